@@ -1,0 +1,131 @@
+//! An inbox whose consuming half the user holds.
+
+pub(crate) mod builder;
+pub(crate) mod receiver;
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::inbox::{End, Inbox, Patience};
+use crate::ledger::SinkState;
+use crate::report::{CloseReport, Finish};
+use crate::sink::lane::Lane;
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::sync;
+use crate::wait::Deadline;
+use crate::wait::nesting::inside_delivery;
+use builder::ChannelBuilder;
+use receiver::Receiver;
+use std::fmt;
+use std::sync::Arc;
+
+/// The writing half of an inbox whose reading half, the [`Receiver`], the user polls, blocks on, iterates or awaits.
+///
+/// Cloning makes another handle to the same channel; when the last one goes, the channel is closed.
+///
+/// # Guarantees
+/// As for a [`Queue`](crate::Queue), with the reader in place of the worker: wait-free publishing through private lanes,
+/// first in first out for each publisher, nothing lost that is not counted. Closing does not wait for the reader: what
+/// is left stays readable, and then the reader is told [`RecvError::Closed`](crate::RecvError::Closed).
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, Channel, RecvError};
+/// let (channel, mut receiver) = Channel::bounded(16)?;
+/// let bus = Bus::new();
+/// bus.add(channel)?;
+/// bus.publish("hello")?;
+/// bus.close();
+/// assert_eq!(receiver.recv(), Ok("hello"));
+/// assert_eq!(receiver.recv(), Err(RecvError::Closed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Channel<E: Send + 'static>(Arc<Handle<E>>);
+
+/// Closes the channel when the last of them goes.
+struct Handle<E: Send + 'static>(sync::Arc<Inbox<E>>);
+
+impl<E: Send + 'static> Channel<E> {
+    /// Makes a channel with room for `capacity` events per publisher and the default settings.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] when the capacity cannot be.
+    pub fn bounded(capacity: usize) -> Result<(Self, Receiver<E>), InvalidConfig> {
+        Self::builder().capacity(capacity).build()
+    }
+
+    /// A builder with the default settings.
+    #[must_use]
+    pub fn builder() -> ChannelBuilder<E> {
+        ChannelBuilder::new()
+    }
+
+    /// Closes the channel: it takes no more events; what is left stays readable.
+    pub fn close(&self) {
+        self.0.0.seal(End::Closed);
+    }
+
+    /// What the channel says about itself.
+    #[must_use]
+    pub fn state(&self) -> SinkState {
+        let mut state = SinkState::default();
+        self.signal(&mut Signal::Describe(&mut state));
+        state
+    }
+}
+
+impl<E: Send + 'static> Sink<E> for Channel<E> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.0.0.write(event, Patience::Wait)
+    }
+
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        self.0.0.seal(End::Closed);
+        CloseReport::done()
+    }
+
+    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        self.0.0.lane().map(|lane| Some(Lane::private(lane)))
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        match signal {
+            Signal::Flush(_, report) if inside_delivery() => report.note(Finish::Pending),
+            Signal::Flush(deadline, report) => {
+                if !self.0.0.wait_handled(*deadline) {
+                    report.note(Finish::TimedOut);
+                }
+            }
+            Signal::Describe(state) => {
+                self.0.0.describe(state);
+                state.kind = "channel";
+            }
+            // Nobody waits here but the reader, and what is left is the reader's.
+            Signal::Abort => {
+                self.0.0.seal(End::Closed);
+            }
+            Signal::EndOfBatch | Signal::Tick { .. } => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.0))
+    }
+}
+
+impl<E: Send + 'static> Clone for Channel<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E: Send + 'static> fmt::Debug for Channel<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("state", &self.state()).finish()
+    }
+}
+
+impl<E: Send + 'static> Drop for Handle<E> {
+    fn drop(&mut self) {
+        self.0.seal(End::Closed);
+    }
+}

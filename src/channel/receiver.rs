@@ -1,0 +1,266 @@
+//! The reading half of a channel.
+
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::inbox::End;
+use crate::inbox::reader::{Handled, Reader};
+use crate::ledger::SinkState;
+use crate::wait::Deadline;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// The reading half of a [`Channel`](crate::Channel): blocking, polling, timed, iterating or async.
+///
+/// It reads from the lanes of all publishers in turn, a quarter of a lane's capacity at a time. Dropping it closes the
+/// channel, so that a bus forgets it; events left unread then count as `disconnected`.
+///
+/// # Guarantees
+/// The events of one publisher come in the order in which they were published. Reading allocates nothing. Every method
+/// that returns an error for an ended stream does so only after everything that was accepted has been read.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, TryRecvError};
+/// let bus = Bus::new();
+/// let mut receiver = bus.subscribe(16)?;
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+/// bus.publish(1)?;
+/// bus.publish(2)?;
+/// assert_eq!(receiver.recv()?, 1);
+/// assert_eq!(receiver.drain().collect::<Vec<_>>(), [2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Receiver<E: Send + 'static> {
+    reader: Reader<E>,
+}
+
+fn end_error(end: End) -> RecvError {
+    if end == End::Disconnected { RecvError::Disconnected } else { RecvError::Closed }
+}
+
+impl<E: Send + 'static> Receiver<E> {
+    pub(super) fn new(reader: Reader<E>) -> Self {
+        Self { reader }
+    }
+
+    /// Takes the next event, waiting for one as the channel's [`WaitStrategy`](crate::WaitStrategy) says.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the stream has ended: closed, or cut off because it overflowed.
+    pub fn recv(&mut self) -> Result<E, RecvError> {
+        loop {
+            match self.try_recv() {
+                Ok(event) => return Ok(event),
+                Err(TryRecvError::Empty) => self.reader.wait(None, |inbox| inbox.end() != End::Open),
+                Err(TryRecvError::Closed) => return Err(RecvError::Closed),
+                Err(TryRecvError::Disconnected) => return Err(RecvError::Disconnected),
+            }
+        }
+    }
+
+    /// Takes the next event if there is one now.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] when nothing is there, the others when the stream has ended.
+    pub fn try_recv(&mut self) -> Result<E, TryRecvError> {
+        if let Some(event) = self.reader.take_one() {
+            return Ok(event);
+        }
+        match self.reader.ended() {
+            None => Err(TryRecvError::Empty),
+            Some(end) => Err(end_error(end).into()),
+        }
+    }
+
+    /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
+    pub fn recv_timeout(&mut self, limit: Duration) -> Result<E, RecvTimeoutError> {
+        self.recv_until(Deadline::after(limit))
+    }
+
+    /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
+    pub fn recv_deadline(&mut self, moment: Instant) -> Result<E, RecvTimeoutError> {
+        self.recv_until(Deadline::at(moment))
+    }
+
+    fn recv_until(&mut self, deadline: Deadline) -> Result<E, RecvTimeoutError> {
+        loop {
+            match self.try_recv() {
+                Ok(event) => return Ok(event),
+                Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Empty) => {}
+            }
+            let left = deadline.remaining();
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(RecvTimeoutError::Timeout);
+            }
+            self.reader.wait(left, |inbox| inbox.end() != End::Open);
+        }
+    }
+
+    /// Takes up to `max` events at once and appends them to `into`, waiting for the first; returns how many.
+    ///
+    /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity does not do.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe(16)?;
+    /// for n in 0..5 {
+    ///     bus.publish(n)?;
+    /// }
+    /// let mut batch = Vec::with_capacity(4);
+    /// assert_eq!(receiver.recv_batch(&mut batch, 4)?, 4);
+    /// assert_eq!(batch, [0, 1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recv_batch(&mut self, into: &mut Vec<E>, max: usize) -> Result<usize, RecvError> {
+        if max == 0 {
+            return Ok(0);
+        }
+        into.push(self.recv()?);
+        let mut count = 1;
+        while count < max {
+            let Some(event) = self.reader.take_one() else { break };
+            into.push(event);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Takes what is there now, without waiting.
+    pub fn try_iter(&mut self) -> impl Iterator<Item = E> + '_ {
+        std::iter::from_fn(|| self.reader.take_one())
+    }
+
+    /// Takes what was there when this was called, without waiting; ends although more may have come.
+    pub fn drain(&mut self) -> impl Iterator<Item = E> + '_ {
+        let there = self.len();
+        self.try_iter().take(there)
+    }
+
+    /// Takes events, waiting for each, until the stream ends.
+    pub fn iter(&mut self) -> impl Iterator<Item = E> + '_ {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// Takes the next event, as a future. Wakes the task through the same cell in which threads park.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no event.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the stream has ended.
+    pub fn recv_async(&mut self) -> Recv<'_, E> {
+        Recv { receiver: self }
+    }
+
+    /// Takes the next event, or registers the task to be woken when there is one.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
+        loop {
+            match self.try_recv() {
+                Ok(event) => return Poll::Ready(Ok(event)),
+                Err(TryRecvError::Closed) => return Poll::Ready(Err(RecvError::Closed)),
+                Err(TryRecvError::Disconnected) => return Poll::Ready(Err(RecvError::Disconnected)),
+                Err(TryRecvError::Empty) => {}
+            }
+            if self.reader.register(context.waker()) && self.reader.inbox().end() == End::Open {
+                return Poll::Pending;
+            }
+            self.reader.unregister();
+            crate::sync::spin_hint();
+        }
+    }
+
+    /// How many events wait, over all lanes; more may come at any time, but none goes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state().depth as usize
+    }
+
+    /// Whether no event waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many events were accepted for this reader and lost: dropped because there was no room, or evicted.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        let dropped = self.state().ledger.dropped;
+        dropped.full + dropped.evicted
+    }
+
+    /// Closes the channel: it takes no more events; what is left stays readable.
+    pub fn close(&mut self) {
+        self.reader.inbox().seal(End::Closed);
+    }
+
+    /// What the channel says about itself.
+    #[must_use]
+    pub fn state(&self) -> SinkState {
+        let mut state = SinkState { kind: "channel", ..SinkState::default() };
+        self.reader.inbox().describe(&mut state);
+        state
+    }
+
+    /// Hands each event that waits, at most a quarter of a lane's capacity per lane, to `handle`, and returns how many.
+    ///
+    /// The cheapest way to read: slots are given back, and the books kept, sixteen events at a time. An event whose
+    /// handling panics counts as delivered.
+    pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
+        self.reader.scan(|_, event| {
+            handle(event);
+            Handled::Delivered
+        })
+    }
+}
+
+impl<E: Send + 'static> Drop for Receiver<E> {
+    fn drop(&mut self) {
+        self.reader.abandon();
+    }
+}
+
+impl<E: Send + 'static> fmt::Debug for Receiver<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("state", &self.state()).finish()
+    }
+}
+
+/// The future of [`Receiver::recv_async`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Recv<'a, E: Send + 'static> {
+    receiver: &'a mut Receiver<E>,
+}
+
+impl<E: Send + 'static> Future for Recv<'_, E> {
+    type Output = Result<E, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.receiver.poll_recv(context)
+    }
+}
+
+impl<E: Send + 'static> Drop for Recv<'_, E> {
+    fn drop(&mut self) {
+        self.receiver.reader.unregister();
+    }
+}
+
+impl<E: Send + 'static> fmt::Debug for Recv<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recv")
+    }
+}

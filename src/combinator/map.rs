@@ -1,0 +1,117 @@
+//! Turns each event into another one.
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::inbox::Patience;
+use crate::ledger::{Counters, EntryCounters, Outcome};
+use crate::panics::caught;
+use crate::report::CloseReport;
+use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::wait::Deadline;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Hands on what a function makes of each event. Made by [`SinkExt::map`](crate::SinkExt::map).
+#[must_use = "a map does nothing until it is written to or added to a bus"]
+pub struct Map<T, E, S, F> {
+    inner: S,
+    stage: Arc<Stage<F>>,
+    events: PhantomData<fn(T) -> E>,
+}
+
+struct Stage<F> {
+    convert: F,
+    counters: Counters,
+}
+
+impl<T, E, S, F> Map<T, E, S, F> {
+    pub(crate) fn new(inner: S, convert: F) -> Self {
+        Self { inner, stage: Arc::new(Stage { convert, counters: Counters::new() }), events: PhantomData }
+    }
+}
+
+/// What the event becomes; nothing, and counted here, when the function panics.
+#[inline]
+fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters) -> Option<E> {
+    let converted = caught(|| convert(event)).ok();
+    if converted.is_none() {
+        entry.offered(1);
+        entry.count(Outcome::DroppedPanicked, 1);
+    }
+    converted
+}
+
+impl<T, E, S, F> Sink<T> for Map<T, E, S, F>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    S: Sink<E>,
+    F: Fn(&T) -> E + Send + Sync + 'static,
+{
+    fn write(&self, event: T) -> Result<(), WriteError<T>> {
+        match converted(&self.stage.convert, &event, self.stage.counters.everybody()) {
+            Some(converted) => self.inner.write(converted).map_err(|error| error.map_event(|_| event)),
+            None => Ok(()),
+        }
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.inner.close(deadline)
+    }
+
+    fn lane(&self) -> Result<Option<Lane<T>>, InvalidConfig> {
+        Ok(self.inner.lane()?.map(|inner| {
+            let entry = self.stage.counters.for_publisher();
+            Lane::staged(MapLane { inner, stage: self.stage.clone(), entry, events: PhantomData })
+        }))
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        self.inner.signal(signal);
+        if let Signal::Describe(state) = signal {
+            self.stage.counters.add_to(&mut state.ledger);
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.stage))
+    }
+}
+
+impl<T, E, S: fmt::Debug, F> fmt::Debug for Map<T, E, S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+struct MapLane<T, E, F> {
+    inner: Lane<E>,
+    stage: Arc<Stage<F>>,
+    entry: Arc<EntryCounters>,
+    events: PhantomData<fn(T)>,
+}
+
+impl<T, E, F> LaneWrite<T> for MapLane<T, E, F>
+where
+    E: Send + 'static,
+    F: Fn(&T) -> E + Send + Sync,
+{
+    fn push(&mut self, event: T, patience: Patience) -> Result<(), WriteError<T>> {
+        match converted(&self.stage.convert, &event, &self.entry) {
+            Some(converted) => {
+                self.inner.push(converted, patience).map_err(|error| error.map_event(|_| event))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        self.inner.sealer()
+    }
+
+    fn may_wait(&self) -> bool {
+        self.inner.may_wait()
+    }
+}

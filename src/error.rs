@@ -1,0 +1,342 @@
+//! Every error that the crate returns.
+//!
+//! Errors that concern an event carry it, so that the caller gets it back; none of them asks for `E: Debug`. They are
+//! told apart by their variants.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// The error of a user's own sink or handler.
+pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
+
+/// Why a sink did not accept an event; the event comes back.
+#[non_exhaustive]
+pub enum WriteError<E> {
+    /// There is no room, and the sink does not wait ([`Overflow::Refuse`](crate::Overflow::Refuse)). Worth a retry.
+    Full(E),
+    /// The sink is closed for good.
+    Closed(E),
+    /// The sink waited for room as long as it may. Worth a retry.
+    Timeout(E),
+    /// Deliveries are nested too deeply: most likely a cycle of buses.
+    Reentrant(E),
+    /// The sink tried and failed.
+    Failed {
+        /// The event.
+        event: E,
+        /// What went wrong.
+        source: BoxError,
+    },
+}
+
+impl<E> WriteError<E> {
+    /// The event.
+    pub fn into_event(self) -> E {
+        match self {
+            Self::Full(event)
+            | Self::Closed(event)
+            | Self::Timeout(event)
+            | Self::Reentrant(event)
+            | Self::Failed { event, .. } => event,
+        }
+    }
+
+    /// The same error with another event, made from this one.
+    pub fn map_event<T>(self, f: impl FnOnce(E) -> T) -> WriteError<T> {
+        match self {
+            Self::Full(event) => WriteError::Full(f(event)),
+            Self::Closed(event) => WriteError::Closed(f(event)),
+            Self::Timeout(event) => WriteError::Timeout(f(event)),
+            Self::Reentrant(event) => WriteError::Reentrant(f(event)),
+            Self::Failed { event, source } => WriteError::Failed { event: f(event), source },
+        }
+    }
+
+    /// Whether the sink is closed for good.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed(_))
+    }
+
+    fn text(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "Full",
+            Self::Closed(_) => "Closed",
+            Self::Timeout(_) => "Timeout",
+            Self::Reentrant(_) => "Reentrant",
+            Self::Failed { .. } => "Failed",
+        }
+    }
+}
+
+impl<E> fmt::Debug for WriteError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { source, .. } => {
+                f.debug_struct("Failed").field("source", source).finish_non_exhaustive()
+            }
+            other => write!(f, "{}(..)", other.text()),
+        }
+    }
+}
+
+impl<E> fmt::Display for WriteError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("the sink is full"),
+            Self::Closed(_) => f.write_str("the sink is closed"),
+            Self::Timeout(_) => f.write_str("the sink found no room in time"),
+            Self::Reentrant(_) => f.write_str("deliveries are nested too deeply"),
+            Self::Failed { source, .. } => write!(f, "the sink failed: {source}"),
+        }
+    }
+}
+
+impl<E> Error for WriteError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed { source, .. } => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+/// The bus is closed, and no sink took the event, which comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Closed<E>(pub E);
+
+impl<E> fmt::Debug for Closed<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Closed(..)")
+    }
+}
+
+impl<E> fmt::Display for Closed<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bus is closed")
+    }
+}
+
+impl<E> Error for Closed<E> {}
+
+/// A setting that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidConfig {
+    /// A capacity of zero holds nothing.
+    ZeroCapacity,
+    /// A capacity beyond what a ring may have.
+    CapacityTooLarge {
+        /// What was asked for, in events.
+        asked: usize,
+        /// The most that there can be, in events.
+        most: usize,
+    },
+    /// The memory for a ring is not to be had.
+    OutOfMemory {
+        /// How many events it was to hold.
+        slots: usize,
+    },
+    /// A batch of no events would never end.
+    ZeroBatch,
+    /// A waiting interval of zero is `BusySpin`, which is asked for by that name.
+    ZeroInterval,
+    /// A polling interval whose longest value lies below its shortest.
+    InvertedInterval {
+        /// The interval while events flow.
+        busy: Duration,
+        /// The interval while none do.
+        idle: Duration,
+    },
+    /// A name with a zero byte in it, which no thread can bear.
+    NulInName,
+}
+
+impl fmt::Display for InvalidConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZeroCapacity => f.write_str("a capacity of zero holds nothing; ask for at least one event"),
+            Self::CapacityTooLarge { asked, most } => {
+                write!(f, "a capacity of {asked} events is more than a ring may have ({most})")
+            }
+            Self::OutOfMemory { slots } => write!(f, "no memory for a ring of {slots} events"),
+            Self::ZeroBatch => f.write_str("a batch needs room for at least one event"),
+            Self::ZeroInterval => f.write_str("a waiting interval of zero; use WaitStrategy::BusySpin"),
+            Self::InvertedInterval { busy, idle } => {
+                write!(f, "the idle interval ({idle:?}) is shorter than the busy one ({busy:?})")
+            }
+            Self::NulInName => f.write_str("a name must not contain a zero byte"),
+        }
+    }
+}
+
+impl Error for InvalidConfig {}
+
+/// Why a [`Queue`](crate::Queue) could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// A setting that cannot be.
+    Config(InvalidConfig),
+    /// The system gave no thread.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => write!(f, "the queue cannot be set up: {error}"),
+            Self::Thread(error) => write!(f, "the queue's thread cannot be started: {error}"),
+        }
+    }
+}
+
+impl Error for SpawnError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Thread(error) => Some(error),
+        }
+    }
+}
+
+impl From<InvalidConfig> for SpawnError {
+    fn from(error: InvalidConfig) -> Self {
+        Self::Config(error)
+    }
+}
+
+/// Why a sink could not be added to a bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AddError {
+    /// The bus is closed.
+    Closed,
+    /// The sink is the bus itself: every event would come round for ever.
+    Itself,
+    /// A lane for one of the publishers could not be made.
+    Config(InvalidConfig),
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the bus is closed"),
+            Self::Itself => f.write_str("a bus cannot be added to itself"),
+            Self::Config(error) => write!(f, "a lane into the sink cannot be made: {error}"),
+        }
+    }
+}
+
+impl Error for AddError {}
+
+impl From<InvalidConfig> for AddError {
+    fn from(error: InvalidConfig) -> Self {
+        Self::Config(error)
+    }
+}
+
+/// Why a sink could not be removed from a bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoveError {
+    /// No sink with this id is on the bus: it never was, was removed before, or the bus is closed.
+    Unknown,
+}
+
+impl fmt::Display for RemoveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no sink with this id is on the bus")
+    }
+}
+
+impl Error for RemoveError {}
+
+/// What a reader sees at the end of its stream, when everything that was accepted has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// The channel was closed.
+    Closed,
+    /// The channel overflowed and was cut off ([`Overflow::Disconnect`](crate::Overflow::Disconnect)): there were
+    /// events that this reader will never see.
+    Disconnected,
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the channel is closed and empty",
+            Self::Disconnected => "the channel overflowed and was cut off",
+        })
+    }
+}
+
+impl Error for RecvError {}
+
+/// Why [`Receiver::try_recv`](crate::Receiver::try_recv) returned no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TryRecvError {
+    /// Nothing is there now.
+    Empty,
+    /// The stream ended by a close.
+    Closed,
+    /// The stream ended because the channel overflowed.
+    Disconnected,
+}
+
+impl fmt::Display for TryRecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the channel is empty"),
+            Self::Closed => RecvError::Closed.fmt(f),
+            Self::Disconnected => RecvError::Disconnected.fmt(f),
+        }
+    }
+}
+
+impl Error for TryRecvError {}
+
+impl From<RecvError> for TryRecvError {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Closed => Self::Closed,
+            RecvError::Disconnected => Self::Disconnected,
+        }
+    }
+}
+
+/// Why [`Receiver::recv_timeout`](crate::Receiver::recv_timeout) returned no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecvTimeoutError {
+    /// Nothing came in time.
+    Timeout,
+    /// The stream ended by a close.
+    Closed,
+    /// The stream ended because the channel overflowed.
+    Disconnected,
+}
+
+impl fmt::Display for RecvTimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("no event came in time"),
+            Self::Closed => RecvError::Closed.fmt(f),
+            Self::Disconnected => RecvError::Disconnected.fmt(f),
+        }
+    }
+}
+
+impl Error for RecvTimeoutError {}
+
+impl From<RecvError> for RecvTimeoutError {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Closed => Self::Closed,
+            RecvError::Disconnected => Self::Disconnected,
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! The inbox: what `Queue` and `Channel` have in common.
+//!
+//! One private lane for each publisher, one shared lane for everybody else, a cell in which the consumer sleeps, an
+//! overflow policy and the books. Publishers hold a [`PrivateLane`] or call [`Inbox::write`]; the consumer holds the
+//! one [`Reader`].
+//!
+//! Sealing ends all lanes at once: the shared one by the closed bit in its tail word, the private ones by the seal of
+//! their rings, with one heavy fence for all of them. The `book` lock is held for that, and by nobody who waits or runs
+//! foreign code; publishers take it only to cut off an inbox that overflowed (`Disconnect`).
+
+pub(crate) mod lane;
+pub(crate) mod overflow;
+pub(crate) mod reader;
+mod state;
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::ledger::{DropReason, EntryCounters, Outcome};
+use crate::ring::mpmc::{PushError, Ring};
+use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
+use crate::sync::unbounded::Unbounded;
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, fence, lock};
+use crate::wait::nesting::inside_delivery;
+use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
+use lane::{LaneView, PrivateLane};
+use overflow::Overflow;
+use reader::{LaneReader, Reader};
+use state::{BacklogMark, ConsumerCounters, FoldedLanes};
+
+/// Told of each event that is dropped after it was accepted, with the reason.
+pub(crate) type OnDrop<E> = Box<dyn Fn(E, DropReason) + Send + Sync>;
+
+/// Whether a write may wait for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Patience {
+    /// It may, where the policy says so.
+    Wait,
+    /// It may not: `Block` and `BlockFor` act as `Refuse`.
+    Now,
+}
+
+pub(crate) struct InboxConfig<E> {
+    pub(crate) capacity: usize,
+    pub(crate) unbounded: bool,
+    pub(crate) overflow: Overflow,
+    pub(crate) wait: WaitStrategy,
+    pub(crate) on_drop: Option<OnDrop<E>>,
+}
+
+/// Why an inbox takes no more events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Open,
+    Closed,
+    Disconnected,
+}
+
+impl End {
+    fn of(word: u64) -> Self {
+        match word {
+            0 => Self::Open,
+            1 => Self::Closed,
+            _ => Self::Disconnected,
+        }
+    }
+}
+
+/// Where the two sides wait for each other.
+pub(crate) struct Signals {
+    pub(crate) cell: CachePadded<WaitCell>,
+    /// Publishers that wait for room, and flushes and closes that wait for progress.
+    pub(crate) blocked: WaitList,
+}
+
+/// The lane of everybody who has no lane.
+pub(crate) enum SharedLane<E> {
+    Bounded(Ring<E>),
+    Unbounded(Unbounded<E>),
+}
+
+struct Book<E> {
+    views: Vec<std::sync::Arc<LaneView<E>>>,
+    /// Lanes that the consumer has not picked up yet.
+    arrivals: Vec<LaneReader<E>>,
+    folded: FoldedLanes,
+    sealed: bool,
+}
+
+pub(crate) struct Inbox<E> {
+    pub(crate) signals: std::sync::Arc<Signals>,
+    pub(crate) shared: SharedLane<E>,
+    shared_entry: EntryCounters,
+    /// Position up to which the shared lane was handled, and whether an event of it is in the consumer's hands.
+    pub(crate) shared_progress: lane::Progress,
+    capacity: usize,
+    overflow: Overflow,
+    pub(crate) wait: WaitStrategy,
+    on_drop: Option<OnDrop<E>>,
+    book: Mutex<Book<E>>,
+    /// Grows with each change of the book that concerns the consumer.
+    generation: AtomicUsize,
+    end: AtomicU64,
+    /// The backlog is to be given up.
+    aborted: AtomicBool,
+    /// The consumer is gone, or has handled the last event.
+    finished: AtomicBool,
+    pub(crate) consumer: ConsumerCounters,
+    backlog: Mutex<BacklogMark>,
+}
+
+impl<E: Send + 'static> Inbox<E> {
+    pub(crate) fn new(config: InboxConfig<E>) -> Result<(Arc<Self>, Reader<E>), InvalidConfig> {
+        let wait = config.wait.check()?;
+        let pair = if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric };
+        let shared = if config.unbounded {
+            SharedLane::Unbounded(Unbounded::new())
+        } else {
+            SharedLane::Bounded(Ring::new(config.capacity)?)
+        };
+        let inbox = Arc::new(Self {
+            signals: std::sync::Arc::new(Signals {
+                cell: CachePadded::new(WaitCell::new(pair)),
+                blocked: WaitList::new(process_pair()),
+            }),
+            shared,
+            shared_entry: EntryCounters::shared(),
+            shared_progress: lane::Progress::default(),
+            capacity: config.capacity,
+            overflow: config.overflow,
+            wait,
+            on_drop: config.on_drop,
+            book: Mutex::new(Book {
+                views: Vec::new(),
+                arrivals: Vec::new(),
+                folded: FoldedLanes::default(),
+                sealed: false,
+            }),
+            generation: AtomicUsize::new(0),
+            end: AtomicU64::new(0),
+            aborted: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+            consumer: ConsumerCounters::default(),
+            backlog: Mutex::new(BacklogMark::default()),
+        });
+        let reader = Reader::new(inbox.clone());
+        Ok((inbox, reader))
+    }
+
+    /// Makes a lane for one publisher. On a sealed inbox the lane refuses everything.
+    pub(crate) fn lane(self: &Arc<Self>) -> Result<PrivateLane<E>, InvalidConfig> {
+        let (lane, reader) = PrivateLane::new(self)?;
+        let view = lane.view().clone();
+        // Dropped outside the lock: lanes of publishers that are gone, and what was left in them.
+        let mut finished = Vec::new();
+        {
+            let mut book = lock(&self.book);
+            if book.sealed {
+                view.seal_now();
+            }
+            book.fold();
+            finished.extend(book.arrivals.extract_if(.., |lane| lane.is_ended()));
+            book.views.push(view);
+            book.arrivals.extend(reader);
+            // ORD(inbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        drop(finished);
+        Ok(lane)
+    }
+
+    /// Puts an event into the shared lane, from any thread.
+    pub(crate) fn write(&self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        self.shared_entry.offered(1);
+        match self.push_shared(event) {
+            Ok(()) => {
+                self.signals.cell.fence();
+                self.signals.cell.wake();
+                Ok(())
+            }
+            Err(error) => {
+                self.overflowed(error, &self.shared_entry, patience, |event| self.push_shared(event))
+            }
+        }
+    }
+
+    fn push_shared(&self, event: E) -> Result<(), PushError<E>> {
+        match &self.shared {
+            SharedLane::Bounded(ring) => self.push_ring(ring, event, &self.shared_entry),
+            SharedLane::Unbounded(queue) => self.push_unbounded(queue, event, &self.shared_entry),
+        }
+    }
+
+    /// Pushes into a ring of this inbox, under its policy for the oldest.
+    fn push_ring(&self, ring: &Ring<E>, event: E, entry: &EntryCounters) -> Result<(), PushError<E>> {
+        if self.overflow == Overflow::DropOldest {
+            ring.push_evicting(event, |oldest| {
+                entry.count(Outcome::Evicted, 1);
+                self.dropped(oldest, DropReason::Evicted);
+            })
+        } else {
+            ring.push(event)
+        }
+    }
+
+    fn push_unbounded(
+        &self,
+        queue: &Unbounded<E>,
+        event: E,
+        entry: &EntryCounters,
+    ) -> Result<(), PushError<E>> {
+        if self.end() != End::Open {
+            return Err(PushError::Closed(event));
+        }
+        queue.push(event);
+        entry.count(Outcome::Queued, 1);
+        // Pairs with the fence in `finish`: a push that the last sweep missed is swept by its pusher.
+        fence(Ordering::SeqCst);
+        if self.finished.load(Ordering::Relaxed) {
+            self.sweep_unbounded(queue);
+        }
+        Ok(())
+    }
+
+    fn sweep_unbounded(&self, queue: &Unbounded<E>) {
+        while let Some(late) = queue.pop() {
+            self.shared_entry.count(Outcome::Aborted, 1);
+            self.dropped(late, DropReason::Aborted);
+        }
+    }
+
+    /// Applies the policy to an event for which `attempt` found no room, or a closed lane.
+    #[cold]
+    fn overflowed(
+        &self,
+        error: PushError<E>,
+        entry: &EntryCounters,
+        patience: Patience,
+        mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
+    ) -> Result<(), WriteError<E>> {
+        let event = match error {
+            PushError::Closed(event) => {
+                entry.count(Outcome::RefusedClosed, 1);
+                return Err(WriteError::Closed(event));
+            }
+            PushError::Full(event) => event,
+        };
+        let deadline = match self.overflow {
+            Overflow::DropNewest | Overflow::DropOldest => {
+                entry.count(Outcome::DroppedFull, 1);
+                self.dropped(event, DropReason::Full);
+                return Ok(());
+            }
+            Overflow::Disconnect => {
+                self.seal(End::Disconnected);
+                entry.count(Outcome::RefusedClosed, 1);
+                return Err(WriteError::Closed(event));
+            }
+            Overflow::Block if patience == Patience::Wait && !inside_delivery() => Deadline::NEVER,
+            Overflow::BlockFor(limit) if patience == Patience::Wait && !inside_delivery() => {
+                Deadline::after(limit)
+            }
+            Overflow::Refuse | Overflow::Block | Overflow::BlockFor(_) => {
+                entry.count(Outcome::RefusedFull, 1);
+                return Err(WriteError::Full(event));
+            }
+        };
+        let mut event = Some(event);
+        let outcome = self.signals.blocked.wait_until(deadline, || {
+            // A consumer that naps has no reason to hurry but ours.
+            self.signals.cell.wake_now();
+            match attempt(event.take()?) {
+                Ok(()) => Some(Ok(())),
+                Err(PushError::Closed(back)) => Some(Err(back)),
+                Err(PushError::Full(back)) => {
+                    event = Some(back);
+                    None
+                }
+            }
+        });
+        match (outcome, event) {
+            (Some(Ok(())), _) => {
+                self.signals.cell.fence();
+                self.signals.cell.wake();
+                Ok(())
+            }
+            (Some(Err(event)), _) => {
+                entry.count(Outcome::RefusedClosed, 1);
+                Err(WriteError::Closed(event))
+            }
+            (None, Some(event)) => {
+                entry.count(Outcome::RefusedTimeout, 1);
+                Err(WriteError::Timeout(event))
+            }
+            (None, None) => unreachable!("an attempt that fails gives the event back"),
+        }
+    }
+
+    /// Tells the hook of an event that was accepted and dropped.
+    pub(crate) fn dropped(&self, event: E, reason: DropReason) {
+        if let Some(hook) = &self.on_drop {
+            crate::panics::quietly(|| hook(event, reason));
+        }
+    }
+
+    /// Takes no more events, from any lane. What was accepted stays to be handled. Whether this call was the first.
+    pub(crate) fn seal(&self, end: End) -> bool {
+        let word = if end == End::Disconnected { 2 } else { 1 };
+        let first = self.end.compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if let SharedLane::Bounded(ring) = &self.shared {
+            ring.close();
+        }
+        {
+            let mut book = lock(&self.book);
+            book.sealed = true;
+            // Marked, fenced once, fixed: see `ring::spsc`.
+            book.views.iter().for_each(|view| view.mark());
+            heavy_fence_or_wait(process_pair());
+            book.views.iter().for_each(|view| view.fix());
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        self.signals.cell.wake_now();
+        self.signals.blocked.notify();
+        first
+    }
+
+    /// Gives up the backlog: the consumer counts what is left as aborted, and nobody waits for room any more.
+    pub(crate) fn abort(&self) {
+        self.aborted.store(true, Ordering::Release);
+        self.seal(End::Closed);
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn end(&self) -> End {
+        End::of(self.end.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    /// The consumer has handled the last event, or is gone.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+        // Pairs with the fence in `push_unbounded`.
+        fence(Ordering::SeqCst);
+        if let SharedLane::Unbounded(queue) = &self.shared {
+            self.sweep_unbounded(queue);
+        }
+        self.signals.blocked.notify();
+    }
+
+    /// Waits until everything accepted before this call was handled; whether it was.
+    pub(crate) fn wait_handled(&self, deadline: Deadline) -> bool {
+        let lanes: Vec<_> =
+            lock(&self.book).views.iter().map(|view| (view.clone(), view.accepted())).collect();
+        let shared = self.shared_accepted();
+        let handled = || {
+            self.is_finished()
+                || (self.shared_progress.handled() >= shared
+                    && lanes.iter().all(|(view, target)| view.handled() >= *target))
+        };
+        self.signals
+            .blocked
+            .wait_until(deadline, || {
+                self.signals.cell.wake_now();
+                handled().then_some(())
+            })
+            .is_some()
+    }
+
+    fn shared_accepted(&self) -> u64 {
+        match &self.shared {
+            SharedLane::Bounded(ring) => ring.position(),
+            SharedLane::Unbounded(queue) => self.shared_progress.handled() + queue.len() as u64,
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+}
+
+impl<E> Book<E> {
+    /// Takes over the counters of lanes whose publisher is gone and whose events are handled.
+    fn fold(&mut self) {
+        let folded = &mut self.folded;
+        self.views.retain(|view| {
+            let over = view.is_over();
+            if over {
+                folded.take_in(view);
+            }
+            !over
+        });
+    }
+}

@@ -1,0 +1,35 @@
+//! What happens to an event for which there is no room.
+
+use std::time::Duration;
+
+/// What happens to an event for which a lane of a [`Queue`](crate::Queue) or [`Channel`](crate::Channel) has no room.
+///
+/// | policy | the publisher | the event | counted as |
+/// |---|---|---|---|
+/// | [`DropNewest`](Self::DropNewest) (default) | goes on, `Ok` | dropped | `dropped.full` |
+/// | [`DropOldest`](Self::DropOldest) | goes on, `Ok` | takes the place of the oldest, which is dropped | `dropped.evicted` |
+/// | [`Refuse`](Self::Refuse) | goes on | comes back, `Full` | `refused.full` |
+/// | [`Block`](Self::Block) | waits for room | accepted, or `Closed` | – |
+/// | [`BlockFor`](Self::BlockFor) | waits so long at most | comes back, `Timeout` | `refused.timeout` |
+/// | [`Disconnect`](Self::Disconnect) | goes on | comes back, `Closed`; the inbox is closed | `refused.closed` |
+///
+/// Inside a delivery (a handler, a direct sink) nothing waits: there, `Block` and `BlockFor` act as `Refuse`, since the
+/// room that is waited for might be made by the very thread that waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The new event is dropped, and counted.
+    #[default]
+    DropNewest,
+    /// The oldest event makes room. Costs a compare-and-swap per event, also while there is room. When the oldest event
+    /// is just being taken by the consumer, the new one is dropped instead: the publisher never waits.
+    DropOldest,
+    /// The new event is refused.
+    Refuse,
+    /// The publisher waits until there is room or the inbox is closed.
+    Block,
+    /// The publisher waits until there is room, the inbox is closed, or the time is over.
+    BlockFor(Duration),
+    /// The inbox is cut off: what it holds is still delivered, and then its reader is told that it was disconnected.
+    Disconnect,
+}

@@ -1,0 +1,157 @@
+//! The inbox's books: the consumer's counters, what is left of lanes that are gone, and the description for snapshots.
+
+use super::lane::LaneView;
+use super::{End, Inbox, SharedLane};
+use crate::ledger::{Ledger, SinkState, SinkStatus};
+use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, add_single_writer, lock};
+use std::time::Instant;
+
+/// What the consumer counts. One writer, plain stores.
+#[derive(Default)]
+pub(crate) struct ConsumerCounters {
+    words: CachePadded<ConsumerWords>,
+    last_error: std::sync::Mutex<Option<String>>,
+}
+
+#[derive(Default)]
+struct ConsumerWords {
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    panicked: AtomicU64,
+    aborted: AtomicU64,
+    disconnected: AtomicU64,
+    high_water: AtomicU64,
+    /// How often the consumer found nothing.
+    emptied: AtomicU64,
+}
+
+/// What a few events came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) delivered: u64,
+    pub(crate) failed: u64,
+    pub(crate) panicked: u64,
+    pub(crate) aborted: u64,
+    pub(crate) disconnected: u64,
+}
+
+impl ConsumerCounters {
+    #[inline]
+    pub(crate) fn add(&self, tally: Tally) {
+        add_single_writer(&self.words.delivered, tally.delivered);
+        if tally.failed + tally.panicked + tally.aborted + tally.disconnected > 0 {
+            add_single_writer(&self.words.failed, tally.failed);
+            add_single_writer(&self.words.panicked, tally.panicked);
+            add_single_writer(&self.words.aborted, tally.aborted);
+            add_single_writer(&self.words.disconnected, tally.disconnected);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn delivered_one(&self) {
+        add_single_writer(&self.words.delivered, 1);
+    }
+
+    #[inline]
+    pub(crate) fn saw_depth(&self, depth: u64) {
+        if depth > self.words.high_water.load(Ordering::Relaxed) {
+            self.words.high_water.store(depth, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn saw_empty(&self) {
+        add_single_writer(&self.words.emptied, 1);
+    }
+
+    pub(crate) fn aborted(&self) -> u64 {
+        self.words.aborted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_error(&self, text: String) {
+        *self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(text);
+    }
+
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add_to(&self, ledger: &mut Ledger) {
+        ledger.delivered += self.words.delivered.load(Ordering::Relaxed);
+        ledger.dropped.failed += self.words.failed.load(Ordering::Relaxed);
+        ledger.dropped.panicked += self.words.panicked.load(Ordering::Relaxed);
+        ledger.dropped.aborted += self.words.aborted.load(Ordering::Relaxed);
+        ledger.dropped.disconnected += self.words.disconnected.load(Ordering::Relaxed);
+    }
+}
+
+/// The sum of the books of lanes that are gone.
+#[derive(Default)]
+pub(crate) struct FoldedLanes(Ledger);
+
+impl FoldedLanes {
+    pub(crate) fn take_in<E>(&mut self, view: &LaneView<E>) {
+        view.add_to(&mut self.0);
+    }
+}
+
+/// When a snapshot first saw the backlog that the consumer has not worked off since.
+#[derive(Default)]
+pub(crate) struct BacklogMark(Option<(u64, Instant)>);
+
+impl<E: Send + 'static> Inbox<E> {
+    /// Fills in everything but the kind.
+    pub(crate) fn describe(&self, state: &mut SinkState) {
+        let mut ledger = Ledger::default();
+        // The consumer's counters first: what it handles meanwhile then counts as pending rather than twice.
+        self.consumer.add_to(&mut ledger);
+        {
+            let mut book = lock(&self.book);
+            book.fold();
+            ledger += book.folded.0;
+            for view in &book.views {
+                view.add_to(&mut ledger);
+            }
+            state.lanes = book.views.len();
+        }
+        self.shared_entry.add_to(&mut ledger);
+        match &self.shared {
+            SharedLane::Bounded(ring) => {
+                ledger.accepted += ring.position();
+                ledger.pending += ring.len() as u64 + self.shared_progress.in_hand();
+                state.capacity = self.capacity() as u64;
+            }
+            SharedLane::Unbounded(queue) => {
+                ledger.pending += queue.len() as u64 + self.shared_progress.in_hand();
+                state.capacity = 0;
+            }
+        }
+        state.depth = ledger.pending;
+        state.ledger = ledger;
+        state.high_water = self.consumer.words.high_water.load(Ordering::Relaxed);
+        state.status = match self.end() {
+            End::Open => SinkStatus::Open,
+            End::Closed | End::Disconnected if ledger.pending > 0 => SinkStatus::Closing,
+            End::Closed | End::Disconnected => SinkStatus::Closed,
+        };
+        state.last_error = self.consumer.last_error();
+        state.backlog_for = self.backlog_for(ledger.pending);
+    }
+
+    fn backlog_for(&self, depth: u64) -> Option<std::time::Duration> {
+        let emptied = self.consumer.words.emptied.load(Ordering::Relaxed);
+        let mark: &Mutex<BacklogMark> = &self.backlog;
+        let mut mark = lock(mark);
+        if depth == 0 {
+            mark.0 = None;
+            return None;
+        }
+        let now = Instant::now();
+        match mark.0 {
+            Some((seen, since)) if seen == emptied => Some(now.saturating_duration_since(since)),
+            _ => {
+                mark.0 = Some((emptied, now));
+                Some(std::time::Duration::ZERO)
+            }
+        }
+    }
+}

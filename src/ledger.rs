@@ -1,0 +1,396 @@
+//! The books of a sink: what was offered, what became of it, and the check that it adds up.
+
+use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, add_single_writer, lock};
+use std::fmt;
+use std::ops::AddAssign;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events that a sink did not accept, by reason. Each went back to its publisher or was reported as refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// No room, and the policy is to refuse.
+    pub full: u64,
+    /// The sink was closed, or the publisher lost the race against the close.
+    pub closed: u64,
+    /// No room within the time that the policy allows.
+    pub timeout: u64,
+    /// Deliveries were nested too deeply.
+    pub reentrant: u64,
+    /// A sink without an inbox failed with the event in its hands.
+    pub failed: u64,
+}
+
+impl Refused {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.full + self.closed + self.timeout + self.reentrant + self.failed
+    }
+}
+
+/// Events that a sink accepted but did not deliver, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// No room, and the policy is to drop the newest.
+    pub full: u64,
+    /// Pushed out by a newer event.
+    pub evicted: u64,
+    /// Left unread when the receiver was dropped.
+    pub disconnected: u64,
+    /// Given up because a close was cut short at its deadline.
+    pub aborted: u64,
+    /// The handler returned an error.
+    pub failed: u64,
+    /// The handler panicked.
+    pub panicked: u64,
+}
+
+impl Dropped {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.full + self.evicted + self.disconnected + self.aborted + self.failed + self.panicked
+    }
+}
+
+/// The counters of one sink.
+///
+/// At rest (nobody is publishing, and the consumer is between two events) two equations hold, and
+/// [`check`](Self::check) verifies them:
+///
+/// ```text
+/// offered  = accepted + refused
+/// accepted = delivered + filtered + dropped + pending
+/// ```
+///
+/// Every term is counted where it happens; `pending` is read from the rings, never computed from the others, so the
+/// check can fail. While events flow the terms are read one after the other and may be off by what flowed meanwhile.
+///
+/// There is no count of events dropped by a removal: what a sink accepted before it was removed is still handled.
+///
+/// # Examples
+/// ```
+/// let (channel, mut receiver) = buslane::Channel::bounded(1)?;
+/// let bus = buslane::Bus::new();
+/// bus.add(channel)?;
+/// let mut publisher = bus.publisher();
+/// publisher.publish(1)?;
+/// publisher.publish(2)?; // no room: the newest is dropped
+/// receiver.recv()?;
+/// let ledger = bus.snapshot().sinks[0].state.ledger;
+/// assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.full), (2, 1, 1));
+/// ledger.check()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// Events that were offered to the sink.
+    pub offered: u64,
+    /// Events that the sink accepted.
+    pub accepted: u64,
+    /// Events that the sink refused, by reason.
+    pub refused: Refused,
+    /// Events whose handling ended well, or that a reader took.
+    pub delivered: u64,
+    /// Events that a filter in front of the sink kept away from it.
+    pub filtered: u64,
+    /// Events that were accepted and lost, by reason.
+    pub dropped: Dropped,
+    /// Events in the sink's rings and in its hands.
+    pub pending: u64,
+}
+
+/// The ledger does not add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Imbalance(pub Ledger);
+
+impl fmt::Display for Imbalance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the ledger does not balance: {}", self.0)
+    }
+}
+
+impl std::error::Error for Imbalance {}
+
+impl Ledger {
+    /// Verifies both equations. Meaningful at rest only.
+    ///
+    /// # Errors
+    /// [`Imbalance`] with the ledger when one of them does not hold.
+    pub fn check(&self) -> Result<(), Imbalance> {
+        let entry = self.accepted + self.refused.total();
+        let exit = self.delivered + self.filtered + self.dropped.total() + self.pending;
+        if self.offered == entry && self.accepted == exit { Ok(()) } else { Err(Imbalance(*self)) }
+    }
+}
+
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Self) {
+        self.offered += other.offered;
+        self.accepted += other.accepted;
+        self.refused.full += other.refused.full;
+        self.refused.closed += other.refused.closed;
+        self.refused.timeout += other.refused.timeout;
+        self.refused.reentrant += other.refused.reentrant;
+        self.refused.failed += other.refused.failed;
+        self.delivered += other.delivered;
+        self.filtered += other.filtered;
+        self.dropped.full += other.dropped.full;
+        self.dropped.evicted += other.dropped.evicted;
+        self.dropped.disconnected += other.dropped.disconnected;
+        self.dropped.aborted += other.dropped.aborted;
+        self.dropped.failed += other.dropped.failed;
+        self.dropped.panicked += other.dropped.panicked;
+        self.pending += other.pending;
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "offered {} = accepted {}", self.offered, self.accepted)?;
+        let refused = self.refused;
+        let dropped = self.dropped;
+        for (name, count) in [
+            ("refused(full)", refused.full),
+            ("refused(closed)", refused.closed),
+            ("refused(timeout)", refused.timeout),
+            ("refused(reentrant)", refused.reentrant),
+            ("refused(failed)", refused.failed),
+        ] {
+            if count > 0 {
+                write!(f, " + {name} {count}")?;
+            }
+        }
+        write!(f, "; accepted = delivered {}", self.delivered)?;
+        for (name, count) in [
+            ("filtered", self.filtered),
+            ("dropped(full)", dropped.full),
+            ("dropped(evicted)", dropped.evicted),
+            ("dropped(disconnected)", dropped.disconnected),
+            ("dropped(aborted)", dropped.aborted),
+            ("dropped(failed)", dropped.failed),
+            ("dropped(panicked)", dropped.panicked),
+            ("pending", self.pending),
+        ] {
+            if count > 0 {
+                write!(f, " + {name} {count}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why an accepted event was dropped; what an `on_drop` hook is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// No room, and the policy is to drop the newest.
+    Full,
+    /// Pushed out by a newer event.
+    Evicted,
+    /// Left unread when the receiver was dropped.
+    Disconnected,
+    /// Given up because a close was cut short at its deadline.
+    Aborted,
+    /// Refused by the sink of a [`Queue`](crate::Queue) or by a sink on the bus; the event came back with the error.
+    Failed,
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Evicted => "evicted",
+            Self::Disconnected => "disconnected",
+            Self::Aborted => "aborted",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// Whether a sink takes events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SinkStatus {
+    /// It does.
+    #[default]
+    Open,
+    /// It takes none, and works off what it has.
+    Closing,
+    /// It takes none, and has none.
+    Closed,
+}
+
+/// What a sink says about itself in a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkState {
+    /// What kind of sink it is, innermost: `"queue"`, `"channel"`, … Empty where the sink does not say.
+    pub kind: &'static str,
+    /// Whether it takes events.
+    pub status: SinkStatus,
+    /// Events that wait in it, over all lanes.
+    pub depth: u64,
+    /// The most events that its consumer ever found waiting in one lane.
+    pub high_water: u64,
+    /// Events that one lane holds at most; 0 where there is no such limit.
+    pub capacity: u64,
+    /// Its private lanes, one for each publisher.
+    pub lanes: usize,
+    /// Its books.
+    pub ledger: Ledger,
+    /// The text of the last error or panic of its handler.
+    pub last_error: Option<String>,
+    /// For how long at least its backlog has not been worked off, counted from the first snapshot that saw it.
+    pub backlog_for: Option<Duration>,
+}
+
+/// One reason why an event was not accepted, or was dropped on entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    RefusedFull,
+    RefusedClosed,
+    RefusedTimeout,
+    RefusedReentrant,
+    RefusedFailed,
+    /// Accepted and delivered at once: a direct sink.
+    Delivered,
+    DroppedFull,
+    DroppedPanicked,
+    Filtered,
+    /// Accepted into a queue without positions of its own.
+    Queued,
+    /// An event accepted earlier was pushed out.
+    Evicted,
+    /// An event accepted earlier was given up.
+    Aborted,
+}
+
+const OUTCOMES: usize = 12;
+
+/// The counters of one way in. Private ones have one writer and use plain stores; shared ones read-modify-writes.
+pub(crate) struct EntryCounters {
+    shared: bool,
+    offered: CachePadded<AtomicU64>,
+    outcomes: [AtomicU64; OUTCOMES],
+}
+
+impl EntryCounters {
+    /// For one writer.
+    pub(crate) fn private() -> Self {
+        Self::new(false)
+    }
+
+    /// For any number of writers.
+    pub(crate) fn shared() -> Self {
+        Self::new(true)
+    }
+
+    fn new(shared: bool) -> Self {
+        Self {
+            shared,
+            offered: CachePadded::new(AtomicU64::new(0)),
+            outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn offered(&self, n: u64) {
+        self.add(&self.offered, n);
+    }
+
+    pub(crate) fn count(&self, outcome: Outcome, n: u64) {
+        self.add(&self.outcomes[outcome as usize], n);
+    }
+
+    #[inline(always)]
+    fn add(&self, counter: &AtomicU64, n: u64) {
+        if self.shared {
+            // Relaxed: a count publishes nothing.
+            counter.fetch_add(n, Ordering::Relaxed);
+        } else {
+            add_single_writer(counter, n);
+        }
+    }
+
+    /// Adds these counters to a ledger. What was accepted into a ring is the ring's to say; the rest is known here.
+    pub(crate) fn add_to(&self, ledger: &mut Ledger) {
+        let get = |outcome: Outcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
+        ledger.offered += self.offered.load(Ordering::Relaxed);
+        ledger.refused.full += get(Outcome::RefusedFull);
+        ledger.refused.closed += get(Outcome::RefusedClosed);
+        ledger.refused.timeout += get(Outcome::RefusedTimeout);
+        ledger.refused.reentrant += get(Outcome::RefusedReentrant);
+        ledger.refused.failed += get(Outcome::RefusedFailed);
+        ledger.delivered += get(Outcome::Delivered);
+        ledger.filtered += get(Outcome::Filtered);
+        ledger.dropped.full += get(Outcome::DroppedFull);
+        ledger.dropped.panicked += get(Outcome::DroppedPanicked);
+        ledger.dropped.evicted += get(Outcome::Evicted);
+        ledger.dropped.aborted += get(Outcome::Aborted);
+        ledger.accepted += get(Outcome::Delivered)
+            + get(Outcome::Filtered)
+            + get(Outcome::DroppedFull)
+            + get(Outcome::DroppedPanicked)
+            + get(Outcome::Queued);
+    }
+}
+
+/// The counters of everything that enters at one place: one set for everybody, and one for each publisher.
+pub(crate) struct Counters {
+    everybody: EntryCounters,
+    publishers: Mutex<PublisherCounters>,
+}
+
+#[derive(Default)]
+struct PublisherCounters {
+    live: Vec<Arc<EntryCounters>>,
+    /// The sum of those whose publishers are gone.
+    folded: Ledger,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self { everybody: EntryCounters::shared(), publishers: Mutex::new(PublisherCounters::default()) }
+    }
+
+    /// The set for everybody who has none.
+    pub(crate) fn everybody(&self) -> &EntryCounters {
+        &self.everybody
+    }
+
+    /// A set for one publisher.
+    pub(crate) fn for_publisher(&self) -> Arc<EntryCounters> {
+        let counters = Arc::new(EntryCounters::private());
+        let mut publishers = lock(&self.publishers);
+        publishers.fold();
+        publishers.live.push(counters.clone());
+        counters
+    }
+
+    pub(crate) fn add_to(&self, ledger: &mut Ledger) {
+        self.everybody.add_to(ledger);
+        let mut publishers = lock(&self.publishers);
+        publishers.fold();
+        *ledger += publishers.folded;
+        publishers.live.iter().for_each(|counters| counters.add_to(ledger));
+    }
+}
+
+impl PublisherCounters {
+    fn fold(&mut self) {
+        let folded = &mut self.folded;
+        // `get_mut` succeeds only for the last owner, and sees what the publisher counted.
+        self.live.retain_mut(|counters| match Arc::get_mut(counters) {
+            Some(counters) => {
+                counters.add_to(folded);
+                false
+            }
+            None => true,
+        });
+    }
+}

@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod channel;
+mod combinator;
+mod error;
+mod inbox;
+mod ledger;
+mod panics;
+mod queue;
+mod report;
+pub mod ring;
+mod sink;
+mod sync;
+pub mod wait;
+
+pub use channel::Channel;
+pub use channel::builder::ChannelBuilder;
+pub use channel::receiver::{Receiver, Recv};
+pub use combinator::filter::Filter;
+pub use combinator::map::Map;
+pub use error::{
+    AddError, BoxError, Closed, InvalidConfig, RecvError, RecvTimeoutError, RemoveError, SpawnError,
+    TryRecvError, WriteError,
+};
+pub use inbox::Patience;
+pub use inbox::overflow::Overflow;
+pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused, SinkState, SinkStatus};
+pub use queue::Queue;
+pub use queue::builder::QueueBuilder;
+pub use queue::handler::Handler;
+pub use report::{CloseReport, Finish, FlushReport};
+pub use sink::ext::SinkExt;
+pub use sink::function::{Noop, Outcome, SinkFn, noop, sink_fn};
+pub use sink::lane::{Lane, LaneSealer, LaneWrite};
+pub use sink::signal::Signal;
+pub use sink::{Sink, SinkKey};
+pub use wait::{Deadline, WaitStrategy};

@@ -1,0 +1,201 @@
+//! What a queue's worker calls.
+
+use crate::error::{BoxError, WriteError};
+use crate::report::{CloseReport, Finish, FlushReport};
+use crate::sink::Sink;
+use crate::sink::function::Outcome;
+use crate::sink::signal::Signal;
+use crate::wait::Deadline;
+use std::marker::PhantomData;
+use std::time::Instant;
+
+/// What the worker of a [`Queue`](crate::Queue) calls, when a closure is not enough.
+///
+/// All methods are called by the one worker thread. An error is counted, kept for the snapshot and told to the queue's
+/// `on_error` hook; the worker goes on.
+///
+/// # Examples
+/// ```
+/// use buslane::{BoxError, Handler, Queue};
+/// use std::io::Write;
+///
+/// /// Writes a line for each event and flushes once per batch.
+/// struct Lines(std::io::BufWriter<Vec<u8>>);
+///
+/// impl Handler<u32> for Lines {
+///     fn handle(&mut self, event: u32) -> Result<(), BoxError> {
+///         Ok(writeln!(self.0, "{event}")?)
+///     }
+///
+///     fn end_of_batch(&mut self) -> Result<(), BoxError> {
+///         Ok(self.0.flush()?)
+///     }
+/// }
+///
+/// let queue = Queue::builder().spawn_handler(Lines(Default::default()))?;
+/// # let _ = queue;
+/// # Ok::<(), buslane::SpawnError>(())
+/// ```
+pub trait Handler<E>: Send + 'static {
+    /// Handles one event.
+    ///
+    /// # Errors
+    /// Whatever went wrong; the event then counts as `failed`.
+    fn handle(&mut self, event: E) -> Result<(), BoxError>;
+
+    /// Called when everything that was waiting has been handled, or `max_batch` events have: the place to flush.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    fn end_of_batch(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    /// Called when the worker starts, after each batch, and at the time that the last call returned at the latest;
+    /// returns when it wants to be called again. `None`, the default, means after the next batch.
+    fn tick(&mut self, now: Instant) -> Option<Instant> {
+        let _ = now;
+        None
+    }
+
+    /// Called by a flush of the queue, when everything accepted before it was handled. By default the end of a batch.
+    ///
+    /// # Errors
+    /// Whatever went wrong, or did not end before the deadline.
+    fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
+        let _ = deadline;
+        self.end_of_batch()
+    }
+
+    /// Called once, after the last event.
+    ///
+    /// # Errors
+    /// Whatever went wrong; it stands in the close's report.
+    fn close(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+/// An event that was not handled, back if the handler gave it back.
+pub(super) struct Unhandled<E> {
+    pub(super) event: Option<E>,
+    pub(super) source: BoxError,
+    /// The handler will handle nothing any more.
+    pub(super) closed: bool,
+}
+
+/// What the worker needs of closures, handlers and sinks alike.
+pub(super) trait Work<E>: Send + 'static {
+    /// Whether ticks are worth a look at the clock.
+    const TICKS: bool;
+
+    fn handle(&mut self, event: E) -> Result<(), Unhandled<E>>;
+
+    fn end_of_batch(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant) -> Option<Instant> {
+        let _ = now;
+        None
+    }
+
+    fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
+        let _ = deadline;
+        Ok(())
+    }
+
+    fn close(&mut self) -> CloseReport {
+        CloseReport::done()
+    }
+}
+
+fn unhandled<E>(source: BoxError) -> Unhandled<E> {
+    Unhandled { event: None, source, closed: false }
+}
+
+pub(super) struct FnWork<R, F>(F, PhantomData<fn() -> R>);
+
+impl<R, F> FnWork<R, F> {
+    pub(super) fn new(function: F) -> Self {
+        Self(function, PhantomData)
+    }
+}
+
+impl<E, R: Outcome + 'static, F: FnMut(E) -> R + Send + 'static> Work<E> for FnWork<R, F> {
+    const TICKS: bool = false;
+
+    #[inline(always)]
+    fn handle(&mut self, event: E) -> Result<(), Unhandled<E>> {
+        (self.0)(event).into_result().map_err(unhandled)
+    }
+}
+
+pub(super) struct HandlerWork<H>(pub(super) H);
+
+impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
+    const TICKS: bool = true;
+
+    #[inline]
+    fn handle(&mut self, event: E) -> Result<(), Unhandled<E>> {
+        self.0.handle(event).map_err(unhandled)
+    }
+
+    fn end_of_batch(&mut self) -> Result<(), BoxError> {
+        self.0.end_of_batch()
+    }
+
+    fn tick(&mut self, now: Instant) -> Option<Instant> {
+        self.0.tick(now)
+    }
+
+    fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
+        self.0.flush(deadline)
+    }
+
+    fn close(&mut self) -> CloseReport {
+        self.0.close().map_or_else(CloseReport::failed, |()| CloseReport::done())
+    }
+}
+
+pub(super) struct SinkWork<S>(pub(super) S);
+
+impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
+    const TICKS: bool = true;
+
+    fn handle(&mut self, event: E) -> Result<(), Unhandled<E>> {
+        self.0.write(event).map_err(|error| {
+            let closed = error.is_closed();
+            let text = error.to_string();
+            match error {
+                WriteError::Failed { event, source } => Unhandled { event: Some(event), source, closed },
+                other => Unhandled { event: Some(other.into_event()), source: text.into(), closed },
+            }
+        })
+    }
+
+    fn end_of_batch(&mut self) -> Result<(), BoxError> {
+        self.0.signal(&mut Signal::EndOfBatch);
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        self.0.signal(&mut Signal::Tick { now, next: &mut next });
+        next
+    }
+
+    fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
+        let mut report = FlushReport::default();
+        self.0.signal(&mut Signal::EndOfBatch);
+        self.0.signal(&mut Signal::Flush(deadline, &mut report));
+        match report.finish {
+            Finish::Done => Ok(()),
+            _ => Err(format!("the flush of the sink behind the queue: {report}").into()),
+        }
+    }
+
+    fn close(&mut self) -> CloseReport {
+        self.0.close(Deadline::after(super::CLOSE_LIMIT))
+    }
+}

@@ -1,0 +1,192 @@
+//! The thread behind a queue.
+
+use super::Shared;
+use super::handler::Work;
+use crate::error::BoxError;
+use crate::inbox::reader::{Handled, Reader};
+use crate::inbox::{End, Inbox};
+use crate::ledger::DropReason;
+use crate::panics::{caught, quietly};
+use crate::report::CloseReport;
+use crate::sync::{Ordering, lock};
+use crate::wait::nesting::Nesting;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(super) type OnError = Box<dyn Fn(&BoxError) + Send + Sync>;
+
+pub(super) struct Hooks {
+    pub(super) max_batch: usize,
+    pub(super) close_after_panics: u32,
+    pub(super) on_error: Option<OnError>,
+}
+
+pub(super) struct Worker<E: Send + 'static, W: Work<E>> {
+    shared: Arc<Shared<E>>,
+    reader: Reader<E>,
+    desk: Desk<W>,
+    next_tick: Option<Instant>,
+}
+
+/// The handler and what the worker remembers about it.
+struct Desk<W> {
+    work: W,
+    hooks: Hooks,
+    /// Events handled since the last end of a batch.
+    batch: usize,
+    /// Panics in a row.
+    panics: u32,
+}
+
+impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
+    pub(super) fn new(shared: Arc<Shared<E>>, reader: Reader<E>, work: W, hooks: Hooks) -> Self {
+        Self { shared, reader, desk: Desk { work, hooks, batch: 0, panics: 0 }, next_tick: None }
+    }
+
+    pub(super) fn run(mut self) {
+        // Everything foreign that runs on this thread runs inside a delivery: nothing there waits for this worker.
+        let _delivery = Nesting::delivery();
+        self.tick();
+        loop {
+            let desk = &mut self.desk;
+            let handled = self.reader.scan(|inbox, event| desk.handle(inbox, event));
+            if self.desk.batch > 0 {
+                self.desk.end_of_batch(self.reader.inbox());
+            }
+            if handled > 0 || self.next_tick.is_some() {
+                self.tick_when_due(handled > 0);
+            }
+            if self.shared.flushes.is_asked() {
+                self.flush();
+            }
+            if handled == 0 {
+                if self.reader.ended().is_some() {
+                    break;
+                }
+                let limit = self.next_tick.map(|next| next.saturating_duration_since(Instant::now()));
+                let flushes = &self.shared.flushes;
+                self.reader.wait(limit, |_| flushes.is_asked());
+            }
+        }
+        self.end();
+    }
+
+    fn tick_when_due(&mut self, after_batch: bool) {
+        if W::TICKS && (after_batch || self.next_tick.is_some_and(|next| next <= Instant::now())) {
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        if W::TICKS {
+            let work = &mut self.desk.work;
+            self.next_tick = match caught(|| work.tick(Instant::now())) {
+                Ok(next) => next,
+                Err(text) => {
+                    self.desk.report(self.reader.inbox(), panicked(&text));
+                    None
+                }
+            };
+        }
+    }
+
+    fn flush(&mut self) {
+        let desk = &self.shared.flushes;
+        // ORD(desk.asked): Acquire; pairs with the Release in `Shared::flush_handler`.
+        let asked = desk.asked.load(Ordering::Acquire);
+        let deadline = *lock(&desk.deadline);
+        let work = &mut self.desk.work;
+        let flushed = caught(|| work.flush(deadline)).unwrap_or_else(|text| Err(panicked(&text)));
+        if let Err(error) = flushed {
+            self.desk.report(self.reader.inbox(), error);
+        }
+        // ORD(desk.answered): Release; pairs with the Acquire in `Shared::flush_handler`.
+        desk.answered.store(asked, Ordering::Release);
+        self.reader.inbox().signals.blocked.notify();
+    }
+
+    fn end(mut self) {
+        let inbox = self.reader.inbox().clone();
+        let work = &mut self.desk.work;
+        let mut report = caught(|| work.close()).unwrap_or_else(|text| CloseReport::failed(panicked(&text)));
+        for error in &report.errors {
+            inbox.consumer.set_error(error.clone());
+        }
+        // The handler's own drop may still write something: it is over before anybody is told of the end.
+        let Desk { work, hooks, .. } = self.desk;
+        if let Err(text) = caught(move || drop(work)) {
+            report.errors.push(format!("the handler's drop panicked: {text}"));
+        }
+        drop(hooks);
+        report.undelivered += inbox.consumer.aborted();
+        lock(&self.shared.report).get_or_insert(report);
+        inbox.finish();
+    }
+}
+
+fn panicked(text: &str) -> BoxError {
+    format!("the handler panicked: {text}").into()
+}
+
+impl<W> Desk<W> {
+    #[inline]
+    fn handle<E: Send + 'static>(&mut self, inbox: &Inbox<E>, event: E) -> Handled
+    where
+        W: Work<E>,
+    {
+        if inbox.is_aborted() {
+            inbox.dropped(event, DropReason::Aborted);
+            return Handled::Aborted;
+        }
+        let work = &mut self.work;
+        let handled = match caught(|| work.handle(event)) {
+            Ok(Ok(())) => {
+                self.panics = 0;
+                Handled::Delivered
+            }
+            Ok(Err(unhandled)) => {
+                self.panics = 0;
+                if let Some(event) = unhandled.event {
+                    inbox.dropped(event, DropReason::Failed);
+                }
+                if unhandled.closed {
+                    inbox.seal(End::Closed);
+                }
+                self.report(inbox, unhandled.source);
+                Handled::Failed
+            }
+            Err(text) => {
+                self.panics = self.panics.saturating_add(1);
+                if self.panics >= self.hooks.close_after_panics {
+                    inbox.seal(End::Closed);
+                }
+                self.report(inbox, panicked(&text));
+                Handled::Panicked
+            }
+        };
+        self.batch += 1;
+        if self.batch >= self.hooks.max_batch {
+            self.end_of_batch(inbox);
+        }
+        handled
+    }
+
+    fn end_of_batch<E: Send + 'static>(&mut self, inbox: &Inbox<E>)
+    where
+        W: Work<E>,
+    {
+        self.batch = 0;
+        let work = &mut self.work;
+        if let Err(error) = caught(|| work.end_of_batch()).unwrap_or_else(|text| Err(panicked(&text))) {
+            self.report(inbox, error);
+        }
+    }
+
+    #[cold]
+    fn report<E: Send + 'static>(&self, inbox: &Inbox<E>, error: BoxError) {
+        inbox.consumer.set_error(error.to_string());
+        if let Some(hook) = &self.hooks.on_error {
+            quietly(|| hook(&error));
+        }
+    }
+}

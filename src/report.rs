@@ -1,0 +1,147 @@
+//! What a close and a flush have to say.
+
+use std::fmt;
+
+/// How far a close or a flush came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Finish {
+    /// Everything that was to be done is done.
+    #[default]
+    Done,
+    /// It was asked for inside a delivery, where nothing waits; it goes on by itself.
+    Pending,
+    /// The deadline came first.
+    TimedOut,
+}
+
+impl fmt::Display for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Pending => "pending",
+            Self::TimedOut => "timed out",
+        })
+    }
+}
+
+/// What a close has to say.
+///
+/// # Examples
+/// ```
+/// let bus = buslane::Bus::<u32>::new();
+/// let report = bus.close();
+/// assert!(report.is_done());
+/// assert_eq!(bus.close(), report);
+/// ```
+#[must_use = "a close that timed out left events behind"]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// How far it came.
+    pub finish: Finish,
+    /// Accepted events that were given up, or were still in the hands of a sink that did not return.
+    pub undelivered: u64,
+    /// The sinks that were not done at the deadline.
+    pub unfinished: Vec<String>,
+    /// What sinks reported when they were closed: the sink's name and the error's text.
+    pub errors: Vec<String>,
+}
+
+impl CloseReport {
+    /// A close that left nothing to be done.
+    pub fn done() -> Self {
+        Self::default()
+    }
+
+    /// A close that was asked for inside a delivery and goes on by itself.
+    pub fn pending() -> Self {
+        Self { finish: Finish::Pending, ..Self::default() }
+    }
+
+    /// A close whose deadline came first, with the number of events left behind.
+    pub fn timed_out(undelivered: u64) -> Self {
+        Self { finish: Finish::TimedOut, undelivered, ..Self::default() }
+    }
+
+    /// A close that ended with an error.
+    pub fn failed(error: impl fmt::Display) -> Self {
+        Self { errors: vec![error.to_string()], ..Self::default() }
+    }
+
+    /// Whether everything was done and nothing went wrong.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.finish == Finish::Done && self.errors.is_empty()
+    }
+
+    /// Takes in the report of a sink that is part of this one, under a name.
+    pub fn merge(&mut self, name: &str, part: Self) {
+        self.finish = self.finish.max(part.finish);
+        self.undelivered += part.undelivered;
+        if part.finish != Finish::Done && part.unfinished.is_empty() {
+            self.unfinished.push(name.to_owned());
+        }
+        self.unfinished.extend(part.unfinished.iter().map(|inner| format!("{name}/{inner}")));
+        self.errors.extend(part.errors.iter().map(|error| format!("{name}: {error}")));
+    }
+}
+
+impl fmt::Display for CloseReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.finish)?;
+        if self.undelivered > 0 {
+            write!(f, ", {} undelivered", self.undelivered)?;
+        }
+        if !self.unfinished.is_empty() {
+            write!(f, ", unfinished: {}", self.unfinished.join(", "))?;
+        }
+        if !self.errors.is_empty() {
+            write!(f, ", errors: {}", self.errors.join("; "))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a flush has to say.
+#[must_use = "a flush that timed out left events behind"]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlushReport {
+    /// How far it came.
+    pub finish: Finish,
+    /// The sinks that had not handled everything at the deadline.
+    pub unfinished: Vec<String>,
+}
+
+impl FlushReport {
+    /// Whether everything published before the flush was handled.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.finish == Finish::Done
+    }
+
+    /// Notes how far one sink came, under a name.
+    pub fn merge(&mut self, name: &str, part: Self) {
+        self.finish = self.finish.max(part.finish);
+        if part.finish != Finish::Done && part.unfinished.is_empty() {
+            self.unfinished.push(name.to_owned());
+        }
+        self.unfinished.extend(part.unfinished.iter().map(|inner| format!("{name}/{inner}")));
+    }
+
+    /// Notes that the sink that fills in this report came so far.
+    pub fn note(&mut self, finish: Finish) {
+        self.finish = self.finish.max(finish);
+    }
+}
+
+impl fmt::Display for FlushReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.finish)?;
+        if !self.unfinished.is_empty() {
+            write!(f, ", unfinished: {}", self.unfinished.join(", "))?;
+        }
+        Ok(())
+    }
+}

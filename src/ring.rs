@@ -1,0 +1,27 @@
+//! Bounded rings: the storage of every lane.
+//!
+//! | ring | producers | consumers | push | used for |
+//! |---|---|---|---|---|
+//! | [`spsc`] | one | one | two plain stores | a publisher's private lane |
+//! | [`mpmc`] | many | many | one compare-and-swap | shared lanes, lanes that evict the oldest |
+//!
+//! Both hold exactly as many values as asked for, drop exactly what is left in them, and can be *sealed*: after
+//! that the last accepted position is known for good, although no producer was waited for. They are public so that
+//! models and property tests reach them as they are, and because a good ring is useful on its own.
+
+pub mod mpmc;
+pub mod spsc;
+
+use crate::error::InvalidConfig;
+
+/// The most values that one ring may be asked to hold: 2²⁸.
+pub const MAX_CAPACITY: usize = 1 << 28;
+
+/// Rounds a capacity up to a number of slots, at least `min`.
+fn slots_for(capacity: usize, min: usize) -> Result<usize, InvalidConfig> {
+    match capacity {
+        0 => Err(InvalidConfig::ZeroCapacity),
+        1..=MAX_CAPACITY => Ok(capacity.next_power_of_two().max(min)),
+        _ => Err(InvalidConfig::CapacityTooLarge { asked: capacity, most: MAX_CAPACITY }),
+    }
+}

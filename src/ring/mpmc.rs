@@ -1,0 +1,300 @@
+//! A bounded ring for many producers and many consumers, with eviction and a closed bit in its tail word.
+//!
+//! The algorithm is D. Vyukov's bounded queue (2010): each slot carries a stamp that says whose turn it is. Added to it:
+//! the closed bit lives in the tail word, so that no claim can succeed after a close and the final position is exact;
+//! the capacity is exactly what was asked for, also between powers of two; and a producer may evict the oldest value.
+//!
+//! Nothing spins: a producer that meets a slot which a preempted consumer has claimed but not yet emptied reports the
+//! ring as full, and a consumer that meets a slot which a preempted producer has claimed but not yet filled reports
+//! [`Pop::Pending`].
+//!
+//! # Invariants
+//! - M1: stamp == position: the slot is empty and belongs to the producer that claims `position`.
+//! - M2: stamp == position + 1: the slot holds a value and belongs to the consumer that claims `position`.
+//! - M3: the consumer of `position` sets the stamp to `position + slots`, which is M1 of the next lap. With at least
+//!   two slots the stamps of M1 to M3 differ.
+//! - M4: a position below the closed tail was claimed exactly once and will be filled.
+#![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
+
+use crate::error::InvalidConfig;
+use crate::sync::slot::{Slot, try_boxed};
+use crate::sync::{AtomicU64, CachePadded, Ordering};
+use std::fmt;
+
+const CLOSED: u64 = 1;
+
+struct Cell<T> {
+    stamp: AtomicU64,
+    value: Slot<T>,
+}
+
+/// The ring. Shared by reference; put it in an `Arc`.
+pub struct Ring<T> {
+    /// The next position to be claimed by a producer, shifted left by one; the lowest bit says closed.
+    tail: CachePadded<AtomicU64>,
+    /// The next position to be claimed by a consumer.
+    head: CachePadded<AtomicU64>,
+    cells: Box<[Cell<T>]>,
+    capacity: u64,
+}
+
+/// Why a push failed; the value comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum PushError<T> {
+    /// The ring holds as many values as it may.
+    Full(T),
+    /// The ring was closed.
+    Closed(T),
+}
+
+impl<T> fmt::Debug for PushError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+/// What a pop found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pop<T> {
+    /// The oldest value.
+    Value(T),
+    /// Nothing is in the ring.
+    Empty,
+    /// The oldest position is claimed, but its producer has not filled it yet. It will, and a pop will then find it.
+    Pending,
+}
+
+impl<T: Send> Ring<T> {
+    /// Makes a ring that holds exactly `capacity` values.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] when the capacity is zero, larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory
+    /// is not to be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::mpmc::{Pop, PushError, Ring};
+    /// let ring = Ring::new(1)?;
+    /// assert_eq!(ring.push("a"), Ok(()));
+    /// assert_eq!(ring.push("b"), Err(PushError::Full("b")));
+    /// let mut evicted = Vec::new();
+    /// assert_eq!(ring.push_evicting("b", |old| evicted.push(old)), Ok(()));
+    /// assert_eq!(evicted, ["a"]);
+    /// assert_eq!(ring.close(), 2);
+    /// assert_eq!(ring.push("c"), Err(PushError::Closed("c")));
+    /// assert_eq!(ring.pop(), Pop::Value("b"));
+    /// assert!(ring.is_ended());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
+    pub fn new(capacity: usize) -> Result<Self, InvalidConfig> {
+        let cells = try_boxed(super::slots_for(capacity, 2)?, |position| Cell {
+            stamp: AtomicU64::new(position as u64),
+            value: Slot::empty(),
+        })
+        .ok_or(InvalidConfig::OutOfMemory { slots: capacity })?;
+        Ok(Self {
+            tail: CachePadded::new(AtomicU64::new(0)),
+            head: CachePadded::new(AtomicU64::new(0)),
+            cells,
+            capacity: capacity as u64,
+        })
+    }
+}
+
+impl<T> Ring<T> {
+    fn slots(&self) -> u64 {
+        self.cells.len() as u64
+    }
+
+    fn cell(&self, position: u64) -> &Cell<T> {
+        &self.cells[(position & (self.slots() - 1)) as usize]
+    }
+
+    /// Puts a value in. Lock-free; one compare-and-swap when nobody contends.
+    ///
+    /// # Errors
+    /// The value, when the ring is full or closed. A slot that a consumer is just emptying counts as full.
+    pub fn push(&self, value: T) -> Result<(), PushError<T>> {
+        let mut tail = self.tail.load(Ordering::Relaxed);
+        loop {
+            if tail & CLOSED != 0 {
+                return Err(PushError::Closed(value));
+            }
+            let position = tail >> 1;
+            let cell = self.cell(position);
+            // ORD(mpmc.stamp): Acquire; pairs with the consumer's Release in `pop`: it has emptied the slot.
+            let stamp = cell.stamp.load(Ordering::Acquire);
+            if stamp == position && !self.is_full_at(position) {
+                // Relaxed claim: the stamp's Release publishes the value; a close is seen because it changes this word.
+                match self.tail.compare_exchange_weak(tail, tail + 2, Ordering::Relaxed, Ordering::Relaxed) {
+                    Ok(_) => {
+                        // SAFETY: M1: the slot is empty, and the exchange made us the one that claims the position.
+                        unsafe { cell.value.put(value) };
+                        // ORD(mpmc.stamp): Release; pairs with the Acquire in `pop`: the value is written.
+                        cell.stamp.store(position + 1, Ordering::Release);
+                        return Ok(());
+                    }
+                    Err(newer) => tail = newer,
+                }
+            } else {
+                let newer = self.tail.load(Ordering::Relaxed);
+                if newer == tail {
+                    return Err(PushError::Full(value));
+                }
+                tail = newer;
+            }
+        }
+    }
+
+    /// Whether exactness, not the slots, forbids `position`: only where the capacity is no power of two (or is one).
+    fn is_full_at(&self, position: u64) -> bool {
+        self.capacity < self.slots()
+            && position.saturating_sub(self.head.load(Ordering::Acquire)) >= self.capacity
+    }
+
+    /// Puts a value in; while the ring is full, evicts the oldest into `evicted`.
+    ///
+    /// # Errors
+    /// [`PushError::Closed`], or [`PushError::Full`] when the oldest slot is in the hands of a consumer or producer that
+    /// has not finished with it: this never waits.
+    pub fn push_evicting(&self, value: T, mut evicted: impl FnMut(T)) -> Result<(), PushError<T>> {
+        let mut value = value;
+        loop {
+            match self.push(value) {
+                Err(PushError::Full(back)) => match self.pop() {
+                    Pop::Value(oldest) => {
+                        value = back;
+                        evicted(oldest);
+                    }
+                    Pop::Empty | Pop::Pending => return Err(PushError::Full(back)),
+                },
+                done => return done,
+            }
+        }
+    }
+
+    /// Takes the oldest value. Lock-free; one compare-and-swap when nobody contends.
+    pub fn pop(&self) -> Pop<T> {
+        match self.pop_at() {
+            Pop::Value((_, value)) => Pop::Value(value),
+            Pop::Empty => Pop::Empty,
+            Pop::Pending => Pop::Pending,
+        }
+    }
+
+    /// Takes the oldest value, with its position.
+    pub fn pop_at(&self) -> Pop<(u64, T)> {
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            let cell = self.cell(head);
+            // ORD(mpmc.stamp): Acquire; pairs with the producer's Release in `push`: the value is written.
+            let stamp = cell.stamp.load(Ordering::Acquire);
+            if stamp == head + 1 {
+                // ORD(mpmc.head): Release; pairs with the Acquire loads of `head` (`is_full_at`, `len`).
+                match self.head.compare_exchange_weak(head, head + 1, Ordering::Release, Ordering::Relaxed) {
+                    Ok(_) => {
+                        // SAFETY: M2: the slot holds a value, and the exchange made us the one that claims it.
+                        let value = unsafe { cell.value.take() };
+                        // ORD(mpmc.stamp): Release; pairs with the Acquire in `push`: the slot is empty (M3).
+                        cell.stamp.store(head + self.slots(), Ordering::Release);
+                        return Pop::Value((head, value));
+                    }
+                    Err(newer) => head = newer,
+                }
+            } else {
+                let newer = self.head.load(Ordering::Relaxed);
+                if newer != head {
+                    head = newer;
+                } else if self.position() <= head {
+                    return Pop::Empty;
+                } else {
+                    return Pop::Pending;
+                }
+            }
+        }
+    }
+
+    /// Closes the ring and returns its final position: the number of values that were ever accepted. Idempotent.
+    pub fn close(&self) -> u64 {
+        // ORD(mpmc.tail): AcqRel; an RMW, so it reads the newest claim, and no later claim can succeed.
+        self.tail.fetch_or(CLOSED, Ordering::AcqRel) >> 1
+    }
+
+    /// Whether the ring was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.tail.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Whether the ring was closed and every value was claimed by a consumer (or evicted). Once true, always true.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        let tail = self.tail.load(Ordering::Acquire);
+        tail & CLOSED != 0 && self.claimed() >= tail >> 1
+    }
+
+    /// Whether the oldest position is filled, so that a pop finds a value unless somebody else takes it first.
+    #[must_use]
+    pub fn has_filled(&self) -> bool {
+        let mut head = self.head.load(Ordering::Acquire);
+        loop {
+            if self.cell(head).stamp.load(Ordering::Acquire) == head + 1 {
+                return true;
+            }
+            let newer = self.head.load(Ordering::Acquire);
+            if newer == head {
+                return false;
+            }
+            head = newer;
+        }
+    }
+
+    /// How many values were accepted so far.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.tail.load(Ordering::Acquire) >> 1
+    }
+
+    /// How many values were claimed by consumers or evicted so far.
+    #[must_use]
+    pub fn claimed(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// How many values are in the ring.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let head = self.claimed();
+        self.position().saturating_sub(head) as usize
+    }
+
+    /// Whether the ring holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        let end = self.tail.load(Ordering::Relaxed) >> 1;
+        for position in self.head.load(Ordering::Relaxed)..end {
+            let cell = self.cell(position);
+            debug_assert_eq!(cell.stamp.load(Ordering::Relaxed), position + 1);
+            // SAFETY: M2, M4: `&mut self`, so every claimed position was filled, and those from head on hold values.
+            drop(unsafe { cell.value.take() });
+        }
+    }
+}
+
+impl<T> fmt::Debug for Ring<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring")
+            .field("capacity", &self.capacity)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

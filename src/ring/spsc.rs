@@ -1,0 +1,456 @@
+//! A bounded ring between one producer and one consumer, with cached indices and a seal.
+//!
+//! The ring is Lamport's (1983) with monotone 64-bit indices; each side keeps a private copy of the other's index and
+//! reads the shared one only when the copy says full or empty (the cached-index technique of MCRingBuffer and
+//! FastForward). A push is a store to the slot and a release store of the tail: no read-modify-write, no fence.
+//!
+//! # The seal
+//! [`Sealer::mark`] and [`Sealer::fix`] end a lane while the producer may be anywhere between its check and its push,
+//! and nobody waits for anybody. The word `fin` goes OPEN → SEALING → final tail. The sealer marks, fences, reads the
+//! tail and proposes it; a producer that sees the mark after its own push and fence proposes *its* tail; the first
+//! proposal wins. A producer that loses with `fin` below its tail still owns what lies between and takes it back. The
+//! consumer, too, must know `fin` before it trusts a tail: it fences between the two loads, and when it finds SEALING
+//! it proposes the tail that it saw.
+//!
+//! # Invariants
+//! - S1: slots in `[head, min(tail, fin))` hold values and belong to the consumer; all others belong to the producer
+//!   and are empty, save those in `[fin, tail)` until the producer took them back.
+//! - S2: only the producer writes `tail`, only the consumer writes `head`; both only grow.
+//! - S3: `tail - head` never exceeds the capacity, which never exceeds the number of slots.
+#![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
+
+use crate::error::InvalidConfig;
+use crate::sync::membarrier::{FencePair, light_fence, process_pair};
+use crate::sync::slot::{Slot, try_boxed};
+use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
+use std::fmt;
+
+/// `fin` of a ring that nobody seals.
+const OPEN: u64 = u64::MAX;
+/// `fin` while its final value is being agreed on.
+const SEALING: u64 = u64::MAX - 1;
+
+/// The producer's words. The consumer reads them when it looks for more.
+struct ProducerWords {
+    /// The next position to be written; everything below was written.
+    tail: AtomicU64,
+    /// Where the ring ends: `OPEN`, `SEALING`, or the final tail.
+    fin: AtomicU64,
+}
+
+struct Shared<T> {
+    producer: CachePadded<ProducerWords>,
+    /// The next position to be consumed; everything below was handled and its slot is free.
+    head: CachePadded<AtomicU64>,
+    slots: Box<[Slot<T>]>,
+    capacity: u64,
+    /// The fence pair of this ring's seal.
+    pair: FencePair,
+}
+
+impl<T> Shared<T> {
+    #[inline(always)]
+    fn slot(&self, position: u64) -> &Slot<T> {
+        let index = (position & (self.slots.len() as u64 - 1)) as usize;
+        debug_assert!(index < self.slots.len());
+        // SAFETY: the number of slots is a power of two, so the masked index lies below it.
+        unsafe { self.slots.get_unchecked(index) }
+    }
+
+    /// Proposes `tail` as the end of a ring that is being sealed; returns the end that was agreed on.
+    #[cold]
+    fn propose(&self, tail: u64) -> u64 {
+        // ORD(spsc.fin): AcqRel; Release publishes what the proposer saw up to `tail`, Acquire pairs with the
+        // winner's Release.
+        match self.producer.fin.compare_exchange(SEALING, tail, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => tail,
+            Err(fin) => fin,
+        }
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        let tail = self.producer.tail.load(Ordering::Relaxed);
+        let end = tail.min(self.producer.fin.load(Ordering::Relaxed));
+        for position in self.head.load(Ordering::Relaxed)..end {
+            // SAFETY: S1: both halves are gone, and the slots in [head, end) hold values.
+            drop(unsafe { self.slot(position).take() });
+        }
+    }
+}
+
+/// Makes a ring that holds exactly `capacity` values.
+///
+/// The memory is allocated and touched here; neither half allocates later.
+///
+/// # Errors
+/// [`InvalidConfig`] when the capacity is zero, larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory is
+/// not to be had.
+///
+/// # Examples
+/// ```
+/// let (mut producer, mut consumer) = buslane::ring::spsc::ring(2)?;
+/// assert_eq!(producer.push("a"), Ok(()));
+/// assert_eq!(producer.push("b"), Ok(()));
+/// assert_eq!(producer.push("c"), Err("c"));
+/// assert_eq!(consumer.pop(), Some("a"));
+/// assert_eq!(producer.push("c"), Ok(()));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
+pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), InvalidConfig> {
+    let slots = try_boxed(super::slots_for(capacity, 1)?, |_| Slot::empty())
+        .ok_or(InvalidConfig::OutOfMemory { slots: capacity })?;
+    let shared = Arc::new(Shared {
+        producer: CachePadded::new(ProducerWords { tail: AtomicU64::new(0), fin: AtomicU64::new(OPEN) }),
+        head: CachePadded::new(AtomicU64::new(0)),
+        slots,
+        capacity: capacity as u64,
+        pair: process_pair(),
+    });
+    let producer = Producer { shared: shared.clone(), tail: 0, limit: capacity as u64 };
+    Ok((producer, Consumer { shared, head: 0, end: 0 }))
+}
+
+/// The writing half of a ring.
+///
+/// # Guarantees
+/// Every method is wait-free, allocates nothing and executes no read-modify-write instruction, save
+/// [`settle`](Self::settle) on a ring that is being sealed. Dropping it seals the ring at what was committed.
+pub struct Producer<T> {
+    shared: Arc<Shared<T>>,
+    /// The next position to write; ahead of the shared tail between `write` and `commit`.
+    tail: u64,
+    /// The consumer's head as last seen plus the capacity: the first position that may not be written yet.
+    limit: u64,
+}
+
+impl<T> Producer<T> {
+    /// Writes and commits a value, or gives it back when the ring is full.
+    ///
+    /// # Errors
+    /// The value, when the ring holds as many values as it may.
+    #[inline]
+    pub fn push(&mut self, value: T) -> Result<(), T> {
+        if !self.has_room() {
+            return Err(value);
+        }
+        self.write(value);
+        self.commit();
+        Ok(())
+    }
+
+    /// Whether one more value may be written. A ring that is being sealed has no room.
+    #[inline(always)]
+    pub fn has_room(&mut self) -> bool {
+        self.tail < self.limit || self.refresh()
+    }
+
+    /// How many values may be written now; at least this many stay possible until they are written.
+    pub fn room(&mut self) -> usize {
+        self.refresh();
+        (self.limit - self.tail) as usize
+    }
+
+    #[inline(never)]
+    fn refresh(&mut self) -> bool {
+        // ORD(spsc.head): Acquire; pairs with the consumer's Release: its reads of the freed slots are over.
+        let head = self.shared.head.load(Ordering::Acquire);
+        // A ring that is being sealed has no room; `settle` then says why.
+        self.limit = if self.is_open() { head + self.shared.capacity } else { self.tail };
+        self.tail < self.limit
+    }
+
+    /// Writes a value without showing it to the consumer.
+    ///
+    /// # Panics
+    /// When the ring has no room; ask [`has_room`](Self::has_room) or [`room`](Self::room) first.
+    #[inline(always)]
+    pub fn write(&mut self, value: T) {
+        assert!(self.tail < self.limit, "a write needs room");
+        // SAFETY: S1, S3: the position lies below `head + capacity`, so its slot is empty and the producer's.
+        unsafe { self.shared.slot(self.tail).put(value) };
+        self.tail += 1;
+    }
+
+    /// Shows everything written so far to the consumer.
+    #[inline(always)]
+    pub fn commit(&mut self) {
+        // ORD(spsc.tail): Release; pairs with the Acquire in `Consumer::refresh`, `Sealer::fix`: the slots are written.
+        self.shared.producer.tail.store(self.tail, Ordering::Release);
+    }
+
+    /// Whether nobody has begun to seal the ring. To be asked after a commit and a fence; `false` asks for
+    /// [`settle`](Self::settle).
+    #[inline(always)]
+    pub fn is_open(&self) -> bool {
+        // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and `Sealer::fix`.
+        self.shared.producer.fin.load(Ordering::Relaxed) == OPEN
+    }
+
+    /// Settles with a sealer what was accepted, and gives what was not to `taken_back`, newest first.
+    ///
+    /// Returns whether the ring is still open. To be called after every commit, behind a fence, before anybody is
+    /// told that the values were accepted; on an open ring it costs one load.
+    #[inline]
+    pub fn settle(&mut self, taken_back: impl FnMut(T)) -> bool {
+        self.is_open() || self.settle_sealed(taken_back)
+    }
+
+    #[cold]
+    fn settle_sealed(&mut self, mut taken_back: impl FnMut(T)) -> bool {
+        let fin = self.shared.propose(self.tail);
+        while self.tail > fin {
+            self.tail -= 1;
+            // SAFETY: S1: at or above `fin` the consumer does not read; the value is the producer's.
+            taken_back(unsafe { self.shared.slot(self.tail).take() });
+        }
+        self.limit = self.tail;
+        false
+    }
+
+    /// How many values wait in the ring, the one being handled included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        (self.tail - self.shared.head.load(Ordering::Acquire)) as usize
+    }
+
+    /// Whether nothing waits in the ring.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A handle that can seal the ring.
+    #[must_use]
+    pub fn sealer(&self) -> Sealer<T> {
+        Sealer { shared: self.shared.clone() }
+    }
+}
+
+impl<T> Drop for Producer<T> {
+    fn drop(&mut self) {
+        // The producer knows the exact tail, so it needs no handshake: it moves OPEN on and proposes.
+        let fin = &self.shared.producer.fin;
+        let committed = self.shared.producer.tail.load(Ordering::Relaxed);
+        // ORD(spsc.fin): AcqRel; Release publishes everything committed to whoever reads the end.
+        if fin.compare_exchange(OPEN, committed, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            self.shared.propose(committed);
+        }
+        let fin = fin.load(Ordering::Relaxed);
+        while self.tail > committed.min(fin) {
+            self.tail -= 1;
+            // SAFETY: S1: written but not committed, or above the end: the producer's.
+            drop(unsafe { self.shared.slot(self.tail).take() });
+        }
+    }
+}
+
+impl<T> fmt::Debug for Producer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("tail", &self.tail).finish_non_exhaustive()
+    }
+}
+
+/// The reading half of a ring.
+///
+/// # Guarantees
+/// Every method is wait-free and allocates nothing. A slot is given back, and the value counts as handled, only when
+/// the callback has returned (or unwound).
+pub struct Consumer<T> {
+    shared: Arc<Shared<T>>,
+    head: u64,
+    /// The first position not known to be readable: the tail as last seen, cut at the end of a sealed ring.
+    end: u64,
+}
+
+impl<T> Consumer<T> {
+    /// Takes the oldest value.
+    #[inline]
+    pub fn pop(&mut self) -> Option<T> {
+        if self.head == self.end && !self.refresh() {
+            return None;
+        }
+        // SAFETY: S1: head < end, so the slot holds a value and is the consumer's.
+        let value = unsafe { self.shared.slot(self.head).take() };
+        self.head += 1;
+        self.release();
+        Some(value)
+    }
+
+    /// Hands up to `max` values to `f`, oldest first, and returns how many.
+    ///
+    /// The slots are given back together at the end. If `f` unwinds, the value it was given counts as handled and the
+    /// later ones stay.
+    #[inline]
+    pub fn drain(&mut self, max: usize, mut f: impl FnMut(T)) -> usize {
+        self.each(max, |slot| {
+            // SAFETY: S1: `each` calls with the slots in [head, end), each once.
+            f(unsafe { slot.take() });
+        })
+    }
+
+    /// Like [`drain`](Self::drain), but lends each value where it lies and drops it afterwards.
+    pub fn drain_in_place(&mut self, max: usize, mut f: impl FnMut(&mut T)) -> usize {
+        /// Empties the slot also when the callback unwinds.
+        struct Emptied<'a, T>(&'a Slot<T>);
+        impl<T> Drop for Emptied<'_, T> {
+            fn drop(&mut self) {
+                // SAFETY: S1: `each` calls with the slots in [head, end), each once; the loan is over.
+                drop(unsafe { self.0.take() });
+            }
+        }
+        self.each(max, |slot| {
+            let emptied = Emptied(slot);
+            // SAFETY: as above; the value stays until `emptied` is dropped.
+            unsafe { emptied.0.with_mut(&mut f) };
+        })
+    }
+
+    #[inline]
+    fn each(&mut self, max: usize, mut f: impl FnMut(&Slot<T>)) -> usize {
+        /// Gives back what was handled also when the callback unwinds.
+        struct Handled<'a, T>(&'a mut Consumer<T>);
+        impl<T> Drop for Handled<'_, T> {
+            fn drop(&mut self) {
+                self.0.release();
+            }
+        }
+        if self.head == self.end && !self.refresh() {
+            return 0;
+        }
+        let stop = self.end.min(self.head.saturating_add(max as u64));
+        let count = (stop - self.head) as usize;
+        let mut handled = Handled(self);
+        while handled.0.head < stop {
+            let position = handled.0.head;
+            handled.0.head += 1;
+            f(handled.0.shared.slot(position));
+        }
+        count
+    }
+
+    #[inline(always)]
+    fn release(&self) {
+        // ORD(spsc.head): Release; pairs with the Acquire in `Producer::refresh`: our reads of the slots are over.
+        self.shared.head.store(self.head, Ordering::Release);
+    }
+
+    /// Looks for values beyond those known; whether there are any.
+    #[inline]
+    fn refresh(&mut self) -> bool {
+        // ORD(spsc.tail): Acquire; pairs with the Release in `Producer::commit`: the slots are written.
+        let tail = self.shared.producer.tail.load(Ordering::Acquire);
+        // A tail may be trusted only if the ring was open *after* it was read, in the order that the sealer sees: see
+        // the module's text. The fence pairs with the heavy one between `Sealer::mark` and `Sealer::fix`.
+        light_fence(self.shared.pair);
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
+        self.end = match self.shared.producer.fin.load(Ordering::Acquire) {
+            OPEN => tail,
+            SEALING => self.shared.propose(tail),
+            fin => fin,
+        };
+        self.head < self.end
+    }
+
+    /// Whether a value can be taken now. If so, that stays true until it is taken.
+    #[inline]
+    pub fn has_next(&mut self) -> bool {
+        self.head < self.end || self.refresh()
+    }
+
+    /// How many values are known to be readable; there may be more.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        (self.end - self.head) as usize
+    }
+
+    /// Whether the ring was sealed and everything in it was handled. Once true, always true.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.shared.producer.fin.load(Ordering::Acquire) <= self.head
+    }
+
+    /// A handle that can seal the ring.
+    #[must_use]
+    pub fn sealer(&self) -> Sealer<T> {
+        Sealer { shared: self.shared.clone() }
+    }
+}
+
+impl<T> fmt::Debug for Consumer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+/// A third party's view of a ring: it can seal it, and see how far both halves are.
+///
+/// To seal: [`mark`](Self::mark) every ring concerned, run *one* heavy fence, then [`fix`](Self::fix) each.
+pub struct Sealer<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Clone for Sealer<T> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<T> Sealer<T> {
+    /// Begins to seal the ring. Whether this call was the first.
+    pub fn mark(&self) -> bool {
+        // ORD(spsc.fin): AcqRel; the heavy fence that follows pairs with the light ones of producer and consumer.
+        let fin = &self.shared.producer.fin;
+        fin.compare_exchange(OPEN, SEALING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.
+    pub fn fix(&self) -> u64 {
+        // ORD(spsc.tail): Acquire; pairs with `Producer::commit`, so that the proposal publishes the slots below it.
+        let tail = self.shared.producer.tail.load(Ordering::Acquire);
+        self.shared.propose(tail)
+    }
+
+    /// Seals this one ring; returns the number of values that were ever accepted.
+    pub fn seal(&self) -> u64 {
+        self.mark();
+        crate::sync::membarrier::heavy_fence_or_wait(self.shared.pair);
+        self.fix()
+    }
+
+    /// How many values were accepted so far.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        let tail = self.shared.producer.tail.load(Ordering::Acquire);
+        match self.shared.producer.fin.load(Ordering::Acquire) {
+            OPEN | SEALING => tail,
+            fin => tail.min(fin),
+        }
+    }
+
+    /// How many values were handled so far.
+    #[must_use]
+    pub fn handled(&self) -> u64 {
+        // ORD(spsc.head): Acquire; pairs with the consumer's Release: what the handler did is visible to a flush.
+        self.shared.head.load(Ordering::Acquire)
+    }
+
+    /// Whether the ring was sealed and everything in it was handled.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.shared.producer.fin.load(Ordering::Acquire) <= self.handled()
+    }
+
+    /// Whether the ring's end is fixed or being fixed.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.shared.producer.fin.load(Ordering::Acquire) != OPEN
+    }
+}
+
+impl<T> fmt::Debug for Sealer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").field("accepted", &self.accepted()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! The trait that everything stands on: a place where events go.
+
+pub(crate) mod ext;
+pub(crate) mod function;
+pub(crate) mod lane;
+pub(crate) mod signal;
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::report::CloseReport;
+use crate::wait::Deadline;
+use lane::Lane;
+use signal::Signal;
+use std::sync::Arc;
+
+/// A place where events go.
+///
+/// A user's sink has to say what [`write`](Self::write) does, and nothing else. The other methods have defaults that are
+/// right for a sink that does its work at once; wrappers hand every one of them on.
+///
+/// # Contract
+/// - `Ok` from `write` means that the event was accepted under the sink's stated guarantee; `Err` gives the event back.
+/// - [`WriteError::Closed`] is final. A write after [`close`](Self::close) is `Closed`, and `close` is idempotent.
+/// - A sink may be written to from many threads at once. What sits behind a [`Queue`](crate::Queue) is called by one
+///   thread only.
+///
+/// # Examples
+/// ```
+/// use buslane::{Sink, WriteError};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// #[derive(Default)]
+/// struct Total(AtomicU64);
+///
+/// impl Sink<u64> for Total {
+///     fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+///         self.0.fetch_add(event, Ordering::Relaxed);
+///         Ok(())
+///     }
+/// }
+///
+/// let total = std::sync::Arc::new(Total::default());
+/// let bus = buslane::Bus::new();
+/// bus.add(total.clone())?;
+/// bus.publish(40)?;
+/// bus.publisher().publish(2)?;
+/// assert_eq!(total.0.load(Ordering::Relaxed), 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Sink<E>: Send + Sync {
+    /// Accepts an event, or gives it back.
+    ///
+    /// # Errors
+    /// [`WriteError`] with the event and the reason.
+    fn write(&self, event: E) -> Result<(), WriteError<E>>;
+
+    /// Takes no more events, and works off what was accepted until the deadline.
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        let _ = deadline;
+        CloseReport::done()
+    }
+
+    /// A private way in for one publisher; `None` where events go through [`write`](Self::write).
+    ///
+    /// # Errors
+    /// [`InvalidConfig::OutOfMemory`] when the lane's memory is not to be had.
+    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        Ok(None)
+    }
+
+    /// Takes a signal of the control plane. Wrappers hand it on.
+    fn signal(&self, signal: &mut Signal<'_>) {
+        let _ = signal;
+    }
+
+    /// What makes two sinks the same one. Handles to one thing answer alike; `None` is like no other.
+    fn key(&self) -> Option<SinkKey> {
+        None
+    }
+}
+
+/// What makes two sinks the same one: the address of what they share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SinkKey(usize);
+
+impl SinkKey {
+    /// The key of everything that shares this allocation.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::SinkKey;
+    /// let shared = std::sync::Arc::new(1);
+    /// assert_eq!(SinkKey::of(&*shared), SinkKey::of(&*shared.clone()));
+    /// ```
+    #[must_use]
+    pub fn of<T: ?Sized>(shared: &T) -> Self {
+        Self(std::ptr::from_ref(shared).cast::<()>().addr())
+    }
+}
+
+/// Hands every method on to what `$self` points to.
+macro_rules! forward {
+    ($key:expr) => {
+        #[inline]
+        fn write(&self, event: E) -> Result<(), WriteError<E>> {
+            (**self).write(event)
+        }
+
+        fn close(&self, deadline: Deadline) -> CloseReport {
+            (**self).close(deadline)
+        }
+
+        fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+            (**self).lane()
+        }
+
+        fn signal(&self, signal: &mut Signal<'_>) {
+            (**self).signal(signal);
+        }
+
+        fn key(&self) -> Option<SinkKey> {
+            let key: fn(&Self) -> Option<SinkKey> = $key;
+            key(self)
+        }
+    };
+}
+
+impl<E, S: Sink<E> + ?Sized> Sink<E> for &S {
+    forward!(|sink| (**sink).key());
+}
+
+impl<E, S: Sink<E> + ?Sized> Sink<E> for Box<S> {
+    forward!(|sink| (**sink).key());
+}
+
+/// Clones of one `Arc` are the same sink.
+impl<E, S: Sink<E> + ?Sized> Sink<E> for Arc<S> {
+    forward!(|sink| (**sink).key().or_else(|| Some(SinkKey::of(&**sink))));
+}

@@ -1,0 +1,104 @@
+//! Sinks made of a function, and the sink that takes everything and does nothing.
+
+use super::Sink;
+use crate::error::{BoxError, WriteError};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// What a closure that handles events may return: nothing, or a result.
+///
+/// # Examples
+/// ```
+/// use buslane::Outcome;
+/// assert!(().into_result().is_ok());
+/// assert!(Err::<(), _>("no").into_result().is_err());
+/// ```
+pub trait Outcome {
+    /// The result, with the error in a box.
+    ///
+    /// # Errors
+    /// What the closure returned.
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl Outcome for () {
+    #[inline(always)]
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<X: Into<BoxError>> Outcome for Result<(), X> {
+    #[inline(always)]
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
+/// A sink that calls a function on the publishing thread. Made by [`sink_fn`].
+pub struct SinkFn<E, F> {
+    function: F,
+    events: PhantomData<fn(E)>,
+}
+
+/// A sink that calls `function` with each event, on the publishing thread.
+///
+/// # Guarantees
+/// The function may run on several threads at once. The publisher waits for it: put a [`Queue`](crate::Queue) in front
+/// of work that takes longer than a few hundred nanoseconds.
+///
+/// The event is lent, so that it can come back when the function fails.
+///
+/// # Examples
+/// ```
+/// let bus = buslane::Bus::new();
+/// bus.add(buslane::sink_fn(|event: &u32| println!("{event}")))?;
+/// bus.publish(7)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn sink_fn<E, R: Outcome, F: Fn(&E) -> R + Send + Sync>(function: F) -> SinkFn<E, F> {
+    SinkFn { function, events: PhantomData }
+}
+
+impl<E, R: Outcome, F: Fn(&E) -> R + Send + Sync> Sink<E> for SinkFn<E, F> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        match (self.function)(&event).into_result() {
+            Ok(()) => Ok(()),
+            Err(source) => Err(WriteError::Failed { event, source }),
+        }
+    }
+}
+
+impl<E, F> fmt::Debug for SinkFn<E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkFn").finish_non_exhaustive()
+    }
+}
+
+/// The sink that takes everything and does nothing. Made by [`noop`].
+pub struct Noop<E>(PhantomData<fn(E)>);
+
+/// The sink that takes everything and does nothing.
+///
+/// # Examples
+/// ```
+/// use buslane::Sink;
+/// assert!(buslane::noop::<u32>().write(1).is_ok());
+/// ```
+#[must_use]
+pub fn noop<E>() -> Noop<E> {
+    Noop(PhantomData)
+}
+
+impl<E> Sink<E> for Noop<E> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        drop(event);
+        Ok(())
+    }
+}
+
+impl<E> fmt::Debug for Noop<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Noop")
+    }
+}

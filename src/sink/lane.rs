@@ -1,0 +1,157 @@
+//! The private way of one publisher into one sink.
+
+use crate::error::WriteError;
+use crate::inbox::Patience;
+use crate::inbox::lane::{LaneView, PrivateLane};
+use std::fmt;
+use std::sync::Arc;
+
+/// The private way of one publisher into one sink.
+///
+/// A lane into a queue or channel is a ring of its own. A combinator that makes one event of one event (`Filter`, `Map`)
+/// gives out a *staged* lane: a stage of its own around the lane of the sink behind it.
+pub struct Lane<E>(pub(crate) LaneKind<E>);
+
+pub(crate) enum LaneKind<E> {
+    Private(PrivateLane<E>),
+    Staged(Box<dyn LaneWrite<E>>),
+}
+
+impl<E: Send + 'static> Lane<E> {
+    /// A lane that is a stage in front of another one.
+    pub fn staged(stage: impl LaneWrite<E> + 'static) -> Self {
+        Self(LaneKind::Staged(Box::new(stage)))
+    }
+
+    pub(crate) fn private(lane: PrivateLane<E>) -> Self {
+        Self(LaneKind::Private(lane))
+    }
+
+    /// Puts an event in, settles with whoever seals the lane, and wakes the consumer if it sleeps.
+    ///
+    /// # Errors
+    /// [`WriteError`] with the event and the reason.
+    #[inline]
+    pub fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        match &mut self.0 {
+            LaneKind::Private(lane) => lane.push(event, patience),
+            LaneKind::Staged(stage) => stage.push(event, patience),
+        }
+    }
+
+    /// Whether a push may wait for room.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        match &self.0 {
+            LaneKind::Private(lane) => lane.may_wait(),
+            LaneKind::Staged(stage) => stage.may_wait(),
+        }
+    }
+
+    /// What ends the lane from outside; `None` where a removal has to wait for the push in progress instead.
+    #[must_use]
+    pub fn sealer(&self) -> Option<LaneSealer> {
+        match &self.0 {
+            LaneKind::Private(lane) => Some(LaneSealer(lane.view().clone())),
+            LaneKind::Staged(stage) => stage.sealer(),
+        }
+    }
+}
+
+impl<E> fmt::Debug for Lane<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            LaneKind::Private(_) => "Lane::Private",
+            LaneKind::Staged(_) => "Lane::Staged",
+        })
+    }
+}
+
+/// One stage of a staged lane: what a 1:1 combinator does to an event on its way into the lane behind it.
+///
+/// # Examples
+/// ```
+/// use buslane::{Lane, LaneSealer, LaneWrite, Patience, WriteError};
+///
+/// /// Lets every second event pass.
+/// struct EverySecond {
+///     inner: Lane<u64>,
+///     odd: bool,
+/// }
+///
+/// impl LaneWrite<u64> for EverySecond {
+///     fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
+///         self.odd = !self.odd;
+///         if self.odd { Ok(()) } else { self.inner.push(event, patience) }
+///     }
+///
+///     fn sealer(&self) -> Option<LaneSealer> {
+///         self.inner.sealer()
+///     }
+///
+///     fn may_wait(&self) -> bool {
+///         self.inner.may_wait()
+///     }
+/// }
+/// ```
+pub trait LaneWrite<E>: Send {
+    /// Hands an event on, or gives it back.
+    ///
+    /// # Errors
+    /// [`WriteError`] with the event and the reason.
+    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>>;
+
+    /// What ends the lane from outside: that of the lane behind. `None`, the default, makes a removal wait for the push
+    /// in progress instead.
+    fn sealer(&self) -> Option<LaneSealer> {
+        None
+    }
+
+    /// Whether a push may wait for room; if so, it happens after every other sink has its event. Default: `true`.
+    fn may_wait(&self) -> bool {
+        true
+    }
+}
+
+/// Ends one lane from outside.
+#[derive(Clone)]
+pub struct LaneSealer(Arc<dyn Seal>);
+
+trait Seal: Send + Sync {
+    fn mark(&self);
+    fn fix(&self);
+    fn wake_all(&self);
+}
+
+impl<E: Send + 'static> Seal for LaneView<E> {
+    fn mark(&self) {
+        Self::mark(self);
+    }
+
+    fn fix(&self) {
+        Self::fix(self);
+    }
+
+    fn wake_all(&self) {
+        Self::wake_all(self);
+    }
+}
+
+impl LaneSealer {
+    /// Seals many lanes with one heavy fence: afterwards nothing more enters, and what was accepted is known.
+    pub(crate) fn seal_all(sealers: &[Self]) {
+        if sealers.is_empty() {
+            return;
+        }
+        sealers.iter().for_each(|sealer| sealer.0.mark());
+        crate::sync::membarrier::heavy_fence_or_wait(crate::sync::membarrier::process_pair());
+        sealers.iter().for_each(|sealer| sealer.0.fix());
+        sealers.iter().for_each(|sealer| sealer.0.wake_all());
+    }
+}
+
+impl fmt::Debug for LaneSealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LaneSealer")
+    }
+}

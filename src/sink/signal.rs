@@ -1,0 +1,29 @@
+//! What the control plane tells a sink apart from events.
+
+use crate::ledger::SinkState;
+use crate::report::FlushReport;
+use crate::wait::Deadline;
+use std::time::Instant;
+
+/// What the control plane tells a sink apart from events.
+///
+/// Sinks that wrap another one hand every signal on to it, also those they don't know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Signal<'a> {
+    /// Give up waiting at once: a close has run past its deadline.
+    Abort,
+    /// The worker in front has handed on everything it had: write out buffers.
+    EndOfBatch,
+    /// Wait, until the deadline, until everything accepted so far was handled, and note in the report how far it came.
+    Flush(Deadline, &'a mut FlushReport),
+    /// Time passes. `next` is when the sink wants to be told again at the latest.
+    Tick {
+        /// The time.
+        now: Instant,
+        /// When to call again at the latest; a sink only ever makes it earlier.
+        next: &'a mut Option<Instant>,
+    },
+    /// Describe yourself.
+    Describe(&'a mut SinkState),
+}

@@ -1,0 +1,98 @@
+//! The only door to the standard library's atomics, cells and parking, to `arc-swap`, to `crossbeam-queue` and
+//! to loom.
+//!
+//! Everything concurrent in this crate is written against this module. Built with `--cfg loom` and the feature
+//! `loom`, the same names mean loom's types, so that a model checker sees every access of ours. What loom cannot
+//! see (the asymmetric fence, deadlines) is reduced here to something it can: both fences become
+//! `fence(SeqCst)`, and a park has no time limit.
+//!
+//! | piece | what it is | `unsafe` inside |
+//! |---|---|---|
+//! | [`slot`] | a cell of a ring | yes |
+//! | [`handoff`] | one-slot mailbox with a return stack, for publishers' tables | yes |
+//! | [`guarded`] | a value that one side may take away while others look at it, by hazard words | yes |
+//! | [`swap`] | the copy-on-write list (`ArcSwap`) | under loom only |
+//! | [`membarrier`] | the asymmetric fence pair | yes (a system call) |
+//! | [`parking`] | parking one thread | no |
+//! | [`unbounded`] | an unbounded queue | no |
+
+pub(crate) mod guarded;
+pub(crate) mod handoff;
+pub(crate) mod membarrier;
+pub(crate) mod parking;
+pub(crate) mod slot;
+pub(crate) mod swap;
+pub(crate) mod unbounded;
+
+/// Whether this build is a loom model: nothing naps, spins or times out, and no panic is caught.
+pub(crate) const MODEL: bool = cfg!(all(loom, feature = "loom"));
+
+#[cfg(not(all(loom, feature = "loom")))]
+mod imp {
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+    };
+    pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use std::thread_local;
+
+    pub(crate) mod thread {
+        pub(crate) use std::thread::{JoinHandle, yield_now};
+
+        /// Starts a named thread.
+        pub(crate) fn spawn_named<T: Send + 'static>(
+            name: String,
+            body: impl FnOnce() -> T + Send + 'static,
+        ) -> std::io::Result<JoinHandle<T>> {
+            std::thread::Builder::new().name(name).spawn(body)
+        }
+    }
+}
+
+#[cfg(all(loom, feature = "loom"))]
+mod imp {
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use loom::thread_local;
+
+    pub(crate) mod thread {
+        pub(crate) use loom::thread::{JoinHandle, yield_now};
+
+        pub(crate) fn spawn_named<T: Send + 'static>(
+            _name: String,
+            body: impl FnOnce() -> T + Send + 'static,
+        ) -> std::io::Result<JoinHandle<T>> {
+            Ok(loom::thread::spawn(body))
+        }
+    }
+}
+
+pub(crate) use crossbeam_utils::CachePadded;
+pub(crate) use imp::{
+    Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, fence, thread,
+    thread_local,
+};
+
+#[cfg(not(all(loom, feature = "loom")))]
+pub(crate) use imp::compiler_fence;
+
+/// Locks a mutex. A panic while it was held leaves nothing half done in this crate (no foreign code runs under
+/// our locks), so poisoning carries no information.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Tells the processor, or the model's scheduler, that this thread is waiting for another one.
+#[inline]
+pub(crate) fn spin_hint() {
+    #[cfg(not(all(loom, feature = "loom")))]
+    std::hint::spin_loop();
+    #[cfg(all(loom, feature = "loom"))]
+    loom::thread::yield_now();
+}
+
+/// Adds to a counter that only the calling thread writes: a plain load and a plain store.
+#[inline]
+pub(crate) fn add_single_writer(counter: &AtomicU64, n: u64) {
+    // Relaxed: readers only want a count, nothing is published by it.
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+}

@@ -1,0 +1,164 @@
+//! A value that publishers call into while the control plane may take it away: hazard words, one per publisher.
+//!
+//! A publisher names the value in its [`Hazard`] before it looks whether the value is still attached; whoever
+//! detaches it marks it first and looks at the hazard words second. With a fence on both sides between the two
+//! steps, either the publisher sees the mark and stays out, or the remover sees the name and waits. A publisher
+//! never waits. (M. Michael's hazard pointers, 2004, with an id in place of the pointer; ids are never used again,
+//! so a name cannot be mistaken.)
+//!
+//! Readers of a copy-on-write list have no hazard word. They reach the value through a [`Listed`], which only lists
+//! own; while one of them holds a list, the `Listed` is shared and the value stays.
+//!
+//! # Invariants
+//! - G1: the value is moved out only by [`Listed::take`], which has the only `Listed` (so no list reader is inside
+//!   or will be) and has seen, after the mark and the heavy fence, that no hazard word of the domain names the value.
+//! - G2: a reference is given out only while a hazard word of the value's own domain names it, or through a
+//!   `Listed` that its owner holds.
+#![expect(unsafe_code, reason = "the value is taken away by another thread than the ones that look at it")]
+
+use super::membarrier::{FencePair, heavy_fence_or_wait, light_fence};
+use super::slot::Slot;
+use super::{Arc, AtomicU64, CachePadded, Mutex, Ordering, lock};
+
+/// The word in which one publisher names what it is calling into; 0 names nothing.
+pub(crate) struct Hazard(CachePadded<AtomicU64>);
+
+/// All hazard words that can name the values of one bus.
+pub(crate) struct Domain {
+    pair: FencePair,
+    hazards: Mutex<Vec<Arc<Hazard>>>,
+}
+
+impl Domain {
+    pub(crate) fn new(pair: FencePair) -> Self {
+        Self { pair, hazards: Mutex::new(Vec::new()) }
+    }
+
+    pub(crate) fn register(&self) -> Arc<Hazard> {
+        let hazard = Arc::new(Hazard(CachePadded::new(AtomicU64::new(0))));
+        lock(&self.hazards).push(hazard.clone());
+        hazard
+    }
+
+    /// Drops a word whose publisher is gone. A publisher inside a call cannot be dropped, so the word names nothing.
+    pub(crate) fn forget(&self, hazard: &Arc<Hazard>) {
+        lock(&self.hazards).retain(|known| !Arc::ptr_eq(known, hazard));
+    }
+
+    fn names(&self, id: u64) -> bool {
+        // ORD(guarded.hazard): Acquire; pairs with the Release in `Entered::drop`: what the call did is visible.
+        lock(&self.hazards).iter().any(|hazard| hazard.0.load(Ordering::Acquire) == id)
+    }
+}
+
+const ATTACHED: u64 = 0;
+const DETACHED: u64 = 1;
+const TAKEN: u64 = 2;
+
+/// The value and its mark.
+pub(crate) struct Guarded<T> {
+    id: u64,
+    state: AtomicU64,
+    value: Slot<T>,
+}
+
+// SAFETY: `&T` is given to several threads (`T: Sync`), and the value moves to the one that takes it (`T: Send`).
+unsafe impl<T: Send + Sync> Sync for Guarded<T> {}
+
+impl<T> Guarded<T> {
+    /// Names the value and looks whether it is attached. The word is cleared when the result is dropped.
+    ///
+    /// `hazard` belongs to the domain that `take` will be given, and names nothing now.
+    #[inline]
+    pub(crate) fn enter<'a>(&'a self, hazard: &'a Hazard, pair: FencePair) -> Option<Entered<'a, T>> {
+        hazard.0.store(self.id, Ordering::Relaxed);
+        light_fence(pair);
+        let entered = Entered { guarded: self, hazard };
+        // ORD(guarded.state): Relaxed; the fence above pairs with the heavy fence in `detach`.
+        (self.state.load(Ordering::Relaxed) == ATTACHED).then_some(entered)
+    }
+
+    /// Whether nobody has detached the value yet.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ATTACHED
+    }
+
+    /// Marks the value, so that nobody enters any more; calls that began before go on. `true` for the one call that
+    /// did it.
+    pub(crate) fn detach(&self, domain: &Domain) -> bool {
+        // ORD(guarded.state): AcqRel; the fence below pairs with the light fence in `enter`.
+        let first =
+            self.state.compare_exchange(ATTACHED, DETACHED, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        heavy_fence_or_wait(domain.pair);
+        first
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        if self.state.load(Ordering::Relaxed) != TAKEN {
+            // SAFETY: `&mut self`, and the value was not taken.
+            drop(unsafe { self.value.take() });
+        }
+    }
+}
+
+/// A call in progress, or one that found the value detached.
+pub(crate) struct Entered<'a, T> {
+    guarded: &'a Guarded<T>,
+    hazard: &'a Hazard,
+}
+
+impl<T> Entered<'_, T> {
+    /// Looks at the value.
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: G2: our hazard word names the value, which was attached after that: no taker gets past the word.
+        unsafe { self.guarded.value.with(f) }
+    }
+}
+
+impl<T> Drop for Entered<'_, T> {
+    fn drop(&mut self) {
+        // ORD(guarded.hazard): Release; pairs with the Acquire in `Domain::names`.
+        self.hazard.0.store(0, Ordering::Release);
+    }
+}
+
+/// What lists own: the way to the value without a hazard word.
+pub(crate) struct Listed<T>(Arc<Guarded<T>>);
+
+impl<T> Listed<T> {
+    /// `id` is not 0 and never given to another value of the same domain.
+    pub(crate) fn new(id: u64, value: T) -> Self {
+        debug_assert_ne!(id, 0);
+        let slot = Slot::empty();
+        // SAFETY: the slot is new, empty and ours.
+        unsafe { slot.put(value) };
+        Self(Arc::new(Guarded { id, state: AtomicU64::new(ATTACHED), value: slot }))
+    }
+
+    /// The half that publishers keep.
+    pub(crate) fn guarded(&self) -> &Arc<Guarded<T>> {
+        &self.0
+    }
+
+    /// Looks at the value.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: G2: the value leaves only through `take`, which needs the only `Listed`; `self` is borrowed here.
+        unsafe { self.0.value.with(f) }
+    }
+
+    /// Moves the value out once nobody can be inside it: it was detached, no list but `listed` itself holds it, and
+    /// no hazard word of `domain` names it. `None` means that somebody still is (ask again), or that it is gone.
+    pub(crate) fn take(listed: &mut Arc<Self>, domain: &Domain) -> Option<T> {
+        let guarded = &Arc::get_mut(listed)?.0;
+        // ORD(guarded.state): Acquire; pairs with `detach`.
+        if guarded.state.load(Ordering::Acquire) != DETACHED || domain.names(guarded.id) {
+            return None;
+        }
+        guarded.state.store(TAKEN, Ordering::Relaxed);
+        // SAFETY: G1: the only `Listed`, detached, and named by no hazard word since; `&mut` makes this the only take.
+        Some(unsafe { guarded.value.take() })
+    }
+}

@@ -1,0 +1,108 @@
+//! The asymmetric fence: free for publishers, paid for by whoever waits.
+//!
+//! Linux's `membarrier(PRIVATE_EXPEDITED)` makes every running thread of the process execute a full barrier, so the
+//! frequent side of a store-load handshake needs only a compiler fence. Which pair the process uses is decided
+//! once, at the first use: the call must be registered, and the environment variable `BUSLANE_FENCE=symmetric`
+//! turns it off. Under loom, and where the system does not grant it, both sides are `fence(SeqCst)`.
+//!
+//! A pair is never mixed: a publisher that runs the compiler fence is only ever met by the system call, and a
+//! handshake whose system call fails later (a seccomp filter installed after the start) is told so and must not
+//! rest on it: see [`heavy_fence`].
+
+use super::{Ordering, fence};
+
+/// Which side of the handshake pays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FencePair {
+    /// Publishers run a compiler fence, waiting sides the system call.
+    Asymmetric,
+    /// Both sides run `fence(SeqCst)`.
+    Symmetric,
+}
+
+/// The pair that this process uses wherever it has the choice. Fixed at the first call.
+#[inline]
+pub(crate) fn process_pair() -> FencePair {
+    imp::process_pair()
+}
+
+/// The frequent side's fence for handshakes of `pair`.
+#[inline(always)]
+pub(crate) fn light_fence(pair: FencePair) {
+    match pair {
+        #[cfg(not(all(loom, feature = "loom")))]
+        FencePair::Asymmetric => super::compiler_fence(Ordering::SeqCst),
+        #[cfg(all(loom, feature = "loom"))]
+        FencePair::Asymmetric => fence(Ordering::SeqCst),
+        FencePair::Symmetric => fence(Ordering::SeqCst),
+    }
+}
+
+/// The rare side's fence for handshakes of `pair`.
+///
+/// `false` means that the system call, granted at the start, now fails: the other side may not have been fenced,
+/// and the caller must bound its wait by time.
+#[must_use]
+pub(crate) fn heavy_fence(pair: FencePair) -> bool {
+    fence(Ordering::SeqCst);
+    match pair {
+        FencePair::Symmetric => true,
+        FencePair::Asymmetric => imp::expedited_barrier(),
+    }
+}
+
+/// The rare side's fence for handshakes that must not fail (seals, removals).
+///
+/// Where the system call stopped working, this waits for a millisecond instead: store buffers drain within
+/// microseconds on every processor that we know of, and a handshake of this kind is rare.
+pub(crate) fn heavy_fence_or_wait(pair: FencePair) {
+    if !heavy_fence(pair) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        fence(Ordering::SeqCst);
+    }
+}
+
+#[cfg(all(target_os = "linux", not(all(loom, feature = "loom"))))]
+mod imp {
+    #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
+
+    use super::FencePair;
+    use std::sync::OnceLock;
+
+    fn call(command: libc::c_long) -> bool {
+        // SAFETY: membarrier takes no pointers; flags and cpu are zero for the commands used here.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
+    const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
+
+    pub(super) fn process_pair() -> FencePair {
+        static PAIR: OnceLock<FencePair> = OnceLock::new();
+        *PAIR.get_or_init(|| {
+            let refused = std::env::var_os("BUSLANE_FENCE").is_some_and(|value| value == "symmetric");
+            if !refused && call(REGISTER_PRIVATE_EXPEDITED) && call(PRIVATE_EXPEDITED) {
+                FencePair::Asymmetric
+            } else {
+                FencePair::Symmetric
+            }
+        })
+    }
+
+    pub(super) fn expedited_barrier() -> bool {
+        call(PRIVATE_EXPEDITED)
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(all(loom, feature = "loom")))))]
+mod imp {
+    use super::FencePair;
+
+    pub(super) fn process_pair() -> FencePair {
+        FencePair::Symmetric
+    }
+
+    pub(super) fn expedited_barrier() -> bool {
+        true
+    }
+}

@@ -1,0 +1,85 @@
+//! The copy-on-write list: readers take a snapshot without a lock, the control plane replaces it.
+//!
+//! Outside the models this is [`arc_swap::ArcSwap`]. loom cannot see into it, so under loom a pointer and a
+//! read-modify-write stand in: the reader always gets the newest value (as `ArcSwap` promises), synchronises with
+//! the writer that stored it, and gives the writer no order in return.
+
+#[cfg(not(all(loom, feature = "loom")))]
+mod imp {
+    use arc_swap::ArcSwap;
+    use std::sync::Arc;
+
+    pub(crate) struct Swap<T>(ArcSwap<T>);
+
+    impl<T> Swap<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(ArcSwap::from_pointee(value))
+        }
+
+        /// A snapshot that stays valid as long as it is held. Lock-free.
+        #[inline]
+        pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<T>> + use<T> {
+            self.0.load()
+        }
+
+        /// Replaces the value and gives the old one back.
+        pub(crate) fn swap(&self, value: T) -> Arc<T> {
+            self.0.swap(Arc::new(value))
+        }
+    }
+}
+
+#[cfg(all(loom, feature = "loom"))]
+mod imp {
+    #![expect(unsafe_code, reason = "a stand-in for arc-swap that loom can see")]
+
+    use loom::sync::atomic::{AtomicPtr, Ordering};
+    use std::sync::Arc;
+
+    pub(crate) struct Swap<T>(AtomicPtr<T>);
+
+    /// The snapshot.
+    pub(crate) struct Held<T>(Arc<T>);
+
+    impl<T> std::ops::Deref for Held<T> {
+        type Target = Arc<T>;
+        fn deref(&self) -> &Arc<T> {
+            &self.0
+        }
+    }
+
+    impl<T> Swap<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(AtomicPtr::new(Arc::into_raw(Arc::new(value)).cast_mut()))
+        }
+
+        pub(crate) fn load(&self) -> Held<T> {
+            let mut seen = self.0.load(Ordering::Relaxed);
+            // A read-modify-write reads the newest value; a plain load in a model may read a freed one.
+            while let Err(newer) = self.0.compare_exchange(seen, seen, Ordering::Acquire, Ordering::Relaxed) {
+                seen = newer;
+            }
+            // SAFETY: `seen` is the newest pointer, its count is still held by the cell, and loom switches threads
+            // only at its own operations, of which there is none between the exchange and this line.
+            unsafe { Arc::increment_strong_count(seen) };
+            // SAFETY: the count taken above belongs to this `Arc`.
+            Held(unsafe { Arc::from_raw(seen) })
+        }
+
+        pub(crate) fn swap(&self, value: T) -> Arc<T> {
+            let old = self.0.swap(Arc::into_raw(Arc::new(value)).cast_mut(), Ordering::AcqRel);
+            // SAFETY: the cell's own count moves to the caller.
+            unsafe { Arc::from_raw(old) }
+        }
+    }
+
+    impl<T> Drop for Swap<T> {
+        fn drop(&mut self) {
+            let last = self.0.load(Ordering::Relaxed);
+            // SAFETY: `&mut self`: the newest pointer, and its count is the cell's own.
+            drop(unsafe { Arc::from_raw(last) });
+        }
+    }
+}
+
+pub(crate) use imp::Swap;

@@ -1,0 +1,35 @@
+//! Waiting and waking without a lost wake-up, and without cost for those who need not wait.
+//!
+//! [`WaitCell`] is where one consumer sleeps; [`WaitList`] is where any number of blocked publishers do;
+//! [`WaitStrategy`] says how a consumer waits before it sleeps. They are public so that models reach them as they are.
+
+pub(crate) mod cell;
+pub(crate) mod deadline;
+pub(crate) mod list;
+pub(crate) mod nesting;
+pub(crate) mod strategy;
+
+pub use crate::sync::membarrier::FencePair;
+pub use cell::WaitCell;
+pub use deadline::Deadline;
+pub use list::WaitList;
+pub use strategy::WaitStrategy;
+
+use crate::sync::parking::Unparker;
+use std::task::Waker;
+
+/// Who sleeps: a thread or a task.
+#[derive(Debug)]
+pub(crate) enum Sleeper {
+    Thread(Unparker),
+    Task(Waker),
+}
+
+impl Sleeper {
+    fn wake(self) {
+        match self {
+            Self::Thread(thread) => thread.unpark(),
+            Self::Task(task) => task.wake(),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The place where one consumer sleeps, and the word that tells publishers that it does.
+//!
+//! The handshake is Dekker's: a publisher stores its event, fences, and reads the word; the consumer writes the word,
+//! fences, and looks for events again before it sleeps. Whichever fence comes second sees the other's store, so an
+//! event is either found by the consumer or its publisher wakes it. The pair of fences is fixed when the cell is made;
+//! mixing the two kinds loses wake-ups.
+//!
+//! # Invariants
+//! - W1: the sleeper in the slot belongs to whoever moved the state to BUSY, until that side stores another state.
+//! - W2: the slot holds a sleeper exactly in the states PARKED and NAPPING (and in BUSY, for its owner to know).
+#![expect(unsafe_code, reason = "the sleeper moves between threads under the state word")]
+
+use super::{FencePair, Sleeper};
+use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
+use crate::sync::parking::Unparker;
+use crate::sync::slot::Slot;
+use crate::sync::{AtomicU64, MODEL, Ordering, fence, thread};
+use std::fmt;
+use std::task::Waker;
+use std::time::Duration;
+
+/// Nobody sleeps, and the slot is empty.
+const IDLE: u64 = 0;
+/// A consumer sleeps and must be woken by whoever has an event for it.
+const PARKED: u64 = 1;
+/// A consumer sleeps for a bounded time; it is woken only by those who wait for it.
+const NAPPING: u64 = 2;
+/// Somebody is putting a sleeper in or taking one out.
+const BUSY: u64 = 3;
+
+/// The longest park. No wake-up is lost that we know of; a defect shows as latency, not as a hang.
+const SAFETY_LIMIT: Duration = Duration::from_secs(1);
+/// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
+const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
+
+/// The place where one consumer sleeps.
+///
+/// # Guarantees
+/// [`wake`](Self::wake) costs one load when nobody sleeps, and one system call when somebody does. Nothing allocates.
+/// Any number of threads may wake; if more than one tries to sleep here, all but one return at once.
+///
+/// # Examples
+/// ```
+/// use buslane::wait::{FencePair, WaitCell};
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// let (cell, ready) = (WaitCell::new(FencePair::process()), AtomicBool::new(false));
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| {
+///         ready.store(true, Ordering::Release);
+///         cell.fence();
+///         cell.wake();
+///     });
+///     while !ready.load(Ordering::Acquire) {
+///         cell.park_unless(None, || ready.load(Ordering::Acquire));
+///     }
+/// });
+/// ```
+pub struct WaitCell {
+    state: AtomicU64,
+    sleeper: Slot<Sleeper>,
+    pair: FencePair,
+}
+
+impl WaitCell {
+    /// A cell in which nobody sleeps.
+    #[must_use]
+    pub fn new(pair: FencePair) -> Self {
+        Self { state: AtomicU64::new(IDLE), sleeper: Slot::empty(), pair }
+    }
+
+    /// The publisher's half of the handshake, between its store and [`wake`](Self::wake). One serves any number of
+    /// cells of the same pair.
+    #[inline(always)]
+    pub fn fence(&self) {
+        light_fence(self.pair);
+    }
+
+    /// The pair of fences of this cell.
+    #[inline]
+    #[must_use]
+    pub fn pair(&self) -> FencePair {
+        self.pair
+    }
+
+    /// Whether a consumer sleeps that wants to be woken. To be asked behind [`fence`](Self::fence).
+    #[inline(always)]
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        // ORD(cell.state): Relaxed; the fences order it against the store of PARKED.
+        self.state.load(Ordering::Relaxed) == PARKED
+    }
+
+    /// Wakes the consumer if it sleeps and wants to be woken.
+    #[inline]
+    pub fn wake(&self) {
+        if self.is_parked() {
+            self.wake_from(PARKED);
+        }
+    }
+
+    /// Wakes the consumer also when it only naps: for those who wait for it.
+    #[cold]
+    pub fn wake_now(&self) {
+        // At least as strong as `fence`, and callers are rare: they need none of their own.
+        fence(Ordering::SeqCst);
+        self.wake_from(PARKED);
+        self.wake_from(NAPPING);
+    }
+
+    #[cold]
+    fn wake_from(&self, state: u64) {
+        // ORD(cell.state): Acquire; pairs with the Release in `prepare`: the sleeper is written.
+        if self.state.compare_exchange(state, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            // SAFETY: W1, W2: the exchange made the sleeper ours, and in this state there is one.
+            let sleeper = unsafe { self.sleeper.take() };
+            // ORD(cell.state): Release; pairs with the Acquire in `prepare`: the slot is empty.
+            self.state.store(IDLE, Ordering::Release);
+            sleeper.wake();
+        }
+    }
+
+    /// Puts a sleeper in; `false` when somebody is at work in the cell, and the caller must not sleep.
+    fn prepare(&self, sleeper: Sleeper, state: u64) -> bool {
+        // ORD(cell.state): Acquire; pairs with the Release in `wake_from`, `cancel`: the slot is empty.
+        if self.state.compare_exchange(IDLE, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        // SAFETY: W1, W2: the exchange made the slot ours, and in IDLE it is empty.
+        unsafe { self.sleeper.put(sleeper) };
+        // ORD(cell.state): Release; pairs with the Acquire in `wake_from`, `cancel`: the sleeper is written.
+        self.state.store(state, Ordering::Release);
+        true
+    }
+
+    /// Takes the sleeper out again, unless a waker is about to.
+    pub(crate) fn cancel(&self) {
+        for state in [PARKED, NAPPING] {
+            // ORD(cell.state): Acquire and Release as in `wake_from`.
+            if self.state.compare_exchange(state, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                // SAFETY: W1, W2: as in `wake_from`.
+                let sleeper = unsafe { self.sleeper.take() };
+                self.state.store(IDLE, Ordering::Release);
+                drop(sleeper);
+            }
+        }
+    }
+
+    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is
+    /// announced as asleep, says that there is something to do. May return for no reason.
+    pub fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
+        let thread = Unparker::current();
+        if !self.prepare(Sleeper::Thread(thread.clone()), PARKED) {
+            thread::yield_now();
+            return;
+        }
+        let fenced = heavy_fence(self.pair);
+        if !ready() {
+            let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
+            // The models know no time: there a lost wake-up is a deadlock, which loom reports.
+            thread.park(if MODEL { None } else { Some(limit.map_or(most, |limit| limit.min(most))) });
+        }
+        self.cancel();
+    }
+
+    /// Parks the calling thread for a bounded time. Publishers of events let it nap; [`wake_now`](Self::wake_now) ends it.
+    pub fn nap(&self, limit: Duration) {
+        let thread = Unparker::current();
+        if self.prepare(Sleeper::Thread(thread.clone()), NAPPING) {
+            thread.park(Some(limit));
+            self.cancel();
+        } else {
+            thread::yield_now();
+        }
+    }
+
+    /// Announces a task as asleep. Look for events afterwards; when there are some, they are the caller's to take.
+    ///
+    /// `false` when somebody is at work in the cell: look again at once.
+    #[must_use]
+    pub fn register(&self, task: &Waker) -> bool {
+        self.cancel();
+        let registered = self.prepare(Sleeper::Task(task.clone()), PARKED);
+        // A task cannot be parked with a limit, so this fence must not fail.
+        heavy_fence_or_wait(self.pair);
+        registered
+    }
+}
+
+impl FencePair {
+    /// The pair that this process uses wherever it has the choice: asymmetric where the system grants
+    /// `membarrier` and the environment variable `BUSLANE_FENCE` is not `symmetric`. Fixed at the first call.
+    #[must_use]
+    pub fn process() -> Self {
+        crate::sync::membarrier::process_pair()
+    }
+}
+
+impl Drop for WaitCell {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl fmt::Debug for WaitCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state.load(Ordering::Relaxed) {
+            IDLE => "idle",
+            PARKED => "parked",
+            NAPPING => "napping",
+            _ => "busy",
+        };
+        f.debug_struct("WaitCell").field("state", &state).field("pair", &self.pair).finish()
+    }
+}

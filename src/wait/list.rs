@@ -1,0 +1,114 @@
+//! The place where any number of threads wait for room, or for progress.
+//!
+//! A cold list behind a count: whoever makes progress fences and reads the count, and only takes the lock when
+//! somebody waits. The handshake is that of the wait cell, with the same choice of fences. Everybody on the list is woken at once, so nobody has to pass a wake-up on when it gives up.
+
+use super::{Deadline, FencePair, Sleeper};
+use crate::sync::membarrier::{heavy_fence, light_fence};
+use crate::sync::parking::Unparker;
+use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest park, as for a [`WaitCell`](super::WaitCell).
+const SAFETY_LIMIT: Duration = Duration::from_millis(100);
+/// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
+const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
+
+struct Entry {
+    woken: AtomicBool,
+    sleeper: Mutex<Option<Sleeper>>,
+}
+
+/// The place where any number of threads wait for room, or for progress.
+///
+/// # Guarantees
+/// [`notify`](Self::notify) costs one fence of its pair and one load when nobody waits.
+pub struct WaitList {
+    pair: FencePair,
+    count: AtomicUsize,
+    entries: Mutex<Vec<Arc<Entry>>>,
+}
+
+impl WaitList {
+    /// A list on which nobody waits.
+    #[must_use]
+    pub fn new(pair: FencePair) -> Self {
+        Self { pair, count: AtomicUsize::new(0), entries: Mutex::new(Vec::new()) }
+    }
+
+    /// Waits until `attempt` succeeds, asking again after each notification; `None` when the deadline is over first.
+    pub fn wait_until<R>(&self, deadline: Deadline, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+        loop {
+            let thread = Unparker::current();
+            let entry = Arc::new(Entry {
+                woken: AtomicBool::new(false),
+                sleeper: Mutex::new(Some(Sleeper::Thread(thread.clone()))),
+            });
+            {
+                let mut entries = lock(&self.entries);
+                entries.push(entry.clone());
+                self.count.store(entries.len(), Ordering::Relaxed);
+            }
+            // Pairs with the fence in `notify`: either the notifier sees the count, or we see its progress.
+            let most = if heavy_fence(self.pair) { SAFETY_LIMIT } else { DEGRADED_LIMIT };
+            let outcome = attempt();
+            let left = deadline.remaining();
+            if outcome.is_none()
+                && left.is_none_or(|left| !left.is_zero())
+                && !entry.woken.load(Ordering::Acquire)
+            {
+                thread.park(if MODEL { None } else { Some(left.map_or(most, |left| left.min(most))) });
+            }
+            self.forget(&entry);
+            if outcome.is_some() {
+                return outcome;
+            }
+            if deadline.is_over() {
+                return attempt();
+            }
+        }
+    }
+
+    fn forget(&self, entry: &Arc<Entry>) {
+        if !entry.woken.load(Ordering::Acquire) {
+            let mut entries = lock(&self.entries);
+            entries.retain(|known| !Arc::ptr_eq(known, entry));
+            self.count.store(entries.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Wakes everybody on the list. To be called after the progress that they wait for.
+    #[inline]
+    pub fn notify(&self) {
+        // Pairs with the fence in `wait_until`.
+        light_fence(self.pair);
+        if self.count.load(Ordering::Relaxed) > 0 {
+            self.notify_all();
+        }
+    }
+
+    #[cold]
+    fn notify_all(&self) {
+        let entries = {
+            let mut entries = lock(&self.entries);
+            self.count.store(0, Ordering::Relaxed);
+            std::mem::take(&mut *entries)
+        };
+        for entry in entries {
+            entry.woken.store(true, Ordering::Release);
+            // Bound to a name, so that the lock is free before foreign code may run.
+            let sleeper = lock(&entry.sleeper).take();
+            if let Some(sleeper) = sleeper {
+                sleeper.wake();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for WaitList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitList").field("waiting", &self.count.load(Ordering::Relaxed)).finish()
+    }
+}

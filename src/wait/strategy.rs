@@ -1,0 +1,230 @@
+//! How a consumer waits: the strategies, and the pure logic that turns what it saw into its next step.
+
+use crate::error::InvalidConfig;
+use crate::sync::MODEL;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How a consumer waits when it finds nothing to do.
+///
+/// | strategy | consumer | publisher pays | idle |
+/// |---|---|---|---|
+/// | [`Nap`](Self::Nap) (default of `Queue`) | naps, shorter when more flows; parks after a silence | a wake-up at most once per silence | nothing |
+/// | [`SpinPark`](Self::SpinPark) (default of `Receiver`) | spins briefly, parks | a wake-up whenever it sleeps, and one fence per publish | nothing |
+/// | [`Park`](Self::Park) | parks at once | the same, more often | nothing |
+/// | [`Poll`](Self::Poll) | never parks; the interval doubles from `busy` to `idle` | never a system call | a little |
+/// | [`BusySpin`](Self::BusySpin) | spins | nothing | a whole processor |
+///
+/// On a machine with one or two processors nothing but `BusySpin` spins for more than a microsecond or two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitStrategy {
+    /// Naps at most `nap` at a time, and only so long that no lane should get more than a quarter full; parks after
+    /// `park_after` without an event. Default: 100 µs and 10 ms.
+    Nap {
+        /// The longest nap.
+        nap: Duration,
+        /// The silence after which the consumer parks and wants to be woken.
+        park_after: Duration,
+    },
+    /// Spins for a microsecond or two (longer with more than two processors), yields, then parks.
+    SpinPark,
+    /// Parks at once.
+    Park,
+    /// Sleeps for an interval that doubles from `busy` to `idle` while nothing comes. Default: 100 µs and 5 ms.
+    Poll {
+        /// The interval while events flow.
+        busy: Duration,
+        /// The interval while none do.
+        idle: Duration,
+    },
+    /// Spins without end: the lowest latency for a whole processor.
+    BusySpin,
+}
+
+impl WaitStrategy {
+    /// [`Nap`](Self::Nap) with its defaults: 100 µs, and 10 ms.
+    #[must_use]
+    pub const fn nap() -> Self {
+        Self::Nap { nap: Duration::from_micros(100), park_after: Duration::from_millis(10) }
+    }
+
+    /// [`Poll`](Self::Poll) with its defaults: 100 µs, and 5 ms.
+    #[must_use]
+    pub const fn poll() -> Self {
+        Self::Poll { busy: Duration::from_micros(100), idle: Duration::from_millis(5) }
+    }
+
+    /// Whether the consumer parks seldom enough for the asymmetric fence to be the cheaper one.
+    pub(crate) fn parks_rarely(self) -> bool {
+        !matches!(self, Self::SpinPark | Self::Park)
+    }
+
+    pub(crate) fn check(self) -> Result<Self, InvalidConfig> {
+        match self {
+            Self::Nap { nap, .. } if nap.is_zero() => Err(InvalidConfig::ZeroInterval),
+            Self::Poll { busy, .. } if busy.is_zero() => Err(InvalidConfig::ZeroInterval),
+            Self::Poll { busy, idle } if idle < busy => Err(InvalidConfig::InvertedInterval { busy, idle }),
+            other => Ok(other),
+        }
+    }
+}
+
+/// What a consumer that found nothing does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Spin,
+    Yield,
+    Nap(Duration),
+    Park,
+}
+
+/// A nap shorter than this costs more than it saves.
+const SHORTEST_NAP: Duration = Duration::from_micros(20);
+
+/// Remembers what a consumer saw lately and says how to wait.
+#[derive(Debug)]
+pub(crate) struct Idler {
+    strategy: WaitStrategy,
+    /// Empty looks since the last event.
+    looks: u32,
+    /// Events since the last decision.
+    events: u64,
+    /// When the last decision was taken.
+    decided: Option<Instant>,
+    /// When the silence began.
+    silent_since: Option<Instant>,
+    interval: Duration,
+}
+
+impl Idler {
+    pub(crate) fn new(strategy: WaitStrategy) -> Self {
+        Self { strategy, looks: 0, events: 0, decided: None, silent_since: None, interval: Duration::ZERO }
+    }
+
+    /// The consumer found this many events.
+    #[inline]
+    pub(crate) fn found(&mut self, events: usize) {
+        self.events += events as u64;
+        self.looks = 0;
+    }
+
+    /// The consumer found nothing. `capacity` is that of a lane.
+    pub(crate) fn step(&mut self, capacity: usize, now: impl FnOnce() -> Instant) -> Step {
+        if MODEL {
+            return Step::Park;
+        }
+        self.looks = self.looks.saturating_add(1);
+        match self.strategy {
+            WaitStrategy::BusySpin => Step::Spin,
+            WaitStrategy::Park => Step::Park,
+            WaitStrategy::SpinPark => {
+                let spins = spin_looks();
+                if self.looks <= spins {
+                    Step::Spin
+                } else if self.looks == spins + 1 {
+                    Step::Yield
+                } else {
+                    Step::Park
+                }
+            }
+            WaitStrategy::Nap { nap, park_after } => {
+                let now = now();
+                let (silence, limit) = self.flow(now, capacity);
+                if silence >= park_after { Step::Park } else { Self::nap_or_yield(nap.min(limit)) }
+            }
+            WaitStrategy::Poll { busy, idle } => {
+                let now = now();
+                let (silence, limit) = self.flow(now, capacity);
+                self.interval = if silence.is_zero() { busy } else { (self.interval * 2).clamp(busy, idle) };
+                Self::nap_or_yield(self.interval.min(limit))
+            }
+        }
+    }
+
+    fn nap_or_yield(nap: Duration) -> Step {
+        if nap < SHORTEST_NAP { Step::Yield } else { Step::Nap(nap) }
+    }
+
+    /// How long nothing came, and how long a nap may be before a lane is a quarter full at the rate seen last.
+    fn flow(&mut self, now: Instant, capacity: usize) -> (Duration, Duration) {
+        let events = std::mem::take(&mut self.events);
+        let since = self.decided.replace(now);
+        if events == 0 {
+            let silent_since = *self.silent_since.get_or_insert(now);
+            return (now.saturating_duration_since(silent_since), Duration::MAX);
+        }
+        self.silent_since = None;
+        let elapsed = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let quarter = (capacity as u64 / 4).max(1);
+        (Duration::ZERO, elapsed.mul_f64(quarter as f64 / events as f64))
+    }
+}
+
+/// How many looks a spinning consumer takes before it parks: a microsecond or two on one or two processors.
+fn spin_looks() -> u32 {
+    static LOOKS: OnceLock<u32> = OnceLock::new();
+    *LOOKS.get_or_init(|| match std::thread::available_parallelism().map_or(1, usize::from) {
+        1 => 0,
+        2 => 30,
+        _ => 200,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Idler, Step, WaitStrategy};
+    use std::time::{Duration, Instant};
+
+    const MICROSECOND: Duration = Duration::from_micros(1);
+
+    fn decide(idler: &mut Idler, start: Instant, micros: u32, events: usize) -> Step {
+        idler.found(events);
+        idler.step(1024, || start + MICROSECOND * micros)
+    }
+
+    #[test]
+    fn naps_follow_the_flow_and_end_in_a_park() {
+        let (mut idler, start) = (Idler::new(WaitStrategy::nap()), Instant::now());
+        let _ = decide(&mut idler, start, 0, 1);
+        // 1024 events in 100 µs: a quarter of the lane is 25 µs.
+        assert_eq!(decide(&mut idler, start, 100, 1024), Step::Nap(25 * MICROSECOND));
+        // Ten times as many: no nap at all.
+        assert_eq!(decide(&mut idler, start, 200, 10_240), Step::Yield);
+        // A trickle: the longest nap.
+        assert_eq!(decide(&mut idler, start, 300, 1), Step::Nap(100 * MICROSECOND));
+        assert_eq!(decide(&mut idler, start, 400, 0), Step::Nap(100 * MICROSECOND));
+        assert_eq!(decide(&mut idler, start, 10_399, 0), Step::Nap(100 * MICROSECOND));
+        assert_eq!(decide(&mut idler, start, 10_400, 0), Step::Park);
+    }
+
+    #[test]
+    fn poll_doubles_its_interval_in_silence_and_never_parks() {
+        let (mut idler, start) = (Idler::new(WaitStrategy::poll()), Instant::now());
+        let _ = decide(&mut idler, start, 0, 1);
+        assert_eq!(decide(&mut idler, start, 1000, 1), Step::Nap(100 * MICROSECOND));
+        let _ = decide(&mut idler, start, 1100, 0);
+        assert_eq!(decide(&mut idler, start, 1200, 0), Step::Nap(200 * MICROSECOND));
+        assert_eq!(decide(&mut idler, start, 1400, 0), Step::Nap(400 * MICROSECOND));
+        for micros in 2000..2020 {
+            let _ = decide(&mut idler, start, micros, 0);
+        }
+        assert_eq!(decide(&mut idler, start, 9_000_000, 0), Step::Nap(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn intervals_that_cannot_be_are_refused() {
+        use crate::error::InvalidConfig;
+        let zero = Duration::ZERO;
+        assert_eq!(
+            WaitStrategy::Nap { nap: zero, park_after: zero }.check(),
+            Err(InvalidConfig::ZeroInterval)
+        );
+        assert_eq!(WaitStrategy::Poll { busy: zero, idle: zero }.check(), Err(InvalidConfig::ZeroInterval));
+        let (busy, idle) = (2 * MICROSECOND, MICROSECOND);
+        assert_eq!(
+            WaitStrategy::Poll { busy, idle }.check(),
+            Err(InvalidConfig::InvertedInterval { busy, idle })
+        );
+    }
+}
