@@ -87,6 +87,10 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
         self.0.0.lane().map(|lane| Some(Lane::private(lane)))
     }
 
+    fn has_lanes(&self) -> bool {
+        true
+    }
+
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Flush(_, report) if inside_delivery() => report.note(Finish::Pending),

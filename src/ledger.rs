@@ -303,6 +303,13 @@ impl EntryCounters {
         self.add(&self.offered, n);
     }
 
+    /// As [`offered`](Self::offered), for the one writer of private counters: no branch.
+    #[inline(always)]
+    pub(crate) fn offered_by_owner(&self, n: u64) {
+        debug_assert!(!self.shared);
+        add_single_writer(&self.offered, n);
+    }
+
     pub(crate) fn count(&self, outcome: Outcome, n: u64) {
         self.add(&self.outcomes[outcome as usize], n);
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bus;
 mod channel;
 mod combinator;
 mod error;
@@ -14,6 +15,13 @@ mod sink;
 mod sync;
 pub mod wait;
 
+pub use bus::Bus;
+pub use bus::builder::{BusBuilder, SinkFailure};
+pub use bus::entry::SinkId;
+pub use bus::handle::{CloseGuard, WeakBus};
+pub use bus::publisher::{Published, Publisher};
+pub use bus::remove::Removed;
+pub use bus::snapshot::{SinkSnapshot, Snapshot};
 pub use channel::Channel;
 pub use channel::builder::ChannelBuilder;
 pub use channel::receiver::{Receiver, Recv};

@@ -173,6 +173,10 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         self.0.0.inbox.lane().map(|lane| Some(Lane::private(lane)))
     }
 
+    fn has_lanes(&self) -> bool {
+        true
+    }
+
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Abort => self.0.0.inbox.abort(),

@@ -67,6 +67,12 @@ pub trait Sink<E>: Send + Sync {
         Ok(None)
     }
 
+    /// Whether [`lane`](Self::lane) gives out lanes. What such a sink does in `write` is only to put the event into a lane,
+    /// so a bus lets it wait for room; every other sink is called as foreign code, inside of which nothing waits.
+    fn has_lanes(&self) -> bool {
+        false
+    }
+
     /// Takes a signal of the control plane. Wrappers hand it on.
     fn signal(&self, signal: &mut Signal<'_>) {
         let _ = signal;
@@ -111,6 +117,10 @@ macro_rules! forward {
 
         fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
             (**self).lane()
+        }
+
+        fn has_lanes(&self) -> bool {
+            (**self).has_lanes()
         }
 
         fn signal(&self, signal: &mut Signal<'_>) {

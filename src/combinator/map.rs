@@ -68,6 +68,10 @@ where
         }))
     }
 
+    fn has_lanes(&self) -> bool {
+        self.inner.has_lanes()
+    }
+
     fn signal(&self, signal: &mut Signal<'_>) {
         self.inner.signal(signal);
         if let Signal::Describe(state) = signal {

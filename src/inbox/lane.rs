@@ -211,10 +211,22 @@ impl<E: Send + 'static> PrivateLane<E> {
         }
     }
 
+    /// Whether the lane is a ring with one producer, so that [`put_ready`](Self::put_ready) is all that there is to it.
+    pub(crate) fn is_fast(&self) -> bool {
+        matches!(self.way, Way::Spsc(_))
+    }
+
+    /// Puts an event into a fast lane that [`is_ready`](Self::is_ready).
+    #[inline(always)]
+    pub(crate) fn put_ready(&mut self, event: E) {
+        let outcome = self.put(event);
+        debug_assert!(outcome.is_ok());
+    }
+
     /// Puts an event in; only when [`is_ready`](Self::is_ready).
     #[inline(always)]
     pub(crate) fn put(&mut self, event: E) -> Result<(), WriteError<E>> {
-        self.view.entry.offered(1);
+        self.view.entry.offered_by_owner(1);
         match &mut self.way {
             Way::Spsc(producer) => {
                 producer.write(event);
@@ -246,13 +258,21 @@ impl<E: Send + 'static> PrivateLane<E> {
     where
         E: Clone,
     {
+        /// Commits what was written also when a clone unwinds.
+        struct Commit<'a, E>(&'a mut spsc::Producer<E>, &'a EntryCounters, usize);
+        impl<E> Drop for Commit<'_, E> {
+            fn drop(&mut self) {
+                self.0.commit();
+                self.1.offered_by_owner(self.2 as u64);
+            }
+        }
         let Way::Spsc(producer) = &mut self.way else { return 0 };
         let count = producer.room().min(events.len());
+        let mut commit = Commit(producer, &self.view.entry, 0);
         for event in &events[..count] {
-            producer.write(event.clone());
+            commit.0.write(event.clone());
+            commit.2 += 1;
         }
-        producer.commit();
-        self.view.entry.offered(count as u64);
         count
     }
 

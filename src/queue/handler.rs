@@ -32,7 +32,7 @@ use std::time::Instant;
 ///     }
 /// }
 ///
-/// let queue = Queue::builder().spawn_handler(Lines(Default::default()))?;
+/// let queue = Queue::builder().spawn_handler(Lines(std::io::BufWriter::new(Vec::new())))?;
 /// # let _ = queue;
 /// # Ok::<(), buslane::SpawnError>(())
 /// ```

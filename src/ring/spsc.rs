@@ -321,7 +321,7 @@ impl<T> Consumer<T> {
         }
         let stop = self.end.min(self.head.saturating_add(max as u64));
         let count = (stop - self.head) as usize;
-        let mut handled = Handled(self);
+        let handled = Handled(self);
         while handled.0.head < stop {
             let position = handled.0.head;
             handled.0.head += 1;

@@ -73,14 +73,15 @@ impl<T> Guarded<T> {
     pub(crate) fn enter<'a>(&'a self, hazard: &'a Hazard, pair: FencePair) -> Option<Entered<'a, T>> {
         hazard.0.store(self.id, Ordering::Relaxed);
         light_fence(pair);
+        // Dropped again, which clears the word, when the value turns out to be detached.
         let entered = Entered { guarded: self, hazard };
         // ORD(guarded.state): Relaxed; the fence above pairs with the heavy fence in `detach`.
         (self.state.load(Ordering::Relaxed) == ATTACHED).then_some(entered)
     }
 
-    /// Whether nobody has detached the value yet.
-    pub(crate) fn is_attached(&self) -> bool {
-        self.state.load(Ordering::Acquire) == ATTACHED
+    /// Whether a hazard word of `domain` names the value now.
+    pub(crate) fn is_named(&self, domain: &Domain) -> bool {
+        domain.names(self.id)
     }
 
     /// Marks the value, so that nobody enters any more; calls that began before go on. `true` for the one call that

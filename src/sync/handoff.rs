@@ -10,7 +10,8 @@
 //! - H2: `next` of a parcel is written only by the owner of the parcel, before the parcel goes on the stack.
 #![expect(unsafe_code, reason = "ownership moves through atomic pointers")]
 
-use super::{AtomicPtr, Ordering};
+use super::slot::Slot;
+use super::{AtomicBool, AtomicPtr, Ordering};
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -100,5 +101,39 @@ impl<T> Drop for Handoff<T> {
     fn drop(&mut self) {
         drop(self.take());
         drop(self.collect());
+    }
+}
+
+/// A value that is taken out once, by whoever comes first.
+///
+/// # Invariant
+/// - H3: the value is there until `taken` goes from false to true, and then belongs to the one that set it.
+pub(crate) struct OneShot<T> {
+    taken: AtomicBool,
+    value: Slot<T>,
+}
+
+impl<T> OneShot<T> {
+    pub(crate) fn new(value: T) -> Self {
+        let slot = Slot::empty();
+        // SAFETY: the slot is new, empty and ours.
+        unsafe { slot.put(value) };
+        Self { taken: AtomicBool::new(false), value: slot }
+    }
+
+    /// Takes the value, unless somebody did before.
+    pub(crate) fn take(&self) -> Option<T> {
+        // ORD(oneshot.taken): Acquire; whoever hands the `OneShot` on publishes the value.
+        if self.taken.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        // SAFETY: H3: the swap made the value ours.
+        Some(unsafe { self.value.take() })
+    }
+}
+
+impl<T> Drop for OneShot<T> {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }

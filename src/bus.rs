@@ -1,0 +1,352 @@
+//! The bus: a copy-on-write list of sinks, and what publishes into them.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `publisher` | the publishing handle of one thread |
+//! | `table` | what a publisher knows: its lanes and the sinks it calls; the publish path |
+//! | `control` | the control plane's state, and `add` |
+//! | `remove`, `close` | taking sinks away again |
+//! | `shared` | publishing without a publisher of one's own |
+//! | `local` | one cached publisher for each thread |
+//! | `entry` | one attachment of a sink |
+//! | `snapshot`, `builder`, `handle` | what their names say |
+
+pub(crate) mod builder;
+mod close;
+mod control;
+pub(crate) mod entry;
+pub(crate) mod handle;
+mod local;
+pub(crate) mod publisher;
+pub(crate) mod remove;
+mod shared;
+pub(crate) mod snapshot;
+mod table;
+
+use crate::channel::Channel;
+use crate::channel::receiver::Receiver;
+use crate::error::{AddError, Closed, RemoveError};
+use crate::ledger::Counters;
+use crate::report::{CloseReport, FlushReport};
+use crate::sink::{Sink, SinkKey};
+use crate::sync::guarded::Domain;
+use crate::sync::membarrier::process_pair;
+use crate::sync::swap::Swap;
+use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};
+use crate::wait::{Deadline, WaitList};
+use builder::{BusBuilder, BusHooks};
+use control::Control;
+use entry::{List, SinkId};
+use handle::{CloseGuard, WeakBus};
+use publisher::{Published, Publisher};
+use remove::Removed;
+use snapshot::Snapshot;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The lowest bit of the version word: the bus is closed.
+const CLOSED: u64 = 1;
+/// What a change of the list adds to the version word.
+const STEP: u64 = 2;
+
+/// A bus: everything that is published on it reaches every sink that is on it.
+///
+/// Cloning makes another handle to the same bus. Each thread that publishes often takes a [`Publisher`] of its own; the
+/// others use [`publish`](Self::publish) or [`with_local`](Self::with_local).
+///
+/// # Guarantees
+/// - **Progress**: publishing through a [`Publisher`] is wait-free but for sinks that are asked to block and for sinks
+///   that do their work on the publishing thread. `add` and `remove` never make a publisher wait.
+/// - **Order**: first in, first out for each publisher and sink.
+/// - **Delivery**: each sink gets each event exactly once, also while others come and go. A publish that happens after
+///   [`add`](Self::add) returned reaches the sink; after [`remove`](Self::remove) returned, nothing of this bus does.
+/// - **Allocation**: publishing allocates and frees nothing, apart from the event's own `Clone` and `Drop`.
+/// - **Drop**: when the last handle and publisher go, the bus closes, waiting for at most half a second; inside a delivery,
+///   or while unwinding, not at all.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, Queue};
+/// let bus = Bus::new();
+/// bus.add(Queue::builder().spawn(|n: u64| println!("{n}"))?)?;
+/// let mut publisher = bus.publisher();
+/// for n in 0..3 {
+///     publisher.publish(n)?;
+/// }
+/// assert!(bus.close().is_done());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Bus<E: Send + 'static>(Arc<handle::Handle<E>>);
+
+/// What all handles and publishers of a bus share.
+struct Core<E: Send + 'static> {
+    /// Changes with every change of the list; its lowest bit says closed. Publishers read it at each publish.
+    version: CachePadded<AtomicU64>,
+    list: Swap<List<E>>,
+    domain: Domain,
+    control: Mutex<Control<E>>,
+    /// Those who wait for the report of a close that another thread makes.
+    closers: WaitList,
+    hooks: BusHooks<E>,
+    /// What entered through the bus as a sink of another one.
+    counters: Counters,
+}
+
+impl<E: Send + 'static> Core<E> {
+    fn new(hooks: BusHooks<E>) -> Arc<Self> {
+        Arc::new(Self {
+            version: CachePadded::new(AtomicU64::new(0)),
+            list: Swap::new(List::default()),
+            domain: Domain::new(process_pair()),
+            control: Mutex::new(Control::new()),
+            closers: WaitList::new(process_pair()),
+            hooks,
+            counters: Counters::new(),
+        })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.version.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    fn key(&self) -> SinkKey {
+        SinkKey::of(self)
+    }
+}
+
+impl<E: Send + 'static> Bus<E> {
+    /// A bus without sinks.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A builder, for hooks.
+    pub fn builder() -> BusBuilder<E> {
+        BusBuilder::new()
+    }
+
+    fn core(&self) -> &Arc<Core<E>> {
+        &self.0.core
+    }
+
+    /// Puts a sink on the bus, named after the place of this call.
+    ///
+    /// A sink that is on the bus already (two handles to one queue, two clones of one `Arc`) stays there once, and its id
+    /// is returned again.
+    ///
+    /// # Errors
+    /// [`AddError`] when the bus is closed, is the sink itself, or a lane for one of its publishers cannot be made.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let sink = std::sync::Arc::new(buslane::noop());
+    /// let id = bus.add(sink.clone())?;
+    /// assert_eq!(bus.add(sink)?, id);
+    /// assert_eq!(bus.sink_count(), 1);
+    /// # Ok::<(), buslane::AddError>(())
+    /// ```
+    #[track_caller]
+    pub fn add(&self, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
+        let location = Location::caller();
+        self.core().add(format!("{}:{}", location.file(), location.line()), location, Arc::new(sink))
+    }
+
+    /// Puts a sink on the bus under a name, which snapshots and reports use.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    #[track_caller]
+    pub fn add_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
+        self.core().add(name.to_owned(), Location::caller(), Arc::new(sink))
+    }
+
+    /// Puts a channel with room for `capacity` events per publisher on the bus and returns its reading half. Dropping
+    /// that unsubscribes.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity cannot be.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe(8)?;
+    /// bus.publish(1)?;
+    /// assert_eq!(receiver.recv()?, 1);
+    /// drop(receiver);
+    /// bus.publish(2)?;
+    /// assert!(!bus.has_sinks());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn subscribe(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
+        let (channel, receiver) = Channel::bounded(capacity)?;
+        self.add(channel)?;
+        Ok(receiver)
+    }
+
+    /// Takes a sink off the bus, and waits until nothing of this bus is inside it.
+    ///
+    /// What the sink accepted before is still handled. The sink is not closed (unless the bus held its last handle).
+    /// Inside a delivery this does not wait ([`Removed::FromInside`]).
+    ///
+    /// An idle publisher keeps the lane's memory until it publishes next, or is dropped.
+    ///
+    /// # Errors
+    /// [`RemoveError::Unknown`] when no sink with this id is on the bus.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let id = bus.add(buslane::noop())?;
+    /// assert_eq!(bus.remove(id), Ok(buslane::Removed::Quiet));
+    /// assert_eq!(bus.remove(id), Err(buslane::RemoveError::Unknown));
+    /// # Ok::<(), buslane::AddError>(())
+    /// ```
+    pub fn remove(&self, id: SinkId) -> Result<Removed, RemoveError> {
+        self.core().remove(id, Deadline::NEVER)
+    }
+
+    /// As [`remove`](Self::remove), waiting so long at most; then [`Removed::StillInside`].
+    ///
+    /// # Errors
+    /// As for [`remove`](Self::remove).
+    pub fn remove_timeout(&self, id: SinkId, limit: Duration) -> Result<Removed, RemoveError> {
+        self.core().remove(id, Deadline::after(limit))
+    }
+
+    /// Makes a publishing handle for one thread, with a private lane into every sink that has lanes.
+    ///
+    /// It takes memory for its lanes: publishers are for long-lived threads. It keeps the bus open. Where the memory for
+    /// a lane is not to be had, the publisher uses the sink's shared lane.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher<E> {
+        Publisher::register(self.core(), Some(self.0.clone()))
+    }
+
+    /// A handle that does not keep the bus open: for handlers that need the bus they sit on.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakBus<E> {
+        WeakBus::new(&self.0)
+    }
+
+    /// Waits until everything that was published before this call has been handled by every sink.
+    ///
+    /// What is published meanwhile is not waited for. Inside a delivery this does not wait
+    /// ([`Finish::Pending`](crate::Finish::Pending)). A channel that nobody reads is unfinished when the limit is over.
+    pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
+        self.core().flush(Deadline::after(limit))
+    }
+
+    /// Closes the bus: takes no more events, waits until what was accepted has been handled, and closes every sink in the
+    /// order in which they were added; at most for five seconds. See [`close_timeout`](Self::close_timeout).
+    pub fn close(&self) -> CloseReport {
+        self.close_timeout(crate::queue::CLOSE_LIMIT)
+    }
+
+    /// Closes the bus, waiting so long at most.
+    ///
+    /// When the limit is over, queues give up their backlog, counted as `aborted`; a sink that does not return is left
+    /// behind and named in the report. Every caller gets the same report. Inside a delivery this does not wait
+    /// ([`Finish::Pending`](crate::Finish::Pending)); ask again outside for the final report.
+    pub fn close_timeout(&self, limit: Duration) -> CloseReport {
+        self.core().close(Deadline::after(limit))
+    }
+
+    /// A guard that closes the bus at the end of a scope: for a bus in a `static`, which is never dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Bus;
+    /// use std::sync::LazyLock;
+    /// static EVENTS: LazyLock<Bus<u32>> = LazyLock::new(Bus::new);
+    ///
+    /// let guard = EVENTS.close_on_drop();
+    /// EVENTS.publish(1)?;
+    /// drop(guard);
+    /// assert!(EVENTS.is_closed());
+    /// # Ok::<(), buslane::Closed<u32>>(())
+    /// ```
+    #[must_use]
+    pub fn close_on_drop(&self) -> CloseGuard<E> {
+        CloseGuard::new(self.clone())
+    }
+
+    /// Whether the bus was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.core().is_closed()
+    }
+
+    /// What every sink says about itself, in the order in which they were added; also after a close.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.core().snapshot()
+    }
+
+    /// Whether any sink is on the bus that takes events. Cheap: no lock.
+    #[must_use]
+    pub fn has_sinks(&self) -> bool {
+        self.core().list.load().entries.iter().any(|entry| !entry.info.is_dead())
+    }
+
+    /// How many sinks are on the bus that take events.
+    #[must_use]
+    pub fn sink_count(&self) -> usize {
+        self.core().list.load().entries.iter().filter(|entry| !entry.info.is_dead()).count()
+    }
+}
+
+impl<E: Clone + Send + 'static> Bus<E> {
+    /// Publishes from any thread, through the sinks' shared lanes.
+    ///
+    /// This costs several times as much as through a [`Publisher`], and contends with other threads that do the same.
+    ///
+    /// # Errors
+    /// [`Closed`] with the event when the bus is closed and no sink took it.
+    pub fn publish(&self, event: E) -> Result<Published, Closed<E>> {
+        self.core().publish(event)
+    }
+
+    /// Lends this thread's cached [`Publisher`], made at the first call: for async handlers, statics and layers.
+    ///
+    /// When it is lent already further up on this thread, or the thread is ending, the closure gets a publisher that goes
+    /// through the shared lanes. The cached publisher does not keep the bus open; it goes with the thread.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe(8)?;
+    /// bus.with_local(|publisher| publisher.publish(7))?;
+    /// assert_eq!(receiver.recv()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_local<R>(&self, f: impl FnOnce(&mut Publisher<E>) -> R) -> R {
+        local::with(self.core(), f)
+    }
+}
+
+impl<E: Send + 'static> Default for Bus<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: Send + 'static> Clone for Bus<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E: Send + 'static> fmt::Debug for Bus<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus")
+            .field("sinks", &self.sink_count())
+            .field("publishers", &lock(&self.core().control).publisher_count())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}

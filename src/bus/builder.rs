@@ -1,0 +1,95 @@
+//! The settings of a bus.
+
+use super::entry::{Info, SinkId};
+use super::handle::Handle;
+use super::{Bus, Core};
+use crate::error::WriteError;
+use crate::panics::quietly;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// What an `on_error` hook of a bus is told: which sink failed while it was called on the publishing thread, and how.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SinkFailure {
+    /// The sink.
+    pub id: SinkId,
+    /// Its name.
+    pub name: String,
+    /// What went wrong. Never the event.
+    pub error: String,
+}
+
+impl fmt::Display for SinkFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.error)
+    }
+}
+
+type OnError = Box<dyn Fn(&SinkFailure) + Send + Sync>;
+
+pub(super) struct BusHooks<E> {
+    on_error: Option<OnError>,
+    events: PhantomData<fn(E)>,
+}
+
+impl<E> BusHooks<E> {
+    /// Tells the hook of a failure; full and closed sinks are none.
+    pub(super) fn failed(&self, info: &Info, error: &WriteError<E>) {
+        if let WriteError::Failed { source, .. } = error {
+            self.tell(info, || source.to_string());
+        }
+    }
+
+    pub(super) fn panicked(&self, info: &Info, text: &str) {
+        self.tell(info, || format!("the sink panicked: {text}"));
+    }
+
+    #[cold]
+    fn tell(&self, info: &Info, error: impl FnOnce() -> String) {
+        let error = error();
+        info.set_error(error.clone());
+        if let Some(hook) = &self.on_error {
+            let failure = SinkFailure { id: info.id, name: info.name.clone(), error };
+            quietly(|| hook(&failure));
+        }
+    }
+}
+
+/// The settings of a [`Bus`].
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, sink_fn};
+/// let bus = Bus::builder().on_error(|failure| eprintln!("{failure}")).build();
+/// bus.add_named("picky", sink_fn(|n: &u32| if *n > 1 { Err("too much") } else { Ok(()) }))?;
+/// assert_eq!(bus.publish(2)?.refused, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct BusBuilder<E>(BusHooks<E>);
+
+impl<E: Send + 'static> BusBuilder<E> {
+    pub(super) fn new() -> Self {
+        Self(BusHooks { on_error: None, events: PhantomData })
+    }
+
+    /// Is called when a sink fails, or panics, while it is called on the publishing thread; on that thread. Its own panics
+    /// are ignored. Queues have a hook of their own.
+    pub fn on_error(mut self, hook: impl Fn(&SinkFailure) + Send + Sync + 'static) -> Self {
+        self.0.on_error = Some(Box::new(hook));
+        self
+    }
+
+    /// Makes the bus.
+    pub fn build(self) -> Bus<E> {
+        Bus(Arc::new(Handle { core: Core::new(self.0) }))
+    }
+}
+
+impl<E> fmt::Debug for BusBuilder<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BusBuilder").field("on_error", &self.0.on_error.is_some()).finish()
+    }
+}

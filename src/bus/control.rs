@@ -1,0 +1,280 @@
+//! The control plane's state, and how sinks and publishers come onto a bus.
+//!
+//! One mutex guards it. Nothing waits and no foreign code runs while it is held: lanes are made before, and checked
+//! again under the lock; what is to be dropped is carried out of it as [`Garbage`].
+
+use super::entry::{Entry, Info, List, Shared, SinkId};
+use super::table::{Plan, Table};
+use super::{Core, STEP};
+use crate::error::AddError;
+use crate::report::CloseReport;
+use crate::sink::lane::Lane;
+use crate::sync::guarded::{Hazard, Listed};
+use crate::sync::handoff::{Handoff, OneShot, Parcel};
+use crate::sync::{self, MutexGuard, Ordering, lock, thread_local};
+use std::cell::RefCell;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// What the control plane and one publisher share.
+pub(super) struct PublisherSlot<E: Send + 'static> {
+    pub(super) id: u64,
+    pub(super) handoff: Handoff<Table<E>>,
+    pub(super) hazard: sync::Arc<Hazard>,
+}
+
+/// A publisher as the control plane knows it.
+pub(super) struct Registered<E: Send + 'static> {
+    pub(super) slot: Arc<PublisherSlot<E>>,
+    /// What the publisher's tables are made of, in the order of the entries.
+    pub(super) plan: Vec<Plan<E>>,
+}
+
+/// How far a close is.
+pub(super) enum Closing {
+    /// Nobody is closing the bus, or nobody has the final report.
+    Idle,
+    /// One thread is.
+    Running,
+    /// This came of it.
+    Reported(CloseReport),
+}
+
+pub(super) struct Control<E: Send + 'static> {
+    pub(super) entries: Vec<Entry<E>>,
+    pub(super) publishers: Vec<Registered<E>>,
+    next_id: u64,
+    pub(super) closing: Closing,
+    /// Lists that were replaced, until nobody reads them: a publisher must never be the one who frees a list.
+    retired: Vec<Arc<List<E>>>,
+    /// Entries that were removed while somebody was inside.
+    pub(super) leaving: Vec<Entry<E>>,
+}
+
+/// What is to be dropped once the lock is free.
+pub(super) struct Garbage<E: Send + 'static> {
+    tables: Vec<Box<Parcel<Table<E>>>>,
+    lists: Vec<Arc<List<E>>>,
+}
+
+impl<E: Send + 'static> Control<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            publishers: Vec::new(),
+            next_id: 1,
+            closing: Closing::Idle,
+            retired: Vec::new(),
+            leaving: Vec::new(),
+        }
+    }
+
+    pub(super) fn publisher_count(&self) -> usize {
+        self.publishers.len()
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// Lists that nobody reads any more.
+    pub(super) fn unread_lists(&mut self) -> Vec<Arc<List<E>>> {
+        self.retired.extract_if(.., |list| Arc::get_mut(list).is_some()).collect()
+    }
+}
+
+thread_local! {
+    /// The buses for which this thread is making lanes: a bus further up in a cycle of buses gives out none.
+    static MAKING_LANES: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Marks a bus as one for which lanes are being made, until it is dropped.
+pub(super) struct MakingLanes(());
+
+impl MakingLanes {
+    fn begin(address: usize) -> Self {
+        let _ = MAKING_LANES.try_with(|stack| stack.borrow_mut().push(address));
+        Self(())
+    }
+
+    pub(super) fn includes(address: usize) -> bool {
+        MAKING_LANES.try_with(|stack| stack.borrow().contains(&address)).unwrap_or(true)
+    }
+}
+
+impl Drop for MakingLanes {
+    fn drop(&mut self) {
+        let _ = MAKING_LANES.try_with(|stack| stack.borrow_mut().pop());
+    }
+}
+
+impl<E: Send + 'static> Core<E> {
+    /// This bus's address: its name among buses.
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    pub(super) fn add(
+        &self,
+        name: String,
+        location: &'static Location<'static>,
+        sink: Shared<E>,
+    ) -> Result<SinkId, AddError> {
+        let key = sink.key();
+        if key == Some(self.key()) {
+            return Err(AddError::Itself);
+        }
+        self.purge();
+        // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
+        let mut lanes: Vec<(u64, Option<Lane<E>>)> = Vec::new();
+        let mut probe = None;
+        let (id, garbage) = loop {
+            let missing: Vec<u64> = {
+                let mut control = lock(&self.control);
+                if self.is_closed() {
+                    return Err(AddError::Closed);
+                }
+                if let Some(known) =
+                    control.entries.iter().find(|entry| key.is_some() && entry.info.key == key)
+                {
+                    return Ok(known.info.id);
+                }
+                let missing: Vec<u64> = control
+                    .publishers
+                    .iter()
+                    .map(|registered| registered.slot.id)
+                    .filter(|id| !lanes.iter().any(|(known, _)| known == id))
+                    .collect();
+                if missing.is_empty() && probe.is_some() {
+                    let id = SinkId(control.id());
+                    let info = Info::new(id, name, location, key, probe == Some(true));
+                    break (id, self.attach(&mut control, info, sink, lanes));
+                }
+                missing
+            };
+            // Foreign code: outside the lock.
+            let _making = MakingLanes::begin(self.address());
+            for publisher in missing {
+                let lane = sink.lane()?;
+                probe = Some(lane.is_some());
+                lanes.push((publisher, lane));
+            }
+            if probe.is_none() {
+                probe = Some(sink.has_lanes());
+            }
+        };
+        drop(garbage);
+        Ok(id)
+    }
+
+    /// Puts an entry into every publisher's next table and into the list.
+    fn attach(
+        &self,
+        control: &mut MutexGuard<'_, Control<E>>,
+        info: Arc<Info>,
+        sink: Shared<E>,
+        mut lanes: Vec<(u64, Option<Lane<E>>)>,
+    ) -> Garbage<E> {
+        let listed = sync::Arc::new(Listed::new(info.id.0, sink));
+        for registered in &mut control.publishers {
+            let at = lanes.iter().position(|(publisher, _)| *publisher == registered.slot.id);
+            let lane = at.and_then(|at| lanes.swap_remove(at).1);
+            registered.plan.push(Self::plan(&info, &listed, registered.slot.id, lane));
+        }
+        control.entries.push(Entry { info, listed });
+        self.changed(control)
+    }
+
+    /// How one publisher reaches one sink.
+    pub(super) fn plan(
+        info: &Arc<Info>,
+        listed: &sync::Arc<Listed<Shared<E>>>,
+        publisher: u64,
+        lane: Option<Lane<E>>,
+    ) -> Plan<E> {
+        match lane {
+            Some(lane) => {
+                if let Some(sealer) = lane.sealer() {
+                    info.add_sealer(publisher, sealer);
+                    Plan::lane(info.clone(), Arc::new(OneShot::new(lane)))
+                } else {
+                    Plan::guarded_lane(info.clone(), listed.guarded().clone(), Arc::new(OneShot::new(lane)))
+                }
+            }
+            None => Plan::direct(info.clone(), listed.guarded().clone()),
+        }
+    }
+
+    /// Hands every publisher its next table, publishes the list, and says that something changed.
+    pub(super) fn changed(&self, control: &mut MutexGuard<'_, Control<E>>) -> Garbage<E> {
+        let mut garbage = Garbage { tables: Vec::new(), lists: Vec::new() };
+        for registered in &control.publishers {
+            garbage.tables.extend(registered.slot.handoff.collect());
+            garbage.tables.extend(registered.slot.handoff.offer(Parcel::new(Table::new(&registered.plan))));
+        }
+        let list = List { entries: control.entries.clone() };
+        let old = self.list.swap(list);
+        control.retired.push(old);
+        garbage.lists = control.unread_lists();
+        // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: the tables are in place.
+        self.version.fetch_add(STEP, Ordering::AcqRel);
+        garbage
+    }
+
+    /// Registers a publisher; `None` when the bus is closed.
+    pub(super) fn register(&self) -> Option<(Arc<PublisherSlot<E>>, Box<Parcel<Table<E>>>, u64)> {
+        self.purge();
+        let hazard = self.domain.register();
+        let mut lanes: Vec<(SinkId, Option<Lane<E>>)> = Vec::new();
+        loop {
+            let missing: Vec<(SinkId, Shared<E>)> = {
+                let mut control = lock(&self.control);
+                if self.is_closed() {
+                    self.domain.forget(&hazard);
+                    return None;
+                }
+                let missing: Vec<_> = control
+                    .entries
+                    .iter()
+                    .filter(|entry| !lanes.iter().any(|(known, _)| *known == entry.info.id))
+                    .map(|entry| (entry.info.id, entry.listed.with(Shared::clone)))
+                    .collect();
+                if missing.is_empty() {
+                    let id = control.id();
+                    let mut plan = Vec::with_capacity(control.entries.len());
+                    for entry in &control.entries {
+                        let at = lanes.iter().position(|(known, _)| *known == entry.info.id);
+                        let lane = at.and_then(|at| lanes.swap_remove(at).1);
+                        plan.push(Self::plan(&entry.info, &entry.listed, id, lane));
+                    }
+                    let mut table = Parcel::new(Table::new(&plan));
+                    table.value.fill();
+                    let slot = Arc::new(PublisherSlot { id, handoff: Handoff::new(), hazard });
+                    control.publishers.push(Registered { slot: slot.clone(), plan });
+                    // Under the lock no change can come between the table and this version.
+                    return Some((slot, table, self.version.load(Ordering::Acquire)));
+                }
+                missing
+            };
+            let _making = MakingLanes::begin(self.address());
+            for (id, sink) in missing {
+                // Without memory for a lane the publisher uses the shared one.
+                lanes.push((id, sink.lane().unwrap_or_default()));
+            }
+        }
+    }
+
+    /// Forgets a publisher that is going.
+    pub(super) fn unregister(&self, slot: &PublisherSlot<E>) {
+        let gone: Vec<Registered<E>> = {
+            let mut control = lock(&self.control);
+            for entry in control.entries.iter().chain(&control.leaving) {
+                entry.info.forget_publisher(slot.id);
+            }
+            control.publishers.extract_if(.., |registered| registered.slot.id == slot.id).collect()
+        };
+        drop(gone);
+        self.domain.forget(&slot.hazard);
+    }
+}

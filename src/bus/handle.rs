@@ -1,0 +1,85 @@
+//! What keeps a bus open, what does not, and what closes it at the end of a scope.
+
+use super::{Bus, Core};
+use crate::wait::Deadline;
+use crate::wait::nesting::Nesting;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+/// Keeps a bus open; closes it when the last one goes.
+pub(super) struct Handle<E: Send + 'static> {
+    pub(super) core: Arc<Core<E>>,
+}
+
+impl<E: Send + 'static> Drop for Handle<E> {
+    fn drop(&mut self) {
+        // While unwinding nothing waits, as inside a delivery; queues then work off what they have by themselves.
+        let _hasty = if std::thread::panicking() { Nesting::delivery() } else { None };
+        let _ = self.core.close(Deadline::after(crate::queue::DROP_LIMIT));
+    }
+}
+
+/// A handle that does not keep the bus open: for handlers that need the bus they sit on.
+///
+/// A handler that held a [`Bus`] would keep it alive, and the bus the handler, for ever.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, Queue};
+/// let bus = Bus::new();
+/// let weak = bus.downgrade();
+/// bus.add(Queue::builder().spawn(move |n: u32| {
+///     if n > 0 && let Some(bus) = weak.upgrade() {
+///         let _ = bus.publish(n - 1);
+///     }
+/// })?)?;
+/// bus.publish(3)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct WeakBus<E: Send + 'static>(Weak<Handle<E>>);
+
+impl<E: Send + 'static> WeakBus<E> {
+    pub(super) fn new(handle: &Arc<Handle<E>>) -> Self {
+        Self(Arc::downgrade(handle))
+    }
+
+    /// The bus, if anything still keeps it open.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Bus<E>> {
+        self.0.upgrade().map(Bus)
+    }
+}
+
+impl<E: Send + 'static> Clone for WeakBus<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E: Send + 'static> fmt::Debug for WeakBus<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakBus")
+    }
+}
+
+/// Closes a bus when it is dropped. Made by [`Bus::close_on_drop`].
+#[must_use = "the bus is closed when the guard is dropped"]
+pub struct CloseGuard<E: Send + 'static>(Bus<E>);
+
+impl<E: Send + 'static> CloseGuard<E> {
+    pub(super) fn new(bus: Bus<E>) -> Self {
+        Self(bus)
+    }
+}
+
+impl<E: Send + 'static> Drop for CloseGuard<E> {
+    fn drop(&mut self) {
+        let _ = self.0.close();
+    }
+}
+
+impl<E: Send + 'static> fmt::Debug for CloseGuard<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CloseGuard").field(&self.0).finish()
+    }
+}

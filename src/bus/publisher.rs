@@ -1,0 +1,255 @@
+//! The publishing handle of one thread.
+
+use super::control::PublisherSlot;
+use super::handle::Handle;
+use super::table::{Scene, Table, Untaken};
+use super::{CLOSED, Core};
+use crate::error::Closed;
+use crate::inbox::Patience;
+use crate::report::FlushReport;
+use crate::sync::Ordering;
+use crate::sync::handoff::Parcel;
+use crate::wait::Deadline;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What became of a publish, counted in deliveries: one for each event and sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Deliveries that a sink accepted. What it then does with the event, its ledger tells.
+    pub accepted: usize,
+    /// Deliveries that a sink refused; the reasons are in its ledger.
+    pub refused: usize,
+}
+
+/// The publishing handle of one thread: it owns a private lane into every sink of its bus that has lanes.
+///
+/// It can be sent to another thread, but not shared; cloning makes a publisher with lanes of its own. It keeps the bus
+/// open.
+///
+/// # Guarantees
+/// - **Progress**: wait-free, but for sinks with [`Overflow::Block`](crate::Overflow::Block) and sinks that do their work
+///   on the publishing thread. No lock, no read-modify-write instruction on a private lane, no system call but to wake a
+///   consumer that really sleeps. Also right after a sink was added or removed.
+/// - **Allocation**: none, and nothing is freed, apart from the event's own `Clone` and `Drop`. Every sink but the last
+///   gets a clone.
+/// - **Order**: sinks behind lanes get an event before the sinks that are called directly.
+///
+/// # Examples
+/// ```
+/// let bus = buslane::Bus::new();
+/// let mut receiver = bus.subscribe(16)?;
+/// let mut publisher = bus.publisher();
+/// let published = publisher.publish("event")?;
+/// assert_eq!((published.accepted, published.refused), (1, 0));
+/// assert_eq!(receiver.recv()?, "event");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Publisher<E: Send + 'static> {
+    /// The version of the list for which the table is made.
+    seen: u64,
+    table: Box<Parcel<Table<E>>>,
+    core: Arc<Core<E>>,
+    /// `None` in a publisher that goes through the shared lanes.
+    slot: Option<Arc<PublisherSlot<E>>>,
+    keeps_open: Option<Arc<Handle<E>>>,
+}
+
+impl<E: Send + 'static> Publisher<E> {
+    pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
+        match core.register() {
+            Some((slot, table, seen)) => {
+                Self { seen, table, core: core.clone(), slot: Some(slot), keeps_open }
+            }
+            None => {
+                let mut publisher = Self::shared(core);
+                publisher.keeps_open = keeps_open;
+                publisher
+            }
+        }
+    }
+
+    /// A publisher without lanes of its own.
+    pub(super) fn shared(core: &Arc<Core<E>>) -> Self {
+        // A version that a bus never has, so that every publish takes the cold path.
+        Self {
+            seen: u64::MAX,
+            table: Parcel::new(Table::new(&[])),
+            core: core.clone(),
+            slot: None,
+            keeps_open: None,
+        }
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core<E>> {
+        &self.core
+    }
+
+    /// The version word changed: takes the next table over. `false` when this publisher cannot use one: the bus is closed,
+    /// or it goes through the shared lanes.
+    #[cold]
+    fn refresh(&mut self) -> bool {
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`: the table is in its slot.
+        let version = self.core.version.load(Ordering::Acquire);
+        let Some(slot) = &self.slot else { return false };
+        // A closed version is never recorded as seen, so every later publish comes here.
+        if version & CLOSED != 0 {
+            return false;
+        }
+        self.seen = version;
+        if let Some(mut next) = slot.handoff.take() {
+            next.value.take_over(&mut self.table.value);
+            slot.handoff.give_back(std::mem::replace(&mut self.table, next));
+        }
+        true
+    }
+
+    /// Whether the table serves for a publish now.
+    #[inline(always)]
+    fn is_current(&mut self) -> bool {
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
+        self.core.version.load(Ordering::Acquire) == self.seen || self.refresh()
+    }
+
+    /// Waits until everything that was published on the bus before this call has been handled by every sink.
+    pub fn flush_timeout(&mut self, limit: Duration) -> FlushReport {
+        self.core.flush(Deadline::after(limit))
+    }
+}
+
+impl<E: Clone + Send + 'static> Publisher<E> {
+    /// Publishes an event: every sink on the bus gets it once.
+    ///
+    /// A sink without room does what its [`Overflow`](crate::Overflow) says; the others are not affected.
+    ///
+    /// # Errors
+    /// [`Closed`] with the event when the bus is closed and no sink took it.
+    #[inline]
+    pub fn publish(&mut self, event: E) -> Result<Published, Closed<E>> {
+        self.publish_patiently(event, Patience::Wait)
+    }
+
+    /// Publishes an event without ever waiting for room: [`Overflow::Block`](crate::Overflow::Block) and
+    /// [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as [`Overflow::Refuse`](crate::Overflow::Refuse).
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Channel, Overflow};
+    /// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+    /// let bus = Bus::new();
+    /// bus.add(channel)?;
+    /// let mut publisher = bus.publisher();
+    /// assert_eq!(publisher.try_publish(1)?.accepted, 1);
+    /// assert_eq!(publisher.try_publish(2)?.refused, 1);
+    /// # drop(receiver);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_publish(&mut self, event: E) -> Result<Published, Closed<E>> {
+        self.publish_patiently(event, Patience::Now)
+    }
+
+    #[inline(always)]
+    fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
+        if !self.is_current() {
+            return self.core.publish_shared(event, patience);
+        }
+        let Some(slot) = &self.slot else { return self.core.publish_shared(event, patience) };
+        let scene = Scene { hazard: &slot.hazard, hooks: &self.core.hooks, patience };
+        self.table.value.publish(event, &scene).or_else(|untaken| Self::untaken(&self.core, untaken))
+    }
+
+    #[cold]
+    fn untaken(core: &Core<E>, untaken: Untaken<E>) -> Result<Published, Closed<E>> {
+        if core.is_closed() {
+            Err(Closed(untaken.event))
+        } else {
+            Ok(Published { accepted: 0, refused: untaken.refused })
+        }
+    }
+
+    /// Publishes what `make` makes, and calls it only if a sink is on the bus.
+    ///
+    /// # Errors
+    /// [`Closed`] when the bus is closed and no sink took the event.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<String>::new();
+    /// let mut publisher = bus.publisher();
+    /// publisher.publish_with(|| unreachable!("nobody listens"))?;
+    /// # Ok::<(), buslane::Closed<()>>(())
+    /// ```
+    #[inline]
+    pub fn publish_with(&mut self, make: impl FnOnce() -> E) -> Result<Published, Closed<()>> {
+        let current = self.is_current();
+        if current && self.table.value.is_empty() {
+            return Ok(Published::default());
+        }
+        if !current && self.core.is_closed() {
+            return Err(Closed(()));
+        }
+        self.publish(make()).map_err(|_| Closed(()))
+    }
+
+    /// Publishes a slice of events in their order. Each lane shows its consumer all of them at once, as far as there is
+    /// room; one fence and one look at each consumer serve all.
+    ///
+    /// Only clones enter the sinks. [`Published`] counts each event and sink.
+    ///
+    /// # Errors
+    /// [`Closed`] when the bus is closed and no sink took any event.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe(16)?;
+    /// bus.publisher().publish_batch(&[1, 2, 3])?;
+    /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish_batch(&mut self, events: &[E]) -> Result<Published, Closed<()>> {
+        let mut published = Published::default();
+        if self.is_current()
+            && let Some(slot) = &self.slot
+        {
+            let scene = Scene { hazard: &slot.hazard, hooks: &self.core.hooks, patience: Patience::Wait };
+            published = self.table.value.publish_batch(events, &scene);
+        } else {
+            for event in events {
+                match self.core.publish_shared(event.clone(), Patience::Wait) {
+                    Ok(one) => {
+                        published.accepted += one.accepted;
+                        published.refused += one.refused;
+                    }
+                    Err(Closed(_)) => break,
+                }
+            }
+        }
+        if published.accepted == 0 && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
+    }
+}
+
+impl<E: Send + 'static> Clone for Publisher<E> {
+    fn clone(&self) -> Self {
+        Self::register(&self.core, self.keeps_open.clone())
+    }
+}
+
+impl<E: Send + 'static> Drop for Publisher<E> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.core.unregister(&slot);
+        }
+    }
+}
+
+impl<E: Send + 'static> fmt::Debug for Publisher<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("closed", &self.core.is_closed()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+//! Taking one sink off a bus.
+
+use super::Core;
+use super::control::Control;
+use super::entry::{Entry, Shared, SinkId};
+use crate::error::RemoveError;
+use crate::sink::lane::LaneSealer;
+use crate::sync::guarded::Listed;
+use crate::sync::parking::Unparker;
+use crate::sync::{MODEL, lock, spin_hint, thread};
+use crate::wait::Deadline;
+use crate::wait::nesting::inside_delivery;
+use std::time::Duration;
+
+/// What a removal can say about the sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Removed {
+    /// Nothing of this bus is inside the sink, and nothing will be.
+    Quiet,
+    /// Asked for inside a delivery, where nothing waits: no later publish reaches the sink, but one may still be inside.
+    FromInside,
+    /// The time was over: no later publish reaches the sink, but one is still inside.
+    StillInside,
+}
+
+/// Waits a little longer each time.
+pub(super) struct Pause(u32);
+
+impl Pause {
+    pub(super) fn new() -> Self {
+        Self(0)
+    }
+
+    pub(super) fn wait(&mut self) {
+        self.0 += 1;
+        match self.0 {
+            _ if MODEL => spin_hint(),
+            0..=16 => spin_hint(),
+            17..=32 => thread::yield_now(),
+            _ => Unparker::current().park(Some(Duration::from_micros(100))),
+        }
+    }
+}
+
+impl<E: Send + 'static> Core<E> {
+    pub(super) fn remove(&self, id: SinkId, deadline: Deadline) -> Result<Removed, RemoveError> {
+        let (mut entry, garbage) = {
+            let mut control = lock(&self.control);
+            if self.is_closed() {
+                return Err(RemoveError::Unknown);
+            }
+            let at =
+                control.entries.iter().position(|entry| entry.info.id == id).ok_or(RemoveError::Unknown)?;
+            let entry = control.entries.remove(at);
+            control
+                .publishers
+                .iter_mut()
+                .for_each(|publisher| publisher.plan.retain(|plan| plan.info.id != id));
+            (entry, self.changed(&mut control))
+        };
+        drop(garbage);
+        self.shut_out(&[&entry]);
+        let removed =
+            if inside_delivery() { Removed::FromInside } else { self.wait_outside(&mut entry, deadline) };
+        if removed != Removed::Quiet {
+            lock(&self.control).leaving.push(entry);
+        }
+        self.sweep();
+        Ok(removed)
+    }
+
+    /// Lets nothing more of this bus enter these sinks; what is inside goes on.
+    pub(super) fn shut_out(&self, entries: &[&Entry<E>]) {
+        let sealers: Vec<LaneSealer> = entries.iter().flat_map(|entry| entry.info.sealers()).collect();
+        LaneSealer::seal_all(&sealers);
+        for entry in entries {
+            entry.listed.guarded().detach(&self.domain);
+        }
+    }
+
+    /// Waits until nobody is inside the sink, and lets go of it.
+    fn wait_outside(&self, entry: &mut Entry<E>, deadline: Deadline) -> Removed {
+        let mut pause = Pause::new();
+        loop {
+            // Lists that nobody reads any more hold the entry too.
+            let unread = lock(&self.control).unread_lists();
+            drop(unread);
+            if let Some(sink) = Listed::take(&mut entry.listed, &self.domain) {
+                drop(sink);
+                return Removed::Quiet;
+            }
+            if deadline.is_over() {
+                return Removed::StillInside;
+            }
+            pause.wait();
+        }
+    }
+
+    /// Takes sinks off the bus that have reported that they are closed, and lets go of those that are quiet by now.
+    pub(super) fn purge(&self) {
+        let (dead, garbage) = {
+            let mut control = lock(&self.control);
+            if self.is_closed() || !control.entries.iter().any(|entry| entry.info.is_dead()) {
+                (Vec::new(), None)
+            } else {
+                let dead: Vec<Entry<E>> =
+                    control.entries.extract_if(.., |entry| entry.info.is_dead()).collect();
+                let gone = |id| dead.iter().any(|entry| entry.info.id == id);
+                for publisher in &mut control.publishers {
+                    publisher.plan.retain(|plan| !gone(plan.info.id));
+                }
+                let garbage = self.changed(&mut control);
+                (dead, Some(garbage))
+            }
+        };
+        drop(garbage);
+        if !dead.is_empty() {
+            self.shut_out(&dead.iter().collect::<Vec<_>>());
+            lock(&self.control).leaving.extend(dead);
+        }
+        self.sweep();
+    }
+
+    /// Lets go of removed sinks that nobody is inside any more.
+    fn sweep(&self) {
+        let (lists, sinks) = {
+            let mut control = lock(&self.control);
+            let lists = control.unread_lists();
+            (lists, control.quiet_sinks(self))
+        };
+        // Foreign destructors: outside the lock. Lists first, they may be what holds the next ones.
+        drop(lists);
+        drop(sinks);
+    }
+}
+
+impl<E: Send + 'static> Control<E> {
+    fn quiet_sinks(&mut self, core: &Core<E>) -> Vec<Shared<E>> {
+        let mut sinks = Vec::new();
+        self.leaving.retain_mut(|entry| match Listed::take(&mut entry.listed, &core.domain) {
+            Some(sink) => {
+                sinks.push(sink);
+                false
+            }
+            None => true,
+        });
+        sinks
+    }
+}

@@ -1,0 +1,165 @@
+//! Publishing without a publisher of one's own, and the bus as a sink of another bus.
+
+use super::control::MakingLanes;
+use super::entry::Entry;
+use super::publisher::{Published, Publisher};
+use super::table::deliver_to;
+use super::{Bus, Core};
+use crate::error::{Closed, InvalidConfig, WriteError};
+use crate::inbox::Patience;
+use crate::ledger::{EntryCounters, Outcome, SinkStatus};
+use crate::report::{CloseReport, FlushReport};
+use crate::sink::lane::{Lane, LaneWrite};
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::wait::Deadline;
+use crate::wait::nesting::Nesting;
+use std::sync::Arc;
+
+impl<E: Clone + Send + 'static> Core<E> {
+    pub(super) fn publish(&self, event: E) -> Result<Published, Closed<E>> {
+        if self.is_closed() {
+            return Err(Closed(event));
+        }
+        // While the list is held, no sink on it is taken away: whoever removes one waits for us.
+        let list = self.list.load();
+        let mut published = Published::default();
+        let Some((last, others)) = list.entries.split_last() else { return Ok(published) };
+        for entry in others {
+            if entry.info.is_dead() {
+                continue;
+            }
+            match self.deliver(entry, event.clone()) {
+                Ok(()) => published.accepted += 1,
+                Err(_) => published.refused += 1,
+            }
+        }
+        let untaken = if last.info.is_dead() {
+            event
+        } else {
+            match self.deliver(last, event) {
+                Ok(()) => {
+                    published.accepted += 1;
+                    return Ok(published);
+                }
+                Err(error) => {
+                    published.refused += 1;
+                    error.into_event()
+                }
+            }
+        };
+        if published.accepted == 0 && self.is_closed() { Err(Closed(untaken)) } else { Ok(published) }
+    }
+
+    pub(super) fn publish_shared(&self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
+        // Inside a delivery nothing waits; that is how patience reaches a sink's `write`.
+        let _impatient = match patience {
+            Patience::Wait => None,
+            Patience::Now => Nesting::delivery(),
+        };
+        self.publish(event)
+    }
+}
+
+impl<E: Send + 'static> Core<E> {
+    fn deliver(&self, entry: &Entry<E>, event: E) -> Result<(), WriteError<E>> {
+        entry.listed.with(|sink| {
+            if entry.info.has_lanes {
+                let outcome = sink.write(event);
+                if outcome.as_ref().is_err_and(WriteError::is_closed) {
+                    entry.info.mark_dead();
+                }
+                outcome
+            } else {
+                deliver_to(&**sink, event, &entry.info, entry.info.counters.everybody(), &self.hooks)
+            }
+        })
+    }
+}
+
+/// Counts what enters a bus that is a sink of another one.
+fn counted<E>(
+    entry: &EntryCounters,
+    event: E,
+    publish: impl FnOnce(E) -> Result<Published, Closed<E>>,
+) -> Result<(), WriteError<E>> {
+    entry.offered(1);
+    let Some(_nested) = Nesting::nested() else {
+        entry.count(Outcome::RefusedReentrant, 1);
+        return Err(WriteError::Reentrant(event));
+    };
+    match publish(event) {
+        Ok(_) => {
+            entry.count(Outcome::Delivered, 1);
+            Ok(())
+        }
+        Err(Closed(event)) => {
+            entry.count(Outcome::RefusedClosed, 1);
+            Err(WriteError::Closed(event))
+        }
+    }
+}
+
+/// A bus is a sink: what is written to it is published on it. Put on itself by way of other buses, it refuses what has gone
+/// round sixteen times ([`WriteError::Reentrant`]).
+impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        counted(self.core().counters.everybody(), event, |event| self.publish(event))
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.core().close(deadline)
+    }
+
+    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        if MakingLanes::includes(self.core().address()) {
+            return Ok(None);
+        }
+        let publisher = Publisher::register(self.core(), None);
+        let entry = self.core().counters.for_publisher();
+        Ok(Some(Lane::staged(BusLane { publisher, entry })))
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        match signal {
+            Signal::Flush(deadline, report) => {
+                let FlushReport { finish, unfinished } = self.core().flush(*deadline);
+                report.note(finish);
+                report.unfinished.extend(unfinished);
+            }
+            Signal::Describe(state) => {
+                state.kind = "bus";
+                state.lanes = self.snapshot().publishers;
+                if self.is_closed() {
+                    state.status = SinkStatus::Closed;
+                }
+                self.core().counters.add_to(&mut state.ledger);
+            }
+            other => self.core().sinks().iter().for_each(|(_, sink)| sink.signal(other)),
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(self.core().key())
+    }
+}
+
+/// The lane of one publisher of the outer bus: a publisher of the inner one.
+struct BusLane<E: Send + 'static> {
+    publisher: Publisher<E>,
+    entry: Arc<EntryCounters>,
+}
+
+impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
+    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        let publisher = &mut self.publisher;
+        counted(&self.entry, event, |event| match patience {
+            Patience::Wait => publisher.publish(event),
+            Patience::Now => publisher.try_publish(event),
+        })
+    }
+}
