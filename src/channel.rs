@@ -84,7 +84,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
-        self.0.0.lane().map(|lane| Some(Lane::private(lane)))
+        Inbox::lane(&self.0.0).map(|lane| Some(Lane::private(lane)))
     }
 
     fn has_lanes(&self) -> bool {

@@ -147,13 +147,13 @@ impl<E: Send + 'static> Inbox<E> {
     }
 
     /// Makes a lane for one publisher. On a sealed inbox the lane refuses everything.
-    pub(crate) fn lane(self: &Arc<Self>) -> Result<PrivateLane<E>, InvalidConfig> {
-        let (lane, reader) = PrivateLane::new(self)?;
+    pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, InvalidConfig> {
+        let (lane, reader) = PrivateLane::new(this)?;
         let view = lane.view().clone();
         // Dropped outside the lock: lanes of publishers that are gone, and what was left in them.
         let mut finished = Vec::new();
         {
-            let mut book = lock(&self.book);
+            let mut book = lock(&this.book);
             if book.sealed {
                 view.seal_now();
             }
@@ -162,7 +162,7 @@ impl<E: Send + 'static> Inbox<E> {
             book.views.push(view);
             book.arrivals.extend(reader);
             // ORD(inbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
-            self.generation.fetch_add(1, Ordering::Release);
+            this.generation.fetch_add(1, Ordering::Release);
         }
         drop(finished);
         Ok(lane)

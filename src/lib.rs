@@ -4,6 +4,7 @@
 mod bus;
 mod channel;
 mod combinator;
+pub mod docs;
 mod error;
 mod inbox;
 mod ledger;

@@ -170,7 +170,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
-        self.0.0.inbox.lane().map(|lane| Some(Lane::private(lane)))
+        Inbox::lane(&self.0.0.inbox).map(|lane| Some(Lane::private(lane)))
     }
 
     fn has_lanes(&self) -> bool {

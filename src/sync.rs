@@ -33,8 +33,6 @@ mod imp {
         AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
     pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
-    pub(crate) use std::thread_local;
-
     pub(crate) mod thread {
         pub(crate) use std::thread::{JoinHandle, yield_now};
 
@@ -52,8 +50,6 @@ mod imp {
 mod imp {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
-    pub(crate) use loom::thread_local;
-
     pub(crate) mod thread {
         pub(crate) use loom::thread::{JoinHandle, yield_now};
 
@@ -69,7 +65,6 @@ mod imp {
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use imp::{
     Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, fence, thread,
-    thread_local,
 };
 
 #[cfg(not(all(loom, feature = "loom")))]
@@ -96,3 +91,26 @@ pub(crate) fn add_single_writer(counter: &AtomicU64, n: u64) {
     // Relaxed: readers only want a count, nothing is published by it.
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
 }
+
+/// A thread-local that is initialised by a constant; loom's cannot say so.
+#[cfg(not(all(loom, feature = "loom")))]
+macro_rules! per_thread {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {
+        std::thread_local! {
+            $(#[$doc])*
+            static $name: $type = const { $init };
+        }
+    };
+}
+
+#[cfg(all(loom, feature = "loom"))]
+macro_rules! per_thread {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {
+        loom::thread_local! {
+            $(#[$doc])*
+            static $name: $type = $init;
+        }
+    };
+}
+
+pub(crate) use per_thread;

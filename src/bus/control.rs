@@ -11,7 +11,7 @@ use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sync::guarded::{Hazard, Listed};
 use crate::sync::handoff::{Handoff, OneShot, Parcel};
-use crate::sync::{self, MutexGuard, Ordering, lock, thread_local};
+use crate::sync::{self, MutexGuard, Ordering, lock, per_thread};
 use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::Arc;
@@ -84,9 +84,9 @@ impl<E: Send + 'static> Control<E> {
     }
 }
 
-thread_local! {
+per_thread! {
     /// The buses for which this thread is making lanes: a bus further up in a cycle of buses gives out none.
-    static MAKING_LANES: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static MAKING_LANES: RefCell<Vec<usize>> = RefCell::new(Vec::new())
 }
 
 /// Marks a bus as one for which lanes are being made, until it is dropped.

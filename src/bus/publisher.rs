@@ -9,6 +9,7 @@ use crate::inbox::Patience;
 use crate::report::FlushReport;
 use crate::sync::Ordering;
 use crate::sync::handoff::Parcel;
+use crate::sync::membarrier::process_pair;
 use crate::wait::Deadline;
 use std::fmt;
 use std::sync::Arc;
@@ -156,11 +157,26 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     #[inline(always)]
     fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
         if !self.is_current() {
-            return self.core.publish_shared(event, patience);
+            return self.publish_elsewhere(event, patience);
         }
-        let Some(slot) = &self.slot else { return self.core.publish_shared(event, patience) };
-        let scene = Scene { hazard: &slot.hazard, hooks: &self.core.hooks, patience };
-        self.table.value.publish(event, &scene).or_else(|untaken| Self::untaken(&self.core, untaken))
+        let Self { table, core, slot, .. } = self;
+        let scene = || Self::scene(core, slot.as_ref(), patience);
+        table.value.publish(event, scene).or_else(|untaken| Self::untaken(core, untaken))
+    }
+
+    /// What the general path of a publish needs to know. A publisher that is current has a slot.
+    fn scene<'a>(
+        core: &'a Core<E>,
+        slot: Option<&'a Arc<PublisherSlot<E>>>,
+        patience: Patience,
+    ) -> Scene<'a, E> {
+        let hazard = slot.map(|slot| &*slot.hazard);
+        Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience }
+    }
+
+    #[cold]
+    fn publish_elsewhere(&self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
+        self.core.publish_shared(event, patience)
     }
 
     #[cold]
@@ -214,10 +230,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// ```
     pub fn publish_batch(&mut self, events: &[E]) -> Result<Published, Closed<()>> {
         let mut published = Published::default();
-        if self.is_current()
-            && let Some(slot) = &self.slot
-        {
-            let scene = Scene { hazard: &slot.hazard, hooks: &self.core.hooks, patience: Patience::Wait };
+        if self.is_current() {
+            let scene = Self::scene(&self.core, self.slot.as_ref(), Patience::Wait);
             published = self.table.value.publish_batch(events, &scene);
         } else {
             for event in events {

@@ -12,13 +12,13 @@ use super::entry::{Info, Shared};
 use super::publisher::Published;
 use crate::error::WriteError;
 use crate::inbox::Patience;
-use crate::inbox::lane::PrivateLane;
+use crate::inbox::lane::{FastLane, PrivateLane};
 use crate::ledger::{EntryCounters, Outcome};
 use crate::panics::caught;
 use crate::sink::Sink;
 use crate::sink::lane::{Lane, LaneKind};
 use crate::sync;
-use crate::sync::guarded::{Guarded, Hazard};
+use crate::sync::guarded::{Entered, Guarded, Hazard};
 use crate::sync::handoff::OneShot;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::wait::nesting::Nesting;
@@ -65,7 +65,7 @@ impl<E: Send + 'static> Plan<E> {
 
 /// A private lane whose ring has one producer: the fast path.
 struct Fast<E> {
-    lane: PrivateLane<E>,
+    lane: FastLane<E>,
     info: Arc<Info>,
     /// A publish in progress owes it the event: there was no room, and it is to wait.
     owed: bool,
@@ -83,6 +83,13 @@ struct Slow<E: Send + 'static> {
     dead: bool,
 }
 
+impl<E> Scene<'_, E> {
+    /// Names a sink in the publisher's hazard word; `None` when it was taken off the bus.
+    fn enter<'a>(&'a self, guard: &'a Guard<E>) -> Option<Entered<'a, Shared<E>>> {
+        guard.enter(self.hazard?, self.pair)
+    }
+}
+
 /// A sink that is called on the publishing thread.
 struct Direct<E> {
     guard: Guard<E>,
@@ -95,6 +102,8 @@ pub(super) struct Table<E: Send + 'static> {
     fast: Vec<Fast<E>>,
     slow: Vec<Slow<E>>,
     direct: Vec<Direct<E>>,
+    /// Whether the fast lanes are all that there is.
+    only_fast: bool,
     /// The fence that serves all fast lanes.
     pair: FencePair,
     plan: Vec<Plan<E>>,
@@ -110,6 +119,7 @@ impl<E: Send + 'static> Table<E> {
             fast: Vec::with_capacity(plan.len()),
             slow: Vec::with_capacity(plan.len()),
             direct: Vec::with_capacity(plan.len()),
+            only_fast: true,
             pair: process_pair(),
             plan: plan.to_vec(),
             old_fast: Vec::with_capacity(plan.len()),
@@ -126,7 +136,7 @@ impl<E: Send + 'static> Table<E> {
     ///
     /// Ids only grow, and plans and lanes stand in their order; so walking all of them backwards meets each lane once.
     pub(super) fn take_over(&mut self, old: &mut Self) {
-        let Self { fast, slow, direct, pair, plan, .. } = self;
+        let Self { fast, slow, direct, only_fast, pair, plan, .. } = self;
         for plan in plan.iter().rev() {
             let id = plan.info.id;
             while old.fast.last().is_some_and(|last| last.info.id > id) {
@@ -152,7 +162,7 @@ impl<E: Send + 'static> Table<E> {
             } else if let Some(lane) = new_lane.take() {
                 let info = plan.info.clone();
                 match lane.0 {
-                    LaneKind::Private(lane) if lane.is_fast() => {
+                    LaneKind::Private(PrivateLane::Fast(lane)) => {
                         fast.push(Fast { lane, info, owed: false, batched: 0, dead: false });
                     }
                     other => {
@@ -165,6 +175,7 @@ impl<E: Send + 'static> Table<E> {
         fast.reverse();
         slow.reverse();
         direct.reverse();
+        *only_fast = slow.is_empty() && direct.is_empty();
         if fast.iter().any(|fast| fast.lane.pair() == FencePair::Symmetric) {
             *pair = FencePair::Symmetric;
         }
@@ -259,36 +270,43 @@ pub(super) struct Untaken<E> {
 
 /// What a publish needs to know beside the table.
 pub(super) struct Scene<'a, E> {
-    pub(super) hazard: &'a Hazard,
+    /// The publisher's hazard word.
+    pub(super) hazard: Option<&'a Hazard>,
+    /// The fences of hazard words.
+    pub(super) pair: FencePair,
     pub(super) hooks: &'a BusHooks<E>,
     pub(super) patience: Patience,
 }
 
 impl<E: Clone + Send + 'static> Table<E> {
     /// Publishes one event.
-    #[inline]
-    pub(super) fn publish(&mut self, event: E, scene: &Scene<'_, E>) -> Result<Published, Untaken<E>> {
-        if !(self.slow.is_empty() && self.direct.is_empty()) {
-            return self.publish_generally(event, 0, scene);
-        }
-        let count = self.fast.len();
-        if count == 0 {
-            return Ok(Published::default());
+    #[inline(always)]
+    pub(super) fn publish<'a>(
+        &mut self,
+        event: E,
+        scene: impl FnOnce() -> Scene<'a, E>,
+    ) -> Result<Published, Untaken<E>> {
+        if !self.only_fast {
+            return self.publish_generally(Some(event), 0, &scene());
         }
         let finishing = Finishing(self);
-        let fast = &mut finishing.0.fast;
-        for index in 0..count - 1 {
-            if !fast[index].lane.is_ready() {
-                std::mem::forget(finishing);
-                return self.publish_generally(event, index, scene);
-            }
-            fast[index].lane.put_ready(event.clone());
-        }
-        if !fast[count - 1].lane.is_ready() {
+        let count = finishing.0.fast.len();
+        let Some((last, others)) = finishing.0.fast.split_last_mut() else {
             std::mem::forget(finishing);
-            return self.publish_generally(event, count - 1, scene);
+            return Ok(Published::default());
+        };
+        for (done, other) in others.iter_mut().enumerate() {
+            if !other.lane.is_ready() {
+                std::mem::forget(finishing);
+                return self.publish_generally(Some(event), done, &scene());
+            }
+            other.lane.put(event.clone());
         }
-        fast[count - 1].lane.put_ready(event);
+        if !last.lane.is_ready() {
+            std::mem::forget(finishing);
+            return self.publish_generally(Some(event), count - 1, &scene());
+        }
+        last.lane.put(event);
         std::mem::forget(finishing);
         light_fence(self.pair);
         if self.fast.iter().any(|fast| fast.lane.needs_finish()) {
@@ -309,15 +327,18 @@ impl<E: Clone + Send + 'static> Table<E> {
     }
 
     /// Publishes one event of which the first `done` fast lanes have got theirs.
+    ///
+    /// It takes the event as an `Option` so that the fast path need not give it a place in memory of which this function
+    /// learns: there it would be written in words and read back in vectors, which no store buffer forwards.
     #[inline(never)]
     fn publish_generally(
         &mut self,
-        event: E,
+        event: Option<E>,
         done: usize,
         scene: &Scene<'_, E>,
     ) -> Result<Published, Untaken<E>> {
         let total = self.fast.len() + self.slow.len() + self.direct.len();
-        let mut supply = Supply { event: Some(event), left: total - done };
+        let mut supply = Supply { event, left: total - done };
         let mut published = Published { accepted: done, refused: 0 };
         let mut owed = false;
         // A clone that unwound may have left a debt behind.
@@ -328,7 +349,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             for Fast { lane, info, owed: owes, dead, .. } in &mut fast[done..] {
                 if lane.is_ready() {
                     if let Some(event) = supply.next() {
-                        lane.put_ready(event);
+                        lane.put(event);
                         published.accepted += 1;
                     }
                 } else if lane.may_wait() && scene.patience == Patience::Wait {
@@ -458,7 +479,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
     fn deliver(&mut self, event: E, scene: &Scene<'_, E>) -> Result<(), WriteError<E>> {
         match &self.guard {
             None => self.lane.push(event, scene.patience),
-            Some(guard) => match guard.enter(scene.hazard, process_pair()) {
+            Some(guard) => match scene.enter(guard) {
                 Some(_entered) => self.lane.push(event, scene.patience),
                 None => Err(WriteError::Closed(event)),
             },
@@ -471,7 +492,7 @@ impl<E: Send + 'static> Direct<E> {
         if self.info.is_dead() {
             return Err(WriteError::Closed(event));
         }
-        match self.guard.enter(scene.hazard, process_pair()) {
+        match scene.enter(&self.guard) {
             Some(entered) => {
                 entered.with(|sink| deliver_to(&**sink, event, &self.info, &self.counters, scene.hooks))
             }

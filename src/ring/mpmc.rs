@@ -226,6 +226,7 @@ impl<T> Ring<T> {
     /// Whether the ring was closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
+        // ORD(mpmc.tail): Acquire; pairs with the Release in `close`.
         self.tail.load(Ordering::Acquire) & CLOSED != 0
     }
 
@@ -261,6 +262,7 @@ impl<T> Ring<T> {
     /// How many values were claimed by consumers or evicted so far.
     #[must_use]
     pub fn claimed(&self) -> u64 {
+        // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`.
         self.head.load(Ordering::Acquire)
     }
 

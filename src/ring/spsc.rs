@@ -24,6 +24,7 @@ use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::sync::slot::{Slot, try_boxed};
 use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
 use std::fmt;
+use std::ptr::NonNull;
 
 /// `fin` of a ring that nobody seals.
 const OPEN: u64 = u64::MAX;
@@ -48,13 +49,36 @@ struct Shared<T> {
     pair: FencePair,
 }
 
-impl<T> Shared<T> {
+/// A half's own way to the slots, so that a push or pop touches no third line to find them.
+///
+/// # Invariant
+/// - S4: `first` points to `mask + 1` slots, a power of two, which live as long as the `Shared` that the half keeps.
+struct Slots<T> {
+    first: NonNull<Slot<T>>,
+    mask: u64,
+}
+
+// SAFETY: a pointer to slots, which are `Sync` for `T: Send`; each half reaches only the slots that S1 gives it.
+unsafe impl<T: Send> Send for Slots<T> {}
+// SAFETY: as above; a shared half reaches no slot at all.
+unsafe impl<T: Send> Sync for Slots<T> {}
+
+impl<T> Slots<T> {
+    fn of(slots: &[Slot<T>]) -> Self {
+        debug_assert!(slots.len().is_power_of_two());
+        Self { first: NonNull::from(slots).cast(), mask: slots.len() as u64 - 1 }
+    }
+
     #[inline(always)]
+    fn at(&self, position: u64) -> &Slot<T> {
+        // SAFETY: S4: the masked index lies below the number of slots.
+        unsafe { self.first.add((position & self.mask) as usize).as_ref() }
+    }
+}
+
+impl<T> Shared<T> {
     fn slot(&self, position: u64) -> &Slot<T> {
-        let index = (position & (self.slots.len() as u64 - 1)) as usize;
-        debug_assert!(index < self.slots.len());
-        // SAFETY: the number of slots is a power of two, so the masked index lies below it.
-        unsafe { self.slots.get_unchecked(index) }
+        &self.slots[(position & (self.slots.len() as u64 - 1)) as usize]
     }
 
     /// Proposes `tail` as the end of a ring that is being sealed; returns the end that was agreed on.
@@ -108,8 +132,9 @@ pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), Inva
         capacity: capacity as u64,
         pair: process_pair(),
     });
-    let producer = Producer { shared: shared.clone(), tail: 0, limit: capacity as u64 };
-    Ok((producer, Consumer { shared, head: 0, end: 0 }))
+    let (for_producer, for_consumer) = (Slots::of(&shared.slots), Slots::of(&shared.slots));
+    let producer = Producer { shared: shared.clone(), slots: for_producer, tail: 0, limit: capacity as u64 };
+    Ok((producer, Consumer { shared, slots: for_consumer, head: 0, end: 0 }))
 }
 
 /// The writing half of a ring.
@@ -119,6 +144,7 @@ pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), Inva
 /// [`settle`](Self::settle) on a ring that is being sealed. Dropping it seals the ring at what was committed.
 pub struct Producer<T> {
     shared: Arc<Shared<T>>,
+    slots: Slots<T>,
     /// The next position to write; ahead of the shared tail between `write` and `commit`.
     tail: u64,
     /// The consumer's head as last seen plus the capacity: the first position that may not be written yet.
@@ -169,7 +195,7 @@ impl<T> Producer<T> {
     pub fn write(&mut self, value: T) {
         assert!(self.tail < self.limit, "a write needs room");
         // SAFETY: S1, S3: the position lies below `head + capacity`, so its slot is empty and the producer's.
-        unsafe { self.shared.slot(self.tail).put(value) };
+        unsafe { self.slots.at(self.tail).put(value) };
         self.tail += 1;
     }
 
@@ -203,7 +229,7 @@ impl<T> Producer<T> {
         while self.tail > fin {
             self.tail -= 1;
             // SAFETY: S1: at or above `fin` the consumer does not read; the value is the producer's.
-            taken_back(unsafe { self.shared.slot(self.tail).take() });
+            taken_back(unsafe { self.slots.at(self.tail).take() });
         }
         self.limit = self.tail;
         false
@@ -228,21 +254,29 @@ impl<T> Producer<T> {
     }
 }
 
-impl<T> Drop for Producer<T> {
-    fn drop(&mut self) {
-        // The producer knows the exact tail, so it needs no handshake: it moves OPEN on and proposes.
-        let fin = &self.shared.producer.fin;
+impl<T> Producer<T> {
+    /// Seals the ring at what was committed, as dropping the producer does; values that were not accepted are dropped.
+    pub fn end(&mut self) {
+        // The producer knows the exact tail, so it needs no handshake: it moves OPEN on by itself, or proposes.
         let committed = self.shared.producer.tail.load(Ordering::Relaxed);
+        let words = &self.shared.producer;
         // ORD(spsc.fin): AcqRel; Release publishes everything committed to whoever reads the end.
-        if fin.compare_exchange(OPEN, committed, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            self.shared.propose(committed);
-        }
-        let fin = fin.load(Ordering::Relaxed);
-        while self.tail > committed.min(fin) {
+        let fin = match words.fin.compare_exchange(OPEN, committed, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => committed,
+            Err(_) => self.shared.propose(committed),
+        };
+        self.limit = self.limit.min(self.tail);
+        while self.tail > fin {
             self.tail -= 1;
             // SAFETY: S1: written but not committed, or above the end: the producer's.
-            drop(unsafe { self.shared.slot(self.tail).take() });
+            drop(unsafe { self.slots.at(self.tail).take() });
         }
+    }
+}
+
+impl<T> Drop for Producer<T> {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -259,6 +293,7 @@ impl<T> fmt::Debug for Producer<T> {
 /// the callback has returned (or unwound).
 pub struct Consumer<T> {
     shared: Arc<Shared<T>>,
+    slots: Slots<T>,
     head: u64,
     /// The first position not known to be readable: the tail as last seen, cut at the end of a sealed ring.
     end: u64,
@@ -272,7 +307,7 @@ impl<T> Consumer<T> {
             return None;
         }
         // SAFETY: S1: head < end, so the slot holds a value and is the consumer's.
-        let value = unsafe { self.shared.slot(self.head).take() };
+        let value = unsafe { self.slots.at(self.head).take() };
         self.head += 1;
         self.release();
         Some(value)
@@ -325,7 +360,7 @@ impl<T> Consumer<T> {
         while handled.0.head < stop {
             let position = handled.0.head;
             handled.0.head += 1;
-            f(handled.0.shared.slot(position));
+            f(handled.0.slots.at(position));
         }
         count
     }

@@ -123,7 +123,7 @@ impl<T> OneShot<T> {
 
     /// Takes the value, unless somebody did before.
     pub(crate) fn take(&self) -> Option<T> {
-        // ORD(oneshot.taken): Acquire; whoever hands the `OneShot` on publishes the value.
+        // Whoever hands the `OneShot` on publishes the value; the swap only decides who gets it.
         if self.taken.swap(true, Ordering::AcqRel) {
             return None;
         }

@@ -3,15 +3,17 @@
 //! Inside a delivery (a handler, a direct sink, a worker) nothing of ours waits: whoever waits there may wait for
 //! itself. The depth also ends cycles of buses. Both counters belong to the thread and are read on cold paths only.
 
-use crate::sync::thread_local;
+use crate::sync::per_thread;
 use std::cell::Cell;
 
 /// How deep buses and sinks may call each other on one thread.
 pub(crate) const DEPTH_LIMIT: u32 = 16;
 
-thread_local! {
-    static DEPTH: Cell<u32> = Cell::new(0);
-    static FOREIGN: Cell<u32> = Cell::new(0);
+per_thread! {
+    static DEPTH: Cell<u32> = Cell::new(0)
+}
+per_thread! {
+    static FOREIGN: Cell<u32> = Cell::new(0)
 }
 
 /// One level of nesting, until it is dropped.

@@ -1,0 +1,148 @@
+//! The lane that most publishes go through: a ring with one producer and one consumer.
+
+use super::{LaneView, let_go};
+use crate::error::WriteError;
+use crate::inbox::{Inbox, Overflow, Patience, Signals};
+use crate::ledger::{EntryCounters, Outcome};
+use crate::ring::mpmc::PushError;
+use crate::ring::spsc;
+use crate::sync::Arc;
+use crate::sync::membarrier::FencePair;
+
+/// The lane that most publishes go through.
+///
+/// A publish goes through three steps, so that one fence serves all lanes of a publisher: [`put`](Self::put) or
+/// [`overflow`](Self::overflow), the fence, [`finish`](Self::finish). [`push`](Self::push) is all three.
+pub(crate) struct FastLane<E> {
+    producer: spsc::Producer<E>,
+    view: std::sync::Arc<LaneView<E>>,
+    signals: std::sync::Arc<Signals>,
+    inbox: Arc<Inbox<E>>,
+}
+
+impl<E: Send + 'static> FastLane<E> {
+    pub(super) fn new(
+        producer: spsc::Producer<E>,
+        view: std::sync::Arc<LaneView<E>>,
+        inbox: &Arc<Inbox<E>>,
+    ) -> Self {
+        Self { producer, view, signals: inbox.signals.clone(), inbox: inbox.clone() }
+    }
+
+    pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
+        &self.view
+    }
+
+    /// The fences of the inbox's wait cell.
+    pub(crate) fn pair(&self) -> FencePair {
+        self.signals.cell.pair()
+    }
+
+    /// Whether a publish may have to wait here.
+    pub(crate) fn may_wait(&self) -> bool {
+        matches!(self.inbox.overflow, Overflow::Block | Overflow::BlockFor(_))
+    }
+
+    /// Whether [`put`](Self::put) will find room.
+    #[inline(always)]
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.producer.has_room()
+    }
+
+    /// Puts an event in; only when [`is_ready`](Self::is_ready).
+    #[inline(always)]
+    pub(crate) fn put(&mut self, event: E) {
+        self.view.entry.offered_by_owner(1);
+        self.producer.write(event);
+        self.producer.commit();
+    }
+
+    /// Puts as many events of a slice in as there is room for, and shows them at once; returns how many.
+    pub(crate) fn put_slice(&mut self, events: &[E]) -> usize
+    where
+        E: Clone,
+    {
+        /// Commits what was written also when a clone unwinds.
+        struct Commit<'a, E>(&'a mut spsc::Producer<E>, &'a EntryCounters, usize);
+        impl<E> Drop for Commit<'_, E> {
+            fn drop(&mut self) {
+                self.0.commit();
+                self.1.offered_by_owner(self.2 as u64);
+            }
+        }
+        let count = self.producer.room().min(events.len());
+        let mut commit = Commit(&mut self.producer, &self.view.entry, 0);
+        for event in &events[..count] {
+            commit.0.write(event.clone());
+            commit.2 += 1;
+        }
+        count
+    }
+
+    /// Applies the policy to an event for which there was no room. May wait, so every lane's wake-ups come first.
+    #[cold]
+    pub(crate) fn overflow(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        let Self { producer, view, inbox, .. } = self;
+        view.entry.offered_by_owner(1);
+        let mut attempt = |event: E| {
+            if producer.has_room() {
+                producer.write(event);
+                producer.commit();
+                Ok(())
+            } else if producer.settle(drop) {
+                Err(PushError::Full(event))
+            } else {
+                Err(PushError::Closed(event))
+            }
+        };
+        match attempt(event) {
+            Ok(()) => Ok(()),
+            Err(error) => inbox.overflowed(error, &view.entry, patience, attempt),
+        }
+    }
+
+    /// Behind the fence: whether [`finish`](Self::finish) has something to do.
+    #[inline(always)]
+    pub(crate) fn needs_finish(&self) -> bool {
+        self.signals.cell.is_parked() | !self.producer.is_open()
+    }
+
+    /// Behind the fence: settles with whoever seals the lane, and wakes the consumer. Events that turn out not to be
+    /// accepted go to `taken_back`; `true` while the lane takes more.
+    #[cold]
+    pub(crate) fn finish(&mut self, mut taken_back: impl FnMut(E)) -> bool {
+        self.signals.cell.wake();
+        let entry = &self.view.entry;
+        self.producer.settle(|event| {
+            entry.count(Outcome::RefusedClosed, 1);
+            taken_back(event);
+        })
+    }
+
+    /// All steps at once, with a fence of its own.
+    #[inline]
+    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        if self.is_ready() {
+            self.put(event);
+        } else {
+            self.overflow(event, patience)?;
+        }
+        // The seal's fence is the process's, the wake's the inbox's; the inbox's is never the weaker one.
+        self.signals.cell.fence();
+        if self.needs_finish() { self.finish_push() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn finish_push(&mut self) -> Result<(), WriteError<E>> {
+        let mut back = None;
+        self.finish(|event| back = Some(event));
+        back.map_or(Ok(()), |event| Err(WriteError::Closed(event)))
+    }
+}
+
+impl<E> Drop for FastLane<E> {
+    fn drop(&mut self) {
+        self.producer.end();
+        let_go(&self.view);
+    }
+}
