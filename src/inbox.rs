@@ -112,10 +112,10 @@ impl<E: Send + 'static> Inbox<E> {
     pub(crate) fn new(config: InboxConfig<E>) -> Result<(Arc<Self>, Reader<E>), InvalidConfig> {
         let wait = config.wait.check()?;
         let pair = if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric };
-        let shared = if config.unbounded {
-            SharedLane::Unbounded(Unbounded::new())
+        let (shared, shared_entry) = if config.unbounded {
+            (SharedLane::Unbounded(Unbounded::new()), EntryCounters::shared())
         } else {
-            SharedLane::Bounded(Ring::new(config.capacity)?)
+            (SharedLane::Bounded(Ring::new(config.capacity)?), EntryCounters::shared_by_position())
         };
         let inbox = Arc::new(Self {
             signals: std::sync::Arc::new(Signals {
@@ -123,7 +123,7 @@ impl<E: Send + 'static> Inbox<E> {
                 blocked: WaitList::new(process_pair()),
             }),
             shared,
-            shared_entry: EntryCounters::shared(),
+            shared_entry,
             shared_progress: lane::Progress::default(),
             capacity: config.capacity,
             overflow: config.overflow,
@@ -354,9 +354,19 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// Waits until everything accepted before this call was handled; whether it was.
     pub(crate) fn wait_handled(&self, deadline: Deadline) -> bool {
-        let lanes: Vec<_> =
-            lock(&self.book).views.iter().map(|view| (view.clone(), view.accepted())).collect();
-        let shared = self.shared_accepted();
+        let (lanes, unbounded) = {
+            let book = lock(&self.book);
+            let lanes: Vec<_> = book.views.iter().map(|view| (view.clone(), view.accepted())).collect();
+            // An offer is counted before its event is pushed, so this sum may be too high for a moment, but never too low; a
+            // count taken after the push could miss an event that lies before one that it counts.
+            let offers = |entry: &EntryCounters| entry.offers().saturating_sub(entry.refused_closed());
+            let views = book.views.iter().map(|view| offers(view.entry())).sum::<u64>();
+            (lanes, views + book.folded.unbounded_offers() + offers(&self.shared_entry))
+        };
+        let shared = match &self.shared {
+            SharedLane::Bounded(ring) => ring.position(),
+            SharedLane::Unbounded(_) => unbounded,
+        };
         let handled = || {
             self.is_finished()
                 || (self.shared_progress.handled() >= shared
@@ -369,13 +379,6 @@ impl<E: Send + 'static> Inbox<E> {
                 handled().then_some(())
             })
             .is_some()
-    }
-
-    fn shared_accepted(&self) -> u64 {
-        match &self.shared {
-            SharedLane::Bounded(ring) => ring.position(),
-            SharedLane::Unbounded(queue) => self.shared_progress.handled() + queue.len() as u64,
-        }
     }
 
     pub(crate) fn capacity(&self) -> usize {

@@ -275,6 +275,8 @@ const OUTCOMES: usize = 12;
 /// The counters of one way in. Private ones have one writer and use plain stores; shared ones read-modify-writes.
 pub(crate) struct EntryCounters {
     shared: bool,
+    /// Offers that succeed are counted by the position of a ring, and only the others here.
+    by_position: bool,
     offered: CachePadded<AtomicU64>,
     outcomes: [AtomicU64; OUTCOMES],
 }
@@ -282,17 +284,24 @@ pub(crate) struct EntryCounters {
 impl EntryCounters {
     /// For one writer.
     pub(crate) fn private() -> Self {
-        Self::new(false)
+        Self::new(false, false)
     }
 
     /// For any number of writers.
     pub(crate) fn shared() -> Self {
-        Self::new(true)
+        Self::new(true, false)
     }
 
-    fn new(shared: bool) -> Self {
+    /// For any number of writers into a ring, whose position counts the offers that succeed: it is moved by a
+    /// read-modify-write anyway, and a second one per event would be too much.
+    pub(crate) fn shared_by_position() -> Self {
+        Self::new(true, true)
+    }
+
+    fn new(shared: bool, by_position: bool) -> Self {
         Self {
             shared,
+            by_position,
             offered: CachePadded::new(AtomicU64::new(0)),
             outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
         }
@@ -300,7 +309,19 @@ impl EntryCounters {
 
     #[inline(always)]
     pub(crate) fn offered(&self, n: u64) {
-        self.add(&self.offered, n);
+        if !self.by_position {
+            self.add(&self.offered, n);
+        }
+    }
+
+    /// Offers so far, those in progress included.
+    pub(crate) fn offers(&self) -> u64 {
+        self.offered.load(Ordering::Relaxed)
+    }
+
+    /// Offers that were refused because the way is closed.
+    pub(crate) fn refused_closed(&self) -> u64 {
+        self.outcomes[Outcome::RefusedClosed as usize].load(Ordering::Relaxed)
     }
 
     /// As [`offered`](Self::offered), for the one writer of private counters: no branch.
@@ -328,6 +349,12 @@ impl EntryCounters {
     pub(crate) fn add_to(&self, ledger: &mut Ledger) {
         let get = |outcome: Outcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
         ledger.offered += self.offered.load(Ordering::Relaxed);
+        if self.by_position {
+            ledger.offered += get(Outcome::RefusedFull)
+                + get(Outcome::RefusedClosed)
+                + get(Outcome::RefusedTimeout)
+                + get(Outcome::DroppedFull);
+        }
         ledger.refused.full += get(Outcome::RefusedFull);
         ledger.refused.closed += get(Outcome::RefusedClosed);
         ledger.refused.timeout += get(Outcome::RefusedTimeout);

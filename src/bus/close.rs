@@ -35,9 +35,10 @@ impl<E: Send + 'static> Core<E> {
             // ORD(bus.version): AcqRel; pairs with the Acquire in `Publisher::publish`. Under the lock, so that no sink
             // comes onto a closed bus.
             self.version.fetch_or(CLOSED, Ordering::AcqRel);
+            let old = self.list.swap(List::default());
+            control.retire(old);
             control.entries.clone()
         };
-        drop(self.list.swap(List::default()));
         self.shut_out(&entries.iter().collect::<Vec<_>>());
         if !inside {
             self.wait_for_calls(&entries, deadline);

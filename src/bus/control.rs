@@ -78,6 +78,11 @@ impl<E: Send + 'static> Control<E> {
         self.next_id - 1
     }
 
+    /// Keeps a list that was replaced until nobody reads it.
+    pub(super) fn retire(&mut self, list: Arc<List<E>>) {
+        self.retired.push(list);
+    }
+
     /// Lists that nobody reads any more.
     pub(super) fn unread_lists(&mut self) -> Vec<Arc<List<E>>> {
         self.retired.extract_if(.., |list| Arc::get_mut(list).is_some()).collect()
@@ -215,7 +220,7 @@ impl<E: Send + 'static> Core<E> {
         }
         let list = List { entries: control.entries.clone() };
         let old = self.list.swap(list);
-        control.retired.push(old);
+        control.retire(old);
         garbage.lists = control.unread_lists();
         // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: the tables are in place.
         self.version.fetch_add(STEP, Ordering::AcqRel);

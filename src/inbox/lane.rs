@@ -98,6 +98,10 @@ impl<E> LaneView<E> {
         self.signals.blocked.notify();
     }
 
+    pub(crate) fn entry(&self) -> &EntryCounters {
+        &self.entry
+    }
+
     pub(crate) fn accepted(&self) -> u64 {
         match &self.ring {
             ViewOf::Spsc(sealer) => sealer.accepted(),

@@ -65,7 +65,7 @@ pub(crate) struct Reader<E> {
     lanes: Vec<LaneReader<E>>,
     /// The lane that a single read looks at first; `lanes.len()` is the shared one.
     next: usize,
-    /// How many more events a single read takes from that lane before it goes on to the next.
+    /// How many events single reads have taken from that lane in a row.
     turns: usize,
     generation: usize,
     idler: Idler,
@@ -205,37 +205,38 @@ impl<E: Send + 'static> Reader<E> {
             if self.next > lanes {
                 self.next = 0;
             }
-            if self.turns > 0 || self.begin_turn() {
-                self.turns = self.turns.saturating_sub(1);
-                let event = match self.lanes.get_mut(self.next) {
-                    Some(LaneReader::Spsc(consumer)) => consumer.pop(),
-                    Some(LaneReader::Evicting(ring, view)) => {
-                        view.progress().and_then(|progress| Self::take_from(ring, progress))
-                    }
-                    None => match &self.inbox.shared {
-                        SharedLane::Bounded(ring) => Self::take_from(ring, &self.inbox.shared_progress),
-                        SharedLane::Unbounded(queue) => queue.pop().inspect(|_| {
-                            self.inbox.shared_progress.done(self.inbox.shared_progress.handled());
-                        }),
-                    },
-                };
-                if let Some(event) = event {
-                    self.inbox.consumer.delivered_one();
-                    self.inbox.signals.blocked.notify();
-                    self.idler.found(1);
-                    return Some(event);
+            if let Some(event) = self.take_from_next() {
+                self.inbox.consumer.delivered_one();
+                self.inbox.signals.blocked.notify();
+                self.idler.found(1);
+                self.turns += 1;
+                if self.turns >= self.visit() {
+                    self.turns = 0;
+                    self.next += 1;
                 }
+                return Some(event);
             }
-            self.next += 1;
             self.turns = 0;
+            self.next += 1;
         }
         self.lanes.retain(|lane| !lane.is_ended());
         None
     }
 
-    fn begin_turn(&mut self) -> bool {
-        self.turns = self.visit();
-        true
+    #[inline]
+    fn take_from_next(&mut self) -> Option<E> {
+        match self.lanes.get_mut(self.next) {
+            Some(LaneReader::Spsc(consumer)) => consumer.pop(),
+            Some(LaneReader::Evicting(ring, view)) => {
+                view.progress().and_then(|progress| Self::take_from(ring, progress))
+            }
+            None => match &self.inbox.shared {
+                SharedLane::Bounded(ring) => Self::take_from(ring, &self.inbox.shared_progress),
+                SharedLane::Unbounded(queue) => queue.pop().inspect(|_| {
+                    self.inbox.shared_progress.done(self.inbox.shared_progress.handled());
+                }),
+            },
+        }
     }
 
     fn take_from(ring: &Ring<E>, progress: &super::lane::Progress) -> Option<E> {

@@ -89,6 +89,11 @@ impl ConsumerCounters {
 pub(crate) struct FoldedLanes(Ledger);
 
 impl FoldedLanes {
+    /// Events that lanes without a ring of their own have brought in.
+    pub(crate) fn unbounded_offers(&self) -> u64 {
+        self.0.offered.saturating_sub(self.0.refused.closed)
+    }
+
     pub(crate) fn take_in<E>(&mut self, view: &LaneView<E>) {
         view.add_to(&mut self.0);
     }
@@ -116,7 +121,9 @@ impl<E: Send + 'static> Inbox<E> {
         self.shared_entry.add_to(&mut ledger);
         match &self.shared {
             SharedLane::Bounded(ring) => {
-                ledger.accepted += ring.position();
+                let position = ring.position();
+                ledger.offered += position;
+                ledger.accepted += position;
                 ledger.pending += ring.len() as u64 + self.shared_progress.in_hand();
                 state.capacity = self.capacity() as u64;
             }
