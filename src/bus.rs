@@ -3,7 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `publisher` | the publishing handle of one thread |
-//! | `table` | what a publisher knows: its lanes and the sinks it calls; the publish path |
+//! | `table` | what a publisher knows: its lanes and the sinks it calls |
+//! | `delivery` | the publish path |
 //! | `control` | the control plane's state, and `add` |
 //! | `remove`, `close` | taking sinks away again |
 //! | `shared` | publishing without a publisher of one's own |
@@ -14,6 +15,7 @@
 pub(crate) mod builder;
 mod close;
 mod control;
+mod delivery;
 pub(crate) mod entry;
 pub(crate) mod handle;
 mod local;

@@ -1,8 +1,9 @@
 //! The publishing handle of one thread.
 
 use super::control::PublisherSlot;
+use super::delivery::{Scene, Untaken};
 use super::handle::Handle;
-use super::table::{Scene, Table, Untaken};
+use super::table::Table;
 use super::{CLOSED, Core};
 use crate::error::Closed;
 use crate::inbox::Patience;

@@ -1,9 +1,9 @@
 //! Publishing without a publisher of one's own, and the bus as a sink of another bus.
 
 use super::control::MakingLanes;
+use super::delivery::deliver_to;
 use super::entry::Entry;
 use super::publisher::{Published, Publisher};
-use super::table::deliver_to;
 use super::{Bus, Core};
 use crate::error::{Closed, InvalidConfig, WriteError};
 use crate::inbox::Patience;

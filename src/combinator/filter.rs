@@ -1,11 +1,10 @@
 //! Lets only some events pass.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::inbox::Patience;
 use crate::ledger::{Counters, EntryCounters, Outcome};
 use crate::panics::caught;
 use crate::report::CloseReport;
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::wait::Deadline;
@@ -65,8 +64,8 @@ where
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
-            let entry = self.stage.counters.for_publisher();
-            Lane::staged(FilterLane { inner, stage: self.stage.clone(), entry })
+            let (stage, entry) = (self.stage.clone(), self.stage.counters.for_publisher());
+            inner.gated(move |event| keeps(&stage.keep, event, &entry))
         }))
     }
 
@@ -89,29 +88,5 @@ where
 impl<E, S: fmt::Debug, P> fmt::Debug for Filter<E, S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Filter").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
-
-struct FilterLane<E, P> {
-    inner: Lane<E>,
-    stage: Arc<Stage<P>>,
-    entry: Arc<EntryCounters>,
-}
-
-impl<E, P> LaneWrite<E> for FilterLane<E, P>
-where
-    E: Send + 'static,
-    P: Fn(&E) -> bool + Send + Sync,
-{
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        if keeps(&self.stage.keep, &event, &self.entry) { self.inner.push(event, patience) } else { Ok(()) }
-    }
-
-    fn sealer(&self) -> Option<LaneSealer> {
-        self.inner.sealer()
-    }
-
-    fn may_wait(&self) -> bool {
-        self.inner.may_wait()
     }
 }

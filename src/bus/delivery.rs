@@ -1,0 +1,390 @@
+//! The publish path.
+//!
+//! A publish goes through these steps: put the event into each lane; one fence; settle with those who seal lanes and
+//! wake the consumers that sleep; call the direct sinks; and last, push where a wait for room may come, so that
+//! nobody who was promised an event sleeps while the publisher waits.
+
+use super::builder::BusHooks;
+use super::entry::{Info, Shared};
+use super::publisher::Published;
+use super::table::{Direct, Fast, Guard, Slow, Table, TableKind};
+use crate::error::WriteError;
+use crate::inbox::Patience;
+use crate::ledger::{EntryCounters, Outcome};
+use crate::panics::caught;
+use crate::sink::Sink;
+use crate::sync::guarded::{Entered, Hazard};
+use crate::sync::membarrier::{FencePair, light_fence};
+use crate::wait::nesting::Nesting;
+
+/// Finishes what was put into lanes also when a clone of the event unwinds.
+struct Finishing<'a, E: Send + 'static>(&'a mut Table<E>);
+
+impl<E: Send + 'static> Drop for Finishing<'_, E> {
+    fn drop(&mut self) {
+        self.0.fast.iter_mut().for_each(|fast| fast.owed = false);
+        self.0.finish(drop);
+    }
+}
+
+/// The event of a publish and how many sinks are still to get it: clones for all but the last.
+struct Supply<E> {
+    event: Option<E>,
+    left: usize,
+}
+
+impl<E: Clone> Supply<E> {
+    fn next(&mut self) -> Option<E> {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 { self.event.take() } else { self.event.clone() }
+    }
+
+    fn give_back(&mut self, event: E) {
+        self.event.get_or_insert(event);
+    }
+
+    /// Notes what became of one push; whether the sink is gone.
+    fn note(&mut self, outcome: Result<(), WriteError<E>>, published: &mut Published) -> bool {
+        match outcome {
+            Ok(()) => {
+                published.accepted += 1;
+                false
+            }
+            Err(error) => {
+                published.refused += 1;
+                let closed = error.is_closed();
+                self.give_back(error.into_event());
+                closed
+            }
+        }
+    }
+}
+
+/// Nobody took the event; it is still there.
+pub(super) struct Untaken<E> {
+    pub(super) refused: usize,
+    pub(super) event: E,
+}
+
+/// What a publish needs to know beside the table.
+pub(super) struct Scene<'a, E> {
+    /// The publisher's hazard word.
+    pub(super) hazard: Option<&'a Hazard>,
+    /// The fences of hazard words.
+    pub(super) pair: FencePair,
+    pub(super) hooks: &'a BusHooks<E>,
+    pub(super) patience: Patience,
+}
+
+impl<E> Clone for Scene<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Scene<'_, E> {}
+
+impl<E> Scene<'_, E> {
+    /// Names a sink in the publisher's hazard word; `None` when it was taken off the bus.
+    fn enter<'a>(&'a self, guard: &'a Guard<E>) -> Option<Entered<'a, Shared<E>>> {
+        guard.enter(self.hazard?, self.pair)
+    }
+}
+
+impl<E: Clone + Send + 'static> Table<E> {
+    /// Publishes one event.
+    #[inline(always)]
+    pub(super) fn publish<'a>(
+        &mut self,
+        event: E,
+        scene: impl FnOnce() -> Scene<'a, E>,
+    ) -> Result<Published, Untaken<E>> {
+        if self.kind == TableKind::Fast {
+            self.through_lanes::<false>(event, scene)
+        } else if self.kind == TableKind::Gated {
+            self.through_gates(Some(event), &scene())
+        } else {
+            self.publish_generally(Some(event), 0, &scene())
+        }
+    }
+
+    /// Events leave the fast path as an `Option`, so that it need not give them a place in memory of which others learn:
+    /// there they would be written in words and read back in vectors, which no store buffer forwards.
+    #[inline(never)]
+    fn through_gates(&mut self, event: Option<E>, scene: &Scene<'_, E>) -> Result<Published, Untaken<E>> {
+        match event {
+            Some(event) => self.through_lanes::<true>(event, || *scene),
+            None => Ok(Published::default()),
+        }
+    }
+
+    /// Puts the event into every fast lane, and the last one gets it without a clone.
+    #[inline(always)]
+    fn through_lanes<'a, const GATED: bool>(
+        &mut self,
+        event: E,
+        scene: impl FnOnce() -> Scene<'a, E>,
+    ) -> Result<Published, Untaken<E>> {
+        let finishing = Finishing(self);
+        let count = finishing.0.fast.len();
+        let Some((last, others)) = finishing.0.fast.split_last_mut() else {
+            std::mem::forget(finishing);
+            return Ok(Published::default());
+        };
+        for (done, other) in others.iter_mut().enumerate() {
+            if !other.lane.is_ready() {
+                std::mem::forget(finishing);
+                return self.publish_generally(Some(event), done, &scene());
+            }
+            if !GATED || other.passes(&event) {
+                other.lane.put(event.clone());
+            }
+        }
+        if !last.lane.is_ready() {
+            std::mem::forget(finishing);
+            return self.publish_generally(Some(event), count - 1, &scene());
+        }
+        if !GATED || last.passes(&event) {
+            last.lane.put(event);
+        }
+        std::mem::forget(finishing);
+        light_fence(self.pair);
+        if self.fast.iter().any(|fast| fast.lane.needs_finish()) {
+            return self.end_fast(count);
+        }
+        Ok(Published { accepted: count, refused: 0 })
+    }
+
+    #[cold]
+    fn end_fast(&mut self, count: usize) -> Result<Published, Untaken<E>> {
+        let mut back = None;
+        let refused = self.finish_slowly(|event| back = Some(event));
+        self.retire_dead();
+        match back {
+            Some(event) if refused == count => Err(Untaken { refused, event }),
+            _ => Ok(Published { accepted: count - refused, refused }),
+        }
+    }
+
+    /// Publishes one event of which the first `done` fast lanes have got theirs.
+    #[inline(never)]
+    fn publish_generally(
+        &mut self,
+        event: Option<E>,
+        done: usize,
+        scene: &Scene<'_, E>,
+    ) -> Result<Published, Untaken<E>> {
+        let left = self.fast.len() + self.slow.len() + self.direct.len() - done;
+        let mut supply = Supply { event, left };
+        let mut published = Published { accepted: done, refused: 0 };
+        let (mut owed, mut dead) = (false, false);
+        let finishing = Finishing(self);
+        for Fast { lane, gate, info, owed: owes, dead: gone, .. } in &mut finishing.0.fast[done..] {
+            if let Some(gate) = gate
+                && supply.event.as_ref().is_some_and(|event| !gate(event))
+            {
+                // What did not pass is taken.
+                supply.left -= 1;
+                published.accepted += 1;
+            } else if lane.is_ready() {
+                if let Some(event) = supply.next() {
+                    lane.put(event);
+                    published.accepted += 1;
+                }
+            } else if lane.may_wait() && scene.patience == Patience::Wait {
+                *owes = true;
+                owed = true;
+            } else if let Some(event) = supply.next()
+                && supply.note(lane.overflow(event, Patience::Now), &mut published)
+            {
+                *gone = true;
+                dead = true;
+                info.mark_dead();
+            }
+        }
+        for slow in finishing.0.slow.iter_mut().filter(|slow| !slow.may_wait) {
+            dead |= slow.push(&mut supply, &mut published, scene);
+        }
+        let refused = finishing.0.finish(|event| supply.give_back(event));
+        published.accepted -= refused;
+        published.refused += refused;
+        dead |= refused > 0;
+        for direct in &finishing.0.direct {
+            if let Some(event) = supply.next() {
+                let outcome = direct.deliver(event, scene);
+                supply.note(outcome, &mut published);
+            }
+        }
+        for slow in finishing.0.slow.iter_mut().filter(|slow| slow.may_wait) {
+            dead |= slow.push(&mut supply, &mut published, scene);
+        }
+        if owed {
+            dead |= finishing.0.pay_owed(&mut supply, &mut published, scene);
+        }
+        std::mem::forget(finishing);
+        if dead {
+            self.retire_dead();
+        }
+        match supply.event {
+            Some(event) if published.accepted == 0 && published.refused > 0 => {
+                Err(Untaken { refused: published.refused, event })
+            }
+            _ => Ok(published),
+        }
+    }
+
+    /// Pushes where there was no room, waiting for it. Whether a sink is gone.
+    #[cold]
+    fn pay_owed(&mut self, supply: &mut Supply<E>, published: &mut Published, scene: &Scene<'_, E>) -> bool {
+        let mut gone = false;
+        for Fast { lane, info, owed, dead, .. } in &mut self.fast {
+            if std::mem::take(owed)
+                && let Some(event) = supply.next()
+                && supply.note(lane.push(event, scene.patience), published)
+            {
+                *dead = true;
+                gone = true;
+                info.mark_dead();
+            }
+        }
+        gone
+    }
+
+    /// Publishes a slice; each lane shows it to its consumer at once, as far as there is room.
+    pub(super) fn publish_batch(&mut self, events: &[E], scene: &Scene<'_, E>) -> Published {
+        let mut published = Published::default();
+        {
+            let finishing = Finishing(self);
+            for Fast { lane, gate, batched, .. } in &mut finishing.0.fast {
+                // A gate is asked about each event; those go one by one, below.
+                *batched = if gate.is_some() { 0 } else { lane.put_slice(events) };
+                published.accepted += *batched;
+            }
+            let refused = finishing.0.finish(drop);
+            published.accepted -= refused;
+            published.refused += refused;
+            std::mem::forget(finishing);
+        }
+        let mut note = |outcome: Result<(), WriteError<E>>| match outcome {
+            Ok(()) => {
+                published.accepted += 1;
+                false
+            }
+            Err(error) => {
+                published.refused += 1;
+                error.is_closed()
+            }
+        };
+        for direct in &self.direct {
+            for event in events {
+                note(direct.deliver(event.clone(), scene));
+            }
+        }
+        for slow in &mut self.slow {
+            for event in events {
+                if note(slow.deliver(event.clone(), scene)) {
+                    slow.dead = true;
+                    slow.info.mark_dead();
+                }
+            }
+        }
+        for Fast { lane, gate, info, dead, batched, .. } in &mut self.fast {
+            for event in &events[*batched..] {
+                let passes = gate.as_mut().is_none_or(|gate| gate(event));
+                if note(if passes { lane.push(event.clone(), scene.patience) } else { Ok(()) }) {
+                    *dead = true;
+                    info.mark_dead();
+                }
+            }
+        }
+        if self.fast.iter().any(|fast| fast.dead) || self.slow.iter().any(|slow| slow.dead) {
+            self.retire_dead();
+        }
+        published
+    }
+}
+
+impl<E: Clone + Send + 'static> Slow<E> {
+    /// Pushes the next event; whether the sink is gone.
+    fn push(&mut self, supply: &mut Supply<E>, published: &mut Published, scene: &Scene<'_, E>) -> bool {
+        if let Some(event) = supply.next() {
+            let outcome = self.deliver(event, scene);
+            if supply.note(outcome, published) {
+                self.dead = true;
+                self.info.mark_dead();
+            }
+        }
+        self.dead
+    }
+
+    fn deliver(&mut self, event: E, scene: &Scene<'_, E>) -> Result<(), WriteError<E>> {
+        match &self.guard {
+            None => self.lane.push(event, scene.patience),
+            Some(guard) => match scene.enter(guard) {
+                Some(_entered) => self.lane.push(event, scene.patience),
+                None => Err(WriteError::Closed(event)),
+            },
+        }
+    }
+}
+
+impl<E: Send + 'static> Direct<E> {
+    fn deliver(&self, event: E, scene: &Scene<'_, E>) -> Result<(), WriteError<E>> {
+        if self.info.is_dead() {
+            return Err(WriteError::Closed(event));
+        }
+        match scene.enter(&self.guard) {
+            Some(entered) => {
+                entered.with(|sink| deliver_to(&**sink, event, &self.info, &self.counters, scene.hooks))
+            }
+            None => {
+                self.counters.offered(1);
+                self.counters.count(Outcome::RefusedClosed, 1);
+                Err(WriteError::Closed(event))
+            }
+        }
+    }
+}
+
+/// Calls a sink on the publishing thread, and keeps its books.
+///
+/// A panic costs the event and counts as accepted, like a failure behind a queue.
+pub(super) fn deliver_to<E: Send + 'static>(
+    sink: &dyn Sink<E>,
+    event: E,
+    info: &Info,
+    counters: &EntryCounters,
+    hooks: &BusHooks<E>,
+) -> Result<(), WriteError<E>> {
+    counters.offered(1);
+    let Some(_delivery) = Nesting::delivery() else {
+        counters.count(Outcome::RefusedReentrant, 1);
+        return Err(WriteError::Reentrant(event));
+    };
+    match caught(|| sink.write(event)) {
+        Ok(Ok(())) => {
+            counters.count(Outcome::Delivered, 1);
+            Ok(())
+        }
+        Ok(Err(error)) => {
+            let outcome = match &error {
+                WriteError::Full(_) => Outcome::RefusedFull,
+                WriteError::Closed(_) => Outcome::RefusedClosed,
+                WriteError::Timeout(_) => Outcome::RefusedTimeout,
+                WriteError::Reentrant(_) => Outcome::RefusedReentrant,
+                WriteError::Failed { .. } => Outcome::RefusedFailed,
+            };
+            counters.count(outcome, 1);
+            if error.is_closed() {
+                info.mark_dead();
+            }
+            hooks.failed(info, &error);
+            Err(error)
+        }
+        Err(text) => {
+            counters.count(Outcome::DroppedPanicked, 1);
+            hooks.panicked(info, &text);
+            Ok(())
+        }
+    }
+}
