@@ -272,7 +272,6 @@ impl<E: Send + 'static> Bus<E> {
     /// assert!(EVENTS.is_closed());
     /// # Ok::<(), buslane::Closed<u32>>(())
     /// ```
-    #[must_use]
     pub fn close_on_drop(&self) -> CloseGuard<E> {
         CloseGuard::new(self.clone())
     }

@@ -54,7 +54,6 @@ impl<E: Send + 'static> Channel<E> {
     }
 
     /// A builder with the default settings.
-    #[must_use]
     pub fn builder() -> ChannelBuilder<E> {
         ChannelBuilder::new()
     }

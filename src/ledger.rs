@@ -105,8 +105,8 @@ pub struct Ledger {
 }
 
 /// The ledger does not add up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Imbalance(pub Ledger);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imbalance(pub Box<Ledger>);
 
 impl fmt::Display for Imbalance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,7 +124,7 @@ impl Ledger {
     pub fn check(&self) -> Result<(), Imbalance> {
         let entry = self.accepted + self.refused.total();
         let exit = self.delivered + self.filtered + self.dropped.total() + self.pending;
-        if self.offered == entry && self.accepted == exit { Ok(()) } else { Err(Imbalance(*self)) }
+        if self.offered == entry && self.accepted == exit { Ok(()) } else { Err(Imbalance(Box::new(*self))) }
     }
 }
 

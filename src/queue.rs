@@ -80,7 +80,6 @@ impl FlushDesk {
 
 impl<E: Send + 'static> Queue<E> {
     /// A builder with the default settings.
-    #[must_use]
     pub fn builder() -> QueueBuilder<E> {
         QueueBuilder::new()
     }

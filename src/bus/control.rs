@@ -23,6 +23,14 @@ pub(super) struct PublisherSlot<E: Send + 'static> {
     pub(super) hazard: sync::Arc<Hazard>,
 }
 
+/// What a new publisher gets.
+pub(super) struct Admission<E: Send + 'static> {
+    pub(super) slot: Arc<PublisherSlot<E>>,
+    pub(super) table: Box<Parcel<Table<E>>>,
+    /// The version of the list for which the table is made.
+    pub(super) seen: u64,
+}
+
 /// A publisher as the control plane knows it.
 pub(super) struct Registered<E: Send + 'static> {
     pub(super) slot: Arc<PublisherSlot<E>>,
@@ -53,6 +61,7 @@ pub(super) struct Control<E: Send + 'static> {
 
 /// What is to be dropped once the lock is free.
 pub(super) struct Garbage<E: Send + 'static> {
+    #[expect(clippy::vec_box, reason = "parcels come boxed, and are only kept until they are dropped")]
     tables: Vec<Box<Parcel<Table<E>>>>,
     lists: Vec<Arc<List<E>>>,
 }
@@ -228,7 +237,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     /// Registers a publisher; `None` when the bus is closed.
-    pub(super) fn register(&self) -> Option<(Arc<PublisherSlot<E>>, Box<Parcel<Table<E>>>, u64)> {
+    pub(super) fn register(&self) -> Option<Admission<E>> {
         self.purge();
         let hazard = self.domain.register();
         let mut lanes: Vec<(SinkId, Option<Lane<E>>)> = Vec::new();
@@ -258,7 +267,7 @@ impl<E: Send + 'static> Core<E> {
                     let slot = Arc::new(PublisherSlot { id, handoff: Handoff::new(), hazard });
                     control.publishers.push(Registered { slot: slot.clone(), plan });
                     // Under the lock no change can come between the table and this version.
-                    return Some((slot, table, self.version.load(Ordering::Acquire)));
+                    return Some(Admission { slot, table, seen: self.version.load(Ordering::Acquire) });
                 }
                 missing
             };

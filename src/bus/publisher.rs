@@ -1,6 +1,6 @@
 //! The publishing handle of one thread.
 
-use super::control::PublisherSlot;
+use super::control::{Admission, PublisherSlot};
 use super::delivery::{Scene, Untaken};
 use super::handle::Handle;
 use super::table::Table;
@@ -61,7 +61,7 @@ pub struct Publisher<E: Send + 'static> {
 impl<E: Send + 'static> Publisher<E> {
     pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
         match core.register() {
-            Some((slot, table, seen)) => {
+            Some(Admission { slot, table, seen }) => {
                 Self { seen, table, core: core.clone(), slot: Some(slot), keeps_open }
             }
             None => {

@@ -226,12 +226,19 @@ impl<E: Send + 'static> Reader<E> {
     #[inline]
     fn take_from_next(&mut self) -> Option<E> {
         match self.lanes.get_mut(self.next) {
-            Some(LaneReader::Spsc(consumer)) => consumer.pop(),
+            Some(LaneReader::Spsc(consumer)) => {
+                let event = consumer.pop()?;
+                self.inbox.consumer.saw_depth(1 + consumer.known() as u64);
+                Some(event)
+            }
             Some(LaneReader::Evicting(ring, view)) => {
                 view.progress().and_then(|progress| Self::take_from(ring, progress))
             }
             None => match &self.inbox.shared {
-                SharedLane::Bounded(ring) => Self::take_from(ring, &self.inbox.shared_progress),
+                SharedLane::Bounded(ring) => {
+                    self.inbox.consumer.saw_depth(ring.len() as u64);
+                    Self::take_from(ring, &self.inbox.shared_progress)
+                }
                 SharedLane::Unbounded(queue) => queue.pop().inspect(|_| {
                     self.inbox.shared_progress.done(self.inbox.shared_progress.handled());
                 }),

@@ -39,6 +39,9 @@ pub enum WaitStrategy {
         idle: Duration,
     },
     /// Spins without end: the lowest latency for a whole processor.
+    ///
+    /// With more spinning threads than processors the scheduler runs them by turns, milliseconds each, and everybody waits
+    /// for a turn: then any other strategy is faster.
     BusySpin,
 }
 
