@@ -11,6 +11,7 @@ use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sync::guarded::{Hazard, Listed};
 use crate::sync::handoff::{Handoff, OneShot, Parcel};
+use crate::sync::swap::Replaced;
 use crate::sync::{self, MutexGuard, Ordering, lock, per_thread};
 use std::cell::RefCell;
 use std::panic::Location;
@@ -54,7 +55,7 @@ pub(super) struct Control<E: Send + 'static> {
     next_id: u64,
     pub(super) closing: Closing,
     /// Lists that were replaced, until nobody reads them: a publisher must never be the one who frees a list.
-    retired: Vec<Arc<List<E>>>,
+    retired: Vec<Replaced<List<E>>>,
     /// Entries that were removed while somebody was inside.
     pub(super) leaving: Vec<Entry<E>>,
 }
@@ -63,7 +64,7 @@ pub(super) struct Control<E: Send + 'static> {
 pub(super) struct Garbage<E: Send + 'static> {
     #[expect(clippy::vec_box, reason = "parcels come boxed, and are only kept until they are dropped")]
     tables: Vec<Box<Parcel<Table<E>>>>,
-    lists: Vec<Arc<List<E>>>,
+    lists: Vec<Replaced<List<E>>>,
 }
 
 impl<E: Send + 'static> Control<E> {
@@ -88,13 +89,13 @@ impl<E: Send + 'static> Control<E> {
     }
 
     /// Keeps a list that was replaced until nobody reads it.
-    pub(super) fn retire(&mut self, list: Arc<List<E>>) {
+    pub(super) fn retire(&mut self, list: Replaced<List<E>>) {
         self.retired.push(list);
     }
 
     /// Lists that nobody reads any more.
-    pub(super) fn unread_lists(&mut self) -> Vec<Arc<List<E>>> {
-        self.retired.extract_if(.., |list| Arc::get_mut(list).is_some()).collect()
+    pub(super) fn unread_lists(&mut self) -> Vec<Replaced<List<E>>> {
+        self.retired.extract_if(.., Replaced::is_unread).collect()
     }
 }
 

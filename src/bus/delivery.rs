@@ -8,7 +8,7 @@ use super::builder::BusHooks;
 use super::entry::{Info, Shared};
 use super::publisher::Published;
 use super::table::{Direct, Fast, Guard, Slow, Table, TableKind};
-use crate::error::WriteError;
+use crate::error::{Closed, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome};
 use crate::panics::caught;
@@ -92,19 +92,21 @@ impl<E> Scene<'_, E> {
 }
 
 impl<E: Clone + Send + 'static> Table<E> {
-    /// Publishes one event.
+    /// Publishes one event. `untaken` says what it means that nobody took it; it is only asked off the fast path, whose
+    /// result then need not be copied.
     #[inline(always)]
     pub(super) fn publish<'a>(
         &mut self,
         event: E,
         scene: impl FnOnce() -> Scene<'a, E>,
-    ) -> Result<Published, Untaken<E>> {
+        untaken: impl FnOnce(Untaken<E>) -> Result<Published, Closed<E>>,
+    ) -> Result<Published, Closed<E>> {
         if self.kind == TableKind::Fast {
-            self.through_lanes::<false>(event, scene)
+            self.through_lanes::<false, _>(event, scene, untaken)
         } else if self.kind == TableKind::Gated {
-            self.through_gates(Some(event), &scene())
+            self.through_gates(Some(event), &scene()).or_else(untaken)
         } else {
-            self.publish_generally(Some(event), 0, &scene())
+            self.publish_generally(Some(event), 0, &scene()).or_else(untaken)
         }
     }
 
@@ -113,44 +115,41 @@ impl<E: Clone + Send + 'static> Table<E> {
     #[inline(never)]
     fn through_gates(&mut self, event: Option<E>, scene: &Scene<'_, E>) -> Result<Published, Untaken<E>> {
         match event {
-            Some(event) => self.through_lanes::<true>(event, || *scene),
+            Some(event) => self.through_lanes::<true, _>(event, || *scene, Err),
             None => Ok(Published::default()),
         }
     }
 
     /// Puts the event into every fast lane, and the last one gets it without a clone.
     #[inline(always)]
-    fn through_lanes<'a, const GATED: bool>(
+    fn through_lanes<'a, const GATED: bool, X>(
         &mut self,
         event: E,
         scene: impl FnOnce() -> Scene<'a, E>,
-    ) -> Result<Published, Untaken<E>> {
+        untaken: impl FnOnce(Untaken<E>) -> Result<Published, X>,
+    ) -> Result<Published, X> {
         let finishing = Finishing(self);
         let count = finishing.0.fast.len();
-        let Some((last, others)) = finishing.0.fast.split_last_mut() else {
-            std::mem::forget(finishing);
-            return Ok(Published::default());
-        };
-        for (done, other) in others.iter_mut().enumerate() {
-            if !other.lane.is_ready() {
+        let mut left = count;
+        for fast in &mut finishing.0.fast {
+            if !fast.lane.is_ready() {
                 std::mem::forget(finishing);
-                return self.publish_generally(Some(event), done, &scene());
+                return self.publish_generally(Some(event), count - left, &scene()).or_else(untaken);
             }
-            if !GATED || other.passes(&event) {
-                other.lane.put(event.clone());
+            left -= 1;
+            if GATED && !fast.passes(&event) {
+                continue;
             }
-        }
-        if !last.lane.is_ready() {
-            std::mem::forget(finishing);
-            return self.publish_generally(Some(event), count - 1, &scene());
-        }
-        if !GATED || last.passes(&event) {
-            last.lane.put(event);
+            if left == 0 {
+                fast.lane.put(event);
+                break;
+            }
+            fast.lane.put(event.clone());
         }
         std::mem::forget(finishing);
         light_fence(self.pair);
         if self.fast.iter().any(|fast| fast.lane.needs_finish()) {
-            return self.end_fast(count);
+            return self.end_fast(count).or_else(untaken);
         }
         Ok(Published { accepted: count, refused: 0 })
     }

@@ -158,11 +158,11 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     #[inline(always)]
     fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
         if !self.is_current() {
-            return self.publish_elsewhere(event, patience);
+            return self.publish_elsewhere(Some(event), patience);
         }
         let Self { table, core, slot, .. } = self;
         let scene = || Self::scene(core, slot.as_ref(), patience);
-        table.value.publish(event, scene).or_else(|untaken| Self::untaken(core, untaken))
+        table.value.publish(event, scene, |untaken| Self::untaken(core, untaken))
     }
 
     /// What the general path of a publish needs to know. A publisher that is current has a slot.
@@ -175,9 +175,14 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience }
     }
 
+    /// Takes the event as an `Option` for the same reason as [`Table`]'s paths do.
     #[cold]
-    fn publish_elsewhere(&self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
-        self.core.publish_shared(event, patience)
+    #[inline(never)]
+    fn publish_elsewhere(&self, event: Option<E>, patience: Patience) -> Result<Published, Closed<E>> {
+        match event {
+            Some(event) => self.core.publish_shared(event, patience),
+            None => Ok(Published::default()),
+        }
     }
 
     #[cold]

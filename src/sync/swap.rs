@@ -2,7 +2,7 @@
 //!
 //! Outside the models this is [`arc_swap::ArcSwap`]. loom cannot see into it, so under loom a pointer and a
 //! read-modify-write stand in: the reader always gets the newest value (as `ArcSwap` promises), synchronises with
-//! the writer that stored it, and gives the writer no order in return.
+//! the writer that stored it, and gives the writer no order in return, until it lets go.
 
 #[cfg(not(all(loom, feature = "loom")))]
 mod imp {
@@ -10,6 +10,9 @@ mod imp {
     use std::sync::Arc;
 
     pub(crate) struct Swap<T>(ArcSwap<T>);
+
+    /// A value that was replaced.
+    pub(crate) struct Replaced<T>(Arc<T>);
 
     impl<T> Swap<T> {
         pub(crate) fn new(value: T) -> Self {
@@ -23,8 +26,15 @@ mod imp {
         }
 
         /// Replaces the value and gives the old one back.
-        pub(crate) fn swap(&self, value: T) -> Arc<T> {
-            self.0.swap(Arc::new(value))
+        pub(crate) fn swap(&self, value: T) -> Replaced<T> {
+            Replaced(self.0.swap(Arc::new(value)))
+        }
+    }
+
+    impl<T> Replaced<T> {
+        /// Whether no reader holds the value any more; nor will one, since it was replaced.
+        pub(crate) fn is_unread(&mut self) -> bool {
+            Arc::get_mut(&mut self.0).is_some()
         }
     }
 }
@@ -33,24 +43,42 @@ mod imp {
 mod imp {
     #![expect(unsafe_code, reason = "a stand-in for arc-swap that loom can see")]
 
-    use loom::sync::atomic::{AtomicPtr, Ordering};
+    use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
     use std::sync::Arc;
 
-    pub(crate) struct Swap<T>(AtomicPtr<T>);
+    struct Counted<T> {
+        value: T,
+        /// Moved by each reader that lets go: the order that the real reference count gives, which loom does not see.
+        let_go: AtomicUsize,
+    }
+
+    pub(crate) struct Swap<T>(AtomicPtr<Counted<T>>);
+
+    pub(crate) struct Replaced<T>(Arc<Counted<T>>);
 
     /// The snapshot.
-    pub(crate) struct Held<T>(Arc<T>);
+    pub(crate) struct Held<T>(Arc<Counted<T>>);
 
     impl<T> std::ops::Deref for Held<T> {
-        type Target = Arc<T>;
-        fn deref(&self) -> &Arc<T> {
-            &self.0
+        type Target = T;
+        fn deref(&self) -> &T {
+            &self.0.value
+        }
+    }
+
+    impl<T> Drop for Held<T> {
+        fn drop(&mut self) {
+            self.0.let_go.fetch_add(1, Ordering::Release);
         }
     }
 
     impl<T> Swap<T> {
         pub(crate) fn new(value: T) -> Self {
-            Self(AtomicPtr::new(Arc::into_raw(Arc::new(value)).cast_mut()))
+            Self(AtomicPtr::new(Self::pointer(value)))
+        }
+
+        fn pointer(value: T) -> *mut Counted<T> {
+            Arc::into_raw(Arc::new(Counted { value, let_go: AtomicUsize::new(0) })).cast_mut()
         }
 
         pub(crate) fn load(&self) -> Held<T> {
@@ -66,10 +94,19 @@ mod imp {
             Held(unsafe { Arc::from_raw(seen) })
         }
 
-        pub(crate) fn swap(&self, value: T) -> Arc<T> {
-            let old = self.0.swap(Arc::into_raw(Arc::new(value)).cast_mut(), Ordering::AcqRel);
+        pub(crate) fn swap(&self, value: T) -> Replaced<T> {
+            let old = self.0.swap(Self::pointer(value), Ordering::AcqRel);
             // SAFETY: the cell's own count moves to the caller.
-            unsafe { Arc::from_raw(old) }
+            Replaced(unsafe { Arc::from_raw(old) })
+        }
+    }
+
+    impl<T> Replaced<T> {
+        pub(crate) fn is_unread(&mut self) -> bool {
+            let unread = Arc::get_mut(&mut self.0).is_some();
+            // A read-modify-write, since a plain load may read a value from before.
+            self.0.let_go.fetch_add(0, Ordering::Acquire);
+            unread
         }
     }
 
@@ -82,4 +119,4 @@ mod imp {
     }
 }
 
-pub(crate) use imp::Swap;
+pub(crate) use imp::{Replaced, Swap};
