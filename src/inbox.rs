@@ -18,8 +18,11 @@ use crate::ledger::{DropReason, EntryCounters, Outcome};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
 use crate::sync::unbounded::Unbounded;
-use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, fence, lock};
+use crate::sync::{
+    Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, fence, lock, spin_hint,
+};
 use crate::wait::nesting::inside_delivery;
+use crate::wait::strategy::spin_looks;
 use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
 use lane::{LaneView, PrivateLane};
 use overflow::Overflow;
@@ -265,6 +268,23 @@ impl<E: Send + 'static> Inbox<E> {
             }
         };
         let mut event = Some(event);
+        // A consumer at work makes room soon, and parking costs both sides more than a moment's patience.
+        self.signals.cell.wake_now();
+        for _ in 0..spin_looks() {
+            match event.take().map(&mut attempt) {
+                Some(Err(PushError::Full(back))) => event = Some(back),
+                Some(Err(PushError::Closed(back))) => {
+                    entry.count(Outcome::RefusedClosed, 1);
+                    return Err(WriteError::Closed(back));
+                }
+                Some(Ok(())) | None => {
+                    self.signals.cell.fence();
+                    self.signals.cell.wake();
+                    return Ok(());
+                }
+            }
+            spin_hint();
+        }
         let outcome = self.signals.blocked.wait_until(deadline, || {
             // A consumer that naps has no reason to hurry but ours.
             self.signals.cell.wake_now();

@@ -164,8 +164,11 @@ impl Idler {
     }
 }
 
-/// How many looks a spinning consumer takes before it parks: a microsecond or two on one or two processors.
-fn spin_looks() -> u32 {
+/// How many looks a thread takes before it parks: a microsecond or two on one or two processors.
+pub(crate) fn spin_looks() -> u32 {
+    if MODEL {
+        return 0;
+    }
     static LOOKS: OnceLock<u32> = OnceLock::new();
     *LOOKS.get_or_init(|| match std::thread::available_parallelism().map_or(1, usize::from) {
         1 => 0,
