@@ -45,7 +45,7 @@ use remove::Removed;
 use snapshot::Snapshot;
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// The lowest bit of the version word: the bus is closed.
@@ -84,6 +84,8 @@ pub struct Bus<E: Send + 'static>(Arc<handle::Handle<E>>);
 
 /// What all handles and publishers of a bus share.
 struct Core<E: Send + 'static> {
+    /// For clones of publishers that do not keep the bus open.
+    handle: Weak<handle::Handle<E>>,
     /// Changes with every change of the list; its lowest bit says closed. Publishers read it at each publish.
     version: CachePadded<AtomicU64>,
     list: Swap<List<E>>,
@@ -97,8 +99,9 @@ struct Core<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Core<E> {
-    fn new(hooks: BusHooks<E>) -> Arc<Self> {
+    fn new(hooks: BusHooks<E>, handle: Weak<handle::Handle<E>>) -> Arc<Self> {
         Arc::new(Self {
+            handle,
             version: CachePadded::new(AtomicU64::new(0)),
             list: Swap::new(List::default()),
             domain: Domain::new(process_pair()),

@@ -1,7 +1,8 @@
-//! Foreign code may panic; the bus goes on.
+//! Foreign code may panic; the bus goes on. And nothing waits inside foreign code.
 //!
 //! Under loom nothing is caught: a caught assertion would blind the model.
 
+use crate::wait::nesting::Nesting;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,18 +13,30 @@ pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     if crate::sync::MODEL {
         return Ok(call());
     }
-    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| text_of(&*payload))
+    catch_unwind(AssertUnwindSafe(call)).map_err(text_of)
+}
+
+/// Calls foreign code as a delivery: inside it nothing of ours waits.
+#[inline]
+pub(crate) fn foreign<R>(call: impl FnOnce() -> R) -> Result<R, String> {
+    let _delivery = Nesting::delivery();
+    caught(call)
 }
 
 /// Calls a hook, whose panics concern nobody.
 pub(crate) fn quietly(call: impl FnOnce()) {
-    let _ = caught(call);
+    let _ = foreign(call);
 }
 
-fn text_of(payload: &(dyn Any + Send)) -> String {
-    payload
+fn text_of(payload: Box<dyn Any + Send>) -> String {
+    let text = payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| String::from("a panic without a text"))
+        .unwrap_or_else(|| String::from("a panic without a text"));
+    // The payload is foreign too, and so is what its destructor may throw in turn.
+    if let Err(worse) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+        std::mem::forget(worse);
+    }
+    text
 }

@@ -61,6 +61,8 @@ struct Handle<E: Send + 'static>(Arc<Shared<E>>);
 struct Shared<E> {
     inbox: sync::Arc<Inbox<E>>,
     flushes: FlushDesk,
+    /// The limit of the close that is going on, for the sink behind.
+    close_deadline: Mutex<Deadline>,
     report: Mutex<Option<CloseReport>>,
 }
 
@@ -69,6 +71,8 @@ struct FlushDesk {
     asked: AtomicU64,
     answered: AtomicU64,
     deadline: Mutex<Deadline>,
+    /// How far the last flush of the handler came.
+    outcome: Mutex<Finish>,
 }
 
 impl FlushDesk {
@@ -117,6 +121,9 @@ impl<E: Send + 'static> Queue<E> {
 
 impl<E: Send + 'static> Shared<E> {
     fn close(&self, deadline: Deadline) -> CloseReport {
+        if !inside_delivery() {
+            *lock(&self.close_deadline) = deadline;
+        }
         self.inbox.seal(End::Closed);
         if let Some(report) = &*lock(&self.report) {
             return report.clone();
@@ -139,10 +146,8 @@ impl<E: Send + 'static> Shared<E> {
             report.note(Finish::Pending);
             return;
         }
-        if self.inbox.wait_handled(deadline) && self.flush_handler(deadline) {
-            return;
-        }
-        report.note(Finish::TimedOut);
+        let handled = self.inbox.wait_handled(deadline) && self.flush_handler(deadline);
+        report.note(if handled { *lock(&self.flushes.outcome) } else { Finish::TimedOut });
     }
 
     fn flush_handler(&self, deadline: Deadline) -> bool {

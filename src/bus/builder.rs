@@ -84,7 +84,7 @@ impl<E: Send + 'static> BusBuilder<E> {
 
     /// Makes the bus.
     pub fn build(self) -> Bus<E> {
-        Bus(Arc::new(Handle { core: Core::new(self.0) }))
+        Bus(Arc::new_cyclic(|handle| Handle { core: Core::new(self.0, handle.clone()) }))
     }
 }
 

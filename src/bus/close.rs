@@ -9,7 +9,7 @@ use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::signal::Signal;
 use crate::sync::{Ordering, lock};
 use crate::wait::Deadline;
-use crate::wait::nesting::inside_delivery;
+use crate::wait::nesting::{Nesting, inside_delivery};
 use std::sync::Arc;
 
 impl<E: Send + 'static> Core<E> {
@@ -40,11 +40,12 @@ impl<E: Send + 'static> Core<E> {
             control.entries.clone()
         };
         self.shut_out(&entries.iter().collect::<Vec<_>>());
-        if !inside {
-            self.wait_for_calls(&entries, deadline);
-        }
         let mut report = CloseReport::done();
         for entry in &entries {
+            // A direct sink is closed after the calls in progress; what has lanes is closed to end those that wait there.
+            if !inside && !entry.info.has_lanes {
+                self.wait_for_calls(entry, deadline);
+            }
             // The entries stay for snapshots, and so does the sink.
             let sink = entry.listed.with(Shared::clone);
             let part = caught(|| sink.close(deadline))
@@ -53,6 +54,13 @@ impl<E: Send + 'static> Core<E> {
         }
         if inside {
             report.finish = report.finish.max(Finish::Pending);
+        } else {
+            for entry in &entries {
+                if !self.wait_for_calls(entry, deadline) {
+                    report.merge(&entry.info.name, CloseReport::timed_out(0));
+                }
+            }
+            report.unfinished.dedup();
         }
         // A close from inside goes on by itself; the next caller from outside waits for it and gets the final report.
         lock(&self.control).closing =
@@ -76,13 +84,36 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// Waits until no publish is inside one of these sinks, or the deadline is over.
-    fn wait_for_calls(&self, entries: &[Entry<E>], deadline: Deadline) {
+    /// Waits until no publish is inside a sink, or the deadline is over; whether none is.
+    fn wait_for_calls(&self, entry: &Entry<E>, deadline: Deadline) -> bool {
         let mut pause = Pause::new();
-        while entries.iter().any(|entry| entry.listed.guarded().is_named(&self.domain)) && !deadline.is_over()
-        {
+        while entry.listed.guarded().is_named(&self.domain) || entry.info.is_called() {
+            if deadline.is_over() {
+                return false;
+            }
             pause.wait();
         }
+        true
+    }
+
+    /// What the last handle does as it goes: the bus takes no more events and lets go of its sinks, which work off what they
+    /// have. Nobody is told to give up.
+    pub(super) fn let_go(&self) {
+        {
+            // As inside a delivery, where a close does not wait and gives nothing up.
+            let _hasty = Nesting::delivery();
+            let _ = self.close(Deadline::NEVER);
+        }
+        let leaving = {
+            let mut control = lock(&self.control);
+            let entries = std::mem::take(&mut control.entries);
+            control.leaving.extend(entries);
+            control.publishers.iter_mut().for_each(|publisher| publisher.plan.clear());
+            std::mem::take(&mut control.publishers)
+        };
+        drop(leaving);
+        // While unwinding the handles of queues do not wait as they go.
+        self.sweep();
     }
 
     pub(super) fn flush(&self, deadline: Deadline) -> FlushReport {

@@ -88,6 +88,12 @@ impl<E: Send + 'static> Control<E> {
         self.next_id - 1
     }
 
+    /// Tables that publishers have given back.
+    #[expect(clippy::vec_box, reason = "parcels come boxed, and are only kept until they are dropped")]
+    pub(super) fn returned_tables(&self) -> Vec<Box<Parcel<Table<E>>>> {
+        self.publishers.iter().flat_map(|registered| registered.slot.handoff.collect()).collect()
+    }
+
     /// Keeps a list that was replaced until nobody reads it.
     pub(super) fn retire(&mut self, list: Replaced<List<E>>) {
         self.retired.push(list);
@@ -212,10 +218,9 @@ impl<E: Send + 'static> Core<E> {
             Some(lane) => {
                 if let Some(sealer) = lane.sealer() {
                     info.add_sealer(publisher, sealer);
-                    Plan::lane(info.clone(), Arc::new(OneShot::new(lane)))
-                } else {
-                    Plan::guarded_lane(info.clone(), listed.guarded().clone(), Arc::new(OneShot::new(lane)))
                 }
+                let guard = lane.needs_guard().then(|| listed.guarded().clone());
+                Plan::lane(info.clone(), guard, Arc::new(OneShot::new(lane)))
             }
             None => Plan::direct(info.clone(), listed.guarded().clone()),
         }
@@ -223,9 +228,8 @@ impl<E: Send + 'static> Core<E> {
 
     /// Hands every publisher its next table, publishes the list, and says that something changed.
     pub(super) fn changed(&self, control: &mut MutexGuard<'_, Control<E>>) -> Garbage<E> {
-        let mut garbage = Garbage { tables: Vec::new(), lists: Vec::new() };
+        let mut garbage = Garbage { tables: control.returned_tables(), lists: Vec::new() };
         for registered in &control.publishers {
-            garbage.tables.extend(registered.slot.handoff.collect());
             garbage.tables.extend(registered.slot.handoff.offer(Parcel::new(Table::new(&registered.plan))));
         }
         let list = List { entries: control.entries.clone() };

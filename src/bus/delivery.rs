@@ -13,6 +13,7 @@ use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome};
 use crate::panics::caught;
 use crate::sink::Sink;
+use crate::sink::lane::Gate;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::wait::nesting::Nesting;
@@ -98,7 +99,7 @@ impl<E: Clone + Send + 'static> Table<E> {
     pub(super) fn publish<'a>(
         &mut self,
         event: E,
-        scene: impl FnOnce() -> Scene<'a, E>,
+        scene: impl Fn() -> Scene<'a, E>,
         untaken: impl FnOnce(Untaken<E>) -> Result<Published, Closed<E>>,
     ) -> Result<Published, Closed<E>> {
         if self.kind == TableKind::Fast {
@@ -140,7 +141,7 @@ impl<E: Clone + Send + 'static> Table<E> {
     fn through_lanes<'a, const GATED: bool, X>(
         &mut self,
         event: E,
-        scene: impl FnOnce() -> Scene<'a, E>,
+        scene: impl Fn() -> Scene<'a, E>,
         untaken: impl FnOnce(Untaken<E>) -> Result<Published, X>,
     ) -> Result<Published, X> {
         let finishing = Finishing(self);
@@ -152,7 +153,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                 return self.publish_generally(Some(event), count - left, &scene()).or_else(untaken);
             }
             left -= 1;
-            if GATED && !fast.passes(&event) {
+            if GATED && !fast.passes(&event, &scene()) {
                 continue;
             }
             if left == 0 {
@@ -195,7 +196,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         let finishing = Finishing(self);
         for Fast { lane, gate, info, owed: owes, dead: gone, .. } in &mut finishing.0.fast[done..] {
             if let Some(gate) = gate
-                && supply.event.as_ref().is_some_and(|event| !gate(event))
+                && supply.event.as_ref().is_some_and(|event| !passes(gate, event, scene))
             {
                 // What did not pass is taken.
                 supply.left -= 1;
@@ -224,7 +225,10 @@ impl<E: Clone + Send + 'static> Table<E> {
         published.refused += refused;
         dead |= refused > 0;
         for direct in &finishing.0.direct {
-            if let Some(event) = supply.next() {
+            if direct.info.is_dead() {
+                // As if it were off the bus already.
+                supply.left = supply.left.saturating_sub(1);
+            } else if let Some(event) = supply.next() {
                 let outcome = direct.deliver(event, scene);
                 supply.note(outcome, &mut published);
             }
@@ -270,8 +274,20 @@ impl<E: Clone + Send + 'static> Table<E> {
         {
             let finishing = Finishing(self);
             for Fast { lane, gate, batched, .. } in &mut finishing.0.fast {
-                // A gate is asked about each event; those go one by one, below.
-                *batched = if gate.is_some() { 0 } else { lane.put_slice(events) };
+                *batched = match gate {
+                    None => lane.put_slice(events),
+                    Some(gate) => {
+                        // A gate is asked about each event, and is asked once.
+                        let mut taken = 0;
+                        while taken < events.len() && lane.is_ready() {
+                            if passes(gate, &events[taken], scene) {
+                                lane.put(events[taken].clone());
+                            }
+                            taken += 1;
+                        }
+                        taken
+                    }
+                };
                 published.accepted += *batched;
             }
             let refused = finishing.0.finish(drop);
@@ -291,7 +307,9 @@ impl<E: Clone + Send + 'static> Table<E> {
         };
         for direct in &self.direct {
             for event in events {
-                note(direct.deliver(event.clone(), scene));
+                if !direct.info.is_dead() {
+                    note(direct.deliver(event.clone(), scene));
+                }
             }
         }
         for slow in &mut self.slow {
@@ -304,8 +322,8 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
         for Fast { lane, gate, info, dead, batched, .. } in &mut self.fast {
             for event in &events[*batched..] {
-                let passes = gate.as_mut().is_none_or(|gate| gate(event));
-                if note(if passes { lane.push(event.clone(), scene.patience) } else { Ok(()) }) {
+                let through = gate.as_mut().is_none_or(|gate| passes(gate, event, scene));
+                if note(if through { lane.push(event.clone(), scene.patience) } else { Ok(()) }) {
                     *dead = true;
                     info.mark_dead();
                 }
@@ -332,21 +350,41 @@ impl<E: Clone + Send + 'static> Slow<E> {
     }
 
     fn deliver(&mut self, event: E, scene: &Scene<'_, E>) -> Result<(), WriteError<E>> {
-        match &self.guard {
-            None => self.lane.push(event, scene.patience),
+        let Self { lane, guard, info, .. } = self;
+        match guard {
+            None => lane.push(event, scene.patience),
             Some(guard) => match scene.enter(guard) {
-                Some(_entered) => self.lane.push(event, scene.patience),
+                // A stage is foreign code; what it does with the event is its own to count, unless it panics.
+                Some(_entered) => caught(|| lane.push(event, scene.patience)).unwrap_or_else(|text| {
+                    let counters = info.counters.everybody();
+                    counters.offered(1);
+                    counters.count(Outcome::DroppedPanicked, 1);
+                    scene.hooks.panicked(info, &text);
+                    Ok(())
+                }),
                 None => Err(WriteError::Closed(event)),
             },
         }
     }
 }
 
+impl<E> Fast<E> {
+    /// Whether the gate, if there is one, lets the event through.
+    #[inline(always)]
+    fn passes(&mut self, event: &E, scene: &Scene<'_, E>) -> bool {
+        self.gate.as_mut().is_none_or(|gate| passes(gate, event, scene))
+    }
+}
+
+/// Asks a gate. It is foreign code, so it runs under the hazard word; once its sink is off the bus it is not asked any more,
+/// and the sealed lane behind it refuses the event.
+#[inline]
+fn passes<E>((gate, guard): &mut (Gate<E>, Guard<E>), event: &E, scene: &Scene<'_, E>) -> bool {
+    scene.enter(guard).is_none_or(|_entered| gate(event))
+}
+
 impl<E: Send + 'static> Direct<E> {
     fn deliver(&self, event: E, scene: &Scene<'_, E>) -> Result<(), WriteError<E>> {
-        if self.info.is_dead() {
-            return Err(WriteError::Closed(event));
-        }
         match scene.enter(&self.guard) {
             Some(entered) => {
                 entered.with(|sink| deliver_to(&**sink, event, &self.info, &self.counters, scene.hooks))

@@ -4,7 +4,7 @@ use crate::ledger::Counters;
 use crate::sink::lane::LaneSealer;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::guarded::Listed;
-use crate::sync::{self, AtomicBool, Mutex, Ordering, lock};
+use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -37,6 +37,18 @@ pub(super) struct Info {
     /// The lanes of this bus's publishers into the sink, by publisher.
     sealers: Mutex<Vec<(u64, LaneSealer)>>,
     last_error: Mutex<Option<String>>,
+    /// Direct calls in progress that have no hazard word: those of `Bus::publish`.
+    calls: AtomicUsize,
+}
+
+/// One direct call in progress.
+pub(super) struct Call<'a>(&'a AtomicUsize);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        // ORD(info.calls): Release; pairs with the Acquire in `is_called`: what the call did is visible.
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 impl Info {
@@ -57,6 +69,7 @@ impl Info {
             counters: Counters::new(),
             sealers: Mutex::new(Vec::new()),
             last_error: Mutex::new(None),
+            calls: AtomicUsize::new(0),
         })
     }
 
@@ -68,6 +81,20 @@ impl Info {
     /// The sink reported that it is closed: it is skipped, and the control plane takes it off the bus.
     pub(super) fn mark_dead(&self) {
         self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts a direct call. To be followed by a look whether the sink is still attached: the fence pairs with the heavy one
+    /// in `Guarded::detach`, so that either the look finds it detached or whoever waits finds the call.
+    pub(super) fn begin_call(&self) -> Call<'_> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        Call(&self.calls)
+    }
+
+    /// Whether a call counted by [`begin_call`](Self::begin_call) is in progress.
+    pub(super) fn is_called(&self) -> bool {
+        // ORD(info.calls): Acquire; pairs with the Release in `Call::drop`.
+        self.calls.load(Ordering::Acquire) > 0
     }
 
     pub(super) fn set_error(&self, text: String) {

@@ -1,7 +1,6 @@
 //! What keeps a bus open, what does not, and what closes it at the end of a scope.
 
 use super::{Bus, Core};
-use crate::wait::Deadline;
 use crate::wait::nesting::Nesting;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -13,9 +12,9 @@ pub(super) struct Handle<E: Send + 'static> {
 
 impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
-        // While unwinding nothing waits, as inside a delivery; queues then work off what they have by themselves.
+        // While unwinding nothing waits, as inside a delivery.
         let _hasty = if std::thread::panicking() { Nesting::delivery() } else { None };
-        let _ = self.core.close(Deadline::after(crate::queue::DROP_LIMIT));
+        self.core.let_go();
     }
 }
 

@@ -51,7 +51,8 @@ pub struct Published {
 pub struct Publisher<E: Send + 'static> {
     /// The version of the list for which the table is made.
     seen: u64,
-    table: Box<Parcel<Table<E>>>,
+    /// `None`, like the slot, in a publisher that goes through the shared lanes.
+    table: Option<Box<Parcel<Table<E>>>>,
     core: Arc<Core<E>>,
     /// `None` in a publisher that goes through the shared lanes.
     slot: Option<Arc<PublisherSlot<E>>>,
@@ -62,7 +63,7 @@ impl<E: Send + 'static> Publisher<E> {
     pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
         match core.register() {
             Some(Admission { slot, table, seen }) => {
-                Self { seen, table, core: core.clone(), slot: Some(slot), keeps_open }
+                Self { seen, table: Some(table), core: core.clone(), slot: Some(slot), keeps_open }
             }
             None => {
                 let mut publisher = Self::shared(core);
@@ -75,13 +76,7 @@ impl<E: Send + 'static> Publisher<E> {
     /// A publisher without lanes of its own.
     pub(super) fn shared(core: &Arc<Core<E>>) -> Self {
         // A version that a bus never has, so that every publish takes the cold path.
-        Self {
-            seen: u64::MAX,
-            table: Parcel::new(Table::new(&[])),
-            core: core.clone(),
-            slot: None,
-            keeps_open: None,
-        }
+        Self { seen: u64::MAX, table: None, core: core.clone(), slot: None, keeps_open: None }
     }
 
     pub(super) fn core(&self) -> &Arc<Core<E>> {
@@ -100,9 +95,11 @@ impl<E: Send + 'static> Publisher<E> {
             return false;
         }
         self.seen = version;
-        if let Some(mut next) = slot.handoff.take() {
-            next.value.take_over(&mut self.table.value);
-            slot.handoff.give_back(std::mem::replace(&mut self.table, next));
+        if let Some(table) = &mut self.table
+            && let Some(mut next) = slot.handoff.take()
+        {
+            next.value.take_over(&mut table.value);
+            slot.handoff.give_back(std::mem::replace(table, next));
         }
         true
     }
@@ -158,9 +155,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     #[inline(always)]
     fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
         if !self.is_current() {
-            return self.publish_elsewhere(Some(event), patience);
+            return Self::publish_elsewhere(&self.core, Some(event), patience);
         }
         let Self { table, core, slot, .. } = self;
+        let Some(table) = table else { return Self::publish_elsewhere(core, Some(event), patience) };
         let scene = || Self::scene(core, slot.as_ref(), patience);
         table.value.publish(event, scene, |untaken| Self::untaken(core, untaken))
     }
@@ -178,9 +176,13 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// Takes the event as an `Option` for the same reason as [`Table`]'s paths do.
     #[cold]
     #[inline(never)]
-    fn publish_elsewhere(&self, event: Option<E>, patience: Patience) -> Result<Published, Closed<E>> {
+    fn publish_elsewhere(
+        core: &Core<E>,
+        event: Option<E>,
+        patience: Patience,
+    ) -> Result<Published, Closed<E>> {
         match event {
-            Some(event) => self.core.publish_shared(event, patience),
+            Some(event) => core.publish_shared(event, patience),
             None => Ok(Published::default()),
         }
     }
@@ -208,11 +210,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// ```
     #[inline]
     pub fn publish_with(&mut self, make: impl FnOnce() -> E) -> Result<Published, Closed<()>> {
-        let current = self.is_current();
-        if current && self.table.value.is_empty() {
+        if self.is_current() && self.table.as_ref().is_some_and(|table| table.value.is_empty()) {
             return Ok(Published::default());
         }
-        if !current && self.core.is_closed() {
+        if self.core.is_closed() {
             return Err(Closed(()));
         }
         self.publish(make()).map_err(|_| Closed(()))
@@ -236,9 +237,11 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// ```
     pub fn publish_batch(&mut self, events: &[E]) -> Result<Published, Closed<()>> {
         let mut published = Published::default();
-        if self.is_current() {
+        if self.is_current()
+            && let Some(table) = &mut self.table
+        {
             let scene = Self::scene(&self.core, self.slot.as_ref(), Patience::Wait);
-            published = self.table.value.publish_batch(events, &scene);
+            published = table.value.publish_batch(events, &scene);
         } else {
             for event in events {
                 match self.core.publish_shared(event.clone(), Patience::Wait) {
@@ -256,7 +259,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
 
 impl<E: Send + 'static> Clone for Publisher<E> {
     fn clone(&self) -> Self {
-        Self::register(&self.core, self.keeps_open.clone())
+        // Also the clone of a cached publisher, which does not, keeps the bus open.
+        let keeps_open = self.keeps_open.clone().or_else(|| self.core.handle.upgrade());
+        Self::register(&self.core, keeps_open)
     }
 }
 

@@ -122,15 +122,15 @@ impl<E: Send + 'static> Core<E> {
         self.sweep();
     }
 
-    /// Lets go of removed sinks that nobody is inside any more.
-    fn sweep(&self) {
-        let (lists, sinks) = {
+    /// Lets go of removed sinks that nobody is inside any more, and of what publishers have given back.
+    pub(super) fn sweep(&self) {
+        // What is dropped is foreign: outside the lock. Lists first, since they may be what holds a sink.
+        let (lists, tables) = {
             let mut control = lock(&self.control);
-            let lists = control.unread_lists();
-            (lists, control.quiet_sinks(self))
+            (control.unread_lists(), control.returned_tables())
         };
-        // Foreign destructors: outside the lock. Lists first, they may be what holds the next ones.
-        drop(lists);
+        drop((lists, tables));
+        let sinks = lock(&self.control).quiet_sinks(self);
         drop(sinks);
     }
 }

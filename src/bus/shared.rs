@@ -63,15 +63,25 @@ impl<E: Clone + Send + 'static> Core<E> {
 
 impl<E: Send + 'static> Core<E> {
     fn deliver(&self, entry: &Entry<E>, event: E) -> Result<(), WriteError<E>> {
-        entry.listed.with(|sink| {
-            if entry.info.has_lanes {
+        let Entry { info, listed } = entry;
+        let _call = (!info.has_lanes).then(|| info.begin_call());
+        if !listed.guarded().is_attached() {
+            // Removed, or the bus closed, while this publish was on its way; a lane counts for itself.
+            if !info.has_lanes {
+                info.counters.everybody().offered(1);
+                info.counters.everybody().count(Outcome::RefusedClosed, 1);
+            }
+            return Err(WriteError::Closed(event));
+        }
+        listed.with(|sink| {
+            if info.has_lanes {
                 let outcome = sink.write(event);
                 if outcome.as_ref().is_err_and(WriteError::is_closed) {
-                    entry.info.mark_dead();
+                    info.mark_dead();
                 }
                 outcome
             } else {
-                deliver_to(&**sink, event, &entry.info, entry.info.counters.everybody(), &self.hooks)
+                deliver_to(&**sink, event, info, info.counters.everybody(), &self.hooks)
             }
         })
     }

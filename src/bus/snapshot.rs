@@ -55,10 +55,11 @@ impl<E: Send + 'static> Core<E> {
                 let mut state = SinkState::default();
                 // A sink that panics when asked says nothing.
                 let _ = caught(|| sink.signal(&mut Signal::Describe(&mut state)));
+                // What the bus counted: everything for a sink that says nothing, panics of its stages for the others.
+                info.counters.add_to(&mut state.ledger);
+                state.last_error = state.last_error.or_else(|| info.last_error());
                 if state.kind.is_empty() {
                     state.kind = "direct";
-                    info.counters.add_to(&mut state.ledger);
-                    state.last_error = info.last_error();
                     if info.is_dead() || self.is_closed() {
                         state.status = SinkStatus::Closed;
                     }

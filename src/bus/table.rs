@@ -36,14 +36,9 @@ impl<E: Send + 'static> Clone for Plan<E> {
 }
 
 impl<E: Send + 'static> Plan<E> {
-    /// Through a lane that can be sealed.
-    pub(super) fn lane(info: Arc<Info>, lane: Arc<OneShot<Lane<E>>>) -> Self {
-        Self { info, lane: Some(lane), guard: None, counters: None }
-    }
-
-    /// Through a lane that cannot be sealed: a removal waits for the push in progress, as for a direct sink.
-    pub(super) fn guarded_lane(info: Arc<Info>, guard: Guard<E>, lane: Arc<OneShot<Lane<E>>>) -> Self {
-        Self { info, lane: Some(lane), guard: Some(guard), counters: None }
+    /// Through a lane. With a guard, a removal waits for the push in progress, as for a direct sink.
+    pub(super) fn lane(info: Arc<Info>, guard: Option<Guard<E>>, lane: Arc<OneShot<Lane<E>>>) -> Self {
+        Self { info, lane: Some(lane), guard, counters: None }
     }
 
     /// By calling the sink.
@@ -56,8 +51,8 @@ impl<E: Send + 'static> Plan<E> {
 /// A private lane whose ring has one producer: the fast path.
 pub(super) struct Fast<E> {
     pub(super) lane: FastLane<E>,
-    /// What keeps events away from the lane.
-    pub(super) gate: Option<Gate<E>>,
+    /// What keeps events away from the lane, and the guard under which it is asked.
+    pub(super) gate: Option<(Gate<E>, Guard<E>)>,
     pub(super) info: Arc<Info>,
     /// The publish in progress owes it the event: there was no room, and it is to wait.
     pub(super) owed: bool,
@@ -65,14 +60,6 @@ pub(super) struct Fast<E> {
     pub(super) batched: usize,
     /// It takes nothing any more.
     pub(super) dead: bool,
-}
-
-impl<E> Fast<E> {
-    /// Whether the gate, if there is one, lets the event through.
-    #[inline(always)]
-    pub(super) fn passes(&mut self, event: &E) -> bool {
-        self.gate.as_mut().is_none_or(|gate| gate(event))
-    }
 }
 
 /// What is in a table, and so which path a publish takes.
@@ -169,6 +156,7 @@ impl<E: Send + 'static> Table<E> {
                 let info = plan.info.clone();
                 match lane {
                     Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate } => {
+                        let gate = gate.zip(plan.guard.clone());
                         fast.push(Fast { lane, gate, info, owed: false, batched: 0, dead: false });
                     }
                     lane => {

@@ -2,7 +2,7 @@
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::ledger::{Counters, EntryCounters, Outcome};
-use crate::panics::caught;
+use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -34,7 +34,7 @@ impl<E, S, P> Filter<E, S, P> {
 /// Whether the event goes on; if not, it is counted here.
 #[inline]
 fn keeps<E>(keep: &impl Fn(&E) -> bool, event: &E, entry: &EntryCounters) -> bool {
-    let outcome = match caught(|| keep(event)) {
+    let outcome = match foreign(|| keep(event)) {
         Ok(true) => return true,
         Ok(false) => Outcome::Filtered,
         Err(_) => Outcome::DroppedPanicked,
@@ -65,7 +65,7 @@ where
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
             let (stage, entry) = (self.stage.clone(), self.stage.counters.for_publisher());
-            inner.gated(move |event| keeps(&stage.keep, event, &entry))
+            inner.gated_by(move |event| keeps(&stage.keep, event, &entry))
         }))
     }
 

@@ -3,7 +3,7 @@
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::{Counters, EntryCounters, Outcome};
-use crate::panics::caught;
+use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
@@ -35,7 +35,7 @@ impl<T, E, S, F> Map<T, E, S, F> {
 /// What the event becomes; nothing, and counted here, when the function panics.
 #[inline]
 fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters) -> Option<E> {
-    let converted = caught(|| convert(event)).ok();
+    let converted = foreign(|| convert(event)).ok();
     if converted.is_none() {
         entry.offered(1);
         entry.count(Outcome::DroppedPanicked, 1);

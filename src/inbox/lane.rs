@@ -10,11 +10,12 @@ use crate::ledger::{EntryCounters, Ledger};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
 pub(crate) use fast::FastLane;
 pub(crate) use other::OtherLane;
 
-/// How far the consumer is in a lane whose ring does not say so itself.
+/// How far the consumer is in a lane, event by event. It lies in a line of its own, which publishers do not read: the slots
+/// behind it are given back in chunks.
 #[derive(Default)]
 pub(crate) struct Progress {
     handled: AtomicU64,
@@ -40,6 +41,13 @@ impl Progress {
         self.in_hand.store(0, Ordering::Relaxed);
     }
 
+    /// One more event of a ring that is read in order was handled.
+    #[inline(always)]
+    pub(crate) fn advance(&self) {
+        // ORD(lane.handled): Release; pairs with `handled`. One writer.
+        self.handled.store(self.handled.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
     pub(crate) fn done(&self, position: u64) {
         self.in_hand.store(0, Ordering::Relaxed);
         // ORD(lane.handled): Release; pairs with `handled`.
@@ -50,7 +58,7 @@ impl Progress {
 /// The ring of a lane as third parties see it.
 enum ViewOf<E> {
     Spsc(spsc::Sealer<E>),
-    Evicting(Arc<Ring<E>>, Progress),
+    Evicting(Arc<Ring<E>>),
     /// Events go to the inbox's one unbounded queue.
     Unbounded,
 }
@@ -58,6 +66,7 @@ enum ViewOf<E> {
 /// What everybody but its publisher and its consumer sees of a lane.
 pub(crate) struct LaneView<E> {
     ring: ViewOf<E>,
+    progress: CachePadded<Progress>,
     entry: EntryCounters,
     signals: std::sync::Arc<Signals>,
     /// The publisher has let go of the lane.
@@ -71,7 +80,7 @@ impl<E> LaneView<E> {
             ViewOf::Spsc(sealer) => {
                 sealer.mark();
             }
-            ViewOf::Evicting(ring, _) => {
+            ViewOf::Evicting(ring) => {
                 ring.close();
             }
             ViewOf::Unbounded => {}
@@ -105,24 +114,17 @@ impl<E> LaneView<E> {
     pub(crate) fn accepted(&self) -> u64 {
         match &self.ring {
             ViewOf::Spsc(sealer) => sealer.accepted(),
-            ViewOf::Evicting(ring, _) => ring.position(),
+            ViewOf::Evicting(ring) => ring.position(),
             ViewOf::Unbounded => 0,
         }
     }
 
     pub(crate) fn handled(&self) -> u64 {
-        match &self.ring {
-            ViewOf::Spsc(sealer) => sealer.handled(),
-            ViewOf::Evicting(_, progress) => progress.handled(),
-            ViewOf::Unbounded => 0,
-        }
+        self.progress.handled()
     }
 
-    pub(crate) fn progress(&self) -> Option<&Progress> {
-        match &self.ring {
-            ViewOf::Evicting(_, progress) => Some(progress),
-            ViewOf::Spsc(_) | ViewOf::Unbounded => None,
-        }
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Whether the publisher has let go and everything in the lane was handled: its counters are final.
@@ -131,7 +133,7 @@ impl<E> LaneView<E> {
         self.released.load(Ordering::Acquire) == 1
             && match &self.ring {
                 ViewOf::Spsc(sealer) => sealer.is_ended(),
-                ViewOf::Evicting(ring, progress) => ring.is_ended() && progress.in_hand() == 0,
+                ViewOf::Evicting(ring) => ring.is_ended() && self.progress.in_hand() == 0,
                 ViewOf::Unbounded => true,
             }
     }
@@ -140,14 +142,14 @@ impl<E> LaneView<E> {
         self.entry.add_to(ledger);
         match &self.ring {
             ViewOf::Spsc(sealer) => {
-                let handled = sealer.handled();
+                let handled = self.progress.handled();
                 let accepted = sealer.accepted();
                 ledger.accepted += accepted;
                 ledger.pending += accepted.saturating_sub(handled);
             }
-            ViewOf::Evicting(ring, progress) => {
+            ViewOf::Evicting(ring) => {
                 ledger.accepted += ring.position();
-                ledger.pending += ring.len() as u64 + progress.in_hand();
+                ledger.pending += ring.len() as u64 + self.progress.in_hand();
             }
             ViewOf::Unbounded => {}
         }
@@ -167,6 +169,7 @@ impl<E: Send + 'static> PrivateLane<E> {
         let view = |ring| {
             std::sync::Arc::new(LaneView {
                 ring,
+                progress: CachePadded::default(),
                 entry: EntryCounters::private(),
                 signals: inbox.signals.clone(),
                 released: AtomicU64::new(0),
@@ -176,13 +179,14 @@ impl<E: Send + 'static> PrivateLane<E> {
             (Self::Other(OtherLane::new(None, view(ViewOf::Unbounded), inbox)), None)
         } else if inbox.overflow == Overflow::DropOldest {
             let ring = Arc::new(Ring::new(inbox.capacity)?);
-            let view = view(ViewOf::Evicting(ring.clone(), Progress::default()));
+            let view = view(ViewOf::Evicting(ring.clone()));
             let reader = LaneReader::Evicting(ring.clone(), view.clone());
             (Self::Other(OtherLane::new(Some(ring), view, inbox)), Some(reader))
         } else {
             let (producer, consumer) = spsc::ring(inbox.capacity)?;
             let view = view(ViewOf::Spsc(producer.sealer()));
-            (Self::Fast(FastLane::new(producer, view, inbox)), Some(LaneReader::Spsc(consumer)))
+            let reader = LaneReader::Spsc(consumer, view.clone());
+            (Self::Fast(FastLane::new(producer, view, inbox)), Some(reader))
         })
     }
 
@@ -190,6 +194,14 @@ impl<E: Send + 'static> PrivateLane<E> {
         match self {
             Self::Fast(lane) => lane.view(),
             Self::Other(lane) => lane.view(),
+        }
+    }
+
+    /// Whether the lane has an end that can be fixed from outside.
+    pub(crate) fn is_sealable(&self) -> bool {
+        match self {
+            Self::Fast(_) => true,
+            Self::Other(lane) => lane.is_sealable(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The consumer's half of an inbox: it walks the lanes, keeps the books, and waits.
 
-use super::lane::LaneView;
-use super::state::Tally;
+use super::lane::{LaneView, Progress};
 use super::{End, Inbox, SharedLane};
 use crate::ledger::DropReason;
 use crate::ring::mpmc::{Pop, Ring};
@@ -11,7 +10,7 @@ use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// The most events whose slots are given back together. A flush and the books are behind by no more than this.
+/// The most events whose slots are given back together, in a lane that is large and no more than half full.
 const CHUNK: usize = 16;
 
 /// What became of one event.
@@ -24,36 +23,50 @@ pub(crate) enum Handled {
     Disconnected,
 }
 
-impl Tally {
+/// Keeps the books of the event in hand, also when its handling unwinds: then it counts as delivered.
+struct InHand<'a, E> {
+    inbox: &'a Inbox<E>,
+    progress: &'a Progress,
+    /// Its position, where the ring says.
+    position: Option<u64>,
+    handled: Handled,
+}
+
+impl<'a, E> InHand<'a, E> {
     #[inline(always)]
-    fn note(&mut self, handled: Handled) {
-        match handled {
-            Handled::Delivered => self.delivered += 1,
-            Handled::Failed => self.failed += 1,
-            Handled::Panicked => self.panicked += 1,
-            Handled::Aborted => self.aborted += 1,
-            Handled::Disconnected => self.disconnected += 1,
+    fn new(inbox: &'a Inbox<E>, progress: &'a Progress, position: Option<u64>) -> Self {
+        Self { inbox, progress, position, handled: Handled::Delivered }
+    }
+}
+
+impl<E> Drop for InHand<'_, E> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.inbox.consumer.note(self.handled);
+        match self.position {
+            Some(position) => self.progress.done(position),
+            None => self.progress.advance(),
         }
     }
 }
 
 /// The consumer's half of one lane.
 pub(crate) enum LaneReader<E> {
-    Spsc(spsc::Consumer<E>),
+    Spsc(spsc::Consumer<E>, std::sync::Arc<LaneView<E>>),
     Evicting(Arc<Ring<E>>, std::sync::Arc<LaneView<E>>),
 }
 
 impl<E> LaneReader<E> {
     pub(crate) fn is_ended(&self) -> bool {
         match self {
-            Self::Spsc(consumer) => consumer.is_ended(),
+            Self::Spsc(consumer, _) => consumer.is_ended(),
             Self::Evicting(ring, _) => ring.is_ended(),
         }
     }
 
     fn has_work(&mut self) -> bool {
         match self {
-            Self::Spsc(consumer) => consumer.has_next() || consumer.is_ended(),
+            Self::Spsc(consumer, _) => consumer.has_next() || consumer.is_ended(),
             Self::Evicting(ring, _) => ring.has_filled() || ring.is_ended(),
         }
     }
@@ -106,27 +119,26 @@ impl<E: Send + 'static> Reader<E> {
         let mut any_ended = false;
         for lane in &mut self.lanes {
             let count = match lane {
-                LaneReader::Spsc(consumer) => {
+                LaneReader::Spsc(consumer, view) => {
+                    let progress = view.progress();
+                    let capacity = inbox.capacity();
                     let mut count = 0;
-                    while count < visit {
-                        let mut tally = Tally::default();
-                        let got = consumer
-                            .drain(CHUNK.min(visit - count), |event| tally.note(handle(inbox, event)));
-                        if got == 0 {
-                            break;
-                        }
-                        inbox.consumer.add(tally);
-                        count += got;
-                    }
-                    if count > 0 {
-                        inbox.consumer.saw_depth(count as u64 + consumer.known() as u64);
+                    while count < visit && consumer.has_next() {
+                        let known = consumer.known();
+                        inbox.consumer.saw_depth(known as u64);
+                        // A slow handler holds no slots of handled events while room is short.
+                        let short = known > capacity / 2 || capacity <= 4 * CHUNK;
+                        let chunk = if short { 1 } else { CHUNK.min(visit - count) };
+                        count += consumer.drain(chunk, |event| {
+                            let mut hand = InHand::new(inbox, progress, None);
+                            hand.handled = handle(inbox, event);
+                        });
                     }
                     count
                 }
-                LaneReader::Evicting(ring, view) => match view.progress() {
-                    Some(progress) => Self::scan_ring(inbox, ring, progress, visit, &mut handle),
-                    None => 0,
-                },
+                LaneReader::Evicting(ring, view) => {
+                    Self::scan_ring(inbox, ring, view.progress(), visit, &mut handle)
+                }
             };
             total += count;
             any_ended |= count == 0 && lane.is_ended();
@@ -153,10 +165,9 @@ impl<E: Send + 'static> Reader<E> {
                         inbox.shared_progress.nothing_in_hand();
                         break;
                     };
-                    let mut tally = Tally::default();
-                    tally.note(handle(inbox, event));
-                    inbox.shared_progress.done(inbox.shared_progress.handled());
-                    inbox.consumer.add(tally);
+                    let position = Some(inbox.shared_progress.handled());
+                    let mut hand = InHand::new(inbox, &inbox.shared_progress, position);
+                    hand.handled = handle(inbox, event);
                     count += 1;
                 }
                 count
@@ -167,7 +178,7 @@ impl<E: Send + 'static> Reader<E> {
     fn scan_ring(
         inbox: &Inbox<E>,
         ring: &Ring<E>,
-        progress: &super::lane::Progress,
+        progress: &Progress,
         visit: usize,
         handle: &mut impl FnMut(&Inbox<E>, E) -> Handled,
     ) -> usize {
@@ -181,10 +192,8 @@ impl<E: Send + 'static> Reader<E> {
             progress.take_in_hand();
             match ring.pop_at() {
                 Pop::Value((position, event)) => {
-                    let mut tally = Tally::default();
-                    tally.note(handle(inbox, event));
-                    progress.done(position);
-                    inbox.consumer.add(tally);
+                    let mut hand = InHand::new(inbox, progress, Some(position));
+                    hand.handled = handle(inbox, event);
                     count += 1;
                 }
                 Pop::Empty | Pop::Pending => {
@@ -206,7 +215,7 @@ impl<E: Send + 'static> Reader<E> {
                 self.next = 0;
             }
             if let Some(event) = self.take_from_next() {
-                self.inbox.consumer.delivered_one();
+                self.inbox.consumer.note(Handled::Delivered);
                 self.inbox.signals.blocked.notify();
                 self.idler.found(1);
                 self.turns += 1;
@@ -225,28 +234,29 @@ impl<E: Send + 'static> Reader<E> {
 
     #[inline]
     fn take_from_next(&mut self) -> Option<E> {
+        let inbox = &*self.inbox;
         match self.lanes.get_mut(self.next) {
-            Some(LaneReader::Spsc(consumer)) => {
+            Some(LaneReader::Spsc(consumer, view)) => {
                 let event = consumer.pop()?;
-                self.inbox.consumer.saw_depth(1 + consumer.known() as u64);
+                view.progress().advance();
+                inbox.consumer.saw_depth(1 + consumer.known() as u64);
                 Some(event)
             }
-            Some(LaneReader::Evicting(ring, view)) => {
-                view.progress().and_then(|progress| Self::take_from(ring, progress))
-            }
-            None => match &self.inbox.shared {
-                SharedLane::Bounded(ring) => {
-                    self.inbox.consumer.saw_depth(ring.len() as u64);
-                    Self::take_from(ring, &self.inbox.shared_progress)
+            Some(LaneReader::Evicting(ring, view)) => Self::take_from(inbox, ring, view.progress()),
+            None => match &inbox.shared {
+                SharedLane::Bounded(ring) => Self::take_from(inbox, ring, &inbox.shared_progress),
+                SharedLane::Unbounded(queue) => {
+                    inbox.consumer.saw_depth(queue.len() as u64);
+                    let event = queue.pop()?;
+                    inbox.shared_progress.done(inbox.shared_progress.handled());
+                    Some(event)
                 }
-                SharedLane::Unbounded(queue) => queue.pop().inspect(|_| {
-                    self.inbox.shared_progress.done(self.inbox.shared_progress.handled());
-                }),
             },
         }
     }
 
-    fn take_from(ring: &Ring<E>, progress: &super::lane::Progress) -> Option<E> {
+    fn take_from(inbox: &Inbox<E>, ring: &Ring<E>, progress: &Progress) -> Option<E> {
+        inbox.consumer.saw_depth(ring.len() as u64);
         match ring.pop_at() {
             Pop::Value((position, event)) => {
                 progress.done(position);

@@ -1,6 +1,7 @@
 //! The inbox's books: the consumer's counters, what is left of lanes that are gone, and the description for snapshots.
 
 use super::lane::LaneView;
+use super::reader::Handled;
 use super::{End, Inbox, SharedLane};
 use crate::ledger::{Ledger, SinkState, SinkStatus};
 use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, add_single_writer, lock};
@@ -25,31 +26,17 @@ struct ConsumerWords {
     emptied: AtomicU64,
 }
 
-/// What a few events came to.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) delivered: u64,
-    pub(crate) failed: u64,
-    pub(crate) panicked: u64,
-    pub(crate) aborted: u64,
-    pub(crate) disconnected: u64,
-}
-
 impl ConsumerCounters {
-    #[inline]
-    pub(crate) fn add(&self, tally: Tally) {
-        add_single_writer(&self.words.delivered, tally.delivered);
-        if tally.failed + tally.panicked + tally.aborted + tally.disconnected > 0 {
-            add_single_writer(&self.words.failed, tally.failed);
-            add_single_writer(&self.words.panicked, tally.panicked);
-            add_single_writer(&self.words.aborted, tally.aborted);
-            add_single_writer(&self.words.disconnected, tally.disconnected);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn delivered_one(&self) {
-        add_single_writer(&self.words.delivered, 1);
+    #[inline(always)]
+    pub(crate) fn note(&self, handled: Handled) {
+        let counter = match handled {
+            Handled::Delivered => &self.words.delivered,
+            Handled::Failed => &self.words.failed,
+            Handled::Panicked => &self.words.panicked,
+            Handled::Aborted => &self.words.aborted,
+            Handled::Disconnected => &self.words.disconnected,
+        };
+        add_single_writer(counter, 1);
     }
 
     #[inline]

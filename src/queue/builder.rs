@@ -7,6 +7,7 @@ use crate::error::{BoxError, InvalidConfig, SpawnError};
 use crate::inbox::overflow::Overflow;
 use crate::inbox::{Inbox, InboxConfig};
 use crate::ledger::DropReason;
+use crate::report::Finish;
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sync::{AtomicU64, Mutex, thread};
@@ -164,7 +165,10 @@ impl<E: Send + 'static> QueueBuilder<E> {
                 asked: AtomicU64::new(0),
                 answered: AtomicU64::new(0),
                 deadline: Mutex::new(Deadline::NEVER),
+                outcome: Mutex::new(Finish::Done),
             },
+            // Where nobody closes it, but its last handle goes.
+            close_deadline: Mutex::new(Deadline::NEVER),
             report: Mutex::new(None),
         });
         let hooks = Hooks {

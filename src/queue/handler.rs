@@ -6,6 +6,7 @@ use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::Signal;
 use crate::wait::Deadline;
+use crate::wait::nesting::Nesting;
 use std::marker::PhantomData;
 use std::time::Instant;
 
@@ -100,12 +101,13 @@ pub(super) trait Work<E>: Send + 'static {
         None
     }
 
-    fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
+    fn flush(&mut self, deadline: Deadline) -> Result<Finish, BoxError> {
         let _ = deadline;
-        Ok(())
+        Ok(Finish::Done)
     }
 
-    fn close(&mut self) -> CloseReport {
+    fn close(&mut self, deadline: Deadline) -> CloseReport {
+        let _ = deadline;
         CloseReport::done()
     }
 }
@@ -149,11 +151,13 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
         self.0.tick(now)
     }
 
-    fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
-        self.0.flush(deadline)
+    fn flush(&mut self, deadline: Deadline) -> Result<Finish, BoxError> {
+        let _delivery = Nesting::delivery();
+        self.0.flush(deadline).map(|()| Finish::Done)
     }
 
-    fn close(&mut self) -> CloseReport {
+    fn close(&mut self, _deadline: Deadline) -> CloseReport {
+        let _delivery = Nesting::delivery();
         self.0.close().map_or_else(CloseReport::failed, |()| CloseReport::done())
     }
 }
@@ -185,17 +189,17 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
         next
     }
 
-    fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
+    // These two are not inside a delivery: the sink behind may be a queue, which has to be waited for. They are asked for from
+    // outside, with a limit.
+
+    fn flush(&mut self, deadline: Deadline) -> Result<Finish, BoxError> {
         let mut report = FlushReport::default();
         self.0.signal(&mut Signal::EndOfBatch);
         self.0.signal(&mut Signal::Flush(deadline, &mut report));
-        match report.finish {
-            Finish::Done => Ok(()),
-            _ => Err(format!("the flush of the sink behind the queue: {report}").into()),
-        }
+        Ok(report.finish)
     }
 
-    fn close(&mut self) -> CloseReport {
-        self.0.close(Deadline::after(super::CLOSE_LIMIT))
+    fn close(&mut self, deadline: Deadline) -> CloseReport {
+        self.0.close(deadline)
     }
 }

@@ -6,8 +6,8 @@ use crate::error::BoxError;
 use crate::inbox::reader::{Handled, Reader};
 use crate::inbox::{End, Inbox};
 use crate::ledger::DropReason;
-use crate::panics::{caught, quietly};
-use crate::report::CloseReport;
+use crate::panics::{caught, foreign, quietly};
+use crate::report::{CloseReport, Finish};
 use crate::sync::{Ordering, lock};
 use crate::wait::nesting::Nesting;
 use std::sync::Arc;
@@ -44,18 +44,9 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
     }
 
     pub(super) fn run(mut self) {
-        // Everything foreign that runs on this thread runs inside a delivery: nothing there waits for this worker.
-        let _delivery = Nesting::delivery();
         self.tick();
         loop {
-            let desk = &mut self.desk;
-            let handled = self.reader.scan(|inbox, event| desk.handle(inbox, event));
-            if self.desk.batch > 0 {
-                self.desk.end_of_batch(self.reader.inbox());
-            }
-            if handled > 0 || self.next_tick.is_some() {
-                self.tick_when_due(handled > 0);
-            }
+            let handled = self.round();
             if self.shared.flushes.is_asked() {
                 self.flush();
             }
@@ -71,6 +62,21 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
         self.end();
     }
 
+    /// Handles what is there, at most a quarter of a lane's capacity of each; returns how many events.
+    fn round(&mut self) -> usize {
+        // The handler runs inside a delivery: nothing there waits for this worker.
+        let _delivery = Nesting::delivery();
+        let desk = &mut self.desk;
+        let handled = self.reader.scan(|inbox, event| desk.handle(inbox, event));
+        if self.desk.batch > 0 {
+            self.desk.end_of_batch(self.reader.inbox());
+        }
+        if handled > 0 || self.next_tick.is_some() {
+            self.tick_when_due(handled > 0);
+        }
+        handled
+    }
+
     fn tick_when_due(&mut self, after_batch: bool) {
         if W::TICKS && (after_batch || self.next_tick.is_some_and(|next| next <= Instant::now())) {
             self.tick();
@@ -80,7 +86,7 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
     fn tick(&mut self) {
         if W::TICKS {
             let work = &mut self.desk.work;
-            self.next_tick = match caught(|| work.tick(Instant::now())) {
+            self.next_tick = match foreign(|| work.tick(Instant::now())) {
                 Ok(next) => next,
                 Err(text) => {
                     self.desk.report(self.reader.inbox(), panicked(&text));
@@ -97,9 +103,10 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
         let deadline = *lock(&desk.deadline);
         let work = &mut self.desk.work;
         let flushed = caught(|| work.flush(deadline)).unwrap_or_else(|text| Err(panicked(&text)));
-        if let Err(error) = flushed {
+        *lock(&desk.outcome) = flushed.unwrap_or_else(|error| {
             self.desk.report(self.reader.inbox(), error);
-        }
+            Finish::Done
+        });
         // ORD(desk.answered): Release; pairs with the Acquire in `Shared::flush_handler`.
         desk.answered.store(asked, Ordering::Release);
         self.reader.inbox().signals.blocked.notify();
@@ -108,13 +115,15 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
     fn end(mut self) {
         let inbox = self.reader.inbox().clone();
         let work = &mut self.desk.work;
-        let mut report = caught(|| work.close()).unwrap_or_else(|text| CloseReport::failed(panicked(&text)));
+        let deadline = *lock(&self.shared.close_deadline);
+        let mut report =
+            caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)));
         for error in &report.errors {
             inbox.consumer.set_error(error.clone());
         }
         // The handler's own drop may still write something: it is over before anybody is told of the end.
         let Desk { work, hooks, .. } = self.desk;
-        if let Err(text) = caught(move || drop(work)) {
+        if let Err(text) = foreign(move || drop(work)) {
             report.errors.push(format!("the handler's drop panicked: {text}"));
         }
         drop(hooks);

@@ -3,6 +3,7 @@
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::inbox::lane::{LaneView, PrivateLane};
+use crate::panics::foreign;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,11 +33,16 @@ impl<E: Send + 'static> Lane<E> {
     }
 
     /// Puts a gate in front of the lane. An event that does not pass counts as taken; what became of it is for the gate to
-    /// count. A gate that panics unwinds through the publish.
+    /// count. A gate that panics lets nothing pass.
     ///
     /// Cheaper than a stage: all gated lanes of a publisher share its one fence.
     #[must_use]
-    pub fn gated(mut self, mut gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
+    pub fn gated(self, mut gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
+        self.gated_by(move |event| foreign(|| gate(event)).unwrap_or(false))
+    }
+
+    /// As [`gated`](Self::gated), for a gate that does not panic and in which nothing waits.
+    pub(crate) fn gated_by(mut self, mut gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
         self.gate = Some(match self.gate {
             None => Box::new(gate),
             Some(mut inner) => Box::new(move |event| gate(event) && inner(event)),
@@ -74,11 +80,17 @@ impl<E: Send + 'static> Lane<E> {
         }
     }
 
+    /// Whether a push runs foreign code, or cannot be ended from outside: then a removal waits for the push in progress.
+    pub(crate) fn needs_guard(&self) -> bool {
+        self.gate.is_some() || matches!(self.kind, LaneKind::Staged(_)) || self.sealer().is_none()
+    }
+
     /// What ends the lane from outside; `None` where a removal has to wait for the push in progress instead.
     #[must_use]
     pub fn sealer(&self) -> Option<LaneSealer> {
         match &self.kind {
-            LaneKind::Private(lane) => Some(LaneSealer(lane.view().clone())),
+            // An unbounded lane has no end that could be fixed.
+            LaneKind::Private(lane) => lane.is_sealable().then(|| LaneSealer(lane.view().clone())),
             LaneKind::Staged(stage) => stage.sealer(),
         }
     }

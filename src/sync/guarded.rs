@@ -79,6 +79,12 @@ impl<T> Guarded<T> {
         (self.state.load(Ordering::Relaxed) == ATTACHED).then_some(entered)
     }
 
+    /// Whether nobody has detached the value yet.
+    pub(crate) fn is_attached(&self) -> bool {
+        // ORD(guarded.state): Acquire; pairs with `detach`.
+        self.state.load(Ordering::Acquire) == ATTACHED
+    }
+
     /// Whether a hazard word of `domain` names the value now.
     pub(crate) fn is_named(&self, domain: &Domain) -> bool {
         domain.names(self.id)

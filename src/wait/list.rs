@@ -6,7 +6,8 @@
 use super::{Deadline, FencePair, Sleeper};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock, per_thread};
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,36 @@ const SAFETY_LIMIT: Duration = Duration::from_millis(100);
 /// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
 const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
 
+/// One who waits.
 struct Entry {
     woken: AtomicBool,
     sleeper: Mutex<Option<Sleeper>>,
+}
+
+per_thread! {
+    /// Waiting allocates once per thread: the entry is used again when nobody else has it any more.
+    static ENTRY: Cell<Option<Arc<Entry>>> = Cell::new(None)
+}
+
+impl Entry {
+    fn new(sleeper: Sleeper) -> Arc<Self> {
+        let spare = if MODEL { None } else { ENTRY.try_with(Cell::take).ok().flatten() };
+        // A notifier may still have it.
+        match spare.and_then(|mut spare| Arc::get_mut(&mut spare).is_some().then_some(spare)) {
+            Some(spare) => {
+                spare.woken.store(false, Ordering::Relaxed);
+                *lock(&spare.sleeper) = Some(sleeper);
+                spare
+            }
+            None => Arc::new(Self { woken: AtomicBool::new(false), sleeper: Mutex::new(Some(sleeper)) }),
+        }
+    }
+
+    fn keep(self: Arc<Self>) {
+        if !MODEL {
+            let _ = ENTRY.try_with(|spare| spare.set(Some(self)));
+        }
+    }
 }
 
 /// The place where any number of threads wait for room, or for progress.
@@ -35,17 +63,14 @@ impl WaitList {
     /// A list on which nobody waits.
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
-        Self { pair, count: AtomicUsize::new(0), entries: Mutex::new(Vec::new()) }
+        Self { pair, count: AtomicUsize::new(0), entries: Mutex::new(Vec::with_capacity(16)) }
     }
 
     /// Waits until `attempt` succeeds, asking again after each notification; `None` when the deadline is over first.
     pub fn wait_until<R>(&self, deadline: Deadline, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
         loop {
             let thread = Unparker::current();
-            let entry = Arc::new(Entry {
-                woken: AtomicBool::new(false),
-                sleeper: Mutex::new(Some(Sleeper::Thread(thread.clone()))),
-            });
+            let entry = Entry::new(Sleeper::Thread(thread.clone()));
             {
                 let mut entries = lock(&self.entries);
                 entries.push(entry.clone());
@@ -62,6 +87,7 @@ impl WaitList {
                 thread.park(if MODEL { None } else { Some(left.map_or(most, |left| left.min(most))) });
             }
             self.forget(&entry);
+            entry.keep();
             if outcome.is_some() {
                 return outcome;
             }
@@ -91,12 +117,19 @@ impl WaitList {
 
     #[cold]
     fn notify_all(&self) {
-        let entries = {
-            let mut entries = lock(&self.entries);
-            self.count.store(0, Ordering::Relaxed);
-            std::mem::take(&mut *entries)
-        };
-        for entry in entries {
+        // As many as there are now: whoever comes back meanwhile waits for the next progress.
+        let mut left = lock(&self.entries).len();
+        while left > 0 {
+            left -= 1;
+            let entry = {
+                let mut entries = lock(&self.entries);
+                if entries.is_empty() {
+                    return;
+                }
+                let entry = entries.remove(0);
+                self.count.store(entries.len(), Ordering::Relaxed);
+                entry
+            };
             entry.woken.store(true, Ordering::Release);
             // Bound to a name, so that the lock is free before foreign code may run.
             let sleeper = lock(&entry.sleeper).take();

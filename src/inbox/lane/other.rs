@@ -27,6 +27,10 @@ impl<E: Send + 'static> OtherLane<E> {
         &self.view
     }
 
+    pub(super) fn is_sealable(&self) -> bool {
+        self.ring.is_some()
+    }
+
     /// Puts an event in and wakes the consumer if it sleeps. Never waits: such a lane has room, or makes it.
     pub(crate) fn push(&mut self, event: E) -> Result<(), WriteError<E>> {
         let (inbox, entry) = (&self.inbox, &self.view.entry);
