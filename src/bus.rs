@@ -119,6 +119,10 @@ impl<E: Send + 'static> Core<E> {
     fn key(&self) -> SinkKey {
         SinkKey::of(self)
     }
+
+    fn has_sinks(&self) -> bool {
+        self.list.load().entries.iter().any(|entry| !entry.info.is_dead())
+    }
 }
 
 impl<E: Send + 'static> Bus<E> {
@@ -249,7 +253,7 @@ impl<E: Send + 'static> Bus<E> {
     /// Closes the bus: takes no more events, waits until what was accepted has been handled, and closes every sink in the
     /// order in which they were added; at most for five seconds. See [`close_timeout`](Self::close_timeout).
     pub fn close(&self) -> CloseReport {
-        self.close_timeout(crate::queue::CLOSE_LIMIT)
+        self.close_timeout(crate::wait::deadline::CLOSE_LIMIT)
     }
 
     /// Closes the bus, waiting so long at most.
@@ -294,7 +298,7 @@ impl<E: Send + 'static> Bus<E> {
     /// Whether any sink is on the bus that takes events. Cheap: no lock.
     #[must_use]
     pub fn has_sinks(&self) -> bool {
-        self.core().list.load().entries.iter().any(|entry| !entry.info.is_dead())
+        self.core().has_sinks()
     }
 
     /// How many sinks are on the bus that take events.

@@ -98,6 +98,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
                     report.note(Finish::TimedOut);
                 }
             }
+            Signal::IsClosed(closed) => **closed |= self.0.0.end() != End::Open,
             Signal::Describe(state) => {
                 self.0.0.describe(state);
                 state.kind = "channel";

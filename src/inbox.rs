@@ -317,9 +317,11 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// Tells the hook of an event that was accepted and dropped.
     pub(crate) fn dropped(&self, event: E, reason: DropReason) {
-        if let Some(hook) = &self.on_drop {
-            crate::panics::quietly(|| hook(event, reason));
-        }
+        // The event's destructor is as foreign as the hook.
+        crate::panics::quietly(|| match &self.on_drop {
+            Some(hook) => hook(event, reason),
+            None => drop(event),
+        });
     }
 
     /// Takes no more events, from any lane. What was accepted stays to be handled. Whether this call was the first.

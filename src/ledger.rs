@@ -128,6 +128,23 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Of what a direct sink seems to have delivered, some was kept away by a filter in front, which counted it.
+    pub(crate) fn keep_away(&mut self, by_filter: &Self) {
+        let kept = by_filter.filtered + by_filter.dropped.panicked;
+        self.delivered = self.delivered.saturating_sub(kept);
+        self.filtered += by_filter.filtered;
+        self.dropped.panicked += by_filter.dropped.panicked;
+    }
+
+    /// Events that foreign code in front of the sink's own books lost by a panic.
+    pub(crate) fn add_panicked(&mut self, events: u64) {
+        self.offered += events;
+        self.accepted += events;
+        self.dropped.panicked += events;
+    }
+}
+
 impl AddAssign for Ledger {
     fn add_assign(&mut self, other: Self) {
         self.offered += other.offered;

@@ -19,7 +19,7 @@ pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
 /// Calls foreign code as a delivery: inside it nothing of ours waits.
 #[inline]
 pub(crate) fn foreign<R>(call: impl FnOnce() -> R) -> Result<R, String> {
-    let _delivery = Nesting::delivery();
+    let _impatient = Nesting::impatient();
     caught(call)
 }
 

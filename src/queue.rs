@@ -13,16 +13,12 @@ use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{self, AtomicU64, Mutex, Ordering, lock};
 use crate::wait::Deadline;
+use crate::wait::deadline::{CLOSE_LIMIT, Dropping};
 use crate::wait::nesting::inside_delivery;
 use builder::QueueBuilder;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long [`Queue::close`] works off what was accepted.
-pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-/// How long the drop of the last handle waits.
-pub(crate) const DROP_LIMIT: Duration = Duration::from_millis(500);
 
 /// An inbox with one worker thread behind it, in front of a closure, a [`Handler`](crate::Handler) or a sink.
 ///
@@ -72,7 +68,7 @@ struct FlushDesk {
     answered: AtomicU64,
     deadline: Mutex<Deadline>,
     /// How far the last flush of the handler came.
-    outcome: Mutex<Finish>,
+    outcome: Mutex<FlushReport>,
 }
 
 impl FlushDesk {
@@ -147,7 +143,11 @@ impl<E: Send + 'static> Shared<E> {
             return;
         }
         let handled = self.inbox.wait_handled(deadline) && self.flush_handler(deadline);
-        report.note(if handled { *lock(&self.flushes.outcome) } else { Finish::TimedOut });
+        if handled {
+            report.absorb(lock(&self.flushes.outcome).clone());
+        } else {
+            report.note(Finish::TimedOut);
+        }
     }
 
     fn flush_handler(&self, deadline: Deadline) -> bool {
@@ -185,6 +185,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         match signal {
             Signal::Abort => self.0.0.inbox.abort(),
             Signal::Flush(deadline, report) => self.0.0.flush(*deadline, report),
+            Signal::IsClosed(closed) => **closed |= self.0.0.inbox.end() != End::Open,
             Signal::Describe(state) => {
                 self.0.0.inbox.describe(state);
                 state.kind = "queue";
@@ -216,14 +217,12 @@ impl<E: Send + 'static> fmt::Debug for Queue<E> {
 
 impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
-        let limit = if std::thread::panicking() { Deadline::NOW } else { Deadline::after(DROP_LIMIT) };
-        if limit.is_over() || inside_delivery() {
-            self.0.inbox.seal(End::Closed);
-        } else {
-            // Unlike a close, a drop gives nothing up: the worker goes on by itself.
-            self.0.inbox.seal(End::Closed);
+        self.0.inbox.seal(End::Closed);
+        // Unlike a close, a drop gives nothing up: the worker goes on by itself.
+        if !std::thread::panicking() && !inside_delivery() {
+            let dropping = Dropping::begin();
             let finished = || self.0.inbox.is_finished().then_some(());
-            self.0.inbox.signals.blocked.wait_until(limit, finished);
+            self.0.inbox.signals.blocked.wait_until(dropping.deadline(), finished);
         }
     }
 }

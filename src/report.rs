@@ -112,13 +112,22 @@ pub struct FlushReport {
     pub finish: Finish,
     /// The sinks that had not handled everything at the deadline.
     pub unfinished: Vec<String>,
+    /// What handlers reported when they were flushed: the sink's name and the error's text.
+    pub errors: Vec<String>,
 }
 
 impl FlushReport {
-    /// Whether everything published before the flush was handled.
+    /// Whether everything published before the flush was handled, and flushed without an error.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.finish == Finish::Done
+        self.finish == Finish::Done && self.errors.is_empty()
+    }
+
+    /// Takes in what another flush on behalf of the same sink had to say.
+    pub fn absorb(&mut self, part: Self) {
+        self.finish = self.finish.max(part.finish);
+        self.unfinished.extend(part.unfinished);
+        self.errors.extend(part.errors);
     }
 
     /// Notes how far one sink came, under a name.
@@ -128,6 +137,7 @@ impl FlushReport {
             self.unfinished.push(name.to_owned());
         }
         self.unfinished.extend(part.unfinished.iter().map(|inner| format!("{name}/{inner}")));
+        self.errors.extend(part.errors.iter().map(|error| format!("{name}: {error}")));
     }
 
     /// Notes that the sink that fills in this report came so far.
@@ -141,6 +151,9 @@ impl fmt::Display for FlushReport {
         write!(f, "{}", self.finish)?;
         if !self.unfinished.is_empty() {
             write!(f, ", unfinished: {}", self.unfinished.join(", "))?;
+        }
+        if !self.errors.is_empty() {
+            write!(f, ", errors: {}", self.errors.join("; "))?;
         }
         Ok(())
     }

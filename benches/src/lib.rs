@@ -1,1 +1,33 @@
-//! Support for the benches.
+//! Support for the benches of `buslane` and its peers: what an event is, what a contender is, and how both are timed.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`event`] | the 32-byte event that every contender carries |
+//! | [`cost`] | what one publish costs its thread while there is room; single-threaded |
+//! | [`stream`] | how fast one publisher feeds one consumer on another processor |
+//! | [`machine`] | pinning, and how far apart the two processors are at the moment |
+//! | [`paired`] | contenders interleaved in one process, and the ratios between them |
+//! | [`statistics`] | medians and bootstrap intervals |
+//!
+//! Every contender has the same capacity, carries the same event, is asked to do the same, and is checked: an event
+//! that is lost, doubled, torn or out of order is a panic, never a better figure.
+//!
+//! # How to run
+//! ```text
+//! cargo bench -p benches                                    # everything; quiet machine, several minutes
+//! cargo bench -p benches --bench publish -- one             # by name
+//! cargo bench -p benches -- --test                          # only: does each contender work
+//! cargo run -p benches --profile bench --bin ratios         # the figures to quote: ratios with their intervals
+//! cargo run -p benches --profile bench --bin ratios -- --quick
+//! ```
+//! The first two processors that the process may use are taken; choose others with `taskset -c 2,3 cargo …`.
+
+pub mod cost;
+pub mod event;
+pub mod machine;
+pub mod paired;
+pub mod statistics;
+pub mod stream;
+
+/// How many events every ring, lane and channel holds.
+pub const CAPACITY: usize = 1024;

@@ -1,1 +1,217 @@
-//! Support for the model checks.
+//! Support for the model checks: one way to write a scenario, two ways to run it.
+//!
+//! With `--cfg loom` a scenario is explored by loom, and the names below are loom's; without it the same scenario runs
+//! a few hundred times on real threads, and they are the standard library's. A test file imports threads, atomics and
+//! cells from here only, and everything else through the public items of `buslane`.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" cargo test -p loom-tests --release    # the models; LOOM_MAX_PREEMPTIONS lowers or raises the bound
+//! cargo test -p loom-tests                                     # the same scenarios on real threads
+//! ```
+//!
+//! # What a model does not see
+//! Both fences of the asymmetric pair are `fence(SeqCst)` there, deadlines never come, and nothing naps or spins.
+
+pub mod probe;
+
+use std::fmt;
+use std::sync::atomic::AtomicUsize as Word;
+use std::task::{Wake, Waker};
+
+#[cfg(loom)]
+pub use loom::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+#[cfg(not(loom))]
+pub use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+
+/// How often a scenario runs on real threads.
+#[cfg(not(loom))]
+const RUNS: usize = 200;
+/// The most preemptions of one execution, when neither the environment nor the test says less.
+#[cfg(loom)]
+const PREEMPTIONS: usize = 3;
+/// loom's own limit of a thousand operations is too low for a channel with its books.
+#[cfg(loom)]
+const BRANCHES: usize = 20_000;
+
+/// Runs a scenario: all executions with at most three preemptions, or as many as `LOOM_MAX_PREEMPTIONS` says.
+///
+/// # Panics
+/// When an execution fails: by an assertion, a data race, a deadlock or a leak.
+pub fn model(scenario: impl Fn() + Send + Sync + 'static) {
+    model_with(usize::MAX, scenario);
+}
+
+/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound.
+///
+/// # Panics
+/// As for [`model`].
+pub fn model_with(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    let executions = std::sync::Arc::new(Word::new(0));
+    let count = executions.clone();
+    let begun = std::time::Instant::now();
+    run(preemptions, move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        scenario();
+    });
+    // Shown with `--nocapture`: a model that grows out of hand is seen there first.
+    let name = std::thread::current().name().unwrap_or("scenario").to_owned();
+    eprintln!("{name}: {} executions in {:.1?}", executions.load(Ordering::Relaxed), begun.elapsed());
+}
+
+#[cfg(loom)]
+fn run(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(PREEMPTIONS).min(preemptions));
+    builder.max_branches = builder.max_branches.max(BRANCHES);
+    builder.check(scenario);
+}
+
+#[cfg(not(loom))]
+fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    for _ in 0..RUNS {
+        scenario();
+    }
+}
+
+/// Marks the steps of a scenario, so that a model tries every order of the steps of all its threads.
+///
+/// loom finds the orders worth trying by looking for accesses that conflict, and remembers only the last access of each
+/// location. Where a thread loads a word and then exchanges it, its own load hides the load of another thread from the
+/// exchange, and the other order is never tried (loom's issues 166 and 392). A step is a conflict of its own, and adds no
+/// order between the threads.
+#[derive(Clone, Debug)]
+pub struct Steps(Arc<AtomicUsize>);
+
+impl Steps {
+    /// The steps of one scenario; each thread has a clone.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicUsize::new(0)))
+    }
+
+    /// Here another thread may take its turn.
+    pub fn step(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The lives of the values of one scenario.
+///
+/// The words are the standard library's also in a model: they are for the test's own books, and must add no order to
+/// what is tested.
+#[derive(Clone, Debug)]
+pub struct Lives(std::sync::Arc<Vec<Word>>);
+
+const UNBORN: usize = 0;
+const ALIVE: usize = 1;
+const DEAD: usize = 2;
+
+impl Lives {
+    /// Room for the values 0 to `count - 1`.
+    #[must_use]
+    pub fn new(count: usize) -> Self {
+        Self(std::sync::Arc::new((0..count).map(|_| Word::new(UNBORN)).collect()))
+    }
+
+    /// Makes the value `id`, once.
+    ///
+    /// # Panics
+    /// When it was made before.
+    #[must_use]
+    pub fn value(&self, id: usize) -> Tracked {
+        assert_eq!(self.0[id].swap(ALIVE, Ordering::Relaxed), UNBORN, "value {id} is made once");
+        Tracked { id, lives: self.clone() }
+    }
+
+    /// Whether the value `id` was made and not dropped yet.
+    #[must_use]
+    pub fn is_alive(&self, id: usize) -> bool {
+        self.0[id].load(Ordering::Relaxed) == ALIVE
+    }
+
+    /// Checks, at the end of a scenario, that every value that was made was also dropped.
+    ///
+    /// # Panics
+    /// When one was not.
+    pub fn assert_all_dropped(&self) {
+        for id in 0..self.0.len() {
+            assert!(!self.is_alive(id), "value {id} was never dropped");
+        }
+    }
+}
+
+/// A value that is dropped exactly once, or the test fails.
+pub struct Tracked {
+    id: usize,
+    lives: Lives,
+}
+
+impl Tracked {
+    /// Which one it is.
+    #[must_use]
+    pub fn id(&self) -> usize {
+        self.id
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        let before = self.lives.0[self.id].swap(DEAD, Ordering::Relaxed);
+        assert!(before == ALIVE || std::thread::panicking(), "value {} was dropped twice", self.id);
+    }
+}
+
+impl fmt::Debug for Tracked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tracked({})", self.id)
+    }
+}
+
+/// A task that sleeps on a thread: what an executor does, with a wake-up that is kept until it is asked for.
+#[derive(Debug, Default)]
+pub struct Task {
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Task {
+    /// A task and its waker.
+    #[must_use]
+    pub fn new() -> (std::sync::Arc<Self>, Waker) {
+        let task = std::sync::Arc::new(Self { woken: Mutex::new(false), changed: Condvar::new() });
+        (task.clone(), Waker::from(task))
+    }
+
+    /// Sleeps until the task is woken, or returns at once if it was since the last sleep.
+    ///
+    /// # Panics
+    /// When a wake-up panicked.
+    pub fn sleep(&self) {
+        let mut woken = self.woken.lock().unwrap();
+        while !*woken {
+            woken = self.changed.wait(woken).unwrap();
+        }
+        *woken = false;
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: std::sync::Arc<Self>) {
+        *self.woken.lock().unwrap() = true;
+        self.changed.notify_one();
+    }
+}

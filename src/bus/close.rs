@@ -9,7 +9,8 @@ use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::signal::Signal;
 use crate::sync::{Ordering, lock};
 use crate::wait::Deadline;
-use crate::wait::nesting::{Nesting, inside_delivery};
+use crate::wait::deadline::Dropping;
+use crate::wait::nesting::{Nesting, Purpose, Visit, inside_delivery};
 use std::sync::Arc;
 
 impl<E: Send + 'static> Core<E> {
@@ -21,13 +22,24 @@ impl<E: Send + 'static> Core<E> {
 
     pub(super) fn close(&self, deadline: Deadline) -> CloseReport {
         let inside = inside_delivery();
+        // A bus that is closed on its own behalf, round a cycle of buses, is being closed.
+        let Some(_visit) = Visit::begin(self.address(), Purpose::Close) else { return CloseReport::done() };
         let entries: Vec<Entry<E>> = {
             let mut control = lock(&self.control);
             match &control.closing {
                 Closing::Reported(report) => return report.clone(),
                 Closing::Running => {
                     drop(control);
-                    return if inside { CloseReport::pending() } else { self.await_report(deadline) };
+                    if inside {
+                        return CloseReport::pending();
+                    }
+                    match self.await_report(deadline) {
+                        Some(report) => return report,
+                        None => {
+                            drop(_visit);
+                            return self.close(deadline);
+                        }
+                    }
                 }
                 Closing::Idle => {}
             }
@@ -70,7 +82,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     /// Waits for the report of a close that another thread makes.
-    fn await_report(&self, deadline: Deadline) -> CloseReport {
+    fn await_report(&self, deadline: Deadline) -> Option<CloseReport> {
         let reported = || match &lock(&self.control).closing {
             Closing::Reported(report) => Some(report.clone()),
             Closing::Idle => Some(CloseReport::pending()),
@@ -78,9 +90,9 @@ impl<E: Send + 'static> Core<E> {
         };
         match self.closers.wait_until(deadline, reported) {
             // The other close was from inside: now it is this thread's turn.
-            Some(report) if report.finish == Finish::Pending => self.close(deadline),
-            Some(report) => report,
-            None => CloseReport::timed_out(0),
+            Some(report) if report.finish == Finish::Pending => None,
+            Some(report) => Some(report),
+            None => Some(CloseReport::timed_out(0)),
         }
     }
 
@@ -101,7 +113,7 @@ impl<E: Send + 'static> Core<E> {
     pub(super) fn let_go(&self) {
         {
             // As inside a delivery, where a close does not wait and gives nothing up.
-            let _hasty = Nesting::delivery();
+            let _impatient = Nesting::impatient();
             let _ = self.close(Deadline::NEVER);
         }
         let leaving = {
@@ -112,7 +124,8 @@ impl<E: Send + 'static> Core<E> {
             std::mem::take(&mut control.publishers)
         };
         drop(leaving);
-        // While unwinding the handles of queues do not wait as they go.
+        // The handles of all queues share one limit as they go.
+        let _dropping = Dropping::begin();
         self.sweep();
     }
 
@@ -122,6 +135,7 @@ impl<E: Send + 'static> Core<E> {
             report.note(Finish::Pending);
             return report;
         }
+        let Some(_visit) = Visit::begin(self.address(), Purpose::Flush) else { return report };
         for (info, sink) in self.sinks() {
             let mut part = FlushReport::default();
             if caught(|| sink.signal(&mut Signal::Flush(deadline, &mut part))).is_err() {

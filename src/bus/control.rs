@@ -12,8 +12,8 @@ use crate::sink::lane::Lane;
 use crate::sync::guarded::{Hazard, Listed};
 use crate::sync::handoff::{Handoff, OneShot, Parcel};
 use crate::sync::swap::Replaced;
-use crate::sync::{self, MutexGuard, Ordering, lock, per_thread};
-use std::cell::RefCell;
+use crate::sync::{self, MutexGuard, Ordering, lock};
+use crate::wait::nesting::{Purpose, Visit};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -105,31 +105,6 @@ impl<E: Send + 'static> Control<E> {
     }
 }
 
-per_thread! {
-    /// The buses for which this thread is making lanes: a bus further up in a cycle of buses gives out none.
-    static MAKING_LANES: RefCell<Vec<usize>> = RefCell::new(Vec::new())
-}
-
-/// Marks a bus as one for which lanes are being made, until it is dropped.
-pub(super) struct MakingLanes(());
-
-impl MakingLanes {
-    fn begin(address: usize) -> Self {
-        let _ = MAKING_LANES.try_with(|stack| stack.borrow_mut().push(address));
-        Self(())
-    }
-
-    pub(super) fn includes(address: usize) -> bool {
-        MAKING_LANES.try_with(|stack| stack.borrow().contains(&address)).unwrap_or(true)
-    }
-}
-
-impl Drop for MakingLanes {
-    fn drop(&mut self) {
-        let _ = MAKING_LANES.try_with(|stack| stack.borrow_mut().pop());
-    }
-}
-
 impl<E: Send + 'static> Core<E> {
     /// This bus's address: its name among buses.
     pub(super) fn address(&self) -> usize {
@@ -175,7 +150,7 @@ impl<E: Send + 'static> Core<E> {
                 missing
             };
             // Foreign code: outside the lock.
-            let _making = MakingLanes::begin(self.address());
+            let _making = Visit::begin(self.address(), Purpose::MakeLanes);
             for publisher in missing {
                 let lane = sink.lane()?;
                 probe = Some(lane.is_some());
@@ -244,13 +219,11 @@ impl<E: Send + 'static> Core<E> {
     /// Registers a publisher; `None` when the bus is closed.
     pub(super) fn register(&self) -> Option<Admission<E>> {
         self.purge();
-        let hazard = self.domain.register();
         let mut lanes: Vec<(SinkId, Option<Lane<E>>)> = Vec::new();
         loop {
             let missing: Vec<(SinkId, Shared<E>)> = {
                 let mut control = lock(&self.control);
                 if self.is_closed() {
-                    self.domain.forget(&hazard);
                     return None;
                 }
                 let missing: Vec<_> = control
@@ -269,6 +242,7 @@ impl<E: Send + 'static> Core<E> {
                     }
                     let mut table = Parcel::new(Table::new(&plan));
                     table.value.fill();
+                    let hazard = self.domain.register();
                     let slot = Arc::new(PublisherSlot { id, handoff: Handoff::new(), hazard });
                     control.publishers.push(Registered { slot: slot.clone(), plan });
                     // Under the lock no change can come between the table and this version.
@@ -276,7 +250,7 @@ impl<E: Send + 'static> Core<E> {
                 }
                 missing
             };
-            let _making = MakingLanes::begin(self.address());
+            let _making = Visit::begin(self.address(), Purpose::MakeLanes);
             for (id, sink) in missing {
                 // Without memory for a lane the publisher uses the shared one.
                 lanes.push((id, sink.lane().unwrap_or_default()));

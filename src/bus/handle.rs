@@ -13,7 +13,7 @@ pub(super) struct Handle<E: Send + 'static> {
 impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
         // While unwinding nothing waits, as inside a delivery.
-        let _hasty = if std::thread::panicking() { Nesting::delivery() } else { None };
+        let _impatient = std::thread::panicking().then(Nesting::impatient);
         self.core.let_go();
     }
 }

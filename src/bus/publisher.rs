@@ -216,6 +216,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         if self.core.is_closed() {
             return Err(Closed(()));
         }
+        if self.table.is_none() && !self.core.has_sinks() {
+            return Ok(Published::default());
+        }
         self.publish(make()).map_err(|_| Closed(()))
     }
 

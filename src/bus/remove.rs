@@ -4,7 +4,9 @@ use super::Core;
 use super::control::Control;
 use super::entry::{Entry, Shared, SinkId};
 use crate::error::RemoveError;
+use crate::panics::caught;
 use crate::sink::lane::LaneSealer;
+use crate::sink::signal::Signal;
 use crate::sync::guarded::Listed;
 use crate::sync::parking::Unparker;
 use crate::sync::{MODEL, lock, spin_hint, thread};
@@ -99,6 +101,14 @@ impl<E: Send + 'static> Core<E> {
 
     /// Takes sinks off the bus that have reported that they are closed, and lets go of those that are quiet by now.
     pub(super) fn purge(&self) {
+        // A receiver that was dropped says so only when it is asked. Foreign code: outside the lock.
+        for (info, sink) in self.sinks() {
+            let mut closed = false;
+            if info.has_lanes && caught(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed
+            {
+                info.mark_dead();
+            }
+        }
         let (dead, garbage) = {
             let mut control = lock(&self.control);
             if self.is_closed() || !control.entries.iter().any(|entry| entry.info.is_dead()) {

@@ -1,6 +1,5 @@
 //! Publishing without a publisher of one's own, and the bus as a sink of another bus.
 
-use super::control::MakingLanes;
 use super::delivery::deliver_to;
 use super::entry::Entry;
 use super::publisher::{Published, Publisher};
@@ -8,12 +7,14 @@ use super::{Bus, Core};
 use crate::error::{Closed, InvalidConfig, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome, SinkStatus};
-use crate::report::{CloseReport, FlushReport};
+use crate::panics::caught;
+use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
+use crate::sync::lock;
 use crate::wait::Deadline;
-use crate::wait::nesting::Nesting;
+use crate::wait::nesting::{Nesting, Purpose, Visit};
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Core<E> {
@@ -55,7 +56,7 @@ impl<E: Clone + Send + 'static> Core<E> {
         // Inside a delivery nothing waits; that is how patience reaches a sink's `write`.
         let _impatient = match patience {
             Patience::Wait => None,
-            Patience::Now => Nesting::delivery(),
+            Patience::Now => Some(Nesting::impatient()),
         };
         self.publish(event)
     }
@@ -75,7 +76,13 @@ impl<E: Send + 'static> Core<E> {
         }
         listed.with(|sink| {
             if info.has_lanes {
-                let outcome = sink.write(event);
+                // A filter or a map in front of a lane is foreign.
+                let outcome = caught(|| sink.write(event)).unwrap_or_else(|text| {
+                    info.counters.everybody().offered(1);
+                    info.counters.everybody().count(Outcome::DroppedPanicked, 1);
+                    self.hooks.panicked(info, &text);
+                    Ok(())
+                });
                 if outcome.as_ref().is_err_and(WriteError::is_closed) {
                     info.mark_dead();
                 }
@@ -122,7 +129,8 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
-        if MakingLanes::includes(self.core().address()) {
+        // In a cycle of buses the one further up gives out no second lane.
+        if Visit::begin(self.core().address(), Purpose::MakeLanes).is_none() {
             return Ok(None);
         }
         let publisher = Publisher::register(self.core(), None);
@@ -137,19 +145,22 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Flush(deadline, report) => {
-                let FlushReport { finish, unfinished } = self.core().flush(*deadline);
-                report.note(finish);
-                report.unfinished.extend(unfinished);
+                report.absorb(self.core().flush(*deadline));
             }
             Signal::Describe(state) => {
                 state.kind = "bus";
-                state.lanes = self.snapshot().publishers;
+                state.lanes = lock(&self.core().control).publisher_count();
                 if self.is_closed() {
                     state.status = SinkStatus::Closed;
                 }
                 self.core().counters.add_to(&mut state.ledger);
             }
-            other => self.core().sinks().iter().for_each(|(_, sink)| sink.signal(other)),
+            Signal::IsClosed(closed) => **closed |= self.is_closed(),
+            other => {
+                if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
+                    self.core().sinks().iter().for_each(|(_, sink)| sink.signal(other));
+                }
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::entry::SinkId;
-use crate::ledger::{SinkState, SinkStatus};
+use crate::ledger::{Ledger, SinkState, SinkStatus};
 use crate::panics::caught;
 use crate::sink::signal::Signal;
 use crate::sync::lock;
@@ -55,14 +55,19 @@ impl<E: Send + 'static> Core<E> {
                 let mut state = SinkState::default();
                 // A sink that panics when asked says nothing.
                 let _ = caught(|| sink.signal(&mut Signal::Describe(&mut state)));
-                // What the bus counted: everything for a sink that says nothing, panics of its stages for the others.
-                info.counters.add_to(&mut state.ledger);
+                let mut counted = Ledger::default();
+                info.counters.add_to(&mut counted);
                 state.last_error = state.last_error.or_else(|| info.last_error());
                 if state.kind.is_empty() {
                     state.kind = "direct";
+                    counted.keep_away(&state.ledger);
+                    state.ledger = counted;
                     if info.is_dead() || self.is_closed() {
                         state.status = SinkStatus::Closed;
                     }
+                } else {
+                    // The sink keeps its own books; of a stage that panicked only the bus knows.
+                    state.ledger.add_panicked(counted.dropped.panicked);
                 }
                 SinkSnapshot { id: info.id, name: info.name.clone(), location: info.location, state }
             })

@@ -158,6 +158,7 @@ impl<E: Send + 'static> Reader<E> {
         match &inbox.shared {
             SharedLane::Bounded(ring) => Self::scan_ring(inbox, ring, &inbox.shared_progress, visit, handle),
             SharedLane::Unbounded(queue) => {
+                inbox.consumer.saw_depth(queue.len() as u64);
                 let mut count = 0;
                 while count < visit {
                     inbox.shared_progress.take_in_hand();
@@ -288,7 +289,7 @@ impl<E: Send + 'static> Reader<E> {
     }
 
     /// Whether a look at the lanes would find something: an event, an added lane, an ended one.
-    fn has_work(&mut self) -> bool {
+    pub(crate) fn has_work(&mut self) -> bool {
         self.inbox.generation.load(Ordering::Acquire) != self.generation
             || match &self.inbox.shared {
                 SharedLane::Bounded(ring) => ring.has_filled(),

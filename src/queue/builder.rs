@@ -7,7 +7,7 @@ use crate::error::{BoxError, InvalidConfig, SpawnError};
 use crate::inbox::overflow::Overflow;
 use crate::inbox::{Inbox, InboxConfig};
 use crate::ledger::DropReason;
-use crate::report::Finish;
+use crate::report::FlushReport;
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sync::{AtomicU64, Mutex, thread};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// | [`capacity`](Self::capacity) | 1024 events per lane |
 /// | [`overflow`](Self::overflow) | [`Overflow::DropNewest`] |
 /// | [`wait`](Self::wait) | [`WaitStrategy::nap()`](WaitStrategy::nap) |
-/// | [`max_batch`](Self::max_batch) | no limit |
+/// | [`max_batch`](Self::max_batch) | 1024 events |
 /// | [`close_after_panics`](Self::close_after_panics) | never |
 /// | [`unbounded`](Self::unbounded), [`on_drop`](Self::on_drop), [`on_error`](Self::on_error) | none |
 ///
@@ -59,7 +59,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
                 wait: WaitStrategy::nap(),
                 on_drop: None,
             },
-            max_batch: usize::MAX,
+            max_batch: 1024,
             close_after_panics: u32::MAX,
             on_error: None,
         }
@@ -165,7 +165,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
                 asked: AtomicU64::new(0),
                 answered: AtomicU64::new(0),
                 deadline: Mutex::new(Deadline::NEVER),
-                outcome: Mutex::new(Finish::Done),
+                outcome: Mutex::new(FlushReport::default()),
             },
             // Where nobody closes it, but its last handle goes.
             close_deadline: Mutex::new(Deadline::NEVER),

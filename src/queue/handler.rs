@@ -1,7 +1,7 @@
 //! What a queue's worker calls.
 
 use crate::error::{BoxError, WriteError};
-use crate::report::{CloseReport, Finish, FlushReport};
+use crate::report::{CloseReport, FlushReport};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::Signal;
@@ -101,9 +101,9 @@ pub(super) trait Work<E>: Send + 'static {
         None
     }
 
-    fn flush(&mut self, deadline: Deadline) -> Result<Finish, BoxError> {
+    fn flush(&mut self, deadline: Deadline) -> Result<FlushReport, BoxError> {
         let _ = deadline;
-        Ok(Finish::Done)
+        Ok(FlushReport::default())
     }
 
     fn close(&mut self, deadline: Deadline) -> CloseReport {
@@ -151,13 +151,13 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
         self.0.tick(now)
     }
 
-    fn flush(&mut self, deadline: Deadline) -> Result<Finish, BoxError> {
-        let _delivery = Nesting::delivery();
-        self.0.flush(deadline).map(|()| Finish::Done)
+    fn flush(&mut self, deadline: Deadline) -> Result<FlushReport, BoxError> {
+        let _impatient = Nesting::impatient();
+        self.0.flush(deadline).map(|()| FlushReport::default())
     }
 
     fn close(&mut self, _deadline: Deadline) -> CloseReport {
-        let _delivery = Nesting::delivery();
+        let _impatient = Nesting::impatient();
         self.0.close().map_or_else(CloseReport::failed, |()| CloseReport::done())
     }
 }
@@ -192,11 +192,11 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     // These two are not inside a delivery: the sink behind may be a queue, which has to be waited for. They are asked for from
     // outside, with a limit.
 
-    fn flush(&mut self, deadline: Deadline) -> Result<Finish, BoxError> {
+    fn flush(&mut self, deadline: Deadline) -> Result<FlushReport, BoxError> {
         let mut report = FlushReport::default();
         self.0.signal(&mut Signal::EndOfBatch);
         self.0.signal(&mut Signal::Flush(deadline, &mut report));
-        Ok(report.finish)
+        Ok(report)
     }
 
     fn close(&mut self, deadline: Deadline) -> CloseReport {

@@ -7,7 +7,7 @@ use crate::inbox::reader::{Handled, Reader};
 use crate::inbox::{End, Inbox};
 use crate::ledger::DropReason;
 use crate::panics::{caught, foreign, quietly};
-use crate::report::{CloseReport, Finish};
+use crate::report::{CloseReport, FlushReport};
 use crate::sync::{Ordering, lock};
 use crate::wait::nesting::Nesting;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
         let _delivery = Nesting::delivery();
         let desk = &mut self.desk;
         let handled = self.reader.scan(|inbox, event| desk.handle(inbox, event));
-        if self.desk.batch > 0 {
+        if self.desk.batch > 0 && !self.reader.has_work() {
             self.desk.end_of_batch(self.reader.inbox());
         }
         if handled > 0 || self.next_tick.is_some() {
@@ -104,8 +104,8 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
         let work = &mut self.desk.work;
         let flushed = caught(|| work.flush(deadline)).unwrap_or_else(|text| Err(panicked(&text)));
         *lock(&desk.outcome) = flushed.unwrap_or_else(|error| {
-            self.desk.report(self.reader.inbox(), error);
-            Finish::Done
+            let text = self.desk.report(self.reader.inbox(), error);
+            FlushReport { errors: vec![text], ..FlushReport::default() }
         });
         // ORD(desk.answered): Release; pairs with the Acquire in `Shared::flush_handler`.
         desk.answered.store(asked, Ordering::Release);
@@ -192,10 +192,14 @@ impl<W> Desk<W> {
     }
 
     #[cold]
-    fn report<E: Send + 'static>(&self, inbox: &Inbox<E>, error: BoxError) {
-        inbox.consumer.set_error(error.to_string());
+    fn report<E: Send + 'static>(&self, inbox: &Inbox<E>, error: BoxError) -> String {
+        let text = foreign(|| error.to_string());
+        let text = text.unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
+        inbox.consumer.set_error(text.clone());
         if let Some(hook) = &self.hooks.on_error {
             quietly(|| hook(&error));
         }
+        quietly(|| drop(error));
+        text
     }
 }

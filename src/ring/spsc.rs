@@ -225,7 +225,9 @@ impl<T> Producer<T> {
 
     #[cold]
     fn settle_sealed(&mut self, mut taken_back: impl FnMut(T)) -> bool {
-        let fin = self.shared.propose(self.tail);
+        // What was written and not committed was promised to nobody, and comes back too.
+        let committed = self.shared.producer.tail.load(Ordering::Relaxed);
+        let fin = self.shared.propose(committed);
         while self.tail > fin {
             self.tail -= 1;
             // SAFETY: S1: at or above `fin` the consumer does not read; the value is the producer's.

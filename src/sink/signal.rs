@@ -24,6 +24,8 @@ pub enum Signal<'a> {
         /// When to call again at the latest; a sink only ever makes it earlier.
         next: &'a mut Option<Instant>,
     },
+    /// Say, by making it true, whether you take nothing any more.
+    IsClosed(&'a mut bool),
     /// Describe yourself.
     Describe(&'a mut SinkState),
 }

@@ -7,7 +7,7 @@ use super::{Deadline, FencePair, Sleeper};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock, per_thread};
-use std::cell::Cell;
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,28 +24,22 @@ struct Entry {
 }
 
 per_thread! {
-    /// Waiting allocates once per thread: the entry is used again when nobody else has it any more.
-    static ENTRY: Cell<Option<Arc<Entry>>> = Cell::new(None)
+    /// Waiting allocates once per thread.
+    static ENTRY: OnceCell<Arc<Entry>> = OnceCell::new()
 }
 
 impl Entry {
-    fn new(sleeper: Sleeper) -> Arc<Self> {
-        let spare = if MODEL { None } else { ENTRY.try_with(Cell::take).ok().flatten() };
-        // A notifier may still have it.
-        match spare.and_then(|mut spare| Arc::get_mut(&mut spare).is_some().then_some(spare)) {
-            Some(spare) => {
-                spare.woken.store(false, Ordering::Relaxed);
-                *lock(&spare.sleeper) = Some(sleeper);
-                spare
-            }
-            None => Arc::new(Self { woken: AtomicBool::new(false), sleeper: Mutex::new(Some(sleeper)) }),
-        }
-    }
-
-    fn keep(self: Arc<Self>) {
-        if !MODEL {
-            let _ = ENTRY.try_with(|spare| spare.set(Some(self)));
-        }
+    /// This thread's entry, with a sleeper in it. A notifier of an earlier wait may still have it and wake this one too early,
+    /// which nobody minds.
+    fn of_thread(thread: &Unparker) -> Arc<Self> {
+        let sleeper = Sleeper::Thread(thread.clone());
+        let fresh = || Arc::new(Self { woken: AtomicBool::new(false), sleeper: Mutex::new(None) });
+        // A model's threads come and go with each execution, and so do their entries.
+        let kept = if MODEL { None } else { ENTRY.try_with(|entry| entry.get_or_init(fresh).clone()).ok() };
+        let entry = kept.unwrap_or_else(fresh);
+        *lock(&entry.sleeper) = Some(sleeper);
+        entry.woken.store(false, Ordering::Relaxed);
+        entry
     }
 }
 
@@ -70,7 +64,7 @@ impl WaitList {
     pub fn wait_until<R>(&self, deadline: Deadline, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
         loop {
             let thread = Unparker::current();
-            let entry = Entry::new(Sleeper::Thread(thread.clone()));
+            let entry = Entry::of_thread(&thread);
             {
                 let mut entries = lock(&self.entries);
                 entries.push(entry.clone());
@@ -87,7 +81,6 @@ impl WaitList {
                 thread.park(if MODEL { None } else { Some(left.map_or(most, |left| left.min(most))) });
             }
             self.forget(&entry);
-            entry.keep();
             if outcome.is_some() {
                 return outcome;
             }
@@ -98,11 +91,9 @@ impl WaitList {
     }
 
     fn forget(&self, entry: &Arc<Entry>) {
-        if !entry.woken.load(Ordering::Acquire) {
-            let mut entries = lock(&self.entries);
-            entries.retain(|known| !Arc::ptr_eq(known, entry));
-            self.count.store(entries.len(), Ordering::Relaxed);
-        }
+        let mut entries = lock(&self.entries);
+        entries.retain(|known| !Arc::ptr_eq(known, entry));
+        self.count.store(entries.len(), Ordering::Relaxed);
     }
 
     /// Wakes everybody on the list. To be called after the progress that they wait for.

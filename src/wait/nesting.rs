@@ -4,7 +4,7 @@
 //! itself. The depth also ends cycles of buses. Both counters belong to the thread and are read on cold paths only.
 
 use crate::sync::per_thread;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// How deep buses and sinks may call each other on one thread.
 pub(crate) const DEPTH_LIMIT: u32 = 16;
@@ -19,43 +19,85 @@ per_thread! {
 /// One level of nesting, until it is dropped.
 #[must_use]
 pub(crate) struct Nesting {
+    depth: u32,
     foreign: u32,
 }
 
 impl Nesting {
-    /// Enters a call into foreign code: a sink, a handler. `None` when the limit is reached.
+    /// Enters a delivery: the call of a sink. `None` when the limit is reached.
     pub(crate) fn delivery() -> Option<Self> {
-        Self::enter(1)
+        Self::is_shallow().then(|| Self::enter(1, 1))
     }
 
     /// Enters a bus inside a bus, where waiting is still allowed. `None` when the limit is reached.
     pub(crate) fn nested() -> Option<Self> {
-        Self::enter(0)
+        Self::is_shallow().then(|| Self::enter(1, 0))
     }
 
-    fn enter(foreign: u32) -> Option<Self> {
-        let depth = DEPTH.try_with(Cell::get).unwrap_or(0);
-        if depth >= DEPTH_LIMIT {
-            return None;
-        }
-        let _ = DEPTH.try_with(|cell| cell.set(depth + 1));
-        if foreign != 0 {
-            let _ = FOREIGN.try_with(|cell| cell.set(cell.get() + foreign));
-        }
-        Some(Self { foreign })
+    /// From here on nothing waits, as inside a delivery, at any depth.
+    pub(crate) fn impatient() -> Self {
+        Self::enter(0, 1)
+    }
+
+    fn is_shallow() -> bool {
+        DEPTH.try_with(Cell::get).unwrap_or(0) < DEPTH_LIMIT
+    }
+
+    fn enter(depth: u32, foreign: u32) -> Self {
+        let _ = DEPTH.try_with(|cell| cell.set(cell.get() + depth));
+        let _ = FOREIGN.try_with(|cell| cell.set(cell.get() + foreign));
+        Self { depth, foreign }
     }
 }
 
 impl Drop for Nesting {
     fn drop(&mut self) {
-        let _ = DEPTH.try_with(|cell| cell.set(cell.get().saturating_sub(1)));
-        if self.foreign != 0 {
-            let _ = FOREIGN.try_with(|cell| cell.set(cell.get().saturating_sub(self.foreign)));
-        }
+        let _ = DEPTH.try_with(|cell| cell.set(cell.get().saturating_sub(self.depth)));
+        let _ = FOREIGN.try_with(|cell| cell.set(cell.get().saturating_sub(self.foreign)));
     }
 }
 
 /// Whether the current thread is inside a delivery, and so must not wait.
 pub(crate) fn inside_delivery() -> bool {
     FOREIGN.try_with(|cell| cell.get() > 0).unwrap_or(false)
+}
+
+per_thread! {
+    /// What this thread is doing with which bus, by address.
+    static VISITS: RefCell<Vec<(usize, Purpose)>> = RefCell::new(Vec::new())
+}
+
+/// What is done with a bus that may lead back to it, where buses are sinks of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    MakeLanes,
+    Close,
+    Flush,
+    Signal,
+}
+
+/// One visit to a bus, until it is dropped.
+#[must_use]
+pub(crate) struct Visit(());
+
+impl Visit {
+    /// `None` when this thread is there already for the same purpose: it has come round a cycle of buses.
+    pub(crate) fn begin(address: usize, purpose: Purpose) -> Option<Self> {
+        VISITS
+            .try_with(|visits| {
+                let mut visits = visits.borrow_mut();
+                let first = !visits.contains(&(address, purpose));
+                first.then(|| visits.push((address, purpose)))
+            })
+            .ok()
+            .flatten()
+            .map(|()| Self(()))
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        // Visits end in the reverse order of their beginnings.
+        let _ = VISITS.try_with(|visits| visits.borrow_mut().pop());
+    }
 }

@@ -139,7 +139,8 @@ impl Idler {
             WaitStrategy::Poll { busy, idle } => {
                 let now = now();
                 let (silence, limit) = self.flow(now, capacity);
-                self.interval = if silence.is_zero() { busy } else { (self.interval * 2).clamp(busy, idle) };
+                self.interval =
+                    if silence.is_zero() { busy } else { self.interval.saturating_mul(2).clamp(busy, idle) };
                 Self::nap_or_yield(self.interval.min(limit))
             }
         }
@@ -160,7 +161,8 @@ impl Idler {
         self.silent_since = None;
         let elapsed = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let quarter = (capacity as u64 / 4).max(1);
-        (Duration::ZERO, elapsed.mul_f64(quarter as f64 / events as f64))
+        let until_a_quarter = elapsed.as_secs_f64() * quarter as f64 / events as f64;
+        (Duration::ZERO, Duration::try_from_secs_f64(until_a_quarter).unwrap_or(Duration::MAX))
     }
 }
 

@@ -1,0 +1,165 @@
+//! What the control plane costs: adding and removing a ready-made sink, making a publisher, taking a snapshot.
+//!
+//! One publisher is registered and alive: it publishes, untimed, after each change, so that each change finds it up to
+//! date and its lanes of old sinks given back; the bench checks that it then reaches as many sinks as there are.
+//! Receivers are emptied, untimed, too. Each call is timed by itself, which adds two reads of the clock (about 50 ns) to
+//! every figure. There are no peers: none of them can change its consumers while a producer publishes, but by locking it out.
+//!
+//! The cheap case is measured, with no other thread running. While others run, removing a sink with lanes costs a
+//! `membarrier` that interrupts them (about 10 µs).
+
+use benches::CAPACITY;
+use benches::event::Event;
+use buslane::{Bus, Channel, Publisher, Queue, Receiver, Sink, noop};
+use criterion::Criterion;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const OPEN: &str = "the bus is open";
+const SETTINGS: &str = "the settings are valid";
+
+/// Times the `timed` of so many calls; what it returns is undone, or dropped, outside the time.
+fn total<R>(iterations: u64, mut timed: impl FnMut() -> R, mut untimed: impl FnMut(R)) -> Duration {
+    let mut total = Duration::ZERO;
+    for _ in 0..iterations {
+        let start = Instant::now();
+        let result = black_box(timed());
+        total += start.elapsed();
+        untimed(result);
+    }
+    total
+}
+
+/// The publisher notices a change, and reaches so many sinks.
+fn reaches(publisher: &mut Publisher<Event>, sinks: usize) {
+    let published = publisher.publish(Event::default()).expect(OPEN);
+    assert_eq!((published.accepted, published.refused), (sinks, 0));
+}
+
+fn add_and_remove<S: Sink<Event> + Clone + 'static>(
+    criterion: &mut Criterion,
+    name: &str,
+    sink: &S,
+    mut empty: impl FnMut(),
+) {
+    let bus = Bus::new();
+    let mut publisher = bus.publisher();
+    criterion.bench_function(&format!("control/add/{name}"), |bencher| {
+        bencher.iter_custom(|iterations| {
+            total(
+                iterations,
+                || bus.add(sink.clone()).expect(OPEN),
+                |id| {
+                    reaches(&mut publisher, 1);
+                    bus.remove(id).expect("the sink is on the bus");
+                    reaches(&mut publisher, 0);
+                    empty();
+                },
+            )
+        });
+    });
+    criterion.bench_function(&format!("control/remove/{name}"), |bencher| {
+        bencher.iter_custom(|iterations| {
+            let mut total = Duration::ZERO;
+            for _ in 0..iterations {
+                let id = bus.add(sink.clone()).expect(OPEN);
+                reaches(&mut publisher, 1);
+                let start = Instant::now();
+                bus.remove(id).expect("the sink is on the bus");
+                total += start.elapsed();
+                reaches(&mut publisher, 0);
+                empty();
+            }
+            total
+        });
+    });
+}
+
+/// A bus with so many channels, and their receivers.
+fn bus_with(channels: usize) -> (Bus<Event>, Vec<Receiver<Event>>) {
+    let bus = Bus::new();
+    let receivers = (0..channels).map(|_| bus.subscribe(CAPACITY).expect(OPEN)).collect();
+    (bus, receivers)
+}
+
+fn empty(receivers: &mut [Receiver<Event>]) {
+    for receiver in receivers {
+        while receiver.drain_with(drop) > 0 {}
+    }
+}
+
+fn publisher(criterion: &mut Criterion, channels: usize) {
+    let (bus, mut receivers) = bus_with(channels);
+    criterion.bench_function(&format!("control/publisher/{channels}"), |bencher| {
+        bencher.iter_custom(|iterations| {
+            total(
+                iterations,
+                || bus.publisher(),
+                |mut publisher| {
+                    reaches(&mut publisher, channels);
+                    drop(publisher);
+                    empty(&mut receivers);
+                },
+            )
+        });
+    });
+}
+
+/// The first publish after a change of the list, in which the publisher takes its new lanes over; the receivers' side
+/// of it is not timed.
+fn first_publish(criterion: &mut Criterion, channels: usize) {
+    let (bus, mut receivers) = bus_with(channels);
+    let mut publisher = bus.publisher();
+    let sink = Arc::new(noop());
+    criterion.bench_function(&format!("control/first_publish/{channels}"), |bencher| {
+        bencher.iter_custom(|iterations| {
+            let mut total = Duration::ZERO;
+            for _ in 0..iterations {
+                let id = bus.add(sink.clone()).expect(OPEN);
+                let start = Instant::now();
+                reaches(&mut publisher, channels + 1);
+                total += start.elapsed();
+                bus.remove(id).expect("the sink is on the bus");
+                reaches(&mut publisher, channels);
+                empty(&mut receivers);
+            }
+            total
+        });
+    });
+}
+
+fn snapshot(criterion: &mut Criterion, channels: usize) {
+    let (bus, mut receivers) = bus_with(channels);
+    let mut publisher = bus.publisher();
+    reaches(&mut publisher, channels);
+    empty(&mut receivers);
+    assert_eq!(bus.snapshot().sinks.len(), channels);
+    criterion.bench_function(&format!("control/snapshot/{channels}"), |bencher| {
+        bencher.iter(|| bus.snapshot());
+    });
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .configure_from_args()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1));
+
+    add_and_remove(&mut criterion, "direct", &Arc::new(noop()), || {});
+    let (channel, receiver) = Channel::bounded(CAPACITY).expect(SETTINGS);
+    let mut receivers = [receiver];
+    add_and_remove(&mut criterion, "channel", &channel, || empty(&mut receivers));
+    let queue = Queue::builder().capacity(CAPACITY).spawn(|event: Event| {
+        black_box(event);
+    });
+    add_and_remove(&mut criterion, "queue", &queue.expect(SETTINGS), || {});
+
+    for channels in [0, 1, 16] {
+        publisher(&mut criterion, channels);
+        first_publish(&mut criterion, channels);
+        snapshot(&mut criterion, channels);
+    }
+    criterion.final_summary();
+}

@@ -1,0 +1,54 @@
+//! What it costs to hand one event to 1, 4 and 16 consumers: nanoseconds an event, on the publishing thread.
+//!
+//! As in `publish`, everything happens on one thread, and the consumers are emptied and checked between two timed
+//! blocks. Three kinds of contenders meet: one lane or channel for each consumer, of which the price grows with their
+//! number (`buslane`, and the peers that have no fan-out, in a loop over an array of known length); and one ring that all
+//! consumers read, where it does not (tokio's broadcast, photon-ring). The latter pay at the reading end, and may lose
+//! events of slow consumers, which no row here shows.
+
+use benches::cost::{self, Cost, Meter};
+use benches::machine::pin_producer;
+use buslane::WaitStrategy;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
+use std::time::Duration;
+
+fn contender<C: Cost>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    consumers: usize,
+    make: impl Fn() -> C,
+) {
+    let mut meter = None;
+    group.bench_function(BenchmarkId::new(name, consumers), |bencher| {
+        let meter = meter.get_or_insert_with(|| Meter::new(make()));
+        bencher.iter_custom(|events| meter.time(events));
+    });
+}
+
+fn fan_out<const N: usize>(group: &mut BenchmarkGroup<'_, WallTime>) {
+    contender(group, "buslane", N, || cost::lanes(N, WaitStrategy::nap()));
+    contender(group, "buslane_spin_park", N, || cost::lanes(N, WaitStrategy::SpinPark));
+    contender(group, "ring_spsc", N, cost::ring::<N>);
+    contender(group, "rtrb", N, cost::rtrb::<N>);
+    contender(group, "crossbeam_channel", N, cost::crossbeam::<N>);
+    contender(group, "tokio_broadcast", N, || cost::tokio(N));
+    contender(group, "photon_ring", N, || cost::photon(N));
+    contender(group, "photon_ring_bounded", N, || cost::photon_bounded(N));
+}
+
+fn main() {
+    pin_producer();
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("fan_out");
+    group
+        .throughput(Throughput::Elements(1))
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(800));
+    fan_out::<1>(&mut group);
+    fan_out::<4>(&mut group);
+    fan_out::<16>(&mut group);
+    group.finish();
+    criterion.final_summary();
+}

@@ -1,0 +1,125 @@
+//! The contenders of `buslane`.
+//!
+//! Channels stand for queues: a publisher's lane into either is the same code, and a channel can be emptied on this
+//! thread, between two timed blocks.
+#![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
+
+use super::{Cost, InSlices, Singly, halves};
+use crate::CAPACITY;
+use crate::event::Event;
+use buslane::ring::spsc;
+use buslane::{Bus, Channel, Receiver, SinkExt, WaitStrategy};
+
+const OPEN: &str = "the bus is open";
+const SETTINGS: &str = "the settings are valid";
+
+/// A bus with so many channels on it.
+fn bus(channels: usize, wait: WaitStrategy) -> (Bus<Event>, Vec<Receiver<Event>>) {
+    let bus = Bus::new();
+    let receivers = (0..channels)
+        .map(|_| {
+            let (channel, receiver) =
+                Channel::builder().capacity(CAPACITY).wait(wait).build().expect(SETTINGS);
+            bus.add(channel).expect(OPEN);
+            receiver
+        })
+        .collect();
+    (bus, receivers)
+}
+
+fn drain(receivers: &mut [Receiver<Event>], see: &mut dyn FnMut(usize, Event)) {
+    for (index, receiver) in receivers.iter_mut().enumerate() {
+        while receiver.drain_with(|event| see(index, event)) > 0 {}
+    }
+}
+
+/// A publisher's lanes into so many channels. How the reader would wait decides which fence a publish has: none but
+/// the compiler's for `Nap`, `Poll` and `BusySpin`; a full one for `SpinPark` and `Park`.
+#[must_use]
+pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
+    let (bus, mut receivers) = bus(channels, wait);
+    let mut publisher = bus.publisher();
+    Singly {
+        receivers: channels,
+        publish: move |event| {
+            publisher.publish(event).expect(OPEN);
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
+    }
+}
+
+/// The same through `publish_batch`, into one channel.
+#[must_use]
+pub fn lanes_in_slices<const N: usize>() -> impl Cost {
+    let (bus, mut receivers) = bus(1, WaitStrategy::nap());
+    let mut publisher = bus.publisher();
+    InSlices::<N, Event, _, _>::new(
+        move |events| {
+            publisher.publish_batch(events).expect(OPEN);
+        },
+        move |see| drain(&mut receivers, see),
+    )
+}
+
+/// A channel behind a filter that looks at each event and lets all of them pass.
+#[must_use]
+pub fn filtered() -> impl Cost {
+    let (channel, receiver) =
+        Channel::builder().capacity(CAPACITY).wait(WaitStrategy::nap()).build().expect(SETTINGS);
+    let bus = Bus::new();
+    bus.add(channel.filter(|event: &Event| event.last == 0)).expect(OPEN);
+    let mut publisher = bus.publisher();
+    let mut receivers = [receiver];
+    Singly {
+        receivers: 1,
+        publish: move |event| {
+            publisher.publish(event).expect(OPEN);
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
+    }
+}
+
+/// The thread's cached publisher, asked for anew for each event.
+#[must_use]
+pub fn local() -> impl Cost {
+    let (bus, mut receivers) = bus(1, WaitStrategy::nap());
+    Singly {
+        receivers: 1,
+        publish: move |event| {
+            bus.with_local(|publisher| publisher.publish(event)).expect(OPEN);
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
+    }
+}
+
+/// `Bus::publish`, through the shared lane of one channel.
+#[must_use]
+pub fn bus_shared() -> impl Cost {
+    let (bus, mut receivers) = bus(1, WaitStrategy::nap());
+    Singly {
+        receivers: 1,
+        publish: move |event| {
+            bus.publish(event).expect(OPEN);
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
+    }
+}
+
+/// `N` bare rings: what a lane is made of, without bus, books and wake-ups.
+#[must_use]
+pub fn ring<const N: usize>() -> impl Cost {
+    let (mut producers, mut consumers) = halves::<N, _, _>(|| spsc::ring(CAPACITY).expect(SETTINGS));
+    Singly {
+        receivers: N,
+        publish: move |event| {
+            for producer in &mut producers {
+                producer.push(event).expect("there is room");
+            }
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| {
+            for (index, consumer) in consumers.iter_mut().enumerate() {
+                while consumer.drain(CAPACITY, |event| see(index, event)) > 0 {}
+            }
+        },
+    }
+}

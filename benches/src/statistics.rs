@@ -1,0 +1,87 @@
+//! Medians and bootstrap intervals.
+
+/// The median; sorts what it is given.
+///
+/// # Panics
+/// When there are no values.
+#[must_use]
+pub fn median(values: &mut [f64]) -> f64 {
+    assert!(!values.is_empty(), "a median of nothing");
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+/// A median, and where it lies with 95 % confidence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The median.
+    pub median: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end of the interval.
+    pub high: f64,
+    /// How many values it stands on.
+    pub count: usize,
+}
+
+const RESAMPLES: usize = 4000;
+
+impl Estimate {
+    /// The median of the values, with the percentile interval of a bootstrap. `None` of no values.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let mut medians: Vec<f64> = (0..RESAMPLES)
+            .map(|_| {
+                let mut resample: Vec<f64> =
+                    (0..values.len()).map(|_| values[random.below(values.len())]).collect();
+                median(&mut resample)
+            })
+            .collect();
+        medians.sort_by(f64::total_cmp);
+        let tail = RESAMPLES / 40;
+        Some(Self {
+            median: median(&mut values.to_vec()),
+            low: medians[tail],
+            high: medians[RESAMPLES - 1 - tail],
+            count: values.len(),
+        })
+    }
+}
+
+/// Xorshift: the same resamples in each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Estimate, median};
+
+    #[test]
+    fn medians_lie_in_the_middle() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 1.0, 3.0, 2.0]), 2.5);
+    }
+
+    #[test]
+    fn an_interval_holds_its_median() {
+        assert_eq!(Estimate::of(&[]), None);
+        let values: Vec<f64> = (0..31).map(f64::from).collect();
+        let Some(estimate) = Estimate::of(&values) else { unreachable!("there are values") };
+        assert_eq!((estimate.median, estimate.count), (15.0, 31));
+        assert!(estimate.low < 15.0 && estimate.low > 5.0);
+        assert!(estimate.high > 15.0 && estimate.high < 25.0);
+    }
+}

@@ -1,0 +1,267 @@
+//! How fast one publisher feeds one consumer on another processor.
+//!
+//! The producer's thread and the consumer's are pinned to one processor each, and live as long as the contender. A
+//! transfer begins with the first send and ends when the producer sees that the consumer has handled the last event.
+//! The consumer reads all four words of each event, adds them up, and hands its sum in with the last one; the producer
+//! checks it. Nothing may be lost: a producer that finds no room waits, or tries again. The exception is tokio's broadcast
+//! channel, which cannot wait: there the events that got through are counted, and only those.
+//!
+//! Who spins, spins on both sides. A row named `…/blocking` uses the calls that wait by themselves, as a user would.
+
+mod lanes;
+mod peers;
+
+use crate::event::Event;
+use crate::machine::on_consumer;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use lanes::{channel, queue, queue_in_slices, queue_trying, ring};
+pub use peers::{
+    crossbeam, crossbeam_blocking, disruptor, disruptor_in_slices, kanal, kanal_blocking, photon, rtrb,
+    rtrb_chunks, rtrb_in_slices, tokio,
+};
+
+/// A producer's end, with its consumer at work on the other processor.
+pub trait Stream {
+    /// Sends `count` events from number `first` on, the last of them as the ending one.
+    fn send(&mut self, first: u64, count: u64);
+
+    /// What the consumer hands in.
+    fn report(&self) -> &Report;
+
+    /// Whether events may be lost, and counted.
+    fn is_lossy(&self) -> bool {
+        false
+    }
+}
+
+/// What a consumer hands in at the end of each transfer.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Report {
+    /// How many transfers have ended.
+    ended: AtomicU64,
+    /// Of the last transfer: events handled, events lost, the sum of all words.
+    handled: AtomicU64,
+    lost: AtomicU64,
+    sum: AtomicU64,
+    /// The contender is gone.
+    over: AtomicBool,
+}
+
+/// The consumer's books for one transfer.
+struct Counter {
+    report: Arc<Report>,
+    handled: u64,
+    lost: u64,
+    sum: u64,
+}
+
+impl Counter {
+    fn new(report: &Arc<Report>) -> Self {
+        Self { report: report.clone(), handled: 0, lost: 0, sum: 0 }
+    }
+
+    /// The handler: reads the whole event.
+    #[inline(always)]
+    fn see(&mut self, event: &Event) {
+        self.handled += 1;
+        self.sum = self.sum.wrapping_add(event.sum());
+        if event.last != 0 {
+            self.hand_in();
+        }
+    }
+
+    #[cold]
+    fn hand_in(&mut self) {
+        let report = &*self.report;
+        report.handled.store(std::mem::take(&mut self.handled), Ordering::Relaxed);
+        report.lost.store(std::mem::take(&mut self.lost), Ordering::Relaxed);
+        report.sum.store(std::mem::take(&mut self.sum), Ordering::Relaxed);
+        report.ended.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// A consumer's thread; told to end, and joined, when dropped.
+struct Consumer {
+    report: Arc<Report>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Consumer {
+    /// Runs `body` on the consumer's processor.
+    fn spawn(report: &Arc<Report>, body: impl FnOnce(Counter) + Send + 'static) -> Self {
+        let counter = Counter::new(report);
+        let thread = on_consumer(|| std::thread::spawn(move || body(counter)));
+        Self { report: report.clone(), thread: Some(thread) }
+    }
+
+    /// Calls `take` over and over; it shows the counter what is there, and says whether that was anything.
+    fn spin(report: &Arc<Report>, mut take: impl FnMut(&mut Counter) -> bool + Send + 'static) -> Self {
+        Self::spawn(report, move |mut counter| {
+            loop {
+                if !take(&mut counter) {
+                    if counter.report.over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    std::hint::spin_loop();
+                }
+            }
+        })
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.report.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A contender that sends event by event. The sending half goes first, so that a consumer that waits is let go.
+struct Singly<S> {
+    send: S,
+    report: Arc<Report>,
+    lossy: bool,
+    _consumer: Option<Consumer>,
+}
+
+impl<S: FnMut(Event)> Singly<S> {
+    fn new(send: S, report: Arc<Report>, consumer: Option<Consumer>) -> Self {
+        Self { send, report, lossy: false, _consumer: consumer }
+    }
+}
+
+impl<S: FnMut(Event)> Stream for Singly<S> {
+    #[inline(always)]
+    fn send(&mut self, first: u64, count: u64) {
+        let last = first + count - 1;
+        for seq in first..last {
+            (self.send)(Event::new(seq));
+        }
+        (self.send)(Event::new(last).ending());
+    }
+
+    fn report(&self) -> &Report {
+        &self.report
+    }
+
+    fn is_lossy(&self) -> bool {
+        self.lossy
+    }
+}
+
+/// A contender that sends slices of up to `N` events.
+struct InSlices<const N: usize, S> {
+    send: S,
+    report: Arc<Report>,
+    _consumer: Option<Consumer>,
+}
+
+impl<const N: usize, S: FnMut(&[Event])> Stream for InSlices<N, S> {
+    #[inline(always)]
+    fn send(&mut self, first: u64, count: u64) {
+        let (mut next, end) = (first, first + count);
+        while next < end {
+            let mut slice: [Event; N] = std::array::from_fn(|index| Event::new(next + index as u64));
+            let length = (end - next).min(N as u64) as usize;
+            next += length as u64;
+            if next == end {
+                slice[length - 1] = slice[length - 1].ending();
+            }
+            (self.send)(&slice[..length]);
+        }
+    }
+
+    fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+/// What a transfer was.
+#[derive(Clone, Copy, Debug)]
+pub struct Transferred {
+    /// From the first send until the consumer had handled the last event.
+    pub elapsed: Duration,
+    /// How many events were handled: all, unless the contender is lossy.
+    pub handled: u64,
+}
+
+impl Transferred {
+    /// How long `events` would have taken at this rate, counting only what was handled.
+    #[must_use]
+    pub fn time_for(&self, events: u64) -> Duration {
+        self.elapsed.mul_f64(events as f64 / self.handled as f64)
+    }
+}
+
+/// Transfers events and checks what was handled.
+pub struct Meter<S> {
+    stream: S,
+    next: u64,
+    transfers: u64,
+}
+
+/// A consumer that hands nothing in for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl<S: Stream> Meter<S> {
+    /// Takes a contender that has sent nothing yet, and proves that it works before anything is timed.
+    #[must_use]
+    pub fn new(stream: S) -> Self {
+        let mut meter = Self { stream, next: 0, transfers: 0 };
+        for events in [1, 2, 5 * crate::CAPACITY as u64 + 3] {
+            meter.transfer(events);
+        }
+        meter
+    }
+
+    /// Sends so many events and waits until the consumer has handled them.
+    ///
+    /// # Panics
+    /// When an event was lost, doubled or changed, or the consumer is gone.
+    #[inline(never)]
+    pub fn transfer(&mut self, events: u64) -> Transferred {
+        let start = Instant::now();
+        self.stream.send(self.next, events);
+        self.transfers += 1;
+        self.wait();
+        let elapsed = start.elapsed();
+        let report = self.stream.report();
+        let (handled, lost) = (report.handled.load(Ordering::Relaxed), report.lost.load(Ordering::Relaxed));
+        assert_eq!(handled + lost, events, "events handled and lost");
+        if !self.stream.is_lossy() {
+            assert_eq!(lost, 0, "events lost");
+            let sum = report.sum.load(Ordering::Relaxed);
+            assert_eq!(sum, Event::sum_of(self.next, events), "the sum of {events} events");
+        }
+        self.next += events;
+        Transferred { elapsed, handled }
+    }
+
+    /// Waits for the consumer's report; the end of each transfer is the start of the next.
+    fn wait(&self) {
+        let ended = &self.stream.report().ended;
+        let (mut looks, start) = (0_u64, Instant::now());
+        while ended.load(Ordering::Acquire) != self.transfers {
+            std::hint::spin_loop();
+            looks += 1;
+            assert!(
+                !looks.is_multiple_of(1 << 20) || start.elapsed() < PATIENCE,
+                "the consumer does not hand in its report"
+            );
+        }
+    }
+}
+
+impl<S> fmt::Debug for Meter<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("sent", &self.next).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! The contenders of `buslane`.
+#![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
+
+use super::{Consumer, Counter, InSlices, Report, Singly, Stream};
+use crate::CAPACITY;
+use crate::event::Event;
+use crate::machine::on_consumer;
+use buslane::ring::spsc;
+use buslane::{Bus, Channel, Overflow, Publisher, Queue, WaitStrategy};
+use std::sync::Arc;
+
+const OPEN: &str = "the bus is open";
+const SETTINGS: &str = "the settings are valid";
+
+/// The publisher of a bus with one queue on it; the bus closes when the publisher goes.
+fn publisher(wait: WaitStrategy, overflow: Overflow, report: &Arc<Report>) -> Publisher<Event> {
+    let mut counter = Counter::new(report);
+    let builder = Queue::builder().capacity(CAPACITY).overflow(overflow).wait(wait);
+    let queue = on_consumer(|| builder.spawn(move |event: Event| counter.see(&event))).expect(SETTINGS);
+    let bus = Bus::new();
+    bus.add(queue).expect(OPEN);
+    bus.publisher()
+}
+
+/// A publisher and a queue; a publisher that finds no room waits as `Overflow::Block` does: it parks.
+#[must_use]
+pub fn queue(wait: WaitStrategy) -> impl Stream {
+    let report = Arc::default();
+    let mut publisher = publisher(wait, Overflow::Block, &report);
+    let send = move |event| {
+        publisher.publish(event).expect(OPEN);
+    };
+    Singly::new(send, report, None)
+}
+
+/// A publisher and a queue; a publisher that finds no room tries again at once.
+#[must_use]
+pub fn queue_trying(wait: WaitStrategy) -> impl Stream {
+    let report = Arc::default();
+    let mut publisher = publisher(wait, Overflow::Refuse, &report);
+    let send = move |event| {
+        while publisher.publish(event).expect(OPEN).accepted == 0 {
+            std::hint::spin_loop();
+        }
+    };
+    Singly::new(send, report, None)
+}
+
+/// A publisher and a queue, slice by slice.
+#[must_use]
+pub fn queue_in_slices<const N: usize>(wait: WaitStrategy) -> impl Stream {
+    let report = Arc::default();
+    let mut publisher = publisher(wait, Overflow::Block, &report);
+    let send = move |events: &[Event]| {
+        publisher.publish_batch(events).expect(OPEN);
+    };
+    InSlices::<N, _> { send, report, _consumer: None }
+}
+
+/// A publisher and a channel whose receiver spins; a publisher that finds no room tries again at once.
+#[must_use]
+pub fn channel() -> impl Stream {
+    let report = Arc::default();
+    let builder = Channel::builder().capacity(CAPACITY).overflow(Overflow::Refuse);
+    let (channel, mut receiver) = builder.wait(WaitStrategy::BusySpin).build().expect(SETTINGS);
+    let bus = Bus::new();
+    bus.add(channel).expect(OPEN);
+    let mut publisher = bus.publisher();
+    let consumer =
+        Consumer::spin(&report, move |counter| receiver.drain_with(|event: Event| counter.see(&event)) > 0);
+    let send = move |event| {
+        while publisher.publish(event).expect(OPEN).accepted == 0 {
+            std::hint::spin_loop();
+        }
+    };
+    Singly::new(send, report, Some(consumer))
+}
+
+/// The bare ring, drained in batches.
+#[must_use]
+pub fn ring() -> impl Stream {
+    let report = Arc::default();
+    let (mut producer, mut consumer) = spsc::ring::<Event>(CAPACITY).expect(SETTINGS);
+    let consumer =
+        Consumer::spin(&report, move |counter| consumer.drain(CAPACITY, |event| counter.see(&event)) > 0);
+    let send = move |event| {
+        while producer.push(event).is_err() {
+            std::hint::spin_loop();
+        }
+    };
+    Singly::new(send, report, Some(consumer))
+}

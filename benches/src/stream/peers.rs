@@ -1,0 +1,198 @@
+//! The contenders of other crates.
+#![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
+
+use super::{Consumer, Counter, InSlices, Report, Singly, Stream};
+use crate::CAPACITY;
+use crate::event::Event;
+use crate::machine::on_consumer;
+use disruptor::{BusySpin, Producer, Sequence, build_single_producer};
+use std::sync::Arc;
+use tokio::sync::broadcast::error::TryRecvError;
+
+/// `rtrb`, popped one by one.
+#[must_use]
+pub fn rtrb() -> impl Stream {
+    let report = Arc::default();
+    let (mut producer, mut consumer) = rtrb::RingBuffer::<Event>::new(CAPACITY);
+    let consumer = Consumer::spin(&report, move |counter| match consumer.pop() {
+        Ok(event) => {
+            counter.see(&event);
+            true
+        }
+        Err(_) => false,
+    });
+    Singly::new(move |event| push_rtrb(&mut producer, event), report, Some(consumer))
+}
+
+/// `rtrb`, read chunk by chunk: all that is there.
+#[must_use]
+pub fn rtrb_chunks() -> impl Stream {
+    let report = Arc::default();
+    let (mut producer, consumer) = rtrb::RingBuffer::<Event>::new(CAPACITY);
+    let consumer = read_chunks(&report, consumer);
+    Singly::new(move |event| push_rtrb(&mut producer, event), report, Some(consumer))
+}
+
+/// `rtrb`, written slice by slice and read chunk by chunk.
+#[must_use]
+pub fn rtrb_in_slices<const N: usize>() -> impl Stream {
+    let report = Arc::default();
+    let (mut producer, consumer) = rtrb::RingBuffer::<Event>::new(CAPACITY);
+    let consumer = read_chunks(&report, consumer);
+    let send = move |mut events: &[Event]| {
+        while !events.is_empty() {
+            (_, events) = producer.push_partial_slice(events);
+        }
+    };
+    InSlices::<N, _> { send, report, _consumer: Some(consumer) }
+}
+
+#[inline(always)]
+fn push_rtrb(producer: &mut rtrb::Producer<Event>, event: Event) {
+    while producer.push(event).is_err() {
+        std::hint::spin_loop();
+    }
+}
+
+fn read_chunks(report: &Arc<Report>, mut consumer: rtrb::Consumer<Event>) -> Consumer {
+    Consumer::spin(report, move |counter| {
+        let there = consumer.slots();
+        let Ok(chunk) = consumer.read_chunk(there) else { return false };
+        let (front, back) = chunk.as_slices();
+        front.iter().chain(back).for_each(|event| counter.see(event));
+        chunk.commit_all();
+        there > 0
+    })
+}
+
+/// A disruptor with one producer and one spinning consumer.
+fn build_disruptor(report: &Arc<Report>) -> impl Producer<Event> + use<> {
+    let mut counter = Counter::new(report);
+    on_consumer(|| {
+        build_single_producer(CAPACITY, Event::default, BusySpin)
+            .handle_events_with(move |event: &Event, _: Sequence, _: bool| counter.see(event))
+            .build()
+    })
+}
+
+/// `disruptor`: single producer, both sides spinning.
+#[must_use]
+pub fn disruptor() -> impl Stream {
+    let report = Arc::default();
+    let mut producer = build_disruptor(&report);
+    Singly::new(move |event| producer.publish(|slot| *slot = event), report, None)
+}
+
+/// `disruptor`, slice by slice.
+#[must_use]
+pub fn disruptor_in_slices<const N: usize>() -> impl Stream {
+    let report = Arc::default();
+    let mut producer = build_disruptor(&report);
+    let send = move |events: &[Event]| {
+        producer.batch_publish(events.len(), |slots| {
+            slots.zip(events).for_each(|(slot, event)| *slot = *event);
+        });
+    };
+    InSlices::<N, _> { send, report, _consumer: None }
+}
+
+/// `photon-ring`'s bounded ring, read into a buffer of 64.
+#[must_use]
+pub fn photon() -> impl Stream {
+    let report = Arc::default();
+    let (mut publisher, subscribable) = photon_ring::channel_bounded::<[u64; 4]>(CAPACITY, 0);
+    let mut subscriber = subscribable.subscribe();
+    let mut buffer = [[0; 4]; 64];
+    let consumer = Consumer::spin(&report, move |counter| {
+        let count = subscriber.recv_batch(&mut buffer);
+        buffer[..count].iter().for_each(|words| counter.see(&Event::from(*words)));
+        count > 0
+    });
+    Singly::new(move |event: Event| publisher.publish(event.into()), report, Some(consumer))
+}
+
+/// `kanal`, both sides trying again at once.
+#[must_use]
+pub fn kanal() -> impl Stream {
+    let report = Arc::default();
+    let (sender, receiver) = kanal::bounded::<Event>(CAPACITY);
+    let consumer = Consumer::spin(&report, move |counter| match receiver.try_recv() {
+        Ok(Some(event)) => {
+            counter.see(&event);
+            true
+        }
+        _ => false,
+    });
+    let send = move |event| {
+        while sender.try_send(event) != Ok(true) {
+            std::hint::spin_loop();
+        }
+    };
+    Singly::new(send, report, Some(consumer))
+}
+
+/// `kanal` as it waits by itself.
+#[must_use]
+pub fn kanal_blocking() -> impl Stream {
+    let report = Arc::default();
+    let (sender, receiver) = kanal::bounded::<Event>(CAPACITY);
+    let consumer = Consumer::spawn(&report, move |mut counter| {
+        while let Ok(event) = receiver.recv() {
+            counter.see(&event);
+        }
+    });
+    Singly::new(move |event| sender.send(event).expect("the receiver is there"), report, Some(consumer))
+}
+
+/// `crossbeam-channel`, both sides trying again at once.
+#[must_use]
+pub fn crossbeam() -> impl Stream {
+    let report = Arc::default();
+    let (sender, receiver) = crossbeam_channel::bounded::<Event>(CAPACITY);
+    let consumer = Consumer::spin(&report, move |counter| match receiver.try_recv() {
+        Ok(event) => {
+            counter.see(&event);
+            true
+        }
+        Err(_) => false,
+    });
+    let send = move |event| {
+        while sender.try_send(event).is_err() {
+            std::hint::spin_loop();
+        }
+    };
+    Singly::new(send, report, Some(consumer))
+}
+
+/// `crossbeam-channel` as it waits by itself.
+#[must_use]
+pub fn crossbeam_blocking() -> impl Stream {
+    let report = Arc::default();
+    let (sender, receiver) = crossbeam_channel::bounded::<Event>(CAPACITY);
+    let consumer = Consumer::spawn(&report, move |mut counter| {
+        receiver.iter().for_each(|event| counter.see(&event));
+    });
+    Singly::new(move |event| sender.send(event).expect("the receiver is there"), report, Some(consumer))
+}
+
+/// `tokio::sync::broadcast`. It never waits for a slow receiver: what that has not read is lost, and counted.
+#[must_use]
+pub fn tokio() -> impl Stream {
+    let report = Arc::default();
+    let (sender, mut receiver) = tokio::sync::broadcast::channel::<Event>(CAPACITY);
+    let consumer = Consumer::spin(&report, move |counter| match receiver.try_recv() {
+        Ok(event) => {
+            counter.see(&event);
+            true
+        }
+        Err(TryRecvError::Lagged(events)) => {
+            counter.lost += events;
+            true
+        }
+        Err(_) => false,
+    });
+    let send = move |event| {
+        sender.send(event).expect("the receiver is there");
+    };
+    Singly { send, report, lossy: true, _consumer: Some(consumer) }
+}

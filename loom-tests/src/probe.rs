@@ -1,0 +1,101 @@
+//! A sink that notices when somebody is inside it who should not be.
+#![expect(unsafe_code, reason = "under loom a cell shows an access that nothing orders after the end")]
+
+use buslane::{Sink, WriteError};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+#[cfg(loom)]
+type Cell = loom::cell::UnsafeCell<()>;
+
+/// What a probe and the test share.
+struct Inside {
+    #[cfg(loom)]
+    cell: Cell,
+    over: AtomicBool,
+    writes: AtomicUsize,
+    dropped: AtomicBool,
+}
+
+// SAFETY: under loom the cell is only there to be watched: it holds nothing.
+unsafe impl Sync for Inside {}
+// SAFETY: as above.
+unsafe impl Send for Inside {}
+
+/// The test's view of a [`Probe`].
+#[derive(Clone)]
+pub struct Watch(Arc<Inside>);
+
+/// A sink without an inbox, which counts its writes, and which is dropped with the last entry that holds it.
+pub struct Probe(Arc<Inside>);
+
+impl Probe {
+    /// A probe and the view of it.
+    #[must_use]
+    pub fn new() -> (Self, Watch) {
+        let inside = Arc::new(Inside {
+            #[cfg(loom)]
+            cell: Cell::new(()),
+            over: AtomicBool::new(false),
+            writes: AtomicUsize::new(0),
+            dropped: AtomicBool::new(false),
+        });
+        (Self(inside.clone()), Watch(inside))
+    }
+}
+
+impl Sink<u32> for Probe {
+    fn write(&self, _event: u32) -> Result<(), WriteError<u32>> {
+        #[cfg(loom)]
+        self.0.cell.with(|inside| {
+            // SAFETY: a look, for loom to order against the end.
+            unsafe { std::ptr::read_volatile(inside) };
+        });
+        assert!(!self.0.over.load(Ordering::Relaxed), "a write after the end");
+        self.0.writes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.dropped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Watch {
+    /// From here on nobody may be inside; under loom, also nobody who is not ordered before.
+    pub fn end(&self) {
+        self.0.over.store(true, Ordering::Relaxed);
+        #[cfg(loom)]
+        self.0.cell.with_mut(|inside| {
+            // SAFETY: a change, for loom to order against the looks.
+            unsafe { std::ptr::write_volatile(inside, ()) };
+        });
+    }
+
+    /// How often the sink was written to.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        self.0.writes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the sink itself is gone.
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Probe")
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
+}

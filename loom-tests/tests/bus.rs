@@ -1,0 +1,326 @@
+//! The bus: sinks that come and go while others publish.
+//!
+//! Three preemptions, but for one scenario that says so.
+
+use buslane::{Bus, Channel, Overflow, Receiver, Removed, Sink, TryRecvError, WaitStrategy, WriteError};
+use loom_tests::probe::Probe;
+use loom_tests::{model, model_with, thread};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn channel(capacity: usize, overflow: Overflow) -> (Channel<u32>, Receiver<u32>) {
+    Channel::builder()
+        .capacity(capacity)
+        .overflow(overflow)
+        .wait(WaitStrategy::Park)
+        .build()
+        .expect("a small channel")
+}
+
+/// What is there to be read, of a channel that nobody writes to any more.
+fn left(receiver: &mut Receiver<u32>) -> Vec<u32> {
+    let mut got = Vec::new();
+    loop {
+        match receiver.try_recv() {
+            Ok(event) => got.push(event),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return got,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn add_against_publish() {
+    // A publish that happens after `add` returned reaches the sink, one before may; each event enters once, and no table or
+    // lane is lost or freed twice. Fails when the Release of ORD(bus.version) or ORD(handoff.slot) is Relaxed.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (sink, mut receiver) = channel(2, Overflow::DropNewest);
+        let during = thread::spawn(move || {
+            let published = publisher.publish(1).expect("open");
+            (publisher, published.accepted)
+        });
+        bus.add(sink).expect("open");
+        let (mut publisher, accepted) = during.join().unwrap();
+        assert_eq!(publisher.publish(2).expect("open").accepted, 1);
+        let expected: &[u32] = if accepted == 1 { &[1, 2] } else { &[2] };
+        assert_eq!(left(&mut receiver), expected);
+    });
+}
+
+#[test]
+fn two_adds_against_an_idle_publisher_and_one_that_publishes() {
+    // A table that is replaced before it was taken loses no lane: after both adds a publish reaches both sinks. Fails when
+    // ORD(handoff.slot) is Relaxed on either side, or a lane can be taken twice.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (first, mut first_reader) = channel(2, Overflow::DropNewest);
+        let (second, mut second_reader) = channel(2, Overflow::DropNewest);
+        let during = thread::spawn(move || {
+            publisher.publish(1).expect("open");
+            publisher
+        });
+        bus.add(first).expect("open");
+        bus.add(second).expect("open");
+        let mut publisher = during.join().unwrap();
+        assert_eq!(publisher.publish(2).expect("open").accepted, 2);
+        let (first, second) = (left(&mut first_reader), left(&mut second_reader));
+        assert!(first.ends_with(&[2]) && second.ends_with(&[2]));
+        assert!(first.len() >= second.len());
+    });
+}
+
+#[test]
+fn remove_against_publish_into_an_inbox() {
+    // After `remove` returned nothing enters; what was accepted before is there, once. Fails when the fence between
+    // `Sealer::mark` and `Sealer::fix`, or that of the publish, is missing.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (sink, mut receiver) = channel(2, Overflow::DropNewest);
+        let keep_open = sink.clone();
+        let id = bus.add(sink).expect("open");
+        let during = thread::spawn(move || {
+            let accepted = publisher.publish(1).expect("open").accepted;
+            accepted + publisher.publish(2).expect("open").accepted
+        });
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        let at_return = receiver.len();
+        let accepted = during.join().unwrap();
+        assert_eq!(at_return, accepted, "nothing enters after the removal");
+        assert_eq!(left(&mut receiver), &[1, 2][..accepted]);
+        drop(keep_open);
+    });
+}
+
+#[test]
+fn remove_against_publish_into_a_direct_sink() {
+    // After `remove` returned nobody is inside the sink, and it is gone, although the publisher still has its old table.
+    // Fails when a fence of ORD(guarded.state) is missing, or ORD(guarded.hazard) is Relaxed.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (sink, watch) = Probe::new();
+        let id = bus.add(sink).expect("open");
+        let during = thread::spawn(move || {
+            let accepted = publisher.publish(1).expect("open").accepted;
+            (publisher, accepted)
+        });
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        watch.end();
+        assert!(watch.is_dropped());
+        let (publisher, accepted) = during.join().unwrap();
+        assert_eq!(watch.writes(), accepted);
+        drop(publisher);
+    });
+}
+
+#[test]
+fn remove_against_publish_through_the_list() {
+    // The same for `Bus::publish`, which holds the list instead of a hazard word; an add in between makes a third list.
+    // Fails when the remover waits for the list that it replaced instead of for the attachment.
+    model(|| {
+        let bus = Bus::new();
+        let (sink, watch) = Probe::new();
+        let id = bus.add(sink).expect("open");
+        let other = bus.clone();
+        let during = thread::spawn(move || other.publish(1).expect("open").accepted);
+        bus.add(buslane::noop()).expect("open");
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        watch.end();
+        assert!(watch.is_dropped());
+        let accepted = during.join().unwrap();
+        assert!(watch.writes() <= accepted);
+    });
+}
+
+#[test]
+fn two_removes_of_one_sink() {
+    // One of them removes it and the other is told so; nothing is dropped twice.
+    model(|| {
+        let bus = Bus::<u32>::new();
+        let (sink, watch) = Probe::new();
+        let id = bus.add(sink).expect("open");
+        let other = bus.clone();
+        let there = thread::spawn(move || other.remove(id).is_ok());
+        let here = bus.remove(id).is_ok();
+        assert!(here != there.join().unwrap());
+        assert!(watch.is_dropped());
+    });
+}
+
+#[test]
+fn close_against_publish() {
+    // `Ok` with an accepted delivery is there to be read; `Closed` gives the event back, and it is not. Fails when the fence
+    // between `Sealer::mark` and `Sealer::fix`, or that of the publish, is missing.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (sink, mut receiver) = channel(2, Overflow::DropNewest);
+        bus.add(sink).expect("open");
+        let during = thread::spawn(move || {
+            let mut accepted = Vec::new();
+            for event in [1, 2] {
+                match publisher.publish(event) {
+                    Ok(published) => accepted.extend((published.accepted == 1).then_some(event)),
+                    Err(closed) => assert_eq!(closed.0, event),
+                }
+            }
+            accepted
+        });
+        assert!(bus.close_timeout(LIMIT).is_done());
+        let accepted = during.join().unwrap();
+        assert_eq!(left(&mut receiver), accepted);
+        assert!(bus.snapshot().sinks[0].state.ledger.check().is_ok());
+    });
+}
+
+#[test]
+fn close_against_a_blocked_publisher() {
+    // A publisher that waits for room is released by the close, and gets its event back: no deadlock. Fails when the close
+    // does not wake the wait list.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (sink, mut receiver) = channel(1, Overflow::Block);
+        bus.add(sink).expect("open");
+        let blocked = thread::spawn(move || {
+            let first = publisher.publish(1).is_ok();
+            let second = publisher.publish(2).map(|published| published.accepted);
+            (first, second.is_ok_and(|accepted| accepted == 1))
+        });
+        assert!(bus.close_timeout(LIMIT).is_done());
+        let (first, second) = blocked.join().unwrap();
+        assert!(!second, "there was room for one only");
+        assert_eq!(left(&mut receiver).len(), usize::from(first));
+    });
+}
+
+#[test]
+fn close_against_add_and_remove() {
+    // An add that loses is told that the bus is closed, and its sink gets nothing; no lane is lost.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (first, mut first_reader) = channel(1, Overflow::DropNewest);
+        let id = bus.add(first).expect("open");
+        let (second, mut second_reader) = channel(1, Overflow::DropNewest);
+        let other = bus.clone();
+        let changes = thread::spawn(move || (other.add(second).is_ok(), other.remove(id).is_ok()));
+        assert!(bus.close_timeout(LIMIT).is_done());
+        let (added, removed) = changes.join().unwrap();
+        assert!(publisher.publish(1).is_err());
+        assert!(left(&mut first_reader).is_empty() && left(&mut second_reader).is_empty());
+        assert!(added || !removed, "the removal came after the add");
+    });
+}
+
+#[test]
+fn two_closes() {
+    // Both get the same report, and neither waits for ever. Fails when the closer does not wake the other one.
+    model(|| {
+        let bus = Bus::<u32>::new();
+        let (sink, watch) = Probe::new();
+        bus.add(sink).expect("open");
+        let other = bus.clone();
+        let there = thread::spawn(move || other.close_timeout(LIMIT));
+        let here = bus.close_timeout(LIMIT);
+        assert_eq!(there.join().unwrap(), here);
+        watch.end();
+        assert!(here.is_done());
+    });
+}
+
+/// A sink that reports that it is closed.
+struct Shut;
+
+impl Sink<u32> for Shut {
+    fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
+        Err(WriteError::Closed(event))
+    }
+}
+
+#[test]
+fn a_sink_that_reports_closed_between_two_others() {
+    // It is skipped from then on and taken off the bus; the others get each event once.
+    model(|| {
+        let bus = Bus::new();
+        let (first, first_watch) = Probe::new();
+        let (last, last_watch) = Probe::new();
+        bus.add(first).expect("open");
+        bus.add(Shut).expect("open");
+        bus.add(last).expect("open");
+        let mut publisher = bus.publisher();
+        let during = thread::spawn(move || publisher.publish(1).expect("open").accepted);
+        assert_eq!(bus.publish(2).expect("open").accepted, 2);
+        assert_eq!(during.join().unwrap(), 2);
+        assert_eq!((first_watch.writes(), last_watch.writes()), (2, 2));
+        assert_eq!(bus.snapshot().sinks.len(), 2);
+    });
+}
+
+#[test]
+fn a_publisher_dropped_while_its_lane_drains() {
+    // Everything it published is read, and the lane goes. Fails when ORD(spsc.fin) is Relaxed in `Producer::end`.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (sink, mut receiver) = channel(2, Overflow::DropNewest);
+        bus.add(sink).expect("open");
+        let dropped = thread::spawn(move || {
+            publisher.publish(1).expect("open");
+            publisher.publish(2).expect("open");
+        });
+        assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Ok(2)));
+        dropped.join().unwrap();
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(receiver.state().lanes, 0);
+    });
+}
+
+#[test]
+fn publish_against_a_parked_reader() {
+    // The publisher's one fence serves the lane, and the reader is woken: no deadlock. Fails when the fence of
+    // `Table::publish` is missing.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (sink, mut receiver) = channel(2, Overflow::DropNewest);
+        bus.add(sink).expect("open");
+        let during = thread::spawn(move || {
+            publisher.publish(1).expect("open");
+            publisher
+        });
+        assert_eq!(receiver.recv(), Ok(1));
+        drop(during.join().unwrap());
+    });
+}
+
+#[test]
+fn flush_against_publish() {
+    // A flush covers what was published before it, also when another publish is under way: protocols' A7. Fails when a
+    // flush counts events instead of asking for positions. Three threads on one list: one preemption; with two it passes
+    // too, after minutes.
+    model_with(1, || {
+        let bus = Bus::new();
+        let (sink, mut receiver) = channel(2, Overflow::DropNewest);
+        bus.add(sink).expect("open");
+        let other = bus.clone();
+        let during = thread::spawn(move || {
+            other.publish(2).expect("open");
+        });
+        let flushing = bus.clone();
+        let flush = thread::spawn(move || {
+            flushing.publish(1).expect("open");
+            assert!(flushing.flush_timeout(LIMIT).is_done());
+        });
+        let mut got = [receiver.recv().unwrap(), receiver.recv().unwrap()];
+        got.sort_unstable();
+        assert_eq!(got, [1, 2]);
+        during.join().unwrap();
+        flush.join().unwrap();
+    });
+}

@@ -1,0 +1,325 @@
+//! The ring for many producers and many consumers, its close and its eviction.
+
+use buslane::ring::mpmc::{Pop, PushError, Ring};
+use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Steps, Tracked, model, thread};
+
+fn new(capacity: usize) -> Arc<Ring<Tracked>> {
+    Arc::new(Ring::new(capacity).expect("a small ring"))
+}
+
+/// What is in the ring, when nobody else is at work.
+fn rest(ring: &Ring<Tracked>) -> Vec<usize> {
+    let mut got = Vec::new();
+    loop {
+        match ring.pop() {
+            Pop::Value(value) => got.push(value.id()),
+            Pop::Empty => return got,
+            Pop::Pending => panic!("a slot claimed by nobody"),
+        }
+    }
+}
+
+/// Each of `ids` is pushed by a thread of its own; `true` with those that were accepted.
+fn pushers<const N: usize>(
+    ring: &Arc<Ring<Tracked>>,
+    lives: &Lives,
+    steps: &Steps,
+    ids: [usize; N],
+) -> [thread::JoinHandle<Option<usize>>; N] {
+    ids.map(|id| {
+        let (ring, value, steps) = (ring.clone(), lives.value(id), steps.clone());
+        thread::spawn(move || {
+            steps.step();
+            match ring.push(value) {
+                Ok(()) => Some(id),
+                Err(PushError::Full(back) | PushError::Closed(back)) => {
+                    assert_eq!(back.id(), id, "the value that comes back");
+                    None
+                }
+            }
+        })
+    })
+}
+
+fn accepted<const N: usize>(pushers: [thread::JoinHandle<Option<usize>>; N]) -> Vec<usize> {
+    pushers.into_iter().filter_map(|pusher| pusher.join().unwrap()).collect()
+}
+
+fn sorted(mut ids: Vec<usize>) -> Vec<usize> {
+    ids.sort_unstable();
+    ids
+}
+
+/// Two pushers against one consumer that takes two looks.
+fn two_pushers(capacity: usize) {
+    let (ring, lives, steps) = (new(capacity), Lives::new(2), Steps::new());
+    let pushers = pushers(&ring, &lives, &steps, [0, 1]);
+    let mut got = Vec::new();
+    for _ in 0..2 {
+        steps.step();
+        if let Pop::Value(value) = ring.pop() {
+            got.push(value.id());
+        }
+    }
+    let accepted = accepted(pushers);
+    got.extend(rest(&ring));
+    assert_eq!(sorted(got), accepted, "accepted means popped");
+    assert!(!accepted.is_empty(), "somebody finds room");
+    assert_eq!((ring.position(), ring.claimed()), (accepted.len() as u64, accepted.len() as u64));
+    drop(ring);
+    lives.assert_all_dropped();
+}
+
+#[test]
+fn two_pushers_against_pop() {
+    // Accepted means popped, once, and the value is all there. Fails when ORD(mpmc.stamp) is Relaxed in the store of
+    // `push` or the load of `pop_at`.
+    model(|| two_pushers(2));
+}
+
+#[test]
+fn two_pushers_against_pop_with_room_for_one() {
+    // The capacity is exact although there are two slots. Fails when `is_full_at` is left out.
+    model(|| two_pushers(1));
+}
+
+#[test]
+fn one_pusher_wraps_around_a_consumer() {
+    // A slot is not filled again before it was emptied, and the order is kept. Fails when ORD(mpmc.stamp) is Relaxed in
+    // the store of `pop_at` or the load of `push`.
+    model(|| {
+        let (ring, lives, steps) = (new(2), Lives::new(3), Steps::new());
+        let (pusher, values, turns) = (ring.clone(), lives.clone(), steps.clone());
+        let pusher = thread::spawn(move || {
+            let push = |id: &usize| {
+                turns.step();
+                pusher.push(values.value(*id)).is_ok()
+            };
+            (0..3).filter(push).collect::<Vec<_>>()
+        });
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            steps.step();
+            if let Pop::Value(value) = ring.pop() {
+                got.push(value.id());
+            }
+        }
+        let accepted = pusher.join().unwrap();
+        got.extend(rest(&ring));
+        assert_eq!(got, accepted);
+        drop(ring);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn two_consumers_against_push() {
+    // A value goes to one consumer. Fails when the claim of the head is no read-modify-write, or ORD(mpmc.stamp) is
+    // Relaxed in the load of `pop_at`.
+    model(|| {
+        let (ring, lives) = (new(2), Lives::new(2));
+        ring.push(lives.value(0)).expect("room");
+        let consumers = [0, 1].map(|_| {
+            let ring = ring.clone();
+            thread::spawn(move || match ring.pop() {
+                Pop::Value(value) => Some(value.id()),
+                Pop::Empty | Pop::Pending => None,
+            })
+        });
+        ring.push(lives.value(1)).expect("room");
+        let mut got: Vec<_> = consumers.into_iter().filter_map(|taker| taker.join().unwrap()).collect();
+        got.extend(rest(&ring));
+        assert_eq!(sorted(got), [0, 1]);
+        drop(ring);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn close_against_two_pushers() {
+    // The final position is exact: accepted means popped, and `Closed` gives the value back. Fails when the closed bit is
+    // not in the word that producers claim with (ORD(mpmc.tail)).
+    model(|| {
+        let (ring, lives, steps) = (new(2), Lives::new(2), Steps::new());
+        let pushers = pushers(&ring, &lives, &steps, [0, 1]);
+        steps.step();
+        let end = ring.close();
+        assert_eq!(ring.close(), end);
+        let mut got = Vec::new();
+        while !ring.is_ended() {
+            match ring.pop() {
+                Pop::Value(value) => got.push(value.id()),
+                Pop::Empty | Pop::Pending => thread::yield_now(),
+            }
+        }
+        assert!(matches!(ring.pop(), Pop::Empty), "a value behind the end");
+        let accepted = accepted(pushers);
+        assert_eq!(sorted(got), accepted);
+        assert_eq!(end, accepted.len() as u64);
+        assert_eq!(ring.position(), end);
+        drop(ring);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn close_against_push_and_a_last_drop() {
+    // What was accepted and never popped is dropped with the ring, by whoever goes last. Fails when ORD(mpmc.stamp) in
+    // `push` is Relaxed and the last owner is another thread (the `Arc` orders it; kept for the count of drops).
+    model(|| {
+        let (ring, lives, steps) = (new(1), Lives::new(2), Steps::new());
+        let pushers = pushers(&ring, &lives, &steps, [0, 1]);
+        steps.step();
+        let end = ring.close();
+        drop(ring);
+        assert_eq!(accepted(pushers).len() as u64, end);
+        lives.assert_all_dropped();
+    });
+}
+
+/// One thread pushes `pushes` values and evicts; the consumer takes `looks` looks.
+fn eviction(capacity: usize, pushes: usize, looks: usize) {
+    let (ring, lives, steps) = (new(capacity), Lives::new(pushes), Steps::new());
+    let (pusher, values, turns) = (ring.clone(), lives.clone(), steps.clone());
+    let pusher = thread::spawn(move || {
+        let (mut accepted, mut evicted) = (Vec::new(), Vec::new());
+        for id in 0..pushes {
+            turns.step();
+            match pusher.push_evicting(values.value(id), |oldest| evicted.push(oldest.id())) {
+                Ok(()) => accepted.push(id),
+                Err(PushError::Full(back)) => assert_eq!(back.id(), id),
+                Err(PushError::Closed(_)) => panic!("nobody closes"),
+            }
+        }
+        (accepted, evicted)
+    });
+    let mut got = Vec::new();
+    for _ in 0..looks {
+        steps.step();
+        if let Pop::Value(value) = ring.pop() {
+            got.push(value.id());
+        }
+    }
+    let (accepted, evicted) = pusher.join().unwrap();
+    got.extend(rest(&ring));
+    assert!(got.is_sorted() && evicted.is_sorted(), "first in, first out: {got:?}, {evicted:?}");
+    let exit = sorted(got.iter().chain(&evicted).copied().collect());
+    assert_eq!(exit, accepted, "accepted = popped + evicted");
+    drop(ring);
+    lives.assert_all_dropped();
+}
+
+#[test]
+fn eviction_against_pop_with_room_for_one() {
+    // accepted = popped + evicted, each value once, also when both sides reach for the same one. Fails when ORD(mpmc.stamp)
+    // is Relaxed in either store or either load.
+    model(|| eviction(1, 3, 2));
+}
+
+#[test]
+fn eviction_against_pop_with_room_for_two() {
+    // As above, where the slot to be filled is not the one to be evicted.
+    model(|| eviction(2, 3, 2));
+}
+
+#[test]
+fn two_evicting_pushers_against_pop() {
+    // As above, with two who evict each other's values.
+    model(|| {
+        let (ring, lives, steps) = (new(1), Lives::new(3), Steps::new());
+        ring.push(lives.value(0)).expect("room");
+        let pushers = [1, 2].map(|id| {
+            let (ring, value, turns) = (ring.clone(), lives.value(id), steps.clone());
+            thread::spawn(move || {
+                turns.step();
+                let mut evicted = Vec::new();
+                let done = ring.push_evicting(value, |oldest| evicted.push(oldest.id()));
+                (done.is_ok().then_some(id), evicted)
+            })
+        });
+        let mut exit = Vec::new();
+        steps.step();
+        if let Pop::Value(value) = ring.pop() {
+            exit.push(value.id());
+        }
+        let mut accepted = vec![0];
+        for pusher in pushers {
+            let (id, evicted) = pusher.join().unwrap();
+            accepted.extend(id);
+            exit.extend(evicted);
+        }
+        exit.extend(rest(&ring));
+        assert_eq!(sorted(exit), accepted);
+        drop(ring);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn close_against_eviction() {
+    // A close between the eviction and the push of the new value leaves the books exact: the evicted one is out, the new
+    // one came back. Fails when the closed bit is not in the word that producers claim with (ORD(mpmc.tail)).
+    model(|| {
+        let (ring, lives, steps) = (new(1), Lives::new(2), Steps::new());
+        ring.push(lives.value(0)).expect("room");
+        let (pusher, value, turns) = (ring.clone(), lives.value(1), steps.clone());
+        let pusher = thread::spawn(move || {
+            turns.step();
+            let mut evicted = Vec::new();
+            let done = pusher.push_evicting(value, |oldest| evicted.push(oldest.id()));
+            (done.is_ok(), evicted)
+        });
+        steps.step();
+        let end = ring.close();
+        let (accepted, evicted) = pusher.join().unwrap();
+        assert_eq!(end, 1 + u64::from(accepted));
+        let got = rest(&ring);
+        assert!(ring.is_ended());
+        assert_eq!((got.len() + evicted.len()) as u64, end);
+        drop(ring);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn filled_means_that_a_pop_finds_it() {
+    // A consumer that sees the oldest slot filled and is alone pops a value that is all there. Fails when ORD(mpmc.stamp)
+    // is Relaxed in the store of `push` or the load of `has_filled`.
+    model(|| {
+        let (ring, lives, steps) = (new(2), Lives::new(1), Steps::new());
+        let pushers = pushers(&ring, &lives, &steps, [0]);
+        steps.step();
+        if ring.has_filled() {
+            assert!(matches!(ring.pop(), Pop::Value(_)));
+            assert!(!ring.has_filled());
+        }
+        assert_eq!(accepted(pushers), [0]);
+        drop(ring);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn claimed_orders_what_came_before() {
+    // Whoever sees a value claimed sees what its consumer did before. Fails when ORD(mpmc.head) is Relaxed in `pop_at` or
+    // `claimed`.
+    model(|| {
+        let (ring, lives, steps) = (new(2), Lives::new(1), Steps::new());
+        ring.push(lives.value(0)).expect("room");
+        let written = Arc::new(AtomicUsize::new(0));
+        let (popper, effect, turns) = (ring.clone(), written.clone(), steps.clone());
+        let popper = thread::spawn(move || {
+            turns.step();
+            effect.store(7, Ordering::Relaxed);
+            assert!(matches!(popper.pop(), Pop::Value(_)));
+        });
+        steps.step();
+        if ring.claimed() == 1 {
+            assert_eq!(written.load(Ordering::Relaxed), 7);
+            assert!(ring.is_empty());
+        }
+        popper.join().unwrap();
+        drop(ring);
+        lives.assert_all_dropped();
+    });
+}

@@ -1,0 +1,293 @@
+//! The ring between one producer and one consumer, and its seal.
+
+use buslane::ring::spsc::{Consumer, Producer, ring};
+use buslane::wait::{FencePair, WaitCell};
+use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Tracked, model, thread};
+
+fn new(capacity: usize) -> (Producer<Tracked>, Consumer<Tracked>) {
+    ring(capacity).expect("a small ring")
+}
+
+/// The publisher's fence, as an inbox of the process's pair runs it.
+fn light_fence() {
+    WaitCell::new(FencePair::process()).fence();
+}
+
+/// Pushes, fences and settles: `true` when the value was accepted for good.
+fn publish(producer: &mut Producer<Tracked>, value: Tracked) -> bool {
+    let id = value.id();
+    if producer.push(value).is_err() {
+        return false;
+    }
+    light_fence();
+    let mut back = Vec::new();
+    producer.settle(|value| back.push(value.id()));
+    assert!(back.iter().all(|taken| *taken == id), "a settled value came back");
+    back.is_empty()
+}
+
+/// Takes values until the ring has ended.
+fn rest(consumer: &mut Consumer<Tracked>) -> Vec<usize> {
+    let mut got = Vec::new();
+    while !consumer.is_ended() {
+        match consumer.pop() {
+            Some(value) => got.push(value.id()),
+            None => thread::yield_now(),
+        }
+    }
+    assert!(consumer.pop().is_none(), "a value behind the end");
+    got
+}
+
+/// Three values through a ring of `capacity`: both sides wait for each other by asking again.
+fn wrap_around(capacity: usize) {
+    let lives = Lives::new(3);
+    let (mut producer, mut consumer) = new(capacity);
+    let values = lives.clone();
+    let pusher = thread::spawn(move || {
+        for id in 0..3 {
+            let mut value = values.value(id);
+            while let Err(back) = producer.push(value) {
+                value = back;
+                thread::yield_now();
+            }
+        }
+        producer
+    });
+    for expected in 0..3 {
+        let value = loop {
+            match consumer.pop() {
+                Some(value) => break value,
+                None => thread::yield_now(),
+            }
+        };
+        assert_eq!(value.id(), expected);
+    }
+    assert!(consumer.pop().is_none());
+    drop(pusher.join().unwrap());
+    drop(consumer);
+    lives.assert_all_dropped();
+}
+
+#[test]
+fn push_against_pop_through_one_slot() {
+    // Order kept, nothing lost, and a slot is never read and written at once. Fails when ORD(spsc.tail) in `commit` or
+    // `Consumer::refresh`, or ORD(spsc.head) in `release` or `Producer::refresh`, is Relaxed.
+    model(|| wrap_around(1));
+}
+
+#[test]
+fn push_against_pop_through_two_slots() {
+    // As above, with a slot free while the other is in use; the same orderings.
+    model(|| wrap_around(2));
+}
+
+#[test]
+fn push_against_drain_and_drop() {
+    // What is drained and what is left when both halves go adds up: each value is dropped once. Fails when ORD(spsc.tail)
+    // in `commit` or `Consumer::refresh` is Relaxed.
+    model(|| {
+        let lives = Lives::new(3);
+        let (mut producer, mut consumer) = new(2);
+        let values = lives.clone();
+        let pusher =
+            thread::spawn(move || (0..3).filter(|id| producer.push(values.value(*id)).is_ok()).count());
+        let mut got = 0;
+        for _ in 0..2 {
+            got += consumer.drain(2, |value| assert!(value.id() < 3));
+        }
+        drop(consumer);
+        assert!(got <= pusher.join().unwrap());
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn push_against_drain_in_place() {
+    // A value that is lent where it lies is dropped once, and its slot is not written meanwhile. Fails when ORD(spsc.head)
+    // in `release` or `Producer::refresh` is Relaxed.
+    model(|| {
+        let lives = Lives::new(3);
+        let (mut producer, mut consumer) = new(1);
+        let values = lives.clone();
+        let pusher = thread::spawn(move || {
+            let mut accepted = Vec::new();
+            for id in 0..3 {
+                if producer.push(values.value(id)).is_ok() {
+                    accepted.push(id);
+                }
+            }
+            accepted
+        });
+        let mut got = Vec::new();
+        for _ in 0..3 {
+            consumer.drain_in_place(2, |value| got.push(value.id()));
+        }
+        let accepted = pusher.join().unwrap();
+        consumer.drain_in_place(2, |value| got.push(value.id()));
+        assert_eq!(got, accepted);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn uncommitted_values_stay_with_the_producer() {
+    // What was written and not committed is never read, and dropped with the producer. Fails when ORD(spsc.tail) or
+    // ORD(spsc.fin) in `Producer::drop` or `Consumer::refresh` is Relaxed.
+    model(|| {
+        let lives = Lives::new(2);
+        let (mut producer, mut consumer) = new(2);
+        let values = lives.clone();
+        let pusher = thread::spawn(move || {
+            producer.push(values.value(0)).expect("room");
+            producer.write(values.value(1));
+        });
+        assert_eq!(rest(&mut consumer), [0]);
+        pusher.join().unwrap();
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn producer_dropped_while_its_lane_drains() {
+    // The consumer sees the end only behind everything that was committed, and then all of it. Fails when ORD(spsc.fin) in
+    // `Producer::drop`, `Consumer::refresh` or `Consumer::is_ended` is Relaxed.
+    model(|| {
+        let lives = Lives::new(2);
+        let (mut producer, mut consumer) = new(2);
+        let values = lives.clone();
+        let pusher = thread::spawn(move || {
+            assert!(publish(&mut producer, values.value(0)));
+            assert!(publish(&mut producer, values.value(1)));
+        });
+        assert_eq!(rest(&mut consumer), [0, 1]);
+        pusher.join().unwrap();
+        lives.assert_all_dropped();
+    });
+}
+
+/// `pushes` publishes against a seal; the consumer takes `looks` looks meanwhile and empties the ring afterwards.
+fn seal_against_publish(capacity: usize, pushes: usize, looks: usize) {
+    let lives = Lives::new(pushes);
+    let (mut producer, mut consumer) = new(capacity);
+    let sealer = producer.sealer();
+    let values = lives.clone();
+    let publisher = thread::spawn(move || {
+        let accepted: Vec<_> = (0..pushes).filter(|id| publish(&mut producer, values.value(*id))).collect();
+        (accepted, producer)
+    });
+    let closer = thread::spawn(move || sealer.seal());
+    let mut got = Vec::new();
+    for _ in 0..looks {
+        got.extend(consumer.pop().map(|value| value.id()));
+    }
+    let end = closer.join().unwrap();
+    let (accepted, producer) = publisher.join().unwrap();
+    got.extend(rest(&mut consumer));
+    assert_eq!(got, accepted, "`Ok` means handled, and nothing else is");
+    assert_eq!(end, accepted.len() as u64, "the end that the sealer was told");
+    drop((producer, consumer));
+    lives.assert_all_dropped();
+}
+
+#[test]
+fn seal_against_publish_with_a_late_consumer() {
+    // Accepted means handled, taken back means not handled, never both. Fails when the fence of the publisher or that of
+    // `Sealer::seal` is missing (ORD(spsc.fin) in `is_open`).
+    model(|| seal_against_publish(2, 2, 0));
+}
+
+#[test]
+fn seal_against_publish_with_a_consumer_at_work() {
+    // As above, while the consumer reads. Fails when the fence in `Consumer::refresh` is missing, or when a consumer that
+    // finds SEALING proposes a tail that it read before.
+    model(|| seal_against_publish(2, 1, 1));
+}
+
+#[test]
+fn seal_against_two_publishes_with_a_consumer_at_work() {
+    // As above, with a value that was settled before the mark.
+    model(|| seal_against_publish(2, 2, 2));
+}
+
+#[test]
+fn seal_against_publishes_through_one_slot() {
+    // As above, where the second value needs the slot of the first.
+    model(|| seal_against_publish(1, 2, 2));
+}
+
+#[test]
+fn two_seals_agree_on_one_end() {
+    // However many seal a ring, there is one end. Fails when ORD(spsc.fin) in `propose` is no read-modify-write.
+    model(|| {
+        let lives = Lives::new(1);
+        let (mut producer, consumer) = new(1);
+        let sealers = [producer.sealer(), consumer.sealer()];
+        let closers = sealers.map(|sealer| thread::spawn(move || sealer.seal()));
+        let accepted = publish(&mut producer, lives.value(0));
+        let ends = closers.map(|closer| closer.join().unwrap());
+        assert_eq!(ends, [u64::from(accepted); 2]);
+        drop((producer, consumer));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn seal_against_a_producer_that_goes() {
+    // A value that was pushed and never settled is read or dropped, once. Fails when ORD(spsc.fin) in `Producer::drop` or
+    // ORD(spsc.tail) in `Sealer::fix` is Relaxed.
+    model(|| {
+        let lives = Lives::new(1);
+        let (mut producer, mut consumer) = new(1);
+        let sealer = consumer.sealer();
+        let values = lives.clone();
+        let pusher = thread::spawn(move || producer.push(values.value(0)).expect("room"));
+        let closer = thread::spawn(move || sealer.seal());
+        let got = rest(&mut consumer);
+        pusher.join().unwrap();
+        assert_eq!(closer.join().unwrap(), got.len() as u64);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn the_end_shows_the_values_below_it() {
+    // Whoever fixes the end publishes the slots below it, also when the consumer never read that tail. Fails when
+    // ORD(spsc.tail) in `Sealer::fix` or ORD(spsc.fin) in `propose` or `Consumer::refresh` is Relaxed.
+    model(|| {
+        let lives = Lives::new(1);
+        let (mut producer, mut consumer) = new(1);
+        let sealer = producer.sealer();
+        let values = lives.clone();
+        // No fence of the producer: only the chain of acquires orders its write before the read.
+        let pusher = thread::spawn(move || {
+            let _ = producer.push(values.value(0));
+            producer
+        });
+        let closer = thread::spawn(move || sealer.seal());
+        let got = rest(&mut consumer);
+        assert_eq!(closer.join().unwrap(), got.len() as u64);
+        drop((pusher.join().unwrap(), consumer));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn handled_shows_what_the_handler_did() {
+    // A third party that sees a value counted as handled sees what its handler wrote. Fails when ORD(spsc.head) in
+    // `release` or `Sealer::handled` is Relaxed.
+    model(|| {
+        let (mut producer, mut consumer) = ring(1).expect("a small ring");
+        let sealer = producer.sealer();
+        producer.push(7).expect("room");
+        let written = Arc::new(AtomicUsize::new(0));
+        let effect = written.clone();
+        let worker = thread::spawn(move || {
+            consumer.drain(1, |value| effect.store(value, Ordering::Relaxed));
+        });
+        if sealer.handled() == 1 {
+            assert_eq!(written.load(Ordering::Relaxed), 7);
+        }
+        worker.join().unwrap();
+    });
+}

@@ -1,0 +1,238 @@
+//! The place where one consumer sleeps.
+
+use buslane::wait::{FencePair, WaitCell};
+use loom_tests::{Arc, AtomicBool, AtomicUsize, Ordering, Task, model, thread};
+
+struct Place {
+    cell: WaitCell,
+    events: AtomicUsize,
+    data: AtomicUsize,
+}
+
+impl Place {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            cell: WaitCell::new(FencePair::process()),
+            events: AtomicUsize::new(0),
+            data: AtomicUsize::new(0),
+        })
+    }
+
+    /// Publishes as a lane does: a store, the fence, a look at the word.
+    fn publish(&self, events: usize) {
+        self.events.store(events, Ordering::Relaxed);
+        self.cell.fence();
+        self.cell.wake();
+    }
+
+    fn await_events(&self, events: usize) {
+        while self.events.load(Ordering::Relaxed) < events {
+            self.cell.park_unless(None, || self.events.load(Ordering::Relaxed) >= events);
+        }
+    }
+}
+
+#[test]
+fn publish_against_park() {
+    // An event is found by the consumer or its publisher wakes it: no deadlock. Fails when the fence of `fence` or that of
+    // `park_unless` is missing.
+    model(|| {
+        let place = Place::new();
+        let publisher = place.clone();
+        let publisher = thread::spawn(move || publisher.publish(1));
+        place.await_events(1);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn two_publishes_against_two_parks() {
+    // As above, where the second park begins while the first wake-up is still at work in the cell. Fails when
+    // ORD(cell.state) is Relaxed in the store of `wake_from` or the exchange of `prepare`: the slot is then written while
+    // it is read.
+    model(|| {
+        let place = Place::new();
+        let publisher = place.clone();
+        let publisher = thread::spawn(move || {
+            publisher.publish(1);
+            publisher.publish(2);
+        });
+        place.await_events(1);
+        place.await_events(2);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn two_publishers_against_park() {
+    // Two wakers reach for one sleeper: one gets it, and neither event is lost. Fails when the exchange of `wake_from` is
+    // no read-modify-write, or when a fence is missing.
+    model(|| {
+        let place = Place::new();
+        let publishers = [0, 1].map(|_| {
+            let place = place.clone();
+            thread::spawn(move || {
+                place.events.fetch_add(1, Ordering::Relaxed);
+                place.cell.fence();
+                place.cell.wake();
+            })
+        });
+        place.await_events(2);
+        publishers.map(|publisher| publisher.join().unwrap());
+    });
+}
+
+#[test]
+fn a_wake_up_finds_the_sleeper_written() {
+    // Whoever sees PARKED sees the sleeper. Fails when ORD(cell.state) is Relaxed in the store of `prepare` or the exchange
+    // of `wake_from`. No fence stands between them here: the waker only wakes.
+    model(|| {
+        let place = Place::new();
+        let waker = place.clone();
+        let waker = thread::spawn(move || waker.cell.wake());
+        place.cell.park_unless(None, || true);
+        waker.join().unwrap();
+    });
+}
+
+#[test]
+fn wake_now_against_park() {
+    // `wake_now` brings its own fence. Fails without it, or without the fence of `park_unless`.
+    model(|| {
+        let place = Place::new();
+        let waker = place.clone();
+        let waker = thread::spawn(move || {
+            waker.events.store(1, Ordering::Relaxed);
+            waker.cell.wake_now();
+        });
+        place.await_events(1);
+        waker.join().unwrap();
+    });
+}
+
+#[test]
+fn wake_now_against_a_nap() {
+    // A nap is ended by `wake_now`, and the cell is empty afterwards. A nap has no handshake (it is bounded by time, which
+    // is outside the models), so the waker asks until the consumer is up. Fails when ORD(cell.state) is Relaxed in
+    // `wake_from` or `prepare`.
+    model(|| {
+        let place = Place::new();
+        let up = Arc::new(AtomicBool::new(false));
+        let (waker, done) = (place.clone(), up.clone());
+        let waker = thread::spawn(move || {
+            while !done.load(Ordering::Acquire) {
+                waker.cell.wake_now();
+                thread::yield_now();
+            }
+        });
+        place.cell.nap(std::time::Duration::from_millis(1));
+        up.store(true, Ordering::Release);
+        waker.join().unwrap();
+    });
+}
+
+/// What a future does that waits for `events`: look, register, look again.
+fn await_as_task(place: &Place, events: usize) {
+    let (task, waker) = Task::new();
+    loop {
+        if place.events.load(Ordering::Relaxed) >= events {
+            break;
+        }
+        if !place.cell.register(&waker) {
+            thread::yield_now();
+            continue;
+        }
+        if place.events.load(Ordering::Relaxed) >= events {
+            break;
+        }
+        task.sleep();
+    }
+}
+
+#[test]
+fn publish_against_a_task() {
+    // As for threads: the event is found, or the task is woken. Fails when the fence of `fence` or that of `register` is
+    // missing.
+    model(|| {
+        let place = Place::new();
+        let publisher = place.clone();
+        let publisher = thread::spawn(move || publisher.publish(1));
+        await_as_task(&place, 1);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn two_publishes_against_a_task_that_registers_again() {
+    // A task that registers while it is being woken looks again at once. Fails when ORD(cell.state) is Relaxed in the store
+    // of `wake_from` or the exchange of `prepare`.
+    model(|| {
+        let place = Place::new();
+        let publisher = place.clone();
+        let publisher = thread::spawn(move || {
+            publisher.publish(1);
+            publisher.publish(2);
+        });
+        await_as_task(&place, 1);
+        await_as_task(&place, 2);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn a_new_waker_takes_the_place_of_the_old_one() {
+    // Registering twice leaves the second waker, unless the first was woken; the first is dropped once. Fails when
+    // ORD(cell.state) is Relaxed in `cancel`.
+    model(|| {
+        let place = Place::new();
+        let ((first, first_waker), (second, second_waker)) = (Task::new(), Task::new());
+        let publisher = place.clone();
+        let publisher = thread::spawn(move || publisher.publish(1));
+        let registered = place.cell.register(&first_waker) && place.cell.register(&second_waker);
+        if registered && place.events.load(Ordering::Relaxed) == 0 {
+            second.sleep();
+        }
+        publisher.join().unwrap();
+        drop((first_waker, second_waker));
+        drop(place);
+        assert_eq!(std::sync::Arc::strong_count(&first), 1, "the first waker leaked");
+        assert_eq!(std::sync::Arc::strong_count(&second), 1, "the second waker leaked");
+    });
+}
+
+#[test]
+fn a_wake_up_orders_what_came_before_the_park() {
+    // What the waker's thread wrote before the wake is seen by the consumer that looks again: the data of the event, not
+    // only its count. Fails when the event's own store is Relaxed; the cell adds no order, and needs none.
+    model(|| {
+        let place = Place::new();
+        let publisher = place.clone();
+        let publisher = thread::spawn(move || {
+            publisher.data.store(7, Ordering::Relaxed);
+            publisher.events.store(1, Ordering::Release);
+            publisher.cell.fence();
+            publisher.cell.wake();
+        });
+        while place.events.load(Ordering::Acquire) == 0 {
+            place.cell.park_unless(None, || place.events.load(Ordering::Acquire) != 0);
+        }
+        assert_eq!(place.data.load(Ordering::Relaxed), 7);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn two_sleepers_are_both_let_go() {
+    // If two threads sleep in one cell in turn, neither takes the other out: all but one return at once, and whoever was
+    // woken leaves the cell to the next. Fails when `cancel` empties a cell that holds somebody else's sleeper.
+    model(|| {
+        let place = Place::new();
+        let sleepers = [1, 2].map(|events| {
+            let place = place.clone();
+            thread::spawn(move || place.await_events(events))
+        });
+        place.publish(1);
+        place.publish(2);
+        sleepers.map(|sleeper| sleeper.join().unwrap());
+    });
+}

@@ -1,0 +1,107 @@
+//! The place where blocked publishers, flushes and closes wait.
+
+use buslane::Deadline;
+use buslane::wait::{FencePair, WaitList};
+use loom_tests::{Arc, AtomicUsize, Ordering, model, thread};
+
+struct Place {
+    list: WaitList,
+    progress: AtomicUsize,
+}
+
+impl Place {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { list: WaitList::new(FencePair::process()), progress: AtomicUsize::new(0) })
+    }
+
+    fn advance(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+        self.list.notify();
+    }
+
+    fn await_progress(&self, progress: usize) {
+        let seen = self.list.wait_until(Deadline::NEVER, || {
+            let seen = self.progress.load(Ordering::Relaxed);
+            (seen >= progress).then_some(seen)
+        });
+        assert!(seen.is_some_and(|seen| seen >= progress));
+    }
+}
+
+#[test]
+fn wait_against_notify() {
+    // Progress is seen by the waiter, or its notifier wakes it: no deadlock. Fails when the fence of `notify` or that of
+    // `wait_until` is missing.
+    model(|| {
+        let place = Place::new();
+        let worker = place.clone();
+        let worker = thread::spawn(move || worker.advance());
+        place.await_progress(1);
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn wait_against_two_notifies() {
+    // A waiter that was woken too early waits again and is woken again. Fails when a fence is missing, or when an entry
+    // that was taken off the list is kept as the waiter's own.
+    model(|| {
+        let place = Place::new();
+        let worker = place.clone();
+        let worker = thread::spawn(move || {
+            worker.advance();
+            worker.advance();
+        });
+        place.await_progress(2);
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn two_waiters_against_notify() {
+    // Everybody is woken, whoever came first, and nobody takes another's place. Fails when a fence is missing, or when
+    // `forget` takes off more than the caller's own entry.
+    model(|| {
+        let place = Place::new();
+        let waiters = [0, 1].map(|_| {
+            let place = place.clone();
+            thread::spawn(move || place.await_progress(1))
+        });
+        place.advance();
+        waiters.map(|waiter| waiter.join().unwrap());
+    });
+}
+
+#[test]
+fn a_waiter_that_leaves_against_one_that_stays() {
+    // One waiter is content with the first step and leaves; the count still tells of the other. Fails when `forget` stores
+    // a count of its own instead of the list's length.
+    model(|| {
+        let place = Place::new();
+        let (first, second) = (place.clone(), place.clone());
+        let first = thread::spawn(move || first.await_progress(1));
+        let second = thread::spawn(move || second.await_progress(2));
+        place.advance();
+        place.advance();
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+}
+
+#[test]
+fn a_deadline_that_is_over_still_asks() {
+    // Without time, progress made before the call is found, and the list is left as it was. Fails when the attempt comes
+    // after the deadline's check.
+    model(|| {
+        let place = Place::new();
+        let worker = place.clone();
+        let worker = thread::spawn(move || worker.advance());
+        let seen = place.list.wait_until(Deadline::NOW, || {
+            let seen = place.progress.load(Ordering::Relaxed);
+            (seen > 0).then_some(seen)
+        });
+        worker.join().unwrap();
+        assert!(matches!(seen, None | Some(1)));
+        place.await_progress(1);
+    });
+}

@@ -1,0 +1,249 @@
+//! Publishing allocates and frees nothing: from the first event on, right after a change of the list, with full lanes.
+
+#[path = "support/counting.rs"]
+mod counting;
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+mod support;
+
+use buslane::{
+    Bus, Channel, Overflow, Queue, Receiver, Sink, SinkExt, SinkId, WaitStrategy, WriteError, noop, sink_fn,
+};
+use counting::{Heap, heap_of};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use support::{GUARD, Gate, wait_for};
+
+/// The size of the events of the design's measurements.
+type Event = [u64; 4];
+const EVENT: Event = [7; 4];
+
+/// Runs what must leave the heap alone.
+#[track_caller]
+fn quietly<R>(what: &str, run: impl FnOnce() -> R) -> R {
+    let (heap, result) = heap_of(run);
+    assert_eq!(heap, Heap::default(), "{what}");
+    result
+}
+
+/// A bus with every kind of sink that publishing meets, of small capacity, and what keeps them.
+fn full_house() -> (Bus<Event>, Vec<Receiver<Event>>) {
+    let (bus, mut receivers) = (Bus::new(), Vec::new());
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse] {
+        for filtered in [false, true] {
+            let (channel, receiver) = Channel::builder().capacity(16).overflow(overflow).build().unwrap();
+            receivers.push(receiver);
+            if filtered {
+                bus.add(channel.filter(|event: &Event| event[0] > 0)).unwrap();
+            } else {
+                bus.add(channel).unwrap();
+            }
+        }
+    }
+    let (mapped, receiver) = Channel::builder().capacity(16).build().unwrap();
+    receivers.push(receiver);
+    bus.add(mapped.map(|event: &Event| *event)).unwrap();
+    let sum = AtomicU64::new(0);
+    bus.add(sink_fn(move |event: &Event| sum.store(event[0], Ordering::Relaxed))).unwrap();
+    let inner = Bus::new();
+    receivers.push(inner.subscribe(16).unwrap());
+    bus.add(inner).unwrap();
+    bus.add(Queue::builder().capacity(16).spawn(|_: Event| {}).unwrap()).unwrap();
+    bus.add(Queue::builder().capacity(16).wait(WaitStrategy::Park).spawn(|_: Event| {}).unwrap()).unwrap();
+    (bus, receivers)
+}
+
+#[test]
+fn a_publisher_leaves_the_heap_alone_from_its_first_event_on_and_with_full_lanes() {
+    let (bus, mut receivers) = full_house();
+    let mut publisher = bus.publisher();
+    quietly("the first event", || publisher.publish(EVENT).unwrap());
+    quietly("until lanes are full, and beyond", || {
+        (0..100).for_each(|_| assert!(publisher.publish(EVENT).is_ok()));
+    });
+    quietly("try_publish", || (0..100).for_each(|_| assert!(publisher.try_publish(EVENT).is_ok())));
+    quietly("publish_with", || (0..100).for_each(|_| assert!(publisher.publish_with(|| EVENT).is_ok())));
+    quietly("publish_batch", || (0..100).for_each(|_| assert!(publisher.publish_batch(&[EVENT; 5]).is_ok())));
+    for receiver in &mut receivers {
+        assert!(receiver.try_recv().is_ok());
+    }
+    quietly("after the readers made room", || publisher.publish(EVENT).unwrap());
+}
+
+#[test]
+fn a_publisher_leaves_the_heap_alone_right_after_every_change_of_the_list() {
+    let bus: Bus<Event> = Bus::new();
+    let mut publisher = bus.publisher();
+    quietly("without sinks", || publisher.publish(EVENT).unwrap());
+    type Build = fn() -> Box<dyn Sink<Event>>;
+    let builds: [(&str, Build); 5] = [
+        ("a direct sink", || Box::new(noop())),
+        ("a queue", || Box::new(Queue::builder().capacity(16).spawn(|_: Event| {}).unwrap())),
+        ("a filtered queue", || {
+            Box::new(Queue::builder().capacity(16).spawn(|_: Event| {}).unwrap().filter(|_: &Event| true))
+        }),
+        ("an evicting queue", || {
+            let queue = Queue::builder().capacity(16).overflow(Overflow::DropOldest);
+            Box::new(queue.spawn(|_: Event| {}).unwrap())
+        }),
+        ("a bus", || Box::new(Bus::new())),
+    ];
+    // On another thread, whose heap is its own affair; twice, so that old tables come back in between.
+    let mut ids: Vec<SinkId> = Vec::new();
+    for round in 0..2 {
+        for (what, build) in builds {
+            ids.push(bus.add(build()).unwrap());
+            quietly(&format!("after {what} was added, round {round}"), || publisher.publish(EVENT).unwrap());
+            quietly("again", || publisher.publish(EVENT).unwrap());
+        }
+    }
+    let other = bus.publisher();
+    drop(other);
+    quietly("after another publisher came and went", || publisher.publish(EVENT).unwrap());
+    for (left, id) in ids.into_iter().rev().enumerate() {
+        bus.remove(id).unwrap();
+        let what = format!("after removal {left}");
+        let published = quietly(&what, || publisher.publish(EVENT).unwrap());
+        assert_eq!(published.accepted, 9 - left);
+    }
+}
+
+#[test]
+fn a_publisher_leaves_the_heap_alone_after_changes_that_it_slept_through() {
+    let bus: Bus<Event> = Bus::new();
+    let mut publisher = bus.publisher();
+    for round in 0..10 {
+        let receivers: Vec<_> = (0..10).map(|_| bus.subscribe(16).unwrap()).collect();
+        let gone: Vec<_> = bus.snapshot().sinks.iter().step_by(2).map(|sink| sink.id).collect();
+        gone.into_iter().for_each(|id| assert!(bus.remove(id).is_ok()));
+        quietly(&format!("round {round}"), || publisher.publish(EVENT).unwrap());
+        drop(receivers);
+        quietly("with sinks that turn out to be closed", || publisher.publish(EVENT).unwrap());
+    }
+}
+
+#[test]
+fn sinks_that_close_fill_up_or_fail_leave_the_heap_of_the_publisher_alone() {
+    struct ClosedSink;
+    impl Sink<Event> for ClosedSink {
+        fn write(&self, event: Event) -> Result<(), WriteError<Event>> {
+            Err(if event[0] == 0 { WriteError::Full(event) } else { WriteError::Closed(event) })
+        }
+    }
+    let bus: Bus<Event> = Bus::new();
+    let mut publisher = bus.publisher();
+    bus.add(ClosedSink).unwrap();
+    let (refusing, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
+    bus.add(refusing).unwrap();
+    let kept = bus.subscribe(16).unwrap();
+    let dropped = bus.subscribe(16).unwrap();
+    quietly("full", || publisher.publish([0; 4]).unwrap());
+    drop(dropped);
+    quietly("closed", || publisher.publish(EVENT).unwrap());
+    quietly("after that", || publisher.publish(EVENT).unwrap());
+    assert!(bus.close().is_done());
+    quietly("on a closed bus", || assert!(publisher.publish(EVENT).is_err()));
+    drop(kept);
+}
+
+#[test]
+fn the_wake_of_a_parked_consumer_leaves_the_heap_of_the_publisher_alone() {
+    let (sender, handled) = mpsc::sync_channel(1);
+    let bus: Bus<u64> = Bus::new();
+    let queue = Queue::builder().wait(WaitStrategy::Park).spawn(move |n: u64| sender.send(n).unwrap());
+    bus.add(queue.unwrap()).unwrap();
+    let mut publisher = bus.publisher();
+    for event in 0..100 {
+        quietly("a wake", || publisher.publish(event).unwrap());
+        assert_eq!(handled.recv_timeout(GUARD), Ok(event));
+    }
+}
+
+#[test]
+fn a_publisher_that_waits_for_room_leaves_the_heap_alone() {
+    let gate = Gate::closed();
+    let at = gate.clone();
+    let bus: Bus<Event> = Bus::new();
+    let builder = Queue::builder().capacity(2).overflow(Overflow::Block);
+    let queue = builder.spawn(move |_: Event| at.pass()).unwrap();
+    bus.add(queue.clone()).unwrap();
+    let mut publisher = bus.publisher();
+    let publishing = thread::spawn(move || {
+        let (heap, ()) = heap_of(|| (0..100).for_each(|_| assert!(publisher.publish(EVENT).is_ok())));
+        heap
+    });
+    wait_for(|| queue.state().ledger.offered == 3);
+    gate.open();
+    assert_eq!(publishing.join().unwrap(), Heap::default());
+}
+
+#[test]
+fn the_local_publisher_leaves_the_heap_alone_after_its_first_use() {
+    let (bus, _receivers) = full_house();
+    bus.with_local(|local| local.publish(EVENT)).unwrap();
+    quietly("with_local", || {
+        (0..100).for_each(|_| assert!(bus.with_local(|local| local.publish(EVENT)).is_ok()));
+    });
+    let another = bus.subscribe(16).unwrap();
+    quietly("after an add", || bus.with_local(|local| local.publish(EVENT)).unwrap());
+    drop(another);
+    quietly("after that left", || bus.with_local(|local| local.publish(EVENT)).unwrap());
+}
+
+#[test]
+fn a_nested_use_of_the_local_publisher_leaves_the_heap_alone() {
+    let (bus, _receivers) = full_house();
+    bus.with_local(|_| bus.with_local(|shared| shared.publish(EVENT))).unwrap();
+    quietly("nested", || {
+        bus.with_local(|_| bus.with_local(|shared| shared.publish(EVENT))).unwrap();
+    });
+}
+
+#[test]
+fn the_shared_lanes_leave_the_heap_alone_after_the_first_use_of_a_thread() {
+    let (bus, _receivers) = full_house();
+    // The first load of a list in a thread makes the thread's record of the lists that it reads.
+    bus.publish(EVENT).unwrap();
+    quietly("shared", || (0..100).for_each(|_| assert!(bus.publish(EVENT).is_ok())));
+    let another = bus.subscribe(16).unwrap();
+    quietly("after an add", || bus.publish(EVENT).unwrap());
+    drop(another);
+    quietly("with a sink that turns out to be closed", || bus.publish(EVENT).unwrap());
+    let id = bus.add(noop()).unwrap();
+    bus.remove(id).unwrap();
+    quietly("after a removal", || bus.publish(EVENT).unwrap());
+    assert!(bus.close().is_done());
+    quietly("on a closed bus", || assert!(bus.publish(EVENT).is_err()));
+}
+
+#[test]
+fn publishers_free_no_list_that_is_replaced_while_they_read_it() {
+    // A sink holds the publish up, and so the list that it reads, until the bus has another one or none.
+    for close in [false, true] {
+        let (bus, gate) = (Bus::<Event>::new(), Gate::closed());
+        let at = gate.clone();
+        bus.add(sink_fn(move |_: &Event| at.pass())).unwrap();
+        let (order, orders) = mpsc::channel::<()>();
+        let publishing = bus.clone();
+        let publisher = thread::spawn(move || {
+            let warm: Bus<Event> = Bus::new();
+            warm.publish(EVENT).unwrap();
+            orders.recv().unwrap();
+            let (heap, published) = heap_of(|| publishing.publish(EVENT));
+            (heap.frees, published.is_ok())
+        });
+        order.send(()).unwrap();
+        gate.wait_reached(1);
+        if close {
+            let closing = bus.clone();
+            let closer = thread::spawn(move || closing.close_timeout(Duration::from_millis(1)));
+            let _ = closer.join().unwrap();
+        } else {
+            bus.add(noop()).unwrap();
+        }
+        gate.open();
+        assert_eq!(publisher.join().unwrap(), (0, true), "close: {close}");
+    }
+}

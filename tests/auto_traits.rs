@@ -1,0 +1,163 @@
+//! What may cross threads, what may be cloned, and what may stand behind `dyn`: promises that a change of a field could
+//! break without a word.
+
+use buslane::ring::{mpmc, spsc};
+use buslane::wait::{FencePair, WaitCell, WaitList};
+use buslane::{
+    AddError, BoxError, Channel, ChannelBuilder, CloseReport, Closed, Deadline, DropReason, Dropped, Filter,
+    Finish, FlushReport, Handler, Imbalance, InvalidConfig, Lane, LaneSealer, LaneWrite, Ledger, Map, Noop,
+    Overflow, Patience, Queue, QueueBuilder, Receiver, Recv, RecvError, RecvTimeoutError, Refused,
+    RemoveError, Sink, SinkFn, SinkKey, SinkState, SinkStatus, SpawnError, TryRecvError, WaitStrategy,
+    WriteError,
+};
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::hash::Hash;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// An event that may go to another thread but not be shared with it.
+type Lonely = Cell<u64>;
+
+/// Fails to compile unless each type has all the traits.
+macro_rules! assert_impl {
+    ($($type:ty),+ $(,)?: $($bound:tt)+) => {
+        const _: () = {
+            const fn check<T: ?Sized + $($bound)+>() {}
+            $(check::<$type>();)+
+        };
+    };
+}
+
+/// Fails to compile if one of the types has the trait: then `check` means two things.
+macro_rules! assert_not_impl {
+    ($($type:ty),+ $(,)?: $bound:path) => {
+        const _: () = {
+            struct Has;
+            trait Ambiguous<Which> {
+                fn check() {}
+            }
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            impl<T: ?Sized + $bound> Ambiguous<Has> for T {}
+            $(let _ = <$type as Ambiguous<_>>::check;)+
+        };
+    };
+}
+
+// Handles to sinks are used from many threads, whatever the event; both halves of a ring and a reader move.
+assert_impl!(
+    Queue<Lonely>, Channel<Lonely>, Noop<Lonely>, Filter<Lonely, Queue<Lonely>, fn(&Lonely) -> bool>,
+    Map<u8, Lonely, Queue<Lonely>, fn(&u8) -> Lonely>, mpmc::Ring<Lonely>, dyn Sink<Lonely>,
+    spsc::Sealer<Lonely>, WaitCell, WaitList, LaneSealer:
+    Send + Sync
+);
+assert_impl!(
+    Receiver<Lonely>, Recv<'static, Lonely>, Lane<Lonely>, QueueBuilder<Lonely>, ChannelBuilder<Lonely>,
+    spsc::Producer<Lonely>, spsc::Consumer<Lonely>, dyn LaneWrite<Lonely>:
+    Send
+);
+
+// A sink of events that must stay on their thread is still a sink; its events are not kept.
+assert_impl!(Noop<Rc<u8>>, SinkFn<Rc<u8>, fn(&Rc<u8>)>: Send + Sync + Sink<Rc<u8>>);
+assert_not_impl!(mpmc::Ring<Rc<u8>>, spsc::Producer<Rc<u8>>, spsc::Consumer<Rc<u8>>: Send);
+assert_not_impl!(mpmc::Ring<Rc<u8>>, Lane<u8>: Sync);
+
+// One reader, one producer, one consumer, one lane for each publisher.
+assert_impl!(Queue<Lonely>, Channel<Lonely>, spsc::Sealer<Lonely>, LaneSealer, SinkState, CloseReport: Clone);
+assert_not_impl!(
+    Receiver<u8>, Recv<'static, u8>, Lane<u8>, spsc::Producer<u8>, spsc::Consumer<u8>, mpmc::Ring<u8>, WaitCell: Clone
+);
+
+// Futures that need no pin, so that they can be selected over.
+assert_impl!(Recv<'static, Lonely>: Future<Output = Result<Lonely, RecvError>> + Unpin);
+assert_impl!(Receiver<Lonely>, Queue<Lonely>, Channel<Lonely>, Lane<Lonely>: Unpin);
+
+// Errors ask nothing of the event but what threads ask of it.
+struct Plain;
+assert_impl!(WriteError<Plain>, Closed<Plain>: Error + Debug + Display + Send + Sync);
+assert_impl!(mpmc::PushError<Plain>: Debug);
+assert_impl!(
+    InvalidConfig, AddError, RemoveError, RecvError, TryRecvError, RecvTimeoutError:
+    Error + Clone + Copy + PartialEq + Eq + Send + Sync
+);
+assert_impl!(SpawnError, Imbalance: Error + Send + Sync);
+
+// What is passed around by value.
+assert_impl!(
+    Deadline, DropReason, Dropped, Finish, Ledger, Overflow, Patience, Refused, SinkKey, SinkStatus, WaitStrategy,
+    FencePair:
+    Debug + Clone + Copy + PartialEq + Eq + Send + Sync + UnwindSafe + RefUnwindSafe
+);
+assert_impl!(SinkKey, DropReason: Hash);
+assert_impl!(Finish: Ord);
+assert_impl!(CloseReport, FlushReport: Display + Default + PartialEq + Eq + Send + Sync);
+
+// Everything says something about itself, also with events that say nothing.
+assert_impl!(
+    Queue<Plain>, Channel<Plain>, Receiver<Plain>, Recv<'static, Plain>, Lane<Plain>, LaneSealer, QueueBuilder<Plain>,
+    ChannelBuilder<Plain>, Noop<Plain>, SinkFn<Plain, fn(&Plain)>, Filter<Plain, Noop<Plain>, fn(&Plain) -> bool>,
+    Map<u8, Plain, Noop<Plain>, fn(&u8) -> Plain>, mpmc::Ring<Plain>, spsc::Producer<Plain>, spsc::Consumer<Plain>,
+    spsc::Sealer<Plain>, WaitCell, WaitList:
+    Debug
+);
+
+// Pointers to sinks are sinks, of one size or none.
+assert_impl!(
+    &'static dyn Sink<u8>, Box<dyn Sink<u8>>, Arc<dyn Sink<u8>>, Box<Queue<u8>>, Arc<Channel<u8>>, &'static Noop<u8>,
+    Arc<Box<dyn Sink<u8>>>, Filter<u8, Arc<dyn Sink<u8>>, fn(&u8) -> bool>:
+    Sink<u8>
+);
+
+#[test]
+fn a_sink_a_handler_and_a_stage_can_stand_behind_dyn() {
+    struct Ignore;
+    impl Handler<u8> for Ignore {
+        fn handle(&mut self, _: u8) -> Result<(), BoxError> {
+            Ok(())
+        }
+    }
+    impl LaneWrite<u8> for Ignore {
+        fn push(&mut self, _: u8, _: Patience) -> Result<(), WriteError<u8>> {
+            Ok(())
+        }
+    }
+    let sinks: Vec<Box<dyn Sink<u8>>> = vec![Box::new(buslane::noop()), Box::new(Arc::new(buslane::noop()))];
+    assert!(sinks.iter().all(|sink| sink.write(1).is_ok()));
+    let mut handler: Box<dyn Handler<u8>> = Box::new(Ignore);
+    assert!(handler.handle(1).is_ok());
+    let mut stage: Box<dyn LaneWrite<u8>> = Box::new(Ignore);
+    assert!(stage.push(1, Patience::Now).is_ok());
+}
+
+#[test]
+fn a_reader_and_a_lane_move_to_other_threads_with_events_that_cannot_be_shared() {
+    let (channel, mut receiver) = Channel::<Lonely>::bounded(4).unwrap();
+    let mut lane = channel.lane().unwrap().unwrap();
+    let reader = std::thread::spawn(move || receiver.iter().map(Cell::into_inner).sum::<u64>());
+    let writer = std::thread::spawn(move || (1..=3).all(|n| lane.push(Cell::new(n), Patience::Wait).is_ok()));
+    assert!(writer.join().unwrap());
+    channel.close();
+    assert_eq!(reader.join().unwrap(), 6);
+}
+
+#[test]
+fn no_text_about_an_error_or_a_ring_contains_the_event() {
+    let secret = || String::from("hunter2");
+    let failed = WriteError::Failed { event: secret(), source: BoxError::from("no disk") };
+    let mut texts = vec![format!("{failed:?} {failed}"), format!("{:?}", mpmc::PushError::Full(secret()))];
+    for error in [
+        WriteError::Full(secret()),
+        WriteError::Closed(secret()),
+        WriteError::Timeout(secret()),
+        WriteError::Reentrant(secret()),
+    ] {
+        texts.push(format!("{error:?} {error}"));
+    }
+    let (channel, receiver) = Channel::bounded(4).unwrap();
+    channel.write(secret()).unwrap();
+    texts.push(format!("{channel:?} {receiver:?} {:?} {:?}", Closed(secret()), channel.state()));
+    assert!(texts.iter().all(|text| !text.contains("hunter2")), "{texts:?}");
+}

@@ -1,0 +1,269 @@
+//! The ways to publish and what they count: with and without waiting, lazily, in batches, from clones on other threads.
+
+use crate::fixtures::{Route, assert_books, flush_bus, ledger, recorder, sink, took};
+use crate::support::{GUARD, Gate, wait_for};
+use buslane::{Bus, Channel, Closed, Overflow, Publisher, Queue, Receiver, SinkExt, WaitStrategy, noop};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A bus with one channel of two events, named "channel".
+fn small(overflow: Overflow) -> (Bus<u32>, Receiver<u32>) {
+    let (channel, receiver) = Channel::builder().capacity(2).overflow(overflow).build().unwrap();
+    let bus = Bus::new();
+    bus.add_named("channel", channel).unwrap();
+    (bus, receiver)
+}
+
+#[test]
+fn a_batch_larger_than_the_room_is_counted_by_the_policy() {
+    let cases = [
+        (Overflow::DropNewest, took(10, 0), vec![0, 1]),
+        (Overflow::DropOldest, took(10, 0), vec![8, 9]),
+        (Overflow::Refuse, took(4, 6), vec![0, 1]),
+        (Overflow::BlockFor(Duration::from_millis(1)), took(4, 6), vec![0, 1]),
+        // The first that finds no room closes the channel, and what it holds is still read.
+        (Overflow::Disconnect, took(4, 6), vec![0, 1]),
+    ];
+    for (overflow, published, left) in cases {
+        let (bus, mut receiver) = small(overflow);
+        let (filtered, mut behind_filter) =
+            Channel::builder().capacity(2).overflow(overflow).build().unwrap();
+        bus.add_named("filtered", filtered.filter(|_: &u32| true)).unwrap();
+        let mut publisher = bus.publisher();
+        assert_eq!(publisher.publish_batch(&[0, 1, 2, 8, 9]), Ok(published), "{overflow:?}");
+        assert_books(&bus);
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), left, "{overflow:?}");
+        assert_eq!(behind_filter.drain().collect::<Vec<_>>(), left, "{overflow:?} behind a filter");
+        assert_books(&bus);
+    }
+}
+
+#[test]
+fn a_batch_waits_for_room_where_it_is_asked_to() {
+    let (bus, mut receiver) = small(Overflow::Block);
+    let reader = thread::spawn(move || receiver.iter().collect::<Vec<_>>());
+    let events: Vec<u32> = (0..1000).collect();
+    assert_eq!(bus.publisher().publish_batch(&events), Ok(took(1000, 0)));
+    assert!(bus.close().is_done());
+    assert_eq!(reader.join().unwrap(), events);
+}
+
+#[test]
+fn a_batch_that_waits_for_room_has_reached_every_other_sink_before() {
+    let bus = Bus::new();
+    let (full, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+    bus.add(full.clone().filter(|_: &u32| true)).unwrap();
+    bus.add(full).unwrap();
+    let (filtered, mut behind_filter) = Channel::bounded(8).unwrap();
+    let (mapped, mut behind_map) = Channel::bounded(8).unwrap();
+    let mut plain = bus.subscribe(8).unwrap();
+    let (called, direct) = recorder();
+    bus.add(direct).unwrap();
+    bus.add(filtered.filter(|_: &u32| true)).unwrap();
+    bus.add(mapped.map(|event: &u32| *event)).unwrap();
+    let mut publisher = bus.publisher();
+    let publishing = thread::spawn(move || publisher.publish_batch(&[1, 2, 3]));
+    for other in [&mut plain, &mut behind_filter, &mut behind_map] {
+        let seen: Vec<u32> = (0..3).filter_map(|_| other.recv_timeout(GUARD).ok()).collect();
+        assert_eq!(seen, [1, 2, 3]);
+    }
+    wait_for(|| called.entries() == [1, 2, 3]);
+    assert!(!publishing.is_finished());
+    let seen: Vec<u32> = (0..6).filter_map(|_| receiver.recv_timeout(GUARD).ok()).collect();
+    assert_eq!(seen.len(), 6);
+    assert_eq!(publishing.join().unwrap(), Ok(took(18, 0)));
+}
+
+#[test]
+fn a_batch_counts_each_event_and_sink() {
+    let bus: Bus<u32> = Bus::new();
+    let mut publisher = bus.publisher();
+    assert_eq!(publisher.publish_batch(&[1, 2]), Ok(took(0, 0)));
+    let (called, direct) = recorder();
+    bus.add(direct).unwrap();
+    bus.add(noop()).unwrap();
+    let mut receiver = bus.subscribe(8).unwrap();
+    assert_eq!(publisher.publish_batch(&[]), Ok(took(0, 0)));
+    assert_eq!(publisher.publish_batch(&[1, 2, 3]), Ok(took(9, 0)));
+    assert_eq!(bus.with_local(|local| local.publish_batch(&[4])), Ok(took(3, 0)));
+    let shared = bus.with_local(|_| bus.with_local(|shared| shared.publish_batch(&[5])));
+    assert_eq!(shared, Ok(took(3, 0)));
+    assert_eq!(called.entries(), [1, 2, 3, 4, 5]);
+    assert_eq!(receiver.drain().count(), 5);
+    assert!(bus.close().is_done());
+    assert_eq!(publisher.publish_batch(&[6]), Err(Closed(())));
+    assert_eq!(publisher.publish_batch(&[]), Err(Closed(())));
+}
+
+#[test]
+fn try_publish_never_waits_for_room_on_any_lane() {
+    for overflow in [Overflow::Block, Overflow::BlockFor(HOUR)] {
+        let (bus, mut receiver) = small(overflow);
+        let (filtered, mut behind_filter) =
+            Channel::builder().capacity(2).overflow(overflow).build().unwrap();
+        bus.add_named("filtered", filtered.filter(|_: &u32| true)).unwrap();
+        let mut publisher = bus.publisher();
+        assert_eq!((1..=2).map(|n| publisher.try_publish(n).unwrap().accepted).sum::<usize>(), 4);
+        assert_eq!(publisher.try_publish(3), Ok(took(0, 2)));
+        // Through the shared lanes, as it happens where the cached publisher is lent already.
+        bus.with_local(|_| {
+            bus.with_local(|shared| {
+                assert_eq!((1..=2).map(|n| shared.try_publish(n).unwrap().accepted).sum::<usize>(), 4);
+                assert_eq!(shared.try_publish(3), Ok(took(0, 2)));
+            });
+        });
+        assert_eq!((receiver.drain().count(), behind_filter.drain().count()), (4, 4));
+        assert_eq!(ledger(&bus, "channel").refused.full, 2);
+        assert_eq!(ledger(&bus, "filtered").refused.full, 2);
+    }
+}
+
+#[test]
+fn a_wait_for_room_ends_with_its_limit_and_the_others_have_their_event() {
+    let (bus, mut receiver) = small(Overflow::BlockFor(Duration::from_millis(1)));
+    let mut other = bus.subscribe(8).unwrap();
+    for route in &mut Route::all(&bus) {
+        for event in 0..3 {
+            let accepted = route.publish(event).unwrap();
+            assert_eq!(accepted, if event < 2 { took(2, 0) } else { took(1, 1) }, "{}", route.name());
+        }
+        assert_eq!(other.drain().count(), 3);
+        // The shared lane serves only one of the routes; the others have lanes of their own.
+        assert_eq!(receiver.drain().count(), 2);
+    }
+    assert_eq!(ledger(&bus, "channel").refused.timeout, 3);
+}
+
+#[test]
+fn a_blocked_publisher_goes_on_when_there_is_room_and_others_had_their_event_before() {
+    for which in 0..3 {
+        let (bus, mut receiver) = small(Overflow::Block);
+        let mut other = bus.subscribe(8).unwrap();
+        let publishing = bus.clone();
+        let publisher = thread::spawn(move || {
+            let mut route = Route::all(&publishing).into_iter().nth(which).unwrap();
+            (0..3).map(|event| route.publish(event).unwrap()).collect::<Vec<_>>()
+        });
+        // The third event has reached the sink with room: the publisher waits for the one without.
+        if which != 1 {
+            let seen: Vec<u32> = (0..3).map(|_| other.recv_timeout(GUARD).unwrap()).collect();
+            assert_eq!(seen, [0, 1, 2]);
+        }
+        assert_eq!(receiver.recv_timeout(GUARD), Ok(0));
+        assert_eq!(publisher.join().unwrap(), [took(2, 0); 3]);
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2]);
+    }
+}
+
+#[test]
+fn publish_with_makes_no_event_that_nobody_wants() {
+    let bus: Bus<u32> = Bus::new();
+    let never = || -> u32 { panic!("nobody listens") };
+    let mut publisher = bus.publisher();
+    assert_eq!(publisher.publish_with(never), Ok(took(0, 0)));
+    assert_eq!(bus.with_local(|local| local.publish_with(never)), Ok(took(0, 0)));
+    let nested = bus.with_local(|_| bus.with_local(|shared| shared.publish_with(never)));
+    assert_eq!(nested, Ok(took(0, 0)), "through the shared lanes");
+    let id = bus.add(noop()).unwrap();
+    assert_eq!(publisher.publish_with(|| 1), Ok(took(1, 0)));
+    assert_eq!(bus.with_local(|_| bus.with_local(|shared| shared.publish_with(|| 1))), Ok(took(1, 0)));
+    bus.remove(id).unwrap();
+    assert_eq!(publisher.publish_with(never), Ok(took(0, 0)));
+    assert!(bus.close().is_done());
+    assert_eq!(publisher.publish_with(never), Err(Closed(())));
+}
+
+#[test]
+fn an_unbounded_queue_takes_whatever_comes_from_every_publisher() {
+    let gate = Gate::closed();
+    let at = gate.clone();
+    let queue = Queue::builder().unbounded().capacity(1).spawn(move |_: u32| at.pass()).unwrap();
+    let bus = Bus::new();
+    bus.add_named("unbounded", queue).unwrap();
+    let mut routes = Route::all(&bus);
+    for event in 0..100 {
+        for route in &mut routes {
+            assert_eq!(route.publish(event), Ok(took(1, 0)));
+        }
+    }
+    assert_eq!(bus.publisher().publish_batch(&[1, 2, 3]), Ok(took(3, 0)));
+    gate.wait_reached(1);
+    assert_eq!((sink(&bus, "unbounded").state.capacity, ledger(&bus, "unbounded").pending), (0, 303));
+    gate.open();
+    flush_bus(&bus);
+    assert_eq!(ledger(&bus, "unbounded").delivered, 303);
+}
+
+#[test]
+fn lanes_that_drop_the_oldest_keep_the_newest_of_each_publisher() {
+    let (bus, mut receiver) = small(Overflow::DropOldest);
+    let mut publishers = [bus.publisher(), bus.publisher()];
+    for (source, publisher) in (0..).zip(&mut publishers) {
+        for event in 0..10 {
+            assert_eq!(publisher.publish(source * 10 + event), Ok(took(1, 0)));
+        }
+    }
+    assert_eq!(ledger(&bus, "channel").dropped.evicted, 16);
+    let mut left: Vec<u32> = receiver.drain().collect();
+    left.sort_unstable();
+    assert_eq!(left, [8, 9, 18, 19]);
+    assert_eq!((receiver.lost(), ledger(&bus, "channel").delivered), (16, 4));
+}
+
+#[test]
+fn clones_of_a_publisher_publish_on_other_threads_through_lanes_of_their_own() {
+    let bus: Bus<u64> = Bus::new();
+    let mut receiver = bus.subscribe(1024).unwrap();
+    let first = bus.publisher();
+    let threads: Vec<_> = (0..4)
+        .map(|source: u64| {
+            let mut publisher = first.clone();
+            thread::spawn(move || {
+                (0..100)
+                    .for_each(|event| assert_eq!(publisher.publish(source * 100 + event), Ok(took(1, 0))));
+                publisher
+            })
+        })
+        .collect();
+    // They come back, so that their lanes still are there.
+    let publishers: Vec<Publisher<u64>> = threads.into_iter().map(|it| it.join().unwrap()).collect();
+    assert_eq!((bus.snapshot().publishers, receiver.state().lanes), (5, 5));
+    let mut seen: Vec<u64> = receiver.drain().collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..400).collect::<Vec<_>>());
+    drop((first, publishers));
+    assert_eq!((bus.snapshot().publishers, receiver.state().lanes), (0, 0));
+}
+
+#[test]
+fn short_lived_publishers_leave_no_lanes_behind_a_parked_consumer() {
+    for wait in [WaitStrategy::Park, WaitStrategy::SpinPark, WaitStrategy::nap(), WaitStrategy::poll()] {
+        for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
+            let bus: Bus<u64> = Bus::new();
+            let (sender, handled) = mpsc::channel();
+            let queue = Queue::builder()
+                .capacity(8)
+                .overflow(overflow)
+                .wait(wait)
+                .spawn(move |event| sender.send(event).unwrap())
+                .unwrap();
+            bus.add_named("queue", queue).unwrap();
+            let mut receiver = bus.subscribe(8).unwrap();
+            for event in 0..100 {
+                let mut publisher = bus.publisher();
+                if event % 10 == 0 {
+                    publisher.publish(event).unwrap();
+                    assert_eq!(receiver.recv(), Ok(event));
+                }
+            }
+            let seen: Vec<u64> = (0..10).map(|_| handled.recv_timeout(GUARD).unwrap()).collect();
+            assert_eq!(seen, (0..100).step_by(10).collect::<Vec<_>>());
+            wait_for(|| sink(&bus, "queue").state.lanes == 0);
+            assert_eq!((bus.snapshot().publishers, receiver.state().lanes), (0, 0));
+            assert_eq!(ledger(&bus, "queue").delivered, 10);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The end of a queue, and the flush: what is waited for, what is given up, and what is said about it.
+
+use crate::support::{
+    Drops, Entry, GUARD, Gate, Log, Outcome, Tracked, WAYS, Way, assert_balanced, ends, flush, lane, outcome,
+    wait_for, waits,
+};
+use crate::{HOUR, held_queue};
+use buslane::{
+    CloseReport, Deadline, DropReason, Finish, Overflow, Patience, Queue, Sink, SinkExt, SinkStatus,
+    WriteError,
+};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+#[test]
+fn a_close_handles_what_was_accepted_and_refuses_the_rest() {
+    let (queue, gate, log) = held_queue(8, Overflow::Block);
+    let mut entries = WAYS.map(|way| Entry::into(&queue, way));
+    entries.iter_mut().for_each(|entry| entry.write(1).unwrap());
+    gate.open();
+    let report = queue.close();
+    assert!(report.is_done() && report.undelivered == 0 && report.unfinished.is_empty(), "{report}");
+    assert_eq!(log.entries(), [0, 1, 1]);
+    for mut entry in entries.into_iter().chain(WAYS.map(|way| Entry::into(&queue, way))) {
+        assert_eq!(outcome(entry.write(2)), Outcome::Closed(2));
+    }
+    assert_eq!((queue.close(), Sink::close(&queue, Deadline::NOW)), (report.clone(), report));
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.offered, ledger.delivered, ledger.refused.closed), (7, 3, 4));
+    assert_eq!(queue.state().status, SinkStatus::Closed);
+    flush(&queue);
+}
+
+#[test]
+fn a_handler_that_never_returns_is_left_behind_at_the_deadline() {
+    for way in WAYS {
+        let (gate, dropped) = (Gate::closed(), Log::new());
+        let (at, hook) = (gate.clone(), dropped.clone());
+        let queue = Queue::builder()
+            .capacity(64)
+            .on_drop(move |event, reason| hook.push((event, reason)))
+            .spawn(move |_: u64| at.pass())
+            .unwrap();
+        let mut entry = Entry::into(&queue, way);
+        (0..4).for_each(|event| entry.write(event).unwrap());
+        gate.wait_reached(1);
+        let report = queue.close_timeout(Duration::from_millis(1));
+        assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 4), "{way:?}");
+        assert!(!report.is_done() && report.to_string().contains("4 undelivered"), "{report}");
+        // Every caller is told the same, also those who would have waited longer.
+        assert_eq!((queue.close(), queue.close_timeout(Duration::MAX)), (report.clone(), report));
+        assert_eq!(outcome(entry.write(9)), Outcome::Closed(9));
+        assert_eq!(queue.state().status, SinkStatus::Closing);
+        assert_balanced(&queue.state());
+        gate.open();
+        wait_for(|| queue.state().status == SinkStatus::Closed);
+        assert_eq!(dropped.entries(), [1, 2, 3].map(|event| (event, DropReason::Aborted)), "{way:?}");
+        let ledger = assert_balanced(&queue.state());
+        assert_eq!((ledger.delivered, ledger.dropped.aborted, ledger.refused.closed), (1, 3, 1));
+    }
+}
+
+#[test]
+fn what_was_handled_before_the_handler_got_stuck_is_not_reported_as_undelivered() {
+    for way in WAYS {
+        let (queue, gate, log) = held_queue(64, Overflow::Refuse);
+        let mut entry = Entry::into(&queue, way);
+        (1..=10).for_each(|event| entry.write(event).unwrap());
+        gate.permit(10);
+        gate.wait_reached(11);
+        assert_eq!(log.entries().len(), 10);
+        let report = queue.close_timeout(Duration::ZERO);
+        assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1), "{way:?}");
+        gate.open();
+    }
+}
+
+#[test]
+fn a_blocked_writer_gets_its_event_back_from_a_close() {
+    for (overflow, way) in [Overflow::Block, Overflow::BlockFor(HOUR)]
+        .into_iter()
+        .flat_map(|policy| WAYS.map(|way| (policy, way)))
+    {
+        let (queue, gate, _) = held_queue(1, overflow);
+        let mut entry = Entry::into(&queue, way);
+        entry.write(1).unwrap();
+        let writer = waits(move || outcome(entry.write(2)));
+        let closer = queue.clone();
+        let close = thread::spawn(move || closer.close());
+        assert_eq!(ends(move || writer.join().unwrap()), Outcome::Closed(2), "{overflow:?}, {way:?}");
+        gate.open();
+        assert!(close.join().unwrap().is_done());
+        let ledger = assert_balanced(&queue.state());
+        assert_eq!((ledger.delivered, ledger.refused.closed), (2, 1));
+    }
+}
+
+#[test]
+fn a_flush_waits_for_what_was_accepted_before_it_as_long_as_it_may() {
+    for (way, unbounded) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+        let gate = Gate::closed();
+        let at = gate.clone();
+        let builder = Queue::builder().capacity(4);
+        let builder = if unbounded { builder.unbounded() } else { builder };
+        let queue = builder.spawn(move |_: u64| at.pass()).unwrap();
+        let mut entry = Entry::into(&queue, way);
+        assert!(queue.flush_timeout(GUARD).is_done(), "nothing to wait for");
+        (0..3).for_each(|event| entry.write(event).unwrap());
+        gate.permit(2);
+        gate.wait_reached(3);
+        let report = queue.flush_timeout(Duration::from_millis(1));
+        assert_eq!(report.finish, Finish::TimedOut, "{way:?}, unbounded {unbounded}");
+        assert_eq!(queue.flush_timeout(Duration::ZERO).finish, Finish::TimedOut);
+        gate.open();
+        flush(&queue);
+        assert_eq!(assert_balanced(&queue.state()).delivered, 3);
+    }
+}
+
+#[test]
+fn inside_a_delivery_neither_close_nor_flush_waits() {
+    let (sender, reports) = mpsc::channel();
+    let own = Arc::new(Mutex::new(None::<Queue<u64>>));
+    let handle = own.clone();
+    let queue = Queue::builder()
+        .spawn(move |_| {
+            let queue = handle.lock().unwrap().clone().unwrap();
+            sender.send((queue.flush_timeout(HOUR).finish, queue.close_timeout(HOUR).finish)).unwrap();
+        })
+        .unwrap();
+    *own.lock().unwrap() = Some(queue.clone());
+    queue.write(1).unwrap();
+    assert_eq!(reports.recv_timeout(GUARD), Ok((Finish::Pending, Finish::Pending)));
+    // From outside, the close that goes on by itself can be waited for.
+    assert_eq!(queue.close(), CloseReport::done());
+    own.lock().unwrap().take();
+}
+
+#[test]
+fn the_last_handle_closes_the_queue_and_what_was_accepted_is_handled() {
+    let (drops, log) = (Drops::default(), Log::new());
+    let handled = log.clone();
+    let queue = Queue::builder().spawn(move |event: Tracked| handled.push(event.id)).unwrap();
+    let mut entry = lane(&queue);
+    let other = queue.clone();
+    drop(queue);
+    for id in 0..10 {
+        assert!(entry.push(drops.track(id), Patience::Wait).is_ok());
+    }
+    drop(other);
+    assert!(matches!(
+        entry.push(drops.track(10), Patience::Wait),
+        Err(WriteError::Closed(Tracked { id: 10, .. }))
+    ));
+    wait_for(|| drops.ids().len() == 11);
+    assert_eq!(log.entries(), (0..10).collect::<Vec<_>>());
+    assert_eq!(drops.ids(), (0..=10).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_drop_of_the_last_handle_gives_nothing_up_although_the_handler_is_stuck() {
+    let (queue, gate, log) = held_queue(8, Overflow::Refuse);
+    (1..=3).for_each(|event| queue.write(event).unwrap());
+    ends(move || drop(queue));
+    assert_eq!(log.entries(), []);
+    gate.open();
+    wait_for(|| log.entries() == [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_worker_may_drop_the_last_handle_of_its_own_queue() {
+    let (drops, (sender, ended)) = (Drops::default(), mpsc::channel::<()>());
+    let own = Arc::new(Mutex::new(None::<Queue<Tracked>>));
+    let handle = own.clone();
+    let queue = Queue::builder()
+        .spawn(move |_| {
+            let _dropped_with_the_handler = &sender;
+            drop(handle.lock().unwrap().take());
+        })
+        .unwrap();
+    let mut entry = lane(&queue);
+    *own.lock().unwrap() = Some(queue);
+    for id in 0..3 {
+        let _ = entry.push(drops.track(id), Patience::Wait);
+    }
+    assert_eq!(ended.recv_timeout(GUARD), Err(mpsc::RecvTimeoutError::Disconnected));
+    wait_for(|| drops.ids() == [0, 1, 2]);
+}
+
+#[test]
+fn what_is_given_up_is_dropped_exactly_once() {
+    let (drops, gate) = (Drops::default(), Gate::closed());
+    let at = gate.clone();
+    let queue = Queue::builder().spawn(move |_: Tracked| at.pass()).unwrap();
+    let mut entries = WAYS.map(|way| Entry::into(&queue, way));
+    for id in 0..10 {
+        assert!(entries[id as usize % 2].write(drops.track(id)).is_ok());
+    }
+    gate.wait_reached(1);
+    assert_eq!(queue.close_timeout(Duration::ZERO).undelivered, 10);
+    gate.open();
+    wait_for(|| queue.state().status == SinkStatus::Closed);
+    assert_eq!(drops.ids(), (0..10).collect::<Vec<_>>());
+    assert_eq!(assert_balanced(&queue.state()).dropped.aborted, 9);
+}
+
+#[test]
+fn a_flush_and_a_close_reach_through_a_queue_into_the_queue_behind_it() {
+    let (inner, gate, log) = held_queue(8, Overflow::Refuse);
+    let behind = inner.clone();
+    let outer = inner.queue(8).unwrap();
+    outer.write(1).unwrap();
+    // The outer worker has handed its event on, and the inner one is stuck: that is no flush.
+    wait_for(|| behind.state().ledger.offered == 2);
+    assert_eq!(outer.flush_timeout(Duration::from_millis(50)).finish, Finish::TimedOut);
+    gate.open();
+    flush(&outer);
+    assert_eq!(log.entries(), [0, 1]);
+    assert_eq!(outer.state().last_error.filter(|text| text.contains("pending")), None);
+    outer.write(2).unwrap();
+    let report = outer.close();
+    assert!(report.is_done(), "{report}");
+    assert_eq!(log.entries(), [0, 1, 2]);
+    assert_eq!(behind.state().status, SinkStatus::Closed);
+}
+
+#[test]
+fn a_close_that_waits_for_the_queue_behind_has_the_limit_it_was_given() {
+    /// Tells what deadline it was closed with.
+    struct Closing(mpsc::Sender<Deadline>);
+    impl Sink<u64> for Closing {
+        fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
+            Ok(())
+        }
+        fn close(&self, deadline: Deadline) -> CloseReport {
+            self.0.send(deadline).unwrap();
+            CloseReport::failed("a file that cannot be closed")
+        }
+    }
+    let (sender, deadlines) = mpsc::channel();
+    let queue = Closing(sender).queue(8).unwrap();
+    let report = queue.close_timeout(Duration::MAX);
+    assert_eq!(report.errors, ["a file that cannot be closed"]);
+    assert!(!report.is_done() && report.finish == Finish::Done, "{report}");
+    assert_eq!(queue.state().last_error.as_deref(), Some("a file that cannot be closed"));
+    assert_eq!(deadlines.recv_timeout(GUARD), Ok(Deadline::NEVER));
+}
+
+#[test]
+fn closes_and_writes_of_many_threads_agree_on_what_was_accepted() {
+    for round in 0..100 {
+        let log = Log::new();
+        let handled = log.clone();
+        let queue = Queue::builder()
+            .capacity(2)
+            .overflow(Overflow::Block)
+            .spawn(move |event| handled.push(event))
+            .unwrap();
+        let writers = [Way::Private, Way::Shared, Way::Shared].map(|way| {
+            let mut entry = Entry::into(&queue, way);
+            thread::spawn(move || {
+                (0..u64::MAX).take_while(|event| entry.write(*event).is_ok()).count() as u64
+            })
+        });
+        wait_for(|| queue.state().ledger.delivered >= round % 7);
+        let closers = [queue.clone(), queue.clone()].map(|queue| thread::spawn(move || queue.close()));
+        let [first, second] = closers.map(|closer| closer.join().unwrap());
+        assert!(first.is_done() && first == second, "{first}");
+        let accepted: u64 = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
+        let ledger = assert_balanced(&queue.state());
+        assert_eq!((ledger.accepted, ledger.delivered, ledger.refused.closed), (accepted, accepted, 3));
+        assert_eq!(log.entries().len() as u64, accepted);
+    }
+}

@@ -1,0 +1,66 @@
+//! A global allocator that counts, for each thread, what is asked of it and given back.
+#![expect(unsafe_code, reason = "a global allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// What one thread asked of the allocator and gave back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Heap {
+    pub(crate) allocations: u64,
+    pub(crate) frees: u64,
+    /// Bytes asked for less bytes given back.
+    pub(crate) bytes: i64,
+}
+
+thread_local! {
+    // Without a destructor, so that it can be used to the very end of a thread.
+    static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, frees: 0, bytes: 0 }) };
+}
+
+fn note(change: impl FnOnce(&mut Heap)) {
+    let _ = HEAP.try_with(|heap| {
+        let mut now = heap.get();
+        change(&mut now);
+        heap.set(now);
+    });
+}
+
+pub(crate) struct Counting;
+
+// SAFETY: every call is handed on to the system's allocator as it is; counting touches no memory of the heap.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(|heap| {
+            heap.allocations += 1;
+            heap.bytes += layout.size() as i64;
+        });
+        // SAFETY: as our caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        note(|heap| {
+            heap.frees += 1;
+            heap.bytes -= layout.size() as i64;
+        });
+        // SAFETY: as our caller promised.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What the calling thread's heap went through while `run` ran, and its result.
+pub(crate) fn heap_of<R>(run: impl FnOnce() -> R) -> (Heap, R) {
+    let before = HEAP.get();
+    let result = run();
+    let after = HEAP.get();
+    let heap = Heap {
+        allocations: after.allocations - before.allocations,
+        frees: after.frees - before.frees,
+        bytes: after.bytes - before.bytes,
+    };
+    (heap, result)
+}
