@@ -21,6 +21,7 @@ use crate::sync::unbounded::Unbounded;
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, fence, lock, spin_hint,
 };
+use crate::wait::list::Waiter;
 use crate::wait::nesting::inside_delivery;
 use crate::wait::strategy::spin_looks;
 use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
@@ -114,6 +115,8 @@ pub(crate) struct Inbox<E> {
 impl<E: Send + 'static> Inbox<E> {
     pub(crate) fn new(config: InboxConfig<E>) -> Result<(Arc<Self>, Reader<E>), InvalidConfig> {
         let wait = config.wait.check()?;
+        // Asked once per process, and here rather than by the first publisher that meets a full lane: it reads files.
+        let _ = spin_looks();
         let pair = if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric };
         let (shared, shared_entry) = if config.unbounded {
             (SharedLane::Unbounded(Unbounded::new()), EntryCounters::shared())
@@ -181,7 +184,7 @@ impl<E: Send + 'static> Inbox<E> {
                 Ok(())
             }
             Err(error) => {
-                self.overflowed(error, &self.shared_entry, patience, |event| self.push_shared(event))
+                self.overflowed(error, &self.shared_entry, patience, None, |event| self.push_shared(event))
             }
         }
     }
@@ -238,6 +241,7 @@ impl<E: Send + 'static> Inbox<E> {
         error: PushError<E>,
         entry: &EntryCounters,
         patience: Patience,
+        waiter: Option<&Waiter>,
         mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
     ) -> Result<(), WriteError<E>> {
         let event = match error {
@@ -285,7 +289,16 @@ impl<E: Send + 'static> Inbox<E> {
             }
             spin_hint();
         }
-        let outcome = self.signals.blocked.wait_until(deadline, || {
+        // A publisher's lane brings a waiter along; a shared write that comes to waiting may allocate one.
+        let own;
+        let waiter = match waiter {
+            Some(waiter) => waiter,
+            None => {
+                own = Waiter::new();
+                &own
+            }
+        };
+        let outcome = self.signals.blocked.wait_as(waiter, deadline, || {
             // A consumer that naps has no reason to hurry but ours.
             self.signals.cell.wake_now();
             match attempt(event.take()?) {

@@ -493,15 +493,14 @@ fn close_against_two_evicting_writers() {
     // A writer that evicts the last event and then finds the channel closed wakes nobody, and still the reader sees the end.
     // Fails when a reader parks although its shared lane has ended: `has_work` must ask for that too.
     model(|| {
-        let (lives, steps) = (Lives::new(2), Steps::new());
+        let lives = Lives::new(2);
         let (channel, mut receiver) = channel(1, Overflow::DropOldest);
         let writers = [0, 1].map(|id| {
-            let (channel, value, turns) = (channel.clone(), lives.value(id), steps.clone());
-            thread::spawn(move || {
-                turns.step();
-                write(&channel, value)
-            })
+            let (channel, value) = (channel.clone(), lives.value(id));
+            thread::spawn(move || write(&channel, value))
         });
+        // Here the writers take their turn without a preemption.
+        thread::yield_now();
         channel.close();
         let (got, end) = rest(&mut receiver);
         assert_eq!(end, RecvError::Closed);

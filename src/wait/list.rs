@@ -6,8 +6,7 @@
 use super::{Deadline, FencePair, Sleeper};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock, per_thread};
-use std::cell::OnceCell;
+use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,29 +16,24 @@ const SAFETY_LIMIT: Duration = Duration::from_millis(100);
 /// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
 const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
 
-/// One who waits.
+/// One who waits, or will: whoever must not allocate when it comes to waiting brings one along.
+pub(crate) struct Waiter(Arc<Entry>);
+
 struct Entry {
     woken: AtomicBool,
     sleeper: Mutex<Option<Sleeper>>,
 }
 
-per_thread! {
-    /// Waiting allocates once per thread.
-    static ENTRY: OnceCell<Arc<Entry>> = OnceCell::new()
-}
+impl Waiter {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Entry { woken: AtomicBool::new(false), sleeper: Mutex::new(None) }))
+    }
 
-impl Entry {
-    /// This thread's entry, with a sleeper in it. A notifier of an earlier wait may still have it and wake this one too early,
-    /// which nobody minds.
-    fn of_thread(thread: &Unparker) -> Arc<Self> {
-        let sleeper = Sleeper::Thread(thread.clone());
-        let fresh = || Arc::new(Self { woken: AtomicBool::new(false), sleeper: Mutex::new(None) });
-        // A model's threads come and go with each execution, and so do their entries.
-        let kept = if MODEL { None } else { ENTRY.try_with(|entry| entry.get_or_init(fresh).clone()).ok() };
-        let entry = kept.unwrap_or_else(fresh);
-        *lock(&entry.sleeper) = Some(sleeper);
-        entry.woken.store(false, Ordering::Relaxed);
-        entry
+    /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too early, which nobody minds.
+    fn begin(&self, thread: &Unparker) -> &Arc<Entry> {
+        *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
+        self.0.woken.store(false, Ordering::Relaxed);
+        &self.0
     }
 }
 
@@ -61,10 +55,20 @@ impl WaitList {
     }
 
     /// Waits until `attempt` succeeds, asking again after each notification; `None` when the deadline is over first.
-    pub fn wait_until<R>(&self, deadline: Deadline, mut attempt: impl FnMut() -> Option<R>) -> Option<R> {
+    pub fn wait_until<R>(&self, deadline: Deadline, attempt: impl FnMut() -> Option<R>) -> Option<R> {
+        self.wait_as(&Waiter::new(), deadline, attempt)
+    }
+
+    /// As [`wait_until`](Self::wait_until), without allocating.
+    pub(crate) fn wait_as<R>(
+        &self,
+        waiter: &Waiter,
+        deadline: Deadline,
+        mut attempt: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
         loop {
             let thread = Unparker::current();
-            let entry = Entry::of_thread(&thread);
+            let entry = waiter.begin(&thread);
             {
                 let mut entries = lock(&self.entries);
                 entries.push(entry.clone());
@@ -80,7 +84,7 @@ impl WaitList {
             {
                 thread.park(if MODEL { None } else { Some(left.map_or(most, |left| left.min(most))) });
             }
-            self.forget(&entry);
+            self.forget(entry);
             if outcome.is_some() {
                 return outcome;
             }

@@ -8,6 +8,7 @@ use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
 use crate::sync::Arc;
 use crate::sync::membarrier::FencePair;
+use crate::wait::list::Waiter;
 
 /// The lane that most publishes go through.
 ///
@@ -18,6 +19,8 @@ pub(crate) struct FastLane<E> {
     view: std::sync::Arc<LaneView<E>>,
     signals: std::sync::Arc<Signals>,
     inbox: Arc<Inbox<E>>,
+    /// For the publish that has to wait for room.
+    waiter: Waiter,
 }
 
 impl<E: Send + 'static> FastLane<E> {
@@ -26,7 +29,7 @@ impl<E: Send + 'static> FastLane<E> {
         view: std::sync::Arc<LaneView<E>>,
         inbox: &Arc<Inbox<E>>,
     ) -> Self {
-        Self { producer, view, signals: inbox.signals.clone(), inbox: inbox.clone() }
+        Self { producer, view, signals: inbox.signals.clone(), inbox: inbox.clone(), waiter: Waiter::new() }
     }
 
     pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
@@ -83,7 +86,7 @@ impl<E: Send + 'static> FastLane<E> {
     /// Applies the policy to an event for which there was no room. May wait, so every lane's wake-ups come first.
     #[cold]
     pub(crate) fn overflow(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        let Self { producer, view, inbox, .. } = self;
+        let Self { producer, view, waiter, inbox, .. } = self;
         view.entry.offered_by_owner(1);
         let mut attempt = |event: E| {
             if producer.has_room() {
@@ -98,7 +101,7 @@ impl<E: Send + 'static> FastLane<E> {
         };
         match attempt(event) {
             Ok(()) => Ok(()),
-            Err(error) => inbox.overflowed(error, &view.entry, patience, attempt),
+            Err(error) => inbox.overflowed(error, &view.entry, patience, Some(waiter), attempt),
         }
     }
 

@@ -45,7 +45,9 @@ impl<E: Send + 'static> OtherLane<E> {
                 inbox.signals.cell.wake();
                 Ok(())
             }
-            Err(error) => inbox.overflowed(error, entry, Patience::Now, |event| Err(PushError::Full(event))),
+            Err(error) => {
+                inbox.overflowed(error, entry, Patience::Now, None, |event| Err(PushError::Full(event)))
+            }
         }
     }
 }
