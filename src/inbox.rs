@@ -247,6 +247,9 @@ impl<E: Send + 'static> Inbox<E> {
         let event = match error {
             PushError::Closed(event) => {
                 entry.count(Outcome::RefusedClosed, 1);
+                // A writer that pushed the last event out and then found the lane closed has ended it.
+                self.signals.cell.fence();
+                self.signals.cell.wake();
                 return Err(WriteError::Closed(event));
             }
             PushError::Full(event) => event,
@@ -404,8 +407,7 @@ impl<E: Send + 'static> Inbox<E> {
         };
         let handled = || {
             self.is_finished()
-                || (self.shared_progress.handled() >= shared
-                    && lanes.iter().all(|(view, target)| view.handled() >= *target))
+                || (self.shared_is_past(shared) && lanes.iter().all(|(view, target)| view.is_past(*target)))
         };
         self.signals
             .blocked
@@ -414,6 +416,13 @@ impl<E: Send + 'static> Inbox<E> {
                 handled().then_some(())
             })
             .is_some()
+    }
+
+    fn shared_is_past(&self, target: u64) -> bool {
+        match &self.shared {
+            SharedLane::Bounded(ring) => self.shared_progress.is_past(ring, target),
+            SharedLane::Unbounded(_) => self.shared_progress.handled() >= target,
+        }
     }
 
     pub(crate) fn capacity(&self) -> usize {

@@ -269,6 +269,17 @@ fn a_close_and_a_flush_reach_a_worker_however_long_it_naps() {
 }
 
 #[test]
+fn a_close_that_comes_when_the_worker_is_about_to_nap_is_not_slept_over() {
+    let strategy = WaitStrategy::Poll { busy: HOUR, idle: HOUR };
+    for round in 0..10_000 {
+        let queue = Queue::builder().wait(strategy).spawn(|_: u8| ()).unwrap();
+        // The new thread needs some microseconds to come to its first nap.
+        (0..round % 2000).for_each(|_| std::hint::spin_loop());
+        assert!(queue.close().is_done(), "round {round}");
+    }
+}
+
+#[test]
 fn the_longest_interval_there_can_be_is_not_doubled_into_a_panic() {
     let strategy = WaitStrategy::Poll { busy: Duration::MAX, idle: Duration::MAX };
     let queue = Queue::builder().wait(strategy).spawn(|_: u8| ()).unwrap();

@@ -323,3 +323,29 @@ fn claimed_orders_what_came_before() {
         lives.assert_all_dropped();
     });
 }
+
+#[test]
+fn the_close_shows_what_came_before() {
+    // Whoever sees the ring closed, or ended, sees what was done before the close. Fails when ORD(mpmc.tail) is Relaxed in
+    // `close`, `is_closed` or `is_ended`.
+    model(|| {
+        let ring = new(1);
+        let written = Arc::new(AtomicUsize::new(0));
+        let (closer, effect) = (ring.clone(), written.clone());
+        let closer = thread::spawn(move || {
+            effect.store(7, Ordering::Relaxed);
+            closer.close();
+        });
+        let (watcher, effect) = (ring.clone(), written.clone());
+        let watcher = thread::spawn(move || {
+            if watcher.is_ended() {
+                assert_eq!(effect.load(Ordering::Relaxed), 7);
+            }
+        });
+        if ring.is_closed() {
+            assert_eq!(written.load(Ordering::Relaxed), 7);
+        }
+        watcher.join().unwrap();
+        closer.join().unwrap();
+    });
+}

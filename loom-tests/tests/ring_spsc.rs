@@ -291,3 +291,30 @@ fn handled_shows_what_the_handler_did() {
         worker.join().unwrap();
     });
 }
+
+#[test]
+fn the_end_shows_what_the_producer_did() {
+    // Whoever sees that the ring has ended sees what its producer did before it let go. Fails when ORD(spsc.fin) is Relaxed
+    // in `Producer::end`, `Consumer::is_ended` or `Sealer::is_ended`.
+    model(|| {
+        let (mut producer, consumer) = ring::<usize>(1).expect("a small ring");
+        let sealer = consumer.sealer();
+        let written = Arc::new(AtomicUsize::new(0));
+        let effect = written.clone();
+        let pusher = thread::spawn(move || {
+            effect.store(7, Ordering::Relaxed);
+            producer.end();
+        });
+        let other = written.clone();
+        let watcher = thread::spawn(move || {
+            if sealer.is_ended() {
+                assert_eq!(other.load(Ordering::Relaxed), 7);
+            }
+        });
+        if consumer.is_ended() {
+            assert_eq!(written.load(Ordering::Relaxed), 7);
+        }
+        watcher.join().unwrap();
+        pusher.join().unwrap();
+    });
+}

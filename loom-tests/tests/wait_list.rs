@@ -68,7 +68,9 @@ fn two_waiters_against_notify() {
             thread::spawn(move || place.await_progress(1))
         });
         place.advance();
-        waiters.map(|waiter| waiter.join().unwrap());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
     });
 }
 

@@ -53,7 +53,7 @@ impl<E: Send + 'static> Receiver<E> {
         loop {
             match self.try_recv() {
                 Ok(event) => return Ok(event),
-                Err(TryRecvError::Empty) => self.reader.wait(None, |inbox| inbox.end() != End::Open),
+                Err(TryRecvError::Empty) => self.reader.wait(None, |_| false),
                 Err(TryRecvError::Closed) => return Err(RecvError::Closed),
                 Err(TryRecvError::Disconnected) => return Err(RecvError::Disconnected),
             }
@@ -102,7 +102,7 @@ impl<E: Send + 'static> Receiver<E> {
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(RecvTimeoutError::Timeout);
             }
-            self.reader.wait(left, |inbox| inbox.end() != End::Open);
+            self.reader.wait(left, |_| false);
         }
     }
 
@@ -175,7 +175,7 @@ impl<E: Send + 'static> Receiver<E> {
                 Err(TryRecvError::Disconnected) => return Poll::Ready(Err(RecvError::Disconnected)),
                 Err(TryRecvError::Empty) => {}
             }
-            if self.reader.register(context.waker()) && self.reader.inbox().end() == End::Open {
+            if self.reader.register(context.waker()) {
                 return Poll::Pending;
             }
             self.reader.unregister();

@@ -30,7 +30,15 @@ impl Progress {
     }
 
     pub(crate) fn in_hand(&self) -> u64 {
-        self.in_hand.load(Ordering::Relaxed)
+        // ORD(lane.in_hand): Acquire; pairs with the Release in `done`: what the handler did is visible to a flush.
+        self.in_hand.load(Ordering::Acquire)
+    }
+
+    /// Whether everything below `target` was handled or evicted. The position of the last event handled does not say so when
+    /// later ones were pushed out by an event that then found the ring closed.
+    pub(crate) fn is_past<E>(&self, ring: &Ring<E>, target: u64) -> bool {
+        // In this order: the consumer announces what it takes in hand before it claims it.
+        self.handled() >= target || (ring.claimed() >= target && self.in_hand() == 0)
     }
 
     pub(crate) fn take_in_hand(&self) {
@@ -38,7 +46,7 @@ impl Progress {
     }
 
     pub(crate) fn nothing_in_hand(&self) {
-        self.in_hand.store(0, Ordering::Relaxed);
+        self.in_hand.store(0, Ordering::Release);
     }
 
     /// One more event of a ring that is read in order was handled.
@@ -49,7 +57,8 @@ impl Progress {
     }
 
     pub(crate) fn done(&self, position: u64) {
-        self.in_hand.store(0, Ordering::Relaxed);
+        // ORD(lane.in_hand): Release; pairs with `in_hand`.
+        self.in_hand.store(0, Ordering::Release);
         // ORD(lane.handled): Release; pairs with `handled`.
         self.handled.store(position + 1, Ordering::Release);
     }
@@ -119,8 +128,12 @@ impl<E> LaneView<E> {
         }
     }
 
-    pub(crate) fn handled(&self) -> u64 {
-        self.progress.handled()
+    /// Whether everything accepted below `target` was handled, or pushed out.
+    pub(crate) fn is_past(&self, target: u64) -> bool {
+        match &self.ring {
+            ViewOf::Evicting(ring) => self.progress.is_past(ring, target),
+            ViewOf::Spsc(_) | ViewOf::Unbounded => self.progress.handled() >= target,
+        }
     }
 
     pub(crate) fn progress(&self) -> &Progress {

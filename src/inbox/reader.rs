@@ -81,13 +81,15 @@ pub(crate) struct Reader<E> {
     /// How many events single reads have taken from that lane in a row.
     turns: usize,
     generation: usize,
+    /// The end of the shared lane has been noticed.
+    saw_shared_end: bool,
     idler: Idler,
 }
 
 impl<E: Send + 'static> Reader<E> {
     pub(super) fn new(inbox: Arc<Inbox<E>>) -> Self {
         let idler = Idler::new(inbox.wait);
-        Self { inbox, lanes: Vec::new(), next: 0, turns: 0, generation: 0, idler }
+        Self { inbox, lanes: Vec::new(), next: 0, turns: 0, generation: 0, saw_shared_end: false, idler }
     }
 
     pub(crate) fn inbox(&self) -> &Arc<Inbox<E>> {
@@ -273,26 +275,26 @@ impl<E: Send + 'static> Reader<E> {
         if end == End::Open {
             return None;
         }
-        {
+        let sealed = {
             let mut book = lock(&self.inbox.book);
             self.lanes.append(&mut book.arrivals);
-            if !book.sealed {
-                return None;
-            }
-        }
+            book.sealed
+        };
         self.lanes.retain(|lane| !lane.is_ended());
         let shared_ended = match &self.inbox.shared {
             SharedLane::Bounded(ring) => ring.is_ended(),
             SharedLane::Unbounded(queue) => queue.is_empty(),
         };
-        (self.lanes.is_empty() && shared_ended).then_some(end)
+        self.saw_shared_end |= shared_ended;
+        (sealed && self.lanes.is_empty() && shared_ended).then_some(end)
     }
 
     /// Whether a look at the lanes would find something: an event, an added lane, an ended one.
     pub(crate) fn has_work(&mut self) -> bool {
         self.inbox.generation.load(Ordering::Acquire) != self.generation
             || match &self.inbox.shared {
-                SharedLane::Bounded(ring) => ring.has_filled(),
+                // The end of the lane is news once: whoever still has something to do for the seal wakes again.
+                SharedLane::Bounded(ring) => ring.has_filled() || (ring.is_ended() && !self.saw_shared_end),
                 SharedLane::Unbounded(queue) => !queue.is_empty(),
             }
             || self.lanes.iter_mut().any(LaneReader::has_work)

@@ -6,11 +6,11 @@
 //!
 //! # The seal
 //! [`Sealer::mark`] and [`Sealer::fix`] end a lane while the producer may be anywhere between its check and its push,
-//! and nobody waits for anybody. The word `fin` goes OPEN → SEALING → final tail. The sealer marks, fences, reads the
+//! and no producer waits for anybody. The word `fin` goes OPEN → SEALING → final tail. The sealer marks, fences, reads the
 //! tail and proposes it; a producer that sees the mark after its own push and fence proposes *its* tail; the first
 //! proposal wins. A producer that loses with `fin` below its tail still owns what lies between and takes it back. The
-//! consumer, too, must know `fin` before it trusts a tail: it fences between the two loads, and when it finds SEALING
-//! it proposes the tail that it saw.
+//! consumer, too, must know `fin` before it trusts a tail: it fences between the two loads, and while it finds SEALING it
+//! takes nothing that it did not know of before.
 //!
 //! # Invariants
 //! - S1: slots in `[head, min(tail, fin))` hold values and belong to the consumer; all others belong to the producer
@@ -384,7 +384,9 @@ impl<T> Consumer<T> {
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
         self.end = match self.shared.producer.fin.load(Ordering::Acquire) {
             OPEN => tail,
-            SEALING => self.shared.propose(tail),
+            // The tail may be older than the mark, and the producer may have been told since that more was accepted: only
+            // the sealer, behind its heavy fence, and the producer itself know a tail that may be proposed.
+            SEALING => self.end,
             fin => fin,
         };
         self.head < self.end

@@ -245,6 +245,10 @@ fn a_close_that_waits_for_the_queue_behind_has_the_limit_it_was_given() {
     assert!(!report.is_done() && report.finish == Finish::Done, "{report}");
     assert_eq!(queue.state().last_error.as_deref(), Some("a file that cannot be closed"));
     assert_eq!(deadlines.recv_timeout(GUARD), Ok(Deadline::NEVER));
+    // A limit that nobody gave is the default one, not none.
+    let (sender, deadlines) = mpsc::channel();
+    drop(Closing(sender).queue(8).unwrap());
+    assert!(deadlines.recv_timeout(GUARD).unwrap().remaining().is_some());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use crate::support::{GUARD, Gate, Log, assert_balanced, flush, lane};
 use buslane::{BoxError, Deadline, Finish, Handler, Patience, Queue, QueueBuilder, Sink};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,28 @@ fn a_batch_ends_when_everything_that_was_waiting_has_been_handled() {
     assert_eq!(batches.concat(), [0, 1, 2, 3]);
     // The first one may have ended before the others came.
     assert!(batches.len() <= 2, "{batches:?}");
+}
+
+#[test]
+fn the_last_batch_has_an_end_although_lanes_come_and_go_during_the_close() {
+    for round in 0..100 {
+        let (queue, gate, log) = diary(Queue::builder().capacity(4));
+        gate.open();
+        let (other, stop) = (queue.clone(), Arc::new(AtomicBool::new(false)));
+        let stopped = stop.clone();
+        let adder = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                drop(lane(&other));
+            }
+        });
+        let mut entry = lane(&queue);
+        (0..3).for_each(|event| entry.push(event, Patience::Wait).unwrap());
+        assert!(queue.close().is_done());
+        stop.store(true, Ordering::Relaxed);
+        adder.join().unwrap();
+        let calls: Vec<_> = log.entries().into_iter().filter(|call| *call != Call::Tick).collect();
+        assert!(calls.ends_with(&[Call::EndOfBatch, Call::Close, Call::Drop]), "round {round}: {calls:?}");
+    }
 }
 
 #[test]
