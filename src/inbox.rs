@@ -390,6 +390,11 @@ impl<E: Send + 'static> Inbox<E> {
         self.signals.blocked.notify();
     }
 
+    /// How many events were given up.
+    pub(crate) fn aborted(&self) -> u64 {
+        self.consumer.aborted() + self.shared_entry.aborted()
+    }
+
     /// Waits until everything accepted before this call was handled; whether it was.
     pub(crate) fn wait_handled(&self, deadline: Deadline) -> bool {
         let (lanes, unbounded) = {

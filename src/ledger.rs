@@ -336,6 +336,11 @@ impl EntryCounters {
         self.offered.load(Ordering::Relaxed)
     }
 
+    /// Events that were accepted and given up.
+    pub(crate) fn aborted(&self) -> u64 {
+        self.outcomes[Outcome::Aborted as usize].load(Ordering::Relaxed)
+    }
+
     /// Offers that were refused because the way is closed.
     pub(crate) fn refused_closed(&self) -> u64 {
         self.outcomes[Outcome::RefusedClosed as usize].load(Ordering::Relaxed)

@@ -58,7 +58,7 @@ struct Shared<E> {
     inbox: sync::Arc<Inbox<E>>,
     flushes: FlushDesk,
     /// The limit of the close that is going on, for the sink behind.
-    close_deadline: Mutex<Deadline>,
+    close_deadline: Mutex<Option<Deadline>>,
     report: Mutex<Option<CloseReport>>,
 }
 
@@ -118,7 +118,7 @@ impl<E: Send + 'static> Queue<E> {
 impl<E: Send + 'static> Shared<E> {
     fn close(&self, deadline: Deadline) -> CloseReport {
         if !inside_delivery() {
-            *lock(&self.close_deadline) = deadline;
+            lock(&self.close_deadline).get_or_insert(deadline);
         }
         self.inbox.seal(End::Closed);
         if let Some(report) = &*lock(&self.report) {

@@ -308,7 +308,10 @@ impl<E: Send + 'static> Reader<E> {
         match step {
             Step::Spin => spin_hint(),
             Step::Yield => thread::yield_now(),
-            Step::Nap(nap) => self.inbox.signals.cell.nap(within(nap)),
+            Step::Nap(nap) => {
+                let signals = self.inbox.signals.clone();
+                signals.cell.nap_unless(within(nap), || self.has_work() || other(&self.inbox));
+            }
             Step::Park => {
                 let signals = self.inbox.signals.clone();
                 signals.cell.park_unless(limit, || self.has_work() || other(&self.inbox));

@@ -168,7 +168,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
                 outcome: Mutex::new(FlushReport::default()),
             },
             // Where nobody closes it, but its last handle goes.
-            close_deadline: Mutex::new(Deadline::NEVER),
+            close_deadline: Mutex::new(None),
             report: Mutex::new(None),
         });
         let hooks = Hooks {

@@ -52,6 +52,10 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
             }
             if handled == 0 {
                 if self.reader.ended().is_some() {
+                    if self.desk.batch > 0 {
+                        let _delivery = Nesting::delivery();
+                        self.desk.end_of_batch(self.reader.inbox());
+                    }
                     break;
                 }
                 let limit = self.next_tick.map(|next| next.saturating_duration_since(Instant::now()));
@@ -115,7 +119,8 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
     fn end(mut self) {
         let inbox = self.reader.inbox().clone();
         let work = &mut self.desk.work;
-        let deadline = *lock(&self.shared.close_deadline);
+        let deadline = lock(&self.shared.close_deadline)
+            .unwrap_or_else(|| crate::wait::Deadline::after(crate::wait::deadline::CLOSE_LIMIT));
         let mut report =
             caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)));
         for error in &report.errors {
@@ -127,9 +132,11 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
             report.errors.push(format!("the handler's drop panicked: {text}"));
         }
         drop(hooks);
-        report.undelivered += inbox.consumer.aborted();
-        lock(&self.shared.report).get_or_insert(report);
+        // What an unbounded queue accepted too late is given up here, before anybody is told of the end.
         inbox.finish();
+        report.undelivered += inbox.aborted();
+        lock(&self.shared.report).get_or_insert(report);
+        inbox.signals.blocked.notify();
     }
 }
 

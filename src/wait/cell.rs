@@ -164,9 +164,19 @@ impl WaitCell {
 
     /// Parks the calling thread for a bounded time. Publishers of events let it nap; [`wake_now`](Self::wake_now) ends it.
     pub fn nap(&self, limit: Duration) {
+        self.nap_unless(limit, || false);
+    }
+
+    /// As [`nap`](Self::nap), unless `ready`, asked after the thread is announced as napping, says that there is
+    /// something to do: what comes with a [`wake_now`](Self::wake_now) is then never slept over.
+    pub fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         if self.prepare(Sleeper::Thread(thread.clone()), NAPPING) {
-            thread.park(Some(limit));
+            // Pairs with the fence in `wake_now`.
+            fence(Ordering::SeqCst);
+            if !ready() {
+                thread.park(Some(limit));
+            }
             self.cancel();
         } else {
             thread::yield_now();
