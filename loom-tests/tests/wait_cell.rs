@@ -224,7 +224,6 @@ fn a_wake_up_orders_what_came_before_the_park() {
 }
 
 #[test]
-#[ignore = "fails: the cell does not know whose sleeper it holds, so one that was woken takes the next one out"]
 fn two_sleepers_are_both_let_go() {
     // If two threads sleep in one cell in turn, neither takes the other out: all but one return at once, and whoever was
     // woken leaves the cell to the next. Fails when `cancel` empties a cell that holds somebody else's sleeper.

@@ -27,6 +27,17 @@ const PARKED: u64 = 1;
 const NAPPING: u64 = 2;
 /// Somebody is putting a sleeper in or taking one out.
 const BUSY: u64 = 3;
+/// The bits of the state above; those beyond count the sleepers, so that each takes out only itself.
+const KIND: u64 = 3;
+const NEXT: u64 = 4;
+
+fn is_kind(state: u64, kind: u64) -> bool {
+    state & KIND == kind
+}
+
+fn with_kind(state: u64, kind: u64) -> u64 {
+    state & !KIND | kind
+}
 
 /// The longest park. No wake-up is lost that we know of; a defect shows as latency, not as a hang.
 const SAFETY_LIMIT: Duration = Duration::from_secs(1);
@@ -87,7 +98,7 @@ impl WaitCell {
     #[must_use]
     pub fn is_parked(&self) -> bool {
         // ORD(cell.state): Relaxed; the fences order it against the store of PARKED.
-        self.state.load(Ordering::Relaxed) == PARKED
+        is_kind(self.state.load(Ordering::Relaxed), PARKED)
     }
 
     /// Wakes the consumer if it sleeps and wants to be woken.
@@ -108,40 +119,50 @@ impl WaitCell {
     }
 
     #[cold]
-    fn wake_from(&self, state: u64) {
-        // ORD(cell.state): Acquire; pairs with the Release in `prepare`: the sleeper is written.
-        if self.state.compare_exchange(state, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-            // SAFETY: W1, W2: the exchange made the sleeper ours, and in this state there is one.
-            let sleeper = unsafe { self.sleeper.take() };
-            // ORD(cell.state): Release; pairs with the Acquire in `prepare`: the slot is empty.
-            self.state.store(IDLE, Ordering::Release);
+    fn wake_from(&self, kind: u64) {
+        let state = self.state.load(Ordering::Relaxed);
+        if is_kind(state, kind)
+            && let Some(sleeper) = self.take(state)
+        {
             sleeper.wake();
         }
     }
 
-    /// Puts a sleeper in; `false` when somebody is at work in the cell, and the caller must not sleep.
-    fn prepare(&self, sleeper: Sleeper, state: u64) -> bool {
-        // ORD(cell.state): Acquire; pairs with the Release in `wake_from`, `cancel`: the slot is empty.
-        if self.state.compare_exchange(IDLE, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            return false;
-        }
-        // SAFETY: W1, W2: the exchange made the slot ours, and in IDLE it is empty.
-        unsafe { self.sleeper.put(sleeper) };
-        // ORD(cell.state): Release; pairs with the Acquire in `wake_from`, `cancel`: the sleeper is written.
-        self.state.store(state, Ordering::Release);
-        true
+    /// Takes the sleeper out that sleeps in this very state.
+    fn take(&self, state: u64) -> Option<Sleeper> {
+        let busy = with_kind(state, BUSY);
+        // ORD(cell.state): Acquire; pairs with the Release in `prepare`: the sleeper is written.
+        self.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        // SAFETY: W1, W2: the exchange made the sleeper ours, and in these states there is one.
+        let sleeper = unsafe { self.sleeper.take() };
+        // ORD(cell.state): Release; pairs with the Acquire in `prepare`: the slot is empty.
+        self.state.store(with_kind(state, IDLE).wrapping_add(NEXT), Ordering::Release);
+        Some(sleeper)
     }
 
-    /// Takes the sleeper out again, unless a waker is about to.
+    /// Puts a sleeper in, and says in which state it sleeps; `None` when somebody else is in the cell or at work there, and the
+    /// caller must not sleep.
+    fn prepare(&self, sleeper: Sleeper, kind: u64) -> Option<u64> {
+        let idle = self.state.load(Ordering::Relaxed);
+        if !is_kind(idle, IDLE) {
+            return None;
+        }
+        // ORD(cell.state): Acquire; pairs with the Release in `take`: the slot is empty.
+        let busy = with_kind(idle, BUSY);
+        self.state.compare_exchange(idle, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        // SAFETY: W1, W2: the exchange made the slot ours, and in IDLE it is empty.
+        unsafe { self.sleeper.put(sleeper) };
+        // ORD(cell.state): Release; pairs with the Acquire in `take`: the sleeper is written.
+        let state = with_kind(idle, kind);
+        self.state.store(state, Ordering::Release);
+        Some(state)
+    }
+
+    /// Takes whoever sleeps out again, unless a waker is about to: for the one consumer that sleeps as a task.
     pub(crate) fn cancel(&self) {
-        for state in [PARKED, NAPPING] {
-            // ORD(cell.state): Acquire and Release as in `wake_from`.
-            if self.state.compare_exchange(state, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                // SAFETY: W1, W2: as in `wake_from`.
-                let sleeper = unsafe { self.sleeper.take() };
-                self.state.store(IDLE, Ordering::Release);
-                drop(sleeper);
-            }
+        let state = self.state.load(Ordering::Relaxed);
+        if is_kind(state, PARKED) || is_kind(state, NAPPING) {
+            drop(self.take(state));
         }
     }
 
@@ -149,17 +170,17 @@ impl WaitCell {
     /// announced as asleep, says that there is something to do. May return for no reason.
     pub fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
-        if !self.prepare(Sleeper::Thread(thread.clone()), PARKED) {
+        let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), PARKED) else {
             thread::yield_now();
             return;
-        }
+        };
         let fenced = heavy_fence(self.pair);
         if !ready() {
             let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
             // The models know no time: there a lost wake-up is a deadlock, which loom reports.
             thread.park(if MODEL { None } else { Some(limit.map_or(most, |limit| limit.min(most))) });
         }
-        self.cancel();
+        drop(self.take(state));
     }
 
     /// Parks the calling thread for a bounded time. Publishers of events let it nap; [`wake_now`](Self::wake_now) ends it.
@@ -171,13 +192,13 @@ impl WaitCell {
     /// something to do: what comes with a [`wake_now`](Self::wake_now) is then never slept over.
     pub fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
-        if self.prepare(Sleeper::Thread(thread.clone()), NAPPING) {
+        if let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), NAPPING) {
             // Pairs with the fence in `wake_now`.
             fence(Ordering::SeqCst);
             if !ready() {
                 thread.park(Some(limit));
             }
-            self.cancel();
+            drop(self.take(state));
         } else {
             thread::yield_now();
         }
@@ -189,7 +210,7 @@ impl WaitCell {
     #[must_use]
     pub fn register(&self, task: &Waker) -> bool {
         self.cancel();
-        let registered = self.prepare(Sleeper::Task(task.clone()), PARKED);
+        let registered = self.prepare(Sleeper::Task(task.clone()), PARKED).is_some();
         // A task cannot be parked with a limit, so this fence must not fail.
         heavy_fence_or_wait(self.pair);
         registered
@@ -213,7 +234,7 @@ impl Drop for WaitCell {
 
 impl fmt::Debug for WaitCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state.load(Ordering::Relaxed) {
+        let state = match self.state.load(Ordering::Relaxed) & KIND {
             IDLE => "idle",
             PARKED => "parked",
             NAPPING => "napping",
