@@ -6,7 +6,7 @@ pub(crate) mod receiver;
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::{End, Inbox, Patience};
 use crate::ledger::SinkState;
-use crate::report::{CloseReport, Finish};
+use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -17,6 +17,7 @@ use builder::ChannelBuilder;
 use receiver::Receiver;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The writing half of an inbox whose reading half, the [`Receiver`], the user polls, blocks on, iterates or awaits.
 ///
@@ -61,6 +62,13 @@ impl<E: Send + 'static> Channel<E> {
     /// Closes the channel: it takes no more events; what is left stays readable.
     pub fn close(&self) {
         self.0.0.seal(End::Closed);
+    }
+
+    /// Waits until everything that was accepted before this call was read.
+    pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
+        let mut report = FlushReport::default();
+        self.signal(&mut Signal::Flush(Deadline::after(limit), &mut report));
+        report
     }
 
     /// What the channel says about itself.

@@ -358,7 +358,7 @@ fn a_value_written_but_not_committed_when_the_seal_begins_has_one_owner() {
     let drops_when = |settles: bool, reads: bool| {
         let (drops, (mut producer, mut consumer)) = (AtomicU64::new(0), spsc(4));
         producer.write(Counted(&drops));
-        producer.sealer().mark();
+        producer.sealer().seal();
         if settles {
             producer.settle(drop);
         }

@@ -135,6 +135,8 @@ impl<E: Send + 'static> Reader<E> {
                             let mut hand = InHand::new(inbox, progress, None);
                             hand.handled = handle(inbox, event);
                         });
+                        // Its fence is a compiler's where the process has the asymmetric pair.
+                        inbox.signals.blocked.notify();
                     }
                     count
                 }
@@ -162,7 +164,7 @@ impl<E: Send + 'static> Reader<E> {
             SharedLane::Unbounded(queue) => {
                 inbox.consumer.saw_depth(queue.len() as u64);
                 let mut count = 0;
-                while count < visit {
+                while count < visit && !queue.is_empty() {
                     inbox.shared_progress.take_in_hand();
                     let Some(event) = queue.pop() else {
                         inbox.shared_progress.nothing_in_hand();
@@ -186,15 +188,14 @@ impl<E: Send + 'static> Reader<E> {
         handle: &mut impl FnMut(&Inbox<E>, E) -> Handled,
     ) -> usize {
         let mut count = 0;
-        if !ring.has_filled() {
-            return 0;
-        }
         inbox.consumer.saw_depth(ring.len() as u64);
-        while count < visit {
+        while count < visit && ring.has_filled() {
             // Set before the ring forgets the event, so that it is never in neither place.
             progress.take_in_hand();
             match ring.pop_at() {
                 Pop::Value((position, event)) => {
+                    // The slot is free already, before the event is handled.
+                    inbox.signals.blocked.notify();
                     let mut hand = InHand::new(inbox, progress, Some(position));
                     hand.handled = handle(inbox, event);
                     count += 1;
@@ -314,6 +315,8 @@ impl<E: Send + 'static> Reader<E> {
             }
             Step::Park => {
                 let signals = self.inbox.signals.clone();
+                // A task that waited here before has given way to this thread.
+                signals.cell.cancel();
                 signals.cell.park_unless(limit, || self.has_work() || other(&self.inbox));
             }
         }

@@ -8,7 +8,7 @@ use crate::inbox::{End, Inbox};
 use crate::ledger::DropReason;
 use crate::panics::{caught, foreign, quietly};
 use crate::report::{CloseReport, FlushReport};
-use crate::sync::{Ordering, lock};
+use crate::sync::{MODEL, Ordering, lock};
 use crate::wait::nesting::Nesting;
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,6 +44,7 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
     }
 
     pub(super) fn run(mut self) {
+        let _lifeline = Lifeline(self.shared.clone());
         self.tick();
         loop {
             let handled = self.round();
@@ -137,6 +138,21 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
         report.undelivered += inbox.aborted();
         lock(&self.shared.report).get_or_insert(report);
         inbox.signals.blocked.notify();
+    }
+}
+
+/// Ends the inbox should a panic ever get past everything that catches them: better a closed queue than one that takes events
+/// and handles none.
+struct Lifeline<E: Send + 'static>(Arc<Shared<E>>);
+
+impl<E: Send + 'static> Drop for Lifeline<E> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !MODEL {
+            let inbox = &self.0.inbox;
+            inbox.seal(End::Closed);
+            lock(&self.0.report).get_or_insert(CloseReport::failed("the worker panicked"));
+            inbox.finish();
+        }
     }
 }
 

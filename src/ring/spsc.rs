@@ -5,7 +5,7 @@
 //! FastForward). A push is a store to the slot and a release store of the tail: no read-modify-write, no fence.
 //!
 //! # The seal
-//! [`Sealer::mark`] and [`Sealer::fix`] end a lane while the producer may be anywhere between its check and its push,
+//! [`Sealer::seal`] ends a lane while the producer may be anywhere between its check and its push,
 //! and no producer waits for anybody. The word `fin` goes OPEN → SEALING → final tail. The sealer marks, fences, reads the
 //! tail and proposes it; a producer that sees the mark after its own push and fence proposes *its* tail; the first
 //! proposal wins. A producer that loses with `fin` below its tail still owns what lies between and takes it back. The
@@ -424,8 +424,6 @@ impl<T> fmt::Debug for Consumer<T> {
 }
 
 /// A third party's view of a ring: it can seal it, and see how far both halves are.
-///
-/// To seal: [`mark`](Self::mark) every ring concerned, run *one* heavy fence, then [`fix`](Self::fix) each.
 pub struct Sealer<T> {
     shared: Arc<Shared<T>>,
 }
@@ -438,14 +436,14 @@ impl<T> Clone for Sealer<T> {
 
 impl<T> Sealer<T> {
     /// Begins to seal the ring. Whether this call was the first.
-    pub fn mark(&self) -> bool {
+    pub(crate) fn mark(&self) -> bool {
         // ORD(spsc.fin): AcqRel; the heavy fence that follows pairs with the light ones of producer and consumer.
         let fin = &self.shared.producer.fin;
         fin.compare_exchange(OPEN, SEALING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.
-    pub fn fix(&self) -> u64 {
+    pub(crate) fn fix(&self) -> u64 {
         // ORD(spsc.tail): Acquire; pairs with `Producer::commit`, so that the proposal publishes the slots below it.
         let tail = self.shared.producer.tail.load(Ordering::Acquire);
         self.shared.propose(tail)

@@ -2,6 +2,9 @@
 
 use super::Sink;
 use crate::error::{BoxError, WriteError};
+use crate::report::CloseReport;
+use crate::sync::{AtomicBool, Ordering};
+use crate::wait::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -38,6 +41,7 @@ impl<X: Into<BoxError>> Outcome for Result<(), X> {
 /// A sink that calls a function on the publishing thread. Made by [`sink_fn`].
 pub struct SinkFn<E, F> {
     function: F,
+    closed: AtomicBool,
     events: PhantomData<fn(E)>,
 }
 
@@ -57,15 +61,24 @@ pub struct SinkFn<E, F> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn sink_fn<E, R: Outcome, F: Fn(&E) -> R + Send + Sync>(function: F) -> SinkFn<E, F> {
-    SinkFn { function, events: PhantomData }
+    SinkFn { function, closed: AtomicBool::new(false), events: PhantomData }
 }
 
 impl<E, R: Outcome, F: Fn(&E) -> R + Send + Sync> Sink<E> for SinkFn<E, F> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        // Relaxed: a write that is ordered after the close sees it, and no other need.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(WriteError::Closed(event));
+        }
         match (self.function)(&event).into_result() {
             Ok(()) => Ok(()),
             Err(source) => Err(WriteError::Failed { event, source }),
         }
+    }
+
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        self.closed.store(true, Ordering::Relaxed);
+        CloseReport::done()
     }
 }
 
@@ -76,7 +89,10 @@ impl<E, F> fmt::Debug for SinkFn<E, F> {
 }
 
 /// The sink that takes everything and does nothing. Made by [`noop`].
-pub struct Noop<E>(PhantomData<fn(E)>);
+pub struct Noop<E> {
+    closed: AtomicBool,
+    events: PhantomData<fn(E)>,
+}
 
 /// The sink that takes everything and does nothing.
 ///
@@ -87,13 +103,21 @@ pub struct Noop<E>(PhantomData<fn(E)>);
 /// ```
 #[must_use]
 pub fn noop<E>() -> Noop<E> {
-    Noop(PhantomData)
+    Noop { closed: AtomicBool::new(false), events: PhantomData }
 }
 
 impl<E> Sink<E> for Noop<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(WriteError::Closed(event));
+        }
         drop(event);
         Ok(())
+    }
+
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        self.closed.store(true, Ordering::Relaxed);
+        CloseReport::done()
     }
 }
 
