@@ -31,16 +31,12 @@ const OPEN: u64 = u64::MAX;
 /// `fin` while its final value is being agreed on.
 const SEALING: u64 = u64::MAX - 1;
 
-/// The producer's words. The consumer reads them when it looks for more.
-struct ProducerWords {
-    /// The next position to be written; everything below was written.
-    tail: AtomicU64,
-    /// Where the ring ends: `OPEN`, `SEALING`, or the final tail.
-    fin: AtomicU64,
-}
-
 struct Shared<T> {
-    producer: CachePadded<ProducerWords>,
+    /// The next position to be written; everything below was written. Only the producer writes it.
+    tail: CachePadded<AtomicU64>,
+    /// Where the ring ends: `OPEN`, `SEALING`, or the final tail. In a line of its own, which both halves keep: next to the
+    /// tail, the producer's look at it would wait for the line that the consumer polls, at every push.
+    fin: CachePadded<AtomicU64>,
     /// The next position to be consumed; everything below was handled and its slot is free.
     head: CachePadded<AtomicU64>,
     slots: Box<[Slot<T>]>,
@@ -86,7 +82,7 @@ impl<T> Shared<T> {
     fn propose(&self, tail: u64) -> u64 {
         // ORD(spsc.fin): AcqRel; Release publishes what the proposer saw up to `tail`, Acquire pairs with the
         // winner's Release.
-        match self.producer.fin.compare_exchange(SEALING, tail, Ordering::AcqRel, Ordering::Acquire) {
+        match self.fin.compare_exchange(SEALING, tail, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => tail,
             Err(fin) => fin,
         }
@@ -95,8 +91,8 @@ impl<T> Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        let tail = self.producer.tail.load(Ordering::Relaxed);
-        let end = tail.min(self.producer.fin.load(Ordering::Relaxed));
+        let tail = self.tail.load(Ordering::Relaxed);
+        let end = tail.min(self.fin.load(Ordering::Relaxed));
         for position in self.head.load(Ordering::Relaxed)..end {
             // SAFETY: S1: both halves are gone, and the slots in [head, end) hold values.
             drop(unsafe { self.slot(position).take() });
@@ -126,7 +122,8 @@ pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), Inva
     let slots = try_boxed(super::slots_for(capacity, 1)?, |_| Slot::empty())
         .ok_or(InvalidConfig::OutOfMemory { slots: capacity })?;
     let shared = Arc::new(Shared {
-        producer: CachePadded::new(ProducerWords { tail: AtomicU64::new(0), fin: AtomicU64::new(OPEN) }),
+        tail: CachePadded::new(AtomicU64::new(0)),
+        fin: CachePadded::new(AtomicU64::new(OPEN)),
         head: CachePadded::new(AtomicU64::new(0)),
         slots,
         capacity: capacity as u64,
@@ -203,7 +200,7 @@ impl<T> Producer<T> {
     #[inline(always)]
     pub fn commit(&mut self) {
         // ORD(spsc.tail): Release; pairs with the Acquire in `Consumer::refresh`, `Sealer::fix`: the slots are written.
-        self.shared.producer.tail.store(self.tail, Ordering::Release);
+        self.shared.tail.store(self.tail, Ordering::Release);
     }
 
     /// Whether nobody has begun to seal the ring. To be asked after a commit and a fence; `false` asks for
@@ -211,7 +208,7 @@ impl<T> Producer<T> {
     #[inline(always)]
     pub fn is_open(&self) -> bool {
         // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and `Sealer::fix`.
-        self.shared.producer.fin.load(Ordering::Relaxed) == OPEN
+        self.shared.fin.load(Ordering::Relaxed) == OPEN
     }
 
     /// Settles with a sealer what was accepted, and gives what was not to `taken_back`, newest first.
@@ -226,7 +223,7 @@ impl<T> Producer<T> {
     #[cold]
     fn settle_sealed(&mut self, mut taken_back: impl FnMut(T)) -> bool {
         // What was written and not committed was promised to nobody, and comes back too.
-        let committed = self.shared.producer.tail.load(Ordering::Relaxed);
+        let committed = self.shared.tail.load(Ordering::Relaxed);
         let fin = self.shared.propose(committed);
         while self.tail > fin {
             self.tail -= 1;
@@ -260,10 +257,10 @@ impl<T> Producer<T> {
     /// Seals the ring at what was committed, as dropping the producer does; values that were not accepted are dropped.
     pub fn end(&mut self) {
         // The producer knows the exact tail, so it needs no handshake: it moves OPEN on by itself, or proposes.
-        let committed = self.shared.producer.tail.load(Ordering::Relaxed);
-        let words = &self.shared.producer;
+        let committed = self.shared.tail.load(Ordering::Relaxed);
         // ORD(spsc.fin): AcqRel; Release publishes everything committed to whoever reads the end.
-        let fin = match words.fin.compare_exchange(OPEN, committed, Ordering::AcqRel, Ordering::Acquire) {
+        let fin = match self.shared.fin.compare_exchange(OPEN, committed, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(_) => committed,
             Err(_) => self.shared.propose(committed),
         };
@@ -377,12 +374,12 @@ impl<T> Consumer<T> {
     #[inline]
     fn refresh(&mut self) -> bool {
         // ORD(spsc.tail): Acquire; pairs with the Release in `Producer::commit`: the slots are written.
-        let tail = self.shared.producer.tail.load(Ordering::Acquire);
+        let tail = self.shared.tail.load(Ordering::Acquire);
         // A tail may be trusted only if the ring was open *after* it was read, in the order that the sealer sees: see
         // the module's text. The fence pairs with the heavy one between `Sealer::mark` and `Sealer::fix`.
         light_fence(self.shared.pair);
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
-        self.end = match self.shared.producer.fin.load(Ordering::Acquire) {
+        self.end = match self.shared.fin.load(Ordering::Acquire) {
             OPEN => tail,
             // The tail may be older than the mark, and the producer may have been told since that more was accepted: only
             // the sealer, behind its heavy fence, and the producer itself know a tail that may be proposed.
@@ -407,7 +404,7 @@ impl<T> Consumer<T> {
     /// Whether the ring was sealed and everything in it was handled. Once true, always true.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.shared.producer.fin.load(Ordering::Acquire) <= self.head
+        self.shared.fin.load(Ordering::Acquire) <= self.head
     }
 
     /// A handle that can seal the ring.
@@ -438,14 +435,14 @@ impl<T> Sealer<T> {
     /// Begins to seal the ring. Whether this call was the first.
     pub(crate) fn mark(&self) -> bool {
         // ORD(spsc.fin): AcqRel; the heavy fence that follows pairs with the light ones of producer and consumer.
-        let fin = &self.shared.producer.fin;
+        let fin = &self.shared.fin;
         fin.compare_exchange(OPEN, SEALING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.
     pub(crate) fn fix(&self) -> u64 {
         // ORD(spsc.tail): Acquire; pairs with `Producer::commit`, so that the proposal publishes the slots below it.
-        let tail = self.shared.producer.tail.load(Ordering::Acquire);
+        let tail = self.shared.tail.load(Ordering::Acquire);
         self.shared.propose(tail)
     }
 
@@ -459,8 +456,8 @@ impl<T> Sealer<T> {
     /// How many values were accepted so far.
     #[must_use]
     pub fn accepted(&self) -> u64 {
-        let tail = self.shared.producer.tail.load(Ordering::Acquire);
-        match self.shared.producer.fin.load(Ordering::Acquire) {
+        let tail = self.shared.tail.load(Ordering::Acquire);
+        match self.shared.fin.load(Ordering::Acquire) {
             OPEN | SEALING => tail,
             fin => tail.min(fin),
         }
@@ -476,13 +473,13 @@ impl<T> Sealer<T> {
     /// Whether the ring was sealed and everything in it was handled.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.shared.producer.fin.load(Ordering::Acquire) <= self.handled()
+        self.shared.fin.load(Ordering::Acquire) <= self.handled()
     }
 
     /// Whether the ring's end is fixed or being fixed.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
-        self.shared.producer.fin.load(Ordering::Acquire) != OPEN
+        self.shared.fin.load(Ordering::Acquire) != OPEN
     }
 }
 
