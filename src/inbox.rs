@@ -77,6 +77,10 @@ pub(crate) struct Signals {
 }
 
 /// The lane of everybody who has no lane.
+#[cfg_attr(
+    all(loom, feature = "loom"),
+    expect(clippy::large_enum_variant, reason = "only the model's stand-in is small")
+)]
 pub(crate) enum SharedLane<E> {
     Bounded(Ring<E>),
     Unbounded(Unbounded<E>),
