@@ -205,7 +205,7 @@ fn dropped_receiver_against_lane_push() {
 #[test]
 fn dropped_receiver_against_a_lane_that_goes() {
     // The lane's publisher lets go while the reader gives up the lane: every event is dropped once, with its reason. Fails
-    // when ORD(lane.released) or ORD(spsc.fin) in `Producer::drop` is Relaxed.
+    // when ORD(lane.released) or ORD(spsc.fin) in `Producer::end` is Relaxed.
     model(|| {
         let lives = Lives::new(1);
         let (channel, receiver) = channel(1, Overflow::DropNewest);

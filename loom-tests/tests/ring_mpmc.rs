@@ -284,7 +284,7 @@ fn close_against_eviction() {
 #[test]
 fn filled_means_that_a_pop_finds_it() {
     // A consumer that sees the oldest slot filled and is alone pops a value that is all there. Fails when ORD(mpmc.stamp)
-    // is Relaxed in the store of `push` or the load of `has_filled`.
+    // is Relaxed in the store of `push`.
     model(|| {
         let (ring, lives, steps) = (new(2), Lives::new(1), Steps::new());
         let pushers = pushers(&ring, &lives, &steps, [0]);
