@@ -133,6 +133,25 @@ fn wake_now_against_a_nap() {
     });
 }
 
+#[test]
+fn wake_now_against_a_nap_that_looks_again() {
+    // A nap that looks again after it was announced never sleeps over what comes with a `wake_now`. Fails when the fence of
+    // `nap_unless` or that of `wake_now` is missing.
+    model(|| {
+        let place = Place::new();
+        let waker = place.clone();
+        let waker = thread::spawn(move || {
+            waker.events.store(1, Ordering::Relaxed);
+            waker.cell.wake_now();
+        });
+        while place.events.load(Ordering::Relaxed) == 0 {
+            let limit = std::time::Duration::from_millis(1);
+            place.cell.nap_unless(limit, || place.events.load(Ordering::Relaxed) != 0);
+        }
+        waker.join().unwrap();
+    });
+}
+
 /// What a future does that waits for `events`: look, register, look again.
 fn await_as_task(place: &Place, events: usize) {
     let (task, waker) = Task::new();
