@@ -5,6 +5,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod deadline;
+pub(crate) mod linger;
 pub(crate) mod list;
 pub(crate) mod nesting;
 pub(crate) mod strategy;

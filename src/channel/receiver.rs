@@ -50,6 +50,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Errors
     /// [`RecvError`] when the stream has ended: closed, or cut off because it overflowed.
     pub fn recv(&mut self) -> Result<E, RecvError> {
+        self.reader.linger_when_dry();
         loop {
             match self.try_recv() {
                 Ok(event) => return Ok(event),
@@ -91,6 +92,7 @@ impl<E: Send + 'static> Receiver<E> {
     }
 
     fn recv_until(&mut self, deadline: Deadline) -> Result<E, RecvTimeoutError> {
+        self.reader.linger_when_dry();
         loop {
             match self.try_recv() {
                 Ok(event) => return Ok(event),
@@ -218,8 +220,11 @@ impl<E: Send + 'static> Receiver<E> {
     /// Hands each event that waits, at most a quarter of a lane's capacity per lane, to `handle`, and returns how many.
     ///
     /// The cheapest way to read: slots are given back, and the books kept, sixteen events at a time. An event whose
-    /// handling panics counts as delivered.
+    /// handling panics counts as delivered. It does not wait for events; but while they come faster than one in 60
+    /// nanoseconds it spins for up to a microsecond before it looks again, so that reader and publisher do not fight for
+    /// the same lines of memory.
     pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
+        self.reader.linger_when_dry();
         self.reader.scan(|_, event| {
             handle(event);
             Handled::Delivered

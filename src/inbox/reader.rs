@@ -6,6 +6,7 @@ use crate::ledger::DropReason;
 use crate::ring::mpmc::{Pop, Ring};
 use crate::ring::spsc;
 use crate::sync::{Arc, MODEL, Ordering, lock, spin_hint, thread};
+use crate::wait::linger::Linger;
 use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -84,12 +85,25 @@ pub(crate) struct Reader<E> {
     /// The end of the shared lane has been noticed.
     saw_shared_end: bool,
     idler: Idler,
+    linger: Linger,
+    /// Events taken since the reader last lingered.
+    taken: usize,
 }
 
 impl<E: Send + 'static> Reader<E> {
     pub(super) fn new(inbox: Arc<Inbox<E>>) -> Self {
         let idler = Idler::new(inbox.wait);
-        Self { inbox, lanes: Vec::new(), next: 0, turns: 0, generation: 0, saw_shared_end: false, idler }
+        Self {
+            inbox,
+            lanes: Vec::new(),
+            next: 0,
+            turns: 0,
+            generation: 0,
+            saw_shared_end: false,
+            idler,
+            linger: Linger::new(),
+            taken: 0,
+        }
     }
 
     pub(crate) fn inbox(&self) -> &Arc<Inbox<E>> {
@@ -125,7 +139,9 @@ impl<E: Send + 'static> Reader<E> {
                     let progress = view.progress();
                     let capacity = inbox.capacity();
                     let mut count = 0;
-                    while count < visit && consumer.has_next() {
+                    // One look a visit: what has come meanwhile is the next one's.
+                    let mut more = consumer.has_next();
+                    while more && count < visit {
                         let known = consumer.known();
                         inbox.consumer.saw_depth(known as u64);
                         // A slow handler holds no slots of handled events while room is short.
@@ -137,6 +153,7 @@ impl<E: Send + 'static> Reader<E> {
                         });
                         // Its fence is a compiler's where the process has the asymmetric pair.
                         inbox.signals.blocked.notify();
+                        more = consumer.known() > 0;
                     }
                     count
                 }
@@ -153,6 +170,7 @@ impl<E: Send + 'static> Reader<E> {
         if total > 0 {
             self.inbox.signals.blocked.notify();
             self.idler.found(total);
+            self.taken += total;
         }
         total
     }
@@ -209,6 +227,19 @@ impl<E: Send + 'static> Reader<E> {
         count
     }
 
+    /// Waits a moment before the next look when something was taken since the last one and the lane has run dry: see
+    /// [`Linger`].
+    #[inline]
+    pub(crate) fn linger_when_dry(&mut self) {
+        let knows_more = match self.lanes.get(self.next) {
+            Some(LaneReader::Spsc(consumer, _)) => consumer.known() > 0,
+            _ => false,
+        };
+        if self.taken > 0 && !knows_more {
+            self.linger.ran_dry(std::mem::take(&mut self.taken), self.inbox.capacity());
+        }
+    }
+
     /// Takes one event, fairly over the lanes: a quarter of a lane's capacity at a time.
     #[inline]
     pub(crate) fn take_one(&mut self) -> Option<E> {
@@ -222,6 +253,7 @@ impl<E: Send + 'static> Reader<E> {
                 self.inbox.consumer.note(Handled::Delivered);
                 self.inbox.signals.blocked.notify();
                 self.idler.found(1);
+                self.taken += 1;
                 self.turns += 1;
                 if self.turns >= self.visit() {
                     self.turns = 0;
@@ -304,6 +336,7 @@ impl<E: Send + 'static> Reader<E> {
     /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is other work to look for.
     pub(crate) fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Inbox<E>) -> bool) {
         self.inbox.consumer.saw_empty();
+        self.linger.found_nothing();
         let step = self.idler.step(self.inbox.capacity(), Instant::now);
         let within = |nap: Duration| limit.map_or(nap, |limit| limit.min(nap));
         match step {

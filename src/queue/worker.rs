@@ -73,6 +73,7 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
         let _delivery = Nesting::delivery();
         let desk = &mut self.desk;
         let handled = self.reader.scan(|inbox, event| desk.handle(inbox, event));
+        self.reader.linger_when_dry();
         if self.desk.batch > 0 && !self.reader.has_work() {
             self.desk.end_of_batch(self.reader.inbox());
         }
