@@ -179,6 +179,7 @@ impl<E: Send + 'static> Inbox<E> {
     }
 
     /// Puts an event into the shared lane, from any thread.
+    #[inline]
     pub(crate) fn write(&self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
         self.shared_entry.offered(1);
         match self.push_shared(event) {
@@ -193,6 +194,7 @@ impl<E: Send + 'static> Inbox<E> {
         }
     }
 
+    #[inline]
     fn push_shared(&self, event: E) -> Result<(), PushError<E>> {
         match &self.shared {
             SharedLane::Bounded(ring) => self.push_ring(ring, event, &self.shared_entry),
@@ -201,17 +203,24 @@ impl<E: Send + 'static> Inbox<E> {
     }
 
     /// Pushes into a ring of this inbox, under its policy for the oldest.
+    #[inline]
     fn push_ring(&self, ring: &Ring<E>, event: E, entry: &EntryCounters) -> Result<(), PushError<E>> {
         if self.overflow == Overflow::DropOldest {
-            ring.push_evicting(event, |oldest| {
-                entry.count(Outcome::Evicted, 1);
-                self.dropped(oldest, DropReason::Evicted);
-            })
+            self.push_evicting(ring, event, entry)
         } else {
             ring.push(event)
         }
     }
 
+    #[inline(never)]
+    fn push_evicting(&self, ring: &Ring<E>, event: E, entry: &EntryCounters) -> Result<(), PushError<E>> {
+        ring.push_evicting(event, |oldest| {
+            entry.count(Outcome::Evicted, 1);
+            self.dropped(oldest, DropReason::Evicted);
+        })
+    }
+
+    #[inline(never)]
     fn push_unbounded(
         &self,
         queue: &Unbounded<E>,

@@ -88,7 +88,7 @@ impl Dropped {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ledger {
-    /// Events that were offered to the sink.
+    /// Events that were offered to the sink. One that waits for room counts when it got in or gave up.
     pub offered: u64,
     /// Events that the sink accepted.
     pub accepted: u64,
@@ -304,6 +304,11 @@ impl EntryCounters {
         Self::new(false, false)
     }
 
+    /// For one writer into a ring, whose position counts the offers that succeed.
+    pub(crate) fn private_by_position() -> Self {
+        Self::new(false, true)
+    }
+
     /// For any number of writers.
     pub(crate) fn shared() -> Self {
         Self::new(true, false)
@@ -344,13 +349,6 @@ impl EntryCounters {
     /// Offers that were refused because the way is closed.
     pub(crate) fn refused_closed(&self) -> u64 {
         self.outcomes[Outcome::RefusedClosed as usize].load(Ordering::Relaxed)
-    }
-
-    /// As [`offered`](Self::offered), for the one writer of private counters: no branch.
-    #[inline(always)]
-    pub(crate) fn offered_by_owner(&self, n: u64) {
-        debug_assert!(!self.shared);
-        add_single_writer(&self.offered, n);
     }
 
     pub(crate) fn count(&self, outcome: Outcome, n: u64) {

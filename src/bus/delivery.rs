@@ -61,12 +61,6 @@ impl<E: Clone> Supply<E> {
     }
 }
 
-/// Nobody took the event; it is still there.
-pub(super) struct Untaken<E> {
-    pub(super) refused: usize,
-    pub(super) event: E,
-}
-
 /// What a publish needs to know beside the table.
 pub(super) struct Scene<'a, E> {
     /// The publisher's hazard word.
@@ -92,105 +86,140 @@ impl<E> Scene<'_, E> {
     }
 }
 
+/// What it means that nobody took an event: told how the publish went, and given what is left of the event.
+pub(super) trait Untaken<E>: FnOnce(Published, Option<E>) -> Result<Published, Closed<E>> {}
+
+impl<E, F: FnOnce(Published, Option<E>) -> Result<Published, Closed<E>>> Untaken<E> for F {}
+
 impl<E: Clone + Send + 'static> Table<E> {
-    /// Publishes one event. `untaken` says what it means that nobody took it; it is only asked off the fast path, whose
-    /// result then need not be copied.
+    /// Publishes one event. `untaken` says what it means that nobody took it.
+    ///
+    /// The slow paths take the event by a place in memory that only they see, and leave it there if nobody took it: so
+    /// the fast path keeps the event in registers and does not copy its result.
     #[inline(always)]
     pub(super) fn publish<'a>(
         &mut self,
+        kind: TableKind,
         event: E,
         scene: impl Fn() -> Scene<'a, E>,
-        untaken: impl FnOnce(Untaken<E>) -> Result<Published, Closed<E>>,
+        untaken: impl Untaken<E>,
     ) -> Result<Published, Closed<E>> {
-        if self.kind == TableKind::Fast {
-            match self.fast.as_mut_slice() {
-                [] => Ok(Published::default()),
-                // One lane is what most tables have, and needs neither a loop nor a guard against a clone that unwinds.
-                [only] => {
-                    if !only.lane.is_ready() {
-                        return self.publish_generally(Some(event), 0, &scene()).or_else(untaken);
-                    }
-                    only.lane.put(event);
-                    light_fence(self.pair);
-                    if only.lane.needs_finish() {
-                        return self.end_fast(1).or_else(untaken);
-                    }
-                    Ok(Published { accepted: 1, refused: 0 })
+        match kind {
+            // One lane is what most tables have, and needs neither a loop nor a guard against a clone that unwinds.
+            TableKind::One
+                if let [only] = self.fast.as_mut_slice()
+                    && let Some(vacant) = only.lane.vacant() =>
+            {
+                vacant.push(event);
+                light_fence(self.pair);
+                if only.lane.needs_finish() {
+                    return self.end_fast(1, untaken);
                 }
-                _ => self.through_lanes::<false, _>(event, scene, untaken),
+                Ok(Published { accepted: 1, refused: 0 })
             }
-        } else if self.kind == TableKind::Gated {
-            self.through_gates(Some(event), &scene()).or_else(untaken)
-        } else {
-            self.publish_generally(Some(event), 0, &scene()).or_else(untaken)
+            TableKind::Fast => self.through_lanes::<false>(event, scene, untaken),
+            TableKind::Gated => {
+                let mut event = Some(event);
+                let published = self.through_gates(&mut event, &scene());
+                untaken(published, event)
+            }
+            _ => self.go_on_generally(event, 0, &scene(), untaken),
         }
     }
 
-    /// Events leave the fast path as an `Option`, so that it need not give them a place in memory of which others learn:
-    /// there they would be written in words and read back in vectors, which no store buffer forwards.
     #[inline(never)]
-    fn through_gates(&mut self, event: Option<E>, scene: &Scene<'_, E>) -> Result<Published, Untaken<E>> {
-        match event {
-            Some(event) => self.through_lanes::<true, _>(event, || *scene, Err),
-            None => Ok(Published::default()),
-        }
+    fn through_gates(&mut self, event: &mut Option<E>, scene: &Scene<'_, E>) -> Published {
+        let Some(taken) = event.take() else { return Published::default() };
+        let outcome = self.through_lanes::<true>(
+            taken,
+            || *scene,
+            |published, back| {
+                *event = back;
+                Ok(published)
+            },
+        );
+        outcome.unwrap_or_default()
     }
 
     /// Puts the event into every fast lane, and the last one gets it without a clone.
     #[inline(always)]
-    fn through_lanes<'a, const GATED: bool, X>(
+    fn through_lanes<'a, const GATED: bool>(
         &mut self,
         event: E,
         scene: impl Fn() -> Scene<'a, E>,
-        untaken: impl FnOnce(Untaken<E>) -> Result<Published, X>,
-    ) -> Result<Published, X> {
+        untaken: impl Untaken<E>,
+    ) -> Result<Published, Closed<E>> {
         let finishing = Finishing(self);
-        let count = finishing.0.fast.len();
-        let mut left = count;
-        for fast in &mut finishing.0.fast {
-            if !fast.lane.is_ready() {
+        let fast = finishing.0.fast.as_mut_slice();
+        let count = fast.len();
+        let mut attention = false;
+        let Some((last, others)) = fast.split_last_mut() else {
+            std::mem::forget(finishing);
+            return Ok(Published::default());
+        };
+        for (done, Fast { lane, gate, .. }) in others.iter_mut().enumerate() {
+            let Some(vacant) = lane.vacant() else {
                 std::mem::forget(finishing);
-                return self.publish_generally(Some(event), count - left, &scene()).or_else(untaken);
+                return self.go_on_generally(event, done, &scene(), untaken);
+            };
+            if !GATED || gate.as_mut().is_none_or(|gate| passes(gate, &event, &scene())) {
+                vacant.push(event.clone());
+                attention |= lane.wants_finish();
             }
-            left -= 1;
-            if GATED && !fast.passes(&event, &scene()) {
-                continue;
-            }
-            if left == 0 {
-                fast.lane.put(event);
-                break;
-            }
-            fast.lane.put(event.clone());
+        }
+        let Fast { lane, gate, .. } = last;
+        let Some(vacant) = lane.vacant() else {
+            std::mem::forget(finishing);
+            return self.go_on_generally(event, count - 1, &scene(), untaken);
+        };
+        if !GATED || gate.as_mut().is_none_or(|gate| passes(gate, &event, &scene())) {
+            vacant.push(event);
+            attention |= lane.wants_finish();
         }
         std::mem::forget(finishing);
-        light_fence(self.pair);
-        if self.fast.iter().any(|fast| fast.lane.needs_finish()) {
-            return self.end_fast(count).or_else(untaken);
+        if self.pair == FencePair::Symmetric {
+            // One fence serves all lanes; what they said before it does not count.
+            light_fence(FencePair::Symmetric);
+            attention = self.fast.iter().any(|fast| fast.lane.needs_finish());
+        }
+        if attention {
+            return self.end_fast(count, untaken);
         }
         Ok(Published { accepted: count, refused: 0 })
     }
 
-    #[cold]
-    fn end_fast(&mut self, count: usize) -> Result<Published, Untaken<E>> {
+    #[inline(always)]
+    fn end_fast(&mut self, count: usize, untaken: impl Untaken<E>) -> Result<Published, Closed<E>> {
         let mut back = None;
-        let refused = self.finish_slowly(|event| back = Some(event));
+        let published = self.finish_fast(count, &mut back);
+        untaken(published, back)
+    }
+
+    #[cold]
+    fn finish_fast(&mut self, count: usize, back: &mut Option<E>) -> Published {
+        let refused = self.finish_slowly(|event| *back = Some(event));
         self.retire_dead();
-        match back {
-            Some(event) if refused == count => Err(Untaken { refused, event }),
-            _ => Ok(Published { accepted: count - refused, refused }),
-        }
+        Published { accepted: count - refused, refused }
+    }
+
+    #[inline(always)]
+    fn go_on_generally(
+        &mut self,
+        event: E,
+        done: usize,
+        scene: &Scene<'_, E>,
+        untaken: impl Untaken<E>,
+    ) -> Result<Published, Closed<E>> {
+        let mut event = Some(event);
+        let published = self.publish_generally(&mut event, done, scene);
+        untaken(published, event)
     }
 
     /// Publishes one event of which the first `done` fast lanes have got theirs.
     #[inline(never)]
-    fn publish_generally(
-        &mut self,
-        event: Option<E>,
-        done: usize,
-        scene: &Scene<'_, E>,
-    ) -> Result<Published, Untaken<E>> {
+    fn publish_generally(&mut self, event: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Published {
         let left = self.fast.len() + self.slow.len() + self.direct.len() - done;
-        let mut supply = Supply { event, left };
+        let mut supply = Supply { event: event.take(), left };
         let mut published = Published { accepted: done, refused: 0 };
         let (mut owed, mut dead) = (false, false);
         let finishing = Finishing(self);
@@ -201,9 +230,9 @@ impl<E: Clone + Send + 'static> Table<E> {
                 // What did not pass is taken.
                 supply.left -= 1;
                 published.accepted += 1;
-            } else if lane.is_ready() {
+            } else if let Some(vacant) = lane.vacant() {
                 if let Some(event) = supply.next() {
-                    lane.put(event);
+                    vacant.push(event);
                     published.accepted += 1;
                 }
             } else if lane.may_wait() && scene.patience == Patience::Wait {
@@ -243,12 +272,8 @@ impl<E: Clone + Send + 'static> Table<E> {
         if dead {
             self.retire_dead();
         }
-        match supply.event {
-            Some(event) if published.accepted == 0 && published.refused > 0 => {
-                Err(Untaken { refused: published.refused, event })
-            }
-            _ => Ok(published),
-        }
+        *event = supply.event;
+        published
     }
 
     /// Pushes where there was no room, waiting for it. Whether a sink is gone.
@@ -279,9 +304,11 @@ impl<E: Clone + Send + 'static> Table<E> {
                     Some(gate) => {
                         // A gate is asked about each event, and is asked once.
                         let mut taken = 0;
-                        while taken < events.len() && lane.is_ready() {
+                        while taken < events.len()
+                            && let Some(vacant) = lane.vacant()
+                        {
                             if passes(gate, &events[taken], scene) {
-                                lane.put(events[taken].clone());
+                                vacant.push(events[taken].clone());
                             }
                             taken += 1;
                         }
@@ -365,14 +392,6 @@ impl<E: Clone + Send + 'static> Slow<E> {
                 None => Err(WriteError::Closed(event)),
             },
         }
-    }
-}
-
-impl<E> Fast<E> {
-    /// Whether the gate, if there is one, lets the event through.
-    #[inline(always)]
-    fn passes(&mut self, event: &E, scene: &Scene<'_, E>) -> bool {
-        self.gate.as_mut().is_none_or(|gate| passes(gate, event, scene))
     }
 }
 

@@ -40,11 +40,14 @@ pub(super) fn with<E: Send + 'static, R>(core: &Arc<Core<E>>, f: impl FnOnce(&mu
         Err(_) => None,
     };
     let cell = cached.as_deref().and_then(|cached| cached.downcast_ref::<RefCell<Publisher<E>>>());
-    match cell.and_then(|cell| cell.try_borrow_mut().ok()) {
-        Some(mut publisher) => f(&mut publisher),
+    let mut lent = cell.and_then(|cell| cell.try_borrow_mut().ok());
+    let mut shared = None;
+    // One call, so that it is worth inlining, and an event that it holds stays in registers.
+    f(match &mut lent {
+        Some(publisher) => publisher,
         // It is lent further up on this thread.
-        None => f(&mut Publisher::shared(core)),
-    }
+        None => shared.insert(Publisher::shared(core)),
+    })
 }
 
 /// Makes this thread's publisher for a bus, and drops those of buses that are closed.

@@ -1,9 +1,9 @@
 //! The publishing handle of one thread.
 
 use super::control::{Admission, PublisherSlot};
-use super::delivery::{Scene, Untaken};
+use super::delivery::Scene;
 use super::handle::Handle;
-use super::table::Table;
+use super::table::{Table, TableKind};
 use super::{CLOSED, Core};
 use crate::error::Closed;
 use crate::inbox::Patience;
@@ -23,6 +23,18 @@ pub struct Published {
     pub accepted: usize,
     /// Deliveries that a sink refused; the reasons are in its ledger.
     pub refused: usize,
+}
+
+impl Published {
+    /// Counts one delivery.
+    #[inline]
+    pub(super) fn count(&mut self, accepted: bool) {
+        if accepted {
+            self.accepted += 1;
+        } else {
+            self.refused += 1;
+        }
+    }
 }
 
 /// The publishing handle of one thread: it owns a private lane into every sink of its bus that has lanes.
@@ -51,6 +63,8 @@ pub struct Published {
 pub struct Publisher<E: Send + 'static> {
     /// The version of the list for which the table is made.
     seen: u64,
+    /// Which path a publish takes: the table's, kept here so that a publish to nobody needs nothing else.
+    kind: TableKind,
     /// `None`, like the slot, in a publisher that goes through the shared lanes.
     table: Option<Box<Parcel<Table<E>>>>,
     core: Arc<Core<E>>,
@@ -63,7 +77,8 @@ impl<E: Send + 'static> Publisher<E> {
     pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
         match core.register() {
             Some(Admission { slot, table, seen }) => {
-                Self { seen, table: Some(table), core: core.clone(), slot: Some(slot), keeps_open }
+                let kind = table.value.kind;
+                Self { seen, kind, table: Some(table), core: core.clone(), slot: Some(slot), keeps_open }
             }
             None => {
                 let mut publisher = Self::shared(core);
@@ -76,7 +91,8 @@ impl<E: Send + 'static> Publisher<E> {
     /// A publisher without lanes of its own.
     pub(super) fn shared(core: &Arc<Core<E>>) -> Self {
         // A version that a bus never has, so that every publish takes the cold path.
-        Self { seen: u64::MAX, table: None, core: core.clone(), slot: None, keeps_open: None }
+        let kind = TableKind::General;
+        Self { seen: u64::MAX, kind, table: None, core: core.clone(), slot: None, keeps_open: None }
     }
 
     pub(super) fn core(&self) -> &Arc<Core<E>> {
@@ -99,6 +115,7 @@ impl<E: Send + 'static> Publisher<E> {
             && let Some(mut next) = slot.handoff.take()
         {
             next.value.take_over(&mut table.value);
+            self.kind = next.value.kind;
             slot.handoff.give_back(std::mem::replace(table, next));
         }
         true
@@ -157,10 +174,13 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         if !self.is_current() {
             return Self::publish_elsewhere(&self.core, Some(event), patience);
         }
-        let Self { table, core, slot, .. } = self;
+        if self.kind == TableKind::Empty {
+            return Ok(Published::default());
+        }
+        let Self { kind, table, core, slot, .. } = self;
         let Some(table) = table else { return Self::publish_elsewhere(core, Some(event), patience) };
         let scene = || Self::scene(core, slot.as_ref(), patience);
-        table.value.publish(event, scene, |untaken| Self::untaken(core, untaken))
+        table.value.publish(*kind, event, scene, |published, event| Self::untaken(core, published, event))
     }
 
     /// What the general path of a publish needs to know. A publisher that is current has a slot.
@@ -187,12 +207,13 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         }
     }
 
-    #[cold]
-    fn untaken(core: &Core<E>, untaken: Untaken<E>) -> Result<Published, Closed<E>> {
-        if core.is_closed() {
-            Err(Closed(untaken.event))
-        } else {
-            Ok(Published { accepted: 0, refused: untaken.refused })
+    #[inline(always)]
+    fn untaken(core: &Core<E>, published: Published, event: Option<E>) -> Result<Published, Closed<E>> {
+        match event {
+            Some(event) if published.accepted == 0 && published.refused > 0 && core.is_closed() => {
+                Err(Closed(event))
+            }
+            _ => Ok(published),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Publishing without a publisher of one's own, and the bus as a sink of another bus.
 
 use super::delivery::deliver_to;
-use super::entry::Entry;
+use super::entry::{Entry, Info, Shared};
 use super::publisher::{Published, Publisher};
 use super::{Bus, Core};
 use crate::error::{Closed, InvalidConfig, WriteError};
@@ -25,31 +25,27 @@ impl<E: Clone + Send + 'static> Core<E> {
         // While the list is held, no sink on it is taken away: whoever removes one waits for us.
         let list = self.list.load();
         let mut published = Published::default();
-        let Some((last, others)) = list.entries.split_last() else { return Ok(published) };
-        for entry in others {
+        let mut event = Some(event);
+        let mut left = list.entries.len();
+        for entry in &list.entries {
+            left -= 1;
             if entry.info.is_dead() {
                 continue;
             }
-            match self.deliver(entry, event.clone()) {
-                Ok(()) => published.accepted += 1,
-                Err(_) => published.refused += 1,
-            }
+            // All but the last get a clone.
+            let mut copy = None;
+            let place = if left == 0 {
+                &mut event
+            } else {
+                copy.clone_from(&event);
+                &mut copy
+            };
+            published.count(self.deliver(entry, place));
         }
-        let untaken = if last.info.is_dead() {
-            event
-        } else {
-            match self.deliver(last, event) {
-                Ok(()) => {
-                    published.accepted += 1;
-                    return Ok(published);
-                }
-                Err(error) => {
-                    published.refused += 1;
-                    error.into_event()
-                }
-            }
-        };
-        if published.accepted == 0 && self.is_closed() { Err(Closed(untaken)) } else { Ok(published) }
+        match event {
+            Some(event) if published.accepted == 0 && self.is_closed() => Err(Closed(event)),
+            _ => Ok(published),
+        }
     }
 
     pub(super) fn publish_shared(&self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
@@ -63,7 +59,12 @@ impl<E: Clone + Send + 'static> Core<E> {
 }
 
 impl<E: Send + 'static> Core<E> {
-    fn deliver(&self, entry: &Entry<E>, event: E) -> Result<(), WriteError<E>> {
+    /// Gives the event in `place` to one sink; whether that took it. If not, the event is back in its place.
+    ///
+    /// Events and errors stay where they are while all goes well: to copy a result of their size, which was just written
+    /// word by word, costs as much as an atomic operation.
+    #[inline]
+    fn deliver(&self, entry: &Entry<E>, place: &mut Option<E>) -> bool {
         let Entry { info, listed } = entry;
         let _call = (!info.has_lanes).then(|| info.begin_call());
         if !listed.guarded().is_attached() {
@@ -72,25 +73,42 @@ impl<E: Send + 'static> Core<E> {
                 info.counters.everybody().offered(1);
                 info.counters.everybody().count(Outcome::RefusedClosed, 1);
             }
-            return Err(WriteError::Closed(event));
+            return false;
         }
-        listed.with(|sink| {
-            if info.has_lanes {
-                // A filter or a map in front of a lane is foreign.
-                let outcome = caught(|| sink.write(event)).unwrap_or_else(|text| {
-                    info.counters.everybody().offered(1);
-                    info.counters.everybody().count(Outcome::DroppedPanicked, 1);
-                    self.hooks.panicked(info, &text);
-                    Ok(())
-                });
-                if outcome.as_ref().is_err_and(WriteError::is_closed) {
-                    info.mark_dead();
+        listed.with(
+            |sink| if info.has_lanes { self.write(sink, info, place) } else { self.call(sink, info, place) },
+        )
+    }
+
+    /// A sink with lanes counts for itself. A filter or a map in front of it is foreign.
+    #[inline]
+    fn write(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> bool {
+        let written = caught(|| {
+            let Some(event) = place.take() else { return false };
+            match sink.write(event) {
+                Ok(()) => true,
+                Err(error) => {
+                    if error.is_closed() {
+                        info.mark_dead();
+                    }
+                    *place = Some(error.into_event());
+                    false
                 }
-                outcome
-            } else {
-                deliver_to(&**sink, event, info, info.counters.everybody(), &self.hooks)
             }
+        });
+        written.unwrap_or_else(|text| {
+            info.counters.everybody().offered(1);
+            info.counters.everybody().count(Outcome::DroppedPanicked, 1);
+            self.hooks.panicked(info, &text);
+            true
         })
+    }
+
+    #[inline(never)]
+    fn call(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> bool {
+        let Some(event) = place.take() else { return false };
+        let delivered = deliver_to(&**sink, event, info, info.counters.everybody(), &self.hooks);
+        delivered.map_err(|error| *place = Some(error.into_event())).is_ok()
     }
 }
 

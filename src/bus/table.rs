@@ -65,6 +65,10 @@ pub(super) struct Fast<E> {
 /// What is in a table, and so which path a publish takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TableKind {
+    /// Nothing.
+    Empty,
+    /// One fast lane.
+    One,
     /// Fast lanes only.
     Fast,
     /// Fast lanes, some of them behind gates.
@@ -95,7 +99,7 @@ pub(super) struct Table<E: Send + 'static> {
     pub(super) fast: Vec<Fast<E>>,
     pub(super) slow: Vec<Slow<E>>,
     pub(super) direct: Vec<Direct<E>>,
-    /// Which path a publish takes.
+    /// Which path a publish takes. Not changed by lanes that die: each path serves for fewer lanes as well.
     pub(super) kind: TableKind,
     /// The fence that serves all fast lanes.
     pub(super) pair: FencePair,
@@ -112,7 +116,7 @@ impl<E: Send + 'static> Table<E> {
             fast: Vec::with_capacity(plan.len()),
             slow: Vec::with_capacity(plan.len()),
             direct: Vec::with_capacity(plan.len()),
-            kind: TableKind::Fast,
+            kind: TableKind::Empty,
             pair: process_pair(),
             plan: plan.to_vec(),
             old_fast: Vec::with_capacity(plan.len()),
@@ -174,7 +178,11 @@ impl<E: Send + 'static> Table<E> {
         } else if fast.iter().any(|fast| fast.gate.is_some()) {
             TableKind::Gated
         } else {
-            TableKind::Fast
+            match fast.len() {
+                0 => TableKind::Empty,
+                1 => TableKind::One,
+                _ => TableKind::Fast,
+            }
         };
         if fast.iter().any(|fast| fast.lane.pair() == FencePair::Symmetric) {
             *pair = FencePair::Symmetric;

@@ -157,6 +157,7 @@ impl<E> LaneView<E> {
             ViewOf::Spsc(sealer) => {
                 let handled = self.progress.handled();
                 let accepted = sealer.accepted();
+                ledger.offered += accepted;
                 ledger.accepted += accepted;
                 ledger.pending += accepted.saturating_sub(handled);
             }
@@ -179,25 +180,28 @@ pub(crate) enum PrivateLane<E> {
 
 impl<E: Send + 'static> PrivateLane<E> {
     pub(super) fn new(inbox: &Arc<Inbox<E>>) -> Result<(Self, Option<LaneReader<E>>), InvalidConfig> {
-        let view = |ring| {
+        let view = |ring, entry| {
             std::sync::Arc::new(LaneView {
                 ring,
                 progress: CachePadded::default(),
-                entry: EntryCounters::private(),
+                entry,
                 signals: inbox.signals.clone(),
                 released: AtomicU64::new(0),
             })
         };
         Ok(if matches!(inbox.shared, SharedLane::Unbounded(_)) {
-            (Self::Other(OtherLane::new(None, view(ViewOf::Unbounded), inbox)), None)
+            (
+                Self::Other(OtherLane::new(None, view(ViewOf::Unbounded, EntryCounters::private()), inbox)),
+                None,
+            )
         } else if inbox.overflow == Overflow::DropOldest {
             let ring = Arc::new(Ring::new(inbox.capacity)?);
-            let view = view(ViewOf::Evicting(ring.clone()));
+            let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
             let reader = LaneReader::Evicting(ring.clone(), view.clone());
             (Self::Other(OtherLane::new(Some(ring), view, inbox)), Some(reader))
         } else {
             let (producer, consumer) = spsc::ring(inbox.capacity)?;
-            let view = view(ViewOf::Spsc(producer.sealer()));
+            let view = view(ViewOf::Spsc(producer.sealer()), EntryCounters::private_by_position());
             let reader = LaneReader::Spsc(consumer, view.clone());
             (Self::Fast(FastLane::new(producer, view, inbox)), Some(reader))
         })

@@ -155,18 +155,19 @@ impl<T> Producer<T> {
     /// The value, when the ring holds as many values as it may.
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), T> {
-        if !self.has_room() {
-            return Err(value);
+        match self.vacant() {
+            Some(vacant) => {
+                vacant.push(value);
+                Ok(())
+            }
+            None => Err(value),
         }
-        self.write(value);
-        self.commit();
-        Ok(())
     }
 
-    /// Whether one more value may be written. A ring that is being sealed has no room.
+    /// The next slot, if the ring has room for one more value. A ring that is being sealed has none.
     #[inline(always)]
-    pub fn has_room(&mut self) -> bool {
-        self.tail < self.limit || self.refresh()
+    pub fn vacant(&mut self) -> Option<Vacant<'_, T>> {
+        (self.tail < self.limit || self.refresh()).then_some(Vacant(self))
     }
 
     /// How many values may be written now; at least this many stay possible until they are written.
@@ -187,13 +188,11 @@ impl<T> Producer<T> {
     /// Writes a value without showing it to the consumer.
     ///
     /// # Panics
-    /// When the ring has no room; ask [`has_room`](Self::has_room) or [`room`](Self::room) first.
+    /// When the ring has no room; ask [`vacant`](Self::vacant) or [`room`](Self::room) first.
     #[inline(always)]
     pub fn write(&mut self, value: T) {
         assert!(self.tail < self.limit, "a write needs room");
-        // SAFETY: S1, S3: the position lies below `head + capacity`, so its slot is empty and the producer's.
-        unsafe { self.slots.at(self.tail).put(value) };
-        self.tail += 1;
+        Vacant(self).write(value);
     }
 
     /// Shows everything written so far to the consumer.
@@ -250,6 +249,34 @@ impl<T> Producer<T> {
     #[must_use]
     pub fn sealer(&self) -> Sealer<T> {
         Sealer { shared: self.shared.clone() }
+    }
+}
+
+/// Room for one value. Holding it proves that there is room, so filling it checks nothing again.
+///
+/// # Invariant
+/// - S5: made only where the producer's tail lies below its limit.
+#[derive(Debug)]
+#[must_use = "the slot stays empty unless it is filled"]
+pub struct Vacant<'a, T>(&'a mut Producer<T>);
+
+impl<T> Vacant<'_, T> {
+    /// Fills the slot and shows it to the consumer, with everything written before.
+    #[inline(always)]
+    pub fn push(self, value: T) {
+        let producer = self.write(value);
+        producer.commit();
+    }
+}
+
+impl<'a, T> Vacant<'a, T> {
+    #[inline(always)]
+    fn write(self, value: T) -> &'a mut Producer<T> {
+        let producer = self.0;
+        // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and the producer's.
+        unsafe { producer.slots.at(producer.tail).put(value) };
+        producer.tail += 1;
+        producer
     }
 }
 

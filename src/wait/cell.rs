@@ -19,6 +19,8 @@ use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
 
+// A bit for each, so that publishers need test only one.
+
 /// Nobody sleeps, and the slot is empty.
 const IDLE: u64 = 0;
 /// A consumer sleeps and must be woken by whoever has an event for it.
@@ -26,10 +28,10 @@ const PARKED: u64 = 1;
 /// A consumer sleeps for a bounded time; it is woken only by those who wait for it.
 const NAPPING: u64 = 2;
 /// Somebody is putting a sleeper in or taking one out.
-const BUSY: u64 = 3;
+const BUSY: u64 = 4;
 /// The bits of the state above; those beyond count the sleepers, so that each takes out only itself.
-const KIND: u64 = 3;
-const NEXT: u64 = 4;
+const KIND: u64 = 7;
+const NEXT: u64 = 8;
 
 fn is_kind(state: u64, kind: u64) -> bool {
     state & KIND == kind
@@ -98,7 +100,7 @@ impl WaitCell {
     #[must_use]
     pub fn is_parked(&self) -> bool {
         // ORD(cell.state): Relaxed; the fences order it against the store of PARKED.
-        is_kind(self.state.load(Ordering::Relaxed), PARKED)
+        self.state.load(Ordering::Relaxed) & PARKED != 0
     }
 
     /// Wakes the consumer if it sleeps and wants to be woken.

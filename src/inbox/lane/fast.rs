@@ -3,17 +3,17 @@
 use super::{LaneView, let_go};
 use crate::error::WriteError;
 use crate::inbox::{Inbox, Overflow, Patience, Signals};
-use crate::ledger::{EntryCounters, Outcome};
+use crate::ledger::Outcome;
 use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
 use crate::sync::Arc;
-use crate::sync::membarrier::FencePair;
+use crate::sync::membarrier::{FencePair, light_fence};
 use crate::wait::list::Waiter;
 
 /// The lane that most publishes go through.
 ///
-/// A publish goes through three steps, so that one fence serves all lanes of a publisher: [`put`](Self::put) or
-/// [`overflow`](Self::overflow), the fence, [`finish`](Self::finish). [`push`](Self::push) is all three.
+/// A publish goes through three steps, so that one fence serves all lanes of a publisher: [`vacant`](Self::vacant)
+/// and its push, or [`overflow`](Self::overflow), the fence, [`finish`](Self::finish). [`push`](Self::push) is all three.
 pub(crate) struct FastLane<E> {
     producer: spsc::Producer<E>,
     view: std::sync::Arc<LaneView<E>>,
@@ -46,19 +46,10 @@ impl<E: Send + 'static> FastLane<E> {
         matches!(self.inbox.overflow, Overflow::Block | Overflow::BlockFor(_))
     }
 
-    /// Whether [`put`](Self::put) will find room.
+    /// Room for one event, if there is any.
     #[inline(always)]
-    pub(crate) fn is_ready(&mut self) -> bool {
-        self.producer.has_room()
-    }
-
-    /// Puts an event in; only when [`is_ready`](Self::is_ready).
-    #[inline(always)]
-    pub(crate) fn put(&mut self, event: E) {
-        // The ring first: next to `is_ready` its look at the indices costs nothing.
-        self.producer.write(event);
-        self.producer.commit();
-        self.view.entry.offered_by_owner(1);
+    pub(crate) fn vacant(&mut self) -> Option<spsc::Vacant<'_, E>> {
+        self.producer.vacant()
     }
 
     /// Puts as many events of a slice in as there is room for, and shows them at once; returns how many.
@@ -67,18 +58,16 @@ impl<E: Send + 'static> FastLane<E> {
         E: Clone,
     {
         /// Commits what was written also when a clone unwinds.
-        struct Commit<'a, E>(&'a mut spsc::Producer<E>, &'a EntryCounters, usize);
+        struct Commit<'a, E>(&'a mut spsc::Producer<E>);
         impl<E> Drop for Commit<'_, E> {
             fn drop(&mut self) {
                 self.0.commit();
-                self.1.offered_by_owner(self.2 as u64);
             }
         }
         let count = self.producer.room().min(events.len());
-        let mut commit = Commit(&mut self.producer, &self.view.entry, 0);
+        let commit = Commit(&mut self.producer);
         for event in &events[..count] {
             commit.0.write(event.clone());
-            commit.2 += 1;
         }
         count
     }
@@ -87,11 +76,9 @@ impl<E: Send + 'static> FastLane<E> {
     #[cold]
     pub(crate) fn overflow(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
         let Self { producer, view, waiter, inbox, .. } = self;
-        view.entry.offered_by_owner(1);
         let mut attempt = |event: E| {
-            if producer.has_room() {
-                producer.write(event);
-                producer.commit();
+            if let Some(vacant) = producer.vacant() {
+                vacant.push(event);
                 Ok(())
             } else if producer.settle(drop) {
                 Err(PushError::Full(event))
@@ -111,6 +98,14 @@ impl<E: Send + 'static> FastLane<E> {
         self.signals.cell.is_parked() | !self.producer.is_open()
     }
 
+    /// As [`needs_finish`](Self::needs_finish) for a lane into which an event has just been put, with the asymmetric pair's fence,
+    /// which costs nothing and so may stand behind each put.
+    #[inline(always)]
+    pub(crate) fn wants_finish(&self) -> bool {
+        light_fence(FencePair::Asymmetric);
+        self.needs_finish()
+    }
+
     /// Behind the fence: settles with whoever seals the lane, and wakes the consumer. Events that turn out not to be
     /// accepted go to `taken_back`; `true` while the lane takes more.
     #[cold]
@@ -126,10 +121,9 @@ impl<E: Send + 'static> FastLane<E> {
     /// All steps at once, with a fence of its own.
     #[inline]
     pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        if self.is_ready() {
-            self.put(event);
-        } else {
-            self.overflow(event, patience)?;
+        match self.vacant() {
+            Some(vacant) => vacant.push(event),
+            None => self.overflow(event, patience)?,
         }
         // The seal's fence is the process's, the wake's the inbox's; the inbox's is never the weaker one.
         self.signals.cell.fence();

@@ -34,7 +34,7 @@ impl<E: Send + 'static> OtherLane<E> {
     /// Puts an event in and wakes the consumer if it sleeps. Never waits: such a lane has room, or makes it.
     pub(crate) fn push(&mut self, event: E) -> Result<(), WriteError<E>> {
         let (inbox, entry) = (&self.inbox, &self.view.entry);
-        entry.offered_by_owner(1);
+        entry.offered(1);
         let pushed = match (self.ring.as_deref(), &inbox.shared) {
             (Some(ring), _) | (None, SharedLane::Bounded(ring)) => inbox.push_ring(ring, event, entry),
             (None, SharedLane::Unbounded(queue)) => inbox.push_unbounded(queue, event, entry),
