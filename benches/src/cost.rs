@@ -9,7 +9,7 @@
 mod lanes;
 mod peers;
 
-use crate::event::Event;
+use crate::event::{Event, Seed};
 use crate::statistics::median;
 use std::fmt;
 use std::hint::black_box;
@@ -43,7 +43,7 @@ struct Singly<P, D> {
     drain: D,
 }
 
-impl<P: FnMut(Event), D: FnMut(&mut dyn FnMut(usize, Event))> Cost for Singly<P, D> {
+impl<P: FnMut(Seed), D: FnMut(&mut dyn FnMut(usize, Event))> Cost for Singly<P, D> {
     fn receivers(&self) -> usize {
         self.receivers
     }
@@ -51,7 +51,7 @@ impl<P: FnMut(Event), D: FnMut(&mut dyn FnMut(usize, Event))> Cost for Singly<P,
     #[inline(always)]
     fn publish(&mut self, first: u64, count: u64) {
         for seq in first..first + count {
-            (self.publish)(Event::new(seq));
+            (self.publish)(Seed::new(seq));
         }
     }
 
@@ -121,8 +121,8 @@ fn halves<const N: usize, P, C>(make: impl Fn() -> (P, C)) -> ([P; N], Vec<C>) {
 pub fn base() -> impl Cost {
     Singly {
         receivers: 0,
-        publish: |event| {
-            black_box(event);
+        publish: |seed: Seed| {
+            black_box(seed.event());
         },
         drain: |_: &mut dyn FnMut(usize, Event)| {},
     }

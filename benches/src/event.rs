@@ -45,6 +45,39 @@ impl Event {
     }
 }
 
+/// What an event is made of. It travels in two registers, so that each contender makes the event where it sends it.
+///
+/// An event that is handed on in memory, written word by word, and then read by a wider load keeps that load waiting until
+/// all stores before it are done: whether a contender suffers that would depend on what the compiler inlines.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed {
+    seq: u64,
+    last: u64,
+}
+
+impl Seed {
+    /// Makes the event of this number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(seq: u64) -> Self {
+        Self { seq, last: 0 }
+    }
+
+    /// Makes the event, as the last one of a transfer.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ending(self) -> Self {
+        Self { last: 1, ..self }
+    }
+
+    /// Makes the event.
+    #[inline(always)]
+    #[must_use]
+    pub const fn event(self) -> Event {
+        Event { last: self.last, ..Event::new(self.seq) }
+    }
+}
+
 /// What photon-ring takes: it wants an unsafe marker on anything that is no array.
 impl From<Event> for [u64; 4] {
     #[inline(always)]

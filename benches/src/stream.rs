@@ -11,7 +11,7 @@
 mod lanes;
 mod peers;
 
-use crate::event::Event;
+use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
 use std::fmt;
 use std::sync::Arc;
@@ -132,20 +132,20 @@ struct Singly<S> {
     _consumer: Option<Consumer>,
 }
 
-impl<S: FnMut(Event)> Singly<S> {
+impl<S: FnMut(Seed)> Singly<S> {
     fn new(send: S, report: Arc<Report>, consumer: Option<Consumer>) -> Self {
         Self { send, report, lossy: false, _consumer: consumer }
     }
 }
 
-impl<S: FnMut(Event)> Stream for Singly<S> {
+impl<S: FnMut(Seed)> Stream for Singly<S> {
     #[inline(always)]
     fn send(&mut self, first: u64, count: u64) {
         let last = first + count - 1;
         for seq in first..last {
-            (self.send)(Event::new(seq));
+            (self.send)(Seed::new(seq));
         }
-        (self.send)(Event::new(last).ending());
+        (self.send)(Seed::new(last).ending());
     }
 
     fn report(&self) -> &Report {

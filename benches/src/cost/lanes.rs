@@ -6,7 +6,7 @@
 
 use super::{Cost, InSlices, Singly, halves};
 use crate::CAPACITY;
-use crate::event::Event;
+use crate::event::{Event, Seed};
 use buslane::ring::spsc;
 use buslane::{Bus, Channel, Receiver, SinkExt, WaitStrategy};
 
@@ -41,8 +41,8 @@ pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
     let mut publisher = bus.publisher();
     Singly {
         receivers: channels,
-        publish: move |event| {
-            publisher.publish(event).expect(OPEN);
+        publish: move |seed: Seed| {
+            publisher.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
     }
@@ -72,8 +72,8 @@ pub fn filtered() -> impl Cost {
     let mut receivers = [receiver];
     Singly {
         receivers: 1,
-        publish: move |event| {
-            publisher.publish(event).expect(OPEN);
+        publish: move |seed: Seed| {
+            publisher.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
     }
@@ -85,8 +85,8 @@ pub fn local() -> impl Cost {
     let (bus, mut receivers) = bus(1, WaitStrategy::nap());
     Singly {
         receivers: 1,
-        publish: move |event| {
-            bus.with_local(|publisher| publisher.publish(event)).expect(OPEN);
+        publish: move |seed: Seed| {
+            bus.with_local(|publisher| publisher.publish(seed.event())).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
     }
@@ -98,8 +98,8 @@ pub fn bus_shared() -> impl Cost {
     let (bus, mut receivers) = bus(1, WaitStrategy::nap());
     Singly {
         receivers: 1,
-        publish: move |event| {
-            bus.publish(event).expect(OPEN);
+        publish: move |seed: Seed| {
+            bus.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
     }
@@ -111,9 +111,9 @@ pub fn ring<const N: usize>() -> impl Cost {
     let (mut producers, mut consumers) = halves::<N, _, _>(|| spsc::ring(CAPACITY).expect(SETTINGS));
     Singly {
         receivers: N,
-        publish: move |event| {
+        publish: move |seed: Seed| {
             for producer in &mut producers {
-                producer.push(event).expect("there is room");
+                producer.push(seed.event()).expect("there is room");
             }
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| {

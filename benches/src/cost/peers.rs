@@ -3,7 +3,7 @@
 
 use super::{Cost, InSlices, Singly, halves};
 use crate::CAPACITY;
-use crate::event::Event;
+use crate::event::{Event, Seed};
 use std::sync::Arc;
 
 const ROOM: &str = "there is room";
@@ -14,9 +14,9 @@ pub fn rtrb<const N: usize>() -> impl Cost {
     let (mut producers, mut consumers) = halves::<N, _, _>(|| rtrb::RingBuffer::<Event>::new(CAPACITY));
     Singly {
         receivers: N,
-        publish: move |event| {
+        publish: move |seed: Seed| {
             for producer in &mut producers {
-                producer.push(event).expect(ROOM);
+                producer.push(seed.event()).expect(ROOM);
             }
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| {
@@ -51,8 +51,8 @@ pub fn tokio(receivers: usize) -> impl Cost {
     all.resize_with(receivers, || sender.subscribe());
     Singly {
         receivers,
-        publish: move |event| {
-            sender.send(event).expect("there are receivers");
+        publish: move |seed: Seed| {
+            sender.send(seed.event()).expect("there are receivers");
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| {
             for (index, receiver) in all.iter_mut().enumerate() {
@@ -70,9 +70,9 @@ pub fn crossbeam<const N: usize>() -> impl Cost {
     let (senders, receivers) = halves::<N, _, _>(|| crossbeam_channel::bounded::<Event>(CAPACITY));
     Singly {
         receivers: N,
-        publish: move |event| {
+        publish: move |seed: Seed| {
             for sender in &senders {
-                sender.try_send(event).expect(ROOM);
+                sender.try_send(seed.event()).expect(ROOM);
             }
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| {
@@ -89,7 +89,7 @@ pub fn kanal() -> impl Cost {
     let (sender, receiver) = kanal::bounded::<Event>(CAPACITY);
     Singly {
         receivers: 1,
-        publish: move |event| assert_eq!(sender.try_send(event), Ok(true)),
+        publish: move |seed: Seed| assert_eq!(sender.try_send(seed.event()), Ok(true)),
         drain: move |see: &mut dyn FnMut(usize, Event)| {
             while let Ok(Some(event)) = receiver.try_recv() {
                 see(0, event);
@@ -115,7 +115,7 @@ pub fn photon(subscribers: usize) -> impl Cost {
     let mut all: Vec<_> = (0..subscribers).map(|_| subscribable.subscribe()).collect();
     Singly {
         receivers: subscribers,
-        publish: move |event: Event| publisher.publish(event.into()),
+        publish: move |seed: Seed| publisher.publish(seed.event().into()),
         drain: move |see: &mut dyn FnMut(usize, Event)| drain_photon(&mut all, see),
     }
 }
@@ -127,7 +127,7 @@ pub fn photon_bounded(subscribers: usize) -> impl Cost {
     let mut all: Vec<_> = (0..subscribers).map(|_| subscribable.subscribe()).collect();
     Singly {
         receivers: subscribers,
-        publish: move |event: Event| publisher.try_publish(event.into()).expect(ROOM),
+        publish: move |seed: Seed| publisher.try_publish(seed.event().into()).expect(ROOM),
         drain: move |see: &mut dyn FnMut(usize, Event)| drain_photon(&mut all, see),
     }
 }
@@ -150,7 +150,7 @@ pub fn array_queue() -> impl Cost {
     let other = queue.clone();
     Singly {
         receivers: 1,
-        publish: move |event| queue.push(event).expect(ROOM),
+        publish: move |seed: Seed| queue.push(seed.event()).expect(ROOM),
         drain: move |see: &mut dyn FnMut(usize, Event)| {
             while let Some(event) = other.pop() {
                 see(0, event);

@@ -3,7 +3,7 @@
 
 use super::{Consumer, Counter, InSlices, Report, Singly, Stream};
 use crate::CAPACITY;
-use crate::event::Event;
+use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
 use buslane::ring::spsc;
 use buslane::{Bus, Channel, Overflow, Publisher, Queue, WaitStrategy};
@@ -27,8 +27,8 @@ fn publisher(wait: WaitStrategy, overflow: Overflow, report: &Arc<Report>) -> Pu
 pub fn queue(wait: WaitStrategy) -> impl Stream {
     let report = Arc::default();
     let mut publisher = publisher(wait, Overflow::Block, &report);
-    let send = move |event| {
-        publisher.publish(event).expect(OPEN);
+    let send = move |seed: Seed| {
+        publisher.publish(seed.event()).expect(OPEN);
     };
     Singly::new(send, report, None)
 }
@@ -38,8 +38,8 @@ pub fn queue(wait: WaitStrategy) -> impl Stream {
 pub fn queue_trying(wait: WaitStrategy) -> impl Stream {
     let report = Arc::default();
     let mut publisher = publisher(wait, Overflow::Refuse, &report);
-    let send = move |event| {
-        while publisher.publish(event).expect(OPEN).accepted == 0 {
+    let send = move |seed: Seed| {
+        while publisher.publish(seed.event()).expect(OPEN).accepted == 0 {
             std::hint::spin_loop();
         }
     };
@@ -68,8 +68,8 @@ pub fn channel() -> impl Stream {
     let mut publisher = bus.publisher();
     let consumer =
         Consumer::spin(&report, move |counter| receiver.drain_with(|event: Event| counter.see(&event)) > 0);
-    let send = move |event| {
-        while publisher.publish(event).expect(OPEN).accepted == 0 {
+    let send = move |seed: Seed| {
+        while publisher.publish(seed.event()).expect(OPEN).accepted == 0 {
             std::hint::spin_loop();
         }
     };
@@ -83,8 +83,8 @@ pub fn ring() -> impl Stream {
     let (mut producer, mut consumer) = spsc::ring::<Event>(CAPACITY).expect(SETTINGS);
     let consumer =
         Consumer::spin(&report, move |counter| consumer.drain(CAPACITY, |event| counter.see(&event)) > 0);
-    let send = move |event| {
-        while producer.push(event).is_err() {
+    let send = move |seed: Seed| {
+        while producer.push(seed.event()).is_err() {
             std::hint::spin_loop();
         }
     };

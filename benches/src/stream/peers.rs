@@ -3,7 +3,7 @@
 
 use super::{Consumer, Counter, InSlices, Report, Singly, Stream};
 use crate::CAPACITY;
-use crate::event::Event;
+use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
 use disruptor::{BusySpin, Producer, Sequence, build_single_producer};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub fn rtrb() -> impl Stream {
         }
         Err(_) => false,
     });
-    Singly::new(move |event| push_rtrb(&mut producer, event), report, Some(consumer))
+    Singly::new(move |seed: Seed| push_rtrb(&mut producer, seed.event()), report, Some(consumer))
 }
 
 /// `rtrb`, read chunk by chunk: all that is there.
@@ -30,7 +30,7 @@ pub fn rtrb_chunks() -> impl Stream {
     let report = Arc::default();
     let (mut producer, consumer) = rtrb::RingBuffer::<Event>::new(CAPACITY);
     let consumer = read_chunks(&report, consumer);
-    Singly::new(move |event| push_rtrb(&mut producer, event), report, Some(consumer))
+    Singly::new(move |seed: Seed| push_rtrb(&mut producer, seed.event()), report, Some(consumer))
 }
 
 /// `rtrb`, written slice by slice and read chunk by chunk.
@@ -80,7 +80,7 @@ fn build_disruptor(report: &Arc<Report>) -> impl Producer<Event> + use<> {
 pub fn disruptor() -> impl Stream {
     let report = Arc::default();
     let mut producer = build_disruptor(&report);
-    Singly::new(move |event| producer.publish(|slot| *slot = event), report, None)
+    Singly::new(move |seed: Seed| producer.publish(|slot| *slot = seed.event()), report, None)
 }
 
 /// `disruptor`, slice by slice.
@@ -108,7 +108,7 @@ pub fn photon() -> impl Stream {
         buffer[..count].iter().for_each(|words| counter.see(&Event::from(*words)));
         count > 0
     });
-    Singly::new(move |event: Event| publisher.publish(event.into()), report, Some(consumer))
+    Singly::new(move |seed: Seed| publisher.publish(seed.event().into()), report, Some(consumer))
 }
 
 /// `kanal`, both sides trying again at once.
@@ -123,8 +123,8 @@ pub fn kanal() -> impl Stream {
         }
         _ => false,
     });
-    let send = move |event| {
-        while sender.try_send(event) != Ok(true) {
+    let send = move |seed: Seed| {
+        while sender.try_send(seed.event()) != Ok(true) {
             std::hint::spin_loop();
         }
     };
@@ -141,7 +141,11 @@ pub fn kanal_blocking() -> impl Stream {
             counter.see(&event);
         }
     });
-    Singly::new(move |event| sender.send(event).expect("the receiver is there"), report, Some(consumer))
+    Singly::new(
+        move |seed: Seed| sender.send(seed.event()).expect("the receiver is there"),
+        report,
+        Some(consumer),
+    )
 }
 
 /// `crossbeam-channel`, both sides trying again at once.
@@ -156,8 +160,8 @@ pub fn crossbeam() -> impl Stream {
         }
         Err(_) => false,
     });
-    let send = move |event| {
-        while sender.try_send(event).is_err() {
+    let send = move |seed: Seed| {
+        while sender.try_send(seed.event()).is_err() {
             std::hint::spin_loop();
         }
     };
@@ -172,7 +176,11 @@ pub fn crossbeam_blocking() -> impl Stream {
     let consumer = Consumer::spawn(&report, move |mut counter| {
         receiver.iter().for_each(|event| counter.see(&event));
     });
-    Singly::new(move |event| sender.send(event).expect("the receiver is there"), report, Some(consumer))
+    Singly::new(
+        move |seed: Seed| sender.send(seed.event()).expect("the receiver is there"),
+        report,
+        Some(consumer),
+    )
 }
 
 /// `tokio::sync::broadcast`. It never waits for a slow receiver: what that has not read is lost, and counted.
@@ -191,8 +199,8 @@ pub fn tokio() -> impl Stream {
         }
         Err(_) => false,
     });
-    let send = move |event| {
-        sender.send(event).expect("the receiver is there");
+    let send = move |seed: Seed| {
+        sender.send(seed.event()).expect("the receiver is there");
     };
     Singly { send, report, lossy: true, _consumer: Some(consumer) }
 }
