@@ -1,6 +1,6 @@
 //! The books of a sink: what was offered, what became of it, and the check that it adds up.
 
-use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, add_single_writer, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, add_single_writer, lock};
 use std::fmt;
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -290,11 +290,13 @@ pub(crate) enum Outcome {
 const OUTCOMES: usize = 12;
 
 /// The counters of one way in. Private ones have one writer and use plain stores; shared ones read-modify-writes.
+/// Aligned so that two publishers' counters never share a line.
+#[repr(align(128))]
 pub(crate) struct EntryCounters {
     shared: bool,
     /// Offers that succeed are counted by the position of a ring, and only the others here.
     by_position: bool,
-    offered: CachePadded<AtomicU64>,
+    offered: AtomicU64,
     outcomes: [AtomicU64; OUTCOMES],
 }
 
@@ -324,7 +326,7 @@ impl EntryCounters {
         Self {
             shared,
             by_position,
-            offered: CachePadded::new(AtomicU64::new(0)),
+            offered: AtomicU64::new(0),
             outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }

@@ -14,12 +14,14 @@
 //! | [`swap`] | the copy-on-write list (`ArcSwap`) | under loom only |
 //! | [`membarrier`] | the asymmetric fence pair | yes (a system call) |
 //! | [`parking`] | parking one thread | no |
+//! | [`prefetch`] | asking for a line before it is written | yes (an instruction) |
 //! | [`unbounded`] | an unbounded queue | no |
 
 pub(crate) mod guarded;
 pub(crate) mod handoff;
 pub(crate) mod membarrier;
 pub(crate) mod parking;
+pub(crate) mod prefetch;
 pub(crate) mod slot;
 pub(crate) mod swap;
 pub(crate) mod unbounded;

@@ -57,7 +57,7 @@ fn a_publisher_without_lanes_takes_less_than_one_kibibyte() {
 }
 
 #[test]
-fn a_lane_takes_its_slots_and_less_than_two_kibibytes_more() {
+fn a_lane_takes_its_slots_and_less_than_three_kibibytes_more() {
     let bus = warm_bus();
     bus.add(queue()).unwrap();
     let _first = bus.publisher();
@@ -69,7 +69,7 @@ fn a_lane_takes_its_slots_and_less_than_two_kibibytes_more() {
     let (bytes, _publisher) = cost("a publisher with one lane of 1024 events", || bus.publisher());
     println!("  of it the lane: {} bytes, {} around its slots", bytes - none, bytes - none - SLOTS);
     assert!(bytes - none > SLOTS, "{bytes} bytes cannot be all");
-    assert_within(bytes - none - SLOTS, 2048);
+    assert_within(bytes - none - SLOTS, 3072);
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl<P: FnMut(Seed), D: FnMut(&mut dyn FnMut(usize, Event))> Cost for Singly<P, 
     #[inline(always)]
     fn publish(&mut self, first: u64, count: u64) {
         for seq in first..first + count {
-            (self.publish)(Seed::new(seq));
+            (self.publish)(Seed::new(seq, false));
         }
     }
 

@@ -56,18 +56,11 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// Makes the event of this number.
+    /// Of the event with this number; `last` marks the ending one of a transfer.
     #[inline(always)]
     #[must_use]
-    pub const fn new(seq: u64) -> Self {
-        Self { seq, last: 0 }
-    }
-
-    /// Makes the event, as the last one of a transfer.
-    #[inline(always)]
-    #[must_use]
-    pub const fn ending(self) -> Self {
-        Self { last: 1, ..self }
+    pub const fn new(seq: u64, last: bool) -> Self {
+        Self { seq, last: last as u64 }
     }
 
     /// Makes the event.

@@ -142,10 +142,10 @@ impl<S: FnMut(Seed)> Stream for Singly<S> {
     #[inline(always)]
     fn send(&mut self, first: u64, count: u64) {
         let last = first + count - 1;
-        for seq in first..last {
-            (self.send)(Seed::new(seq));
+        // One call for all of them, so that the compiler has no reason to keep it out of the loop.
+        for seq in first..=last {
+            (self.send)(Seed::new(seq, seq == last));
         }
-        (self.send)(Seed::new(last).ending());
     }
 
     fn report(&self) -> &Report {

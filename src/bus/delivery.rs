@@ -17,6 +17,7 @@ use crate::sink::lane::Gate;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::wait::nesting::Nesting;
+use std::hint::cold_path;
 
 /// Finishes what was put into lanes also when a clone of the event unwinds.
 struct Finishing<'a, E: Send + 'static>(&'a mut Table<E>);
@@ -92,6 +93,28 @@ pub(super) trait Untaken<E>: FnOnce(Published, Option<E>) -> Result<Published, C
 impl<E, F: FnOnce(Published, Option<E>) -> Result<Published, Closed<E>>> Untaken<E> for F {}
 
 impl<E: Clone + Send + 'static> Table<E> {
+    /// Publishes one event to the table's only lane, behind the asymmetric pair's fence: what most tables are, and it needs
+    /// neither a loop nor a guard against a clone that unwinds. The event comes back when this is not such a table, or the
+    /// lane has no room.
+    #[inline(always)]
+    pub(super) fn publish_to_one(
+        &mut self,
+        event: E,
+        untaken: impl Untaken<E>,
+    ) -> Result<Result<Published, Closed<E>>, E> {
+        if let [only] = self.fast.as_mut_slice()
+            && let Some(vacant) = only.lane.vacant()
+        {
+            vacant.push(event);
+            if only.lane.wants_finish() {
+                cold_path();
+                return Ok(self.end_fast(1, untaken));
+            }
+            return Ok(Ok(Published { accepted: 1, refused: 0 }));
+        }
+        Err(event)
+    }
+
     /// Publishes one event. `untaken` says what it means that nobody took it.
     ///
     /// The slow paths take the event by a place in memory that only they see, and leave it there if nobody took it: so
@@ -105,18 +128,6 @@ impl<E: Clone + Send + 'static> Table<E> {
         untaken: impl Untaken<E>,
     ) -> Result<Published, Closed<E>> {
         match kind {
-            // One lane is what most tables have, and needs neither a loop nor a guard against a clone that unwinds.
-            TableKind::One
-                if let [only] = self.fast.as_mut_slice()
-                    && let Some(vacant) = only.lane.vacant() =>
-            {
-                vacant.push(event);
-                light_fence(self.pair);
-                if only.lane.needs_finish() {
-                    return self.end_fast(1, untaken);
-                }
-                Ok(Published { accepted: 1, refused: 0 })
-            }
             TableKind::Fast => self.through_lanes::<false>(event, scene, untaken),
             TableKind::Gated => {
                 let mut event = Some(event);
@@ -159,6 +170,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         };
         for (done, Fast { lane, gate, .. }) in others.iter_mut().enumerate() {
             let Some(vacant) = lane.vacant() else {
+                cold_path();
                 std::mem::forget(finishing);
                 return self.go_on_generally(event, done, &scene(), untaken);
             };
@@ -169,6 +181,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
         let Fast { lane, gate, .. } = last;
         let Some(vacant) = lane.vacant() else {
+            cold_path();
             std::mem::forget(finishing);
             return self.go_on_generally(event, count - 1, &scene(), untaken);
         };
@@ -183,6 +196,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             attention = self.fast.iter().any(|fast| fast.lane.needs_finish());
         }
         if attention {
+            cold_path();
             return self.end_fast(count, untaken);
         }
         Ok(Published { accepted: count, refused: 0 })

@@ -37,6 +37,9 @@ impl Published {
     }
 }
 
+/// A version that a bus never has: every publish that compares with it takes another path.
+const NEVER: u64 = u64::MAX;
+
 /// The publishing handle of one thread: it owns a private lane into every sink of its bus that has lanes.
 ///
 /// It can be sent to another thread, but not shared; cloning makes a publisher with lanes of its own. It keeps the bus
@@ -63,6 +66,8 @@ impl Published {
 pub struct Publisher<E: Send + 'static> {
     /// The version of the list for which the table is made.
     seen: u64,
+    /// The same, if the table holds one lane and nothing else: then this one comparison chooses the path.
+    seen_one: u64,
     /// Which path a publish takes: the table's, kept here so that a publish to nobody needs nothing else.
     kind: TableKind,
     /// `None`, like the slot, in a publisher that goes through the shared lanes.
@@ -77,8 +82,12 @@ impl<E: Send + 'static> Publisher<E> {
     pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
         match core.register() {
             Some(Admission { slot, table, seen }) => {
-                let kind = table.value.kind;
-                Self { seen, kind, table: Some(table), core: core.clone(), slot: Some(slot), keeps_open }
+                let mut publisher = Self::shared(core);
+                publisher.table = Some(table);
+                publisher.slot = Some(slot);
+                publisher.keeps_open = keeps_open;
+                publisher.saw(seen);
+                publisher
             }
             None => {
                 let mut publisher = Self::shared(core);
@@ -90,9 +99,24 @@ impl<E: Send + 'static> Publisher<E> {
 
     /// A publisher without lanes of its own.
     pub(super) fn shared(core: &Arc<Core<E>>) -> Self {
-        // A version that a bus never has, so that every publish takes the cold path.
-        let kind = TableKind::General;
-        Self { seen: u64::MAX, kind, table: None, core: core.clone(), slot: None, keeps_open: None }
+        Self {
+            seen: NEVER,
+            seen_one: NEVER,
+            kind: TableKind::General,
+            table: None,
+            core: core.clone(),
+            slot: None,
+            keeps_open: None,
+        }
+    }
+
+    /// Takes note of what the table is like, which is the one for this version of the list.
+    fn saw(&mut self, version: u64) {
+        if let Some(table) = &self.table {
+            self.seen = version;
+            self.seen_one = if table.value.is_one() { version } else { NEVER };
+            self.kind = table.value.kind;
+        }
     }
 
     pub(super) fn core(&self) -> &Arc<Core<E>> {
@@ -110,14 +134,13 @@ impl<E: Send + 'static> Publisher<E> {
         if version & CLOSED != 0 {
             return false;
         }
-        self.seen = version;
         if let Some(table) = &mut self.table
             && let Some(mut next) = slot.handoff.take()
         {
             next.value.take_over(&mut table.value);
-            self.kind = next.value.kind;
             slot.handoff.give_back(std::mem::replace(table, next));
         }
+        self.saw(version);
         true
     }
 
@@ -171,7 +194,19 @@ impl<E: Clone + Send + 'static> Publisher<E> {
 
     #[inline(always)]
     fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
-        if !self.is_current() {
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
+        let version = self.core.version.load(Ordering::Acquire);
+        let mut event = event;
+        if version == self.seen_one {
+            let Self { table, core, .. } = self;
+            if let Some(table) = table {
+                let untaken = |published, event| Self::untaken(core, published, event);
+                match table.value.publish_to_one(event, untaken) {
+                    Ok(outcome) => return outcome,
+                    Err(back) => event = back,
+                }
+            }
+        } else if version != self.seen && !self.refresh() {
             return Self::publish_elsewhere(&self.core, Some(event), patience);
         }
         if self.kind == TableKind::Empty {

@@ -48,7 +48,8 @@ impl<E: Send + 'static> Plan<E> {
     }
 }
 
-/// A private lane whose ring has one producer: the fast path.
+/// A private lane whose ring has one producer: the fast path. What a publish touches stands in its first line of memory.
+#[repr(C, align(64))]
 pub(super) struct Fast<E> {
     pub(super) lane: FastLane<E>,
     /// What keeps events away from the lane, and the guard under which it is asked.
@@ -67,8 +68,6 @@ pub(super) struct Fast<E> {
 pub(super) enum TableKind {
     /// Nothing.
     Empty,
-    /// One fast lane.
-    One,
     /// Fast lanes only.
     Fast,
     /// Fast lanes, some of them behind gates.
@@ -177,16 +176,19 @@ impl<E: Send + 'static> Table<E> {
             TableKind::General
         } else if fast.iter().any(|fast| fast.gate.is_some()) {
             TableKind::Gated
+        } else if fast.is_empty() {
+            TableKind::Empty
         } else {
-            match fast.len() {
-                0 => TableKind::Empty,
-                1 => TableKind::One,
-                _ => TableKind::Fast,
-            }
+            TableKind::Fast
         };
         if fast.iter().any(|fast| fast.lane.pair() == FencePair::Symmetric) {
             *pair = FencePair::Symmetric;
         }
+    }
+
+    /// Whether there is one fast lane and nothing else, and its publishes need no fence but the compiler's.
+    pub(super) fn is_one(&self) -> bool {
+        self.kind == TableKind::Fast && self.fast.len() == 1 && self.pair == FencePair::Asymmetric
     }
 
     /// Whether nobody would get an event.

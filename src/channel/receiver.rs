@@ -1,8 +1,8 @@
 //! The reading half of a channel.
 
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::inbox::End;
-use crate::inbox::reader::{Handled, Reader};
+use crate::inbox::reader::{Handled, Reader, With};
+use crate::inbox::{End, Inbox};
 use crate::ledger::SinkState;
 use crate::wait::Deadline;
 use std::fmt;
@@ -225,10 +225,10 @@ impl<E: Send + 'static> Receiver<E> {
     /// the same lines of memory.
     pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
         self.reader.linger_when_dry();
-        self.reader.scan(|_, event| {
+        self.reader.scan(&mut With(|_: &Inbox<E>, event| {
             handle(event);
             Handled::Delivered
-        })
+        }))
     }
 }
 

@@ -49,11 +49,11 @@ impl Progress {
         self.in_hand.store(0, Ordering::Release);
     }
 
-    /// One more event of a ring that is read in order was handled.
+    /// Everything below `position` was handled, in a ring that is read in order.
     #[inline(always)]
-    pub(crate) fn advance(&self) {
-        // ORD(lane.handled): Release; pairs with `handled`. One writer.
-        self.handled.store(self.handled.load(Ordering::Relaxed) + 1, Ordering::Release);
+    pub(crate) fn advance_to(&self, position: u64) {
+        // ORD(lane.handled): Release; pairs with `handled`.
+        self.handled.store(position, Ordering::Release);
     }
 
     pub(crate) fn done(&self, position: u64) {

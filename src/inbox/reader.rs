@@ -24,30 +24,72 @@ pub(crate) enum Handled {
     Disconnected,
 }
 
-/// Keeps the books of the event in hand, also when its handling unwinds: then it counts as delivered.
-struct InHand<'a, E> {
-    inbox: &'a Inbox<E>,
-    progress: &'a Progress,
-    /// Its position, where the ring says.
-    position: Option<u64>,
-    handled: Handled,
-}
+/// What is done with the events of an inbox.
+pub(crate) trait Consume<E> {
+    /// Handles one event.
+    fn handle(&mut self, inbox: &Inbox<E>, event: E) -> Handled;
 
-impl<'a, E> InHand<'a, E> {
-    #[inline(always)]
-    fn new(inbox: &'a Inbox<E>, progress: &'a Progress, position: Option<u64>) -> Self {
-        Self { inbox, progress, position, handled: Handled::Delivered }
+    /// How many events may come before [`batched`](Self::batched) wants to be told; at least one.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
+    /// So many events were handled since the last call, at most as many as there was room for.
+    fn batched(&mut self, inbox: &Inbox<E>, events: usize) {
+        let _ = (inbox, events);
     }
 }
 
-impl<E> Drop for InHand<'_, E> {
+/// Events go to a function.
+pub(crate) struct With<F>(pub(crate) F);
+
+impl<E, F: FnMut(&Inbox<E>, E) -> Handled> Consume<E> for With<F> {
     #[inline(always)]
-    fn drop(&mut self) {
-        self.inbox.consumer.note(self.handled);
-        match self.position {
-            Some(position) => self.progress.done(position),
-            None => self.progress.advance(),
+    fn handle(&mut self, inbox: &Inbox<E>, event: E) -> Handled {
+        (self.0)(inbox, event)
+    }
+}
+
+/// The books of the events that are handled one after another.
+///
+/// It carries the counters that change with each event, so that they are stored and never loaded: a counter in memory
+/// that is loaded again right after its store holds the next event up.
+struct Books<'a, E> {
+    inbox: &'a Inbox<E>,
+    progress: &'a Progress,
+    delivered: u64,
+}
+
+impl<'a, E> Books<'a, E> {
+    fn open(inbox: &'a Inbox<E>, progress: &'a Progress) -> Self {
+        Self { inbox, progress, delivered: inbox.consumer.delivered() }
+    }
+
+    /// Has one event handled and entered, also when that unwinds: then it counts as delivered. `done` says where it lay.
+    #[inline(always)]
+    fn enter(&mut self, event: E, consume: &mut impl Consume<E>, done: impl FnOnce(&Progress)) {
+        struct InHand<'a, 'b, E, D: FnOnce(&Progress)> {
+            books: &'a mut Books<'b, E>,
+            handled: Handled,
+            done: Option<D>,
         }
+        impl<E, D: FnOnce(&Progress)> Drop for InHand<'_, '_, E, D> {
+            #[inline(always)]
+            fn drop(&mut self) {
+                if self.handled == Handled::Delivered {
+                    self.books.delivered += 1;
+                    self.books.inbox.consumer.set_delivered(self.books.delivered);
+                } else {
+                    self.books.inbox.consumer.note(self.handled);
+                }
+                if let Some(done) = self.done.take() {
+                    done(self.books.progress);
+                }
+            }
+        }
+        let inbox = self.inbox;
+        let mut hand = InHand { books: self, handled: Handled::Delivered, done: Some(done) };
+        hand.handled = consume.handle(inbox, event);
     }
 }
 
@@ -127,16 +169,16 @@ impl<E: Send + 'static> Reader<E> {
     }
 
     /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to `handle`.
-    pub(crate) fn scan(&mut self, mut handle: impl FnMut(&Inbox<E>, E) -> Handled) -> usize {
+    pub(crate) fn scan(&mut self, consume: &mut impl Consume<E>) -> usize {
         self.pick_up();
         let visit = self.visit();
-        let mut total = self.scan_shared(visit, &mut handle);
+        let mut total = self.scan_shared(visit, consume);
         let inbox = &self.inbox;
         let mut any_ended = false;
         for lane in &mut self.lanes {
             let count = match lane {
                 LaneReader::Spsc(consumer, view) => {
-                    let progress = view.progress();
+                    let mut books = Books::open(inbox, view.progress());
                     let capacity = inbox.capacity();
                     let mut count = 0;
                     // One look a visit: what has come meanwhile is the next one's.
@@ -146,19 +188,29 @@ impl<E: Send + 'static> Reader<E> {
                         inbox.consumer.saw_depth(known as u64);
                         // A slow handler holds no slots of handled events while room is short.
                         let short = known > capacity / 2 || capacity <= 4 * CHUNK;
-                        let chunk = if short { 1 } else { CHUNK.min(visit - count) };
-                        count += consumer.drain(chunk, |event| {
-                            let mut hand = InHand::new(inbox, progress, None);
-                            hand.handled = handle(inbox, event);
-                        });
+                        let chunk = CHUNK.min(visit - count).min(consume.room());
+                        let mut position = consumer.position();
+                        let enter = |event| {
+                            position += 1;
+                            books.enter(event, consume, |progress| progress.advance_to(position));
+                        };
                         // Its fence is a compiler's where the process has the asymmetric pair.
-                        inbox.signals.blocked.notify();
+                        let notify = || inbox.signals.blocked.notify();
+                        let events = if short {
+                            consumer.drain_freeing(chunk.min(known), enter, notify)
+                        } else {
+                            let events = consumer.drain(chunk, enter);
+                            notify();
+                            events
+                        };
+                        consume.batched(inbox, events);
+                        count += events;
                         more = consumer.known() > 0;
                     }
                     count
                 }
                 LaneReader::Evicting(ring, view) => {
-                    Self::scan_ring(inbox, ring, view.progress(), visit, &mut handle)
+                    Self::scan_ring(inbox, ring, view.progress(), visit, consume)
                 }
             };
             total += count;
@@ -175,12 +227,13 @@ impl<E: Send + 'static> Reader<E> {
         total
     }
 
-    fn scan_shared(&mut self, visit: usize, handle: &mut impl FnMut(&Inbox<E>, E) -> Handled) -> usize {
+    fn scan_shared(&mut self, visit: usize, consume: &mut impl Consume<E>) -> usize {
         let inbox = &*self.inbox;
         match &inbox.shared {
-            SharedLane::Bounded(ring) => Self::scan_ring(inbox, ring, &inbox.shared_progress, visit, handle),
+            SharedLane::Bounded(ring) => Self::scan_ring(inbox, ring, &inbox.shared_progress, visit, consume),
             SharedLane::Unbounded(queue) => {
                 inbox.consumer.saw_depth(queue.len() as u64);
+                let mut books = Books::open(inbox, &inbox.shared_progress);
                 let mut count = 0;
                 while count < visit && !queue.is_empty() {
                     inbox.shared_progress.take_in_hand();
@@ -188,9 +241,9 @@ impl<E: Send + 'static> Reader<E> {
                         inbox.shared_progress.nothing_in_hand();
                         break;
                     };
-                    let position = Some(inbox.shared_progress.handled());
-                    let mut hand = InHand::new(inbox, &inbox.shared_progress, position);
-                    hand.handled = handle(inbox, event);
+                    let position = inbox.shared_progress.handled();
+                    books.enter(event, consume, |progress| progress.done(position));
+                    consume.batched(inbox, 1);
                     count += 1;
                 }
                 count
@@ -203,8 +256,9 @@ impl<E: Send + 'static> Reader<E> {
         ring: &Ring<E>,
         progress: &Progress,
         visit: usize,
-        handle: &mut impl FnMut(&Inbox<E>, E) -> Handled,
+        consume: &mut impl Consume<E>,
     ) -> usize {
+        let mut books = Books::open(inbox, progress);
         let mut count = 0;
         inbox.consumer.saw_depth(ring.len() as u64);
         while count < visit && ring.has_filled() {
@@ -214,8 +268,8 @@ impl<E: Send + 'static> Reader<E> {
                 Pop::Value((position, event)) => {
                     // The slot is free already, before the event is handled.
                     inbox.signals.blocked.notify();
-                    let mut hand = InHand::new(inbox, progress, Some(position));
-                    hand.handled = handle(inbox, event);
+                    books.enter(event, consume, |progress| progress.done(position));
+                    consume.batched(inbox, 1);
                     count += 1;
                 }
                 Pop::Empty | Pop::Pending => {
@@ -274,7 +328,7 @@ impl<E: Send + 'static> Reader<E> {
         match self.lanes.get_mut(self.next) {
             Some(LaneReader::Spsc(consumer, view)) => {
                 let event = consumer.pop()?;
-                view.progress().advance();
+                view.progress().advance_to(consumer.position());
                 inbox.consumer.saw_depth(1 + consumer.known() as u64);
                 Some(event)
             }
@@ -371,10 +425,10 @@ impl<E: Send + 'static> Reader<E> {
     pub(crate) fn abandon(&mut self) {
         self.inbox.seal(End::Closed);
         while self.ended().is_none() {
-            let got = self.scan(|inbox, event| {
+            let got = self.scan(&mut With(|inbox: &Inbox<E>, event| {
                 inbox.dropped(event, DropReason::Disconnected);
                 Handled::Disconnected
-            });
+            }));
             if got == 0 {
                 // A writer has claimed a position and not filled it yet; it will as soon as it runs.
                 if MODEL { spin_hint() } else { thread::yield_now() }

@@ -39,6 +39,16 @@ impl ConsumerCounters {
         add_single_writer(counter, 1);
     }
 
+    pub(crate) fn delivered(&self) -> u64 {
+        self.words.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Relaxed, as in `note`.
+    #[inline(always)]
+    pub(crate) fn set_delivered(&self, delivered: u64) {
+        self.words.delivered.store(delivered, Ordering::Relaxed);
+    }
+
     #[inline]
     pub(crate) fn saw_depth(&self, depth: u64) {
         if depth > self.words.high_water.load(Ordering::Relaxed) {

@@ -1,9 +1,9 @@
 //! The thread behind a queue.
 
 use super::Shared;
-use super::handler::Work;
+use super::handler::{Unhandled, Work};
 use crate::error::BoxError;
-use crate::inbox::reader::{Handled, Reader};
+use crate::inbox::reader::{Consume, Handled, Reader};
 use crate::inbox::{End, Inbox};
 use crate::ledger::DropReason;
 use crate::panics::{caught, foreign, quietly};
@@ -71,8 +71,7 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
     fn round(&mut self) -> usize {
         // The handler runs inside a delivery: nothing there waits for this worker.
         let _delivery = Nesting::delivery();
-        let desk = &mut self.desk;
-        let handled = self.reader.scan(|inbox, event| desk.handle(inbox, event));
+        let handled = self.reader.scan(&mut self.desk);
         self.reader.linger_when_dry();
         if self.desk.batch > 0 && !self.reader.has_work() {
             self.desk.end_of_batch(self.reader.inbox());
@@ -161,47 +160,63 @@ fn panicked(text: &str) -> BoxError {
     format!("the handler panicked: {text}").into()
 }
 
-impl<W> Desk<W> {
+impl<E: Send + 'static, W: Work<E>> Consume<E> for Desk<W> {
     #[inline]
-    fn handle<E: Send + 'static>(&mut self, inbox: &Inbox<E>, event: E) -> Handled
-    where
-        W: Work<E>,
-    {
+    fn handle(&mut self, inbox: &Inbox<E>, event: E) -> Handled {
         if inbox.is_aborted() {
             inbox.dropped(event, DropReason::Aborted);
             return Handled::Aborted;
         }
         let work = &mut self.work;
-        let handled = match caught(|| work.handle(event)) {
+        match caught(|| work.handle(event)) {
             Ok(Ok(())) => {
                 self.panics = 0;
                 Handled::Delivered
             }
             Ok(Err(unhandled)) => {
                 self.panics = 0;
-                if let Some(event) = unhandled.event {
-                    inbox.dropped(event, DropReason::Failed);
-                }
-                if unhandled.closed {
-                    inbox.seal(End::Closed);
-                }
-                self.report(inbox, unhandled.source);
+                self.failed(inbox, unhandled);
                 Handled::Failed
             }
             Err(text) => {
-                self.panics = self.panics.saturating_add(1);
-                if self.panics >= self.hooks.close_after_panics {
-                    inbox.seal(End::Closed);
-                }
-                self.report(inbox, panicked(&text));
+                self.panicked(inbox, &text);
                 Handled::Panicked
             }
-        };
-        self.batch += 1;
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.hooks.max_batch - self.batch
+    }
+
+    #[inline]
+    fn batched(&mut self, inbox: &Inbox<E>, events: usize) {
+        self.batch += events;
         if self.batch >= self.hooks.max_batch {
             self.end_of_batch(inbox);
         }
-        handled
+    }
+}
+
+impl<W> Desk<W> {
+    #[cold]
+    fn failed<E: Send + 'static>(&mut self, inbox: &Inbox<E>, unhandled: Unhandled<E>) {
+        if let Some(event) = unhandled.event {
+            inbox.dropped(event, DropReason::Failed);
+        }
+        if unhandled.closed {
+            inbox.seal(End::Closed);
+        }
+        self.report(inbox, unhandled.source);
+    }
+
+    #[cold]
+    fn panicked<E: Send + 'static>(&mut self, inbox: &Inbox<E>, text: &str) {
+        self.panics = self.panics.saturating_add(1);
+        if self.panics >= self.hooks.close_after_panics {
+            inbox.seal(End::Closed);
+        }
+        self.report(inbox, panicked(text));
     }
 
     fn end_of_batch<E: Send + 'static>(&mut self, inbox: &Inbox<E>)

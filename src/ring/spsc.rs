@@ -21,6 +21,7 @@
 
 use crate::error::InvalidConfig;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
+use crate::sync::prefetch::prefetch_for_write;
 use crate::sync::slot::{Slot, try_boxed};
 use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
 use std::fmt;
@@ -34,11 +35,12 @@ const SEALING: u64 = u64::MAX - 1;
 struct Shared<T> {
     /// The next position to be written; everything below was written. Only the producer writes it.
     tail: CachePadded<AtomicU64>,
-    /// Where the ring ends: `OPEN`, `SEALING`, or the final tail. In a line of its own, which both halves keep: next to the
-    /// tail, the producer's look at it would wait for the line that the consumer polls, at every push.
-    fin: CachePadded<AtomicU64>,
     /// The next position to be consumed; everything below was handled and its slot is free.
     head: CachePadded<AtomicU64>,
+    /// Where the ring ends: `OPEN`, `SEALING`, or the final tail. In a line with what never changes, which both halves
+    /// keep: next to the tail, the producer's look at it would wait for the line that the consumer polls, at every push.
+    fin: AtomicU64,
+    /// A power of two, and the spare ones.
     slots: Box<[Slot<T>]>,
     capacity: u64,
     /// The fence pair of this ring's seal.
@@ -54,6 +56,18 @@ struct Slots<T> {
     mask: u64,
 }
 
+/// How many bytes ahead of the slot being written the producer asks for a line: about as many lines as a processor keeps on
+/// their way. Not for large values, which take several lines each.
+const fn bytes_ahead<T>() -> usize {
+    if size_of::<T>() <= 256 { 512 } else { 0 }
+}
+
+/// How many slots lie behind the last one and are never used, so that asking ahead needs no look at the end of the ring and
+/// never takes a line from somebody else.
+const fn spare_slots<T>() -> usize {
+    if size_of::<T>() == 0 { 0 } else { bytes_ahead::<T>().div_ceil(size_of::<T>()) }
+}
+
 // SAFETY: a pointer to slots, which are `Sync` for `T: Send`; each half reaches only the slots that S1 gives it.
 unsafe impl<T: Send> Send for Slots<T> {}
 // SAFETY: as above; a shared half reaches no slot at all.
@@ -61,8 +75,9 @@ unsafe impl<T: Send> Sync for Slots<T> {}
 
 impl<T> Slots<T> {
     fn of(slots: &[Slot<T>]) -> Self {
-        debug_assert!(slots.len().is_power_of_two());
-        Self { first: NonNull::from(slots).cast(), mask: slots.len() as u64 - 1 }
+        let count = slots.len() - spare_slots::<T>();
+        debug_assert!(count.is_power_of_two());
+        Self { first: NonNull::from(slots).cast(), mask: count as u64 - 1 }
     }
 
     #[inline(always)]
@@ -74,7 +89,8 @@ impl<T> Slots<T> {
 
 impl<T> Shared<T> {
     fn slot(&self, position: u64) -> &Slot<T> {
-        &self.slots[(position & (self.slots.len() as u64 - 1)) as usize]
+        let count = (self.slots.len() - spare_slots::<T>()) as u64;
+        &self.slots[(position & (count - 1)) as usize]
     }
 
     /// Proposes `tail` as the end of a ring that is being sealed; returns the end that was agreed on.
@@ -119,12 +135,12 @@ impl<T> Drop for Shared<T> {
 /// # Ok::<(), buslane::InvalidConfig>(())
 /// ```
 pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), InvalidConfig> {
-    let slots = try_boxed(super::slots_for(capacity, 1)?, |_| Slot::empty())
+    let slots = try_boxed(super::slots_for(capacity, 1)? + spare_slots::<T>(), |_| Slot::empty())
         .ok_or(InvalidConfig::OutOfMemory { slots: capacity })?;
     let shared = Arc::new(Shared {
         tail: CachePadded::new(AtomicU64::new(0)),
-        fin: CachePadded::new(AtomicU64::new(OPEN)),
         head: CachePadded::new(AtomicU64::new(0)),
+        fin: AtomicU64::new(OPEN),
         slots,
         capacity: capacity as u64,
         pair: process_pair(),
@@ -176,6 +192,8 @@ impl<T> Producer<T> {
         (self.limit - self.tail) as usize
     }
 
+    /// Once for each lap of a ring that is kept empty; so the way without it is the one to be straight.
+    #[cold]
     #[inline(never)]
     fn refresh(&mut self) -> bool {
         // ORD(spsc.head): Acquire; pairs with the consumer's Release: its reads of the freed slots are over.
@@ -273,8 +291,10 @@ impl<'a, T> Vacant<'a, T> {
     #[inline(always)]
     fn write(self, value: T) -> &'a mut Producer<T> {
         let producer = self.0;
+        let slot = producer.slots.at(producer.tail);
         // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and the producer's.
-        unsafe { producer.slots.at(producer.tail).put(value) };
+        unsafe { slot.put(value) };
+        prefetch_for_write(slot, bytes_ahead::<T>());
         producer.tail += 1;
         producer
     }
@@ -351,6 +371,17 @@ impl<T> Consumer<T> {
         })
     }
 
+    /// Like [`drain`](Self::drain), but gives each slot back as soon as its value was handled, and then calls `freed`.
+    #[inline]
+    pub fn drain_freeing(&mut self, max: usize, mut f: impl FnMut(T), mut freed: impl FnMut()) -> usize {
+        let mut count = 0;
+        while count < max && self.drain(1, &mut f) == 1 {
+            freed();
+            count += 1;
+        }
+        count
+    }
+
     /// Like [`drain`](Self::drain), but lends each value where it lies and drops it afterwards.
     pub fn drain_in_place(&mut self, max: usize, mut f: impl FnMut(&mut T)) -> usize {
         /// Empties the slot also when the callback unwinds.
@@ -420,6 +451,12 @@ impl<T> Consumer<T> {
     #[inline]
     pub fn has_next(&mut self) -> bool {
         self.head < self.end || self.refresh()
+    }
+
+    /// How many values were taken so far.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.head
     }
 
     /// How many values are known to be readable; there may be more.

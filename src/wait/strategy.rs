@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 /// | [`Poll`](Self::Poll) | never parks; the interval doubles from `busy` to `idle` | never a system call | a little |
 /// | [`BusySpin`](Self::BusySpin) | spins | nothing | a whole processor |
 ///
+/// Under each of them a consumer that keeps up with a fast flow (more than one event in about 60 ns) looks away for up to a
+/// microsecond after it has run its lanes dry, so that it and the publishers work in batches rather than fight for the same
+/// lines of memory. An event that comes alone waits for nothing.
+///
 /// On a machine with one or two processors nothing but `BusySpin` spins for more than a microsecond or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -14,10 +14,11 @@ use crate::wait::list::Waiter;
 ///
 /// A publish goes through three steps, so that one fence serves all lanes of a publisher: [`vacant`](Self::vacant)
 /// and its push, or [`overflow`](Self::overflow), the fence, [`finish`](Self::finish). [`push`](Self::push) is all three.
+#[repr(C)]
 pub(crate) struct FastLane<E> {
     producer: spsc::Producer<E>,
-    view: std::sync::Arc<LaneView<E>>,
     signals: std::sync::Arc<Signals>,
+    view: std::sync::Arc<LaneView<E>>,
     inbox: Arc<Inbox<E>>,
     /// For the publish that has to wait for room.
     waiter: Waiter,
