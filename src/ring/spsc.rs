@@ -21,7 +21,7 @@
 
 use crate::error::InvalidConfig;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
-use crate::sync::prefetch::prefetch_for_write;
+use crate::sync::prefetch::{bytes_ahead, prefetch_for_write};
 use crate::sync::slot::{Slot, try_boxed};
 use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
 use std::fmt;
@@ -54,12 +54,6 @@ struct Shared<T> {
 struct Slots<T> {
     first: NonNull<Slot<T>>,
     mask: u64,
-}
-
-/// How many bytes ahead of the slot being written the producer asks for a line: about as many lines as a processor keeps on
-/// their way. Not for large values, which take several lines each.
-const fn bytes_ahead<T>() -> usize {
-    if size_of::<T>() <= 256 { 512 } else { 0 }
 }
 
 /// How many slots lie behind the last one and are never used, so that asking ahead needs no look at the end of the ring and
@@ -294,7 +288,7 @@ impl<'a, T> Vacant<'a, T> {
         let slot = producer.slots.at(producer.tail);
         // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and the producer's.
         unsafe { slot.put(value) };
-        prefetch_for_write(slot, bytes_ahead::<T>());
+        prefetch_for_write::<T, _>(slot);
         producer.tail += 1;
         producer
     }
