@@ -21,6 +21,7 @@ use crate::sync::unbounded::Unbounded;
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, fence, lock, spin_hint,
 };
+use crate::wait::allowance::Allowance;
 use crate::wait::list::Waiter;
 use crate::wait::nesting::inside_delivery;
 use crate::wait::strategy::spin_looks;
@@ -278,9 +279,9 @@ impl<E: Send + 'static> Inbox<E> {
                 entry.count(Outcome::RefusedClosed, 1);
                 return Err(WriteError::Closed(event));
             }
-            Overflow::Block if patience == Patience::Wait && !inside_delivery() => Deadline::NEVER,
+            Overflow::Block if patience == Patience::Wait && !inside_delivery() => Allowance::deadline(),
             Overflow::BlockFor(limit) if patience == Patience::Wait && !inside_delivery() => {
-                Deadline::after(limit)
+                Deadline::after(limit).min(Allowance::deadline())
             }
             Overflow::Refuse | Overflow::Block | Overflow::BlockFor(_) => {
                 entry.count(Outcome::RefusedFull, 1);

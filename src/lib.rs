@@ -14,6 +14,8 @@ mod report;
 pub mod ring;
 mod sink;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod wait;
 
 pub use bus::Bus;

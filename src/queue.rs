@@ -7,6 +7,7 @@ mod worker;
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::{End, Inbox, Patience};
 use crate::ledger::{SinkState, SinkStatus};
+use crate::panics::quietly;
 use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -53,6 +54,8 @@ pub struct Queue<E: Send + 'static>(Arc<Handle<E>>);
 /// Closes the queue when the last of them goes.
 struct Handle<E: Send + 'static>(Arc<Shared<E>>);
 
+type Abort = Box<dyn Fn() + Send + Sync>;
+
 /// What the handles and the worker share.
 struct Shared<E> {
     inbox: sync::Arc<Inbox<E>>,
@@ -60,6 +63,8 @@ struct Shared<E> {
     /// The limit of the close that is going on, for the sink behind.
     close_deadline: Mutex<Option<Deadline>>,
     report: Mutex<Option<CloseReport>>,
+    /// Makes the sink behind stop waiting.
+    abort: Option<Abort>,
 }
 
 /// Where flushes hand in their wish to have the handler flushed, and are told that it was.
@@ -131,10 +136,18 @@ impl<E: Send + 'static> Shared<E> {
         waited.unwrap_or_else(|| {
             let mut state = SinkState::default();
             self.inbox.describe(&mut state);
-            self.inbox.abort();
+            self.abort();
             // The first report stands, whoever made it.
             lock(&self.report).get_or_insert(CloseReport::timed_out(state.depth)).clone()
         })
+    }
+
+    /// Gives the backlog up, and makes a sink that waits in the worker's hands return.
+    fn abort(&self) {
+        self.inbox.abort();
+        if let Some(abort) = &self.abort {
+            quietly(abort);
+        }
     }
 
     fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
@@ -183,7 +196,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
 
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
-            Signal::Abort => self.0.0.inbox.abort(),
+            Signal::Abort => self.0.0.abort(),
             Signal::Flush(deadline, report) => self.0.0.flush(*deadline, report),
             Signal::IsClosed(closed) => **closed |= self.0.0.inbox.end() != End::Open,
             Signal::Describe(state) => {

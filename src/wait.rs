@@ -3,7 +3,9 @@
 //! [`WaitCell`] is where one consumer sleeps; [`WaitList`] is where any number of blocked publishers do;
 //! [`WaitStrategy`] says how a consumer waits before it sleeps. They are public so that models reach them as they are.
 
+pub(crate) mod allowance;
 pub(crate) mod cell;
+pub(crate) mod clock;
 pub(crate) mod deadline;
 pub(crate) mod linger;
 pub(crate) mod list;
@@ -12,6 +14,7 @@ pub(crate) mod strategy;
 
 pub use crate::sync::membarrier::FencePair;
 pub use cell::WaitCell;
+pub use clock::{Clock, Pause, SystemClock};
 pub use deadline::Deadline;
 pub use list::WaitList;
 pub use strategy::WaitStrategy;

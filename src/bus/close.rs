@@ -2,7 +2,7 @@
 
 use super::control::Closing;
 use super::entry::{Entry, Info, List, Shared};
-use super::remove::Pause;
+use super::remove::Pace;
 use super::{CLOSED, Core};
 use crate::panics::caught;
 use crate::report::{CloseReport, Finish, FlushReport};
@@ -98,7 +98,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// Waits until no publish is inside a sink, or the deadline is over; whether none is.
     fn wait_for_calls(&self, entry: &Entry<E>, deadline: Deadline) -> bool {
-        let mut pause = Pause::new();
+        let mut pause = Pace::new();
         while entry.listed.guarded().is_named(&self.domain) || entry.info.is_called() {
             if deadline.is_over() {
                 return false;

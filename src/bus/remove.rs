@@ -27,9 +27,9 @@ pub enum Removed {
 }
 
 /// Waits a little longer each time.
-pub(super) struct Pause(u32);
+pub(super) struct Pace(u32);
 
-impl Pause {
+impl Pace {
     pub(super) fn new() -> Self {
         Self(0)
     }
@@ -83,7 +83,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// Waits until nobody is inside the sink, and lets go of it.
     fn wait_outside(&self, entry: &mut Entry<E>, deadline: Deadline) -> Removed {
-        let mut pause = Pause::new();
+        let mut pause = Pace::new();
         loop {
             // Lists that nobody reads any more hold the entry too.
             let unread = lock(&self.control).unread_lists();

@@ -2,7 +2,7 @@
 
 use super::handler::{FnWork, Handler, HandlerWork, SinkWork, Work};
 use super::worker::{Hooks, Worker};
-use super::{FlushDesk, Handle, Queue, Shared};
+use super::{Abort, FlushDesk, Handle, Queue, Shared};
 use crate::error::{BoxError, InvalidConfig, SpawnError};
 use crate::inbox::overflow::Overflow;
 use crate::inbox::{Inbox, InboxConfig};
@@ -10,6 +10,7 @@ use crate::ledger::DropReason;
 use crate::report::FlushReport;
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
+use crate::sink::signal::Signal;
 use crate::sync::{AtomicU64, Mutex, thread};
 use crate::wait::{Deadline, WaitStrategy};
 use std::fmt;
@@ -132,7 +133,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self,
         function: impl FnMut(E) -> R + Send + 'static,
     ) -> Result<Queue<E>, SpawnError> {
-        self.start(FnWork::new(function))
+        self.start(FnWork::new(function), None)
     }
 
     /// Starts the queue in front of a handler.
@@ -140,7 +141,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Errors
     /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
     pub fn spawn_handler(self, handler: impl Handler<E>) -> Result<Queue<E>, SpawnError> {
-        self.start(HandlerWork(handler))
+        self.start(HandlerWork(handler), None)
     }
 
     /// Starts the queue in front of a sink. When that sink reports that it is closed, the queue closes.
@@ -148,10 +149,18 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Errors
     /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
     pub fn spawn_sink(self, inner: impl Sink<E> + 'static) -> Result<Queue<E>, SpawnError> {
-        self.start(SinkWork(inner))
+        let inner = Arc::new(inner);
+        // Weak, so that the sink is dropped by the worker when that ends, and not with the last handle.
+        let behind = Arc::downgrade(&inner);
+        let abort = move || {
+            if let Some(inner) = behind.upgrade() {
+                inner.signal(&mut Signal::Abort);
+            }
+        };
+        self.start(SinkWork(inner), Some(Box::new(abort)))
     }
 
-    fn start(self, work: impl Work<E>) -> Result<Queue<E>, SpawnError> {
+    fn start(self, work: impl Work<E>, abort: Option<Abort>) -> Result<Queue<E>, SpawnError> {
         if self.max_batch == 0 {
             return Err(InvalidConfig::ZeroBatch.into());
         }
@@ -170,6 +179,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
             // Where nobody closes it, but its last handle goes.
             close_deadline: Mutex::new(None),
             report: Mutex::new(None),
+            abort,
         });
         let hooks = Hooks {
             max_batch: self.max_batch,

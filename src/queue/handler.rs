@@ -8,6 +8,7 @@ use crate::sink::signal::Signal;
 use crate::wait::Deadline;
 use crate::wait::nesting::Nesting;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What the worker of a [`Queue`](crate::Queue) calls, when a closure is not enough.
@@ -162,7 +163,7 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
     }
 }
 
-pub(super) struct SinkWork<S>(pub(super) S);
+pub(super) struct SinkWork<S>(pub(super) Arc<S>);
 
 impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     const TICKS: bool = true;

@@ -52,6 +52,27 @@ impl Deadline {
         Self(Limit::At(moment))
     }
 
+    /// The earlier of the two.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        match (self.0, other.0) {
+            (Limit::Now, _) | (_, Limit::Now) => Self::NOW,
+            (Limit::At(one), Limit::At(other)) => Self::at(one.min(other)),
+            (Limit::At(_), Limit::Never) => self,
+            (Limit::Never, _) => other,
+        }
+    }
+
+    /// When it is, as far as that is a moment: `now` when it is over already, `None` when it never is.
+    #[must_use]
+    pub fn moment(self, now: Instant) -> Option<Instant> {
+        match self.0 {
+            Limit::Now => Some(now),
+            Limit::At(moment) => Some(moment),
+            Limit::Never => None,
+        }
+    }
+
     /// How long it still is; `None` when there is no limit, zero when it is over.
     #[must_use]
     pub fn remaining(self) -> Option<Duration> {

@@ -1,0 +1,126 @@
+//! A clock that stands still until it is moved.
+
+use crate::sync::lock;
+use crate::wait::{Clock, Deadline, Pause};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Longer than any test waits for another thread that is at work.
+const GUARD: Duration = Duration::from_secs(30);
+
+/// A clock that stands still until it is moved. Clones show the same time.
+///
+/// # Examples
+/// ```
+/// use buslane::testing::ManualClock;
+/// use buslane::wait::{Clock, Pause};
+/// use std::time::Duration;
+/// let (clock, pause) = (ManualClock::new(), std::sync::Arc::new(Pause::new()));
+/// let later = clock.now() + Duration::from_secs(60);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| clock.wait_until(later, &pause));
+///     clock.await_sleepers(1);
+///     clock.advance(Duration::from_secs(60));
+/// });
+/// assert_eq!(clock.now(), later);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    start: Instant,
+    state: Mutex<State>,
+    /// Where tests wait for others to sleep.
+    changed: Pause,
+}
+
+#[derive(Debug)]
+struct State {
+    passed: Duration,
+    /// Those who wait now.
+    sleepers: Vec<Arc<Pause>>,
+    /// All waits that ever began.
+    waits: usize,
+    /// A wait moves the clock to its end instead of waiting.
+    hurries: bool,
+}
+
+impl ManualClock {
+    /// A clock that shows the present moment, and goes on doing so.
+    #[must_use]
+    pub fn new() -> Self {
+        let state = State { passed: Duration::ZERO, sleepers: Vec::new(), waits: 0, hurries: false };
+        Self(Arc::new(Shared { start: Instant::now(), state: Mutex::new(state), changed: Pause::new() }))
+    }
+
+    /// A clock that whoever waits moves to the end of the wait: time passes, and nobody sleeps.
+    #[must_use]
+    pub fn hurrying() -> Self {
+        let clock = Self::new();
+        lock(&clock.0.state).hurries = true;
+        clock
+    }
+
+    /// Moves the clock on, and wakes those whose time has come.
+    pub fn advance(&self, by: Duration) {
+        let sleepers = {
+            let mut state = lock(&self.0.state);
+            state.passed += by;
+            state.sleepers.clone()
+        };
+        sleepers.iter().for_each(|pause| pause.poke());
+    }
+
+    /// How far it has been moved.
+    #[must_use]
+    pub fn passed(&self) -> Duration {
+        lock(&self.0.state).passed
+    }
+
+    /// How many waits have begun so far.
+    #[must_use]
+    pub fn waits(&self) -> usize {
+        lock(&self.0.state).waits
+    }
+
+    /// Waits, in real time, until so many threads wait for this clock.
+    ///
+    /// # Panics
+    /// When that does not happen within half a minute.
+    #[track_caller]
+    pub fn await_sleepers(&self, count: usize) {
+        let asleep = || lock(&self.0.state).sleepers.len() >= count;
+        assert!(self.0.changed.wait(Deadline::after(GUARD), asleep), "nobody waits for the clock");
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Instant {
+        self.0.start + self.passed()
+    }
+
+    fn wait_until(&self, moment: Instant, pause: &Arc<Pause>) {
+        {
+            let mut state = lock(&self.0.state);
+            state.waits += 1;
+            if state.hurries {
+                state.passed = state.passed.max(moment.saturating_duration_since(self.0.start));
+                return;
+            }
+            state.sleepers.push(pause.clone());
+        }
+        self.0.changed.poke();
+        pause.wait(Deadline::NEVER, || self.now() >= moment);
+        let mut state = lock(&self.0.state);
+        if let Some(index) = state.sleepers.iter().position(|known| Arc::ptr_eq(known, pause)) {
+            state.sleepers.swap_remove(index);
+        }
+    }
+}
