@@ -1,7 +1,7 @@
 //! Publishers that wait for room.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Overflow, RecvError, Sink};
+use buslane::{Overflow, RecvError};
 use loom_tests::{Lives, model, model_with, thread};
 
 #[test]

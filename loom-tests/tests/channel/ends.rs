@@ -1,7 +1,7 @@
 //! Pushes, reads, and the end of the stream: close, disconnect, a dropped receiver.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Channel, Overflow, RecvError, Sink};
+use buslane::{Channel, Overflow, RecvError};
 use loom_tests::{Lives, Steps, model, model_with, thread};
 
 #[test]

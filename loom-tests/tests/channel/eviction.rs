@@ -1,7 +1,7 @@
 //! The newest push the oldest out.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Channel, DropReason, Overflow, RecvError, Sink, TryRecvError};
+use buslane::{Channel, DropReason, Overflow, RecvError, TryRecvError};
 use loom_tests::{Lives, Steps, Tracked, model, thread};
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,7 @@
 //! The reader is a task.
 
 use super::{channel, lane, push};
-use buslane::{Overflow, Receiver, RecvError, Sink};
+use buslane::{Overflow, Receiver, RecvError};
 use loom_tests::{Lives, Task, Tracked, model, thread};
 use std::task::{Context, Poll};
 
