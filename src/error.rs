@@ -149,8 +149,14 @@ pub enum InvalidConfig {
         /// The interval while none do.
         idle: Duration,
     },
+    /// A rate that is not a finite number of events above zero.
+    InvalidRate,
     /// A name with a zero byte in it, which no thread can bear.
     NulInName,
+    /// A burst of no events lets nothing pass, at any rate.
+    ZeroBurst,
+    /// One event in none is none at all.
+    ZeroSample,
 }
 
 impl fmt::Display for InvalidConfig {
@@ -166,7 +172,10 @@ impl fmt::Display for InvalidConfig {
             Self::InvertedInterval { busy, idle } => {
                 write!(f, "the idle interval ({idle:?}) is shorter than the busy one ({busy:?})")
             }
+            Self::InvalidRate => f.write_str("a rate must be a finite number of events above zero"),
             Self::NulInName => f.write_str("a name must not contain a zero byte"),
+            Self::ZeroBurst => f.write_str("a burst of no events lets nothing pass; allow at least one"),
+            Self::ZeroSample => f.write_str("a sample keeps one event in n, and n must be at least one"),
         }
     }
 }

@@ -28,8 +28,15 @@ pub use bus::snapshot::{SinkSnapshot, Snapshot};
 pub use channel::Channel;
 pub use channel::builder::ChannelBuilder;
 pub use channel::receiver::{Receiver, Recv};
+pub use combinator::catch_panic::CatchPanic;
+pub use combinator::either::Either;
 pub use combinator::filter::Filter;
+pub use combinator::inspect::{Inspect, InspectFn, Inspector};
 pub use combinator::map::Map;
+pub use combinator::rate_limit::RateLimit;
+pub use combinator::sample::Sample;
+pub use combinator::tee::Tee;
+pub use combinator::timeout::Timeout;
 pub use error::{
     AddError, BoxError, Closed, InvalidConfig, RecvError, RecvTimeoutError, RemoveError, SpawnError,
     TryRecvError, WriteError,
