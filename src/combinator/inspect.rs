@@ -80,6 +80,9 @@ pub trait Inspector<E>: Send + Sync {
     }
 }
 
+/// Nobody who looks on.
+impl<E> Inspector<E> for () {}
+
 impl<E, I: Inspector<E> + ?Sized> Inspector<E> for Arc<I> {
     fn ingress(&self, event: &E) {
         (**self).ingress(event);

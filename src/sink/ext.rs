@@ -163,7 +163,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Examples
     /// ```
     /// use buslane::{Sink, SinkExt, WriteError, sink_fn};
-    /// let (gate, held) = std::sync::mpsc::channel();
+    /// let (gate, held) = std::sync::mpsc::channel::<()>();
     /// let held = std::sync::Mutex::new(held);
     /// let queue = sink_fn(move |_: &u32| drop(held.lock().map(|held| held.recv()))).limit(10)?;
     /// let refused = (0..).find_map(|n| queue.write(n).err());
@@ -189,7 +189,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Examples
     /// ```
     /// use buslane::{Sink, SinkExt, sink_fn};
-    /// let (gate, held) = std::sync::mpsc::channel();
+    /// let (gate, held) = std::sync::mpsc::channel::<()>();
     /// let held = std::sync::Mutex::new(held);
     /// let queue = sink_fn(move |_: &u32| drop(held.lock().map(|held| held.recv()))).limit_or_disconnect(10)?;
     /// let refused = (0..).find_map(|n| queue.write(n).err());
