@@ -154,8 +154,9 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// Puts a [`Queue`] in front of the sink that refuses an event for which there is no room
     /// ([`WriteError::Full`](crate::WriteError::Full)), and takes others again as soon as there is some.
     ///
-    /// The limit is on the events that wait, for each publisher; the one in the worker's hands comes on top as soon as the
-    /// worker has taken it out of its lane.
+    /// The limit is on each publisher's own lane, and on the one lane of all who have none. The event in the worker's hands
+    /// counts against the limit of a publisher's lane until it is handled (a limit of 10 is 1 in hand and 9 that wait), and not
+    /// against that of the shared one (1 in hand and 10 that wait).
     ///
     /// # Errors
     /// [`SpawnError`] when the capacity cannot be, or the system gives no thread.

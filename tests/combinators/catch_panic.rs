@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Panics at odd numbers.
 fn odd_panics() -> impl Sink<u64> {
-    sink_fn(|event: &u64| assert!(event % 2 == 0, "odd"))
+    sink_fn(|event: &u64| assert!(event.is_multiple_of(2), "odd"))
 }
 
 #[test]
@@ -64,14 +64,14 @@ struct ClumsyLane(Lane<u64>);
 
 impl LaneWrite<u64> for ClumsyLane {
     fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
-        assert!(event % 2 == 0, "odd");
+        assert!(event.is_multiple_of(2), "odd");
         self.0.push(event, patience)
     }
 }
 
 impl<S: Sink<u64>> Sink<u64> for Clumsy<S> {
     fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
-        assert!(event % 2 == 0, "odd");
+        assert!(event.is_multiple_of(2), "odd");
         self.0.write(event)
     }
     fn close(&self, _: Deadline) -> CloseReport {

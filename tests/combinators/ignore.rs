@@ -56,7 +56,7 @@ fn e43_closing_an_ignore_list_closes_the_sink_behind_it() {
     let sink = Closable::new(move |event: &u64| handled.push(*event), move || closes.push("closed"));
     let queue = sink.queue(1024).unwrap();
     let behind = queue.clone();
-    let ignoring = queue.filter(|event: &u64| event % 2 == 0);
+    let ignoring = queue.filter(|event: &u64| event.is_multiple_of(2));
     (0..1000).for_each(|event| ignoring.write(event).unwrap());
     assert!(ignoring.close(Deadline::after(GUARD)).is_done());
     assert_eq!(log.entries(), ["closed"]);
@@ -95,7 +95,8 @@ fn e41_a_filter_behind_a_queue_that_hangs_holds_up_its_own_worker_only() {
             assert_eq!(publisher.publish(event), Ok(took(2, 0)));
             assert_eq!(publishing.publish(event), Ok(took(2, 0)));
         }
-        assert!(publishing.add(noop()).and_then(|id| Ok(publishing.remove(id))).is_ok());
+        let added = publishing.add(noop()).unwrap();
+        assert!(publishing.remove(added).is_ok());
         assert!(publishing.remove(id).is_ok());
         assert_eq!(log.entries().len(), 999);
     });

@@ -39,7 +39,8 @@ fn e42_the_eleventh_is_refused_at_a_limit_of_ten_and_the_queue_stays_open() {
     for way in WAYS {
         let (sink, gate, log) = held();
         let queue = sink.limit(10).unwrap();
-        // On the other way in, so that it takes no room on this one: a lane's slots are freed some at a time.
+        // On the other way in, so that it takes no room on this one: a private lane's slot is free when its event is
+        // handled.
         let mut other = Entry::into(&queue, if way == Way::Private { Way::Shared } else { Way::Private });
         other.write(0).unwrap();
         gate.wait_reached(1);
@@ -61,19 +62,23 @@ fn e42_the_eleventh_is_refused_at_a_limit_of_ten_and_the_queue_stays_open() {
 }
 
 #[test]
-fn one_event_handled_makes_room_for_one_on_the_shared_way() {
-    let (sink, gate, _) = held();
-    let queue = sink.limit(10).unwrap();
-    queue.write(0).unwrap();
-    gate.wait_reached(1);
-    (1..=10).for_each(|event| queue.write(event).unwrap());
-    assert_eq!(outcome(queue.write(11)), Outcome::Full(11));
-    gate.permit(1);
-    gate.wait_reached(2);
-    assert_eq!(outcome(queue.write(12)), Outcome::Accepted);
-    assert_eq!(outcome(queue.write(13)), Outcome::Full(13));
-    gate.open();
-    flush(&queue);
+fn the_event_in_hand_counts_on_a_private_lane_and_not_on_the_shared_one_and_makes_room_when_handled() {
+    for (way, most) in [(Way::Private, 10), (Way::Shared, 11)] {
+        let (sink, gate, _) = held();
+        let queue = sink.limit(10).unwrap();
+        let mut entry = Entry::into(&queue, way);
+        entry.write(0).unwrap();
+        gate.wait_reached(1);
+        (1..most).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}"));
+        assert_eq!(outcome(entry.write(most)), Outcome::Full(most), "{way:?}");
+        gate.permit(1);
+        gate.wait_reached(2);
+        assert_eq!(outcome(entry.write(20)), Outcome::Accepted, "{way:?}");
+        assert_eq!(outcome(entry.write(21)), Outcome::Full(21), "{way:?}");
+        gate.open();
+        flush(&queue);
+        assert_eq!(assert_balanced(&queue.state()).refused.full, 2);
+    }
 }
 
 #[test]
