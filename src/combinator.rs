@@ -6,6 +6,7 @@ pub(crate) mod filter;
 pub(crate) mod inspect;
 pub(crate) mod map;
 pub(crate) mod rate_limit;
+pub(crate) mod retry;
 pub(crate) mod sample;
 pub(crate) mod tee;
 pub(crate) mod timeout;

@@ -6,12 +6,18 @@ use crate::combinator::filter::Filter;
 use crate::combinator::inspect::{Inspect, InspectFn, Inspector};
 use crate::combinator::map::Map;
 use crate::combinator::rate_limit::RateLimit;
+use crate::combinator::retry::Retry;
+use crate::combinator::retry::keyed::KeyedRetry;
+use crate::combinator::retry::policy::RetryPolicy;
 use crate::combinator::sample::Sample;
 use crate::combinator::tee::Tee;
 use crate::combinator::timeout::Timeout;
+use crate::error::SpawnError;
 use crate::error::{InvalidConfig, SpawnError};
 use crate::inbox::overflow::Overflow;
 use crate::queue::Queue;
+use crate::queue::Queue;
+use std::hash::Hash;
 use std::time::Duration;
 
 /// The combinators, as methods of every sink.
@@ -338,6 +344,62 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// ```
     fn timeout(self, limit: Duration) -> Timeout<E, Self> {
         Timeout::new(self, limit)
+    }
+
+    /// Tries again what this sink failed to take, as a [`Breaker`](crate::Breaker), a [`Backoff`](crate::Backoff) or a policy
+    /// of one's own says.
+    ///
+    /// It waits on the thread that writes, so the queue belongs in front, which is behind it in the chain:
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Breaker, Bus, SinkExt, sink_fn};
+    /// use std::time::Duration;
+    /// let bus = Bus::new();
+    /// for url in ["http://a/", "http://b/"] {
+    ///     let post = move |event: &String| println!("POST {url}: {event}");
+    ///     bus.add(sink_fn(post).retry(Breaker::new(5, Duration::from_secs(1))?).queue(1024)?)?;
+    /// }
+    /// bus.publish(String::from("push"))?;
+    /// assert!(bus.close().is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn retry<P: RetryPolicy<E>>(self, policy: P) -> Retry<E, Self, P> {
+        Retry::new(self, policy)
+    }
+
+    /// Tries again what this sink failed to take, and lets events of other keys go on meanwhile: an event that failed is set
+    /// aside, and later ones with the same key wait behind it, in order.
+    ///
+    /// It needs a queue in front, whose ticks drive it. If `key` panics, the event is given up with an error. The key's `Hash`
+    /// and `Eq` must not panic.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Backoff, Bus, SinkExt, sink_fn};
+    /// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+    /// let calls = AtomicU32::new(0);
+    /// let sink = sink_fn(move |(user, text): &(u32, &str)| {
+    ///     // The first call fails; the event is tried again, and the other user's does not wait for that.
+    ///     if calls.fetch_add(1, Ordering::Relaxed) == 0 { return Err("busy") }
+    ///     println!("{user}: {text}");
+    ///     Ok(())
+    /// });
+    /// let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(10))?;
+    /// let bus = Bus::new();
+    /// bus.add(sink.retry_by_key(|(user, _)| *user, backoff).queue(1024)?)?;
+    /// bus.publish((1, "late"))?;
+    /// bus.publish((2, "on time"))?;
+    /// assert!(bus.close().is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn retry_by_key<K, F, P>(self, key: F, policy: P) -> KeyedRetry<E, Self, K, F, P>
+    where
+        K: Clone + Eq + Hash + Send,
+        F: Fn(&E) -> K + Send + Sync,
+        P: RetryPolicy<E>,
+    {
+        KeyedRetry::new(self, key, policy)
     }
 }
 
