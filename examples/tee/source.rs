@@ -34,7 +34,7 @@ impl Source {
         if about.is_dir() {
             return Err(cannot_read(io::ErrorKind::IsADirectory.into()));
         }
-        let size = about.is_file().then(|| about.len());
+        let size = about.is_file().then_some(about.len());
         Ok(Self { reader: BufReader::new(Box::new(file)), size })
     }
 

@@ -168,7 +168,11 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
     }
 
     fn sealer(&self) -> Option<LaneSealer> {
-        Some(self.first.lane().sealer()?.and(self.second.lane().sealer()?))
+        // A lane that cannot be sealed never waits; a removal has to end the wait in the other one.
+        match (self.first.lane().sealer(), self.second.lane().sealer()) {
+            (Some(first), Some(second)) => Some(first.and(second)),
+            (one, other) => one.or(other),
+        }
     }
 
     fn may_wait(&self) -> bool {
