@@ -17,8 +17,8 @@ pub(crate) struct Books {
 }
 
 impl Books {
-    /// Enters that each sink was offered every line, that its ledger balances, that each output was handed what its queue
-    /// delivered, and that the counter saw everything.
+    /// Enters that each sink was offered every line, that its ledger balances, that each output was handed what its
+    /// queue delivered, and that the counter saw everything.
     pub(crate) fn of(told: &Told, finished: &Finished) -> Self {
         let mut books = Self::default();
         let lines = told.lines;

@@ -55,7 +55,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
 }
 
-/// Publishes what the reading thread sends, until the end or until somebody asks for it. Every sink gets the same lines.
+/// Publishes what the reading thread sends, until the end or until somebody asks for it. Every sink gets the same
+/// lines.
 fn publish(bus: &Bus<Line>, messages: &Receiver<Message>, end: &Interrupt) -> Told {
     let (mut told, mut publisher) = (Told::default(), bus.publisher());
     while !end.is_asked() {

@@ -35,8 +35,8 @@ pub(crate) struct Finished {
 }
 
 impl FanOut {
-    /// Opens every output, and starts the queues. `end` is asked for the end when the reader of standard output goes away, and
-    /// when no output is left; `wake` makes it be seen.
+    /// Opens every output, and starts the queues. `end` is asked for the end when the reader of standard output
+    /// goes away, and when no output is left; `wake` makes it be seen.
     pub(crate) fn start(
         options: &Options,
         size: Option<u64>,

@@ -14,12 +14,13 @@
 //!                                    └─► Queue ─► counter, and the progress bar
 //! ```
 //!
-//! No line is lost: an output that is slow holds the input up (`Overflow::Block`). An output that cannot be written gets nothing
-//! more, and the others go on. When whoever reads standard output goes away, or on Ctrl-C, nothing more is taken from the input,
-//! and every output gets all of what was taken until then; a second Ctrl-C does not wait for that.
+//! No line is lost: an output that is slow holds the input up (`Overflow::Block`). An output that cannot be written
+//! gets nothing more, and the others go on. When whoever reads standard output goes away, or on Ctrl-C, nothing
+//! more is taken from the input, and every output gets all of what was taken until then; a second Ctrl-C does not
+//! wait for that.
 //!
-//! The program ends with 0 when everything that was read was written and the books balance, 1 when not, and 2 when it could not
-//! start.
+//! The program ends with 0 when everything that was read was written and the books balance, 1 when not, and 2 when
+//! it could not start.
 
 mod books;
 mod copy;

@@ -51,8 +51,8 @@ fn is_same_file(left: &Path, right: &Path) -> bool {
 /// What is called on the first error of an output.
 pub(crate) type Gone = Box<dyn Fn(&io::Error) + Send>;
 
-/// Writes lines, and flushes once per batch. After the first error it writes nothing more: an output with a gap would be worse
-/// than one that ends.
+/// Writes lines, and flushes once per batch. After the first error it writes nothing more: an output with a gap
+/// would be worse than one that ends.
 pub(crate) struct Outlet<W: Write> {
     writer: BufWriter<W>,
     status: Arc<Status>,

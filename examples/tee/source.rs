@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::thread::Builder;
 
-/// The longest line; what is longer goes on in pieces, so that an input without line ends does not fill the memory. Copies hold
-/// the same bytes either way; a text to be found is looked for in each piece.
+/// The longest line; what is longer goes on in pieces, so that an input without line ends does not fill the memory.
+/// Copies hold the same bytes either way; a text to be found is looked for in each piece.
 const LONGEST_LINE: u64 = 1 << 20;
 /// Lines go on when there are so many, or when the next one is not there yet.
 const BATCH: usize = 64;
@@ -38,8 +38,8 @@ impl Source {
         Ok(Self { reader: BufReader::new(Box::new(file)), size })
     }
 
-    /// Reads on a new thread until the end, an error, or until nobody wants the lines any more. The thread is not joined: a read
-    /// of a terminal or a pipe may never return.
+    /// Reads on a new thread until the end, an error, or until nobody wants the lines any more. The thread is not
+    /// joined: a read of a terminal or a pipe may never return.
     pub(crate) fn read_on_a_thread(self, sender: SyncSender<Message>) -> Result<(), Failure> {
         let reader = move || {
             let last = self.read_all(&sender).map_or_else(Message::Unreadable, |()| Message::End);
