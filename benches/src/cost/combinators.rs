@@ -35,9 +35,7 @@ fn in_front<S: Sink<Event> + 'static>(wrap: impl FnOnce(Channel<Event>) -> S, pa
 }
 
 /// What is made of a sink that is called directly and adds up all that it gets, as the one sink of a bus.
-fn around<S: Sink<Event> + 'static>(
-    wrap: impl FnOnce(Box<dyn Fn(&Event) + Send + Sync>) -> S,
-) -> impl Cost {
+fn around<S: Sink<Event> + 'static>(wrap: impl FnOnce(Box<dyn Fn(&Event) + Send + Sync>) -> S) -> impl Cost {
     let got = Arc::new(AtomicU64::new(0));
     let total = got.clone();
     // One thread: a load and a store do.
@@ -57,7 +55,11 @@ fn around<S: Sink<Event> + 'static>(
             publisher.publish(event).expect(OPEN);
         },
         drain: move |_: &mut dyn FnMut(usize, Event)| {
-            assert_eq!(got.load(Ordering::Relaxed), expected.load(Ordering::Relaxed), "the sum of all events");
+            assert_eq!(
+                got.load(Ordering::Relaxed),
+                expected.load(Ordering::Relaxed),
+                "the sum of all events"
+            );
         },
     }
 }
