@@ -48,7 +48,11 @@ impl<E> Verdict<E> {
             Ok(Err(error)) => error,
         };
         let is_closed = error.is_closed();
-        let text = foreign(|| error.to_string()).unwrap_or_else(|_| String::from("an error without a text"));
+        let text = || match &error {
+            WriteError::Failed { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        let text = foreign(text).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
         let mut lost = count;
         quietly(|| {
             let batch = error.into_event();
