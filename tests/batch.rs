@@ -178,7 +178,7 @@ fn a_size_function_that_panics_costs_its_event() {
 fn what_stands_in_front_of_a_batch_shares_its_books() {
     let (batch, _script) = batch(2);
     let bus = Bus::new();
-    bus.add_named("even", batch.filter(|event: &u64| event % 2 == 0)).unwrap();
+    bus.add_named("even", batch.filter(|event: &u64| event.is_multiple_of(2))).unwrap();
     let mut publisher = bus.publisher();
     (0..7).for_each(|event| assert_eq!(publisher.publish(event).unwrap().accepted, 1));
     let state = bus.snapshot().sinks[0].state.clone();
