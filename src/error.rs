@@ -150,6 +150,8 @@ pub enum InvalidConfig {
     CredentialsInUrl,
     /// A name or value that no HTTP header can have, or a header that belongs to the client.
     BadHeader,
+    /// Not a certificate in PEM format, or none at all.
+    BadCertificate,
     /// A time limit of zero: nothing could ever be done.
     ZeroTimeout,
     /// A waiting interval of zero is `BusySpin`, which is asked for by that name.
@@ -204,6 +206,9 @@ impl fmt::Display for InvalidConfig {
                 f.write_str("an endpoint's credentials belong into a header, not into its URL")
             }
             Self::BadHeader => f.write_str("a header's name or value that HTTP does not allow here"),
+            Self::BadCertificate => {
+                f.write_str("root certificates need at least one certificate in PEM format")
+            }
             Self::ZeroTimeout => f.write_str("a time limit of zero leaves no time for anything"),
             Self::ZeroInterval => f.write_str("a waiting interval of zero; use WaitStrategy::BusySpin"),
             Self::InvertedInterval { busy, idle } => {

@@ -48,7 +48,7 @@ use std::time::Duration;
 /// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries.
 /// - **End**: a close lets requests in flight end, and takes no more. [`Signal::Abort`] closes too, and breaks off what is in flight.
 ///
-/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities. A proxy is taken from the environment
+/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](Self::root_certificates). A proxy is taken from the environment
 /// (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
 ///
 /// # Examples
@@ -112,6 +112,15 @@ impl<E> HttpSink<E> {
     /// [`InvalidConfig::ZeroTimeout`] when it is zero.
     pub fn timeout(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
         self.client.set_timeout(limit)?;
+        Ok(self)
+    }
+
+    /// Trusts the certificate authorities in this PEM text instead of Mozilla's: for endpoints with certificates of one's own.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::BadCertificate`] when there is no certificate in it.
+    pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, InvalidConfig> {
+        self.client.set_root_certificates(pem)?;
         Ok(self)
     }
 

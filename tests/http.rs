@@ -10,6 +10,8 @@ mod server;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
+#[path = "http/tls.rs"]
+mod tls;
 
 use buslane::{
     BoxError, Bus, DropReason, HttpError, HttpSink, InvalidConfig, Queue, Sink, SinkExt, WriteError,
@@ -232,6 +234,9 @@ fn headers_and_timeouts_that_cannot_be_are_errors() {
         assert_eq!(http().header(name, value).unwrap_err(), InvalidConfig::BadHeader, "{name}: {value}");
     }
     assert_eq!(http().media_type("a\nb").unwrap_err(), InvalidConfig::BadHeader);
+    for pem in ["", "no certificate", include_str!("http/tls/server.key")] {
+        assert_eq!(http().root_certificates(pem.as_bytes()).unwrap_err(), InvalidConfig::BadCertificate);
+    }
     assert_eq!(http().timeout(Duration::ZERO).unwrap_err(), InvalidConfig::ZeroTimeout);
     let text = format!("{:?} {:?}", http(), http().header("Authorization", "hunter2").unwrap().batches());
     assert!(text.contains("example") && !text.contains("hunter2"), "{text}");

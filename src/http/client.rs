@@ -12,6 +12,7 @@ use ureq::http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use ureq::http::{HeaderMap, Request, Response, Uri};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 
@@ -41,6 +42,17 @@ pub(super) enum PostError {
     Http(HttpError),
 }
 
+/// A client that leaves every decision about an answer to us.
+fn agent(resolver: &Remembering, roots: RootCerts) -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .user_agent(USER_AGENT)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), resolver.clone())
+}
+
 impl Client {
     pub(super) fn new(url: &str) -> Result<Self, InvalidConfig> {
         let uri: Uri = url.parse().map_err(|_| InvalidConfig::BadUrl)?;
@@ -51,13 +63,8 @@ impl Client {
         if !matches!(uri.scheme_str(), Some("http" | "https")) || authority.host().is_empty() {
             return Err(InvalidConfig::BadUrl);
         }
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .user_agent(USER_AGENT)
-            .build();
         let resolver = Remembering::default();
-        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver.clone());
+        let agent = agent(&resolver, RootCerts::WebPki);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(Self { agent, resolver, uri, headers, timeout: DEFAULT_TIMEOUT, closed: AtomicBool::new(false) })
@@ -72,6 +79,21 @@ impl Client {
         // The client writes requests into the debug log.
         value.set_sensitive(name != CONTENT_TYPE);
         self.headers.insert(name, value);
+        Ok(())
+    }
+
+    pub(super) fn set_root_certificates(&mut self, pem: &[u8]) -> Result<(), InvalidConfig> {
+        let items =
+            parse_pem(pem).collect::<Result<Vec<_>, _>>().map_err(|_| InvalidConfig::BadCertificate)?;
+        let certificates = items.into_iter().filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        });
+        let certificates: Vec<_> = certificates.collect();
+        if certificates.is_empty() {
+            return Err(InvalidConfig::BadCertificate);
+        }
+        self.agent = agent(&self.resolver, RootCerts::from(certificates));
         Ok(())
     }
 

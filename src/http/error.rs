@@ -76,6 +76,10 @@ impl HttpError {
         match error {
             Client::Timeout(_) => Self::Timeout,
             Client::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::Timeout,
+            // What rustls says in the midst of reading.
+            Client::Io(error) if error.kind() == io::ErrorKind::InvalidData && error.get_ref().is_some() => {
+                Self::Tls(error.to_string())
+            }
             Client::Io(error) => Self::Connection(error.kind()),
             Client::HostNotFound => Self::Connection(io::ErrorKind::NotFound),
             Client::Rustls(error) => Self::Tls(error.to_string()),
