@@ -43,7 +43,7 @@ use std::time::{Duration, Instant};
 /// # Examples
 /// Behind a queue, batches of at most 100 events that are never older than a second:
 /// ```
-/// use buslane::{Bus, Signal, SinkExt, sink_fn};
+/// use buslane::{Bus, SinkExt, sink_fn};
 /// use std::sync::Arc;
 /// use std::time::Duration;
 ///
