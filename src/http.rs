@@ -4,9 +4,11 @@ mod body;
 mod client;
 mod error;
 mod resolver;
+mod retry;
 mod retry_after;
 
 pub use error::HttpError;
+pub use retry::HttpRetry;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::report::CloseReport;
@@ -33,7 +35,7 @@ use std::time::Duration;
 /// | is not asked, since the event cannot be written as JSON | `Failed`, not worth a retry |
 ///
 /// A write waits for the answer: put a [`Queue`](crate::Queue) in front. It does not try again by itself; that is the work of a
-/// retry in front. Each attempt serialises the event anew: the event itself is what comes back from a write that failed,
+/// [`retry`](crate::SinkExt::retry) in front, with a policy in an [`HttpRetry`]. Each attempt serialises the event anew: the event itself is what comes back from a write that failed,
 /// bytes kept beside it would cost memory for every event that succeeds, and writing JSON is nothing beside a request.
 ///
 /// # Guarantees

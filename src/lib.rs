@@ -51,7 +51,7 @@ pub use error::{
     TryRecvError, WriteError,
 };
 #[cfg(feature = "http")]
-pub use http::{HttpBatchSink, HttpError, HttpSink};
+pub use http::{HttpBatchSink, HttpError, HttpRetry, HttpSink};
 pub use inbox::Patience;
 pub use inbox::overflow::Overflow;
 pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused, SinkState, SinkStatus};

@@ -5,6 +5,8 @@
 mod batches;
 #[path = "http/faults.rs"]
 mod faults;
+#[path = "http/retry.rs"]
+mod retry;
 #[path = "http/server.rs"]
 mod server;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
@@ -126,7 +128,7 @@ fn retry_after_comes_with_the_error() {
         reply(503, "when the cows come home"),
     ]);
     let http = sink(&server);
-    let mut next = || failure(http.write(Push("hello"))).1.retry_after();
+    let next = || failure(http.write(Push("hello"))).1.retry_after();
     assert_eq!(next(), Some(Duration::from_secs(120)));
     assert_eq!(next(), Some(Duration::ZERO), "a date that is over");
     assert!(next().unwrap() > day);
