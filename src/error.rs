@@ -151,6 +151,20 @@ pub enum InvalidConfig {
     },
     /// A name with a zero byte in it, which no thread can bear.
     NulInName,
+    /// A queue without workers handles nothing.
+    ZeroWorkers,
+    /// More workers than a queue may have.
+    TooManyWorkers {
+        /// How many were asked for.
+        asked: usize,
+        /// The most that there can be.
+        most: usize,
+    },
+    /// One handler for several workers: each needs its own, or all of them one sink.
+    OneHandler {
+        /// How many workers were asked for.
+        workers: usize,
+    },
 }
 
 impl fmt::Display for InvalidConfig {
@@ -167,6 +181,13 @@ impl fmt::Display for InvalidConfig {
                 write!(f, "the idle interval ({idle:?}) is shorter than the busy one ({busy:?})")
             }
             Self::NulInName => f.write_str("a name must not contain a zero byte"),
+            Self::ZeroWorkers => f.write_str("a queue without workers handles nothing; ask for at least one"),
+            Self::TooManyWorkers { asked, most } => {
+                write!(f, "{asked} workers are more than a queue may have ({most})")
+            }
+            Self::OneHandler { workers } => {
+                write!(f, "one handler for {workers} workers; use spawn_each, spawn_each_handler or spawn_sink")
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
-//! An inbox with one worker thread behind it.
+//! An inbox with a worker thread behind it, or several.
 
 pub(crate) mod builder;
+mod desk;
 pub(crate) mod handler;
+mod partition;
 mod worker;
 
 use crate::error::{InvalidConfig, WriteError};
@@ -12,11 +14,13 @@ use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
-use crate::sync::{self, AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{self, Mutex, lock};
 use crate::wait::Deadline;
 use crate::wait::deadline::{CLOSE_LIMIT, Dropping};
 use crate::wait::nesting::inside_delivery;
 use builder::QueueBuilder;
+use desk::FlushDesk;
+use partition::Route;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,31 +60,28 @@ struct Handle<E: Send + 'static>(Arc<Shared<E>>);
 
 type Abort = Box<dyn Fn() + Send + Sync>;
 
-/// What the handles and the worker share.
+/// What the handles and the workers share.
 struct Shared<E> {
+    /// The workers' inbox; where each has its own, that of the first one.
     inbox: sync::Arc<Inbox<E>>,
-    flushes: FlushDesk,
+    /// Says which worker gets an event, where each has its own inbox.
+    route: Option<Arc<Route<E>>>,
+    /// One for each handler.
+    desks: Box<[FlushDesk]>,
     /// The limit of the close that is going on, for the sink behind.
     close_deadline: Mutex<Option<Deadline>>,
+    ending: Mutex<Ending>,
     report: Mutex<Option<CloseReport>>,
     /// Makes the sink behind stop waiting.
     abort: Option<Abort>,
 }
 
-/// Where flushes hand in their wish to have the handler flushed, and are told that it was.
-struct FlushDesk {
-    asked: AtomicU64,
-    answered: AtomicU64,
-    deadline: Mutex<Deadline>,
-    /// How far the last flush of the handler came.
-    outcome: Mutex<FlushReport>,
-}
-
-impl FlushDesk {
-    fn is_asked(&self) -> bool {
-        // ORD(desk.asked): Acquire; pairs with the Release in `Shared::flush`: the deadline is visible.
-        self.asked.load(Ordering::Acquire) != self.answered.load(Ordering::Relaxed)
-    }
+/// How far the end of the workers has come.
+struct Ending {
+    /// Whether each of them is still there.
+    working: Vec<bool>,
+    /// What those that have ended had to say.
+    report: CloseReport,
 }
 
 impl<E: Send + 'static> Queue<E> {
@@ -125,7 +126,7 @@ impl<E: Send + 'static> Shared<E> {
         if !inside_delivery() {
             lock(&self.close_deadline).get_or_insert(deadline);
         }
-        self.inbox.seal(End::Closed);
+        self.seal();
         if let Some(report) = &*lock(&self.report) {
             return report.clone();
         }
@@ -135,16 +136,70 @@ impl<E: Send + 'static> Shared<E> {
         let waited = self.inbox.signals.blocked.wait_until(deadline, || lock(&self.report).clone());
         waited.unwrap_or_else(|| {
             let mut state = SinkState::default();
-            self.inbox.describe(&mut state);
+            self.describe(&mut state);
+            let mut report = CloseReport::timed_out(state.depth);
+            report.unfinished = lock(&self.ending).unfinished();
             self.abort();
             // The first report stands, whoever made it.
-            lock(&self.report).get_or_insert(CloseReport::timed_out(state.depth)).clone()
+            lock(&self.report).get_or_insert(report).clone()
         })
+    }
+
+    fn inboxes(&self) -> &[sync::Arc<Inbox<E>>] {
+        self.route.as_ref().map_or(std::slice::from_ref(&self.inbox), |route| route.inboxes())
+    }
+
+    /// Takes no more events, for any worker.
+    fn seal(&self) {
+        for inbox in self.inboxes() {
+            inbox.seal(End::Closed);
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.inboxes().iter().all(|inbox| inbox.is_finished())
+    }
+
+    /// Fills in everything but the kind.
+    fn describe(&self, state: &mut SinkState) {
+        self.inbox.describe(state);
+        if let Some(route) = &self.route {
+            route.describe(state);
+        }
+    }
+
+    /// A worker has ended, with what it has to say. The last one makes the report.
+    fn worker_ended(&self, number: usize, report: CloseReport) {
+        let whole = {
+            let mut ending = lock(&self.ending);
+            ending.working[number] = false;
+            let several = ending.working.len() > 1;
+            let errors = report.errors.into_iter();
+            ending.report.errors.extend(errors.map(|text| {
+                if several { format!("{}: {text}", worker_name(number)) } else { text }
+            }));
+            ending.report.finish = ending.report.finish.max(report.finish);
+            ending.report.undelivered += report.undelivered;
+            ending.report.unfinished.extend(report.unfinished);
+            ending.working.iter().all(|working| !working).then(|| ending.report.clone())
+        };
+        // Where all share an inbox, the others may still be at work on what is left.
+        if self.route.is_some() || whole.is_some() {
+            // What an unbounded queue accepted too late is given up here, before anybody is told of the end.
+            self.inboxes().get(number).unwrap_or(&self.inbox).finish();
+        }
+        if let Some(mut whole) = whole {
+            whole.undelivered += self.inboxes().iter().map(|inbox| inbox.aborted()).sum::<u64>();
+            lock(&self.report).get_or_insert(whole);
+        }
+        self.inbox.signals.blocked.notify();
     }
 
     /// Gives the backlog up, and makes a sink that waits in the worker's hands return.
     fn abort(&self) {
-        self.inbox.abort();
+        for inbox in self.inboxes() {
+            inbox.abort();
+        }
         if let Some(abort) = &self.abort {
             quietly(abort);
         }
@@ -155,31 +210,59 @@ impl<E: Send + 'static> Shared<E> {
             report.note(Finish::Pending);
             return;
         }
-        let handled = self.inbox.wait_handled(deadline) && self.flush_handler(deadline);
-        if handled {
-            report.absorb(lock(&self.flushes.outcome).clone());
+        if self.wait_handled(deadline) && self.flush_handlers(deadline) {
+            for (number, desk) in self.desks.iter().enumerate() {
+                let mut part = desk.outcome();
+                if self.desks.len() > 1 {
+                    let name = |text: String| format!("{}: {text}", worker_name(number));
+                    part.errors = part.errors.into_iter().map(name).collect();
+                }
+                report.absorb(part);
+            }
         } else {
             report.note(Finish::TimedOut);
         }
     }
 
-    fn flush_handler(&self, deadline: Deadline) -> bool {
-        *lock(&self.flushes.deadline) = deadline;
-        // ORD(desk.asked): Release; pairs with the Acquire in `FlushDesk::is_asked`.
-        let ticket = self.flushes.asked.fetch_add(1, Ordering::AcqRel) + 1;
+    fn wait_handled(&self, deadline: Deadline) -> bool {
+        // All goals first: what one inbox accepts while another is waited for does not count.
+        let goals: Vec<_> = self.inboxes().iter().map(|inbox| (inbox, inbox.goal())).collect();
+        goals.iter().all(|(inbox, goal)| inbox.wait_reached(goal, deadline))
+    }
+
+    fn flush_handlers(&self, deadline: Deadline) -> bool {
+        let wishes: Vec<_> = self.desks.iter().map(|desk| (desk, desk.ask(deadline))).collect();
         let answered = || {
-            self.inbox.signals.cell.wake_now();
-            // ORD(desk.answered): Acquire; pairs with the worker's Release.
-            (self.flushes.answered.load(Ordering::Acquire) >= ticket || self.inbox.is_finished())
-                .then_some(())
+            for inbox in self.inboxes() {
+                inbox.signals.wake_now();
+            }
+            wishes.iter().all(|(desk, ticket)| desk.has_answered(*ticket)).then_some(())
         };
         self.inbox.signals.blocked.wait_until(deadline, answered).is_some()
     }
 }
 
+impl Ending {
+    /// The workers that have not ended, by name, where there are several.
+    fn unfinished(&self) -> Vec<String> {
+        let several = self.working.len() > 1;
+        let numbers = (0..self.working.len()).filter(|number| several && self.working[*number]);
+        numbers.map(worker_name).collect()
+    }
+}
+
+/// What reports call one of several workers.
+fn worker_name(number: usize) -> String {
+    format!("worker {number}")
+}
+
 impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        self.0.0.inbox.write(event, Patience::Wait)
+        let shared = &*self.0.0;
+        match &shared.route {
+            None => shared.inbox.write(event, Patience::Wait),
+            Some(route) => route.write(event, Patience::Wait),
+        }
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -187,7 +270,11 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
-        Inbox::lane(&self.0.0.inbox).map(|lane| Some(Lane::private(lane)))
+        match &self.0.0.route {
+            None => Inbox::lane(&self.0.0.inbox).map(Lane::private),
+            Some(route) => Route::lane(route),
+        }
+        .map(Some)
     }
 
     fn has_lanes(&self) -> bool {
@@ -198,15 +285,17 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         match signal {
             Signal::Abort => self.0.0.abort(),
             Signal::Flush(deadline, report) => self.0.0.flush(*deadline, report),
-            Signal::IsClosed(closed) => **closed |= self.0.0.inbox.end() != End::Open,
+            Signal::IsClosed(closed) => {
+                **closed |= self.0.0.inboxes().iter().any(|inbox| inbox.end() != End::Open);
+            }
             Signal::Describe(state) => {
-                self.0.0.inbox.describe(state);
+                self.0.0.describe(state);
                 state.kind = "queue";
-                if state.status == SinkStatus::Closed && !self.0.0.inbox.is_finished() {
+                if state.status == SinkStatus::Closed && !self.0.0.is_finished() {
                     state.status = SinkStatus::Closing;
                 }
             }
-            // The worker makes its own.
+            // The workers make their own.
             Signal::EndOfBatch | Signal::Tick { .. } => {}
         }
     }
@@ -230,11 +319,11 @@ impl<E: Send + 'static> fmt::Debug for Queue<E> {
 
 impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
-        self.0.inbox.seal(End::Closed);
+        self.0.seal();
         // Unlike a close, a drop gives nothing up: the worker goes on by itself.
         if !std::thread::panicking() && !inside_delivery() {
             let dropping = Dropping::begin();
-            let finished = || self.0.inbox.is_finished().then_some(());
+            let finished = || self.0.is_finished().then_some(());
             self.0.inbox.signals.blocked.wait_until(dropping.deadline(), finished);
         }
     }

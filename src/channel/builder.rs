@@ -68,7 +68,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// Is called with each event that was accepted and is dropped, on the thread that drops it: the publisher's, or the
     /// one that drops the receiver. Its panics are ignored.
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {
-        self.0.on_drop = Some(Box::new(hook));
+        self.0.on_drop = Some(Arc::new(hook));
         self
     }
 

@@ -175,7 +175,28 @@ impl<E: Send + 'static> Seal for LaneView<E> {
     }
 }
 
+/// Several lanes that are one to their publisher.
+impl Seal for Vec<LaneSealer> {
+    fn mark(&self) {
+        self.iter().for_each(|part| part.0.mark());
+    }
+
+    fn fix(&self) {
+        self.iter().for_each(|part| part.0.fix());
+    }
+
+    fn wake_all(&self) {
+        self.iter().for_each(|part| part.0.wake_all());
+    }
+}
+
 impl LaneSealer {
+    /// Ends several lanes that are one to their publisher; `None` when one of them cannot be ended from outside.
+    pub(crate) fn of_all<E: Send + 'static>(lanes: &[PrivateLane<E>]) -> Option<Self> {
+        let parts = lanes.iter().map(|lane| lane.is_sealable().then(|| Self(lane.view().clone())));
+        Some(Self(Arc::new(parts.collect::<Option<Vec<_>>>()?)))
+    }
+
     /// Seals many lanes with one heavy fence: afterwards nothing more enters, and what was accepted is known.
     pub(crate) fn seal_all(sealers: &[Self]) {
         if sealers.is_empty() {
