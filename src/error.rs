@@ -186,7 +186,10 @@ impl fmt::Display for InvalidConfig {
                 write!(f, "{asked} workers are more than a queue may have ({most})")
             }
             Self::OneHandler { workers } => {
-                write!(f, "one handler for {workers} workers; use spawn_each, spawn_each_handler or spawn_sink")
+                write!(
+                    f,
+                    "one handler for {workers} workers; use spawn_each, spawn_each_handler or spawn_sink"
+                )
             }
         }
     }

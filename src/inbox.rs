@@ -325,8 +325,10 @@ impl<E: Send + 'static> Inbox<E> {
         let event = match error {
             PushError::Closed(event) => {
                 entry.count(Outcome::RefusedClosed, 1);
-                // A writer that pushed the last event out and then found the lane closed has ended it.
+                // A writer that pushed the last event out and then found the lane closed has ended it, and no consumer tells
+                // the flushes.
                 self.signals.wake_at_end();
+                self.signals.blocked.notify();
                 return Err(WriteError::Closed(event));
             }
             PushError::Full(event) => event,

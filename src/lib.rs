@@ -28,6 +28,7 @@ pub use bus::snapshot::{SinkSnapshot, Snapshot};
 pub use channel::Channel;
 pub use channel::builder::ChannelBuilder;
 pub use channel::receiver::{Receiver, Recv};
+pub use channel::shared::{SharedReceiver, SharedRecv};
 pub use combinator::filter::Filter;
 pub use combinator::map::Map;
 pub use error::{

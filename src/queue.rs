@@ -25,7 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An inbox with one worker thread behind it, in front of a closure, a [`Handler`](crate::Handler) or a sink.
+/// An inbox with a worker thread behind it, or several, in front of a closure, a [`Handler`](crate::Handler) or a sink.
 ///
 /// This is what stands between a hot path and work that takes time: a publisher only puts its event into a ring of its
 /// own; the worker takes it out and calls the handler. Cloning makes another handle to the same queue.
@@ -35,12 +35,25 @@ use std::time::Duration;
 ///   waits for room). A handler that is slow or never returns concerns nobody but its own queue.
 /// - **Order**: first in, first out for each publisher. No order between publishers.
 /// - **Delivery**: `Ok` means handled once, or counted in the [`Ledger`](crate::Ledger) with a reason.
-/// - **Threads**: the handler is called by the worker only, so it may be `FnMut` and need not be `Sync`.
+/// - **Threads**: a handler is called by its worker only, so it may be `FnMut` and need not be `Sync`.
 /// - **Panics**: a panic of the handler costs the event in its hands; the worker goes on with the next one.
 /// - **Allocation**: a publish allocates nothing. The queue takes `capacity` slots for the shared lane and `capacity`
-///   more for each publisher, rounded up to a power of two.
+///   more for each publisher (several workers: see below), rounded up to a power of two.
 /// - **Drop**: the last handle's drop closes the queue and waits for at most half a second; inside a delivery, or while
 ///   unwinding, not at all. The worker still handles what was accepted.
+///
+/// # Several workers
+/// With [`workers`](QueueBuilder::workers) each event goes to one of several threads, each of which has its own handler
+/// ([`spawn_each`](QueueBuilder::spawn_each), [`spawn_each_handler`](QueueBuilder::spawn_each_handler)); or all of them write
+/// to one sink ([`spawn_sink`](QueueBuilder::spawn_sink)). What is promised above holds, but for this:
+/// - **Order**: none; or that of each key, with [`ordered_by`](QueueBuilder::ordered_by).
+/// - **Progress**: without a key all publishers share one ring of `capacity` slots, so a publish is lock-free and not
+///   wait-free, and one that wakes a sleeping worker takes a short lock.
+/// - **Close**: every handler is closed once, by its worker, when nothing is left for it to take; the report comes when all
+///   have ended. At the deadline the report names the workers that have not (`worker 0`, …), the backlog is given up, and a
+///   worker whose handler never returns is left behind.
+/// - **Flush**: returns when everything accepted before it was handled, by whichever worker, and every handler has flushed.
+///   A worker that does not come back from a *later* event cannot flush its handler, and so holds up the flush.
 ///
 /// # Examples
 /// ```
@@ -175,9 +188,9 @@ impl<E: Send + 'static> Shared<E> {
             ending.working[number] = false;
             let several = ending.working.len() > 1;
             let errors = report.errors.into_iter();
-            ending.report.errors.extend(errors.map(|text| {
-                if several { format!("{}: {text}", worker_name(number)) } else { text }
-            }));
+            ending.report.errors.extend(
+                errors.map(|text| if several { format!("{}: {text}", worker_name(number)) } else { text }),
+            );
             ending.report.finish = ending.report.finish.max(report.finish);
             ending.report.undelivered += report.undelivered;
             ending.report.unfinished.extend(report.unfinished);

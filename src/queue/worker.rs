@@ -47,7 +47,14 @@ struct Desk<W> {
 
 impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     pub(super) fn new(shared: Arc<Shared<E>>, number: usize, intake: I, work: W, hooks: Hooks) -> Self {
-        Self { shared, number, intake, desk: Desk { work, hooks, batch: 0, panics: 0 }, next_tick: None, spread: false }
+        Self {
+            shared,
+            number,
+            intake,
+            desk: Desk { work, hooks, batch: 0, panics: 0 },
+            next_tick: None,
+            spread: false,
+        }
     }
 
     pub(super) fn run(mut self) {
