@@ -169,7 +169,7 @@ impl<E: Send + 'static> Inbox<E> {
         // in behind a place that was still empty then is seen in the ring.
         crowd.fence();
         if crowd.has_parked() && self.has_filled() {
-            crowd.wake_one();
+            crowd.wake_another();
         }
         if self.shared_end().is_some() {
             crowd.wake_all();

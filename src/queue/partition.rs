@@ -2,7 +2,7 @@
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::lane::PrivateLane;
-use crate::inbox::{Inbox, Patience};
+use crate::inbox::{End, Inbox, Patience};
 use crate::ledger::{Ledger, SinkState, SinkStatus};
 use crate::panics::foreign;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
@@ -52,8 +52,28 @@ impl<E: Send + 'static> Route<E> {
 
     pub(super) fn write(&self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
         match self.of(&event) {
-            Some(at) => self.inboxes[at].write(event, patience),
+            Some(at) => self.seen(at, self.inboxes[at].write(event, patience)),
             None => Ok(()),
+        }
+    }
+
+    /// What a write came to; when its inbox is closed, all of them are to be: it may have been cut off.
+    #[inline]
+    fn seen(&self, at: usize, outcome: Result<(), WriteError<E>>) -> Result<(), WriteError<E>> {
+        if let Err(WriteError::Closed(_)) = &outcome {
+            self.close_with(at);
+        }
+        outcome
+    }
+
+    #[cold]
+    fn close_with(&self, at: usize) {
+        // A lane may be closed alone, by a bus from which the queue was removed.
+        if self.inboxes[at].end() == End::Open {
+            return;
+        }
+        for inbox in self.inboxes.iter().filter(|inbox| inbox.end() == End::Open) {
+            inbox.seal(End::Closed);
         }
     }
 
@@ -91,7 +111,7 @@ struct PartitionLane<E> {
 impl<E: Send + 'static> LaneWrite<E> for PartitionLane<E> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
         match self.route.of(&event) {
-            Some(at) => self.lanes[at].push(event, patience),
+            Some(at) => self.route.seen(at, self.lanes[at].push(event, patience)),
             None => Ok(()),
         }
     }

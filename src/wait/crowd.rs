@@ -6,7 +6,8 @@
 //!
 //! That alone does not do: the one woken may find the oldest event still being put in, and sleep again although a later
 //! one is there. So each consumer that took an event *passes on*: behind a fence of the pair, it wakes another one when
-//! there is more; see `Inbox::pass_on`. And whoever was woken looks, or passes the wake-up on when it will not.
+//! there is more and nobody is on the way who was woken; see `Inbox::pass_on`. And whoever was woken looks, or passes the
+//! wake-up on when it will not.
 
 use super::{FencePair, Sleeper};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
@@ -30,6 +31,8 @@ pub(crate) struct Crowd {
 
 struct Asleep {
     next: u64,
+    /// Those who were woken and have not come back yet.
+    roused: usize,
     parked: Vec<(u64, Sleeper)>,
     /// Those who sleep for a bounded time, and are woken only with all others.
     napping: Vec<(u64, Sleeper)>,
@@ -41,7 +44,7 @@ pub(crate) struct Ticket(u64);
 
 impl Crowd {
     pub(crate) fn new(pair: FencePair) -> Self {
-        let asleep = Asleep { next: 0, parked: Vec::new(), napping: Vec::new() };
+        let asleep = Asleep { next: 0, roused: 0, parked: Vec::new(), napping: Vec::new() };
         Self { pair, parked: AtomicUsize::new(0), asleep: Mutex::new(asleep) }
     }
 
@@ -70,15 +73,28 @@ impl Crowd {
     #[inline]
     pub(crate) fn wake_one(&self) {
         if self.has_parked() {
-            self.wake_last();
+            self.wake_last(usize::MAX);
+        }
+    }
+
+    /// As [`wake_one`](Self::wake_one), unless somebody was woken who has not come back yet: whoever comes back takes the
+    /// lock after us, and so sees at least what we see.
+    #[inline]
+    pub(crate) fn wake_another(&self) {
+        if self.has_parked() {
+            self.wake_last(0);
         }
     }
 
     #[cold]
-    fn wake_last(&self) {
+    fn wake_last(&self, most_roused: usize) {
         let last = {
             let mut asleep = lock(&self.asleep);
+            if asleep.roused > most_roused {
+                return;
+            }
             let last = asleep.parked.pop();
+            asleep.roused += usize::from(last.is_some());
             self.parked.store(asleep.parked.len(), Ordering::Relaxed);
             last
         };
@@ -103,6 +119,7 @@ impl Crowd {
                 let mut asleep = lock(&self.asleep);
                 let list = if at < napping { &mut asleep.napping } else { &mut asleep.parked };
                 let first = (!list.is_empty()).then(|| list.remove(0));
+                asleep.roused += usize::from(first.is_some());
                 self.parked.store(asleep.parked.len(), Ordering::Relaxed);
                 first
             };
@@ -130,13 +147,14 @@ impl Crowd {
     pub(crate) fn leave(&self, ticket: Ticket) -> bool {
         let found = {
             let mut asleep = lock(&self.asleep);
-            let Asleep { parked, napping, .. } = &mut *asleep;
+            let Asleep { parked, napping, roused, .. } = &mut *asleep;
             let mine = |(other, _): &(u64, Sleeper)| *other == ticket.0;
             let found = if let Some(at) = parked.iter().position(mine) {
                 Some(parked.remove(at))
             } else {
                 napping.iter().position(mine).map(|at| napping.remove(at))
             };
+            *roused -= usize::from(found.is_none());
             self.parked.store(asleep.parked.len(), Ordering::Relaxed);
             found
         };
