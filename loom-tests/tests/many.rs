@@ -138,12 +138,16 @@ fn close_against_a_write_and_two_readers() {
     // and that one wakes the other at the end. `Ok` means read. Fails when `Inbox::pass_on` does not wake all at the end. Two
     // preemptions.
     model_with(2, || {
-        let lives = Lives::new(1);
+        let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, mut one) = channel(1, Overflow::DropNewest);
         let mut other = one.clone();
-        let (sink, value) = (channel.clone(), lives.value(0));
-        let writer = thread::spawn(move || write(&sink, value));
+        let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
+        let writer = thread::spawn(move || {
+            turns.step();
+            write(&sink, value)
+        });
         let reader = thread::spawn(move || rest(&mut other));
+        steps.step();
         channel.close();
         let mine = rest(&mut one);
         let theirs = reader.join().unwrap();
@@ -155,30 +159,30 @@ fn close_against_a_write_and_two_readers() {
 }
 
 #[test]
-fn evicting_writers_against_two_readers() {
+fn an_evicting_writer_against_two_readers() {
     // Every event is read once, evicted once, or dropped because the oldest was just being taken; the books say so exactly.
-    // Fails when the position of a claim and its slot are not one read-modify-write (ORD(mpmc.head), ORD(mpmc.stamp)). Two
-    // preemptions.
+    // Fails when the claim of a position is not a read-modify-write, or ORD(mpmc.stamp) is Relaxed. Two preemptions.
     model_with(2, || {
-        let lives = Lives::new(3);
-        let (channel, mut one) = channel(1, Overflow::DropOldest);
-        let mut other = one.clone();
-        let (sink, values) = (channel.clone(), lives.clone());
-        let writer = thread::spawn(move || {
-            for id in 0..3 {
-                assert_ne!(write(&sink, values.value(id)), 0);
-            }
-            sink.close();
+        let (lives, steps) = (Lives::new(3), Steps::new());
+        let (channel, one) = channel(1, Overflow::DropOldest);
+        assert_ne!(write(&channel, lives.value(0)), 0);
+        let readers = [one.clone(), one].map(|mut receiver| {
+            let turns = steps.clone();
+            thread::spawn(move || {
+                turns.step();
+                let got = receiver.try_recv().map_or(0, |event| 1_usize << event.id());
+                (got, receiver)
+            })
         });
-        let reader = thread::spawn(move || rest(&mut other));
-        let mine = rest(&mut one);
-        let theirs = reader.join().unwrap();
-        writer.join().unwrap();
-        assert_eq!(mine & theirs, 0);
+        steps.step();
+        assert_ne!(write(&channel, lives.value(1)), 0);
+        assert_ne!(write(&channel, lives.value(2)), 0);
+        let [(first, one), (second, other)] = readers.map(|reader| reader.join().unwrap());
+        assert_eq!(first & second, 0, "each event is read once");
         let books = balanced(channel.state().ledger);
-        assert_eq!(books.delivered, u64::from((mine | theirs).count_ones()));
-        assert_eq!((books.accepted, books.pending), (3, 0));
-        drop((channel, one));
+        assert_eq!(books.delivered, u64::from((first | second).count_ones()));
+        assert_eq!((books.accepted, books.pending), (3, 3 - books.delivered - books.dropped.total()));
+        drop((channel, one, other));
         lives.assert_all_dropped();
     });
 }
@@ -188,12 +192,20 @@ fn the_last_of_two_receivers_dropped_against_a_write() {
     // The one that goes last closes the channel: what was accepted is counted as disconnected, what was not comes back, and
     // nothing leaks. Fails when both take the other for the last one, or none does.
     model(|| {
-        let lives = Lives::new(1);
+        let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, one) = channel(1, Overflow::DropNewest);
         let other = one.clone();
         let (sink, value) = (channel.clone(), lives.value(0));
-        let writer = thread::spawn(move || write(&sink, value));
-        let dropper = thread::spawn(move || drop(other));
+        let [first, second] = [steps.clone(), steps.clone()];
+        let writer = thread::spawn(move || {
+            first.step();
+            write(&sink, value)
+        });
+        let dropper = thread::spawn(move || {
+            second.step();
+            drop(other);
+        });
+        steps.step();
         drop(one);
         dropper.join().unwrap();
         let accepted = writer.join().unwrap();
@@ -309,7 +321,6 @@ fn flush_of_two_workers_that_finish_out_of_order() {
         let seen = Seen { steps: Some(steps.clone()), ..Seen::default() };
         let queue = queue(builder(2), &seen);
         assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
-        steps.step();
         flush(&queue);
         let (handled, flushes, _) = seen.get();
         assert_eq!((handled, flushes), (0b11, 2), "published before the flush and not handled");

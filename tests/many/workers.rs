@@ -333,7 +333,7 @@ fn a_panic_costs_the_event_in_the_workers_hands() {
         .workers(3)
         .capacity(128)
         .on_error(move |error| hook.push(error.to_string()))
-        .spawn_each(|_| |event: u64| assert!(event % 10 != 0, "a tenth"))
+        .spawn_each(|_| |event: u64| assert!(!event.is_multiple_of(10), "a tenth"))
         .unwrap();
     (0..100).for_each(|event| queue.write(event).unwrap());
     flush(&queue);
