@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod receiver;
+pub(crate) mod shared;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::{End, Inbox, Patience};
@@ -15,13 +16,15 @@ use crate::wait::Deadline;
 use crate::wait::nesting::inside_delivery;
 use builder::ChannelBuilder;
 use receiver::Receiver;
+use shared::SharedReceiver;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The writing half of an inbox whose reading half, the [`Receiver`], the user polls, blocks on, iterates or awaits.
 ///
-/// Cloning makes another handle to the same channel; when the last one goes, the channel is closed.
+/// Cloning makes another handle to the same channel; when the last one goes, the channel is closed. A channel may also have
+/// many readers, of which each event reaches one: [`shared`](Self::shared).
 ///
 /// # Guarantees
 /// As for a [`Queue`](crate::Queue), with the reader in place of the worker: wait-free publishing through private lanes,
@@ -52,6 +55,29 @@ impl<E: Send + 'static> Channel<E> {
     /// [`InvalidConfig`] when the capacity cannot be.
     pub fn bounded(capacity: usize) -> Result<(Self, Receiver<E>), InvalidConfig> {
         Self::builder().capacity(capacity).build()
+    }
+
+    /// Makes a channel with room for `capacity` events in all, the default settings, and a receiver that can be cloned: each
+    /// event goes to one of the receivers.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] when the capacity cannot be.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Channel};
+    /// let (channel, mut one) = Channel::shared(16)?;
+    /// let mut other = one.clone();
+    /// let bus = Bus::new();
+    /// bus.add(channel)?;
+    /// (0..4).for_each(|n| { let _ = bus.publish(n); });
+    /// bus.close();
+    /// assert_eq!((one.recv()?, other.recv()?), (0, 1));
+    /// assert_eq!(one.iter().chain(other.iter()).collect::<Vec<_>>(), [2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shared(capacity: usize) -> Result<(Self, SharedReceiver<E>), InvalidConfig> {
+        Self::builder().capacity(capacity).build_shared()
     }
 
     /// A builder with the default settings.

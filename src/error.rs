@@ -188,6 +188,20 @@ pub enum InvalidConfig {
     InvalidFactor,
     /// The jitter of a back-off is not a number from 0 to 1.
     InvalidJitter,
+    /// A queue without workers handles nothing.
+    ZeroWorkers,
+    /// More workers than a queue may have.
+    TooManyWorkers {
+        /// How many were asked for.
+        asked: usize,
+        /// The most that there can be.
+        most: usize,
+    },
+    /// One handler for several workers: each needs its own, or all of them one sink.
+    OneHandler {
+        /// How many workers were asked for.
+        workers: usize,
+    },
 }
 
 impl fmt::Display for InvalidConfig {
@@ -226,6 +240,16 @@ impl fmt::Display for InvalidConfig {
             Self::ZeroThreshold => f.write_str("a breaker needs a threshold of at least one failure"),
             Self::InvalidFactor => f.write_str("the factor of a back-off must be a finite number from 1 on"),
             Self::InvalidJitter => f.write_str("the jitter of a back-off must be a number from 0 to 1"),
+            Self::ZeroWorkers => f.write_str("a queue without workers handles nothing; ask for at least one"),
+            Self::TooManyWorkers { asked, most } => {
+                write!(f, "{asked} workers are more than a queue may have ({most})")
+            }
+            Self::OneHandler { workers } => {
+                write!(
+                    f,
+                    "one handler for {workers} workers; use spawn_each, spawn_each_handler or spawn_sink"
+                )
+            }
         }
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! One private lane for each publisher, one shared lane for everybody else, a cell in which the consumer sleeps, an
 //! overflow policy and the books. Publishers hold a [`PrivateLane`] or call [`Inbox::write`]; the consumer holds the
-//! one [`Reader`].
+//! one [`Reader`]. Where several consumers share the events there are no private rings, and each of them is a [`Member`].
 //!
 //! Sealing ends all lanes at once: the shared one by the closed bit in its tail word, the private ones by the seal of
 //! their rings, with one heavy fence for all of them. The `book` lock is held for that, and by nobody who waits or runs
 //! foreign code; publishers take it only to cut off an inbox that overflowed (`Disconnect`).
 
+pub(crate) mod intake;
 pub(crate) mod lane;
+pub(crate) mod member;
 pub(crate) mod overflow;
 pub(crate) mod reader;
 mod state;
@@ -20,18 +22,20 @@ use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
 use crate::sync::unbounded::Unbounded;
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, fence, lock};
 use crate::wait::allowance::Allowance;
+use crate::wait::crowd::Crowd;
 use crate::wait::linger::look_ever_less;
 use crate::wait::list::Waiter;
 use crate::wait::nesting::inside_delivery;
 use crate::wait::strategy::spin_looks;
 use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
 use lane::{LaneView, PrivateLane};
+use member::{Member, Seats};
 use overflow::Overflow;
 use reader::{LaneReader, Reader};
 use state::{BacklogMark, ConsumerCounters, FoldedLanes};
 
 /// Told of each event that is dropped after it was accepted, with the reason.
-pub(crate) type OnDrop<E> = Box<dyn Fn(E, DropReason) + Send + Sync>;
+pub(crate) type OnDrop<E> = std::sync::Arc<dyn Fn(E, DropReason) + Send + Sync>;
 
 /// Whether a write may wait for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +47,19 @@ pub enum Patience {
     Now,
 }
 
+/// The settings of an inbox. Clones share the hook.
 pub(crate) struct InboxConfig<E> {
     pub(crate) capacity: usize,
     pub(crate) unbounded: bool,
     pub(crate) overflow: Overflow,
     pub(crate) wait: WaitStrategy,
     pub(crate) on_drop: Option<OnDrop<E>>,
+}
+
+impl<E> Clone for InboxConfig<E> {
+    fn clone(&self) -> Self {
+        Self { on_drop: self.on_drop.clone(), ..*self }
+    }
 }
 
 /// Why an inbox takes no more events.
@@ -71,9 +82,41 @@ impl End {
 
 /// Where the two sides wait for each other.
 pub(crate) struct Signals {
+    /// Where the one consumer sleeps.
     pub(crate) cell: CachePadded<WaitCell>,
     /// Publishers that wait for room, and flushes and closes that wait for progress.
     pub(crate) blocked: WaitList,
+    /// Where the consumers sleep when there are several; then nobody is ever in the cell.
+    pub(crate) crowd: Option<Crowd>,
+}
+
+impl Signals {
+    /// An event was put into the shared lane: wakes a consumer if none is awake to see it.
+    #[inline]
+    fn wake(&self) {
+        self.cell.fence();
+        match &self.crowd {
+            None => self.cell.wake(),
+            Some(crowd) => crowd.wake_one(),
+        }
+    }
+
+    /// The last event may be gone, and not by a consumer: wakes whoever has to see that.
+    fn wake_at_end(&self) {
+        match &self.crowd {
+            None => self.wake(),
+            Some(crowd) => crowd.wake_all(),
+        }
+    }
+
+    /// Wakes all consumers, also those who nap: for those who wait for them.
+    #[cold]
+    pub(crate) fn wake_now(&self) {
+        match &self.crowd {
+            None => self.cell.wake_now(),
+            Some(crowd) => crowd.wake_all(),
+        }
+    }
 }
 
 /// The lane of everybody who has no lane.
@@ -84,6 +127,12 @@ pub(crate) struct Signals {
 pub(crate) enum SharedLane<E> {
     Bounded(Ring<E>),
     Unbounded(Unbounded<E>),
+}
+
+/// How far the consumers have to come in each lane.
+pub(crate) struct Goal<E> {
+    shared: u64,
+    lanes: Vec<(std::sync::Arc<LaneView<E>>, u64)>,
 }
 
 struct Book<E> {
@@ -113,11 +162,27 @@ pub(crate) struct Inbox<E> {
     /// The consumer is gone, or has handled the last event.
     finished: AtomicBool,
     pub(crate) consumer: ConsumerCounters,
+    /// The consumers' books when there are several.
+    seats: Seats,
     backlog: Mutex<BacklogMark>,
 }
 
 impl<E: Send + 'static> Inbox<E> {
+    /// An inbox with one consumer.
     pub(crate) fn new(config: InboxConfig<E>) -> Result<(Arc<Self>, Reader<E>), InvalidConfig> {
+        let inbox = Self::build(config, false)?;
+        let reader = Reader::new(inbox.clone());
+        Ok((inbox, reader))
+    }
+
+    /// An inbox with several consumers: all events go through the shared lane. More members are made of the first.
+    pub(crate) fn shared(config: InboxConfig<E>) -> Result<(Arc<Self>, Member<E>), InvalidConfig> {
+        let inbox = Self::build(config, true)?;
+        let member = Member::new(inbox.clone());
+        Ok((inbox, member))
+    }
+
+    fn build(config: InboxConfig<E>, several: bool) -> Result<Arc<Self>, InvalidConfig> {
         let wait = config.wait.check()?;
         // Asked once per process, and here rather than by the first publisher that meets a full lane: it reads files.
         let _ = spin_looks();
@@ -127,10 +192,11 @@ impl<E: Send + 'static> Inbox<E> {
         } else {
             (SharedLane::Bounded(Ring::new(config.capacity)?), EntryCounters::shared_by_position())
         };
-        let inbox = Arc::new(Self {
+        Ok(Arc::new(Self {
             signals: std::sync::Arc::new(Signals {
                 cell: CachePadded::new(WaitCell::new(pair)),
                 blocked: WaitList::new(process_pair()),
+                crowd: several.then(|| Crowd::new(pair)),
             }),
             shared,
             shared_entry,
@@ -150,10 +216,9 @@ impl<E: Send + 'static> Inbox<E> {
             aborted: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             consumer: ConsumerCounters::default(),
+            seats: Seats::default(),
             backlog: Mutex::new(BacklogMark::default()),
-        });
-        let reader = Reader::new(inbox.clone());
-        Ok((inbox, reader))
+        }))
     }
 
     /// Makes a lane for one publisher. On a sealed inbox the lane refuses everything.
@@ -184,8 +249,7 @@ impl<E: Send + 'static> Inbox<E> {
         self.shared_entry.offered(1);
         match self.push_shared(event) {
             Ok(()) => {
-                self.signals.cell.fence();
-                self.signals.cell.wake();
+                self.signals.wake();
                 Ok(())
             }
             Err(error) => {
@@ -260,9 +324,10 @@ impl<E: Send + 'static> Inbox<E> {
         let event = match error {
             PushError::Closed(event) => {
                 entry.count(Outcome::RefusedClosed, 1);
-                // A writer that pushed the last event out and then found the lane closed has ended it.
-                self.signals.cell.fence();
-                self.signals.cell.wake();
+                // A writer that pushed the last event out and then found the lane closed has ended it, and no consumer tells
+                // the flushes.
+                self.signals.wake_at_end();
+                self.signals.blocked.notify();
                 return Err(WriteError::Closed(event));
             }
             PushError::Full(event) => event,
@@ -289,7 +354,7 @@ impl<E: Send + 'static> Inbox<E> {
         };
         let mut event = Some(event);
         // A consumer at work makes room soon, and parking costs both sides more than a moment's patience.
-        self.signals.cell.wake_now();
+        self.signals.wake_now();
         let mut once = || match attempt(event.take()?) {
             Ok(()) => Some(Ok(())),
             Err(PushError::Closed(back)) => Some(Err(back)),
@@ -310,14 +375,13 @@ impl<E: Send + 'static> Inbox<E> {
             };
             self.signals.blocked.wait_as(waiter, deadline, || {
                 // A consumer that naps has no reason to hurry but ours.
-                self.signals.cell.wake_now();
+                self.signals.wake_now();
                 once()
             })
         });
         match (outcome, event) {
             (Some(Ok(())), _) => {
-                self.signals.cell.fence();
-                self.signals.cell.wake();
+                self.signals.wake();
                 Ok(())
             }
             (Some(Err(event)), _) => {
@@ -357,7 +421,7 @@ impl<E: Send + 'static> Inbox<E> {
             book.views.iter().for_each(|view| view.fix());
             self.generation.fetch_add(1, Ordering::Release);
         }
-        self.signals.cell.wake_now();
+        self.signals.wake_now();
         self.signals.blocked.notify();
         first
     }
@@ -393,11 +457,17 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// How many events were given up.
     pub(crate) fn aborted(&self) -> u64 {
-        self.consumer.aborted() + self.shared_entry.aborted()
+        self.consumer.aborted() + self.seats.aborted() + self.shared_entry.aborted()
     }
 
     /// Waits until everything accepted before this call was handled; whether it was.
     pub(crate) fn wait_handled(&self, deadline: Deadline) -> bool {
+        let goal = self.goal();
+        self.wait_reached(&goal, deadline)
+    }
+
+    /// What has to be handled so that everything accepted by now is.
+    pub(crate) fn goal(&self) -> Goal<E> {
         let (lanes, unbounded) = {
             let book = lock(&self.book);
             let lanes: Vec<_> = book.views.iter().map(|view| (view.clone(), view.accepted())).collect();
@@ -411,14 +481,20 @@ impl<E: Send + 'static> Inbox<E> {
             SharedLane::Bounded(ring) => ring.position(),
             SharedLane::Unbounded(_) => unbounded,
         };
+        Goal { shared, lanes }
+    }
+
+    /// Waits until a goal is reached; whether it is.
+    pub(crate) fn wait_reached(&self, goal: &Goal<E>, deadline: Deadline) -> bool {
         let handled = || {
             self.is_finished()
-                || (self.shared_is_past(shared) && lanes.iter().all(|(view, target)| view.is_past(*target)))
+                || (self.shared_is_past(goal.shared)
+                    && goal.lanes.iter().all(|(view, target)| view.is_past(*target)))
         };
         self.signals
             .blocked
             .wait_until(deadline, || {
-                self.signals.cell.wake_now();
+                self.signals.wake_now();
                 handled().then_some(())
             })
             .is_some()
@@ -426,6 +502,7 @@ impl<E: Send + 'static> Inbox<E> {
 
     fn shared_is_past(&self, target: u64) -> bool {
         match &self.shared {
+            _ if self.signals.crowd.is_some() => self.seats.are_past(target, || self.claimed()),
             SharedLane::Bounded(ring) => self.shared_progress.is_past(ring, target),
             SharedLane::Unbounded(_) => self.shared_progress.handled() >= target,
         }

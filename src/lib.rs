@@ -30,6 +30,7 @@ pub use bus::snapshot::{SinkSnapshot, Snapshot};
 pub use channel::Channel;
 pub use channel::builder::ChannelBuilder;
 pub use channel::receiver::{Receiver, Recv};
+pub use channel::shared::{SharedReceiver, SharedRecv};
 pub use combinator::batch::Batch;
 pub use combinator::catch_panic::CatchPanic;
 pub use combinator::either::Either;

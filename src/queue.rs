@@ -1,7 +1,9 @@
-//! An inbox with one worker thread behind it.
+//! An inbox with a worker thread behind it, or several.
 
 pub(crate) mod builder;
+mod desk;
 pub(crate) mod handler;
+mod partition;
 mod worker;
 
 use crate::error::{InvalidConfig, WriteError};
@@ -12,16 +14,18 @@ use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
-use crate::sync::{self, AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{self, Mutex, lock};
 use crate::wait::Deadline;
 use crate::wait::deadline::{CLOSE_LIMIT, Dropping};
 use crate::wait::nesting::inside_delivery;
 use builder::QueueBuilder;
+use desk::FlushDesk;
+use partition::Route;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An inbox with one worker thread behind it, in front of a closure, a [`Handler`](crate::Handler) or a sink.
+/// An inbox with a worker thread behind it, or several, in front of a closure, a [`Handler`](crate::Handler) or a sink.
 ///
 /// This is what stands between a hot path and work that takes time: a publisher only puts its event into a ring of its
 /// own; the worker takes it out and calls the handler. Cloning makes another handle to the same queue.
@@ -31,12 +35,25 @@ use std::time::Duration;
 ///   waits for room). A handler that is slow or never returns concerns nobody but its own queue.
 /// - **Order**: first in, first out for each publisher. No order between publishers.
 /// - **Delivery**: `Ok` means handled once, or counted in the [`Ledger`](crate::Ledger) with a reason.
-/// - **Threads**: the handler is called by the worker only, so it may be `FnMut` and need not be `Sync`.
+/// - **Threads**: a handler is called by its worker only, so it may be `FnMut` and need not be `Sync`.
 /// - **Panics**: a panic of the handler costs the event in its hands; the worker goes on with the next one.
 /// - **Allocation**: a publish allocates nothing. The queue takes `capacity` slots for the shared lane and `capacity`
-///   more for each publisher, rounded up to a power of two.
+///   more for each publisher (several workers: see below), rounded up to a power of two.
 /// - **Drop**: the last handle's drop closes the queue and waits for at most half a second; inside a delivery, or while
 ///   unwinding, not at all. The worker still handles what was accepted.
+///
+/// # Several workers
+/// With [`workers`](QueueBuilder::workers) each event goes to one of several threads, each of which has its own handler
+/// ([`spawn_each`](QueueBuilder::spawn_each), [`spawn_each_handler`](QueueBuilder::spawn_each_handler)); or all of them write
+/// to one sink ([`spawn_sink`](QueueBuilder::spawn_sink)). What is promised above holds, but for this:
+/// - **Order**: none; or that of each key, with [`ordered_by`](QueueBuilder::ordered_by).
+/// - **Progress**: without a key all publishers share one ring of `capacity` slots, so a publish is lock-free and not
+///   wait-free, and one that wakes a sleeping worker takes a short lock.
+/// - **Close**: every handler is closed once, by its worker, when nothing is left for it to take; the report comes when all
+///   have ended. At the deadline the report names the workers that have not (`worker 0`, …), the backlog is given up, and a
+///   worker whose handler never returns is left behind.
+/// - **Flush**: returns when everything accepted before it was handled, by whichever worker, and every handler has flushed.
+///   A worker that does not come back from a *later* event cannot flush its handler, and so holds up the flush.
 ///
 /// # Examples
 /// ```
@@ -56,31 +73,28 @@ struct Handle<E: Send + 'static>(Arc<Shared<E>>);
 
 type Abort = Box<dyn Fn() + Send + Sync>;
 
-/// What the handles and the worker share.
+/// What the handles and the workers share.
 struct Shared<E> {
+    /// The workers' inbox; where each has its own, that of the first one.
     inbox: sync::Arc<Inbox<E>>,
-    flushes: FlushDesk,
+    /// Says which worker gets an event, where each has its own inbox.
+    route: Option<Arc<Route<E>>>,
+    /// One for each handler.
+    desks: Box<[FlushDesk]>,
     /// The limit of the close that is going on, for the sink behind.
     close_deadline: Mutex<Option<Deadline>>,
+    ending: Mutex<Ending>,
     report: Mutex<Option<CloseReport>>,
     /// Makes the sink behind stop waiting.
     abort: Option<Abort>,
 }
 
-/// Where flushes hand in their wish to have the handler flushed, and are told that it was.
-struct FlushDesk {
-    asked: AtomicU64,
-    answered: AtomicU64,
-    deadline: Mutex<Deadline>,
-    /// How far the last flush of the handler came.
-    outcome: Mutex<FlushReport>,
-}
-
-impl FlushDesk {
-    fn is_asked(&self) -> bool {
-        // ORD(desk.asked): Acquire; pairs with the Release in `Shared::flush`: the deadline is visible.
-        self.asked.load(Ordering::Acquire) != self.answered.load(Ordering::Relaxed)
-    }
+/// How far the end of the workers has come.
+struct Ending {
+    /// Whether each of them is still there.
+    working: Vec<bool>,
+    /// What those that have ended had to say.
+    report: CloseReport,
 }
 
 impl<E: Send + 'static> Queue<E> {
@@ -125,7 +139,7 @@ impl<E: Send + 'static> Shared<E> {
         if !inside_delivery() {
             lock(&self.close_deadline).get_or_insert(deadline);
         }
-        self.inbox.seal(End::Closed);
+        self.seal();
         if let Some(report) = &*lock(&self.report) {
             return report.clone();
         }
@@ -135,16 +149,74 @@ impl<E: Send + 'static> Shared<E> {
         let waited = self.inbox.signals.blocked.wait_until(deadline, || lock(&self.report).clone());
         waited.unwrap_or_else(|| {
             let mut state = SinkState::default();
-            self.inbox.describe(&mut state);
+            self.describe(&mut state);
+            let mut report = CloseReport::timed_out(state.depth);
+            report.unfinished = lock(&self.ending).unfinished();
             self.abort();
             // The first report stands, whoever made it.
-            lock(&self.report).get_or_insert(CloseReport::timed_out(state.depth)).clone()
+            lock(&self.report).get_or_insert(report).clone()
         })
+    }
+
+    fn inboxes(&self) -> &[sync::Arc<Inbox<E>>] {
+        self.route.as_ref().map_or(std::slice::from_ref(&self.inbox), |route| route.inboxes())
+    }
+
+    /// Takes no more events, for any worker.
+    fn seal(&self) {
+        for inbox in self.inboxes() {
+            inbox.seal(End::Closed);
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.inboxes().iter().all(|inbox| inbox.is_finished())
+    }
+
+    /// Fills in everything but the kind.
+    fn describe(&self, state: &mut SinkState) {
+        self.inbox.describe(state);
+        if let Some(route) = &self.route {
+            route.describe(state);
+        }
+    }
+
+    /// A worker has ended, with what it has to say. The last one makes the report.
+    fn worker_ended(&self, number: usize, report: CloseReport) {
+        let whole = {
+            let mut ending = lock(&self.ending);
+            ending.working[number] = false;
+            let several = ending.working.len() > 1;
+            let errors = report.errors.into_iter();
+            ending.report.errors.extend(
+                errors.map(|text| if several { format!("{}: {text}", worker_name(number)) } else { text }),
+            );
+            ending.report.finish = ending.report.finish.max(report.finish);
+            ending.report.undelivered += report.undelivered;
+            ending.report.unfinished.extend(report.unfinished);
+            ending.working.iter().all(|working| !working).then(|| ending.report.clone())
+        };
+        // Where all share an inbox, the others may still be at work on what is left.
+        if self.route.is_some() || whole.is_some() {
+            // What an unbounded queue accepted too late is given up here, before anybody is told of the end.
+            self.inboxes().get(number).unwrap_or(&self.inbox).finish();
+        }
+        if let Some(mut whole) = whole {
+            whole.undelivered += self.inboxes().iter().map(|inbox| inbox.aborted()).sum::<u64>();
+            if self.inboxes().iter().any(|inbox| inbox.is_aborted()) {
+                // Whoever closes has run out of time, also if this report comes before its own.
+                whole.finish = whole.finish.max(Finish::TimedOut);
+            }
+            lock(&self.report).get_or_insert(whole);
+        }
+        self.inbox.signals.blocked.notify();
     }
 
     /// Gives the backlog up, and makes a sink that waits in the worker's hands return.
     fn abort(&self) {
-        self.inbox.abort();
+        for inbox in self.inboxes() {
+            inbox.abort();
+        }
         if let Some(abort) = &self.abort {
             quietly(abort);
         }
@@ -155,31 +227,59 @@ impl<E: Send + 'static> Shared<E> {
             report.note(Finish::Pending);
             return;
         }
-        let handled = self.inbox.wait_handled(deadline) && self.flush_handler(deadline);
-        if handled {
-            report.absorb(lock(&self.flushes.outcome).clone());
+        if self.wait_handled(deadline) && self.flush_handlers(deadline) {
+            for (number, desk) in self.desks.iter().enumerate() {
+                let mut part = desk.outcome();
+                if self.desks.len() > 1 {
+                    let name = |text: String| format!("{}: {text}", worker_name(number));
+                    part.errors = part.errors.into_iter().map(name).collect();
+                }
+                report.absorb(part);
+            }
         } else {
             report.note(Finish::TimedOut);
         }
     }
 
-    fn flush_handler(&self, deadline: Deadline) -> bool {
-        *lock(&self.flushes.deadline) = deadline;
-        // ORD(desk.asked): Release; pairs with the Acquire in `FlushDesk::is_asked`.
-        let ticket = self.flushes.asked.fetch_add(1, Ordering::AcqRel) + 1;
+    fn wait_handled(&self, deadline: Deadline) -> bool {
+        // All goals first: what one inbox accepts while another is waited for does not count.
+        let goals: Vec<_> = self.inboxes().iter().map(|inbox| (inbox, inbox.goal())).collect();
+        goals.iter().all(|(inbox, goal)| inbox.wait_reached(goal, deadline))
+    }
+
+    fn flush_handlers(&self, deadline: Deadline) -> bool {
+        let wishes: Vec<_> = self.desks.iter().map(|desk| (desk, desk.ask(deadline))).collect();
         let answered = || {
-            self.inbox.signals.cell.wake_now();
-            // ORD(desk.answered): Acquire; pairs with the worker's Release.
-            (self.flushes.answered.load(Ordering::Acquire) >= ticket || self.inbox.is_finished())
-                .then_some(())
+            for inbox in self.inboxes() {
+                inbox.signals.wake_now();
+            }
+            wishes.iter().all(|(desk, ticket)| desk.has_answered(*ticket)).then_some(())
         };
         self.inbox.signals.blocked.wait_until(deadline, answered).is_some()
     }
 }
 
+impl Ending {
+    /// The workers that have not ended, by name, where there are several.
+    fn unfinished(&self) -> Vec<String> {
+        let several = self.working.len() > 1;
+        let numbers = (0..self.working.len()).filter(|number| several && self.working[*number]);
+        numbers.map(worker_name).collect()
+    }
+}
+
+/// What reports call one of several workers.
+fn worker_name(number: usize) -> String {
+    format!("worker {number}")
+}
+
 impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        self.0.0.inbox.write(event, Patience::Wait)
+        let shared = &*self.0.0;
+        match &shared.route {
+            None => shared.inbox.write(event, Patience::Wait),
+            Some(route) => route.write(event, Patience::Wait),
+        }
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -187,7 +287,11 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
-        Inbox::lane(&self.0.0.inbox).map(|lane| Some(Lane::private(lane)))
+        match &self.0.0.route {
+            None => Inbox::lane(&self.0.0.inbox).map(Lane::private),
+            Some(route) => Route::lane(route),
+        }
+        .map(Some)
     }
 
     fn has_lanes(&self) -> bool {
@@ -198,15 +302,17 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         match signal {
             Signal::Abort => self.0.0.abort(),
             Signal::Flush(deadline, report) => self.0.0.flush(*deadline, report),
-            Signal::IsClosed(closed) => **closed |= self.0.0.inbox.end() != End::Open,
+            Signal::IsClosed(closed) => {
+                **closed |= self.0.0.inboxes().iter().any(|inbox| inbox.end() != End::Open);
+            }
             Signal::Describe(state) => {
-                self.0.0.inbox.describe(state);
+                self.0.0.describe(state);
                 state.kind = "queue";
-                if state.status == SinkStatus::Closed && !self.0.0.inbox.is_finished() {
+                if state.status == SinkStatus::Closed && !self.0.0.is_finished() {
                     state.status = SinkStatus::Closing;
                 }
             }
-            // The worker makes its own.
+            // The workers make their own.
             Signal::EndOfBatch | Signal::Tick { .. } => {}
         }
     }
@@ -230,11 +336,11 @@ impl<E: Send + 'static> fmt::Debug for Queue<E> {
 
 impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
-        self.0.inbox.seal(End::Closed);
+        self.0.seal();
         // Unlike a close, a drop gives nothing up: the worker goes on by itself.
         if !std::thread::panicking() && !inside_delivery() {
             let dropping = Dropping::begin();
-            let finished = || self.0.inbox.is_finished().then_some(());
+            let finished = || self.0.is_finished().then_some(());
             self.0.inbox.signals.blocked.wait_until(dropping.deadline(), finished);
         }
     }

@@ -20,8 +20,8 @@ use std::sync::Arc;
 /// # Contract
 /// - `Ok` from `write` means that the event was accepted under the sink's stated guarantee; `Err` gives the event back.
 /// - [`WriteError::Closed`] is final. A write after [`close`](Self::close) is `Closed`, and `close` is idempotent.
-/// - A sink may be written to from many threads at once. What sits behind a [`Queue`](crate::Queue) is called by one
-///   thread only.
+/// - A sink may be written to from many threads at once. What sits behind a [`Queue`](crate::Queue) is called by its worker
+///   only, and by several threads if it has several.
 ///
 /// # Examples
 /// ```

@@ -6,6 +6,7 @@
 pub(crate) mod allowance;
 pub(crate) mod cell;
 pub(crate) mod clock;
+pub(crate) mod crowd;
 pub(crate) mod deadline;
 pub(crate) mod linger;
 pub(crate) mod list;

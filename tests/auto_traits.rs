@@ -7,8 +7,8 @@ use buslane::{
     AddError, Batch, BoxError, Channel, ChannelBuilder, CloseReport, Closed, Deadline, DropReason, Dropped,
     Filter, Finish, FlushReport, Handler, Imbalance, InvalidConfig, Lane, LaneSealer, LaneWrite, Ledger, Map,
     Noop, Overflow, Patience, Queue, QueueBuilder, Receiver, Recv, RecvError, RecvTimeoutError, Refused,
-    RemoveError, Sink, SinkFn, SinkKey, SinkState, SinkStatus, SpawnError, TryRecvError, WaitStrategy,
-    WriteError,
+    RemoveError, SharedReceiver, SharedRecv, Sink, SinkFn, SinkKey, SinkState, SinkStatus, SpawnError,
+    TryRecvError, WaitStrategy, WriteError,
 };
 use std::cell::Cell;
 use std::error::Error;
@@ -55,7 +55,8 @@ assert_impl!(
     Send + Sync
 );
 assert_impl!(
-    Receiver<Lonely>, Recv<'static, Lonely>, Lane<Lonely>, QueueBuilder<Lonely>, ChannelBuilder<Lonely>,
+    Receiver<Lonely>, Recv<'static, Lonely>, SharedReceiver<Lonely>, SharedRecv<'static, Lonely>, Lane<Lonely>,
+    QueueBuilder<Lonely>, ChannelBuilder<Lonely>,
     spsc::Producer<Lonely>, spsc::Consumer<Lonely>, dyn LaneWrite<Lonely>:
     Send
 );
@@ -66,13 +67,18 @@ assert_not_impl!(mpmc::Ring<Rc<u8>>, spsc::Producer<Rc<u8>>, spsc::Consumer<Rc<u
 assert_not_impl!(mpmc::Ring<Rc<u8>>, Lane<u8>: Sync);
 
 // One reader, one producer, one consumer, one lane for each publisher.
-assert_impl!(Queue<Lonely>, Channel<Lonely>, spsc::Sealer<Lonely>, LaneSealer, SinkState, CloseReport: Clone);
+assert_impl!(
+    Queue<Lonely>, Channel<Lonely>, SharedReceiver<Lonely>, spsc::Sealer<Lonely>, LaneSealer, SinkState, CloseReport:
+    Clone
+);
 assert_not_impl!(
     Receiver<u8>, Recv<'static, u8>, Lane<u8>, spsc::Producer<u8>, spsc::Consumer<u8>, mpmc::Ring<u8>, WaitCell: Clone
 );
 
 // Futures that need no pin, so that they can be selected over.
-assert_impl!(Recv<'static, Lonely>: Future<Output = Result<Lonely, RecvError>> + Unpin);
+assert_impl!(
+    Recv<'static, Lonely>, SharedRecv<'static, Lonely>: Future<Output = Result<Lonely, RecvError>> + Unpin
+);
 assert_impl!(Receiver<Lonely>, Queue<Lonely>, Channel<Lonely>, Lane<Lonely>: Unpin);
 
 // Errors ask nothing of the event but what threads ask of it.
@@ -97,7 +103,8 @@ assert_impl!(CloseReport, FlushReport: Display + Default + PartialEq + Eq + Send
 
 // Everything says something about itself, also with events that say nothing.
 assert_impl!(
-    Queue<Plain>, Channel<Plain>, Receiver<Plain>, Recv<'static, Plain>, Lane<Plain>, LaneSealer, QueueBuilder<Plain>,
+    Queue<Plain>, Channel<Plain>, Receiver<Plain>, Recv<'static, Plain>, SharedReceiver<Plain>,
+    SharedRecv<'static, Plain>, Lane<Plain>, LaneSealer, QueueBuilder<Plain>,
     ChannelBuilder<Plain>, Noop<Plain>, SinkFn<Plain, fn(&Plain)>, Filter<Plain, Noop<Plain>, fn(&Plain) -> bool>,
     Map<u8, Plain, Noop<Plain>, fn(&u8) -> Plain>, mpmc::Ring<Plain>, spsc::Producer<Plain>, spsc::Consumer<Plain>,
     spsc::Sealer<Plain>, WaitCell, WaitList:

@@ -1,6 +1,7 @@
 //! The settings of a channel.
 
 use super::receiver::Receiver;
+use super::shared::SharedReceiver;
 use super::{Channel, Handle};
 use crate::error::InvalidConfig;
 use crate::inbox::overflow::Overflow;
@@ -40,7 +41,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         })
     }
 
-    /// How many events each lane holds: exactly so many, per publisher.
+    /// How many events each lane holds: exactly so many, per publisher; in all if the receiver is shared.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.0.capacity = capacity;
         self
@@ -68,7 +69,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// Is called with each event that was accepted and is dropped, on the thread that drops it: the publisher's, or the
     /// one that drops the receiver. Its panics are ignored.
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {
-        self.0.on_drop = Some(Box::new(hook));
+        self.0.on_drop = Some(Arc::new(hook));
         self
     }
 
@@ -79,6 +80,16 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     pub fn build(self) -> Result<(Channel<E>, Receiver<E>), InvalidConfig> {
         let (inbox, reader) = Inbox::new(self.0)?;
         Ok((Channel(Arc::new(Handle(inbox))), Receiver::new(reader)))
+    }
+
+    /// Makes the channel with a receiver that can be cloned: each event goes to one of the receivers. All publishers then
+    /// share one ring, and [`capacity`](Self::capacity) is that of the whole channel. See [`SharedReceiver`].
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] when a setting cannot be.
+    pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), InvalidConfig> {
+        let (inbox, member) = Inbox::shared(self.0)?;
+        Ok((Channel(Arc::new(Handle(inbox))), SharedReceiver::new(member)))
     }
 }
 

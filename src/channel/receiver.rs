@@ -36,7 +36,7 @@ pub struct Receiver<E: Send + 'static> {
     reader: Reader<E>,
 }
 
-fn end_error(end: End) -> RecvError {
+pub(super) fn end_error(end: End) -> RecvError {
     if end == End::Disconnected { RecvError::Disconnected } else { RecvError::Closed }
 }
 

@@ -56,6 +56,12 @@ impl Progress {
         self.handled.store(position, Ordering::Release);
     }
 
+    /// One more event was taken, from a queue without positions that several read: then `handled` is how many were.
+    pub(crate) fn claim(&self) {
+        // ORD(lane.handled): AcqRel; pairs with `handled`: a flush sees who announced that it would take one.
+        self.handled.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub(crate) fn done(&self, position: u64) {
         // ORD(lane.in_hand): Release; pairs with `in_hand`.
         self.in_hand.store(0, Ordering::Release);
@@ -68,8 +74,8 @@ impl Progress {
 enum ViewOf<E> {
     Spsc(spsc::Sealer<E>),
     Evicting(Arc<Ring<E>>),
-    /// Events go to the inbox's one unbounded queue.
-    Unbounded,
+    /// Events go into the inbox's shared lane.
+    Shared,
 }
 
 /// What everybody but its publisher and its consumer sees of a lane.
@@ -92,7 +98,7 @@ impl<E> LaneView<E> {
             ViewOf::Evicting(ring) => {
                 ring.close();
             }
-            ViewOf::Unbounded => {}
+            ViewOf::Shared => {}
         }
     }
 
@@ -124,7 +130,7 @@ impl<E> LaneView<E> {
         match &self.ring {
             ViewOf::Spsc(sealer) => sealer.accepted(),
             ViewOf::Evicting(ring) => ring.position(),
-            ViewOf::Unbounded => 0,
+            ViewOf::Shared => 0,
         }
     }
 
@@ -132,7 +138,7 @@ impl<E> LaneView<E> {
     pub(crate) fn is_past(&self, target: u64) -> bool {
         match &self.ring {
             ViewOf::Evicting(ring) => self.progress.is_past(ring, target),
-            ViewOf::Spsc(_) | ViewOf::Unbounded => self.progress.handled() >= target,
+            ViewOf::Spsc(_) | ViewOf::Shared => self.progress.handled() >= target,
         }
     }
 
@@ -147,7 +153,7 @@ impl<E> LaneView<E> {
             && match &self.ring {
                 ViewOf::Spsc(sealer) => sealer.is_ended(),
                 ViewOf::Evicting(ring) => ring.is_ended() && self.progress.in_hand() == 0,
-                ViewOf::Unbounded => true,
+                ViewOf::Shared => true,
             }
     }
 
@@ -165,7 +171,7 @@ impl<E> LaneView<E> {
                 ledger.accepted += ring.position();
                 ledger.pending += ring.len() as u64 + self.progress.in_hand();
             }
-            ViewOf::Unbounded => {}
+            ViewOf::Shared => {}
         }
     }
 }
@@ -189,11 +195,11 @@ impl<E: Send + 'static> PrivateLane<E> {
                 released: AtomicU64::new(0),
             })
         };
+        let shared = |entry| (Self::Other(OtherLane::new(None, view(ViewOf::Shared, entry), inbox)), None);
         Ok(if matches!(inbox.shared, SharedLane::Unbounded(_)) {
-            (
-                Self::Other(OtherLane::new(None, view(ViewOf::Unbounded, EntryCounters::private()), inbox)),
-                None,
-            )
+            shared(EntryCounters::private())
+        } else if inbox.signals.crowd.is_some() {
+            shared(EntryCounters::private_by_position())
         } else if inbox.overflow == Overflow::DropOldest {
             let ring = Arc::new(Ring::new(inbox.capacity)?);
             let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
@@ -226,7 +232,7 @@ impl<E: Send + 'static> PrivateLane<E> {
     pub(crate) fn may_wait(&self) -> bool {
         match self {
             Self::Fast(lane) => lane.may_wait(),
-            Self::Other(_) => false,
+            Self::Other(lane) => lane.may_wait(),
         }
     }
 
@@ -235,7 +241,7 @@ impl<E: Send + 'static> PrivateLane<E> {
     pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
         match self {
             Self::Fast(lane) => lane.push(event, patience),
-            Self::Other(lane) => lane.push(event),
+            Self::Other(lane) => lane.push(event, patience),
         }
     }
 }

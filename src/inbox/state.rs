@@ -60,6 +60,14 @@ impl ConsumerCounters {
         add_single_writer(&self.words.emptied, 1);
     }
 
+    pub(crate) fn emptied(&self) -> u64 {
+        self.words.emptied.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn high_water(&self) -> u64 {
+        self.words.high_water.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn aborted(&self) -> u64 {
         self.words.aborted.load(Ordering::Relaxed)
     }
@@ -106,6 +114,7 @@ impl<E: Send + 'static> Inbox<E> {
         let mut ledger = Ledger::default();
         // The consumer's counters first: what it handles meanwhile then counts as pending rather than twice.
         self.consumer.add_to(&mut ledger);
+        let seats = self.seats.add_to(&mut ledger);
         {
             let mut book = lock(&self.book);
             book.fold();
@@ -121,28 +130,36 @@ impl<E: Send + 'static> Inbox<E> {
                 let position = ring.position();
                 ledger.offered += position;
                 ledger.accepted += position;
-                ledger.pending += ring.len() as u64 + self.shared_progress.in_hand();
+                ledger.pending += ring.len() as u64 + self.in_hand();
                 state.capacity = self.capacity() as u64;
             }
             SharedLane::Unbounded(queue) => {
-                ledger.pending += queue.len() as u64 + self.shared_progress.in_hand();
+                ledger.pending += queue.len() as u64 + self.in_hand();
                 state.capacity = 0;
             }
         }
         state.depth = ledger.pending;
         state.ledger = ledger;
-        state.high_water = self.consumer.words.high_water.load(Ordering::Relaxed);
+        state.high_water = self.consumer.high_water().max(seats.high_water);
         state.status = match self.end() {
             End::Open => SinkStatus::Open,
             End::Closed | End::Disconnected if ledger.pending > 0 => SinkStatus::Closing,
             End::Closed | End::Disconnected => SinkStatus::Closed,
         };
         state.last_error = self.consumer.last_error();
-        state.backlog_for = self.backlog_for(ledger.pending);
+        state.backlog_for = self.backlog_for(ledger.pending, self.consumer.emptied() + seats.emptied);
     }
 
-    fn backlog_for(&self, depth: u64) -> Option<std::time::Duration> {
-        let emptied = self.consumer.words.emptied.load(Ordering::Relaxed);
+    /// Events of the shared lane in the hands of consumers.
+    fn in_hand(&self) -> u64 {
+        match &self.signals.crowd {
+            None => self.shared_progress.in_hand(),
+            Some(_) => self.seats.in_hand(),
+        }
+    }
+
+    /// `emptied` is how often the consumers found nothing.
+    fn backlog_for(&self, depth: u64, emptied: u64) -> Option<std::time::Duration> {
         let mark: &Mutex<BacklogMark> = &self.backlog;
         let mut mark = lock(mark);
         if depth == 0 {

@@ -1,32 +1,40 @@
 //! The settings of a queue.
 
+use super::desk::FlushDesk;
 use super::handler::{FnWork, Handler, HandlerWork, SinkWork, Work};
+use super::partition::{KeyHash, Route, key_hash};
 use super::worker::{Hooks, Worker};
-use super::{Abort, FlushDesk, Handle, Queue, Shared};
+use super::{Abort, Ending, Handle, Queue, Shared};
 use crate::error::{BoxError, InvalidConfig, SpawnError};
+use crate::inbox::intake::Intake;
 use crate::inbox::overflow::Overflow;
 use crate::inbox::{Inbox, InboxConfig};
 use crate::ledger::DropReason;
-use crate::report::FlushReport;
+use crate::report::CloseReport;
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::Signal;
-use crate::sync::{AtomicU64, Mutex, thread};
-use crate::wait::{Deadline, WaitStrategy};
+use crate::sync::{self, Mutex, thread};
+use crate::wait::WaitStrategy;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
+
+/// The most workers of one queue.
+const MOST_WORKERS: usize = 1024;
 
 /// The settings of a [`Queue`].
 ///
 /// | setting | default |
 /// |---|---|
+/// | [`workers`](Self::workers) | 1 |
 /// | [`name`](Self::name) | `"buslane-queue"` |
 /// | [`capacity`](Self::capacity) | 1024 events per lane |
 /// | [`overflow`](Self::overflow) | [`Overflow::DropNewest`] |
 /// | [`wait`](Self::wait) | [`WaitStrategy::nap()`](WaitStrategy::nap) |
 /// | [`max_batch`](Self::max_batch) | 1024 events |
 /// | [`close_after_panics`](Self::close_after_panics) | never |
-/// | [`unbounded`](Self::unbounded), [`on_drop`](Self::on_drop), [`on_error`](Self::on_error) | none |
+/// | [`ordered_by`](Self::ordered_by), [`unbounded`](Self::unbounded), [`on_drop`](Self::on_drop), [`on_error`](Self::on_error) | none |
 ///
 /// # Examples
 /// ```
@@ -44,6 +52,8 @@ use std::sync::Arc;
 pub struct QueueBuilder<E> {
     name: String,
     inbox: InboxConfig<E>,
+    workers: usize,
+    key: Option<KeyHash<E>>,
     max_batch: usize,
     close_after_panics: u32,
     on_error: Option<super::worker::OnError>,
@@ -60,19 +70,21 @@ impl<E: Send + 'static> QueueBuilder<E> {
                 wait: WaitStrategy::nap(),
                 on_drop: None,
             },
+            workers: 1,
+            key: None,
             max_batch: 1024,
             close_after_panics: u32::MAX,
             on_error: None,
         }
     }
 
-    /// The name of the worker thread.
+    /// The name of the worker thread; several have their number behind it, from 0.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How many events each lane holds: exactly so many, per publisher.
+    /// How many events each lane holds: exactly so many, per publisher. With several [`workers`](Self::workers): in all.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.inbox.capacity = capacity;
         self
@@ -105,7 +117,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Closes the queue after so many panics of the handler in a row; 0 counts as 1.
+    /// Closes the queue after so many panics of the handler in a row; 0 counts as 1. With several workers each counts its
+    /// own, and one that has so many closes the whole queue.
     pub fn close_after_panics(mut self, panics: u32) -> Self {
         self.close_after_panics = panics.max(1);
         self
@@ -114,41 +127,144 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Is called with each event that was accepted and is dropped, on the thread that drops it: the publisher's for
     /// [`DropReason::Full`] and [`DropReason::Evicted`], the worker's for the others. Its panics are ignored.
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {
-        self.inbox.on_drop = Some(Box::new(hook));
+        self.inbox.on_drop = Some(Arc::new(hook));
         self
     }
 
-    /// Is called with each error of the handler, and with the text of each of its panics, on the worker's thread. Its
-    /// own panics are ignored.
+    /// Is called with each error of the handler, and with the text of each of its panics, on the worker's thread, by several
+    /// workers at once. Its own panics are ignored.
     pub fn on_error(mut self, hook: impl Fn(&BoxError) + Send + Sync + 'static) -> Self {
-        self.on_error = Some(Box::new(hook));
+        self.on_error = Some(Arc::new(hook));
+        self
+    }
+
+    /// How many threads handle events: 1 to 1024. More than one need a handler each
+    /// ([`spawn_each`](Self::spawn_each), [`spawn_each_handler`](Self::spawn_each_handler)) or one sink for all
+    /// ([`spawn_sink`](Self::spawn_sink)).
+    ///
+    /// Each event goes to one worker, whichever is free first, and **no order is kept** unless the queue is
+    /// [`ordered_by`](Self::ordered_by) a key. All publishers then share one ring: [`capacity`](Self::capacity) is that of the
+    /// whole queue, and a publish costs a compare-and-swap. An event wakes at most one worker; `Nap` and `Poll` are worth
+    /// more than with one worker, since under `Park` and `SpinPark` each event may have one to wake, and `BusySpin` takes a
+    /// processor for each worker.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Keeps the order of the events of each key: they all go to the same worker, in the order in which they were published.
+    ///
+    /// Each worker then has an inbox of its own, and every publisher a private ring into each of them, so `capacity` is per
+    /// publisher *and* worker. The key is told and hashed on the publishing thread, which costs some 20 nanoseconds; what it
+    /// borrows from the event it has to copy, so a number is better than a text. A worker that is busy with one key keeps
+    /// the other keys waiting that fall to it, also while other workers are idle, and one key that is most of the flow keeps
+    /// one worker busy. If `key` panics, the event counts as dropped (`panicked`), and the queue goes on.
+    ///
+    /// Which key goes to which worker differs from queue to queue.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// struct Order { customer: u32, line: u32 }
+    /// let queue = Queue::builder()
+    ///     .workers(4)
+    ///     .ordered_by(|order: &Order| order.customer)
+    ///     .spawn_each(|_worker| {
+    ///         let mut seen = std::collections::HashMap::new();
+    ///         move |order: Order| {
+    ///             let last = seen.insert(order.customer, order.line);
+    ///             assert!(last.is_none_or(|last| last < order.line));
+    ///         }
+    ///     })?;
+    /// for line in 0..10 {
+    ///     queue.write(Order { customer: line % 3, line })?;
+    /// }
+    /// assert!(queue.close().is_done());
+    /// # assert_eq!(queue.state().ledger.delivered, 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ordered_by<K: Hash>(mut self, key: impl Fn(&E) -> K + Send + Sync + 'static) -> Self {
+        self.key = Some(key_hash(key));
         self
     }
 
     /// Starts the queue in front of a closure that returns nothing or a result.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
+    /// [`SpawnError`] when a setting cannot be, several workers among them, or the system gives no thread.
     pub fn spawn<R: Outcome + 'static>(
         self,
         function: impl FnMut(E) -> R + Send + 'static,
     ) -> Result<Queue<E>, SpawnError> {
-        self.start(FnWork::new(function), None)
+        self.start_one(FnWork::new(function))
+    }
+
+    /// Starts the queue in front of a closure for each worker. `make` is called with the numbers of the workers, from 0, on
+    /// the calling thread, before any of them starts.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let total = Arc::new(AtomicU64::new(0));
+    /// let queue = Queue::builder().workers(3).spawn_each(|_worker| {
+    ///     let total = total.clone();
+    ///     move |n: u64| {
+    ///         total.fetch_add(n, Ordering::Relaxed);
+    ///     }
+    /// })?;
+    /// for n in 1..=100 {
+    ///     queue.write(n)?;
+    /// }
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(total.load(Ordering::Relaxed), 5050);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_each<R, F>(self, make: impl FnMut(usize) -> F) -> Result<Queue<E>, SpawnError>
+    where
+        R: Outcome + 'static,
+        F: FnMut(E) -> R + Send + 'static,
+    {
+        let workers = self.check()?;
+        self.start((0..workers).map(make).map(FnWork::new).collect(), workers, None)
     }
 
     /// Starts the queue in front of a handler.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
+    /// [`SpawnError`] when a setting cannot be, several workers among them, or the system gives no thread.
     pub fn spawn_handler(self, handler: impl Handler<E>) -> Result<Queue<E>, SpawnError> {
-        self.start(HandlerWork(handler), None)
+        self.start_one(HandlerWork(handler))
     }
 
-    /// Starts the queue in front of a sink. When that sink reports that it is closed, the queue closes.
+    /// Starts the queue in front of a handler for each worker. `make` is called with the numbers of the workers, from 0, on
+    /// the calling thread, before any of them starts. Each handler is flushed by a flush and closed by a close, by its worker.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
+    pub fn spawn_each_handler<H: Handler<E>>(
+        self,
+        make: impl FnMut(usize) -> H,
+    ) -> Result<Queue<E>, SpawnError> {
+        let workers = self.check()?;
+        self.start((0..workers).map(make).map(HandlerWork).collect(), workers, None)
+    }
+
+    /// Starts the queue in front of a sink, to which all workers write. When that sink reports that it is closed, the queue
+    /// closes.
+    ///
+    /// With several workers, one of them flushes the sink when the queue is flushed, the first tells it of the time, and the
+    /// last to end closes it.
     ///
     /// # Errors
     /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
     pub fn spawn_sink(self, inner: impl Sink<E> + 'static) -> Result<Queue<E>, SpawnError> {
+        let workers = self.check()?;
         let inner = Arc::new(inner);
         // Weak, so that the sink is dropped by the worker when that ends, and not with the last handle.
         let behind = Arc::downgrade(&inner);
@@ -157,27 +273,72 @@ impl<E: Send + 'static> QueueBuilder<E> {
                 inner.signal(&mut Signal::Abort);
             }
         };
-        self.start(SinkWork(inner), Some(Box::new(abort)))
+        let works = SinkWork::of(&inner, workers);
+        drop(inner);
+        self.start(works, 1, Some(Box::new(abort)))
     }
 
-    fn start(self, work: impl Work<E>, abort: Option<Abort>) -> Result<Queue<E>, SpawnError> {
-        if self.max_batch == 0 {
-            return Err(InvalidConfig::ZeroBatch.into());
+    /// Checks the settings; how many workers there are to be.
+    fn check(&self) -> Result<usize, InvalidConfig> {
+        match self.workers {
+            _ if self.max_batch == 0 => Err(InvalidConfig::ZeroBatch),
+            _ if self.name.contains('\0') => Err(InvalidConfig::NulInName),
+            0 => Err(InvalidConfig::ZeroWorkers),
+            1..=MOST_WORKERS => Ok(self.workers),
+            asked => Err(InvalidConfig::TooManyWorkers { asked, most: MOST_WORKERS }),
         }
-        if self.name.contains('\0') {
-            return Err(InvalidConfig::NulInName.into());
+    }
+
+    fn start_one(self, work: impl Work<E>) -> Result<Queue<E>, SpawnError> {
+        match self.check()? {
+            1 => self.start(vec![work], 1, None),
+            workers => Err(InvalidConfig::OneHandler { workers }.into()),
         }
-        let (inbox, reader) = Inbox::new(self.inbox)?;
+    }
+
+    /// Starts a worker for each piece of work; `desks` is how many handlers there are to be flushed.
+    fn start<W: Work<E>>(
+        mut self,
+        works: Vec<W>,
+        desks: usize,
+        abort: Option<Abort>,
+    ) -> Result<Queue<E>, SpawnError> {
+        let workers = works.len();
+        let key = self.key.take().filter(|_| workers > 1);
+        if let Some(key) = key {
+            let parts = (0..workers).map(|_| Inbox::new(self.inbox.clone()));
+            let (inboxes, readers): (Vec<_>, Vec<_>) =
+                parts.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+            let route = Some(Route::new(inboxes.clone(), key));
+            self.launch(inboxes[0].clone(), route, works.into_iter().zip(readers), desks, abort)
+        } else if workers > 1 {
+            let (inbox, first) = Inbox::shared(self.inbox.clone())?;
+            let mut members: Vec<_> = (1..workers).map(|_| first.another()).collect();
+            members.push(first);
+            self.launch(inbox, None, works.into_iter().zip(members), desks, abort)
+        } else {
+            let (inbox, reader) = Inbox::new(self.inbox.clone())?;
+            self.launch(inbox, None, works.into_iter().zip([reader]), desks, abort)
+        }
+    }
+
+    fn launch<W: Work<E>, I: Intake<E>>(
+        self,
+        inbox: sync::Arc<Inbox<E>>,
+        route: Option<Arc<Route<E>>>,
+        workers: impl ExactSizeIterator<Item = (W, I)>,
+        desks: usize,
+        abort: Option<Abort>,
+    ) -> Result<Queue<E>, SpawnError> {
+        let count = workers.len();
         let shared = Arc::new(Shared {
             inbox,
-            flushes: FlushDesk {
-                asked: AtomicU64::new(0),
-                answered: AtomicU64::new(0),
-                deadline: Mutex::new(Deadline::NEVER),
-                outcome: Mutex::new(FlushReport::default()),
-            },
+            route,
+            // Each worker has a desk of its own, or all of them share the one.
+            desks: (0..desks).map(|_| FlushDesk::new(count / desks)).collect(),
             // Where nobody closes it, but its last handle goes.
             close_deadline: Mutex::new(None),
+            ending: Mutex::new(Ending { working: vec![true; count], report: CloseReport::default() }),
             report: Mutex::new(None),
             abort,
         });
@@ -186,8 +347,15 @@ impl<E: Send + 'static> QueueBuilder<E> {
             close_after_panics: self.close_after_panics,
             on_error: self.on_error,
         };
-        let worker = Worker::new(shared.clone(), reader, work, hooks);
-        thread::spawn_named(self.name, move || worker.run()).map_err(SpawnError::Thread)?;
+        for (number, (work, intake)) in workers.enumerate() {
+            let name = if count > 1 { format!("{}-{number}", self.name) } else { self.name.clone() };
+            let worker = Worker::new(shared.clone(), number, intake, work, hooks.clone());
+            if let Err(error) = thread::spawn_named(name, move || worker.run()) {
+                // Those that run already find the end.
+                shared.seal();
+                return Err(SpawnError::Thread(error));
+            }
+        }
         Ok(Queue(Arc::new(Handle(shared))))
     }
 }
@@ -199,6 +367,7 @@ impl<E> fmt::Debug for QueueBuilder<E> {
             .field("capacity", &self.inbox.capacity)
             .field("overflow", &self.inbox.overflow)
             .field("wait", &self.inbox.wait)
+            .field("workers", &self.workers)
             .finish_non_exhaustive()
     }
 }

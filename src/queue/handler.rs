@@ -1,10 +1,11 @@
-//! What a queue's worker calls.
+//! What a queue's workers call.
 
 use crate::error::{BoxError, WriteError};
 use crate::report::{CloseReport, FlushReport};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::Signal;
+use crate::sync::{self, AtomicUsize, Ordering};
 use crate::wait::Deadline;
 use crate::wait::nesting::Nesting;
 use std::marker::PhantomData;
@@ -13,7 +14,7 @@ use std::time::Instant;
 
 /// What the worker of a [`Queue`](crate::Queue) calls, when a closure is not enough.
 ///
-/// All methods are called by the one worker thread. An error is counted, kept for the snapshot and told to the queue's
+/// All methods are called by the one worker thread; where a queue has several workers, each has a handler of its own. An error is counted, kept for the snapshot and told to the queue's
 /// `on_error` hook; the worker goes on.
 ///
 /// # Examples
@@ -163,13 +164,29 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
     }
 }
 
-pub(super) struct SinkWork<S>(pub(super) Arc<S>);
+/// A sink behind one worker, or one sink behind several.
+pub(super) struct SinkWork<S> {
+    sink: Arc<S>,
+    /// The first worker tells the sink of the time.
+    first: bool,
+    /// Workers that have not ended. The last one closes the sink: the others may still have events for it.
+    working: sync::Arc<AtomicUsize>,
+}
+
+impl<S> SinkWork<S> {
+    /// What each of so many workers needs.
+    pub(super) fn of(sink: &Arc<S>, workers: usize) -> Vec<Self> {
+        let working = sync::Arc::new(AtomicUsize::new(workers));
+        let of = |number| Self { sink: sink.clone(), first: number == 0, working: working.clone() };
+        (0..workers).map(of).collect()
+    }
+}
 
 impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     const TICKS: bool = true;
 
     fn handle(&mut self, event: E) -> Result<(), Unhandled<E>> {
-        self.0.write(event).map_err(|error| {
+        self.sink.write(event).map_err(|error| {
             let closed = error.is_closed();
             let text = error.to_string();
             match error {
@@ -180,13 +197,15 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     }
 
     fn end_of_batch(&mut self) -> Result<(), BoxError> {
-        self.0.signal(&mut Signal::EndOfBatch);
+        self.sink.signal(&mut Signal::EndOfBatch);
         Ok(())
     }
 
     fn tick(&mut self, now: Instant) -> Option<Instant> {
         let mut next = None;
-        self.0.signal(&mut Signal::Tick { now, next: &mut next });
+        if self.first {
+            self.sink.signal(&mut Signal::Tick { now, next: &mut next });
+        }
         next
     }
 
@@ -195,12 +214,14 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
 
     fn flush(&mut self, deadline: Deadline) -> Result<FlushReport, BoxError> {
         let mut report = FlushReport::default();
-        self.0.signal(&mut Signal::EndOfBatch);
-        self.0.signal(&mut Signal::Flush(deadline, &mut report));
+        self.sink.signal(&mut Signal::EndOfBatch);
+        self.sink.signal(&mut Signal::Flush(deadline, &mut report));
         Ok(report)
     }
 
     fn close(&mut self, deadline: Deadline) -> CloseReport {
-        self.0.close(deadline)
+        // AcqRel; pairs with itself: what the other workers wrote is visible to the sink's close.
+        let last = self.working.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last { self.sink.close(deadline) } else { CloseReport::done() }
     }
 }

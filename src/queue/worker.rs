@@ -1,31 +1,38 @@
-//! The thread behind a queue.
+//! A thread behind a queue.
 
 use super::Shared;
+use super::desk::FlushDesk;
 use super::handler::{Unhandled, Work};
 use crate::error::BoxError;
-use crate::inbox::reader::{Consume, Handled, Reader};
+use crate::inbox::intake::Intake;
+use crate::inbox::reader::{Consume, Handled};
 use crate::inbox::{End, Inbox};
 use crate::ledger::DropReason;
 use crate::panics::{caught, foreign, quietly};
-use crate::report::{CloseReport, Finish, FlushReport};
-use crate::sync::{MODEL, Ordering, lock};
+use crate::report::{CloseReport, FlushReport};
+use crate::sync::{MODEL, lock};
 use crate::wait::nesting::Nesting;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(super) type OnError = Box<dyn Fn(&BoxError) + Send + Sync>;
+pub(super) type OnError = Arc<dyn Fn(&BoxError) + Send + Sync>;
 
+#[derive(Clone)]
 pub(super) struct Hooks {
     pub(super) max_batch: usize,
     pub(super) close_after_panics: u32,
     pub(super) on_error: Option<OnError>,
 }
 
-pub(super) struct Worker<E: Send + 'static, W: Work<E>> {
+pub(super) struct Worker<E: Send + 'static, W: Work<E>, I: Intake<E>> {
     shared: Arc<Shared<E>>,
-    reader: Reader<E>,
+    /// Which of the workers this is.
+    number: usize,
+    intake: I,
     desk: Desk<W>,
     next_tick: Option<Instant>,
+    /// The end of this worker's inbox was made that of all.
+    spread: bool,
 }
 
 /// The handler and what the worker remembers about it.
@@ -38,46 +45,62 @@ struct Desk<W> {
     panics: u32,
 }
 
-impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
-    pub(super) fn new(shared: Arc<Shared<E>>, reader: Reader<E>, work: W, hooks: Hooks) -> Self {
-        Self { shared, reader, desk: Desk { work, hooks, batch: 0, panics: 0 }, next_tick: None }
+impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
+    pub(super) fn new(shared: Arc<Shared<E>>, number: usize, intake: I, work: W, hooks: Hooks) -> Self {
+        Self {
+            shared,
+            number,
+            intake,
+            desk: Desk { work, hooks, batch: 0, panics: 0 },
+            next_tick: None,
+            spread: false,
+        }
     }
 
     pub(super) fn run(mut self) {
-        let _lifeline = Lifeline(self.shared.clone());
+        let _lifeline = Lifeline(self.shared.clone(), self.number);
         self.tick();
         loop {
             let handled = self.round();
-            if self.shared.flushes.is_asked() {
+            if self.flush_desk().is_asked() {
                 self.flush();
             }
             if handled == 0 {
-                if self.reader.ended().is_some() {
+                if self.intake.is_ended() {
                     if self.desk.batch > 0 {
                         let _delivery = Nesting::delivery();
-                        self.desk.end_of_batch(self.reader.inbox());
+                        self.desk.end_of_batch(self.intake.inbox());
                     }
                     break;
                 }
                 let limit = self.next_tick.map(|next| next.saturating_duration_since(Instant::now()));
-                let flushes = &self.shared.flushes;
-                self.reader.wait(limit, |_| flushes.is_asked());
+                let desk = flush_desk(&self.shared, self.number);
+                self.intake.wait(limit, |_| desk.is_asked());
             }
         }
         self.end();
+    }
+
+    fn flush_desk(&self) -> &FlushDesk {
+        flush_desk(&self.shared, self.number)
     }
 
     /// Handles what is there, at most a quarter of a lane's capacity of each; returns how many events.
     fn round(&mut self) -> usize {
         // The handler runs inside a delivery: nothing there waits for this worker.
         let _delivery = Nesting::delivery();
-        let handled = self.reader.scan(&mut self.desk);
-        self.reader.linger_when_dry();
-        if self.desk.batch > 0 && !self.reader.has_work() {
-            self.desk.end_of_batch(self.reader.inbox());
+        let handled = self.intake.scan(&mut self.desk);
+        self.intake.linger_when_dry();
+        if self.desk.batch > 0 && !self.intake.has_work() {
+            self.desk.end_of_batch(self.intake.inbox());
         }
         if handled > 0 || self.next_tick.is_some() {
             self.tick_when_due(handled > 0);
+        }
+        // Where each worker has its own inbox, one that was cut off, or whose handler has closed it, closes all of them.
+        if self.shared.route.is_some() && !self.spread && self.intake.inbox().end() != End::Open {
+            self.spread = true;
+            self.shared.seal();
         }
         handled
     }
@@ -94,7 +117,7 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
             self.next_tick = match foreign(|| work.tick(Instant::now())) {
                 Ok(next) => next,
                 Err(text) => {
-                    self.desk.report(self.reader.inbox(), panicked(&text));
+                    self.desk.report(self.intake.inbox(), panicked(&text));
                     None
                 }
             };
@@ -102,23 +125,19 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
     }
 
     fn flush(&mut self) {
-        let desk = &self.shared.flushes;
-        // ORD(desk.asked): Acquire; pairs with the Release in `Shared::flush_handler`.
-        let asked = desk.asked.load(Ordering::Acquire);
-        let deadline = *lock(&desk.deadline);
+        let Some((asked, deadline)) = self.flush_desk().take() else { return };
         let work = &mut self.desk.work;
         let flushed = caught(|| work.flush(deadline)).unwrap_or_else(|text| Err(panicked(&text)));
-        *lock(&desk.outcome) = flushed.unwrap_or_else(|error| {
-            let text = self.desk.report(self.reader.inbox(), error);
+        let outcome = flushed.unwrap_or_else(|error| {
+            let text = self.desk.report(self.intake.inbox(), error);
             FlushReport { errors: vec![text], ..FlushReport::default() }
         });
-        // ORD(desk.answered): Release; pairs with the Acquire in `Shared::flush_handler`.
-        desk.answered.store(asked, Ordering::Release);
-        self.reader.inbox().signals.blocked.notify();
+        self.flush_desk().answer(asked, outcome);
+        self.shared.inbox.signals.blocked.notify();
     }
 
     fn end(mut self) {
-        let inbox = self.reader.inbox().clone();
+        let inbox = self.intake.inbox().clone();
         let work = &mut self.desk.work;
         let deadline = lock(&self.shared.close_deadline)
             .unwrap_or_else(|| crate::wait::Deadline::after(crate::wait::deadline::CLOSE_LIMIT));
@@ -133,29 +152,26 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
             report.errors.push(format!("the handler's drop panicked: {text}"));
         }
         drop(hooks);
-        // What an unbounded queue accepted too late is given up here, before anybody is told of the end.
-        inbox.finish();
-        report.undelivered += inbox.aborted();
-        if inbox.is_aborted() {
-            // Whoever closes has run out of time, also if this report comes before its own.
-            report.finish = report.finish.max(Finish::TimedOut);
-        }
-        lock(&self.shared.report).get_or_insert(report);
-        inbox.signals.blocked.notify();
+        flush_desk(&self.shared, self.number).leave();
+        self.shared.worker_ended(self.number, report);
     }
 }
 
-/// Ends the inbox should a panic ever get past everything that catches them: better a closed queue than one that takes events
+/// The desk of one worker: its own, or that of all.
+fn flush_desk<E>(shared: &Shared<E>, number: usize) -> &FlushDesk {
+    &shared.desks[number.min(shared.desks.len() - 1)]
+}
+
+/// Ends the queue should a panic ever get past everything that catches them: better a closed queue than one that takes events
 /// and handles none.
-struct Lifeline<E: Send + 'static>(Arc<Shared<E>>);
+struct Lifeline<E: Send + 'static>(Arc<Shared<E>>, usize);
 
 impl<E: Send + 'static> Drop for Lifeline<E> {
     fn drop(&mut self) {
         if std::thread::panicking() && !MODEL {
-            let inbox = &self.0.inbox;
-            inbox.seal(End::Closed);
-            lock(&self.0.report).get_or_insert(CloseReport::failed("the worker panicked"));
-            inbox.finish();
+            self.0.seal();
+            flush_desk(&self.0, self.1).leave();
+            self.0.worker_ended(self.1, CloseReport::failed("the worker panicked"));
         }
     }
 }

@@ -175,30 +175,31 @@ impl<E: Send + 'static> Seal for LaneView<E> {
     }
 }
 
-/// Two lanes that one stage writes to.
-struct Pair(LaneSealer, LaneSealer);
-
-impl Seal for Pair {
+/// Several lanes that are one to their publisher.
+impl Seal for Vec<LaneSealer> {
     fn mark(&self) {
-        self.0.0.mark();
-        self.1.0.mark();
+        self.iter().for_each(|part| part.0.mark());
     }
 
     fn fix(&self) {
-        self.0.0.fix();
-        self.1.0.fix();
+        self.iter().for_each(|part| part.0.fix());
     }
 
     fn wake_all(&self) {
-        self.0.0.wake_all();
-        self.1.0.wake_all();
+        self.iter().for_each(|part| part.0.wake_all());
     }
 }
 
 impl LaneSealer {
-    /// Ends both lanes.
+    /// Ends both lanes, which are one to their publisher.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self(Arc::new(Pair(self, other)))
+        Self(Arc::new(vec![self, other]))
+    }
+
+    /// Ends several lanes that are one to their publisher; `None` when one of them cannot be ended from outside.
+    pub(crate) fn of_all<E: Send + 'static>(lanes: &[PrivateLane<E>]) -> Option<Self> {
+        let parts = lanes.iter().map(|lane| lane.is_sealable().then(|| Self(lane.view().clone())));
+        Some(Self(Arc::new(parts.collect::<Option<Vec<_>>>()?)))
     }
 
     /// Seals many lanes with one heavy fence: afterwards nothing more enters, and what was accepted is known.

@@ -117,6 +117,12 @@ impl Idler {
         self.looks = 0;
     }
 
+    /// The consumer was parked and is awake again: it naps for a while before it parks once more. Where several share the
+    /// events, most wake-ups find nothing, and without this each event would cost its publisher one.
+    pub(crate) fn roused(&mut self) {
+        self.silent_since = None;
+    }
+
     /// The consumer found nothing. `capacity` is that of a lane.
     pub(crate) fn step(&mut self, capacity: usize, now: impl FnOnce() -> Instant) -> Step {
         if MODEL {

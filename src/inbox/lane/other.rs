@@ -1,17 +1,21 @@
-//! The lanes whose events anybody may have to take: evicting ones, and those of an unbounded inbox.
+//! The lanes whose events anybody may have to take: evicting ones, and those that lead into the shared lane, of an inbox that is
+//! unbounded or has several consumers.
 
 use super::{LaneView, let_go};
 use crate::error::WriteError;
-use crate::inbox::{Inbox, Patience, SharedLane};
-use crate::ring::mpmc::{PushError, Ring};
+use crate::inbox::{Inbox, Overflow, Patience, SharedLane};
+use crate::ring::mpmc::Ring;
 use crate::sync::Arc;
+use crate::wait::list::Waiter;
 
-/// A lane into a ring that evicts the oldest, or into an unbounded inbox.
+/// A lane into a ring that evicts the oldest, or into the shared lane.
 pub(crate) struct OtherLane<E> {
-    /// The lane's own ring; `None` where all events go to the inbox's one unbounded queue.
+    /// The lane's own ring; `None` where all events go into the shared lane.
     ring: Option<Arc<Ring<E>>>,
     view: std::sync::Arc<LaneView<E>>,
     inbox: Arc<Inbox<E>>,
+    /// Brought along, so that waiting for room allocates nothing.
+    waiter: Waiter,
 }
 
 impl<E: Send + 'static> OtherLane<E> {
@@ -20,7 +24,7 @@ impl<E: Send + 'static> OtherLane<E> {
         view: std::sync::Arc<LaneView<E>>,
         inbox: &Arc<Inbox<E>>,
     ) -> Self {
-        Self { ring, view, inbox: inbox.clone() }
+        Self { ring, view, inbox: inbox.clone(), waiter: Waiter::new() }
     }
 
     pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
@@ -31,23 +35,26 @@ impl<E: Send + 'static> OtherLane<E> {
         self.ring.is_some()
     }
 
-    /// Puts an event in and wakes the consumer if it sleeps. Never waits: such a lane has room, or makes it.
-    pub(crate) fn push(&mut self, event: E) -> Result<(), WriteError<E>> {
+    /// Whether a push may have to wait: not where there is always room, or it is made.
+    pub(super) fn may_wait(&self) -> bool {
+        matches!(self.inbox.overflow, Overflow::Block | Overflow::BlockFor(_))
+            && matches!(self.inbox.shared, SharedLane::Bounded(_))
+    }
+
+    /// Puts an event in and wakes a consumer if one sleeps.
+    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
         let (inbox, entry) = (&self.inbox, &self.view.entry);
         entry.offered(1);
-        let pushed = match (self.ring.as_deref(), &inbox.shared) {
+        let push = |event| match (self.ring.as_deref(), &inbox.shared) {
             (Some(ring), _) | (None, SharedLane::Bounded(ring)) => inbox.push_ring(ring, event, entry),
             (None, SharedLane::Unbounded(queue)) => inbox.push_unbounded(queue, event, entry),
         };
-        match pushed {
+        match push(event) {
             Ok(()) => {
-                inbox.signals.cell.fence();
-                inbox.signals.cell.wake();
+                inbox.signals.wake();
                 Ok(())
             }
-            Err(error) => {
-                inbox.overflowed(error, entry, Patience::Now, None, |event| Err(PushError::Full(event)))
-            }
+            Err(error) => inbox.overflowed(error, entry, patience, Some(&self.waiter), push),
         }
     }
 }

@@ -1,0 +1,372 @@
+//! Several consumers of the same events: shared receivers, and a queue with two workers.
+
+use buslane::{
+    BoxError, Channel, Deadline, FlushReport, Handler, Ledger, Overflow, Patience, Queue, QueueBuilder,
+    RecvError, SharedReceiver, Signal, Sink, WaitStrategy, WriteError,
+};
+use loom_tests::{Lives, Steps, Task, Tracked, model, model_with, thread};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Context;
+use std::time::Duration;
+
+/// Long enough on real threads; in a model it never ends.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn channel(capacity: usize, overflow: Overflow) -> (Channel<Tracked>, SharedReceiver<Tracked>) {
+    Channel::builder()
+        .capacity(capacity)
+        .overflow(overflow)
+        .wait(WaitStrategy::Park)
+        .build_shared()
+        .expect("a small channel")
+}
+
+/// What a write came to, as a bit of the event's; `Closed` gives the event back.
+fn write(sink: &impl Sink<Tracked>, value: Tracked) -> usize {
+    let id = value.id();
+    match sink.write(value) {
+        Ok(()) => 1 << id,
+        Err(WriteError::Closed(back)) => {
+            assert_eq!(back.id(), id, "the event that comes back");
+            0
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Everything up to the end of the stream, one bit for each event.
+fn rest(receiver: &mut SharedReceiver<Tracked>) -> usize {
+    let mut got = 0;
+    while let Ok(event) = receiver.recv() {
+        assert_eq!(got & (1 << event.id()), 0, "event {} is read once", event.id());
+        got |= 1 << event.id();
+    }
+    assert!(matches!(receiver.recv(), Err(RecvError::Closed)));
+    got
+}
+
+fn balanced(ledger: Ledger) -> Ledger {
+    ledger.check().expect("the books add up");
+    ledger
+}
+
+#[test]
+fn two_readers_share_what_one_writer_writes() {
+    // Each event goes to one of the readers, and the stream ends for both when everything was read. Fails when
+    // ORD(mpmc.stamp) is Relaxed, or when whoever reads the last event of a closed channel does not wake the others.
+    model(|| {
+        let lives = Lives::new(2);
+        let (channel, mut one) = channel(2, Overflow::DropNewest);
+        let mut other = one.clone();
+        let values = lives.clone();
+        let writer = thread::spawn(move || {
+            assert_eq!(write(&channel, values.value(0)) | write(&channel, values.value(1)), 0b11);
+            channel.close();
+            channel
+        });
+        let reader = thread::spawn(move || rest(&mut other));
+        let mine = rest(&mut one);
+        let theirs = reader.join().unwrap();
+        assert_eq!((mine | theirs, mine & theirs), (0b11, 0));
+        let channel = writer.join().unwrap();
+        let books = balanced(channel.state().ledger);
+        assert_eq!((books.accepted, books.delivered, books.pending), (2, 2, 0));
+        drop((channel, one));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn two_writes_against_two_readers_that_park() {
+    // Two events wake two: each reader gets one, and comes back no more. Fails when the fence of `Signals::wake` or the heavy
+    // one of `Crowd::park_unless` is missing, or when a wake-up leaves the one woken on the list.
+    model(|| {
+        let lives = Lives::new(2);
+        let (channel, mut one) = channel(2, Overflow::DropNewest);
+        let mut other = one.clone();
+        let (sink, values) = (channel.clone(), lives.clone());
+        let writer = thread::spawn(move || write(&sink, values.value(0)) | write(&sink, values.value(1)));
+        let reader = thread::spawn(move || other.recv().expect("open").id());
+        let mine = one.recv().expect("open").id();
+        assert_eq!(mine + reader.join().unwrap(), 1);
+        assert_eq!(writer.join().unwrap(), 0b11);
+        drop((channel, one));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn two_writers_that_overtake_each_other_against_two_readers() {
+    // Both readers may find the first place still being filled, and sleep although the second one is. Whoever takes the first
+    // event then wakes the other reader. Fails when `Inbox::pass_on` does not wake another one. Two preemptions.
+    model_with(2, || {
+        let (lives, steps) = (Lives::new(2), Steps::new());
+        let (channel, mut one) = channel(2, Overflow::DropNewest);
+        let mut other = one.clone();
+        // Started first, so that a model has it sleep before the writer goes on.
+        let reader = thread::spawn(move || other.recv().expect("open").id());
+        let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
+        let writer = thread::spawn(move || {
+            turns.step();
+            assert_ne!(write(&sink, value), 0);
+        });
+        steps.step();
+        assert_ne!(write(&channel, lives.value(1)), 0);
+        let mine = one.recv().expect("open").id();
+        assert_eq!(mine + reader.join().unwrap(), 1);
+        writer.join().unwrap();
+        drop((channel, one));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn close_against_two_readers_that_park() {
+    // Both are told of the end. Fails when the seal wakes only one, or its wake has no fence.
+    model(|| {
+        let (channel, mut one) = channel(1, Overflow::DropNewest);
+        let mut other = one.clone();
+        let closer = thread::spawn(move || channel.close());
+        let reader = thread::spawn(move || rest(&mut other));
+        assert_eq!(rest(&mut one), 0);
+        assert_eq!(reader.join().unwrap(), 0);
+        closer.join().unwrap();
+    });
+}
+
+#[test]
+fn close_against_a_write_and_two_readers() {
+    // A writer may have claimed its place and not filled it when the channel closes: both readers then sleep, it wakes one,
+    // and that one wakes the other at the end. `Ok` means read. Fails when `Inbox::pass_on` does not wake all at the end. Two
+    // preemptions.
+    model_with(2, || {
+        let (lives, steps) = (Lives::new(1), Steps::new());
+        let (channel, mut one) = channel(1, Overflow::DropNewest);
+        let mut other = one.clone();
+        let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
+        let writer = thread::spawn(move || {
+            turns.step();
+            write(&sink, value)
+        });
+        let reader = thread::spawn(move || rest(&mut other));
+        steps.step();
+        channel.close();
+        let mine = rest(&mut one);
+        let theirs = reader.join().unwrap();
+        assert_eq!(writer.join().unwrap(), mine | theirs);
+        balanced(channel.state().ledger);
+        drop((channel, one));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn an_evicting_writer_against_two_readers() {
+    // Every event is read once, evicted once, or dropped because the oldest was just being taken; the books say so exactly.
+    // Fails when the claim of a position is not a read-modify-write, or ORD(mpmc.stamp) is Relaxed. Two preemptions.
+    model_with(2, || {
+        let (lives, steps) = (Lives::new(2), Steps::new());
+        let (channel, one) = channel(1, Overflow::DropOldest);
+        assert_ne!(write(&channel, lives.value(0)), 0);
+        let readers = [one.clone(), one].map(|mut receiver| {
+            let turns = steps.clone();
+            thread::spawn(move || {
+                turns.step();
+                let got = receiver.try_recv().map_or(0, |event| 1_usize << event.id());
+                (got, receiver)
+            })
+        });
+        steps.step();
+        assert_ne!(write(&channel, lives.value(1)), 0);
+        let [(first, one), (second, other)] = readers.map(|reader| reader.join().unwrap());
+        assert_eq!(first & second, 0, "each event is read once");
+        let books = balanced(channel.state().ledger);
+        assert_eq!(books.delivered, u64::from((first | second).count_ones()));
+        assert_eq!((books.accepted, books.pending), (2, 2 - books.delivered - books.dropped.total()));
+        drop((channel, one, other));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn the_last_of_two_receivers_dropped_against_a_write() {
+    // The one that goes last closes the channel: what was accepted is counted as disconnected, what was not comes back, and
+    // nothing leaks. Fails when both take the other for the last one, or none does.
+    model(|| {
+        let (lives, steps) = (Lives::new(1), Steps::new());
+        let (channel, one) = channel(1, Overflow::DropNewest);
+        let other = one.clone();
+        let (sink, value) = (channel.clone(), lives.value(0));
+        let [first, second] = [steps.clone(), steps.clone()];
+        let writer = thread::spawn(move || {
+            first.step();
+            write(&sink, value)
+        });
+        let dropper = thread::spawn(move || {
+            second.step();
+            drop(other);
+        });
+        steps.step();
+        drop(one);
+        dropper.join().unwrap();
+        let accepted = writer.join().unwrap();
+        let books = balanced(channel.state().ledger);
+        assert_eq!((books.dropped.disconnected, books.pending), (accepted as u64, 0));
+        assert!(!lives.is_alive(0), "nobody reads it any more");
+        drop(channel);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_task_that_goes_away_against_a_write() {
+    // A task that was woken and does not come back passes its wake-up on to a thread that sleeps. Fails when
+    // `Member::unregister` does not pass on. Two preemptions.
+    model_with(2, || {
+        let lives = Lives::new(2);
+        let (channel, mut one) = channel(2, Overflow::DropNewest);
+        let mut other = one.clone();
+        let reader = thread::spawn(move || one.recv().expect("open").id());
+        let (sink, values) = (channel.clone(), lives.clone());
+        let task = thread::spawn(move || {
+            let (_task, waker) = Task::new();
+            if other.poll_recv(&mut Context::from_waker(&waker)).is_ready() {
+                // The task has the reader's event: there is another one.
+                assert_ne!(write(&sink, values.value(1)), 0);
+            }
+        });
+        assert_ne!(write(&channel, lives.value(0)), 0);
+        let _ = reader.join().unwrap();
+        task.join().unwrap();
+        drop(channel);
+        lives.assert_all_dropped();
+    });
+}
+
+/// What the handlers of two workers have seen: one bit for each event, and counts of their other calls.
+#[derive(Clone, Default)]
+struct Seen {
+    words: Arc<[AtomicUsize; 3]>,
+    /// Where a handler takes its time with an event in its hands.
+    steps: Option<Steps>,
+}
+
+impl Seen {
+    fn get(&self) -> (usize, usize, usize) {
+        let [events, flushes, closes] = [0, 1, 2].map(|at| self.words[at].load(Ordering::Relaxed));
+        (events, flushes, closes)
+    }
+}
+
+impl Handler<Tracked> for Seen {
+    fn handle(&mut self, event: Tracked) -> Result<(), BoxError> {
+        if let Some(steps) = &self.steps {
+            steps.step();
+        }
+        let before = self.words[0].fetch_or(1 << event.id(), Ordering::Relaxed);
+        assert_eq!(before & (1 << event.id()), 0, "event {} is handled once", event.id());
+        Ok(())
+    }
+
+    fn flush(&mut self, _deadline: Deadline) -> Result<(), BoxError> {
+        self.words[1].fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), BoxError> {
+        self.words[2].fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn builder(capacity: usize) -> QueueBuilder<Tracked> {
+    Queue::builder().capacity(capacity).wait(WaitStrategy::Park).workers(2)
+}
+
+fn queue(builder: QueueBuilder<Tracked>, seen: &Seen) -> Queue<Tracked> {
+    builder.spawn_each_handler(|_| seen.clone()).expect("a small queue")
+}
+
+/// A flush, which comes to its end.
+fn flush(queue: &Queue<Tracked>) {
+    let mut report = FlushReport::default();
+    queue.signal(&mut Signal::Flush(Deadline::NEVER, &mut report));
+    assert!(report.is_done());
+}
+
+#[test]
+fn close_of_two_workers_against_a_write() {
+    // When the close returns, exactly what was accepted was handled, and each handler was closed once. Fails when the report
+    // does not wait for the last worker, or the end does not reach both. One preemption.
+    model_with(1, || {
+        let (lives, seen) = (Lives::new(1), Seen::default());
+        let queue = queue(builder(1), &seen);
+        let (writer, value) = (queue.clone(), lives.value(0));
+        let writer = thread::spawn(move || write(&writer, value));
+        assert!(queue.close_timeout(LIMIT).is_done());
+        let (handled, _, closes) = seen.get();
+        assert_eq!((writer.join().unwrap(), closes), (handled, 2));
+        assert_eq!(balanced(queue.state().ledger).pending, 0);
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn flush_of_two_workers_that_finish_out_of_order() {
+    // When the flush returns, both events were handled, whichever worker was done first, and both handlers have flushed.
+    // Fails when a flush goes by how many were handled, when the mark is stored behind the claim or cleared before the
+    // handler returns, when ORD(seat.mark) is Relaxed, or when only one worker is asked. One preemption.
+    model_with(1, || {
+        let (lives, steps) = (Lives::new(2), Steps::new());
+        let seen = Seen { steps: Some(steps.clone()), ..Seen::default() };
+        let queue = queue(builder(2), &seen);
+        assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
+        flush(&queue);
+        let (handled, flushes, _) = seen.get();
+        assert_eq!((handled, flushes), (0b11, 2), "published before the flush and not handled");
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn flush_of_two_workers_on_an_unbounded_queue() {
+    // As above, where the lane knows no positions, and claims are counted behind the pop. Fails when the mark is the count
+    // behind the pop, or the count is taken before it. One preemption.
+    model_with(1, || {
+        let (lives, steps) = (Lives::new(2), Steps::new());
+        let seen = Seen { steps: Some(steps.clone()), ..Seen::default() };
+        let queue = queue(builder(2).unbounded(), &seen);
+        assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
+        steps.step();
+        flush(&queue);
+        let (handled, flushes, _) = seen.get();
+        assert_eq!((handled, flushes), (0b11, 2), "published before the flush and not handled");
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn close_of_two_workers_by_key_against_a_lane() {
+    // A lane into a queue that is ordered by a key is one to its publisher and a ring for each worker: what it accepted is
+    // handled when the close returns. Fails as a close of one worker does, or when the report does not wait for both. One
+    // preemption.
+    model_with(1, || {
+        let (lives, seen) = (Lives::new(1), Seen::default());
+        let queue = queue(builder(1).ordered_by(Tracked::id), &seen);
+        let (mut lane, value) = (queue.lane().expect("memory").expect("lanes"), lives.value(0));
+        let publisher = thread::spawn(move || match lane.push(value, Patience::Wait) {
+            Ok(()) => 1,
+            Err(error) => usize::from(!error.is_closed()),
+        });
+        assert!(queue.close_timeout(LIMIT).is_done());
+        let (handled, _, closes) = seen.get();
+        assert_eq!((publisher.join().unwrap(), closes), (handled, 2));
+        assert_eq!(balanced(queue.state().ledger).pending, 0);
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}

@@ -1,0 +1,351 @@
+//! One of several consumers of an inbox, and the books that each of them keeps.
+//!
+//! All events are in the shared lane, and each goes to whichever member claims it first. Events are finished in any order,
+//! so how many were handled does not say which. A member has a *mark* instead: before it claims an event it stores the
+//! lowest position that it may get, then, when it knows it, the very position, and when it is done, none.
+//!
+//! # Why a flush may believe the marks
+//! A flush waits until the ring's claims have reached its target, and then until no mark lies below the target. A claim is a
+//! read-modify-write of the ring's head with Release; so whoever reads, with Acquire, a head at the target or beyond has
+//! each claim below the target behind it, and sees the mark that was stored before that claim, or a later one of the same
+//! member. The mark is at most the position claimed, so it lies below the target, and the flush waits. A later mark at or
+//! above the target, or none, was stored with Release when the event had been handled: what the handler did is visible.
+//! A mark may be too low only between the announcement and the claim; then the flush waits a moment too long.
+//!
+//! The unbounded lane has no positions. There the claims are counted, each after its pop, and the mark is the count at the
+//! announcement: at most the number of pops before this one, and so at most the event's place in the queue.
+
+use super::reader::{Consume, Handled, With};
+use super::state::ConsumerCounters;
+use super::{End, Inbox, SharedLane};
+use crate::ledger::{DropReason, Ledger};
+use crate::ring::mpmc::Pop;
+use crate::sync::{Arc, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, spin_hint, thread};
+use crate::wait::crowd::Ticket;
+use crate::wait::strategy::{Idler, Step};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// The most events taken before the worker looks at what else it has to do.
+const VISIT: usize = 16;
+
+/// The books of one member.
+pub(crate) struct Seat {
+    counters: ConsumerCounters,
+    /// One more than the lowest position that may be in this member's hands; 0 when nothing is.
+    mark: CachePadded<AtomicU64>,
+}
+
+impl Seat {
+    fn set_mark(&self, position: u64) {
+        // ORD(seat.mark): Release; pairs with the Acquire in `mark`: what was done before is visible to a flush.
+        self.mark.store(position + 1, Ordering::Release);
+    }
+
+    fn clear_mark(&self) {
+        // ORD(seat.mark): Release; pairs with the Acquire in `mark`: what the handler did is visible to a flush.
+        self.mark.store(0, Ordering::Release);
+    }
+
+    fn mark(&self) -> u64 {
+        // ORD(seat.mark): Acquire; pairs with the Release in `set_mark` and `clear_mark`.
+        self.mark.load(Ordering::Acquire)
+    }
+}
+
+/// The members of an inbox.
+#[derive(Default)]
+pub(super) struct Seats(Mutex<Seating>);
+
+#[derive(Default)]
+struct Seating {
+    taken: Vec<std::sync::Arc<Seat>>,
+    /// The sum of the books of members that are gone.
+    folded: Ledger,
+    folded_sight: Sight,
+}
+
+/// What members saw of the backlog.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sight {
+    pub(super) high_water: u64,
+    pub(super) emptied: u64,
+}
+
+impl Sight {
+    fn take_in(&mut self, counters: &ConsumerCounters) {
+        self.high_water = self.high_water.max(counters.high_water());
+        self.emptied += counters.emptied();
+    }
+}
+
+impl Seats {
+    /// A seat for one more member, and how many there are now.
+    fn join(&self) -> (std::sync::Arc<Seat>, usize) {
+        let seat =
+            std::sync::Arc::new(Seat { counters: ConsumerCounters::default(), mark: CachePadded::default() });
+        let mut seating = lock(&self.0);
+        seating.taken.push(seat.clone());
+        (seat, seating.taken.len())
+    }
+
+    /// Gives a seat back unless it is the last one; whether it was given back.
+    fn leave_unless_last(&self, seat: &std::sync::Arc<Seat>) -> bool {
+        let mut seating = lock(&self.0);
+        let leaves = seating.taken.len() > 1;
+        if leaves {
+            seating.taken.retain(|other| !std::sync::Arc::ptr_eq(other, seat));
+            seat.counters.add_to(&mut seating.folded);
+            seating.folded_sight.take_in(&seat.counters);
+        }
+        leaves
+    }
+
+    /// Whether everything below `target` was handled or evicted; `claimed` says how far claims have come.
+    pub(super) fn are_past(&self, target: u64, claimed: impl Fn() -> u64) -> bool {
+        // In this order: see above.
+        claimed() >= target
+            && lock(&self.0).taken.iter().all(|seat| {
+                let mark = seat.mark();
+                mark == 0 || mark > target
+            })
+    }
+
+    pub(super) fn in_hand(&self) -> u64 {
+        lock(&self.0).taken.iter().filter(|seat| seat.mark() > 0).count() as u64
+    }
+
+    pub(super) fn aborted(&self) -> u64 {
+        let seating = lock(&self.0);
+        let taken = seating.taken.iter().map(|seat| seat.counters.aborted()).sum::<u64>();
+        seating.folded.dropped.aborted + taken
+    }
+
+    pub(super) fn add_to(&self, ledger: &mut Ledger) -> Sight {
+        let seating = lock(&self.0);
+        *ledger += seating.folded;
+        let mut sight = seating.folded_sight;
+        for seat in &seating.taken {
+            seat.counters.add_to(ledger);
+            sight.take_in(&seat.counters);
+        }
+        sight
+    }
+}
+
+impl<E: Send + 'static> Inbox<E> {
+    /// How many events of the shared lane were claimed.
+    pub(super) fn claimed(&self) -> u64 {
+        match &self.shared {
+            SharedLane::Bounded(ring) => ring.claimed(),
+            SharedLane::Unbounded(_) => self.shared_progress.handled(),
+        }
+    }
+
+    /// Whether the oldest event of the shared lane is there to be taken.
+    pub(crate) fn has_filled(&self) -> bool {
+        match &self.shared {
+            SharedLane::Bounded(ring) => ring.has_filled(),
+            SharedLane::Unbounded(queue) => !queue.is_empty(),
+        }
+    }
+
+    /// Why the shared lane ended, once everything in it was claimed.
+    fn shared_end(&self) -> Option<End> {
+        let end = self.end();
+        let ended = end != End::Open
+            && match &self.shared {
+                SharedLane::Bounded(ring) => ring.is_ended(),
+                SharedLane::Unbounded(queue) => queue.is_empty(),
+            };
+        ended.then_some(end)
+    }
+
+    /// What a member owes to those who sleep when it has taken an event, or was woken and takes none: one of them is woken
+    /// when there is more, and all of them when that was the end.
+    fn pass_on(&self) {
+        let Some(crowd) = &self.signals.crowd else { return };
+        // Behind the claim and before the looks: whoever looked before us and slept is seen in the count, and what was put
+        // in behind a place that was still empty then is seen in the ring.
+        crowd.fence();
+        if crowd.has_parked() && self.has_filled() {
+            crowd.wake_another();
+        }
+        if self.shared_end().is_some() {
+            crowd.wake_all();
+        }
+    }
+}
+
+/// One of several consumers of an inbox.
+pub(crate) struct Member<E: Send + 'static> {
+    inbox: Arc<Inbox<E>>,
+    seat: std::sync::Arc<Seat>,
+    idler: Idler,
+    /// The place where this member's task sleeps.
+    ticket: Option<Ticket>,
+}
+
+impl<E: Send + 'static> Member<E> {
+    pub(super) fn new(inbox: Arc<Inbox<E>>) -> Self {
+        let (seat, members) = inbox.seats.join();
+        if let Some(crowd) = &inbox.signals.crowd {
+            crowd.make_room(members);
+        }
+        let idler = Idler::new(inbox.wait);
+        Self { inbox, seat, idler, ticket: None }
+    }
+
+    /// One more member of the same inbox.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.inbox.clone())
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<Inbox<E>> {
+        &self.inbox
+    }
+
+    /// Claims the next event. The mark is set when there is one.
+    fn claim(&mut self) -> Option<E> {
+        let inbox = &*self.inbox;
+        if !inbox.has_filled() {
+            return None;
+        }
+        // Announced before the claim, so that the event is never in neither place.
+        self.seat.set_mark(inbox.claimed());
+        let claimed = match &inbox.shared {
+            SharedLane::Bounded(ring) => match ring.pop_at() {
+                Pop::Value((position, event)) => {
+                    self.seat.set_mark(position);
+                    Some(event)
+                }
+                Pop::Empty | Pop::Pending => None,
+            },
+            SharedLane::Unbounded(queue) => queue.pop().inspect(|_| inbox.shared_progress.claim()),
+        };
+        match claimed {
+            Some(_) => inbox.pass_on(),
+            None => {
+                self.seat.clear_mark();
+                // A flush may have seen the mark.
+                inbox.signals.blocked.notify();
+            }
+        }
+        claimed
+    }
+
+    /// Hands some of what is there to `consume`; how much.
+    pub(crate) fn scan(&mut self, consume: &mut impl Consume<E>) -> usize {
+        /// Enters an event in the books when it was handled, also when that unwinds: then it counts as delivered.
+        struct InHand<'a, E>(&'a Inbox<E>, &'a Seat, Handled);
+        impl<E> Drop for InHand<'_, E> {
+            fn drop(&mut self) {
+                self.1.counters.note(self.2);
+                self.1.clear_mark();
+                self.0.signals.blocked.notify();
+            }
+        }
+        self.see_depth();
+        let mut count = 0;
+        while count < VISIT
+            && let Some(event) = self.claim()
+        {
+            let inbox = &*self.inbox;
+            // The slot is free already, before the event is handled.
+            inbox.signals.blocked.notify();
+            let mut hand = InHand(inbox, &self.seat, Handled::Delivered);
+            hand.2 = consume.handle(inbox, event);
+            drop(hand);
+            consume.batched(inbox, 1);
+            count += 1;
+        }
+        self.idler.found(count);
+        count
+    }
+
+    fn see_depth(&self) {
+        let depth = match &self.inbox.shared {
+            SharedLane::Bounded(ring) => ring.len(),
+            SharedLane::Unbounded(queue) => queue.len(),
+        };
+        self.seat.counters.saw_depth(depth as u64);
+    }
+
+    /// Takes one event, which counts as delivered.
+    pub(crate) fn take_one(&mut self) -> Option<E> {
+        // A task that slept here and was woken looks now; one that was not must not stand in for somebody who sleeps.
+        if let Some(ticket) = self.ticket.take()
+            && let Some(crowd) = &self.inbox.signals.crowd
+        {
+            crowd.leave(ticket);
+        }
+        self.see_depth();
+        let event = self.claim()?;
+        self.seat.counters.note(Handled::Delivered);
+        self.seat.clear_mark();
+        self.inbox.signals.blocked.notify();
+        self.idler.found(1);
+        Some(event)
+    }
+
+    /// Why the stream ended, once everything that was accepted was claimed.
+    pub(crate) fn ended(&self) -> Option<End> {
+        self.inbox.shared_end()
+    }
+
+    /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is other work to look for.
+    pub(crate) fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Inbox<E>) -> bool) {
+        self.seat.counters.saw_empty();
+        let inbox = &*self.inbox;
+        let Some(crowd) = &inbox.signals.crowd else { return };
+        let ready = || inbox.has_filled() || inbox.shared_end().is_some() || other(inbox);
+        match self.idler.step(inbox.capacity(), Instant::now) {
+            Step::Spin => spin_hint(),
+            Step::Yield => thread::yield_now(),
+            Step::Nap(nap) => crowd.nap_unless(limit.map_or(nap, |limit| limit.min(nap)), ready),
+            Step::Park => {
+                crowd.park_unless(limit, ready);
+                self.idler.roused();
+            }
+        }
+    }
+
+    /// Announces a task that waits; `false` when there is something to read at once.
+    pub(crate) fn register(&mut self, task: &Waker) -> bool {
+        self.seat.counters.saw_empty();
+        if let Some(crowd) = &self.inbox.signals.crowd {
+            self.ticket = Some(crowd.register(task));
+        }
+        !self.inbox.has_filled() && self.ended().is_none()
+    }
+
+    /// The task no longer waits. If it was woken, it will not look, and somebody else has to.
+    pub(crate) fn unregister(&mut self) {
+        if let Some(ticket) = self.ticket.take()
+            && let Some(crowd) = &self.inbox.signals.crowd
+            && !crowd.leave(ticket)
+        {
+            self.inbox.pass_on();
+        }
+    }
+
+    /// Leaves. The last member seals the inbox and gives up everything in it; what was accepted is counted.
+    pub(crate) fn abandon(&mut self) {
+        self.unregister();
+        if self.inbox.seats.leave_unless_last(&self.seat) {
+            return;
+        }
+        self.inbox.seal(End::Closed);
+        while self.ended().is_none() {
+            let got = self.scan(&mut With(|inbox: &Inbox<E>, event| {
+                inbox.dropped(event, DropReason::Disconnected);
+                Handled::Disconnected
+            }));
+            if got == 0 {
+                // A writer has claimed a position and not filled it yet; it will as soon as it runs.
+                if MODEL { spin_hint() } else { thread::yield_now() }
+            }
+        }
+        self.inbox.finish();
+    }
+}

@@ -1,0 +1,126 @@
+//! A queue that keeps the order of each key: an inbox for each worker, and the key says which.
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::inbox::lane::PrivateLane;
+use crate::inbox::{End, Inbox, Patience};
+use crate::ledger::{Ledger, SinkState, SinkStatus};
+use crate::panics::foreign;
+use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sync::{self, AtomicU64, MODEL, Ordering};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::sync::Arc;
+
+/// Makes a number of an event that is the same for all events of one key.
+pub(super) type KeyHash<E> = Box<dyn Fn(&E) -> u64 + Send + Sync>;
+
+pub(super) fn key_hash<E, K: Hash>(key: impl Fn(&E) -> K + Send + Sync + 'static) -> KeyHash<E> {
+    // Keyed at random, so that nobody who chooses keys can choose the worker too. A model must repeat itself.
+    let state = RandomState::new();
+    Box::new(move |event| {
+        let mut hasher = if MODEL { DefaultHasher::new() } else { state.build_hasher() };
+        key(event).hash(&mut hasher);
+        hasher.finish()
+    })
+}
+
+/// Says which worker gets an event.
+pub(super) struct Route<E> {
+    inboxes: Box<[sync::Arc<Inbox<E>>]>,
+    key: KeyHash<E>,
+    /// Events lost because the key's function panicked.
+    panicked: AtomicU64,
+}
+
+impl<E: Send + 'static> Route<E> {
+    pub(super) fn new(inboxes: Vec<sync::Arc<Inbox<E>>>, key: KeyHash<E>) -> Arc<Self> {
+        Arc::new(Self { inboxes: inboxes.into(), key, panicked: AtomicU64::new(0) })
+    }
+
+    pub(super) fn inboxes(&self) -> &[sync::Arc<Inbox<E>>] {
+        &self.inboxes
+    }
+
+    /// Which worker gets the event; `None` when its key cannot be told, and the event is lost.
+    fn of(&self, event: &E) -> Option<usize> {
+        if let Ok(hash) = foreign(|| (self.key)(event)) {
+            Some((hash % self.inboxes.len() as u64) as usize)
+        } else {
+            self.panicked.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
+
+    pub(super) fn write(&self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        match self.of(&event) {
+            Some(at) => self.seen(at, self.inboxes[at].write(event, patience)),
+            None => Ok(()),
+        }
+    }
+
+    /// What a write came to; when its inbox is closed, all of them are to be: it may have been cut off.
+    #[inline]
+    fn seen(&self, at: usize, outcome: Result<(), WriteError<E>>) -> Result<(), WriteError<E>> {
+        if let Err(WriteError::Closed(_)) = &outcome {
+            self.close_with(at);
+        }
+        outcome
+    }
+
+    #[cold]
+    fn close_with(&self, at: usize) {
+        // A lane may be closed alone, by a bus from which the queue was removed.
+        if self.inboxes[at].end() == End::Open {
+            return;
+        }
+        for inbox in self.inboxes.iter().filter(|inbox| inbox.end() == End::Open) {
+            inbox.seal(End::Closed);
+        }
+    }
+
+    pub(super) fn lane(this: &Arc<Self>) -> Result<Lane<E>, InvalidConfig> {
+        let lanes = this.inboxes.iter().map(Inbox::lane).collect::<Result<_, _>>()?;
+        Ok(Lane::staged(PartitionLane { lanes, route: this.clone() }))
+    }
+
+    /// Adds the other inboxes to the description of the first, and what was lost on the way.
+    pub(super) fn describe(&self, state: &mut SinkState) {
+        for inbox in &self.inboxes[1..] {
+            let mut part = SinkState::default();
+            inbox.describe(&mut part);
+            state.depth += part.depth;
+            state.high_water = state.high_water.max(part.high_water);
+            state.lanes = state.lanes.max(part.lanes);
+            state.ledger += part.ledger;
+            state.last_error = state.last_error.take().or(part.last_error);
+            state.backlog_for = state.backlog_for.max(part.backlog_for);
+            if state.status != part.status {
+                state.status = SinkStatus::Closing;
+            }
+        }
+        let lost: &mut Ledger = &mut state.ledger;
+        lost.add_panicked(self.panicked.load(Ordering::Relaxed));
+    }
+}
+
+/// A publisher's private lanes, one to each worker.
+struct PartitionLane<E> {
+    lanes: Vec<PrivateLane<E>>,
+    route: Arc<Route<E>>,
+}
+
+impl<E: Send + 'static> LaneWrite<E> for PartitionLane<E> {
+    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        match self.route.of(&event) {
+            Some(at) => self.route.seen(at, self.lanes[at].push(event, patience)),
+            None => Ok(()),
+        }
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        LaneSealer::of_all(&self.lanes)
+    }
+
+    fn may_wait(&self) -> bool {
+        self.lanes.iter().any(PrivateLane::may_wait)
+    }
+}

@@ -1,0 +1,199 @@
+//! The place where several consumers of the same events sleep, of whom an event wakes one.
+//!
+//! A cold list behind a count, with the handshake of the wait cell: whoever puts an event in fences and reads the count;
+//! a consumer enters the list, fences, and looks for events again before it sleeps. Whoever wakes one takes it off the list,
+//! so two events wake two.
+//!
+//! That alone does not do: the one woken may find the oldest event still being put in, and sleep again although a later
+//! one is there. So each consumer that took an event *passes on*: behind a fence of the pair, it wakes another one when
+//! there is more and nobody is on the way who was woken; see `Inbox::pass_on`. And whoever was woken looks, or passes the
+//! wake-up on when it will not.
+
+use super::{FencePair, Sleeper};
+use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
+use crate::sync::parking::Unparker;
+use crate::sync::{AtomicUsize, MODEL, Mutex, Ordering, fence, lock};
+use std::task::Waker;
+use std::time::Duration;
+
+/// The longest park, as for a [`WaitCell`](super::WaitCell).
+const SAFETY_LIMIT: Duration = Duration::from_secs(1);
+/// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
+const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
+
+/// The place where several consumers of the same events sleep.
+pub(crate) struct Crowd {
+    pair: FencePair,
+    /// How many want to be woken by an event.
+    parked: AtomicUsize,
+    asleep: Mutex<Asleep>,
+}
+
+struct Asleep {
+    next: u64,
+    /// Those who were woken and have not come back yet.
+    roused: usize,
+    parked: Vec<(u64, Sleeper)>,
+    /// Those who sleep for a bounded time, and are woken only with all others.
+    napping: Vec<(u64, Sleeper)>,
+}
+
+/// One stay in the crowd.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+impl Crowd {
+    pub(crate) fn new(pair: FencePair) -> Self {
+        let asleep = Asleep { next: 0, roused: 0, parked: Vec::new(), napping: Vec::new() };
+        Self { pair, parked: AtomicUsize::new(0), asleep: Mutex::new(asleep) }
+    }
+
+    /// Sees to it that so many can sleep without allocating.
+    pub(crate) fn make_room(&self, consumers: usize) {
+        let mut asleep = lock(&self.asleep);
+        let (parked, napping) = (asleep.parked.len(), asleep.napping.len());
+        asleep.parked.reserve(consumers.saturating_sub(parked));
+        asleep.napping.reserve(consumers.saturating_sub(napping));
+    }
+
+    /// The half of the handshake between an event that was put in, or taken, and [`has_parked`](Self::has_parked).
+    #[inline]
+    pub(crate) fn fence(&self) {
+        light_fence(self.pair);
+    }
+
+    /// Whether somebody sleeps that wants to be woken. To be asked behind [`fence`](Self::fence).
+    #[inline]
+    pub(crate) fn has_parked(&self) -> bool {
+        // ORD(crowd.parked): Relaxed; the fences order it against the store in `enter`.
+        self.parked.load(Ordering::Relaxed) > 0
+    }
+
+    /// Wakes one that sleeps and wants to be woken: whoever fell asleep last.
+    #[inline]
+    pub(crate) fn wake_one(&self) {
+        if self.has_parked() {
+            self.wake_last(usize::MAX);
+        }
+    }
+
+    /// As [`wake_one`](Self::wake_one), unless somebody was woken who has not come back yet: whoever comes back takes the
+    /// lock after us, and so sees at least what we see.
+    #[inline]
+    pub(crate) fn wake_another(&self) {
+        if self.has_parked() {
+            self.wake_last(0);
+        }
+    }
+
+    #[cold]
+    fn wake_last(&self, most_roused: usize) {
+        let last = {
+            let mut asleep = lock(&self.asleep);
+            if asleep.roused > most_roused {
+                return;
+            }
+            let last = asleep.parked.pop();
+            asleep.roused += usize::from(last.is_some());
+            self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+            last
+        };
+        // Outside the lock: a task's waker is foreign code.
+        if let Some((_, sleeper)) = last {
+            sleeper.wake();
+        }
+    }
+
+    /// Wakes everybody, also those who nap: for a close, a flush, and whoever waits for room.
+    #[cold]
+    pub(crate) fn wake_all(&self) {
+        // At least as strong as `fence`, and callers are rare: they need none of their own.
+        fence(Ordering::SeqCst);
+        // As many as there are now: whoever comes back meanwhile has looked again, and is the last of its list.
+        let (napping, parked) = {
+            let asleep = lock(&self.asleep);
+            (asleep.napping.len(), asleep.parked.len())
+        };
+        for at in 0..napping + parked {
+            let first = {
+                let mut asleep = lock(&self.asleep);
+                let list = if at < napping { &mut asleep.napping } else { &mut asleep.parked };
+                let first = (!list.is_empty()).then(|| list.remove(0));
+                asleep.roused += usize::from(first.is_some());
+                self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+                first
+            };
+            if let Some((_, sleeper)) = first {
+                sleeper.wake();
+            }
+        }
+    }
+
+    fn enter(&self, sleeper: Sleeper, naps: bool) -> Ticket {
+        let mut asleep = lock(&self.asleep);
+        let ticket = asleep.next;
+        asleep.next += 1;
+        if naps {
+            asleep.napping.push((ticket, sleeper));
+        } else {
+            asleep.parked.push((ticket, sleeper));
+            // ORD(crowd.parked): Relaxed; the fences order it against the load in `has_parked`.
+            self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+        }
+        Ticket(ticket)
+    }
+
+    /// Leaves. `false` when somebody has woken this one: then it has to look for an event, or to pass the wake-up on.
+    pub(crate) fn leave(&self, ticket: Ticket) -> bool {
+        let found = {
+            let mut asleep = lock(&self.asleep);
+            let Asleep { parked, napping, roused, .. } = &mut *asleep;
+            let mine = |(other, _): &(u64, Sleeper)| *other == ticket.0;
+            let found = if let Some(at) = parked.iter().position(mine) {
+                Some(parked.remove(at))
+            } else {
+                napping.iter().position(mine).map(|at| napping.remove(at))
+            };
+            *roused -= usize::from(found.is_none());
+            self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+            found
+        };
+        // Dropped here, outside the lock.
+        found.is_some()
+    }
+
+    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is announced
+    /// as asleep, says that there is something to do. May return for no reason. The caller looks for an event afterwards.
+    pub(crate) fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
+        let thread = Unparker::current();
+        let ticket = self.enter(Sleeper::Thread(thread.clone()), false);
+        let fenced = heavy_fence(self.pair);
+        if !ready() {
+            let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
+            // The models know no time: there a lost wake-up is a deadlock, which loom reports.
+            thread.park(if MODEL { None } else { Some(limit.map_or(most, |limit| limit.min(most))) });
+        }
+        self.leave(ticket);
+    }
+
+    /// Parks the calling thread for a bounded time, unless `ready` says that there is something to do. Events let it nap;
+    /// [`wake_all`](Self::wake_all) ends it.
+    pub(crate) fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
+        let thread = Unparker::current();
+        let ticket = self.enter(Sleeper::Thread(thread.clone()), true);
+        // Pairs with the fence in `wake_all`.
+        fence(Ordering::SeqCst);
+        if !ready() {
+            thread.park(Some(limit));
+        }
+        self.leave(ticket);
+    }
+
+    /// Announces a task as asleep. Look for events afterwards; when there are some, [`leave`](Self::leave) at once.
+    pub(crate) fn register(&self, task: &Waker) -> Ticket {
+        let ticket = self.enter(Sleeper::Task(task.clone()), false);
+        // A task cannot be parked with a limit, so this fence must not fail.
+        heavy_fence_or_wait(self.pair);
+        ticket
+    }
+}
