@@ -7,6 +7,7 @@ use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
+use crate::sync::{AtomicBool, Ordering};
 use crate::wait::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
@@ -22,26 +23,44 @@ pub struct Filter<E, S, P> {
 
 struct Stage<P> {
     keep: P,
+    /// The sink behind was closed from here, and refuses everything.
+    closed: AtomicBool,
     counters: Counters,
 }
 
 impl<E, S, P> Filter<E, S, P> {
     pub(crate) fn new(inner: S, keep: P) -> Self {
-        Self { inner, stage: Arc::new(Stage { keep, counters: Counters::new() }), events: PhantomData }
+        let stage = Stage { keep, closed: AtomicBool::new(false), counters: Counters::new() };
+        Self { inner, stage: Arc::new(stage), events: PhantomData }
     }
 }
 
-/// Whether the event goes on; if not, it is counted here.
-#[inline]
-fn keeps<E>(keep: &impl Fn(&E) -> bool, event: &E, entry: &EntryCounters) -> bool {
-    let outcome = match foreign(|| keep(event)) {
-        Ok(true) => return true,
-        Ok(false) => Outcome::Filtered,
-        Err(_) => Outcome::DroppedPanicked,
-    };
-    entry.offered(1);
-    entry.count(outcome, 1);
-    false
+/// What becomes of an event at the filter.
+enum Verdict {
+    GoesOn,
+    /// Counted here.
+    Kept,
+    /// Nobody wants it, but the filter is closed.
+    Late,
+}
+
+impl<P> Stage<P> {
+    #[inline]
+    fn judge<E>(&self, event: &E, entry: &EntryCounters) -> Verdict
+    where
+        P: Fn(&E) -> bool,
+    {
+        let outcome = match foreign(|| (self.keep)(event)) {
+            Ok(true) => return Verdict::GoesOn,
+            // Relaxed: a write that is ordered after the close sees it, and no other need.
+            _ if self.closed.load(Ordering::Relaxed) => return Verdict::Late,
+            Ok(false) => Outcome::Filtered,
+            Err(_) => Outcome::DroppedPanicked,
+        };
+        entry.offered(1);
+        entry.count(outcome, 1);
+        Verdict::Kept
+    }
 }
 
 impl<E, S, P> Sink<E> for Filter<E, S, P>
@@ -51,21 +70,30 @@ where
     P: Fn(&E) -> bool + Send + Sync + 'static,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        if keeps(&self.stage.keep, &event, self.stage.counters.everybody()) {
-            self.inner.write(event)
-        } else {
-            Ok(())
+        let entry = self.stage.counters.everybody();
+        match self.stage.judge(&event, entry) {
+            Verdict::GoesOn => self.inner.write(event),
+            Verdict::Kept => Ok(()),
+            Verdict::Late => {
+                entry.offered(1);
+                entry.count(Outcome::RefusedClosed, 1);
+                Err(WriteError::Closed(event))
+            }
         }
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        self.inner.close(deadline)
+        let report = self.inner.close(deadline);
+        // Now that the sink behind refuses everything, so does the filter.
+        self.stage.closed.store(true, Ordering::Relaxed);
+        report
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
             let (stage, entry) = (self.stage.clone(), self.stage.counters.for_publisher());
-            inner.gated_by(move |event| keeps(&stage.keep, event, &entry))
+            // What comes too late passes the gate, and is refused behind it.
+            inner.gated_by(move |event| !matches!(stage.judge(event, &entry), Verdict::Kept))
         }))
     }
 
@@ -75,8 +103,10 @@ where
 
     fn signal(&self, signal: &mut Signal<'_>) {
         self.inner.signal(signal);
-        if let Signal::Describe(state) = signal {
-            self.stage.counters.add_to(&mut state.ledger);
+        match signal {
+            Signal::IsClosed(closed) => **closed |= self.stage.closed.load(Ordering::Relaxed),
+            Signal::Describe(state) => self.stage.counters.add_to(&mut state.ledger),
+            _ => {}
         }
     }
 
