@@ -6,11 +6,11 @@ use crate::ledger::{Counters, Outcome};
 use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
-use crate::sync::{AtomicBool, Mutex, Ordering, lock};
-use crate::wait::{Deadline, Pause};
+use crate::sync::{AtomicBool, Ordering, lock};
+use crate::wait::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A place that threads pass only when a test lets them: one permit each, or all of them once it is open. Clones are the same
 /// gate.
@@ -37,8 +37,8 @@ pub struct Gate(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Where both sides wait for a change of the state.
-    changed: Pause,
+    /// Where both sides wait for a change of the state. Nothing here allocates, so that tests may count what they do.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Gate {
     /// A gate without permits.
     #[must_use]
     pub fn closed() -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Pause::new() }))
+        Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() }))
     }
 
     /// Waits for a permit and uses it up.
@@ -68,38 +68,45 @@ impl Gate {
     /// As [`pass`](Self::pass), but gives up as soon as a look at the condition shows it true; whether it passed.
     #[track_caller]
     fn pass_unless(&self, given_up: impl Fn() -> bool) -> bool {
-        {
-            let mut state = lock(&self.0.state);
+        self.change(|state| {
             state.reached += 1;
             state.waiting += 1;
-        }
-        self.0.changed.poke();
-        let mut passed = false;
-        let ended = self.0.changed.wait(Deadline::after(GUARD), || {
-            let mut state = lock(&self.0.state);
-            passed = state.open || state.permits > 0;
-            if passed && !state.open {
-                state.permits -= 1;
-            }
-            drop(state);
-            passed || given_up()
         });
-        lock(&self.0.state).waiting -= 1;
-        self.0.changed.poke();
+        let (mut state, ended) = self.wait(|state| state.open || state.permits > 0 || given_up());
+        let passes = state.open || state.permits > 0;
+        if passes && !state.open {
+            state.permits -= 1;
+        }
+        state.waiting -= 1;
+        drop(state);
         assert!(ended, "nobody opened the gate");
-        passed
+        passes
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut lock(&self.0.state));
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until the condition holds; whether it does.
+    fn wait(&self, done: impl Fn(&State) -> bool) -> (MutexGuard<'_, State>, bool) {
+        let state = lock(&self.0.state);
+        let (state, timeout) = self
+            .0
+            .changed
+            .wait_timeout_while(state, GUARD, |state| !done(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        (state, !timeout.timed_out())
     }
 
     /// Lets so many more pass.
     pub fn permit(&self, count: usize) {
-        lock(&self.0.state).permits += count;
-        self.0.changed.poke();
+        self.change(|state| state.permits += count);
     }
 
     /// Lets everybody pass from now on.
     pub fn open(&self) {
-        lock(&self.0.state).open = true;
-        self.0.changed.poke();
+        self.change(|state| state.open = true);
     }
 
     /// How many have come to the gate in all, those who passed included.
@@ -120,8 +127,10 @@ impl Gate {
     /// When that does not happen within half a minute.
     #[track_caller]
     pub fn wait_reached(&self, count: usize) {
-        let came = self.0.changed.wait(Deadline::after(GUARD), || self.reached() >= count);
-        assert!(came, "{} came to the gate, and {count} were waited for", self.reached());
+        let (state, came) = self.wait(|state| state.reached >= count);
+        let reached = state.reached;
+        drop(state);
+        assert!(came, "{reached} came to the gate, and {count} were waited for");
     }
 
     /// Puts the gate in front of a sink: each write passes it first.
@@ -163,7 +172,8 @@ impl<E, S> Gated<E, S> {
     fn end_waits(&self) {
         // ORD(gated.closed): Release; pairs with the Acquire in `is_closed`.
         self.shared.closed.store(true, Ordering::Release);
-        self.gate.0.changed.poke();
+        // Under the lock, so that nobody falls asleep between the look and the notification.
+        self.gate.change(|_| {});
     }
 }
 
