@@ -1,4 +1,12 @@
 //! Sinks around sinks. Their documentation stands on [`SinkExt`](crate::SinkExt).
 
+pub(crate) mod catch_panic;
+pub(crate) mod either;
 pub(crate) mod filter;
+pub(crate) mod inspect;
 pub(crate) mod map;
+pub(crate) mod rate_limit;
+pub(crate) mod retry;
+pub(crate) mod sample;
+pub(crate) mod tee;
+pub(crate) mod timeout;

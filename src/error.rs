@@ -149,8 +149,31 @@ pub enum InvalidConfig {
         /// The interval while none do.
         idle: Duration,
     },
+    /// A rate that is not a finite number of events above zero.
+    InvalidRate,
     /// A name with a zero byte in it, which no thread can bear.
     NulInName,
+    /// A burst of no events lets nothing pass, at any rate.
+    ZeroBurst,
+    /// One event in none is none at all.
+    ZeroSample,
+    /// An event that is never tried cannot be delivered: at least one attempt.
+    ZeroAttempts,
+    /// A back-off of zero spares nobody.
+    ZeroBackoff,
+    /// A back-off whose maximum lies below its base.
+    InvertedBackoff {
+        /// The first back-off.
+        base: Duration,
+        /// The longest one.
+        max: Duration,
+    },
+    /// A breaker that opens before anything failed would never let anybody through.
+    ZeroThreshold,
+    /// The factor of a back-off is below 1 or not a finite number.
+    InvalidFactor,
+    /// The jitter of a back-off is not a number from 0 to 1.
+    InvalidJitter,
 }
 
 impl fmt::Display for InvalidConfig {
@@ -166,7 +189,18 @@ impl fmt::Display for InvalidConfig {
             Self::InvertedInterval { busy, idle } => {
                 write!(f, "the idle interval ({idle:?}) is shorter than the busy one ({busy:?})")
             }
+            Self::InvalidRate => f.write_str("a rate must be a finite number of events above zero"),
             Self::NulInName => f.write_str("a name must not contain a zero byte"),
+            Self::ZeroBurst => f.write_str("a burst of no events lets nothing pass; allow at least one"),
+            Self::ZeroSample => f.write_str("a sample keeps one event in n, and n must be at least one"),
+            Self::ZeroAttempts => f.write_str("at least one attempt is needed"),
+            Self::ZeroBackoff => f.write_str("a back-off must be longer than zero"),
+            Self::InvertedBackoff { base, max } => {
+                write!(f, "the longest back-off ({max:?}) is shorter than the first ({base:?})")
+            }
+            Self::ZeroThreshold => f.write_str("a breaker needs a threshold of at least one failure"),
+            Self::InvalidFactor => f.write_str("the factor of a back-off must be a finite number from 1 on"),
+            Self::InvalidJitter => f.write_str("the jitter of a back-off must be a number from 0 to 1"),
         }
     }
 }

@@ -18,10 +18,9 @@ use crate::ledger::{DropReason, EntryCounters, Outcome};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
 use crate::sync::unbounded::Unbounded;
-use crate::sync::{
-    Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, fence, lock, spin_hint,
-};
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, fence, lock};
 use crate::wait::allowance::Allowance;
+use crate::wait::linger::look_ever_less;
 use crate::wait::list::Waiter;
 use crate::wait::nesting::inside_delivery;
 use crate::wait::strategy::spin_looks;
@@ -291,41 +290,29 @@ impl<E: Send + 'static> Inbox<E> {
         let mut event = Some(event);
         // A consumer at work makes room soon, and parking costs both sides more than a moment's patience.
         self.signals.cell.wake_now();
-        for _ in 0..spin_looks() {
-            match event.take().map(&mut attempt) {
-                Some(Err(PushError::Full(back))) => event = Some(back),
-                Some(Err(PushError::Closed(back))) => {
-                    entry.count(Outcome::RefusedClosed, 1);
-                    return Err(WriteError::Closed(back));
-                }
-                Some(Ok(())) | None => {
-                    self.signals.cell.fence();
-                    self.signals.cell.wake();
-                    return Ok(());
-                }
-            }
-            spin_hint();
-        }
-        // A publisher's lane brings a waiter along; a shared write that comes to waiting may allocate one.
-        let own;
-        let waiter = match waiter {
-            Some(waiter) => waiter,
-            None => {
-                own = Waiter::new();
-                &own
+        let mut once = || match attempt(event.take()?) {
+            Ok(()) => Some(Ok(())),
+            Err(PushError::Closed(back)) => Some(Err(back)),
+            Err(PushError::Full(back)) => {
+                event = Some(back);
+                None
             }
         };
-        let outcome = self.signals.blocked.wait_as(waiter, deadline, || {
-            // A consumer that naps has no reason to hurry but ours.
-            self.signals.cell.wake_now();
-            match attempt(event.take()?) {
-                Ok(()) => Some(Ok(())),
-                Err(PushError::Closed(back)) => Some(Err(back)),
-                Err(PushError::Full(back)) => {
-                    event = Some(back);
-                    None
+        let outcome = look_ever_less(&mut once).or_else(|| {
+            // A publisher's lane brings a waiter along; a shared write that comes to waiting may allocate one.
+            let own;
+            let waiter = match waiter {
+                Some(waiter) => waiter,
+                None => {
+                    own = Waiter::new();
+                    &own
                 }
-            }
+            };
+            self.signals.blocked.wait_as(waiter, deadline, || {
+                // A consumer that naps has no reason to hurry but ours.
+                self.signals.cell.wake_now();
+                once()
+            })
         });
         match (outcome, event) {
             (Some(Ok(())), _) => {

@@ -42,7 +42,7 @@ pub struct Dropped {
     pub disconnected: u64,
     /// Given up because a close was cut short at its deadline.
     pub aborted: u64,
-    /// The handler returned an error.
+    /// The handler returned an error, or a retry gave the event to its dead letters.
     pub failed: u64,
     /// The handler panicked.
     pub panicked: u64,
@@ -129,11 +129,13 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Of what a direct sink seems to have delivered, some was kept away by a filter in front, which counted it.
+    /// Of what a direct sink seems to have delivered, some was kept away by a combinator in front, which counted it: a
+    /// filter, or a retry that gave it to its dead letters.
     pub(crate) fn keep_away(&mut self, by_filter: &Self) {
-        let kept = by_filter.filtered + by_filter.dropped.panicked;
+        let kept = by_filter.filtered + by_filter.dropped.failed + by_filter.dropped.panicked;
         self.delivered = self.delivered.saturating_sub(kept);
         self.filtered += by_filter.filtered;
+        self.dropped.failed += by_filter.dropped.failed;
         self.dropped.panicked += by_filter.dropped.panicked;
     }
 
@@ -277,6 +279,8 @@ pub(crate) enum Outcome {
     /// Accepted and delivered at once: a direct sink.
     Delivered,
     DroppedFull,
+    /// Accepted and given up: the sink behind failed.
+    DroppedFailed,
     DroppedPanicked,
     Filtered,
     /// Accepted into a queue without positions of its own.
@@ -287,7 +291,7 @@ pub(crate) enum Outcome {
     Aborted,
 }
 
-const OUTCOMES: usize = 12;
+const OUTCOMES: usize = 13;
 
 /// The counters of one way in. Private ones have one writer and use plain stores; shared ones read-modify-writes.
 /// Aligned so that two publishers' counters never share a line.
@@ -385,12 +389,14 @@ impl EntryCounters {
         ledger.delivered += get(Outcome::Delivered);
         ledger.filtered += get(Outcome::Filtered);
         ledger.dropped.full += get(Outcome::DroppedFull);
+        ledger.dropped.failed += get(Outcome::DroppedFailed);
         ledger.dropped.panicked += get(Outcome::DroppedPanicked);
         ledger.dropped.evicted += get(Outcome::Evicted);
         ledger.dropped.aborted += get(Outcome::Aborted);
         ledger.accepted += get(Outcome::Delivered)
             + get(Outcome::Filtered)
             + get(Outcome::DroppedFull)
+            + get(Outcome::DroppedFailed)
             + get(Outcome::DroppedPanicked)
             + get(Outcome::Queued);
     }

@@ -28,8 +28,21 @@ pub use bus::snapshot::{SinkSnapshot, Snapshot};
 pub use channel::Channel;
 pub use channel::builder::ChannelBuilder;
 pub use channel::receiver::{Receiver, Recv};
+pub use combinator::catch_panic::CatchPanic;
+pub use combinator::either::Either;
 pub use combinator::filter::Filter;
+pub use combinator::inspect::{Inspect, InspectFn, Inspector};
 pub use combinator::map::Map;
+pub use combinator::rate_limit::RateLimit;
+pub use combinator::retry::Retry;
+pub use combinator::retry::backoff::Backoff;
+pub use combinator::retry::breaker::{Breaker, BreakerState};
+pub use combinator::retry::dead::DeadLetter;
+pub use combinator::retry::keyed::KeyedRetry;
+pub use combinator::retry::policy::{Attempt, AttemptError, Next, RetryPolicy};
+pub use combinator::sample::Sample;
+pub use combinator::tee::Tee;
+pub use combinator::timeout::Timeout;
 pub use error::{
     AddError, BoxError, Closed, InvalidConfig, RecvError, RecvTimeoutError, RemoveError, SpawnError,
     TryRecvError, WriteError,

@@ -14,6 +14,7 @@
 //! | [`swap`] | the copy-on-write list (`ArcSwap`) | under loom only |
 //! | [`membarrier`] | the asymmetric fence pair | yes (a system call) |
 //! | [`parking`] | parking one thread | no |
+//! | [`processors`] | how many processors there are | yes (a system call) |
 //! | [`prefetch`] | asking for a line before it is written | yes (an instruction) |
 //! | [`unbounded`] | an unbounded queue | no |
 
@@ -22,6 +23,7 @@ pub(crate) mod handoff;
 pub(crate) mod membarrier;
 pub(crate) mod parking;
 pub(crate) mod prefetch;
+pub(crate) mod processors;
 pub(crate) mod slot;
 pub(crate) mod swap;
 pub(crate) mod unbounded;

@@ -46,7 +46,7 @@ fn an_spsc_ring_holds_exactly_as_many_as_asked_lap_after_lap() {
             for _ in 0..capacity {
                 assert_eq!(producer.push(next.next().unwrap()), Ok(()), "capacity {capacity}, lap {lap}");
             }
-            assert_eq!((producer.len(), producer.room()), (capacity, 0));
+            assert_eq!((producer.len(), producer.room_for(1)), (capacity, 0));
             assert_eq!(producer.push(u64::MAX), Err(u64::MAX), "capacity {capacity}, lap {lap}");
             assert_eq!(consumer.pop(), Some(first));
             assert_eq!(producer.push(next.next().unwrap()), Ok(()));
@@ -185,7 +185,7 @@ fn a_drain_that_unwinds_has_handled_the_value_in_hand_and_keeps_the_later_ones()
         }));
         assert!(unwound.is_err());
         assert_eq!(drops.ids(), [0, 1]);
-        assert_eq!(producer.room(), 2);
+        assert_eq!(producer.room_for(9), 2);
         let mut rest = Vec::new();
         assert_eq!(consumer.drain_in_place(4, |value| rest.push(value.id)), 2);
         assert_eq!(rest, [2, 3]);

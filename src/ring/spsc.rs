@@ -180,10 +180,15 @@ impl<T> Producer<T> {
         (self.tail < self.limit || self.refresh()).then_some(Vacant(self))
     }
 
-    /// How many values may be written now; at least this many stay possible until they are written.
-    pub fn room(&mut self) -> usize {
-        self.refresh();
-        (self.limit - self.tail) as usize
+    /// How many of `wanted` values may be written now; at least this many stay possible until they are written.
+    ///
+    /// Looks for slots that were given back only if those known of do not do: the look costs a line's transfer.
+    #[inline]
+    pub fn room_for(&mut self, wanted: usize) -> usize {
+        if ((self.limit - self.tail) as usize) < wanted {
+            self.refresh();
+        }
+        ((self.limit - self.tail) as usize).min(wanted)
     }
 
     /// Once for each lap of a ring that is kept empty; so the way without it is the one to be straight.
@@ -200,7 +205,7 @@ impl<T> Producer<T> {
     /// Writes a value without showing it to the consumer.
     ///
     /// # Panics
-    /// When the ring has no room; ask [`vacant`](Self::vacant) or [`room`](Self::room) first.
+    /// When the ring has no room; ask [`vacant`](Self::vacant) or [`room_for`](Self::room_for) first.
     #[inline(always)]
     pub fn write(&mut self, value: T) {
         assert!(self.tail < self.limit, "a write needs room");

@@ -1,10 +1,22 @@
 //! The combinators, as methods of every sink.
 
 use super::Sink;
+use crate::combinator::catch_panic::CatchPanic;
 use crate::combinator::filter::Filter;
+use crate::combinator::inspect::{Inspect, InspectFn, Inspector};
 use crate::combinator::map::Map;
-use crate::error::SpawnError;
+use crate::combinator::rate_limit::RateLimit;
+use crate::combinator::retry::Retry;
+use crate::combinator::retry::keyed::KeyedRetry;
+use crate::combinator::retry::policy::RetryPolicy;
+use crate::combinator::sample::Sample;
+use crate::combinator::tee::Tee;
+use crate::combinator::timeout::Timeout;
+use crate::error::{InvalidConfig, SpawnError};
+use crate::inbox::overflow::Overflow;
 use crate::queue::Queue;
+use std::hash::Hash;
+use std::time::Duration;
 
 /// The combinators, as methods of every sink.
 ///
@@ -33,6 +45,27 @@ use crate::queue::Queue;
 ///
 /// What stands *in front of* a queue runs on the publishing thread, what stands behind it on the worker's.
 pub trait SinkExt<E>: Sink<E> + Sized {
+    /// Keeps the panics of the sink from whoever writes to it: each costs its event, counted as `panicked`, and
+    /// [`close_after`](CatchPanic::close_after) so many in a row the sink is closed.
+    ///
+    /// A bus, a [`Queue`] and every combinator with a closure catch panics anyway. It is needed where neither a bus nor a queue
+    /// stands in front, and to close a sink that only panics.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, SinkExt, sink_fn};
+    /// let sink = sink_fn(|n: &u32| assert_ne!(*n, 3)).catch_panic().close_after(2);
+    /// sink.write(3)?; // lost, and counted
+    /// sink.write(4)?;
+    /// sink.write(3)?;
+    /// sink.write(3)?;
+    /// assert!(sink.write(5).is_err_and(|error| error.is_closed()));
+    /// # Ok::<(), buslane::WriteError<u32>>(())
+    /// ```
+    fn catch_panic(self) -> CatchPanic<E, Self> {
+        CatchPanic::new(self)
+    }
+
     /// Hands on only the events for which `keep` is true; the others count as `filtered`.
     ///
     /// The predicate runs on the publishing thread: keep it pure and short. If it panics, the event counts as dropped
@@ -51,11 +84,131 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [2, 4]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// Matchers are functions, and combine as conditions do. A list of what is to be ignored is a set that the filter owns;
+    /// closing the filter closes the sink behind it.
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// use std::collections::HashSet;
+    /// let is_push = |action: &&str| *action == "push";
+    /// let is_pull = |action: &&str| *action == "pull";
+    /// let ignored = HashSet::from(["pull"]);
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let sink = channel
+    ///     .filter(move |action: &&str| !ignored.contains(action))
+    ///     .filter(move |action| is_push(action) || is_pull(action));
+    /// for action in ["push", "pull", "mount"] {
+    ///     sink.write(action)?;
+    /// }
+    /// assert_eq!(receiver.drain().collect::<Vec<_>>(), ["push"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn filter<P>(self, keep: P) -> Filter<E, Self, P>
     where
         P: Fn(&E) -> bool + Send + Sync + 'static,
     {
         Filter::new(self, keep)
+    }
+
+    /// Shows each event, and what became of it, to an [`Inspector`]: for metrics, traces and tests. The inspector sees events
+    /// where it stands in the chain: in front of a queue as they enter, behind it as they leave.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Inspector, Sink, SinkExt, WriteError, noop};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// #[derive(Default)]
+    /// struct Refusals(AtomicU64);
+    /// impl<E> Inspector<E> for Refusals {
+    ///     fn failure(&self, _error: &WriteError<E>) {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// let refusals = Arc::new(Refusals::default());
+    /// let sink = noop::<u32>().inspect(refusals.clone());
+    /// sink.write(1)?;
+    /// let _ = sink.close(buslane::Deadline::NOW);
+    /// assert!(sink.write(2).is_err());
+    /// assert_eq!(refusals.0.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), WriteError<u32>>(())
+    /// ```
+    fn inspect<I: Inspector<E> + 'static>(self, inspector: I) -> Inspect<E, Self, I> {
+        Inspect::new(self, inspector)
+    }
+
+    /// Shows each event to a closure as it comes in. See [`inspect`](Self::inspect).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, SinkExt, noop};
+    /// let sink = noop().inspect_fn(|n: &u32| println!("{n}"));
+    /// sink.write(7)?;
+    /// # Ok::<(), buslane::WriteError<u32>>(())
+    /// ```
+    fn inspect_fn<F>(self, look: F) -> Inspect<E, Self, InspectFn<F>>
+    where
+        F: Fn(&E) + Send + Sync + 'static,
+    {
+        Inspect::new(self, InspectFn::new(look))
+    }
+
+    /// Puts a [`Queue`] in front of the sink that refuses an event for which there is no room
+    /// ([`WriteError::Full`](crate::WriteError::Full)), and takes others again as soon as there is some.
+    ///
+    /// The limit is on each publisher's own lane, and on the one lane of all who have none. The event in the worker's hands
+    /// counts against the limit of a publisher's lane until it is handled (a limit of 10 is 1 in hand and 9 that wait), and not
+    /// against that of the shared one (1 in hand and 10 that wait).
+    ///
+    /// # Errors
+    /// [`SpawnError`] when the capacity cannot be, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, SinkExt, WriteError, sink_fn};
+    /// let (gate, held) = std::sync::mpsc::channel::<()>();
+    /// let held = std::sync::Mutex::new(held);
+    /// let queue = sink_fn(move |_: &u32| drop(held.lock().map(|held| held.recv()))).limit(10)?;
+    /// let refused = (0..).find_map(|n| queue.write(n).err());
+    /// assert!(matches!(refused, Some(WriteError::Full(10 | 11))));
+    /// drop(gate);
+    /// assert!(queue.close().is_done());
+    /// # Ok::<(), buslane::SpawnError>(())
+    /// ```
+    fn limit(self, capacity: usize) -> Result<Queue<E>, SpawnError>
+    where
+        E: Send + 'static,
+        Self: 'static,
+    {
+        Queue::builder().capacity(capacity).overflow(Overflow::Refuse).spawn_sink(self)
+    }
+
+    /// Puts a [`Queue`] in front of the sink that is closed by the first event for which there is no room: a subscriber that is too
+    /// slow is cut off and can come back, rather than miss events without a word. What was accepted before is still handled.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when the capacity cannot be, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, SinkExt, sink_fn};
+    /// let (gate, held) = std::sync::mpsc::channel::<()>();
+    /// let held = std::sync::Mutex::new(held);
+    /// let queue = sink_fn(move |_: &u32| drop(held.lock().map(|held| held.recv()))).limit_or_disconnect(10)?;
+    /// let refused = (0..).find_map(|n| queue.write(n).err());
+    /// assert!(refused.is_some_and(|error| error.is_closed()));
+    /// drop(gate);
+    /// assert!(queue.close().is_done());
+    /// # Ok::<(), buslane::SpawnError>(())
+    /// ```
+    fn limit_or_disconnect(self, capacity: usize) -> Result<Queue<E>, SpawnError>
+    where
+        E: Send + 'static,
+        Self: 'static,
+    {
+        Queue::builder().capacity(capacity).overflow(Overflow::Disconnect).spawn_sink(self)
     }
 
     /// Hands on what `convert` makes of each event, and so adapts the sink to another type of event.
@@ -100,6 +253,151 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Self: 'static,
     {
         Queue::builder().capacity(capacity).spawn_sink(self)
+    }
+
+    /// Hands on at most `per_second` events a second, and up to `burst` of them at once; what exceeds counts as `filtered`.
+    /// All publishers share the limit. [`clock`](RateLimit::clock) sets another clock than the system's.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::InvalidRate`] for a rate that is not finite and above zero, [`InvalidConfig::ZeroBurst`] for a burst of 0.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// let (channel, mut receiver) = Channel::bounded(1024)?;
+    /// let sink = channel.rate_limit(0.001, 10)?;
+    /// for n in 0..1000 {
+    ///     sink.write(n)?;
+    /// }
+    /// assert!(receiver.drain().eq(0..10));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn rate_limit(self, per_second: f64, burst: u64) -> Result<RateLimit<E, Self>, InvalidConfig> {
+        RateLimit::new(self, per_second, burst)
+    }
+
+    /// Hands on one in `one_in` events of each publisher, beginning with its first; the others count as `filtered`.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroSample`] for 0.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Channel, SinkExt};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let bus = Bus::new();
+    /// bus.add(channel.sample(100)?)?;
+    /// let mut publisher = bus.publisher();
+    /// for n in 0..250 {
+    ///     publisher.publish(n)?;
+    /// }
+    /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 100, 200]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn sample(self, one_in: u64) -> Result<Sample<E, Self>, InvalidConfig> {
+        Sample::new(self, one_in)
+    }
+
+    /// Writes every event to another sink too. Each side counts for itself: the write is `Ok` when at least one took the event.
+    ///
+    /// On a bus, two sinks that are added are the simpler way; a tee is for a place inside a chain, as behind one queue or one
+    /// filter.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// let (left, mut one) = Channel::bounded(8)?;
+    /// let (right, mut other) = Channel::bounded(8)?;
+    /// let sink = left.tee(right).filter(|n: &u32| *n > 1);
+    /// sink.write(1)?;
+    /// sink.write(2)?;
+    /// assert_eq!((one.recv()?, other.recv()?), (2, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn tee<S: Sink<E>>(self, other: S) -> Tee<E, Self, S>
+    where
+        E: Clone,
+    {
+        Tee::new(self, other)
+    }
+
+    /// Bounds every wait of this crate behind it on the writing thread, as for room in a full
+    /// [`Overflow::Block`](crate::Overflow::Block) lane; then the event comes back as
+    /// [`WriteError::Timeout`](crate::WriteError::Timeout). A limit of zero means never to wait.
+    ///
+    /// It cannot end a call of a sink of yours that blocks: put a [`queue`](Self::queue) in front of that. What stands behind a
+    /// queue waits on the worker's thread, out of the reach of a limit in front.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Overflow, Sink, SinkExt, WriteError};
+    /// use std::time::Duration;
+    /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+    /// let sink = channel.timeout(Duration::from_millis(1));
+    /// sink.write(1)?;
+    /// assert!(matches!(sink.write(2), Err(WriteError::Timeout(2))));
+    /// assert_eq!(receiver.recv()?, 1);
+    /// sink.write(3)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn timeout(self, limit: Duration) -> Timeout<E, Self> {
+        Timeout::new(self, limit)
+    }
+
+    /// Tries again what this sink failed to take, as a [`Breaker`](crate::Breaker), a [`Backoff`](crate::Backoff) or a policy
+    /// of one's own says.
+    ///
+    /// It waits on the thread that writes, so the queue belongs in front, which is behind it in the chain:
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Breaker, Bus, SinkExt, sink_fn};
+    /// use std::time::Duration;
+    /// let bus = Bus::new();
+    /// for url in ["http://a/", "http://b/"] {
+    ///     let post = move |event: &String| println!("POST {url}: {event}");
+    ///     bus.add(sink_fn(post).retry(Breaker::new(5, Duration::from_secs(1))?).queue(1024)?)?;
+    /// }
+    /// bus.publish(String::from("push"))?;
+    /// assert!(bus.close().is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn retry<P: RetryPolicy<E>>(self, policy: P) -> Retry<E, Self, P> {
+        Retry::new(self, policy)
+    }
+
+    /// Tries again what this sink failed to take, and lets events of other keys go on meanwhile: an event that failed is set
+    /// aside, and later ones with the same key wait behind it, in order.
+    ///
+    /// It needs a queue in front, whose ticks drive it. If `key` panics, the event is given up with an error. The key's `Hash`
+    /// and `Eq` must not panic.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Backoff, Bus, SinkExt, sink_fn};
+    /// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+    /// let calls = AtomicU32::new(0);
+    /// let sink = sink_fn(move |(user, text): &(u32, &str)| {
+    ///     // The first call fails; the event is tried again, and the other user's does not wait for that.
+    ///     if calls.fetch_add(1, Ordering::Relaxed) == 0 { return Err("busy") }
+    ///     println!("{user}: {text}");
+    ///     Ok(())
+    /// });
+    /// let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(10))?;
+    /// let bus = Bus::new();
+    /// bus.add(sink.retry_by_key(|(user, _)| *user, backoff).queue(1024)?)?;
+    /// bus.publish((1, "late"))?;
+    /// bus.publish((2, "on time"))?;
+    /// assert!(bus.close().is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn retry_by_key<K, F, P>(self, key: F, policy: P) -> KeyedRetry<E, Self, K, F, P>
+    where
+        K: Clone + Eq + Hash + Send,
+        F: Fn(&E) -> K + Send + Sync,
+        P: RetryPolicy<E>,
+    {
+        KeyedRetry::new(self, key, policy)
     }
 }
 

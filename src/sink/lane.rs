@@ -175,7 +175,32 @@ impl<E: Send + 'static> Seal for LaneView<E> {
     }
 }
 
+/// Two lanes that one stage writes to.
+struct Pair(LaneSealer, LaneSealer);
+
+impl Seal for Pair {
+    fn mark(&self) {
+        self.0.0.mark();
+        self.1.0.mark();
+    }
+
+    fn fix(&self) {
+        self.0.0.fix();
+        self.1.0.fix();
+    }
+
+    fn wake_all(&self) {
+        self.0.0.wake_all();
+        self.1.0.wake_all();
+    }
+}
+
 impl LaneSealer {
+    /// Ends both lanes.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(Arc::new(Pair(self, other)))
+    }
+
     /// Seals many lanes with one heavy fence: afterwards nothing more enters, and what was accepted is known.
     pub(crate) fn seal_all(sealers: &[Self]) {
         if sealers.is_empty() {

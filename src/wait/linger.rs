@@ -9,6 +9,7 @@
 //! while events come faster than one a step, not at all once a look finds nothing, and never so long that a lane should
 //! get more than a few eighths full. An event that comes alone waits for nobody.
 
+use super::strategy::spin_looks;
 use crate::sync::{MODEL, spin_hint};
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -18,6 +19,8 @@ use std::time::Instant;
 const STEP_NANOS: u128 = 60;
 /// The longest linger, in steps: a microsecond.
 const MOST_STEPS: u32 = 16;
+/// About 1.5 µs: a consumer that is fast frees a few hundred slots meanwhile.
+const FIRST_STEPS: u32 = 24;
 /// So many events in one look are enough: longer lingering gains nothing.
 const ENOUGH: usize = 128;
 
@@ -39,9 +42,7 @@ impl Linger {
     #[inline]
     pub(crate) fn ran_dry(&mut self, events: usize, capacity: usize) {
         self.steps = Self::next(self.steps, events, capacity);
-        for _ in 0..self.steps * spins_per_step() {
-            spin_hint();
-        }
+        spin(self.steps);
     }
 
     fn next(steps: u32, events: usize, capacity: usize) -> u32 {
@@ -61,6 +62,33 @@ impl Linger {
     #[inline]
     pub(crate) fn found_nothing(&mut self) {
         self.steps = 0;
+    }
+}
+
+/// Looks again and again, each time after twice as long as before, for a few microseconds in all; `None` when that was not
+/// enough.
+///
+/// A publisher that waits for room looks like this before it parks: one that looked as often as it could would fight the consumer
+/// for the line that says how far that is, and get in one event for each that comes out.
+pub(crate) fn look_ever_less<R>(mut look: impl FnMut() -> Option<R>) -> Option<R> {
+    (0..looks()).find_map(|round| {
+        spin(FIRST_STEPS << round);
+        look()
+    })
+}
+
+/// 4 µs in all on two processors, 20 µs on more; on one, nothing changes while we look.
+fn looks() -> u32 {
+    match spin_looks() {
+        0 => 0,
+        1..=30 => 2,
+        _ => 4,
+    }
+}
+
+fn spin(steps: u32) {
+    for _ in 0..steps * spins_per_step() {
+        spin_hint();
     }
 }
 

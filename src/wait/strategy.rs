@@ -2,6 +2,7 @@
 
 use crate::error::InvalidConfig;
 use crate::sync::MODEL;
+use crate::sync::processors::online_processors;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -176,7 +177,7 @@ pub(crate) fn spin_looks() -> u32 {
         return 0;
     }
     static LOOKS: OnceLock<u32> = OnceLock::new();
-    *LOOKS.get_or_init(|| match std::thread::available_parallelism().map_or(1, usize::from) {
+    *LOOKS.get_or_init(|| match online_processors() {
         1 => 0,
         2 => 30,
         _ => 200,

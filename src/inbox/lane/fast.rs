@@ -65,7 +65,7 @@ impl<E: Send + 'static> FastLane<E> {
                 self.0.commit();
             }
         }
-        let count = self.producer.room().min(events.len());
+        let count = self.producer.room_for(events.len());
         let commit = Commit(&mut self.producer);
         for event in &events[..count] {
             commit.0.write(event.clone());

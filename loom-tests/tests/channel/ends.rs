@@ -1,0 +1,297 @@
+//! Pushes, reads, and the end of the stream: close, disconnect, a dropped receiver.
+
+use super::{books, channel, lane, push, rest, write};
+use buslane::{Channel, Overflow, RecvError};
+use loom_tests::{Lives, Steps, model, model_with, thread};
+
+#[test]
+fn lane_push_against_a_parked_recv() {
+    // A push finds the reader parked and wakes it, or the reader finds the event: no deadlock. Fails when the fence of
+    // `Lane::push` or that of `WaitCell::park_unless` is missing, or ORD(spsc.tail) is Relaxed.
+    model(|| {
+        let lives = Lives::new(2);
+        let (channel, mut receiver) = channel(2, Overflow::DropNewest);
+        let (mut lane, values) = (lane(&channel), lives.clone());
+        let publisher = thread::spawn(move || {
+            assert!(push(&mut lane, values.value(0)));
+            assert!(push(&mut lane, values.value(1)));
+        });
+        assert_eq!(receiver.recv().expect("open").id(), 0);
+        assert_eq!(receiver.recv().expect("open").id(), 1);
+        publisher.join().unwrap();
+        assert_eq!(books(&channel).delivered, 2);
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn lane_added_while_the_reader_parks() {
+    // protocols A10: a reader that is about to park finds the new lane, or is woken by the first push into it. Fails when
+    // `has_work` does not read the generation again, or a fence is missing (ORD(inbox.generation)).
+    model(|| {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+        let (adder, values) = (channel.clone(), lives.clone());
+        let publisher = thread::spawn(move || {
+            let mut lane = lane(&adder);
+            assert!(push(&mut lane, values.value(0)));
+        });
+        assert_eq!(receiver.recv().expect("open").id(), 0);
+        publisher.join().unwrap();
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn shared_write_against_a_parked_recv() {
+    // As for a lane, through the shared lane. Fails when the fence of `Inbox::write` is missing.
+    model(|| {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+        let (writer, values) = (channel.clone(), lives.clone());
+        let publisher = thread::spawn(move || assert!(write(&writer, values.value(0))));
+        assert_eq!(receiver.recv().expect("open").id(), 0);
+        publisher.join().unwrap();
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn close_against_lane_push() {
+    // `Ok` means read, `Closed` gives the event back and it is not read. Fails when the fence of `Lane::push` or the heavy
+    // one of the seal is missing (ORD(spsc.fin)).
+    model(|| {
+        let lives = Lives::new(2);
+        let (channel, mut receiver) = channel(2, Overflow::DropNewest);
+        let (mut lane, values) = (lane(&channel), lives.clone());
+        let publisher =
+            thread::spawn(move || (0..2).filter(|id| push(&mut lane, values.value(*id))).collect::<Vec<_>>());
+        channel.close();
+        let (got, end) = rest(&mut receiver);
+        assert_eq!(end, RecvError::Closed);
+        assert_eq!(publisher.join().unwrap(), got);
+        let books = books(&channel);
+        assert_eq!((books.delivered, books.refused.closed), (got.len() as u64, 2 - got.len() as u64));
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn close_against_lane_push_and_recv() {
+    // As above, with the reader at work on a thread of its own, which may find the lane half sealed. Fails when a consumer
+    // that finds a lane being sealed trusts a tail that it read before. Two preemptions.
+    model_with(2, || {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+        let (mut lane, value) = (lane(&channel), lives.value(0));
+        let publisher = thread::spawn(move || push(&mut lane, value));
+        let reader = thread::spawn(move || rest(&mut receiver));
+        channel.close();
+        let accepted = publisher.join().unwrap();
+        let (got, end) = reader.join().unwrap();
+        assert_eq!(end, RecvError::Closed);
+        assert_eq!(got.len(), usize::from(accepted));
+        let _ = books(&channel);
+        drop(channel);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn lane_added_against_close() {
+    // A lane that is made while the channel closes is sealed with it or from its start. Fails when `lane` does not look at
+    // `sealed` under the lock of the book.
+    model(|| {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+        let (adder, values) = (channel.clone(), lives.clone());
+        let publisher = thread::spawn(move || {
+            let mut lane = lane(&adder);
+            push(&mut lane, values.value(0))
+        });
+        channel.close();
+        let (got, _) = rest(&mut receiver);
+        assert_eq!(publisher.join().unwrap(), got == [0]);
+        let _ = books(&channel);
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn dropped_receiver_against_lane_push() {
+    // Nothing leaks: `Ok` means counted as disconnected, `Closed` gives the event back. Fails when the fence of `Lane::push`
+    // or the heavy one of the seal is missing.
+    model(|| {
+        let lives = Lives::new(2);
+        let (channel, receiver) = channel(2, Overflow::DropNewest);
+        let (mut lane, values) = (lane(&channel), lives.clone());
+        let publisher =
+            thread::spawn(move || (0..2).filter(|id| push(&mut lane, values.value(*id))).count() as u64);
+        drop(receiver);
+        let accepted = publisher.join().unwrap();
+        let books = books(&channel);
+        assert_eq!((books.dropped.disconnected, books.refused.closed), (accepted, 2 - accepted));
+        assert_eq!(books.pending, 0);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn dropped_receiver_against_a_lane_that_goes() {
+    // The lane's publisher lets go while the reader gives up the lane: every event is dropped once, with its reason. Fails
+    // when ORD(lane.released) or ORD(spsc.fin) in `Producer::end` is Relaxed.
+    model(|| {
+        let lives = Lives::new(1);
+        let (channel, receiver) = channel(1, Overflow::DropNewest);
+        let (mut lane, value) = (lane(&channel), lives.value(0));
+        let publisher = thread::spawn(move || {
+            let accepted = push(&mut lane, value);
+            drop(lane);
+            accepted
+        });
+        drop(receiver);
+        let accepted = publisher.join().unwrap();
+        assert_eq!(books(&channel).dropped.disconnected, u64::from(accepted));
+        assert_eq!(channel.state().lanes, 0, "a lane that is over is folded in");
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_lane_that_goes_against_a_parked_recv() {
+    // A lane's drop wakes the reader, which ends the lane and takes what is in it; the last handle's drop ends the stream.
+    // Fails when `PrivateLane::drop` or the seal does not wake.
+    model(|| {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+        let (mut lane, value) = (lane(&channel), lives.value(0));
+        let publisher = thread::spawn(move || {
+            assert!(push(&mut lane, value));
+            drop(lane);
+            drop(channel);
+        });
+        assert_eq!(rest(&mut receiver), (vec![0], RecvError::Closed));
+        publisher.join().unwrap();
+        drop(receiver);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn overflow_disconnects_against_recv() {
+    // The publisher that overflows cuts the channel off: what was accepted is read, the one that overflowed comes back.
+    // Fails when `Full` is seen although the reader's pop happened before, or when the seal loses an accepted event.
+    model(|| {
+        let lives = Lives::new(2);
+        let (channel, mut receiver) = channel(1, Overflow::Disconnect);
+        let (mut lane, values) = (lane(&channel), lives.clone());
+        let publisher = thread::spawn(move || {
+            let accepted: Vec<_> = (0..2).filter(|id| push(&mut lane, values.value(*id))).collect();
+            accepted
+        });
+        let first = receiver.recv();
+        let accepted = publisher.join().unwrap();
+        assert_eq!(first.expect("the first event is accepted").id(), 0);
+        channel.close();
+        let (got, end) = rest(&mut receiver);
+        assert_eq!(got.len() + 1, accepted.len());
+        assert_eq!(end, if accepted.len() == 2 { RecvError::Closed } else { RecvError::Disconnected });
+        let _ = books(&channel);
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn overflow_disconnects_against_another_publisher() {
+    // One publisher's overflow seals the other's lane: its `Ok` means read. Fails as a close does. Two preemptions.
+    model_with(2, || {
+        let lives = Lives::new(3);
+        let (channel, mut receiver) = channel(1, Overflow::Disconnect);
+        let (mut overflowing, mut other) = (lane(&channel), lane(&channel));
+        let values = lives.clone();
+        assert!(push(&mut overflowing, lives.value(0)));
+        let first = thread::spawn(move || assert!(!push(&mut overflowing, values.value(1))));
+        let values = lives.clone();
+        let second = thread::spawn(move || push(&mut other, values.value(2)));
+        first.join().unwrap();
+        let accepted = second.join().unwrap();
+        let (got, end) = rest(&mut receiver);
+        assert_eq!(got, if accepted { vec![0, 2] } else { vec![0] });
+        assert_eq!(end, RecvError::Disconnected);
+        let _ = books(&channel);
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn two_writers_on_the_shared_lane_against_close() {
+    // protocols A2: the closed bit is in the tail, so `Ok` means read. Fails when the ring's close is a flag beside it
+    // (ORD(mpmc.tail)). Two preemptions.
+    model_with(2, || {
+        let (lives, steps) = (Lives::new(2), Steps::new());
+        let (channel, mut receiver) = channel(2, Overflow::DropNewest);
+        let writers = [0, 1].map(|id| {
+            let (channel, value, steps) = (channel.clone(), lives.value(id), steps.clone());
+            thread::spawn(move || {
+                steps.step();
+                write(&channel, value).then_some(id)
+            })
+        });
+        steps.step();
+        channel.close();
+        let (got, end) = rest(&mut receiver);
+        assert_eq!(end, RecvError::Closed);
+        let accepted: Vec<_> = writers.into_iter().filter_map(|writer| writer.join().unwrap()).collect();
+        assert_eq!(got, accepted);
+        let _ = books(&channel);
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn shared_write_against_a_dropped_receiver() {
+    // A writer that has claimed its place and not filled it when the receiver goes is waited for: nothing leaks. Fails when
+    // `abandon` ends before the ring is empty.
+    model(|| {
+        let (lives, steps) = (Lives::new(1), Steps::new());
+        let (channel, receiver) = channel(1, Overflow::DropNewest);
+        let (writer, value, turns) = (channel.clone(), lives.value(0), steps.clone());
+        let writer = thread::spawn(move || {
+            turns.step();
+            write(&writer, value)
+        });
+        steps.step();
+        drop(receiver);
+        let accepted = writer.join().unwrap();
+        assert_eq!(books(&channel).dropped.disconnected, u64::from(accepted));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn unbounded_write_against_a_dropped_receiver() {
+    // The unbounded lane has no exact close, and exact books all the same: what was accepted and never read is counted as
+    // disconnected or aborted, and dropped. Fails when the fence of `push_unbounded` or that of `finish` is missing.
+    model(|| {
+        let lives = Lives::new(1);
+        let (channel, receiver) = Channel::builder().unbounded().build().expect("no setting");
+        let (writer, value) = (channel.clone(), lives.value(0));
+        let writer = thread::spawn(move || write(&writer, value));
+        drop(receiver);
+        let accepted = writer.join().unwrap();
+        let books = books(&channel);
+        assert_eq!(books.dropped.disconnected + books.dropped.aborted, u64::from(accepted));
+        assert_eq!(books.pending, 0);
+        assert!(!lives.is_alive(0), "nobody reads it any more");
+        drop(channel);
+        lives.assert_all_dropped();
+    });
+}

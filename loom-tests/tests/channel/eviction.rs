@@ -1,0 +1,87 @@
+//! The newest push the oldest out.
+
+use super::{books, channel, lane, push, rest, write};
+use buslane::{Channel, DropReason, Overflow, RecvError, TryRecvError};
+use loom_tests::{Lives, Steps, Tracked, model, thread};
+use std::sync::{Arc, Mutex};
+
+/// `pushes` pushes into a channel that drops the oldest, against `looks` looks: the books are exact.
+fn drop_oldest(pushes: usize, looks: usize, shared: bool) {
+    let (lives, steps) = (Lives::new(pushes), Steps::new());
+    let evicted = Arc::new(Mutex::new(Vec::new()));
+    let hook = evicted.clone();
+    let (channel, mut receiver) = Channel::builder()
+        .capacity(1)
+        .overflow(Overflow::DropOldest)
+        .on_drop(move |event: Tracked, reason| hook.lock().unwrap().push((event.id(), reason)))
+        .build()
+        .expect("a small channel");
+    let mut lane = lane(&channel);
+    let (writer, values, turns) = (channel.clone(), lives.clone(), steps.clone());
+    let publisher = thread::spawn(move || {
+        for id in 0..pushes {
+            turns.step();
+            let value = values.value(id);
+            assert!(if shared { write(&writer, value) } else { push(&mut lane, value) });
+        }
+    });
+    let mut got = Vec::new();
+    for _ in 0..looks {
+        steps.step();
+        match receiver.try_recv() {
+            Ok(value) => got.push(value.id()),
+            Err(end) => assert_eq!(end, TryRecvError::Empty),
+        }
+    }
+    publisher.join().unwrap();
+    channel.close();
+    got.extend(rest(&mut receiver).0);
+    assert!(got.is_sorted(), "first in, first out");
+    let dropped = evicted.lock().unwrap();
+    let books = books(&channel);
+    let evictions = dropped.iter().filter(|(_, reason)| *reason == DropReason::Evicted).count();
+    assert_eq!((books.accepted, books.delivered), (pushes as u64, got.len() as u64));
+    assert_eq!(books.dropped.evicted, evictions as u64);
+    assert_eq!(books.dropped.full, (dropped.len() - evictions) as u64);
+    drop(dropped);
+    drop((channel, receiver));
+    lives.assert_all_dropped();
+}
+
+#[test]
+fn drop_oldest_in_a_lane_keeps_exact_books() {
+    // accepted = delivered + evicted + dropped, and the hook is told of each. Fails when ORD(mpmc.stamp) is Relaxed, or
+    // when an eviction is counted by whoever did not do it.
+    model(|| drop_oldest(2, 2, false));
+}
+
+#[test]
+fn drop_oldest_on_the_shared_lane_keeps_exact_books() {
+    // As above, on the shared lane.
+    model(|| drop_oldest(2, 2, true));
+}
+
+#[test]
+fn close_against_two_evicting_writers() {
+    // A writer that evicts the last event and then finds the channel closed wakes nobody, and still the reader sees the end.
+    // Fails when a reader parks although its shared lane has ended: `has_work` must ask for that too.
+    model(|| {
+        let lives = Lives::new(2);
+        let (channel, mut receiver) = channel(1, Overflow::DropOldest);
+        let writers = [0, 1].map(|id| {
+            let (channel, value) = (channel.clone(), lives.value(id));
+            thread::spawn(move || write(&channel, value))
+        });
+        // Here the writers take their turn without a preemption.
+        thread::yield_now();
+        channel.close();
+        let (got, end) = rest(&mut receiver);
+        assert_eq!(end, RecvError::Closed);
+        let accepted = writers.into_iter().filter_map(|writer| writer.join().unwrap().then_some(())).count();
+        let books = books(&channel);
+        assert_eq!((books.accepted, books.delivered), (accepted as u64, got.len() as u64));
+        assert_eq!(books.pending, 0);
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}

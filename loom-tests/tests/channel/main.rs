@@ -1,0 +1,68 @@
+//! A channel: lanes, the shared lane, its reader, its end.
+
+mod blocked;
+mod ends;
+mod eviction;
+mod flush;
+mod tasks;
+
+use buslane::{
+    Channel, Lane, Ledger, Overflow, Patience, Receiver, RecvError, Sink, WaitStrategy, WriteError,
+};
+use loom_tests::Tracked;
+
+fn channel(capacity: usize, overflow: Overflow) -> (Channel<Tracked>, Receiver<Tracked>) {
+    Channel::builder()
+        .capacity(capacity)
+        .overflow(overflow)
+        .wait(WaitStrategy::Park)
+        .build()
+        .expect("a small channel")
+}
+
+fn lane(channel: &Channel<Tracked>) -> Lane<Tracked> {
+    channel.lane().expect("memory").expect("a channel gives out lanes")
+}
+
+/// What a write came to: `true` for `Ok`; the event of `Closed` is the one that was given.
+fn settled(outcome: Result<(), WriteError<Tracked>>, id: usize) -> bool {
+    match outcome {
+        Ok(()) => true,
+        Err(WriteError::Closed(back)) => {
+            assert_eq!(back.id(), id, "the event that comes back");
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn push(lane: &mut Lane<Tracked>, value: Tracked) -> bool {
+    let id = value.id();
+    settled(lane.push(value, Patience::Wait), id)
+}
+
+fn write(channel: &Channel<Tracked>, value: Tracked) -> bool {
+    let id = value.id();
+    settled(channel.write(value), id)
+}
+
+/// Everything up to the end of the stream, sorted, and how it ended.
+fn rest(receiver: &mut Receiver<Tracked>) -> (Vec<usize>, RecvError) {
+    let mut got = Vec::new();
+    loop {
+        match receiver.recv() {
+            Ok(value) => got.push(value.id()),
+            Err(end) => {
+                got.sort_unstable();
+                return (got, end);
+            }
+        }
+    }
+}
+
+/// The books, which add up.
+fn books(channel: &Channel<Tracked>) -> Ledger {
+    let ledger = channel.state().ledger;
+    ledger.check().expect("the books add up");
+    ledger
+}

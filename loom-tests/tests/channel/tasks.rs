@@ -1,0 +1,45 @@
+//! The reader is a task.
+
+use super::{channel, lane, push};
+use buslane::{Overflow, Receiver, RecvError};
+use loom_tests::{Lives, Task, Tracked, model, thread};
+use std::task::{Context, Poll};
+
+/// The next event, asked for as a task.
+fn recv_as_task(receiver: &mut Receiver<Tracked>) -> Result<usize, RecvError> {
+    let (task, waker) = Task::new();
+    loop {
+        match receiver.poll_recv(&mut Context::from_waker(&waker)) {
+            Poll::Ready(outcome) => return outcome.map(|event| event.id()),
+            Poll::Pending => task.sleep(),
+        }
+    }
+}
+
+#[test]
+fn lane_push_against_a_task() {
+    // A task that waits is woken by the push, or finds the event. Fails when the fence of `Lane::push` or of
+    // `WaitCell::register` is missing.
+    model(|| {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+        let (mut lane, value) = (lane(&channel), lives.value(0));
+        let publisher = thread::spawn(move || assert!(push(&mut lane, value)));
+        assert_eq!(recv_as_task(&mut receiver), Ok(0));
+        publisher.join().unwrap();
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn close_against_a_task() {
+    // A task that waits is told of the end. Fails when the seal does not wake, or its wake has no fence.
+    model(|| {
+        let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+        let closer = channel.clone();
+        let closer = thread::spawn(move || closer.close());
+        assert_eq!(recv_as_task(&mut receiver), Err(RecvError::Closed));
+        closer.join().unwrap();
+    });
+}

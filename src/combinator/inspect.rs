@@ -1,0 +1,211 @@
+//! Shows each event, and what became of it, to somebody who looks on.
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::inbox::Patience;
+use crate::panics::quietly;
+use crate::report::CloseReport;
+use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::wait::Deadline;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Looks on while events pass a place in a chain; for metrics, traces and tests.
+///
+/// Every method has a default that does nothing. They are called on the thread that writes, by several at once; they should
+/// take no longer than a counter does. Their panics are ignored, and nothing waits inside them.
+///
+/// An `Arc` of an inspector is one too, so that its counts can be read elsewhere.
+///
+/// # Examples
+/// The metrics of an endpoint: what stands in front of the queue sees events enter, what stands behind sees them leave.
+/// ```
+/// use buslane::{Bus, Inspector, SinkExt, WriteError, sink_fn};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+///
+/// #[derive(Default)]
+/// struct Metrics {
+///     pending: AtomicI64,
+///     successes: AtomicU64,
+///     failures: AtomicU64,
+/// }
+///
+/// struct Entering(Arc<Metrics>);
+/// impl<E> Inspector<E> for Entering {
+///     fn success(&self) {
+///         self.0.pending.fetch_add(1, Relaxed);
+///     }
+/// }
+///
+/// struct Leaving(Arc<Metrics>);
+/// impl<E> Inspector<E> for Leaving {
+///     fn success(&self) {
+///         self.0.pending.fetch_sub(1, Relaxed);
+///         self.0.successes.fetch_add(1, Relaxed);
+///     }
+///     fn failure(&self, _error: &WriteError<E>) {
+///         self.0.pending.fetch_sub(1, Relaxed);
+///         self.0.failures.fetch_add(1, Relaxed);
+///     }
+/// }
+///
+/// let metrics = Arc::new(Metrics::default());
+/// let endpoint = sink_fn(|n: &u32| if *n == 3 { Err("no") } else { Ok(()) });
+/// let queue = endpoint.inspect(Leaving(metrics.clone())).queue(64)?;
+/// let bus = Bus::new();
+/// bus.add(queue.inspect(Entering(metrics.clone())))?;
+/// for n in 0..10 {
+///     bus.publish(n)?;
+/// }
+/// assert!(bus.close().is_done());
+/// assert_eq!(metrics.pending.load(Relaxed), 0);
+/// assert_eq!((metrics.successes.load(Relaxed), metrics.failures.load(Relaxed)), (9, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Inspector<E>: Send + Sync {
+    /// An event comes in.
+    fn ingress(&self, event: &E) {
+        let _ = event;
+    }
+
+    /// The sink behind accepted the event that came in last on this thread.
+    fn success(&self) {}
+
+    /// The sink behind did not accept the event, which the error holds.
+    fn failure(&self, error: &WriteError<E>) {
+        let _ = error;
+    }
+}
+
+/// Nobody who looks on.
+impl<E> Inspector<E> for () {}
+
+impl<E, I: Inspector<E> + ?Sized> Inspector<E> for Arc<I> {
+    fn ingress(&self, event: &E) {
+        (**self).ingress(event);
+    }
+
+    fn success(&self) {
+        (**self).success();
+    }
+
+    fn failure(&self, error: &WriteError<E>) {
+        (**self).failure(error);
+    }
+}
+
+/// An [`Inspector`] that shows each event to a closure. Made by [`SinkExt::inspect_fn`](crate::SinkExt::inspect_fn).
+pub struct InspectFn<F>(F);
+
+impl<F> InspectFn<F> {
+    pub(crate) fn new(look: F) -> Self {
+        Self(look)
+    }
+}
+
+impl<E, F: Fn(&E) + Send + Sync> Inspector<E> for InspectFn<F> {
+    fn ingress(&self, event: &E) {
+        (self.0)(event);
+    }
+}
+
+impl<F> fmt::Debug for InspectFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InspectFn")
+    }
+}
+
+/// Shows each event, and what became of it, to an [`Inspector`]. Made by [`SinkExt::inspect`](crate::SinkExt::inspect).
+#[must_use = "an inspect does nothing until it is written to or added to a bus"]
+pub struct Inspect<E, S, I> {
+    inner: S,
+    stage: Arc<Stage<I>>,
+    events: PhantomData<fn(E)>,
+}
+
+struct Stage<I> {
+    inspector: I,
+    /// An inspector without a size would have no address of its own to be told by.
+    _address: u8,
+}
+
+impl<E, S, I> Inspect<E, S, I> {
+    pub(crate) fn new(inner: S, inspector: I) -> Self {
+        Self { inner, stage: Arc::new(Stage { inspector, _address: 0 }), events: PhantomData }
+    }
+}
+
+/// Writes an event and shows it, and what became of it.
+fn shown<E>(
+    inspector: &impl Inspector<E>,
+    event: E,
+    write: impl FnOnce(E) -> Result<(), WriteError<E>>,
+) -> Result<(), WriteError<E>> {
+    quietly(|| inspector.ingress(&event));
+    let outcome = write(event);
+    match &outcome {
+        Ok(()) => quietly(|| inspector.success()),
+        Err(error) => quietly(|| inspector.failure(error)),
+    }
+    outcome
+}
+
+impl<E, S, I> Sink<E> for Inspect<E, S, I>
+where
+    E: Send + 'static,
+    S: Sink<E>,
+    I: Inspector<E> + 'static,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        shown(&self.stage.inspector, event, |event| self.inner.write(event))
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.inner.close(deadline)
+    }
+
+    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        let stage = |inner| Lane::staged(InspectLane { inner, stage: self.stage.clone() });
+        Ok(self.inner.lane()?.map(stage))
+    }
+
+    fn has_lanes(&self) -> bool {
+        self.inner.has_lanes()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        self.inner.signal(signal);
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.stage))
+    }
+}
+
+impl<E, S: fmt::Debug, I> fmt::Debug for Inspect<E, S, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspect").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+struct InspectLane<E, I> {
+    inner: Lane<E>,
+    stage: Arc<Stage<I>>,
+}
+
+impl<E: Send + 'static, I: Inspector<E>> LaneWrite<E> for InspectLane<E, I> {
+    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        shown(&self.stage.inspector, event, |event| self.inner.push(event, patience))
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        self.inner.sealer()
+    }
+
+    fn may_wait(&self) -> bool {
+        self.inner.may_wait()
+    }
+}

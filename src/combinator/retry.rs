@@ -1,0 +1,174 @@
+//! Tries again what failed.
+
+mod attempts;
+pub(crate) mod backoff;
+pub(crate) mod breaker;
+pub(crate) mod dead;
+pub(crate) mod keyed;
+mod parked;
+pub(crate) mod policy;
+mod turns;
+
+use crate::error::WriteError;
+use crate::report::CloseReport;
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::wait::{Clock, Deadline};
+use attempts::{Attempts, Step};
+use dead::DeadLetter;
+use policy::RetryPolicy;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use turns::Turns;
+
+/// Tries again what the sink behind failed to take, as a policy says. Made by [`SinkExt::retry`](crate::SinkExt::retry).
+///
+/// The event need not be `Clone`: a sink that fails gives it back, and the same value is tried again. What the policy
+/// gives up goes to the [dead letters](Self::dead_letters), or back to the caller with the last error. That a sink is
+/// [closed](WriteError::Closed), or called too deeply ([`WriteError::Reentrant`]), ends the attempts at once, whatever the
+/// policy.
+///
+/// # Guarantees
+/// - **Progress**: `write` waits on the calling thread, as long as the policy says: put a [`Queue`](crate::Queue) in front.
+///   There is no lane into a retry. A wait ends at once when the sink is closed or a close is cut short
+///   ([`Signal::Abort`]); the event then comes back as [`WriteError::Closed`]. A close of the queue in front first lets
+///   the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
+/// - **Order**: none between threads that write at once, unless [`serialised`](Self::serialised).
+/// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes back. A sink that panics
+///   takes the event with it; the panic is passed on.
+/// - **Allocation**: none for an event that is taken at the first attempt without a wait.
+/// - **Books**: each attempt is an offer to the sink behind. What is counted here are the events that ended here: those
+///   the dead letters took as `dropped.failed`, and refusals without an attempt.
+#[must_use = "a retry does nothing until it is written to or added to a bus"]
+pub struct Retry<E, S, P> {
+    inner: S,
+    attempts: Attempts<E, P>,
+    turns: Option<Turns>,
+}
+
+impl<E, S, P> Retry<E, S, P> {
+    pub(crate) fn new(inner: S, policy: P) -> Self {
+        Self { inner, attempts: Attempts::new(policy), turns: None }
+    }
+
+    /// Where what is given up goes, together with the reason; the write then answers `Ok`. When this sink refuses the
+    /// letter, the event goes back to the caller with its last error. Closed and flushed after the sink behind.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Backoff, Channel, Sink, SinkExt, sink_fn};
+    /// let (letters, mut dead) = Channel::bounded(8)?;
+    /// let sink = sink_fn(|_: &u32| Err("no route"))
+    ///     .retry(Backoff::default().max_attempts(1)?)
+    ///     .dead_letters(letters);
+    /// sink.write(7)?;
+    /// let letter = dead.recv()?;
+    /// assert_eq!((letter.event, letter.attempts), (7, 1));
+    /// assert_eq!(letter.error.to_string(), "the sink failed: no route");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dead_letters(mut self, sink: impl Sink<DeadLetter<E>> + 'static) -> Self {
+        self.attempts.dead_letters = Some(Box::new(sink));
+        self
+    }
+
+    /// Lets one write in at a time, in the order of arrival, retries and waits included. Default: writes don't wait for
+    /// each other. A write from inside the sink behind, on the same thread, is [`WriteError::Reentrant`] then.
+    pub fn serialised(mut self) -> Self {
+        self.turns = Some(Turns::new());
+        self
+    }
+
+    /// Where it gets the time from and how it waits. Default: [`SystemClock`](crate::wait::SystemClock).
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.attempts.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl<E, S, P> Retry<E, S, P>
+where
+    S: Sink<E>,
+    P: RetryPolicy<E>,
+{
+    fn deliver(&self, mut event: E) -> Result<(), WriteError<E>> {
+        let mut trials = self.attempts.begin();
+        let error = loop {
+            let wait: Duration;
+            (event, wait) = match self.attempts.attempt(&self.inner, event, &mut trials) {
+                Step::Delivered => return Ok(()),
+                Step::Wait(event, wait) => (event, wait),
+                Step::Ended(error) => break error,
+                Step::GivenUp(error) => match self.attempts.give_up(error, trials.made) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => break error,
+                },
+            };
+            if let Err(cut) = self.attempts.rest(wait) {
+                break cut.with(event);
+            }
+        };
+        // Otherwise the sink behind has counted it.
+        if trials.made == 0 {
+            self.attempts.count_refused(&error);
+        }
+        Err(error)
+    }
+
+    fn refuse(&self, error: WriteError<E>) -> Result<(), WriteError<E>> {
+        self.attempts.count_refused(&error);
+        Err(error)
+    }
+}
+
+impl<E, S, P> Sink<E> for Retry<E, S, P>
+where
+    E: Send + 'static,
+    S: Sink<E>,
+    P: RetryPolicy<E>,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        if self.attempts.is_interrupted() {
+            return self.refuse(WriteError::Closed(event));
+        }
+        let Some(turns) = &self.turns else { return self.deliver(event) };
+        match turns.take(&self.attempts.pause) {
+            Ok(_turn) => self.deliver(event),
+            Err(cut) => self.refuse(cut.with(event)),
+        }
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.attempts.pause.interrupt();
+        let mut report = self.inner.close(deadline);
+        self.attempts.close_into(deadline, &mut report);
+        report
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        if matches!(signal, Signal::Abort) {
+            self.attempts.pause.interrupt();
+        }
+        self.inner.signal(signal);
+        self.attempts.signal_dead_letters(signal);
+        match signal {
+            Signal::IsClosed(closed) => **closed |= self.attempts.is_interrupted(),
+            Signal::Describe(state) => self.attempts.add_to(state),
+            _ => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.attempts.pause))
+    }
+}
+
+impl<E, S: fmt::Debug, P> fmt::Debug for Retry<E, S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("inner", &self.inner)
+            .field("serialised", &self.turns.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,235 @@
+//! What all retries do with one event: ask the policy, attempt, wait, give up.
+
+use super::dead::DeadLetter;
+use super::policy::{Attempt, AttemptError, Next, RetryPolicy, after};
+use crate::error::WriteError;
+use crate::ledger::{EntryCounters, Outcome, SinkState};
+use crate::panics::{caught, foreign, quietly};
+use crate::report::CloseReport;
+use crate::sink::Sink;
+use crate::sink::signal::Signal;
+use crate::sync::{Mutex, lock};
+use crate::wait::allowance::Allowance;
+use crate::wait::{Clock, Deadline, Pause, SystemClock};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What all retries are made of, apart from the sink behind.
+pub(super) struct Attempts<E, P> {
+    policy: P,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Where back-offs are waited for.
+    pub(super) pause: Arc<Pause>,
+    pub(super) dead_letters: Option<Box<dyn Sink<DeadLetter<E>>>>,
+    counters: EntryCounters,
+    last_error: Mutex<Option<String>>,
+}
+
+/// The attempts made with one event.
+#[derive(Clone, Copy)]
+pub(super) struct Trials {
+    pub(super) made: u32,
+    begun: Instant,
+}
+
+/// What came of an attempt, or of asking for one.
+pub(super) enum Step<E> {
+    Delivered,
+    /// No attempt can go better.
+    Ended(WriteError<E>),
+    GivenUp(WriteError<E>),
+    /// It is for later.
+    Wait(E, Duration),
+}
+
+/// Why a wait was cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    Closed,
+    Timeout,
+    Reentrant,
+}
+
+impl Cut {
+    pub(super) fn with<E>(self, event: E) -> WriteError<E> {
+        match self {
+            Self::Closed => WriteError::Closed(event),
+            Self::Timeout => WriteError::Timeout(event),
+            Self::Reentrant => WriteError::Reentrant(event),
+        }
+    }
+}
+
+/// What the policy let through and has not heard of again.
+struct Permit<'a, E, P: RetryPolicy<E>>(&'a P, PhantomData<fn(E)>);
+
+impl<E, P: RetryPolicy<E>> Permit<'_, E, P> {
+    /// The policy has heard of it.
+    fn end(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<E, P: RetryPolicy<E>> Drop for Permit<'_, E, P> {
+    fn drop(&mut self) {
+        quietly(|| self.0.abandoned());
+    }
+}
+
+impl<E, P> Attempts<E, P> {
+    pub(super) fn new(policy: P) -> Self {
+        Self {
+            policy,
+            clock: Arc::new(SystemClock),
+            pause: Arc::new(Pause::new()),
+            dead_letters: None,
+            counters: EntryCounters::shared(),
+            last_error: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn begin(&self) -> Trials {
+        Trials { made: 0, begun: self.clock.now() }
+    }
+
+    /// Waits, unless that is cut short. A wait of zero is a look whether it was.
+    pub(super) fn rest(&self, wait: Duration) -> Result<(), Cut> {
+        let now = self.clock.now();
+        let until = after(now, wait);
+        let stop = match Allowance::deadline().moment(now) {
+            Some(limit) if limit <= now => return Err(Cut::Timeout),
+            limit => limit.map_or(until, |limit| limit.min(until)),
+        };
+        if stop > now {
+            self.clock.wait_until(stop, &self.pause);
+        }
+        if self.pause.is_interrupted() {
+            Err(Cut::Closed)
+        } else if stop < until {
+            Err(Cut::Timeout)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.pause.is_interrupted()
+    }
+
+    /// Counts one event that came to its end here.
+    pub(super) fn count(&self, outcome: Outcome) {
+        self.counters.offered(1);
+        self.counters.count(outcome, 1);
+    }
+
+    /// Counts one event that goes back to the caller.
+    pub(super) fn count_refused(&self, error: &WriteError<E>) {
+        self.count(match error {
+            WriteError::Full(_) => Outcome::RefusedFull,
+            WriteError::Closed(_) => Outcome::RefusedClosed,
+            WriteError::Timeout(_) => Outcome::RefusedTimeout,
+            WriteError::Reentrant(_) => Outcome::RefusedReentrant,
+            WriteError::Failed { .. } => Outcome::RefusedFailed,
+        });
+    }
+
+    /// Counts one event that was accepted and is given up because a close was cut short.
+    pub(super) fn count_aborted(&self) {
+        self.count(Outcome::Queued);
+        self.counters.count(Outcome::Aborted, 1);
+    }
+
+    /// Gives an event to the dead letters, which count it; without them, or when they refuse it, it comes back.
+    pub(super) fn give_up(&self, error: WriteError<E>, attempts: u32) -> Result<(), WriteError<E>> {
+        let Some(dead_letters) = &self.dead_letters else { return Err(error) };
+        let letter = DeadLetter::new(error, attempts);
+        match caught(|| dead_letters.write(letter)) {
+            Ok(Ok(())) => self.count(Outcome::DroppedFailed),
+            Ok(Err(refused)) => return Err(refused.into_event().into_error()),
+            Err(text) => {
+                self.note(format!("the dead letters' sink panicked: {text}"));
+                self.count(Outcome::DroppedPanicked);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the text of what went wrong last, for snapshots.
+    pub(super) fn note(&self, text: String) {
+        *lock(&self.last_error) = Some(text);
+    }
+
+    /// Keeps the text of a panic of foreign code, and makes an error of it that has the event.
+    pub(super) fn panicked(&self, event: E, who: &str, text: &str) -> WriteError<E> {
+        let text = format!("{who} panicked: {text}");
+        self.note(text.clone());
+        WriteError::Failed { event, source: text.into() }
+    }
+
+    pub(super) fn add_to(&self, state: &mut SinkState) {
+        self.counters.add_to(&mut state.ledger);
+        if state.last_error.is_none() {
+            state.last_error.clone_from(&lock(&self.last_error));
+        }
+    }
+
+    /// Hands a signal that is not about the sink's own state on to the dead letters.
+    pub(super) fn signal_dead_letters(&self, signal: &mut Signal<'_>) {
+        if let Some(dead_letters) = &self.dead_letters
+            && !matches!(signal, Signal::Describe(_) | Signal::IsClosed(_))
+        {
+            dead_letters.signal(signal);
+        }
+    }
+
+    /// Closes the dead letters.
+    pub(super) fn close_into(&self, deadline: Deadline, report: &mut CloseReport) {
+        if let Some(dead_letters) = &self.dead_letters {
+            report.merge("dead letters", dead_letters.close(deadline));
+        }
+    }
+}
+
+impl<E, P: RetryPolicy<E>> Attempts<E, P> {
+    /// Makes one attempt, if the policy lets it through now.
+    pub(super) fn attempt<S: Sink<E>>(&self, inner: &S, event: E, trials: &mut Trials) -> Step<E> {
+        match foreign(|| self.policy.before(&event)) {
+            Ok(wait) if wait.is_zero() => {}
+            Ok(wait) => return Step::Wait(event, wait),
+            Err(text) => return Step::GivenUp(self.panicked(event, "the retry policy", &text)),
+        }
+        // Should the sink panic, the event is gone, and whoever called counts it; the policy hears of it.
+        let permit = Permit(&self.policy, PhantomData);
+        trials.made = trials.made.saturating_add(1);
+        let Err(error) = inner.write(event) else {
+            permit.end();
+            if let Err(text) = foreign(|| self.policy.success()) {
+                self.note(format!("the retry policy panicked: {text}"));
+            }
+            return Step::Delivered;
+        };
+        self.failed(error, trials, permit)
+    }
+
+    #[cold]
+    fn failed(&self, error: WriteError<E>, trials: &Trials, permit: Permit<'_, E, P>) -> Step<E> {
+        if let Ok(text) = foreign(|| error.to_string()) {
+            self.note(text);
+        }
+        let Some((event, reason)) = AttemptError::of(&error) else { return Step::Ended(error) };
+        let elapsed = self.clock.now().saturating_duration_since(trials.begun);
+        let attempt = Attempt::new(trials.made, elapsed, reason);
+        match foreign(|| self.policy.failure(event, &attempt)) {
+            Ok(next) => {
+                permit.end();
+                match next {
+                    Next::Again => Step::Wait(error.into_event(), Duration::ZERO),
+                    Next::After(wait) => Step::Wait(error.into_event(), wait),
+                    Next::GiveUp => Step::GivenUp(error),
+                }
+            }
+            Err(text) => Step::GivenUp(self.panicked(error.into_event(), "the retry policy", &text)),
+        }
+    }
+}

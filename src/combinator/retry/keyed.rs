@@ -1,0 +1,310 @@
+//! Tries again what failed, and lets other keys go on meanwhile.
+
+use super::attempts::{Attempts, Step, Trials};
+use super::dead::DeadLetter;
+use super::parked::{Parked, Waiting};
+use super::policy::{RetryPolicy, after};
+use crate::error::{InvalidConfig, WriteError};
+use crate::ledger::{Outcome, SinkState, SinkStatus};
+use crate::panics::{caught, foreign, quietly};
+use crate::report::{CloseReport, Finish};
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::sync::{Mutex, lock};
+use crate::wait::{Clock, Deadline};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How many events wait for their keys at most, unless said otherwise.
+const CAPACITY: usize = 1024;
+/// The most attempts in one tick, so that those who wait behind it get their turn.
+const ATTEMPTS_PER_TICK: usize = 64;
+
+/// Tries again what the sink behind failed to take, and lets other keys go on meanwhile. Made by
+/// [`SinkExt::retry_by_key`](crate::SinkExt::retry_by_key).
+///
+/// An event that fails is set aside until the policy wants it tried again; later events of its key queue up behind it, and
+/// those of other keys go on. `write` never waits for a back-off. It needs a [`Queue`](crate::Queue) in front, whose ticks say
+/// when time has passed; there is no thread and no timer of its own.
+///
+/// # Guarantees
+/// - **Order**: first in, first out for each key, as long as one thread writes. None between keys.
+/// - **Delivery**: `Ok` means taken by the sink behind, by the dead letters, or set aside. At most
+///   [`capacity`](Self::capacity) events are set aside; one more is [`WriteError::Full`], or a dead letter.
+///   What was set aside and is given up goes to the dead letters; without them it counts as `dropped.failed`.
+/// - **Close and flush** try until the deadline, waits included. What a close leaves goes to the dead letters, or counts as
+///   `dropped.aborted`; both are `undelivered` in the report.
+/// - **Books**: what is set aside is `pending`.
+#[must_use = "a retry does nothing until it is written to or added to a bus"]
+pub struct KeyedRetry<E, S, K, F, P> {
+    inner: S,
+    key: F,
+    attempts: Attempts<E, P>,
+    parked: Mutex<Parked<K, E>>,
+}
+
+impl<E, S, K: Clone + Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
+    pub(crate) fn new(inner: S, key: F, policy: P) -> Self {
+        Self { inner, key, attempts: Attempts::new(policy), parked: Mutex::new(Parked::new(CAPACITY)) }
+    }
+
+    /// How many events are set aside at most, over all keys. Default: 1024.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroCapacity`].
+    pub fn capacity(self, events: usize) -> Result<Self, InvalidConfig> {
+        if events == 0 {
+            return Err(InvalidConfig::ZeroCapacity);
+        }
+        lock(&self.parked).capacity = events;
+        Ok(self)
+    }
+
+    /// Where what is given up goes, as for [`Retry::dead_letters`](crate::Retry::dead_letters).
+    pub fn dead_letters(mut self, sink: impl Sink<DeadLetter<E>> + 'static) -> Self {
+        self.attempts.dead_letters = Some(Box::new(sink));
+        self
+    }
+
+    /// Where it gets the time from, and how close and flush wait. Default: [`SystemClock`](crate::wait::SystemClock), which
+    /// is that of the ticks of a queue.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.attempts.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl<E, S, K, F, P> KeyedRetry<E, S, K, F, P>
+where
+    S: Sink<E>,
+    K: Clone + Eq + Hash,
+    P: RetryPolicy<E>,
+{
+    /// Sets an event aside; if it may not be, it comes back.
+    fn park(&self, key: K, waiting: Waiting<E>, due: Instant) -> Result<(), WriteError<E>> {
+        let mut parked = lock(&self.parked);
+        if parked.closed || self.attempts.is_interrupted() {
+            Err(WriteError::Closed(waiting.event))
+        } else if parked.is_full() {
+            Err(WriteError::Full(waiting.event))
+        } else {
+            parked.park(key, waiting, due);
+            Ok(())
+        }
+    }
+
+    /// The end of an event that was not set aside: the dead letters, or back to the caller.
+    fn end(&self, error: WriteError<E>, attempts: u32) -> Result<(), WriteError<E>> {
+        let ended = if error.is_closed() { Err(error) } else { self.attempts.give_up(error, attempts) };
+        ended.inspect_err(|error| self.attempts.count_refused(error))
+    }
+
+    /// Tries the keys that are due, one event of each at a time, at most so many; when the next one is due.
+    fn try_due(&self, most: usize) -> Option<Instant> {
+        for _ in 0..most {
+            if self.attempts.is_interrupted() {
+                return None;
+            }
+            let now = self.attempts.clock.now();
+            // Bound first, so that the lock is free during the attempt.
+            let due = lock(&self.parked).take_due(now);
+            let Some((key, Waiting { event, trials })) = due else { break };
+            let mut trials = trials.unwrap_or_else(|| self.attempts.begin());
+            match caught(|| self.attempts.attempt(&self.inner, event, &mut trials)) {
+                Ok(Step::Wait(event, wait)) => {
+                    let due = after(self.attempts.clock.now(), wait);
+                    self.put_back(key, Waiting { event, trials: Some(trials) }, due);
+                    continue;
+                }
+                Ok(Step::Delivered) => self.attempts.count(Outcome::Delivered),
+                Ok(Step::Ended(error) | Step::GivenUp(error)) => {
+                    if let Err(error) = self.attempts.give_up(error, trials.made) {
+                        self.attempts.count(Outcome::DroppedFailed);
+                        quietly(|| drop(error));
+                    }
+                }
+                Err(text) => {
+                    self.attempts.note(format!("the sink panicked: {text}"));
+                    self.attempts.count(Outcome::DroppedPanicked);
+                }
+            }
+            lock(&self.parked).done(key, now);
+            self.attempts.pause.poke();
+        }
+        lock(&self.parked).next_due()
+    }
+
+    fn put_back(&self, key: K, waiting: Waiting<E>, due: Instant) {
+        let mut parked = lock(&self.parked);
+        if parked.swept {
+            // A close did not wait for this one.
+            parked.done(key, due);
+            parked.undelivered += 1;
+            drop(parked);
+            self.abort(waiting);
+        } else {
+            parked.put_back(key, waiting, due);
+            drop(parked);
+            self.attempts.pause.poke();
+        }
+    }
+
+    fn abort(&self, waiting: Waiting<E>) {
+        let made = waiting.trials.map_or(0, |trials: Trials| trials.made);
+        if let Err(error) = self.attempts.give_up(WriteError::Closed(waiting.event), made) {
+            self.attempts.count_aborted();
+            quietly(|| drop(error));
+        }
+    }
+
+    /// Tries, and waits, until nothing is set aside any more; whether that was before the deadline.
+    fn drain(&self, deadline: Deadline) -> bool {
+        loop {
+            if lock(&self.parked).count() == 0 {
+                return true;
+            }
+            let now = self.attempts.clock.now();
+            let limit = deadline.moment(now);
+            if self.attempts.is_interrupted() || limit.is_some_and(|limit| limit <= now) {
+                return false;
+            }
+            match self.try_due(ATTEMPTS_PER_TICK) {
+                Some(due) if due > now => {
+                    let until = limit.map_or(due, |limit| limit.min(due));
+                    self.attempts.clock.wait_until(until, &self.attempts.pause);
+                }
+                Some(_) => {}
+                // Nothing is left, or it is in the hands of another thread.
+                None => {
+                    let handed_back = || {
+                        let parked = lock(&self.parked);
+                        parked.count() == 0 || parked.next_due().is_some()
+                    };
+                    self.attempts.pause.wait(deadline, handed_back);
+                }
+            }
+        }
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        let inner = std::mem::take(&mut state.ledger);
+        self.attempts.add_to(state);
+        let (pending, capacity, closed) = {
+            let parked = lock(&self.parked);
+            (parked.count() as u64, parked.capacity as u64, parked.closed)
+        };
+        let own = &mut state.ledger;
+        own.offered += pending;
+        own.accepted += pending;
+        own.pending += pending;
+        if state.kind.is_empty() {
+            own.keep_away(&inner);
+            state.kind = "keyed-retry";
+            state.capacity = capacity;
+            state.status = if closed { SinkStatus::Closed } else { SinkStatus::Open };
+        } else {
+            // What was delivered is in the books of the sink behind.
+            let delivered = std::mem::take(&mut own.delivered);
+            own.offered -= delivered;
+            own.accepted -= delivered;
+            *own += inner;
+        }
+        state.depth += pending;
+    }
+}
+
+impl<E, S, K, F, P> Sink<E> for KeyedRetry<E, S, K, F, P>
+where
+    E: Send + 'static,
+    S: Sink<E>,
+    K: Clone + Eq + Hash + Send,
+    F: Fn(&E) -> K + Send + Sync,
+    P: RetryPolicy<E>,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        let key = match foreign(|| (self.key)(&event)) {
+            Ok(key) => key,
+            Err(text) => return self.end(self.attempts.panicked(event, "the key function", &text), 0),
+        };
+        let behind = {
+            let parked = lock(&self.parked);
+            if parked.closed || self.attempts.is_interrupted() {
+                drop(parked);
+                return self.end(WriteError::Closed(event), 0);
+            }
+            parked.has(&key)
+        };
+        if behind {
+            // Due now in case the key's last event ended meanwhile.
+            let due = self.attempts.clock.now();
+            return self.park(key, Waiting { event, trials: None }, due).or_else(|error| self.end(error, 0));
+        }
+        let mut trials = self.attempts.begin();
+        match self.attempts.attempt(&self.inner, event, &mut trials) {
+            Step::Delivered => {
+                self.attempts.count(Outcome::Delivered);
+                Ok(())
+            }
+            Step::Wait(event, wait) => {
+                let due = after(self.attempts.clock.now(), wait);
+                self.park(key, Waiting { event, trials: Some(trials) }, due)
+                    .or_else(|error| self.end(error, trials.made))
+            }
+            Step::Ended(error) => {
+                self.attempts.count_refused(&error);
+                Err(error)
+            }
+            Step::GivenUp(error) => self.end(error, trials.made),
+        }
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        lock(&self.parked).closed = true;
+        self.drain(deadline);
+        self.attempts.pause.interrupt();
+        let left = lock(&self.parked).sweep();
+        left.into_iter().for_each(|waiting| self.abort(waiting));
+        let mut report = self.inner.close(deadline);
+        self.attempts.close_into(deadline, &mut report);
+        let undelivered = lock(&self.parked).undelivered;
+        if undelivered > 0 {
+            report.undelivered += undelivered;
+            report.finish = report.finish.max(Finish::TimedOut);
+        }
+        report
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        match signal {
+            Signal::Abort => self.attempts.pause.interrupt(),
+            Signal::Flush(deadline, report) if !self.drain(*deadline) => report.note(Finish::TimedOut),
+            Signal::Tick { next, .. } => {
+                if let Some(due) = self.try_due(ATTEMPTS_PER_TICK) {
+                    **next = Some(next.map_or(due, |next| next.min(due)));
+                }
+            }
+            _ => {}
+        }
+        self.inner.signal(signal);
+        self.attempts.signal_dead_letters(signal);
+        match signal {
+            Signal::IsClosed(closed) => {
+                **closed |= lock(&self.parked).closed || self.attempts.is_interrupted()
+            }
+            Signal::Describe(state) => self.describe(state),
+            _ => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.attempts.pause))
+    }
+}
+
+impl<E, S: fmt::Debug, K, F, P> fmt::Debug for KeyedRetry<E, S, K, F, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedRetry").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,216 @@
+//! What a retry asks: whether, when and how often.
+
+use crate::error::{InvalidConfig, WriteError};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Says whether and when an event is tried again. [`Backoff`](crate::Backoff) and [`Breaker`](crate::Breaker) are policies.
+///
+/// A policy needs only [`failure`](Self::failure). It is asked from every thread that writes, and an `Arc` of it may serve
+/// several sinks. After each attempt that [`before`](Self::before) let through, exactly one of `failure`,
+/// [`success`](Self::success) and [`abandoned`](Self::abandoned) follows, on the same thread. A method that panics costs no
+/// event: the event is given up with an error.
+///
+/// # Examples
+/// ```
+/// use buslane::{Attempt, AttemptError, Next, RetryPolicy, Sink, SinkExt, sink_fn};
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use std::time::Duration;
+///
+/// /// Waits for sinks that are full, and gives up whatever failed.
+/// struct OnlyFull;
+///
+/// impl<E> RetryPolicy<E> for OnlyFull {
+///     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
+///         match attempt.error() {
+///             AttemptError::Full | AttemptError::Timeout => Next::After(Duration::from_millis(1)),
+///             _ => Next::GiveUp,
+///         }
+///     }
+/// }
+///
+/// let calls = AtomicU32::new(0);
+/// let fails = sink_fn(|_: &u32| {
+///     calls.fetch_add(1, Ordering::Relaxed);
+///     Err("no such file")
+/// });
+/// assert!(fails.retry(OnlyFull).write(1).is_err());
+/// assert_eq!(calls.load(Ordering::Relaxed), 1);
+/// ```
+pub trait RetryPolicy<E>: Send + Sync {
+    /// How long it is until an attempt with this event may be made: zero lets it through. Asked before every attempt, and
+    /// again after each wait that it demanded, until it answers zero. Default: zero.
+    fn before(&self, event: &E) -> Duration {
+        let _ = event;
+        Duration::ZERO
+    }
+
+    /// An attempt failed: what now?
+    fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next;
+
+    /// An attempt succeeded. The event is the sink's now.
+    fn success(&self) {}
+
+    /// An attempt ended without a word about the sink's health: the sink is closed, or it panicked.
+    fn abandoned(&self) {}
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<E, P: RetryPolicy<E> + ?Sized> RetryPolicy<E> for $pointer {
+            fn before(&self, event: &E) -> Duration {
+                (**self).before(event)
+            }
+
+            fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next {
+                (**self).failure(event, attempt)
+            }
+
+            fn success(&self) {
+                (**self).success();
+            }
+
+            fn abandoned(&self) {
+                (**self).abandoned();
+            }
+        }
+    )*};
+}
+
+forward!(&P, Box<P>, Arc<P>);
+
+/// What becomes of an event whose attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Next {
+    /// It is tried again as soon as [`RetryPolicy::before`] lets it.
+    Again,
+    /// It is tried again after so long at the earliest.
+    After(Duration),
+    /// It is given up: it goes to the dead letters, or back to the caller.
+    GiveUp,
+}
+
+/// A failed attempt, as a policy sees it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Attempt<'a> {
+    number: u32,
+    elapsed: Duration,
+    error: AttemptError<'a>,
+}
+
+impl<'a> Attempt<'a> {
+    /// An attempt, for those who test their own policy.
+    #[must_use]
+    pub fn new(number: u32, elapsed: Duration, error: AttemptError<'a>) -> Self {
+        Self { number, elapsed, error }
+    }
+
+    /// How many attempts have been made with this event, this one included; from 1.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The time since the event was about to be tried for the first time, waits included.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn error(&self) -> AttemptError<'a> {
+        self.error
+    }
+
+    /// What the sink said, if it [failed](AttemptError::Failed) with an error of this type.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError};
+    /// use std::{io, time::Duration};
+    /// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+    /// let attempt = Attempt::new(1, Duration::ZERO, AttemptError::Failed(&refused));
+    /// assert!(attempt.source::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused));
+    /// ```
+    #[must_use]
+    pub fn source<T: Error + 'static>(&self) -> Option<&'a T> {
+        match self.error {
+            AttemptError::Failed(source) => source.downcast_ref(),
+            AttemptError::Full | AttemptError::Timeout => None,
+        }
+    }
+}
+
+/// Why an attempt failed: a [`WriteError`] without the event.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum AttemptError<'a> {
+    /// The sink had no room.
+    Full,
+    /// The sink found no room, or no answer, in time.
+    Timeout,
+    /// The sink failed.
+    Failed(&'a (dyn Error + Send + Sync + 'static)),
+}
+
+impl<'a> AttemptError<'a> {
+    /// The event and what went wrong; `None` if another attempt cannot go better.
+    pub(super) fn of<E>(error: &'a WriteError<E>) -> Option<(&'a E, Self)> {
+        match error {
+            WriteError::Full(event) => Some((event, Self::Full)),
+            WriteError::Timeout(event) => Some((event, Self::Timeout)),
+            WriteError::Failed { event, source } => Some((event, Self::Failed(&**source))),
+            // Nested too deeply is nested too deeply the next time as well.
+            WriteError::Closed(_) | WriteError::Reentrant(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for AttemptError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => WriteError::Full(()).fmt(f),
+            Self::Timeout => WriteError::Timeout(()).fmt(f),
+            Self::Failed(source) => write!(f, "the sink failed: {source}"),
+        }
+    }
+}
+
+/// When the crate's own policies give an event up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    attempts: Option<u32>,
+    elapsed: Option<Duration>,
+}
+
+impl Limits {
+    pub(super) fn set_attempts(&mut self, most: u32) -> Result<(), InvalidConfig> {
+        if most == 0 {
+            return Err(InvalidConfig::ZeroAttempts);
+        }
+        self.attempts = Some(most);
+        Ok(())
+    }
+
+    pub(super) fn set_elapsed(&mut self, most: Duration) {
+        self.elapsed = Some(most);
+    }
+
+    /// What becomes of an event that would be tried again after `wait`.
+    pub(super) fn allow(&self, attempt: &Attempt<'_>, wait: Duration, next: Next) -> Next {
+        let too_often = self.attempts.is_some_and(|most| attempt.number >= most);
+        let too_late = self.elapsed.is_some_and(|most| attempt.elapsed.saturating_add(wait) > most);
+        if too_often || too_late { Next::GiveUp } else { next }
+    }
+}
+
+/// The moment after a wait, which is never so far that it could not be expressed.
+pub(super) fn after(now: Instant, wait: Duration) -> Instant {
+    const AGES: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    now.checked_add(wait.min(AGES)).unwrap_or(now)
+}

@@ -1,0 +1,63 @@
+//! One at a time, in the order of arrival.
+
+use super::attempts::Cut;
+use crate::sync::{Mutex, lock};
+use crate::wait::Pause;
+use crate::wait::allowance::Allowance;
+use std::collections::VecDeque;
+use std::thread::{self, ThreadId};
+
+/// One at a time, in the order of arrival. Whoever is first in the line has the turn.
+pub(super) struct Turns(Mutex<Line>);
+
+struct Line {
+    next: u64,
+    tickets: VecDeque<(u64, ThreadId)>,
+}
+
+/// A turn, or the wait for it, until it is dropped; also when that happens by a panic.
+pub(super) struct Turn<'a> {
+    turns: &'a Turns,
+    pause: &'a Pause,
+    ticket: u64,
+}
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Line { next: 0, tickets: VecDeque::with_capacity(16) }))
+    }
+
+    /// Waits for its turn at this pause.
+    pub(super) fn take<'a>(&'a self, pause: &'a Pause) -> Result<Turn<'a>, Cut> {
+        let this = thread::current().id();
+        let (turn, first) = {
+            let mut line = lock(&self.0);
+            if line.tickets.iter().any(|(_, thread)| *thread == this) {
+                // It would wait for itself.
+                return Err(Cut::Reentrant);
+            }
+            let ticket = line.next;
+            line.next += 1;
+            line.tickets.push_back((ticket, this));
+            (Turn { turns: self, pause, ticket }, line.tickets.len() == 1)
+        };
+        if first || pause.wait(Allowance::deadline(), || self.is_first(turn.ticket)) {
+            Ok(turn)
+        } else if pause.is_interrupted() {
+            Err(Cut::Closed)
+        } else {
+            Err(Cut::Timeout)
+        }
+    }
+
+    fn is_first(&self, ticket: u64) -> bool {
+        lock(&self.0).tickets.front().is_some_and(|(first, _)| *first == ticket)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        lock(&self.turns.0).tickets.retain(|(ticket, _)| *ticket != self.ticket);
+        self.pause.poke();
+    }
+}

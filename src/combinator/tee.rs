@@ -1,0 +1,177 @@
+//! Writes every event to two sinks.
+
+mod side;
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::inbox::Patience;
+use crate::ledger::{SinkState, SinkStatus};
+use crate::report::CloseReport;
+use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::wait::Deadline;
+use side::{Side, SideLane};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Writes every event to two sinks. Made by [`SinkExt::tee`](crate::SinkExt::tee).
+///
+/// # Guarantees
+/// - **Each counts for itself**: what one side refuses, or loses by a panic, the other one still gets. The write is `Ok` when at
+///   least one side took the event. Only when none did does it come back, with the first side's error, or the second one's if the
+///   first side is closed.
+/// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is `Closed` when both are. Closing
+///   the tee closes both.
+/// - **Order**: as for each side by itself. The side that does not wait gets the event first.
+/// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered twice.
+/// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink of yours: nothing waits inside,
+///   and a full `Block` lane on the other side refuses. Put a [`Queue`](crate::Queue) in front of the side without lanes, or in front of
+///   the tee.
+#[must_use = "a tee does nothing until it is written to or added to a bus"]
+pub struct Tee<E, A, B> {
+    first: A,
+    second: B,
+    sides: Arc<[Side; 2]>,
+    events: PhantomData<fn(E)>,
+}
+
+impl<E, A, B> Tee<E, A, B> {
+    pub(crate) fn new(first: A, second: B) -> Self {
+        Self { first, second, sides: Arc::new([Side::new(), Side::new()]), events: PhantomData }
+    }
+}
+
+/// What the outcomes of both sides come to.
+fn both<E>(first: Result<(), WriteError<E>>, second: Result<(), WriteError<E>>) -> Result<(), WriteError<E>> {
+    match (first, second) {
+        (Err(first), Err(second)) => Err(if first.is_closed() { second } else { first }),
+        _ => Ok(()),
+    }
+}
+
+impl<E, A, B> Sink<E> for Tee<E, A, B>
+where
+    E: Clone + Send + 'static,
+    A: Sink<E>,
+    B: Sink<E>,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        let [first, second] = &*self.sides;
+        if first.is_closed() {
+            second.write(&self.second, event)
+        } else if second.is_closed() {
+            first.write(&self.first, event)
+        } else {
+            let copy = event.clone();
+            both(first.write(&self.first, copy), second.write(&self.second, event))
+        }
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        let [first, second] = &*self.sides;
+        let mut report = CloseReport::done();
+        report.merge("first", first.close(&self.first, deadline));
+        report.merge("second", second.close(&self.second, deadline));
+        report
+    }
+
+    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        if !self.has_lanes() {
+            return Ok(None);
+        }
+        let (Some(first), Some(second)) = (self.first.lane()?, self.second.lane()?) else { return Ok(None) };
+        let first = SideLane::new(first, 0, &self.sides);
+        let second = SideLane::new(second, 1, &self.sides);
+        // What waits comes last: it must not hold up what does not.
+        let second_first = first.lane().may_wait() && !second.lane().may_wait();
+        Ok(Some(Lane::staged(TeeLane { first, second, second_first })))
+    }
+
+    fn has_lanes(&self) -> bool {
+        self.first.has_lanes() && self.second.has_lanes()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        let [first, second] = &*self.sides;
+        match signal {
+            Signal::IsClosed(closed) => {
+                **closed |= first.is_over(&self.first) && second.is_over(&self.second);
+            }
+            Signal::Describe(state) => {
+                merge(state, first.describe(&self.first), second.describe(&self.second));
+            }
+            signal => {
+                first.signal(&self.first, signal);
+                second.signal(&self.second, signal);
+            }
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.sides))
+    }
+}
+
+fn merge(state: &mut SinkState, first: SinkState, second: SinkState) {
+    state.kind = "tee";
+    state.status = match (first.status, second.status) {
+        (SinkStatus::Closed, SinkStatus::Closed) => SinkStatus::Closed,
+        (SinkStatus::Open, _) | (_, SinkStatus::Open) => SinkStatus::Open,
+        _ => SinkStatus::Closing,
+    };
+    state.depth = first.depth + second.depth;
+    state.high_water = first.high_water.max(second.high_water);
+    state.capacity = match (first.capacity, second.capacity) {
+        (0, limit) | (limit, 0) => limit,
+        (one, other) => one.min(other),
+    };
+    state.lanes = first.lanes.max(second.lanes);
+    state.ledger = first.ledger;
+    state.ledger += second.ledger;
+    state.last_error = first.last_error.or(second.last_error);
+    state.backlog_for = first.backlog_for.max(second.backlog_for);
+}
+
+impl<E, A: fmt::Debug, B: fmt::Debug> fmt::Debug for Tee<E, A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tee")
+            .field("first", &self.first)
+            .field("second", &self.second)
+            .finish_non_exhaustive()
+    }
+}
+
+struct TeeLane<E> {
+    first: SideLane<E>,
+    second: SideLane<E>,
+    /// The first side may have to wait, and the second one does not.
+    second_first: bool,
+}
+
+impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
+    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        let Self { first, second, second_first } = self;
+        if first.is_closed() {
+            return second.push(event, patience);
+        }
+        if second.is_closed() {
+            return first.push(event, patience);
+        }
+        let copy = event.clone();
+        if *second_first {
+            let done = second.push(copy, patience);
+            both(first.push(event, patience), done)
+        } else {
+            both(first.push(copy, patience), second.push(event, patience))
+        }
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        Some(self.first.lane().sealer()?.and(self.second.lane().sealer()?))
+    }
+
+    fn may_wait(&self) -> bool {
+        self.first.lane().may_wait() || self.second.lane().may_wait()
+    }
+}

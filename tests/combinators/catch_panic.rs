@@ -1,0 +1,113 @@
+//! Panics of the sink behind, with a bus in front and without.
+
+use crate::fixtures::{sink, took};
+use crate::support::{Entry, Outcome, WAYS, assert_balanced, outcome};
+use crate::{channel, describe, entry};
+use buslane::{
+    Bus, CloseReport, Deadline, FlushReport, InvalidConfig, Lane, LaneWrite, Overflow, Patience, Signal,
+    Sink, SinkExt, SinkStatus, WriteError, sink_fn,
+};
+use std::sync::Arc;
+
+/// Panics at odd numbers.
+fn odd_panics() -> impl Sink<u64> {
+    sink_fn(|event: &u64| assert!(event.is_multiple_of(2), "odd"))
+}
+
+#[test]
+fn a_panic_costs_its_event_and_the_next_one_is_written() {
+    let sink = odd_panics().catch_panic();
+    (0..100).for_each(|event| assert_eq!(outcome(sink.write(event)), Outcome::Accepted));
+    let state = describe(&sink);
+    assert_eq!(assert_balanced(&state).dropped.panicked, 50);
+    assert!(state.last_error.is_some_and(|text| text.contains("odd")));
+    assert_eq!(state.status, SinkStatus::Open);
+}
+
+#[test]
+fn so_many_panics_in_a_row_close_it_and_fewer_do_not() {
+    let sink = odd_panics().catch_panic().close_after(3);
+    for event in [1, 1, 2, 1, 1, 2, 1, 1, 1] {
+        assert_eq!(outcome(sink.write(event)), Outcome::Accepted);
+    }
+    assert_eq!(outcome(sink.write(2)), Outcome::Closed(2));
+    let (mut closed, state) = (false, describe(&sink));
+    sink.signal(&mut Signal::IsClosed(&mut closed));
+    assert!(closed && state.status == SinkStatus::Closed);
+    let ledger = assert_balanced(&state);
+    assert_eq!((ledger.dropped.panicked, ledger.refused.closed), (7, 1));
+    assert!(sink.close(Deadline::NOW).is_done());
+    let once = odd_panics().catch_panic().close_after(0);
+    assert!(once.write(1).is_ok() && once.write(2).is_err());
+}
+
+#[test]
+fn a_bus_lets_go_of_a_sink_that_only_panics() {
+    let bus = Bus::new();
+    bus.add_named("panicking", odd_panics().catch_panic().close_after(3)).unwrap();
+    let mut publisher = bus.publisher();
+    for (event, expected) in [(0, took(1, 0)), (1, took(1, 0)), (1, took(1, 0)), (1, took(1, 0))] {
+        assert_eq!(publisher.publish(event), Ok(expected));
+    }
+    let state = sink(&bus, "panicking").state;
+    let ledger = assert_balanced(&state);
+    assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.panicked), (4, 1, 3));
+    assert_eq!(publisher.publish(2), Ok(took(0, 1)));
+    assert_eq!(bus.sink_count(), 0);
+    assert!(bus.close().is_done());
+}
+
+/// A sink with lanes whose every method panics at its time.
+struct Clumsy<S>(S);
+
+struct ClumsyLane(Lane<u64>);
+
+impl LaneWrite<u64> for ClumsyLane {
+    fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
+        assert!(event.is_multiple_of(2), "odd");
+        self.0.push(event, patience)
+    }
+}
+
+impl<S: Sink<u64>> Sink<u64> for Clumsy<S> {
+    fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        assert!(event.is_multiple_of(2), "odd");
+        self.0.write(event)
+    }
+    fn close(&self, _: Deadline) -> CloseReport {
+        panic!("a close")
+    }
+    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+        Ok(self.0.lane()?.map(|lane| Lane::staged(ClumsyLane(lane))))
+    }
+    fn has_lanes(&self) -> bool {
+        true
+    }
+    fn signal(&self, signal: &mut Signal<'_>) {
+        assert!(matches!(signal, Signal::Describe(_)), "a signal");
+        self.0.signal(signal);
+    }
+}
+
+#[test]
+fn the_panics_of_a_lane_a_close_and_a_flush_are_caught_too() {
+    for way in WAYS {
+        let (channel, mut receiver) = channel(64, Overflow::Refuse);
+        let sink = Arc::new(Clumsy(channel).catch_panic().close_after(2));
+        let mut entry: Entry<u64> = entry(&sink, way);
+        for event in [0, 1, 2, 3, 5] {
+            assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}");
+        }
+        assert_eq!(outcome(entry.write(6)), Outcome::Closed(6), "{way:?}");
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 2]);
+        let ledger = assert_balanced(&describe(&sink));
+        assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.panicked), (6, 2, 3));
+        assert_eq!(ledger.refused.closed, 1);
+        let report = sink.close(Deadline::NOW);
+        assert!(!report.is_done() && report.to_string().contains("a close"), "{report}");
+        let mut report = FlushReport::default();
+        sink.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
+        assert!(!report.is_done() && report.to_string().contains("a signal"), "{report}");
+        sink.signal(&mut Signal::EndOfBatch);
+    }
+}

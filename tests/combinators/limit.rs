@@ -1,0 +1,128 @@
+//! Queues with a limit, as swarmkit's users had to build them.
+
+use crate::fixtures::{ledger, took};
+use crate::support::{
+    Entry, GUARD, Gate, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for,
+};
+use buslane::{Bus, Overflow, Patience, Queue, Sink, SinkExt, SinkStatus, sink_fn};
+
+/// A sink that is held up at the gate, and what it has handled.
+fn held() -> (impl Sink<u64> + 'static, Gate, Log<u64>) {
+    let (gate, log) = (Gate::closed(), Log::new());
+    let (at, handled) = (gate.clone(), log.clone());
+    let sink = sink_fn(move |event: &u64| {
+        at.pass();
+        handled.push(*event);
+    });
+    (sink, gate, log)
+}
+
+/// swarmkit's `TestLimitQueueNoLimit`: one in the sink's hands and 9999 held, all of them handled once it goes on.
+#[test]
+fn a_queue_without_a_limit_holds_everything() {
+    let (sink, gate, log) = held();
+    let queue = Queue::builder().unbounded().spawn_sink(sink).unwrap();
+    queue.write(0).unwrap();
+    gate.wait_reached(1);
+    (1..10_000).for_each(|event| queue.write(event).unwrap());
+    let state = queue.state();
+    assert_eq!((state.depth, state.capacity, log.entries().len()), (10_000, 0, 0));
+    assert_balanced(&state);
+    gate.open();
+    flush(&queue);
+    assert!(log.entries().into_iter().eq(0..10_000));
+}
+
+/// swarmkit's `TestLimitQueueWithLimit`: one in the sink's hands and ten held; the eleventh is refused, until one was handled.
+#[test]
+fn e42_the_eleventh_is_refused_at_a_limit_of_ten_and_the_queue_stays_open() {
+    for way in WAYS {
+        let (sink, gate, log) = held();
+        let queue = sink.limit(10).unwrap();
+        // On the other way in, so that it takes no room on this one: a private lane's slot is free when its event is
+        // handled.
+        let mut other = Entry::into(&queue, if way == Way::Private { Way::Shared } else { Way::Private });
+        other.write(0).unwrap();
+        gate.wait_reached(1);
+        let mut entry = Entry::into(&queue, way);
+        (1..=10).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}"));
+        (11..=12).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Full(event), "{way:?}"));
+        // It says nothing but that it is full: it is not closed, and nobody is told so.
+        let state = queue.state();
+        assert_eq!((state.status, state.depth, state.last_error.as_deref()), (SinkStatus::Open, 11, None));
+        assert_eq!(assert_balanced(&state).refused.full, 2);
+        gate.permit(10);
+        gate.wait_reached(11);
+        assert_eq!(outcome(entry.write(13)), Outcome::Accepted, "{way:?}");
+        gate.open();
+        flush(&queue);
+        assert_eq!(log.entries(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13]);
+        assert_balanced(&queue.state());
+    }
+}
+
+#[test]
+fn the_event_in_hand_counts_on_a_private_lane_and_not_on_the_shared_one_and_makes_room_when_handled() {
+    for (way, most) in [(Way::Private, 10), (Way::Shared, 11)] {
+        let (sink, gate, _) = held();
+        let queue = sink.limit(10).unwrap();
+        let mut entry = Entry::into(&queue, way);
+        entry.write(0).unwrap();
+        gate.wait_reached(1);
+        (1..most).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}"));
+        assert_eq!(outcome(entry.write(most)), Outcome::Full(most), "{way:?}");
+        gate.permit(1);
+        gate.wait_reached(2);
+        assert_eq!(outcome(entry.write(20)), Outcome::Accepted, "{way:?}");
+        assert_eq!(outcome(entry.write(21)), Outcome::Full(21), "{way:?}");
+        gate.open();
+        flush(&queue);
+        assert_eq!(assert_balanced(&queue.state()).refused.full, 2);
+    }
+}
+
+#[test]
+fn e42_at_a_limit_that_disconnects_the_queue_is_closed_and_what_it_has_is_handled() {
+    for way in WAYS {
+        let (sink, gate, log) = held();
+        let queue = sink.limit_or_disconnect(10).unwrap();
+        lane(&queue).push(0, Patience::Now).unwrap();
+        gate.wait_reached(1);
+        let mut entry = Entry::into(&queue, way);
+        (1..=10).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted));
+        (11..=12)
+            .for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Closed(event), "{way:?}"));
+        gate.open();
+        wait_for(|| queue.state().status == SinkStatus::Closed);
+        assert_eq!(log.entries(), (0..=10).collect::<Vec<_>>());
+        assert_eq!(outcome(queue.write(13)), Outcome::Closed(13));
+        assert_balanced(&queue.state());
+    }
+}
+
+#[test]
+fn e42_a_bus_counts_what_a_limit_refuses_and_lets_go_of_what_is_cut_off() {
+    let [(refusing, gate, _), (leaving, other_gate, _)] = [held(), held()];
+    let bus = Bus::new();
+    bus.add_named("refusing", refusing.limit(4).unwrap()).unwrap();
+    bus.add_named("leaving", leaving.limit_or_disconnect(4).unwrap()).unwrap();
+    bus.publish(0).unwrap();
+    [&gate, &other_gate].into_iter().for_each(|gate| gate.wait_reached(1));
+    let mut publisher = bus.publisher();
+    (1..=4).for_each(|event| assert_eq!(publisher.publish(event), Ok(took(2, 0))));
+    assert_eq!(publisher.publish(5), Ok(took(0, 2)));
+    assert_eq!(publisher.publish(6), Ok(took(0, 1)), "the one that overflowed is off the bus");
+    assert_eq!(bus.sink_count(), 1);
+    let refused = ledger(&bus, "refusing").refused;
+    assert_eq!((refused.full, refused.total()), (2, 2));
+    [gate, other_gate].iter().for_each(Gate::open);
+    assert!(bus.close_timeout(GUARD).is_done());
+}
+
+#[test]
+fn a_limit_is_the_preset_of_a_queue_and_no_other() {
+    let queue = sink_fn(|_: &u64| ()).limit(7).unwrap();
+    let built =
+        Queue::builder().capacity(7).overflow(Overflow::Refuse).spawn_sink(sink_fn(|_: &u64| ())).unwrap();
+    assert_eq!((queue.state().kind, queue.state().capacity), (built.state().kind, built.state().capacity));
+}

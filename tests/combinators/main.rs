@@ -1,0 +1,72 @@
+//! The small combinators: what each does to an event, on every way into it, and that its books balance.
+
+mod catch_panic;
+mod either;
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+#[path = "../support/bus.rs"]
+mod fixtures;
+mod hands_on;
+mod ignore;
+mod inspect;
+mod limit;
+mod rate_limit;
+mod sample;
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+#[path = "../support/mod.rs"]
+mod support;
+mod tee;
+mod timeout;
+
+use buslane::{Channel, Overflow, Receiver, Signal, Sink, SinkExt, SinkState};
+use std::sync::Arc;
+use support::{Entry, Way};
+
+fn describe<E>(sink: &impl Sink<E>) -> SinkState {
+    let mut state = SinkState::default();
+    sink.signal(&mut Signal::Describe(&mut state));
+    state
+}
+
+/// A sink by one of the two ways, kept to be described afterwards.
+fn entry<E: Send + 'static>(sink: &Arc<impl Sink<E> + 'static>, way: Way) -> Entry<E> {
+    Entry::into(sink, way)
+}
+
+fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, Receiver<u64>) {
+    Channel::builder().capacity(capacity).overflow(overflow).build().unwrap()
+}
+
+#[test]
+fn settings_that_cannot_be_are_typed_errors_at_construction() {
+    use buslane::InvalidConfig::{InvalidRate, ZeroBurst, ZeroSample};
+    let sink = buslane::noop::<u64>;
+    assert_eq!(sink().sample(0).err(), Some(ZeroSample));
+    for rate in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(sink().rate_limit(rate, 1).err(), Some(InvalidRate), "{rate}");
+    }
+    assert_eq!(sink().rate_limit(1.0, 0).err(), Some(ZeroBurst));
+    for error in [ZeroSample, InvalidRate, ZeroBurst] {
+        assert!(!error.to_string().is_empty());
+    }
+    for queue in [sink().limit(0), sink().limit_or_disconnect(0)] {
+        assert!(matches!(queue, Err(buslane::SpawnError::Config(buslane::InvalidConfig::ZeroCapacity))));
+    }
+}
+
+/// Events that nobody can clone.
+struct Single;
+
+#[test]
+fn only_a_tee_needs_events_that_can_be_cloned() {
+    let sink = buslane::noop::<Single>()
+        .catch_panic()
+        .timeout(std::time::Duration::ZERO)
+        .inspect_fn(|_| ())
+        .sample(1)
+        .and_then(|sink| sink.rate_limit(1.0, 1))
+        .unwrap();
+    assert!(sink.write(Single).is_ok());
+    assert!(format!("{sink:?}").contains("Noop"));
+}

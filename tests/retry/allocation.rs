@@ -1,0 +1,21 @@
+//! An event that is taken at the first attempt leaves the heap alone.
+
+use crate::counting::{Heap, heap_of};
+use crate::{HOUR, SECOND};
+use buslane::{Backoff, Breaker, Sink, SinkExt, noop};
+use std::sync::Arc;
+
+#[test]
+fn an_event_that_is_taken_at_the_first_attempt_leaves_the_heap_alone() {
+    let breaker = Arc::new(Breaker::new(5, SECOND).unwrap());
+    let sinks: [(&str, Box<dyn Sink<u64>>); 4] = [
+        ("a backoff", Box::new(noop().retry(Backoff::new(SECOND, HOUR).unwrap()))),
+        ("a breaker", Box::new(noop().retry(breaker.clone()).dead_letters(noop()))),
+        ("serialised", Box::new(noop().retry(breaker.clone()).serialised())),
+        ("by key", Box::new(noop().retry_by_key(|event: &u64| event % 3, breaker))),
+    ];
+    for (what, sink) in sinks {
+        let (heap, ()) = heap_of(|| (0..1000).for_each(|event| sink.write(event).unwrap()));
+        assert_eq!(heap, Heap::default(), "{what}");
+    }
+}
