@@ -4,8 +4,8 @@ use buslane::testing::{
     Collect, Flaky, Gate, ManualClock, Panicking, SinkContract, Slow, assert_sink_contract,
 };
 use buslane::{
-    Bus, Channel, Deadline, InvalidConfig, Lane, LaneWrite, Overflow, Patience, Queue, QueueBuilder, Signal,
-    Sink, SinkExt, SinkKey, WriteError, noop, sink_fn,
+    Backoff, Breaker, Bus, Channel, Deadline, Either, InvalidConfig, Lane, LaneWrite, Overflow, Patience,
+    Queue, QueueBuilder, Signal, Sink, SinkExt, SinkKey, WriteError, noop, sink_fn,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +42,11 @@ macro_rules! chain {
 /// A queue with enough room for everything that the contract writes.
 fn roomy() -> QueueBuilder<u64> {
     Queue::builder().capacity(512)
+}
+
+/// Tries again as often as it must, without waiting for long.
+fn patient() -> Backoff {
+    Backoff::new(Duration::from_micros(1), Duration::from_micros(10)).unwrap()
 }
 
 /// A queue with next to no room.
@@ -141,6 +146,55 @@ chain!(
 );
 chain!(a_filter_in_front_of_a_map_keeps_the_contract, |behind: Collect<u64>| {
     roomy().spawn_sink(behind).unwrap().map(|n: &u64| *n).filter(|n| n % 3 > 0)
+});
+
+chain!(a_retry_keeps_the_contract, |behind: Collect<u64>| behind.retry(patient()));
+chain!(a_retry_of_a_sink_that_fails_keeps_the_contract, |behind| {
+    Flaky::new(behind).rate(0.5, 1).retry(patient()).serialised().clock(ManualClock::hurrying())
+});
+chain!(a_retry_with_dead_letters_keeps_the_contract, |behind| {
+    let hopeless = patient().max_attempts(2).unwrap();
+    Flaky::new(behind).rate(0.5, 1).retry(hopeless).dead_letters(noop()).clock(ManualClock::hurrying())
+});
+chain!(a_retry_with_a_breaker_keeps_the_contract, |behind| {
+    let breaker = Breaker::new(3, Duration::from_millis(1)).unwrap();
+    Flaky::new(behind).rate(0.5, 1).retry(breaker).queue(512).unwrap()
+});
+chain!(a_retry_by_key_keeps_the_contract, |behind| {
+    Flaky::new(behind).rate(0.5, 1).retry_by_key(|n| n / 64, patient()).queue(512).unwrap()
+});
+chain!(a_timeout_keeps_the_contract, |behind: Collect<u64>| behind.timeout(Duration::from_secs(60)));
+chain!(a_timeout_in_front_of_a_queue_keeps_the_contract, |behind| {
+    tight(Overflow::Block)(behind).timeout(Duration::from_secs(60))
+});
+chain!(an_inspection_keeps_the_contract, |behind: Collect<u64>| behind.inspect_fn(|_| {}));
+chain!(an_inspection_in_front_of_a_queue_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().inspect_fn(|_| {})
+});
+chain!(a_sample_keeps_the_contract, |behind: Collect<u64>| behind.sample(3).unwrap());
+chain!(a_sample_in_front_of_a_queue_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().sample(3).unwrap()
+});
+chain!(a_rate_limit_keeps_the_contract, |behind: Collect<u64>| behind.rate_limit(0.001, 4).unwrap());
+chain!(a_rate_limit_in_front_of_a_queue_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().rate_limit(0.001, 9).unwrap()
+});
+chain!(a_tee_keeps_the_contract, |behind: Collect<u64>| behind.tee(noop()));
+chain!(the_other_side_of_a_tee_keeps_the_contract, |behind: Collect<u64>| noop().tee(behind));
+chain!(a_tee_in_front_of_two_queues_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().tee(roomy().spawn(|_| {}).unwrap())
+});
+chain!(the_left_of_either_keeps_the_contract, Either::<_, Queue<u64>>::Left);
+chain!(the_right_of_either_keeps_the_contract, |behind| {
+    Either::<Collect<u64>, _>::Right(roomy().spawn_sink(behind).unwrap())
+});
+chain!(a_catcher_of_panics_keeps_the_contract, |behind: Collect<u64>| behind.catch_panic());
+chain!(a_catcher_of_panics_in_front_of_a_queue_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().catch_panic()
+});
+chain!(a_limit_keeps_the_contract, |behind: Collect<u64>| behind.limit(10).unwrap());
+chain!(a_limit_that_disconnects_keeps_the_contract, |behind: Collect<u64>| {
+    behind.limit_or_disconnect(512).unwrap()
 });
 
 chain!(a_flaky_sink_keeps_the_contract, Flaky::new);

@@ -1,13 +1,13 @@
 //! Lets only some events pass.
 
+use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Counters, EntryCounters, Outcome};
+use crate::ledger::{EntryCounters, Outcome};
 use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
-use crate::sync::{AtomicBool, Ordering};
 use crate::wait::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,25 +23,13 @@ pub struct Filter<E, S, P> {
 
 struct Stage<P> {
     keep: P,
-    /// The sink behind was closed from here, and refuses everything.
-    closed: AtomicBool,
-    counters: Counters,
+    sieve: Sieve,
 }
 
 impl<E, S, P> Filter<E, S, P> {
     pub(crate) fn new(inner: S, keep: P) -> Self {
-        let stage = Stage { keep, closed: AtomicBool::new(false), counters: Counters::new() };
-        Self { inner, stage: Arc::new(stage), events: PhantomData }
+        Self { inner, stage: Arc::new(Stage { keep, sieve: Sieve::new() }), events: PhantomData }
     }
-}
-
-/// What becomes of an event at the filter.
-enum Verdict {
-    GoesOn,
-    /// Counted here.
-    Kept,
-    /// Nobody wants it, but the filter is closed.
-    Late,
 }
 
 impl<P> Stage<P> {
@@ -50,16 +38,11 @@ impl<P> Stage<P> {
     where
         P: Fn(&E) -> bool,
     {
-        let outcome = match foreign(|| (self.keep)(event)) {
-            Ok(true) => return Verdict::GoesOn,
-            // Relaxed: a write that is ordered after the close sees it, and no other need.
-            _ if self.closed.load(Ordering::Relaxed) => return Verdict::Late,
-            Ok(false) => Outcome::Filtered,
-            Err(_) => Outcome::DroppedPanicked,
-        };
-        entry.offered(1);
-        entry.count(outcome, 1);
-        Verdict::Kept
+        match foreign(|| (self.keep)(event)) {
+            Ok(true) => Verdict::Passes,
+            Ok(false) => self.sieve.hold_back(Outcome::Filtered, entry),
+            Err(_) => self.sieve.hold_back(Outcome::DroppedPanicked, entry),
+        }
     }
 }
 
@@ -70,30 +53,18 @@ where
     P: Fn(&E) -> bool + Send + Sync + 'static,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        let entry = self.stage.counters.everybody();
-        match self.stage.judge(&event, entry) {
-            Verdict::GoesOn => self.inner.write(event),
-            Verdict::Kept => Ok(()),
-            Verdict::Late => {
-                entry.offered(1);
-                entry.count(Outcome::RefusedClosed, 1);
-                Err(WriteError::Closed(event))
-            }
-        }
+        let verdict = self.stage.judge(&event, self.stage.sieve.everybody());
+        self.stage.sieve.write(verdict, event, &self.inner)
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        let report = self.inner.close(deadline);
-        // Now that the sink behind refuses everything, so does the filter.
-        self.stage.closed.store(true, Ordering::Relaxed);
-        report
+        self.stage.sieve.close(deadline, &self.inner)
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
-            let (stage, entry) = (self.stage.clone(), self.stage.counters.for_publisher());
-            // What comes too late passes the gate, and is refused behind it.
-            inner.gated_by(move |event| !matches!(stage.judge(event, &entry), Verdict::Kept))
+            let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
+            inner.gated_by(move |event| Sieve::opens(stage.judge(event, &entry)))
         }))
     }
 
@@ -102,12 +73,7 @@ where
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {
-        self.inner.signal(signal);
-        match signal {
-            Signal::IsClosed(closed) => **closed |= self.stage.closed.load(Ordering::Relaxed),
-            Signal::Describe(state) => self.stage.counters.add_to(&mut state.ledger),
-            _ => {}
-        }
+        self.stage.sieve.signal(signal, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {
