@@ -1,6 +1,6 @@
 //! The sinks for tests: that they do what they are asked to, and nothing else.
 
-use buslane::testing::{Collect, FLAKY, Flaky, Gate, ManualClock, PANICKING, Panicking, Slow};
+use buslane::testing::{Collect, FLAKY, Flaky, Gate, Gated, ManualClock, PANICKING, Panicking, Slow};
 use buslane::{Bus, Deadline, FlushReport, Overflow, Queue, Signal, Sink, SinkExt, SinkState, WriteError};
 use std::sync::Arc;
 use std::thread;
@@ -207,6 +207,19 @@ fn a_panicking_sink_panics_where_it_is_asked_to() {
         panic!("a first panic");
     });
     assert!(unwinding.join().is_err(), "and the process goes on");
+}
+
+#[test]
+fn everything_may_be_shared_by_threads_whatever_the_event() {
+    fn shared<T: Send + Sync>() {}
+    type Lonely = std::cell::Cell<u8>;
+    type Collecting = Collect<Lonely>;
+    shared::<Collecting>();
+    shared::<Flaky<Lonely, Collecting>>();
+    shared::<Gate>();
+    shared::<Gated<Lonely, Collecting>>();
+    shared::<Panicking<Lonely>>();
+    shared::<Slow<Lonely, Collecting>>();
 }
 
 #[test]
