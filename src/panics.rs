@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Calls foreign code; `Err` carries the text of its panic.
 ///
 /// Nothing of ours is left half done when it unwinds: our structures are not touched during the call.
+#[inline]
 pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     if crate::sync::MODEL {
         return Ok(call());

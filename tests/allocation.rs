@@ -46,6 +46,15 @@ fn full_house() -> (Bus<Event>, Vec<Receiver<Event>>) {
     let (mapped, receiver) = Channel::builder().capacity(16).build().unwrap();
     receivers.push(receiver);
     bus.add(mapped.map(|event: &Event| *event)).unwrap();
+    let mut channel = || {
+        let (channel, receiver) = Channel::builder().capacity(16).build().unwrap();
+        receivers.push(receiver);
+        channel
+    };
+    bus.add(channel().timeout(GUARD).catch_panic().inspect(()).inspect_fn(|_| ())).unwrap();
+    bus.add(channel().sample(2).unwrap().rate_limit(1e9, 1).unwrap()).unwrap();
+    bus.add(channel().tee(channel())).unwrap();
+    bus.add(noop().tee(noop()).timeout(GUARD)).unwrap();
     let sum = AtomicU64::new(0);
     bus.add(sink_fn(move |event: &Event| sum.store(event[0], Ordering::Relaxed))).unwrap();
     let inner = Bus::new();

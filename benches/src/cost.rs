@@ -6,6 +6,7 @@
 //! reads of the clock are spread over a block of 512 events; the contender [`base`] shows what they and the making of
 //! an event cost.
 
+pub mod combinators;
 mod lanes;
 mod peers;
 

@@ -18,7 +18,8 @@ use std::sync::Arc;
 /// [`SinkExt::catch_panic`](crate::SinkExt::catch_panic).
 ///
 /// # Guarantees
-/// - **Delivery**: a panic costs the event, which counts as accepted and dropped (`panicked`). The next one is written as ever.
+/// - **Delivery**: a panic costs the event, which counts as accepted and dropped (`panicked`). The next one is
+///   written as ever.
 /// - **Closing**: by default never because of panics. After [`close_after`](Self::close_after) so many in a row, it is
 ///   [`WriteError::Closed`] from then on. The sink behind is closed when this one is.
 #[must_use = "a catch_panic does nothing until it is written to or added to a bus"]

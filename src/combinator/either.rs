@@ -7,9 +7,11 @@ use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::wait::Deadline;
 
-/// A sink that is one of two types, for a choice that a setting makes. It is the sink that it holds, and nothing besides.
+/// A sink that is one of two types, for a choice that a setting makes. It is the sink that it holds, and nothing
+/// besides.
 ///
-/// Where there are more than two, `Box<dyn Sink<E>>` reads better and costs a virtual call for each write without a lane.
+/// Where there are more than two, `Box<dyn Sink<E>>` reads better and costs a virtual call for each write without a
+/// lane.
 ///
 /// # Examples
 /// ```

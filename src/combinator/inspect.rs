@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 /// Looks on while events pass a place in a chain; for metrics, traces and tests.
 ///
-/// Every method has a default that does nothing. They are called on the thread that writes, by several at once; they should
-/// take no longer than a counter does. Their panics are ignored, and nothing waits inside them.
+/// Every method has a default that does nothing. They are called on the thread that writes, by several at once;
+/// they should take no longer than a counter does. Their panics are ignored, and nothing waits inside them.
 ///
 /// An `Arc` of an inspector is one too, so that its counts can be read elsewhere.
 ///

@@ -18,16 +18,16 @@ use std::sync::Arc;
 /// Writes every event to two sinks. Made by [`SinkExt::tee`](crate::SinkExt::tee).
 ///
 /// # Guarantees
-/// - **Each counts for itself**: what one side refuses, or loses by a panic, the other one still gets. The write is `Ok` when at
-///   least one side took the event. Only when none did does it come back, with the first side's error, or the second one's if the
-///   first side is closed.
-/// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is `Closed` when both are. Closing
-///   the tee closes both.
+/// - **Each counts for itself**: what one side refuses, or loses by a panic, the other one still gets. The write is
+///   `Ok` when at least one side took the event. Only when none did does it come back, with the first side's error,
+///   or the second one's if the first side is closed.
+/// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is `Closed` when
+///   both are. Closing the tee closes both.
 /// - **Order**: as for each side by itself. The side that does not wait gets the event first.
 /// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered twice.
-/// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink of yours: nothing waits inside,
-///   and a full `Block` lane on the other side refuses. Put a [`Queue`](crate::Queue) in front of the side without lanes, or in front of
-///   the tee.
+/// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink of yours:
+///   nothing waits inside, and a full `Block` lane on the other side refuses. Put a [`Queue`](crate::Queue) in
+///   front of the side without lanes, or in front of the tee.
 #[must_use = "a tee does nothing until it is written to or added to a bus"]
 pub struct Tee<E, A, B> {
     first: A,
@@ -168,7 +168,11 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
     }
 
     fn sealer(&self) -> Option<LaneSealer> {
-        Some(self.first.lane().sealer()?.and(self.second.lane().sealer()?))
+        // A lane that cannot be sealed never waits; a removal has to end the wait in the other one.
+        match (self.first.lane().sealer(), self.second.lane().sealer()) {
+            (Some(first), Some(second)) => Some(first.and(second)),
+            (one, other) => one.or(other),
+        }
     }
 
     fn may_wait(&self) -> bool {

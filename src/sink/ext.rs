@@ -48,8 +48,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// Keeps the panics of the sink from whoever writes to it: each costs its event, counted as `panicked`, and
     /// [`close_after`](CatchPanic::close_after) so many in a row the sink is closed.
     ///
-    /// A bus, a [`Queue`] and every combinator with a closure catch panics anyway. It is needed where neither a bus nor a queue
-    /// stands in front, and to close a sink that only panics.
+    /// A bus, a [`Queue`] and every combinator with a closure catch panics anyway. It is needed where neither a bus
+    /// nor a queue stands in front, and to close a sink that only panics.
     ///
     /// # Examples
     /// ```
@@ -85,8 +85,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Matchers are functions, and combine as conditions do. A list of what is to be ignored is a set that the filter owns;
-    /// closing the filter closes the sink behind it.
+    /// Matchers are functions, and combine as conditions do. A list of what is to be ignored is a set that the
+    /// filter owns; closing the filter closes the sink behind it.
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
     /// use std::collections::HashSet;
@@ -110,8 +110,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Filter::new(self, keep)
     }
 
-    /// Shows each event, and what became of it, to an [`Inspector`]: for metrics, traces and tests. The inspector sees events
-    /// where it stands in the chain: in front of a queue as they enter, behind it as they leave.
+    /// Shows each event, and what became of it, to an [`Inspector`]: for metrics, traces and tests. The inspector
+    /// sees events where it stands in the chain: in front of a queue as they enter, behind it as they leave.
     ///
     /// # Examples
     /// ```
@@ -158,9 +158,9 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// Puts a [`Queue`] in front of the sink that refuses an event for which there is no room
     /// ([`WriteError::Full`](crate::WriteError::Full)), and takes others again as soon as there is some.
     ///
-    /// The limit is on each publisher's own lane, and on the one lane of all who have none. The event in the worker's hands
-    /// counts against the limit of a publisher's lane until it is handled (a limit of 10 is 1 in hand and 9 that wait), and not
-    /// against that of the shared one (1 in hand and 10 that wait).
+    /// The limit is on each publisher's own lane, and on the one lane of all who have none. The event in the
+    /// worker's hands counts against the limit of a publisher's lane until it is handled (a limit of 10 is 1 in
+    /// hand and 9 that wait), and not against that of the shared one (1 in hand and 10 that wait).
     ///
     /// # Errors
     /// [`SpawnError`] when the capacity cannot be, or the system gives no thread.
@@ -185,8 +185,9 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Queue::builder().capacity(capacity).overflow(Overflow::Refuse).spawn_sink(self)
     }
 
-    /// Puts a [`Queue`] in front of the sink that is closed by the first event for which there is no room: a subscriber that is too
-    /// slow is cut off and can come back, rather than miss events without a word. What was accepted before is still handled.
+    /// Puts a [`Queue`] in front of the sink that is closed by the first event for which there is no room: a
+    /// subscriber that is too slow is cut off and can come back, rather than miss events without a word. What was
+    /// accepted before is still handled.
     ///
     /// # Errors
     /// [`SpawnError`] when the capacity cannot be, or the system gives no thread.
@@ -255,11 +256,12 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Queue::builder().capacity(capacity).spawn_sink(self)
     }
 
-    /// Hands on at most `per_second` events a second, and up to `burst` of them at once; what exceeds counts as `filtered`.
-    /// All publishers share the limit. [`clock`](RateLimit::clock) sets another clock than the system's.
+    /// Hands on at most `per_second` events a second, and up to `burst` of them at once; what exceeds counts as
+    /// `filtered`. All publishers share the limit. [`clock`](RateLimit::clock) sets another clock than the system's.
     ///
     /// # Errors
-    /// [`InvalidConfig::InvalidRate`] for a rate that is not finite and above zero, [`InvalidConfig::ZeroBurst`] for a burst of 0.
+    /// [`InvalidConfig::InvalidRate`] for a rate that is not finite and above zero, [`InvalidConfig::ZeroBurst`]
+    /// for a burst of 0.
     ///
     /// # Examples
     /// ```
@@ -298,10 +300,11 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Sample::new(self, one_in)
     }
 
-    /// Writes every event to another sink too. Each side counts for itself: the write is `Ok` when at least one took the event.
+    /// Writes every event to another sink too. Each side counts for itself: the write is `Ok` when at least one
+    /// took the event.
     ///
-    /// On a bus, two sinks that are added are the simpler way; a tee is for a place inside a chain, as behind one queue or one
-    /// filter.
+    /// On a bus, two sinks that are added are the simpler way; a tee is for a place inside a chain, as behind one
+    /// queue or one filter.
     ///
     /// # Examples
     /// ```
@@ -325,8 +328,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// [`Overflow::Block`](crate::Overflow::Block) lane; then the event comes back as
     /// [`WriteError::Timeout`](crate::WriteError::Timeout). A limit of zero means never to wait.
     ///
-    /// It cannot end a call of a sink of yours that blocks: put a [`queue`](Self::queue) in front of that. What stands behind a
-    /// queue waits on the worker's thread, out of the reach of a limit in front.
+    /// It cannot end a call of a sink of yours that blocks: put a [`queue`](Self::queue) in front of that. What
+    /// stands behind a queue waits on the worker's thread, out of the reach of a limit in front.
     ///
     /// # Examples
     /// ```

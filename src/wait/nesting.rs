@@ -35,6 +35,7 @@ impl Nesting {
     }
 
     /// From here on nothing waits, as inside a delivery, at any depth.
+    #[inline]
     pub(crate) fn impatient() -> Self {
         Self::enter(0, 1)
     }
@@ -43,6 +44,7 @@ impl Nesting {
         DEPTH.try_with(Cell::get).unwrap_or(0) < DEPTH_LIMIT
     }
 
+    #[inline]
     fn enter(depth: u32, foreign: u32) -> Self {
         let _ = DEPTH.try_with(|cell| cell.set(cell.get() + depth));
         let _ = FOREIGN.try_with(|cell| cell.set(cell.get() + foreign));
@@ -51,6 +53,7 @@ impl Nesting {
 }
 
 impl Drop for Nesting {
+    #[inline]
     fn drop(&mut self) {
         let _ = DEPTH.try_with(|cell| cell.set(cell.get().saturating_sub(self.depth)));
         let _ = FOREIGN.try_with(|cell| cell.set(cell.get().saturating_sub(self.foreign)));

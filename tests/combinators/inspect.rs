@@ -3,6 +3,7 @@
 use crate::fixtures::{assert_books, took};
 use crate::support::{Log, Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
+use buslane::testing::Gate;
 use buslane::{Bus, Deadline, Inspector, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
 
@@ -91,12 +92,19 @@ fn panics_of_those_who_look_on_concern_nobody() {
 #[test]
 fn an_inspector_that_says_nothing_is_one_and_nothing_waits_inside_it() {
     assert!(sink_fn(|_: &u64| ()).inspect(()).write(1).is_ok());
-    let held = Queue::builder().spawn(|_: u64| ()).unwrap();
+    // A queue whose close has to wait: its worker is held up.
+    let gate = Gate::closed();
+    let at = gate.clone();
+    let held = Queue::builder().spawn(move |_: u64| at.pass()).unwrap();
+    held.write(0).unwrap();
+    gate.wait_reached(1);
     let (log, queue) = (Log::new(), held.clone());
     let reports = log.clone();
     let sink = sink_fn(|_: &u64| ())
         .inspect_fn(move |_| reports.push(queue.close_timeout(std::time::Duration::MAX).finish));
     sink.write(1).unwrap();
     assert_eq!(log.entries(), [buslane::Finish::Pending]);
+    gate.open();
+    assert!(held.close().is_done());
     assert!(sink.close(Deadline::NOW).is_done());
 }

@@ -34,7 +34,8 @@ fn a_queue_without_a_limit_holds_everything() {
     assert!(log.entries().into_iter().eq(0..10_000));
 }
 
-/// swarmkit's `TestLimitQueueWithLimit`: one in the sink's hands and ten held; the eleventh is refused, until one was handled.
+/// swarmkit's `TestLimitQueueWithLimit`: one in the sink's hands and ten held; the eleventh is refused, until one
+/// was handled.
 #[test]
 fn e42_the_eleventh_is_refused_at_a_limit_of_ten_and_the_queue_stays_open() {
     for way in WAYS {

@@ -55,6 +55,22 @@ fn settings_that_cannot_be_are_typed_errors_at_construction() {
     }
 }
 
+/// Events that may go to another thread but not be shared with it.
+type Lonely = std::cell::Cell<u64>;
+
+#[test]
+fn every_combinator_may_be_shared_between_threads_whatever_the_event() {
+    use buslane::Noop;
+    fn check<T: Send + Sync>() {}
+    check::<buslane::CatchPanic<Lonely, Noop<Lonely>>>();
+    check::<buslane::Either<Noop<Lonely>, Channel<Lonely>>>();
+    check::<buslane::Inspect<Lonely, Noop<Lonely>, ()>>();
+    check::<buslane::RateLimit<Lonely, Noop<Lonely>>>();
+    check::<buslane::Sample<Lonely, Noop<Lonely>>>();
+    check::<buslane::Tee<Lonely, Noop<Lonely>, Channel<Lonely>>>();
+    check::<buslane::Timeout<Lonely, Noop<Lonely>>>();
+}
+
 /// Events that nobody can clone.
 struct Single;
 

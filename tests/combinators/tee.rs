@@ -3,7 +3,9 @@
 use crate::fixtures::{Closable, assert_books, ledger, recorder, sink, took};
 use crate::support::{GUARD, Log, Outcome, WAYS, assert_balanced, ends, lane, outcome, waits};
 use crate::{channel, describe, entry};
-use buslane::{Bus, Deadline, Overflow, Sink, SinkExt, SinkStatus, WriteError, noop, sink_fn};
+use buslane::{
+    Bus, Channel, Deadline, Overflow, Queue, Sink, SinkExt, SinkStatus, WriteError, noop, sink_fn,
+};
 use std::sync::Arc;
 use std::thread;
 
@@ -187,6 +189,47 @@ fn a_removal_ends_the_lanes_of_both_sides_and_leaves_the_sinks_open() {
     assert!([&mut one, &mut other].into_iter().all(|side| side.drain().count() == 2));
     assert_eq!(sink(&bus, "again").state.status, SinkStatus::Open);
     assert!(bus.close_timeout(GUARD).is_done());
+}
+
+#[test]
+fn a_removal_ends_the_wait_in_one_side_also_when_the_other_cannot_be_sealed() {
+    let (waiting, _receiver) = channel(1, Overflow::Block);
+    let unbounded = Queue::builder().unbounded().spawn(|_: u64| ()).unwrap();
+    let bus = Bus::new();
+    let id = bus.add(unbounded.clone().tee(waiting)).unwrap();
+    let mut publisher = bus.publisher();
+    publisher.publish(1).unwrap();
+    let waiter = waits(move || (publisher.publish(2), publisher.publish(3)));
+    let removing = bus.clone();
+    assert!(ends(move || removing.remove(id)).is_ok());
+    // One side had the event already, if the publish had come so far; the next publish finds nobody.
+    let (_, after) = waiter.join().unwrap();
+    assert_eq!(after, Ok(took(0, 0)));
+    assert!(unbounded.close().is_done());
+}
+
+#[test]
+fn an_event_whose_clone_panics_reaches_neither_side_and_the_next_one_both() {
+    struct Brittle(u64);
+    impl Clone for Brittle {
+        fn clone(&self) -> Self {
+            assert!(self.0 != 1, "a clone");
+            Self(self.0)
+        }
+    }
+    let pair = || Channel::bounded(8).unwrap();
+    let ((left, mut one), (right, mut other)) = (pair(), pair());
+    let bus = Bus::new();
+    bus.add_named("tee", left.tee(right)).unwrap();
+    let mut publisher = bus.publisher();
+    for event in 0..3 {
+        assert!(publisher.publish(Brittle(event)).is_ok_and(|published| published == took(1, 0)));
+    }
+    for side in [&mut one, &mut other] {
+        assert_eq!(side.drain().map(|event| event.0).collect::<Vec<_>>(), [0, 2]);
+    }
+    let ledger = ledger(&bus, "tee");
+    assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.panicked), (5, 4, 1));
 }
 
 #[test]
