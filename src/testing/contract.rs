@@ -131,8 +131,8 @@ impl SinkContract {
     /// Checks what can be seen from behind a combinator: `make` puts it in front of a [`Collect`].
     ///
     /// Four threads write 64 events each, through lanes where there are some. What was accepted arrives once, in the order of
-    /// its writer, and by the end of a flush; or the ledger says where it went. What was refused does not arrive. A flush, an
-    /// abort and a close reach the sink behind.
+    /// its writer, and by the end of a flush; or the ledger says where it went (that of a queue does not know what is lost
+    /// behind it). What was refused does not arrive. A flush, an abort and a close reach the sink behind.
     ///
     /// `event` makes the event of a number; `numbers` says which numbers are in what arrives: `|n| [n]` where events pass as
     /// they are, `|batch| batch` for a combinator that makes batches of them.
