@@ -1,5 +1,6 @@
 //! Sinks around sinks. Their documentation stands on [`SinkExt`](crate::SinkExt).
 
+pub(crate) mod batch;
 pub(crate) mod catch_panic;
 pub(crate) mod either;
 pub(crate) mod filter;

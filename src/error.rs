@@ -140,6 +140,20 @@ pub enum InvalidConfig {
     },
     /// A batch of no events would never end.
     ZeroBatch,
+    /// A batch of no bytes holds no event.
+    ZeroBytes,
+    /// A batch that is too old at once never fills.
+    ZeroAge,
+    /// Not an absolute `http://` or `https://` URL.
+    BadUrl,
+    /// A user or password in a URL, where logs and proxies show it; to be given as a header.
+    CredentialsInUrl,
+    /// A name or value that no HTTP header can have, or a header that belongs to the client.
+    BadHeader,
+    /// Not a certificate in PEM format, or none at all.
+    BadCertificate,
+    /// A time limit of zero: nothing could ever be done.
+    ZeroTimeout,
     /// A waiting interval of zero is `BusySpin`, which is asked for by that name.
     ZeroInterval,
     /// A polling interval whose longest value lies below its shortest.
@@ -185,6 +199,17 @@ impl fmt::Display for InvalidConfig {
             }
             Self::OutOfMemory { slots } => write!(f, "no memory for a ring of {slots} events"),
             Self::ZeroBatch => f.write_str("a batch needs room for at least one event"),
+            Self::ZeroBytes => f.write_str("a batch of no bytes holds no event; ask for at least one byte"),
+            Self::ZeroAge => f.write_str("a batch with an age of zero never fills"),
+            Self::BadUrl => f.write_str("an endpoint needs an absolute http:// or https:// URL"),
+            Self::CredentialsInUrl => {
+                f.write_str("an endpoint's credentials belong into a header, not into its URL")
+            }
+            Self::BadHeader => f.write_str("a header's name or value that HTTP does not allow here"),
+            Self::BadCertificate => {
+                f.write_str("root certificates need at least one certificate in PEM format")
+            }
+            Self::ZeroTimeout => f.write_str("a time limit of zero leaves no time for anything"),
             Self::ZeroInterval => f.write_str("a waiting interval of zero; use WaitStrategy::BusySpin"),
             Self::InvertedInterval { busy, idle } => {
                 write!(f, "the idle interval ({idle:?}) is shorter than the busy one ({busy:?})")

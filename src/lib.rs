@@ -6,6 +6,8 @@ mod channel;
 mod combinator;
 pub mod docs;
 mod error;
+#[cfg(feature = "http")]
+mod http;
 mod inbox;
 mod ledger;
 mod panics;
@@ -28,6 +30,7 @@ pub use bus::snapshot::{SinkSnapshot, Snapshot};
 pub use channel::Channel;
 pub use channel::builder::ChannelBuilder;
 pub use channel::receiver::{Receiver, Recv};
+pub use combinator::batch::Batch;
 pub use combinator::catch_panic::CatchPanic;
 pub use combinator::either::Either;
 pub use combinator::filter::Filter;
@@ -47,6 +50,8 @@ pub use error::{
     AddError, BoxError, Closed, InvalidConfig, RecvError, RecvTimeoutError, RemoveError, SpawnError,
     TryRecvError, WriteError,
 };
+#[cfg(feature = "http")]
+pub use http::{HttpBatchSink, HttpError, HttpRetry, HttpSink};
 pub use inbox::Patience;
 pub use inbox::overflow::Overflow;
 pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused, SinkState, SinkStatus};

@@ -4,9 +4,9 @@
 use buslane::ring::{mpmc, spsc};
 use buslane::wait::{FencePair, WaitCell, WaitList};
 use buslane::{
-    AddError, BoxError, Channel, ChannelBuilder, CloseReport, Closed, Deadline, DropReason, Dropped, Filter,
-    Finish, FlushReport, Handler, Imbalance, InvalidConfig, Lane, LaneSealer, LaneWrite, Ledger, Map, Noop,
-    Overflow, Patience, Queue, QueueBuilder, Receiver, Recv, RecvError, RecvTimeoutError, Refused,
+    AddError, Batch, BoxError, Channel, ChannelBuilder, CloseReport, Closed, Deadline, DropReason, Dropped,
+    Filter, Finish, FlushReport, Handler, Imbalance, InvalidConfig, Lane, LaneSealer, LaneWrite, Ledger, Map,
+    Noop, Overflow, Patience, Queue, QueueBuilder, Receiver, Recv, RecvError, RecvTimeoutError, Refused,
     RemoveError, Sink, SinkFn, SinkKey, SinkState, SinkStatus, SpawnError, TryRecvError, WaitStrategy,
     WriteError,
 };
@@ -49,7 +49,7 @@ macro_rules! assert_not_impl {
 
 // Handles to sinks are used from many threads, whatever the event; both halves of a ring and a reader move.
 assert_impl!(
-    Queue<Lonely>, Channel<Lonely>, Noop<Lonely>, Filter<Lonely, Queue<Lonely>, fn(&Lonely) -> bool>,
+    Queue<Lonely>, Channel<Lonely>, Noop<Lonely>, Batch<Lonely, Channel<Vec<Lonely>>>, Filter<Lonely, Queue<Lonely>, fn(&Lonely) -> bool>,
     Map<u8, Lonely, Queue<Lonely>, fn(&u8) -> Lonely>, mpmc::Ring<Lonely>, dyn Sink<Lonely>,
     spsc::Sealer<Lonely>, WaitCell, WaitList, LaneSealer:
     Send + Sync

@@ -197,6 +197,24 @@ chain!(a_limit_that_disconnects_keeps_the_contract, |behind: Collect<u64>| {
     behind.limit_or_disconnect(512).unwrap()
 });
 
+/// A chain of batches.
+macro_rules! batches {
+    ($name:ident, $make:expr) => {
+        chain!($name, $make, SinkContract::new(), |n: u64| n, |batch: Vec<u64>| batch);
+    };
+}
+batches!(a_batch_keeps_the_contract, |behind: Collect<Vec<u64>>| behind.batch(10).unwrap());
+batches!(a_batch_in_front_of_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
+    behind.queue(512).unwrap().batch(10).unwrap()
+});
+batches!(a_batch_behind_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
+    let batch = behind.batch(10).unwrap().age(Duration::from_secs(60)).unwrap();
+    roomy().spawn_sink(batch).unwrap()
+});
+batches!(a_batch_in_front_of_a_retry_keeps_the_contract, |behind| {
+    Flaky::new(behind).rate(0.5, 1).retry(patient()).batch(10).unwrap().queue(512).unwrap()
+});
+
 chain!(a_flaky_sink_keeps_the_contract, Flaky::new);
 chain!(an_open_gate_keeps_the_contract, |behind: Collect<u64>| opened().before(behind));
 chain!(a_slow_sink_keeps_the_contract, |behind: Collect<u64>| {

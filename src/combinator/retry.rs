@@ -172,3 +172,40 @@ impl<E, S: fmt::Debug, P> fmt::Debug for Retry<E, S, P> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Retry;
+    use super::policy::{Attempt, Next, RetryPolicy};
+    use crate::error::WriteError;
+    use crate::sink::Sink;
+    use crate::sink::function::sink_fn;
+    use crate::wait::allowance::Allowance;
+    use std::time::Duration;
+
+    struct After(Duration);
+
+    impl RetryPolicy<u32> for After {
+        fn failure(&self, _event: &u32, _attempt: &Attempt<'_>) -> Next {
+            Next::After(self.0)
+        }
+    }
+
+    #[test]
+    fn a_limit_to_the_waits_on_the_thread_ends_a_back_off_and_attempts_without_one() {
+        for wait in [Duration::from_secs(3600), Duration::ZERO] {
+            for limit in [Duration::ZERO, Duration::from_millis(1)] {
+                let retry = Retry::new(sink_fn(|_: &u32| Err("down")), After(wait)).serialised();
+                let _limit = Allowance::begin(limit);
+                assert!(matches!(retry.write(1), Err(WriteError::Timeout(1))), "{wait:?} {limit:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_over_lets_pass_what_need_not_wait() {
+        let retry = Retry::new(sink_fn(|_: &u32| ()), After(Duration::ZERO)).serialised();
+        let _limit = Allowance::begin(Duration::ZERO);
+        assert!(retry.write(1).is_ok());
+    }
+}

@@ -7,7 +7,7 @@ use crate::inbox::reader::{Consume, Handled, Reader};
 use crate::inbox::{End, Inbox};
 use crate::ledger::DropReason;
 use crate::panics::{caught, foreign, quietly};
-use crate::report::{CloseReport, FlushReport};
+use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sync::{MODEL, Ordering, lock};
 use crate::wait::nesting::Nesting;
 use std::sync::Arc;
@@ -136,6 +136,10 @@ impl<E: Send + 'static, W: Work<E>> Worker<E, W> {
         // What an unbounded queue accepted too late is given up here, before anybody is told of the end.
         inbox.finish();
         report.undelivered += inbox.aborted();
+        if inbox.is_aborted() {
+            // Whoever closes has run out of time, also if this report comes before its own.
+            report.finish = report.finish.max(Finish::TimedOut);
+        }
         lock(&self.shared.report).get_or_insert(report);
         inbox.signals.blocked.notify();
     }

@@ -1,6 +1,7 @@
 //! The combinators, as methods of every sink.
 
 use super::Sink;
+use crate::combinator::batch::Batch;
 use crate::combinator::catch_panic::CatchPanic;
 use crate::combinator::filter::Filter;
 use crate::combinator::inspect::{Inspect, InspectFn, Inspector};
@@ -64,6 +65,36 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// ```
     fn catch_panic(self) -> CatchPanic<E, Self> {
         CatchPanic::new(self)
+    }
+
+    /// Gathers events, and hands them on as a `Vec` of at most `count`.
+    ///
+    /// Batches may also be limited by their [bytes](Batch::bytes) and their [age](Batch::age); for the latter, and to keep the
+    /// sink's work away from publishers, put a [`queue`](Self::queue) in front. [`Batch`] says what becomes of a batch that the
+    /// sink does not take.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroBatch`] when `count` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Channel, SinkExt};
+    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let bus = Bus::new();
+    /// bus.add(channel.batch(2)?)?;
+    /// for n in 1..=3 {
+    ///     bus.publish(n)?;
+    /// }
+    /// assert_eq!(batches.recv()?, [1, 2]);
+    /// let _ = bus.close(); // hands on the rest
+    /// assert_eq!(batches.recv()?, [3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn batch<T>(self, count: usize) -> Result<Batch<T, Self>, InvalidConfig>
+    where
+        Self: Sink<Vec<T>>,
+    {
+        Batch::new(self, count)
     }
 
     /// Hands on only the events for which `keep` is true; the others count as `filtered`.

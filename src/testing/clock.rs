@@ -110,6 +110,9 @@ impl Clock for ManualClock {
             state.waits += 1;
             if state.hurries {
                 state.passed = state.passed.max(moment.saturating_duration_since(self.0.start));
+                drop(state);
+                // Whoever waits for what another thread does must let it run.
+                std::thread::yield_now();
                 return;
             }
             state.sleepers.push(pause.clone());

@@ -164,7 +164,7 @@ fn the_drop_of_the_last_handle_gives_nothing_up_although_the_handler_is_stuck() 
     let (queue, gate, log) = held_queue(8, Overflow::Refuse);
     (1..=3).for_each(|event| queue.write(event).unwrap());
     ends(move || drop(queue));
-    assert_eq!(log.entries(), []);
+    assert!(log.entries().is_empty());
     gate.open();
     wait_for(|| log.entries() == [0, 1, 2, 3]);
 }

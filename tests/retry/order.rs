@@ -1,6 +1,6 @@
 //! Serialised or concurrent delivery, and panics.
 
-use crate::support::{Log, Outcome, ends, outcome, waits};
+use crate::support::{Log, Outcome, ends, outcome};
 use crate::{By, HOUR, SECOND, describe, flaky};
 use buslane::testing::Gate;
 use buslane::testing::ManualClock;
@@ -20,7 +20,7 @@ fn serialised_writes_keep_the_order_of_arrival_also_while_the_first_is_tried_aga
     let others: Vec<_> = (1..4)
         .map(|event| {
             let retry = retry.clone();
-            waits(move || retry.write(event))
+            thread::spawn(move || retry.write(event))
         })
         .collect();
     assert_eq!(sink.attempts(), 1);
@@ -53,7 +53,7 @@ fn a_close_ends_the_wait_for_a_turn() {
     let (first, second) = (retry.clone(), retry.clone());
     let first = thread::spawn(move || first.write(1));
     gate.wait_reached(1);
-    let second = waits(move || second.write(2));
+    let second = thread::spawn(move || second.write(2));
     let _ = retry.close(Deadline::NOW);
     assert_eq!(ends(move || outcome(second.join().unwrap())), Outcome::Closed(2));
     gate.open();

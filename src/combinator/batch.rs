@@ -1,0 +1,354 @@
+//! Gathers events and hands them on together.
+
+mod holding;
+mod limits;
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::ledger::SinkState;
+use crate::panics::{caught, quietly};
+use crate::report::{CloseReport, Finish, FlushReport};
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::sync::{Mutex, MutexGuard, lock};
+use crate::wait::allowance::Allowance;
+use crate::wait::nesting::inside_delivery;
+use crate::wait::{Deadline, Pause};
+use holding::{Cut, Holding, Verdict};
+use limits::Limits;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Gathers events and hands them on together, as a `Vec`. Made by [`SinkExt::batch`](crate::SinkExt::batch).
+///
+/// A batch is handed on when it holds as many events as it may, or as many [`bytes`](Self::bytes), or when it is so
+/// [old](Self::age); a flush and a close hand on what there is. It belongs behind a [`Queue`](crate::Queue), whose ticks
+/// tell it of the time; without one it has no age, and the publisher whose event completes a batch waits for the sink
+/// behind. It gives out no lanes.
+///
+/// # Guarantees
+/// - **Acceptance**: `Ok` means that the event is in a batch, which is not yet handed on: until then it is `pending` in the
+///   [`state`](Self::state). What becomes of it later, the ledger tells: no error comes back for it.
+/// - **A sink behind without room** (`Full`, `Timeout`, `Reentrant`): the batch is kept and offered again, at each tick (one is
+///   asked for after at most 100 ms), flush and close, and at each write once the next batch is complete. When that does
+///   not help, such a write is refused as `Full`: there are never more than two batches here.
+/// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as delivered. To try again, or to
+///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`.
+/// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
+/// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile.
+/// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
+///   `dropped(panicked)`.
+/// - **Allocation**: one `Vec` for each batch, as large as the last one was.
+/// - **Drop**: a queue or a bus closes what it holds. Dropped by itself without a close, a batch loses what it holds.
+///
+/// # Examples
+/// Behind a queue, batches of at most 100 events that are never older than a second:
+/// ```
+/// use buslane::{Bus, SinkExt, sink_fn};
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// let posts = sink_fn(|batch: &Vec<u64>| println!("{} events", batch.len()));
+/// let batch = Arc::new(posts.batch(100)?.age(Duration::from_secs(1))?);
+/// let bus = Bus::new();
+/// bus.add(batch.clone().queue(1024)?)?;
+/// for n in 0..250_u64 {
+///     bus.publish(n)?;
+/// }
+/// assert!(bus.close().is_done());
+/// let ledger = batch.state().ledger;
+/// assert_eq!((ledger.delivered, ledger.pending), (250, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a batch does nothing until it is written to or added to a bus"]
+pub struct Batch<E, S> {
+    inner: S,
+    limits: Limits<E>,
+    desk: Box<Desk<E>>,
+}
+
+struct Desk<E> {
+    holding: Mutex<Holding<E>>,
+    /// Where those wait who need the batch that is on its way to be over.
+    changed: Pause,
+}
+
+impl<E, S> Batch<E, S> {
+    pub(crate) fn new(inner: S, count: usize) -> Result<Self, InvalidConfig> {
+        let desk = Desk { holding: Mutex::new(Holding::new()), changed: Pause::new() };
+        Ok(Self { inner, limits: Limits::new(count)?, desk: Box::new(desk) })
+    }
+
+    /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that would make a batch larger
+    /// begins the next one; one that is larger by itself makes a batch of its own.
+    ///
+    /// `size` runs on the thread that writes, in front of everything else.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroBytes`] when `max` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let sink = channel.batch(100)?.bytes(10, |line: &String| line.len())?;
+    /// for line in ["1234", "5678", "9012"] {
+    ///     sink.write(line.to_owned())?;
+    /// }
+    /// assert_eq!(batches.recv()?, ["1234", "5678"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn bytes<F>(mut self, max: usize, size: F) -> Result<Self, InvalidConfig>
+    where
+        F: Fn(&E) -> usize + Send + Sync + 'static,
+    {
+        self.limits.set_bytes(max, Box::new(size))?;
+        Ok(self)
+    }
+
+    /// Hands a batch on when its first event has been in it for so long, complete or not.
+    ///
+    /// There is no thread and no timer for that: the ticks of the [`Queue`](crate::Queue) in front tell the time. The age
+    /// counts from the first tick that finds the batch begun, which comes as soon as the queue's worker has handled what
+    /// was waiting. Without a queue in front there are no ticks, and no age.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroAge`] when `limit` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Signal, Sink, SinkExt};
+    /// use std::time::{Duration, Instant};
+    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let sink = channel.batch(100)?.age(Duration::from_secs(1))?;
+    /// sink.write(7)?;
+    ///
+    /// // What the worker of a queue does:
+    /// let (now, mut next) = (Instant::now(), None);
+    /// sink.signal(&mut Signal::Tick { now, next: &mut next });
+    /// assert_eq!(next, Some(now + Duration::from_secs(1)));
+    /// sink.signal(&mut Signal::Tick { now: next.unwrap(), next: &mut None });
+    /// assert_eq!(batches.recv()?, [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn age(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
+        self.limits.set_age(limit)?;
+        Ok(self)
+    }
+
+    /// Hands a batch on also when the queue in front has handled everything that was waiting, complete or not.
+    ///
+    /// Batches are then small while the consumer keeps up, and grow when it falls behind. By default the end of a queue's
+    /// batch means nothing here: a fast consumer would make batches of one.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Signal, Sink, SinkExt};
+    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let sink = channel.batch(100)?.at_end_of_batch();
+    /// sink.write(7)?;
+    /// sink.signal(&mut Signal::EndOfBatch); // what the worker of a queue does
+    /// assert_eq!(batches.recv()?, [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn at_end_of_batch(mut self) -> Self {
+        self.limits.at_end_of_batch = true;
+        self
+    }
+
+    /// What the batch says about itself: its ledger counts events, not batches. Behind a queue this is the way to ask; keep
+    /// an `Arc` of the batch for that.
+    #[must_use]
+    pub fn state(&self) -> SinkState {
+        let mut state = SinkState::default();
+        self.describe(&mut state);
+        state
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.holding().describe(state);
+        state.capacity = self.limits.count as u64;
+    }
+
+    fn holding(&self) -> MutexGuard<'_, Holding<E>> {
+        lock(&self.desk.holding)
+    }
+}
+
+impl<E, S> Batch<E, S>
+where
+    E: Send + 'static,
+    S: Sink<Vec<E>>,
+{
+    /// Hands on what was refused before, and then what is there, as far as `cut` says.
+    ///
+    /// No lock is held while the sink behind has the batch. Who finds another thread at it leaves it to that one.
+    fn hand_on<'a>(
+        &'a self,
+        mut holding: MutexGuard<'a, Holding<E>>,
+        mut cut: Cut,
+    ) -> MutexGuard<'a, Holding<E>> {
+        while let Some(batch) = holding.send_off(&self.limits, &mut cut) {
+            drop(holding);
+            let count = batch.len();
+            let verdict = Verdict::of(caught(|| self.inner.write(batch)), count);
+            holding = self.holding();
+            let goes_on = holding.settle(count, verdict);
+            self.desk.changed.poke();
+            if !goes_on {
+                break;
+            }
+        }
+        holding
+    }
+
+    /// Ends an operation: a close that could not wait for the batch on its way left the rest to whoever brought it back.
+    fn leave(&self, holding: MutexGuard<'_, Holding<E>>) {
+        if let Some(deadline) = holding.close_left_behind() {
+            let _ = self.finish(holding, deadline);
+        }
+    }
+
+    /// Hands on everything. Where the sink behind has no room it is to make some, as long as that helps and there is time.
+    fn give_out(&self, cut: Cut, deadline: Deadline, report: &mut FlushReport) {
+        let _limit = deadline.remaining().map(Allowance::begin);
+        let mut before = usize::MAX;
+        loop {
+            let left = self.hand_on(self.holding(), cut).held();
+            if left == 0 || left >= before || deadline.is_over() {
+                return;
+            }
+            before = left;
+            self.inner.signal(&mut Signal::Flush(deadline, report));
+        }
+    }
+
+    /// Waits for the batch on its way, if that is allowed here; whether it came back.
+    fn await_return(&self, deadline: Deadline) -> bool {
+        let patience = if inside_delivery() { Deadline::NOW } else { deadline };
+        self.desk.changed.wait(patience, || !self.holding().is_busy())
+    }
+
+    fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
+        self.await_return(deadline);
+        self.give_out(Cut::Now, deadline, report);
+        let holding = self.holding();
+        if holding.pending() > 0 {
+            report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
+        }
+        self.leave(holding);
+    }
+
+    fn tick(&self, now: Instant, next: &mut Option<Instant>) {
+        let mut holding = self.holding();
+        let is_old = holding.is_old(now, &self.limits);
+        if is_old || holding.has_refused() {
+            holding = self.hand_on(holding, if is_old { Cut::Now } else { Cut::Complete });
+        }
+        if let Some(wish) = holding.next_tick(now, &self.limits) {
+            *next = Some(next.map_or(wish, |next| next.min(wish)));
+        }
+        self.leave(holding);
+    }
+
+    /// Hands on what is left, gives up what is not taken, and closes the sink behind.
+    fn finish(&self, mut holding: MutexGuard<'_, Holding<E>>, deadline: Deadline) -> CloseReport {
+        holding.begin_finish();
+        drop(holding);
+        self.give_out(Cut::Finally, deadline, &mut FlushReport::default());
+        let given_up = self.holding().give_up();
+        let undelivered = given_up.len() as u64;
+        quietly(move || drop(given_up));
+        let mut report = caught(|| self.inner.close(deadline))
+            .unwrap_or_else(|text| CloseReport::failed(format_args!("the sink panicked: {text}")));
+        report.undelivered += undelivered;
+        if undelivered > 0 {
+            report.finish = report.finish.max(Finish::TimedOut);
+        }
+        self.holding().end_finish(report.clone());
+        self.desk.changed.poke();
+        report
+    }
+}
+
+impl<E, S> Sink<E> for Batch<E, S>
+where
+    E: Send + 'static,
+    S: Sink<Vec<E>>,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        let size = self.limits.size_of(&event);
+        let mut holding = self.holding();
+        if holding.is_closed() {
+            return Err(holding.refuse_closed(event));
+        }
+        let Ok(size) = size else {
+            holding.count_panicked();
+            drop(holding);
+            quietly(move || drop(event));
+            return Ok(());
+        };
+        if !holding.has_room(size, &self.limits) {
+            holding = self.hand_on(holding, Cut::Now);
+            if holding.is_closed() || !holding.has_room(size, &self.limits) {
+                let error = holding.refuse(event);
+                self.leave(holding);
+                return Err(error);
+            }
+        }
+        holding.push(event, size);
+        if holding.is_complete(&self.limits) {
+            holding = self.hand_on(holding, Cut::Complete);
+            self.leave(holding);
+        }
+        Ok(())
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.holding().close(deadline);
+        loop {
+            let came_back = self.await_return(deadline);
+            let holding = self.holding();
+            if let Some(report) = holding.report() {
+                return report.clone();
+            }
+            if !holding.is_busy() {
+                return self.finish(holding, deadline);
+            }
+            // Whoever is busy goes on with the close.
+            if inside_delivery() {
+                return CloseReport::pending();
+            }
+            if !came_back {
+                return CloseReport::timed_out(holding.pending());
+            }
+        }
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        // What is held goes on before the sink behind is told to write out what it has; and its books count batches, so that
+        // they have no place in ours.
+        match signal {
+            Signal::Flush(deadline, report) => self.flush(*deadline, report),
+            Signal::Tick { now, next } => self.tick(*now, next),
+            Signal::EndOfBatch if self.limits.at_end_of_batch => {
+                let holding = self.hand_on(self.holding(), Cut::Now);
+                self.leave(holding);
+            }
+            Signal::IsClosed(closed) => **closed |= self.holding().is_closed(),
+            Signal::Describe(state) => return self.describe(state),
+            Signal::EndOfBatch | Signal::Abort => {}
+        }
+        self.inner.signal(signal);
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.desk))
+    }
+}
+
+impl<E, S: fmt::Debug> fmt::Debug for Batch<E, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pending = self.holding().pending();
+        f.debug_struct("Batch").field("inner", &self.inner).field("pending", &pending).finish_non_exhaustive()
+    }
+}

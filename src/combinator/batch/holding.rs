@@ -1,0 +1,282 @@
+//! What a batch holds, and its books.
+
+use super::limits::Limits;
+use crate::error::WriteError;
+use crate::ledger::{Ledger, SinkState, SinkStatus};
+use crate::panics::{foreign, quietly};
+use crate::report::CloseReport;
+use crate::wait::Deadline;
+use std::time::{Duration, Instant};
+
+/// When a batch that was refused is offered again, at the latest.
+const OFFER_AGAIN: Duration = Duration::from_millis(100);
+
+/// Which batches are handed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Those that are complete.
+    Complete,
+    /// The one that is there, and then those that are complete.
+    Now,
+    /// Everything, by the one who closes.
+    Finally,
+}
+
+/// What became of a batch that was handed on.
+pub(super) enum Verdict<E> {
+    Delivered,
+    /// The sink behind has no room for these now.
+    Held(Vec<E>),
+    /// So many were lost.
+    Failed {
+        lost: usize,
+        text: String,
+        is_closed: bool,
+    },
+    Panicked(String),
+}
+
+impl<E> Verdict<E> {
+    /// Foreign code runs here: the texts of errors, and the drops of what came back.
+    pub(super) fn of(result: Result<Result<(), WriteError<Vec<E>>>, String>, count: usize) -> Self {
+        let error = match result {
+            Ok(Ok(())) => return Self::Delivered,
+            Err(text) => return Self::Panicked(text),
+            Ok(Err(WriteError::Full(batch) | WriteError::Timeout(batch) | WriteError::Reentrant(batch))) => {
+                return if batch.is_empty() { Self::Delivered } else { Self::Held(batch) };
+            }
+            Ok(Err(error)) => error,
+        };
+        let is_closed = error.is_closed();
+        let text = || match &error {
+            WriteError::Failed { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        let text = foreign(text).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
+        let mut lost = count;
+        quietly(|| {
+            let batch = error.into_event();
+            lost = batch.len().min(count);
+        });
+        Self::Failed { lost, text, is_closed }
+    }
+}
+
+/// What a batch holds, and its books.
+pub(super) struct Holding<E> {
+    /// The batch that is being filled.
+    gathering: Vec<E>,
+    bytes: usize,
+    /// When a tick first found it begun.
+    since: Option<Instant>,
+    /// The batch before it, when the sink behind had no room for it.
+    refused: Vec<E>,
+    /// How many events the sink behind has in its hands.
+    away: usize,
+    closing: Option<Deadline>,
+    is_finishing: bool,
+    report: Option<CloseReport>,
+    ledger: Ledger,
+    last_error: Option<String>,
+}
+
+impl<E> Holding<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            gathering: Vec::new(),
+            bytes: 0,
+            since: None,
+            refused: Vec::new(),
+            away: 0,
+            closing: None,
+            is_finishing: false,
+            report: None,
+            ledger: Ledger::default(),
+            last_error: None,
+        }
+    }
+
+    // Filling.
+
+    pub(super) fn has_room(&self, size: usize, limits: &Limits<E>) -> bool {
+        // An event that is too large by itself finds room in an empty batch.
+        let fits = self.bytes.saturating_add(size) <= limits.max_bytes();
+        self.gathering.is_empty() || (self.gathering.len() < limits.count && fits)
+    }
+
+    pub(super) fn is_complete(&self, limits: &Limits<E>) -> bool {
+        self.gathering.len() >= limits.count || self.bytes >= limits.max_bytes()
+    }
+
+    pub(super) fn push(&mut self, event: E, size: usize) {
+        self.gathering.push(event);
+        self.bytes = self.bytes.saturating_add(size);
+        self.ledger.offered += 1;
+        self.ledger.accepted += 1;
+    }
+
+    /// Takes down that the size function lost an event.
+    pub(super) fn count_panicked(&mut self) {
+        self.ledger.add_panicked(1);
+    }
+
+    pub(super) fn refuse(&mut self, event: E) -> WriteError<E> {
+        if self.is_closed() {
+            return self.refuse_closed(event);
+        }
+        self.ledger.offered += 1;
+        self.ledger.refused.full += 1;
+        WriteError::Full(event)
+    }
+
+    pub(super) fn refuse_closed(&mut self, event: E) -> WriteError<E> {
+        self.ledger.offered += 1;
+        self.ledger.refused.closed += 1;
+        WriteError::Closed(event)
+    }
+
+    // Handing on.
+
+    /// The next batch to be handed on, unless one is on its way or somebody else has begun to finish.
+    pub(super) fn send_off(&mut self, limits: &Limits<E>, cut: &mut Cut) -> Option<Vec<E>> {
+        if self.away > 0 || self.is_finishing != (*cut == Cut::Finally) {
+            return None;
+        }
+        let batch = if !self.refused.is_empty() {
+            std::mem::take(&mut self.refused)
+        } else if !self.gathering.is_empty() && (*cut != Cut::Complete || self.is_complete(limits)) {
+            if *cut == Cut::Now {
+                *cut = Cut::Complete;
+            }
+            self.bytes = 0;
+            self.since = None;
+            let next = Vec::with_capacity(self.gathering.len());
+            std::mem::replace(&mut self.gathering, next)
+        } else {
+            return None;
+        };
+        self.away = batch.len();
+        Some(batch)
+    }
+
+    /// Takes down what became of a batch; whether the next one may be handed on.
+    pub(super) fn settle(&mut self, count: usize, verdict: Verdict<E>) -> bool {
+        self.away = 0;
+        let mut lost = 0;
+        let goes_on = match verdict {
+            Verdict::Delivered => true,
+            Verdict::Held(batch) => {
+                lost = batch.len();
+                self.refused = batch;
+                false
+            }
+            Verdict::Failed { lost: failed, text, is_closed } => {
+                lost = failed;
+                self.ledger.dropped.failed += failed as u64;
+                self.last_error = Some(text);
+                if is_closed {
+                    self.close(Deadline::NOW);
+                }
+                true
+            }
+            Verdict::Panicked(text) => {
+                lost = count;
+                self.ledger.dropped.panicked += count as u64;
+                self.last_error = Some(format!("the sink panicked: {text}"));
+                true
+            }
+        };
+        self.ledger.delivered += count.saturating_sub(lost) as u64;
+        goes_on
+    }
+
+    // Time.
+
+    /// Whether the batch that is being filled has reached its age.
+    pub(super) fn is_old(&self, now: Instant, limits: &Limits<E>) -> bool {
+        let old = |since: Instant| limits.age.is_some_and(|age| now.saturating_duration_since(since) >= age);
+        self.since.is_some_and(old)
+    }
+
+    /// When the next tick is wanted at the latest; starts the clock of a batch that has been begun.
+    pub(super) fn next_tick(&mut self, now: Instant, limits: &Limits<E>) -> Option<Instant> {
+        let mut wish = None;
+        if let (false, Some(age)) = (self.gathering.is_empty(), limits.age) {
+            wish = self.since.get_or_insert(now).checked_add(age);
+        }
+        if self.has_refused() {
+            let again = now + limits.age.map_or(OFFER_AGAIN, |age| age.min(OFFER_AGAIN));
+            wish = Some(wish.map_or(again, |wish| wish.min(again)));
+        }
+        wish
+    }
+
+    // The end.
+
+    pub(super) fn close(&mut self, deadline: Deadline) {
+        self.closing.get_or_insert(deadline);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// The deadline of a close that nobody is working on.
+    pub(super) fn close_left_behind(&self) -> Option<Deadline> {
+        if self.is_busy() || self.report.is_some() { None } else { self.closing }
+    }
+
+    pub(super) fn begin_finish(&mut self) {
+        self.is_finishing = true;
+    }
+
+    pub(super) fn end_finish(&mut self, report: CloseReport) {
+        self.is_finishing = false;
+        self.report = Some(report);
+    }
+
+    /// Gives up what the sink behind did not take.
+    pub(super) fn give_up(&mut self) -> Vec<E> {
+        let mut left = std::mem::take(&mut self.refused);
+        left.append(&mut self.gathering);
+        self.ledger.dropped.aborted += left.len() as u64;
+        left
+    }
+
+    pub(super) fn report(&self) -> Option<&CloseReport> {
+        self.report.as_ref()
+    }
+
+    // What is there.
+
+    /// Whether another thread hands a batch on, or closes.
+    pub(super) fn is_busy(&self) -> bool {
+        self.away > 0 || self.is_finishing
+    }
+
+    pub(super) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    /// Events that are to be handed on.
+    pub(super) fn held(&self) -> usize {
+        self.refused.len() + self.gathering.len()
+    }
+
+    /// Those, and the ones on their way.
+    pub(super) fn pending(&self) -> u64 {
+        (self.held() + self.away) as u64
+    }
+
+    pub(super) fn describe(&self, state: &mut SinkState) {
+        state.kind = "batch";
+        state.status = match (&self.closing, &self.report) {
+            (None, _) => SinkStatus::Open,
+            (Some(_), None) => SinkStatus::Closing,
+            (Some(_), Some(_)) => SinkStatus::Closed,
+        };
+        state.depth = self.pending();
+        state.ledger += Ledger { pending: self.pending(), ..self.ledger };
+        state.last_error = self.last_error.clone();
+    }
+}

@@ -1,0 +1,49 @@
+//! When a batch is complete.
+
+use crate::error::InvalidConfig;
+use crate::panics::foreign;
+use std::time::Duration;
+
+type SizeOf<E> = Box<dyn Fn(&E) -> usize + Send + Sync>;
+
+/// When a batch is complete.
+pub(super) struct Limits<E> {
+    pub(super) count: usize,
+    bytes: Option<(usize, SizeOf<E>)>,
+    pub(super) age: Option<Duration>,
+    pub(super) at_end_of_batch: bool,
+}
+
+impl<E> Limits<E> {
+    pub(super) fn new(count: usize) -> Result<Self, InvalidConfig> {
+        if count == 0 {
+            return Err(InvalidConfig::ZeroBatch);
+        }
+        Ok(Self { count, bytes: None, age: None, at_end_of_batch: false })
+    }
+
+    pub(super) fn set_bytes(&mut self, max: usize, size: SizeOf<E>) -> Result<(), InvalidConfig> {
+        if max == 0 {
+            return Err(InvalidConfig::ZeroBytes);
+        }
+        self.bytes = Some((max, size));
+        Ok(())
+    }
+
+    pub(super) fn set_age(&mut self, limit: Duration) -> Result<(), InvalidConfig> {
+        if limit.is_zero() {
+            return Err(InvalidConfig::ZeroAge);
+        }
+        self.age = Some(limit);
+        Ok(())
+    }
+
+    /// What the event counts in bytes; nothing where bytes are not counted.
+    pub(super) fn size_of(&self, event: &E) -> Result<usize, String> {
+        self.bytes.as_ref().map_or(Ok(0), |(_, size)| foreign(|| size(event)))
+    }
+
+    pub(super) fn max_bytes(&self) -> usize {
+        self.bytes.as_ref().map_or(usize::MAX, |(max, _)| *max)
+    }
+}

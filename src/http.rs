@@ -1,0 +1,246 @@
+//! Sinks that post events as JSON to an HTTP endpoint (feature `http`).
+
+mod body;
+mod client;
+mod error;
+mod resolver;
+mod retry;
+mod retry_after;
+
+pub use error::HttpError;
+pub use retry::HttpRetry;
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::report::CloseReport;
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::wait::Deadline;
+use client::{Client, PostError};
+use serde::Serialize;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// Posts each event as JSON to an HTTP endpoint (feature `http`).
+///
+/// The payload is the event itself, or, after [`enveloped`](Self::enveloped), `{"events":[event]}`; [`batches`](Self::batches)
+/// makes a sink of it that posts many events at once.
+///
+/// | the endpoint | the write |
+/// |---|---|
+/// | answers with 2xx, and its answer can be read to the end | `Ok` |
+/// | answers with 408, 429 or 5xx | `Failed` with an [`HttpError`] that [is worth a retry](HttpError::is_retryable) |
+/// | answers with another status; redirects are not followed | `Failed`, not worth a retry |
+/// | cannot be reached, hangs up, talks nonsense, or does not answer in [time](Self::timeout) | `Failed`, worth a retry |
+/// | is not asked, since the event cannot be written as JSON | `Failed`, not worth a retry |
+///
+/// A write waits for the answer: put a [`Queue`](crate::Queue) in front. It does not try again by itself; that is the work of a
+/// [`retry`](crate::SinkExt::retry) in front, with a policy in an [`HttpRetry`]. Each attempt serialises the event anew: the event itself is what comes back from a write that failed,
+/// bytes kept beside it would cost memory for every event that succeeds, and writing JSON is nothing beside a request.
+///
+/// # Guarantees
+/// - **Delivery**: `Ok` means that the endpoint said so. `Failed` does not mean that it has not got the event: the answer may
+///   have been lost. Endpoints tell events apart by an id in the payload.
+/// - **Connections**: kept and used again, three at most, for 15 seconds of idleness at most. One that the endpoint has
+///   closed meanwhile is found out by a request that fails and is worth a retry.
+/// - **Time**: no write takes longer than the [`timeout`](Self::timeout), the lookup of the host included. Inside a limit to all
+///   waits of a write, it takes no longer than that.
+/// - **Threads**: none of its own. Looking up a name that is not an address takes a short-lived one, at most every 30 seconds
+///   while the endpoint can be reached.
+/// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries.
+/// - **End**: a close lets requests in flight end, and takes no more. [`Signal::Abort`] closes too, and breaks off what is in flight.
+///
+/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](Self::root_certificates). A proxy is taken from the environment
+/// (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, HttpSink, SinkExt};
+/// use std::time::Duration;
+///
+/// #[derive(Clone, serde::Serialize)]
+/// struct Push {
+///     repository: String,
+/// }
+///
+/// let bus = Bus::new();
+/// let sink = HttpSink::new("http://127.0.0.1:9/events")?
+///     .header("Authorization", "Bearer example")?
+///     .timeout(Duration::from_millis(500))?;
+/// bus.add(sink.queue(1024)?)?;
+/// bus.publish(Push { repository: "library/hello".into() })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "an HTTP sink does nothing until it is written to or added to a bus"]
+pub struct HttpSink<E> {
+    client: Box<Client>,
+    enveloped: bool,
+    events: PhantomData<fn(E)>,
+}
+
+impl<E> HttpSink<E> {
+    /// A sink for this endpoint, with a timeout of one second and the media type `application/json`.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::BadUrl`] when it is not an absolute `http` or `https` URL, and [`InvalidConfig::CredentialsInUrl`] when there is a user or a
+    /// password in it.
+    pub fn new(url: &str) -> Result<Self, InvalidConfig> {
+        Ok(Self { client: Box::new(Client::new(url)?), enveloped: false, events: PhantomData })
+    }
+
+    /// Sends this header with each request; of several values for one name, the last counts.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::BadHeader`] when HTTP does not allow the name or the value, or the header says how the message is
+    /// framed (`Content-Length`, `Transfer-Encoding`, `Connection`, `Host`), which only the client knows.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidConfig> {
+        self.client.set_header(name, value)?;
+        Ok(self)
+    }
+
+    /// What the payload is called in `Content-Type`; by default `application/json`. A registry's notifications are
+    /// `application/vnd.docker.distribution.events.v2+json`.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::BadHeader`] when HTTP does not allow the value.
+    pub fn media_type(self, media_type: &str) -> Result<Self, InvalidConfig> {
+        self.header("Content-Type", media_type)
+    }
+
+    /// How long a request may take in all, from the lookup of the host to the last byte of the answer; by default one
+    /// second.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroTimeout`] when it is zero.
+    pub fn timeout(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
+        self.client.set_timeout(limit)?;
+        Ok(self)
+    }
+
+    /// Trusts the certificate authorities in this PEM text instead of Mozilla's: for endpoints with certificates of one's own.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::BadCertificate`] when there is no certificate in it.
+    pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, InvalidConfig> {
+        self.client.set_root_certificates(pem)?;
+        Ok(self)
+    }
+
+    /// Posts `{"events":[event]}` instead of the event by itself.
+    pub fn enveloped(mut self) -> Self {
+        self.enveloped = true;
+        self
+    }
+
+    /// A sink for batches of events, with the same settings.
+    pub fn batches(self) -> HttpBatchSink<E> {
+        HttpBatchSink { client: self.client, events: PhantomData }
+    }
+}
+
+/// The error of a request that came to nothing, with what was to be posted.
+fn unposted<T>(event: T, error: PostError) -> WriteError<T> {
+    match error {
+        PostError::Closed => WriteError::Closed(event),
+        PostError::NoTime => WriteError::Timeout(event),
+        PostError::Http(error) => failed(event, error),
+    }
+}
+
+fn failed<T>(event: T, error: HttpError) -> WriteError<T> {
+    WriteError::Failed { event, source: Box::new(error) }
+}
+
+/// What both sinks do alike.
+macro_rules! delegate_to_client {
+    () => {
+        fn close(&self, _deadline: Deadline) -> CloseReport {
+            self.client.close();
+            CloseReport::done()
+        }
+
+        fn signal(&self, signal: &mut Signal<'_>) {
+            match signal {
+                Signal::Abort => self.client.abort(),
+                Signal::IsClosed(closed) => **closed |= self.client.is_closed(),
+                _ => {}
+            }
+        }
+
+        fn key(&self) -> Option<SinkKey> {
+            Some(SinkKey::of(&*self.client))
+        }
+    };
+}
+
+impl<E: Serialize> Sink<E> for HttpSink<E> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        if self.client.is_closed() {
+            return Err(WriteError::Closed(event));
+        }
+        match body::of_one(&event, self.enveloped) {
+            Ok(body) => self.client.post(&body).map_err(|error| unposted(event, error)),
+            Err(error) => Err(failed(event, error)),
+        }
+    }
+
+    delegate_to_client!();
+}
+
+impl<E> fmt::Debug for HttpSink<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSink").field("host", &self.client.host()).finish_non_exhaustive()
+    }
+}
+
+/// Posts batches of events as `{"events":[…]}`. Made by [`HttpSink::batches`].
+///
+/// Everything said at [`HttpSink`] holds for it, with one addition: an event that cannot be written as JSON does not keep the
+/// others of its batch from being posted. When they have been, the write fails with an error that is not worth a retry, and
+/// *only the events that were not posted come back*. An empty batch is `Ok`, and nothing is posted.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, HttpSink, SinkExt};
+/// use std::time::Duration;
+/// let sink = HttpSink::new("http://127.0.0.1:9/events")?
+///     .media_type("application/vnd.docker.distribution.events.v2+json")?
+///     .batches();
+/// let bus = Bus::new();
+/// bus.add(sink.batch(100)?.age(Duration::from_secs(1))?.queue(1024)?)?;
+/// bus.publish(String::from("push"))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "an HTTP sink does nothing until it is written to or added to a bus"]
+pub struct HttpBatchSink<E> {
+    client: Box<Client>,
+    events: PhantomData<fn(E)>,
+}
+
+impl<E: Serialize> Sink<Vec<E>> for HttpBatchSink<E> {
+    fn write(&self, batch: Vec<E>) -> Result<(), WriteError<Vec<E>>> {
+        if self.client.is_closed() {
+            return Err(WriteError::Closed(batch));
+        }
+        let body = body::of_batch(&batch);
+        if body.count > 0
+            && let Err(error) = self.client.post(&body.bytes)
+        {
+            return Err(unposted(batch, error));
+        }
+        if body.left_out.is_empty() {
+            return Ok(());
+        }
+        let left_out = batch.into_iter().enumerate();
+        let left_out = left_out.filter(|(index, _)| body.left_out.binary_search(index).is_ok());
+        Err(failed(left_out.map(|(_, event)| event).collect(), HttpError::Unserializable))
+    }
+
+    delegate_to_client!();
+}
+
+impl<E> fmt::Debug for HttpBatchSink<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpBatchSink").field("host", &self.client.host()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+//! What is posted.
+
+use super::HttpError;
+use crate::panics::foreign;
+use serde::Serialize;
+
+const BEGIN: &[u8] = br#"{"events":["#;
+const END: &[u8] = b"]}";
+
+/// An envelope of many events.
+pub(super) struct Batch {
+    pub(super) bytes: Vec<u8>,
+    /// How many events are in it.
+    pub(super) count: usize,
+    /// The places of those that are not, because they cannot be written as JSON; in order.
+    pub(super) left_out: Vec<usize>,
+}
+
+/// The event by itself, or in an envelope.
+pub(super) fn of_one<E: Serialize>(event: &E, enveloped: bool) -> Result<Vec<u8>, HttpError> {
+    let mut bytes = Vec::with_capacity(256);
+    if enveloped {
+        bytes.extend_from_slice(BEGIN);
+    }
+    write(&mut bytes, event)?;
+    if enveloped {
+        bytes.extend_from_slice(END);
+    }
+    Ok(bytes)
+}
+
+/// All events that can be written as JSON, in an envelope.
+pub(super) fn of_batch<E: Serialize>(events: &[E]) -> Batch {
+    let mut batch = Batch { bytes: BEGIN.to_vec(), count: 0, left_out: Vec::new() };
+    for (index, event) in events.iter().enumerate() {
+        let before = batch.bytes.len();
+        if batch.count > 0 {
+            batch.bytes.push(b',');
+        }
+        if write(&mut batch.bytes, event).is_ok() {
+            batch.count += 1;
+        } else {
+            batch.bytes.truncate(before);
+            batch.left_out.push(index);
+        }
+    }
+    batch.bytes.extend_from_slice(END);
+    batch
+}
+
+/// The serialiser's error is not kept: it may quote the event.
+fn write<E: Serialize>(bytes: &mut Vec<u8>, event: &E) -> Result<(), HttpError> {
+    match foreign(|| serde_json::to_writer(bytes, event)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(HttpError::Unserializable),
+    }
+}

@@ -1,0 +1,168 @@
+//! The client, and what goes with each request.
+
+use super::error::HttpError;
+use super::resolver::Remembering;
+use super::retry_after;
+use crate::error::InvalidConfig;
+use crate::sync::{AtomicBool, Ordering};
+use crate::wait::allowance::Allowance;
+use std::io::Read;
+use std::time::{Duration, SystemTime};
+use ureq::http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
+use ureq::http::{HeaderMap, Request, Response, Uri};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::DefaultConnector;
+use ureq::{Agent, Body};
+
+/// How long a request may take, as in docker/distribution.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+/// What is read of an answer, in bytes, so that the connection can be used again. One that sends more is given up.
+const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
+const USER_AGENT: &str = concat!("buslane/", env!("CARGO_PKG_VERSION"));
+
+/// Says how a message is framed or where it goes, which only the client knows.
+const RESERVED: [HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
+
+pub(super) struct Client {
+    agent: Agent,
+    resolver: Remembering,
+    uri: Uri,
+    headers: HeaderMap,
+    timeout: Duration,
+    closed: AtomicBool,
+}
+
+/// Why nothing was posted.
+pub(super) enum PostError {
+    Closed,
+    /// The thread may not wait any longer.
+    NoTime,
+    Http(HttpError),
+}
+
+/// A client that leaves every decision about an answer to us.
+fn agent(resolver: &Remembering, roots: RootCerts) -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .user_agent(USER_AGENT)
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), resolver.clone())
+}
+
+impl Client {
+    pub(super) fn new(url: &str) -> Result<Self, InvalidConfig> {
+        let uri: Uri = url.parse().map_err(|_| InvalidConfig::BadUrl)?;
+        let authority = uri.authority().ok_or(InvalidConfig::BadUrl)?;
+        if authority.as_str().contains('@') {
+            return Err(InvalidConfig::CredentialsInUrl);
+        }
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || authority.host().is_empty() {
+            return Err(InvalidConfig::BadUrl);
+        }
+        let resolver = Remembering::default();
+        let agent = agent(&resolver, RootCerts::WebPki);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(Self { agent, resolver, uri, headers, timeout: DEFAULT_TIMEOUT, closed: AtomicBool::new(false) })
+    }
+
+    pub(super) fn set_header(&mut self, name: &str, value: &str) -> Result<(), InvalidConfig> {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| InvalidConfig::BadHeader)?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| InvalidConfig::BadHeader)?;
+        if RESERVED.contains(&name) {
+            return Err(InvalidConfig::BadHeader);
+        }
+        // The client writes requests into the debug log.
+        value.set_sensitive(name != CONTENT_TYPE);
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    pub(super) fn set_root_certificates(&mut self, pem: &[u8]) -> Result<(), InvalidConfig> {
+        let items =
+            parse_pem(pem).collect::<Result<Vec<_>, _>>().map_err(|_| InvalidConfig::BadCertificate)?;
+        let certificates = items.into_iter().filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        });
+        let certificates: Vec<_> = certificates.collect();
+        if certificates.is_empty() {
+            return Err(InvalidConfig::BadCertificate);
+        }
+        self.agent = agent(&self.resolver, RootCerts::from(certificates));
+        Ok(())
+    }
+
+    pub(super) fn set_timeout(&mut self, limit: Duration) -> Result<(), InvalidConfig> {
+        if limit.is_zero() {
+            return Err(InvalidConfig::ZeroTimeout);
+        }
+        self.timeout = limit;
+        Ok(())
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.uri.host().unwrap_or_default()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        // Relaxed: a write that is ordered after the close sees it, and no other need.
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes, and breaks off the requests in flight.
+    pub(super) fn abort(&self) {
+        self.close();
+        self.agent.clone().shutdown();
+    }
+
+    /// Posts the body, and waits for the end of the answer.
+    pub(super) fn post(&self, body: &[u8]) -> Result<(), PostError> {
+        if self.is_closed() {
+            return Err(PostError::Closed);
+        }
+        let allowed = Allowance::deadline().remaining();
+        let limit = allowed.map_or(self.timeout, |allowed| allowed.min(self.timeout));
+        if limit.is_zero() {
+            return Err(PostError::NoTime);
+        }
+        let posted = self.exchange(body, limit);
+        if let Err(HttpError::Connection(_) | HttpError::Timeout | HttpError::Tls(_)) = &posted {
+            self.resolver.forget();
+        }
+        posted.map_err(PostError::Http)
+    }
+
+    fn exchange(&self, body: &[u8], limit: Duration) -> Result<(), HttpError> {
+        let mut request = Request::new(body);
+        *request.method_mut() = ureq::http::Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        let request = self.agent.configure_request(request).timeout_global(Some(limit)).build();
+        let mut response = self.agent.run(request).map_err(HttpError::of)?;
+        let drained = drain(response.body_mut());
+        if response.status().is_success() { drained } else { Err(refusal(&response)) }
+    }
+}
+
+fn refusal(response: &Response<Body>) -> HttpError {
+    let value = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = value.and_then(|value| retry_after::parse(value, SystemTime::now()));
+    HttpError::Status { status: response.status().as_u16(), retry_after }
+}
+
+/// Reads the answer to its end, which nobody wants to know, or as much of it as is read at most.
+fn drain(body: &mut Body) -> Result<(), HttpError> {
+    let mut reader = body.as_reader().take(MOST_OF_AN_ANSWER);
+    std::io::copy(&mut reader, &mut std::io::sink())
+        .map(drop)
+        .map_err(|error| HttpError::of(ureq::Error::from(error)))
+}

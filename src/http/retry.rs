@@ -1,0 +1,82 @@
+//! Retries that understand what an endpoint answers.
+
+use super::HttpError;
+use crate::combinator::retry::policy::{Attempt, Next, RetryPolicy};
+use std::time::Duration;
+
+/// A retry policy for HTTP sinks around another one: gives up at once what is [not worth a retry](HttpError::is_retryable), and
+/// waits at least as long as the endpoint [asks for](HttpError::retry_after).
+///
+/// The policy inside decides everything else: how often, how long, and for how long in all. An answer that is not worth a
+/// retry counts as a success with it, since it tells that the endpoint is up: a [`Breaker`](crate::Breaker) closes. An event that
+/// cannot be written as JSON tells it nothing. Errors that are no [`HttpError`] are left to it.
+///
+/// # Examples
+/// ```
+/// use buslane::{Backoff, Bus, Channel, DeadLetter, HttpRetry, HttpSink, SinkExt};
+/// use std::time::Duration;
+/// let (letters, mut dead) = Channel::<DeadLetter<Vec<String>>>::bounded(64)?;
+/// let policy = HttpRetry::new(Backoff::default().max_attempts(2)?);
+/// let sink = HttpSink::new("http://127.0.0.1:9/events")?.batches();
+/// let bus = Bus::new();
+/// bus.add(sink.retry(policy).dead_letters(letters).batch(100)?.queue(1024)?)?;
+/// bus.publish(String::from("push"))?;
+/// assert!(bus.close().is_done());
+/// assert_eq!(dead.recv()?.event, ["push"]); // nobody listens at that port
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct HttpRetry<P> {
+    policy: P,
+    most: Duration,
+}
+
+impl<P> HttpRetry<P> {
+    /// Around this policy. Of what an endpoint asks for, a minute is granted at most.
+    #[must_use]
+    pub fn new(policy: P) -> Self {
+        Self { policy, most: Duration::from_secs(60) }
+    }
+
+    /// How much of what an endpoint asks for in `Retry-After` is granted; zero means nothing of it.
+    #[must_use]
+    pub fn max_retry_after(mut self, most: Duration) -> Self {
+        self.most = most;
+        self
+    }
+}
+
+impl<E, P: RetryPolicy<E>> RetryPolicy<E> for HttpRetry<P> {
+    fn before(&self, event: &E) -> Duration {
+        self.policy.before(event)
+    }
+
+    fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next {
+        let Some(error) = attempt.source::<HttpError>() else {
+            return self.policy.failure(event, attempt);
+        };
+        if !error.is_retryable() {
+            if error.status().is_some() {
+                self.policy.success();
+            } else {
+                self.policy.abandoned();
+            }
+            return Next::GiveUp;
+        }
+        let next = self.policy.failure(event, attempt);
+        let asked = error.retry_after().unwrap_or_default().min(self.most);
+        match next {
+            Next::Again if !asked.is_zero() => Next::After(asked),
+            Next::After(wait) => Next::After(wait.max(asked)),
+            other => other,
+        }
+    }
+
+    fn success(&self) {
+        self.policy.success();
+    }
+
+    fn abandoned(&self) {
+        self.policy.abandoned();
+    }
+}

@@ -1,0 +1,245 @@
+//! The HTTP sink: what it posts, what each answer comes to, and what becomes of endpoints that misbehave.
+#![cfg(feature = "http")]
+
+#[path = "http/batches.rs"]
+mod batches;
+#[path = "http/faults.rs"]
+mod faults;
+#[path = "http/retry.rs"]
+mod retry;
+#[path = "http/server.rs"]
+mod server;
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+mod support;
+#[path = "http/tls.rs"]
+mod tls;
+
+use buslane::{
+    BoxError, Bus, DropReason, HttpError, HttpSink, InvalidConfig, Queue, Sink, SinkExt, WriteError,
+};
+use serde::{Serialize, Serializer};
+use server::{Reply, Server};
+use std::time::Duration;
+use support::{GUARD, Log, Outcome, assert_balanced, flush, outcome};
+
+/// An event; only those with a repository can be written as JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Push(&'static str);
+
+impl Serialize for Push {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_empty() {
+            return Err(serde::ser::Error::custom("the secret payload"));
+        }
+        serializer.serialize_str(self.0)
+    }
+}
+
+/// A sink that waits for answers as long as a busy machine may take for them.
+fn sink<E>(server: &Server) -> HttpSink<E> {
+    HttpSink::new(&server.url("/events")).unwrap().timeout(GUARD).unwrap()
+}
+
+/// The event that came back, and why.
+#[track_caller]
+fn failure<E>(result: Result<(), WriteError<E>>) -> (E, HttpError) {
+    let Err(WriteError::Failed { event, source }) = result else { panic!("it did not fail") };
+    (event, source.downcast_ref::<HttpError>().expect("an HTTP error").clone())
+}
+
+#[test]
+fn an_event_is_posted_as_json_with_the_headers_that_were_asked_for() {
+    let server = Server::start([]);
+    let http = sink(&server).header("X-Token", "one").unwrap().header("x-token", "two").unwrap();
+    assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
+    let request = server.requests().remove(0);
+    assert_eq!((request.line.as_str(), request.body.as_str()), ("POST /events", "\"hello\""));
+    assert_eq!(request.headers["content-type"], "application/json");
+    assert_eq!(request.headers["x-token"], "two");
+    assert!(request.headers["user-agent"].starts_with("buslane/"));
+    assert_eq!(request.headers["content-length"], "7");
+}
+
+#[test]
+fn an_event_may_travel_in_an_envelope_with_a_media_type_of_its_own() {
+    let media_type = "application/vnd.docker.distribution.events.v2+json";
+    let server = Server::start([]);
+    let http = sink(&server).media_type(media_type).unwrap().enveloped();
+    assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
+    let request = server.requests().remove(0);
+    assert_eq!(
+        (request.body.as_str(), request.headers["content-type"].as_str()),
+        (r#"{"events":["hello"]}"#, media_type)
+    );
+}
+
+#[test]
+fn every_2xx_is_success_and_all_go_through_one_connection() {
+    let statuses = [200, 201, 202, 204, 299];
+    let server = Server::start(statuses.map(Reply::Status));
+    let http = sink(&server);
+    for status in statuses {
+        assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted, "{status}");
+    }
+    let connections: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [0; 5]);
+}
+
+#[test]
+fn other_answers_give_the_event_back_and_only_some_are_worth_a_retry() {
+    let worth = [408, 429, 500, 502, 503, 504, 599];
+    let in_vain = [300, 301, 302, 304, 307, 308, 400, 401, 403, 404, 410, 413, 422, 451];
+    let statuses = || worth.into_iter().chain(in_vain);
+    let server = Server::start(statuses().map(Reply::Status));
+    let http = sink(&server);
+    for status in statuses() {
+        let (event, error) = failure(http.write(Push("hello")));
+        assert_eq!(event, Push("hello"));
+        assert_eq!((error.status(), error.retry_after()), (Some(status), None));
+        assert_eq!(error.is_retryable(), worth.contains(&status), "{error}");
+    }
+    // And the sink goes on.
+    assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
+}
+
+/// docker/distribution counts a redirect as a success that nobody ever received.
+#[test]
+fn a_redirect_is_not_followed_and_is_no_success() {
+    let server = Server::start([]);
+    let elsewhere = format!("Location: {}\r\n", server.url("/elsewhere"));
+    let server =
+        Server::start([301, 302, 303, 307, 308].map(|status| Reply::WithHeader(status, elsewhere.clone())));
+    let http = sink(&server);
+    for _ in 0..5 {
+        assert!(!failure(http.write(Push("hello"))).1.is_retryable());
+    }
+    assert!(server.requests().iter().all(|request| request.line == "POST /events"));
+}
+
+#[test]
+fn retry_after_comes_with_the_error() {
+    let day = Duration::from_secs(24 * 3600);
+    let reply = |status, value| Reply::WithHeader(status, format!("Retry-After: {value}\r\n"));
+    let server = Server::start([
+        reply(429, "120"),
+        reply(503, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        reply(503, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        reply(503, "when the cows come home"),
+    ]);
+    let http = sink(&server);
+    let next = || failure(http.write(Push("hello"))).1.retry_after();
+    assert_eq!(next(), Some(Duration::from_secs(120)));
+    assert_eq!(next(), Some(Duration::ZERO), "a date that is over");
+    assert!(next().unwrap() > day);
+    assert_eq!(next(), None);
+}
+
+#[test]
+fn an_event_that_cannot_be_written_as_json_comes_back_unposted_and_the_others_go_on() {
+    let server = Server::start([]);
+    let (dropped, errors) = (Log::new(), Log::new());
+    let (on_drop, on_error) = (dropped.clone(), errors.clone());
+    let queue = Queue::builder()
+        .on_drop(move |event: Push, reason| on_drop.push((event, reason)))
+        .on_error(move |error: &BoxError| on_error.push(error.to_string()))
+        .spawn_sink(sink(&server))
+        .unwrap();
+    for event in ["one", "", "two"] {
+        assert_eq!(outcome(queue.write(Push(event))), Outcome::Accepted);
+    }
+    flush(&queue);
+    assert_eq!(server.bodies(), ["\"one\"", "\"two\""]);
+    assert_eq!(dropped.entries(), [(Push(""), DropReason::Failed)]);
+    assert_eq!(errors.entries(), ["the event cannot be written as JSON"]);
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.delivered, ledger.dropped.failed), (2, 1));
+
+    let (event, error) = failure(sink(&server).write(Push("")));
+    assert_eq!((event, error.is_retryable(), error.status()), (Push(""), false, None));
+}
+
+#[test]
+fn a_serialiser_that_panics_is_like_one_that_fails() {
+    struct Panicking;
+    impl Serialize for Panicking {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            panic!("the secret payload")
+        }
+    }
+    let server = Server::start([]);
+    let (_, error) = failure(sink(&server).write(Panicking));
+    assert_eq!(error, HttpError::Unserializable);
+    assert!(server.requests().is_empty());
+}
+
+/// distribution's TestHTTPSink, by behaviour: each outcome is counted once.
+#[test]
+fn the_books_of_a_direct_sink_count_each_outcome() {
+    let server = Server::start([200, 307, 400, 500, 201].map(Reply::Status));
+    let bus = Bus::new();
+    bus.add(sink(&server)).unwrap();
+    let accepted: Vec<_> = (0..5).map(|_| bus.publish(Push("hello")).unwrap().accepted).collect();
+    assert_eq!(accepted, [1, 0, 0, 0, 1]);
+    let state = bus.snapshot().sinks[0].state.clone();
+    let ledger = assert_balanced(&state);
+    assert_eq!((ledger.offered, ledger.delivered, ledger.refused.failed), (5, 2, 3));
+    assert_eq!(state.last_error.as_deref(), Some("the endpoint answered with 500"));
+    assert!(bus.close().is_done());
+}
+
+#[test]
+fn the_canonical_chain_needs_no_annotations() {
+    let server = Server::start([]);
+    let bus = Bus::new();
+    bus.add(sink(&server).filter(|event: &Push| event.0 != "pull").queue(64).unwrap()).unwrap();
+    for event in ["push", "pull", "mount"] {
+        bus.publish(Push(event)).unwrap();
+    }
+    assert!(bus.close().is_done());
+    assert_eq!(server.bodies(), ["\"push\"", "\"mount\""]);
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_is_an_error() {
+    let error = |url| HttpSink::<Push>::new(url).unwrap_err();
+    for url in [
+        "",
+        "example",
+        "localhost:80",
+        "/events",
+        "ftp://example/",
+        "http://",
+        "http:///events",
+        "http://a b/",
+    ] {
+        assert_eq!(error(url), InvalidConfig::BadUrl, "{url}");
+    }
+    let credentials = error("http://user:hunter2@example/");
+    assert_eq!(credentials, InvalidConfig::CredentialsInUrl);
+    assert!(!format!("{credentials} {credentials:?}").contains("hunter2"));
+}
+
+#[test]
+fn headers_and_timeouts_that_cannot_be_are_errors() {
+    let http = || HttpSink::<Push>::new("https://example/events?token=hunter2").unwrap();
+    let headers = [
+        ("", "a"),
+        ("a b", "c"),
+        ("a", "b\r\nc: d"),
+        ("Content-Length", "5"),
+        ("host", "elsewhere"),
+        ("Transfer-Encoding", "chunked"),
+        ("connection", "close"),
+    ];
+    for (name, value) in headers {
+        assert_eq!(http().header(name, value).unwrap_err(), InvalidConfig::BadHeader, "{name}: {value}");
+    }
+    assert_eq!(http().media_type("a\nb").unwrap_err(), InvalidConfig::BadHeader);
+    for pem in ["", "no certificate", include_str!("http/tls/server.key")] {
+        assert_eq!(http().root_certificates(pem.as_bytes()).unwrap_err(), InvalidConfig::BadCertificate);
+    }
+    assert_eq!(http().timeout(Duration::ZERO).unwrap_err(), InvalidConfig::ZeroTimeout);
+    let text = format!("{:?} {:?}", http(), http().header("Authorization", "hunter2").unwrap().batches());
+    assert!(text.contains("example") && !text.contains("hunter2"), "{text}");
+}

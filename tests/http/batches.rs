@@ -1,0 +1,68 @@
+//! Batches of events, posted in one envelope.
+
+use crate::server::{Reply, Server};
+use crate::support::{Outcome, assert_balanced, outcome};
+use crate::{Push, failure, sink};
+use buslane::{Bus, Deadline, Finish, HttpError, Sink, SinkExt};
+use std::sync::Arc;
+
+fn pushes<const N: usize>(names: [&'static str; N]) -> Vec<Push> {
+    names.map(Push).to_vec()
+}
+
+#[test]
+fn a_batch_is_one_envelope() {
+    let server = Server::start([]);
+    let http = sink(&server).batches();
+    assert_eq!(outcome(http.write(pushes(["one", "two"]))), Outcome::Accepted);
+    assert_eq!(outcome(http.write(Vec::new())), Outcome::Accepted);
+    assert_eq!(server.bodies(), [r#"{"events":["one","two"]}"#], "and nothing is posted for an empty one");
+}
+
+#[test]
+fn a_batch_that_was_refused_comes_back_whole() {
+    let server = Server::start([Reply::Status(503)]);
+    let (batch, error) = failure(sink(&server).batches().write(pushes(["", "one", "two"])));
+    assert_eq!((batch, error.status()), (pushes(["", "one", "two"]), Some(503)));
+}
+
+#[test]
+fn events_that_cannot_be_written_as_json_come_back_and_the_others_are_posted() {
+    let server = Server::start([]);
+    let http = sink(&server).batches();
+    let (left_out, error) = failure(http.write(pushes(["", "one", "", "two", ""])));
+    assert_eq!((left_out, error), (pushes(["", "", ""]), HttpError::Unserializable));
+    let (left_out, _) = failure(http.write(pushes([""])));
+    assert_eq!(left_out, pushes([""]));
+    assert_eq!(
+        server.bodies(),
+        [r#"{"events":["one","two"]}"#],
+        "and nothing for a batch of such events only"
+    );
+}
+
+#[test]
+fn the_books_of_a_batch_in_front_count_events() {
+    let server = Server::start([Reply::Status(200), Reply::Status(500)]);
+    let batch = Arc::new(sink(&server).batches().batch(2).unwrap());
+    let bus = Bus::new();
+    bus.add(batch.clone().queue(64).unwrap()).unwrap();
+    for event in ["one", "", "three", "four", "five"] {
+        bus.publish(Push(event)).unwrap();
+    }
+    assert!(bus.close().is_done());
+    let ledger = assert_balanced(&batch.state());
+    assert_eq!((ledger.delivered, ledger.dropped.failed), (2, 3), "one as no JSON, two by the answer 500");
+    assert_eq!(server.bodies().len(), 3);
+}
+
+#[test]
+fn a_close_without_time_asks_nobody() {
+    let server = Server::start([]);
+    let batch = sink(&server).batches().batch(2).unwrap();
+    batch.write(Push("hello")).unwrap();
+    let report = batch.close(Deadline::NOW);
+    assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1));
+    assert!(server.requests().is_empty());
+    assert_eq!(assert_balanced(&batch.state()).dropped.aborted, 1);
+}

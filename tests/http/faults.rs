@@ -1,0 +1,122 @@
+//! Endpoints that hang up, talk nonsense or do not answer, and the end of the sink.
+
+use crate::server::{Reply, Server};
+use crate::support::{GUARD, Outcome, ends, outcome, wait_for};
+use crate::{Push, failure, sink};
+use buslane::{Deadline, HttpError, HttpSink, Signal, Sink};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// The only real time in these tests; what is shown does not depend on it.
+const SHORT: Duration = Duration::from_millis(100);
+
+#[test]
+fn an_endpoint_that_breaks_off_or_talks_nonsense_is_worth_a_retry() {
+    for reply in [Reply::HangUpHalfway, Reply::HangUp, Reply::Garbage] {
+        let server = Server::start([reply.clone()]);
+        let http = sink(&server);
+        let (event, error) = failure(http.write(Push("hello")));
+        assert_eq!(
+            (event, error.is_retryable(), error.status()),
+            (Push("hello"), true, None),
+            "{reply:?}: {error}"
+        );
+        assert_eq!(
+            outcome(http.write(Push("hello"))),
+            Outcome::Accepted,
+            "{reply:?}: and then it is well again"
+        );
+    }
+}
+
+#[test]
+fn an_endpoint_that_never_answers_is_given_up_at_the_timeout() {
+    let server = Server::start([Reply::Silence]);
+    let http = sink(&server).timeout(SHORT).unwrap();
+    let (event, error) = failure(http.write(Push("hello")));
+    assert_eq!((event, &error, error.is_retryable()), (Push("hello"), &HttpError::Timeout, true));
+    // And the sink goes on, through another connection.
+    wait_for(|| http.write(Push("hello")).is_ok());
+}
+
+#[test]
+fn an_endpoint_where_nobody_listens_is_worth_a_retry() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let http = HttpSink::new(&format!("http://{address}/")).unwrap().timeout(GUARD).unwrap();
+    let (event, error) = failure(http.write(Push("hello")));
+    assert_eq!((event, &error), (Push("hello"), &HttpError::Connection(ErrorKind::ConnectionRefused)));
+    assert!(error.is_retryable());
+}
+
+#[test]
+fn an_endpoint_without_the_security_that_its_url_asks_for_is_worth_a_retry() {
+    let server = Server::start([]);
+    let http = HttpSink::new(&format!("https://{}/", server.address())).unwrap().timeout(GUARD).unwrap();
+    assert!(failure(ends(move || http.write(Push("hello")))).1.is_retryable());
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_name_is_looked_up_and_found() {
+    let server = Server::start([]);
+    let url = format!("http://localhost:{}/", server.address().port());
+    let http = HttpSink::new(&url).unwrap().timeout(GUARD).unwrap();
+    for _ in 0..2 {
+        assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
+    }
+}
+
+#[test]
+fn an_answer_that_never_ends_is_not_read_to_its_end() {
+    let server = Server::start([Reply::Large(1000), Reply::Large(10_000_000)]);
+    let http = sink(&server);
+    for _ in 0..3 {
+        assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
+    }
+    let connections: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [0, 0, 1], "a connection with the rest of an answer on it is not used again");
+}
+
+#[test]
+fn no_error_tells_of_the_event_or_the_path() {
+    let replies = [Reply::Status(400), Reply::HangUp, Reply::Garbage, Reply::Status(503)];
+    let count = replies.len();
+    let server = Server::start(replies);
+    let http = HttpSink::new(&server.url("/hook/hunter2?key=hunter2")).unwrap().timeout(GUARD).unwrap();
+    for event in std::iter::repeat_n("hunter2", count).chain([""]) {
+        let error = http.write(Push(event)).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("hunter2") && !text.contains("secret"), "{text}");
+    }
+}
+
+#[test]
+fn after_a_close_nothing_is_posted() {
+    let server = Server::start([]);
+    let http = sink(&server);
+    assert!(http.close(Deadline::NEVER).is_done() && http.close(Deadline::NOW).is_done());
+    assert_eq!(outcome(http.write(Push("hello"))), Outcome::Closed(Push("hello")));
+    let mut closed = false;
+    http.signal(&mut Signal::IsClosed(&mut closed));
+    assert!(closed && server.requests().is_empty());
+}
+
+#[test]
+fn an_abort_breaks_a_request_in_flight_off() {
+    let server = Server::start([Reply::Silence]);
+    let http = Arc::new(sink(&server).timeout(Duration::from_secs(3600)).unwrap());
+    let writer = thread::spawn({
+        let http = http.clone();
+        move || http.write(Push("hello"))
+    });
+    server.await_requests(1);
+    http.signal(&mut Signal::Abort);
+    let (event, _) = failure(ends(move || writer.join().unwrap()));
+    assert_eq!(event, Push("hello"));
+    assert_eq!(outcome(http.write(Push("hello"))), Outcome::Closed(Push("hello")));
+}

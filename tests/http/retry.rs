@@ -1,0 +1,109 @@
+//! Retries that understand what the endpoint answers. Time is moved by hand.
+
+use crate::server::{Reply, Server};
+use crate::support::{Outcome, assert_balanced, outcome};
+use crate::{Push, failure, sink};
+use buslane::testing::ManualClock;
+use buslane::{
+    Attempt, AttemptError, Backoff, BoxError, Breaker, BreakerState, Bus, Channel, DeadLetter, HttpError,
+    HttpRetry, Next, RetryPolicy, Sink, SinkExt,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn every_second() -> Backoff {
+    Backoff::new(SECOND, SECOND).unwrap().jitter(0.0).unwrap()
+}
+
+#[test]
+fn what_is_worth_a_retry_is_tried_again_and_other_answers_are_given_up_at_once() {
+    let server = Server::start([Reply::Status(503), Reply::HangUp, Reply::Status(200), Reply::Status(404)]);
+    let clock = ManualClock::hurrying();
+    let http = sink(&server).retry(HttpRetry::new(every_second())).clock(clock.clone());
+    assert_eq!(outcome(http.write(Push("one"))), Outcome::Accepted);
+    assert_eq!((clock.passed(), clock.waits()), (2 * SECOND, 2));
+    let (event, error) = failure(http.write(Push("two")));
+    assert_eq!((event, error.status()), (Push("two"), Some(404)));
+    assert_eq!((clock.waits(), server.requests().len()), (2, 4));
+}
+
+#[test]
+fn the_later_of_the_policys_wait_and_the_endpoints_counts() {
+    let reply = |seconds| Reply::WithHeader(429, format!("Retry-After: {seconds}\r\n"));
+    let server = Server::start([reply("0"), reply("10"), reply("999999999")]);
+    let clock = ManualClock::hurrying();
+    let http = sink(&server).retry(HttpRetry::new(every_second())).clock(clock.clone());
+    assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
+    assert_eq!(clock.passed(), (1 + 10 + 60) * SECOND, "of what would be years, a minute is granted");
+
+    let server = Server::start([reply("10")]);
+    let clock = ManualClock::hurrying();
+    let policy = HttpRetry::new(every_second()).max_retry_after(Duration::ZERO);
+    let http = sink(&server).retry(policy).clock(clock.clone());
+    assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
+    assert_eq!(clock.passed(), SECOND);
+}
+
+#[test]
+fn the_policy_inside_still_decides_when_it_is_enough() {
+    let server = Server::start((0..5).map(|_| Reply::Status(500)));
+    let policy = HttpRetry::new(every_second().max_attempts(3).unwrap());
+    let http = sink(&server).retry(policy).clock(ManualClock::hurrying());
+    assert_eq!(failure(http.write(Push("hello"))).1.status(), Some(500));
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn an_answer_in_vain_closes_a_breaker_and_an_event_without_json_leaves_it_as_it_is() {
+    let server = Server::start([Reply::Status(503), Reply::Status(400)]);
+    let clock = ManualClock::hurrying();
+    let breaker = Breaker::new(1, SECOND).unwrap().max_attempts(1).unwrap().clock(clock.clone());
+    let breaker = Arc::new(breaker);
+    let http = sink(&server).retry(HttpRetry::new(breaker.clone())).clock(clock.clone());
+    assert_eq!(failure(http.write(Push("hello"))).1.status(), Some(503));
+    assert_eq!(breaker.state(), BreakerState::Open);
+    // It waits for its turn to probe, and then nobody was asked.
+    assert_eq!(failure(http.write(Push(""))).1, HttpError::Unserializable);
+    assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    assert_eq!(failure(http.write(Push("hello"))).1.status(), Some(400));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn errors_of_other_sinks_are_left_to_the_policy_inside() {
+    let policy = HttpRetry::new(every_second());
+    let other: BoxError = "another".into();
+    for error in [AttemptError::Full, AttemptError::Timeout, AttemptError::Failed(&*other)] {
+        assert_eq!(policy.failure(&Push("hello"), &Attempt::new(1, SECOND, error)), Next::After(SECOND));
+    }
+}
+
+/// The whole chain: what cannot be delivered is among the dead letters with its error, everything else arrived.
+#[test]
+fn a_batch_with_an_event_without_json_is_posted_and_that_event_is_a_dead_letter() {
+    let server = Server::start([Reply::Status(503), Reply::Status(200), Reply::Status(400)]);
+    let (letters, mut dead) = Channel::<DeadLetter<Vec<Push>>>::bounded(8).unwrap();
+    let retry = sink(&server).batches().retry(HttpRetry::new(every_second()));
+    let batch = Arc::new(retry.clock(ManualClock::hurrying()).dead_letters(letters).batch(3).unwrap());
+    let bus = Bus::new();
+    bus.add(batch.clone().queue(64).unwrap()).unwrap();
+    for event in ["one", "", "two", "three"] {
+        bus.publish(Push(event)).unwrap();
+    }
+    assert!(bus.close().is_done());
+    let envelope = r#"{"events":["one","two"]}"#;
+    assert_eq!(server.bodies(), [envelope, envelope, r#"{"events":["three"]}"#]);
+    let letters: Vec<_> = dead.drain().map(|letter| (letter.event, letter.error.to_string())).collect();
+    let expected = |event, text: &str| (vec![Push(event)], format!("the sink failed: {text}"));
+    assert_eq!(
+        letters,
+        [
+            expected("", "the event cannot be written as JSON"),
+            expected("three", "the endpoint answered with 400"),
+        ]
+    );
+    let ledger = assert_balanced(&batch.state());
+    assert_eq!((ledger.delivered, ledger.pending), (4, 0), "to the endpoint or the dead letters");
+}

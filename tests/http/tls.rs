@@ -1,0 +1,73 @@
+//! Endpoints behind TLS: distribution's TestHTTPSink has an unknown authority, too.
+//!
+//! The certificates are for 127.0.0.1 and last a hundred years; the authority's key was thrown away.
+
+use crate::support::{GUARD, Outcome, outcome};
+use crate::{Push, failure};
+use buslane::{HttpError, HttpSink, Sink};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+
+const AUTHORITY: &[u8] = include_bytes!("tls/authority.pem");
+
+/// Answers every request with 200, through TLS. Ends with the test's process.
+fn server() -> SocketAddr {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let session = ServerConnection::new(config.clone()).unwrap();
+            let mut stream = BufReader::new(StreamOwned::new(session, connection));
+            // A client that does not trust the server hangs up.
+            let _ = answer_all(&mut stream);
+        }
+    });
+    address
+}
+
+fn answer_all(stream: &mut BufReader<impl Read + Write>) -> std::io::Result<()> {
+    loop {
+        let (mut line, mut length) = (String::from("-"), 0);
+        while !line.trim().is_empty() {
+            line.clear();
+            if stream.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap_or(0);
+            }
+        }
+        stream.read_exact(&mut vec![0; length])?;
+        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        stream.get_mut().flush()?;
+    }
+}
+
+fn sink() -> HttpSink<Push> {
+    HttpSink::new(&format!("https://{}/", server())).unwrap().timeout(GUARD).unwrap()
+}
+
+#[test]
+fn an_endpoint_with_an_authority_that_is_trusted_gets_its_events() {
+    let http = sink().root_certificates(AUTHORITY).unwrap();
+    for _ in 0..2 {
+        assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
+    }
+}
+
+#[test]
+fn an_endpoint_with_an_unknown_authority_gets_nothing_and_is_worth_a_retry() {
+    let (event, error) = failure(sink().write(Push("hello")));
+    assert!(matches!(error, HttpError::Tls(_)), "{error}");
+    assert_eq!((event, error.is_retryable()), (Push("hello"), true));
+}
