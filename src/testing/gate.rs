@@ -148,8 +148,9 @@ impl fmt::Debug for Gate {
 
 /// A sink behind a [`Gate`]. Made by [`Gate::before`].
 ///
-/// A close, or an abort, ends the waits: events that stand at the gate come back as [`WriteError::Closed`]. It gives out no
-/// lanes.
+/// A close, or an abort, ends the waits: events that stand at the gate come back as [`WriteError::Closed`]. It gives
+/// out no lanes. A [`timeout`](crate::SinkExt::timeout) in front does not end them: it stands for a sink that is not of
+/// this crate.
 #[must_use = "a gated sink does nothing until it is written to or added to a bus"]
 pub struct Gated<E, S> {
     gate: Gate,
