@@ -8,7 +8,7 @@
 //! What it does not show: cache misses on lines that a consumer on another processor has touched. Those are in
 //! `stream`.
 
-use benches::cost::{self, Cost, Meter};
+use benches::cost::{self, bench};
 use benches::machine::pin_producer;
 use buslane::WaitStrategy;
 use criterion::measurement::WallTime;
@@ -16,15 +16,6 @@ use criterion::{BenchmarkGroup, Criterion, Throughput};
 use std::time::Duration;
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
-
-/// Benches one contender; its meter proves it first, and checks it all along.
-fn contender<C: Cost>(group: &mut Group<'_>, name: &str, make: impl Fn() -> C) {
-    let mut meter = None;
-    group.bench_function(name, |bencher| {
-        let meter = meter.get_or_insert_with(|| Meter::new(make()));
-        bencher.iter_custom(|events| meter.time(events));
-    });
-}
 
 fn settings(group: &mut Group<'_>) {
     group
@@ -37,27 +28,27 @@ fn settings(group: &mut Group<'_>) {
 fn publish(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("publish");
     settings(&mut group);
-    contender(&mut group, "base", cost::base);
+    bench(&mut group, "base", cost::base);
     for channels in [0, 1, 2, 4, 16] {
         let name = format!("buslane/nap/{channels}");
-        contender(&mut group, &name, || cost::lanes(channels, WaitStrategy::nap()));
+        bench(&mut group, &name, || cost::lanes(channels, WaitStrategy::nap()));
     }
     for channels in [1, 16] {
         let name = format!("buslane/spin_park/{channels}");
-        contender(&mut group, &name, || cost::lanes(channels, WaitStrategy::SpinPark));
+        bench(&mut group, &name, || cost::lanes(channels, WaitStrategy::SpinPark));
     }
-    contender(&mut group, "buslane/poll/1", || cost::lanes(1, WaitStrategy::poll()));
-    contender(&mut group, "buslane/filter/1", cost::filtered);
-    contender(&mut group, "buslane/with_local/1", cost::local);
-    contender(&mut group, "buslane/bus_publish/1", cost::bus_shared);
-    contender(&mut group, "ring_spsc", cost::ring::<1>);
-    contender(&mut group, "rtrb", cost::rtrb::<1>);
-    contender(&mut group, "photon_ring", || cost::photon(1));
-    contender(&mut group, "photon_ring_bounded", || cost::photon_bounded(1));
-    contender(&mut group, "kanal", cost::kanal);
-    contender(&mut group, "array_queue", cost::array_queue);
-    contender(&mut group, "crossbeam_channel", cost::crossbeam::<1>);
-    contender(&mut group, "tokio_broadcast", || cost::tokio(1));
+    bench(&mut group, "buslane/poll/1", || cost::lanes(1, WaitStrategy::poll()));
+    bench(&mut group, "buslane/filter/1", cost::filtered);
+    bench(&mut group, "buslane/with_local/1", cost::local);
+    bench(&mut group, "buslane/bus_publish/1", cost::bus_shared);
+    bench(&mut group, "ring_spsc", cost::ring::<1>);
+    bench(&mut group, "rtrb", cost::rtrb::<1>);
+    bench(&mut group, "photon_ring", || cost::photon(1));
+    bench(&mut group, "photon_ring_bounded", || cost::photon_bounded(1));
+    bench(&mut group, "kanal", cost::kanal);
+    bench(&mut group, "array_queue", cost::array_queue);
+    bench(&mut group, "crossbeam_channel", cost::crossbeam::<1>);
+    bench(&mut group, "tokio_broadcast", || cost::tokio(1));
     group.finish();
 }
 
@@ -65,12 +56,12 @@ fn publish(criterion: &mut Criterion) {
 fn publish_slices(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("publish_slices");
     settings(&mut group);
-    contender(&mut group, "buslane/16", cost::lanes_in_slices::<16>);
-    contender(&mut group, "buslane/64", cost::lanes_in_slices::<64>);
-    contender(&mut group, "rtrb/16", cost::rtrb_in_slices::<16>);
-    contender(&mut group, "rtrb/64", cost::rtrb_in_slices::<64>);
-    contender(&mut group, "photon_ring/16", cost::photon_in_slices::<16>);
-    contender(&mut group, "photon_ring/64", cost::photon_in_slices::<64>);
+    bench(&mut group, "buslane/16", cost::lanes_in_slices::<16>);
+    bench(&mut group, "buslane/64", cost::lanes_in_slices::<64>);
+    bench(&mut group, "rtrb/16", cost::rtrb_in_slices::<16>);
+    bench(&mut group, "rtrb/64", cost::rtrb_in_slices::<64>);
+    bench(&mut group, "photon_ring/16", cost::photon_in_slices::<16>);
+    bench(&mut group, "photon_ring/64", cost::photon_in_slices::<64>);
     group.finish();
 }
 

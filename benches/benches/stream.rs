@@ -47,6 +47,7 @@ fn stream(criterion: &mut Criterion) {
     contender(&mut group, "buslane/busy_spin/block", || stream::queue(WaitStrategy::BusySpin));
     contender(&mut group, "buslane/nap/block", || stream::queue(WaitStrategy::nap()));
     contender(&mut group, "buslane/channel", stream::channel);
+    contender(&mut group, "buslane/filter_queue_batch", stream::filter_queue_batch);
     contender(&mut group, "ring_spsc", stream::ring);
     contender(&mut group, "rtrb", stream::rtrb);
     contender(&mut group, "rtrb/chunks", stream::rtrb_chunks);

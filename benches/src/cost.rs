@@ -12,6 +12,8 @@ mod peers;
 
 use crate::event::{Event, Seed};
 use crate::statistics::median;
+use criterion::BenchmarkGroup;
+use criterion::measurement::WallTime;
 use std::fmt;
 use std::hint::black_box;
 use std::marker::PhantomData;
@@ -127,6 +129,15 @@ pub fn base() -> impl Cost {
         },
         drain: |_: &mut dyn FnMut(usize, Event)| {},
     }
+}
+
+/// Benches one contender; its meter proves it first, and checks it all along.
+pub fn bench<C: Cost>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn() -> C) {
+    let mut meter = None;
+    group.bench_function(name, |bencher| {
+        let meter = meter.get_or_insert_with(|| Meter::new(make()));
+        bencher.iter_custom(|events| meter.time(events));
+    });
 }
 
 /// Times a contender, and checks everything that comes out of it.

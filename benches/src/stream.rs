@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use lanes::{channel, queue, queue_in_slices, queue_trying, ring};
+pub use lanes::{channel, filter_queue_batch, queue, queue_in_slices, queue_trying, ring};
 pub use peers::{
     crossbeam, crossbeam_blocking, disruptor, disruptor_in_slices, kanal, kanal_blocking, photon, rtrb,
     rtrb_chunks, rtrb_in_slices, tokio,

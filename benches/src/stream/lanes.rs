@@ -6,8 +6,9 @@ use crate::CAPACITY;
 use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
 use buslane::ring::spsc;
-use buslane::{Bus, Channel, Overflow, Publisher, Queue, WaitStrategy};
-use std::sync::Arc;
+use buslane::{Bus, Channel, Overflow, Publisher, Queue, SinkExt, WaitStrategy, sink_fn};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 const OPEN: &str = "the bus is open";
 const SETTINGS: &str = "the settings are valid";
@@ -55,6 +56,33 @@ pub fn queue_in_slices<const N: usize>(wait: WaitStrategy) -> impl Stream {
         publisher.publish_batch(events).expect(OPEN);
     };
     InSlices::<N, _> { send, report, _consumer: None }
+}
+
+/// A publisher, a filter that lets everything pass, a queue, and behind it batches of 64.
+///
+/// # Panics
+/// When the settings are not taken, or the last batch is not given out.
+#[must_use]
+pub fn filter_queue_batch() -> impl Stream {
+    let report = Arc::default();
+    let counter = Mutex::new(Counter::new(&report));
+    let add_up = sink_fn(move |batch: &Vec<Event>| {
+        let mut counter = counter.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.iter().for_each(|event| counter.see(event));
+    });
+    let builder = Queue::builder().capacity(CAPACITY).overflow(Overflow::Block);
+    let queue = on_consumer(|| builder.spawn_sink(add_up.batch(64).expect(SETTINGS))).expect(SETTINGS);
+    let bus = Bus::new();
+    bus.add(queue.filter(|event: &Event| event.seq != u64::MAX)).expect(OPEN);
+    let mut publisher = bus.publisher();
+    let send = move |seed: Seed| {
+        let event = seed.event();
+        publisher.publish(event).expect(OPEN);
+        if event.last != 0 {
+            assert!(publisher.flush_timeout(Duration::from_secs(60)).is_done(), "the last batch");
+        }
+    };
+    Singly::new(send, report, None)
 }
 
 /// A publisher and a channel whose receiver spins; a publisher that finds no room tries again at once.
