@@ -136,10 +136,9 @@ impl<E: Send + 'static> Shared<E> {
         waited.unwrap_or_else(|| {
             let mut state = SinkState::default();
             self.inbox.describe(&mut state);
-            // The first report stands, whoever made it: this one before the worker, which an abort releases, can say `Done`.
-            let report = lock(&self.report).get_or_insert(CloseReport::timed_out(state.depth)).clone();
             self.abort();
-            report
+            // The first report stands, whoever made it.
+            lock(&self.report).get_or_insert(CloseReport::timed_out(state.depth)).clone()
         })
     }
 
