@@ -9,5 +9,6 @@ pub(crate) mod map;
 pub(crate) mod rate_limit;
 pub(crate) mod retry;
 pub(crate) mod sample;
+mod sieve;
 pub(crate) mod tee;
 pub(crate) mod timeout;

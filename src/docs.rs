@@ -1,7 +1,10 @@
-//! Longer texts: how the guarantees are kept, and what things take.
+//! Longer texts: how the guarantees are kept, what things take, and what go-events' names are here.
 
 #[doc = include_str!("docs/protocols.md")]
 pub mod protocols {}
+
+#[doc = include_str!("docs/go_events.md")]
+pub mod go_events {}
 
 #[doc = include_str!("docs/memory.md")]
 pub mod memory {}

@@ -1,7 +1,34 @@
-//! Sinks and a clock for tests: of this crate, and of yours (feature `testing`).
+//! Sinks, a clock and a check of the contract for tests: of this crate, and of yours (feature `testing`).
 //!
 //! Everything here is deterministic: nothing sleeps, and what waits does so at a gate or for a clock that is moved by hand.
+//!
+//! | to | take |
+//! |---|---|
+//! | look at what arrived | [`Collect`] |
+//! | have a sink fail | [`Flaky`] |
+//! | have a sink panic | [`Panicking`] |
+//! | hold a sink up until the test says so | [`Gate`] |
+//! | have a sink take time that no test waits for | [`Slow`] with a [`ManualClock`] |
+//! | check that a sink of your own keeps to the contract | [`assert_sink_contract`], [`SinkContract`] |
 
 mod clock;
+mod collect;
+mod contract;
+mod delivery;
+mod flaky;
+mod gate;
+mod panicking;
+mod slow;
 
 pub use clock::ManualClock;
+pub use collect::Collect;
+pub use contract::{SinkContract, assert_sink_contract};
+pub use flaky::{FLAKY, Flaky};
+pub use gate::{Gate, Gated};
+pub use panicking::{PANICKING, Panicking};
+pub use slow::Slow;
+
+use std::time::Duration;
+
+/// How long anything here waits, in real time, for another thread that is at work, before it panics instead of hanging.
+const GUARD: Duration = Duration::from_secs(30);

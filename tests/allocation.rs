@@ -6,6 +6,7 @@ mod counting;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::testing::Gate;
 use buslane::{
     Bus, Channel, Overflow, Queue, Receiver, Sink, SinkExt, SinkId, WaitStrategy, WriteError, noop, sink_fn,
 };
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use support::{GUARD, Gate, wait_for};
+use support::{GUARD, wait_for};
 
 /// The size of the events of the design's measurements.
 type Event = [u64; 4];

@@ -8,12 +8,13 @@ mod script;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::testing::Gate;
 use buslane::{Batch, Bus, Channel, Deadline, InvalidConfig, Queue, Signal, Sink, SinkExt, SinkStatus, noop};
 use script::{Answer, Script};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{Gate, Outcome, assert_balanced, ends, flush, outcome};
+use support::{Outcome, assert_balanced, ends, flush, outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);

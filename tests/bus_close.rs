@@ -12,6 +12,7 @@ mod flush;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::testing::Gate;
 use buslane::{
     Bus, Channel, CloseReport, Closed, Finish, Overflow, Queue, RecvError, Sink, SinkExt, SinkStatus, noop,
     sink_fn,
@@ -19,7 +20,7 @@ use buslane::{
 use fixtures::{Closable, Route, assert_books, gated, ledger, recorder, sink, took};
 use std::thread;
 use std::time::Duration;
-use support::{GUARD, Gate, Log, ends, wait_for};
+use support::{GUARD, Log, ends, wait_for};
 
 const SHORT: Duration = Duration::from_millis(20);
 

@@ -8,6 +8,7 @@ mod fixtures;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::testing::Gate;
 use buslane::{
     Bus, Channel, DropReason, Overflow, Queue, RecvError, RemoveError, Removed, Sink, SinkExt, SinkId,
     SinkStatus, WriteError, noop, sink_fn,
@@ -16,7 +17,7 @@ use fixtures::{Route, assert_books, flush_bus, gated, recorder, took};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
-use support::{Drops, GUARD, Gate, Log, Tracked, assert_balanced, ends, wait_for};
+use support::{Drops, GUARD, Log, Tracked, assert_balanced, ends, wait_for};
 
 const SHORT: Duration = Duration::from_millis(20);
 

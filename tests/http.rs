@@ -15,6 +15,7 @@ mod support;
 #[path = "http/tls.rs"]
 mod tls;
 
+use buslane::testing::assert_sink_contract;
 use buslane::{
     BoxError, Bus, DropReason, HttpError, HttpSink, InvalidConfig, Queue, Sink, SinkExt, WriteError,
 };
@@ -242,4 +243,11 @@ fn headers_and_timeouts_that_cannot_be_are_errors() {
     assert_eq!(http().timeout(Duration::ZERO).unwrap_err(), InvalidConfig::ZeroTimeout);
     let text = format!("{:?} {:?}", http(), http().header("Authorization", "hunter2").unwrap().batches());
     assert!(text.contains("example") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn both_sinks_keep_the_contract() {
+    let server = Server::start([]);
+    assert_sink_contract(|| sink::<u64>(&server), |n| n);
+    assert_sink_contract(|| sink::<u64>(&server).batches(), |n| vec![n]);
 }

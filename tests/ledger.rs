@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::testing::Gate;
 use buslane::{
     CloseReport, DropReason, Dropped, Finish, FlushReport, Ledger, Overflow, Queue, Refused, SinkState,
     SinkStatus, WaitStrategy, WriteError,
@@ -11,7 +12,7 @@ use buslane::{
 use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
-use support::{Entry, Gate, Log, WAYS, Way, assert_balanced, lane, wait_for};
+use support::{Entry, Log, WAYS, Way, assert_balanced, lane, wait_for};
 
 /// Every counter of a ledger, by name.
 fn counters(ledger: &mut Ledger) -> Vec<(&'static str, &mut u64)> {

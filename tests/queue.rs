@@ -11,6 +11,7 @@ mod handler;
 mod support;
 
 use buslane::ring::MAX_CAPACITY;
+use buslane::testing::Gate;
 use buslane::{
     DropReason, InvalidConfig, Overflow, Patience, Queue, Sink, SinkExt, SinkStatus, SpawnError, noop,
 };
@@ -18,7 +19,7 @@ use std::error::Error;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use support::{Entry, GUARD, Gate, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, waits};
+use support::{Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, waits};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

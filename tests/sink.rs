@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::testing::Gate;
 use buslane::{
     BoxError, Channel, CloseReport, Deadline, Finish, FlushReport, InvalidConfig, Lane, LaneSealer,
     LaneWrite, Outcome as _, Overflow, Patience, Queue, Receiver, Signal, Sink, SinkExt, SinkKey, SinkState,
@@ -12,7 +13,7 @@ use buslane::{
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Drops, Entry, Gate, Log, Outcome, WAYS, Way, assert_balanced, ends, lane, lock, outcome};
+use support::{Drops, Entry, Log, Outcome, WAYS, Way, assert_balanced, ends, lane, lock, outcome};
 
 fn describe<E>(sink: &impl Sink<E>) -> SinkState {
     let mut state = SinkState::default();

@@ -1,7 +1,8 @@
 //! Lets only some events pass.
 
+use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Counters, EntryCounters, Outcome};
+use crate::ledger::{EntryCounters, Outcome};
 use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
@@ -22,26 +23,27 @@ pub struct Filter<E, S, P> {
 
 struct Stage<P> {
     keep: P,
-    counters: Counters,
+    sieve: Sieve,
 }
 
 impl<E, S, P> Filter<E, S, P> {
     pub(crate) fn new(inner: S, keep: P) -> Self {
-        Self { inner, stage: Arc::new(Stage { keep, counters: Counters::new() }), events: PhantomData }
+        Self { inner, stage: Arc::new(Stage { keep, sieve: Sieve::new() }), events: PhantomData }
     }
 }
 
-/// Whether the event goes on; if not, it is counted here.
-#[inline]
-fn keeps<E>(keep: &impl Fn(&E) -> bool, event: &E, entry: &EntryCounters) -> bool {
-    let outcome = match foreign(|| keep(event)) {
-        Ok(true) => return true,
-        Ok(false) => Outcome::Filtered,
-        Err(_) => Outcome::DroppedPanicked,
-    };
-    entry.offered(1);
-    entry.count(outcome, 1);
-    false
+impl<P> Stage<P> {
+    #[inline]
+    fn judge<E>(&self, event: &E, entry: &EntryCounters) -> Verdict
+    where
+        P: Fn(&E) -> bool,
+    {
+        match foreign(|| (self.keep)(event)) {
+            Ok(true) => Verdict::Passes,
+            Ok(false) => self.sieve.hold_back(Outcome::Filtered, entry),
+            Err(_) => self.sieve.hold_back(Outcome::DroppedPanicked, entry),
+        }
+    }
 }
 
 impl<E, S, P> Sink<E> for Filter<E, S, P>
@@ -51,21 +53,18 @@ where
     P: Fn(&E) -> bool + Send + Sync + 'static,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        if keeps(&self.stage.keep, &event, self.stage.counters.everybody()) {
-            self.inner.write(event)
-        } else {
-            Ok(())
-        }
+        let verdict = self.stage.judge(&event, self.stage.sieve.everybody());
+        self.stage.sieve.write(verdict, event, &self.inner)
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        self.inner.close(deadline)
+        self.stage.sieve.close(deadline, &self.inner)
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
-            let (stage, entry) = (self.stage.clone(), self.stage.counters.for_publisher());
-            inner.gated_by(move |event| keeps(&stage.keep, event, &entry))
+            let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
+            inner.gated_by(move |event| Sieve::opens(stage.judge(event, &entry)))
         }))
     }
 
@@ -74,10 +73,7 @@ where
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {
-        self.inner.signal(signal);
-        if let Signal::Describe(state) = signal {
-            self.stage.counters.add_to(&mut state.ledger);
-        }
+        self.stage.sieve.signal(signal, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {

@@ -1,7 +1,8 @@
 //! Lets no more than so many events pass in a time.
 
+use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Counters, EntryCounters, Outcome};
+use crate::ledger::{EntryCounters, Outcome};
 use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
@@ -34,7 +35,7 @@ pub struct RateLimit<E, S, C = SystemClock> {
 struct Stage<C> {
     bucket: Bucket,
     clock: C,
-    counters: Counters,
+    sieve: Sieve,
 }
 
 /// A bucket of tokens, as the one moment at which it will be full again.
@@ -77,7 +78,7 @@ impl<E, S> RateLimit<E, S> {
         // A conversion to an integer ends at its bounds.
         let interval = ((1e9 / per_second).round() as u64).max(1);
         let bucket = Bucket::new(Instant::now(), interval, interval.saturating_mul(burst - 1));
-        let stage = Stage { bucket, clock: SystemClock, counters: Counters::new() };
+        let stage = Stage { bucket, clock: SystemClock, sieve: Sieve::new() };
         Ok(Self { inner, stage: Arc::new(stage), events: PhantomData })
     }
 
@@ -102,23 +103,19 @@ impl<E, S> RateLimit<E, S> {
     pub fn clock<C: Clock + 'static>(self, clock: C) -> RateLimit<E, S, C> {
         let Bucket { interval, slack, .. } = self.stage.bucket;
         let bucket = Bucket::new(clock.now(), interval, slack);
-        let stage = Stage { bucket, clock, counters: Counters::new() };
+        let stage = Stage { bucket, clock, sieve: Sieve::new() };
         RateLimit { inner: self.inner, stage: Arc::new(stage), events: PhantomData }
     }
 }
 
 impl<C: Clock> Stage<C> {
-    /// Whether an event goes on; if not, it is counted here.
     #[inline]
-    fn keeps(&self, entry: &EntryCounters) -> bool {
-        let outcome = match foreign(|| self.clock.now()) {
-            Ok(now) if self.bucket.take(now) => return true,
-            Ok(_) => Outcome::Filtered,
-            Err(_) => Outcome::DroppedPanicked,
-        };
-        entry.offered(1);
-        entry.count(outcome, 1);
-        false
+    fn judge(&self, entry: &EntryCounters) -> Verdict {
+        match foreign(|| self.clock.now()) {
+            Ok(now) if self.bucket.take(now) => Verdict::Passes,
+            Ok(_) => self.sieve.hold_back(Outcome::Filtered, entry),
+            Err(_) => self.sieve.hold_back(Outcome::DroppedPanicked, entry),
+        }
     }
 }
 
@@ -129,17 +126,18 @@ where
     C: Clock + 'static,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        if self.stage.keeps(self.stage.counters.everybody()) { self.inner.write(event) } else { Ok(()) }
+        let verdict = self.stage.judge(self.stage.sieve.everybody());
+        self.stage.sieve.write(verdict, event, &self.inner)
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        self.inner.close(deadline)
+        self.stage.sieve.close(deadline, &self.inner)
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
-            let (stage, entry) = (self.stage.clone(), self.stage.counters.for_publisher());
-            inner.gated_by(move |_| stage.keeps(&entry))
+            let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
+            inner.gated_by(move |_| Sieve::opens(stage.judge(&entry)))
         }))
     }
 
@@ -148,10 +146,7 @@ where
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {
-        self.inner.signal(signal);
-        if let Signal::Describe(state) = signal {
-            self.stage.counters.add_to(&mut state.ledger);
-        }
+        self.stage.sieve.signal(signal, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {

@@ -1,7 +1,8 @@
 //! Lets one in so many events pass.
 
+use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Counters, EntryCounters, Outcome};
+use crate::ledger::{EntryCounters, Outcome};
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -30,47 +31,46 @@ struct Stage {
     one_in: NonZeroU64,
     /// Events of those who have no lane.
     seen: AtomicU64,
-    counters: Counters,
+    sieve: Sieve,
 }
 
 impl<E, S> Sample<E, S> {
     pub(crate) fn new(inner: S, one_in: u64) -> Result<Self, InvalidConfig> {
         let one_in = NonZeroU64::new(one_in).ok_or(InvalidConfig::ZeroSample)?;
-        let stage = Stage { one_in, seen: AtomicU64::new(0), counters: Counters::new() };
+        let stage = Stage { one_in, seen: AtomicU64::new(0), sieve: Sieve::new() };
         Ok(Self { inner, stage: Arc::new(stage), events: PhantomData })
     }
 }
 
-/// Whether an event is kept of which so many came before; if not, it is counted here.
-#[inline]
-fn keeps(before: u64, entry: &EntryCounters) -> bool {
-    if before == 0 {
-        return true;
+impl Stage {
+    /// What becomes of an event of which so many came before.
+    #[inline]
+    fn judge(&self, before: u64, entry: &EntryCounters) -> Verdict {
+        if before == 0 { Verdict::Passes } else { self.sieve.hold_back(Outcome::Filtered, entry) }
     }
-    entry.offered(1);
-    entry.count(Outcome::Filtered, 1);
-    false
 }
 
 impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
         // Relaxed: only the count matters.
         let before = self.stage.seen.fetch_add(1, Ordering::Relaxed) % self.stage.one_in;
-        if keeps(before, self.stage.counters.everybody()) { self.inner.write(event) } else { Ok(()) }
+        let verdict = self.stage.judge(before, self.stage.sieve.everybody());
+        self.stage.sieve.write(verdict, event, &self.inner)
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        self.inner.close(deadline)
+        self.stage.sieve.close(deadline, &self.inner)
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
-            let (one_in, entry) = (self.stage.one_in.get(), self.stage.counters.for_publisher());
+            let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
+            let one_in = stage.one_in.get();
             let mut next = 0;
             inner.gated_by(move |_| {
                 let before = next;
                 next = if before + 1 == one_in { 0 } else { before + 1 };
-                keeps(before, &entry)
+                Sieve::opens(stage.judge(before, &entry))
             })
         }))
     }
@@ -80,10 +80,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {
-        self.inner.signal(signal);
-        if let Signal::Describe(state) = signal {
-            self.stage.counters.add_to(&mut state.ledger);
-        }
+        self.stage.sieve.signal(signal, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {

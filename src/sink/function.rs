@@ -1,6 +1,7 @@
 //! Sinks made of a function, and the sink that takes everything and does nothing.
 
 use super::Sink;
+use super::signal::Signal;
 use crate::error::{BoxError, WriteError};
 use crate::report::CloseReport;
 use crate::sync::{AtomicBool, Ordering};
@@ -80,6 +81,12 @@ impl<E, R: Outcome, F: Fn(&E) -> R + Send + Sync> Sink<E> for SinkFn<E, F> {
         self.closed.store(true, Ordering::Relaxed);
         CloseReport::done()
     }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        if let Signal::IsClosed(closed) = signal {
+            **closed |= self.closed.load(Ordering::Relaxed);
+        }
+    }
 }
 
 impl<E, F> fmt::Debug for SinkFn<E, F> {
@@ -118,6 +125,12 @@ impl<E> Sink<E> for Noop<E> {
     fn close(&self, _deadline: Deadline) -> CloseReport {
         self.closed.store(true, Ordering::Relaxed);
         CloseReport::done()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        if let Signal::IsClosed(closed) = signal {
+            **closed |= self.closed.load(Ordering::Relaxed);
+        }
     }
 }
 

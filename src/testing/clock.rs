@@ -1,12 +1,10 @@
 //! A clock that stands still until it is moved.
 
+use super::GUARD;
 use crate::sync::lock;
 use crate::wait::{Clock, Deadline, Pause};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// Longer than any test waits for another thread that is at work.
-const GUARD: Duration = Duration::from_secs(30);
 
 /// A clock that stands still until it is moved. Clones show the same time.
 ///

@@ -1,8 +1,9 @@
 //! Batches that the sink behind does not take.
 
 use crate::script::Answer::{Close, Fail, FailFirst, Full, Panic, Reentrant, Take, Timeout};
-use crate::support::{Drops, Gate, Outcome, assert_balanced, outcome, wait_for};
+use crate::support::{Drops, Outcome, assert_balanced, outcome, wait_for};
 use crate::{HOUR, SECOND, batch, tick, write_all};
+use buslane::testing::Gate;
 use buslane::{Deadline, Finish, FlushReport, Overflow, Queue, Signal, Sink, SinkExt, SinkStatus, sink_fn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
 //! A sink for batches that answers as it is told, and writes down what it got.
 
-use crate::support::{Gate, lock};
+use crate::support::lock;
+use buslane::testing::Gate;
 use buslane::{CloseReport, Deadline, Signal, Sink, WriteError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

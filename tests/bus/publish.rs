@@ -1,7 +1,8 @@
 //! The ways to publish and what they count: with and without waiting, lazily, in batches, from clones on other threads.
 
 use crate::fixtures::{Route, assert_books, flush_bus, ledger, recorder, sink, took};
-use crate::support::{GUARD, Gate, wait_for};
+use crate::support::{GUARD, wait_for};
+use buslane::testing::Gate;
 use buslane::{Bus, Channel, Closed, Overflow, Publisher, Queue, Receiver, SinkExt, WaitStrategy, noop};
 use std::sync::mpsc;
 use std::thread;

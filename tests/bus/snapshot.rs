@@ -1,7 +1,8 @@
 //! What a bus says about itself: every sink with its place, its state and its books.
 
 use crate::fixtures::{assert_books, ledger, recorder, sink};
-use crate::support::{GUARD, Gate, assert_balanced};
+use crate::support::{GUARD, assert_balanced};
+use buslane::testing::Gate;
 use buslane::{Bus, Channel, Overflow, Queue, SinkExt, SinkStatus, noop, sink_fn};
 use std::time::Duration;
 

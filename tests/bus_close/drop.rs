@@ -1,7 +1,8 @@
 //! What keeps a bus open, and what happens when the last of it goes.
 
 use crate::fixtures::{Closable, took};
-use crate::support::{Drops, GUARD, Gate, Log, Tracked, ends, wait_for};
+use crate::support::{Drops, GUARD, Log, Tracked, ends, wait_for};
+use buslane::testing::Gate;
 use buslane::{Bus, Channel, Closed, Queue, RecvError, sink_fn};
 use std::sync::mpsc;
 use std::thread;

@@ -1,8 +1,9 @@
 //! The flush: it waits until events were handled, however far behind the bus, and names who was not done in time.
 
 use crate::fixtures::{Route, flush_bus, recorder, took};
-use crate::support::{GUARD, Gate, Log, ends};
+use crate::support::{GUARD, Log, ends};
 use crate::{SHORT, held_bus};
+use buslane::testing::Gate;
 use buslane::{BoxError, Bus, Channel, Deadline, Finish, Handler, Overflow, Queue, Sink, SinkExt, sink_fn};
 use std::thread;
 

@@ -2,7 +2,8 @@
 
 use crate::describe;
 use crate::fixtures::{Closable, recorder, took};
-use crate::support::{GUARD, Gate, Log, Outcome, assert_balanced, ends, outcome};
+use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, outcome};
+use buslane::testing::Gate;
 use buslane::{Bus, Channel, Deadline, Finish, Sink, SinkExt, noop};
 use std::collections::HashSet;
 use std::sync::mpsc;

@@ -1,8 +1,9 @@
 //! Those who look on: what they see, where, and that they change nothing.
 
 use crate::fixtures::{assert_books, took};
-use crate::support::{Gate, Log, Outcome, WAYS, assert_balanced, outcome};
+use crate::support::{Log, Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
+use buslane::testing::Gate;
 use buslane::{Bus, Deadline, Inspector, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
 

@@ -2,8 +2,9 @@
 
 use crate::fixtures::{ledger, took};
 use crate::support::{
-    Entry, GUARD, Gate, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for,
+    Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for,
 };
+use buslane::testing::Gate;
 use buslane::{Bus, Overflow, Patience, Queue, Sink, SinkExt, SinkStatus, sink_fn};
 
 /// A sink that is held up at the gate, and what it has handled.

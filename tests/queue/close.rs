@@ -1,10 +1,11 @@
 //! The end of a queue, and the flush: what is waited for, what is given up, and what is said about it.
 
 use crate::support::{
-    Drops, Entry, GUARD, Gate, Log, Outcome, Tracked, WAYS, Way, assert_balanced, ends, flush, lane, outcome,
+    Drops, Entry, GUARD, Log, Outcome, Tracked, WAYS, Way, assert_balanced, ends, flush, lane, outcome,
     wait_for, waits,
 };
 use crate::{HOUR, held_queue};
+use buslane::testing::Gate;
 use buslane::{
     CloseReport, Deadline, DropReason, Finish, Overflow, Patience, Queue, Sink, SinkExt, SinkStatus,
     WriteError,

@@ -1,7 +1,8 @@
 //! Handlers that panic, fail, or have something that panics about them: the worker goes on, and the books say why.
 
-use crate::support::{Entry, GUARD, Gate, Log, Outcome, WAYS, assert_balanced, flush, outcome, wait_for};
+use crate::support::{Entry, GUARD, Log, Outcome, WAYS, assert_balanced, flush, outcome, wait_for};
 use crate::{HOUR, held_queue};
+use buslane::testing::Gate;
 use buslane::{BoxError, DropReason, Overflow, Queue, Sink, SinkStatus, WriteError};
 use std::fmt;
 use std::panic::panic_any;

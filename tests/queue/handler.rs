@@ -1,6 +1,7 @@
 //! The life of a handler: ticks, batches, flushes and its end, each in its place.
 
-use crate::support::{GUARD, Gate, Log, assert_balanced, flush, lane};
+use crate::support::{GUARD, Log, assert_balanced, flush, lane};
+use buslane::testing::Gate;
 use buslane::{BoxError, Deadline, Finish, Handler, Patience, Queue, QueueBuilder, Sink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};

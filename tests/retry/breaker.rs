@@ -1,7 +1,8 @@
 //! The breaker: states, one probe at a time, shared between sinks.
 
-use crate::support::{Gate, Outcome, outcome, wait_for};
+use crate::support::{Outcome, outcome, wait_for};
 use crate::{MILLI, SECOND, flaky};
+use buslane::testing::Gate;
 use buslane::testing::ManualClock;
 use buslane::{
     Attempt, AttemptError, Breaker, BreakerState, Deadline, Next, RetryPolicy, Sink, SinkExt, sink_fn,

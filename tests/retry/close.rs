@@ -1,7 +1,8 @@
 //! Closes and aborts end waits at once, and a queue in front gives nothing up before its deadline.
 
-use crate::support::{GUARD, Gate, Log, Outcome, assert_balanced, ends, outcome, wait_for};
+use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
 use crate::{By, HOUR, MILLI, SECOND, describe, flaky};
+use buslane::testing::Gate;
 use buslane::testing::ManualClock;
 use buslane::{Breaker, Bus, Deadline, DropReason, Finish, Next, Queue, Signal, Sink, SinkExt, sink_fn};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Serialised or concurrent delivery, and panics.
 
-use crate::support::{Gate, Log, Outcome, ends, outcome};
+use crate::support::{Log, Outcome, ends, outcome};
 use crate::{By, HOUR, SECOND, describe, flaky};
+use buslane::testing::Gate;
 use buslane::testing::ManualClock;
 use buslane::{Bus, Deadline, Next, RetryPolicy, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::{Arc, Weak};

@@ -1,6 +1,7 @@
 //! What the tests of the bus share: every way to publish, sinks that are called directly, and the books of a whole bus.
 
-use crate::support::{GUARD, Gate, Log};
+use crate::support::{GUARD, Log};
+use buslane::testing::Gate;
 use buslane::{
     Bus, CloseReport, Closed, Deadline, Ledger, Outcome, Published, Publisher, Sink, SinkSnapshot,
     WriteError, sink_fn,

@@ -1,10 +1,10 @@
-//! What the integration tests share: gates, values that record their drop, ways into a sink, and the check of the books.
+//! What the integration tests share: values that record their drop, ways into a sink, and the check of the books.
 
 use buslane::{Lane, Ledger, Patience, Queue, Sink, SinkState, WriteError};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -15,59 +15,6 @@ pub(crate) const GUARD: Duration = Duration::from_secs(30);
 /// Locks a mutex that a failed test may have poisoned.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A place that threads pass one permit at a time, and where others see who stands before it.
-#[derive(Clone, Default)]
-pub(crate) struct Gate(Arc<(Mutex<Permits>, Condvar)>);
-
-#[derive(Default)]
-struct Permits {
-    reached: usize,
-    left: usize,
-    open: bool,
-}
-
-impl Gate {
-    /// A gate without permits.
-    pub(crate) fn closed() -> Self {
-        Self::default()
-    }
-
-    /// Waits for a permit and uses it up.
-    pub(crate) fn pass(&self) {
-        lock(&self.0.0).reached += 1;
-        self.0.1.notify_all();
-        let mut permits = self.wait_until(|permits| permits.open || permits.left > 0);
-        permits.left = permits.left.saturating_sub(1);
-    }
-
-    /// Gives `count` permits.
-    pub(crate) fn permit(&self, count: usize) {
-        lock(&self.0.0).left += count;
-        self.0.1.notify_all();
-    }
-
-    /// Lets everybody pass from now on.
-    pub(crate) fn open(&self) {
-        lock(&self.0.0).open = true;
-        self.0.1.notify_all();
-    }
-
-    /// Waits until so many calls of `pass` have begun in all.
-    pub(crate) fn wait_reached(&self, count: usize) {
-        drop(self.wait_until(|permits| permits.reached >= count));
-    }
-
-    fn wait_until(&self, done: impl Fn(&Permits) -> bool) -> MutexGuard<'_, Permits> {
-        let (permits, timeout) = self
-            .0
-            .1
-            .wait_timeout_while(lock(&self.0.0), GUARD, |permits| !done(permits))
-            .unwrap_or_else(PoisonError::into_inner);
-        assert!(!timeout.timed_out(), "nobody came to the gate, or nobody opened it");
-        permits
-    }
 }
 
 /// Remembers which of its [`Tracked`] values were dropped.

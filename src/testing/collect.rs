@@ -1,0 +1,201 @@
+//! A sink that keeps what it gets.
+
+use super::GUARD;
+use crate::error::WriteError;
+use crate::ledger::{Counters, Outcome, SinkStatus};
+use crate::report::CloseReport;
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::sync::{Mutex, lock};
+use crate::wait::{Deadline, Pause};
+use std::fmt;
+use std::sync::Arc;
+
+/// A sink that keeps what it gets, for a test to look at. Clones share what they keep.
+///
+/// Once closed it refuses ([`WriteError::Closed`]). It takes its events on the writing thread and gives out no lanes.
+///
+/// # Examples
+/// ```
+/// use buslane::testing::Collect;
+/// use buslane::{Bus, SinkExt};
+/// let seen = Collect::new();
+/// let bus = Bus::new();
+/// bus.add(seen.clone().filter(|n: &u32| n % 2 == 0).queue(64)?)?;
+/// for n in 0..6 {
+///     bus.publish(n)?;
+/// }
+/// seen.wait_for(3);
+/// assert_eq!(seen.events(), [0, 2, 4]);
+/// assert!(bus.close().is_done());
+/// assert!(seen.is_closed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Collect<E>(Arc<Shared<E>>);
+
+struct Shared<E> {
+    state: Mutex<State<E>>,
+    counters: Counters,
+    /// Where tests wait for events.
+    changed: Pause,
+}
+
+struct State<E> {
+    events: Vec<E>,
+    calls: Calls,
+}
+
+/// How often the control plane called.
+#[derive(Clone, Copy, Default)]
+struct Calls {
+    closes: usize,
+    flushes: usize,
+    batches: usize,
+    aborts: usize,
+}
+
+impl<E> Collect<E> {
+    /// A sink that has nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let state = State { events: Vec::new(), calls: Calls::default() };
+        Self(Arc::new(Shared { state: Mutex::new(state), counters: Counters::new(), changed: Pause::new() }))
+    }
+
+    /// Takes out what it has, in the order of arrival.
+    #[must_use]
+    pub fn taken(&self) -> Vec<E> {
+        std::mem::take(&mut lock(&self.0.state).events)
+    }
+
+    /// A copy of what it has, in the order of arrival.
+    #[must_use]
+    pub fn events(&self) -> Vec<E>
+    where
+        E: Clone,
+    {
+        lock(&self.0.state).events.clone()
+    }
+
+    /// How many events it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        lock(&self.0.state).events.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits, in real time, until it has so many events.
+    ///
+    /// # Panics
+    /// When that does not happen within half a minute.
+    #[track_caller]
+    pub fn wait_for(&self, count: usize) {
+        let there = self.0.changed.wait(Deadline::after(GUARD), || self.len() >= count);
+        assert!(there, "{} events came, and {count} were waited for", self.len());
+    }
+
+    /// Whether it was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closes() > 0
+    }
+
+    /// How often it was closed.
+    #[must_use]
+    pub fn closes(&self) -> usize {
+        self.calls().closes
+    }
+
+    /// How often it was flushed.
+    #[must_use]
+    pub fn flushes(&self) -> usize {
+        self.calls().flushes
+    }
+
+    /// How often it was told of the end of a batch.
+    #[must_use]
+    pub fn ends_of_batch(&self) -> usize {
+        self.calls().batches
+    }
+
+    /// How often it was told to give up waiting.
+    #[must_use]
+    pub fn aborts(&self) -> usize {
+        self.calls().aborts
+    }
+
+    fn calls(&self) -> Calls {
+        lock(&self.0.state).calls
+    }
+}
+
+impl<E: Send> Sink<E> for Collect<E> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        let counters = self.0.counters.everybody();
+        counters.offered(1);
+        {
+            let mut state = lock(&self.0.state);
+            if state.calls.closes > 0 {
+                counters.count(Outcome::RefusedClosed, 1);
+                return Err(WriteError::Closed(event));
+            }
+            state.events.push(event);
+        }
+        counters.count(Outcome::Delivered, 1);
+        self.0.changed.poke();
+        Ok(())
+    }
+
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        lock(&self.0.state).calls.closes += 1;
+        CloseReport::done()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        let calls = &mut lock(&self.0.state).calls;
+        match signal {
+            Signal::Abort => calls.aborts += 1,
+            Signal::EndOfBatch => calls.batches += 1,
+            Signal::Flush(..) => calls.flushes += 1,
+            Signal::IsClosed(closed) => **closed |= calls.closes > 0,
+            Signal::Describe(state) => {
+                state.kind = "collect";
+                if calls.closes > 0 {
+                    state.status = SinkStatus::Closed;
+                }
+                self.0.counters.add_to(&mut state.ledger);
+            }
+            Signal::Tick { .. } => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.0))
+    }
+}
+
+impl<E> Clone for Collect<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E> Default for Collect<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E> fmt::Debug for Collect<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collect")
+            .field("events", &self.len())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,417 @@
+//! The contract of a sink, clause by clause.
+
+use super::GUARD;
+use super::delivery;
+use crate::error::WriteError;
+use crate::inbox::Patience;
+use crate::ledger::{SinkState, SinkStatus};
+use crate::panics::caught;
+use crate::report::{CloseReport, Finish, FlushReport};
+use crate::sink::Sink;
+use crate::sink::lane::Lane;
+use crate::sink::signal::Signal;
+use crate::testing::Collect;
+use crate::wait::Deadline;
+use std::fmt;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Instant;
+
+/// How many threads write at once.
+const WRITERS: u64 = 4;
+/// How many events each of them writes.
+const EACH: u64 = 64;
+
+/// Checks that a sink keeps to the contract of [`Sink`]; see [`SinkContract`], whose [`check`](SinkContract::check) this is.
+///
+/// `make` makes a fresh sink for each clause, and `event` the event of a number; the same number makes equal events.
+///
+/// # Panics
+/// When the sink breaks the contract, with the clause that it breaks.
+///
+/// # Examples
+/// ```
+/// use buslane::testing::assert_sink_contract;
+/// assert_sink_contract(buslane::noop, |n| n);
+/// assert_sink_contract(|| buslane::sink_fn(|text: &String| println!("{text}")), |n| n.to_string());
+/// ```
+///
+/// A sink that goes on taking events after its close breaks it:
+/// ```should_panic
+/// use buslane::{Sink, WriteError};
+/// struct Forgetful;
+/// impl Sink<u64> for Forgetful {
+///     fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
+///         Ok(())
+///     }
+/// }
+/// buslane::testing::assert_sink_contract(|| Forgetful, |n| n);
+/// ```
+#[track_caller]
+pub fn assert_sink_contract<E, S>(make: impl Fn() -> S, event: impl Fn(u64) -> E)
+where
+    E: PartialEq + Send + 'static,
+    S: Sink<E> + 'static,
+{
+    SinkContract::new().check(make, event);
+}
+
+/// The contract of [`Sink`], to be checked clause by clause, each on a fresh sink.
+///
+/// | clause | what it says |
+/// |---|---|
+/// | accepts | a fresh sink takes an event, and does not say that it is closed |
+/// | closes | a close returns, a second one too, and two at once; each is done |
+/// | stays closed | afterwards a write, or a push into a lane made before or after, is `Closed`, and the event comes back |
+/// | identity | the key stays the same, wherever the sink lies, behind an `Arc` or a box; two sinks have different ones |
+/// | signals | no signal panics, open, used or closed; a tick never puts off what others asked for |
+/// | books | at rest the ledger balances |
+/// | lanes | `has_lanes` agrees with `lane`; a lane takes an event; one that is dropped leaves nothing unaccounted |
+/// | threads | four threads write at once; where the sink counts for itself, it counts as many as were accepted |
+///
+/// [`check_delivery`](Self::check_delivery) adds what can be seen from behind a combinator.
+///
+/// # Examples
+/// ```
+/// use buslane::SinkExt;
+/// use buslane::testing::{Collect, SinkContract};
+/// let contract = SinkContract::new();
+/// contract.check(|| buslane::noop().filter(|_: &u64| true), |n| n);
+/// contract.check_delivery(|behind: Collect<u64>| behind.filter(|_| true).queue(1024).unwrap(), |n| n, |n| [n]);
+/// ```
+#[must_use = "a contract does nothing until it is checked"]
+#[derive(Clone, Copy, Debug)]
+pub struct SinkContract {
+    pub(super) closes: bool,
+    pub(super) ordered: bool,
+}
+
+impl SinkContract {
+    /// All clauses.
+    pub fn new() -> Self {
+        Self { closes: true, ordered: true }
+    }
+
+    /// For a sink that has nothing to close: what it does with events after its close is not looked at.
+    pub fn stays_open(mut self) -> Self {
+        self.closes = false;
+        self
+    }
+
+    /// For a sink that gives up the order of events (several workers): the order is not looked at.
+    pub fn unordered(mut self) -> Self {
+        self.ordered = false;
+        self
+    }
+
+    /// Checks every clause on fresh sinks made by `make`, with events made of numbers by `event`.
+    ///
+    /// The sink must have room for 256 events, or make it while it is written to: nobody reads.
+    ///
+    /// # Panics
+    /// When the sink breaks the contract, with the clause that it breaks.
+    #[track_caller]
+    pub fn check<E, S>(self, make: impl Fn() -> S, event: impl Fn(u64) -> E)
+    where
+        E: PartialEq + Send + 'static,
+        S: Sink<E> + 'static,
+    {
+        accepts(&make(), &event);
+        closes(&Arc::new(make()), event(0));
+        closes_for_two(&Arc::new(make()));
+        if self.closes {
+            stays_closed(&Arc::new(make()), &event);
+        }
+        identity(make(), &make());
+        signals(&Arc::new(make()), &event);
+        lanes(&Arc::new(make()), &event);
+        threads(&Arc::new(make()), &event);
+    }
+
+    /// Checks what can be seen from behind a combinator: `make` puts it in front of a [`Collect`].
+    ///
+    /// Four threads write 64 events each, through lanes where there are some. What was accepted arrives once, in the order of
+    /// its writer, and by the end of a flush; or the ledger says where it went (that of a queue does not know what is lost
+    /// behind it). What was refused does not arrive. A flush, an abort and a close reach the sink behind.
+    ///
+    /// `event` makes the event of a number; `numbers` says which numbers are in what arrives: `|n| [n]` where events pass as
+    /// they are, `|batch| batch` for a combinator that makes batches of them.
+    ///
+    /// # Panics
+    /// When the combinator breaks the contract, with the clause that it breaks.
+    #[track_caller]
+    pub fn check_delivery<E, C, S, N>(
+        self,
+        make: impl Fn(Collect<C>) -> S,
+        event: impl Fn(u64) -> E,
+        numbers: impl Fn(C) -> N,
+    ) where
+        E: Send + 'static,
+        C: Send + 'static,
+        S: Sink<E> + 'static,
+        N: IntoIterator<Item = u64>,
+    {
+        delivery::reaches(&make);
+        delivery::arrives(self, &make, &event, &numbers);
+    }
+}
+
+impl Default for SinkContract {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The sink breaks a clause.
+#[track_caller]
+pub(super) fn broken(clause: &str, how: impl fmt::Display) -> ! {
+    panic!("the sink breaks its contract: {clause}: {how}")
+}
+
+#[track_caller]
+pub(super) fn require(holds: bool, clause: &str, how: impl fmt::Display) {
+    if !holds {
+        broken(clause, how);
+    }
+}
+
+/// Runs what may hang or panic on a thread of its own, and says so instead.
+#[track_caller]
+pub(super) fn ends<R: Send + 'static>(
+    clause: &str,
+    what: &str,
+    body: impl FnOnce() -> R + Send + 'static,
+) -> R {
+    let (sender, result) = mpsc::channel();
+    thread::spawn(move || drop(sender.send(caught(body))));
+    match result.recv_timeout(GUARD) {
+        Ok(Ok(result)) => result,
+        Ok(Err(text)) => broken(clause, format_args!("{what} panicked: {text}")),
+        Err(_) => broken(clause, format_args!("{what} did not return within {GUARD:?}")),
+    }
+}
+
+/// Closes a sink that has nothing to wait for.
+#[track_caller]
+pub(super) fn close<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, clause: &str, what: &str) {
+    let closing = sink.clone();
+    let report: CloseReport = ends(clause, what, move || closing.close(Deadline::after(GUARD / 2)));
+    require(report.finish == Finish::Done, clause, format_args!("{what} was not done: {report}"));
+}
+
+pub(super) fn is_closed<E>(sink: &impl Sink<E>) -> bool {
+    let mut closed = false;
+    sink.signal(&mut Signal::IsClosed(&mut closed));
+    closed
+}
+
+pub(super) fn describe<E>(sink: &impl Sink<E>) -> SinkState {
+    let mut state = SinkState::default();
+    sink.signal(&mut Signal::Describe(&mut state));
+    state
+}
+
+#[track_caller]
+pub(super) fn lane<E>(sink: &impl Sink<E>, clause: &str) -> Option<Lane<E>> {
+    match sink.lane() {
+        Ok(lane) => lane,
+        Err(error) => broken(clause, format_args!("no lane is to be had: {error}")),
+    }
+}
+
+/// Waits until the ledger balances, which it must do at rest: the consumer may still have an event in its hands.
+#[track_caller]
+pub(super) fn balanced<E>(sink: &impl Sink<E>) -> SinkState {
+    let begun = Instant::now();
+    loop {
+        let state = describe(sink);
+        match state.ledger.check() {
+            Ok(()) => return state,
+            Err(imbalance) if begun.elapsed() > GUARD => broken("books", imbalance),
+            Err(_) => thread::yield_now(),
+        }
+    }
+}
+
+#[track_caller]
+fn accepts<E>(sink: &impl Sink<E>, event: &impl Fn(u64) -> E) {
+    require(!is_closed(sink), "accepts", "a fresh sink says that it is closed");
+    if let Err(error) = sink.write(event(0)) {
+        broken("accepts", format_args!("a fresh sink did not take the first event: {error}"));
+    }
+}
+
+#[track_caller]
+fn closes<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: E) {
+    let _ = sink.write(event);
+    close(sink, "closes", "the first close");
+    close(sink, "closes", "the second close");
+}
+
+#[track_caller]
+fn closes_for_two<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>) {
+    let other = sink.clone();
+    let second = thread::spawn(move || other.close(Deadline::after(GUARD / 2)));
+    close(sink, "closes", "one of two closes at once");
+    let second = ends("closes", "the other of two closes at once", move || second.join());
+    require(second.is_ok(), "closes", "the other of two closes at once panicked");
+}
+
+#[track_caller]
+fn stays_closed<E, S>(sink: &Arc<S>, event: &impl Fn(u64) -> E)
+where
+    E: PartialEq + Send + 'static,
+    S: Sink<E> + 'static,
+{
+    const CLAUSE: &str = "stays closed";
+    let mut ways = vec![lane(sink, CLAUSE)];
+    close(sink, CLAUSE, "the close");
+    require(is_closed(sink), CLAUSE, "closed, it does not say so when it is asked (`Signal::IsClosed`)");
+    ways.push(lane(sink, CLAUSE));
+    for n in 0..8 {
+        refused(sink.write(event(n)), &event(n), "a write");
+        for lane in ways.iter_mut().flatten() {
+            refused(lane.push(event(n), Patience::Wait), &event(n), "a push into a lane");
+        }
+    }
+    if sink.has_lanes() {
+        let open = describe(sink).status == SinkStatus::Open;
+        require(!open, CLAUSE, "closed, it describes itself as open");
+    }
+}
+
+#[track_caller]
+fn refused<E: PartialEq>(outcome: Result<(), WriteError<E>>, event: &E, what: &str) {
+    const CLAUSE: &str = "stays closed";
+    match outcome {
+        Ok(()) => broken(CLAUSE, format_args!("{what} after the close was accepted")),
+        Err(WriteError::Closed(back)) => {
+            require(back == *event, CLAUSE, format_args!("{what} after the close gave another event back"));
+        }
+        Err(error) => broken(CLAUSE, format_args!("{what} after the close is no `Closed`: {error}")),
+    }
+}
+
+#[track_caller]
+fn identity<E, S: Sink<E> + 'static>(sink: S, other: &S) {
+    const CLAUSE: &str = "identity";
+    let key = sink.key();
+    require(key == sink.key(), CLAUSE, "asked twice, it gives two keys");
+    require(key == Sink::<E>::key(&&sink), CLAUSE, "a reference to it has another key");
+    require(key.is_none() || key != other.key(), CLAUSE, "two sinks have one key");
+    let boxed = Box::new(sink);
+    require(key == boxed.key(), CLAUSE, "it has another key when it is moved into a box");
+    let shared = Arc::new(boxed);
+    let again = shared.clone();
+    require(Sink::<E>::key(&shared).is_some(), CLAUSE, "an `Arc` around it has no key");
+    require(Sink::<E>::key(&shared) == again.key(), CLAUSE, "clones of an `Arc` around it have two keys");
+    require(key.is_none() || key == Sink::<E>::key(&shared), CLAUSE, "an `Arc` around it has another key");
+}
+
+#[track_caller]
+fn signals<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl Fn(u64) -> E) {
+    const CLAUSE: &str = "signals";
+    every_signal(sink, "fresh");
+    let _ = sink.write(event(0));
+    every_signal(sink, "written to");
+    let aborted = sink.clone();
+    ends(CLAUSE, "an abort", move || aborted.signal(&mut Signal::Abort));
+    let closing = sink.clone();
+    let _ = ends(CLAUSE, "a close after an abort", move || closing.close(Deadline::after(GUARD / 2)));
+    every_signal(sink, "closed");
+    balanced(sink);
+}
+
+#[track_caller]
+fn every_signal<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, state: &str) {
+    let told = sink.clone();
+    let (now, mut next, mut was_closed) = (Instant::now(), None, true);
+    let (next, was_closed) = ends("signals", &format!("a signal to a sink that is {state}"), move || {
+        next.get_or_insert(now);
+        told.signal(&mut Signal::EndOfBatch);
+        told.signal(&mut Signal::Tick { now, next: &mut next });
+        told.signal(&mut Signal::Flush(Deadline::NOW, &mut FlushReport::default()));
+        told.signal(&mut Signal::IsClosed(&mut was_closed));
+        told.signal(&mut Signal::Describe(&mut SinkState::default()));
+        (next, was_closed)
+    });
+    require(next.is_some_and(|next| next <= now), "signals", "a tick put off what another sink asked for");
+    require(was_closed, "signals", "asked whether it is closed, it took back what another sink had said");
+}
+
+#[track_caller]
+fn lanes<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl Fn(u64) -> E) {
+    const CLAUSE: &str = "lanes";
+    let made = lane(sink, CLAUSE);
+    let agrees = made.is_some() == sink.has_lanes();
+    require(agrees, CLAUSE, format_args!("`has_lanes` is {}, and `lane` differs", sink.has_lanes()));
+    let Some(mut made) = made else { return };
+    for n in 0..8 {
+        if let Err(error) = made.push(event(n), Patience::Wait) {
+            broken(CLAUSE, format_args!("a fresh lane did not take event {n}: {error}"));
+        }
+    }
+    drop(made);
+    let ledger = balanced(sink).ledger;
+    let counted = ledger.offered >= 8 && ledger.accepted >= 8;
+    require(
+        counted,
+        CLAUSE,
+        format_args!("eight events went through a lane that is gone, and its books say {ledger}"),
+    );
+    close(sink, CLAUSE, "a close after a lane was dropped");
+    balanced(sink);
+}
+
+#[track_caller]
+fn threads<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl Fn(u64) -> E) {
+    const CLAUSE: &str = "threads";
+    let accepted = write_from_threads(CLAUSE, sink, event).len() as u64;
+    close(sink, CLAUSE, "a close after four threads wrote");
+    let ledger = balanced(sink).ledger;
+    // Others are counted by whoever calls them. One that has several sinks behind it counts an event for each.
+    if sink.has_lanes() {
+        let counted = ledger.accepted >= accepted && ledger.offered >= WRITERS * EACH;
+        require(
+            counted,
+            CLAUSE,
+            format_args!("{accepted} of {} were accepted, and its books say {ledger}", WRITERS * EACH),
+        );
+    }
+}
+
+/// Which thread wrote a number.
+pub(super) fn writer_of(number: u64) -> u64 {
+    number / EACH
+}
+
+/// Writes from four threads at once, every second one through a lane if there are lanes; returns the numbers of the events that
+/// were accepted.
+#[track_caller]
+pub(super) fn write_from_threads<E, S>(clause: &str, sink: &Arc<S>, event: &impl Fn(u64) -> E) -> Vec<u64>
+where
+    E: Send + 'static,
+    S: Sink<E> + 'static,
+{
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let events: Vec<(u64, E)> = (writer * EACH..(writer + 1) * EACH).map(|n| (n, event(n))).collect();
+            let mut lane = if writer % 2 == 0 { lane(sink, clause) } else { None };
+            let sink = sink.clone();
+            thread::spawn(move || {
+                let mut write = |event| match &mut lane {
+                    Some(lane) => lane.push(event, Patience::Wait).is_ok(),
+                    None => sink.write(event).is_ok(),
+                };
+                events.into_iter().filter_map(|(n, event)| write(event).then_some(n)).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let joined = ends(clause, "a write among those of four threads", move || {
+        writers.into_iter().map(thread::JoinHandle::join).collect::<Result<Vec<_>, _>>().map_err(drop)
+    });
+    match joined {
+        Ok(accepted) => accepted.concat(),
+        Err(()) => broken(clause, "a write among those of four threads panicked"),
+    }
+}

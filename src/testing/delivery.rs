@@ -1,0 +1,103 @@
+//! The part of the contract that is seen from behind a combinator.
+
+use super::contract::{SinkContract, balanced, broken, close, ends, require, write_from_threads, writer_of};
+use super::{Collect, GUARD};
+use crate::report::FlushReport;
+use crate::sink::Sink;
+use crate::sink::signal::Signal;
+use crate::wait::Deadline;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What the control plane says reaches the sink behind.
+#[track_caller]
+pub(super) fn reaches<E, C, S>(make: &impl Fn(Collect<C>) -> S)
+where
+    E: Send + 'static,
+    C: Send + 'static,
+    S: Sink<E> + 'static,
+{
+    const CLAUSE: &str = "hands on";
+    let behind = Collect::new();
+    let sink = Arc::new(make(behind.clone()));
+    flush(&sink, CLAUSE);
+    require(behind.flushes() > 0, CLAUSE, "a flush does not reach the sink behind");
+    close(&sink, CLAUSE, "the close");
+    require(behind.is_closed(), CLAUSE, "a close does not reach the sink behind");
+
+    let behind = Collect::new();
+    let sink = Arc::new(make(behind.clone()));
+    let aborted = sink.clone();
+    ends(CLAUSE, "an abort", move || aborted.signal(&mut Signal::Abort));
+    // A queue that had nothing left may have closed it already.
+    let told = behind.aborts() > 0 || behind.is_closed();
+    require(told, CLAUSE, "an abort does not reach the sink behind");
+}
+
+#[track_caller]
+fn flush<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, clause: &str) {
+    let flushed = sink.clone();
+    let report = ends(clause, "the flush", move || {
+        let mut report = FlushReport::default();
+        flushed.signal(&mut Signal::Flush(Deadline::after(GUARD / 2), &mut report));
+        report
+    });
+    require(report.is_done(), clause, format_args!("the flush was not done: {report}"));
+}
+
+/// What was accepted arrives, once and in order, or the books say where it went.
+#[track_caller]
+pub(super) fn arrives<E, C, S, N>(
+    contract: SinkContract,
+    make: &impl Fn(Collect<C>) -> S,
+    event: &impl Fn(u64) -> E,
+    numbers: &impl Fn(C) -> N,
+) where
+    E: Send + 'static,
+    C: Send + 'static,
+    S: Sink<E> + 'static,
+    N: IntoIterator<Item = u64>,
+{
+    const CLAUSE: &str = "delivery";
+    let behind = Collect::new();
+    let sink = Arc::new(make(behind.clone()));
+    let accepted: HashSet<u64> = write_from_threads(CLAUSE, &sink, event).into_iter().collect();
+    flush(&sink, CLAUSE);
+    let arrived: Vec<u64> = behind.taken().into_iter().flat_map(numbers).collect();
+    close(&sink, CLAUSE, "the close");
+    let late = behind.len();
+    require(late == 0, CLAUSE, format_args!("{late} came after the end of a flush"));
+    let mut seen = HashSet::new();
+    for number in &arrived {
+        require(accepted.contains(number), CLAUSE, format_args!("event {number} was refused and arrived"));
+        require(seen.insert(*number), CLAUSE, format_args!("event {number} arrived twice"));
+    }
+    if contract.ordered {
+        in_order(&arrived);
+    }
+    let ledger = balanced(&*sink).ledger;
+    let lost = (accepted.len() - arrived.len()) as u64;
+    let known = ledger.filtered + ledger.dropped.total();
+    if lost != known {
+        broken(
+            CLAUSE,
+            format_args!("{lost} accepted events did not arrive, and the books know of {known}: {ledger}"),
+        );
+    }
+}
+
+/// The events of each writer arrived in the order in which it wrote them.
+#[track_caller]
+fn in_order(arrived: &[u64]) {
+    let mut last = std::collections::HashMap::new();
+    for number in arrived {
+        if let Some(before) = last.insert(writer_of(*number), *number)
+            && before > *number
+        {
+            broken(
+                "delivery",
+                format_args!("event {number} arrived after event {before} of the same writer"),
+            );
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A sink that fails as planned.
+
+use crate::error::WriteError;
+use crate::ledger::{Counters, Outcome};
+use crate::report::CloseReport;
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::sync::{AtomicU64, Ordering};
+use crate::wait::Deadline;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// The text of the error with which a [`Flaky`] sink fails.
+pub const FLAKY: &str = "the flaky sink failed, as it was asked to";
+
+/// A sink that fails as planned, and otherwise hands the event on.
+///
+/// Whether the *n*th write fails depends on *n* and on the seed only, so that a test can be run again. The error is
+/// [`WriteError::Failed`] with the text [`FLAKY`]; the event comes back. It gives out no lanes. An `Arc` around it lets a test
+/// ask how often it failed.
+///
+/// # Examples
+/// ```
+/// use buslane::Sink;
+/// use buslane::testing::{Collect, FLAKY, Flaky};
+/// let seen = Collect::new();
+/// // Twice for certain, then nine times in ten.
+/// let flaky = Flaky::new(seen.clone()).failing(2).rate(0.9, 1);
+/// let error = flaky.write(7).unwrap_err();
+/// assert!(error.to_string().ends_with(FLAKY));
+/// assert_eq!(error.into_event(), 7);
+/// while flaky.write(7).is_err() {}
+/// assert_eq!(seen.events(), [7]);
+/// assert_eq!(flaky.attempts(), flaky.failures() + 1);
+/// ```
+#[must_use = "a flaky sink does nothing until it is written to or added to a bus"]
+pub struct Flaky<E, S> {
+    inner: S,
+    /// So many writes fail in any case.
+    first: u64,
+    /// A later one fails when its hash lies below this.
+    below: f64,
+    seed: u64,
+    shared: Arc<Shared>,
+    events: PhantomData<fn(E)>,
+}
+
+struct Shared {
+    attempts: AtomicU64,
+    failures: AtomicU64,
+    counters: Counters,
+}
+
+impl<E, S: Sink<E>> Flaky<E, S> {
+    /// A sink that does not fail yet.
+    pub fn new(inner: S) -> Self {
+        let shared =
+            Shared { attempts: AtomicU64::new(0), failures: AtomicU64::new(0), counters: Counters::new() };
+        Self { inner, first: 0, below: 0.0, seed: 0, shared: Arc::new(shared), events: PhantomData }
+    }
+
+    /// The first so many writes fail.
+    pub fn failing(mut self, first: u64) -> Self {
+        self.first = first;
+        self
+    }
+
+    /// Of the others so many fail: 0.0 is none and 1.0 is all. Which ones, the seed decides.
+    pub fn rate(mut self, rate: f64, seed: u64) -> Self {
+        (self.below, self.seed) = (rate, seed);
+        self
+    }
+
+    /// How many writes there were.
+    #[must_use]
+    pub fn attempts(&self) -> u64 {
+        // Relaxed here and below: a count publishes nothing.
+        self.shared.attempts.load(Ordering::Relaxed)
+    }
+
+    /// How many of them failed.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.shared.failures.load(Ordering::Relaxed)
+    }
+
+    fn fails(&self) -> bool {
+        let attempt = self.shared.attempts.fetch_add(1, Ordering::Relaxed);
+        let fails = attempt < self.first || unit(self.seed, attempt) < self.below;
+        self.shared.failures.fetch_add(u64::from(fails), Ordering::Relaxed);
+        fails
+    }
+}
+
+/// A number from 0 up to, but not including, 1, mixed from the two; the same for the same two.
+fn unit(seed: u64, n: u64) -> f64 {
+    let mut mixed = seed ^ n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    for factor in [0xBF58_476D_1CE4_E5B9_u64, 0x94D0_49BB_1331_11EB] {
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(factor);
+    }
+    // As many bits as an f64 holds exactly.
+    ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+impl<E, S: Sink<E>> Sink<E> for Flaky<E, S> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        if !self.fails() {
+            return self.inner.write(event);
+        }
+        let counters = self.shared.counters.everybody();
+        counters.offered(1);
+        // Closed is final: what comes after a close is not worth a retry.
+        let mut closed = false;
+        self.inner.signal(&mut Signal::IsClosed(&mut closed));
+        if closed {
+            counters.count(Outcome::RefusedClosed, 1);
+            return Err(WriteError::Closed(event));
+        }
+        counters.count(Outcome::RefusedFailed, 1);
+        Err(WriteError::Failed { event, source: FLAKY.into() })
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.inner.close(deadline)
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        self.inner.signal(signal);
+        if let Signal::Describe(state) = signal {
+            self.shared.counters.add_to(&mut state.ledger);
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.shared))
+    }
+}
+
+impl<E, S: fmt::Debug> fmt::Debug for Flaky<E, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flaky")
+            .field("inner", &self.inner)
+            .field("attempts", &self.shared.attempts)
+            .field("failures", &self.shared.failures)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unit;
+
+    #[test]
+    fn numbers_lie_in_their_interval_and_spread_over_it() {
+        for seed in 0..8 {
+            let numbers: Vec<f64> = (0..1000).map(|n| unit(seed, n)).collect();
+            assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
+            let low = numbers.iter().filter(|number| **number < 0.9).count();
+            assert!((850..950).contains(&low), "{low} of 1000 below 0.9 with the seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! A place that threads pass only when a test lets them.
+
+use super::GUARD;
+use crate::error::WriteError;
+use crate::ledger::{Counters, Outcome};
+use crate::report::CloseReport;
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::sync::{AtomicBool, Ordering, lock};
+use crate::wait::Deadline;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A place that threads pass only when a test lets them: one permit each, or all of them once it is open. Clones are the same
+/// gate.
+///
+/// Call [`pass`](Self::pass) in a handler, or put a sink behind the gate with [`before`](Self::before).
+///
+/// # Examples
+/// A queue is full while its worker stands at the gate:
+/// ```
+/// use buslane::testing::{Collect, Gate};
+/// use buslane::{Overflow, Queue, Sink};
+/// let (gate, seen) = (Gate::closed(), Collect::new());
+/// let queue = Queue::builder().capacity(1).overflow(Overflow::Refuse).spawn_sink(gate.before(seen.clone()))?;
+/// queue.write("in the worker's hands")?;
+/// gate.wait_reached(1);
+/// queue.write("waits")?;
+/// assert!(queue.write("no room").is_err());
+/// gate.open();
+/// seen.wait_for(2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Gate(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// Where both sides wait for a change of the state. Nothing here allocates, so that tests may count what they do.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    reached: usize,
+    waiting: usize,
+    permits: usize,
+    open: bool,
+}
+
+impl Gate {
+    /// A gate without permits.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() }))
+    }
+
+    /// Waits for a permit and uses it up.
+    ///
+    /// # Panics
+    /// When nobody lets it pass within half a minute.
+    #[track_caller]
+    pub fn pass(&self) {
+        self.pass_unless(|| false);
+    }
+
+    /// As [`pass`](Self::pass), but gives up as soon as a look at the condition shows it true; whether it passed.
+    #[track_caller]
+    fn pass_unless(&self, given_up: impl Fn() -> bool) -> bool {
+        self.change(|state| {
+            state.reached += 1;
+            state.waiting += 1;
+        });
+        let (mut state, ended) = self.wait(|state| state.open || state.permits > 0 || given_up());
+        let passes = state.open || state.permits > 0;
+        if passes && !state.open {
+            state.permits -= 1;
+        }
+        state.waiting -= 1;
+        drop(state);
+        assert!(ended, "nobody opened the gate");
+        passes
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut lock(&self.0.state));
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until the condition holds; whether it does.
+    fn wait(&self, done: impl Fn(&State) -> bool) -> (MutexGuard<'_, State>, bool) {
+        let state = lock(&self.0.state);
+        let (state, timeout) = self
+            .0
+            .changed
+            .wait_timeout_while(state, GUARD, |state| !done(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        (state, !timeout.timed_out())
+    }
+
+    /// Lets so many more pass.
+    pub fn permit(&self, count: usize) {
+        self.change(|state| state.permits += count);
+    }
+
+    /// Lets everybody pass from now on.
+    pub fn open(&self) {
+        self.change(|state| state.open = true);
+    }
+
+    /// How many have come to the gate in all, those who passed included.
+    #[must_use]
+    pub fn reached(&self) -> usize {
+        lock(&self.0.state).reached
+    }
+
+    /// How many wait at the gate now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        lock(&self.0.state).waiting
+    }
+
+    /// Waits, in real time, until so many have come to the gate in all.
+    ///
+    /// # Panics
+    /// When that does not happen within half a minute.
+    #[track_caller]
+    pub fn wait_reached(&self, count: usize) {
+        let (state, came) = self.wait(|state| state.reached >= count);
+        let reached = state.reached;
+        drop(state);
+        assert!(came, "{reached} came to the gate, and {count} were waited for");
+    }
+
+    /// Puts the gate in front of a sink: each write passes it first.
+    pub fn before<E, S: Sink<E>>(&self, inner: S) -> Gated<E, S> {
+        let shared = Behind { closed: AtomicBool::new(false), counters: Counters::new() };
+        Gated { gate: self.clone(), inner, shared: Arc::new(shared), events: PhantomData }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Gate").field(&*lock(&self.0.state)).finish()
+    }
+}
+
+/// A sink behind a [`Gate`]. Made by [`Gate::before`].
+///
+/// A close, or an abort, ends the waits: events that stand at the gate come back as [`WriteError::Closed`]. It gives
+/// out no lanes. A [`timeout`](crate::SinkExt::timeout) in front does not end them: it stands for a sink that is not of
+/// this crate.
+#[must_use = "a gated sink does nothing until it is written to or added to a bus"]
+pub struct Gated<E, S> {
+    gate: Gate,
+    inner: S,
+    shared: Arc<Behind>,
+    events: PhantomData<fn(E)>,
+}
+
+struct Behind {
+    closed: AtomicBool,
+    counters: Counters,
+}
+
+impl<E, S> Gated<E, S> {
+    fn is_closed(&self) -> bool {
+        // ORD(gated.closed): Acquire; pairs with the Release in `end_waits`.
+        self.shared.closed.load(Ordering::Acquire)
+    }
+
+    fn end_waits(&self) {
+        // ORD(gated.closed): Release; pairs with the Acquire in `is_closed`.
+        self.shared.closed.store(true, Ordering::Release);
+        // Under the lock, so that nobody falls asleep between the look and the notification.
+        self.gate.change(|_| {});
+    }
+}
+
+impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        if !self.is_closed() && self.gate.pass_unless(|| self.is_closed()) {
+            return self.inner.write(event);
+        }
+        let counters = self.shared.counters.everybody();
+        counters.offered(1);
+        counters.count(Outcome::RefusedClosed, 1);
+        Err(WriteError::Closed(event))
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.end_waits();
+        self.inner.close(deadline)
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        self.inner.signal(signal);
+        match signal {
+            Signal::Abort => self.end_waits(),
+            Signal::IsClosed(closed) => **closed |= self.is_closed(),
+            Signal::Describe(state) => self.shared.counters.add_to(&mut state.ledger),
+            _ => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.shared))
+    }
+}
+
+impl<E, S: fmt::Debug> fmt::Debug for Gated<E, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gated").field("gate", &self.gate).field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! A sink that panics where it is asked to.
+
+use crate::error::WriteError;
+use crate::report::CloseReport;
+use crate::sink::Sink;
+use crate::sink::signal::Signal;
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::wait::Deadline;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The text with which a [`Panicking`] sink panics.
+pub const PANICKING: &str = "the sink panicked, as it was asked to";
+
+/// A sink that panics where it is asked to, and otherwise takes every event and does nothing with it.
+///
+/// It does not panic in its drop while its thread is unwinding already: that would end the process.
+///
+/// # Examples
+/// ```
+/// use buslane::Bus;
+/// use buslane::testing::{Collect, PANICKING, Panicking};
+/// let (bus, seen) = (Bus::new(), Collect::new());
+/// bus.add(Panicking::new().on_event(2).on_close())?;
+/// bus.add(seen.clone())?;
+/// for n in 1..=3 {
+///     bus.publish(n)?;
+/// }
+/// assert_eq!(seen.events(), [1, 2, 3]);
+/// assert_eq!(bus.snapshot().sinks[0].state.ledger.dropped.panicked, 1);
+/// assert!(bus.close().errors[0].contains(PANICKING));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a sink does nothing until it is written to or added to a bus"]
+pub struct Panicking<E> {
+    plan: Plan,
+    seen: AtomicU64,
+    closed: AtomicBool,
+    events: PhantomData<fn(E)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Plan {
+    nth: Option<u64>,
+    every: bool,
+    close: bool,
+    drop: bool,
+}
+
+impl<E> Panicking<E> {
+    /// A sink that does not panic yet.
+    pub fn new() -> Self {
+        Self {
+            plan: Plan::default(),
+            seen: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            events: PhantomData,
+        }
+    }
+
+    /// Panics when it is written to for the `nth` time, counted from 1.
+    pub fn on_event(mut self, nth: u64) -> Self {
+        self.plan.nth = Some(nth);
+        self
+    }
+
+    /// Panics whenever it is written to.
+    pub fn on_every_event(mut self) -> Self {
+        self.plan.every = true;
+        self
+    }
+
+    /// Panics whenever it is closed; it is closed all the same.
+    pub fn on_close(mut self) -> Self {
+        self.plan.close = true;
+        self
+    }
+
+    /// Panics when it is dropped.
+    pub fn on_drop(mut self) -> Self {
+        self.plan.drop = true;
+        self
+    }
+}
+
+/// As asked by a test.
+#[track_caller]
+fn panic_if(asked: bool) {
+    assert!(!asked, "{PANICKING}");
+}
+
+impl<E> Sink<E> for Panicking<E> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        // Relaxed here and below: what is ordered before by other means is seen.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(WriteError::Closed(event));
+        }
+        let nth = self.seen.fetch_add(1, Ordering::Relaxed) + 1;
+        panic_if(self.plan.every || self.plan.nth == Some(nth));
+        drop(event);
+        Ok(())
+    }
+
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        self.closed.store(true, Ordering::Relaxed);
+        panic_if(self.plan.close);
+        CloseReport::done()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        if let Signal::IsClosed(closed) = signal {
+            **closed |= self.closed.load(Ordering::Relaxed);
+        }
+    }
+}
+
+impl<E> Drop for Panicking<E> {
+    fn drop(&mut self) {
+        panic_if(self.plan.drop && !std::thread::panicking());
+    }
+}
+
+impl<E> Default for Panicking<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E> fmt::Debug for Panicking<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Panicking").field(&self.plan).finish()
+    }
+}

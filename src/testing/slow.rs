@@ -1,0 +1,107 @@
+//! A sink that takes its time.
+
+use crate::error::WriteError;
+use crate::ledger::{Counters, Outcome};
+use crate::report::CloseReport;
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::wait::{Clock, Deadline, Pause};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A sink that takes its time for each event: by a clock that the test brings, so that no test has to sleep.
+///
+/// A close, or an abort, ends the waits: the events concerned come back as [`WriteError::Closed`]. It gives out no
+/// lanes. A [`timeout`](crate::SinkExt::timeout) in front does not end them: it stands for a sink that is not of this
+/// crate.
+///
+/// # Examples
+/// ```
+/// use buslane::Sink;
+/// use buslane::testing::{Collect, ManualClock, Slow};
+/// use std::time::Duration;
+/// let (clock, seen) = (ManualClock::new(), Collect::new());
+/// let slow = Slow::new(seen.clone(), Duration::from_secs(60), clock.clone());
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| slow.write("at last"));
+///     clock.await_sleepers(1);
+///     assert!(seen.is_empty());
+///     clock.advance(Duration::from_secs(60));
+/// });
+/// assert_eq!(seen.events(), ["at last"]);
+/// ```
+#[must_use = "a slow sink does nothing until it is written to or added to a bus"]
+pub struct Slow<E, S> {
+    inner: S,
+    delay: Duration,
+    clock: Box<dyn Clock>,
+    shared: Arc<Shared>,
+    events: PhantomData<fn(E)>,
+}
+
+struct Shared {
+    pause: Arc<Pause>,
+    counters: Counters,
+}
+
+impl<E, S: Sink<E>> Slow<E, S> {
+    /// A sink that waits so long before it hands an event on.
+    pub fn new(inner: S, delay: Duration, clock: impl Clock + 'static) -> Self {
+        let shared = Shared { pause: Arc::new(Pause::new()), counters: Counters::new() };
+        Self { inner, delay, clock: Box::new(clock), shared: Arc::new(shared), events: PhantomData }
+    }
+
+    /// Waits; whether to the end.
+    fn wait(&self) -> bool {
+        let pause = &self.shared.pause;
+        match self.clock.now().checked_add(self.delay) {
+            Some(moment) => self.clock.wait_until(moment, pause),
+            // Too far away to be a moment.
+            None => drop(pause.wait(Deadline::NEVER, || false)),
+        }
+        !pause.is_interrupted()
+    }
+}
+
+impl<E, S: Sink<E>> Sink<E> for Slow<E, S> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        if !self.shared.pause.is_interrupted() && self.wait() {
+            return self.inner.write(event);
+        }
+        let counters = self.shared.counters.everybody();
+        counters.offered(1);
+        counters.count(Outcome::RefusedClosed, 1);
+        Err(WriteError::Closed(event))
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.shared.pause.interrupt();
+        self.inner.close(deadline)
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        self.inner.signal(signal);
+        match signal {
+            Signal::Abort => self.shared.pause.interrupt(),
+            Signal::IsClosed(closed) => **closed |= self.shared.pause.is_interrupted(),
+            Signal::Describe(state) => self.shared.counters.add_to(&mut state.ledger),
+            _ => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.shared))
+    }
+}
+
+impl<E, S: fmt::Debug> fmt::Debug for Slow<E, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slow")
+            .field("inner", &self.inner)
+            .field("delay", &self.delay)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}

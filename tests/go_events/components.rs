@@ -1,0 +1,178 @@
+//! The tests of go-events itself.
+
+use crate::support::{GUARD, assert_balanced, ends, waits};
+use crate::{assert_all, check_close, shared_out};
+use buslane::testing::{Collect, Gate};
+use buslane::{
+    Bus, Channel, InvalidConfig, Overflow, Queue, RecvError, RemoveError, Removed, Sink, SinkExt,
+    TryRecvError,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+const SINKS: usize = 10;
+const EVENTS: u64 = 1000;
+
+/// TestBroadcaster.
+#[test]
+fn a_broadcaster_gives_a_thousand_events_to_ten_sinks_that_were_added_twice() {
+    let bus = Bus::new();
+    let sinks: Vec<Collect<u64>> = (0..SINKS).map(|_| Collect::new()).collect();
+    let add = |sink: &Collect<u64>| {
+        let id = bus.add(sink.clone()).unwrap();
+        assert_eq!(bus.add(sink.clone()), Ok(id), "the second time it is the same entry");
+        id
+    };
+    let ids: Vec<_> = sinks.iter().map(add).collect();
+    assert_eq!(bus.sink_count(), SINKS);
+
+    shared_out(EVENTS, |n| assert_eq!(bus.publish(n).unwrap().accepted, SINKS));
+
+    for id in &ids {
+        assert_eq!(bus.remove(*id), Ok(Removed::Quiet));
+        assert_eq!(bus.remove(*id), Err(RemoveError::Unknown));
+    }
+    assert_eq!(bus.publish(EVENTS).unwrap().accepted, 0, "reaches nobody");
+
+    for sink in &sinks {
+        add(sink);
+    }
+    check_close(&bus, EVENTS);
+    for sink in sinks {
+        assert!(sink.is_closed());
+        assert_all(sink.taken(), EVENTS);
+    }
+}
+
+/// The same through publishers of their own, into queues: sinks behind lanes.
+#[test]
+fn a_broadcaster_with_queues_and_publishers_does_the_same() {
+    let bus = Bus::new();
+    let sinks: Vec<Collect<u64>> = (0..SINKS).map(|_| Collect::new()).collect();
+    let queues: Vec<Queue<u64>> = sinks.iter().map(|sink| sink.clone().queue(1024).unwrap()).collect();
+    let ids: Vec<_> = queues.iter().map(|queue| bus.add(queue.clone()).unwrap()).collect();
+    queues.iter().zip(&ids).for_each(|(queue, id)| assert_eq!(bus.add(queue.clone()), Ok(*id)));
+    thread::scope(|scope| {
+        for first in 0..8 {
+            let mut publisher = bus.publisher();
+            scope.spawn(move || {
+                for n in (first..EVENTS).step_by(8) {
+                    assert_eq!(publisher.publish(n).unwrap().accepted, SINKS);
+                }
+            });
+        }
+    });
+    ids.iter().for_each(|id| assert_eq!(bus.remove(*id), Ok(Removed::Quiet)));
+    assert_eq!(bus.publisher().publish(EVENTS).unwrap().accepted, 0);
+    for queue in &queues {
+        bus.add(queue.clone()).unwrap();
+    }
+    check_close(&bus, EVENTS);
+    for (sink, queue) in sinks.into_iter().zip(queues) {
+        assert!(sink.is_closed());
+        assert_all(sink.taken(), EVENTS);
+        assert_eq!(assert_balanced(&queue.state()).delivered, EVENTS);
+    }
+}
+
+/// TestChannel. It has no buffer there; here the smallest capacity is one.
+#[test]
+fn a_channel_takes_a_hundred_writers_and_refuses_a_hundred_more_once_it_is_closed() {
+    assert_eq!(Channel::<u64>::bounded(0).err(), Some(InvalidConfig::ZeroCapacity));
+    let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+    let reader = thread::spawn(move || {
+        let received: Vec<u64> = receiver.iter().collect();
+        (received, receiver.recv())
+    });
+    let write_all = |accepted: bool| {
+        thread::scope(|scope| {
+            for n in 0..100 {
+                let channel = &channel;
+                scope.spawn(move || assert_eq!(channel.write(n).is_ok(), accepted));
+            }
+        });
+    };
+    write_all(true);
+    check_close(&channel, 100);
+    write_all(false);
+    let (received, end) = ends(move || reader.join().unwrap());
+    assert_all(received, 100);
+    assert_eq!(end, Err(RecvError::Closed), "what Done tells there");
+}
+
+/// TestFilter.
+#[test]
+fn a_filter_for_even_numbers_lets_fifty_of_a_hundred_pass() {
+    let seen = Collect::new();
+    let filter = seen.clone().filter(|n: &u64| n.is_multiple_of(2));
+    (0..100).for_each(|n| filter.write(n).unwrap());
+    check_close(&filter, 100);
+    assert!(seen.is_closed());
+    assert!(seen.taken().into_iter().eq((0..100).step_by(2)));
+}
+
+/// What its documentation forbids: "no methods on filter are goroutine safe" there.
+#[test]
+fn a_filter_is_used_and_closed_by_many_threads() {
+    let seen = Collect::new();
+    let filter = Arc::new(seen.clone().filter(|n: &u64| n.is_multiple_of(2)));
+    let passed = AtomicU64::new(0);
+    shared_out(1000, |n| {
+        if n == 500 {
+            check_close(&filter, n);
+        } else if filter.write(n).is_ok() && n.is_multiple_of(2) {
+            passed.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    assert_eq!(seen.len() as u64, passed.into_inner());
+    check_close(&filter, 1);
+}
+
+/// TestQueue: the sink is slow because it stands at a gate.
+#[test]
+fn a_queue_takes_a_thousand_writes_over_a_slow_sink_and_its_close_waits_for_all() {
+    let (gate, seen) = (Gate::closed(), Collect::new());
+    let handler = {
+        let (gate, seen) = (gate.clone(), seen.clone());
+        move |n: u64| {
+            gate.pass();
+            seen.write(n).unwrap();
+        }
+    };
+    let queue = Queue::builder().capacity(1024).overflow(Overflow::Refuse).spawn(handler).unwrap();
+    shared_out(EVENTS, |n| queue.write(n).unwrap());
+    assert!(seen.is_empty(), "no write waited for the sink");
+    let closing = waits({
+        let (queue, seen) = (queue.clone(), seen.clone());
+        move || (queue.close_timeout(GUARD), seen.len() as u64)
+    });
+    gate.open();
+    let (report, flushed) = closing.join().unwrap();
+    assert!(report.is_done() && flushed == EVENTS, "{report}: {flushed}");
+    check_close(&queue, EVENTS);
+    assert_all(seen.taken(), EVENTS);
+}
+
+/// The same without a bound, as it is there, and with a sink that the queue closes.
+#[test]
+fn an_unbounded_queue_closes_its_sink_after_the_last_event() {
+    let (gate, seen) = (Gate::closed(), Collect::new());
+    let queue = Queue::builder().unbounded().spawn_sink(gate.before(seen.clone())).unwrap();
+    shared_out(EVENTS, |n| queue.write(n).unwrap());
+    gate.open();
+    check_close(&queue, EVENTS);
+    assert!(seen.is_closed());
+    assert_all(seen.taken(), EVENTS);
+}
+
+/// A writer that reads behind it sees what it wrote: there is no event in flight between two calls on one thread.
+#[test]
+fn a_channel_hands_over_what_was_written_before() {
+    let (channel, mut receiver) = Channel::bounded(1).unwrap();
+    for n in 0..100 {
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        channel.write(n).unwrap();
+        assert_eq!(receiver.try_recv(), Ok(n));
+    }
+}

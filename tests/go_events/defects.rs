@@ -1,0 +1,314 @@
+//! One test for each defect of go-events that concerns delivery, overflow and what the user is told; `lifecycle` has those about
+//! closing, and the retry tests those about retries.
+
+use crate::support::{GUARD, Log, assert_balanced, ends, wait_for};
+use buslane::testing::{Collect, Gate, Panicking};
+use buslane::{
+    Bus, Channel, DropReason, Finish, Overflow, Queue, Removed, Sink, SinkExt, WriteError, noop, sink_fn,
+};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// There, the sink behind a closed one misses the event, and the last one gets it twice. `bus_faults` shows it for every way to
+/// publish and every kind of sink.
+#[test]
+fn e1_a_closed_sink_in_the_middle_costs_the_others_nothing() {
+    let bus = Bus::new();
+    let sinks: Vec<Collect<u32>> = (0..5).map(|_| Collect::new()).collect();
+    for sink in &sinks {
+        bus.add(sink.clone()).unwrap();
+    }
+    let _ = sinks[1].close(buslane::Deadline::NOW);
+    let mut publisher = bus.publisher();
+    for n in 0..3 {
+        if n == 1 {
+            bus.publish(n).unwrap()
+        } else {
+            publisher.publish(n).unwrap()
+        };
+    }
+    for (place, sink) in sinks.iter().enumerate() {
+        let expected: &[u32] = if place == 1 { &[] } else { &[0, 1, 2] };
+        assert_eq!(sink.events(), expected, "sink {place}");
+    }
+    assert_eq!(bus.sink_count(), 4);
+}
+
+/// There, one sink that blocks stops every other one, all writers, Add, Remove and Close.
+#[test]
+fn e2_a_sink_that_blocks_concerns_only_itself() {
+    let (bus, gate, seen) = (Bus::new(), Gate::closed(), Collect::new());
+    // One stands behind a queue, and one on a publisher's thread.
+    let queue = Queue::builder().spawn_sink(gate.before(Collect::new())).unwrap();
+    let stuck = bus.add_named("stuck", queue).unwrap();
+    let at = gate.clone();
+    let direct = bus
+        .add_named(
+            "direct",
+            sink_fn(move |n: &u32| {
+                if *n == 0 {
+                    at.pass()
+                }
+            }),
+        )
+        .unwrap();
+    bus.add(seen.clone().queue(64).unwrap()).unwrap();
+    let blocked = thread::spawn({
+        let mut publisher = bus.publisher();
+        move || publisher.publish(0)
+    });
+    gate.wait_reached(2);
+    ends({
+        let (bus, seen) = (bus.clone(), seen.clone());
+        move || {
+            let mut publisher = bus.publisher();
+            (1..=10).for_each(|n| assert_eq!(publisher.publish(n).unwrap().accepted, 3));
+            seen.wait_for(11);
+            let late = bus.add(noop()).unwrap();
+            assert_eq!(bus.remove(late), Ok(Removed::Quiet));
+            assert_eq!(bus.remove(stuck), Ok(Removed::Quiet));
+            assert_eq!(bus.remove_timeout(direct, Duration::ZERO), Ok(Removed::StillInside));
+            assert!(bus.close_timeout(GUARD).is_done());
+        }
+    });
+    gate.open();
+    assert!(blocked.join().unwrap().is_ok());
+}
+
+/// There, a queue in front of a sink that stands still grows until the memory is gone.
+#[test]
+fn e3_a_queue_holds_no_more_than_its_capacity() {
+    const CAPACITY: usize = 16;
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse, Overflow::Disconnect] {
+        let gate = Gate::closed();
+        let at = gate.clone();
+        let queue = Queue::builder().capacity(CAPACITY).overflow(overflow).spawn(move |_| at.pass()).unwrap();
+        let event = Arc::new(());
+        queue.write(event.clone()).unwrap();
+        gate.wait_reached(1);
+        for _ in 0..100_000 {
+            let _ = queue.write(event.clone());
+        }
+        // The test's own, one in the hands of the worker, and what waits.
+        assert!(Arc::strong_count(&event) <= 2 + CAPACITY, "{overflow:?}");
+        let ledger = assert_balanced(&queue.state());
+        assert_eq!(
+            (ledger.offered, ledger.pending),
+            (100_001, 1 + CAPACITY as u64),
+            "{overflow:?}: {ledger}"
+        );
+        let accounted = ledger.dropped.total() + ledger.refused.total();
+        assert_eq!(accounted, 100_000 - CAPACITY as u64, "{overflow:?}: {ledger}");
+        gate.open();
+    }
+}
+
+/// There, a nil event is the mark by which the queue knows that it is closed, and ends the process.
+#[test]
+fn e7_an_event_that_is_nothing_is_an_event() {
+    let seen = Collect::new();
+    let queue = seen.clone().queue(8).unwrap();
+    for event in [None, Some(1), None] {
+        queue.write(event).unwrap();
+    }
+    assert!(queue.close().is_done());
+    assert_eq!(seen.events(), [None, Some(1), None]);
+    let units = Collect::new();
+    let queue = units.clone().queue(8).unwrap();
+    (0..3).for_each(|_| queue.write(()).unwrap());
+    assert!(queue.close().is_done());
+    assert_eq!(units.len(), 3);
+}
+
+/// There, a queue swallows that its sink is closed: a broadcaster never lets go of it, and it goes on accepting.
+#[test]
+fn e10_a_queue_closes_with_its_sink_and_leaves_the_bus() {
+    let (bus, behind) = (Bus::new(), Collect::new());
+    let queue = behind.clone().queue(8).unwrap();
+    bus.add(queue.clone()).unwrap();
+    let _ = behind.close(buslane::Deadline::NOW);
+    assert_eq!(bus.publish(1).unwrap().accepted, 1, "nobody knows yet");
+    wait_for(|| matches!(queue.write(2), Err(WriteError::Closed(2))));
+    assert_eq!(bus.publish(3).unwrap().accepted, 0, "the bus learns it");
+    assert_eq!((bus.publish(4).unwrap().refused, bus.sink_count()), (0, 0));
+    assert!(queue.close().is_done());
+    let ledger = assert_balanced(&queue.state());
+    assert!(ledger.dropped.failed >= 1 && ledger.accepted == ledger.dropped.total(), "{ledger}");
+}
+
+/// There, a drop is a line in a log, with the event in it.
+#[test]
+fn e11_what_is_dropped_is_counted_and_told_to_hooks_and_no_text_contains_an_event() {
+    let (gate, drops, errors) = (Gate::closed(), Log::new(), Log::new());
+    let (at, dropped, failed) = (gate.clone(), drops.clone(), errors.clone());
+    let queue = Queue::builder()
+        .capacity(1)
+        .on_drop(move |event: &str, reason| dropped.push((event, reason)))
+        .on_error(move |error| failed.push(error.to_string()))
+        .spawn_sink(sink_fn(move |_: &&str| {
+            at.pass();
+            Err::<(), _>("no space left")
+        }))
+        .unwrap();
+    let bus = Bus::builder().on_error({
+        let errors = errors.clone();
+        move |failure| errors.push(failure.to_string())
+    });
+    let bus = bus.build();
+    bus.add_named("queue", queue.clone()).unwrap();
+    bus.add_named("direct", sink_fn(|_: &&str| Err::<(), _>("no route"))).unwrap();
+    bus.publish("secret 1").unwrap();
+    gate.wait_reached(1);
+    for event in ["secret 2", "secret 3"] {
+        bus.publish(event).unwrap();
+    }
+    gate.open();
+    assert!(bus.flush_timeout(GUARD).is_done());
+    let expected =
+        [("secret 3", DropReason::Full), ("secret 1", DropReason::Failed), ("secret 2", DropReason::Failed)];
+    assert_eq!(drops.entries(), expected);
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.dropped.full, ledger.dropped.failed), (1, 2));
+    let direct = &bus.snapshot().sinks[1].state;
+    assert_eq!((direct.ledger.refused.failed, direct.last_error.as_deref()), (3, Some("no route")));
+    let mut texts = errors.entries();
+    assert_eq!(texts.len(), 5);
+    texts.push(format!(
+        "{bus:?} {queue:?} {} {:?}",
+        bus.snapshot(),
+        Err::<(), _>(WriteError::Full("secret 4"))
+    ));
+    assert!(texts.iter().all(|text| !text.contains("secret")), "{texts:?}");
+}
+
+/// There, the sinks given to the constructor are not compared, one that cannot be compared panics, a panic of any sink ends the
+/// process, and the printing of a broadcaster races with it.
+#[test]
+fn e14_sinks_are_told_apart_printed_and_may_panic() {
+    /// Has no identity of its own.
+    struct Loose(Collect<u32>);
+    impl Sink<u32> for Loose {
+        fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
+            self.0.write(event)
+        }
+    }
+    let (bus, twice, loose) = (Bus::new(), Collect::new(), Collect::new());
+    assert_eq!(bus.add(twice.clone()), bus.add(twice.clone()));
+    assert_ne!(bus.add(Loose(loose.clone())), bus.add(Loose(loose.clone())));
+    bus.add(Panicking::new().on_every_event()).unwrap();
+    let printing = thread::spawn({
+        let bus = bus.clone();
+        move || (0..100).map(|_| format!("{bus:?} {}", bus.snapshot()).len()).sum::<usize>()
+    });
+    (0..100).for_each(|n| assert_eq!(bus.publish(n).unwrap().accepted, 4));
+    assert!(printing.join().unwrap() > 0);
+    assert_eq!((twice.len(), loose.len()), (100, 200));
+    assert_eq!(bus.snapshot().sinks[3].state.ledger.dropped.panicked, 100);
+}
+
+/// There, a sink that calls its broadcaster waits for itself.
+#[test]
+fn e14_a_sink_may_call_the_bus_that_calls_it() {
+    let (bus, seen) = (Bus::new(), Collect::new());
+    let inner = bus.downgrade();
+    let busy = bus.add_named("busy", sink_fn(|_: &u32| ())).unwrap();
+    bus.add(sink_fn(move |n: &u32| {
+        let bus = inner.upgrade().unwrap();
+        match n {
+            0 => assert_eq!(bus.publish(1).unwrap().refused, 0),
+            1 => assert!(bus.add(seen.clone()).is_ok()),
+            2 => assert_eq!(bus.remove(busy), Ok(Removed::FromInside)),
+            _ => assert_eq!(bus.close().finish, Finish::Pending),
+        }
+    }))
+    .unwrap();
+    let bus = ends(move || {
+        let mut publisher = bus.publisher();
+        for n in [0, 2, 3] {
+            publisher.publish(n).unwrap();
+        }
+        bus
+    });
+    assert!(bus.is_closed() && bus.close().is_done());
+}
+
+/// There, each event costs two meetings of goroutines, a list node and a wake-up for each queue.
+#[test]
+fn e16_what_waits_is_handled_in_one_batch() {
+    let (gate, seen) = (Gate::closed(), Collect::new());
+    let queue = Queue::builder().capacity(1024).spawn_sink(gate.before(seen.clone())).unwrap();
+    (0..1000).for_each(|n| queue.write(n).unwrap());
+    gate.open();
+    assert!(queue.close_timeout(GUARD).is_done());
+    // The first may be taken before the others are there.
+    assert!((1..=2).contains(&seen.ends_of_batch()), "{} ends", seen.ends_of_batch());
+    assert!(seen.taken().into_iter().eq(0..1000));
+    let (channel, mut receiver) = Channel::bounded(1024).unwrap();
+    (0..1000).for_each(|n| channel.write(n).unwrap());
+    let mut batch = Vec::new();
+    assert_eq!(receiver.recv_batch(&mut batch, 1000), Ok(1000));
+    assert!(batch.into_iter().eq(0..1000));
+}
+
+/// There, the matcher runs in the broadcaster's one goroutine: one that waits for a lock which a publisher holds freezes all.
+#[test]
+fn e41_a_filter_that_waits_concerns_only_the_thread_that_asks_it() {
+    let (bus, gate) = (Bus::new(), Gate::closed());
+    let seen = [Collect::new(), Collect::new(), Collect::new()];
+    let at = gate.clone();
+    let wait_for_zero = move |n: &u32| {
+        if *n == 0 {
+            at.pass();
+        }
+        true
+    };
+    // One filter in front of its queue, one behind it.
+    bus.add(seen[0].clone().queue(64).unwrap().filter(wait_for_zero.clone())).unwrap();
+    bus.add(seen[1].clone().filter(wait_for_zero).queue(64).unwrap()).unwrap();
+    bus.add(seen[2].clone()).unwrap();
+    let blocked = thread::spawn({
+        let mut publisher = bus.publisher();
+        move || publisher.publish(0)
+    });
+    gate.wait_reached(1);
+    ends({
+        let bus = bus.clone();
+        let seen = seen.clone();
+        move || {
+            let mut publisher = bus.publisher();
+            (1..=10).for_each(|n| assert_eq!(publisher.publish(n).unwrap().accepted, 3));
+            // Nobody waits for the one who stands in the predicate.
+            seen[0].wait_for(10);
+            seen[2].wait_for(10);
+            let late = bus.add(noop()).unwrap();
+            assert_eq!(bus.remove(late), Ok(Removed::Quiet));
+        }
+    });
+    gate.open();
+    assert_eq!(blocked.join().unwrap().unwrap().accepted, 3);
+    assert!(bus.close().is_done());
+    assert_eq!(seen.map(|seen| seen.len()), [11, 11, 11]);
+}
+
+/// The same with a predicate that publishes to its own bus.
+#[test]
+fn e41_a_filter_may_call_the_bus_that_asks_it() {
+    let (bus, seen) = (Bus::new(), Collect::new());
+    let inner = bus.downgrade();
+    let twice = move |n: &u32| {
+        if *n == 1 {
+            inner.upgrade().unwrap().publish(2).unwrap();
+        }
+        true
+    };
+    bus.add(seen.clone().queue(64).unwrap().filter(twice)).unwrap();
+    ends({
+        let bus = bus.clone();
+        move || bus.publish(1).unwrap()
+    });
+    assert!(bus.close().is_done());
+    let mut events = seen.taken();
+    events.sort_unstable();
+    assert_eq!(events, [1, 2]);
+}

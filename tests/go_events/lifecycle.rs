@@ -1,0 +1,246 @@
+//! One test for each defect of go-events, and of what was built on it, that concerns closing, leaving and coming.
+
+use crate::support::{Drops, GUARD, assert_balanced, ends, wait_for, waits};
+use buslane::testing::{Collect, Gate};
+use buslane::{
+    AddError, Bus, Channel, CloseReport, Deadline, Finish, Overflow, Queue, RecvError, Sink, SinkExt,
+    WriteError, sink_fn,
+};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// There, a close waits for ever when the sink blocks, or is retried for ever, and the right order of closes contradicts the
+/// flush.
+#[test]
+fn e4_a_close_ends_at_its_limit_whatever_the_sink_does() {
+    let gate = Gate::closed();
+    let at = gate.clone();
+    let queue = Queue::builder().spawn(move |_: u32| at.pass()).unwrap();
+    (0..10).for_each(|n| queue.write(n).unwrap());
+    gate.wait_reached(1);
+    let report = ends({
+        let queue = queue.clone();
+        move || queue.close_timeout(Duration::from_millis(1))
+    });
+    assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 10));
+    gate.open();
+    // The rest is given up and counted, not handled later.
+    wait_for(|| queue.state().ledger.pending == 0);
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.delivered, ledger.dropped.aborted), (1, 9));
+}
+
+/// A sink that listens to an abort returns at once.
+#[test]
+fn e4_a_close_that_is_cut_short_reaches_the_sink_that_waits() {
+    let (gate, seen) = (Gate::closed(), Collect::new());
+    let bus = Bus::new();
+    bus.add(Queue::builder().spawn_sink(gate.before(seen.clone())).unwrap()).unwrap();
+    bus.publish(1).unwrap();
+    gate.wait_reached(1);
+    let report = bus.close_timeout(Duration::ZERO);
+    assert_eq!(report.finish, Finish::TimedOut);
+    wait_for(|| seen.is_closed());
+    assert_eq!((seen.len(), gate.waiting()), (0, 0), "nobody opened the gate");
+}
+
+/// The deadlock of three between a queue's close, a channel that nobody reads, and the removal.
+#[test]
+fn e4_a_queue_in_front_of_a_channel_that_nobody_reads_closes_in_any_order() {
+    for order in 0..3 {
+        let bus = Bus::new();
+        let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+        let queue = channel.clone().queue(64).unwrap();
+        let id = bus.add(queue.clone()).unwrap();
+        for n in 0..10 {
+            bus.publish(n).unwrap();
+        }
+        ends(move || match order {
+            0 => {
+                bus.remove(id).unwrap();
+                channel.close();
+                assert_eq!(queue.close_timeout(GUARD).finish, Finish::Done);
+            }
+            1 => {
+                assert_eq!(queue.close_timeout(GUARD).finish, Finish::Done);
+                channel.close();
+                let _ = bus.remove(id);
+            }
+            _ => assert_eq!(bus.close_timeout(GUARD).finish, Finish::Done),
+        });
+        drop(receiver);
+    }
+}
+
+/// There, a write after the close may be accepted at random, the stream has no end, and a reader that sees both at once may
+/// leave events behind.
+#[test]
+fn e8_a_closed_channel_refuses_always_and_gives_out_all_that_it_has() {
+    for _ in 0..100 {
+        let (channel, mut receiver) = Channel::bounded(8).unwrap();
+        (0..4).for_each(|n| channel.write(n).unwrap());
+        channel.close();
+        assert!((0..4).all(|n| matches!(channel.write(n), Err(WriteError::Closed(back)) if back == n)));
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(receiver.recv(), Err(RecvError::Closed));
+    }
+}
+
+/// A sink whose close stands at a gate.
+struct SlowToClose {
+    gate: Gate,
+    seen: Collect<u64>,
+}
+
+impl Sink<u64> for SlowToClose {
+    fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        self.seen.write(event)
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.gate.pass();
+        self.seen.close(deadline)
+    }
+}
+
+/// There, a second close returns while the first one is still at work, and writers wait for the lock that it holds.
+#[test]
+fn e9_every_close_waits_for_the_end_and_writers_wait_for_none() {
+    let (gate, seen) = (Gate::closed(), Collect::new());
+    let queue = SlowToClose { gate: gate.clone(), seen: seen.clone() }.queue(64).unwrap();
+    (0..10).for_each(|n| queue.write(n).unwrap());
+    let close = || {
+        let (queue, seen) = (queue.clone(), seen.clone());
+        waits(move || (queue.close_timeout(GUARD), seen.is_closed(), seen.len()))
+    };
+    let first = close();
+    gate.wait_reached(1);
+    let second = close();
+    let late = ends({
+        let queue = queue.clone();
+        move || queue.write(10)
+    });
+    assert!(matches!(late, Err(WriteError::Closed(10))));
+    gate.open();
+    let reports = [first, second].map(|closing| closing.join().unwrap());
+    assert_eq!(reports[0], (CloseReport::done(), true, 10));
+    assert_eq!(reports[1], reports[0]);
+}
+
+/// There, a broadcaster is a goroutine from its first moment on, which stays for ever unless it is closed.
+#[test]
+fn e15_a_bus_that_is_forgotten_leaves_nothing_behind() {
+    let drops = Drops::default();
+    let bus = Bus::<u32>::new();
+    let weak = bus.downgrade();
+    let (direct, queued) = (drops.track(1), drops.track(2));
+    bus.add(sink_fn(move |_: &u32| {
+        let _ = &direct;
+    }))
+    .unwrap();
+    bus.add(
+        Queue::builder()
+            .spawn(move |_: u32| {
+                let _ = &queued;
+            })
+            .unwrap(),
+    )
+    .unwrap();
+    let receiver = bus.subscribe(8).unwrap();
+    bus.publish(1).unwrap();
+    drop(bus);
+    wait_for(|| drops.ids() == [1, 2]);
+    assert!(weak.upgrade().is_none());
+    let mut receiver = receiver;
+    assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Closed)));
+}
+
+/// In swarmkit, a goroutine copies events for a reader that has stopped reading, and stays; and a stream is closed only if that
+/// was asked for.
+#[test]
+fn e39_a_reader_that_goes_releases_who_waits_for_it_and_streams_have_an_end() {
+    let bus = Bus::new();
+    let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+    bus.add(channel).unwrap();
+    let mut other = bus.subscribe(8).unwrap();
+    bus.publish(0).unwrap();
+    let blocked = waits({
+        let mut publisher = bus.publisher();
+        move || (0..3).map(|n| publisher.publish(n).unwrap().accepted).sum::<usize>()
+    });
+    drop(receiver);
+    assert!(blocked.join().unwrap() >= 3, "the other reader has them all");
+    assert_eq!((bus.publish(3).unwrap().accepted, bus.sink_count()), (1, 1));
+    assert!(bus.close().is_done());
+    // Two ways into it: each keeps its order.
+    let mut read: Vec<_> = other.iter().collect();
+    read.sort_unstable();
+    assert_eq!(read, [0, 0, 1, 2, 3]);
+    assert_eq!(other.recv(), Err(RecvError::Closed));
+}
+
+/// In swarmkit, a close between the start of a watch and its registration deadlocks, and a watch of a closed queue never ends.
+#[test]
+fn e40_a_subscription_beside_a_close_fails_or_ends() {
+    for _ in 0..50 {
+        let bus = Bus::<u32>::new();
+        let subscribers: Vec<_> = (0..4)
+            .map(|_| {
+                let bus = bus.clone();
+                thread::spawn(move || match bus.subscribe(1) {
+                    Ok(mut receiver) => assert_eq!(receiver.recv(), Err(RecvError::Closed)),
+                    Err(error) => assert_eq!(error, AddError::Closed),
+                })
+            })
+            .collect();
+        assert!(bus.close().is_done());
+        ends(move || subscribers.into_iter().for_each(|subscriber| subscriber.join().unwrap()));
+        assert!(matches!(bus.subscribe(1), Err(AddError::Closed)));
+    }
+}
+
+/// In containerd, an event that cannot be read does not leave the loop as it should, the stream has no end of its own, and each
+/// subscriber has a queue without a bound.
+#[test]
+fn e44_an_event_that_cannot_be_read_is_counted_and_a_slow_subscriber_loses_a_counted_number() {
+    let bus = Bus::new();
+    let (channel, mut receiver) = Channel::<u32>::bounded(4).unwrap();
+    bus.add(channel.map(|text: &String| text.parse().expect("a number"))).unwrap();
+    for text in ["1", "two", "3"] {
+        bus.publish(String::from(text)).unwrap();
+    }
+    assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 3]);
+    for n in 0..10 {
+        bus.publish(n.to_string()).unwrap();
+    }
+    assert_eq!((receiver.len(), receiver.lost()), (4, 6));
+    let ledger = assert_balanced(&bus.snapshot().sinks[0].state);
+    assert_eq!((ledger.dropped.panicked, ledger.dropped.full), (1, 6));
+    assert!(bus.close().is_done());
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(receiver.recv(), Err(RecvError::Closed));
+}
+
+/// What a closed bus does not do: hold on to sinks whose close another one waits for. Kept here, since it is the order in which
+/// go-events' users had to close by hand.
+#[test]
+fn e4_a_bus_closes_its_sinks_in_the_order_in_which_they_came() {
+    let bus = Bus::<u32>::new();
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    struct Named(u32, Arc<std::sync::Mutex<Vec<u32>>>);
+    impl Sink<u32> for Named {
+        fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
+            Ok(())
+        }
+        fn close(&self, _: Deadline) -> CloseReport {
+            self.1.lock().unwrap().push(self.0);
+            CloseReport::done()
+        }
+    }
+    for n in 0..5 {
+        bus.add(Named(n, order.clone())).unwrap();
+    }
+    assert!(bus.close().is_done() && bus.close().is_done());
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4]);
+}

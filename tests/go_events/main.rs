@@ -1,0 +1,44 @@
+//! What docker/go-events' own tests show, and what those of its users do, by behaviour and at the same sizes; and one test for
+//! each defect of theirs. The page `docs::go_events` says where the two differ.
+
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod components;
+mod defects;
+mod lifecycle;
+mod users;
+
+use buslane::{Deadline, Finish, Sink, WriteError};
+use std::thread;
+use support::GUARD;
+
+/// What go-events asks of every sink that is closed: it succeeds, twice, and nothing enters afterwards.
+#[track_caller]
+fn check_close<E>(sink: &impl Sink<E>, late: E) {
+    for _ in 0..2 {
+        let report = sink.close(Deadline::after(GUARD));
+        assert_eq!(report.finish, Finish::Done, "{report}");
+    }
+    assert!(matches!(sink.write(late), Err(WriteError::Closed(_))));
+}
+
+/// Lets eight threads share these numbers among them.
+fn shared_out(count: u64, write: impl Fn(u64) + Sync) {
+    const THREADS: u64 = 8;
+    let write = &write;
+    thread::scope(|scope| {
+        for first in 0..THREADS {
+            scope.spawn(move || (first..count).step_by(THREADS as usize).for_each(write));
+        }
+    });
+}
+
+/// All of them, once each, in whatever order.
+#[track_caller]
+fn assert_all(mut numbers: Vec<u64>, count: u64) {
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(0..count), "{} of {count}: {numbers:?}", numbers.len());
+}

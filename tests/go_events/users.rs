@@ -1,0 +1,107 @@
+//! The tests of those who built on go-events, where they concern the same parts.
+
+use crate::support::{assert_balanced, ends};
+use crate::{check_close, shared_out};
+use buslane::testing::{Collect, Gate};
+use buslane::{Bus, Channel, Queue, Receiver, RecvError, SinkExt};
+
+/// distribution's TestEventQueue: its listeners count what goes in and out; here the ledger does.
+#[test]
+fn a_queue_counts_a_thousand_events_in_and_none_pending_after_its_close() {
+    let (gate, seen) = (Gate::closed(), Collect::new());
+    let queue = Queue::builder().capacity(1024).spawn_sink(gate.before(seen.clone())).unwrap();
+    shared_out(1000, |n| buslane::Sink::write(&queue, n).unwrap());
+    gate.wait_reached(1);
+    let ledger = queue.state().ledger;
+    assert_eq!((ledger.offered, ledger.accepted, ledger.pending, ledger.delivered), (1000, 1000, 1000, 0));
+    gate.open();
+    // A second close is an error there.
+    check_close(&queue, 1000);
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.accepted, ledger.pending, ledger.delivered), (1000, 0, 1000));
+    assert_eq!((ledger.refused.closed, seen.len()), (1, 1000));
+}
+
+/// What containerd publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Envelope {
+    namespace: &'static str,
+    topic: &'static str,
+    id: Option<&'static str>,
+}
+
+fn envelope(topic: &'static str, id: Option<&'static str>) -> Envelope {
+    Envelope { namespace: "default", topic, id }
+}
+
+fn published() -> Vec<Envelope> {
+    vec![
+        envelope("/containers/create", Some("one")),
+        envelope("/tasks/start", Some("one")),
+        envelope("/tasks/exit", Some("two")),
+        envelope("/images/delete", None),
+    ]
+}
+
+/// containerd's TestExchangeBasic: two subscribers, three events, and an end that both are told of.
+#[test]
+fn two_subscribers_have_every_event_and_are_told_of_the_end() {
+    let bus = Bus::new();
+    let mut first = bus.subscribe(8).unwrap();
+    let mut second = bus.subscribe(8).unwrap();
+    let events = &published()[..3];
+    for event in events {
+        assert_eq!(bus.publish(event.clone()).unwrap().accepted, 2);
+    }
+    // One of them goes, and is forgotten.
+    assert_eq!(second.drain().collect::<Vec<_>>(), events);
+    drop(second);
+    assert_eq!(bus.publish(published().remove(3)).unwrap().accepted, 1);
+    assert!(bus.close().is_done());
+    let (read, end) = ends(move || (first.iter().collect::<Vec<_>>(), first.recv()));
+    assert_eq!((read, end), (published(), Err(RecvError::Closed)));
+}
+
+/// containerd's TestExchangeFilters: filters are functions here, so that its little language is that of the user.
+#[test]
+fn subscribers_see_what_their_filters_keep() {
+    type Keep = fn(&Envelope) -> bool;
+    let cases: [(&str, Keep, &[usize]); 7] = [
+        ("none", |_| true, &[0, 1, 2, 3]),
+        ("topic==/tasks/start", |event| event.topic == "/tasks/start", &[1]),
+        ("event.id", |event| event.id.is_some(), &[0, 1, 2]),
+        (
+            "id==one or topic==/images/delete",
+            |event| event.id == Some("one") || event.topic == "/images/delete",
+            &[0, 1, 3],
+        ),
+        ("topic~=^/tasks/", |event| event.topic.starts_with("/tasks/"), &[1, 2]),
+        ("two topics", |event| matches!(event.topic, "/tasks/exit" | "/containers/create"), &[0, 2]),
+        (
+            "namespace==default,topic~=^/tasks/,id==two",
+            |event| {
+                event.namespace == "default" && event.topic.starts_with("/tasks/") && event.id == Some("two")
+            },
+            &[2],
+        ),
+    ];
+    let bus = Bus::new();
+    let mut receivers: Vec<Receiver<Envelope>> = Vec::new();
+    for (_, keep, _) in cases {
+        let (channel, receiver) = Channel::bounded(8).unwrap();
+        bus.add(channel.filter(keep)).unwrap();
+        receivers.push(receiver);
+    }
+    let mut publisher = bus.publisher();
+    for event in published() {
+        assert_eq!(publisher.publish(event).unwrap().refused, 0);
+    }
+    for ((name, _, expected), receiver) in cases.iter().zip(&mut receivers) {
+        let expected: Vec<_> = expected.iter().map(|n| published()[*n].clone()).collect();
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), expected, "{name}");
+    }
+    for sink in bus.snapshot().sinks {
+        let ledger = assert_balanced(&sink.state);
+        assert_eq!((ledger.offered, ledger.filtered + ledger.delivered), (4, 4));
+    }
+}
