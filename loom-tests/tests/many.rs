@@ -54,8 +54,8 @@ fn balanced(ledger: Ledger) -> Ledger {
 #[test]
 fn two_readers_share_what_one_writer_writes() {
     // Each event goes to one of the readers, and the stream ends for both when everything was read. Fails when
-    // ORD(mpmc.stamp) is Relaxed, or when whoever reads the last event of a closed channel does not wake the others.
-    model(|| {
+    // ORD(mpmc.stamp) is Relaxed. One preemption.
+    model_with(1, || {
         let lives = Lives::new(2);
         let (channel, mut one) = channel(2, Overflow::DropNewest);
         let mut other = one.clone();
@@ -123,8 +123,8 @@ fn two_writers_that_overtake_each_other_against_two_readers() {
 
 #[test]
 fn close_against_two_readers_that_park() {
-    // Both are told of the end. Fails when the seal wakes only one, or its wake has no fence.
-    model(|| {
+    // Both are told of the end. Fails when the seal wakes only one, or its wake has no fence. Two preemptions.
+    model_with(2, || {
         let (channel, mut one) = channel(1, Overflow::DropNewest);
         let mut other = one.clone();
         let closer = thread::spawn(move || channel.close());
@@ -144,12 +144,13 @@ fn close_against_a_write_and_two_readers() {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, mut one) = channel(1, Overflow::DropNewest);
         let mut other = one.clone();
+        // Started first, as above.
+        let reader = thread::spawn(move || rest(&mut other));
         let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
         let writer = thread::spawn(move || {
             turns.step();
             write(&sink, value)
         });
-        let reader = thread::spawn(move || rest(&mut other));
         steps.step();
         channel.close();
         let mine = rest(&mut one);
@@ -164,8 +165,8 @@ fn close_against_a_write_and_two_readers() {
 #[test]
 fn an_evicting_writer_against_two_readers() {
     // Every event is read once, evicted once, or dropped because the oldest was just being taken; the books say so exactly.
-    // Fails when the claim of a position is not a read-modify-write, or ORD(mpmc.stamp) is Relaxed. Two preemptions.
-    model_with(2, || {
+    // Fails when the claim of a position is not a read-modify-write, or ORD(mpmc.stamp) is Relaxed. One preemption.
+    model_with(1, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let (channel, one) = channel(1, Overflow::DropOldest);
         assert_ne!(write(&channel, lives.value(0)), 0);
@@ -250,6 +251,8 @@ struct Seen {
     words: Arc<[AtomicUsize; 3]>,
     /// Where a handler takes its time with an event in its hands.
     steps: Option<Steps>,
+    /// Where the others take their turn without a preemption.
+    yields: bool,
 }
 
 impl Seen {
@@ -259,13 +262,22 @@ impl Seen {
     }
 }
 
-impl Handler<Tracked> for Seen {
-    fn handle(&mut self, event: Tracked) -> Result<(), BoxError> {
+impl Seen {
+    fn see(&self, event: &Tracked) {
         if let Some(steps) = &self.steps {
             steps.step();
         }
+        if self.yields {
+            thread::yield_now();
+        }
         let before = self.words[0].fetch_or(1 << event.id(), Ordering::Relaxed);
         assert_eq!(before & (1 << event.id()), 0, "event {} is handled once", event.id());
+    }
+}
+
+impl Handler<Tracked> for Seen {
+    fn handle(&mut self, event: Tracked) -> Result<(), BoxError> {
+        self.see(&event);
         Ok(())
     }
 
@@ -277,6 +289,20 @@ impl Handler<Tracked> for Seen {
     fn close(&mut self) -> Result<(), BoxError> {
         self.words[2].fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// One sink for both workers.
+impl Sink<Tracked> for Seen {
+    fn write(&self, event: Tracked) -> Result<(), WriteError<Tracked>> {
+        self.see(&event);
+        Ok(())
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        if let Signal::Flush(..) = signal {
+            self.words[1].fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -314,13 +340,11 @@ fn close_of_two_workers_against_a_write() {
 }
 
 #[test]
-fn flush_of_two_workers_that_finish_out_of_order() {
-    // When the flush returns, both events were handled, whichever worker was done first, and both handlers have flushed.
-    // Fails when a flush goes by how many were handled, when the mark is stored behind the claim or cleared before the
-    // handler returns, when ORD(seat.mark) is Relaxed, or when only one worker is asked. One preemption.
-    model_with(1, || {
-        let (lives, steps) = (Lives::new(2), Steps::new());
-        let seen = Seen { steps: Some(steps.clone()), ..Seen::default() };
+fn flush_of_two_handlers() {
+    // When the flush returns, both events were handled and both handlers have flushed. Fails when only one worker is asked.
+    // The workers take turns where the handler says so, and nowhere else: no preemption.
+    model_with(0, || {
+        let (lives, seen) = (Lives::new(2), Seen { yields: true, ..Seen::default() });
         let queue = queue(builder(2), &seen);
         assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
         flush(&queue);
@@ -332,18 +356,35 @@ fn flush_of_two_workers_that_finish_out_of_order() {
 }
 
 #[test]
+fn flush_of_two_workers_that_finish_out_of_order() {
+    // Two workers write to one sink, and one of them answers for both: so when it does, the other must be done too, whichever
+    // was first. Fails when the mark is cleared before the sink's write returns. The workers take turns where the sink says
+    // so, and nowhere else: no preemption.
+    model_with(0, || {
+        let (lives, seen) = (Lives::new(2), Seen { yields: true, ..Seen::default() });
+        let queue = builder(2).spawn_sink(seen.clone()).expect("a small queue");
+        assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
+        flush(&queue);
+        let (handled, flushes, _) = seen.get();
+        assert_eq!((handled, flushes), (0b11, 1), "published before the flush and not handled");
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
 fn flush_of_two_workers_on_an_unbounded_queue() {
-    // As above, where the lane knows no positions, and claims are counted behind the pop. Fails when the mark is the count
-    // behind the pop, or the count is taken before it. One preemption.
+    // As above, where the lane knows no positions, and claims are counted behind the pop. Fails when nothing is marked before
+    // the claim, or the mark is cleared before the sink's write returns. One preemption.
     model_with(1, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let seen = Seen { steps: Some(steps.clone()), ..Seen::default() };
-        let queue = queue(builder(2).unbounded(), &seen);
+        let queue = builder(2).unbounded().spawn_sink(seen.clone()).expect("a small queue");
         assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
         steps.step();
         flush(&queue);
         let (handled, flushes, _) = seen.get();
-        assert_eq!((handled, flushes), (0b11, 2), "published before the flush and not handled");
+        assert_eq!((handled, flushes), (0b11, 1), "published before the flush and not handled");
         drop(queue);
         lives.assert_all_dropped();
     });
@@ -352,8 +393,7 @@ fn flush_of_two_workers_on_an_unbounded_queue() {
 #[test]
 fn close_of_two_workers_by_key_against_a_lane() {
     // A lane into a queue that is ordered by a key is one to its publisher and a ring for each worker: what it accepted is
-    // handled when the close returns. Fails as a close of one worker does, or when the report does not wait for both. One
-    // preemption.
+    // handled when the close returns. Fails when the report does not wait for both. One preemption.
     model_with(1, || {
         let (lives, seen) = (Lives::new(1), Seen::default());
         let queue = queue(builder(1).ordered_by(Tracked::id), &seen);

@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 ///   was read.
 /// - **Order**: events are taken in the order in which they were accepted; what receivers on different threads do with them
 ///   happens in any order.
-/// - **Progress**: no receiver waits for another one. An event wakes at most one sleeping receiver, and none is left asleep
-///   while an event waits.
+/// - **Progress**: no receiver waits for another one. An event wakes one sleeping receiver, not all, and none is left
+///   asleep while an event waits, unless one that was woken has not come back yet.
 /// - **Allocation**: reading allocates nothing; a clone does.
 ///
 /// The channel's [`WaitStrategy`](crate::WaitStrategy) says how each receiver waits, by itself. With

@@ -144,9 +144,11 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// Each event goes to one worker, whichever is free first, and **no order is kept** unless the queue is
     /// [`ordered_by`](Self::ordered_by) a key. All publishers then share one ring: [`capacity`](Self::capacity) is that of the
-    /// whole queue, and a publish costs a compare-and-swap. An event wakes at most one worker; `Nap` and `Poll` are worth
-    /// more than with one worker, since under `Park` and `SpinPark` each event may have one to wake, and `BusySpin` takes a
-    /// processor for each worker.
+    /// whole queue, and a publish costs a compare-and-swap.
+    ///
+    /// Each worker waits by itself as [`wait`](Self::wait) says, and an event wakes one that is parked, not all. Under `Park`
+    /// and `SpinPark` a worker is parked most of the time, so most events have one to wake; under `Nap` each worker parks, and
+    /// so has to be woken, at most once per `park_after`. `BusySpin` takes a processor for each worker.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
@@ -155,8 +157,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Keeps the order of the events of each key: they all go to the same worker, in the order in which they were published.
     ///
     /// Each worker then has an inbox of its own, and every publisher a private ring into each of them, so `capacity` is per
-    /// publisher *and* worker. The key is told and hashed on the publishing thread, which costs some 20 nanoseconds; what it
-    /// borrows from the event it has to copy, so a number is better than a text. A worker that is busy with one key keeps
+    /// publisher *and* worker. The key is told and hashed on the publishing thread, for every event. What it borrows from the
+    /// event it has to copy, so a number is better than a text. A worker that is busy with one key keeps
     /// the other keys waiting that fall to it, also while other workers are idle, and one key that is most of the flow keeps
     /// one worker busy. If `key` panics, the event counts as dropped (`panicked`), and the queue goes on.
     ///

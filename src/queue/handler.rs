@@ -14,8 +14,8 @@ use std::time::Instant;
 
 /// What the worker of a [`Queue`](crate::Queue) calls, when a closure is not enough.
 ///
-/// All methods are called by the one worker thread; where a queue has several workers, each has a handler of its own. An error is counted, kept for the snapshot and told to the queue's
-/// `on_error` hook; the worker goes on.
+/// All methods are called by the one worker thread; where a queue has several workers, each has a handler of its own. An
+/// error is counted, kept for the snapshot and told to the queue's `on_error` hook; the worker goes on.
 ///
 /// # Examples
 /// ```
