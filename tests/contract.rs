@@ -215,6 +215,29 @@ batches!(a_batch_in_front_of_a_retry_keeps_the_contract, |behind| {
     Flaky::new(behind).rate(0.5, 1).retry(patient()).batch(10).unwrap().queue(512).unwrap()
 });
 
+chain!(
+    a_queue_with_four_workers_keeps_the_contract,
+    |behind| roomy().workers(4).spawn_sink(behind).unwrap(),
+    SinkContract::new().unordered()
+);
+chain!(
+    a_queue_with_four_workers_that_drops_keeps_the_contract,
+    |behind| roomy().capacity(8).workers(4).spawn_sink(behind).unwrap(),
+    SinkContract::new().unordered()
+);
+chain!(
+    an_unbounded_queue_with_four_workers_keeps_the_contract,
+    |behind| roomy().unbounded().workers(4).spawn_sink(behind).unwrap(),
+    SinkContract::new().unordered()
+);
+chain!(a_queue_ordered_by_key_keeps_the_contract, |behind| {
+    roomy().workers(4).ordered_by(|n: &u64| n / 64).spawn_sink(behind).unwrap()
+});
+leaf!(a_shared_channel_keeps_the_contract, || {
+    let (channel, receiver) = Channel::shared(512).unwrap();
+    leaked(receiver);
+    channel
+});
 chain!(a_flaky_sink_keeps_the_contract, Flaky::new);
 chain!(an_open_gate_keeps_the_contract, |behind: Collect<u64>| opened().before(behind));
 chain!(a_slow_sink_keeps_the_contract, |behind: Collect<u64>| {

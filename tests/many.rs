@@ -10,8 +10,9 @@ mod support;
 #[path = "many/workers.rs"]
 mod workers;
 
+use buslane::testing::Gate;
 use buslane::{Overflow, Queue};
-use support::{Gate, Log};
+use support::Log;
 
 /// A queue of numbers with so many workers, each held up at the gate with an event in its hands, and what was handled. The
 /// events that hold them are 0 and up.

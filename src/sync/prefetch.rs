@@ -36,5 +36,5 @@ pub(crate) fn prefetch_for_write<T, S>(slot: &S) {
         );
     }
     #[cfg(any(miri, loom, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    let _ = place;
+    let _ = (place, bytes_ahead::<T>());
 }

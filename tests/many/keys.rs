@@ -1,8 +1,7 @@
 //! A queue that is ordered by a key: each key's events in order, whatever the number of workers.
 
-use crate::support::{
-    Entry, Gate, Log, Outcome, WAYS, assert_balanced, flush, lane, outcome, wait_for, waits,
-};
+use crate::support::{Entry, Log, Outcome, WAYS, assert_balanced, flush, lane, outcome, wait_for, waits};
+use buslane::testing::Gate;
 use buslane::{Bus, Finish, Overflow, Patience, Queue, QueueBuilder, Sink, SinkStatus};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,10 +1,10 @@
 //! Several workers on one ring: each event once, and every promise of the queue with one worker but the order.
 
 use crate::support::{
-    Drops, Entry, GUARD, Gate, Log, Outcome, WAYS, Way, assert_balanced, ends, flush, outcome, wait_for,
-    waits,
+    Drops, Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, ends, flush, outcome, wait_for, waits,
 };
 use crate::{held_queue, sorted};
+use buslane::testing::Gate;
 use buslane::{
     BoxError, Bus, Channel, Deadline, DropReason, Finish, Handler, InvalidConfig, Overflow, Queue, Sink,
     SinkStatus, SpawnError, WaitStrategy, WriteError, sink_fn,
