@@ -127,11 +127,15 @@ fn close_against_two_readers_that_park() {
     model_with(2, || {
         let (channel, mut one) = channel(1, Overflow::DropNewest);
         let mut other = one.clone();
-        let closer = thread::spawn(move || channel.close());
+        let closer = thread::spawn(move || {
+            channel.close();
+            // Kept: its drop would close once more.
+            channel
+        });
         let reader = thread::spawn(move || rest(&mut other));
         assert_eq!(rest(&mut one), 0);
         assert_eq!(reader.join().unwrap(), 0);
-        closer.join().unwrap();
+        drop(closer.join().unwrap());
     });
 }
 
