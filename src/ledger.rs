@@ -357,6 +357,7 @@ impl EntryCounters {
         self.outcomes[Outcome::RefusedClosed as usize].load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn count(&self, outcome: Outcome, n: u64) {
         self.add(&self.outcomes[outcome as usize], n);
     }

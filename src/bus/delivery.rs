@@ -128,7 +128,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         untaken: impl Untaken<E>,
     ) -> Result<Published, Closed<E>> {
         match kind {
-            TableKind::Fast => self.through_lanes::<false>(event, scene, untaken),
+            TableKind::Fast => self.through_lanes(event, scene, untaken),
             TableKind::Gated => {
                 let mut event = Some(event);
                 let published = self.through_gates(&mut event, &scene());
@@ -138,23 +138,40 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
     }
 
+    /// Puts the event into every fast lane whose gate lets it pass. The event stays in its place in memory while gates look at
+    /// it: one that nobody keeps is never copied.
     #[inline(never)]
-    fn through_gates(&mut self, event: &mut Option<E>, scene: &Scene<'_, E>) -> Published {
-        let Some(taken) = event.take() else { return Published::default() };
-        let outcome = self.through_lanes::<true>(
-            taken,
-            || *scene,
-            |published, back| {
-                *event = back;
-                Ok(published)
-            },
-        );
-        outcome.unwrap_or_default()
+    fn through_gates(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Published {
+        let finishing = Finishing(self);
+        let count = finishing.0.fast.len();
+        let mut attention = false;
+        for (done, Fast { lane, gate, .. }) in finishing.0.fast.iter_mut().enumerate() {
+            let Some(vacant) = lane.vacant() else {
+                cold_path();
+                std::mem::forget(finishing);
+                return self.publish_generally(place, done, scene);
+            };
+            let Some(event) = place.as_ref() else { break };
+            if gate.as_mut().is_none_or(|gate| passes(gate, event, scene)) {
+                let event = if done + 1 == count { place.take() } else { place.clone() };
+                if let Some(event) = event {
+                    vacant.push(event);
+                }
+                attention |= lane.wants_finish();
+            }
+        }
+        std::mem::forget(finishing);
+        *place = None;
+        if self.wants_finish(attention) {
+            self.finish_fast(count, place)
+        } else {
+            Published { accepted: count, refused: 0 }
+        }
     }
 
     /// Puts the event into every fast lane, and the last one gets it without a clone.
     #[inline(always)]
-    fn through_lanes<'a, const GATED: bool>(
+    fn through_lanes<'a>(
         &mut self,
         event: E,
         scene: impl Fn() -> Scene<'a, E>,
@@ -168,38 +185,41 @@ impl<E: Clone + Send + 'static> Table<E> {
             std::mem::forget(finishing);
             return Ok(Published::default());
         };
-        for (done, Fast { lane, gate, .. }) in others.iter_mut().enumerate() {
+        for (done, Fast { lane, .. }) in others.iter_mut().enumerate() {
             let Some(vacant) = lane.vacant() else {
                 cold_path();
                 std::mem::forget(finishing);
                 return self.go_on_generally(event, done, &scene(), untaken);
             };
-            if !GATED || gate.as_mut().is_none_or(|gate| passes(gate, &event, &scene())) {
-                vacant.push(event.clone());
-                attention |= lane.wants_finish();
-            }
+            vacant.push(event.clone());
+            attention |= lane.wants_finish();
         }
-        let Fast { lane, gate, .. } = last;
-        let Some(vacant) = lane.vacant() else {
+        let Some(vacant) = last.lane.vacant() else {
             cold_path();
             std::mem::forget(finishing);
             return self.go_on_generally(event, count - 1, &scene(), untaken);
         };
-        if !GATED || gate.as_mut().is_none_or(|gate| passes(gate, &event, &scene())) {
-            vacant.push(event);
-            attention |= lane.wants_finish();
-        }
+        vacant.push(event);
+        attention |= last.lane.wants_finish();
         std::mem::forget(finishing);
-        if self.pair == FencePair::Symmetric {
-            // One fence serves all lanes; what they said before it does not count.
-            light_fence(FencePair::Symmetric);
-            attention = self.fast.iter().any(|fast| fast.lane.needs_finish());
-        }
-        if attention {
-            cold_path();
+        if self.wants_finish(attention) {
             return self.end_fast(count, untaken);
         }
         Ok(Published { accepted: count, refused: 0 })
+    }
+
+    /// Whether a lane has something to finish. `attention` is what the lanes said right behind each put.
+    #[inline(always)]
+    fn wants_finish(&self, attention: bool) -> bool {
+        if self.pair == FencePair::Symmetric {
+            // One fence serves all lanes; what they said before it does not count.
+            light_fence(FencePair::Symmetric);
+            return self.fast.iter().any(|fast| fast.lane.needs_finish());
+        }
+        if attention {
+            cold_path();
+        }
+        attention
     }
 
     #[inline(always)]
