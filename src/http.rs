@@ -28,15 +28,15 @@ use std::time::Duration;
 ///
 /// | the endpoint | the write |
 /// |---|---|
-/// | answers with 2xx, and its answer can be read to the end | `Ok` |
+/// | answers with 2xx, and its answer, or 64 KiB of it, can be read | `Ok` |
 /// | answers with 408, 429 or 5xx | `Failed` with an [`HttpError`] that [is worth a retry](HttpError::is_retryable) |
 /// | answers with another status; redirects are not followed | `Failed`, not worth a retry |
 /// | cannot be reached, hangs up, talks nonsense, or does not answer in [time](Self::timeout) | `Failed`, worth a retry |
 /// | is not asked, since the event cannot be written as JSON | `Failed`, not worth a retry |
 ///
 /// A write waits for the answer: put a [`Queue`](crate::Queue) in front. It does not try again by itself; that is the work of a
-/// [`retry`](crate::SinkExt::retry) in front, with a policy in an [`HttpRetry`]. Each attempt serialises the event anew: the event itself is what comes back from a write that failed,
-/// bytes kept beside it would cost memory for every event that succeeds, and writing JSON is nothing beside a request.
+/// [`retry`](crate::SinkExt::retry) in front, with a policy in an [`HttpRetry`]. Each attempt serialises the event anew: the
+/// event itself is what comes back from a write that failed, bytes kept beside it would cost memory for every event that succeeds, and writing JSON is nothing beside a request.
 ///
 /// # Guarantees
 /// - **Delivery**: `Ok` means that the endpoint said so. `Failed` does not mean that it has not got the event: the answer may
@@ -47,7 +47,8 @@ use std::time::Duration;
 ///   waits of a write, it takes no longer than that.
 /// - **Threads**: none of its own. Looking up a name that is not an address takes a short-lived one, at most every 30 seconds
 ///   while the endpoint can be reached.
-/// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries.
+/// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries. The client's own log does at level
+///   `trace`: leave the target `ureq_proto` below that.
 /// - **End**: a close lets requests in flight end, and takes no more. [`Signal::Abort`] closes too, and breaks off what is in flight.
 ///
 /// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](Self::root_certificates). A proxy is taken from the environment

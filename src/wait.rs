@@ -20,7 +20,10 @@ pub use deadline::Deadline;
 pub use list::WaitList;
 pub use strategy::WaitStrategy;
 
+use crate::sync::MODEL;
 use crate::sync::parking::Unparker;
+use nesting::Nesting;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 /// Who sleeps: a thread or a task.
@@ -34,7 +37,16 @@ impl Sleeper {
     fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
-            Self::Task(task) => task.wake(),
+            Self::Task(task) => {
+                // Foreign: it may panic, or poll the task at once, where nothing is to wait.
+                let _impatient = Nesting::impatient();
+                if MODEL {
+                    task.wake();
+                } else if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task.wake())) {
+                    // Its destructor is foreign too.
+                    std::mem::forget(payload);
+                }
+            }
         }
     }
 }

@@ -213,6 +213,9 @@ fn an_endpoint_that_cannot_be_is_an_error() {
         "http://",
         "http:///events",
         "http://a b/",
+        "http://a:99999/",
+        "http://a:port/",
+        "http://a:0/",
     ] {
         assert_eq!(error(url), InvalidConfig::BadUrl, "{url}");
     }

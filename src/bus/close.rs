@@ -4,7 +4,7 @@ use super::control::Closing;
 use super::entry::{Entry, Info, List, Shared};
 use super::remove::Pace;
 use super::{CLOSED, Core};
-use crate::panics::caught;
+use crate::panics::{caught, quietly};
 use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::signal::Signal;
 use crate::sync::{Ordering, lock};
@@ -55,11 +55,13 @@ impl<E: Send + 'static> Core<E> {
         let mut report = CloseReport::done();
         for entry in &entries {
             // A direct sink is closed after the calls in progress; what has lanes is closed to end those that wait there.
-            if !inside && !entry.info.has_lanes {
-                self.wait_for_calls(entry, deadline);
-            }
+            let calls_are_over = inside || entry.info.has_lanes || self.wait_for_calls(entry, deadline);
             // The entries stay for snapshots, and so does the sink.
             let sink = entry.listed.with(Shared::clone);
+            if !calls_are_over {
+                // What waits in there, for a back-off or an answer, is to give up.
+                quietly(|| sink.signal(&mut Signal::Abort));
+            }
             let part = caught(|| sink.close(deadline))
                 .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")));
             report.merge(&entry.info.name, part);

@@ -160,8 +160,9 @@ impl<E: Clone + Send + 'static> Table<E> {
                 attention |= lane.wants_finish();
             }
         }
-        std::mem::forget(finishing);
+        // What no gate wanted is dropped, which is foreign code, while the guard still stands.
         *place = None;
+        std::mem::forget(finishing);
         if self.wants_finish(attention) {
             self.finish_fast(count, place)
         } else {

@@ -8,6 +8,7 @@ use crate::inbox::lane::{FastLane, PrivateLane};
 use crate::ledger::EntryCounters;
 use crate::sink::lane::{Gate, Lane, LaneKind};
 use crate::sync;
+use crate::sync::MODEL;
 use crate::sync::guarded::Guarded;
 use crate::sync::handoff::OneShot;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
@@ -188,7 +189,8 @@ impl<E: Send + 'static> Table<E> {
 
     /// Whether there is one fast lane and nothing else, and its publishes need no fence but the compiler's.
     pub(super) fn is_one(&self) -> bool {
-        self.kind == TableKind::Fast && self.fast.len() == 1 && self.pair == FencePair::Asymmetric
+        // In a model both pairs are the same fence, and the short path is to be seen there too.
+        self.kind == TableKind::Fast && self.fast.len() == 1 && (self.pair == FencePair::Asymmetric || MODEL)
     }
 
     /// Whether nobody would get an event.

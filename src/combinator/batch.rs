@@ -34,7 +34,9 @@ use std::time::{Duration, Instant};
 /// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as delivered. To try again, or to
 ///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`.
 /// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
-/// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile.
+/// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile, and are refused as
+///   `Full` when that is complete too. So behind a queue with several workers, of which each counts a refusal as a failure,
+///   a batch is out of place: give each worker one of its own, or have one worker in front.
 /// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
 ///   `dropped(panicked)`.
 /// - **Allocation**: one `Vec` for each batch, as large as the last one was.
@@ -319,7 +321,11 @@ where
                 return CloseReport::pending();
             }
             if !came_back {
-                return CloseReport::timed_out(holding.pending());
+                let pending = holding.pending();
+                drop(holding);
+                // Whatever waits there with the batch in its hands is to come back with it.
+                quietly(|| self.inner.signal(&mut Signal::Abort));
+                return CloseReport::timed_out(pending);
             }
         }
     }

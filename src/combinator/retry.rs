@@ -10,6 +10,7 @@ pub(crate) mod policy;
 mod turns;
 
 use crate::error::WriteError;
+use crate::panics::caught;
 use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -34,6 +35,8 @@ use turns::Turns;
 ///   There is no lane into a retry. A wait ends at once when the sink is closed or a close is cut short
 ///   ([`Signal::Abort`]); the event then comes back as [`WriteError::Closed`]. A close of the queue in front first lets
 ///   the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
+///   The drop of a last handle gives nothing up: behind a queue that is dropped rather than closed, a policy without limits
+///   goes on for as long as the sink behind fails.
 /// - **Order**: none between threads that write at once, unless [`serialised`](Self::serialised).
 /// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes back. A sink that panics
 ///   takes the event with it; the panic is passed on.
@@ -105,7 +108,7 @@ where
                     Err(error) => break error,
                 },
             };
-            if let Err(cut) = self.attempts.rest(wait) {
+            if let Err(cut) = self.attempts.rest(wait, &mut trials) {
                 break cut.with(event);
             }
         };
@@ -141,7 +144,7 @@ where
 
     fn close(&self, deadline: Deadline) -> CloseReport {
         self.attempts.pause.interrupt();
-        let mut report = self.inner.close(deadline);
+        let mut report = attempts::closed(&self.inner, deadline);
         self.attempts.close_into(deadline, &mut report);
         report
     }
@@ -150,7 +153,11 @@ where
         if matches!(signal, Signal::Abort) {
             self.attempts.pause.interrupt();
         }
-        self.inner.signal(signal);
+        // The dead letters hear of it also when the sink behind panics.
+        let outcome = caught(|| self.inner.signal(signal));
+        if let Err(text) = outcome {
+            self.attempts.note(format!("the sink panicked at a signal: {text}"));
+        }
         self.attempts.signal_dead_letters(signal);
         match signal {
             Signal::IsClosed(closed) => **closed |= self.attempts.is_interrupted(),

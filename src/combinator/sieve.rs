@@ -2,6 +2,7 @@
 
 use crate::error::WriteError;
 use crate::ledger::{Counters, EntryCounters, Outcome};
+use crate::panics::caught;
 use crate::report::CloseReport;
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
@@ -80,7 +81,8 @@ impl Sieve {
     }
 
     pub(super) fn close<E>(&self, deadline: Deadline, inner: &impl Sink<E>) -> CloseReport {
-        let report = inner.close(deadline);
+        let report = caught(|| inner.close(deadline))
+            .unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")));
         // Not before the sink behind refuses everything: a gate would let pass what is not to pass.
         self.closed.store(true, Ordering::Relaxed);
         report

@@ -60,7 +60,11 @@ impl Client {
         if authority.as_str().contains('@') {
             return Err(InvalidConfig::CredentialsInUrl);
         }
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || authority.host().is_empty() {
+        // A port that is no number would be taken for none.
+        let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        let has_bad_port = !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0);
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        if !is_http || authority.host().is_empty() || has_bad_port {
             return Err(InvalidConfig::BadUrl);
         }
         let resolver = Remembering::default();

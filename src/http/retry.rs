@@ -39,6 +39,8 @@ impl<P> HttpRetry<P> {
     }
 
     /// How much of what an endpoint asks for in `Retry-After` is granted; zero means nothing of it.
+    ///
+    /// The policy inside does not know of that wait: its own limit in time is checked against its own waits.
     #[must_use]
     pub fn max_retry_after(mut self, most: Duration) -> Self {
         self.most = most;

@@ -10,7 +10,7 @@ use crate::ledger::{EntryCounters, Ledger};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
-use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, CachePadded, Ordering};
 pub(crate) use fast::FastLane;
 pub(crate) use other::OtherLane;
 
@@ -86,6 +86,8 @@ pub(crate) struct LaneView<E> {
     signals: std::sync::Arc<Signals>,
     /// The publisher has let go of the lane.
     released: AtomicU64,
+    /// A lane without a ring of its own takes nothing more.
+    cancelled: AtomicBool,
 }
 
 impl<E> LaneView<E> {
@@ -98,8 +100,15 @@ impl<E> LaneView<E> {
             ViewOf::Evicting(ring) => {
                 ring.close();
             }
-            ViewOf::Shared => {}
+            // ORD(lane.cancelled): Release; pairs with `is_cancelled`.
+            ViewOf::Shared => self.cancelled.store(true, Ordering::Release),
         }
+    }
+
+    /// Whether a lane without a ring of its own was sealed. A push that has not seen it yet is waited for by whoever needs to.
+    fn is_cancelled(&self) -> bool {
+        // ORD(lane.cancelled): Acquire; pairs with `mark`.
+        self.cancelled.load(Ordering::Acquire)
     }
 
     /// Ends the seal, behind a heavy fence.
@@ -193,6 +202,7 @@ impl<E: Send + 'static> PrivateLane<E> {
                 entry,
                 signals: inbox.signals.clone(),
                 released: AtomicU64::new(0),
+                cancelled: AtomicBool::new(false),
             })
         };
         let shared = |entry| (Self::Other(OtherLane::new(None, view(ViewOf::Shared, entry), inbox)), None);
@@ -226,6 +236,11 @@ impl<E: Send + 'static> PrivateLane<E> {
             Self::Fast(_) => true,
             Self::Other(lane) => lane.is_sealable(),
         }
+    }
+
+    /// Whether the lane has no ring of its own, so that a removal has to wait for a push in progress.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Other(lane) if lane.is_shared())
     }
 
     /// Whether a push may have to wait.

@@ -287,7 +287,11 @@ impl<E: Send + 'static> Reader<E> {
     pub(crate) fn linger_when_dry(&mut self) {
         let knows_more = match self.lanes.get(self.next) {
             Some(LaneReader::Spsc(consumer, _)) => consumer.known() > 0,
-            _ => false,
+            Some(LaneReader::Evicting(ring, _)) => ring.has_filled(),
+            None => match &self.inbox.shared {
+                SharedLane::Bounded(ring) => ring.has_filled(),
+                SharedLane::Unbounded(queue) => !queue.is_empty(),
+            },
         };
         if self.taken > 0 && !knows_more {
             self.linger.ran_dry(std::mem::take(&mut self.taken), self.inbox.capacity());
@@ -304,7 +308,6 @@ impl<E: Send + 'static> Reader<E> {
                 self.next = 0;
             }
             if let Some(event) = self.take_from_next() {
-                self.inbox.consumer.note(Handled::Delivered);
                 self.inbox.signals.blocked.notify();
                 self.idler.found(1);
                 self.taken += 1;
@@ -328,6 +331,8 @@ impl<E: Send + 'static> Reader<E> {
         match self.lanes.get_mut(self.next) {
             Some(LaneReader::Spsc(consumer, view)) => {
                 let event = consumer.pop()?;
+                // Counted first: whoever sees the progress, as a flush does, sees it in the books.
+                inbox.consumer.note(Handled::Delivered);
                 view.progress().advance_to(consumer.position());
                 inbox.consumer.saw_depth(1 + consumer.known() as u64);
                 Some(event)
@@ -338,6 +343,7 @@ impl<E: Send + 'static> Reader<E> {
                 SharedLane::Unbounded(queue) => {
                     inbox.consumer.saw_depth(queue.len() as u64);
                     let event = queue.pop()?;
+                    inbox.consumer.note(Handled::Delivered);
                     inbox.shared_progress.done(inbox.shared_progress.handled());
                     Some(event)
                 }
@@ -349,6 +355,7 @@ impl<E: Send + 'static> Reader<E> {
         inbox.consumer.saw_depth(ring.len() as u64);
         match ring.pop_at() {
             Pop::Value((position, event)) => {
+                inbox.consumer.note(Handled::Delivered);
                 progress.done(position);
                 Some(event)
             }

@@ -52,9 +52,13 @@ impl FlushDesk {
     }
 
     pub(super) fn answer(&self, asked: u64, outcome: FlushReport) {
-        *lock(&self.outcome) = outcome;
-        // ORD(desk.answered): Release; pairs with the Acquire in `has_answered`: the outcome is there.
-        self.answered.fetch_max(asked, Ordering::Release);
+        // Under the lock, so that the outcome is that of the newest wish answered, whichever worker ends first.
+        let mut place = lock(&self.outcome);
+        // ORD(desk.answered): Release; pairs with the Acquire in `has_answered`: the handler has flushed. The outcome is behind
+        // the lock.
+        if self.answered.fetch_max(asked, Ordering::Release) < asked {
+            *place = outcome;
+        }
     }
 
     /// Whether a wish was fulfilled, or nobody is left to do so: then the handler was closed.

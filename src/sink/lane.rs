@@ -82,14 +82,18 @@ impl<E: Send + 'static> Lane<E> {
 
     /// Whether a push runs foreign code, or cannot be ended from outside: then a removal waits for the push in progress.
     pub(crate) fn needs_guard(&self) -> bool {
-        self.gate.is_some() || matches!(self.kind, LaneKind::Staged(_)) || self.sealer().is_none()
+        let is_shared = matches!(&self.kind, LaneKind::Private(lane) if lane.is_shared());
+        self.gate.is_some()
+            || is_shared
+            || matches!(self.kind, LaneKind::Staged(_))
+            || self.sealer().is_none()
     }
 
     /// What ends the lane from outside; `None` where a removal has to wait for the push in progress instead.
     #[must_use]
     pub fn sealer(&self) -> Option<LaneSealer> {
         match &self.kind {
-            // An unbounded lane has no end that could be fixed.
+            // A lane into an unbounded queue neither waits nor has an end.
             LaneKind::Private(lane) => lane.is_sealable().then(|| LaneSealer(lane.view().clone())),
             LaneKind::Staged(stage) => stage.sealer(),
         }

@@ -2,8 +2,8 @@
 //!
 //! A slot that the consumer has read is in the consumer's cache. A store to it waits for the line, and since stores leave
 //! the processor in order, all later ones wait behind it. Asked for early, and for writing at once, the line is there when
-//! its turn comes. On the machine on which this was measured it moved a bare ring's stream from 40 to 100 million events a second,
-//! differing from run to run, to a steady 235.
+//! its turn comes. On the machine on which this was measured it moved a bare ring's stream from 40 to 100 million events a
+//! second, differing from run to run, to a steady 235.
 #![cfg_attr(
     all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri), not(loom)),
     expect(unsafe_code, reason = "an instruction that the standard library does not offer for writing")

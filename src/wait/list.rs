@@ -1,7 +1,8 @@
 //! The place where any number of threads wait for room, or for progress.
 //!
 //! A cold list behind a count: whoever makes progress fences and reads the count, and only takes the lock when
-//! somebody waits. The handshake is that of the wait cell, with the same choice of fences. Everybody on the list is woken at once, so nobody has to pass a wake-up on when it gives up.
+//! somebody waits. The handshake is that of the wait cell, with the same choice of fences. Everybody on the list is woken at
+//! once, so nobody has to pass a wake-up on when it gives up.
 
 use super::{Deadline, FencePair, Sleeper};
 use crate::sync::membarrier::{heavy_fence, light_fence};

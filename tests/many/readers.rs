@@ -264,3 +264,19 @@ fn an_unbounded_channel_has_many_readers_too() {
     drop(other);
     assert_eq!(assert_balanced(&channel.state()).dropped.disconnected, 1);
 }
+
+#[test]
+fn a_removal_ends_the_wait_of_a_publisher_for_room() {
+    let (channel, mut receiver) = channel(1, Overflow::Block);
+    let bus = Bus::new();
+    let id = bus.add(channel.clone()).unwrap();
+    let mut publisher = bus.publisher();
+    publisher.publish(1).unwrap();
+    let blocked = waits(move || publisher.publish(2).unwrap());
+    // The one who would read is the one who removes.
+    let remover = bus.clone();
+    ends(move || remover.remove(id).unwrap());
+    assert_eq!(ends(move || blocked.join().unwrap()).accepted, 0);
+    assert_eq!(receiver.try_recv(), Ok(1));
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+}

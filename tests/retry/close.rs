@@ -2,9 +2,11 @@
 
 use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
 use crate::{By, HOUR, MILLI, SECOND, describe, flaky};
-use buslane::testing::Gate;
-use buslane::testing::ManualClock;
-use buslane::{Breaker, Bus, Deadline, DropReason, Finish, Next, Queue, Signal, Sink, SinkExt, sink_fn};
+use buslane::testing::{Gate, ManualClock, Panicking};
+use buslane::{
+    Breaker, Bus, Channel, Deadline, DropReason, Finish, Next, Queue, Signal, Sink, SinkExt, TryRecvError,
+    sink_fn,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -176,4 +178,41 @@ fn what_the_sink_behind_took_is_told_to_nobody_twice() {
     gate.open();
     assert_eq!(outcome(writer.join().unwrap()), Outcome::Accepted);
     assert!(answered.load(Ordering::SeqCst));
+}
+
+#[test]
+fn e4_a_close_at_its_deadline_also_ends_a_wait_behind_a_batch() {
+    let gate = Gate::closed();
+    let at = gate.clone();
+    let down = sink_fn(move |_: &Vec<u64>| {
+        at.pass();
+        Err("down")
+    });
+    gate.open();
+    let bus = Bus::new();
+    bus.add(down.retry(By(|_| Next::After(HOUR))).batch(1).unwrap().filter(|_: &u64| true)).unwrap();
+    let publishing = bus.clone();
+    let publisher = thread::spawn(move || publishing.publish(1).is_ok());
+    gate.wait_reached(1);
+    let report = ends(move || bus.close_timeout(MILLI));
+    assert_ne!(report.finish, Finish::Pending);
+    ends(move || publisher.join().unwrap());
+}
+
+#[test]
+fn a_sink_that_panics_as_it_closes_does_not_keep_the_dead_letters_open() {
+    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let sink = Panicking::<u64>::new().on_close().retry(By(|_| Next::GiveUp)).dead_letters(letters);
+    let report = sink.close(Deadline::NEVER);
+    assert_eq!(report.errors.len(), 1, "{report}");
+    assert_eq!(dead.try_recv().map(|letter| letter.event), Err(TryRecvError::Closed));
+}
+
+#[test]
+fn a_limit_in_real_time_holds_beside_a_clock_that_was_moved_by_hand() {
+    let clock = ManualClock::new();
+    clock.advance(HOUR * 24);
+    let taken = flaky(|attempt, _| attempt == 0);
+    let sink = taken.clone().retry(By(|_| Next::Again)).clock(clock).timeout(GUARD);
+    assert_eq!(outcome(sink.write(1)), Outcome::Accepted, "the limit has hardly begun");
 }

@@ -113,3 +113,9 @@ fn settings_that_cannot_be_are_refused() {
     assert!(Breaker::new(u32::MAX, HOUR).is_ok());
     assert!(Breaker::new(1, Duration::MAX).is_ok());
 }
+
+#[test]
+fn the_longest_back_off_there_can_be_is_no_panic() {
+    let longest = Backoff::new(Duration::MAX, Duration::MAX).unwrap().jitter(0.0).unwrap();
+    assert_eq!(wait(&longest, 1), Duration::MAX);
+}

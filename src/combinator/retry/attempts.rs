@@ -31,6 +31,8 @@ pub(super) struct Attempts<E, P> {
 pub(super) struct Trials {
     pub(super) made: u32,
     begun: Instant,
+    /// When all waits must be over, by our clock; asked for by the first of them.
+    limit: Option<Option<Instant>>,
 }
 
 /// What came of an attempt, or of asking for one.
@@ -77,6 +79,12 @@ impl<E, P: RetryPolicy<E>> Drop for Permit<'_, E, P> {
     }
 }
 
+/// Closes the sink behind; a panic of that is an error like others.
+pub(super) fn closed<E>(inner: &impl Sink<E>, deadline: Deadline) -> CloseReport {
+    caught(|| inner.close(deadline))
+        .unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")))
+}
+
 impl<E, P> Attempts<E, P> {
     pub(super) fn new(policy: P) -> Self {
         Self {
@@ -90,14 +98,16 @@ impl<E, P> Attempts<E, P> {
     }
 
     pub(super) fn begin(&self) -> Trials {
-        Trials { made: 0, begun: self.clock.now() }
+        Trials { made: 0, begun: self.clock.now(), limit: None }
     }
 
     /// Waits, unless that is cut short. A wait of zero is a look whether it was.
-    pub(super) fn rest(&self, wait: Duration) -> Result<(), Cut> {
+    pub(super) fn rest(&self, wait: Duration, trials: &mut Trials) -> Result<(), Cut> {
         let now = self.clock.now();
         let until = after(now, wait);
-        let stop = match Allowance::deadline().moment(now) {
+        // As a time that is left from now on, since the clock may not be the system's.
+        let limit = || Allowance::deadline().remaining().map(|left| after(now, left));
+        let stop = match *trials.limit.get_or_insert_with(limit) {
             Some(limit) if limit <= now => return Err(Cut::Timeout),
             limit => limit.map_or(until, |limit| limit.min(until)),
         };

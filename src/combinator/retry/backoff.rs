@@ -137,7 +137,10 @@ impl Default for Backoff {
 
 impl<E> RetryPolicy<E> for Backoff {
     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
-        let wait = self.window(attempt.number()).mul_f64(1.0 - self.jitter * self.dice.roll());
+        let window = self.window(attempt.number());
+        let part = window.as_secs_f64() * (1.0 - self.jitter * self.dice.roll());
+        // The longest duration, as a number, is rounded to more than a duration can be.
+        let wait = Duration::try_from_secs_f64(part).unwrap_or(window);
         self.limits.allow(attempt, wait, Next::After(wait))
     }
 }

@@ -1,6 +1,6 @@
 //! Tries again what failed, and lets other keys go on meanwhile.
 
-use super::attempts::{Attempts, Step, Trials};
+use super::attempts::{Attempts, Step, Trials, closed};
 use super::dead::DeadLetter;
 use super::parked::{Parked, Waiting};
 use super::policy::{RetryPolicy, after};
@@ -161,12 +161,14 @@ where
 
     /// Tries, and waits, until nothing is set aside any more; whether that was before the deadline.
     fn drain(&self, deadline: Deadline) -> bool {
+        // As a time that is left from now on, since the clock may not be the system's.
+        let begun = self.attempts.clock.now();
+        let limit = deadline.remaining().map(|left| after(begun, left));
         loop {
             if lock(&self.parked).count() == 0 {
                 return true;
             }
             let now = self.attempts.clock.now();
-            let limit = deadline.moment(now);
             if self.attempts.is_interrupted() || limit.is_some_and(|limit| limit <= now) {
                 return false;
             }
@@ -266,7 +268,7 @@ where
         self.attempts.pause.interrupt();
         let left = lock(&self.parked).sweep();
         left.into_iter().for_each(|waiting| self.abort(waiting));
-        let mut report = self.inner.close(deadline);
+        let mut report = closed(&self.inner, deadline);
         self.attempts.close_into(deadline, &mut report);
         let undelivered = lock(&self.parked).undelivered;
         if undelivered > 0 {

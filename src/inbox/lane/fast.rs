@@ -99,8 +99,8 @@ impl<E: Send + 'static> FastLane<E> {
         self.signals.cell.is_parked() | !self.producer.is_open()
     }
 
-    /// As [`needs_finish`](Self::needs_finish) for a lane into which an event has just been put, with the asymmetric pair's fence,
-    /// which costs nothing and so may stand behind each put.
+    /// As [`needs_finish`](Self::needs_finish) for a lane into which an event has just been put, with the asymmetric pair's
+    /// fence, which costs nothing and so may stand behind each put.
     #[inline(always)]
     pub(crate) fn wants_finish(&self) -> bool {
         light_fence(FencePair::Asymmetric);

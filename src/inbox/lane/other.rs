@@ -4,7 +4,7 @@
 use super::{LaneView, let_go};
 use crate::error::WriteError;
 use crate::inbox::{Inbox, Overflow, Patience, SharedLane};
-use crate::ring::mpmc::Ring;
+use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::Arc;
 use crate::wait::list::Waiter;
 
@@ -32,7 +32,12 @@ impl<E: Send + 'static> OtherLane<E> {
     }
 
     pub(super) fn is_sealable(&self) -> bool {
-        self.ring.is_some()
+        self.ring.is_some() || matches!(self.inbox.shared, SharedLane::Bounded(_))
+    }
+
+    /// Whether events go into the shared lane: then its end can be told to the publisher, but not fixed.
+    pub(super) fn is_shared(&self) -> bool {
+        self.ring.is_none()
     }
 
     /// Whether a push may have to wait: not where there is always room, or it is made.
@@ -46,6 +51,7 @@ impl<E: Send + 'static> OtherLane<E> {
         let (inbox, entry) = (&self.inbox, &self.view.entry);
         entry.offered(1);
         let push = |event| match (self.ring.as_deref(), &inbox.shared) {
+            (None, SharedLane::Bounded(_)) if self.view.is_cancelled() => Err(PushError::Closed(event)),
             (Some(ring), _) | (None, SharedLane::Bounded(ring)) => inbox.push_ring(ring, event, entry),
             (None, SharedLane::Unbounded(queue)) => inbox.push_unbounded(queue, event, entry),
         };
