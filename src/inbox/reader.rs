@@ -285,6 +285,10 @@ impl<E: Send + 'static> Reader<E> {
     /// [`Linger`].
     #[inline]
     pub(crate) fn linger_when_dry(&mut self) {
+        // In a model nothing lingers, and a look would only be one more thing to try out.
+        if MODEL || self.taken == 0 {
+            return;
+        }
         let knows_more = match self.lanes.get(self.next) {
             Some(LaneReader::Spsc(consumer, _)) => consumer.known() > 0,
             Some(LaneReader::Evicting(ring, _)) => ring.has_filled(),
@@ -293,7 +297,7 @@ impl<E: Send + 'static> Reader<E> {
                 SharedLane::Unbounded(queue) => !queue.is_empty(),
             },
         };
-        if self.taken > 0 && !knows_more {
+        if !knows_more {
             self.linger.ran_dry(std::mem::take(&mut self.taken), self.inbox.capacity());
         }
     }
