@@ -1,6 +1,7 @@
 //! An inbox whose consuming half the user holds.
 
 pub(crate) mod builder;
+mod reading;
 pub(crate) mod receiver;
 pub(crate) mod shared;
 

@@ -1,5 +1,6 @@
 //! The reading half of a channel.
 
+use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::inbox::reader::{Handled, Reader, With};
 use crate::inbox::{End, Inbox};
@@ -36,10 +37,6 @@ pub struct Receiver<E: Send + 'static> {
     reader: Reader<E>,
 }
 
-pub(super) fn end_error(end: End) -> RecvError {
-    if end == End::Disconnected { RecvError::Disconnected } else { RecvError::Closed }
-}
-
 impl<E: Send + 'static> Receiver<E> {
     pub(super) fn new(reader: Reader<E>) -> Self {
         Self { reader }
@@ -50,15 +47,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Errors
     /// [`RecvError`] when the stream has ended: closed, or cut off because it overflowed.
     pub fn recv(&mut self) -> Result<E, RecvError> {
-        self.reader.linger_when_dry();
-        loop {
-            match self.try_recv() {
-                Ok(event) => return Ok(event),
-                Err(TryRecvError::Empty) => self.reader.wait(None, |_| false),
-                Err(TryRecvError::Closed) => return Err(RecvError::Closed),
-                Err(TryRecvError::Disconnected) => return Err(RecvError::Disconnected),
-            }
-        }
+        reading::recv(&mut self.reader)
     }
 
     /// Takes the next event if there is one now.
@@ -66,13 +55,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Errors
     /// [`TryRecvError::Empty`] when nothing is there, the others when the stream has ended.
     pub fn try_recv(&mut self) -> Result<E, TryRecvError> {
-        if let Some(event) = self.reader.take_one() {
-            return Ok(event);
-        }
-        match self.reader.ended() {
-            None => Err(TryRecvError::Empty),
-            Some(end) => Err(end_error(end).into()),
-        }
+        reading::try_recv(&mut self.reader)
     }
 
     /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
@@ -80,7 +63,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<E, RecvTimeoutError> {
-        self.recv_until(Deadline::after(limit))
+        reading::recv_until(&mut self.reader, Deadline::after(limit))
     }
 
     /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
@@ -88,24 +71,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
     pub fn recv_deadline(&mut self, moment: Instant) -> Result<E, RecvTimeoutError> {
-        self.recv_until(Deadline::at(moment))
-    }
-
-    fn recv_until(&mut self, deadline: Deadline) -> Result<E, RecvTimeoutError> {
-        self.reader.linger_when_dry();
-        loop {
-            match self.try_recv() {
-                Ok(event) => return Ok(event),
-                Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
-                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
-                Err(TryRecvError::Empty) => {}
-            }
-            let left = deadline.remaining();
-            if left.is_some_and(|left| left.is_zero()) {
-                return Err(RecvTimeoutError::Timeout);
-            }
-            self.reader.wait(left, |_| false);
-        }
+        reading::recv_until(&mut self.reader, Deadline::at(moment))
     }
 
     /// Takes up to `max` events at once and appends them to `into`, waiting for the first; returns how many.
@@ -170,19 +136,7 @@ impl<E: Send + 'static> Receiver<E> {
 
     /// Takes the next event, or registers the task to be woken when there is one.
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
-        loop {
-            match self.try_recv() {
-                Ok(event) => return Poll::Ready(Ok(event)),
-                Err(TryRecvError::Closed) => return Poll::Ready(Err(RecvError::Closed)),
-                Err(TryRecvError::Disconnected) => return Poll::Ready(Err(RecvError::Disconnected)),
-                Err(TryRecvError::Empty) => {}
-            }
-            if self.reader.register(context.waker()) {
-                return Poll::Pending;
-            }
-            self.reader.unregister();
-            crate::sync::spin_hint();
-        }
+        reading::poll_recv(&mut self.reader, context)
     }
 
     /// How many events wait, over all lanes; more may come at any time, but none goes.

@@ -1,6 +1,6 @@
 //! The reading half of a channel with many readers.
 
-use super::receiver::end_error;
+use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::inbox::End;
 use crate::inbox::member::Member;
@@ -63,14 +63,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// # Errors
     /// [`RecvError`] when the stream has ended: closed, or cut off because it overflowed.
     pub fn recv(&mut self) -> Result<E, RecvError> {
-        loop {
-            match self.try_recv() {
-                Ok(event) => return Ok(event),
-                Err(TryRecvError::Empty) => self.member.wait(None, |_| false),
-                Err(TryRecvError::Closed) => return Err(RecvError::Closed),
-                Err(TryRecvError::Disconnected) => return Err(RecvError::Disconnected),
-            }
-        }
+        reading::recv(&mut self.member)
     }
 
     /// Takes the next event if there is one now.
@@ -78,13 +71,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// # Errors
     /// [`TryRecvError::Empty`] when nothing is there, the others when the stream has ended.
     pub fn try_recv(&mut self) -> Result<E, TryRecvError> {
-        if let Some(event) = self.member.take_one() {
-            return Ok(event);
-        }
-        match self.member.ended() {
-            None => Err(TryRecvError::Empty),
-            Some(end) => Err(end_error(end).into()),
-        }
+        reading::try_recv(&mut self.member)
     }
 
     /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
@@ -92,7 +79,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<E, RecvTimeoutError> {
-        self.recv_until(Deadline::after(limit))
+        reading::recv_until(&mut self.member, Deadline::after(limit))
     }
 
     /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
@@ -100,23 +87,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
     pub fn recv_deadline(&mut self, moment: Instant) -> Result<E, RecvTimeoutError> {
-        self.recv_until(Deadline::at(moment))
-    }
-
-    fn recv_until(&mut self, deadline: Deadline) -> Result<E, RecvTimeoutError> {
-        loop {
-            // Asked first, so that whoever was woken at the last moment still looks.
-            let left = deadline.remaining();
-            match self.try_recv() {
-                Ok(event) => return Ok(event),
-                Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
-                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
-                Err(TryRecvError::Empty) if left.is_some_and(|left| left.is_zero()) => {
-                    return Err(RecvTimeoutError::Timeout);
-                }
-                Err(TryRecvError::Empty) => self.member.wait(left, |_| false),
-            }
-        }
+        reading::recv_until(&mut self.member, Deadline::at(moment))
     }
 
     /// Takes events, waiting for each, until the stream ends.
@@ -145,17 +116,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// A task that was registered and will not poll again keeps an event's wake-up for itself until the receiver is used
     /// again or dropped; [`recv_async`](Self::recv_async) sees to that.
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
-        loop {
-            match self.try_recv() {
-                Ok(event) => return Poll::Ready(Ok(event)),
-                Err(TryRecvError::Closed) => return Poll::Ready(Err(RecvError::Closed)),
-                Err(TryRecvError::Disconnected) => return Poll::Ready(Err(RecvError::Disconnected)),
-                Err(TryRecvError::Empty) => {}
-            }
-            if self.member.register(context.waker()) {
-                return Poll::Pending;
-            }
-        }
+        reading::poll_recv(&mut self.member, context)
     }
 
     /// How many events wait, for whichever receiver; also those that others are just taking.

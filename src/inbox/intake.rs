@@ -1,17 +1,21 @@
-//! What a worker reads from: the one reader of an inbox, or one of several members.
+//! What workers and receivers read from: the one reader of an inbox, or one of several members.
 
-use super::Inbox;
 use super::member::Member;
 use super::reader::{Consume, Reader};
-use crate::sync::Arc;
+use super::{End, Inbox};
+use crate::sync::{Arc, spin_hint};
+use std::task::Waker;
 use std::time::Duration;
 
-/// What a worker reads from.
+/// What a worker or a receiver reads from.
 pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     fn inbox(&self) -> &Arc<Inbox<E>>;
 
     /// Hands some of what is there to `consume`; how much.
     fn scan(&mut self, consume: &mut impl Consume<E>) -> usize;
+
+    /// Takes one event.
+    fn take_one(&mut self) -> Option<E>;
 
     /// Waits a moment before the next look if the lanes have run dry and more is to be expected.
     fn linger_when_dry(&mut self);
@@ -19,8 +23,11 @@ pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     /// Whether a look would find something.
     fn has_work(&mut self) -> bool;
 
-    /// Whether nothing is left to be taken, and nothing will come.
-    fn is_ended(&mut self) -> bool;
+    /// Why the stream ended, once nothing is left to be taken and nothing will come.
+    fn ended(&mut self) -> Option<End>;
+
+    /// Announces a task that waits; `false` when it is to look again at once.
+    fn register(&mut self, task: &Waker) -> bool;
 
     /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is other work to look for.
     fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Inbox<E>) -> bool);
@@ -38,6 +45,11 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
     }
 
     #[inline]
+    fn take_one(&mut self) -> Option<E> {
+        self.take_one()
+    }
+
+    #[inline]
     fn linger_when_dry(&mut self) {
         self.linger_when_dry();
     }
@@ -48,8 +60,17 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
     }
 
     #[inline]
-    fn is_ended(&mut self) -> bool {
-        self.ended().is_some()
+    fn ended(&mut self) -> Option<End> {
+        self.ended()
+    }
+
+    fn register(&mut self, task: &Waker) -> bool {
+        let waits = self.register(task);
+        if !waits {
+            self.unregister();
+            spin_hint();
+        }
+        waits
     }
 
     #[inline]
@@ -67,6 +88,10 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
         self.scan(consume)
     }
 
+    fn take_one(&mut self) -> Option<E> {
+        self.take_one()
+    }
+
     /// Members get in each other's way anyhow, and look away by handling events.
     fn linger_when_dry(&mut self) {}
 
@@ -74,8 +99,13 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
         self.inbox().has_filled()
     }
 
-    fn is_ended(&mut self) -> bool {
-        self.ended().is_some()
+    fn ended(&mut self) -> Option<End> {
+        Self::ended(self)
+    }
+
+    /// The next look takes back what was announced.
+    fn register(&mut self, task: &Waker) -> bool {
+        self.register(task)
     }
 
     fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Inbox<E>) -> bool) {

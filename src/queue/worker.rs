@@ -66,7 +66,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
                 self.flush();
             }
             if handled == 0 {
-                if self.intake.is_ended() {
+                if self.intake.ended().is_some() {
                     if self.desk.batch > 0 {
                         let _delivery = Nesting::delivery();
                         self.desk.end_of_batch(self.intake.inbox());

@@ -1,0 +1,69 @@
+//! How both kinds of receiver read: one event at a time, waiting for it or not.
+
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::inbox::End;
+use crate::inbox::intake::Intake;
+use crate::wait::Deadline;
+use std::task::{Context, Poll};
+
+#[inline]
+pub(super) fn try_recv<E: Send + 'static>(from: &mut impl Intake<E>) -> Result<E, TryRecvError> {
+    if let Some(event) = from.take_one() {
+        return Ok(event);
+    }
+    Err(match from.ended() {
+        None => TryRecvError::Empty,
+        Some(End::Disconnected) => TryRecvError::Disconnected,
+        Some(_) => TryRecvError::Closed,
+    })
+}
+
+#[inline]
+pub(super) fn recv<E: Send + 'static>(from: &mut impl Intake<E>) -> Result<E, RecvError> {
+    from.linger_when_dry();
+    loop {
+        match try_recv(from) {
+            Ok(event) => return Ok(event),
+            Err(TryRecvError::Empty) => from.wait(None, |_| false),
+            Err(TryRecvError::Closed) => return Err(RecvError::Closed),
+            Err(TryRecvError::Disconnected) => return Err(RecvError::Disconnected),
+        }
+    }
+}
+
+pub(super) fn recv_until<E: Send + 'static>(
+    from: &mut impl Intake<E>,
+    deadline: Deadline,
+) -> Result<E, RecvTimeoutError> {
+    from.linger_when_dry();
+    loop {
+        // Asked first, so that whoever was woken at the last moment still looks.
+        let left = deadline.remaining();
+        match try_recv(from) {
+            Ok(event) => return Ok(event),
+            Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
+            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) if left.is_some_and(|left| left.is_zero()) => {
+                return Err(RecvTimeoutError::Timeout);
+            }
+            Err(TryRecvError::Empty) => from.wait(left, |_| false),
+        }
+    }
+}
+
+pub(super) fn poll_recv<E: Send + 'static>(
+    from: &mut impl Intake<E>,
+    context: &mut Context<'_>,
+) -> Poll<Result<E, RecvError>> {
+    loop {
+        match try_recv(from) {
+            Ok(event) => return Poll::Ready(Ok(event)),
+            Err(TryRecvError::Closed) => return Poll::Ready(Err(RecvError::Closed)),
+            Err(TryRecvError::Disconnected) => return Poll::Ready(Err(RecvError::Disconnected)),
+            Err(TryRecvError::Empty) => {}
+        }
+        if from.register(context.waker()) {
+            return Poll::Pending;
+        }
+    }
+}
