@@ -1,7 +1,7 @@
 //! The tests of go-events itself.
 
 use crate::support::{GUARD, assert_balanced, ends, waits};
-use crate::{assert_all, check_close, shared_out};
+use crate::{assert_all, at_once, check_close};
 use buslane::testing::{Collect, Gate};
 use buslane::{
     Bus, Channel, InvalidConfig, Overflow, Queue, RecvError, RemoveError, Removed, Sink, SinkExt,
@@ -27,7 +27,7 @@ fn a_broadcaster_gives_a_thousand_events_to_ten_sinks_that_were_added_twice() {
     let ids: Vec<_> = sinks.iter().map(add).collect();
     assert_eq!(bus.sink_count(), SINKS);
 
-    shared_out(EVENTS, |n| assert_eq!(bus.publish(n).unwrap().accepted, SINKS));
+    at_once(EVENTS, |n| assert_eq!(bus.publish(n).unwrap().accepted, SINKS));
 
     for id in &ids {
         assert_eq!(bus.remove(*id), Ok(Removed::Quiet));
@@ -118,7 +118,7 @@ fn a_filter_is_used_and_closed_by_many_threads() {
     let seen = Collect::new();
     let filter = Arc::new(seen.clone().filter(|n: &u64| n.is_multiple_of(2)));
     let passed = AtomicU64::new(0);
-    shared_out(1000, |n| {
+    at_once(1000, |n| {
         if n == 500 {
             check_close(&filter, n);
         } else if filter.write(n).is_ok() && n.is_multiple_of(2) {
@@ -141,7 +141,7 @@ fn a_queue_takes_a_thousand_writes_over_a_slow_sink_and_its_close_waits_for_all(
         }
     };
     let queue = Queue::builder().capacity(1024).overflow(Overflow::Refuse).spawn(handler).unwrap();
-    shared_out(EVENTS, |n| queue.write(n).unwrap());
+    at_once(EVENTS, |n| queue.write(n).unwrap());
     assert!(seen.is_empty(), "no write waited for the sink");
     let closing = waits({
         let (queue, seen) = (queue.clone(), seen.clone());
@@ -159,7 +159,7 @@ fn a_queue_takes_a_thousand_writes_over_a_slow_sink_and_its_close_waits_for_all(
 fn an_unbounded_queue_closes_its_sink_after_the_last_event() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let queue = Queue::builder().unbounded().spawn_sink(gate.before(seen.clone())).unwrap();
-    shared_out(EVENTS, |n| queue.write(n).unwrap());
+    at_once(EVENTS, |n| queue.write(n).unwrap());
     gate.open();
     check_close(&queue, EVENTS);
     assert!(seen.is_closed());

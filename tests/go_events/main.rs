@@ -12,6 +12,7 @@ mod lifecycle;
 mod users;
 
 use buslane::{Deadline, Finish, Sink, WriteError};
+use std::sync::Barrier;
 use std::thread;
 use support::GUARD;
 
@@ -25,13 +26,17 @@ fn check_close<E>(sink: &impl Sink<E>, late: E) {
     assert!(matches!(sink.write(late), Err(WriteError::Closed(_))));
 }
 
-/// Lets eight threads share these numbers among them.
-fn shared_out(count: u64, write: impl Fn(u64) + Sync) {
-    const THREADS: u64 = 8;
-    let write = &write;
+/// Calls `write` with each of these numbers on a thread of its own, with all threads there before the first begins.
+fn at_once(count: u64, write: impl Fn(u64) + Sync) {
+    const STACK: usize = 256 * 1024;
+    let (write, start) = (&write, &Barrier::new(count as usize));
     thread::scope(|scope| {
-        for first in 0..THREADS {
-            scope.spawn(move || (first..count).step_by(THREADS as usize).for_each(write));
+        for n in 0..count {
+            let body = move || {
+                start.wait();
+                write(n);
+            };
+            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, body).expect("a thread");
         }
     });
 }

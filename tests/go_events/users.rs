@@ -1,16 +1,16 @@
 //! The tests of those who built on go-events, where they concern the same parts.
 
 use crate::support::{assert_balanced, ends};
-use crate::{check_close, shared_out};
+use crate::{at_once, check_close};
 use buslane::testing::{Collect, Gate};
-use buslane::{Bus, Channel, Queue, Receiver, RecvError, SinkExt};
+use buslane::{Bus, Channel, Overflow, Queue, Receiver, RecvError, SinkExt};
 
 /// distribution's TestEventQueue: its listeners count what goes in and out; here the ledger does.
 #[test]
 fn a_queue_counts_a_thousand_events_in_and_none_pending_after_its_close() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let queue = Queue::builder().capacity(1024).spawn_sink(gate.before(seen.clone())).unwrap();
-    shared_out(1000, |n| buslane::Sink::write(&queue, n).unwrap());
+    at_once(1000, |n| buslane::Sink::write(&queue, n).unwrap());
     gate.wait_reached(1);
     let ledger = queue.state().ledger;
     assert_eq!((ledger.offered, ledger.accepted, ledger.pending, ledger.delivered), (1000, 1000, 1000, 0));
@@ -104,4 +104,55 @@ fn subscribers_see_what_their_filters_keep() {
         let ledger = assert_balanced(&sink.state);
         assert_eq!((ledger.offered, ledger.filtered + ledger.delivered), (4, 4));
     }
+}
+
+/// An event of swarmkit's watch tests: its tags, and a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tagged(&'static [&'static str], u64);
+
+/// swarmkit's TestWatch: watchers of tags get theirs in order, and nothing after they have cancelled.
+#[test]
+fn watchers_get_the_events_with_their_tags_in_order_until_they_cancel() {
+    let bus = Bus::new();
+    let watch = |tag: &'static str| {
+        let (channel, receiver) = Channel::bounded(64).unwrap();
+        let id = bus.add(channel.filter(move |event: &Tagged| event.0.contains(&tag))).unwrap();
+        (id, receiver)
+    };
+    let ((one, mut first), (_, mut second)) = (watch("t1"), watch("t2"));
+    let mut publisher = bus.publisher();
+    let tags: [&'static [&'static str]; 4] = [&["t1"], &["t2"], &["t1", "t2"], &[]];
+    let mut publish = |from: u64| {
+        for (n, tags) in (from..).zip(tags) {
+            publisher.publish(Tagged(tags, n)).unwrap();
+        }
+    };
+    let numbers = |receiver: &mut Receiver<Tagged>| receiver.drain().map(|event| event.1).collect::<Vec<_>>();
+    publish(0);
+    assert_eq!((numbers(&mut first), numbers(&mut second)), (vec![0, 2], vec![1, 2]));
+    bus.remove(one).unwrap();
+    publish(4);
+    assert_eq!((numbers(&mut first), numbers(&mut second)), (vec![], vec![5, 6]));
+}
+
+/// swarmkit's TestTimeoutLimitWatch: a watcher that is slower than its limit allows is cut off, is told so when it has read what
+/// it was promised, and is forgotten; one that cancels has its stream ended.
+#[test]
+fn a_watcher_that_is_too_slow_is_cut_off_and_one_that_cancels_ends() {
+    const LIMIT: u64 = 5;
+    let bus = Bus::new();
+    let builder = Channel::builder().capacity(LIMIT as usize).overflow(Overflow::Disconnect);
+    let (channel, mut slow) = builder.build().unwrap();
+    bus.add(channel).unwrap();
+    let (quick, mut cancelled) = Channel::bounded(64).unwrap();
+    bus.add(quick).unwrap();
+    let mut publisher = bus.publisher();
+    let taken: Vec<usize> = (0..2 * LIMIT).map(|n| publisher.publish(n).unwrap().accepted).collect();
+    assert_eq!(taken, [2, 2, 2, 2, 2, 1, 1, 1, 1, 1]);
+    assert!((0..LIMIT).all(|n| slow.recv() == Ok(n)));
+    assert_eq!(slow.recv(), Err(RecvError::Disconnected));
+    assert_eq!(bus.sink_count(), 1, "the slow one is forgotten");
+    cancelled.close();
+    assert_eq!(cancelled.iter().count() as u64, 2 * LIMIT, "what it was promised, and then the end");
+    assert_eq!(publisher.publish(0).unwrap().accepted, 0);
 }
