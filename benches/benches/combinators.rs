@@ -26,9 +26,12 @@ fn main() {
     bench(&mut group, "lane/sample", combinators::sample);
     bench(&mut group, "lane/rate_limit", combinators::rate_limit);
     bench(&mut group, "lane/timeout", combinators::timeout);
+    bench(&mut group, "lane/either", combinators::either);
     bench(&mut group, "lane/tee", combinators::tee);
     bench(&mut group, "direct/none", combinators::direct);
     bench(&mut group, "direct/retry", combinators::retry);
+    bench(&mut group, "direct/retry_by_key", combinators::retry_by_key);
+    bench(&mut group, "direct/batch_64", combinators::batch);
     bench(&mut group, "direct/timeout", combinators::direct_timeout);
     bench(&mut group, "direct/catch_panic", combinators::catch_panic);
     group.finish();

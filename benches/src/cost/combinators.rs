@@ -4,7 +4,7 @@
 use super::{Cost, Singly};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
-use buslane::{Backoff, Bus, Channel, Receiver, Sink, SinkExt, WaitStrategy, sink_fn};
+use buslane::{Backoff, Bus, Channel, Either, Noop, Receiver, Sink, SinkExt, WaitStrategy, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -55,6 +55,8 @@ fn around<S: Sink<Event> + 'static>(wrap: impl FnOnce(Box<dyn Fn(&Event) + Send 
             publisher.publish(event).expect(OPEN);
         },
         drain: move |_: &mut dyn FnMut(usize, Event)| {
+            // A batch that is not full yet is held back.
+            assert!(bus.flush_timeout(HOUR).is_done(), "all was handed on");
             assert_eq!(
                 got.load(Ordering::Relaxed),
                 expected.load(Ordering::Relaxed),
@@ -102,6 +104,12 @@ pub fn timeout() -> impl Cost {
     in_front(|channel| channel.timeout(HOUR), true)
 }
 
+/// One of two types of sink.
+#[must_use]
+pub fn either() -> impl Cost {
+    in_front(Either::<_, Noop<Event>>::Left, true)
+}
+
 /// A tee into two channels.
 #[must_use]
 pub fn tee() -> impl Cost {
@@ -131,6 +139,24 @@ pub fn direct() -> impl Cost {
 #[must_use]
 pub fn retry() -> impl Cost {
     around(|add| sink_fn(move |event: &Event| add(event)).retry(Backoff::default()))
+}
+
+/// Retries by key that are never needed, of 16 keys.
+#[must_use]
+pub fn retry_by_key() -> impl Cost {
+    around(|add| {
+        let sink = sink_fn(move |event: &Event| add(event));
+        sink.retry_by_key(|event: &Event| event.seq % 16, Backoff::default())
+    })
+}
+
+/// Batches of 64.
+#[must_use]
+pub fn batch() -> impl Cost {
+    around(|add| {
+        let sink = sink_fn(move |batch: &Vec<Event>| batch.iter().for_each(&add));
+        sink.batch(64).expect(SETTINGS)
+    })
 }
 
 /// A limit to waits that never come.
