@@ -133,6 +133,11 @@ pub enum InvalidConfig {
         /// The most that there can be, in events.
         most: usize,
     },
+    /// As many readers of one ring as there can be.
+    TooManyReaders {
+        /// How many that is.
+        most: usize,
+    },
     /// The memory for a ring is not to be had.
     OutOfMemory {
         /// How many events it was to hold.
@@ -211,6 +216,7 @@ impl fmt::Display for InvalidConfig {
             Self::CapacityTooLarge { asked, most } => {
                 write!(f, "a capacity of {asked} events is more than a ring may have ({most})")
             }
+            Self::TooManyReaders { most } => write!(f, "there are {most} readers already, which is the most"),
             Self::OutOfMemory { slots } => write!(f, "no memory for a ring of {slots} events"),
             Self::ZeroBatch => f.write_str("a batch needs room for at least one event"),
             Self::ZeroBytes => f.write_str("a batch of no bytes holds no event; ask for at least one byte"),

@@ -4,11 +4,13 @@
 //! |---|---|---|---|---|
 //! | [`spsc`] | one | one | two plain stores | a publisher's private lane |
 //! | [`mpmc`] | many | many | one compare-and-swap | shared lanes, lanes that evict the oldest |
+//! | [`blocks`] | one or many | each value goes to all | one plain store, or one compare-and-swap | journals |
 //!
-//! Both hold exactly as many values as asked for, drop exactly what is left in them, and can be *sealed*: after
+//! The first two hold exactly as many values as asked for, drop exactly what is left in them, and can be *sealed*: after
 //! that the last accepted position is known for good, although no producer was waited for. They are public so that
 //! models and property tests reach them as they are, and because a good ring is useful on its own.
 
+pub mod blocks;
 pub mod mpmc;
 pub mod spsc;
 

@@ -18,23 +18,27 @@ pub(crate) const fn bytes_ahead<T>() -> usize {
 /// Asks for the line [`bytes_ahead`] of a value of type `T`, to be written soon. A hint: nothing need be there.
 #[inline(always)]
 pub(crate) fn prefetch_for_write<T, S>(slot: &S) {
-    let place = std::ptr::from_ref(slot).addr();
+    ask(std::ptr::from_ref(slot).wrapping_byte_add(bytes_ahead::<T>()));
+}
+
+/// Asks for the line in which something begins, to be written soon.
+#[inline(always)]
+pub(crate) fn prefetch_line_for_write<S>(thing: &S) {
+    ask(thing);
+}
+
+#[inline(always)]
+fn ask<S>(place: *const S) {
     #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
     // SAFETY: `prefetchw` reads and writes nothing and never faults. Every 64-bit processor takes it, if only as no operation.
     unsafe {
-        std::arch::asm!(
-            "prefetchw [{} + {}]", in(reg) place, const bytes_ahead::<T>(),
-            options(nomem, nostack, preserves_flags)
-        );
+        std::arch::asm!("prefetchw [{}]", in(reg) place, options(nomem, nostack, preserves_flags));
     }
     #[cfg(all(target_arch = "aarch64", not(miri), not(loom)))]
     // SAFETY: `prfm` reads and writes nothing and never faults.
     unsafe {
-        std::arch::asm!(
-            "prfm pstl1keep, [{}, #{}]", in(reg) place, const bytes_ahead::<T>(),
-            options(nomem, nostack, preserves_flags)
-        );
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) place, options(nomem, nostack, preserves_flags));
     }
     #[cfg(any(miri, loom, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    let _ = (place, bytes_ahead::<T>());
+    let _ = place;
 }

@@ -8,6 +8,7 @@ use loom::cell::UnsafeCell;
 
 /// The standard cell, in the shape of loom's closure interface.
 #[cfg(not(all(loom, feature = "loom")))]
+#[repr(transparent)]
 struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
 #[cfg(not(all(loom, feature = "loom")))]
@@ -29,6 +30,9 @@ impl<T> UnsafeCell<T> {
 }
 
 /// A slot that holds one `T` or nothing. It does not know which: the ring's indices do.
+///
+/// Outside the models it lies in memory as its value does.
+#[repr(transparent)]
 pub(crate) struct Slot<T>(UnsafeCell<MaybeUninit<T>>);
 
 // SAFETY: a slot is only reached through its unsafe methods, whose callers own it alone for the time of the call;
@@ -82,6 +86,17 @@ impl<T> Slot<T> {
     pub(crate) unsafe fn with<R>(&self, f: impl FnOnce(&T) -> R) -> R {
         // SAFETY: nobody writes to the slot meanwhile, and it holds a value.
         self.0.with(|slot| f(unsafe { (*slot).assume_init_ref() }))
+    }
+
+    /// The values of slots that lie side by side.
+    ///
+    /// # Safety
+    /// From `first` on there are `count` slots that all hold values, and nobody writes to them as long as the result lives.
+    #[cfg(not(all(loom, feature = "loom")))]
+    #[inline(always)]
+    pub(crate) unsafe fn slice<'a>(first: std::ptr::NonNull<Self>, count: usize) -> &'a [T] {
+        // SAFETY: a slot lies in memory as its value does, and the caller vouches for the values.
+        unsafe { std::slice::from_raw_parts(first.cast::<T>().as_ptr(), count) }
     }
 }
 

@@ -1,0 +1,292 @@
+//! A broadcast ring with history: one stream of values in one total order, kept for any number of readers.
+//!
+//! The ring is made of blocks. A reader pins the block that it reads, so that it may look at its values in place; the
+//! writer enters a block with one read-modify-write, whatever the number of readers. Where it finds a reader in the block that
+//! it is about to overwrite, it leaves that block to the reader and goes on with a spare, of which each reader has
+//! brought one along. So a reader that stands still, or was forgotten, costs one block of memory; it neither holds the writer up
+//! nor slows it down.
+//!
+//! Values are overwritten without regard to readers. One that falls too far behind is told how many it has missed, exactly.
+//!
+//! | handle | what it is |
+//! |---|---|
+//! | [`Writer`] | the only writer: plain stores, and one read-modify-write for each block |
+//! | [`SharedWriter`] | any number of writers: one read-modify-write for each value or batch |
+//! | [`Source`] | makes readers, and knows how far the stream is |
+//! | [`Reader`] | one reader with a cursor of its own |
+//!
+//! Nothing here waits or wakes; see [`crate::Journal`] for that.
+//!
+//! # Invariants
+//! - J1: a block's state is its number, whether it is retired, and how many readers pin it. The number of a block in the
+//!   table is that of the values in it; a retired block gains no pin, and loses those that it has.
+//! - J2: only whoever writes (the [`Writer`], or the holder of the claim) stores into a block, and only while the block is the
+//!   one being written, at positions that no tail has shown yet; or while it is retired and not pinned.
+//! - J3: a reader looks at a value only while it pins the value's block under the value's number, below a tail that it has
+//!   loaded.
+//! - J4: a reader pins at most one block, and brought a spare before its first pin. So among the spares and the block that is
+//!   being retired, one at least is not pinned.
+//! - J5: the first `held` slots of a block hold values, and, in the block being written, all below the position of the next one.
+//! - J6: blocks are freed only with the ring itself, so a pointer to one is good as long as any handle lives.
+#![expect(unsafe_code, reason = "slots are written on one thread and looked at on others")]
+
+mod block;
+mod reader;
+mod shared_writer;
+mod writer;
+
+use crate::error::InvalidConfig;
+use crate::sync::{Arc, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};
+use block::Block;
+pub use reader::{Look, OnLag, Reader};
+pub use shared_writer::{Claim, SharedWriter};
+use std::fmt;
+pub use writer::{Overwritten, Writer};
+
+/// The most values in a block: half as many made reading slower with many readers, and twice as many nothing faster.
+const BLOCK: u64 = 64;
+/// The most readers at a time: as many as a block's state can count.
+pub const MAX_READERS: usize = (1 << block::PIN_BITS) - 1;
+
+/// In the tail word, whose other bits are the number of values written: somebody is writing.
+const BUSY: u64 = 1;
+/// In the tail word: no value follows.
+const CLOSED: u64 = 2;
+/// One value in the tail word.
+const VALUE: u64 = 4;
+
+/// What all handles share.
+struct Shared<T> {
+    /// How many values were written, whether more may come, and whether one is being written by a shared writer.
+    tail: CachePadded<AtomicU64>,
+    /// The block of each number, modulo the table's length: one more than the capacity takes.
+    table: Box<[AtomicPtr<Block<T>>]>,
+    /// Spares that readers have brought and the writer has not taken over, linked by their `next`.
+    incoming: CachePadded<AtomicPtr<Block<T>>>,
+    capacity: u64,
+    /// Values in a block: a power of two.
+    block_len: u64,
+    registry: Mutex<Registry<T>>,
+}
+
+/// Who reads, and what memory there is.
+struct Registry<T> {
+    /// Every block, for the end.
+    blocks: Vec<*mut Block<T>>,
+    readers: usize,
+    spares: usize,
+}
+
+// SAFETY: J1 to J6: blocks are reached by the protocol, which lends values to several threads (`T: Sync`) and moves them
+// from one to another (`T: Send`).
+unsafe impl<T: Send + Sync> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// The tail word.
+    #[inline(always)]
+    fn tail_word(&self) -> u64 {
+        // ORD(blocks.tail): Acquire; pairs with the Release in `Writer::commit`, `Claim::drop`: the values are written.
+        self.tail.load(Ordering::Acquire)
+    }
+
+    fn tail(&self) -> u64 {
+        self.tail_word() / VALUE
+    }
+
+    /// The oldest value that is kept for certain.
+    fn oldest(&self, tail: u64) -> u64 {
+        tail.saturating_sub(self.capacity)
+    }
+
+    /// Number of the block of a position.
+    #[inline]
+    fn number(&self, position: u64) -> u64 {
+        position >> self.block_len.trailing_zeros()
+    }
+
+    fn entry(&self, number: u64) -> &AtomicPtr<Block<T>> {
+        &self.table[(number % self.table.len() as u64) as usize]
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        let tail = self.tail.load(Ordering::Relaxed) / VALUE;
+        // The block being written holds what was written into it, and its old values behind that.
+        let (number, written) = match tail % self.block_len {
+            0 if tail == 0 => (u64::MAX, 0),
+            0 => (self.number(tail) - 1, self.block_len),
+            part => (self.number(tail), part),
+        };
+        for block in lock(&self.registry).blocks.drain(..) {
+            // SAFETY: J6: each block was made by `Block::boxed`, stands here once, and nobody else can reach it now.
+            let mut block = unsafe { Box::from_raw(block) };
+            let held = if block.is_current(number) { block.held().max(written) } else { block.held() };
+            block.drop_values(held);
+        }
+    }
+}
+
+/// Makes a ring that keeps at least `capacity` values.
+///
+/// # Guarantees
+/// All memory that the writer needs is allocated and touched here. What is kept are the newest `capacity` values and up to a
+/// block of older ones.
+///
+/// # Errors
+/// [`InvalidConfig`] when the capacity is zero, larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory is
+/// not to be had.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::blocks::{Look, ring};
+/// let (mut writer, source) = ring(2)?;
+/// let mut reader = source.reader(0)?;
+/// for value in ["a", "b", "c", "d", "e", "f"] {
+///     drop(writer.put(value));
+///     writer.commit();
+/// }
+/// assert_eq!(reader.look(), Look::Lagged(4));
+/// assert_eq!(reader.look(), Look::Values);
+/// assert_eq!(reader.take(|position, value| (position, *value)), (4, "e"));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
+pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), InvalidConfig> {
+    // Refuses what no ring can be.
+    super::slots_for(capacity, 1)?;
+    let block_len = BLOCK.min(1 << capacity.ilog2());
+    let out_of_memory = InvalidConfig::OutOfMemory { slots: capacity };
+    let count = (capacity as u64).div_ceil(block_len) as usize + 1;
+    let mut blocks = Blocks(Vec::new());
+    blocks.0.try_reserve(count).map_err(|_| out_of_memory)?;
+    for _ in 0..count {
+        blocks.0.push(Box::into_raw(Block::boxed(block_len as usize).ok_or(out_of_memory)?));
+    }
+    let table = blocks.0.iter().map(|block| AtomicPtr::new(*block)).collect();
+    let shared = Arc::new(Shared {
+        tail: CachePadded::new(AtomicU64::new(0)),
+        table,
+        incoming: CachePadded::new(AtomicPtr::new(std::ptr::null_mut())),
+        capacity: capacity as u64,
+        block_len,
+        registry: Mutex::new(Registry { blocks: blocks.keep(), readers: 0, spares: 0 }),
+    });
+    Ok((Writer::new(&shared), Source(shared)))
+}
+
+/// Blocks of a ring that is being made: freed again if that fails half way.
+struct Blocks<T>(Vec<*mut Block<T>>);
+
+impl<T> Blocks<T> {
+    fn keep(mut self) -> Vec<*mut Block<T>> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl<T> Drop for Blocks<T> {
+    fn drop(&mut self) {
+        for block in self.0.drain(..) {
+            // SAFETY: made by `Block::boxed` and shown to nobody.
+            drop(unsafe { Box::from_raw(block) });
+        }
+    }
+}
+
+/// Makes readers of a ring, and knows how far its stream is. Clones are handles to the same ring.
+pub struct Source<T>(Arc<Shared<T>>);
+
+impl<T: Send + Sync> Source<T> {
+    /// A reader whose next value is the one at `position`. One that is no longer kept counts as missed, with all up to the
+    /// oldest that is; one that is still to come is waited for.
+    ///
+    /// Copies nothing. Allocates a block when there are more readers than ever before.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::OutOfMemory`] when the memory for that is not to be had, and
+    /// [`InvalidConfig::TooManyReaders`] when there are [`MAX_READERS`].
+    pub fn reader(&self, position: u64) -> Result<Reader<T>, InvalidConfig> {
+        self.admit()?;
+        Ok(Reader::new(self.0.clone(), position))
+    }
+
+    fn admit(&self) -> Result<(), InvalidConfig> {
+        let shared = &self.0;
+        let out_of_memory = InvalidConfig::OutOfMemory { slots: shared.block_len as usize };
+        let mut registry = lock(&shared.registry);
+        if registry.readers == MAX_READERS {
+            return Err(InvalidConfig::TooManyReaders { most: MAX_READERS });
+        }
+        if registry.readers == registry.spares {
+            registry.blocks.try_reserve(1).map_err(|_| out_of_memory)?;
+            let spare = Box::into_raw(Block::boxed(shared.block_len as usize).ok_or(out_of_memory)?);
+            registry.blocks.push(spare);
+            registry.spares += 1;
+            // SAFETY: J6.
+            let next = unsafe { (*spare).next() };
+            let mut first = shared.incoming.load(Ordering::Relaxed);
+            loop {
+                next.store(first, Ordering::Relaxed);
+                // ORD(blocks.incoming): Release; pairs with the Acquire in `Core::take_incoming`: the spare and its link
+                // are written. Whoever sees this reader's first pin sees the spare, too: see `Reader::pin`.
+                match shared.incoming.compare_exchange(first, spare, Ordering::Release, Ordering::Relaxed) {
+                    Ok(_) => break,
+                    Err(other) => first = other,
+                }
+            }
+        }
+        registry.readers += 1;
+        Ok(())
+    }
+}
+
+impl<T> Source<T> {
+    /// How many values were written: the position of the next one.
+    #[must_use]
+    pub fn tail(&self) -> u64 {
+        self.0.tail()
+    }
+
+    /// The position of the oldest value that is kept for certain.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        self.0.oldest(self.tail())
+    }
+
+    /// Whether no value follows.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.tail_word() & CLOSED != 0
+    }
+
+    /// How many of the newest values are kept for certain.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.capacity as usize
+    }
+
+    /// How many values a block holds: so many older ones than [`capacity`](Self::capacity) may be there.
+    #[must_use]
+    pub fn block_len(&self) -> usize {
+        self.0.block_len as usize
+    }
+
+    /// How many readers there are.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        lock(&self.0.registry).readers
+    }
+}
+
+impl<T> Clone for Source<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Source<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("tail", &self.tail()).field("closed", &self.is_closed()).finish()
+    }
+}

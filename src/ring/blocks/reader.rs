@@ -1,0 +1,238 @@
+//! What one reader does: pins the block of its next value, looks at values there, and finds out what it has missed.
+
+use super::block::Block;
+use super::{CLOSED, Shared, VALUE};
+use crate::sync::slot::Slot;
+use crate::sync::{Arc, MODEL, Ordering, lock, spin_hint};
+use std::fmt;
+use std::ptr::NonNull;
+
+/// What a look finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// At least one value.
+    Values,
+    /// So many values were overwritten before this reader came to them; it goes on behind them.
+    Lagged(u64),
+    /// Nothing yet.
+    Empty,
+    /// Nothing, and nothing follows.
+    Closed,
+}
+
+/// Where a reader goes on that has missed values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLag {
+    /// At the oldest value that is kept.
+    #[default]
+    Oldest,
+    /// At the next value to be written: it misses all that are there.
+    Newest,
+}
+
+/// One reader of a ring.
+///
+/// # Guarantees
+/// [`look`](Self::look) is lock-free: it begins again only when writers have gone on by a whole block meanwhile. The values
+/// below [`known`](Self::known) stay there until the reader has gone past them, so looking at them is wait-free. Nothing
+/// allocates.
+pub struct Reader<T> {
+    shared: Arc<Shared<T>>,
+    /// The position of the next value.
+    cursor: u64,
+    /// Values below are there, and in the pinned block.
+    limit: u64,
+    /// The tail as last seen.
+    tail: u64,
+    /// The slots of the pinned block.
+    slots: NonNull<Slot<T>>,
+    mask: u64,
+    pinned: Option<NonNull<Block<T>>>,
+    /// The pinned block's number.
+    number: u64,
+    on_lag: OnLag,
+}
+
+// SAFETY: J3: the pointers lead to what the reader has pinned, wherever it goes.
+unsafe impl<T: Send + Sync> Send for Reader<T> {}
+// SAFETY: a shared reader gives out nothing but numbers.
+unsafe impl<T: Send + Sync> Sync for Reader<T> {}
+
+impl<T> Reader<T> {
+    pub(super) fn new(shared: Arc<Shared<T>>, position: u64) -> Self {
+        Self {
+            cursor: position,
+            limit: position,
+            tail: position,
+            slots: NonNull::dangling(),
+            mask: shared.block_len - 1,
+            pinned: None,
+            number: 0,
+            on_lag: OnLag::Oldest,
+            shared,
+        }
+    }
+
+    /// The position of the next value.
+    #[inline(always)]
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.cursor
+    }
+
+    /// How many values can be taken without another [`look`](Self::look).
+    #[inline(always)]
+    #[must_use]
+    pub fn known(&self) -> usize {
+        (self.limit - self.cursor) as usize
+    }
+
+    /// How many values lie ahead of this reader, those already overwritten included.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.shared.tail().saturating_sub(self.cursor)
+    }
+
+    /// Says where to go on when values were missed.
+    pub fn set_on_lag(&mut self, on_lag: OnLag) {
+        self.on_lag = on_lag;
+    }
+
+    /// Finds out whether there is a value to be [taken](Self::take).
+    #[inline(always)]
+    pub fn look(&mut self) -> Look {
+        if self.cursor < self.limit { Look::Values } else { self.look_further() }
+    }
+
+    /// Shows the next value to `f` and goes past it, also when `f` panics.
+    ///
+    /// # Panics
+    /// When none is known to be there: [`look`](Self::look) first.
+    #[inline(always)]
+    pub fn take<R>(&mut self, f: impl FnOnce(u64, &T) -> R) -> R {
+        assert!(self.cursor < self.limit, "a value was found by a look");
+        let position = self.cursor;
+        self.cursor += 1;
+        let index = (position & self.mask) as usize;
+        // SAFETY: J3: below `limit`, which `look_further` sets, the value is there, and its block is pinned; the index lies
+        // within the block.
+        unsafe { self.slots.add(index).as_ref().with(|value| f(position, value)) }
+    }
+
+    /// The values known to be there, up to `most`. They are not taken: [`skip`](Self::skip) goes past them.
+    #[cfg(not(all(loom, feature = "loom")))]
+    #[inline(always)]
+    #[must_use]
+    pub fn values(&self, most: usize) -> &[T] {
+        let first = (self.cursor & self.mask) as usize;
+        // SAFETY: J3, as in `take`; values lie side by side (see `Slot`), and the reader cannot move on while they are lent.
+        unsafe { Slot::slice(self.slots.add(first), self.known().min(most)) }
+    }
+
+    /// Goes past `count` of the values known to be there.
+    ///
+    /// # Panics
+    /// When not so many are known.
+    #[inline(always)]
+    pub fn skip(&mut self, count: usize) {
+        assert!(count <= self.known(), "values were found by a look");
+        self.cursor += count as u64;
+    }
+
+    /// What the writer left in the block of the values known to be there.
+    pub(crate) fn stamp(&self) -> Option<u64> {
+        // SAFETY: J6.
+        self.pinned.map(|block| unsafe { block.as_ref() }.stamp())
+    }
+
+    /// Goes to another position. Values in between are neither taken nor missed.
+    pub fn seek(&mut self, position: u64) {
+        self.cursor = position;
+        self.limit = position;
+        self.tail = position;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_further(&mut self) -> Look {
+        if self.cursor >= self.tail {
+            let word = self.shared.tail_word();
+            self.tail = word / VALUE;
+            if self.cursor >= self.tail {
+                return if word & CLOSED != 0 { Look::Closed } else { Look::Empty };
+            }
+        }
+        let number = self.shared.number(self.cursor);
+        let before = self.cursor;
+        if self.pinned.is_none() || self.number != number {
+            // First let go: never two pins (J4).
+            self.unpin();
+            if !self.pin(number) && !self.catch_up() {
+                return Look::Lagged(self.cursor - before);
+            }
+        }
+        self.limit = self.tail.min((self.number + 1) * self.shared.block_len);
+        if self.cursor == before { Look::Values } else { Look::Lagged(self.cursor - before) }
+    }
+
+    /// Goes to where a reader goes on that has missed values; whether some are there.
+    fn catch_up(&mut self) -> bool {
+        loop {
+            // The failing look at the state that led here saw the block retired, and so this sees a tail by which it was
+            // overdue. Each further failure takes another block of new values: others make progress.
+            self.tail = self.shared.tail();
+            match self.on_lag {
+                OnLag::Oldest => self.cursor = self.cursor.max(self.shared.oldest(self.tail)),
+                OnLag::Newest => {
+                    self.cursor = self.tail;
+                    self.limit = self.tail;
+                    return false;
+                }
+            }
+            if self.pin(self.shared.number(self.cursor)) {
+                return true;
+            }
+            if MODEL {
+                spin_hint();
+            }
+        }
+    }
+
+    fn pin(&mut self, number: u64) -> bool {
+        // ORD(blocks.table): Acquire; pairs with the Release in `Core::enter`: the block is made, and entered.
+        let block = self.shared.entry(number).load(Ordering::Acquire);
+        // SAFETY: J6, and the table has no null in it.
+        let block = unsafe { NonNull::new_unchecked(block) };
+        // SAFETY: J6.
+        let pinned = unsafe { block.as_ref() };
+        if !pinned.pin(number) {
+            return false;
+        }
+        self.pinned = Some(block);
+        self.number = number;
+        self.slots = pinned.slots();
+        true
+    }
+
+    fn unpin(&mut self) {
+        self.limit = self.cursor;
+        if let Some(block) = self.pinned.take() {
+            // SAFETY: J6.
+            unsafe { block.as_ref() }.unpin();
+        }
+    }
+}
+
+impl<T> Drop for Reader<T> {
+    fn drop(&mut self) {
+        self.unpin();
+        // The spare stays, for the next reader.
+        lock(&self.shared.registry).readers -= 1;
+    }
+}
+
+impl<T> fmt::Debug for Reader<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("position", &self.cursor).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,333 @@
+//! What whoever writes does: puts values into the current block, and enters the next one.
+
+use super::block::Block;
+use super::{BUSY, CLOSED, Shared, VALUE};
+use crate::sync::slot::Slot;
+use crate::sync::{Arc, AtomicPtr, Ordering};
+use std::fmt;
+use std::mem::needs_drop;
+use std::ptr::{NonNull, null_mut};
+
+/// Values that a new one has pushed out of the ring. Drop it behind the [`commit`](Writer::commit): destructors are foreign
+/// code, and may panic.
+#[must_use = "destructors run where this is dropped"]
+pub struct Overwritten<T> {
+    /// From the slot itself.
+    old: Option<T>,
+    /// Left over in a spare, where nobody can read it any more.
+    stale: Option<T>,
+}
+
+impl<T> Overwritten<T> {
+    /// The value that lay in the slot, and one that lay in a spare.
+    pub fn into_values(self) -> impl Iterator<Item = T> {
+        self.old.into_iter().chain(self.stale)
+    }
+
+    /// Takes out the value that lay in the slot.
+    pub(crate) fn take_old(&mut self) -> Option<T> {
+        self.old.take()
+    }
+}
+
+impl<T> fmt::Debug for Overwritten<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Overwritten")
+    }
+}
+
+/// Where whoever writes is.
+pub(super) struct Core<T> {
+    /// The current block's slots; dangling before the first one.
+    slots: NonNull<Slot<T>>,
+    /// The next slot of the current block.
+    index: u64,
+    /// How many of its slots still hold values of its former life.
+    held: u64,
+    block_len: u64,
+    /// The position of the next value.
+    position: u64,
+    /// What the tail word says beside the position while a value is being written.
+    busy: u64,
+    block: *mut Block<T>,
+    /// The current block's place in the table.
+    entry: usize,
+    spares: Spares<T>,
+    /// How many spares hold values.
+    filled: usize,
+    /// A spare that nobody can pin, from which each put takes one value.
+    stale: *mut Block<T>,
+}
+
+// SAFETY: as for `Shared`, whose blocks it points to; whoever holds the core keeps that alive.
+unsafe impl<T: Send + Sync> Send for Core<T> {}
+
+impl<T> Core<T> {
+    fn new(shared: &Shared<T>) -> Self {
+        Self {
+            slots: NonNull::dangling(),
+            index: shared.block_len,
+            held: 0,
+            block_len: shared.block_len,
+            position: 0,
+            busy: 0,
+            block: null_mut(),
+            entry: shared.table.len() - 1,
+            spares: Spares { first: null_mut(), last: null_mut() },
+            filled: 0,
+            stale: null_mut(),
+        }
+    }
+
+    /// From here on several write by turns: the tail word says so.
+    pub(super) fn share(&mut self) {
+        self.busy = BUSY;
+    }
+
+    #[inline(always)]
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether the next value begins a block: then something can be checked, or said, at little cost for each value.
+    #[inline(always)]
+    pub(super) fn begins_block(&self) -> bool {
+        self.index == self.block_len
+    }
+
+    /// Writes a value that no tail shows yet. `stamp` is asked when the value begins a block.
+    #[inline(always)]
+    pub(super) fn put(&mut self, shared: &Shared<T>, value: T, stamp: impl FnOnce() -> u64) -> Overwritten<T> {
+        if self.begins_block() {
+            self.enter(shared, stamp());
+        }
+        // SAFETY: `index` lies below `block_len`, the number of slots of the current block, which J6 keeps.
+        let slot = unsafe { self.slots.add(self.index as usize).as_ref() };
+        let old = if needs_drop::<T>() && self.index < self.held {
+            // SAFETY: J2, J5: the slot is ours, and holds a value of the block's former life.
+            Some(unsafe { slot.take() })
+        } else {
+            None
+        };
+        // SAFETY: J2: the slot is ours, and its old value was taken out or need not be dropped.
+        unsafe { slot.put(value) };
+        self.index += 1;
+        self.position += 1;
+        let stale = if needs_drop::<T>() && !self.stale.is_null() { self.take_stale() } else { None };
+        Overwritten { old, stale }
+    }
+
+    /// Goes on to the next block.
+    #[cold]
+    #[inline(never)]
+    fn enter(&mut self, shared: &Shared<T>, stamp: u64) {
+        if !self.block.is_null() {
+            // SAFETY: J6.
+            unsafe { (*self.block).set_held(self.block_len) };
+        }
+        // What a reader misses because of this block it must be able to tell: the tail is shown before anything is retired.
+        // ORD(blocks.tail): Release; as in `Writer::commit`.
+        shared.tail.store(self.position * VALUE | self.busy, Ordering::Release);
+        self.entry = if self.entry + 1 == shared.table.len() { 0 } else { self.entry + 1 };
+        let entry = &shared.table[self.entry];
+        // Relaxed: only whoever writes stores here.
+        let victim = entry.load(Ordering::Relaxed);
+        // SAFETY: J6.
+        let is_pinned = unsafe { (*victim).retire() };
+        let next = if is_pinned { self.swap_for_spare(shared, victim) } else { victim };
+        // SAFETY: J6.
+        let block = unsafe { &*next };
+        block.enter(shared.number(self.position), stamp);
+        if is_pinned {
+            // ORD(blocks.table): Release; pairs with the Acquire in `Reader::pin`: the block is entered, and made.
+            entry.store(next, Ordering::Release);
+        }
+        self.block = next;
+        self.slots = block.slots();
+        self.held = block.held();
+        self.index = 0;
+        if needs_drop::<T>() {
+            self.stale = if self.filled > 0 { self.spares.find(|spare| spare.held() > 0) } else { null_mut() };
+        }
+        prefetch_state(shared, self.entry);
+    }
+
+    /// Leaves a block to the readers that are inside, and takes a spare in its place.
+    fn swap_for_spare(&mut self, shared: &Shared<T>, victim: *mut Block<T>) -> *mut Block<T> {
+        // ORD(blocks.incoming): Acquire; pairs with the Release in `Source::admit`: the spares and their links are
+        // written. Not before a pin was seen, since only who sees the pin is sure to see the spare.
+        let mut incoming = shared.incoming.swap(null_mut(), Ordering::Acquire);
+        while !incoming.is_null() {
+            let spare = incoming;
+            // SAFETY: J6.
+            incoming = unsafe { (*spare).next().load(Ordering::Relaxed) };
+            self.spares.push(spare);
+        }
+        self.spares.push(victim);
+        self.filled += 1;
+        let spare = self.spares.find(|_| true);
+        // J4: there is one. The search ends with what was put in last.
+        assert!(!spare.is_null(), "each reader has brought a spare");
+        self.spares.remove_first(spare);
+        // SAFETY: J6.
+        self.filled -= usize::from(unsafe { (*spare).held() } > 0);
+        spare
+    }
+
+    /// Takes one value out of the spare that is being emptied.
+    #[cold]
+    fn take_stale(&mut self) -> Option<T> {
+        // SAFETY: J6.
+        let block = unsafe { &*self.stale };
+        let held = block.held() - 1;
+        block.set_held(held);
+        if held == 0 {
+            self.stale = null_mut();
+            self.filled -= 1;
+        }
+        // SAFETY: J2, J5: the block is retired and nobody pins it, and its first `held + 1` slots hold values.
+        Some(unsafe { block.slots().add(held as usize).as_ref().take() })
+    }
+}
+
+/// Asks for the line of the next block's state, which readers have written to, while there is time.
+#[inline]
+fn prefetch_state<T>(shared: &Shared<T>, entry: usize) {
+    let next = &shared.table[if entry + 1 == shared.table.len() { 0 } else { entry + 1 }];
+    // SAFETY: J6.
+    crate::sync::prefetch::prefetch_line_for_write(unsafe { &*next.load(Ordering::Relaxed) });
+}
+
+/// The spares, oldest first, linked by their `next`.
+struct Spares<T> {
+    first: *mut Block<T>,
+    last: *mut Block<T>,
+}
+
+impl<T> Spares<T> {
+    fn push(&mut self, block: *mut Block<T>) {
+        Self::next(block).store(null_mut(), Ordering::Relaxed);
+        if self.first.is_null() {
+            self.first = block;
+        } else {
+            Self::next(self.last).store(block, Ordering::Relaxed);
+        }
+        self.last = block;
+    }
+
+    /// Brings the first spare that nobody pins, and that `wanted` wants, to the front; null when there is none. Those before it
+    /// go to the back: a look at each takes as long as it takes to ask for its line.
+    fn find(&mut self, wanted: impl Fn(&Block<T>) -> bool) -> *mut Block<T> {
+        let last = self.last;
+        loop {
+            let first = self.first;
+            if first.is_null() {
+                return null_mut();
+            }
+            // SAFETY: J6.
+            let block = unsafe { &*first };
+            if wanted(block) && block.is_free() {
+                return first;
+            }
+            if first == last {
+                // Once around. A single one stays where it is.
+                self.rotate();
+                return null_mut();
+            }
+            self.rotate();
+        }
+    }
+
+    fn rotate(&mut self) {
+        if self.first != self.last {
+            let first = self.first;
+            self.remove_first(first);
+            self.push(first);
+        }
+    }
+
+    fn remove_first(&mut self, first: *mut Block<T>) {
+        debug_assert_eq!(self.first, first);
+        self.first = Self::next(first).load(Ordering::Relaxed);
+    }
+
+    fn next<'a>(block: *mut Block<T>) -> &'a AtomicPtr<Block<T>> {
+        // SAFETY: J6; the reference is used at once, by whoever has the ring.
+        unsafe { (*block).next() }
+    }
+}
+
+/// The only writer of a ring.
+///
+/// # Guarantees
+/// Every method is wait-free and allocates nothing. A value costs plain stores; each block one read-modify-write, and as many
+/// looks as readers stand still in blocks that were overwritten.
+///
+/// Dropping it closes the ring.
+pub struct Writer<T> {
+    core: Core<T>,
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Writer<T> {
+    pub(super) fn new(shared: &Arc<Shared<T>>) -> Self {
+        Self { core: Core::new(shared), shared: shared.clone() }
+    }
+
+    /// Writes a value. Readers see it after the next [`commit`](Self::commit), or as soon as a later value begins a block.
+    #[inline(always)]
+    pub fn put(&mut self, value: T) -> Overwritten<T> {
+        self.core.put(&self.shared, value, || 0)
+    }
+
+    /// As [`put`](Self::put). A value that begins a block leaves what `stamp` says in it.
+    #[inline(always)]
+    pub(crate) fn put_stamped(&mut self, value: T, stamp: impl FnOnce() -> u64) -> Overwritten<T> {
+        self.core.put(&self.shared, value, stamp)
+    }
+
+    /// Shows everything written so far to the readers.
+    #[inline(always)]
+    pub fn commit(&mut self) {
+        // ORD(blocks.tail): Release; pairs with the Acquire in `Shared::tail_word`: the values are written.
+        self.shared.tail.store(self.core.position() * VALUE, Ordering::Release);
+    }
+
+    /// The position of the next value.
+    #[inline(always)]
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.core.position()
+    }
+
+    /// Whether the next value begins a block.
+    #[inline(always)]
+    pub(crate) fn begins_block(&self) -> bool {
+        self.core.begins_block()
+    }
+
+    /// Shows everything written so far, and that no value follows.
+    pub fn close(self) {
+        drop(self);
+    }
+
+    pub(super) fn into_parts(self) -> (Core<T>, Arc<Shared<T>>) {
+        let mut this = std::mem::ManuallyDrop::new(self);
+        this.commit();
+        // SAFETY: `this` is never dropped, and each field is read once.
+        unsafe { (std::ptr::read(&this.core), std::ptr::read(&this.shared)) }
+    }
+}
+
+impl<T> Drop for Writer<T> {
+    fn drop(&mut self) {
+        // ORD(blocks.tail): Release; as in `commit`.
+        self.shared.tail.store(self.core.position() * VALUE | CLOSED, Ordering::Release);
+    }
+}
+
+impl<T> fmt::Debug for Writer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("position", &self.position()).finish_non_exhaustive()
+    }
+}
