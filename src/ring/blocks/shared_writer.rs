@@ -151,7 +151,7 @@ impl<T> Drop for Claim<'_, T> {
         let closed = if self.closes { CLOSED } else { 0 };
         // ORD(blocks.tail): Release; pairs with the Acquire in `Shared::tail_word`: the values are written.
         // ORD(blocks.claim): Release; pairs with the Acquire in `SharedWriter::claim`.
-        self.pen.shared.tail.store(self.position() * VALUE | closed, Ordering::Release);
+        self.pen.shared.tail.store((self.position() * VALUE) | closed, Ordering::Release);
     }
 }
 

@@ -127,7 +127,7 @@ impl<T> Core<T> {
         }
         // What a reader misses because of this block it must be able to tell: the tail is shown before anything is retired.
         // ORD(blocks.tail): Release; as in `Writer::commit`.
-        shared.tail.store(self.position * VALUE | self.busy, Ordering::Release);
+        shared.tail.store((self.position * VALUE) | self.busy, Ordering::Release);
         self.entry = if self.entry + 1 == shared.table.len() { 0 } else { self.entry + 1 };
         let entry = &shared.table[self.entry];
         // Relaxed: only whoever writes stores here.
@@ -322,7 +322,7 @@ impl<T> Writer<T> {
 impl<T> Drop for Writer<T> {
     fn drop(&mut self) {
         // ORD(blocks.tail): Release; as in `commit`.
-        self.shared.tail.store(self.core.position() * VALUE | CLOSED, Ordering::Release);
+        self.shared.tail.store((self.core.position() * VALUE) | CLOSED, Ordering::Release);
     }
 }
 
