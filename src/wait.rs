@@ -1,7 +1,7 @@
 //! Waiting and waking without a lost wake-up, and without cost for those who need not wait.
 //!
-//! [`WaitCell`] is where one consumer sleeps; [`WaitList`] is where any number of blocked publishers do;
-//! [`WaitStrategy`] says how a consumer waits before it sleeps. They are public so that models reach them as they are.
+//! [`WaitCell`] is where one consumer sleeps; [`Sleepers`] is where the readers of one stream do, [`WaitList`] where any number
+//! of blocked publishers do; [`WaitStrategy`] says how a consumer waits before it sleeps. They are public so that models reach them as they are.
 
 pub(crate) mod allowance;
 pub(crate) mod cell;
@@ -11,6 +11,7 @@ pub(crate) mod deadline;
 pub(crate) mod linger;
 pub(crate) mod list;
 pub(crate) mod nesting;
+pub(crate) mod sleepers;
 pub(crate) mod strategy;
 
 pub use crate::sync::membarrier::FencePair;
@@ -18,6 +19,7 @@ pub use cell::WaitCell;
 pub use clock::{Clock, Pause, SystemClock};
 pub use deadline::Deadline;
 pub use list::WaitList;
+pub use sleepers::{Berth, Sleepers};
 pub use strategy::WaitStrategy;
 
 use crate::sync::MODEL;
@@ -25,6 +27,19 @@ use crate::sync::parking::Unparker;
 use nesting::Nesting;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
+use std::time::Duration;
+
+/// The longest park of a consumer. No wake-up is lost that we know of; a defect shows as latency, not as a hang.
+const SAFETY_LIMIT: Duration = Duration::from_secs(1);
+/// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
+const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
+
+/// Parks the calling thread, which has announced itself behind a heavy fence; `fenced` is what that said.
+fn park_fenced(thread: &Unparker, limit: Option<Duration>, fenced: bool) {
+    let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
+    // The models know no time: there a lost wake-up is a deadlock, which loom reports.
+    thread.park(if MODEL { None } else { Some(limit.map_or(most, |limit| limit.min(most))) });
+}
 
 /// Who sleeps: a thread or a task.
 #[derive(Debug)]

@@ -10,11 +10,11 @@
 //! - W2: the slot holds a sleeper exactly in the states PARKED and NAPPING (and in BUSY, for its owner to know).
 #![expect(unsafe_code, reason = "the sleeper moves between threads under the state word")]
 
-use super::{FencePair, Sleeper};
+use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{AtomicU64, MODEL, Ordering, fence, thread};
+use crate::sync::{AtomicU64, Ordering, fence, thread};
 use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
@@ -40,11 +40,6 @@ fn is_kind(state: u64, kind: u64) -> bool {
 fn with_kind(state: u64, kind: u64) -> u64 {
     state & !KIND | kind
 }
-
-/// The longest park. No wake-up is lost that we know of; a defect shows as latency, not as a hang.
-const SAFETY_LIMIT: Duration = Duration::from_secs(1);
-/// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
-const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
 
 /// The place where one consumer sleeps.
 ///
@@ -178,9 +173,7 @@ impl WaitCell {
         };
         let fenced = heavy_fence(self.pair);
         if !ready() {
-            let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
-            // The models know no time: there a lost wake-up is a deadlock, which loom reports.
-            thread.park(if MODEL { None } else { Some(limit.map_or(most, |limit| limit.min(most))) });
+            park_fenced(&thread, limit, fenced);
         }
         drop(self.take(state));
     }

@@ -9,17 +9,12 @@
 //! there is more and nobody is on the way who was woken; see `Inbox::pass_on`. And whoever was woken looks, or passes the
 //! wake-up on when it will not.
 
-use super::{FencePair, Sleeper};
+use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicUsize, MODEL, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock};
 use std::task::Waker;
 use std::time::Duration;
-
-/// The longest park, as for a [`WaitCell`](super::WaitCell).
-const SAFETY_LIMIT: Duration = Duration::from_secs(1);
-/// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
-const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
 
 /// The place where several consumers of the same events sleep.
 pub(crate) struct Crowd {
@@ -169,9 +164,7 @@ impl Crowd {
         let ticket = self.enter(Sleeper::Thread(thread.clone()), false);
         let fenced = heavy_fence(self.pair);
         if !ready() {
-            let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
-            // The models know no time: there a lost wake-up is a deadlock, which loom reports.
-            thread.park(if MODEL { None } else { Some(limit.map_or(most, |limit| limit.min(most))) });
+            park_fenced(&thread, limit, fenced);
         }
         self.leave(ticket);
     }

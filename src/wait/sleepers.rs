@@ -1,0 +1,304 @@
+//! The place where any number of readers of one stream sleep, all of whom an event wakes.
+//!
+//! Readers that go to sleep push themselves on a stack; a publisher that finds the stack not empty takes all of it at once and wakes
+//! *one* thread, to which it hands the others. That one wakes another and hands it half of the rest, and so on. So a publish
+//! costs one wake-up at most, however many sleep, and those who follow find nobody; and no lock is taken that a sleeper, who
+//! may lose its processor, could hold. (Tasks are woken by whoever meets them: that is a call, and the task may never run.)
+//!
+//! The handshake is that of the wait cell: the publisher stores its event, fences, and looks at the stack; the reader gets on
+//! the stack, fences, and looks for events again. A reader that gets up before anybody called it stays on the stack, and lies down
+//! again without another push.
+//!
+//! # Invariants
+//! - L1: the sleeper in a berth belongs to its reader in OUT and AWAY, where there is none, and to whoever moved the state to
+//!   TAKING.
+//! - L2: a berth is on the stack, or in one chain taken from it, exactly in AWAY, ASLEEP and TAKING. So its link is written by
+//!   its reader in OUT, and else by whoever has the chain.
+//! - L3: whoever was called while ASLEEP, and has a chain handed to it, wakes that chain before it does anything else.
+//! - L4: berths are freed with the `Sleepers`, so a link is good as long as they live.
+#![expect(unsafe_code, reason = "sleepers move between threads under a berth's state, and are linked without a lock")]
+
+use super::{FencePair, Sleeper, park_fenced};
+use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
+use crate::sync::parking::Unparker;
+use crate::sync::slot::Slot;
+use crate::sync::{AtomicPtr, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, spin_hint, thread};
+use std::fmt;
+use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// Not on the stack; nobody sleeps.
+const OUT: u64 = 0;
+/// On the stack, and nobody sleeps.
+const AWAY: u64 = 1;
+/// On the stack, with a sleeper.
+const ASLEEP: u64 = 2;
+/// Somebody is taking the sleeper out.
+const TAKING: u64 = 3;
+/// The sleeper was called and has a chain to wake; not on the stack.
+const CALLED: u64 = 4;
+
+/// Where one reader sleeps. Made by [`Sleepers::berth`].
+pub struct Berth(Arc<Bed>);
+
+struct Bed {
+    state: CachePadded<AtomicU64>,
+    sleeper: Slot<Sleeper>,
+    /// The next one on the stack or in the chain.
+    next: AtomicPtr<Bed>,
+    /// What a sleeper that is called has to wake.
+    handed: AtomicPtr<Bed>,
+}
+
+/// The place where any number of readers of one stream sleep, all of whom an event wakes.
+///
+/// # Guarantees
+/// [`wake`](Self::wake) costs one load when nobody sleeps, and one system call when any number of threads do. It takes no lock,
+/// allocates nothing, and is lock-free. Sleeping allocates nothing either.
+///
+/// # Examples
+/// ```
+/// use buslane::wait::{FencePair, Sleepers};
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// let (sleepers, ready) = (Sleepers::new(FencePair::process()), AtomicBool::new(false));
+/// std::thread::scope(|scope| {
+///     for _ in 0..3 {
+///         scope.spawn(|| {
+///             let berth = sleepers.berth();
+///             while !ready.load(Ordering::Acquire) {
+///                 sleepers.park_unless(&berth, None, || ready.load(Ordering::Acquire));
+///             }
+///             sleepers.give_back(berth);
+///         });
+///     }
+///     ready.store(true, Ordering::Release);
+///     sleepers.fence();
+///     sleepers.wake();
+/// });
+/// ```
+pub struct Sleepers {
+    first: CachePadded<AtomicPtr<Bed>>,
+    pair: FencePair,
+    beds: Mutex<Beds>,
+}
+
+#[derive(Default)]
+struct Beds {
+    all: Vec<Arc<Bed>>,
+    free: Vec<Arc<Bed>>,
+}
+
+impl Sleepers {
+    /// A place where nobody sleeps.
+    #[must_use]
+    pub fn new(pair: FencePair) -> Self {
+        Self { first: CachePadded::new(AtomicPtr::new(null_mut())), pair, beds: Mutex::default() }
+    }
+
+    /// A place for one more reader. Allocates when there are more than ever before.
+    #[must_use]
+    pub fn berth(&self) -> Berth {
+        let mut beds = lock(&self.beds);
+        Berth(beds.free.pop().unwrap_or_else(|| {
+            let bed = Arc::new(Bed {
+                state: CachePadded::new(AtomicU64::new(OUT)),
+                sleeper: Slot::empty(),
+                next: AtomicPtr::new(null_mut()),
+                handed: AtomicPtr::new(null_mut()),
+            });
+            beds.all.push(bed.clone());
+            bed
+        }))
+    }
+
+    /// The reader will not sleep here any more.
+    pub fn give_back(&self, berth: Berth) {
+        self.get_up(&berth);
+        lock(&self.beds).free.push(berth.0);
+    }
+
+    /// The publisher's half of the handshake, between its store and [`wake`](Self::wake).
+    #[inline(always)]
+    pub fn fence(&self) {
+        light_fence(self.pair);
+    }
+
+    /// Wakes everybody who sleeps, most of them through others.
+    #[inline(always)]
+    pub fn wake(&self) {
+        // ORD(sleepers.first): Relaxed; the fences order it against the push in `lie_down`.
+        if !self.first.load(Ordering::Relaxed).is_null() {
+            self.call();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call(&self) {
+        // ORD(sleepers.first): Acquire; pairs with the Release in `lie_down`: the berths are filled and linked.
+        let chain = self.first.swap(null_mut(), Ordering::Acquire);
+        rouse(chain, |rest| (null_mut(), rest));
+    }
+
+    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is announced
+    /// as asleep, says that there is something to do. May return for no reason.
+    pub fn park_unless(&self, berth: &Berth, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
+        let thread = Unparker::current();
+        self.get_up(berth);
+        self.lie_down(berth, Sleeper::Thread(thread.clone()));
+        let fenced = heavy_fence(self.pair);
+        if !ready() {
+            park_fenced(&thread, limit, fenced);
+        }
+        self.get_up(berth);
+    }
+
+    /// Announces a task as asleep. Look for events afterwards; when there are some, they are the caller's to take.
+    pub fn register(&self, berth: &Berth, task: &Waker) {
+        self.get_up(berth);
+        self.lie_down(berth, Sleeper::Task(task.clone()));
+        // A task cannot be parked with a limit, so this fence must not fail.
+        heavy_fence_or_wait(self.pair);
+    }
+
+    /// The task does not wait any more.
+    pub fn cancel(&self, berth: &Berth) {
+        self.get_up(berth);
+    }
+
+    fn lie_down(&self, berth: &Berth, sleeper: Sleeper) {
+        let bed = &*berth.0;
+        // SAFETY: L1: the state is OUT or AWAY: `get_up` left it so.
+        unsafe { bed.sleeper.put(sleeper) };
+        // ORD(berth.state): Release; pairs with the Acquire in `rouse_one`: the sleeper is there. Acquire, where it fails, pairs with
+        // its Release: our link was read.
+        if bed.state.compare_exchange(AWAY, ASLEEP, Ordering::Release, Ordering::Acquire).is_ok() {
+            return;
+        }
+        bed.state.store(ASLEEP, Ordering::Relaxed);
+        let this = Arc::as_ptr(&berth.0).cast_mut();
+        let mut first = self.first.load(Ordering::Relaxed);
+        loop {
+            bed.next.store(first, Ordering::Relaxed);
+            // ORD(sleepers.first): Release; pairs with the Acquire in `call`: the berth is filled and linked.
+            match self.first.compare_exchange(first, this, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(other) => first = other,
+            }
+        }
+    }
+
+    /// Takes the sleeper out, unless it was called: then it does what it was called for. Leaves the state OUT or AWAY.
+    fn get_up(&self, berth: &Berth) {
+        let bed = &*berth.0;
+        loop {
+            // ORD(berth.state): Acquire; pairs with the Release in `rouse_one`: the sleeper is out, and the chain handed.
+            match bed.state.load(Ordering::Acquire) {
+                ASLEEP => {
+                    if bed.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                        // SAFETY: L1: in ASLEEP there was a sleeper, our own; from AWAY on nobody else takes it.
+                        drop(unsafe { bed.sleeper.take() });
+                        return;
+                    }
+                }
+                // A publisher, or another reader, is between two stores.
+                TAKING => {
+                    if MODEL {
+                        spin_hint();
+                    } else {
+                        thread::yield_now();
+                    }
+                }
+                CALLED => {
+                    let chain = bed.handed.load(Ordering::Relaxed);
+                    bed.state.store(OUT, Ordering::Relaxed);
+                    rouse(chain, halve);
+                    return;
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Wakes a chain. `share` says what of the rest the caller goes on with, and what the thread gets that it wakes.
+fn rouse(chain: *mut Bed, share: impl Fn(*mut Bed) -> (*mut Bed, *mut Bed)) {
+    let mut left = NonNull::new(chain);
+    while let Some(bed) = left {
+        // SAFETY: L2, L4: the chain is ours, and its berths live.
+        left = NonNull::new(rouse_one(unsafe { bed.as_ref() }, &share));
+    }
+}
+
+/// Wakes the first of a chain; what is left of the chain for the caller.
+fn rouse_one(bed: &Bed, share: impl Fn(*mut Bed) -> (*mut Bed, *mut Bed)) -> *mut Bed {
+    let rest = bed.next.load(Ordering::Relaxed);
+    loop {
+        // ORD(berth.state): Release; pairs with the Acquire in `lie_down`: we have read the link.
+        if bed.state.compare_exchange(AWAY, OUT, Ordering::Release, Ordering::Relaxed).is_ok() {
+            return rest;
+        }
+        // ORD(berth.state): Acquire; pairs with the Release in `lie_down`: the sleeper is there.
+        if bed.state.compare_exchange(ASLEEP, TAKING, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            break;
+        }
+    }
+    // SAFETY: L1: the exchange made the sleeper ours, and in ASLEEP there is one.
+    let sleeper = unsafe { bed.sleeper.take() };
+    let (kept, after) = match sleeper {
+        Sleeper::Thread(_) => {
+            let (kept, given) = share(rest);
+            bed.handed.store(given, Ordering::Relaxed);
+            (kept, CALLED)
+        }
+        Sleeper::Task(_) => (rest, OUT),
+    };
+    // ORD(berth.state): Release; pairs with the Acquire in `get_up`: the sleeper is out, and the chain handed.
+    bed.state.store(after, Ordering::Release);
+    sleeper.wake();
+    kept
+}
+
+/// Cuts a chain in two.
+fn halve(chain: *mut Bed) -> (*mut Bed, *mut Bed) {
+    let next = |bed: *mut Bed| match NonNull::new(bed) {
+        // SAFETY: L2, L4: the chain is ours, and its berths live.
+        Some(bed) => unsafe { bed.as_ref() }.next.load(Ordering::Relaxed),
+        None => null_mut(),
+    };
+    let (mut middle, mut end) = (chain, next(chain));
+    while !end.is_null() {
+        end = next(next(end));
+        if !end.is_null() {
+            middle = next(middle);
+        }
+    }
+    let Some(last) = NonNull::new(middle) else { return (null_mut(), null_mut()) };
+    let second = next(middle);
+    // SAFETY: as above.
+    unsafe { last.as_ref() }.next.store(null_mut(), Ordering::Relaxed);
+    (chain, second)
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if self.state.load(Ordering::Relaxed) == ASLEEP {
+            // SAFETY: L1: in ASLEEP there is a sleeper, and nobody else can reach it now.
+            drop(unsafe { self.sleeper.take() });
+        }
+    }
+}
+
+impl fmt::Debug for Sleepers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleepers").field("pair", &self.pair).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Berth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Berth")
+    }
+}
