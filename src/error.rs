@@ -102,7 +102,8 @@ impl<E> Error for WriteError<E> {
     }
 }
 
-/// The bus is closed, and no sink took the event, which comes back.
+/// The bus is closed, and no sink took the event, which comes back. Or, for a subscriber, the journal is closed and read to its
+/// end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Closed<E>(pub E);
 
@@ -114,11 +115,59 @@ impl<E> fmt::Debug for Closed<E> {
 
 impl<E> fmt::Display for Closed<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the bus is closed")
+        f.write_str("closed")
     }
 }
 
 impl<E> Error for Closed<E> {}
+
+/// Why there is no subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// It would begin at a place that no event has, and the next one will not have.
+    Future {
+        /// The place that was asked for.
+        asked: u64,
+        /// The place of the next event.
+        next: u64,
+    },
+    /// It would end before it begins.
+    Inverted,
+    /// It begins or ends at a time, and the journal knows none: see
+    /// [`JournalBuilder::sample_time`](crate::JournalBuilder::sample_time) and `time_by`.
+    NoTime,
+    /// A setting cannot be, or there is no memory.
+    Invalid(InvalidConfig),
+}
+
+impl From<InvalidConfig> for SubscribeError {
+    fn from(error: InvalidConfig) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Future { asked, next } => {
+                write!(f, "sequence {asked} is in the future: the next event is {next}")
+            }
+            Self::Inverted => f.write_str("the subscription would end before it begins"),
+            Self::NoTime => f.write_str("the journal does not know when events came"),
+            Self::Invalid(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for SubscribeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Invalid(error) => Some(error),
+            Self::Future { .. } | Self::Inverted | Self::NoTime => None,
+        }
+    }
+}
 
 /// A setting that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

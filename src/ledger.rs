@@ -266,6 +266,41 @@ pub struct SinkState {
     pub last_error: Option<String>,
     /// For how long at least its backlog has not been worked off, counted from the first snapshot that saw it.
     pub backlog_for: Option<Duration>,
+    /// The subscribers of a [`Journal`](crate::Journal), each with its own place.
+    pub subscribers: Vec<SubscriberState>,
+}
+
+/// What one subscriber of a [`Journal`](crate::Journal) says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscriberState {
+    /// The name that it was given.
+    pub name: Option<String>,
+    /// The place of the next event that it reads.
+    pub next: u64,
+    /// How many events lie ahead of it, those that were already overwritten included.
+    pub behind: u64,
+    /// Whether publishers wait for it.
+    pub gating: bool,
+    /// Whether it reads no more: it came to where it was to end.
+    pub ended: bool,
+    /// Its books: offered is what was published since the place where it began. What it missed counts as evicted, and an
+    /// event whose clone panicked as panicked.
+    pub ledger: Ledger,
+}
+
+impl fmt::Display for SubscriberState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name.as_deref().unwrap_or("subscriber"))?;
+        write!(f, " (next {}, behind {}", self.next, self.behind)?;
+        if self.gating {
+            f.write_str(", gating")?;
+        }
+        if self.ended {
+            f.write_str(", ended")?;
+        }
+        write!(f, "): {}", self.ledger)
+    }
 }
 
 /// One reason why an event was not accepted, or was dropped on entry.

@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "http")]
 mod http;
 mod inbox;
+mod journal;
 mod ledger;
 mod panics;
 mod queue;
@@ -49,17 +50,26 @@ pub use combinator::tee::Tee;
 pub use combinator::timeout::Timeout;
 pub use error::{
     AddError, BoxError, Closed, InvalidConfig, RecvError, RecvTimeoutError, RemoveError, SpawnError,
-    TryRecvError, WriteError,
+    SubscribeError, TryRecvError, WriteError,
 };
 #[cfg(feature = "http")]
 pub use http::{HttpBatchSink, HttpError, HttpRetry, HttpSink};
 pub use inbox::Patience;
 pub use inbox::overflow::Overflow;
-pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused, SinkState, SinkStatus};
+pub use journal::Journal;
+pub use journal::builder::JournalBuilder;
+pub use journal::entry::{Entry, Sequence, Start, Until};
+pub use journal::feed::Feed;
+pub use journal::recv::RecvEntry;
+pub use journal::subscriber::Subscriber;
+pub use journal::subscription::Subscription;
+pub use journal::writer::JournalWriter;
+pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused, SinkState, SinkStatus, SubscriberState};
 pub use queue::Queue;
 pub use queue::builder::QueueBuilder;
 pub use queue::handler::Handler;
 pub use report::{CloseReport, Finish, FlushReport};
+pub use ring::blocks::OnLag;
 pub use sink::ext::SinkExt;
 pub use sink::function::{Noop, Outcome, SinkFn, noop, sink_fn};
 pub use sink::lane::{Lane, LaneSealer, LaneWrite};

@@ -102,6 +102,9 @@ impl fmt::Display for SinkSnapshot {
         if let Some(error) = &state.last_error {
             write!(f, "; last error: {error}")?;
         }
+        for subscriber in &state.subscribers {
+            write!(f, "\n  {subscriber}")?;
+        }
         Ok(())
     }
 }

@@ -18,17 +18,17 @@ pub(crate) const fn bytes_ahead<T>() -> usize {
 /// Asks for the line [`bytes_ahead`] of a value of type `T`, to be written soon. A hint: nothing need be there.
 #[inline(always)]
 pub(crate) fn prefetch_for_write<T, S>(slot: &S) {
-    ask(std::ptr::from_ref(slot).wrapping_byte_add(bytes_ahead::<T>()));
+    ask(std::ptr::from_ref(slot).addr() + bytes_ahead::<T>());
 }
 
 /// Asks for the line in which something begins, to be written soon.
 #[inline(always)]
 pub(crate) fn prefetch_line_for_write<S>(thing: &S) {
-    ask(thing);
+    ask(std::ptr::from_ref(thing).addr());
 }
 
 #[inline(always)]
-fn ask<S>(place: *const S) {
+fn ask(place: usize) {
     #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
     // SAFETY: `prefetchw` reads and writes nothing and never faults. Every 64-bit processor takes it, if only as no operation.
     unsafe {

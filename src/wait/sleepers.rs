@@ -16,7 +16,10 @@
 //!   its reader in OUT, and else by whoever has the chain.
 //! - L3: whoever was called while ASLEEP, and has a chain handed to it, wakes that chain before it does anything else.
 //! - L4: berths are freed with the `Sleepers`, so a link is good as long as they live.
-#![expect(unsafe_code, reason = "sleepers move between threads under a berth's state, and are linked without a lock")]
+#![expect(
+    unsafe_code,
+    reason = "sleepers move between threads under a berth's state, and are linked without a lock"
+)]
 
 use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
@@ -197,7 +200,8 @@ impl Sleepers {
             // ORD(berth.state): Acquire; pairs with the Release in `rouse_one`: the sleeper is out, and the chain handed.
             match bed.state.load(Ordering::Acquire) {
                 ASLEEP => {
-                    if bed.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                    if bed.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+                    {
                         // SAFETY: L1: in ASLEEP there was a sleeper, our own; from AWAY on nobody else takes it.
                         drop(unsafe { bed.sleeper.take() });
                         return;

@@ -119,24 +119,60 @@ impl<T> Reader<T> {
         unsafe { self.slots.add(index).as_ref().with(|value| f(position, value)) }
     }
 
-    /// The values known to be there, up to `most`. They are not taken: [`skip`](Self::skip) goes past them.
+    /// Shows the next value to `f` without going past it; `None` when none is known to be there.
+    #[inline(always)]
+    pub fn peek<R>(&self, f: impl FnOnce(u64, &T) -> R) -> Option<R> {
+        if self.cursor == self.limit {
+            return None;
+        }
+        let index = (self.cursor & self.mask) as usize;
+        // SAFETY: J3, as in `take`.
+        Some(unsafe { self.slots.add(index).as_ref().with(|value| f(self.cursor, value)) })
+    }
+
+    /// The values known to be there. They are not taken.
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
     #[must_use]
-    pub fn values(&self, most: usize) -> &[T] {
-        let first = (self.cursor & self.mask) as usize;
-        // SAFETY: J3, as in `take`; values lie side by side (see `Slot`), and the reader cannot move on while they are lent.
-        unsafe { Slot::slice(self.slots.add(first), self.known().min(most)) }
+    pub fn values(&self) -> &[T] {
+        // SAFETY: J3: values below `limit` are there, side by side, and the reader cannot move on while they are lent.
+        unsafe { self.lend(self.cursor, self.known()) }
     }
 
-    /// Goes past `count` of the values known to be there.
+    /// Takes the next `count` values together, to be looked at in place.
     ///
     /// # Panics
-    /// When not so many are known.
+    /// When not so many are known to be there.
+    #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
-    pub fn skip(&mut self, count: usize) {
+    pub fn take_values(&mut self, count: usize) -> &[T] {
         assert!(count <= self.known(), "values were found by a look");
+        let first = self.cursor;
         self.cursor += count as u64;
+        // SAFETY: J3: as in `values`. The block stays pinned until the reader looks further, which takes it alone.
+        unsafe { self.lend(first, count) }
+    }
+
+    /// # Safety
+    /// The values lie in the pinned block, and are there.
+    #[cfg(not(all(loom, feature = "loom")))]
+    #[inline(always)]
+    unsafe fn lend(&self, first: u64, count: usize) -> &[T] {
+        let index = (first & self.mask) as usize;
+        // SAFETY: the caller's; a block that is pinned is not written to below the tail.
+        unsafe { Slot::slice(self.slots.add(index), count) }
+    }
+
+    /// Whether everything that the reader has seen of the stream is taken.
+    #[inline(always)]
+    pub(crate) fn is_dry(&self) -> bool {
+        self.cursor >= self.tail
+    }
+
+    /// Whether a look would find something new, or the end.
+    pub(crate) fn has_news(&self) -> bool {
+        let word = self.shared.tail_word();
+        word / VALUE > self.cursor || word & CLOSED != 0
     }
 
     /// What the writer left in the block of the values known to be there.

@@ -69,7 +69,7 @@ impl<T: Send + Sync> SharedWriter<T> {
 
 #[cold]
 fn wait(looks: u32) {
-    if MODEL || looks % LOOKS == 0 {
+    if MODEL || looks.is_multiple_of(LOOKS) {
         thread::yield_now();
     } else {
         // Ever fewer looks, so that the holder is not held up at its last store.

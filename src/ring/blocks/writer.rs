@@ -23,11 +23,6 @@ impl<T> Overwritten<T> {
     pub fn into_values(self) -> impl Iterator<Item = T> {
         self.old.into_iter().chain(self.stale)
     }
-
-    /// Takes out the value that lay in the slot.
-    pub(crate) fn take_old(&mut self) -> Option<T> {
-        self.old.take()
-    }
 }
 
 impl<T> fmt::Debug for Overwritten<T> {
@@ -97,7 +92,12 @@ impl<T> Core<T> {
 
     /// Writes a value that no tail shows yet. `stamp` is asked when the value begins a block.
     #[inline(always)]
-    pub(super) fn put(&mut self, shared: &Shared<T>, value: T, stamp: impl FnOnce() -> u64) -> Overwritten<T> {
+    pub(super) fn put(
+        &mut self,
+        shared: &Shared<T>,
+        value: T,
+        stamp: impl FnOnce() -> u64,
+    ) -> Overwritten<T> {
         if self.begins_block() {
             self.enter(shared, stamp());
         }
@@ -147,7 +147,8 @@ impl<T> Core<T> {
         self.held = block.held();
         self.index = 0;
         if needs_drop::<T>() {
-            self.stale = if self.filled > 0 { self.spares.find(|spare| spare.held() > 0) } else { null_mut() };
+            self.stale =
+                if self.filled > 0 { self.spares.find(|spare| spare.held() > 0) } else { null_mut() };
         }
         prefetch_state(shared, self.entry);
     }

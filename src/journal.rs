@@ -1,0 +1,315 @@
+//! One stream of events with history, for any number of subscribers: the ring is shared, and each subscriber has a place of its
+//! own.
+
+mod bounds;
+pub(crate) mod builder;
+pub(crate) mod entry;
+pub(crate) mod feed;
+mod gate;
+pub(crate) mod recv;
+mod seat;
+mod shared;
+pub(crate) mod subscriber;
+pub(crate) mod subscription;
+mod time;
+pub(crate) mod writer;
+
+use crate::error::{InvalidConfig, SubscribeError, WriteError};
+use crate::inbox::Patience;
+use crate::ledger::SinkState;
+use crate::report::CloseReport;
+use crate::ring::blocks::SharedWriter;
+use crate::sink::lane::{Lane, LaneWrite};
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::wait::Deadline;
+use builder::JournalBuilder;
+use entry::{Sequence, Start};
+use feed::Feed;
+use shared::{Refusal, Shared};
+use std::fmt;
+use std::mem::needs_drop;
+use std::sync::Arc;
+use subscriber::Subscriber;
+use subscription::Subscription;
+use writer::JournalWriter;
+
+/// A stream of events in one total order that keeps the newest ones, for any number of subscribers.
+///
+/// Publishing costs the same for one subscriber or a thousand. Each [`Subscriber`] has a place of its own, begins where it likes,
+/// also in the past, and goes on from there without a gap. One that is too slow is told how many events it has missed; nobody
+/// waits for it, unless it is asked for.
+///
+/// It is a [`Sink`]: on a bus it makes everything published replayable. Clones are handles to the same journal; when the last
+/// one goes, the journal is closed.
+///
+/// # Guarantees
+/// - **Order**: one total order, the same for every subscriber; every accepted event gets the next [`Sequence`].
+/// - **Delivery**: the newest [`capacity`](JournalBuilder::capacity) events are kept, closed or not. What a subscriber misses is
+///   counted exactly and told in its turn.
+/// - **Progress**: a subscriber that is slow, stands still or was forgotten holds nobody up, apart from
+///   [gating](Subscription::gating) ones. Publishers take turns, a few nanoseconds each, by one read-modify-write; one that loses
+///   its processor just then holds the other publishers up until it runs again. Whoever must never wait for another publisher
+///   puts a [`Queue`](crate::Queue) in front, or is the only one: [`single`](Self::single).
+/// - **Allocation**: publishing allocates nothing. The event that is overwritten is dropped on the publisher's thread.
+///   Subscribing allocates a block of 64 events when there are more subscribers than ever before.
+/// - **Wake-ups**: none when nobody sleeps; else one system call per publish at most: those who sleep wake each other.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, Entry, Journal, Start};
+/// let journal = Journal::new(65_536)?;
+/// let bus = Bus::new();
+/// bus.add(journal.clone())?;
+/// bus.publish("before")?;
+/// let mut late = journal.subscribe(Start::Last(64))?;
+/// bus.publish("after")?;
+/// bus.close();
+/// let mut seen = Vec::new();
+/// while let Ok(entry) = late.recv() {
+///     match entry {
+///         Entry::Event(sequence, event) => seen.push((sequence.get(), event)),
+///         Entry::Lagged(missed) => eprintln!("{missed} missed"),
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(seen, [(0, "before"), (1, "after")]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Journal<E: Send + Sync + 'static>(Arc<Handle<E>>);
+
+/// Closes the journal when the last of them goes.
+struct Handle<E: Send + Sync + 'static> {
+    writer: SharedWriter<E>,
+    shared: Arc<Shared<E>>,
+}
+
+impl<E: Send + Sync + 'static> Journal<E> {
+    /// Makes a journal that keeps the newest `capacity` events, with the default settings.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] when the capacity cannot be.
+    pub fn new(capacity: usize) -> Result<Self, InvalidConfig> {
+        Self::builder().capacity(capacity).build()
+    }
+
+    /// Makes a journal with one publisher, which needs no read-modify-write for each event, and the handle through which
+    /// others read it.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] when the capacity cannot be.
+    pub fn single(capacity: usize) -> Result<(JournalWriter<E>, Feed<E>), InvalidConfig> {
+        Self::builder().capacity(capacity).build_single()
+    }
+
+    /// A builder with the default settings.
+    pub fn builder() -> JournalBuilder<E> {
+        JournalBuilder::new()
+    }
+
+    /// Publishes an event; its place in the journal.
+    ///
+    /// # Errors
+    /// [`WriteError::Closed`] when the journal is closed, [`WriteError::Timeout`] when a gating subscriber did not go on in time,
+    /// and [`WriteError::Full`] when it is in the way inside a delivery, where nothing waits.
+    ///
+    /// # Panics
+    /// When the `Drop` of the overwritten event does; the new event is published all the same.
+    #[inline]
+    pub fn publish(&self, event: E) -> Result<Sequence, WriteError<E>> {
+        publish(&self.0.writer, &self.0.shared, event, Patience::Wait)
+    }
+
+    /// As [`publish`](Self::publish), without ever waiting for a subscriber.
+    ///
+    /// # Errors
+    /// [`WriteError::Closed`] when the journal is closed, and [`WriteError::Full`] when a gating subscriber is in the way.
+    ///
+    /// # Panics
+    /// As for [`publish`](Self::publish).
+    #[inline]
+    pub fn try_publish(&self, event: E) -> Result<Sequence, WriteError<E>> {
+        publish(&self.0.writer, &self.0.shared, event, Patience::Now)
+    }
+
+    /// Publishes events in their order, with no other publisher's between them unless it has to wait for a gating subscriber; the
+    /// place of the first one. Other publishers wait as long as it takes to move the events into the journal.
+    ///
+    /// Allocates if events have destructors, to keep what is overwritten until others may go on.
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish), with the events that were not published.
+    ///
+    /// # Panics
+    /// As for [`publish`](Self::publish).
+    pub fn publish_batch(&self, events: Vec<E>) -> Result<Sequence, WriteError<Vec<E>>> {
+        let Handle { writer, shared } = &*self.0;
+        let mut overwritten = Vec::with_capacity(if needs_drop::<E>() { events.len() } else { 0 });
+        let mut first = None;
+        let mut events = events.into_iter();
+        loop {
+            let Some(mut claim) = writer.claim() else {
+                return Err(shared.refused_all(Refusal::Closed, events.collect()));
+            };
+            first.get_or_insert(claim.position());
+            let mut position = claim.position();
+            let mut barred = false;
+            while events.len() > 0 {
+                if claim.begins_block() && shared.gates.bar(position, shared.capacity()) {
+                    barred = true;
+                    break;
+                }
+                // There is one: it was counted.
+                let Some(event) = events.next() else { break };
+                let old = claim.put_stamped(event, || shared.time.stamp());
+                if needs_drop::<E>() {
+                    overwritten.push(old);
+                }
+                position += 1;
+            }
+            drop(claim);
+            shared.published();
+            if !barred {
+                return Ok(Sequence::new(first.unwrap_or(position)));
+            }
+            if let Some(refusal) = shared.wait_for_gates(position, Patience::Wait) {
+                return Err(shared.refused_all(refusal, events.collect()));
+            }
+        }
+    }
+
+    /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it reads what is kept, and then
+    /// [`Closed`](crate::Closed).
+    ///
+    /// # Guarantees
+    /// Copies nothing. History and what follows join without a gap and without a repetition.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] when it cannot begin there, or there is no memory for a block of 64 events.
+    pub fn subscribe(&self, start: Start) -> Result<Subscriber<E>, SubscribeError> {
+        self.subscription().start(start).subscribe()
+    }
+
+    /// The settings of a subscriber.
+    pub fn subscription(&self) -> Subscription<E> {
+        Subscription::new(&self.0.shared)
+    }
+
+    /// The handle for those who only read.
+    #[must_use]
+    pub fn feed(&self) -> Feed<E> {
+        Feed(self.0.shared.clone())
+    }
+
+    /// Closes the journal: it takes no more events; what it keeps stays readable.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// What the journal says about itself and its subscribers.
+    #[must_use]
+    pub fn state(&self) -> SinkState {
+        self.feed().state()
+    }
+}
+
+/// Publishes one event, by any number of threads.
+#[inline]
+fn publish<E: Send + Sync + 'static>(
+    writer: &SharedWriter<E>,
+    shared: &Shared<E>,
+    event: E,
+    patience: Patience,
+) -> Result<Sequence, WriteError<E>> {
+    loop {
+        let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
+        let position = claim.position();
+        if claim.begins_block() && shared.gates.bar(position, shared.capacity()) {
+            // Nobody is held up by what we wait for.
+            drop(claim);
+            match shared.wait_for_gates(position, patience) {
+                None => continue,
+                Some(refusal) => return Err(shared.refused(refusal, event)),
+            }
+        }
+        let overwritten = claim.put_stamped(event, || shared.time.stamp());
+        drop(claim);
+        shared.published();
+        // A destructor is foreign code: not before everything is done.
+        drop(overwritten);
+        return Ok(Sequence::new(position));
+    }
+}
+
+impl<E: Send + Sync + 'static> Handle<E> {
+    fn close(&self) {
+        if self.writer.close() {
+            self.shared.closed();
+        }
+    }
+}
+
+impl<E: Send + Sync + 'static> Drop for Handle<E> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.publish(event).map(|_| ())
+    }
+
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        self.0.close();
+        CloseReport::done()
+    }
+
+    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        let Handle { writer, shared } = &*self.0;
+        Ok(Some(Lane::staged(JournalLane { writer: writer.clone(), shared: shared.clone() })))
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        match signal {
+            // Ends the waits of publishers, and nobody else waits here.
+            Signal::Abort => self.0.close(),
+            Signal::IsClosed(closed) => **closed |= self.0.shared.source.is_closed(),
+            Signal::Describe(state) => self.0.shared.describe(state),
+            // What was accepted is in the journal; subscribers read it when they like.
+            Signal::Flush(..) | Signal::EndOfBatch | Signal::Tick { .. } => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.0))
+    }
+}
+
+impl<E: Send + Sync + 'static> Clone for Journal<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E: Send + Sync + 'static> fmt::Debug for Journal<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("state", &self.state()).finish()
+    }
+}
+
+/// The way of one publisher of a bus into a journal. It does not keep the journal open.
+struct JournalLane<E: Send + Sync + 'static> {
+    writer: SharedWriter<E>,
+    shared: Arc<Shared<E>>,
+}
+
+impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
+    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        publish(&self.writer, &self.shared, event, patience).map(|_| ())
+    }
+}

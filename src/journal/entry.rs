@@ -1,0 +1,100 @@
+//! What a subscriber reads, and the words in which it says what it wants to read.
+
+use std::fmt;
+use std::time::SystemTime;
+
+/// The place of an event in a journal: the first one is 0, and each accepted event has the next one.
+///
+/// # Examples
+/// ```
+/// let journal = buslane::Journal::new(16)?;
+/// let first = journal.publish("event")?;
+/// assert_eq!((first.get(), first.next().get()), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(u64);
+
+impl Sequence {
+    /// The place with this number: for one that was stored.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The place behind it: where to go on after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a subscriber reads. `E` is the event, what a closure made of it, or a slice of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Entry<E> {
+    /// An event, or the first of a slice of them, and its place.
+    Event(Sequence, E),
+    /// So many events were overwritten before this subscriber came to them. It goes on behind them.
+    Lagged(u64),
+    /// The event at this place is there, but its `clone`, or the closure that it was shown to, panicked.
+    Panicked(Sequence),
+}
+
+impl<E> Entry<E> {
+    /// The event, if it is one.
+    pub fn event(self) -> Option<E> {
+        match self {
+            Self::Event(_, event) => Some(event),
+            Self::Lagged(_) | Self::Panicked(_) => None,
+        }
+    }
+}
+
+/// Where a subscriber begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// At the next event to be published.
+    #[default]
+    Now,
+    /// At the oldest event that is kept.
+    Oldest,
+    /// So many events back, or at the oldest that is kept.
+    Last(usize),
+    /// At this place. If it is not kept any more, the subscriber is first told how many events it has missed.
+    At(Sequence),
+    /// At the first event of this time or later.
+    ///
+    /// With the events' own times ([`JournalBuilder::time_by`](crate::JournalBuilder::time_by)) exactly: of the events that
+    /// are there when it begins, earlier ones are left out, in whatever order they came. With sampled times
+    /// ([`JournalBuilder::sample_time`](crate::JournalBuilder::sample_time)) it may begin up to 64 events too early, never
+    /// too late.
+    Since(SystemTime),
+}
+
+/// Where a subscriber ends. Then it reads [`Closed`](crate::Closed), as at the end of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Until {
+    /// Behind the event at this place.
+    Sequence(Sequence),
+    /// Behind the last event of this time, or as soon as the time is over and everything published so far was read.
+    ///
+    /// With the events' own times exactly: of the events that are there when it begins, later ones are left out, and the
+    /// first later one after that ends it. With sampled times it may end up to 64 events too late, never too early. A task that
+    /// waits is not woken when the time is over.
+    Time(SystemTime),
+}

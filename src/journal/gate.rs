@@ -1,0 +1,88 @@
+//! Publishers that wait for subscribers: those who asked for it, and at the beginning of a block only.
+//!
+//! A block may be entered when every gating subscriber is past the events that lie in it. A subscriber first takes its place
+//! among the gates, as if it wanted everything that is kept; then it fences, and then looks where the journal ends and so where
+//! it begins. A publisher fences between showing the position at which it enters a block, and looking at the gates. So either the
+//! publisher sees the gate, or the subscriber begins at a place that the publisher leaves whole.
+
+use super::seat::Seat;
+use crate::sync::membarrier::{FencePair, light_fence};
+use crate::sync::swap::Swap;
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::wait::{Deadline, WaitList};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The gating subscribers, and the publishers that wait for them.
+pub(super) struct Gates {
+    count: AtomicUsize,
+    list: Swap<Vec<Arc<Seat>>>,
+    /// Held by those who change the list.
+    changing: Mutex<()>,
+    blocked: WaitList,
+    /// How long a publisher waits.
+    limit: Duration,
+    pair: FencePair,
+}
+
+impl Gates {
+    pub(super) fn new(limit: Duration, pair: FencePair) -> Self {
+        Self {
+            count: AtomicUsize::new(0),
+            list: Swap::new(Vec::new()),
+            changing: Mutex::new(()),
+            blocked: WaitList::new(pair),
+            limit,
+            pair,
+        }
+    }
+
+    pub(super) fn add(&self, seat: &Arc<Seat>) {
+        self.change(|list| list.push(seat.clone()));
+    }
+
+    pub(super) fn remove(&self, seat: &Arc<Seat>) {
+        self.change(|list| list.retain(|other| !Arc::ptr_eq(other, seat)));
+        self.blocked.notify();
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Seat>>)) {
+        let _changing = lock(&self.changing);
+        let mut list = self.list.load().to_vec();
+        change(&mut list);
+        let count = list.len();
+        let old = self.list.swap(list);
+        // ORD(gate.count): Release; pairs with the Acquire in `bar`: the list is there.
+        self.count.store(count, Ordering::Release);
+        drop(old);
+    }
+
+    /// Whether a subscriber bars the way into the block that begins at `position`, in a journal of this capacity.
+    #[inline]
+    pub(super) fn bar(&self, position: u64, capacity: u64) -> bool {
+        light_fence(self.pair);
+        // ORD(gate.count): Acquire; pairs with the Release in `change`. The fence above pairs with the heavy one of a subscriber
+        // that begins.
+        self.count.load(Ordering::Acquire) > 0 && self.bar_slowly(position, capacity)
+    }
+
+    #[cold]
+    fn bar_slowly(&self, position: u64, capacity: u64) -> bool {
+        self.list.load().iter().any(|seat| seat.position() + capacity < position)
+    }
+
+    /// Waits until nobody bars the way, or `over` says that there is no way any more; `false` when it took too long.
+    #[cold]
+    pub(super) fn wait(&self, position: u64, capacity: u64, over: impl Fn() -> bool) -> bool {
+        // Those who nap do not know that somebody waits for them.
+        self.list.load().iter().for_each(|seat| seat.cell.wake_now());
+        let passable = || (!self.bar_slowly(position, capacity) || over()).then_some(());
+        self.blocked.wait_until(Deadline::after(self.limit), passable).is_some()
+    }
+
+    /// Tells publishers that wait that a gating subscriber has gone on, or that the journal is closed.
+    #[inline]
+    pub(super) fn moved(&self) {
+        self.blocked.notify();
+    }
+}

@@ -1,0 +1,39 @@
+//! Reading as a future.
+
+use super::entry::Entry;
+use super::subscriber::Subscriber;
+use crate::error::Closed;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The future of [`Subscriber::recv_async`].
+#[must_use = "futures do nothing unless polled"]
+pub struct RecvEntry<'a, E: Send + Sync + 'static>(&'a mut Subscriber<E>);
+
+impl<'a, E: Send + Sync + 'static> RecvEntry<'a, E> {
+    pub(super) fn new(subscriber: &'a mut Subscriber<E>) -> Self {
+        Self(subscriber)
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Future for RecvEntry<'_, E> {
+    type Output = Result<Entry<E>, Closed<()>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_recv(context)
+    }
+}
+
+impl<E: Send + Sync + 'static> Drop for RecvEntry<'_, E> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl<E: Send + Sync + 'static> fmt::Debug for RecvEntry<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecvEntry")
+    }
+}

@@ -1,0 +1,130 @@
+//! What others see of a subscriber: how far it is, its books, and the cell in which it naps.
+
+use crate::ledger::{Ledger, SubscriberState};
+use crate::sync::{AtomicBool, AtomicU64, CachePadded, Mutex, Ordering, lock};
+use crate::wait::{FencePair, WaitCell};
+use std::sync::Arc;
+
+/// What others see of one subscriber.
+pub(super) struct Seat {
+    name: Option<String>,
+    gating: bool,
+    /// Where the subscriber began.
+    start: AtomicU64,
+    words: CachePadded<Words>,
+    /// It reads no more.
+    ended: AtomicBool,
+    /// Where it naps.
+    pub(super) cell: WaitCell,
+}
+
+/// Written by the subscriber only.
+#[derive(Default)]
+struct Words {
+    /// The place of the next event.
+    position: AtomicU64,
+    delivered: AtomicU64,
+    filtered: AtomicU64,
+    lagged: AtomicU64,
+    panicked: AtomicU64,
+}
+
+impl Seat {
+    pub(super) fn new(name: Option<String>, gating: bool, pair: FencePair) -> Self {
+        Self {
+            name,
+            gating,
+            start: AtomicU64::new(0),
+            words: CachePadded::default(),
+            ended: AtomicBool::new(false),
+            cell: WaitCell::new(pair),
+        }
+    }
+
+    /// Whether publishers wait for this subscriber.
+    pub(super) fn is_gating(&self) -> bool {
+        self.gating
+    }
+
+    pub(super) fn begin_at(&self, position: u64) {
+        self.start.store(position, Ordering::Relaxed);
+        self.words.position.store(position, Ordering::Relaxed);
+    }
+
+    /// The place of the next event that the subscriber reads.
+    pub(super) fn position(&self) -> u64 {
+        // Relaxed: the events themselves are protected by the subscriber's pin.
+        self.words.position.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(super) fn set_position(&self, position: u64) {
+        self.words.position.store(position, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(super) fn delivered(&self, total: u64, position: u64) {
+        self.words.delivered.store(total, Ordering::Relaxed);
+        self.set_position(position);
+    }
+
+    pub(super) fn filtered(&self, events: u64) {
+        crate::sync::add_single_writer(&self.words.filtered, events);
+    }
+
+    pub(super) fn lagged(&self, events: u64) {
+        crate::sync::add_single_writer(&self.words.lagged, events);
+    }
+
+    pub(super) fn panicked(&self) {
+        crate::sync::add_single_writer(&self.words.panicked, 1);
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// What the subscriber says about itself, when the journal ends before `tail`.
+    pub(super) fn state(&self, tail: u64) -> SubscriberState {
+        let get = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let position = self.position();
+        let ended = self.ended.load(Ordering::Relaxed);
+        // What lies behind the end of a subscription concerns it no more. One that begins in the future has nothing yet.
+        let tail = if ended { position } else { tail.max(position) };
+        let mut ledger = Ledger::default();
+        ledger.accepted = tail - get(&self.start);
+        ledger.offered = ledger.accepted;
+        ledger.delivered = get(&self.words.delivered);
+        ledger.filtered = get(&self.words.filtered);
+        ledger.dropped.evicted = get(&self.words.lagged);
+        ledger.dropped.panicked = get(&self.words.panicked);
+        ledger.pending = tail - position;
+        SubscriberState {
+            name: self.name.clone(),
+            next: position,
+            behind: tail - position,
+            gating: self.gating,
+            ended,
+            ledger,
+        }
+    }
+}
+
+/// All subscribers of a journal.
+#[derive(Default)]
+pub(super) struct Seats(Mutex<Vec<Arc<Seat>>>);
+
+impl Seats {
+    pub(super) fn add(&self, seat: Arc<Seat>) {
+        lock(&self.0).push(seat);
+    }
+
+    pub(super) fn remove(&self, seat: &Arc<Seat>) {
+        lock(&self.0).retain(|other| !Arc::ptr_eq(other, seat));
+    }
+
+    /// All of them, to be looked at without the lock.
+    pub(super) fn all(&self) -> Vec<Arc<Seat>> {
+        lock(&self.0).clone()
+    }
+}

@@ -1,0 +1,110 @@
+//! What all handles to a journal share.
+
+use super::gate::Gates;
+use super::seat::Seats;
+use super::time::TimeSource;
+use crate::error::WriteError;
+use crate::inbox::Patience;
+use crate::ledger::{EntryCounters, Outcome, SinkState, SinkStatus};
+use crate::ring::blocks::Source;
+use crate::wait::Sleepers;
+use crate::wait::nesting::inside_delivery;
+
+/// What all handles to a journal share.
+pub(super) struct Shared<E> {
+    pub(super) source: Source<E>,
+    /// Where subscribers park.
+    pub(super) sleepers: Sleepers,
+    pub(super) seats: Seats,
+    pub(super) gates: Gates,
+    pub(super) time: TimeSource<E>,
+    /// What was refused. What was accepted, the tail says.
+    pub(super) entry: EntryCounters,
+}
+
+impl<E> Shared<E> {
+    pub(super) fn capacity(&self) -> u64 {
+        self.source.capacity() as u64
+    }
+
+    /// Something was published: whoever sleeps is woken.
+    #[inline(always)]
+    pub(super) fn published(&self) {
+        self.sleepers.fence();
+        self.sleepers.wake();
+    }
+
+    /// The journal is closed: everybody looks again.
+    pub(super) fn closed(&self) {
+        self.published();
+        self.seats.all().iter().for_each(|seat| seat.cell.wake_now());
+        self.gates.moved();
+    }
+
+    /// Waits for the subscribers that bar the way into the block at `position`. `None` when it is worth another attempt; else why
+    /// the event is refused.
+    #[cold]
+    pub(super) fn wait_for_gates(&self, position: u64, patience: Patience) -> Option<Refusal> {
+        if patience == Patience::Now || inside_delivery() {
+            return Some(Refusal::Full);
+        }
+        let over = || self.source.is_closed() || self.source.tail() != position;
+        (!self.gates.wait(position, self.capacity(), over)).then_some(Refusal::Timeout)
+    }
+
+    /// Counts an event that was refused.
+    #[cold]
+    pub(super) fn refused<X>(&self, refusal: Refusal, event: X) -> WriteError<X> {
+        self.count_refused(refusal, 1);
+        refusal.with(event)
+    }
+
+    /// Counts events that were refused.
+    #[cold]
+    pub(super) fn refused_all<X>(&self, refusal: Refusal, events: Vec<X>) -> WriteError<Vec<X>> {
+        self.count_refused(refusal, events.len() as u64);
+        refusal.with(events)
+    }
+
+    fn count_refused(&self, refusal: Refusal, count: u64) {
+        let outcome = match refusal {
+            Refusal::Full => Outcome::RefusedFull,
+            Refusal::Timeout => Outcome::RefusedTimeout,
+            Refusal::Closed => Outcome::RefusedClosed,
+        };
+        self.entry.count(outcome, count);
+    }
+
+    pub(super) fn describe(&self, state: &mut SinkState) {
+        state.kind = "journal";
+        state.capacity = self.capacity();
+        state.status = if self.source.is_closed() { SinkStatus::Closed } else { SinkStatus::Open };
+        let seats = self.seats.all();
+        let tail = self.source.tail();
+        self.entry.add_to(&mut state.ledger);
+        // An event is delivered when it is in the journal; what becomes of it then is for each subscriber's books.
+        state.ledger.offered += tail;
+        state.ledger.accepted += tail;
+        state.ledger.delivered += tail;
+        state.subscribers = seats.iter().map(|seat| seat.state(tail)).collect();
+        state.depth = state.subscribers.iter().map(|subscriber| subscriber.behind).max().unwrap_or(0);
+    }
+}
+
+/// Why an event does not get into a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Full,
+    Timeout,
+    Closed,
+}
+
+impl Refusal {
+    fn with<X>(self, refused: X) -> WriteError<X> {
+        match self {
+            Self::Full => WriteError::Full(refused),
+            Self::Timeout => WriteError::Timeout(refused),
+            Self::Closed => WriteError::Closed(refused),
+        }
+    }
+}

@@ -1,0 +1,558 @@
+//! One reader of a journal.
+
+use super::bounds::{Bounds, Judgement};
+use super::entry::{Entry, Sequence};
+use super::recv::RecvEntry;
+use super::seat::Seat;
+use super::shared::Shared;
+use super::subscription::Wanted;
+use crate::error::Closed;
+use crate::ledger::SubscriberState;
+use crate::panics::caught;
+use crate::ring::blocks::{Look, Reader};
+use crate::sync::{MODEL, spin_hint, thread};
+use crate::wait::linger::Linger;
+use crate::wait::strategy::{Idler, Step};
+use crate::wait::{Berth, Deadline, WaitStrategy};
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// One reader of a journal, with a place of its own: blocking, polling, timed, iterating, in place or async.
+///
+/// Every method returns [`Closed`] when the journal is closed and read to its end, or this subscriber has come to where it was to
+/// end; there is no other error. What it has missed is told in its turn, as [`Entry::Lagged`].
+///
+/// # Guarantees
+/// - **Order**: the one total order of the journal, the same for every subscriber.
+/// - **Delivery**: each event from where it began, once, or counted exactly in an [`Entry::Lagged`].
+/// - **Progress**: it holds up neither publishers nor other subscribers, whatever it does, unless it is
+///   [gating](crate::Subscription::gating). Reading is lock-free, and wait-free within a block of 64 events.
+/// - **Allocation**: none.
+///
+/// # Examples
+/// ```
+/// use buslane::{Entry, Journal, Start};
+/// let journal = Journal::new(2)?;
+/// (0..10).for_each(|n| { let _ = journal.publish(n); });
+/// let mut subscriber = journal.subscribe(Start::Oldest)?;
+/// let sequence = match subscriber.recv()? {
+///     Entry::Event(sequence, event) => {
+///         assert_eq!(event, 8);
+///         sequence
+///     }
+///     other => unreachable!("{other:?}"),
+/// };
+/// drop(subscriber); // … and later:
+/// let mut again = journal.subscribe(Start::At(sequence.next()))?;
+/// assert_eq!(again.recv()?.event(), Some(9));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Subscriber<E: Send + Sync + 'static> {
+    reader: Reader<E>,
+    seat: Arc<Seat>,
+    /// Every event is wanted, to the end of the journal.
+    takes_all: bool,
+    /// Nothing follows.
+    ended: bool,
+    gating: bool,
+    /// Copies of the seat's, which are stored and never loaded.
+    delivered: u64,
+    bounds: Bounds<E>,
+    wanted: Option<Wanted<E>>,
+    /// What was found out about an event that is still to come.
+    judged: Option<(u64, Result<Judgement, String>)>,
+    ends_on_lag: bool,
+    shared: Arc<Shared<E>>,
+    /// Always there, until it goes back to the others.
+    berth: Option<Berth>,
+    idler: Idler,
+    linger: Linger,
+    /// Where it was when it last waited, and when it last lingered.
+    waited_at: u64,
+    lingered_at: u64,
+}
+
+impl<E: Send + Sync + 'static> Subscriber<E> {
+    pub(super) fn new(
+        shared: &Arc<Shared<E>>,
+        reader: Reader<E>,
+        seat: Arc<Seat>,
+        wanted: Option<Wanted<E>>,
+        wait: WaitStrategy,
+        ends_on_lag: bool,
+    ) -> Self {
+        shared.seats.add(seat.clone());
+        Self {
+            reader,
+            takes_all: wanted.is_none(),
+            ended: false,
+            gating: seat.is_gating(),
+            seat,
+            delivered: 0,
+            bounds: Bounds::none(),
+            wanted,
+            judged: None,
+            ends_on_lag,
+            berth: Some(shared.sleepers.berth()),
+            shared: shared.clone(),
+            idler: Idler::new(wait),
+            linger: Linger::new(),
+            waited_at: 0,
+            lingered_at: 0,
+        }
+    }
+
+    pub(super) fn reader(&mut self) -> &mut Reader<E> {
+        &mut self.reader
+    }
+
+    pub(super) fn begin(&mut self, position: u64, bounds: Bounds<E>) {
+        self.reader.seek(position);
+        self.seat.begin_at(position);
+        self.takes_all &= bounds.are_none();
+        self.bounds = bounds;
+        self.waited_at = position;
+        self.lingered_at = position;
+        if self.gating {
+            self.shared.gates.moved();
+        }
+    }
+
+    /// Shows the next event to `look`, if there is one now, and goes past it: for events that are costly to clone.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Entry, Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(Start::Now)?;
+    /// journal.publish(vec![1, 2, 3])?;
+    /// let entry = subscriber.try_recv_with(|numbers: &Vec<i32>| numbers.iter().sum::<i32>())?;
+    /// assert_eq!(entry.and_then(Entry::event), Some(6));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_recv_with<R>(&mut self, look: impl FnOnce(&E) -> R) -> Result<Option<Entry<R>>, Closed<()>> {
+        // The way that most events go: nothing is asked about them.
+        if self.reader.known() > 0 && self.takes_all {
+            return Ok(Some(self.take(look)));
+        }
+        self.find().map(|found| {
+            found.map(|found| match found {
+                Found::Event => self.take(look),
+                Found::Lagged(events) => Entry::Lagged(events),
+                Found::Panicked(sequence) => Entry::Panicked(sequence),
+            })
+        })
+    }
+
+    /// Takes the event that is known to be there.
+    #[inline(always)]
+    fn take<R>(&mut self, look: impl FnOnce(&E) -> R) -> Entry<R> {
+        let position = self.reader.position();
+        let sequence = Sequence::new(position);
+        match self.reader.take(|_, event| caught(|| look(event))) {
+            Ok(seen) => {
+                self.delivered += 1;
+                self.seat.delivered(self.delivered, position + 1);
+                Entry::Event(sequence, seen)
+            }
+            Err(_) => {
+                self.went_past_a_panic();
+                Entry::Panicked(sequence)
+            }
+        }
+    }
+
+    #[cold]
+    fn went_past_a_panic(&self) {
+        self.seat.panicked();
+        self.seat.set_position(self.reader.position());
+    }
+
+    /// Goes on to the next event that is wanted; `None` when nothing is there now.
+    #[inline(never)]
+    fn find(&mut self) -> Result<Option<Found>, Closed<()>> {
+        loop {
+            if self.ended || self.bounds.end_before(self.reader.position()) {
+                return self.end();
+            }
+            match self.look() {
+                Look::Values if self.takes_all => return Ok(Some(Found::Event)),
+                Look::Values => match self.judge() {
+                    Ok(Judgement::Within) => return Ok(Some(Found::Event)),
+                    Ok(Judgement::Outside) => {
+                        self.reader.take(|_, _| ());
+                        self.seat.filtered(1);
+                        self.seat.set_position(self.reader.position());
+                    }
+                    Ok(Judgement::End) => return self.end(),
+                    Err(_) => {
+                        let sequence = Sequence::new(self.reader.position());
+                        self.reader.take(|_, _| ());
+                        self.went_past_a_panic();
+                        return Ok(Some(Found::Panicked(sequence)));
+                    }
+                },
+                Look::Lagged(events) => {
+                    self.seat.lagged(events);
+                    self.seat.set_position(self.reader.position());
+                    self.ended = self.ends_on_lag;
+                    return Ok(Some(Found::Lagged(events)));
+                }
+                Look::Empty => {
+                    let over = self.bounds.remaining().is_some_and(|left| left.is_zero());
+                    // What was published before the time was over may have come since the look.
+                    if over && !self.reader.has_news() {
+                        return self.end();
+                    }
+                    if !over {
+                        return Ok(None);
+                    }
+                }
+                Look::Closed => return self.end(),
+            }
+        }
+    }
+
+    #[inline]
+    fn look(&mut self) -> Look {
+        if self.gating && self.reader.known() == 0 {
+            // A block is done, or all there is: a publisher may wait for that.
+            self.shared.gates.moved();
+        }
+        self.reader.look()
+    }
+
+    /// Whether the next event is wanted; an error when the user's code panics. Asks about each event once.
+    fn judge(&mut self) -> Result<Judgement, String> {
+        let Self { reader, bounds, wanted, judged, .. } = self;
+        let position = reader.position();
+        match judged.take() {
+            Some((at, judgement)) if at == position => judgement,
+            _ => {
+                let stamp = reader.stamp().unwrap_or(0);
+                let judgement = reader.peek(|_, event| ask(bounds, wanted, (position, event), stamp));
+                judgement.unwrap_or(Ok(Judgement::Outside))
+            }
+        }
+    }
+
+    /// Nothing follows.
+    #[cold]
+    fn end<R>(&mut self) -> Result<R, Closed<()>> {
+        self.ended = true;
+        self.seat.end();
+        if self.gating {
+            // It will not go on: nobody is to wait for it.
+            self.gating = false;
+            self.shared.gates.remove(&self.seat);
+        }
+        Err(Closed(()))
+    }
+
+    /// Takes the next event if there is one now.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<Option<Entry<E>>, Closed<()>>
+    where
+        E: Clone,
+    {
+        self.try_recv_with(E::clone)
+    }
+
+    /// Takes the next event, waiting for one as [`Subscription::wait`](crate::Subscription::wait) said.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    #[inline]
+    pub fn recv(&mut self) -> Result<Entry<E>, Closed<()>>
+    where
+        E: Clone,
+    {
+        self.linger_when_dry();
+        loop {
+            if let Some(entry) = self.try_recv()? {
+                return Ok(entry);
+            }
+            self.wait(None);
+        }
+    }
+
+    /// Takes the next event, waiting so long at most; `None` when nothing came. A limit of zero is [`try_recv`](Self::try_recv).
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    pub fn recv_timeout(&mut self, limit: Duration) -> Result<Option<Entry<E>>, Closed<()>>
+    where
+        E: Clone,
+    {
+        self.recv_until(Deadline::after(limit))
+    }
+
+    /// Takes the next event, waiting until this moment at most; `None` when nothing came.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    pub fn recv_deadline(&mut self, moment: Instant) -> Result<Option<Entry<E>>, Closed<()>>
+    where
+        E: Clone,
+    {
+        self.recv_until(Deadline::at(moment))
+    }
+
+    fn recv_until(&mut self, deadline: Deadline) -> Result<Option<Entry<E>>, Closed<()>>
+    where
+        E: Clone,
+    {
+        self.linger_when_dry();
+        loop {
+            // Asked first, so that whoever was woken at the last moment still looks.
+            let left = deadline.remaining();
+            let entry = self.try_recv()?;
+            if entry.is_some() || left.is_some_and(|left| left.is_zero()) {
+                return Ok(entry);
+            }
+            self.wait(left);
+        }
+    }
+
+    /// Takes the events that are there now and lie side by side, at most 64, to be looked at in place. The
+    /// [`Sequence`] is that of the first one.
+    ///
+    /// While the slice lives, these events stay as they are; publishers go on all the same.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Entry, Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(Start::Now)?;
+    /// (0..5).for_each(|n| { let _ = journal.publish(n); });
+    /// if let Some(Entry::Event(first, events)) = subscriber.try_recv_batch()? {
+    ///     assert_eq!((first.get(), events), (0, &[0, 1, 2, 3, 4][..]));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(not(all(loom, feature = "loom")))]
+    #[inline]
+    pub fn try_recv_batch(&mut self) -> Result<Option<Entry<&[E]>>, Closed<()>> {
+        Ok(self.find_batch()?.map(|found| self.lend(found)))
+    }
+
+    /// As [`try_recv_batch`](Self::try_recv_batch), waiting for the first event.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    #[cfg(not(all(loom, feature = "loom")))]
+    pub fn recv_batch(&mut self) -> Result<Entry<&[E]>, Closed<()>> {
+        self.linger_when_dry();
+        loop {
+            if let Some(found) = self.find_batch()? {
+                return Ok(self.lend(found));
+            }
+            self.wait(None);
+        }
+    }
+
+    #[cfg(not(all(loom, feature = "loom")))]
+    #[inline]
+    fn find_batch(&mut self) -> Result<Option<Found>, Closed<()>> {
+        if self.reader.known() > 0 && self.takes_all { Ok(Some(Found::Event)) } else { self.find() }
+    }
+
+    /// Takes the events that are known to be there and wanted, of which the first one is.
+    #[cfg(not(all(loom, feature = "loom")))]
+    #[inline]
+    fn lend(&mut self, found: Found) -> Entry<&[E]> {
+        match found {
+            Found::Event => {}
+            Found::Lagged(events) => return Entry::Lagged(events),
+            Found::Panicked(sequence) => return Entry::Panicked(sequence),
+        }
+        let count = if self.takes_all { self.reader.known() } else { self.wanted_in_a_row() };
+        let first = self.reader.position();
+        self.delivered += count as u64;
+        self.seat.delivered(self.delivered, first + count as u64);
+        Entry::Event(Sequence::new(first), self.reader.take_values(count))
+    }
+
+    /// How many of the events that are known to be there, of which the first one is wanted, are wanted one after another.
+    #[cfg(not(all(loom, feature = "loom")))]
+    fn wanted_in_a_row(&mut self) -> usize {
+        let Self { reader, bounds, wanted, judged, .. } = self;
+        let stamp = reader.stamp().unwrap_or(0);
+        let first = reader.position();
+        let rest = reader.values().get(1..).unwrap_or(&[]);
+        let more = (first + 1..).zip(rest).take_while(|(position, event)| {
+            let judgement = ask(bounds, wanted, (*position, *event), stamp);
+            let within = judgement == Ok(Judgement::Within);
+            if !within {
+                *judged = Some((*position, judgement));
+            }
+            within
+        });
+        1 + more.count()
+    }
+
+    /// Takes events as they come, until nothing follows.
+    pub fn iter(&mut self) -> impl Iterator<Item = Entry<E>> + '_
+    where
+        E: Clone,
+    {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// Takes what is there now, without waiting.
+    pub fn try_iter(&mut self) -> impl Iterator<Item = Entry<E>> + '_
+    where
+        E: Clone,
+    {
+        std::iter::from_fn(|| self.try_recv().ok().flatten())
+    }
+
+    /// Takes the next event, as a future.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no event.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    pub fn recv_async(&mut self) -> RecvEntry<'_, E>
+    where
+        E: Clone,
+    {
+        RecvEntry::new(self)
+    }
+
+    /// Takes the next event, or registers the task to be woken when there is one.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Entry<E>, Closed<()>>>
+    where
+        E: Clone,
+    {
+        loop {
+            match self.try_recv() {
+                Ok(Some(entry)) => return Poll::Ready(Ok(entry)),
+                Err(closed) => return Poll::Ready(Err(closed)),
+                Ok(None) => {}
+            }
+            if let Some(berth) = &self.berth {
+                self.shared.sleepers.register(berth, context.waker());
+            }
+            if !self.reader.has_news() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// The task that polled last waits no more.
+    pub(super) fn cancel(&self) {
+        if let Some(berth) = &self.berth {
+            self.shared.sleepers.cancel(berth);
+        }
+    }
+
+    /// The place of the next event: what to go on with after a reconnect.
+    #[must_use]
+    pub fn next_sequence(&self) -> Sequence {
+        Sequence::new(self.reader.position())
+    }
+
+    /// How many events lie ahead, those already overwritten included.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.reader.behind()
+    }
+
+    /// What the subscriber says about itself.
+    #[must_use]
+    pub fn state(&self) -> SubscriberState {
+        self.seat.state(self.shared.source.tail())
+    }
+
+    /// Under a fast flow: looks away for a moment after everything was taken, so that subscriber and publisher do not fight for
+    /// the same lines of memory.
+    #[inline]
+    fn linger_when_dry(&mut self) {
+        if self.reader.is_dry() && !MODEL {
+            let position = self.reader.position();
+            let taken = position.saturating_sub(self.lingered_at) as usize;
+            self.lingered_at = position;
+            self.linger.ran_dry(taken, self.shared.source.capacity());
+        }
+    }
+
+    /// Waits as the strategy says, at most for `limit`; returns also for no reason.
+    #[cold]
+    fn wait(&mut self, limit: Option<Duration>) {
+        let limit = match (limit, self.bounds.remaining()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.linger.found_nothing();
+        let position = self.reader.position();
+        self.idler.found(position.saturating_sub(self.waited_at) as usize);
+        self.waited_at = position;
+        let Self { idler, shared, seat, reader, berth, .. } = self;
+        match idler.step(shared.source.capacity(), Instant::now) {
+            Step::Spin => spin_hint(),
+            Step::Yield => thread::yield_now(),
+            Step::Nap(nap) => {
+                let nap = limit.map_or(nap, |limit| limit.min(nap));
+                seat.cell.nap_unless(nap, || reader.has_news());
+            }
+            Step::Park => {
+                if let Some(berth) = berth {
+                    shared.sleepers.park_unless(berth, limit, || reader.has_news());
+                }
+            }
+        }
+    }
+}
+
+/// Asks the bounds and the filter about an event; an error when the user's code panics.
+fn ask<E>(
+    bounds: &Bounds<E>,
+    wanted: &mut Option<Wanted<E>>,
+    (position, event): (u64, &E),
+    stamp: u64,
+) -> Result<Judgement, String> {
+    caught(|| match bounds.judge(position, event, stamp) {
+        Judgement::Within if wanted.as_mut().is_some_and(|wanted| !wanted(event)) => Judgement::Outside,
+        other => other,
+    })
+}
+
+/// What a subscriber finds next.
+enum Found {
+    /// An event that is wanted; it is still to be taken.
+    Event,
+    Lagged(u64),
+    Panicked(Sequence),
+}
+
+impl<E: Send + Sync + 'static> Drop for Subscriber<E> {
+    fn drop(&mut self) {
+        self.shared.seats.remove(&self.seat);
+        if self.gating {
+            self.shared.gates.remove(&self.seat);
+        }
+        if let Some(berth) = self.berth.take() {
+            self.shared.sleepers.give_back(berth);
+        }
+    }
+}
+
+impl<E: Send + Sync + 'static> fmt::Debug for Subscriber<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber").field("state", &self.state()).finish()
+    }
+}

@@ -1,0 +1,151 @@
+//! The only publisher of a journal.
+
+use super::entry::Sequence;
+use super::feed::Feed;
+use super::shared::{Refusal, Shared};
+use crate::error::WriteError;
+use crate::inbox::Patience;
+use crate::ring::blocks::Writer;
+use std::fmt;
+use std::sync::Arc;
+
+/// The only publisher of a journal. Made by [`Journal::single`](crate::Journal::single).
+///
+/// It can be sent to another thread, but neither shared nor cloned. Dropping it closes the journal.
+///
+/// # Guarantees
+/// - **Progress**: wait-free, but for [gating](crate::Subscription::gating) subscribers: a publish costs a few plain stores, one
+///   read-modify-write for each block of 64 events, and at most one system call, if subscribers sleep, however many.
+/// - **Allocation**: none. The event that is overwritten is dropped here.
+///
+/// # Examples
+/// ```
+/// let (mut writer, feed) = buslane::Journal::single(1024)?;
+/// writer.publish("first")?;
+/// let mut subscriber = feed.subscribe(buslane::Start::Oldest)?;
+/// assert_eq!(subscriber.recv()?.event(), Some("first"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct JournalWriter<E: Send + Sync + 'static> {
+    // In this order: dropping the writer closes the ring, and then everybody is told.
+    writer: Writer<E>,
+    shared: Bell<E>,
+}
+
+/// Tells everybody that the ring is closed.
+struct Bell<E>(Arc<Shared<E>>);
+
+impl<E> Drop for Bell<E> {
+    fn drop(&mut self) {
+        self.0.closed();
+    }
+}
+
+impl<E: Send + Sync + 'static> JournalWriter<E> {
+    pub(super) fn new(writer: Writer<E>, shared: &Arc<Shared<E>>) -> Self {
+        Self { writer, shared: Bell(shared.clone()) }
+    }
+
+    /// Publishes an event; its place in the journal.
+    ///
+    /// # Errors
+    /// [`WriteError::Timeout`] when a gating subscriber did not go on in time, and [`WriteError::Full`] when it is in the way
+    /// inside a delivery, where nothing waits.
+    ///
+    /// # Panics
+    /// When the `Drop` of the overwritten event does; the new event is published all the same.
+    #[inline]
+    pub fn publish(&mut self, event: E) -> Result<Sequence, WriteError<E>> {
+        self.publish_patiently(event, Patience::Wait)
+    }
+
+    /// As [`publish`](Self::publish), without ever waiting.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`] when a gating subscriber is in the way.
+    ///
+    /// # Panics
+    /// As for [`publish`](Self::publish).
+    #[inline]
+    pub fn try_publish(&mut self, event: E) -> Result<Sequence, WriteError<E>> {
+        self.publish_patiently(event, Patience::Now)
+    }
+
+    #[inline(always)]
+    fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Sequence, WriteError<E>> {
+        if self.writer.begins_block()
+            && let Some(refusal) = self.pass_gates(patience)
+        {
+            return Err(self.shared.0.refused(refusal, event));
+        }
+        let sequence = Sequence::new(self.writer.position());
+        let shared = &*self.shared.0;
+        let overwritten = self.writer.put_stamped(event, || shared.time.stamp());
+        self.writer.commit();
+        shared.published();
+        drop(overwritten);
+        Ok(sequence)
+    }
+
+    /// Publishes events in their order, and shows them together, block by block; the place of the first one.
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish), with the event that was refused. Those before it are published, those behind it are
+    /// not taken out of the iterator.
+    ///
+    /// # Panics
+    /// When the iterator does, or the `Drop` of an overwritten event: what was taken out until then is published.
+    pub fn publish_batch(&mut self, events: impl IntoIterator<Item = E>) -> Result<Sequence, WriteError<E>> {
+        /// Shows what was written also when something unwinds.
+        struct Commit<'a, E: Send + Sync + 'static>(&'a mut JournalWriter<E>);
+        impl<E: Send + Sync + 'static> Drop for Commit<'_, E> {
+            fn drop(&mut self) {
+                self.0.writer.commit();
+                self.0.shared.0.published();
+            }
+        }
+        let first = Sequence::new(self.writer.position());
+        let commit = Commit(self);
+        for event in events {
+            let this = &mut *commit.0;
+            if this.writer.begins_block() {
+                this.writer.commit();
+                if let Some(refusal) = this.pass_gates(Patience::Wait) {
+                    return Err(this.shared.0.refused(refusal, event));
+                }
+            }
+            let shared = &*this.shared.0;
+            drop(this.writer.put_stamped(event, || shared.time.stamp()));
+        }
+        Ok(first)
+    }
+
+    /// Waits for gating subscribers, if they are in the way; the reason when they stay there.
+    #[inline]
+    fn pass_gates(&self, patience: Patience) -> Option<Refusal> {
+        let (shared, position) = (&*self.shared.0, self.writer.position());
+        while shared.gates.bar(position, shared.capacity()) {
+            if let Some(refusal) = shared.wait_for_gates(position, patience) {
+                return Some(refusal);
+            }
+        }
+        None
+    }
+
+    /// The handle through which others read the journal.
+    #[must_use]
+    pub fn feed(&self) -> Feed<E> {
+        Feed(self.shared.0.clone())
+    }
+
+    /// Closes the journal: subscribers read what is there, and then [`Closed`](crate::Closed).
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl<E: Send + Sync + 'static> fmt::Debug for JournalWriter<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JournalWriter").field("next", &self.writer.position()).finish_non_exhaustive()
+    }
+}
