@@ -1,0 +1,168 @@
+//! The place where the readers of a journal sleep, and wake each other.
+//!
+//! A lost wake-up is a deadlock here, which loom reports: a model knows no time.
+
+use buslane::wait::{FencePair, Sleepers};
+use loom_tests::{Arc, AtomicUsize, Ordering, Task, model, model_with, thread};
+
+struct Place {
+    sleepers: Sleepers,
+    progress: AtomicUsize,
+}
+
+impl Place {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { sleepers: Sleepers::new(FencePair::process()), progress: AtomicUsize::new(0) })
+    }
+
+    fn advance(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+        self.sleepers.fence();
+        self.sleepers.wake();
+    }
+
+    fn has_come(&self, progress: usize) -> bool {
+        self.progress.load(Ordering::Relaxed) >= progress
+    }
+
+    /// A reader that sleeps until each of these steps has come, and then leaves.
+    fn read(&self, steps: &[usize]) {
+        let berth = self.sleepers.berth();
+        for progress in steps {
+            while !self.has_come(*progress) {
+                self.sleepers.park_unless(&berth, None, || self.has_come(*progress));
+            }
+        }
+        self.sleepers.give_back(berth);
+    }
+}
+
+fn readers<const N: usize>(place: &Arc<Place>, steps: [&'static [usize]; N]) -> [thread::JoinHandle<()>; N] {
+    steps.map(|steps| {
+        let place = place.clone();
+        thread::spawn(move || place.read(steps))
+    })
+}
+
+fn join<const N: usize>(readers: [thread::JoinHandle<()>; N]) {
+    for reader in readers {
+        reader.join().unwrap();
+    }
+}
+
+#[test]
+fn park_against_wake() {
+    model(|| {
+        let place = Place::new();
+        let [reader] = readers(&place, [&[1]]);
+        place.advance();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_that_sleeps_twice_against_two_wakes() {
+    // The second time it may still be on the stack, or in a chain that was taken from it.
+    model(|| {
+        let place = Place::new();
+        let [reader] = readers(&place, [&[1, 2]]);
+        place.advance();
+        place.advance();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn two_readers_against_one_wake() {
+    // One of them is called and wakes the other one, also when it found out by itself that there is something to read.
+    model(|| {
+        let place = Place::new();
+        let both = readers(&place, [&[1], &[1]]);
+        place.advance();
+        join(both);
+    });
+}
+
+#[test]
+fn three_readers_against_one_wake() {
+    // A chain is cut in two. Held to two preemptions: four threads.
+    model_with(2, || {
+        let place = Place::new();
+        let all = readers(&place, [&[1], &[1], &[1]]);
+        place.advance();
+        join(all);
+    });
+}
+
+#[test]
+fn two_readers_against_two_publishers() {
+    // The second publisher may find the stack empty while the first one still has the chain. Held to two preemptions.
+    model_with(2, || {
+        let place = Place::new();
+        let both = readers(&place, [&[2], &[1, 2]]);
+        let other = place.clone();
+        let other = thread::spawn(move || other.advance());
+        place.advance();
+        other.join().unwrap();
+        join(both);
+    });
+}
+
+#[test]
+fn a_reader_that_leaves_against_one_that_stays() {
+    // The one that leaves may be called while it does, and wakes the other one all the same; its berth is used again.
+    model_with(2, || {
+        let place = Place::new();
+        let [stays] = readers(&place, [&[1]]);
+        let other = place.clone();
+        let leaves = thread::spawn(move || {
+            let berth = other.sleepers.berth();
+            other.sleepers.park_unless(&berth, None, || true);
+            other.sleepers.give_back(berth);
+            other.read(&[1]);
+        });
+        place.advance();
+        stays.join().unwrap();
+        leaves.join().unwrap();
+    });
+}
+
+/// A task that sleeps until this step has come.
+fn poll_until(place: &Place, progress: usize) {
+    let (task, waker) = Task::new();
+    let berth = place.sleepers.berth();
+    while !place.has_come(progress) {
+        place.sleepers.register(&berth, &waker);
+        if place.has_come(progress) {
+            break;
+        }
+        task.sleep();
+    }
+    place.sleepers.cancel(&berth);
+    place.sleepers.give_back(berth);
+}
+
+#[test]
+fn a_task_against_wake() {
+    model(|| {
+        let place = Place::new();
+        let other = place.clone();
+        let task = thread::spawn(move || poll_until(&other, 1));
+        place.advance();
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_and_a_thread_against_wake() {
+    // Nothing is handed to a task: it may never run. Held to two preemptions.
+    model_with(2, || {
+        let place = Place::new();
+        let other = place.clone();
+        let task = thread::spawn(move || poll_until(&other, 1));
+        let [reader] = readers(&place, [&[1]]);
+        place.advance();
+        task.join().unwrap();
+        reader.join().unwrap();
+    });
+}
