@@ -201,7 +201,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 Look::Lagged(events) => {
                     self.seat.lagged(events);
                     self.seat.set_position(self.reader.position());
-                    self.ended = self.ends_on_lag;
+                    if self.ends_on_lag {
+                        self.ended = true;
+                        // Also what is known to be there goes through here, and no further.
+                        self.takes_all = false;
+                    }
                     return Ok(Some(Found::Lagged(events)));
                 }
                 Look::Empty => {

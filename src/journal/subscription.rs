@@ -137,6 +137,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         let mut reader = source.reader(source.tail())?;
         reader.set_on_lag(self.on_lag);
         let seat = Arc::new(Seat::new(self.name, self.gating, process_pair()));
+        seat.begin_at(source.tail());
         if self.gating {
             // First the gate, then the place where it begins: see `gate`.
             seat.begin_at(source.oldest());
