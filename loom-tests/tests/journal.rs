@@ -1,0 +1,254 @@
+//! The journal: publishing, reading, sleeping, gates and the end, on the ring that `ring_blocks` checks.
+//!
+//! A journal of one event has blocks of one; a wake-up that is lost is a deadlock, since a model knows no time.
+
+use buslane::{Entry, Journal, Sink, Start, Subscriber, WriteError};
+use loom_tests::{Task, model, model_with, thread};
+use std::task::{Context, Poll};
+
+fn new(capacity: usize) -> Journal<u64> {
+    Journal::new(capacity).expect("a small journal")
+}
+
+/// Reads to the end; how many events came and how many were missed, each in its turn.
+fn read_to_the_end(mut subscriber: Subscriber<u64>) -> (u64, u64) {
+    let (mut seen, mut missed) = (0, 0);
+    let mut next = subscriber.next_sequence().get();
+    loop {
+        match subscriber.recv() {
+            Ok(Entry::Event(sequence, event)) => {
+                assert_eq!(sequence.get(), next, "no gap that was not told");
+                assert_eq!(event, next, "each event is at its own place");
+                next += 1;
+                seen += 1;
+            }
+            Ok(Entry::Lagged(events)) => {
+                assert!(events > 0, "nothing missed is nothing to tell");
+                next += events;
+                missed += events;
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => break,
+        }
+    }
+    let state = subscriber.state();
+    assert_eq!((state.ledger.delivered, state.ledger.dropped.evicted), (seen, missed));
+    state.ledger.check().unwrap();
+    (seen, missed)
+}
+
+#[test]
+fn publish_and_close_against_a_parked_subscriber() {
+    model(|| {
+        let journal = new(2);
+        let subscriber = journal.subscribe(Start::Oldest).unwrap();
+        let reader = thread::spawn(move || read_to_the_end(subscriber));
+        journal.publish(0).unwrap();
+        journal.publish(1).unwrap();
+        journal.close();
+        let (seen, missed) = reader.join().unwrap();
+        assert_eq!(seen + missed, 2);
+    });
+}
+
+#[test]
+fn the_last_handle_against_a_parked_subscriber() {
+    model(|| {
+        let journal = new(1);
+        let subscriber = journal.subscribe(Start::Oldest).unwrap();
+        let reader = thread::spawn(move || read_to_the_end(subscriber));
+        let other = journal.clone();
+        let other = thread::spawn(move || drop(other));
+        drop(journal);
+        other.join().unwrap();
+        assert_eq!(reader.join().unwrap(), (0, 0));
+    });
+}
+
+#[test]
+fn the_only_writer_against_a_parked_subscriber() {
+    model(|| {
+        let (mut writer, feed) = Journal::single(2).unwrap();
+        let subscriber = feed.subscribe(Start::Oldest).unwrap();
+        let reader = thread::spawn(move || read_to_the_end(subscriber));
+        writer.publish(0).unwrap();
+        writer.publish_batch([1, 2]).unwrap();
+        drop(writer);
+        let (seen, missed) = reader.join().unwrap();
+        assert_eq!(seen + missed, 3);
+    });
+}
+
+#[test]
+fn close_against_publish() {
+    // What was accepted is read; what was refused is not.
+    model(|| {
+        let journal = new(2);
+        let subscriber = journal.subscribe(Start::Oldest).unwrap();
+        let other = journal.clone();
+        let publisher = thread::spawn(move || {
+            let first = other.publish(0).is_ok();
+            let second = other.publish(1).is_ok();
+            assert!(first || !second, "closed is final");
+            u64::from(first) + u64::from(second)
+        });
+        journal.close();
+        let accepted = publisher.join().unwrap();
+        assert_eq!(read_to_the_end(subscriber), (accepted, 0));
+        assert_eq!(journal.state().ledger.refused.closed, 2 - accepted);
+        journal.state().ledger.check().unwrap();
+    });
+}
+
+#[test]
+fn subscribe_against_publish() {
+    // From where it begins it sees everything, history and what follows. Held to two preemptions.
+    model_with(2, || {
+        let journal = new(2);
+        journal.publish(0).unwrap();
+        let other = journal.clone();
+        let reader = thread::spawn(move || {
+            let subscriber = other.subscribe(Start::Last(1)).unwrap();
+            let first = subscriber.next_sequence().get();
+            drop(other);
+            let (seen, missed) = read_to_the_end(subscriber);
+            assert_eq!(seen + missed, 3 - first, "from {first} on");
+        });
+        journal.publish(1).unwrap();
+        journal.publish(2).unwrap();
+        journal.close();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn two_publishers_against_a_parked_subscriber() {
+    // Held to two preemptions.
+    model_with(2, || {
+        let journal = new(2);
+        let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
+        let publishers = [10, 20].map(|event| {
+            let journal = journal.clone();
+            thread::spawn(move || journal.publish(event).unwrap().get())
+        });
+        let mut places = [None; 2];
+        for _ in 0..2 {
+            match subscriber.recv() {
+                Ok(Entry::Event(sequence, event)) => places[event as usize / 10 - 1] = Some(sequence.get()),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(places, publishers.map(|publisher| Some(publisher.join().unwrap())));
+    });
+}
+
+#[test]
+fn two_parked_subscribers_against_close() {
+    // Held to two preemptions.
+    model_with(2, || {
+        let journal = new(1);
+        let readers = [0, 1].map(|_| {
+            let subscriber = journal.subscribe(Start::Oldest).unwrap();
+            thread::spawn(move || read_to_the_end(subscriber))
+        });
+        journal.close();
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), (0, 0));
+        }
+    });
+}
+
+#[test]
+fn a_gating_subscriber_misses_nothing() {
+    // The publisher waits for it, and is woken by it. Held to two preemptions.
+    model_with(2, || {
+        let journal = new(1);
+        let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+        let reader = thread::spawn(move || read_to_the_end(subscriber));
+        for event in 0..3 {
+            journal.publish(event).unwrap();
+        }
+        journal.close();
+        assert_eq!(reader.join().unwrap(), (3, 0));
+    });
+}
+
+#[test]
+fn a_gating_subscriber_that_begins_against_publish() {
+    // Whatever the publisher does while the gate goes up: from where it begins the subscriber misses nothing. Held to two
+    // preemptions.
+    model_with(2, || {
+        let journal = new(1);
+        let other = journal.clone();
+        let reader = thread::spawn(move || {
+            let subscriber = other.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+            drop(other);
+            let (_, missed) = read_to_the_end(subscriber);
+            assert_eq!(missed, 0);
+        });
+        for event in 0..2 {
+            journal.publish(event).unwrap();
+        }
+        journal.close();
+        drop(journal);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_gating_subscriber_that_goes_against_a_publisher_that_waits() {
+    model(|| {
+        let journal = new(1);
+        let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+        let reader = thread::spawn(move || drop(subscriber));
+        for event in 0..3 {
+            journal.publish(event).unwrap();
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn close_against_a_publisher_that_waits_for_a_gate() {
+    model(|| {
+        let journal = new(1);
+        let _subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+        let other = journal.clone();
+        let publisher = thread::spawn(move || {
+            for event in 0..3 {
+                if let Err(error) = other.publish(event) {
+                    assert!(matches!(error, WriteError::Closed(back) if back == event));
+                    return event;
+                }
+            }
+            panic!("the gate was open");
+        });
+        Sink::<u64>::close(&journal, buslane::Deadline::NOW);
+        assert!(publisher.join().unwrap() <= 2);
+        journal.state().ledger.check().unwrap();
+    });
+}
+
+#[test]
+fn a_task_against_publish_and_close() {
+    model(|| {
+        let journal = new(2);
+        let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
+        let reader = thread::spawn(move || {
+            let (task, waker) = Task::new();
+            let mut context = Context::from_waker(&waker);
+            let mut seen = 0;
+            loop {
+                match subscriber.poll_recv(&mut context) {
+                    Poll::Ready(Ok(Entry::Event(..))) => seen += 1,
+                    Poll::Ready(Ok(other)) => panic!("{other:?}"),
+                    Poll::Ready(Err(_)) => return seen,
+                    Poll::Pending => task.sleep(),
+                }
+            }
+        });
+        journal.publish(0).unwrap();
+        journal.close();
+        assert_eq!(reader.join().unwrap(), 1);
+    });
+}
