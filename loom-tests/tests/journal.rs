@@ -179,6 +179,7 @@ fn a_gating_subscriber_that_begins_against_publish() {
     // preemptions.
     model_with(2, || {
         let journal = new(1);
+        journal.publish(0).unwrap();
         let other = journal.clone();
         let reader = thread::spawn(move || {
             let subscriber = other.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -186,7 +187,7 @@ fn a_gating_subscriber_that_begins_against_publish() {
             let (_, missed) = read_to_the_end(subscriber);
             assert_eq!(missed, 0);
         });
-        for event in 0..2 {
+        for event in 1..3 {
             journal.publish(event).unwrap();
         }
         journal.close();
