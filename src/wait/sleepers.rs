@@ -265,25 +265,26 @@ fn rouse_one(bed: &Bed, share: impl Fn(*mut Bed) -> (*mut Bed, *mut Bed)) -> *mu
     kept
 }
 
-/// Cuts a chain in two.
+/// Cuts a chain in two. The second part, which is handed on, is at least as long as the first one.
 fn halve(chain: *mut Bed) -> (*mut Bed, *mut Bed) {
-    let next = |bed: *mut Bed| match NonNull::new(bed) {
+    let link = |bed: *mut Bed| {
         // SAFETY: L2, L4: the chain is ours, and its berths live.
-        Some(bed) => unsafe { bed.as_ref() }.next.load(Ordering::Relaxed),
-        None => null_mut(),
+        NonNull::new(bed).map(|bed| unsafe { &bed.as_ref().next })
     };
-    let (mut middle, mut end) = (chain, next(chain));
-    while !end.is_null() {
+    let next = |bed: *mut Bed| link(bed).map_or(null_mut(), |next| next.load(Ordering::Relaxed));
+    let (mut last, mut end): (*mut Bed, *mut Bed) = (null_mut(), chain);
+    while !next(end).is_null() {
+        last = if last.is_null() { chain } else { next(last) };
         end = next(next(end));
-        if !end.is_null() {
-            middle = next(middle);
+    }
+    match link(last) {
+        None => (null_mut(), chain),
+        Some(cut) => {
+            let second = cut.load(Ordering::Relaxed);
+            cut.store(null_mut(), Ordering::Relaxed);
+            (chain, second)
         }
     }
-    let Some(last) = NonNull::new(middle) else { return (null_mut(), null_mut()) };
-    let second = next(middle);
-    // SAFETY: as above.
-    unsafe { last.as_ref() }.next.store(null_mut(), Ordering::Relaxed);
-    (chain, second)
 }
 
 impl Drop for Bed {
