@@ -33,9 +33,9 @@ impl Record {
         Some(checksum)
     }
 
-    /// Whether there are events at all these places, and all of them came before a time.
-    pub(crate) fn is_before(&self, places: &Range<u64>, time: SystemTime) -> bool {
-        self.notes(places).is_some_and(|notes| notes.iter().all(|note| note.time < time))
+    /// When the events at these places came.
+    pub(crate) fn times(&self, places: &Range<u64>) -> impl Iterator<Item = SystemTime> {
+        self.notes(places).unwrap_or_default().iter().map(|note| note.time)
     }
 
     fn notes(&self, places: &Range<u64>) -> Option<&[Note]> {

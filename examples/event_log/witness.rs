@@ -43,18 +43,19 @@ impl Witness {
         self.spans.push(Span { places: next.get().saturating_sub(count)..next.get(), seen: None });
     }
 
-    /// Proves that every event on record from `begin` on was seen once, in order and as it was published, or is one that was
-    /// missed, or came before `since`. How many of the last there are; an error with what is wrong.
+    /// Proves that every event on record from `begin` on was seen once, in order and as it was published, or was missed, or
+    /// came before `since`, and that no such event was seen. How many of those there are; an error with what is wrong.
     pub(crate) fn prove(
         &self,
         record: &Record,
         begin: u64,
         since: Option<SystemTime>,
     ) -> Result<u64, String> {
+        let is_early = |time| since.is_some_and(|since| time < since);
         let (mut place, mut early) = (begin, 0);
         let mut pass_early = |places: Range<u64>| {
             early += places.end - places.start;
-            if since.is_some_and(|since| record.is_before(&places, since)) || places.is_empty() {
+            if record.times(&places).all(is_early) {
                 return Ok(());
             }
             Err(format!("what became of {places:?} is not known"))
@@ -67,6 +68,9 @@ impl Witness {
             let published = record.checksum(places);
             if published.is_none() || seen.is_some() && *seen != published {
                 return Err(format!("{places:?} is not what was published"));
+            }
+            if seen.is_some() && record.times(places).any(is_early) {
+                return Err(format!("some of {places:?} is earlier than what was asked for"));
             }
             place = places.end;
         }
