@@ -104,6 +104,7 @@ impl Watcher {
 
     /// Closes the journal.
     pub(crate) fn finish(self) -> Notes {
+        self.writer.close();
         self.notes
     }
 }
