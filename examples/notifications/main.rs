@@ -25,6 +25,7 @@ mod books;
 mod delivery;
 mod endpoint;
 mod failure;
+#[path = "../support/interrupt.rs"]
 mod interrupt;
 mod notification;
 mod observer;

@@ -27,6 +27,7 @@ mod copy;
 mod counter;
 mod failure;
 mod fan_out;
+#[path = "../support/interrupt.rs"]
 mod interrupt;
 mod message;
 mod options;

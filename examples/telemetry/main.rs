@@ -25,6 +25,7 @@
 mod alerts;
 mod books;
 mod failure;
+#[path = "../support/interrupt.rs"]
 mod interrupt;
 mod json_lines;
 mod lines;

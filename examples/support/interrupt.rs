@@ -1,6 +1,7 @@
-//! Ctrl-C: the first one asks for the end, the second one does not ask.
+//! Ctrl-C: the first one asks for the end, the second one does not ask. Shared by all examples.
 //!
-//! The second one is for a close that takes longer than the user wants to wait.
+//! The second one is for an end that takes longer than the user wants to wait: a close that waits for a slow sink, or a
+//! publisher that waits for a stuck one and so never looks up.
 
 use crate::failure::Failure;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What a shell reports for a process that was ended by Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
-/// Whether the user asked for the end.
+/// Whether the end was asked for.
 #[derive(Clone, Default)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
@@ -17,9 +18,9 @@ impl Interrupt {
     /// Listens for Ctrl-C; `wake` is called on the first one, and must not wait: the second one comes the same way.
     pub(crate) fn listen(wake: impl Fn() + Send + 'static) -> Result<Self, Failure> {
         let interrupt = Self::default();
-        let Self(asked) = interrupt.clone();
+        let listening = interrupt.clone();
         let listener = move || {
-            if asked.swap(true, Ordering::Relaxed) {
+            if listening.ask() {
                 std::process::exit(INTERRUPTED);
             }
             wake();
@@ -28,7 +29,12 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Whether the user asked for the end.
+    /// Asks for the end, as Ctrl-C does: the next one does not ask. Whether it was asked for before.
+    pub(crate) fn ask(&self) -> bool {
+        self.0.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether the end was asked for.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,0 +1,59 @@
+//! The subscriber from the start: it knows the directory from events only, and so must not miss any.
+
+use crate::event::{Event, Kind};
+use crate::picture::Picture;
+use crate::visit::Visit;
+use buslane::{Entry, Subscriber};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A directory, as the events tell it.
+#[derive(Debug, Default)]
+pub(crate) struct Mirror {
+    sizes: BTreeMap<Arc<str>, u64>,
+    /// Events that cannot be, after those before.
+    pub(crate) impossible: u64,
+}
+
+/// Reads to the end, in place: whole slices of events at a time, of which none is cloned.
+pub(crate) fn read(mut subscriber: Subscriber<Event>, mut visit: Visit) -> (Visit, Mirror) {
+    let mut mirror = Mirror::default();
+    while let Ok(entry) = subscriber.recv_batch() {
+        match entry {
+            Entry::Event(first, events) => {
+                let mut sequence = first;
+                for event in events {
+                    visit.witness.saw(sequence, event);
+                    mirror.apply(event);
+                    sequence = sequence.next();
+                }
+            }
+            Entry::Lagged(count) => visit.witness.missed(count, subscriber.next_sequence()),
+            // Not taken down, so it will be missing.
+            _ => {}
+        }
+    }
+    visit.disconnect(subscriber);
+    (visit, mirror)
+}
+
+impl Mirror {
+    fn apply(&mut self, event: &Event) {
+        let was_there = match event.kind {
+            Kind::Removed => self.sizes.remove(&event.path),
+            Kind::Found | Kind::Created | Kind::Changed => self.sizes.insert(event.path.clone(), event.size),
+        };
+        let should_be_there = matches!(event.kind, Kind::Changed | Kind::Removed);
+        self.impossible += u64::from(was_there.is_some() != should_be_there);
+    }
+
+    /// How many things there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// Whether a picture shows the same.
+    pub(crate) fn shows(&self, picture: &Picture) -> bool {
+        self.sizes.iter().map(|(path, size)| (path, *size)).eq(picture.sizes())
+    }
+}
