@@ -47,7 +47,8 @@ impl fmt::Display for Sequence {
 pub enum Entry<E> {
     /// An event, or the first of a slice of them, and its place.
     Event(Sequence, E),
-    /// So many events were overwritten before this subscriber came to them. It goes on behind them.
+    /// So many events were overwritten before this subscriber came to them, also such as its filter would have left out. They lay
+    /// right before [`Subscriber::next_sequence`](crate::Subscriber::next_sequence), where it goes on.
     Lagged(u64),
     /// The event at this place is there, but its `clone`, or the closure that it was shown to, panicked.
     Panicked(Sequence),
@@ -76,10 +77,11 @@ pub enum Start {
     Last(usize),
     /// At this place. If it is not kept any more, the subscriber is first told how many events it has missed.
     At(Sequence),
-    /// At the first event of this time or later.
+    /// At the first event of this time or later, or at the oldest that is kept.
     ///
     /// With the events' own times ([`JournalBuilder::time_by`](crate::JournalBuilder::time_by)) exactly: of the events that
-    /// are there when it begins, earlier ones are left out, in whatever order they came. With sampled times
+    /// are there when it begins, earlier ones are left out, in whatever order they came; so whoever resumes at a place among these
+    /// gets them. With sampled times
     /// ([`JournalBuilder::sample_time`](crate::JournalBuilder::sample_time)) it may begin up to 64 events too early, never
     /// too late.
     Since(SystemTime),

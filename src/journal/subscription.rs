@@ -103,7 +103,11 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     }
 
     /// Publishers wait for it rather than overwrite what it has not read: at the beginning of each block of 64 events, and no longer
-    /// than the journal's [gate limit](crate::JournalBuilder::gate_limit), after which they are refused.
+    /// than the journal's [gate limit](crate::JournalBuilder::gate_limit), after which they are refused. What was handed out in a
+    /// batch counts as read: it stays as it is anyway.
+    ///
+    /// A subscriber that is published to by its own thread waits for itself: use
+    /// [`Journal::try_publish`](crate::Journal::try_publish) there.
     pub fn gating(mut self) -> Self {
         self.gating = true;
         self
