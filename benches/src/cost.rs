@@ -5,9 +5,13 @@
 //! for each event, and neither a transfer between processors nor a wait: those are [`stream`](crate::stream)'s. Two
 //! reads of the clock are spread over a block of 512 events; the contender [`base`] shows what they and the making of
 //! an event cost.
+//!
+//! Events without a destructor are made where they are published. Those of [`moved`] are made before the time and moved in.
 
 pub mod combinators;
+pub mod journal;
 mod lanes;
+pub mod moved;
 mod peers;
 
 use crate::event::{Event, Seed};
@@ -21,16 +25,23 @@ use std::time::{Duration, Instant};
 
 pub use lanes::{bus_shared, filtered, lanes, lanes_in_slices, local, ring};
 pub use peers::{
-    array_queue, crossbeam, kanal, photon, photon_bounded, photon_in_slices, rtrb, rtrb_in_slices, tokio,
+    array_queue, crossbeam, disruptor, kanal, photon, photon_bounded, photon_in_slices, photon_shared, rtrb,
+    rtrb_in_slices, tokio,
 };
 
 /// How many events are published between two reads of the clock: half of the capacity.
 pub const BLOCK: u64 = crate::CAPACITY as u64 / 2;
 
+/// How many events go before those that are sampled, and how many make the first guess at what one costs.
+pub const WARM_UP: u64 = 20 * crate::CAPACITY as u64;
+
 /// Something to publish into, with all its receivers.
 pub trait Cost {
     /// How many receivers get each event.
     fn receivers(&self) -> usize;
+
+    /// Makes ready what is to be published next.
+    fn prepare(&mut self, _first: u64, _count: u64) {}
 
     /// Publishes `count` events from number `first` on. This is what is timed.
     fn publish(&mut self, first: u64, count: u64);
@@ -185,8 +196,18 @@ impl<C: Cost> Meter<C> {
         median(&mut times) / BLOCK as f64
     }
 
+    /// Warms up; then as [`typical`](Self::typical).
+    ///
+    /// # Panics
+    /// As for [`time`](Self::time).
+    pub fn sample(&mut self, events: u64) -> f64 {
+        self.time(WARM_UP);
+        self.typical(events)
+    }
+
     #[inline(never)]
     fn block(&mut self, count: u64) -> Duration {
+        self.contender.prepare(self.next, count);
         let start = Instant::now();
         self.contender.publish(self.next, count);
         let elapsed = start.elapsed();

@@ -1,4 +1,8 @@
-//! The event that every contender carries.
+//! The event that every contender carries, and what else a journal is asked to carry.
+
+use std::fmt;
+use std::hint::black_box;
+use std::sync::Arc;
 
 /// Thirty-two bytes, `Copy`: the size of a typical telemetry record.
 ///
@@ -41,7 +45,19 @@ impl Event {
     /// The sum of the sums of a transfer of `count` events from `first` on, its ending included.
     #[must_use]
     pub fn sum_of(first: u64, count: u64) -> u64 {
-        (first..first + count).fold(1, u64::wrapping_add)
+        Self::sum_without_end(first, count).wrapping_add(1)
+    }
+
+    /// The sum of the sums of `count` events from `first` on, of which none is the last one of a transfer.
+    #[must_use]
+    pub const fn sum_without_end(first: u64, count: u64) -> u64 {
+        // `first + … + (first + count - 1)`; one of the factors of the last product is even.
+        let (a, b) = if count.is_multiple_of(2) {
+            (count / 2, count.wrapping_sub(1))
+        } else {
+            (count, (count - 1) / 2)
+        };
+        first.wrapping_mul(count).wrapping_add(a.wrapping_mul(b))
     }
 }
 
@@ -86,9 +102,82 @@ impl From<[u64; 4]> for Event {
     }
 }
 
+/// What is published under a number, and says all that it was made of when it is read.
+pub trait Payload: Clone + Send + Sync + 'static {
+    /// The payload with this number.
+    fn of(seq: u64) -> Self;
+
+    /// Reads all of the payload; the event with the same number, unless something was changed.
+    fn event(&self) -> Event;
+}
+
+impl Payload for Event {
+    fn of(seq: u64) -> Self {
+        Self::new(seq)
+    }
+
+    fn event(&self) -> Event {
+        *self
+    }
+}
+
+/// The event with a destructor that looks at it, and frees nothing.
+#[derive(Clone)]
+pub struct Dropping(Event);
+
+impl Drop for Dropping {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // None of many drops can be left out, and they do not wait for each other.
+        black_box(&self.0);
+    }
+}
+
+impl fmt::Debug for Dropping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Payload for Dropping {
+    fn of(seq: u64) -> Self {
+        Self(Event::new(seq))
+    }
+
+    fn event(&self) -> Event {
+        self.0
+    }
+}
+
+/// The event's bytes.
+impl Payload for Arc<[u8]> {
+    fn of(seq: u64) -> Self {
+        let words: [u64; 4] = Event::new(seq).into();
+        words.into_iter().flat_map(u64::to_le_bytes).collect()
+    }
+
+    fn event(&self) -> Event {
+        let mut words = self.chunks_exact(8).map(|word| word.try_into().map(u64::from_le_bytes));
+        let words: [u64; 4] = std::array::from_fn(|_| words.next().and_then(Result::ok).unwrap_or(u64::MAX));
+        words.into()
+    }
+}
+
+/// The number, in 24 digits.
+impl Payload for String {
+    fn of(seq: u64) -> Self {
+        format!("{seq:024}")
+    }
+
+    fn event(&self) -> Event {
+        self.parse().map_or(Event { last: u64::MAX, ..Event::default() }, Event::new)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Event;
+    use super::{Dropping, Event, Payload};
+    use std::sync::Arc;
 
     #[test]
     fn a_sum_tells_what_was_carried() {
@@ -96,5 +185,18 @@ mod tests {
         let carried = Event::new(3).sum() + Event::new(4).sum() + Event::new(5).ending().sum();
         assert_eq!(carried, Event::sum_of(3, 3));
         assert_eq!(Event::from(<[u64; 4]>::from(Event::new(9))), Event::new(9));
+        for (first, count) in [(0, 0), (7, 1), (7, 2), (3, 5), (u64::MAX - 1, 6)] {
+            let sum = (0..count).fold(0_u64, |sum, n| sum.wrapping_add(first.wrapping_add(n)));
+            assert_eq!(Event::sum_without_end(first, count), sum);
+        }
+    }
+
+    #[test]
+    fn a_payload_says_what_it_is() {
+        assert_eq!(size_of::<Dropping>(), 32);
+        let event = Event::new(12_345);
+        assert_eq!([Event::of(12_345).event(), Dropping::of(12_345).event()], [event; 2]);
+        assert_eq!([Arc::<[u8]>::of(12_345).event(), String::of(12_345).event()], [event; 2]);
+        assert_eq!(String::of(u64::MAX).len(), 24);
     }
 }

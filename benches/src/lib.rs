@@ -2,9 +2,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`event`] | the 32-byte event that every contender carries |
+//! | [`event`] | the 32-byte event that every contender carries, and what else a journal is given |
 //! | [`cost`] | what one publish costs its thread while there is room; single-threaded |
+//! | [`read`] | what it costs to take an event that is there; single-threaded |
 //! | [`stream`] | how fast one publisher feeds one consumer on another processor |
+//! | [`publishers`] | how much several publishers of one stream get in, and how much each of them |
+//! | [`alone`] | a contender in a process of its own |
 //! | [`machine`] | pinning, and how far apart the two processors are at the moment |
 //! | [`paired`] | contenders interleaved in one process, and the ratios between them |
 //! | [`statistics`] | medians and bootstrap intervals |
@@ -19,13 +22,17 @@
 //! cargo bench -p benches -- --test                          # only: does each contender work
 //! cargo run -p benches --profile bench --bin ratios         # the figures to quote: ratios with their intervals
 //! cargo run -p benches --profile bench --bin ratios -- --quick
+//! cargo run -p benches --profile bench --bin ratios -- journal [--quick]
 //! ```
 //! The first two processors that the process may use are taken; choose others with `taskset -c 2,3 cargo …`.
 
+pub mod alone;
 pub mod cost;
 pub mod event;
 pub mod machine;
 pub mod paired;
+pub mod publishers;
+pub mod read;
 pub mod statistics;
 pub mod stream;
 

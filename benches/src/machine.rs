@@ -6,6 +6,7 @@
 use core_affinity::CoreId;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -18,9 +19,13 @@ pub struct Padded<T>(pub T);
 /// The producer's processor and the consumer's; `None` where there is only one.
 pub fn processors() -> Option<(CoreId, CoreId)> {
     static PROCESSORS: OnceLock<Option<(CoreId, CoreId)>> = OnceLock::new();
-    *PROCESSORS.get_or_init(|| match core_affinity::get_core_ids()?[..] {
-        [producer, consumer, ..] => Some((producer, consumer)),
-        _ => None,
+    *PROCESSORS.get_or_init(|| {
+        // Whoever wants to pin a thread asks here first: so this one is not.
+        rover();
+        match core_affinity::get_core_ids()?[..] {
+            [producer, consumer, ..] => Some((producer, consumer)),
+            _ => None,
+        }
     })
 }
 
@@ -31,15 +36,45 @@ pub fn pin_producer() {
     }
 }
 
-/// Runs `spawn` such that the threads which it starts are pinned to the consumer's processor, where the system lets
-/// threads inherit that. Afterwards this thread is pinned to the producer's.
-pub fn on_consumer<R>(spawn: impl FnOnce() -> R) -> R {
+/// Pins this thread to the consumer's processor.
+pub fn pin_consumer() {
     if let Some((_, consumer)) = processors() {
         core_affinity::set_for_current(consumer);
     }
+}
+
+/// Runs `spawn` such that the threads which it starts are pinned to the consumer's processor, where the system lets
+/// threads inherit that. Afterwards this thread is pinned to the producer's.
+pub fn on_consumer<R>(spawn: impl FnOnce() -> R) -> R {
+    pin_consumer();
     let spawned = spawn();
     pin_producer();
     spawned
+}
+
+type Errand = Box<dyn FnOnce() + Send>;
+
+/// A thread that sleeps, and was started before any thread was pinned: those that it starts go where the system likes.
+fn rover() -> &'static Sender<Errand> {
+    static ROVER: OnceLock<Sender<Errand>> = OnceLock::new();
+    ROVER.get_or_init(|| {
+        let (errands, taken) = channel::<Errand>();
+        std::thread::spawn(move || taken.into_iter().for_each(|errand| errand()));
+        errands
+    })
+}
+
+/// Runs `spawn` such that the threads which it starts are not pinned.
+///
+/// # Panics
+/// When `spawn` does.
+pub fn unpinned<R: Send + 'static>(spawn: impl FnOnce() -> R + Send + 'static) -> R {
+    let (done, result) = channel();
+    let errand = Box::new(move || {
+        let _ = done.send(spawn());
+    });
+    rover().send(errand).expect("the rover never ends");
+    result.recv().expect("the errand was run")
 }
 
 /// Below this many nanoseconds one way, two processors count as near.
@@ -168,7 +203,23 @@ impl fmt::Debug for Ping {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ping, processors};
+    use super::{Ping, pin_producer, processors, unpinned};
+
+    #[test]
+    fn not_all_are_pinned() {
+        if processors().is_some() {
+            fn all() -> usize {
+                std::thread::available_parallelism().map_or(1, usize::from)
+            }
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    pin_producer();
+                    assert_eq!(all(), 1);
+                    assert!(unpinned(|| std::thread::spawn(all)).join().is_ok_and(|count| count > 1));
+                });
+            });
+        }
+    }
 
     #[test]
     fn a_ping_takes_time() {

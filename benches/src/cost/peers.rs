@@ -4,6 +4,8 @@
 use super::{Cost, InSlices, Singly, halves};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
+use disruptor::{BusySpin, EventPoller, Polling, Producer, SingleProducer, SingleProducerBarrier};
+use disruptor::{MultiConsumerBarrier, build_single_producer};
 use std::sync::Arc;
 
 const ROOM: &str = "there is room";
@@ -132,6 +134,18 @@ pub fn photon_bounded(subscribers: usize) -> impl Cost {
     }
 }
 
+/// `photon-ring`'s broadcast ring for several publishers, with so many subscribers.
+#[must_use]
+pub fn photon_shared(subscribers: usize) -> impl Cost {
+    let (publisher, subscribable) = photon_ring::channel_mpmc::<Words>(CAPACITY);
+    let mut all: Vec<_> = (0..subscribers).map(|_| subscribable.subscribe()).collect();
+    Singly {
+        receivers: subscribers,
+        publish: move |seed: Seed| publisher.publish(seed.event().into()),
+        drain: move |see: &mut dyn FnMut(usize, Event)| drain_photon(&mut all, see),
+    }
+}
+
 /// `photon-ring`'s broadcast ring with one subscriber, filled with slices.
 #[must_use]
 pub fn photon_in_slices<const N: usize>() -> impl Cost {
@@ -141,6 +155,45 @@ pub fn photon_in_slices<const N: usize>() -> impl Cost {
         move |events| publisher.publish_batch(events),
         move |see| drain_photon(&mut all, see),
     )
+}
+
+type Pollers<E> = Vec<EventPoller<E, SingleProducerBarrier>>;
+
+/// A disruptor with one producer and so many consumers, which poll. It loses nothing.
+pub(super) fn pollers<E: Send + Sync + 'static>(
+    consumers: usize,
+    make: impl FnMut() -> E,
+) -> (SingleProducer<E, MultiConsumerBarrier>, Pollers<E>) {
+    let mut builder = build_single_producer(CAPACITY, make, BusySpin).with_multi_consumer();
+    let mut pollers = Vec::with_capacity(consumers);
+    for _ in 0..consumers {
+        let (poller, next) = builder.new_event_poller();
+        pollers.push(poller);
+        builder = next;
+    }
+    (builder.build(), pollers)
+}
+
+/// Reads all that is there.
+pub(super) fn poll<E>(pollers: &mut Pollers<E>, mut see: impl FnMut(usize, &E)) {
+    for (index, poller) in pollers.iter_mut().enumerate() {
+        match poller.poll() {
+            Ok(mut events) => (&mut events).for_each(|event| see(index, event)),
+            Err(Polling::NoEvents) => {}
+            Err(Polling::Shutdown) => unreachable!("the producer is there"),
+        }
+    }
+}
+
+/// `disruptor` with one producer and so many consumers, which poll.
+#[must_use]
+pub fn disruptor(consumers: usize) -> impl Cost {
+    let (mut producer, mut pollers) = pollers(consumers, Event::default);
+    Singly {
+        receivers: consumers,
+        publish: move |seed: Seed| producer.publish(|slot| *slot = seed.event()),
+        drain: move |see: &mut dyn FnMut(usize, Event)| poll(&mut pollers, |index, event| see(index, *event)),
+    }
 }
 
 /// `crossbeam-queue`'s `ArrayQueue`.

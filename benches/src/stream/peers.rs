@@ -111,6 +111,43 @@ pub fn photon() -> impl Stream {
     Singly::new(move |seed: Seed| publisher.publish(seed.event().into()), report, Some(consumer))
 }
 
+/// `photon-ring`'s bounded ring, read one by one.
+#[must_use]
+pub fn photon_singly() -> impl Stream {
+    let report = Arc::default();
+    let (mut publisher, subscribable) = photon_ring::channel_bounded::<[u64; 4]>(CAPACITY, 0);
+    let mut subscriber = subscribable.subscribe();
+    let consumer = Consumer::spin(&report, move |counter| match subscriber.try_recv() {
+        Ok(words) => {
+            counter.see(&words.into());
+            true
+        }
+        Err(_) => false,
+    });
+    Singly::new(move |seed: Seed| publisher.publish(seed.event().into()), report, Some(consumer))
+}
+
+/// `photon-ring`'s broadcast ring, read one by one. It does not wait for a slow subscriber.
+#[must_use]
+pub fn photon_free() -> impl Stream {
+    let report = Arc::default();
+    let (mut publisher, subscribable) = photon_ring::channel::<[u64; 4]>(CAPACITY);
+    let mut subscriber = subscribable.subscribe();
+    let consumer = Consumer::spin(&report, move |counter| match subscriber.try_recv() {
+        Ok(words) => {
+            counter.see_next(&words.into());
+            true
+        }
+        Err(photon_ring::TryRecvError::Lagged { skipped }) => {
+            counter.miss(skipped);
+            true
+        }
+        Err(photon_ring::TryRecvError::Empty) => false,
+    });
+    let send = move |seed: Seed| publisher.publish(seed.event().into());
+    Singly { send, report, lossy: true, _consumer: Some(consumer) }
+}
+
 /// `kanal`, both sides trying again at once.
 #[must_use]
 pub fn kanal() -> impl Stream {
@@ -190,11 +227,11 @@ pub fn tokio() -> impl Stream {
     let (sender, mut receiver) = tokio::sync::broadcast::channel::<Event>(CAPACITY);
     let consumer = Consumer::spin(&report, move |counter| match receiver.try_recv() {
         Ok(event) => {
-            counter.see(&event);
+            counter.see_next(&event);
             true
         }
         Err(TryRecvError::Lagged(events)) => {
-            counter.lost += events;
+            counter.miss(events);
             true
         }
         Err(_) => false,

@@ -1,64 +1,25 @@
-//! Ratios between `buslane` and its peers, each with its 95 % interval.
-//!
-//! ```text
-//! cargo run -p benches --profile bench --bin ratios
-//! cargo run -p benches --profile bench --bin ratios -- --quick
-//! ```
-//! Takes about a minute, or about ten seconds, on a machine with two processors that do nothing else. How the samples
-//! are taken is told in `benches::paired`; what they hold, in `benches::cost` and `benches::stream`. A ratio below 1 in
-//! the first part, and above 1 in the second, is in favour of `buslane`.
+//! Publishers of a bus against the peers that a queue or a channel has.
 
-use benches::machine::{NEAR, Ping, pin_producer, placement, processors};
+use crate::Effort;
+use crate::table::{absolute, head, ratios, row};
+use benches::machine::Ping;
 use benches::paired::{Contender, Series};
-use benches::statistics::Estimate;
-use benches::{CAPACITY, cost, stream};
+use benches::{cost, stream};
 use buslane::WaitStrategy;
-use std::process::ExitCode;
-use std::time::Duration;
 
 const NAP: WaitStrategy = WaitStrategy::nap();
 const SPIN: WaitStrategy = WaitStrategy::BusySpin;
 
-/// Fewer pairs than this make no figure.
-const FEWEST_PAIRS: usize = 5;
-
-/// How much is measured.
-struct Effort {
-    rounds: usize,
-    cost: Duration,
-    stream: Duration,
-}
-
-fn main() -> ExitCode {
-    let millis = Duration::from_millis;
-    let effort = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => Effort { rounds: 31, cost: millis(12), stream: millis(40) },
-        [quick] if quick == "--quick" => Effort { rounds: 15, cost: millis(2), stream: millis(6) },
-        _ => {
-            eprintln!("usage: ratios [--quick]");
-            return ExitCode::from(2);
-        }
-    };
-    let Some((producer, consumer)) = processors() else {
-        eprintln!("two processors are needed");
-        return ExitCode::FAILURE;
-    };
-    let mut ping = Ping::new();
-    pin_producer();
-    let now = ping.measure();
-    println!("processors {} and {}: {now:.0} ns one way, {}", producer.id, consumer.id, placement(now));
-    println!("near: below {NEAR:.0} ns. Intervals: 95 %, bootstrap. Event: 32 bytes. Capacity: {CAPACITY}.");
-
-    let series = Series::run(cost_contenders(), effort.rounds, effort.cost, &mut ping);
+pub(crate) fn compare(effort: &Effort, ping: &mut Ping) {
+    let series = Series::run(cost_contenders(), effort.rounds, effort.cost, ping);
     head("publish, one thread, always room", &series);
-    absolute(&series, "ns", |ns| ns);
+    absolute(&series, &series.names(), "ns", |ns| ns);
     cost_ratios(&series);
 
-    let series = Series::run(stream_contenders(), effort.rounds, effort.stream, &mut ping);
+    let series = Series::run(stream_contenders(), effort.rounds, effort.stream, ping);
     head("stream, one publisher, one consumer", &series);
-    absolute(&series, "M/s", |ns| 1e3 / ns);
+    absolute(&series, &series.names(), "M/s", |ns| 1e3 / ns);
     stream_ratios(&series);
-    ExitCode::SUCCESS
 }
 
 fn cost_contenders() -> Vec<Contender> {
@@ -90,7 +51,7 @@ fn cost_contenders() -> Vec<Contender> {
 
 fn cost_ratios(series: &Series) {
     let ratio = |label: &str, a, b| row(label, series.estimate([a, b], |[a, b]| a / b));
-    println!("\n  ratio of costs{:>39}{:>20}{:>7}", "median", "interval", "pairs");
+    ratios("ratio of costs");
     row("no sink, ns", series.estimate(["buslane, no sink"], |[ns]| ns));
     row(
         "no sink, ns, less the harness",
@@ -142,7 +103,7 @@ fn stream_contenders() -> Vec<Contender> {
 }
 
 fn stream_ratios(series: &Series) {
-    println!("\n  ratio of rates{:>39}{:>20}{:>7}", "median", "interval", "pairs");
+    ratios("ratio of rates");
     for (ours, peers) in [
         (
             "buslane",
@@ -167,38 +128,5 @@ fn stream_ratios(series: &Series) {
             let rates = series.estimate([ours, peer], |[ours, peer]| peer / ours);
             row(&format!("{ours} / {peer}"), rates);
         }
-    }
-}
-
-fn head(title: &str, series: &Series) {
-    let (samples, dropped) = series.counts();
-    println!("\n{title}: {samples} samples, {dropped} dropped because the ping moved");
-}
-
-fn absolute(series: &Series, unit: &str, convert: impl Fn(f64) -> f64) {
-    println!("\n  {unit:<32}{:>21}{:>20}{:>7}  ping", "median", "interval", "count");
-    for name in series.names() {
-        // An interval of rates is that of the times, the other way round.
-        let estimate = series.estimate([name], |[ns]| convert(ns));
-        match (estimate, series.ping(name)) {
-            (Some(_), Some(ping)) => {
-                row_with(name, estimate, &format!("  {ping:.0} ns, {}", placement(ping)));
-            }
-            _ => row(name, None),
-        }
-    }
-}
-
-fn row(label: &str, estimate: Option<Estimate>) {
-    row_with(label, estimate, "");
-}
-
-fn row_with(label: &str, estimate: Option<Estimate>, note: &str) {
-    match estimate {
-        Some(Estimate { median, low, high, count }) if count >= FEWEST_PAIRS => {
-            let interval = format!("[{low:.3}, {high:.3}]");
-            println!("  {label:<43}{median:>10.3}{interval:>20}{count:>7}{note}");
-        }
-        few => println!("  {label:<43}{:>10}{:>20}{:>7}", "-", "too few", few.map_or(0, |few| few.count)),
     }
 }

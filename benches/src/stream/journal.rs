@@ -1,0 +1,107 @@
+//! A journal with one publisher and one subscriber, which spins.
+//!
+//! Gated, the publisher waits for the subscriber, and nothing is lost. Free, it overwrites what was not read, and the
+//! subscriber counts that.
+
+use super::{Consumer, Counter, Report, Singly, Stream};
+use crate::CAPACITY;
+use crate::event::{Event, Seed};
+use buslane::{Closed, Entry, Journal, JournalWriter, Subscriber, WaitStrategy, WriteError};
+use std::sync::Arc;
+
+const OPEN: &str = "the journal is open";
+const SETTINGS: &str = "the settings are valid";
+
+fn journal(gating: bool) -> (JournalWriter<Event>, Subscriber<Event>) {
+    let (writer, feed) = Journal::single(CAPACITY).expect(SETTINGS);
+    let subscription = feed.subscription().wait(WaitStrategy::BusySpin);
+    let subscription = if gating { subscription.gating() } else { subscription };
+    (writer, subscription.subscribe().expect(SETTINGS))
+}
+
+/// Reads event by event.
+fn singly(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consumer {
+    Consumer::spin(report, move |counter| match subscriber.try_recv() {
+        Ok(Some(Entry::Event(_, event))) => {
+            counter.see_next(&event);
+            true
+        }
+        other => count(counter, &other),
+    })
+}
+
+/// Reads slices in place.
+fn in_batches(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consumer {
+    Consumer::spin(report, move |counter| match subscriber.try_recv_batch() {
+        Ok(Some(Entry::Event(_, events))) => {
+            events.iter().for_each(|event| counter.see_next(event));
+            true
+        }
+        other => count(counter, &other),
+    })
+}
+
+/// Counts what is not an event; whether it was anything.
+fn count<E>(counter: &mut Counter, read: &Result<Option<Entry<E>>, Closed<()>>) -> bool {
+    let Ok(Some(entry)) = read else { return false };
+    let Entry::Lagged(events) = entry else { unreachable!("nothing panics") };
+    counter.miss(*events);
+    true
+}
+
+/// A publisher that finds the subscriber in its way tries again at once.
+fn trying(mut writer: JournalWriter<Event>) -> impl FnMut(Seed) {
+    move |seed| {
+        while let Err(error) = writer.try_publish(seed.event()) {
+            assert!(matches!(error, WriteError::Full(_)), "{OPEN}");
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// A publisher that finds the subscriber in its way parks.
+fn waiting(mut writer: JournalWriter<Event>) -> impl FnMut(Seed) {
+    move |seed| {
+        writer.publish(seed.event()).expect(OPEN);
+    }
+}
+
+/// Gated, event by event.
+#[must_use]
+pub fn gated() -> impl Stream {
+    let (report, (writer, subscriber)) = (Arc::default(), journal(true));
+    let consumer = singly(&report, subscriber);
+    Singly::new(trying(writer), report, Some(consumer))
+}
+
+/// Gated, in slices.
+#[must_use]
+pub fn gated_batches() -> impl Stream {
+    let (report, (writer, subscriber)) = (Arc::default(), journal(true));
+    let consumer = in_batches(&report, subscriber);
+    Singly::new(trying(writer), report, Some(consumer))
+}
+
+/// Gated, in slices; the publisher parks.
+#[must_use]
+pub fn gated_parking() -> impl Stream {
+    let (report, (writer, subscriber)) = (Arc::default(), journal(true));
+    let consumer = in_batches(&report, subscriber);
+    Singly::new(waiting(writer), report, Some(consumer))
+}
+
+/// Free, event by event.
+#[must_use]
+pub fn free() -> impl Stream {
+    let (report, (writer, subscriber)) = (Arc::default(), journal(false));
+    let consumer = singly(&report, subscriber);
+    Singly { lossy: true, ..Singly::new(waiting(writer), report, Some(consumer)) }
+}
+
+/// Free, in slices.
+#[must_use]
+pub fn free_batches() -> impl Stream {
+    let (report, (writer, subscriber)) = (Arc::default(), journal(false));
+    let consumer = in_batches(&report, subscriber);
+    Singly { lossy: true, ..Singly::new(waiting(writer), report, Some(consumer)) }
+}
