@@ -73,6 +73,8 @@ pub(super) struct Holding<E> {
     refused: Vec<E>,
     /// How many events the sink behind has in its hands.
     away: usize,
+    /// Whoever brought them there waits for nobody, and so may be waited for.
+    is_prompt: bool,
     closing: Option<Deadline>,
     is_finishing: bool,
     report: Option<CloseReport>,
@@ -88,6 +90,7 @@ impl<E> Holding<E> {
             since: None,
             refused: Vec::new(),
             away: 0,
+            is_prompt: false,
             closing: None,
             is_finishing: false,
             report: None,
@@ -120,13 +123,19 @@ impl<E> Holding<E> {
         self.ledger.add_panicked(1);
     }
 
-    pub(super) fn refuse(&mut self, event: E) -> WriteError<E> {
+    /// Refuses an event that has no room, and that waited for it in vain unless it was in time.
+    pub(super) fn refuse(&mut self, event: E, in_time: bool) -> WriteError<E> {
         if self.is_closed() {
             return self.refuse_closed(event);
         }
         self.ledger.offered += 1;
-        self.ledger.refused.full += 1;
-        WriteError::Full(event)
+        if in_time {
+            self.ledger.refused.full += 1;
+            WriteError::Full(event)
+        } else {
+            self.ledger.refused.timeout += 1;
+            WriteError::Timeout(event)
+        }
     }
 
     pub(super) fn refuse_closed(&mut self, event: E) -> WriteError<E> {
@@ -137,8 +146,9 @@ impl<E> Holding<E> {
 
     // Handing on.
 
-    /// The next batch to be handed on, unless one is on its way or somebody else has begun to finish.
-    pub(super) fn send_off(&mut self, limits: &Limits<E>, cut: &mut Cut) -> Option<Vec<E>> {
+    /// The next batch to be handed on, unless one is on its way or somebody else has begun to finish. `is_prompt` says whether
+    /// the caller waits for nobody until it is back.
+    pub(super) fn send_off(&mut self, limits: &Limits<E>, cut: &mut Cut, is_prompt: bool) -> Option<Vec<E>> {
         if self.away > 0 || self.is_finishing != (*cut == Cut::Finally) {
             return None;
         }
@@ -156,6 +166,7 @@ impl<E> Holding<E> {
             return None;
         };
         self.away = batch.len();
+        self.is_prompt = is_prompt;
         Some(batch)
     }
 
@@ -252,6 +263,11 @@ impl<E> Holding<E> {
     /// Whether another thread hands a batch on, or closes.
     pub(super) fn is_busy(&self) -> bool {
         self.away > 0 || self.is_finishing
+    }
+
+    /// Whether a batch is on its way with somebody who waits for nobody.
+    pub(super) fn is_soon_back(&self) -> bool {
+        self.away > 0 && self.is_prompt
     }
 
     pub(super) fn has_refused(&self) -> bool {
