@@ -40,9 +40,11 @@ use std::time::{Duration, Instant};
 /// - **Several workers**: a worker of a [`Queue`](crate::Queue) is not refused because another one has handed a batch on: it
 ///   waits until that is back, in the order of arrival. The wait ends at once, and the event comes back, when the batch is
 ///   closed (`Closed`), when a close in front has run past its deadline ([`Signal::Abort`]), and when a
-///   [limit](crate::Timeout) on waits is over (both `Timeout`). Nobody waits for itself: not who is called by a bus, not who
-///   writes from inside the sink behind, and not for a thread that may have to wait for room. Batches go one at a time all the
-///   same: for several at once put a queue with several workers *behind* the batch.
+///   [limit](crate::Timeout) on waits is over (both `Timeout`). So that nobody waits for itself, `Full` it stays for who is
+///   called by a bus, for who writes from inside the sink behind, and beside a thread of yours that has handed a batch on and
+///   may have to wait for room. Batches go one at a time all the same: for several at once put a queue with several workers
+///   *behind* the batch.
+/// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later.
 /// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
 ///   `dropped(panicked)`.
 /// - **Allocation**: one `Vec` for each batch, as large as the last one was.
@@ -244,31 +246,44 @@ where
         }
     }
 
-    /// Hands on everything. Where the sink behind has no room it is to make some, as long as that helps and there is time.
-    fn give_out(&self, cut: Cut, deadline: Deadline, report: &mut FlushReport) {
+    /// Hands on what is there, until so many events are gone. Where the sink behind has no room it is to make some, as long as
+    /// that helps and there is time.
+    fn give_out(&self, cut: Cut, goal: u64, deadline: Deadline, report: &mut FlushReport) {
         let _limit = deadline.remaining().map(Allowance::begin);
-        let mut before = usize::MAX;
+        let mut before = None;
         loop {
-            let left = self.hand_on(self.holding(), cut).held();
-            if left == 0 || left >= before || deadline.is_over() {
+            let holding = self.hand_on(self.holding(), cut);
+            let (gone, held) = (holding.gone(), holding.held());
+            drop(holding);
+            if held == 0 || gone >= goal || before == Some(gone) || deadline.is_over() {
                 return;
             }
-            before = left;
+            before = Some(gone);
             self.inner.signal(&mut Signal::Flush(deadline, report));
         }
     }
 
-    /// Waits for the batch on its way, if that is allowed here; whether it came back.
-    fn await_return(&self, deadline: Deadline) -> bool {
+    /// Waits for the batch on its way, if that is allowed here, or until so many events are gone; whether it came to that.
+    fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
         let patience = if inside_delivery() { Deadline::NOW } else { deadline };
-        self.desk.changed.wait(patience, || !self.holding().is_busy())
+        self.desk.changed.wait(patience, || {
+            let holding = self.holding();
+            !holding.is_busy() || holding.gone() >= goal
+        })
     }
 
     fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
-        self.await_return(deadline);
-        self.give_out(Cut::Now, deadline, report);
+        let goal = self.holding().pushed();
+        // Others may hand on meanwhile, and take along what is asked for here.
+        while self.await_return(goal, deadline) {
+            self.give_out(Cut::Now, goal, deadline, report);
+            let holding = self.holding();
+            if holding.gone() >= goal || !holding.is_busy() {
+                break;
+            }
+        }
         let holding = self.holding();
-        if holding.pending() > 0 {
+        if holding.gone() < goal {
             report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
         }
         self.leave(holding);
@@ -290,7 +305,7 @@ where
     fn finish(&self, mut holding: MutexGuard<'_, Holding<E>>, deadline: Deadline) -> CloseReport {
         holding.begin_finish();
         drop(holding);
-        self.give_out(Cut::Finally, deadline, &mut FlushReport::default());
+        self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
         let given_up = self.holding().give_up();
         let undelivered = given_up.len() as u64;
         quietly(move || drop(given_up));
@@ -352,7 +367,7 @@ where
         self.holding().close(deadline);
         self.desk.waiting.interrupt();
         loop {
-            let came_back = self.await_return(deadline);
+            let came_back = self.await_return(u64::MAX, deadline);
             let holding = self.holding();
             if let Some(report) = holding.report() {
                 return report.clone();

@@ -2,16 +2,16 @@
 
 use crate::script::{Answer, Script};
 use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, flush, outcome, wait_for, waits};
-use crate::{HOUR, batch, write_all};
+use crate::{HOUR, SECOND, batch, tick, write_all};
 use buslane::testing::Gate;
 use buslane::{
-    Batch, Bus, CloseReport, Deadline, DropReason, Finish, Overflow, Queue, Removed, Signal, Sink, SinkExt,
-    SinkStatus, WriteError,
+    Batch, Bus, CloseReport, Deadline, DropReason, Finish, FlushReport, Overflow, Queue, Removed, Signal,
+    Sink, SinkExt, SinkStatus, WriteError,
 };
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Batched = Batch<u64, Arc<Script>>;
 
@@ -282,4 +282,117 @@ fn a_batch_that_is_called_by_a_bus_behind_a_queue_refuses() {
     assert!(queue.close().is_done());
     assert_eq!(batch.close(Deadline::NEVER), CloseReport::done());
     assert_eq!(sorted(&script), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_flush_waits_for_what_came_before_it_and_not_for_what_came_later() {
+    let (batch, script) = batch(2);
+    let (batch, gate) = (Arc::new(batch), Gate::closed());
+    script.stop_at(gate.clone());
+    let write = |events: [u64; 1]| {
+        let batch = batch.clone();
+        move || write_all(&batch, events)
+    };
+    write_all(&batch, [1]);
+    let first = thread::spawn(write([2]));
+    gate.wait_reached(1);
+    write_all(&batch, [3]);
+    let flushing = waits({
+        let batch = batch.clone();
+        move || {
+            let mut report = FlushReport::default();
+            batch.signal(&mut Signal::Flush(Deadline::after(GUARD), &mut report));
+            report.finish
+        }
+    });
+    gate.permit(1);
+    first.join().unwrap();
+    // The flush hands on [3], and an event comes that it need not wait for.
+    gate.wait_reached(2);
+    write_all(&batch, [4]);
+    gate.permit(1);
+    assert_eq!(flushing.join().unwrap(), Finish::Done);
+    assert_eq!((script.batches(), batch.state().depth), (vec![vec![1, 2], vec![3]], 1));
+}
+
+#[test]
+fn a_flush_ends_while_four_workers_are_busy() {
+    let (batch, script) = batch(2);
+    let queue = workers(4).spawn_sink(batch).unwrap();
+    let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let publishers: Vec<_> = (0..2)
+        .map(|_| {
+            let (queue, stop, next) = (queue.clone(), stop.clone(), next.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::SeqCst) {
+                    write_all(&queue, [next.fetch_add(1, Ordering::SeqCst)]);
+                }
+            })
+        })
+        .collect();
+    for flushed in 0..20 {
+        let mark = u64::MAX - flushed;
+        write_all(&queue, [mark]);
+        flush(&queue);
+        assert!(script.batches().concat().contains(&mark));
+    }
+    stop.store(true, Ordering::SeqCst);
+    publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+    assert!(queue.close().is_done());
+}
+
+#[test]
+fn an_age_holds_whichever_worker_has_begun_the_batch() {
+    let (batch, script) = batch(100);
+    let batch = Arc::new(batch.age(Duration::from_millis(1)).unwrap());
+    let queue = workers(4).spawn_sink(batch.clone()).unwrap();
+    for event in 0..20 {
+        write_all(&queue, [event]);
+        wait_for(|| script.batches().len() as u64 == event + 1);
+    }
+    assert!(queue.close().is_done());
+    assert_eq!(batch.state().ledger.delivered, 20);
+}
+
+#[test]
+fn a_batch_without_room_behind_is_offered_again_whichever_worker_had_it() {
+    let (batch, script) = batch(1);
+    let queue = workers(4).spawn_sink(batch).unwrap();
+    for event in 0..8 {
+        script.answer([Answer::Full]);
+        write_all(&queue, [event]);
+        wait_for(|| script.batches().len() as u64 == event + 1);
+    }
+    assert!(queue.close().is_done());
+}
+
+/// What a tick, or the end of a queue's batch, wanted handed on goes as soon as the batch on its way is back.
+#[test]
+fn what_is_due_while_a_batch_is_on_its_way_follows_it() {
+    for end_of_batch in [false, true] {
+        let (batch, script) = batch(2);
+        let (batch, gate) = (batch.age(SECOND).unwrap().at_end_of_batch(), Gate::closed());
+        let batch = Arc::new(batch);
+        script.stop_at(gate.clone());
+        write_all(&batch, [1]);
+        let first = thread::spawn({
+            let batch = batch.clone();
+            move || write_all(&batch, [2])
+        });
+        gate.wait_reached(1);
+        write_all(&batch, [3]);
+        if end_of_batch {
+            batch.signal(&mut Signal::EndOfBatch);
+        } else {
+            let start = Instant::now();
+            assert_eq!(tick(&batch, start), Some(start + SECOND));
+            let old = start + SECOND;
+            assert_eq!(tick(&batch, old), Some(old + Duration::from_millis(100)), "and not at once");
+        }
+        gate.open();
+        first.join().unwrap();
+        assert_eq!(script.batches(), [vec![1, 2], vec![3]]);
+        write_all(&batch, [4]);
+        assert_eq!(script.batches().len(), 2, "the next one is due in its own time");
+    }
 }
