@@ -1,16 +1,17 @@
 //! The tests of those who built on go-events, where they concern the same parts.
 
-use crate::support::{assert_balanced, ends};
+use crate::support::{Entry, WAYS, assert_balanced, ends};
 use crate::{at_once, check_close};
 use buslane::testing::{Collect, Gate};
-use buslane::{Bus, Channel, Overflow, Queue, Receiver, RecvError, SinkExt};
+use buslane::{Bus, Channel, Overflow, Queue, Receiver, RecvError, Signal, Sink, SinkExt, SinkState};
+use std::sync::Arc;
 
 /// distribution's TestEventQueue: its listeners count what goes in and out; here the ledger does.
 #[test]
 fn a_queue_counts_a_thousand_events_in_and_none_pending_after_its_close() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let queue = Queue::builder().capacity(1024).spawn_sink(gate.before(seen.clone())).unwrap();
-    at_once(1000, |n| buslane::Sink::write(&queue, n).unwrap());
+    at_once(1000, |n| queue.write(n).unwrap());
     gate.wait_reached(1);
     let ledger = queue.state().ledger;
     assert_eq!((ledger.offered, ledger.accepted, ledger.pending, ledger.delivered), (1000, 1000, 1000, 0));
@@ -20,6 +21,56 @@ fn a_queue_counts_a_thousand_events_in_and_none_pending_after_its_close() {
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.accepted, ledger.pending, ledger.delivered), (1000, 0, 1000));
     assert_eq!((ledger.refused.closed, seen.len()), (1, 1000));
+}
+
+/// What distribution tells its endpoints about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Note {
+    action: &'static str,
+    target: &'static str,
+}
+
+/// distribution's TestIgnoredSink, all of its 17 cases: an endpoint is not told of what stands in one of its two lists.
+#[test]
+fn an_endpoint_is_not_told_of_targets_and_actions_that_it_ignores() {
+    const BLOB: Note = Note { action: "push", target: "blob" };
+    const MANIFEST: Note = Note { action: "pull", target: "manifest" };
+    /// The event, the targets and the actions that are ignored, and whether the endpoint is told of the event.
+    type Case = (Note, &'static [&'static str], &'static [&'static str], bool);
+    let cases: [Case; 17] = [
+        (BLOB, &[], &[], true),
+        (BLOB, &["other"], &["other"], true),
+        (BLOB, &["blob", "manifest"], &["other"], false),
+        (BLOB, &["other"], &["pull"], true),
+        (BLOB, &["other"], &["pull", "push"], false),
+        (BLOB, &[], &["pull"], true),
+        (BLOB, &[], &["push"], false),
+        (BLOB, &[], &["mount", "delete"], true),
+        (MANIFEST, &[], &[], true),
+        (MANIFEST, &["other"], &["other"], true),
+        (MANIFEST, &["blob"], &["other"], true),
+        (MANIFEST, &["blob", "manifest"], &["other"], false),
+        (MANIFEST, &["other"], &["push"], true),
+        (MANIFEST, &["other"], &["pull", "push"], false),
+        (MANIFEST, &[], &["push"], true),
+        (MANIFEST, &[], &["pull"], false),
+        (MANIFEST, &[], &["mount", "delete"], true),
+    ];
+    for (note, targets, actions, told) in cases {
+        for way in WAYS {
+            let (channel, mut endpoint) = Channel::bounded(1).unwrap();
+            let ignoring = Arc::new(channel.filter(move |note: &Note| {
+                !targets.contains(&note.target) && !actions.contains(&note.action)
+            }));
+            Entry::into(&ignoring, way).write(note).unwrap();
+            let what = format!("{note:?} where {targets:?} and {actions:?} are ignored, {way:?}");
+            assert_eq!(endpoint.try_recv().ok(), told.then_some(note), "{what}");
+            let mut state = SinkState::default();
+            ignoring.signal(&mut Signal::Describe(&mut state));
+            let ledger = assert_balanced(&state);
+            assert_eq!((ledger.offered, ledger.filtered), (1, u64::from(!told)), "{what}");
+        }
+    }
 }
 
 /// What containerd publishes.
