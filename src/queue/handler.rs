@@ -54,8 +54,8 @@ pub trait Handler<E>: Send + 'static {
         Ok(())
     }
 
-    /// Called when the worker starts, after each batch, and at the time that the last call returned at the latest;
-    /// returns when it wants to be called again. `None`, the default, means after the next batch.
+    /// Called when the worker starts, after each batch and each flush, and at the time that the last call returned at the
+    /// latest; returns when it wants to be called again. `None`, the default, means after the next batch or flush.
     fn tick(&mut self, now: Instant) -> Option<Instant> {
         let _ = now;
         None

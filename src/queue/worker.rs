@@ -60,7 +60,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     pub(super) fn run(mut self) {
         let _lifeline = Lifeline(self.shared.clone(), self.number);
         let _work = AtWork::begin();
-        self.begin();
+        self.tell_time();
         loop {
             let handled = self.round();
             if self.flush_desk().is_asked() {
@@ -82,7 +82,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         self.end();
     }
 
-    fn begin(&mut self) {
+    fn tell_time(&mut self) {
         let _inside = inside();
         self.tick();
     }
@@ -139,6 +139,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         });
         self.flush_desk().answer(asked, outcome);
         self.shared.inbox.signals.blocked.notify();
+        // What it could not give out may have to be looked after.
+        self.tell_time();
     }
 
     fn end(mut self) {
