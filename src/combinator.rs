@@ -12,3 +12,4 @@ pub(crate) mod sample;
 mod sieve;
 pub(crate) mod tee;
 pub(crate) mod timeout;
+mod turns;

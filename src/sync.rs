@@ -38,7 +38,7 @@ mod imp {
     };
     pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
     pub(crate) mod thread {
-        pub(crate) use std::thread::{JoinHandle, yield_now};
+        pub(crate) use std::thread::{JoinHandle, ThreadId, current, yield_now};
 
         /// Starts a named thread.
         pub(crate) fn spawn_named<T: Send + 'static>(
@@ -55,7 +55,7 @@ mod imp {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
     pub(crate) mod thread {
-        pub(crate) use loom::thread::{JoinHandle, yield_now};
+        pub(crate) use loom::thread::{JoinHandle, ThreadId, current, yield_now};
 
         pub(crate) fn spawn_named<T: Send + 'static>(
             _name: String,

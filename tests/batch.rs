@@ -7,6 +7,8 @@ mod script;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
+#[path = "batch/workers.rs"]
+mod workers;
 
 use buslane::testing::Gate;
 use buslane::{Batch, Bus, Channel, Deadline, InvalidConfig, Queue, Signal, Sink, SinkExt, SinkStatus, noop};

@@ -2,7 +2,7 @@
 
 use buslane::{
     BoxError, Channel, Deadline, FlushReport, Handler, Ledger, Overflow, Patience, Queue, QueueBuilder,
-    RecvError, SharedReceiver, Signal, Sink, WaitStrategy, WriteError,
+    RecvError, SharedReceiver, Signal, Sink, SinkExt, WaitStrategy, WriteError,
 };
 use loom_tests::{Lives, Steps, Task, Tracked, model, model_with, thread};
 use std::sync::Arc;
@@ -310,6 +310,16 @@ impl Sink<Tracked> for Seen {
     }
 }
 
+/// What stands behind a batch.
+struct Batches(Seen);
+
+impl Sink<Vec<Tracked>> for Batches {
+    fn write(&self, batch: Vec<Tracked>) -> Result<(), WriteError<Vec<Tracked>>> {
+        batch.iter().for_each(|event| self.0.see(event));
+        Ok(())
+    }
+}
+
 fn builder(capacity: usize) -> QueueBuilder<Tracked> {
     Queue::builder().capacity(capacity).wait(WaitStrategy::Park).workers(2)
 }
@@ -410,6 +420,25 @@ fn close_of_two_workers_by_key_against_a_lane() {
         let (handled, _, closes) = seen.get();
         assert_eq!((publisher.join().unwrap(), closes), (handled, 2));
         assert_eq!(balanced(queue.state().ledger).pending, 0);
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_worker_waits_for_the_batch_of_the_other() {
+    // One worker has the first batch on its way when the other one comes with an event for which there is no room: it is
+    // woken when that is back, and nothing is refused. Fails when `Batch::hand_on` does not poke those who wait, or a worker
+    // does not wait. One preemption, and the turns that the sink gives.
+    model_with(1, || {
+        let (lives, seen) = (Lives::new(3), Seen { yields: true, ..Seen::default() });
+        let batch = Batches(seen.clone()).batch(1).expect("a small batch");
+        let queue = builder(4).spawn_sink(batch).expect("a small queue");
+        let written = (0..3).map(|id| write(&queue, lives.value(id))).fold(0, |all, bit| all | bit);
+        assert!(queue.close_timeout(LIMIT).is_done());
+        assert_eq!((written, seen.get().0), (0b111, 0b111));
+        let books = balanced(queue.state().ledger);
+        assert_eq!((books.delivered, books.pending), (3, 0));
         drop(queue);
         lives.assert_all_dropped();
     });

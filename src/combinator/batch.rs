@@ -3,6 +3,7 @@
 mod holding;
 mod limits;
 
+use super::turns::Turns;
 use crate::error::{InvalidConfig, WriteError};
 use crate::ledger::SinkState;
 use crate::panics::{caught, quietly};
@@ -11,7 +12,7 @@ use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wait::allowance::Allowance;
-use crate::wait::nesting::inside_delivery;
+use crate::wait::nesting::{carrying, inside_delivery, may_wait_for_a_turn};
 use crate::wait::{Deadline, Pause};
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
@@ -35,8 +36,15 @@ use std::time::{Duration, Instant};
 ///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`.
 /// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
 /// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile, and are refused as
-///   `Full` when that is complete too. So behind a queue with several workers, of which each counts a refusal as a failure,
-///   a batch is out of place: give each worker one of its own, or have one worker in front.
+///   `Full` when that is complete too. Workers wait instead:
+/// - **Several workers**: a worker of a [`Queue`](crate::Queue) is not refused because another one has handed a batch on: it
+///   waits until that is back, in the order of arrival. The wait ends at once, and the event comes back, when the batch is
+///   closed (`Closed`), when a close in front has run past its deadline ([`Signal::Abort`]), and when a
+///   [limit](crate::Timeout) on waits is over (both `Timeout`). So that nobody waits for itself, `Full` it stays for who is
+///   called by a bus, for who writes from inside the sink behind, and beside a thread of yours that has handed a batch on and
+///   may have to wait for room. Batches go one at a time all the same: for several at once put a queue with several workers
+///   *behind* the batch.
+/// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later.
 /// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
 ///   `dropped(panicked)`.
 /// - **Allocation**: one `Vec` for each batch, as large as the last one was.
@@ -70,13 +78,22 @@ pub struct Batch<E, S> {
 
 struct Desk<E> {
     holding: Mutex<Holding<E>>,
-    /// Where those wait who need the batch that is on its way to be over.
+    /// Where a flush and a close wait for the batch on its way.
     changed: Pause,
+    /// Where workers wait for it, until that is called off for good.
+    waiting: Pause,
+    /// The line in which they wait.
+    turns: Turns,
 }
 
 impl<E, S> Batch<E, S> {
     pub(crate) fn new(inner: S, count: usize) -> Result<Self, InvalidConfig> {
-        let desk = Desk { holding: Mutex::new(Holding::new()), changed: Pause::new() };
+        let desk = Desk {
+            holding: Mutex::new(Holding::new()),
+            changed: Pause::new(),
+            waiting: Pause::new(),
+            turns: Turns::new(),
+        };
         Ok(Self { inner, limits: Limits::new(count)?, desk: Box::new(desk) })
     }
 
@@ -174,6 +191,21 @@ impl<E, S> Batch<E, S> {
     fn holding(&self) -> MutexGuard<'_, Holding<E>> {
         lock(&self.desk.holding)
     }
+
+    /// Whether an event of this size need not wait: there is room, or there never will be.
+    fn is_ready(&self, holding: &Holding<E>, size: usize) -> bool {
+        holding.is_closed() || holding.has_room(size, &self.limits)
+    }
+
+    /// Waits for its turn, and then until an event of this size may be written, or nobody is on the way any more for whom to
+    /// wait; `false` when the time for that is over.
+    fn await_room(&self, size: usize) -> bool {
+        let Ok(_turn) = self.desk.turns.take(&self.desk.waiting) else { return false };
+        self.desk.waiting.wait(Allowance::deadline(), || {
+            let holding = self.holding();
+            self.is_ready(&holding, size) || !holding.is_soon_back()
+        })
+    }
 }
 
 impl<E, S> Batch<E, S>
@@ -189,13 +221,17 @@ where
         mut holding: MutexGuard<'a, Holding<E>>,
         mut cut: Cut,
     ) -> MutexGuard<'a, Holding<E>> {
-        while let Some(batch) = holding.send_off(&self.limits, &mut cut) {
+        // Nobody waits for a close, so that may wait.
+        let _carrying = if cut == Cut::Finally { None } else { carrying() };
+        let is_prompt = inside_delivery();
+        while let Some(batch) = holding.send_off(&self.limits, &mut cut, is_prompt) {
             drop(holding);
             let count = batch.len();
             let verdict = Verdict::of(caught(|| self.inner.write(batch)), count);
             holding = self.holding();
             let goes_on = holding.settle(count, verdict);
             self.desk.changed.poke();
+            self.desk.waiting.poke();
             if !goes_on {
                 break;
             }
@@ -210,31 +246,44 @@ where
         }
     }
 
-    /// Hands on everything. Where the sink behind has no room it is to make some, as long as that helps and there is time.
-    fn give_out(&self, cut: Cut, deadline: Deadline, report: &mut FlushReport) {
+    /// Hands on what is there, until so many events are gone. Where the sink behind has no room it is to make some, as long as
+    /// that helps and there is time.
+    fn give_out(&self, cut: Cut, goal: u64, deadline: Deadline, report: &mut FlushReport) {
         let _limit = deadline.remaining().map(Allowance::begin);
-        let mut before = usize::MAX;
+        let mut before = None;
         loop {
-            let left = self.hand_on(self.holding(), cut).held();
-            if left == 0 || left >= before || deadline.is_over() {
+            let holding = self.hand_on(self.holding(), cut);
+            let (gone, held) = (holding.gone(), holding.held());
+            drop(holding);
+            if held == 0 || gone >= goal || before == Some(gone) || deadline.is_over() {
                 return;
             }
-            before = left;
+            before = Some(gone);
             self.inner.signal(&mut Signal::Flush(deadline, report));
         }
     }
 
-    /// Waits for the batch on its way, if that is allowed here; whether it came back.
-    fn await_return(&self, deadline: Deadline) -> bool {
+    /// Waits for the batch on its way, if that is allowed here, or until so many events are gone; whether it came to that.
+    fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
         let patience = if inside_delivery() { Deadline::NOW } else { deadline };
-        self.desk.changed.wait(patience, || !self.holding().is_busy())
+        self.desk.changed.wait(patience, || {
+            let holding = self.holding();
+            !holding.is_busy() || holding.gone() >= goal
+        })
     }
 
     fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
-        self.await_return(deadline);
-        self.give_out(Cut::Now, deadline, report);
+        let goal = self.holding().pushed();
+        // Others may hand on meanwhile, and take along what is asked for here.
+        while self.await_return(goal, deadline) {
+            self.give_out(Cut::Now, goal, deadline, report);
+            let holding = self.holding();
+            if holding.gone() >= goal || !holding.is_busy() {
+                break;
+            }
+        }
         let holding = self.holding();
-        if holding.pending() > 0 {
+        if holding.gone() < goal {
             report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
         }
         self.leave(holding);
@@ -256,7 +305,7 @@ where
     fn finish(&self, mut holding: MutexGuard<'_, Holding<E>>, deadline: Deadline) -> CloseReport {
         holding.begin_finish();
         drop(holding);
-        self.give_out(Cut::Finally, deadline, &mut FlushReport::default());
+        self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
         let given_up = self.holding().give_up();
         let undelivered = given_up.len() as u64;
         quietly(move || drop(given_up));
@@ -289,13 +338,22 @@ where
             quietly(move || drop(event));
             return Ok(());
         };
-        if !holding.has_room(size, &self.limits) {
+        let mut in_time = true;
+        while in_time && !self.is_ready(&holding, size) {
             holding = self.hand_on(holding, Cut::Now);
-            if holding.is_closed() || !holding.has_room(size, &self.limits) {
-                let error = holding.refuse(event);
-                self.leave(holding);
-                return Err(error);
+            if holding.is_soon_back() && may_wait_for_a_turn() {
+                drop(holding);
+                in_time = self.await_room(size);
+                holding = self.holding();
+            } else if holding.is_busy() || holding.has_refused() {
+                break;
             }
+            // Otherwise others have filled the next one, to which this event may be too large to be added.
+        }
+        if holding.is_closed() || !holding.has_room(size, &self.limits) {
+            let error = holding.refuse(event, in_time);
+            self.leave(holding);
+            return Err(error);
         }
         holding.push(event, size);
         if holding.is_complete(&self.limits) {
@@ -307,8 +365,9 @@ where
 
     fn close(&self, deadline: Deadline) -> CloseReport {
         self.holding().close(deadline);
+        self.desk.waiting.interrupt();
         loop {
-            let came_back = self.await_return(deadline);
+            let came_back = self.await_return(u64::MAX, deadline);
             let holding = self.holding();
             if let Some(report) = holding.report() {
                 return report.clone();
@@ -342,7 +401,8 @@ where
             }
             Signal::IsClosed(closed) => **closed |= self.holding().is_closed(),
             Signal::Describe(state) => return self.describe(state),
-            Signal::EndOfBatch | Signal::Abort => {}
+            Signal::Abort => self.desk.waiting.interrupt(),
+            Signal::EndOfBatch => {}
         }
         self.inner.signal(signal);
     }

@@ -7,8 +7,8 @@ pub(crate) mod dead;
 pub(crate) mod keyed;
 mod parked;
 pub(crate) mod policy;
-mod turns;
 
+use super::turns::Turns;
 use crate::error::WriteError;
 use crate::panics::caught;
 use crate::report::CloseReport;
@@ -21,7 +21,6 @@ use policy::RetryPolicy;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use turns::Turns;
 
 /// Tries again what the sink behind failed to take, as a policy says. Made by [`SinkExt::retry`](crate::SinkExt::retry).
 ///

@@ -260,8 +260,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Starts the queue in front of a sink, to which all workers write. When that sink reports that it is closed, the queue
     /// closes.
     ///
-    /// With several workers, one of them flushes the sink when the queue is flushed, the first tells it of the time, and the
-    /// last to end closes it.
+    /// With several workers, one of them flushes the sink when the queue is flushed, each tells it of the time, and the last to
+    /// end closes it.
     ///
     /// # Errors
     /// [`SpawnError`] when a setting cannot be, or the system gives no thread.

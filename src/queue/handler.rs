@@ -54,8 +54,8 @@ pub trait Handler<E>: Send + 'static {
         Ok(())
     }
 
-    /// Called when the worker starts, after each batch, and at the time that the last call returned at the latest;
-    /// returns when it wants to be called again. `None`, the default, means after the next batch.
+    /// Called when the worker starts, after each batch and each flush, and at the time that the last call returned at the
+    /// latest; returns when it wants to be called again. `None`, the default, means after the next batch or flush.
     fn tick(&mut self, now: Instant) -> Option<Instant> {
         let _ = now;
         None
@@ -167,8 +167,6 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
 /// A sink behind one worker, or one sink behind several.
 pub(super) struct SinkWork<S> {
     sink: Arc<S>,
-    /// The first worker tells the sink of the time.
-    first: bool,
     /// Workers that have not ended. The last one closes the sink: the others may still have events for it.
     working: sync::Arc<AtomicUsize>,
 }
@@ -177,8 +175,7 @@ impl<S> SinkWork<S> {
     /// What each of so many workers needs.
     pub(super) fn of(sink: &Arc<S>, workers: usize) -> Vec<Self> {
         let working = sync::Arc::new(AtomicUsize::new(workers));
-        let of = |number| Self { sink: sink.clone(), first: number == 0, working: working.clone() };
-        (0..workers).map(of).collect()
+        (0..workers).map(|_| Self { sink: sink.clone(), working: working.clone() }).collect()
     }
 }
 
@@ -202,10 +199,9 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     }
 
     fn tick(&mut self, now: Instant) -> Option<Instant> {
+        // Whichever worker has written what is to be looked after in time, nobody but that one need be awake for it.
         let mut next = None;
-        if self.first {
-            self.sink.signal(&mut Signal::Tick { now, next: &mut next });
-        }
+        self.sink.signal(&mut Signal::Tick { now, next: &mut next });
         next
     }
 

@@ -11,7 +11,7 @@ use crate::ledger::DropReason;
 use crate::panics::{caught, foreign, quietly};
 use crate::report::{CloseReport, FlushReport};
 use crate::sync::{MODEL, lock};
-use crate::wait::nesting::Nesting;
+use crate::wait::nesting::{AtWork, Nesting};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,7 +59,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
 
     pub(super) fn run(mut self) {
         let _lifeline = Lifeline(self.shared.clone(), self.number);
-        self.tick();
+        let _work = AtWork::begin();
+        self.tell_time();
         loop {
             let handled = self.round();
             if self.flush_desk().is_asked() {
@@ -68,7 +69,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             if handled == 0 {
                 if self.intake.ended().is_some() {
                     if self.desk.batch > 0 {
-                        let _delivery = Nesting::delivery();
+                        let _inside = inside();
                         self.desk.end_of_batch(self.intake.inbox());
                     }
                     break;
@@ -81,14 +82,18 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         self.end();
     }
 
+    fn tell_time(&mut self) {
+        let _inside = inside();
+        self.tick();
+    }
+
     fn flush_desk(&self) -> &FlushDesk {
         flush_desk(&self.shared, self.number)
     }
 
     /// Handles what is there, at most a quarter of a lane's capacity of each; returns how many events.
     fn round(&mut self) -> usize {
-        // The handler runs inside a delivery: nothing there waits for this worker.
-        let _delivery = Nesting::delivery();
+        let _inside = inside();
         let handled = self.intake.scan(&mut self.desk);
         self.intake.linger_when_dry();
         if self.desk.batch > 0 && !self.intake.has_work() {
@@ -114,7 +119,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     fn tick(&mut self) {
         if W::TICKS {
             let work = &mut self.desk.work;
-            self.next_tick = match foreign(|| work.tick(Instant::now())) {
+            self.next_tick = match caught(|| work.tick(Instant::now())) {
                 Ok(next) => next,
                 Err(text) => {
                     self.desk.report(self.intake.inbox(), panicked(&text));
@@ -134,6 +139,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         });
         self.flush_desk().answer(asked, outcome);
         self.shared.inbox.signals.blocked.notify();
+        // What it could not give out may have to be looked after.
+        self.tell_time();
     }
 
     fn end(mut self) {
@@ -155,6 +162,11 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         flush_desk(&self.shared, self.number).leave();
         self.shared.worker_ended(self.number, report);
     }
+}
+
+/// The handler runs inside a delivery: nothing there waits, but for a turn, as the worker's own work may.
+fn inside() -> (Option<Nesting>, AtWork) {
+    (Nesting::delivery(), AtWork::begin())
 }
 
 /// The desk of one worker: its own, or that of all.

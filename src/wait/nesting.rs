@@ -2,6 +2,9 @@
 //!
 //! Inside a delivery (a handler, a direct sink, a worker) nothing of ours waits: whoever waits there may wait for
 //! itself. The depth also ends cycles of buses. Both counters belong to the thread and are read on cold paths only.
+//!
+//! One wait is allowed: the worker of a queue may wait for its turn behind another thread, if that one waits for nobody. See
+//! [`AtWork`].
 
 use crate::sync::per_thread;
 use std::cell::{Cell, RefCell};
@@ -63,6 +66,48 @@ impl Drop for Nesting {
 /// Whether the current thread is inside a delivery, and so must not wait.
 pub(crate) fn inside_delivery() -> bool {
     FOREIGN.try_with(|cell| cell.get() > 0).unwrap_or(false)
+}
+
+per_thread! {
+    /// On the worker of a queue: how deep in foreign code its own work is.
+    static WORK: Cell<Option<u32>> = Cell::new(None)
+}
+
+/// The worker of a queue at its own work, until it is dropped: what it calls from here, and not what is called by a bus or a
+/// hook further down.
+///
+/// There, and only there, it may wait for a turn ([`may_wait_for_a_turn`]), behind whoever is inside a delivery or carries
+/// something ([`carrying`]). Those wait for nobody's room and at no other batch; so nobody waits for itself.
+#[must_use]
+pub(crate) struct AtWork {
+    outer: Option<u32>,
+}
+
+impl AtWork {
+    pub(crate) fn begin() -> Self {
+        let here = FOREIGN.try_with(Cell::get).ok();
+        Self { outer: WORK.try_with(|cell| cell.replace(here)).ok().flatten() }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let _ = WORK.try_with(|cell| cell.set(self.outer));
+    }
+}
+
+/// Whether the current thread is a worker at its own work.
+pub(crate) fn may_wait_for_a_turn() -> bool {
+    work().is_some_and(|level| FOREIGN.try_with(|cell| cell.get() == level).unwrap_or(false))
+}
+
+/// What a worker does with something in its hands that other workers wait for: it waits for nobody in turn, also in a flush.
+pub(crate) fn carrying() -> Option<Nesting> {
+    work().map(|_| Nesting::impatient())
+}
+
+fn work() -> Option<u32> {
+    WORK.try_with(Cell::get).ok().flatten()
 }
 
 per_thread! {

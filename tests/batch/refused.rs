@@ -1,7 +1,7 @@
 //! Batches that the sink behind does not take.
 
 use crate::script::Answer::{Close, Fail, FailFirst, Full, Panic, Reentrant, Take, Timeout};
-use crate::support::{Drops, Outcome, assert_balanced, outcome, wait_for};
+use crate::support::{Drops, GUARD, Outcome, assert_balanced, outcome, wait_for};
 use crate::{HOUR, SECOND, batch, tick, write_all};
 use buslane::testing::Gate;
 use buslane::{Deadline, Finish, FlushReport, Overflow, Queue, Signal, Sink, SinkExt, SinkStatus, sink_fn};
@@ -41,6 +41,18 @@ fn a_batch_without_room_behind_is_offered_again_at_a_tick() {
     assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(30)));
     assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(30)), "the one being filled");
     assert_eq!(script.batches(), [[1, 2], [3, 4]]);
+}
+
+#[test]
+fn a_batch_that_a_flush_could_not_hand_on_is_offered_again_by_the_worker() {
+    let (batch, script) = batch(10);
+    let queue = batch.queue(16).unwrap();
+    script.answer([Full; 2]);
+    write_all(&queue, [1]);
+    let report = queue.flush_timeout(GUARD);
+    assert_eq!(report.finish, Finish::TimedOut, "the sink behind took nothing, twice");
+    wait_for(|| script.batches() == [[1]]);
+    assert!(queue.close().is_done());
 }
 
 #[test]

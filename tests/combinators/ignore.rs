@@ -19,7 +19,8 @@ struct Note {
 const LAYER: &str = "application/octet-stream";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// distribution's `TestIgnoredSink`, by behaviour: either list may be empty, and what stands in one of them is ignored.
+/// Either list may be empty, and what stands in one of them is ignored. The cases of distribution's own `TestIgnoredSink` are
+/// in `go_events/users.rs`.
 #[test]
 fn what_stands_in_one_of_the_lists_is_ignored() {
     let notes =

@@ -34,6 +34,7 @@ fn a_broadcaster_gives_a_thousand_events_to_ten_sinks_that_were_added_twice() {
         assert_eq!(bus.remove(*id), Err(RemoveError::Unknown));
     }
     assert_eq!(bus.publish(EVENTS).unwrap().accepted, 0, "reaches nobody");
+    assert!(!sinks.iter().any(Collect::is_closed), "a removal closes nothing");
 
     for sink in &sinks {
         add(sink);
@@ -89,7 +90,10 @@ fn a_channel_takes_a_hundred_writers_and_refuses_a_hundred_more_once_it_is_close
         thread::scope(|scope| {
             for n in 0..100 {
                 let channel = &channel;
-                scope.spawn(move || assert_eq!(channel.write(n).is_ok(), accepted));
+                scope.spawn(move || match channel.write(n) {
+                    Ok(()) => assert!(accepted),
+                    Err(error) => assert!(!accepted && error.is_closed() && error.into_event() == n),
+                });
             }
         });
     };
@@ -114,7 +118,7 @@ fn a_filter_for_even_numbers_lets_fifty_of_a_hundred_pass() {
 
 /// What its documentation forbids: "no methods on filter are goroutine safe" there.
 #[test]
-fn a_filter_is_used_and_closed_by_many_threads() {
+fn e12_a_filter_is_used_and_closed_by_many_threads() {
     let seen = Collect::new();
     let filter = Arc::new(seen.clone().filter(|n: &u64| n.is_multiple_of(2)));
     let passed = AtomicU64::new(0);

@@ -1,10 +1,10 @@
 //! One test for each defect of go-events, and of what was built on it, that concerns closing, leaving and coming.
 
-use crate::support::{Drops, GUARD, assert_balanced, ends, wait_for, waits};
-use buslane::testing::{Collect, Gate};
+use crate::support::{Drops, GUARD, Log, assert_balanced, ends, wait_for, waits};
+use buslane::testing::{Collect, Gate, ManualClock};
 use buslane::{
-    AddError, Bus, Channel, CloseReport, Deadline, Finish, Overflow, Queue, RecvError, Sink, SinkExt,
-    WriteError, sink_fn,
+    AddError, Backoff, Bus, Channel, CloseReport, Deadline, Finish, Overflow, Queue, RecvError, Sink,
+    SinkExt, WriteError, sink_fn,
 };
 use std::sync::Arc;
 use std::thread;
@@ -220,6 +220,30 @@ fn e44_an_event_that_cannot_be_read_is_counted_and_a_slow_subscriber_loses_a_cou
     assert!(bus.close().is_done());
     assert_eq!(receiver.iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert_eq!(receiver.recv(), Err(RecvError::Closed));
+}
+
+/// In containerd, what its shim could not deliver goes to the end of the line again, by a goroutine of its own, and is dropped
+/// after the fifth time.
+#[test]
+fn e44_what_is_tried_again_keeps_its_place() {
+    let (clock, attempts) = (ManualClock::hurrying(), Log::new());
+    let (tried, seen) = (attempts.clone(), Collect::new());
+    let behind = seen.clone();
+    let sink = sink_fn(move |n: &u64| {
+        tried.push(*n);
+        let before = tried.entries().iter().filter(|tried| *tried == n).count();
+        // One arrives at the fifth attempt, and one never.
+        if *n == 7 || *n == 3 && before < 5 { Err("away") } else { behind.write(*n).map_err(|_| "closed") }
+    });
+    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let policy =
+        Backoff::new(Duration::from_secs(1), Duration::from_secs(5)).unwrap().max_attempts(6).unwrap();
+    let queue = sink.retry(policy).clock(clock).dead_letters(letters).queue(64).unwrap();
+    (0..10).for_each(|n| queue.write(n).unwrap());
+    assert!(queue.close_timeout(GUARD).is_done());
+    assert_eq!(seen.taken(), [0, 1, 2, 3, 4, 5, 6, 8, 9]);
+    let letter = dead.recv().unwrap();
+    assert_eq!((letter.event, letter.attempts, attempts.entries().len()), (7, 6, 8 + 5 + 6));
 }
 
 /// What a closed bus does not do: hold on to sinks whose close another one waits for. Kept here, since it is the order in which

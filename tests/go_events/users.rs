@@ -1,16 +1,21 @@
 //! The tests of those who built on go-events, where they concern the same parts.
 
-use crate::support::{assert_balanced, ends};
-use crate::{at_once, check_close};
+use crate::support::{Entry, GUARD, Log, WAYS, assert_balanced, ends, wait_for};
+use crate::{assert_all, at_once, check_close};
 use buslane::testing::{Collect, Gate};
-use buslane::{Bus, Channel, Overflow, Queue, Receiver, RecvError, SinkExt};
+use buslane::{
+    Bus, Channel, DropReason, Ledger, Overflow, Queue, Receiver, RecvError, Signal, Sink, SinkExt, SinkState,
+    sink_fn,
+};
+use std::sync::Arc;
+use std::thread;
 
 /// distribution's TestEventQueue: its listeners count what goes in and out; here the ledger does.
 #[test]
 fn a_queue_counts_a_thousand_events_in_and_none_pending_after_its_close() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let queue = Queue::builder().capacity(1024).spawn_sink(gate.before(seen.clone())).unwrap();
-    at_once(1000, |n| buslane::Sink::write(&queue, n).unwrap());
+    at_once(1000, |n| queue.write(n).unwrap());
     gate.wait_reached(1);
     let ledger = queue.state().ledger;
     assert_eq!((ledger.offered, ledger.accepted, ledger.pending, ledger.delivered), (1000, 1000, 1000, 0));
@@ -20,6 +25,56 @@ fn a_queue_counts_a_thousand_events_in_and_none_pending_after_its_close() {
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.accepted, ledger.pending, ledger.delivered), (1000, 0, 1000));
     assert_eq!((ledger.refused.closed, seen.len()), (1, 1000));
+}
+
+/// What distribution tells its endpoints about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Note {
+    action: &'static str,
+    target: &'static str,
+}
+
+/// distribution's TestIgnoredSink, all of its 17 cases: an endpoint is not told of what stands in one of its two lists.
+#[test]
+fn an_endpoint_is_not_told_of_targets_and_actions_that_it_ignores() {
+    const BLOB: Note = Note { action: "push", target: "blob" };
+    const MANIFEST: Note = Note { action: "pull", target: "manifest" };
+    /// The event, the targets and the actions that are ignored, and whether the endpoint is told of the event.
+    type Case = (Note, &'static [&'static str], &'static [&'static str], bool);
+    let cases: [Case; 17] = [
+        (BLOB, &[], &[], true),
+        (BLOB, &["other"], &["other"], true),
+        (BLOB, &["blob", "manifest"], &["other"], false),
+        (BLOB, &["other"], &["pull"], true),
+        (BLOB, &["other"], &["pull", "push"], false),
+        (BLOB, &[], &["pull"], true),
+        (BLOB, &[], &["push"], false),
+        (BLOB, &[], &["mount", "delete"], true),
+        (MANIFEST, &[], &[], true),
+        (MANIFEST, &["other"], &["other"], true),
+        (MANIFEST, &["blob"], &["other"], true),
+        (MANIFEST, &["blob", "manifest"], &["other"], false),
+        (MANIFEST, &["other"], &["push"], true),
+        (MANIFEST, &["other"], &["pull", "push"], false),
+        (MANIFEST, &[], &["push"], true),
+        (MANIFEST, &[], &["pull"], false),
+        (MANIFEST, &[], &["mount", "delete"], true),
+    ];
+    for (note, targets, actions, told) in cases {
+        for way in WAYS {
+            let (channel, mut endpoint) = Channel::bounded(1).unwrap();
+            let ignoring = Arc::new(channel.filter(move |note: &Note| {
+                !targets.contains(&note.target) && !actions.contains(&note.action)
+            }));
+            Entry::into(&ignoring, way).write(note).unwrap();
+            let what = format!("{note:?} where {targets:?} and {actions:?} are ignored, {way:?}");
+            assert_eq!(endpoint.try_recv().ok(), told.then_some(note), "{what}");
+            let mut state = SinkState::default();
+            ignoring.signal(&mut Signal::Describe(&mut state));
+            let ledger = assert_balanced(&state);
+            assert_eq!((ledger.offered, ledger.filtered), (1, u64::from(!told)), "{what}");
+        }
+    }
 }
 
 /// What containerd publishes.
@@ -106,6 +161,29 @@ fn subscribers_see_what_their_filters_keep() {
     }
 }
 
+/// What the tests of containerd's `eventq` show, but for its limit in time: what comes while nobody reads is kept for the first
+/// reader, up to a bound, and whoever comes later has what comes later. What is never read is told.
+#[test]
+fn the_first_reader_has_what_came_before_it() {
+    let (bus, discarded) = (Bus::new(), Log::new());
+    let hook = discarded.clone();
+    let backlog = Channel::builder().capacity(4).overflow(Overflow::DropOldest);
+    let backlog = backlog.on_drop(move |n, reason| hook.push((n, reason)));
+    let (channel, mut first) = backlog.build().unwrap();
+    bus.add(channel).unwrap();
+    (0..6).for_each(|n| assert_eq!(bus.publish(n).unwrap().accepted, 1));
+    assert_eq!(first.drain().collect::<Vec<_>>(), [2, 3, 4, 5]);
+    let mut second = bus.subscribe(8).unwrap();
+    (6..9).for_each(|n| assert_eq!(bus.publish(n).unwrap().accepted, 2));
+    assert_eq!(first.recv(), Ok(6));
+    drop(first);
+    assert!(bus.close().is_done());
+    assert_eq!(second.iter().collect::<Vec<_>>(), [6, 7, 8]);
+    let told: Vec<_> = discarded.entries();
+    assert_eq!(told[..2], [(0, DropReason::Evicted), (1, DropReason::Evicted)]);
+    assert_eq!(told[2..].iter().map(|(n, _)| *n).collect::<Vec<_>>(), [7, 8]);
+}
+
 /// An event of swarmkit's watch tests: its tags, and a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tagged(&'static [&'static str], u64);
@@ -155,4 +233,63 @@ fn a_watcher_that_is_too_slow_is_cut_off_and_one_that_cancels_ends() {
     cancelled.close();
     assert_eq!(cancelled.iter().count() as u64, 2 * LIMIT, "what it was promised, and then the end");
     assert_eq!(publisher.publish(0).unwrap().accepted, 0);
+}
+
+/// The numbers of swarmkit's benchmarks: up to 10 000 listeners and 64 publishers. Each addition copies the list of a bus, so
+/// where there are very many, buses stand on a bus.
+#[test]
+fn many_publishers_reach_many_listeners_once_each() {
+    const EACH: u64 = 2;
+    for (groups, listeners, publishers) in [(1, 10, 64), (1, 100, 8), (1, 1_000, 4), (50, 200, 1)] {
+        let bus = Bus::new();
+        let subscribe_all = |_| {
+            let group = Bus::new();
+            bus.add(group.clone()).unwrap();
+            let capacity = (publishers * EACH) as usize;
+            (0..listeners).map(move |_| group.subscribe(capacity).unwrap())
+        };
+        let mut receivers: Vec<Receiver<u64>> = (0..groups).flat_map(subscribe_all).collect();
+        thread::scope(|scope| {
+            for first in 0..publishers {
+                let bus = &bus;
+                scope.spawn(move || {
+                    for n in 0..EACH {
+                        assert_eq!(bus.publish(first * EACH + n).unwrap().accepted, groups);
+                    }
+                });
+            }
+        });
+        assert!(bus.close().is_done());
+        assert_eq!(receivers.len(), groups * listeners);
+        receivers.iter_mut().for_each(|receiver| assert_all(receiver.iter().collect(), publishers * EACH));
+    }
+}
+
+/// distribution's TestMetricsExpvar: every endpoint is listed with its counts. There, one that is gone is listed for ever.
+#[test]
+fn every_endpoint_stands_in_the_snapshot_with_its_counts_while_it_is_there() {
+    let (bus, gate) = (Bus::new(), Gate::closed());
+    assert!(bus.snapshot().sinks.is_empty());
+    let failing = sink_fn(|_: &u64| Err::<(), _>("503 Service Unavailable"));
+    let ids = [
+        bus.add_named("slow", gate.before(Collect::new()).queue(8).unwrap()).unwrap(),
+        bus.add_named("failing", failing.queue(8).unwrap()).unwrap(),
+    ];
+    (0..3).for_each(|n| assert_eq!(bus.publish(n).unwrap().accepted, 2));
+    // (events, pending, successes, failures) of each, as they are called there.
+    let counts = || -> Vec<_> {
+        let counts =
+            |ledger: Ledger| (ledger.accepted, ledger.pending, ledger.delivered, ledger.dropped.failed);
+        let sinks = bus.snapshot().sinks.into_iter();
+        sinks.map(|sink| (sink.name, counts(assert_balanced(&sink.state)))).collect()
+    };
+    wait_for(|| counts() == [("slow".into(), (3, 3, 0, 0)), ("failing".into(), (3, 0, 0, 3))]);
+    let text = bus.snapshot().to_string();
+    assert!(text.contains("slow") && text.contains("503 Service Unavailable"), "{text}");
+    gate.open();
+    assert!(bus.flush_timeout(GUARD).is_done());
+    assert_eq!(counts()[0].1, (3, 0, 3, 0));
+    bus.remove(ids[1]).unwrap();
+    assert_eq!(counts().len(), 1, "and no longer");
+    assert!(bus.close().is_done());
 }

@@ -81,13 +81,13 @@ fn only_the_probe_decides_and_attempts_from_before_say_nothing_new() {
 }
 
 #[test]
-fn thresholds_beyond_all_measure_spin_no_loop() {
+fn e13_thresholds_beyond_all_measure_spin_no_loop() {
     let (_, breaker) = breaker(u32::MAX);
     assert_eq!(fail(&breaker), Next::After(SECOND / 1024));
 }
 
 #[test]
-fn concurrent_writers_probe_one_at_a_time() {
+fn e13_concurrent_writers_probe_one_at_a_time() {
     let (clock, breaker) = breaker(1);
     let (gate, down) = (Gate::closed(), AtomicBool::new(true));
     let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));

@@ -238,6 +238,27 @@ fn the_ticks_of_a_queue_drive_it() {
 }
 
 #[test]
+fn the_ticks_of_whichever_worker_had_the_event_drive_it() {
+    let (log, failed) = (Log::new(), std::sync::Mutex::new(std::collections::HashSet::new()));
+    let handled = log.clone();
+    let sink = sink_fn(move |event: &u64| {
+        if crate::support::lock(&failed).insert(*event) {
+            return Err("once");
+        }
+        handled.push(*event);
+        Ok(())
+    });
+    let retry = sink.retry_by_key(key, Backoff::new(MILLI, 2 * MILLI).unwrap());
+    let queue = Queue::builder().workers(4).spawn_sink(retry).unwrap();
+    for event in 0..12 {
+        queue.write(event).unwrap();
+        // Nobody else writes, and every other worker sleeps.
+        wait_for(|| log.entries().len() as u64 == event + 1);
+    }
+    assert!(queue.close().is_done());
+}
+
+#[test]
 fn in_front_of_a_channel_the_books_of_both_add_up() {
     let clock = ManualClock::new();
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();

@@ -52,6 +52,8 @@ fn e6_a_backoff_saturates_however_many_attempts_fail() {
     for _ in 0..1000 {
         assert!(wait(&backoff, u32::MAX) > Duration::ZERO);
     }
+    // There, a base of zero panics once the window has collapsed to it.
+    assert_eq!(Backoff::new(Duration::ZERO, 20 * SECOND).err(), Some(InvalidConfig::ZeroBackoff));
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub(crate) fn lane<E: Send + 'static>(sink: &impl Sink<E>) -> Lane<E> {
 }
 
 /// What a write or push came to, without the source of a failure, so that it can be compared.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome<E> {
     Accepted,
     Full(E),

@@ -67,12 +67,18 @@ pub(super) struct Holding<E> {
     /// The batch that is being filled.
     gathering: Vec<E>,
     bytes: usize,
+    /// It was to be handed on when another batch was on its way, and is to follow that.
+    is_due: bool,
     /// When a tick first found it begun.
     since: Option<Instant>,
     /// The batch before it, when the sink behind had no room for it.
     refused: Vec<E>,
     /// How many events the sink behind has in its hands.
     away: usize,
+    /// Whoever brought them there waits for nobody, and so may be waited for.
+    is_prompt: bool,
+    /// All events that ever came in.
+    pushed: u64,
     closing: Option<Deadline>,
     is_finishing: bool,
     report: Option<CloseReport>,
@@ -85,9 +91,12 @@ impl<E> Holding<E> {
         Self {
             gathering: Vec::new(),
             bytes: 0,
+            is_due: false,
             since: None,
             refused: Vec::new(),
             away: 0,
+            is_prompt: false,
+            pushed: 0,
             closing: None,
             is_finishing: false,
             report: None,
@@ -111,6 +120,7 @@ impl<E> Holding<E> {
     pub(super) fn push(&mut self, event: E, size: usize) {
         self.gathering.push(event);
         self.bytes = self.bytes.saturating_add(size);
+        self.pushed += 1;
         self.ledger.offered += 1;
         self.ledger.accepted += 1;
     }
@@ -120,13 +130,19 @@ impl<E> Holding<E> {
         self.ledger.add_panicked(1);
     }
 
-    pub(super) fn refuse(&mut self, event: E) -> WriteError<E> {
+    /// Refuses an event that has no room, and that waited for it in vain unless it was in time.
+    pub(super) fn refuse(&mut self, event: E, in_time: bool) -> WriteError<E> {
         if self.is_closed() {
             return self.refuse_closed(event);
         }
         self.ledger.offered += 1;
-        self.ledger.refused.full += 1;
-        WriteError::Full(event)
+        if in_time {
+            self.ledger.refused.full += 1;
+            WriteError::Full(event)
+        } else {
+            self.ledger.refused.timeout += 1;
+            WriteError::Timeout(event)
+        }
     }
 
     pub(super) fn refuse_closed(&mut self, event: E) -> WriteError<E> {
@@ -137,18 +153,23 @@ impl<E> Holding<E> {
 
     // Handing on.
 
-    /// The next batch to be handed on, unless one is on its way or somebody else has begun to finish.
-    pub(super) fn send_off(&mut self, limits: &Limits<E>, cut: &mut Cut) -> Option<Vec<E>> {
+    /// The next batch to be handed on, unless one is on its way or somebody else has begun to finish. `is_prompt` says whether
+    /// the caller waits for nobody until it is back.
+    pub(super) fn send_off(&mut self, limits: &Limits<E>, cut: &mut Cut, is_prompt: bool) -> Option<Vec<E>> {
         if self.away > 0 || self.is_finishing != (*cut == Cut::Finally) {
+            self.is_due |= *cut == Cut::Now && !self.gathering.is_empty();
             return None;
         }
         let batch = if !self.refused.is_empty() {
             std::mem::take(&mut self.refused)
-        } else if !self.gathering.is_empty() && (*cut != Cut::Complete || self.is_complete(limits)) {
+        } else if !self.gathering.is_empty()
+            && (*cut != Cut::Complete || self.is_due || self.is_complete(limits))
+        {
             if *cut == Cut::Now {
                 *cut = Cut::Complete;
             }
             self.bytes = 0;
+            self.is_due = false;
             self.since = None;
             let next = Vec::with_capacity(self.gathering.len());
             std::mem::replace(&mut self.gathering, next)
@@ -156,6 +177,7 @@ impl<E> Holding<E> {
             return None;
         };
         self.away = batch.len();
+        self.is_prompt = is_prompt;
         Some(batch)
     }
 
@@ -201,10 +223,10 @@ impl<E> Holding<E> {
     /// When the next tick is wanted at the latest; starts the clock of a batch that has been begun.
     pub(super) fn next_tick(&mut self, now: Instant, limits: &Limits<E>) -> Option<Instant> {
         let mut wish = None;
-        if let (false, Some(age)) = (self.gathering.is_empty(), limits.age) {
+        if let (false, false, Some(age)) = (self.gathering.is_empty(), self.is_due, limits.age) {
             wish = self.since.get_or_insert(now).checked_add(age);
         }
-        if self.has_refused() {
+        if self.has_refused() || self.is_due {
             let again = now + limits.age.map_or(OFFER_AGAIN, |age| age.min(OFFER_AGAIN));
             wish = Some(wish.map_or(again, |wish| wish.min(again)));
         }
@@ -254,6 +276,11 @@ impl<E> Holding<E> {
         self.away > 0 || self.is_finishing
     }
 
+    /// Whether a batch is on its way with somebody who waits for nobody.
+    pub(super) fn is_soon_back(&self) -> bool {
+        self.away > 0 && self.is_prompt
+    }
+
     pub(super) fn has_refused(&self) -> bool {
         !self.refused.is_empty()
     }
@@ -266,6 +293,16 @@ impl<E> Holding<E> {
     /// Those, and the ones on their way.
     pub(super) fn pending(&self) -> u64 {
         (self.held() + self.away) as u64
+    }
+
+    /// How many events have come in so far.
+    pub(super) fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// How many of them have come to their end. They do so in the order in which they came.
+    pub(super) fn gone(&self) -> u64 {
+        self.pushed - self.pending()
     }
 
     pub(super) fn describe(&self, state: &mut SinkState) {

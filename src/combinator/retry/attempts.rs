@@ -2,6 +2,7 @@
 
 use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy, after};
+use crate::combinator::turns::Cut;
 use crate::error::WriteError;
 use crate::ledger::{EntryCounters, Outcome, SinkState};
 use crate::panics::{caught, foreign, quietly};
@@ -43,24 +44,6 @@ pub(super) enum Step<E> {
     GivenUp(WriteError<E>),
     /// It is for later.
     Wait(E, Duration),
-}
-
-/// Why a wait was cut short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    Closed,
-    Timeout,
-    Reentrant,
-}
-
-impl Cut {
-    pub(super) fn with<E>(self, event: E) -> WriteError<E> {
-        match self {
-            Self::Closed => WriteError::Closed(event),
-            Self::Timeout => WriteError::Timeout(event),
-            Self::Reentrant => WriteError::Reentrant(event),
-        }
-    }
 }
 
 /// What the policy let through and has not heard of again.

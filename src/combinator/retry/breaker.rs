@@ -2,11 +2,11 @@
 
 use super::policy::{Attempt, Limits, Next, RetryPolicy, after};
 use crate::error::InvalidConfig;
+use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Mutex, lock};
 use crate::wait::{Clock, SystemClock};
 use std::fmt;
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 /// How many times the first of the waits below the threshold may be halved: a thousandth of the back-off.

@@ -1,11 +1,29 @@
 //! One at a time, in the order of arrival.
 
-use super::attempts::Cut;
+use crate::error::WriteError;
+use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Mutex, lock};
 use crate::wait::Pause;
 use crate::wait::allowance::Allowance;
 use std::collections::VecDeque;
-use std::thread::{self, ThreadId};
+
+/// Why a wait was cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    Closed,
+    Timeout,
+    Reentrant,
+}
+
+impl Cut {
+    pub(super) fn with<E>(self, event: E) -> WriteError<E> {
+        match self {
+            Self::Closed => WriteError::Closed(event),
+            Self::Timeout => WriteError::Timeout(event),
+            Self::Reentrant => WriteError::Reentrant(event),
+        }
+    }
+}
 
 /// One at a time, in the order of arrival. Whoever is first in the line has the turn.
 pub(super) struct Turns(Mutex<Line>);
