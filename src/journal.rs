@@ -17,8 +17,9 @@ pub(crate) mod writer;
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::SinkState;
+use crate::panics::drop_each;
 use crate::report::CloseReport;
-use crate::ring::blocks::SharedWriter;
+use crate::ring::blocks::{Overwritten, SharedWriter};
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -143,8 +144,15 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// # Panics
     /// As for [`publish`](Self::publish).
     pub fn publish_batch(&self, events: Vec<E>) -> Result<Sequence, WriteError<Vec<E>>> {
+        /// Dropped behind the claim, each of them.
+        struct Kept<E>(Vec<Overwritten<E>>);
+        impl<E> Drop for Kept<E> {
+            fn drop(&mut self) {
+                drop_each(self.0.drain(..));
+            }
+        }
         let Handle { writer, shared } = &*self.0;
-        let mut overwritten = Vec::with_capacity(if needs_drop::<E>() { events.len() } else { 0 });
+        let mut overwritten = Kept(Vec::with_capacity(if needs_drop::<E>() { events.len() } else { 0 }));
         let mut first = None;
         let mut events = events.into_iter();
         loop {
@@ -163,7 +171,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
                 let Some(event) = events.next() else { break };
                 let old = claim.put_stamped(event, || shared.time.stamp());
                 if needs_drop::<E>() {
-                    overwritten.push(old);
+                    overwritten.0.push(old);
                 }
                 position += 1;
             }
