@@ -83,7 +83,6 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         wait: WaitStrategy,
         ends_on_lag: bool,
     ) -> Self {
-        shared.seats.add(seat.clone());
         Self {
             reader,
             takes_all: wanted.is_none(),
@@ -111,6 +110,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     pub(super) fn begin(&mut self, position: u64, bounds: Bounds<E>) {
         self.reader.seek(position);
         self.seat.begin_at(position);
+        // Seen by others from here on, when it has a place.
+        self.shared.seats.add(self.seat.clone());
         self.takes_all &= bounds.are_none();
         self.bounds = bounds;
         self.waited_at = position;
