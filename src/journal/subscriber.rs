@@ -504,8 +504,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         };
         self.linger.found_nothing();
         let position = self.reader.position();
-        self.idler.found(position.saturating_sub(self.waited_at) as usize);
-        self.waited_at = position;
+        let taken = position.saturating_sub(self.waited_at);
+        if taken > 0 {
+            self.idler.found(taken as usize);
+            self.waited_at = position;
+        }
         let Self { idler, shared, seat, reader, berth, .. } = self;
         match idler.step(shared.source.capacity(), Instant::now) {
             Step::Spin => spin_hint(),
