@@ -8,7 +8,7 @@ use super::shared::Shared;
 use super::subscription::Wanted;
 use crate::error::Closed;
 use crate::ledger::SubscriberState;
-use crate::panics::caught;
+use crate::panics::{caught, foreign};
 use crate::ring::blocks::{Look, Reader};
 use crate::sync::{MODEL, spin_hint, thread};
 use crate::wait::linger::Linger;
@@ -533,7 +533,8 @@ fn ask<E>(
     (position, event): (u64, &E),
     stamp: u64,
 ) -> Result<Judgement, String> {
-    caught(|| match bounds.judge(position, event, stamp) {
+    // Inside foreign code nobody waits: a gating subscriber would wait for itself.
+    foreign(|| match bounds.judge(position, event, stamp) {
         Judgement::Within if wanted.as_mut().is_some_and(|wanted| !wanted(event)) => Judgement::Outside,
         other => other,
     })
