@@ -144,7 +144,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
         self.find().map(|found| {
             found.map(|found| match found {
-                Found::Event => self.take(look),
+                Found::Event => {
+                    let entry = self.take(look);
+                    self.finish_behind_the_last();
+                    entry
+                }
                 Found::Lagged(events) => Entry::Lagged(events),
                 Found::Panicked(sequence) => Entry::Panicked(sequence),
             })
@@ -196,6 +200,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                         let sequence = Sequence::new(self.reader.position());
                         self.reader.take(|_, _| ());
                         self.went_past_a_panic();
+                        self.finish_behind_the_last();
                         return Ok(Some(Found::Panicked(sequence)));
                     }
                 },
@@ -203,9 +208,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                     self.seat.lagged(events);
                     self.seat.set_position(self.reader.position());
                     if self.ends_on_lag {
-                        self.ended = true;
-                        // Also what is known to be there goes through here, and no further.
-                        self.takes_all = false;
+                        self.finish();
                     }
                     return Ok(Some(Found::Lagged(events)));
                 }
@@ -250,14 +253,30 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// Nothing follows.
     #[cold]
     fn end<R>(&mut self) -> Result<R, Closed<()>> {
+        if !self.ended {
+            self.finish();
+        }
+        Err(Closed(()))
+    }
+
+    /// Nothing will follow what is about to be told: nobody is to wait for this subscriber, which need not look once more.
+    #[cold]
+    fn finish(&mut self) {
         self.ended = true;
+        // Also what is known to be there goes through `find`, and no further.
+        self.takes_all = false;
         self.seat.end();
         if self.gating {
-            // It will not go on: nobody is to wait for it.
             self.gating = false;
             self.shared.gates.remove(&self.seat);
         }
-        Err(Closed(()))
+    }
+
+    /// Finishes if the place says that nothing follows.
+    fn finish_behind_the_last(&mut self) {
+        if self.bounds.end_before(self.reader.position()) {
+            self.finish();
+        }
     }
 
     /// Takes the next event if there is one now.
@@ -387,6 +406,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         let first = self.reader.position();
         self.delivered += count as u64;
         self.seat.delivered(self.delivered, first + count as u64);
+        if self.bounds.end_before(first + count as u64) {
+            self.finish();
+        }
         Entry::Event(Sequence::new(first), self.reader.take_values(count))
     }
 
@@ -471,10 +493,10 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Sequence::new(self.reader.position())
     }
 
-    /// How many events lie ahead, those already overwritten included.
+    /// How many events lie ahead, those already overwritten included; none when it has come to its end.
     #[must_use]
     pub fn behind(&self) -> u64 {
-        self.reader.behind()
+        if self.ended { 0 } else { self.reader.behind() }
     }
 
     /// What the subscriber says about itself.
