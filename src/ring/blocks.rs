@@ -133,8 +133,8 @@ impl<T> Drop for Shared<T> {
 /// Makes a ring that keeps at least `capacity` values.
 ///
 /// # Guarantees
-/// All memory that the writer needs is allocated and touched here. What is kept are the newest `capacity` values and up to a
-/// block of older ones.
+/// All memory that the writer needs is allocated and touched here. What is kept are the newest `capacity` values and up to two
+/// blocks of older ones: the capacity is made up of whole blocks, and one more is being overwritten.
 ///
 /// # Errors
 /// [`InvalidConfig`] when the capacity is zero, larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory is
@@ -272,7 +272,7 @@ impl<T> Source<T> {
         self.0.capacity as usize
     }
 
-    /// How many values a block holds: so many older ones than [`capacity`](Self::capacity) may be there.
+    /// How many values a block holds. Less than twice as many older ones than [`capacity`](Self::capacity) may be there.
     #[must_use]
     pub fn block_len(&self) -> usize {
         self.0.block_len as usize
