@@ -157,10 +157,13 @@ fn a_time_function_that_panics_costs_its_subscriber_that_event() {
     }
 }
 
-/// A moment before each event, and one behind the last; in `steps` of so many events each.
-fn sampled(capacity: usize, events: u64, step: u64) -> Vec<(Pen<u64>, Vec<(u64, SystemTime)>)> {
+/// Places, and a moment before the event of each.
+type Moments = Vec<(u64, SystemTime)>;
+
+/// Journals with so many events, and a moment in every step of so many and behind the last.
+fn sampled(capacity: usize, events: u64, step: u64) -> [(Pen<u64>, Moments); 2] {
     let publish = |mut pen: Pen<u64>| {
-        let mut moments = Vec::new();
+        let mut moments = Moments::new();
         for n in 0..events {
             if n % step == 0 {
                 moments.push((n, next_moment()));
@@ -172,7 +175,7 @@ fn sampled(capacity: usize, events: u64, step: u64) -> Vec<(Pen<u64>, Vec<(u64, 
         next_moment();
         (pen, moments)
     };
-    forms(|| Journal::builder().capacity(capacity).sample_time()).map(publish).into()
+    forms(|| Journal::builder().capacity(capacity).sample_time()).map(publish)
 }
 
 #[test]
