@@ -17,12 +17,14 @@ pub(crate) mod writer;
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::SinkState;
+use crate::panics::drop_each;
 use crate::report::CloseReport;
-use crate::ring::blocks::SharedWriter;
+use crate::ring::blocks::{Overwritten, SharedWriter};
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::wait::Deadline;
+use crate::wait::list::Waiter;
 use builder::JournalBuilder;
 use entry::{Sequence, Start};
 use feed::Feed;
@@ -51,7 +53,8 @@ use writer::JournalWriter;
 ///   [gating](Subscription::gating) ones. Publishers take turns, a few nanoseconds each, by one read-modify-write; one that loses
 ///   its processor just then holds the other publishers up until it runs again. Whoever must never wait for another publisher
 ///   puts a [`Queue`](crate::Queue) in front, or is the only one: [`single`](Self::single).
-/// - **Allocation**: publishing allocates nothing. The event that is overwritten is dropped on the publisher's thread.
+/// - **Allocation**: publishing allocates nothing, save for a wait for a gating subscriber. The event that is overwritten is
+///   dropped on the publisher's thread.
 ///   Subscribing allocates a block of 64 events when there are more subscribers than ever before.
 /// - **Wake-ups**: none when nobody sleeps; else one system call per publish at most: those who sleep wake each other.
 ///
@@ -117,7 +120,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// When the `Drop` of the overwritten event does; the new event is published all the same.
     #[inline]
     pub fn publish(&self, event: E) -> Result<Sequence, WriteError<E>> {
-        publish(&self.0.writer, &self.0.shared, event, Patience::Wait)
+        publish(&self.0.writer, &self.0.shared, event, Patience::Wait, None)
     }
 
     /// As [`publish`](Self::publish), without ever waiting for a subscriber.
@@ -129,7 +132,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// As for [`publish`](Self::publish).
     #[inline]
     pub fn try_publish(&self, event: E) -> Result<Sequence, WriteError<E>> {
-        publish(&self.0.writer, &self.0.shared, event, Patience::Now)
+        publish(&self.0.writer, &self.0.shared, event, Patience::Now, None)
     }
 
     /// Publishes events in their order, with no other publisher's between them unless it has to wait for a gating subscriber; the
@@ -143,16 +146,24 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// # Panics
     /// As for [`publish`](Self::publish).
     pub fn publish_batch(&self, events: Vec<E>) -> Result<Sequence, WriteError<Vec<E>>> {
+        /// Dropped behind the claim, each of them.
+        struct Kept<E>(Vec<Overwritten<E>>);
+        impl<E> Drop for Kept<E> {
+            fn drop(&mut self) {
+                drop_each(self.0.drain(..));
+            }
+        }
         let Handle { writer, shared } = &*self.0;
-        let mut overwritten = Vec::with_capacity(if needs_drop::<E>() { events.len() } else { 0 });
-        let mut first = None;
+        let mut overwritten = Kept(Vec::with_capacity(if needs_drop::<E>() { events.len() } else { 0 }));
+        let (mut first, mut deadline) = (None, None);
         let mut events = events.into_iter();
         loop {
             let Some(mut claim) = writer.claim() else {
                 return Err(shared.refused_all(Refusal::Closed, events.collect()));
             };
-            first.get_or_insert(claim.position());
-            let mut position = claim.position();
+            let claimed = claim.position();
+            first.get_or_insert(claimed);
+            let mut position = claimed;
             let mut barred = false;
             while events.len() > 0 {
                 if claim.begins_block() && shared.gates.bar(position, shared.capacity()) {
@@ -163,7 +174,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
                 let Some(event) = events.next() else { break };
                 let old = claim.put_stamped(event, || shared.time.stamp());
                 if needs_drop::<E>() {
-                    overwritten.push(old);
+                    overwritten.0.push(old);
                 }
                 position += 1;
             }
@@ -172,7 +183,10 @@ impl<E: Send + Sync + 'static> Journal<E> {
             if !barred {
                 return Ok(Sequence::new(first.unwrap_or(position)));
             }
-            if let Some(refusal) = shared.wait_for_gates(position, Patience::Wait) {
+            if position > claimed {
+                deadline = None;
+            }
+            if let Some(refusal) = shared.wait_for_gates(position, Patience::Wait, None, &mut deadline) {
                 return Err(shared.refused_all(refusal, events.collect()));
             }
         }
@@ -220,14 +234,16 @@ fn publish<E: Send + Sync + 'static>(
     shared: &Shared<E>,
     event: E,
     patience: Patience,
+    waiter: Option<&Waiter>,
 ) -> Result<Sequence, WriteError<E>> {
+    let mut deadline = None;
     loop {
         let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
         let position = claim.position();
         if claim.begins_block() && shared.gates.bar(position, shared.capacity()) {
             // Nobody is held up by what we wait for.
             drop(claim);
-            match shared.wait_for_gates(position, patience) {
+            match shared.wait_for_gates(position, patience, waiter, &mut deadline) {
                 None => continue,
                 Some(refusal) => return Err(shared.refused(refusal, event)),
             }
@@ -267,7 +283,8 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         let Handle { writer, shared } = &*self.0;
-        Ok(Some(Lane::staged(JournalLane { writer: writer.clone(), shared: shared.clone() })))
+        let (writer, shared) = (writer.clone(), shared.clone());
+        Ok(Some(Lane::staged(JournalLane { writer, shared, waiter: Waiter::new() })))
     }
 
     fn has_lanes(&self) -> bool {
@@ -306,10 +323,11 @@ impl<E: Send + Sync + 'static> fmt::Debug for Journal<E> {
 struct JournalLane<E: Send + Sync + 'static> {
     writer: SharedWriter<E>,
     shared: Arc<Shared<E>>,
+    waiter: Waiter,
 }
 
 impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        publish(&self.writer, &self.shared, event, patience).map(|_| ())
+        publish(&self.writer, &self.shared, event, patience, Some(&self.waiter)).map(|_| ())
     }
 }

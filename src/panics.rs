@@ -4,7 +4,7 @@
 
 use crate::wait::nesting::Nesting;
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Calls foreign code; `Err` carries the text of its panic.
 ///
@@ -27,6 +27,28 @@ pub(crate) fn foreign<R>(call: impl FnOnce() -> R) -> Result<R, String> {
 /// Calls a hook, whose panics concern nobody.
 pub(crate) fn quietly(call: impl FnOnce()) {
     let _ = foreign(call);
+}
+
+/// Drops each value, also when the destructor of one before it panics: then that unwinds, once all of them are gone. A second
+/// panic, which would end the process if it met the first, goes unseen.
+#[cold]
+pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
+    if crate::sync::MODEL {
+        return values.for_each(drop);
+    }
+    let mut first = None;
+    for value in values {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            match first {
+                None => first = Some(payload),
+                // Its destructor is foreign too.
+                Some(_) => std::mem::forget(payload),
+            }
+        }
+    }
+    if let Some(payload) = first {
+        resume_unwind(payload);
+    }
 }
 
 fn text_of(payload: Box<dyn Any + Send>) -> String {

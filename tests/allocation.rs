@@ -8,7 +8,8 @@ mod support;
 
 use buslane::testing::Gate;
 use buslane::{
-    Bus, Channel, Overflow, Queue, Receiver, Sink, SinkExt, SinkId, WaitStrategy, WriteError, noop, sink_fn,
+    Bus, Channel, Entry, Feed, Journal, OnLag, Overflow, Patience, Queue, Receiver, Sink, SinkExt, SinkId,
+    Start, Subscriber, WaitStrategy, WriteError, noop, sink_fn,
 };
 use counting::{Heap, heap_of};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -257,4 +258,158 @@ fn publishers_free_no_list_that_is_replaced_while_they_read_it() {
         gate.open();
         assert_eq!(publisher.join().unwrap(), (0, true), "close: {close}");
     }
+}
+
+/// Subscribers of every kind that a publisher may meet: that stand in a block, lag, sleep as tasks, are slow or were forgotten.
+fn readers(feed: &Feed<Event>) -> Vec<Subscriber<Event>> {
+    let forgotten = feed.subscribe(Start::Oldest).unwrap();
+    std::mem::forget(forgotten);
+    (0..12)
+        .map(|n| {
+            let subscription = feed.subscription().start(Start::Oldest);
+            let subscription = if n % 2 == 0 { subscription.on_lag(OnLag::Newest) } else { subscription };
+            let subscription =
+                if n % 3 == 0 { subscription.filter(|event| event[0] > 0) } else { subscription };
+            subscription.named(format!("reader {n}")).subscribe().unwrap()
+        })
+        .collect()
+}
+
+/// Lets every reader read a little, each in another way, so that they stand in blocks of different ages.
+fn read_a_little(readers: &mut [Subscriber<Event>], round: usize) {
+    for (n, reader) in readers.iter_mut().enumerate().filter(|(n, _)| (n + round).is_multiple_of(3)) {
+        match n % 4 {
+            0 => drop(reader.try_recv()),
+            1 => assert!(reader.try_recv_batch().is_ok()),
+            2 => assert!(reader.try_recv_with(|event| event[0]).is_ok()),
+            _ => assert!(reader.try_iter().count() < 1000),
+        }
+    }
+}
+
+#[test]
+fn publishing_into_a_journal_leaves_the_heap_alone_whatever_its_subscribers_do() {
+    for capacity in [1, 64, 100] {
+        let journal = Journal::builder().capacity(capacity).sample_time().build().unwrap();
+        quietly("the first event", || journal.publish(EVENT).unwrap());
+        let mut all = readers(&journal.feed());
+        for round in 0..50 {
+            quietly("publish", || (0..40).for_each(|_| assert!(journal.publish(EVENT).is_ok())));
+            quietly("try_publish", || (0..40).for_each(|_| assert!(journal.try_publish(EVENT).is_ok())));
+            let mut lane = journal.lane().unwrap().unwrap();
+            quietly("a lane", || (0..40).for_each(|_| assert!(lane.push(EVENT, Patience::Wait).is_ok())));
+            let batch = vec![EVENT; 90];
+            let (heap, _) = heap_of(|| journal.publish_batch(batch).unwrap());
+            assert_eq!((heap.allocations, heap.frees), (0, 1), "the batch itself");
+            quietly("reading", || read_a_little(&mut all, round));
+        }
+        drop(all);
+        quietly("after they left", || (0..1000).for_each(|_| assert!(journal.publish(EVENT).is_ok())));
+        journal.close();
+        quietly("closed", || assert!(journal.publish(EVENT).is_err()));
+    }
+}
+
+#[test]
+fn the_only_publisher_of_a_journal_leaves_the_heap_alone_whatever_its_subscribers_do() {
+    for capacity in [1, 64, 100] {
+        let (mut writer, feed) = Journal::builder().capacity(capacity).sample_time().build_single().unwrap();
+        quietly("the first event", || writer.publish(EVENT).unwrap());
+        let mut all = readers(&feed);
+        for round in 0..50 {
+            quietly("publish", || (0..40).for_each(|_| assert!(writer.publish(EVENT).is_ok())));
+            quietly("try_publish", || (0..40).for_each(|_| assert!(writer.try_publish(EVENT).is_ok())));
+            quietly("publish_batch", || assert!(writer.publish_batch([EVENT; 90]).is_ok()));
+            quietly("reading", || read_a_little(&mut all, round));
+        }
+        drop(all);
+        quietly("after they left", || (0..1000).for_each(|_| assert!(writer.publish(EVENT).is_ok())));
+    }
+}
+
+#[test]
+fn events_that_own_memory_are_freed_one_for_one_when_they_are_overwritten() {
+    let journal = Journal::new(64).unwrap();
+    let mut still = journal.subscribe(Start::Now).unwrap();
+    (0..1000_u64).for_each(|n| assert!(journal.publish(Box::new(n)).is_ok()));
+    assert_eq!(still.try_recv_with(|_| ()), Ok(Some(Entry::Lagged(936))));
+    assert!(still.try_recv_with(|_| ()).is_ok());
+    let (heap, ()) = heap_of(|| (0..500).for_each(|n| assert!(journal.publish(Box::new(n)).is_ok())));
+    assert_eq!(heap.allocations, 500, "the boxes");
+    // A block stays with the one that stands still.
+    assert!((500 - 64..=500).contains(&heap.frees), "{heap:?}");
+}
+
+#[test]
+fn subscribing_again_allocates_no_block() {
+    let journal = Journal::<[u64; 64]>::new(256).unwrap();
+    drop((journal.subscribe(Start::Now).unwrap(), journal.subscribe(Start::Now).unwrap()));
+    let (heap, _two) =
+        heap_of(|| [journal.subscribe(Start::Oldest).unwrap(), journal.subscribe(Start::Now).unwrap()]);
+    assert!(heap.bytes < 4096, "{heap:?}: a block has 64 events of 512 bytes");
+    let (heap, _third) = heap_of(|| journal.subscribe(Start::Oldest).unwrap());
+    assert!(
+        (64 * 512..2 * 64 * 512).contains(&heap.bytes),
+        "{heap:?}: a block for one more than ever before"
+    );
+}
+
+#[test]
+fn the_wake_of_subscribers_that_sleep_leaves_the_heap_of_the_publisher_alone() {
+    const READERS: usize = 4;
+    let (mut writer, feed) = Journal::single(64).unwrap();
+    let (sender, read) = mpsc::sync_channel(READERS);
+    for _ in 0..READERS {
+        let (mut reader, sender) =
+            (feed.subscription().wait(WaitStrategy::Park).subscribe().unwrap(), sender.clone());
+        thread::spawn(move || {
+            for n in 0..100_u64 {
+                let (heap, entry) = heap_of(|| reader.recv().unwrap());
+                assert_eq!(entry.event(), Some(n));
+                sender.send(heap).unwrap();
+            }
+        });
+    }
+    for event in 0..100 {
+        quietly("a wake", || writer.publish(event).unwrap());
+        for _ in 0..READERS {
+            assert_eq!(read.recv_timeout(GUARD), Ok(Heap::default()), "reading and sleeping");
+        }
+    }
+}
+
+#[test]
+fn publishers_that_wait_for_a_gating_subscriber_leave_the_heap_alone() {
+    let builder = || Journal::builder().capacity(64).gate_limit(GUARD);
+    let (mut writer, feed) = builder().build_single().unwrap();
+    waits_quietly("the only publisher", &feed, move |n| writer.publish(n).is_ok());
+    let journal = builder().build().unwrap();
+    let mut lane = journal.lane().unwrap().unwrap();
+    waits_quietly("a lane", &journal.feed(), move |n| lane.push(n, Patience::Wait).is_ok());
+    let bus = Bus::new();
+    bus.add(journal.clone()).unwrap();
+    let mut publisher = bus.publisher();
+    waits_quietly("a publisher of a bus", &journal.feed(), move |n| publisher.publish(n).is_ok());
+}
+
+/// Publishes on a thread of its own, against a subscriber that makes it wait for every block.
+#[track_caller]
+fn waits_quietly(what: &str, feed: &Feed<u64>, mut publish: impl FnMut(u64) -> bool + Send + 'static) {
+    let mut gate = feed.subscription().gating().subscribe().unwrap();
+    let (first, (sender, done)) = (gate.next_sequence().get(), mpsc::channel());
+    thread::spawn(move || {
+        // What a thread keeps for the lists that it reads is made once for all.
+        Bus::new().publish(0).unwrap();
+        let (heap, ()) = heap_of(|| (0..1000).for_each(|n| assert!(publish(n))));
+        sender.send(heap).unwrap();
+    });
+    for n in 0..1000 {
+        if n % 64 == 0 {
+            // It runs into the gate.
+            wait_for(|| gate.behind() >= (1000 - n).min(64));
+            (0..200).for_each(|_| thread::yield_now());
+        }
+        assert_eq!(gate.recv().unwrap().event(), Some(n), "{what}, from {first} on");
+    }
+    assert_eq!(done.recv_timeout(GUARD), Ok(Heap::default()), "{what}");
 }

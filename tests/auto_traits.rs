@@ -1,14 +1,15 @@
 //! What may cross threads, what may be cloned, and what may stand behind `dyn`: promises that a change of a field could
 //! break without a word.
 
-use buslane::ring::{mpmc, spsc};
-use buslane::wait::{FencePair, WaitCell, WaitList};
+use buslane::ring::{blocks, mpmc, spsc};
+use buslane::wait::{Berth, FencePair, Sleepers, WaitCell, WaitList};
 use buslane::{
     AddError, Batch, BoxError, Channel, ChannelBuilder, CloseReport, Closed, Deadline, DropReason, Dropped,
-    Filter, Finish, FlushReport, Handler, Imbalance, InvalidConfig, Lane, LaneSealer, LaneWrite, Ledger, Map,
-    Noop, Overflow, Patience, Queue, QueueBuilder, Receiver, Recv, RecvError, RecvTimeoutError, Refused,
-    RemoveError, SharedReceiver, SharedRecv, Sink, SinkFn, SinkKey, SinkState, SinkStatus, SpawnError,
-    TryRecvError, WaitStrategy, WriteError,
+    Entry, Feed, Filter, Finish, FlushReport, Handler, Imbalance, InvalidConfig, Journal, JournalBuilder,
+    JournalWriter, Lane, LaneSealer, LaneWrite, Ledger, Map, Noop, OnLag, Overflow, Patience, Queue,
+    QueueBuilder, Receiver, Recv, RecvEntry, RecvError, RecvTimeoutError, Refused, RemoveError, Sequence,
+    SharedReceiver, SharedRecv, Sink, SinkFn, SinkKey, SinkState, SinkStatus, SpawnError, Start,
+    SubscribeError, Subscriber, SubscriberState, Subscription, TryRecvError, Until, WaitStrategy, WriteError,
 };
 use std::cell::Cell;
 use std::error::Error;
@@ -111,9 +112,32 @@ assert_impl!(
     Debug
 );
 
+// A journal lends its events to all threads; its handles are shared, its subscribers and its only publisher are not.
+assert_impl!(Journal<Plain>, Feed<Plain>, blocks::Source<Plain>, blocks::SharedWriter<Plain>: Clone + Send + Sync + Unpin + Debug);
+assert_impl!(
+    JournalWriter<Plain>, Subscriber<Plain>, Subscription<Plain>, JournalBuilder<Plain>, RecvEntry<'static, Plain>,
+    blocks::Writer<Plain>, blocks::Reader<Plain>:
+    Send + Unpin + Debug
+);
+assert_impl!(Sleepers, Berth: Send + Sync + Debug);
+assert_not_impl!(
+    JournalWriter<u8>, Subscriber<u8>, Subscription<u8>, RecvEntry<'static, u8>, blocks::Writer<u8>, blocks::Reader<u8>,
+    Berth: Clone
+);
+assert_not_impl!(JournalWriter<u8>, Subscriber<u8>, blocks::Writer<u8>: Sync);
+assert_impl!(RecvEntry<'static, u8>: Future<Output = Result<Entry<u8>, Closed<()>>>);
+assert_impl!(Journal<Plain>, Arc<Journal<Plain>>, Batch<u8, Journal<Vec<u8>>>, Map<u8, Plain, Journal<Plain>, fn(&u8) -> Plain>: Send + Sync);
+assert_impl!(
+    Sequence, Start, Until, Entry<u8>, Entry<&'static [u8]>, OnLag, SubscribeError, Closed<()>, blocks::Look:
+    Debug + Clone + Copy + PartialEq + Eq + Send + Sync + UnwindSafe + RefUnwindSafe
+);
+assert_impl!(Sequence: Hash + Ord + Display + Default);
+assert_impl!(SubscribeError: Error);
+assert_impl!(SubscriberState: Clone + Debug + Display + Default + PartialEq + Eq + Send + Sync);
+
 // Pointers to sinks are sinks, of one size or none.
 assert_impl!(
-    &'static dyn Sink<u8>, Box<dyn Sink<u8>>, Arc<dyn Sink<u8>>, Box<Queue<u8>>, Arc<Channel<u8>>, &'static Noop<u8>,
+    &'static dyn Sink<u8>, Box<dyn Sink<u8>>, Arc<dyn Sink<u8>>, Box<Queue<u8>>, Arc<Channel<u8>>, Journal<u8>, &'static Noop<u8>,
     Arc<Box<dyn Sink<u8>>>, Filter<u8, Arc<dyn Sink<u8>>, fn(&u8) -> bool>:
     Sink<u8>
 );

@@ -4,8 +4,9 @@ use buslane::testing::{
     Collect, Flaky, Gate, ManualClock, Panicking, SinkContract, Slow, assert_sink_contract,
 };
 use buslane::{
-    Backoff, Breaker, Bus, Channel, Deadline, Either, InvalidConfig, Lane, LaneWrite, Overflow, Patience,
-    Queue, QueueBuilder, Signal, Sink, SinkExt, SinkKey, WriteError, noop, sink_fn,
+    Backoff, Breaker, Bus, Channel, Deadline, Either, Entry, InvalidConfig, Journal, Lane, LaneWrite,
+    Overflow, Patience, Queue, QueueBuilder, Signal, Sink, SinkExt, SinkKey, Start, WriteError, noop,
+    sink_fn,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,6 +62,16 @@ fn read_by(behind: Collect<u64>, overflow: Overflow) -> Channel<u64> {
     channel
 }
 
+/// A journal whose publishers wait for a reader that hands everything on.
+fn journal_read_by(behind: Collect<u64>) -> Journal<u64> {
+    let journal = Journal::builder().capacity(8).gate_limit(Duration::from_secs(20)).build().unwrap();
+    let mut reader = journal.subscription().gating().subscribe().unwrap();
+    std::thread::spawn(move || {
+        reader.iter().filter_map(Entry::event).for_each(|event| drop(behind.write(event)));
+    });
+    journal
+}
+
 /// For sinks of which a test keeps no other handle.
 fn leaked<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
@@ -102,6 +113,27 @@ leaf!(an_unbounded_channel_keeps_the_contract, || {
     leaked(receiver);
     channel
 });
+leaf!(a_journal_that_nobody_subscribes_to_keeps_the_contract, || Journal::new(4).unwrap());
+leaf!(a_journal_that_nobody_reads_keeps_the_contract, || {
+    let journal = Journal::new(4).unwrap();
+    leaked(journal.subscribe(Start::Oldest).unwrap());
+    journal
+});
+leaf!(a_journal_with_a_gating_subscriber_keeps_the_contract, || journal_read_by(Collect::new()));
+leaf!(a_filter_in_front_of_a_journal_keeps_the_contract, || {
+    Journal::new(512).unwrap().filter(|n| n % 2 == 0)
+});
+leaf!(a_map_in_front_of_a_journal_keeps_the_contract, || {
+    Journal::<String>::new(512).unwrap().map(|n: &u64| n.to_string())
+});
+leaf!(a_queue_in_front_of_a_journal_keeps_the_contract, || {
+    Journal::new(512).unwrap().queue(512).unwrap()
+});
+leaf!(a_retry_in_front_of_a_journal_keeps_the_contract, || Journal::new(512).unwrap().retry(patient()));
+leaf!(a_tee_of_journals_keeps_the_contract, || {
+    Journal::new(512).unwrap().tee(Journal::new(512).unwrap())
+});
+leaf!(a_bus_with_a_journal_keeps_the_contract, || bus_of(Journal::new(512).unwrap()));
 leaf!(a_queue_with_a_closure_keeps_the_contract, || roomy().spawn(|_| {}).unwrap());
 
 chain!(a_reference_keeps_the_contract, |behind: Collect<u64>| leaked(behind));
@@ -261,6 +293,9 @@ fn handles_to_one_thing_have_one_key() {
     assert_eq!(queue.key(), queue.clone().key());
     let (channel, _receiver) = Channel::<u64>::bounded(1).unwrap();
     assert_eq!(channel.key(), channel.clone().key());
+    let journal = Journal::<u64>::new(1).unwrap();
+    assert_eq!(journal.key(), journal.clone().key());
+    assert_ne!(journal.key(), Journal::<u64>::new(1).unwrap().key());
     let bus = Bus::<u64>::new();
     assert_eq!(bus.key(), bus.clone().key());
     let collect = Collect::<u64>::new();

@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
-use buslane::{Bus, Channel, Queue, SinkExt, WaitStrategy};
+use buslane::{Bus, Channel, Journal, Queue, SinkExt, WaitStrategy};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -19,6 +19,31 @@ fn processor_time() -> Duration {
     let done = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
     assert_eq!(done, 0);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+/// What something with consumers that wait like this uses in silence.
+type Silence = fn(WaitStrategy) -> Duration;
+
+/// What four waiting subscribers of a journal use in silence.
+fn used_by_subscribers(wait: WaitStrategy) -> Duration {
+    let journal = Journal::new(64).unwrap();
+    let readers = [false, false, true, true].map(|gating| {
+        let subscription = journal.subscription().wait(wait);
+        let subscription = if gating { subscription.gating() } else { subscription };
+        let mut subscriber = subscription.subscribe().unwrap();
+        thread::spawn(move || subscriber.iter().count())
+    });
+    (0..100).for_each(|n| assert!(journal.publish(n).is_ok()));
+    while journal.state().depth > 0 {
+        thread::yield_now();
+    }
+    let before = processor_time();
+    thread::sleep(SILENCE);
+    let used = processor_time() - before;
+    assert!(journal.publish(100).is_ok());
+    journal.close();
+    readers.into_iter().for_each(|reader| assert!(reader.join().unwrap() > 0));
+    used
 }
 
 /// What a bus with queues, a receiver that is waited at, and two publishers uses in silence, as printed by the child.
@@ -43,9 +68,9 @@ fn used_in_silence(wait: WaitStrategy) -> Duration {
 }
 
 /// Processor time in percent of the silence, measured in a process that does nothing else.
-fn percent(test: &str, wait: WaitStrategy) -> f64 {
+fn percent(test: &str, silence: Silence, wait: WaitStrategy) -> f64 {
     if std::env::var_os(CHILD).is_some() {
-        eprintln!("used {}", used_in_silence(wait).as_nanos());
+        eprintln!("used {}", silence(wait).as_nanos());
         std::process::exit(0);
     }
     let child = Command::new(std::env::current_exe().unwrap())
@@ -63,25 +88,61 @@ fn percent(test: &str, wait: WaitStrategy) -> f64 {
 
 #[test]
 fn napping_consumers_use_nothing_in_silence() {
-    let used = percent("napping_consumers_use_nothing_in_silence", WaitStrategy::nap());
+    let used = percent("napping_consumers_use_nothing_in_silence", used_in_silence, WaitStrategy::nap());
     assert!(used < 0.5, "{used} %");
 }
 
 #[test]
 fn spinning_consumers_that_park_use_nothing_in_silence() {
-    let used = percent("spinning_consumers_that_park_use_nothing_in_silence", WaitStrategy::SpinPark);
+    let used = percent(
+        "spinning_consumers_that_park_use_nothing_in_silence",
+        used_in_silence,
+        WaitStrategy::SpinPark,
+    );
     assert!(used < 0.5, "{used} %");
 }
 
 #[test]
 fn parked_consumers_use_nothing_in_silence() {
-    let used = percent("parked_consumers_use_nothing_in_silence", WaitStrategy::Park);
+    let used = percent("parked_consumers_use_nothing_in_silence", used_in_silence, WaitStrategy::Park);
     assert!(used < 0.5, "{used} %");
 }
 
 #[test]
 fn a_polling_consumer_uses_at_most_one_percent_in_silence() {
     // Four consumers poll; the stated figure is for one.
-    let used = percent("a_polling_consumer_uses_at_most_one_percent_in_silence", WaitStrategy::poll()) / 4.0;
+    let used = percent(
+        "a_polling_consumer_uses_at_most_one_percent_in_silence",
+        used_in_silence,
+        WaitStrategy::poll(),
+    ) / 4.0;
+    assert!(used <= 1.0, "{used} %");
+}
+
+#[test]
+fn subscribers_that_nap_use_nothing_in_silence() {
+    let used =
+        percent("subscribers_that_nap_use_nothing_in_silence", used_by_subscribers, WaitStrategy::nap());
+    assert!(used < 0.5, "{used} %");
+}
+
+#[test]
+fn subscribers_that_spin_and_park_use_nothing_in_silence() {
+    let name = "subscribers_that_spin_and_park_use_nothing_in_silence";
+    let used = percent(name, used_by_subscribers, WaitStrategy::SpinPark);
+    assert!(used < 0.5, "{used} %");
+}
+
+#[test]
+fn subscribers_that_park_use_nothing_in_silence() {
+    let used =
+        percent("subscribers_that_park_use_nothing_in_silence", used_by_subscribers, WaitStrategy::Park);
+    assert!(used < 0.5, "{used} %");
+}
+
+#[test]
+fn a_subscriber_that_polls_uses_at_most_one_percent_in_silence() {
+    let name = "a_subscriber_that_polls_uses_at_most_one_percent_in_silence";
+    let used = percent(name, used_by_subscribers, WaitStrategy::poll()) / 4.0;
     assert!(used <= 1.0, "{used} %");
 }

@@ -49,7 +49,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         Self { capacity: 1024, time: TimeSource::None, gate_limit: GATE_LIMIT }
     }
 
-    /// How many of the newest events are kept: at least so many, and up to 63 more.
+    /// How many of the newest events are kept: at least so many, and up to 127 more, since they are kept and
+    /// overwritten in blocks of 64.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self

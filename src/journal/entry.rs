@@ -28,10 +28,10 @@ impl Sequence {
         self.0
     }
 
-    /// The place behind it: where to go on after this one.
+    /// The place behind it: where to go on after this one. Behind the last number there is none, and it stays there.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

@@ -9,6 +9,7 @@ use super::seat::Seat;
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::sync::swap::Swap;
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::wait::list::Waiter;
 use crate::wait::{Deadline, WaitList};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,13 +72,28 @@ impl Gates {
         self.list.load().iter().any(|seat| seat.position() + capacity < position)
     }
 
-    /// Waits until nobody bars the way, or `over` says that there is no way any more; `false` when it took too long.
+    /// When a publisher that begins to wait now gives up.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline::after(self.limit)
+    }
+
+    /// Waits until nobody bars the way, or `over` says that there is no way any more; `false` when it took too long. Whoever must not
+    /// allocate brings a waiter along.
     #[cold]
-    pub(super) fn wait(&self, position: u64, capacity: u64, over: impl Fn() -> bool) -> bool {
+    pub(super) fn wait(
+        &self,
+        waiter: Option<&Waiter>,
+        deadline: Deadline,
+        (position, capacity): (u64, u64),
+        over: impl Fn() -> bool,
+    ) -> bool {
         // Those who nap do not know that somebody waits for them.
         self.list.load().iter().for_each(|seat| seat.cell.wake_now());
         let passable = || (!self.bar_slowly(position, capacity) || over()).then_some(());
-        self.blocked.wait_until(Deadline::after(self.limit), passable).is_some()
+        match waiter {
+            Some(waiter) => self.blocked.wait_as(waiter, deadline, passable).is_some(),
+            None => self.blocked.wait_until(deadline, passable).is_some(),
+        }
     }
 
     /// Tells publishers that wait that a gating subscriber has gone on, or that the journal is closed.

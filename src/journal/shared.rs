@@ -7,8 +7,9 @@ use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome, SinkState, SinkStatus};
 use crate::ring::blocks::Source;
-use crate::wait::Sleepers;
+use crate::wait::list::Waiter;
 use crate::wait::nesting::inside_delivery;
+use crate::wait::{Deadline, Sleepers};
 
 /// What all handles to a journal share.
 pub(super) struct Shared<E> {
@@ -42,14 +43,22 @@ impl<E> Shared<E> {
     }
 
     /// Waits for the subscribers that bar the way into the block at `position`. `None` when it is worth another attempt; else why
-    /// the event is refused.
+    /// the event is refused. The deadline is set by the first wait: another publisher may be the one that gets into the block.
     #[cold]
-    pub(super) fn wait_for_gates(&self, position: u64, patience: Patience) -> Option<Refusal> {
+    pub(super) fn wait_for_gates(
+        &self,
+        position: u64,
+        patience: Patience,
+        waiter: Option<&Waiter>,
+        deadline: &mut Option<Deadline>,
+    ) -> Option<Refusal> {
         if patience == Patience::Now || inside_delivery() {
             return Some(Refusal::Full);
         }
         let over = || self.source.is_closed() || self.source.tail() != position;
-        (!self.gates.wait(position, self.capacity(), over)).then_some(Refusal::Timeout)
+        let deadline = *deadline.get_or_insert_with(|| self.gates.deadline());
+        let passed = self.gates.wait(waiter, deadline, (position, self.capacity()), over);
+        (!passed).then_some(Refusal::Timeout)
     }
 
     /// Counts an event that was refused.

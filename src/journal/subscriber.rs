@@ -8,7 +8,7 @@ use super::shared::Shared;
 use super::subscription::Wanted;
 use crate::error::Closed;
 use crate::ledger::SubscriberState;
-use crate::panics::caught;
+use crate::panics::{caught, foreign};
 use crate::ring::blocks::{Look, Reader};
 use crate::sync::{MODEL, spin_hint, thread};
 use crate::wait::linger::Linger;
@@ -83,7 +83,6 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         wait: WaitStrategy,
         ends_on_lag: bool,
     ) -> Self {
-        shared.seats.add(seat.clone());
         Self {
             reader,
             takes_all: wanted.is_none(),
@@ -111,6 +110,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     pub(super) fn begin(&mut self, position: u64, bounds: Bounds<E>) {
         self.reader.seek(position);
         self.seat.begin_at(position);
+        // Seen by others from here on, when it has a place.
+        self.shared.seats.add(self.seat.clone());
         self.takes_all &= bounds.are_none();
         self.bounds = bounds;
         self.waited_at = position;
@@ -143,7 +144,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
         self.find().map(|found| {
             found.map(|found| match found {
-                Found::Event => self.take(look),
+                Found::Event => {
+                    let entry = self.take(look);
+                    self.finish_behind_the_last();
+                    entry
+                }
                 Found::Lagged(events) => Entry::Lagged(events),
                 Found::Panicked(sequence) => Entry::Panicked(sequence),
             })
@@ -195,6 +200,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                         let sequence = Sequence::new(self.reader.position());
                         self.reader.take(|_, _| ());
                         self.went_past_a_panic();
+                        self.finish_behind_the_last();
                         return Ok(Some(Found::Panicked(sequence)));
                     }
                 },
@@ -202,9 +208,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                     self.seat.lagged(events);
                     self.seat.set_position(self.reader.position());
                     if self.ends_on_lag {
-                        self.ended = true;
-                        // Also what is known to be there goes through here, and no further.
-                        self.takes_all = false;
+                        self.finish();
                     }
                     return Ok(Some(Found::Lagged(events)));
                 }
@@ -249,14 +253,30 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// Nothing follows.
     #[cold]
     fn end<R>(&mut self) -> Result<R, Closed<()>> {
+        if !self.ended {
+            self.finish();
+        }
+        Err(Closed(()))
+    }
+
+    /// Nothing will follow what is about to be told: nobody is to wait for this subscriber, which need not look once more.
+    #[cold]
+    fn finish(&mut self) {
         self.ended = true;
+        // Also what is known to be there goes through `find`, and no further.
+        self.takes_all = false;
         self.seat.end();
         if self.gating {
-            // It will not go on: nobody is to wait for it.
             self.gating = false;
             self.shared.gates.remove(&self.seat);
         }
-        Err(Closed(()))
+    }
+
+    /// Finishes if the place says that nothing follows.
+    fn finish_behind_the_last(&mut self) {
+        if self.bounds.end_before(self.reader.position()) {
+            self.finish();
+        }
     }
 
     /// Takes the next event if there is one now.
@@ -386,6 +406,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         let first = self.reader.position();
         self.delivered += count as u64;
         self.seat.delivered(self.delivered, first + count as u64);
+        if self.bounds.end_before(first + count as u64) {
+            self.finish();
+        }
         Entry::Event(Sequence::new(first), self.reader.take_values(count))
     }
 
@@ -470,10 +493,10 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Sequence::new(self.reader.position())
     }
 
-    /// How many events lie ahead, those already overwritten included.
+    /// How many events lie ahead, those already overwritten included; none when it has come to its end.
     #[must_use]
     pub fn behind(&self) -> u64 {
-        self.reader.behind()
+        if self.ended { 0 } else { self.reader.behind() }
     }
 
     /// What the subscriber says about itself.
@@ -503,8 +526,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         };
         self.linger.found_nothing();
         let position = self.reader.position();
-        self.idler.found(position.saturating_sub(self.waited_at) as usize);
-        self.waited_at = position;
+        let taken = position.saturating_sub(self.waited_at);
+        if taken > 0 {
+            self.idler.found(taken as usize);
+            self.waited_at = position;
+        }
         let Self { idler, shared, seat, reader, berth, .. } = self;
         match idler.step(shared.source.capacity(), Instant::now) {
             Step::Spin => spin_hint(),
@@ -529,7 +555,8 @@ fn ask<E>(
     (position, event): (u64, &E),
     stamp: u64,
 ) -> Result<Judgement, String> {
-    caught(|| match bounds.judge(position, event, stamp) {
+    // Inside foreign code nobody waits: a gating subscriber would wait for itself.
+    foreign(|| match bounds.judge(position, event, stamp) {
         Judgement::Within if wanted.as_mut().is_some_and(|wanted| !wanted(event)) => Judgement::Outside,
         other => other,
     })

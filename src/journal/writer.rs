@@ -6,6 +6,7 @@ use super::shared::{Refusal, Shared};
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ring::blocks::Writer;
+use crate::wait::list::Waiter;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use std::sync::Arc;
 /// # Guarantees
 /// - **Progress**: wait-free, but for [gating](crate::Subscription::gating) subscribers: a publish costs a few plain stores, one
 ///   read-modify-write for each block of 64 events, and at most one system call, if subscribers sleep, however many.
-/// - **Allocation**: none. The event that is overwritten is dropped here.
+/// - **Allocation**: none, save for a record that each thread makes once when it meets a gating subscriber. The event that is
+///   overwritten is dropped here.
 ///
 /// # Examples
 /// ```
@@ -30,6 +32,7 @@ pub struct JournalWriter<E: Send + Sync + 'static> {
     // In this order: dropping the writer closes the ring, and then everybody is told.
     writer: Writer<E>,
     shared: Bell<E>,
+    waiter: Waiter,
 }
 
 /// Tells everybody that the ring is closed.
@@ -43,7 +46,7 @@ impl<E> Drop for Bell<E> {
 
 impl<E: Send + Sync + 'static> JournalWriter<E> {
     pub(super) fn new(writer: Writer<E>, shared: &Arc<Shared<E>>) -> Self {
-        Self { writer, shared: Bell(shared.clone()) }
+        Self { writer, shared: Bell(shared.clone()), waiter: Waiter::new() }
     }
 
     /// Publishes an event; its place in the journal.
@@ -124,9 +127,11 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     #[inline]
     fn pass_gates(&self, patience: Patience) -> Option<Refusal> {
         let (shared, position) = (&*self.shared.0, self.writer.position());
+        let mut deadline = None;
         while shared.gates.bar(position, shared.capacity()) {
-            if let Some(refusal) = shared.wait_for_gates(position, patience) {
-                return Some(refusal);
+            let refusal = shared.wait_for_gates(position, patience, Some(&self.waiter), &mut deadline);
+            if refusal.is_some() {
+                return refusal;
             }
         }
         None

@@ -36,6 +36,7 @@ mod shared_writer;
 mod writer;
 
 use crate::error::InvalidConfig;
+use crate::sync::slot::Slot;
 use crate::sync::{Arc, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};
 use block::Block;
 pub use reader::{Look, OnLag, Reader};
@@ -132,8 +133,8 @@ impl<T> Drop for Shared<T> {
 /// Makes a ring that keeps at least `capacity` values.
 ///
 /// # Guarantees
-/// All memory that the writer needs is allocated and touched here. What is kept are the newest `capacity` values and up to a
-/// block of older ones.
+/// All memory that the writer needs is allocated and touched here. What is kept are the newest `capacity` values and up to two
+/// blocks of older ones: the capacity is made up of whole blocks, and one more is being overwritten.
 ///
 /// # Errors
 /// [`InvalidConfig`] when the capacity is zero, larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory is
@@ -161,6 +162,11 @@ pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), I
     let count = (capacity as u64).div_ceil(block_len) as usize + 1;
     let mut blocks = Blocks(Vec::new());
     blocks.0.try_reserve(count).map_err(|_| out_of_memory)?;
+    // All of it at once, and given back: the blocks are touched one by one, and a system that grants each of them ends the
+    // process in the middle.
+    let mut all: Vec<Slot<T>> = Vec::new();
+    all.try_reserve_exact(count.saturating_mul(block_len as usize)).map_err(|_| out_of_memory)?;
+    drop(std::hint::black_box(all));
     for _ in 0..count {
         blocks.0.push(Box::into_raw(Block::boxed(block_len as usize).ok_or(out_of_memory)?));
     }
@@ -266,7 +272,7 @@ impl<T> Source<T> {
         self.0.capacity as usize
     }
 
-    /// How many values a block holds: so many older ones than [`capacity`](Self::capacity) may be there.
+    /// How many values a block holds. Less than twice as many older ones than [`capacity`](Self::capacity) may be there.
     #[must_use]
     pub fn block_len(&self) -> usize {
         self.0.block_len as usize

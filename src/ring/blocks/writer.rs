@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::{BUSY, CLOSED, Shared, VALUE};
+use crate::panics::drop_each;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, AtomicPtr, Ordering};
 use std::fmt;
@@ -20,8 +21,18 @@ pub struct Overwritten<T> {
 
 impl<T> Overwritten<T> {
     /// The value that lay in the slot, and one that lay in a spare.
-    pub fn into_values(self) -> impl Iterator<Item = T> {
-        self.old.into_iter().chain(self.stale)
+    pub fn into_values(mut self) -> impl Iterator<Item = T> {
+        self.old.take().into_iter().chain(self.stale.take())
+    }
+}
+
+impl<T> Drop for Overwritten<T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // One goes by itself. Two destructors that panic must not meet.
+        if needs_drop::<T>() && self.stale.is_some() {
+            drop_each(self.old.take().into_iter().chain(self.stale.take()));
+        }
     }
 }
 

@@ -1,0 +1,170 @@
+//! Batches by reference: events are looked at where they lie, and stay there meanwhile, whatever the publisher does.
+
+use crate::support::{Drops, ends};
+use crate::{HOUR, books, event, journals, now, numbers, own, walk};
+use buslane::{Closed, Entry, Sequence, Start, WaitStrategy};
+use std::thread;
+
+#[test]
+fn batches_are_what_lies_side_by_side_and_are_at_most_a_block_long() {
+    for capacity in [1, 2, 3, 64, 100, 1000] {
+        for mut pen in journals(capacity) {
+            let feed = pen.feed();
+            pen.all(0..5000);
+            let mut reader = feed.subscribe(Start::Oldest).unwrap();
+            let (mut next, mut batches) = (5000 - capacity as u64, 0);
+            while let Some(entry) = reader.try_recv_batch().unwrap() {
+                let (first, batch) = event(entry);
+                assert!(first == next && batch.len() <= 64 && !batch.is_empty());
+                assert!(batch.iter().copied().eq(first..first + batch.len() as u64));
+                next += batch.len() as u64;
+                batches += 1;
+            }
+            assert_eq!(next, 5000);
+            assert!(batches <= capacity / 32 + 2, "{batches} batches, capacity {capacity}");
+            assert_eq!(own(&reader).delivered, capacity as u64);
+            books(&feed);
+        }
+    }
+}
+
+#[test]
+fn events_in_hand_stay_as_they_are_while_the_publisher_goes_round_and_round() {
+    for mut pen in journals(64) {
+        let (feed, drops) = (pen.feed(), Drops::default());
+        let mut reader = feed.subscribe(Start::Now).unwrap();
+        pen.all((0..64).map(|id| drops.track(id)));
+        let batch = event(reader.try_recv_batch().unwrap().unwrap()).1;
+        pen.all((64..5000).map(|id| drops.track(id)));
+        assert!(batch.iter().map(|event| event.id).eq(0..64));
+        let gone = drops.ids();
+        assert!(gone.iter().all(|id| *id >= 64), "those in hand are alive");
+        assert!(gone.len() >= 5000 - 4 * 64, "a bounded number of others are, too: {}", gone.len());
+        // It moves on, and they go with the next events.
+        assert_eq!(reader.try_recv_with(|_| ()), Ok(Some(Entry::Lagged(4936 - 64))));
+        pen.all((5000..6000).map(|id| drops.track(id)));
+        assert!(drops.ids().iter().copied().take(64).eq(0..64));
+        drop((reader, pen, feed));
+        assert_eq!(drops.ids(), numbers(0..6000));
+    }
+}
+
+#[test]
+fn a_reader_dropped_in_the_middle_of_a_batch_gives_everything_back() {
+    for mut pen in journals(64) {
+        let (feed, drops) = (pen.feed(), Drops::default());
+        for round in 0..20 {
+            let mut reader = feed.subscribe(Start::Now).unwrap();
+            pen.all((0..32).map(|n| drops.track(100 * round + n)));
+            let batch = event(reader.recv_batch().unwrap()).1;
+            // It leaves with most of them not looked at.
+            assert_eq!(batch[0].id, 100 * round);
+            drop(reader);
+            assert_eq!(books(&feed).subscribers.len(), 0);
+        }
+        let (before, most) = (drops.ids().len(), 20 * 32);
+        assert!(before + 192 >= most, "{before} of {most}");
+        drop((pen, feed));
+        assert_eq!(drops.ids().len(), most);
+    }
+}
+
+#[test]
+fn a_batch_that_nobody_looks_at_is_read() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut reader = feed.subscribe(Start::Now).unwrap();
+        for round in 0..30 {
+            pen.all(10 * round..10 * round + 10);
+            assert!(reader.try_recv_batch().is_ok());
+        }
+        while reader.try_recv_batch().unwrap().is_some() {}
+        assert_eq!(own(&reader).delivered, 300);
+        pen.publish(300).unwrap();
+        assert_eq!(now(&mut reader), [300]);
+        books(&feed);
+    }
+}
+
+#[test]
+fn a_subscriber_that_was_forgotten_with_a_batch_in_hand_costs_a_block() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut forgotten = feed.subscribe(Start::Now).unwrap();
+        pen.all(0..10);
+        assert!(forgotten.try_recv_batch().is_ok());
+        std::mem::forget(forgotten);
+        let mut reader = feed.subscribe(Start::Now).unwrap();
+        let pen = ends(move || {
+            for n in 10..10_000 {
+                pen.publish(n).unwrap();
+                assert_eq!(reader.try_recv().unwrap().map(event), Some((n, n)));
+            }
+            pen
+        });
+        let state = books(&feed);
+        assert_eq!((state.subscribers.len(), state.subscribers[0].behind), (1, 9_990));
+        drop(pen);
+    }
+}
+
+#[test]
+fn part_of_a_block_is_a_batch_and_the_rest_is_the_next_one() {
+    for mut pen in journals(256) {
+        let mut reader = pen.feed().subscribe(Start::Now).unwrap();
+        pen.all(0..10);
+        assert_eq!(reader.try_recv_batch().unwrap().map(event), Some((0, &numbers(0..10)[..])));
+        pen.all(10..100);
+        assert_eq!(reader.try_recv_batch().unwrap().map(event), Some((10, &numbers(10..64)[..])));
+        // Single events in between.
+        assert_eq!(reader.recv().map(event), Ok((64, 64)));
+        assert_eq!(reader.try_recv_batch().unwrap().map(event), Some((65, &numbers(65..100)[..])));
+        assert_eq!(reader.try_recv_batch(), Ok(None));
+        assert_eq!(reader.next_sequence(), Sequence::new(100));
+    }
+}
+
+#[test]
+fn a_reader_that_waits_for_a_batch_is_woken_by_events_and_by_the_end() {
+    for wait in crate::STRATEGIES {
+        for mut pen in journals(256) {
+            let feed = pen.feed();
+            let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
+            let reading = thread::spawn(move || {
+                let mut seen = Vec::new();
+                while let Ok(entry) = reader.recv_batch() {
+                    seen.extend_from_slice(event(entry).1);
+                }
+                assert_eq!(reader.try_recv_batch(), Err(Closed(())));
+                (seen, own(&reader))
+            });
+            for n in 0..20 {
+                pen.batch(numbers(10 * n..10 * n + 10));
+                crate::support::wait_for(|| feed.state().subscribers[0].behind == 0);
+            }
+            pen.close();
+            let (seen, ledger) = ends(move || reading.join().unwrap());
+            assert_eq!((seen, ledger.delivered), (numbers(0..200), 200), "{wait:?}");
+        }
+    }
+}
+
+#[test]
+fn a_task_and_a_batch_reader_may_be_the_same_subscriber() {
+    for mut pen in journals(64) {
+        let subscription = pen.feed().subscription().wait(WaitStrategy::Park);
+        let mut reader = subscription.subscribe().unwrap();
+        let (count, waker) = crate::support::WakeCount::waker();
+        let mut context = std::task::Context::from_waker(&waker);
+        assert!(reader.poll_recv(&mut context).is_pending());
+        pen.all(0..3);
+        assert_eq!(count.get(), 1);
+        assert_eq!(reader.recv_batch().map(event), Ok((0, &[0, 1, 2][..])));
+        assert_eq!(reader.recv_timeout(std::time::Duration::from_millis(1)), Ok(None));
+        pen.all(3..100);
+        let (seen, _) = walk(&mut reader);
+        assert_eq!(seen.last(), Some(&99));
+        pen.close();
+        assert_eq!(reader.recv_timeout(HOUR), Err(Closed(())));
+    }
+}

@@ -1,0 +1,278 @@
+//! One test for each defect of moby's events and their publisher (E31 to E37), and of the filter in front of the queue (E41).
+
+use crate::support::{ends, lock};
+use crate::{Pen, books, event, journals, now, numbers, own, rest, walk};
+use buslane::testing::Gate;
+use buslane::{Closed, Entry, Journal, Sequence, Start, Until, WriteError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// There, a listener that is not ready within 100 ms misses events, and nobody counts them or tells it.
+#[test]
+fn e31_what_a_subscriber_misses_is_counted_and_told_in_its_place() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut late = feed.subscription().start(Start::Oldest).named("late").subscribe().unwrap();
+        pen.all(0..1000);
+        // 936 to 999 are kept.
+        assert_eq!(late.recv(), Ok(Entry::Lagged(936)));
+        assert_eq!(now(&mut late), numbers(936..1000));
+        let state = &books(&feed).subscribers[0];
+        assert_eq!((state.ledger.dropped.evicted, state.ledger.delivered), (936, 64));
+    }
+}
+
+/// There, each event costs a goroutine and a timer for each subscriber, and one that is slow holds up publishers, those who come
+/// and those who leave.
+#[test]
+fn e32_a_subscriber_that_stands_still_holds_up_nobody() {
+    for mut pen in journals(64) {
+        let (feed, gate) = (pen.feed(), Gate::closed());
+        let mut stuck = feed.subscribe(Start::Oldest).unwrap();
+        pen.publish(0_u64).unwrap();
+        let at = gate.clone();
+        let standing = thread::spawn(move || {
+            let first = stuck.try_recv_with(|n| {
+                at.pass();
+                *n
+            });
+            (first, walk(&mut stuck), own(&stuck))
+        });
+        gate.wait_reached(1);
+        let pen = ends(move || {
+            pen.all(1..10_000);
+            let mut other = feed.subscribe(Start::Last(5)).unwrap();
+            assert_eq!(now(&mut other), numbers(9995..10_000));
+            drop(other);
+            assert_eq!(feed.state().subscribers.len(), 1);
+            pen
+        });
+        gate.open();
+        let (first, (then, lags), ledger) = standing.join().unwrap();
+        assert_eq!(first, Ok(Some(Entry::Event(Sequence::new(0), 0))), "what it holds stays as it is");
+        assert_eq!(then, [numbers(1..64), numbers(9936..10_000)].concat());
+        assert_eq!((lags, ledger.dropped.evicted), (vec![9872], 9872));
+        pen.close();
+    }
+}
+
+/// There, an event that is logged just before a subscriber takes the history comes a second time with the live stream; publishers
+/// that log at once may get two orders, one in the history and one live.
+#[test]
+fn e33_history_and_live_stream_join_without_gap_or_repetition_in_one_order() {
+    const EACH: u64 = 3_000;
+    let journal = Journal::new(16_384).unwrap();
+    let seen: Vec<Vec<(u64, u64)>> = ends({
+        let journal = journal.clone();
+        move || {
+            thread::scope(|scope| {
+                let publishers: Vec<_> = (0..2)
+                    .map(|publisher| {
+                        let journal = &journal;
+                        scope.spawn(move || {
+                            for n in 0..EACH {
+                                journal.publish(publisher * EACH + n).unwrap();
+                            }
+                        })
+                    })
+                    .collect();
+                // They join one after the other, in the middle of it all.
+                let readers: Vec<_> = (0..20)
+                    .map(|_| {
+                        let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
+                        scope.spawn(move || subscriber.iter().map(event).collect::<Vec<_>>())
+                    })
+                    .collect();
+                publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+                journal.close();
+                readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+            })
+        }
+    });
+    let history: Vec<(u64, u64)> = journal.subscribe(Start::Oldest).unwrap().iter().map(event).collect();
+    assert!(history.iter().map(|(place, _)| *place).eq(0..2 * EACH));
+    for publisher in 0..2 {
+        let own = history.iter().filter(|(_, n)| n / EACH == publisher).map(|(_, n)| n % EACH);
+        assert!(own.eq(0..EACH));
+    }
+    assert!(seen.iter().all(|seen| *seen == history));
+}
+
+/// There, the history is searched backwards up to the first event that is too old, although times are not in order.
+#[test]
+fn e33_events_out_of_the_order_of_their_times_are_found() {
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let journal = Journal::builder().time_by(move |seconds: &u64| at(*seconds)).build().unwrap();
+    [10, 30, 20, 5, 40, 15].into_iter().for_each(|seconds| assert!(journal.publish(seconds).is_ok()));
+    let since = journal.subscription().start(Start::Since(at(15)));
+    let mut subscriber = since.until(Until::Time(at(30))).subscribe().unwrap();
+    assert_eq!(rest(&mut subscriber), [30, 20, 15]);
+    let ledger = own(&subscriber);
+    assert_eq!((ledger.delivered, ledger.filtered), (3, 3));
+    let mut since = journal.subscribe(Start::Since(at(20))).unwrap();
+    assert_eq!(now(&mut since), [30, 20, 40]);
+    books(&journal.feed());
+}
+
+/// There, in the first version, each event is logged by a goroutine of its own, in whatever order they run.
+#[test]
+fn e34_a_publish_that_returned_has_its_place() {
+    for mut pen in journals(128) {
+        let mut subscriber = pen.feed().subscribe(Start::Now).unwrap();
+        for n in 0..100 {
+            assert_eq!(pen.publish(n).unwrap(), Sequence::new(n));
+            assert_eq!(subscriber.try_recv(), Ok(Some(Entry::Event(Sequence::new(n), n))), "at once");
+        }
+        assert_eq!(pen.batch(numbers(100..110)), Sequence::new(100));
+        assert_eq!(now(&mut subscriber), numbers(100..110));
+        books(&pen.feed());
+    }
+}
+
+/// There, the history has one size, is moved by one place for each event, and nothing but a time says where to go on.
+#[test]
+fn e35_the_history_has_the_size_one_asks_for_and_one_goes_on_by_sequence() {
+    for capacity in [1, 2, 3, 64, 100, 1000, 65_536] {
+        for mut pen in journals(capacity) {
+            let (feed, kept) = (pen.feed(), capacity as u64);
+            pen.all(0..kept + 10);
+            let mut all = feed.subscribe(Start::Oldest).unwrap();
+            assert_eq!(now(&mut all), numbers(10..kept + 10), "capacity {capacity}");
+            // A client leaves, and comes back for what follows.
+            let go_on = all.next_sequence();
+            drop(all);
+            pen.publish(kept + 10).unwrap();
+            let mut back = feed.subscribe(Start::At(go_on)).unwrap();
+            assert_eq!(now(&mut back), [kept + 10]);
+            books(&feed);
+        }
+    }
+}
+
+/// There, a publisher that was closed goes on, and whoever subscribes then waits for ever.
+#[test]
+fn e36_a_close_is_final_and_who_comes_later_reads_the_history_and_then_the_end() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        pen.all(0..100);
+        match pen {
+            Pen::One(writer) => writer.close(),
+            Pen::Many(journal) => {
+                for _ in 0..2 {
+                    journal.close();
+                    assert!(matches!(journal.publish(100), Err(WriteError::Closed(100))));
+                    assert!(matches!(journal.try_publish(100), Err(WriteError::Closed(100))));
+                    let refused = journal.publish_batch(vec![100, 101]);
+                    assert!(matches!(refused, Err(WriteError::Closed(back)) if back == [100, 101]));
+                }
+                assert_eq!(books(&feed).ledger.refused.closed, 8);
+            }
+        }
+        assert!(feed.is_closed());
+        for (start, expected) in [(Start::Oldest, 36..100), (Start::Last(1), 99..100), (Start::Now, 0..0)] {
+            let mut late = feed.subscribe(start).unwrap();
+            let (seen, late) = ends(move || (rest(&mut late), late));
+            assert_eq!(seen, numbers(expected));
+            let ended = late.state();
+            assert!(ended.ended && ended.ledger.check().is_ok(), "{ended}");
+        }
+        assert_eq!(books(&feed).subscribers.len(), 0);
+    }
+}
+
+/// There, an eviction of one that is gone counts it once more.
+#[test]
+fn e36_subscribers_are_counted_exactly() {
+    for pen in journals::<u64>(64) {
+        let feed = pen.feed();
+        let count = || feed.state().subscribers.len();
+        let mut subscribers: Vec<_> = (0..5).map(|_| feed.subscribe(Start::Now).unwrap()).collect();
+        assert_eq!(count(), 5);
+        subscribers.pop();
+        pen.close();
+        assert_eq!(count(), 4, "a close evicts nobody");
+        for left in (0..4).rev() {
+            let mut one = subscribers.pop().unwrap();
+            assert_eq!(one.recv(), Err(Closed(())));
+            drop(one);
+            assert_eq!(count(), left);
+        }
+    }
+}
+
+/// There, the function that says what a subscriber wants runs in a goroutine for each event, and its panic ends the daemon.
+#[test]
+fn e37_a_filter_runs_on_its_subscribers_thread_and_its_panic_concerns_nobody_else() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (log, reader) = (asked.clone(), thread::current().id());
+        let picky = feed.subscription().filter(move |n: &u64| {
+            lock(&log).push(thread::current().id());
+            assert_ne!(*n, 2, "as asked by the test");
+            true
+        });
+        let mut picky = picky.subscribe().unwrap();
+        let mut other = feed.subscribe(Start::Now).unwrap();
+        let pen = ends(move || {
+            pen.all(0..5);
+            pen
+        });
+        assert!(lock(&asked).is_empty(), "nobody has read, so nobody was asked");
+        let seen: Vec<_> = picky.try_iter().collect();
+        let expected = [0, 1, 2, 3, 4].map(|n| match n {
+            2 => Entry::Panicked(Sequence::new(2)),
+            n => Entry::Event(Sequence::new(n), n),
+        });
+        assert_eq!(seen, expected);
+        assert_eq!(*lock(&asked), [reader; 5]);
+        assert_eq!(now(&mut other), numbers(0..5));
+        assert_eq!(own(&picky).dropped.panicked, 1);
+        drop(pen);
+        books(&feed);
+    }
+}
+
+/// There, the filter runs in the one goroutine that serves all: one that waits for a lock freezes the whole bus.
+#[test]
+fn e41_a_filter_that_waits_holds_up_its_own_subscriber_only() {
+    for mut pen in journals(64) {
+        let (feed, held) = (pen.feed(), Arc::new(Mutex::new(())));
+        let guard = lock(&held);
+        let locks = held.clone();
+        let locking = feed.subscription().filter(move |_: &u64| {
+            drop(lock(&locks));
+            true
+        });
+        let mut locking = locking.subscribe().unwrap();
+        let reader = thread::spawn(move || locking.iter().map(|entry| event(entry).1).sum::<u64>());
+        let mut other = feed.subscribe(Start::Now).unwrap();
+        ends(move || {
+            pen.all(0..50);
+            assert_eq!(now(&mut other), numbers(0..50));
+            pen.close();
+            assert_eq!(rest(&mut feed.subscribe(Start::Oldest).unwrap()), numbers(0..50));
+        });
+        drop(guard);
+        assert_eq!(ends(move || reader.join().unwrap()), 49 * 50 / 2);
+    }
+}
+
+/// The same with a filter that publishes into the journal whose event it is asked about.
+#[test]
+fn e41_a_filter_may_publish_into_its_own_journal() {
+    let journal = Journal::new(64).unwrap();
+    let inner = journal.clone();
+    let echo = journal.subscription().filter(move |n| {
+        if *n < 3 {
+            inner.publish(n + 1).unwrap();
+        }
+        true
+    });
+    let mut echo = echo.subscribe().unwrap();
+    journal.publish(0_u64).unwrap();
+    let (seen, echo) = ends(move || (now(&mut echo), echo));
+    assert_eq!(seen, [0, 1, 2, 3]);
+    assert_eq!(own(&echo).delivered, 4);
+}

@@ -1,0 +1,145 @@
+//! Filters: asked once about each event, by whoever reads, in order; what they leave out is counted.
+
+use crate::support::{Log, block_on, ends, wait_for};
+use crate::{HOUR, books, event, forms, journals, now, numbers, own, rest, walk};
+use buslane::{Closed, Entry, Journal, Sequence, Start, Until};
+use std::thread;
+
+#[test]
+fn each_way_of_reading_asks_once_about_each_event_and_in_order() {
+    for mut pen in journals(128) {
+        let (feed, asked) = (pen.feed(), Log::new());
+        let log = asked.clone();
+        let even = feed.subscription().filter(move |n: &u64| {
+            log.push(*n);
+            n.is_multiple_of(2)
+        });
+        let mut even = even.subscribe().unwrap();
+        pen.all(0..20);
+        let mut seen = vec![
+            even.recv().unwrap().event(),
+            even.try_recv().unwrap().and_then(Entry::event),
+            even.recv_timeout(HOUR).unwrap().and_then(Entry::event),
+            block_on(even.recv_async()).unwrap().event(),
+            even.try_recv_with(|n| *n).unwrap().and_then(Entry::event),
+        ];
+        assert_eq!(asked.entries(), numbers(0..9), "not about one that is still to come");
+        while let Some(Entry::Event(_, batch)) = even.try_recv_batch().unwrap() {
+            seen.extend(batch.iter().map(|n| Some(*n)));
+        }
+        pen.all(20..25);
+        seen.extend(now(&mut even).into_iter().map(Some));
+        assert_eq!(seen, (0..25).step_by(2).map(Some).collect::<Vec<_>>());
+        assert_eq!(asked.entries(), numbers(0..25));
+        let ledger = own(&even);
+        assert_eq!((ledger.delivered, ledger.filtered), (13, 12));
+        books(&feed);
+    }
+}
+
+#[test]
+fn a_batch_holds_what_is_wanted_in_a_row() {
+    for mut pen in journals(256) {
+        let feed = pen.feed();
+        let mut rows = feed.subscription().filter(|n: &u64| !matches!(n % 10, 3 | 4)).subscribe().unwrap();
+        pen.all(0..100);
+        let mut seen = Vec::new();
+        while let Some(entry) = rows.try_recv_batch().unwrap() {
+            let (first, batch) = event(entry);
+            assert!(batch.iter().copied().eq(first..first + batch.len() as u64), "side by side");
+            seen.extend_from_slice(batch);
+        }
+        assert_eq!(
+            seen,
+            numbers(0..100).into_iter().filter(|n| !matches!(n % 10, 3 | 4)).collect::<Vec<_>>()
+        );
+        assert_eq!(own(&rows).filtered, 20);
+    }
+}
+
+#[test]
+fn ways_of_reading_may_be_mixed_around_a_batch_that_stopped_at_an_event() {
+    for mut pen in journals(64) {
+        let (feed, asked) = (pen.feed(), Log::new());
+        let log = asked.clone();
+        let some = feed.subscription().filter(move |n: &u64| {
+            log.push(*n);
+            *n != 3
+        });
+        let mut some = some.subscribe().unwrap();
+        pen.all(0..6);
+        assert_eq!(some.try_recv_batch().unwrap().map(event), Some((0, &[0, 1, 2][..])));
+        assert_eq!(asked.entries(), [0, 1, 2, 3]);
+        assert_eq!(own(&some).pending, 3);
+        assert_eq!(some.recv().map(event), Ok((4, 4)));
+        assert_eq!(some.try_recv_batch().unwrap().map(event), Some((5, &[5][..])));
+        assert_eq!(some.try_recv_batch(), Ok(None));
+        assert_eq!(asked.entries(), numbers(0..6));
+    }
+}
+
+#[test]
+fn a_filter_remembers_what_it_likes() {
+    for mut pen in journals(64) {
+        let mut count = 0;
+        let third = pen.feed().subscription().filter(move |_| {
+            count += 1;
+            count % 3 == 0
+        });
+        let mut third = third.subscribe().unwrap();
+        pen.all(0..10_u64);
+        assert_eq!(now(&mut third), [2, 5, 8]);
+    }
+}
+
+#[test]
+fn a_filter_is_not_asked_about_what_was_missed_or_lies_behind_the_end() {
+    for mut pen in journals(64) {
+        let (feed, asked) = (pen.feed(), Log::new());
+        let log = asked.clone();
+        let subscription = feed.subscription().start(Start::Oldest).filter(move |n: &u64| {
+            log.push(*n);
+            true
+        });
+        let mut subscriber = subscription.until(Until::Sequence(Sequence::new(990))).subscribe().unwrap();
+        pen.all(0..1000);
+        let (seen, lags) = walk(&mut subscriber);
+        assert_eq!((seen, lags), (numbers(936..991), vec![936]));
+        assert_eq!(asked.entries(), numbers(936..991));
+        assert_eq!(subscriber.recv(), Err(Closed(())));
+        books(&feed);
+    }
+}
+
+#[test]
+fn one_that_wants_nothing_that_comes_waits_for_the_end() {
+    for wait in crate::STRATEGIES {
+        for mut pen in journals(64) {
+            let feed = pen.feed();
+            let subscription = feed.subscription().filter(|n: &u64| *n == 77).wait(wait);
+            let mut subscriber = subscription.subscribe().unwrap();
+            assert_eq!(subscriber.recv_timeout(std::time::Duration::from_millis(1)), Ok(None));
+            let reader = thread::spawn(move || (rest(&mut subscriber), own(&subscriber)));
+            pen.all(0..10);
+            wait_for(|| feed.state().subscribers[0].ledger.filtered == 10);
+            pen.all(70..80);
+            pen.close();
+            let (seen, ledger) = ends(move || reader.join().unwrap());
+            assert_eq!((seen, ledger.filtered), (vec![77], 19), "{wait:?}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_and_times_leave_out_what_either_leaves_out() {
+    let at = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    for mut pen in forms(|| Journal::builder().capacity(64).time_by(move |n: &u64| at(*n))) {
+        pen.all(0..20);
+        let feed = pen.feed();
+        let odd = feed.subscription().start(Start::Since(at(5))).until(Until::Time(at(10)));
+        let mut odd = odd.filter(|n| n % 2 == 1).subscribe().unwrap();
+        assert_eq!(rest(&mut odd), [5, 7, 9]);
+        let ledger = own(&odd);
+        assert_eq!((ledger.delivered, ledger.filtered), (3, 17));
+    }
+}

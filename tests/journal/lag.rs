@@ -1,0 +1,197 @@
+//! Subscribers that are too slow: what they miss is counted exactly, and they go on as they asked to.
+
+use crate::support::Drops;
+use crate::{books, event, journals, now, numbers, own, places, walk};
+use buslane::{Closed, Entry, Journal, OnLag, Sequence, Start, Subscriber};
+
+/// What a subscriber that is told of a lag has missed.
+#[track_caller]
+fn missed(subscriber: &mut Subscriber<u64>) -> u64 {
+    match subscriber.try_recv() {
+        Ok(Some(Entry::Lagged(missed))) => missed,
+        other => panic!("no lag: {other:?}"),
+    }
+}
+
+#[test]
+fn one_that_lags_is_told_once_and_goes_on_at_the_oldest() {
+    for capacity in [1, 2, 3, 64, 100, 1000] {
+        for mut pen in journals(capacity) {
+            let feed = pen.feed();
+            let mut slow = feed.subscribe(Start::Now).unwrap();
+            let mut next = 0;
+            for round in 1..=5 {
+                let published = next + 3 * capacity as u64 + 130 + round;
+                pen.all(next..published);
+                let (seen, lags) = walk(&mut slow);
+                let (gone, kept) = (lags[0], capacity as u64);
+                assert_eq!(lags.len(), 1, "capacity {capacity}");
+                // First the rest of the block that it stands in, then all that is kept.
+                assert_eq!(seen.len() as u64 + gone, published - next);
+                assert!(seen.ends_with(&numbers(published - kept..published)), "capacity {capacity}");
+                next = published;
+            }
+            let ledger = own(&slow);
+            assert_eq!(ledger.delivered + ledger.dropped.evicted, next);
+            books(&feed);
+        }
+    }
+}
+
+#[test]
+fn who_comes_back_is_told_exactly_what_was_overwritten_meanwhile() {
+    for (left, published) in [(10, 64), (10, 74), (10, 75), (10, 1000), (500, 1000), (936, 1000), (999, 1000)]
+    {
+        for mut pen in journals(64) {
+            let feed = pen.feed();
+            let (before, left) = (left, Sequence::new(left));
+            pen.all(0..before);
+            let mut client = feed.subscribe(Start::Now).unwrap();
+            assert_eq!(client.next_sequence(), left);
+            drop(client);
+            pen.all(before..published);
+            client = feed.subscribe(Start::At(left)).unwrap();
+            assert_eq!(client.behind(), published - before);
+            let (seen, lags) = walk(&mut client);
+            let gone: u64 = lags.iter().sum();
+            assert!(lags.len() <= 1, "told once, and first");
+            assert_eq!(seen, numbers(before + gone..published), "left at {left}");
+            let kept = seen.len() as u64;
+            assert!(kept >= (published - before).min(64), "what is kept is not missed");
+            assert_eq!(own(&client).dropped.evicted, gone);
+            books(&feed);
+        }
+    }
+}
+
+#[test]
+fn one_that_wants_the_newest_jumps_behind_all_that_is_there() {
+    for capacity in [1, 3, 64, 100] {
+        for mut pen in journals(capacity) {
+            let feed = pen.feed();
+            let jumping = feed.subscription().start(Start::Oldest).on_lag(OnLag::Newest);
+            let mut jumping = jumping.subscribe().unwrap();
+            pen.all(0..1000);
+            assert_eq!(missed(&mut jumping), 1000);
+            assert_eq!(jumping.try_recv(), Ok(None));
+            pen.publish(1000).unwrap();
+            assert_eq!(places(&mut jumping), [1000]);
+            let ledger = own(&jumping);
+            assert_eq!((ledger.accepted, ledger.dropped.evicted, ledger.delivered), (1001, 1000, 1));
+            books(&feed);
+        }
+    }
+}
+
+#[test]
+fn one_that_ends_on_lag_is_told_and_reads_no_more() {
+    for on_lag in [OnLag::Oldest, OnLag::Newest] {
+        for mut pen in journals(64) {
+            let feed = pen.feed();
+            let subscription = feed.subscription().start(Start::Oldest).on_lag(on_lag).end_on_lag();
+            let mut strict = subscription.subscribe().unwrap();
+            pen.all(0..64);
+            assert_eq!(now(&mut strict), numbers(0..64), "nothing missed, nothing ends");
+            pen.all(64..1000);
+            let gone = missed(&mut strict);
+            assert_eq!(gone, if on_lag == OnLag::Oldest { 872 } else { 936 });
+            own(&strict);
+            assert_eq!(strict.recv(), Err(Closed(())));
+            assert_eq!(strict.try_recv(), Err(Closed(())));
+            assert_eq!(strict.try_recv_batch(), Err(Closed(())));
+            pen.publish(1000).unwrap();
+            assert_eq!(strict.recv_timeout(crate::HOUR), Err(Closed(())));
+            let state = strict.state();
+            assert!(state.ended && state.behind == 0, "{state}");
+            let ledger = own(&strict);
+            assert_eq!((ledger.delivered, ledger.dropped.evicted), (64, gone));
+            books(&feed);
+        }
+    }
+}
+
+#[test]
+fn a_lag_is_no_end_of_the_stream_also_on_a_closed_journal() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut slow = feed.subscribe(Start::Now).unwrap();
+        pen.all(0..200);
+        pen.close();
+        let first = missed(&mut slow);
+        assert_eq!(slow.iter().map(|entry| event(entry).1).collect::<Vec<_>>(), numbers(first..200));
+        assert_eq!(slow.recv(), Err(Closed(())));
+        books(&feed);
+    }
+}
+
+#[test]
+fn a_lag_is_told_by_every_way_of_reading() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut six = [(); 6].map(|()| feed.subscribe(Start::Now).unwrap());
+        pen.all(0..1000);
+        let lagged = Some(Entry::Lagged(936));
+        let [a, b, c, d, e, f] = &mut six;
+        assert_eq!(a.recv().ok(), lagged);
+        assert_eq!(b.recv_timeout(crate::HOUR), Ok(lagged));
+        assert_eq!(c.try_recv_with(|_| 0), Ok(lagged));
+        assert_eq!(d.recv_batch(), Ok(Entry::Lagged(936)));
+        assert_eq!(e.iter().next(), lagged);
+        assert_eq!(crate::support::block_on(f.recv_async()).ok(), lagged);
+        six.iter_mut().for_each(|one| assert_eq!(now(one), numbers(936..1000)));
+        books(&feed);
+    }
+}
+
+#[test]
+fn one_in_the_middle_of_a_block_keeps_that_block_and_misses_what_follows() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut slow = feed.subscribe(Start::Now).unwrap();
+        pen.all(0..64);
+        assert_eq!(slow.try_recv().unwrap().map(event), Some((0, 0)));
+        pen.all(64..10_000);
+        // It stands in the first block, which nobody takes from it.
+        let kept: Vec<u64> = (1..64).map(|_| event(slow.recv().unwrap()).1).collect();
+        assert_eq!(kept, numbers(1..64));
+        assert_eq!(missed(&mut slow), 10_000 - 64 - 64);
+        assert_eq!(now(&mut slow), numbers(9936..10_000));
+        books(&feed);
+    }
+}
+
+#[test]
+fn what_was_overwritten_is_dropped_once_and_what_is_kept_is_dropped_with_the_journal() {
+    for capacity in [1, 3, 64, 100] {
+        for mut pen in journals(capacity) {
+            let (feed, drops) = (pen.feed(), Drops::default());
+            // They stand still, with a block in hand.
+            let mut still = [(); 2].map(|()| feed.subscribe(Start::Now).unwrap());
+            assert!(pen.publish(drops.track(0)).is_ok());
+            still.iter_mut().for_each(|one| assert!(one.try_recv_with(|_| ()).is_ok()));
+            pen.all((1..1000).map(|id| drops.track(id)));
+            let gone = drops.ids();
+            assert!(gone.len() >= 1000 - capacity - 3 * 64, "{} gone, capacity {capacity}", gone.len());
+            assert!(gone.windows(2).all(|pair| pair[0] < pair[1]), "each of them once");
+            drop((still, feed, pen));
+            assert_eq!(drops.ids(), numbers(0..1000), "capacity {capacity}");
+        }
+    }
+}
+
+#[test]
+fn a_subscriber_that_was_forgotten_costs_the_others_nothing() {
+    let journal = Journal::new(64).unwrap();
+    for round in 0..50 {
+        let mut forgotten = journal.subscribe(Start::Oldest).unwrap();
+        journal.publish(round).unwrap();
+        assert!(forgotten.try_recv().is_ok());
+        std::mem::forget(forgotten);
+    }
+    let mut reader = journal.subscribe(Start::Now).unwrap();
+    for n in 0..5000 {
+        journal.publish(n).unwrap();
+        assert_eq!(reader.recv().unwrap().event(), Some(n));
+    }
+    assert_eq!(books(&journal.feed()).subscribers.len(), 51);
+}

@@ -1,0 +1,256 @@
+//! What moby's own tests of its events and their publisher show, by behaviour and at the same sizes.
+
+use crate::support::ends;
+use crate::{Pen, books, event, journals, now, numbers, rest};
+use buslane::{Closed, Entry, Journal, Sequence, Start, SubscribeError, Until};
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Moby's message: what happened, and when, in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Message {
+    action: String,
+    nanos: u64,
+}
+
+/// A moment so many nanoseconds behind one that has passed.
+fn at(nanos: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(1_000_000_000_000_000_000 + nanos)
+}
+
+fn message(nanos: u64) -> Message {
+    Message { action: format!("action_{nanos}"), nanos }
+}
+
+/// A journal with messages of these times.
+fn messages(times: impl IntoIterator<Item = u64>) -> Journal<Message> {
+    let journal = Journal::builder().capacity(256).time_by(|message: &Message| at(message.nanos));
+    let journal = journal.build().unwrap();
+    times.into_iter().for_each(|nanos| assert!(journal.publish(message(nanos)).is_ok()));
+    journal
+}
+
+/// The times of the messages that a client gets who asks for those since and until some times.
+fn window(journal: &Journal<Message>, since: u64, until: Option<u64>) -> Vec<u64> {
+    let subscription = journal.subscription().start(Start::Since(at(since)));
+    let mut subscriber = match until {
+        Some(until) => subscription.until(Until::Time(at(until))).subscribe().unwrap(),
+        None => subscription.subscribe().unwrap(),
+    };
+    let seen = now(&mut subscriber).into_iter().map(|message| message.nanos).collect();
+    // Until is in the past: nothing follows, and nobody waits for it.
+    assert_eq!(subscriber.try_recv().is_err(), until.is_some());
+    books(&journal.feed());
+    seen
+}
+
+#[test]
+fn what_is_sent_arrives_at_one_subscriber() {
+    for mut pen in journals(10) {
+        let mut one = pen.feed().subscribe(Start::Now).unwrap();
+        pen.publish("hi").unwrap();
+        assert_eq!(one.recv(), Ok(Entry::Event(Sequence::new(0), "hi")));
+        books(&pen.feed());
+    }
+}
+
+#[test]
+fn what_is_sent_arrives_at_every_subscriber() {
+    for mut pen in journals(10) {
+        let mut three = [(); 3].map(|()| pen.feed().subscribe(Start::Now).unwrap());
+        pen.publish("hi").unwrap();
+        assert!(three.iter_mut().all(|one| one.recv().unwrap().event() == Some("hi")));
+        books(&pen.feed());
+    }
+}
+
+#[test]
+fn a_subscriber_that_is_evicted_gets_nothing_and_the_others_do() {
+    for mut pen in journals(10) {
+        let feed = pen.feed();
+        let (one, mut other) = (feed.subscribe(Start::Now).unwrap(), feed.subscribe(Start::Now).unwrap());
+        assert_eq!(books(&feed).subscribers.len(), 2);
+        drop(one);
+        pen.publish("hi").unwrap();
+        assert_eq!(now(&mut other), ["hi"]);
+        assert_eq!(books(&feed).subscribers.len(), 1);
+        drop(other);
+        assert_eq!(books(&feed).subscribers.len(), 0);
+    }
+}
+
+#[test]
+fn a_close_ends_every_subscriber() {
+    for pen in journals::<&str>(10) {
+        let mut three = [(); 3].map(|()| pen.feed().subscribe(Start::Now).unwrap());
+        pen.close();
+        assert!(three.iter_mut().all(|one| one.recv() == Err(Closed(()))));
+    }
+}
+
+#[test]
+fn fifty_subscribers_read_a_thousand_events_while_half_of_them_leave() {
+    for mut pen in journals(1024) {
+        let (feed, start) = (pen.feed(), Barrier::new(51));
+        let seen: Vec<Vec<u64>> = ends(move || {
+            thread::scope(|scope| {
+                let readers: Vec<_> = (0..50)
+                    .map(|reader| {
+                        let (feed, start) = (&feed, &start);
+                        scope.spawn(move || {
+                            let mut subscriber = feed.subscribe(Start::Now).unwrap();
+                            start.wait();
+                            let most = if reader % 2 == 0 { 1000 } else { 20 * reader };
+                            subscriber.iter().take(most).map(|entry| event(entry).1).collect()
+                        })
+                    })
+                    .collect();
+                start.wait();
+                pen.all(0..1000);
+                pen.close();
+                readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+            })
+        });
+        for (reader, seen) in seen.into_iter().enumerate() {
+            let count = if reader % 2 == 0 { 1000 } else { 20 * reader as u64 };
+            assert_eq!(seen, numbers(0..count), "reader {reader}");
+        }
+    }
+}
+
+#[test]
+fn an_event_reaches_two_clients_and_the_history() {
+    for mut pen in journals(256) {
+        let feed = pen.feed();
+        let mut clients = [(); 2].map(|()| feed.subscribe(Start::Oldest).unwrap());
+        assert_eq!(books(&feed).subscribers.len(), 2);
+        pen.publish("test").unwrap();
+        assert!(clients.iter_mut().all(|client| client.recv().unwrap().event() == Some("test")));
+        assert_eq!((feed.oldest().get(), feed.next().get()), (0, 1));
+        assert_eq!(now(&mut feed.subscribe(Start::Oldest).unwrap()), ["test"]);
+    }
+}
+
+#[test]
+fn an_event_that_nobody_reads_is_logged_all_the_same() {
+    for mut pen in journals(256) {
+        let feed = pen.feed();
+        let idle = feed.subscribe(Start::Now).unwrap();
+        ends(move || pen.all(0..10_000));
+        let state = books(&feed);
+        assert_eq!((state.ledger.accepted, idle.behind()), (10_000, 10_000));
+    }
+}
+
+#[test]
+fn the_newest_256_of_272_events_are_kept_and_ten_more_arrive_live() {
+    for mut pen in journals(256) {
+        pen.all((0..256 + 16).map(|n| format!("action_{n}")));
+        let mut client = pen.feed().subscribe(Start::Oldest).unwrap();
+        let expected = |range: std::ops::Range<u64>| range.map(|n| format!("action_{n}")).collect::<Vec<_>>();
+        let history = now(&mut client);
+        assert_eq!(history.len(), 256);
+        assert_eq!(history, expected(16..272));
+        for n in 272..282 {
+            pen.publish(format!("action_{n}")).unwrap();
+        }
+        let live: Vec<String> = (0..10).map(|_| event(client.recv().unwrap()).1).collect();
+        assert_eq!(live, expected(272..282));
+        books(&pen.feed());
+    }
+}
+
+#[test]
+fn the_window_since_a_time_begins_between_nanoseconds() {
+    // moby#20999: nanoseconds were ignored, and all three came.
+    let journal = messages([1, 3, 5]);
+    assert_eq!(window(&journal, 4, None), [5]);
+}
+
+#[test]
+fn the_window_between_two_times_that_have_passed_has_one_event_and_ends() {
+    let journal = messages([1, 3, 5]);
+    assert_eq!(window(&journal, 2, Some(4)), [3]);
+}
+
+#[test]
+fn who_names_no_time_gets_no_history() {
+    // moby#13753: it was replayed unasked.
+    let journal = messages([1, 3, 5]);
+    let mut client = journal.subscribe(Start::Now).unwrap();
+    assert_eq!(client.try_recv(), Ok(None));
+    let mut by_default = journal.subscription().subscribe().unwrap();
+    assert_eq!(by_default.try_recv(), Ok(None));
+    journal.publish(message(7)).unwrap();
+    assert_eq!((now(&mut client), now(&mut by_default)), (vec![message(7)], vec![message(7)]));
+}
+
+#[test]
+fn both_ends_of_a_window_lie_within_it() {
+    let journal = messages([1, 3, 5, 7]);
+    assert_eq!(window(&journal, 3, Some(5)), [3, 5]);
+    assert_eq!(window(&journal, 3, Some(3)), [3]);
+    assert_eq!(window(&journal, 5, None), [5, 7]);
+    assert_eq!(window(&journal, 0, Some(1)), [1]);
+    assert!(window(&journal, 8, None).is_empty());
+    assert!(window(&journal, 8, Some(9)).is_empty());
+    assert!(window(&journal, 4, Some(4)).is_empty());
+    assert_eq!(window(&journal, 0, Some(9)), [1, 3, 5, 7]);
+}
+
+#[test]
+fn a_window_that_ends_before_it_begins_is_refused() {
+    let journal = messages([1, 3, 5]);
+    let subscription = journal.subscription().start(Start::Since(at(5))).until(Until::Time(at(4)));
+    assert_eq!(subscription.subscribe().err(), Some(SubscribeError::Inverted));
+    assert_eq!(journal.state().subscribers.len(), 0);
+}
+
+#[test]
+fn a_window_in_the_past_is_read_to_its_end_without_waiting() {
+    let journal = messages([1, 3, 5]);
+    let mut client =
+        journal.subscription().start(Start::Oldest).until(Until::Time(at(4))).subscribe().unwrap();
+    let seen = ends(move || {
+        let seen = rest(&mut client);
+        assert_eq!(client.recv(), Err(Closed(())));
+        seen
+    });
+    assert_eq!(seen, [message(1), message(3)]);
+    // The journal itself goes on.
+    assert!(journal.publish(message(6)).is_ok());
+}
+
+#[test]
+fn an_empty_journal_answers_at_once() {
+    for pen in journals::<u64>(256) {
+        let mut client = pen.feed().subscribe(Start::Oldest).unwrap();
+        assert_eq!(client.try_recv(), Ok(None));
+        assert_eq!(client.recv_timeout(Duration::ZERO), Ok(None));
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_one_kind_gets_only_that_in_history_and_live() {
+    let journal = messages(0..10);
+    let client = journal.subscription().start(Start::Oldest);
+    let mut client = client.filter(|message| message.nanos % 3 == 0).subscribe().unwrap();
+    (10..20).for_each(|nanos| assert!(journal.publish(message(nanos)).is_ok()));
+    let seen: Vec<u64> = now(&mut client).into_iter().map(|message| message.nanos).collect();
+    assert_eq!(seen, [0, 3, 6, 9, 12, 15, 18]);
+    let state = books(&journal.feed());
+    assert_eq!(state.subscribers[0].ledger.filtered, 13);
+}
+
+#[test]
+fn publishing_without_subscribers_only_makes_history() {
+    for mut pen in journals(4) {
+        pen.all(0..3);
+        let state = books(&pen.feed());
+        assert_eq!((state.depth, state.subscribers.len(), state.ledger.accepted), (0, 0, 3));
+        if let Pen::Many(journal) = &pen {
+            assert_eq!(now(&mut journal.subscribe(Start::Last(2)).unwrap()), [1, 2]);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Foreign code that panics: the clone of an event, its drop, a filter, a look, a waker. Whoever it belongs to is told, and nobody
+//! else notices.
+
+use crate::support::lock;
+use crate::{books, event, journals, now, numbers, own, walk};
+use buslane::{Entry, Journal, Sequence, Start};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+use std::thread;
+
+thread_local! {
+    /// Whether clones of fragile events panic on this thread.
+    static CLONES_PANIC: Cell<bool> = const { Cell::new(false) };
+}
+
+/// An event whose clone panics where it is told to, for every fifth one.
+#[derive(Debug, PartialEq, Eq)]
+struct Fragile(u64);
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        let panics = CLONES_PANIC.get() && self.0.is_multiple_of(5);
+        assert!(!panics, "as asked by the test");
+        Self(self.0)
+    }
+}
+
+#[test]
+fn a_clone_that_panics_costs_its_subscriber_that_event_and_nobody_else_notices() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut one = feed.subscribe(Start::Now).unwrap();
+        let mut other = feed.subscribe(Start::Now).unwrap();
+        pen.all((0..12).map(Fragile));
+        CLONES_PANIC.set(true);
+        let seen: Vec<_> = one.try_iter().collect();
+        // In place nothing is cloned.
+        let again: Vec<u64> = {
+            let mut in_place = feed.subscribe(Start::Oldest).unwrap();
+            let look = |fragile: &Fragile| fragile.0;
+            std::iter::from_fn(|| in_place.try_recv_with(look).unwrap()).map(|entry| event(entry).1).collect()
+        };
+        CLONES_PANIC.set(false);
+        let expected = (0..12).map(|n| match n % 5 {
+            0 => Entry::Panicked(Sequence::new(n)),
+            _ => Entry::Event(Sequence::new(n), Fragile(n)),
+        });
+        assert_eq!(seen, expected.collect::<Vec<_>>());
+        assert_eq!(again, numbers(0..12));
+        assert_eq!(now(&mut other), (0..12).map(Fragile).collect::<Vec<_>>());
+        let ledger = own(&one);
+        assert_eq!((ledger.delivered, ledger.dropped.panicked), (9, 3));
+        assert_eq!(own(&other).dropped.panicked, 0);
+        books(&feed);
+    }
+}
+
+#[test]
+fn every_way_of_reading_tells_of_a_clone_that_panicked() {
+    for mut pen in journals(64) {
+        let mut reader = pen.feed().subscribe(Start::Now).unwrap();
+        pen.all([0, 5, 10, 15, 20].map(Fragile));
+        CLONES_PANIC.set(true);
+        let seen = [
+            reader.recv().unwrap(),
+            reader.try_recv().unwrap().unwrap(),
+            reader.recv_timeout(crate::HOUR).unwrap().unwrap(),
+            crate::support::block_on(reader.recv_async()).unwrap(),
+            reader.iter().next().unwrap(),
+        ];
+        CLONES_PANIC.set(false);
+        assert_eq!(seen, [0, 1, 2, 3, 4].map(|place| Entry::Panicked(Sequence::new(place))));
+        assert_eq!(own(&reader).dropped.panicked, 5);
+        assert_eq!(reader.try_recv(), Ok(None));
+    }
+}
+
+#[test]
+fn a_look_that_panics_costs_that_event() {
+    for mut pen in journals(64) {
+        let mut reader = pen.feed().subscribe(Start::Now).unwrap();
+        pen.all(0..3_u64);
+        let look = |n: &u64| {
+            assert_ne!(*n, 1, "as asked by the test");
+            *n
+        };
+        let seen = [(); 3].map(|()| reader.try_recv_with(look).unwrap().unwrap());
+        let place = Sequence::new;
+        assert_eq!(seen, [Entry::Event(place(0), 0), Entry::Panicked(place(1)), Entry::Event(place(2), 2)]);
+        assert_eq!(own(&reader).dropped.panicked, 1);
+    }
+}
+
+#[test]
+fn a_filter_that_panics_is_asked_once_and_the_subscriber_goes_on() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let picky = feed.subscription().filter(move |n: &u64| {
+            lock(&log).push(*n);
+            assert_ne!(n % 4, 2, "as asked by the test");
+            true
+        });
+        let mut picky = picky.subscribe().unwrap();
+        pen.all(0..8);
+        assert_eq!(picky.try_recv_batch().unwrap().map(event), Some((0, &[0, 1][..])));
+        assert_eq!(picky.try_recv_batch(), Ok(Some(Entry::Panicked(Sequence::new(2)))));
+        assert_eq!(picky.recv().map(event), Ok((3, 3)));
+        assert_eq!(picky.try_recv_batch().unwrap().map(event), Some((4, &[4, 5][..])));
+        assert_eq!(picky.recv(), Ok(Entry::Panicked(Sequence::new(6))));
+        assert_eq!(now(&mut picky), [7]);
+        assert_eq!(*lock(&asked), numbers(0..8));
+        let ledger = own(&picky);
+        assert_eq!((ledger.delivered, ledger.dropped.panicked), (6, 2));
+        books(&feed);
+    }
+}
+
+/// Counts those alive, and panics in some drops.
+struct Bomb {
+    id: u64,
+    armed: bool,
+    alive: Arc<Mutex<i64>>,
+}
+
+impl Bomb {
+    fn new(id: u64, armed: bool, alive: &Arc<Mutex<i64>>) -> Self {
+        *lock(alive) += 1;
+        Self { id, armed, alive: alive.clone() }
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        *lock(&self.alive) -= 1;
+        // A second panic while one unwinds would end the process.
+        assert!(!self.armed, "as asked by the test");
+    }
+}
+
+/// Whether the call panics.
+fn panics(call: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(call)).is_err()
+}
+
+#[test]
+fn an_event_is_published_although_the_drop_of_the_one_it_overwrites_panics() {
+    for mut pen in journals(4) {
+        let (feed, alive) = (pen.feed(), Arc::default());
+        let mut reader = feed.subscribe(Start::Now).unwrap();
+        let mut seen = Vec::new();
+        let mut unwound = 0;
+        for id in 0..100 {
+            let bomb = Bomb::new(id, id % 3 == 0 && id < 90, &alive);
+            unwound += u64::from(panics(|| assert!(pen.publish(bomb).is_ok())));
+            assert_eq!(feed.next().get(), id + 1, "it is published all the same");
+            seen.extend(reader.try_recv_with(|bomb| bomb.id).unwrap().and_then(Entry::event));
+        }
+        assert_eq!((seen, unwound), (numbers(0..100), 30));
+        assert_eq!(own(&reader).delivered, 100);
+        books(&feed);
+        drop((pen, feed, reader));
+        assert_eq!(*lock(&alive), 0);
+    }
+}
+
+#[test]
+fn what_lay_in_a_spare_may_panic_in_its_drop_together_with_what_is_overwritten() {
+    for mut pen in journals(4) {
+        let (feed, alive) = (pen.feed(), Arc::default());
+        // They stand in blocks, which the publisher takes out of the stream full, and gets back when they go on.
+        let mut still = [(); 3].map(|()| feed.subscribe(Start::Now).unwrap());
+        for id in 0..400 {
+            let bomb = Bomb::new(id, id < 300, &alive);
+            let _ = panics(|| assert!(pen.publish(bomb).is_ok()));
+            assert_eq!(feed.next().get(), id + 1);
+            let reader = &mut still[id as usize % 3];
+            if id % 7 == 0 {
+                while reader.try_recv_with(|_| ()).unwrap().is_some() {}
+            }
+        }
+        assert!(still.iter().all(|reader| own(reader).accepted == 400));
+        books(&feed);
+        drop((pen, feed, still));
+        assert_eq!(*lock(&alive), 0);
+    }
+}
+
+#[test]
+fn a_batch_is_published_although_the_drops_of_what_it_overwrites_panic() {
+    let alive = Arc::default();
+    let journal = Journal::new(4).unwrap();
+    let bombs = |range: std::ops::Range<u64>, armed| range.map(|id| Bomb::new(id, armed, &alive)).collect();
+    assert_eq!(journal.publish_batch(bombs(0..5, true)).map(Sequence::get).ok(), Some(0));
+    assert!(panics(|| assert!(journal.publish_batch(bombs(5..25, false)).is_ok())));
+    assert_eq!(journal.feed().next().get(), 25);
+    let mut newest = journal.subscribe(Start::Oldest).unwrap();
+    let ids = std::iter::from_fn(|| newest.try_recv_with(|bomb| bomb.id).unwrap());
+    assert_eq!(ids.map(|entry| event(entry).1).collect::<Vec<_>>(), numbers(21..25));
+    books(&journal.feed());
+    drop((journal, newest));
+    assert_eq!(*lock(&alive), 0);
+}
+
+#[test]
+fn a_batch_of_the_only_publisher_stops_at_a_drop_that_panics_and_what_was_taken_out_is_published() {
+    let alive = Arc::default();
+    let (mut writer, feed) = Journal::single(4).unwrap();
+    let bomb = |id| Bomb::new(id, id == 2, &alive);
+    assert!(writer.publish_batch((0..8).map(bomb)).is_ok());
+    let mut events = (8..16).map(bomb);
+    // Eight slots: that of event 2 is used again by event 10.
+    assert!(panics(|| assert!(writer.publish_batch(&mut events).is_ok())));
+    assert_eq!(feed.next().get(), 11);
+    assert!(writer.publish_batch(events).is_ok());
+    assert_eq!(feed.next().get(), 16);
+    let mut newest = feed.subscribe(Start::Oldest).unwrap();
+    let ids = std::iter::from_fn(|| newest.try_recv_with(|bomb| bomb.id).unwrap());
+    assert_eq!(ids.map(|entry| event(entry).1).collect::<Vec<_>>(), numbers(12..16));
+    books(&feed);
+    drop((writer, feed, newest));
+    assert_eq!(*lock(&alive), 0);
+}
+
+#[test]
+fn an_iterator_that_panics_has_published_what_it_gave() {
+    let (mut writer, feed) = Journal::single(64).unwrap();
+    let mut reader = feed.subscribe(Start::Now).unwrap();
+    let events = (0..10_u64).inspect(|n| assert_ne!(*n, 7, "as asked by the test"));
+    assert!(panics(|| assert!(writer.publish_batch(events).is_ok())));
+    assert_eq!(now(&mut reader), numbers(0..7));
+    writer.publish(7).unwrap();
+    assert_eq!(now(&mut reader), [7]);
+    books(&feed);
+}
+
+#[test]
+fn a_waker_that_panics_concerns_neither_the_publisher_nor_the_others() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("as asked by the test");
+        }
+    }
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut one = feed.subscribe(Start::Now).unwrap();
+        let mut other = feed.subscribe(Start::Now).unwrap();
+        let (count, waker) = crate::support::WakeCount::waker();
+        assert!(other.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+        let panicking = Waker::from(Arc::new(Panics));
+        assert!(one.poll_recv(&mut Context::from_waker(&panicking)).is_pending());
+        pen.publish(1).unwrap();
+        assert_eq!(count.get(), 1);
+        assert_eq!((now(&mut one), now(&mut other)), (vec![1], vec![1]));
+        assert!(one.poll_recv(&mut Context::from_waker(&panicking)).is_pending());
+        pen.close();
+        assert!(one.try_recv().is_err());
+        books(&feed);
+    }
+}
+
+#[test]
+fn a_reader_that_unwinds_leaves_the_journal_whole() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut reader = feed.subscribe(Start::Now).unwrap();
+        pen.all(0..10_u64);
+        let unwound = thread::spawn(move || {
+            let _ = reader.recv();
+            panic!("as asked by the test");
+        });
+        assert!(unwound.join().is_err());
+        assert_eq!(books(&feed).subscribers.len(), 0);
+        pen.all(10..200);
+        let (seen, lags) = walk(&mut feed.subscribe(Start::Oldest).unwrap());
+        assert_eq!((seen, lags), (numbers(136..200), vec![]));
+    }
+}

@@ -1,0 +1,206 @@
+//! Every way of reading, of both forms of a journal: what is there, what comes, and nothing when there is nothing.
+
+use crate::support::{GUARD, block_on, ends, wait_for};
+use crate::{HOUR, STRATEGIES, books, event, journals, now, numbers, own, rest, walk};
+use buslane::{Closed, Entry, Journal, Sequence, Start};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[test]
+fn every_way_of_reading_takes_the_next_event() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut reader = feed.subscribe(Start::Now).unwrap();
+        pen.all(0..14);
+        assert_eq!(reader.recv().map(event), Ok((0, 0)));
+        assert_eq!(reader.try_recv().unwrap().map(event), Some((1, 1)));
+        assert_eq!(reader.recv_timeout(Duration::ZERO).unwrap().map(event), Some((2, 2)));
+        assert_eq!(reader.recv_timeout(Duration::MAX).unwrap().map(event), Some((3, 3)));
+        assert_eq!(reader.recv_deadline(Instant::now()).unwrap().map(event), Some((4, 4)));
+        assert_eq!(reader.try_recv_with(|n| n * 10).unwrap().map(event), Some((5, 50)));
+        assert_eq!(block_on(reader.recv_async()).map(event), Ok((6, 6)));
+        assert_eq!(reader.iter().next().map(event), Some((7, 7)));
+        assert_eq!(reader.try_iter().next().map(event), Some((8, 8)));
+        assert_eq!((reader.behind(), reader.next_sequence()), (5, Sequence::new(9)));
+        assert_eq!(reader.recv_batch().map(event), Ok((9, &[9, 10, 11, 12, 13][..])));
+        // And nothing when there is nothing.
+        assert_eq!(reader.try_recv(), Ok(None));
+        assert_eq!(reader.try_recv_with(|_| unreachable!("there is nothing")), Ok::<_, _>(None::<Entry<()>>));
+        assert_eq!(reader.recv_timeout(Duration::ZERO), Ok(None));
+        assert_eq!(reader.recv_timeout(Duration::from_millis(1)), Ok(None));
+        assert_eq!(reader.recv_deadline(Instant::now()), Ok(None));
+        assert_eq!(reader.try_recv_batch(), Ok(None));
+        assert_eq!(reader.try_iter().count(), 0);
+        assert_eq!(own(&reader).delivered, 14);
+        books(&feed);
+    }
+}
+
+#[test]
+fn a_reader_that_waits_is_given_the_event_of_another_thread() {
+    for wait in STRATEGIES {
+        for mut pen in journals(64) {
+            let mut reader = pen.feed().subscription().wait(wait).subscribe().unwrap();
+            let (sender, seen) = mpsc::channel();
+            let reading = thread::spawn(move || {
+                sender.send(reader.recv().unwrap().event()).unwrap();
+                sender.send(reader.recv_timeout(HOUR).unwrap().and_then(Entry::event)).unwrap();
+                let hour = Instant::now() + HOUR;
+                sender.send(reader.recv_deadline(hour).unwrap().and_then(Entry::event)).unwrap();
+                sender.send(reader.recv_batch().unwrap().event().map(|batch| batch[0])).unwrap();
+                sender.send(block_on(reader.recv_async()).unwrap().event()).unwrap();
+                reader.iter().for_each(|entry| sender.send(entry.event()).unwrap());
+                own(&reader)
+            });
+            for event in 0..20 {
+                pen.publish(event).unwrap();
+                assert_eq!(seen.recv_timeout(GUARD), Ok(Some(event)), "{wait:?}");
+            }
+            pen.close();
+            assert_eq!(ends(move || reading.join().unwrap()).delivered, 20);
+        }
+    }
+}
+
+#[test]
+fn iterators_end_with_the_journal_and_not_with_a_lag() {
+    for mut pen in journals(64) {
+        let mut reader = pen.feed().subscribe(Start::Now).unwrap();
+        pen.all(0..200);
+        pen.close();
+        let entries: Vec<_> = reader.iter().collect();
+        assert_eq!((entries[0], entries.len()), (Entry::Lagged(136), 65));
+        assert_eq!(reader.iter().next(), None);
+        assert_eq!(reader.try_iter().next(), None);
+        assert_eq!(reader.recv(), Err(Closed(())));
+    }
+}
+
+#[test]
+fn events_that_cannot_be_cloned_are_looked_at() {
+    struct Plain(String);
+    for mut pen in journals(4) {
+        let feed = pen.feed();
+        let mut reader = feed.subscription().filter(|plain: &Plain| plain.0 != "b").subscribe().unwrap();
+        pen.all(["a", "b", "c"].map(|text| Plain(String::from(text))));
+        let first = reader.try_recv_with(|plain| plain.0.len()).unwrap();
+        assert_eq!(first.map(event), Some((0, 1)));
+        let third = reader.recv_batch().unwrap();
+        assert_eq!(event(third).1[0].0, "c");
+        books(&feed);
+    }
+}
+
+#[test]
+fn big_events_and_small_capacities_read_the_same() {
+    for capacity in [1, 2, 3, 5, 64, 65, 200] {
+        for mut pen in journals::<[u64; 40]>(capacity) {
+            let mut reader = pen.feed().subscribe(Start::Now).unwrap();
+            for n in 0..500 {
+                pen.publish([n; 40]).unwrap();
+                assert_eq!(reader.recv().map(event), Ok((n, [n; 40])), "capacity {capacity}");
+            }
+            own(&reader);
+        }
+    }
+}
+
+#[test]
+fn subscribers_of_one_journal_do_not_know_of_each_other() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut readers: Vec<_> = (0..8).map(|_| feed.subscribe(Start::Now).unwrap()).collect();
+        for n in 0..1000 {
+            pen.publish(n).unwrap();
+            // The first reads each event, the second every second one, and so on.
+            for (every, reader) in readers.iter_mut().enumerate() {
+                if n % (every as u64 + 1) == 0 {
+                    let (seen, _) = walk(reader);
+                    assert_eq!(seen.last(), Some(&n), "it has come to the end");
+                }
+            }
+        }
+        let state = books(&feed);
+        assert!(state.subscribers.iter().all(|one| one.ledger.accepted == 1000));
+        assert_eq!(state.subscribers.iter().map(|one| one.ledger.dropped.evicted).max(), Some(0));
+    }
+}
+
+#[test]
+fn a_subscriber_may_move_to_another_thread_in_the_middle() {
+    for mut pen in journals(64) {
+        let mut reader = pen.feed().subscribe(Start::Now).unwrap();
+        pen.all(0..30);
+        assert_eq!(reader.recv().map(event), Ok((0, 0)));
+        for n in 1..30 {
+            reader = thread::spawn(move || {
+                assert_eq!(reader.recv().map(event), Ok((n, n)));
+                reader
+            })
+            .join()
+            .unwrap();
+        }
+        pen.close();
+        assert!(rest(&mut reader).is_empty());
+    }
+}
+
+#[test]
+fn a_feed_and_a_journal_make_the_same_subscribers() {
+    let journal = Journal::new(64).unwrap();
+    let (other, feed) = (journal.clone(), journal.feed());
+    other.publish(0).unwrap();
+    journal.publish(1).unwrap();
+    let mut readers = [
+        journal.subscribe(Start::Oldest).unwrap(),
+        other.subscription().start(Start::Oldest).subscribe().unwrap(),
+        feed.subscribe(Start::Oldest).unwrap(),
+        feed.clone().subscription().start(Start::Oldest).subscribe().unwrap(),
+    ];
+    for reader in &mut readers {
+        assert_eq!(now(reader), [0, 1]);
+    }
+    assert_eq!(journal.state(), feed.state());
+    assert_eq!(journal.state().subscribers.len(), 4);
+}
+
+#[test]
+fn a_reader_keeps_up_with_a_publisher_that_waits_for_it_now_and_then() {
+    for wait in STRATEGIES {
+        for mut pen in journals(256) {
+            let feed = pen.feed();
+            let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
+            let reading = thread::spawn(move || (rest(&mut reader), own(&reader)));
+            for n in 0..2_000_u64 {
+                pen.publish(n).unwrap();
+                if n % 100 == 0 {
+                    wait_for(|| feed.state().subscribers[0].behind == 0);
+                }
+            }
+            pen.close();
+            let (seen, ledger) = ends(move || reading.join().unwrap());
+            assert_eq!((seen, ledger.delivered), (numbers(0..2_000), 2_000), "{wait:?}");
+        }
+    }
+}
+
+#[test]
+fn batches_and_single_events_of_a_publisher_lie_in_the_order_of_its_calls() {
+    for mut pen in journals(512) {
+        let feed = pen.feed();
+        let mut reader = feed.subscribe(Start::Now).unwrap();
+        assert_eq!(pen.batch(numbers(0..100)), Sequence::new(0));
+        assert_eq!(pen.publish(100).unwrap(), Sequence::new(100));
+        assert_eq!(pen.batch(vec![]), Sequence::new(101), "where the next one will lie");
+        assert_eq!(pen.try_publish(101).unwrap(), Sequence::new(101));
+        assert_eq!(pen.batch(numbers(102..300)), Sequence::new(102));
+        assert_eq!(now(&mut reader), numbers(0..300));
+        // More than there is room for: the newest stay.
+        pen.batch(numbers(300..5_000));
+        let (seen, lags) = walk(&mut reader);
+        assert_eq!(seen.len() as u64 + lags[0], 4_700);
+        assert!(seen.ends_with(&numbers(4_488..5_000)));
+        books(&feed);
+    }
+}

@@ -1,0 +1,238 @@
+//! What a journal and its subscribers say about themselves: exact at rest, never impossible in between, and readable.
+
+use crate::support::{WAYS, Way, ends, wait_for};
+use crate::{HOUR, Pen, books, event, forms, journals, now, own};
+use buslane::{Bus, Entry, Journal, Sequence, SinkStatus, Start, SubscriberState, Until};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// What the subscriber of this name says.
+#[track_caller]
+fn named(pen: &Pen<u64>, name: &str) -> SubscriberState {
+    let subscribers = books(&pen.feed()).subscribers;
+    let found = subscribers.into_iter().find(|subscriber| subscriber.name.as_deref() == Some(name));
+    found.unwrap_or_else(|| panic!("no subscriber named {name}"))
+}
+
+#[test]
+fn a_journal_says_what_it_is_and_how_it_fares() {
+    for mut pen in journals(100) {
+        let feed = pen.feed();
+        let state = books(&feed);
+        assert_eq!((state.kind, state.status, state.capacity), ("journal", SinkStatus::Open, 100));
+        assert_eq!((state.depth, state.ledger.offered, state.subscribers.len()), (0, 0, 0));
+        pen.all(0..10);
+        pen.batch(vec![10; 20]);
+        let _late = feed.subscribe(Start::Last(7)).unwrap();
+        let state = books(&feed);
+        assert_eq!((state.depth, state.ledger.offered, state.ledger.delivered), (7, 30, 30));
+        drop(pen);
+        assert_eq!(books(&feed).status, SinkStatus::Closed);
+        assert!(format!("{feed:?}").contains("Feed"));
+    }
+}
+
+#[test]
+fn each_subscriber_says_how_far_it_is_and_what_it_has_missed() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut quick = feed.subscription().named("quick").subscribe().unwrap();
+        let mut slow = feed.subscription().named("slow").start(Start::Oldest).subscribe().unwrap();
+        let mut odd = feed.subscription().named("odd").filter(|n| n % 2 == 1).subscribe().unwrap();
+        for n in 0..1000 {
+            pen.publish(n).unwrap();
+            assert_eq!(quick.recv().map(event), Ok((n, n)));
+            let _ = odd.try_recv().unwrap();
+        }
+        let state = named(&pen, "quick");
+        assert_eq!((state.next, state.behind, state.gating, state.ended), (1000, 0, false, false));
+        assert_eq!((state.ledger.delivered, state.ledger.dropped.total()), (1000, 0));
+        let state = named(&pen, "odd");
+        assert_eq!((state.behind, state.ledger.delivered, state.ledger.filtered), (0, 500, 500));
+        let state = named(&pen, "slow");
+        assert_eq!(
+            (state.next, state.behind, state.ledger.pending),
+            (0, 1000, 1000),
+            "not told of its lag yet"
+        );
+        assert_eq!(slow.recv(), Ok(Entry::Lagged(936)));
+        let state = named(&pen, "slow");
+        assert_eq!((state.next, state.behind, state.ledger.dropped.evicted), (936, 64, 936));
+        assert_eq!(books(&feed).depth, 64, "that of the slowest");
+        assert_eq!(slow.state(), state);
+        // It leaves, and its books with it.
+        drop(slow);
+        assert_eq!((books(&feed).depth, books(&feed).subscribers.len()), (0, 2));
+        drop((quick, odd));
+    }
+}
+
+#[test]
+fn books_balance_after_every_kind_of_reading() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let mut reader = feed.subscription().filter(|n| n % 5 != 0).subscribe().unwrap();
+        for step in 0..60 {
+            pen.all(20 * step..20 * step + 20);
+            match step % 6 {
+                0 => drop(reader.try_recv()),
+                1 => drop(reader.try_recv_batch().map(|batch| batch.is_some())),
+                2 => drop(reader.try_recv_with(|n| assert!(n % 2 == 0, "as asked by the test"))),
+                3 => drop(reader.try_iter().count()),
+                4 => drop(reader.recv_timeout(HOUR)),
+                _ => {}
+            }
+            let ledger = own(&reader);
+            assert_eq!(ledger.accepted, 20 * step + 20);
+            books(&feed);
+        }
+    }
+}
+
+#[test]
+fn one_that_has_come_to_its_end_is_not_behind_any_more() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let until = feed.subscription().named("short").until(Until::Sequence(Sequence::new(4)));
+        let mut short = until.subscribe().unwrap();
+        pen.all(0..50);
+        assert_eq!(short.iter().count(), 5);
+        let state = named(&pen, "short");
+        assert!(state.ended, "{state}");
+        assert_eq!((state.next, state.behind, state.ledger.accepted), (5, 0, 5));
+        assert_eq!(short.behind(), 0, "it says the same of itself");
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_bus_names_the_subscribers_and_their_lag() {
+    let (bus, journal) = (Bus::new(), Journal::new(64).unwrap());
+    bus.add_named("history", journal.clone()).unwrap();
+    let mut audit = journal.subscription().named("audit").gating().subscribe().unwrap();
+    let mut slow = journal.subscription().start(Start::Oldest).subscribe().unwrap();
+    let mut short = journal.subscription().named("short").until(Until::Sequence(Sequence::new(1)));
+    short = short.filter(|n| *n != 0);
+    let mut short = short.subscribe().unwrap();
+    let mut publisher = bus.publisher();
+    for n in 0..200_u64 {
+        publisher.publish(n).unwrap();
+        assert_eq!(audit.recv().map(event), Ok((n, n)));
+    }
+    assert_eq!((slow.recv(), slow.recv().map(event)), (Ok(Entry::Lagged(136)), Ok((136, 136))));
+    assert_eq!(short.try_recv(), Ok(Some(Entry::Lagged(136))));
+    assert!(short.recv().is_err());
+    let snapshot = bus.snapshot();
+    let sink = &snapshot.sinks[0];
+    assert_eq!((sink.name.as_str(), sink.state.kind, sink.state.depth), ("history", "journal", 63));
+    sink.state.ledger.check().unwrap();
+    let subscribers = &sink.state.subscribers;
+    assert_eq!(subscribers.len(), 3);
+    subscribers.iter().for_each(|subscriber| subscriber.ledger.check().unwrap());
+    let text = snapshot.to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    assert_eq!(lines[0], "bus open, 1 publishers, 1 sinks");
+    assert_eq!(
+        lines[1],
+        "history (journal, Open, depth 63 of 64, high water 0): offered 200 = accepted 200; accepted = delivered 200"
+    );
+    assert_eq!(
+        lines[2],
+        "  audit (next 200, behind 0, gating): offered 200 = accepted 200; accepted = delivered 200"
+    );
+    assert_eq!(
+        lines[3],
+        "  subscriber (next 137, behind 63): offered 200 = accepted 200; accepted = delivered 1 + dropped(evicted) 136 \
+         + pending 63"
+    );
+    assert_eq!(
+        lines[4],
+        "  short (next 136, behind 0, ended): offered 136 = accepted 136; accepted = delivered 0 + dropped(evicted) 136"
+    );
+    assert!(bus.close().is_done());
+    assert_eq!(bus.snapshot().sinks[0].state.status, SinkStatus::Closed);
+    assert_eq!(books(&journal.feed()).status, SinkStatus::Closed);
+}
+
+#[test]
+fn what_is_refused_is_counted_by_its_reason() {
+    for mut pen in forms(|| Journal::builder().capacity(4).gate_limit(Duration::ZERO)) {
+        let feed = pen.feed();
+        let gate = feed.subscription().gating().subscribe().unwrap();
+        while pen.try_publish(0).is_ok() {}
+        (0..2).for_each(|n| assert!(pen.publish(n).is_err()));
+        let accepted = feed.next().get();
+        drop(gate);
+        let ledger = books(&feed).ledger;
+        assert_eq!((ledger.refused.full, ledger.refused.timeout, ledger.refused.closed), (1, 2, 0));
+        assert_eq!((ledger.offered, ledger.accepted), (accepted + 3, accepted));
+    }
+    for way in WAYS {
+        let journal = Journal::new(4).unwrap();
+        let mut entry = crate::support::Entry::into(&journal, way);
+        entry.write(1).unwrap();
+        journal.close();
+        assert!(entry.write(2).is_err());
+        let ledger = books(&journal.feed()).ledger;
+        assert_eq!((ledger.offered, ledger.refused.closed), (2, 1), "{way:?}");
+    }
+    assert_eq!(WAYS, [Way::Private, Way::Shared]);
+}
+
+#[test]
+fn a_look_at_subscribers_that_come_and_go_finds_nothing_impossible() {
+    for mut pen in journals(64) {
+        let (feed, over) = (pen.feed(), AtomicBool::new(false));
+        ends(move || {
+            thread::scope(|scope| {
+                for start in [Start::Now, Start::Oldest, Start::Last(3)] {
+                    let (feed, over) = (&feed, &over);
+                    scope.spawn(move || {
+                        while !over.load(Ordering::Acquire) {
+                            let mut reader = feed.subscribe(start).unwrap();
+                            let _ = (reader.try_recv(), reader.try_recv());
+                            own_at_rest(reader.next_sequence(), &reader.state());
+                        }
+                    });
+                }
+                let (feed, over) = (&feed, &over);
+                scope.spawn(move || {
+                    while !over.load(Ordering::Acquire) {
+                        let state = feed.state();
+                        for one in &state.subscribers {
+                            assert!(one.behind <= state.ledger.accepted, "{one}, {}", state.ledger);
+                            assert!(one.ledger.accepted <= feed.next().get(), "{one}");
+                        }
+                    }
+                });
+                pen.all(0..20_000);
+                over.store(true, Ordering::Release);
+            });
+        });
+    }
+}
+
+/// A subscriber that nobody reads just now is where it says, although events flow.
+#[track_caller]
+fn own_at_rest(next: Sequence, state: &SubscriberState) {
+    assert_eq!(state.next, next.get());
+    state.ledger.check().unwrap();
+}
+
+#[test]
+fn what_a_journal_says_of_itself_shows_no_event() {
+    let journal = Journal::new(4).unwrap();
+    let mut reader = journal.subscription().named("reader").subscribe().unwrap();
+    journal.publish(String::from("hunter2")).unwrap();
+    let texts = [
+        format!("{journal:?} {:?} {:?} {reader:?}", journal.feed(), journal.subscription().named("x")),
+        format!("{:?} {}", journal.state(), journal.state().subscribers[0]),
+        format!("{:?}", reader.recv_async()),
+        format!("{:?}", Journal::<String>::builder()),
+        format!("{:?}", Journal::<String>::single(1).unwrap()),
+    ];
+    assert!(texts.iter().all(|text| !text.contains("hunter2")), "{texts:?}");
+    wait_for(|| reader.behind() == 1);
+    assert_eq!(now(&mut reader), ["hunter2"]);
+}

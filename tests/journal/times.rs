@@ -1,0 +1,240 @@
+//! Where a subscriber begins and ends by time: the events' own times, exactly, and sampled ones, never too late and never too
+//! early.
+
+use crate::support::{Log, ends, wait_for};
+use crate::{HOUR, Pen, books, event, forms, now, own, places, rest};
+use buslane::{Closed, Entry, Feed, Journal, Sequence, Start, Subscriber, Until, WaitStrategy};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The largest number of events in a block.
+const BLOCK: u64 = 64;
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// Journals of events that are their own times.
+fn timed(capacity: usize) -> [Pen<SystemTime>; 2] {
+    forms(|| Journal::builder().capacity(capacity).time_by(|time: &SystemTime| *time))
+}
+
+/// A subscriber to whatever lies between two times.
+fn between<E: Send + Sync>(feed: &Feed<E>, since: SystemTime, until: SystemTime) -> Subscriber<E> {
+    feed.subscription().start(Start::Since(since)).until(Until::Time(until)).subscribe().unwrap()
+}
+
+/// A moment later than all those before.
+fn next_moment() -> SystemTime {
+    let before = SystemTime::now();
+    wait_for(|| SystemTime::now() > before);
+    SystemTime::now()
+}
+
+#[test]
+fn own_times_bound_the_history_exactly() {
+    for mut pen in timed(64) {
+        pen.all((0..20).map(at));
+        for (since, until) in [(0, 19), (3, 7), (7, 7), (19, 19), (0, 0)] {
+            let expected: Vec<_> = (since..=until).map(at).collect();
+            assert_eq!(rest(&mut between(&pen.feed(), at(since), at(until))), expected);
+        }
+        assert_eq!(rest(&mut between(&pen.feed(), at(20), at(30))), []);
+    }
+}
+
+#[test]
+fn own_times_of_live_events_do_not_matter_to_who_began_before_them() {
+    for mut pen in timed(64) {
+        pen.all([1, 5, 3].map(at));
+        let mut since = pen.feed().subscribe(Start::Since(at(4))).unwrap();
+        assert_eq!(now(&mut since), [at(5)]);
+        // As with moby, and unlike in the history: what comes now is news, whatever its time.
+        pen.all([2, 6].map(at));
+        assert_eq!(now(&mut since), [at(2), at(6)]);
+        let ledger = own(&since);
+        assert_eq!((ledger.delivered, ledger.filtered), (3, 2));
+    }
+}
+
+#[test]
+fn the_first_live_event_behind_the_end_is_the_end() {
+    for mut pen in timed(64) {
+        let (now_, feed) = (SystemTime::now(), pen.feed());
+        let later = |hours: u32| now_ + HOUR * hours;
+        pen.all([later(1), later(9), later(2)]);
+        let mut until = between(&feed, later(1), later(5));
+        // Of those that were there, later ones are left out.
+        assert_eq!(now(&mut until), [later(1), later(2)]);
+        assert_eq!(until.try_recv(), Ok(None), "and nothing is over");
+        pen.all([later(5), later(3), later(6), later(4)]);
+        let seen = ends(move || (rest(&mut until), until));
+        assert_eq!(seen.0, [later(5), later(3)]);
+        let state = seen.1.state();
+        assert!(state.ended && own(&seen.1).filtered == 1, "{state}");
+        books(&feed);
+    }
+}
+
+#[test]
+fn a_reader_that_waits_is_not_kept_beyond_its_time() {
+    for wait in crate::STRATEGIES {
+        for mut pen in timed(64) {
+            let feed = pen.feed();
+            let over = SystemTime::now() + Duration::from_millis(20);
+            let subscription = feed.subscription().start(Start::Oldest).wait(wait).until(Until::Time(over));
+            let mut until = subscription.subscribe().unwrap();
+            pen.publish(over).unwrap();
+            let reader = thread::spawn(move || (until.recv(), until.recv(), SystemTime::now()));
+            let (first, end, when) = ends(move || reader.join().unwrap());
+            assert_eq!((first, end), (Ok(Entry::Event(Sequence::new(0), over)), Err(Closed(()))));
+            assert!(when > over, "{wait:?}: not too early");
+        }
+    }
+}
+
+#[test]
+fn each_way_of_reading_ends_when_the_time_is_over() {
+    for mut pen in timed(64) {
+        let feed = pen.feed();
+        pen.all([1, 2, 9].map(at));
+        let mut batches = between(&feed, at(1), at(5));
+        assert_eq!(batches.recv_batch(), Ok(Entry::Event(Sequence::new(0), &[at(1), at(2)][..])));
+        assert_eq!(batches.recv_batch(), Err(Closed(())));
+        assert_eq!(batches.try_recv_batch(), Err(Closed(())));
+        let mut timed = between(&feed, at(1), at(5));
+        assert_eq!(timed.recv_timeout(HOUR).map(|entry| entry.map(event)), Ok(Some((0, at(1)))));
+        assert_eq!(timed.iter().count(), 1);
+        assert_eq!(timed.recv_timeout(HOUR), Err(Closed(())));
+        let mut task = between(&feed, at(3), at(5));
+        assert_eq!(crate::support::block_on(task.recv_async()), Err(Closed(())));
+    }
+}
+
+#[test]
+fn times_are_asked_of_events_on_the_subscribers_thread_and_only_where_one_matters() {
+    let asked = Log::new();
+    let log = asked.clone();
+    let make = || {
+        let log = log.clone();
+        Journal::builder().capacity(64).time_by(move |n: &u64| {
+            log.push((*n, thread::current().id()));
+            at(*n)
+        })
+    };
+    for mut pen in forms(make) {
+        let (before, feed) = (asked.entries().len(), pen.feed());
+        let mut plain = feed.subscribe(Start::Oldest).unwrap();
+        let mut since = feed.subscribe(Start::Since(at(5))).unwrap();
+        thread::scope(|scope| scope.spawn(|| pen.all(0..10)).join().unwrap());
+        assert_eq!(now(&mut plain).len(), 10);
+        assert_eq!(asked.entries().len(), before, "neither a publisher nor one without times asks");
+        // All of it is live, so all of it comes.
+        assert_eq!(now(&mut since).len(), 10);
+        let mut again = feed.subscribe(Start::Since(at(5))).unwrap();
+        assert_eq!(now(&mut again), [5, 6, 7, 8, 9]);
+        let entries = asked.entries();
+        assert!(entries.iter().skip(before).all(|(_, thread)| *thread == thread::current().id()));
+    }
+}
+
+#[test]
+fn a_time_function_that_panics_costs_its_subscriber_that_event() {
+    let make = || {
+        Journal::builder().capacity(64).time_by(|n: &u64| {
+            assert_ne!(*n, 3, "as asked by the test");
+            at(*n)
+        })
+    };
+    for mut pen in forms(make) {
+        pen.all(0..6);
+        let mut since = pen.feed().subscribe(Start::Since(at(2))).unwrap();
+        let seen: Vec<_> = since.try_iter().collect();
+        let place = Sequence::new;
+        let expected = [2, 4, 5].map(|n| Entry::Event(place(n), n));
+        assert_eq!(seen, [&expected[..1], &[Entry::Panicked(place(3))], &expected[1..]].concat());
+        assert_eq!(own(&since).dropped.panicked, 1);
+    }
+}
+
+/// Places, and a moment before the event of each.
+type Moments = Vec<(u64, SystemTime)>;
+
+/// Journals with so many events, and a moment in every step of so many and behind the last.
+fn sampled(capacity: usize, events: u64, step: u64) -> [(Pen<u64>, Moments); 2] {
+    let publish = |mut pen: Pen<u64>| {
+        let mut moments = Moments::new();
+        for n in 0..events {
+            if n % step == 0 {
+                moments.push((n, next_moment()));
+                next_moment();
+            }
+            pen.publish(n).unwrap();
+        }
+        moments.push((events, next_moment()));
+        next_moment();
+        (pen, moments)
+    };
+    forms(|| Journal::builder().capacity(capacity).sample_time()).map(publish)
+}
+
+#[test]
+fn sampled_times_may_begin_a_block_too_early_and_never_too_late() {
+    for (capacity, events, step) in [(1, 20, 1), (3, 30, 1), (64, 300, 7), (100, 500, 13), (1024, 3000, 61)] {
+        for (pen, moments) in sampled(capacity, events, step) {
+            let feed = pen.feed();
+            let block = BLOCK.min(1 << capacity.ilog2());
+            for (place, moment) in moments {
+                let mut since = feed.subscribe(Start::Since(moment)).unwrap();
+                let first = since.next_sequence().get();
+                let oldest = events.saturating_sub(capacity as u64);
+                assert!(first <= place.max(oldest), "{first} for {place}, capacity {capacity}");
+                assert!(first + block >= place, "{first} for {place}, capacity {capacity}");
+                assert_eq!(places(&mut since), (first..events).collect::<Vec<_>>());
+            }
+            let mut all = feed.subscribe(Start::Since(UNIX_EPOCH - HOUR)).unwrap();
+            assert_eq!(now(&mut all).len(), capacity.min(events as usize));
+            books(&feed);
+        }
+    }
+}
+
+#[test]
+fn sampled_times_may_end_a_block_too_late_and_never_too_early() {
+    for (capacity, events, step) in [(1, 20, 1), (3, 30, 1), (64, 300, 7), (1024, 3000, 61)] {
+        for (pen, moments) in sampled(capacity, events, step) {
+            let feed = pen.feed();
+            let block = BLOCK.min(1 << capacity.ilog2());
+            let oldest = events.saturating_sub(capacity as u64);
+            for (place, moment) in moments {
+                let until = feed.subscription().start(Start::Oldest).until(Until::Time(moment));
+                let mut until = until.subscribe().unwrap();
+                let seen = rest(&mut until);
+                let end = until.next_sequence().get();
+                assert_eq!(seen, (oldest..end.max(oldest)).collect::<Vec<_>>());
+                assert!(end >= place.max(oldest).min(events), "{end} for {place}, capacity {capacity}");
+                assert!(end < place.max(oldest) + block, "{end} for {place}, capacity {capacity}");
+                assert!(until.state().ended);
+                own(&until);
+            }
+        }
+    }
+}
+
+#[test]
+fn sampled_times_that_lie_ahead_bound_nothing_yet() {
+    for mut pen in forms(|| Journal::builder().capacity(64).sample_time()) {
+        let (feed, later) = (pen.feed(), SystemTime::now() + HOUR);
+        pen.all(0..10);
+        let until = feed.subscription().start(Start::Oldest).until(Until::Time(later));
+        let mut until = until.wait(WaitStrategy::Park).subscribe().unwrap();
+        assert_eq!(now(&mut until).len(), 10);
+        let reader = thread::spawn(move || (until.recv().map(event), until.recv()));
+        pen.publish(10).unwrap();
+        pen.close();
+        assert_eq!(ends(move || reader.join().unwrap()), (Ok((10, 10)), Err(Closed(()))));
+        // There is no event of that time; those of its block come, and what follows.
+        let ahead = feed.subscribe(Start::Since(later)).unwrap();
+        assert!(ahead.behind() <= BLOCK);
+    }
+}

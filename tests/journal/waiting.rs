@@ -1,0 +1,204 @@
+//! Readers that sleep: one publish wakes them all, a close too, and none of them sleeps for good.
+
+use crate::support::{GUARD, ends, waits};
+use crate::{HOUR, Pen, STRATEGIES, books, event, journals, numbers, own, rest};
+use buslane::{Closed, Journal, Start, WaitStrategy};
+use std::sync::{Barrier, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// Naps that no test can wait for: whatever ends them wakes the sleeper.
+const DEEP: [WaitStrategy; 2] =
+    [WaitStrategy::Nap { nap: HOUR, park_after: HOUR }, WaitStrategy::Poll { busy: HOUR, idle: HOUR }];
+
+/// Parks at once, after it has looked at the time.
+const RESTLESS: WaitStrategy =
+    WaitStrategy::Nap { nap: Duration::from_micros(30), park_after: Duration::ZERO };
+
+#[test]
+fn one_publish_wakes_every_reader_that_is_parked() {
+    const READERS: usize = 50;
+    for mut pen in journals(64) {
+        let (feed, (sender, acks)) = (pen.feed(), mpsc::channel());
+        let readers: Vec<_> = (0..READERS)
+            .map(|_| {
+                let subscription = feed.subscription().wait(WaitStrategy::Park);
+                let (mut reader, sender) = (subscription.subscribe().unwrap(), sender.clone());
+                thread::spawn(move || {
+                    reader.iter().for_each(|entry| sender.send(event(entry).1).unwrap());
+                    own(&reader).delivered
+                })
+            })
+            .collect();
+        for round in 0..100 {
+            // All have read the one before, and most lie down again meanwhile.
+            pen.publish(round).unwrap();
+            for _ in 0..READERS {
+                assert_eq!(acks.recv_timeout(GUARD), Ok(round));
+            }
+        }
+        pen.close();
+        assert!(readers.into_iter().all(|reader| ends(move || reader.join().unwrap()) == 100));
+        assert_eq!(books(&feed).subscribers.len(), 0);
+    }
+}
+
+#[test]
+fn a_publish_wakes_those_who_sleep_although_others_come_and_go() {
+    const READERS: u64 = 8;
+    for mut pen in journals(1024) {
+        let (feed, start) = (pen.feed(), Barrier::new(READERS as usize + 1));
+        ends(move || {
+            thread::scope(|scope| {
+                for reader in 0..READERS {
+                    let (feed, start) = (&feed, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        // Each leaves after a few events, and comes back where it left.
+                        let mut place = feed.oldest();
+                        while place.get() < 1000 {
+                            let subscription = feed.subscription().start(Start::At(place));
+                            let mut few = subscription.wait(WaitStrategy::Park).subscribe().unwrap();
+                            for _ in 0..=reader.min(999 - place.get()) {
+                                assert_eq!(event(few.recv().unwrap()), (place.get(), place.get()));
+                                place = place.next();
+                            }
+                        }
+                    });
+                }
+                start.wait();
+                pen.all(0..1000);
+            });
+        });
+    }
+}
+
+#[test]
+fn a_close_wakes_every_reader_however_it_sleeps() {
+    for wait in STRATEGIES.into_iter().filter(|wait| *wait != WaitStrategy::BusySpin).chain(DEEP) {
+        for pen in journals::<u64>(64) {
+            let feed = pen.feed();
+            let sleepers = [(); 2].map(|()| {
+                let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
+                waits(move || {
+                    let end = (reader.recv(), reader.recv_timeout(HOUR));
+                    own(&reader);
+                    end
+                })
+            });
+            pen.close();
+            for sleeper in sleepers {
+                let end = ends(move || sleeper.join().unwrap());
+                assert_eq!(end, (Err(Closed(())), Err(Closed(()))), "{wait:?}");
+            }
+            books(&feed);
+        }
+    }
+}
+
+#[test]
+fn a_close_that_meets_readers_about_to_sleep_ends_them_all() {
+    for round in 0..100 {
+        for mut pen in journals(64) {
+            let (feed, start) = (pen.feed(), Barrier::new(5));
+            let seen: Vec<Vec<u64>> = ends(move || {
+                thread::scope(|scope| {
+                    let readers: Vec<_> = (0..4)
+                        .map(|reader| {
+                            let wait = [WaitStrategy::Park, DEEP[0], DEEP[1], RESTLESS][reader];
+                            let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
+                            let start = &start;
+                            scope.spawn(move || {
+                                start.wait();
+                                rest(&mut reader)
+                            })
+                        })
+                        .collect();
+                    start.wait();
+                    pen.all(0..round % 5);
+                    pen.close();
+                    readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+                })
+            });
+            assert!(seen.iter().all(|seen| *seen == numbers(0..round % 5)));
+        }
+    }
+}
+
+#[test]
+fn a_reader_with_a_limit_comes_back_empty_handed_and_reads_on() {
+    for wait in STRATEGIES {
+        for mut pen in journals(64) {
+            let mut reader = pen.feed().subscription().wait(wait).subscribe().unwrap();
+            for n in 0..3 {
+                assert_eq!(reader.recv_timeout(Duration::from_millis(1)), Ok(None), "{wait:?}");
+                pen.publish(n).unwrap();
+                assert_eq!(reader.recv_timeout(HOUR).unwrap().map(event), Some((n, n)));
+            }
+            assert_eq!(own(&reader).delivered, 3);
+        }
+    }
+}
+
+#[test]
+fn events_of_many_publishers_wake_many_readers() {
+    const EACH: u64 = 500;
+    let journal = Journal::new(4096).unwrap();
+    let readers: Vec<_> = STRATEGIES
+        .into_iter()
+        .map(|wait| {
+            let mut reader = journal.subscription().wait(wait).subscribe().unwrap();
+            thread::spawn(move || (rest(&mut reader), own(&reader)))
+        })
+        .collect();
+    thread::scope(|scope| {
+        for publisher in 0..4 {
+            let journal = &journal;
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    journal.publish(publisher * EACH + n).unwrap();
+                    if n % 50 == 0 {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    journal.close();
+    let mut all: Vec<Vec<u64>> = readers
+        .into_iter()
+        .map(|reader| {
+            let (seen, ledger) = ends(move || reader.join().unwrap());
+            assert_eq!(ledger.delivered, 4 * EACH);
+            seen
+        })
+        .collect();
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "one order for all");
+    let mut first = all.swap_remove(0);
+    first.sort_unstable();
+    assert_eq!(first, numbers(0..4 * EACH));
+}
+
+#[test]
+fn readers_wait_the_same_for_both_forms_of_a_journal() {
+    for wait in STRATEGIES.into_iter().chain([RESTLESS]) {
+        for mut pen in journals(64) {
+            let (sender, acks) = mpsc::channel();
+            let mut reader = pen.feed().subscription().wait(wait).subscribe().unwrap();
+            let reading = thread::spawn(move || {
+                reader.iter().for_each(|entry| sender.send(event(entry).1).unwrap());
+            });
+            for n in 0..300 {
+                match (&mut pen, n % 3) {
+                    (Pen::Many(journal), 0) => drop(journal.try_publish(n).unwrap()),
+                    (Pen::One(writer), 0) => drop(writer.try_publish(n).unwrap()),
+                    (pen, 1) => drop(pen.batch(vec![n])),
+                    (pen, _) => drop(pen.publish(n).unwrap()),
+                }
+                assert_eq!(acks.recv_timeout(GUARD), Ok(n), "{wait:?}");
+            }
+            pen.close();
+            ends(move || reading.join().unwrap());
+        }
+    }
+}
