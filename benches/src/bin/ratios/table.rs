@@ -6,6 +6,8 @@ use benches::statistics::Estimate;
 
 /// Fewer pairs than this make no figure.
 const FEWEST_PAIRS: usize = 5;
+/// How wide the first column is.
+const LABEL: usize = 56;
 
 pub(crate) fn head(title: &str, series: &Series) {
     let (samples, dropped) = series.counts();
@@ -14,7 +16,7 @@ pub(crate) fn head(title: &str, series: &Series) {
 
 /// The figures themselves, under some of their names.
 pub(crate) fn absolute(series: &Series, names: &[&str], unit: &str, convert: impl Fn(f64) -> f64) {
-    println!("\n  {unit:<32}{:>21}{:>20}{:>7}  ping", "median", "interval", "count");
+    println!("\n  {unit:<LABEL$}{:>10}{:>20}{:>7}  ping", "median", "interval", "count");
     for name in names {
         // An interval of rates is that of the times, the other way round.
         let estimate = series.estimate([name], |[ns]| convert(ns));
@@ -29,7 +31,7 @@ pub(crate) fn absolute(series: &Series, names: &[&str], unit: &str, convert: imp
 
 /// The heading of ratios.
 pub(crate) fn ratios(title: &str) {
-    println!("\n  {title:<43}{:>10}{:>20}{:>7}", "median", "interval", "pairs");
+    println!("\n  {title:<LABEL$}{:>10}{:>20}{:>7}", "median", "interval", "pairs");
 }
 
 /// How much `a` is of `b`.
@@ -45,8 +47,8 @@ fn row_with(label: &str, estimate: Option<Estimate>, note: &str) {
     match estimate {
         Some(Estimate { median, low, high, count }) if count >= FEWEST_PAIRS => {
             let interval = format!("[{low:.3}, {high:.3}]");
-            println!("  {label:<43}{median:>10.3}{interval:>20}{count:>7}{note}");
+            println!("  {label:<LABEL$}{median:>10.3}{interval:>20}{count:>7}{note}");
         }
-        few => println!("  {label:<43}{:>10}{:>20}{:>7}", "-", "too few", few.map_or(0, |few| few.count)),
+        few => println!("  {label:<LABEL$}{:>10}{:>20}{:>7}", "-", "too few", few.map_or(0, |few| few.count)),
     }
 }
