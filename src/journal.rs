@@ -19,7 +19,7 @@ use crate::inbox::Patience;
 use crate::ledger::SinkState;
 use crate::panics::drop_each;
 use crate::report::CloseReport;
-use crate::ring::blocks::{Overwritten, SharedWriter};
+use crate::ring::blocks::{Claim, SharedWriter};
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -28,7 +28,7 @@ use crate::wait::list::Waiter;
 use builder::JournalBuilder;
 use entry::{Sequence, Start};
 use feed::Feed;
-use shared::{Refusal, Shared};
+use shared::{Refusal, Shared, drop_overwritten};
 use std::fmt;
 use std::mem::needs_drop;
 use std::sync::Arc;
@@ -147,47 +147,52 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// As for [`publish`](Self::publish).
     pub fn publish_batch(&self, events: Vec<E>) -> Result<Sequence, WriteError<Vec<E>>> {
         /// Dropped behind the claim, each of them.
-        struct Kept<E>(Vec<Overwritten<E>>);
+        struct Kept<E>(Vec<E>);
         impl<E> Drop for Kept<E> {
             fn drop(&mut self) {
                 drop_each(self.0.drain(..));
             }
         }
         let Handle { writer, shared } = &*self.0;
-        let mut overwritten = Kept(Vec::with_capacity(if needs_drop::<E>() { events.len() } else { 0 }));
+        // Each event overwrites one, and sends one away that nobody can read any more.
+        let room = if needs_drop::<E>() { 2 * events.len() } else { 0 };
+        let mut overwritten = Kept(Vec::with_capacity(room));
         let (mut first, mut deadline) = (None, None);
         let mut events = events.into_iter();
+        let mut next = events.next();
         loop {
             let Some(mut claim) = writer.claim() else {
-                return Err(shared.refused_all(Refusal::Closed, events.collect()));
+                return Err(shared.refused_all(Refusal::Closed, next.into_iter().chain(events).collect()));
             };
             let claimed = claim.position();
             first.get_or_insert(claimed);
-            let mut position = claimed;
-            let mut barred = false;
-            while events.len() > 0 {
-                if claim.begins_block() && shared.gates.bar(position, shared.capacity()) {
-                    barred = true;
-                    break;
+            while let Some(event) = next.take() {
+                match claim.put_within(event) {
+                    Ok(old) => {
+                        overwritten.0.extend(old);
+                        overwritten.0.extend(claim.take_stale());
+                        next = events.next();
+                    }
+                    Err(back) => {
+                        next = Some(back);
+                        if shared.gates.bar(claim.position(), shared.capacity()) {
+                            break;
+                        }
+                        claim.begin_block(shared.time.stamp());
+                    }
                 }
-                // There is one: it was counted.
-                let Some(event) = events.next() else { break };
-                let old = claim.put_stamped(event, || shared.time.stamp());
-                if needs_drop::<E>() {
-                    overwritten.0.push(old);
-                }
-                position += 1;
             }
+            let position = claim.position();
             drop(claim);
             shared.published();
-            if !barred {
+            if next.is_none() {
                 return Ok(Sequence::new(first.unwrap_or(position)));
             }
             if position > claimed {
                 deadline = None;
             }
             if let Some(refusal) = shared.wait_for_gates(position, Patience::Wait, None, &mut deadline) {
-                return Err(shared.refused_all(refusal, events.collect()));
+                return Err(shared.refused_all(refusal, next.into_iter().chain(events).collect()));
             }
         }
     }
@@ -236,24 +241,58 @@ fn publish<E: Send + Sync + 'static>(
     patience: Patience,
     waiter: Option<&Waiter>,
 ) -> Result<Sequence, WriteError<E>> {
+    let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
+    let position = claim.position();
+    match claim.put_within(event) {
+        Ok(old) => {
+            let stale = claim.take_stale();
+            drop(claim);
+            shared.published();
+            drop_overwritten(old, stale);
+            Ok(Sequence::new(position))
+        }
+        Err(event) => publish_at_a_block(writer, claim, shared, event, patience, waiter),
+    }
+}
+
+/// Publishes an event that begins a block, where subscribers may bar the way.
+#[cold]
+#[inline(never)]
+fn publish_at_a_block<'a, E: Send + Sync + 'static>(
+    writer: &'a SharedWriter<E>,
+    mut claim: Claim<'a, E>,
+    shared: &Shared<E>,
+    mut event: E,
+    patience: Patience,
+    waiter: Option<&Waiter>,
+) -> Result<Sequence, WriteError<E>> {
     let mut deadline = None;
     loop {
-        let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
         let position = claim.position();
-        if claim.begins_block() && shared.gates.bar(position, shared.capacity()) {
+        if shared.gates.bar(position, shared.capacity()) {
             // Nobody is held up by what we wait for.
             drop(claim);
-            match shared.wait_for_gates(position, patience, waiter, &mut deadline) {
-                None => continue,
-                Some(refusal) => return Err(shared.refused(refusal, event)),
+            if let Some(refusal) = shared.wait_for_gates(position, patience, waiter, &mut deadline) {
+                return Err(shared.refused(refusal, event));
             }
+            match writer.claim() {
+                Some(again) => claim = again,
+                None => return Err(shared.refused(Refusal::Closed, event)),
+            }
+        } else {
+            claim.begin_block(shared.time.stamp());
         }
-        let overwritten = claim.put_stamped(event, || shared.time.stamp());
-        drop(claim);
-        shared.published();
-        // A destructor is foreign code: not before everything is done.
-        drop(overwritten);
-        return Ok(Sequence::new(position));
+        let position = claim.position();
+        match claim.put_within(event) {
+            Ok(old) => {
+                let stale = claim.take_stale();
+                drop(claim);
+                shared.published();
+                drop_overwritten(old, stale);
+                return Ok(Sequence::new(position));
+            }
+            Err(back) => event = back,
+        }
     }
 }
 

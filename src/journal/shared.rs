@@ -6,10 +6,12 @@ use super::time::TimeSource;
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome, SinkState, SinkStatus};
+use crate::panics::drop_each;
 use crate::ring::blocks::Source;
 use crate::wait::list::Waiter;
 use crate::wait::nesting::inside_delivery;
 use crate::wait::{Deadline, Sleepers};
+use std::mem::needs_drop;
 
 /// What all handles to a journal share.
 pub(super) struct Shared<E> {
@@ -97,6 +99,17 @@ impl<E> Shared<E> {
         state.ledger.delivered += tail;
         state.subscribers = seats.iter().map(|seat| seat.state(tail)).collect();
         state.depth = state.subscribers.iter().map(|subscriber| subscriber.behind).max().unwrap_or(0);
+    }
+}
+
+/// Drops what an event has pushed out of a journal, when everything else is done: destructors are foreign code.
+#[inline(always)]
+pub(super) fn drop_overwritten<E>(old: Option<E>, stale: Option<E>) {
+    if needs_drop::<E>() && stale.is_some() {
+        // Two destructors that panic must not meet.
+        drop_each(old.into_iter().chain(stale));
+    } else {
+        drop(old);
     }
 }
 

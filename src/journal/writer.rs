@@ -2,7 +2,7 @@
 
 use super::entry::Sequence;
 use super::feed::Feed;
-use super::shared::{Refusal, Shared};
+use super::shared::{Refusal, Shared, drop_overwritten};
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ring::blocks::Writer;
@@ -76,17 +76,36 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
 
     #[inline(always)]
     fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Sequence, WriteError<E>> {
-        if self.writer.begins_block()
-            && let Some(refusal) = self.pass_gates(patience)
-        {
+        let sequence = Sequence::new(self.writer.position());
+        match self.writer.put_within(event) {
+            Ok(old) => {
+                self.finish(old);
+                Ok(sequence)
+            }
+            Err(event) => self.publish_at_a_block(event, patience),
+        }
+    }
+
+    /// Shows what was written, wakes who sleeps, and drops what was overwritten.
+    #[inline(always)]
+    fn finish(&mut self, old: Option<E>) {
+        self.writer.commit();
+        self.shared.0.published();
+        if self.writer.has_stale() {
+            drop_overwritten(old, self.writer.take_stale());
+        }
+    }
+
+    /// Publishes an event that begins a block, where subscribers may bar the way.
+    #[cold]
+    #[inline(never)]
+    fn publish_at_a_block(&mut self, event: E, patience: Patience) -> Result<Sequence, WriteError<E>> {
+        if let Some(refusal) = self.begin_block(patience) {
             return Err(self.shared.0.refused(refusal, event));
         }
         let sequence = Sequence::new(self.writer.position());
-        let shared = &*self.shared.0;
-        let overwritten = self.writer.put_stamped(event, || shared.time.stamp());
-        self.writer.commit();
-        shared.published();
-        drop(overwritten);
+        let old = self.writer.put(event);
+        self.finish(old);
         Ok(sequence)
     }
 
@@ -111,21 +130,25 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         let commit = Commit(self);
         for event in events {
             let this = &mut *commit.0;
-            if this.writer.begins_block() {
-                this.writer.commit();
-                if let Some(refusal) = this.pass_gates(Patience::Wait) {
-                    return Err(this.shared.0.refused(refusal, event));
+            let old = match this.writer.put_within(event) {
+                Ok(old) => old,
+                Err(event) => {
+                    this.writer.commit();
+                    if let Some(refusal) = this.begin_block(Patience::Wait) {
+                        return Err(this.shared.0.refused(refusal, event));
+                    }
+                    this.writer.put(event)
                 }
-            }
-            let shared = &*this.shared.0;
-            drop(this.writer.put_stamped(event, || shared.time.stamp()));
+            };
+            drop_overwritten(old, if this.writer.has_stale() { this.writer.take_stale() } else { None });
         }
         Ok(first)
     }
 
-    /// Waits for gating subscribers, if they are in the way; the reason when they stay there.
-    #[inline]
-    fn pass_gates(&self, patience: Patience) -> Option<Refusal> {
+    /// Goes on to the next block, and before that waits for gating subscribers, if they are in the way; the reason when they stay
+    /// there.
+    #[cold]
+    fn begin_block(&mut self, patience: Patience) -> Option<Refusal> {
         let (shared, position) = (&*self.shared.0, self.writer.position());
         let mut deadline = None;
         while shared.gates.bar(position, shared.capacity()) {
@@ -134,6 +157,8 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
                 return refusal;
             }
         }
+        let stamp = shared.time.stamp();
+        self.writer.begin_block(stamp);
         None
     }
 

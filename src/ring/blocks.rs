@@ -42,7 +42,7 @@ use block::Block;
 pub use reader::{Look, OnLag, Reader};
 pub use shared_writer::{Claim, SharedWriter};
 use std::fmt;
-pub use writer::{Overwritten, Writer};
+pub use writer::Writer;
 
 /// The most values in a block: half as many made reading slower with many readers, and twice as many nothing faster.
 const BLOCK: u64 = 64;
@@ -146,7 +146,7 @@ impl<T> Drop for Shared<T> {
 /// let (mut writer, source) = ring(2)?;
 /// let mut reader = source.reader(0)?;
 /// for value in ["a", "b", "c", "d", "e", "f"] {
-///     drop(writer.put(value));
+///     writer.put(value);
 ///     writer.commit();
 /// }
 /// assert_eq!(reader.look(), Look::Lagged(4));

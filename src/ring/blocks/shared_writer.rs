@@ -6,7 +6,7 @@
 //! those pins: 9.7 against 5.8 ns a value by two writers on near processors, 80 against 17 on far ones (two processors of an
 //! AMD EPYC, 32-byte values).
 
-use super::writer::{Core, Overwritten, Writer};
+use super::writer::{Core, Writer};
 use super::{BUSY, CLOSED, Shared, VALUE};
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, CachePadded, MODEL, Ordering, spin_hint, thread};
@@ -116,17 +116,32 @@ pub struct Claim<'a, T> {
 }
 
 impl<T> Claim<'_, T> {
-    /// Writes a value. What it pushes out is to be dropped behind the claim.
+    /// Writes a value, and gives back the one that it overwrites, which is to be dropped behind the claim.
     #[inline(always)]
-    pub fn put(&mut self, value: T) -> Overwritten<T> {
-        self.put_stamped(value, || 0)
+    pub fn put(&mut self, value: T) -> Option<T> {
+        // SAFETY: the claim makes the core ours, which was put in when the pen was made.
+        unsafe { self.pen.core.with_mut(|core| core.put(&self.pen.shared, value)) }
     }
 
-    /// As [`put`](Self::put). A value that begins a block leaves what `stamp` says in it.
+    /// As [`put`](Self::put); but where the value would begin a block, it comes back.
     #[inline(always)]
-    pub(crate) fn put_stamped(&mut self, value: T, stamp: impl FnOnce() -> u64) -> Overwritten<T> {
-        // SAFETY: the claim makes the core ours, which was put in when the pen was made.
-        unsafe { self.pen.core.with_mut(|core| core.put(&self.pen.shared, value, stamp)) }
+    pub(crate) fn put_within(&mut self, value: T) -> Result<Option<T>, T> {
+        // SAFETY: as in `put`.
+        unsafe { self.pen.core.with_mut(|core| core.put_within(value)) }
+    }
+
+    /// Goes on to the next block, when the current one is full, and leaves `stamp` in it.
+    pub(crate) fn begin_block(&mut self, stamp: u64) {
+        // SAFETY: as in `put`.
+        unsafe { self.pen.core.with_mut(|core| core.begin_block(&self.pen.shared, stamp)) }
+    }
+
+    /// Takes out a value that nobody can read any more: left over in a block that a reader held while it was overwritten. One at a
+    /// time, after a put, is enough for all to go.
+    #[inline(always)]
+    pub fn take_stale(&mut self) -> Option<T> {
+        // SAFETY: as in `put`.
+        unsafe { self.pen.core.with_mut(|core| if core.has_stale() { core.take_stale() } else { None }) }
     }
 
     /// The position of the next value.
@@ -135,13 +150,6 @@ impl<T> Claim<'_, T> {
     pub fn position(&self) -> u64 {
         // SAFETY: as in `put`.
         unsafe { self.pen.core.with(Core::position) }
-    }
-
-    /// Whether the next value begins a block.
-    #[inline(always)]
-    pub(crate) fn begins_block(&self) -> bool {
-        // SAFETY: as in `put`.
-        unsafe { self.pen.core.with(Core::begins_block) }
     }
 }
 

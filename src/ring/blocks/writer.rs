@@ -2,45 +2,11 @@
 
 use super::block::Block;
 use super::{BUSY, CLOSED, Shared, VALUE};
-use crate::panics::drop_each;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, AtomicPtr, Ordering};
 use std::fmt;
 use std::mem::needs_drop;
 use std::ptr::{NonNull, null_mut};
-
-/// Values that a new one has pushed out of the ring. Drop it behind the [`commit`](Writer::commit): destructors are foreign
-/// code, and may panic.
-#[must_use = "destructors run where this is dropped"]
-pub struct Overwritten<T> {
-    /// From the slot itself.
-    old: Option<T>,
-    /// Left over in a spare, where nobody can read it any more.
-    stale: Option<T>,
-}
-
-impl<T> Overwritten<T> {
-    /// The value that lay in the slot, and one that lay in a spare.
-    pub fn into_values(mut self) -> impl Iterator<Item = T> {
-        self.old.take().into_iter().chain(self.stale.take())
-    }
-}
-
-impl<T> Drop for Overwritten<T> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        // One goes by itself. Two destructors that panic must not meet.
-        if needs_drop::<T>() && self.stale.is_some() {
-            drop_each(self.old.take().into_iter().chain(self.stale.take()));
-        }
-    }
-}
-
-impl<T> fmt::Debug for Overwritten<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Overwritten")
-    }
-}
 
 /// Where whoever writes is.
 pub(super) struct Core<T> {
@@ -95,22 +61,14 @@ impl<T> Core<T> {
         self.position
     }
 
-    /// Whether the next value begins a block: then something can be checked, or said, at little cost for each value.
+    /// Writes a value that no tail shows yet into the current block, and gives back the one that lay there. Where the block is full,
+    /// the value comes back: [`begin_block`](Self::begin_block) first.
+    ///
+    /// Nothing in it can unwind, so that the value is moved straight from where it was made.
     #[inline(always)]
-    pub(super) fn begins_block(&self) -> bool {
-        self.index == self.block_len
-    }
-
-    /// Writes a value that no tail shows yet. `stamp` is asked when the value begins a block.
-    #[inline(always)]
-    pub(super) fn put(
-        &mut self,
-        shared: &Shared<T>,
-        value: T,
-        stamp: impl FnOnce() -> u64,
-    ) -> Overwritten<T> {
-        if self.begins_block() {
-            self.enter(shared, stamp());
+    pub(super) fn put_within(&mut self, value: T) -> Result<Option<T>, T> {
+        if self.index == self.block_len {
+            return Err(value);
         }
         // SAFETY: `index` lies below `block_len`, the number of slots of the current block, which J6 keeps.
         let slot = unsafe { self.slots.add(self.index as usize).as_ref() };
@@ -124,14 +82,31 @@ impl<T> Core<T> {
         unsafe { slot.put(value) };
         self.index += 1;
         self.position += 1;
-        let stale = if needs_drop::<T>() && !self.stale.is_null() { self.take_stale() } else { None };
-        Overwritten { old, stale }
+        Ok(old)
     }
 
-    /// Goes on to the next block.
+    /// As [`put_within`](Self::put_within), into the next block where the current one is full.
+    #[inline(always)]
+    pub(super) fn put(&mut self, shared: &Shared<T>, mut value: T) -> Option<T> {
+        loop {
+            match self.put_within(value) {
+                Ok(old) => return old,
+                Err(back) => value = back,
+            }
+            self.begin_block(shared, 0);
+        }
+    }
+
+    /// Whether there is a value that nobody can read any more.
+    #[inline(always)]
+    pub(super) fn has_stale(&self) -> bool {
+        needs_drop::<T>() && !self.stale.is_null()
+    }
+
+    /// Goes on to the next block, and leaves `stamp` in it.
     #[cold]
     #[inline(never)]
-    fn enter(&mut self, shared: &Shared<T>, stamp: u64) {
+    pub(super) fn begin_block(&mut self, shared: &Shared<T>, stamp: u64) {
         if !self.block.is_null() {
             // SAFETY: J6.
             unsafe { (*self.block).set_held(self.block_len) };
@@ -188,7 +163,10 @@ impl<T> Core<T> {
 
     /// Takes one value out of the spare that is being emptied.
     #[cold]
-    fn take_stale(&mut self) -> Option<T> {
+    pub(super) fn take_stale(&mut self) -> Option<T> {
+        if !self.has_stale() {
+            return None;
+        }
         // SAFETY: J6.
         let block = unsafe { &*self.stale };
         let held = block.held() - 1;
@@ -286,16 +264,37 @@ impl<T> Writer<T> {
         Self { core: Core::new(shared), shared: shared.clone() }
     }
 
-    /// Writes a value. Readers see it after the next [`commit`](Self::commit), or as soon as a later value begins a block.
+    /// Writes a value, and gives back the one that it overwrites. Readers see it after the next [`commit`](Self::commit), or as
+    /// soon as a later value begins a block.
+    ///
+    /// Drop what comes back behind the commit: destructors are foreign code, and may panic.
     #[inline(always)]
-    pub fn put(&mut self, value: T) -> Overwritten<T> {
-        self.core.put(&self.shared, value, || 0)
+    pub fn put(&mut self, value: T) -> Option<T> {
+        self.core.put(&self.shared, value)
     }
 
-    /// As [`put`](Self::put). A value that begins a block leaves what `stamp` says in it.
+    /// As [`put`](Self::put); but where the value would begin a block, it comes back.
     #[inline(always)]
-    pub(crate) fn put_stamped(&mut self, value: T, stamp: impl FnOnce() -> u64) -> Overwritten<T> {
-        self.core.put(&self.shared, value, stamp)
+    pub(crate) fn put_within(&mut self, value: T) -> Result<Option<T>, T> {
+        self.core.put_within(value)
+    }
+
+    /// Goes on to the next block, when the current one is full, and leaves `stamp` in it.
+    pub(crate) fn begin_block(&mut self, stamp: u64) {
+        self.core.begin_block(&self.shared, stamp);
+    }
+
+    /// Whether there is something for [`take_stale`](Self::take_stale).
+    #[inline(always)]
+    #[must_use]
+    pub fn has_stale(&self) -> bool {
+        self.core.has_stale()
+    }
+
+    /// Takes out a value that nobody can read any more: left over in a block that a reader held while it was overwritten. One at a
+    /// time, after a put, is enough for all to go.
+    pub fn take_stale(&mut self) -> Option<T> {
+        self.core.take_stale()
     }
 
     /// Shows everything written so far to the readers.
@@ -310,12 +309,6 @@ impl<T> Writer<T> {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.core.position()
-    }
-
-    /// Whether the next value begins a block.
-    #[inline(always)]
-    pub(crate) fn begins_block(&self) -> bool {
-        self.core.begins_block()
     }
 
     /// Shows everything written so far, and that no value follows.
