@@ -6,19 +6,20 @@ use crate::sync::slot::Slot;
 use crate::sync::{Arc, AtomicPtr, Ordering};
 use std::fmt;
 use std::mem::needs_drop;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::null_mut;
 
 /// Where whoever writes is.
 pub(super) struct Core<T> {
-    /// The current block's slots; dangling before the first one.
-    slots: NonNull<Slot<T>>,
-    /// The next slot of the current block.
-    index: u64,
-    /// How many of its slots still hold values of its former life.
-    held: u64,
-    block_len: u64,
-    /// The position of the next value.
+    /// Where the slot of position 0 would lie, if the current block went back so far: so that the position alone tells the slot.
+    origin: *const Slot<T>,
+    /// The position of the next value. One word says where to write and what the tail is, since each word that changes with each
+    /// value is one that the next value waits for.
     position: u64,
+    /// The first position behind the current block.
+    end: u64,
+    /// The first position of the current block whose slot holds no value of the block's former life.
+    held_end: u64,
+    block_len: u64,
     /// What the tail word says beside the position while a value is being written.
     busy: u64,
     block: *mut Block<T>,
@@ -37,11 +38,11 @@ unsafe impl<T: Send + Sync> Send for Core<T> {}
 impl<T> Core<T> {
     fn new(shared: &Shared<T>) -> Self {
         Self {
-            slots: NonNull::dangling(),
-            index: shared.block_len,
-            held: 0,
-            block_len: shared.block_len,
+            origin: std::ptr::null(),
             position: 0,
+            end: 0,
+            held_end: 0,
+            block_len: shared.block_len,
             busy: 0,
             block: null_mut(),
             entry: shared.table.len() - 1,
@@ -67,12 +68,12 @@ impl<T> Core<T> {
     /// Nothing in it can unwind, so that the value is moved straight from where it was made.
     #[inline(always)]
     pub(super) fn put_within(&mut self, value: T) -> Result<Option<T>, T> {
-        if self.index == self.block_len {
+        if self.position == self.end {
             return Err(value);
         }
-        // SAFETY: `index` lies below `block_len`, the number of slots of the current block, which J6 keeps.
-        let slot = unsafe { self.slots.add(self.index as usize).as_ref() };
-        let old = if needs_drop::<T>() && self.index < self.held {
+        // SAFETY: the position lies in the current block, so this is one of its slots, which J6 keeps.
+        let slot = unsafe { &*self.origin.wrapping_add(self.position as usize) };
+        let old = if needs_drop::<T>() && self.position < self.held_end {
             // SAFETY: J2, J5: the slot is ours, and holds a value of the block's former life.
             Some(unsafe { slot.take() })
         } else {
@@ -80,7 +81,6 @@ impl<T> Core<T> {
         };
         // SAFETY: J2: the slot is ours, and its old value was taken out or need not be dropped.
         unsafe { slot.put(value) };
-        self.index += 1;
         self.position += 1;
         Ok(old)
     }
@@ -129,9 +129,9 @@ impl<T> Core<T> {
             entry.store(next, Ordering::Release);
         }
         self.block = next;
-        self.slots = block.slots();
-        self.held = block.held();
-        self.index = 0;
+        self.origin = block.slots().as_ptr().cast_const().wrapping_sub(self.position as usize);
+        self.end = self.position + self.block_len;
+        self.held_end = self.position + block.held();
         if needs_drop::<T>() {
             self.stale =
                 if self.filled > 0 { self.spares.find(|spare| spare.held() > 0) } else { null_mut() };
