@@ -21,7 +21,6 @@ impl Place {
 
     fn advance(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
-        self.sleepers.fence();
         self.sleepers.wake();
     }
 

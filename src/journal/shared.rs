@@ -33,7 +33,6 @@ impl<E> Shared<E> {
     /// Something was published: whoever sleeps is woken.
     #[inline(always)]
     pub(super) fn published(&self) {
-        self.sleepers.fence();
         self.sleepers.wake();
     }
 

@@ -77,12 +77,13 @@ struct Bed {
 ///         });
 ///     }
 ///     ready.store(true, Ordering::Release);
-///     sleepers.fence();
 ///     sleepers.wake();
 /// });
 /// ```
 pub struct Sleepers {
     first: CachePadded<AtomicPtr<Bed>>,
+    /// What `first` is when nobody is on the stack: null, or with the symmetric pair something that no berth is.
+    empty: *mut Bed,
     pair: FencePair,
     beds: Mutex<Beds>,
 }
@@ -93,11 +94,20 @@ struct Beds {
     free: Vec<Arc<Bed>>,
 }
 
+// SAFETY: `empty` is never followed, and never changes.
+unsafe impl Send for Sleepers {}
+// SAFETY: as above; berths are reached by the protocol, and sleepers may be sent.
+unsafe impl Sync for Sleepers {}
+
 impl Sleepers {
     /// A place where nobody sleeps.
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
-        Self { first: CachePadded::new(AtomicPtr::new(null_mut())), pair, beds: Mutex::default() }
+        let empty = match pair {
+            FencePair::Asymmetric => null_mut(),
+            FencePair::Symmetric => NonNull::dangling().as_ptr(),
+        };
+        Self { first: CachePadded::new(AtomicPtr::new(empty)), empty, pair, beds: Mutex::default() }
     }
 
     /// A place for one more reader. Allocates when there are more than ever before.
@@ -122,15 +132,14 @@ impl Sleepers {
         lock(&self.beds).free.push(berth.0);
     }
 
-    /// The publisher's half of the handshake, between its store and [`wake`](Self::wake).
-    #[inline(always)]
-    pub fn fence(&self) {
-        light_fence(self.pair);
-    }
-
-    /// Wakes everybody who sleeps, most of them through others.
+    /// Wakes everybody who sleeps, most of them through others. To be called behind the store of what they sleep for: the
+    /// publisher's fence is part of it.
     #[inline(always)]
     pub fn wake(&self) {
+        if !MODEL {
+            // All that the asymmetric pair needs. The symmetric one's stack is never null, so its fence costs no look here.
+            light_fence(FencePair::Asymmetric);
+        }
         // ORD(sleepers.first): Relaxed; the fences order it against the push in `lie_down`.
         if !self.first.load(Ordering::Relaxed).is_null() {
             self.call();
@@ -140,9 +149,15 @@ impl Sleepers {
     #[cold]
     #[inline(never)]
     fn call(&self) {
+        light_fence(self.pair);
+        if self.first.load(Ordering::Relaxed) == self.empty {
+            return;
+        }
         // ORD(sleepers.first): Acquire; pairs with the Release in `lie_down`: the berths are filled and linked.
-        let chain = self.first.swap(null_mut(), Ordering::Acquire);
-        rouse(chain, |rest| (null_mut(), rest));
+        let chain = self.first.swap(self.empty, Ordering::Acquire);
+        if chain != self.empty {
+            rouse(chain, |rest| (null_mut(), rest));
+        }
     }
 
     /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is announced
@@ -184,7 +199,8 @@ impl Sleepers {
         let this = Arc::as_ptr(&berth.0).cast_mut();
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
-            bed.next.store(first, Ordering::Relaxed);
+            let below = if first == self.empty { null_mut() } else { first };
+            bed.next.store(below, Ordering::Relaxed);
             // ORD(sleepers.first): Release; pairs with the Acquire in `call`: the berth is filled and linked.
             match self.first.compare_exchange(first, this, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
