@@ -49,7 +49,7 @@ impl<T: Send + Sync> SharedWriter<T> {
             }
             // ORD(blocks.claim): Acquire; pairs with the Release in `Claim::drop`: the core is as the last writer left it.
             match tail.compare_exchange_weak(word, word | BUSY, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(Claim { pen: &self.0, closes: false }),
+                Ok(_) => return Some(Claim { pen: &self.0, position: word / VALUE, closes: false }),
                 Err(other) => word = other,
             }
         }
@@ -112,6 +112,8 @@ impl<T> fmt::Debug for SharedWriter<T> {
 #[must_use = "other writers wait until it is dropped"]
 pub struct Claim<'a, T> {
     pen: &'a Pen<T>,
+    /// The position of the next value.
+    position: u64,
     closes: bool,
 }
 
@@ -120,20 +122,20 @@ impl<T> Claim<'_, T> {
     #[inline(always)]
     pub fn put(&mut self, value: T) -> Option<T> {
         // SAFETY: the claim makes the core ours, which was put in when the pen was made.
-        unsafe { self.pen.core.with_mut(|core| core.put(&self.pen.shared, value)) }
+        unsafe { self.pen.core.with_mut(|core| core.put(&self.pen.shared, &mut self.position, value)) }
     }
 
     /// As [`put`](Self::put); but where the value would begin a block, it comes back.
     #[inline(always)]
     pub(crate) fn put_within(&mut self, value: T) -> Result<Option<T>, T> {
         // SAFETY: as in `put`.
-        unsafe { self.pen.core.with_mut(|core| core.put_within(value)) }
+        unsafe { self.pen.core.with(|core| core.put_within(&mut self.position, value)) }
     }
 
     /// Goes on to the next block, when the current one is full, and leaves `stamp` in it.
     pub(crate) fn begin_block(&mut self, stamp: u64) {
         // SAFETY: as in `put`.
-        unsafe { self.pen.core.with_mut(|core| core.begin_block(&self.pen.shared, stamp)) }
+        unsafe { self.pen.core.with_mut(|core| core.begin_block(&self.pen.shared, self.position, stamp)) }
     }
 
     /// Takes out a value that nobody can read any more: left over in a block that a reader held while it was overwritten. One at a
@@ -141,15 +143,18 @@ impl<T> Claim<'_, T> {
     #[inline(always)]
     pub fn take_stale(&mut self) -> Option<T> {
         // SAFETY: as in `put`.
-        unsafe { self.pen.core.with_mut(|core| if core.has_stale() { core.take_stale() } else { None }) }
+        if !unsafe { self.pen.core.with(Core::has_stale) } {
+            return None;
+        }
+        // SAFETY: as in `put`.
+        unsafe { self.pen.core.with_mut(Core::take_stale) }
     }
 
     /// The position of the next value.
     #[inline(always)]
     #[must_use]
     pub fn position(&self) -> u64 {
-        // SAFETY: as in `put`.
-        unsafe { self.pen.core.with(Core::position) }
+        self.position
     }
 }
 
@@ -159,12 +164,12 @@ impl<T> Drop for Claim<'_, T> {
         let closed = if self.closes { CLOSED } else { 0 };
         // ORD(blocks.tail): Release; pairs with the Acquire in `Shared::tail_word`: the values are written.
         // ORD(blocks.claim): Release; pairs with the Acquire in `SharedWriter::claim`.
-        self.pen.shared.tail.store((self.position() * VALUE) | closed, Ordering::Release);
+        self.pen.shared.tail.store((self.position * VALUE) | closed, Ordering::Release);
     }
 }
 
 impl<T> fmt::Debug for Claim<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim").field("position", &self.position()).finish_non_exhaustive()
+        f.debug_struct("Claim").field("position", &self.position).finish_non_exhaustive()
     }
 }

@@ -8,13 +8,11 @@ use std::fmt;
 use std::mem::needs_drop;
 use std::ptr::null_mut;
 
-/// Where whoever writes is.
+/// The current block, and those that may follow. It changes once for each block: the position, which changes with each value, is
+/// kept by whoever writes, so that values put in by turns move no more lines of memory between processors than they must.
 pub(super) struct Core<T> {
     /// Where the slot of position 0 would lie, if the current block went back so far: so that the position alone tells the slot.
     origin: *const Slot<T>,
-    /// The position of the next value. One word says where to write and what the tail is, since each word that changes with each
-    /// value is one that the next value waits for.
-    position: u64,
     /// The first position behind the current block.
     end: u64,
     /// The first position of the current block whose slot holds no value of the block's former life.
@@ -39,7 +37,6 @@ impl<T> Core<T> {
     fn new(shared: &Shared<T>) -> Self {
         Self {
             origin: std::ptr::null(),
-            position: 0,
             end: 0,
             held_end: 0,
             block_len: shared.block_len,
@@ -57,23 +54,18 @@ impl<T> Core<T> {
         self.busy = BUSY;
     }
 
-    #[inline(always)]
-    pub(super) fn position(&self) -> u64 {
-        self.position
-    }
-
     /// Writes a value that no tail shows yet into the current block, and gives back the one that lay there. Where the block is full,
     /// the value comes back: [`begin_block`](Self::begin_block) first.
     ///
     /// Nothing in it can unwind, so that the value is moved straight from where it was made.
     #[inline(always)]
-    pub(super) fn put_within(&mut self, value: T) -> Result<Option<T>, T> {
-        if self.position == self.end {
+    pub(super) fn put_within(&self, position: &mut u64, value: T) -> Result<Option<T>, T> {
+        if *position == self.end {
             return Err(value);
         }
         // SAFETY: the position lies in the current block, so this is one of its slots, which J6 keeps.
-        let slot = unsafe { &*self.origin.wrapping_add(self.position as usize) };
-        let old = if needs_drop::<T>() && self.position < self.held_end {
+        let slot = unsafe { &*self.origin.wrapping_add(*position as usize) };
+        let old = if needs_drop::<T>() && *position < self.held_end {
             // SAFETY: J2, J5: the slot is ours, and holds a value of the block's former life.
             Some(unsafe { slot.take() })
         } else {
@@ -81,19 +73,19 @@ impl<T> Core<T> {
         };
         // SAFETY: J2: the slot is ours, and its old value was taken out or need not be dropped.
         unsafe { slot.put(value) };
-        self.position += 1;
+        *position += 1;
         Ok(old)
     }
 
     /// As [`put_within`](Self::put_within), into the next block where the current one is full.
     #[inline(always)]
-    pub(super) fn put(&mut self, shared: &Shared<T>, mut value: T) -> Option<T> {
+    pub(super) fn put(&mut self, shared: &Shared<T>, position: &mut u64, mut value: T) -> Option<T> {
         loop {
-            match self.put_within(value) {
+            match self.put_within(position, value) {
                 Ok(old) => return old,
                 Err(back) => value = back,
             }
-            self.begin_block(shared, 0);
+            self.begin_block(shared, *position, 0);
         }
     }
 
@@ -106,14 +98,14 @@ impl<T> Core<T> {
     /// Goes on to the next block, and leaves `stamp` in it.
     #[cold]
     #[inline(never)]
-    pub(super) fn begin_block(&mut self, shared: &Shared<T>, stamp: u64) {
+    pub(super) fn begin_block(&mut self, shared: &Shared<T>, position: u64, stamp: u64) {
         if !self.block.is_null() {
             // SAFETY: J6.
             unsafe { (*self.block).set_held(self.block_len) };
         }
         // What a reader misses because of this block it must be able to tell: the tail is shown before anything is retired.
         // ORD(blocks.tail): Release; as in `Writer::commit`.
-        shared.tail.store((self.position * VALUE) | self.busy, Ordering::Release);
+        shared.tail.store((position * VALUE) | self.busy, Ordering::Release);
         self.entry = if self.entry + 1 == shared.table.len() { 0 } else { self.entry + 1 };
         let entry = &shared.table[self.entry];
         // Relaxed: only whoever writes stores here.
@@ -123,15 +115,15 @@ impl<T> Core<T> {
         let next = if is_pinned { self.swap_for_spare(shared, victim) } else { victim };
         // SAFETY: J6.
         let block = unsafe { &*next };
-        block.enter(shared.number(self.position), stamp);
+        block.enter(shared.number(position), stamp);
         if is_pinned {
             // ORD(blocks.table): Release; pairs with the Acquire in `Reader::pin`: the block is entered, and made.
             entry.store(next, Ordering::Release);
         }
         self.block = next;
-        self.origin = block.slots().as_ptr().cast_const().wrapping_sub(self.position as usize);
-        self.end = self.position + self.block_len;
-        self.held_end = self.position + block.held();
+        self.origin = block.slots().as_ptr().cast_const().wrapping_sub(position as usize);
+        self.end = position + self.block_len;
+        self.held_end = position + block.held();
         if needs_drop::<T>() {
             self.stale =
                 if self.filled > 0 { self.spares.find(|spare| spare.held() > 0) } else { null_mut() };
@@ -256,12 +248,14 @@ impl<T> Spares<T> {
 /// Dropping it closes the ring.
 pub struct Writer<T> {
     core: Core<T>,
+    /// The position of the next value.
+    position: u64,
     shared: Arc<Shared<T>>,
 }
 
 impl<T> Writer<T> {
     pub(super) fn new(shared: &Arc<Shared<T>>) -> Self {
-        Self { core: Core::new(shared), shared: shared.clone() }
+        Self { core: Core::new(shared), position: 0, shared: shared.clone() }
     }
 
     /// Writes a value, and gives back the one that it overwrites. Readers see it after the next [`commit`](Self::commit), or as
@@ -270,18 +264,18 @@ impl<T> Writer<T> {
     /// Drop what comes back behind the commit: destructors are foreign code, and may panic.
     #[inline(always)]
     pub fn put(&mut self, value: T) -> Option<T> {
-        self.core.put(&self.shared, value)
+        self.core.put(&self.shared, &mut self.position, value)
     }
 
     /// As [`put`](Self::put); but where the value would begin a block, it comes back.
     #[inline(always)]
     pub(crate) fn put_within(&mut self, value: T) -> Result<Option<T>, T> {
-        self.core.put_within(value)
+        self.core.put_within(&mut self.position, value)
     }
 
     /// Goes on to the next block, when the current one is full, and leaves `stamp` in it.
     pub(crate) fn begin_block(&mut self, stamp: u64) {
-        self.core.begin_block(&self.shared, stamp);
+        self.core.begin_block(&self.shared, self.position, stamp);
     }
 
     /// Whether there is something for [`take_stale`](Self::take_stale).
@@ -301,14 +295,14 @@ impl<T> Writer<T> {
     #[inline(always)]
     pub fn commit(&mut self) {
         // ORD(blocks.tail): Release; pairs with the Acquire in `Shared::tail_word`: the values are written.
-        self.shared.tail.store(self.core.position() * VALUE, Ordering::Release);
+        self.shared.tail.store(self.position * VALUE, Ordering::Release);
     }
 
     /// The position of the next value.
     #[inline(always)]
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.core.position()
+        self.position
     }
 
     /// Shows everything written so far, and that no value follows.
@@ -327,7 +321,7 @@ impl<T> Writer<T> {
 impl<T> Drop for Writer<T> {
     fn drop(&mut self) {
         // ORD(blocks.tail): Release; as in `commit`.
-        self.shared.tail.store((self.core.position() * VALUE) | CLOSED, Ordering::Release);
+        self.shared.tail.store((self.position * VALUE) | CLOSED, Ordering::Release);
     }
 }
 
