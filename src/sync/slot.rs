@@ -92,11 +92,12 @@ impl<T> Slot<T> {
     ///
     /// # Safety
     /// From `first` on there are `count` slots that all hold values, and nobody writes to them as long as the result lives.
+    /// Where `count` is 0, `first` is aligned and not null.
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
-    pub(crate) unsafe fn slice<'a>(first: std::ptr::NonNull<Self>, count: usize) -> &'a [T] {
+    pub(crate) unsafe fn slice<'a>(first: *const Self, count: usize) -> &'a [T] {
         // SAFETY: a slot lies in memory as its value does, and the caller vouches for the values.
-        unsafe { std::slice::from_raw_parts(first.cast::<T>().as_ptr(), count) }
+        unsafe { std::slice::from_raw_parts(first.cast::<T>(), count) }
     }
 }
 

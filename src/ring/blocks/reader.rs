@@ -55,7 +55,7 @@ pub struct Reader<T> {
 
 // SAFETY: J3: the pointers lead to what the reader has pinned, wherever it goes.
 unsafe impl<T: Send + Sync> Send for Reader<T> {}
-// SAFETY: a shared reader gives out nothing but numbers.
+// SAFETY: a shared reader gives out numbers, and lends values, which threads may share (`T: Sync`).
 unsafe impl<T: Send + Sync> Sync for Reader<T> {}
 
 impl<T> Reader<T> {
@@ -158,9 +158,11 @@ impl<T> Reader<T> {
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
     unsafe fn lend(&self, first: u64, count: usize) -> &[T] {
-        let index = (first & self.mask) as usize;
-        // SAFETY: the caller's; a block that is pinned is not written to below the tail.
-        unsafe { Slot::slice(self.slots.add(index), count) }
+        // Wrapping, since a reader that has pinned no block yet has no slots.
+        let slots = self.slots.as_ptr().wrapping_add((first & self.mask) as usize);
+        // SAFETY: the caller's; a block that is pinned is not written to below the tail. Where there are none, the pointer is
+        // aligned and not null, which is enough.
+        unsafe { Slot::slice(slots, count) }
     }
 
     /// Whether everything that the reader has seen of the stream is taken.
