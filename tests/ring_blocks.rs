@@ -230,17 +230,17 @@ fn a_take_that_unwinds_has_gone_past_its_value() {
 fn values_written_together_are_shown_by_one_commit_or_by_the_next_block() {
     let (mut writer, source) = new(2);
     let mut reader = source.reader(0).unwrap();
-    drop(writer.put(0));
-    drop(writer.put(1));
+    let _ = writer.put(0);
+    let _ = writer.put(1);
     assert_eq!((writer.position(), source.tail(), reader.look()), (2, 0, Look::Empty));
-    drop(writer.put(2));
+    let _ = writer.put(2);
     assert_eq!(
         (source.tail(), next(&mut reader), next(&mut reader), next(&mut reader)),
         (2, Some(0), Some(1), None)
     );
     writer.commit();
     assert_eq!((next(&mut reader), next(&mut reader)), (Some(2), None));
-    drop(writer.put(3));
+    let _ = writer.put(3);
     // A close shows what was written before it.
     writer.close();
     assert_eq!((next(&mut reader), reader.look()), (Some(3), Look::Closed));
@@ -252,7 +252,7 @@ fn shared_writers_write_by_turns_until_one_closes_or_the_last_is_dropped() {
     for close in [true, false] {
         let (mut first, source) = new(3);
         publish_to(&mut first, 1);
-        drop(first.put(1));
+        let _ = first.put(1);
         let one = SharedWriter::from(first);
         let other = one.clone();
         let mut reader = source.reader(0).unwrap();
@@ -262,8 +262,8 @@ fn shared_writers_write_by_turns_until_one_closes_or_the_last_is_dropped() {
             let mut claim = writer.claim().unwrap();
             assert_eq!(claim.position(), source.tail());
             let position = claim.position();
-            drop(claim.put(position));
-            drop(claim.put(position + 1));
+            let _ = claim.put(position);
+            let _ = claim.put(position + 1);
             assert!(reader.position() == position && claim.position() == position + 2);
             drop(claim);
             assert_eq!((next(&mut reader), next(&mut reader)), (Some(position), Some(position + 1)));
