@@ -6,5 +6,8 @@ pub mod protocols {}
 #[doc = include_str!("docs/go_events.md")]
 pub mod go_events {}
 
+#[doc = include_str!("docs/rings.md")]
+pub mod rings {}
+
 #[doc = include_str!("docs/memory.md")]
 pub mod memory {}
