@@ -224,7 +224,7 @@ fn close_against_a_publisher_that_waits_for_a_gate() {
             }
             panic!("the gate was open");
         });
-        Sink::<u64>::close(&journal, buslane::Deadline::NOW);
+        let _ = Sink::<u64>::close(&journal, buslane::Deadline::NOW);
         assert!(publisher.join().unwrap() <= 2);
         journal.state().ledger.check().unwrap();
     });
