@@ -179,21 +179,25 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.seat.set_position(self.reader.position());
     }
 
-    /// Goes on to the next event that is wanted; `None` when nothing is there now.
+    /// Goes on to the next event that is wanted; `None` when nothing is there now, or nothing was when it began.
     #[inline(never)]
     fn find(&mut self) -> Result<Option<Found>, Closed<()>> {
+        let mut ran_dry = 0;
         loop {
             if self.ended || self.bounds.end_before(self.reader.position()) {
                 return self.end();
             }
             match self.look() {
                 Look::Values if self.takes_all => return Ok(Some(Found::Event)),
+                // What comes while nothing of it is wanted could keep us here for ever.
+                Look::Values if ran_dry > 1 => return Ok(None),
                 Look::Values => match self.judge() {
                     Ok(Judgement::Within) => return Ok(Some(Found::Event)),
                     Ok(Judgement::Outside) => {
                         self.reader.take(|_, _| ());
                         self.seat.filtered(1);
                         self.seat.set_position(self.reader.position());
+                        ran_dry += u32::from(self.reader.is_dry());
                     }
                     Ok(Judgement::End) => return self.end(),
                     Err(_) => {
@@ -465,7 +469,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     where
         E: Clone,
     {
-        loop {
+        for _ in 0..2 {
             match self.try_recv() {
                 Ok(Some(entry)) => return Poll::Ready(Ok(entry)),
                 Err(closed) => return Poll::Ready(Err(closed)),
@@ -478,6 +482,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 return Poll::Pending;
             }
         }
+        // Events keep coming, and none of them is wanted: other tasks get their turn.
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// The task that polled last waits no more.

@@ -1,9 +1,11 @@
 //! Filters: asked once about each event, by whoever reads, in order; what they leave out is counted.
 
-use crate::support::{Log, block_on, ends, wait_for};
+use crate::support::{Log, WakeCount, block_on, ends, wait_for};
 use crate::{HOUR, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::{Closed, Entry, Journal, Sequence, Start, Until};
+use std::task::Context;
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn each_way_of_reading_asks_once_about_each_event_and_in_order() {
@@ -118,7 +120,7 @@ fn one_that_wants_nothing_that_comes_waits_for_the_end() {
             let feed = pen.feed();
             let subscription = feed.subscription().filter(|n: &u64| *n == 77).wait(wait);
             let mut subscriber = subscription.subscribe().unwrap();
-            assert_eq!(subscriber.recv_timeout(std::time::Duration::from_millis(1)), Ok(None));
+            assert_eq!(subscriber.recv_timeout(Duration::from_millis(1)), Ok(None));
             let reader = thread::spawn(move || (rest(&mut subscriber), own(&subscriber)));
             pen.all(0..10);
             wait_for(|| feed.state().subscribers[0].ledger.filtered == 10);
@@ -132,7 +134,7 @@ fn one_that_wants_nothing_that_comes_waits_for_the_end() {
 
 #[test]
 fn a_filter_and_times_leave_out_what_either_leaves_out() {
-    let at = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    let at = |seconds| std::time::UNIX_EPOCH + Duration::from_secs(seconds);
     for mut pen in forms(|| Journal::builder().capacity(64).time_by(move |n: &u64| at(*n))) {
         pen.all(0..20);
         let feed = pen.feed();
@@ -141,5 +143,43 @@ fn a_filter_and_times_leave_out_what_either_leaves_out() {
         assert_eq!(rest(&mut odd), [5, 7, 9]);
         let ledger = own(&odd);
         assert_eq!((ledger.delivered, ledger.filtered), (3, 17));
+    }
+}
+
+#[test]
+fn a_flood_of_events_that_are_not_wanted_holds_nobody_in_a_read_that_does_not_wait() {
+    let journal = Journal::new(64).unwrap();
+    let inner = journal.clone();
+    // There is always one more, which nobody wants either.
+    let never = journal.subscription().filter(move |n: &u64| {
+        inner.publish(n + 1).unwrap();
+        false
+    });
+    let mut never = never.subscribe().unwrap();
+    journal.publish(0).unwrap();
+    let never = ends(move || {
+        assert_eq!(never.try_recv(), Ok(None));
+        assert_eq!(never.try_recv_batch(), Ok(None));
+        assert_eq!(never.recv_timeout(Duration::from_millis(1)), Ok(None));
+        assert_eq!(never.try_iter().count(), 0);
+        // A task gives way to others, and comes back.
+        let (count, waker) = WakeCount::waker();
+        assert!(never.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+        assert!(count.get() > 0);
+        never
+    });
+    let ledger = own(&never);
+    assert_eq!((ledger.delivered, ledger.filtered + ledger.pending), (0, ledger.accepted));
+    journal.close();
+}
+
+#[test]
+fn what_is_not_wanted_at_the_end_is_no_reason_to_say_that_more_may_come() {
+    for mut pen in journals(64) {
+        let mut never = pen.feed().subscription().filter(|_| false).subscribe().unwrap();
+        pen.all(0..40_u64);
+        pen.close();
+        assert_eq!(never.try_recv(), Err(Closed(())));
+        assert_eq!(own(&never).filtered, 40);
     }
 }

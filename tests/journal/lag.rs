@@ -1,8 +1,8 @@
 //! Subscribers that are too slow: what they miss is counted exactly, and they go on as they asked to.
 
 use crate::support::Drops;
-use crate::{books, event, journals, now, numbers, own, places, walk};
-use buslane::{Closed, Entry, Journal, OnLag, Sequence, Start, Subscriber};
+use crate::{books, event, journals, now, numbers, own, places, rest, walk};
+use buslane::{Closed, Entry, Journal, OnLag, Sequence, Start, SubscribeError, Subscriber};
 
 /// What a subscriber that is told of a lag has missed.
 #[track_caller]
@@ -121,6 +121,22 @@ fn a_lag_is_no_end_of_the_stream_also_on_a_closed_journal() {
         assert_eq!(slow.iter().map(|entry| event(entry).1).collect::<Vec<_>>(), numbers(first..200));
         assert_eq!(slow.recv(), Err(Closed(())));
         books(&feed);
+    }
+}
+
+#[test]
+fn who_comes_back_to_a_closed_journal_is_told_what_it_has_missed_and_reads_the_rest() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        pen.all(0..1000);
+        pen.close();
+        let mut client = feed.subscribe(Start::At(Sequence::new(10))).unwrap();
+        assert_eq!(missed(&mut client), 926);
+        assert_eq!(rest(&mut client), numbers(936..1000));
+        let future = feed.subscribe(Start::At(Sequence::new(1001))).err();
+        assert_eq!(future, Some(SubscribeError::Future { asked: 1001, next: 1000 }));
+        let mut end = feed.subscribe(Start::At(Sequence::new(1000))).unwrap();
+        assert_eq!(end.recv(), Err(Closed(())));
     }
 }
 

@@ -1,7 +1,7 @@
 //! A journal on a bus: everything published is replayable, by whichever way it came; and the bus may let go of it, or close it.
 
 use crate::fixtures::{Route, assert_books, ledger, sink, took};
-use crate::support::{GUARD, Log, ends, waits};
+use crate::support::{GUARD, Log, ends, wait_for, waits};
 use crate::{HOUR, books, event, now, numbers, own, rest};
 use buslane::{
     Bus, Closed, Entry, Journal, Removed, Sequence, SinkExt, SinkStatus, Start, WriteError, sink_fn,
@@ -9,6 +9,7 @@ use buslane::{
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 fn journal(capacity: usize) -> Journal<u64> {
     Journal::builder().capacity(capacity).gate_limit(HOUR).build().unwrap()
@@ -248,6 +249,26 @@ fn a_close_of_the_bus_ends_the_wait_for_a_gating_subscriber() {
     let accepted = books(&journal.feed()).ledger.accepted;
     assert_eq!(rest(&mut gate).len() as u64, accepted);
     assert_eq!(own(&gate).dropped.evicted, 0);
+}
+
+#[test]
+fn a_removal_does_not_wait_for_a_gate_longer_than_it_is_asked_to() {
+    let (bus, journal) = (Bus::new(), journal(64));
+    let id = bus.add(journal.clone()).unwrap();
+    let gate = journal.subscription().gating().subscribe().unwrap();
+    let mut publisher = bus.publisher();
+    let publishing = waits(move || (0..200).filter(|n| publisher.publish(*n).unwrap() == took(1, 0)).count());
+    wait_for(|| journal.feed().next().get() == 128);
+    (0..1000).for_each(|_| thread::yield_now());
+    let removed = ends(move || bus.remove_timeout(id, Duration::ZERO).map(|removed| (removed, bus)));
+    let (removed, bus) = removed.unwrap();
+    // The event that stands at the gate is on its way, and gets in when it may.
+    assert_eq!(removed, Removed::StillInside);
+    drop(gate);
+    assert_eq!(ends(move || publishing.join().unwrap()), 129);
+    assert!(bus.close().is_done());
+    assert!(!journal.feed().is_closed(), "it left the bus before");
+    assert_eq!(books(&journal.feed()).ledger.accepted, 129);
 }
 
 #[test]

@@ -238,6 +238,41 @@ fn an_iterator_that_panics_has_published_what_it_gave() {
 }
 
 #[test]
+fn the_drop_of_an_overwritten_event_may_publish_into_the_same_journal() {
+    type Home = Arc<Mutex<Option<Journal<Echo>>>>;
+    /// Publishes another one when it is dropped.
+    struct Echo(u64, Home);
+    impl Drop for Echo {
+        fn drop(&mut self) {
+            let home = lock(&self.1).clone();
+            if let Some(journal) = home.filter(|_| self.0 > 0) {
+                assert!(journal.publish(Echo(self.0 - 1, self.1.clone())).is_ok());
+            }
+        }
+    }
+    let (journal, home) = (Journal::new(1).unwrap(), Home::default());
+    *lock(&home) = Some(journal.clone());
+    let journal = crate::support::ends(move || {
+        (0..20).for_each(|_| assert!(journal.publish(Echo(3, home.clone())).is_ok()));
+        assert!(journal.publish_batch((0..20).map(|_| Echo(2, home.clone())).collect()).is_ok());
+        // Otherwise they keep each other.
+        *lock(&home) = None;
+        journal
+    });
+    assert!(books(&journal.feed()).ledger.accepted > 60);
+}
+
+#[test]
+fn a_journal_full_of_events_whose_drops_panic_panics_once_when_it_goes() {
+    for mut pen in journals(100) {
+        let alive = Arc::default();
+        pen.all((0..100).map(|id| Bomb::new(id, true, &alive)));
+        assert!(panics(|| drop(pen)));
+        assert!(*lock(&alive) < 100, "what is left is leaked");
+    }
+}
+
+#[test]
 fn a_waker_that_panics_concerns_neither_the_publisher_nor_the_others() {
     struct Panics;
     impl Wake for Panics {
