@@ -1,4 +1,22 @@
 //! The ring of blocks that keeps history: laps, stalled readers, spares, and its close.
+//!
+//! All scenarios end at three preemptions. Weakened one by one (2026-11-20, at two preemptions), each of these made one fail at least:
+//!
+//! | weakened in `src/ring/blocks` | caught by, among others |
+//! |---|---|
+//! | `retire`: Acquire; `unpin`: Release | `a_reader_takes_over_from_one_that_was_dropped` |
+//! | `retire`: Release; `pin`: Acquire where it fails; `enter`: Release | `a_reader_that_goes_on_at_the_newest_passes_all_that_is_overdue` |
+//! | `pin`: Release | `stale_values_are_taken_out_of_a_spare_that_a_reader_lets_go_late` |
+//! | `is_free`: Acquire | `a_spare_is_given_back_while_the_writer_looks_for_one` |
+//! | pins, or the number, not looked at | `a_claim_across_blocks_against_a_reader` |
+//! | table: Release, Acquire | `two_readers_in_one_block` |
+//! | `incoming`: Release, Acquire | `subscribing_while_the_writer_takes_a_spare` |
+//! | the tail not shown before a block is retired | `values_put_across_blocks_are_shown_before_a_block_is_retired` |
+//! | `commit`: Release; `tail_word`: Acquire | `a_reader_takes_over_from_one_that_was_dropped` |
+//! | the claim: Acquire, Release | `a_claim_across_blocks` |
+//! | `Writer::drop`: Release | `close_shows_everything_first` |
+//! | `Pen::drop`: Release | `the_drop_of_the_last_of_two_writers_shows_what_came_before` |
+//! | a reader that brings no spare | `a_claim_across_blocks_against_a_reader` |
 
 use buslane::ring::blocks::{Look, OnLag, Reader, SharedWriter, Source, Writer, ring};
 use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Steps, Tracked, model, thread};
