@@ -6,6 +6,7 @@ use buslane::{
     Closed, Entry, Journal, JournalBuilder, OnLag, Sequence, Start, Subscriber, Until, WaitStrategy,
     WriteError,
 };
+use std::thread;
 use std::time::Duration;
 
 /// Journals whose publishers wait for so long.
@@ -70,7 +71,8 @@ fn a_publisher_waits_and_goes_on_when_the_subscriber_reads() {
             for mut pen in patient(capacity, HOUR) {
                 let subscription = pen.feed().subscription().gating().wait(wait);
                 let mut gate = subscription.subscribe().unwrap();
-                let publishing = waits(move || {
+                // More than there is room for.
+                let publishing = thread::spawn(move || {
                     pen.all(0..500);
                     pen.close();
                 });

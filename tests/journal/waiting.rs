@@ -1,6 +1,6 @@
 //! Readers that sleep: one publish wakes them all, a close too, and none of them sleeps for good.
 
-use crate::support::{GUARD, ends, waits};
+use crate::support::{GUARD, ends};
 use crate::{HOUR, Pen, STRATEGIES, books, event, journals, numbers, own, rest};
 use buslane::{Closed, Journal, Start, WaitStrategy};
 use std::sync::{Barrier, mpsc};
@@ -80,12 +80,14 @@ fn a_close_wakes_every_reader_however_it_sleeps() {
             let feed = pen.feed();
             let sleepers = [(); 2].map(|()| {
                 let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
-                waits(move || {
+                thread::spawn(move || {
                     let end = (reader.recv(), reader.recv_timeout(HOUR));
                     own(&reader);
                     end
                 })
             });
+            // Most of them come to sleep meanwhile.
+            (0..200).for_each(|_| thread::yield_now());
             pen.close();
             for sleeper in sleepers {
                 let end = ends(move || sleeper.join().unwrap());
