@@ -207,13 +207,13 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                 }
             }
         } else if version != self.seen && !self.refresh() {
-            return Self::publish_elsewhere(&self.core, Some(event), patience);
+            return Self::elsewhere(&self.core, event, patience);
         }
         if self.kind == TableKind::Empty {
             return Ok(Published::default());
         }
         let Self { kind, table, core, slot, .. } = self;
-        let Some(table) = table else { return Self::publish_elsewhere(core, Some(event), patience) };
+        let Some(table) = table else { return Self::elsewhere(core, event, patience) };
         let scene = || Self::scene(core, slot.as_ref(), patience);
         table.value.publish(*kind, event, scene, |published, event| Self::untaken(core, published, event))
     }
@@ -228,17 +228,25 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience }
     }
 
-    /// Takes the event as an `Option` for the same reason as [`Table`]'s paths do.
+    #[inline(always)]
+    fn elsewhere(core: &Core<E>, event: E, patience: Patience) -> Result<Published, Closed<E>> {
+        let mut place = Some(event);
+        let published = Self::publish_elsewhere(core, &mut place, patience);
+        Self::untaken(core, published, place)
+    }
+
+    /// Through the shared lanes. Takes the event by a place, and leaves it there if nobody took it, for the same reason as
+    /// [`Table`]'s paths do.
     #[cold]
     #[inline(never)]
-    fn publish_elsewhere(
-        core: &Core<E>,
-        event: Option<E>,
-        patience: Patience,
-    ) -> Result<Published, Closed<E>> {
-        match event {
-            Some(event) => core.publish_shared(event, patience),
-            None => Ok(Published::default()),
+    fn publish_elsewhere(core: &Core<E>, place: &mut Option<E>, patience: Patience) -> Published {
+        let Some(event) = place.take() else { return Published::default() };
+        match core.publish_shared(event, patience) {
+            Ok(published) => published,
+            Err(Closed(event)) => {
+                *place = Some(event);
+                Published { accepted: 0, refused: 1 }
+            }
         }
     }
 
