@@ -106,7 +106,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             && let Some(vacant) = only.lane.vacant()
         {
             vacant.push(event);
-            if only.lane.wants_finish() {
+            if only.lane.attention_now() != 0 {
                 cold_path();
                 return Ok(self.end_fast(1, untaken));
             }
@@ -115,27 +115,24 @@ impl<E: Clone + Send + 'static> Table<E> {
         Err(event)
     }
 
-    /// Publishes one event. `untaken` says what it means that nobody took it.
+    /// Publishes one event to a table that is not fast lanes only. `untaken` says what it means that nobody took it.
     ///
-    /// The slow paths take the event by a place in memory that only they see, and leave it there if nobody took it: so
-    /// the fast path keeps the event in registers and does not copy its result.
+    /// This and all other slow paths take the event by a place in memory that only they see, and leave it there if nobody
+    /// took it: so the fast path keeps the event in registers and does not copy its result.
     #[inline(always)]
-    pub(super) fn publish<'a>(
+    pub(super) fn publish(
         &mut self,
         kind: TableKind,
         event: E,
-        scene: impl Fn() -> Scene<'a, E>,
+        scene: &Scene<'_, E>,
         untaken: impl Untaken<E>,
     ) -> Result<Published, Closed<E>> {
-        match kind {
-            TableKind::Fast => self.through_lanes(event, scene, untaken),
-            TableKind::Gated => {
-                let mut event = Some(event);
-                let published = self.through_gates(&mut event, &scene());
-                untaken(published, event)
-            }
-            _ => self.go_on_generally(event, 0, &scene(), untaken),
-        }
+        let mut event = Some(event);
+        let published = match kind {
+            TableKind::Gated => self.through_gates(&mut event, scene),
+            _ => self.publish_generally(&mut event, 0, scene),
+        };
+        untaken(published, event)
     }
 
     /// Puts the event into every fast lane whose gate lets it pass. The event stays in its place in memory while gates look at
@@ -144,7 +141,7 @@ impl<E: Clone + Send + 'static> Table<E> {
     fn through_gates(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Published {
         let finishing = Finishing(self);
         let count = finishing.0.fast.len();
-        let mut attention = false;
+        let mut attention = 0;
         for (done, Fast { lane, gate, .. }) in finishing.0.fast.iter_mut().enumerate() {
             let Some(vacant) = lane.vacant() else {
                 cold_path();
@@ -157,7 +154,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                 if let Some(event) = event {
                     vacant.push(event);
                 }
-                attention |= lane.wants_finish();
+                attention |= lane.attention_now();
             }
         }
         // What no gate wanted is dropped, which is foreign code, while the guard still stands.
@@ -172,7 +169,7 @@ impl<E: Clone + Send + 'static> Table<E> {
 
     /// Puts the event into every fast lane, and the last one gets it without a clone.
     #[inline(always)]
-    fn through_lanes<'a>(
+    pub(super) fn through_lanes<'a>(
         &mut self,
         event: E,
         scene: impl Fn() -> Scene<'a, E>,
@@ -181,7 +178,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         let finishing = Finishing(self);
         let fast = finishing.0.fast.as_mut_slice();
         let count = fast.len();
-        let mut attention = false;
+        let mut attention = 0;
         let Some((last, others)) = fast.split_last_mut() else {
             std::mem::forget(finishing);
             return Ok(Published::default());
@@ -193,7 +190,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                 return self.go_on_generally(event, done, &scene(), untaken);
             };
             vacant.push(event.clone());
-            attention |= lane.wants_finish();
+            attention |= lane.attention_now();
         }
         let Some(vacant) = last.lane.vacant() else {
             cold_path();
@@ -201,7 +198,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             return self.go_on_generally(event, count - 1, &scene(), untaken);
         };
         vacant.push(event);
-        attention |= last.lane.wants_finish();
+        attention |= last.lane.attention_now();
         std::mem::forget(finishing);
         if self.wants_finish(attention) {
             return self.end_fast(count, untaken);
@@ -211,16 +208,16 @@ impl<E: Clone + Send + 'static> Table<E> {
 
     /// Whether a lane has something to finish. `attention` is what the lanes said right behind each put.
     #[inline(always)]
-    fn wants_finish(&self, attention: bool) -> bool {
+    fn wants_finish(&self, attention: u64) -> bool {
         if self.pair == FencePair::Symmetric {
             // One fence serves all lanes; what they said before it does not count.
             light_fence(FencePair::Symmetric);
-            return self.fast.iter().any(|fast| fast.lane.needs_finish());
+            return self.attention() != 0;
         }
-        if attention {
+        if attention != 0 {
             cold_path();
         }
-        attention
+        attention != 0
     }
 
     #[inline(always)]

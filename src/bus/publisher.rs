@@ -68,6 +68,8 @@ pub struct Publisher<E: Send + 'static> {
     seen: u64,
     /// The same, if the table holds one lane and nothing else: then this one comparison chooses the path.
     seen_one: u64,
+    /// The same, if the table holds fast lanes and nothing else.
+    seen_fast: u64,
     /// Which path a publish takes: the table's, kept here so that a publish to nobody needs nothing else.
     kind: TableKind,
     /// `None`, like the slot, in a publisher that goes through the shared lanes.
@@ -102,6 +104,7 @@ impl<E: Send + 'static> Publisher<E> {
         Self {
             seen: NEVER,
             seen_one: NEVER,
+            seen_fast: NEVER,
             kind: TableKind::General,
             table: None,
             core: core.clone(),
@@ -115,6 +118,7 @@ impl<E: Send + 'static> Publisher<E> {
         if let Some(table) = &self.table {
             self.seen = version;
             self.seen_one = if table.value.is_one() { version } else { NEVER };
+            self.seen_fast = if table.value.is_fast() { version } else { NEVER };
             self.kind = table.value.kind;
         }
     }
@@ -206,7 +210,16 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                     Err(back) => event = back,
                 }
             }
-        } else if version != self.seen && !self.refresh() {
+        }
+        if version == self.seen_fast {
+            let Self { table, core, slot, .. } = self;
+            if let Some(table) = table {
+                let scene = || Self::scene(core, slot.as_ref(), patience);
+                let untaken = |published, event| Self::untaken(core, published, event);
+                return table.value.through_lanes(event, scene, untaken);
+            }
+        }
+        if version != self.seen && !self.refresh() {
             return Self::elsewhere(&self.core, event, patience);
         }
         if self.kind == TableKind::Empty {
@@ -214,8 +227,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         }
         let Self { kind, table, core, slot, .. } = self;
         let Some(table) = table else { return Self::elsewhere(core, event, patience) };
-        let scene = || Self::scene(core, slot.as_ref(), patience);
-        table.value.publish(*kind, event, scene, |published, event| Self::untaken(core, published, event))
+        let scene = Self::scene(core, slot.as_ref(), patience);
+        table.value.publish(*kind, event, &scene, |published, event| Self::untaken(core, published, event))
     }
 
     /// What the general path of a publish needs to know. A publisher that is current has a slot.

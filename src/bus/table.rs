@@ -193,6 +193,11 @@ impl<E: Send + 'static> Table<E> {
         self.kind == TableKind::Fast && self.fast.len() == 1 && (self.pair == FencePair::Asymmetric || MODEL)
     }
 
+    /// Whether there are fast lanes without gates, and nothing else.
+    pub(super) fn is_fast(&self) -> bool {
+        self.kind == TableKind::Fast
+    }
+
     /// Whether nobody would get an event.
     pub(super) fn is_empty(&self) -> bool {
         self.fast.is_empty() && self.slow.is_empty() && self.direct.is_empty()
@@ -206,18 +211,23 @@ impl<E: Send + 'static> Table<E> {
         old_slow.extend(slow.extract_if(.., |slow| slow.dead));
     }
 
+    /// Behind the fence: not zero if a fast lane has something to finish.
+    pub(super) fn attention(&self) -> u64 {
+        self.fast.iter().fold(0, |attention, fast| attention | fast.lane.attention())
+    }
+
     /// The fence, the settling with sealers, the wake-ups. Returns how many events were taken back.
     #[inline(always)]
     pub(super) fn finish(&mut self, taken_back: impl FnMut(E)) -> usize {
         light_fence(self.pair);
-        if self.fast.iter().any(|fast| fast.lane.needs_finish()) { self.finish_slowly(taken_back) } else { 0 }
+        if self.attention() == 0 { 0 } else { self.finish_slowly(taken_back) }
     }
 
     #[cold]
     pub(super) fn finish_slowly(&mut self, mut taken_back: impl FnMut(E)) -> usize {
         let mut count = 0;
         for fast in &mut self.fast {
-            if fast.lane.needs_finish() {
+            if fast.lane.attention() != 0 {
                 let open = fast.lane.finish(|event| {
                     count += 1;
                     taken_back(event);

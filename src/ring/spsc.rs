@@ -32,6 +32,32 @@ const OPEN: u64 = u64::MAX;
 /// `fin` while its final value is being agreed on.
 const SEALING: u64 = u64::MAX - 1;
 
+/// The word that says where a ring ends: [`OPEN`], [`SEALING`], or the final tail.
+///
+/// What lies in memory is one more, so that an open ring's word is zero: a publisher joins it with what else may ask for its
+/// attention, of all its lanes, and tests once.
+struct Fin(AtomicU64);
+
+impl Fin {
+    fn new() -> Self {
+        Self(AtomicU64::new(OPEN.wrapping_add(1)))
+    }
+
+    #[inline(always)]
+    fn load(&self, ordering: Ordering) -> u64 {
+        self.0.load(ordering).wrapping_sub(1)
+    }
+
+    /// Moves the word on; `Err` says what it is if it is not `from`.
+    fn advance(&self, from: u64, to: u64) -> Result<u64, u64> {
+        let [old, new] = [from, to].map(|value| value.wrapping_add(1));
+        // ORD(spsc.fin): AcqRel; Release publishes what the proposer saw up to its tail, Acquire pairs with the winner's
+        // Release. For a mark: the heavy fence that follows pairs with the light ones of producer and consumer.
+        let moved = self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire);
+        moved.map(|_| to).map_err(|found| found.wrapping_sub(1))
+    }
+}
+
 struct Shared<T> {
     /// The next position to be written; everything below was written. Only the producer writes it.
     tail: CachePadded<AtomicU64>,
@@ -39,7 +65,7 @@ struct Shared<T> {
     head: CachePadded<AtomicU64>,
     /// Where the ring ends: `OPEN`, `SEALING`, or the final tail. In a line with what never changes, which both halves
     /// keep: next to the tail, the producer's look at it would wait for the line that the consumer polls, at every push.
-    fin: AtomicU64,
+    fin: Fin,
     /// A power of two, and the spare ones.
     slots: Box<[Slot<T>]>,
     capacity: u64,
@@ -90,12 +116,7 @@ impl<T> Shared<T> {
     /// Proposes `tail` as the end of a ring that is being sealed; returns the end that was agreed on.
     #[cold]
     fn propose(&self, tail: u64) -> u64 {
-        // ORD(spsc.fin): AcqRel; Release publishes what the proposer saw up to `tail`, Acquire pairs with the
-        // winner's Release.
-        match self.fin.compare_exchange(SEALING, tail, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => tail,
-            Err(fin) => fin,
-        }
+        self.fin.advance(SEALING, tail).unwrap_or_else(|fin| fin)
     }
 }
 
@@ -134,7 +155,7 @@ pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), Inva
     let shared = Arc::new(Shared {
         tail: CachePadded::new(AtomicU64::new(0)),
         head: CachePadded::new(AtomicU64::new(0)),
-        fin: AtomicU64::new(OPEN),
+        fin: Fin::new(),
         slots,
         capacity: capacity as u64,
         pair: process_pair(),
@@ -223,8 +244,14 @@ impl<T> Producer<T> {
     /// [`settle`](Self::settle).
     #[inline(always)]
     pub fn is_open(&self) -> bool {
+        self.attention() == 0
+    }
+
+    /// What [`is_open`](Self::is_open) looks at: zero while the ring is open.
+    #[inline(always)]
+    pub(crate) fn attention(&self) -> u64 {
         // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and `Sealer::fix`.
-        self.shared.fin.load(Ordering::Relaxed) == OPEN
+        self.shared.fin.0.load(Ordering::Relaxed)
     }
 
     /// Settles with a sealer what was accepted, and gives what was not to `taken_back`, newest first.
@@ -290,10 +317,9 @@ impl<'a, T> Vacant<'a, T> {
     #[inline(always)]
     fn write(self, value: T) -> &'a mut Producer<T> {
         let producer = self.0;
-        let slot = producer.slots.at(producer.tail);
+        let slot = prefetch_for_write::<T, _>(producer.slots.at(producer.tail));
         // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and the producer's.
         unsafe { slot.put(value) };
-        prefetch_for_write::<T, _>(slot);
         producer.tail += 1;
         producer
     }
@@ -304,12 +330,8 @@ impl<T> Producer<T> {
     pub fn end(&mut self) {
         // The producer knows the exact tail, so it needs no handshake: it moves OPEN on by itself, or proposes.
         let committed = self.shared.tail.load(Ordering::Relaxed);
-        // ORD(spsc.fin): AcqRel; Release publishes everything committed to whoever reads the end.
-        let fin = match self.shared.fin.compare_exchange(OPEN, committed, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => committed,
-            Err(_) => self.shared.propose(committed),
-        };
+        let shared = &self.shared;
+        let fin = shared.fin.advance(OPEN, committed).unwrap_or_else(|_| shared.propose(committed));
         self.limit = self.limit.min(self.tail);
         while self.tail > fin {
             self.tail -= 1;
@@ -497,9 +519,7 @@ impl<T> Clone for Sealer<T> {
 impl<T> Sealer<T> {
     /// Begins to seal the ring. Whether this call was the first.
     pub(crate) fn mark(&self) -> bool {
-        // ORD(spsc.fin): AcqRel; the heavy fence that follows pairs with the light ones of producer and consumer.
-        let fin = &self.shared.fin;
-        fin.compare_exchange(OPEN, SEALING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.shared.fin.advance(OPEN, SEALING).is_ok()
     }
 
     /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.

@@ -12,33 +12,51 @@
 /// How far ahead of a value the line asked for lies, in bytes: about as many lines as a processor keeps on their way. Values
 /// that take several lines each get none.
 pub(crate) const fn bytes_ahead<T>() -> usize {
-    if size_of::<T>() <= 256 { 512 } else { 0 }
+    if size_of::<T>() <= 256 { AHEAD } else { 0 }
 }
 
+const AHEAD: usize = 512;
+
 /// Asks for the line [`bytes_ahead`] of a value of type `T`, to be written soon. A hint: nothing need be there.
+///
+/// Gives the slot back, to be filled through what is returned: then the compiler has its address in one register. Stores to a
+/// sum of two take an address unit away from loads, on Intel's processors up to Ice Lake, and made a publish a seventh dearer.
 #[inline(always)]
-pub(crate) fn prefetch_for_write<T, S>(slot: &S) {
-    ask(std::ptr::from_ref(slot).addr() + bytes_ahead::<T>());
+pub(crate) fn prefetch_for_write<T, S>(slot: &S) -> &S {
+    if bytes_ahead::<T>() == 0 { ask::<0, S>(slot) } else { ask::<AHEAD, S>(slot) }
 }
 
 /// Asks for the line in which something begins, to be written soon.
 #[inline(always)]
 pub(crate) fn prefetch_line_for_write<S>(thing: &S) {
-    ask(std::ptr::from_ref(thing).addr());
+    ask::<0, S>(thing);
 }
 
 #[inline(always)]
-fn ask(place: usize) {
-    #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
-    // SAFETY: `prefetchw` reads and writes nothing and never faults. Every 64-bit processor takes it, if only as no operation.
-    unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) place, options(nomem, nostack, preserves_flags));
-    }
-    #[cfg(all(target_arch = "aarch64", not(miri), not(loom)))]
-    // SAFETY: `prfm` reads and writes nothing and never faults.
-    unsafe {
-        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) place, options(nomem, nostack, preserves_flags));
+fn ask<const BYTES_AHEAD: usize, S>(thing: &S) -> &S {
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri), not(loom)))]
+    {
+        let mut place = std::ptr::from_ref(thing);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `prefetchw` reads and writes nothing and never faults. Every 64-bit processor takes it, if only as no
+        // operation.
+        unsafe {
+            std::arch::asm!(
+                "prefetchw [{} + {}]", inout(reg) place, const BYTES_AHEAD,
+                options(nomem, nostack, preserves_flags)
+            );
+        }
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: `prfm` reads and writes nothing and never faults.
+        unsafe {
+            std::arch::asm!(
+                "prfm pstl1keep, [{}, #{}]", inout(reg) place, const BYTES_AHEAD,
+                options(nomem, nostack, preserves_flags)
+            );
+        }
+        // SAFETY: the instruction leaves the register as it is.
+        unsafe { &*place }
     }
     #[cfg(any(miri, loom, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    let _ = place;
+    thing
 }

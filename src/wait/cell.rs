@@ -94,8 +94,14 @@ impl WaitCell {
     #[inline(always)]
     #[must_use]
     pub fn is_parked(&self) -> bool {
+        self.attention() != 0
+    }
+
+    /// What [`is_parked`](Self::is_parked) looks at: zero while nobody sleeps who wants to be woken.
+    #[inline(always)]
+    pub(crate) fn attention(&self) -> u64 {
         // ORD(cell.state): Relaxed; the fences order it against the store of PARKED.
-        self.state.load(Ordering::Relaxed) & PARKED != 0
+        self.state.load(Ordering::Relaxed) & PARKED
     }
 
     /// Wakes the consumer if it sleeps and wants to be woken.

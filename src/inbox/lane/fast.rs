@@ -93,18 +93,18 @@ impl<E: Send + 'static> FastLane<E> {
         }
     }
 
-    /// Behind the fence: whether [`finish`](Self::finish) has something to do.
+    /// Behind the fence: not zero if [`finish`](Self::finish) has something to do.
     #[inline(always)]
-    pub(crate) fn needs_finish(&self) -> bool {
-        self.signals.cell.is_parked() | !self.producer.is_open()
+    pub(crate) fn attention(&self) -> u64 {
+        self.signals.cell.attention() | self.producer.attention()
     }
 
-    /// As [`needs_finish`](Self::needs_finish) for a lane into which an event has just been put, with the asymmetric pair's
+    /// As [`attention`](Self::attention) for a lane into which an event has just been put, with the asymmetric pair's
     /// fence, which costs nothing and so may stand behind each put.
     #[inline(always)]
-    pub(crate) fn wants_finish(&self) -> bool {
+    pub(crate) fn attention_now(&self) -> u64 {
         light_fence(FencePair::Asymmetric);
-        self.needs_finish()
+        self.attention()
     }
 
     /// Behind the fence: settles with whoever seals the lane, and wakes the consumer. Events that turn out not to be
@@ -128,7 +128,7 @@ impl<E: Send + 'static> FastLane<E> {
         }
         // The seal's fence is the process's, the wake's the inbox's; the inbox's is never the weaker one.
         self.signals.cell.fence();
-        if self.needs_finish() { self.finish_push() } else { Ok(()) }
+        if self.attention() == 0 { Ok(()) } else { self.finish_push() }
     }
 
     #[cold]
