@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `publisher` | the publishing handle of one thread |
+//! | `lanes` | what most publishes go through, at the publisher's hand |
 //! | `table` | what a publisher knows: its lanes and the sinks it calls |
 //! | `delivery` | the publish path |
 //! | `control` | the control plane's state, and `add` |
@@ -18,6 +19,7 @@ mod control;
 mod delivery;
 pub(crate) mod entry;
 pub(crate) mod handle;
+mod lanes;
 mod local;
 pub(crate) mod publisher;
 pub(crate) mod remove;

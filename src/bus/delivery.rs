@@ -8,14 +8,14 @@ use super::builder::BusHooks;
 use super::entry::{Info, Shared};
 use super::publisher::Published;
 use super::table::{Direct, Fast, Guard, Slow, Table, TableKind};
-use crate::error::{Closed, WriteError};
+use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome};
 use crate::panics::caught;
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
 use crate::sync::guarded::{Entered, Hazard};
-use crate::sync::membarrier::{FencePair, light_fence};
+use crate::sync::membarrier::FencePair;
 use crate::wait::nesting::Nesting;
 use std::hint::cold_path;
 
@@ -87,57 +87,21 @@ impl<E> Scene<'_, E> {
     }
 }
 
-/// What it means that nobody took an event: told how the publish went, and given what is left of the event.
-pub(super) trait Untaken<E>: FnOnce(Published, Option<E>) -> Result<Published, Closed<E>> {}
-
-impl<E, F: FnOnce(Published, Option<E>) -> Result<Published, Closed<E>>> Untaken<E> for F {}
-
 impl<E: Clone + Send + 'static> Table<E> {
-    /// Publishes one event to the table's only lane, behind the asymmetric pair's fence: what most tables are, and it needs
-    /// neither a loop nor a guard against a clone that unwinds. The event comes back when this is not such a table, or the
-    /// lane has no room.
-    #[inline(always)]
-    pub(super) fn publish_to_one(
-        &mut self,
-        event: E,
-        untaken: impl Untaken<E>,
-    ) -> Result<Result<Published, Closed<E>>, E> {
-        if let [only] = self.fast.as_mut_slice()
-            && let Some(vacant) = only.lane.vacant()
-        {
-            vacant.push(event);
-            if only.lane.attention_now() != 0 {
-                cold_path();
-                return Ok(self.end_fast(1, untaken));
-            }
-            return Ok(Ok(Published { accepted: 1, refused: 0 }));
-        }
-        Err(event)
-    }
-
-    /// Publishes one event to a table that is not fast lanes only. `untaken` says what it means that nobody took it.
+    /// Publishes the event in `place`, of which the first `done` fast lanes have got theirs, and leaves it there if nobody takes it.
     ///
-    /// This and all other slow paths take the event by a place in memory that only they see, and leave it there if nobody
-    /// took it: so the fast path keeps the event in registers and does not copy its result.
-    #[inline(always)]
-    pub(super) fn publish(
-        &mut self,
-        kind: TableKind,
-        event: E,
-        scene: &Scene<'_, E>,
-        untaken: impl Untaken<E>,
-    ) -> Result<Published, Closed<E>> {
-        let mut event = Some(event);
-        let published = match kind {
-            TableKind::Gated => self.through_gates(&mut event, scene),
-            _ => self.publish_generally(&mut event, 0, scene),
-        };
-        untaken(published, event)
+    /// Events come here by a place in memory that only this path sees: so the fast path keeps them in registers and does not
+    /// copy its result.
+    pub(super) fn publish(&mut self, place: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Published {
+        match self.kind {
+            TableKind::Empty => Published::default(),
+            TableKind::Gated => self.through_gates(place, scene),
+            TableKind::Fast | TableKind::General => self.publish_generally(place, done, scene),
+        }
     }
 
     /// Puts the event into every fast lane whose gate lets it pass. The event stays in its place in memory while gates look at
     /// it: one that nobody keeps is never copied.
-    #[inline(never)]
     fn through_gates(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Published {
         let finishing = Finishing(self);
         let count = finishing.0.fast.len();
@@ -167,88 +131,21 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
     }
 
-    /// Puts the event into every fast lane, and the last one gets it without a clone.
-    #[inline(always)]
-    pub(super) fn through_lanes<'a>(
-        &mut self,
-        event: E,
-        scene: impl Fn() -> Scene<'a, E>,
-        untaken: impl Untaken<E>,
-    ) -> Result<Published, Closed<E>> {
-        let finishing = Finishing(self);
-        let fast = finishing.0.fast.as_mut_slice();
-        let count = fast.len();
-        let mut attention = 0;
-        let Some((last, others)) = fast.split_last_mut() else {
-            std::mem::forget(finishing);
-            return Ok(Published::default());
-        };
-        for (done, Fast { lane, .. }) in others.iter_mut().enumerate() {
-            let Some(vacant) = lane.vacant() else {
-                cold_path();
-                std::mem::forget(finishing);
-                return self.go_on_generally(event, done, &scene(), untaken);
-            };
-            vacant.push(event.clone());
-            attention |= lane.attention_now();
-        }
-        let Some(vacant) = last.lane.vacant() else {
-            cold_path();
-            std::mem::forget(finishing);
-            return self.go_on_generally(event, count - 1, &scene(), untaken);
-        };
-        vacant.push(event);
-        attention |= last.lane.attention_now();
-        std::mem::forget(finishing);
-        if self.wants_finish(attention) {
-            return self.end_fast(count, untaken);
-        }
-        Ok(Published { accepted: count, refused: 0 })
-    }
-
     /// Whether a lane has something to finish. `attention` is what the lanes said right behind each put.
     #[inline(always)]
     fn wants_finish(&self, attention: u64) -> bool {
-        if self.pair == FencePair::Symmetric {
-            // One fence serves all lanes; what they said before it does not count.
-            light_fence(FencePair::Symmetric);
-            return self.attention() != 0;
-        }
-        if attention != 0 {
-            cold_path();
-        }
-        attention != 0
-    }
-
-    #[inline(always)]
-    fn end_fast(&mut self, count: usize, untaken: impl Untaken<E>) -> Result<Published, Closed<E>> {
-        let mut back = None;
-        let published = self.finish_fast(count, &mut back);
-        untaken(published, back)
+        // With full fences one serves all lanes, and what they said before it does not count.
+        attention != 0 || self.pair == FencePair::Symmetric
     }
 
     #[cold]
     fn finish_fast(&mut self, count: usize, back: &mut Option<E>) -> Published {
-        let refused = self.finish_slowly(|event| *back = Some(event));
+        let refused = self.finish(|event| *back = Some(event));
         self.retire_dead();
         Published { accepted: count - refused, refused }
     }
 
-    #[inline(always)]
-    fn go_on_generally(
-        &mut self,
-        event: E,
-        done: usize,
-        scene: &Scene<'_, E>,
-        untaken: impl Untaken<E>,
-    ) -> Result<Published, Closed<E>> {
-        let mut event = Some(event);
-        let published = self.publish_generally(&mut event, done, scene);
-        untaken(published, event)
-    }
-
     /// Publishes one event of which the first `done` fast lanes have got theirs.
-    #[inline(never)]
     fn publish_generally(&mut self, event: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Published {
         let left = self.fast.len() + self.slow.len() + self.direct.len() - done;
         let mut supply = Supply { event: event.take(), left };
@@ -327,33 +224,36 @@ impl<E: Clone + Send + 'static> Table<E> {
 
     /// Publishes a slice; each lane shows it to its consumer at once, as far as there is room.
     pub(super) fn publish_batch(&mut self, events: &[E], scene: &Scene<'_, E>) -> Published {
-        let mut published = Published::default();
-        {
-            let finishing = Finishing(self);
-            for Fast { lane, gate, batched, .. } in &mut finishing.0.fast {
-                *batched = match gate {
-                    None => lane.put_slice(events),
-                    Some(gate) => {
-                        // A gate is asked about each event, and is asked once.
-                        let mut taken = 0;
-                        while taken < events.len()
-                            && let Some(vacant) = lane.vacant()
-                        {
-                            if passes(gate, &events[taken], scene) {
-                                vacant.push(events[taken].clone());
-                            }
-                            taken += 1;
+        let finishing = Finishing(self);
+        for Fast { lane, gate, batched, .. } in &mut finishing.0.fast {
+            *batched = match gate {
+                None => lane.put_slice(events),
+                Some(gate) => {
+                    // A gate is asked about each event, and is asked once.
+                    let mut taken = 0;
+                    while taken < events.len()
+                        && let Some(vacant) = lane.vacant()
+                    {
+                        if passes(gate, &events[taken], scene) {
+                            vacant.push(events[taken].clone());
                         }
-                        taken
+                        taken += 1;
                     }
-                };
-                published.accepted += *batched;
-            }
-            let refused = finishing.0.finish(drop);
-            published.accepted -= refused;
-            published.refused += refused;
-            std::mem::forget(finishing);
+                    taken
+                }
+            };
         }
+        std::mem::forget(finishing);
+        self.go_on_with_batch(events, scene)
+    }
+
+    /// Publishes what the fast lanes have not taken of a slice; they know how far they are.
+    pub(super) fn go_on_with_batch(&mut self, events: &[E], scene: &Scene<'_, E>) -> Published {
+        let accepted = self.fast.iter().map(|fast| fast.batched).sum();
+        let mut published = Published { accepted, refused: 0 };
+        let refused = self.finish(drop);
+        published.accepted -= refused;
+        published.refused += refused;
         let mut note = |outcome: Result<(), WriteError<E>>| match outcome {
             Ok(()) => {
                 published.accepted += 1;

@@ -3,7 +3,8 @@
 use super::control::{Admission, PublisherSlot};
 use super::delivery::Scene;
 use super::handle::Handle;
-use super::table::{Table, TableKind};
+use super::lanes::{Lanes, NEVER, Pushed};
+use super::table::Table;
 use super::{CLOSED, Core};
 use crate::error::Closed;
 use crate::inbox::Patience;
@@ -13,6 +14,7 @@ use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
 use crate::wait::Deadline;
 use std::fmt;
+use std::hint::cold_path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,9 +38,6 @@ impl Published {
         }
     }
 }
-
-/// A version that a bus never has: every publish that compares with it takes another path.
-const NEVER: u64 = u64::MAX;
 
 /// The publishing handle of one thread: it owns a private lane into every sink of its bus that has lanes.
 ///
@@ -64,18 +63,15 @@ const NEVER: u64 = u64::MAX;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Publisher<E: Send + 'static> {
+    core: Arc<Core<E>>,
+    /// What most publishes go through.
+    lanes: Lanes<E>,
+    /// The version of the list for which the table is made, if it is empty.
+    seen_empty: u64,
     /// The version of the list for which the table is made.
     seen: u64,
-    /// The same, if the table holds one lane and nothing else: then this one comparison chooses the path.
-    seen_one: u64,
-    /// The same, if the table holds fast lanes and nothing else.
-    seen_fast: u64,
-    /// Which path a publish takes: the table's, kept here so that a publish to nobody needs nothing else.
-    kind: TableKind,
     /// `None`, like the slot, in a publisher that goes through the shared lanes.
     table: Option<Box<Parcel<Table<E>>>>,
-    core: Arc<Core<E>>,
-    /// `None` in a publisher that goes through the shared lanes.
     slot: Option<Arc<PublisherSlot<E>>>,
     keeps_open: Option<Arc<Handle<E>>>,
 }
@@ -102,12 +98,11 @@ impl<E: Send + 'static> Publisher<E> {
     /// A publisher without lanes of its own.
     pub(super) fn shared(core: &Arc<Core<E>>) -> Self {
         Self {
-            seen: NEVER,
-            seen_one: NEVER,
-            seen_fast: NEVER,
-            kind: TableKind::General,
-            table: None,
             core: core.clone(),
+            lanes: Lanes::none(),
+            seen_empty: NEVER,
+            seen: NEVER,
+            table: None,
             slot: None,
             keeps_open: None,
         }
@@ -115,12 +110,29 @@ impl<E: Send + 'static> Publisher<E> {
 
     /// Takes note of what the table is like, which is the one for this version of the list.
     fn saw(&mut self, version: u64) {
-        if let Some(table) = &self.table {
+        if let Some(table) = &mut self.table {
             self.seen = version;
-            self.seen_one = if table.value.is_one() { version } else { NEVER };
-            self.seen_fast = if table.value.is_fast() { version } else { NEVER };
-            self.kind = table.value.kind;
+            self.seen_empty = if table.value.is_empty() { version } else { NEVER };
+            self.lanes.borrow(&mut table.value, version);
         }
+    }
+
+    /// Does what is not a plain push, with all lanes back in the table.
+    fn in_table<R>(
+        &mut self,
+        f: impl FnOnce(&mut Table<E>, &Scene<'_, E>) -> R,
+        patience: Patience,
+    ) -> Option<R> {
+        let Self { table, core, slot, lanes, .. } = self;
+        let table = &mut table.as_mut()?.value;
+        let lent = lanes.give_back(table);
+        // A publisher with a table has a slot.
+        let hazard = slot.as_deref().map(|slot| &*slot.hazard);
+        let result = f(table, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience });
+        if lent {
+            lanes.borrow(table, self.seen);
+        }
+        Some(result)
     }
 
     pub(super) fn core(&self) -> &Arc<Core<E>> {
@@ -141,6 +153,7 @@ impl<E: Send + 'static> Publisher<E> {
         if let Some(table) = &mut self.table
             && let Some(mut next) = slot.handoff.take()
         {
+            self.lanes.give_back(&mut table.value);
             next.value.take_over(&mut table.value);
             slot.handoff.give_back(std::mem::replace(table, next));
         }
@@ -148,11 +161,9 @@ impl<E: Send + 'static> Publisher<E> {
         true
     }
 
-    /// Whether the table serves for a publish now.
-    #[inline(always)]
-    fn is_current(&mut self) -> bool {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
-        self.core.version.load(Ordering::Acquire) == self.seen || self.refresh()
+    /// Whether this version of the list is the one that the table is made for, or can be taken over.
+    fn is_current(&mut self, version: u64) -> bool {
+        version == self.seen || self.refresh()
     }
 
     /// Waits until everything that was published on the bus before this call has been handled by every sink.
@@ -200,67 +211,77 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
-        let mut event = event;
-        if version == self.seen_one {
-            let Self { table, core, .. } = self;
-            if let Some(table) = table {
-                let untaken = |published, event| Self::untaken(core, published, event);
-                match table.value.publish_to_one(event, untaken) {
-                    Ok(outcome) => return outcome,
-                    Err(back) => event = back,
+        if version == self.lanes.seen {
+            match self.lanes.push(event) {
+                Pushed::Done(accepted) => Ok(Published { accepted, refused: 0 }),
+                Pushed::Attention(count) => {
+                    cold_path();
+                    let mut back = None;
+                    let published = self.finish(count, &mut back);
+                    Self::untaken(&self.core, published, back)
+                }
+                Pushed::Full(done, event) => {
+                    cold_path();
+                    self.go_on(event, done, version, patience)
                 }
             }
+        } else if version == self.seen_empty {
+            Ok(Published::default())
+        } else {
+            self.go_on(event, 0, version, patience)
         }
-        if version == self.seen_fast {
-            let Self { table, core, slot, .. } = self;
-            if let Some(table) = table {
-                let scene = || Self::scene(core, slot.as_ref(), patience);
-                let untaken = |published, event| Self::untaken(core, published, event);
-                return table.value.through_lanes(event, scene, untaken);
-            }
-        }
-        if version != self.seen && !self.refresh() {
-            return Self::elsewhere(&self.core, event, patience);
-        }
-        if self.kind == TableKind::Empty {
-            return Ok(Published::default());
-        }
-        let Self { kind, table, core, slot, .. } = self;
-        let Some(table) = table else { return Self::elsewhere(core, event, patience) };
-        let scene = Self::scene(core, slot.as_ref(), patience);
-        table.value.publish(*kind, event, &scene, |published, event| Self::untaken(core, published, event))
-    }
-
-    /// What the general path of a publish needs to know. A publisher that is current has a slot.
-    fn scene<'a>(
-        core: &'a Core<E>,
-        slot: Option<&'a Arc<PublisherSlot<E>>>,
-        patience: Patience,
-    ) -> Scene<'a, E> {
-        let hazard = slot.map(|slot| &*slot.hazard);
-        Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience }
     }
 
     #[inline(always)]
-    fn elsewhere(core: &Core<E>, event: E, patience: Patience) -> Result<Published, Closed<E>> {
+    fn go_on(
+        &mut self,
+        event: E,
+        done: usize,
+        version: u64,
+        patience: Patience,
+    ) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
-        let published = Self::publish_elsewhere(core, &mut place, patience);
-        Self::untaken(core, published, place)
+        let published = self.publish_slowly(&mut place, done, version, patience);
+        Self::untaken(&self.core, published, place)
     }
 
-    /// Through the shared lanes. Takes the event by a place, and leaves it there if nobody took it, for the same reason as
-    /// [`Table`]'s paths do.
-    #[cold]
+    /// Whatever is not a plain push into lanes. Takes the event by a place in memory that only this path sees, and leaves it there
+    /// if nobody took it: so the fast path keeps the event in registers and does not copy its result.
     #[inline(never)]
-    fn publish_elsewhere(core: &Core<E>, place: &mut Option<E>, patience: Patience) -> Published {
+    fn publish_slowly(
+        &mut self,
+        place: &mut Option<E>,
+        done: usize,
+        version: u64,
+        patience: Patience,
+    ) -> Published {
+        if self.is_current(version)
+            && let Some(published) = self.in_table(|table, scene| table.publish(place, done, scene), patience)
+        {
+            return published;
+        }
         let Some(event) = place.take() else { return Published::default() };
-        match core.publish_shared(event, patience) {
+        match self.core.publish_shared(event, patience) {
             Ok(published) => published,
             Err(Closed(event)) => {
                 *place = Some(event);
                 Published { accepted: 0, refused: 1 }
             }
         }
+    }
+
+    /// Settles with sealers and wakes consumers, behind a push into so many lanes.
+    #[inline(never)]
+    fn finish(&mut self, count: usize, back: &mut Option<E>) -> Published {
+        if !self.lanes.needs_finish() {
+            return Published { accepted: count, refused: 0 };
+        }
+        cold_path();
+        let refused = self.lanes.finish(|event| *back = Some(event));
+        if self.lanes.any_dead() {
+            self.in_table(|table, _| table.retire_dead(), Patience::Wait);
+        }
+        Published { accepted: count - refused, refused }
     }
 
     #[inline(always)]
@@ -287,7 +308,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// ```
     #[inline]
     pub fn publish_with(&mut self, make: impl FnOnce() -> E) -> Result<Published, Closed<()>> {
-        if self.is_current() && self.table.as_ref().is_some_and(|table| table.value.is_empty()) {
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
+        let version = self.core.version.load(Ordering::Acquire);
+        if version == self.seen_empty || self.is_current(version) && self.seen == self.seen_empty {
             return Ok(Published::default());
         }
         if self.core.is_closed() {
@@ -316,13 +339,21 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn publish_batch(&mut self, events: &[E]) -> Result<Published, Closed<()>> {
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
+        let version = self.core.version.load(Ordering::Acquire);
+        let mut in_lanes = version == self.lanes.seen;
+        if in_lanes && let Some(published) = self.lanes.push_batch(events) {
+            return Ok(published);
+        }
         let mut published = Published::default();
-        if self.is_current()
-            && let Some(table) = &mut self.table
-        {
-            let scene = Self::scene(&self.core, self.slot.as_ref(), Patience::Wait);
-            published = table.value.publish_batch(events, &scene);
-        } else {
+        let rest = |table: &mut Table<E>, scene: &Scene<'_, E>| {
+            published = if std::mem::take(&mut in_lanes) {
+                table.go_on_with_batch(events, scene)
+            } else {
+                table.publish_batch(events, scene)
+            };
+        };
+        if !self.is_current(version) || self.in_table(rest, Patience::Wait).is_none() {
             for event in events {
                 match self.core.publish_shared(event.clone(), Patience::Wait) {
                     Ok(one) => {

@@ -8,7 +8,6 @@ use crate::inbox::lane::{FastLane, PrivateLane};
 use crate::ledger::EntryCounters;
 use crate::sink::lane::{Gate, Lane, LaneKind};
 use crate::sync;
-use crate::sync::MODEL;
 use crate::sync::guarded::Guarded;
 use crate::sync::handoff::OneShot;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
@@ -187,12 +186,6 @@ impl<E: Send + 'static> Table<E> {
         }
     }
 
-    /// Whether there is one fast lane and nothing else, and its publishes need no fence but the compiler's.
-    pub(super) fn is_one(&self) -> bool {
-        // In a model both pairs are the same fence, and the short path is to be seen there too.
-        self.kind == TableKind::Fast && self.fast.len() == 1 && (self.pair == FencePair::Asymmetric || MODEL)
-    }
-
     /// Whether there are fast lanes without gates, and nothing else.
     pub(super) fn is_fast(&self) -> bool {
         self.kind == TableKind::Fast
@@ -212,7 +205,7 @@ impl<E: Send + 'static> Table<E> {
     }
 
     /// Behind the fence: not zero if a fast lane has something to finish.
-    pub(super) fn attention(&self) -> u64 {
+    fn attention(&self) -> u64 {
         self.fast.iter().fold(0, |attention, fast| attention | fast.lane.attention())
     }
 
@@ -225,17 +218,23 @@ impl<E: Send + 'static> Table<E> {
 
     #[cold]
     pub(super) fn finish_slowly(&mut self, mut taken_back: impl FnMut(E)) -> usize {
+        self.fast.iter_mut().map(|fast| fast.finish(&mut taken_back)).sum()
+    }
+}
+
+impl<E: Send + 'static> Fast<E> {
+    /// Behind the fence: settles with whoever seals the lane, and wakes its consumer, if there is a need. Returns how many events
+    /// were taken back.
+    pub(super) fn finish(&mut self, mut taken_back: impl FnMut(E)) -> usize {
         let mut count = 0;
-        for fast in &mut self.fast {
-            if fast.lane.attention() != 0 {
-                let open = fast.lane.finish(|event| {
-                    count += 1;
-                    taken_back(event);
-                });
-                if !open {
-                    fast.dead = true;
-                    fast.info.mark_dead();
-                }
+        if self.lane.attention() != 0 {
+            let open = self.lane.finish(|event| {
+                count += 1;
+                taken_back(event);
+            });
+            if !open {
+                self.dead = true;
+                self.info.mark_dead();
             }
         }
         count

@@ -33,6 +33,13 @@ pub(crate) fn prefetch_line_for_write<S>(thing: &S) {
 }
 
 #[inline(always)]
+#[cfg_attr(
+    all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri), not(loom)),
+    expect(
+        clippy::pointers_in_nomem_asm_block,
+        reason = "the hint touches no memory that the program could tell"
+    )
+)]
 fn ask<const BYTES_AHEAD: usize, S>(thing: &S) -> &S {
     #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri), not(loom)))]
     {
