@@ -29,36 +29,62 @@ impl<E: Send + 'static> Drop for Finishing<'_, E> {
     }
 }
 
+/// What became of an event that was offered to one sink from a place in memory: unless it was accepted, it is still there.
+///
+/// Events go by places because each copy of what was just written in smaller pieces waits for those stores.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    Accepted,
+    Refused,
+    /// And so will be every later one.
+    Closed,
+}
+
+impl Offer {
+    /// Puts the event of a failed attempt back.
+    #[inline]
+    fn of<E>(outcome: Result<(), WriteError<E>>, place: &mut Option<E>) -> Self {
+        match outcome {
+            Ok(()) => Self::Accepted,
+            Err(error) => {
+                let closed = error.is_closed();
+                *place = Some(error.into_event());
+                if closed { Self::Closed } else { Self::Refused }
+            }
+        }
+    }
+
+    /// Counts it; whether the sink is gone.
+    fn note(self, published: &mut Published) -> bool {
+        published.count(self == Self::Accepted);
+        self == Self::Closed
+    }
+}
+
 /// The event of a publish and how many sinks are still to get it: clones for all but the last.
-struct Supply<E> {
-    event: Option<E>,
+struct Supply<'a, E> {
+    place: &'a mut Option<E>,
     left: usize,
 }
 
-impl<E: Clone> Supply<E> {
-    fn next(&mut self) -> Option<E> {
+impl<E: Clone> Supply<'_, E> {
+    /// Offers the event, or a clone, to the next sink.
+    #[inline]
+    fn offer(&mut self, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
         self.left = self.left.saturating_sub(1);
-        if self.left == 0 { self.event.take() } else { self.event.clone() }
+        if self.left == 0 {
+            return to(self.place);
+        }
+        let mut copy = self.place.clone();
+        let offer = to(&mut copy);
+        if let Some(back) = copy {
+            self.give_back(back);
+        }
+        offer
     }
 
     fn give_back(&mut self, event: E) {
-        self.event.get_or_insert(event);
-    }
-
-    /// Notes what became of one push; whether the sink is gone.
-    fn note(&mut self, outcome: Result<(), WriteError<E>>, published: &mut Published) -> bool {
-        match outcome {
-            Ok(()) => {
-                published.accepted += 1;
-                false
-            }
-            Err(error) => {
-                published.refused += 1;
-                let closed = error.is_closed();
-                self.give_back(error.into_event());
-                closed
-            }
-        }
+        self.place.get_or_insert(event);
     }
 }
 
@@ -146,29 +172,33 @@ impl<E: Clone + Send + 'static> Table<E> {
     }
 
     /// Publishes one event of which the first `done` fast lanes have got theirs.
-    fn publish_generally(&mut self, event: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Published {
+    fn publish_generally(&mut self, place: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Published {
         let left = self.fast.len() + self.slow.len() + self.direct.len() - done;
-        let mut supply = Supply { event: event.take(), left };
+        let mut supply = Supply { place, left };
         let mut published = Published { accepted: done, refused: 0 };
         let (mut owed, mut dead) = (false, false);
         let finishing = Finishing(self);
         for Fast { lane, gate, info, owed: owes, dead: gone, .. } in &mut finishing.0.fast[done..] {
             if let Some(gate) = gate
-                && supply.event.as_ref().is_some_and(|event| !passes(gate, event, scene))
+                && supply.place.as_ref().is_some_and(|event| !passes(gate, event, scene))
             {
                 // What did not pass is taken.
                 supply.left -= 1;
                 published.accepted += 1;
             } else if let Some(vacant) = lane.vacant() {
-                if let Some(event) = supply.next() {
-                    vacant.push(event);
-                    published.accepted += 1;
-                }
+                let offer = supply.offer(|place| {
+                    if let Some(event) = place.take() {
+                        vacant.push(event);
+                    }
+                    Offer::Accepted
+                });
+                offer.note(&mut published);
             } else if lane.may_wait() && scene.patience == Patience::Wait {
                 *owes = true;
                 owed = true;
-            } else if let Some(event) = supply.next()
-                && supply.note(lane.overflow(event, Patience::Now), &mut published)
+            } else if supply
+                .offer(|place| push(place, |event| lane.overflow(event, Patience::Now)))
+                .note(&mut published)
             {
                 *gone = true;
                 dead = true;
@@ -186,9 +216,8 @@ impl<E: Clone + Send + 'static> Table<E> {
             if direct.info.is_dead() {
                 // As if it were off the bus already.
                 supply.left = supply.left.saturating_sub(1);
-            } else if let Some(event) = supply.next() {
-                let outcome = direct.deliver(event, scene);
-                supply.note(outcome, &mut published);
+            } else {
+                supply.offer(|place| direct.deliver(place, scene)).note(&mut published);
             }
         }
         for slow in finishing.0.slow.iter_mut().filter(|slow| slow.may_wait) {
@@ -201,18 +230,21 @@ impl<E: Clone + Send + 'static> Table<E> {
         if dead {
             self.retire_dead();
         }
-        *event = supply.event;
         published
     }
 
     /// Pushes where there was no room, waiting for it. Whether a sink is gone.
     #[cold]
-    fn pay_owed(&mut self, supply: &mut Supply<E>, published: &mut Published, scene: &Scene<'_, E>) -> bool {
+    fn pay_owed(
+        &mut self,
+        supply: &mut Supply<'_, E>,
+        published: &mut Published,
+        scene: &Scene<'_, E>,
+    ) -> bool {
         let mut gone = false;
         for Fast { lane, info, owed, dead, .. } in &mut self.fast {
             if std::mem::take(owed)
-                && let Some(event) = supply.next()
-                && supply.note(lane.push(event, scene.patience), published)
+                && supply.offer(|place| push(place, |event| lane.push(event, scene.patience))).note(published)
             {
                 *dead = true;
                 gone = true;
@@ -254,26 +286,16 @@ impl<E: Clone + Send + 'static> Table<E> {
         let refused = self.finish(drop);
         published.accepted -= refused;
         published.refused += refused;
-        let mut note = |outcome: Result<(), WriteError<E>>| match outcome {
-            Ok(()) => {
-                published.accepted += 1;
-                false
-            }
-            Err(error) => {
-                published.refused += 1;
-                error.is_closed()
-            }
-        };
         for direct in &self.direct {
             for event in events {
                 if !direct.info.is_dead() {
-                    note(direct.deliver(event.clone(), scene));
+                    direct.deliver(&mut Some(event.clone()), scene).note(&mut published);
                 }
             }
         }
         for slow in &mut self.slow {
             for event in events {
-                if note(slow.deliver(event.clone(), scene)) {
+                if slow.deliver(&mut Some(event.clone()), scene).note(&mut published) {
                     slow.dead = true;
                     slow.info.mark_dead();
                 }
@@ -282,7 +304,12 @@ impl<E: Clone + Send + 'static> Table<E> {
         for Fast { lane, gate, info, dead, batched, .. } in &mut self.fast {
             for event in &events[*batched..] {
                 let through = gate.as_mut().is_none_or(|gate| passes(gate, event, scene));
-                if note(if through { lane.push(event.clone(), scene.patience) } else { Ok(()) }) {
+                let offer = if through {
+                    push(&mut Some(event.clone()), |event| lane.push(event, scene.patience))
+                } else {
+                    Offer::Accepted
+                };
+                if offer.note(&mut published) {
                     *dead = true;
                     info.mark_dead();
                 }
@@ -297,33 +324,40 @@ impl<E: Clone + Send + 'static> Table<E> {
 
 impl<E: Clone + Send + 'static> Slow<E> {
     /// Pushes the next event; whether the sink is gone.
-    fn push(&mut self, supply: &mut Supply<E>, published: &mut Published, scene: &Scene<'_, E>) -> bool {
-        if let Some(event) = supply.next() {
-            let outcome = self.deliver(event, scene);
-            if supply.note(outcome, published) {
-                self.dead = true;
-                self.info.mark_dead();
-            }
+    fn push(&mut self, supply: &mut Supply<'_, E>, published: &mut Published, scene: &Scene<'_, E>) -> bool {
+        if supply.offer(|place| self.deliver(place, scene)).note(published) {
+            self.dead = true;
+            self.info.mark_dead();
         }
         self.dead
     }
 
-    fn deliver(&mut self, event: E, scene: &Scene<'_, E>) -> Result<(), WriteError<E>> {
+    fn deliver(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
         let Self { lane, guard, info, .. } = self;
+        let mut put = || push(place, |event| lane.push(event, scene.patience));
         match guard {
-            None => lane.push(event, scene.patience),
+            None => put(),
             Some(guard) => match scene.enter(guard) {
                 // A stage is foreign code; what it does with the event is its own to count, unless it panics.
-                Some(_entered) => caught(|| lane.push(event, scene.patience)).unwrap_or_else(|text| {
+                Some(_entered) => caught(put).unwrap_or_else(|text| {
                     let counters = info.counters.everybody();
                     counters.offered(1);
                     counters.count(Outcome::DroppedPanicked, 1);
                     scene.hooks.panicked(info, &text);
-                    Ok(())
+                    Offer::Accepted
                 }),
-                None => Err(WriteError::Closed(event)),
+                None => Offer::Closed,
             },
         }
+    }
+}
+
+/// Takes the event from its place for an attempt, and puts it back if that fails.
+#[inline(always)]
+fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<(), WriteError<E>>) -> Offer {
+    match place.take() {
+        Some(event) => Offer::of(attempt(event), place),
+        None => Offer::Accepted,
     }
 }
 
@@ -335,15 +369,15 @@ fn passes<E>((gate, guard): &mut (Gate<E>, Guard<E>), event: &E, scene: &Scene<'
 }
 
 impl<E: Send + 'static> Direct<E> {
-    fn deliver(&self, event: E, scene: &Scene<'_, E>) -> Result<(), WriteError<E>> {
+    fn deliver(&self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
         match scene.enter(&self.guard) {
             Some(entered) => {
-                entered.with(|sink| deliver_to(&**sink, event, &self.info, &self.counters, scene.hooks))
+                entered.with(|sink| deliver_to(&**sink, place, &self.info, &self.counters, scene.hooks))
             }
             None => {
                 self.counters.offered(1);
                 self.counters.count(Outcome::RefusedClosed, 1);
-                Err(WriteError::Closed(event))
+                Offer::Closed
             }
         }
     }
@@ -354,20 +388,24 @@ impl<E: Send + 'static> Direct<E> {
 /// A panic costs the event and counts as accepted, like a failure behind a queue.
 pub(super) fn deliver_to<E: Send + 'static>(
     sink: &dyn Sink<E>,
-    event: E,
+    place: &mut Option<E>,
     info: &Info,
     counters: &EntryCounters,
     hooks: &BusHooks<E>,
-) -> Result<(), WriteError<E>> {
+) -> Offer {
     counters.offered(1);
     let Some(_delivery) = Nesting::delivery() else {
         counters.count(Outcome::RefusedReentrant, 1);
-        return Err(WriteError::Reentrant(event));
+        return Offer::Refused;
     };
-    match caught(|| sink.write(event)) {
+    let written = caught(|| match place.take() {
+        Some(event) => sink.write(event),
+        None => Ok(()),
+    });
+    match written {
         Ok(Ok(())) => {
             counters.count(Outcome::Delivered, 1);
-            Ok(())
+            Offer::Accepted
         }
         Ok(Err(error)) => {
             let outcome = match &error {
@@ -382,12 +420,12 @@ pub(super) fn deliver_to<E: Send + 'static>(
                 info.mark_dead();
             }
             hooks.failed(info, &error);
-            Err(error)
+            Offer::of(Err(error), place)
         }
         Err(text) => {
             counters.count(Outcome::DroppedPanicked, 1);
             hooks.panicked(info, &text);
-            Ok(())
+            Offer::Accepted
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Publishing without a publisher of one's own, and the bus as a sink of another bus.
 
-use super::delivery::deliver_to;
+use super::delivery::{Offer, deliver_to};
 use super::entry::{Entry, Info, Shared};
 use super::publisher::{Published, Publisher};
 use super::{Bus, Core};
@@ -106,9 +106,7 @@ impl<E: Send + 'static> Core<E> {
 
     #[inline(never)]
     fn call(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> bool {
-        let Some(event) = place.take() else { return false };
-        let delivered = deliver_to(&**sink, event, info, info.counters.everybody(), &self.hooks);
-        delivered.map_err(|error| *place = Some(error.into_event())).is_ok()
+        deliver_to(&**sink, place, info, info.counters.everybody(), &self.hooks) == Offer::Accepted
     }
 }
 
