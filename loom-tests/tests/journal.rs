@@ -180,18 +180,45 @@ fn a_gating_subscriber_that_begins_against_publish() {
     model_with(2, || {
         let journal = new(1);
         journal.publish(0).unwrap();
-        let other = journal.clone();
+        let feed = journal.feed();
         let reader = thread::spawn(move || {
-            let subscriber = other.subscription().start(Start::Oldest).gating().subscribe().unwrap();
-            drop(other);
-            let (_, missed) = read_to_the_end(subscriber);
-            assert_eq!(missed, 0);
+            let mut subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+            let mut next = subscriber.next_sequence().get();
+            while next < 3 {
+                match subscriber.recv() {
+                    Ok(Entry::Event(_, event)) => assert_eq!(event, next),
+                    other => panic!("nothing is missed behind a gate: {other:?}"),
+                }
+                next += 1;
+            }
         });
         for event in 1..3 {
             journal.publish(event).unwrap();
         }
-        journal.close();
-        drop(journal);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_gating_subscriber_that_begins_against_two_publishers() {
+    // One of them shows where the journal ends, and the other, which has not looked for sleepers yet and so has no fence from there,
+    // enters the block that the subscriber would begin in. Held to two preemptions.
+    model_with(2, || {
+        let journal = new(1);
+        journal.publish(0).unwrap();
+        let (other, feed) = (journal.clone(), journal.feed());
+        let reader = thread::spawn(move || {
+            let mut subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+            while let Ok(Some(entry)) = subscriber.try_recv() {
+                assert!(matches!(entry, Entry::Event(..)), "nothing is missed behind a gate");
+            }
+        });
+        let publisher = thread::spawn(move || {
+            // Refused where the gate is up.
+            let _ = other.try_publish(2);
+        });
+        let _ = journal.try_publish(1);
+        publisher.join().unwrap();
         reader.join().unwrap();
     });
 }
