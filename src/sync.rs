@@ -17,10 +17,13 @@
 //! | [`processors`] | how many processors there are | yes (a system call) |
 //! | [`prefetch`] | asking for a line before it is written | yes (an instruction) |
 //! | [`unbounded`] | an unbounded queue | no |
+//! | `mutant` | in models only: weakening one ordering at run time | no |
 
 pub(crate) mod guarded;
 pub(crate) mod handoff;
 pub(crate) mod membarrier;
+#[cfg(all(loom, feature = "loom"))]
+mod mutant;
 pub(crate) mod parking;
 pub(crate) mod prefetch;
 pub(crate) mod processors;
@@ -52,7 +55,7 @@ mod imp {
 
 #[cfg(all(loom, feature = "loom"))]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use super::mutant::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
     pub(crate) mod thread {
         pub(crate) use loom::thread::{JoinHandle, ThreadId, current, yield_now};
@@ -73,6 +76,15 @@ pub(crate) use imp::{
 
 #[cfg(not(all(loom, feature = "loom")))]
 pub(crate) use imp::compiler_fence;
+#[cfg(all(loom, feature = "loom"))]
+pub(crate) use mutant::no_recheck;
+
+/// Whether a model leaves out the look between announcing a sleep and sleeping. Never, but to prove that it fails then.
+#[cfg(not(all(loom, feature = "loom")))]
+#[inline(always)]
+pub(crate) const fn no_recheck() -> bool {
+    false
+}
 
 /// Locks a mutex. A panic while it was held leaves nothing half done in this crate (no foreign code runs under
 /// our locks), so poisoning carries no information.
@@ -91,6 +103,7 @@ pub(crate) fn spin_hint() {
 
 /// Adds to a counter that only the calling thread writes: a plain load and a plain store.
 #[inline]
+#[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn add_single_writer(counter: &AtomicU64, n: u64) {
     // Relaxed: readers only want a count, nothing is published by it.
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);

@@ -28,6 +28,7 @@ pub(crate) fn process_pair() -> FencePair {
 
 /// The frequent side's fence for handshakes of `pair`.
 #[inline(always)]
+#[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn light_fence(pair: FencePair) {
     match pair {
         #[cfg(not(all(loom, feature = "loom")))]
@@ -43,6 +44,7 @@ pub(crate) fn light_fence(pair: FencePair) {
 /// `false` means that the system call, granted at the start, now fails: the other side may not have been fenced,
 /// and the caller must bound its wait by time.
 #[must_use]
+#[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn heavy_fence(pair: FencePair) -> bool {
     fence(Ordering::SeqCst);
     match pair {
@@ -55,6 +57,7 @@ pub(crate) fn heavy_fence(pair: FencePair) -> bool {
 ///
 /// Where the system call stopped working, this waits for a millisecond instead: store buffers drain within
 /// microseconds on every processor that we know of, and a handshake of this kind is rare.
+#[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn heavy_fence_or_wait(pair: FencePair) {
     if !heavy_fence(pair) {
         std::thread::sleep(std::time::Duration::from_millis(1));

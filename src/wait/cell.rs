@@ -14,7 +14,7 @@ use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{AtomicU64, Ordering, fence, thread};
+use crate::sync::{AtomicU64, Ordering, fence, no_recheck, thread};
 use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
@@ -79,6 +79,7 @@ impl WaitCell {
     /// The publisher's half of the handshake, between its store and [`wake`](Self::wake). One serves any number of
     /// cells of the same pair.
     #[inline(always)]
+    #[cfg_attr(all(loom, feature = "loom"), track_caller)]
     pub fn fence(&self) {
         light_fence(self.pair);
     }
@@ -178,7 +179,7 @@ impl WaitCell {
             return;
         };
         let fenced = heavy_fence(self.pair);
-        if !ready() {
+        if no_recheck() || !ready() {
             park_fenced(&thread, limit, fenced);
         }
         drop(self.take(state));
@@ -196,7 +197,7 @@ impl WaitCell {
         if let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), NAPPING) {
             // Pairs with the fence in `wake_now`.
             fence(Ordering::SeqCst);
-            if !ready() {
+            if no_recheck() || !ready() {
                 thread.park(Some(limit));
             }
             drop(self.take(state));

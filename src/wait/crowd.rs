@@ -12,7 +12,7 @@
 use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock, no_recheck};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ impl Crowd {
 
     /// The half of the handshake between an event that was put in, or taken, and [`has_parked`](Self::has_parked).
     #[inline]
+    #[cfg_attr(all(loom, feature = "loom"), track_caller)]
     pub(crate) fn fence(&self) {
         light_fence(self.pair);
     }
@@ -163,7 +164,7 @@ impl Crowd {
         let thread = Unparker::current();
         let ticket = self.enter(Sleeper::Thread(thread.clone()), false);
         let fenced = heavy_fence(self.pair);
-        if !ready() {
+        if no_recheck() || !ready() {
             park_fenced(&thread, limit, fenced);
         }
         self.leave(ticket);
@@ -176,7 +177,7 @@ impl Crowd {
         let ticket = self.enter(Sleeper::Thread(thread.clone()), true);
         // Pairs with the fence in `wake_all`.
         fence(Ordering::SeqCst);
-        if !ready() {
+        if no_recheck() || !ready() {
             thread.park(Some(limit));
         }
         self.leave(ticket);

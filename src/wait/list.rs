@@ -7,7 +7,7 @@
 use super::{Deadline, FencePair, Sleeper};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock, no_recheck};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,7 @@ impl WaitList {
             }
             // Pairs with the fence in `notify`: either the notifier sees the count, or we see its progress.
             let most = if heavy_fence(self.pair) { SAFETY_LIMIT } else { DEGRADED_LIMIT };
-            let outcome = attempt();
+            let outcome = if no_recheck() { None } else { attempt() };
             let left = deadline.remaining();
             if outcome.is_none()
                 && left.is_none_or(|left| !left.is_zero())

@@ -25,7 +25,9 @@ use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{AtomicPtr, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, spin_hint, thread};
+use crate::sync::{
+    AtomicPtr, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, no_recheck, spin_hint, thread,
+};
 use std::fmt;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
@@ -167,7 +169,7 @@ impl Sleepers {
         self.get_up(berth);
         self.lie_down(berth, Sleeper::Thread(thread.clone()));
         let fenced = heavy_fence(self.pair);
-        if !ready() {
+        if no_recheck() || !ready() {
             park_fenced(&thread, limit, fenced);
         }
         self.get_up(berth);
