@@ -11,6 +11,7 @@ use super::{BUSY, CLOSED, Shared, VALUE};
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, CachePadded, MODEL, Ordering, spin_hint, thread};
 use std::fmt;
+use std::hint::cold_path;
 
 /// Any number of writers of a ring. Clones write into the same one.
 ///
@@ -32,26 +33,40 @@ const LOOKS: u32 = 100;
 
 impl<T: Send + Sync> SharedWriter<T> {
     /// Waits for the claim; `None` when the ring is closed.
-    #[inline]
+    #[inline(always)]
     pub fn claim(&self) -> Option<Claim<'_, T>> {
+        let word = self.0.shared.tail.load(Ordering::Relaxed);
+        let position = if word & (CLOSED | BUSY) == 0 && self.try_claim(word).is_ok() {
+            word / VALUE
+        } else {
+            cold_path();
+            self.claim_slowly()?
+        };
+        Some(Claim { pen: &self.0, position, closes: false })
+    }
+
+    #[inline(always)]
+    fn try_claim(&self, word: u64) -> Result<u64, u64> {
         let tail = &self.0.shared.tail;
+        // ORD(blocks.claim): Acquire; pairs with the Release in `Claim::drop`: the core is as the last writer left it.
+        tail.compare_exchange_weak(word, word | BUSY, Ordering::Acquire, Ordering::Relaxed)
+    }
+
+    /// Waits for the claim; the position that it comes with.
+    #[cold]
+    #[inline(never)]
+    fn claim_slowly(&self) -> Option<u64> {
         let mut looks = 0;
-        let mut word = tail.load(Ordering::Relaxed);
         loop {
+            let word = self.0.shared.tail.load(Ordering::Relaxed);
             if word & CLOSED != 0 {
                 return None;
             }
-            if word & BUSY != 0 {
-                looks += 1;
-                wait(looks);
-                word = tail.load(Ordering::Relaxed);
-                continue;
+            if word & BUSY == 0 && self.try_claim(word).is_ok() {
+                return Some(word / VALUE);
             }
-            // ORD(blocks.claim): Acquire; pairs with the Release in `Claim::drop`: the core is as the last writer left it.
-            match tail.compare_exchange_weak(word, word | BUSY, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(Claim { pen: &self.0, position: word / VALUE, closes: false }),
-                Err(other) => word = other,
-            }
+            looks += 1;
+            wait(looks);
         }
     }
 
