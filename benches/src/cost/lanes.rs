@@ -4,10 +4,9 @@
 //! thread, between two timed blocks.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
-use super::{Cost, InSlices, Singly, halves};
+use super::{Cost, InSlices, Singly};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
-use buslane::ring::spsc;
 use buslane::{Bus, Channel, Receiver, SinkExt, WaitStrategy};
 
 const OPEN: &str = "the bus is open";
@@ -102,24 +101,5 @@ pub fn bus_shared() -> impl Cost {
             bus.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
-    }
-}
-
-/// `N` bare rings: what a lane is made of, without bus, books and wake-ups.
-#[must_use]
-pub fn ring<const N: usize>() -> impl Cost {
-    let (mut producers, mut consumers) = halves::<N, _, _>(|| spsc::ring(CAPACITY).expect(SETTINGS));
-    Singly {
-        receivers: N,
-        publish: move |seed: Seed| {
-            for producer in &mut producers {
-                producer.push(seed.event()).expect("there is room");
-            }
-        },
-        drain: move |see: &mut dyn FnMut(usize, Event)| {
-            for (index, consumer) in consumers.iter_mut().enumerate() {
-                while consumer.drain(CAPACITY, |event| see(index, event)) > 0 {}
-            }
-        },
     }
 }
