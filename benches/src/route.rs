@@ -206,7 +206,7 @@ mod tests {
         if !R::LOSSY {
             let mut meter = stream::Meter::new(stream::pinned(make()));
             assert_eq!(meter.transfer(10_000).handled, 10_000);
-            meter.hand_over();
+            meter.hand_over(3);
         }
         let late = latency::run(make(), 100_000, SHORT).histogram.len();
         assert!(late == 300 || R::LOSSY, "{late}");

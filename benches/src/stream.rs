@@ -250,15 +250,16 @@ impl<S: Stream> Meter<S> {
         handled
     }
 
-    /// Sends one event and returns how long the publisher was busy with that; then waits until the consumer has handled it.
+    /// Sends so many events and returns how long the publisher was busy with that; then waits until the consumer has handled
+    /// them.
     ///
     /// # Panics
     /// As for [`transfer`](Self::transfer).
-    pub fn hand_over(&mut self) -> Duration {
+    pub fn hand_over(&mut self, events: u64) -> Duration {
         let start = Instant::now();
-        self.stream.send(self.next, 1);
+        self.stream.send(self.next, events);
         let elapsed = start.elapsed();
-        self.settle(1);
+        self.settle(events);
         elapsed
     }
 

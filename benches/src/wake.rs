@@ -30,14 +30,19 @@ pub fn run<S: Stream>(meter: &mut Meter<S>, events: u64) -> Paid {
     let mut calls = histogram::empty();
     let before = Usage::now();
     for _ in 0..events {
-        let handled = Instant::now();
-        while handled.elapsed() < SILENCE {
-            std::hint::spin_loop();
-        }
-        histogram::record(&mut calls, meter.hand_over());
+        pause(SILENCE);
+        histogram::record(&mut calls, meter.hand_over(1));
     }
     let sleeps = (Usage::now() - before).sleeps;
     Paid { calls, sleeps: sleeps as f64 / events as f64 }
+}
+
+/// Keeps this thread busy for so long.
+pub fn pause(duration: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < duration {
+        std::hint::spin_loop();
+    }
 }
 
 /// What two readings of the clock take.

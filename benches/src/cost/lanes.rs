@@ -7,7 +7,7 @@
 use super::{Cost, InSlices, Singly};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
-use buslane::{Bus, Channel, Receiver, SinkExt, WaitStrategy};
+use buslane::{Bus, Channel, Overflow, Receiver, SinkExt, WaitStrategy};
 
 const OPEN: &str = "the bus is open";
 const SETTINGS: &str = "the settings are valid";
@@ -47,7 +47,25 @@ pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
     }
 }
 
-/// The same through `publish_batch`, into one channel.
+/// A publisher's lane into one channel with this overflow policy.
+#[must_use]
+pub fn lane_with(overflow: Overflow) -> impl Cost {
+    let builder = Channel::builder().capacity(CAPACITY).overflow(overflow).wait(WaitStrategy::nap());
+    let (channel, receiver) = builder.build().expect(SETTINGS);
+    let bus = Bus::new();
+    bus.add(channel).expect(OPEN);
+    let mut publisher = bus.publisher();
+    let mut receivers = [receiver];
+    Singly {
+        receivers: 1,
+        publish: move |seed: Seed| {
+            publisher.publish(seed.event()).expect(OPEN);
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
+    }
+}
+
+/// A publisher's lane into one channel, through `publish_batch`.
 #[must_use]
 pub fn lanes_in_slices<const N: usize>() -> impl Cost {
     let (bus, mut receivers) = bus(1, WaitStrategy::nap());
