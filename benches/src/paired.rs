@@ -18,6 +18,7 @@ use crate::read::{self, Readers};
 use crate::route::Route;
 use crate::statistics::{Estimate, median};
 use crate::stream::{self, Stream};
+use crate::usage::Others;
 use crate::{latency, merge, wake};
 use hdrhistogram::Histogram;
 use std::fmt;
@@ -231,6 +232,7 @@ pub struct Series {
     rounds: Vec<Vec<Sample>>,
     /// Of all samples that count.
     histograms: Vec<(String, Histogram<u64>)>,
+    others: Option<(f64, f64)>,
 }
 
 impl Series {
@@ -250,6 +252,7 @@ impl Series {
             .map(|contender| contender.histograms.iter().map(|_| histogram::empty()).collect())
             .collect();
         let mut table = Vec::with_capacity(rounds);
+        let others = Others::begin();
         let mut before = ping.measure();
         for round in 0..rounds {
             let mut row = vec![Vec::new(); contenders.len()];
@@ -268,7 +271,14 @@ impl Series {
         }
         let names = contenders.iter().flat_map(|contender| contender.names.clone()).collect();
         let histograms = contenders.into_iter().flat_map(|contender| contender.histograms);
-        Self { names, rounds: table, histograms: histograms.zip(kept.into_iter().flatten()).collect() }
+        let histograms = histograms.zip(kept.into_iter().flatten()).collect();
+        Self { names, rounds: table, histograms, others: others.and_then(Others::end) }
+    }
+
+    /// How many processors other processes kept busy meanwhile, and how many the host took away.
+    #[must_use]
+    pub fn others(&self) -> Option<(f64, f64)> {
+        self.others
     }
 
     /// The names of the contenders' figures.
@@ -374,6 +384,7 @@ mod tests {
                 vec![sample(1.0, 200.0), sample(1.0, 50.0)],
             ],
             histograms: Vec::new(),
+            others: None,
         };
         let estimate = |estimate: Option<Estimate>| estimate.map(|ratio| (ratio.median, ratio.count));
         assert_eq!(estimate(series.estimate(["a", "b"], |[a, b]| a / b)), Some((2.0, 3)));

@@ -83,6 +83,15 @@ impl Counter {
         self.see(event);
     }
 
+    /// The handler where events may be lost, and nobody says how many.
+    #[inline(always)]
+    fn see_behind_gap(&mut self, event: &Event) {
+        if event.seq > self.next {
+            self.miss(event.seq - self.next);
+        }
+        self.see_next(event);
+    }
+
     /// So many events were lost: those that come next.
     fn miss(&mut self, events: u64) {
         self.lost += events;
@@ -112,13 +121,19 @@ fn spin(report: &Arc<Report>, mut take: impl FnMut(&mut Counter) -> bool + Send 
 pub fn pinned<R: Route>(route: R) -> impl Stream {
     let report = Arc::default();
     let mut counter = Counter::new(&report);
-    let (consumer, send) = on_consumer(|| route.open(1, move |event| counter.see(event))).single();
-    Singly::new(send, report, Some(consumer))
+    let handle =
+        move |event: &Event| if R::LOSSY { counter.see_behind_gap(event) } else { counter.see(event) };
+    let (consumer, send) = on_consumer(|| route.open(1, handle)).single();
+    Singly { lossy: R::LOSSY, ..Singly::new(send, report, Some(consumer)) }
 }
 
 /// A route with one publisher, and its consumer where the system likes. To be used by a thread that is not pinned.
+///
+/// # Panics
+/// When the route is lossy.
 #[must_use]
 pub fn anywhere<R: Route>(route: R) -> impl Stream {
+    assert!(!R::LOSSY, "only what loses nothing is compared without pinning");
     let report = Arc::default();
     let mut counter = Counter::new(&report);
     let (consumer, send) = route.open(1, move |event| counter.see(event)).single();

@@ -97,10 +97,17 @@ impl Report {
             file.flush()?;
         }
         let (samples, dropped) = series.counts();
-        let text = format!(
-            "# {title}\n\n{}\n\n{samples} figures, {dropped} dropped because the ping moved.\n",
+        let mut text = format!(
+            "# {title}\n\n{}\n\n{samples} figures, {dropped} dropped because the ping moved.",
             self.machine
         );
+        if let Some((others, stolen)) = series.others() {
+            let _ = write!(
+                text,
+                " Other processes kept {others:.2} processors busy; the host took {stolen:.2} away."
+            );
+        }
+        text.push('\n');
         let directory = self.directory.as_deref();
         Ok(Section { name: name.to_owned(), title: title.to_owned(), text, series, directory })
     }
