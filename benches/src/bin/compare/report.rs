@@ -109,7 +109,14 @@ impl Report {
         }
         text.push('\n');
         let directory = self.directory.as_deref();
-        Ok(Section { name: name.to_owned(), title: title.to_owned(), text, series, directory })
+        Ok(Section {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            machine: &self.machine,
+            text,
+            series,
+            directory,
+        })
     }
 }
 
@@ -117,6 +124,7 @@ impl Report {
 pub(crate) struct Section<'a> {
     name: String,
     title: String,
+    machine: &'a str,
     text: String,
     series: Series,
     directory: Option<&'a Path>,
@@ -227,7 +235,7 @@ impl Section<'_> {
         }
         if let Some(directory) = self.directory {
             let path = directory.join(format!("{file}.svg"));
-            if let Err(error) = plot::percentiles(&path, title, &chosen) {
+            if let Err(error) = plot::percentiles(&path, (title, self.machine), &chosen) {
                 eprintln!("{}: {error}", path.display());
             }
         }
@@ -247,7 +255,9 @@ impl Section<'_> {
             Some((name, self.series.estimate([name], |[figure]| convert(figure))?))
         });
         let path = directory.join(format!("{}.svg", self.name));
-        if let Err(error) = plot::bars(&path, &self.title, unit, &estimates.collect::<Vec<_>>()) {
+        if let Err(error) =
+            plot::bars(&path, (&self.title, self.machine), unit, &estimates.collect::<Vec<_>>())
+        {
             eprintln!("{}: {error}", path.display());
         }
     }

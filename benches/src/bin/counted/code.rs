@@ -28,7 +28,7 @@ impl Code {
         let mut inside = false;
         for line in text.lines() {
             if let Some(name) = line.strip_suffix(">:") {
-                inside = name.contains(&format!("::{hot}"));
+                inside = name.ends_with(&format!("::{hot}"));
             } else if let Some((address, instruction)) = line.trim_start().split_once(":\t") {
                 let instruction = instruction.trim();
                 if is_locked(instruction) {
