@@ -23,12 +23,14 @@
 //!
 //! # How to run
 //! ```text
-//! cargo bench -p benches                                    # everything; quiet machine, several minutes
+//! cargo bench -p benches                                    # everything; quiet machine, half an hour
+//! cargo bench -p benches -- --quick                         # the same, less exactly, in minutes
 //! cargo bench -p benches --bench publish -- one             # by name
 //! cargo bench -p benches -- --test                          # only: does each contender work
 //! cargo run -p benches --profile bench --bin compare        # the figures to quote: ratios with their intervals
 //! cargo run -p benches --profile bench --bin compare -- --quick --out target/compare
 //! cargo run -p benches --profile bench --bin compare -- journal
+//! bash .ci/counts                                           # instructions, not times
 //! ```
 //! The first two processors that the process may use are taken; choose others with `taskset -c 2,3 cargo …`.
 

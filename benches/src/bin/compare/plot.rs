@@ -40,6 +40,7 @@ pub(crate) fn percentiles(
     let mut chart = ChartBuilder::on(&area)
         .caption(title, TITLE)
         .margin(12)
+        .margin_right(36)
         .x_label_area_size(42)
         .y_label_area_size(70)
         .build_cartesian_2d((1.0..10_000.0_f64).log_scale(), (10.0..most * 1.5).log_scale())?;
@@ -70,7 +71,7 @@ pub(crate) fn percentiles(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.2))
         .label_font(FONT)

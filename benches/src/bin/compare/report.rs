@@ -229,7 +229,11 @@ impl Section<'_> {
         let chosen: Vec<_> = known.filter(|(name, _)| names.iter().any(|wanted| wanted == name)).collect();
         let mut rows = String::new();
         for (name, histogram) in &chosen {
-            let values = PERCENTILES.map(|(_, percentile)| digits(histogram::at(histogram, percentile)));
+            let values = PERCENTILES.map(|(_, percentile)| {
+                // A percentile that stands on less than one value is none.
+                let enough = histogram.len() as f64 * (100.0 - percentile) >= 100.0;
+                if enough { digits(histogram::at(histogram, percentile)) } else { "–".into() }
+            });
             let (max, count) = (digits(histogram.max() as f64), histogram.len());
             let _ = writeln!(rows, "| {name} | {} | {max} | {count} |", values.join(" | "));
         }
