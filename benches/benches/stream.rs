@@ -9,7 +9,7 @@
 //! rows only with a ping beside them, as the program `compare` does. This bench prints one at its start and its end.
 
 use benches::machine::{Ping, pin_producer, placement, processors};
-use benches::merge;
+use benches::merge::{self, Processors};
 use benches::peer::{
     ArrayQueue, AsyncBroadcast, Crossbeam, Flume, JonhooBus, Kanal, Rtrb, Std, Thingbuf, TokioMpsc, Waits,
 };
@@ -120,7 +120,7 @@ fn merged(criterion: &mut Criterion) {
 fn merge<R: Route>(group: &mut Group<'_>, name: &str, publishers: usize, make: impl Fn() -> R) {
     group.bench_function(BenchmarkId::new(name, publishers), |bencher| {
         bencher.iter_custom(|events| {
-            let merged = merge::run(make(), publishers, Duration::from_millis(30));
+            let merged = merge::run(make(), publishers, Processors::All, Duration::from_millis(30));
             merged.elapsed.mul_f64(events as f64 / merged.handled as f64)
         });
     });

@@ -1,6 +1,6 @@
 //! Several publishers into one consumer that is at work meanwhile: how much gets through, and what that costs the machine.
 //!
-//! No thread is pinned, and there may be more of them than processors. All publishers begin at the same moment; when the
+//! No thread is pinned, or all to the same processor, and there may be more threads than processors. All publishers begin at the same moment; when the
 //! time is over each sends one last event, and the stream has ended when the consumer has handled all of these. The time is
 //! taken from the first start to that moment, and the processor time of the whole process with it: the thread that measures
 //! sleeps.
@@ -8,7 +8,7 @@
 //! The consumer reads each event in full and checks that each publisher's come complete and in order.
 
 use crate::event::{Event, Seed};
-use crate::machine::{Padded, anywhere};
+use crate::machine::{Padded, anywhere, pin_consumer};
 use crate::route::Route;
 use crate::usage::Usage;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,15 @@ const INDEX_SHIFT: u32 = 48;
 const PROOF: u64 = 2 * crate::CAPACITY as u64 + 5;
 /// A consumer that hands nothing in for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which processors all threads share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processors {
+    /// All that the process may use.
+    All,
+    /// One of them: whoever waits must let another thread run.
+    One,
+}
 
 /// What came of it.
 #[derive(Clone, Debug)]
@@ -107,8 +116,14 @@ impl Counter {
 ///
 /// # Panics
 /// When an event is lost, doubled, changed, or comes out of its publisher's order; so not for lossy routes.
-pub fn run<R: Route>(route: R, publishers: usize, duration: Duration) -> Merged {
-    anywhere(move || here(route, publishers, duration))
+pub fn run<R: Route>(route: R, publishers: usize, processors: Processors, duration: Duration) -> Merged {
+    anywhere(move || {
+        if processors == Processors::One {
+            // Threads inherit that.
+            pin_consumer();
+        }
+        here(route, publishers, duration)
+    })
 }
 
 fn here<R: Route>(route: R, publishers: usize, duration: Duration) -> Merged {

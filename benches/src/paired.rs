@@ -13,13 +13,14 @@ use crate::churn::{self, Neighbours};
 use crate::cost::{self, Cost, WARM_UP};
 use crate::histogram::{self, PERCENTILES};
 use crate::machine::{Ping, anywhere, placement};
+use crate::merge::{self, Processors};
 use crate::publishers::{self, Place, Publishers};
 use crate::read::{self, Readers};
 use crate::route::Route;
 use crate::statistics::{Estimate, median};
 use crate::stream::{self, Stream};
 use crate::usage::Others;
-use crate::{latency, merge, wake};
+use crate::{latency, wake};
 use hdrhistogram::Histogram;
 use std::fmt;
 use std::time::Duration;
@@ -109,13 +110,13 @@ impl Contender {
     /// time of all threads for an event; under `name, share`, the part that the least publisher got of what the greatest got.
     pub fn merge<R: Route>(
         name: &str,
-        publishers: usize,
+        (publishers, processors): (usize, Processors),
         duration: Duration,
         make: impl Fn() -> R + 'static,
     ) -> Self {
         let names = vec![name.to_owned(), format!("{name}, cpu"), format!("{name}, share")];
         Self::new(names, Some(0), move |_| {
-            let merged = merge::run(make(), publishers, duration);
+            let merged = merge::run(make(), publishers, processors, duration);
             vec![merged.nanoseconds(), merged.cpu_nanoseconds(), merged.least_share()]
         })
     }

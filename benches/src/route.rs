@@ -192,11 +192,12 @@ mod tests {
     use super::lanes::{Queued, Received, Shared};
     use super::others::{Appender, Disruptor, DisruptorMulti};
     use super::{Route, spinning, waiting};
+    use crate::merge::{self, Processors};
     use crate::peer::{
         ArrayQueue, AsyncBroadcast, BareRing, Crossbeam, Flume, JonhooBus, Kanal, PhotonBounded, Rtrb, Std,
         Thingbuf, TokioBroadcast, TokioMpsc,
     };
-    use crate::{latency, merge, stream};
+    use crate::{latency, stream};
     use std::time::Duration;
 
     const SHORT: Duration = Duration::from_millis(3);
@@ -212,7 +213,7 @@ mod tests {
 
     fn several<R: Route>(make: impl Fn() -> R) {
         single(&make);
-        let merged = merge::run(make(), 3, SHORT);
+        let merged = merge::run(make(), 3, Processors::All, SHORT);
         assert_eq!(merged.handled, merged.sent.iter().sum::<u64>());
     }
 

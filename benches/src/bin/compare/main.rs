@@ -60,6 +60,8 @@ enum Name {
     Publishers,
     /// More and more threads on two processors, and what they cost.
     Oversubscription,
+    /// Several publishers and their consumer on one processor.
+    OneProcessor,
     /// What a publish costs whose consumer sleeps.
     Asleep,
     /// How late events arrive.
@@ -134,12 +136,13 @@ struct Bench {
     report: Report,
 }
 
-const ALL: [Name; 8] = [
+const ALL: [Name; 9] = [
     Name::Publish,
     Name::Stream,
     Name::Waiting,
     Name::Publishers,
     Name::Oversubscription,
+    Name::OneProcessor,
     Name::Asleep,
     Name::Latency,
     Name::Churn,
@@ -153,6 +156,7 @@ impl Name {
             Self::Waiting => stream::waiting(bench),
             Self::Publishers => publishers::few(bench),
             Self::Oversubscription => publishers::many(bench),
+            Self::OneProcessor => publishers::on_one(bench),
             Self::Asleep => asleep::run(bench),
             Self::Latency => latency::run(bench),
             Self::Churn => churn::run(bench),

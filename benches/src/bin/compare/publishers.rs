@@ -2,6 +2,7 @@
 
 use crate::report::{Section, Target};
 use crate::{Bench, Effort};
+use benches::merge::Processors;
 use benches::paired::{Contender, Series};
 use benches::peer::{Crossbeam, Flume, Kanal, Std, Thingbuf, TokioMpsc};
 use benches::route::lanes::{Queued, Received, Shared};
@@ -17,15 +18,19 @@ const BEST_OF: [&str; 6] = ["crossbeam-channel", "kanal", "flume", "thingbuf", "
 const OTHERS: [&str; 3] = ["buslane, Bus::publish", "tokio mpsc", "tracing-appender"];
 
 /// Every contender with so many publishers.
-fn contenders(publishers: usize, duration: Duration) -> Vec<Contender> {
+fn contenders(publishers: usize, processors: Processors, duration: Duration) -> Vec<Contender> {
     fn name(contender: &str, publishers: usize) -> String {
         format!("{contender}, {publishers}")
     }
     let one = |contender: &str| name(contender, publishers);
-    fn merge<R: Route>(name: &str, (count, time): (usize, Duration), make: fn() -> R) -> Contender {
-        Contender::merge(name, count, time, make)
+    fn merge<R: Route>(
+        name: &str,
+        (of, time): ((usize, Processors), Duration),
+        make: fn() -> R,
+    ) -> Contender {
+        Contender::merge(name, of, time, make)
     }
-    let of = (publishers, duration);
+    let of = ((publishers, processors), duration);
     vec![
         merge(&one(QUEUE), of, || Queued::DEFAULT),
         merge(&one(RECEIVER), of, || Received::DEFAULT),
@@ -70,15 +75,15 @@ fn each(section: &mut Section<'_>, count: usize) {
     }
 }
 
-fn measure(bench: &mut Bench, counts: &[usize]) -> Series {
+fn measure(bench: &mut Bench, counts: &[usize], processors: Processors) -> Series {
     let Effort { rounds, merge, .. } = bench.effort;
-    let all = counts.iter().flat_map(|count| contenders(*count, merge)).collect();
+    let all = counts.iter().flat_map(|count| contenders(*count, processors, merge)).collect();
     Series::run(all, rounds, Duration::ZERO, &mut bench.ping)
 }
 
 /// Two and four.
 pub(crate) fn few(bench: &mut Bench) -> io::Result<()> {
-    let series = measure(bench, &[2, 4]);
+    let series = measure(bench, &[2, 4], Processors::All);
     let title = "Several publishers into one consumer: default waiting, not pinned, lossless";
     let mut section = bench.report.section("publishers", title, series)?;
     tables(&mut section);
@@ -93,7 +98,7 @@ pub(crate) fn few(bench: &mut Bench) -> io::Result<()> {
 
 /// Two, four and eight threads, the consumer's among them.
 pub(crate) fn many(bench: &mut Bench) -> io::Result<()> {
-    let series = measure(bench, &[1, 3, 7]);
+    let series = measure(bench, &[1, 3, 7], Processors::All);
     let title = "2, 4 and 8 threads: 1, 3 and 7 publishers into one consumer, default waiting, not pinned";
     let mut section = bench.report.section("oversubscription", title, series)?;
     tables(&mut section);
@@ -107,6 +112,21 @@ pub(crate) fn many(bench: &mut Bench) -> io::Result<()> {
         for peer in BEST_OF {
             section.ratio(&format!("{QUEUE}, {count}, cpu"), &format!("{peer}, {count}, cpu"), None);
         }
+    }
+    section.finish()
+}
+
+/// Everybody on one processor.
+pub(crate) fn on_one(bench: &mut Bench) -> io::Result<()> {
+    let series = measure(bench, &[1, 4], Processors::One);
+    let title = "1 and 4 publishers into one consumer, all on one processor, default waiting";
+    let mut section = bench.report.section("one-processor", title, series)?;
+    tables(&mut section);
+    for count in [1, 4] {
+        section.ratios("ratio of rates");
+        best(&mut section, QUEUE, count, None);
+        best(&mut section, RECEIVER, count, None);
+        each(&mut section, count);
     }
     section.finish()
 }
