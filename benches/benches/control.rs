@@ -5,15 +5,19 @@
 //! Receivers are emptied, untimed, too. Each call is timed by itself, which adds two reads of the clock (about 50 ns) to
 //! every figure. There are no peers: none of them can change its consumers while a producer publishes, but by locking it out.
 //!
-//! The cheap case is measured, with no other thread running. While others run, removing a sink with lanes costs a
-//! `membarrier` that interrupts them (about 10 µs).
+//! Without `under_load` the cheap case is measured, with no other thread running. While others run, removing a sink with
+//! lanes costs a `membarrier` that interrupts them (about 10 µs): under load another thread publishes without a pause, on
+//! the other processor, into a queue and into whatever is added.
 
 use benches::CAPACITY;
 use benches::event::Event;
+use benches::machine::on_consumer;
 use buslane::{Bus, Channel, Publisher, Queue, Receiver, Sink, noop};
 use criterion::Criterion;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const OPEN: &str = "the bus is open";
@@ -89,6 +93,55 @@ fn empty(receivers: &mut [Receiver<Event>]) {
     }
 }
 
+/// Adds and removes a ready-made channel while another thread publishes.
+fn under_load(criterion: &mut Criterion) {
+    let builder = Queue::builder().capacity(CAPACITY);
+    let queue = builder.spawn(|event: Event| {
+        black_box(event);
+    });
+    let bus = Bus::new();
+    bus.add(queue.expect(SETTINGS)).expect(OPEN);
+    let mut publisher = bus.publisher();
+    let over = Arc::new(AtomicBool::new(false));
+    let seen = over.clone();
+    let load = on_consumer(|| {
+        thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                publisher.publish(Event::default()).expect(OPEN);
+            }
+        })
+    });
+    let (channel, receiver) = Channel::bounded(CAPACITY).expect(SETTINGS);
+    let mut receivers = [receiver];
+    criterion.bench_function("control/add/under_load", |bencher| {
+        bencher.iter_custom(|iterations| {
+            total(
+                iterations,
+                || bus.add(channel.clone()).expect(OPEN),
+                |id| {
+                    bus.remove(id).expect("the sink is on the bus");
+                    empty(&mut receivers);
+                },
+            )
+        });
+    });
+    criterion.bench_function("control/remove/under_load", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let mut total = Duration::ZERO;
+            for _ in 0..iterations {
+                let id = bus.add(channel.clone()).expect(OPEN);
+                let start = Instant::now();
+                bus.remove(id).expect("the sink is on the bus");
+                total += start.elapsed();
+                empty(&mut receivers);
+            }
+            total
+        });
+    });
+    over.store(true, Ordering::Relaxed);
+    load.join().expect("publishing does not panic");
+}
+
 fn publisher(criterion: &mut Criterion, channels: usize) {
     let (bus, mut receivers) = bus_with(channels);
     criterion.bench_function(&format!("control/publisher/{channels}"), |bencher| {
@@ -156,6 +209,7 @@ fn main() {
     });
     add_and_remove(&mut criterion, "queue", &queue.expect(SETTINGS), || {});
 
+    under_load(&mut criterion);
     for channels in [0, 1, 16] {
         publisher(&mut criterion, channels);
         first_publish(&mut criterion, channels);

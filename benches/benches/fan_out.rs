@@ -1,13 +1,14 @@
-//! What it costs to hand one event to 1, 4 and 16 consumers: nanoseconds an event, on the publishing thread.
+//! What it costs to hand one event to 1, 4, 16 and 64 consumers: nanoseconds an event, on the publishing thread.
 //!
 //! As in `publish`, everything happens on one thread, and the consumers are emptied and checked between two timed
 //! blocks. Three kinds of contenders meet: one lane or channel for each consumer, of which the price grows with their
 //! number (`buslane`, and the peers that have no fan-out, in a loop over an array of known length); and one ring that all
-//! consumers read, where it does not (tokio's broadcast, photon-ring). The latter pay at the reading end, and may lose
-//! events of slow consumers, which no row here shows.
+//! consumers read, where it does not (tokio's broadcast, async-broadcast, bus, photon-ring). The latter pay at the reading end; tokio's and
+//! photon-ring's lose events of slow consumers, which no row here shows.
 
 use benches::cost::{self, Cost, Meter};
 use benches::machine::pin_producer;
+use benches::peer::{BareRing, Crossbeam, Rtrb};
 use buslane::WaitStrategy;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
@@ -29,10 +30,12 @@ fn contender<C: Cost>(
 fn fan_out<const N: usize>(group: &mut BenchmarkGroup<'_, WallTime>) {
     contender(group, "buslane", N, || cost::lanes(N, WaitStrategy::nap()));
     contender(group, "buslane_spin_park", N, || cost::lanes(N, WaitStrategy::SpinPark));
-    contender(group, "ring_spsc", N, cost::ring::<N>);
-    contender(group, "rtrb", N, cost::rtrb::<N>);
-    contender(group, "crossbeam_channel", N, cost::crossbeam::<N>);
+    contender(group, "ring_spsc", N, cost::peers::<BareRing, N>);
+    contender(group, "rtrb", N, cost::peers::<Rtrb, N>);
+    contender(group, "crossbeam_channel", N, cost::peers::<Crossbeam, N>);
     contender(group, "tokio_broadcast", N, || cost::tokio(N));
+    contender(group, "async_broadcast", N, || cost::async_broadcast(N));
+    contender(group, "bus", N, || cost::bus(N));
     contender(group, "photon_ring", N, || cost::photon(N));
     contender(group, "photon_ring_bounded", N, || cost::photon_bounded(N));
 }
@@ -49,6 +52,7 @@ fn main() {
     fan_out::<1>(&mut group);
     fan_out::<4>(&mut group);
     fan_out::<16>(&mut group);
+    fan_out::<64>(&mut group);
     group.finish();
     criterion.final_summary();
 }

@@ -10,16 +10,20 @@
 //! | `journal_stream` | events a second from one publisher to one subscriber on another processor | `benches::stream` |
 //! | `journal_publishers` | events a second of several publishers together | `benches::publishers` |
 //!
-//! Contenders come one after another in one process here. The program `ratios journal` gives each a process of its own,
+//! Contenders come one after another in one process here. The program `compare journal` gives each a process of its own,
 //! interleaves them, and has the figures to quote.
 
 use benches::cost::{self, bench, moved};
 use benches::event::{Dropping, Event, Payload};
 use benches::machine::{Ping, pin_producer, placement, processors};
+use benches::peer::PhotonBounded;
 use benches::publishers::{self, Place, Publishers};
 use benches::read::{self, Readers};
+use benches::route::lanes::Queued;
+use benches::route::others::Disruptor;
+use benches::route::spinning;
 use benches::stream::{self, Stream};
-use buslane::{Entry, Journal, Start, WaitStrategy};
+use buslane::{Entry, Journal, Start};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use std::sync::Arc;
@@ -166,12 +170,12 @@ fn streaming(criterion: &mut Criterion) {
     transfer(&mut group, "journal/gated/batches/parking", stream::journal::gated_parking);
     transfer(&mut group, "journal/free", stream::journal::free);
     transfer(&mut group, "journal/free/batches", stream::journal::free_batches);
-    transfer(&mut group, "queue", || stream::queue_trying(WaitStrategy::BusySpin));
+    transfer(&mut group, "queue", || stream::pinned(Queued::SPINNING));
     transfer(&mut group, "ring_spsc", stream::ring);
-    transfer(&mut group, "photon_ring_bounded", stream::photon_singly);
+    transfer(&mut group, "photon_ring_bounded", || stream::pinned(spinning::<PhotonBounded>()));
     transfer(&mut group, "photon_ring_bounded/batches", stream::photon);
     transfer(&mut group, "photon_ring/free", stream::photon_free);
-    transfer(&mut group, "disruptor", stream::disruptor);
+    transfer(&mut group, "disruptor", || stream::pinned(Disruptor));
     transfer(&mut group, "tokio_broadcast/free", stream::tokio);
     group.finish();
 }

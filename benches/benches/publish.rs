@@ -8,11 +8,14 @@
 //! What it does not show: cache misses on lines that a consumer on another processor has touched. Those are in
 //! `stream`.
 
-use benches::cost::{self, bench};
+use benches::cost::{self, bench, moved};
+use benches::event::Payload;
 use benches::machine::pin_producer;
+use benches::peer::{ArrayQueue, BareRing, Crossbeam, Flume, Kanal, Rtrb, Std, Thingbuf, TokioMpsc};
 use buslane::WaitStrategy;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
+use std::sync::Arc;
 use std::time::Duration;
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
@@ -41,14 +44,23 @@ fn publish(criterion: &mut Criterion) {
     bench(&mut group, "buslane/filter/1", cost::filtered);
     bench(&mut group, "buslane/with_local/1", cost::local);
     bench(&mut group, "buslane/bus_publish/1", cost::bus_shared);
-    bench(&mut group, "ring_spsc", cost::ring::<1>);
-    bench(&mut group, "rtrb", cost::rtrb::<1>);
+    bench(&mut group, "ring_spsc", cost::peer::<BareRing>);
+    bench(&mut group, "rtrb", cost::peer::<Rtrb>);
+    bench(&mut group, "disruptor", || cost::disruptor(1));
+    bench(&mut group, "disruptor_multi", cost::disruptor_multi);
     bench(&mut group, "photon_ring", || cost::photon(1));
     bench(&mut group, "photon_ring_bounded", || cost::photon_bounded(1));
-    bench(&mut group, "kanal", cost::kanal);
-    bench(&mut group, "array_queue", cost::array_queue);
-    bench(&mut group, "crossbeam_channel", cost::crossbeam::<1>);
+    bench(&mut group, "kanal", cost::peer::<Kanal>);
+    bench(&mut group, "array_queue", cost::peer::<ArrayQueue>);
+    bench(&mut group, "crossbeam_channel", cost::peer::<Crossbeam>);
+    bench(&mut group, "std", cost::peer::<Std>);
+    bench(&mut group, "flume", cost::peer::<Flume>);
+    bench(&mut group, "thingbuf", cost::peer::<Thingbuf>);
+    bench(&mut group, "tokio_mpsc", cost::peer::<TokioMpsc>);
     bench(&mut group, "tokio_broadcast", || cost::tokio(1));
+    bench(&mut group, "async_broadcast", || cost::async_broadcast(1));
+    bench(&mut group, "bus", || cost::bus(1));
+    bench(&mut group, "tracing_appender", cost::appender);
     group.finish();
 }
 
@@ -62,6 +74,19 @@ fn publish_slices(criterion: &mut Criterion) {
     bench(&mut group, "rtrb/64", cost::rtrb_in_slices::<64>);
     bench(&mut group, "photon_ring/16", cost::photon_in_slices::<16>);
     bench(&mut group, "photon_ring/64", cost::photon_in_slices::<64>);
+    bench(&mut group, "disruptor/16", cost::disruptor_in_slices::<16>);
+    bench(&mut group, "disruptor/64", cost::disruptor_in_slices::<64>);
+    group.finish();
+}
+
+/// Payloads of other sizes, made before the time and moved in, which is part of the price.
+fn publish_sizes<E: Payload>(criterion: &mut Criterion, size: &str) {
+    let mut group = criterion.benchmark_group(format!("publish_size/{size}"));
+    settings(&mut group);
+    bench(&mut group, "buslane", moved::lane::<E>);
+    bench(&mut group, "rtrb", moved::rtrb::<E>);
+    bench(&mut group, "crossbeam_channel", moved::crossbeam::<E>);
+    bench(&mut group, "tokio_broadcast", || moved::tokio::<E>(1));
     group.finish();
 }
 
@@ -70,5 +95,10 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     publish(&mut criterion);
     publish_slices(&mut criterion);
+    publish_sizes::<[u64; 1]>(&mut criterion, "8");
+    publish_sizes::<[u64; 4]>(&mut criterion, "32");
+    publish_sizes::<[u64; 8]>(&mut criterion, "64");
+    publish_sizes::<[u64; 32]>(&mut criterion, "256");
+    publish_sizes::<Arc<[u8]>>(&mut criterion, "arc");
     criterion.final_summary();
 }

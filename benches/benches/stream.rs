@@ -6,13 +6,20 @@
 //! one contender at a time. An iteration is 16 384 events; iterations follow each other without a pause.
 //!
 //! On a virtual machine the distance between two processors changes within minutes, and with it everything here: compare
-//! rows only with a ping beside them, as the program `ratios` does. This bench prints one at its start and its end.
+//! rows only with a ping beside them, as the program `compare` does. This bench prints one at its start and its end.
 
 use benches::machine::{Ping, pin_producer, placement, processors};
+use benches::merge::{self, Processors};
+use benches::peer::{
+    ArrayQueue, AsyncBroadcast, Crossbeam, Flume, JonhooBus, Kanal, Rtrb, Std, Thingbuf, TokioMpsc, Waits,
+};
+use benches::route::lanes::{Queued, Received, Shared};
+use benches::route::others::{Appender, Disruptor, DisruptorMulti};
+use benches::route::{Route, spinning, waiting};
 use benches::stream::{self, Meter, Stream};
 use buslane::WaitStrategy;
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput};
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use std::time::Duration;
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
@@ -32,6 +39,16 @@ fn contender<S: Stream>(group: &mut Group<'_>, name: &str, make: impl Fn() -> S)
     });
 }
 
+fn route<R: Route>(group: &mut Group<'_>, name: &str, make: impl Fn() -> R) {
+    contender(group, name, || stream::pinned(make()));
+}
+
+/// Spinning, and as it waits by itself.
+fn peer<P: Waits>(group: &mut Group<'_>, name: &str) {
+    route(group, name, spinning::<P>);
+    route(group, &format!("{name}/blocking"), waiting::<P>);
+}
+
 fn settings(group: &mut Group<'_>) {
     group
         .throughput(Throughput::Elements(EVENTS))
@@ -43,20 +60,28 @@ fn settings(group: &mut Group<'_>) {
 fn stream(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stream");
     settings(&mut group);
-    contender(&mut group, "buslane/busy_spin", || stream::queue_trying(WaitStrategy::BusySpin));
-    contender(&mut group, "buslane/busy_spin/block", || stream::queue(WaitStrategy::BusySpin));
-    contender(&mut group, "buslane/nap/block", || stream::queue(WaitStrategy::nap()));
+    route(&mut group, "buslane/busy_spin", || Queued::SPINNING);
+    route(&mut group, "buslane/busy_spin/block", || Queued::waiting(WaitStrategy::BusySpin));
+    route(&mut group, "buslane/nap/block", || Queued::DEFAULT);
+    route(&mut group, "buslane/receiver/block", || Received::DEFAULT);
     contender(&mut group, "buslane/channel", stream::channel);
     contender(&mut group, "buslane/filter_queue_batch", stream::filter_queue_batch);
     contender(&mut group, "ring_spsc", stream::ring);
-    contender(&mut group, "rtrb", stream::rtrb);
+    route(&mut group, "rtrb", spinning::<Rtrb>);
     contender(&mut group, "rtrb/chunks", stream::rtrb_chunks);
-    contender(&mut group, "disruptor", stream::disruptor);
+    route(&mut group, "disruptor", || Disruptor);
+    route(&mut group, "disruptor_multi", || DisruptorMulti);
     contender(&mut group, "photon_ring_bounded", stream::photon);
-    contender(&mut group, "kanal", stream::kanal);
-    contender(&mut group, "kanal/blocking", stream::kanal_blocking);
-    contender(&mut group, "crossbeam_channel", stream::crossbeam);
-    contender(&mut group, "crossbeam_channel/blocking", stream::crossbeam_blocking);
+    peer::<Kanal>(&mut group, "kanal");
+    peer::<Crossbeam>(&mut group, "crossbeam_channel");
+    peer::<Std>(&mut group, "std");
+    peer::<Flume>(&mut group, "flume");
+    peer::<Thingbuf>(&mut group, "thingbuf");
+    peer::<TokioMpsc>(&mut group, "tokio_mpsc");
+    peer::<AsyncBroadcast>(&mut group, "async_broadcast");
+    peer::<JonhooBus>(&mut group, "bus");
+    route(&mut group, "array_queue", spinning::<ArrayQueue>);
+    route(&mut group, "tracing_appender/blocking", || Appender);
     contender(&mut group, "tokio_broadcast/lossy", stream::tokio);
     group.finish();
 }
@@ -69,6 +94,36 @@ fn stream_slices(criterion: &mut Criterion) {
     contender(&mut group, "rtrb/16", stream::rtrb_in_slices::<16>);
     contender(&mut group, "disruptor/16", stream::disruptor_in_slices::<16>);
     group.finish();
+}
+
+/// One, two and four publishers into one consumer; nobody is pinned, and all wait by themselves, but for disruptor's.
+fn merged(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stream_publishers");
+    group.throughput(Throughput::Elements(1)).sample_size(10).warm_up_time(Duration::from_millis(200));
+    group.measurement_time(Duration::from_secs(1));
+    for publishers in [1, 2, 4] {
+        merge(&mut group, "buslane/queue", publishers, || Queued::DEFAULT);
+        merge(&mut group, "buslane/receiver", publishers, || Received::DEFAULT);
+        merge(&mut group, "buslane/bus_publish", publishers, || Shared);
+        merge(&mut group, "crossbeam_channel", publishers, waiting::<Crossbeam>);
+        merge(&mut group, "kanal", publishers, waiting::<Kanal>);
+        merge(&mut group, "flume", publishers, waiting::<Flume>);
+        merge(&mut group, "thingbuf", publishers, waiting::<Thingbuf>);
+        merge(&mut group, "std", publishers, waiting::<Std>);
+        merge(&mut group, "tokio_mpsc", publishers, waiting::<TokioMpsc>);
+        merge(&mut group, "disruptor_multi", publishers, || DisruptorMulti);
+    }
+    group.finish();
+}
+
+/// A sample is one run of 30 ms, whatever criterion asks for.
+fn merge<R: Route>(group: &mut Group<'_>, name: &str, publishers: usize, make: impl Fn() -> R) {
+    group.bench_function(BenchmarkId::new(name, publishers), |bencher| {
+        bencher.iter_custom(|events| {
+            let merged = merge::run(make(), publishers, Processors::All, Duration::from_millis(30));
+            merged.elapsed.mul_f64(events as f64 / merged.handled as f64)
+        });
+    });
 }
 
 fn print_ping() {
@@ -86,6 +141,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     stream(&mut criterion);
     stream_slices(&mut criterion);
+    merged(&mut criterion);
     criterion.final_summary();
     print_ping();
 }

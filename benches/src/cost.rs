@@ -8,6 +8,7 @@
 //!
 //! Events without a destructor are made where they are published. Those of [`moved`] are made before the time and moved in.
 
+mod appender;
 pub mod combinators;
 pub mod journal;
 mod lanes;
@@ -23,10 +24,11 @@ use std::hint::black_box;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-pub use lanes::{bus_shared, filtered, lanes, lanes_in_slices, local, ring};
+pub use appender::appender;
+pub use lanes::{bus_shared, filtered, lane_with, lanes, lanes_in_slices, local};
 pub use peers::{
-    array_queue, crossbeam, disruptor, kanal, photon, photon_bounded, photon_in_slices, photon_shared, rtrb,
-    rtrb_in_slices, tokio,
+    async_broadcast, bus, disruptor, disruptor_in_slices, disruptor_multi, peer, peers, photon,
+    photon_bounded, photon_in_slices, photon_shared, rtrb_in_slices, tokio,
 };
 
 /// How many events are published between two reads of the clock: half of the capacity.

@@ -61,6 +61,30 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The event as its 32 bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let words: [u64; 4] = self.into();
+        bytes
+            .chunks_exact_mut(8)
+            .zip(words)
+            .for_each(|(bytes, word)| bytes.copy_from_slice(&word.to_le_bytes()));
+        bytes
+    }
+
+    /// The event of these bytes; of any other number than 32, one that nobody has published.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut words = bytes.chunks_exact(8).map(|word| word.try_into().map(u64::from_le_bytes));
+        let words: [u64; 4] = std::array::from_fn(|_| words.next().and_then(Result::ok).unwrap_or(u64::MAX));
+        words.into()
+    }
+}
+
 /// What an event is made of. It travels in two registers, so that each contender makes the event where it sends it.
 ///
 /// An event that is handed on in memory, written word by word, and then read by a wider load keeps that load waiting until
@@ -152,14 +176,23 @@ impl Payload for Dropping {
 /// The event's bytes.
 impl Payload for Arc<[u8]> {
     fn of(seq: u64) -> Self {
-        let words: [u64; 4] = Event::new(seq).into();
-        words.into_iter().flat_map(u64::to_le_bytes).collect()
+        Self::from(Event::new(seq).to_bytes())
     }
 
     fn event(&self) -> Event {
-        let mut words = self.chunks_exact(8).map(|word| word.try_into().map(u64::from_le_bytes));
-        let words: [u64; 4] = std::array::from_fn(|_| words.next().and_then(Result::ok).unwrap_or(u64::MAX));
-        words.into()
+        Event::from_bytes(self)
+    }
+}
+
+/// Eight bytes for each word; only the number of words matters.
+impl<const N: usize> Payload for [u64; N] {
+    fn of(seq: u64) -> Self {
+        std::array::from_fn(|index| seq.wrapping_add(index as u64))
+    }
+
+    fn event(&self) -> Event {
+        let whole = self.iter().zip(self[0]..).all(|(word, expected)| *word == expected);
+        if whole { Event::new(self[0]) } else { Event { last: u64::MAX, ..Event::default() } }
     }
 }
 
@@ -198,5 +231,9 @@ mod tests {
         assert_eq!([Event::of(12_345).event(), Dropping::of(12_345).event()], [event; 2]);
         assert_eq!([Arc::<[u8]>::of(12_345).event(), String::of(12_345).event()], [event; 2]);
         assert_eq!(String::of(u64::MAX).len(), 24);
+        assert_eq!(<[u64; 32]>::of(12_345).event(), event);
+        assert_ne!([12_345_u64, 12_345].event(), event);
+        assert_eq!(Event::from_bytes(&event.to_bytes()), event);
+        assert_eq!(Event::from_bytes(&[0; 31]).last, u64::MAX);
     }
 }

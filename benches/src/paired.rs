@@ -9,12 +9,19 @@
 //! more than half is dropped, and so is a pair whose two samples saw pings that far apart.
 
 use crate::alone::{self, Subject};
+use crate::churn::{self, Neighbours};
 use crate::cost::{self, Cost, WARM_UP};
-use crate::machine::Ping;
+use crate::histogram::{self, PERCENTILES};
+use crate::machine::{Ping, anywhere, placement};
+use crate::merge::{self, Processors};
 use crate::publishers::{self, Place, Publishers};
 use crate::read::{self, Readers};
+use crate::route::Route;
 use crate::statistics::{Estimate, median};
 use crate::stream::{self, Stream};
+use crate::usage::Others;
+use crate::{latency, wake};
+use hdrhistogram::Histogram;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,19 +29,52 @@ use std::time::Duration;
 const STEADY: f64 = 1.5;
 const MOST_EVENTS: u64 = 20_000_000;
 
+/// What a sample brings: a figure under each of the contender's names, and its histograms.
+struct Sampled {
+    figures: Vec<f64>,
+    histograms: Vec<Histogram<u64>>,
+}
+
 /// Something to be sampled: builds a contender, sends so many events through it, and returns a figure under each name.
 /// Figures are nanoseconds for an event, unless a constructor says otherwise.
 pub struct Contender {
     names: Vec<String>,
-    sample: Box<dyn FnMut(u64) -> Vec<f64>>,
+    histograms: Vec<String>,
+    sample: Box<dyn FnMut(u64) -> Sampled>,
     /// How many events make a sample; `None` when that follows from how long one may take.
     events: Option<u64>,
 }
 
 impl Contender {
+    fn new(
+        names: Vec<String>,
+        events: Option<u64>,
+        mut sample: impl FnMut(u64) -> Vec<f64> + 'static,
+    ) -> Self {
+        let sample = move |events| Sampled { figures: sample(events), histograms: Vec::new() };
+        Self { names, histograms: Vec::new(), sample: Box::new(sample), events }
+    }
+
     fn one(name: &str, mut sample: impl FnMut(u64) -> f64 + 'static) -> Self {
-        let names = vec![name.to_owned()];
-        Self { names, sample: Box::new(move |events| vec![sample(events)]), events: None }
+        Self::new(vec![name.to_owned()], None, move |events| vec![sample(events)])
+    }
+
+    /// A histogram under each of these names, of which the percentiles are figures, under `name, p50` and so on, and other
+    /// figures behind them.
+    fn percentiles(
+        histograms: Vec<String>,
+        others: &[String],
+        mut sample: impl FnMut() -> (Vec<Histogram<u64>>, Vec<f64>) + 'static,
+    ) -> Self {
+        let of = |name: &String| PERCENTILES.map(|(percentile, _)| format!("{name}, {percentile}"));
+        let names = histograms.iter().flat_map(of).chain(others.iter().cloned()).collect();
+        let sample = move |_| {
+            let (histograms, others) = sample();
+            let of = |histogram| PERCENTILES.map(|(_, percentile)| histogram::at(histogram, percentile));
+            let figures = histograms.iter().flat_map(of).chain(others).collect();
+            Sampled { figures, histograms }
+        };
+        Self { names, histograms, sample: Box::new(sample), events: Some(0) }
     }
 
     /// The cost of a publish: the median over the blocks of a sample.
@@ -51,13 +91,74 @@ impl Contender {
         })
     }
 
-    /// The time between two events of a stream.
+    /// The time between two events of a stream; under `name, handled`, which part of the events was not lost.
     pub fn stream<S: Stream>(name: &str, make: impl Fn() -> S + 'static) -> Self {
-        Self::one(name, move |events| {
-            let mut meter = stream::Meter::new(make());
-            meter.transfer(WARM_UP);
-            let transferred = meter.transfer(events);
-            transferred.elapsed.as_nanos() as f64 / transferred.handled as f64
+        let names = vec![name.to_owned(), format!("{name}, handled")];
+        Self::new(names, None, move |events| transfer(make(), events))
+    }
+
+    /// The same through a route, without any pinning.
+    pub fn stream_anywhere<R: Route>(name: &str, make: impl Fn() -> R + Send + Clone + 'static) -> Self {
+        let names = vec![name.to_owned(), format!("{name}, handled")];
+        Self::new(names, None, move |events| {
+            let make = make.clone();
+            anywhere(move || transfer(stream::anywhere(make()), events))
+        })
+    }
+
+    /// The time between two events of several publishers into one consumer, for `duration`; under `name, cpu`, the processor
+    /// time of all threads for an event; under `name, share`, the part that the least publisher got of what the greatest got.
+    pub fn merge<R: Route>(
+        name: &str,
+        (publishers, processors): (usize, Processors),
+        duration: Duration,
+        make: impl Fn() -> R + 'static,
+    ) -> Self {
+        let names = vec![name.to_owned(), format!("{name}, cpu"), format!("{name}, share")];
+        Self::new(names, Some(0), move |_| {
+            let merged = merge::run(make(), publishers, processors, duration);
+            vec![merged.nanoseconds(), merged.cpu_nanoseconds(), merged.least_share()]
+        })
+    }
+
+    /// What a publish costs whose consumer is asleep; under `name, sleeps`, how often a thread went to sleep for each event.
+    pub fn asleep<R: Route>(name: &str, events: u64, make: impl Fn() -> R + 'static) -> Self {
+        Self::percentiles(vec![name.to_owned()], &[format!("{name}, sleeps")], move || {
+            let mut meter = stream::Meter::new(stream::pinned(make()));
+            wake::run(&mut meter, events / 10);
+            let paid = wake::run(&mut meter, events);
+            (vec![paid.calls], vec![paid.sleeps])
+        })
+    }
+
+    /// What two readings of the clock take.
+    #[must_use]
+    pub fn clock(name: &str, events: u64) -> Self {
+        Self::percentiles(vec![name.to_owned()], &[], move || (vec![wake::clock(events)], Vec::new()))
+    }
+
+    /// How late events are handled, at so many a second; under `name, lost`, how many never were.
+    pub fn latency<R: Route>(
+        name: &str,
+        rate: u64,
+        duration: Duration,
+        make: impl Fn() -> R + 'static,
+    ) -> Self {
+        Self::percentiles(vec![name.to_owned()], &[format!("{name}, lost")], move || {
+            let lateness = latency::run(make(), rate, duration);
+            (vec![lateness.histogram], vec![lateness.lost as f64])
+        })
+    }
+
+    /// What a publisher feels while sinks come and go: the calls, and under `name, from due` what that adds up to; under
+    /// `name, changes` and `name, dropped`, how many sinks were added a second, and how many events had no room.
+    #[must_use]
+    pub fn churn(name: &str, neighbours: Neighbours, duration: Duration) -> Self {
+        let histograms = vec![name.to_owned(), format!("{name}, from due")];
+        let others = [format!("{name}, changes"), format!("{name}, dropped")];
+        Self::percentiles(histograms, &others, move || {
+            let felt = churn::run(neighbours, duration);
+            (vec![felt.calls, felt.responses], vec![felt.changes, felt.dropped as f64])
         })
     }
 
@@ -66,8 +167,7 @@ impl Contender {
     pub fn alone(name: &str, subject: Subject, receivers: &[usize], blocks: u64) -> Self {
         let names = receivers.iter().map(|count| format!("{name}/{count}")).collect();
         let receivers = receivers.to_vec();
-        let sample = move |events| alone::ask(subject, &receivers, events);
-        Self { names, sample: Box::new(sample), events: Some(blocks * cost::BLOCK) }
+        Self::new(names, Some(blocks * cost::BLOCK), move |events| alone::ask(subject, &receivers, events))
     }
 
     /// The time between two events of several publishers, for `duration`; under `name, share`, the part that the least
@@ -79,13 +179,21 @@ impl Contender {
         make: impl Fn() -> P + 'static,
     ) -> Self {
         let names = vec![name.to_owned(), format!("{name}, share"), format!("{name}, run")];
-        let sample = move |_| {
+        Self::new(names, Some(0), move |_| {
             let mut meter = publishers::Meter::new(make(), count, place);
             let race = meter.race_for(duration);
             vec![race.nanoseconds(), race.least_share(), race.run()]
-        };
-        Self { names, sample: Box::new(sample), events: Some(0) }
+        })
     }
+}
+
+/// The time between two events, and which part of them was handled.
+fn transfer(stream: impl Stream, events: u64) -> Vec<f64> {
+    let mut meter = stream::Meter::new(stream);
+    meter.transfer(WARM_UP);
+    let transferred = meter.transfer(events);
+    let handled = transferred.handled as f64;
+    vec![transferred.elapsed.as_nanos() as f64 / handled, handled / events as f64]
 }
 
 impl fmt::Debug for Contender {
@@ -94,19 +202,38 @@ impl fmt::Debug for Contender {
     }
 }
 
-/// One sample that counts.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    figure: f64,
-    ping: f64,
+/// One figure of a sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// What was measured.
+    pub figure: f64,
+    /// The ping before the sample, and the one after it.
+    pub pings: [f64; 2],
+}
+
+impl Sample {
+    /// Whether the two pings are about the same, so that the figure counts.
+    #[must_use]
+    pub fn is_steady(&self) -> bool {
+        is_steady(&self.pings)
+    }
+
+    /// The mean of the two pings.
+    #[must_use]
+    pub fn ping(&self) -> f64 {
+        f64::midpoint(self.pings[0], self.pings[1])
+    }
 }
 
 /// All samples of all contenders.
 #[derive(Debug)]
 pub struct Series {
     names: Vec<String>,
-    /// One row for each round; `None` where the sample was dropped.
-    rounds: Vec<Vec<Option<Sample>>>,
+    /// One row for each round.
+    rounds: Vec<Vec<Sample>>,
+    /// Of all samples that count.
+    histograms: Vec<(String, Histogram<u64>)>,
+    others: Option<(f64, f64)>,
 }
 
 impl Series {
@@ -116,27 +243,43 @@ impl Series {
             .iter_mut()
             .map(|contender| {
                 contender.events.unwrap_or_else(|| {
-                    let each = (contender.sample)(WARM_UP)[0];
+                    let each = (contender.sample)(WARM_UP).figures[0];
                     ((budget.as_nanos() as f64 / each) as u64).clamp(WARM_UP, MOST_EVENTS)
                 })
             })
             .collect();
+        let mut kept: Vec<Vec<Histogram<u64>>> = contenders
+            .iter()
+            .map(|contender| contender.histograms.iter().map(|_| histogram::empty()).collect())
+            .collect();
         let mut table = Vec::with_capacity(rounds);
+        let others = Others::begin();
         let mut before = ping.measure();
         for round in 0..rounds {
             let mut row = vec![Vec::new(); contenders.len()];
             for step in 0..contenders.len() {
                 let index = if round % 2 == 0 { step } else { contenders.len() - 1 - step };
-                let figures = (contenders[index].sample)(events[index]);
+                let Sampled { figures, histograms } = (contenders[index].sample)(events[index]);
                 let after = ping.measure();
-                let (steady, ping) = (is_steady(&[before, after]), (before + after) / 2.0);
-                row[index] =
-                    figures.into_iter().map(|figure| steady.then_some(Sample { figure, ping })).collect();
+                let pings = [before, after];
+                if is_steady(&pings) {
+                    kept[index].iter_mut().zip(&histograms).for_each(|(kept, new)| histogram::add(kept, new));
+                }
+                row[index] = figures.into_iter().map(|figure| Sample { figure, pings }).collect();
                 before = after;
             }
             table.push(row.concat());
         }
-        Self { names: contenders.into_iter().flat_map(|contender| contender.names).collect(), rounds: table }
+        let names = contenders.iter().flat_map(|contender| contender.names.clone()).collect();
+        let histograms = contenders.into_iter().flat_map(|contender| contender.histograms);
+        let histograms = histograms.zip(kept.into_iter().flatten()).collect();
+        Self { names, rounds: table, histograms, others: others.and_then(Others::end) }
+    }
+
+    /// How many processors other processes kept busy meanwhile, and how many the host took away.
+    #[must_use]
+    pub fn others(&self) -> Option<(f64, f64)> {
+        self.others
     }
 
     /// The names of the contenders' figures.
@@ -145,11 +288,23 @@ impl Series {
         self.names.iter().map(String::as_str).collect()
     }
 
+    /// All samples: the round, the name, and what was measured.
+    pub fn samples(&self) -> impl Iterator<Item = (usize, &str, Sample)> {
+        let named = |row| self.names.iter().map(String::as_str).zip(row);
+        let rounds = self.rounds.iter().enumerate();
+        rounds.flat_map(move |(round, row)| named(row).map(move |(name, sample)| (round, name, *sample)))
+    }
+
+    /// The histograms of all samples that count.
+    pub fn histograms(&self) -> impl Iterator<Item = (&str, &Histogram<u64>)> {
+        self.histograms.iter().map(|(name, histogram)| (name.as_str(), histogram))
+    }
+
     /// How many samples were taken, and how many of them were dropped.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         let samples = self.rounds.iter().flatten();
-        (samples.clone().count(), samples.filter(|sample| sample.is_none()).count())
+        (samples.clone().count(), samples.filter(|sample| !sample.is_steady()).count())
     }
 
     fn index(&self, name: &str) -> usize {
@@ -157,12 +312,25 @@ impl Series {
         found.unwrap_or_else(|| unreachable!("no contender is named {name}"))
     }
 
-    /// The median ping around a contender's samples.
+    /// The median ping around a contender's samples that count.
     #[must_use]
     pub fn ping(&self, name: &str) -> Option<f64> {
         let index = self.index(name);
-        let mut pings: Vec<f64> = self.rounds.iter().filter_map(|row| Some(row[index]?.ping)).collect();
+        let samples = self.rounds.iter().map(|row| row[index]).filter(Sample::is_steady);
+        let mut pings: Vec<f64> = samples.map(|sample| sample.ping()).collect();
         (!pings.is_empty()).then(|| median(&mut pings))
+    }
+
+    /// What `of` makes of the figures of these names, round by round, with the ping; only of rounds in which they all count
+    /// and saw about the same ping.
+    fn values<const N: usize>(&self, names: [&str; N], of: impl Fn([f64; N]) -> f64) -> Vec<(f64, f64)> {
+        let indices = names.map(|name| self.index(name));
+        let rounds = self.rounds.iter().map(|row| indices.map(|index| row[index]));
+        rounds
+            .filter(|samples| is_steady(&samples.map(|sample| sample.ping())))
+            .filter(|samples| samples.iter().all(Sample::is_steady))
+            .map(|samples| (of(samples.map(|sample| sample.figure)), samples[0].ping()))
+            .collect()
     }
 
     /// An estimate of what `of` makes of the figures of these names, round by round; only of rounds in which they all
@@ -172,17 +340,18 @@ impl Series {
         names: [&str; N],
         of: impl Fn([f64; N]) -> f64,
     ) -> Option<Estimate> {
-        let indices = names.map(|name| self.index(name));
-        let values: Vec<f64> = self
-            .rounds
-            .iter()
-            .filter_map(|row| {
-                let samples: Vec<Sample> = indices.iter().filter_map(|index| row[*index]).collect();
-                let samples: [Sample; N] = samples.try_into().ok()?;
-                is_steady(&samples.map(|sample| sample.ping)).then(|| of(samples.map(|sample| sample.figure)))
-            })
-            .collect();
-        Estimate::of(&values)
+        Estimate::of(&self.values(names, of).into_iter().map(|(value, _)| value).collect::<Vec<f64>>())
+    }
+
+    /// The same of the rounds with this placement of the two processors.
+    pub fn estimate_while<const N: usize>(
+        &self,
+        placed: &str,
+        names: [&str; N],
+        of: impl Fn([f64; N]) -> f64,
+    ) -> Option<Estimate> {
+        let values = self.values(names, of).into_iter().filter(|(_, ping)| placement(*ping) == placed);
+        Estimate::of(&values.map(|(value, _)| value).collect::<Vec<f64>>())
     }
 }
 
@@ -195,7 +364,7 @@ fn is_steady(pings: &[f64]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sample, Series, is_steady};
+    use super::{Estimate, Sample, Series, is_steady};
 
     #[test]
     fn a_ping_that_moves_by_half_still_counts() {
@@ -204,19 +373,24 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_within_a_round() {
-        let sample = |figure, ping| Some(Sample { figure, ping });
+        let sample = |figure, ping| Sample { figure, pings: [ping, ping] };
         let series = Series {
             names: vec!["a".into(), "b".into()],
             rounds: vec![
                 vec![sample(2.0, 50.0), sample(1.0, 60.0)],
                 vec![sample(20.0, 50.0), sample(10.0, 60.0)],
+                vec![sample(9.0, 250.0), sample(3.0, 260.0)],
                 // Dropped, and not to be compared.
-                vec![None, sample(1.0, 50.0)],
+                vec![Sample { figure: 5.0, pings: [50.0, 250.0] }, sample(1.0, 50.0)],
                 vec![sample(1.0, 200.0), sample(1.0, 50.0)],
             ],
+            histograms: Vec::new(),
+            others: None,
         };
-        let estimate = series.estimate(["a", "b"], |[a, b]| a / b);
-        assert!(estimate.is_some_and(|ratio| (ratio.median, ratio.count) == (2.0, 2)));
-        assert_eq!(series.counts(), (8, 1));
+        let estimate = |estimate: Option<Estimate>| estimate.map(|ratio| (ratio.median, ratio.count));
+        assert_eq!(estimate(series.estimate(["a", "b"], |[a, b]| a / b)), Some((2.0, 3)));
+        assert_eq!(estimate(series.estimate_while("near", ["a", "b"], |[a, b]| a / b)), Some((2.0, 2)));
+        assert_eq!(estimate(series.estimate_while("far", ["a", "b"], |[a, b]| a / b)), Some((3.0, 1)));
+        assert_eq!(series.counts(), (10, 1));
     }
 }

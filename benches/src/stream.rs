@@ -7,7 +7,8 @@
 //! overwrite what was not read, as tokio's broadcast channel always does: there the events that got through are counted, and
 //! only those; and the consumer adds up, too, what those that it is told to have missed would have carried.
 //!
-//! Who spins, spins on both sides. A row named `…/blocking` uses the calls that wait by themselves, as a user would.
+//! Who spins, spins on both sides. Most contenders are [routes](crate::route): a spinning one calls what does not wait,
+//! a waiting one what waits by itself, as a user would. The latter are also compared [`anywhere`], without any pinning.
 
 pub mod journal;
 mod lanes;
@@ -15,17 +16,14 @@ mod peers;
 
 use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
+use crate::route::{Consumer, Route};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-pub use lanes::{channel, filter_queue_batch, queue, queue_in_slices, queue_trying, ring};
-pub use peers::{
-    crossbeam, crossbeam_blocking, disruptor, disruptor_in_slices, kanal, kanal_blocking, photon,
-    photon_free, photon_singly, rtrb, rtrb_chunks, rtrb_in_slices, tokio,
-};
+pub use lanes::{channel, filter_queue_batch, queue_in_slices, ring};
+pub use peers::{disruptor_in_slices, photon, photon_free, rtrb_chunks, rtrb_in_slices, tokio};
 
 /// A producer's end, with its consumer at work on the other processor.
 pub trait Stream {
@@ -51,8 +49,6 @@ pub struct Report {
     handled: AtomicU64,
     lost: AtomicU64,
     sum: AtomicU64,
-    /// The contender is gone.
-    over: AtomicBool,
 }
 
 /// The consumer's books for one transfer.
@@ -87,6 +83,15 @@ impl Counter {
         self.see(event);
     }
 
+    /// The handler where events may be lost, and nobody says how many.
+    #[inline(always)]
+    fn see_behind_gap(&mut self, event: &Event) {
+        if event.seq > self.next {
+            self.miss(event.seq - self.next);
+        }
+        self.see_next(event);
+    }
+
     /// So many events were lost: those that come next.
     fn miss(&mut self, events: u64) {
         self.lost += events;
@@ -104,42 +109,35 @@ impl Counter {
     }
 }
 
-/// A consumer's thread; told to end, and joined, when dropped.
-struct Consumer {
-    report: Arc<Report>,
-    thread: Option<JoinHandle<()>>,
+/// A consumer on its processor that calls `take` over and over; it shows the counter what is there, and says whether that was
+/// anything.
+fn spin(report: &Arc<Report>, mut take: impl FnMut(&mut Counter) -> bool + Send + 'static) -> Consumer {
+    let mut counter = Counter::new(report);
+    on_consumer(|| Consumer::spin(move || take(&mut counter)))
 }
 
-impl Consumer {
-    /// Runs `body` on the consumer's processor.
-    fn spawn(report: &Arc<Report>, body: impl FnOnce(Counter) + Send + 'static) -> Self {
-        let counter = Counter::new(report);
-        let thread = on_consumer(|| std::thread::spawn(move || body(counter)));
-        Self { report: report.clone(), thread: Some(thread) }
-    }
-
-    /// Calls `take` over and over; it shows the counter what is there, and says whether that was anything.
-    fn spin(report: &Arc<Report>, mut take: impl FnMut(&mut Counter) -> bool + Send + 'static) -> Self {
-        Self::spawn(report, move |mut counter| {
-            loop {
-                if !take(&mut counter) {
-                    if counter.report.over.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    std::hint::spin_loop();
-                }
-            }
-        })
-    }
+/// A route with one publisher, and its consumer on the other processor.
+#[must_use]
+pub fn pinned<R: Route>(route: R) -> impl Stream {
+    let report = Arc::default();
+    let mut counter = Counter::new(&report);
+    let handle =
+        move |event: &Event| if R::LOSSY { counter.see_behind_gap(event) } else { counter.see(event) };
+    let (consumer, send) = on_consumer(|| route.open(1, handle)).single();
+    Singly { lossy: R::LOSSY, ..Singly::new(send, report, Some(consumer)) }
 }
 
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        self.report.over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+/// A route with one publisher, and its consumer where the system likes. To be used by a thread that is not pinned.
+///
+/// # Panics
+/// When the route is lossy.
+#[must_use]
+pub fn anywhere<R: Route>(route: R) -> impl Stream {
+    assert!(!R::LOSSY, "only what loses nothing is compared without pinning");
+    let report = Arc::default();
+    let mut counter = Counter::new(&report);
+    let (consumer, send) = route.open(1, move |event| counter.see(event)).single();
+    Singly::new(send, report, Some(consumer))
 }
 
 /// A contender that sends event by event. The sending half goes first, so that a consumer that waits is let go.
@@ -248,9 +246,14 @@ impl<S: Stream> Meter<S> {
     pub fn transfer(&mut self, events: u64) -> Transferred {
         let start = Instant::now();
         self.stream.send(self.next, events);
+        let handled = self.settle(events);
+        Transferred { elapsed: start.elapsed(), handled }
+    }
+
+    /// Waits until the consumer has handled so many events more, and checks what it hands in.
+    fn settle(&mut self, events: u64) -> u64 {
         self.transfers += 1;
         self.wait();
-        let elapsed = start.elapsed();
         let report = self.stream.report();
         let (handled, lost) = (report.handled.load(Ordering::Relaxed), report.lost.load(Ordering::Relaxed));
         assert_eq!(handled + lost, events, "events handled and lost");
@@ -259,7 +262,20 @@ impl<S: Stream> Meter<S> {
         let sum = report.sum.load(Ordering::Relaxed);
         assert_eq!(sum, Event::sum_of(self.next, events), "the sum of {events} events");
         self.next += events;
-        Transferred { elapsed, handled }
+        handled
+    }
+
+    /// Sends so many events and returns how long the publisher was busy with that; then waits until the consumer has handled
+    /// them.
+    ///
+    /// # Panics
+    /// As for [`transfer`](Self::transfer).
+    pub fn hand_over(&mut self, events: u64) -> Duration {
+        let start = Instant::now();
+        self.stream.send(self.next, events);
+        let elapsed = start.elapsed();
+        self.settle(events);
+        elapsed
     }
 
     /// Waits for the consumer's report; the end of each transfer is the start of the next.

@@ -4,11 +4,10 @@
 //! thread, between two timed blocks.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
-use super::{Cost, InSlices, Singly, halves};
+use super::{Cost, InSlices, Singly};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
-use buslane::ring::spsc;
-use buslane::{Bus, Channel, Receiver, SinkExt, WaitStrategy};
+use buslane::{Bus, Channel, Overflow, Receiver, SinkExt, WaitStrategy};
 
 const OPEN: &str = "the bus is open";
 const SETTINGS: &str = "the settings are valid";
@@ -48,7 +47,25 @@ pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
     }
 }
 
-/// The same through `publish_batch`, into one channel.
+/// A publisher's lane into one channel with this overflow policy.
+#[must_use]
+pub fn lane_with(overflow: Overflow) -> impl Cost {
+    let builder = Channel::builder().capacity(CAPACITY).overflow(overflow).wait(WaitStrategy::nap());
+    let (channel, receiver) = builder.build().expect(SETTINGS);
+    let bus = Bus::new();
+    bus.add(channel).expect(OPEN);
+    let mut publisher = bus.publisher();
+    let mut receivers = [receiver];
+    Singly {
+        receivers: 1,
+        publish: move |seed: Seed| {
+            publisher.publish(seed.event()).expect(OPEN);
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
+    }
+}
+
+/// A publisher's lane into one channel, through `publish_batch`.
 #[must_use]
 pub fn lanes_in_slices<const N: usize>() -> impl Cost {
     let (bus, mut receivers) = bus(1, WaitStrategy::nap());
@@ -102,24 +119,5 @@ pub fn bus_shared() -> impl Cost {
             bus.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
-    }
-}
-
-/// `N` bare rings: what a lane is made of, without bus, books and wake-ups.
-#[must_use]
-pub fn ring<const N: usize>() -> impl Cost {
-    let (mut producers, mut consumers) = halves::<N, _, _>(|| spsc::ring(CAPACITY).expect(SETTINGS));
-    Singly {
-        receivers: N,
-        publish: move |seed: Seed| {
-            for producer in &mut producers {
-                producer.push(seed.event()).expect("there is room");
-            }
-        },
-        drain: move |see: &mut dyn FnMut(usize, Event)| {
-            for (index, consumer) in consumers.iter_mut().enumerate() {
-                while consumer.drain(CAPACITY, |event| see(index, event)) > 0 {}
-            }
-        },
     }
 }

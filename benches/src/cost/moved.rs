@@ -12,6 +12,7 @@
 use super::{Cost, journal, peers};
 use crate::CAPACITY;
 use crate::event::{Event, Payload};
+use buslane::{Bus, Channel, WaitStrategy};
 use disruptor::Producer;
 use journal::OPEN;
 use std::collections::VecDeque;
@@ -121,6 +122,47 @@ pub fn shared<E: Payload>(subscribers: usize) -> impl Cost {
     Moved::new(subscribers, publish, move |see: &mut dyn FnMut(usize, Event)| journal::drain(&mut all, see))
 }
 
+/// A publisher's lane into one channel.
+#[must_use]
+pub fn lane<E: Payload>() -> impl Cost {
+    let builder = Channel::builder().capacity(CAPACITY).wait(WaitStrategy::nap());
+    let (channel, mut receiver) = builder.build().expect("the settings are valid");
+    let bus = Bus::new();
+    bus.add(channel).expect("the bus is open");
+    let mut publisher = bus.publisher();
+    // No `expect`: events need not be `Debug`.
+    let publish = move |event: E| assert!(publisher.publish(event).is_ok(), "the bus is open");
+    Moved::new(
+        1,
+        publish,
+        move |see: &mut dyn FnMut(usize, Event)| {
+            while receiver.drain_with(|event: E| see(0, event.event())) > 0 {}
+        },
+    )
+}
+
+/// `rtrb`.
+#[must_use]
+pub fn rtrb<E: Payload>() -> impl Cost {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::<E>::new(CAPACITY);
+    let publish = move |event| assert!(producer.push(event).is_ok(), "there is room");
+    Moved::new(1, publish, move |see: &mut dyn FnMut(usize, Event)| {
+        while let Ok(event) = consumer.pop() {
+            see(0, event.event());
+        }
+    })
+}
+
+/// `crossbeam-channel`.
+#[must_use]
+pub fn crossbeam<E: Payload>() -> impl Cost {
+    let (sender, receiver) = crossbeam_channel::bounded::<E>(CAPACITY);
+    let publish = move |event| assert!(sender.try_send(event).is_ok(), "there is room");
+    Moved::new(1, publish, move |see: &mut dyn FnMut(usize, Event)| {
+        receiver.try_iter().for_each(|event| see(0, event.event()));
+    })
+}
+
 /// `tokio::sync::broadcast`, whose receivers read, and drop, everything.
 #[must_use]
 pub fn tokio<E: Payload>(receivers: usize) -> impl Cost {
@@ -175,7 +217,7 @@ pub fn photon<E: Payload>(subscribers: usize) -> impl Cost {
 
 #[cfg(test)]
 mod tests {
-    use super::{broadcast, disruptor, dropped, photon, shared, single};
+    use super::{broadcast, crossbeam, disruptor, dropped, lane, photon, rtrb, shared, single};
     use crate::cost::{Cost, Meter};
     use crate::event::{Event, Payload};
     use std::cell::Cell;
@@ -219,6 +261,9 @@ mod tests {
             assert_eq!(ALIVE.with(Cell::get), 0);
         }
         check(dropped::<Counted>());
+        check(lane::<Counted>());
+        check(rtrb::<Counted>());
+        check(crossbeam::<Counted>());
         for receivers in [1, 4] {
             check(single::<Counted>(receivers));
             check(shared::<Counted>(receivers));

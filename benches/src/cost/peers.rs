@@ -4,31 +4,37 @@
 use super::{Cost, InSlices, Singly, halves};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
+use crate::peer::Peer;
 use disruptor::{BusySpin, EventPoller, Polling, Producer, SingleProducer, SingleProducerBarrier};
-use disruptor::{MultiConsumerBarrier, build_single_producer};
-use std::sync::Arc;
+use disruptor::{MultiConsumerBarrier, build_multi_producer, build_single_producer};
 
 const ROOM: &str = "there is room";
 
-/// `N` `rtrb` rings.
+/// `N` times the same peer, one for each receiver: a fan-out by hand.
 #[must_use]
-pub fn rtrb<const N: usize>() -> impl Cost {
-    let (mut producers, mut consumers) = halves::<N, _, _>(|| rtrb::RingBuffer::<Event>::new(CAPACITY));
+pub fn peers<P: Peer, const N: usize>() -> impl Cost {
+    let (mut senders, mut receivers) = halves::<N, _, _>(P::open);
     Singly {
         receivers: N,
         publish: move |seed: Seed| {
-            for producer in &mut producers {
-                producer.push(seed.event()).expect(ROOM);
+            for sender in &mut senders {
+                assert!(P::try_send(sender, seed), "{ROOM}");
             }
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| {
-            for (index, consumer) in consumers.iter_mut().enumerate() {
-                while let Ok(event) = consumer.pop() {
+            for (index, receiver) in receivers.iter_mut().enumerate() {
+                while let Some(event) = P::try_recv(receiver) {
                     see(index, event);
                 }
             }
         },
     }
+}
+
+/// A peer with one receiver.
+#[must_use]
+pub fn peer<P: Peer>() -> impl Cost {
+    peers::<P, 1>()
 }
 
 /// One `rtrb` ring, filled with slices.
@@ -61,40 +67,6 @@ pub fn tokio(receivers: usize) -> impl Cost {
                 while let Ok(event) = receiver.try_recv() {
                     see(index, event);
                 }
-            }
-        },
-    }
-}
-
-/// `N` bounded channels of `crossbeam-channel`.
-#[must_use]
-pub fn crossbeam<const N: usize>() -> impl Cost {
-    let (senders, receivers) = halves::<N, _, _>(|| crossbeam_channel::bounded::<Event>(CAPACITY));
-    Singly {
-        receivers: N,
-        publish: move |seed: Seed| {
-            for sender in &senders {
-                sender.try_send(seed.event()).expect(ROOM);
-            }
-        },
-        drain: move |see: &mut dyn FnMut(usize, Event)| {
-            for (index, receiver) in receivers.iter().enumerate() {
-                receiver.try_iter().for_each(|event| see(index, event));
-            }
-        },
-    }
-}
-
-/// A bounded channel of `kanal`.
-#[must_use]
-pub fn kanal() -> impl Cost {
-    let (sender, receiver) = kanal::bounded::<Event>(CAPACITY);
-    Singly {
-        receivers: 1,
-        publish: move |seed: Seed| assert_eq!(sender.try_send(seed.event()), Ok(true)),
-        drain: move |see: &mut dyn FnMut(usize, Event)| {
-            while let Ok(Some(event)) = receiver.try_recv() {
-                see(0, event);
             }
         },
     }
@@ -196,17 +168,70 @@ pub fn disruptor(consumers: usize) -> impl Cost {
     }
 }
 
-/// `crossbeam-queue`'s `ArrayQueue`.
+/// `disruptor` with one producer and one consumer, filled with slices.
 #[must_use]
-pub fn array_queue() -> impl Cost {
-    let queue = Arc::new(crossbeam_queue::ArrayQueue::<Event>::new(CAPACITY));
-    let other = queue.clone();
+pub fn disruptor_in_slices<const N: usize>() -> impl Cost {
+    let (mut producer, mut pollers) = pollers(1, Event::default);
+    InSlices::<N, Event, _, _>::new(
+        move |events| {
+            producer.batch_publish(events.len(), |slots| {
+                slots.zip(events).for_each(|(slot, event)| *slot = *event);
+            });
+        },
+        move |see| poll(&mut pollers, |index, event| see(index, *event)),
+    )
+}
+
+/// `disruptor` for several producers, of which there is one, with one consumer, which polls.
+#[must_use]
+pub fn disruptor_multi() -> impl Cost {
+    let (mut poller, builder) = build_multi_producer(CAPACITY, Event::default, BusySpin).new_event_poller();
+    let mut producer = builder.build();
     Singly {
         receivers: 1,
-        publish: move |seed: Seed| queue.push(seed.event()).expect(ROOM),
+        publish: move |seed: Seed| producer.publish(|slot| *slot = seed.event()),
         drain: move |see: &mut dyn FnMut(usize, Event)| {
-            while let Some(event) = other.pop() {
-                see(0, event);
+            if let Ok(mut events) = poller.poll() {
+                (&mut events).for_each(|event| see(0, *event));
+            }
+        },
+    }
+}
+
+/// The crate `bus` with so many readers. It waits for them.
+#[must_use]
+pub fn bus(readers: usize) -> impl Cost {
+    let mut bus = bus::Bus::<Event>::new(CAPACITY);
+    let mut readers: Vec<_> = (0..readers).map(|_| bus.add_rx()).collect();
+    Singly {
+        receivers: readers.len(),
+        publish: move |seed: Seed| bus.try_broadcast(seed.event()).expect(ROOM),
+        drain: move |see: &mut dyn FnMut(usize, Event)| {
+            for (index, reader) in readers.iter_mut().enumerate() {
+                while let Ok(event) = reader.try_recv() {
+                    see(index, event);
+                }
+            }
+        },
+    }
+}
+
+/// `async-broadcast` with so many receivers. It waits for them.
+#[must_use]
+pub fn async_broadcast(receivers: usize) -> impl Cost {
+    let (sender, first) = async_broadcast::broadcast::<Event>(CAPACITY);
+    let mut all = vec![first];
+    all.resize_with(receivers, || sender.new_receiver());
+    Singly {
+        receivers,
+        publish: move |seed: Seed| {
+            sender.try_broadcast(seed.event()).expect(ROOM);
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| {
+            for (index, receiver) in all.iter_mut().enumerate() {
+                while let Ok(event) = receiver.try_recv() {
+                    see(index, event);
+                }
             }
         },
     }

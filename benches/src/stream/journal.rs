@@ -3,9 +3,10 @@
 //! Gated, the publisher waits for the subscriber, and nothing is lost. Free, it overwrites what was not read, and the
 //! subscriber counts that.
 
-use super::{Consumer, Counter, Report, Singly, Stream};
+use super::{Counter, Report, Singly, Stream, spin};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
+use crate::route::Consumer;
 use buslane::{Closed, Entry, Journal, JournalWriter, Subscriber, WaitStrategy, WriteError};
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ fn journal(gating: bool) -> (JournalWriter<Event>, Subscriber<Event>) {
 
 /// Reads event by event.
 fn singly(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consumer {
-    Consumer::spin(report, move |counter| match subscriber.try_recv() {
+    spin(report, move |counter| match subscriber.try_recv() {
         Ok(Some(Entry::Event(_, event))) => {
             counter.see_next(&event);
             true
@@ -32,7 +33,7 @@ fn singly(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consumer {
 
 /// Reads slices in place.
 fn in_batches(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consumer {
-    Consumer::spin(report, move |counter| match subscriber.try_recv_batch() {
+    spin(report, move |counter| match subscriber.try_recv_batch() {
         Ok(Some(Entry::Event(_, events))) => {
             events.iter().for_each(|event| counter.see_next(event));
             true

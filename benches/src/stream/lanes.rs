@@ -1,7 +1,7 @@
 //! The contenders of `buslane`.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
-use super::{Consumer, Counter, InSlices, Report, Singly, Stream};
+use super::{Counter, InSlices, Report, Singly, Stream, spin};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
@@ -21,30 +21,6 @@ fn publisher(wait: WaitStrategy, overflow: Overflow, report: &Arc<Report>) -> Pu
     let bus = Bus::new();
     bus.add(queue).expect(OPEN);
     bus.publisher()
-}
-
-/// A publisher and a queue; a publisher that finds no room waits as `Overflow::Block` does: it parks.
-#[must_use]
-pub fn queue(wait: WaitStrategy) -> impl Stream {
-    let report = Arc::default();
-    let mut publisher = publisher(wait, Overflow::Block, &report);
-    let send = move |seed: Seed| {
-        publisher.publish(seed.event()).expect(OPEN);
-    };
-    Singly::new(send, report, None)
-}
-
-/// A publisher and a queue; a publisher that finds no room tries again at once.
-#[must_use]
-pub fn queue_trying(wait: WaitStrategy) -> impl Stream {
-    let report = Arc::default();
-    let mut publisher = publisher(wait, Overflow::Refuse, &report);
-    let send = move |seed: Seed| {
-        while publisher.publish(seed.event()).expect(OPEN).accepted == 0 {
-            std::hint::spin_loop();
-        }
-    };
-    Singly::new(send, report, None)
 }
 
 /// A publisher and a queue, slice by slice.
@@ -94,8 +70,7 @@ pub fn channel() -> impl Stream {
     let bus = Bus::new();
     bus.add(channel).expect(OPEN);
     let mut publisher = bus.publisher();
-    let consumer =
-        Consumer::spin(&report, move |counter| receiver.drain_with(|event: Event| counter.see(&event)) > 0);
+    let consumer = spin(&report, move |counter| receiver.drain_with(|event: Event| counter.see(&event)) > 0);
     let send = move |seed: Seed| {
         while publisher.publish(seed.event()).expect(OPEN).accepted == 0 {
             std::hint::spin_loop();
@@ -109,8 +84,7 @@ pub fn channel() -> impl Stream {
 pub fn ring() -> impl Stream {
     let report = Arc::default();
     let (mut producer, mut consumer) = spsc::ring::<Event>(CAPACITY).expect(SETTINGS);
-    let consumer =
-        Consumer::spin(&report, move |counter| consumer.drain(CAPACITY, |event| counter.see(&event)) > 0);
+    let consumer = spin(&report, move |counter| consumer.drain(CAPACITY, |event| counter.see(&event)) > 0);
     let send = move |seed: Seed| {
         while producer.push(seed.event()).is_err() {
             std::hint::spin_loop();

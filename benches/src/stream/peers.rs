@@ -1,28 +1,13 @@
 //! The contenders of other crates.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
-use super::{Consumer, Counter, InSlices, Report, Singly, Stream};
+use super::{Consumer, Counter, InSlices, Report, Singly, Stream, spin};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
 use disruptor::{BusySpin, Producer, Sequence, build_single_producer};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::TryRecvError;
-
-/// `rtrb`, popped one by one.
-#[must_use]
-pub fn rtrb() -> impl Stream {
-    let report = Arc::default();
-    let (mut producer, mut consumer) = rtrb::RingBuffer::<Event>::new(CAPACITY);
-    let consumer = Consumer::spin(&report, move |counter| match consumer.pop() {
-        Ok(event) => {
-            counter.see(&event);
-            true
-        }
-        Err(_) => false,
-    });
-    Singly::new(move |seed: Seed| push_rtrb(&mut producer, seed.event()), report, Some(consumer))
-}
 
 /// `rtrb`, read chunk by chunk: all that is there.
 #[must_use]
@@ -55,7 +40,7 @@ fn push_rtrb(producer: &mut rtrb::Producer<Event>, event: Event) {
 }
 
 fn read_chunks(report: &Arc<Report>, mut consumer: rtrb::Consumer<Event>) -> Consumer {
-    Consumer::spin(report, move |counter| {
+    spin(report, move |counter| {
         let there = consumer.slots();
         let Ok(chunk) = consumer.read_chunk(there) else { return false };
         let (front, back) = chunk.as_slices();
@@ -73,14 +58,6 @@ fn build_disruptor(report: &Arc<Report>) -> impl Producer<Event> + use<> {
             .handle_events_with(move |event: &Event, _: Sequence, _: bool| counter.see(event))
             .build()
     })
-}
-
-/// `disruptor`: single producer, both sides spinning.
-#[must_use]
-pub fn disruptor() -> impl Stream {
-    let report = Arc::default();
-    let mut producer = build_disruptor(&report);
-    Singly::new(move |seed: Seed| producer.publish(|slot| *slot = seed.event()), report, None)
 }
 
 /// `disruptor`, slice by slice.
@@ -103,26 +80,10 @@ pub fn photon() -> impl Stream {
     let (mut publisher, subscribable) = photon_ring::channel_bounded::<[u64; 4]>(CAPACITY, 0);
     let mut subscriber = subscribable.subscribe();
     let mut buffer = [[0; 4]; 64];
-    let consumer = Consumer::spin(&report, move |counter| {
+    let consumer = spin(&report, move |counter| {
         let count = subscriber.recv_batch(&mut buffer);
         buffer[..count].iter().for_each(|words| counter.see(&Event::from(*words)));
         count > 0
-    });
-    Singly::new(move |seed: Seed| publisher.publish(seed.event().into()), report, Some(consumer))
-}
-
-/// `photon-ring`'s bounded ring, read one by one.
-#[must_use]
-pub fn photon_singly() -> impl Stream {
-    let report = Arc::default();
-    let (mut publisher, subscribable) = photon_ring::channel_bounded::<[u64; 4]>(CAPACITY, 0);
-    let mut subscriber = subscribable.subscribe();
-    let consumer = Consumer::spin(&report, move |counter| match subscriber.try_recv() {
-        Ok(words) => {
-            counter.see(&words.into());
-            true
-        }
-        Err(_) => false,
     });
     Singly::new(move |seed: Seed| publisher.publish(seed.event().into()), report, Some(consumer))
 }
@@ -133,7 +94,7 @@ pub fn photon_free() -> impl Stream {
     let report = Arc::default();
     let (mut publisher, subscribable) = photon_ring::channel::<[u64; 4]>(CAPACITY);
     let mut subscriber = subscribable.subscribe();
-    let consumer = Consumer::spin(&report, move |counter| match subscriber.try_recv() {
+    let consumer = spin(&report, move |counter| match subscriber.try_recv() {
         Ok(words) => {
             counter.see_next(&words.into());
             true
@@ -148,84 +109,12 @@ pub fn photon_free() -> impl Stream {
     Singly { send, report, lossy: true, _consumer: Some(consumer) }
 }
 
-/// `kanal`, both sides trying again at once.
-#[must_use]
-pub fn kanal() -> impl Stream {
-    let report = Arc::default();
-    let (sender, receiver) = kanal::bounded::<Event>(CAPACITY);
-    let consumer = Consumer::spin(&report, move |counter| match receiver.try_recv() {
-        Ok(Some(event)) => {
-            counter.see(&event);
-            true
-        }
-        _ => false,
-    });
-    let send = move |seed: Seed| {
-        while sender.try_send(seed.event()) != Ok(true) {
-            std::hint::spin_loop();
-        }
-    };
-    Singly::new(send, report, Some(consumer))
-}
-
-/// `kanal` as it waits by itself.
-#[must_use]
-pub fn kanal_blocking() -> impl Stream {
-    let report = Arc::default();
-    let (sender, receiver) = kanal::bounded::<Event>(CAPACITY);
-    let consumer = Consumer::spawn(&report, move |mut counter| {
-        while let Ok(event) = receiver.recv() {
-            counter.see(&event);
-        }
-    });
-    Singly::new(
-        move |seed: Seed| sender.send(seed.event()).expect("the receiver is there"),
-        report,
-        Some(consumer),
-    )
-}
-
-/// `crossbeam-channel`, both sides trying again at once.
-#[must_use]
-pub fn crossbeam() -> impl Stream {
-    let report = Arc::default();
-    let (sender, receiver) = crossbeam_channel::bounded::<Event>(CAPACITY);
-    let consumer = Consumer::spin(&report, move |counter| match receiver.try_recv() {
-        Ok(event) => {
-            counter.see(&event);
-            true
-        }
-        Err(_) => false,
-    });
-    let send = move |seed: Seed| {
-        while sender.try_send(seed.event()).is_err() {
-            std::hint::spin_loop();
-        }
-    };
-    Singly::new(send, report, Some(consumer))
-}
-
-/// `crossbeam-channel` as it waits by itself.
-#[must_use]
-pub fn crossbeam_blocking() -> impl Stream {
-    let report = Arc::default();
-    let (sender, receiver) = crossbeam_channel::bounded::<Event>(CAPACITY);
-    let consumer = Consumer::spawn(&report, move |mut counter| {
-        receiver.iter().for_each(|event| counter.see(&event));
-    });
-    Singly::new(
-        move |seed: Seed| sender.send(seed.event()).expect("the receiver is there"),
-        report,
-        Some(consumer),
-    )
-}
-
 /// `tokio::sync::broadcast`. It never waits for a slow receiver: what that has not read is lost, and counted.
 #[must_use]
 pub fn tokio() -> impl Stream {
     let report = Arc::default();
     let (sender, mut receiver) = tokio::sync::broadcast::channel::<Event>(CAPACITY);
-    let consumer = Consumer::spin(&report, move |counter| match receiver.try_recv() {
+    let consumer = spin(&report, move |counter| match receiver.try_recv() {
         Ok(event) => {
             counter.see_next(&event);
             true

@@ -4,35 +4,17 @@
 //! `benches::alone`. How flat they are over the number of subscribers is shown three times: so, and by processes that go
 //! through all numbers, upwards and downwards.
 
-use crate::Effort;
-use crate::table::{absolute, head, ratio, ratios, row};
+use crate::Bench;
 use benches::alone::{Carried, Subject, Target};
-use benches::machine::Ping;
 use benches::paired::{Contender, Series};
+use benches::peer::PhotonBounded;
 use benches::publishers::Place;
+use benches::route::lanes::Queued;
+use benches::route::others::Disruptor;
+use benches::route::spinning;
 use benches::{publishers, read, stream};
-use buslane::WaitStrategy;
+use std::io;
 use std::time::Duration;
-
-type Part = fn(&Effort, &mut Ping);
-
-/// What can be compared, in the order in which it is.
-pub(crate) const PARTS: [(&str, Part); 5] = [
-    ("publish", publish),
-    ("drop", publish_with_destructors),
-    ("read", reading),
-    ("stream", streaming),
-    ("publishers", several_publishers),
-];
-
-/// The parts with these names; all, if there are none. `None` when one is not known.
-pub(crate) fn parts(names: &[String]) -> Option<Vec<Part>> {
-    if names.is_empty() {
-        return Some(PARTS.map(|(_, part)| part).to_vec());
-    }
-    let find = |name: &String| PARTS.iter().find(|(known, _)| known == name).map(|(_, part)| *part);
-    names.iter().map(find).collect()
-}
 
 const SUBSCRIBERS: [usize; 4] = [1, 4, 16, 64];
 const DOWNWARDS: [usize; 4] = [64, 16, 4, 1];
@@ -48,7 +30,8 @@ fn each_alone(contenders: &[(&str, Target)], carried: Carried, blocks: u64) -> V
     SUBSCRIBERS.into_iter().flat_map(with).collect()
 }
 
-fn publish(effort: &Effort, ping: &mut Ping) {
+pub(crate) fn publish(bench: &mut Bench) -> io::Result<()> {
+    let effort = &bench.effort;
     let blocks = effort.blocks;
     let alone = |name, target, counts: &[usize]| {
         Contender::alone(name, Subject(target, Carried::Copy), counts, blocks)
@@ -75,12 +58,15 @@ fn publish(effort: &Effort, ping: &mut Ping) {
         alone("shared journal upwards", Target::Shared, &SUBSCRIBERS),
         alone("shared journal downwards", Target::Shared, &DOWNWARDS),
     ]);
-    let series = Series::run(contenders, effort.rounds, Duration::ZERO, ping);
-    head("publish, one thread, 32 bytes, each in a process of its own", &series);
-    absolute(&series, &series.names(), "ns", |ns| ns);
-    ratios("ratio of costs");
+    let series = Series::run(contenders, effort.rounds, Duration::ZERO, &mut bench.ping);
+    let title = "Journal, publish cost: one thread, 32 bytes, each in a process of its own";
+    let mut section = bench.report.section("journal-publish", title, series)?;
+    let names = section.names();
+    section.figures("ns", &names, |ns| ns);
+    section.ratios("ratio of costs");
     for count in SUBSCRIBERS {
-        let ratio = |a: &str, b: &str| ratio(&series, &format!("{a}/{count}"), &format!("{b}/{count}"));
+        let mut ratio =
+            |a: &str, b: &str| section.ratio(&format!("{a}/{count}"), &format!("{b}/{count}"), None);
         for peer in ["tokio", "photon", "disruptor"] {
             ratio("journal", peer);
         }
@@ -89,7 +75,7 @@ fn publish(effort: &Effort, ping: &mut Ping) {
         }
         ratio("journal on a bus", "tokio");
     }
-    ratios("flatness: many subscribers / one");
+    section.ratios("flatness: many subscribers / one");
     for name in [
         "journal",
         "journal upwards",
@@ -102,18 +88,20 @@ fn publish(effort: &Effort, ping: &mut Ping) {
         "disruptor",
     ] {
         for count in &SUBSCRIBERS[1..] {
-            ratio(&series, &format!("{name}/{count}"), &format!("{name}/1"));
+            section.ratio(&format!("{name}/{count}"), &format!("{name}/1"), None);
         }
     }
     // One subscriber that has as much of the processor's cache taken from it as 64 have.
-    ratio(&series, "journal, one of/64", "journal, one of/1");
+    section.ratio("journal, one of/64", "journal, one of/1", None);
+    section.finish()
 }
 
-fn publish_with_destructors(effort: &Effort, ping: &mut Ping) {
-    for (title, carried) in [
-        ("32 bytes that look at themselves when dropped", Carried::Dropping),
-        ("Arc<[u8]> of 32 bytes", Carried::Arc),
-        ("String of 24 bytes", Carried::String),
+pub(crate) fn publish_with_destructors(bench: &mut Bench) -> io::Result<()> {
+    let effort = &bench.effort;
+    for (file, title, carried) in [
+        ("looking", "32 bytes that look at themselves when dropped", Carried::Dropping),
+        ("arc", "Arc<[u8]> of 32 bytes", Carried::Arc),
+        ("string", "String of 24 bytes", Carried::String),
     ] {
         let drop = Contender::alone("drop", Subject(Target::Nothing, carried), &[0], effort.blocks);
         let mut contenders = vec![drop];
@@ -129,34 +117,39 @@ fn publish_with_destructors(effort: &Effort, ping: &mut Ping) {
             carried,
             effort.blocks,
         ));
-        let series = Series::run(contenders, effort.rounds, Duration::ZERO, ping);
-        head(&format!("publish, one thread, {title}, each in a process of its own"), &series);
-        absolute(&series, &series.names(), "ns", |ns| ns);
+        let series = Series::run(contenders, effort.rounds, Duration::ZERO, &mut bench.ping);
+        let title = format!("Journal, publish cost: one thread, {title}, each in a process of its own");
+        let mut section = bench.report.section(&format!("journal-drop-{file}"), &title, series)?;
+        let names = section.names();
+        section.figures("ns", &names, |ns| ns);
         // What is kept is dropped by tokio's sender, as by a journal's; what is not, by its last receiver.
-        ratios("ratio of costs, less the drop in both");
+        section.ratios("ratio of costs, less the drop in both");
         for count in SUBSCRIBERS {
             for ours in ["journal", "shared journal"] {
                 for peer in ["tokio, kept", "tokio", "photon events", "disruptor"] {
                     let (a, b) = (format!("{ours}/{count}"), format!("{peer}/{count}"));
-                    let less = series.estimate([&a, &b, "drop/0"], |[a, b, drop]| (a - drop) / (b - drop));
-                    row(&format!("{a} / {b}"), less);
+                    let less = |[a, b, drop]: [f64; 3]| (a - drop) / (b - drop);
+                    section.row(&format!("{a} / {b}"), [&a, &b, "drop/0"], less, None);
                 }
             }
         }
-        ratios("ratio of costs, less the drop in ours");
+        section.ratios("ratio of costs, less the drop in ours");
         for count in SUBSCRIBERS {
             let (a, b) = (format!("journal/{count}"), format!("tokio/{count}"));
-            let less = series.estimate([&a, &b, "drop/0"], |[a, b, drop]| (a - drop) / b);
-            row(&format!("{a} / {b}"), less);
+            let less = |[a, b, drop]: [f64; 3]| (a - drop) / b;
+            section.row(&format!("{a} / {b}"), [&a, &b, "drop/0"], less, None);
         }
-        ratios("flatness: many subscribers / one");
+        section.ratios("flatness: many subscribers / one");
         for count in &SUBSCRIBERS[1..] {
-            ratio(&series, &format!("journal/{count}"), "journal/1");
+            section.ratio(&format!("journal/{count}"), "journal/1", None);
         }
+        section.finish()?;
     }
+    Ok(())
 }
 
-fn reading(effort: &Effort, ping: &mut Ping) {
+pub(crate) fn reading(bench: &mut Bench) -> io::Result<()> {
+    let effort = &bench.effort;
     let mut contenders = vec![Contender::read("slice", read::slice)];
     for count in [1, 64] {
         let name = |name: &str| format!("{name}/{count}");
@@ -169,10 +162,12 @@ fn reading(effort: &Effort, ping: &mut Ping) {
             Contender::read(&name("photon batch"), move || read::photon_batch(count)),
         ]);
     }
-    let series = Series::run(contenders, effort.rounds, effort.cost, ping);
-    head("reading, one thread, 32 bytes", &series);
-    absolute(&series, &series.names(), "ns", |ns| ns);
-    ratios("ratio of costs");
+    let series = Series::run(contenders, effort.rounds, effort.cost, &mut bench.ping);
+    let title = "Journal, what a reader pays: one thread, 32 bytes";
+    let mut section = bench.report.section("journal-read", title, series)?;
+    let names = section.names();
+    section.figures("ns", &names, |ns| ns);
+    section.ratios("ratio of costs");
     for count in [1, 64] {
         for (ours, peer) in [
             ("try_recv", "tokio"),
@@ -181,30 +176,38 @@ fn reading(effort: &Effort, ping: &mut Ping) {
             ("try_recv", "photon"),
             ("try_recv_batch", "photon batch"),
         ] {
-            ratio(&series, &format!("{ours}/{count}"), &format!("{peer}/{count}"));
+            section.ratio(&format!("{ours}/{count}"), &format!("{peer}/{count}"), None);
         }
     }
+    section.finish()
 }
 
-fn streaming(effort: &Effort, ping: &mut Ping) {
+pub(crate) fn streaming(bench: &mut Bench) -> io::Result<()> {
+    let effort = &bench.effort;
     let contenders = vec![
         Contender::stream("gated", stream::journal::gated),
         Contender::stream("gated, batches", stream::journal::gated_batches),
         Contender::stream("gated, batches, parking", stream::journal::gated_parking),
         Contender::stream("free", stream::journal::free),
         Contender::stream("free, batches", stream::journal::free_batches),
-        Contender::stream("queue", || stream::queue_trying(WaitStrategy::BusySpin)),
+        Contender::stream("queue", || stream::pinned(Queued::SPINNING)),
         Contender::stream("ring::spsc", stream::ring),
-        Contender::stream("photon bounded", stream::photon_singly),
+        Contender::stream("photon bounded", || stream::pinned(spinning::<PhotonBounded>())),
         Contender::stream("photon bounded, batches", stream::photon),
         Contender::stream("photon free", stream::photon_free),
-        Contender::stream("disruptor", stream::disruptor),
+        Contender::stream("disruptor", || stream::pinned(Disruptor)),
         Contender::stream("tokio free", stream::tokio),
     ];
-    let series = Series::run(contenders, effort.rounds, effort.stream, ping);
-    head("stream, one publisher, one subscriber, what was delivered", &series);
-    absolute(&series, &series.names(), "M/s", |ns| 1e3 / ns);
-    ratios("ratio of rates");
+    let series = Series::run(contenders, effort.rounds, effort.stream, &mut bench.ping);
+    let title = "Journal, stream: one publisher, one subscriber, what was delivered";
+    let mut section = bench.report.section("journal-stream", title, series)?;
+    let names = section.names();
+    let (parts, rates): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.ends_with(", handled"));
+    section.figures("M/s", &rates, |ns| 1e3 / ns);
+    section.bars("M events/s", &rates, |ns| 1e3 / ns);
+    let lossy: Vec<String> = parts.into_iter().filter(|name| name.contains("free")).collect();
+    section.figures("part that was not lost", &lossy, |part| part);
+    section.ratios("ratio of rates");
     for (ours, peers) in [
         ("gated", &["tokio free", "photon bounded", "disruptor", "queue"][..]),
         (
@@ -216,13 +219,14 @@ fn streaming(effort: &Effort, ping: &mut Ping) {
         ("free, batches", &["tokio free", "gated, batches"][..]),
     ] {
         for peer in peers {
-            // Nanoseconds an event: the peer's over ours are our rate over the peer's.
-            row(&format!("{ours} / {peer}"), series.estimate([ours, peer], |[ours, peer]| peer / ours));
+            section.rates(ours, peer, None);
         }
     }
+    section.finish()
 }
 
-fn several_publishers(effort: &Effort, ping: &mut Ping) {
+pub(crate) fn several_publishers(bench: &mut Bench) -> io::Result<()> {
+    let effort = &bench.effort;
     const RACES: [(&str, usize, Place); 3] =
         [("2 pinned", 2, Place::Pinned), ("2", 2, Place::Anywhere), ("4", 4, Place::Anywhere)];
     const NAMES: [&str; 4] = ["journal", "behind a lock", "tokio", "photon"];
@@ -236,23 +240,25 @@ fn several_publishers(effort: &Effort, ping: &mut Ping) {
             Contender::publishers(&name(3), (count, place), race, publishers::photon),
         ]
     });
-    let series = Series::run(contenders.collect(), effort.rounds, Duration::ZERO, ping);
-    head("several publishers, nobody reads, each race for a fixed time", &series);
+    let series = Series::run(contenders.collect(), effort.rounds, Duration::ZERO, &mut bench.ping);
+    let title = "Journal, several publishers: nobody reads, each race for a fixed time";
+    let mut section = bench.report.section("journal-publishers", title, series)?;
     let (mut costs, mut shares, mut runs) = (Vec::new(), Vec::new(), Vec::new());
-    for name in series.names() {
+    for name in section.names() {
         match name {
             share if share.ends_with(", share") => shares.push(share),
             run if run.ends_with(", run") => runs.push(run),
             cost => costs.push(cost),
         }
     }
-    absolute(&series, &costs, "ns an event, of all together", |ns| ns);
-    ratios("ratio of costs");
+    section.figures("ns an event, of all together", &costs, |ns| ns);
+    section.ratios("ratio of costs");
     for (label, ..) in RACES {
         for peer in ["tokio", "photon", "behind a lock"] {
-            ratio(&series, &format!("journal, {label}"), &format!("{peer}, {label}"));
+            section.ratio(&format!("journal, {label}"), &format!("{peer}, {label}"), None);
         }
     }
-    absolute(&series, &shares, "least share / greatest", |share| share);
-    absolute(&series, &runs, "events in a row by one publisher", |run| run);
+    section.figures("least share / greatest", &shares, |share| share);
+    section.figures("events in a row by one publisher", &runs, |run| run);
+    section.finish()
 }

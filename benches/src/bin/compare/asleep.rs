@@ -1,0 +1,73 @@
+//! What a publish costs whose consumer is asleep: `benches::wake`.
+
+use crate::Bench;
+use crate::report::Target;
+use benches::paired::{Contender, Series};
+use benches::peer::{
+    AsyncBroadcast, Crossbeam, Flume, JonhooBus, Kanal, Std, Thingbuf, TokioBroadcast, TokioMpsc,
+};
+use benches::route::lanes::{Queued, Received};
+use benches::route::others::Appender;
+use benches::route::waiting;
+use buslane::WaitStrategy;
+use std::io;
+use std::time::Duration;
+
+/// The peers that wake their consumer.
+const PEERS: [&str; 9] = [
+    "crossbeam-channel",
+    "kanal",
+    "flume",
+    "std",
+    "thingbuf",
+    "tokio mpsc",
+    "tokio broadcast",
+    "async-broadcast",
+    "bus",
+];
+
+pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
+    let events = bench.effort.wakes;
+    let contenders = vec![
+        Contender::clock("two readings of the clock", events),
+        Contender::asleep("buslane queue, Nap", events, || Queued::DEFAULT),
+        Contender::asleep("buslane queue, Poll", events, || Queued::waiting(WaitStrategy::poll())),
+        Contender::asleep("buslane queue, SpinPark", events, || Queued::waiting(WaitStrategy::SpinPark)),
+        Contender::asleep("buslane receiver, SpinPark", events, || Received::DEFAULT),
+        Contender::asleep(PEERS[0], events, waiting::<Crossbeam>),
+        Contender::asleep(PEERS[1], events, waiting::<Kanal>),
+        Contender::asleep(PEERS[2], events, waiting::<Flume>),
+        Contender::asleep(PEERS[3], events, waiting::<Std>),
+        Contender::asleep(PEERS[4], events, waiting::<Thingbuf>),
+        Contender::asleep(PEERS[5], events, waiting::<TokioMpsc>),
+        Contender::asleep(PEERS[6], events, waiting::<TokioBroadcast>),
+        Contender::asleep(PEERS[7], events, waiting::<AsyncBroadcast>),
+        Contender::asleep(PEERS[8], events, waiting::<JonhooBus>),
+        Contender::asleep("tracing-appender", events, || Appender),
+    ];
+    let series = Series::run(contenders, bench.effort.rounds, Duration::ZERO, &mut bench.ping);
+    let title = "Publisher's cost with a consumer that has had nothing to do for 100 µs";
+    let mut section = bench.report.section("asleep", title, series)?;
+    let names = section.names();
+    let sleeps: Vec<String> = names.iter().filter(|name| name.ends_with(", sleeps")).cloned().collect();
+    let histograms: Vec<String> =
+        names.iter().filter_map(|name| name.strip_suffix(", p50")).map(String::from).collect();
+    section.percentiles("asleep", "what the call takes", &histograms);
+    section.figures("sleeps of all threads for an event", &sleeps, |sleeps| sleeps);
+    section.ratios("p50, and p99 in nanoseconds less the clock's p50");
+    for ours in ["buslane queue, SpinPark", "buslane receiver, SpinPark"] {
+        let ours = format!("{ours}, p50");
+        let peers = PEERS.map(|peer| format!("{peer}, p50"));
+        let [a, b, c, d, e, f, g, h, i] = peers.each_ref().map(String::as_str);
+        let best = |[ours, peers @ ..]: [f64; 10]| ours / peers.into_iter().fold(f64::INFINITY, f64::min);
+        let label = format!("{ours} / the best");
+        section.row(&label, [&ours, a, b, c, d, e, f, g, h, i], best, Some(Target::AtMost(1.0)));
+        peers.iter().for_each(|peer| section.ratio(&ours, peer, None));
+    }
+    for ours in ["buslane queue, Poll", "buslane queue, Nap"] {
+        let ours = format!("{ours}, p99");
+        let less = |[ns, clock]: [f64; 2]| ns - clock;
+        section.row(&ours, [&ours, "two readings of the clock, p50"], less, Some(Target::AtMost(100.0)));
+    }
+    section.finish()
+}

@@ -1,0 +1,34 @@
+//! What the figures were measured on.
+
+use std::fs;
+use std::process::Command;
+use std::time::SystemTime;
+
+/// One line: processor, system, commit and date.
+pub(crate) fn describe() -> String {
+    let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let (date, _) = date.split_once('T').unwrap_or((&date, ""));
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| "unknown".into());
+    // The build that is measured has no number yet but its commit's.
+    let commit = first_line("git", &["describe", "--always", "--dirty", "--exclude", "*"]);
+    format!(
+        "{}, {processors} processors; {} {}; commit {}; {date}",
+        model().unwrap_or_else(|| std::env::consts::ARCH.into()),
+        std::env::consts::OS,
+        kernel.trim(),
+        commit.unwrap_or_else(|| "unknown".into()),
+    )
+}
+
+fn model() -> Option<String> {
+    let information = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = information.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}

@@ -1,0 +1,213 @@
+//! `buslane` next to its peers: ratios with their 95 % intervals, and latencies by percentile.
+//!
+//! ```text
+//! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
+//! ```
+//! Without a section, all but the journal's are measured: some ten minutes, or two with `--quick`, on a machine with two
+//! processors that do nothing else. How the samples are taken is told in `benches::paired`; what they hold, in the module that
+//! each section names. With `--out`, every section is written as `DIR/SECTION.md`, with plots beside it as SVG, and all
+//! samples, the dropped ones too, as lines of JSON in `DIR/samples.jsonl`.
+//!
+//! A ratio of costs below 1, and one of rates above 1, is in favour of `buslane`.
+
+mod asleep;
+mod churn;
+mod journal;
+mod latency;
+mod machine;
+mod plot;
+mod publish;
+mod publishers;
+mod report;
+mod stream;
+
+use benches::machine::{NEAR, Ping, pin_producer, placement, processors};
+use benches::{CAPACITY, alone};
+use clap::{Parser, ValueEnum};
+use report::Report;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Debug, Parser)]
+#[command(about = "Compares buslane with its peers.")]
+struct Arguments {
+    /// Fewer and shorter samples.
+    #[arg(long)]
+    quick: bool,
+    /// Writes tables, samples and plots into this directory.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// How often every contender is sampled; a pair for each.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// What to measure.
+    #[arg(value_enum)]
+    sections: Vec<Name>,
+}
+
+/// The sections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// What a publish costs while there is room.
+    Publish,
+    /// From one publisher to one consumer, both pinned.
+    Stream,
+    /// The same without pinning, by who waits by itself.
+    Waiting,
+    /// Several publishers, without pinning.
+    Publishers,
+    /// More and more threads on two processors, and what they cost.
+    Oversubscription,
+    /// Several publishers and their consumer on one processor.
+    OneProcessor,
+    /// What a publish costs whose consumer sleeps.
+    Asleep,
+    /// How late events arrive.
+    Latency,
+    /// What publishers feel of sinks that come and go.
+    Churn,
+    /// All five of the journal.
+    Journal,
+    /// What a publish into a journal costs.
+    JournalPublish,
+    /// The same, of events with destructors.
+    JournalDrop,
+    /// What reading from a journal costs.
+    JournalRead,
+    /// From one publisher to one subscriber.
+    JournalStream,
+    /// Several publishers of one journal.
+    JournalPublishers,
+}
+
+/// How much is measured.
+struct Effort {
+    rounds: usize,
+    cost: Duration,
+    stream: Duration,
+    /// How many blocks make a sample in a process of its own.
+    blocks: u64,
+    race: Duration,
+    /// Several publishers into one consumer: many turns of the scheduler.
+    merge: Duration,
+    /// How many events make a sample of a sleeping consumer.
+    wakes: u64,
+    /// How long events are sent by the clock.
+    paced: Duration,
+}
+
+impl Effort {
+    fn new(quick: bool, rounds: Option<usize>) -> Self {
+        let millis = Duration::from_millis;
+        let mut effort = if quick {
+            Self {
+                rounds: 9,
+                cost: millis(2),
+                stream: millis(6),
+                blocks: 64,
+                race: millis(20),
+                merge: millis(30),
+                wakes: 100,
+                paced: millis(20),
+            }
+        } else {
+            Self {
+                rounds: 31,
+                cost: millis(12),
+                stream: millis(40),
+                blocks: 256,
+                race: millis(100),
+                merge: millis(100),
+                wakes: 400,
+                paced: millis(100),
+            }
+        };
+        effort.rounds = rounds.unwrap_or(effort.rounds);
+        effort
+    }
+}
+
+/// What every section is given.
+struct Bench {
+    effort: Effort,
+    ping: Ping,
+    report: Report,
+}
+
+const ALL: [Name; 9] = [
+    Name::Publish,
+    Name::Stream,
+    Name::Waiting,
+    Name::Publishers,
+    Name::Oversubscription,
+    Name::OneProcessor,
+    Name::Asleep,
+    Name::Latency,
+    Name::Churn,
+];
+
+impl Name {
+    fn run(self, bench: &mut Bench) -> io::Result<()> {
+        match self {
+            Self::Publish => publish::run(bench),
+            Self::Stream => stream::pinned(bench),
+            Self::Waiting => stream::waiting(bench),
+            Self::Publishers => publishers::few(bench),
+            Self::Oversubscription => publishers::many(bench),
+            Self::OneProcessor => publishers::on_one(bench),
+            Self::Asleep => asleep::run(bench),
+            Self::Latency => latency::run(bench),
+            Self::Churn => churn::run(bench),
+            Self::Journal => {
+                journal::publish(bench)?;
+                journal::publish_with_destructors(bench)?;
+                journal::reading(bench)?;
+                journal::streaming(bench)?;
+                journal::several_publishers(bench)
+            }
+            Self::JournalPublish => journal::publish(bench),
+            Self::JournalDrop => journal::publish_with_destructors(bench),
+            Self::JournalRead => journal::reading(bench),
+            Self::JournalStream => journal::streaming(bench),
+            Self::JournalPublishers => journal::several_publishers(bench),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(code) = alone::answer(&words) {
+        return code;
+    }
+    let Arguments { quick, out, rounds, mut sections } = Arguments::parse();
+    if sections.is_empty() {
+        sections = ALL.to_vec();
+    }
+    let Some((producer, consumer)) = processors() else {
+        eprintln!("two processors are needed");
+        return ExitCode::FAILURE;
+    };
+    let compare = || -> io::Result<()> {
+        let report = Report::new(machine::describe(), out)?;
+        let mut bench = Bench { effort: Effort::new(quick, rounds), ping: Ping::new(), report };
+        pin_producer();
+        let now = bench.ping.measure();
+        println!("Processors {} and {}: {now:.0} ns one way, {}.", producer.id, consumer.id, placement(now));
+        println!(
+            "Near: below {NEAR:.0} ns. Intervals: 95 %, bootstrap. Event: 32 bytes. Capacity: {CAPACITY}."
+        );
+        sections.into_iter().try_for_each(|section| section.run(&mut bench))?;
+        let now = bench.ping.measure();
+        println!("\nAt the end: {now:.0} ns one way, {}.", placement(now));
+        Ok(())
+    };
+    match compare() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

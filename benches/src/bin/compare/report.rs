@@ -1,0 +1,289 @@
+//! What is shown and kept: Markdown tables, the samples, and plots.
+
+use crate::plot;
+use benches::histogram::{self, PERCENTILES};
+use benches::machine::placement;
+use benches::paired::Series;
+use benches::statistics::Estimate;
+use serde::Serialize;
+use std::fmt::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Fewer pairs than this make no figure.
+const FEWEST_PAIRS: usize = 5;
+
+/// What a ratio has to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Target {
+    fn verdict(self, estimate: &Estimate) -> &'static str {
+        let (met, clear) = match self {
+            Self::AtLeast(least) => {
+                (estimate.median >= least, estimate.low >= least || estimate.high < least)
+            }
+            Self::AtMost(most) => (estimate.median <= most, estimate.high <= most || estimate.low > most),
+        };
+        match (met, clear) {
+            (true, true) => "met",
+            (true, false) => "met, within the interval",
+            (false, true) => "**missed**",
+            (false, false) => "**missed**, within the interval",
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "≥ {least}"),
+            Self::AtMost(most) => write!(f, "≤ {most}"),
+        }
+    }
+}
+
+/// Where everything goes.
+pub(crate) struct Report {
+    machine: String,
+    directory: Option<PathBuf>,
+    samples: Option<BufWriter<File>>,
+}
+
+/// A line of the file of samples.
+#[derive(Serialize)]
+struct Line<'a> {
+    section: &'a str,
+    round: usize,
+    name: &'a str,
+    figure: f64,
+    pings: [f64; 2],
+    kept: bool,
+}
+
+impl Report {
+    /// Prints, and writes into the directory, if there is one.
+    pub(crate) fn new(machine: String, directory: Option<PathBuf>) -> io::Result<Self> {
+        println!("{machine}");
+        let samples = match &directory {
+            None => None,
+            Some(directory) => {
+                fs::create_dir_all(directory)?;
+                Some(BufWriter::new(File::create(directory.join("samples.jsonl"))?))
+            }
+        };
+        Ok(Self { machine, directory, samples })
+    }
+
+    /// Begins a section; its samples are kept at once.
+    pub(crate) fn section(&mut self, name: &str, title: &str, series: Series) -> io::Result<Section<'_>> {
+        if let Some(file) = &mut self.samples {
+            for (round, figure, sample) in series.samples() {
+                let line = Line {
+                    section: name,
+                    round,
+                    name: figure,
+                    figure: sample.figure,
+                    pings: sample.pings,
+                    kept: sample.is_steady(),
+                };
+                serde_json::to_writer(&mut *file, &line)?;
+                writeln!(file)?;
+            }
+            file.flush()?;
+        }
+        let (samples, dropped) = series.counts();
+        let mut text = format!(
+            "# {title}\n\n{}\n\n{samples} figures, {dropped} dropped because the ping moved.",
+            self.machine
+        );
+        if let Some((others, stolen)) = series.others() {
+            let _ = write!(
+                text,
+                " Other processes kept {others:.2} processors busy; the host took {stolen:.2} away."
+            );
+        }
+        text.push('\n');
+        let directory = self.directory.as_deref();
+        Ok(Section {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            machine: &self.machine,
+            text,
+            series,
+            directory,
+        })
+    }
+}
+
+/// One table, or several, of the samples of one series.
+pub(crate) struct Section<'a> {
+    name: String,
+    title: String,
+    machine: &'a str,
+    text: String,
+    series: Series,
+    directory: Option<&'a Path>,
+}
+
+impl Section<'_> {
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.series.names().into_iter().map(str::to_owned).collect()
+    }
+
+    /// The figures themselves, under these names.
+    pub(crate) fn figures(&mut self, unit: &str, names: &[impl AsRef<str>], convert: impl Fn(f64) -> f64) {
+        self.line(format_args!(
+            "\n| {unit} | median | interval | count | ping, ns |\n|---|---:|---:|---:|---|"
+        ));
+        for name in names {
+            let name = name.as_ref();
+            let estimate = self.series.estimate([name], |[figure]| convert(figure));
+            match (estimate, self.series.ping(name)) {
+                (Some(estimate), Some(ping)) if estimate.count >= FEWEST_PAIRS => {
+                    let Estimate { median, low, high, count } = estimate;
+                    let placed = placement(ping);
+                    self.line(format_args!(
+                        "| {name} | {} | {} to {} | {count} | {ping:.0}, {placed} |",
+                        digits(median),
+                        digits(low),
+                        digits(high)
+                    ));
+                }
+                (few, _) => {
+                    let count = few.map_or(0, |few| few.count);
+                    self.line(format_args!("| {name} | – | too few | {count} | |"));
+                }
+            }
+        }
+    }
+
+    /// The heading of ratios.
+    pub(crate) fn ratios(&mut self, title: &str) {
+        self.line(format_args!(
+            "\n| {title} | median | interval | pairs | target | |\n|---|---:|---:|---:|---|---|"
+        ));
+    }
+
+    /// How much `a` is of `b`.
+    pub(crate) fn ratio(&mut self, a: &str, b: &str, target: Option<Target>) {
+        self.row(&format!("{a} / {b}"), [a, b], |[a, b]| a / b, target);
+    }
+
+    /// How much the rate of `a` is of the rate of `b`, both given by the time for an event.
+    pub(crate) fn rates(&mut self, a: &str, b: &str, target: Option<Target>) {
+        self.row(&format!("{a} / {b}"), [a, b], |[a, b]| b / a, target);
+    }
+
+    /// What `of` makes of the figures of these names. Where the two processors were near in some rounds and far in others,
+    /// each has a row.
+    pub(crate) fn row<const N: usize>(
+        &mut self,
+        label: &str,
+        names: [&str; N],
+        of: impl Fn([f64; N]) -> f64 + Copy,
+        target: Option<Target>,
+    ) {
+        let placed = ["near", "far"].map(|placed| (placed, self.series.estimate_while(placed, names, of)));
+        let enough = |estimate: &Option<Estimate>| estimate.is_some_and(|known| known.count >= FEWEST_PAIRS);
+        if placed.iter().all(|(_, estimate)| enough(estimate)) {
+            for (placed, estimate) in placed {
+                self.estimate(&format!("{label} ({placed})"), estimate, target);
+            }
+        } else {
+            let estimate = self.series.estimate(names, of);
+            self.estimate(label, estimate, target);
+        }
+    }
+
+    fn estimate(&mut self, label: &str, estimate: Option<Estimate>, target: Option<Target>) {
+        let wanted = target.map_or_else(String::new, |target| target.to_string());
+        match estimate {
+            Some(estimate) if estimate.count >= FEWEST_PAIRS => {
+                let verdict = target.map_or("", |target| target.verdict(&estimate));
+                let Estimate { median, low, high, count } = estimate;
+                self.line(format_args!(
+                    "| {label} | {median:.3} | {low:.3} to {high:.3} | {count} | {wanted} | {verdict} |"
+                ));
+            }
+            few => {
+                let count = few.map_or(0, |few| few.count);
+                self.line(format_args!("| {label} | – | too few | {count} | {wanted} | |"));
+            }
+        }
+    }
+
+    /// The percentiles of these histograms, in a plot, too.
+    pub(crate) fn percentiles(&mut self, file: &str, title: &str, names: &[String]) {
+        let heads = PERCENTILES.map(|(name, _)| name).join(" | ");
+        self.line(format_args!("\n| {title}, ns | {heads} | max | count |\n|---|{}", "---:|".repeat(7)));
+        let known = self.series.histograms();
+        let chosen: Vec<_> = known.filter(|(name, _)| names.iter().any(|wanted| wanted == name)).collect();
+        let mut rows = String::new();
+        for (name, histogram) in &chosen {
+            let values = PERCENTILES.map(|(_, percentile)| {
+                // A percentile that stands on less than one value is none.
+                let enough = histogram.len() as f64 * (100.0 - percentile) >= 100.0;
+                if enough { digits(histogram::at(histogram, percentile)) } else { "–".into() }
+            });
+            let (max, count) = (digits(histogram.max() as f64), histogram.len());
+            let _ = writeln!(rows, "| {name} | {} | {max} | {count} |", values.join(" | "));
+        }
+        if let Some(directory) = self.directory {
+            let path = directory.join(format!("{file}.svg"));
+            if let Err(error) = plot::percentiles(&path, (title, self.machine), &chosen) {
+                eprintln!("{}: {error}", path.display());
+            }
+        }
+        self.text.push_str(&rows);
+    }
+
+    /// A plot of these figures, with their intervals.
+    pub(crate) fn bars(
+        &mut self,
+        unit: &str,
+        names: &[impl AsRef<str>],
+        convert: impl Fn(f64) -> f64 + Copy,
+    ) {
+        let Some(directory) = self.directory else { return };
+        let estimates = names.iter().filter_map(|name| {
+            let name = name.as_ref();
+            Some((name, self.series.estimate([name], |[figure]| convert(figure))?))
+        });
+        let path = directory.join(format!("{}.svg", self.name));
+        if let Err(error) =
+            plot::bars(&path, (&self.title, self.machine), unit, &estimates.collect::<Vec<_>>())
+        {
+            eprintln!("{}: {error}", path.display());
+        }
+    }
+
+    /// Shows everything.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        println!("\n{}", self.text.trim_end());
+        match self.directory {
+            None => Ok(()),
+            Some(directory) => fs::write(directory.join(format!("{}.md", self.name)), &self.text),
+        }
+    }
+}
+
+/// Three digits that matter, or all before the point.
+fn digits(value: f64) -> String {
+    let places = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.places$}")
+}

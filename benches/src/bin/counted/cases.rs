@@ -1,0 +1,110 @@
+//! What is counted.
+
+use benches::cost::{self, BLOCK, Cost, journal};
+use benches::event::{Event, Seed};
+use benches::read::{self, Readers};
+use buslane::{Bus, Channel, Overflow, Publisher, WaitStrategy};
+use std::error::Error;
+use std::hint::black_box;
+
+const NAP: WaitStrategy = WaitStrategy::nap();
+
+/// What is counted of a contender.
+type Case = (&'static str, fn(u64));
+
+/// All cases, each with what runs so many blocks of it.
+pub(crate) const CASES: [Case; 18] = [
+    ("harness", |blocks| publish(cost::base(), blocks)),
+    ("publish, no sink", |blocks| publish(cost::lanes(0, NAP), blocks)),
+    ("publish, 1 queue", |blocks| publish(cost::lanes(1, NAP), blocks)),
+    ("publish, 2 queues", |blocks| publish(cost::lanes(2, NAP), blocks)),
+    ("publish, 16 queues", |blocks| publish(cost::lanes(16, NAP), blocks)),
+    ("publish, 1 queue, SpinPark", |blocks| publish(cost::lanes(1, WaitStrategy::SpinPark), blocks)),
+    ("publish, 1 queue, DropOldest", |blocks| publish(cost::lane_with(Overflow::DropOldest), blocks)),
+    ("publish, filtered", |blocks| publish(cost::filtered(), blocks)),
+    ("publish, with_local", |blocks| publish(cost::local(), blocks)),
+    ("publish, Bus::publish", |blocks| publish(cost::bus_shared(), blocks)),
+    ("publish, batch of 16", |blocks| publish(cost::lanes_in_slices::<16>(), blocks)),
+    ("publish, JournalWriter", |blocks| publish(journal::single(1), blocks)),
+    ("publish, Journal", |blocks| publish(journal::shared(1), blocks)),
+    ("drain, 1 lane", |blocks| drain(cost::lanes(1, NAP), blocks)),
+    ("drain, shared lane", |blocks| drain(cost::bus_shared(), blocks)),
+    ("read, journal", |blocks| read(read::try_recv(1), blocks)),
+    ("read, journal in batches", |blocks| read(read::try_recv_batch(1), blocks)),
+    ("by hand, 1 queue", by_hand),
+];
+
+/// How many events a block has.
+pub(crate) const EVENTS: u64 = BLOCK;
+
+/// What is in here, and only that, is counted. Found by its name.
+#[inline(never)]
+pub(crate) fn measured<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+/// Runs a case, uncounted; where it is run under `callgrind`, that counts what [`measured`] does.
+pub(crate) fn run(case: &str, blocks: &str) -> Result<(), Box<dyn Error>> {
+    let found = CASES.into_iter().find(|(name, _)| *name == case);
+    let (_, body) = found.ok_or_else(|| format!("there is no case {case:?}"))?;
+    body(blocks.parse()?);
+    Ok(())
+}
+
+fn publish(mut contender: impl Cost, blocks: u64) {
+    for first in (0..blocks).map(|block| block * BLOCK) {
+        measured(|| contender.publish(first, BLOCK));
+        check(&mut contender, first);
+    }
+}
+
+fn drain(mut contender: impl Cost, blocks: u64) {
+    for first in (0..blocks).map(|block| block * BLOCK) {
+        contender.publish(first, BLOCK);
+        measured(|| check(&mut contender, first));
+    }
+}
+
+/// Empties the receivers, and compares.
+fn check(contender: &mut impl Cost, first: u64) {
+    let (mut count, mut sum) = (0, 0_u64);
+    contender.drain(&mut |_, event| {
+        count += 1;
+        sum = sum.wrapping_add(event.sum());
+    });
+    let receivers = contender.receivers() as u64;
+    let expected = Event::sum_without_end(first, BLOCK).wrapping_mul(receivers);
+    assert_eq!((count, sum), (BLOCK * receivers, expected), "what was published comes out");
+}
+
+fn read(mut readers: impl Readers, blocks: u64) {
+    for first in (0..blocks).map(|block| block * BLOCK) {
+        readers.fill(first, BLOCK);
+        black_box(measured(|| readers.read()));
+    }
+}
+
+/// The hot function: one publish into one queue, as a user writes it. It is disassembled under this name.
+#[inline(never)]
+pub(crate) fn publish_into_one_queue(publisher: &mut Publisher<Event>, seed: Seed) {
+    publisher.publish(seed.event()).expect("the bus is open");
+}
+
+/// The same as in "publish, 1 queue", but for the call.
+fn by_hand(blocks: u64) {
+    let (channel, mut receiver) =
+        Channel::builder().capacity(benches::CAPACITY).wait(NAP).build().expect("the settings are valid");
+    let bus = Bus::new();
+    bus.add(channel).expect("the bus is open");
+    let mut publisher = bus.publisher();
+    for first in (0..blocks).map(|block| block * BLOCK) {
+        measured(|| {
+            for seq in first..first + BLOCK {
+                publish_into_one_queue(&mut publisher, Seed::new(seq, false));
+            }
+        });
+        let mut sum = 0_u64;
+        while receiver.drain_with(|event: Event| sum = sum.wrapping_add(event.sum())) > 0 {}
+        assert_eq!(sum, Event::sum_without_end(first, BLOCK), "what was published comes out");
+    }
+}

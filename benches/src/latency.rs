@@ -1,0 +1,105 @@
+//! How late an event is handled: open loop, one way.
+//!
+//! The publisher sends at fixed moments, whether or not those before have arrived. What counts is the time from the moment at
+//! which an event was *to be* sent until its handler has it: so a publisher that is held up does not hide what that does to
+//! those behind. Both threads read the same clock, the system's monotonic one, which is the same on all processors; the
+//! consumer knows each moment from the event's number. One reading of the clock is within each figure (about 25 ns).
+//!
+//! Both threads are pinned, the publisher spins towards the next moment, and how the consumer waits is the route's.
+
+use crate::event::{Event, Seed};
+use crate::histogram;
+use crate::machine::on_consumer;
+use crate::route::Route;
+use hdrhistogram::Histogram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How many events go before those that are recorded.
+const WARM_UP: u64 = 100;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How late the events of one run were.
+#[derive(Clone, Debug)]
+pub struct Lateness {
+    /// In nanoseconds.
+    pub histogram: Histogram<u64>,
+    /// Events that were overwritten: none, unless the route is lossy.
+    pub lost: u64,
+}
+
+/// The consumer's books.
+struct Clock {
+    base: Instant,
+    /// When the first event is due, in nanoseconds after `base`.
+    begin: Arc<AtomicU64>,
+    interval: u64,
+    late: Histogram<u64>,
+    handled: u64,
+    /// The sum of what was handled, and what it must be while nothing is lost.
+    sum: u64,
+    intact: bool,
+    reports: Sender<(Histogram<u64>, u64, bool)>,
+}
+
+impl Clock {
+    #[inline(always)]
+    fn see(&mut self, event: &Event) {
+        let now = nanoseconds(self.base.elapsed());
+        let due = self.begin.load(Ordering::Relaxed) + event.seq * self.interval;
+        if event.seq >= WARM_UP {
+            histogram::record(&mut self.late, Duration::from_nanos(now.saturating_sub(due)));
+        }
+        self.handled += 1;
+        self.sum = self.sum.wrapping_add(event.sum());
+        self.intact &= event.sum() == event.seq.wrapping_add(event.last);
+        if event.last != 0 {
+            let complete = self.handled != event.seq + 1 || self.sum == Event::sum_of(0, self.handled);
+            let late = std::mem::replace(&mut self.late, histogram::empty());
+            let _ = self.reports.send((late, self.handled, self.intact && complete));
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}
+
+/// Sends `rate` events a second for about `duration`.
+///
+/// # Panics
+/// When an event is lost, doubled or changed.
+pub fn run<R: Route>(route: R, rate: u64, duration: Duration) -> Lateness {
+    let interval = 1_000_000_000 / rate;
+    let events = WARM_UP + nanoseconds(duration).div_ceil(interval);
+    let (reports, reported) = channel();
+    let (base, begin) = (Instant::now(), Arc::<AtomicU64>::default());
+    let mut clock = Clock {
+        base,
+        begin: begin.clone(),
+        interval,
+        late: histogram::empty(),
+        handled: 0,
+        sum: 0,
+        intact: true,
+        reports,
+    };
+    let (_consumer, mut send) = on_consumer(|| route.open(1, move |event| clock.see(event))).single();
+    // Long enough for the consumer to have begun.
+    let first = nanoseconds(base.elapsed()) + 1_000_000;
+    begin.store(first, Ordering::Relaxed);
+    for seq in 0..events {
+        let due = first + seq * interval;
+        while nanoseconds(base.elapsed()) < due {
+            std::hint::spin_loop();
+        }
+        send(Seed::new(seq, seq + 1 == events));
+    }
+    let report = reported.recv_timeout(PATIENCE).expect("the consumer hands in its report");
+    let (histogram, handled, intact) = report;
+    assert!(intact, "events were changed");
+    assert!(R::LOSSY || handled == events, "{} of {events} events were lost", events - handled);
+    Lateness { histogram, lost: events - handled }
+}

@@ -1,0 +1,175 @@
+//! Several publishers into one consumer that is at work meanwhile: how much gets through, and what that costs the machine.
+//!
+//! No thread is pinned, or all to the same processor, and there may be more threads than processors. All publishers begin at the same moment; when the
+//! time is over each sends one last event, and the stream has ended when the consumer has handled all of these. The time is
+//! taken from the first start to that moment, and the processor time of the whole process with it: the thread that measures
+//! sleeps.
+//!
+//! The consumer reads each event in full and checks that each publisher's come complete and in order.
+
+use crate::event::{Event, Seed};
+use crate::machine::{Padded, anywhere, pin_consumer};
+use crate::route::Route;
+use crate::usage::Usage;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The publisher's index stands above its number of an event.
+const INDEX_SHIFT: u32 = 48;
+/// How many events of each publisher are sent before the time.
+const PROOF: u64 = 2 * crate::CAPACITY as u64 + 5;
+/// A consumer that hands nothing in for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which processors all threads share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processors {
+    /// All that the process may use.
+    All,
+    /// One of them: whoever waits must let another thread run.
+    One,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// From the first start until everything was handled.
+    pub elapsed: Duration,
+    /// How many events each publisher has sent.
+    pub sent: Vec<u64>,
+    /// How many were handled: all.
+    pub handled: u64,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+impl Merged {
+    /// The time between two events that were handled, in nanoseconds.
+    #[must_use]
+    pub fn nanoseconds(&self) -> f64 {
+        self.elapsed.as_nanos() as f64 / self.handled as f64
+    }
+
+    /// Processor time for each event that was handled, in nanoseconds.
+    #[must_use]
+    pub fn cpu_nanoseconds(&self) -> f64 {
+        self.usage.cpu as f64 / self.handled as f64
+    }
+
+    /// How many events the least publisher got in for each one of the greatest: 1 is fair.
+    #[must_use]
+    pub fn least_share(&self) -> f64 {
+        let least = self.sent.iter().min().copied().unwrap_or(0);
+        let most = self.sent.iter().max().copied().unwrap_or(0);
+        least as f64 / most.max(1) as f64
+    }
+}
+
+/// What the consumer hands in when all publishers have ended.
+struct Report {
+    handled: u64,
+    at: Instant,
+}
+
+/// The consumer's books.
+struct Counter {
+    /// The number that comes next, of each publisher.
+    expected: Vec<u64>,
+    handled: u64,
+    ended: usize,
+    /// Of the first event that was not what it should have been.
+    wrong: Option<Event>,
+    reports: Sender<Result<Report, Event>>,
+}
+
+impl Counter {
+    #[inline(always)]
+    fn see(&mut self, event: &Event) {
+        let (index, number) = (event.seq >> INDEX_SHIFT, event.seq & ((1 << INDEX_SHIFT) - 1));
+        let intact = event.sum() == event.seq.wrapping_add(event.last) && event.last <= 1;
+        match self.expected.get_mut(index as usize) {
+            Some(expected) if intact && number == *expected => {
+                *expected = number + 1;
+            }
+            _ => self.wrong = self.wrong.or(Some(*event)),
+        }
+        self.handled += 1;
+        if event.last != 0 {
+            self.end();
+        }
+    }
+
+    #[cold]
+    fn end(&mut self) {
+        self.ended += 1;
+        if self.ended.is_multiple_of(self.expected.len()) {
+            let report = Report { handled: std::mem::take(&mut self.handled), at: Instant::now() };
+            let _ = self.reports.send(self.wrong.map_or(Ok(report), Err));
+        }
+    }
+}
+
+/// Lets so many publishers send for `duration`, after they have been proven to work.
+///
+/// # Panics
+/// When an event is lost, doubled, changed, or comes out of its publisher's order; so not for lossy routes.
+pub fn run<R: Route>(route: R, publishers: usize, processors: Processors, duration: Duration) -> Merged {
+    anywhere(move || {
+        if processors == Processors::One {
+            // Threads inherit that.
+            pin_consumer();
+        }
+        here(route, publishers, duration)
+    })
+}
+
+fn here<R: Route>(route: R, publishers: usize, duration: Duration) -> Merged {
+    let (reports, reported) = channel();
+    let mut counter = Counter { expected: vec![0; publishers], handled: 0, ended: 0, wrong: None, reports };
+    let line = route.open(publishers, move |event| counter.see(event));
+    let report = || {
+        let report = reported.recv_timeout(PATIENCE).expect("the consumer hands in its report");
+        report.unwrap_or_else(|event| panic!("lost, doubled or changed: {event:?}"))
+    };
+    let (over, barrier) = (Arc::new(Padded(AtomicBool::new(false))), Arc::new(Barrier::new(publishers + 1)));
+    let threads: Vec<_> = line
+        .senders
+        .into_iter()
+        .enumerate()
+        .map(|(index, mut send)| {
+            let (over, barrier) = (over.clone(), barrier.clone());
+            let first = (index as u64) << INDEX_SHIFT;
+            thread::spawn(move || {
+                (0..PROOF).for_each(|number| send(Seed::new(first + number, number + 1 == PROOF)));
+                barrier.wait();
+                barrier.wait();
+                let start = Instant::now();
+                let mut next = first + PROOF;
+                while !over.0.load(Ordering::Relaxed) {
+                    send(Seed::new(next, false));
+                    next += 1;
+                }
+                send(Seed::new(next, true));
+                (start, next + 1 - first - PROOF)
+            })
+        })
+        .collect();
+    barrier.wait();
+    let proof = report();
+    assert!(proof.handled == PROOF * publishers as u64, "events lost");
+    let before = Usage::now();
+    barrier.wait();
+    thread::sleep(duration);
+    over.0.store(true, Ordering::Relaxed);
+    let report = report();
+    let usage = Usage::now() - before;
+    let runs: Vec<(Instant, u64)> =
+        threads.into_iter().map(|thread| thread.join().expect("publishers do not panic")).collect();
+    let sent: Vec<u64> = runs.iter().map(|(_, sent)| *sent).collect();
+    assert!(report.handled == sent.iter().sum::<u64>(), "events lost");
+    let start = runs.iter().map(|(start, _)| *start).min().unwrap_or(report.at);
+    Merged { elapsed: report.at - start, sent, handled: report.handled, usage }
+}
