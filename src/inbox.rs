@@ -432,13 +432,13 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// Gives up the backlog: the consumer counts what is left as aborted, and nobody waits for room any more.
     pub(crate) fn abort(&self) {
-        // ORD(inbox.aborted): Release; what follows publishes it: a consumer that sees the end sees this.
+        // ORD(inbox.aborted): Release; whoever sees the generation that `seal` moves on behind it sees this, too.
         self.aborted.store(true, Ordering::Release);
         self.seal(End::Closed);
     }
 
     pub(crate) fn is_aborted(&self) -> bool {
-        // ORD(inbox.aborted): Relaxed; a hint until the end is seen, and that is read with Acquire.
+        // ORD(inbox.aborted): Relaxed; a hint, asked for at each event; behind the generation, sure.
         self.aborted.load(Ordering::Relaxed)
     }
 
