@@ -115,6 +115,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     fn is_closed(&self) -> bool {
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::close`.
         self.version.load(Ordering::Acquire) & CLOSED != 0
     }
 

@@ -94,6 +94,7 @@ impl Signals {
     /// An event was put into the shared lane: wakes a consumer if none is awake to see it.
     #[inline]
     fn wake(&self) {
+        // ORD(cell.state), ORD(crowd.parked): light fence; pairs with the heavy one of a consumer that parks.
         self.cell.fence();
         match &self.crowd {
             None => self.cell.wake(),
@@ -296,7 +297,7 @@ impl<E: Send + 'static> Inbox<E> {
         }
         queue.push(event);
         entry.count(Outcome::Queued, 1);
-        // Pairs with the fence in `finish`: a push that the last sweep missed is swept by its pusher.
+        // ORD(inbox.finished): full fence; pairs with that in `finish`: a push that the last sweep missed is swept by its pusher.
         fence(Ordering::SeqCst);
         if self.finished.load(Ordering::Relaxed) {
             self.sweep_unbounded(queue);
@@ -408,6 +409,7 @@ impl<E: Send + 'static> Inbox<E> {
     /// Takes no more events, from any lane. What was accepted stays to be handled. Whether this call was the first.
     pub(crate) fn seal(&self, end: End) -> bool {
         let word = if end == End::Disconnected { 2 } else { 1 };
+        // ORD(inbox.end): AcqRel; Release pairs with the Acquire in `end`: whoever sees the end sees what came before it.
         let first = self.end.compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if let SharedLane::Bounded(ring) = &self.shared {
             ring.close();
@@ -417,8 +419,10 @@ impl<E: Send + 'static> Inbox<E> {
             book.sealed = true;
             // Marked, fenced once, fixed: see `ring::spsc`.
             book.views.iter().for_each(|view| view.mark());
+            // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of `Consumer::refresh`.
             heavy_fence_or_wait(process_pair());
             book.views.iter().for_each(|view| view.fix());
+            // ORD(inbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
             self.generation.fetch_add(1, Ordering::Release);
         }
         self.signals.wake_now();
@@ -428,26 +432,31 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// Gives up the backlog: the consumer counts what is left as aborted, and nobody waits for room any more.
     pub(crate) fn abort(&self) {
+        // ORD(inbox.aborted): Release; whoever sees the generation that `seal` moves on behind it sees this, too.
         self.aborted.store(true, Ordering::Release);
         self.seal(End::Closed);
     }
 
     pub(crate) fn is_aborted(&self) -> bool {
+        // ORD(inbox.aborted): Relaxed; a hint, asked for at each event; behind the generation, sure.
         self.aborted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn end(&self) -> End {
+        // ORD(inbox.end): Acquire; pairs with the Release in `seal`.
         End::of(self.end.load(Ordering::Acquire))
     }
 
     pub(crate) fn is_finished(&self) -> bool {
+        // ORD(inbox.finished): Acquire; pairs with the Release in `finish`: the last handler's work is visible.
         self.finished.load(Ordering::Acquire)
     }
 
     /// The consumer has handled the last event, or is gone.
     pub(crate) fn finish(&self) {
+        // ORD(inbox.finished): Release; pairs with the Acquire in `is_finished`.
         self.finished.store(true, Ordering::Release);
-        // Pairs with the fence in `push_unbounded`.
+        // ORD(inbox.finished): full fence; pairs with that in `push_unbounded`.
         fence(Ordering::SeqCst);
         if let SharedLane::Unbounded(queue) = &self.shared {
             self.sweep_unbounded(queue);

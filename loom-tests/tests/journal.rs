@@ -224,6 +224,38 @@ fn a_gating_subscriber_that_begins_against_two_publishers() {
 }
 
 #[test]
+fn a_gating_subscriber_that_begins_against_a_batch() {
+    // As above, where what was put into the block before is part of the same batch. Fails when a batch looks at the gates before it
+    // has shown where it enters the block. Held to two preemptions.
+    model_with(2, || {
+        let journal = new(1);
+        journal.publish(0).unwrap();
+        let feed = journal.feed();
+        let reader = thread::spawn(move || {
+            let mut subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+            while let Ok(Some(entry)) = subscriber.try_recv() {
+                assert!(matches!(entry, Entry::Event(..)), "nothing is missed behind a gate");
+            }
+        });
+        journal.publish_batch(vec![1, 2]).unwrap();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_batch_of_the_only_writer_against_a_parked_gating_subscriber() {
+    // Before the batch waits for the subscriber, it wakes it. Fails when it waits first. Held to two preemptions.
+    model_with(2, || {
+        let (mut writer, feed) = Journal::single(1).unwrap();
+        let subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+        let reader = thread::spawn(move || read_to_the_end(subscriber));
+        writer.publish_batch([0, 1, 2]).unwrap();
+        drop(writer);
+        assert_eq!(reader.join().unwrap(), (3, 0));
+    });
+}
+
+#[test]
 fn a_gating_subscriber_that_goes_against_a_publisher_that_waits() {
     model(|| {
         let journal = new(1);

@@ -245,7 +245,8 @@ impl<E: Send + 'static> Core<E> {
                     let hazard = self.domain.register();
                     let slot = Arc::new(PublisherSlot { id, handoff: Handoff::new(), hazard });
                     control.publishers.push(Registered { slot: slot.clone(), plan });
-                    // Under the lock no change can come between the table and this version.
+                    // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock no change can come
+                    // between the table and this version.
                     return Some(Admission { slot, table, seen: self.version.load(Ordering::Acquire) });
                 }
                 missing

@@ -87,6 +87,7 @@ impl Info {
     /// in `Guarded::detach`, so that either the look finds it detached or whoever waits finds the call.
     pub(super) fn begin_call(&self) -> Call<'_> {
         self.calls.fetch_add(1, Ordering::Relaxed);
+        // ORD(info.calls): full fence; pairs with the heavy one in `Guarded::detach`.
         fence(Ordering::SeqCst);
         Call(&self.calls)
     }

@@ -74,6 +74,7 @@ impl<E: Send + 'static> Lanes<E> {
 
     /// Behind a push that asked for it: the fence that the lanes need, and whether one of them has something to finish.
     pub(super) fn needs_finish(&self) -> bool {
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
         light_fence(if self.attention == 0 { FencePair::Asymmetric } else { FencePair::Symmetric });
         let last = self.last.as_ref().map_or(0, |fast| fast.lane.attention());
         self.others.iter().fold(last, |attention, fast| attention | fast.lane.attention()) != 0

@@ -212,6 +212,7 @@ impl<E: Send + 'static> Table<E> {
     /// The fence, the settling with sealers, the wake-ups. Returns how many events were taken back.
     #[inline(always)]
     pub(super) fn finish(&mut self, taken_back: impl FnMut(E)) -> usize {
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
         light_fence(self.pair);
         if self.attention() == 0 { 0 } else { self.finish_slowly(taken_back) }
     }

@@ -46,6 +46,7 @@ impl Progress {
     }
 
     pub(crate) fn nothing_in_hand(&self) {
+        // ORD(lane.in_hand): Release; pairs with `in_hand`.
         self.in_hand.store(0, Ordering::Release);
     }
 
@@ -121,6 +122,7 @@ impl<E> LaneView<E> {
     /// Seals this lane alone.
     pub(crate) fn seal_now(&self) {
         self.mark();
+        // ORD(spsc.fin): heavy fence; pairs with the light ones of the publisher and of `Consumer::refresh`.
         heavy_fence_or_wait(process_pair());
         self.fix();
     }
@@ -157,7 +159,7 @@ impl<E> LaneView<E> {
 
     /// Whether the publisher has let go and everything in the lane was handled: its counters are final.
     pub(crate) fn is_over(&self) -> bool {
-        // ORD(lane.released): Acquire; pairs with the Release in `PrivateLane::drop`: its counters are visible.
+        // ORD(lane.released): Acquire; pairs with the Release in `let_go`: its counters are visible.
         self.released.load(Ordering::Acquire) == 1
             && match &self.ring {
                 ViewOf::Spsc(sealer) => sealer.is_ended(),

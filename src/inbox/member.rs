@@ -165,6 +165,7 @@ impl<E: Send + 'static> Inbox<E> {
     /// when there is more, and all of them when that was the end.
     fn pass_on(&self) {
         let Some(crowd) = &self.signals.crowd else { return };
+        // ORD(crowd.parked): light fence; pairs with the heavy one of a member that parks.
         // Behind the claim and before the looks: whoever looked before us and slept is seen in the count, and what was put
         // in behind a place that was still empty then is seen in the ring.
         crowd.fence();

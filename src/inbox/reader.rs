@@ -389,6 +389,7 @@ impl<E: Send + 'static> Reader<E> {
 
     /// Whether a look at the lanes would find something: an event, an added lane, an ended one.
     pub(crate) fn has_work(&mut self) -> bool {
+        // ORD(inbox.generation): Acquire; pairs with the Release in `Inbox::lane`, `Inbox::seal`.
         self.inbox.generation.load(Ordering::Acquire) != self.generation
             || match &self.inbox.shared {
                 // The end of the lane is news once: whoever still has something to do for the seal wakes again.

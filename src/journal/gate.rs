@@ -61,9 +61,9 @@ impl Gates {
     /// Whether a subscriber bars the way into the block that begins at `position`, in a journal of this capacity.
     #[inline]
     pub(super) fn bar(&self, position: u64, capacity: u64) -> bool {
+        // ORD(gate.count): light fence; pairs with the heavy one of a subscriber that begins, in `Subscription::subscribe`.
         light_fence(self.pair);
-        // ORD(gate.count): Acquire; pairs with the Release in `change`. The fence above pairs with the heavy one of a subscriber
-        // that begins.
+        // ORD(gate.count): Acquire; pairs with the Release in `change`.
         self.count.load(Ordering::Acquire) > 0 && self.bar_slowly(position, capacity)
     }
 

@@ -146,6 +146,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
             // First the gate, then the place where it begins: see `gate`.
             seat.begin_at(source.oldest());
             shared.gates.add(&seat);
+            // ORD(gate.count): heavy fence; pairs with the light one in `Gates::bar`.
             heavy_fence_or_wait(process_pair());
         }
         // From here on dropping the subscriber gives everything back.

@@ -216,7 +216,7 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     }
 
     fn close(&mut self, deadline: Deadline) -> CloseReport {
-        // AcqRel; pairs with itself: what the other workers wrote is visible to the sink's close.
+        // ORD(work.working): AcqRel; pairs with itself: what the other workers wrote is visible to the sink's close.
         let last = self.working.fetch_sub(1, Ordering::AcqRel) == 1;
         if last { self.sink.close(deadline) } else { CloseReport::done() }
     }

@@ -151,6 +151,7 @@ impl<T> Ring<T> {
 
     /// Whether exactness, not the slots, forbids `position`: only where the capacity is no power of two (or is one).
     fn is_full_at(&self, position: u64) -> bool {
+        // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`.
         self.capacity < self.slots()
             && position.saturating_sub(self.head.load(Ordering::Acquire)) >= self.capacity
     }
@@ -233,6 +234,7 @@ impl<T> Ring<T> {
     /// Whether the ring was closed and every value was claimed by a consumer (or evicted). Once true, always true.
     #[must_use]
     pub fn is_ended(&self) -> bool {
+        // ORD(mpmc.tail): Acquire; pairs with the Release in `close`.
         let tail = self.tail.load(Ordering::Acquire);
         tail & CLOSED != 0 && self.claimed() >= tail >> 1
     }
@@ -240,11 +242,14 @@ impl<T> Ring<T> {
     /// Whether the oldest position is filled, so that a pop finds a value unless somebody else takes it first.
     #[must_use]
     pub fn has_filled(&self) -> bool {
+        // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`, here and below.
         let mut head = self.head.load(Ordering::Acquire);
         loop {
+            // ORD(mpmc.stamp): Acquire; pairs with the producer's Release in `push`.
             if self.cell(head).stamp.load(Ordering::Acquire) == head + 1 {
                 return true;
             }
+            // ORD(mpmc.head): Acquire, as above.
             let newer = self.head.load(Ordering::Acquire);
             if newer == head {
                 return false;
@@ -256,6 +261,7 @@ impl<T> Ring<T> {
     /// How many values were accepted so far.
     #[must_use]
     pub fn position(&self) -> u64 {
+        // ORD(mpmc.tail): Acquire; pairs with the Release in `close`. Claims are Relaxed: a position publishes no value.
         self.tail.load(Ordering::Acquire) >> 1
     }
 

@@ -280,6 +280,7 @@ impl<T> Producer<T> {
     /// How many values wait in the ring, the one being handled included.
     #[must_use]
     pub fn len(&self) -> usize {
+        // ORD(spsc.head): Acquire; pairs with the consumer's Release.
         (self.tail - self.shared.head.load(Ordering::Acquire)) as usize
     }
 
@@ -455,7 +456,8 @@ impl<T> Consumer<T> {
         // ORD(spsc.tail): Acquire; pairs with the Release in `Producer::commit`: the slots are written.
         let tail = self.shared.tail.load(Ordering::Acquire);
         // A tail may be trusted only if the ring was open *after* it was read, in the order that the sealer sees: see
-        // the module's text. The fence pairs with the heavy one between `Sealer::mark` and `Sealer::fix`.
+        // the module's text.
+        // ORD(spsc.fin): light fence; pairs with the heavy one between `Sealer::mark` and `Sealer::fix`.
         light_fence(self.shared.pair);
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
         self.end = match self.shared.fin.load(Ordering::Acquire) {
@@ -489,6 +491,7 @@ impl<T> Consumer<T> {
     /// Whether the ring was sealed and everything in it was handled. Once true, always true.
     #[must_use]
     pub fn is_ended(&self) -> bool {
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it: what the producer did before its end is visible.
         self.shared.fin.load(Ordering::Acquire) <= self.head
     }
 
@@ -532,6 +535,7 @@ impl<T> Sealer<T> {
     /// Seals this one ring; returns the number of values that were ever accepted.
     pub fn seal(&self) -> u64 {
         self.mark();
+        // ORD(spsc.fin): heavy fence; pairs with the light ones of the producer and of `Consumer::refresh`.
         crate::sync::membarrier::heavy_fence_or_wait(self.shared.pair);
         self.fix()
     }
@@ -539,7 +543,9 @@ impl<T> Sealer<T> {
     /// How many values were accepted so far.
     #[must_use]
     pub fn accepted(&self) -> u64 {
+        // ORD(spsc.tail): Acquire; pairs with the Release in `Producer::commit`.
         let tail = self.shared.tail.load(Ordering::Acquire);
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
         match self.shared.fin.load(Ordering::Acquire) {
             OPEN | SEALING => tail,
             fin => tail.min(fin),
@@ -556,12 +562,14 @@ impl<T> Sealer<T> {
     /// Whether the ring was sealed and everything in it was handled.
     #[must_use]
     pub fn is_ended(&self) -> bool {
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
         self.shared.fin.load(Ordering::Acquire) <= self.handled()
     }
 
     /// Whether the ring's end is fixed or being fixed.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever marked or fixed it.
         self.shared.fin.load(Ordering::Acquire) != OPEN
     }
 }

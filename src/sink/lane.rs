@@ -212,6 +212,7 @@ impl LaneSealer {
             return;
         }
         sealers.iter().for_each(|sealer| sealer.0.mark());
+        // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of `Consumer::refresh`.
         crate::sync::membarrier::heavy_fence_or_wait(crate::sync::membarrier::process_pair());
         sealers.iter().for_each(|sealer| sealer.0.fix());
         sealers.iter().for_each(|sealer| sealer.0.wake_all());

@@ -72,6 +72,7 @@ impl<T> Guarded<T> {
     #[inline]
     pub(crate) fn enter<'a>(&'a self, hazard: &'a Hazard, pair: FencePair) -> Option<Entered<'a, T>> {
         hazard.0.store(self.id, Ordering::Relaxed);
+        // ORD(guarded.hazard): light fence; pairs with the heavy one in `detach`: we see the mark, or the remover sees the name.
         light_fence(pair);
         // Dropped again, which clears the word, when the value turns out to be detached.
         let entered = Entered { guarded: self, hazard };
@@ -96,6 +97,7 @@ impl<T> Guarded<T> {
         // ORD(guarded.state): AcqRel; the fence below pairs with the light fence in `enter`.
         let first =
             self.state.compare_exchange(ATTACHED, DETACHED, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        // ORD(guarded.hazard): heavy fence; pairs with the light one in `enter`, and with that in `Info::begin_call`.
         heavy_fence_or_wait(domain.pair);
         first
     }

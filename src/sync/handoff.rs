@@ -123,7 +123,8 @@ impl<T> OneShot<T> {
 
     /// Takes the value, unless somebody did before.
     pub(crate) fn take(&self) -> Option<T> {
-        // Whoever hands the `OneShot` on publishes the value; the swap only decides who gets it.
+        // ORD(oneshot.taken): AcqRel; pairs with itself. Whoever hands the `OneShot` on publishes the value; the swap only decides
+        // who gets it.
         if self.taken.swap(true, Ordering::AcqRel) {
             return None;
         }

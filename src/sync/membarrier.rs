@@ -30,6 +30,7 @@ pub(crate) fn process_pair() -> FencePair {
 #[inline(always)]
 #[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn light_fence(pair: FencePair) {
+    // ORD(membarrier.pair): the light side; pairs with `heavy_fence` of the same pair.
     match pair {
         #[cfg(not(all(loom, feature = "loom")))]
         FencePair::Asymmetric => super::compiler_fence(Ordering::SeqCst),
@@ -46,6 +47,7 @@ pub(crate) fn light_fence(pair: FencePair) {
 #[must_use]
 #[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn heavy_fence(pair: FencePair) -> bool {
+    // ORD(membarrier.pair): the heavy side; pairs with `light_fence` of the same pair.
     fence(Ordering::SeqCst);
     match pair {
         FencePair::Symmetric => true,

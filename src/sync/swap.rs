@@ -68,6 +68,7 @@ mod imp {
 
     impl<T> Drop for Held<T> {
         fn drop(&mut self) {
+            // ORD(swap.let_go): Release; pairs with the Acquire in `is_unread`: our looks are over.
             self.0.let_go.fetch_add(1, Ordering::Release);
         }
     }
@@ -83,7 +84,8 @@ mod imp {
 
         pub(crate) fn load(&self) -> Held<T> {
             let mut seen = self.0.load(Ordering::Relaxed);
-            // A read-modify-write reads the newest value; a plain load in a model may read a freed one.
+            // ORD(swap.value): Acquire; pairs with the Release in `swap`. A read-modify-write reads the newest value; a plain load
+            // in a model may read a freed one.
             while let Err(newer) = self.0.compare_exchange(seen, seen, Ordering::Acquire, Ordering::Relaxed) {
                 seen = newer;
             }
@@ -95,6 +97,7 @@ mod imp {
         }
 
         pub(crate) fn swap(&self, value: T) -> Replaced<T> {
+            // ORD(swap.value): AcqRel; Release pairs with the Acquire in `load`, Acquire with an earlier `swap`.
             let old = self.0.swap(Self::pointer(value), Ordering::AcqRel);
             // SAFETY: the cell's own count moves to the caller.
             Replaced(unsafe { Arc::from_raw(old) })
@@ -104,7 +107,8 @@ mod imp {
     impl<T> Replaced<T> {
         pub(crate) fn is_unread(&mut self) -> bool {
             let unread = Arc::get_mut(&mut self.0).is_some();
-            // A read-modify-write, since a plain load may read a value from before.
+            // ORD(swap.let_go): Acquire; pairs with the Release in `Held::drop`. A read-modify-write, since a plain load may read a
+            // value from before.
             self.0.let_go.fetch_add(0, Ordering::Acquire);
             unread
         }

@@ -81,6 +81,7 @@ impl WaitCell {
     #[inline(always)]
     #[cfg_attr(all(loom, feature = "loom"), track_caller)]
     pub fn fence(&self) {
+        // ORD(cell.state): light fence; pairs with the heavy ones in `park_unless` and `register`.
         light_fence(self.pair);
     }
 
@@ -116,7 +117,8 @@ impl WaitCell {
     /// Wakes the consumer also when it only naps: for those who wait for it.
     #[cold]
     pub fn wake_now(&self) {
-        // At least as strong as `fence`, and callers are rare: they need none of their own.
+        // ORD(cell.state): full fence; pairs with those in `park_unless`, `nap_unless` and `register`. At least as strong as
+        // `fence`, and callers are rare: they need none of their own.
         fence(Ordering::SeqCst);
         self.wake_from(PARKED);
         self.wake_from(NAPPING);
@@ -151,13 +153,13 @@ impl WaitCell {
         if !is_kind(idle, IDLE) {
             return None;
         }
-        // ORD(cell.state): Acquire; pairs with the Release in `take`: the slot is empty.
         let busy = with_kind(idle, BUSY);
+        // ORD(cell.state): Acquire; pairs with the Release in `take`: the slot is empty.
         self.state.compare_exchange(idle, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
         // SAFETY: W1, W2: the exchange made the slot ours, and in IDLE it is empty.
         unsafe { self.sleeper.put(sleeper) };
-        // ORD(cell.state): Release; pairs with the Acquire in `take`: the sleeper is written.
         let state = with_kind(idle, kind);
+        // ORD(cell.state): Release; pairs with the Acquire in `take`: the sleeper is written.
         self.state.store(state, Ordering::Release);
         Some(state)
     }
@@ -178,6 +180,7 @@ impl WaitCell {
             thread::yield_now();
             return;
         };
+        // ORD(cell.state): heavy fence; pairs with the light one of whoever puts an event in, and with that in `wake_now`.
         let fenced = heavy_fence(self.pair);
         if no_recheck() || !ready() {
             park_fenced(&thread, limit, fenced);
@@ -195,7 +198,7 @@ impl WaitCell {
     pub fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         if let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), NAPPING) {
-            // Pairs with the fence in `wake_now`.
+            // ORD(cell.state): full fence; pairs with that in `wake_now`.
             fence(Ordering::SeqCst);
             if no_recheck() || !ready() {
                 thread.park(Some(limit));
@@ -213,7 +216,7 @@ impl WaitCell {
     pub fn register(&self, task: &Waker) -> bool {
         self.cancel();
         let registered = self.prepare(Sleeper::Task(task.clone()), PARKED).is_some();
-        // A task cannot be parked with a limit, so this fence must not fail.
+        // ORD(cell.state): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
         registered
     }

@@ -55,6 +55,7 @@ impl Crowd {
     #[inline]
     #[cfg_attr(all(loom, feature = "loom"), track_caller)]
     pub(crate) fn fence(&self) {
+        // ORD(crowd.parked): light fence; pairs with the heavy ones in `park_unless` and `register`.
         light_fence(self.pair);
     }
 
@@ -103,7 +104,8 @@ impl Crowd {
     /// Wakes everybody, also those who nap: for a close, a flush, and whoever waits for room.
     #[cold]
     pub(crate) fn wake_all(&self) {
-        // At least as strong as `fence`, and callers are rare: they need none of their own.
+        // ORD(crowd.parked): full fence; pairs with those in `park_unless`, `nap_unless` and `register`. At least as strong as
+        // `fence`, and callers are rare: they need none of their own.
         fence(Ordering::SeqCst);
         // As many as there are now: whoever comes back meanwhile has looked again, and is the last of its list.
         let (napping, parked) = {
@@ -163,6 +165,7 @@ impl Crowd {
     pub(crate) fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         let ticket = self.enter(Sleeper::Thread(thread.clone()), false);
+        // ORD(crowd.parked): heavy fence; pairs with the light one of whoever puts an event in or takes one.
         let fenced = heavy_fence(self.pair);
         if no_recheck() || !ready() {
             park_fenced(&thread, limit, fenced);
@@ -175,7 +178,7 @@ impl Crowd {
     pub(crate) fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         let ticket = self.enter(Sleeper::Thread(thread.clone()), true);
-        // Pairs with the fence in `wake_all`.
+        // ORD(crowd.parked): full fence; pairs with that in `wake_all`.
         fence(Ordering::SeqCst);
         if no_recheck() || !ready() {
             thread.park(Some(limit));
@@ -186,7 +189,7 @@ impl Crowd {
     /// Announces a task as asleep. Look for events afterwards; when there are some, [`leave`](Self::leave) at once.
     pub(crate) fn register(&self, task: &Waker) -> Ticket {
         let ticket = self.enter(Sleeper::Task(task.clone()), false);
-        // A task cannot be parked with a limit, so this fence must not fail.
+        // ORD(crowd.parked): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
         ticket
     }

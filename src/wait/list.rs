@@ -75,10 +75,12 @@ impl WaitList {
                 entries.push(entry.clone());
                 self.count.store(entries.len(), Ordering::Relaxed);
             }
-            // Pairs with the fence in `notify`: either the notifier sees the count, or we see its progress.
+            // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the notifier sees the count, or we see
+            // its progress.
             let most = if heavy_fence(self.pair) { SAFETY_LIMIT } else { DEGRADED_LIMIT };
             let outcome = if no_recheck() { None } else { attempt() };
             let left = deadline.remaining();
+            // ORD(list.woken): Acquire; pairs with the Release in `notify_all`: the progress is visible.
             if outcome.is_none()
                 && left.is_none_or(|left| !left.is_zero())
                 && !entry.woken.load(Ordering::Acquire)
@@ -104,7 +106,7 @@ impl WaitList {
     /// Wakes everybody on the list. To be called after the progress that they wait for.
     #[inline]
     pub fn notify(&self) {
-        // Pairs with the fence in `wait_until`.
+        // ORD(list.count): light fence; pairs with the heavy one in `wait_as`.
         light_fence(self.pair);
         if self.count.load(Ordering::Relaxed) > 0 {
             self.notify_all();
@@ -126,6 +128,7 @@ impl WaitList {
                 self.count.store(entries.len(), Ordering::Relaxed);
                 entry
             };
+            // ORD(list.woken): Release; pairs with the Acquire in `wait_as`.
             entry.woken.store(true, Ordering::Release);
             // Bound to a name, so that the lock is free before foreign code may run.
             let sleeper = lock(&entry.sleeper).take();

@@ -139,7 +139,8 @@ impl Sleepers {
     #[inline(always)]
     pub fn wake(&self) {
         if !MODEL {
-            // All that the asymmetric pair needs. The symmetric one's stack is never null, so its fence costs no look here.
+            // ORD(sleepers.first): light fence; pairs with the heavy ones in `park_unless` and `register`. All that the asymmetric
+            // pair needs. The symmetric one's stack is never null, so its fence costs no look here.
             light_fence(FencePair::Asymmetric);
         }
         // ORD(sleepers.first): Relaxed; the fences order it against the push in `lie_down`.
@@ -151,6 +152,7 @@ impl Sleepers {
     #[cold]
     #[inline(never)]
     fn call(&self) {
+        // ORD(sleepers.first): light fence; pairs with the heavy ones in `park_unless` and `register`, where the pair is symmetric.
         light_fence(self.pair);
         if self.first.load(Ordering::Relaxed) == self.empty {
             return;
@@ -168,6 +170,7 @@ impl Sleepers {
         let thread = Unparker::current();
         self.get_up(berth);
         self.lie_down(berth, Sleeper::Thread(thread.clone()));
+        // ORD(sleepers.first): heavy fence; pairs with the light ones in `wake` and `call`.
         let fenced = heavy_fence(self.pair);
         if no_recheck() || !ready() {
             park_fenced(&thread, limit, fenced);
@@ -179,7 +182,7 @@ impl Sleepers {
     pub fn register(&self, berth: &Berth, task: &Waker) {
         self.get_up(berth);
         self.lie_down(berth, Sleeper::Task(task.clone()));
-        // A task cannot be parked with a limit, so this fence must not fail.
+        // ORD(sleepers.first): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
     }
 

@@ -103,6 +103,7 @@ impl<E: Send + 'static> FastLane<E> {
     /// fence, which costs nothing and so may stand behind each put.
     #[inline(always)]
     pub(crate) fn attention_now(&self) -> u64 {
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
         light_fence(FencePair::Asymmetric);
         self.attention()
     }
@@ -126,7 +127,8 @@ impl<E: Send + 'static> FastLane<E> {
             Some(vacant) => vacant.push(event),
             None => self.overflow(event, patience)?,
         }
-        // The seal's fence is the process's, the wake's the inbox's; the inbox's is never the weaker one.
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of the consumer that parks. The
+        // seal's is the process's, the wake's the inbox's; the inbox's is never the weaker one.
         self.signals.cell.fence();
         if self.attention() == 0 { Ok(()) } else { self.finish_push() }
     }
