@@ -176,6 +176,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
                     }
                     Err(back) => {
                         next = Some(back);
+                        // A subscriber that does not see its gate noticed must see where the journal ends.
+                        claim.show();
                         if shared.gates.bar(claim.position(), shared.capacity()) {
                             break;
                         }

@@ -152,6 +152,8 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         let (shared, position) = (&*self.shared.0, self.writer.position());
         let mut deadline = None;
         while shared.gates.bar(position, shared.capacity()) {
+            // Who is in the way may be asleep, and not know yet what the batch has shown.
+            shared.published();
             let refusal = shared.wait_for_gates(position, patience, Some(&self.waiter), &mut deadline);
             if refusal.is_some() {
                 return refusal;

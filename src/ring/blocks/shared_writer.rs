@@ -165,6 +165,12 @@ impl<T> Claim<'_, T> {
         unsafe { self.pen.core.with_mut(Core::take_stale) }
     }
 
+    /// Shows readers what was written so far, and keeps the claim.
+    pub(crate) fn show(&mut self) {
+        // ORD(blocks.tail): Release; pairs with the Acquire in `Shared::tail_word`: the values are written.
+        self.pen.shared.tail.store((self.position * VALUE) | BUSY, Ordering::Release);
+    }
+
     /// The position of the next value.
     #[inline(always)]
     #[must_use]
