@@ -10,7 +10,7 @@
 //! get more than a few eighths full. An event that comes alone waits for nobody.
 
 use super::strategy::spin_looks;
-use crate::sync::{MODEL, spin_hint};
+use crate::sync::{MODEL, spin_hint, thread};
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -21,6 +21,8 @@ const STEP_NANOS: u128 = 60;
 const MOST_STEPS: u32 = 16;
 /// About 1.5 µs: a consumer that is fast frees a few hundred slots meanwhile.
 const FIRST_STEPS: u32 = 24;
+/// How often a publisher lets others run before it parks.
+const TURNS: u32 = 8;
 /// So many events in one look are enough: longer lingering gains nothing.
 const ENOUGH: usize = 128;
 
@@ -65,15 +67,23 @@ impl Linger {
     }
 }
 
-/// Looks again and again, each time after twice as long as before, for a few microseconds in all; `None` when that was not
-/// enough.
+/// Looks again and again, each time after twice as long as before, for a few microseconds in all, and then lets others run a
+/// few times; `None` when that was not enough.
 ///
 /// A publisher that waits for room looks like this before it parks: one that looked as often as it could would fight the consumer
-/// for the line that says how far that is, and get in one event for each that comes out.
+/// for the line that says how far that is, and get in one event for each that comes out. And where both share a processor, a
+/// consumer that is let run makes room for many events, while one that has to wake the publisher is interrupted for each.
 pub(crate) fn look_ever_less<R>(mut look: impl FnMut() -> Option<R>) -> Option<R> {
-    (0..looks()).find_map(|round| {
+    let spinning = (0..looks()).find_map(|round| {
         spin(FIRST_STEPS << round);
         look()
+    });
+    let turns = if MODEL { 0 } else { TURNS };
+    spinning.or_else(|| {
+        (0..turns).find_map(|_| {
+            thread::yield_now();
+            look()
+        })
     })
 }
 
