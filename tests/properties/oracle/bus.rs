@@ -168,7 +168,7 @@ impl World {
             Op::Remove(number) => {
                 let closed = self.closed;
                 let Some(entry) = pick_from(&mut self.entries, number) else { return };
-                let removed = self.bus.remove(entry.id);
+                let removed = self.bus.remove_timeout(entry.id, GUARD);
                 let is_there = entry.attached && !closed;
                 // One that has closed itself may be gone already.
                 let may_be_gone = !is_there || entry.closed;

@@ -88,6 +88,9 @@ struct World {
     /// What the hook must have been told.
     told: Vec<(u64, DropReason)>,
     next: u64,
+    /// From which way single reads took last, and how many in a row while others had events.
+    turn: (usize, usize),
+    draining: bool,
 }
 
 /// How events are numbered: the way in, and a count.
@@ -128,6 +131,8 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) {
         hook,
         told: Vec::new(),
         next: 0,
+        turn: (0, 0),
+        draining: false,
     };
     for op in ops {
         world.step(*op);
@@ -152,6 +157,8 @@ impl World {
                     let lane = self.sink.lane().expect("memory for a lane").expect("channels have lanes");
                     self.lanes.push((self.ways.len(), lane));
                     self.ways.push(Way::default());
+                    // Turns begin anew where lanes come or go.
+                    self.turn = (0, 0);
                 }
             }
             Op::DropLane(number) => {
@@ -281,7 +288,11 @@ impl World {
             }
             Op::DrainWith => {
                 let before = waiting;
+                self.draining = true;
                 let count = receiver.drain_with(|value| self.took(value.id));
+                self.draining = false;
+                // It goes by turns of its own, and forgets lanes that have ended.
+                self.turn = (0, 0);
                 // From each way a quarter of the capacity at most, and something.
                 let share = (self.setup.capacity / 4).max(1) * self.ways.len();
                 assert!(count <= before.min(share) && (count > 0 || before == 0), "{count} of {before}");
@@ -298,6 +309,16 @@ impl World {
     fn took(&mut self, id: u64) {
         let way = (id / WAY) as usize;
         assert_eq!(self.ways[way].waiting.pop_front(), Some(id), "first in, first out");
+        let mut others = self.ways.iter().enumerate().filter(|(other, _)| *other != way);
+        let in_a_row = match (self.turn, others.any(|(_, other)| !other.waiting.is_empty())) {
+            (_, false) => 0,
+            ((last, in_a_row), true) if last == way => in_a_row + 1,
+            _ => 1,
+        };
+        self.turn = (way, in_a_row);
+        if !self.draining {
+            assert!(in_a_row <= (self.setup.capacity / 4).max(1), "the other ways have no turn");
+        }
         self.books.delivered += 1;
     }
 
