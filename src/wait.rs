@@ -58,8 +58,10 @@ impl Sleeper {
                 if MODEL {
                     task.wake();
                 } else if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task.wake())) {
-                    // Its destructor is foreign too.
-                    std::mem::forget(payload);
+                    // Its destructor is foreign too, and so is what that may throw.
+                    if let Err(worse) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+                        std::mem::forget(worse);
+                    }
                 }
             }
         }

@@ -298,6 +298,26 @@ fn a_waker_that_panics_concerns_neither_the_publisher_nor_the_others() {
     }
 }
 
+/// Found by the leak check of the address sanitizer.
+#[test]
+fn what_a_waker_panics_with_is_dropped() {
+    struct Panics(Arc<()>);
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new(self.0.clone()));
+        }
+    }
+    for mut pen in journals(64) {
+        let mut subscriber = pen.feed().subscribe(Start::Now).unwrap();
+        let payload = Arc::new(());
+        let waker = Waker::from(Arc::new(Panics(payload.clone())));
+        assert!(subscriber.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        pen.publish(1).unwrap();
+        assert_eq!(Arc::strong_count(&payload), 1);
+    }
+}
+
 #[test]
 fn a_reader_that_unwinds_leaves_the_journal_whole() {
     for mut pen in journals(64) {

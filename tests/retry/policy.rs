@@ -121,3 +121,11 @@ fn the_longest_back_off_there_can_be_is_no_panic() {
     let longest = Backoff::new(Duration::MAX, Duration::MAX).unwrap().jitter(0.0).unwrap();
     assert_eq!(wait(&longest, 1), Duration::MAX);
 }
+
+/// Found by fuzzing: the seconds of this one are no number that a float can hold, and the next one that can is larger.
+#[test]
+fn no_rounding_makes_a_back_off_longer_than_the_longest() {
+    let most = Duration::from_secs(6_004_234_345_560_364_031);
+    let longest = Backoff::new(most, most).unwrap().jitter(0.0).unwrap();
+    assert_eq!(wait(&longest, 1), most);
+}

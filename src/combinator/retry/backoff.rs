@@ -139,8 +139,8 @@ impl<E> RetryPolicy<E> for Backoff {
     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
         let window = self.window(attempt.number());
         let part = window.as_secs_f64() * (1.0 - self.jitter * self.dice.roll());
-        // The longest duration, as a number, is rounded to more than a duration can be.
-        let wait = Duration::try_from_secs_f64(part).unwrap_or(window);
+        // A long duration, as a number, may be rounded to more than it was, and the longest one to more than there can be.
+        let wait = Duration::try_from_secs_f64(part).map_or(window, |wait| wait.min(window));
         self.limits.allow(attempt, wait, Next::After(wait))
     }
 }

@@ -1,0 +1,218 @@
+//! Every number and text that a user can give to a builder: none panics, and what could be made works.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use buslane::testing::Collect;
+use buslane::{
+    Attempt, AttemptError, Backoff, Breaker, Channel, Deadline, HttpSink, Journal, Next, Overflow, Queue,
+    RetryPolicy, Sequence, Sink, SinkExt, Start, Until, WaitStrategy,
+};
+use libfuzzer_sys::fuzz_target;
+use std::time::{Duration, SystemTime};
+
+/// How long what must happen may take.
+const GUARD: Duration = Duration::from_secs(10);
+
+#[derive(Arbitrary, Clone, Debug)]
+enum Input {
+    Channel {
+        capacity: u64,
+        overflow: (u8, Duration),
+        wait: Wait,
+    },
+    Queue {
+        capacity: u64,
+        overflow: (u8, Duration),
+        wait: Wait,
+        name: String,
+        batch: usize,
+        workers: usize,
+    },
+    Journal {
+        capacity: u64,
+        gate_limit: Duration,
+        start: (u8, u64),
+        until: (u8, u64),
+    },
+    Backoff {
+        base: Duration,
+        most: Duration,
+        factor: f64,
+        jitter: f64,
+        attempts: u32,
+        elapsed: Duration,
+        number: u32,
+    },
+    Breaker {
+        threshold: u32,
+        backoff: Duration,
+        attempts: u32,
+        elapsed: Duration,
+        number: u32,
+    },
+    Rate {
+        per_second: f64,
+        burst: u64,
+    },
+    Sample {
+        one_in: u64,
+    },
+    Batch {
+        count: usize,
+        bytes: usize,
+        age: Duration,
+    },
+    Http {
+        url: String,
+        name: String,
+        value: String,
+        timeout: Duration,
+        certificates: Vec<u8>,
+    },
+    Deadline {
+        limit: Duration,
+    },
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Wait {
+    Nap(Duration, Duration),
+    SpinPark,
+    Park,
+    Poll(Duration, Duration),
+}
+
+impl Wait {
+    fn strategy(self) -> WaitStrategy {
+        match self {
+            Self::Nap(nap, park_after) => WaitStrategy::Nap { nap, park_after },
+            Self::SpinPark => WaitStrategy::SpinPark,
+            Self::Park => WaitStrategy::Park,
+            Self::Poll(busy, idle) => WaitStrategy::Poll { busy, idle },
+        }
+    }
+}
+
+/// Small, or more than there can be: what lies between is a matter of memory.
+fn capacity(number: u64) -> usize {
+    if number.is_multiple_of(16) { usize::MAX - number as usize % 1024 } else { (number % 2048) as usize }
+}
+
+fn overflow((kind, limit): (u8, Duration)) -> Overflow {
+    match kind % 6 {
+        0 => Overflow::DropNewest,
+        1 => Overflow::DropOldest,
+        2 => Overflow::Refuse,
+        3 => Overflow::Block,
+        4 => Overflow::BlockFor(limit),
+        _ => Overflow::Disconnect,
+    }
+}
+
+fn time(seconds: u64) -> SystemTime {
+    // As far as a time may lie.
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn check(input: Input) -> Option<()> {
+    match input {
+        Input::Channel { capacity: size, overflow: policy, wait } => {
+            let builder = Channel::builder().capacity(capacity(size)).overflow(overflow(policy));
+            let (channel, mut receiver) = builder.wait(wait.strategy()).build().ok()?;
+            channel.write(1_u8).expect("an empty channel has room");
+            assert_eq!(receiver.recv(), Ok(1));
+        }
+        Input::Queue { capacity: size, overflow: policy, wait, name, batch, workers } => {
+            let workers = if workers > 1024 { workers } else { workers % 4 };
+            let builder = Queue::builder().capacity(capacity(size)).overflow(overflow(policy)).name(name);
+            let seen = Collect::new();
+            let built =
+                builder.wait(wait.strategy()).max_batch(batch).workers(workers).spawn_sink(seen.clone());
+            let queue = built.ok()?;
+            queue.write(1_u8).expect("an empty queue has room");
+            assert!(queue.close_timeout(GUARD).is_done());
+            assert_eq!(seen.events(), [1]);
+        }
+        Input::Journal { capacity: size, gate_limit, start, until } => {
+            let builder = Journal::builder().capacity(capacity(size)).gate_limit(gate_limit);
+            let journal = builder.sample_time().build().ok()?;
+            (0..100_u8).for_each(|n| assert!(journal.publish(n).is_ok()));
+            let start = match start {
+                (0, _) => Start::Now,
+                (1, _) => Start::Oldest,
+                (2, count) => Start::Last(count as usize),
+                (3, seconds) => Start::Since(time(seconds)),
+                (_, place) => Start::At(Sequence::new(place % 128)),
+            };
+            let subscription = journal.subscription().start(start);
+            let subscription = match until {
+                (0, _) => subscription,
+                (1, seconds) => subscription.until(Until::Time(time(seconds))),
+                (_, place) => subscription.until(Until::Sequence(Sequence::new(place))),
+            };
+            let mut subscriber = subscription.subscribe().ok()?;
+            journal.close();
+            while subscriber.try_recv().is_ok_and(|entry| entry.is_some()) {}
+            assert!(subscriber.try_recv().is_err(), "read to the end of a closed journal");
+        }
+        Input::Backoff { base, most, factor, jitter, attempts, elapsed, number } => {
+            let backoff = Backoff::new(base, most).ok()?.factor(factor).ok()?.jitter(jitter).ok()?;
+            assert!(backoff.window(number) <= most);
+            let attempt = Attempt::new(number, elapsed, AttemptError::Full);
+            if let Next::After(wait) = RetryPolicy::<u8>::failure(&backoff, &0, &attempt) {
+                assert!(wait <= most, "{wait:?}");
+            }
+            let backoff = backoff.max_attempts(attempts).ok()?.max_elapsed(elapsed);
+            let _ = RetryPolicy::<u8>::failure(&backoff, &0, &attempt);
+        }
+        Input::Breaker { threshold, backoff, attempts, elapsed, number } => {
+            let breaker = Breaker::new(threshold, backoff).ok()?;
+            let attempt = Attempt::new(number, elapsed, AttemptError::Timeout);
+            for _ in 0..4 {
+                let _ = RetryPolicy::<u8>::failure(&breaker, &0, &attempt);
+                let _ = (breaker.state(), RetryPolicy::<u8>::before(&breaker, &0));
+            }
+            let breaker = breaker.max_attempts(attempts).ok()?.max_elapsed(elapsed);
+            let _ = RetryPolicy::<u8>::failure(&breaker, &0, &attempt);
+        }
+        Input::Rate { per_second, burst } => {
+            let sink = Collect::new().rate_limit(per_second, burst).ok()?;
+            for n in 0..4_u8 {
+                sink.write(n).expect("a limit holds back, and refuses nothing");
+            }
+        }
+        Input::Sample { one_in } => {
+            let seen = Collect::new();
+            let sink = seen.clone().sample(one_in).ok()?;
+            for n in 0..8_u8 {
+                sink.write(n).expect("a sample leaves out, and refuses nothing");
+            }
+            assert!(seen.len() <= 8);
+        }
+        Input::Batch { count, bytes, age } => {
+            let seen = Collect::new();
+            let batch =
+                seen.clone().batch(count).ok()?.bytes(bytes, |n: &u8| usize::from(*n)).ok()?.age(age).ok()?;
+            for n in 0..20_u8 {
+                batch.write(n).expect("a batch takes");
+            }
+            assert!(batch.close(Deadline::after(GUARD)).is_done());
+            assert_eq!(seen.events().concat(), (0..20).collect::<Vec<u8>>());
+        }
+        Input::Http { url, name, value, timeout, certificates } => {
+            let sink = HttpSink::<u8>::new(&url).ok()?;
+            let _ = sink.header(&name, &value).ok()?.timeout(timeout).ok()?.root_certificates(&certificates);
+        }
+        Input::Deadline { limit } => {
+            let deadline = Deadline::after(limit);
+            let _ = (deadline.remaining(), deadline.is_over(), deadline.min(Deadline::NOW));
+        }
+    }
+    Some(())
+}
+
+fuzz_target!(|inputs: Vec<Input>| {
+    for input in inputs.into_iter().take(8) {
+        check(input);
+    }
+});

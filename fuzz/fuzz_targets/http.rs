@@ -1,0 +1,61 @@
+//! What a server may answer to an HTTP sink: a loopback server says what the fuzzer says. Whatever that is, the write ends, the event
+//! comes back or was taken for a success, and a retry policy has an answer.
+#![no_main]
+
+use buslane::{
+    Attempt, AttemptError, Backoff, HttpError, HttpRetry, HttpSink, Next, RetryPolicy, Sink, WriteError,
+};
+use libfuzzer_sys::fuzz_target;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// What the server says next.
+static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// The sink, whose server has a thread of its own.
+static SINK: LazyLock<HttpSink<u64>> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // The client may be gone already.
+            let _ = serve(stream);
+        }
+    });
+    let sink = HttpSink::new(&format!("http://{address}/")).expect("a URL");
+    sink.timeout(Duration::from_secs(5)).expect("more than zero")
+});
+
+fn serve(mut stream: TcpStream) -> std::io::Result<()> {
+    // Headers and body come in one piece or two; an answer may come before the end of the question.
+    let mut question = [0; 4096];
+    let _ = stream.read(&mut question)?;
+    let answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    stream.write_all(&answer)?;
+    stream.shutdown(Shutdown::Write)?;
+    // To its end, so that the answer is not lost with the connection.
+    while stream.read(&mut question)? > 0 {}
+    Ok(())
+}
+
+fuzz_target!(|answer: &[u8]| {
+    *ANSWER.lock().unwrap_or_else(PoisonError::into_inner) = answer.to_vec();
+    match SINK.write(7) {
+        Ok(()) => assert!(answer.windows(2).any(|pair| pair == b" 2"), "taken for a success"),
+        Err(WriteError::Failed { event, source }) => {
+            assert_eq!(event, 7);
+            let error = source.downcast_ref::<HttpError>().expect("an error of this sink");
+            let _ = (error.to_string(), error.is_retryable(), error.status());
+            let policy = HttpRetry::new(Backoff::default()).max_retry_after(Duration::from_secs(30));
+            let attempt = Attempt::new(1, Duration::ZERO, AttemptError::Failed(&*source));
+            if let Next::After(wait) = RetryPolicy::<u64>::failure(&policy, &7, &attempt) {
+                assert!(wait <= Duration::from_secs(30), "{wait:?}");
+            }
+        }
+        Err(WriteError::Timeout(event)) => assert_eq!(event, 7),
+        Err(other) => panic!("{other}"),
+    }
+});

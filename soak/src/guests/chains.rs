@@ -1,0 +1,120 @@
+//! Sinks that are called directly, and those with combinators in front: batches, retries, another bus.
+
+use super::Invitation;
+use crate::clock::Jumping;
+use crate::event::{Event, Follower};
+use crate::guest::{Guest, books, check_books, check_close};
+use crate::watch::{GUARD, fail, pauses, require};
+use buslane::{Backoff, Breaker, Bus, DeadLetter, Queue, RetryPolicy, SinkExt, sink_fn};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A sink that is called on the publishing threads. Its last events may be on their way to it when it is removed; of the rest
+/// none is left out.
+pub(super) fn direct(invitation: &Invitation<'_>) -> Guest {
+    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let follower = Mutex::new(Follower::new(name, false, seen));
+    let trouble = mischief.clone();
+    let sink = sink_fn(move |event: &Event| {
+        // Out of the lock again before it panics.
+        follower.lock().unwrap_or_else(PoisonError::into_inner).see(event);
+        trouble.act();
+    });
+    Guest::add(bus, name, mischief, sink, || {})
+}
+
+fn queue(invitation: &Invitation<'_>) -> buslane::QueueBuilder<Event> {
+    Queue::builder().capacity(invitation.capacity).overflow(invitation.overflow).wait(invitation.wait)
+}
+
+pub(super) fn batch(invitation: &Invitation<'_>) -> Guest {
+    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let follower = Mutex::new(Follower::new(name, false, seen));
+    let trouble = mischief.clone();
+    let collect = sink_fn(move |batch: &Vec<Event>| {
+        let mut follower = follower.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.iter().for_each(|event| follower.see(event));
+        trouble.stand_still();
+    });
+    let size = (invitation.dice % 40 + 1) as usize;
+    let batch = collect.batch(size).and_then(|batch| batch.age(Duration::from_millis(5)));
+    let batch = batch.unwrap_or_else(|error| fail(&format!("{name}: {error}")));
+    let queue = queue(invitation).spawn_sink(batch).unwrap_or_else(|error| fail(&format!("{name}: {error}")));
+    let (on_bus, closing, seen) = (queue.clone(), name.clone(), seen.clone());
+    Guest::add(bus, name, mischief, on_bus, move || {
+        let before = pauses();
+        check_close(&closing, &queue.close_timeout(GUARD), before);
+        check_books(&closing, || queue.state(), &seen);
+    })
+}
+
+pub(super) fn backoff(invitation: &Invitation<'_>) -> Guest {
+    let backoff = Backoff::new(Duration::from_micros(50), Duration::from_millis(1));
+    let backoff = backoff.and_then(|policy| policy.max_attempts(3));
+    let policy = backoff.unwrap_or_else(|error| fail(&format!("{}: {error}", invitation.name)));
+    retry(invitation, policy.seed(invitation.dice))
+}
+
+pub(super) fn breaker(invitation: &Invitation<'_>) -> Guest {
+    let breaker = Breaker::new(2, Duration::from_millis(1)).and_then(|policy| policy.max_attempts(4));
+    let policy = breaker.unwrap_or_else(|error| fail(&format!("{}: {error}", invitation.name)));
+    retry(invitation, policy.clock(Jumping::new()))
+}
+
+/// A sink that fails at some attempts, three in a row, tried again by a clock that jumps, behind a queue.
+fn retry(invitation: &Invitation<'_>, policy: impl RetryPolicy<Event> + 'static) -> Guest {
+    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let follower = Mutex::new(Follower::new(name, false, seen));
+    let (trouble, attempts, letters) = (mischief.clone(), AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
+    let fails = sink_fn(move |event: &Event| {
+        if attempts.fetch_add(1, Ordering::Relaxed) % 64 > 60 {
+            return Err("as planned");
+        }
+        follower.lock().unwrap_or_else(PoisonError::into_inner).see(event);
+        trouble.stand_still();
+        Ok(())
+    });
+    let given_up = letters.clone();
+    let retry = fails.retry(policy).clock(Jumping::new()).dead_letters(sink_fn(
+        move |_letter: &DeadLetter<Event>| {
+            given_up.fetch_add(1, Ordering::Relaxed);
+        },
+    ));
+    let queue = queue(invitation).spawn_sink(retry).unwrap_or_else(|error| fail(&format!("{name}: {error}")));
+    let (on_bus, closing, seen) = (queue.clone(), name.clone(), seen.clone());
+    Guest::add(bus, name, mischief, on_bus, move || {
+        let before = pauses();
+        check_close(&closing, &queue.close_timeout(GUARD), before);
+        let ledger = books(&closing, || queue.state());
+        let (seen, letters) = (seen.count(), letters.load(Ordering::Relaxed));
+        let handled = ledger.delivered + ledger.dropped.failed;
+        require(handled == seen + letters && ledger.pending == 0, || {
+            format!("{closing}: {seen} events were seen, and {letters} given up: {ledger}")
+        });
+    })
+}
+
+/// Another bus, with a queue on it.
+pub(super) fn bus(invitation: &Invitation<'_>) -> Guest {
+    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let inner = Bus::new();
+    let mut follower = Follower::new(name, false, seen);
+    let trouble = mischief.clone();
+    let queue = queue(invitation).spawn(move |event: Event| {
+        follower.see(&event);
+        trouble.act();
+    });
+    let queue = queue.unwrap_or_else(|error| fail(&format!("{name}: {error}")));
+    if let Err(error) = inner.add(queue.clone()) {
+        fail(&format!("{name}: {error}"));
+    }
+    let (closing, seen) = (name.clone(), seen.clone());
+    Guest::add(bus, name, mischief, inner.clone(), move || {
+        let before = pauses();
+        check_close(&closing, &inner.close_timeout(GUARD), before);
+        // One that overflowed and was cut off is off its bus already, and works off what it has.
+        check_close(&closing, &queue.close_timeout(GUARD), before);
+        check_books(&closing, || queue.state(), &seen);
+    })
+}

@@ -1,0 +1,54 @@
+//! What everything together uses in silence.
+
+use crate::event::{Event, Stream};
+use crate::system::processor_time;
+use crate::watch::{GUARD, beat, fail, pauses, require};
+use buslane::{Bus, Channel, Journal, Queue, SinkExt, Start, WaitStrategy};
+use std::thread;
+use std::time::Duration;
+
+const SILENCE: Duration = Duration::from_secs(2);
+/// One part in fifty of one processor: what a scheduler's tick may count wrongly is in it.
+const MOST: Duration = Duration::from_millis(40);
+/// One part in ten, where consumers cannot rely on being woken and look for themselves.
+const MOST_WITHOUT_WAKES: Duration = Duration::from_millis(200);
+
+/// Measures, after a burst, what waiting sinks of every kind use. `None` where the system does not say.
+pub(crate) fn check(lost_membarrier: bool) -> Option<Duration> {
+    beat("be silent");
+    let bus: Bus<Event> = Bus::new();
+    let added = |outcome: Result<_, buslane::AddError>| {
+        outcome.unwrap_or_else(|error| fail(&format!("{error}")));
+    };
+    for wait in [WaitStrategy::nap(), WaitStrategy::SpinPark, WaitStrategy::Park] {
+        let queue = Queue::builder().wait(wait).spawn(|_: Event| {});
+        let queue = queue.unwrap_or_else(|error| fail(&format!("{error}")));
+        added(bus.add(queue.filter(|event: &Event| event.number > 0)));
+    }
+    let (channel, mut receiver) = Channel::bounded(64).unwrap_or_else(|error| fail(&format!("{error}")));
+    added(bus.add(channel));
+    let journal = Journal::new(64).unwrap_or_else(|error| fail(&format!("{error}")));
+    let mut subscriber = journal.subscribe(Start::Now).unwrap_or_else(|error| fail(&format!("{error}")));
+    added(bus.add(journal));
+    let reader = thread::spawn(move || receiver.iter().count());
+    let other = thread::spawn(move || subscriber.iter().count());
+    let (mut publishers, mut stream) = ([bus.publisher(), bus.publisher()], Stream::new());
+    for _ in 0..100 {
+        publishers.iter_mut().for_each(|publisher| drop(publisher.publish(stream.event())));
+    }
+    require(bus.flush_timeout(GUARD).is_done() || pauses() > 0, || "a flush before the silence".to_owned());
+    // A worker that naps does so for another ten milliseconds.
+    thread::sleep(Duration::from_millis(100));
+    let before = processor_time();
+    thread::sleep(SILENCE);
+    let used = processor_time().zip(before).map(|(after, before)| after - before);
+    if let Some(used) = used {
+        let most = if lost_membarrier { MOST_WITHOUT_WAKES } else { MOST };
+        require(used < most, || format!("{used:?} of processor time in {SILENCE:?} of silence"));
+    }
+    drop(publishers);
+    require(bus.close().is_done() || pauses() > 0, || "a close after the silence".to_owned());
+    let read = [reader.join(), other.join()];
+    require(read.iter().all(|count| matches!(count, Ok(1..))), || "readers that were woken".to_owned());
+    used
+}

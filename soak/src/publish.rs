@@ -1,0 +1,97 @@
+//! The threads that publish, flat out, by every way; and one that a panic kills now and then.
+
+use crate::event::{Event, Stream};
+use crate::watch::fail;
+use buslane::Bus;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// What a publishing thread is told.
+#[derive(Default)]
+struct Orders {
+    stop: AtomicBool,
+    /// It is to panic, with its publisher in its hands.
+    die: AtomicBool,
+}
+
+/// One publishing thread.
+pub(crate) struct Thread {
+    orders: Arc<Orders>,
+    handle: JoinHandle<()>,
+}
+
+/// A publisher goes after so many milliseconds, and another one comes. What it leaves in its lanes is still to be handled, so
+/// publishers that went much faster would fill the memory, lane by lane.
+const LIFE: std::ops::Range<u64> = 200..3_000;
+/// So many events at once.
+const BATCH: usize = 16;
+
+impl Thread {
+    /// Starts to publish; `published` counts.
+    pub(crate) fn start(bus: &Bus<Event>, seed: u64, published: &Arc<AtomicU64>) -> Self {
+        let orders = Arc::new(Orders::default());
+        let (bus, own, published) = (bus.clone(), orders.clone(), published.clone());
+        let handle = thread::spawn(move || {
+            let mut random = fastrand::Rng::with_seed(seed);
+            while !own.stop.load(Ordering::Relaxed) {
+                live(&bus, &mut random, &own, &published);
+            }
+        });
+        Self { orders, handle }
+    }
+
+    /// Stops and waits.
+    pub(crate) fn stop(self) {
+        self.orders.stop.store(true, Ordering::Relaxed);
+        if self.handle.join().is_err() {
+            fail("a publishing thread panicked by itself");
+        }
+    }
+
+    /// Is killed by a panic.
+    pub(crate) fn die(self) {
+        self.orders.die.store(true, Ordering::Relaxed);
+        if self.handle.join().is_ok() {
+            fail("a publishing thread survived its panic");
+        }
+    }
+}
+
+/// The life of one publisher.
+fn live(bus: &Bus<Event>, random: &mut fastrand::Rng, orders: &Orders, published: &AtomicU64) {
+    let (mut private, mut shared, mut local) = (Stream::new(), Stream::new(), Stream::new());
+    let mut publisher = bus.publisher();
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut count = 0;
+    let (begun, life) = (Instant::now(), Duration::from_millis(random.u64(LIFE)));
+    for turn in 1_u64.. {
+        if turn.is_multiple_of(256) && begun.elapsed() > life {
+            break;
+        }
+        if orders.die.load(Ordering::Relaxed) {
+            resume_unwind(Box::new("as planned"));
+        }
+        if orders.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let outcome = match random.u8(..) {
+            0..8 => bus.publish(shared.event()).map_err(drop),
+            8..12 => bus.with_local(|publisher| publisher.publish(local.event())).map_err(drop),
+            12..24 => {
+                batch.clear();
+                batch.extend((0..BATCH).map(|_| private.event()));
+                count += BATCH as u64 - 1;
+                publisher.publish_batch(&batch).map_err(drop)
+            }
+            _ => publisher.publish(private.event()).map_err(drop),
+        };
+        count += 1;
+        if outcome.is_err() {
+            fail("the bus is closed while publishers run");
+        }
+    }
+    published.fetch_add(count, Ordering::Relaxed);
+}

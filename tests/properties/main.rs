@@ -1,0 +1,71 @@
+//! Random lists of operations, each played on the real thing and on a plain model of it, which must agree after every step.
+//!
+//! Cases are single-threaded and depend on their operations only. `PROPTEST_CASES=10000 cargo test --test properties` looks
+//! further. A case that fails is shrunk and printed; made smaller still by hand, it becomes a test of its own, with a name.
+
+mod oracle;
+
+use oracle::value::Step;
+use oracle::{blocks, bus, channel, journal, mpmc, retry, spsc};
+use proptest::arbitrary::any;
+use proptest::collection::vec;
+use proptest::strategy::Strategy;
+use proptest::test_runner::Config;
+
+/// Operations for one case, decoded from random bytes.
+fn operations<O: std::fmt::Debug>(decode: fn(Step) -> O, most: usize) -> impl Strategy<Value = Vec<O>> {
+    vec(any::<Step>().prop_map(decode), 0..most)
+}
+
+fn config() -> Config {
+    // A failure becomes a named test, not a file of seeds.
+    Config { failure_persistence: None, ..Config::default() }
+}
+
+proptest::proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn an_spsc_ring_is_a_bounded_queue_with_an_end(capacity in 1..9_usize, ops in operations(spsc::Op::decode, 200)) {
+        spsc::run(capacity, &ops);
+    }
+
+    #[test]
+    fn an_mpmc_ring_is_a_bounded_queue(capacity in 1..9_usize, ops in operations(mpmc::Op::decode, 200)) {
+        mpmc::run(capacity, &ops);
+    }
+
+    #[test]
+    fn a_block_ring_is_a_list_that_forgets(capacity in 1..150_usize, ops in operations(blocks::Op::decode, 150)) {
+        blocks::run(capacity, &ops);
+    }
+
+    #[test]
+    fn a_channel_is_a_queue_for_each_publisher(
+        setup in any::<Step>().prop_map(channel::Setup::decode),
+        ops in operations(channel::Op::decode, 150),
+    ) {
+        channel::run(setup, &ops);
+    }
+
+    #[test]
+    fn a_bus_is_a_list_of_sinks(ops in operations(bus::Op::decode, 80)) {
+        bus::run(&ops);
+    }
+
+    #[test]
+    fn a_journal_is_a_list_of_all_events(
+        setup in any::<Step>().prop_map(journal::Setup::decode),
+        ops in operations(journal::Op::decode, 150),
+    ) {
+        journal::run(setup, &ops);
+    }
+
+    #[test]
+    fn a_retry_does_what_its_policy_says(
+        setup in any::<[u8; 6]>().prop_map(retry::Setup::decode),
+        ops in operations(retry::Op::decode, 100),
+    ) {
+        retry::run(setup, &ops);
+    }
+}
