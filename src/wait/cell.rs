@@ -5,21 +5,23 @@
 //! event is either found by the consumer or its publisher wakes it. The pair of fences is fixed when the cell is made;
 //! mixing the two kinds loses wake-ups.
 //!
+//! Publishers look at a word of its own, in a line that changes only when somebody goes to sleep who is to be woken by events: a
+//! consumer that naps between them costs them nothing.
+//!
 //! # Invariants
 //! - W1: the sleeper in the slot belongs to whoever moved the state to BUSY, until that side stores another state.
 //! - W2: the slot holds a sleeper exactly in the states PARKED and NAPPING (and in BUSY, for its owner to know).
+//! - W3: only the owner of BUSY writes `parked`; it is 1 in the state PARKED, and 0 in IDLE and NAPPING.
 #![expect(unsafe_code, reason = "the sleeper moves between threads under the state word")]
 
 use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{AtomicU64, Ordering, fence, no_recheck, thread};
+use crate::sync::{AtomicU64, CachePadded, Ordering, fence, no_recheck, thread};
 use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
-
-// A bit for each, so that publishers need test only one.
 
 /// Nobody sleeps, and the slot is empty.
 const IDLE: u64 = 0;
@@ -64,16 +66,24 @@ fn with_kind(state: u64, kind: u64) -> u64 {
 /// });
 /// ```
 pub struct WaitCell {
+    /// What publishers look at: 1 while a consumer sleeps that wants to be woken.
+    parked: AtomicU64,
+    pair: FencePair,
+    bed: CachePadded<Bed>,
+}
+
+/// The sleeper, and the word that says whose it is.
+struct Bed {
     state: AtomicU64,
     sleeper: Slot<Sleeper>,
-    pair: FencePair,
 }
 
 impl WaitCell {
     /// A cell in which nobody sleeps.
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
-        Self { state: AtomicU64::new(IDLE), sleeper: Slot::empty(), pair }
+        let bed = Bed { state: AtomicU64::new(IDLE), sleeper: Slot::empty() };
+        Self { parked: AtomicU64::new(0), pair, bed: CachePadded::new(bed) }
     }
 
     /// The publisher's half of the handshake, between its store and [`wake`](Self::wake). One serves any number of
@@ -102,8 +112,8 @@ impl WaitCell {
     /// What [`is_parked`](Self::is_parked) looks at: zero while nobody sleeps who wants to be woken.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
-        // ORD(cell.state): Relaxed; the fences order it against the store of PARKED.
-        self.state.load(Ordering::Relaxed) & PARKED
+        // ORD(cell.parked): Relaxed; the fences order it against the store in `prepare`.
+        self.parked.load(Ordering::Relaxed)
     }
 
     /// Wakes the consumer if it sleeps and wants to be woken.
@@ -126,7 +136,7 @@ impl WaitCell {
 
     #[cold]
     fn wake_from(&self, kind: u64) {
-        let state = self.state.load(Ordering::Relaxed);
+        let state = self.bed.state.load(Ordering::Relaxed);
         if is_kind(state, kind)
             && let Some(sleeper) = self.take(state)
         {
@@ -138,35 +148,44 @@ impl WaitCell {
     fn take(&self, state: u64) -> Option<Sleeper> {
         let busy = with_kind(state, BUSY);
         // ORD(cell.state): Acquire; pairs with the Release in `prepare`: the sleeper is written.
-        self.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        self.bed.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
         // SAFETY: W1, W2: the exchange made the sleeper ours, and in these states there is one.
-        let sleeper = unsafe { self.sleeper.take() };
+        let sleeper = unsafe { self.bed.sleeper.take() };
+        if is_kind(state, PARKED) {
+            // Before the state: behind it, it might wipe out the next sleeper's.
+            self.parked.store(0, Ordering::Relaxed);
+        }
         // ORD(cell.state): Release; pairs with the Acquire in `prepare`: the slot is empty.
-        self.state.store(with_kind(state, IDLE).wrapping_add(NEXT), Ordering::Release);
+        self.bed.state.store(with_kind(state, IDLE).wrapping_add(NEXT), Ordering::Release);
         Some(sleeper)
     }
 
     /// Puts a sleeper in, and says in which state it sleeps; `None` when somebody else is in the cell or at work there, and the
     /// caller must not sleep.
     fn prepare(&self, sleeper: Sleeper, kind: u64) -> Option<u64> {
-        let idle = self.state.load(Ordering::Relaxed);
+        let idle = self.bed.state.load(Ordering::Relaxed);
         if !is_kind(idle, IDLE) {
             return None;
         }
         let busy = with_kind(idle, BUSY);
         // ORD(cell.state): Acquire; pairs with the Release in `take`: the slot is empty.
-        self.state.compare_exchange(idle, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        self.bed.state.compare_exchange(idle, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
         // SAFETY: W1, W2: the exchange made the slot ours, and in IDLE it is empty.
-        unsafe { self.sleeper.put(sleeper) };
+        unsafe { self.bed.sleeper.put(sleeper) };
+        if kind == PARKED {
+            // ORD(cell.parked): Relaxed; the heavy fence that follows orders it against the load in `attention`. Before the state, so
+            // that whoever takes the sleeper out finds it set.
+            self.parked.store(1, Ordering::Relaxed);
+        }
         let state = with_kind(idle, kind);
         // ORD(cell.state): Release; pairs with the Acquire in `take`: the sleeper is written.
-        self.state.store(state, Ordering::Release);
+        self.bed.state.store(state, Ordering::Release);
         Some(state)
     }
 
     /// Takes whoever sleeps out again, unless a waker is about to: for the one consumer that sleeps as a task.
     pub(crate) fn cancel(&self) {
-        let state = self.state.load(Ordering::Relaxed);
+        let state = self.bed.state.load(Ordering::Relaxed);
         if is_kind(state, PARKED) || is_kind(state, NAPPING) {
             drop(self.take(state));
         }
@@ -239,7 +258,7 @@ impl Drop for WaitCell {
 
 impl fmt::Debug for WaitCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state.load(Ordering::Relaxed) & KIND {
+        let state = match self.bed.state.load(Ordering::Relaxed) & KIND {
             IDLE => "idle",
             PARKED => "parked",
             NAPPING => "napping",
