@@ -49,7 +49,8 @@ pub fn model(scenario: impl Fn() + Send + Sync + 'static) {
     model_with(usize::MAX, scenario);
 }
 
-/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound.
+/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound. A run that is asked for more than three
+/// takes so many more here, too.
 ///
 /// # Panics
 /// As for [`model`].
@@ -69,7 +70,10 @@ pub fn model_with(preemptions: usize, scenario: impl Fn() + Send + Sync + 'stati
 #[cfg(loom)]
 fn run(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(PREEMPTIONS).min(preemptions));
+    let asked = builder.preemption_bound.unwrap_or(PREEMPTIONS);
+    // Deeper runs go deeper everywhere.
+    let most = preemptions.saturating_add(asked.saturating_sub(PREEMPTIONS));
+    builder.preemption_bound = Some(asked.min(most));
     builder.max_branches = builder.max_branches.max(BRANCHES);
     builder.check(scenario);
 }
