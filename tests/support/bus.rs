@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One way to publish on a bus.
 pub(crate) enum Route<E: Send + 'static> {
-    Publisher(Publisher<E>),
+    Publisher(Box<Publisher<E>>),
     Shared(Bus<E>),
     Local(Bus<E>),
 }
@@ -20,7 +20,7 @@ impl<E: Clone + Send + 'static> Route<E> {
     /// Every way, each ready before what the test does next: publishers are registered and cached.
     pub(crate) fn all(bus: &Bus<E>) -> [Self; 3] {
         bus.with_local(|_| {});
-        [Self::Publisher(bus.publisher()), Self::Shared(bus.clone()), Self::Local(bus.clone())]
+        [Self::Publisher(Box::new(bus.publisher())), Self::Shared(bus.clone()), Self::Local(bus.clone())]
     }
 
     pub(crate) fn publish(&mut self, event: E) -> Result<Published, Closed<E>> {
