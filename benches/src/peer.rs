@@ -62,3 +62,59 @@ pub trait Waits: Peer {
 
 /// What is said of a peer whose other half has gone too early.
 const THERE: &str = "the receiver is there";
+
+/// A channel whose sending half can be cloned: its halves, and how its calls say what ours say.
+macro_rules! channel {
+    (
+        $(#[$doc:meta])*
+        $name:ident: $sender_type:ty => $receiver_type:ty,
+        open: $open:expr,
+        try_send: |$try_sender:ident, $try_event:ident| $try_send:expr,
+        try_recv: |$try_receiver:ident| $try_recv:expr,
+        send: |$sender:ident, $event:ident| $send:expr,
+        recv: |$receiver:ident| $recv:expr,
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl Peer for $name {
+            type Sender = $sender_type;
+            type Receiver = $receiver_type;
+
+            fn open() -> (Self::Sender, Self::Receiver) {
+                $open
+            }
+
+            fn share(sender: &Self::Sender) -> Self::Sender {
+                sender.clone()
+            }
+
+            #[inline(always)]
+            fn try_send($try_sender: &mut Self::Sender, seed: Seed) -> bool {
+                let $try_event = seed.event();
+                $try_send
+            }
+
+            #[inline(always)]
+            fn try_recv($try_receiver: &mut Self::Receiver) -> Option<Event> {
+                $try_recv
+            }
+        }
+
+        impl Waits for $name {
+            #[inline(always)]
+            fn send($sender: &mut Self::Sender, seed: Seed) {
+                let $event = seed.event();
+                $send
+            }
+
+            #[inline(always)]
+            fn recv($receiver: &mut Self::Receiver) -> Option<Event> {
+                $recv
+            }
+        }
+    };
+}
+
+use channel;

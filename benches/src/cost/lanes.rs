@@ -32,19 +32,24 @@ fn drain(receivers: &mut [Receiver<Event>], see: &mut dyn FnMut(usize, Event)) {
     }
 }
 
-/// A publisher's lanes into so many channels. How the reader would wait decides which fence a publish has: none but
-/// the compiler's for `Nap`, `Poll` and `BusySpin`; a full one for `SpinPark` and `Park`.
-#[must_use]
-pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
-    let (bus, mut receivers) = bus(channels, wait);
+/// What a publisher of this bus publishes, one by one, and these receivers take.
+fn published(bus: &Bus<Event>, mut receivers: Vec<Receiver<Event>>) -> impl Cost + use<> {
     let mut publisher = bus.publisher();
     Singly {
-        receivers: channels,
+        receivers: receivers.len(),
         publish: move |seed: Seed| {
             publisher.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
     }
+}
+
+/// A publisher's lanes into so many channels. How the reader would wait decides which fence a publish has: none but
+/// the compiler's for `Nap`, `Poll` and `BusySpin`; a full one for `SpinPark` and `Park`.
+#[must_use]
+pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
+    let (bus, receivers) = bus(channels, wait);
+    published(&bus, receivers)
 }
 
 /// A publisher's lane into one channel with this overflow policy.
@@ -54,15 +59,7 @@ pub fn lane_with(overflow: Overflow) -> impl Cost {
     let (channel, receiver) = builder.build().expect(SETTINGS);
     let bus = Bus::new();
     bus.add(channel).expect(OPEN);
-    let mut publisher = bus.publisher();
-    let mut receivers = [receiver];
-    Singly {
-        receivers: 1,
-        publish: move |seed: Seed| {
-            publisher.publish(seed.event()).expect(OPEN);
-        },
-        drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
-    }
+    published(&bus, vec![receiver])
 }
 
 /// A publisher's lane into one channel, through `publish_batch`.
@@ -85,15 +82,7 @@ pub fn filtered() -> impl Cost {
         Channel::builder().capacity(CAPACITY).wait(WaitStrategy::nap()).build().expect(SETTINGS);
     let bus = Bus::new();
     bus.add(channel.filter(|event: &Event| event.last == 0)).expect(OPEN);
-    let mut publisher = bus.publisher();
-    let mut receivers = [receiver];
-    Singly {
-        receivers: 1,
-        publish: move |seed: Seed| {
-            publisher.publish(seed.event()).expect(OPEN);
-        },
-        drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
-    }
+    published(&bus, vec![receiver])
 }
 
 /// The thread's cached publisher, asked for anew for each event.

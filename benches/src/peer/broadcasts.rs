@@ -1,48 +1,21 @@
 //! Broadcast channels with one receiver.
 
-use super::{Peer, THERE, Waits};
+use super::{Peer, THERE, Waits, channel};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-/// `async-broadcast`, from threads; it waits for its receivers.
-#[derive(Clone, Copy, Debug)]
-pub struct AsyncBroadcast;
-
-impl Peer for AsyncBroadcast {
-    type Sender = async_broadcast::Sender<Event>;
-    type Receiver = async_broadcast::Receiver<Event>;
-
-    fn open() -> (Self::Sender, Self::Receiver) {
-        async_broadcast::broadcast(CAPACITY)
-    }
-
-    fn share(sender: &Self::Sender) -> Self::Sender {
-        sender.clone()
-    }
-
-    #[inline(always)]
-    fn try_send(sender: &mut Self::Sender, seed: Seed) -> bool {
-        sender.try_broadcast(seed.event()).is_ok()
-    }
-
-    #[inline(always)]
-    fn try_recv(receiver: &mut Self::Receiver) -> Option<Event> {
-        receiver.try_recv().ok()
-    }
-}
-
-impl Waits for AsyncBroadcast {
-    #[inline(always)]
-    fn send(sender: &mut Self::Sender, seed: Seed) {
-        sender.broadcast_blocking(seed.event()).expect(THERE);
-    }
-
-    #[inline(always)]
-    fn recv(receiver: &mut Self::Receiver) -> Option<Event> {
-        receiver.recv_blocking().ok()
-    }
+channel! {
+    /// `async-broadcast`, from threads; it waits for its receivers.
+    AsyncBroadcast: async_broadcast::Sender<Event> => async_broadcast::Receiver<Event>,
+    open: async_broadcast::broadcast(CAPACITY),
+    try_send: |sender, event| sender.try_broadcast(event).is_ok(),
+    try_recv: |receiver| receiver.try_recv().ok(),
+    send: |sender, event| {
+        sender.broadcast_blocking(event).expect(THERE);
+    },
+    recv: |receiver| receiver.recv_blocking().ok(),
 }
 
 /// The crate `bus`; it waits for its readers.
