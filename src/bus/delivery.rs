@@ -71,6 +71,7 @@ impl<E: Clone> Supply<'_, E> {
     /// Offers the event, or a clone, to the next sink.
     #[inline]
     fn offer(&mut self, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
+        debug_assert!(self.place.is_some(), "the event is there until the last sink has it");
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
             return to(self.place);

@@ -166,6 +166,11 @@ impl<E: Send + 'static> Publisher<E> {
         version == self.seen || self.refresh()
     }
 
+    /// Whether nobody would get an event; all that were to have one may be gone without a change of the list.
+    fn is_empty(&self) -> bool {
+        self.lanes.seen == NEVER && self.table.as_ref().is_some_and(|table| table.value.is_empty())
+    }
+
     /// Waits until everything that was published on the bus before this call has been handled by every sink.
     pub fn flush_timeout(&mut self, limit: Duration) -> FlushReport {
         self.core.flush(Deadline::after(limit))
@@ -310,7 +315,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     pub fn publish_with(&mut self, make: impl FnOnce() -> E) -> Result<Published, Closed<()>> {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
-        if version == self.seen_empty || self.is_current(version) && self.seen == self.seen_empty {
+        if version == self.seen_empty
+            || version != self.lanes.seen && self.is_current(version) && self.is_empty()
+        {
             return Ok(Published::default());
         }
         if self.core.is_closed() {

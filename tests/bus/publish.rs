@@ -178,6 +178,17 @@ fn publish_with_makes_no_event_that_nobody_wants() {
 }
 
 #[test]
+fn publish_with_makes_no_event_when_everybody_has_gone() {
+    let (bus, receiver) = small(Overflow::DropNewest);
+    let mut publisher = bus.publisher();
+    assert_eq!(publisher.publish_with(|| 1), Ok(took(1, 0)));
+    drop(receiver);
+    // The list of sinks has not changed: the publisher learns from its lane that nobody reads there.
+    assert_eq!(publisher.publish_with(|| 2), Ok(took(0, 1)));
+    assert_eq!(publisher.publish_with(|| panic!("nobody listens")), Ok(took(0, 0)));
+}
+
+#[test]
 fn an_unbounded_queue_takes_whatever_comes_from_every_publisher() {
     let gate = Gate::closed();
     let at = gate.clone();
