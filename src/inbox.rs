@@ -364,7 +364,7 @@ impl<E: Send + 'static> Inbox<E> {
                 None
             }
         };
-        let outcome = look_ever_less(&mut once).or_else(|| {
+        let outcome = look_ever_less(deadline, &mut once).or_else(|| {
             // A publisher's lane brings a waiter along; a shared write that comes to waiting may allocate one.
             let own;
             let waiter = match waiter {

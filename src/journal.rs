@@ -263,7 +263,7 @@ fn publish<E: Send + Sync + 'static>(
     }
 }
 
-/// Publishes an event that begins a block, where subscribers may bar the way.
+/// Publishes the event in `place`, which begins a block, where subscribers may bar the way.
 #[cold]
 #[inline(never)]
 fn publish_at_a_block<'a, E: Send + Sync + 'static>(

@@ -9,6 +9,7 @@
 //! while events come faster than one a step, not at all once a look finds nothing, and never so long that a lane should
 //! get more than a few eighths full. An event that comes alone waits for nobody.
 
+use super::Deadline;
 use super::strategy::spin_looks;
 use crate::sync::{MODEL, spin_hint, thread};
 use std::sync::OnceLock;
@@ -68,19 +69,20 @@ impl Linger {
 }
 
 /// Looks again and again, each time after twice as long as before, for a few microseconds in all, and then lets others run a
-/// few times; `None` when that was not enough.
+/// few times until the deadline is over; `None` when that was not enough.
 ///
 /// A publisher that waits for room looks like this before it parks: one that looked as often as it could would fight the consumer
 /// for the line that says how far that is, and get in one event for each that comes out. And where both share a processor, a
 /// consumer that is let run makes room for many events, while one that has to wake the publisher is interrupted for each.
-pub(crate) fn look_ever_less<R>(mut look: impl FnMut() -> Option<R>) -> Option<R> {
+pub(crate) fn look_ever_less<R>(deadline: Deadline, mut look: impl FnMut() -> Option<R>) -> Option<R> {
     let spinning = (0..looks()).find_map(|round| {
         spin(FIRST_STEPS << round);
         look()
     });
     let turns = if MODEL { 0 } else { TURNS };
     spinning.or_else(|| {
-        (0..turns).find_map(|_| {
+        // Others may run for milliseconds.
+        (0..turns).take_while(|_| !deadline.is_over()).find_map(|_| {
             thread::yield_now();
             look()
         })
