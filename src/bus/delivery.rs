@@ -134,7 +134,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         let count = finishing.0.fast.len();
         let mut attention = 0;
         for (done, Fast { lane, gate, .. }) in finishing.0.fast.iter_mut().enumerate() {
-            let Some(vacant) = lane.vacant() else {
+            let Some(room) = lane.room() else {
                 cold_path();
                 std::mem::forget(finishing);
                 return self.publish_generally(place, done, scene);
@@ -143,9 +143,11 @@ impl<E: Clone + Send + 'static> Table<E> {
             if gate.as_mut().is_none_or(|gate| passes(gate, event, scene)) {
                 let event = if done + 1 == count { place.take() } else { place.clone() };
                 if let Some(event) = event {
-                    vacant.push(event);
+                    attention |= room.push_and_look(event);
                 }
-                attention |= lane.attention_now();
+            } else {
+                // Whether the lane is sealed; nothing was put in that a fence would have to come behind.
+                attention |= lane.attention();
             }
         }
         // What no gate wanted is dropped, which is foreign code, while the guard still stands.
@@ -186,10 +188,10 @@ impl<E: Clone + Send + 'static> Table<E> {
                 // What did not pass is taken.
                 supply.left -= 1;
                 published.accepted += 1;
-            } else if let Some(vacant) = lane.vacant() {
+            } else if let Some(room) = lane.room() {
                 let offer = supply.offer(|place| {
                     if let Some(event) = place.take() {
-                        vacant.push(event);
+                        room.push(event);
                     }
                     Offer::Accepted
                 });
@@ -265,10 +267,10 @@ impl<E: Clone + Send + 'static> Table<E> {
                     // A gate is asked about each event, and is asked once.
                     let mut taken = 0;
                     while taken < events.len()
-                        && let Some(vacant) = lane.vacant()
+                        && let Some(room) = lane.room()
                     {
                         if passes(gate, &events[taken], scene) {
-                            vacant.push(events[taken].clone());
+                            room.push(events[taken].clone());
                         }
                         taken += 1;
                     }

@@ -103,20 +103,20 @@ impl<E: Clone + Send + 'static> Lanes<E> {
         };
         let mut attention = *attention;
         let count = others.len();
-        for (done, Fast { lane, .. }) in others.iter_mut().enumerate() {
-            let Some(vacant) = lane.vacant() else {
+        let mut left = others.iter_mut();
+        while let Some(Fast { lane, .. }) = left.next() {
+            let Some(room) = lane.room() else {
+                let done = count - 1 - left.len();
                 std::mem::forget(finishing);
                 return Pushed::Full(done, event);
             };
-            vacant.push(event.clone());
-            attention |= lane.attention_now();
+            attention |= room.push_and_look(event.clone());
         }
-        let Some(vacant) = last.lane.vacant() else {
+        let Some(room) = last.lane.room() else {
             std::mem::forget(finishing);
             return Pushed::Full(count, event);
         };
-        vacant.push(event);
-        attention |= last.lane.attention_now();
+        attention |= room.push_and_look(event);
         std::mem::forget(finishing);
         if attention == 0 { Pushed::Done(count + 1) } else { Pushed::Attention(count + 1) }
     }
@@ -131,7 +131,9 @@ impl<E: Clone + Send + 'static> Lanes<E> {
         for fast in others.iter_mut().chain(last) {
             fast.batched = fast.lane.put_slice(events);
             whole &= fast.batched == events.len();
-            attention |= fast.lane.attention_now();
+            // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
+            light_fence(FencePair::Asymmetric);
+            attention |= fast.lane.attention();
         }
         std::mem::forget(finishing);
         (whole && attention == 0).then_some(Published { accepted: count * events.len(), refused: 0 })

@@ -22,7 +22,7 @@
 use crate::error::InvalidConfig;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::sync::prefetch::{bytes_ahead, prefetch_for_write};
-use crate::sync::slot::{Slot, try_boxed};
+use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
 use std::fmt;
 use std::ptr::NonNull;
@@ -48,6 +48,13 @@ impl Fin {
         self.0.load(ordering).wrapping_sub(1)
     }
 
+    /// What a producer looks at behind a fence: zero while the ring is open.
+    #[inline(always)]
+    fn attention(&self) -> u64 {
+        // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and `Sealer::fix`.
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Moves the word on; `Err` says what it is if it is not `from`.
     fn advance(&self, from: u64, to: u64) -> Result<u64, u64> {
         let [old, new] = [from, to].map(|value| value.wrapping_add(1));
@@ -67,7 +74,7 @@ struct Shared<T> {
     /// keep: next to the tail, the producer's look at it would wait for the line that the consumer polls, at every push.
     fin: Fin,
     /// A power of two, and the spare ones.
-    slots: Box<[Slot<T>]>,
+    slots: Aligned<Slot<T>>,
     capacity: u64,
     /// The fence pair of this ring's seal.
     pair: FencePair,
@@ -150,7 +157,7 @@ impl<T> Drop for Shared<T> {
 /// # Ok::<(), buslane::InvalidConfig>(())
 /// ```
 pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), InvalidConfig> {
-    let slots = try_boxed(super::slots_for(capacity, 1)? + spare_slots::<T>(), |_| Slot::empty())
+    let slots = Aligned::try_new(super::slots_for(capacity, 1)? + spare_slots::<T>(), |_| Slot::empty())
         .ok_or(InvalidConfig::OutOfMemory { slots: capacity })?;
     let shared = Arc::new(Shared {
         tail: CachePadded::new(AtomicU64::new(0)),
@@ -250,8 +257,7 @@ impl<T> Producer<T> {
     /// What [`is_open`](Self::is_open) looks at: zero while the ring is open.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
-        // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and `Sealer::fix`.
-        self.shared.fin.0.load(Ordering::Relaxed)
+        self.shared.fin.attention()
     }
 
     /// Settles with a sealer what was accepted, and gives what was not to `taken_back`, newest first.
@@ -315,6 +321,15 @@ impl<T> Vacant<'_, T> {
 }
 
 impl<'a, T> Vacant<'a, T> {
+    /// As [`push`](Self::push); what comes back is to be asked behind a fence, as [`Producer::is_open`] is.
+    #[inline(always)]
+    pub(crate) fn push_into(self, value: T) -> Written<'a, T> {
+        let producer = self.write(value);
+        producer.commit();
+        // Found before the fence, behind which nothing that was in a register counts.
+        Written(&producer.shared)
+    }
+
     #[inline(always)]
     fn write(self, value: T) -> &'a mut Producer<T> {
         let producer = self.0;
@@ -323,6 +338,17 @@ impl<'a, T> Vacant<'a, T> {
         unsafe { slot.put(value) };
         producer.tail += 1;
         producer
+    }
+}
+
+/// The ring into which a value was put.
+pub(crate) struct Written<'a, T>(&'a Shared<T>);
+
+impl<T> Written<'_, T> {
+    /// As [`Producer::attention`].
+    #[inline(always)]
+    pub(crate) fn attention(&self) -> u64 {
+        self.0.fin.attention()
     }
 }
 

@@ -8,11 +8,12 @@ use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
 use crate::sync::Arc;
 use crate::sync::membarrier::{FencePair, light_fence};
+use crate::wait::WaitCell;
 use crate::wait::list::Waiter;
 
 /// The lane that most publishes go through.
 ///
-/// A publish goes through three steps, so that one fence serves all lanes of a publisher: [`vacant`](Self::vacant)
+/// A publish goes through three steps, so that one fence serves all lanes of a publisher: [`room`](Self::room)
 /// and its push, or [`overflow`](Self::overflow), the fence, [`finish`](Self::finish). [`push`](Self::push) is all three.
 #[repr(C)]
 pub(crate) struct FastLane<E> {
@@ -22,6 +23,29 @@ pub(crate) struct FastLane<E> {
     inbox: Arc<Inbox<E>>,
     /// For the publish that has to wait for room.
     waiter: Waiter,
+}
+
+/// Room for one event in a lane.
+pub(crate) struct Room<'a, E> {
+    vacant: spsc::Vacant<'a, E>,
+    cell: &'a WaitCell,
+}
+
+impl<E> Room<'_, E> {
+    #[inline(always)]
+    pub(crate) fn push(self, event: E) {
+        self.vacant.push(event);
+    }
+
+    /// Puts the event in and says at once what [`FastLane::attention`] does, behind the asymmetric pair's fence, which costs nothing
+    /// and so may stand behind each event.
+    #[inline(always)]
+    pub(crate) fn push_and_look(self, event: E) -> u64 {
+        let written = self.vacant.push_into(event);
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
+        light_fence(FencePair::Asymmetric);
+        self.cell.attention() | written.attention()
+    }
 }
 
 impl<E: Send + 'static> FastLane<E> {
@@ -49,8 +73,9 @@ impl<E: Send + 'static> FastLane<E> {
 
     /// Room for one event, if there is any.
     #[inline(always)]
-    pub(crate) fn vacant(&mut self) -> Option<spsc::Vacant<'_, E>> {
-        self.producer.vacant()
+    pub(crate) fn room(&mut self) -> Option<Room<'_, E>> {
+        let vacant = self.producer.vacant()?;
+        Some(Room { vacant, cell: &self.signals.cell })
     }
 
     /// Puts as many events of a slice in as there is room for, and shows them at once; returns how many.
@@ -99,15 +124,6 @@ impl<E: Send + 'static> FastLane<E> {
         self.signals.cell.attention() | self.producer.attention()
     }
 
-    /// As [`attention`](Self::attention) for a lane into which an event has just been put, with the asymmetric pair's
-    /// fence, which costs nothing and so may stand behind each put.
-    #[inline(always)]
-    pub(crate) fn attention_now(&self) -> u64 {
-        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
-        light_fence(FencePair::Asymmetric);
-        self.attention()
-    }
-
     /// Behind the fence: settles with whoever seals the lane, and wakes the consumer. Events that turn out not to be
     /// accepted go to `taken_back`; `true` while the lane takes more.
     #[cold]
@@ -123,8 +139,8 @@ impl<E: Send + 'static> FastLane<E> {
     /// All steps at once, with a fence of its own.
     #[inline]
     pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        match self.vacant() {
-            Some(vacant) => vacant.push(event),
+        match self.room() {
+            Some(room) => room.push(event),
             None => self.overflow(event, patience)?,
         }
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of the consumer that parks. The

@@ -1,6 +1,6 @@
 //! One block of the ring: its slots, and the word that says whose it is.
 
-use crate::sync::slot::{Slot, try_boxed};
+use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicPtr, AtomicU64, CachePadded, Ordering};
 use std::ptr::NonNull;
 
@@ -27,13 +27,13 @@ pub(super) struct Block<T> {
     held: AtomicU64,
     /// A mark that the writer leaves when it enters the block.
     stamp: AtomicU64,
-    slots: Box<[Slot<T>]>,
+    slots: Aligned<Slot<T>>,
 }
 
 impl<T> Block<T> {
     /// An empty block that is not in the stream; `None` when there is no memory for it.
     pub(super) fn boxed(len: usize) -> Option<Box<Self>> {
-        let slots = try_boxed(len, |_| Slot::empty())?;
+        let slots = Aligned::try_new(len, |_| Slot::empty())?;
         Some(Box::new(Self {
             state: CachePadded::new(AtomicU64::new(RETIRED)),
             next: AtomicPtr::new(std::ptr::null_mut()),
