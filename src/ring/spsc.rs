@@ -21,7 +21,7 @@
 
 use crate::error::InvalidConfig;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
-use crate::sync::prefetch::{bytes_ahead, prefetch_for_write};
+use crate::sync::prefetch::{bytes_ahead, prefetch_for_write, spare};
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
 use std::fmt;
@@ -89,10 +89,8 @@ struct Slots<T> {
     mask: u64,
 }
 
-/// How many slots lie behind the last one and are never used, so that asking ahead needs no look at the end of the ring and
-/// never takes a line from somebody else.
 const fn spare_slots<T>() -> usize {
-    if size_of::<T>() == 0 { 0 } else { bytes_ahead::<T>().div_ceil(size_of::<T>()) }
+    spare::<T>(bytes_ahead::<T>())
 }
 
 // SAFETY: a pointer to slots, which are `Sync` for `T: Send`; each half reaches only the slots that S1 gives it.
@@ -333,7 +331,7 @@ impl<'a, T> Vacant<'a, T> {
     #[inline(always)]
     fn write(self, value: T) -> &'a mut Producer<T> {
         let producer = self.0;
-        let slot = prefetch_for_write::<T, _>(producer.slots.at(producer.tail));
+        let slot = prefetch_for_write(producer.slots.at(producer.tail), bytes_ahead::<T>());
         // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and the producer's.
         unsafe { slot.put(value) };
         producer.tail += 1;

@@ -1,5 +1,7 @@
 //! One block of the ring: its slots, and the word that says whose it is.
 
+use super::BLOCK;
+use crate::sync::prefetch::{LINE, bytes_ahead_in_block, prefetch_line_for_write, spare};
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicPtr, AtomicU64, CachePadded, Ordering};
 use std::ptr::NonNull;
@@ -31,9 +33,12 @@ pub(super) struct Block<T> {
 }
 
 impl<T> Block<T> {
+    /// How far ahead whoever writes asks for lines; as much lies behind the slots.
+    pub(super) const AHEAD: usize = bytes_ahead_in_block::<T>(BLOCK as usize);
+
     /// An empty block that is not in the stream; `None` when there is no memory for it.
     pub(super) fn boxed(len: usize) -> Option<Box<Self>> {
-        let slots = Aligned::try_new(len, |_| Slot::empty())?;
+        let slots = Aligned::try_new(len + spare::<T>(Self::AHEAD), |_| Slot::empty())?;
         Some(Box::new(Self {
             state: CachePadded::new(AtomicU64::new(RETIRED)),
             next: AtomicPtr::new(std::ptr::null_mut()),
@@ -49,6 +54,15 @@ impl<T> Block<T> {
 
     pub(super) fn slots(&self) -> NonNull<Slot<T>> {
         NonNull::from(&*self.slots).cast()
+    }
+
+    /// Asks for the lines that nobody asked for ahead, since the block began.
+    pub(super) fn prefetch_beginning(&self) {
+        let values_in_a_line = LINE / size_of::<T>().clamp(1, LINE);
+        self.slots[..spare::<T>(Self::AHEAD)]
+            .iter()
+            .step_by(values_in_a_line)
+            .for_each(prefetch_line_for_write);
     }
 
     pub(super) fn held(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::{BUSY, CLOSED, Shared, VALUE};
+use crate::sync::prefetch::prefetch_for_write;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, AtomicPtr, Ordering};
 use std::fmt;
@@ -65,6 +66,7 @@ impl<T> Core<T> {
         }
         // SAFETY: the position lies in the current block, so this is one of its slots, which J6 keeps.
         let slot = unsafe { &*self.origin.wrapping_add(*position as usize) };
+        let slot = prefetch_for_write(slot, Block::<T>::AHEAD);
         let old = if needs_drop::<T>() && *position < self.held_end {
             // SAFETY: J2, J5: the slot is ours, and holds a value of the block's former life.
             Some(unsafe { slot.take() })
@@ -128,6 +130,7 @@ impl<T> Core<T> {
             self.stale =
                 if self.filled > 0 { self.spares.find(|spare| spare.held() > 0) } else { null_mut() };
         }
+        block.prefetch_beginning();
         prefetch_state(shared, self.entry);
     }
 
