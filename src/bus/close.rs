@@ -51,7 +51,8 @@ impl<E: Send + 'static> Core<E> {
             control.retire(old);
             control.entries.clone()
         };
-        self.shut_out(&entries.iter().collect::<Vec<_>>());
+        // Publishers of a closed bus take no table any more.
+        self.shut_out(&entries.iter().collect::<Vec<_>>(), || false);
         let mut report = CloseReport::done();
         for entry in &entries {
             // A direct sink is closed after the calls in progress; what has lanes is closed to end those that wait there.

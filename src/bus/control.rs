@@ -83,6 +83,10 @@ impl<E: Send + 'static> Control<E> {
         self.publishers.len()
     }
 
+    pub(super) fn slots(&self) -> Vec<Arc<PublisherSlot<E>>> {
+        self.publishers.iter().map(|registered| registered.slot.clone()).collect()
+    }
+
     fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id - 1

@@ -84,10 +84,10 @@ impl Info {
     }
 
     /// Counts a direct call. To be followed by a look whether the sink is still attached: the fence pairs with the heavy one
-    /// in `Guarded::detach`, so that either the look finds it detached or whoever waits finds the call.
+    /// in `Domain::fence`, so that either the look finds it detached or whoever waits finds the call.
     pub(super) fn begin_call(&self) -> Call<'_> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        // ORD(info.calls): full fence; pairs with the heavy one in `Guarded::detach`.
+        // ORD(info.calls): full fence; pairs with the heavy one in `Domain::fence`.
         fence(Ordering::SeqCst);
         Call(&self.calls)
     }

@@ -1,7 +1,7 @@
 //! Taking one sink off a bus.
 
 use super::Core;
-use super::control::Control;
+use super::control::{Control, PublisherSlot};
 use super::entry::{Entry, Shared, SinkId};
 use crate::error::RemoveError;
 use crate::panics::caught;
@@ -11,7 +11,9 @@ use crate::sync::guarded::Listed;
 use crate::sync::parking::Unparker;
 use crate::sync::{MODEL, lock, spin_hint, thread};
 use crate::wait::Deadline;
+use crate::wait::linger::look_ever_less;
 use crate::wait::nesting::inside_delivery;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a removal can say about the sink.
@@ -45,9 +47,19 @@ impl Pace {
     }
 }
 
+/// Waits a few microseconds until all these publishers have taken their next tables; whether they have.
+///
+/// A publisher that has is through with the last one: what it put into lanes is there, it is in no call, and it will not look for
+/// what is not in the next one. It comes by at its next publish. The heavy fence, which is the other way to be sure, interrupts
+/// every thread of the process for about as long as this waits.
+fn come_by<E: Send + 'static>(publishers: &[Arc<PublisherSlot<E>>], deadline: Deadline) -> bool {
+    let have = || publishers.iter().all(|publisher| publisher.handoff.is_taken());
+    have() || !deadline.is_over() && look_ever_less(deadline, || have().then_some(())).is_some()
+}
+
 impl<E: Send + 'static> Core<E> {
     pub(super) fn remove(&self, id: SinkId, deadline: Deadline) -> Result<Removed, RemoveError> {
-        let (mut entry, garbage) = {
+        let (mut entry, publishers, garbage) = {
             let mut control = lock(&self.control);
             if self.is_closed() {
                 return Err(RemoveError::Unknown);
@@ -59,12 +71,13 @@ impl<E: Send + 'static> Core<E> {
                 .publishers
                 .iter_mut()
                 .for_each(|publisher| publisher.plan.retain(|plan| plan.info.id != id));
-            (entry, self.changed(&mut control))
+            let garbage = self.changed(&mut control);
+            (entry, control.slots(), garbage)
         };
         drop(garbage);
-        self.shut_out(&[&entry]);
-        let removed =
-            if inside_delivery() { Removed::FromInside } else { self.wait_outside(&mut entry, deadline) };
+        let inside = inside_delivery();
+        self.shut_out(&[&entry], || come_by(&publishers, if inside { Deadline::NOW } else { deadline }));
+        let removed = if inside { Removed::FromInside } else { self.wait_outside(&mut entry, deadline) };
         if removed != Removed::Quiet {
             lock(&self.control).leaving.push(entry);
         }
@@ -72,13 +85,17 @@ impl<E: Send + 'static> Core<E> {
         Ok(removed)
     }
 
-    /// Lets nothing more of this bus enter these sinks; what is inside goes on.
-    pub(super) fn shut_out(&self, entries: &[&Entry<E>]) {
+    /// Lets nothing more of this bus enter these sinks; what is inside goes on. `are_through` says whether no publisher will look for
+    /// these sinks any more, and everything that they have done there is visible: then nobody has to be interrupted by a fence.
+    pub(super) fn shut_out(&self, entries: &[&Entry<E>], are_through: impl FnOnce() -> bool) {
         let sealers: Vec<LaneSealer> = entries.iter().flat_map(|entry| entry.info.sealers()).collect();
-        LaneSealer::seal_all(&sealers);
-        for entry in entries {
-            entry.listed.guarded().detach(&self.domain);
-        }
+        LaneSealer::seal_all(&sealers, || {
+            entries.iter().for_each(|entry| entry.listed.guarded().detach());
+            if !are_through() {
+                // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of `Consumer::refresh`.
+                self.domain.fence();
+            }
+        });
     }
 
     /// Waits until nobody is inside the sink, and lets go of it.
@@ -109,10 +126,10 @@ impl<E: Send + 'static> Core<E> {
                 info.mark_dead();
             }
         }
-        let (dead, garbage) = {
+        let (dead, publishers, garbage) = {
             let mut control = lock(&self.control);
             if self.is_closed() || !control.entries.iter().any(|entry| entry.info.is_dead()) {
-                (Vec::new(), None)
+                (Vec::new(), Vec::new(), None)
             } else {
                 let dead: Vec<Entry<E>> =
                     control.entries.extract_if(.., |entry| entry.info.is_dead()).collect();
@@ -121,12 +138,12 @@ impl<E: Send + 'static> Core<E> {
                     publisher.plan.retain(|plan| !gone(plan.info.id));
                 }
                 let garbage = self.changed(&mut control);
-                (dead, Some(garbage))
+                (dead, control.slots(), Some(garbage))
             }
         };
         drop(garbage);
         if !dead.is_empty() {
-            self.shut_out(&dead.iter().collect::<Vec<_>>());
+            self.shut_out(&dead.iter().collect::<Vec<_>>(), || come_by(&publishers, Deadline::NOW));
             lock(&self.control).leaving.extend(dead);
         }
         self.sweep();

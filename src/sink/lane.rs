@@ -206,14 +206,11 @@ impl LaneSealer {
         Some(Self(Arc::new(parts.collect::<Option<Vec<_>>>()?)))
     }
 
-    /// Seals many lanes with one heavy fence: afterwards nothing more enters, and what was accepted is known.
-    pub(crate) fn seal_all(sealers: &[Self]) {
-        if sealers.is_empty() {
-            return;
-        }
+    /// Seals many lanes: afterwards nothing more enters, and what was accepted is known. `fence` is called once all are marked, and
+    /// makes sure that their publishers see that, or are seen: a heavy fence, or as good as one.
+    pub(crate) fn seal_all(sealers: &[Self], fence: impl FnOnce()) {
         sealers.iter().for_each(|sealer| sealer.0.mark());
-        // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of `Consumer::refresh`.
-        crate::sync::membarrier::heavy_fence_or_wait(crate::sync::membarrier::process_pair());
+        fence();
         sealers.iter().for_each(|sealer| sealer.0.fix());
         sealers.iter().for_each(|sealer| sealer.0.wake_all());
     }

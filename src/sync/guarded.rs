@@ -3,7 +3,7 @@
 //! A publisher names the value in its [`Hazard`] before it looks whether the value is still attached; whoever
 //! detaches it marks it first and looks at the hazard words second. With a fence on both sides between the two
 //! steps, either the publisher sees the mark and stays out, or the remover sees the name and waits. A publisher
-//! never waits. (M. Michael's hazard pointers, 2004, with an id in place of the pointer; ids are never used again,
+//! never waits. Where the remover knows by other means that no publisher will enter any more, it needs no fence. (M. Michael's hazard pointers, 2004, with an id in place of the pointer; ids are never used again,
 //! so a name cannot be mistaken.)
 //!
 //! Readers of a copy-on-write list have no hazard word. They reach the value through a [`Listed`], which only lists
@@ -11,7 +11,8 @@
 //!
 //! # Invariants
 //! - G1: the value is moved out only by [`Listed::take`], which has the only `Listed` (so no list reader is inside
-//!   or will be) and has seen, after the mark and the heavy fence, that no hazard word of the domain names the value.
+//!   or will be) and has seen, after the mark and the heavy fence (or after every publisher has shown that it is through with the
+//!   value), that no hazard word of the domain names it.
 //! - G2: a reference is given out only while a hazard word of the value's own domain names it, or through a
 //!   `Listed` that its owner holds.
 #![expect(unsafe_code, reason = "the value is taken away by another thread than the ones that look at it")]
@@ -45,6 +46,12 @@ impl Domain {
         lock(&self.hazards).retain(|known| !Arc::ptr_eq(known, hazard));
     }
 
+    /// Comes between the mark and the look at the hazard words.
+    pub(crate) fn fence(&self) {
+        // ORD(guarded.hazard): heavy fence; pairs with the light one in `enter`, and with that in `Info::begin_call`.
+        heavy_fence_or_wait(self.pair);
+    }
+
     fn names(&self, id: u64) -> bool {
         // ORD(guarded.hazard): Acquire; pairs with the Release in `Entered::drop`: what the call did is visible.
         lock(&self.hazards).iter().any(|hazard| hazard.0.load(Ordering::Acquire) == id)
@@ -72,11 +79,11 @@ impl<T> Guarded<T> {
     #[inline]
     pub(crate) fn enter<'a>(&'a self, hazard: &'a Hazard, pair: FencePair) -> Option<Entered<'a, T>> {
         hazard.0.store(self.id, Ordering::Relaxed);
-        // ORD(guarded.hazard): light fence; pairs with the heavy one in `detach`: we see the mark, or the remover sees the name.
+        // ORD(guarded.hazard): light fence; pairs with the heavy one in `Domain::fence`: we see the mark, or the remover sees the name.
         light_fence(pair);
         // Dropped again, which clears the word, when the value turns out to be detached.
         let entered = Entered { guarded: self, hazard };
-        // ORD(guarded.state): Relaxed; the fence above pairs with the heavy fence in `detach`.
+        // ORD(guarded.state): Relaxed; the fence above pairs with the heavy one in `Domain::fence`.
         (self.state.load(Ordering::Relaxed) == ATTACHED).then_some(entered)
     }
 
@@ -91,15 +98,12 @@ impl<T> Guarded<T> {
         domain.names(self.id)
     }
 
-    /// Marks the value, so that nobody enters any more; calls that began before go on. `true` for the one call that
-    /// did it.
-    pub(crate) fn detach(&self, domain: &Domain) -> bool {
-        // ORD(guarded.state): AcqRel; the fence below pairs with the light fence in `enter`.
-        let first =
-            self.state.compare_exchange(ATTACHED, DETACHED, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        // ORD(guarded.hazard): heavy fence; pairs with the light one in `enter`, and with that in `Info::begin_call`.
-        heavy_fence_or_wait(domain.pair);
-        first
+    /// Marks the value, so that nobody enters any more; calls that began before go on. To be followed by [`Domain::fence`], before
+    /// hazard words are looked at; or by whatever makes sure that nobody who has not seen the mark will enter.
+    pub(crate) fn detach(&self) {
+        // ORD(guarded.state): AcqRel; pairs with the Acquire in `is_attached`, `Listed::take`. The fence that follows pairs with the
+        // light fence in `enter`. Fails where somebody did it before.
+        let _ = self.state.compare_exchange(ATTACHED, DETACHED, Ordering::AcqRel, Ordering::Acquire);
     }
 }
 

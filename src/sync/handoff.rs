@@ -59,12 +59,19 @@ impl<T> Handoff<T> {
         (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
     }
 
-    /// Takes the newest parcel, if there is one. For the publisher, and for the control plane to withdraw it.
+    /// Publisher: takes the newest parcel, if there is one.
     pub(crate) fn take(&self) -> Option<Box<Parcel<T>>> {
-        // ORD(handoff.slot): Acquire; pairs with `offer`'s Release: the parcel's content is visible.
+        // ORD(handoff.slot): AcqRel; Acquire pairs with `offer`'s Release: the parcel's content is visible; Release pairs with the
+        // Acquire in `is_taken`.
         let taken = self.slot.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: H1: the swap made us the owner.
         (!taken.is_null()).then(|| unsafe { Box::from_raw(taken) })
+    }
+
+    /// Control plane: whether the newest parcel was taken. If so, all that the publisher did before is visible.
+    pub(crate) fn is_taken(&self) -> bool {
+        // ORD(handoff.slot): Acquire; pairs with the Release in `take`.
+        self.slot.load(Ordering::Acquire).is_null()
     }
 
     /// Publisher: gives a parcel back without freeing it.
