@@ -8,7 +8,7 @@
 #[path = "support/counting.rs"]
 mod counting;
 
-use buslane::{Bus, Channel, Publisher, Queue, Sink, SinkExt, WaitStrategy, noop};
+use buslane::{Bus, Channel, Journal, Publisher, Queue, Sink, SinkExt, Start, WaitStrategy, noop};
 use counting::heap_of;
 
 /// The size of the events of the design's measurements.
@@ -96,6 +96,20 @@ fn a_direct_sink_takes_less_than_two_kibibytes_and_three_more_for_each_idle_publ
     println!("  of it for each publisher that has not published since: {} bytes", (with - bytes) / 10);
     assert_within((with - bytes) / 10, 3072);
     drop(publishers);
+}
+
+#[test]
+fn a_journal_takes_a_third_more_than_its_events_eight_kibibytes_and_a_block_for_each_subscriber() {
+    let (bytes, journal) = cost("a journal of 1024 events", || Journal::<Event>::new(CAPACITY).unwrap());
+    println!("  of it around its events: {} bytes", bytes - SLOTS);
+    // A block more than the capacity takes, and behind each block a quarter of it, for which its writer asks ahead.
+    assert_within(bytes - SLOTS, SLOTS / 3 + 8192);
+    let _first = journal.subscribe(Start::Now).unwrap();
+    let block = 64 * size_of::<Event>() as i64;
+    let (bytes, _second) = cost("a subscriber of it", || journal.subscribe(Start::Now).unwrap());
+    assert_within(bytes, block + block / 4 + 2048);
+    let (bytes, _small) = cost("a journal of 1024 small events", || Journal::<u64>::new(CAPACITY).unwrap());
+    assert_within(bytes - SLOTS / 4, SLOTS / 12 + 8192);
 }
 
 #[test]
