@@ -11,6 +11,7 @@
 //! | [`slot`] | a cell of a ring | yes |
 //! | [`handoff`] | one-slot mailbox with a return stack, for publishers' tables | yes |
 //! | [`guarded`] | a value that one side may take away while others look at it, by hazard words | yes |
+//! | [`kept`] | what each thread keeps for an owner that all share | yes |
 //! | [`swap`] | the copy-on-write list (`ArcSwap`) | under loom only |
 //! | [`membarrier`] | the asymmetric fence pair | yes (a system call) |
 //! | [`parking`] | parking one thread | no |
@@ -21,6 +22,7 @@
 
 pub(crate) mod guarded;
 pub(crate) mod handoff;
+pub(crate) mod kept;
 pub(crate) mod membarrier;
 #[cfg(all(loom, feature = "loom"))]
 mod mutant;

@@ -142,6 +142,41 @@ fn publishers_for_closed_buses_are_let_go_when_the_thread_makes_another_one() {
     assert_eq!(drops.ids(), (0..10).collect::<Vec<_>>());
 }
 
+/// Publishes on a bus when it is dropped, and closes it if it is to.
+struct LastWord(Bus<u32>, bool);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        assert_eq!(self.0.with_local(|local| local.publish(2)), Ok(took(1, 0)));
+        if self.1 {
+            assert!(self.0.close().is_done());
+            // Makes room for its own publisher, and lets go of that of the bus that is closed now.
+            let third: Bus<u32> = Bus::new();
+            third.with_local(|local| local.publish(0)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_publisher_that_is_let_go_publishes_on_the_bus_that_takes_its_place() {
+    for closes in [false, true] {
+        let gone: Bus<u32> = Bus::new();
+        let next: Bus<u32> = Bus::new();
+        let mut receiver = next.subscribe(8).unwrap();
+        let last_word = LastWord(next.clone(), closes);
+        gone.add(sink_fn(move |_: &u32| {
+            let _owned = &last_word;
+        }))
+        .unwrap();
+        gone.with_local(|local| local.publish(1)).unwrap();
+        // The publisher that this thread keeps is all that holds the bus now.
+        drop(gone);
+        let published = next.with_local(|local| local.publish(3));
+        assert_eq!(published, if closes { Err(Closed(3)) } else { Ok(took(1, 0)) });
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), if closes { vec![2] } else { vec![2, 3] });
+    }
+}
+
 /// Publishes when its thread ends.
 struct Farewell(Bus<&'static str>, mpsc::Sender<bool>);
 

@@ -135,10 +135,6 @@ impl<E: Send + 'static> Publisher<E> {
         Some(result)
     }
 
-    pub(super) fn core(&self) -> &Arc<Core<E>> {
-        &self.core
-    }
-
     /// The version word changed: takes the next table over. `false` when this publisher cannot use one: the bus is closed,
     /// or it goes through the shared lanes.
     #[cold]
