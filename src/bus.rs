@@ -325,7 +325,8 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// Lends this thread's cached [`Publisher`], made at the first call: for async handlers, statics and layers.
     ///
     /// When it is lent already further up on this thread, or the thread is ending, the closure gets a publisher that goes
-    /// through the shared lanes. The cached publisher does not keep the bus open; it goes with the thread.
+    /// through the shared lanes; that of a thread that is ending never waits for room, as if by
+    /// [`try_publish`](Publisher::try_publish). The cached publisher does not keep the bus open; it goes with the thread.
     ///
     /// # Examples
     /// ```

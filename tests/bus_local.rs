@@ -8,7 +8,7 @@ mod fixtures;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::{Bus, Closed, RecvError, sink_fn};
+use buslane::{Bus, Channel, Closed, Overflow, Published, RecvError, sink_fn};
 use fixtures::{recorder, took};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -223,6 +223,36 @@ fn a_destructor_publishes_while_its_thread_ends_whichever_goes_first() {
         assert_eq!(receiver.drain().collect::<HashSet<_>>(), HashSet::from(["oh", "good", "bye", "!"]));
         wait_for(|| bus.snapshot().publishers == 0);
     }
+}
+
+/// Publishes into a bus without room when its thread ends.
+struct Refused(Bus<u32>, mpsc::Sender<Result<Published, Closed<u32>>>);
+
+impl Drop for Refused {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0.with_local(|local| local.publish(2)));
+    }
+}
+
+thread_local! {
+    static REFUSED: RefCell<Option<Refused>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_destructor_does_not_wait_for_room_while_its_thread_ends() {
+    let (channel, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+    let bus = Bus::new();
+    bus.add(channel).unwrap();
+    bus.publish(1).unwrap();
+    let (sender, published) = mpsc::channel();
+    let publishing = bus.clone();
+    let ending = thread::spawn(move || {
+        // Used first, it is destroyed last, when the thread keeps no publisher any more.
+        REFUSED.with(|place| place.replace(Some(Refused(publishing.clone(), sender))));
+        publishing.with_local(|_| ());
+    });
+    assert_eq!(published.recv_timeout(GUARD), Ok(Ok(took(0, 1))));
+    ending.join().unwrap();
 }
 
 #[test]

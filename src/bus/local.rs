@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::publisher::Publisher;
-use crate::sync::kept::{Owner, lend};
+use crate::sync::kept::{Lent, Owner, lend};
 use std::sync::Arc;
 
 impl<E: Send + 'static> Owner for Core<E> {
@@ -23,9 +23,10 @@ pub(super) fn with<E: Send + 'static, R>(core: &Arc<Core<E>>, f: impl FnOnce(&mu
             let mut shared = None;
             // One call, so that it is worth inlining, and an event that it holds stays in registers.
             f(match lent {
-                Some(publisher) => publisher,
-                // It is lent further up on this thread, or the thread is ending.
-                None => shared.insert(Publisher::shared(core)),
+                Lent::Kept(publisher) => publisher,
+                Lent::Busy => shared.insert(Publisher::shared(core, true)),
+                // Whoever joins the thread is not to wait for room.
+                Lent::Ending => shared.insert(Publisher::shared(core, false)),
             })
         },
     )

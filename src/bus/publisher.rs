@@ -74,13 +74,15 @@ pub struct Publisher<E: Send + 'static> {
     table: Option<Box<Parcel<Table<E>>>>,
     slot: Option<Arc<PublisherSlot<E>>>,
     keeps_open: Option<Arc<Handle<E>>>,
+    /// Whether it may wait for room; not, where its thread is ending.
+    waits: bool,
 }
 
 impl<E: Send + 'static> Publisher<E> {
     pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
         match core.register() {
             Some(Admission { slot, table, seen }) => {
-                let mut publisher = Self::shared(core);
+                let mut publisher = Self::shared(core, true);
                 publisher.table = Some(table);
                 publisher.slot = Some(slot);
                 publisher.keeps_open = keeps_open;
@@ -88,7 +90,7 @@ impl<E: Send + 'static> Publisher<E> {
                 publisher
             }
             None => {
-                let mut publisher = Self::shared(core);
+                let mut publisher = Self::shared(core, true);
                 publisher.keeps_open = keeps_open;
                 publisher
             }
@@ -96,9 +98,10 @@ impl<E: Send + 'static> Publisher<E> {
     }
 
     /// A publisher without lanes of its own.
-    pub(super) fn shared(core: &Arc<Core<E>>) -> Self {
+    pub(super) fn shared(core: &Arc<Core<E>>, waits: bool) -> Self {
         Self {
             core: core.clone(),
+            waits,
             lanes: Lanes::none(),
             seen_empty: NEVER,
             seen: NEVER,
@@ -262,7 +265,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             return published;
         }
         let Some(event) = place.take() else { return Published::default() };
-        match self.core.publish_shared(event, patience) {
+        match self.core.publish_shared(event, if self.waits { patience } else { Patience::Now }) {
             Ok(published) => published,
             Err(Closed(event)) => {
                 *place = Some(event);
@@ -358,7 +361,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         };
         if !self.is_current(version) || self.in_table(rest, Patience::Wait).is_none() {
             for event in events {
-                match self.core.publish_shared(event.clone(), Patience::Wait) {
+                match self
+                    .core
+                    .publish_shared(event.clone(), if self.waits { Patience::Wait } else { Patience::Now })
+                {
                     Ok(one) => {
                         published.accepted += one.accepted;
                         published.refused += one.refused;

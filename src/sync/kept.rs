@@ -89,13 +89,22 @@ impl Shelf {
     }
 }
 
-/// Lends `f` what this thread keeps for `owner`, made by `make` at the first call; `None` when it is lent already further up on this
-/// thread, or the thread is ending.
+/// What a caller gets.
+pub(crate) enum Lent<'a, T> {
+    /// What this thread keeps.
+    Kept(&'a mut T),
+    /// Nothing: it is lent already further up on this thread.
+    Busy,
+    /// Nothing: the thread is ending, and keeps nothing any more.
+    Ending,
+}
+
+/// Lends `f` what this thread keeps for `owner`, made by `make` at the first call.
 #[inline]
 pub(crate) fn lend<O: Owner, R>(
     owner: &Arc<O>,
     make: impl FnOnce() -> O::Kept,
-    f: impl FnOnce(Option<&mut O::Kept>) -> R,
+    f: impl FnOnce(Lent<'_, O::Kept>) -> R,
 ) -> R {
     /// Ends the loan, also when `f` unwinds.
     struct Loan<'a>(&'a Cell<bool>);
@@ -105,8 +114,7 @@ pub(crate) fn lend<O: Owner, R>(
             self.0.set(false);
         }
     }
-    let found = SHELF.try_with(|shelf| shelf.find(owner));
-    let found = match found {
+    let found = match SHELF.try_with(|shelf| shelf.find(owner)) {
         Ok(Some(found)) => Some(found),
         Ok(None) => keep(owner, make),
         Err(_) => None,
@@ -114,8 +122,12 @@ pub(crate) fn lend<O: Owner, R>(
     // SAFETY: K2, K3: the entry is there, and stays while its flag is set, which nothing can come before.
     let entry = found.map(|entry| unsafe { entry.as_ref() });
     let loan = entry.filter(|entry| !entry.lent.replace(true)).map(|entry| (entry, Loan(&entry.lent)));
-    // SAFETY: the flag was not set, so this is the only reference, and the loan outlives it.
-    f(loan.as_ref().map(|(entry, _loan)| unsafe { &mut *entry.value.get() }))
+    f(match &loan {
+        // SAFETY: the flag was not set, so this is the only reference, and the loan outlives it.
+        Some((entry, _loan)) => Lent::Kept(unsafe { &mut *entry.value.get() }),
+        None if entry.is_some() => Lent::Busy,
+        None => Lent::Ending,
+    })
 }
 
 #[cold]
