@@ -1,6 +1,7 @@
 //! Threads that meet, do their part at the same moment, and meet again.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// A word in a line of its own.
@@ -9,7 +10,7 @@ use std::thread;
 pub(crate) struct Apart<T>(pub(crate) T);
 
 /// How many rounds a litmus has, where the environment does not say.
-const ROUNDS: usize = 20_000;
+const ROUNDS: usize = 5_000;
 /// How often a thread looks before it lets another one run.
 const LOOKS: usize = 500;
 /// The longest delay before a part is two to this power, in steps of a nanosecond or a few; short ones are as frequent as long ones.
@@ -86,6 +87,9 @@ pub(crate) type Part<'a> = Box<dyn FnMut(usize) + Send + 'a>;
 /// Has each part done by a thread of its own, all at the same moment, so many times; after each round, `check` looks at what came
 /// of it, while nobody does anything.
 pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMut(usize)) {
+    // One litmus after the other: its threads are to have the processors for themselves.
+    static PLAYING: Mutex<()> = Mutex::new(());
+    let _playing = PLAYING.lock().unwrap_or_else(PoisonError::into_inner);
     let meeting = Meeting { parties: parts.len(), arrived: Apart::default(), broken: AtomicBool::new(false) };
     let party =
         |number: usize| Party { meeting: &meeting, met: 0, random: 0x9E37_79B9_7F4A_7C15 + number as u64 };

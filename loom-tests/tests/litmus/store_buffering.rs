@@ -54,7 +54,7 @@ const WORDS: usize = 32;
 fn missed(what: &str, first: Fence, second: Fence) -> usize {
     let line = || -> Vec<Apart<AtomicUsize>> { (0..WORDS).map(|_| Apart::default()).collect() };
     let (words, seen) = ([line(), line()], [line(), line()]);
-    let (mut missed, count) = (0, rounds(10));
+    let (mut missed, count) = (0, rounds(5));
     let part = |own: usize, fence: Fence| {
         let (words, seen) = (&words, &seen);
         Box::new(move |round| {
