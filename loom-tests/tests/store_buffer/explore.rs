@@ -9,13 +9,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write;
 
+/// What must hold at the end, after what is said when it does not.
+type Demand = (&'static str, fn(&End<'_>) -> bool);
+
 /// Threads, the words that they share, and what must hold when all are done.
 #[derive(Debug, Default)]
 pub(crate) struct Scenario {
     memory: [u8; WORDS],
     names: [&'static str; WORDS],
     programs: Vec<Program>,
-    end: Option<(&'static str, fn(&End<'_>) -> bool)>,
+    end: Option<Demand>,
 }
 
 /// What is there when all threads are done.
