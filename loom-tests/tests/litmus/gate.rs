@@ -12,8 +12,7 @@ const EVENTS: u64 = 2 * CAPACITY + 7;
 #[test]
 fn a_gate_that_goes_up_against_publish() {
     let journal = Journal::new(CAPACITY as usize).expect("a small journal");
-    let (count, done) = (rounds(4), AtomicU64::new(0));
-    let (mut barred, refused) = (0, AtomicU64::new(0));
+    let (mut barred, done, refused) = (0, AtomicU64::new(0), AtomicU64::new(0));
     let publisher = |round| {
         // Refused where the gate is up.
         let refusals = (0..EVENTS).filter(|event| journal.try_publish(*event).is_err()).count();
@@ -38,8 +37,8 @@ fn a_gate_that_goes_up_against_publish() {
             }
         }
     };
-    play(count, vec![Box::new(publisher), Box::new(subscriber)], |_| {
+    let played = play(rounds(4), vec![Box::new(publisher), Box::new(subscriber)], |_| {
         barred += u64::from(refused.load(Ordering::Relaxed) > 0);
     });
-    eprintln!("a gate against publish: {count} rounds, barred in {barred}");
+    eprintln!("a gate against publish: {played} rounds, barred in {barred}");
 }

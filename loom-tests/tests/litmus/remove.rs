@@ -58,7 +58,7 @@ fn remove(what: &str, bus: &Bus<usize>, mut publish: impl FnMut(usize) -> usize 
         assert_eq!(seen.dropped.load(Ordering::Relaxed), 1, "the sink is gone");
         calls_at_return.store(seen.calls.load(Ordering::Relaxed), Ordering::Relaxed);
     };
-    play(count, vec![Box::new(publisher), Box::new(remover)], |round| {
+    let played = play(count, vec![Box::new(publisher), Box::new(remover)], |round| {
         let (calls, taken) = (seen[round].calls.load(Ordering::Relaxed), accepted.load(Ordering::Relaxed));
         assert_eq!(calls_at_return.load(Ordering::Relaxed), calls, "called after the removal");
         assert_eq!(calls, taken, "accepted means called");
@@ -66,7 +66,7 @@ fn remove(what: &str, bus: &Bus<usize>, mut publish: impl FnMut(usize) -> usize 
         called += calls;
         *next.lock().unwrap() = add(round + 1);
     });
-    eprintln!("remove against {what}: {count} rounds, {called} calls, removed between two of them {met}");
+    eprintln!("remove against {what}: {played} rounds, {called} calls, removed between two of them {met}");
 }
 
 #[test]

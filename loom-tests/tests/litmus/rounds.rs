@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// A word in a line of its own.
 #[derive(Debug, Default)]
@@ -11,8 +12,11 @@ pub(crate) struct Apart<T>(pub(crate) T);
 
 /// How many rounds a litmus has, where the environment does not say.
 const ROUNDS: usize = 5_000;
-/// How often a thread looks before it lets another one run.
-const LOOKS: usize = 500;
+/// How long a round may take on average: where processors are shared, threads that meet take far longer, and there are fewer rounds.
+const ROUND: Duration = Duration::from_micros(40);
+/// How often a thread looks before it lets another one run: for some hundred microseconds, so that two that have a processor each
+/// stay together.
+const LOOKS: usize = 10_000;
 /// The longest delay before a part is two to this power, in steps of a nanosecond or a few; short ones are as frequent as long ones.
 const DELAYS: u64 = 12;
 
@@ -84,9 +88,9 @@ impl Drop for Party<'_> {
 /// What one thread does in a round, whose number it is given.
 pub(crate) type Part<'a> = Box<dyn FnMut(usize) + Send + 'a>;
 
-/// Has each part done by a thread of its own, all at the same moment, so many times; after each round, `check` looks at what came
-/// of it, while nobody does anything.
-pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMut(usize)) {
+/// Has each part done by a thread of its own, all at the same moment, so many times or fewer; after each round, `check` looks at what
+/// came of it, while nobody does anything. Returns how many rounds there were.
+pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMut(usize)) -> usize {
     // One litmus after the other: its threads are to have the processors for themselves.
     static PLAYING: Mutex<()> = Mutex::new(());
     let _playing = PLAYING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,25 +98,36 @@ pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMu
     let party =
         |number: usize| Party { meeting: &meeting, met: 0, random: 0x9E37_79B9_7F4A_7C15 + number as u64 };
     let mut first = parts.pop().expect("a part");
+    let (limit, begun) = (ROUND * u32::try_from(rounds).expect("not that many rounds"), Instant::now());
+    // Lowered by the first thread while all others wait for it, and read behind that.
+    let last = AtomicUsize::new(rounds);
+    let goes_on = |round: usize| round < last.load(Ordering::Relaxed);
     thread::scope(|scope| {
         for (number, mut part) in parts.into_iter().enumerate() {
-            let mut party = party(number + 1);
+            let (mut party, goes_on) = (party(number + 1), &goes_on);
             scope.spawn(move || {
-                for round in 0..rounds {
-                    party.meet();
+                party.meet();
+                for round in (0..).take_while(|round| goes_on(*round)) {
                     party.delay();
                     part(round);
+                    party.meet();
+                    // The round is looked at.
                     party.meet();
                 }
             });
         }
         let mut party = party(0);
-        for round in 0..rounds {
-            party.meet();
+        party.meet();
+        for round in (0..).take_while(|round| goes_on(*round)) {
             party.delay();
             first(round);
             party.meet();
             check(round);
+            if begun.elapsed() > limit {
+                last.store(round + 1, Ordering::Relaxed);
+            }
+            party.meet();
         }
     });
+    last.into_inner()
 }

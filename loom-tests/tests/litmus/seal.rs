@@ -60,9 +60,10 @@ fn take(consumer: &mut Consumer<u64>, books: &Books) {
 /// Plays with so many threads: with two, the one that seals takes the events afterwards.
 fn seal(what: &str, threads: usize, count: usize) {
     let (books, fence) = (Books::default(), WaitCell::new(FencePair::process()));
-    let (mut played, mut cut, mut came_back) = (0, 0, 0);
-    while played < count {
-        let rings = RINGS.min(count - played);
+    let (mut made, mut played, mut cut, mut came_back) = (0, 0, 0, 0);
+    while made < count {
+        let rings = RINGS.min(count - made);
+        made += rings;
         let (mut producers, mut consumers, mut sealers) = (Vec::new(), Vec::new(), Vec::new());
         for (producer, consumer) in (0..rings).map(|_| ring(EVENTS as usize).expect("a small ring")) {
             sealers.push(producer.sealer());
@@ -83,7 +84,7 @@ fn seal(what: &str, threads: usize, count: usize) {
             parts.push(Box::new(take_one));
             parts.push(Box::new(|round| end(&sealers[round])));
         }
-        play(rings, parts, |_| {
+        played += play(rings, parts, |_| {
             let [accepted, back, taken, end] = [&books.accepted, &books.back, &books.taken, &books.end]
                 .map(|word| word.load(Ordering::Relaxed));
             assert_eq!((accepted, taken), (end, end), "accepted, and taken");
@@ -91,7 +92,6 @@ fn seal(what: &str, threads: usize, count: usize) {
             cut += u64::from(0 < end && end < EVENTS);
             came_back += back;
         });
-        played += rings;
     }
     eprintln!("{what}: {played} rounds, cut in the middle {cut}, taken back {came_back}");
 }

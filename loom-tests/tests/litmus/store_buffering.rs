@@ -54,7 +54,7 @@ const WORDS: usize = 32;
 fn missed(what: &str, first: Fence, second: Fence) -> usize {
     let line = || -> Vec<Apart<AtomicUsize>> { (0..WORDS).map(|_| Apart::default()).collect() };
     let (words, seen) = ([line(), line()], [line(), line()]);
-    let (mut missed, count) = (0, rounds(5));
+    let mut missed = 0;
     let part = |own: usize, fence: Fence| {
         let (words, seen) = (&words, &seen);
         Box::new(move |round| {
@@ -65,11 +65,11 @@ fn missed(what: &str, first: Fence, second: Fence) -> usize {
             }
         })
     };
-    play(count, vec![part(0, first), part(1, second)], |round| {
+    let played = play(rounds(5), vec![part(0, first), part(1, second)], |round| {
         let saw = |thread: usize, at: usize| seen[thread][at].0.load(Ordering::Relaxed) == round + 1;
         missed += (0..WORDS).filter(|at| !saw(0, *at) && !saw(1, *at)).count();
     });
-    eprintln!("store buffering, {what}: neither saw the other {missed} times in {}", count * WORDS);
+    eprintln!("store buffering, {what}: neither saw the other {missed} times in {}", played * WORDS);
     missed
 }
 
