@@ -88,8 +88,8 @@ impl Drop for Party<'_> {
 /// What one thread does in a round, whose number it is given.
 pub(crate) type Part<'a> = Box<dyn FnMut(usize) + Send + 'a>;
 
-/// Has each part done by a thread of its own, all at the same moment, so many times or fewer; after each round, `check` looks at what
-/// came of it, while nobody does anything. Returns how many rounds there were.
+/// Has each part done by a thread of its own, all at the same moment, so many times or fewer; after each round, `check` looks at
+/// what came of it, while nobody does anything. Returns how many rounds there were.
 pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMut(usize)) -> usize {
     // One litmus after the other: its threads are to have the processors for themselves.
     static PLAYING: Mutex<()> = Mutex::new(());

@@ -97,7 +97,8 @@ fn close_against_a_publish_through_the_bus() {
     fails("close against Bus::publish, no fence of the call", &[Tso, Weak], &by_count(Nothing, Full));
     // Both count and mark are read-modify-writes.
     for (frequent, rare) in [(Compiler, Full), (Full, Compiler), (Full, Nothing)] {
-        holds("close against Bus::publish, less", &[Tso], &by_count(frequent, rare));
-        fails("close against Bus::publish, less", &[Weak], &by_count(frequent, rare));
+        let what = format!("close against Bus::publish ({frequent:?}, {rare:?})");
+        holds(&what, &[Tso], &by_count(frequent, rare));
+        fails(&what, &[Weak], &by_count(frequent, rare));
     }
 }

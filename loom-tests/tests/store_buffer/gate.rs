@@ -1,6 +1,6 @@
 //! A gate that goes up against a publisher: `Subscription::subscribe` against `Gates::bar`.
 //!
-//! The journal keeps one event, in blocks of one: two blocks, so that whoever enters the block of event `n` takes away event `n - 2`.
+//! The journal keeps one event, in blocks of one. There are two: whoever enters the block of event `n` takes away event `n - 2`.
 
 use super::check_pairs;
 use super::explore::Scenario;

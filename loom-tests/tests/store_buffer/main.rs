@@ -57,8 +57,8 @@ fn fails(what: &str, machines: &[Machine], scenario: &Scenario) {
     }
 }
 
-/// A handshake of the frequent side's fence and the rare side's: both pairs hold, on both machines, and so does the heavy fence against
-/// a full one; each weakening fails on both machines, but for those of `tolerated`, which only fail on the weak one.
+/// A handshake of the frequent side's fence and the rare side's: both pairs hold, on both machines, and so does the heavy fence
+/// against a full one; each weakening fails on both machines, but for those of `tolerated`, which only fail on the weak one.
 #[track_caller]
 fn check_pairs(what: &str, tolerated: &[(Fence, Fence)], scenario: impl Fn(Fence, Fence) -> Scenario) {
     use Fence::{Compiler, Full, Membarrier, Nothing};
