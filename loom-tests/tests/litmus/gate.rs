@@ -37,7 +37,7 @@ fn a_gate_that_goes_up_against_publish() {
             }
         }
     };
-    let played = play(rounds(4), vec![Box::new(publisher), Box::new(subscriber)], |_| {
+    let played = play(rounds(2), vec![Box::new(publisher), Box::new(subscriber)], |_| {
         barred += u64::from(refused.load(Ordering::Relaxed) > 0);
     });
     eprintln!("a gate against publish: {played} rounds, barred in {barred}");

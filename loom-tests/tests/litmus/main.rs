@@ -6,6 +6,7 @@
 #![cfg(not(loom))]
 
 mod gate;
+mod processors;
 mod remove;
 mod rounds;
 mod seal;

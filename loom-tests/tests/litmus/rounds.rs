@@ -1,5 +1,6 @@
 //! Threads that meet, do their part at the same moment, and meet again.
 
+use crate::processors;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -13,7 +14,7 @@ pub(crate) struct Apart<T>(pub(crate) T);
 /// How many rounds a litmus has, where the environment does not say.
 const ROUNDS: usize = 5_000;
 /// How long a round may take on average: where processors are shared, threads that meet take far longer, and there are fewer rounds.
-const ROUND: Duration = Duration::from_micros(40);
+const ROUND: Duration = Duration::from_micros(60);
 /// How often a thread looks before it lets another one run: for some hundred microseconds, so that two that have a processor each
 /// stay together.
 const LOOKS: usize = 10_000;
@@ -29,10 +30,14 @@ pub(crate) fn rounds(one_in: usize) -> usize {
 
 /// Waits until the condition holds.
 pub(crate) fn wait_until(condition: impl Fn() -> bool) {
+    wait(LOOKS, condition);
+}
+
+fn wait(most: usize, condition: impl Fn() -> bool) {
     let mut looks = 0;
     while !condition() {
         looks += 1;
-        if looks % LOOKS == 0 {
+        if looks % most == 0 {
             // The other one may have no processor.
             thread::yield_now();
         } else {
@@ -44,6 +49,8 @@ pub(crate) fn wait_until(condition: impl Fn() -> bool) {
 /// Where a number of threads meet.
 struct Meeting {
     parties: usize,
+    /// How often one looks whether all are there before it lets another one run.
+    looks: usize,
     arrived: Apart<AtomicUsize>,
     broken: AtomicBool,
 }
@@ -59,7 +66,7 @@ impl Party<'_> {
     fn meet(&mut self) {
         self.met += self.meeting.parties;
         self.meeting.arrived.0.fetch_add(1, Ordering::AcqRel);
-        wait_until(|| {
+        wait(self.meeting.looks, || {
             assert!(!self.meeting.broken.load(Ordering::Relaxed), "another thread has failed");
             self.meeting.arrived.0.load(Ordering::Acquire) >= self.met
         });
@@ -90,13 +97,20 @@ pub(crate) type Part<'a> = Box<dyn FnMut(usize) + Send + 'a>;
 
 /// Has each part done by a thread of its own, all at the same moment, so many times or fewer; after each round, `check` looks at
 /// what came of it, while nobody does anything. Returns how many rounds there were.
-pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMut(usize)) -> usize {
+pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMut(usize) + Send) -> usize {
     // One litmus after the other: its threads are to have the processors for themselves.
     static PLAYING: Mutex<()> = Mutex::new(());
     let _playing = PLAYING.lock().unwrap_or_else(PoisonError::into_inner);
-    let meeting = Meeting { parties: parts.len(), arrived: Apart::default(), broken: AtomicBool::new(false) };
-    let party =
-        |number: usize| Party { meeting: &meeting, met: 0, random: 0x9E37_79B9_7F4A_7C15 + number as u64 };
+    let (allowed, parties) = (processors::allowed(), parts.len());
+    // Where two share a processor, one waits for the other in vain.
+    let looks = if allowed.len() < parties { LOOKS / 1_000 } else { LOOKS };
+    let meeting = Meeting { parties, looks, arrived: Apart::default(), broken: AtomicBool::new(false) };
+    let party = |number: usize| {
+        if !allowed.is_empty() {
+            processors::stay_on(allowed[number % allowed.len()]);
+        }
+        Party { meeting: &meeting, met: 0, random: 0x9E37_79B9_7F4A_7C15 + number as u64 }
+    };
     let mut first = parts.pop().expect("a part");
     let (limit, begun) = (ROUND * u32::try_from(rounds).expect("not that many rounds"), Instant::now());
     // Lowered by the first thread while all others wait for it, and read behind that.
@@ -104,8 +118,9 @@ pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMu
     let goes_on = |round: usize| round < last.load(Ordering::Relaxed);
     thread::scope(|scope| {
         for (number, mut part) in parts.into_iter().enumerate() {
-            let (mut party, goes_on) = (party(number + 1), &goes_on);
+            let (party, goes_on) = (&party, &goes_on);
             scope.spawn(move || {
+                let mut party = party(number + 1);
                 party.meet();
                 for round in (0..).take_while(|round| goes_on(*round)) {
                     party.delay();
@@ -116,18 +131,21 @@ pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMu
                 }
             });
         }
-        let mut party = party(0);
-        party.meet();
-        for round in (0..).take_while(|round| goes_on(*round)) {
-            party.delay();
-            first(round);
+        // Not the calling thread, which is to stay where it may be.
+        scope.spawn(|| {
+            let mut party = party(0);
             party.meet();
-            check(round);
-            if begun.elapsed() > limit {
-                last.store(round + 1, Ordering::Relaxed);
+            for round in (0..).take_while(|round| goes_on(*round)) {
+                party.delay();
+                first(round);
+                party.meet();
+                check(round);
+                if begun.elapsed() > limit {
+                    last.store(round + 1, Ordering::Relaxed);
+                }
+                party.meet();
             }
-            party.meet();
-        }
+        });
     });
     last.into_inner()
 }

@@ -103,5 +103,5 @@ fn seal_against_producer() {
 
 #[test]
 fn seal_against_producer_and_consumer() {
-    seal("seal against producer and consumer", 3, rounds(4));
+    seal("seal against producer and consumer", 3, rounds(2));
 }
