@@ -11,6 +11,9 @@
 //!
 //! # What a model does not see
 //! Both fences of the asymmetric pair are `fence(SeqCst)` there, deadlines never come, and nothing naps or spins.
+//!
+//! Two tests are no models, and empty with `--cfg loom`: `store_buffer` explores the handshakes on machines with store buffers,
+//! which know the asymmetric pair, and `litmus` hammers them on real threads.
 
 pub mod probe;
 

@@ -4,7 +4,7 @@
 //!
 //! Weakened one by one (2026-11-20), each ordering and fence of `src/wait/sleepers.rs` made a scenario fail, and so did a chain
 //! that was lost, but for the two by which a reader writes its link only after whoever took it off the stack has read it
-//! (AWAY to OUT): that is a load before a store, and loom never runs a later store before an earlier load.
+//! (AWAY to OUT): that is a load before a store, and loom never runs a later store before an earlier load. `store_buffer` does.
 
 use buslane::wait::{FencePair, Sleepers};
 use loom_tests::{Arc, AtomicUsize, Ordering, Task, model, model_with, thread};

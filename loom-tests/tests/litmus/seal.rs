@@ -1,0 +1,107 @@
+//! The seal of a ring against its producer and its consumer: what was accepted is what was taken, and the rest came back.
+
+use crate::rounds::{Part, play, rounds};
+use buslane::ring::spsc::{Consumer, Producer, Sealer, ring};
+use buslane::wait::{FencePair, WaitCell};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const EVENTS: u64 = 4;
+/// How many rings are made ahead.
+const RINGS: usize = 500;
+
+/// What the three sides counted in a round.
+#[derive(Default)]
+struct Books {
+    accepted: AtomicU64,
+    back: AtomicU64,
+    taken: AtomicU64,
+    end: AtomicU64,
+}
+
+/// The publisher's part: pushes until the ring takes no more.
+fn push(producer: &mut Producer<u64>, fence: &WaitCell, books: &Books) {
+    let (mut accepted, mut back) = (0, 0);
+    for event in 0..EVENTS {
+        if producer.push(event).is_err() {
+            break;
+        }
+        fence.fence();
+        let before = back;
+        let open = producer.settle(|value| {
+            assert_eq!(value, event, "only what was pushed last comes back");
+            back += 1;
+        });
+        accepted += u64::from(before == back);
+        if !open {
+            break;
+        }
+    }
+    books.accepted.store(accepted, Ordering::Relaxed);
+    books.back.store(back, Ordering::Relaxed);
+}
+
+/// The consumer's part: takes what there is until the ring has ended.
+fn take(consumer: &mut Consumer<u64>, books: &Books) {
+    let mut taken = 0;
+    while !consumer.is_ended() {
+        match consumer.pop() {
+            Some(event) => {
+                assert_eq!(event, taken, "in order");
+                taken += 1;
+            }
+            None => std::thread::yield_now(),
+        }
+    }
+    assert_eq!(consumer.pop(), None, "an event behind the end");
+    books.taken.store(taken, Ordering::Relaxed);
+}
+
+/// Plays with so many threads: with two, the one that seals takes the events afterwards.
+fn seal(what: &str, threads: usize, count: usize) {
+    let (books, fence) = (Books::default(), WaitCell::new(FencePair::process()));
+    let (mut made, mut played, mut cut, mut came_back) = (0, 0, 0, 0);
+    while made < count {
+        let rings = RINGS.min(count - made);
+        made += rings;
+        let (mut producers, mut consumers, mut sealers) = (Vec::new(), Vec::new(), Vec::new());
+        for (producer, consumer) in (0..rings).map(|_| ring(EVENTS as usize).expect("a small ring")) {
+            sealers.push(producer.sealer());
+            producers.push(producer);
+            consumers.push(consumer);
+        }
+        // Where two parts of one thread need it, one after the other.
+        let consumers = Mutex::new(consumers);
+        let take_one = |round: usize| take(&mut consumers.lock().unwrap()[round], &books);
+        let end = |sealer: &Sealer<u64>| books.end.store(sealer.seal(), Ordering::Relaxed);
+        let mut parts: Vec<Part<'_>> = vec![Box::new(|round| push(&mut producers[round], &fence, &books))];
+        if threads == 2 {
+            parts.push(Box::new(|round| {
+                end(&sealers[round]);
+                take_one(round);
+            }));
+        } else {
+            parts.push(Box::new(take_one));
+            parts.push(Box::new(|round| end(&sealers[round])));
+        }
+        played += play(rings, parts, |_| {
+            let [accepted, back, taken, end] = [&books.accepted, &books.back, &books.taken, &books.end]
+                .map(|word| word.load(Ordering::Relaxed));
+            assert_eq!((accepted, taken), (end, end), "accepted, and taken");
+            assert!(back <= 1 && accepted + back <= EVENTS);
+            cut += u64::from(0 < end && end < EVENTS);
+            came_back += back;
+        });
+    }
+    eprintln!("{what}: {played} rounds, cut in the middle {cut}, taken back {came_back}");
+}
+
+#[test]
+fn seal_against_producer() {
+    seal("seal against producer", 2, rounds(1));
+}
+
+#[test]
+fn seal_against_producer_and_consumer() {
+    seal("seal against producer and consumer", 3, rounds(2));
+}

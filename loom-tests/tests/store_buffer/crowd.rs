@@ -1,0 +1,91 @@
+//! Several consumers that sleep: `Crowd::park_unless` against `Signals::wake`, and against a consumer that passes on.
+
+use super::explore::Scenario;
+use super::program::{Fence, Program, Register, Word};
+use super::{BOTH, check_pairs, fails, holds};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// Which places of the lane are filled.
+const FIRST: Word = Word(0, "first place");
+const SECOND: Word = Word(1, "second place");
+/// The place of the next event to be claimed.
+const HEAD: Word = Word(2, "head");
+/// How many sleep; here none or one, so that it is the list, too.
+const PARKED: Word = Word(3, "parked");
+const LOCK: Word = Word(4, "lock");
+
+const SEEN: Register = Register(0);
+const PLACE: Register = Register(1);
+const OTHER: Register = Register(2);
+
+/// `Crowd::wake_last`: takes the one that sleeps, thread 0, off the list, and wakes it.
+fn wake_last(program: Program) -> Program {
+    program
+        .locked(LOCK, |inside| inside.load(PARKED, SEEN, Relaxed).store(PARKED, 0, Relaxed))
+        .when(|r| r[SEEN] == 1, |listed| listed.unpark(0))
+}
+
+/// Puts an event in and wakes one, if somebody sleeps.
+fn writer(name: &'static str, place: Word, fence: Fence) -> Program {
+    let put = Program::new(name).store(place, 1, Release).fence(fence);
+    put.load(PARKED, SEEN, Relaxed).when(|r| r[SEEN] > 0, wake_last)
+}
+
+fn listed(program: Program, parked: u8) -> Program {
+    program.locked(LOCK, |inside| inside.store(PARKED, parked, Relaxed))
+}
+
+fn one_event(frequent: Fence, rare: Fence) -> Scenario {
+    let consumer = Program::new("consumer").repeat(|again| {
+        let looked = again.load(FIRST, SEEN, Acquire).leave_when(|r| r[SEEN] == 1);
+        let up =
+            listed(looked, 1).fence(rare).load(FIRST, SEEN, Acquire).when(|r| r[SEEN] == 0, Program::park);
+        listed(up, 0)
+    });
+    Scenario::new().thread(consumer).thread(writer("writer", FIRST, frequent))
+}
+
+/// The table of the protocol: the second place is filled before the first one. Consumer c is woken for the first event, and is busy
+/// with it for good; consumer d has to get the second one.
+fn passed_on(frequent: Fence, rare: Fence, passing_on: Fence) -> Scenario {
+    let d = Program::new("consumer d").repeat(|again| {
+        let up = listed(again, 1)
+            .fence(rare)
+            .load(HEAD, PLACE, Acquire)
+            .when(|r| r[PLACE] == 0, |first| first.load(FIRST, SEEN, Acquire))
+            .when(|r| r[PLACE] == 1, |second| second.load(SECOND, SEEN, Acquire))
+            .when(|r| r[SEEN] == 0, Program::park);
+        // The first event is left to the other one.
+        listed(up, 0).leave_when(|r| r[PLACE] == 1 && r[SEEN] == 1)
+    });
+    let c = Program::new("consumer c")
+        .park()
+        .exchange(HEAD, (0, 1), PLACE, Release)
+        .fence(passing_on)
+        .load(PARKED, SEEN, Relaxed)
+        .load(SECOND, OTHER, Acquire)
+        .when(|r| r[SEEN] > 0 && r[OTHER] == 1, wake_last);
+    Scenario::new()
+        .thread(d)
+        .thread(c)
+        .thread(Program::new("writer a").store(FIRST, 1, Release).fence(frequent).unpark(1))
+        .thread(writer("writer b", SECOND, frequent))
+}
+
+#[test]
+fn a_write_against_a_consumer_that_parks() {
+    check_pairs("a write against a crowd", &[], one_event);
+}
+
+#[test]
+fn a_consumer_that_took_an_event_passes_on() {
+    use Fence::{Compiler, Full, Membarrier, Nothing};
+    holds("passing on, asymmetric", BOTH, &passed_on(Compiler, Membarrier, Compiler));
+    holds("passing on, symmetric", BOTH, &passed_on(Full, Full, Full));
+    // Memory is one here: whoever sees the first place filled also sees who lay down while it was empty, and what had been put in
+    // before that. So the fence of passing on is not seen to be needed.
+    holds("passing on without a fence", BOTH, &passed_on(Compiler, Membarrier, Nothing));
+    for (frequent, rare) in [(Nothing, Membarrier), (Compiler, Full), (Full, Compiler), (Full, Nothing)] {
+        fails(&format!("passing on ({frequent:?}, {rare:?})"), BOTH, &passed_on(frequent, rare, Full));
+    }
+}

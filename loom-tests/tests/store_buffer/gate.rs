@@ -1,0 +1,62 @@
+//! A gate that goes up against a publisher: `Subscription::subscribe` against `Gates::bar`.
+//!
+//! The journal keeps one event, in blocks of one. There are two: whoever enters the block of event `n` takes away event `n - 2`.
+
+use super::check_pairs;
+use super::explore::Scenario;
+use super::program::{Fence, Program, Register, Word};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+const TAIL: Word = Word(0, "tail");
+const COUNT: Word = Word(1, "count");
+const SEAT: Word = Word(2, "seat");
+/// The oldest event that is still there.
+const OLDEST: Word = Word(3, "oldest");
+
+const SEEN: Register = Register(0);
+const BEGIN: Register = Register(1);
+const ENTERED: Register = Register(2);
+
+/// Publishes event 1, which is in nobody's way, and two more, unless it is barred.
+fn publisher(frequent: Fence) -> Program {
+    Program::new("publisher").compute(|r| r[ENTERED] = 2).store(TAIL, ENTERED, Release).repeat(|again| {
+        again
+            .fence(frequent)
+            .load(COUNT, SEEN, Acquire)
+            .when(
+                |r| r[SEEN] > 0,
+                |gated| gated.load(SEAT, SEEN, Relaxed).leave_when(|r| r[SEEN] + 1 < r[ENTERED]),
+            )
+            .compute(|r| r[SEEN] = r[ENTERED] - 1)
+            .store(OLDEST, SEEN, Relaxed)
+            .compute(|r| r[ENTERED] += 1)
+            .store(TAIL, ENTERED, Release)
+            .leave_when(|r| r[ENTERED] == 4)
+    })
+}
+
+/// Begins at the oldest event that is kept, and stays there.
+fn subscriber(rare: Fence) -> Program {
+    Program::new("subscriber")
+        .load(TAIL, SEEN, Acquire)
+        .compute(|r| r[BEGIN] = r[SEEN] - 1)
+        .store(SEAT, BEGIN, Relaxed)
+        .store(COUNT, 1, Release)
+        .fence(rare)
+        .load(TAIL, SEEN, Acquire)
+        .compute(|r| r[BEGIN] = r[SEEN] - 1)
+        .store(SEAT, BEGIN, Relaxed)
+}
+
+#[test]
+fn a_gate_that_goes_up_against_publish() {
+    check_pairs("a gate against publish", &[], |frequent, rare| {
+        Scenario::new()
+            .word(TAIL, 1)
+            .thread(publisher(frequent))
+            .thread(subscriber(rare))
+            .finally("an event behind the gate was taken away", |end| {
+                end.memory(OLDEST) <= end.register(1, BEGIN)
+            })
+    });
+}

@@ -1,0 +1,134 @@
+//! The seal of a private lane: `Sealer::seal` against `Producer::push` and `settle`, and against `Consumer::refresh`.
+//!
+//! `fin` is 0 while the lane is open, 1 while it is being sealed, and else the end and 2.
+
+use super::explore::Scenario;
+use super::program::{Fence, Program, Register, Word};
+use super::{BOTH, check_pairs, fails, holds};
+use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
+
+const TAIL: Word = Word(0, "tail");
+const FIN: Word = Word(1, "fin");
+/// A slot holds 1 when it was written, and 2 when its event was taken back.
+const SLOTS: [Word; 2] = [Word(2, "first slot"), Word(3, "second slot")];
+
+const OPEN: u8 = 0;
+const SEALING: u8 = 1;
+const ENDS: u8 = 2;
+
+const SEEN: Register = Register(0);
+const FOUND: Register = Register(1);
+/// How many events were accepted; or taken.
+const COUNT: Register = Register(2);
+const END: Register = Register(3);
+
+/// The fences of the three sides, and the ordering of the consumer's look at the tail.
+#[derive(Clone, Copy)]
+struct Seal {
+    publisher: Fence,
+    consumer: Fence,
+    sealer: Fence,
+    look: Ordering,
+}
+
+/// Pushes two events, and settles behind each; `COUNT` is how many were accepted.
+fn publisher(fence: Fence) -> Program {
+    Program::new("publisher").repeat(|once| {
+        let pushed = [1, 2].into_iter().fold(once, |publisher, tail| {
+            let slot = SLOTS[usize::from(tail) - 1];
+            publisher
+                .store(slot, 1, Relaxed)
+                .store(TAIL, tail, Release)
+                .fence(fence)
+                .load(FIN, FOUND, Relaxed)
+                .compute(|r| r[COUNT] += 1)
+                .when(
+                    |r| r[FOUND] != OPEN,
+                    |sealed| {
+                        sealed
+                            .exchange(FIN, (SEALING, ENDS + tail), FOUND, AcqRel)
+                            .when(
+                                |r| r[FOUND] >= ENDS && r[FOUND] - ENDS < r[COUNT],
+                                |lost| lost.compute(|r| r[COUNT] -= 1).store(slot, 2, Relaxed),
+                            )
+                            .leave_when(|_| true)
+                    },
+                )
+        });
+        pushed.leave_when(|_| true)
+    })
+}
+
+/// Takes what there is until the lane has ended; `COUNT` is how many it took.
+fn consumer(fence: Fence, look: Ordering) -> Program {
+    Program::new("consumer").repeat(|again| {
+        let refreshed =
+            again.load(TAIL, SEEN, look).fence(fence).load(FIN, FOUND, Acquire).compute(|r| match r[FOUND] {
+                OPEN => r[END] = r[SEEN],
+                SEALING => {}
+                fin => r[END] = fin - ENDS,
+            });
+        let take = |consumer: Program, slot, is_next: fn(&super::program::Registers) -> bool| {
+            consumer.when(is_next, |next| {
+                next.load(slot, SEEN, Relaxed)
+                    .check("an event was taken that was not there, or taken back", |r| r[SEEN] == 1)
+                    .compute(|r| r[COUNT] += 1)
+            })
+        };
+        let taken = take(refreshed, SLOTS[0], |r| r[COUNT] == 0 && r[END] > 0);
+        take(taken, SLOTS[1], |r| r[COUNT] == 1 && r[END] > 1)
+            .load(FIN, FOUND, Acquire)
+            .leave_when(|r| r[FOUND] >= ENDS && r[FOUND] - ENDS <= r[COUNT])
+    })
+}
+
+fn sealer(fence: Fence) -> Program {
+    Program::new("sealer")
+        .exchange(FIN, (OPEN, SEALING), FOUND, AcqRel)
+        .fence(fence)
+        .load(TAIL, SEEN, Acquire)
+        .compute(|r| r[SEEN] += ENDS)
+        .exchange(FIN, (SEALING, SEEN), FOUND, AcqRel)
+}
+
+fn seal(Seal { publisher: of_publisher, consumer: of_consumer, sealer: of_sealer, look }: Seal) -> Scenario {
+    Scenario::new()
+        .thread(publisher(of_publisher))
+        .thread(consumer(of_consumer, look))
+        .thread(sealer(of_sealer))
+        .finally("not what was accepted was taken", |end| {
+            let fin = end.memory(FIN) - ENDS;
+            end.register(0, COUNT) == fin && end.register(1, COUNT) == fin
+        })
+}
+
+/// The light fence that fits a heavy one.
+fn light(heavy: Fence) -> Fence {
+    if heavy == Fence::Membarrier { Fence::Compiler } else { Fence::Full }
+}
+
+#[test]
+fn seal_against_publisher() {
+    // The mark is a read-modify-write, which is a full fence on one of the machines.
+    let tolerated = [(Fence::Full, Fence::Compiler), (Fence::Full, Fence::Nothing)];
+    check_pairs("seal against publisher", &tolerated, |publisher, sealer| {
+        seal(Seal { publisher, consumer: light(sealer), sealer, look: Acquire })
+    });
+}
+
+#[test]
+fn seal_against_consumer() {
+    use Fence::{Compiler, Full, Membarrier, Nothing};
+    for sealer in [Membarrier, Full] {
+        let with = |consumer, look| seal(Seal { publisher: light(sealer), consumer, sealer, look });
+        // Memory is one here: then the Acquire of the tail alone keeps the two looks in order. C11 asks for the fence, and loom
+        // finds it missing: `ring_spsc::seal_against_publish_with_a_consumer_at_work`.
+        holds("seal against consumer, Acquire only", BOTH, &with(Nothing, Acquire));
+        // And the fence alone keeps them in order, too.
+        holds("seal against consumer, fence only", BOTH, &with(light(sealer), Relaxed));
+        fails("seal against consumer, neither", BOTH, &with(Nothing, Relaxed));
+    }
+    // A light fence against a heavy one of the other pair.
+    let mixed = seal(Seal { publisher: Full, consumer: Compiler, sealer: Full, look: Relaxed });
+    fails("seal against consumer, mixed", &[super::Machine::Weak], &mixed);
+}

@@ -1,0 +1,29 @@
+//! The end of an unbounded lane: `Inbox::push_unbounded` against `Inbox::finish`. Both fences are full ones.
+
+use super::check_pairs;
+use super::explore::Scenario;
+use super::program::{Fence, Program, Register, Word};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+const EVENT: Word = Word(0, "event");
+const FINISHED: Word = Word(1, "finished");
+
+const SEEN: Register = Register(0);
+
+fn sweep(program: Program) -> Program {
+    program.load(EVENT, SEEN, Acquire).when(|r| r[SEEN] == 1, |there| there.swap(EVENT, 0, SEEN, Acquire))
+}
+
+fn push_against_the_end(pusher: Fence, consumer: Fence) -> Scenario {
+    let pusher = Program::new("pusher").store(EVENT, 1, Release).fence(pusher).load(FINISHED, SEEN, Relaxed);
+    let consumer = Program::new("consumer").store(FINISHED, 1, Release).fence(consumer);
+    Scenario::new()
+        .thread(pusher.when(|r| r[SEEN] == 1, sweep))
+        .thread(sweep(consumer))
+        .finally("an event is left behind", |end| end.memory(EVENT) == 0)
+}
+
+#[test]
+fn a_push_against_the_end_of_an_unbounded_lane() {
+    check_pairs("a push against the end", &[], push_against_the_end);
+}
