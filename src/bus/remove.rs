@@ -11,7 +11,7 @@ use crate::sync::guarded::Listed;
 use crate::sync::parking::Unparker;
 use crate::sync::{MODEL, lock, spin_hint, thread};
 use crate::wait::Deadline;
-use crate::wait::linger::look_ever_less;
+use crate::wait::linger::look_for_a_moment;
 use crate::wait::nesting::inside_delivery;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Pace {
 /// every thread of the process for about as long as this waits.
 fn come_by<E: Send + 'static>(publishers: &[Arc<PublisherSlot<E>>], deadline: Deadline) -> bool {
     let have = || publishers.iter().all(|publisher| publisher.handoff.is_taken());
-    have() || !deadline.is_over() && look_ever_less(deadline, || have().then_some(())).is_some()
+    have() || !deadline.is_over() && look_for_a_moment(|| have().then_some(())).is_some()
 }
 
 impl<E: Send + 'static> Core<E> {

@@ -75,10 +75,7 @@ impl Linger {
 /// for the line that says how far that is, and get in one event for each that comes out. And where both share a processor, a
 /// consumer that is let run makes room for many events, while one that has to wake the publisher is interrupted for each.
 pub(crate) fn look_ever_less<R>(deadline: Deadline, mut look: impl FnMut() -> Option<R>) -> Option<R> {
-    let spinning = (0..looks()).find_map(|round| {
-        spin(FIRST_STEPS << round);
-        look()
-    });
+    let spinning = look_between_spins(looks(), &mut look);
     let turns = if MODEL { 0 } else { TURNS };
     spinning.or_else(|| {
         // Others may run for milliseconds.
@@ -86,6 +83,20 @@ pub(crate) fn look_ever_less<R>(deadline: Deadline, mut look: impl FnMut() -> Op
             thread::yield_now();
             look()
         })
+    })
+}
+
+/// Looks a few times within about ten microseconds, and lets nobody else run: for whoever can do without what it looks for, at a
+/// price like that. On one processor, nothing changes while we look.
+pub(crate) fn look_for_a_moment<R>(look: impl FnMut() -> Option<R>) -> Option<R> {
+    look_between_spins(looks().min(1) * 3, look)
+}
+
+/// Each time after twice as long as before.
+fn look_between_spins<R>(rounds: u32, mut look: impl FnMut() -> Option<R>) -> Option<R> {
+    (0..rounds).find_map(|round| {
+        spin(FIRST_STEPS << round);
+        look()
     })
 }
 
