@@ -1,6 +1,6 @@
 //! Publishers that wait for room which only a removal or a close will end.
 
-use crate::support::{Event, Flag, LIMIT, Log, Source, Told};
+use crate::support::{Event, Flag, LIMIT, Log, Source, Told, turns};
 use buslane::{Bus, Channel, Overflow, Queue, Receiver, RemoveError, Removed, WaitStrategy};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
@@ -13,6 +13,14 @@ fn channel() -> (Channel<Event>, Receiver<Event>) {
     builder.build().expect("a small channel")
 }
 
+/// A queue whose handler keeps up.
+fn queue() -> (Queue<Event>, Log) {
+    let handled = Log::default();
+    let log = handled.clone();
+    let builder = Queue::builder().capacity(1).overflow(Overflow::Block).wait(WaitStrategy::Park);
+    (builder.spawn(move |event: Event| log.note(&event)).expect("a small queue"), handled)
+}
+
 /// What is left in a channel that is closed.
 fn rest(receiver: &mut Receiver<Event>) -> Log {
     let log = Log::default();
@@ -22,68 +30,111 @@ fn rest(receiver: &mut Receiver<Event>) -> Log {
     log
 }
 
+/// Publishes everything; the last one goes through the lanes that all share, if there are `shared` ones.
+fn publish(bus: &Bus<Event>, source: &Source, told: &Told, shared: bool) -> Vec<thread::JoinHandle<()>> {
+    let publisher = |me| {
+        let (bus, source, told) = (bus.clone(), source.clone(), told.clone());
+        thread::spawn(move || {
+            let mut publisher = (!shared || me + 1 < PUBLISHERS).then(|| bus.publisher());
+            for number in 0..EVENTS {
+                let event = source.event(me, number);
+                let outcome = match &mut publisher {
+                    Some(publisher) => publisher.publish(event.clone()),
+                    None => bus.publish(event.clone()),
+                };
+                told.note(&event, outcome);
+            }
+        })
+    };
+    (0..PUBLISHERS).map(publisher).collect()
+}
+
+fn join(threads: Vec<thread::JoinHandle<()>>) {
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+fn assert_from_the_first_on(log: &Log) {
+    assert!(log.runs(PUBLISHERS).iter().all(|(first, _)| *first == 0), "from the first one on");
+}
+
 #[test]
-fn publishers_that_wait_against_remove_and_close() {
-    // Three publishers into lanes for one event each: those of a queue, which goes on, and those of two channels that nobody
-    // reads. One is taken off the bus, then the bus is closed, and each time those who waited there go on, with their event.
+fn a_removal_releases_those_who_wait() {
+    // Three publishers with lanes for one event each into a queue and into a channel that nobody reads. Once that is off the
+    // bus all of them go on, and the queue gets everything.
     explore(|| {
         let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
-        let handled = Log::default();
-        let handler = handled.clone();
-        let builder = Queue::builder().capacity(1).overflow(Overflow::Block).wait(WaitStrategy::Park);
-        let queue = builder.spawn(move |event: Event| handler.note(&event)).expect("a small queue");
+        let (queue, handled) = queue();
+        let (removed, mut receiver) = channel();
+        bus.add(queue.clone()).expect("open");
+        let id = bus.add(removed.clone()).expect("open");
+        let publishers = publish(&bus, &source, &told, false);
+        let (removing, sink) = (bus.clone(), removed.clone());
+        let remover = thread::spawn(move || {
+            turns(60);
+            assert_eq!(removing.remove(id), Ok(Removed::Quiet));
+            sink.state().ledger.accepted as usize
+        });
+        join(publishers);
+        let entered = remover.join().unwrap();
+        assert!(bus.close_timeout(LIMIT).is_done());
+        removed.close();
+        let rest = rest(&mut receiver);
+        assert_eq!(rest.len(), entered, "nothing enters after the removal");
+        assert!(entered <= PUBLISHERS, "there is room for one event in each lane");
+        assert_from_the_first_on(&rest);
+        assert_eq!(handled.runs(PUBLISHERS), [(0, EVENTS); PUBLISHERS]);
+        assert_eq!(told.accepted(), handled.len() + rest.len(), "what was accepted came");
+        for ledger in [queue.state().ledger, removed.state().ledger] {
+            ledger.check().unwrap();
+            assert_eq!(ledger.pending, 0);
+        }
+        drop((bus, queue, removed));
+        source.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_close_releases_those_who_wait_also_beside_a_removal() {
+    // As above, with a publisher without lanes of its own, and a second channel that nobody reads. One is taken off the bus, the
+    // bus is closed, and then what was taken off, which the bus does not close: everybody goes on, with the event in hand.
+    explore(|| {
+        let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
+        let (queue, handled) = queue();
         let (removed, mut removed_receiver) = channel();
         let (closed, mut closed_receiver) = channel();
         bus.add(queue.clone()).expect("open");
         let id = bus.add(removed.clone()).expect("open");
         bus.add(closed.clone()).expect("open");
-        let closing = Flag::default();
-        let publishers: Vec<_> = (0..PUBLISHERS)
-            .map(|me| {
-                let (bus, source, told, closing) = (bus.clone(), source.clone(), told.clone(), closing.clone());
-                thread::spawn(move || {
-                    let mut publisher = (me + 1 < PUBLISHERS).then(|| bus.publisher());
-                    for number in 0..EVENTS {
-                        let event = source.event(me, number);
-                        let outcome = match &mut publisher {
-                            Some(publisher) => publisher.publish(event.clone()),
-                            None => bus.publish(event.clone()),
-                        };
-                        assert!(told.note(&event, outcome) || closing.is_set(), "only a close closes");
-                    }
-                })
-            })
-            .collect();
-        let (removing, sink) = (bus.clone(), removed.clone());
+        let publishers = publish(&bus, &source, &told, true);
+        let let_go = Flag::default();
+        let (removing, sink, time) = (bus.clone(), removed.clone(), let_go.clone());
         let remover = thread::spawn(move || {
-            for _ in 0..4 {
-                thread::yield_now();
-            }
+            turns(60);
             let outcome = removing.remove(id);
-            (outcome, sink.state().ledger.accepted as usize)
+            let entered = sink.state().ledger.accepted as usize;
+            (outcome, (!time.is_set()).then_some(entered))
         });
-        let (shutting, time) = (bus.clone(), closing.clone());
+        let (closing, sink) = (bus.clone(), removed.clone());
         let closer = thread::spawn(move || {
-            for _ in 0..8 {
-                thread::yield_now();
-            }
-            time.set();
-            shutting.close_timeout(LIMIT)
+            turns(60);
+            let report = closing.close_timeout(LIMIT);
+            let_go.set();
+            sink.close();
+            report
         });
-        publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+        join(publishers);
         let report = closer.join().unwrap();
         assert!(report.is_done(), "{report}");
         let (outcome, entered) = remover.join().unwrap();
-        removed.close();
         let logs = [handled, rest(&mut removed_receiver), rest(&mut closed_receiver)];
         match outcome {
-            Ok(Removed::Quiet) => assert_eq!(logs[1].len(), entered, "nothing enters after the removal"),
+            Ok(Removed::Quiet) => {
+                assert!(entered.is_none_or(|entered| entered == logs[1].len()), "nothing enters after it");
+            }
             other => assert_eq!(other, Err(RemoveError::Unknown), "the close was first"),
         }
-        for log in &logs {
-            assert!(log.runs(PUBLISHERS).iter().all(|(first, _)| *first == 0), "from the first one on");
-        }
-        // Nobody reads the channels: one event for each lane, and one in the lane that all share.
+        logs.iter().for_each(assert_from_the_first_on);
+        // One event in each lane, and one in that which all share.
         assert!(logs[1..].iter().all(|log| log.len() <= PUBLISHERS));
         assert_eq!(told.accepted(), logs.iter().map(Log::len).sum::<usize>(), "what was accepted came");
         for ledger in [queue.state().ledger, removed.state().ledger, closed.state().ledger] {

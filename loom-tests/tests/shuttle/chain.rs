@@ -1,6 +1,6 @@
 //! A queue with two workers in front of batches, in front of retries, in front of a sink that fails now and then.
 
-use crate::support::{Event, LIMIT, Log, Source, Told};
+use crate::support::{Event, LIMIT, Log, Source, Told, turns};
 use buslane::wait::{Clock, Pause};
 use buslane::{Backoff, Bus, DeadLetter, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError};
 use loom_tests::schedules::explore;
@@ -105,9 +105,7 @@ fn workers_that_batch_and_retry_against_flush_and_close() {
             .collect();
         let closing = bus.clone();
         let closer = thread::spawn(move || {
-            for _ in 0..8 {
-                thread::yield_now();
-            }
+            turns(60);
             closing.close_timeout(LIMIT)
         });
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());

@@ -1,6 +1,6 @@
 //! A bus on which everything happens at once.
 
-use crate::support::{Direct, Event, Flag, LIMIT, Log, Source, Told, unwind};
+use crate::support::{Direct, Event, Flag, LIMIT, Log, Source, Told, unwind, turns};
 use buslane::{Bus, Channel, Queue, Receiver, Removed, SinkId, WaitStrategy};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
@@ -157,9 +157,7 @@ fn publish_add_remove_close_and_panics() {
 
         let (closing, time) = (bus.clone(), times.clone());
         let closer = thread::spawn(move || {
-            for _ in 0..thread_rng().gen_range(0..40) {
-                thread::yield_now();
-            }
+            turns(60);
             time.closing.set();
             closing.close_timeout(LIMIT)
         });

@@ -1,6 +1,6 @@
 //! A journal whose subscribers come and go.
 
-use crate::support::{Event, Flag, Log, Source};
+use crate::support::{Event, Flag, Log, Source, turns};
 use buslane::{Entry, Journal, Start, Subscriber, WaitStrategy, WriteError};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
@@ -119,9 +119,7 @@ fn publishers_against_subscribers_that_come_and_go_and_a_close() {
         );
         let (last, time) = (journal.clone(), closing.clone());
         let closer = thread::spawn(move || {
-            for _ in 0..8 {
-                thread::yield_now();
-            }
+            turns(60);
             time.set();
             last.close();
         });

@@ -5,6 +5,7 @@
 
 use buslane::{Closed, Published, Sink, WriteError};
 use loom_tests::thread;
+use shuttle::rand::{Rng, thread_rng};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +42,13 @@ impl Source {
     /// Checks that every event, and every clone of one, was dropped once. The last of the sources.
     pub(crate) fn assert_all_dropped(mut self) {
         assert!(Arc::get_mut(&mut self.0).is_some(), "{} events leaked", Arc::strong_count(&self.0) - 1);
+    }
+}
+
+/// Lets others take their turns, up to so many times: as many as chance says, which is part of the schedule.
+pub(crate) fn turns(most: usize) {
+    for _ in 0..thread_rng().gen_range(0..=most) {
+        thread::yield_now();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Queues with several workers, and a channel with several readers, while others flush and close.
 
-use crate::support::{Event, LIMIT, Log, Source, Told};
+use crate::support::{Event, LIMIT, Log, Source, Told, turns};
 use buslane::{Bus, Channel, Overflow, Queue, QueueBuilder, SharedReceiver, Sink, WaitStrategy};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
@@ -96,9 +96,7 @@ fn workers_and_readers_against_flush_and_close() {
             .collect();
         let closing = bus.clone();
         let closer = thread::spawn(move || {
-            for _ in 0..8 {
-                thread::yield_now();
-            }
+            turns(60);
             closing.close_timeout(LIMIT)
         });
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
