@@ -22,8 +22,8 @@ pub use list::WaitList;
 pub use sleepers::{Berth, Sleepers};
 pub use strategy::WaitStrategy;
 
-use crate::sync::{CATCHES, MODEL};
 use crate::sync::parking::Unparker;
+use crate::sync::{CATCHES, MODEL};
 use nesting::Nesting;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;

@@ -10,7 +10,9 @@
 //! | `BUSLANE_FIRST_SEED` | the first of them; 0 by default, so that a run repeats itself |
 //! | `BUSLANE_REPLAY` | the only seed: that of a failure |
 
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler, UncontrolledNondeterminismCheckScheduler};
+use shuttle::scheduler::{
+    PctScheduler, RandomScheduler, Scheduler, UncontrolledNondeterminismCheckScheduler,
+};
 use shuttle::{Config, FailurePersistence, Runner};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;

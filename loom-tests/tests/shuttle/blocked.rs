@@ -1,12 +1,14 @@
 //! Publishers that wait for room which only a removal or a close will end.
 
-use crate::support::{Event, Flag, LIMIT, Log, Source, Told, turns};
+use crate::support::{Event, Flag, LIMIT, Log, Progress, Source, Told};
 use buslane::{Bus, Channel, Overflow, Queue, Receiver, RemoveError, Removed, WaitStrategy};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
 
 const PUBLISHERS: usize = 3;
 const EVENTS: usize = 4;
+/// So many events find room in any case: one in each lane.
+const REACHED: usize = PUBLISHERS;
 
 fn channel() -> (Channel<Event>, Receiver<Event>) {
     let builder = Channel::builder().capacity(1).overflow(Overflow::Block).wait(WaitStrategy::Park);
@@ -31,9 +33,15 @@ fn rest(receiver: &mut Receiver<Event>) -> Log {
 }
 
 /// Publishes everything; the last one goes through the lanes that all share, if there are `shared` ones.
-fn publish(bus: &Bus<Event>, source: &Source, told: &Told, shared: bool) -> Vec<thread::JoinHandle<()>> {
+fn publish(
+    bus: &Bus<Event>,
+    source: &Source,
+    told: &Told,
+    progress: &Progress,
+    shared: bool,
+) -> Vec<thread::JoinHandle<()>> {
     let publisher = |me| {
-        let (bus, source, told) = (bus.clone(), source.clone(), told.clone());
+        let (bus, source, told, progress) = (bus.clone(), source.clone(), told.clone(), progress.clone());
         thread::spawn(move || {
             let mut publisher = (!shared || me + 1 < PUBLISHERS).then(|| bus.publisher());
             for number in 0..EVENTS {
@@ -43,6 +51,7 @@ fn publish(bus: &Bus<Event>, source: &Source, told: &Told, shared: bool) -> Vec<
                     None => bus.publish(event.clone()),
                 };
                 told.note(&event, outcome);
+                progress.step();
             }
         })
     };
@@ -62,15 +71,15 @@ fn a_removal_releases_those_who_wait() {
     // Three publishers with lanes for one event each into a queue and into a channel that nobody reads. Once that is off the
     // bus all of them go on, and the queue gets everything.
     explore(|| {
-        let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
+        let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let (queue, handled) = queue();
         let (removed, mut receiver) = channel();
         bus.add(queue.clone()).expect("open");
         let id = bus.add(removed.clone()).expect("open");
-        let publishers = publish(&bus, &source, &told, false);
+        let publishers = publish(&bus, &source, &told, &progress, false);
         let (removing, sink) = (bus.clone(), removed.clone());
         let remover = thread::spawn(move || {
-            turns(60);
+            progress.wait(REACHED);
             assert_eq!(removing.remove(id), Ok(Removed::Quiet));
             sink.state().ledger.accepted as usize
         });
@@ -98,25 +107,26 @@ fn a_close_releases_those_who_wait_also_beside_a_removal() {
     // As above, with a publisher without lanes of its own, and a second channel that nobody reads. One is taken off the bus, the
     // bus is closed, and then what was taken off, which the bus does not close: everybody goes on, with the event in hand.
     explore(|| {
-        let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
+        let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let (queue, handled) = queue();
         let (removed, mut removed_receiver) = channel();
         let (closed, mut closed_receiver) = channel();
         bus.add(queue.clone()).expect("open");
         let id = bus.add(removed.clone()).expect("open");
         bus.add(closed.clone()).expect("open");
-        let publishers = publish(&bus, &source, &told, true);
+        let publishers = publish(&bus, &source, &told, &progress, true);
         let let_go = Flag::default();
         let (removing, sink, time) = (bus.clone(), removed.clone(), let_go.clone());
+        let reached = progress.clone();
         let remover = thread::spawn(move || {
-            turns(60);
+            reached.wait(REACHED);
             let outcome = removing.remove(id);
             let entered = sink.state().ledger.accepted as usize;
             (outcome, (!time.is_set()).then_some(entered))
         });
         let (closing, sink) = (bus.clone(), removed.clone());
         let closer = thread::spawn(move || {
-            turns(60);
+            progress.wait(REACHED);
             let report = closing.close_timeout(LIMIT);
             let_go.set();
             sink.close();

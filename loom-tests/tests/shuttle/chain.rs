@@ -1,12 +1,12 @@
 //! A queue with two workers in front of batches, in front of retries, in front of a sink that fails now and then.
 
-use crate::support::{Event, LIMIT, Log, Source, Told, turns};
+use crate::support::{Event, LIMIT, Log, Progress, Source, Told};
 use buslane::wait::{Clock, Pause};
 use buslane::{Backoff, Bus, DeadLetter, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const PUBLISHERS: usize = 3;
@@ -70,6 +70,7 @@ fn workers_that_batch_and_retry_against_flush_and_close() {
     // event that was accepted is taken by the sink or is a dead letter, once; nobody waits for himself.
     explore(|| {
         let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
+        let progress = Progress::default();
         let (sink, letters) = (Flaky::default(), Letters::default());
         let backoff = Backoff::new(Duration::from_nanos(100), Duration::from_nanos(400)).expect("a back-off");
         let backoff = backoff.seed(1).max_attempts(3).expect("attempts");
@@ -86,6 +87,7 @@ fn workers_that_batch_and_retry_against_flush_and_close() {
         let publishers: Vec<_> = (0..PUBLISHERS)
             .map(|me| {
                 let (bus, source, told) = (bus.clone(), source.clone(), told.clone());
+                let progress = progress.clone();
                 let logs = [sink.log.clone(), letters.0.clone()];
                 thread::spawn(move || {
                     let mut publisher = bus.publisher();
@@ -95,6 +97,7 @@ fn workers_that_batch_and_retry_against_flush_and_close() {
                         let outcome = publisher.publish(event.clone());
                         accepted += outcome.as_ref().map_or(0, |published| published.accepted);
                         told.note(&event, outcome);
+                        progress.step();
                     }
                     if bus.flush_timeout(LIMIT).is_done() {
                         let came: usize = logs.iter().map(|log| log.of(me).len()).sum();
@@ -105,13 +108,17 @@ fn workers_that_batch_and_retry_against_flush_and_close() {
             .collect();
         let closing = bus.clone();
         let closer = thread::spawn(move || {
-            turns(60);
+            progress.wait(PUBLISHERS * EVENTS);
             closing.close_timeout(LIMIT)
         });
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
         let report = closer.join().unwrap();
         assert!(report.is_done(), "{report}");
-        assert_eq!(told.accepted(), sink.log.len() + letters.0.len(), "what was accepted came, or was given up");
+        assert_eq!(
+            told.accepted(),
+            sink.log.len() + letters.0.len(),
+            "what was accepted came, or was given up"
+        );
         for log in [&sink.log, &letters.0] {
             log.assert_no_repetition();
         }

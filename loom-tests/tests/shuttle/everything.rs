@@ -1,6 +1,6 @@
 //! A bus on which everything happens at once.
 
-use crate::support::{Direct, Event, Flag, LIMIT, Log, Source, Told, unwind, turns};
+use crate::support::{Direct, Event, Flag, LIMIT, Log, Progress, Source, Told, unwind};
 use buslane::{Bus, Channel, Queue, Receiver, Removed, SinkId, WaitStrategy};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
@@ -15,7 +15,11 @@ fn is_bad(event: &Event) -> bool {
 }
 
 fn channel() -> (Channel<Event>, Receiver<Event>) {
-    Channel::builder().capacity(PUBLISHERS * EVENTS).wait(WaitStrategy::Park).build().expect("a small channel")
+    Channel::builder()
+        .capacity(PUBLISHERS * EVENTS)
+        .wait(WaitStrategy::Park)
+        .build()
+        .expect("a small channel")
 }
 
 /// Reads to the end of the stream.
@@ -32,6 +36,7 @@ fn read(mut receiver: Receiver<Event>) -> thread::JoinHandle<Log> {
 /// When things happened, as publishers see it.
 #[derive(Clone, Default)]
 struct Times {
+    progress: Progress,
     added: Flag,
     removing: Flag,
     closing: Flag,
@@ -68,9 +73,7 @@ fn publish(
             };
             if !told.note(&event, outcome) {
                 assert!(times.closing.is_set(), "only a close closes");
-                continue;
-            }
-            if !times.closing.is_set() {
+            } else if !times.closing.is_set() {
                 sure.kept.note(&event);
                 if after_add {
                     sure.after_add.note(&event);
@@ -79,6 +82,7 @@ fn publish(
                     sure.before_removal.note(&event);
                 }
             }
+            times.progress.step();
         }
     })
 }
@@ -127,6 +131,7 @@ fn publish_add_remove_close_and_panics() {
 
         let (adding, sink, time) = (bus.clone(), second.clone(), times.clone());
         let adder = thread::spawn(move || {
+            time.progress.wait(PUBLISHERS * EVENTS);
             let added = adding.add(sink).is_ok();
             if added {
                 time.added.set();
@@ -137,6 +142,7 @@ fn publish_add_remove_close_and_panics() {
         let (removing, time) = (bus.clone(), times.clone());
         let (the_queue, the_channel, the_direct) = (queue.clone(), first.clone(), direct.clone());
         let remover = thread::spawn(move || {
+            time.progress.wait(PUBLISHERS * EVENTS);
             time.removing.set();
             let outcome = removing.remove(ids[removed]);
             if outcome.is_err() {
@@ -157,7 +163,7 @@ fn publish_add_remove_close_and_panics() {
 
         let (closing, time) = (bus.clone(), times.clone());
         let closer = thread::spawn(move || {
-            turns(60);
+            time.progress.wait(PUBLISHERS * EVENTS);
             time.closing.set();
             closing.close_timeout(LIMIT)
         });

@@ -1,9 +1,10 @@
 //! A journal whose subscribers come and go.
 
-use crate::support::{Event, Flag, Log, Source, turns};
+use crate::support::{Event, Flag, Log, Progress, Source};
 use buslane::{Entry, Journal, Start, Subscriber, WaitStrategy, WriteError};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
+use shuttle::rand::{Rng, thread_rng};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -66,13 +67,19 @@ fn publishers_against_subscribers_that_come_and_go_and_a_close() {
     // close. All see one order, each knows exactly what it missed, and the gating ones miss nothing.
     explore(|| {
         let (source, places, closing) = (Source::new(), Places::default(), Flag::default());
+        let progress = Progress::default();
         let journal: Journal<Event> = Journal::new(CAPACITY).expect("a small journal");
         let subscription = |start| journal.subscription().start(start).wait(WaitStrategy::Park);
-        let gating = subscription(Start::Oldest).gating().subscribe().expect("memory");
-        let lagging = subscription(Start::Oldest).subscribe().expect("memory");
-        let all = [(gating, true), (lagging, false)].map(|(subscriber, gates)| {
-            let places = places.clone();
+        // In every other execution nobody gates from the beginning, so that others lag.
+        let all = [thread_rng().gen_bool(0.5), false].map(|gates| {
+            let subscription = subscription(Start::Oldest);
+            let subscription = if gates { subscription.gating() } else { subscription };
+            let subscriber = subscription.subscribe().expect("memory");
+            let (places, progress) = (places.clone(), progress.clone());
             thread::spawn(move || {
+                if !gates {
+                    progress.wait(PUBLISHERS * EVENTS);
+                }
                 let (first, seen, missed) = read(subscriber, &places, usize::MAX);
                 assert!(first == 0 && (!gates || missed == 0));
                 seen + missed
@@ -82,6 +89,7 @@ fn publishers_against_subscribers_that_come_and_go_and_a_close() {
             .map(|me| {
                 let (journal, source, places) = (journal.clone(), source.clone(), places.clone());
                 let (closing, sent) = (closing.clone(), Log::default());
+                let progress = progress.clone();
                 thread::spawn(move || {
                     for number in 0..EVENTS {
                         let event = source.event(me, number);
@@ -96,16 +104,18 @@ fn publishers_against_subscribers_that_come_and_go_and_a_close() {
                             }
                             Err(error) => panic!("{error}"),
                         }
+                        progress.step();
                     }
                     sent.runs(PUBLISHERS);
                     sent.len()
                 })
             })
             .collect();
-        let guests = [(Start::Now, true, 3), (Start::Oldest, true, 5), (Start::Last(2), false, usize::MAX)].map(
-            |(start, gates, most)| {
-                let (journal, places) = (journal.clone(), places.clone());
+        let guests = [(Start::Now, true, 3), (Start::Oldest, true, 5), (Start::Last(2), false, usize::MAX)]
+            .map(|(start, gates, most)| {
+                let (journal, places, progress) = (journal.clone(), places.clone(), progress.clone());
                 thread::spawn(move || {
+                    progress.wait(PUBLISHERS);
                     let mut subscription = journal.subscription().start(start).wait(WaitStrategy::Park);
                     if gates {
                         subscription = subscription.gating();
@@ -115,11 +125,10 @@ fn publishers_against_subscribers_that_come_and_go_and_a_close() {
                     let (_, _, missed) = read(subscriber, &places, most);
                     assert!(!gates || missed == 0, "publishers wait for it");
                 })
-            },
-        );
+            });
         let (last, time) = (journal.clone(), closing.clone());
         let closer = thread::spawn(move || {
-            turns(60);
+            progress.wait(PUBLISHERS * EVENTS);
             time.set();
             last.close();
         });

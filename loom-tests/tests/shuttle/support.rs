@@ -4,7 +4,7 @@
 //! calls of the bus happens at once.
 
 use buslane::{Closed, Published, Sink, WriteError};
-use loom_tests::thread;
+use loom_tests::{Condvar, thread};
 use shuttle::rand::{Rng, thread_rng};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -45,10 +45,23 @@ impl Source {
     }
 }
 
-/// Lets others take their turns, up to so many times: as many as chance says, which is part of the schedule.
-pub(crate) fn turns(most: usize) {
-    for _ in 0..thread_rng().gen_range(0..=most) {
-        thread::yield_now();
+/// How many events were published, for those who come in between.
+#[derive(Clone, Default)]
+pub(crate) struct Progress(Arc<(loom_tests::Mutex<usize>, Condvar)>);
+
+impl Progress {
+    pub(crate) fn step(&self) {
+        *self.0.0.lock().unwrap() += 1;
+        self.0.1.notify_all();
+    }
+
+    /// Waits for so many events: from none to `most`, as chance says, which is part of the schedule.
+    pub(crate) fn wait(&self, most: usize) {
+        let goal = thread_rng().gen_range(0..=most);
+        let mut count = self.0.0.lock().unwrap();
+        while *count < goal {
+            count = self.0.1.wait(count).unwrap();
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Queues with several workers, and a channel with several readers, while others flush and close.
 
-use crate::support::{Event, LIMIT, Log, Source, Told, turns};
-use buslane::{Bus, Channel, Overflow, Queue, QueueBuilder, SharedReceiver, Sink, WaitStrategy};
+use crate::support::{Event, LIMIT, Log, Progress, Source, Told};
+use buslane::{Bus, Channel, Overflow, Queue, QueueBuilder, SharedReceiver, Sink, WaitStrategy, WriteError};
 use loom_tests::schedules::explore;
-use loom_tests::thread;
+use loom_tests::{Task, thread};
+use std::task::{Context, Poll};
 
 const PUBLISHERS: usize = 3;
 const EVENTS: usize = 4;
@@ -27,10 +28,24 @@ fn handlers(log: &Log) -> impl FnMut(usize) -> Box<dyn FnMut(Event) + Send> + us
     }
 }
 
-fn read(mut receiver: SharedReceiver<Event>, log: &Log) -> thread::JoinHandle<()> {
+/// Reads to the end of the stream, as a thread or as a task.
+fn read(mut receiver: SharedReceiver<Event>, log: &Log, is_task: bool) -> thread::JoinHandle<()> {
     let log = log.clone();
     thread::spawn(move || {
-        while let Ok(event) = receiver.recv() {
+        let (task, waker) = Task::new();
+        loop {
+            let next = if is_task {
+                match receiver.poll_recv(&mut Context::from_waker(&waker)) {
+                    Poll::Ready(next) => next,
+                    Poll::Pending => {
+                        task.sleep();
+                        continue;
+                    }
+                }
+            } else {
+                receiver.recv()
+            };
+            let Ok(event) = next else { return };
             log.note(&event);
         }
     })
@@ -42,6 +57,7 @@ fn publish(
     bus: Bus<Event>,
     source: Source,
     told: Told,
+    progress: Progress,
     logs: Vec<(Log, Log)>,
 ) -> thread::JoinHandle<()> {
     thread::spawn(move || {
@@ -58,6 +74,7 @@ fn publish(
             if all {
                 logs.iter().for_each(|(sure, _)| sure.note(&event));
             }
+            progress.step();
             if number == 1 && bus.flush_timeout(LIMIT).is_done() {
                 for (sure, log) in &logs {
                     for number in sure.of(me) {
@@ -71,11 +88,11 @@ fn publish(
 
 #[test]
 fn workers_and_readers_against_flush_and_close() {
-    // Three publishers, each of which flushes in between; three workers of a queue, two readers of a channel, three workers by
+    // Three publishers, each of which flushes in between; three workers of a queue, a thread and a task that read a channel, three workers by
     // key; there is less room than events; a close comes in between, or behind. What was accepted is handled once, by somebody,
     // and for the queue by key in the order of each publisher.
     explore(|| {
-        let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
+        let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let logs: [Log; 3] = std::array::from_fn(|_| Log::default());
         let queue = builder().spawn_each(handlers(&logs[0])).expect("a small queue");
         let keyed = builder().ordered_by(|event: &Event| event.publisher).spawn_each(handlers(&logs[1]));
@@ -89,14 +106,14 @@ fn workers_and_readers_against_flush_and_close() {
         bus.add(queue.clone()).expect("open");
         bus.add(keyed.clone()).expect("open");
         bus.add(channel.clone()).expect("open");
-        let readers = [read(receiver.clone(), &logs[2]), read(receiver, &logs[2])];
+        let readers = [read(receiver.clone(), &logs[2], false), read(receiver, &logs[2], true)];
         let sures: Vec<_> = logs.iter().map(|log| (Log::default(), log.clone())).collect();
         let publishers: Vec<_> = (0..PUBLISHERS)
-            .map(|me| publish(me, bus.clone(), source.clone(), told.clone(), sures.clone()))
+            .map(|me| publish(me, bus.clone(), source.clone(), told.clone(), progress.clone(), sures.clone()))
             .collect();
         let closing = bus.clone();
         let closer = thread::spawn(move || {
-            turns(60);
+            progress.wait(PUBLISHERS * EVENTS);
             closing.close_timeout(LIMIT)
         });
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
@@ -127,14 +144,24 @@ fn workers_and_readers_against_flush_and_close() {
 fn writers_without_a_bus_against_workers_flush_and_close() {
     // The same through `Sink::write`, where a refusal brings the event back, and each writer's flush covers what it wrote.
     explore(|| {
-        let (source, log) = (Source::new(), Log::default());
+        let (source, log, progress) = (Source::new(), Log::default(), Progress::default());
         let queue = builder().spawn_each(handlers(&log)).expect("a small queue");
         let writers: Vec<_> = (0..PUBLISHERS)
             .map(|me| {
                 let (queue, source, log) = (queue.clone(), source.clone(), log.clone());
+                let progress = progress.clone();
                 thread::spawn(move || {
-                    let accepted = (0..EVENTS).take_while(|number| queue.write(source.event(me, *number)).is_ok());
-                    let accepted = accepted.count();
+                    let mut accepted = 0;
+                    for number in 0..EVENTS {
+                        match queue.write(source.event(me, number)) {
+                            Ok(()) => accepted += 1,
+                            Err(WriteError::Closed(back)) => {
+                                assert_eq!((back.publisher, back.number), (me, number))
+                            }
+                            Err(error) => panic!("{error}"),
+                        }
+                        progress.step();
+                    }
                     if queue.flush_timeout(LIMIT).is_done() {
                         assert_eq!(log.of(me).len(), accepted, "handled when the flush returns");
                     }
@@ -143,7 +170,10 @@ fn writers_without_a_bus_against_workers_flush_and_close() {
             })
             .collect();
         let closing = queue.clone();
-        let closer = thread::spawn(move || closing.close_timeout(LIMIT));
+        let closer = thread::spawn(move || {
+            progress.wait(PUBLISHERS * EVENTS);
+            closing.close_timeout(LIMIT)
+        });
         let accepted: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
         assert!(closer.join().unwrap().is_done());
         assert_eq!(log.len(), accepted, "what was accepted is handled when the close returns");
