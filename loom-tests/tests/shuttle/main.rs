@@ -4,6 +4,8 @@
 mod blocked;
 mod chain;
 mod everything;
+mod inside;
 mod journal;
+mod policies;
 mod support;
 mod workers;
