@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 /// How many seeds, where the environment does not say.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1000;
 /// So many seeds are played twice, to see that a scenario repeats itself.
 const TWICE: usize = 5;
 

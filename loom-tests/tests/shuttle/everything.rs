@@ -99,7 +99,7 @@ fn assert_has(log: &Log, sure: &Log, what: &str) {
 #[test]
 fn publish_add_remove_close_and_panics() {
     // Four publishers, one of them without lanes of its own; a queue whose handler unwinds on some events, a channel and a sink
-    // that is called directly; one thread adds a channel, one removes any of the first three, one closes the bus.
+    // that is called directly; one thread adds a channel, one removes any of the first three, one looks on, one closes the bus.
     explore(|| {
         let (bus, source) = (Bus::new(), Source::new());
         let (times, told, sure) = (Times::default(), Told::default(), Sure::default());
@@ -168,7 +168,16 @@ fn publish_add_remove_close_and_panics() {
             closing.close_timeout(LIMIT)
         });
 
+        let (watched, time) = (bus.clone(), times.clone());
+        let onlooker = thread::spawn(move || {
+            time.progress.wait(PUBLISHERS * EVENTS);
+            for _ in 0..2 {
+                assert!(watched.snapshot().sinks.len() <= 4);
+            }
+        });
+
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+        onlooker.join().unwrap();
         let (added, entered) = (adder.join().unwrap(), remover.join().unwrap());
         let report = closer.join().unwrap();
         assert!(report.is_done(), "{report}");
