@@ -9,6 +9,7 @@
 //! | `BUSLANE_SEEDS` | how many seeds each scenario is played with |
 //! | `BUSLANE_FIRST_SEED` | the first of them; 0 by default, so that a run repeats itself |
 //! | `BUSLANE_REPLAY` | the only seed: that of a failure |
+//! | `BUSLANE_SHOW` | if set, each seed is printed before it is played, for a failure that ends the process |
 
 use shuttle::scheduler::{
     PctScheduler, RandomScheduler, Scheduler, UncontrolledNondeterminismCheckScheduler,
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 /// How many seeds, where the environment does not say.
 const SEEDS: u64 = 1000;
-/// So many seeds are played twice, to see that a scenario repeats itself.
+/// So many executions are played twice, to see that a scenario repeats itself.
 const TWICE: usize = 5;
 
 /// Plays the scenario with each seed that the environment asks for.
@@ -32,16 +33,19 @@ pub fn explore(scenario: impl Fn() + Send + Sync + 'static) {
         return play(seed, &scenario);
     }
     let first = number("BUSLANE_FIRST_SEED").unwrap_or(0);
-    let inner = RandomScheduler::new_from_seed(first, TWICE);
-    run(UncontrolledNondeterminismCheckScheduler::new(inner), &scenario);
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    let shows = std::env::var_os("BUSLANE_SHOW").is_some();
     for seed in (first..).take(number("BUSLANE_SEEDS").unwrap_or(SEEDS) as usize) {
-        let played = catch_unwind(AssertUnwindSafe(|| play(seed, &scenario)));
-        if let Err(payload) = played {
-            let name = std::thread::current().name().unwrap_or("?").to_owned();
+        if shows {
+            eprintln!("{name}: seed {seed}");
+        }
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| play(seed, &scenario))) {
             eprintln!("{name} fails with seed {seed}; again: BUSLANE_REPLAY={seed} bash .ci/shuttle {name}");
             resume_unwind(payload);
         }
     }
+    let inner = RandomScheduler::new_from_seed(first, TWICE);
+    run(UncontrolledNondeterminismCheckScheduler::new(inner), &scenario);
 }
 
 fn number(name: &str) -> Option<u64> {

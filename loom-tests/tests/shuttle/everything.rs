@@ -99,7 +99,7 @@ fn assert_has(log: &Log, sure: &Log, what: &str) {
 #[test]
 fn publish_add_remove_close_and_panics() {
     // Four publishers, one of them without lanes of its own; a queue whose handler unwinds on some events, a channel and a sink
-    // that is called directly; one thread adds a channel, one removes any of the first three, one looks on, one closes the bus.
+    // that is called directly; one thread adds a channel, one removes any of the first three, one looks on, two close the bus.
     explore(|| {
         let (bus, source) = (Bus::new(), Source::new());
         let (times, told, sure) = (Times::default(), Told::default(), Sure::default());
@@ -161,12 +161,16 @@ fn publish_add_remove_close_and_panics() {
             })
         });
 
-        let (closing, time) = (bus.clone(), times.clone());
-        let closer = thread::spawn(move || {
-            time.progress.wait(PUBLISHERS * EVENTS);
-            time.closing.set();
-            closing.close_timeout(LIMIT)
-        });
+        let closers: Vec<_> = (0..2)
+            .map(|_| {
+                let (closing, time) = (bus.clone(), times.clone());
+                thread::spawn(move || {
+                    time.progress.wait(PUBLISHERS * EVENTS);
+                    time.closing.set();
+                    closing.close_timeout(LIMIT)
+                })
+            })
+            .collect();
 
         let (watched, time) = (bus.clone(), times.clone());
         let onlooker = thread::spawn(move || {
@@ -179,9 +183,11 @@ fn publish_add_remove_close_and_panics() {
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
         onlooker.join().unwrap();
         let (added, entered) = (adder.join().unwrap(), remover.join().unwrap());
-        let report = closer.join().unwrap();
-        assert!(report.is_done(), "{report}");
-        assert_eq!(bus.close_timeout(LIMIT), report);
+        for closer in closers {
+            let report = closer.join().unwrap();
+            assert!(report.is_done(), "{report}");
+            assert_eq!(bus.close_timeout(LIMIT), report, "everybody gets the same report");
+        }
         // What was removed, or never added, is not the bus's to close.
         assert!(queue.close_timeout(LIMIT).is_done());
         first.close();

@@ -185,3 +185,46 @@ fn writers_without_a_bus_against_workers_flush_and_close() {
         source.assert_all_dropped();
     });
 }
+
+#[test]
+fn readers_that_share_what_comes() {
+    // Three writers, and a reader of a shared channel for each event, which takes one and stays away: no close and no flush
+    // wakes anybody, so an event that lies there while a reader sleeps is a deadlock.
+    explore(|| {
+        let (source, log) = (Source::new(), Log::default());
+        let (channel, receiver) = Channel::builder()
+            .capacity(CAPACITY)
+            .overflow(Overflow::Block)
+            .wait(WaitStrategy::Park)
+            .build_shared()
+            .expect("a small channel");
+        let readers: Vec<_> = (0..PUBLISHERS * EVENTS)
+            .map(|_| {
+                let (mut receiver, log) = (receiver.clone(), log.clone());
+                thread::spawn(move || {
+                    log.note(&receiver.recv().expect("open"));
+                    receiver
+                })
+            })
+            .collect();
+        let writers: Vec<_> = (0..PUBLISHERS)
+            .map(|me| {
+                let (channel, source) = (channel.clone(), source.clone());
+                thread::spawn(move || {
+                    for number in 0..EVENTS {
+                        assert!(channel.write(source.event(me, number)).is_ok());
+                    }
+                })
+            })
+            .collect();
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        let receivers: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+        log.assert_no_repetition();
+        assert_eq!(log.len(), PUBLISHERS * EVENTS);
+        let books = channel.state().ledger;
+        books.check().unwrap();
+        assert_eq!((books.delivered as usize, books.pending), (PUBLISHERS * EVENTS, 0));
+        drop((channel, receiver, receivers));
+        source.assert_all_dropped();
+    });
+}
