@@ -61,7 +61,7 @@ fn every_policy_against_snapshots_a_publisher_that_comes_later_and_a_close() {
         let (unbounded, unbounded_log) = queue(Queue::builder().unbounded());
         bus.add(unbounded.clone()).expect("open");
         let (wanted, wanted_log) = queue(Queue::builder().capacity(PUBLISHERS * EVENTS));
-        bus.add(wanted.clone().filter(|event: &Event| event.number % 2 == 0)).expect("open");
+        bus.add(wanted.clone().filter(|event: &Event| event.number.is_multiple_of(2))).expect("open");
         let inner = Bus::new();
         let (nested, nested_reader) = channel(Overflow::DropNewest);
         inner.add(nested.clone()).expect("open");
