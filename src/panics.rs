@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// Nothing of ours is left half done when it unwinds: our structures are not touched during the call.
 #[inline]
 pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
-    if crate::sync::MODEL {
+    if !crate::sync::CATCHES {
         return Ok(call());
     }
     catch_unwind(AssertUnwindSafe(call)).map_err(text_of)
@@ -33,7 +33,7 @@ pub(crate) fn quietly(call: impl FnOnce()) {
 /// panic, which would end the process if it met the first, goes unseen.
 #[cold]
 pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
-    if crate::sync::MODEL {
+    if !crate::sync::CATCHES {
         return values.for_each(drop);
     }
     let mut first = None;

@@ -1,10 +1,11 @@
-//! The only door to the standard library's atomics, cells and parking, to `arc-swap`, to `crossbeam-queue` and
-//! to loom.
+//! The only door to the standard library's atomics, cells and parking, to `arc-swap`, to `crossbeam-queue`, to
+//! loom and to shuttle.
 //!
 //! Everything concurrent in this crate is written against this module. Built with `--cfg loom` and the feature
 //! `loom`, the same names mean loom's types, so that a model checker sees every access of ours. What loom cannot
 //! see (the asymmetric fence, deadlines) is reduced here to something it can: both fences become
-//! `fence(SeqCst)`, and a park has no time limit.
+//! `fence(SeqCst)`, and a park has no time limit. With `--cfg shuttle` and the feature `shuttle` they mean shuttle's,
+//! reduced in the same way: it plays schedules at random where loom tries all of them, and takes every access for `SeqCst`.
 //!
 //! | piece | what it is | `unsafe` inside |
 //! |---|---|---|
@@ -12,13 +13,13 @@
 //! | [`handoff`] | one-slot mailbox with a return stack, for publishers' tables | yes |
 //! | [`guarded`] | a value that one side may take away while others look at it, by hazard words | yes |
 //! | [`kept`] | what each thread keeps for an owner that all share | yes |
-//! | [`swap`] | the copy-on-write list (`ArcSwap`) | under loom only |
+//! | [`swap`] | the copy-on-write list (`ArcSwap`) | in models only |
 //! | [`membarrier`] | the asymmetric fence pair | yes (a system call) |
 //! | [`parking`] | parking one thread | no |
 //! | [`processors`] | how many processors there are | yes (a system call) |
 //! | [`prefetch`] | asking for a line before it is written | yes (an instruction) |
 //! | [`unbounded`] | an unbounded queue | no |
-//! | `mutant` | in models only: weakening one ordering at run time | no |
+//! | `mutant` | under loom only: weakening one ordering at run time | no |
 
 pub(crate) mod guarded;
 pub(crate) mod handoff;
@@ -33,10 +34,18 @@ pub(crate) mod slot;
 pub(crate) mod swap;
 pub(crate) mod unbounded;
 
-/// Whether this build is a loom model: nothing naps, spins or times out, and no panic is caught.
-pub(crate) const MODEL: bool = cfg!(all(loom, feature = "loom"));
+/// Whether this build is a model, for loom or shuttle: nothing naps, spins or times out.
+pub(crate) const MODEL: bool = cfg!(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")));
+/// Whether panics of foreign code are caught. Not under loom, where a scenario asserts anywhere.
+pub(crate) const CATCHES: bool = cfg!(not(all(loom, feature = "loom")));
 
-#[cfg(not(all(loom, feature = "loom")))]
+/// What checks the model, for those of our modules that stand in for what it cannot see into. The paths in it are the same.
+#[cfg(all(loom, feature = "loom"))]
+pub(crate) use loom as checker;
+#[cfg(all(shuttle, feature = "shuttle"))]
+pub(crate) use shuttle as checker;
+
+#[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod imp {
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
@@ -71,6 +80,24 @@ mod imp {
     }
 }
 
+#[cfg(all(shuttle, feature = "shuttle"))]
+mod imp {
+    pub(crate) use shuttle::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+    };
+    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) mod thread {
+        pub(crate) use shuttle::thread::{JoinHandle, ThreadId, current, yield_now};
+
+        pub(crate) fn spawn_named<T: Send + 'static>(
+            name: String,
+            body: impl FnOnce() -> T + Send + 'static,
+        ) -> std::io::Result<JoinHandle<T>> {
+            shuttle::thread::Builder::new().name(name).spawn(body)
+        }
+    }
+}
+
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use imp::{
     Arc, AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, fence, thread,
@@ -97,10 +124,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Tells the processor, or the model's scheduler, that this thread is waiting for another one.
 #[inline]
 pub(crate) fn spin_hint() {
-    #[cfg(not(all(loom, feature = "loom")))]
-    std::hint::spin_loop();
-    #[cfg(all(loom, feature = "loom"))]
-    loom::thread::yield_now();
+    if MODEL { thread::yield_now() } else { std::hint::spin_loop() }
 }
 
 /// Adds to a counter that only the calling thread writes: a plain load and a plain store.
@@ -111,8 +135,8 @@ pub(crate) fn add_single_writer(counter: &AtomicU64, n: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
 }
 
-/// A thread-local that is initialised by a constant; loom's cannot say so.
-#[cfg(not(all(loom, feature = "loom")))]
+/// A thread-local that is initialised by a constant; a model's cannot say so.
+#[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 macro_rules! per_thread {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {
         std::thread_local! {
@@ -122,10 +146,10 @@ macro_rules! per_thread {
     };
 }
 
-#[cfg(all(loom, feature = "loom"))]
+#[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 macro_rules! per_thread {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {
-        loom::thread_local! {
+        $crate::sync::checker::thread_local! {
             $(#[$doc])*
             static $name: $type = $init;
         }

@@ -22,8 +22,8 @@ pub use list::WaitList;
 pub use sleepers::{Berth, Sleepers};
 pub use strategy::WaitStrategy;
 
-use crate::sync::MODEL;
 use crate::sync::parking::Unparker;
+use crate::sync::{CATCHES, MODEL};
 use nesting::Nesting;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
@@ -37,7 +37,7 @@ const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
 /// Parks the calling thread, which has announced itself behind a heavy fence; `fenced` is what that said.
 fn park_fenced(thread: &Unparker, limit: Option<Duration>, fenced: bool) {
     let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
-    // The models know no time: there a lost wake-up is a deadlock, which loom reports.
+    // The models know no time: there a lost wake-up is a deadlock, which they report.
     thread.park(if MODEL { None } else { Some(limit.map_or(most, |limit| limit.min(most))) });
 }
 
@@ -55,7 +55,7 @@ impl Sleeper {
             Self::Task(task) => {
                 // Foreign: it may panic, or poll the task at once, where nothing is to wait.
                 let _impatient = Nesting::impatient();
-                if MODEL {
+                if !CATCHES {
                     task.wake();
                 } else if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task.wake())) {
                     // Its destructor is foreign too, and so is what that may throw.

@@ -1,12 +1,14 @@
-//! Support for the model checks: one way to write a scenario, two ways to run it.
+//! Support for the model checks: one way to write a scenario, three ways to run it.
 //!
 //! With `--cfg loom` a scenario is explored by loom, and the names below are loom's; without it the same scenario runs
-//! a few hundred times on real threads, and they are the standard library's. A test file imports threads, atomics and
-//! cells from here only, and everything else through the public items of `buslane`.
+//! a few hundred times on real threads, and they are the standard library's. With `--cfg shuttle` it is played under schedules
+//! chosen at random: see [`schedules`]; that is for the scenarios in `tests/shuttle`, which are too large for loom. A test file
+//! imports threads, atomics and cells from here only, and everything else through the public items of `buslane`.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p loom-tests --release    # the models; LOOM_MAX_PREEMPTIONS lowers or raises the bound
 //! cargo test -p loom-tests                                     # the same scenarios on real threads
+//! bash .ci/shuttle                                             # the large ones
 //! ```
 //!
 //! # What a model does not see
@@ -16,6 +18,8 @@
 //! which know the asymmetric pair, and `litmus` hammers them on real threads.
 
 pub mod probe;
+#[cfg(shuttle)]
+pub mod schedules;
 
 use std::fmt;
 use std::sync::atomic::AtomicUsize as Word;
@@ -27,7 +31,13 @@ pub use loom::{
     sync::{Arc, Condvar, Mutex},
     thread,
 };
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+pub use shuttle::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+#[cfg(not(any(loom, shuttle)))]
 pub use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence},
     sync::{Arc, Condvar, Mutex},
@@ -35,7 +45,7 @@ pub use std::{
 };
 
 /// How often a scenario runs on real threads.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const RUNS: usize = 200;
 /// The most preemptions of one execution, when neither the environment nor the test says less.
 #[cfg(loom)]
@@ -81,7 +91,12 @@ fn run(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     builder.check(scenario);
 }
 
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    schedules::explore(scenario);
+}
+
+#[cfg(not(any(loom, shuttle)))]
 fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     for _ in 0..RUNS {
         scenario();

@@ -162,7 +162,8 @@ impl<E> LaneView<E> {
         // ORD(lane.released): Acquire; pairs with the Release in `let_go`: its counters are visible.
         self.released.load(Ordering::Acquire) == 1
             && match &self.ring {
-                ViewOf::Spsc(sealer) => sealer.is_ended(),
+                // A receiver gives the slot back first, and then enters the event.
+                ViewOf::Spsc(sealer) => sealer.is_ended() && self.progress.handled() >= sealer.accepted(),
                 ViewOf::Evicting(ring) => ring.is_ended() && self.progress.in_hand() == 0,
                 ViewOf::Shared => true,
             }

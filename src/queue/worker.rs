@@ -180,6 +180,7 @@ struct Lifeline<E: Send + 'static>(Arc<Shared<E>>, usize);
 
 impl<E: Send + 'static> Drop for Lifeline<E> {
     fn drop(&mut self) {
+        // Not in models: there all threads are one, which may be unwinding on behalf of another one.
         if std::thread::panicking() && !MODEL {
             self.0.seal();
             flush_desk(&self.0, self.1).leave();

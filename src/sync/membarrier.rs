@@ -3,13 +3,13 @@
 //! Linux's `membarrier(PRIVATE_EXPEDITED)` makes every running thread of the process execute a full barrier, so the
 //! frequent side of a store-load handshake needs only a compiler fence. Which pair the process uses is decided
 //! once, at the first use: the call must be registered, and the environment variable `BUSLANE_FENCE=symmetric`
-//! turns it off. Under loom, and where the system does not grant it, both sides are `fence(SeqCst)`.
+//! turns it off. In models, and where the system does not grant it, both sides are `fence(SeqCst)`.
 //!
 //! A pair is never mixed: a publisher that runs the compiler fence is only ever met by the system call, and a
 //! handshake whose system call fails later (a seccomp filter installed after the start) is told so and must not
 //! rest on it: see [`heavy_fence`].
 
-use super::{Ordering, fence};
+use super::{MODEL, Ordering, fence};
 
 /// Which side of the handshake pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,8 @@ pub enum FencePair {
 /// The pair that this process uses wherever it has the choice. Fixed at the first call.
 #[inline]
 pub(crate) fn process_pair() -> FencePair {
-    imp::process_pair()
+    // A model repeats itself on every system.
+    if MODEL { FencePair::Symmetric } else { imp::process_pair() }
 }
 
 /// The frequent side's fence for handshakes of `pair`.

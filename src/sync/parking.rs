@@ -1,12 +1,12 @@
 //! Parking the calling thread, with a handle for whoever wakes it.
 //!
-//! Outside the models this is `std::thread::park`. Under loom it is made of loom's mutex and condvar: loom's own
-//! `park` loses its token when the target yields, and its `unpark` adds an order between threads that the real one
-//! does not give.
+//! Outside the models this is `std::thread::park`. In them it is made of a mutex and a condvar. loom's own `park` loses its
+//! token when the target yields, and its `unpark` adds an order between threads that the real one does not give; shuttle's
+//! may return for no reason, which would hide a lost wake-up.
 
 use std::time::Duration;
 
-#[cfg(not(all(loom, feature = "loom")))]
+#[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod imp {
     use super::Duration;
 
@@ -33,10 +33,12 @@ mod imp {
     }
 }
 
-#[cfg(all(loom, feature = "loom"))]
+#[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 mod imp {
+    use super::super::checker::sync::{Arc, Condvar, Mutex};
+    use super::super::lock;
     use super::Duration;
-    use loom::sync::{Arc, Condvar, Mutex};
+    use std::sync::PoisonError;
 
     #[derive(Clone)]
     pub(crate) struct Unparker(Arc<(Mutex<bool>, Condvar)>);
@@ -53,14 +55,14 @@ mod imp {
         }
 
         pub(crate) fn unpark(&self) {
-            *self.0.0.lock().unwrap() = true;
+            *lock(&self.0.0) = true;
             self.0.1.notify_one();
         }
 
         pub(crate) fn park(&self, _limit: Option<Duration>) {
-            let mut token = self.0.0.lock().unwrap();
+            let mut token = lock(&self.0.0);
             while !*token {
-                token = self.0.1.wait(token).unwrap();
+                token = self.0.1.wait(token).unwrap_or_else(PoisonError::into_inner);
             }
             *token = false;
         }

@@ -1,10 +1,11 @@
 //! The copy-on-write list: readers take a snapshot without a lock, the control plane replaces it.
 //!
-//! Outside the models this is [`arc_swap::ArcSwap`]. loom cannot see into it, so under loom a pointer and a
+//! Outside the models this is [`arc_swap::ArcSwap`]. loom cannot see into it, so in a model a pointer and a
 //! read-modify-write stand in: the reader always gets the newest value (as `ArcSwap` promises), synchronises with
-//! the writer that stored it, and gives the writer no order in return, until it lets go.
+//! the writer that stored it, and gives the writer no order in return, until it lets go. Under shuttle `ArcSwap` would do,
+//! since it never blocks; but no thread would ever take its turn right before a load or a swap.
 
-#[cfg(not(all(loom, feature = "loom")))]
+#[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod imp {
     use arc_swap::ArcSwap;
     use std::sync::Arc;
@@ -39,16 +40,16 @@ mod imp {
     }
 }
 
-#[cfg(all(loom, feature = "loom"))]
+#[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 mod imp {
-    #![expect(unsafe_code, reason = "a stand-in for arc-swap that loom can see")]
+    #![expect(unsafe_code, reason = "a stand-in for arc-swap that a model can see")]
 
-    use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    use super::super::checker::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
     use std::sync::Arc;
 
     struct Counted<T> {
         value: T,
-        /// Moved by each reader that lets go: the order that the real reference count gives, which loom does not see.
+        /// Moved by each reader that lets go: the order that the real reference count gives, which a model does not see.
         let_go: AtomicUsize,
     }
 
@@ -89,8 +90,8 @@ mod imp {
             while let Err(newer) = self.0.compare_exchange(seen, seen, Ordering::Acquire, Ordering::Relaxed) {
                 seen = newer;
             }
-            // SAFETY: `seen` is the newest pointer, its count is still held by the cell, and loom switches threads
-            // only at its own operations, of which there is none between the exchange and this line.
+            // SAFETY: `seen` is the newest pointer, its count is still held by the cell, and a model switches
+            // threads only at its own operations, of which there is none between the exchange and this line.
             unsafe { Arc::increment_strong_count(seen) };
             // SAFETY: the count taken above belongs to this `Arc`.
             Held(unsafe { Arc::from_raw(seen) })

@@ -45,6 +45,29 @@ fn lane_added_while_the_reader_parks() {
 }
 
 #[test]
+fn a_description_against_the_last_read_of_a_lane_that_has_gone() {
+    // The books of the lane are closed when its last event is entered, not when its slot is given back. Fails when
+    // `LaneView::is_over` asks the ring alone: then the event counts as pending for ever.
+    model(|| {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+        let mut lane = lane(&channel);
+        assert!(push(&mut lane, lives.value(0)));
+        drop(lane);
+        let reader = thread::spawn(move || {
+            assert_eq!(receiver.recv().expect("open").id(), 0);
+            receiver
+        });
+        let _ = channel.state();
+        let receiver = reader.join().unwrap();
+        let books = books(&channel);
+        assert_eq!((books.delivered, books.pending), (1, 0));
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
 fn shared_write_against_a_parked_recv() {
     // As for a lane, through the shared lane. Fails when the fence of `Inbox::write` is missing.
     model(|| {

@@ -3,7 +3,7 @@
 //!
 //! `LITMUS_ROUNDS` says how many rounds each one has; `-- --nocapture` shows how they went, and how often this processor swaps what
 //! nothing keeps in order.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 
 mod gate;
 mod processors;

@@ -1,0 +1,157 @@
+//! Publishers that wait for room which only a removal or a close will end.
+
+use crate::support::{Event, Flag, LIMIT, Log, Progress, Source, Told};
+use buslane::{Bus, Channel, Overflow, Queue, Receiver, RemoveError, Removed, WaitStrategy};
+use loom_tests::schedules::explore;
+use loom_tests::thread;
+
+const PUBLISHERS: usize = 3;
+const EVENTS: usize = 4;
+/// So many events find room in any case: one in each lane.
+const REACHED: usize = PUBLISHERS;
+
+fn channel() -> (Channel<Event>, Receiver<Event>) {
+    let builder = Channel::builder().capacity(1).overflow(Overflow::Block).wait(WaitStrategy::Park);
+    builder.build().expect("a small channel")
+}
+
+/// A queue whose handler keeps up.
+fn queue() -> (Queue<Event>, Log) {
+    let handled = Log::default();
+    let log = handled.clone();
+    let builder = Queue::builder().capacity(1).overflow(Overflow::Block).wait(WaitStrategy::Park);
+    (builder.spawn(move |event: Event| log.note(&event)).expect("a small queue"), handled)
+}
+
+/// What is left in a channel that is closed.
+fn rest(receiver: &mut Receiver<Event>) -> Log {
+    let log = Log::default();
+    while let Ok(event) = receiver.recv() {
+        log.note(&event);
+    }
+    log
+}
+
+/// Publishes everything; the last one goes through the lanes that all share, if there are `shared` ones.
+fn publish(
+    bus: &Bus<Event>,
+    source: &Source,
+    told: &Told,
+    progress: &Progress,
+    shared: bool,
+) -> Vec<thread::JoinHandle<()>> {
+    let publisher = |me| {
+        let (bus, source, told, progress) = (bus.clone(), source.clone(), told.clone(), progress.clone());
+        thread::spawn(move || {
+            let mut publisher = (!shared || me + 1 < PUBLISHERS).then(|| bus.publisher());
+            for number in 0..EVENTS {
+                let event = source.event(me, number);
+                let outcome = match &mut publisher {
+                    Some(publisher) => publisher.publish(event.clone()),
+                    None => bus.publish(event.clone()),
+                };
+                told.note(&event, outcome);
+                progress.step();
+            }
+        })
+    };
+    (0..PUBLISHERS).map(publisher).collect()
+}
+
+fn join(threads: Vec<thread::JoinHandle<()>>) {
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+fn assert_from_the_first_on(log: &Log) {
+    assert!(log.runs(PUBLISHERS).iter().all(|(first, _)| *first == 0), "from the first one on");
+}
+
+#[test]
+fn a_removal_releases_those_who_wait() {
+    // Three publishers with lanes for one event each into a queue and into a channel that nobody reads. Once that is off the
+    // bus all of them go on, and the queue gets everything.
+    explore(|| {
+        let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
+        let (queue, handled) = queue();
+        let (removed, mut receiver) = channel();
+        bus.add(queue.clone()).expect("open");
+        let id = bus.add(removed.clone()).expect("open");
+        let publishers = publish(&bus, &source, &told, &progress, false);
+        let (removing, sink) = (bus.clone(), removed.clone());
+        let remover = thread::spawn(move || {
+            progress.wait(REACHED);
+            assert_eq!(removing.remove(id), Ok(Removed::Quiet));
+            sink.state().ledger.accepted as usize
+        });
+        join(publishers);
+        let entered = remover.join().unwrap();
+        assert!(bus.close_timeout(LIMIT).is_done());
+        removed.close();
+        let rest = rest(&mut receiver);
+        assert_eq!(rest.len(), entered, "nothing enters after the removal");
+        assert!(entered <= PUBLISHERS, "there is room for one event in each lane");
+        assert_from_the_first_on(&rest);
+        assert_eq!(handled.runs(PUBLISHERS), [(0, EVENTS); PUBLISHERS]);
+        assert_eq!(told.accepted(), handled.len() + rest.len(), "what was accepted came");
+        for ledger in [queue.state().ledger, removed.state().ledger] {
+            ledger.check().unwrap();
+            assert_eq!(ledger.pending, 0);
+        }
+        drop((bus, queue, removed));
+        source.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_close_releases_those_who_wait_also_beside_a_removal() {
+    // As above, with a publisher without lanes of its own, and a second channel that nobody reads. One is taken off the bus, the
+    // bus is closed, and then what was taken off, which the bus does not close: everybody goes on, with the event in hand.
+    explore(|| {
+        let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
+        let (queue, handled) = queue();
+        let (removed, mut removed_receiver) = channel();
+        let (closed, mut closed_receiver) = channel();
+        bus.add(queue.clone()).expect("open");
+        let id = bus.add(removed.clone()).expect("open");
+        bus.add(closed.clone()).expect("open");
+        let publishers = publish(&bus, &source, &told, &progress, true);
+        let let_go = Flag::default();
+        let (removing, sink, time) = (bus.clone(), removed.clone(), let_go.clone());
+        let reached = progress.clone();
+        let remover = thread::spawn(move || {
+            reached.wait(REACHED);
+            let outcome = removing.remove(id);
+            let entered = sink.state().ledger.accepted as usize;
+            (outcome, (!time.is_set()).then_some(entered))
+        });
+        let (closing, sink) = (bus.clone(), removed.clone());
+        let closer = thread::spawn(move || {
+            progress.wait(REACHED);
+            let report = closing.close_timeout(LIMIT);
+            let_go.set();
+            sink.close();
+            report
+        });
+        join(publishers);
+        let report = closer.join().unwrap();
+        assert!(report.is_done(), "{report}");
+        let (outcome, entered) = remover.join().unwrap();
+        let logs = [handled, rest(&mut removed_receiver), rest(&mut closed_receiver)];
+        match outcome {
+            Ok(Removed::Quiet) => {
+                assert!(entered.is_none_or(|entered| entered == logs[1].len()), "nothing enters after it");
+            }
+            other => assert_eq!(other, Err(RemoveError::Unknown), "the close was first"),
+        }
+        logs.iter().for_each(assert_from_the_first_on);
+        // One event in each lane, and one in that which all share.
+        assert!(logs[1..].iter().all(|log| log.len() <= PUBLISHERS));
+        assert_eq!(told.accepted(), logs.iter().map(Log::len).sum::<usize>(), "what was accepted came");
+        for ledger in [queue.state().ledger, removed.state().ledger, closed.state().ledger] {
+            ledger.check().unwrap();
+            assert_eq!(ledger.pending, 0);
+        }
+        drop((bus, queue, removed, closed));
+        source.assert_all_dropped();
+    });
+}

@@ -1,0 +1,148 @@
+//! A journal whose subscribers come and go.
+
+use crate::support::{Event, Flag, Log, Progress, Source};
+use buslane::{Entry, Journal, Start, Subscriber, WaitStrategy, WriteError};
+use loom_tests::schedules::explore;
+use loom_tests::thread;
+use shuttle::rand::{Rng, thread_rng};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+const PUBLISHERS: usize = 3;
+const EVENTS: usize = 4;
+/// Less than there are events, so that whoever stands still lags, or holds publishers up.
+const CAPACITY: usize = 4;
+
+/// Which event lies where, as far as anybody has seen it: the same for all.
+#[derive(Clone, Default)]
+struct Places(Arc<Mutex<BTreeMap<u64, (usize, usize)>>>);
+
+impl Places {
+    fn see(&self, place: u64, event: (usize, usize)) {
+        let before = self.0.lock().unwrap().insert(place, event);
+        assert!(before.is_none_or(|before| before == event), "all see the same event at {place}");
+    }
+
+    /// Checks that the places follow each other, and hold each publisher's events in order; how many there are.
+    fn check(&self) -> u64 {
+        let places = self.0.lock().unwrap();
+        assert!(places.keys().copied().eq(0..places.len() as u64), "no place is empty");
+        for publisher in 0..PUBLISHERS {
+            let numbers = places.values().filter(|(from, _)| *from == publisher).map(|(_, number)| *number);
+            assert!(numbers.enumerate().all(|(at, number)| at == number), "in order, once");
+        }
+        places.len() as u64
+    }
+}
+
+/// Reads at most so many entries, and goes; how many events it saw and missed, and where it began.
+fn read(mut subscriber: Subscriber<Event>, places: &Places, most: usize) -> (u64, u64, u64) {
+    let first = subscriber.next_sequence().get();
+    let (mut seen, mut missed) = (0, 0);
+    for _ in 0..most {
+        match subscriber.recv() {
+            Ok(Entry::Event(sequence, event)) => {
+                assert_eq!(sequence.get(), first + seen + missed, "no gap that was not told");
+                places.see(sequence.get(), (event.publisher, event.number));
+                seen += 1;
+            }
+            Ok(Entry::Lagged(events)) => {
+                assert!(events > 0, "nothing missed is nothing to tell");
+                missed += events;
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => break,
+        }
+    }
+    let ledger = subscriber.state().ledger;
+    assert_eq!((ledger.delivered, ledger.dropped.evicted), (seen, missed));
+    ledger.check().unwrap();
+    (first, seen, missed)
+}
+
+#[test]
+fn publishers_against_subscribers_that_come_and_go_and_a_close() {
+    // Three publishers; one subscriber that is there from the first to the last and one that comes later, both lagging when
+    // they are slow; a gating one that is there all the time, and one that comes and goes again, for which publishers wait; a
+    // close. All see one order, each knows exactly what it missed, and the gating ones miss nothing.
+    explore(|| {
+        let (source, places, closing) = (Source::new(), Places::default(), Flag::default());
+        let progress = Progress::default();
+        let journal: Journal<Event> = Journal::new(CAPACITY).expect("a small journal");
+        let subscription = |start| journal.subscription().start(start).wait(WaitStrategy::Park);
+        // In every other execution nobody gates from the beginning, so that others lag.
+        let all = [thread_rng().gen_bool(0.5), false].map(|gates| {
+            let subscription = subscription(Start::Oldest);
+            let subscription = if gates { subscription.gating() } else { subscription };
+            let subscriber = subscription.subscribe().expect("memory");
+            let (places, progress) = (places.clone(), progress.clone());
+            thread::spawn(move || {
+                if !gates {
+                    progress.wait(PUBLISHERS * EVENTS);
+                }
+                let (first, seen, missed) = read(subscriber, &places, usize::MAX);
+                assert!(first == 0 && (!gates || missed == 0));
+                seen + missed
+            })
+        });
+        let publishers: Vec<_> = (0..PUBLISHERS)
+            .map(|me| {
+                let (journal, source, places) = (journal.clone(), source.clone(), places.clone());
+                let (closing, sent) = (closing.clone(), Log::default());
+                let progress = progress.clone();
+                thread::spawn(move || {
+                    for number in 0..EVENTS {
+                        let event = source.event(me, number);
+                        match journal.publish(event.clone()) {
+                            Ok(sequence) => {
+                                sent.note(&event);
+                                places.see(sequence.get(), (me, number));
+                            }
+                            Err(WriteError::Closed(back)) => {
+                                assert!(closing.is_set(), "only a close closes");
+                                assert_eq!((back.publisher, back.number), (me, number));
+                            }
+                            Err(error) => panic!("{error}"),
+                        }
+                        progress.step();
+                    }
+                    sent.runs(PUBLISHERS);
+                    sent.len()
+                })
+            })
+            .collect();
+        let guests = [(Start::Now, true, 3), (Start::Oldest, true, 5), (Start::Last(2), false, usize::MAX)]
+            .map(|(start, gates, most)| {
+                let (journal, places, progress) = (journal.clone(), places.clone(), progress.clone());
+                thread::spawn(move || {
+                    progress.wait(PUBLISHERS);
+                    let mut subscription = journal.subscription().start(start).wait(WaitStrategy::Park);
+                    if gates {
+                        subscription = subscription.gating();
+                    }
+                    let subscriber = subscription.subscribe().expect("memory");
+                    drop(journal);
+                    let (_, _, missed) = read(subscriber, &places, most);
+                    assert!(!gates || missed == 0, "publishers wait for it");
+                })
+            });
+        let (last, time) = (journal.clone(), closing.clone());
+        let closer = thread::spawn(move || {
+            progress.wait(PUBLISHERS * EVENTS);
+            time.set();
+            last.close();
+        });
+        let sent: usize = publishers.into_iter().map(|publisher| publisher.join().unwrap()).sum();
+        closer.join().unwrap();
+        guests.into_iter().for_each(|guest| guest.join().unwrap());
+        for reader in all {
+            assert_eq!(reader.join().unwrap(), sent as u64, "up to the end");
+        }
+        assert_eq!(places.check(), sent as u64);
+        let books = journal.state().ledger;
+        books.check().unwrap();
+        assert_eq!(books.refused.closed as usize, PUBLISHERS * EVENTS - sent);
+        drop(journal);
+        source.assert_all_dropped();
+    });
+}

@@ -1,0 +1,11 @@
+//! Scenarios that are too large for loom, played under schedules chosen at random: see `loom_tests::schedules`.
+#![cfg(shuttle)]
+
+mod blocked;
+mod chain;
+mod everything;
+mod inside;
+mod journal;
+mod policies;
+mod support;
+mod workers;
