@@ -1,7 +1,5 @@
 //! Publishing allocates and frees nothing: from the first event on, right after a change of the list, with full lanes.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
 #[path = "support/counting.rs"]
 mod counting;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]

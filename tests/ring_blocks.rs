@@ -1,8 +1,6 @@
 //! The ring of blocks through its public items: what stays readable, exact lag, exact drops, and no use of the heap by those
 //! who write and read.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
 #[path = "support/counting.rs"]
 mod counting;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]

@@ -82,6 +82,8 @@ pub(crate) fn heap_of<R>(run: impl FnOnce() -> R) -> (Heap, R) {
 }
 
 /// Runs something on a thread to which the system gives so many more pieces of `large` bytes or more, and then no other.
+#[expect(clippy::allow_attributes, reason = "an expectation fails where it is used")]
+#[allow(dead_code, reason = "only some tests run out of memory")]
 pub(crate) fn with_large<R>(large: usize, granted: usize, run: impl FnOnce() -> R) -> R {
     LARGE.set((large, granted));
     let result = run();
