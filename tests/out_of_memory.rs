@@ -248,9 +248,9 @@ fn a_subscriber_without_memory_for_its_block_is_told_so_and_the_journal_goes_on(
     journal.publish([0; 512]).unwrap();
     let in_vain = || {
         let refused = rings(0, || journal.subscribe(Start::Oldest)).map(drop);
-        assert_eq!(refused, Err(no_memory.clone()));
+        assert_eq!(refused, Err(no_memory));
         let refused = rings(0, || journal.subscription().named("gate").gating().subscribe()).map(drop);
-        assert_eq!(refused, Err(no_memory.clone()));
+        assert_eq!(refused, Err(no_memory));
     };
     in_vain();
     let (heap, ()) = heap_of(in_vain);
@@ -258,7 +258,7 @@ fn a_subscriber_without_memory_for_its_block_is_told_so_and_the_journal_goes_on(
     assert_eq!(journal.state().subscribers.len(), 1, "whoever was refused is not listed");
     // No gate was left behind that nobody will ever move on.
     for n in 1..100 {
-        assert!(rings(0, || journal.try_publish([n; 512])).is_ok());
+        assert!(rings(0, || journal.try_publish([n; 512]).is_ok()));
     }
     assert!(firsts(&mut reader).into_iter().eq(0..100));
     let mut late = journal.subscribe(Start::Oldest).unwrap();
