@@ -275,7 +275,8 @@ fn a_sink_that_reports_closed_between_two_others() {
 
 #[test]
 fn a_publisher_dropped_while_its_lane_drains() {
-    // Everything it published is read, and the lane goes. Fails when ORD(spsc.fin) is Relaxed in `Producer::end`.
+    // Everything it published is read, and the lane goes. Fails when ORD(cell.state) is Relaxed, the look before the sleep is
+    // missing (a deadlock), or the publisher goes without ending its lane or letting go of it.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
