@@ -1,6 +1,8 @@
-//! The telemetry example, run as a program: what it does with input and output that it cannot use.
+//! The telemetry example, run as a program: the books of both modes, and what it does with input and output
+//! that it cannot use.
 
-use std::io::Write;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -68,8 +70,76 @@ fn a_line_that_is_no_text_is_counted_and_the_others_are_published() {
 #[test]
 fn the_books_of_lines_hold_under_every_policy() {
     let lines: Vec<u8> = (0..2000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
-    for policy in ["block", "drop-newest", "drop-oldest", "refuse", "disconnect"] {
+    for policy in ["block", "block-for=20", "drop-newest", "drop-oldest", "refuse", "disconnect"] {
         let output = run(&["--lines", "-", "--overflow", policy, "--capacity", "8"], &lines);
         assert!(output.status.success(), "{policy}: {}", String::from_utf8_lossy(&output.stdout));
     }
+}
+
+/// What the report of the service says, when everything in it holds.
+#[track_caller]
+fn assert_whole(report: &str) {
+    for part in [
+        "request latency, as the clients saw it",
+        "what a publish costs its worker",
+        "the timer alone",
+        "service time, from the samples",
+        " entries, 0 wrong",
+    ] {
+        assert!(report.contains(part), "no {part:?} in {report}");
+    }
+    assert!(!report.contains("WRONG") && !report.contains('≠'), "{report}");
+}
+
+/// The two counts of an entry of the books.
+#[track_caller]
+fn entry(report: &str, left: &str, right: &str) -> (u64, u64) {
+    let counts = report.lines().find_map(|line| {
+        let (one, other) = line.split_once(left)?.1.split_once(right)?.0.trim().split_once(" = ")?;
+        Some((one.parse().ok()?, other.parse().ok()?))
+    });
+    counts.unwrap_or_else(|| panic!("no {left}… {right} in {report}"))
+}
+
+#[test]
+fn a_service_runs_to_its_end_and_every_request_is_in_the_books() {
+    let path = std::env::temp_dir().join(format!("buslane-example-telemetry-{}.jsonl", std::process::id()));
+    let file = path.to_str().expect("a path that is text");
+    let output = run(&["--seconds", "1", "--slice-ms", "50", "--overflow", "block", "--output", file], b"");
+    let lines = fs::read_to_string(&path).expect("the file");
+    fs::remove_file(&path).expect("it was there");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
+    assert_whole(&report);
+    // Nothing is lost where publishers wait: what the clients saw went all the way into the file.
+    let count = lines.lines().count() as u64;
+    let on = entry(&report, "replies with telemetry on: ", " published");
+    let file = entry(&report, "lines in the file: ", " delivered by file");
+    assert_eq!((on, file), ((count, count), (count, count)), "{report}");
+}
+
+#[test]
+#[cfg(unix)]
+fn on_ctrl_c_the_service_ends_with_its_report() {
+    let mut child = Command::new(program())
+        .args(["--seconds", "1000000", "--output", "/dev/stdout"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut sample = String::new();
+    // The first sample of a request: it serves.
+    output.read_line(&mut sample).expect("a line");
+    assert!(sample.starts_with('{'), "{sample}");
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.expect("kill").success());
+    let mut report = String::new();
+    output.read_to_string(&mut report).expect("the rest");
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(output.status.code(), Some(0), "{report}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(report.contains(", ended by Ctrl-C\n"), "{report}");
+    assert_whole(&report);
+    assert!(entry(&report, "replies with telemetry on: ", " published").0 > 0, "{report}");
 }

@@ -39,6 +39,9 @@ fn read_to_the_end(mut subscriber: Subscriber<u64>) -> (u64, u64) {
 
 #[test]
 fn publish_and_close_against_a_parked_subscriber() {
+    // A subscriber that sleeps, or is about to, is woken by a publish and by the close; its books add up. Fails when a
+    // fence of ORD(sleepers.first) or the look before the sleep is missing (a deadlock), or ORD(blocks.tail) is Relaxed on
+    // either side.
     model(|| {
         let journal = new(2);
         let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -53,6 +56,8 @@ fn publish_and_close_against_a_parked_subscriber() {
 
 #[test]
 fn the_last_handle_against_a_parked_subscriber() {
+    // Whichever handle goes last closes the journal, and the subscriber sees the end. Fails when a fence of
+    // ORD(sleepers.first) or the look before the sleep is missing, or the drop does not close: a deadlock.
     model(|| {
         let journal = new(1);
         let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -67,6 +72,9 @@ fn the_last_handle_against_a_parked_subscriber() {
 
 #[test]
 fn the_only_writer_against_a_parked_subscriber() {
+    // As with several writers: what the only one publishes wakes, and so does its drop. Fails when a fence of
+    // ORD(sleepers.first) or the look before the sleep is missing (a deadlock), or ORD(blocks.tail) is Relaxed on either
+    // side.
     model(|| {
         let (mut writer, feed) = Journal::single(2).unwrap();
         let subscriber = feed.subscribe(Start::Oldest).unwrap();
@@ -81,7 +89,9 @@ fn the_only_writer_against_a_parked_subscriber() {
 
 #[test]
 fn close_against_publish() {
-    // What was accepted is read; what was refused is not.
+    // What was accepted is read; what was refused is not. No ordering makes it fail, since the join shows the tail. It
+    // fails when the close sets its bit without the claim: whoever holds that takes the bit away again, and the reader
+    // never ends.
     model(|| {
         let journal = new(2);
         let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -102,7 +112,8 @@ fn close_against_publish() {
 
 #[test]
 fn subscribe_against_publish() {
-    // From where it begins it sees everything, history and what follows. Held to two preemptions.
+    // From where it begins it sees everything, history and what follows. Fails when ORD(blocks.tail) is Relaxed on either
+    // side. Held to two preemptions.
     model_with(2, || {
         let journal = new(2);
         journal.publish(0).unwrap();
@@ -123,7 +134,9 @@ fn subscribe_against_publish() {
 
 #[test]
 fn two_publishers_against_a_parked_subscriber() {
-    // Held to two preemptions.
+    // Each of two publishers has a place of its own, and wakes the subscriber. Fails when ORD(blocks.claim) is not Acquire,
+    // ORD(blocks.tail) is Relaxed on either side, or a fence of ORD(sleepers.first) or the look before the sleep is
+    // missing. Held to two preemptions.
     model_with(2, || {
         let journal = new(2);
         let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -144,7 +157,8 @@ fn two_publishers_against_a_parked_subscriber() {
 
 #[test]
 fn two_parked_subscribers_against_close() {
-    // Held to two preemptions.
+    // The close wakes all who sleep, one through the other. Fails when a fence of ORD(sleepers.first) or the look before
+    // the sleep is missing, or the close does not wake: a deadlock. Held to two preemptions.
     model_with(2, || {
         let journal = new(1);
         let readers = [0, 1].map(|_| {
@@ -160,7 +174,10 @@ fn two_parked_subscribers_against_close() {
 
 #[test]
 fn a_gating_subscriber_misses_nothing() {
-    // The publisher waits for it, and is woken by it. Held to two preemptions.
+    // The publisher waits for it, and is woken by it. Fails when a fence of ORD(list.count) or ORD(sleepers.first), or the
+    // look before either sleep, is missing, when the subscriber does not tell the gates that it has gone on (all of them
+    // deadlocks), or when ORD(blocks.tail), or the Acquire of ORD(blocks.state) in `retire`, is Relaxed. Held to two
+    // preemptions.
     model_with(2, || {
         let journal = new(1);
         let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -175,8 +192,9 @@ fn a_gating_subscriber_misses_nothing() {
 
 #[test]
 fn a_gating_subscriber_that_begins_against_publish() {
-    // Whatever the publisher does while the gate goes up: from where it begins the subscriber misses nothing. Held to two
-    // preemptions.
+    // Whatever the publisher does while the gate goes up: from where it begins the subscriber misses nothing. Fails when
+    // the heavy fence of ORD(gate.count) is missing, or the subscriber looks where the journal ends before its gate is up.
+    // Held to two preemptions.
     model_with(2, || {
         let journal = new(1);
         journal.publish(0).unwrap();
@@ -201,8 +219,10 @@ fn a_gating_subscriber_that_begins_against_publish() {
 
 #[test]
 fn a_gating_subscriber_that_begins_against_two_publishers() {
-    // One of them shows where the journal ends, and the other, which has not looked for sleepers yet and so has no fence from there,
-    // enters the block that the subscriber would begin in. Held to two preemptions.
+    // One of them shows where the journal ends, and the other, which has not looked for sleepers yet and so has no fence
+    // from there, enters the block that the subscriber would begin in. Fails when either fence of ORD(gate.count) is
+    // missing (the publisher's: found after minutes), or the subscriber looks where the journal ends before its gate is up.
+    // Held to two preemptions.
     model_with(2, || {
         let journal = new(1);
         journal.publish(0).unwrap();
@@ -225,8 +245,9 @@ fn a_gating_subscriber_that_begins_against_two_publishers() {
 
 #[test]
 fn a_gating_subscriber_that_begins_against_a_batch() {
-    // As above, where what was put into the block before is part of the same batch. Fails when a batch looks at the gates before it
-    // has shown where it enters the block. Held to two preemptions.
+    // As above, where what was put into the block before is part of the same batch. Fails when either fence of
+    // ORD(gate.count) is missing, or a batch looks at the gates before it has shown where it enters the block. Held to two
+    // preemptions.
     model_with(2, || {
         let journal = new(1);
         journal.publish(0).unwrap();
@@ -244,7 +265,9 @@ fn a_gating_subscriber_that_begins_against_a_batch() {
 
 #[test]
 fn a_batch_of_the_only_writer_against_a_parked_gating_subscriber() {
-    // Before the batch waits for the subscriber, it wakes it. Fails when it waits first. Held to two preemptions.
+    // Before the batch waits for the subscriber, it wakes it. Fails when it waits first, when a fence of ORD(list.count) or
+    // ORD(sleepers.first) or the look before either sleep is missing (all of them deadlocks), or when ORD(blocks.tail), or
+    // the Acquire of ORD(blocks.state) in `retire`, is Relaxed. Held to two preemptions.
     model_with(2, || {
         let (mut writer, feed) = Journal::single(1).unwrap();
         let subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -257,6 +280,8 @@ fn a_batch_of_the_only_writer_against_a_parked_gating_subscriber() {
 
 #[test]
 fn a_gating_subscriber_that_goes_against_a_publisher_that_waits() {
+    // Nobody waits for a subscriber that has gone. Fails when the waiter's fence of ORD(list.count) or its look before the
+    // sleep is missing, or the gate comes down without a notice: a deadlock.
     model(|| {
         let journal = new(1);
         let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -270,6 +295,9 @@ fn a_gating_subscriber_that_goes_against_a_publisher_that_waits() {
 
 #[test]
 fn close_against_a_publisher_that_waits_for_a_gate() {
+    // A close lets go of a publisher that waits, which gets its event back. Fails when the waiter's fence of
+    // ORD(list.count) or its look before the sleep is missing, or the close does not tell those who wait at the gates: a
+    // deadlock.
     model(|| {
         let journal = new(1);
         let _subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -291,6 +319,8 @@ fn close_against_a_publisher_that_waits_for_a_gate() {
 
 #[test]
 fn a_task_against_publish_and_close() {
+    // A task that is pending is woken by a publish and by the close. Fails when a fence of ORD(sleepers.first) is missing
+    // (a deadlock), or ORD(blocks.tail) is Relaxed on either side.
     model(|| {
         let journal = new(2);
         let mut subscriber = journal.subscribe(Start::Oldest).unwrap();

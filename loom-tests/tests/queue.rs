@@ -202,17 +202,30 @@ fn last_handle_dropped_against_the_worker() {
 
 #[test]
 fn close_without_time_against_the_worker() {
-    // A close whose time is over at once gives the backlog up: each event is handled or counted as aborted. Fails when an
-    // aborted event is counted twice or not at all. Two preemptions.
+    // A close whose time is over at once gives the backlog up: each event is handled, or counted as aborted and told to the
+    // hook. Fails when an aborted event is counted twice or not at all. Two preemptions.
     model_with(2, || {
         let lives = Lives::new(2);
-        let (queue, seen) = queue(2, Overflow::DropNewest);
+        let (seen, aborted) = (Seen::default(), Arc::new(AtomicUsize::new(0)));
+        let hook = aborted.clone();
+        let queue = builder(2, Overflow::DropNewest)
+            .on_drop(move |event: Tracked, reason| {
+                assert_eq!(reason, DropReason::Aborted);
+                hook.fetch_or(1 << event.id(), Ordering::Relaxed);
+            })
+            .spawn_handler(seen.clone())
+            .expect("a queue");
         assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
         let report = queue.close_timeout(Duration::ZERO);
         assert!(matches!(report.finish, Finish::Done | Finish::TimedOut));
-        let other = queue.clone();
-        // Waits for the worker's end.
-        drop((queue, other));
+        // The first report stands, and says nothing of the worker: a flush waits until nothing is left.
+        flush(&queue);
+        let books = books(&queue);
+        let (handled, aborted) = (seen.events(), aborted.load(Ordering::Relaxed));
+        assert_eq!((handled | aborted, handled & aborted), (0b11, 0));
+        let counts = (books.accepted, books.delivered, books.dropped.aborted, books.pending);
+        assert_eq!(counts, (2, u64::from(handled.count_ones()), u64::from(aborted.count_ones()), 0));
+        drop(queue);
         assert_eq!(seen.closes(), 1);
         lives.assert_all_dropped();
     });
