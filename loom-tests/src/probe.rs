@@ -1,7 +1,7 @@
 //! A sink that notices when somebody is inside it who should not be.
 #![expect(unsafe_code, reason = "under loom a cell shows an access that nothing orders after the end")]
 
-use buslane::{Sink, WriteError};
+use buslane::{CloseReport, Deadline, Sink, WriteError};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -55,6 +55,12 @@ impl Sink<u32> for Probe {
         assert!(!self.0.over.load(Ordering::Relaxed), "a write after the end");
         self.0.writes.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whoever closes it has to know that nobody is inside.
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        Watch(self.0.clone()).end();
+        CloseReport::done()
     }
 }
 

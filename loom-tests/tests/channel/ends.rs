@@ -1,8 +1,8 @@
 //! Pushes, reads, and the end of the stream: close, disconnect, a dropped receiver.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Channel, Overflow, RecvError};
-use loom_tests::{Lives, Steps, model, model_with, thread};
+use buslane::{Channel, Overflow, RecvError, WaitStrategy};
+use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Steps, model, model_with, thread};
 
 #[test]
 fn lane_push_against_a_parked_recv() {
@@ -292,6 +292,36 @@ fn unbounded_write_against_a_dropped_receiver() {
         assert_eq!(books.pending, 0);
         assert!(!lives.is_alive(0), "nobody reads it any more");
         drop(channel);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_lane_into_the_shared_lane_sees_what_came_before_the_close() {
+    // Such a lane, that of a channel with several readers, is told of the close by a word of its own. The second lane is there
+    // for its mark: a model needs it to let the publisher run between the first one and the fence. Fails when the Release of
+    // ORD(lane.cancelled) is Relaxed.
+    model(|| {
+        let lives = Lives::new(2);
+        let (channel, receiver) = Channel::builder()
+            .capacity(1)
+            .overflow(Overflow::DropNewest)
+            .wait(WaitStrategy::Park)
+            .build_shared()
+            .expect("a small channel");
+        let (mut first, mut second) = (lane(&channel), lane(&channel));
+        let (values, before) = (lives.clone(), Arc::new(AtomicUsize::new(0)));
+        let done = before.clone();
+        let publisher = thread::spawn(move || {
+            if !push(&mut first, values.value(0)) {
+                assert_eq!(done.load(Ordering::Relaxed), 1, "done before the close");
+            }
+            push(&mut second, values.value(1));
+        });
+        before.store(1, Ordering::Relaxed);
+        channel.close();
+        publisher.join().unwrap();
+        drop((channel, receiver));
         lives.assert_all_dropped();
     });
 }
