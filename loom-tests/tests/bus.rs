@@ -4,7 +4,7 @@
 
 use buslane::{Bus, Channel, Overflow, Receiver, Removed, Sink, TryRecvError, WaitStrategy, WriteError};
 use loom_tests::probe::Probe;
-use loom_tests::{model, model_with, thread};
+use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -255,6 +255,25 @@ fn close_against_publish_into_a_direct_sink() {
         assert!(bus.close_timeout(LIMIT).is_done());
         let accepted = during.join().unwrap();
         assert_eq!(watch.writes(), accepted);
+    });
+}
+
+#[test]
+fn whoever_is_told_of_the_close_sees_what_came_before_it() {
+    // Fails when the Release of ORD(bus.version) in `close`, or the Acquire in `is_closed`, is Relaxed.
+    model(|| {
+        let bus = Bus::<u32>::new();
+        let before = Arc::new(AtomicUsize::new(0));
+        let (other, done) = (bus.clone(), before.clone());
+        let during = thread::spawn(move || {
+            if other.publish(1).is_err() {
+                assert_eq!(done.load(Ordering::Relaxed), 1, "done before the close");
+            }
+            other
+        });
+        before.store(1, Ordering::Relaxed);
+        assert!(bus.close_timeout(LIMIT).is_done());
+        drop(during.join().unwrap());
     });
 }
 
