@@ -1,4 +1,4 @@
-//! A sink that notices when somebody is inside it who should not be.
+//! What notices an access that nothing orders: a sink with somebody inside who should not be, and traces seen too early.
 #![expect(unsafe_code, reason = "under loom a cell shows an access that nothing orders after the end")]
 
 use buslane::{CloseReport, Deadline, Sink, WriteError};
@@ -103,5 +103,51 @@ impl fmt::Debug for Probe {
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Watch")
+    }
+}
+
+/// One place for a trace.
+#[derive(Default)]
+struct Place {
+    #[cfg(loom)]
+    cell: Cell,
+}
+
+// SAFETY: under loom the cell is only there to be watched: it holds nothing.
+unsafe impl Sync for Place {}
+// SAFETY: as above.
+unsafe impl Send for Place {}
+
+/// Places where somebody leaves a trace, at which others look later: under loom something has to order the look behind it. Neither
+/// adds a step to a model.
+#[derive(Clone, Default)]
+pub struct Traces(Arc<[Place; 5]>);
+
+impl Traces {
+    /// Leaves a trace.
+    pub fn leave(&self, at: usize) {
+        let _place = &self.0[at];
+        #[cfg(loom)]
+        _place.cell.with_mut(|place| {
+            // SAFETY: a change, for loom to order against the looks.
+            unsafe { std::ptr::write_volatile(place, ()) };
+        });
+    }
+
+    /// Looks at the traces in these places, one bit for each.
+    pub fn look(&self, bits: usize) {
+        for _place in (0..self.0.len()).filter(|at| bits & (1 << at) != 0).map(|at| &self.0[at]) {
+            #[cfg(loom)]
+            _place.cell.with(|place| {
+                // SAFETY: a look, for loom to order against the change.
+                unsafe { std::ptr::read_volatile(place) };
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Traces")
     }
 }
