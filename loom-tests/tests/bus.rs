@@ -33,7 +33,7 @@ fn left(receiver: &mut Receiver<u32>) -> Vec<u32> {
 #[test]
 fn add_against_publish() {
     // A publish that happens after `add` returned reaches the sink, one before may; each event enters once, and no table or
-    // lane is lost or freed twice. Fails when the Release of ORD(bus.version) or ORD(handoff.slot) is Relaxed.
+    // lane is lost or freed twice. Fails when the Release of ORD(handoff.slot) is Relaxed.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();

@@ -207,12 +207,13 @@ fn two_closes_get_the_same_report() {
 #[test]
 fn last_handle_dropped_against_the_worker() {
     // The drop of the last handle seals, and waits for the worker to handle what was accepted. Fails when the drop waits
-    // for something that a worker at its end does not notify.
+    // for something that a worker at its end does not notify, or ORD(inbox.finished) is Relaxed.
     model(|| {
         let lives = Lives::new(1);
         let (queue, seen) = queue(1, Overflow::DropNewest);
         let accepted = write(&queue, lives.value(0));
         drop(queue);
+        seen.traces.look(1 << CLOSE);
         assert_eq!((accepted, seen.done(), seen.closes()), (1, 1, 1));
         lives.assert_all_dropped();
     });
