@@ -77,7 +77,8 @@ pub fn model_with(preemptions: usize, scenario: impl Fn() + Send + Sync + 'stati
     });
     // Shown with `--nocapture`: a model that grows out of hand is seen there first.
     let name = std::thread::current().name().unwrap_or("scenario").to_owned();
-    eprintln!("{name}: {} executions in {:.1?}", executions.load(Ordering::Relaxed), begun.elapsed());
+    let held = if preemptions == usize::MAX { String::new() } else { format!(", held to {preemptions}") };
+    eprintln!("{name}: {} executions in {:.1?}{held}", executions.load(Ordering::Relaxed), begun.elapsed());
 }
 
 #[cfg(loom)]

@@ -1,7 +1,7 @@
-//! A sink that notices when somebody is inside it who should not be.
+//! What notices an access that nothing orders: a sink with somebody inside who should not be, and traces seen too early.
 #![expect(unsafe_code, reason = "under loom a cell shows an access that nothing orders after the end")]
 
-use buslane::{Sink, WriteError};
+use buslane::{CloseReport, Deadline, Sink, WriteError};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -56,6 +56,12 @@ impl Sink<u32> for Probe {
         self.0.writes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+
+    /// Whoever closes it has to know that nobody is inside.
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        Watch(self.0.clone()).end();
+        CloseReport::done()
+    }
 }
 
 impl Drop for Probe {
@@ -97,5 +103,51 @@ impl fmt::Debug for Probe {
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Watch")
+    }
+}
+
+/// One place for a trace.
+#[derive(Default)]
+struct Place {
+    #[cfg(loom)]
+    cell: Cell,
+}
+
+// SAFETY: under loom the cell is only there to be watched: it holds nothing.
+unsafe impl Sync for Place {}
+// SAFETY: as above.
+unsafe impl Send for Place {}
+
+/// Places where somebody leaves a trace, at which others look later: under loom something has to order the look behind it. Neither
+/// adds a step to a model.
+#[derive(Clone, Default)]
+pub struct Traces(Arc<[Place; 5]>);
+
+impl Traces {
+    /// Leaves a trace.
+    pub fn leave(&self, at: usize) {
+        let _place = &self.0[at];
+        #[cfg(loom)]
+        _place.cell.with_mut(|place| {
+            // SAFETY: a change, for loom to order against the looks.
+            unsafe { std::ptr::write_volatile(place, ()) };
+        });
+    }
+
+    /// Looks at the traces in these places, one bit for each.
+    pub fn look(&self, bits: usize) {
+        for _place in (0..self.0.len()).filter(|at| bits & (1 << at) != 0).map(|at| &self.0[at]) {
+            #[cfg(loom)]
+            _place.cell.with(|place| {
+                // SAFETY: a look, for loom to order against the change.
+                unsafe { std::ptr::read_volatile(place) };
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Traces")
     }
 }

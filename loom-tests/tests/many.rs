@@ -1,9 +1,10 @@
 //! Several consumers of the same events: shared receivers, and a queue with two workers.
 
 use buslane::{
-    BoxError, Channel, Deadline, FlushReport, Handler, Ledger, Overflow, Patience, Queue, QueueBuilder,
-    RecvError, SharedReceiver, Signal, Sink, SinkExt, WaitStrategy, WriteError,
+    BoxError, Channel, CloseReport, Deadline, FlushReport, Handler, Ledger, Overflow, Patience, Queue,
+    QueueBuilder, RecvError, SharedReceiver, Signal, Sink, SinkExt, WaitStrategy, WriteError,
 };
+use loom_tests::probe::Traces;
 use loom_tests::{Lives, Steps, Task, Tracked, model, model_with, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -253,6 +254,8 @@ fn a_task_that_goes_away_against_a_write() {
 #[derive(Clone, Default)]
 struct Seen {
     words: Arc<[AtomicUsize; 3]>,
+    /// What has to be ordered before a look at the events.
+    traces: Traces,
     /// Where a handler takes its time with an event in its hands.
     steps: Option<Steps>,
     /// Where the others take their turn without a preemption.
@@ -262,6 +265,7 @@ struct Seen {
 impl Seen {
     fn get(&self) -> (usize, usize, usize) {
         let [events, flushes, closes] = [0, 1, 2].map(|at| self.words[at].load(Ordering::Relaxed));
+        self.traces.look(events);
         (events, flushes, closes)
     }
 }
@@ -274,6 +278,7 @@ impl Seen {
         if self.yields {
             thread::yield_now();
         }
+        self.traces.leave(event.id());
         let before = self.words[0].fetch_or(1 << event.id(), Ordering::Relaxed);
         assert_eq!(before & (1 << event.id()), 0, "event {} is handled once", event.id());
     }
@@ -301,6 +306,12 @@ impl Sink<Tracked> for Seen {
     fn write(&self, event: Tracked) -> Result<(), WriteError<Tracked>> {
         self.see(&event);
         Ok(())
+    }
+
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        // By the last worker, behind what the others have written.
+        let _ = self.get();
+        CloseReport::done()
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {

@@ -4,6 +4,7 @@ use buslane::{
     BoxError, CloseReport, Deadline, DropReason, Finish, FlushReport, Handler, Lane, Ledger, Overflow,
     Patience, Queue, QueueBuilder, Signal, Sink, WaitStrategy, WriteError,
 };
+use loom_tests::probe::Traces;
 use loom_tests::{Lives, Steps, Tracked, model, model_with, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,9 +17,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Clone, Default)]
 struct Seen {
     words: Arc<[AtomicUsize; 3]>,
+    /// What has to be ordered before a look at those words.
+    traces: Traces,
     /// Where the handler takes its time with an event in its hands.
     steps: Option<Steps>,
 }
+
+/// Where the handler leaves its trace when it flushes, and when it closes.
+const FLUSH: usize = 3;
+const CLOSE: usize = 4;
 
 impl Seen {
     fn slowly(steps: &Steps) -> Self {
@@ -27,6 +34,12 @@ impl Seen {
 
     fn events(&self) -> usize {
         self.words[0].load(Ordering::Relaxed)
+    }
+
+    /// The events, of which nothing is under way.
+    fn done(&self) -> usize {
+        self.traces.look(self.events());
+        self.events()
     }
 
     fn flushes(&self) -> usize {
@@ -43,17 +56,20 @@ impl Handler<Tracked> for Seen {
         if let Some(steps) = &self.steps {
             steps.step();
         }
+        self.traces.leave(event.id());
         let before = self.words[0].fetch_or(1 << event.id(), Ordering::Relaxed);
         assert_eq!(before & (1 << event.id()), 0, "event {} is handled once", event.id());
         Ok(())
     }
 
     fn flush(&mut self, _deadline: Deadline) -> Result<(), BoxError> {
+        self.traces.leave(FLUSH);
         self.words[1].fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), BoxError> {
+        self.traces.leave(CLOSE);
         self.words[2].fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -122,6 +138,7 @@ fn close_against_a_parked_worker() {
     model(|| {
         let (queue, seen) = queue(1, Overflow::DropNewest);
         assert!(close(&queue).is_done());
+        seen.traces.look(1 << CLOSE);
         assert_eq!(seen.closes(), 1);
     });
 }
@@ -138,7 +155,7 @@ fn close_against_lane_push() {
         let publisher =
             thread::spawn(move || push(&mut lane, values.value(0)) | push(&mut lane, values.value(1)));
         assert!(close(&queue).is_done());
-        let handled = seen.events();
+        let handled = seen.done();
         let accepted = publisher.join().unwrap();
         assert_eq!((handled, seen.events()), (accepted, accepted));
         let books = books(&queue);
@@ -162,7 +179,7 @@ fn close_against_shared_write() {
         });
         steps.step();
         assert!(close(&queue).is_done());
-        let handled = seen.events();
+        let handled = seen.done();
         assert_eq!(writer.join().unwrap(), handled);
         let _ = books(&queue);
         drop(queue);
@@ -180,6 +197,7 @@ fn two_closes_get_the_same_report() {
         let other = thread::spawn(move || close(&other));
         let report = close(&queue);
         assert!(report.is_done());
+        seen.traces.look(1 << CLOSE);
         assert_eq!(other.join().unwrap(), report);
         assert_eq!(close(&queue), report);
         assert_eq!(seen.closes(), 1);
@@ -189,13 +207,14 @@ fn two_closes_get_the_same_report() {
 #[test]
 fn last_handle_dropped_against_the_worker() {
     // The drop of the last handle seals, and waits for the worker to handle what was accepted. Fails when the drop waits
-    // for something that a worker at its end does not notify.
+    // for something that a worker at its end does not notify, or ORD(inbox.finished) is Relaxed.
     model(|| {
         let lives = Lives::new(1);
         let (queue, seen) = queue(1, Overflow::DropNewest);
         let accepted = write(&queue, lives.value(0));
         drop(queue);
-        assert_eq!((accepted, seen.events(), seen.closes()), (1, 1, 1));
+        seen.traces.look(1 << CLOSE);
+        assert_eq!((accepted, seen.done(), seen.closes()), (1, 1, 1));
         lives.assert_all_dropped();
     });
 }
@@ -260,6 +279,7 @@ fn flush_against_publish_on_the_shared_lane() {
         assert_eq!(write(&queue, lives.value(0)), 1);
         steps.step();
         flush(&queue);
+        seen.traces.look(1 | 1 << FLUSH);
         assert_eq!(seen.events() & 1, 1, "published before the flush and not handled");
         assert_eq!(seen.flushes(), 1);
         other.join().unwrap();
@@ -279,6 +299,7 @@ fn flush_of_a_lane_against_the_worker() {
         let mut lane = lane(&queue);
         assert_eq!(push(&mut lane, lives.value(0)), 1);
         flush(&queue);
+        seen.traces.look(1 | 1 << FLUSH);
         assert_eq!(seen.events(), 1);
         drop((lane, queue));
         lives.assert_all_dropped();
@@ -296,6 +317,7 @@ fn flush_of_an_unbounded_queue_against_the_worker() {
         assert_eq!(write(&queue, lives.value(0)), 1);
         steps.step();
         flush(&queue);
+        seen.traces.look(1 | 1 << FLUSH);
         assert_eq!(seen.events(), 1, "published before the flush and not handled");
         drop(queue);
         lives.assert_all_dropped();
@@ -308,8 +330,12 @@ fn flush_against_close() {
     // preemptions.
     model_with(2, || {
         let (queue, seen) = queue(1, Overflow::DropNewest);
-        let flusher = queue.clone();
-        let flusher = thread::spawn(move || flush(&flusher));
+        let (flusher, handler) = (queue.clone(), seen.clone());
+        let flusher = thread::spawn(move || {
+            flush(&flusher);
+            // It has flushed, or it was closed.
+            handler.traces.look(if handler.flushes() > 0 { 1 << FLUSH } else { 1 << CLOSE });
+        });
         assert!(close(&queue).is_done());
         flusher.join().unwrap();
         assert_eq!(seen.closes(), 1);

@@ -1,7 +1,7 @@
 //! The place where blocked publishers, flushes and closes wait.
 
 use buslane::Deadline;
-use buslane::wait::{FencePair, WaitList};
+use buslane::wait::{FencePair, Pause, WaitList};
 use loom_tests::{Arc, AtomicUsize, Ordering, model, thread};
 
 struct Place {
@@ -105,5 +105,23 @@ fn a_deadline_that_is_over_still_asks() {
         worker.join().unwrap();
         assert!(matches!(seen, None | Some(1)));
         place.await_progress(1);
+    });
+}
+
+#[test]
+fn a_pause_against_its_interruption() {
+    // The wait ends, and who waited sees what was done before the interruption. Fails when the interruption does not notify,
+    // or ORD(pause.interrupted) is Relaxed.
+    model(|| {
+        let pause = Arc::new(Pause::new());
+        let before = Arc::new(AtomicUsize::new(0));
+        let (other, done) = (pause.clone(), before.clone());
+        let other = thread::spawn(move || {
+            done.store(1, Ordering::Relaxed);
+            other.interrupt();
+        });
+        assert!(!pause.wait(Deadline::NEVER, || false), "interrupted");
+        assert_eq!(before.load(Ordering::Relaxed), 1, "done before the interruption");
+        other.join().unwrap();
     });
 }

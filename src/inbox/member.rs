@@ -20,7 +20,7 @@ use super::state::ConsumerCounters;
 use super::{End, Inbox, SharedLane};
 use crate::ledger::{DropReason, Ledger};
 use crate::ring::mpmc::Pop;
-use crate::sync::{Arc, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, spin_hint, thread};
+use crate::sync::{Arc, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::crowd::Ticket;
 use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
@@ -317,7 +317,7 @@ impl<E: Send + 'static> Member<E> {
         if let Some(crowd) = &self.inbox.signals.crowd {
             self.ticket = Some(crowd.register(task));
         }
-        !self.inbox.has_filled() && self.ended().is_none()
+        no_recheck() || (!self.inbox.has_filled() && self.ended().is_none())
     }
 
     /// The task no longer waits. If it was woken, it will not look, and somebody else has to.

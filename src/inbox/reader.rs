@@ -5,7 +5,7 @@ use super::{End, Inbox, SharedLane};
 use crate::ledger::DropReason;
 use crate::ring::mpmc::{Pop, Ring};
 use crate::ring::spsc;
-use crate::sync::{Arc, MODEL, Ordering, lock, spin_hint, thread};
+use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
@@ -425,7 +425,7 @@ impl<E: Send + 'static> Reader<E> {
     pub(crate) fn register(&mut self, task: &Waker) -> bool {
         self.inbox.consumer.saw_empty();
         let signals = self.inbox.signals.clone();
-        signals.cell.register(task) && !self.has_work()
+        signals.cell.register(task) && (no_recheck() || !self.has_work())
     }
 
     /// The task no longer waits.

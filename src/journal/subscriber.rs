@@ -10,7 +10,7 @@ use crate::error::Closed;
 use crate::ledger::SubscriberState;
 use crate::panics::{caught, foreign};
 use crate::ring::blocks::{Look, Reader};
-use crate::sync::{MODEL, spin_hint, thread};
+use crate::sync::{MODEL, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::strategy::{Idler, Step};
 use crate::wait::{Berth, Deadline, WaitStrategy};
@@ -478,7 +478,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             if let Some(berth) = &self.berth {
                 self.shared.sleepers.register(berth, context.waker());
             }
-            if !self.reader.has_news() {
+            if no_recheck() || !self.reader.has_news() {
                 return Poll::Pending;
             }
         }

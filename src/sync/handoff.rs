@@ -18,7 +18,8 @@ use std::ptr;
 /// What travels: a value, and the link of the return stack, so that returning it allocates nothing.
 pub(crate) struct Parcel<T> {
     pub(crate) value: T,
-    next: *mut Parcel<T>,
+    /// In a cell, so that a model sees who touches it.
+    next: Slot<*mut Parcel<T>>,
 }
 
 // SAFETY: H2: `next` is a link that only the parcel's owner touches; a parcel is as sendable as its value.
@@ -26,7 +27,7 @@ unsafe impl<T: Send> Send for Parcel<T> {}
 
 impl<T> Parcel<T> {
     pub(crate) fn new(value: T) -> Box<Self> {
-        Box::new(Self { value, next: ptr::null_mut() })
+        Box::new(Self { value, next: Slot::empty() })
     }
 }
 
@@ -80,7 +81,7 @@ impl<T> Handoff<T> {
         let mut top = self.returned.load(Ordering::Relaxed);
         loop {
             // SAFETY: H2: we own the parcel until the exchange below succeeds.
-            unsafe { (*parcel).next = top };
+            unsafe { (*parcel).next.put(top) };
             // ORD(handoff.returned): Release; pairs with `collect`'s Acquire: `next` and the value are visible.
             match self.returned.compare_exchange(top, parcel, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -97,7 +98,8 @@ impl<T> Handoff<T> {
         while !next.is_null() {
             // SAFETY: H1: the whole stack became ours by the swap; each parcel is turned into a box once.
             let parcel = unsafe { Box::from_raw(next) };
-            next = parcel.next;
+            // SAFETY: H2: the parcel is ours, and its link was written before it went on the stack.
+            next = unsafe { parcel.next.take() };
             all.push(parcel);
         }
         all

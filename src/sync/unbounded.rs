@@ -1,30 +1,47 @@
-//! An unbounded queue: `crossbeam_queue::SegQueue`, or, in a model, a locked list in its place.
+//! An unbounded queue: `crossbeam_queue::SegQueue`, or, in a model, a list with a count in its place.
 //!
-//! No model sees into `SegQueue`, and a lock adds an order that the real queue may not have; no protocol of this
-//! crate rests on either, which is why the unbounded lane does not promise an exact close.
+//! No model sees into `SegQueue`. What takes its place orders a push before the pop that finds its value, and nothing else: a
+//! pop that finds the queue empty has learned nothing. The real queue may order more; no protocol of this crate rests on that.
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 pub(crate) use crossbeam_queue::SegQueue as Unbounded;
 
 #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
-pub(crate) struct Unbounded<T>(super::Mutex<std::collections::VecDeque<T>>);
+pub(crate) struct Unbounded<T> {
+    /// Under the standard library's lock, which adds no order to a model.
+    values: std::sync::Mutex<std::collections::VecDeque<T>>,
+    count: super::AtomicUsize,
+}
 
 #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 impl<T> Unbounded<T> {
     pub(crate) fn new() -> Self {
-        Self(super::Mutex::new(std::collections::VecDeque::new()))
+        Self { values: std::sync::Mutex::default(), count: super::AtomicUsize::new(0) }
     }
 
     pub(crate) fn push(&self, value: T) {
-        super::lock(&self.0).push_back(value);
+        self.values.lock().unwrap().push_back(value);
+        // ORD(unbounded.count): Release; pairs with the Acquire in `pop`.
+        self.count.fetch_add(1, super::Ordering::Release);
     }
 
     pub(crate) fn pop(&self) -> Option<T> {
-        super::lock(&self.0).pop_front()
+        use super::Ordering::{Acquire, Relaxed};
+        let mut count = self.count.load(Relaxed);
+        while count > 0 {
+            // ORD(unbounded.count): Acquire; pairs with the Release in `push`.
+            match self.count.compare_exchange(count, count - 1, Acquire, Relaxed) {
+                Ok(_) => return self.values.lock().unwrap().pop_front(),
+                Err(other) => count = other,
+            }
+        }
+        None
     }
 
     pub(crate) fn len(&self) -> usize {
-        super::lock(&self.0).len()
+        // A read-modify-write finds the newest value, and orders nothing: a stale one is to be had in `pop`, and costs a model
+        // too much here.
+        self.count.fetch_add(0, super::Ordering::Relaxed)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,8 +1,8 @@
 //! Pushes, reads, and the end of the stream: close, disconnect, a dropped receiver.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Channel, Overflow, RecvError};
-use loom_tests::{Lives, Steps, model, model_with, thread};
+use buslane::{Channel, Overflow, RecvError, SharedReceiver, WaitStrategy};
+use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Steps, Tracked, model, model_with, thread};
 
 #[test]
 fn lane_push_against_a_parked_recv() {
@@ -315,6 +315,78 @@ fn unbounded_write_against_a_dropped_receiver() {
         assert_eq!(books.pending, 0);
         assert!(!lives.is_alive(0), "nobody reads it any more");
         drop(channel);
+        lives.assert_all_dropped();
+    });
+}
+
+/// A channel that several readers may share: its lanes lead into the shared lane.
+fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
+    Channel::builder().capacity(1).wait(WaitStrategy::Park).build_shared().expect("a small channel")
+}
+
+#[test]
+fn a_lane_into_the_shared_lane_sees_what_came_before_the_close() {
+    // Such a lane is told of the close by a word of its own. The second lane is there for its mark: a model needs it to let the
+    // publisher run between the first one and the fence. Fails when the Release of ORD(lane.cancelled) is Relaxed.
+    model(|| {
+        let (lives, before) = (Lives::new(2), Arc::new(AtomicUsize::new(0)));
+        let (channel, receiver) = shared_channel();
+        let (mut first, mut second) = (lane(&channel), lane(&channel));
+        let (values, done) = (lives.clone(), before.clone());
+        let publisher = thread::spawn(move || {
+            if !push(&mut first, values.value(0)) {
+                assert_eq!(done.load(Ordering::Relaxed), 1, "done before the close");
+            }
+            push(&mut second, values.value(1));
+        });
+        before.store(1, Ordering::Relaxed);
+        channel.close();
+        publisher.join().unwrap();
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn an_unbounded_write_sees_what_came_before_the_close() {
+    // Here the end itself is what a writer is told of. The lane is there for the lock of the book, as above. Fails when the Release
+    // of ORD(inbox.end) is Relaxed.
+    model(|| {
+        let (lives, before) = (Lives::new(1), Arc::new(AtomicUsize::new(0)));
+        let (channel, receiver) =
+            Channel::builder().unbounded().wait(WaitStrategy::Park).build().expect("a channel");
+        let (writer, value, done) = (channel.clone(), lives.value(0), before.clone());
+        let writer = thread::spawn(move || {
+            if !write(&writer, value) {
+                assert_eq!(done.load(Ordering::Relaxed), 1, "done before the close");
+            }
+            drop(lane(&writer));
+        });
+        before.store(1, Ordering::Relaxed);
+        channel.close();
+        writer.join().unwrap();
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_lane_that_goes_leaves_its_books() {
+    // Whoever folds the books of a lane that is gone has all of them. Fails when ORD(lane.released) is Relaxed.
+    model(|| {
+        let lives = Lives::new(2);
+        let (channel, receiver) = shared_channel();
+        let (mut first, values) = (lane(&channel), lives.clone());
+        let publisher = thread::spawn(move || {
+            assert!(push(&mut first, values.value(0)));
+            assert!(push(&mut first, values.value(1)), "there is no room, and it is dropped");
+        });
+        // Folds.
+        let second = lane(&channel);
+        publisher.join().unwrap();
+        let books = books(&channel);
+        assert_eq!((books.offered, books.accepted, books.dropped.full), (2, 2, 1));
+        drop((second, channel, receiver));
         lives.assert_all_dropped();
     });
 }

@@ -2,7 +2,7 @@
 
 use super::{books, channel, lane, push, rest, write};
 use buslane::{Channel, Deadline, FlushReport, Overflow, Receiver, Signal, Sink};
-use loom_tests::{Lives, Steps, Tracked, model, model_with, thread};
+use loom_tests::{AtomicUsize as Word, Lives, Steps, Tracked, model, model_with, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -116,4 +116,37 @@ fn flush_against_close_and_eviction() {
         drop((channel, receiver));
         lives.assert_all_dropped();
     });
+}
+
+/// A flush of the one event that `put` has put in, against its reader.
+fn flush_against_its_reader(put: impl FnOnce(&Channel<Tracked>, Tracked)) {
+    let (lives, done) = (Lives::new(1), Arc::new(Word::new(0)));
+    let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+    put(&channel, lives.value(0));
+    let note = done.clone();
+    let reader = thread::spawn(move || {
+        assert_eq!(receiver.drain_with(|_| note.store(1, Ordering::Relaxed)), 1);
+        receiver
+    });
+    flush(&channel);
+    assert_eq!(done.load(Ordering::Relaxed), 1, "done with the event");
+    drop((channel, reader.join().unwrap()));
+    lives.assert_all_dropped();
+}
+
+#[test]
+fn a_flush_shows_what_was_done_with_an_event_of_a_lane() {
+    // Fails when ORD(lane.handled) is Relaxed in `advance_to` or `handled`.
+    model(|| {
+        flush_against_its_reader(|channel, value| {
+            let mut lane = lane(channel);
+            assert!(push(&mut lane, value));
+        });
+    });
+}
+
+#[test]
+fn a_flush_shows_what_was_done_with_an_event_of_the_shared_lane() {
+    // Fails when ORD(lane.handled) or ORD(lane.in_hand) is Relaxed in `done`, or ORD(lane.in_hand) in `in_hand`.
+    model(|| flush_against_its_reader(|channel, value| assert!(write(channel, value))));
 }

@@ -1,15 +1,17 @@
 //! The reader is a task.
 
 use super::{channel, lane, push};
-use buslane::{Overflow, Receiver, RecvError};
+use buslane::{Channel, Overflow, RecvError, SharedReceiver, WaitStrategy};
 use loom_tests::{Lives, Task, Tracked, model, thread};
 use std::task::{Context, Poll};
 
 /// The next event, asked for as a task.
-fn recv_as_task(receiver: &mut Receiver<Tracked>) -> Result<usize, RecvError> {
+fn recv_as_task(
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<Tracked, RecvError>>,
+) -> Result<usize, RecvError> {
     let (task, waker) = Task::new();
     loop {
-        match receiver.poll_recv(&mut Context::from_waker(&waker)) {
+        match poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(outcome) => return outcome.map(|event| event.id()),
             Poll::Pending => task.sleep(),
         }
@@ -25,7 +27,7 @@ fn lane_push_against_a_task() {
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
         let (mut lane, value) = (lane(&channel), lives.value(0));
         let publisher = thread::spawn(move || assert!(push(&mut lane, value)));
-        assert_eq!(recv_as_task(&mut receiver), Ok(0));
+        assert_eq!(recv_as_task(|context| receiver.poll_recv(context)), Ok(0));
         publisher.join().unwrap();
         drop((channel, receiver));
         lives.assert_all_dropped();
@@ -39,7 +41,39 @@ fn close_against_a_task() {
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
         let closer = channel.clone();
         let closer = thread::spawn(move || closer.close());
-        assert_eq!(recv_as_task(&mut receiver), Err(RecvError::Closed));
+        assert_eq!(recv_as_task(|context| receiver.poll_recv(context)), Err(RecvError::Closed));
+        closer.join().unwrap();
+    });
+}
+
+fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
+    Channel::builder().capacity(1).wait(WaitStrategy::Park).build_shared().expect("a small channel")
+}
+
+#[test]
+fn lane_push_against_a_task_that_shares_the_channel() {
+    // As above, where the task sleeps in the crowd. Fails when the fence of `Signals::wake` or of `Crowd::register` is missing,
+    // or `Member::register` does not look again.
+    model(|| {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = shared_channel();
+        let (mut lane, value) = (lane(&channel), lives.value(0));
+        let publisher = thread::spawn(move || assert!(push(&mut lane, value)));
+        assert_eq!(recv_as_task(|context| receiver.poll_recv(context)), Ok(0));
+        publisher.join().unwrap();
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn close_against_a_task_that_shares_the_channel() {
+    // As above. Fails when the seal does not wake, or `Member::register` does not look for the end again.
+    model(|| {
+        let (channel, mut receiver) = shared_channel();
+        let closer = channel.clone();
+        let closer = thread::spawn(move || closer.close());
+        assert_eq!(recv_as_task(|context| receiver.poll_recv(context)), Err(RecvError::Closed));
         closer.join().unwrap();
     });
 }
