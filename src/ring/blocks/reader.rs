@@ -135,6 +135,18 @@ impl<T> Reader<T> {
     }
 
     /// Says where to go on when values were missed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, OnLag, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// let mut reader = source.reader(0)?;
+    /// reader.set_on_lag(OnLag::Newest);
+    /// (0..1000).for_each(|n| drop(writer.put(n)));
+    /// writer.commit();
+    /// assert_eq!((reader.look(), reader.look()), (Look::Lagged(1000), Look::Empty));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn set_on_lag(&mut self, on_lag: OnLag) {
         self.on_lag = on_lag;
     }

@@ -318,6 +318,23 @@ impl<T> Writer<T> {
 
     /// Takes out a value that nobody can read any more: left over in a block that a reader held while it was overwritten. One at a
     /// time, after a put, is enough for all to go.
+    ///
+    /// # Examples
+    /// While a reader holds a block, its values stay there:
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// let mut write = |numbers: std::ops::Range<u32>| -> Vec<String> {
+    ///     numbers.flat_map(|n| [writer.put(n.to_string()), writer.take_stale()]).flatten().collect()
+    /// };
+    /// write(0..100);
+    /// let mut reader = source.reader(0)?;
+    /// assert_eq!(reader.look(), Look::Values);
+    /// assert!(!write(100..1000).contains(&"0".to_owned()));
+    /// drop(reader);
+    /// assert!(write(1000..2000).contains(&"0".to_owned()));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn take_stale(&mut self) -> Option<T> {
         self.core.take_stale()
     }
