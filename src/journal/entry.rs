@@ -41,6 +41,17 @@ impl Sequence {
     }
 
     /// The place behind it: where to go on after this one. Behind the last number there is none, and it stays there.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// let read = journal.publish("read before")?;
+    /// journal.publish("not yet")?;
+    /// let mut subscriber = journal.subscribe(Start::At(read.next()))?;
+    /// assert_eq!(subscriber.recv()?.event(), Some("not yet"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))

@@ -151,6 +151,15 @@ impl<T> Ring<T> {
     ///
     /// # Errors
     /// The value, when the ring is full or closed. A slot that a consumer is just emptying counts as full.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::mpmc::{PushError, Ring};
+    /// let ring = Ring::new(2)?;
+    /// assert!(ring.push("a").is_ok() && ring.push("b").is_ok());
+    /// assert_eq!(ring.push("c"), Err(PushError::Full("c")));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn push(&self, value: T) -> Result<(), PushError<T>> {
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
@@ -225,6 +234,15 @@ impl<T> Ring<T> {
     }
 
     /// Takes the oldest value. Lock-free; one compare-and-swap when nobody contends.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::mpmc::{Pop, Ring};
+    /// let ring = Ring::new(2)?;
+    /// assert!(ring.push("a").is_ok());
+    /// assert_eq!((ring.pop(), ring.pop()), (Pop::Value("a"), Pop::Empty));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn pop(&self) -> Pop<T> {
         match self.pop_at() {
             Pop::Value((_, value)) => Pop::Value(value),

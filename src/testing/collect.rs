@@ -153,6 +153,16 @@ impl<E> Collect<E> {
     }
 
     /// How often it was flushed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, SinkExt, testing::Collect};
+    /// let (bus, seen) = (Bus::<u32>::new(), Collect::new());
+    /// bus.add(seen.clone().queue(64)?)?;
+    /// assert!(bus.flush_timeout(std::time::Duration::from_secs(60)).is_done());
+    /// assert_eq!(seen.flushes(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn flushes(&self) -> usize {
         self.calls().flushes

@@ -129,6 +129,12 @@ impl SinkContract {
     ///
     /// # Panics
     /// When the sink breaks the contract, with the clause that it breaks.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::testing::SinkContract;
+    /// SinkContract::new().check(buslane::noop, |n| n);
+    /// ```
     #[track_caller]
     pub fn check<E, S>(self, make: impl Fn() -> S, event: impl Fn(u64) -> E)
     where
@@ -158,6 +164,13 @@ impl SinkContract {
     ///
     /// # Panics
     /// When the combinator breaks the contract, with the clause that it breaks.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::SinkExt;
+    /// use buslane::testing::{Collect, SinkContract};
+    /// SinkContract::new().check_delivery(|behind: Collect<u64>| behind.queue(1024).unwrap(), |n| n, |n| [n]);
+    /// ```
     #[track_caller]
     pub fn check_delivery<E, C, S, N>(
         self,

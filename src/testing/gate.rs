@@ -153,6 +153,20 @@ impl Gate {
     ///
     /// # Panics
     /// When that does not happen within half a minute.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink, testing::Gate};
+    /// let gate = Gate::closed();
+    /// let at = gate.clone();
+    /// let queue = Queue::builder().spawn(move |_: u32| at.pass())?;
+    /// queue.write(1)?;
+    /// gate.wait_reached(1); // the worker has it in its hands
+    /// assert_eq!(queue.state().ledger.delivered, 0);
+    /// gate.open();
+    /// assert!(queue.close().is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn wait_reached(&self, count: usize) {
         let (state, came) = self.wait(|state| state.reached >= count);

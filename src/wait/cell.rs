@@ -193,6 +193,16 @@ impl WaitCell {
 
     /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is
     /// announced as asleep, says that there is something to do. May return for no reason.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// use std::time::Duration;
+    /// let cell = WaitCell::new(FencePair::process());
+    /// let mut asked = false;
+    /// cell.park_unless(Some(Duration::from_millis(1)), || { asked = true; true }); // there is something to do: no sleep
+    /// assert!(asked && !cell.is_parked());
+    /// ```
     pub fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), PARKED) else {

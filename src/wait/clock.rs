@@ -148,6 +148,16 @@ impl Pause {
 
     /// Waits until it is interrupted, `done` is true, or the deadline is over; whether it was `done`. `done` is asked again
     /// after each [`poke`](Self::poke).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, wait::Pause};
+    /// let pause = Pause::new();
+    /// assert!(pause.wait(Deadline::NEVER, || true));
+    /// assert!(!pause.wait(Deadline::NOW, || false)); // the time is over
+    /// pause.interrupt();
+    /// assert!(!pause.wait(Deadline::NEVER, || false)); // and now every wait is
+    /// ```
     pub fn wait(&self, deadline: Deadline, mut done: impl FnMut() -> bool) -> bool {
         let outcome = self.list.wait_until(deadline, || {
             if done() { Some(true) } else { self.is_interrupted().then_some(false) }

@@ -72,6 +72,14 @@ impl WaitList {
     }
 
     /// Waits until `attempt` succeeds, asking again after each notification; `None` when the deadline is over first.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, wait::{FencePair, WaitList}};
+    /// let list = WaitList::new(FencePair::process());
+    /// assert_eq!(list.wait_until(Deadline::NEVER, || Some("room")), Some("room"));
+    /// assert_eq!(list.wait_until(Deadline::NOW, || None::<&str>), None);
+    /// ```
     pub fn wait_until<R>(&self, deadline: Deadline, attempt: impl FnMut() -> Option<R>) -> Option<R> {
         self.wait_as(&Waiter::new(), deadline, attempt)
     }

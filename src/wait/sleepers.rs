@@ -219,6 +219,18 @@ impl Sleepers {
     }
 
     /// The task does not wait any more.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, Sleepers};
+    /// use std::task::Waker;
+    /// let sleepers = Sleepers::new(FencePair::process());
+    /// let berth = sleepers.berth();
+    /// sleepers.register(&berth, Waker::noop());
+    /// sleepers.cancel(&berth); // and a wake does not call that task
+    /// sleepers.wake();
+    /// sleepers.give_back(berth);
+    /// ```
     pub fn cancel(&self, berth: &Berth) {
         self.get_up(berth);
     }

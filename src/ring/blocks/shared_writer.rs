@@ -48,6 +48,20 @@ const LOOKS: u32 = 100;
 
 impl<T: Send + Sync> SharedWriter<T> {
     /// Waits for the claim; `None` when the ring is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{SharedWriter, ring};
+    /// let (writer, source) = ring(64)?;
+    /// let writer = SharedWriter::from(writer);
+    /// if let Some(mut claim) = writer.claim() {
+    ///     claim.put("a");
+    /// }
+    /// assert_eq!(source.tail(), 1);
+    /// writer.close();
+    /// assert!(writer.claim().is_none());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn claim(&self) -> Option<Claim<'_, T>> {
         let word = self.0.shared.tail.load(Ordering::Relaxed);
