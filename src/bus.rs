@@ -66,7 +66,8 @@ const STEP: u64 = 2;
 /// - **Order**: first in, first out for each publisher and sink.
 /// - **Delivery**: each sink gets each event exactly once, also while others come and go. A publish that happens after
 ///   [`add`](Self::add) returned reaches the sink; after [`remove`](Self::remove) returned, nothing of this bus does.
-/// - **Allocation**: publishing allocates and frees nothing, apart from the event's own `Clone` and `Drop`.
+/// - **Allocation**: publishing through a [`Publisher`] allocates and frees nothing but what is said there. Through
+///   [`publish`](Self::publish) each thread makes a record at its first use, and a wait allocates.
 /// - **Drop**: when the last handle and publisher go, the bus closes, waiting for at most half a second; inside a delivery,
 ///   or while unwinding, not at all.
 ///
@@ -130,12 +131,33 @@ impl<E: Send + 'static> Core<E> {
 
 impl<E: Send + 'static> Bus<E> {
     /// A bus without sinks.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// assert_eq!(bus.publish("to nobody")?.accepted, 0);
+    /// let mut receiver = bus.subscribe(8)?;
+    /// bus.publish("to one")?;
+    /// assert_eq!(receiver.recv()?, "to one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
     /// A builder, for hooks.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, sink_fn};
+    /// let (sender, failures) = std::sync::mpsc::channel();
+    /// let bus = Bus::builder().on_error(move |failure| drop(sender.send(failure.to_string()))).build();
+    /// bus.add_named("disk", sink_fn(|_: &u32| Err("no space left")))?;
+    /// bus.publish(1)?;
+    /// assert_eq!(failures.recv()?, "disk: no space left");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder() -> BusBuilder<E> {
         BusBuilder::new()
     }
@@ -171,6 +193,15 @@ impl<E: Send + 'static> Bus<E> {
     ///
     /// # Errors
     /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue};
+    /// let bus = Bus::new();
+    /// bus.add_named("audit", Queue::builder().spawn(|n: u32| println!("{n}"))?)?;
+    /// assert_eq!(bus.snapshot().sinks[0].name, "audit");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn add_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
         self.core().add(name.to_owned(), Location::caller(), Arc::new(sink))
@@ -178,6 +209,9 @@ impl<E: Send + 'static> Bus<E> {
 
     /// Puts a channel with room for `capacity` events per publisher on the bus and returns its reading half. Dropping
     /// that unsubscribes.
+    ///
+    /// The channel has the default settings, and no hook that is told of dropped events; for other settings make it with
+    /// [`Channel::builder`] and [`add`](Self::add) it.
     ///
     /// # Errors
     /// As for [`add`](Self::add); [`AddError::Config`] when the capacity cannot be.
@@ -226,6 +260,27 @@ impl<E: Send + 'static> Bus<E> {
     ///
     /// # Errors
     /// As for [`remove`](Self::remove).
+    ///
+    /// # Examples
+    /// A sink that does not return is off the bus all the same:
+    /// ```
+    /// use buslane::{Bus, Removed, sink_fn};
+    /// use std::{sync::{Mutex, mpsc::channel}, thread, time::Duration};
+    /// let ((inside, entered), (gate, held)) = (channel(), channel::<()>());
+    /// let held = Mutex::new(held);
+    /// let bus = Bus::new();
+    /// let id = bus.add(sink_fn(move |_: &u32| {
+    ///     let _ = inside.send(());
+    ///     drop(held.lock().map(|held| held.recv()));
+    /// }))?;
+    /// thread::scope(|scope| {
+    ///     scope.spawn(|| bus.publish(1));
+    ///     entered.recv().unwrap();
+    ///     assert_eq!(bus.remove_timeout(id, Duration::from_millis(1)), Ok(Removed::StillInside));
+    ///     drop(gate);
+    /// });
+    /// # Ok::<(), buslane::AddError>(())
+    /// ```
     pub fn remove_timeout(&self, id: SinkId, limit: Duration) -> Result<Removed, RemoveError> {
         self.core().remove(id, Deadline::after(limit))
     }
@@ -234,12 +289,36 @@ impl<E: Send + 'static> Bus<E> {
     ///
     /// It takes memory for its lanes: publishers are for long-lived threads. It keeps the bus open. Where the memory for
     /// a lane is not to be had, the publisher uses the sink's shared lane.
+    ///
+    /// # Examples
+    /// One for each thread:
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe(8)?;
+    /// std::thread::scope(|scope| {
+    ///     for n in 0..2 {
+    ///         let mut publisher = bus.publisher();
+    ///         scope.spawn(move || publisher.publish(n));
+    ///     }
+    /// });
+    /// assert_eq!(receiver.drain().sum::<u32>(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn publisher(&self) -> Publisher<E> {
         Publisher::register(self.core(), Some(self.0.clone()))
     }
 
     /// A handle that does not keep the bus open: for handlers that need the bus they sit on.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let weak = bus.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(bus);
+    /// assert!(weak.upgrade().is_none());
+    /// ```
     #[must_use]
     pub fn downgrade(&self) -> WeakBus<E> {
         WeakBus::new(&self.0)
@@ -249,12 +328,39 @@ impl<E: Send + 'static> Bus<E> {
     ///
     /// What is published meanwhile is not waited for. Inside a delivery this does not wait
     /// ([`Finish::Pending`](crate::Finish::Pending)). A channel that nobody reads is unfinished when the limit is over.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue};
+    /// use std::time::Duration;
+    /// let (sender, seen) = std::sync::mpsc::channel();
+    /// let bus = Bus::new();
+    /// bus.add(Queue::builder().spawn(move |n: u32| sender.send(n))?)?;
+    /// bus.publish(1)?;
+    /// bus.publish(2)?;
+    /// assert!(bus.flush_timeout(Duration::from_secs(60)).is_done());
+    /// assert_eq!(seen.try_iter().collect::<Vec<_>>(), [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
         self.core().flush(Deadline::after(limit))
     }
 
     /// Closes the bus: takes no more events, waits until what was accepted has been handled, and closes every sink in the
     /// order in which they were added; at most for five seconds. See [`close_timeout`](Self::close_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Closed, Queue};
+    /// let (sender, seen) = std::sync::mpsc::channel();
+    /// let bus = Bus::new();
+    /// bus.add(Queue::builder().spawn(move |n: u32| sender.send(n))?)?;
+    /// bus.publish(1)?;
+    /// assert!(bus.close().is_done());
+    /// assert_eq!(seen.try_recv()?, 1);
+    /// assert_eq!(bus.publish(2), Err(Closed(2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) -> CloseReport {
         self.close_timeout(crate::wait::deadline::CLOSE_LIMIT)
     }
@@ -264,6 +370,21 @@ impl<E: Send + 'static> Bus<E> {
     /// When the limit is over, queues give up their backlog, counted as `aborted`; a sink that does not return is left
     /// behind and named in the report. Every caller gets the same report. Inside a delivery this does not wait
     /// ([`Finish::Pending`](crate::Finish::Pending)); ask again outside for the final report.
+    ///
+    /// # Examples
+    /// A handler that does not come back in time is named in the report:
+    /// ```
+    /// use buslane::{Bus, Finish, Queue};
+    /// use std::time::Duration;
+    /// let (gate, held) = std::sync::mpsc::channel::<()>();
+    /// let bus = Bus::new();
+    /// bus.add_named("stuck", Queue::builder().spawn(move |_: u32| drop(held.recv()))?)?;
+    /// bus.publish(1)?;
+    /// let report = bus.close_timeout(Duration::from_millis(1));
+    /// assert_eq!((report.finish, report.unfinished), (Finish::TimedOut, vec!["stuck".to_owned()]));
+    /// # drop(gate);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close_timeout(&self, limit: Duration) -> CloseReport {
         self.core().close(Deadline::after(limit))
     }
@@ -287,24 +408,67 @@ impl<E: Send + 'static> Bus<E> {
     }
 
     /// Whether the bus was closed.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// assert!(!bus.is_closed());
+    /// assert!(bus.close().is_done());
+    /// assert!(bus.is_closed());
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.core().is_closed()
     }
 
     /// What every sink says about itself, in the order in which they were added; also after a close.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue};
+    /// let bus = Bus::new();
+    /// bus.add_named("audit", Queue::builder().spawn(|n: u32| println!("{n}"))?)?;
+    /// bus.publish(1)?;
+    /// assert!(bus.close().is_done());
+    /// let snapshot = bus.snapshot();
+    /// assert_eq!((snapshot.sinks[0].name.as_str(), snapshot.sinks[0].state.ledger.delivered), ("audit", 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.core().snapshot()
     }
 
     /// Whether any sink is on the bus that takes events. Cheap: no lock.
+    ///
+    /// # Examples
+    /// Whether it is worth the trouble to make an event:
+    /// ```
+    /// let bus = buslane::Bus::<String>::new();
+    /// if bus.has_sinks() {
+    ///     bus.publish(format!("{:?}", std::env::vars()))?;
+    /// }
+    /// let receiver = bus.subscribe(8)?;
+    /// assert!(bus.has_sinks());
+    /// # drop(receiver);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn has_sinks(&self) -> bool {
         self.core().has_sinks()
     }
 
     /// How many sinks are on the bus that take events.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let id = bus.add(buslane::noop())?;
+    /// bus.add(buslane::noop())?;
+    /// bus.remove(id)?;
+    /// assert_eq!(bus.sink_count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn sink_count(&self) -> usize {
         self.core().list.load().entries.iter().filter(|entry| !entry.info.is_dead()).count()
@@ -316,8 +480,28 @@ impl<E: Clone + Send + 'static> Bus<E> {
     ///
     /// This costs several times as much as through a [`Publisher`], and contends with other threads that do the same.
     ///
+    /// It allocates when a thread uses it first (the record of the lists that the thread reads, one for all buses), when it has
+    /// to wait ([`Overflow::Block`](crate::Overflow::Block), a gating subscriber), and where a [`Publisher`] does.
+    ///
     /// # Errors
     /// [`Closed`] with the event when the bus is closed and no sink took it.
+    ///
+    /// # Panics
+    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. The sinks that were added before the
+    /// one for which it was cloned have theirs. Panics of sinks are caught.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Closed, noop};
+    /// let bus = Bus::new();
+    /// bus.add(noop())?;
+    /// let mut receiver = bus.subscribe(8)?;
+    /// assert_eq!(bus.publish("event")?.accepted, 2);
+    /// assert_eq!(receiver.recv()?, "event");
+    /// assert!(bus.close().is_done());
+    /// assert_eq!(bus.publish("late"), Err(Closed("late")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn publish(&self, event: E) -> Result<Published, Closed<E>> {
         self.core().publish(event)
     }

@@ -54,6 +54,18 @@ impl<E: Send + 'static> Channel<E> {
     ///
     /// # Errors
     /// [`InvalidConfig`] when the capacity cannot be.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(2)?;
+    /// for n in 0..3 {
+    ///     channel.write(n)?; // there is no room for the last one: it is dropped, and counted
+    /// }
+    /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 1]);
+    /// assert_eq!(receiver.lost(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bounded(capacity: usize) -> Result<(Self, Receiver<E>), InvalidConfig> {
         Self::builder().capacity(capacity).build()
     }
@@ -82,16 +94,48 @@ impl<E: Send + 'static> Channel<E> {
     }
 
     /// A builder with the default settings.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Overflow};
+    /// let (channel, receiver) = Channel::<u32>::builder().capacity(64).overflow(Overflow::Block).build()?;
+    /// assert_eq!(channel.state().capacity, 64);
+    /// # drop(receiver);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn builder() -> ChannelBuilder<E> {
         ChannelBuilder::new()
     }
 
     /// Closes the channel: it takes no more events; what is left stays readable.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, RecvError, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// channel.write(1)?;
+    /// channel.close();
+    /// assert!(channel.write(2).is_err_and(|error| error.is_closed()));
+    /// assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) {
         self.0.0.seal(End::Closed);
     }
 
     /// Waits until everything that was accepted before this call was read.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Finish, Sink};
+    /// use std::time::Duration;
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// channel.write(1)?;
+    /// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::TimedOut);
+    /// assert_eq!(receiver.recv()?, 1);
+    /// assert!(channel.flush_timeout(Duration::ZERO).is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
         let mut report = FlushReport::default();
         self.signal(&mut Signal::Flush(Deadline::after(limit), &mut report));
@@ -99,6 +143,18 @@ impl<E: Send + 'static> Channel<E> {
     }
 
     /// What the channel says about itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, receiver) = Channel::bounded(8)?;
+    /// channel.write("one")?;
+    /// channel.write("two")?;
+    /// let state = channel.state();
+    /// assert_eq!((state.kind, state.depth, state.ledger.accepted), ("channel", 2, 2));
+    /// # drop(receiver);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState::default();

@@ -11,6 +11,23 @@ use std::time::Duration;
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
 /// Why a sink did not accept an event; the event comes back.
+///
+/// # Examples
+/// The event comes back, so it can be written again:
+/// ```
+/// use buslane::{Channel, Overflow, Sink, WriteError};
+/// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
+/// channel.write(String::from("one"))?;
+/// match channel.write(String::from("two")) {
+///     Err(WriteError::Full(event)) => {
+///         assert_eq!(receiver.recv()?, "one");
+///         channel.write(event)?;
+///     }
+///     other => other?,
+/// }
+/// assert_eq!(receiver.recv()?, "two");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[non_exhaustive]
 pub enum WriteError<E> {
     /// There is no room, and the sink does not wait ([`Overflow::Refuse`](crate::Overflow::Refuse)). Worth a retry.
@@ -32,6 +49,14 @@ pub enum WriteError<E> {
 
 impl<E> WriteError<E> {
     /// The event.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, _) = Channel::bounded(8)?;
+    /// assert_eq!(channel.write("nobody reads").unwrap_err().into_event(), "nobody reads");
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn into_event(self) -> E {
         match self {
             Self::Full(event)
@@ -43,6 +68,21 @@ impl<E> WriteError<E> {
     }
 
     /// The same error with another event, made from this one.
+    ///
+    /// # Examples
+    /// A sink in front of one for another type gives its own event back:
+    /// ```
+    /// use buslane::{Sink, WriteError};
+    /// struct Text<S>(S);
+    /// impl<S: Sink<String>> Sink<u32> for Text<S> {
+    ///     fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
+    ///         self.0.write(event.to_string()).map_err(|error| error.map_event(|_| event))
+    ///     }
+    /// }
+    /// let (channel, _) = buslane::Channel::bounded(8)?;
+    /// assert!(matches!(Text(channel).write(7), Err(WriteError::Closed(7))));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn map_event<T>(self, f: impl FnOnce(E) -> T) -> WriteError<T> {
         match self {
             Self::Full(event) => WriteError::Full(f(event)),
@@ -104,6 +144,13 @@ impl<E> Error for WriteError<E> {
 
 /// The bus is closed, and no sink took the event, which comes back. Or, for a subscriber, the journal is closed and read to its
 /// end.
+///
+/// # Examples
+/// ```
+/// let bus = buslane::Bus::new();
+/// assert!(bus.close().is_done());
+/// assert_eq!(bus.publish("late"), Err(buslane::Closed("late")));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Closed<E>(pub E);
 
@@ -122,6 +169,15 @@ impl<E> fmt::Display for Closed<E> {
 impl<E> Error for Closed<E> {}
 
 /// Why there is no subscriber.
+///
+/// # Examples
+/// ```
+/// use buslane::{Journal, Sequence, Start, SubscribeError};
+/// let journal = Journal::<u32>::new(16)?;
+/// let error = journal.subscribe(Start::At(Sequence::new(7))).err();
+/// assert_eq!(error, Some(SubscribeError::Future { asked: 7, next: 0 }));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscribeError {
@@ -170,6 +226,13 @@ impl Error for SubscribeError {
 }
 
 /// A setting that cannot be.
+///
+/// # Examples
+/// ```
+/// let error = buslane::Channel::<u32>::bounded(0).unwrap_err();
+/// assert_eq!(error, buslane::InvalidConfig::ZeroCapacity);
+/// assert_eq!(error.to_string(), "a capacity of zero holds nothing; ask for at least one event");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidConfig {
@@ -312,6 +375,13 @@ impl fmt::Display for InvalidConfig {
 impl Error for InvalidConfig {}
 
 /// Why a [`Queue`](crate::Queue) could not be started.
+///
+/// # Examples
+/// ```
+/// use buslane::{InvalidConfig, Queue, SpawnError};
+/// let error = Queue::builder().workers(2).spawn(|n: u32| println!("{n}")).unwrap_err();
+/// assert!(matches!(error, SpawnError::Config(InvalidConfig::OneHandler { workers: 2 })));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -346,6 +416,15 @@ impl From<InvalidConfig> for SpawnError {
 }
 
 /// Why a sink could not be added to a bus.
+///
+/// # Examples
+/// ```
+/// use buslane::{AddError, Bus, noop};
+/// let bus = Bus::<u32>::new();
+/// assert_eq!(bus.add(bus.clone()), Err(AddError::Itself));
+/// assert!(bus.close().is_done());
+/// assert_eq!(bus.add(noop()), Err(AddError::Closed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddError {
@@ -376,6 +455,16 @@ impl From<InvalidConfig> for AddError {
 }
 
 /// Why a sink could not be removed from a bus.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, RemoveError, noop};
+/// let bus = Bus::<u32>::new();
+/// let id = bus.add(noop())?;
+/// assert!(bus.close().is_done());
+/// assert_eq!(bus.remove(id), Err(RemoveError::Unknown));
+/// # Ok::<(), buslane::AddError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RemoveError {
@@ -392,6 +481,16 @@ impl fmt::Display for RemoveError {
 impl Error for RemoveError {}
 
 /// What a reader sees at the end of its stream, when everything that was accepted has been read.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Overflow, RecvError, Sink};
+/// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Disconnect).build()?;
+/// channel.write(1)?;
+/// assert!(channel.write(2).is_err()); // there is no room: the reader is cut off
+/// assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Disconnected)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvError {
@@ -414,6 +513,16 @@ impl fmt::Display for RecvError {
 impl Error for RecvError {}
 
 /// Why [`Receiver::try_recv`](crate::Receiver::try_recv) returned no event.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, TryRecvError};
+/// let (channel, mut receiver) = Channel::<u32>::bounded(8)?;
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty)); // come again
+/// channel.close();
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed)); // no need to
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryRecvError {
@@ -447,6 +556,15 @@ impl From<RecvError> for TryRecvError {
 }
 
 /// Why [`Receiver::recv_timeout`](crate::Receiver::recv_timeout) returned no event.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, RecvTimeoutError};
+/// use std::time::Duration;
+/// let (_channel, mut receiver) = Channel::<u32>::bounded(8)?;
+/// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvTimeoutError {

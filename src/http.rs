@@ -85,6 +85,14 @@ impl<E> HttpSink<E> {
     /// # Errors
     /// [`InvalidConfig::BadUrl`] when it is not an absolute `http` or `https` URL, and [`InvalidConfig::CredentialsInUrl`] when there is a user or a
     /// password in it.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{HttpSink, InvalidConfig};
+    /// assert!(HttpSink::<String>::new("https://example.com/events").is_ok());
+    /// assert_eq!(HttpSink::<String>::new("/events").err(), Some(InvalidConfig::BadUrl));
+    /// assert_eq!(HttpSink::<String>::new("https://me:secret@example.com/").err(), Some(InvalidConfig::CredentialsInUrl));
+    /// ```
     pub fn new(url: &str) -> Result<Self, InvalidConfig> {
         Ok(Self { client: Box::new(Client::new(url)?), enveloped: false, events: PhantomData })
     }
@@ -94,6 +102,14 @@ impl<E> HttpSink<E> {
     /// # Errors
     /// [`InvalidConfig::BadHeader`] when HTTP does not allow the name or the value, or the header says how the message is
     /// framed (`Content-Length`, `Transfer-Encoding`, `Connection`, `Host`), which only the client knows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{HttpSink, InvalidConfig};
+    /// let sink = HttpSink::<String>::new("https://example.com/events")?.header("Authorization", "Bearer example")?;
+    /// assert_eq!(sink.header("Content-Length", "7").err(), Some(InvalidConfig::BadHeader));
+    /// # Ok::<(), InvalidConfig>(())
+    /// ```
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidConfig> {
         self.client.set_header(name, value)?;
         Ok(self)
@@ -104,6 +120,13 @@ impl<E> HttpSink<E> {
     ///
     /// # Errors
     /// [`InvalidConfig::BadHeader`] when HTTP does not allow the value.
+    ///
+    /// # Examples
+    /// ```
+    /// let sink = buslane::HttpSink::<String>::new("https://example.com/events")?;
+    /// assert!(sink.media_type("application/cloudevents+json").is_ok());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn media_type(self, media_type: &str) -> Result<Self, InvalidConfig> {
         self.header("Content-Type", media_type)
     }
@@ -113,6 +136,15 @@ impl<E> HttpSink<E> {
     ///
     /// # Errors
     /// [`InvalidConfig::ZeroTimeout`] when it is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{HttpSink, InvalidConfig};
+    /// use std::time::Duration;
+    /// let sink = HttpSink::<String>::new("https://example.com/events")?.timeout(Duration::from_millis(500))?;
+    /// assert_eq!(sink.timeout(Duration::ZERO).err(), Some(InvalidConfig::ZeroTimeout));
+    /// # Ok::<(), InvalidConfig>(())
+    /// ```
     pub fn timeout(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
         self.client.set_timeout(limit)?;
         Ok(self)
@@ -122,18 +154,43 @@ impl<E> HttpSink<E> {
     ///
     /// # Errors
     /// [`InvalidConfig::BadCertificate`] when there is no certificate in it.
+    ///
+    /// # Examples
+    /// ``` no_run
+    /// use buslane::HttpSink;
+    /// let own = std::fs::read("/etc/ssl/own-authority.pem")?;
+    /// let sink = HttpSink::<String>::new("https://events.internal/")?.root_certificates(&own)?;
+    /// # drop(sink);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, InvalidConfig> {
         self.client.set_root_certificates(pem)?;
         Ok(self)
     }
 
     /// Posts `{"events":[event]}` instead of the event by itself.
+    ///
+    /// # Examples
+    /// ``` no_run
+    /// use buslane::{HttpSink, Sink};
+    /// let sink = HttpSink::new("https://example.com/events")?.enveloped();
+    /// sink.write("push")?; // posts {"events":["push"]}
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn enveloped(mut self) -> Self {
         self.enveloped = true;
         self
     }
 
     /// A sink for batches of events, with the same settings.
+    ///
+    /// # Examples
+    /// ``` no_run
+    /// use buslane::{HttpSink, Sink};
+    /// let sink = HttpSink::new("https://example.com/events")?.batches();
+    /// sink.write(vec!["push", "pull"])?; // posts {"events":["push","pull"]}
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn batches(self) -> HttpBatchSink<E> {
         HttpBatchSink { client: self.client, events: PhantomData }
     }

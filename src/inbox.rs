@@ -38,6 +38,17 @@ use state::{BacklogMark, ConsumerCounters, FoldedLanes};
 pub(crate) type OnDrop<E> = std::sync::Arc<dyn Fn(E, DropReason) + Send + Sync>;
 
 /// Whether a write may wait for room.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Overflow, Patience, Sink, WriteError};
+/// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+/// let mut lane = channel.lane()?.expect("a channel gives out lanes");
+/// lane.push(1, Patience::Wait)?; // there is room, so it need not wait
+/// assert!(matches!(lane.push(2, Patience::Now), Err(WriteError::Full(2))));
+/// # drop(receiver);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Patience {

@@ -54,8 +54,9 @@ use writer::JournalWriter;
 ///   [gating](Subscription::gating) ones. Publishers take turns, a few nanoseconds each, by one read-modify-write; one that loses
 ///   its processor just then holds the other publishers up until it runs again. Whoever must never wait for another publisher
 ///   puts a [`Queue`](crate::Queue) in front, or is the only one: [`single`](Self::single).
-/// - **Allocation**: publishing allocates nothing, save for a wait for a gating subscriber. The event that is overwritten is
-///   dropped on the publisher's thread.
+/// - **Allocation**: [`publish`](Self::publish) and [`try_publish`](Self::try_publish) allocate nothing, save for a record that
+///   each thread makes once when it meets a gating subscriber, and for a wait for one. [`publish_batch`](Self::publish_batch)
+///   allocates if events have destructors. The event that is overwritten is dropped on the publisher's thread.
 ///   Subscribing allocates a block of 64 events when there are more subscribers than ever before.
 /// - **Wake-ups**: none when nobody sleeps; else one system call per publish at most: those who sleep wake each other.
 ///
@@ -93,6 +94,16 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Errors
     /// [`InvalidConfig`] when the capacity cannot be.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::new(1024)?;
+    /// journal.publish("event")?;
+    /// let mut late = journal.subscribe(Start::Oldest)?;
+    /// assert_eq!(late.recv()?.event(), Some("event"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(capacity: usize) -> Result<Self, InvalidConfig> {
         Self::builder().capacity(capacity).build()
     }
@@ -102,11 +113,32 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Errors
     /// [`InvalidConfig`] when the capacity cannot be.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let (mut writer, feed) = Journal::single(1024)?;
+    /// let mut subscriber = feed.subscribe(Start::Now)?;
+    /// writer.publish("event")?;
+    /// assert_eq!(subscriber.recv()?.event(), Some("event"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn single(capacity: usize) -> Result<(JournalWriter<E>, Feed<E>), InvalidConfig> {
         Self::builder().capacity(capacity).build_single()
     }
 
     /// A builder with the default settings.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// use std::time::SystemTime;
+    /// let journal = Journal::builder().capacity(256).sample_time().build()?;
+    /// journal.publish("event")?;
+    /// let mut all = journal.subscribe(Start::Since(SystemTime::UNIX_EPOCH))?;
+    /// assert_eq!(all.recv()?.event(), Some("event"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder() -> JournalBuilder<E> {
         JournalBuilder::new()
     }
@@ -119,6 +151,19 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Panics
     /// When the `Drop` of the overwritten event does; the new event is published all the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Journal;
+    /// let journal = Journal::new(16)?;
+    /// assert_eq!(journal.publish("first")?.get(), 0);
+    /// assert_eq!(journal.publish("second")?.get(), 1);
+    /// journal.close();
+    /// let back = journal.publish("third").unwrap_err();
+    /// assert!(back.is_closed());
+    /// assert_eq!(back.into_event(), "third");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn publish(&self, event: E) -> Result<Sequence, WriteError<E>> {
         publish(&self.0.writer, &self.0.shared, event, Patience::Wait, None)
@@ -131,6 +176,18 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Panics
     /// As for [`publish`](Self::publish).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, WriteError};
+    /// let journal = Journal::new(64)?;
+    /// let mut slow = journal.subscription().gating().subscribe()?;
+    /// let refused = (0..).find_map(|n| journal.try_publish(n).err());
+    /// let Some(WriteError::Full(next)) = refused else { unreachable!() };
+    /// assert_eq!(slow.try_iter().count(), next); // it makes room
+    /// journal.try_publish(next)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_publish(&self, event: E) -> Result<Sequence, WriteError<E>> {
         publish(&self.0.writer, &self.0.shared, event, Patience::Now, None)
@@ -146,6 +203,18 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Panics
     /// As for [`publish`](Self::publish).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// journal.publish("one")?;
+    /// let first = journal.publish_batch(vec!["two", "three"])?;
+    /// let mut subscriber = journal.subscribe(Start::At(first))?;
+    /// let events: Vec<_> = subscriber.try_iter().filter_map(|entry| entry.event()).collect();
+    /// assert_eq!(events, ["two", "three"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn publish_batch(&self, events: Vec<E>) -> Result<Sequence, WriteError<Vec<E>>> {
         /// Dropped behind the claim, each of them.
         struct Kept<E>(Vec<E>);
@@ -208,27 +277,93 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Errors
     /// [`SubscribeError`] when it cannot begin there, or there is no memory for a block of 64 events.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// for n in 0..5 {
+    ///     journal.publish(n)?;
+    /// }
+    /// let mut last = journal.subscribe(Start::Last(2))?;
+    /// journal.publish(5)?;
+    /// let events: Vec<_> = last.try_iter().filter_map(|entry| entry.event()).collect();
+    /// assert_eq!(events, [3, 4, 5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subscribe(&self, start: Start) -> Result<Subscriber<E>, SubscribeError> {
         self.subscription().start(start).subscribe()
     }
 
     /// The settings of a subscriber.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// for n in 0..5 {
+    ///     journal.publish(n)?;
+    /// }
+    /// let mut odd = journal.subscription().start(Start::Oldest).filter(|n| n % 2 == 1).subscribe()?;
+    /// let events: Vec<_> = odd.try_iter().filter_map(|entry| entry.event()).collect();
+    /// assert_eq!(events, [1, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subscription(&self) -> Subscription<E> {
         Subscription::new(&self.0.shared)
     }
 
     /// The handle for those who only read.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// let feed = journal.feed();
+    /// let reader = std::thread::spawn(move || {
+    ///     let mut subscriber = feed.subscribe(Start::Oldest).ok()?;
+    ///     subscriber.recv().ok()?.event()
+    /// });
+    /// journal.publish(7)?;
+    /// assert_eq!(reader.join().unwrap(), Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn feed(&self) -> Feed<E> {
         Feed(self.0.shared.clone())
     }
 
     /// Closes the journal: it takes no more events; what it keeps stays readable.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Closed, Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// journal.publish("event")?;
+    /// journal.close();
+    /// let mut late = journal.subscribe(Start::Oldest)?;
+    /// assert_eq!(late.recv()?.event(), Some("event"));
+    /// assert_eq!(late.recv(), Err(Closed(())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) {
         self.0.close();
     }
 
     /// What the journal says about itself and its subscribers.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// let _late = journal.subscription().start(Start::Now).named("dashboard").subscribe()?;
+    /// journal.publish("event")?;
+    /// let state = journal.state();
+    /// assert_eq!((state.kind, state.ledger.accepted), ("journal", 1));
+    /// assert_eq!(state.subscribers[0].to_string(), "dashboard (next 0, behind 1): offered 1 = accepted 1; \
+    ///     accepted = delivered 0 + pending 1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
         self.feed().state()

@@ -7,6 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Events that a sink did not accept, by reason. Each went back to its publisher or was reported as refused.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Overflow, Sink};
+/// let (channel, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
+/// let written = (0..3).filter(|n| channel.write(*n).is_ok()).count();
+/// let refused = channel.state().ledger.refused;
+/// assert_eq!((written, refused.full, refused.total()), (1, 2, 2));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
@@ -31,6 +41,18 @@ impl Refused {
 }
 
 /// Events that a sink accepted but did not deliver, by reason.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// let (channel, receiver) = Channel::bounded(1)?;
+/// channel.write(1)?;
+/// channel.write(2)?; // no room
+/// drop(receiver); // and the first is still unread
+/// let dropped = channel.state().ledger.dropped;
+/// assert_eq!((dropped.full, dropped.disconnected, dropped.total()), (1, 1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dropped {
@@ -105,6 +127,15 @@ pub struct Ledger {
 }
 
 /// The ledger does not add up.
+///
+/// # Examples
+/// ```
+/// use buslane::Ledger;
+/// let mut ledger = Ledger::default();
+/// ledger.offered = 1;
+/// let imbalance = ledger.check().unwrap_err();
+/// assert_eq!(imbalance.to_string(), "the ledger does not balance: offered 1 = accepted 0; accepted = delivered 0");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imbalance(pub Box<Ledger>);
 
@@ -121,6 +152,17 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Imbalance`] with the ledger when one of them does not hold.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, receiver) = Channel::bounded(1)?;
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// drop(receiver);
+    /// channel.state().ledger.check()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check(&self) -> Result<(), Imbalance> {
         let entry = self.accepted + self.refused.total();
         let exit = self.delivered + self.filtered + self.dropped.total() + self.pending;
@@ -204,6 +246,22 @@ impl fmt::Display for Ledger {
 }
 
 /// Why an accepted event was dropped; what an `on_drop` hook is told.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, DropReason, Overflow, Sink};
+/// let (sender, dropped) = std::sync::mpsc::channel();
+/// let (channel, receiver) = Channel::builder()
+///     .capacity(1)
+///     .overflow(Overflow::DropOldest)
+///     .on_drop(move |n: u32, reason| drop(sender.send((n, reason))))
+///     .build()?;
+/// channel.write(1)?;
+/// channel.write(2)?;
+/// drop(receiver);
+/// assert!(dropped.try_iter().eq([(1, DropReason::Evicted), (2, DropReason::Disconnected)]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
@@ -215,7 +273,8 @@ pub enum DropReason {
     Disconnected,
     /// Given up because a close was cut short at its deadline.
     Aborted,
-    /// Refused by the sink of a [`Queue`](crate::Queue) or by a sink on the bus; the event came back with the error.
+    /// Refused by the sink behind a [`Queue`](crate::QueueBuilder::spawn_sink), which gave the event back with the error. What a
+    /// closure or a handler fails with is gone: it counts as `failed`, and no `on_drop` hook is told.
     Failed,
 }
 
@@ -232,6 +291,19 @@ impl fmt::Display for DropReason {
 }
 
 /// Whether a sink takes events.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, SinkStatus};
+/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// assert_eq!(channel.state().status, SinkStatus::Open);
+/// channel.write(1)?;
+/// channel.close();
+/// assert_eq!(channel.state().status, SinkStatus::Closing);
+/// assert_eq!(receiver.recv()?, 1);
+/// assert_eq!(channel.state().status, SinkStatus::Closed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SinkStatus {
@@ -245,6 +317,18 @@ pub enum SinkStatus {
 }
 
 /// What a sink says about itself in a snapshot.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// let (channel, receiver) = Channel::bounded(8)?;
+/// channel.write("one")?;
+/// channel.write("two")?;
+/// let state = channel.state();
+/// assert_eq!((state.kind, state.capacity, state.depth, state.ledger.pending), ("channel", 8, 2, 2));
+/// # drop(receiver);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SinkState {
@@ -271,6 +355,18 @@ pub struct SinkState {
 }
 
 /// What one subscriber of a [`Journal`](crate::Journal) says about itself.
+///
+/// # Examples
+/// ```
+/// use buslane::Journal;
+/// let journal = Journal::new(16)?;
+/// let mut subscriber = journal.subscription().named("audit").subscribe()?;
+/// journal.publish_batch(vec![1, 2, 3])?;
+/// subscriber.recv()?;
+/// let state = &journal.state().subscribers[0];
+/// assert_eq!((state.name.as_deref(), state.next, state.behind), (Some("audit"), 1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SubscriberState {

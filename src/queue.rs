@@ -99,12 +99,30 @@ struct Ending {
 
 impl<E: Send + 'static> Queue<E> {
     /// A builder with the default settings.
+    ///
+    /// # Examples
+    /// ```
+    /// let queue = buslane::Queue::builder().name("audit").capacity(64).spawn(|n: u32| println!("{n}"))?;
+    /// assert_eq!(queue.state().capacity, 64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder() -> QueueBuilder<E> {
         QueueBuilder::new()
     }
 
     /// Closes the queue: takes no more events, and waits until everything accepted was handled, at most for five
     /// seconds. See [`close_timeout`](Self::close_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// let queue = Queue::builder().spawn(|n: u32| println!("{n}"))?;
+    /// queue.write(1)?;
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(queue.state().ledger.delivered, 1);
+    /// assert!(queue.write(2).is_err_and(|error| error.is_closed()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) -> CloseReport {
         self.close_timeout(CLOSE_LIMIT)
     }
@@ -114,11 +132,39 @@ impl<E: Send + 'static> Queue<E> {
     /// When the limit is over first, the backlog is given up: the worker drops it, counted as `aborted`, as soon as the
     /// handler returns; a handler that never does is left behind. Inside a delivery this never waits
     /// ([`Finish::Pending`]).
+    ///
+    /// # Examples
+    /// A handler that does not come back in time is left behind:
+    /// ```
+    /// use buslane::{Finish, Queue, Sink};
+    /// use std::time::Duration;
+    /// let (gate, held) = std::sync::mpsc::channel::<()>();
+    /// let queue = Queue::builder().spawn(move |_: u32| drop(held.recv()))?;
+    /// queue.write(1)?;
+    /// assert_eq!(queue.close_timeout(Duration::from_millis(1)).finish, Finish::TimedOut);
+    /// # drop(gate);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close_timeout(&self, limit: Duration) -> CloseReport {
         self.0.0.close(Deadline::after(limit))
     }
 
     /// Waits until everything that was accepted before this call was handled, and the handler has flushed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// use std::sync::{Arc, Mutex};
+    /// use std::time::Duration;
+    /// let seen = Arc::new(Mutex::new(Vec::new()));
+    /// let into = seen.clone();
+    /// let queue = Queue::builder().spawn(move |n: u32| into.lock().unwrap().push(n))?;
+    /// queue.write(1)?;
+    /// queue.write(2)?;
+    /// assert!(queue.flush_timeout(Duration::from_secs(60)).is_done());
+    /// assert_eq!(*seen.lock().unwrap(), [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
         let mut report = FlushReport::default();
         self.0.0.flush(Deadline::after(limit), &mut report);
@@ -126,6 +172,18 @@ impl<E: Send + 'static> Queue<E> {
     }
 
     /// What the queue says about itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink, SinkStatus};
+    /// let queue = Queue::builder().spawn(|n: u32| println!("{n}"))?;
+    /// queue.write(1)?;
+    /// assert!(queue.close().is_done());
+    /// let state = queue.state();
+    /// assert_eq!((state.kind, state.status, state.ledger.delivered), ("queue", SinkStatus::Closed, 1));
+    /// state.ledger.check()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState::default();

@@ -3,6 +3,18 @@
 use std::fmt;
 
 /// How far a close or a flush came.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Finish, Sink};
+/// use std::time::Duration;
+/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// channel.write(1)?;
+/// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::TimedOut); // nobody has read it
+/// receiver.recv()?;
+/// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::Done);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Finish {
@@ -60,11 +72,27 @@ impl CloseReport {
     }
 
     /// A close whose deadline came first, with the number of events left behind.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::CloseReport;
+    /// let report = CloseReport::timed_out(3);
+    /// assert!(!report.is_done());
+    /// assert_eq!(report.to_string(), "timed out, 3 undelivered");
+    /// ```
     pub fn timed_out(undelivered: u64) -> Self {
         Self { finish: Finish::TimedOut, undelivered, ..Self::default() }
     }
 
     /// A close that ended with an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{CloseReport, Finish};
+    /// let report = CloseReport::failed("no space left");
+    /// assert!(report.finish == Finish::Done && !report.is_done());
+    /// assert_eq!(report.errors, ["no space left"]);
+    /// ```
     pub fn failed(error: impl fmt::Display) -> Self {
         Self { errors: vec![error.to_string()], ..Self::default() }
     }
@@ -76,6 +104,15 @@ impl CloseReport {
     }
 
     /// Takes in the report of a sink that is part of this one, under a name.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::CloseReport;
+    /// let mut report = CloseReport::done();
+    /// report.merge("disk", CloseReport::failed("no space left"));
+    /// report.merge("network", CloseReport::timed_out(3));
+    /// assert_eq!(report.to_string(), "timed out, 3 undelivered, unfinished: network, errors: disk: no space left");
+    /// ```
     pub fn merge(&mut self, name: &str, part: Self) {
         self.finish = self.finish.max(part.finish);
         self.undelivered += part.undelivered;
@@ -104,6 +141,20 @@ impl fmt::Display for CloseReport {
 }
 
 /// What a flush has to say.
+///
+/// # Examples
+/// ```
+/// use buslane::Bus;
+/// use std::time::Duration;
+/// let bus = Bus::new();
+/// let receiver = bus.subscribe(8)?;
+/// bus.publish(1)?;
+/// let report = bus.flush_timeout(Duration::ZERO);
+/// assert!(!report.is_done());
+/// println!("{report}"); // … and which sink has not handled everything
+/// # drop(receiver);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a flush that timed out left events behind"]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -124,6 +175,15 @@ impl FlushReport {
     }
 
     /// Takes in what another flush on behalf of the same sink had to say.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Finish, FlushReport};
+    /// let (mut report, mut part) = (FlushReport::default(), FlushReport::default());
+    /// part.note(Finish::Pending);
+    /// report.absorb(part);
+    /// assert_eq!(report.finish, Finish::Pending);
+    /// ```
     pub fn absorb(&mut self, part: Self) {
         self.finish = self.finish.max(part.finish);
         self.unfinished.extend(part.unfinished);
@@ -131,6 +191,17 @@ impl FlushReport {
     }
 
     /// Notes how far one sink came, under a name.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Finish, FlushReport};
+    /// let mut late = FlushReport::default();
+    /// late.note(Finish::TimedOut);
+    /// let mut report = FlushReport::default();
+    /// report.merge("disk", FlushReport::default());
+    /// report.merge("network", late);
+    /// assert_eq!(report.to_string(), "timed out, unfinished: network");
+    /// ```
     pub fn merge(&mut self, name: &str, part: Self) {
         self.finish = self.finish.max(part.finish);
         if part.finish != Finish::Done && part.unfinished.is_empty() {
@@ -141,6 +212,16 @@ impl FlushReport {
     }
 
     /// Notes that the sink that fills in this report came so far.
+    ///
+    /// # Examples
+    /// The worst is what counts:
+    /// ```
+    /// use buslane::{Finish, FlushReport};
+    /// let mut report = FlushReport::default();
+    /// report.note(Finish::TimedOut);
+    /// report.note(Finish::Done);
+    /// assert_eq!(report.finish, Finish::TimedOut);
+    /// ```
     pub fn note(&mut self, finish: Finish) {
         self.finish = self.finish.max(finish);
     }

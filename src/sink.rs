@@ -85,6 +85,15 @@ pub trait Sink<E>: Send + Sync {
 }
 
 /// What makes two sinks the same one: the address of what they share.
+///
+/// # Examples
+/// Two handles to one channel are the same sink:
+/// ```
+/// use buslane::{Channel, Sink};
+/// let (channel, _receiver) = Channel::<u32>::bounded(8)?;
+/// assert!(channel.key().is_some() && channel.key() == channel.clone().key());
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SinkKey(usize);
 

@@ -10,6 +10,18 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// What an `on_error` hook of a bus is told: which sink failed while it was called on the publishing thread, and how.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, sink_fn};
+/// let (sender, failures) = std::sync::mpsc::channel();
+/// let bus = Bus::builder().on_error(move |failure| drop(sender.send(failure.clone()))).build();
+/// let id = bus.add_named("disk", sink_fn(|_: &u32| Err("no space left")))?;
+/// bus.publish(1)?;
+/// let failure = failures.recv()?;
+/// assert_eq!((failure.id, failure.name.as_str(), failure.error.as_str()), (id, "disk", "no space left"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SinkFailure {
@@ -59,6 +71,10 @@ impl<E> BusHooks<E> {
 
 /// The settings of a [`Bus`].
 ///
+/// There is no hook for dropped events here: a bus keeps none. It is queues and channels that drop events, and have them at hand
+/// when they do, so `on_drop` is theirs: [`QueueBuilder::on_drop`](crate::QueueBuilder::on_drop),
+/// [`ChannelBuilder::on_drop`](crate::ChannelBuilder::on_drop).
+///
 /// # Examples
 /// ```
 /// use buslane::{Bus, sink_fn};
@@ -76,13 +92,32 @@ impl<E: Send + 'static> BusBuilder<E> {
     }
 
     /// Is called when a sink fails, or panics, while it is called on the publishing thread; on that thread. Its own panics
-    /// are ignored. Queues have a hook of their own.
+    /// are ignored. Queues have a hook of their own: [`QueueBuilder::on_error`](crate::QueueBuilder::on_error).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, sink_fn};
+    /// let (sender, failures) = std::sync::mpsc::channel();
+    /// let bus = Bus::builder().on_error(move |failure| drop(sender.send(failure.to_string()))).build();
+    /// bus.add_named("picky", sink_fn(|n: &u32| assert!(*n < 10, "{n} is too much")))?;
+    /// bus.publish(7)?;
+    /// bus.publish(12)?;
+    /// assert_eq!(failures.try_iter().collect::<Vec<_>>(), ["picky: the sink panicked: 12 is too much"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_error(mut self, hook: impl Fn(&SinkFailure) + Send + Sync + 'static) -> Self {
         self.0.on_error = Some(Box::new(hook));
         self
     }
 
     /// Makes the bus.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::builder().on_error(|failure| eprintln!("{failure}")).build();
+    /// assert_eq!(bus.publish("to nobody")?.accepted, 0);
+    /// # Ok::<(), buslane::Closed<&str>>(())
+    /// ```
     pub fn build(self) -> Bus<E> {
         Bus(Arc::new_cyclic(|handle| Handle { core: Core::new(self.0, handle.clone()) }))
     }

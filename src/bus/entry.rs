@@ -10,6 +10,17 @@ use std::panic::Location;
 use std::sync::Arc;
 
 /// Names one attachment of a sink to a bus. Never used again, also after the sink was removed.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, noop};
+/// let bus = Bus::<u32>::new();
+/// let (one, other) = (bus.add(noop())?, bus.add(noop())?);
+/// assert_ne!(one, other);
+/// bus.remove(one)?;
+/// assert_eq!(bus.snapshot().sinks[0].id, other);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SinkId(pub(super) u64);
 

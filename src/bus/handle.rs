@@ -43,6 +43,18 @@ impl<E: Send + 'static> WeakBus<E> {
     }
 
     /// The bus, if anything still keeps it open.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let weak = bus.downgrade();
+    /// if let Some(bus) = weak.upgrade() {
+    ///     bus.publish(1)?;
+    /// }
+    /// drop(bus);
+    /// assert!(weak.upgrade().is_none());
+    /// # Ok::<(), buslane::Closed<u32>>(())
+    /// ```
     #[must_use]
     pub fn upgrade(&self) -> Option<Bus<E>> {
         self.0.upgrade().map(Bus)
@@ -62,6 +74,17 @@ impl<E: Send + 'static> fmt::Debug for WeakBus<E> {
 }
 
 /// Closes a bus when it is dropped. Made by [`Bus::close_on_drop`].
+///
+/// # Examples
+/// ```
+/// let bus = buslane::Bus::new();
+/// {
+///     let _guard = bus.close_on_drop();
+///     bus.publish(1)?;
+/// } // also where an error or a panic leaves the block
+/// assert!(bus.is_closed());
+/// # Ok::<(), buslane::Closed<u32>>(())
+/// ```
 #[must_use = "the bus is closed when the guard is dropped"]
 pub struct CloseGuard<E: Send + 'static>(Bus<E>);
 

@@ -19,6 +19,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What became of a publish, counted in deliveries: one for each event and sink.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, Channel, Overflow, noop};
+/// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
+/// let bus = Bus::new();
+/// bus.add(channel)?;
+/// bus.add(noop())?;
+/// let mut publisher = bus.publisher();
+/// publisher.publish(1)?;
+/// let published = publisher.publish(2)?;
+/// assert_eq!((published.accepted, published.refused), (1, 1));
+/// # drop(receiver);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Published {
     /// Deliveries that a sink accepted. What it then does with the event, its ledger tells.
@@ -49,7 +64,8 @@ impl Published {
 ///   on the publishing thread. No lock, no read-modify-write instruction on a private lane, no system call but to wake a
 ///   consumer that really sleeps. Also right after a sink was added or removed.
 /// - **Allocation**: none, and nothing is freed, apart from the event's own `Clone` and `Drop`. Every sink but the last
-///   gets a clone.
+///   gets a clone. Sinks allocate where they say so: unbounded ones for their events, a direct one that fails or panics for
+///   the text that is kept of it, and a [gating](crate::Subscription::gating) subscriber costs each thread a record once.
 /// - **Order**: sinks behind lanes get an event before the sinks that are called directly.
 ///
 /// # Examples
@@ -171,6 +187,20 @@ impl<E: Send + 'static> Publisher<E> {
     }
 
     /// Waits until everything that was published on the bus before this call has been handled by every sink.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue};
+    /// use std::time::Duration;
+    /// let (sender, seen) = std::sync::mpsc::channel();
+    /// let bus = Bus::new();
+    /// bus.add(Queue::builder().spawn(move |n: u32| sender.send(n))?)?;
+    /// let mut publisher = bus.publisher();
+    /// publisher.publish(7)?;
+    /// assert!(publisher.flush_timeout(Duration::from_secs(60)).is_done());
+    /// assert_eq!(seen.try_recv()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn flush_timeout(&mut self, limit: Duration) -> FlushReport {
         self.core.flush(Deadline::after(limit))
     }
@@ -183,6 +213,24 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     ///
     /// # Errors
     /// [`Closed`] with the event when the bus is closed and no sink took it.
+    ///
+    /// # Panics
+    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. What was put into lanes until then is
+    /// there, and consumers that sleep are woken; the other sinks do not get the event. The publisher stays usable. Panics of
+    /// sinks are caught.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Closed};
+    /// let bus = Bus::new();
+    /// let (mut one, mut other) = (bus.subscribe(8)?, bus.subscribe(8)?);
+    /// let mut publisher = bus.publisher();
+    /// assert_eq!(publisher.publish("event")?.accepted, 2);
+    /// assert_eq!((one.recv()?, other.recv()?), ("event", "event"));
+    /// assert!(bus.close().is_done());
+    /// assert_eq!(publisher.publish("late"), Err(Closed("late")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn publish(&mut self, event: E) -> Result<Published, Closed<E>> {
         self.publish_patiently(event, Patience::Wait)
@@ -192,6 +240,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as [`Overflow::Refuse`](crate::Overflow::Refuse).
     ///
     /// # Errors
+    /// As for [`publish`](Self::publish).
+    ///
+    /// # Panics
     /// As for [`publish`](Self::publish).
     ///
     /// # Examples
@@ -303,6 +354,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// # Errors
     /// [`Closed`] when the bus is closed and no sink took the event.
     ///
+    /// # Panics
+    /// When `make` does, and then nothing is published; else as for [`publish`](Self::publish).
+    ///
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::<String>::new();
@@ -335,6 +389,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     ///
     /// # Errors
     /// [`Closed`] when the bus is closed and no sink took any event.
+    ///
+    /// # Panics
+    /// When a clone of an event does. What was put into lanes until then is there, and consumers that sleep are woken: some sinks
+    /// may have more of the events than others. The publisher stays usable.
     ///
     /// # Examples
     /// ```

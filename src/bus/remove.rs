@@ -17,6 +17,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a removal can say about the sink.
+///
+/// # Examples
+/// A sink that takes another one off the bus does not wait for it:
+/// ```
+/// use buslane::{Bus, Removed, noop, sink_fn};
+/// let (sender, removed) = std::sync::mpsc::channel();
+/// let bus = Bus::new();
+/// let (id, other) = (bus.add(noop())?, bus.add(noop())?);
+/// let weak = bus.downgrade();
+/// bus.add(sink_fn(move |_: &u32| sender.send(weak.upgrade().map(|bus| bus.remove(id)))))?;
+/// bus.publish(1)?;
+/// assert_eq!(removed.recv()?, Some(Ok(Removed::FromInside)));
+/// assert_eq!(bus.remove(other), Ok(Removed::Quiet));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Removed {

@@ -32,6 +32,18 @@ pub struct Snapshot {
 }
 
 /// What one sink says about itself.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, Queue};
+/// let bus = Bus::new();
+/// bus.add_named("audit", Queue::builder().capacity(64).spawn(|n: u32| println!("{n}"))?)?;
+/// let snapshot = bus.snapshot();
+/// let sink = &snapshot.sinks[0];
+/// assert_eq!((sink.name.as_str(), sink.state.kind, sink.state.capacity), ("audit", "queue", 64));
+/// println!("{sink}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SinkSnapshot {

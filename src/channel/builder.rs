@@ -42,12 +42,37 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     }
 
     /// How many events each lane holds: exactly so many, per publisher; in all if the receiver is shared.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Channel, Overflow};
+    /// let (channel, mut receiver) = Channel::builder().capacity(2).overflow(Overflow::Refuse).build()?;
+    /// let bus = Bus::new();
+    /// bus.add(channel)?;
+    /// let (mut one, mut other) = (bus.publisher(), bus.publisher());
+    /// for n in 0..3 {
+    ///     one.publish(n)?; // room for two of them
+    ///     other.publish(n)?; // and for two of these
+    /// }
+    /// assert_eq!(receiver.try_iter().count(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.0.capacity = capacity;
         self
     }
 
     /// What happens to an event for which there is no room.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Overflow, Sink};
+    /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::DropOldest).build()?;
+    /// channel.write("old")?;
+    /// channel.write("new")?;
+    /// assert_eq!(receiver.recv()?, "new");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.0.overflow = overflow;
         self
@@ -55,12 +80,33 @@ impl<E: Send + 'static> ChannelBuilder<E> {
 
     /// Removes the bound: the channel grows as long as memory lasts, and a publish may allocate. Events published while
     /// the channel is closing may be accepted and given up, counted as `aborted`.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::builder().unbounded().build()?;
+    /// for n in 0..10_000 {
+    ///     channel.write(n)?;
+    /// }
+    /// assert!(receiver.try_iter().eq(0..10_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unbounded(mut self) -> Self {
         self.0.unbounded = true;
         self
     }
 
     /// How a blocking read waits for events.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, WaitStrategy};
+    /// let (channel, mut receiver) = Channel::builder().wait(WaitStrategy::Park).build()?;
+    /// let reader = std::thread::spawn(move || receiver.recv());
+    /// channel.write(7)?;
+    /// assert_eq!(reader.join().unwrap()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait(mut self, wait: WaitStrategy) -> Self {
         self.0.wait = wait;
         self
@@ -68,6 +114,21 @@ impl<E: Send + 'static> ChannelBuilder<E> {
 
     /// Is called with each event that was accepted and is dropped, on the thread that drops it: the publisher's, or the
     /// one that drops the receiver. Its panics are ignored.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, DropReason, Sink};
+    /// let (sender, dropped) = std::sync::mpsc::channel();
+    /// let (channel, receiver) = Channel::builder()
+    ///     .capacity(1)
+    ///     .on_drop(move |n: u32, reason| drop(sender.send((n, reason))))
+    ///     .build()?;
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// drop(receiver);
+    /// assert!(dropped.try_iter().eq([(2, DropReason::Full), (1, DropReason::Disconnected)]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {
         self.0.on_drop = Some(Arc::new(hook));
         self
@@ -77,6 +138,17 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     ///
     /// # Errors
     /// [`InvalidConfig`] when a setting cannot be.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Channel};
+    /// let (channel, mut receiver) = Channel::builder().capacity(64).build()?;
+    /// let bus = Bus::new();
+    /// bus.add(channel)?;
+    /// bus.publish(7)?;
+    /// assert_eq!(receiver.recv()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<(Channel<E>, Receiver<E>), InvalidConfig> {
         let (inbox, reader) = Inbox::new(self.0)?;
         Ok((Channel(Arc::new(Handle(inbox))), Receiver::new(reader)))
@@ -87,6 +159,17 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     ///
     /// # Errors
     /// [`InvalidConfig`] when a setting cannot be.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut one) = Channel::builder().capacity(64).build_shared()?;
+    /// let mut other = one.clone();
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// assert_eq!((one.recv()?, other.recv()?), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), InvalidConfig> {
         let (inbox, member) = Inbox::shared(self.0)?;
         Ok((Channel(Arc::new(Handle(inbox))), SharedReceiver::new(member)))

@@ -46,6 +46,17 @@ impl<E: Send + 'static> Receiver<E> {
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended: closed, or cut off because it overflowed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, RecvError, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let reader = std::thread::spawn(move || (receiver.recv(), receiver.recv()));
+    /// channel.write(7)?;
+    /// channel.close();
+    /// assert_eq!(reader.join().unwrap(), (Ok(7), Err(RecvError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv(&mut self) -> Result<E, RecvError> {
         reading::recv(&mut self.reader)
     }
@@ -54,6 +65,18 @@ impl<E: Send + 'static> Receiver<E> {
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] when nothing is there, the others when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, TryRecvError};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    /// channel.write(7)?;
+    /// assert_eq!(receiver.try_recv(), Ok(7));
+    /// channel.close();
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_recv(&mut self) -> Result<E, TryRecvError> {
         reading::try_recv(&mut self.reader)
     }
@@ -62,6 +85,17 @@ impl<E: Send + 'static> Receiver<E> {
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, RecvTimeoutError, Sink};
+    /// use std::time::Duration;
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// channel.write(7)?;
+    /// assert_eq!(receiver.recv_timeout(Duration::from_secs(1)), Ok(7));
+    /// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<E, RecvTimeoutError> {
         reading::recv_until(&mut self.reader, Deadline::after(limit))
     }
@@ -70,6 +104,23 @@ impl<E: Send + 'static> Receiver<E> {
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
+    ///
+    /// # Examples
+    /// One limit for many events:
+    /// ```
+    /// use buslane::{Channel, RecvTimeoutError, Sink};
+    /// use std::time::{Duration, Instant};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// let mut sum = 0;
+    /// while let Ok(n) = receiver.recv_deadline(deadline) {
+    ///     sum += n;
+    /// }
+    /// assert_eq!(sum, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_deadline(&mut self, moment: Instant) -> Result<E, RecvTimeoutError> {
         reading::recv_until(&mut self.reader, Deadline::at(moment))
     }
@@ -108,17 +159,53 @@ impl<E: Send + 'static> Receiver<E> {
     }
 
     /// Takes what is there now, without waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
+    /// assert_eq!(receiver.try_iter().next(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_iter(&mut self) -> impl Iterator<Item = E> + '_ {
         std::iter::from_fn(|| self.reader.take_one())
     }
 
     /// Takes what was there when this was called, without waiting; ends although more may have come.
+    ///
+    /// # Examples
+    /// Handling an event makes another one, which the next turn takes:
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// channel.write(1)?;
+    /// for n in receiver.drain() {
+    ///     channel.write(n + 1)?;
+    /// }
+    /// assert_eq!(receiver.recv()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn drain(&mut self) -> impl Iterator<Item = E> + '_ {
         let there = self.len();
         self.try_iter().take(there)
     }
 
     /// Takes events, waiting for each, until the stream ends.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let reader = std::thread::spawn(move || receiver.iter().sum::<u32>());
+    /// channel.write(40)?;
+    /// channel.write(2)?;
+    /// channel.close();
+    /// assert_eq!(reader.join().unwrap(), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn iter(&mut self) -> impl Iterator<Item = E> + '_ {
         std::iter::from_fn(|| self.recv().ok())
     }
@@ -130,11 +217,51 @@ impl<E: Send + 'static> Receiver<E> {
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Receiver, Sink};
+    /// async fn sum(mut receiver: Receiver<u32>) -> u32 {
+    ///     let mut sum = 0;
+    ///     while let Ok(n) = receiver.recv_async().await {
+    ///         sum += n;
+    ///     }
+    ///     sum
+    /// }
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// # fn block_on<F: Future>(task: F) -> F::Output {
+    /// #     let mut task = pin!(task);
+    /// #     loop {
+    /// #         if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) { return output }
+    /// #     }
+    /// # }
+    /// let (channel, receiver) = Channel::bounded(8)?;
+    /// channel.write(40)?;
+    /// channel.write(2)?;
+    /// channel.close();
+    /// assert_eq!(block_on(sum(receiver)), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_async(&mut self) -> Recv<'_, E> {
         Recv { receiver: self }
     }
 
     /// Takes the next event, or registers the task to be woken when there is one.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// use std::task::{Context, Poll, Waker};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let mut context = Context::from_waker(Waker::noop()); // that of a task, which is woken
+    /// assert!(receiver.poll_recv(&mut context).is_pending());
+    /// channel.write(7)?;
+    /// assert_eq!(receiver.poll_recv(&mut context), Poll::Ready(Ok(7)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
         reading::poll_recv(&mut self.reader, context)
     }
@@ -152,6 +279,16 @@ impl<E: Send + 'static> Receiver<E> {
     }
 
     /// How many events were accepted for this reader and lost: dropped because there was no room, or evicted.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, receiver) = Channel::bounded(1)?;
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// assert_eq!((receiver.len(), receiver.lost()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn lost(&self) -> u64 {
         let dropped = self.state().ledger.dropped;
@@ -159,11 +296,34 @@ impl<E: Send + 'static> Receiver<E> {
     }
 
     /// Closes the channel: it takes no more events; what is left stays readable.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, RecvError, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// channel.write(1)?;
+    /// receiver.close();
+    /// assert!(channel.write(2).is_err_and(|error| error.is_closed()));
+    /// assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&mut self) {
         self.reader.inbox().seal(End::Closed);
     }
 
     /// What the channel says about itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// receiver.recv()?;
+    /// let state = receiver.state();
+    /// assert_eq!((state.capacity, state.depth, state.ledger.delivered), (8, 1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState { kind: "channel", ..SinkState::default() };
@@ -177,6 +337,20 @@ impl<E: Send + 'static> Receiver<E> {
     /// handling panics counts as delivered. It does not wait for events; but while they come faster than one in 60
     /// nanoseconds it spins for up to a microsecond before it looks again, so that reader and publisher do not fight for
     /// the same lines of memory.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe(64)?;
+    /// let mut publisher = bus.publisher();
+    /// for n in 0..10 {
+    ///     publisher.publish(n)?;
+    /// }
+    /// let mut seen = Vec::new();
+    /// assert_eq!(receiver.drain_with(|n| seen.push(n)), 10);
+    /// assert!(seen.into_iter().eq(0..10));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
         self.reader.linger_when_dry();
         self.reader.scan(&mut With(|_: &Inbox<E>, event| {
@@ -199,6 +373,19 @@ impl<E: Send + 'static> fmt::Debug for Receiver<E> {
 }
 
 /// The future of [`Receiver::recv_async`].
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// use std::{pin::pin, task::{Context, Poll, Waker}};
+/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let mut context = Context::from_waker(Waker::noop());
+/// let mut next = pin!(receiver.recv_async());
+/// assert!(next.as_mut().poll(&mut context).is_pending());
+/// channel.write(7)?;
+/// assert_eq!(next.poll(&mut context), Poll::Ready(Ok(7)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct Recv<'a, E: Send + 'static> {
     receiver: &'a mut Receiver<E>,

@@ -62,6 +62,19 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended: closed, or cut off because it overflowed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, RecvError, Sink};
+    /// let (channel, mut one) = Channel::shared(8)?;
+    /// let mut other = one.clone();
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// channel.close();
+    /// assert_eq!((one.recv(), other.recv()), (Ok(1), Ok(2)));
+    /// assert_eq!((one.recv(), other.recv()), (Err(RecvError::Closed), Err(RecvError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv(&mut self) -> Result<E, RecvError> {
         reading::recv(&mut self.member)
     }
@@ -70,6 +83,16 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] when nothing is there, the others when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, TryRecvError};
+    /// let (channel, mut receiver) = Channel::shared(8)?;
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    /// channel.write(7)?;
+    /// assert_eq!(receiver.try_recv(), Ok(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_recv(&mut self) -> Result<E, TryRecvError> {
         reading::try_recv(&mut self.member)
     }
@@ -78,6 +101,17 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, RecvTimeoutError, Sink};
+    /// use std::time::Duration;
+    /// let (channel, mut receiver) = Channel::shared(8)?;
+    /// channel.write(7)?;
+    /// assert_eq!(receiver.recv_timeout(Duration::from_secs(1)), Ok(7));
+    /// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<E, RecvTimeoutError> {
         reading::recv_until(&mut self.member, Deadline::after(limit))
     }
@@ -86,16 +120,51 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, RecvTimeoutError, Sink};
+    /// use std::time::Instant;
+    /// let (channel, mut receiver) = Channel::shared(8)?;
+    /// channel.write(7)?;
+    /// let over = Instant::now();
+    /// assert_eq!(receiver.recv_deadline(over), Ok(7));
+    /// assert_eq!(receiver.recv_deadline(over), Err(RecvTimeoutError::Timeout));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_deadline(&mut self, moment: Instant) -> Result<E, RecvTimeoutError> {
         reading::recv_until(&mut self.member, Deadline::at(moment))
     }
 
     /// Takes events, waiting for each, until the stream ends.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::shared(8)?;
+    /// let mut other = receiver.clone();
+    /// let reader = std::thread::spawn(move || other.iter().sum::<u32>());
+    /// channel.write(40)?;
+    /// channel.write(2)?;
+    /// channel.close();
+    /// assert_eq!(receiver.iter().sum::<u32>() + reader.join().unwrap(), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn iter(&mut self) -> impl Iterator<Item = E> + '_ {
         std::iter::from_fn(|| self.recv().ok())
     }
 
     /// Takes what is there now, without waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::shared(8)?;
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_iter(&mut self) -> impl Iterator<Item = E> + '_ {
         std::iter::from_fn(|| self.member.take_one())
     }
@@ -107,6 +176,32 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, SharedReceiver, Sink};
+    /// async fn sum(mut receiver: SharedReceiver<u32>) -> u32 {
+    ///     let mut sum = 0;
+    ///     while let Ok(n) = receiver.recv_async().await {
+    ///         sum += n;
+    ///     }
+    ///     sum
+    /// }
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// # fn block_on<F: Future>(task: F) -> F::Output {
+    /// #     let mut task = pin!(task);
+    /// #     loop {
+    /// #         if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) { return output }
+    /// #     }
+    /// # }
+    /// let (channel, receiver) = Channel::shared(8)?;
+    /// let other = receiver.clone();
+    /// channel.write(40)?;
+    /// channel.write(2)?;
+    /// channel.close();
+    /// assert_eq!(block_on(async { sum(receiver).await + sum(other).await }), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_async(&mut self) -> SharedRecv<'_, E> {
         SharedRecv { receiver: self }
     }
@@ -115,6 +210,21 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// A task that was registered and will not poll again keeps an event's wake-up for itself until the receiver is used
     /// again or dropped; [`recv_async`](Self::recv_async) sees to that.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// use std::task::{Context, Poll, Waker};
+    /// let (channel, mut receiver) = Channel::shared(8)?;
+    /// let mut context = Context::from_waker(Waker::noop()); // that of a task, which is woken
+    /// assert!(receiver.poll_recv(&mut context).is_pending());
+    /// channel.write(7)?;
+    /// assert_eq!(receiver.poll_recv(&mut context), Poll::Ready(Ok(7)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
         reading::poll_recv(&mut self.member, context)
     }
@@ -132,6 +242,16 @@ impl<E: Send + 'static> SharedReceiver<E> {
     }
 
     /// How many events were accepted and lost, for all receivers: dropped because there was no room, or evicted.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, receiver) = Channel::shared(1)?;
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// assert_eq!((receiver.len(), receiver.lost()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn lost(&self) -> u64 {
         let dropped = self.state().ledger.dropped;
@@ -139,11 +259,33 @@ impl<E: Send + 'static> SharedReceiver<E> {
     }
 
     /// Closes the channel: it takes no more events; what is left stays readable, by all receivers.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, RecvError, Sink};
+    /// let (channel, mut receiver) = Channel::shared(8)?;
+    /// channel.write(1)?;
+    /// receiver.clone().close(); // for all of them
+    /// assert!(channel.write(2).is_err_and(|error| error.is_closed()));
+    /// assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&mut self) {
         self.member.inbox().seal(End::Closed);
     }
 
     /// What the channel says about itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut one) = Channel::shared(8)?;
+    /// let other = one.clone();
+    /// channel.write(1)?;
+    /// one.recv()?;
+    /// assert_eq!((other.state().capacity, other.state().ledger.delivered), (8, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState { kind: "channel", ..SinkState::default() };
@@ -172,6 +314,19 @@ impl<E: Send + 'static> fmt::Debug for SharedReceiver<E> {
 }
 
 /// The future of [`SharedReceiver::recv_async`].
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// use std::{pin::pin, task::{Context, Poll, Waker}};
+/// let (channel, mut receiver) = Channel::shared(8)?;
+/// let mut context = Context::from_waker(Waker::noop());
+/// let mut next = pin!(receiver.recv_async());
+/// assert!(next.as_mut().poll(&mut context).is_pending());
+/// channel.write(7)?;
+/// assert_eq!(next.poll(&mut context), Poll::Ready(Ok(7)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct SharedRecv<'a, E: Send + 'static> {
     receiver: &'a mut SharedReceiver<E>,

@@ -176,6 +176,20 @@ impl<E, S> Batch<E, S> {
 
     /// What the batch says about itself: its ledger counts events, not batches. Behind a queue this is the way to ask; keep
     /// an `Arc` of the batch for that.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let batch = channel.batch(2)?;
+    /// for n in 1..=3 {
+    ///     batch.write(n)?;
+    /// }
+    /// assert_eq!(batches.recv()?, [1, 2]);
+    /// let ledger = batch.state().ledger;
+    /// assert_eq!((ledger.delivered, ledger.pending), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState::default();

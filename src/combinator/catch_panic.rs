@@ -22,6 +22,17 @@ use std::sync::Arc;
 ///   written as ever.
 /// - **Closing**: by default never because of panics. After [`close_after`](Self::close_after) so many in a row, it is
 ///   [`WriteError::Closed`] from then on. The sink behind is closed when this one is.
+///
+/// # Examples
+/// ```
+/// use buslane::{Signal, Sink, SinkExt, SinkState, sink_fn};
+/// let sink = sink_fn(|n: &u32| assert!(*n < 10)).catch_panic();
+/// sink.write(12)?; // lost
+/// let mut state = SinkState::default();
+/// sink.signal(&mut Signal::Describe(&mut state));
+/// assert_eq!(state.ledger.dropped.panicked, 1); // and counted
+/// # Ok::<(), buslane::WriteError<u32>>(())
+/// ```
 #[must_use = "a catch_panic does nothing until it is written to or added to a bus"]
 pub struct CatchPanic<E, S> {
     inner: S,
@@ -55,6 +66,16 @@ impl<E, S> CatchPanic<E, S> {
     }
 
     /// Closes the sink after so many panics in a row; 0 counts as 1. Writes from several threads make one row.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, SinkExt, sink_fn};
+    /// let sink = sink_fn(|n: &u32| assert!(*n < 10)).catch_panic().close_after(1);
+    /// sink.write(7)?;
+    /// sink.write(12)?; // lost, and counted
+    /// assert!(sink.write(7).is_err_and(|error| error.is_closed()));
+    /// # Ok::<(), buslane::WriteError<u32>>(())
+    /// ```
     pub fn close_after(self, panics: u32) -> Self {
         Self::with(self.inner, u64::from(panics.max(1)))
     }

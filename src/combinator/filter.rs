@@ -14,6 +14,18 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Hands on only the events that a predicate keeps. Made by [`SinkExt::filter`](crate::SinkExt::filter).
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, SinkExt};
+/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let even = channel.filter(|n: &u32| n % 2 == 0);
+/// for n in 1..=4 {
+///     even.write(n)?;
+/// }
+/// assert_eq!(receiver.drain().collect::<Vec<_>>(), [2, 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a filter does nothing until it is written to or added to a bus"]
 pub struct Filter<E, S, P> {
     inner: S,

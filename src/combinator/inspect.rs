@@ -98,6 +98,16 @@ impl<E, I: Inspector<E> + ?Sized> Inspector<E> for Arc<I> {
 }
 
 /// An [`Inspector`] that shows each event to a closure. Made by [`SinkExt::inspect_fn`](crate::SinkExt::inspect_fn).
+///
+/// # Examples
+/// ```
+/// use buslane::{Sink, SinkExt, noop};
+/// let (sender, seen) = std::sync::mpsc::channel();
+/// let sink = noop().inspect_fn(move |n: &u32| drop(sender.send(*n)));
+/// sink.write(7)?;
+/// assert_eq!(seen.try_recv(), Ok(7));
+/// # Ok::<(), buslane::WriteError<u32>>(())
+/// ```
 pub struct InspectFn<F>(F);
 
 impl<F> InspectFn<F> {
@@ -119,6 +129,24 @@ impl<F> fmt::Debug for InspectFn<F> {
 }
 
 /// Shows each event, and what became of it, to an [`Inspector`]. Made by [`SinkExt::inspect`](crate::SinkExt::inspect).
+///
+/// # Examples
+/// ```
+/// use buslane::{Inspector, Sink, SinkExt, noop};
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+/// #[derive(Default)]
+/// struct Count(AtomicU64);
+/// impl<E> Inspector<E> for Count {
+///     fn success(&self) {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///     }
+/// }
+/// let count = Arc::new(Count::default());
+/// let sink = noop::<u32>().inspect(count.clone());
+/// sink.write(7)?;
+/// assert_eq!(count.0.load(Ordering::Relaxed), 1);
+/// # Ok::<(), buslane::WriteError<u32>>(())
+/// ```
 #[must_use = "an inspect does nothing until it is written to or added to a bus"]
 pub struct Inspect<E, S, I> {
     inner: S,

@@ -14,6 +14,15 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Hands on what a function makes of each event. Made by [`SinkExt::map`](crate::SinkExt::map).
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, SinkExt};
+/// let (channel, mut receiver) = Channel::<String>::bounded(8)?;
+/// channel.map(|n: &u32| n.to_string()).write(7)?;
+/// assert_eq!(receiver.recv()?, "7");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a map does nothing until it is written to or added to a bus"]
 pub struct Map<T, E, S, F> {
     inner: S,

@@ -25,6 +25,18 @@ use std::time::Instant;
 /// - **Shared**: one bucket for all publishers, with a lane or without.
 /// - **Progress**: lock-free, and nothing waits. An event that passes costs a look at the clock (about 25 ns) and a
 ///   compare-and-swap on a word that all publishers share; one that does not, a look at both.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, SinkExt};
+/// let (channel, mut receiver) = Channel::bounded(64)?;
+/// let sink = channel.rate_limit(0.001, 2)?; // a burst of two, and then one in a quarter of an hour
+/// for n in 0..10 {
+///     sink.write(n)?;
+/// }
+/// assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a rate limit does nothing until it is written to or added to a bus"]
 pub struct RateLimit<E, S, C = SystemClock> {
     inner: S,

@@ -42,6 +42,21 @@ use std::time::Duration;
 /// - **Allocation**: none for an event that is taken at the first attempt without a wait.
 /// - **Books**: each attempt is an offer to the sink behind. What is counted here are the events that ended here: those
 ///   the dead letters took as `dropped.failed`, and refusals without an attempt.
+///
+/// # Examples
+/// ```
+/// use buslane::{Backoff, Sink, SinkExt, sink_fn};
+/// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+/// let calls = AtomicU32::new(0);
+/// let sink = sink_fn(|_: &u32| match calls.fetch_add(1, Ordering::Relaxed) {
+///     0..2 => Err("busy"),
+///     _ => Ok(()),
+/// });
+/// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1))?;
+/// assert!(sink.retry(policy).write(7).is_ok());
+/// assert_eq!(calls.load(Ordering::Relaxed), 3);
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[must_use = "a retry does nothing until it is written to or added to a bus"]
 pub struct Retry<E, S, P> {
     inner: S,
@@ -77,12 +92,48 @@ impl<E, S, P> Retry<E, S, P> {
 
     /// Lets one write in at a time, in the order of arrival, retries and waits included. Default: writes don't wait for
     /// each other. A write from inside the sink behind, on the same thread, is [`WriteError::Reentrant`] then.
+    ///
+    /// # Examples
+    /// The order of the writes is kept, also when one of them is tried again:
+    /// ```
+    /// use buslane::{Backoff, Sink, SinkExt, sink_fn};
+    /// use std::{sync::Mutex, time::Duration};
+    /// let (tries, seen) = (Mutex::new(0), Mutex::new(Vec::new()));
+    /// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1))?;
+    /// let sink = sink_fn(|n: &u32| {
+    ///     let mut tries = tries.lock().unwrap();
+    ///     *tries += 1;
+    ///     if *tries == 1 { return Err("busy") }
+    ///     seen.lock().unwrap().push(*n);
+    ///     Ok(())
+    /// });
+    /// let sink = sink.retry(policy).serialised();
+    /// sink.write(1).and_then(|()| sink.write(2)).expect("the second attempt is good");
+    /// drop(sink);
+    /// assert_eq!(seen.into_inner().unwrap(), [1, 2]);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn serialised(mut self) -> Self {
         self.turns = Some(Turns::new());
         self
     }
 
     /// Where it gets the time from and how it waits. Default: [`SystemClock`](crate::wait::SystemClock).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use buslane::{Backoff, Sink, SinkExt, sink_fn, testing::ManualClock};
+    /// use std::time::Duration;
+    /// let clock = ManualClock::hurrying(); // whoever waits moves it on
+    /// let minute = Duration::from_secs(60);
+    /// let policy = Backoff::new(minute, minute)?.jitter(0.0)?.max_attempts(3)?;
+    /// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).clock(clock.clone());
+    /// assert!(sink.write(7).is_err());
+    /// assert_eq!(clock.passed(), 2 * minute);
+    /// # }
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.attempts.clock = Arc::new(clock);
         self

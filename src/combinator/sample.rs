@@ -20,6 +20,18 @@ use std::sync::Arc;
 /// - **Which**: the first event of each publisher and every n-th after it; nothing is left to chance. Everybody who
 ///   writes without a lane of its own shares one count.
 /// - **Cost**: a publisher's lane keeps its count to itself, as a plain number.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, SinkExt};
+/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let sink = channel.sample(10)?;
+/// for n in 0..25 {
+///     sink.write(n)?;
+/// }
+/// assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 10, 20]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a sample does nothing until it is written to or added to a bus"]
 pub struct Sample<E, S> {
     inner: S,

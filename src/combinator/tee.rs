@@ -28,6 +28,18 @@ use std::sync::Arc;
 /// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink of yours:
 ///   nothing waits inside, and a full `Block` lane on the other side refuses. Put a [`Queue`](crate::Queue) in
 ///   front of the side without lanes, or in front of the tee.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, SinkExt};
+/// let (left, mut one) = Channel::bounded(8)?;
+/// let (right, other) = Channel::bounded(8)?;
+/// let sink = left.tee(right);
+/// drop(other); // that side is closed, which is no concern of the other one
+/// sink.write(7)?;
+/// assert_eq!(one.recv()?, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a tee does nothing until it is written to or added to a bus"]
 pub struct Tee<E, A, B> {
     first: A,

@@ -24,6 +24,17 @@ use std::time::Duration;
 /// - **Cost**: no thread, no timer, no allocation, and no clone of the event. The clock is read by the first wait;
 ///   a write that need not wait reads none.
 /// - **Delivery**: with [`WriteError::Timeout`] the event comes back, and nobody holds another one.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Overflow, Sink, SinkExt, WriteError};
+/// use std::time::Duration;
+/// let (channel, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+/// let sink = channel.timeout(Duration::from_millis(1));
+/// assert!(sink.write(1).is_ok());
+/// assert!(matches!(sink.write(2), Err(WriteError::Timeout(2))));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[must_use = "a timeout does nothing until it is written to or added to a bus"]
 pub struct Timeout<E, S> {
     inner: S,

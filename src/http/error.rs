@@ -43,6 +43,13 @@ pub enum HttpError {
 
 impl HttpError {
     /// Whether the same request may succeed later: after 408, 429, 5xx, and when there was no proper answer.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::HttpError;
+    /// assert!(HttpError::Timeout.is_retryable());
+    /// assert!(!HttpError::Unserializable.is_retryable());
+    /// ```
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -53,6 +60,18 @@ impl HttpError {
     }
 
     /// How long the endpoint wants to be left alone, if it said so; zero when that time is over.
+    ///
+    /// # Examples
+    /// ``` no_run
+    /// use buslane::{HttpError, HttpSink, Sink, WriteError};
+    /// let sink = HttpSink::new("https://example.com/events")?;
+    /// if let Err(WriteError::Failed { source, .. }) = sink.write("push")
+    ///     && let Some(wait) = source.downcast_ref::<HttpError>().and_then(HttpError::retry_after)
+    /// {
+    ///     println!("the endpoint wants to be left alone for {wait:?}");
+    /// }
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -62,6 +81,18 @@ impl HttpError {
     }
 
     /// The answer's status, if there was an answer.
+    ///
+    /// # Examples
+    /// ``` no_run
+    /// use buslane::{HttpError, HttpSink, Sink, WriteError};
+    /// let sink = HttpSink::new("https://example.com/events")?;
+    /// if let Err(WriteError::Failed { source, .. }) = sink.write("push")
+    ///     && let Some(status) = source.downcast_ref::<HttpError>().and_then(HttpError::status)
+    /// {
+    ///     println!("the endpoint answered with {status}");
+    /// }
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {

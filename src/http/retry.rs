@@ -33,6 +33,16 @@ pub struct HttpRetry<P> {
 
 impl<P> HttpRetry<P> {
     /// Around this policy. Of what an endpoint asks for, a minute is granted at most.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError, Backoff, HttpError, HttpRetry, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// let policy = HttpRetry::new(Backoff::default());
+    /// let after = |error| policy.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Failed(error)));
+    /// assert!(matches!(after(&HttpError::Timeout), Next::After(_)));
+    /// assert_eq!(after(&HttpError::Unserializable), Next::GiveUp);
+    /// ```
     #[must_use]
     pub fn new(policy: P) -> Self {
         Self { policy, most: Duration::from_secs(60) }
@@ -41,6 +51,16 @@ impl<P> HttpRetry<P> {
     /// How much of what an endpoint asks for in `Retry-After` is granted; zero means nothing of it.
     ///
     /// The policy inside does not know of that wait: its own limit in time is checked against its own waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Backoff, HttpRetry, HttpSink, SinkExt};
+    /// use std::time::Duration;
+    /// let policy = HttpRetry::new(Backoff::default()).max_retry_after(Duration::from_secs(600));
+    /// let queue = HttpSink::<String>::new("https://example.com/events")?.retry(policy).queue(1024)?;
+    /// assert!(queue.close().is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn max_retry_after(mut self, most: Duration) -> Self {
         self.most = most;

@@ -15,6 +15,34 @@ use std::time::Duration;
 ///
 /// Inside a delivery (a handler, a direct sink) nothing waits: there, `Block` and `BlockFor` act as `Refuse`, since the
 /// room that is waited for might be made by the very thread that waits.
+///
+/// # Examples
+/// Two events, and room for one:
+/// ```
+/// use buslane::{Channel, InvalidConfig, Overflow, Sink, WriteError};
+/// use std::time::Duration;
+/// /// What the reader gets, and what the writer of the second event is told.
+/// fn two(overflow: Overflow) -> Result<(Vec<u32>, Result<(), WriteError<u32>>), InvalidConfig> {
+///     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(overflow).build()?;
+///     assert!(channel.write(1).is_ok());
+///     let told = channel.write(2);
+///     Ok((receiver.drain().collect(), told))
+/// }
+/// assert!(matches!(two(Overflow::DropNewest)?, (read, Ok(())) if read == [1]));
+/// assert!(matches!(two(Overflow::DropOldest)?, (read, Ok(())) if read == [2]));
+/// assert!(matches!(two(Overflow::Refuse)?, (read, Err(WriteError::Full(2))) if read == [1]));
+/// let limit = Duration::from_millis(1);
+/// assert!(matches!(two(Overflow::BlockFor(limit))?, (read, Err(WriteError::Timeout(2))) if read == [1]));
+/// assert!(matches!(two(Overflow::Disconnect)?, (read, Err(WriteError::Closed(2))) if read == [1]));
+///
+/// // `Block` waits for a reader:
+/// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+/// let reader = std::thread::spawn(move || receiver.iter().count());
+/// (0..100).for_each(|n| assert!(channel.write(n).is_ok()));
+/// channel.close();
+/// assert_eq!(reader.join().unwrap(), 100);
+/// # Ok::<(), InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {

@@ -51,6 +51,18 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
 
     /// How many of the newest events are kept: at least so many, and up to 127 more, since they are kept and
     /// overwritten in blocks of 64.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Entry, Journal, Start};
+    /// let journal = Journal::builder().capacity(64).build()?;
+    /// for n in 0..1000 {
+    ///     journal.publish(n)?;
+    /// }
+    /// let kept = journal.subscribe(Start::Oldest)?.try_iter().filter_map(Entry::event).count();
+    /// assert!(kept >= 64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
@@ -58,6 +70,17 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
 
     /// The journal looks at the system's clock once for each block of 64 events, so that subscribers can begin and end at a
     /// time.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// use std::time::SystemTime;
+    /// let journal = Journal::builder().sample_time().build()?;
+    /// let begin = SystemTime::now();
+    /// journal.publish("event")?;
+    /// assert_eq!(journal.subscribe(Start::Since(begin))?.recv()?.event(), Some("event"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sample_time(mut self) -> Self {
         self.time = TimeSource::sampled();
         self
@@ -65,6 +88,19 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
 
     /// The events say when they came, so that subscribers can begin and end at a time. Subscribers ask, on their own threads, and
     /// only those that begin or end at a time; publishers never do.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// use std::time::{Duration, SystemTime};
+    /// let at = |hour: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * hour);
+    /// let journal = Journal::builder().time_by(|(time, _): &(SystemTime, &str)| *time).build()?;
+    /// journal.publish((at(8), "breakfast"))?;
+    /// journal.publish((at(13), "lunch"))?;
+    /// let mut afternoon = journal.subscribe(Start::Since(at(12)))?;
+    /// assert_eq!(afternoon.recv()?.event(), Some((at(13), "lunch")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn time_by(mut self, time: impl Fn(&E) -> SystemTime + Send + Sync + 'static) -> Self {
         self.time = TimeSource::ByEvent(Arc::new(time));
         self
@@ -72,6 +108,19 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
 
     /// How long a publisher waits for [gating](crate::Subscription::gating) subscribers before the event is refused with
     /// [`WriteError::Timeout`](crate::WriteError::Timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, WriteError};
+    /// use std::time::Duration;
+    /// let journal = Journal::builder().capacity(64).gate_limit(Duration::from_millis(1)).build()?;
+    /// let stuck = journal.subscription().gating().subscribe()?;
+    /// let refused = (0..).find_map(|n| journal.publish(n).err());
+    /// assert!(matches!(refused, Some(WriteError::Timeout(_))));
+    /// drop(stuck); // and nobody waits for it any more
+    /// journal.publish(0)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn gate_limit(mut self, limit: Duration) -> Self {
         self.gate_limit = limit;
         self
@@ -81,6 +130,19 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     ///
     /// # Errors
     /// [`InvalidConfig`] when a setting cannot be.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::builder().capacity(256).build()?;
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..2 {
+    ///         scope.spawn(|| journal.publish("event"));
+    ///     }
+    /// });
+    /// assert_eq!(journal.subscribe(Start::Oldest)?.try_iter().count(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Journal<E>, InvalidConfig> {
         let (writer, shared) = self.make(EntryCounters::shared_by_position())?;
         Ok(Journal(Arc::new(Handle { writer: SharedWriter::from(writer), shared })))
@@ -91,6 +153,15 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     ///
     /// # Errors
     /// [`InvalidConfig`] when a setting cannot be.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let (mut writer, feed) = Journal::builder().capacity(256).build_single()?;
+    /// writer.publish("event")?;
+    /// assert_eq!(feed.subscribe(Start::Oldest)?.try_iter().count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build_single(self) -> Result<(JournalWriter<E>, Feed<E>), InvalidConfig> {
         let (writer, shared) = self.make(EntryCounters::private_by_position())?;
         Ok((JournalWriter::new(writer, &shared), Feed(shared)))

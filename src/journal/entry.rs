@@ -17,6 +17,18 @@ pub struct Sequence(u64);
 
 impl Sequence {
     /// The place with this number: for one that was stored.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Sequence, Start};
+    /// let journal = Journal::new(16)?;
+    /// journal.publish("one")?;
+    /// journal.publish("two")?;
+    /// let stored = 1_u64; // in a file, say
+    /// let mut subscriber = journal.subscribe(Start::At(Sequence::new(stored)))?;
+    /// assert_eq!(subscriber.recv()?.event(), Some("two"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
@@ -29,6 +41,17 @@ impl Sequence {
     }
 
     /// The place behind it: where to go on after this one. Behind the last number there is none, and it stays there.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// let read = journal.publish("read before")?;
+    /// journal.publish("not yet")?;
+    /// let mut subscriber = journal.subscribe(Start::At(read.next()))?;
+    /// assert_eq!(subscriber.recv()?.event(), Some("not yet"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -42,6 +65,27 @@ impl fmt::Display for Sequence {
 }
 
 /// What a subscriber reads. `E` is the event, what a closure made of it, or a slice of events.
+///
+/// # Examples
+/// ```
+/// use buslane::{Entry, Journal, Start};
+/// let journal = Journal::new(64)?;
+/// let mut subscriber = journal.subscribe(Start::Now)?;
+/// (0..1000).for_each(|n| { let _ = journal.publish(n); });
+/// let (mut events, mut missed) = (0, 0);
+/// for entry in subscriber.try_iter() {
+///     match entry {
+///         Entry::Event(sequence, n) => {
+///             assert_eq!(sequence.get(), n);
+///             events += 1;
+///         }
+///         Entry::Lagged(count) => missed += count,
+///         other => unreachable!("{other:?}"),
+///     }
+/// }
+/// assert!(missed > 0 && events + missed == 1000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Entry<E> {
@@ -56,6 +100,13 @@ pub enum Entry<E> {
 
 impl<E> Entry<E> {
     /// The event, if it is one.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Entry, Sequence};
+    /// assert_eq!(Entry::Event(Sequence::new(3), "event").event(), Some("event"));
+    /// assert_eq!(Entry::<&str>::Lagged(7).event(), None);
+    /// ```
     pub fn event(self) -> Option<E> {
         match self {
             Self::Event(_, event) => Some(event),
@@ -65,6 +116,21 @@ impl<E> Entry<E> {
 }
 
 /// Where a subscriber begins.
+///
+/// # Examples
+/// ```
+/// use buslane::{Entry, Journal, Sequence, Start};
+/// let journal = Journal::new(16)?;
+/// (0..5).for_each(|n| { let _ = journal.publish(n); });
+/// let from = |start| -> Result<Vec<u32>, buslane::SubscribeError> {
+///     Ok(journal.subscribe(start)?.try_iter().filter_map(Entry::event).collect())
+/// };
+/// assert!(from(Start::Now)?.is_empty());
+/// assert_eq!(from(Start::Oldest)?, [0, 1, 2, 3, 4]);
+/// assert_eq!(from(Start::Last(2))?, [3, 4]);
+/// assert_eq!(from(Start::At(Sequence::new(3)))?, [3, 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
@@ -88,6 +154,22 @@ pub enum Start {
 }
 
 /// Where a subscriber ends. Then it reads [`Closed`](crate::Closed), as at the end of the journal.
+///
+/// # Examples
+/// ```
+/// use buslane::{Entry, Journal, Sequence, Start, Until};
+/// use std::time::{Duration, SystemTime};
+/// let at = |hour: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * hour);
+/// let journal = Journal::builder().time_by(move |hour| at(*hour)).build()?;
+/// (8..18).for_each(|hour| { let _ = journal.publish(hour); });
+/// let to = |until| -> Result<Vec<u64>, buslane::SubscribeError> {
+///     let mut subscriber = journal.subscription().start(Start::Oldest).until(until).subscribe()?;
+///     Ok(subscriber.iter().filter_map(Entry::event).collect())
+/// };
+/// assert_eq!(to(Until::Time(at(9)))?, [8, 9]);
+/// assert_eq!(to(Until::Sequence(Sequence::new(2)))?, [8, 9, 10]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Until {

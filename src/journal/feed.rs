@@ -33,11 +33,38 @@ impl<E: Send + Sync + 'static> Feed<E> {
     ///
     /// # Errors
     /// [`SubscribeError`] when it cannot begin there, or there is no memory for a block of 64 events.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let (mut writer, feed) = Journal::single(16)?;
+    /// for n in 0..5 {
+    ///     writer.publish(n)?;
+    /// }
+    /// let mut last = feed.subscribe(Start::Last(2))?;
+    /// writer.publish(5)?;
+    /// let events: Vec<_> = last.try_iter().filter_map(|entry| entry.event()).collect();
+    /// assert_eq!(events, [3, 4, 5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subscribe(&self, start: Start) -> Result<Subscriber<E>, SubscribeError> {
         self.subscription().start(start).subscribe()
     }
 
     /// The settings of a subscriber.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let (mut writer, feed) = Journal::single(16)?;
+    /// for n in 0..5 {
+    ///     writer.publish(n)?;
+    /// }
+    /// let mut odd = feed.subscription().start(Start::Oldest).filter(|n| n % 2 == 1).subscribe()?;
+    /// let events: Vec<_> = odd.try_iter().filter_map(|entry| entry.event()).collect();
+    /// assert_eq!(events, [1, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subscription(&self) -> Subscription<E> {
         Subscription::new(&self.0)
     }
@@ -45,24 +72,68 @@ impl<E: Send + Sync + 'static> Feed<E> {
 
 impl<E> Feed<E> {
     /// The place of the next event.
+    ///
+    /// # Examples
+    /// What comes from here on:
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let (mut writer, feed) = Journal::single(16)?;
+    /// writer.publish("old")?;
+    /// let next = feed.next();
+    /// writer.publish("new")?;
+    /// assert_eq!(feed.subscribe(Start::At(next))?.recv()?.event(), Some("new"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn next(&self) -> Sequence {
         Sequence::new(self.0.source.tail())
     }
 
     /// The place of the oldest event that is kept for certain.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Journal;
+    /// let (mut writer, feed) = Journal::single(64)?;
+    /// for n in 0..1000 {
+    ///     writer.publish(n)?;
+    /// }
+    /// assert_eq!(feed.next().get() - feed.oldest().get(), 64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn oldest(&self) -> Sequence {
         Sequence::new(self.0.source.oldest())
     }
 
     /// Whether no event follows.
+    ///
+    /// # Examples
+    /// ```
+    /// let (writer, feed) = buslane::Journal::<u32>::single(16)?;
+    /// assert!(!feed.is_closed());
+    /// drop(writer);
+    /// assert!(feed.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.source.is_closed()
     }
 
     /// What the journal says about itself and its subscribers.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let (mut writer, feed) = Journal::single(16)?;
+    /// let mut subscriber = feed.subscribe(Start::Now)?;
+    /// writer.publish("one")?;
+    /// writer.publish("two")?;
+    /// subscriber.recv()?;
+    /// assert_eq!(feed.state().subscribers[0].behind, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState::default();

@@ -9,6 +9,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// The future of [`Subscriber::recv_async`].
+///
+/// # Examples
+/// ```
+/// use buslane::{Entry, Journal, Start};
+/// use std::{pin::pin, task::{Context, Poll, Waker}};
+/// let journal = Journal::new(16)?;
+/// let mut subscriber = journal.subscribe(Start::Now)?;
+/// let mut context = Context::from_waker(Waker::noop());
+/// let mut next = pin!(subscriber.recv_async());
+/// assert!(next.as_mut().poll(&mut context).is_pending());
+/// let sequence = journal.publish(7)?;
+/// assert_eq!(next.poll(&mut context), Poll::Ready(Ok(Entry::Event(sequence, 7))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct RecvEntry<'a, E: Send + Sync + 'static>(&'a mut Subscriber<E>);
 

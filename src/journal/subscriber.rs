@@ -1,8 +1,11 @@
 //! One reader of a journal.
 
+#[cfg(not(all(loom, feature = "loom")))]
+mod batch;
+mod polling;
+
 use super::bounds::{Bounds, Judgement};
 use super::entry::{Entry, Sequence};
-use super::recv::RecvEntry;
 use super::seat::Seat;
 use super::shared::Shared;
 use super::subscription::Wanted;
@@ -10,13 +13,12 @@ use crate::error::Closed;
 use crate::ledger::SubscriberState;
 use crate::panics::{caught, foreign};
 use crate::ring::blocks::{Look, Reader};
-use crate::sync::{MODEL, no_recheck, spin_hint, thread};
+use crate::sync::{MODEL, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::strategy::{Idler, Step};
 use crate::wait::{Berth, Deadline, WaitStrategy};
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// One reader of a journal, with a place of its own: blocking, polling, timed, iterating, in place or async.
@@ -287,6 +289,16 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     ///
     /// # Errors
     /// [`Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(buslane::Start::Now)?;
+    /// assert_eq!(subscriber.try_recv()?, None);
+    /// journal.publish(7)?;
+    /// assert_eq!(subscriber.try_recv()?.and_then(|entry| entry.event()), Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_recv(&mut self) -> Result<Option<Entry<E>>, Closed<()>>
     where
@@ -299,6 +311,17 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     ///
     /// # Errors
     /// [`Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Entry, Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(Start::Now)?;
+    /// let reader = std::thread::spawn(move || subscriber.recv());
+    /// let sequence = journal.publish(7)?;
+    /// assert_eq!(reader.join().unwrap()?, Entry::Event(sequence, 7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn recv(&mut self) -> Result<Entry<E>, Closed<()>>
     where
@@ -317,6 +340,17 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     ///
     /// # Errors
     /// [`Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// let journal = buslane::Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(buslane::Start::Now)?;
+    /// assert_eq!(subscriber.recv_timeout(Duration::from_millis(1))?, None);
+    /// journal.publish(7)?;
+    /// assert!(subscriber.recv_timeout(Duration::from_secs(1))?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<Option<Entry<E>>, Closed<()>>
     where
         E: Clone,
@@ -328,6 +362,17 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     ///
     /// # Errors
     /// [`Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(buslane::Start::Now)?;
+    /// journal.publish(7)?;
+    /// let over = std::time::Instant::now();
+    /// assert!(subscriber.recv_deadline(over)?.is_some());
+    /// assert!(subscriber.recv_deadline(over)?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recv_deadline(&mut self, moment: Instant) -> Result<Option<Entry<E>>, Closed<()>>
     where
         E: Clone,
@@ -351,90 +396,17 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Takes the events that are there now and lie side by side, at most 64, to be looked at in place. The
-    /// [`Sequence`] is that of the first one.
-    ///
-    /// While the slice lives, these events stay as they are; publishers go on all the same.
-    ///
-    /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// Takes events as they come, until nothing follows.
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Entry, Journal, Start};
-    /// let journal = Journal::new(16)?;
-    /// let mut subscriber = journal.subscribe(Start::Now)?;
-    /// (0..5).for_each(|n| { let _ = journal.publish(n); });
-    /// if let Some(Entry::Event(first, events)) = subscriber.try_recv_batch()? {
-    ///     assert_eq!((first.get(), events), (0, &[0, 1, 2, 3, 4][..]));
-    /// }
+    /// let journal = buslane::Journal::new(16)?;
+    /// journal.publish_batch(vec![40, 2])?;
+    /// journal.close();
+    /// let mut subscriber = journal.subscribe(buslane::Start::Oldest)?;
+    /// assert_eq!(subscriber.iter().filter_map(|entry| entry.event()).sum::<u32>(), 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[cfg(not(all(loom, feature = "loom")))]
-    #[inline]
-    pub fn try_recv_batch(&mut self) -> Result<Option<Entry<&[E]>>, Closed<()>> {
-        Ok(self.find_batch()?.map(|found| self.lend(found)))
-    }
-
-    /// As [`try_recv_batch`](Self::try_recv_batch), waiting for the first event.
-    ///
-    /// # Errors
-    /// [`Closed`] when nothing follows.
-    #[cfg(not(all(loom, feature = "loom")))]
-    pub fn recv_batch(&mut self) -> Result<Entry<&[E]>, Closed<()>> {
-        self.linger_when_dry();
-        loop {
-            if let Some(found) = self.find_batch()? {
-                return Ok(self.lend(found));
-            }
-            self.wait(None);
-        }
-    }
-
-    #[cfg(not(all(loom, feature = "loom")))]
-    #[inline]
-    fn find_batch(&mut self) -> Result<Option<Found>, Closed<()>> {
-        if self.reader.known() > 0 && self.takes_all { Ok(Some(Found::Event)) } else { self.find() }
-    }
-
-    /// Takes the events that are known to be there and wanted, of which the first one is.
-    #[cfg(not(all(loom, feature = "loom")))]
-    #[inline]
-    fn lend(&mut self, found: Found) -> Entry<&[E]> {
-        match found {
-            Found::Event => {}
-            Found::Lagged(events) => return Entry::Lagged(events),
-            Found::Panicked(sequence) => return Entry::Panicked(sequence),
-        }
-        let count = if self.takes_all { self.reader.known() } else { self.wanted_in_a_row() };
-        let first = self.reader.position();
-        self.delivered += count as u64;
-        self.seat.delivered(self.delivered, first + count as u64);
-        if self.bounds.end_before(first + count as u64) {
-            self.finish();
-        }
-        Entry::Event(Sequence::new(first), self.reader.take_values(count))
-    }
-
-    /// How many of the events that are known to be there, of which the first one is wanted, are wanted one after another.
-    #[cfg(not(all(loom, feature = "loom")))]
-    fn wanted_in_a_row(&mut self) -> usize {
-        let Self { reader, bounds, wanted, judged, .. } = self;
-        let stamp = reader.stamp().unwrap_or(0);
-        let first = reader.position();
-        let rest = reader.values().get(1..).unwrap_or(&[]);
-        let more = (first + 1..).zip(rest).take_while(|(position, event)| {
-            let judgement = ask(bounds, wanted, (*position, *event), stamp);
-            let within = judgement == Ok(Judgement::Within);
-            if !within {
-                *judged = Some((*position, judgement));
-            }
-            within
-        });
-        1 + more.count()
-    }
-
-    /// Takes events as they come, until nothing follows.
     pub fn iter(&mut self) -> impl Iterator<Item = Entry<E>> + '_
     where
         E: Clone,
@@ -443,6 +415,15 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     }
 
     /// Takes what is there now, without waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::new(16)?;
+    /// journal.publish_batch(vec![40, 2])?;
+    /// let mut subscriber = journal.subscribe(buslane::Start::Oldest)?;
+    /// assert_eq!(subscriber.try_iter().filter_map(|entry| entry.event()).sum::<u32>(), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_iter(&mut self) -> impl Iterator<Item = Entry<E>> + '_
     where
         E: Clone,
@@ -450,63 +431,53 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         std::iter::from_fn(|| self.try_recv().ok().flatten())
     }
 
-    /// Takes the next event, as a future.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses no event.
-    ///
-    /// # Errors
-    /// [`Closed`] when nothing follows.
-    pub fn recv_async(&mut self) -> RecvEntry<'_, E>
-    where
-        E: Clone,
-    {
-        RecvEntry::new(self)
-    }
-
-    /// Takes the next event, or registers the task to be woken when there is one.
-    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Entry<E>, Closed<()>>>
-    where
-        E: Clone,
-    {
-        for _ in 0..2 {
-            match self.try_recv() {
-                Ok(Some(entry)) => return Poll::Ready(Ok(entry)),
-                Err(closed) => return Poll::Ready(Err(closed)),
-                Ok(None) => {}
-            }
-            if let Some(berth) = &self.berth {
-                self.shared.sleepers.register(berth, context.waker());
-            }
-            if no_recheck() || !self.reader.has_news() {
-                return Poll::Pending;
-            }
-        }
-        // Events keep coming, and none of them is wanted: other tasks get their turn.
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// The task that polled last waits no more.
-    pub(super) fn cancel(&self) {
-        if let Some(berth) = &self.berth {
-            self.shared.sleepers.cancel(berth);
-        }
-    }
-
     /// The place of the next event: what to go on with after a reconnect.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::new(16)?;
+    /// journal.publish_batch(vec!["one", "two"])?;
+    /// let mut subscriber = journal.subscribe(buslane::Start::Oldest)?;
+    /// subscriber.recv()?;
+    /// let resume = subscriber.next_sequence();
+    /// drop(subscriber); // … and later:
+    /// let mut again = journal.subscribe(buslane::Start::At(resume))?;
+    /// assert_eq!(again.recv()?.event(), Some("two"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn next_sequence(&self) -> Sequence {
         Sequence::new(self.reader.position())
     }
 
     /// How many events lie ahead, those already overwritten included; none when it has come to its end.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(buslane::Start::Now)?;
+    /// journal.publish_batch(vec!["one", "two"])?;
+    /// subscriber.recv()?;
+    /// assert_eq!(subscriber.behind(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn behind(&self) -> u64 {
         if self.ended { 0 } else { self.reader.behind() }
     }
 
     /// What the subscriber says about itself.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::new(16)?;
+    /// let mut subscriber = journal.subscription().named("audit").subscribe()?;
+    /// journal.publish_batch(vec!["one", "two"])?;
+    /// subscriber.recv()?;
+    /// let state = subscriber.state();
+    /// assert_eq!((state.name.as_deref(), state.next, state.ledger.delivered), (Some("audit"), 1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> SubscriberState {
         self.seat.state(self.shared.source.tail())

@@ -27,6 +27,15 @@ pub(super) type Wanted<E> = Box<dyn FnMut(&E) -> bool + Send>;
 /// | [`end_on_lag`](Self::end_on_lag), [`gating`](Self::gating), [`named`](Self::named) | no |
 /// | [`wait`](Self::wait) | [`WaitStrategy::nap`] |
 ///
+/// # Guarantees
+/// - **Delivery**: where the subscriber begins is settled by [`subscribe`](Self::subscribe), not by its first read. What is
+///   published after that returned is read, left out by the filter, or counted as missed; a [gating](Self::gating) one misses
+///   none of it.
+/// - **Progress**: only a gating subscriber makes publishers wait, never longer than the
+///   [gate limit](crate::JournalBuilder::gate_limit).
+/// - **Threads**: filters and the journal's [`time_by`](crate::JournalBuilder::time_by) run on the thread that subscribes or
+///   reads, never on a publisher's.
+///
 /// # Examples
 /// ```
 /// use buslane::{Journal, Sequence, Start, Until};
@@ -71,12 +80,34 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     }
 
     /// Where the subscriber begins.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// journal.publish("before")?;
+    /// let mut subscriber = journal.subscription().start(Start::Oldest).subscribe()?;
+    /// assert_eq!(subscriber.recv()?.event(), Some("before"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
         self
     }
 
     /// Where it ends, if the journal does not end before.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Closed, Journal, Start, Until};
+    /// let journal = Journal::new(16)?;
+    /// let last = journal.publish("wanted")?;
+    /// journal.publish("too late")?;
+    /// let mut subscriber = journal.subscription().start(Start::Oldest).until(Until::Sequence(last)).subscribe()?;
+    /// assert_eq!(subscriber.recv()?.event(), Some("wanted"));
+    /// assert_eq!(subscriber.recv(), Err(Closed(())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn until(mut self, until: Until) -> Self {
         self.until = Some(until);
         self
@@ -84,12 +115,40 @@ impl<E: Send + Sync + 'static> Subscription<E> {
 
     /// Which events it wants. Asked on its own thread when it reads, never on a publisher's; the others count as filtered. If
     /// `wanted` panics, the event counts as panicked and the subscriber goes on.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Journal;
+    /// let journal = Journal::new(16)?;
+    /// let mut errors = journal.subscription().filter(|line: &&str| line.starts_with("error")).subscribe()?;
+    /// for line in ["started", "error: no route", "stopped"] {
+    ///     journal.publish(line)?;
+    /// }
+    /// assert_eq!(errors.recv()?.event(), Some("error: no route"));
+    /// assert_eq!(errors.try_recv()?, None);
+    /// assert_eq!(errors.state().ledger.filtered, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn filter(mut self, wanted: impl FnMut(&E) -> bool + Send + 'static) -> Self {
         self.wanted = Some(Box::new(wanted));
         self
     }
 
     /// Where it goes on when events were overwritten before it came to them.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Entry, Journal, OnLag};
+    /// let journal = Journal::new(64)?;
+    /// let mut newest = journal.subscription().on_lag(OnLag::Newest).subscribe()?;
+    /// for n in 0..1000 {
+    ///     journal.publish(n)?;
+    /// }
+    /// assert_eq!(newest.try_recv()?, Some(Entry::Lagged(1000)));
+    /// journal.publish(1000)?;
+    /// assert_eq!(newest.recv()?.event(), Some(1000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_lag(mut self, on_lag: OnLag) -> Self {
         self.on_lag = on_lag;
         self
@@ -97,6 +156,19 @@ impl<E: Send + Sync + 'static> Subscription<E> {
 
     /// It ends when events were overwritten before it came to them: it is told how many, and then reads
     /// [`Closed`](crate::Closed).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Closed, Entry, Journal};
+    /// let journal = Journal::new(64)?;
+    /// let mut strict = journal.subscription().end_on_lag().subscribe()?;
+    /// for n in 0..1000 {
+    ///     journal.publish(n)?;
+    /// }
+    /// assert!(matches!(strict.recv()?, Entry::Lagged(_)));
+    /// assert_eq!(strict.recv(), Err(Closed(())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn end_on_lag(mut self) -> Self {
         self.ends_on_lag = true;
         self
@@ -108,12 +180,36 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///
     /// A subscriber that is published to by its own thread waits for itself: use
     /// [`Journal::try_publish`](crate::Journal::try_publish) there.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Entry, Journal};
+    /// let journal = Journal::new(64)?;
+    /// let mut audit = journal.subscription().gating().subscribe()?;
+    /// let mut seen = Vec::new();
+    /// for n in 0..1000 {
+    ///     while journal.try_publish(n).is_err() {
+    ///         seen.extend(audit.try_iter().filter_map(Entry::event));
+    ///     }
+    /// }
+    /// seen.extend(audit.try_iter().filter_map(Entry::event));
+    /// assert!(seen.into_iter().eq(0..1000)); // it has missed nothing
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn gating(mut self) -> Self {
         self.gating = true;
         self
     }
 
     /// What it is called in snapshots.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::<u32>::new(16)?;
+    /// let _subscriber = journal.subscription().named("dashboard").subscribe()?;
+    /// assert_eq!(journal.state().subscribers[0].name.as_deref(), Some("dashboard"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -123,6 +219,17 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///
     /// A subscriber that parks makes the next publisher wake it, and on Linux briefly interrupts all threads of the process before
     /// it does (`membarrier`); so the default naps first, and parks only after ten milliseconds of silence.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, WaitStrategy};
+    /// let journal = Journal::new(16)?;
+    /// let mut subscriber = journal.subscription().wait(WaitStrategy::SpinPark).subscribe()?;
+    /// let reader = std::thread::spawn(move || subscriber.recv());
+    /// journal.publish(7)?;
+    /// assert_eq!(reader.join().unwrap()?.event(), Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait(mut self, wait: WaitStrategy) -> Self {
         self.wait = wait;
         self
@@ -133,6 +240,18 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     /// # Errors
     /// [`SubscribeError`] when it cannot begin or end there, when a setting cannot be, or when there is no memory for a block of
     /// 64 events.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Sequence, Start, SubscribeError};
+    /// let journal = Journal::<u32>::new(16)?;
+    /// let ahead = journal.subscription().start(Start::At(Sequence::new(7)));
+    /// assert_eq!(ahead.subscribe().err(), Some(SubscribeError::Future { asked: 7, next: 0 }));
+    /// let mut subscriber = journal.subscription().subscribe()?;
+    /// journal.publish(1)?;
+    /// assert_eq!(subscriber.recv()?.event(), Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subscribe(self) -> Result<Subscriber<E>, SubscribeError> {
         let wait = self.wait.check()?;
         self.check_order()?;

@@ -57,6 +57,15 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     ///
     /// # Panics
     /// When the `Drop` of the overwritten event does; the new event is published all the same.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut writer, feed) = buslane::Journal::single(16)?;
+    /// assert_eq!(writer.publish("first")?.get(), 0);
+    /// assert_eq!(writer.publish("second")?.get(), 1);
+    /// assert_eq!(feed.next().get(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn publish(&mut self, event: E) -> Result<Sequence, WriteError<E>> {
         self.publish_patiently(event, Patience::Wait)
@@ -69,6 +78,18 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     ///
     /// # Panics
     /// As for [`publish`](Self::publish).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, WriteError};
+    /// let (mut writer, feed) = Journal::single(64)?;
+    /// let mut slow = feed.subscription().gating().subscribe()?;
+    /// let refused = (0..).find_map(|n| writer.try_publish(n).err());
+    /// let Some(WriteError::Full(next)) = refused else { unreachable!() };
+    /// assert_eq!(slow.try_iter().count(), next); // it makes room
+    /// writer.try_publish(next)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_publish(&mut self, event: E) -> Result<Sequence, WriteError<E>> {
         self.publish_patiently(event, Patience::Now)
@@ -117,6 +138,17 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     ///
     /// # Panics
     /// When the iterator does, or the `Drop` of an overwritten event: what was taken out until then is published.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let (mut writer, feed) = Journal::single(16)?;
+    /// let first = writer.publish_batch(["one", "two", "three"])?;
+    /// let mut subscriber = feed.subscribe(Start::At(first))?;
+    /// let events: Vec<_> = subscriber.try_iter().filter_map(|entry| entry.event()).collect();
+    /// assert_eq!(events, ["one", "two", "three"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn publish_batch(&mut self, events: impl IntoIterator<Item = E>) -> Result<Sequence, WriteError<E>> {
         /// Shows what was written also when something unwinds.
         struct Commit<'a, E: Send + Sync + 'static>(&'a mut JournalWriter<E>);
@@ -165,12 +197,34 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     }
 
     /// The handle through which others read the journal.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Journal, Start};
+    /// let (mut writer, _) = Journal::single(16)?;
+    /// let mut subscriber = writer.feed().subscribe(Start::Now)?;
+    /// writer.publish("event")?;
+    /// assert_eq!(subscriber.recv()?.event(), Some("event"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn feed(&self) -> Feed<E> {
         Feed(self.shared.0.clone())
     }
 
     /// Closes the journal: subscribers read what is there, and then [`Closed`](crate::Closed).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Closed, Journal, Start};
+    /// let (mut writer, feed) = Journal::single(16)?;
+    /// writer.publish("event")?;
+    /// writer.close();
+    /// let mut late = feed.subscribe(Start::Oldest)?;
+    /// assert_eq!(late.recv()?.event(), Some("event"));
+    /// assert_eq!(late.recv(), Err(Closed(())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(self) {
         drop(self);
     }

@@ -79,18 +79,58 @@ impl<E: Send + 'static> QueueBuilder<E> {
     }
 
     /// The name of the worker thread; several have their number behind it, from 0.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// let (sender, names) = std::sync::mpsc::channel();
+    /// let name = || std::thread::current().name().map(str::to_owned);
+    /// let queue = Queue::builder().name("audit").spawn(move |_: u32| sender.send(name()))?;
+    /// queue.write(1)?;
+    /// assert_eq!(names.recv()?.as_deref(), Some("audit"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
     /// How many events each lane holds: exactly so many, per publisher. With several [`workers`](Self::workers): in all.
+    ///
+    /// # Examples
+    /// The event in the worker's hands counts:
+    /// ```
+    /// use buslane::{Bus, Overflow, Queue};
+    /// let (gate, held) = std::sync::mpsc::channel::<()>();
+    /// let queue = Queue::builder().capacity(2).overflow(Overflow::Refuse).spawn(move |_: u32| drop(held.recv()))?;
+    /// let bus = Bus::new();
+    /// bus.add(queue)?;
+    /// let mut publisher = bus.publisher();
+    /// let mut accepted = 0;
+    /// for n in 0..10 {
+    ///     accepted += publisher.publish(n)?.accepted;
+    /// }
+    /// assert_eq!(accepted, 2);
+    /// # drop(gate);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.inbox.capacity = capacity;
         self
     }
 
     /// What happens to an event for which there is no room.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Overflow, Queue, Sink, WriteError};
+    /// let (gate, held) = std::sync::mpsc::channel::<()>();
+    /// let queue = Queue::builder().capacity(8).overflow(Overflow::Refuse).spawn(move |_: u32| drop(held.recv()))?;
+    /// let refused = (0..).find_map(|n| queue.write(n).err());
+    /// assert!(matches!(refused, Some(WriteError::Full(_))));
+    /// # drop(gate);
+    /// # Ok::<(), buslane::SpawnError>(())
+    /// ```
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.inbox.overflow = overflow;
         self
@@ -100,18 +140,68 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// Nothing overflows then, and all publishers share one lane. An event that is published while the queue is closing
     /// may be accepted and given up; it is counted as `aborted`.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// let (gate, held) = std::sync::mpsc::channel::<()>();
+    /// let queue = Queue::builder().unbounded().spawn(move |_: u32| drop(held.recv()))?;
+    /// for n in 0..10_000 {
+    ///     queue.write(n)?; // nothing is handled yet
+    /// }
+    /// drop(gate);
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(queue.state().ledger.delivered, 10_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unbounded(mut self) -> Self {
         self.inbox.unbounded = true;
         self
     }
 
     /// How the worker waits for events.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink, WaitStrategy};
+    /// use std::time::Duration;
+    /// let wait = WaitStrategy::Nap { nap: Duration::from_micros(50), park_after: Duration::from_millis(1) };
+    /// let queue = Queue::builder().wait(wait).spawn(|n: u32| println!("{n}"))?;
+    /// queue.write(1)?;
+    /// assert!(queue.close().is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait(mut self, wait: WaitStrategy) -> Self {
         self.inbox.wait = wait;
         self
     }
 
     /// The most events that are handled before the handler is told of the end of a batch.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use std::sync::mpsc::{Sender, channel};
+    /// struct Sizes(usize, Sender<usize>);
+    /// impl Handler<u32> for Sizes {
+    ///     fn handle(&mut self, _event: u32) -> Result<(), BoxError> {
+    ///         self.0 += 1;
+    ///         Ok(())
+    ///     }
+    ///     fn end_of_batch(&mut self) -> Result<(), BoxError> {
+    ///         Ok(self.1.send(std::mem::take(&mut self.0))?)
+    ///     }
+    /// }
+    /// let (sender, sizes) = channel();
+    /// let queue = Queue::builder().max_batch(2).spawn_handler(Sizes(0, sender))?;
+    /// for n in 0..5 {
+    ///     queue.write(n)?;
+    /// }
+    /// assert!(queue.close().is_done());
+    /// let sizes: Vec<usize> = sizes.iter().collect();
+    /// assert!(sizes.iter().sum::<usize>() == 5 && sizes.iter().all(|events| *events <= 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_batch(mut self, events: usize) -> Self {
         self.max_batch = events;
         self
@@ -119,13 +209,45 @@ impl<E: Send + 'static> QueueBuilder<E> {
 
     /// Closes the queue after so many panics of the handler in a row; 0 counts as 1. With several workers each counts its
     /// own, and one that has so many closes the whole queue.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// let queue = Queue::builder().close_after_panics(1).spawn(|n: u32| assert_ne!(n, 13))?;
+    /// queue.write(13)?;
+    /// while queue.write(1).is_ok() {
+    ///     std::thread::yield_now(); // until the worker has come to the 13
+    /// }
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(queue.state().ledger.dropped.panicked, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close_after_panics(mut self, panics: u32) -> Self {
         self.close_after_panics = panics.max(1);
         self
     }
 
     /// Is called with each event that was accepted and is dropped, on the thread that drops it: the publisher's for
-    /// [`DropReason::Full`] and [`DropReason::Evicted`], the worker's for the others. Its panics are ignored.
+    /// [`DropReason::Full`] and [`DropReason::Evicted`], the worker's for the others. Its panics are ignored. An event that the
+    /// handler failed or panicked with is not there any more: [`on_error`](Self::on_error) is told of that.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{DropReason, Queue, Sink};
+    /// use std::sync::mpsc::channel;
+    /// let (sender, dropped) = channel();
+    /// let (gate, held) = channel::<()>();
+    /// let queue = Queue::builder()
+    ///     .capacity(1)
+    ///     .on_drop(move |n: u32, reason| drop(sender.send((n, reason))))
+    ///     .spawn(move |_: u32| drop(held.recv()))?;
+    /// for n in 0..10 {
+    ///     queue.write(n)?;
+    /// }
+    /// assert!(dropped.try_iter().filter(|(_, reason)| *reason == DropReason::Full).count() >= 8);
+    /// # drop(gate);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {
         self.inbox.on_drop = Some(Arc::new(hook));
         self
@@ -133,6 +255,18 @@ impl<E: Send + 'static> QueueBuilder<E> {
 
     /// Is called with each error of the handler, and with the text of each of its panics, on the worker's thread, by several
     /// workers at once. Its own panics are ignored.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// let (sender, errors) = std::sync::mpsc::channel();
+    /// let queue = Queue::builder()
+    ///     .on_error(move |error| drop(sender.send(error.to_string())))
+    ///     .spawn(|n: u32| if n > 1 { Err("too much") } else { Ok(()) })?;
+    /// queue.write(2)?;
+    /// assert_eq!(errors.recv()?, "too much");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_error(mut self, hook: impl Fn(&BoxError) + Send + Sync + 'static) -> Self {
         self.on_error = Some(Arc::new(hook));
         self
@@ -149,6 +283,20 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Each worker waits by itself as [`wait`](Self::wait) says, and an event wakes one that is parked, not all. Under `Park`
     /// and `SpinPark` a worker is parked most of the time, so most events have one to wake; under `Nap` each worker parks, and
     /// so has to be woken, at most once per `park_after`. `BusySpin` takes a processor for each worker.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink, sink_fn};
+    /// let queue = Queue::builder().workers(2).spawn_sink(sink_fn(|n: &u32| println!("{n}")))?;
+    /// for n in 0..10 {
+    ///     queue.write(n)?;
+    /// }
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(queue.state().ledger.delivered, 10);
+    /// // One closure cannot serve two workers.
+    /// assert!(Queue::builder().workers(2).spawn(|n: u32| println!("{n}")).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
@@ -194,6 +342,20 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// # Errors
     /// [`SpawnError`] when a setting cannot be, several workers among them, or the system gives no thread.
+    ///
+    /// # Examples
+    /// An error counts as `failed`, and the worker goes on:
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// let queue = Queue::builder().spawn(|text: &'static str| text.parse::<u32>().map(drop))?;
+    /// for text in ["1", "two", "3"] {
+    ///     queue.write(text)?;
+    /// }
+    /// assert!(queue.close().is_done());
+    /// let ledger = queue.state().ledger;
+    /// assert_eq!((ledger.delivered, ledger.dropped.failed), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn<R: Outcome + 'static>(
         self,
         function: impl FnMut(E) -> R + Send + 'static,
@@ -240,6 +402,29 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// # Errors
     /// [`SpawnError`] when a setting cannot be, several workers among them, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use std::sync::mpsc::{Sender, channel};
+    /// struct Sum(u64, Sender<u64>);
+    /// impl Handler<u64> for Sum {
+    ///     fn handle(&mut self, event: u64) -> Result<(), BoxError> {
+    ///         self.0 += event;
+    ///         Ok(())
+    ///     }
+    ///     fn close(&mut self) -> Result<(), BoxError> {
+    ///         Ok(self.1.send(self.0)?)
+    ///     }
+    /// }
+    /// let (sender, sum) = channel();
+    /// let queue = Queue::builder().spawn_handler(Sum(0, sender))?;
+    /// queue.write(40)?;
+    /// queue.write(2)?;
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(sum.recv()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn_handler(self, handler: impl Handler<E>) -> Result<Queue<E>, SpawnError> {
         self.start_one(HandlerWork(handler))
     }
@@ -249,6 +434,30 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// # Errors
     /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use std::sync::mpsc::{Sender, channel};
+    /// struct Part { worker: usize, sum: u64, sender: Sender<(usize, u64)> }
+    /// impl Handler<u64> for Part {
+    ///     fn handle(&mut self, event: u64) -> Result<(), BoxError> {
+    ///         self.sum += event;
+    ///         Ok(())
+    ///     }
+    ///     fn close(&mut self) -> Result<(), BoxError> {
+    ///         Ok(self.sender.send((self.worker, self.sum))?)
+    ///     }
+    /// }
+    /// let (sender, parts) = channel();
+    /// let make = |worker| Part { worker, sum: 0, sender: sender.clone() };
+    /// let queue = Queue::builder().workers(2).spawn_each_handler(make)?;
+    /// queue.write(40)?;
+    /// queue.write(2)?;
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(parts.iter().take(2).map(|(_worker, sum)| sum).sum::<u64>(), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn_each_handler<H: Handler<E>>(
         self,
         make: impl FnMut(usize) -> H,
@@ -265,6 +474,17 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// # Errors
     /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Queue, RecvError, Sink, SinkExt};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let queue = Queue::builder().name("tens").spawn_sink(channel.map(|n: &u32| n * 10))?;
+    /// queue.write(7)?;
+    /// assert!(queue.close().is_done()); // and so is what stands behind it
+    /// assert_eq!((receiver.recv(), receiver.recv()), (Ok(70), Err(RecvError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn_sink(self, inner: impl Sink<E> + 'static) -> Result<Queue<E>, SpawnError> {
         let workers = self.check()?;
         let inner = Arc::new(inner);

@@ -201,6 +201,18 @@ impl<T> Drop for Blocks<T> {
 }
 
 /// Makes readers of a ring, and knows how far its stream is. Clones are handles to the same ring.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::blocks::ring;
+/// let (mut writer, source) = ring(64)?;
+/// writer.put("a");
+/// writer.commit();
+/// assert_eq!((source.tail(), source.oldest(), source.readers()), (1, 0, 0));
+/// let reader = source.clone().reader(0)?;
+/// assert_eq!((source.readers(), reader.behind()), (1, 1));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub struct Source<T>(Arc<Shared<T>>);
 
 impl<T: Send + Sync> Source<T> {
@@ -212,6 +224,18 @@ impl<T: Send + Sync> Source<T> {
     /// # Errors
     /// [`InvalidConfig::OutOfMemory`] when the memory for that is not to be had, and
     /// [`InvalidConfig::TooManyReaders`] when there are [`MAX_READERS`].
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// (0..10).for_each(|n| drop(writer.put(n)));
+    /// writer.commit();
+    /// let mut reader = source.reader(7)?;
+    /// assert_eq!(reader.look(), Look::Values);
+    /// assert_eq!(reader.take(|position, value| (position, *value)), (7, 7));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn reader(&self, position: u64) -> Result<Reader<T>, InvalidConfig> {
         self.admit()?;
         Ok(Reader::new(self.0.clone(), position))

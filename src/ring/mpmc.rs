@@ -29,6 +29,19 @@ struct Cell<T> {
 }
 
 /// The ring. Shared by reference; put it in an `Arc`.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::mpmc::{Pop, Ring};
+/// let ring = Ring::new(8)?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| ring.push(1));
+///     scope.spawn(|| ring.push(2));
+/// });
+/// let (Pop::Value(one), Pop::Value(other)) = (ring.pop(), ring.pop()) else { unreachable!() };
+/// assert_eq!(one + other, 3);
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub struct Ring<T> {
     /// The next position to be claimed by a producer, shifted left by one; the lowest bit says closed.
     tail: CachePadded<AtomicU64>,
@@ -39,6 +52,17 @@ pub struct Ring<T> {
 }
 
 /// Why a push failed; the value comes back.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::mpmc::{PushError, Ring};
+/// let ring = Ring::new(1)?;
+/// assert!(ring.push("a").is_ok());
+/// assert_eq!(ring.push("b"), Err(PushError::Full("b")));
+/// ring.close();
+/// assert_eq!(ring.push("b"), Err(PushError::Closed("b")));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<T> {
     /// The ring holds as many values as it may.
@@ -57,6 +81,16 @@ impl<T> fmt::Debug for PushError<T> {
 }
 
 /// What a pop found.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::mpmc::{Pop, Ring};
+/// let ring = Ring::new(1)?;
+/// assert_eq!(ring.pop(), Pop::Empty);
+/// assert!(ring.push("a").is_ok());
+/// assert_eq!(ring.pop(), Pop::Value("a"));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pop<T> {
     /// The oldest value.
@@ -117,6 +151,15 @@ impl<T> Ring<T> {
     ///
     /// # Errors
     /// The value, when the ring is full or closed. A slot that a consumer is just emptying counts as full.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::mpmc::{PushError, Ring};
+    /// let ring = Ring::new(2)?;
+    /// assert!(ring.push("a").is_ok() && ring.push("b").is_ok());
+    /// assert_eq!(ring.push("c"), Err(PushError::Full("c")));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn push(&self, value: T) -> Result<(), PushError<T>> {
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
@@ -161,6 +204,19 @@ impl<T> Ring<T> {
     /// # Errors
     /// [`PushError::Closed`], or [`PushError::Full`] when the oldest slot is in the hands of a consumer or producer that
     /// has not finished with it: this never waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::mpmc::{Pop, Ring};
+    /// let ring = Ring::new(2)?;
+    /// let mut evicted = Vec::new();
+    /// for n in 0..5 {
+    ///     assert!(ring.push_evicting(n, |old| evicted.push(old)).is_ok());
+    /// }
+    /// assert_eq!(evicted, [0, 1, 2]);
+    /// assert_eq!(ring.pop(), Pop::Value(3));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn push_evicting(&self, value: T, mut evicted: impl FnMut(T)) -> Result<(), PushError<T>> {
         let mut value = value;
         loop {
@@ -178,6 +234,15 @@ impl<T> Ring<T> {
     }
 
     /// Takes the oldest value. Lock-free; one compare-and-swap when nobody contends.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::mpmc::{Pop, Ring};
+    /// let ring = Ring::new(2)?;
+    /// assert!(ring.push("a").is_ok());
+    /// assert_eq!((ring.pop(), ring.pop()), (Pop::Value("a"), Pop::Empty));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn pop(&self) -> Pop<T> {
         match self.pop_at() {
             Pop::Value((_, value)) => Pop::Value(value),
@@ -187,6 +252,15 @@ impl<T> Ring<T> {
     }
 
     /// Takes the oldest value, with its position.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::mpmc::{Pop, Ring};
+    /// let ring = Ring::new(8)?;
+    /// assert!(ring.push("a").is_ok() && ring.push("b").is_ok());
+    /// assert_eq!((ring.pop_at(), ring.pop_at()), (Pop::Value((0, "a")), Pop::Value((1, "b"))));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn pop_at(&self) -> Pop<(u64, T)> {
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
@@ -219,6 +293,17 @@ impl<T> Ring<T> {
     }
 
     /// Closes the ring and returns its final position: the number of values that were ever accepted. Idempotent.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::mpmc::{Pop, Ring};
+    /// let ring = Ring::new(8)?;
+    /// assert!(ring.push("a").is_ok());
+    /// assert_eq!(ring.close(), 1);
+    /// assert!(ring.push("b").is_err());
+    /// assert_eq!(ring.pop(), Pop::Value("a")); // what is left stays there
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn close(&self) -> u64 {
         // ORD(mpmc.tail): AcqRel; an RMW, so it reads the newest claim, and no later claim can succeed.
         self.tail.fetch_or(CLOSED, Ordering::AcqRel) >> 1

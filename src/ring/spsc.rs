@@ -175,6 +175,17 @@ pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), Inva
 /// # Guarantees
 /// Every method is wait-free, allocates nothing and executes no read-modify-write instruction, save
 /// [`settle`](Self::settle) on a ring that is being sealed. Dropping it seals the ring at what was committed.
+///
+/// # Examples
+/// ```
+/// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+/// producer.write("a"); // nothing is shown yet
+/// producer.write("b");
+/// assert_eq!(consumer.pop(), None);
+/// producer.commit();
+/// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), Some("b")));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub struct Producer<T> {
     shared: Arc<Shared<T>>,
     slots: Slots<T>,
@@ -200,7 +211,8 @@ impl<T> Producer<T> {
         }
     }
 
-    /// The next slot, if the ring has room for one more value. A ring that is being sealed has none.
+    /// The next slot, if the ring has room for one more value. A ring that is being sealed has no more of it than the producer
+    /// knew of before; [`settle`](Self::settle) gives back what is put there.
     #[inline(always)]
     pub fn vacant(&mut self) -> Option<Vacant<'_, T>> {
         (self.tail < self.limit || self.refresh()).then_some(Vacant(self))
@@ -262,6 +274,18 @@ impl<T> Producer<T> {
     ///
     /// Returns whether the ring is still open. To be called after every commit, behind a fence, before anybody is
     /// told that the values were accepted; on an open ring it costs one load.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, consumer) = buslane::ring::spsc::ring(4)?;
+    /// producer.write("late");
+    /// consumer.sealer().seal();
+    /// producer.commit();
+    /// let mut back = Vec::new();
+    /// assert!(!producer.settle(|value| back.push(value)));
+    /// assert_eq!(back, ["late"]);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline]
     pub fn settle(&mut self, taken_back: impl FnMut(T)) -> bool {
         self.is_open() || self.settle_sealed(taken_back)
@@ -305,6 +329,14 @@ impl<T> Producer<T> {
 ///
 /// # Invariant
 /// - S5: made only where the producer's tail lies below its limit.
+///
+/// # Examples
+/// ```
+/// let (mut producer, _consumer) = buslane::ring::spsc::ring(1)?;
+/// producer.vacant().expect("the ring is empty").push("a");
+/// assert!(producer.vacant().is_none());
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "the slot stays empty unless it is filled"]
 pub struct Vacant<'a, T>(&'a mut Producer<T>);
@@ -383,6 +415,16 @@ impl<T> fmt::Debug for Producer<T> {
 /// # Guarantees
 /// Every method is wait-free and allocates nothing. A slot is given back, and the value counts as handled, only when
 /// the callback has returned (or unwound).
+///
+/// # Examples
+/// ```
+/// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+/// (0..3).for_each(|n| assert!(producer.push(n).is_ok()));
+/// let mut seen = Vec::new();
+/// assert_eq!(consumer.drain(2, |n| seen.push(n)), 2);
+/// assert_eq!((seen, consumer.pop()), (vec![0, 1], Some(2)));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub struct Consumer<T> {
     shared: Arc<Shared<T>>,
     slots: Slots<T>,
@@ -533,6 +575,19 @@ impl<T> fmt::Debug for Consumer<T> {
 }
 
 /// A third party's view of a ring: it can seal it, and see how far both halves are.
+///
+/// # Examples
+/// ```
+/// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+/// assert!(producer.push("a").is_ok());
+/// assert_eq!(producer.sealer().seal(), 1); // so many were accepted, for good
+/// producer.write("late");
+/// producer.commit();
+/// assert!(!producer.settle(|value| assert_eq!(value, "late")));
+/// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), None));
+/// assert!(consumer.is_ended());
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub struct Sealer<T> {
     shared: Arc<Shared<T>>,
 }

@@ -45,6 +45,14 @@ use std::time::Duration;
 /// ```
 ///
 /// What stands *in front of* a queue runs on the publishing thread, what stands behind it on the worker's.
+///
+/// # Guarantees
+/// - **Control**: a close, a flush and an abort reach the sink behind, through any number of combinators.
+/// - **Panics**: one of a closure that a combinator was given costs at most the event that it was called for.
+/// - **Books**: what a combinator keeps away from the sink behind is in the ledger of the whole, with the reason.
+/// - **Lanes**: through `filter`, `map`, `inspect`, `inspect_fn`, `sample`, `rate_limit`, `timeout`, `catch_panic` and `tee`
+///   publishers keep private lanes into the sink behind, if that has lanes. Into a `batch`, a `retry` and a `retry_by_key` there
+///   are none: put a [`queue`](Self::queue) in front.
 pub trait SinkExt<E>: Sink<E> + Sized {
     /// Keeps the panics of the sink from whoever writes to it: each costs its event, counted as `panicked`, and
     /// [`close_after`](CatchPanic::close_after) so many in a row the sink is closed.

@@ -40,6 +40,14 @@ impl<X: Into<BoxError>> Outcome for Result<(), X> {
 }
 
 /// A sink that calls a function on the publishing thread. Made by [`sink_fn`].
+///
+/// # Examples
+/// ```
+/// use buslane::{Sink, WriteError, sink_fn};
+/// let picky = sink_fn(|n: &u32| if *n > 1 { Err("too much") } else { Ok(()) });
+/// assert!(picky.write(1).is_ok());
+/// assert!(matches!(picky.write(2), Err(WriteError::Failed { event: 2, .. })));
+/// ```
 pub struct SinkFn<E, F> {
     function: F,
     closed: AtomicBool,
@@ -96,6 +104,15 @@ impl<E, F> fmt::Debug for SinkFn<E, F> {
 }
 
 /// The sink that takes everything and does nothing. Made by [`noop`].
+///
+/// # Examples
+/// ```
+/// use buslane::{Deadline, Sink, noop};
+/// let sink = noop();
+/// assert!(sink.write(7).is_ok());
+/// assert!(sink.close(Deadline::NOW).is_done());
+/// assert!(sink.write(7).is_err());
+/// ```
 pub struct Noop<E> {
     closed: AtomicBool,
     events: PhantomData<fn(E)>,

@@ -12,6 +12,18 @@ use std::sync::Arc;
 /// A lane into a queue or channel is a ring of its own. A combinator that makes one event of one event gives out a lane
 /// around that of the sink behind it: a *gated* one if it only lets some events pass (`Filter`), a *staged* one if it does
 /// anything else (`Map`).
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Patience, Sink};
+/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(|n: &u32| n % 2 == 0);
+/// for n in 0..4 {
+///     lane.push(n, Patience::Wait)?;
+/// }
+/// assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
     /// What keeps events away from the lane.
@@ -28,6 +40,22 @@ pub(crate) enum LaneKind<E> {
 
 impl<E: Send + 'static> Lane<E> {
     /// A lane that is a stage in front of another one.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Lane, LaneWrite, Patience, Sink, WriteError};
+    /// struct Doubled(Lane<u32>);
+    /// impl LaneWrite<u32> for Doubled {
+    ///     fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> {
+    ///         self.0.push(event * 2, patience).map_err(|error| error.map_event(|_| event))
+    ///     }
+    /// }
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let inner = channel.lane()?.expect("a channel gives out lanes");
+    /// Lane::staged(Doubled(inner)).push(21, Patience::Wait)?;
+    /// assert_eq!(receiver.recv()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn staged(stage: impl LaneWrite<E> + 'static) -> Self {
         Self { kind: LaneKind::Staged(Box::new(stage)), gate: None }
     }
@@ -36,6 +64,20 @@ impl<E: Send + 'static> Lane<E> {
     /// count. A gate that panics lets nothing pass.
     ///
     /// Cheaper than a stage: all gated lanes of a publisher share its one fence.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Patience, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let mut seen = 0;
+    /// let every_second = move |_: &char| { seen += 1; seen % 2 == 0 };
+    /// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(every_second);
+    /// for event in "abcd".chars() {
+    ///     lane.push(event, Patience::Wait)?;
+    /// }
+    /// assert_eq!(receiver.drain().collect::<String>(), "bd");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn gated(self, mut gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
         self.gated_by(move |event| foreign(|| gate(event)).unwrap_or(false))
@@ -58,6 +100,17 @@ impl<E: Send + 'static> Lane<E> {
     ///
     /// # Errors
     /// [`WriteError`] with the event and the reason.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Overflow, Patience, Sink, WriteError};
+    /// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
+    /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
+    /// lane.push(1, Patience::Wait)?;
+    /// assert!(matches!(lane.push(2, Patience::Wait), Err(WriteError::Full(2))));
+    /// # drop(receiver);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
         if let Some(gate) = &mut self.gate
@@ -72,6 +125,16 @@ impl<E: Send + 'static> Lane<E> {
     }
 
     /// Whether a push may wait for room.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Overflow, Sink};
+    /// for (overflow, may_wait) in [(Overflow::Block, true), (Overflow::DropNewest, false)] {
+    ///     let (channel, _receiver) = Channel::<u32>::builder().overflow(overflow).build()?;
+    ///     assert!(channel.lane()?.is_some_and(|lane| lane.may_wait() == may_wait));
+    /// }
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn may_wait(&self) -> bool {
         match &self.kind {
@@ -90,6 +153,16 @@ impl<E: Send + 'static> Lane<E> {
     }
 
     /// What ends the lane from outside; `None` where a removal has to wait for the push in progress instead.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (bounded, _receiver) = Channel::<u32>::bounded(8)?;
+    /// assert!(bounded.lane()?.is_some_and(|lane| lane.sealer().is_some()));
+    /// let (unbounded, _receiver) = Channel::<u32>::builder().unbounded().build()?;
+    /// assert!(unbounded.lane()?.is_some_and(|lane| lane.sealer().is_none()));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn sealer(&self) -> Option<LaneSealer> {
         match &self.kind {
@@ -156,6 +229,16 @@ pub trait LaneWrite<E>: Send {
 }
 
 /// Ends one lane from outside.
+///
+/// # Examples
+/// A stage hands on that of the lane behind it, so that a bus need not wait for a push in progress:
+/// ```
+/// use buslane::{Channel, Sink, SinkExt};
+/// let (channel, _receiver) = Channel::<String>::bounded(8)?;
+/// let lane = channel.map(|n: &u32| n.to_string()).lane()?;
+/// assert!(lane.is_some_and(|lane| lane.sealer().is_some()));
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone)]
 pub struct LaneSealer(Arc<dyn Seal>);
 

@@ -8,6 +8,33 @@ use std::time::Instant;
 /// What the control plane tells a sink apart from events.
 ///
 /// Sinks that wrap another one hand every signal on to it, also those they don't know.
+///
+/// # Examples
+/// A sink that writes its buffer out when the queue in front has nothing more for it:
+/// ```
+/// use buslane::{Queue, Signal, Sink, WriteError};
+/// use std::sync::{Arc, Mutex};
+/// #[derive(Default)]
+/// struct Lines { buffer: Mutex<String>, file: Mutex<String> }
+/// impl Sink<u32> for Lines {
+///     fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
+///         self.buffer.lock().unwrap().push_str(&format!("{event}\n"));
+///         Ok(())
+///     }
+///     fn signal(&self, signal: &mut Signal<'_>) {
+///         if let Signal::EndOfBatch = signal {
+///             self.file.lock().unwrap().push_str(&std::mem::take(&mut *self.buffer.lock().unwrap()));
+///         }
+///     }
+/// }
+/// let lines = Arc::new(Lines::default());
+/// let queue = Queue::builder().spawn_sink(lines.clone())?;
+/// queue.write(1)?;
+/// queue.write(2)?;
+/// assert!(queue.close().is_done());
+/// assert_eq!(*lines.file.lock().unwrap(), "1\n2\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Signal<'a> {

@@ -53,6 +53,16 @@ impl ManualClock {
     }
 
     /// A clock that whoever waits moves to the end of the wait: time passes, and nobody sleeps.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::testing::ManualClock;
+    /// use buslane::wait::{Clock, Pause};
+    /// use std::{sync::Arc, time::Duration};
+    /// let clock = ManualClock::hurrying();
+    /// clock.wait_until(clock.now() + Duration::from_secs(60), &Arc::new(Pause::new()));
+    /// assert_eq!((clock.passed(), clock.waits()), (Duration::from_secs(60), 1));
+    /// ```
     #[must_use]
     pub fn hurrying() -> Self {
         let clock = Self::new();
@@ -61,6 +71,17 @@ impl ManualClock {
     }
 
     /// Moves the clock on, and wakes those whose time has come.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{testing::ManualClock, wait::Clock};
+    /// use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// let before = clock.now();
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(clock.now() - before, Duration::from_secs(60));
+    /// assert_eq!(clock.passed(), Duration::from_secs(60));
+    /// ```
     pub fn advance(&self, by: Duration) {
         let sleepers = {
             let mut state = lock(&self.0.state);
@@ -86,6 +107,22 @@ impl ManualClock {
     ///
     /// # Panics
     /// When that does not happen within half a minute.
+    ///
+    /// # Examples
+    /// The clock is not moved before there is somebody to wake:
+    /// ```
+    /// use buslane::testing::ManualClock;
+    /// use buslane::wait::{Clock, Pause};
+    /// use std::{sync::Arc, time::Duration};
+    /// let (clock, pause) = (ManualClock::new(), Arc::new(Pause::new()));
+    /// let moment = clock.now() + Duration::from_secs(1);
+    /// std::thread::scope(|scope| {
+    ///     (0..2).for_each(|_| drop(scope.spawn(|| clock.wait_until(moment, &pause))));
+    ///     clock.await_sleepers(2);
+    ///     clock.advance(Duration::from_secs(1));
+    /// });
+    /// assert_eq!(clock.waits(), 2);
+    /// ```
     #[track_caller]
     pub fn await_sleepers(&self, count: usize) {
         let asleep = || lock(&self.0.state).sleepers.len() >= count;

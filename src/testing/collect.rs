@@ -63,12 +63,32 @@ impl<E> Collect<E> {
     }
 
     /// Takes out what it has, in the order of arrival.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, testing::Collect};
+    /// let seen = Collect::new();
+    /// seen.write("event")?;
+    /// assert_eq!(seen.taken(), ["event"]);
+    /// assert!(seen.is_empty());
+    /// # Ok::<(), buslane::WriteError<&str>>(())
+    /// ```
     #[must_use]
     pub fn taken(&self) -> Vec<E> {
         std::mem::take(&mut lock(&self.0.state).events)
     }
 
     /// A copy of what it has, in the order of arrival.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, testing::Collect};
+    /// let seen = Collect::new();
+    /// seen.write("event")?;
+    /// assert_eq!(seen.events(), ["event"]);
+    /// assert_eq!(seen.len(), 1); // and it keeps it
+    /// # Ok::<(), buslane::WriteError<&str>>(())
+    /// ```
     #[must_use]
     pub fn events(&self) -> Vec<E>
     where
@@ -93,6 +113,17 @@ impl<E> Collect<E> {
     ///
     /// # Panics
     /// When that does not happen within half a minute.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, SinkExt, testing::Collect};
+    /// let (bus, seen) = (Bus::new(), Collect::new());
+    /// bus.add(seen.clone().queue(64)?)?;
+    /// bus.publish("event")?;
+    /// seen.wait_for(1); // the queue's worker brings it
+    /// assert_eq!(seen.events(), ["event"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
         let there = self.0.changed.wait(Deadline::after(GUARD), || self.len() >= count);
@@ -106,12 +137,32 @@ impl<E> Collect<E> {
     }
 
     /// How often it was closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, Signal, Sink, testing::Collect};
+    /// let seen = Collect::<u32>::new();
+    /// seen.signal(&mut Signal::EndOfBatch);
+    /// seen.signal(&mut Signal::Abort);
+    /// assert!(seen.close(Deadline::NOW).is_done());
+    /// assert_eq!((seen.ends_of_batch(), seen.aborts(), seen.closes(), seen.flushes()), (1, 1, 1, 0));
+    /// ```
     #[must_use]
     pub fn closes(&self) -> usize {
         self.calls().closes
     }
 
     /// How often it was flushed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, SinkExt, testing::Collect};
+    /// let (bus, seen) = (Bus::<u32>::new(), Collect::new());
+    /// bus.add(seen.clone().queue(64)?)?;
+    /// assert!(bus.flush_timeout(std::time::Duration::from_secs(60)).is_done());
+    /// assert_eq!(seen.flushes(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn flushes(&self) -> usize {
         self.calls().flushes

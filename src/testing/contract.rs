@@ -93,12 +93,31 @@ impl SinkContract {
     }
 
     /// For a sink that has nothing to close: what it does with events after its close is not looked at.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, WriteError, testing::SinkContract};
+    /// struct Forgetful;
+    /// impl Sink<u64> for Forgetful {
+    ///     fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// SinkContract::new().stays_open().check(|| Forgetful, |n| n);
+    /// ```
     pub fn stays_open(mut self) -> Self {
         self.closes = false;
         self
     }
 
     /// For a sink that gives up the order of events (several workers): the order is not looked at.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, testing::{Collect, SinkContract}};
+    /// let make = |behind: Collect<u64>| Queue::builder().workers(2).spawn_sink(behind).unwrap();
+    /// SinkContract::new().unordered().check_delivery(make, |n| n, |n| [n]);
+    /// ```
     pub fn unordered(mut self) -> Self {
         self.ordered = false;
         self
@@ -110,6 +129,12 @@ impl SinkContract {
     ///
     /// # Panics
     /// When the sink breaks the contract, with the clause that it breaks.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::testing::SinkContract;
+    /// SinkContract::new().check(buslane::noop, |n| n);
+    /// ```
     #[track_caller]
     pub fn check<E, S>(self, make: impl Fn() -> S, event: impl Fn(u64) -> E)
     where
@@ -139,6 +164,13 @@ impl SinkContract {
     ///
     /// # Panics
     /// When the combinator breaks the contract, with the clause that it breaks.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::SinkExt;
+    /// use buslane::testing::{Collect, SinkContract};
+    /// SinkContract::new().check_delivery(|behind: Collect<u64>| behind.queue(1024).unwrap(), |n| n, |n| [n]);
+    /// ```
     #[track_caller]
     pub fn check_delivery<E, C, S, N>(
         self,

@@ -61,12 +61,31 @@ impl<E, S: Sink<E>> Flaky<E, S> {
     }
 
     /// The first so many writes fail.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, noop, testing::Flaky};
+    /// let flaky = Flaky::new(noop()).failing(2);
+    /// assert!(flaky.write(7).is_err() && flaky.write(7).is_err() && flaky.write(7).is_ok());
+    /// assert_eq!((flaky.attempts(), flaky.failures()), (3, 2));
+    /// ```
     pub fn failing(mut self, first: u64) -> Self {
         self.first = first;
         self
     }
 
     /// Of the others so many fail: 0.0 is none and 1.0 is all. Which ones, the seed decides.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, noop, testing::Flaky};
+    /// let fails = |seed| {
+    ///     let flaky = Flaky::new(noop()).rate(0.5, seed);
+    ///     (0..100).map(|n| flaky.write(n).is_err()).collect::<Vec<_>>()
+    /// };
+    /// assert_eq!(fails(1), fails(1)); // a test can be run again
+    /// assert_ne!(fails(1), fails(2));
+    /// ```
     pub fn rate(mut self, rate: f64, seed: u64) -> Self {
         (self.below, self.seed) = (rate, seed);
         self

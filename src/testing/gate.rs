@@ -60,6 +60,18 @@ impl Gate {
     ///
     /// # Panics
     /// When nobody lets it pass within half a minute.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::testing::Gate;
+    /// let gate = Gate::closed();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| gate.pass());
+    ///     gate.wait_reached(1);
+    ///     gate.permit(1);
+    /// });
+    /// assert_eq!((gate.reached(), gate.waiting()), (1, 0));
+    /// ```
     #[track_caller]
     pub fn pass(&self) {
         self.pass_unless(|| false);
@@ -100,11 +112,27 @@ impl Gate {
     }
 
     /// Lets so many more pass.
+    ///
+    /// # Examples
+    /// ```
+    /// let gate = buslane::testing::Gate::closed();
+    /// gate.permit(2);
+    /// gate.pass();
+    /// gate.pass(); // a third one would wait
+    /// ```
     pub fn permit(&self, count: usize) {
         self.change(|state| state.permits += count);
     }
 
     /// Lets everybody pass from now on.
+    ///
+    /// # Examples
+    /// ```
+    /// let gate = buslane::testing::Gate::closed();
+    /// gate.open();
+    /// (0..100).for_each(|_| gate.pass());
+    /// assert_eq!(gate.reached(), 100);
+    /// ```
     pub fn open(&self) {
         self.change(|state| state.open = true);
     }
@@ -125,6 +153,20 @@ impl Gate {
     ///
     /// # Panics
     /// When that does not happen within half a minute.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink, testing::Gate};
+    /// let gate = Gate::closed();
+    /// let at = gate.clone();
+    /// let queue = Queue::builder().spawn(move |_: u32| at.pass())?;
+    /// queue.write(1)?;
+    /// gate.wait_reached(1); // the worker has it in its hands
+    /// assert_eq!(queue.state().ledger.delivered, 0);
+    /// gate.open();
+    /// assert!(queue.close().is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn wait_reached(&self, count: usize) {
         let (state, came) = self.wait(|state| state.reached >= count);
@@ -134,6 +176,20 @@ impl Gate {
     }
 
     /// Puts the gate in front of a sink: each write passes it first.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, testing::{Collect, Gate}};
+    /// let (gate, seen) = (Gate::closed(), Collect::new());
+    /// let sink = gate.before(seen.clone());
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| sink.write("event"));
+    ///     gate.wait_reached(1);
+    ///     assert!(seen.is_empty());
+    ///     gate.open();
+    /// });
+    /// assert_eq!(seen.events(), ["event"]);
+    /// ```
     pub fn before<E, S: Sink<E>>(&self, inner: S) -> Gated<E, S> {
         let shared = Behind { closed: AtomicBool::new(false), counters: Counters::new() };
         Gated { gate: self.clone(), inner, shared: Arc::new(shared), events: PhantomData }
@@ -151,6 +207,19 @@ impl fmt::Debug for Gate {
 /// A close, or an abort, ends the waits: events that stand at the gate come back as [`WriteError::Closed`]. It gives
 /// out no lanes. A [`timeout`](crate::SinkExt::timeout) in front does not end them: it stands for a sink that is not of
 /// this crate.
+///
+/// # Examples
+/// ```
+/// use buslane::{Deadline, Sink, testing::Gate};
+/// let gate = Gate::closed();
+/// let sink = gate.before(buslane::noop());
+/// std::thread::scope(|scope| {
+///     let writing = scope.spawn(|| sink.write("event"));
+///     gate.wait_reached(1);
+///     let _ = sink.close(Deadline::NOW);
+///     assert!(writing.join().unwrap().is_err_and(|error| error.is_closed()));
+/// });
+/// ```
 #[must_use = "a gated sink does nothing until it is written to or added to a bus"]
 pub struct Gated<E, S> {
     gate: Gate,

@@ -59,24 +59,61 @@ impl<E> Panicking<E> {
     }
 
     /// Panics when it is written to for the `nth` time, counted from 1.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, testing::Panicking};
+    /// let bus = Bus::new();
+    /// bus.add(Panicking::new().on_event(2))?;
+    /// for n in 0..3 {
+    ///     bus.publish(n)?;
+    /// }
+    /// let ledger = bus.snapshot().sinks[0].state.ledger;
+    /// assert_eq!((ledger.delivered, ledger.dropped.panicked), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_event(mut self, nth: u64) -> Self {
         self.plan.nth = Some(nth);
         self
     }
 
     /// Panics whenever it is written to.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, SinkExt, testing::Panicking};
+    /// let sink = Panicking::new().on_every_event().catch_panic().close_after(2);
+    /// assert!(sink.write(1).is_ok() && sink.write(2).is_ok()); // both are lost
+    /// assert!(sink.write(3).is_err_and(|error| error.is_closed()));
+    /// ```
     pub fn on_every_event(mut self) -> Self {
         self.plan.every = true;
         self
     }
 
     /// Panics whenever it is closed; it is closed all the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, testing::Panicking};
+    /// let bus = Bus::<u32>::new();
+    /// bus.add(Panicking::new().on_close())?;
+    /// assert_eq!(bus.close().errors.len(), 1);
+    /// # Ok::<(), buslane::AddError>(())
+    /// ```
     pub fn on_close(mut self) -> Self {
         self.plan.close = true;
         self
     }
 
     /// Panics when it is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::testing::Panicking;
+    /// let dropped = std::panic::catch_unwind(|| drop(Panicking::<u32>::new().on_drop()));
+    /// assert!(dropped.is_err());
+    /// ```
     pub fn on_drop(mut self) -> Self {
         self.plan.drop = true;
         self

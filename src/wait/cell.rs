@@ -193,6 +193,16 @@ impl WaitCell {
 
     /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is
     /// announced as asleep, says that there is something to do. May return for no reason.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// use std::time::Duration;
+    /// let cell = WaitCell::new(FencePair::process());
+    /// let mut asked = false;
+    /// cell.park_unless(Some(Duration::from_millis(1)), || { asked = true; true }); // there is something to do: no sleep
+    /// assert!(asked && !cell.is_parked());
+    /// ```
     pub fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), PARKED) else {
@@ -208,6 +218,21 @@ impl WaitCell {
     }
 
     /// Parks the calling thread for a bounded time. Publishers of events let it nap; [`wake_now`](Self::wake_now) ends it.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// use std::{thread, time::Duration};
+    /// let cell = WaitCell::new(FencePair::process());
+    /// thread::scope(|scope| {
+    ///     let napping = scope.spawn(|| cell.nap(Duration::from_secs(3600)));
+    ///     while !napping.is_finished() {
+    ///         cell.wake(); // is for those who are parked, and lets it nap
+    ///         cell.wake_now();
+    ///         thread::yield_now();
+    ///     }
+    /// });
+    /// ```
     pub fn nap(&self, limit: Duration) {
         self.nap_unless(limit, || false);
     }
@@ -231,6 +256,18 @@ impl WaitCell {
     /// Announces a task as asleep. Look for events afterwards; when there are some, they are the caller's to take.
     ///
     /// `false` when somebody is at work in the cell: look again at once.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// use std::task::Waker;
+    /// let cell = WaitCell::new(FencePair::process());
+    /// assert!(cell.register(Waker::noop()));
+    /// cell.fence();
+    /// assert!(cell.is_parked());
+    /// cell.wake();
+    /// assert!(!cell.is_parked());
+    /// ```
     #[must_use]
     pub fn register(&self, task: &Waker) -> bool {
         self.cancel();
@@ -244,6 +281,12 @@ impl WaitCell {
 impl FencePair {
     /// The pair that this process uses wherever it has the choice: asymmetric where the system grants
     /// `membarrier` and the environment variable `BUSLANE_FENCE` is not `symmetric`. Fixed at the first call.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// assert_eq!(WaitCell::new(FencePair::process()).pair(), FencePair::process());
+    /// ```
     #[must_use]
     pub fn process() -> Self {
         crate::sync::membarrier::process_pair()

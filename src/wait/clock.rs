@@ -11,6 +11,32 @@ use std::time::Instant;
 ///
 /// [`SystemClock`] is the real one. The module `testing` has one that is moved by hand, so that no test of a back-off has to
 /// sleep.
+///
+/// # Examples
+/// A clock for which no time passes but in waits, and they take none:
+/// ```
+/// use buslane::wait::{Clock, Pause};
+/// use buslane::{Backoff, Sink, SinkExt, sink_fn};
+/// use std::{sync::{Arc, Mutex}, time::{Duration, Instant}};
+/// #[derive(Debug)]
+/// struct Skipping(Mutex<Instant>);
+/// impl Clock for Skipping {
+///     fn now(&self) -> Instant {
+///         *self.0.lock().unwrap()
+///     }
+///     fn wait_until(&self, moment: Instant, _pause: &Arc<Pause>) {
+///         *self.0.lock().unwrap() = moment;
+///     }
+/// }
+/// let begin = Instant::now();
+/// let clock = Arc::new(Skipping(Mutex::new(begin)));
+/// let wait = Duration::from_secs(60);
+/// let policy = Backoff::new(wait, wait)?.jitter(0.0)?.max_attempts(3)?;
+/// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).clock(clock.clone());
+/// assert!(sink.write(1).is_err());
+/// assert_eq!(clock.now() - begin, 2 * wait);
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time. It never goes back.
     fn now(&self) -> Instant;
@@ -20,6 +46,15 @@ pub trait Clock: fmt::Debug + Send + Sync {
 }
 
 /// The monotonic clock of the system.
+///
+/// # Examples
+/// ```
+/// use buslane::wait::{Clock, Pause, SystemClock};
+/// use std::{sync::Arc, time::Duration};
+/// let moment = SystemClock.now() + Duration::from_millis(1);
+/// SystemClock.wait_until(moment, &Arc::new(Pause::new()));
+/// assert!(SystemClock.now() >= moment);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemClock;
 
@@ -69,6 +104,17 @@ impl Pause {
     }
 
     /// Ends every wait here, now and from now on.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, wait::Pause};
+    /// let pause = Pause::new();
+    /// std::thread::scope(|scope| {
+    ///     let waiting = scope.spawn(|| pause.wait(Deadline::NEVER, || false));
+    ///     pause.interrupt();
+    ///     assert!(!waiting.join().unwrap()); // it was not done
+    /// });
+    /// ```
     pub fn interrupt(&self) {
         // ORD(pause.interrupted): Release; pairs with the Acquire in `is_interrupted`.
         self.interrupted.store(true, Ordering::Release);
@@ -83,12 +129,35 @@ impl Pause {
     }
 
     /// Makes everybody who waits ask anew whether the wait is over.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, wait::Pause};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// let (pause, done) = (Pause::new(), AtomicBool::new(false));
+    /// std::thread::scope(|scope| {
+    ///     let waiting = scope.spawn(|| pause.wait(Deadline::NEVER, || done.load(Ordering::Acquire)));
+    ///     done.store(true, Ordering::Release);
+    ///     pause.poke();
+    ///     assert!(waiting.join().unwrap());
+    /// });
+    /// ```
     pub fn poke(&self) {
         self.list.notify();
     }
 
     /// Waits until it is interrupted, `done` is true, or the deadline is over; whether it was `done`. `done` is asked again
     /// after each [`poke`](Self::poke).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, wait::Pause};
+    /// let pause = Pause::new();
+    /// assert!(pause.wait(Deadline::NEVER, || true));
+    /// assert!(!pause.wait(Deadline::NOW, || false)); // the time is over
+    /// pause.interrupt();
+    /// assert!(!pause.wait(Deadline::NEVER, || false)); // and now every wait is
+    /// ```
     pub fn wait(&self, deadline: Deadline, mut done: impl FnMut() -> bool) -> bool {
         let outcome = self.list.wait_until(deadline, || {
             if done() { Some(true) } else { self.is_interrupted().then_some(false) }

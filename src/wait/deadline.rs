@@ -38,6 +38,15 @@ impl Deadline {
     pub const NEVER: Self = Self(Limit::Never);
 
     /// A deadline so long from now; one too far away to be expressed is [`NEVER`](Self::NEVER).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Deadline;
+    /// use std::time::Duration;
+    /// assert!(!Deadline::after(Duration::from_secs(60)).is_over());
+    /// assert_eq!(Deadline::after(Duration::ZERO), Deadline::NOW);
+    /// assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
+    /// ```
     #[must_use]
     pub fn after(limit: Duration) -> Self {
         if limit.is_zero() {
@@ -47,12 +56,27 @@ impl Deadline {
     }
 
     /// A deadline at this moment.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Instant;
+    /// assert!(buslane::Deadline::at(Instant::now()).is_over());
+    /// ```
     #[must_use]
     pub fn at(moment: Instant) -> Self {
         Self(Limit::At(moment))
     }
 
     /// The earlier of the two.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Deadline;
+    /// use std::time::Duration;
+    /// let soon = Deadline::after(Duration::from_secs(1));
+    /// assert_eq!(soon.min(Deadline::NEVER), soon);
+    /// assert_eq!(soon.min(Deadline::NOW), Deadline::NOW);
+    /// ```
     #[must_use]
     pub fn min(self, other: Self) -> Self {
         match (self.0, other.0) {
@@ -64,6 +88,16 @@ impl Deadline {
     }
 
     /// When it is, as far as that is a moment: `now` when it is over already, `None` when it never is.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Deadline;
+    /// use std::time::{Duration, Instant};
+    /// let now = Instant::now();
+    /// let later = now + Duration::from_secs(1);
+    /// assert_eq!(Deadline::at(later).moment(now), Some(later));
+    /// assert_eq!((Deadline::NOW.moment(now), Deadline::NEVER.moment(now)), (Some(now), None));
+    /// ```
     #[must_use]
     pub fn moment(self, now: Instant) -> Option<Instant> {
         match self.0 {
@@ -74,6 +108,15 @@ impl Deadline {
     }
 
     /// How long it still is; `None` when there is no limit, zero when it is over.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Deadline;
+    /// use std::time::Duration;
+    /// let limit = Duration::from_secs(60);
+    /// assert!(Deadline::after(limit).remaining().is_some_and(|left| left <= limit));
+    /// assert_eq!(Deadline::NOW.remaining(), Some(Duration::ZERO));
+    /// ```
     #[must_use]
     pub fn remaining(self) -> Option<Duration> {
         match self.0 {

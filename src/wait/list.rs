@@ -42,6 +42,22 @@ impl Waiter {
 ///
 /// # Guarantees
 /// [`notify`](Self::notify) costs one fence of its pair and one load when nobody waits.
+///
+/// # Examples
+/// ```
+/// use buslane::{Deadline, wait::{FencePair, WaitList}};
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// let (list, room) = (WaitList::new(FencePair::process()), AtomicU32::new(0));
+/// let take = || room.fetch_update(Ordering::AcqRel, Ordering::Acquire, |room| room.checked_sub(1)).ok();
+/// std::thread::scope(|scope| {
+///     for _ in 0..2 {
+///         scope.spawn(|| assert!(list.wait_until(Deadline::NEVER, take).is_some()));
+///     }
+///     room.store(2, Ordering::Release);
+///     list.notify();
+/// });
+/// assert_eq!(room.into_inner(), 0);
+/// ```
 pub struct WaitList {
     pair: FencePair,
     count: AtomicUsize,
@@ -56,6 +72,14 @@ impl WaitList {
     }
 
     /// Waits until `attempt` succeeds, asking again after each notification; `None` when the deadline is over first.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, wait::{FencePair, WaitList}};
+    /// let list = WaitList::new(FencePair::process());
+    /// assert_eq!(list.wait_until(Deadline::NEVER, || Some("room")), Some("room"));
+    /// assert_eq!(list.wait_until(Deadline::NOW, || None::<&str>), None);
+    /// ```
     pub fn wait_until<R>(&self, deadline: Deadline, attempt: impl FnMut() -> Option<R>) -> Option<R> {
         self.wait_as(&Waiter::new(), deadline, attempt)
     }

@@ -46,6 +46,19 @@ const TAKING: u64 = 3;
 const CALLED: u64 = 4;
 
 /// Where one reader sleeps. Made by [`Sleepers::berth`].
+///
+/// # Examples
+/// One for each reader, given back when it is done:
+/// ```
+/// use buslane::wait::{FencePair, Sleepers};
+/// use std::time::Duration;
+/// let sleepers = Sleepers::new(FencePair::process());
+/// let berth = sleepers.berth();
+/// let mut asked = 0;
+/// sleepers.park_unless(&berth, Some(Duration::from_secs(1)), || { asked += 1; true }); // something has come: no sleep
+/// assert_eq!(asked, 1);
+/// sleepers.give_back(berth);
+/// ```
 pub struct Berth(Arc<Bed>);
 
 struct Bed {
@@ -179,6 +192,25 @@ impl Sleepers {
     }
 
     /// Announces a task as asleep. Look for events afterwards; when there are some, they are the caller's to take.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, Sleepers};
+    /// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+    /// use std::task::{Wake, Waker};
+    /// struct Woken(AtomicBool);
+    /// impl Wake for Woken {
+    ///     fn wake(self: Arc<Self>) {
+    ///         self.0.store(true, Ordering::Relaxed);
+    ///     }
+    /// }
+    /// let (sleepers, woken) = (Sleepers::new(FencePair::process()), Arc::new(Woken(AtomicBool::new(false))));
+    /// let berth = sleepers.berth();
+    /// sleepers.register(&berth, &Waker::from(woken.clone()));
+    /// sleepers.wake();
+    /// assert!(woken.0.load(Ordering::Relaxed));
+    /// sleepers.give_back(berth);
+    /// ```
     pub fn register(&self, berth: &Berth, task: &Waker) {
         self.get_up(berth);
         self.lie_down(berth, Sleeper::Task(task.clone()));
@@ -187,6 +219,18 @@ impl Sleepers {
     }
 
     /// The task does not wait any more.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, Sleepers};
+    /// use std::task::Waker;
+    /// let sleepers = Sleepers::new(FencePair::process());
+    /// let berth = sleepers.berth();
+    /// sleepers.register(&berth, Waker::noop());
+    /// sleepers.cancel(&berth); // and a wake does not call that task
+    /// sleepers.wake();
+    /// sleepers.give_back(berth);
+    /// ```
     pub fn cancel(&self, berth: &Berth) {
         self.get_up(berth);
     }

@@ -46,6 +46,16 @@ impl Backoff {
     ///
     /// # Errors
     /// [`InvalidConfig::ZeroBackoff`] when `base` is zero, [`InvalidConfig::InvertedBackoff`] when `max` is below it.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Backoff, InvalidConfig};
+    /// use std::time::Duration;
+    /// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5))?;
+    /// assert_eq!((backoff.window(1), backoff.window(100)), (Duration::from_millis(50), Duration::from_secs(5)));
+    /// assert_eq!(Backoff::new(Duration::ZERO, Duration::ZERO).err(), Some(InvalidConfig::ZeroBackoff));
+    /// # Ok::<(), InvalidConfig>(())
+    /// ```
     pub fn new(base: Duration, max: Duration) -> Result<Self, InvalidConfig> {
         if base.is_zero() {
             return Err(InvalidConfig::ZeroBackoff);
@@ -60,6 +70,14 @@ impl Backoff {
     ///
     /// # Errors
     /// [`InvalidConfig::InvalidFactor`] when it is below 1 or not a finite number.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// let backoff = buslane::Backoff::default().factor(3.0)?;
+    /// assert_eq!(backoff.window(3), Duration::from_millis(900));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn factor(mut self, factor: f64) -> Result<Self, InvalidConfig> {
         if !factor.is_finite() || factor < 1.0 {
             return Err(InvalidConfig::InvalidFactor);
@@ -72,6 +90,16 @@ impl Backoff {
     ///
     /// # Errors
     /// [`InvalidConfig::InvalidJitter`] when it is not a number from 0 to 1.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// let backoff = Backoff::default().jitter(0.0)?;
+    /// let second = Attempt::new(2, Duration::ZERO, AttemptError::Full);
+    /// assert_eq!(backoff.failure(&"event", &second), Next::After(Duration::from_millis(200)));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn jitter(mut self, jitter: f64) -> Result<Self, InvalidConfig> {
         if !(0.0..=1.0).contains(&jitter) {
             return Err(InvalidConfig::InvalidJitter);
@@ -84,12 +112,31 @@ impl Backoff {
     ///
     /// # Errors
     /// [`InvalidConfig::ZeroAttempts`] when it is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// let backoff = Backoff::default().max_attempts(2)?;
+    /// let second = Attempt::new(2, Duration::ZERO, AttemptError::Full);
+    /// assert_eq!(backoff.failure(&"event", &second), Next::GiveUp);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn max_attempts(mut self, attempts: u32) -> Result<Self, InvalidConfig> {
         self.limits.set_attempts(attempts)?;
         Ok(self)
     }
 
     /// Gives an event up as soon as the next attempt would come later than this after the first.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// let backoff = Backoff::default().max_elapsed(Duration::from_secs(60));
+    /// let late = Attempt::new(2, Duration::from_secs(61), AttemptError::Full);
+    /// assert_eq!(backoff.failure(&"event", &late), Next::GiveUp);
+    /// ```
     #[must_use]
     pub fn max_elapsed(mut self, limit: Duration) -> Self {
         self.limits.set_elapsed(limit);
@@ -97,6 +144,17 @@ impl Backoff {
     }
 
     /// Makes chance repeat itself, for tests.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError, Backoff, RetryPolicy};
+    /// let wait = |seed| {
+    ///     let attempt = Attempt::new(1, std::time::Duration::ZERO, AttemptError::Full);
+    ///     Backoff::default().seed(seed).failure(&"event", &attempt)
+    /// };
+    /// assert_eq!(wait(1), wait(1));
+    /// assert_ne!(wait(1), wait(2));
+    /// ```
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.dice = Dice(AtomicU64::new(seed));

@@ -52,6 +52,19 @@ struct Circuit {
 }
 
 /// Whom a [`Breaker`] lets through.
+///
+/// # Examples
+/// ```
+/// use buslane::{Attempt, AttemptError, Breaker, BreakerState, RetryPolicy};
+/// use std::time::Duration;
+/// let breaker = Breaker::new(1, Duration::from_secs(60))?;
+/// assert_eq!(breaker.state(), BreakerState::Closed);
+/// let _ = breaker.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full));
+/// assert_eq!(breaker.state(), BreakerState::Open);
+/// RetryPolicy::<&str>::success(&breaker);
+/// assert_eq!(breaker.state(), BreakerState::Closed);
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BreakerState {
@@ -68,6 +81,22 @@ impl Breaker {
     ///
     /// # Errors
     /// [`InvalidConfig::ZeroThreshold`] and [`InvalidConfig::ZeroBackoff`].
+    ///
+    /// # Examples
+    /// Two failures in a row open it:
+    /// ```
+    /// use buslane::{Breaker, BreakerState, Sink, SinkExt, sink_fn};
+    /// use std::{sync::Arc, time::Duration};
+    /// let breaker = Arc::new(Breaker::new(2, Duration::from_secs(60))?.max_attempts(1)?);
+    /// let sink = sink_fn(|ok: &bool| if *ok { Ok(()) } else { Err("no route") }).retry(breaker.clone());
+    /// for ok in [false, true, false] {
+    ///     let _ = sink.write(ok);
+    /// }
+    /// assert_eq!(breaker.state(), BreakerState::Closed);
+    /// let _ = sink.write(false);
+    /// assert_eq!(breaker.state(), BreakerState::Open);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn new(threshold: u32, backoff: Duration) -> Result<Self, InvalidConfig> {
         if threshold == 0 {
             return Err(InvalidConfig::ZeroThreshold);
@@ -88,6 +117,16 @@ impl Breaker {
     ///
     /// # Errors
     /// [`InvalidConfig::ZeroAttempts`] when it is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Breaker, Sink, SinkExt, WriteError, sink_fn};
+    /// use std::time::Duration;
+    /// let breaker = Breaker::new(5, Duration::from_millis(1))?.max_attempts(2)?;
+    /// let sink = sink_fn(|_: &u32| Err("no route")).retry(breaker);
+    /// assert!(matches!(sink.write(7), Err(WriteError::Failed { event: 7, .. })));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn max_attempts(mut self, attempts: u32) -> Result<Self, InvalidConfig> {
         self.limits.set_attempts(attempts)?;
         Ok(self)
@@ -95,6 +134,16 @@ impl Breaker {
 
     /// Gives an event up when an attempt failed and the next one would come later than this after the first. Default: no
     /// limit.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError, Breaker, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// let breaker = Breaker::new(5, Duration::from_secs(1))?.max_elapsed(Duration::from_secs(60));
+    /// let late = Attempt::new(2, Duration::from_secs(61), AttemptError::Full);
+    /// assert_eq!(breaker.failure(&"event", &late), Next::GiveUp);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn max_elapsed(mut self, limit: Duration) -> Self {
         self.limits.set_elapsed(limit);
@@ -102,6 +151,21 @@ impl Breaker {
     }
 
     /// Where it gets the time from. Default: [`SystemClock`]. Give the [`Retry`](crate::Retry) the same one.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use buslane::{Attempt, AttemptError, Breaker, BreakerState, RetryPolicy, testing::ManualClock};
+    /// use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// let breaker = Breaker::new(1, Duration::from_secs(60))?.clock(clock.clone());
+    /// let _ = breaker.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full));
+    /// assert_eq!(breaker.state(), BreakerState::Open);
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    /// # }
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);

@@ -7,6 +7,19 @@ use std::sync::Arc;
 /// An event that a retry gave up, with the reason.
 ///
 /// Where it goes is said by [`Retry::dead_letters`](crate::Retry::dead_letters).
+///
+/// # Examples
+/// ```
+/// use buslane::{Backoff, Channel, Sink, SinkExt, sink_fn};
+/// let (letters, mut dead) = Channel::bounded(8)?;
+/// let policy = Backoff::default().max_attempts(1)?;
+/// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).dead_letters(letters);
+/// sink.write(7)?;
+/// let letter = dead.recv()?;
+/// assert_eq!(letter.event, 7);
+/// assert_eq!(letter.to_string(), "given up after 1 attempts: the sink failed: no route");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone)]
 pub struct DeadLetter<E> {

@@ -37,6 +37,29 @@ const ATTEMPTS_PER_TICK: usize = 64;
 /// - **Close and flush** try until the deadline, waits included. What a close leaves goes to the dead letters, or counts as
 ///   `dropped.aborted`; both are `undelivered` in the report.
 /// - **Books**: what is set aside is `pending`.
+///
+/// # Examples
+/// ```
+/// use buslane::{Backoff, Queue, Sink, SinkExt, sink_fn};
+/// use std::{sync::{Arc, Mutex}, time::Duration};
+/// let seen = Arc::new(Mutex::new(Vec::new()));
+/// let (into, busy) = (seen.clone(), Mutex::new(true));
+/// let sink = sink_fn(move |event: &(u32, &str)| {
+///     if std::mem::take(&mut *busy.lock().unwrap()) { return Err("busy") }
+///     into.lock().unwrap().push(event.1);
+///     Ok(())
+/// });
+/// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1))?;
+/// let queue = Queue::builder().spawn_sink(sink.retry_by_key(|(user, _)| *user, policy))?;
+/// for event in [(1, "first of one"), (1, "second of one"), (2, "first of the other")] {
+///     queue.write(event)?;
+/// }
+/// assert!(queue.close().is_done());
+/// let seen = seen.lock().unwrap();
+/// let of_one: Vec<_> = seen.iter().filter(|text| text.ends_with("of one")).collect();
+/// assert_eq!((of_one[0], of_one[1], seen.len()), (&"first of one", &"second of one", 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a retry does nothing until it is written to or added to a bus"]
 pub struct KeyedRetry<E, S, K, F, P> {
     inner: S,
@@ -54,6 +77,18 @@ impl<E, S, K: Clone + Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     ///
     /// # Errors
     /// [`InvalidConfig::ZeroCapacity`].
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Backoff, Sink, SinkExt, WriteError, sink_fn};
+    /// use std::time::Duration;
+    /// let minute = Duration::from_secs(60);
+    /// let sink = sink_fn(|_: &(u32, &str)| Err("no route"));
+    /// let sink = sink.retry_by_key(|(user, _)| *user, Backoff::new(minute, minute)?).capacity(1)?;
+    /// assert!(sink.write((1, "set aside")).is_ok());
+    /// assert!(matches!(sink.write((2, "no room")), Err(WriteError::Full((2, "no room")))));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn capacity(self, events: usize) -> Result<Self, InvalidConfig> {
         if events == 0 {
             return Err(InvalidConfig::ZeroCapacity);
@@ -63,6 +98,18 @@ impl<E, S, K: Clone + Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     }
 
     /// Where what is given up goes, as for [`Retry::dead_letters`](crate::Retry::dead_letters).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Backoff, Channel, Sink, SinkExt, sink_fn};
+    /// let (letters, mut dead) = Channel::bounded(8)?;
+    /// let sink = sink_fn(|_: &(u32, &str)| Err("no route"))
+    ///     .retry_by_key(|(user, _)| *user, Backoff::default().max_attempts(1)?)
+    ///     .dead_letters(letters);
+    /// sink.write((1, "hello"))?;
+    /// assert_eq!(dead.recv()?.event, (1, "hello"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dead_letters(mut self, sink: impl Sink<DeadLetter<E>> + 'static) -> Self {
         self.attempts.dead_letters = Some(Box::new(sink));
         self
@@ -70,6 +117,22 @@ impl<E, S, K: Clone + Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
 
     /// Where it gets the time from, and how close and flush wait. Default: [`SystemClock`](crate::wait::SystemClock), which
     /// is that of the ticks of a queue.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use buslane::{Backoff, Deadline, Sink, SinkExt, sink_fn, testing::ManualClock};
+    /// use std::time::Duration;
+    /// let clock = ManualClock::hurrying(); // whoever waits moves it on
+    /// let minute = Duration::from_secs(60);
+    /// let policy = Backoff::new(minute, minute)?.jitter(0.0)?.max_attempts(3)?;
+    /// let sink = sink_fn(|_: &u32| Err("no route")).retry_by_key(|n| *n, policy).clock(clock.clone());
+    /// assert!(sink.write(7).is_ok());
+    /// assert!(sink.close(Deadline::NEVER).is_done()); // it tries to the end, waits included
+    /// assert_eq!(clock.passed(), 2 * minute);
+    /// # }
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.attempts.clock = Arc::new(clock);
         self

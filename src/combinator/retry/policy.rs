@@ -82,6 +82,17 @@ macro_rules! forward {
 forward!(&P, Box<P>, Arc<P>);
 
 /// What becomes of an event whose attempt failed.
+///
+/// # Examples
+/// ```
+/// use buslane::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+/// use std::time::Duration;
+/// let policy = Backoff::default().jitter(0.0)?.max_attempts(2)?;
+/// let after = |number| policy.failure(&"event", &Attempt::new(number, Duration::ZERO, AttemptError::Full));
+/// assert_eq!(after(1), Next::After(Duration::from_millis(100)));
+/// assert_eq!(after(2), Next::GiveUp);
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Next {
@@ -94,6 +105,24 @@ pub enum Next {
 }
 
 /// A failed attempt, as a policy sees it.
+///
+/// # Examples
+/// A policy that gives up after a second, or when the file is not there:
+/// ```
+/// use buslane::{Attempt, AttemptError, Next, RetryPolicy};
+/// use std::{io, time::Duration};
+/// struct Files;
+/// impl<E> RetryPolicy<E> for Files {
+///     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
+///         let missing = attempt.source::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+///         if missing || attempt.elapsed() > Duration::from_secs(1) { Next::GiveUp } else { Next::Again }
+///     }
+/// }
+/// let missing = io::Error::from(io::ErrorKind::NotFound);
+/// let attempt = Attempt::new(1, Duration::ZERO, AttemptError::Failed(&missing));
+/// assert_eq!(Files.failure(&"event", &attempt), Next::GiveUp);
+/// assert_eq!(Files.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full)), Next::Again);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Attempt<'a> {
@@ -104,6 +133,15 @@ pub struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// An attempt, for those who test their own policy.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError};
+    /// use std::time::Duration;
+    /// let attempt = Attempt::new(2, Duration::from_secs(1), AttemptError::Full);
+    /// assert_eq!((attempt.number(), attempt.elapsed()), (2, Duration::from_secs(1)));
+    /// assert!(matches!(attempt.error(), AttemptError::Full));
+    /// ```
     #[must_use]
     pub fn new(number: u32, elapsed: Duration, error: AttemptError<'a>) -> Self {
         Self { number, elapsed, error }
@@ -147,6 +185,14 @@ impl<'a> Attempt<'a> {
 }
 
 /// Why an attempt failed: a [`WriteError`] without the event.
+///
+/// # Examples
+/// ```
+/// use buslane::AttemptError;
+/// let error = std::io::Error::other("no route");
+/// assert_eq!(AttemptError::Failed(&error).to_string(), "the sink failed: no route");
+/// assert_eq!(AttemptError::Timeout.to_string(), "the sink found no room in time");
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum AttemptError<'a> {

@@ -8,6 +8,21 @@ use std::fmt;
 use std::ptr::NonNull;
 
 /// What a look finds.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::blocks::{Look, ring};
+/// let (mut writer, source) = ring(64)?;
+/// let mut reader = source.reader(0)?;
+/// assert_eq!(reader.look(), Look::Empty);
+/// writer.put("a");
+/// writer.commit();
+/// assert_eq!(reader.look(), Look::Values);
+/// reader.take(|_, _| ());
+/// writer.close();
+/// assert_eq!(reader.look(), Look::Closed);
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// At least one value.
@@ -21,6 +36,18 @@ pub enum Look {
 }
 
 /// Where a reader goes on that has missed values.
+///
+/// # Examples
+/// ```
+/// use buslane::{Entry, Journal, OnLag};
+/// let journal = Journal::new(64)?;
+/// let mut oldest = journal.subscribe(buslane::Start::Now)?;
+/// let mut newest = journal.subscription().on_lag(OnLag::Newest).subscribe()?;
+/// (0..1000).for_each(|n| { let _ = journal.publish(n); });
+/// assert!(matches!(oldest.recv()?, Entry::Lagged(missed) if missed <= 1000 - 64));
+/// assert_eq!(newest.recv()?, Entry::Lagged(1000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnLag {
     /// At the oldest value that is kept.
@@ -36,6 +63,20 @@ pub enum OnLag {
 /// [`look`](Self::look) is lock-free: it begins again only when writers have gone on by a whole block meanwhile. The values
 /// below [`known`](Self::known) stay there until the reader has gone past them, so looking at them is wait-free. Nothing
 /// allocates.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::blocks::{Look, ring};
+/// let (mut writer, source) = ring(64)?;
+/// let (mut one, mut other) = (source.reader(0)?, source.reader(0)?);
+/// writer.put("a");
+/// writer.commit();
+/// for reader in [&mut one, &mut other] {
+///     assert_eq!(reader.look(), Look::Values);
+///     assert_eq!(reader.take(|_, value| *value), "a");
+/// }
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub struct Reader<T> {
     shared: Arc<Shared<T>>,
     /// The position of the next value.
@@ -94,6 +135,18 @@ impl<T> Reader<T> {
     }
 
     /// Says where to go on when values were missed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, OnLag, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// let mut reader = source.reader(0)?;
+    /// reader.set_on_lag(OnLag::Newest);
+    /// (0..1000).for_each(|n| drop(writer.put(n)));
+    /// writer.commit();
+    /// assert_eq!((reader.look(), reader.look()), (Look::Lagged(1000), Look::Empty));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn set_on_lag(&mut self, on_lag: OnLag) {
         self.on_lag = on_lag;
     }
@@ -120,6 +173,20 @@ impl<T> Reader<T> {
     }
 
     /// Shows the next value to `f` without going past it; `None` when none is known to be there.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// writer.put("a");
+    /// writer.commit();
+    /// let mut reader = source.reader(0)?;
+    /// assert_eq!(reader.peek(|_, value| *value), None); // not known yet
+    /// assert_eq!(reader.look(), Look::Values);
+    /// assert_eq!(reader.peek(|_, value| *value), Some("a"));
+    /// assert_eq!(reader.position(), 0);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn peek<R>(&self, f: impl FnOnce(u64, &T) -> R) -> Option<R> {
         if self.cursor == self.limit {
@@ -143,6 +210,20 @@ impl<T> Reader<T> {
     ///
     /// # Panics
     /// When not so many are known to be there.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// (0..5).for_each(|n| drop(writer.put(n)));
+    /// writer.commit();
+    /// let mut reader = source.reader(0)?;
+    /// assert_eq!(reader.look(), Look::Values);
+    /// assert_eq!(reader.values(), [0, 1, 2, 3, 4]);
+    /// assert_eq!(reader.take_values(3), [0, 1, 2]);
+    /// assert_eq!((reader.position(), reader.known()), (3, 2));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
     pub fn take_values(&mut self, count: usize) -> &[T] {
@@ -184,6 +265,19 @@ impl<T> Reader<T> {
     }
 
     /// Goes to another position. Values in between are neither taken nor missed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// (0..10).for_each(|n| drop(writer.put(n)));
+    /// writer.commit();
+    /// let mut reader = source.reader(0)?;
+    /// reader.seek(8);
+    /// assert_eq!(reader.look(), Look::Values);
+    /// assert_eq!(reader.take(|_, value| *value), 8);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn seek(&mut self, position: u64) {
         self.cursor = position;
         self.limit = position;

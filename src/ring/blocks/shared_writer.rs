@@ -20,6 +20,21 @@ use std::hint::cold_path;
 /// as none of them is interrupted just then.
 ///
 /// Dropping the last one closes the ring.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::blocks::{SharedWriter, ring};
+/// let (writer, source) = ring(64)?;
+/// let writer = SharedWriter::from(writer);
+/// std::thread::scope(|scope| {
+///     for n in 0..2 {
+///         let writer = writer.clone();
+///         scope.spawn(move || writer.claim().map(|mut claim| claim.put(n)));
+///     }
+/// });
+/// assert_eq!(source.tail(), 2);
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub struct SharedWriter<T>(Arc<Pen<T>>);
 
 struct Pen<T> {
@@ -33,6 +48,20 @@ const LOOKS: u32 = 100;
 
 impl<T: Send + Sync> SharedWriter<T> {
     /// Waits for the claim; `None` when the ring is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{SharedWriter, ring};
+    /// let (writer, source) = ring(64)?;
+    /// let writer = SharedWriter::from(writer);
+    /// if let Some(mut claim) = writer.claim() {
+    ///     claim.put("a");
+    /// }
+    /// assert_eq!(source.tail(), 1);
+    /// writer.close();
+    /// assert!(writer.claim().is_none());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn claim(&self) -> Option<Claim<'_, T>> {
         let word = self.0.shared.tail.load(Ordering::Relaxed);
@@ -71,6 +100,16 @@ impl<T: Send + Sync> SharedWriter<T> {
     }
 
     /// Shows that no value follows; whether this call did it.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{SharedWriter, ring};
+    /// let (writer, source) = ring::<u32>(64)?;
+    /// let writer = SharedWriter::from(writer);
+    /// assert!(writer.close());
+    /// assert!(source.is_closed() && writer.claim().is_none() && !writer.close());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn close(&self) -> bool {
         match self.claim() {
             Some(mut claim) => {
@@ -124,6 +163,21 @@ impl<T> fmt::Debug for SharedWriter<T> {
 }
 
 /// The right to write. When it is dropped, readers see what was written, and the next writer may go on.
+///
+/// # Examples
+/// Values of one claim lie side by side:
+/// ```
+/// use buslane::ring::blocks::{SharedWriter, ring};
+/// let (writer, source) = ring(64)?;
+/// let writer = SharedWriter::from(writer);
+/// let mut claim = writer.claim().expect("the ring is open");
+/// claim.put("a");
+/// claim.put("b");
+/// assert_eq!((claim.position(), source.tail()), (2, 0));
+/// drop(claim);
+/// assert_eq!(source.tail(), 2);
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 #[must_use = "other writers wait until it is dropped"]
 pub struct Claim<'a, T> {
     pen: &'a Pen<T>,
@@ -133,7 +187,8 @@ pub struct Claim<'a, T> {
 }
 
 impl<T> Claim<'_, T> {
-    /// Writes a value, and gives back the one that it overwrites, which is to be dropped behind the claim.
+    /// Writes a value, and gives back the one that it overwrites, where values have destructors; it is to be dropped behind the
+    /// claim.
     #[inline(always)]
     pub fn put(&mut self, value: T) -> Option<T> {
         // SAFETY: the claim makes the core ours, which was put in when the pen was made.

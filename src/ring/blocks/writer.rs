@@ -249,6 +249,20 @@ impl<T> Spares<T> {
 /// looks as readers stand still in blocks that were overwritten.
 ///
 /// Dropping it closes the ring.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::blocks::{Look, ring};
+/// let (mut writer, source) = ring(64)?;
+/// let mut reader = source.reader(0)?;
+/// writer.put("a");
+/// assert_eq!(reader.look(), Look::Empty); // nothing is shown yet
+/// writer.commit();
+/// assert_eq!(reader.look(), Look::Values);
+/// drop(writer);
+/// assert!(source.is_closed());
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub struct Writer<T> {
     core: Core<T>,
     /// The position of the next value.
@@ -261,10 +275,24 @@ impl<T> Writer<T> {
         Self { core: Core::new(shared), position: 0, shared: shared.clone() }
     }
 
-    /// Writes a value, and gives back the one that it overwrites. Readers see it after the next [`commit`](Self::commit), or as
-    /// soon as a later value begins a block.
+    /// Writes a value, and gives back the one that it overwrites, where values have destructors (others just go). Readers see it
+    /// after the next [`commit`](Self::commit), or as soon as a later value begins a block.
     ///
     /// Drop what comes back behind the commit: destructors are foreign code, and may panic.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut writer, source) = buslane::ring::blocks::ring(64)?;
+    /// let mut overwritten = Vec::new();
+    /// for n in 0..1000 {
+    ///     let old = writer.put(n.to_string());
+    ///     writer.commit();
+    ///     overwritten.extend(old);
+    /// }
+    /// assert_eq!(overwritten[..3], ["0", "1", "2"]);
+    /// assert!(source.oldest() >= overwritten.len() as u64);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn put(&mut self, value: T) -> Option<T> {
         self.core.put(&self.shared, &mut self.position, value)
@@ -290,6 +318,23 @@ impl<T> Writer<T> {
 
     /// Takes out a value that nobody can read any more: left over in a block that a reader held while it was overwritten. One at a
     /// time, after a put, is enough for all to go.
+    ///
+    /// # Examples
+    /// While a reader holds a block, its values stay there:
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// let mut write = |numbers: std::ops::Range<u32>| -> Vec<String> {
+    ///     numbers.flat_map(|n| [writer.put(n.to_string()), writer.take_stale()]).flatten().collect()
+    /// };
+    /// write(0..100);
+    /// let mut reader = source.reader(0)?;
+    /// assert_eq!(reader.look(), Look::Values);
+    /// assert!(!write(100..1000).contains(&"0".to_owned()));
+    /// drop(reader);
+    /// assert!(write(1000..2000).contains(&"0".to_owned()));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn take_stale(&mut self) -> Option<T> {
         self.core.take_stale()
     }

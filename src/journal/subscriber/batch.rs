@@ -1,0 +1,96 @@
+//! Reading many events at once, in place.
+
+use super::{Found, Subscriber, ask};
+use crate::error::Closed;
+use crate::journal::bounds::Judgement;
+use crate::journal::entry::{Entry, Sequence};
+
+impl<E: Send + Sync + 'static> Subscriber<E> {
+    /// Takes the events that are there now and lie side by side, at most 64, to be looked at in place. The
+    /// [`Sequence`] is that of the first one.
+    ///
+    /// While the slice lives, these events stay as they are; publishers go on all the same.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Entry, Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(Start::Now)?;
+    /// (0..5).for_each(|n| { let _ = journal.publish(n); });
+    /// if let Some(Entry::Event(first, events)) = subscriber.try_recv_batch()? {
+    ///     assert_eq!((first.get(), events), (0, &[0, 1, 2, 3, 4][..]));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_recv_batch(&mut self) -> Result<Option<Entry<&[E]>>, Closed<()>> {
+        Ok(self.find_batch()?.map(|found| self.lend(found)))
+    }
+
+    /// As [`try_recv_batch`](Self::try_recv_batch), waiting for the first event.
+    ///
+    /// # Errors
+    /// [`Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Entry, Journal, Start};
+    /// let journal = Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(Start::Now)?;
+    /// let first = journal.publish_batch(vec![1, 2, 3])?;
+    /// assert_eq!(subscriber.recv_batch()?, Entry::Event(first, &[1, 2, 3][..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recv_batch(&mut self) -> Result<Entry<&[E]>, Closed<()>> {
+        self.linger_when_dry();
+        loop {
+            if let Some(found) = self.find_batch()? {
+                return Ok(self.lend(found));
+            }
+            self.wait(None);
+        }
+    }
+
+    #[inline]
+    fn find_batch(&mut self) -> Result<Option<Found>, Closed<()>> {
+        if self.reader.known() > 0 && self.takes_all { Ok(Some(Found::Event)) } else { self.find() }
+    }
+
+    /// Takes the events that are known to be there and wanted, of which the first one is.
+    #[inline]
+    fn lend(&mut self, found: Found) -> Entry<&[E]> {
+        match found {
+            Found::Event => {}
+            Found::Lagged(events) => return Entry::Lagged(events),
+            Found::Panicked(sequence) => return Entry::Panicked(sequence),
+        }
+        let count = if self.takes_all { self.reader.known() } else { self.wanted_in_a_row() };
+        let first = self.reader.position();
+        self.delivered += count as u64;
+        self.seat.delivered(self.delivered, first + count as u64);
+        if self.bounds.end_before(first + count as u64) {
+            self.finish();
+        }
+        Entry::Event(Sequence::new(first), self.reader.take_values(count))
+    }
+
+    /// How many of the events that are known to be there, of which the first one is wanted, are wanted one after another.
+    fn wanted_in_a_row(&mut self) -> usize {
+        let Self { reader, bounds, wanted, judged, .. } = self;
+        let stamp = reader.stamp().unwrap_or(0);
+        let first = reader.position();
+        let rest = reader.values().get(1..).unwrap_or(&[]);
+        let more = (first + 1..).zip(rest).take_while(|(position, event)| {
+            let judgement = ask(bounds, wanted, (*position, *event), stamp);
+            let within = judgement == Ok(Judgement::Within);
+            if !within {
+                *judged = Some((*position, judgement));
+            }
+            within
+        });
+        1 + more.count()
+    }
+}
