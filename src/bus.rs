@@ -239,6 +239,10 @@ impl<E: Send + 'static> Bus<E> {
     /// What the sink accepted before is still handled. The sink is not closed (unless the bus held its last handle).
     /// Inside a delivery this does not wait ([`Removed::FromInside`]).
     ///
+    /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
+    /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block)): there, take [`remove_timeout`](Self::remove_timeout). Publishers with
+    /// lanes of their own are let go.
+    ///
     /// An idle publisher keeps the lane's memory until it publishes next, or is dropped.
     ///
     /// # Errors

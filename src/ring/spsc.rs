@@ -19,51 +19,18 @@
 //! - S3: `tail - head` never exceeds the capacity, which never exceeds the number of slots.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
+mod fin;
+mod sealer;
+
 use crate::error::InvalidConfig;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::sync::prefetch::{bytes_ahead, prefetch_for_write, spare};
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
+use fin::{Fin, OPEN, SEALING};
+pub use sealer::Sealer;
 use std::fmt;
 use std::ptr::NonNull;
-
-/// `fin` of a ring that nobody seals.
-const OPEN: u64 = u64::MAX;
-/// `fin` while its final value is being agreed on.
-const SEALING: u64 = u64::MAX - 1;
-
-/// The word that says where a ring ends: [`OPEN`], [`SEALING`], or the final tail.
-///
-/// What lies in memory is one more, so that an open ring's word is zero: a publisher joins it with what else may ask for its
-/// attention, of all its lanes, and tests once.
-struct Fin(AtomicU64);
-
-impl Fin {
-    fn new() -> Self {
-        Self(AtomicU64::new(OPEN.wrapping_add(1)))
-    }
-
-    #[inline(always)]
-    fn load(&self, ordering: Ordering) -> u64 {
-        self.0.load(ordering).wrapping_sub(1)
-    }
-
-    /// What a producer looks at behind a fence: zero while the ring is open.
-    #[inline(always)]
-    fn attention(&self) -> u64 {
-        // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and `Sealer::fix`.
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Moves the word on; `Err` says what it is if it is not `from`.
-    fn advance(&self, from: u64, to: u64) -> Result<u64, u64> {
-        let [old, new] = [from, to].map(|value| value.wrapping_add(1));
-        // ORD(spsc.fin): AcqRel; Release publishes what the proposer saw up to its tail, Acquire pairs with the winner's
-        // Release. For a mark: the heavy fence that follows pairs with the light ones of producer and consumer.
-        let moved = self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire);
-        moved.map(|_| to).map_err(|found| found.wrapping_sub(1))
-    }
-}
 
 struct Shared<T> {
     /// The next position to be written; everything below was written. Only the producer writes it.
@@ -571,90 +538,5 @@ impl<T> Consumer<T> {
 impl<T> fmt::Debug for Consumer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer").field("head", &self.head).finish_non_exhaustive()
-    }
-}
-
-/// A third party's view of a ring: it can seal it, and see how far both halves are.
-///
-/// # Examples
-/// ```
-/// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
-/// assert!(producer.push("a").is_ok());
-/// assert_eq!(producer.sealer().seal(), 1); // so many were accepted, for good
-/// producer.write("late");
-/// producer.commit();
-/// assert!(!producer.settle(|value| assert_eq!(value, "late")));
-/// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), None));
-/// assert!(consumer.is_ended());
-/// # Ok::<(), buslane::InvalidConfig>(())
-/// ```
-pub struct Sealer<T> {
-    shared: Arc<Shared<T>>,
-}
-
-impl<T> Clone for Sealer<T> {
-    fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
-    }
-}
-
-impl<T> Sealer<T> {
-    /// Begins to seal the ring. Whether this call was the first.
-    pub(crate) fn mark(&self) -> bool {
-        self.shared.fin.advance(OPEN, SEALING).is_ok()
-    }
-
-    /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.
-    pub(crate) fn fix(&self) -> u64 {
-        // ORD(spsc.tail): Acquire; pairs with `Producer::commit`, so that the proposal publishes the slots below it.
-        let tail = self.shared.tail.load(Ordering::Acquire);
-        self.shared.propose(tail)
-    }
-
-    /// Seals this one ring; returns the number of values that were ever accepted.
-    pub fn seal(&self) -> u64 {
-        self.mark();
-        // ORD(spsc.fin): heavy fence; pairs with the light ones of the producer and of `Consumer::refresh`.
-        crate::sync::membarrier::heavy_fence_or_wait(self.shared.pair);
-        self.fix()
-    }
-
-    /// How many values were accepted so far.
-    #[must_use]
-    pub fn accepted(&self) -> u64 {
-        // ORD(spsc.tail): Acquire; pairs with the Release in `Producer::commit`.
-        let tail = self.shared.tail.load(Ordering::Acquire);
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
-        match self.shared.fin.load(Ordering::Acquire) {
-            OPEN | SEALING => tail,
-            fin => tail.min(fin),
-        }
-    }
-
-    /// How many values were handled so far.
-    #[must_use]
-    pub fn handled(&self) -> u64 {
-        // ORD(spsc.head): Acquire; pairs with the consumer's Release: what the handler did is visible to a flush.
-        self.shared.head.load(Ordering::Acquire)
-    }
-
-    /// Whether the ring was sealed and everything in it was handled.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
-        self.shared.fin.load(Ordering::Acquire) <= self.handled()
-    }
-
-    /// Whether the ring's end is fixed or being fixed.
-    #[must_use]
-    pub fn is_sealed(&self) -> bool {
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever marked or fixed it.
-        self.shared.fin.load(Ordering::Acquire) != OPEN
-    }
-}
-
-impl<T> fmt::Debug for Sealer<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("accepted", &self.accepted()).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,91 @@
+//! The handle of whoever is neither half of a ring.
+
+use super::Shared;
+use super::fin::{OPEN, SEALING};
+use crate::sync::{Arc, Ordering};
+use std::fmt;
+
+/// A third party's view of a ring: it can seal it, and see how far both halves are.
+///
+/// # Examples
+/// ```
+/// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+/// assert!(producer.push("a").is_ok());
+/// assert_eq!(producer.sealer().seal(), 1); // so many were accepted, for good
+/// producer.write("late");
+/// producer.commit();
+/// assert!(!producer.settle(|value| assert_eq!(value, "late")));
+/// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), None));
+/// assert!(consumer.is_ended());
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
+pub struct Sealer<T> {
+    pub(super) shared: Arc<Shared<T>>,
+}
+
+impl<T> Clone for Sealer<T> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<T> Sealer<T> {
+    /// Begins to seal the ring. Whether this call was the first.
+    pub(crate) fn mark(&self) -> bool {
+        self.shared.fin.advance(OPEN, SEALING).is_ok()
+    }
+
+    /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.
+    pub(crate) fn fix(&self) -> u64 {
+        // ORD(spsc.tail): Acquire; pairs with `Producer::commit`, so that the proposal publishes the slots below it.
+        let tail = self.shared.tail.load(Ordering::Acquire);
+        self.shared.propose(tail)
+    }
+
+    /// Seals this one ring; returns the number of values that were ever accepted.
+    pub fn seal(&self) -> u64 {
+        self.mark();
+        // ORD(spsc.fin): heavy fence; pairs with the light ones of the producer and of `Consumer::refresh`.
+        crate::sync::membarrier::heavy_fence_or_wait(self.shared.pair);
+        self.fix()
+    }
+
+    /// How many values were accepted so far.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        // ORD(spsc.tail): Acquire; pairs with the Release in `Producer::commit`.
+        let tail = self.shared.tail.load(Ordering::Acquire);
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
+        match self.shared.fin.load(Ordering::Acquire) {
+            OPEN | SEALING => tail,
+            fin => tail.min(fin),
+        }
+    }
+
+    /// How many values were handled so far.
+    #[must_use]
+    pub fn handled(&self) -> u64 {
+        // ORD(spsc.head): Acquire; pairs with the consumer's Release: what the handler did is visible to a flush.
+        self.shared.head.load(Ordering::Acquire)
+    }
+
+    /// Whether the ring was sealed and everything in it was handled.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
+        self.shared.fin.load(Ordering::Acquire) <= self.handled()
+    }
+
+    /// Whether the ring's end is fixed or being fixed.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever marked or fixed it.
+        self.shared.fin.load(Ordering::Acquire) != OPEN
+    }
+}
+
+impl<T> fmt::Debug for Sealer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").field("accepted", &self.accepted()).finish_non_exhaustive()
+    }
+}
