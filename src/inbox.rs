@@ -133,7 +133,7 @@ impl Signals {
 
 /// The lane of everybody who has no lane.
 #[cfg_attr(
-    all(loom, feature = "loom"),
+    any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")),
     expect(clippy::large_enum_variant, reason = "only the model's stand-in is small")
 )]
 pub(crate) enum SharedLane<E> {

@@ -315,8 +315,16 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         {
             return published;
         }
+        self.publish_through_list(place, patience)
+    }
+
+    /// Without lanes of its own. Apart from the path through the table, which its frame would make longer.
+    #[cold]
+    #[inline(never)]
+    fn publish_through_list(&self, place: &mut Option<E>, patience: Patience) -> Published {
         let Some(event) = place.take() else { return Published::default() };
-        match self.core.publish_shared(event, if self.waits { patience } else { Patience::Now }) {
+        let patience = if self.waits { patience } else { Patience::Now };
+        match self.core.publish_shared(event, patience) {
             Ok(published) => published,
             Err(Closed(event)) => {
                 *place = Some(event);
