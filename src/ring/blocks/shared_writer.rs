@@ -44,7 +44,7 @@ struct Pen<T> {
 }
 
 /// So many looks at a claim that is held before the thread lets others run.
-const LOOKS: u32 = 100;
+const LOOKS: u32 = 32;
 
 impl<T: Send + Sync> SharedWriter<T> {
     /// Waits for the claim; `None` when the ring is closed.
@@ -126,8 +126,9 @@ fn wait(looks: u32) {
     if MODEL || looks.is_multiple_of(LOOKS) {
         thread::yield_now();
     } else {
-        // Ever fewer looks, so that the holder is not held up at its last store.
-        (0..1 << looks.min(5)).for_each(|_| spin_hint());
+        // Ever fewer looks, down to about one a microsecond, so that the holder is not held up at its last store: each look takes the
+        // line away from it, for two transfers between processors.
+        (0..1 << looks.min(7)).for_each(|_| spin_hint());
     }
 }
 
