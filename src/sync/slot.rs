@@ -108,9 +108,13 @@ impl<T> Slot<T> {
 /// Things side by side, of which the first begins a line of memory: elsewhere, every other value of half a line would lie across two
 /// of them, or none, as the allocator happened to place them.
 ///
+/// The memory is asked for a little larger, not aligned: allocators of the system keep aligned pieces apart from others, and rings that
+/// come and go would make the process grow.
+///
 /// # Invariant
-/// - `first` points to `count` things, allocated with `layout_of(count)`, or dangles where that has no size.
+/// - `memory` was allocated with `layout_of(count)`, and `first` points to `count` things in it; both dangle where these have no size.
 pub(crate) struct Aligned<T> {
+    memory: NonNull<u8>,
     first: NonNull<T>,
     count: usize,
 }
@@ -120,30 +124,37 @@ unsafe impl<T: Send> Send for Aligned<T> {}
 // SAFETY: shared, it gives out shared references only.
 unsafe impl<T: Sync> Sync for Aligned<T> {}
 
+/// Two lines, since some processors fetch them in pairs.
+const LINES: usize = align_of::<CachePadded<()>>();
+
 impl<T> Aligned<T> {
     /// Makes so many things; `None`, instead of an abort, when there is no memory for them.
     ///
     /// Every page is written to before this returns, so that the first events through a ring meet no page fault.
     pub(crate) fn try_new(count: usize, mut make: impl FnMut(usize) -> T) -> Option<Self> {
         let layout = Self::layout_of(count)?;
-        let first = if layout.size() == 0 {
-            NonNull::dangling()
+        let (memory, first) = if size_of::<T>() * count == 0 {
+            (NonNull::dangling(), NonNull::dangling())
         } else {
             // SAFETY: the layout has a size.
-            NonNull::new(unsafe { alloc(layout) })?.cast::<T>()
+            let memory = NonNull::new(unsafe { alloc(layout) })?;
+            #[cfg(not(all(loom, feature = "loom")))]
+            prefault(memory, layout.size());
+            // SAFETY: `layout_of` has made room for moving on by less than `LINES`, or the memory is aligned already.
+            (memory, unsafe { memory.add(memory.align_offset(LINES.max(align_of::<T>()))) }.cast())
         };
-        #[cfg(not(all(loom, feature = "loom")))]
-        prefault(first.cast(), layout.size());
         // Nothing is dropped if `make` unwinds, and the memory is lost.
         for index in 0..count {
             // SAFETY: the memory is there for `count` things, and nobody knows of it yet.
             unsafe { first.add(index).write(make(index)) };
         }
-        Some(Self { first, count })
+        Some(Self { memory, first, count })
     }
 
     fn layout_of(count: usize) -> Option<Layout> {
-        Layout::array::<T>(count).and_then(|layout| layout.align_to(align_of::<CachePadded<()>>())).ok()
+        let things = Layout::array::<T>(count).ok()?;
+        let spare = LINES.saturating_sub(things.align());
+        Layout::from_size_align(things.size().checked_add(spare)?, things.align()).ok()
     }
 }
 
@@ -161,9 +172,11 @@ impl<T> Drop for Aligned<T> {
     fn drop(&mut self) {
         // SAFETY: the things are ours, and nobody looks at them any more.
         unsafe { NonNull::slice_from_raw_parts(self.first, self.count).drop_in_place() };
-        if let Some(layout) = Self::layout_of(self.count).filter(|layout| layout.size() > 0) {
+        if size_of::<T>() * self.count > 0
+            && let Some(layout) = Self::layout_of(self.count)
+        {
             // SAFETY: the invariant.
-            unsafe { dealloc(self.first.cast().as_ptr(), layout) };
+            unsafe { dealloc(self.memory.as_ptr(), layout) };
         }
     }
 }
