@@ -1,6 +1,7 @@
 //! How much memory there is in use, and a system that has none left.
 #![expect(unsafe_code, reason = "a global allocator")]
 
+use crate::system;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
@@ -69,8 +70,10 @@ pub(crate) fn with_at_most<R>(most: usize, run: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Bytes of memory that the system has given this process; `None` where it does not say.
+/// Bytes of memory that the system has given this process, without those that the allocator gives back when it is asked to; `None`
+/// where the system does not say.
 pub(crate) fn resident() -> Option<u64> {
+    system::give_back();
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
     let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;

@@ -2,9 +2,9 @@
 
 use crate::event::Event;
 use crate::guest::{Guest, check_close};
+use crate::guests;
 use crate::publish::Thread;
 use crate::watch::{GUARD, beat, fail, in_time, pauses, require};
-use crate::{guests, memory};
 use buslane::Bus;
 use std::fmt;
 use std::sync::Arc;
@@ -28,8 +28,6 @@ pub(crate) struct Tally {
     killed_publishers: u64,
     flushes: u64,
     snapshots: u64,
-    /// The most memory that the process had at the end of a round, while its sinks were there.
-    pub(crate) resident: u64,
 }
 
 impl fmt::Display for Tally {
@@ -161,7 +159,6 @@ impl Round<'_> {
         beat("stop the publishers");
         threads.into_iter().for_each(Thread::stop);
         tally.published += published.load(Ordering::Relaxed);
-        tally.resident = tally.resident.max(memory::resident().unwrap_or(0));
         beat("close the bus");
         let before = pauses();
         check_close("the bus", &bus.close_timeout(GUARD), before);

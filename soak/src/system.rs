@@ -1,4 +1,4 @@
-//! What the process asks of its system: fewer processors, no `membarrier`, and how much processor time it has used.
+//! What the process asks of its system: fewer processors, no `membarrier`, how much processor time it has used, and memory back.
 #![expect(unsafe_code, reason = "system calls that the standard library does not offer")]
 
 use std::time::Duration;
@@ -35,6 +35,29 @@ pub(crate) fn refuse_membarrier() -> bool {
 pub(crate) fn refuse_membarrier() -> bool {
     false
 }
+
+/// From here on the allocator keeps little of what is freed: its thresholds stay what they are at first, where otherwise each arena
+/// may keep twice the largest piece that was ever freed, and `malloc_trim` does not reach the end of an arena. Whether it can be told.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn keep_little() -> bool {
+    // SAFETY: takes numbers.
+    unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, 128 << 10) == 1 }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn keep_little() -> bool {
+    false
+}
+
+/// Has the allocator return to the system the pages that it keeps of what was freed.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn give_back() {
+    // SAFETY: takes a number.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn give_back() {}
 
 /// The processor time that this process has used, all its threads together; `None` where the system does not say.
 #[cfg(target_os = "linux")]
