@@ -17,7 +17,7 @@
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 use crate::error::InvalidConfig;
-use crate::sync::slot::{Slot, try_boxed};
+use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use std::fmt;
 
@@ -47,7 +47,7 @@ pub struct Ring<T> {
     tail: CachePadded<AtomicU64>,
     /// The next position to be claimed by a consumer.
     head: CachePadded<AtomicU64>,
-    cells: Box<[Cell<T>]>,
+    cells: Aligned<Cell<T>>,
     capacity: u64,
 }
 
@@ -124,7 +124,7 @@ impl<T: Send> Ring<T> {
     /// # Ok::<(), buslane::InvalidConfig>(())
     /// ```
     pub fn new(capacity: usize) -> Result<Self, InvalidConfig> {
-        let cells = try_boxed(super::slots_for(capacity, 2)?, |position| Cell {
+        let cells = Aligned::try_new(super::slots_for(capacity, 2)?, |position| Cell {
             stamp: AtomicU64::new(position as u64),
             value: Slot::empty(),
         })

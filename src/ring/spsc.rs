@@ -25,7 +25,7 @@ mod sealer;
 use crate::error::InvalidConfig;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::sync::prefetch::{bytes_ahead, prefetch_for_write, spare};
-use crate::sync::slot::{Slot, try_boxed};
+use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
 use fin::{Fin, OPEN, SEALING};
 pub use sealer::Sealer;
@@ -41,7 +41,7 @@ struct Shared<T> {
     /// keep: next to the tail, the producer's look at it would wait for the line that the consumer polls, at every push.
     fin: Fin,
     /// A power of two, and the spare ones.
-    slots: Box<[Slot<T>]>,
+    slots: Aligned<Slot<T>>,
     capacity: u64,
     /// The fence pair of this ring's seal.
     pair: FencePair,
@@ -122,7 +122,7 @@ impl<T> Drop for Shared<T> {
 /// # Ok::<(), buslane::InvalidConfig>(())
 /// ```
 pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), InvalidConfig> {
-    let slots = try_boxed(super::slots_for(capacity, 1)? + spare_slots::<T>(), |_| Slot::empty())
+    let slots = Aligned::try_new(super::slots_for(capacity, 1)? + spare_slots::<T>(), |_| Slot::empty())
         .ok_or(InvalidConfig::OutOfMemory { slots: capacity })?;
     let shared = Arc::new(Shared {
         tail: CachePadded::new(AtomicU64::new(0)),

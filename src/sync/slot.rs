@@ -1,7 +1,11 @@
 //! One slot of a ring: memory that may or may not hold a value, with the protocol kept by the ring around it.
 #![expect(unsafe_code, reason = "a ring's slots are written by one thread and read by another")]
 
+use super::CachePadded;
+use std::alloc::{Layout, alloc, dealloc};
 use std::mem::MaybeUninit;
+use std::ops::Deref;
+use std::ptr::NonNull;
 
 #[cfg(all(loom, feature = "loom"))]
 use loom::cell::UnsafeCell;
@@ -101,30 +105,88 @@ impl<T> Slot<T> {
     }
 }
 
-/// Allocates `count` things, and says so when the memory is not to be had instead of aborting.
+/// Things side by side, of which the first begins a line of memory: elsewhere, every other value of half a line would lie across two
+/// of them, or none, as the allocator happened to place them.
 ///
-/// Every page is written to before this returns, so that the first events through a ring meet no page fault.
-pub(crate) fn try_boxed<T>(count: usize, mut make: impl FnMut(usize) -> T) -> Option<Box<[T]>> {
-    let mut items = Vec::new();
-    items.try_reserve_exact(count).ok()?;
-    #[cfg(not(all(loom, feature = "loom")))]
-    prefault(items.spare_capacity_mut());
-    for index in 0..count {
-        items.push(make(index));
+/// The memory is asked for a little larger, not aligned: what an allocator cuts off in front of an aligned piece may lie about unused for
+/// long where rings come and go.
+///
+/// # Invariant
+/// - `memory` was allocated with `layout_of(count)`, and `first` points to `count` things in it; both dangle where these have no size.
+pub(crate) struct Aligned<T> {
+    memory: NonNull<u8>,
+    first: NonNull<T>,
+    count: usize,
+}
+
+// SAFETY: it owns its things, as a box does.
+unsafe impl<T: Send> Send for Aligned<T> {}
+// SAFETY: shared, it gives out shared references only.
+unsafe impl<T: Sync> Sync for Aligned<T> {}
+
+/// Two lines, since some processors fetch them in pairs.
+const LINES: usize = align_of::<CachePadded<()>>();
+
+impl<T> Aligned<T> {
+    /// Makes so many things; `None`, instead of an abort, when there is no memory for them.
+    ///
+    /// Every page is written to before this returns, so that the first events through a ring meet no page fault.
+    pub(crate) fn try_new(count: usize, mut make: impl FnMut(usize) -> T) -> Option<Self> {
+        let layout = Self::layout_of(count)?;
+        let (memory, first) = if size_of::<T>() * count == 0 {
+            (NonNull::dangling(), NonNull::dangling())
+        } else {
+            // SAFETY: the layout has a size.
+            let memory = NonNull::new(unsafe { alloc(layout) })?;
+            #[cfg(not(all(loom, feature = "loom")))]
+            prefault(memory, layout.size());
+            // SAFETY: `layout_of` has made room for moving on by less than `LINES`, or the memory is aligned already.
+            (memory, unsafe { memory.add(memory.align_offset(LINES.max(align_of::<T>()))) }.cast())
+        };
+        // Nothing is dropped if `make` unwinds, and the memory is lost.
+        for index in 0..count {
+            // SAFETY: the memory is there for `count` things, and nobody knows of it yet.
+            unsafe { first.add(index).write(make(index)) };
+        }
+        Some(Self { memory, first, count })
     }
-    Some(items.into_boxed_slice())
+
+    fn layout_of(count: usize) -> Option<Layout> {
+        let things = Layout::array::<T>(count).ok()?;
+        let spare = LINES.saturating_sub(things.align());
+        Layout::from_size_align(things.size().checked_add(spare)?, things.align()).ok()
+    }
+}
+
+impl<T> Deref for Aligned<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: the invariant; the things live as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
+    }
+}
+
+impl<T> Drop for Aligned<T> {
+    fn drop(&mut self) {
+        // SAFETY: the things are ours, and nobody looks at them any more.
+        unsafe { NonNull::slice_from_raw_parts(self.first, self.count).drop_in_place() };
+        if size_of::<T>() * self.count > 0
+            && let Some(layout) = Self::layout_of(self.count)
+        {
+            // SAFETY: the invariant.
+            unsafe { dealloc(self.memory.as_ptr(), layout) };
+        }
+    }
 }
 
 #[cfg(not(all(loom, feature = "loom")))]
-fn prefault<T>(spare: &mut [MaybeUninit<T>]) {
+fn prefault(first: NonNull<u8>, bytes: usize) {
     const PAGE: usize = 4096;
-    let bytes = std::mem::size_of_val(spare);
-    let start = spare.as_mut_ptr().cast::<u8>();
-    let mut offset = 0;
-    while offset < bytes {
-        // SAFETY: `offset` lies inside the uninitialised memory of `spare`, which we hold exclusively; a volatile
-        // write of a byte there is always allowed and cannot be optimised away.
-        unsafe { start.add(offset).write_volatile(0) };
-        offset += PAGE;
+    for offset in (0..bytes).step_by(PAGE) {
+        // SAFETY: `offset` lies inside memory that the caller has just allocated and shown to nobody; a volatile write of a byte there
+        // is always allowed and cannot be optimised away.
+        unsafe { first.add(offset).write_volatile(0) };
     }
 }

@@ -2,7 +2,7 @@
 
 use super::BLOCK;
 use crate::sync::prefetch::{LINE, bytes_ahead_in_block, prefetch_line_for_write, spare};
-use crate::sync::slot::{Slot, try_boxed};
+use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicPtr, AtomicU64, CachePadded, Ordering};
 use std::ptr::NonNull;
 
@@ -29,7 +29,7 @@ pub(super) struct Block<T> {
     held: AtomicU64,
     /// A mark that the writer leaves when it enters the block.
     stamp: AtomicU64,
-    slots: Box<[Slot<T>]>,
+    slots: Aligned<Slot<T>>,
 }
 
 impl<T> Block<T> {
@@ -38,7 +38,7 @@ impl<T> Block<T> {
 
     /// An empty block that is not in the stream; `None` when there is no memory for it.
     pub(super) fn boxed(len: usize) -> Option<Box<Self>> {
-        let slots = try_boxed(len + spare::<T>(Self::AHEAD), |_| Slot::empty())?;
+        let slots = Aligned::try_new(len + spare::<T>(Self::AHEAD), |_| Slot::empty())?;
         Some(Box::new(Self {
             state: CachePadded::new(AtomicU64::new(RETIRED)),
             next: AtomicPtr::new(std::ptr::null_mut()),
