@@ -102,23 +102,24 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             return Pushed::Full(0, event);
         };
         let mut attention = *attention;
-        let count = others.len();
-        let mut left = others.iter_mut();
-        while let Some(Fast { lane, .. }) = left.next() {
-            let Some(room) = lane.room() else {
-                let done = count - 1 - left.len();
+        for fast in others.iter_mut() {
+            let Some(room) = fast.lane.room() else {
+                let full = std::ptr::from_ref(fast);
+                let done = finishing.0.others.iter().take_while(|other| !std::ptr::eq(*other, full)).count();
                 std::mem::forget(finishing);
                 return Pushed::Full(done, event);
             };
             attention |= room.push_and_look(event.clone());
         }
         let Some(room) = last.lane.room() else {
+            let done = others.len();
             std::mem::forget(finishing);
-            return Pushed::Full(count, event);
+            return Pushed::Full(done, event);
         };
         attention |= room.push_and_look(event);
+        let count = others.len() + 1;
         std::mem::forget(finishing);
-        if attention == 0 { Pushed::Done(count + 1) } else { Pushed::Attention(count + 1) }
+        if attention == 0 { Pushed::Done(count) } else { Pushed::Attention(count) }
     }
 
     /// Puts a slice into every lane and shows it at once. `None` when that was not all; the lanes then know how far they are, for

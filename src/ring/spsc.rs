@@ -80,6 +80,13 @@ impl<T> Slots<T> {
 }
 
 impl<T> Shared<T> {
+    /// The producer shows the values below this position.
+    #[inline(always)]
+    fn show(&self, tail: u64) {
+        // ORD(spsc.tail): Release; pairs with the Acquire in `Consumer::refresh`, `Sealer::fix`: the slots are written.
+        self.tail.store(tail, Ordering::Release);
+    }
+
     fn slot(&self, position: u64) -> &Slot<T> {
         let count = (self.slots.len() - spare_slots::<T>()) as u64;
         &self.slots[(position & (count - 1)) as usize]
@@ -220,8 +227,7 @@ impl<T> Producer<T> {
     /// Shows everything written so far to the consumer.
     #[inline(always)]
     pub fn commit(&mut self) {
-        // ORD(spsc.tail): Release; pairs with the Acquire in `Consumer::refresh`, `Sealer::fix`: the slots are written.
-        self.shared.tail.store(self.tail, Ordering::Release);
+        self.shared.show(self.tail);
     }
 
     /// Whether nobody has begun to seal the ring. To be asked after a commit and a fence; `false` asks for
@@ -312,8 +318,7 @@ impl<T> Vacant<'_, T> {
     /// Fills the slot and shows it to the consumer, with everything written before.
     #[inline(always)]
     pub fn push(self, value: T) {
-        let producer = self.write(value);
-        producer.commit();
+        let _: Written<'_, T> = self.push_into(value);
     }
 }
 
@@ -321,20 +326,25 @@ impl<'a, T> Vacant<'a, T> {
     /// As [`push`](Self::push); what comes back is to be asked behind a fence, as [`Producer::is_open`] is.
     #[inline(always)]
     pub(crate) fn push_into(self, value: T) -> Written<'a, T> {
-        let producer = self.write(value);
-        producer.commit();
-        // Found before the fence, behind which nothing that was in a register counts.
-        Written(&producer.shared)
+        // Everything is looked up first: behind a store into the ring the compiler takes nothing for known that lies in memory.
+        let Producer { shared, slots, tail, .. } = self.0;
+        let shared: &'a Shared<T> = shared;
+        let next = *tail + 1;
+        let slot = prefetch_for_write(slots.at(*tail), bytes_ahead::<T>());
+        // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and the producer's.
+        unsafe { slot.put(value) };
+        *tail = next;
+        shared.show(next);
+        Written(shared)
     }
 
     #[inline(always)]
-    fn write(self, value: T) -> &'a mut Producer<T> {
-        let producer = self.0;
-        let slot = prefetch_for_write(producer.slots.at(producer.tail), bytes_ahead::<T>());
-        // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and the producer's.
+    fn write(self, value: T) {
+        let Producer { slots, tail, .. } = self.0;
+        let slot = prefetch_for_write(slots.at(*tail), bytes_ahead::<T>());
+        // SAFETY: as in `push_into`.
         unsafe { slot.put(value) };
-        producer.tail += 1;
-        producer
+        *tail += 1;
     }
 }
 
