@@ -161,6 +161,47 @@ fn values_written_together_are_shown_by_one_commit() {
 }
 
 #[test]
+fn slices_go_in_as_far_as_there_is_room_lap_after_lap() {
+    for capacity in CAPACITIES {
+        let (mut producer, mut consumer) = spsc(capacity);
+        let values: Vec<u64> = (0..capacity as u64 + 3).collect();
+        // Each lap begins one slot further on, and its slice reaches over the end of the slots.
+        for lap in 0..2 * capacity as u64 + 1 {
+            assert_eq!(producer.push(lap), Ok(()));
+            assert_eq!(producer.push_slice(&values), capacity - 1);
+            assert_eq!((producer.push_slice(&values), producer.push(9)), (0, Err(9)));
+            assert_eq!(consumer.pop(), Some(lap));
+            let mut expected = values.iter();
+            assert_eq!(
+                consumer.drain(usize::MAX, |value| assert_eq!(Some(&value), expected.next())),
+                capacity - 1
+            );
+        }
+    }
+    let (mut producer, mut consumer) = spsc(3);
+    assert_eq!(producer.push_slice(&[[0_u64; 100]; 2]), 2);
+    assert_eq!(consumer.drain(9, |value| assert_eq!(value, [0; 100])), 2);
+    assert_eq!(spsc(2).0.push_slice(&[(); 3]), 2);
+}
+
+#[test]
+fn a_clone_that_unwinds_leaves_what_came_before_it_in_the_ring() {
+    #[derive(Debug, PartialEq)]
+    struct Fragile(u64);
+    impl Clone for Fragile {
+        fn clone(&self) -> Self {
+            assert_ne!(self.0, 2);
+            Self(self.0)
+        }
+    }
+    let (mut producer, mut consumer) = spsc(8);
+    let values: Vec<_> = (0..4).map(Fragile).collect();
+    assert!(catch_unwind(AssertUnwindSafe(|| producer.push_slice(&values))).is_err());
+    assert_eq!(producer.push_slice(&values[3..]), 1);
+    assert_eq!(std::iter::from_fn(|| consumer.pop()).collect::<Vec<_>>(), [0, 1, 3].map(Fragile));
+}
+
+#[test]
 #[should_panic(expected = "a write needs room")]
 fn a_write_without_room_panics() {
     let (mut producer, _consumer) = spsc(1);

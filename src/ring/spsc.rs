@@ -21,6 +21,7 @@
 
 mod fin;
 mod sealer;
+mod slice;
 
 use crate::error::InvalidConfig;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};

@@ -83,19 +83,7 @@ impl<E: Send + 'static> FastLane<E> {
     where
         E: Clone,
     {
-        /// Commits what was written also when a clone unwinds.
-        struct Commit<'a, E>(&'a mut spsc::Producer<E>);
-        impl<E> Drop for Commit<'_, E> {
-            fn drop(&mut self) {
-                self.0.commit();
-            }
-        }
-        let count = self.producer.room_for(events.len());
-        let commit = Commit(&mut self.producer);
-        for event in &events[..count] {
-            commit.0.write(event.clone());
-        }
-        count
+        self.producer.push_slice(events)
     }
 
     /// Applies the policy to an event for which there was no room. May wait, so every lane's wake-ups come first.
