@@ -8,6 +8,12 @@ use std::fmt;
 use std::time::Duration;
 
 /// The error of a user's own sink or handler.
+///
+/// # Examples
+/// ```
+/// let parse = |text: &str| -> Result<u32, buslane::BoxError> { Ok(text.parse()?) };
+/// assert_eq!((parse("7").ok(), parse("seven").is_err()), (Some(7), true));
+/// ```
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
 /// Why a sink did not accept an event; the event comes back.
@@ -94,6 +100,12 @@ impl<E> WriteError<E> {
     }
 
     /// Whether the sink is closed for good.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::WriteError;
+    /// assert!(WriteError::Closed("event").is_closed() && !WriteError::Full("event").is_closed());
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))

@@ -34,6 +34,13 @@ pub struct Refused {
 
 impl Refused {
     /// All of them.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut refused = buslane::Refused::default();
+    /// (refused.full, refused.timeout) = (2, 1);
+    /// assert_eq!(refused.total(), 3);
+    /// ```
     #[must_use]
     pub fn total(&self) -> u64 {
         self.full + self.closed + self.timeout + self.reentrant + self.failed
@@ -72,6 +79,13 @@ pub struct Dropped {
 
 impl Dropped {
     /// All of them.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut dropped = buslane::Dropped::default();
+    /// (dropped.evicted, dropped.failed) = (2, 1);
+    /// assert_eq!(dropped.total(), 3);
+    /// ```
     #[must_use]
     pub fn total(&self) -> u64 {
         self.full + self.evicted + self.disconnected + self.aborted + self.failed + self.panicked

@@ -66,6 +66,14 @@ pub struct WaitList {
 
 impl WaitList {
     /// A list on which nobody waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitList};
+    /// let list = WaitList::new(FencePair::process());
+    /// list.notify(); // nobody waits: a fence and a load
+    /// assert_eq!(format!("{list:?}"), "WaitList { waiting: 0 }");
+    /// ```
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
         Self { pair, count: AtomicUsize::new(0), entries: Mutex::new(Vec::with_capacity(16)) }
@@ -128,6 +136,20 @@ impl WaitList {
     }
 
     /// Wakes everybody on the list. To be called after the progress that they wait for.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, wait::{FencePair, WaitList}};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// let (list, room) = (WaitList::new(FencePair::process()), AtomicBool::new(false));
+    /// let attempt = || room.load(Ordering::Acquire).then_some("in");
+    /// std::thread::scope(|scope| {
+    ///     let waiting = scope.spawn(|| list.wait_until(Deadline::NEVER, attempt));
+    ///     room.store(true, Ordering::Release);
+    ///     list.notify();
+    ///     assert_eq!(waiting.join().ok(), Some(Some("in")));
+    /// });
+    /// ```
     #[inline]
     pub fn notify(&self) {
         // ORD(list.count): light fence; pairs with the heavy one in `wait_as`.
