@@ -66,6 +66,8 @@ impl Published {
 /// - **Allocation**: none, and nothing is freed, apart from the event's own `Clone` and `Drop`. Every sink but the last
 ///   gets a clone. Sinks allocate where they say so: unbounded ones for their events, a direct one that fails or panics for
 ///   the text that is kept of it, and a [gating](crate::Subscription::gating) subscriber costs each thread a record once.
+///   Where publishers wait for room, 16 may do so at the same time for each sink, and the 17th
+///   [allocates](crate::docs::memory).
 /// - **Order**: sinks behind lanes get an event before the sinks that are called directly.
 ///
 /// # Examples

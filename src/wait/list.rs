@@ -41,7 +41,10 @@ impl Waiter {
 /// The place where any number of threads wait for room, or for progress.
 ///
 /// # Guarantees
-/// [`notify`](Self::notify) costs one fence of its pair and one load when nobody waits.
+/// [`notify`](Self::notify) costs one fence of its pair and one load when nobody waits, and allocates nothing.
+///
+/// A list is made with room for 16 who wait at the same time. The 17th allocates: then there is room for 32, which the list
+/// keeps, and so on. Besides, each call of [`wait_until`](Self::wait_until) allocates its place on the list.
 ///
 /// # Examples
 /// ```
