@@ -46,7 +46,7 @@ pub use writer::Writer;
 
 /// The most values in a block: half as many made reading slower with many readers, and twice as many nothing faster.
 const BLOCK: u64 = 64;
-/// The most readers at a time: as many as a block's state can count.
+/// The most readers at a time, 65 535: as many as a block's state can count.
 ///
 /// # Examples
 /// ```
@@ -340,7 +340,8 @@ impl<T> Source<T> {
         self.0.capacity as usize
     }
 
-    /// How many values a block holds. Less than twice as many older ones than [`capacity`](Self::capacity) may be there.
+    /// How many values a block holds: as many as the [`capacity`](Self::capacity), rounded down to a power of two, and 64 at
+    /// most. Fewer than two blocks of values may be there that are older than the newest `capacity`.
     ///
     /// # Examples
     /// ```

@@ -408,7 +408,7 @@ impl<T> Ring<T> {
         self.head.load(Ordering::Acquire)
     }
 
-    /// How many values are in the ring.
+    /// How many values are in the ring, those that are just being put in included.
     ///
     /// # Examples
     /// ```
@@ -424,7 +424,7 @@ impl<T> Ring<T> {
         self.position().saturating_sub(head) as usize
     }
 
-    /// Whether the ring holds nothing.
+    /// Whether the ring holds [nothing](Self::len).
     ///
     /// # Examples
     /// ```

@@ -140,8 +140,9 @@ pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), Inva
 /// The writing half of a ring.
 ///
 /// # Guarantees
-/// Every method is wait-free, allocates nothing and executes no read-modify-write instruction, save
-/// [`settle`](Self::settle) on a ring that is being sealed. Dropping it seals the ring at what was committed.
+/// Every method is wait-free and allocates nothing. None executes a read-modify-write instruction, save
+/// [`settle`](Self::settle) on a ring that is being sealed, [`end`](Self::end) or the drop, and [`sealer`](Self::sealer).
+/// Dropping it seals the ring at what was committed.
 ///
 /// # Examples
 /// ```
@@ -331,7 +332,7 @@ impl<T> Producer<T> {
         false
     }
 
-    /// How many values wait in the ring, the one being handled included.
+    /// How many values wait in the ring, those being handled and those not committed yet included.
     ///
     /// # Examples
     /// ```
@@ -347,7 +348,7 @@ impl<T> Producer<T> {
         (self.tail - self.shared.head.load(Ordering::Acquire)) as usize
     }
 
-    /// Whether nothing waits in the ring.
+    /// Whether [nothing waits](Self::len) in the ring.
     ///
     /// # Examples
     /// ```

@@ -45,7 +45,7 @@ struct State {
 }
 
 impl ManualClock {
-    /// A clock that shows the present moment, and goes on doing so.
+    /// A clock that shows the present moment, and goes on doing so until it is moved.
     ///
     /// # Examples
     /// ```

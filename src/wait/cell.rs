@@ -262,7 +262,7 @@ impl WaitCell {
     }
 
     /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is
-    /// announced as asleep, says that there is something to do. May return for no reason.
+    /// announced as asleep, says that there is something to do. May return for no reason, and does after a second at the latest.
     ///
     /// # Examples
     /// ```

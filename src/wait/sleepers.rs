@@ -73,8 +73,8 @@ struct Bed {
 /// The place where any number of readers of one stream sleep, all of whom an event wakes.
 ///
 /// # Guarantees
-/// [`wake`](Self::wake) costs one load when nobody sleeps, and one system call when any number of threads do. It takes no lock,
-/// allocates nothing, and is lock-free. Sleeping allocates nothing either.
+/// [`wake`](Self::wake) costs one load when nobody sleeps, with the symmetric pair also a fence, and one system call when any
+/// number of threads do. It takes no lock, allocates nothing, and is lock-free. Sleeping allocates nothing either.
 ///
 /// # Examples
 /// ```
@@ -235,7 +235,7 @@ impl Sleepers {
     }
 
     /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is announced
-    /// as asleep, says that there is something to do. May return for no reason.
+    /// as asleep, says that there is something to do. May return for no reason, and does after a second at the latest.
     ///
     /// # Examples
     /// ```

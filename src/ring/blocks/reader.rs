@@ -134,7 +134,7 @@ impl<T> Reader<T> {
         self.cursor
     }
 
-    /// How many values can be taken without another [`look`](Self::look).
+    /// How many values can be taken without another [`look`](Self::look): those of one block at most.
     ///
     /// # Examples
     /// ```

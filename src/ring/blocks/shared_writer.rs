@@ -16,8 +16,8 @@ use std::hint::cold_path;
 /// Any number of writers of a ring. Clones write into the same one.
 ///
 /// # Guarantees
-/// Nothing allocates. A value, or a batch, costs one read-modify-write. Writers wait for each other, a few nanoseconds as long
-/// as none of them is interrupted just then.
+/// Nothing allocates, once it is made. A value, or a batch, costs one read-modify-write, and each block one more. Writers wait
+/// for each other, a few nanoseconds as long as none of them is interrupted just then.
 ///
 /// Dropping the last one closes the ring.
 ///

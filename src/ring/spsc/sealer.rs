@@ -42,7 +42,9 @@ impl<T> Sealer<T> {
         self.shared.propose(tail)
     }
 
-    /// Seals this one ring; returns the number of values that were ever accepted.
+    /// Seals this one ring; returns the number of values that were ever accepted. Idempotent.
+    ///
+    /// Costs a heavy fence: with the asymmetric pair a system call or, should that have stopped working, a millisecond.
     ///
     /// # Examples
     /// ```
@@ -59,7 +61,7 @@ impl<T> Sealer<T> {
         self.fix()
     }
 
-    /// How many values were accepted so far.
+    /// How many values were accepted so far. While the ring is being sealed, some that the producer gets back may count.
     ///
     /// # Examples
     /// ```
