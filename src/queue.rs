@@ -31,8 +31,9 @@ use std::time::Duration;
 /// own; the worker takes it out and calls the handler. Cloning makes another handle to the same queue.
 ///
 /// # Guarantees
-/// - **Progress**: a publish through a private lane is wait-free (with [`Overflow::Block`](crate::Overflow::Block) it
-///   waits for room). A handler that is slow or never returns concerns nobody but its own queue.
+/// - **Progress**: a publish through a private lane is wait-free (with [`Overflow::DropOldest`](crate::Overflow::DropOldest)
+///   lock-free; with [`Overflow::Block`](crate::Overflow::Block) it waits for room). A handler that is slow or never returns
+///   concerns nobody but its own queue.
 /// - **Order**: first in, first out for each publisher. No order between publishers.
 /// - **Delivery**: `Ok` means handled once, or counted in the [`Ledger`](crate::Ledger) with a reason.
 /// - **Threads**: a handler is called by its worker only, so it may be `FnMut` and need not be `Sync`.
