@@ -61,8 +61,8 @@ const STEP: u64 = 2;
 /// others use [`publish`](Self::publish) or [`with_local`](Self::with_local).
 ///
 /// # Guarantees
-/// - **Progress**: publishing through a [`Publisher`] is wait-free but for sinks that are asked to block and for sinks
-///   that do their work on the publishing thread. `add` and `remove` never make a publisher wait.
+/// - **Progress**: publishing through a [`Publisher`] is wait-free but for sinks of the kinds that are named there, such as
+///   those that are asked to block. `add` and `remove` never make a publisher wait.
 /// - **Order**: first in, first out for each publisher and sink.
 /// - **Delivery**: each sink gets each event exactly once, also while others come and go. A publish that happens after
 ///   [`add`](Self::add) returned reaches the sink; after [`remove`](Self::remove) returned, nothing of this bus does.

@@ -8,6 +8,12 @@ use std::fmt;
 use std::time::Duration;
 
 /// The error of a user's own sink or handler.
+///
+/// # Examples
+/// ```
+/// let parse = |text: &str| -> Result<u32, buslane::BoxError> { Ok(text.parse()?) };
+/// assert_eq!((parse("7").ok(), parse("seven").is_err()), (Some(7), true));
+/// ```
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
 /// Why a sink did not accept an event; the event comes back.
@@ -17,14 +23,10 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// ```
 /// use buslane::{Channel, Overflow, Sink, WriteError};
 /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
-/// channel.write(String::from("one"))?;
-/// match channel.write(String::from("two")) {
-///     Err(WriteError::Full(event)) => {
-///         assert_eq!(receiver.recv()?, "one");
-///         channel.write(event)?;
-///     }
-///     other => other?,
-/// }
+/// channel.write("one")?;
+/// let Err(WriteError::Full(event)) = channel.write("two") else { unreachable!() };
+/// assert_eq!(receiver.recv()?, "one");
+/// channel.write(event)?;
 /// assert_eq!(receiver.recv()?, "two");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -72,15 +74,10 @@ impl<E> WriteError<E> {
     /// # Examples
     /// A sink in front of one for another type gives its own event back:
     /// ```
-    /// use buslane::{Sink, WriteError};
-    /// struct Text<S>(S);
-    /// impl<S: Sink<String>> Sink<u32> for Text<S> {
-    ///     fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
-    ///         self.0.write(event.to_string()).map_err(|error| error.map_event(|_| event))
-    ///     }
-    /// }
-    /// let (channel, _) = buslane::Channel::bounded(8)?;
-    /// assert!(matches!(Text(channel).write(7), Err(WriteError::Closed(7))));
+    /// use buslane::{Channel, Sink, WriteError};
+    /// let (texts, _) = Channel::bounded(8)?;
+    /// let write = |n: u32| texts.write(n.to_string()).map_err(|error| error.map_event(|_| n));
+    /// assert!(matches!(write(7), Err(WriteError::Closed(7))));
     /// # Ok::<(), buslane::InvalidConfig>(())
     /// ```
     pub fn map_event<T>(self, f: impl FnOnce(E) -> T) -> WriteError<T> {
@@ -94,6 +91,11 @@ impl<E> WriteError<E> {
     }
 
     /// Whether the sink is closed for good.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(buslane::WriteError::Closed("event").is_closed());
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))

@@ -34,6 +34,13 @@ pub struct Refused {
 
 impl Refused {
     /// All of them.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut refused = buslane::Refused::default();
+    /// (refused.full, refused.timeout) = (2, 1);
+    /// assert_eq!(refused.total(), 3);
+    /// ```
     #[must_use]
     pub fn total(&self) -> u64 {
         self.full + self.closed + self.timeout + self.reentrant + self.failed
@@ -72,6 +79,13 @@ pub struct Dropped {
 
 impl Dropped {
     /// All of them.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut dropped = buslane::Dropped::default();
+    /// (dropped.evicted, dropped.failed) = (2, 1);
+    /// assert_eq!(dropped.total(), 3);
+    /// ```
     #[must_use]
     pub fn total(&self) -> u64 {
         self.full + self.evicted + self.disconnected + self.aborted + self.failed + self.panicked
@@ -157,8 +171,7 @@ impl Ledger {
     /// ```
     /// use buslane::{Channel, Sink};
     /// let (channel, receiver) = Channel::bounded(1)?;
-    /// channel.write(1)?;
-    /// channel.write(2)?;
+    /// (1..=2).try_for_each(|n| channel.write(n))?;
     /// drop(receiver);
     /// channel.state().ledger.check()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -251,11 +264,8 @@ impl fmt::Display for Ledger {
 /// ```
 /// use buslane::{Channel, DropReason, Overflow, Sink};
 /// let (sender, dropped) = std::sync::mpsc::channel();
-/// let (channel, receiver) = Channel::builder()
-///     .capacity(1)
-///     .overflow(Overflow::DropOldest)
-///     .on_drop(move |n: u32, reason| drop(sender.send((n, reason))))
-///     .build()?;
+/// let builder = Channel::builder().capacity(1).overflow(Overflow::DropOldest);
+/// let (channel, receiver) = builder.on_drop(move |n: u32, reason| drop(sender.send((n, reason)))).build()?;
 /// channel.write(1)?;
 /// channel.write(2)?;
 /// drop(receiver);

@@ -31,14 +31,17 @@ use std::time::Duration;
 /// own; the worker takes it out and calls the handler. Cloning makes another handle to the same queue.
 ///
 /// # Guarantees
-/// - **Progress**: a publish through a private lane is wait-free (with [`Overflow::Block`](crate::Overflow::Block) it
-///   waits for room). A handler that is slow or never returns concerns nobody but its own queue.
+/// - **Progress**: a publish through a private lane is wait-free (with [`Overflow::DropOldest`](crate::Overflow::DropOldest)
+///   lock-free; with [`Overflow::Block`](crate::Overflow::Block) it waits for room). A handler that is slow or never returns
+///   concerns nobody but its own queue.
 /// - **Order**: first in, first out for each publisher. No order between publishers.
 /// - **Delivery**: `Ok` means handled once, or counted in the [`Ledger`](crate::Ledger) with a reason.
 /// - **Threads**: a handler is called by its worker only, so it may be `FnMut` and need not be `Sync`.
 /// - **Panics**: a panic of the handler costs the event in its hands; the worker goes on with the next one.
-/// - **Allocation**: a publish allocates nothing. The queue takes `capacity` slots for the shared lane and `capacity`
-///   more for each publisher (several workers: see below), rounded up to a power of two.
+/// - **Allocation**: a publish allocates nothing, unless the queue is [unbounded](QueueBuilder::unbounded), or full and made to
+///   block: [`write`](crate::Sink::write) then allocates to wait, and a publisher does if 16 [wait](crate::docs::memory) already.
+///   The queue takes `capacity` slots for the shared lane and `capacity` more for each publisher (several workers: see below),
+///   rounded up to a power of two.
 /// - **Drop**: the last handle's drop closes the queue and waits for at most half a second; inside a delivery, or while
 ///   unwinding, not at all. The worker still handles what was accepted.
 ///

@@ -62,11 +62,32 @@ pub struct CloseReport {
 
 impl CloseReport {
     /// A close that left nothing to be done.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{CloseReport, Deadline, Sink, WriteError};
+    /// struct Printing;
+    /// impl Sink<u32> for Printing {
+    /// #   fn write(&self, event: u32) -> Result<(), WriteError<u32>> { println!("{event}"); Ok(()) }
+    ///     fn close(&self, _deadline: Deadline) -> CloseReport {
+    ///         println!("that was all");
+    ///         CloseReport::done()
+    ///     }
+    /// }
+    /// assert!(Printing.close(Deadline::NOW).is_done());
+    /// ```
     pub fn done() -> Self {
         Self::default()
     }
 
     /// A close that was asked for inside a delivery and goes on by itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{CloseReport, Finish};
+    /// let report = CloseReport::pending();
+    /// assert!(report.finish == Finish::Pending && !report.is_done());
+    /// ```
     pub fn pending() -> Self {
         Self { finish: Finish::Pending, ..Self::default() }
     }
@@ -98,6 +119,13 @@ impl CloseReport {
     }
 
     /// Whether everything was done and nothing went wrong.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::CloseReport;
+    /// assert!(CloseReport::done().is_done());
+    /// assert!(!CloseReport::timed_out(3).is_done() && !CloseReport::failed("no space left").is_done());
+    /// ```
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.finish == Finish::Done && self.errors.is_empty()
@@ -169,6 +197,16 @@ pub struct FlushReport {
 
 impl FlushReport {
     /// Whether everything published before the flush was handled, and flushed without an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, noop};
+    /// let bus = Bus::new();
+    /// bus.add(noop())?;
+    /// bus.publish("event")?;
+    /// assert!(bus.flush_timeout(std::time::Duration::from_secs(60)).is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.finish == Finish::Done && self.errors.is_empty()

@@ -17,6 +17,13 @@ pub mod spsc;
 use crate::error::InvalidConfig;
 
 /// The most values that one ring may be asked to hold: 2²⁸.
+///
+/// # Examples
+/// ```
+/// use buslane::{InvalidConfig, ring::{MAX_CAPACITY, spsc}};
+/// let error = spsc::ring::<u8>(MAX_CAPACITY + 1).err();
+/// assert_eq!(error, Some(InvalidConfig::CapacityTooLarge { asked: MAX_CAPACITY + 1, most: 268_435_456 }));
+/// ```
 pub const MAX_CAPACITY: usize = 1 << 28;
 
 /// Rounds a capacity up to a number of slots, at least `min`.

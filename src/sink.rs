@@ -51,9 +51,29 @@ pub trait Sink<E>: Send + Sync {
     ///
     /// # Errors
     /// [`WriteError`] with the event and the reason.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// channel.write("event")?;
+    /// assert_eq!(receiver.recv()?, "event");
+    /// drop(receiver);
+    /// assert!(channel.write("late").is_err_and(|error| error.into_event() == "late"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn write(&self, event: E) -> Result<(), WriteError<E>>;
 
     /// Takes no more events, and works off what was accepted until the deadline.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, Sink, noop};
+    /// use std::time::Duration;
+    /// let sink = noop();
+    /// assert!(sink.close(Deadline::after(Duration::from_secs(5))).is_done());
+    /// assert!(sink.write("late").is_err_and(|error| error.is_closed()));
+    /// ```
     fn close(&self, deadline: Deadline) -> CloseReport {
         let _ = deadline;
         CloseReport::done()
@@ -63,22 +83,62 @@ pub trait Sink<E>: Send + Sync {
     ///
     /// # Errors
     /// [`InvalidConfig::OutOfMemory`] when the lane's memory is not to be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Patience, Sink, noop};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// if let Some(mut lane) = channel.lane()? {
+    ///     lane.push("event", Patience::Wait)?;
+    /// }
+    /// assert_eq!(receiver.recv()?, "event");
+    /// assert!(noop::<&str>().lane()?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(None)
     }
 
     /// Whether [`lane`](Self::lane) gives out lanes. What such a sink does in `write` is only to put the event into a lane,
     /// so a bus lets it wait for room; every other sink is called as foreign code, inside of which nothing waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, noop};
+    /// let (channel, _receiver) = Channel::<u32>::bounded(8)?;
+    /// assert!(channel.has_lanes() && !noop::<u32>().has_lanes());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     fn has_lanes(&self) -> bool {
         false
     }
 
     /// Takes a signal of the control plane. Wrappers hand it on.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Signal, Sink, SinkExt};
+    /// let (channel, receiver) = Channel::<u32>::bounded(8)?;
+    /// let sink = channel.filter(|n| *n > 3); // hands signals on
+    /// drop(receiver);
+    /// let mut closed = false;
+    /// sink.signal(&mut Signal::IsClosed(&mut closed));
+    /// assert!(closed);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     fn signal(&self, signal: &mut Signal<'_>) {
         let _ = signal;
     }
 
     /// What makes two sinks the same one. Handles to one thing answer alike; `None` is like no other.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, noop};
+    /// let shared = std::sync::Arc::new(noop::<u32>());
+    /// assert!(shared.key().is_some() && shared.key() == shared.clone().key());
+    /// assert_eq!(noop::<u32>().key(), None);
+    /// ```
     fn key(&self) -> Option<SinkKey> {
         None
     }

@@ -60,12 +60,17 @@ impl Published {
 /// open.
 ///
 /// # Guarantees
-/// - **Progress**: wait-free, but for sinks with [`Overflow::Block`](crate::Overflow::Block) and sinks that do their work
-///   on the publishing thread. No lock, no read-modify-write instruction on a private lane, no system call but to wake a
-///   consumer that really sleeps. Also right after a sink was added or removed.
+/// - **Progress**: wait-free into rings of its own, also right after a sink was added or removed: no lock, no read-modify-write
+///   instruction, no system call but to wake a consumer that really sleeps. Lock-free with
+///   [`Overflow::DropOldest`](crate::Overflow::DropOldest), and into queues and channels with several workers or receivers. It
+///   waits for room where it is asked to ([`Overflow::Block`](crate::Overflow::Block), `BlockFor`, a
+///   [gating](crate::Subscription::gating) subscriber), for its turn, a few nanoseconds, in a [`Journal`](crate::Journal) or an
+///   unbounded sink, and for sinks that do their work on the publishing thread.
 /// - **Allocation**: none, and nothing is freed, apart from the event's own `Clone` and `Drop`. Every sink but the last
 ///   gets a clone. Sinks allocate where they say so: unbounded ones for their events, a direct one that fails or panics for
 ///   the text that is kept of it, and a [gating](crate::Subscription::gating) subscriber costs each thread a record once.
+///   Where publishers wait for room, 16 may do so at the same time for each sink, and the 17th
+///   [allocates](crate::docs::memory).
 /// - **Order**: sinks behind lanes get an event before the sinks that are called directly.
 ///
 /// # Examples

@@ -267,12 +267,32 @@ impl<E: Send + 'static> Receiver<E> {
     }
 
     /// How many events wait, over all lanes; more may come at any time, but none goes.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// (0..3).try_for_each(|n| channel.write(n))?;
+    /// receiver.recv()?;
+    /// assert_eq!(receiver.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.state().depth as usize
     }
 
     /// Whether no event waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, receiver) = Channel::bounded(8)?;
+    /// assert!(receiver.is_empty());
+    /// channel.write("event")?;
+    /// assert!(!receiver.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -230,12 +230,33 @@ impl<E: Send + 'static> SharedReceiver<E> {
     }
 
     /// How many events wait, for whichever receiver; also those that others are just taking.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, receiver) = Channel::shared(8)?;
+    /// (0..3).try_for_each(|n| channel.write(n))?;
+    /// assert_eq!((receiver.len(), receiver.clone().len()), (3, 3)); // whoever takes them
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.state().depth as usize
     }
 
     /// Whether no event waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::shared(8)?;
+    /// channel.write("event")?;
+    /// let other = receiver.clone();
+    /// assert!(!other.is_empty());
+    /// receiver.recv()?;
+    /// assert!(other.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -67,14 +67,64 @@ use std::sync::Arc;
 /// ```
 pub trait Inspector<E>: Send + Sync {
     /// An event comes in.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Inspector, Sink, SinkExt, noop};
+    /// use std::sync::{Arc, atomic::{AtomicUsize, Ordering}};
+    /// #[derive(Default)]
+    /// struct Bytes(AtomicUsize);
+    /// impl Inspector<String> for Bytes {
+    ///     fn ingress(&self, event: &String) {
+    ///         self.0.fetch_add(event.len(), Ordering::Relaxed);
+    ///     }
+    /// }
+    /// let bytes = Arc::new(Bytes::default());
+    /// noop().inspect(bytes.clone()).write(String::from("event"))?;
+    /// assert_eq!(bytes.0.load(Ordering::Relaxed), 5);
+    /// # Ok::<(), buslane::WriteError<String>>(())
+    /// ```
     fn ingress(&self, event: &E) {
         let _ = event;
     }
 
     /// The sink behind accepted the event that came in last on this thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Inspector, Sink, SinkExt, sink_fn};
+    /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+    /// #[derive(Default)]
+    /// struct Accepted(AtomicU64);
+    /// impl<E> Inspector<E> for Accepted {
+    ///     fn success(&self) {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    /// let accepted = Arc::new(Accepted::default());
+    /// let sink = sink_fn(|n: &u32| if *n == 3 { Err("no") } else { Ok(()) }).inspect(accepted.clone());
+    /// (0..10).for_each(|n| drop(sink.write(n)));
+    /// assert_eq!(accepted.0.load(Ordering::Relaxed), 9);
+    /// ```
     fn success(&self) {}
 
     /// The sink behind did not accept the event, which the error holds.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Inspector, Sink, SinkExt, WriteError, sink_fn};
+    /// use std::sync::{Arc, Mutex};
+    /// #[derive(Default)]
+    /// struct Errors(Mutex<Vec<String>>);
+    /// impl<E> Inspector<E> for Errors {
+    ///     fn failure(&self, error: &WriteError<E>) {
+    ///         self.0.lock().unwrap().push(error.to_string());
+    ///     }
+    /// }
+    /// let errors = Arc::new(Errors::default());
+    /// assert!(sink_fn(|_: &u32| Err("no route")).inspect(errors.clone()).write(7).is_err());
+    /// assert_eq!(*errors.0.lock().unwrap(), ["the sink failed: no route"]);
+    /// ```
     fn failure(&self, error: &WriteError<E>) {
         let _ = error;
     }

@@ -35,6 +35,12 @@ impl Sequence {
     }
 
     /// Its number.
+    ///
+    /// # Examples
+    /// ```
+    /// let sequence = buslane::Sequence::new(7);
+    /// assert_eq!(buslane::Sequence::new(sequence.get()), sequence); // stored, and made again
+    /// ```
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0

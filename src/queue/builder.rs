@@ -176,7 +176,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// The most events that are handled before the handler is told of the end of a batch.
+    /// The most events that are handled before the handler is told of the end of a batch; at least 1.
     ///
     /// # Examples
     /// ```

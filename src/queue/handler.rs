@@ -44,18 +44,79 @@ pub trait Handler<E>: Send + 'static {
     ///
     /// # Errors
     /// Whatever went wrong; the event then counts as `failed`.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use std::sync::mpsc::{Sender, channel};
+    /// struct Parse(Sender<u32>);
+    /// impl Handler<&'static str> for Parse {
+    ///     fn handle(&mut self, event: &'static str) -> Result<(), BoxError> {
+    ///         Ok(self.0.send(event.parse()?)?)
+    ///     }
+    /// }
+    /// let (sender, numbers) = channel();
+    /// let queue = Queue::builder().spawn_handler(Parse(sender))?;
+    /// queue.write("seven")?;
+    /// queue.write("7")?;
+    /// assert!(queue.close().is_done());
+    /// assert_eq!((numbers.recv()?, queue.state().ledger.dropped.failed), (7, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn handle(&mut self, event: E) -> Result<(), BoxError>;
 
     /// Called when everything that was waiting has been handled, or `max_batch` events have: the place to flush.
     ///
     /// # Errors
     /// Whatever went wrong.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use std::sync::mpsc::{Sender, channel};
+    /// struct Lines { buffer: String, file: Sender<String> }
+    /// impl Handler<u32> for Lines {
+    ///     fn handle(&mut self, event: u32) -> Result<(), BoxError> {
+    ///         self.buffer += &format!("{event}\n");
+    ///         Ok(())
+    ///     }
+    ///     fn end_of_batch(&mut self) -> Result<(), BoxError> {
+    ///         Ok(self.file.send(std::mem::take(&mut self.buffer))?)
+    ///     }
+    /// }
+    /// let (file, written) = channel();
+    /// let queue = Queue::builder().spawn_handler(Lines { buffer: String::new(), file })?;
+    /// queue.write(1)?;
+    /// queue.write(2)?;
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(written.iter().collect::<String>(), "1\n2\n"); // in one piece or two
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn end_of_batch(&mut self) -> Result<(), BoxError> {
         Ok(())
     }
 
     /// Called when the worker starts, after each batch and each flush, and at the time that the last call returned at the
     /// latest; returns when it wants to be called again. `None`, the default, means after the next batch or flush.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Handler, Queue};
+    /// use std::{sync::mpsc::{Sender, channel}, time::{Duration, Instant}};
+    /// struct Heart(Sender<Instant>);
+    /// impl Handler<u32> for Heart {
+    /// #   fn handle(&mut self, _: u32) -> Result<(), BoxError> { Ok(()) }
+    ///     fn tick(&mut self, now: Instant) -> Option<Instant> {
+    ///         let _ = self.0.send(now);
+    ///         Some(now + Duration::from_millis(1))
+    ///     }
+    /// }
+    /// let (sender, beats) = channel();
+    /// let queue = Queue::builder().spawn_handler(Heart(sender))?;
+    /// assert!(beats.recv()? <= beats.recv()?); // and so on, without any event
+    /// # drop(queue);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn tick(&mut self, now: Instant) -> Option<Instant> {
         let _ = now;
         None
@@ -65,6 +126,23 @@ pub trait Handler<E>: Send + 'static {
     ///
     /// # Errors
     /// Whatever went wrong, or did not end before the deadline.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Deadline, Handler, Queue};
+    /// use std::time::Duration;
+    /// struct Disk;
+    /// impl Handler<u32> for Disk {
+    /// #   fn handle(&mut self, _: u32) -> Result<(), BoxError> { Ok(()) }
+    ///     fn flush(&mut self, _deadline: Deadline) -> Result<(), BoxError> {
+    ///         Err("no space left".into())
+    ///     }
+    /// }
+    /// let queue = Queue::builder().name("disk").spawn_handler(Disk)?;
+    /// let report = queue.flush_timeout(Duration::from_secs(60));
+    /// assert!(report.errors[0].ends_with("no space left"));
+    /// # Ok::<(), buslane::SpawnError>(())
+    /// ```
     fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
         let _ = deadline;
         self.end_of_batch()
@@ -74,6 +152,21 @@ pub trait Handler<E>: Send + 'static {
     ///
     /// # Errors
     /// Whatever went wrong; it stands in the close's report.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Handler, Queue};
+    /// struct Disk;
+    /// impl Handler<u32> for Disk {
+    /// #   fn handle(&mut self, _: u32) -> Result<(), BoxError> { Ok(()) }
+    ///     fn close(&mut self) -> Result<(), BoxError> {
+    ///         Err("no space left".into())
+    ///     }
+    /// }
+    /// let queue = Queue::builder().spawn_handler(Disk)?;
+    /// assert!(queue.close().errors[0].ends_with("no space left"));
+    /// # Ok::<(), buslane::SpawnError>(())
+    /// ```
     fn close(&mut self) -> Result<(), BoxError> {
         Ok(())
     }

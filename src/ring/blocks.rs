@@ -46,7 +46,16 @@ pub use writer::Writer;
 
 /// The most values in a block: half as many made reading slower with many readers, and twice as many nothing faster.
 const BLOCK: u64 = 64;
-/// The most readers at a time: as many as a block's state can count.
+/// The most readers at a time, 65 535: as many as a block's state can count.
+///
+/// # Examples
+/// ```
+/// use buslane::ring::blocks::{MAX_READERS, ring};
+/// let (_writer, source) = ring::<u8>(64)?;
+/// let _reader = source.reader(0)?;
+/// assert_eq!(MAX_READERS - source.readers(), 65_534); // so many more there may be
+/// # Ok::<(), buslane::InvalidConfig>(())
+/// ```
 pub const MAX_READERS: usize = (1 << block::PIN_BITS) - 1;
 
 /// In the tail word, whose other bits are the number of values written: somebody is writing.
@@ -273,36 +282,92 @@ impl<T: Send + Sync> Source<T> {
 
 impl<T> Source<T> {
     /// How many values were written: the position of the next one.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut writer, source) = buslane::ring::blocks::ring(64)?;
+    /// writer.put("a");
+    /// assert_eq!(source.tail(), 0); // not shown yet
+    /// writer.commit();
+    /// assert_eq!(source.tail(), 1);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn tail(&self) -> u64 {
         self.0.tail()
     }
 
     /// The position of the oldest value that is kept for certain.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut writer, source) = buslane::ring::blocks::ring(64)?;
+    /// (0..100).for_each(|n| drop(writer.put(n)));
+    /// writer.commit();
+    /// assert_eq!(source.oldest(), 36);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn oldest(&self) -> u64 {
         self.0.oldest(self.tail())
     }
 
     /// Whether no value follows.
+    ///
+    /// # Examples
+    /// ```
+    /// let (writer, source) = buslane::ring::blocks::ring::<u32>(64)?;
+    /// assert!(!source.is_closed());
+    /// writer.close();
+    /// assert!(source.is_closed());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.tail_word() & CLOSED != 0
     }
 
     /// How many of the newest values are kept for certain.
+    ///
+    /// # Examples
+    /// ```
+    /// let (_writer, source) = buslane::ring::blocks::ring::<u32>(100)?;
+    /// assert_eq!(source.capacity(), 100);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.0.capacity as usize
     }
 
-    /// How many values a block holds. Less than twice as many older ones than [`capacity`](Self::capacity) may be there.
+    /// How many values a block holds: as many as the [`capacity`](Self::capacity), rounded down to a power of two, and 64 at
+    /// most. Fewer than two blocks of values may be there that are older than the newest `capacity`.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::ring;
+    /// for (capacity, block_len) in [(1, 1), (3, 2), (50, 32), (1000, 64)] {
+    ///     let (_writer, source) = ring::<u32>(capacity)?;
+    ///     assert_eq!(source.block_len(), block_len);
+    /// }
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn block_len(&self) -> usize {
         self.0.block_len as usize
     }
 
     /// How many readers there are.
+    ///
+    /// # Examples
+    /// ```
+    /// let (_writer, source) = buslane::ring::blocks::ring::<u32>(64)?;
+    /// let (one, _other) = (source.reader(0)?, source.reader(0)?);
+    /// assert_eq!(source.readers(), 2);
+    /// drop(one);
+    /// assert_eq!(source.readers(), 1);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn readers(&self) -> usize {
         lock(&self.0.registry).readers

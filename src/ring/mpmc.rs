@@ -310,6 +310,15 @@ impl<T> Ring<T> {
     }
 
     /// Whether the ring was closed.
+    ///
+    /// # Examples
+    /// ```
+    /// let ring = buslane::ring::mpmc::Ring::<u32>::new(8)?;
+    /// assert!(!ring.is_closed());
+    /// ring.close();
+    /// assert!(ring.is_closed());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         // ORD(mpmc.tail): Acquire; pairs with the Release in `close`.
@@ -317,6 +326,17 @@ impl<T> Ring<T> {
     }
 
     /// Whether the ring was closed and every value was claimed by a consumer (or evicted). Once true, always true.
+    ///
+    /// # Examples
+    /// ```
+    /// let ring = buslane::ring::mpmc::Ring::new(8)?;
+    /// assert!(ring.push("a").is_ok());
+    /// ring.close();
+    /// assert!(!ring.is_ended()); // a value is left
+    /// ring.pop();
+    /// assert!(ring.is_ended());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn is_ended(&self) -> bool {
         // ORD(mpmc.tail): Acquire; pairs with the Release in `close`.
@@ -325,6 +345,15 @@ impl<T> Ring<T> {
     }
 
     /// Whether the oldest position is filled, so that a pop finds a value unless somebody else takes it first.
+    ///
+    /// # Examples
+    /// ```
+    /// let ring = buslane::ring::mpmc::Ring::new(8)?;
+    /// assert!(!ring.has_filled());
+    /// assert!(ring.push("a").is_ok());
+    /// assert!(ring.has_filled());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn has_filled(&self) -> bool {
         // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`, here and below.
@@ -344,6 +373,17 @@ impl<T> Ring<T> {
     }
 
     /// How many values were accepted so far.
+    ///
+    /// # Examples
+    /// ```
+    /// let ring = buslane::ring::mpmc::Ring::new(1)?;
+    /// assert!(ring.push("a").is_ok());
+    /// ring.pop();
+    /// assert!(ring.push("b").is_ok());
+    /// assert!(ring.push("c").is_err());
+    /// assert_eq!(ring.position(), 2);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn position(&self) -> u64 {
         // ORD(mpmc.tail): Acquire; pairs with the Release in `close`. Claims are Relaxed: a position publishes no value.
@@ -351,20 +391,49 @@ impl<T> Ring<T> {
     }
 
     /// How many values were claimed by consumers or evicted so far.
+    ///
+    /// # Examples
+    /// ```
+    /// let ring = buslane::ring::mpmc::Ring::new(1)?;
+    /// assert!(ring.push("a").is_ok());
+    /// assert!(ring.push_evicting("b", drop).is_ok());
+    /// assert_eq!(ring.claimed(), 1); // the one that was evicted
+    /// ring.pop();
+    /// assert_eq!(ring.claimed(), 2);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn claimed(&self) -> u64 {
         // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`.
         self.head.load(Ordering::Acquire)
     }
 
-    /// How many values are in the ring.
+    /// How many values are in the ring, those that are just being put in included.
+    ///
+    /// # Examples
+    /// ```
+    /// let ring = buslane::ring::mpmc::Ring::new(8)?;
+    /// (0..3).for_each(|n| assert!(ring.push(n).is_ok()));
+    /// ring.pop();
+    /// assert_eq!(ring.len(), 2);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         let head = self.claimed();
         self.position().saturating_sub(head) as usize
     }
 
-    /// Whether the ring holds nothing.
+    /// Whether the ring holds [nothing](Self::len).
+    ///
+    /// # Examples
+    /// ```
+    /// let ring = buslane::ring::mpmc::Ring::new(8)?;
+    /// assert!(ring.is_empty());
+    /// assert!(ring.push("a").is_ok());
+    /// assert!(!ring.is_empty());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

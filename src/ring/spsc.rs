@@ -148,8 +148,9 @@ pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), Inva
 /// The writing half of a ring.
 ///
 /// # Guarantees
-/// Every method is wait-free, allocates nothing and executes no read-modify-write instruction, save
-/// [`settle`](Self::settle) on a ring that is being sealed. Dropping it seals the ring at what was committed.
+/// Every method is wait-free and allocates nothing. None executes a read-modify-write instruction, save
+/// [`settle`](Self::settle) on a ring that is being sealed, [`end`](Self::end) or the drop, and [`sealer`](Self::sealer).
+/// Dropping it seals the ring at what was committed.
 ///
 /// # Examples
 /// ```
@@ -175,6 +176,14 @@ impl<T> Producer<T> {
     ///
     /// # Errors
     /// The value, when the ring holds as many values as it may.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, _consumer) = buslane::ring::spsc::ring(1)?;
+    /// assert_eq!(producer.push("a"), Ok(()));
+    /// assert_eq!(producer.push("b"), Err("b"));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), T> {
         match self.vacant() {
@@ -188,6 +197,21 @@ impl<T> Producer<T> {
 
     /// The next slot, if the ring has room for one more value. A ring that is being sealed has no more of it than the producer
     /// knew of before; [`settle`](Self::settle) gives back what is put there.
+    ///
+    /// # Examples
+    /// The value is made only when there is room:
+    /// ```
+    /// let (mut producer, _consumer) = buslane::ring::spsc::ring(1)?;
+    /// let mut made = 0;
+    /// for _ in 0..3 {
+    ///     if let Some(vacant) = producer.vacant() {
+    ///         made += 1;
+    ///         vacant.push(made);
+    ///     }
+    /// }
+    /// assert_eq!(made, 1);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn vacant(&mut self) -> Option<Vacant<'_, T>> {
         (self.tail < self.limit || self.refresh()).then_some(Vacant(self))
@@ -196,6 +220,14 @@ impl<T> Producer<T> {
     /// How many of `wanted` values may be written now; at least this many stay possible until they are written.
     ///
     /// Looks for slots that were given back only if those known of do not do: the look costs a line's transfer.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, _consumer) = buslane::ring::spsc::ring(4)?;
+    /// assert!(producer.push("a").is_ok());
+    /// assert_eq!((producer.room_for(2), producer.room_for(9)), (2, 3));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline]
     pub fn room_for(&mut self, wanted: usize) -> usize {
         if ((self.limit - self.tail) as usize) < wanted {
@@ -219,6 +251,16 @@ impl<T> Producer<T> {
     ///
     /// # Panics
     /// When the ring has no room; ask [`vacant`](Self::vacant) or [`room_for`](Self::room_for) first.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(2)?;
+    /// for n in 0..producer.room_for(9) {
+    ///     producer.write(n);
+    /// }
+    /// assert_eq!((producer.len(), consumer.pop()), (2, None));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn write(&mut self, value: T) {
         assert!(self.tail < self.limit, "a write needs room");
@@ -226,6 +268,15 @@ impl<T> Producer<T> {
     }
 
     /// Shows everything written so far to the consumer.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(2)?;
+    /// ["a", "b"].into_iter().for_each(|value| producer.write(value));
+    /// producer.commit(); // both at once
+    /// assert_eq!((consumer.has_next(), consumer.known()), (true, 2));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn commit(&mut self) {
         self.shared.show(self.tail);
@@ -233,6 +284,15 @@ impl<T> Producer<T> {
 
     /// Whether nobody has begun to seal the ring. To be asked after a commit and a fence; `false` asks for
     /// [`settle`](Self::settle).
+    ///
+    /// # Examples
+    /// ```
+    /// let (producer, consumer) = buslane::ring::spsc::ring::<u32>(4)?;
+    /// assert!(producer.is_open());
+    /// consumer.sealer().seal();
+    /// assert!(!producer.is_open());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn is_open(&self) -> bool {
         self.attention() == 0
@@ -279,20 +339,48 @@ impl<T> Producer<T> {
         false
     }
 
-    /// How many values wait in the ring, the one being handled included.
+    /// How many values wait in the ring, those being handled and those not committed yet included.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// (0..3).for_each(|n| assert!(producer.push(n).is_ok()));
+    /// consumer.drain(1, |_| assert_eq!(producer.len(), 3)); // its slot is not free yet
+    /// assert_eq!(producer.len(), 2);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         // ORD(spsc.head): Acquire; pairs with the consumer's Release.
         (self.tail - self.shared.head.load(Ordering::Acquire)) as usize
     }
 
-    /// Whether nothing waits in the ring.
+    /// Whether [nothing waits](Self::len) in the ring.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// assert!(producer.push("a").is_ok() && !producer.is_empty());
+    /// consumer.pop();
+    /// assert!(producer.is_empty());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// A handle that can seal the ring.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, _consumer) = buslane::ring::spsc::ring(4)?;
+    /// let sealer = producer.sealer();
+    /// assert!(producer.push("a").is_ok());
+    /// let accepted = std::thread::spawn(move || sealer.seal()).join();
+    /// assert_eq!(accepted.ok(), Some(1));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn sealer(&self) -> Sealer<T> {
         Sealer { shared: self.shared.clone() }
@@ -317,6 +405,15 @@ pub struct Vacant<'a, T>(&'a mut Producer<T>);
 
 impl<T> Vacant<'_, T> {
     /// Fills the slot and shows it to the consumer, with everything written before.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// producer.write("a");
+    /// producer.vacant().expect("there is room").push("b");
+    /// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), Some("b")));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn push(self, value: T) {
         let _: Written<'_, T> = self.push_into(value);
@@ -362,6 +459,17 @@ impl<T> Written<'_, T> {
 
 impl<T> Producer<T> {
     /// Seals the ring at what was committed, as dropping the producer does; values that were not accepted are dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// assert!(producer.push("a").is_ok());
+    /// producer.write("not committed");
+    /// producer.end();
+    /// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), None));
+    /// assert!(consumer.is_ended());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn end(&mut self) {
         // The producer knows the exact tail, so it needs no handshake: it moves OPEN on by itself, or proposes.
         let committed = self.shared.tail.load(Ordering::Relaxed);
@@ -413,6 +521,15 @@ pub struct Consumer<T> {
 
 impl<T> Consumer<T> {
     /// Takes the oldest value.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// assert_eq!(consumer.pop(), None);
+    /// assert!(producer.push("a").is_ok());
+    /// assert_eq!(consumer.pop(), Some("a"));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
         if self.head == self.end && !self.refresh() {
@@ -429,6 +546,16 @@ impl<T> Consumer<T> {
     ///
     /// The slots are given back together at the end. If `f` unwinds, the value it was given counts as handled and the
     /// later ones stay.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// (1..=4).for_each(|n| assert!(producer.push(n).is_ok()));
+    /// let mut sum = 0;
+    /// assert_eq!((consumer.drain(3, |n| sum += n), sum), (3, 6));
+    /// assert_eq!((consumer.drain(9, |n| sum += n), sum), (1, 10));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline]
     pub fn drain(&mut self, max: usize, mut f: impl FnMut(T)) -> usize {
         self.each(max, |slot| {
@@ -438,6 +565,15 @@ impl<T> Consumer<T> {
     }
 
     /// Like [`drain`](Self::drain), but gives each slot back as soon as its value was handled, and then calls `freed`.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(2)?;
+    /// assert!(producer.push(1).is_ok() && producer.push(2).is_ok());
+    /// let refill = || assert!(producer.push(3).is_ok()); // there is room after each
+    /// assert_eq!(consumer.drain_freeing(2, drop, refill), 2);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline]
     pub fn drain_freeing(&mut self, max: usize, mut f: impl FnMut(T), mut freed: impl FnMut()) -> usize {
         let mut count = 0;
@@ -449,6 +585,17 @@ impl<T> Consumer<T> {
     }
 
     /// Like [`drain`](Self::drain), but lends each value where it lies and drops it afterwards.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// assert!(producer.push(vec![3, 1, 2]).is_ok());
+    /// consumer.drain_in_place(1, |numbers| {
+    ///     numbers.sort();
+    ///     assert_eq!(*numbers, [1, 2, 3]);
+    /// });
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn drain_in_place(&mut self, max: usize, mut f: impl FnMut(&mut T)) -> usize {
         /// Empties the slot also when the callback unwinds.
         struct Emptied<'a, T>(&'a Slot<T>);
@@ -515,24 +662,60 @@ impl<T> Consumer<T> {
     }
 
     /// Whether a value can be taken now. If so, that stays true until it is taken.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// assert!(!consumer.has_next());
+    /// assert!(producer.push("a").is_ok());
+    /// assert!(consumer.has_next() && consumer.pop().is_some());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline]
     pub fn has_next(&mut self) -> bool {
         self.head < self.end || self.refresh()
     }
 
     /// How many values were taken so far.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// (0..3).for_each(|n| assert!(producer.push(n).is_ok()));
+    /// assert_eq!((consumer.drain(2, drop), consumer.position()), (2, 2));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn position(&self) -> u64 {
         self.head
     }
 
     /// How many values are known to be readable; there may be more.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// assert!(producer.push("a").is_ok());
+    /// assert_eq!(consumer.known(), 0); // it has not looked yet
+    /// assert_eq!((consumer.has_next(), consumer.known()), (true, 1));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn known(&self) -> usize {
         (self.end - self.head) as usize
     }
 
     /// Whether the ring was sealed and everything in it was handled. Once true, always true.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// assert!(producer.push("a").is_ok());
+    /// drop(producer);
+    /// assert!(!consumer.is_ended()); // there is something to read
+    /// assert!(consumer.pop().is_some() && consumer.is_ended());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn is_ended(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it: what the producer did before its end is visible.
@@ -540,6 +723,15 @@ impl<T> Consumer<T> {
     }
 
     /// A handle that can seal the ring.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, consumer) = buslane::ring::spsc::ring(4)?;
+    /// consumer.sealer().seal(); // the consumer wants no more
+    /// assert!(producer.push("a").is_ok()); // into room that the producer knew of
+    /// assert!(!producer.settle(|value| assert_eq!(value, "a")));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn sealer(&self) -> Sealer<T> {
         Sealer { shared: self.shared.clone() }

@@ -389,7 +389,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// Tries again what this sink failed to take, as a [`Breaker`](crate::Breaker), a [`Backoff`](crate::Backoff) or a policy
     /// of one's own says.
     ///
-    /// It waits on the thread that writes, so the queue belongs in front, which is behind it in the chain:
+    /// It waits on the thread that writes, so the queue belongs in front, which is behind it in the chain.
     ///
     /// # Examples
     /// ```

@@ -22,6 +22,13 @@ pub trait Outcome {
     ///
     /// # Errors
     /// What the closure returned.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Outcome;
+    /// let parsed = "seven".parse::<u32>().map(drop);
+    /// assert!(parsed.into_result().is_err_and(|error| error.is::<std::num::ParseIntError>()));
+    /// ```
     fn into_result(self) -> Result<(), BoxError>;
 }
 

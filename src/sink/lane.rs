@@ -214,15 +214,63 @@ pub trait LaneWrite<E>: Send {
     ///
     /// # Errors
     /// [`WriteError`] with the event and the reason.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{LaneWrite, Patience, WriteError};
+    /// struct Last(Option<u32>);
+    /// impl LaneWrite<u32> for Last {
+    ///     fn push(&mut self, event: u32, _: Patience) -> Result<(), WriteError<u32>> {
+    ///         self.0 = Some(event);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let mut last = Last(None);
+    /// last.push(7, Patience::Wait)?;
+    /// assert_eq!(last.0, Some(7));
+    /// # Ok::<(), WriteError<u32>>(())
+    /// ```
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>>;
 
     /// What ends the lane from outside: that of the lane behind. `None`, the default, makes a removal wait for the push
     /// in progress instead.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Lane, LaneSealer, LaneWrite, Patience, Sink, WriteError};
+    /// struct Stage(Lane<u32>);
+    /// impl LaneWrite<u32> for Stage {
+    /// #   fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> { self.0.push(event, patience) }
+    ///     fn sealer(&self) -> Option<LaneSealer> {
+    ///         self.0.sealer()
+    ///     }
+    /// }
+    /// let (channel, _receiver) = Channel::bounded(8)?;
+    /// let lane = channel.lane()?.expect("a channel gives out lanes");
+    /// assert!(Lane::staged(Stage(lane)).sealer().is_some());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     fn sealer(&self) -> Option<LaneSealer> {
         None
     }
 
     /// Whether a push may wait for room; if so, it happens after every other sink has its event. Default: `true`.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Lane, LaneWrite, Overflow, Patience, Sink, WriteError};
+    /// struct Stage(Lane<u32>);
+    /// impl LaneWrite<u32> for Stage {
+    /// #   fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> { self.0.push(event, patience) }
+    ///     fn may_wait(&self) -> bool {
+    ///         self.0.may_wait()
+    ///     }
+    /// }
+    /// let (channel, _receiver) = Channel::builder().overflow(Overflow::DropNewest).build()?;
+    /// let lane = channel.lane()?.expect("a channel gives out lanes");
+    /// assert!(!Lane::staged(Stage(lane)).may_wait());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     fn may_wait(&self) -> bool {
         true
     }

@@ -12,6 +12,13 @@
 use super::{MODEL, Ordering, fence};
 
 /// Which side of the handshake pays.
+///
+/// # Examples
+/// ```
+/// use buslane::wait::{FencePair, WaitCell};
+/// assert!(FencePair::process() == FencePair::Symmetric || cfg!(target_os = "linux"));
+/// assert_eq!(WaitCell::new(FencePair::Symmetric).pair(), FencePair::Symmetric); // works on every system
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FencePair {
     /// Publishers run a compiler fence, waiting sides the system call.

@@ -45,7 +45,15 @@ struct State {
 }
 
 impl ManualClock {
-    /// A clock that shows the present moment, and goes on doing so.
+    /// A clock that shows the present moment, and goes on doing so until it is moved.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{testing::ManualClock, wait::Clock};
+    /// use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// assert_eq!((clock.now(), clock.passed()), (clock.now(), Duration::ZERO)); // it stands still
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         let state = State { passed: Duration::ZERO, sleepers: Vec::new(), waits: 0, hurries: false };
@@ -92,12 +100,31 @@ impl ManualClock {
     }
 
     /// How far it has been moved.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::testing::ManualClock;
+    /// use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// (0..3).for_each(|_| clock.advance(Duration::from_secs(20)));
+    /// assert_eq!(clock.passed(), Duration::from_secs(60));
+    /// ```
     #[must_use]
     pub fn passed(&self) -> Duration {
         lock(&self.0.state).passed
     }
 
     /// How many waits have begun so far.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Backoff, Sink, SinkExt, testing::ManualClock};
+    /// let clock = ManualClock::hurrying();
+    /// let sink = buslane::sink_fn(|_: &u32| Err("no route")).retry(Backoff::default().max_attempts(4)?);
+    /// assert!(sink.clock(clock.clone()).write(7).is_err());
+    /// assert_eq!(clock.waits(), 3); // between four attempts
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn waits(&self) -> usize {
         lock(&self.0.state).waits

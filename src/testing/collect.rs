@@ -56,6 +56,16 @@ struct Calls {
 
 impl<E> Collect<E> {
     /// A sink that has nothing yet.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, testing::Collect};
+    /// let (bus, seen) = (Bus::new(), Collect::new());
+    /// bus.add(seen.clone())?;
+    /// bus.publish("event")?;
+    /// assert_eq!(seen.events(), ["event"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         let state = State { events: Vec::new(), calls: Calls::default() };
@@ -98,12 +108,32 @@ impl<E> Collect<E> {
     }
 
     /// How many events it has.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, testing::Collect};
+    /// let seen = Collect::new();
+    /// seen.write("one")?;
+    /// seen.write("two")?;
+    /// assert_eq!(seen.len(), 2);
+    /// # Ok::<(), buslane::WriteError<&str>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         lock(&self.0.state).events.len()
     }
 
     /// Whether it has none.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, testing::Collect};
+    /// let seen = Collect::new();
+    /// assert!(seen.is_empty());
+    /// seen.write("event")?;
+    /// assert!(!seen.is_empty());
+    /// # Ok::<(), buslane::WriteError<&str>>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -131,6 +161,16 @@ impl<E> Collect<E> {
     }
 
     /// Whether it was closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, testing::Collect};
+    /// let (bus, seen) = (Bus::<u32>::new(), Collect::new());
+    /// bus.add(seen.clone())?;
+    /// assert!(!seen.is_closed());
+    /// assert!(bus.close().is_done() && seen.is_closed());
+    /// # Ok::<(), buslane::AddError>(())
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closes() > 0
@@ -169,12 +209,32 @@ impl<E> Collect<E> {
     }
 
     /// How often it was told of the end of a batch.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink, testing::Collect};
+    /// let seen = Collect::new();
+    /// let queue = Queue::builder().max_batch(1).spawn_sink(seen.clone())?;
+    /// queue.write("one")?;
+    /// queue.write("two")?;
+    /// assert!(queue.close().is_done());
+    /// assert!(seen.ends_of_batch() >= 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn ends_of_batch(&self) -> usize {
         self.calls().batches
     }
 
     /// How often it was told to give up waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Signal, Sink, testing::Collect};
+    /// let seen = Collect::<u32>::new();
+    /// seen.signal(&mut Signal::Abort);
+    /// assert_eq!(seen.aborts(), 1);
+    /// ```
     #[must_use]
     pub fn aborts(&self) -> usize {
         self.calls().aborts

@@ -88,6 +88,13 @@ pub struct SinkContract {
 
 impl SinkContract {
     /// All clauses.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{SinkExt, noop, testing::SinkContract};
+    /// SinkContract::new().check(noop, |n| n);
+    /// SinkContract::new().check(|| noop().map(|n: &u64| n + 1), |n| n);
+    /// ```
     pub fn new() -> Self {
         Self { closes: true, ordered: true }
     }

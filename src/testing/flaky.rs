@@ -12,6 +12,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// The text of the error with which a [`Flaky`] sink fails.
+///
+/// # Examples
+/// ```
+/// use buslane::{Sink, noop, testing::{FLAKY, Flaky}};
+/// let error = Flaky::new(noop()).failing(1).write(7).unwrap_err();
+/// assert_eq!(error.to_string(), format!("the sink failed: {FLAKY}"));
+/// ```
 pub const FLAKY: &str = "the flaky sink failed, as it was asked to";
 
 /// A sink that fails as planned, and otherwise hands the event on.
@@ -54,6 +61,15 @@ struct Shared {
 
 impl<E, S: Sink<E>> Flaky<E, S> {
     /// A sink that does not fail yet.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, testing::{Collect, Flaky}};
+    /// let seen = Collect::new();
+    /// Flaky::new(seen.clone()).write("event")?;
+    /// assert_eq!(seen.events(), ["event"]);
+    /// # Ok::<(), buslane::WriteError<&str>>(())
+    /// ```
     pub fn new(inner: S) -> Self {
         let shared =
             Shared { attempts: AtomicU64::new(0), failures: AtomicU64::new(0), counters: Counters::new() };
@@ -92,6 +108,16 @@ impl<E, S: Sink<E>> Flaky<E, S> {
     }
 
     /// How many writes there were.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Backoff, Sink, SinkExt, noop, testing::{Flaky, ManualClock}};
+    /// let flaky = std::sync::Arc::new(Flaky::new(noop()).failing(2));
+    /// let sink = flaky.clone().retry(Backoff::default()).clock(ManualClock::hurrying());
+    /// sink.write("event")?;
+    /// assert_eq!(flaky.attempts(), 3);
+    /// # Ok::<(), buslane::WriteError<&str>>(())
+    /// ```
     #[must_use]
     pub fn attempts(&self) -> u64 {
         // Relaxed here and below: a count publishes nothing.
@@ -99,6 +125,14 @@ impl<E, S: Sink<E>> Flaky<E, S> {
     }
 
     /// How many of them failed.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, noop, testing::Flaky};
+    /// let flaky = Flaky::new(noop()).rate(0.5, 1);
+    /// let failed = (0..100).filter(|n| flaky.write(*n).is_err()).count();
+    /// assert_eq!(flaky.failures(), failed as u64);
+    /// ```
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.shared.failures.load(Ordering::Relaxed)

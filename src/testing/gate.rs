@@ -51,6 +51,19 @@ struct State {
 
 impl Gate {
     /// A gate without permits.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink, testing::Gate};
+    /// let gate = Gate::closed();
+    /// let at = gate.clone();
+    /// let queue = Queue::builder().spawn(move |_: u32| at.pass())?;
+    /// queue.write(1)?;
+    /// assert_eq!(queue.state().ledger.delivered, 0); // it stands at the gate, or will
+    /// gate.open();
+    /// assert!(queue.close().is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn closed() -> Self {
         Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() }))
@@ -138,12 +151,33 @@ impl Gate {
     }
 
     /// How many have come to the gate in all, those who passed included.
+    ///
+    /// # Examples
+    /// ```
+    /// let gate = buslane::testing::Gate::closed();
+    /// gate.permit(2);
+    /// gate.pass();
+    /// gate.pass();
+    /// assert_eq!(gate.reached(), 2);
+    /// ```
     #[must_use]
     pub fn reached(&self) -> usize {
         lock(&self.0.state).reached
     }
 
     /// How many wait at the gate now.
+    ///
+    /// # Examples
+    /// ```
+    /// let gate = buslane::testing::Gate::closed();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| gate.pass());
+    ///     gate.wait_reached(1);
+    ///     assert_eq!(gate.waiting(), 1);
+    ///     gate.open();
+    /// });
+    /// assert_eq!(gate.waiting(), 0);
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> usize {
         lock(&self.0.state).waiting

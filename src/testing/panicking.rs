@@ -10,6 +10,16 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// The text with which a [`Panicking`] sink panics.
+///
+/// # Examples
+/// ```
+/// use buslane::{Queue, Sink, testing::{PANICKING, Panicking}};
+/// let queue = Queue::builder().spawn_sink(Panicking::new().on_every_event())?;
+/// queue.write("event")?;
+/// assert!(queue.close().is_done());
+/// assert!(queue.state().last_error.is_some_and(|text| text.contains(PANICKING)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const PANICKING: &str = "the sink panicked, as it was asked to";
 
 /// A sink that panics where it is asked to, and otherwise takes every event and does nothing with it.
@@ -49,6 +59,12 @@ struct Plan {
 
 impl<E> Panicking<E> {
     /// A sink that does not panic yet.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, testing::Panicking};
+    /// assert!(Panicking::new().write("event").is_ok()); // as long as it is not asked to panic
+    /// ```
     pub fn new() -> Self {
         Self {
             plan: Plan::default(),

@@ -48,6 +48,16 @@ struct Shared {
 
 impl<E, S: Sink<E>> Slow<E, S> {
     /// A sink that waits so long before it hands an event on.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, noop, testing::{ManualClock, Slow}};
+    /// use std::time::Duration;
+    /// let clock = ManualClock::hurrying();
+    /// Slow::new(noop(), Duration::from_secs(60), clock.clone()).write("event")?;
+    /// assert_eq!(clock.passed(), Duration::from_secs(60));
+    /// # Ok::<(), buslane::WriteError<&str>>(())
+    /// ```
     pub fn new(inner: S, delay: Duration, clock: impl Clock + 'static) -> Self {
         let shared = Shared { pause: Arc::new(Pause::new()), counters: Counters::new() };
         Self { inner, delay, clock: Box::new(clock), shared: Arc::new(shared), events: PhantomData }

@@ -80,6 +80,14 @@ struct Bed {
 
 impl WaitCell {
     /// A cell in which nobody sleeps.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// let cell = WaitCell::new(FencePair::process());
+    /// cell.wake(); // nobody sleeps: one load
+    /// assert!(!cell.is_parked());
+    /// ```
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
         let bed = Bed { state: AtomicU64::new(IDLE), sleeper: Slot::empty() };
@@ -88,6 +96,17 @@ impl WaitCell {
 
     /// The publisher's half of the handshake, between its store and [`wake`](Self::wake). One serves any number of
     /// cells of the same pair.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// use std::task::Waker;
+    /// let cells = [(); 2].map(|()| WaitCell::new(FencePair::process()));
+    /// assert!(cells.iter().all(|cell| cell.register(Waker::noop())));
+    /// cells[0].fence(); // serves both
+    /// cells.iter().for_each(|cell| cell.wake());
+    /// assert!(!cells.iter().any(|cell| cell.is_parked()));
+    /// ```
     #[inline(always)]
     #[cfg_attr(all(loom, feature = "loom"), track_caller)]
     pub fn fence(&self) {
@@ -96,6 +115,13 @@ impl WaitCell {
     }
 
     /// The pair of fences of this cell.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// let (one, other) = (WaitCell::new(FencePair::process()), WaitCell::new(FencePair::process()));
+    /// assert_eq!(one.pair(), other.pair()); // so one fence serves both
+    /// ```
     #[inline]
     #[must_use]
     pub fn pair(&self) -> FencePair {
@@ -103,6 +129,19 @@ impl WaitCell {
     }
 
     /// Whether a consumer sleeps that wants to be woken. To be asked behind [`fence`](Self::fence).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// use std::{task::Waker, thread, time::Duration};
+    /// let cell = WaitCell::new(FencePair::process());
+    /// thread::scope(|scope| {
+    ///     scope.spawn(|| cell.nap(Duration::from_millis(1)));
+    ///     cell.fence();
+    ///     assert!(!cell.is_parked()); // who naps is not to be woken by events
+    /// });
+    /// assert!(cell.register(Waker::noop()) && cell.is_parked());
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn is_parked(&self) -> bool {
@@ -117,6 +156,22 @@ impl WaitCell {
     }
 
     /// Wakes the consumer if it sleeps and wants to be woken.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// use std::thread;
+    /// let cell = WaitCell::new(FencePair::process());
+    /// thread::scope(|scope| {
+    ///     let parked = scope.spawn(|| cell.park_unless(None, || false));
+    ///     while !parked.is_finished() {
+    ///         cell.fence();
+    ///         cell.wake();
+    ///         thread::yield_now();
+    ///     }
+    /// });
+    /// assert!(!cell.is_parked());
+    /// ```
     #[inline]
     pub fn wake(&self) {
         if self.is_parked() {
@@ -125,6 +180,21 @@ impl WaitCell {
     }
 
     /// Wakes the consumer also when it only naps: for those who wait for it.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// use std::{thread, time::{Duration, Instant}};
+    /// let (cell, begin) = (WaitCell::new(FencePair::process()), Instant::now());
+    /// thread::scope(|scope| {
+    ///     let napping = scope.spawn(|| cell.nap(Duration::from_secs(3600)));
+    ///     while !napping.is_finished() {
+    ///         cell.wake_now();
+    ///         thread::yield_now();
+    ///     }
+    /// });
+    /// assert!(begin.elapsed() < Duration::from_secs(3600));
+    /// ```
     #[cold]
     pub fn wake_now(&self) {
         // ORD(cell.state): full fence; pairs with those in `park_unless`, `nap_unless` and `register`. At least as strong as
@@ -192,7 +262,7 @@ impl WaitCell {
     }
 
     /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is
-    /// announced as asleep, says that there is something to do. May return for no reason.
+    /// announced as asleep, says that there is something to do. May return for no reason, and does after a second at the latest.
     ///
     /// # Examples
     /// ```
@@ -239,6 +309,15 @@ impl WaitCell {
 
     /// As [`nap`](Self::nap), unless `ready`, asked after the thread is announced as napping, says that there is
     /// something to do: what comes with a [`wake_now`](Self::wake_now) is then never slept over.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitCell};
+    /// use std::time::{Duration, Instant};
+    /// let (cell, begin) = (WaitCell::new(FencePair::process()), Instant::now());
+    /// cell.nap_unless(Duration::from_secs(3600), || true); // there is something to do
+    /// assert!(begin.elapsed() < Duration::from_secs(3600));
+    /// ```
     pub fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         if let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), NAPPING) {

@@ -39,9 +39,26 @@ use std::time::Instant;
 /// ```
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time. It never goes back.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{Clock, SystemClock};
+    /// let before = SystemClock.now();
+    /// assert!(SystemClock.now() >= before);
+    /// ```
     fn now(&self) -> Instant;
 
     /// Waits until `moment`, or until the pause is interrupted, if that comes first.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{Clock, Pause, SystemClock};
+    /// use std::{sync::Arc, time::Duration};
+    /// let (pause, begin) = (Arc::new(Pause::new()), SystemClock.now());
+    /// pause.interrupt();
+    /// SystemClock.wait_until(begin + Duration::from_secs(3600), &pause);
+    /// assert!(SystemClock.now() < begin + Duration::from_secs(3600));
+    /// ```
     fn wait_until(&self, moment: Instant, pause: &Arc<Pause>);
 }
 
@@ -98,6 +115,15 @@ pub struct Pause {
 
 impl Pause {
     /// A pause that nobody has interrupted.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, wait::Pause};
+    /// use std::time::Duration;
+    /// let pause = Pause::new();
+    /// assert!(!pause.wait(Deadline::after(Duration::from_millis(1)), || false)); // until the deadline
+    /// assert!(!pause.is_interrupted());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self { interrupted: AtomicBool::new(false), list: WaitList::new(FencePair::Symmetric) }
@@ -122,6 +148,14 @@ impl Pause {
     }
 
     /// Whether waits here are over for good.
+    ///
+    /// # Examples
+    /// ```
+    /// let pause = buslane::wait::Pause::new();
+    /// assert!(!pause.is_interrupted());
+    /// pause.interrupt();
+    /// assert!(pause.is_interrupted());
+    /// ```
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         // ORD(pause.interrupted): Acquire; pairs with the Release in `interrupt`.

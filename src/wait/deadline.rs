@@ -33,8 +33,22 @@ enum Limit {
 
 impl Deadline {
     /// A deadline that is over already: nothing waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{CloseReport, Deadline, Sink, noop};
+    /// assert_eq!(noop::<u32>().close(Deadline::NOW), CloseReport::done()); // nothing is waited for
+    /// assert!(Deadline::NOW.is_over());
+    /// ```
     pub const NOW: Self = Self(Limit::Now);
     /// No deadline.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Deadline;
+    /// assert!(!Deadline::NEVER.is_over());
+    /// assert_eq!(Deadline::NEVER.min(Deadline::NOW), Deadline::NOW);
+    /// ```
     pub const NEVER: Self = Self(Limit::Never);
 
     /// A deadline so long from now; one too far away to be expressed is [`NEVER`](Self::NEVER).
@@ -129,6 +143,17 @@ impl Deadline {
     }
 
     /// Whether nothing may wait any longer.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Deadline;
+    /// use std::time::Duration;
+    /// let deadline = Deadline::after(Duration::from_millis(1));
+    /// while !deadline.is_over() {
+    ///     std::thread::yield_now(); // or something useful
+    /// }
+    /// assert_eq!(deadline.remaining(), Some(Duration::ZERO));
+    /// ```
     #[must_use]
     pub fn is_over(self) -> bool {
         self.remaining().is_some_and(|left| left.is_zero())

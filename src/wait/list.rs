@@ -41,7 +41,10 @@ impl Waiter {
 /// The place where any number of threads wait for room, or for progress.
 ///
 /// # Guarantees
-/// [`notify`](Self::notify) costs one fence of its pair and one load when nobody waits.
+/// [`notify`](Self::notify) costs one fence of its pair and one load when nobody waits, and allocates nothing.
+///
+/// A list is made with room for 16 who wait at the same time. The 17th allocates: then there is room for 32, which the list
+/// keeps, and so on. Besides, each call of [`wait_until`](Self::wait_until) allocates its place on the list.
 ///
 /// # Examples
 /// ```
@@ -66,6 +69,14 @@ pub struct WaitList {
 
 impl WaitList {
     /// A list on which nobody waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, WaitList};
+    /// let list = WaitList::new(FencePair::process());
+    /// list.notify(); // nobody waits: a fence and a load
+    /// assert_eq!(format!("{list:?}"), "WaitList { waiting: 0 }");
+    /// ```
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
         Self { pair, count: AtomicUsize::new(0), entries: Mutex::new(Vec::with_capacity(16)) }
@@ -128,6 +139,20 @@ impl WaitList {
     }
 
     /// Wakes everybody on the list. To be called after the progress that they wait for.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Deadline, wait::{FencePair, WaitList}};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// let (list, room) = (WaitList::new(FencePair::process()), AtomicBool::new(false));
+    /// let attempt = || room.load(Ordering::Acquire).then_some("in");
+    /// std::thread::scope(|scope| {
+    ///     let waiting = scope.spawn(|| list.wait_until(Deadline::NEVER, attempt));
+    ///     room.store(true, Ordering::Release);
+    ///     list.notify();
+    ///     assert_eq!(waiting.join().ok(), Some(Some("in")));
+    /// });
+    /// ```
     #[inline]
     pub fn notify(&self) {
         // ORD(list.count): light fence; pairs with the heavy one in `wait_as`.

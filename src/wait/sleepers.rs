@@ -73,8 +73,8 @@ struct Bed {
 /// The place where any number of readers of one stream sleep, all of whom an event wakes.
 ///
 /// # Guarantees
-/// [`wake`](Self::wake) costs one load when nobody sleeps, and one system call when any number of threads do. It takes no lock,
-/// allocates nothing, and is lock-free. Sleeping allocates nothing either.
+/// [`wake`](Self::wake) costs one load when nobody sleeps, with the symmetric pair also a fence, and one system call when any
+/// number of threads do. It takes no lock, allocates nothing, and is lock-free. Sleeping allocates nothing either.
 ///
 /// # Examples
 /// ```
@@ -116,6 +116,14 @@ unsafe impl Sync for Sleepers {}
 
 impl Sleepers {
     /// A place where nobody sleeps.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, Sleepers};
+    /// let sleepers = Sleepers::new(FencePair::Symmetric);
+    /// sleepers.wake(); // nobody is there
+    /// assert_eq!(format!("{sleepers:?}"), "Sleepers { pair: Symmetric, .. }");
+    /// ```
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
         let empty = match pair {
@@ -126,6 +134,19 @@ impl Sleepers {
     }
 
     /// A place for one more reader. Allocates when there are more than ever before.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, Sleepers};
+    /// let sleepers = Sleepers::new(FencePair::process());
+    /// let berths = [sleepers.berth(), sleepers.berth()]; // of two readers
+    /// let mut looks = 0;
+    /// for berth in &berths {
+    ///     sleepers.park_unless(berth, None, || { looks += 1; true });
+    /// }
+    /// assert_eq!(looks, 2);
+    /// berths.into_iter().for_each(|berth| sleepers.give_back(berth));
+    /// ```
     #[must_use]
     pub fn berth(&self) -> Berth {
         let mut beds = lock(&self.beds);
@@ -142,6 +163,23 @@ impl Sleepers {
     }
 
     /// The reader will not sleep here any more.
+    ///
+    /// # Examples
+    /// Whoever still slept there is forgotten:
+    /// ```
+    /// use buslane::wait::{FencePair, Sleepers};
+    /// use std::{sync::Arc, task::Wake};
+    /// struct Task;
+    /// impl Wake for Task {
+    ///     fn wake(self: Arc<Self>) {}
+    /// }
+    /// let (sleepers, task) = (Sleepers::new(FencePair::process()), Arc::new(Task));
+    /// let berth = sleepers.berth();
+    /// sleepers.register(&berth, &task.clone().into());
+    /// assert_eq!(Arc::strong_count(&task), 2);
+    /// sleepers.give_back(berth);
+    /// assert_eq!(Arc::strong_count(&task), 1);
+    /// ```
     pub fn give_back(&self, berth: Berth) {
         self.get_up(&berth);
         lock(&self.beds).free.push(berth.0);
@@ -149,6 +187,25 @@ impl Sleepers {
 
     /// Wakes everybody who sleeps, most of them through others. To be called behind the store of what they sleep for: the
     /// publisher's fence is part of it.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, Sleepers};
+    /// use std::thread;
+    /// let sleepers = Sleepers::new(FencePair::process());
+    /// thread::scope(|scope| {
+    ///     let park = || {
+    ///         let berth = sleepers.berth();
+    ///         sleepers.park_unless(&berth, None, || false);
+    ///         sleepers.give_back(berth);
+    ///     };
+    ///     let parked = [scope.spawn(park), scope.spawn(park)];
+    ///     while !parked.iter().all(|parked| parked.is_finished()) {
+    ///         sleepers.wake();
+    ///         thread::yield_now();
+    ///     }
+    /// });
+    /// ```
     #[inline(always)]
     pub fn wake(&self) {
         if !MODEL {
@@ -178,7 +235,19 @@ impl Sleepers {
     }
 
     /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is announced
-    /// as asleep, says that there is something to do. May return for no reason.
+    /// as asleep, says that there is something to do. May return for no reason, and does after a second at the latest.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::wait::{FencePair, Sleepers};
+    /// use std::time::{Duration, Instant};
+    /// let (sleepers, begin) = (Sleepers::new(FencePair::process()), Instant::now());
+    /// let berth = sleepers.berth();
+    /// sleepers.park_unless(&berth, Some(Duration::from_millis(1)), || false); // until the limit
+    /// sleepers.park_unless(&berth, Some(Duration::from_secs(3600)), || true); // not at all
+    /// assert!(begin.elapsed() < Duration::from_secs(3600));
+    /// sleepers.give_back(berth);
+    /// ```
     pub fn park_unless(&self, berth: &Berth, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         self.get_up(berth);

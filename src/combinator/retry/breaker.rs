@@ -173,6 +173,20 @@ impl Breaker {
     }
 
     /// Whom it lets through now.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError, Breaker, BreakerState, RetryPolicy};
+    /// use std::time::Duration;
+    /// let breaker = Breaker::new(2, Duration::from_secs(60))?;
+    /// let full = Attempt::new(1, Duration::ZERO, AttemptError::Full);
+    /// let states = [(); 2].map(|()| {
+    ///     let _ = breaker.failure(&"event", &full);
+    ///     breaker.state()
+    /// });
+    /// assert_eq!(states, [BreakerState::Closed, BreakerState::Open]);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn state(&self) -> BreakerState {
         let now = self.clock.now();

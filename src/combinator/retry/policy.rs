@@ -42,18 +42,81 @@ use std::time::{Duration, Instant};
 pub trait RetryPolicy<E>: Send + Sync {
     /// How long it is until an attempt with this event may be made: zero lets it through. Asked before every attempt, and
     /// again after each wait that it demanded, until it answers zero. Default: zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError, Breaker, RetryPolicy};
+    /// use std::time::Duration;
+    /// let breaker = Breaker::new(1, Duration::from_secs(60))?;
+    /// assert!(breaker.before(&"event").is_zero());
+    /// let _ = breaker.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full));
+    /// assert!(!breaker.before(&"event").is_zero()); // it has opened
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     fn before(&self, event: &E) -> Duration {
         let _ = event;
         Duration::ZERO
     }
 
     /// An attempt failed: what now?
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// struct Thrice;
+    /// impl<E> RetryPolicy<E> for Thrice {
+    ///     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
+    ///         if attempt.number() < 3 { Next::Again } else { Next::GiveUp }
+    ///     }
+    /// }
+    /// let third = Attempt::new(3, Duration::ZERO, AttemptError::Full);
+    /// assert_eq!(Thrice.failure(&"event", &third), Next::GiveUp);
+    /// ```
     fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next;
 
     /// An attempt succeeded. The event is the sink's now.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, Next, RetryPolicy, Sink, SinkExt, noop};
+    /// use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+    /// #[derive(Default)]
+    /// struct Counting(AtomicU32);
+    /// impl<E> RetryPolicy<E> for Counting {
+    /// #   fn failure(&self, _event: &E, _attempt: &Attempt<'_>) -> Next { Next::GiveUp }
+    ///     fn success(&self) {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    /// let policy = Arc::new(Counting::default());
+    /// noop().retry(policy.clone()).write("event")?;
+    /// assert_eq!(policy.0.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), buslane::WriteError<&str>>(())
+    /// ```
     fn success(&self) {}
 
     /// An attempt ended without a word about the sink's health: the sink is closed, or it panicked.
+    ///
+    /// # Examples
+    /// A channel whose reader is gone says nothing about the next one:
+    /// ```
+    /// use buslane::{Attempt, Channel, Next, RetryPolicy, Sink, SinkExt};
+    /// use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+    /// #[derive(Default)]
+    /// struct Counting(AtomicU32);
+    /// impl<E> RetryPolicy<E> for Counting {
+    /// #   fn failure(&self, _event: &E, _attempt: &Attempt<'_>) -> Next { Next::GiveUp }
+    ///     fn abandoned(&self) {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    /// let policy = Arc::new(Counting::default());
+    /// let (channel, _) = Channel::bounded(8)?;
+    /// assert!(channel.retry(policy.clone()).write("event").is_err());
+    /// assert_eq!(policy.0.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     fn abandoned(&self) {}
 }
 
@@ -148,18 +211,43 @@ impl<'a> Attempt<'a> {
     }
 
     /// How many attempts have been made with this event, this one included; from 1.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError};
+    /// use std::time::Duration;
+    /// let second = Attempt::new(2, Duration::from_secs(1), AttemptError::Full);
+    /// assert_eq!(second.number(), 2);
+    /// ```
     #[must_use]
     pub fn number(&self) -> u32 {
         self.number
     }
 
     /// The time since the event was about to be tried for the first time, waits included.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError};
+    /// use std::time::Duration;
+    /// let late = Attempt::new(9, Duration::from_secs(60), AttemptError::Timeout);
+    /// assert!(late.elapsed() > Duration::from_secs(30));
+    /// ```
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
     /// What went wrong.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Attempt, AttemptError};
+    /// use std::time::Duration;
+    /// let error = std::io::Error::other("no route");
+    /// let attempt = Attempt::new(1, Duration::ZERO, AttemptError::Failed(&error));
+    /// assert_eq!(attempt.error().to_string(), "the sink failed: no route");
+    /// ```
     #[must_use]
     pub fn error(&self) -> AttemptError<'a> {
         self.error

@@ -115,13 +115,38 @@ impl<T> Reader<T> {
     }
 
     /// The position of the next value.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// writer.put("a");
+    /// writer.commit();
+    /// let mut reader = source.reader(0)?;
+    /// assert_eq!((reader.look(), reader.position()), (Look::Values, 0));
+    /// reader.take(|_, _| ());
+    /// assert_eq!(reader.position(), 1);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn position(&self) -> u64 {
         self.cursor
     }
 
-    /// How many values can be taken without another [`look`](Self::look).
+    /// How many values can be taken without another [`look`](Self::look): those of one block at most.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(100)?;
+    /// (0..100).for_each(|n| drop(writer.put(n)));
+    /// writer.commit();
+    /// let mut reader = source.reader(0)?;
+    /// assert_eq!((reader.known(), reader.look()), (0, Look::Values));
+    /// assert_eq!(reader.known(), 64); // a block
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn known(&self) -> usize {
@@ -129,6 +154,16 @@ impl<T> Reader<T> {
     }
 
     /// How many values lie ahead of this reader, those already overwritten included.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut writer, source) = buslane::ring::blocks::ring(64)?;
+    /// let reader = source.reader(0)?;
+    /// (0..1000).for_each(|n| drop(writer.put(n)));
+    /// writer.commit();
+    /// assert_eq!(reader.behind(), 1000);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn behind(&self) -> u64 {
         self.shared.tail().saturating_sub(self.cursor)
@@ -152,6 +187,20 @@ impl<T> Reader<T> {
     }
 
     /// Finds out whether there is a value to be [taken](Self::take).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(100)?;
+    /// (0..100).for_each(|n| drop(writer.put(n)));
+    /// writer.close();
+    /// let (mut reader, mut sum) = (source.reader(0)?, 0);
+    /// while reader.look() == Look::Values {
+    ///     sum += reader.take(|_, n| *n);
+    /// }
+    /// assert_eq!((sum, reader.look()), (4950, Look::Closed));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn look(&mut self) -> Look {
         if self.cursor < self.limit { Look::Values } else { self.look_further() }
@@ -161,6 +210,18 @@ impl<T> Reader<T> {
     ///
     /// # Panics
     /// When none is known to be there: [`look`](Self::look) first.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// writer.put(String::from("a"));
+    /// writer.commit();
+    /// let mut reader = source.reader(0)?;
+    /// assert_eq!(reader.look(), Look::Values);
+    /// assert_eq!(reader.take(|position, text| (position, text.len())), (0, 1));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn take<R>(&mut self, f: impl FnOnce(u64, &T) -> R) -> R {
         assert!(self.cursor < self.limit, "a value was found by a look");
@@ -198,6 +259,18 @@ impl<T> Reader<T> {
     }
 
     /// The values known to be there. They are not taken.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(64)?;
+    /// (0..5).for_each(|n| drop(writer.put(n)));
+    /// writer.commit();
+    /// let mut reader = source.reader(3)?;
+    /// assert_eq!(reader.look(), Look::Values);
+    /// assert_eq!((reader.values(), reader.position()), ([3, 4].as_slice(), 3));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
     #[must_use]

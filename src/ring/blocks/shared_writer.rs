@@ -16,8 +16,8 @@ use std::hint::cold_path;
 /// Any number of writers of a ring. Clones write into the same one.
 ///
 /// # Guarantees
-/// Nothing allocates. A value, or a batch, costs one read-modify-write. Writers wait for each other, a few nanoseconds as long
-/// as none of them is interrupted just then.
+/// Nothing allocates, once it is made. A value, or a batch, costs one read-modify-write, and each block one more. Writers wait
+/// for each other, a few nanoseconds as long as none of them is interrupted just then.
 ///
 /// Dropping the last one closes the ring.
 ///
@@ -190,6 +190,18 @@ pub struct Claim<'a, T> {
 impl<T> Claim<'_, T> {
     /// Writes a value, and gives back the one that it overwrites, where values have destructors; it is to be dropped behind the
     /// claim.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{SharedWriter, ring};
+    /// let (writer, source) = ring(1)?;
+    /// let writer = SharedWriter::from(writer);
+    /// let mut claim = writer.claim().expect("the ring is open");
+    /// let old = ["a", "b", "c"].map(|text| claim.put(text.to_owned()));
+    /// drop(claim); // and only now what was overwritten
+    /// assert_eq!(old, [None, None, Some("a".to_owned())]);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn put(&mut self, value: T) -> Option<T> {
         // SAFETY: the claim makes the core ours, which was put in when the pen was made.
@@ -211,6 +223,25 @@ impl<T> Claim<'_, T> {
 
     /// Takes out a value that nobody can read any more: left over in a block that a reader held while it was overwritten. One at a
     /// time, after a put, is enough for all to go.
+    ///
+    /// # Examples
+    /// A reader that stands in a block keeps it until it goes:
+    /// ```
+    /// use buslane::ring::blocks::{Look, SharedWriter, ring};
+    /// let (writer, source) = ring(1)?;
+    /// let writer = SharedWriter::from(writer);
+    /// let write = |text: &str| {
+    ///     let mut claim = writer.claim().expect("the ring is open");
+    ///     (claim.put(text.to_owned()), claim.take_stale())
+    /// };
+    /// write("a");
+    /// let mut reader = source.reader(0)?;
+    /// assert_eq!(reader.look(), Look::Values);
+    /// assert_eq!((write("b"), write("c")), ((None, None), (None, None)));
+    /// drop(reader);
+    /// assert_eq!(write("d").1.as_deref(), Some("a"));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn take_stale(&mut self) -> Option<T> {
         // SAFETY: as in `put`.
@@ -228,6 +259,18 @@ impl<T> Claim<'_, T> {
     }
 
     /// The position of the next value.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{SharedWriter, ring};
+    /// let (writer, _source) = ring(64)?;
+    /// let writer = SharedWriter::from(writer);
+    /// let mut claim = writer.claim().expect("the ring is open");
+    /// let of_a = claim.position();
+    /// claim.put("a");
+    /// assert_eq!((of_a, claim.position()), (0, 1));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn position(&self) -> u64 {

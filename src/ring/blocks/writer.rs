@@ -310,6 +310,23 @@ impl<T> Writer<T> {
     }
 
     /// Whether there is something for [`take_stale`](Self::take_stale).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::ring::blocks::{Look, ring};
+    /// let (mut writer, source) = ring(1)?;
+    /// writer.put(String::from("a"));
+    /// writer.commit();
+    /// let mut reader = source.reader(0)?;
+    /// assert_eq!(reader.look(), Look::Values);
+    /// ["b", "c"].iter().for_each(|text| drop(writer.put(text.to_string())));
+    /// assert!(!writer.has_stale()); // the reader may still look at it
+    /// drop(reader);
+    /// writer.put(String::from("d"));
+    /// assert!(writer.has_stale());
+    /// assert_eq!(writer.take_stale().as_deref(), Some("a"));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn has_stale(&self) -> bool {
@@ -340,6 +357,16 @@ impl<T> Writer<T> {
     }
 
     /// Shows everything written so far to the readers.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut writer, source) = buslane::ring::blocks::ring(64)?;
+    /// writer.put("a");
+    /// writer.put("b");
+    /// writer.commit(); // both at once
+    /// assert_eq!(source.tail(), 2);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     pub fn commit(&mut self) {
         // ORD(blocks.tail): Release; pairs with the Acquire in `Shared::tail_word`: the values are written.
@@ -347,6 +374,14 @@ impl<T> Writer<T> {
     }
 
     /// The position of the next value.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut writer, source) = buslane::ring::blocks::ring(64)?;
+    /// writer.put("a");
+    /// assert_eq!((writer.position(), source.tail()), (1, 0)); // written, and not shown yet
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -354,6 +389,15 @@ impl<T> Writer<T> {
     }
 
     /// Shows everything written so far, and that no value follows.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut writer, source) = buslane::ring::blocks::ring(64)?;
+    /// writer.put("a");
+    /// writer.close();
+    /// assert_eq!((source.tail(), source.is_closed()), (1, true));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn close(self) {
         drop(self);
     }

@@ -42,7 +42,18 @@ impl<T> Sealer<T> {
         self.shared.propose(tail)
     }
 
-    /// Seals this one ring; returns the number of values that were ever accepted.
+    /// Seals this one ring; returns the number of values that were ever accepted. Idempotent.
+    ///
+    /// Costs a heavy fence: with the asymmetric pair a system call or, should that have stopped working, a millisecond.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, _consumer) = buslane::ring::spsc::ring(4)?;
+    /// let sealer = producer.sealer();
+    /// assert!(producer.push("a").is_ok());
+    /// assert_eq!((sealer.seal(), sealer.seal()), (1, 1));
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     pub fn seal(&self) -> u64 {
         self.mark();
         // ORD(spsc.fin): heavy fence; pairs with the light ones of the producer and of `Consumer::refresh`.
@@ -50,7 +61,17 @@ impl<T> Sealer<T> {
         self.fix()
     }
 
-    /// How many values were accepted so far.
+    /// How many values were accepted so far. While the ring is being sealed, some that the producer gets back may count.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, _consumer) = buslane::ring::spsc::ring(4)?;
+    /// let sealer = producer.sealer();
+    /// assert!(producer.push("a").is_ok());
+    /// producer.write("not committed");
+    /// assert_eq!(sealer.accepted(), 1);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn accepted(&self) -> u64 {
         // ORD(spsc.tail): Acquire; pairs with the Release in `Producer::commit`.
@@ -63,6 +84,16 @@ impl<T> Sealer<T> {
     }
 
     /// How many values were handled so far.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// assert!(producer.push("a").is_ok());
+    /// let sealer = consumer.sealer();
+    /// consumer.drain(1, |_| assert_eq!(sealer.handled(), 0)); // not yet
+    /// assert_eq!(sealer.handled(), 1);
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn handled(&self) -> u64 {
         // ORD(spsc.head): Acquire; pairs with the consumer's Release: what the handler did is visible to a flush.
@@ -70,6 +101,18 @@ impl<T> Sealer<T> {
     }
 
     /// Whether the ring was sealed and everything in it was handled.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// let sealer = producer.sealer();
+    /// assert!(producer.push("a").is_ok());
+    /// sealer.seal();
+    /// assert!(!sealer.is_ended());
+    /// consumer.pop();
+    /// assert!(sealer.is_ended());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn is_ended(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
@@ -77,6 +120,16 @@ impl<T> Sealer<T> {
     }
 
     /// Whether the ring's end is fixed or being fixed.
+    ///
+    /// # Examples
+    /// ```
+    /// let (producer, consumer) = buslane::ring::spsc::ring::<u32>(4)?;
+    /// let sealer = consumer.sealer();
+    /// assert!(!sealer.is_sealed());
+    /// drop(producer);
+    /// assert!(sealer.is_sealed());
+    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// ```
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever marked or fixed it.
