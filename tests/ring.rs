@@ -260,6 +260,17 @@ fn a_producer_that_goes_ends_its_ring() {
 }
 
 #[test]
+fn a_producer_that_ended_its_ring_takes_nothing_more() {
+    let (mut producer, mut consumer) = spsc(4);
+    assert_eq!(producer.push(1), Ok(()));
+    producer.write(2);
+    producer.end();
+    assert_eq!((producer.push(3), producer.room_for(9), producer.push_slice(&[4])), (Err(3), 0, 0));
+    assert_eq!((consumer.pop(), consumer.pop()), (Some(1), None));
+    assert!(consumer.is_ended());
+}
+
+#[test]
 fn a_seal_that_races_with_pushes_and_reads_loses_and_doubles_nothing() {
     for round in 0..500 {
         let (mut producer, mut consumer) = spsc(3);

@@ -1,9 +1,8 @@
 //! Many values at once.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
-use super::{Producer, Slots};
+use super::Producer;
 use crate::sync::prefetch::{LINE, bytes_ahead, prefetch_for_write};
-use crate::sync::slot::Slot;
 
 /// What is written of a slice so far; shown when it goes, also when a clone unwinds.
 struct Writing<'a, T> {
@@ -16,16 +15,6 @@ impl<T> Drop for Writing<'_, T> {
     fn drop(&mut self) {
         self.producer.tail += self.count;
         self.producer.commit();
-    }
-}
-
-impl<T> Slots<T> {
-    /// The slots from a position on, so many at most, up to where they begin anew.
-    #[inline(always)]
-    fn run(&self, position: u64, most: usize) -> &[Slot<T>] {
-        let count = (self.mask + 1 - (position & self.mask)).min(most as u64);
-        // SAFETY: S4: `count` does not reach beyond the last of the ring's slots, which lie side by side.
-        unsafe { std::slice::from_raw_parts(self.at(position), count as usize) }
     }
 }
 
