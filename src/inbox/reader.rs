@@ -67,29 +67,32 @@ impl<'a, E> Books<'a, E> {
 
     /// Has one event handled and entered, also when that unwinds: then it counts as delivered. `done` says where it lay.
     #[inline(always)]
-    fn enter(&mut self, event: E, consume: &mut impl Consume<E>, done: impl FnOnce(&Progress)) {
-        struct InHand<'a, 'b, E, D: FnOnce(&Progress)> {
-            books: &'a mut Books<'b, E>,
-            handled: Handled,
-            done: Option<D>,
+    fn enter(&mut self, event: E, consume: &mut impl Consume<E>, done: impl Fn(&Progress)) {
+        /// What is entered if the handling unwinds. It has copies of everything: borrowed, the books and the reader's position would lie
+        /// in memory for its sake, and each event would wait for the store of the one before it.
+        struct Unwound<'a, E, D: Fn(&Progress)> {
+            inbox: &'a Inbox<E>,
+            progress: &'a Progress,
+            delivered: u64,
+            done: D,
         }
-        impl<E, D: FnOnce(&Progress)> Drop for InHand<'_, '_, E, D> {
-            #[inline(always)]
+        impl<E, D: Fn(&Progress)> Drop for Unwound<'_, E, D> {
             fn drop(&mut self) {
-                if self.handled == Handled::Delivered {
-                    self.books.delivered += 1;
-                    self.books.inbox.consumer.set_delivered(self.books.delivered);
-                } else {
-                    self.books.inbox.consumer.note(self.handled);
-                }
-                if let Some(done) = self.done.take() {
-                    done(self.books.progress);
-                }
+                self.inbox.consumer.set_delivered(self.delivered);
+                (self.done)(self.progress);
             }
         }
-        let inbox = self.inbox;
-        let mut hand = InHand { books: self, handled: Handled::Delivered, done: Some(done) };
-        hand.handled = consume.handle(inbox, event);
+        let Self { inbox, progress, delivered } = *self;
+        let unwound = Unwound { inbox, progress, delivered: delivered + 1, done };
+        let handled = consume.handle(inbox, event);
+        if handled == Handled::Delivered {
+            self.delivered = delivered + 1;
+            inbox.consumer.set_delivered(delivered + 1);
+        } else {
+            inbox.consumer.note(handled);
+        }
+        (unwound.done)(progress);
+        std::mem::forget(unwound);
     }
 }
 
@@ -192,7 +195,8 @@ impl<E: Send + 'static> Reader<E> {
                         let mut position = consumer.position();
                         let enter = |event| {
                             position += 1;
-                            books.enter(event, consume, |progress| progress.advance_to(position));
+                            let after = position;
+                            books.enter(event, consume, move |progress| progress.advance_to(after));
                         };
                         // Its fence is a compiler's where the process has the asymmetric pair.
                         let notify = || inbox.signals.blocked.notify();
@@ -242,7 +246,7 @@ impl<E: Send + 'static> Reader<E> {
                         break;
                     };
                     let position = inbox.shared_progress.handled();
-                    books.enter(event, consume, |progress| progress.done(position));
+                    books.enter(event, consume, move |progress| progress.done(position));
                     consume.batched(inbox, 1);
                     count += 1;
                 }
@@ -268,7 +272,7 @@ impl<E: Send + 'static> Reader<E> {
                 Pop::Value((position, event)) => {
                     // The slot is free already, before the event is handled.
                     inbox.signals.blocked.notify();
-                    books.enter(event, consume, |progress| progress.done(position));
+                    books.enter(event, consume, move |progress| progress.done(position));
                     consume.batched(inbox, 1);
                     count += 1;
                 }
