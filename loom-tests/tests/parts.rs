@@ -218,6 +218,30 @@ fn a_consumer_passes_on_what_lies_behind_the_event_of_a_writer_that_stands_still
 }
 
 #[test]
+fn a_consumer_tells_of_the_end_behind_the_event_of_a_writer_that_stands_still() {
+    // As above, where that event is the last one. Who takes it wakes the one that lay down in the closed inbox while the place was
+    // empty. Fails when the fence of `Inbox::pass_on` is missing, or when it does not wake all at the end. Two preemptions.
+    model_with(2, || {
+        let (inbox, mut awake) = Inbox::new(1);
+        let (slow, sleeper) = (inbox.clone(), awake.another());
+        let slow = thread::spawn(move || slow.put(FIRST));
+        let sleeper = thread::spawn(move || {
+            inbox.close();
+            sleep(sleeper)
+        });
+        let mine = loop {
+            let event = awake.take();
+            if event.is_some() || awake.is_ended() {
+                break event;
+            }
+            thread::yield_now();
+        };
+        let theirs = sleeper.join().unwrap();
+        assert_eq!(mine.or(theirs), slow.join().unwrap().then_some(FIRST));
+    });
+}
+
+#[test]
 fn the_last_of_two_workers_closes_their_sink() {
     // The close comes behind what the other worker wrote. Fails when ORD(work.working) is Relaxed.
     model(|| {
