@@ -12,6 +12,9 @@ mod inbox;
 mod journal;
 mod ledger;
 mod panics;
+#[cfg(feature = "loom")]
+#[doc(hidden)]
+pub mod parts;
 mod queue;
 mod report;
 pub mod ring;

@@ -59,8 +59,9 @@ impl Progress {
 
     /// One more event was taken, from a queue without positions that several read: then `handled` is how many were.
     pub(crate) fn claim(&self) {
-        // ORD(lane.handled): AcqRel; pairs with `handled`: a flush sees who announced that it would take one.
-        self.handled.fetch_add(1, Ordering::AcqRel);
+        // ORD(lane.handled): Release; pairs with `handled`: a flush sees who announced that it would take one. Also those whose
+        // claims came before, since an addition keeps what the ones before it have published.
+        self.handled.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn done(&self, position: u64) {

@@ -37,12 +37,12 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    fn set_mark(&self, position: u64) {
+    pub(crate) fn set_mark(&self, position: u64) {
         // ORD(seat.mark): Release; pairs with the Acquire in `mark`: what was done before is visible to a flush.
         self.mark.store(position + 1, Ordering::Release);
     }
 
-    fn clear_mark(&self) {
+    pub(crate) fn clear_mark(&self) {
         // ORD(seat.mark): Release; pairs with the Acquire in `mark`: what the handler did is visible to a flush.
         self.mark.store(0, Ordering::Release);
     }
@@ -55,7 +55,7 @@ impl Seat {
 
 /// The members of an inbox.
 #[derive(Default)]
-pub(super) struct Seats(Mutex<Seating>);
+pub(crate) struct Seats(Mutex<Seating>);
 
 #[derive(Default)]
 struct Seating {
@@ -81,7 +81,7 @@ impl Sight {
 
 impl Seats {
     /// A seat for one more member, and how many there are now.
-    fn join(&self) -> (std::sync::Arc<Seat>, usize) {
+    pub(crate) fn join(&self) -> (std::sync::Arc<Seat>, usize) {
         let seat =
             std::sync::Arc::new(Seat { counters: ConsumerCounters::default(), mark: CachePadded::default() });
         let mut seating = lock(&self.0);
@@ -102,7 +102,7 @@ impl Seats {
     }
 
     /// Whether everything below `target` was handled or evicted; `claimed` says how far claims have come.
-    pub(super) fn are_past(&self, target: u64, claimed: impl Fn() -> u64) -> bool {
+    pub(crate) fn are_past(&self, target: u64, claimed: impl Fn() -> u64) -> bool {
         // In this order: see above.
         claimed() >= target
             && lock(&self.0).taken.iter().all(|seat| {

@@ -173,7 +173,7 @@ pub trait Handler<E>: Send + 'static {
 }
 
 /// An event that was not handled, back if the handler gave it back.
-pub(super) struct Unhandled<E> {
+pub(crate) struct Unhandled<E> {
     pub(super) event: Option<E>,
     pub(super) source: BoxError,
     /// The handler will handle nothing any more.
@@ -181,7 +181,7 @@ pub(super) struct Unhandled<E> {
 }
 
 /// What the worker needs of closures, handlers and sinks alike.
-pub(super) trait Work<E>: Send + 'static {
+pub(crate) trait Work<E>: Send + 'static {
     /// Whether ticks are worth a look at the clock.
     const TICKS: bool;
 
@@ -258,7 +258,7 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
 }
 
 /// A sink behind one worker, or one sink behind several.
-pub(super) struct SinkWork<S> {
+pub(crate) struct SinkWork<S> {
     sink: Arc<S>,
     /// Workers that have not ended. The last one closes the sink: the others may still have events for it.
     working: sync::Arc<AtomicUsize>,
@@ -266,7 +266,7 @@ pub(super) struct SinkWork<S> {
 
 impl<S> SinkWork<S> {
     /// What each of so many workers needs.
-    pub(super) fn of(sink: &Arc<S>, workers: usize) -> Vec<Self> {
+    pub(crate) fn of(sink: &Arc<S>, workers: usize) -> Vec<Self> {
         let working = sync::Arc::new(AtomicUsize::new(workers));
         (0..workers).map(|_| Self { sink: sink.clone(), working: working.clone() }).collect()
     }

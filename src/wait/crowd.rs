@@ -2,7 +2,7 @@
 //!
 //! A cold list behind a count, with the handshake of the wait cell: whoever puts an event in fences and reads the count;
 //! a consumer enters the list, fences, and looks for events again before it sleeps. Whoever wakes one takes it off the list,
-//! so two events wake two.
+//! so two events wake two. Those who wake all do not read the count but take the lock, which orders the same.
 //!
 //! That alone does not do: the one woken may find the oldest event still being put in, and sleep again although a later
 //! one is there. So each consumer that took an event *passes on*: behind a fence of the pair, it wakes another one when
@@ -12,7 +12,7 @@
 use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock, no_recheck};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock, no_recheck};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -104,9 +104,8 @@ impl Crowd {
     /// Wakes everybody, also those who nap: for a close, a flush, and whoever waits for room.
     #[cold]
     pub(crate) fn wake_all(&self) {
-        // ORD(crowd.parked): full fence; pairs with those in `park_unless`, `nap_unless` and `register`. At least as strong as
-        // `fence`, and callers are rare: they need none of their own.
-        fence(Ordering::SeqCst);
+        // No fence: the lock is taken in any case. Whoever entered before is found on the list, and whoever enters behind it sees
+        // what came before this call.
         // As many as there are now: whoever comes back meanwhile has looked again, and is the last of its list.
         let (napping, parked) = {
             let asleep = lock(&self.asleep);
@@ -177,9 +176,8 @@ impl Crowd {
     /// [`wake_all`](Self::wake_all) ends it.
     pub(crate) fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
+        // No fence: nobody wakes those who nap but under the lock that `enter` has taken. See `wake_all`.
         let ticket = self.enter(Sleeper::Thread(thread.clone()), true);
-        // ORD(crowd.parked): full fence; pairs with that in `wake_all`.
-        fence(Ordering::SeqCst);
         if no_recheck() || !ready() {
             thread.park(Some(limit));
         }

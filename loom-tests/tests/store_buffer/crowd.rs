@@ -1,4 +1,5 @@
-//! Several consumers that sleep: `Crowd::park_unless` against `Signals::wake`, and against a consumer that passes on.
+//! Several consumers that sleep: `Crowd::park_unless` against `Signals::wake`, and against a consumer that passes on; and
+//! `Crowd::nap_unless` against `Crowd::wake_all`.
 
 use super::explore::Scenario;
 use super::program::{Fence, Program, Register, Word};
@@ -35,14 +36,18 @@ fn listed(program: Program, parked: u8) -> Program {
     program.locked(LOCK, |inside| inside.store(PARKED, parked, Relaxed))
 }
 
-fn one_event(frequent: Fence, rare: Fence) -> Scenario {
-    let consumer = Program::new("consumer").repeat(|again| {
+/// Sleeps until the first place is filled.
+fn consumer(rare: Fence) -> Program {
+    Program::new("consumer").repeat(|again| {
         let looked = again.load(FIRST, SEEN, Acquire).leave_when(|r| r[SEEN] == 1);
         let up =
             listed(looked, 1).fence(rare).load(FIRST, SEEN, Acquire).when(|r| r[SEEN] == 0, Program::park);
         listed(up, 0)
-    });
-    Scenario::new().thread(consumer).thread(writer("writer", FIRST, frequent))
+    })
+}
+
+fn one_event(frequent: Fence, rare: Fence) -> Scenario {
+    Scenario::new().thread(consumer(rare)).thread(writer("writer", FIRST, frequent))
 }
 
 /// The table of the protocol: the second place is filled before the first one. Consumer c is woken for the first event, and is busy
@@ -75,6 +80,14 @@ fn passed_on(frequent: Fence, rare: Fence, passing_on: Fence) -> Scenario {
 #[test]
 fn a_write_against_a_consumer_that_parks() {
     check_pairs("a write against a crowd", &[], one_event);
+}
+
+#[test]
+fn wake_all_against_a_consumer_that_naps() {
+    // `wake_all` takes the lock whatever the count says, so neither side has a fence. One that went by the count would need both.
+    let changes = Program::new("waker").store(FIRST, 1, Relaxed);
+    holds("wake_all", BOTH, &Scenario::new().thread(consumer(Fence::Nothing)).thread(wake_last(changes)));
+    fails("wake_all by the count", BOTH, &one_event(Fence::Nothing, Fence::Nothing));
 }
 
 #[test]

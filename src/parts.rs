@@ -1,0 +1,209 @@
+//! Parts that nobody else reaches, opened for models: where what stands around a part takes a model too long, or hides what the
+//! model is to show. With the feature `loom` only, and outside semantic versioning.
+#![expect(missing_debug_implementations, reason = "models look at what a part does")]
+
+use crate::inbox::member::{self, Seat, Seats};
+use crate::inbox::overflow::Overflow;
+use crate::inbox::{self, InboxConfig, SharedLane, lane};
+use crate::queue::handler::{SinkWork, Work};
+use crate::ring::mpmc::Ring;
+use crate::sync;
+use crate::wait::{Deadline, FencePair, WaitStrategy, crowd};
+use crate::{CloseReport, Patience, Sink};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where several consumers sleep.
+pub struct Crowd(crowd::Crowd);
+
+impl Crowd {
+    /// A place where nobody sleeps.
+    #[must_use]
+    pub fn new(pair: FencePair) -> Self {
+        Self(crowd::Crowd::new(pair))
+    }
+
+    /// Sleeps until it is woken, by one event or with all others.
+    pub fn park_unless(&self, ready: impl FnOnce() -> bool) {
+        self.0.park_unless(None, ready);
+    }
+
+    /// Sleeps until all are woken; outside models for a second at most.
+    pub fn nap_unless(&self, ready: impl FnOnce() -> bool) {
+        self.0.nap_unless(Duration::from_secs(1), ready);
+    }
+
+    /// Wakes all.
+    pub fn wake_all(&self) {
+        self.0.wake_all();
+    }
+}
+
+/// The marks of several consumers of one ring.
+#[derive(Default)]
+pub struct Marks(Seats);
+
+impl Marks {
+    /// One more consumer.
+    #[must_use]
+    pub fn join(&self) -> Mark {
+        Mark(self.0.join().0)
+    }
+
+    /// Whether everything below `target` was handled or evicted, as a flush asks.
+    #[must_use]
+    pub fn are_past<E>(&self, ring: &Ring<E>, target: u64) -> bool {
+        self.0.are_past(target, || ring.claimed())
+    }
+}
+
+/// The mark of one of them.
+pub struct Mark(Arc<Seat>);
+
+impl Mark {
+    /// From here on there may be something in its hands, from this position on.
+    pub fn set(&self, position: u64) {
+        self.0.set_mark(position);
+    }
+
+    /// There is nothing in its hands.
+    pub fn clear(&self) {
+        self.0.clear_mark();
+    }
+}
+
+/// How far the one consumer of a ring is.
+#[derive(Default)]
+pub struct Progress(lane::Progress);
+
+impl Progress {
+    /// It is about to take an event.
+    pub fn take_in_hand(&self) {
+        self.0.take_in_hand();
+    }
+
+    /// There was none.
+    pub fn nothing_in_hand(&self) {
+        self.0.nothing_in_hand();
+    }
+
+    /// It has handled the event at this position.
+    pub fn done(&self, position: u64) {
+        self.0.done(position);
+    }
+
+    /// Whether everything below `target` was handled or evicted, as a flush asks.
+    #[must_use]
+    pub fn is_past<E>(&self, ring: &Ring<E>, target: u64) -> bool {
+        self.0.is_past(ring, target)
+    }
+}
+
+/// An inbox with several consumers that park.
+pub struct Inbox<E: Send + 'static>(sync::Arc<inbox::Inbox<E>>);
+
+impl<E: Send + 'static> Inbox<E> {
+    /// An inbox and its first consumer.
+    ///
+    /// # Panics
+    /// When the capacity is none.
+    #[must_use]
+    pub fn new(capacity: usize) -> (Self, Member<E>) {
+        let config = InboxConfig {
+            capacity,
+            unbounded: false,
+            overflow: Overflow::DropNewest,
+            wait: WaitStrategy::Park,
+            on_drop: None,
+        };
+        let (inbox, member) = inbox::Inbox::shared(config).expect("a small inbox");
+        (Self(inbox), Member(member))
+    }
+
+    /// Puts an event in and wakes a consumer.
+    pub fn write(&self, event: E) -> bool {
+        self.0.write(event, Patience::Now).is_ok()
+    }
+
+    /// Puts an event in, as a writer that stands still before it has looked for somebody to wake.
+    pub fn put(&self, event: E) -> bool {
+        match &self.0.shared {
+            SharedLane::Bounded(ring) => ring.push(event).is_ok(),
+            SharedLane::Unbounded(_) => unreachable!("made with a capacity"),
+        }
+    }
+
+    /// How many events were accepted; maybe they are still being put in.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        match &self.0.shared {
+            SharedLane::Bounded(ring) => ring.position(),
+            SharedLane::Unbounded(_) => unreachable!("made with a capacity"),
+        }
+    }
+
+    /// Takes no more events.
+    pub fn close(&self) {
+        self.0.seal(inbox::End::Closed);
+    }
+}
+
+impl<E: Send + 'static> Clone for Inbox<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// One of the consumers.
+pub struct Member<E: Send + 'static>(member::Member<E>);
+
+impl<E: Send + 'static> Member<E> {
+    /// One more consumer.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self(self.0.another())
+    }
+
+    /// Takes the next event, if it is there.
+    pub fn take(&mut self) -> Option<E> {
+        self.0.take_one()
+    }
+
+    /// Sleeps, unless there is something to be taken, or all was and the inbox is closed.
+    pub fn wait(&mut self) {
+        self.0.wait(None, |_| false);
+    }
+
+    /// Whether all was taken and the inbox is closed.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.0.ended().is_some()
+    }
+}
+
+/// A worker's share in a sink that several workers write to.
+pub struct Share<S>(SinkWork<S>);
+
+impl<S> Share<S> {
+    /// The shares of so many workers.
+    #[must_use]
+    pub fn of(sink: S, workers: usize) -> Vec<Self> {
+        SinkWork::of(&Arc::new(sink), workers).into_iter().map(Self).collect()
+    }
+
+    /// Hands an event to the sink; whether it took it.
+    pub fn handle<E: Send + 'static>(&mut self, event: E) -> bool
+    where
+        S: Sink<E> + 'static,
+    {
+        self.0.handle(event).is_ok()
+    }
+
+    /// The worker ends; the last one closes the sink.
+    pub fn close<E: Send + 'static>(mut self) -> CloseReport
+    where
+        S: Sink<E> + 'static,
+    {
+        Work::<E>::close(&mut self.0, Deadline::NEVER)
+    }
+}
