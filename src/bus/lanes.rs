@@ -8,6 +8,7 @@ use super::publisher::Published;
 use super::table::{Fast, Table};
 use crate::sync::MODEL;
 use crate::sync::membarrier::{FencePair, light_fence};
+use std::hint::cold_path;
 
 /// A version that a bus never has: every publish that compares with it takes another path.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -98,12 +99,14 @@ impl<E: Clone + Send + 'static> Lanes<E> {
     pub(super) fn push(&mut self, event: E) -> Pushed<E> {
         let finishing = Finishing(self);
         let Lanes { attention, last: Some(last), others, .. } = &mut *finishing.0 else {
+            cold_path();
             std::mem::forget(finishing);
             return Pushed::Full(0, event);
         };
         let mut attention = *attention;
         for fast in others.iter_mut() {
             let Some(room) = fast.lane.room() else {
+                cold_path();
                 let full = std::ptr::from_ref(fast);
                 let done = finishing.0.others.iter().take_while(|other| !std::ptr::eq(*other, full)).count();
                 std::mem::forget(finishing);
@@ -112,6 +115,7 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             attention |= room.push_and_look(event.clone());
         }
         let Some(room) = last.lane.room() else {
+            cold_path();
             let done = others.len();
             std::mem::forget(finishing);
             return Pushed::Full(done, event);

@@ -288,6 +288,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         } else if version == self.seen_empty {
             Ok(Published::default())
         } else {
+            cold_path();
             self.go_on(event, 0, version, patience)
         }
     }
