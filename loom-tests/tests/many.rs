@@ -203,8 +203,8 @@ fn close_against_a_write_and_two_readers() {
 #[test]
 fn an_evicting_writer_against_two_readers() {
     // Every event is read once, evicted once, or dropped because the oldest was just being taken; the books say so exactly.
-    // Fails when the claim of a position is not a read-modify-write, or ORD(mpmc.stamp) is Relaxed. Held to two preemptions:
-    // 9 s.
+    // Fails when the claim of a position is not a read-modify-write, or the stamp of a filled place (ORD(mpmc.stamp)) is
+    // Relaxed. Held to two preemptions: 9 s.
     model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let (channel, readers) = before(|| {

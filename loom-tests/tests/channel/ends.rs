@@ -106,7 +106,7 @@ fn close_against_lane_push() {
 #[test]
 fn close_against_lane_push_and_recv() {
     // As above, with the reader at work on a thread of its own, which may find the lane half sealed. Fails when a consumer
-    // that finds a lane being sealed trusts a tail that it read before. Two preemptions.
+    // that finds a lane being sealed trusts a tail that it read before. Held to two preemptions: three take more than 30 s.
     model_with(2, || {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
