@@ -62,7 +62,7 @@ pub fn model(scenario: impl Fn() + Send + Sync + 'static) {
     model_with(usize::MAX, scenario);
 }
 
-/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound. A run that is asked for more than three
+/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound, which say so, and how long they take. A run that is asked for more than three
 /// takes so many more here, too.
 ///
 /// # Panics
@@ -101,6 +101,49 @@ fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
 fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     for _ in 0..RUNS {
         scenario();
+    }
+}
+
+/// What comes before the race of a scenario: a model takes these steps in one order only, without a preemption. Threads that
+/// they start begin behind them.
+pub fn before<T>(steps: impl FnOnce() -> T) -> T {
+    #[cfg(loom)]
+    loom::stop_exploring();
+    let made = steps();
+    #[cfg(loom)]
+    loom::explore();
+    made
+}
+
+/// The race of a scenario is over: a model takes what follows in one order only, in which each load still finds the oldest store
+/// that it may. Not for what looks again and again until it finds a newer one: that would never end.
+pub fn over() {
+    #[cfg(loom)]
+    loom::skip_branch();
+}
+
+/// Holds a worker back, at its first step, until what comes before the race is done, and lets it see that.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<Mutex<()>>);
+
+impl Gate {
+    /// As [`before`](fn@before), with the gate closed meanwhile.
+    ///
+    /// # Panics
+    /// When a thread panicked at the gate.
+    pub fn before<T>(&self, steps: impl FnOnce() -> T) -> T {
+        before(|| {
+            let _closed = self.0.lock().unwrap();
+            steps()
+        })
+    }
+
+    /// Waits until the gate is open.
+    ///
+    /// # Panics
+    /// When a thread panicked at the gate.
+    pub fn pass(&self) {
+        drop(self.0.lock().unwrap());
     }
 }
 

@@ -413,8 +413,8 @@ fn publish_against_a_parked_reader() {
 fn flush_against_publish() {
     // A flush returns only when what was published before it was handled, also when another publish is under way:
     // protocols' A7. Fails when a flush ends one event early or leaves out the event in hand, or when ORD(lane.handled),
-    // ORD(lane.in_hand) or ORD(mpmc.head) is Relaxed on either side. Three threads on one list: two preemptions, and the
-    // longest of these models (a minute, where the others take a second).
+    // ORD(lane.in_hand) or ORD(mpmc.head) is Relaxed on either side. Three threads on one list: two preemptions (13 s), and the
+    // longest of these models (the others take a second).
     model_with(2, || {
         let bus = Bus::new();
         let (sink, mut receiver) = channel(2, Overflow::DropNewest);

@@ -113,7 +113,7 @@ fn close_against_publish() {
 #[test]
 fn subscribe_against_publish() {
     // From where it begins it sees everything, history and what follows. Fails when ORD(blocks.tail) is Relaxed on either
-    // side. Held to two preemptions.
+    // side. Held to two preemptions: 6 s.
     model_with(2, || {
         let journal = new(2);
         journal.publish(0).unwrap();
@@ -135,9 +135,8 @@ fn subscribe_against_publish() {
 #[test]
 fn two_publishers_against_a_parked_subscriber() {
     // Each of two publishers has a place of its own, and wakes the subscriber. Fails when ORD(blocks.claim) is not Acquire,
-    // ORD(blocks.tail) is Relaxed on either side, or a fence of ORD(sleepers.first) or the look before the sleep is
-    // missing. Held to two preemptions.
-    model_with(2, || {
+    // ORD(blocks.tail) is Relaxed on either side, or a fence of ORD(sleepers.first) or the look before the sleep is missing.
+    model(|| {
         let journal = new(2);
         let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
         let publishers = [10, 20].map(|event| {
@@ -157,9 +156,9 @@ fn two_publishers_against_a_parked_subscriber() {
 
 #[test]
 fn two_parked_subscribers_against_close() {
-    // The close wakes all who sleep, one through the other. Fails when a fence of ORD(sleepers.first) or the look before
-    // the sleep is missing, or the close does not wake: a deadlock. Held to two preemptions.
-    model_with(2, || {
+    // The close wakes all who sleep, one through the other. Fails when a fence of ORD(sleepers.first) or the look before the
+    // sleep is missing, or the close does not wake: a deadlock.
+    model(|| {
         let journal = new(1);
         let readers = [0, 1].map(|_| {
             let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -176,9 +175,8 @@ fn two_parked_subscribers_against_close() {
 fn a_gating_subscriber_misses_nothing() {
     // The publisher waits for it, and is woken by it. Fails when a fence of ORD(list.count) or ORD(sleepers.first), or the
     // look before either sleep, is missing, when the subscriber does not tell the gates that it has gone on (all of them
-    // deadlocks), or when ORD(blocks.tail), or the Acquire of ORD(blocks.state) in `retire`, is Relaxed. Held to two
-    // preemptions.
-    model_with(2, || {
+    // deadlocks), or when ORD(blocks.tail), or the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
+    model(|| {
         let journal = new(1);
         let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
         let reader = thread::spawn(move || read_to_the_end(subscriber));
@@ -192,10 +190,9 @@ fn a_gating_subscriber_misses_nothing() {
 
 #[test]
 fn a_gating_subscriber_that_begins_against_publish() {
-    // Whatever the publisher does while the gate goes up: from where it begins the subscriber misses nothing. Fails when
-    // the heavy fence of ORD(gate.count) is missing, or the subscriber looks where the journal ends before its gate is up.
-    // Held to two preemptions.
-    model_with(2, || {
+    // Whatever the publisher does while the gate goes up: from where it begins the subscriber misses nothing. Fails when the
+    // heavy fence of ORD(gate.count) is missing, or the subscriber looks where the journal ends before its gate is up.
+    model(|| {
         let journal = new(1);
         journal.publish(0).unwrap();
         let feed = journal.feed();
@@ -222,7 +219,7 @@ fn a_gating_subscriber_that_begins_against_two_publishers() {
     // One of them shows where the journal ends, and the other, which has not looked for sleepers yet and so has no fence
     // from there, enters the block that the subscriber would begin in. Fails when either fence of ORD(gate.count) is
     // missing (the publisher's: found after minutes), or the subscriber looks where the journal ends before its gate is up.
-    // Held to two preemptions.
+    // Held to two preemptions: 5 s.
     model_with(2, || {
         let journal = new(1);
         journal.publish(0).unwrap();
@@ -246,9 +243,8 @@ fn a_gating_subscriber_that_begins_against_two_publishers() {
 #[test]
 fn a_gating_subscriber_that_begins_against_a_batch() {
     // As above, where what was put into the block before is part of the same batch. Fails when either fence of
-    // ORD(gate.count) is missing, or a batch looks at the gates before it has shown where it enters the block. Held to two
-    // preemptions.
-    model_with(2, || {
+    // ORD(gate.count) is missing, or a batch looks at the gates before it has shown where it enters the block.
+    model(|| {
         let journal = new(1);
         journal.publish(0).unwrap();
         let feed = journal.feed();
@@ -267,8 +263,8 @@ fn a_gating_subscriber_that_begins_against_a_batch() {
 fn a_batch_of_the_only_writer_against_a_parked_gating_subscriber() {
     // Before the batch waits for the subscriber, it wakes it. Fails when it waits first, when a fence of ORD(list.count) or
     // ORD(sleepers.first) or the look before either sleep is missing (all of them deadlocks), or when ORD(blocks.tail), or
-    // the Acquire of ORD(blocks.state) in `retire`, is Relaxed. Held to two preemptions.
-    model_with(2, || {
+    // the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
+    model(|| {
         let (mut writer, feed) = Journal::single(1).unwrap();
         let subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
         let reader = thread::spawn(move || read_to_the_end(subscriber));

@@ -5,11 +5,11 @@ use buslane::{
     QueueBuilder, RecvError, SharedReceiver, Signal, Sink, SinkExt, WaitStrategy, WriteError,
 };
 use loom_tests::probe::Traces;
-use loom_tests::{Lives, Steps, Task, Tracked, model, model_with, thread};
+use loom_tests::{Gate, Lives, Steps, Task, Tracked, before, model, model_with, over, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Context;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Long enough on real threads; in a model it never ends.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -47,6 +47,13 @@ fn rest(receiver: &mut SharedReceiver<Tracked>) -> usize {
     got
 }
 
+/// As [`rest`], with a race that is over when one reader has found the end.
+fn rest_first(receiver: &mut SharedReceiver<Tracked>) -> usize {
+    let got = rest(receiver);
+    over();
+    got
+}
+
 fn balanced(ledger: Ledger) -> Ledger {
     ledger.check().expect("the books add up");
     ledger
@@ -55,25 +62,28 @@ fn balanced(ledger: Ledger) -> Ledger {
 #[test]
 fn two_readers_share_what_one_writer_writes() {
     // Each event goes to one of the readers, and the stream ends for both when everything was read. Fails when
-    // ORD(mpmc.stamp) is Relaxed. One preemption.
-    model_with(1, || {
+    // ORD(mpmc.stamp) is Relaxed. Held to two preemptions: 14 s.
+    model_with(2, || {
         let lives = Lives::new(2);
-        let (channel, mut one) = channel(2, Overflow::DropNewest);
-        let mut other = one.clone();
-        let values = lives.clone();
-        let writer = thread::spawn(move || {
-            assert_eq!(write(&channel, values.value(0)) | write(&channel, values.value(1)), 0b11);
-            channel.close();
-            channel
+        let (channel, mut one, writer, reader) = before(|| {
+            let (channel, one) = channel(2, Overflow::DropNewest);
+            let mut other = one.clone();
+            assert_ne!(write(&channel, lives.value(0)), 0);
+            let (sink, value) = (channel.clone(), lives.value(1));
+            let writer = thread::spawn(move || {
+                assert_ne!(write(&sink, value), 0);
+                sink.close();
+                sink
+            });
+            (channel, one, writer, thread::spawn(move || (rest_first(&mut other), other)))
         });
-        let reader = thread::spawn(move || rest(&mut other));
-        let mine = rest(&mut one);
-        let theirs = reader.join().unwrap();
+        let mine = rest_first(&mut one);
+        let (theirs, other) = reader.join().unwrap();
+        let sink = writer.join().unwrap();
         assert_eq!((mine | theirs, mine & theirs), (0b11, 0));
-        let channel = writer.join().unwrap();
         let books = balanced(channel.state().ledger);
         assert_eq!((books.accepted, books.delivered, books.pending), (2, 2, 0));
-        drop((channel, one));
+        drop((channel, sink, one, other));
         lives.assert_all_dropped();
     });
 }
@@ -81,18 +91,26 @@ fn two_readers_share_what_one_writer_writes() {
 #[test]
 fn two_writes_against_two_readers_that_park() {
     // Two events wake two: each reader gets one, and comes back no more. Fails when the fence of `Signals::wake` or the heavy
-    // one of `Crowd::park_unless` is missing, or when a wake-up leaves the one woken on the list.
-    model(|| {
+    // one of `Crowd::park_unless` is missing, or when a wake-up leaves the one woken on the list. Held to two preemptions:
+    // 5 s.
+    model_with(2, || {
         let lives = Lives::new(2);
-        let (channel, mut one) = channel(2, Overflow::DropNewest);
-        let mut other = one.clone();
-        let (sink, values) = (channel.clone(), lives.clone());
-        let writer = thread::spawn(move || write(&sink, values.value(0)) | write(&sink, values.value(1)));
-        let reader = thread::spawn(move || other.recv().expect("open").id());
+        let (mut one, writer, reader) = before(|| {
+            let (channel, one) = channel(2, Overflow::DropNewest);
+            let (mut other, values) = (one.clone(), lives.clone());
+            let reader = thread::spawn(move || (other.recv().expect("open").id(), other));
+            let writer = thread::spawn(move || {
+                (write(&channel, values.value(0)) | write(&channel, values.value(1)), channel)
+            });
+            (one, writer, reader)
+        });
         let mine = one.recv().expect("open").id();
-        assert_eq!(mine + reader.join().unwrap(), 1);
-        assert_eq!(writer.join().unwrap(), 0b11);
-        drop((channel, one));
+        let (theirs, other) = reader.join().unwrap();
+        assert_eq!(mine + theirs, 1);
+        let (written, channel) = writer.join().unwrap();
+        over();
+        assert_eq!(written, 0b11);
+        drop((channel, one, other));
         lives.assert_all_dropped();
     });
 }
@@ -100,69 +118,84 @@ fn two_writes_against_two_readers_that_park() {
 #[test]
 fn two_writers_that_overtake_each_other_against_two_readers() {
     // Both readers may find the first place still being filled, and sleep although the second one is. Whoever takes the first
-    // event then wakes the other reader. Fails when `Inbox::pass_on` does not wake another one. Two preemptions.
+    // event then wakes the other reader. Fails when `Inbox::pass_on` does not wake another one. Held to two preemptions: 5 s.
     model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
-        let (channel, mut one) = channel(2, Overflow::DropNewest);
-        let mut other = one.clone();
-        // Started first, so that a model has it sleep before the writer goes on.
-        let reader = thread::spawn(move || other.recv().expect("open").id());
-        let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
-        let writer = thread::spawn(move || {
-            turns.step();
-            assert_ne!(write(&sink, value), 0);
+        let (channel, mut one, reader, writer) = before(|| {
+            let (channel, one) = channel(2, Overflow::DropNewest);
+            let mut other = one.clone();
+            // Started first, so that a model has it sleep before the writer goes on.
+            let reader = thread::spawn(move || (other.recv().expect("open").id(), other));
+            let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
+            let writer = thread::spawn(move || {
+                turns.step();
+                assert_ne!(write(&sink, value), 0);
+                sink
+            });
+            (channel, one, reader, writer)
         });
         steps.step();
         assert_ne!(write(&channel, lives.value(1)), 0);
         let mine = one.recv().expect("open").id();
-        assert_eq!(mine + reader.join().unwrap(), 1);
-        writer.join().unwrap();
-        drop((channel, one));
+        let (theirs, other) = reader.join().unwrap();
+        assert_eq!(mine + theirs, 1);
+        let sink = writer.join().unwrap();
+        over();
+        drop((channel, sink, one, other));
         lives.assert_all_dropped();
     });
 }
 
 #[test]
 fn close_against_two_readers_that_park() {
-    // Both are told of the end. Fails when the seal wakes only one, or its wake has no fence. Two preemptions.
-    model_with(2, || {
-        let (channel, mut one) = channel(1, Overflow::DropNewest);
-        let mut other = one.clone();
-        let closer = thread::spawn(move || {
-            channel.close();
-            // Kept: its drop would close once more.
-            channel
+    // Both are told of the end. Fails when the seal wakes only one, or its wake has no fence.
+    model(|| {
+        let (mut one, closer, reader) = before(|| {
+            let (channel, one) = channel(1, Overflow::DropNewest);
+            let mut other = one.clone();
+            let closer = thread::spawn(move || {
+                channel.close();
+                // Kept: its drop would close once more.
+                channel
+            });
+            (one, closer, thread::spawn(move || (rest(&mut other), other)))
         });
-        let reader = thread::spawn(move || rest(&mut other));
         assert_eq!(rest(&mut one), 0);
-        assert_eq!(reader.join().unwrap(), 0);
-        drop(closer.join().unwrap());
+        let (theirs, other) = reader.join().unwrap();
+        assert_eq!(theirs, 0);
+        let channel = closer.join().unwrap();
+        over();
+        drop((channel, one, other));
     });
 }
 
 #[test]
 fn close_against_a_write_and_two_readers() {
     // A writer may have claimed its place and not filled it when the channel closes: both readers then sleep, it wakes one,
-    // and that one wakes the other at the end. `Ok` means read. Fails when `Inbox::pass_on` does not wake all at the end. Two
-    // preemptions.
-    model_with(2, || {
+    // and that one wakes the other at the end. `Ok` means read. Fails when `Inbox::pass_on` does not wake all at the end.
+    model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
-        let (channel, mut one) = channel(1, Overflow::DropNewest);
-        let mut other = one.clone();
-        // Started first, as above.
-        let reader = thread::spawn(move || rest(&mut other));
-        let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
-        let writer = thread::spawn(move || {
-            turns.step();
-            write(&sink, value)
+        let (channel, mut one, reader, writer) = before(|| {
+            let (channel, one) = channel(1, Overflow::DropNewest);
+            let mut other = one.clone();
+            // Started first, as above.
+            let reader = thread::spawn(move || (rest(&mut other), other));
+            let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
+            let writer = thread::spawn(move || {
+                turns.step();
+                (write(&sink, value), sink)
+            });
+            (channel, one, reader, writer)
         });
         steps.step();
         channel.close();
         let mine = rest(&mut one);
-        let theirs = reader.join().unwrap();
-        assert_eq!(writer.join().unwrap(), mine | theirs);
+        let (theirs, other) = reader.join().unwrap();
+        let (accepted, sink) = writer.join().unwrap();
+        over();
+        assert_eq!(accepted, mine | theirs);
         balanced(channel.state().ledger);
-        drop((channel, one));
+        drop((channel, sink, one, other));
         lives.assert_all_dropped();
     });
 }
@@ -170,23 +203,28 @@ fn close_against_a_write_and_two_readers() {
 #[test]
 fn an_evicting_writer_against_two_readers() {
     // Every event is read once, evicted once, or dropped because the oldest was just being taken; the books say so exactly.
-    // Fails when the claim of a position is not a read-modify-write, or ORD(mpmc.stamp) is Relaxed. One preemption.
-    model_with(1, || {
+    // Fails when the claim of a position is not a read-modify-write, or the stamp of a filled place (ORD(mpmc.stamp)) is
+    // Relaxed. Held to two preemptions: 9 s.
+    model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
-        let (channel, one) = channel(1, Overflow::DropOldest);
-        assert_ne!(write(&channel, lives.value(0)), 0);
-        let readers = [one.clone(), one].map(|mut receiver| {
-            let turns = steps.clone();
-            thread::spawn(move || {
-                turns.step();
-                let got = receiver.try_recv().map_or(0, |event| 1_usize << event.id());
-                (got, receiver)
-            })
+        let (channel, readers) = before(|| {
+            let (channel, one) = channel(1, Overflow::DropOldest);
+            assert_ne!(write(&channel, lives.value(0)), 0);
+            let readers = [one.clone(), one].map(|mut receiver| {
+                let turns = steps.clone();
+                thread::spawn(move || {
+                    turns.step();
+                    let got = receiver.try_recv().map_or(0, |event| 1_usize << event.id());
+                    (got, receiver)
+                })
+            });
+            (channel, readers)
         });
         steps.step();
         assert_ne!(write(&channel, lives.value(1)), 0);
         let [(first, one), (second, other)] = readers.map(|reader| reader.join().unwrap());
         assert_eq!(first & second, 0, "each event is read once");
+        over();
         let books = balanced(channel.state().ledger);
         assert_eq!(books.delivered, u64::from((first | second).count_ones()));
         assert_eq!((books.accepted, books.pending), (2, 2 - books.delivered - books.dropped.total()));
@@ -228,24 +266,30 @@ fn the_last_of_two_receivers_dropped_against_a_write() {
 #[test]
 fn a_task_that_goes_away_against_a_write() {
     // A task that was woken and does not come back passes its wake-up on to a thread that sleeps. Fails when
-    // `Member::unregister` does not pass on. Two preemptions.
-    model_with(2, || {
+    // `Member::unregister` does not pass on.
+    model(|| {
         let lives = Lives::new(2);
-        let (channel, mut one) = channel(2, Overflow::DropNewest);
-        let mut other = one.clone();
-        let reader = thread::spawn(move || one.recv().expect("open").id());
-        let (sink, values) = (channel.clone(), lives.clone());
-        let task = thread::spawn(move || {
-            let (_task, waker) = Task::new();
-            if other.poll_recv(&mut Context::from_waker(&waker)).is_ready() {
-                // The task has the reader's event: there is another one.
-                assert_ne!(write(&sink, values.value(1)), 0);
-            }
+        let (channel, reader, task) = before(|| {
+            let (channel, mut one) = channel(2, Overflow::DropNewest);
+            let mut other = one.clone();
+            let reader = thread::spawn(move || (one.recv().expect("open").id(), one));
+            let (sink, values) = (channel.clone(), lives.clone());
+            let task = thread::spawn(move || {
+                let (_task, waker) = Task::new();
+                if other.poll_recv(&mut Context::from_waker(&waker)).is_ready() {
+                    // The task has the reader's event: there is another one.
+                    assert_ne!(write(&sink, values.value(1)), 0);
+                }
+                drop(other);
+                sink
+            });
+            (channel, reader, task)
         });
         assert_ne!(write(&channel, lives.value(0)), 0);
-        let _ = reader.join().unwrap();
-        task.join().unwrap();
-        drop(channel);
+        let (_, one) = reader.join().unwrap();
+        let sink = task.join().unwrap();
+        over();
+        drop((channel, sink, one));
         lives.assert_all_dropped();
     });
 }
@@ -260,6 +304,11 @@ struct Seen {
     steps: Option<Steps>,
     /// Where the others take their turn without a preemption.
     yields: bool,
+    /// Where a worker with a handler begins.
+    gate: Gate,
+    begun: bool,
+    /// The race is over when the first worker comes to its end.
+    ends: bool,
 }
 
 impl Seen {
@@ -290,12 +339,22 @@ impl Handler<Tracked> for Seen {
         Ok(())
     }
 
+    fn tick(&mut self, _now: Instant) -> Option<Instant> {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.gate.pass();
+        }
+        None
+    }
+
     fn flush(&mut self, _deadline: Deadline) -> Result<(), BoxError> {
         self.words[1].fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), BoxError> {
+        if self.ends {
+            over();
+        }
         self.words[2].fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -347,19 +406,36 @@ fn flush(queue: &Queue<Tracked>) {
 }
 
 #[test]
+fn close_of_two_workers() {
+    // When the close returns, each handler was closed once. Fails when the report does not wait for the last worker, or the
+    // end does not reach both. Held to two preemptions: 4 s.
+    model_with(2, || {
+        let seen = Seen::default();
+        let queue = seen.gate.before(|| queue(builder(1), &seen));
+        assert!(queue.close_timeout(LIMIT).is_done());
+        assert_eq!(seen.get(), (0, 0, 2));
+        over();
+        drop(queue);
+    });
+}
+
+#[test]
 fn close_of_two_workers_against_a_write() {
     // When the close returns, exactly what was accepted was handled, and each handler was closed once. Fails when the report
-    // does not wait for the last worker, or the end does not reach both. One preemption.
+    // does not wait for the last worker, or the end does not reach both. Held to one preemption: two take more than 20 s.
     model_with(1, || {
-        let (lives, seen) = (Lives::new(1), Seen::default());
-        let queue = queue(builder(1), &seen);
-        let (writer, value) = (queue.clone(), lives.value(0));
-        let writer = thread::spawn(move || write(&writer, value));
+        let (lives, seen) = (Lives::new(1), Seen { ends: true, ..Seen::default() });
+        let (queue, writer) = seen.gate.before(|| {
+            let queue = queue(builder(1), &seen);
+            let (writer, value) = (queue.clone(), lives.value(0));
+            (queue, thread::spawn(move || (write(&writer, value), writer)))
+        });
         assert!(queue.close_timeout(LIMIT).is_done());
         let (handled, _, closes) = seen.get();
-        assert_eq!((writer.join().unwrap(), closes), (handled, 2));
+        let (accepted, writer) = writer.join().unwrap();
+        assert_eq!((accepted, closes), (handled, 2));
         assert_eq!(balanced(queue.state().ledger).pending, 0);
-        drop(queue);
+        drop((queue, writer));
         lives.assert_all_dropped();
     });
 }
@@ -367,14 +443,18 @@ fn close_of_two_workers_against_a_write() {
 #[test]
 fn flush_of_two_handlers() {
     // When the flush returns, both events were handled and both handlers have flushed. Fails when only one worker is asked.
-    // The workers take turns where the handler says so, and nowhere else: no preemption.
+    // The workers take turns where the handler says so, and nowhere else: no preemption. One preemption takes more than 15 s.
     model_with(0, || {
         let (lives, seen) = (Lives::new(2), Seen { yields: true, ..Seen::default() });
-        let queue = queue(builder(2), &seen);
-        assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
+        let queue = seen.gate.before(|| {
+            let queue = queue(builder(2), &seen);
+            assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
+            queue
+        });
         flush(&queue);
         let (handled, flushes, _) = seen.get();
         assert_eq!((handled, flushes), (0b11, 2), "published before the flush and not handled");
+        over();
         drop(queue);
         lives.assert_all_dropped();
     });
@@ -384,14 +464,18 @@ fn flush_of_two_handlers() {
 fn flush_of_two_workers_that_finish_out_of_order() {
     // Two workers write to one sink, and one of them answers for both: so when it does, the other must be done too, whichever
     // was first. Fails when the mark is cleared before the sink's write returns. The workers take turns where the sink says
-    // so, and nowhere else: no preemption.
+    // so, and nowhere else: no preemption. One preemption takes more than 15 s.
     model_with(0, || {
         let (lives, seen) = (Lives::new(2), Seen { yields: true, ..Seen::default() });
-        let queue = builder(2).spawn_sink(seen.clone()).expect("a small queue");
-        assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
+        let queue = before(|| {
+            let queue = builder(2).spawn_sink(seen.clone()).expect("a small queue");
+            assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
+            queue
+        });
         flush(&queue);
         let (handled, flushes, _) = seen.get();
         assert_eq!((handled, flushes), (0b11, 1), "published before the flush and not handled");
+        over();
         drop(queue);
         lives.assert_all_dropped();
     });
@@ -400,12 +484,15 @@ fn flush_of_two_workers_that_finish_out_of_order() {
 #[test]
 fn flush_of_two_workers_on_an_unbounded_queue() {
     // As above, where the lane knows no positions, and claims are counted behind the pop. Fails when nothing is marked before
-    // the claim, or the mark is cleared before the sink's write returns. One preemption.
+    // the claim, or the mark is cleared before the sink's write returns. Held to one preemption: two take more than 20 s.
     model_with(1, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let seen = Seen { steps: Some(steps.clone()), ..Seen::default() };
-        let queue = builder(2).unbounded().spawn_sink(seen.clone()).expect("a small queue");
-        assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
+        let queue = before(|| {
+            let queue = builder(2).unbounded().spawn_sink(seen.clone()).expect("a small queue");
+            assert_eq!(write(&queue, lives.value(0)) | write(&queue, lives.value(1)), 0b11);
+            queue
+        });
         steps.step();
         flush(&queue);
         let (handled, flushes, _) = seen.get();
@@ -418,20 +505,26 @@ fn flush_of_two_workers_on_an_unbounded_queue() {
 #[test]
 fn close_of_two_workers_by_key_against_a_lane() {
     // A lane into a queue that is ordered by a key is one to its publisher and a ring for each worker: what it accepted is
-    // handled when the close returns. Fails when the report does not wait for both. One preemption.
+    // handled when the close returns. Fails when the report does not wait for both. Held to one preemption: two take more
+    // than 20 s.
     model_with(1, || {
         let (lives, seen) = (Lives::new(1), Seen::default());
-        let queue = queue(builder(1).ordered_by(Tracked::id), &seen);
-        let (mut lane, value) = (queue.lane().expect("memory").expect("lanes"), lives.value(0));
-        let publisher = thread::spawn(move || match lane.push(value, Patience::Wait) {
-            Ok(()) => 1,
-            Err(error) => usize::from(!error.is_closed()),
+        let (queue, publisher) = seen.gate.before(|| {
+            let queue = queue(builder(1).ordered_by(Tracked::id), &seen);
+            let (mut lane, value) = (queue.lane().expect("memory").expect("lanes"), lives.value(0));
+            let publisher = thread::spawn(move || match lane.push(value, Patience::Wait) {
+                Ok(()) => (1, lane),
+                Err(error) => (usize::from(!error.is_closed()), lane),
+            });
+            (queue, publisher)
         });
         assert!(queue.close_timeout(LIMIT).is_done());
         let (handled, _, closes) = seen.get();
-        assert_eq!((publisher.join().unwrap(), closes), (handled, 2));
+        let (accepted, lane) = publisher.join().unwrap();
+        assert_eq!((accepted, closes), (handled, 2));
+        over();
         assert_eq!(balanced(queue.state().ledger).pending, 0);
-        drop(queue);
+        drop((lane, queue));
         lives.assert_all_dropped();
     });
 }
@@ -440,14 +533,18 @@ fn close_of_two_workers_by_key_against_a_lane() {
 fn a_worker_waits_for_the_batch_of_the_other() {
     // One worker has the first batch on its way when the other one comes with an event for which there is no room: it is
     // woken when that is back, and nothing is refused. Fails when `Batch::hand_on` does not poke those who wait, or a worker
-    // does not wait. One preemption, and the turns that the sink gives.
+    // does not wait. Held to one preemption, and the turns that the sink gives: two take more than 20 s.
     model_with(1, || {
         let (lives, seen) = (Lives::new(3), Seen { yields: true, ..Seen::default() });
-        let batch = Batches(seen.clone()).batch(1).expect("a small batch");
-        let queue = builder(4).spawn_sink(batch).expect("a small queue");
-        let written = (0..3).map(|id| write(&queue, lives.value(id))).fold(0, |all, bit| all | bit);
+        let (queue, written) = before(|| {
+            let batch = Batches(seen.clone()).batch(1).expect("a small batch");
+            let queue = builder(4).spawn_sink(batch).expect("a small queue");
+            let written = (0..3).map(|id| write(&queue, lives.value(id))).fold(0, |all, bit| all | bit);
+            (queue, written)
+        });
         assert!(queue.close_timeout(LIMIT).is_done());
         assert_eq!((written, seen.get().0), (0b111, 0b111));
+        over();
         let books = balanced(queue.state().ledger);
         assert_eq!((books.delivered, books.pending), (3, 0));
         drop(queue);

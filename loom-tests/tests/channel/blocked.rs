@@ -2,7 +2,7 @@
 
 use super::{books, channel, lane, push, rest, write};
 use buslane::{Overflow, RecvError};
-use loom_tests::{Lives, model, model_with, thread};
+use loom_tests::{Lives, model, thread};
 
 #[test]
 fn blocked_lane_against_recv() {
@@ -27,8 +27,8 @@ fn blocked_lane_against_recv() {
 
 #[test]
 fn blocked_writer_against_recv() {
-    // As above, on the shared lane. Two preemptions.
-    model_with(2, || {
+    // As above, on the shared lane.
+    model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(1, Overflow::Block);
         let (writer, values) = (channel.clone(), lives.clone());

@@ -37,7 +37,7 @@ fn flush(channel: &Channel<Tracked>) {
 #[test]
 fn flush_against_publish_on_the_shared_lane() {
     // protocols A7: a flush returns only when what was published before it was handled, whoever else publishes meanwhile.
-    // Fails when a flush goes by counts and not by the ring's index, or ORD(lane.handled) is Relaxed. Two preemptions.
+    // Fails when a flush goes by counts and not by the ring's index, or ORD(lane.handled) is Relaxed. Held to two preemptions: 2 s.
     model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let handled = Arc::new(AtomicUsize::new(0));
@@ -76,9 +76,9 @@ fn flush_of_an_unbounded_channel() {
 
 #[test]
 fn flush_against_close_and_push() {
-    // A flush does not wait for an event that its publisher takes back because the lane was sealed. Fails when the flush
-    // goes on waiting for a tail above the end of the lane. Two preemptions.
-    model_with(2, || {
+    // A flush does not wait for an event that its publisher takes back because the lane was sealed. Fails when the flush goes
+    // on waiting for a tail above the end of the lane.
+    model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
         let (mut lane, value) = (lane(&channel), lives.value(0));
