@@ -62,8 +62,8 @@ pub fn model(scenario: impl Fn() + Send + Sync + 'static) {
     model_with(usize::MAX, scenario);
 }
 
-/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound, which say so, and how long they take. A run that is asked for more than three
-/// takes so many more here, too.
+/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound, which say so, and how long they take. A run
+/// that is asked for more than three takes so many more here, too.
 ///
 /// # Panics
 /// As for [`model`].
