@@ -219,7 +219,7 @@ fn a_gating_subscriber_that_begins_against_two_publishers() {
     // One of them shows where the journal ends, and the other, which has not looked for sleepers yet and so has no fence
     // from there, enters the block that the subscriber would begin in. Fails when either fence of ORD(gate.count) is
     // missing (the publisher's: found after minutes), or the subscriber looks where the journal ends before its gate is up.
-    // Held to two preemptions: 5 s.
+    // Held to two preemptions: 5 s; three take 74.
     model_with(2, || {
         let journal = new(1);
         journal.publish(0).unwrap();
