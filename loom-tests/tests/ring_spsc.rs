@@ -71,7 +71,7 @@ fn wrap_around(capacity: usize) {
 
 #[test]
 fn push_against_pop_through_one_slot() {
-    // Order kept, nothing lost, and a slot is never read and written at once. Fails when ORD(spsc.tail) in `commit`, or
+    // Order kept, nothing lost, and a slot is never read and written at once. Fails when ORD(spsc.tail) in `Shared::show`, or
     // ORD(spsc.head) in `release` or `Producer::refresh`, is Relaxed. The Acquire of ORD(spsc.tail) in `Consumer::refresh`
     // is beyond any model: the fence behind it does the same, but where fences are asymmetric it orders only the compiler.
     model(|| wrap_around(1));
@@ -86,7 +86,7 @@ fn push_against_pop_through_two_slots() {
 #[test]
 fn push_against_drain_and_drop() {
     // What is drained and what is left when both halves go adds up: each value is dropped once. Fails when ORD(spsc.tail)
-    // in `commit`, or ORD(spsc.fin) in `Producer::end` or `Consumer::refresh`, is Relaxed.
+    // in `Shared::show`, or ORD(spsc.fin) in `Producer::end` or `Consumer::refresh`, is Relaxed.
     model(|| {
         let lives = Lives::new(3);
         let (mut producer, mut consumer) = new(2);
@@ -152,7 +152,7 @@ fn uncommitted_values_stay_with_the_producer() {
 #[test]
 fn producer_dropped_while_its_lane_drains() {
     // The consumer sees the end only behind everything that was committed, and then all of it. Fails when ORD(spsc.tail) in
-    // `commit`, or ORD(spsc.fin) in `Producer::end` or `Consumer::refresh`, is Relaxed: no fence of the producer helps.
+    // `Shared::show`, or ORD(spsc.fin) in `Producer::end` or `Consumer::refresh`, is Relaxed: no fence of the producer helps.
     model(|| {
         let lives = Lives::new(2);
         let (mut producer, mut consumer) = new(2);

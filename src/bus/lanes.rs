@@ -107,6 +107,7 @@ impl<E: Clone + Send + 'static> Lanes<E> {
         for fast in others.iter_mut() {
             let Some(room) = fast.lane.room() else {
                 cold_path();
+                // Which one it is, is looked up here and not counted on the way.
                 let full = std::ptr::from_ref(fast);
                 let done = finishing.0.others.iter().take_while(|other| !std::ptr::eq(*other, full)).count();
                 std::mem::forget(finishing);

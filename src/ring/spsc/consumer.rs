@@ -160,7 +160,7 @@ impl<T> Consumer<T> {
     /// Looks for values beyond those known; whether there are any.
     #[inline]
     fn refresh(&mut self) -> bool {
-        // ORD(spsc.tail): Acquire; pairs with the Release in `Producer::commit`: the slots are written.
+        // ORD(spsc.tail): Acquire; pairs with the Release in `Shared::show`: the slots are written.
         let tail = self.shared.tail.load(Ordering::Acquire);
         // A tail may be trusted only if the ring was open *after* it was read, in the order that the sealer sees: see
         // the module's text.

@@ -37,7 +37,7 @@ impl<T> Sealer<T> {
 
     /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.
     pub(crate) fn fix(&self) -> u64 {
-        // ORD(spsc.tail): Acquire; pairs with `Producer::commit`, so that the proposal publishes the slots below it.
+        // ORD(spsc.tail): Acquire; pairs with `Shared::show`, so that the proposal publishes the slots below it.
         let tail = self.shared.tail.load(Ordering::Acquire);
         self.shared.propose(tail)
     }
@@ -74,7 +74,7 @@ impl<T> Sealer<T> {
     /// ```
     #[must_use]
     pub fn accepted(&self) -> u64 {
-        // ORD(spsc.tail): Acquire; pairs with the Release in `Producer::commit`.
+        // ORD(spsc.tail): Acquire; pairs with the Release in `Shared::show`.
         let tail = self.shared.tail.load(Ordering::Acquire);
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
         match self.shared.fin.load(Ordering::Acquire) {
