@@ -115,6 +115,13 @@ pub(crate) const fn no_recheck() -> bool {
     false
 }
 
+/// Marks the branch that calls it as unlikely, so that its code is placed away from the hot path.
+///
+/// Does what `std::hint::cold_path` does, which needs Rust 1.95.
+#[cold]
+#[inline]
+pub(crate) const fn cold_path() {}
+
 /// Locks a mutex. A panic while it was held leaves nothing half done in this crate (no foreign code runs under
 /// our locks), so poisoning carries no information.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,10 +14,10 @@ use crate::ledger::{EntryCounters, Outcome};
 use crate::panics::caught;
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
+use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
 use crate::wait::nesting::Nesting;
-use std::hint::cold_path;
 
 /// Finishes what was put into lanes also when a clone of the event unwinds.
 struct Finishing<'a, E: Send + 'static>(&'a mut Table<E>);

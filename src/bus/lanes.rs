@@ -6,9 +6,8 @@
 
 use super::publisher::Published;
 use super::table::{Fast, Table};
-use crate::sync::MODEL;
 use crate::sync::membarrier::{FencePair, light_fence};
-use std::hint::cold_path;
+use crate::sync::{MODEL, cold_path};
 
 /// A version that a bus never has: every publish that compares with it takes another path.
 pub(super) const NEVER: u64 = u64::MAX;

@@ -9,12 +9,11 @@ use super::{CLOSED, Core};
 use crate::error::Closed;
 use crate::inbox::Patience;
 use crate::report::FlushReport;
-use crate::sync::Ordering;
 use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
+use crate::sync::{Ordering, cold_path};
 use crate::wait::Deadline;
 use std::fmt;
-use std::hint::cold_path;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -9,9 +9,8 @@
 use super::writer::{Core, Writer};
 use super::{BUSY, CLOSED, Shared, VALUE};
 use crate::sync::slot::Slot;
-use crate::sync::{Arc, CachePadded, MODEL, Ordering, spin_hint, thread};
+use crate::sync::{Arc, CachePadded, MODEL, Ordering, cold_path, spin_hint, thread};
 use std::fmt;
-use std::hint::cold_path;
 
 /// Any number of writers of a ring. Clones write into the same one.
 ///
