@@ -16,7 +16,7 @@ pub(crate) mod reader;
 mod state;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{DropReason, EntryCounters, Outcome};
+use crate::ledger::{DropReason, EntryCounters, FoldPace, Outcome};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
 use crate::sync::unbounded::Unbounded;
@@ -152,6 +152,7 @@ struct Book<E> {
     /// Lanes that the consumer has not picked up yet.
     arrivals: Vec<LaneReader<E>>,
     folded: FoldedLanes,
+    pace: FoldPace,
     sealed: bool,
 }
 
@@ -221,6 +222,7 @@ impl<E: Send + 'static> Inbox<E> {
                 views: Vec::new(),
                 arrivals: Vec::new(),
                 folded: FoldedLanes::default(),
+                pace: FoldPace::default(),
                 sealed: false,
             }),
             generation: AtomicUsize::new(0),
@@ -244,8 +246,10 @@ impl<E: Send + 'static> Inbox<E> {
             if book.sealed {
                 view.seal_now();
             }
-            book.fold();
-            finished.extend(book.arrivals.extract_if(.., |lane| lane.is_ended()));
+            if book.pace.is_due(book.views.len()) {
+                book.fold();
+                finished.extend(book.arrivals.extract_if(.., |lane| lane.is_ended()));
+            }
             book.views.push(view);
             book.arrivals.extend(reader);
             // ORD(inbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
@@ -544,5 +548,6 @@ impl<E> Book<E> {
             }
             !over
         });
+        self.pace.walked(self.views.len());
     }
 }
