@@ -163,20 +163,25 @@ impl<E: Send + 'static> Publisher<E> {
     /// or it goes through the shared lanes.
     #[cold]
     fn refresh(&mut self) -> bool {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`: the table is in its slot.
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`: the changes are handed over.
         let version = self.core.version.load(Ordering::Acquire);
         let Some(slot) = &self.slot else { return false };
         // A closed version is never recorded as seen, so every later publish comes here.
         if version & CLOSED != 0 {
             return false;
         }
-        if let Some(table) = &mut self.table
-            && let Some(mut next) = slot.handoff.take()
-        {
+        if let Some(table) = &mut self.table {
             self.lanes.give_back(&mut table.value);
-            next.value.take_over(&mut table.value);
-            slot.handoff.give_back(std::mem::replace(table, next));
+            // Changes first: the table that has room for them was handed over before them.
+            let changes = slot.changes.take();
+            for mut next in slot.tables.take() {
+                next.value.take_over(&mut table.value);
+                slot.tables.give_back(std::mem::replace(table, next));
+            }
+            table.value.apply(changes.reversed());
+            table.value.done().for_each(|change| slot.changes.give_back(change));
         }
+        slot.saw(version);
         self.saw(version);
         true
     }
