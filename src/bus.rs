@@ -37,7 +37,7 @@ use crate::sink::{Sink, SinkKey};
 use crate::sync::guarded::Domain;
 use crate::sync::membarrier::process_pair;
 use crate::sync::swap::Swap;
-use crate::sync::{self, AtomicBool, AtomicU64, CachePadded, Mutex, Ordering, lock};
+use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, lock};
 use crate::wait::{Deadline, WaitList};
 use builder::{BusBuilder, BusHooks};
 use control::Control;
@@ -98,6 +98,8 @@ struct Core<E: Send + 'static> {
     control: Mutex<Control<E>>,
     /// A sink was found to be closed: the control plane looks which.
     deaths: sync::Arc<AtomicBool>,
+    /// How many publishers that threads keep have lanes of their own.
+    locals: AtomicUsize,
     /// Those who wait for the report of a close that another thread makes.
     closers: WaitList,
     hooks: BusHooks<E>,
@@ -114,6 +116,7 @@ impl<E: Send + 'static> Core<E> {
             domain: Domain::new(process_pair()),
             control: Mutex::new(Control::new()),
             deaths: sync::Arc::new(AtomicBool::new(false)),
+            locals: AtomicUsize::new(0),
             closers: WaitList::new(process_pair()),
             hooks,
             counters: Counters::new(),
@@ -516,6 +519,16 @@ impl<E: Clone + Send + 'static> Bus<E> {
     }
 
     /// Lends this thread's cached [`Publisher`], made at the first call: for async handlers, statics and layers.
+    ///
+    /// At most `max(16, 2 × processors)` cached publishers of a bus have lanes of their own at the same time, so that hundreds of
+    /// threads that publish now and then, as those of a pool for blocking calls do, cost no more memory than that. The first half of
+    /// them get their lanes at once, the others when their thread has published 64 events through the shared lanes, which are
+    /// several times slower, as [`publish`](Self::publish) is. A thread that finds no room keeps to the shared lanes, and asks again
+    /// every 64 events. Lanes are given back when their thread ends. The events of a thread keep their order as it
+    /// moves to its own lanes.
+    ///
+    /// A thread of a runtime that turns into one for a blocking call (`block_in_place`) keeps its publisher, which counts until that
+    /// thread ends. A thread that must have lanes takes a [`publisher`](Self::publisher) of its own, which is not counted.
     ///
     /// When it is lent already further up on this thread, or the thread is ending, the closure gets a publisher that goes
     /// through the shared lanes; that of a thread that is ending never waits for room, as if by

@@ -31,7 +31,7 @@ use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
 use lane::{LaneView, PrivateLane};
 use member::{Member, Seats};
 use overflow::Overflow;
-use reader::{LaneReader, Reader};
+use reader::{Arrival, Reader};
 use state::{BacklogMark, ConsumerCounters, FoldedLanes};
 
 /// Told of each event that is dropped after it was accepted, with the reason.
@@ -150,7 +150,7 @@ pub(crate) struct Goal<E> {
 struct Book<E> {
     views: Vec<std::sync::Arc<LaneView<E>>>,
     /// Lanes that the consumer has not picked up yet.
-    arrivals: Vec<LaneReader<E>>,
+    arrivals: Vec<Arrival<E>>,
     folded: FoldedLanes,
     pace: FoldPace,
     sealed: bool,
@@ -239,6 +239,11 @@ impl<E: Send + 'static> Inbox<E> {
     pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, InvalidConfig> {
         let (lane, reader) = PrivateLane::new(this)?;
         let view = lane.view().clone();
+        // What the caller has put into the shared lane lies below.
+        let after = match &this.shared {
+            SharedLane::Bounded(ring) => ring.position(),
+            SharedLane::Unbounded(_) => 0,
+        };
         // Dropped outside the lock: lanes of publishers that are gone, and what was left in them.
         let mut finished = Vec::new();
         {
@@ -248,10 +253,10 @@ impl<E: Send + 'static> Inbox<E> {
             }
             if book.pace.is_due(book.views.len()) {
                 book.fold();
-                finished.extend(book.arrivals.extract_if(.., |lane| lane.is_ended()));
+                finished.extend(book.arrivals.extract_if(.., |arrival| arrival.lane.is_ended()));
             }
             book.views.push(view);
-            book.arrivals.extend(reader);
+            book.arrivals.extend(reader.map(|lane| Arrival { after, lane }));
             // ORD(inbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
             this.generation.fetch_add(1, Ordering::Release);
         }
