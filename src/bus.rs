@@ -6,7 +6,7 @@
 //! | `lanes` | what most publishes go through, at the publisher's hand |
 //! | `table` | what a publisher knows: its lanes and the sinks it calls |
 //! | `delivery` | the publish path |
-//! | `control` | the control plane's state, and `add` |
+//! | `control`, `list` | the control plane's state, the list of sinks, and `add` |
 //! | `remove`, `close` | taking sinks away again |
 //! | `shared` | publishing without a publisher of one's own |
 //! | `local` | one cached publisher for each thread |
@@ -20,6 +20,7 @@ mod delivery;
 pub(crate) mod entry;
 pub(crate) mod handle;
 mod lanes;
+mod list;
 mod local;
 pub(crate) mod publisher;
 pub(crate) mod remove;
@@ -36,12 +37,13 @@ use crate::sink::{Sink, SinkKey};
 use crate::sync::guarded::Domain;
 use crate::sync::membarrier::process_pair;
 use crate::sync::swap::Swap;
-use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};
+use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, lock};
 use crate::wait::{Deadline, WaitList};
 use builder::{BusBuilder, BusHooks};
 use control::Control;
-use entry::{List, SinkId};
+use entry::SinkId;
 use handle::{CloseGuard, WeakBus};
+use list::List;
 use publisher::{Published, Publisher};
 use remove::Removed;
 use snapshot::Snapshot;
@@ -94,6 +96,10 @@ struct Core<E: Send + 'static> {
     list: Swap<List<E>>,
     domain: Domain,
     control: Mutex<Control<E>>,
+    /// A sink was found to be closed: the control plane looks which.
+    deaths: sync::Arc<AtomicBool>,
+    /// How many publishers that threads keep have lanes of their own.
+    locals: AtomicUsize,
     /// Those who wait for the report of a close that another thread makes.
     closers: WaitList,
     hooks: BusHooks<E>,
@@ -109,6 +115,8 @@ impl<E: Send + 'static> Core<E> {
             list: Swap::new(List::default()),
             domain: Domain::new(process_pair()),
             control: Mutex::new(Control::new()),
+            deaths: sync::Arc::new(AtomicBool::new(false)),
+            locals: AtomicUsize::new(0),
             closers: WaitList::new(process_pair()),
             hooks,
             counters: Counters::new(),
@@ -125,7 +133,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     fn has_sinks(&self) -> bool {
-        self.list.load().entries.iter().any(|entry| !entry.info.is_dead())
+        self.list.load().iter().any(|entry| !entry.info.is_dead())
     }
 }
 
@@ -475,7 +483,7 @@ impl<E: Send + 'static> Bus<E> {
     /// ```
     #[must_use]
     pub fn sink_count(&self) -> usize {
-        self.core().list.load().entries.iter().filter(|entry| !entry.info.is_dead()).count()
+        self.core().list.load().iter().filter(|entry| !entry.info.is_dead()).count()
     }
 }
 
@@ -511,6 +519,16 @@ impl<E: Clone + Send + 'static> Bus<E> {
     }
 
     /// Lends this thread's cached [`Publisher`], made at the first call: for async handlers, statics and layers.
+    ///
+    /// At most `max(16, 2 × processors)` cached publishers of a bus have lanes of their own at the same time, so that hundreds of
+    /// threads that publish now and then, as those of a pool for blocking calls do, cost no more memory than that. The first half of
+    /// them get their lanes at once, the others when their thread has published 64 events through the shared lanes, which are
+    /// several times slower, as [`publish`](Self::publish) is. A thread that finds no room keeps to the shared lanes, and asks again
+    /// every 64 events. Lanes are given back when their thread ends. The events of a thread keep their order as it
+    /// moves to its own lanes.
+    ///
+    /// A thread of a runtime that turns into one for a blocking call (`block_in_place`) keeps its publisher, which counts until that
+    /// thread ends. A thread that must have lanes takes a [`publisher`](Self::publisher) of its own, which is not counted.
     ///
     /// When it is lent already further up on this thread, or the thread is ending, the closure gets a publisher that goes
     /// through the shared lanes; that of a thread that is ending never waits for room, as if by

@@ -16,7 +16,7 @@ pub(crate) mod reader;
 mod state;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{DropReason, EntryCounters, Outcome};
+use crate::ledger::{DropReason, EntryCounters, FoldPace, Outcome};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
 use crate::sync::unbounded::Unbounded;
@@ -31,7 +31,7 @@ use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
 use lane::{LaneView, PrivateLane};
 use member::{Member, Seats};
 use overflow::Overflow;
-use reader::{LaneReader, Reader};
+use reader::{Arrival, Reader};
 use state::{BacklogMark, ConsumerCounters, FoldedLanes};
 
 /// Told of each event that is dropped after it was accepted, with the reason.
@@ -150,8 +150,9 @@ pub(crate) struct Goal<E> {
 struct Book<E> {
     views: Vec<std::sync::Arc<LaneView<E>>>,
     /// Lanes that the consumer has not picked up yet.
-    arrivals: Vec<LaneReader<E>>,
+    arrivals: Vec<Arrival<E>>,
     folded: FoldedLanes,
+    pace: FoldPace,
     sealed: bool,
 }
 
@@ -221,6 +222,7 @@ impl<E: Send + 'static> Inbox<E> {
                 views: Vec::new(),
                 arrivals: Vec::new(),
                 folded: FoldedLanes::default(),
+                pace: FoldPace::default(),
                 sealed: false,
             }),
             generation: AtomicUsize::new(0),
@@ -237,6 +239,11 @@ impl<E: Send + 'static> Inbox<E> {
     pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, InvalidConfig> {
         let (lane, reader) = PrivateLane::new(this)?;
         let view = lane.view().clone();
+        // What the caller has put into the shared lane lies below.
+        let after = match &this.shared {
+            SharedLane::Bounded(ring) => ring.position(),
+            SharedLane::Unbounded(_) => 0,
+        };
         // Dropped outside the lock: lanes of publishers that are gone, and what was left in them.
         let mut finished = Vec::new();
         {
@@ -244,10 +251,12 @@ impl<E: Send + 'static> Inbox<E> {
             if book.sealed {
                 view.seal_now();
             }
-            book.fold();
-            finished.extend(book.arrivals.extract_if(.., |lane| lane.is_ended()));
+            if book.pace.is_due(book.views.len()) {
+                book.fold();
+                finished.extend(book.arrivals.extract_if(.., |arrival| arrival.lane.is_ended()));
+            }
             book.views.push(view);
-            book.arrivals.extend(reader);
+            book.arrivals.extend(reader.map(|lane| Arrival { after, lane }));
             // ORD(inbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
             this.generation.fetch_add(1, Ordering::Release);
         }
@@ -544,5 +553,6 @@ impl<E> Book<E> {
             }
             !over
         });
+        self.pace.walked(self.views.len());
     }
 }

@@ -550,9 +550,34 @@ pub(crate) struct Counters {
     publishers: Mutex<PublisherCounters>,
 }
 
+/// Says when to walk a list for entries that are over.
+///
+/// A walk for each entry that is added would make `n` entries cost `n * n` steps. A list that has doubled since the last walk is
+/// walked again, and a short one every time: an entry costs a few steps, and a list holds at most twice the live entries.
+#[derive(Default)]
+pub(crate) struct FoldPace {
+    left: usize,
+}
+
+impl FoldPace {
+    /// The length up to which every addition walks the list.
+    const SHORT: usize = 16;
+
+    /// Whether a list of this length is to be walked now.
+    pub(crate) fn is_due(&self, length: usize) -> bool {
+        length <= Self::SHORT || length >= 2 * self.left
+    }
+
+    /// The list was walked, and has this length now.
+    pub(crate) fn walked(&mut self, length: usize) {
+        self.left = length;
+    }
+}
+
 #[derive(Default)]
 struct PublisherCounters {
     live: Vec<Arc<EntryCounters>>,
+    pace: FoldPace,
     /// The sum of those whose publishers are gone.
     folded: Ledger,
 }
@@ -571,7 +596,9 @@ impl Counters {
     pub(crate) fn for_publisher(&self) -> Arc<EntryCounters> {
         let counters = Arc::new(EntryCounters::private());
         let mut publishers = lock(&self.publishers);
-        publishers.fold();
+        if publishers.pace.is_due(publishers.live.len()) {
+            publishers.fold();
+        }
         publishers.live.push(counters.clone());
         counters
     }
@@ -596,5 +623,6 @@ impl PublisherCounters {
             }
             None => true,
         });
+        self.pace.walked(self.live.len());
     }
 }

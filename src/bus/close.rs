@@ -1,7 +1,8 @@
 //! Closing and flushing a bus.
 
 use super::control::Closing;
-use super::entry::{Entry, Info, List, Shared};
+use super::entry::{Entry, Info, Shared};
+use super::list::List;
 use super::remove::Pace;
 use super::{CLOSED, Core};
 use crate::panics::{caught, quietly};
@@ -16,15 +17,15 @@ use std::sync::Arc;
 impl<E: Send + 'static> Core<E> {
     /// Every sink on the bus, for calls outside the lock.
     pub(super) fn sinks(&self) -> Vec<(Arc<Info>, Shared<E>)> {
-        let control = lock(&self.control);
-        control.entries.iter().map(|entry| (entry.info.clone(), entry.listed.with(Shared::clone))).collect()
+        let entries = lock(&self.control).entries.clone();
+        entries.iter().map(|entry| (entry.info.clone(), entry.listed.with(Shared::clone))).collect()
     }
 
     pub(super) fn close(&self, deadline: Deadline) -> CloseReport {
         let inside = inside_delivery();
         // A bus that is closed on its own behalf, round a cycle of buses, is being closed.
         let Some(_visit) = Visit::begin(self.address(), Purpose::Close) else { return CloseReport::done() };
-        let entries: Vec<Entry<E>> = {
+        let entries = {
             let mut control = lock(&self.control);
             match &control.closing {
                 Closing::Reported(report) => return report.clone(),
@@ -51,8 +52,11 @@ impl<E: Send + 'static> Core<E> {
             control.retire(old);
             control.entries.clone()
         };
-        // Publishers of a closed bus take no table any more.
-        self.shut_out(&entries.iter().collect::<Vec<_>>(), || false);
+        let entries: Vec<Entry<E>> = entries.iter().cloned().collect();
+        let ways = entries.iter().flat_map(|entry| entry.reached.end());
+        let sealers = ways.filter_map(|(_, way)| way.sealer.clone()).collect();
+        // Publishers of a closed bus apply no changes any more.
+        self.shut_out(&entries.iter().collect::<Vec<_>>(), sealers, || false);
         let mut report = CloseReport::done();
         for entry in &entries {
             // A direct sink is closed after the calls in progress; what has lanes is closed to end those that wait there.
@@ -122,8 +126,7 @@ impl<E: Send + 'static> Core<E> {
         let leaving = {
             let mut control = lock(&self.control);
             let entries = std::mem::take(&mut control.entries);
-            control.leaving.extend(entries);
-            control.publishers.iter_mut().for_each(|publisher| publisher.plan.clear());
+            control.leaving.extend(entries.iter().cloned());
             std::mem::take(&mut control.publishers)
         };
         drop(leaving);

@@ -1,27 +1,53 @@
 //! The control plane's state, and how sinks and publishers come onto a bus.
 //!
-//! One mutex guards it. Nothing waits and no foreign code runs while it is held: lanes are made before, and checked
-//! again under the lock; what is to be dropped is carried out of it as [`Garbage`].
+//! One mutex guards it. Nothing waits and no user code runs while it is held: lanes are made before, and checked again under the lock;
+//! what is to be dropped is carried out of it as [`Garbage`]. What is done under the lock grows with the publishers that a change
+//! concerns, and not with the sinks that are on the bus: changes are handed over, not tables, and lists share what did not change.
 
-use super::entry::{Entry, Info, List, Shared, SinkId};
-use super::table::{Plan, Table};
+use super::entry::{Entry, Info, Reached, Shared, SinkId};
+use super::list::List;
+use super::table::{Change, Guard, Room, Table, Way};
 use super::{Core, STEP};
 use crate::error::AddError;
 use crate::report::CloseReport;
-use crate::sink::lane::Lane;
+use crate::sink::SinkKey;
+use crate::sink::lane::{Lane, LaneSealer};
 use crate::sync::guarded::{Hazard, Listed};
-use crate::sync::handoff::{Handoff, OneShot, Parcel};
+use crate::sync::handoff::{Chain, Handoff, Parcel};
 use crate::sync::swap::Replaced;
-use crate::sync::{self, MutexGuard, Ordering, lock};
+use crate::sync::{self, AtomicU64, MutexGuard, Ordering, lock};
 use crate::wait::nesting::{Purpose, Visit};
+use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::sync::Arc;
+
+/// The most sinks that an add or a registration asks whether they are closed; each asks the next ones.
+const LOOKS: usize = 16;
 
 /// What the control plane and one publisher share.
 pub(super) struct PublisherSlot<E: Send + 'static> {
     pub(super) id: u64,
-    pub(super) handoff: Handoff<Table<E>>,
+    /// Sinks that came and went.
+    pub(super) changes: Handoff<Change<E>>,
+    /// A table with more room, when there is one.
+    pub(super) tables: Handoff<Table<E>>,
+    /// The version up to which the publisher has applied changes.
+    seen: AtomicU64,
     pub(super) hazard: sync::Arc<Hazard>,
+}
+
+impl<E: Send + 'static> PublisherSlot<E> {
+    /// Publisher: it is through with what was before this version.
+    pub(super) fn saw(&self, version: u64) {
+        // ORD(slot.seen): Release; pairs with the Acquire in `has_seen`.
+        self.seen.store(version, Ordering::Release);
+    }
+
+    /// Control plane: whether the publisher has applied the changes of this version. If so, all that it did before is visible.
+    pub(super) fn has_seen(&self, version: u64) -> bool {
+        // ORD(slot.seen): Acquire; pairs with the Release in `saw`.
+        self.seen.load(Ordering::Acquire) >= version
+    }
 }
 
 /// What a new publisher gets.
@@ -35,8 +61,78 @@ pub(super) struct Admission<E: Send + 'static> {
 /// A publisher as the control plane knows it.
 pub(super) struct Registered<E: Send + 'static> {
     pub(super) slot: Arc<PublisherSlot<E>>,
-    /// What the publisher's tables are made of, in the order of the entries.
-    pub(super) plan: Vec<Plan<E>>,
+    /// What the publisher may not have taken yet, in the order in which it was handed over.
+    pending: Vec<Change<E>>,
+    /// How many of those bring a sink that was withdrawn since.
+    stale: usize,
+    /// Changes that were handed over and have not come back.
+    out: Room,
+    /// What the newest table has room for: at least `out`.
+    room: Room,
+}
+
+impl<E: Send + 'static> Registered<E> {
+    /// Hands a change over, behind the table that has room for it.
+    fn hand_over(&mut self, change: Change<E>, garbage: &mut Garbage<E>) {
+        *self.out.of(change.way.kind) += 1;
+        self.make_room(garbage);
+        if self.slot.changes.push(Parcel::new(change.clone())) {
+            self.all_taken(garbage);
+        }
+        self.pending.push(change);
+    }
+
+    /// The publisher has taken everything that is pending.
+    fn all_taken(&mut self, garbage: &mut Garbage<E>) {
+        garbage.changes.append(&mut self.pending);
+        self.stale = 0;
+    }
+
+    fn make_room(&mut self, garbage: &mut Garbage<E>) {
+        if !self.room.holds(&self.out) || self.room.is_wide_for(&self.out) {
+            self.room = self.out.doubled();
+            let mut table = Chain::new();
+            table.push(Parcel::new(Table::with_room(&self.room)));
+            garbage.tables.push(self.slot.tables.replace(table));
+        }
+    }
+
+    /// A change that the publisher has not taken brings nothing any more. When that is true of half of them, the others are handed
+    /// over anew in place of all: an idle publisher costs no more than what is news to it.
+    fn withdrew_one(&mut self, garbage: &mut Garbage<E>) {
+        self.stale += 1;
+        if 2 * self.stale < self.pending.len() {
+            return;
+        }
+        self.stale = 0;
+        garbage.changes.extend(self.pending.extract_if(.., |change| change.way.is_withdrawn()));
+        let mut changes = Chain::new();
+        for change in &self.pending {
+            *self.out.of(change.way.kind) += 1;
+            changes.push(Parcel::new(change.clone()));
+        }
+        // Should the publisher have taken the old ones meanwhile, it finds nothing to do in the new ones, which need no room.
+        let old = self.slot.changes.replace(changes);
+        self.came_back(old, garbage);
+    }
+
+    fn came_back(&mut self, changes: Chain<Change<E>>, garbage: &mut Garbage<E>) {
+        for change in changes {
+            *self.out.of(change.value.way.kind) -= 1;
+            garbage.returned.push(change);
+        }
+    }
+
+    /// Gets what the publisher has given back.
+    pub(super) fn collect(&mut self, garbage: &mut Garbage<E>) {
+        if self.slot.changes.is_taken() {
+            self.all_taken(garbage);
+        }
+        garbage.tables.push(self.slot.tables.collect());
+        let returned = self.slot.changes.collect();
+        self.came_back(returned, garbage);
+        self.make_room(garbage);
+    }
 }
 
 /// How far a close is.
@@ -50,9 +146,14 @@ pub(super) enum Closing {
 }
 
 pub(super) struct Control<E: Send + 'static> {
-    pub(super) entries: Vec<Entry<E>>,
-    pub(super) publishers: Vec<Registered<E>>,
+    pub(super) entries: List<E>,
+    keys: HashMap<SinkKey, SinkId>,
+    pub(super) publishers: BTreeMap<u64, Registered<E>>,
     next_id: u64,
+    /// The sink that was asked last whether it is closed.
+    pub(super) asked: SinkId,
+    /// The publisher whose returns were collected last.
+    collected: u64,
     pub(super) closing: Closing,
     /// Lists that were replaced, until nobody reads them: a publisher must never be the one who frees a list.
     retired: Vec<Replaced<List<E>>>,
@@ -62,17 +163,43 @@ pub(super) struct Control<E: Send + 'static> {
 
 /// What is to be dropped once the lock is free.
 pub(super) struct Garbage<E: Send + 'static> {
+    tables: Vec<Chain<Table<E>>>,
     #[expect(clippy::vec_box, reason = "parcels come boxed, and are only kept until they are dropped")]
-    tables: Vec<Box<Parcel<Table<E>>>>,
+    returned: Vec<Box<Parcel<Change<E>>>>,
+    changes: Vec<Change<E>>,
+    lanes: Vec<Lane<E>>,
     lists: Vec<Replaced<List<E>>>,
+}
+
+impl<E: Send + 'static> Garbage<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            tables: Vec::new(),
+            returned: Vec::new(),
+            changes: Vec::new(),
+            lanes: Vec::new(),
+            lists: Vec::new(),
+        }
+    }
+}
+
+/// A sink that is off the bus for the control plane, and that publishers may still reach.
+pub(super) struct Detached<E: Send + 'static> {
+    pub(super) entry: Entry<E>,
+    pub(super) sealers: Vec<LaneSealer>,
+    /// The publishers that have a way to it.
+    pub(super) publishers: Vec<Arc<PublisherSlot<E>>>,
 }
 
 impl<E: Send + 'static> Control<E> {
     pub(super) fn new() -> Self {
         Self {
-            entries: Vec::new(),
-            publishers: Vec::new(),
+            entries: List::default(),
+            keys: HashMap::new(),
+            publishers: BTreeMap::new(),
             next_id: 1,
+            asked: SinkId(0),
+            collected: 0,
             closing: Closing::Idle,
             retired: Vec::new(),
             leaving: Vec::new(),
@@ -83,19 +210,21 @@ impl<E: Send + 'static> Control<E> {
         self.publishers.len()
     }
 
-    pub(super) fn slots(&self) -> Vec<Arc<PublisherSlot<E>>> {
-        self.publishers.iter().map(|registered| registered.slot.clone()).collect()
-    }
-
     fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id - 1
     }
 
-    /// Tables that publishers have given back.
-    #[expect(clippy::vec_box, reason = "parcels come boxed, and are only kept until they are dropped")]
-    pub(super) fn returned_tables(&self) -> Vec<Box<Parcel<Table<E>>>> {
-        self.publishers.iter().flat_map(|registered| registered.slot.handoff.collect()).collect()
+    /// What the next publishers have given back, at most so many of them.
+    pub(super) fn collect(&mut self, publishers: usize, garbage: &mut Garbage<E>) {
+        let after = self.publishers.range(self.collected + 1..);
+        let ids = after.chain(self.publishers.range(..=self.collected)).map(|(id, _)| *id);
+        for id in ids.take(publishers).collect::<Vec<_>>() {
+            self.collected = id;
+            if let Some(registered) = self.publishers.get_mut(&id) {
+                registered.collect(garbage);
+            }
+        }
     }
 
     /// Keeps a list that was replaced until nobody reads it.
@@ -106,6 +235,56 @@ impl<E: Send + 'static> Control<E> {
     /// Lists that nobody reads any more.
     pub(super) fn unread_lists(&mut self) -> Vec<Replaced<List<E>>> {
         self.retired.extract_if(.., Replaced::is_unread).collect()
+    }
+
+    /// Takes a sink off the list, and tells the publishers that have a way to it.
+    pub(super) fn detach(&mut self, id: SinkId, garbage: &mut Garbage<E>) -> Option<Detached<E>> {
+        let entry = self.entries.remove(id)?;
+        if let Some(key) = &entry.info.key {
+            self.keys.remove(key);
+        }
+        entry.info.set_gone();
+        let mut detached = Detached { sealers: Vec::new(), publishers: Vec::new(), entry };
+        for (publisher, way) in detached.entry.reached.end() {
+            detached.sealers.extend(way.sealer.clone());
+            let withdrawn = way.withdraw();
+            // One that is being registered has the way, and is not known yet: its lane is taken back, since it has not begun.
+            if let Some(registered) = self.publishers.get_mut(&publisher) {
+                if withdrawn.is_some() {
+                    registered.withdrew_one(garbage);
+                } else {
+                    registered.hand_over(Change { info: detached.entry.info.clone(), way }, garbage);
+                    detached.publishers.push(registered.slot.clone());
+                }
+            }
+            garbage.lanes.extend(withdrawn.flatten());
+        }
+        Some(detached)
+    }
+}
+
+/// What a registration needs to know of a sink. The list that the sink is on is not held while user code runs, since a removal
+/// waits for lists.
+struct Reachable<E: Send + 'static> {
+    info: Arc<Info>,
+    reached: Arc<Reached<E>>,
+    guard: Guard<E>,
+    sink: Shared<E>,
+}
+
+/// A publisher that is being registered: sinks know it already, the control plane does not.
+struct Joining<'a, E: Send + 'static> {
+    core: &'a Core<E>,
+    id: u64,
+    changes: Chain<Change<E>>,
+    room: Room,
+    /// The newest sink to which it has a way.
+    newest: SinkId,
+}
+
+impl<E: Send + 'static> Drop for Joining<'_, E> {
+    fn drop(&mut self) {
+        self.core.forget_publisher(self.id);
     }
 }
 
@@ -125,9 +304,9 @@ impl<E: Send + 'static> Core<E> {
         if key == Some(self.key()) {
             return Err(AddError::Itself);
         }
-        self.purge();
+        self.purge(LOOKS);
         // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
-        let mut lanes: Vec<(u64, Option<Lane<E>>)> = Vec::new();
+        let mut lanes: BTreeMap<u64, Option<Lane<E>>> = BTreeMap::new();
         let mut probe = None;
         let (id, garbage) = loop {
             let missing: Vec<u64> = {
@@ -135,30 +314,26 @@ impl<E: Send + 'static> Core<E> {
                 if self.is_closed() {
                     return Err(AddError::Closed);
                 }
-                if let Some(known) =
-                    control.entries.iter().find(|entry| key.is_some() && entry.info.key == key)
-                {
-                    return Ok(known.info.id);
+                if let Some(known) = key.and_then(|key| control.keys.get(&key)) {
+                    return Ok(*known);
                 }
-                let missing: Vec<u64> = control
-                    .publishers
-                    .iter()
-                    .map(|registered| registered.slot.id)
-                    .filter(|id| !lanes.iter().any(|(known, _)| known == id))
-                    .collect();
-                if missing.is_empty() && probe.is_some() {
+                let missing: Vec<u64> =
+                    control.publishers.keys().filter(|id| !lanes.contains_key(id)).copied().collect();
+                if missing.is_empty()
+                    && let Some(has_lanes) = probe
+                {
                     let id = SinkId(control.id());
-                    let info = Info::new(id, name, location, key, probe == Some(true));
+                    let info = Info::new(id, name, location, key, has_lanes, self.deaths.clone());
                     break (id, self.attach(&mut control, info, sink, lanes));
                 }
                 missing
             };
-            // Foreign code: outside the lock.
+            // User code: outside the lock.
             let _making = Visit::begin(self.address(), Purpose::MakeLanes);
             for publisher in missing {
                 let lane = sink.lane()?;
                 probe = Some(lane.is_some());
-                lanes.push((publisher, lane));
+                lanes.insert(publisher, lane);
             }
             if probe.is_none() {
                 probe = Some(sink.has_lanes());
@@ -168,111 +343,132 @@ impl<E: Send + 'static> Core<E> {
         Ok(id)
     }
 
-    /// Puts an entry into every publisher's next table and into the list.
+    /// Hands the sink over to every publisher, and puts it on the list.
     fn attach(
         &self,
         control: &mut MutexGuard<'_, Control<E>>,
         info: Arc<Info>,
         sink: Shared<E>,
-        mut lanes: Vec<(u64, Option<Lane<E>>)>,
+        lanes: BTreeMap<u64, Option<Lane<E>>>,
     ) -> Garbage<E> {
+        let mut garbage = Garbage::new();
         let listed = sync::Arc::new(Listed::new(info.id.0, sink));
-        for registered in &mut control.publishers {
-            let at = lanes.iter().position(|(publisher, _)| *publisher == registered.slot.id);
-            let lane = at.and_then(|at| lanes.swap_remove(at).1);
-            registered.plan.push(Self::plan(&info, &listed, registered.slot.id, lane));
-        }
-        control.entries.push(Entry { info, listed });
-        self.changed(control)
-    }
-
-    /// How one publisher reaches one sink.
-    pub(super) fn plan(
-        info: &Arc<Info>,
-        listed: &sync::Arc<Listed<Shared<E>>>,
-        publisher: u64,
-        lane: Option<Lane<E>>,
-    ) -> Plan<E> {
-        match lane {
-            Some(lane) => {
-                if let Some(sealer) = lane.sealer() {
-                    info.add_sealer(publisher, sealer);
+        let mut ways = BTreeMap::new();
+        for (publisher, lane) in lanes {
+            match control.publishers.get_mut(&publisher) {
+                Some(registered) => {
+                    let way = Way::new(&info, listed.guarded(), lane);
+                    registered.hand_over(Change { info: info.clone(), way: way.clone() }, &mut garbage);
+                    ways.insert(publisher, way);
                 }
-                let guard = lane.needs_guard().then(|| listed.guarded().clone());
-                Plan::lane(info.clone(), guard, Arc::new(OneShot::new(lane)))
+                // It has gone meanwhile.
+                None => garbage.lanes.extend(lane),
             }
-            None => Plan::direct(info.clone(), listed.guarded().clone()),
         }
+        if let Some(key) = info.key {
+            control.keys.insert(key, info.id);
+        }
+        control.entries.push(Entry { info, listed, reached: Reached::new(ways) });
+        self.changed(control, &mut garbage);
+        garbage
     }
 
-    /// Hands every publisher its next table, publishes the list, and says that something changed.
-    pub(super) fn changed(&self, control: &mut MutexGuard<'_, Control<E>>) -> Garbage<E> {
-        let mut garbage = Garbage { tables: control.returned_tables(), lists: Vec::new() };
-        for registered in &control.publishers {
-            garbage.tables.extend(registered.slot.handoff.offer(Parcel::new(Table::new(&registered.plan))));
-        }
-        let list = List { entries: control.entries.clone() };
-        let old = self.list.swap(list);
+    /// Publishes the list, and says that something changed: this is the version in which it has.
+    pub(super) fn changed(&self, control: &mut MutexGuard<'_, Control<E>>, garbage: &mut Garbage<E>) -> u64 {
+        let old = self.list.swap(control.entries.clone());
         control.retire(old);
-        garbage.lists = control.unread_lists();
-        // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: the tables are in place.
-        self.version.fetch_add(STEP, Ordering::AcqRel);
-        garbage
+        garbage.lists.extend(control.unread_lists());
+        // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: the changes are handed over.
+        self.version.fetch_add(STEP, Ordering::AcqRel) + STEP
     }
 
     /// Registers a publisher; `None` when the bus is closed.
     pub(super) fn register(&self) -> Option<Admission<E>> {
-        self.purge();
-        let mut lanes: Vec<(SinkId, Option<Lane<E>>)> = Vec::new();
+        self.purge(LOOKS);
+        let id = lock(&self.control).id();
+        let mut joining =
+            Joining { core: self, id, changes: Chain::new(), room: Room::default(), newest: SinkId(0) };
         loop {
-            let missing: Vec<(SinkId, Shared<E>)> = {
+            let entries = {
                 let mut control = lock(&self.control);
                 if self.is_closed() {
                     return None;
                 }
-                let missing: Vec<_> = control
-                    .entries
-                    .iter()
-                    .filter(|entry| !lanes.iter().any(|(known, _)| *known == entry.info.id))
-                    .map(|entry| (entry.info.id, entry.listed.with(Shared::clone)))
-                    .collect();
-                if missing.is_empty() {
-                    let id = control.id();
-                    let mut plan = Vec::with_capacity(control.entries.len());
-                    for entry in &control.entries {
-                        let at = lanes.iter().position(|(known, _)| *known == entry.info.id);
-                        let lane = at.and_then(|at| lanes.swap_remove(at).1);
-                        plan.push(Self::plan(&entry.info, &entry.listed, id, lane));
-                    }
-                    let mut table = Parcel::new(Table::new(&plan));
-                    table.value.fill();
-                    let hazard = self.domain.register();
-                    let slot = Arc::new(PublisherSlot { id, handoff: Handoff::new(), hazard });
-                    control.publishers.push(Registered { slot: slot.clone(), plan });
-                    // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock no change can come
-                    // between the table and this version.
-                    return Some(Admission { slot, table, seen: self.version.load(Ordering::Acquire) });
+                if control.entries.last().is_none_or(|last| last.info.id <= joining.newest) {
+                    break Some(self.join(&mut control, joining));
                 }
-                missing
+                control.entries.clone()
             };
-            let _making = Visit::begin(self.address(), Purpose::MakeLanes);
-            for (id, sink) in missing {
-                // Without memory for a lane the publisher uses the shared one.
-                lanes.push((id, sink.lane().unwrap_or_default()));
-            }
+            joining.reach(entries);
         }
+        .map(|(slot, changes, room, seen)| {
+            let mut table = Parcel::new(Table::with_room(&room));
+            table.value.apply(changes.reversed());
+            Admission { slot, table, seen }
+        })
+    }
+
+    /// The publisher has a way to every sink: from now on changes are handed over to it.
+    fn join(
+        &self,
+        control: &mut MutexGuard<'_, Control<E>>,
+        mut joining: Joining<'_, E>,
+    ) -> (Arc<PublisherSlot<E>>, Chain<Change<E>>, Room, u64) {
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock no change can come between the
+        // table and this version.
+        let seen = self.version.load(Ordering::Acquire);
+        let slot = Arc::new(PublisherSlot {
+            id: joining.id,
+            changes: Handoff::new(),
+            tables: Handoff::new(),
+            seen: AtomicU64::new(seen),
+            hazard: self.domain.register(),
+        });
+        let changes = std::mem::replace(&mut joining.changes, Chain::new());
+        let (out, room) = (joining.room, joining.room);
+        std::mem::forget(joining);
+        let registered = Registered { slot: slot.clone(), pending: Vec::new(), stale: 0, out, room };
+        control.publishers.insert(slot.id, registered);
+        (slot, changes, room, seen)
     }
 
     /// Forgets a publisher that is going.
     pub(super) fn unregister(&self, slot: &PublisherSlot<E>) {
-        let gone: Vec<Registered<E>> = {
-            let mut control = lock(&self.control);
-            for entry in control.entries.iter().chain(&control.leaving) {
-                entry.info.forget_publisher(slot.id);
-            }
-            control.publishers.extract_if(.., |registered| registered.slot.id == slot.id).collect()
-        };
+        let gone = lock(&self.control).publishers.remove(&slot.id);
         drop(gone);
+        self.forget_publisher(slot.id);
         self.domain.forget(&slot.hazard);
+    }
+
+    /// Forgets the ways of a publisher that is not registered, or not any more: no sink that is added from now on has one.
+    fn forget_publisher(&self, publisher: u64) {
+        let entries = lock(&self.control).entries.clone();
+        for entry in entries.iter() {
+            drop(entry.reached.forget(publisher));
+        }
+    }
+}
+
+impl<E: Send + 'static> Joining<'_, E> {
+    /// Makes ways to the sinks that are newer than those it has ways to.
+    fn reach(&mut self, entries: List<E>) {
+        let reachable = |entry: &Entry<E>| Reachable {
+            info: entry.info.clone(),
+            reached: entry.reached.clone(),
+            guard: entry.listed.guarded().clone(),
+            sink: entry.listed.with(Shared::clone),
+        };
+        let fresh: Vec<Reachable<E>> = entries.after(self.newest).map(reachable).collect();
+        drop(entries);
+        let _making = Visit::begin(self.core.address(), Purpose::MakeLanes);
+        for Reachable { info, reached, guard, sink } in fresh {
+            self.newest = info.id;
+            // Without memory for a lane the publisher uses the shared one.
+            let way = Way::new(&info, &guard, sink.lane().unwrap_or_default());
+            if reached.add(self.id, &way) {
+                *self.room.of(way.kind) += 1;
+                self.changes.push(Parcel::new(Change { info, way }));
+            }
+        }
     }
 }

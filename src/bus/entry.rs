@@ -1,10 +1,11 @@
 //! One attachment of a sink to a bus.
 
+use super::table::Way;
 use crate::ledger::Counters;
-use crate::sink::lane::LaneSealer;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::guarded::Listed;
 use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -45,8 +46,10 @@ pub(super) struct Info {
     dead: AtomicBool,
     /// What was counted for the sink while it was called directly.
     pub(super) counters: Counters,
-    /// The lanes of this bus's publishers into the sink, by publisher.
-    sealers: Mutex<Vec<(u64, LaneSealer)>>,
+    /// The sink was taken off the bus.
+    gone: AtomicBool,
+    /// Set with `dead`, and shared by all attachments of the bus: the control plane has to look which of them it is.
+    deaths: sync::Arc<AtomicBool>,
     last_error: Mutex<Option<String>>,
     /// Direct calls in progress that have no hazard word: those of `Bus::publish`.
     calls: AtomicUsize,
@@ -69,6 +72,7 @@ impl Info {
         location: &'static Location<'static>,
         key: Option<SinkKey>,
         has_lanes: bool,
+        deaths: sync::Arc<AtomicBool>,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -78,7 +82,8 @@ impl Info {
             has_lanes,
             dead: AtomicBool::new(false),
             counters: Counters::new(),
-            sealers: Mutex::new(Vec::new()),
+            gone: AtomicBool::new(false),
+            deaths,
             last_error: Mutex::new(None),
             calls: AtomicUsize::new(0),
         })
@@ -92,6 +97,19 @@ impl Info {
     /// The sink reported that it is closed: it is skipped, and the control plane takes it off the bus.
     pub(super) fn mark_dead(&self) {
         self.dead.store(true, Ordering::Relaxed);
+        // ORD(info.deaths): Release; pairs with the Acquire in `Core::purge`: whoever sees it sees which sink is dead.
+        self.deaths.store(true, Ordering::Release);
+    }
+
+    /// Whether the sink was taken off the bus.
+    pub(super) fn is_gone(&self) -> bool {
+        // Relaxed: for publishers that were handed the change, which publishes it.
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// The sink is being taken off the bus: publishers that are handed the attachment once more let go of it.
+    pub(super) fn set_gone(&self) {
+        self.gone.store(true, Ordering::Relaxed);
     }
 
     /// Counts a direct call. To be followed by a look whether the sink is still attached: the fence pairs with the heavy one
@@ -116,39 +134,60 @@ impl Info {
     pub(super) fn last_error(&self) -> Option<String> {
         lock(&self.last_error).clone()
     }
-
-    pub(super) fn add_sealer(&self, publisher: u64, sealer: LaneSealer) {
-        lock(&self.sealers).push((publisher, sealer));
-    }
-
-    pub(super) fn forget_publisher(&self, publisher: u64) {
-        lock(&self.sealers).retain(|(known, _)| *known != publisher);
-    }
-
-    pub(super) fn sealers(&self) -> Vec<LaneSealer> {
-        lock(&self.sealers).iter().map(|(_, sealer)| sealer.clone()).collect()
-    }
 }
 
 /// An attachment: what lists and the control plane hold.
-pub(super) struct Entry<E> {
+pub(super) struct Entry<E: Send + 'static> {
     pub(super) info: Arc<Info>,
     pub(super) listed: sync::Arc<Listed<Shared<E>>>,
+    pub(super) reached: Arc<Reached<E>>,
 }
 
-impl<E> Clone for Entry<E> {
+impl<E: Send + 'static> Clone for Entry<E> {
     fn clone(&self) -> Self {
-        Self { info: self.info.clone(), listed: self.listed.clone() }
+        Self { info: self.info.clone(), listed: self.listed.clone(), reached: self.reached.clone() }
     }
 }
 
-/// The copy-on-write list. Only those who publish hold one, and the control plane until they let go.
-pub(super) struct List<E> {
-    pub(super) entries: Vec<Entry<E>>,
+/// The ways of this bus's publishers to one sink, by publisher.
+pub(super) struct Reached<E: Send + 'static>(Mutex<ReachedBy<E>>);
+
+struct ReachedBy<E: Send + 'static> {
+    ways: BTreeMap<u64, Arc<Way<E>>>,
+    /// The sink is being taken off the bus.
+    ended: bool,
 }
 
-impl<E> Default for List<E> {
-    fn default() -> Self {
-        Self { entries: Vec::new() }
+impl<E: Send + 'static> Reached<E> {
+    pub(super) fn new(ways: BTreeMap<u64, Arc<Way<E>>>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(ReachedBy { ways, ended: false })))
+    }
+
+    /// Adds the way of a new publisher; not when the sink is being taken off the bus.
+    pub(super) fn add(&self, publisher: u64, way: &Arc<Way<E>>) -> bool {
+        let mut reached = lock(&self.0);
+        if !reached.ended {
+            reached.ways.insert(publisher, way.clone());
+        }
+        !reached.ended
+    }
+
+    /// Forgets a publisher that is going.
+    pub(super) fn forget(&self, publisher: u64) -> Option<Arc<Way<E>>> {
+        lock(&self.0).ways.remove(&publisher)
+    }
+
+    /// Adds no more ways, and returns those that there are.
+    pub(super) fn end(&self) -> Vec<(u64, Arc<Way<E>>)> {
+        let mut reached = lock(&self.0);
+        reached.ended = true;
+        reached.ways.iter().map(|(publisher, way)| (*publisher, way.clone())).collect()
+    }
+
+    /// Adds no more ways, and lets go of those that there are.
+    pub(super) fn take(&self) -> BTreeMap<u64, Arc<Way<E>>> {
+        let mut reached = lock(&self.0);
+        reached.ended = true;
+        std::mem::take(&mut reached.ways)
     }
 }

@@ -1,9 +1,38 @@
-//! One cached publisher for each thread and bus.
+//! One cached publisher for each thread and bus, of which a limited number has lanes of its own.
+//!
+//! Lanes cost memory, and there may be many more threads than threads that publish often: a pool for blocking calls has hundreds. So a
+//! bus counts its cached publishers with lanes. The first few get theirs at once; further ones when they have published
+//! [`EVENTS`] through the shared lanes; and beyond [`most`] none does until a thread ends.
 
 use super::Core;
 use super::publisher::Publisher;
 use crate::sync::kept::{Lent, Owner, lend};
-use std::sync::Arc;
+use crate::sync::processors::online_processors;
+use crate::sync::{MODEL, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// The events that a cached publisher sends through the shared lanes before it asks for lanes of its own, and asks again.
+pub(super) const EVENTS: u32 = 64;
+
+/// The most cached publishers of one bus that have lanes of their own: two for each processor, and at least 16.
+pub(super) fn most() -> usize {
+    static MOST: OnceLock<usize> = OnceLock::new();
+    if MODEL { 2 } else { *MOST.get_or_init(|| (2 * online_processors()).max(16)) }
+}
+
+impl<E: Send + 'static> Core<E> {
+    /// Makes room for one more cached publisher with lanes, if there are fewer than so many.
+    pub(super) fn admit_local(&self, most: usize) -> bool {
+        // Relaxed: a count, by which nothing is published.
+        let more = |count| (count < most).then_some(count + 1);
+        self.locals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// A cached publisher with lanes has gone.
+    pub(super) fn local_gone(&self) {
+        self.locals.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl<E: Send + 'static> Owner for Core<E> {
     /// Keeps the bus alive, though not open.
@@ -18,7 +47,7 @@ impl<E: Send + 'static> Owner for Core<E> {
 pub(super) fn with<E: Send + 'static, R>(core: &Arc<Core<E>>, f: impl FnOnce(&mut Publisher<E>) -> R) -> R {
     lend(
         core,
-        || Publisher::register(core, None),
+        || Publisher::local(core),
         |lent| {
             let mut shared = None;
             // One call, so that it is worth inlining, and an event that it holds stays in registers.

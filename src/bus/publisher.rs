@@ -5,9 +5,10 @@ use super::delivery::Scene;
 use super::handle::Handle;
 use super::lanes::{Lanes, NEVER, Pushed};
 use super::table::Table;
-use super::{CLOSED, Core};
+use super::{CLOSED, Core, local};
 use crate::error::Closed;
 use crate::inbox::Patience;
+use crate::panics::quietly;
 use crate::report::FlushReport;
 use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
@@ -96,23 +97,62 @@ pub struct Publisher<E: Send + 'static> {
     keeps_open: Option<Arc<Handle<E>>>,
     /// Whether it may wait for room; not, where its thread is ending.
     waits: bool,
+    local: Local,
+}
+
+/// What a publisher is to the limit on those that threads keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Local {
+    /// Not concerned.
+    No,
+    /// It goes through the shared lanes, and asks for lanes of its own after so many more events.
+    Shared(u32),
+    /// It has lanes, and is counted.
+    Counted,
 }
 
 impl<E: Send + 'static> Publisher<E> {
     pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
-        match core.register() {
-            Some(Admission { slot, table, seen }) => {
-                let mut publisher = Self::shared(core, true);
-                publisher.table = Some(table);
-                publisher.slot = Some(slot);
-                publisher.keeps_open = keeps_open;
-                publisher.saw(seen);
-                publisher
-            }
-            None => {
-                let mut publisher = Self::shared(core, true);
-                publisher.keeps_open = keeps_open;
-                publisher
+        let mut publisher = Self::shared(core, true);
+        publisher.keeps_open = keeps_open;
+        publisher.get_lanes();
+        publisher
+    }
+
+    /// The publisher that a thread keeps.
+    pub(super) fn local(core: &Arc<Core<E>>) -> Self {
+        let mut publisher = Self::shared(core, true);
+        publisher.local = Local::Shared(local::EVENTS);
+        publisher.get_counted_lanes(local::most().div_ceil(2));
+        publisher
+    }
+
+    /// Gets lanes of its own; not on a bus that is closed.
+    fn get_lanes(&mut self) {
+        if let Some(Admission { slot, table, seen }) = self.core.register() {
+            self.table = Some(table);
+            self.slot = Some(slot);
+            self.saw(seen);
+        }
+    }
+
+    /// Gets lanes of its own if fewer than so many publishers that threads keep have some.
+    fn get_counted_lanes(&mut self, most: usize) {
+        if self.core.admit_local(most) {
+            // Counted first: making lanes may unwind.
+            self.local = Local::Counted;
+            self.get_lanes();
+        }
+    }
+
+    /// So many events went through the shared lanes.
+    fn went_shared(&mut self, events: usize) {
+        if let Local::Shared(left) = &mut self.local {
+            *left = left.saturating_sub(u32::try_from(events).unwrap_or(u32::MAX));
+            if *left == 0 {
+                *left = local::EVENTS;
+                // Making lanes is user code; the events have been delivered.
+                quietly(|| self.get_counted_lanes(local::most()));
             }
         }
     }
@@ -128,6 +168,7 @@ impl<E: Send + 'static> Publisher<E> {
             table: None,
             slot: None,
             keeps_open: None,
+            local: Local::No,
         }
     }
 
@@ -162,20 +203,25 @@ impl<E: Send + 'static> Publisher<E> {
     /// or it goes through the shared lanes.
     #[cold]
     fn refresh(&mut self) -> bool {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`: the table is in its slot.
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`: the changes are handed over.
         let version = self.core.version.load(Ordering::Acquire);
         let Some(slot) = &self.slot else { return false };
         // A closed version is never recorded as seen, so every later publish comes here.
         if version & CLOSED != 0 {
             return false;
         }
-        if let Some(table) = &mut self.table
-            && let Some(mut next) = slot.handoff.take()
-        {
+        if let Some(table) = &mut self.table {
             self.lanes.give_back(&mut table.value);
-            next.value.take_over(&mut table.value);
-            slot.handoff.give_back(std::mem::replace(table, next));
+            // Changes first: the table that has room for them was handed over before them.
+            let changes = slot.changes.take();
+            for mut next in slot.tables.take() {
+                next.value.take_over(&mut table.value);
+                slot.tables.give_back(std::mem::replace(table, next));
+            }
+            table.value.apply(changes.reversed());
+            table.value.done().for_each(|change| slot.changes.give_back(change));
         }
+        slot.saw(version);
         self.saw(version);
         true
     }
@@ -326,11 +372,14 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// Without lanes of its own. Apart from the path through the table, which its frame would make longer.
     #[cold]
     #[inline(never)]
-    fn publish_through_list(&self, place: &mut Option<E>, patience: Patience) -> Published {
+    fn publish_through_list(&mut self, place: &mut Option<E>, patience: Patience) -> Published {
         let Some(event) = place.take() else { return Published::default() };
         let patience = if self.waits { patience } else { Patience::Now };
         match self.core.publish_shared(event, patience) {
-            Ok(published) => published,
+            Ok(published) => {
+                self.went_shared(1);
+                published
+            }
             Err(Closed(event)) => {
                 *place = Some(event);
                 Published { accepted: 0, refused: 1 }
@@ -443,6 +492,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                     Err(Closed(_)) => break,
                 }
             }
+            self.went_shared(events.len());
         }
         if published.accepted == 0 && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
     }
@@ -460,6 +510,9 @@ impl<E: Send + 'static> Drop for Publisher<E> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
             self.core.unregister(&slot);
+        }
+        if self.local == Local::Counted {
+            self.core.local_gone();
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Taking one sink off a bus.
 
 use super::Core;
-use super::control::{Control, PublisherSlot};
-use super::entry::{Entry, Shared, SinkId};
+use super::control::{Detached, Garbage, PublisherSlot};
+use super::entry::{Entry, Info, Shared, SinkId};
 use crate::error::RemoveError;
 use crate::panics::caught;
 use crate::sink::lane::LaneSealer;
 use crate::sink::signal::Signal;
 use crate::sync::guarded::Listed;
 use crate::sync::parking::Unparker;
-use crate::sync::{MODEL, lock, spin_hint, thread};
+use crate::sync::{MODEL, Ordering, lock, spin_hint, thread};
 use crate::wait::Deadline;
 use crate::wait::linger::look_for_a_moment;
 use crate::wait::nesting::inside_delivery;
@@ -62,36 +62,37 @@ impl Pace {
     }
 }
 
-/// Waits a few microseconds until all these publishers have taken their next tables; whether they have.
+/// The most changes that are handed over before the control plane's lock is let go for other calls.
+const SLICE: usize = 4096;
+/// The most publishers whose returns one call of the control plane collects.
+const RETURNS: usize = 64;
+
+/// Waits a few microseconds until all these publishers have applied the changes of this version; whether they have.
 ///
-/// A publisher that has is through with the last one: what it put into lanes is there, it is in no call, and it will not look for
-/// what is not in the next one. It comes by at its next publish. The heavy fence, which is the other way to be sure, interrupts
+/// A publisher that has is through with the sink: what it put into a lane is there, it is in no call, and it will not look for
+/// what it has let go of. It comes by at its next publish. The heavy fence, which is the other way to be sure, interrupts
 /// every thread of the process for about as long as this waits.
-fn come_by<E: Send + 'static>(publishers: &[Arc<PublisherSlot<E>>], deadline: Deadline) -> bool {
-    let have = || publishers.iter().all(|publisher| publisher.handoff.is_taken());
+fn come_by<E: Send + 'static>(detached: &[Detached<E>], version: u64, deadline: Deadline) -> bool {
+    let through = |slot: &Arc<PublisherSlot<E>>| slot.has_seen(version);
+    let have = || detached.iter().flat_map(|detached| &detached.publishers).all(through);
     have() || !deadline.is_over() && look_for_a_moment(|| have().then_some(())).is_some()
 }
 
 impl<E: Send + 'static> Core<E> {
     pub(super) fn remove(&self, id: SinkId, deadline: Deadline) -> Result<Removed, RemoveError> {
-        let (mut entry, publishers, garbage) = {
+        let mut garbage = Garbage::new();
+        let (detached, version) = {
             let mut control = lock(&self.control);
             if self.is_closed() {
                 return Err(RemoveError::Unknown);
             }
-            let at =
-                control.entries.iter().position(|entry| entry.info.id == id).ok_or(RemoveError::Unknown)?;
-            let entry = control.entries.remove(at);
-            control
-                .publishers
-                .iter_mut()
-                .for_each(|publisher| publisher.plan.retain(|plan| plan.info.id != id));
-            let garbage = self.changed(&mut control);
-            (entry, control.slots(), garbage)
+            let detached = control.detach(id, &mut garbage).ok_or(RemoveError::Unknown)?;
+            (detached, self.changed(&mut control, &mut garbage))
         };
         drop(garbage);
         let inside = inside_delivery();
-        self.shut_out(&[&entry], || come_by(&publishers, if inside { Deadline::NOW } else { deadline }));
+        let wait = if inside { Deadline::NOW } else { deadline };
+        let mut entry = self.shut_out_detached(vec![detached], version, wait).remove(0);
         let removed = if inside { Removed::FromInside } else { self.wait_outside(&mut entry, deadline) };
         if removed != Removed::Quiet {
             lock(&self.control).leaving.push(entry);
@@ -100,10 +101,29 @@ impl<E: Send + 'static> Core<E> {
         Ok(removed)
     }
 
-    /// Lets nothing more of this bus enter these sinks; what is inside goes on. `are_through` says whether no publisher will look for
-    /// these sinks any more, and everything that they have done there is visible: then nobody has to be interrupted by a fence.
-    pub(super) fn shut_out(&self, entries: &[&Entry<E>], are_through: impl FnOnce() -> bool) {
-        let sealers: Vec<LaneSealer> = entries.iter().flat_map(|entry| entry.info.sealers()).collect();
+    /// Lets nothing more of this bus enter sinks that are off the list as of this version.
+    fn shut_out_detached(
+        &self,
+        mut detached: Vec<Detached<E>>,
+        version: u64,
+        deadline: Deadline,
+    ) -> Vec<Entry<E>> {
+        let sealers =
+            detached.iter_mut().flat_map(|detached| std::mem::take(&mut detached.sealers)).collect();
+        let entries: Vec<&Entry<E>> = detached.iter().map(|detached| &detached.entry).collect();
+        self.shut_out(&entries, sealers, || come_by(&detached, version, deadline));
+        detached.into_iter().map(|detached| detached.entry).collect()
+    }
+
+    /// Lets nothing more of this bus enter these sinks, whose lanes have these sealers; what is inside goes on. `are_through` says
+    /// whether no publisher will look for these sinks any more, and everything that they have done there is visible: then nobody has
+    /// to be interrupted by a fence.
+    pub(super) fn shut_out(
+        &self,
+        entries: &[&Entry<E>],
+        sealers: Vec<LaneSealer>,
+        are_through: impl FnOnce() -> bool,
+    ) {
         LaneSealer::seal_all(&sealers, || {
             entries.iter().for_each(|entry| entry.listed.guarded().detach());
             if !are_through() {
@@ -111,6 +131,8 @@ impl<E: Send + 'static> Core<E> {
                 self.domain.fence();
             }
         });
+        // Lanes that were never taken may be dropped here: outside the lock.
+        entries.iter().for_each(|entry| drop(entry.reached.take()));
     }
 
     /// Waits until nobody is inside the sink, and lets go of it.
@@ -131,62 +153,87 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// Takes sinks off the bus that have reported that they are closed, and lets go of those that are quiet by now.
-    pub(super) fn purge(&self) {
-        // A receiver that was dropped says so only when it is asked. Foreign code: outside the lock.
-        for (info, sink) in self.sinks() {
+    /// Takes sinks off the bus that have reported that they are closed, and lets go of those that are quiet by now. Asks at most so
+    /// many sinks; each call asks the next ones.
+    pub(super) fn purge(&self, looks: usize) {
+        // A receiver that was dropped says so only when it is asked. User code: outside the lock.
+        for (info, sink) in self.next_sinks(looks) {
             let mut closed = false;
             if info.has_lanes && caught(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed
             {
                 info.mark_dead();
             }
         }
-        let (dead, publishers, garbage) = {
-            let mut control = lock(&self.control);
-            if self.is_closed() || !control.entries.iter().any(|entry| entry.info.is_dead()) {
-                (Vec::new(), Vec::new(), None)
-            } else {
-                let dead: Vec<Entry<E>> =
-                    control.entries.extract_if(.., |entry| entry.info.is_dead()).collect();
-                let gone = |id| dead.iter().any(|entry| entry.info.id == id);
-                for publisher in &mut control.publishers {
-                    publisher.plan.retain(|plan| !gone(plan.info.id));
-                }
-                let garbage = self.changed(&mut control);
-                (dead, control.slots(), Some(garbage))
-            }
-        };
-        drop(garbage);
-        if !dead.is_empty() {
-            self.shut_out(&dead.iter().collect::<Vec<_>>(), || come_by(&publishers, Deadline::NOW));
-            lock(&self.control).leaving.extend(dead);
+        // ORD(info.deaths): AcqRel; Acquire pairs with the Release in `Info::mark_dead`: the mark is visible.
+        if self.deaths.load(Ordering::Relaxed) && self.deaths.swap(false, Ordering::AcqRel) {
+            let entries = lock(&self.control).entries.clone();
+            let dead: Vec<SinkId> =
+                entries.iter().filter(|entry| entry.info.is_dead()).map(|entry| entry.info.id).collect();
+            drop(entries);
+            self.take_off(&dead);
         }
         self.sweep();
     }
 
+    /// Takes sinks off the bus and waits for none of them. In slices, so that no other call waits long for the lock.
+    fn take_off(&self, mut sinks: &[SinkId]) {
+        while !sinks.is_empty() {
+            let mut garbage = Garbage::new();
+            let (detached, version) = {
+                let mut control = lock(&self.control);
+                if self.is_closed() {
+                    return;
+                }
+                let slice = (SLICE / (control.publisher_count() + 1)).clamp(1, sinks.len());
+                let (now, later) = sinks.split_at(slice);
+                sinks = later;
+                let detached: Vec<Detached<E>> =
+                    now.iter().filter_map(|id| control.detach(*id, &mut garbage)).collect();
+                (detached, self.changed(&mut control, &mut garbage))
+            };
+            drop(garbage);
+            let entries = self.shut_out_detached(detached, version, Deadline::NOW);
+            lock(&self.control).leaving.extend(entries);
+        }
+    }
+
+    /// The next sinks, at most so many, for calls outside the lock.
+    fn next_sinks(&self, most: usize) -> Vec<(Arc<Info>, Shared<E>)> {
+        let (entries, asked) = {
+            let control = lock(&self.control);
+            (control.entries.clone(), control.asked)
+        };
+        let next = entries.after(asked).chain(entries.iter()).take(most.min(entries.len()));
+        let next: Vec<(Arc<Info>, Shared<E>)> =
+            next.map(|entry| (entry.info.clone(), entry.listed.with(Shared::clone))).collect();
+        if let Some((info, _)) = next.last() {
+            lock(&self.control).asked = info.id;
+        }
+        next
+    }
+
     /// Lets go of removed sinks that nobody is inside any more, and of what publishers have given back.
     pub(super) fn sweep(&self) {
-        // What is dropped is foreign: outside the lock. Lists first, since they may be what holds a sink.
-        let (lists, tables) = {
+        // What is dropped is user code: outside the lock. Lists first, since they may be what holds a sink.
+        let mut garbage = Garbage::new();
+        let (lists, mut leaving) = {
             let mut control = lock(&self.control);
-            (control.unread_lists(), control.returned_tables())
+            control.collect(RETURNS, &mut garbage);
+            (control.unread_lists(), std::mem::take(&mut control.leaving))
         };
-        drop((lists, tables));
-        let sinks = lock(&self.control).quiet_sinks(self);
-        drop(sinks);
-    }
-}
-
-impl<E: Send + 'static> Control<E> {
-    fn quiet_sinks(&mut self, core: &Core<E>) -> Vec<Shared<E>> {
-        let mut sinks = Vec::new();
-        self.leaving.retain_mut(|entry| match Listed::take(&mut entry.listed, &core.domain) {
-            Some(sink) => {
-                sinks.push(sink);
-                false
-            }
-            None => true,
+        drop((lists, garbage));
+        if leaving.is_empty() {
+            return;
+        }
+        // Each asks every publisher's hazard word: outside the lock, too.
+        let mut sinks: Vec<Shared<E>> = Vec::new();
+        leaving.retain_mut(|entry| {
+            let quiet = Listed::take(&mut entry.listed, &self.domain);
+            let stays = quiet.is_none();
+            sinks.extend(quiet);
+            stays
         });
-        sinks
+        lock(&self.control).leaving.extend(leaving);
+        drop(sinks);
     }
 }

@@ -26,21 +26,23 @@ impl<E: Clone + Send + 'static> Core<E> {
         let list = self.list.load();
         let mut published = Published::default();
         let mut event = Some(event);
-        let mut left = list.entries.len();
-        for entry in &list.entries {
-            left -= 1;
-            if entry.info.is_dead() {
-                continue;
+        let mut left = list.len();
+        for chunk in list.chunks() {
+            for entry in chunk {
+                left -= 1;
+                if entry.info.is_dead() {
+                    continue;
+                }
+                // All but the last get a clone.
+                let mut copy = None;
+                let place = if left == 0 {
+                    &mut event
+                } else {
+                    copy.clone_from(&event);
+                    &mut copy
+                };
+                published.count(self.deliver(entry, place));
             }
-            // All but the last get a clone.
-            let mut copy = None;
-            let place = if left == 0 {
-                &mut event
-            } else {
-                copy.clone_from(&event);
-                &mut copy
-            };
-            published.count(self.deliver(entry, place));
         }
         match event {
             Some(event) if published.accepted == 0 && self.is_closed() => Err(Closed(event)),
@@ -65,7 +67,7 @@ impl<E: Send + 'static> Core<E> {
     /// word by word, costs as much as an atomic operation.
     #[inline]
     fn deliver(&self, entry: &Entry<E>, place: &mut Option<E>) -> bool {
-        let Entry { info, listed } = entry;
+        let Entry { info, listed, .. } = entry;
         let _call = (!info.has_lanes).then(|| info.begin_call());
         if !listed.guarded().is_attached() {
             // Removed, or the bus closed, while this publish was on its way; a lane counts for itself.

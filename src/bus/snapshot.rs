@@ -59,7 +59,7 @@ pub struct SinkSnapshot {
 
 impl<E: Send + 'static> Core<E> {
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.purge();
+        self.purge(usize::MAX);
         let sinks = self
             .sinks()
             .into_iter()

@@ -1,56 +1,126 @@
 //! What one publisher knows: its lanes, and the sinks that it calls.
 //!
-//! The control plane builds a publisher's whole next table; the publisher moves its lanes over from the old one (the cold
-//! path, once per change of the list) and gives the old one back. It neither allocates nor frees.
+//! The control plane hands over *changes*, one for each sink that came or went, and a larger table to hold them where the old one has
+//! no room. The publisher applies them (the cold path, once per change of the list), and gives everything back that it has no use
+//! for any more. It neither allocates nor frees.
+//!
+//! # Invariants
+//! - T1: a change that the control plane has handed over and not got back is counted by kind, and the newest table that it handed over
+//!   has room for that many entries of each. An entry keeps the change that brought it; so a table never lacks room.
+//! - T2: entries stand in the order of their ids. Changes that bring one come in that order.
 
 use super::entry::{Info, Shared};
 use crate::inbox::lane::{FastLane, PrivateLane};
 use crate::ledger::EntryCounters;
-use crate::sink::lane::{Gate, Lane, LaneKind};
+use crate::sink::lane::{Gate, Lane, LaneKind, LaneSealer};
 use crate::sync;
 use crate::sync::guarded::Guarded;
-use crate::sync::handoff::OneShot;
+use crate::sync::handoff::{Chain, Lease, Parcel};
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use std::sync::Arc;
 
 /// The half of an attachment that publishers keep.
 pub(super) type Guard<E> = sync::Arc<Guarded<Shared<E>>>;
 
-/// How a publisher reaches one sink.
-pub(super) struct Plan<E: Send + 'static> {
-    pub(super) info: Arc<Info>,
-    lane: Option<Arc<OneShot<Lane<E>>>>,
+/// Which of a table's parts an entry is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Fast,
+    Slow,
+    Direct,
+}
+
+/// How many entries of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Room([usize; 3]);
+
+impl Room {
+    pub(super) fn of(&mut self, kind: Kind) -> &mut usize {
+        &mut self.0[kind as usize]
+    }
+
+    /// Whether what `used` counts fits.
+    pub(super) fn holds(&self, used: &Self) -> bool {
+        self.0.iter().zip(used.0).all(|(room, used)| *room >= used)
+    }
+
+    /// Whether it is several times what `used` counts.
+    pub(super) fn is_wide_for(&self, used: &Self) -> bool {
+        self.0.iter().sum::<usize>() > 4 * used.0.iter().sum::<usize>() + 16
+    }
+
+    /// Room for what `self` counts, and for as much again.
+    pub(super) fn doubled(&self) -> Self {
+        Self(self.0.map(|used| 2 * used))
+    }
+}
+
+/// How one publisher reaches one sink: by a lane, or by calling it. What a publisher has of it is a copy, so that the publisher never
+/// frees anything.
+pub(super) struct Way<E: Send + 'static> {
+    /// The lane, if there is one, for the publisher to take.
+    lease: Lease<Option<Lane<E>>>,
+    pub(super) kind: Kind,
+    pub(super) sealer: Option<LaneSealer>,
     guard: Option<Guard<E>>,
     counters: Option<Arc<EntryCounters>>,
 }
 
-impl<E: Send + 'static> Clone for Plan<E> {
+impl<E: Send + 'static> Way<E> {
+    pub(super) fn new(info: &Info, guard: &Guard<E>, lane: Option<Lane<E>>) -> Arc<Self> {
+        let (kind, is_guarded) = match &lane {
+            None => (Kind::Direct, true),
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(_)), gate }) => {
+                (Kind::Fast, gate.is_some())
+            }
+            // With a guard, a removal waits for the push in progress, as for a sink that is called.
+            Some(lane) => (Kind::Slow, lane.needs_guard()),
+        };
+        Arc::new(Self {
+            kind,
+            sealer: lane.as_ref().and_then(Lane::sealer),
+            guard: is_guarded.then(|| guard.clone()),
+            counters: lane.is_none().then(|| info.counters.for_publisher()),
+            lease: Lease::new(lane),
+        })
+    }
+
+    /// Control plane: takes the lane back, unless the publisher has it.
+    pub(super) fn withdraw(&self) -> Option<Option<Lane<E>>> {
+        self.lease.withdraw()
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.lease.is_withdrawn()
+    }
+}
+
+/// One change of a publisher's table: it brings a sink, or takes one away that is gone.
+pub(super) struct Change<E: Send + 'static> {
+    pub(super) info: Arc<Info>,
+    pub(super) way: Arc<Way<E>>,
+}
+
+impl<E: Send + 'static> Clone for Change<E> {
     fn clone(&self) -> Self {
-        Self {
-            info: self.info.clone(),
-            lane: self.lane.clone(),
-            guard: self.guard.clone(),
-            counters: self.counters.clone(),
-        }
+        Self { info: self.info.clone(), way: self.way.clone() }
     }
 }
 
-impl<E: Send + 'static> Plan<E> {
-    /// Through a lane. With a guard, a removal waits for the push in progress, as for a direct sink.
-    pub(super) fn lane(info: Arc<Info>, guard: Option<Guard<E>>, lane: Arc<OneShot<Lane<E>>>) -> Self {
-        Self { info, lane: Some(lane), guard, counters: None }
-    }
-
-    /// By calling the sink.
-    pub(super) fn direct(info: Arc<Info>, guard: Guard<E>) -> Self {
-        let counters = Some(info.counters.for_publisher());
-        Self { info, lane: None, guard: Some(guard), counters }
+impl<E: Send + 'static> Change<E> {
+    /// The lane goes back with the change, and is dropped by the control plane.
+    fn put_back(&self, lane: Lane<E>) {
+        let refused = self.way.lease.put_back(Some(lane));
+        debug_assert!(refused.is_none(), "the lane was accepted");
     }
 }
+
+/// The change that brought an entry, in which it goes back.
+type Ticket<E> = Box<Parcel<Change<E>>>;
 
 /// A private lane whose ring has one producer: the fast path. What a publish touches stands in its first line of memory.
 #[repr(C, align(64))]
-pub(super) struct Fast<E> {
+pub(super) struct Fast<E: Send + 'static> {
     pub(super) lane: FastLane<E>,
     /// What keeps events away from the lane, and the guard under which it is asked.
     pub(super) gate: Option<(Gate<E>, Guard<E>)>,
@@ -61,6 +131,7 @@ pub(super) struct Fast<E> {
     pub(super) batched: usize,
     /// It takes nothing any more.
     pub(super) dead: bool,
+    ticket: Ticket<E>,
 }
 
 /// What is in a table, and so which path a publish takes.
@@ -84,13 +155,16 @@ pub(super) struct Slow<E: Send + 'static> {
     /// Whether a push may wait for room.
     pub(super) may_wait: bool,
     pub(super) dead: bool,
+    ticket: Ticket<E>,
 }
 
 /// A sink that is called on the publishing thread.
-pub(super) struct Direct<E> {
+pub(super) struct Direct<E: Send + 'static> {
     pub(super) guard: Guard<E>,
     pub(super) info: Arc<Info>,
     pub(super) counters: Arc<EntryCounters>,
+    gone: bool,
+    ticket: Ticket<E>,
 }
 
 /// What one publisher knows.
@@ -102,88 +176,115 @@ pub(super) struct Table<E: Send + 'static> {
     pub(super) kind: TableKind,
     /// The fence that serves all fast lanes.
     pub(super) pair: FencePair,
-    plan: Vec<Plan<E>>,
-    /// Lanes that are of no use any more, for the control plane to drop.
-    old_fast: Vec<Fast<E>>,
-    old_slow: Vec<Slow<E>>,
+    /// How many fast lanes have gates, and how many need a full fence.
+    gated: usize,
+    symmetric: usize,
+    /// What is of no use any more, for the control plane to drop.
+    done: Chain<Change<E>>,
 }
 
 impl<E: Send + 'static> Table<E> {
-    /// A table for the publisher to fill, with room for everything that it will hold.
-    pub(super) fn new(plan: &[Plan<E>]) -> Self {
+    /// An empty table, with room for so many entries.
+    pub(super) fn with_room(room: &Room) -> Self {
+        let [fast, slow, direct] = room.0;
         Self {
-            fast: Vec::with_capacity(plan.len()),
-            slow: Vec::with_capacity(plan.len()),
-            direct: Vec::with_capacity(plan.len()),
+            fast: Vec::with_capacity(fast),
+            slow: Vec::with_capacity(slow),
+            direct: Vec::with_capacity(direct),
             kind: TableKind::Empty,
             pair: process_pair(),
-            plan: plan.to_vec(),
-            old_fast: Vec::with_capacity(plan.len()),
-            old_slow: Vec::with_capacity(plan.len()),
+            gated: 0,
+            symmetric: 0,
+            done: Chain::new(),
         }
     }
 
-    /// Fills a publisher's first table.
-    pub(super) fn fill(&mut self) {
-        self.take_over(&mut Self::new(&[]));
-    }
-
-    /// Fills this table with the lanes of the old one and those that are new.
-    ///
-    /// Ids only grow, and plans and lanes stand in their order; so walking all of them backwards meets each lane once.
+    /// Moves everything over from the old table, to which this one is the next.
     pub(super) fn take_over(&mut self, old: &mut Self) {
-        let Self { fast, slow, direct, kind, pair, plan, .. } = self;
-        for plan in plan.iter().rev() {
-            let id = plan.info.id;
-            while old.fast.last().is_some_and(|last| last.info.id > id) {
-                old.old_fast.extend(old.fast.pop());
-            }
-            while old.slow.last().is_some_and(|last| last.info.id > id) {
-                old.old_slow.extend(old.slow.pop());
-            }
-            let Some(new_lane) = &plan.lane else {
-                if let (Some(guard), Some(counters)) = (&plan.guard, &plan.counters) {
-                    direct.push(Direct {
-                        guard: guard.clone(),
-                        info: plan.info.clone(),
-                        counters: counters.clone(),
-                    });
-                }
-                continue;
-            };
-            if old.fast.last().is_some_and(|last| last.info.id == id) {
-                fast.extend(old.fast.pop());
-            } else if old.slow.last().is_some_and(|last| last.info.id == id) {
-                slow.extend(old.slow.pop());
-            } else if let Some(lane) = new_lane.take() {
-                let info = plan.info.clone();
-                match lane {
-                    Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate } => {
-                        let gate = gate.zip(plan.guard.clone());
-                        fast.push(Fast { lane, gate, info, owed: false, batched: 0, dead: false });
-                    }
-                    lane => {
-                        let (guard, may_wait) = (plan.guard.clone(), lane.may_wait());
-                        slow.push(Slow { lane, info, guard, may_wait, dead: false });
-                    }
+        self.fast.append(&mut old.fast);
+        self.slow.append(&mut old.slow);
+        self.direct.append(&mut old.direct);
+        (self.kind, self.pair) = (old.kind, old.pair);
+        (self.gated, self.symmetric) = (old.gated, old.symmetric);
+        self.done = std::mem::replace(&mut old.done, Chain::new());
+    }
+
+    /// Applies changes, in the order in which they were handed over. A change may come again: then there is nothing to do.
+    pub(super) fn apply(&mut self, changes: Chain<Change<E>>) {
+        let mut any_gone = false;
+        for change in changes {
+            match change.value.way.lease.accept() {
+                Some(lane) => self.enter(change, lane),
+                None => {
+                    any_gone |= change.value.info.is_gone() && self.mark_gone(&change.value);
+                    self.done.push(change);
                 }
             }
         }
-        fast.reverse();
-        slow.reverse();
-        direct.reverse();
-        *kind = if !(slow.is_empty() && direct.is_empty()) {
+        if any_gone {
+            self.retire_dead();
+        }
+        self.kind = if !(self.slow.is_empty() && self.direct.is_empty()) {
             TableKind::General
-        } else if fast.iter().any(|fast| fast.gate.is_some()) {
+        } else if self.gated > 0 {
             TableKind::Gated
-        } else if fast.is_empty() {
+        } else if self.fast.is_empty() {
             TableKind::Empty
         } else {
             TableKind::Fast
         };
-        if fast.iter().any(|fast| fast.lane.pair() == FencePair::Symmetric) {
-            *pair = FencePair::Symmetric;
+        self.pair = if self.symmetric > 0 { FencePair::Symmetric } else { process_pair() };
+    }
+
+    fn enter(&mut self, ticket: Ticket<E>, lane: Option<Lane<E>>) {
+        let Change { info, way } = &ticket.value;
+        let (info, guard) = (info.clone(), way.guard.clone());
+        match lane {
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
+                let gate = gate.zip(guard);
+                self.gated += usize::from(gate.is_some());
+                self.symmetric += usize::from(lane.pair() == FencePair::Symmetric);
+                debug_assert!(self.fast.len() < self.fast.capacity(), "T1");
+                self.fast.push(Fast { lane, gate, info, owed: false, batched: 0, dead: false, ticket });
+            }
+            Some(lane) => {
+                let may_wait = lane.may_wait();
+                debug_assert!(self.slow.len() < self.slow.capacity(), "T1");
+                self.slow.push(Slow { lane, info, guard, may_wait, dead: false, ticket });
+            }
+            None => {
+                if let (Some(guard), Some(counters)) = (guard, way.counters.clone()) {
+                    debug_assert!(self.direct.len() < self.direct.capacity(), "T1");
+                    self.direct.push(Direct { guard, info, counters, gone: false, ticket });
+                }
+            }
         }
+    }
+
+    /// Marks the entry of a sink that is gone, if it is still here.
+    fn mark_gone(&mut self, change: &Change<E>) -> bool {
+        let id = change.info.id;
+        let mark = match change.way.kind {
+            Kind::Fast => {
+                let at = self.fast.binary_search_by_key(&id, |fast| fast.info.id);
+                at.map(|at| &mut self.fast[at].dead)
+            }
+            Kind::Slow => {
+                let at = self.slow.binary_search_by_key(&id, |slow| slow.info.id);
+                at.map(|at| &mut self.slow[at].dead)
+            }
+            Kind::Direct => {
+                let at = self.direct.binary_search_by_key(&id, |direct| direct.info.id);
+                at.map(|at| &mut self.direct[at].gone)
+            }
+        };
+        // It may be marked already, and still be here.
+        mark.map(|mark| *mark = true).is_ok()
+    }
+
+    /// What is of no use any more, for the control plane to drop.
+    pub(super) fn done(&mut self) -> Chain<Change<E>> {
+        std::mem::replace(&mut self.done, Chain::new())
     }
 
     /// Whether there are fast lanes without gates, and nothing else.
@@ -196,12 +297,23 @@ impl<E: Send + 'static> Table<E> {
         self.fast.is_empty() && self.slow.is_empty() && self.direct.is_empty()
     }
 
-    /// Moves lanes that take nothing any more out of the way.
+    /// Moves out of the way what takes nothing any more. The lanes go back in the changes that brought them.
     #[cold]
     pub(super) fn retire_dead(&mut self) {
-        let Self { fast, slow, old_fast, old_slow, .. } = self;
-        old_fast.extend(fast.extract_if(.., |fast| fast.dead));
-        old_slow.extend(slow.extract_if(.., |slow| slow.dead));
+        let Self { fast, slow, direct, gated, symmetric, done, .. } = self;
+        for Fast { lane, gate, ticket, .. } in fast.extract_if(.., |fast| fast.dead) {
+            *gated -= usize::from(gate.is_some());
+            *symmetric -= usize::from(lane.pair() == FencePair::Symmetric);
+            // The guard is a copy; the way has its own.
+            let gate = gate.map(|(gate, _)| gate);
+            ticket.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate });
+            done.push(ticket);
+        }
+        for Slow { lane, ticket, .. } in slow.extract_if(.., |slow| slow.dead) {
+            ticket.value.put_back(lane);
+            done.push(ticket);
+        }
+        direct.extract_if(.., |direct| direct.gone).for_each(|Direct { ticket, .. }| done.push(ticket));
     }
 
     /// Behind the fence: not zero if a fast lane has something to finish.

@@ -118,10 +118,22 @@ impl<E> LaneReader<E> {
     }
 }
 
+/// A new lane, and the position in the shared lane before which it is not read.
+///
+/// A thread that moves from the shared lane to one of its own has its order kept: what it put into the shared lane lies below the
+/// position that this lane had when the thread's own was made. So what it then puts into its own lane comes after that, at the expense
+/// of the consumer, which walks the new lane a little later, and of nothing on the way of the publisher.
+pub(crate) struct Arrival<E> {
+    pub(crate) after: u64,
+    pub(crate) lane: LaneReader<E>,
+}
+
 /// The one consumer of an inbox.
 pub(crate) struct Reader<E> {
     inbox: Arc<Inbox<E>>,
     lanes: Vec<LaneReader<E>>,
+    /// Lanes whose turn has not come, since the shared lane still holds what comes before them.
+    arriving: Vec<Arrival<E>>,
     /// The lane that a single read looks at first; `lanes.len()` is the shared one.
     next: usize,
     /// How many events single reads have taken from that lane in a row.
@@ -141,6 +153,7 @@ impl<E: Send + 'static> Reader<E> {
         Self {
             inbox,
             lanes: Vec::new(),
+            arriving: Vec::new(),
             next: 0,
             turns: 0,
             generation: 0,
@@ -167,8 +180,27 @@ impl<E: Send + 'static> Reader<E> {
         let generation = self.inbox.generation.load(Ordering::Acquire);
         if generation != self.generation {
             self.generation = generation;
-            self.lanes.append(&mut lock(&self.inbox.book).arrivals);
+            self.arriving.append(&mut lock(&self.inbox.book).arrivals);
         }
+        if !self.arriving.is_empty() {
+            self.admit();
+        }
+    }
+
+    /// Up to where the shared lane was read.
+    fn shared_read(&self) -> u64 {
+        match &self.inbox.shared {
+            SharedLane::Bounded(ring) => ring.claimed(),
+            SharedLane::Unbounded(_) => u64::MAX,
+        }
+    }
+
+    /// Walks new lanes from now on, as far as what comes before them was read.
+    #[cold]
+    fn admit(&mut self) {
+        let read = self.shared_read();
+        let admitted = self.arriving.extract_if(.., |arrival| arrival.after <= read);
+        self.lanes.extend(admitted.map(|arrival| arrival.lane));
     }
 
     /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to `handle`.
@@ -379,16 +411,17 @@ impl<E: Send + 'static> Reader<E> {
         }
         let sealed = {
             let mut book = lock(&self.inbox.book);
-            self.lanes.append(&mut book.arrivals);
+            self.arriving.append(&mut book.arrivals);
             book.sealed
         };
+        self.admit();
         self.lanes.retain(|lane| !lane.is_ended());
         let shared_ended = match &self.inbox.shared {
             SharedLane::Bounded(ring) => ring.is_ended(),
             SharedLane::Unbounded(queue) => queue.is_empty(),
         };
         self.saw_shared_end |= shared_ended;
-        (sealed && self.lanes.is_empty() && shared_ended).then_some(end)
+        (sealed && self.lanes.is_empty() && self.arriving.is_empty() && shared_ended).then_some(end)
     }
 
     /// Whether a look at the lanes would find something: an event, an added lane, an ended one.
@@ -401,6 +434,8 @@ impl<E: Send + 'static> Reader<E> {
                 SharedLane::Unbounded(queue) => !queue.is_empty(),
             }
             || self.lanes.iter_mut().any(LaneReader::has_work)
+            // Else the shared lane holds what comes before, and the writer that has claimed it wakes this consumer.
+            || self.arriving.iter().any(|arrival| arrival.after <= self.shared_read())
     }
 
     /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is other work to look for.

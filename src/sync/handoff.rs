@@ -1,21 +1,21 @@
-//! One-slot mailbox between the control plane and one publisher, with a way back for what the publisher is done with.
+//! Mailbox between the control plane and one publisher, with a way back for what the publisher is done with.
 //!
-//! The control plane *offers* a parcel, the publisher *takes* the newest one and later *returns* it; neither ever
-//! waits, and the publisher neither allocates nor frees. A parcel that is replaced before it was taken goes back to
-//! the control plane at once, so an idle publisher costs one parcel, however often the control plane changes its mind.
+//! The control plane *pushes* parcels, or *replaces* all that are there by others in one step; the publisher *takes* all of them, and
+//! later *returns* each. Neither ever waits, and the publisher neither allocates nor frees. What is replaced before it was taken goes
+//! back to the control plane at once, so an idle publisher costs no more than what is still news to it.
 //!
 //! # Invariants
-//! - H1: a pointer in `slot` or on the `returned` stack came from `Box::into_raw` and is owned by that place alone;
-//!   whoever swaps it out owns it.
-//! - H2: `next` of a parcel is written only by the owner of the parcel, before the parcel goes on the stack.
+//! - H1: a pointer in `slot`, on the `returned` stack or in a [`Chain`] came from `Box::into_raw` and is owned by that place alone;
+//!   the thread that swaps it out owns it, and every parcel that is linked behind it.
+//! - H2: `next` of a parcel is written only by the owner of the parcel, before the parcel goes to another place.
 #![expect(unsafe_code, reason = "ownership moves through atomic pointers")]
 
 use super::slot::Slot;
-use super::{AtomicBool, AtomicPtr, Ordering};
+use super::{AtomicPtr, AtomicUsize, Ordering};
 use std::marker::PhantomData;
 use std::ptr;
 
-/// What travels: a value, and the link of the return stack, so that returning it allocates nothing.
+/// What travels: a value, and the link of the stack on which it lies, so that moving it allocates nothing.
 pub(crate) struct Parcel<T> {
     pub(crate) value: T,
     /// In a cell, so that a model sees who touches it.
@@ -28,6 +28,59 @@ unsafe impl<T: Send> Send for Parcel<T> {}
 impl<T> Parcel<T> {
     pub(crate) fn new(value: T) -> Box<Self> {
         Box::new(Self { value, next: Slot::empty() })
+    }
+}
+
+/// Parcels of one owner, linked: the one that was pushed last comes first.
+pub(crate) struct Chain<T> {
+    first: *mut Parcel<T>,
+    owns: PhantomData<Parcel<T>>,
+}
+
+// SAFETY: H1: a chain owns its parcels.
+unsafe impl<T: Send> Send for Chain<T> {}
+
+impl<T> Chain<T> {
+    pub(crate) fn new() -> Self {
+        Self { first: ptr::null_mut(), owns: PhantomData }
+    }
+
+    pub(crate) fn push(&mut self, parcel: Box<Parcel<T>>) {
+        // SAFETY: H2: the parcel is ours.
+        unsafe { parcel.next.put(self.first) };
+        self.first = Box::into_raw(parcel);
+    }
+
+    /// The same parcels, the one that was pushed first in front.
+    pub(crate) fn reversed(self) -> Self {
+        let mut reversed = Self::new();
+        self.for_each(|parcel| reversed.push(parcel));
+        reversed
+    }
+
+    fn into_first(mut self) -> *mut Parcel<T> {
+        std::mem::replace(&mut self.first, ptr::null_mut())
+    }
+}
+
+impl<T> Iterator for Chain<T> {
+    type Item = Box<Parcel<T>>;
+
+    fn next(&mut self) -> Option<Box<Parcel<T>>> {
+        if self.first.is_null() {
+            return None;
+        }
+        // SAFETY: H1: the parcel is ours, and it is turned into a box once, since `first` moves on.
+        let parcel = unsafe { Box::from_raw(self.first) };
+        // SAFETY: H2: the parcel is ours, and its link was written before it came here.
+        self.first = unsafe { parcel.next.take() };
+        Some(parcel)
+    }
+}
+
+impl<T> Drop for Chain<T> {
+    fn drop(&mut self) {
+        self.for_each(drop);
     }
 }
 
@@ -52,24 +105,42 @@ impl<T> Handoff<T> {
         }
     }
 
-    /// Control plane: puts a parcel in, and gets the one that was never taken.
-    pub(crate) fn offer(&self, parcel: Box<Parcel<T>>) -> Option<Box<Parcel<T>>> {
-        // ORD(handoff.slot): AcqRel; Release pairs with `take`'s Acquire, Acquire with an earlier `offer`.
-        let old = self.slot.swap(Box::into_raw(parcel), Ordering::AcqRel);
-        // SAFETY: H1: the swap made us the owner.
-        (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
+    /// Control plane: adds a parcel to those that were not taken; whether there was none.
+    pub(crate) fn push(&self, parcel: Box<Parcel<T>>) -> bool {
+        let parcel = Box::into_raw(parcel);
+        let mut top = self.slot.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: H2: we own the parcel until the exchange below succeeds.
+            unsafe { (*parcel).next.put(top) };
+            // ORD(handoff.slot): AcqRel; Release pairs with the Acquire in `take`: the content is visible, also that of the
+            // parcels below, whose pushes this read-modify-write continues; Acquire with the Release in `take`: where the mailbox
+            // is empty, what the publisher did with the parcels before is visible.
+            match self.slot.compare_exchange(top, parcel, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return top.is_null(),
+                Err(newer) => top = newer,
+            }
+        }
     }
 
-    /// Publisher: takes the newest parcel, if there is one.
-    pub(crate) fn take(&self) -> Option<Box<Parcel<T>>> {
-        // ORD(handoff.slot): AcqRel; Acquire pairs with `offer`'s Release: the parcel's content is visible; Release pairs with the
-        // Acquire in `is_taken`.
-        let taken = self.slot.swap(ptr::null_mut(), Ordering::AcqRel);
-        // SAFETY: H1: the swap made us the owner.
-        (!taken.is_null()).then(|| unsafe { Box::from_raw(taken) })
+    /// Control plane: puts these parcels in place of those that were not taken, which it gets back. At no moment is the mailbox
+    /// without either.
+    pub(crate) fn replace(&self, parcels: Chain<T>) -> Chain<T> {
+        // ORD(handoff.slot): AcqRel; Release pairs with `take`'s Acquire, Acquire with an earlier `push`.
+        let first = self.slot.swap(parcels.into_first(), Ordering::AcqRel);
+        // H1: the swap made us the owner.
+        Chain { first, owns: PhantomData }
     }
 
-    /// Control plane: whether the newest parcel was taken. If so, all that the publisher did before is visible.
+    /// Publisher: takes all parcels, the newest first.
+    pub(crate) fn take(&self) -> Chain<T> {
+        // ORD(handoff.slot): AcqRel; Acquire pairs with the Release in `push` and `replace`: the content of the parcels is visible;
+        // Release with the Acquire in `push`.
+        let first = self.slot.swap(ptr::null_mut(), Ordering::AcqRel);
+        // H1: the swap made us the owner.
+        Chain { first, owns: PhantomData }
+    }
+
+    /// Control plane: whether everything was taken. If so, all that the publisher did before is visible.
     pub(crate) fn is_taken(&self) -> bool {
         // ORD(handoff.slot): Acquire; pairs with the Release in `take`.
         self.slot.load(Ordering::Acquire).is_null()
@@ -91,18 +162,15 @@ impl<T> Handoff<T> {
     }
 
     /// Control plane: gets everything that was given back.
-    pub(crate) fn collect(&self) -> Vec<Box<Parcel<T>>> {
-        // ORD(handoff.returned): Acquire; pairs with `give_back`'s Release.
-        let mut next = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
-        let mut all = Vec::new();
-        while !next.is_null() {
-            // SAFETY: H1: the whole stack became ours by the swap; each parcel is turned into a box once.
-            let parcel = unsafe { Box::from_raw(next) };
-            // SAFETY: H2: the parcel is ours, and its link was written before it went on the stack.
-            next = unsafe { parcel.next.take() };
-            all.push(parcel);
+    pub(crate) fn collect(&self) -> Chain<T> {
+        // Relaxed: most of the time there is nothing, and the swap below decides.
+        if self.returned.load(Ordering::Relaxed).is_null() {
+            return Chain::new();
         }
-        all
+        // ORD(handoff.returned): Acquire; pairs with `give_back`'s Release.
+        let first = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
+        // H1: the whole stack became ours by the swap.
+        Chain { first, owns: PhantomData }
     }
 }
 
@@ -113,37 +181,73 @@ impl<T> Drop for Handoff<T> {
     }
 }
 
-/// A value that is taken out once, by whoever comes first.
+const OFFERED: usize = 0;
+const HELD: usize = 1;
+const RETURNING: usize = 2;
+const RETURNED: usize = 3;
+const WITHDRAWN: usize = 4;
+
+/// A value that is lent once: accepted by the publisher or withdrawn by the control plane, whichever comes first; and that the one that
+/// accepted it may put back, to be dropped with the lease.
 ///
 /// # Invariant
-/// - H3: the value is there until `taken` goes from false to true, and then belongs to the one that set it.
-pub(crate) struct OneShot<T> {
-    taken: AtomicBool,
+/// - H3: the value is there while `state` is `OFFERED` or `RETURNED`. It belongs to the thread that moves the state away from `OFFERED`,
+///   and the place to the thread that moves it from `HELD` to `RETURNING`.
+pub(crate) struct Lease<T> {
+    state: AtomicUsize,
     value: Slot<T>,
 }
 
-impl<T> OneShot<T> {
+impl<T> Lease<T> {
     pub(crate) fn new(value: T) -> Self {
         let slot = Slot::empty();
         // SAFETY: the slot is new, empty and ours.
         unsafe { slot.put(value) };
-        Self { taken: AtomicBool::new(false), value: slot }
+        Self { state: AtomicUsize::new(OFFERED), value: slot }
     }
 
-    /// Takes the value, unless somebody did before.
-    pub(crate) fn take(&self) -> Option<T> {
-        // ORD(oneshot.taken): AcqRel; pairs with itself. Whoever hands the `OneShot` on publishes the value; the swap only decides
-        // who gets it.
-        if self.taken.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        // SAFETY: H3: the swap made the value ours.
+    fn claim(&self, state: usize) -> Option<T> {
+        // ORD(lease.state): AcqRel; pairs with itself. The parcel in which the lease travels publishes the value; the exchange
+        // only decides which thread gets it.
+        self.state.compare_exchange(OFFERED, state, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        // SAFETY: H3: the exchange made the value ours.
         Some(unsafe { self.value.take() })
+    }
+
+    /// Publisher: takes the value, unless it was taken or withdrawn before.
+    pub(crate) fn accept(&self) -> Option<T> {
+        self.claim(HELD)
+    }
+
+    /// Control plane: takes the value back, unless the publisher has it.
+    pub(crate) fn withdraw(&self) -> Option<T> {
+        self.claim(WITHDRAWN)
+    }
+
+    /// Whether the value was withdrawn.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        // Relaxed: asked by the control plane, which withdraws under the same lock.
+        self.state.load(Ordering::Relaxed) == WITHDRAWN
+    }
+
+    /// Publisher: puts the value back, for the control plane to drop. A value that was not accepted comes back to the caller.
+    pub(crate) fn put_back(&self, value: T) -> Option<T> {
+        if self.state.compare_exchange(HELD, RETURNING, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return Some(value);
+        }
+        // SAFETY: H3: the exchange made the place ours, which is empty since the value was accepted.
+        unsafe { self.value.put(value) };
+        // Relaxed: the parcel that goes back publishes the value.
+        self.state.store(RETURNED, Ordering::Relaxed);
+        None
     }
 }
 
-impl<T> Drop for OneShot<T> {
+impl<T> Drop for Lease<T> {
     fn drop(&mut self) {
-        drop(self.take());
+        if matches!(self.state.load(Ordering::Relaxed), OFFERED | RETURNED) {
+            // SAFETY: H3, and `&mut self`.
+            drop(unsafe { self.value.take() });
+        }
     }
 }

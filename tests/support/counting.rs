@@ -12,11 +12,13 @@ pub(crate) struct Heap {
     pub(crate) frees: u64,
     /// Bytes asked for less bytes given back.
     pub(crate) bytes: i64,
+    /// Bytes asked for.
+    pub(crate) asked: u64,
 }
 
 thread_local! {
     // Without a destructor, so that it can be used to the very end of a thread.
-    static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, frees: 0, bytes: 0 }) };
+    static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, frees: 0, bytes: 0, asked: 0 }) };
     /// From how many bytes on an allocation counts as large, and how many of those are granted.
     static LARGE: Cell<(usize, usize)> = const { Cell::new((usize::MAX, 0)) };
 }
@@ -50,6 +52,7 @@ unsafe impl GlobalAlloc for Counting {
         note(|heap| {
             heap.allocations += 1;
             heap.bytes += layout.size() as i64;
+            heap.asked += layout.size() as u64;
         });
         // SAFETY: as our caller promised.
         unsafe { System.alloc(layout) }
@@ -77,6 +80,7 @@ pub(crate) fn heap_of<R>(run: impl FnOnce() -> R) -> (Heap, R) {
         allocations: after.allocations - before.allocations,
         frees: after.frees - before.frees,
         bytes: after.bytes - before.bytes,
+        asked: after.asked - before.asked,
     };
     (heap, result)
 }
