@@ -25,6 +25,8 @@ mod lag;
 mod moby;
 #[path = "journal/on_a_bus.rs"]
 mod on_a_bus;
+#[path = "journal/order.rs"]
+mod order;
 #[path = "journal/panics.rs"]
 mod panics;
 #[path = "journal/places.rs"]
