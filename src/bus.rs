@@ -248,8 +248,9 @@ impl<E: Send + 'static> Bus<E> {
     /// Inside a delivery this does not wait ([`Removed::FromInside`]).
     ///
     /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
-    /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block)): there, take [`remove_timeout`](Self::remove_timeout). Publishers with
-    /// lanes of their own are let go.
+    /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block), a [gating](crate::Subscription::gating) subscriber): there, take
+    /// [`remove_timeout`](Self::remove_timeout). Publishers with lanes of their own that wait for room in this sink are let go: the sink
+    /// refuses the event, and counts it. Where they wait inside another bus, which is the sink, that takes up to a tenth of a second.
     ///
     /// An idle publisher keeps the lane's memory until it publishes next, or is dropped.
     ///

@@ -17,19 +17,18 @@ pub(crate) mod writer;
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::SinkState;
-use crate::panics::drop_each;
 use crate::report::CloseReport;
 use crate::ring::blocks::{Claim, SharedWriter};
-use crate::sink::lane::{Lane, LaneWrite};
+use crate::sink::lane::{Lane, LaneSealer, LaneWrite, Seal};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::cold_path;
 use crate::wait::Deadline;
-use crate::wait::list::Waiter;
 use builder::JournalBuilder;
 use entry::{Sequence, Start};
 use feed::Feed;
-use shared::{Refusal, Shared, drop_overwritten};
+use gate::Place;
+use shared::{Overwritten, Refusal, Shared, drop_overwritten};
 use std::fmt;
 use std::mem::needs_drop;
 use std::sync::Arc;
@@ -39,7 +38,8 @@ use writer::JournalWriter;
 
 /// A stream of events in one total order that keeps the newest ones, for any number of subscribers.
 ///
-/// Publishing costs the same for one subscriber or a thousand. Each [`Subscriber`] has a place of its own, begins where it likes,
+/// Publishing costs the same for one subscriber or 10 000, also where some of them stall (gating ones cost a load each, once in a
+/// block of 64 events). Each [`Subscriber`] has a place of its own, begins where it likes,
 /// also in the past, and goes on from there without a gap. One that is too slow is told how many events it has missed; nobody
 /// waits for it, unless it is asked for.
 ///
@@ -49,14 +49,15 @@ use writer::JournalWriter;
 /// # Guarantees
 /// - **Order**: one total order, the same for every subscriber; every accepted event gets the next [`Sequence`].
 /// - **Delivery**: the newest [`capacity`](JournalBuilder::capacity) events are kept, closed or not. What a subscriber misses is
-///   counted exactly and told in its turn.
+///   counted exactly, and told before it gets any event that is kept.
 /// - **Progress**: a subscriber that is slow, stands still or was forgotten holds nobody up, apart from
 ///   [gating](Subscription::gating) ones. Publishers take turns, a few nanoseconds each, by one read-modify-write; one that loses
 ///   its processor just then holds the other publishers up until it runs again. Whoever must never wait for another publisher
 ///   puts a [`Queue`](crate::Queue) in front, or is the only one: [`single`](Self::single).
 /// - **Allocation**: [`publish`](Self::publish) and [`try_publish`](Self::try_publish) allocate nothing, save for a record that
 ///   each thread makes once when it meets a gating subscriber, and for a wait for one. [`publish_batch`](Self::publish_batch)
-///   allocates if events have destructors. The event that is overwritten is dropped on the publisher's thread.
+///   allocates if events have destructors. The event that is overwritten is dropped on the publisher's thread, when
+///   others may publish again; its destructor runs as inside a delivery, where nothing waits.
 ///   Subscribing allocates a block of 64 events when there are more subscribers than ever before.
 /// - **Wake-ups**: none when nobody sleeps; else one system call per publish at most: those who sleep wake each other.
 ///
@@ -220,7 +221,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
         struct Kept<E>(Vec<E>);
         impl<E> Drop for Kept<E> {
             fn drop(&mut self) {
-                drop_each(self.0.drain(..));
+                drop_overwritten(self.0.drain(..));
             }
         }
         let Handle { writer, shared } = &*self.0;
@@ -377,46 +378,46 @@ fn publish<E: Send + Sync + 'static>(
     shared: &Shared<E>,
     event: E,
     patience: Patience,
-    waiter: Option<&Waiter>,
+    place: Option<&Place>,
 ) -> Result<Sequence, WriteError<E>> {
     let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
     let position = claim.position();
     match claim.put_within(event) {
         Ok(old) => {
-            let stale = claim.take_stale();
+            let overwritten = Overwritten(old, claim.take_stale());
             drop(claim);
             shared.published();
-            drop_overwritten(old, stale);
+            drop(overwritten);
             Ok(Sequence::new(position))
         }
         Err(event) => {
             cold_path();
             // In a place of its own, so that the event stays in registers on the way that most take: what is stored before the
             // claim, the claim waits for.
-            publish_at_a_block(writer, claim, shared, &mut Some(event), patience, waiter)
+            publish_at_a_block(writer, claim, shared, &mut Some(event), patience, place)
         }
     }
 }
 
-/// Publishes the event in `place`, which begins a block, where subscribers may bar the way.
+/// Publishes the event in `from`, which begins a block, where subscribers may bar the way.
 #[cold]
 #[inline(never)]
 fn publish_at_a_block<'a, E: Send + Sync + 'static>(
     writer: &'a SharedWriter<E>,
     mut claim: Claim<'a, E>,
     shared: &Shared<E>,
-    place: &mut Option<E>,
+    from: &mut Option<E>,
     patience: Patience,
-    waiter: Option<&Waiter>,
+    place: Option<&Place>,
 ) -> Result<Sequence, WriteError<E>> {
-    let Some(mut event) = place.take() else { return Ok(Sequence::new(claim.position())) };
+    let Some(mut event) = from.take() else { return Ok(Sequence::new(claim.position())) };
     let mut deadline = None;
     loop {
         let position = claim.position();
         if shared.gates.bar(position, shared.capacity()) {
             // Nobody is held up by what we wait for.
             drop(claim);
-            if let Some(refusal) = shared.wait_for_gates(position, patience, waiter, &mut deadline) {
+            if let Some(refusal) = shared.wait_for_gates(position, patience, place, &mut deadline) {
                 return Err(shared.refused(refusal, event));
             }
             match writer.claim() {
@@ -429,10 +430,10 @@ fn publish_at_a_block<'a, E: Send + Sync + 'static>(
         let position = claim.position();
         match claim.put_within(event) {
             Ok(old) => {
-                let stale = claim.take_stale();
+                let overwritten = Overwritten(old, claim.take_stale());
                 drop(claim);
                 shared.published();
-                drop_overwritten(old, stale);
+                drop(overwritten);
                 return Ok(Sequence::new(position));
             }
             Err(back) => event = back,
@@ -467,7 +468,7 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         let Handle { writer, shared } = &*self.0;
         let (writer, shared) = (writer.clone(), shared.clone());
-        Ok(Some(Lane::staged(JournalLane { writer, shared, waiter: Waiter::new() })))
+        Ok(Some(Lane::staged(JournalLane { writer, shared, place: Arc::new(Place::new()) })))
     }
 
     fn has_lanes(&self) -> bool {
@@ -506,11 +507,35 @@ impl<E: Send + Sync + 'static> fmt::Debug for Journal<E> {
 struct JournalLane<E: Send + Sync + 'static> {
     writer: SharedWriter<E>,
     shared: Arc<Shared<E>>,
-    waiter: Waiter,
+    place: Arc<Place>,
 }
 
 impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        publish(&self.writer, &self.shared, event, patience, Some(&self.waiter)).map(|_| ())
+        publish(&self.writer, &self.shared, event, patience, Some(&self.place)).map(|_| ())
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        Some(LaneSealer::new(Arc::new(LaneEnd { place: self.place.clone(), shared: self.shared.clone() })))
+    }
+}
+
+/// Ends the wait of one publisher of a bus at a journal's gate, and leaves the journal and other publishers as they are.
+struct LaneEnd<E: Send + Sync + 'static> {
+    place: Arc<Place>,
+    shared: Arc<Shared<E>>,
+}
+
+impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
+    fn mark(&self) {
+        self.place.end();
+    }
+
+    fn fix(&self) {
+        // An event is in the journal or is not: the claim says which.
+    }
+
+    fn wake_all(&self) {
+        self.shared.gates.moved();
     }
 }

@@ -9,6 +9,8 @@ mod batches;
 mod closing;
 #[path = "journal/defects.rs"]
 mod defects;
+#[path = "journal/destructors.rs"]
+mod destructors;
 #[path = "journal/filters.rs"]
 mod filters;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
@@ -25,12 +27,16 @@ mod lag;
 mod moby;
 #[path = "journal/on_a_bus.rs"]
 mod on_a_bus;
+#[path = "journal/order.rs"]
+mod order;
 #[path = "journal/panics.rs"]
 mod panics;
 #[path = "journal/places.rs"]
 mod places;
 #[path = "journal/reading.rs"]
 mod reading;
+#[path = "journal/removal.rs"]
+mod removal;
 #[path = "journal/snapshots.rs"]
 mod snapshots;
 #[path = "journal/stress.rs"]

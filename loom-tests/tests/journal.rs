@@ -2,7 +2,7 @@
 //!
 //! A journal of one event has blocks of one; a wake-up that is lost is a deadlock, since a model knows no time.
 
-use buslane::{Entry, Journal, Sink, Start, Subscriber, WriteError};
+use buslane::{Bus, Entry, Journal, Removed, Sink, Start, Subscriber, WriteError};
 use loom_tests::{Task, model, model_with, thread};
 use std::task::{Context, Poll};
 
@@ -309,6 +309,28 @@ fn close_against_a_publisher_that_waits_for_a_gate() {
         });
         assert!(Sink::<u64>::close(&journal, buslane::Deadline::NOW).is_done());
         assert!(publisher.join().unwrap() <= 2);
+        journal.state().ledger.check().unwrap();
+    });
+}
+
+#[test]
+fn removal_against_a_publisher_that_waits_for_a_gate() {
+    // A removal ends the wait of the bus's publisher, whose event is refused, and leaves the journal open. Fails when the lane
+    // has no end, its seal does not end the place, or wakes no publisher (a deadlock), or when the waiter's fence of
+    // ORD(list.count) or its look before the sleep is missing.
+    model(|| {
+        let (bus, journal) = (Bus::new(), new(1));
+        let id = bus.add(journal.clone()).unwrap();
+        let _subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+        journal.publish(0).unwrap();
+        journal.publish(1).unwrap();
+        let mut publisher = bus.publisher();
+        let during = thread::spawn(move || publisher.publish(2).unwrap());
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        let refused = journal.state().ledger.refused.closed;
+        let published = during.join().unwrap();
+        assert_eq!((published.accepted, published.refused as u64 >= refused), (0, true));
+        assert!(!journal.feed().is_closed(), "the journal stays open");
         journal.state().ledger.check().unwrap();
     });
 }

@@ -7,10 +7,11 @@
 //! | `retire`: Acquire; `unpin`: Release | `a_reader_takes_over_from_one_that_was_dropped` |
 //! | `retire`: Release; `pin`: Acquire where it fails; `enter`: Release | `a_reader_that_goes_on_at_the_newest_passes_all_that_is_overdue` |
 //! | `pin`: Release | `stale_values_are_taken_out_of_a_spare_that_a_reader_lets_go_late` |
-//! | `is_free`: Acquire | `a_spare_is_given_back_while_the_writer_looks_for_one` |
+//! | `unpin`: Acquire | `the_last_of_two_readers_gives_the_block_back` |
 //! | pins, or the number, not looked at | `a_claim_across_blocks_against_a_reader` |
 //! | table: Release, Acquire | `two_readers_in_one_block` |
-//! | `incoming`: Release, Acquire | `subscribing_while_the_writer_takes_a_spare` |
+//! | `Stack::push`: Release; `Stack::take`: Acquire | `subscribing_while_the_writer_takes_a_spare` |
+//! | a block given back behind the reader's next pin | `a_block_is_given_back_while_the_writer_needs_it` |
 //! | the tail not shown before a block is retired | `values_put_across_blocks_are_shown_before_a_block_is_retired` |
 //! | `commit`: Release; `tail_word`: Acquire | `a_reader_takes_over_from_one_that_was_dropped` |
 //! | the claim: Acquire, Release | `a_claim_across_blocks` |
@@ -205,7 +206,7 @@ fn writer_laps_a_reader_that_looks_in_place_in_blocks_of_two() {
 }
 
 #[test]
-fn stalled_reader_keeps_its_block_whole() {
+fn stalled_reader_is_told_first_what_it_has_missed() {
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(7), new(2));
         publish_to(&mut writer, &lives, 1);
@@ -217,12 +218,28 @@ fn stalled_reader_keeps_its_block_whole() {
         publish_to(&mut writer, &lives, 7);
         let (look, mut reading) = reader.join().unwrap();
         if look == Look::Values {
-            // Its block is long overwritten, and whole.
-            assert_eq!(reading.look(), Look::Values);
-            assert_eq!(reading.look(), Look::Lagged(3), "all but what is kept");
+            // It is still inside its block, of which there is a second value, and which was overwritten long ago.
+            assert_eq!(reading.look(), Look::Lagged(4), "all but what is kept");
             assert_eq!(reading.reader.position(), source.oldest());
         }
         reading.rest(7);
+        drop((writer, source, reading));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn stalled_reader_goes_on_while_its_block_is_overwritten() {
+    // Whether it still gets the second value of its block or is told of a lag: the value lives, and the count is exact.
+    model(|| {
+        let (lives, (mut writer, source)) = (Lives::new(6), new(2));
+        publish_to(&mut writer, &lives, 2);
+        let mut reading = Reading::new(&source, 0, of(&lives));
+        assert_eq!(reading.look(), Look::Values);
+        let reader = thread::spawn(move || reading.looks(2));
+        publish_to(&mut writer, &lives, 6);
+        let mut reading = reader.join().unwrap();
+        reading.rest(6);
         drop((writer, source, reading));
         lives.assert_all_dropped();
     });
@@ -322,30 +339,38 @@ fn a_reader_takes_over_from_one_that_was_dropped() {
 }
 
 #[test]
-fn a_spare_is_given_back_while_the_writer_looks_for_one() {
-    // Both readers stand in the first block, which is left to them for the spare of one. The second reader stands in two
-    // more that are overwritten: one is left to it for the other spare, and for the other the writer looks among those left
-    // to readers, first at the one in which the first reader still stands.
+fn the_last_of_two_readers_gives_the_block_back() {
+    // Both look into the first block, which is left to them; the writer gets it from the one that goes last, empties it, and
+    // may need it at once.
     model(|| {
-        let (lives, steps, (mut writer, source)) = (Lives::new(5), Steps::new(), new(1));
+        let (lives, (mut writer, source)) = (Lives::new(5), new(1));
         publish_to(&mut writer, &lives, 1);
-        let [first, second] = [0, 0].map(|position| Reading::new(&source, position, of(&lives)).looks(1));
-        publish_to(&mut writer, &lives, 3);
-        let second = second.looks(1);
-        publish_to(&mut writer, &lives, 4);
-        let mut second = second.looks(1);
-        let (mut first, turns) = (first.by_steps(&steps), steps.clone());
-        let reader = thread::spawn(move || {
-            turns.step();
-            first.seek(0);
-            assert_eq!(first.look(), Look::Values, "the block is still there");
+        let readers = [(); 2].map(|()| {
+            let reading = Reading::new(&source, 0, of(&lives));
+            thread::spawn(move || drop(reading.looks(1)))
         });
-        steps.step();
+        publish_to(&mut writer, &lives, 4);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
         publish_to(&mut writer, &lives, 5);
-        reader.join().unwrap();
-        assert_eq!(second.delivered, 3);
-        second.rest(5);
-        drop((writer, source, second));
+        drop((writer, source));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_block_is_given_back_while_the_writer_needs_it() {
+    // The reader holds a block that was left to it for its spare. Before it stands in the next one, it gives the first one back:
+    // whoever overwrites that next one finds it.
+    model(|| {
+        let (lives, (mut writer, source)) = (Lives::new(6), new(1));
+        publish_to(&mut writer, &lives, 1);
+        let reading = Reading::new(&source, 0, of(&lives)).looks(1);
+        publish_to(&mut writer, &lives, 4);
+        let reader = thread::spawn(move || reading.looks(2));
+        publish_to(&mut writer, &lives, 6);
+        let mut reading = reader.join().unwrap();
+        reading.rest(6);
+        drop((writer, source, reading));
         lives.assert_all_dropped();
     });
 }

@@ -342,7 +342,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
             None => put(),
             Some(guard) => match scene.enter(guard) {
                 // A stage is foreign code; what it does with the event is its own to count, unless it panics.
-                Some(_entered) => caught(put).unwrap_or_else(|text| {
+                Some(entered) => caught(|| entered.inside(put)).unwrap_or_else(|text| {
                     let counters = info.counters.everybody();
                     counters.offered(1);
                     counters.count(Outcome::DroppedPanicked, 1);

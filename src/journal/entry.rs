@@ -97,8 +97,9 @@ impl fmt::Display for Sequence {
 pub enum Entry<E> {
     /// An event, or the first of a slice of them, and its place.
     Event(Sequence, E),
-    /// So many events were overwritten before this subscriber came to them, also such as its filter would have left out. They lay
-    /// right before [`Subscriber::next_sequence`](crate::Subscriber::next_sequence), where it goes on.
+    /// `n` events were overwritten before this subscriber read them, also such as its filter would have left out. They lay right
+    /// before [`Subscriber::next_sequence`](crate::Subscriber::next_sequence), where it continues. It comes before every event that is
+    /// still kept: see [`OnLag`](crate::OnLag).
     Lagged(u64),
     /// The event at this place is there, but its `clone`, or the closure that it was shown to, panicked.
     Panicked(Sequence),

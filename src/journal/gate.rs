@@ -8,11 +8,35 @@
 use super::seat::Seat;
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::sync::swap::Swap;
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock};
+use crate::wait::allowance::Allowance;
 use crate::wait::list::Waiter;
 use crate::wait::{Deadline, WaitList};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What a publisher brings along that must not allocate when it waits, and by which its wait is ended from outside.
+pub(super) struct Place {
+    waiter: Waiter,
+    /// Its bus has let go of the journal, or is closed.
+    ended: AtomicBool,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        Self { waiter: Waiter::new(), ended: AtomicBool::new(false) }
+    }
+
+    /// The publisher waits no more. To be followed by [`Gates::moved`].
+    pub(super) fn end(&self) {
+        // Relaxed: the fences of the list order it before the look at who waits.
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+}
 
 /// The gating subscribers, and the publishers that wait for them.
 pub(super) struct Gates {
@@ -74,29 +98,30 @@ impl Gates {
 
     /// When a publisher that begins to wait now gives up.
     pub(super) fn deadline(&self) -> Deadline {
-        Deadline::after(self.limit)
+        Deadline::after(self.limit).min(Allowance::deadline())
     }
 
-    /// Waits until nobody bars the way, or `over` says that there is no way any more; `false` when it took too long. Whoever must not
-    /// allocate brings a waiter along.
+    /// Waits until no subscriber bars the way, `over` says that there is no way any more, or the place was ended; `false` when it
+    /// took too long. A publisher without a place allocates.
     #[cold]
     pub(super) fn wait(
         &self,
-        waiter: Option<&Waiter>,
+        place: Option<&Place>,
         deadline: Deadline,
         (position, capacity): (u64, u64),
         over: impl Fn() -> bool,
     ) -> bool {
         // Those who nap do not know that somebody waits for them.
         self.list.load().iter().for_each(|seat| seat.cell.wake_now());
-        let passable = || (!self.bar_slowly(position, capacity) || over()).then_some(());
-        match waiter {
-            Some(waiter) => self.blocked.wait_as(waiter, deadline, passable).is_some(),
+        let ended = || place.is_some_and(Place::is_ended);
+        let passable = || (!self.bar_slowly(position, capacity) || over() || ended()).then_some(());
+        match place {
+            Some(place) => self.blocked.wait_as(&place.waiter, deadline, passable).is_some(),
             None => self.blocked.wait_until(deadline, passable).is_some(),
         }
     }
 
-    /// Tells publishers that wait that a gating subscriber has gone on, or that the journal is closed.
+    /// Tells publishers that wait that a gating subscriber has gone on, that the journal is closed, or that a place was ended.
     #[inline]
     pub(super) fn moved(&self) {
         self.blocked.notify();

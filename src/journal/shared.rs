@@ -1,6 +1,6 @@
 //! What all handles to a journal share.
 
-use super::gate::Gates;
+use super::gate::{Gates, Place};
 use super::seat::Seats;
 use super::time::TimeSource;
 use crate::error::WriteError;
@@ -8,8 +8,7 @@ use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome, SinkState, SinkStatus};
 use crate::panics::drop_each;
 use crate::ring::blocks::Source;
-use crate::wait::list::Waiter;
-use crate::wait::nesting::inside_delivery;
+use crate::wait::nesting::{Nesting, inside_delivery};
 use crate::wait::{Deadline, Sleepers};
 use std::mem::needs_drop;
 
@@ -50,7 +49,7 @@ impl<E> Shared<E> {
         &self,
         position: u64,
         patience: Patience,
-        waiter: Option<&Waiter>,
+        place: Option<&Place>,
         deadline: &mut Option<Deadline>,
     ) -> Option<Refusal> {
         if patience == Patience::Now || inside_delivery() {
@@ -58,7 +57,10 @@ impl<E> Shared<E> {
         }
         let over = || self.source.is_closed() || self.source.tail() != position;
         let deadline = *deadline.get_or_insert_with(|| self.gates.deadline());
-        let passed = self.gates.wait(waiter, deadline, (position, self.capacity()), over);
+        let passed = self.gates.wait(place, deadline, (position, self.capacity()), over);
+        if place.is_some_and(Place::is_ended) {
+            return Some(Refusal::Closed);
+        }
         (!passed).then_some(Refusal::Timeout)
     }
 
@@ -101,15 +103,34 @@ impl<E> Shared<E> {
     }
 }
 
-/// Drops what an event has pushed out of a journal, when everything else is done: destructors are foreign code.
-#[inline(always)]
-pub(super) fn drop_overwritten<E>(old: Option<E>, stale: Option<E>) {
-    if needs_drop::<E>() && stale.is_some() {
-        // Two destructors that panic must not meet.
-        drop_each(old.into_iter().chain(stale));
-    } else {
-        drop(old);
+/// What an event has pushed out of a journal: the event that lay in its slot, and one that no subscriber can read any more. Dropped
+/// when everything else is done, also if that unwinds.
+#[must_use = "dropped behind the claim"]
+pub(super) struct Overwritten<E>(pub(super) Option<E>, pub(super) Option<E>);
+
+impl<E> Drop for Overwritten<E> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let Self(old, stale) = self;
+        if !needs_drop::<E>() {
+            return;
+        }
+        if stale.is_some() {
+            drop_overwritten(old.take().into_iter().chain(stale.take()));
+        } else if old.is_some() {
+            // As there, without what two destructors need.
+            let _impatient = Nesting::impatient();
+            *old = None;
+        }
     }
+}
+
+/// Drops events that were pushed out of a journal. Their destructors are user code: it runs without the claim and without a lock, and
+/// as inside a delivery. The publisher may be a bus, and what waits for that bus or for this publisher would wait for itself.
+pub(super) fn drop_overwritten<E>(events: impl Iterator<Item = E>) {
+    let _impatient = Nesting::impatient();
+    // Two destructors that panic must not meet.
+    drop_each(events);
 }
 
 /// Why an event does not get into a journal.

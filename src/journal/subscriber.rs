@@ -15,16 +15,18 @@ use crate::panics::{caught, foreign};
 use crate::ring::blocks::{Look, Reader};
 use crate::sync::{MODEL, spin_hint, thread};
 use crate::wait::linger::Linger;
+use crate::wait::nesting::Nesting;
 use crate::wait::strategy::{Idler, Step};
 use crate::wait::{Berth, Deadline, WaitStrategy};
 use std::fmt;
+use std::mem::needs_drop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One reader of a journal, with a place of its own: blocking, polling, timed, iterating, in place or async.
 ///
 /// Every method returns [`Closed`] when the journal is closed and read to its end, or this subscriber has come to where it was to
-/// end; there is no other error. What it has missed is told in its turn, as [`Entry::Lagged`].
+/// end; there is no other error. What it has missed is told first, as [`Entry::Lagged`].
 ///
 /// # Guarantees
 /// - **Order**: the one total order of the journal, the same for every subscriber.
@@ -141,7 +143,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     #[inline]
     pub fn try_recv_with<R>(&mut self, look: impl FnOnce(&E) -> R) -> Result<Option<Entry<R>>, Closed<()>> {
         // The way that most events go: nothing is asked about them.
-        if self.reader.known() > 0 && self.takes_all {
+        if self.reader.has_values() && self.takes_all {
             return Ok(Some(self.take(look)));
         }
         self.find().map(|found| {
@@ -215,6 +217,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                     self.seat.set_position(self.reader.position());
                     if self.ends_on_lag {
                         self.finish();
+                    } else if self.gating {
+                        self.shared.gates.moved();
                     }
                     return Ok(Some(Found::Lagged(events)));
                 }
@@ -304,6 +308,14 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     where
         E: Clone,
     {
+        if needs_drop::<E>() && self.gating {
+            // User code, in which nothing waits: publishers wait for this subscriber, and so it would wait for itself. The clone of an
+            // event without a destructor is a copy, near enough.
+            return self.try_recv_with(|event| {
+                let _impatient = Nesting::impatient();
+                event.clone()
+            });
+        }
         self.try_recv_with(E::clone)
     }
 

@@ -134,7 +134,8 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// Where it goes on when events were overwritten before it came to them.
+    /// Sets where the subscriber continues when events were overwritten before it read them. It first learns how many, also if it
+    /// stalled in the middle of a block of events that it had begun: see [`OnLag`].
     ///
     /// # Examples
     /// ```

@@ -2,11 +2,11 @@
 
 use super::entry::Sequence;
 use super::feed::Feed;
-use super::shared::{Refusal, Shared, drop_overwritten};
+use super::gate::Place;
+use super::shared::{Overwritten, Refusal, Shared};
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ring::blocks::Writer;
-use crate::wait::list::Waiter;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// - **Progress**: wait-free, but for [gating](crate::Subscription::gating) subscribers: a publish costs a few plain stores, one
 ///   read-modify-write for each block of 64 events, and at most one system call, if subscribers sleep, however many.
 /// - **Allocation**: none, save for a record that each thread makes once when it meets a gating subscriber. The event that is
-///   overwritten is dropped here.
+///   overwritten is dropped here, as inside a delivery, where nothing waits.
 ///
 /// # Examples
 /// ```
@@ -32,7 +32,7 @@ pub struct JournalWriter<E: Send + Sync + 'static> {
     // In this order: dropping the writer closes the ring, and then everybody is told.
     writer: Writer<E>,
     shared: Bell<E>,
-    waiter: Waiter,
+    place: Place,
 }
 
 /// Tells everybody that the ring is closed.
@@ -46,7 +46,7 @@ impl<E> Drop for Bell<E> {
 
 impl<E: Send + Sync + 'static> JournalWriter<E> {
     pub(super) fn new(writer: Writer<E>, shared: &Arc<Shared<E>>) -> Self {
-        Self { writer, shared: Bell(shared.clone()), waiter: Waiter::new() }
+        Self { writer, shared: Bell(shared.clone()), place: Place::new() }
     }
 
     /// Publishes an event; its place in the journal.
@@ -112,9 +112,12 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     fn finish(&mut self, old: Option<E>) {
         self.writer.commit();
         self.shared.0.published();
-        if self.writer.has_stale() {
-            drop_overwritten(old, self.writer.take_stale());
-        }
+        drop(Overwritten(old, self.take_stale()));
+    }
+
+    #[inline(always)]
+    fn take_stale(&mut self) -> Option<E> {
+        if self.writer.has_stale() { self.writer.take_stale() } else { None }
     }
 
     /// Publishes an event that begins a block, where subscribers may bar the way.
@@ -172,7 +175,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
                     this.writer.put(event)
                 }
             };
-            drop_overwritten(old, if this.writer.has_stale() { this.writer.take_stale() } else { None });
+            drop(Overwritten(old, this.take_stale()));
         }
         Ok(first)
     }
@@ -186,7 +189,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         while shared.gates.bar(position, shared.capacity()) {
             // Who is in the way may be asleep, and not know yet what the batch has shown.
             shared.published();
-            let refusal = shared.wait_for_gates(position, patience, Some(&self.waiter), &mut deadline);
+            let refusal = shared.wait_for_gates(position, patience, Some(&self.place), &mut deadline);
             if refusal.is_some() {
                 return refusal;
             }

@@ -3,10 +3,13 @@
 //! The ring is made of blocks. A reader pins the block that it reads, so that it may look at its values in place; the
 //! writer enters a block with one read-modify-write, whatever the number of readers. Where it finds a reader in the block that
 //! it is about to overwrite, it leaves that block to the reader and goes on with a spare, of which each reader has
-//! brought one along. So a reader that stands still, or was forgotten, costs one block of memory; it neither holds the writer up
-//! nor slows it down.
+//! brought one along. The last reader to let go of such a block hands it back. So a reader that stalls, or was
+//! forgotten, costs one block of memory; it neither holds the writer up nor slows it down, and the writer's steps do not depend
+//! on the number of readers.
 //!
-//! Values are overwritten without regard to readers. One that falls too far behind is told how many it has missed, exactly.
+//! Values are overwritten without regard to readers. A reader that falls too far behind is told how many values it has missed,
+//! exactly, and before it is given any more: also a reader that stalled inside a block that was overwritten meanwhile.
+//! What was lent to it by then stays as it is.
 //!
 //! | handle | what it is |
 //! |---|---|
@@ -24,23 +27,28 @@
 //!   one being written, at positions that no tail has shown yet; or while it is retired and not pinned.
 //! - J3: a reader looks at a value only while it pins the value's block under the value's number, below a tail that it has
 //!   loaded.
-//! - J4: a reader pins at most one block, and brought a spare before its first pin. So among the spares and the block that is
-//!   being retired, one at least is not pinned.
+//! - J4: a reader pins at most one block, or has one that it is about to give back, and brought a spare before its first pin. So
+//!   of the blocks outside the stream, the one that is being retired included, one at least was handed to the writer.
 //! - J5: the first `held` slots of a block hold values, and, in the block being written, all below the position of the next one.
 //! - J6: blocks are freed only with the ring itself, so a pointer to one is good as long as any handle lives.
+//! - J7: a block outside the stream belongs to the writer, from the moment when it was handed over until it enters the stream; or,
+//!   if it was pinned when it was retired, to the readers that pin it, the last of which hands it over before its next pin.
 #![expect(unsafe_code, reason = "slots are written on one thread and looked at on others")]
 
 mod block;
 mod reader;
 mod shared_writer;
+mod spares;
 mod writer;
 
 use crate::error::InvalidConfig;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};
+use crate::wait::nesting::Nesting;
 use block::Block;
 pub use reader::{Look, OnLag, Reader};
 pub use shared_writer::{Claim, SharedWriter};
+use spares::Handed;
 use std::fmt;
 pub use writer::Writer;
 
@@ -71,8 +79,8 @@ struct Shared<T> {
     tail: CachePadded<AtomicU64>,
     /// The block of each number, modulo the table's length: one more than the capacity takes.
     table: Box<[AtomicPtr<Block<T>>]>,
-    /// Spares that readers have brought and the writer has not taken over, linked by their `next`.
-    incoming: CachePadded<AtomicPtr<Block<T>>>,
+    /// What readers have handed over and the writer has not taken.
+    handed: CachePadded<Handed<T>>,
     capacity: u64,
     /// Values in a block: a power of two.
     block_len: u64,
@@ -130,7 +138,10 @@ impl<T> Drop for Shared<T> {
             0 => (self.number(tail) - 1, self.block_len),
             part => (self.number(tail), part),
         };
-        for block in lock(&self.registry).blocks.drain(..) {
+        // Destructors are user code: outside the lock, and as inside a delivery, where nothing waits.
+        let blocks = std::mem::take(&mut lock(&self.registry).blocks);
+        let _impatient = Nesting::impatient();
+        for block in blocks {
             // SAFETY: J6: each block was made by `Block::boxed`, stands here once, and nobody else can reach it now.
             let mut block = unsafe { Box::from_raw(block) };
             let held = if block.is_current(number) { block.held().max(written) } else { block.held() };
@@ -183,7 +194,7 @@ pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), I
     let shared = Arc::new(Shared {
         tail: CachePadded::new(AtomicU64::new(0)),
         table,
-        incoming: CachePadded::new(AtomicPtr::new(std::ptr::null_mut())),
+        handed: Handed::new(),
         capacity: capacity as u64,
         block_len,
         registry: Mutex::new(Registry { blocks: blocks.keep(), readers: 0, spares: 0 }),
@@ -262,18 +273,8 @@ impl<T: Send + Sync> Source<T> {
             let spare = Box::into_raw(Block::boxed(shared.block_len as usize).ok_or(out_of_memory)?);
             registry.blocks.push(spare);
             registry.spares += 1;
-            // SAFETY: J6.
-            let next = unsafe { (*spare).next() };
-            let mut first = shared.incoming.load(Ordering::Relaxed);
-            loop {
-                next.store(first, Ordering::Relaxed);
-                // ORD(blocks.incoming): Release; pairs with the Acquire in `Core::take_incoming`: the spare and its link
-                // are written. Whoever sees this reader's first pin sees the spare, too: see `Reader::pin`.
-                match shared.incoming.compare_exchange(first, spare, Ordering::Release, Ordering::Relaxed) {
-                    Ok(_) => break,
-                    Err(other) => first = other,
-                }
-            }
+            // SAFETY: J6, and nobody else knows it yet. A writer that sees this reader's first pin sees the spare, too: see `Block::pin`.
+            unsafe { shared.handed.new.push(spare) };
         }
         registry.readers += 1;
         Ok(())

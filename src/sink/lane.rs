@@ -290,9 +290,13 @@ pub trait LaneWrite<E>: Send {
 #[derive(Clone)]
 pub struct LaneSealer(Arc<dyn Seal>);
 
-trait Seal: Send + Sync {
+/// Ends a lane in steps. Before `fix` there is a fence that all lanes share, which are sealed together.
+pub(crate) trait Seal: Send + Sync {
+    /// Nothing enters that comes after the fence.
     fn mark(&self);
+    /// Settles what was accepted, where that is not clear.
     fn fix(&self);
+    /// Wakes a publisher that waits for room, which returns, and the consumer.
     fn wake_all(&self);
 }
 
@@ -326,6 +330,11 @@ impl Seal for Vec<LaneSealer> {
 }
 
 impl LaneSealer {
+    /// Ends a lane by what its stage knows of it.
+    pub(crate) fn new(seal: Arc<dyn Seal>) -> Self {
+        Self(seal)
+    }
+
     /// Ends both lanes, which are one to their publisher.
     pub(crate) fn and(self, other: Self) -> Self {
         Self(Arc::new(vec![self, other]))

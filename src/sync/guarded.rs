@@ -15,11 +15,43 @@
 //!   value), that no hazard word of the domain names it.
 //! - G2: a reference is given out only while a hazard word of the value's own domain names it, or through a
 //!   `Listed` that its owner holds.
+//! - G3: what `INSIDE` points to lies on this thread's stack, in a call of [`Entered::inside`] that has not returned, and so does
+//!   what each of them points to.
 #![expect(unsafe_code, reason = "the value is taken away by another thread than the ones that look at it")]
 
 use super::membarrier::{FencePair, heavy_fence_or_wait, light_fence};
 use super::slot::Slot;
-use super::{Arc, AtomicU64, CachePadded, Mutex, Ordering, lock};
+use super::{Arc, AtomicU64, CachePadded, Mutex, Ordering, lock, per_thread};
+use std::cell::Cell;
+use std::ptr::null;
+
+/// A call into a value, and the call around it.
+struct Inside {
+    state: *const AtomicU64,
+    outer: *const Self,
+}
+
+per_thread! {
+    /// The innermost call of this thread into a value.
+    static INSIDE: Cell<*const Inside> = Cell::new(null())
+}
+
+/// Whether this thread is inside a value that was detached meanwhile: then it waits for nothing, since a remover waits for it.
+/// Asked where a wait would begin, and at each of its steps.
+pub(crate) fn is_let_go() -> bool {
+    let mut at = INSIDE.try_with(Cell::get).unwrap_or(null());
+    while !at.is_null() {
+        // SAFETY: G3.
+        let Inside { state, outer } = unsafe { &*at };
+        // Relaxed: it ends a wait, and says nothing about the value.
+        // SAFETY: G3: the state is borrowed by the call.
+        if unsafe { &**state }.load(Ordering::Relaxed) != ATTACHED {
+            return true;
+        }
+        at = *outer;
+    }
+    false
+}
 
 /// The word in which one publisher names what it is calling into; 0 names nothing.
 pub(crate) struct Hazard(CachePadded<AtomicU64>);
@@ -123,6 +155,22 @@ pub(crate) struct Entered<'a, T> {
 }
 
 impl<T> Entered<'_, T> {
+    /// Makes a call that may wait inside the value: the wait ends when the value is detached, see [`is_let_go`].
+    pub(crate) fn inside<R>(&self, call: impl FnOnce() -> R) -> R {
+        /// Takes the call off again, also when it unwinds.
+        struct Leave(*const Inside);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                let _ = INSIDE.try_with(|inside| inside.set(self.0));
+            }
+        }
+        let outer = INSIDE.try_with(Cell::get).unwrap_or(null());
+        let here = Inside { state: &raw const self.guarded.state, outer };
+        let _leave = Leave(outer);
+        let _ = INSIDE.try_with(|inside| inside.set(&raw const here));
+        call()
+    }
+
     /// Looks at the value.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> R {

@@ -5,6 +5,7 @@
 //! once, so nobody has to pass a wake-up on when it gives up.
 
 use super::{Deadline, FencePair, Sleeper};
+use crate::sync::guarded::is_let_go;
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock, no_recheck};
@@ -117,6 +118,7 @@ impl WaitList {
             let left = deadline.remaining();
             // ORD(list.woken): Acquire; pairs with the Release in `notify_all`: the progress is visible.
             if outcome.is_none()
+                && !is_let_go()
                 && left.is_none_or(|left| !left.is_zero())
                 && !entry.woken.load(Ordering::Acquire)
             {
@@ -126,7 +128,8 @@ impl WaitList {
             if outcome.is_some() {
                 return outcome;
             }
-            if deadline.is_over() {
+            // A publisher inside a sink that is being removed waits no more: see `sync::guarded`.
+            if deadline.is_over() || is_let_go() {
                 return attempt();
             }
         }

@@ -9,7 +9,6 @@ use buslane::{
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 fn journal(capacity: usize) -> Journal<u64> {
     Journal::builder().capacity(capacity).gate_limit(HOUR).build().unwrap()
@@ -252,7 +251,7 @@ fn a_close_of_the_bus_ends_the_wait_for_a_gating_subscriber() {
 }
 
 #[test]
-fn a_removal_does_not_wait_for_a_gate_longer_than_it_is_asked_to() {
+fn a_removal_lets_go_of_a_publisher_that_stands_at_the_gate() {
     let (bus, journal) = (Bus::new(), journal(64));
     let id = bus.add(journal.clone()).unwrap();
     let gate = journal.subscription().gating().subscribe().unwrap();
@@ -260,15 +259,16 @@ fn a_removal_does_not_wait_for_a_gate_longer_than_it_is_asked_to() {
     let publishing = waits(move || (0..200).filter(|n| publisher.publish(*n).unwrap() == took(1, 0)).count());
     wait_for(|| journal.feed().next().get() == 128);
     (0..1000).for_each(|_| thread::yield_now());
-    let removed = ends(move || bus.remove_timeout(id, Duration::ZERO).map(|removed| (removed, bus)));
+    let removed = ends(move || bus.remove(id).map(|removed| (removed, bus)));
     let (removed, bus) = removed.unwrap();
-    // The event that stands at the gate is on its way, and gets in when it may.
-    assert_eq!(removed, Removed::StillInside);
+    assert_eq!(removed, Removed::Quiet);
+    // The event that stood at the gate was refused, and those after it find no sink.
+    assert_eq!(ends(move || publishing.join().unwrap()), 128);
     drop(gate);
-    assert_eq!(ends(move || publishing.join().unwrap()), 129);
     assert!(bus.close().is_done());
     assert!(!journal.feed().is_closed(), "it left the bus before");
-    assert_eq!(books(&journal.feed()).ledger.accepted, 129);
+    let state = books(&journal.feed());
+    assert_eq!((state.ledger.accepted, state.ledger.refused.closed), (128, 1));
 }
 
 #[test]

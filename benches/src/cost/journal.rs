@@ -3,7 +3,7 @@
 
 use super::{Cost, InSlices, Singly};
 use crate::CAPACITY;
-use crate::event::{Event, Payload, Seed};
+use crate::event::{Dropping, Event, Payload, Seed};
 use buslane::{Bus, Entry, Feed, Journal, JournalWriter, Start, Subscriber};
 use std::hint::black_box;
 
@@ -81,6 +81,28 @@ pub fn shared(subscribers: usize) -> impl Cost {
             journal.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut subscribers, see),
+    }
+}
+
+/// [`Journal::publish`] of events with destructors, beside one subscriber that reads everything, `stalled` ones that have read one
+/// event, and `idle` ones that have read none. What was overwritten is dropped by the publisher, also what was left to the stalled ones.
+#[must_use]
+pub fn shared_beside(stalled: usize, idle: usize) -> impl Cost {
+    let (journal, mut subscribers) = any_writers::<Dropping>(1);
+    let mut stalling = subscribe(&journal.feed(), stalled);
+    let idle = subscribe(&journal.feed(), idle);
+    Singly {
+        receivers: 1,
+        publish: move |seed: Seed| {
+            journal.publish(Dropping::of(seed.event().seq)).expect(OPEN);
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| {
+            drain(&mut subscribers, see);
+            for subscriber in stalling.iter_mut().filter(|subscriber| subscriber.next_sequence().get() == 0) {
+                subscriber.try_recv_with(Dropping::event).expect(OPEN);
+            }
+            black_box(&idle);
+        },
     }
 }
 

@@ -56,7 +56,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     #[inline]
     fn find_batch(&mut self) -> Result<Option<Found>, Closed<()>> {
-        if self.reader.known() > 0 && self.takes_all { Ok(Some(Found::Event)) } else { self.find() }
+        if self.reader.has_values() && self.takes_all { Ok(Some(Found::Event)) } else { self.find() }
     }
 
     /// Takes the events that are known to be there and wanted, of which the first one is.

@@ -3,7 +3,7 @@
 use super::BLOCK;
 use crate::sync::prefetch::{LINE, bytes_ahead_in_block, prefetch_line_for_write, spare};
 use crate::sync::slot::{Aligned, Slot};
-use crate::sync::{AtomicPtr, AtomicU64, CachePadded, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, CachePadded, Ordering};
 use std::ptr::NonNull;
 
 /// How many bits of a state count pins.
@@ -23,8 +23,11 @@ const fn in_stream(number: u64) -> u64 {
 pub(super) struct Block<T> {
     /// Number, retired or not, and pins (J1).
     state: CachePadded<AtomicU64>,
-    /// The next one in a list of spares. Written and read by whoever has the list to itself.
+    /// The next block in a stack or chain of spares. Written by the thread that has the block to itself.
     next: AtomicPtr<Self>,
+    /// The block was overwritten while readers pinned it. A hint for those readers, away from the state, which other readers
+    /// change: what became of the block, the state says.
+    overwritten: AtomicBool,
     /// How many slots, from the first on, hold values (J5). Only whoever writes touches it.
     held: AtomicU64,
     /// A mark that the writer leaves when it enters the block.
@@ -42,6 +45,7 @@ impl<T> Block<T> {
         Some(Box::new(Self {
             state: CachePadded::new(AtomicU64::new(RETIRED)),
             next: AtomicPtr::new(std::ptr::null_mut()),
+            overwritten: AtomicBool::new(false),
             held: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
             slots,
@@ -85,22 +89,28 @@ impl<T> Block<T> {
             return false;
         }
         // ORD(blocks.state): AcqRel; Acquire pairs with the Release in `unpin`: those readers' looks are over, and in `pin`:
-        // the spare of a reader that is inside is there. Release pairs with the Acquire in `pin`: whoever finds the block
-        // gone sees a tail by which it is overdue.
+        // what a reader that is inside has handed over is there. Release pairs with the Acquire in `pin`: a reader that finds
+        // the block gone sees a tail by which it is overdue.
         let before = self.state.fetch_add(RETIRED, Ordering::AcqRel);
         before & PINS != 0
     }
 
-    /// Whether nobody pins a block that is out of the stream: then nobody will.
-    pub(super) fn is_free(&self) -> bool {
-        // ORD(blocks.state): Acquire; pairs with the Release in `unpin`: the readers' looks are over.
-        self.state.load(Ordering::Acquire) & PINS == 0
+    /// Tells the readers that pin the block that it was overwritten.
+    pub(super) fn set_overwritten(&self) {
+        self.overwritten.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the block, which the caller pins, was overwritten.
+    #[inline(always)]
+    pub(super) fn is_overwritten(&self) -> bool {
+        self.overwritten.load(Ordering::Relaxed)
     }
 
     /// Puts a free block into the stream.
     pub(super) fn enter(&self, number: u64, stamp: u64) {
         self.stamp.store(stamp, Ordering::Relaxed);
-        // ORD(blocks.state): Release; pairs with the Acquire in `pin`: the stamp is written.
+        self.overwritten.store(false, Ordering::Relaxed);
+        // ORD(blocks.state): Release; pairs with the Acquire in `pin`: the stamp is written, and the mark taken away.
         self.state.store(in_stream(number), Ordering::Release);
     }
 
@@ -113,8 +123,8 @@ impl<T> Block<T> {
             if state & !PINS != in_stream(number) {
                 return false;
             }
-            // ORD(blocks.state): Release pairs with the Acquire in `retire`: whoever sees the pin sees the spare that this
-            // reader has brought.
+            // ORD(blocks.state): Release pairs with the Acquire in `retire`: a writer that sees the pin sees the spare that this
+            // reader has brought, and the blocks that it has given back.
             match self.state.compare_exchange_weak(state, state + 1, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(other) => state = other,
@@ -122,10 +132,14 @@ impl<T> Block<T> {
         }
     }
 
-    /// Lets go of a pinned block.
-    pub(super) fn unpin(&self) {
-        // ORD(blocks.state): Release; pairs with the Acquire in `retire` and `is_free`: our looks are over.
-        self.state.fetch_sub(1, Ordering::Release);
+    /// Lets go of a pinned block. Whether this was the last pin of a block that is out of the stream, which then belongs to the
+    /// caller (J7).
+    #[must_use = "the writer waits for nothing, and gets the block from its last reader"]
+    pub(super) fn unpin(&self) -> bool {
+        // ORD(blocks.state): AcqRel; Release pairs with the Acquire in `retire` and in the last `unpin`: our looks are over.
+        // Acquire pairs with the Release of the other readers' `unpin`: theirs are, too.
+        let before = self.state.fetch_sub(1, Ordering::AcqRel);
+        before & (RETIRED | PINS) == RETIRED | 1
     }
 
     /// Whether the block is in the stream under this number.

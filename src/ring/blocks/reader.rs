@@ -27,7 +27,8 @@ use std::ptr::NonNull;
 pub enum Look {
     /// At least one value.
     Values,
-    /// So many values were overwritten before this reader came to them; it goes on behind them.
+    /// `n` values were overwritten before this reader took them; it continues after them. Returned before any value that is
+    /// still kept, also to a reader that stalled in the middle of a block.
     Lagged(u64),
     /// Nothing yet.
     Empty,
@@ -35,7 +36,15 @@ pub enum Look {
     Closed,
 }
 
-/// Where a reader goes on that has missed values.
+/// Where a reader continues that has missed values.
+///
+/// A reader that stalls while its position is overwritten first learns how many values it has missed, exactly, and then sees only
+/// values from here on: also where it stalled in the middle of a block, whose rest it misses. It sees what a new reader sees that
+/// begins at the same position. Values that were lent to it before, such as a batch, stay as they are.
+///
+/// Values are overwritten in blocks. Those of a block that is still there are not missed, though they may be older than the
+/// newest `capacity`. Where writers overwrite the block while the reader looks, it gets one more value or the lag, whichever comes first;
+/// no value is lost between the two, and none comes after the lag.
 ///
 /// # Examples
 /// ```
@@ -50,7 +59,7 @@ pub enum Look {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnLag {
-    /// At the oldest value that is kept.
+    /// At the oldest value that is kept for certain.
     #[default]
     Oldest,
     /// At the next value to be written: it misses all that are there.
@@ -203,7 +212,20 @@ impl<T> Reader<T> {
     /// ```
     #[inline(always)]
     pub fn look(&mut self) -> Look {
-        if self.cursor < self.limit { Look::Values } else { self.look_further() }
+        if self.has_values() { Look::Values } else { self.look_further() }
+    }
+
+    /// Whether a value is known to be there and its block was not overwritten meanwhile: then a look finds it.
+    #[inline(always)]
+    pub(crate) fn has_values(&self) -> bool {
+        // SAFETY: J3: values are known to be there in the pinned block only, so there is one; J6.
+        self.cursor < self.limit && !unsafe { self.pinned.unwrap_unchecked().as_ref() }.is_overwritten()
+    }
+
+    /// Whether the pinned block was overwritten.
+    fn is_overtaken(&self) -> bool {
+        // SAFETY: J6.
+        self.pinned.is_some_and(|block| unsafe { block.as_ref() }.is_overwritten())
     }
 
     /// Shows the next value to `f` and goes past it, also when `f` panics.
@@ -369,8 +391,8 @@ impl<T> Reader<T> {
         }
         let number = self.shared.number(self.cursor);
         let before = self.cursor;
-        if self.pinned.is_none() || self.number != number {
-            // First let go: never two pins (J4).
+        if self.pinned.is_none() || self.number != number || self.is_overtaken() {
+            // First let go: never two pins (J4). A block that was overwritten cannot be pinned again.
             self.unpin();
             if !self.pin(number) && !self.catch_up() {
                 return Look::Lagged(self.cursor - before);
@@ -404,7 +426,7 @@ impl<T> Reader<T> {
     }
 
     fn pin(&mut self, number: u64) -> bool {
-        // ORD(blocks.table): Acquire; pairs with the Release in `Core::enter`: the block is made, and entered.
+        // ORD(blocks.table): Acquire; pairs with the Release in `Core::begin_block`: the block is made, and entered.
         let block = self.shared.entry(number).load(Ordering::Acquire);
         // SAFETY: J6, and the table has no null in it.
         let block = unsafe { NonNull::new_unchecked(block) };
@@ -423,7 +445,10 @@ impl<T> Reader<T> {
         self.limit = self.cursor;
         if let Some(block) = self.pinned.take() {
             // SAFETY: J6.
-            unsafe { block.as_ref() }.unpin();
+            if unsafe { block.as_ref() }.unpin() {
+                // SAFETY: J6, J7: the last pin of a block outside the stream was ours.
+                unsafe { self.shared.handed.returned.push(block.as_ptr()) };
+            }
         }
     }
 }

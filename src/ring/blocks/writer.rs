@@ -1,10 +1,11 @@
 //! What whoever writes does: puts values into the current block, and enters the next one.
 
 use super::block::Block;
+use super::spares::Chain;
 use super::{BUSY, CLOSED, Shared, VALUE};
 use crate::sync::prefetch::prefetch_for_write;
 use crate::sync::slot::Slot;
-use crate::sync::{Arc, AtomicPtr, Ordering};
+use crate::sync::{Arc, Ordering};
 use std::fmt;
 use std::mem::needs_drop;
 use std::ptr::null_mut;
@@ -24,10 +25,13 @@ pub(super) struct Core<T> {
     block: *mut Block<T>,
     /// The current block's place in the table.
     entry: usize,
-    spares: Spares<T>,
-    /// How many spares hold values.
+    /// Spares without values: new ones, and such as were emptied.
+    spares: Chain<T>,
+    /// Blocks that readers have given back, full of values.
+    returned: Chain<T>,
+    /// How many blocks outside the stream hold values: with readers, given back, or being emptied.
     filled: usize,
-    /// A spare that nobody can pin, from which each put takes one value.
+    /// A block that was given back, from which each put takes one value.
     stale: *mut Block<T>,
 }
 
@@ -44,7 +48,8 @@ impl<T> Core<T> {
             busy: 0,
             block: null_mut(),
             entry: shared.table.len() - 1,
-            spares: Spares { first: null_mut(), last: null_mut() },
+            spares: Chain::new(),
+            returned: Chain::new(),
             filled: 0,
             stale: null_mut(),
         }
@@ -126,37 +131,35 @@ impl<T> Core<T> {
         self.origin = block.slots().as_ptr().cast_const().wrapping_sub(position as usize);
         self.end = position + self.block_len;
         self.held_end = position + block.held();
-        if needs_drop::<T>() {
-            self.stale =
-                if self.filled > 0 { self.spares.find(|spare| spare.held() > 0) } else { null_mut() };
+        if needs_drop::<T>() && self.filled > 0 && self.stale.is_null() {
+            self.stale = self.returned.pop_or_take(&shared.handed.returned);
         }
         block.prefetch_beginning();
         prefetch_state(shared, self.entry);
     }
 
-    /// Leaves a block to the readers that are inside, and takes a spare in its place.
+    /// Leaves a block to the readers that are inside, and takes a spare in its place. Takes constant time, whatever the number of
+    /// readers and spares: other writers wait for it.
     fn swap_for_spare(&mut self, shared: &Shared<T>, victim: *mut Block<T>) -> *mut Block<T> {
-        // ORD(blocks.incoming): Acquire; pairs with the Release in `Source::admit`: the spares and their links are
-        // written. Not before a pin was seen, since only who sees the pin is sure to see the spare.
-        let mut incoming = shared.incoming.swap(null_mut(), Ordering::Acquire);
-        while !incoming.is_null() {
-            let spare = incoming;
-            // SAFETY: J6.
-            incoming = unsafe { (*spare).next().load(Ordering::Relaxed) };
-            self.spares.push(spare);
-        }
-        self.spares.push(victim);
+        // SAFETY: J6.
+        unsafe { (*victim).set_overwritten() };
         self.filled += 1;
-        let spare = self.spares.find(|_| true);
-        // J4: there is one. The search ends with what was put in last.
+        // Not before a pin was seen, since only a writer that sees the pin is sure to see what its reader has handed over.
+        let mut spare = self.returned.pop_or_take(&shared.handed.returned);
+        if spare.is_null() {
+            spare = self.spares.pop_or_take(&shared.handed.new);
+        }
+        if spare.is_null() {
+            spare = std::mem::replace(&mut self.stale, null_mut());
+        }
+        // J4: there is one.
         assert!(!spare.is_null(), "each reader has brought a spare");
-        self.spares.remove_first(spare);
         // SAFETY: J6.
         self.filled -= usize::from(unsafe { (*spare).held() } > 0);
         spare
     }
 
-    /// Takes one value out of the spare that is being emptied.
+    /// Takes one value out of the block that is being emptied.
     #[cold]
     pub(super) fn take_stale(&mut self) -> Option<T> {
         if !self.has_stale() {
@@ -166,12 +169,13 @@ impl<T> Core<T> {
         let block = unsafe { &*self.stale };
         let held = block.held() - 1;
         block.set_held(held);
+        // SAFETY: J2, J5, J7: the block is ours, and its first `held + 1` slots hold values.
+        let value = unsafe { block.slots().add(held as usize).as_ref().take() };
         if held == 0 {
-            self.stale = null_mut();
+            self.spares.push(std::mem::replace(&mut self.stale, null_mut()));
             self.filled -= 1;
         }
-        // SAFETY: J2, J5: the block is retired and nobody pins it, and its first `held + 1` slots hold values.
-        Some(unsafe { block.slots().add(held as usize).as_ref().take() })
+        Some(value)
     }
 }
 
@@ -183,70 +187,11 @@ fn prefetch_state<T>(shared: &Shared<T>, entry: usize) {
     crate::sync::prefetch::prefetch_line_for_write(unsafe { &*next.load(Ordering::Relaxed) });
 }
 
-/// The spares, oldest first, linked by their `next`.
-struct Spares<T> {
-    first: *mut Block<T>,
-    last: *mut Block<T>,
-}
-
-impl<T> Spares<T> {
-    fn push(&mut self, block: *mut Block<T>) {
-        Self::next(block).store(null_mut(), Ordering::Relaxed);
-        if self.first.is_null() {
-            self.first = block;
-        } else {
-            Self::next(self.last).store(block, Ordering::Relaxed);
-        }
-        self.last = block;
-    }
-
-    /// Brings the first spare that nobody pins, and that `wanted` wants, to the front; null when there is none. Those before it
-    /// go to the back: a look at each takes as long as it takes to ask for its line.
-    fn find(&mut self, wanted: impl Fn(&Block<T>) -> bool) -> *mut Block<T> {
-        let last = self.last;
-        loop {
-            let first = self.first;
-            if first.is_null() {
-                return null_mut();
-            }
-            // SAFETY: J6.
-            let block = unsafe { &*first };
-            if wanted(block) && block.is_free() {
-                return first;
-            }
-            if first == last {
-                // Once around. A single one stays where it is.
-                self.rotate();
-                return null_mut();
-            }
-            self.rotate();
-        }
-    }
-
-    fn rotate(&mut self) {
-        if self.first != self.last {
-            let first = self.first;
-            self.remove_first(first);
-            self.push(first);
-        }
-    }
-
-    fn remove_first(&mut self, first: *mut Block<T>) {
-        debug_assert_eq!(self.first, first);
-        self.first = Self::next(first).load(Ordering::Relaxed);
-    }
-
-    fn next<'a>(block: *mut Block<T>) -> &'a AtomicPtr<Block<T>> {
-        // SAFETY: J6; the reference is used at once, by whoever has the ring.
-        unsafe { (*block).next() }
-    }
-}
-
 /// The only writer of a ring.
 ///
 /// # Guarantees
-/// Every method is wait-free and allocates nothing. A value costs plain stores; each block one read-modify-write, and as many
-/// looks as readers stand still in blocks that were overwritten.
+/// Every method is wait-free and allocates nothing. A value costs plain stores; each block one read-modify-write, and one or two more
+/// where a reader stalls in the block that is overwritten. None of it depends on the number of readers.
 ///
 /// Dropping it closes the ring.
 ///

@@ -58,8 +58,6 @@ struct Seat {
     reader: Reader<Value>,
     cursor: u64,
     on_lag: OnLag,
-    /// The block that it has looked into last, and so has pinned.
-    pinned: Option<u64>,
 }
 
 struct World {
@@ -138,7 +136,7 @@ impl World {
                 let position = self.place(position);
                 if self.seats.len() < 6 {
                     let reader = self.source.reader(position).expect("memory for a spare");
-                    self.seats.push(Seat { reader, cursor: position, on_lag: OnLag::Oldest, pinned: None });
+                    self.seats.push(Seat { reader, cursor: position, on_lag: OnLag::Oldest });
                 }
             }
             Op::DropReader(reader) => {
@@ -194,6 +192,13 @@ impl World {
             assert_eq!(seat.reader.behind(), self.shown.saturating_sub(seat.cursor));
         }
         assert_eq!(self.census.alive() as u64, self.written - self.gone.len() as u64, "values alive");
+    }
+
+    /// The first value that was not overwritten: the table has one block more than the capacity takes, and the one that is being
+    /// written is among them.
+    fn kept(&self) -> u64 {
+        let blocks = self.capacity.div_ceil(self.block_len) + 1;
+        self.written.div_ceil(self.block_len).saturating_sub(blocks) * self.block_len
     }
 
     fn seat(&self, number: usize) -> Option<usize> {
@@ -256,17 +261,13 @@ impl World {
     /// Whether there is a value; follows a reader that has missed some.
     fn look(&mut self, at: usize) -> bool {
         loop {
-            let (shown, oldest) = (self.shown, self.source.oldest());
+            let (shown, oldest, kept) = (self.shown, self.source.oldest(), self.kept());
             let closed = matches!(self.pen, Pen::Closed);
-            let (capacity, block_len) = (self.capacity, self.block_len);
             let seat = &mut self.seats[at];
             match seat.reader.look() {
                 Look::Values => {
                     assert!(seat.cursor < shown, "a value that was not shown");
-                    let block = seat.cursor / block_len;
-                    let may_be_kept = seat.cursor + capacity + 2 * block_len > shown;
-                    assert!(may_be_kept || seat.pinned == Some(block), "a value that cannot be kept");
-                    seat.pinned = Some(block);
+                    assert!(seat.cursor >= kept, "a value that was overwritten");
                     let id = seat.reader.peek(|position, value| {
                         assert_eq!(position, value.id);
                         value.id
@@ -276,14 +277,10 @@ impl World {
                     return true;
                 }
                 Look::Lagged(missed) => {
-                    assert!(seat.cursor < oldest && missed > 0, "nothing that is kept may be missed");
+                    assert!(seat.cursor < kept && missed > 0, "nothing that is kept may be missed");
                     seat.cursor += missed;
-                    seat.pinned = None;
                     let goes_on = if seat.on_lag == OnLag::Oldest { oldest } else { shown };
                     assert_eq!(seat.cursor, goes_on, "where a reader goes on");
-                    if seat.on_lag == OnLag::Oldest && oldest < shown {
-                        seat.pinned = Some(oldest / block_len);
-                    }
                 }
                 Look::Empty => {
                     assert!(seat.cursor >= shown && !closed, "empty");

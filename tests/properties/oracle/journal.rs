@@ -158,6 +158,15 @@ struct Reader {
     lagged: u64,
 }
 
+/// What a reader may see of a journal.
+struct Scene {
+    /// The first event that was not overwritten.
+    there: u64,
+    /// The events that are kept for certain.
+    kept: Range<u64>,
+    closed: bool,
+}
+
 /// What a bound or a filter says of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -214,6 +223,14 @@ impl World {
         matches!(self.pen, Pen::Closed)
     }
 
+    /// What a reader may see of the journal now.
+    fn scene(&self) -> Scene {
+        // One block more than the capacity takes, among them the one that is being written.
+        let blocks = (self.setup.capacity as u64).div_ceil(self.block_len) + 1;
+        let there = self.tail().div_ceil(self.block_len).saturating_sub(blocks) * self.block_len;
+        Scene { there, kept: self.oldest()..self.tail(), closed: self.is_closed() }
+    }
+
     fn step(&mut self, op: Op) {
         match op {
             Op::Publish(count, time) => {
@@ -227,18 +244,18 @@ impl World {
                 }
             }
             Op::Read(number, most) => {
-                let (tail, oldest, closed) = (self.tail(), self.oldest(), self.is_closed());
+                let scene = self.scene();
                 let Self { readers, events, setup, .. } = self;
                 if let Some(at) = at(readers, number) {
                     let reader = &mut readers[at];
-                    (0..most).all(|_| reader.read(*setup, events, (oldest..tail, closed)));
+                    (0..most).all(|_| reader.read(*setup, events, &scene));
                 }
             }
             Op::ReadBatch(number) => {
-                let (tail, oldest, closed) = (self.tail(), self.oldest(), self.is_closed());
+                let scene = self.scene();
                 let Self { readers, events, setup, .. } = self;
                 if let Some(at) = at(readers, number) {
-                    readers[at].read_batch(*setup, events, (oldest..tail, closed));
+                    readers[at].read_batch(*setup, events, &scene);
                 }
             }
             Op::Resume(number) => {
@@ -444,10 +461,12 @@ impl Reader {
     }
 
     /// Reads one entry; whether there was one.
-    fn read(&mut self, setup: Setup, events: &[Event], (kept, closed): (Range<u64>, bool)) -> bool {
+    fn read(&mut self, setup: Setup, events: &[Event], scene: &Scene) -> bool {
+        let Scene { there, ref kept, closed } = *scene;
         match self.subscriber.try_recv() {
             Ok(Some(Entry::Event(place, event))) => {
                 assert!(!self.ended, "an event behind the end");
+                assert!(self.cursor >= there && place.get() >= there, "an event that was overwritten");
                 assert_eq!(self.next(events, kept.end), Some((place.get(), Verdict::Wanted)));
                 assert_eq!(event, events[place.get() as usize]);
                 self.delivered += 1;
@@ -455,7 +474,7 @@ impl Reader {
                 true
             }
             Ok(Some(Entry::Lagged(missed))) => {
-                self.lag(events, missed, kept);
+                self.lag(missed, scene);
                 true
             }
             Ok(None) => {
@@ -475,11 +494,12 @@ impl Reader {
         }
     }
 
-    fn read_batch(&mut self, setup: Setup, events: &[Event], (kept, closed): (Range<u64>, bool)) {
+    fn read_batch(&mut self, setup: Setup, events: &[Event], scene: &Scene) {
+        let Scene { there, ref kept, closed } = *scene;
         let batch = match self.subscriber.try_recv_batch() {
             Ok(Some(Entry::Event(place, batch))) => Ok(Some((place.get(), batch.to_vec()))),
             Ok(Some(Entry::Lagged(missed))) => {
-                self.lag(events, missed, kept);
+                self.lag(missed, scene);
                 return;
             }
             Ok(None) => Ok(None),
@@ -489,6 +509,7 @@ impl Reader {
         match batch {
             Ok(Some((first, batch))) => {
                 assert!(!self.ended && !batch.is_empty() && batch.len() <= 64, "a batch");
+                assert!(self.cursor >= there && first >= there, "events that were overwritten");
                 assert_eq!(self.next(events, kept.end), Some((first, Verdict::Wanted)));
                 let end = first + batch.len() as u64;
                 assert_eq!(batch, events[first as usize..end as usize]);
@@ -515,14 +536,13 @@ impl Reader {
         self.ended |= self.last.is_some_and(|last| position > last);
     }
 
-    /// It is told that it has missed events: such as are not kept for certain, and no others.
-    fn lag(&mut self, events: &[Event], missed: u64, kept: Range<u64>) {
+    /// It is told that it has missed events: such as were overwritten, and first of all.
+    fn lag(&mut self, missed: u64, scene: &Scene) {
+        let Scene { there, ref kept, .. } = *scene;
         assert!(!self.ended, "an entry behind the end");
         let goes_on = self.subscriber.next_sequence().get();
         let from = goes_on - missed;
-        assert!(missed > 0 && from >= self.cursor && from < kept.start, "what is kept cannot be missed");
-        let unwanted = |position| self.judge(position, &events[position as usize]) == Verdict::Unwanted;
-        assert!((self.cursor..from).all(unwanted), "went past events that it wants");
+        assert!(missed > 0 && from == self.cursor && from < there, "what is there cannot be missed");
         assert_eq!(goes_on, if self.request.newest { kept.end } else { kept.start });
         self.lagged += missed;
         self.cursor = goes_on;

@@ -13,7 +13,7 @@ const NAP: WaitStrategy = WaitStrategy::nap();
 type Case = (&'static str, fn(u64));
 
 /// All cases, each with what runs so many blocks of it.
-pub(crate) const CASES: [Case; 18] = [
+pub(crate) const CASES: [Case; 21] = [
     ("harness", |blocks| publish(cost::base(), blocks)),
     ("publish, no sink", |blocks| publish(cost::lanes(0, NAP), blocks)),
     ("publish, 1 queue", |blocks| publish(cost::lanes(1, NAP), blocks)),
@@ -27,6 +27,9 @@ pub(crate) const CASES: [Case; 18] = [
     ("publish, batch of 16", |blocks| publish(cost::lanes_in_slices::<16>(), blocks)),
     ("publish, JournalWriter", |blocks| publish(journal::single(1), blocks)),
     ("publish, Journal", |blocks| publish(journal::shared(1), blocks)),
+    ("publish, Journal, destructors", |blocks| publish(journal::shared_beside(0, 0), blocks)),
+    ("publish, Journal, 1 stalled", |blocks| publish(journal::shared_beside(1, 0), blocks)),
+    ("publish, Journal, 1 of 1000 stalled", |blocks| publish(journal::shared_beside(1, 999), blocks)),
     ("drain, 1 lane", |blocks| drain(cost::lanes(1, NAP), blocks)),
     ("drain, shared lane", |blocks| drain(cost::bus_shared(), blocks)),
     ("read, journal", |blocks| read(read::try_recv(1), blocks)),

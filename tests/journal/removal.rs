@@ -1,0 +1,344 @@
+//! A journal that leaves a bus, or closes, while publishers wait at its gate: they are let go, and each event is accounted for.
+
+use crate::fixtures::{Route, took};
+use crate::support::{ends, wait_for, waits};
+use crate::{HOUR, books, numbers, rest};
+use buslane::{
+    Bus, Channel, CloseReport, Deadline, InvalidConfig, Journal, Lane, LaneWrite, Overflow, Patience,
+    Published, Publisher, Removed, Sink, SinkExt, SinkId, Subscriber, WriteError,
+};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+fn journal() -> Journal<u64> {
+    Journal::builder().capacity(64).gate_limit(HOUR).build().unwrap()
+}
+
+fn gate(journal: &Journal<u64>) -> Subscriber<u64> {
+    journal.subscription().gating().subscribe().unwrap()
+}
+
+/// Fills the journal up to its gate, without waiting.
+fn fill(journal: &Journal<u64>) -> u64 {
+    (0..).find(|n| journal.try_publish(*n).is_err()).unwrap()
+}
+
+/// A publisher with lanes of its own that publishes what the journal has no room for.
+fn blocked(
+    mut publisher: Publisher<u64>,
+    publish: impl FnOnce(&mut Publisher<u64>) -> Published + Send + 'static,
+) -> JoinHandle<(Published, Publisher<u64>)> {
+    waits(move || (publish(&mut publisher), publisher))
+}
+
+/// Removes a sink while a publisher with lanes of its own waits behind it; how that publish went.
+#[track_caller]
+fn removed_meanwhile(
+    bus: Bus<u64>,
+    id: SinkId,
+    publish: impl FnOnce(&mut Publisher<u64>) -> Published + Send + 'static,
+) -> Published {
+    let publisher = blocked(bus.publisher(), publish);
+    let bus = ends(move || {
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        bus
+    });
+    let (published, mut publisher) = ends(move || publisher.join().unwrap());
+    assert_eq!(publisher.publish(0).unwrap().accepted, bus.sink_count(), "the publisher stays usable");
+    published
+}
+
+fn one(publisher: &mut Publisher<u64>) -> Published {
+    publisher.publish(1000).unwrap()
+}
+
+#[test]
+fn removal_lets_go_of_a_publisher_at_the_gate() {
+    let (bus, journal) = (Bus::new(), journal());
+    let id = bus.add(journal.clone()).unwrap();
+    let mut gate = gate(&journal);
+    let full = fill(&journal);
+    let closed = journal.state().ledger.refused.closed;
+    assert_eq!(removed_meanwhile(bus, id, one), took(0, 1));
+    assert_eq!(books(&journal.feed()).ledger.refused.closed, closed + 1, "counted");
+    // The journal goes on without the bus.
+    assert!(!journal.feed().is_closed());
+    assert_eq!(gate.try_iter().count() as u64, full);
+    assert_eq!(journal.publish(7).unwrap().get(), full);
+    books(&journal.feed());
+}
+
+#[test]
+fn removal_lets_go_of_a_batch_at_the_gate() {
+    let (bus, journal) = (Bus::new(), journal());
+    let id = bus.add(journal.clone()).unwrap();
+    let _gate = gate(&journal);
+    fill(&journal);
+    let publish = |publisher: &mut Publisher<u64>| publisher.publish_batch(&numbers(0..10)).unwrap();
+    assert_eq!(removed_meanwhile(bus, id, publish), took(0, 10));
+}
+
+#[test]
+fn removal_lets_go_of_a_local_publisher_at_the_gate() {
+    let (bus, journal) = (Bus::new(), journal());
+    let id = bus.add(journal.clone()).unwrap();
+    let _gate = gate(&journal);
+    fill(&journal);
+    let other = bus.clone();
+    let publisher = waits(move || other.with_local(|publisher| publisher.publish(1).unwrap()));
+    assert_eq!(ends(move || bus.remove(id)), Ok(Removed::Quiet));
+    assert_eq!(ends(move || publisher.join().unwrap()), took(0, 1));
+}
+
+#[test]
+fn removal_with_a_limit_lets_go_of_a_publisher_at_the_gate() {
+    let (bus, journal) = (Bus::new(), journal());
+    let id = bus.add(journal.clone()).unwrap();
+    let _gate = gate(&journal);
+    fill(&journal);
+    let publisher = blocked(bus.publisher(), one);
+    let removed = ends(move || bus.remove_timeout(id, HOUR));
+    assert_eq!(removed, Ok(Removed::Quiet), "long before the limit");
+    assert_eq!(ends(move || publisher.join().unwrap().0), took(0, 1));
+}
+
+#[test]
+fn removal_without_patience_lets_go_of_a_publisher_at_the_gate() {
+    let (bus, journal) = (Bus::new(), journal());
+    let id = bus.add(journal.clone()).unwrap();
+    let _gate = gate(&journal);
+    fill(&journal);
+    let publisher = blocked(bus.publisher(), one);
+    let removed = ends(move || bus.remove_timeout(id, Duration::ZERO));
+    assert!(matches!(removed, Ok(Removed::Quiet | Removed::StillInside)));
+    assert_eq!(ends(move || publisher.join().unwrap().0), took(0, 1));
+}
+
+#[test]
+fn removal_lets_go_of_every_publisher_at_the_gate() {
+    let (bus, journal) = (Bus::new(), journal());
+    let id = bus.add(journal.clone()).unwrap();
+    let _gate = gate(&journal);
+    fill(&journal);
+    let publishers = [(); 8].map(|()| blocked(bus.publisher(), one));
+    assert_eq!(ends(move || bus.remove(id)), Ok(Removed::Quiet));
+    for publisher in publishers {
+        assert_eq!(ends(move || publisher.join().unwrap().0), took(0, 1));
+    }
+    assert_eq!(books(&journal.feed()).ledger.refused.closed, 8);
+}
+
+#[test]
+fn removal_lets_go_behind_combinators() {
+    type Wrap = fn(&Bus<u64>, Journal<u64>) -> SinkId;
+    let ways: [(&str, Wrap); 6] = [
+        ("filter", |bus, journal| bus.add(journal.filter(|_| true)).unwrap()),
+        ("map", |bus, journal| bus.add(journal.map(|n: &u64| *n)).unwrap()),
+        ("inspect", |bus, journal| bus.add(journal.inspect_fn(|_: &u64| {})).unwrap()),
+        ("catch_panic", |bus, journal| bus.add(journal.catch_panic()).unwrap()),
+        ("tee", |bus, journal| {
+            let (channel, receiver) = Channel::bounded(1024).unwrap();
+            std::mem::forget(receiver);
+            bus.add(channel.tee(journal)).unwrap()
+        }),
+        ("tee of journals", |bus, journal| bus.add(Journal::new(64).unwrap().tee(journal)).unwrap()),
+    ];
+    for (way, wrap) in ways {
+        let (bus, journal) = (Bus::new(), journal());
+        let id = wrap(&bus, journal.clone());
+        let _gate = gate(&journal);
+        fill(&journal);
+        let publisher = blocked(bus.publisher(), one);
+        assert_eq!(ends(move || bus.remove(id)), Ok(Removed::Quiet), "{way}");
+        ends(move || publisher.join().unwrap());
+        assert_eq!(books(&journal.feed()).ledger.refused.closed, 1, "{way}");
+    }
+}
+
+#[test]
+fn removal_from_one_bus_leaves_the_publishers_of_another() {
+    let (bus, other, journal) = (Bus::new(), Bus::new(), journal());
+    let id = bus.add(journal.clone()).unwrap();
+    other.add(journal.clone()).unwrap();
+    let mut gate = gate(&journal);
+    let full = fill(&journal);
+    let (gone, stays) = (blocked(bus.publisher(), one), blocked(other.publisher(), one));
+    let direct = waits({
+        let journal = journal.clone();
+        move || journal.publish(1000).unwrap().get()
+    });
+    assert_eq!(ends(move || bus.remove(id)), Ok(Removed::Quiet));
+    assert_eq!(ends(move || gone.join().unwrap().0), took(0, 1));
+    let reader = std::thread::spawn(move || gate.iter().take(full as usize + 2).count() as u64);
+    assert_eq!(ends(move || reader.join().unwrap()), full + 2);
+    assert_eq!(ends(move || stays.join().unwrap().0), took(1, 0));
+    assert!(ends(move || direct.join().unwrap()) >= full);
+    assert_eq!(books(&journal.feed()).ledger.refused.closed, 1);
+}
+
+/// A stage of a user's own, which says nothing of how its lane ends.
+struct Stage(Lane<u64>);
+
+impl LaneWrite<u64> for Stage {
+    fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
+        self.0.push(event, patience)
+    }
+}
+
+/// A sink of a user's own around another one.
+struct Wrapped<S>(S);
+
+impl<S: Sink<u64>> Sink<u64> for Wrapped<S> {
+    fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        self.0.write(event)
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.0.close(deadline)
+    }
+
+    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+        Ok(self.0.lane()?.map(|lane| Lane::staged(Stage(lane))))
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn removal_lets_go_where_no_lane_can_be_ended() {
+    type Wrap = fn(&Bus<u64>, Journal<u64>, Bus<u64>) -> SinkId;
+    let ways: [(&str, Wrap); 4] = [
+        ("a bus", |bus, journal, inner| {
+            inner.add(journal).unwrap();
+            bus.add(inner).unwrap()
+        }),
+        ("two buses", |bus, journal, inner| {
+            let between = Bus::new();
+            inner.add(journal).unwrap();
+            between.add(inner).unwrap();
+            // A bus that loses its last handle closes.
+            std::mem::forget(between.clone());
+            bus.add(between).unwrap()
+        }),
+        ("a mapped bus", |bus, journal, inner| {
+            inner.add(journal.filter(|_| true)).unwrap();
+            bus.add(inner.map(|n: &u64| *n)).unwrap()
+        }),
+        ("a stage of the user's", |bus, journal, inner| {
+            inner.add(journal.clone()).unwrap();
+            bus.add(Wrapped(journal)).unwrap()
+        }),
+    ];
+    for (way, wrap) in ways {
+        let (bus, inner, journal) = (Bus::new(), Bus::new(), journal());
+        let id = wrap(&bus, journal.clone(), inner.clone());
+        let mut gate = gate(&journal);
+        let full = fill(&journal);
+        let publisher = blocked(bus.publisher(), one);
+        assert_eq!(ends(move || bus.remove(id)), Ok(Removed::Quiet), "{way}");
+        ends(move || publisher.join().unwrap());
+        let refused = books(&journal.feed()).ledger.refused;
+        assert_eq!(refused.timeout + refused.closed, 1, "{way}: {refused:?}");
+        // The inner bus and its journal go on.
+        assert_eq!(gate.try_iter().count() as u64, full);
+        assert_eq!((inner.sink_count(), inner.publish(7).unwrap()), (1, took(1, 0)), "{way}");
+        assert_eq!(inner.publisher().publish(8).unwrap(), took(1, 0), "{way}");
+        books(&journal.feed());
+    }
+}
+
+#[test]
+fn removal_of_a_bus_lets_go_of_a_publisher_in_a_full_channel() {
+    let (bus, inner) = (Bus::new(), Bus::new());
+    let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+    inner.add(channel).unwrap();
+    let id = bus.add(inner.clone()).unwrap();
+    let mut publisher = bus.publisher();
+    publisher.publish(1).unwrap();
+    let publisher = blocked(publisher, one);
+    assert_eq!(ends(move || bus.remove(id)), Ok(Removed::Quiet));
+    ends(move || publisher.join().unwrap());
+    assert_eq!(receiver.recv(), Ok(1));
+    assert_eq!(inner.publisher().publish(2).unwrap(), took(1, 0), "the channel stays on its bus");
+    assert_eq!(receiver.recv(), Ok(2));
+}
+
+#[test]
+fn wait_at_a_gate_ends_with_the_timeout_around_it() {
+    let (bus, journal) = (Bus::new(), journal());
+    bus.add(journal.clone().timeout(Duration::from_millis(10))).unwrap();
+    let _gate = gate(&journal);
+    fill(&journal);
+    let published = ends(move || [bus.publisher().publish(1).unwrap(), bus.publish(2).unwrap()]);
+    assert_eq!(published, [took(0, 1); 2]);
+    assert_eq!(books(&journal.feed()).ledger.refused.timeout, 2);
+}
+
+/// Every way to wait at the gate of a journal on a bus.
+fn crowd(bus: &Bus<u64>, journal: &Journal<u64>) -> Vec<JoinHandle<u64>> {
+    let refused = |published: Published| published.refused as u64;
+    let routes = Route::all(bus).map(|mut route| {
+        waits(move || match route.publish(1000) {
+            Ok(published) => refused(published),
+            Err(_) => 1,
+        })
+    });
+    let (one, batch, sink) = (journal.clone(), journal.clone(), journal.clone());
+    let mut all = Vec::from(routes);
+    all.push(waits(move || u64::from(one.publish(1000).is_err())));
+    all.push(waits(move || {
+        batch.publish_batch(numbers(0..10)).map_or_else(|back| back.into_event().len() as u64, |_| 0)
+    }));
+    all.push(waits(move || u64::from(Sink::write(&sink, 1000).is_err())));
+    all
+}
+
+/// Closes the bus somehow while publishers wait in every way; each of them is let go, and what it had is counted.
+#[track_caller]
+fn closed_meanwhile(close: impl FnOnce(Bus<u64>, Journal<u64>) + Send + 'static) {
+    let (bus, journal) = (Bus::new(), journal());
+    bus.add(journal.clone()).unwrap();
+    let mut gate = gate(&journal);
+    let full = fill(&journal);
+    let before = journal.state().ledger.refused.total();
+    let crowd = crowd(&bus, &journal);
+    let feed = journal.feed();
+    wait_for(|| feed.next().get() == full);
+    ends(move || close(bus, journal));
+    let refused: u64 = crowd.into_iter().map(|one| ends(move || one.join().unwrap())).sum();
+    assert_eq!(refused, 15);
+    // A publish that had not come to the journal yet was refused by the bus.
+    let counted = books(&feed).ledger.refused;
+    assert!(counted.total() - before <= 15 && counted.closed >= 12, "{counted:?}");
+    assert_eq!(rest(&mut gate), numbers(0..full));
+}
+
+#[test]
+fn close_of_the_bus_lets_go_of_every_publisher() {
+    closed_meanwhile(|bus, _| assert!(bus.close().is_done()));
+}
+
+#[test]
+fn close_of_the_bus_with_a_limit_lets_go_of_every_publisher() {
+    closed_meanwhile(|bus, _| assert!(bus.close_timeout(HOUR).is_done()));
+}
+
+#[test]
+fn close_of_the_journal_lets_go_of_every_publisher() {
+    closed_meanwhile(|_, journal| journal.close());
+}
+
+#[test]
+fn drop_of_the_last_handle_lets_go_of_a_lane_at_the_gate() {
+    let journal = journal();
+    let mut lane = journal.lane().unwrap().unwrap();
+    let _gate = gate(&journal);
+    fill(&journal);
+    let feed = journal.feed();
+    let pushing = waits(move || lane.push(1, buslane::Patience::Wait).is_err_and(|error| error.is_closed()));
+    drop(journal);
+    assert!(ends(move || pushing.join().unwrap()));
+    assert_eq!(books(&feed).ledger.refused.closed, 1);
+}
