@@ -4,6 +4,11 @@ use crate::sync::per_thread;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+/// The longest duration that goes on into other crates and into sums with moments: a century. A longer one means the same to every
+/// wait, and no clock can hold the sum.
+#[cfg_attr(not(feature = "http"), allow(dead_code))]
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// How long a close without a limit of its own works off what was accepted.
 pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the drop of a last handle waits.
