@@ -20,7 +20,7 @@ pub(crate) type Session = BufReader<StreamOwned<ServerConnection, TcpStream>>;
 
 /// Answers every request with 200, through TLS.
 pub(crate) fn server() -> SocketAddr {
-    serve(|stream| answer_all(stream))
+    serve(answer_all)
 }
 
 /// Runs the script for each connection, through TLS. Ends with the test's process.
