@@ -271,6 +271,11 @@ pub enum InvalidConfig {
     BadHeader,
     /// Not a certificate in PEM format, or none at all.
     BadCertificate,
+    /// Not the URL of a proxy that speaks HTTP. The value is not kept, since it may hold a password.
+    BadProxy {
+        /// Where it came from: the environment variable, or `proxy` for the setting.
+        setting: &'static str,
+    },
     /// A time limit of zero: nothing could ever be done.
     ZeroTimeout,
     /// A waiting interval of zero is `BusySpin`, which is asked for by that name.
@@ -340,6 +345,9 @@ impl fmt::Display for InvalidConfig {
                 f.write_str("an endpoint's credentials belong into a header, not into its URL")
             }
             Self::BadHeader => f.write_str("a header's name or value that HTTP does not allow here"),
+            Self::BadProxy { setting } => {
+                write!(f, "{setting} is invalid: a proxy is given as http://host:port or https://host:port")
+            }
             Self::BadCertificate => {
                 f.write_str("root certificates need at least one certificate in PEM format")
             }

@@ -1,11 +1,15 @@
 //! Sinks that post events as JSON to an HTTP endpoint (feature `http`).
 
+mod answer;
 mod body;
+mod budget;
 mod client;
 mod error;
+mod proxy;
 mod resolver;
 mod retry;
 mod retry_after;
+mod tcp;
 
 pub use error::HttpError;
 pub use retry::HttpRetry;
@@ -29,10 +33,24 @@ use std::time::Duration;
 /// | the endpoint | the write |
 /// |---|---|
 /// | answers with 2xx, and its answer, or 64 KiB of it, can be read | `Ok` |
+/// | answers with 2xx, and what follows the head is malformed | `Ok`: the endpoint has taken the event |
 /// | answers with 408, 429 or 5xx | `Failed` with an [`HttpError`] that [is worth a retry](HttpError::is_retryable) |
-/// | answers with another status; redirects are not followed | `Failed`, not worth a retry |
-/// | cannot be reached, hangs up, talks nonsense, or does not answer in [time](Self::timeout) | `Failed`, worth a retry |
+/// | answers with another status, 101 included; redirects are not followed | `Failed`, not worth a retry |
+/// | cannot be reached, hangs up before the end of its answer, sends something that is not HTTP/1, or does not answer in [time](Self::timeout) | `Failed`, worth a retry |
 /// | is not asked, since the event cannot be written as JSON | `Failed`, not worth a retry |
+/// | is behind a proxy that does not open a tunnel | `Failed`, worth a retry by the proxy's status, as above |
+///
+/// **The status line decides.** An endpoint that has sent one has said what became of the event, and would say it again, so a malformed rest
+/// of its answer is no reason to send the event once more:
+///
+/// - A folded header line continues the line before it (RFC 9112, 5.2). Header lines that are malformed, too many or longer than 64 KiB together are
+///   left out. Line ends without a carriage return and a status line without a reason are fine.
+/// - Informational answers (1xx except 101) are skipped, with or without headers.
+/// - A `Content-Length` that is no number or not the only one, or a `Transfer-Encoding` other than `chunked`, leaves the body unread and closes the connection; so do bytes after a 204.
+///
+/// **An early answer counts.** An endpoint may answer before it has the whole body, and close the connection or read no further. The
+/// sink looks for such an answer before it reports that the send failed or took too long. A status of 300 or more ends the send at once;
+/// over TLS, only a failure or the end of the time does.
 ///
 /// A write waits for the answer: put a [`Queue`](crate::Queue) in front. It does not try again by itself; that is the work of a
 /// [`retry`](crate::SinkExt::retry) in front, with a policy in an [`HttpRetry`]. Each attempt serialises the event anew: the
@@ -51,8 +69,24 @@ use std::time::Duration;
 ///   `trace`: leave the target `ureq_proto` below that.
 /// - **End**: a close lets requests in flight end, and takes no more. [`Signal::Abort`] closes too, and breaks off what is in flight.
 ///
-/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](Self::root_certificates). A proxy is taken from the environment
-/// (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](Self::root_certificates).
+///
+/// # Proxies
+/// [`new`](Self::new) chooses a proxy from the environment as curl does; [`proxy`](Self::proxy) names one; [`direct`](Self::direct)
+/// uses none. The environment is read once, when the sink is made. A variable that is empty counts as unset.
+///
+/// | for the URL's scheme | the first of these that is set |
+/// |---|---|
+/// | `http` | `http_proxy`, `all_proxy`, `ALL_PROXY`; never `HTTP_PROXY`, which a client of a CGI program can set with a header |
+/// | `https` | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
+///
+/// `no_proxy`, or else `NO_PROXY`, lists hosts that are reached directly, separated by commas or spaces: a domain stands for itself and
+/// all its subdomains, with or without a leading `.` or `*.`; an address for itself, and `10.0.0.0/8` or `fd00::/8` for a network; a port after a
+/// host limits the entry to that port; `*` stands for every host. Other entries match nothing.
+///
+/// A proxy is the URL of an `http` or `https` proxy, with a user and a password where it asks for them; the default scheme is `http`, the default port 1080, or 443 for
+/// `https`. Requests to an `http` endpoint are forwarded by the proxy, which is told the whole URL; requests to an `https` endpoint go through a
+/// tunnel (`CONNECT`). SOCKS proxies are not supported. A value that is no such URL is an error when the sink is made.
 ///
 /// # Examples
 /// ```
@@ -80,11 +114,13 @@ pub struct HttpSink<E> {
 }
 
 impl<E> HttpSink<E> {
-    /// A sink for this endpoint, with a timeout of one second and the media type `application/json`.
+    /// A sink for this endpoint, with a timeout of one second, the media type `application/json`, and the proxy that the
+    /// environment [names](Self#proxies), if any.
     ///
     /// # Errors
-    /// [`InvalidConfig::BadUrl`] when it is not an absolute `http` or `https` URL, and [`InvalidConfig::CredentialsInUrl`] when there is a user or a
-    /// password in it.
+    /// - [`InvalidConfig::BadUrl`] when it is not an absolute `http` or `https` URL.
+    /// - [`InvalidConfig::CredentialsInUrl`] when there is a user or a password in it.
+    /// - [`InvalidConfig::BadProxy`] when the environment names a proxy that cannot be used. Take [`direct`](Self::direct) to leave the environment aside.
     ///
     /// # Examples
     /// ```
@@ -95,6 +131,38 @@ impl<E> HttpSink<E> {
     /// ```
     pub fn new(url: &str) -> Result<Self, InvalidConfig> {
         Ok(Self { client: Box::new(Client::new(url)?), enveloped: false, events: PhantomData })
+    }
+
+    /// A sink like that of [`new`](Self::new) that uses no proxy, whatever the environment says.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::BadUrl`] and [`InvalidConfig::CredentialsInUrl`], as for [`new`](Self::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::HttpSink;
+    /// assert!(HttpSink::<String>::direct("https://events.internal/").is_ok());
+    /// ```
+    pub fn direct(url: &str) -> Result<Self, InvalidConfig> {
+        Ok(Self { client: Box::new(Client::direct(url)?), enveloped: false, events: PhantomData })
+    }
+
+    /// Sends every request through this proxy, instead of one that the environment names.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::BadProxy`] when it is not the URL of an `http` or `https` [proxy](Self#proxies).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{HttpSink, InvalidConfig};
+    /// let sink = HttpSink::<String>::direct("https://example.com/events")?;
+    /// let sink = sink.proxy("http://user:password@proxy.internal:3128")?;
+    /// assert_eq!(sink.proxy("socks5://proxy.internal").err(), Some(InvalidConfig::BadProxy { setting: "proxy" }));
+    /// # Ok::<(), InvalidConfig>(())
+    /// ```
+    pub fn proxy(mut self, url: &str) -> Result<Self, InvalidConfig> {
+        self.client.set_proxy(url)?;
+        Ok(self)
     }
 
     /// Sends this header with each request; of several values for one name, the last counts.
@@ -132,7 +200,7 @@ impl<E> HttpSink<E> {
     }
 
     /// How long a request may take in all, from the lookup of the host to the last byte of the answer; by default one
-    /// second.
+    /// second. A limit of more than a century counts as a century.
     ///
     /// # Errors
     /// [`InvalidConfig::ZeroTimeout`] when it is zero.

@@ -3,8 +3,16 @@
 
 #[path = "http/batches.rs"]
 mod batches;
+#[path = "http/early.rs"]
+mod early;
 #[path = "http/faults.rs"]
 mod faults;
+#[path = "http/malformed.rs"]
+mod malformed;
+#[path = "http/proxies.rs"]
+mod proxies;
+#[path = "http/raw.rs"]
+mod raw;
 #[path = "http/retry.rs"]
 mod retry;
 #[path = "http/server.rs"]

@@ -2,6 +2,7 @@
 
 use crate::audience::Audience;
 use crate::books::Books;
+use crate::console;
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::failure::Failure;
@@ -52,7 +53,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     story.line(format_args!("\nwhat each of them saw of {} events", notes.record.len()));
     visits.iter().for_each(|visit| story.line(format_args!("  {visit}")));
     books.print(&story);
-    books.verdict()
+    books.verdict()?;
+    console::finish()
 }
 
 /// Looks at the directory as often as was asked for, or until `alarm`.

@@ -22,11 +22,13 @@
 //! just that: each event from where it began once, in order and unchanged, or counted as missed. And the mirror, which knows
 //! the directory from events only, must have a picture of it that is right.
 //!
-//! The program ends with 0 when all of that holds, 1 when not, and 2 when it could not start. Ctrl-C ends it early, and so
-//! does a reader of its output that goes away; what was published until then is proven all the same.
+//! The program ends with 0 when all of that holds, 1 when not or when standard output is full, and 2 when it could not start. Ctrl-C ends it
+//! early, and so does a reader of its output that goes away; what was published until then is proven all the same.
 
 mod audience;
 mod books;
+#[path = "../support/console.rs"]
+mod console;
 mod dice;
 mod directory;
 mod event;

@@ -1,7 +1,7 @@
 //! What is told as it happens.
 
+use crate::console;
 use std::fmt;
-use std::io::{Write, stdout};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -32,7 +32,7 @@ impl Story {
 
     /// Writes a line as it is.
     pub(crate) fn line(&self, text: fmt::Arguments<'_>) {
-        if writeln!(stdout().lock(), "{text}").is_err() {
+        if !console::print(format_args!("{text}\n")) {
             (self.unheard)();
         }
     }

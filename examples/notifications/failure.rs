@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub(crate) enum Failure {
     /// It could not start: what the user asked for cannot be had.
     Setup(String),
+    /// It started, and something broke on the way.
+    Broken(String),
     /// The books do not balance: what does not hold.
     Books(Vec<String>),
 }
@@ -18,11 +20,16 @@ impl Failure {
         Self::Setup(format!("{what}: {cause}"))
     }
 
+    /// Something that broke, and its cause.
+    pub(crate) fn broken(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
+        Self::Broken(format!("{what}: {cause}"))
+    }
+
     /// What the process ends with.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Setup(_) => ExitCode::from(2),
-            Self::Books(_) => ExitCode::from(1),
+            Self::Broken(_) | Self::Books(_) => ExitCode::from(1),
         }
     }
 }
@@ -30,7 +37,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Setup(text) => f.write_str(text),
+            Self::Setup(text) | Self::Broken(text) => f.write_str(text),
             Self::Books(wrong) => write!(f, "the books are wrong: {}", wrong.join("; ")),
         }
     }

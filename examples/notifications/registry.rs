@@ -1,6 +1,7 @@
 //! The registry: publishes notifications, and closes the books.
 
 use crate::books::Books;
+use crate::console;
 use crate::delivery::Delivery;
 use crate::endpoint::{Endpoint, Mood};
 use crate::failure::Failure;
@@ -46,7 +47,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     books.audit(HEALTHY, &to_healthy, &healthy.stop());
     books.audit(TROUBLED, &to_troubled, &troubled.stop());
     books.print(story);
-    books.verdict()
+    books.verdict()?;
+    console::finish()
 }
 
 /// Well for a quarter of the events, failing for one, hanging for one, and then well again.

@@ -1,7 +1,7 @@
 //! What is told as it happens.
 
+use crate::console;
 use std::fmt;
-use std::io::{Write, stdout};
 use std::time::Instant;
 
 /// Tells what happens, with the time since it was made. Copies share the beginning.
@@ -23,6 +23,6 @@ impl Story {
     /// Writes a line as it is.
     pub(crate) fn line(self, text: fmt::Arguments<'_>) {
         // The notifications go on when nobody listens any more.
-        let _ = writeln!(stdout().lock(), "{text}");
+        console::print(format_args!("{text}\n"));
     }
 }

@@ -5,6 +5,7 @@ mod line;
 mod source;
 
 use crate::books::Books;
+use crate::console;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::options::Options;
@@ -102,7 +103,7 @@ fn conclude(
     books.verdict()?;
     match outcome.broken {
         Some(error) => Err(Failure::setup(format!("cannot read {input}"), error)),
-        None => Ok(()),
+        None => console::finish(),
     }
 }
 

@@ -19,11 +19,13 @@
 //!
 //! With `--lines` the same sinks take the lines of a file or of standard input.
 //!
-//! The program ends with 0 when the books balance, 1 when they do not or something broke on the way, and 2 when it
-//! could not start.
+//! The program ends with 0 when the books balance, 1 when they do not or something broke on the way, such as a full standard output,
+//! and 2 when it could not start. A reader of its output that goes away is no error.
 
 mod alerts;
 mod books;
+#[path = "../support/console.rs"]
+mod console;
 mod failure;
 #[path = "../support/interrupt.rs"]
 mod interrupt;

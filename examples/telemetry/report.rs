@@ -1,10 +1,10 @@
 //! The text that the program prints at its end.
 
+use crate::console;
 use crate::pipeline::SinkBook;
 use buslane::Ledger;
 use hdrhistogram::Histogram;
-use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 /// The longest duration that a histogram tells from longer ones, in nanoseconds.
@@ -88,9 +88,7 @@ impl Report {
 
     /// Prints the report.
     pub(crate) fn print(self) {
-        let mut out = std::io::stdout().lock();
-        // Nobody is left to be told if standard output is gone.
-        let _ = out.write_all(self.0.as_bytes()).and_then(|()| out.flush());
+        console::print(format_args!("{}", self.0));
     }
 
     fn push(&mut self, text: fmt::Arguments<'_>) {

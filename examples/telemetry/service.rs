@@ -10,6 +10,7 @@ mod store;
 mod worker;
 
 use crate::books::Books;
+use crate::console;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::options::Options;
@@ -74,7 +75,8 @@ fn conclude(
     let books = audit(options, outcome, finished, summary);
     books.write_to(&mut report);
     report.print();
-    books.verdict()
+    books.verdict()?;
+    console::finish()
 }
 
 fn write_latencies(report: &mut Report, outcome: &Outcome) {

@@ -1,32 +1,39 @@
 //! The client, and what goes with each request.
 
+use super::answer::ReadAnswers;
 use super::error::HttpError;
+use super::proxy::{Proxy, Via};
 use super::resolver::Remembering;
 use super::retry_after;
+use super::tcp::Tcp;
 use crate::error::InvalidConfig;
 use crate::sync::{AtomicBool, Ordering};
 use crate::wait::allowance::Allowance;
+use crate::wait::deadline::LONGEST;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use ureq::http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use ureq::http::{HeaderMap, Request, Response, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, Body};
 
 /// How long a request may take, as in docker/distribution.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is read of an answer, in bytes, so that the connection can be used again. One that sends more is given up.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
-const USER_AGENT: &str = concat!("buslane/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("buslane/", env!("CARGO_PKG_VERSION"));
 
 /// Says how a message is framed or where it goes, which only the client knows.
 const RESERVED: [HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
 
 pub(super) struct Client {
     agent: Agent,
+    roots: RootCerts,
+    proxy: Option<Arc<Proxy>>,
     resolver: Remembering,
     uri: Uri,
     headers: HeaderMap,
@@ -42,19 +49,30 @@ pub(super) enum PostError {
     Http(HttpError),
 }
 
-/// A client that leaves every decision about an answer to us.
-fn agent(resolver: &Remembering, roots: RootCerts) -> Agent {
+/// A client that leaves every decision about an answer, and the choice of a proxy, to us.
+fn agent(resolver: &Remembering, roots: &RootCerts, proxy: Option<&Arc<Proxy>>) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .user_agent(USER_AGENT)
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .proxy(None)
+        .tls_config(TlsConfig::builder().root_certs(roots.clone()).build())
         .build();
-    Agent::with_parts(config, DefaultConnector::default(), resolver.clone())
+    let connector = Via::new(proxy.cloned()).chain(Tcp).chain(RustlsConnector::default()).chain(ReadAnswers);
+    Agent::with_parts(config, connector, resolver.clone())
 }
 
 impl Client {
+    /// A client that sends through the proxy that the environment names.
     pub(super) fn new(url: &str) -> Result<Self, InvalidConfig> {
+        let mut client = Self::direct(url)?;
+        client.proxy = Proxy::from_environment(&client.uri)?.map(Arc::new);
+        client.rebuild();
+        Ok(client)
+    }
+
+    /// A client that sends through no proxy.
+    pub(super) fn direct(url: &str) -> Result<Self, InvalidConfig> {
         let uri: Uri = url.parse().map_err(|_| InvalidConfig::BadUrl)?;
         let authority = uri.authority().ok_or(InvalidConfig::BadUrl)?;
         if authority.as_str().contains('@') {
@@ -68,10 +86,25 @@ impl Client {
             return Err(InvalidConfig::BadUrl);
         }
         let resolver = Remembering::default();
-        let agent = agent(&resolver, RootCerts::WebPki);
+        let roots = RootCerts::WebPki;
+        let agent = agent(&resolver, &roots, None);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(Self { agent, resolver, uri, headers, timeout: DEFAULT_TIMEOUT, closed: AtomicBool::new(false) })
+        let (timeout, closed) = (DEFAULT_TIMEOUT, AtomicBool::new(false));
+        Ok(Self { agent, roots, proxy: None, resolver, uri, headers, timeout, closed })
+    }
+
+    /// After a setting of the connections has changed.
+    fn rebuild(&mut self) {
+        let proxy = self.proxy.as_ref();
+        self.resolver = Remembering::new(proxy.map(|proxy| proxy.uri.clone()));
+        self.agent = agent(&self.resolver, &self.roots, proxy);
+    }
+
+    pub(super) fn set_proxy(&mut self, url: &str) -> Result<(), InvalidConfig> {
+        self.proxy = Some(Arc::new(Proxy::new(url, "proxy")?));
+        self.rebuild();
+        Ok(())
     }
 
     pub(super) fn set_header(&mut self, name: &str, value: &str) -> Result<(), InvalidConfig> {
@@ -97,7 +130,8 @@ impl Client {
         if certificates.is_empty() {
             return Err(InvalidConfig::BadCertificate);
         }
-        self.agent = agent(&self.resolver, RootCerts::from(certificates));
+        self.roots = RootCerts::from(certificates);
+        self.rebuild();
         Ok(())
     }
 
@@ -105,7 +139,8 @@ impl Client {
         if limit.is_zero() {
             return Err(InvalidConfig::ZeroTimeout);
         }
-        self.timeout = limit;
+        // The client adds it to a moment.
+        self.timeout = limit.min(LONGEST);
         Ok(())
     }
 
@@ -153,7 +188,14 @@ impl Client {
         let request = self.agent.configure_request(request).timeout_global(Some(limit)).build();
         let mut response = self.agent.run(request).map_err(HttpError::of)?;
         let drained = drain(response.body_mut());
-        if response.status().is_success() { drained } else { Err(refusal(&response)) }
+        if !response.status().is_success() {
+            return Err(refusal(&response));
+        }
+        match drained {
+            // The endpoint has the event, and would send the same nonsense after it the next time.
+            Err(HttpError::Protocol) => Ok(()),
+            other => other,
+        }
     }
 }
 

@@ -29,20 +29,26 @@ pub enum HttpError {
         /// When to try again at the earliest, by the answer's `Retry-After`, from when it came.
         retry_after: Option<Duration>,
     },
+    /// The proxy did not open a way to the endpoint.
+    #[non_exhaustive]
+    Proxy {
+        /// What the proxy answered with.
+        status: u16,
+    },
     /// The request was not over in time.
     Timeout,
     /// The endpoint cannot be reached, or the connection broke.
     Connection(io::ErrorKind),
     /// No secure connection could be made; what the TLS library says.
     Tls(String),
-    /// What the endpoint answered is not HTTP.
+    /// What the endpoint answered does not begin with a status line of HTTP/1.
     Protocol,
     /// The event cannot be written as JSON. What the serialiser says is left out, since it may quote the event.
     Unserializable,
 }
 
 impl HttpError {
-    /// Whether the same request may succeed later: after 408, 429, 5xx, and when there was no proper answer.
+    /// Whether the same request may succeed later: after 408, 429, 5xx, and when there was no answer with a status.
     ///
     /// # Examples
     /// ```
@@ -53,7 +59,7 @@ impl HttpError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
+            Self::Status { status, .. } | Self::Proxy { status } => matches!(status, 408 | 429 | 500..=599),
             Self::Timeout | Self::Connection(_) | Self::Tls(_) | Self::Protocol => true,
             Self::Unserializable => false,
         }
@@ -116,6 +122,10 @@ impl HttpError {
             Client::Rustls(error) => Self::Tls(error.to_string()),
             Client::Tls(text) => Self::Tls(text.to_owned()),
             Client::Protocol(_) | Client::LargeResponseHeader(..) => Self::Protocol,
+            Client::Other(error) => match error.downcast_ref() {
+                Some(ProxyRefused(status)) => Self::Proxy { status: *status },
+                None => Self::Connection(io::ErrorKind::Other),
+            },
             _ => Self::Connection(io::ErrorKind::Other),
         }
     }
@@ -128,6 +138,7 @@ impl fmt::Display for HttpError {
             Self::Status { status, retry_after: Some(after) } => {
                 write!(f, "the endpoint answered with {status}, and wants to be left alone for {after:?}")
             }
+            Self::Proxy { status } => write!(f, "the proxy answered with {status}"),
             Self::Timeout => f.write_str("the endpoint did not answer in time"),
             Self::Connection(kind) => write!(f, "the connection to the endpoint failed: {kind}"),
             Self::Tls(text) => write!(f, "no secure connection to the endpoint: {text}"),
@@ -138,3 +149,15 @@ impl fmt::Display for HttpError {
 }
 
 impl Error for HttpError {}
+
+/// How a proxy's refusal travels through the client.
+#[derive(Debug)]
+pub(super) struct ProxyRefused(pub(super) u16);
+
+impl fmt::Display for ProxyRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the proxy answered with {}", self.0)
+    }
+}
+
+impl Error for ProxyRefused {}

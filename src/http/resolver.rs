@@ -18,7 +18,11 @@ const LIFETIME: Duration = Duration::from_secs(30);
 
 /// A resolver that remembers what it found last. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Remembering(Arc<Mutex<Option<Found>>>);
+pub(super) struct Remembering {
+    found: Arc<Mutex<Option<Found>>>,
+    /// What is connected to, when it is not the endpoint: its proxy. That looks up the endpoint.
+    proxy: Option<Uri>,
+}
 
 #[derive(Debug)]
 struct Found {
@@ -28,19 +32,23 @@ struct Found {
 }
 
 impl Remembering {
+    pub(super) fn new(proxy: Option<Uri>) -> Self {
+        Self { found: Arc::default(), proxy }
+    }
+
     /// Looks anew next time: what was found is of no use.
     pub(super) fn forget(&self) {
-        *lock(&self.0) = None;
+        *lock(&self.found) = None;
     }
 
     fn remembered(&self, authority: &str) -> Option<Vec<SocketAddr>> {
-        let found = lock(&self.0);
+        let found = lock(&self.found);
         let found = found.as_ref().filter(|found| found.authority == authority)?;
         (found.at.elapsed() < LIFETIME).then(|| found.addresses.clone())
     }
 
     fn remember(&self, authority: String, addresses: Vec<SocketAddr>) {
-        *lock(&self.0) = Some(Found { authority, addresses, at: Instant::now() });
+        *lock(&self.found) = Some(Found { authority, addresses, at: Instant::now() });
     }
 
     fn list(&self, addresses: &[SocketAddr]) -> ResolvedSocketAddrs {
@@ -65,6 +73,7 @@ impl Resolver for Remembering {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
+        let uri = self.proxy.as_ref().unwrap_or(uri);
         let authority = uri
             .scheme()
             .zip(uri.authority())

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 /// anything else.
 pub(super) fn parse(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    if value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return value.parse().ok().map(Duration::from_secs);
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More seconds than there can be are as many as there can be.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
@@ -27,7 +28,8 @@ mod tests {
         assert_eq!(after("Thu, 01 Jan 1970 12:00:05 GMT"), Some(5));
         assert_eq!(after("Thursday, 01-Jan-70 12:00:05 GMT"), Some(5));
         assert_eq!(after("Thu Jan  1 11:00:00 1970"), Some(0), "a date that is over");
-        for nonsense in ["", "-1", "1.5", "soon", "99999999999999999999", "Thu, 41 Jan 1970 12:00:05 GMT"] {
+        assert_eq!(after("99999999999999999999"), Some(u64::MAX), "cut to the most that there can be");
+        for nonsense in ["", "-1", "1.5", "soon", "Thu, 41 Jan 1970 12:00:05 GMT"] {
             assert_eq!(after(nonsense), None, "{nonsense}");
         }
     }

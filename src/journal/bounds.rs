@@ -92,7 +92,7 @@ impl<E> Bounds<E> {
         self.until.map(|until| {
             until
                 .duration_since(SystemTime::now())
-                .map_or(Duration::ZERO, |left| left + Duration::from_nanos(1))
+                .map_or(Duration::ZERO, |left| left.saturating_add(Duration::from_nanos(1)))
         })
     }
 }

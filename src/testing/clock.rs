@@ -44,6 +44,19 @@ struct State {
     hurries: bool,
 }
 
+impl Shared {
+    /// The time that has passed after so much more of it, cut to what can be a moment.
+    fn reach(&self, passed: Duration, mut by: Duration) -> Duration {
+        loop {
+            let reached = passed.checked_add(by);
+            match reached.filter(|reached| self.start.checked_add(*reached).is_some()) {
+                Some(reached) => return reached,
+                None => by /= 2,
+            }
+        }
+    }
+}
+
 impl ManualClock {
     /// A clock that shows the present moment, and goes on doing so until it is moved.
     ///
@@ -78,7 +91,7 @@ impl ManualClock {
         clock
     }
 
-    /// Moves the clock on, and wakes those whose time has come.
+    /// Moves the clock on, and wakes those whose time has come. Where no moment is that far, it moves as far as there is one.
     ///
     /// # Examples
     /// ```
@@ -93,7 +106,7 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         let sleepers = {
             let mut state = lock(&self.0.state);
-            state.passed += by;
+            state.passed = self.0.reach(state.passed, by);
             state.sleepers.clone()
         };
         sleepers.iter().for_each(|pause| pause.poke());

@@ -4,6 +4,22 @@ use crate::sync::per_thread;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+/// The longest duration that leaves the crate or is added to a moment: a century. To a wait a longer one means the same, and no
+/// clock need be able to hold the sum.
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// The moment after a wait, cut to what the clock can hold.
+pub(crate) fn moment_after(now: Instant, wait: Duration) -> Instant {
+    let mut wait = wait.min(LONGEST);
+    loop {
+        match now.checked_add(wait) {
+            Some(moment) => return moment,
+            // Only a clock of the user's is that far ahead.
+            None => wait /= 2,
+        }
+    }
+}
+
 /// How long a close without a limit of its own works off what was accepted.
 pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the drop of a last handle waits.

@@ -41,7 +41,7 @@ pub enum WaitStrategy {
     /// Naps at most `nap` at a time, and only so long that no lane should get more than a quarter full; parks after
     /// `park_after` without an event. Default: 100 µs and 10 ms.
     Nap {
-        /// The longest nap.
+        /// The longest nap; cut to `park_after`, and to a second.
         nap: Duration,
         /// The silence after which the consumer parks and wants to be woken.
         park_after: Duration,
@@ -122,6 +122,8 @@ pub(crate) enum Step {
 
 /// A nap shorter than this costs more than it saves.
 const SHORTEST_NAP: Duration = Duration::from_micros(20);
+/// What `Nap` cuts its naps to, so that an event waits no longer than that, whatever the user asked for.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
 
 /// Remembers what a consumer saw lately and says how to wait.
 #[derive(Debug)]
@@ -178,7 +180,9 @@ impl Idler {
             WaitStrategy::Nap { nap, park_after } => {
                 let now = now();
                 let (silence, limit) = self.flow(now, capacity);
-                if silence >= park_after { Step::Park } else { Self::nap_or_yield(nap.min(limit)) }
+                // No publisher ends a nap: one longer than the silence before a park would put that off.
+                let nap = nap.min(park_after).min(LONGEST_NAP).min(limit);
+                if silence >= park_after { Step::Park } else { Self::nap_or_yield(nap) }
             }
             WaitStrategy::Poll { busy, idle } => {
                 let now = now();

@@ -9,14 +9,22 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-const AUTHORITY: &[u8] = include_bytes!("tls/authority.pem");
+pub(crate) const AUTHORITY: &[u8] = include_bytes!("tls/authority.pem");
 
-/// Answers every request with 200, through TLS. Ends with the test's process.
-fn server() -> SocketAddr {
+/// A session with one client, as a stream.
+pub(crate) type Session = BufReader<StreamOwned<ServerConnection, TcpStream>>;
+
+/// Answers every request with 200, through TLS.
+pub(crate) fn server() -> SocketAddr {
+    serve(answer_all)
+}
+
+/// Runs the script for each connection, through TLS. Ends with the test's process.
+pub(crate) fn serve(script: impl Fn(&mut Session) -> std::io::Result<()> + Send + 'static) -> SocketAddr {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -26,16 +34,18 @@ fn server() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
+            // An answer must not wait for the acknowledgement of what the handshake sent: a close would drop it.
+            connection.set_nodelay(true).unwrap();
             let session = ServerConnection::new(config.clone()).unwrap();
             let mut stream = BufReader::new(StreamOwned::new(session, connection));
             // A client that does not trust the server hangs up.
-            let _ = answer_all(&mut stream);
+            let _ = script(&mut stream);
         }
     });
     address
 }
 
-fn answer_all(stream: &mut BufReader<impl Read + Write>) -> std::io::Result<()> {
+fn answer_all(stream: &mut Session) -> std::io::Result<()> {
     loop {
         let (mut line, mut length) = (String::from("-"), 0);
         while !line.trim().is_empty() {

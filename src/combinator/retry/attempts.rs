@@ -1,7 +1,7 @@
 //! What all retries do with one event: ask the policy, attempt, wait, give up.
 
 use super::dead::DeadLetter;
-use super::policy::{Attempt, AttemptError, Next, RetryPolicy, after};
+use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
 use crate::combinator::turns::Cut;
 use crate::error::WriteError;
 use crate::ledger::{EntryCounters, Outcome, SinkState};
@@ -11,6 +11,7 @@ use crate::sink::Sink;
 use crate::sink::signal::Signal;
 use crate::sync::{Mutex, lock};
 use crate::wait::allowance::Allowance;
+use crate::wait::deadline::moment_after;
 use crate::wait::{Clock, Deadline, Pause, SystemClock};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -87,9 +88,9 @@ impl<E, P> Attempts<E, P> {
     /// Waits, unless that is cut short. A wait of zero is a look whether it was.
     pub(super) fn rest(&self, wait: Duration, trials: &mut Trials) -> Result<(), Cut> {
         let now = self.clock.now();
-        let until = after(now, wait);
+        let until = moment_after(now, wait);
         // As a time that is left from now on, since the clock may not be the system's.
-        let limit = || Allowance::deadline().remaining().map(|left| after(now, left));
+        let limit = || Allowance::deadline().remaining().map(|left| moment_after(now, left));
         let stop = match *trials.limit.get_or_insert_with(limit) {
             Some(limit) if limit <= now => return Err(Cut::Timeout),
             limit => limit.map_or(until, |limit| limit.min(until)),

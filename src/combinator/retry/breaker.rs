@@ -1,9 +1,10 @@
 //! Spares a sink that is down.
 
-use super::policy::{Attempt, Limits, Next, RetryPolicy, after};
+use super::policy::{Attempt, Limits, Next, RetryPolicy};
 use crate::error::InvalidConfig;
 use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Mutex, lock};
+use crate::wait::deadline::moment_after;
 use crate::wait::{Clock, SystemClock};
 use std::fmt;
 use std::sync::Arc;
@@ -235,7 +236,7 @@ impl<E> RetryPolicy<E> for Breaker {
         };
         if opens {
             circuit.probe = None;
-            circuit.until = Some(after(now, self.backoff));
+            circuit.until = Some(moment_after(now, self.backoff));
         }
         match circuit.until {
             Some(until) => self.limits.allow(attempt, until.saturating_duration_since(now), Next::Again),

@@ -3,7 +3,7 @@
 use super::attempts::{Attempts, Step, Trials, closed};
 use super::dead::DeadLetter;
 use super::parked::{Parked, Waiting};
-use super::policy::{RetryPolicy, after};
+use super::policy::RetryPolicy;
 use crate::error::{InvalidConfig, WriteError};
 use crate::ledger::{Outcome, SinkState, SinkStatus};
 use crate::panics::{caught, foreign, quietly};
@@ -11,6 +11,7 @@ use crate::report::{CloseReport, Finish};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{Mutex, lock};
+use crate::wait::deadline::moment_after;
 use crate::wait::{Clock, Deadline};
 use std::fmt;
 use std::hash::Hash;
@@ -177,7 +178,7 @@ where
             let mut trials = trials.unwrap_or_else(|| self.attempts.begin());
             match caught(|| self.attempts.attempt(&self.inner, event, &mut trials)) {
                 Ok(Step::Wait(event, wait)) => {
-                    let due = after(self.attempts.clock.now(), wait);
+                    let due = moment_after(self.attempts.clock.now(), wait);
                     self.put_back(key, Waiting { event, trials: Some(trials) }, due);
                     continue;
                 }
@@ -226,7 +227,7 @@ where
     fn drain(&self, deadline: Deadline) -> bool {
         // As a time that is left from now on, since the clock may not be the system's.
         let begun = self.attempts.clock.now();
-        let limit = deadline.remaining().map(|left| after(begun, left));
+        let limit = deadline.remaining().map(|left| moment_after(begun, left));
         loop {
             if lock(&self.parked).count() == 0 {
                 return true;
@@ -313,7 +314,7 @@ where
                 Ok(())
             }
             Step::Wait(event, wait) => {
-                let due = after(self.attempts.clock.now(), wait);
+                let due = moment_after(self.attempts.clock.now(), wait);
                 self.park(key, Waiting { event, trials: Some(trials) }, due)
                     .or_else(|error| self.end(error, trials.made))
             }

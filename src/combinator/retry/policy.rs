@@ -4,7 +4,7 @@ use crate::error::{InvalidConfig, WriteError};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Says whether and when an event is tried again. [`Backoff`](crate::Backoff) and [`Breaker`](crate::Breaker) are policies.
 ///
@@ -341,10 +341,4 @@ impl Limits {
         let too_late = self.elapsed.is_some_and(|most| attempt.elapsed.saturating_add(wait) > most);
         if too_often || too_late { Next::GiveUp } else { next }
     }
-}
-
-/// The moment after a wait, which is never so far that it could not be expressed.
-pub(super) fn after(now: Instant, wait: Duration) -> Instant {
-    const AGES: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-    now.checked_add(wait.min(AGES)).unwrap_or(now)
 }

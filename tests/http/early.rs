@@ -1,0 +1,202 @@
+//! Answers that come before the body is sent: what the endpoint said counts, not that the sending failed.
+
+use crate::raw::{Raw, read_head, read_request};
+use crate::support::{GUARD, Outcome, ends, outcome};
+use crate::{failure, tls};
+use buslane::{Backoff, HttpError, HttpRetry, HttpSink, Sink, SinkExt, WriteError};
+use std::io::{Read, Write};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// More than the buffers of a connection on loopback hold.
+const LARGE: usize = 8 << 20;
+
+fn large() -> String {
+    "x".repeat(LARGE)
+}
+
+fn answer(status: u16, lines: &str) -> String {
+    format!("HTTP/1.1 {status} Early\r\nContent-Length: 0\r\n{lines}Connection: close\r\n\r\n")
+}
+
+/// Answers as soon as the head is read, and closes with the body unread, which resets the connection.
+fn resets_after(answer: String) -> Raw {
+    Raw::start(move |mut stream, _| {
+        read_head(&mut stream);
+        let _ = stream.write_all(answer.as_bytes());
+    })
+}
+
+fn sink<E>(raw: &Raw) -> HttpSink<E> {
+    HttpSink::new(&raw.url()).unwrap().timeout(GUARD).unwrap()
+}
+
+#[test]
+fn early_answer_decides_over_the_failed_send() {
+    for (status, lines, retryable, after) in [
+        (413, "", false, None),
+        (401, "WWW-Authenticate: Basic\r\n", false, None),
+        (400, "", false, None),
+        (307, "Location: /elsewhere\r\n", false, None),
+        (429, "Retry-After: 7\r\n", true, Some(7)),
+        (503, "Retry-After: 9\r\n", true, Some(9)),
+    ] {
+        let raw = resets_after(answer(status, lines));
+        for _ in 0..3 {
+            let (event, error) = failure(sink(&raw).write(large()));
+            assert_eq!((event.len(), error.status()), (LARGE, Some(status)), "{error}");
+            assert_eq!(error.is_retryable(), retryable, "{error}");
+            assert_eq!(error.retry_after(), after.map(Duration::from_secs));
+        }
+        let (batch, error) = failure(sink(&raw).batches().write(vec![large()]));
+        assert_eq!((batch.len(), error.status()), (1, Some(status)), "{error}");
+    }
+}
+
+#[test]
+fn early_success_is_a_success() {
+    let raw = resets_after(answer(200, ""));
+    assert_eq!(sink(&raw).write(large()).map_err(drop), Ok(()));
+}
+
+#[test]
+fn early_refusal_ends_an_unlimited_retry() {
+    let raw = resets_after(answer(413, ""));
+    let policy = HttpRetry::new(Backoff::default());
+    let http = sink(&raw).retry(policy);
+    let error = ends(move || http.write(large()).unwrap_err());
+    assert!(matches!(error, WriteError::Failed { .. }));
+    assert_eq!(raw.connections(), 1);
+}
+
+#[test]
+fn lost_connection_without_an_answer_stays_a_connection_error() {
+    let raw = Raw::start(|mut stream, _| drop(read_head(&mut stream)));
+    for _ in 0..3 {
+        let (_, error) = failure(sink(&raw).write(large()));
+        assert!(matches!(error, HttpError::Connection(_)), "{error}");
+        assert!(error.is_retryable());
+    }
+    let raw = resets_after(String::from("HTTP/1.1 413 Ear"));
+    let (_, error) = failure(sink(&raw).write(large()));
+    assert!(matches!(error, HttpError::Connection(_)), "half a head is no answer: {error}");
+}
+
+#[test]
+fn informational_answer_is_not_the_early_answer() {
+    let raw = Raw::start(|mut stream, _| {
+        read_head(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+        let _ = stream.write_all(answer(413, "").as_bytes());
+    });
+    assert_eq!(failure(sink(&raw).write(large())).1.status(), Some(413));
+}
+
+#[test]
+fn early_refusal_over_an_open_connection_stops_the_send() {
+    // The connection stays open, and the body is never read.
+    let (hold, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let raw = Raw::start(move |mut stream, _| {
+        read_head(&mut stream);
+        let _ = stream.write_all(answer(413, "").as_bytes());
+        let _ = held.lock().unwrap().recv_timeout(GUARD);
+    });
+    let began = Instant::now();
+    let (_, error) = failure(sink(&raw).write(large()));
+    assert_eq!(error.status(), Some(413), "{error}");
+    assert!(began.elapsed() < GUARD / 2, "the answer was there long before the time was over");
+    drop(hold);
+}
+
+#[test]
+fn connection_with_an_unsent_body_is_not_used_again() {
+    // Both answers and everything else arrive over connections that stay open.
+    let raw = Raw::start(|mut stream, number| {
+        read_head(&mut stream);
+        if number == 0 {
+            let _ = stream.write_all(b"HTTP/1.1 413 Early\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream.read_to_end(&mut Vec::new());
+        } else {
+            let _ = stream.write_all(b"HTTP/1.1 200 Fine\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let http = sink::<String>(&raw);
+    assert_eq!(failure(http.write(large())).1.status(), Some(413));
+    assert_eq!(outcome(http.write(String::from("next"))), Outcome::Accepted);
+}
+
+#[test]
+fn early_success_head_does_not_cut_the_body_short() {
+    // An endpoint that answers at once and works as the body comes.
+    let (tell, told) = mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let raw = Raw::start(move |mut stream, _| {
+        let head = read_head(&mut stream);
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
+            .unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\n");
+        std::thread::sleep(Duration::from_millis(200));
+        let mut body = vec![0; length];
+        let whole = stream.read_exact(&mut body).is_ok();
+        let _ = stream.write_all(b"ok");
+        let _ = tell.lock().unwrap().send(whole);
+    });
+    assert_eq!(sink(&raw).write(large()).map_err(drop), Ok(()));
+    assert!(told.recv_timeout(GUARD).unwrap(), "the body arrived whole");
+}
+
+#[test]
+fn early_answer_through_tls_decides_too() {
+    let address = tls::serve(|stream| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        stream.get_mut().write_all(answer(413, "").as_bytes())?;
+        stream.get_mut().flush()
+    });
+    let http = HttpSink::new(&format!("https://{address}/")).unwrap().timeout(GUARD).unwrap();
+    let http = http.root_certificates(tls::AUTHORITY).unwrap();
+    for _ in 0..3 {
+        let (_, error) = failure(http.write(large()));
+        assert_eq!(error.status(), Some(413), "{error}");
+    }
+    let (_, error) = failure(http.batches().write(vec![large()]));
+    assert_eq!(error.status(), Some(413), "{error}");
+}
+
+#[test]
+fn slow_reader_does_not_stretch_the_timeout() {
+    // Reads a little at a time: each piece counts as progress, and the limit holds for all of them.
+    let raw = Raw::start(|mut stream, _| {
+        let mut piece = vec![0; 64 << 10];
+        while stream.read(&mut piece).is_ok_and(|length| length > 0) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let http = sink(&raw).timeout(Duration::from_millis(400)).unwrap();
+    let began = Instant::now();
+    let (_, error) = failure(http.write(large()));
+    assert_eq!(error, HttpError::Timeout);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn large_body_arrives_whole() {
+    let (tell, told) = mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let raw = Raw::start(move |mut stream, _| {
+        let (_, body) = read_request(&mut stream);
+        let _ = tell.lock().unwrap().send(body);
+        let _ = stream.write_all(b"HTTP/1.1 204 Fine\r\n\r\n");
+    });
+    assert_eq!(sink(&raw).write(large()).map_err(drop), Ok(()));
+    let body = told.recv_timeout(GUARD).unwrap();
+    assert_eq!(body.len(), LARGE + 2);
+    assert!(body[1..=LARGE].iter().all(|byte| *byte == b'x'));
+}
