@@ -17,7 +17,7 @@ pub(crate) mod writer;
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::SinkState;
-use crate::panics::drop_each;
+use crate::panics::discard_each;
 use crate::report::CloseReport;
 use crate::ring::blocks::{Claim, SharedWriter};
 use crate::sink::lane::{Lane, LaneWrite};
@@ -220,7 +220,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
         struct Kept<E>(Vec<E>);
         impl<E> Drop for Kept<E> {
             fn drop(&mut self) {
-                drop_each(self.0.drain(..));
+                discard_each(self.0.drain(..));
             }
         }
         let Handle { writer, shared } = &*self.0;

@@ -6,6 +6,7 @@
 
 use super::publisher::Published;
 use super::table::{Fast, Table};
+use crate::panics::discard;
 use crate::sync::MODEL;
 use crate::sync::membarrier::{FencePair, light_fence};
 use std::hint::cold_path;
@@ -42,7 +43,7 @@ struct Finishing<'a, E: Send + 'static>(&'a mut Lanes<E>);
 impl<E: Send + 'static> Drop for Finishing<'_, E> {
     fn drop(&mut self) {
         if self.0.needs_finish() {
-            self.0.finish(drop);
+            self.0.finish(discard);
         }
     }
 }

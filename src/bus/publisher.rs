@@ -8,6 +8,7 @@ use super::table::Table;
 use super::{CLOSED, Core};
 use crate::error::Closed;
 use crate::inbox::Patience;
+use crate::panics::discard;
 use crate::report::FlushReport;
 use crate::sync::Ordering;
 use crate::sync::handoff::Parcel;
@@ -286,6 +287,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                 }
             }
         } else if version == self.seen_empty {
+            discard(event);
             Ok(Published::default())
         } else {
             cold_path();
@@ -359,7 +361,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             Some(event) if published.accepted == 0 && published.refused > 0 && core.is_closed() => {
                 Err(Closed(event))
             }
-            _ => Ok(published),
+            untaken => {
+                discard(untaken);
+                Ok(published)
+            }
         }
     }
 
@@ -393,7 +398,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         if self.table.is_none() && !self.core.has_sinks() {
             return Ok(Published::default());
         }
-        self.publish(make()).map_err(|_| Closed(()))
+        self.publish(make()).map_err(|Closed(event)| {
+            discard(event);
+            Closed(())
+        })
     }
 
     /// Publishes a slice of events in their order. Each lane shows its consumer all of them at once, as far as there is
@@ -441,7 +449,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                         published.accepted += one.accepted;
                         published.refused += one.refused;
                     }
-                    Err(Closed(_)) => break,
+                    Err(Closed(event)) => {
+                        discard(event);
+                        break;
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::time::TimeSource;
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome, SinkState, SinkStatus};
-use crate::panics::drop_each;
+use crate::panics::discard_each;
 use crate::ring::blocks::Source;
 use crate::wait::list::Waiter;
 use crate::wait::nesting::inside_delivery;
@@ -104,11 +104,8 @@ impl<E> Shared<E> {
 /// Drops what an event has pushed out of a journal, when everything else is done: destructors are foreign code.
 #[inline(always)]
 pub(super) fn drop_overwritten<E>(old: Option<E>, stale: Option<E>) {
-    if needs_drop::<E>() && stale.is_some() {
-        // Two destructors that panic must not meet.
-        drop_each(old.into_iter().chain(stale));
-    } else {
-        drop(old);
+    if needs_drop::<E>() {
+        discard_each(old.into_iter().chain(stale));
     }
 }
 

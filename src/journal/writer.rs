@@ -112,9 +112,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     fn finish(&mut self, old: Option<E>) {
         self.writer.commit();
         self.shared.0.published();
-        if self.writer.has_stale() {
-            drop_overwritten(old, self.writer.take_stale());
-        }
+        drop_overwritten(old, if self.writer.has_stale() { self.writer.take_stale() } else { None });
     }
 
     /// Publishes an event that begins a block, where subscribers may bar the way.
