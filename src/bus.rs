@@ -36,6 +36,7 @@ use crate::report::{CloseReport, FlushReport};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::guarded::Domain;
 use crate::sync::membarrier::process_pair;
+use crate::sync::quiet::Quiet;
 use crate::sync::swap::Swap;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, lock};
 use crate::wait::{Deadline, WaitList};
@@ -194,7 +195,11 @@ impl<E: Send + 'static> Bus<E> {
     #[track_caller]
     pub fn add(&self, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
         let location = Location::caller();
-        self.core().add(format!("{}:{}", location.file(), location.line()), location, Arc::new(sink))
+        self.core().add(
+            format!("{}:{}", location.file(), location.line()),
+            location,
+            Arc::new(Quiet::new(sink)),
+        )
     }
 
     /// Puts a sink on the bus under a name, which snapshots and reports use.
@@ -212,7 +217,7 @@ impl<E: Send + 'static> Bus<E> {
     /// ```
     #[track_caller]
     pub fn add_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
-        self.core().add(name.to_owned(), Location::caller(), Arc::new(sink))
+        self.core().add(name.to_owned(), Location::caller(), Arc::new(Quiet::new(sink)))
     }
 
     /// Puts a channel with room for `capacity` events per publisher on the bus and returns its reading half. Dropping

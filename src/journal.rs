@@ -17,6 +17,7 @@ pub(crate) mod writer;
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::SinkState;
+use crate::panics::discard_each;
 use crate::report::CloseReport;
 use crate::ring::blocks::{Claim, SharedWriter};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite, Seal};
@@ -28,7 +29,7 @@ use builder::JournalBuilder;
 use entry::{Sequence, Start};
 use feed::Feed;
 use gate::Place;
-use shared::{Overwritten, Refusal, Shared, drop_overwritten};
+use shared::{Overwritten, Refusal, Shared};
 use std::fmt;
 use std::mem::needs_drop;
 use std::sync::Arc;
@@ -221,7 +222,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
         struct Kept<E>(Vec<E>);
         impl<E> Drop for Kept<E> {
             fn drop(&mut self) {
-                drop_overwritten(self.0.drain(..));
+                discard_each(self.0.drain(..));
             }
         }
         let Handle { writer, shared } = &*self.0;

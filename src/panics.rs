@@ -4,7 +4,8 @@
 
 use crate::wait::nesting::Nesting;
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::mem::needs_drop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls foreign code; `Err` carries the text of its panic.
 ///
@@ -29,26 +30,21 @@ pub(crate) fn quietly(call: impl FnOnce()) {
     let _ = foreign(call);
 }
 
-/// Drops each value, also when the destructor of one before it panics: then that unwinds, once all of them are gone. A second
-/// panic, which would end the process if it met the first, goes unseen.
-#[cold]
-pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
-    if !crate::sync::CATCHES {
-        return values.for_each(drop);
+/// Drops a value of the user. A panic of its destructor ends here: see [`discard_each`].
+#[inline]
+pub(crate) fn discard<T>(value: T) {
+    if needs_drop::<T>() {
+        quietly(move || drop(value));
     }
-    let mut first = None;
-    for value in values {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            match first {
-                None => first = Some(payload),
-                // Its destructor is foreign too.
-                Some(_) => std::mem::forget(payload),
-            }
-        }
-    }
-    if let Some(payload) = first {
-        resume_unwind(payload);
-    }
+}
+
+/// Drops values of the user, each by itself. A panic of a destructor ends here, and the next value is dropped all the same.
+///
+/// This is the rule for every value that the crate drops and nobody else owns: the call that drops it belongs to somebody who may
+/// never have seen it, or to a thread that is unwinding already, or ending, where a panic would end the process. The panic hook has
+/// reported the panic, and what became of the event was counted before it was dropped.
+pub(crate) fn discard_each<T>(values: impl IntoIterator<Item = T>) {
+    values.into_iter().for_each(discard);
 }
 
 fn text_of(payload: Box<dyn Any + Send>) -> String {

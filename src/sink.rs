@@ -7,6 +7,7 @@ pub(crate) mod signal;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::report::CloseReport;
+use crate::sync::quiet::Quiet;
 use crate::wait::Deadline;
 use lane::Lane;
 use signal::Signal;
@@ -212,6 +213,11 @@ impl<E, S: Sink<E> + ?Sized> Sink<E> for Box<S> {
 }
 
 /// Clones of one `Arc` are the same sink.
+/// The sink of a bus, which many threads may be the last to let go of.
+impl<E, S: Sink<E>> Sink<E> for Quiet<S> {
+    forward!(|sink| (**sink).key());
+}
+
 impl<E, S: Sink<E> + ?Sized> Sink<E> for Arc<S> {
     forward!(|sink| (**sink).key().or_else(|| Some(SinkKey::of(&**sink))));
 }

@@ -17,8 +17,10 @@
 //! | [`membarrier`] | the asymmetric fence pair | yes (a system call) |
 //! | [`parking`] | parking one thread | no |
 //! | [`processors`] | how many processors there are | yes (a system call) |
+//! | [`quiet`] | a value whose destructor may panic | yes |
 //! | [`prefetch`] | asking for a line before it is written | yes (an instruction) |
 //! | [`unbounded`] | an unbounded queue | no |
+//! | [`pace`] | the pace of a wait for another thread | no |
 //! | `mutant` | under loom only: weakening one ordering at run time | no |
 
 pub(crate) mod guarded;
@@ -27,9 +29,11 @@ pub(crate) mod kept;
 pub(crate) mod membarrier;
 #[cfg(all(loom, feature = "loom"))]
 mod mutant;
+pub(crate) mod pace;
 pub(crate) mod parking;
 pub(crate) mod prefetch;
 pub(crate) mod processors;
+pub(crate) mod quiet;
 pub(crate) mod slot;
 pub(crate) mod swap;
 pub(crate) mod unbounded;

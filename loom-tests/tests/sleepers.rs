@@ -30,13 +30,13 @@ impl Place {
 
     /// A reader that sleeps until each of these steps has come, and then leaves.
     fn read(&self, steps: &[usize]) {
-        let berth = self.sleepers.berth();
+        let mut berth = self.sleepers.berth();
         for progress in steps {
             while !self.has_come(*progress) {
-                self.sleepers.park_unless(&berth, None, || self.has_come(*progress));
+                self.sleepers.park_unless(&mut berth, None, || self.has_come(*progress));
             }
         }
-        self.sleepers.give_back(berth);
+        drop(berth);
     }
 }
 
@@ -107,14 +107,14 @@ fn four_sleepers_against_one_wake() {
         let all = [(); 4].map(|()| {
             let (place, announced) = (place.clone(), announced.clone());
             thread::spawn(move || {
-                let berth = place.sleepers.berth();
+                let mut berth = place.sleepers.berth();
                 while !place.has_come(1) {
-                    place.sleepers.park_unless(&berth, None, || {
+                    place.sleepers.park_unless(&mut berth, None, || {
                         announced.fetch_add(1, Ordering::Relaxed);
                         place.has_come(1)
                     });
                 }
-                place.sleepers.give_back(berth);
+                drop(berth);
             })
         });
         while announced.load(Ordering::Relaxed) < 4 {
@@ -147,9 +147,9 @@ fn a_reader_that_leaves_against_one_that_stays() {
         let [stays] = readers(&place, [&[1]]);
         let other = place.clone();
         let leaves = thread::spawn(move || {
-            let berth = other.sleepers.berth();
-            other.sleepers.park_unless(&berth, None, || true);
-            other.sleepers.give_back(berth);
+            let mut berth = other.sleepers.berth();
+            other.sleepers.park_unless(&mut berth, None, || true);
+            drop(berth);
             other.read(&[1]);
         });
         place.advance();
@@ -161,16 +161,16 @@ fn a_reader_that_leaves_against_one_that_stays() {
 /// A task that sleeps until this step has come.
 fn poll_until(place: &Place, progress: usize) {
     let (task, waker) = Task::new();
-    let berth = place.sleepers.berth();
+    let mut berth = place.sleepers.berth();
     while !place.has_come(progress) {
-        place.sleepers.register(&berth, &waker);
+        place.sleepers.register(&mut berth, &waker);
         if place.has_come(progress) {
             break;
         }
         task.sleep();
     }
-    place.sleepers.cancel(&berth);
-    place.sleepers.give_back(berth);
+    place.sleepers.cancel(&mut berth);
+    drop(berth);
 }
 
 #[test]

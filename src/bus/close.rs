@@ -3,11 +3,11 @@
 use super::control::Closing;
 use super::entry::{Entry, Info, Shared};
 use super::list::List;
-use super::remove::Pace;
 use super::{CLOSED, Core};
 use crate::panics::{caught, quietly};
 use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::signal::Signal;
+use crate::sync::pace::Pace;
 use crate::sync::{Ordering, lock};
 use crate::wait::Deadline;
 use crate::wait::deadline::Dropping;

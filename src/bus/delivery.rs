@@ -11,7 +11,7 @@ use super::table::{Direct, Fast, Guard, Slow, Table, TableKind};
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome};
-use crate::panics::caught;
+use crate::panics::{caught, discard};
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
 use crate::sync::cold_path;
@@ -25,7 +25,7 @@ struct Finishing<'a, E: Send + 'static>(&'a mut Table<E>);
 impl<E: Send + 'static> Drop for Finishing<'_, E> {
     fn drop(&mut self) {
         self.0.fast.iter_mut().for_each(|fast| fast.owed = false);
-        self.0.finish(drop);
+        self.0.finish(discard);
     }
 }
 
@@ -85,7 +85,11 @@ impl<E: Clone> Supply<'_, E> {
     }
 
     fn give_back(&mut self, event: E) {
-        self.place.get_or_insert(event);
+        if self.place.is_some() {
+            discard(event);
+        } else {
+            *self.place = Some(event);
+        }
     }
 }
 
@@ -151,7 +155,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             }
         }
         // What no gate wanted is dropped, which is foreign code, while the guard still stands.
-        *place = None;
+        discard(place.take());
         std::mem::forget(finishing);
         if self.wants_finish(attention) {
             self.finish_fast(count, place)
@@ -286,19 +290,19 @@ impl<E: Clone + Send + 'static> Table<E> {
     pub(super) fn go_on_with_batch(&mut self, events: &[E], scene: &Scene<'_, E>) -> Published {
         let accepted = self.fast.iter().map(|fast| fast.batched).sum();
         let mut published = Published { accepted, refused: 0 };
-        let refused = self.finish(drop);
+        let refused = self.finish(discard);
         published.accepted -= refused;
         published.refused += refused;
         for direct in &self.direct {
             for event in events {
                 if !direct.info.is_dead() {
-                    direct.deliver(&mut Some(event.clone()), scene).note(&mut published);
+                    offer_copy(event, |place| direct.deliver(place, scene)).note(&mut published);
                 }
             }
         }
         for slow in &mut self.slow {
             for event in events {
-                if slow.deliver(&mut Some(event.clone()), scene).note(&mut published) {
+                if offer_copy(event, |place| slow.deliver(place, scene)).note(&mut published) {
                     slow.dead = true;
                     slow.info.mark_dead();
                 }
@@ -308,7 +312,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             for event in &events[*batched..] {
                 let through = gate.as_mut().is_none_or(|gate| passes(gate, event, scene));
                 let offer = if through {
-                    push(&mut Some(event.clone()), |event| lane.push(event, scene.patience))
+                    offer_copy(event, |place| push(place, |event| lane.push(event, scene.patience)))
                 } else {
                     Offer::Accepted
                 };
@@ -353,6 +357,14 @@ impl<E: Clone + Send + 'static> Slow<E> {
             },
         }
     }
+}
+
+/// Offers a clone, and drops it where it was refused.
+fn offer_copy<E: Clone>(event: &E, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
+    let mut copy = Some(event.clone());
+    let offer = to(&mut copy);
+    discard(copy);
+    offer
 }
 
 /// Takes the event from its place for an attempt, and puts it back if that fails.

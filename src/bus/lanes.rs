@@ -6,6 +6,7 @@
 
 use super::publisher::Published;
 use super::table::{Fast, Table};
+use crate::panics::discard;
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::sync::{MODEL, cold_path};
 
@@ -41,7 +42,7 @@ struct Finishing<'a, E: Send + 'static>(&'a mut Lanes<E>);
 impl<E: Send + 'static> Drop for Finishing<'_, E> {
     fn drop(&mut self) {
         if self.0.needs_finish() {
-            self.0.finish(drop);
+            self.0.finish(discard);
         }
     }
 }

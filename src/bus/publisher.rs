@@ -8,7 +8,7 @@ use super::table::Table;
 use super::{CLOSED, Core, local};
 use crate::error::Closed;
 use crate::inbox::Patience;
-use crate::panics::quietly;
+use crate::panics::{discard, quietly};
 use crate::report::FlushReport;
 use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
@@ -331,6 +331,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                 }
             }
         } else if version == self.seen_empty {
+            discard(event);
             Ok(Published::default())
         } else {
             cold_path();
@@ -407,7 +408,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             Some(event) if published.accepted == 0 && published.refused > 0 && core.is_closed() => {
                 Err(Closed(event))
             }
-            _ => Ok(published),
+            untaken => {
+                discard(untaken);
+                Ok(published)
+            }
         }
     }
 
@@ -441,7 +445,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         if self.table.is_none() && !self.core.has_sinks() {
             return Ok(Published::default());
         }
-        self.publish(make()).map_err(|_| Closed(()))
+        self.publish(make()).map_err(|Closed(event)| {
+            discard(event);
+            Closed(())
+        })
     }
 
     /// Publishes a slice of events in their order. Each lane shows its consumer all of them at once, as far as there is
@@ -489,7 +496,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                         published.accepted += one.accepted;
                         published.refused += one.refused;
                     }
-                    Err(Closed(_)) => break,
+                    Err(Closed(event)) => {
+                        discard(event);
+                        break;
+                    }
                 }
             }
             self.went_shared(events.len());

@@ -8,13 +8,12 @@ use crate::panics::caught;
 use crate::sink::lane::LaneSealer;
 use crate::sink::signal::Signal;
 use crate::sync::guarded::Listed;
-use crate::sync::parking::Unparker;
-use crate::sync::{MODEL, Ordering, lock, spin_hint, thread};
+use crate::sync::pace::Pace;
+use crate::sync::{Ordering, lock};
 use crate::wait::Deadline;
 use crate::wait::linger::look_for_a_moment;
 use crate::wait::nesting::inside_delivery;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a removal can say about the sink.
 ///
@@ -41,25 +40,6 @@ pub enum Removed {
     FromInside,
     /// The time was over: no later publish reaches the sink, but one is still inside.
     StillInside,
-}
-
-/// Waits a little longer each time.
-pub(super) struct Pace(u32);
-
-impl Pace {
-    pub(super) fn new() -> Self {
-        Self(0)
-    }
-
-    pub(super) fn wait(&mut self) {
-        self.0 += 1;
-        match self.0 {
-            _ if MODEL => spin_hint(),
-            0..=16 => spin_hint(),
-            17..=32 => thread::yield_now(),
-            _ => Unparker::current().park(Some(Duration::from_micros(100))),
-        }
-    }
 }
 
 /// The most changes that are handed over before the control plane's lock is let go for other calls.

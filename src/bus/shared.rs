@@ -7,7 +7,7 @@ use super::{Bus, Core};
 use crate::error::{Closed, InvalidConfig, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome, SinkStatus};
-use crate::panics::caught;
+use crate::panics::{caught, discard};
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
@@ -42,11 +42,15 @@ impl<E: Clone + Send + 'static> Core<E> {
                     &mut copy
                 };
                 published.count(self.deliver(entry, place));
+                discard(copy);
             }
         }
         match event {
             Some(event) if published.accepted == 0 && self.is_closed() => Err(Closed(event)),
-            _ => Ok(published),
+            untaken => {
+                discard(untaken);
+                Ok(published)
+            }
         }
     }
 

@@ -6,7 +6,7 @@ mod limits;
 use super::turns::Turns;
 use crate::error::{InvalidConfig, WriteError};
 use crate::ledger::SinkState;
-use crate::panics::{caught, quietly};
+use crate::panics::{caught, discard, discard_each, quietly};
 use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -322,7 +322,7 @@ where
         self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
         let given_up = self.holding().give_up();
         let undelivered = given_up.len() as u64;
-        quietly(move || drop(given_up));
+        discard_each(given_up);
         let mut report = caught(|| self.inner.close(deadline))
             .unwrap_or_else(|text| CloseReport::failed(format_args!("the sink panicked: {text}")));
         report.undelivered += undelivered;
@@ -349,7 +349,7 @@ where
         let Ok(size) = size else {
             holding.count_panicked();
             drop(holding);
-            quietly(move || drop(event));
+            discard(event);
             return Ok(());
         };
         let mut in_time = true;

@@ -2,7 +2,7 @@
 
 use crate::error::WriteError;
 use crate::ledger::{Counters, EntryCounters, Outcome};
-use crate::panics::caught;
+use crate::panics::{caught, discard};
 use crate::report::CloseReport;
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
@@ -65,7 +65,11 @@ impl Sieve {
     ) -> Result<(), WriteError<E>> {
         match verdict {
             Verdict::Passes => inner.write(event),
-            Verdict::HeldBack => Ok(()),
+            Verdict::HeldBack => {
+                // Counted already: its destructor's panic is not to count it again.
+                discard(event);
+                Ok(())
+            }
             Verdict::Late => {
                 self.everybody().offered(1);
                 self.everybody().count(Outcome::RefusedClosed, 1);

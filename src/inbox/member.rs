@@ -20,7 +20,8 @@ use super::state::ConsumerCounters;
 use super::{End, Inbox, SharedLane};
 use crate::ledger::{DropReason, Ledger};
 use crate::ring::mpmc::Pop;
-use crate::sync::{Arc, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, no_recheck, spin_hint, thread};
+use crate::sync::pace::Pace;
+use crate::sync::{Arc, AtomicU64, CachePadded, Mutex, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::crowd::Ticket;
 use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
@@ -337,6 +338,7 @@ impl<E: Send + 'static> Member<E> {
             return;
         }
         self.inbox.seal(End::Closed);
+        let mut pace = Pace::new();
         while self.ended().is_none() {
             let got = self.scan(&mut With(|inbox: &Inbox<E>, event| {
                 inbox.dropped(event, DropReason::Disconnected);
@@ -344,7 +346,7 @@ impl<E: Send + 'static> Member<E> {
             }));
             if got == 0 {
                 // A writer has claimed a position and not filled it yet; it will as soon as it runs.
-                if MODEL { spin_hint() } else { thread::yield_now() }
+                pace.wait();
             }
         }
         self.inbox.finish();

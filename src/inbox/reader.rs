@@ -5,6 +5,7 @@ use super::{End, Inbox, SharedLane};
 use crate::ledger::DropReason;
 use crate::ring::mpmc::{Pop, Ring};
 use crate::ring::spsc;
+use crate::sync::pace::Pace;
 use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::strategy::{Idler, Step};
@@ -475,6 +476,7 @@ impl<E: Send + 'static> Reader<E> {
     /// Seals the inbox and gives up everything in it; what was accepted is counted.
     pub(crate) fn abandon(&mut self) {
         self.inbox.seal(End::Closed);
+        let mut pace = Pace::new();
         while self.ended().is_none() {
             let got = self.scan(&mut With(|inbox: &Inbox<E>, event| {
                 inbox.dropped(event, DropReason::Disconnected);
@@ -482,7 +484,7 @@ impl<E: Send + 'static> Reader<E> {
             }));
             if got == 0 {
                 // A writer has claimed a position and not filled it yet; it will as soon as it runs.
-                if MODEL { spin_hint() } else { thread::yield_now() }
+                pace.wait();
             }
         }
         self.inbox.finish();

@@ -6,9 +6,9 @@ use super::time::TimeSource;
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome, SinkState, SinkStatus};
-use crate::panics::drop_each;
+use crate::panics::discard_each;
 use crate::ring::blocks::Source;
-use crate::wait::nesting::{Nesting, inside_delivery};
+use crate::wait::nesting::inside_delivery;
 use crate::wait::{Deadline, Sleepers};
 use std::mem::needs_drop;
 
@@ -103,34 +103,20 @@ impl<E> Shared<E> {
     }
 }
 
-/// What an event has pushed out of a journal: the event that lay in its slot, and one that no subscriber can read any more. Dropped
-/// when everything else is done, also if that unwinds.
-#[must_use = "dropped behind the claim"]
+/// What an event has pushed out of a journal: the event that lay in its slot, and one that no subscriber can read any more.
+///
+/// Dropped when everything else is done, also if that unwinds. Their destructors are user code: it runs without the claim and without
+/// a lock, and as inside a delivery. The publisher may be a bus, and what waits for that bus or for this publisher would wait for itself.
+#[must_use = "dropped after the claim"]
 pub(super) struct Overwritten<E>(pub(super) Option<E>, pub(super) Option<E>);
 
 impl<E> Drop for Overwritten<E> {
     #[inline(always)]
     fn drop(&mut self) {
-        let Self(old, stale) = self;
-        if !needs_drop::<E>() {
-            return;
-        }
-        if stale.is_some() {
-            drop_overwritten(old.take().into_iter().chain(stale.take()));
-        } else if old.is_some() {
-            // As there, without what two destructors need.
-            let _impatient = Nesting::impatient();
-            *old = None;
+        if needs_drop::<E>() {
+            discard_each(self.0.take().into_iter().chain(self.1.take()));
         }
     }
-}
-
-/// Drops events that were pushed out of a journal. Their destructors are user code: it runs without the claim and without a lock, and
-/// as inside a delivery. The publisher may be a bus, and what waits for that bus or for this publisher would wait for itself.
-pub(super) fn drop_overwritten<E>(events: impl Iterator<Item = E>) {
-    let _impatient = Nesting::impatient();
-    // Two destructors that panic must not meet.
-    drop_each(events);
 }
 
 /// Why an event does not get into a journal.

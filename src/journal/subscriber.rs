@@ -69,8 +69,7 @@ pub struct Subscriber<E: Send + Sync + 'static> {
     judged: Option<(u64, Result<Judgement, String>)>,
     ends_on_lag: bool,
     shared: Arc<Shared<E>>,
-    /// Always there, until it goes back to the others.
-    berth: Option<Berth>,
+    berth: Berth,
     idler: Idler,
     linger: Linger,
     /// Where it was when it last waited, and when it last lingered.
@@ -98,7 +97,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             wanted,
             judged: None,
             ends_on_lag,
-            berth: Some(shared.sleepers.berth()),
+            berth: shared.sleepers.berth(),
             shared: shared.clone(),
             idler: Idler::new(wait),
             linger: Linger::new(),
@@ -530,9 +529,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 seat.cell.nap_unless(nap, || reader.has_news());
             }
             Step::Park => {
-                if let Some(berth) = berth {
-                    shared.sleepers.park_unless(berth, limit, || reader.has_news());
-                }
+                shared.sleepers.park_unless(berth, limit, || reader.has_news());
             }
         }
     }
@@ -565,9 +562,6 @@ impl<E: Send + Sync + 'static> Drop for Subscriber<E> {
         self.shared.seats.remove(&self.seat);
         if self.gating {
             self.shared.gates.remove(&self.seat);
-        }
-        if let Some(berth) = self.berth.take() {
-            self.shared.sleepers.give_back(berth);
         }
     }
 }

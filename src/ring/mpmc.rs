@@ -17,6 +17,7 @@
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 use crate::error::InvalidConfig;
+use crate::panics::discard;
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use std::fmt;
@@ -447,7 +448,7 @@ impl<T> Drop for Ring<T> {
             let cell = self.cell(position);
             debug_assert_eq!(cell.stamp.load(Ordering::Relaxed), position + 1);
             // SAFETY: M2, M4: `&mut self`, so every claimed position was filled, and those from head on hold values.
-            drop(unsafe { cell.value.take() });
+            discard(unsafe { cell.value.take() });
         }
     }
 }

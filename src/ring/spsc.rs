@@ -26,6 +26,7 @@ mod sealer;
 mod slice;
 
 use crate::error::InvalidConfig;
+use crate::panics::discard;
 use crate::sync::membarrier::{FencePair, process_pair};
 use crate::sync::prefetch::{bytes_ahead, spare};
 use crate::sync::slot::{Aligned, Slot};
@@ -76,10 +77,17 @@ impl<T> Slots<T> {
         Self { first: NonNull::from(slots).cast(), mask: count as u64 - 1 }
     }
 
+    /// Derived from the pointer to all slots, so that it may be used for those after it, too.
+    #[inline(always)]
+    fn pointer(&self, position: u64) -> NonNull<Slot<T>> {
+        // SAFETY: S4: the masked index lies below the number of slots.
+        unsafe { self.first.add((position & self.mask) as usize) }
+    }
+
     #[inline(always)]
     fn at(&self, position: u64) -> &Slot<T> {
-        // SAFETY: S4: the masked index lies below the number of slots.
-        unsafe { self.first.add((position & self.mask) as usize).as_ref() }
+        // SAFETY: S4.
+        unsafe { self.pointer(position).as_ref() }
     }
 
     /// The slots from a position on, so many at most, up to where they begin anew.
@@ -87,7 +95,7 @@ impl<T> Slots<T> {
     fn run(&self, position: u64, most: usize) -> &[Slot<T>] {
         let count = (self.mask + 1 - (position & self.mask)).min(most as u64);
         // SAFETY: S4: `count` does not reach beyond the last of the ring's slots, which lie side by side.
-        unsafe { std::slice::from_raw_parts(self.at(position), count as usize) }
+        unsafe { NonNull::slice_from_raw_parts(self.pointer(position), count as usize).as_ref() }
     }
 }
 
@@ -117,7 +125,7 @@ impl<T> Drop for Shared<T> {
         let end = tail.min(self.fin.load(Ordering::Relaxed));
         for position in self.head.load(Ordering::Relaxed)..end {
             // SAFETY: S1: both halves are gone, and the slots in [head, end) hold values.
-            drop(unsafe { self.slot(position).take() });
+            discard(unsafe { self.slot(position).take() });
         }
     }
 }

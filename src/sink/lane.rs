@@ -4,6 +4,7 @@ use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::inbox::lane::{LaneView, PrivateLane};
 use crate::panics::foreign;
+use crate::sync::quiet::Quiet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ impl<E: Send + 'static> Lane<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn staged(stage: impl LaneWrite<E> + 'static) -> Self {
-        Self { kind: LaneKind::Staged(Box::new(stage)), gate: None }
+        Self { kind: LaneKind::Staged(Box::new(Quiet::new(stage))), gate: None }
     }
 
     /// Puts a gate in front of the lane. An event that does not pass counts as taken; what became of it is for the gate to
@@ -273,6 +274,20 @@ pub trait LaneWrite<E>: Send {
     /// ```
     fn may_wait(&self) -> bool {
         true
+    }
+}
+
+impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
+    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        (**self).push(event, patience)
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        (**self).sealer()
+    }
+
+    fn may_wait(&self) -> bool {
+        (**self).may_wait()
     }
 }
 

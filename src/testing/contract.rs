@@ -10,6 +10,7 @@ use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::Sink;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
+use crate::sync::pace::Pace;
 use crate::testing::Collect;
 use crate::wait::Deadline;
 use std::fmt;
@@ -262,12 +263,13 @@ pub(super) fn lane<E>(sink: &impl Sink<E>, clause: &str) -> Option<Lane<E>> {
 #[track_caller]
 pub(super) fn balanced<E>(sink: &impl Sink<E>) -> SinkState {
     let begun = Instant::now();
+    let mut pace = Pace::new();
     loop {
         let state = describe(sink);
         match state.ledger.check() {
             Ok(()) => return state,
             Err(imbalance) if begun.elapsed() > GUARD => broken("books", imbalance),
-            Err(_) => thread::yield_now(),
+            Err(_) => pace.wait(),
         }
     }
 }

@@ -16,9 +16,10 @@
 
 use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
+use crate::sync::pace::Pace;
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{AtomicU64, CachePadded, Ordering, fence, no_recheck, thread};
+use crate::sync::{AtomicU64, CachePadded, MODEL, Ordering, fence, no_recheck, thread};
 use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
@@ -31,6 +32,8 @@ const PARKED: u64 = 1;
 const NAPPING: u64 = 2;
 /// Somebody is putting a sleeper in or taking one out.
 const BUSY: u64 = 4;
+/// How long a thread sleeps that finds another sleeper in the cell. Its caller looks again and comes back.
+const OCCUPIED: Duration = Duration::from_micros(50);
 /// The bits of the state above; those beyond count the sleepers, so that each takes out only itself.
 const KIND: u64 = 7;
 const NEXT: u64 = 8;
@@ -47,7 +50,7 @@ fn with_kind(state: u64, kind: u64) -> u64 {
 ///
 /// # Guarantees
 /// [`wake`](Self::wake) costs one load when nobody sleeps, and one system call when somebody does. Nothing allocates.
-/// Any number of threads may wake; if more than one tries to sleep here, all but one return at once.
+/// Any number of threads may wake; if more than one tries to sleep here, all but one return after a short sleep.
 ///
 /// # Examples
 /// ```
@@ -230,16 +233,27 @@ impl WaitCell {
         Some(sleeper)
     }
 
-    /// Puts a sleeper in, and says in which state it sleeps; `None` when somebody else is in the cell or at work there, and the
-    /// caller must not sleep.
+    /// Puts a sleeper in, and returns the state in which it sleeps; `None` when another sleeper is in the cell, and the caller
+    /// must not sleep. Waits for a thread that is between two stores.
     fn prepare(&self, sleeper: Sleeper, kind: u64) -> Option<u64> {
-        let idle = self.bed.state.load(Ordering::Relaxed);
-        if !is_kind(idle, IDLE) {
-            return None;
-        }
-        let busy = with_kind(idle, BUSY);
-        // ORD(cell.state): Acquire; pairs with the Release in `take`: the slot is empty.
-        self.bed.state.compare_exchange(idle, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        let mut pace = Pace::new();
+        let idle = loop {
+            let state = self.bed.state.load(Ordering::Relaxed);
+            if is_kind(state, BUSY) {
+                // The thread that moved it there runs no foreign code before it moves it on.
+                pace.wait();
+            } else if !is_kind(state, IDLE) {
+                return None;
+            } else {
+                let busy = with_kind(state, BUSY);
+                // ORD(cell.state): Acquire; pairs with the Release in `take`: the slot is empty.
+                let moved =
+                    self.bed.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed);
+                if moved.is_ok() {
+                    break state;
+                }
+            }
+        };
         // SAFETY: W1, W2: the exchange made the slot ours, and in IDLE it is empty.
         unsafe { self.bed.sleeper.put(sleeper) };
         if kind == PARKED {
@@ -276,15 +290,14 @@ impl WaitCell {
     pub fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), PARKED) else {
-            thread::yield_now();
-            return;
+            return occupied(limit);
         };
+        let _stay = Stay { cell: self, state };
         // ORD(cell.state): heavy fence; pairs with the light one of whoever puts an event in, and with that in `wake_now`.
         let fenced = heavy_fence(self.pair);
         if no_recheck() || !ready() {
             park_fenced(&thread, limit, fenced);
         }
-        drop(self.take(state));
     }
 
     /// Parks the calling thread for a bounded time. Publishers of events let it nap; [`wake_now`](Self::wake_now) ends it.
@@ -320,21 +333,21 @@ impl WaitCell {
     /// ```
     pub fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
-        if let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), NAPPING) {
-            // ORD(cell.state): full fence; pairs with that in `wake_now`.
-            fence(Ordering::SeqCst);
-            if no_recheck() || !ready() {
-                thread.park(Some(limit));
-            }
-            drop(self.take(state));
-        } else {
-            thread::yield_now();
+        let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), NAPPING) else {
+            return occupied(Some(limit));
+        };
+        let _stay = Stay { cell: self, state };
+        // ORD(cell.state): full fence; pairs with that in `wake_now`.
+        fence(Ordering::SeqCst);
+        if no_recheck() || !ready() {
+            thread.park(Some(limit));
         }
     }
 
     /// Announces a task as asleep. Look for events afterwards; when there are some, they are the caller's to take.
     ///
-    /// `false` when somebody is at work in the cell: look again at once.
+    /// Takes the place of a sleeper that is there. `false` when another one came meanwhile: then the task is not announced, and is
+    /// to look again at once.
     ///
     /// # Examples
     /// ```
@@ -349,11 +362,37 @@ impl WaitCell {
     /// ```
     #[must_use]
     pub fn register(&self, task: &Waker) -> bool {
+        // Foreign code, which may come here again: before the cell is touched.
+        let task = Sleeper::task(task);
         self.cancel();
-        let registered = self.prepare(Sleeper::Task(task.clone()), PARKED).is_some();
+        let registered = self.prepare(task, PARKED).is_some();
         // ORD(cell.state): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
         registered
+    }
+}
+
+/// The stay of one thread in the cell. Ends also when `ready` unwinds.
+struct Stay<'a> {
+    cell: &'a WaitCell,
+    state: u64,
+}
+
+impl Drop for Stay<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        drop(self.cell.take(self.state));
+    }
+}
+
+/// Another sleeper is in the cell. The caller may come back at once, for as long as that one stays.
+#[cold]
+fn occupied(limit: Option<Duration>) {
+    if MODEL {
+        thread::yield_now();
+    } else {
+        // Not a park, which would take a wake-up that is meant for another wait of this thread.
+        std::thread::sleep(limit.map_or(OCCUPIED, |limit| limit.min(OCCUPIED)));
     }
 }
 

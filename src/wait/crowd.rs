@@ -142,6 +142,10 @@ impl Crowd {
 
     /// Leaves. `false` when somebody has woken this one: then it has to look for an event, or to pass the wake-up on.
     pub(crate) fn leave(&self, ticket: Ticket) -> bool {
+        self.left(&ticket)
+    }
+
+    fn left(&self, ticket: &Ticket) -> bool {
         let found = {
             let mut asleep = lock(&self.asleep);
             let Asleep { parked, napping, roused, .. } = &mut *asleep;
@@ -163,13 +167,12 @@ impl Crowd {
     /// as asleep, says that there is something to do. May return for no reason. The caller looks for an event afterwards.
     pub(crate) fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
-        let ticket = self.enter(Sleeper::Thread(thread.clone()), false);
+        let _stay = Stay(self, self.enter(Sleeper::Thread(thread.clone()), false));
         // ORD(crowd.parked): heavy fence; pairs with the light one of whoever puts an event in or takes one.
         let fenced = heavy_fence(self.pair);
         if no_recheck() || !ready() {
             park_fenced(&thread, limit, fenced);
         }
-        self.leave(ticket);
     }
 
     /// Parks the calling thread for a bounded time, unless `ready` says that there is something to do. Events let it nap;
@@ -177,18 +180,28 @@ impl Crowd {
     pub(crate) fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         // No fence: nobody wakes those who nap but under the lock that `enter` has taken. See `wake_all`.
-        let ticket = self.enter(Sleeper::Thread(thread.clone()), true);
+        let _stay = Stay(self, self.enter(Sleeper::Thread(thread.clone()), true));
         if no_recheck() || !ready() {
             thread.park(Some(limit));
         }
-        self.leave(ticket);
     }
 
     /// Announces a task as asleep. Look for events afterwards; when there are some, [`leave`](Self::leave) at once.
     pub(crate) fn register(&self, task: &Waker) -> Ticket {
-        let ticket = self.enter(Sleeper::Task(task.clone()), false);
+        // Foreign code: before the lock.
+        let task = Sleeper::task(task);
+        let ticket = self.enter(task, false);
         // ORD(crowd.parked): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
         ticket
+    }
+}
+
+/// The stay of one thread in the crowd. Ends also when `ready` unwinds.
+struct Stay<'a>(&'a Crowd, Ticket);
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        self.0.left(&self.1);
     }
 }

@@ -111,6 +111,7 @@ impl WaitList {
                 entries.push(entry.clone());
                 self.count.store(entries.len(), Ordering::Relaxed);
             }
+            let listed = Listed { list: self, entry };
             // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the notifier sees the count, or we see
             // its progress.
             let most = if heavy_fence(self.pair) { SAFETY_LIMIT } else { DEGRADED_LIMIT };
@@ -124,7 +125,7 @@ impl WaitList {
             {
                 thread.park(if MODEL { None } else { Some(left.map_or(most, |left| left.min(most))) });
             }
-            self.forget(entry);
+            drop(listed);
             if outcome.is_some() {
                 return outcome;
             }
@@ -188,6 +189,18 @@ impl WaitList {
                 sleeper.wake();
             }
         }
+    }
+}
+
+/// An entry that is on the list, or was taken off by a notifier. Taken off also when an attempt unwinds.
+struct Listed<'a> {
+    list: &'a WaitList,
+    entry: &'a Arc<Entry>,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.list.forget(self.entry);
     }
 }
 

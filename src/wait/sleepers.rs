@@ -15,7 +15,9 @@
 //! - L2: a berth is on the stack, or in one chain taken from it, exactly in AWAY, ASLEEP and TAKING. So its link is written by
 //!   its reader in OUT, and else by whoever has the chain.
 //! - L3: whoever was called while ASLEEP, and has a chain handed to it, wakes that chain before it does anything else.
-//! - L4: berths are freed with the `Sleepers`, so a link is good as long as they live.
+//! - L4: beds are freed when the `Sleepers` and all their berths are gone, so a link is good as long as one of them lives.
+//! - L5: a berth is used by one thread at a time (`&mut Berth`), and only with the `Sleepers` that made it. No foreign code runs
+//!   between a change of its state and the step that belongs to it: wakers are cloned before, and dropped and called after.
 #![expect(
     unsafe_code,
     reason = "sleepers move between threads under a berth's state, and are linked without a lock"
@@ -23,11 +25,10 @@
 
 use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
+use crate::sync::pace::Pace;
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{
-    AtomicPtr, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, no_recheck, spin_hint, thread,
-};
+use crate::sync::{AtomicPtr, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, no_recheck};
 use std::fmt;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
@@ -45,21 +46,28 @@ const TAKING: u64 = 3;
 /// The sleeper was called and has a chain to wake; not on the stack.
 const CALLED: u64 = 4;
 
-/// Where one reader sleeps. Made by [`Sleepers::berth`].
+/// The place of one reader among the [`Sleepers`] that made it, by [`Sleepers::berth`].
+///
+/// It goes with one thread or task at a time. Dropping it takes a sleeper out that is still registered, and gives the place back
+/// for the next reader. It keeps the memory of all places alive, but not the `Sleepers`: in a berth that outlives them no
+/// sleeper is woken any more.
 ///
 /// # Examples
-/// One for each reader, given back when it is done:
+/// One for each reader:
 /// ```
 /// use buslane::wait::{FencePair, Sleepers};
 /// use std::time::Duration;
 /// let sleepers = Sleepers::new(FencePair::process());
-/// let berth = sleepers.berth();
+/// let mut berth = sleepers.berth();
 /// let mut asked = 0;
-/// sleepers.park_unless(&berth, Some(Duration::from_secs(1)), || { asked += 1; true }); // something has come: no sleep
+/// sleepers.park_unless(&mut berth, Some(Duration::from_secs(1)), || { asked += 1; true }); // something has come: no sleep
 /// assert_eq!(asked, 1);
-/// sleepers.give_back(berth);
 /// ```
-pub struct Berth(Arc<Bed>);
+pub struct Berth {
+    bed: Arc<Bed>,
+    /// The beds of the `Sleepers` that made it.
+    home: Arc<Mutex<Beds>>,
+}
 
 struct Bed {
     state: CachePadded<AtomicU64>,
@@ -84,11 +92,10 @@ struct Bed {
 /// std::thread::scope(|scope| {
 ///     for _ in 0..3 {
 ///         scope.spawn(|| {
-///             let berth = sleepers.berth();
+///             let mut berth = sleepers.berth();
 ///             while !ready.load(Ordering::Acquire) {
-///                 sleepers.park_unless(&berth, None, || ready.load(Ordering::Acquire));
+///                 sleepers.park_unless(&mut berth, None, || ready.load(Ordering::Acquire));
 ///             }
-///             sleepers.give_back(berth);
 ///         });
 ///     }
 ///     ready.store(true, Ordering::Release);
@@ -100,7 +107,7 @@ pub struct Sleepers {
     /// What `first` is when nobody is on the stack: null, or with the symmetric pair something that no berth is.
     empty: *mut Bed,
     pair: FencePair,
-    beds: Mutex<Beds>,
+    beds: Arc<Mutex<Beds>>,
 }
 
 #[derive(Default)]
@@ -130,7 +137,7 @@ impl Sleepers {
             FencePair::Asymmetric => null_mut(),
             FencePair::Symmetric => NonNull::dangling().as_ptr(),
         };
-        Self { first: CachePadded::new(AtomicPtr::new(empty)), empty, pair, beds: Mutex::default() }
+        Self { first: CachePadded::new(AtomicPtr::new(empty)), empty, pair, beds: Arc::default() }
     }
 
     /// A place for one more reader. Allocates when there are more than ever before.
@@ -139,18 +146,17 @@ impl Sleepers {
     /// ```
     /// use buslane::wait::{FencePair, Sleepers};
     /// let sleepers = Sleepers::new(FencePair::process());
-    /// let berths = [sleepers.berth(), sleepers.berth()]; // of two readers
+    /// let mut berths = [sleepers.berth(), sleepers.berth()]; // of two readers
     /// let mut looks = 0;
-    /// for berth in &berths {
+    /// for berth in &mut berths {
     ///     sleepers.park_unless(berth, None, || { looks += 1; true });
     /// }
     /// assert_eq!(looks, 2);
-    /// berths.into_iter().for_each(|berth| sleepers.give_back(berth));
     /// ```
     #[must_use]
     pub fn berth(&self) -> Berth {
         let mut beds = lock(&self.beds);
-        Berth(beds.free.pop().unwrap_or_else(|| {
+        let bed = beds.free.pop().unwrap_or_else(|| {
             let bed = Arc::new(Bed {
                 state: CachePadded::new(AtomicU64::new(OUT)),
                 sleeper: Slot::empty(),
@@ -159,30 +165,8 @@ impl Sleepers {
             });
             beds.all.push(bed.clone());
             bed
-        }))
-    }
-
-    /// The reader will not sleep here any more.
-    ///
-    /// # Examples
-    /// Whoever still slept there is forgotten:
-    /// ```
-    /// use buslane::wait::{FencePair, Sleepers};
-    /// use std::{sync::Arc, task::Wake};
-    /// struct Task;
-    /// impl Wake for Task {
-    ///     fn wake(self: Arc<Self>) {}
-    /// }
-    /// let (sleepers, task) = (Sleepers::new(FencePair::process()), Arc::new(Task));
-    /// let berth = sleepers.berth();
-    /// sleepers.register(&berth, &task.clone().into());
-    /// assert_eq!(Arc::strong_count(&task), 2);
-    /// sleepers.give_back(berth);
-    /// assert_eq!(Arc::strong_count(&task), 1);
-    /// ```
-    pub fn give_back(&self, berth: Berth) {
-        self.get_up(&berth);
-        lock(&self.beds).free.push(berth.0);
+        });
+        Berth { bed, home: self.beds.clone() }
     }
 
     /// Wakes everybody who sleeps, most of them through others. To be called behind the store of what they sleep for: the
@@ -195,9 +179,8 @@ impl Sleepers {
     /// let sleepers = Sleepers::new(FencePair::process());
     /// thread::scope(|scope| {
     ///     let park = || {
-    ///         let berth = sleepers.berth();
-    ///         sleepers.park_unless(&berth, None, || false);
-    ///         sleepers.give_back(berth);
+    ///         let mut berth = sleepers.berth();
+    ///         sleepers.park_unless(&mut berth, None, || false);
     ///     };
     ///     let parked = [scope.spawn(park), scope.spawn(park)];
     ///     while !parked.iter().all(|parked| parked.is_finished()) {
@@ -237,30 +220,43 @@ impl Sleepers {
     /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is announced
     /// as asleep, says that there is something to do. May return for no reason, and does after a second at the latest.
     ///
+    /// # Panics
+    /// When `berth` was made by other `Sleepers`.
+    ///
     /// # Examples
     /// ```
     /// use buslane::wait::{FencePair, Sleepers};
     /// use std::time::{Duration, Instant};
     /// let (sleepers, begin) = (Sleepers::new(FencePair::process()), Instant::now());
-    /// let berth = sleepers.berth();
-    /// sleepers.park_unless(&berth, Some(Duration::from_millis(1)), || false); // until the limit
-    /// sleepers.park_unless(&berth, Some(Duration::from_secs(3600)), || true); // not at all
+    /// let mut berth = sleepers.berth();
+    /// sleepers.park_unless(&mut berth, Some(Duration::from_millis(1)), || false); // until the limit
+    /// sleepers.park_unless(&mut berth, Some(Duration::from_secs(3600)), || true); // not at all
     /// assert!(begin.elapsed() < Duration::from_secs(3600));
-    /// sleepers.give_back(berth);
     /// ```
-    pub fn park_unless(&self, berth: &Berth, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
+    pub fn park_unless(&self, berth: &mut Berth, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
+        /// Gets up also when `ready` unwinds.
+        struct Stay<'a>(&'a Berth);
+        impl Drop for Stay<'_> {
+            fn drop(&mut self) {
+                drop(self.0.get_up());
+            }
+        }
+        self.check(berth);
         let thread = Unparker::current();
-        self.get_up(berth);
+        drop(berth.get_up());
         self.lie_down(berth, Sleeper::Thread(thread.clone()));
+        let _stay = Stay(berth);
         // ORD(sleepers.first): heavy fence; pairs with the light ones in `wake` and `call`.
         let fenced = heavy_fence(self.pair);
         if no_recheck() || !ready() {
             park_fenced(&thread, limit, fenced);
         }
-        self.get_up(berth);
     }
 
     /// Announces a task as asleep. Look for events afterwards; when there are some, they are the caller's to take.
+    ///
+    /// # Panics
+    /// When `berth` was made by other `Sleepers`.
     ///
     /// # Examples
     /// ```
@@ -274,38 +270,49 @@ impl Sleepers {
     ///     }
     /// }
     /// let (sleepers, woken) = (Sleepers::new(FencePair::process()), Arc::new(Woken(AtomicBool::new(false))));
-    /// let berth = sleepers.berth();
-    /// sleepers.register(&berth, &Waker::from(woken.clone()));
+    /// let mut berth = sleepers.berth();
+    /// sleepers.register(&mut berth, &Waker::from(woken.clone()));
     /// sleepers.wake();
     /// assert!(woken.0.load(Ordering::Relaxed));
-    /// sleepers.give_back(berth);
     /// ```
-    pub fn register(&self, berth: &Berth, task: &Waker) {
-        self.get_up(berth);
-        self.lie_down(berth, Sleeper::Task(task.clone()));
+    pub fn register(&self, berth: &mut Berth, task: &Waker) {
+        self.check(berth);
+        // L5: foreign code, as is the destructor of the waker that was registered before.
+        let task = Sleeper::task(task);
+        drop(berth.get_up());
+        self.lie_down(berth, task);
         // ORD(sleepers.first): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
     }
 
-    /// The task does not wait any more.
+    /// Takes out the task that was registered, if it was not woken yet.
+    ///
+    /// # Panics
+    /// When `berth` was made by other `Sleepers`.
     ///
     /// # Examples
     /// ```
     /// use buslane::wait::{FencePair, Sleepers};
     /// use std::task::Waker;
     /// let sleepers = Sleepers::new(FencePair::process());
-    /// let berth = sleepers.berth();
-    /// sleepers.register(&berth, Waker::noop());
-    /// sleepers.cancel(&berth); // and a wake does not call that task
+    /// let mut berth = sleepers.berth();
+    /// sleepers.register(&mut berth, Waker::noop());
+    /// sleepers.cancel(&mut berth); // and a wake does not call that task
     /// sleepers.wake();
-    /// sleepers.give_back(berth);
     /// ```
-    pub fn cancel(&self, berth: &Berth) {
-        self.get_up(berth);
+    pub fn cancel(&self, berth: &mut Berth) {
+        self.check(berth);
+        drop(berth.get_up());
     }
 
+    /// L5: a berth on the stack of other `Sleepers` would be linked twice, and freed while it is.
+    fn check(&self, berth: &Berth) {
+        assert!(Arc::ptr_eq(&self.beds, &berth.home), "the berth belongs to other sleepers");
+    }
+
+    /// Puts a sleeper into a berth of ours in which there is none.
     fn lie_down(&self, berth: &Berth, sleeper: Sleeper) {
-        let bed = &*berth.0;
+        let bed = &*berth.bed;
         // SAFETY: L1: the state is OUT or AWAY: `get_up` left it so.
         unsafe { bed.sleeper.put(sleeper) };
         // ORD(berth.state): Release; pairs with the Acquire in `rouse_one`: the sleeper is there. Acquire, where it fails, pairs with
@@ -314,7 +321,7 @@ impl Sleepers {
             return;
         }
         bed.state.store(ASLEEP, Ordering::Relaxed);
-        let this = Arc::as_ptr(&berth.0).cast_mut();
+        let this = Arc::as_ptr(&berth.bed).cast_mut();
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
             let below = if first == self.empty { null_mut() } else { first };
@@ -326,38 +333,44 @@ impl Sleepers {
             }
         }
     }
+}
 
-    /// Takes the sleeper out, unless it was called: then it does what it was called for. Leaves the state OUT or AWAY.
-    fn get_up(&self, berth: &Berth) {
-        let bed = &*berth.0;
+impl Berth {
+    /// Takes the sleeper out, for the caller to drop, unless it was called: then this does what it was called for. Leaves the state
+    /// OUT or AWAY.
+    fn get_up(&self) -> Option<Sleeper> {
+        let bed = &*self.bed;
+        let mut pace = Pace::new();
         loop {
             // ORD(berth.state): Acquire; pairs with the Release in `rouse_one`: the sleeper is out, and the chain handed.
             match bed.state.load(Ordering::Acquire) {
                 ASLEEP => {
                     if bed.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
                     {
-                        // SAFETY: L1: in ASLEEP there was a sleeper, our own; from AWAY on nobody else takes it.
-                        drop(unsafe { bed.sleeper.take() });
-                        return;
+                        // SAFETY: L1, L5: in ASLEEP there was a sleeper, our own; from AWAY on nobody else takes it.
+                        return Some(unsafe { bed.sleeper.take() });
                     }
                 }
                 // A publisher, or another reader, is between two stores.
-                TAKING => {
-                    if MODEL {
-                        spin_hint();
-                    } else {
-                        thread::yield_now();
-                    }
-                }
+                TAKING => pace.wait(),
                 CALLED => {
                     let chain = bed.handed.load(Ordering::Relaxed);
                     bed.state.store(OUT, Ordering::Relaxed);
                     rouse(chain, halve);
-                    return;
+                    return None;
                 }
-                _ => return,
+                _ => return None,
             }
         }
+    }
+}
+
+impl Drop for Berth {
+    fn drop(&mut self) {
+        let sleeper = self.get_up();
+        lock(&self.home).free.push(self.bed.clone());
+        // Last, and outside the lock: a waker's destructor is foreign.
+        drop(sleeper);
     }
 }
 

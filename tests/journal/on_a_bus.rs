@@ -272,7 +272,7 @@ fn a_removal_lets_go_of_a_publisher_that_stands_at_the_gate() {
 }
 
 #[test]
-fn the_drop_of_an_overwritten_event_that_panics_is_the_bus_hooks_to_tell() {
+fn the_drop_of_an_overwritten_event_that_panics_is_counted_nowhere() {
     #[derive(Clone)]
     struct Bomb(bool);
     impl Drop for Bomb {
@@ -289,9 +289,10 @@ fn the_drop_of_an_overwritten_event_that_panics_is_the_bus_hooks_to_tell() {
     for n in 0..10 {
         assert_eq!(publisher.publish(Bomb(n < 3)).unwrap(), took(1, 0));
     }
-    assert_eq!((journal.feed().next().get(), told.entries().len()), (10, 3), "published all the same");
+    assert_eq!((journal.feed().next().get(), told.entries().len()), (10, 0), "published all the same");
     assert_books(&bus);
-    assert_eq!(sink(&bus, "journal").state.ledger.delivered, 10);
+    let ledger = sink(&bus, "journal").state.ledger;
+    assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.panicked), (10, 10, 0));
 }
 
 #[test]

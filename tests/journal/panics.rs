@@ -152,14 +152,13 @@ fn an_event_is_published_although_the_drop_of_the_one_it_overwrites_panics() {
         let (feed, alive) = (pen.feed(), Arc::default());
         let mut reader = feed.subscribe(Start::Now).unwrap();
         let mut seen = Vec::new();
-        let mut unwound = 0;
         for id in 0..100 {
-            let bomb = Bomb::new(id, id % 3 == 0 && id < 90, &alive);
-            unwound += u64::from(panics(|| assert!(pen.publish(bomb).is_ok())));
+            let bomb = Bomb::new(id, id % 3 == 0, &alive);
+            assert!(pen.publish(bomb).is_ok());
             assert_eq!(feed.next().get(), id + 1, "it is published all the same");
             seen.extend(reader.try_recv_with(|bomb| bomb.id).unwrap().and_then(Entry::event));
         }
-        assert_eq!((seen, unwound), (numbers(0..100), 30));
+        assert_eq!(seen, numbers(0..100));
         assert_eq!(own(&reader).delivered, 100);
         books(&feed);
         drop((pen, feed, reader));
@@ -174,8 +173,8 @@ fn what_lay_in_a_spare_may_panic_in_its_drop_together_with_what_is_overwritten()
         // They stand in blocks, which the publisher takes out of the stream full, and gets back when they go on.
         let mut still = [(); 3].map(|()| feed.subscribe(Start::Now).unwrap());
         for id in 0..400 {
-            let bomb = Bomb::new(id, id < 300, &alive);
-            let _ = panics(|| assert!(pen.publish(bomb).is_ok()));
+            let bomb = Bomb::new(id, true, &alive);
+            assert!(pen.publish(bomb).is_ok());
             assert_eq!(feed.next().get(), id + 1);
             let reader = &mut still[id as usize % 3];
             if id % 7 == 0 {
@@ -195,7 +194,7 @@ fn a_batch_is_published_although_the_drops_of_what_it_overwrites_panic() {
     let journal = Journal::new(4).unwrap();
     let bombs = |range: std::ops::Range<u64>, armed| range.map(|id| Bomb::new(id, armed, &alive)).collect();
     assert_eq!(journal.publish_batch(bombs(0..5, true)).map(Sequence::get).ok(), Some(0));
-    assert!(panics(|| assert!(journal.publish_batch(bombs(5..25, false)).is_ok())));
+    assert!(journal.publish_batch(bombs(5..25, true)).is_ok());
     assert_eq!(journal.feed().next().get(), 25);
     let mut newest = journal.subscribe(Start::Oldest).unwrap();
     let ids = std::iter::from_fn(|| newest.try_recv_with(|bomb| bomb.id).unwrap());
@@ -206,16 +205,12 @@ fn a_batch_is_published_although_the_drops_of_what_it_overwrites_panic() {
 }
 
 #[test]
-fn a_batch_of_the_only_publisher_stops_at_a_drop_that_panics_and_what_was_taken_out_is_published() {
+fn a_batch_of_the_only_publisher_is_published_although_the_drops_of_what_it_overwrites_panic() {
     let alive = Arc::default();
     let (mut writer, feed) = Journal::single(4).unwrap();
-    let bomb = |id| Bomb::new(id, id == 2, &alive);
+    let bomb = |id| Bomb::new(id, true, &alive);
     assert!(writer.publish_batch((0..8).map(bomb)).is_ok());
-    let mut events = (8..16).map(bomb);
-    // Eight slots: that of event 2 is used again by event 10.
-    assert!(panics(|| assert!(writer.publish_batch(&mut events).is_ok())));
-    assert_eq!(feed.next().get(), 11);
-    assert!(writer.publish_batch(events).is_ok());
+    assert!(writer.publish_batch((8..16).map(bomb)).is_ok());
     assert_eq!(feed.next().get(), 16);
     let mut newest = feed.subscribe(Start::Oldest).unwrap();
     let ids = std::iter::from_fn(|| newest.try_recv_with(|bomb| bomb.id).unwrap());
@@ -263,12 +258,12 @@ fn the_drop_of_an_overwritten_event_may_publish_into_the_same_journal() {
 }
 
 #[test]
-fn a_journal_full_of_events_whose_drops_panic_panics_once_when_it_goes() {
-    for mut pen in journals(100) {
+fn a_journal_that_goes_drops_all_its_events_whose_drops_panic() {
+    for mut pen in journals(200) {
         let alive = Arc::default();
-        pen.all((0..100).map(|id| Bomb::new(id, true, &alive)));
-        assert!(panics(|| drop(pen)));
-        assert!(*lock(&alive) < 100, "what is left is leaked");
+        pen.all((0..200).map(|id| Bomb::new(id, true, &alive)));
+        drop(pen);
+        assert_eq!(*lock(&alive), 0);
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::rounds::{Apart, play, rounds, wait_until};
 use buslane::Deadline;
 use buslane::wait::{FencePair, Sleepers, WaitCell, WaitList};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
 /// Each pair of fences, and what it is called.
@@ -147,18 +147,18 @@ fn publish_against_a_journals_reader() {
     for (name, pair) in pairs() {
         let (shared, sleepers, mut score) =
             (Arc::new(Shared::default()), Sleepers::new(pair), Score::default());
-        let (task, berth) = (Waker::from(Arc::new(Woken(shared.clone()))), sleepers.berth());
+        let (task, berth) = (Waker::from(Arc::new(Woken(shared.clone()))), Mutex::new(sleepers.berth()));
         let publisher = |round| {
             shared.publish(round);
             sleepers.wake();
         };
         let reader = |round| {
-            sleepers.register(&berth, &task);
+            sleepers.register(&mut berth.lock().unwrap(), &task);
             shared.look(round);
         };
         play(rounds(1), vec![Box::new(publisher), Box::new(reader)], |_| {
             score.count(&shared);
-            sleepers.cancel(&berth);
+            sleepers.cancel(&mut berth.lock().unwrap());
         });
         score.none_lost("publish against a journal's reader", name);
     }

@@ -3,7 +3,7 @@
 use super::limits::Limits;
 use crate::error::WriteError;
 use crate::ledger::{Ledger, SinkState, SinkStatus};
-use crate::panics::{foreign, quietly};
+use crate::panics::{discard, discard_each, foreign};
 use crate::report::CloseReport;
 use crate::wait::Deadline;
 use std::time::{Duration, Instant};
@@ -54,10 +54,15 @@ impl<E> Verdict<E> {
         };
         let text = foreign(text).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
         let mut lost = count;
-        quietly(|| {
-            let batch = error.into_event();
-            lost = batch.len().min(count);
-        });
+        let batch = match error {
+            WriteError::Failed { event, source } => {
+                discard(source);
+                event
+            }
+            other => other.into_event(),
+        };
+        lost = lost.min(batch.len());
+        discard_each(batch);
         Self::Failed { lost, text, is_closed }
     }
 }
@@ -315,5 +320,11 @@ impl<E> Holding<E> {
         state.depth = self.pending();
         state.ledger += Ledger { pending: self.pending(), ..self.ledger };
         state.last_error = self.last_error.clone();
+    }
+}
+
+impl<E> Drop for Holding<E> {
+    fn drop(&mut self) {
+        discard_each(self.refused.drain(..).chain(self.gathering.drain(..)));
     }
 }

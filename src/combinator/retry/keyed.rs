@@ -6,7 +6,7 @@ use super::parked::{Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::error::{InvalidConfig, WriteError};
 use crate::ledger::{Outcome, SinkState, SinkStatus};
-use crate::panics::{caught, foreign, quietly};
+use crate::panics::{caught, discard, foreign};
 use crate::report::{CloseReport, Finish};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -186,7 +186,7 @@ where
                 Ok(Step::Ended(error) | Step::GivenUp(error)) => {
                     if let Err(error) = self.attempts.give_up(error, trials.made) {
                         self.attempts.count(Outcome::DroppedFailed);
-                        quietly(|| drop(error));
+                        discard(error);
                     }
                 }
                 Err(text) => {
@@ -219,7 +219,7 @@ where
         let made = waiting.trials.map_or(0, |trials: Trials| trials.made);
         if let Err(error) = self.attempts.give_up(WriteError::Closed(waiting.event), made) {
             self.attempts.count_aborted();
-            quietly(|| drop(error));
+            discard(error);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Events that wait for their key.
 
 use super::attempts::Trials;
+use crate::panics::{discard, discard_each};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Instant;
@@ -102,8 +103,12 @@ impl<K: Clone + Eq + Hash, E> Parked<K, E> {
     /// Everything that is in nobody's hands.
     pub(super) fn sweep(&mut self) -> Vec<Waiting<E>> {
         self.swept = true;
-        self.schedule.clear();
-        let left: Vec<_> = self.lines.drain().flat_map(|(_, line)| line).collect();
+        discard_each(std::mem::take(&mut self.schedule).into_values());
+        let events = |(key, line)| {
+            discard(key);
+            line
+        };
+        let left: Vec<_> = self.lines.drain().flat_map(events).collect();
         self.count -= left.len();
         self.undelivered += left.len() as u64;
         left
@@ -112,5 +117,15 @@ impl<K: Clone + Eq + Hash, E> Parked<K, E> {
     fn schedule(&mut self, key: K, due: Instant) {
         self.numbers += 1;
         self.schedule.insert((due, self.numbers), key);
+    }
+}
+
+impl<K, E> Drop for Parked<K, E> {
+    fn drop(&mut self) {
+        discard_each(std::mem::take(&mut self.schedule).into_values());
+        for (key, line) in self.lines.drain() {
+            discard(key);
+            discard_each(line);
+        }
     }
 }

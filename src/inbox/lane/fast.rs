@@ -4,6 +4,7 @@ use super::{LaneView, let_go};
 use crate::error::WriteError;
 use crate::inbox::{Inbox, Overflow, Patience, Signals};
 use crate::ledger::Outcome;
+use crate::panics::discard;
 use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
 use crate::sync::Arc;
@@ -94,7 +95,7 @@ impl<E: Send + 'static> FastLane<E> {
             if let Some(vacant) = producer.vacant() {
                 vacant.push(event);
                 Ok(())
-            } else if producer.settle(drop) {
+            } else if producer.settle(discard) {
                 Err(PushError::Full(event))
             } else {
                 Err(PushError::Closed(event))

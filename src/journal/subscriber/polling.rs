@@ -72,9 +72,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 Err(closed) => return Poll::Ready(Err(closed)),
                 Ok(None) => {}
             }
-            if let Some(berth) = &self.berth {
-                self.shared.sleepers.register(berth, context.waker());
-            }
+            self.shared.sleepers.register(&mut self.berth, context.waker());
             if no_recheck() || !self.reader.has_news() {
                 return Poll::Pending;
             }
@@ -85,9 +83,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     }
 
     /// The task that polled last waits no more.
-    pub(in crate::journal) fn cancel(&self) {
-        if let Some(berth) = &self.berth {
-            self.shared.sleepers.cancel(berth);
-        }
+    pub(in crate::journal) fn cancel(&mut self) {
+        self.shared.sleepers.cancel(&mut self.berth);
     }
 }

@@ -1,6 +1,7 @@
 //! One block of the ring: its slots, and the word that says whose it is.
 
 use super::BLOCK;
+use crate::panics::discard;
 use crate::sync::prefetch::{LINE, bytes_ahead_in_block, prefetch_line_for_write, spare};
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, CachePadded, Ordering};
@@ -153,7 +154,7 @@ impl<T> Block<T> {
         self.set_held(0);
         for slot in &self.slots[..held as usize] {
             // SAFETY: J5: the first `held` slots hold values; they are taken once, since `held` is 0 from here on.
-            drop(unsafe { slot.take() });
+            discard(unsafe { slot.take() });
         }
     }
 }

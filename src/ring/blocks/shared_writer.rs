@@ -8,8 +8,9 @@
 
 use super::writer::{Core, Writer};
 use super::{BUSY, CLOSED, Shared, VALUE};
+use crate::sync::pace::Pace;
 use crate::sync::slot::Slot;
-use crate::sync::{Arc, CachePadded, MODEL, Ordering, cold_path, spin_hint, thread};
+use crate::sync::{Arc, CachePadded, Ordering, cold_path};
 use std::fmt;
 
 /// Any number of writers of a ring. Clones write into the same one.
@@ -41,9 +42,6 @@ struct Pen<T> {
     core: CachePadded<Slot<Core<T>>>,
     shared: Arc<Shared<T>>,
 }
-
-/// So many looks at a claim that is held before the thread lets others run.
-const LOOKS: u32 = 32;
 
 impl<T: Send + Sync> SharedWriter<T> {
     /// Waits for the claim; `None` when the ring is closed.
@@ -84,7 +82,9 @@ impl<T: Send + Sync> SharedWriter<T> {
     #[cold]
     #[inline(never)]
     fn claim_slowly(&self) -> Option<u64> {
-        let mut looks = 0;
+        // A holder that has lost its processor needs it to finish: a thread of higher priority must not keep it. And each look takes
+        // the cache line away from the holder, so looks become rarer.
+        let mut pace = Pace::new();
         loop {
             let word = self.0.shared.tail.load(Ordering::Relaxed);
             if word & CLOSED != 0 {
@@ -93,8 +93,7 @@ impl<T: Send + Sync> SharedWriter<T> {
             if word & BUSY == 0 && self.try_claim(word).is_ok() {
                 return Some(word / VALUE);
             }
-            looks += 1;
-            wait(looks);
+            pace.wait();
         }
     }
 
@@ -117,17 +116,6 @@ impl<T: Send + Sync> SharedWriter<T> {
             }
             None => false,
         }
-    }
-}
-
-#[cold]
-fn wait(looks: u32) {
-    if MODEL || looks.is_multiple_of(LOOKS) {
-        thread::yield_now();
-    } else {
-        // Ever fewer looks, down to about one a microsecond, so that the holder is not held up at its last store: each look takes the
-        // line away from it, for two transfers between processors.
-        (0..1 << looks.min(7)).for_each(|_| spin_hint());
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::fin::{OPEN, SEALING};
 use super::{Sealer, Shared, Slots};
+use crate::panics::discard;
 use crate::sync::membarrier::light_fence;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, Ordering};
@@ -118,7 +119,7 @@ impl<T> Consumer<T> {
         impl<T> Drop for Emptied<'_, T> {
             fn drop(&mut self) {
                 // SAFETY: S1: `each` calls with the slots in [head, end), each once; the loan is over.
-                drop(unsafe { self.0.take() });
+                discard(unsafe { self.0.take() });
             }
         }
         self.each(max, |slot| {

@@ -3,6 +3,7 @@
 
 use super::fin::OPEN;
 use super::{Sealer, Shared, Slots};
+use crate::panics::discard;
 use crate::sync::prefetch::{bytes_ahead, prefetch_for_write};
 use crate::sync::{Arc, Ordering};
 use std::fmt;
@@ -343,10 +344,8 @@ impl<T> Producer<T> {
         let fin = shared.fin.advance(OPEN, committed).unwrap_or_else(|_| shared.propose(committed));
         while self.tail > fin {
             self.tail -= 1;
-            // Before the value is dropped, which may unwind.
-            self.limit = self.tail;
             // SAFETY: S1: written but not committed, or above the end: the producer's.
-            drop(unsafe { self.slots.at(self.tail).take() });
+            discard(unsafe { self.slots.at(self.tail).take() });
         }
         self.limit = self.tail;
     }
