@@ -260,7 +260,9 @@ impl<E: Send + 'static> Member<E> {
             consume.batched(inbox, 1);
             count += 1;
         }
-        self.idler.found(count);
+        if count > 0 {
+            self.idler.found(count);
+        }
         count
     }
 

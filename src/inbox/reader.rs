@@ -407,6 +407,9 @@ impl<E: Send + 'static> Reader<E> {
     pub(crate) fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Inbox<E>) -> bool) {
         self.inbox.consumer.saw_empty();
         self.linger.found_nothing();
+        // A task that waited here before gives way to this thread, whatever the strategy: the cell holds one sleeper, and a thread
+        // that finds it occupied can only look again at once.
+        self.unregister();
         let step = self.idler.step(self.inbox.capacity(), Instant::now);
         let within = |nap: Duration| limit.map_or(nap, |limit| limit.min(nap));
         match step {
@@ -418,8 +421,6 @@ impl<E: Send + 'static> Reader<E> {
             }
             Step::Park => {
                 let signals = self.inbox.signals.clone();
-                // A task that waited here before has given way to this thread.
-                signals.cell.cancel();
                 signals.cell.park_unless(limit, || self.has_work() || other(&self.inbox));
             }
         }
