@@ -19,6 +19,7 @@
 //! | [`processors`] | how many processors there are | yes (a system call) |
 //! | [`prefetch`] | asking for a line before it is written | yes (an instruction) |
 //! | [`unbounded`] | an unbounded queue | no |
+//! | [`pace`] | the pace of a wait for another thread | no |
 //! | `mutant` | under loom only: weakening one ordering at run time | no |
 
 pub(crate) mod guarded;
@@ -27,6 +28,7 @@ pub(crate) mod kept;
 pub(crate) mod membarrier;
 #[cfg(all(loom, feature = "loom"))]
 mod mutant;
+pub(crate) mod pace;
 pub(crate) mod parking;
 pub(crate) mod prefetch;
 pub(crate) mod processors;
