@@ -24,7 +24,7 @@ use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, O
 use crate::wait::allowance::Allowance;
 use crate::wait::crowd::Crowd;
 use crate::wait::linger::look_ever_less;
-use crate::wait::list::Waiter;
+use crate::wait::list::{Waiter, Want};
 use crate::wait::nesting::inside_delivery;
 use crate::wait::strategy::spin_looks;
 use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
@@ -118,6 +118,15 @@ impl Signals {
         match &self.crowd {
             None => self.wake(),
             Some(crowd) => crowd.wake_all(),
+        }
+    }
+
+    /// Wakes a consumer also if it naps: for a publisher that waits for room, which any of them makes.
+    #[cold]
+    fn wake_for_room(&self) {
+        match &self.crowd {
+            None => self.cell.wake_now(),
+            Some(crowd) => crowd.wake_one_now(),
         }
     }
 
@@ -274,7 +283,8 @@ impl<E: Send + 'static> Inbox<E> {
                 Ok(())
             }
             Err(error) => {
-                self.overflowed(error, &self.shared_entry, patience, None, |event| self.push_shared(event))
+                let waiting = (None, Want::SHARED_ROOM);
+                self.overflowed(error, &self.shared_entry, patience, waiting, |event| self.push_shared(event))
             }
         }
     }
@@ -339,7 +349,7 @@ impl<E: Send + 'static> Inbox<E> {
         error: PushError<E>,
         entry: &EntryCounters,
         patience: Patience,
-        waiter: Option<&Waiter>,
+        (waiter, room): (Option<&Waiter>, Want),
         mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
     ) -> Result<(), WriteError<E>> {
         let event = match error {
@@ -375,7 +385,7 @@ impl<E: Send + 'static> Inbox<E> {
         };
         let mut event = Some(event);
         // A consumer at work makes room soon, and parking costs both sides more than a moment's patience.
-        self.signals.wake_now();
+        self.signals.wake_for_room();
         let mut once = || match attempt(event.take()?) {
             Ok(()) => Some(Ok(())),
             Err(PushError::Closed(back)) => Some(Err(back)),
@@ -394,11 +404,14 @@ impl<E: Send + 'static> Inbox<E> {
                     &own
                 }
             };
-            self.signals.blocked.wait_as(waiter, deadline, || {
+            let attempt = || {
                 // A consumer that naps has no reason to hurry but ours.
-                self.signals.wake_now();
+                self.signals.wake_for_room();
                 once()
-            })
+            };
+            // A lane's own ring has one publisher, and nobody to pass room on to.
+            let more = || room == Want::SHARED_ROOM && self.has_shared_room();
+            self.signals.blocked.wait_for((waiter, room), deadline, attempt, more)
         });
         match (outcome, event) {
             (Some(Ok(())), _) => {
@@ -415,6 +428,10 @@ impl<E: Send + 'static> Inbox<E> {
             }
             (None, None) => unreachable!("an attempt that fails gives the event back"),
         }
+    }
+
+    fn has_shared_room(&self) -> bool {
+        matches!(&self.shared, SharedLane::Bounded(ring) if ring.has_room())
     }
 
     /// Tells the hook of an event that was accepted and dropped.

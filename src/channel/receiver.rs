@@ -174,7 +174,8 @@ impl<E: Send + 'static> Receiver<E> {
         std::iter::from_fn(|| self.reader.take_one())
     }
 
-    /// Takes what was there when this was called, without waiting; ends although more may have come.
+    /// Takes what was there when this was called, without waiting; ends although more may have come. Goes through the lanes one
+    /// after another.
     ///
     /// # Examples
     /// Handling an event makes another one, which the next turn takes:
@@ -189,8 +190,8 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn drain(&mut self) -> impl Iterator<Item = E> + '_ {
-        let there = self.len();
-        self.try_iter().take(there)
+        self.reader.begin_drain();
+        std::iter::from_fn(|| self.reader.drain_one())
     }
 
     /// Takes events, waiting for each, until the stream ends.
@@ -373,7 +374,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
         self.reader.linger_when_dry();
-        self.reader.scan(&mut With(|_: &Inbox<E>, event| {
+        self.reader.scan_written(&mut With(|_: &Inbox<E>, event| {
             handle(event);
             Handled::Delivered
         }))

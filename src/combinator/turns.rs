@@ -5,6 +5,7 @@ use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Mutex, lock};
 use crate::wait::Pause;
 use crate::wait::allowance::Allowance;
+use crate::wait::list::Want;
 use std::collections::VecDeque;
 
 /// Why a wait was cut short.
@@ -59,7 +60,8 @@ impl Turns {
             line.tickets.push_back((ticket, this));
             (Turn { turns: self, pause, ticket }, line.tickets.len() == 1)
         };
-        if first || pause.wait(Allowance::deadline(), || self.is_first(turn.ticket)) {
+        let is_first = || self.is_first(turn.ticket);
+        if first || pause.wait_for(Want::turn(turn.ticket), Allowance::deadline(), is_first) {
             Ok(turn)
         } else if pause.is_interrupted() {
             Err(Cut::Closed)
@@ -75,7 +77,14 @@ impl Turns {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        lock(&self.turns.0).tickets.retain(|(ticket, _)| *ticket != self.ticket);
-        self.pause.poke();
+        let first = {
+            let mut line = lock(&self.turns.0);
+            line.tickets.retain(|(ticket, _)| *ticket != self.ticket);
+            line.tickets.front().map(|(first, _)| *first)
+        };
+        // The others wait for those before them. One that gives up behind the first tells it in vain.
+        if let Some(first) = first {
+            self.pause.poke_one(Want::turn(first));
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::sync::{Arc, AtomicBool, AtomicU64, CachePadded, Ordering};
+use crate::wait::list::Want;
 pub(crate) use fast::FastLane;
 pub(crate) use other::OtherLane;
 
@@ -126,6 +127,21 @@ impl<E> LaneView<E> {
         // ORD(spsc.fin): heavy fence; pairs with the light ones of the publisher and of `Consumer::refresh`.
         heavy_fence_or_wait(process_pair());
         self.fix();
+    }
+
+    /// Ends a seal that another thread has begun, which may have lost its processor or wait for publishers before it goes on. A
+    /// reader that has seen the mark, and then fences, knows as well as that thread what may be proposed.
+    #[cold]
+    pub(crate) fn end_seal(&self) {
+        // ORD(spsc.fin): heavy fence; pairs with the light one of the publisher.
+        heavy_fence_or_wait(process_pair());
+        self.fix();
+    }
+
+    /// What the lane's publisher waits for when its own ring is full.
+    #[inline]
+    pub(crate) fn room(&self) -> Want {
+        Want::room_in(self)
     }
 
     /// Wakes whoever waits at this lane's inbox: after a seal, the consumer to end the lane, and blocked publishers.

@@ -15,7 +15,7 @@
 //! The unbounded lane has no positions. There the claims are counted, each after its pop, and the mark is the count at the
 //! announcement: at most the number of pops before this one, and so at most the event's place in the queue.
 
-use super::reader::{Consume, Handled, With};
+use super::reader::{Consume, Find, Handled, With};
 use super::state::ConsumerCounters;
 use super::{End, Inbox, SharedLane};
 use crate::ledger::{DropReason, Ledger};
@@ -23,6 +23,7 @@ use crate::ring::mpmc::Pop;
 use crate::sync::pace::Pace;
 use crate::sync::{Arc, AtomicU64, CachePadded, Mutex, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::crowd::Ticket;
+use crate::wait::list::Want;
 use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -207,33 +208,40 @@ impl<E: Send + 'static> Member<E> {
         &self.inbox
     }
 
-    /// Claims the next event. The mark is set when there is one.
-    fn claim(&mut self) -> Option<E> {
+    /// Claims the next event. The mark is set when there is one. With `Find::Written` each event whose write has returned is found.
+    fn claim(&mut self, find: Find) -> Option<E> {
         let inbox = &*self.inbox;
-        if !inbox.has_filled() {
-            return None;
-        }
-        // Announced before the claim, so that the event is never in neither place.
-        self.seat.set_mark(inbox.claimed());
-        let claimed = match &inbox.shared {
-            SharedLane::Bounded(ring) => match ring.pop_at() {
-                Pop::Value((position, event)) => {
-                    self.seat.set_mark(position);
-                    Some(event)
-                }
-                Pop::Empty | Pop::Pending => None,
-            },
-            SharedLane::Unbounded(queue) => queue.pop().inspect(|_| inbox.shared_progress.claim()),
-        };
-        match claimed {
-            Some(_) => inbox.pass_on(),
-            None => {
-                self.seat.clear_mark();
-                // A flush may have seen the mark.
-                inbox.signals.blocked.notify();
+        loop {
+            let there = match &inbox.shared {
+                SharedLane::Bounded(ring) => find.is_there(ring),
+                SharedLane::Unbounded(queue) => !queue.is_empty(),
+            };
+            if !there {
+                return None;
+            }
+            // Announced before the claim, so that the event is never in neither place.
+            self.seat.set_mark(inbox.claimed());
+            let claimed = match &inbox.shared {
+                SharedLane::Bounded(ring) => match ring.pop_at() {
+                    Pop::Value((position, event)) => {
+                        self.seat.set_mark(position);
+                        Some(event)
+                    }
+                    Pop::Empty | Pop::Pending => None,
+                },
+                SharedLane::Unbounded(queue) => queue.pop().inspect(|_| inbox.shared_progress.claim()),
+            };
+            if claimed.is_some() {
+                inbox.pass_on();
+                return claimed;
+            }
+            self.seat.clear_mark();
+            // A flush may have seen the mark.
+            inbox.signals.blocked.notify_progress();
+            if find == Find::Filled {
+                return None;
             }
         }
-        claimed
     }
 
     /// Hands some of what is there to `consume`; how much.
@@ -244,24 +252,26 @@ impl<E: Send + 'static> Member<E> {
             fn drop(&mut self) {
                 self.1.counters.note(self.2);
                 self.1.clear_mark();
-                self.0.signals.blocked.notify();
+                self.0.signals.blocked.notify_progress();
             }
         }
         self.see_depth();
         let mut count = 0;
         while count < VISIT
-            && let Some(event) = self.claim()
+            && let Some(event) = self.claim(Find::Filled)
         {
             let inbox = &*self.inbox;
             // The slot is free already, before the event is handled.
-            inbox.signals.blocked.notify();
+            inbox.signals.blocked.notify_made(Want::SHARED_ROOM);
             let mut hand = InHand(inbox, &self.seat, Handled::Delivered);
             hand.2 = consume.handle(inbox, event);
             drop(hand);
             consume.batched(inbox, 1);
             count += 1;
         }
-        self.idler.found(count);
+        if count > 0 {
+            self.idler.found(count);
+        }
         count
     }
 
@@ -282,10 +292,10 @@ impl<E: Send + 'static> Member<E> {
             crowd.leave(ticket);
         }
         self.see_depth();
-        let event = self.claim()?;
+        let event = self.claim(Find::Written)?;
         self.seat.counters.note(Handled::Delivered);
         self.seat.clear_mark();
-        self.inbox.signals.blocked.notify();
+        self.inbox.signals.blocked.notify_made(Want::SHARED_ROOM);
         self.idler.found(1);
         Some(event)
     }

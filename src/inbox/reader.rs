@@ -8,6 +8,7 @@ use crate::ring::spsc;
 use crate::sync::pace::Pace;
 use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
+use crate::wait::list::Want;
 use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -38,6 +39,25 @@ pub(crate) trait Consume<E> {
     /// So many events were handled since the last call, at most as many as there was room for.
     fn batched(&mut self, inbox: &Inbox<E>, events: usize) {
         let _ = (inbox, events);
+    }
+}
+
+/// Which events a read finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Find {
+    /// Those that are there to be taken. What a look leaves out the worker is woken for.
+    Filled,
+    /// Each one whose write returned before the read began, so that `Empty` is true: see [`Ring::has_written`].
+    Written,
+}
+
+impl Find {
+    #[inline]
+    pub(crate) fn is_there<E>(self, ring: &Ring<E>) -> bool {
+        match self {
+            Self::Filled => ring.has_filled(),
+            Self::Written => ring.has_written(),
+        }
     }
 }
 
@@ -111,6 +131,21 @@ impl<E> LaneReader<E> {
         }
     }
 
+    /// How many events the lane has accepted.
+    fn accepted(&self) -> u64 {
+        match self {
+            Self::Spsc(_, view) | Self::Evicting(_, view) => view.accepted(),
+        }
+    }
+
+    /// How many of them were taken out, or evicted.
+    fn position(&self) -> u64 {
+        match self {
+            Self::Spsc(consumer, _) => consumer.position(),
+            Self::Evicting(ring, _) => ring.claimed(),
+        }
+    }
+
     fn has_work(&mut self) -> bool {
         match self {
             Self::Spsc(consumer, _) => consumer.has_next() || consumer.is_ended(),
@@ -129,6 +164,17 @@ pub(crate) struct Arrival<E> {
     pub(crate) lane: LaneReader<E>,
 }
 
+/// Whether the ring is sealed, for a reader that found it empty: while the seal is in progress, what was pushed before its mark can
+/// not be seen. Afterwards it can.
+#[cold]
+fn settle_seal<E>(consumer: &spsc::Consumer<E>, view: &LaneView<E>) -> bool {
+    let sealed = consumer.is_sealed();
+    if sealed && !consumer.is_ended() {
+        view.end_seal();
+    }
+    sealed
+}
+
 /// The one consumer of an inbox.
 pub(crate) struct Reader<E> {
     inbox: Arc<Inbox<E>>,
@@ -142,6 +188,10 @@ pub(crate) struct Reader<E> {
     generation: usize,
     /// The end of the shared lane has been noticed.
     saw_shared_end: bool,
+    /// Where each lane ended when the last drain began: the shared one, those that are walked, new ones.
+    ends: Vec<u64>,
+    /// How many of those the drain is through with.
+    drained: usize,
     idler: Idler,
     linger: Linger,
     /// Events taken since the reader last lingered.
@@ -159,6 +209,8 @@ impl<E: Send + 'static> Reader<E> {
             turns: 0,
             generation: 0,
             saw_shared_end: false,
+            ends: Vec::with_capacity(1),
+            drained: 0,
             idler,
             linger: Linger::new(),
             taken: 0,
@@ -182,6 +234,9 @@ impl<E: Send + 'static> Reader<E> {
         if generation != self.generation {
             self.generation = generation;
             self.arriving.append(&mut lock(&self.inbox.book).arrivals);
+            // So that a drain allocates nothing.
+            self.ends.clear();
+            self.ends.reserve(self.lanes.len() + self.arriving.len() + 1);
         }
         if !self.arriving.is_empty() {
             self.admit();
@@ -205,10 +260,22 @@ impl<E: Send + 'static> Reader<E> {
     }
 
     /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to `handle`.
+    #[inline]
     pub(crate) fn scan(&mut self, consume: &mut impl Consume<E>) -> usize {
+        self.scan_for(Find::Filled, consume)
+    }
+
+    /// As [`scan`](Self::scan), for a reader that is told of nothing that it leaves out.
+    #[inline]
+    pub(crate) fn scan_written(&mut self, consume: &mut impl Consume<E>) -> usize {
+        self.scan_for(Find::Written, consume)
+    }
+
+    #[inline(always)]
+    fn scan_for(&mut self, find: Find, consume: &mut impl Consume<E>) -> usize {
         self.pick_up();
         let visit = self.visit();
-        let mut total = self.scan_shared(visit, consume);
+        let mut total = self.scan_shared(visit, find, consume);
         let inbox = &self.inbox;
         let mut any_ended = false;
         for lane in &mut self.lanes {
@@ -217,10 +284,12 @@ impl<E: Send + 'static> Reader<E> {
                     let mut books = Books::open(inbox, view.progress());
                     let capacity = inbox.capacity();
                     let mut count = 0;
-                    // One look a visit: what has come meanwhile is the next one's.
-                    let mut more = consumer.has_next();
-                    while more && count < visit {
-                        let known = consumer.known();
+                    // One look a visit, at its beginning: what has come meanwhile is the next one's.
+                    let mut known = consumer.look(visit);
+                    if known == 0 && find == Find::Written && settle_seal(consumer, view) {
+                        known = consumer.look(visit);
+                    }
+                    while known > 0 && count < visit {
                         inbox.consumer.saw_depth(known as u64);
                         // A slow handler holds no slots of handled events while room is short.
                         let short = known > capacity / 2 || capacity <= 4 * CHUNK;
@@ -232,22 +301,22 @@ impl<E: Send + 'static> Reader<E> {
                             books.enter(event, consume, move |progress| progress.advance_to(after));
                         };
                         // Its fence is a compiler's where the process has the asymmetric pair.
-                        let notify = || inbox.signals.blocked.notify();
+                        let notify = || inbox.signals.blocked.notify_made(view.room());
                         let events = if short {
                             consumer.drain_freeing(chunk.min(known), enter, notify)
                         } else {
-                            let events = consumer.drain(chunk, enter);
+                            let events = consumer.drain_known(chunk, enter);
                             notify();
                             events
                         };
                         consume.batched(inbox, events);
                         count += events;
-                        more = consumer.known() > 0;
+                        known = consumer.known();
                     }
                     count
                 }
                 LaneReader::Evicting(ring, view) => {
-                    Self::scan_ring(inbox, ring, view.progress(), visit, consume)
+                    Self::scan_ring(inbox, ring, view.progress(), (visit, find), consume)
                 }
             };
             total += count;
@@ -257,17 +326,19 @@ impl<E: Send + 'static> Reader<E> {
             self.lanes.retain(|lane| !lane.is_ended());
         }
         if total > 0 {
-            self.inbox.signals.blocked.notify();
+            self.inbox.signals.blocked.notify_progress();
             self.idler.found(total);
             self.taken += total;
         }
         total
     }
 
-    fn scan_shared(&mut self, visit: usize, consume: &mut impl Consume<E>) -> usize {
+    fn scan_shared(&mut self, visit: usize, find: Find, consume: &mut impl Consume<E>) -> usize {
         let inbox = &*self.inbox;
         match &inbox.shared {
-            SharedLane::Bounded(ring) => Self::scan_ring(inbox, ring, &inbox.shared_progress, visit, consume),
+            SharedLane::Bounded(ring) => {
+                Self::scan_ring(inbox, ring, &inbox.shared_progress, (visit, find), consume)
+            }
             SharedLane::Unbounded(queue) => {
                 inbox.consumer.saw_depth(queue.len() as u64);
                 let mut books = Books::open(inbox, &inbox.shared_progress);
@@ -292,30 +363,39 @@ impl<E: Send + 'static> Reader<E> {
         inbox: &Inbox<E>,
         ring: &Ring<E>,
         progress: &Progress,
-        visit: usize,
+        (visit, find): (usize, Find),
         consume: &mut impl Consume<E>,
     ) -> usize {
         let mut books = Books::open(inbox, progress);
         let mut count = 0;
         inbox.consumer.saw_depth(ring.len() as u64);
-        while count < visit && ring.has_filled() {
-            // Set before the ring forgets the event, so that it is never in neither place.
-            progress.take_in_hand();
-            match ring.pop_at() {
-                Pop::Value((position, event)) => {
-                    // The slot is free already, before the event is handled.
-                    inbox.signals.blocked.notify();
-                    books.enter(event, consume, move |progress| progress.done(position));
-                    consume.batched(inbox, 1);
-                    count += 1;
-                }
-                Pop::Empty | Pop::Pending => {
-                    progress.nothing_in_hand();
-                    break;
-                }
-            }
+        while count < visit
+            && let Some((position, event)) = Self::claim(inbox, ring, progress, find)
+        {
+            // The slot is free already, before the event is handled.
+            inbox.signals.blocked.notify_made(Want::SHARED_ROOM);
+            books.enter(event, consume, move |progress| progress.done(position));
+            consume.batched(inbox, 1);
+            count += 1;
         }
         count
+    }
+
+    /// Takes the oldest event out of a ring. It is in hand, for a flush and a snapshot, until its progress says
+    /// [`done`](Progress::done).
+    #[inline]
+    fn claim(inbox: &Inbox<E>, ring: &Ring<E>, progress: &Progress, find: Find) -> Option<(u64, E)> {
+        while find.is_there(ring) {
+            // Set before the ring forgets the event, so that it is never in neither place.
+            progress.take_in_hand();
+            if let Pop::Value(claimed) = ring.pop_at() {
+                return Some(claimed);
+            }
+            // It was evicted. A flush may have seen the announcement.
+            progress.nothing_in_hand();
+            inbox.signals.blocked.notify_progress();
+        }
+        None
     }
 
     /// Waits a moment before the next look when something was taken since the last one and the lane has run dry: see
@@ -349,9 +429,7 @@ impl<E: Send + 'static> Reader<E> {
                 self.next = 0;
             }
             if let Some(event) = self.take_from_next() {
-                self.inbox.signals.blocked.notify();
-                self.idler.found(1);
-                self.taken += 1;
+                self.took();
                 self.turns += 1;
                 if self.turns >= self.visit() {
                     self.turns = 0;
@@ -363,6 +441,66 @@ impl<E: Send + 'static> Reader<E> {
             self.next += 1;
         }
         self.lanes.retain(|lane| !lane.is_ended());
+        // What held a new lane back may be gone only now, evicted by a writer.
+        let known = self.lanes.len();
+        if !self.arriving.is_empty() {
+            self.admit();
+        }
+        if self.lanes.len() > known { self.take_one() } else { None }
+    }
+
+    /// One event was taken from the lane that is next.
+    #[inline]
+    fn took(&mut self) {
+        let room = match self.lanes.get(self.next) {
+            Some(LaneReader::Spsc(_, view)) => view.room(),
+            Some(LaneReader::Evicting(..)) | None => Want::SHARED_ROOM,
+        };
+        self.inbox.signals.blocked.notify_made(room);
+        self.idler.found(1);
+        self.taken += 1;
+    }
+
+    /// Begins to take what is there now, lane by lane, each up to where it ends now: what comes meanwhile in one lane takes no event of
+    /// another one's place.
+    pub(crate) fn begin_drain(&mut self) {
+        self.pick_up();
+        self.lanes.retain(|lane| !lane.is_ended());
+        self.ends.clear();
+        self.ends.push(match &self.inbox.shared {
+            SharedLane::Bounded(ring) => ring.position(),
+            SharedLane::Unbounded(queue) => self.inbox.shared_progress.handled() + queue.len() as u64,
+        });
+        self.ends.extend(self.lanes.iter().map(LaneReader::accepted));
+        // New lanes come behind the others when the shared lane was read, which is why that is first.
+        self.ends.extend(self.arriving.iter().map(|arrival| arrival.lane.accepted()));
+        (self.drained, self.turns) = (0, 0);
+    }
+
+    /// Takes the next event of what was there when the drain began.
+    #[inline]
+    pub(crate) fn drain_one(&mut self) -> Option<E> {
+        while let Some(end) = self.ends.get(self.drained) {
+            // The shared lane, and then the others.
+            self.next = self.drained.checked_sub(1).unwrap_or(self.lanes.len());
+            let position = match self.lanes.get(self.next) {
+                Some(lane) => lane.position(),
+                None => match &self.inbox.shared {
+                    SharedLane::Bounded(ring) => ring.claimed(),
+                    SharedLane::Unbounded(_) => self.inbox.shared_progress.handled(),
+                },
+            };
+            if position < *end
+                && let Some(event) = self.take_from_next()
+            {
+                self.took();
+                return Some(event);
+            }
+            if self.drained == 0 && !self.arriving.is_empty() {
+                self.admit();
+            }
+            self.drained += 1;
+        }
         None
     }
 
@@ -371,7 +509,11 @@ impl<E: Send + 'static> Reader<E> {
         let inbox = &*self.inbox;
         match self.lanes.get_mut(self.next) {
             Some(LaneReader::Spsc(consumer, view)) => {
-                let event = consumer.pop()?;
+                let event = match consumer.pop() {
+                    Some(event) => event,
+                    None if settle_seal(consumer, view) => consumer.pop()?,
+                    None => return None,
+                };
                 // Counted first: whoever sees the progress, as a flush does, sees it in the books.
                 inbox.consumer.note(Handled::Delivered);
                 view.progress().advance_to(consumer.position());
@@ -383,7 +525,14 @@ impl<E: Send + 'static> Reader<E> {
                 SharedLane::Bounded(ring) => Self::take_from(inbox, ring, &inbox.shared_progress),
                 SharedLane::Unbounded(queue) => {
                     inbox.consumer.saw_depth(queue.len() as u64);
-                    let event = queue.pop()?;
+                    if queue.is_empty() {
+                        return None;
+                    }
+                    inbox.shared_progress.take_in_hand();
+                    let Some(event) = queue.pop() else {
+                        inbox.shared_progress.nothing_in_hand();
+                        return None;
+                    };
                     inbox.consumer.note(Handled::Delivered);
                     inbox.shared_progress.done(inbox.shared_progress.handled());
                     Some(event)
@@ -394,14 +543,10 @@ impl<E: Send + 'static> Reader<E> {
 
     fn take_from(inbox: &Inbox<E>, ring: &Ring<E>, progress: &Progress) -> Option<E> {
         inbox.consumer.saw_depth(ring.len() as u64);
-        match ring.pop_at() {
-            Pop::Value((position, event)) => {
-                inbox.consumer.note(Handled::Delivered);
-                progress.done(position);
-                Some(event)
-            }
-            Pop::Empty | Pop::Pending => None,
-        }
+        let (position, event) = Self::claim(inbox, ring, progress, Find::Written)?;
+        inbox.consumer.note(Handled::Delivered);
+        progress.done(position);
+        Some(event)
     }
 
     /// Why the stream ended, once everything that was accepted has been read.
@@ -443,6 +588,9 @@ impl<E: Send + 'static> Reader<E> {
     pub(crate) fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Inbox<E>) -> bool) {
         self.inbox.consumer.saw_empty();
         self.linger.found_nothing();
+        // A task that waited here before gives way to this thread, whatever the strategy: the cell holds one sleeper, and a thread
+        // that finds it occupied can only look again at once.
+        self.unregister();
         let step = self.idler.step(self.inbox.capacity(), Instant::now);
         let within = |nap: Duration| limit.map_or(nap, |limit| limit.min(nap));
         match step {
@@ -454,8 +602,6 @@ impl<E: Send + 'static> Reader<E> {
             }
             Step::Park => {
                 let signals = self.inbox.signals.clone();
-                // A task that waited here before has given way to this thread.
-                signals.cell.cancel();
                 signals.cell.park_unless(limit, || self.has_work() || other(&self.inbox));
             }
         }

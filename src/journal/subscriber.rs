@@ -514,6 +514,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             (one, other) => one.or(other),
         };
         self.linger.found_nothing();
+        // A task that waited here before gives way to this thread, whatever the strategy.
+        self.cancel();
         let position = self.reader.position();
         let taken = position.saturating_sub(self.waited_at);
         if taken > 0 {

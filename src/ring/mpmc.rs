@@ -8,6 +8,12 @@
 //! ring as full, and a consumer that meets a slot which a preempted producer has claimed but not yet filled reports
 //! [`Pop::Pending`].
 //!
+//! A consumer can not take a later value first: that would turn the order of one producer around. So a reader that promises to find
+//! each value whose push has returned has to wait for the producer of the oldest position, but only while a later position is
+//! filled: otherwise no push has returned that the reader has not seen. See `Ring::has_written`. The producer is then between two
+//! instructions, runs no user code, and holds nothing that the reader holds up; it is only late if the system has taken its
+//! processor away.
+//!
 //! # Invariants
 //! - M1: stamp == position: the slot is empty and belongs to the producer that claims `position`.
 //! - M2: stamp == position + 1: the slot holds a value and belongs to the consumer that claims `position`.
@@ -18,6 +24,7 @@
 
 use crate::error::InvalidConfig;
 use crate::panics::discard;
+use crate::sync::pace::Pace;
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use std::fmt;
@@ -370,6 +377,50 @@ impl<T> Ring<T> {
                 return false;
             }
             head = newer;
+        }
+    }
+
+    /// Whether a pop finds a value, unless another consumer takes it first. Each value whose push returned before this call is
+    /// found, also after a position that is claimed and not filled yet: then this waits until its producer has filled it.
+    #[inline]
+    pub(crate) fn has_written(&self) -> bool {
+        self.has_filled() || self.await_written()
+    }
+
+    #[cold]
+    fn await_written(&self) -> bool {
+        // What is claimed later was pushed after this call began.
+        let end = self.position();
+        let mut pace = Pace::new();
+        loop {
+            let head = self.claimed();
+            // The head may be an old one, and then what it says is at the oldest position was taken long ago: so the positions
+            // decide, and the next look has a newer head.
+            // ORD(mpmc.stamp): Acquire; pairs with the producer's Release in `push`.
+            let filled = |position: u64| self.cell(position).stamp.load(Ordering::Acquire) == position + 1;
+            match (head..end).find(|position| filled(*position)) {
+                None => return false,
+                Some(oldest) if oldest == head => return true,
+                Some(_) => pace.wait(),
+            }
+        }
+    }
+
+    /// Whether a push finds room now. Not in a closed ring.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut tail = self.tail.load(Ordering::Relaxed);
+        loop {
+            let position = tail >> 1;
+            // ORD(mpmc.stamp): Acquire; pairs with the Release of whoever emptied the slot, or has filled it since.
+            let stamp = self.cell(position).stamp.load(Ordering::Acquire);
+            if tail & CLOSED == 0 && stamp == position && !self.is_full_at(position) {
+                return true;
+            }
+            let newer = self.tail.load(Ordering::Relaxed);
+            if newer == tail {
+                return false;
+            }
+            tail = newer;
         }
     }
 

@@ -101,6 +101,23 @@ impl Crowd {
         }
     }
 
+    /// Wakes one, rather one that naps: for a publisher that waits for room. One that is parked has been woken by the events that
+    /// fill the ring, or is about to be; waking it once more costs a look.
+    #[cold]
+    pub(crate) fn wake_one_now(&self) {
+        let one = {
+            let mut asleep = lock(&self.asleep);
+            let Asleep { parked, napping, .. } = &mut *asleep;
+            let one = if napping.is_empty() { parked.pop() } else { Some(napping.remove(0)) };
+            asleep.roused += usize::from(one.is_some());
+            self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+            one
+        };
+        if let Some((_, sleeper)) = one {
+            sleeper.wake();
+        }
+    }
+
     /// Wakes everybody, also those who nap: for a close, a flush, and whoever waits for room.
     #[cold]
     pub(crate) fn wake_all(&self) {

@@ -1,22 +1,65 @@
-//! The place where any number of threads wait for room, or for progress.
+//! The place where any number of threads wait for room, for progress, or for their turn.
 //!
-//! A cold list behind a count: whoever makes progress fences and reads the count, and only takes the lock when
-//! somebody waits. The handshake is that of the wait cell, with the same choice of fences. Everybody on the list is woken at
-//! once, so nobody has to pass a wake-up on when it gives up.
+//! A cold list behind a count: a thread that makes progress fences and reads the count, and only takes the lock when
+//! a thread waits. The handshake is that of the wait cell, with the same choice of fences.
+//!
+//! # How many are woken
+//! Each waiter says what it [wants](Want). Progress serves all who wait for it, and wakes them all. Room in a ring serves one, and so
+//! does a turn: a notification wakes the thread that has waited longest for that very thing, and no other. A thread that was woken
+//! and finds nothing, since a publisher that did not wait came first, keeps its place in the line.
+//!
+//! One wake-up for each thing that is made is not enough where several threads make them: of two slots that are freed at once in
+//! a shared ring the later one may be told of first, and the thread woken for it fails, since the earlier one is still in a
+//! consumer's hands. So a thread that got what it waited for wakes the next one if there [is more](WaitList::wait_for).
+//!
+//! # Invariants
+//! - A1: a thread that is taken off the list makes an attempt afterwards, or has another thread woken in its stead: also when its
+//!   time is over, and when its attempt unwinds.
+//! - A2: a thread whose attempt succeeded, on the list or off it, looks whether there is more, and wakes the next one then.
+//! - A3: a thread sleeps only after an attempt that failed behind its entry and the heavy fence.
+//!
+//! So nobody sleeps beside something that it could use: by A3 the thing was made after the sleeper's attempt, by a thread
+//! that saw the sleeper on the list and took the first one off. By A1 that one looks, or another one does. If it fails, the thing
+//! is taken, or is not to be had before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
 
 use super::{Deadline, FencePair, Sleeper};
 use crate::sync::guarded::is_let_go;
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicBool, AtomicUsize, MODEL, Mutex, Ordering, lock, no_recheck};
+use crate::sync::{AtomicBool, AtomicU64, MODEL, Mutex, Ordering, lock, no_recheck};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest park, as for a [`WaitCell`](super::WaitCell).
+/// The first park is no longer than this: no wake-up is lost that we know of, and a defect shows as latency. Each later one of the
+/// same wait may take twice as long, so that a long wait costs little.
 const SAFETY_LIMIT: Duration = Duration::from_millis(100);
+/// The longest park of all, as for a [`WaitCell`](super::WaitCell).
+const LONGEST_PARK: Duration = Duration::from_secs(1);
 /// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
 const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
+
+/// What a thread on the list waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Want(u64);
+
+impl Want {
+    /// Progress of any kind: serves all.
+    const PROGRESS: Self = Self(0);
+    /// Room in the ring that all publishers share: a slot serves one.
+    pub(crate) const SHARED_ROOM: Self = Self(1);
+
+    /// Room in the ring of one lane, which is told from others by where this lies.
+    pub(crate) fn room_in<T>(lane: &T) -> Self {
+        Self(std::ptr::from_ref(lane).addr() as u64)
+    }
+
+    /// The turn with this number, on a list on which no thread waits for room.
+    pub(crate) fn turn(number: u64) -> Self {
+        Self(number.wrapping_add(1))
+    }
+}
 
 /// One who waits, or will: whoever must not allocate when it comes to waiting brings one along.
 pub(crate) struct Waiter(Arc<Entry>);
@@ -64,8 +107,34 @@ impl Waiter {
 /// ```
 pub struct WaitList {
     pair: FencePair,
-    count: AtomicUsize,
-    entries: Mutex<Vec<Arc<Entry>>>,
+    /// How many wait: for progress, in units of [`FOR_PROGRESS`], and for other things.
+    count: AtomicU64,
+    line: Mutex<Line>,
+}
+
+/// One thread that waits for progress, in the count.
+const FOR_PROGRESS: u64 = 1 << 32;
+
+/// Those who wait, in the order of their arrival.
+struct Line {
+    next: u64,
+    listed: Vec<Listed>,
+    /// How many of them wait for progress.
+    for_progress: usize,
+}
+
+struct Listed {
+    ticket: u64,
+    want: Want,
+    entry: Arc<Entry>,
+}
+
+/// Who is woken by a notification.
+#[derive(Clone, Copy)]
+struct Call {
+    all: bool,
+    progress: bool,
+    one: Option<Want>,
 }
 
 impl WaitList {
@@ -80,7 +149,8 @@ impl WaitList {
     /// ```
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
-        Self { pair, count: AtomicUsize::new(0), entries: Mutex::new(Vec::with_capacity(16)) }
+        let line = Line { next: 0, listed: Vec::with_capacity(16), for_progress: 0 };
+        Self { pair, count: AtomicU64::new(0), line: Mutex::new(line) }
     }
 
     /// Waits until `attempt` succeeds, asking again after each notification; `None` when the deadline is over first.
@@ -101,48 +171,67 @@ impl WaitList {
         &self,
         waiter: &Waiter,
         deadline: Deadline,
+        attempt: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        self.wait(&mut Place::new(self, waiter, Want::PROGRESS), deadline, attempt)
+    }
+
+    /// Waits in the line of those who want the same, until `attempt` gets it. Where a thread may be woken for something that it finds
+    /// in another's hands, `more` says whether the next in the line would get something now.
+    pub(crate) fn wait_for<R>(
+        &self,
+        (waiter, want): (&Waiter, Want),
+        deadline: Deadline,
+        attempt: impl FnMut() -> Option<R>,
+        more: impl Fn() -> bool,
+    ) -> Option<R> {
+        let outcome = self.wait(&mut Place::new(self, waiter, want), deadline, attempt);
+        if outcome.is_some() && more() {
+            // A2.
+            self.pass_on(want);
+        }
+        outcome
+    }
+
+    fn wait<R>(
+        &self,
+        place: &mut Place<'_>,
+        deadline: Deadline,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
+        let mut longest = SAFETY_LIMIT;
         loop {
             let thread = Unparker::current();
-            let entry = waiter.begin(&thread);
-            {
-                let mut entries = lock(&self.entries);
-                entries.push(entry.clone());
-                self.count.store(entries.len(), Ordering::Relaxed);
-            }
-            let listed = Listed { list: self, entry };
+            let woken = place.enter(&thread);
             // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the notifier sees the count, or we see
             // its progress.
-            let most = if heavy_fence(self.pair) { SAFETY_LIMIT } else { DEGRADED_LIMIT };
+            let most = if heavy_fence(self.pair) { longest } else { DEGRADED_LIMIT };
             let outcome = if no_recheck() { None } else { attempt() };
             let left = deadline.remaining();
-            // ORD(list.woken): Acquire; pairs with the Release in `notify_all`: the progress is visible.
+            // ORD(list.woken): Acquire; pairs with the Release in `call`: the progress is visible.
             if outcome.is_none()
                 && !is_let_go()
                 && left.is_none_or(|left| !left.is_zero())
-                && !entry.woken.load(Ordering::Acquire)
+                && !woken.load(Ordering::Acquire)
             {
                 thread.park(if MODEL { None } else { Some(left.map_or(most, |left| left.min(most))) });
             }
-            drop(listed);
-            if outcome.is_some() {
-                return outcome;
-            }
-            // A publisher inside a sink that is being removed waits no more: see `sync::guarded`.
-            if deadline.is_over() || is_let_go() {
-                return attempt();
-            }
+            place.leave();
+            let outcome = match outcome {
+                // A publisher inside a sink that is being removed waits no more: see `sync::guarded`.
+                None if deadline.is_over() || is_let_go() => attempt().ok_or(()),
+                None => {
+                    longest = LONGEST_PARK.min(longest * 2);
+                    continue;
+                }
+                Some(outcome) => Ok(outcome),
+            };
+            place.called = false;
+            return outcome.ok();
         }
     }
 
-    fn forget(&self, entry: &Arc<Entry>) {
-        let mut entries = lock(&self.entries);
-        entries.retain(|known| !Arc::ptr_eq(known, entry));
-        self.count.store(entries.len(), Ordering::Relaxed);
-    }
-
-    /// Wakes everybody on the list. To be called after the progress that they wait for.
+    /// Wakes all threads on the list. To be called after the progress that they wait for.
     ///
     /// # Examples
     /// ```
@@ -159,29 +248,66 @@ impl WaitList {
     /// ```
     #[inline]
     pub fn notify(&self) {
-        // ORD(list.count): light fence; pairs with the heavy one in `wait_as`.
-        light_fence(self.pair);
-        if self.count.load(Ordering::Relaxed) > 0 {
-            self.notify_all();
+        if self.waiting() > 0 {
+            self.call(Call { all: true, progress: false, one: None });
         }
     }
 
+    /// Wakes those who wait for progress.
+    #[inline]
+    pub(crate) fn notify_progress(&self) {
+        if self.waiting() >= FOR_PROGRESS {
+            self.call(Call { all: false, progress: true, one: None });
+        }
+    }
+
+    /// Wakes those who wait for progress, and the first of those who want this.
+    #[inline]
+    pub(crate) fn notify_made(&self, want: Want) {
+        if self.waiting() > 0 {
+            self.call(Call { all: false, progress: true, one: Some(want) });
+        }
+    }
+
+    /// Wakes the first of those who want this.
+    pub(crate) fn notify_one(&self, want: Want) {
+        if self.waiting() > 0 {
+            self.pass_on(want);
+        }
+    }
+
+    /// The notifier's half of the handshake.
+    #[inline]
+    fn waiting(&self) -> u64 {
+        // ORD(list.count): light fence; pairs with the heavy one in `wait`.
+        light_fence(self.pair);
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// No fence: the lock is taken in any case. A thread that enters behind it sees what this one has seen.
     #[cold]
-    fn notify_all(&self) {
-        // As many as there are now: whoever comes back meanwhile waits for the next progress.
-        let mut left = lock(&self.entries).len();
-        while left > 0 {
-            left -= 1;
+    fn pass_on(&self, want: Want) {
+        self.call(Call { all: false, progress: false, one: Some(want) });
+    }
+
+    #[cold]
+    fn call(&self, mut call: Call) {
+        // Those who are there now, in their order: a thread that comes back meanwhile has looked, and waits for what is made next.
+        let (mut from, mut limit) = (0, None);
+        while call.all || call.progress || call.one.is_some() {
             let entry = {
-                let mut entries = lock(&self.entries);
-                if entries.is_empty() {
-                    return;
+                let mut line = lock(&self.line);
+                let limit = *limit.get_or_insert(line.next);
+                call.progress &= line.for_progress > 0;
+                let Some(listed) = line.take_first(from..limit, call) else { return };
+                from = listed.ticket + 1;
+                if call.one == Some(listed.want) {
+                    call.one = None;
                 }
-                let entry = entries.remove(0);
-                self.count.store(entries.len(), Ordering::Relaxed);
-                entry
+                self.count.store(line.count(), Ordering::Relaxed);
+                listed.entry
             };
-            // ORD(list.woken): Release; pairs with the Acquire in `wait_as`.
+            // ORD(list.woken): Release; pairs with the Acquire in `wait`.
             entry.woken.store(true, Ordering::Release);
             // Bound to a name, so that the lock is free before foreign code may run.
             let sleeper = lock(&entry.sleeper).take();
@@ -192,20 +318,84 @@ impl WaitList {
     }
 }
 
-/// An entry that is on the list, or was taken off by a notifier. Taken off also when an attempt unwinds.
-struct Listed<'a> {
-    list: &'a WaitList,
-    entry: &'a Arc<Entry>,
+impl Line {
+    /// Takes off the first of those with these tickets that is called.
+    fn take_first(&mut self, tickets: Range<u64>, call: Call) -> Option<Listed> {
+        let first = self.listed.partition_point(|listed| listed.ticket < tickets.start);
+        let mut rest = self.listed.get(first..)?.iter().take_while(|listed| listed.ticket < tickets.end);
+        let at = first
+            + rest.position(|listed| {
+                call.all || call.one == Some(listed.want) || call.progress && listed.want == Want::PROGRESS
+            })?;
+        let listed = self.listed.remove(at);
+        self.for_progress -= usize::from(listed.want == Want::PROGRESS);
+        Some(listed)
+    }
+
+    fn count(&self) -> u64 {
+        (self.listed.len() - self.for_progress) as u64 + self.for_progress as u64 * FOR_PROGRESS
+    }
 }
 
-impl Drop for Listed<'_> {
+/// The place of one thread in the line, from its first look to its last.
+struct Place<'a> {
+    list: &'a WaitList,
+    waiter: &'a Waiter,
+    want: Want,
+    ticket: Option<u64>,
+    on_list: bool,
+    /// It was taken off the list, and has not looked since.
+    called: bool,
+}
+
+impl<'a> Place<'a> {
+    fn new(list: &'a WaitList, waiter: &'a Waiter, want: Want) -> Self {
+        Self { list, waiter, want, ticket: None, on_list: false, called: false }
+    }
+
+    /// Enters the list, where it stood before if it did; the word that says that it was woken.
+    fn enter(&mut self, thread: &Unparker) -> &'a AtomicBool {
+        let entry = self.waiter.begin(thread);
+        let mut line = lock(&self.list.line);
+        let ticket = *self.ticket.get_or_insert_with(|| {
+            line.next += 1;
+            line.next - 1
+        });
+        let at = line.listed.partition_point(|listed| listed.ticket < ticket);
+        line.listed.insert(at, Listed { ticket, want: self.want, entry: entry.clone() });
+        line.for_progress += usize::from(self.want == Want::PROGRESS);
+        self.list.count.store(line.count(), Ordering::Relaxed);
+        self.on_list = true;
+        &entry.woken
+    }
+
+    /// Leaves the list, if it was not taken off.
+    fn leave(&mut self) {
+        let Some(ticket) = self.ticket.filter(|_| std::mem::take(&mut self.on_list)) else { return };
+        let listed = {
+            let mut line = lock(&self.list.line);
+            let at = line.listed.binary_search_by_key(&ticket, |listed| listed.ticket).ok();
+            let listed = at.map(|at| line.listed.remove(at));
+            line.for_progress -= usize::from(listed.is_some() && self.want == Want::PROGRESS);
+            self.list.count.store(line.count(), Ordering::Relaxed);
+            listed
+        };
+        self.called = listed.is_none();
+    }
+}
+
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.list.forget(self.entry);
+        self.leave();
+        if self.called && self.want != Want::PROGRESS {
+            // A1: the attempt unwinds.
+            self.list.pass_on(self.want);
+        }
     }
 }
 
 impl fmt::Debug for WaitList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitList").field("waiting", &self.count.load(Ordering::Relaxed)).finish()
+        f.debug_struct("WaitList").field("waiting", &lock(&self.line).listed.len()).finish()
     }
 }

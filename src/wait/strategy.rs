@@ -145,9 +145,10 @@ impl Idler {
         Self { strategy, looks: 0, events: 0, decided: None, silent_since: None, interval: Duration::ZERO }
     }
 
-    /// The consumer found this many events.
+    /// The consumer found this many events, at least one: a look that found none must not begin the wait anew.
     #[inline]
     pub(crate) fn found(&mut self, events: usize) {
+        debug_assert!(events > 0, "a look that found nothing was reported");
         self.events += events as u64;
         self.looks = 0;
     }
@@ -235,7 +236,9 @@ mod tests {
     const MICROSECOND: Duration = Duration::from_micros(1);
 
     fn decide(idler: &mut Idler, start: Instant, micros: u32, events: usize) -> Step {
-        idler.found(events);
+        if events > 0 {
+            idler.found(events);
+        }
         idler.step(1024, || start + MICROSECOND * micros)
     }
 

@@ -4,6 +4,7 @@ mod blocked;
 mod ends;
 mod eviction;
 mod flush;
+mod found;
 mod tasks;
 
 use buslane::{

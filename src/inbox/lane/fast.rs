@@ -103,7 +103,10 @@ impl<E: Send + 'static> FastLane<E> {
         };
         match attempt(event) {
             Ok(()) => Ok(()),
-            Err(error) => inbox.overflowed(error, &view.entry, patience, Some(waiter), attempt),
+            Err(error) => {
+                let waiting = (Some(&*waiter), view.room());
+                inbox.overflowed(error, &view.entry, patience, waiting, attempt)
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use crate::error::WriteError;
 use crate::inbox::{Inbox, Overflow, Patience, SharedLane};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::Arc;
-use crate::wait::list::Waiter;
+use crate::wait::list::{Waiter, Want};
 
 /// A lane into a ring that evicts the oldest, or into the shared lane.
 pub(crate) struct OtherLane<E> {
@@ -60,7 +60,10 @@ impl<E: Send + 'static> OtherLane<E> {
                 inbox.signals.wake();
                 Ok(())
             }
-            Err(error) => inbox.overflowed(error, entry, patience, Some(&self.waiter), push),
+            Err(error) => {
+                let waiting = (Some(&self.waiter), Want::SHARED_ROOM);
+                inbox.overflowed(error, entry, patience, waiting, push)
+            }
         }
     }
 }

@@ -61,7 +61,7 @@ impl<T> Consumer<T> {
 
     /// Hands up to `max` values to `f`, oldest first, and returns how many.
     ///
-    /// The slots are given back together at the end. If `f` unwinds, the value it was given counts as handled and the
+    /// Each value whose push returned before this call is handed over, up to `max`. The slots are given back together at the end. If `f` unwinds, the value it was given counts as handled and the
     /// later ones stay.
     ///
     /// # Examples
@@ -74,7 +74,14 @@ impl<T> Consumer<T> {
     /// # Ok::<(), buslane::InvalidConfig>(())
     /// ```
     #[inline]
-    pub fn drain(&mut self, max: usize, mut f: impl FnMut(T)) -> usize {
+    pub fn drain(&mut self, max: usize, f: impl FnMut(T)) -> usize {
+        self.look(max);
+        self.drain_known(max, f)
+    }
+
+    /// As [`drain`](Self::drain), of what is known to be readable.
+    #[inline]
+    pub(crate) fn drain_known(&mut self, max: usize, mut f: impl FnMut(T)) -> usize {
         self.each(max, |slot| {
             // SAFETY: S1: `each` calls with the slots in [head, end), each once.
             f(unsafe { slot.take() });
@@ -122,6 +129,7 @@ impl<T> Consumer<T> {
                 discard(unsafe { self.0.take() });
             }
         }
+        self.look(max);
         self.each(max, |slot| {
             let emptied = Emptied(slot);
             // SAFETY: as above; the value stays until `emptied` is dropped.
@@ -129,6 +137,7 @@ impl<T> Consumer<T> {
         })
     }
 
+    /// Of what is known to be readable.
     #[inline]
     fn each(&mut self, max: usize, mut f: impl FnMut(&Slot<T>)) -> usize {
         /// Gives back what was handled also when the callback unwinds.
@@ -137,9 +146,6 @@ impl<T> Consumer<T> {
             fn drop(&mut self) {
                 self.0.release();
             }
-        }
-        if self.head == self.end && !self.refresh() {
-            return 0;
         }
         let stop = self.end.min(self.head.saturating_add(max as u64));
         let count = (stop - self.head) as usize;
@@ -156,6 +162,17 @@ impl<T> Consumer<T> {
     fn release(&self) {
         // ORD(spsc.head): Release; pairs with the Acquire in `Producer::refresh`: our reads of the slots are over.
         self.shared.head.store(self.head, Ordering::Release);
+    }
+
+    /// Loads the tail unless `enough` values are known to be readable, and returns how many are.
+    ///
+    /// A read that hands over what an earlier load has shown would leave out what was pushed since.
+    #[inline]
+    pub(crate) fn look(&mut self, enough: usize) -> usize {
+        if self.known() < enough {
+            self.refresh();
+        }
+        self.known()
     }
 
     /// Looks for values beyond those known; whether there are any.
@@ -237,6 +254,13 @@ impl<T> Consumer<T> {
     pub fn is_ended(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it: what the producer did before its end is visible.
         self.shared.fin.load(Ordering::Acquire) <= self.head
+    }
+
+    /// Whether the ring is sealed, or about to be: then [`refresh`](Self::refresh) may have left out values that are accepted.
+    #[inline]
+    pub(crate) fn is_sealed(&self) -> bool {
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever marked or fixed it.
+        self.shared.fin.load(Ordering::Acquire) != OPEN
     }
 
     /// A handle that can seal the ring.

@@ -1,0 +1,141 @@
+//! What was written before a read began is found by it, also after a position that another writer has claimed and not filled yet.
+
+use super::{books, channel, lane, push, rest, write};
+use buslane::{Channel, Deadline, FlushReport, Overflow, Receiver, Signal, Sink};
+use loom_tests::{AtomicUsize, Ordering};
+use loom_tests::{Lives, Tracked, model, model_with, thread};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// Two writers of one event each, and a reader that reads until `read` finds nothing, once the second writer's call has returned.
+fn two_writers(overflow: Overflow, read: fn(&mut Receiver<Tracked>) -> Option<Tracked>) {
+    let lives = Lives::new(2);
+    let (channel, mut receiver) = channel(2, overflow);
+    let returned = Arc::new(AtomicUsize::new(0));
+    let writers = [0, 1].map(|id| {
+        let (channel, value, returned) = (channel.clone(), lives.value(id), returned.clone());
+        thread::spawn(move || {
+            assert!(write(&channel, value));
+            returned.fetch_or(1 << id, Ordering::Release);
+        })
+    });
+    let before = returned.load(Ordering::Acquire);
+    let mut got = 0;
+    while let Some(event) = read(&mut receiver) {
+        got |= 1 << event.id();
+    }
+    assert_eq!(before & !got, 0, "written before the read, and not found: {before:b}, {got:b}");
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    channel.close();
+    let (later, _) = rest(&mut receiver);
+    let all = later.iter().fold(got, |all, id| all | 1 << id);
+    assert_eq!(all, 0b11);
+    let _ = books(&channel);
+    drop((channel, receiver));
+    lives.assert_all_dropped();
+}
+
+#[test]
+fn try_recv_finds_what_was_written_before() {
+    // Fails when `Ring::has_written` does not wait for the writer of the oldest position.
+    model_with(2, || two_writers(Overflow::DropNewest, |receiver| receiver.try_recv().ok()));
+}
+
+#[test]
+fn drain_finds_what_was_written_before() {
+    // As above, where an iterator takes what was there.
+    model_with(2, || two_writers(Overflow::DropNewest, |receiver| receiver.drain().next()));
+}
+
+#[test]
+fn poll_recv_finds_what_was_written_before() {
+    // As above, for a task.
+    model_with(2, || {
+        two_writers(Overflow::DropNewest, |receiver| {
+            match receiver.poll_recv(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(event) => event.ok(),
+                Poll::Pending => None,
+            }
+        });
+    });
+}
+
+#[test]
+fn drain_with_finds_what_was_written_before() {
+    // As above, where a callback gets the events. Fails when `scan_written` scans as a worker does.
+    model_with(2, || {
+        two_writers(Overflow::DropNewest, |receiver| {
+            let mut found = None;
+            // At most a quarter of the capacity a lane, and so one event.
+            receiver.drain_with(|event| assert!(found.replace(event).is_none(), "one"));
+            found
+        });
+    });
+}
+
+#[test]
+fn a_seal_in_progress_hides_nothing_that_was_written() {
+    // A reader that comes between the mark and the end of a seal finds what was pushed before it. Fails when the reader does not
+    // end the seal itself.
+    model_with(2, || {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+        let mut lane = lane(&channel);
+        assert!(push(&mut lane, lives.value(0)));
+        let sealer = channel.clone();
+        let sealer = thread::spawn(move || sealer.close());
+        let event = receiver.try_recv().expect("written before the read");
+        assert_eq!(event.id(), 0);
+        let _ = sealer.join().unwrap();
+        drop((event, lane));
+        assert!(receiver.recv().is_err());
+        let _ = books(&channel);
+        drop((channel, receiver));
+        lives.assert_all_dropped();
+    });
+}
+
+/// A flush of the one event that `make`'s channel holds, against a `recv` that takes it.
+fn flush_against_recv(make: fn() -> (Channel<Tracked>, Receiver<Tracked>), private: bool) {
+    let lives = Lives::new(1);
+    let (channel, mut receiver) = make();
+    let lane = private.then(|| {
+        let mut lane = lane(&channel);
+        assert!(push(&mut lane, lives.value(0)));
+        lane
+    });
+    if lane.is_none() {
+        assert!(write(&channel, lives.value(0)));
+    }
+    let reader = thread::spawn(move || {
+        let event = receiver.recv().expect("open");
+        drop(event);
+        receiver
+    });
+    let mut report = FlushReport::default();
+    channel.signal(&mut Signal::Flush(Deadline::NEVER, &mut report));
+    assert!(report.is_done());
+    // The event is out of the ring, and in the counters.
+    let books = books(&channel);
+    assert_eq!((books.accepted, books.delivered, books.pending), (1, 1, 0));
+    drop((lane, channel, reader.join().unwrap()));
+    lives.assert_all_dropped();
+}
+
+#[test]
+fn a_flush_waits_for_a_recv_of_the_shared_lane() {
+    // A flush does not return while a `recv` copies the event out. Fails when `Reader::claim` does not announce it.
+    model(|| flush_against_recv(|| channel(1, Overflow::DropNewest), false));
+}
+
+#[test]
+fn a_flush_waits_for_a_recv_of_an_evicting_lane() {
+    // As above.
+    model(|| flush_against_recv(|| channel(1, Overflow::DropOldest), true));
+}
+
+#[test]
+fn a_flush_waits_for_a_recv_of_an_unbounded_channel() {
+    // As above, where the count of events taken is what a flush goes by.
+    model(|| flush_against_recv(|| Channel::builder().unbounded().build().expect("no setting"), false));
+}
