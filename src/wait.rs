@@ -22,10 +22,10 @@ pub use list::WaitList;
 pub use sleepers::{Berth, Sleepers};
 pub use strategy::WaitStrategy;
 
+use crate::panics::quietly;
+use crate::sync::MODEL;
 use crate::sync::parking::Unparker;
-use crate::sync::{CATCHES, MODEL};
-use nesting::Nesting;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use nesting::cloned;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -45,25 +45,35 @@ fn park_fenced(thread: &Unparker, limit: Option<Duration>, fenced: bool) {
 #[derive(Debug)]
 pub(crate) enum Sleeper {
     Thread(Unparker),
-    Task(Waker),
+    Task(Task),
 }
 
+/// A task's waker, whose clone, call and drop are user code: nothing waits there, and a panic of the last two ends here.
+#[derive(Debug)]
+pub(crate) struct Task(Option<Waker>);
+
 impl Sleeper {
+    /// To be called where nothing is borrowed or half done: the clone is user code.
+    pub(crate) fn task(waker: &Waker) -> Self {
+        Self::Task(Task(Some(cloned(waker))))
+    }
+
     fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
-            Self::Task(task) => {
-                // Foreign: it may panic, or poll the task at once, where nothing is to wait.
-                let _impatient = Nesting::impatient();
-                if !CATCHES {
-                    task.wake();
-                } else if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task.wake())) {
-                    // Its destructor is foreign too, and so is what that may throw.
-                    if let Err(worse) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
-                        std::mem::forget(worse);
-                    }
+            Self::Task(mut task) => {
+                if let Some(waker) = task.0.take() {
+                    quietly(|| waker.wake());
                 }
             }
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(waker) = self.0.take() {
+            quietly(|| drop(waker));
         }
     }
 }

@@ -7,13 +7,14 @@ use super::entry::{Entry, Info, List, Shared, SinkId};
 use super::table::{Plan, Table};
 use super::{Core, STEP};
 use crate::error::AddError;
+use crate::panics::{dispose, dispose_each, foreign};
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sync::guarded::{Hazard, Listed};
 use crate::sync::handoff::{Handoff, OneShot, Parcel};
 use crate::sync::swap::Replaced;
 use crate::sync::{self, MutexGuard, Ordering, lock};
-use crate::wait::nesting::{Purpose, Visit};
+use crate::wait::nesting::{Nesting, Purpose, Visit};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -60,11 +61,28 @@ pub(super) struct Control<E: Send + 'static> {
     pub(super) leaving: Vec<Entry<E>>,
 }
 
+/// Asks a sink something: user code, in which nothing waits. A panic is the caller's, who brought the sink.
+fn user_code<R>(call: impl FnOnce() -> R) -> R {
+    let _impatient = Nesting::impatient();
+    call()
+}
+
 /// What is to be dropped once the lock is free.
 pub(super) struct Garbage<E: Send + 'static> {
     #[expect(clippy::vec_box, reason = "parcels come boxed, and are only kept until they are dropped")]
     tables: Vec<Box<Parcel<Table<E>>>>,
     lists: Vec<Replaced<List<E>>>,
+    /// Of sinks that were taken off the bus: with them go lanes that no publisher has taken.
+    pub(super) plans: Vec<Plan<E>>,
+}
+
+impl<E: Send + 'static> Garbage<E> {
+    /// Drops it. Lanes hold closures and events: destructors of users to whom the caller is a stranger.
+    pub(super) fn dispose(self) {
+        dispose_each(self.tables);
+        dispose_each(self.lists);
+        dispose_each(self.plans);
+    }
 }
 
 impl<E: Send + 'static> Control<E> {
@@ -98,6 +116,12 @@ impl<E: Send + 'static> Control<E> {
         self.publishers.iter().flat_map(|registered| registered.slot.handoff.collect()).collect()
     }
 
+    /// Takes the plans of sinks that are gone out of all publishers' plans; to be dropped when the lock is free.
+    pub(super) fn take_plans(&mut self, gone: impl Fn(SinkId) -> bool) -> Vec<Plan<E>> {
+        let publishers = self.publishers.iter_mut();
+        publishers.flat_map(|registered| registered.plan.extract_if(.., |plan| gone(plan.info.id))).collect()
+    }
+
     /// Keeps a list that was replaced until nobody reads it.
     pub(super) fn retire(&mut self, list: Replaced<List<E>>) {
         self.retired.push(list);
@@ -121,7 +145,7 @@ impl<E: Send + 'static> Core<E> {
         location: &'static Location<'static>,
         sink: Shared<E>,
     ) -> Result<SinkId, AddError> {
-        let key = sink.key();
+        let key = user_code(|| sink.key());
         if key == Some(self.key()) {
             return Err(AddError::Itself);
         }
@@ -156,15 +180,15 @@ impl<E: Send + 'static> Core<E> {
             // Foreign code: outside the lock.
             let _making = Visit::begin(self.address(), Purpose::MakeLanes);
             for publisher in missing {
-                let lane = sink.lane()?;
+                let lane = user_code(|| sink.lane())?;
                 probe = Some(lane.is_some());
                 lanes.push((publisher, lane));
             }
             if probe.is_none() {
-                probe = Some(sink.has_lanes());
+                probe = Some(user_code(|| sink.has_lanes()));
             }
         };
-        drop(garbage);
+        garbage.dispose();
         Ok(id)
     }
 
@@ -207,7 +231,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// Hands every publisher its next table, publishes the list, and says that something changed.
     pub(super) fn changed(&self, control: &mut MutexGuard<'_, Control<E>>) -> Garbage<E> {
-        let mut garbage = Garbage { tables: control.returned_tables(), lists: Vec::new() };
+        let mut garbage = Garbage { tables: control.returned_tables(), lists: Vec::new(), plans: Vec::new() };
         for registered in &control.publishers {
             garbage.tables.extend(registered.slot.handoff.offer(Parcel::new(Table::new(&registered.plan))));
         }
@@ -257,22 +281,27 @@ impl<E: Send + 'static> Core<E> {
             };
             let _making = Visit::begin(self.address(), Purpose::MakeLanes);
             for (id, sink) in missing {
-                // Without memory for a lane the publisher uses the shared one.
-                lanes.push((id, sink.lane().unwrap_or_default()));
+                // Without memory for a lane the publisher uses the shared one; and where making it panics, which is no concern
+                // of this publisher's.
+                let lane = foreign(|| sink.lane()).ok().and_then(Result::ok).flatten();
+                lanes.push((id, lane));
+                dispose(sink);
             }
         }
     }
 
     /// Forgets a publisher that is going.
     pub(super) fn unregister(&self, slot: &PublisherSlot<E>) {
-        let gone: Vec<Registered<E>> = {
+        let (gone, sealers) = {
             let mut control = lock(&self.control);
-            for entry in control.entries.iter().chain(&control.leaving) {
-                entry.info.forget_publisher(slot.id);
-            }
-            control.publishers.extract_if(.., |registered| registered.slot.id == slot.id).collect()
+            let entries = control.entries.iter().chain(&control.leaving);
+            let sealers: Vec<_> = entries.flat_map(|entry| entry.info.forget_publisher(slot.id)).collect();
+            let gone: Vec<Registered<E>> =
+                control.publishers.extract_if(.., |registered| registered.slot.id == slot.id).collect();
+            (gone, sealers)
         };
-        drop(gone);
         self.domain.forget(&slot.hazard);
+        dispose_each(gone);
+        dispose_each(sealers);
     }
 }

@@ -11,12 +11,12 @@ use super::table::{Direct, Fast, Guard, Slow, Table, TableKind};
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome};
-use crate::panics::caught;
+use crate::panics::{caught, event_of, quietly};
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
-use crate::wait::nesting::Nesting;
+use crate::wait::nesting::{Held, Nesting, cloned, dropped};
 use std::hint::cold_path;
 
 /// Finishes what was put into lanes also when a clone of the event unwinds.
@@ -25,7 +25,8 @@ struct Finishing<'a, E: Send + 'static>(&'a mut Table<E>);
 impl<E: Send + 'static> Drop for Finishing<'_, E> {
     fn drop(&mut self) {
         self.0.fast.iter_mut().for_each(|fast| fast.owed = false);
-        self.0.finish(drop);
+        // It unwinds already: a second panic would end the process.
+        self.0.finish(|event| quietly(|| drop(event)));
     }
 }
 
@@ -48,7 +49,7 @@ impl Offer {
             Ok(()) => Self::Accepted,
             Err(error) => {
                 let closed = error.is_closed();
-                *place = Some(error.into_event());
+                *place = Some(event_of(error));
                 if closed { Self::Closed } else { Self::Refused }
             }
         }
@@ -76,7 +77,7 @@ impl<E: Clone> Supply<'_, E> {
         if self.left == 0 {
             return to(self.place);
         }
-        let mut copy = self.place.clone();
+        let mut copy = cloned(&*self.place);
         let offer = to(&mut copy);
         if let Some(back) = copy {
             self.give_back(back);
@@ -85,7 +86,11 @@ impl<E: Clone> Supply<'_, E> {
     }
 
     fn give_back(&mut self, event: E) {
-        self.place.get_or_insert(event);
+        if self.place.is_none() {
+            *self.place = Some(event);
+        } else {
+            dropped(event);
+        }
     }
 }
 
@@ -141,7 +146,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             };
             let Some(event) = place.as_ref() else { break };
             if gate.as_mut().is_none_or(|gate| passes(gate, event, scene)) {
-                let event = if done + 1 == count { place.take() } else { place.clone() };
+                let event = if done + 1 == count { place.take() } else { cloned(&*place) };
                 if let Some(event) = event {
                     attention |= room.push_and_look(event);
                 }
@@ -151,7 +156,9 @@ impl<E: Clone + Send + 'static> Table<E> {
             }
         }
         // What no gate wanted is dropped, which is foreign code, while the guard still stands.
-        *place = None;
+        if place.is_some() {
+            dropped(place.take());
+        }
         std::mem::forget(finishing);
         if self.wants_finish(attention) {
             self.finish_fast(count, place)
@@ -262,7 +269,10 @@ impl<E: Clone + Send + 'static> Table<E> {
         let finishing = Finishing(self);
         for Fast { lane, gate, batched, .. } in &mut finishing.0.fast {
             *batched = match gate {
-                None => lane.put_slice(events),
+                None => {
+                    let _impatient = Nesting::impatient();
+                    lane.put_slice(events)
+                }
                 Some(gate) => {
                     // A gate is asked about each event, and is asked once.
                     let mut taken = 0;
@@ -270,7 +280,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                         && let Some(room) = lane.room()
                     {
                         if passes(gate, &events[taken], scene) {
-                            room.push(events[taken].clone());
+                            room.push(cloned(&events[taken]));
                         }
                         taken += 1;
                     }
@@ -292,13 +302,13 @@ impl<E: Clone + Send + 'static> Table<E> {
         for direct in &self.direct {
             for event in events {
                 if !direct.info.is_dead() {
-                    direct.deliver(&mut Some(event.clone()), scene).note(&mut published);
+                    direct.deliver(&mut Some(cloned(event)), scene).note(&mut published);
                 }
             }
         }
         for slow in &mut self.slow {
             for event in events {
-                if slow.deliver(&mut Some(event.clone()), scene).note(&mut published) {
+                if slow.deliver(&mut Some(cloned(event)), scene).note(&mut published) {
                     slow.dead = true;
                     slow.info.mark_dead();
                 }
@@ -308,7 +318,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             for event in &events[*batched..] {
                 let through = gate.as_mut().is_none_or(|gate| passes(gate, event, scene));
                 let offer = if through {
-                    push(&mut Some(event.clone()), |event| lane.push(event, scene.patience))
+                    push(&mut Some(cloned(event)), |event| lane.push(event, scene.patience))
                 } else {
                     Offer::Accepted
                 };
@@ -342,7 +352,12 @@ impl<E: Clone + Send + 'static> Slow<E> {
             None => put(),
             Some(guard) => match scene.enter(guard) {
                 // A stage is foreign code; what it does with the event is its own to count, unless it panics.
-                Some(_entered) => caught(put).unwrap_or_else(|text| {
+                // A removal waits for it, so nothing in it waits for a removal.
+                Some(_entered) => caught(|| {
+                    let _held = Held::begin();
+                    put()
+                })
+                .unwrap_or_else(|text| {
                     let counters = info.counters.everybody();
                     counters.offered(1);
                     counters.count(Outcome::DroppedPanicked, 1);

@@ -121,8 +121,11 @@ impl Info {
         lock(&self.sealers).push((publisher, sealer));
     }
 
-    pub(super) fn forget_publisher(&self, publisher: u64) {
-        lock(&self.sealers).retain(|(known, _)| *known != publisher);
+    /// Takes the sealers of a publisher's lanes out. Each may be the last that holds a lane and what was left in it, and the
+    /// destructors of that are user code: they are for the caller to drop, when no lock is held.
+    #[must_use]
+    pub(super) fn forget_publisher(&self, publisher: u64) -> Vec<(u64, LaneSealer)> {
+        lock(&self.sealers).extract_if(.., |(known, _)| *known == publisher).collect()
     }
 
     pub(super) fn sealers(&self) -> Vec<LaneSealer> {

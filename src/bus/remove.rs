@@ -4,7 +4,7 @@ use super::Core;
 use super::control::{Control, PublisherSlot};
 use super::entry::{Entry, Shared, SinkId};
 use crate::error::RemoveError;
-use crate::panics::caught;
+use crate::panics::{dispose, dispose_each, foreign};
 use crate::sink::lane::LaneSealer;
 use crate::sink::signal::Signal;
 use crate::sync::guarded::Listed;
@@ -12,7 +12,7 @@ use crate::sync::parking::Unparker;
 use crate::sync::{MODEL, lock, spin_hint, thread};
 use crate::wait::Deadline;
 use crate::wait::linger::look_for_a_moment;
-use crate::wait::nesting::inside_delivery;
+use crate::wait::nesting::{inside_delivery, is_worker};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ use std::time::Duration;
 pub enum Removed {
     /// Nothing of this bus is inside the sink, and nothing will be.
     Quiet,
-    /// Asked for inside a delivery, where nothing waits: no later publish reaches the sink, but one may still be inside.
+    /// Asked for inside a delivery or on the worker of a queue, where nothing waits: no later publish reaches the sink, but one may still be inside.
     FromInside,
     /// The time was over: no later publish reaches the sink, but one is still inside.
     StillInside,
@@ -82,15 +82,14 @@ impl<E: Send + 'static> Core<E> {
             let at =
                 control.entries.iter().position(|entry| entry.info.id == id).ok_or(RemoveError::Unknown)?;
             let entry = control.entries.remove(at);
-            control
-                .publishers
-                .iter_mut()
-                .for_each(|publisher| publisher.plan.retain(|plan| plan.info.id != id));
-            let garbage = self.changed(&mut control);
+            let plans = control.take_plans(|plan| plan == id);
+            let mut garbage = self.changed(&mut control);
+            garbage.plans = plans;
             (entry, control.slots(), garbage)
         };
-        drop(garbage);
-        let inside = inside_delivery();
+        garbage.dispose();
+        // A call in progress may wait for room that this thread is to make, if it is a worker.
+        let inside = inside_delivery() || is_worker();
         self.shut_out(&[&entry], || come_by(&publishers, if inside { Deadline::NOW } else { deadline }));
         let removed = if inside { Removed::FromInside } else { self.wait_outside(&mut entry, deadline) };
         if removed != Removed::Quiet {
@@ -119,9 +118,9 @@ impl<E: Send + 'static> Core<E> {
         loop {
             // Lists that nobody reads any more hold the entry too.
             let unread = lock(&self.control).unread_lists();
-            drop(unread);
+            dispose_each(unread);
             if let Some(sink) = Listed::take(&mut entry.listed, &self.domain) {
-                drop(sink);
+                dispose(sink);
                 return Removed::Quiet;
             }
             if deadline.is_over() {
@@ -134,9 +133,9 @@ impl<E: Send + 'static> Core<E> {
     /// Takes sinks off the bus that have reported that they are closed, and lets go of those that are quiet by now.
     pub(super) fn purge(&self) {
         // A receiver that was dropped says so only when it is asked. Foreign code: outside the lock.
-        for (info, sink) in self.sinks() {
+        for (info, sink) in self.sinks().iter() {
             let mut closed = false;
-            if info.has_lanes && caught(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed
+            if info.has_lanes && foreign(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed
             {
                 info.mark_dead();
             }
@@ -149,14 +148,15 @@ impl<E: Send + 'static> Core<E> {
                 let dead: Vec<Entry<E>> =
                     control.entries.extract_if(.., |entry| entry.info.is_dead()).collect();
                 let gone = |id| dead.iter().any(|entry| entry.info.id == id);
-                for publisher in &mut control.publishers {
-                    publisher.plan.retain(|plan| !gone(plan.info.id));
-                }
-                let garbage = self.changed(&mut control);
+                let plans = control.take_plans(gone);
+                let mut garbage = self.changed(&mut control);
+                garbage.plans = plans;
                 (dead, control.slots(), Some(garbage))
             }
         };
-        drop(garbage);
+        if let Some(garbage) = garbage {
+            garbage.dispose();
+        }
         if !dead.is_empty() {
             self.shut_out(&dead.iter().collect::<Vec<_>>(), || come_by(&publishers, Deadline::NOW));
             lock(&self.control).leaving.extend(dead);
@@ -171,22 +171,24 @@ impl<E: Send + 'static> Core<E> {
             let mut control = lock(&self.control);
             (control.unread_lists(), control.returned_tables())
         };
-        drop((lists, tables));
-        let sinks = lock(&self.control).quiet_sinks(self);
-        drop(sinks);
+        dispose_each(lists);
+        dispose_each(tables);
+        let quiet = lock(&self.control).quiet_sinks(self);
+        dispose_each(quiet);
     }
 }
 
 impl<E: Send + 'static> Control<E> {
-    fn quiet_sinks(&mut self, core: &Core<E>) -> Vec<Shared<E>> {
-        let mut sinks = Vec::new();
-        self.leaving.retain_mut(|entry| match Listed::take(&mut entry.listed, &core.domain) {
-            Some(sink) => {
-                sinks.push(sink);
-                false
+    /// Takes those out that nobody is inside any more, and with them what is known of them: that holds sealers of lanes.
+    fn quiet_sinks(&mut self, core: &Core<E>) -> Vec<(Shared<E>, Entry<E>)> {
+        let (mut quiet, mut left) = (Vec::new(), Vec::new());
+        for mut entry in self.leaving.drain(..) {
+            match Listed::take(&mut entry.listed, &core.domain) {
+                Some(sink) => quiet.push((sink, entry)),
+                None => left.push(entry),
             }
-            None => true,
-        });
-        sinks
+        }
+        self.leaving = left;
+        quiet
     }
 }

@@ -9,6 +9,7 @@ use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::wait::Deadline;
+use crate::wait::nesting::dropped;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -52,6 +53,21 @@ fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters)
     converted
 }
 
+/// Gives back the event that was converted, or drops it, as the sink behind took what became of it or not.
+#[inline]
+fn handed_on<T, E>(written: Result<(), WriteError<E>>, event: T) -> Result<(), WriteError<T>> {
+    match written {
+        Ok(()) => {
+            dropped(event);
+            Ok(())
+        }
+        Err(error) => Err(error.map_event(|converted| {
+            dropped(converted);
+            event
+        })),
+    }
+}
+
 impl<T, E, S, F> Sink<T> for Map<T, E, S, F>
 where
     T: Send + 'static,
@@ -61,8 +77,11 @@ where
 {
     fn write(&self, event: T) -> Result<(), WriteError<T>> {
         match converted(&self.stage.convert, &event, self.stage.counters.everybody()) {
-            Some(converted) => self.inner.write(converted).map_err(|error| error.map_event(|_| event)),
-            None => Ok(()),
+            Some(converted) => handed_on(self.inner.write(converted), event),
+            None => {
+                dropped(event);
+                Ok(())
+            }
         }
     }
 
@@ -113,10 +132,11 @@ where
 {
     fn push(&mut self, event: T, patience: Patience) -> Result<(), WriteError<T>> {
         match converted(&self.stage.convert, &event, &self.entry) {
-            Some(converted) => {
-                self.inner.push(converted, patience).map_err(|error| error.map_event(|_| event))
+            Some(converted) => handed_on(self.inner.push(converted, patience), event),
+            None => {
+                dropped(event);
+                Ok(())
             }
-            None => Ok(()),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::sink::Sink;
 use crate::sink::signal::Signal;
 use crate::sync::{AtomicBool, Ordering};
 use crate::wait::Deadline;
+use crate::wait::nesting::dropped;
 use std::sync::Arc;
 
 /// What becomes of an event at a sieve.
@@ -65,7 +66,10 @@ impl Sieve {
     ) -> Result<(), WriteError<E>> {
         match verdict {
             Verdict::Passes => inner.write(event),
-            Verdict::HeldBack => Ok(()),
+            Verdict::HeldBack => {
+                dropped(event);
+                Ok(())
+            }
             Verdict::Late => {
                 self.everybody().offered(1);
                 self.everybody().count(Outcome::RefusedClosed, 1);

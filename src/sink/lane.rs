@@ -4,6 +4,7 @@ use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::inbox::lane::{LaneView, PrivateLane};
 use crate::panics::foreign;
+use crate::wait::nesting::dropped;
 use std::fmt;
 use std::sync::Arc;
 
@@ -116,6 +117,7 @@ impl<E: Send + 'static> Lane<E> {
         if let Some(gate) = &mut self.gate
             && !gate(&event)
         {
+            dropped(event);
             return Ok(());
         }
         match &mut self.kind {

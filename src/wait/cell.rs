@@ -350,7 +350,7 @@ impl WaitCell {
     #[must_use]
     pub fn register(&self, task: &Waker) -> bool {
         self.cancel();
-        let registered = self.prepare(Sleeper::Task(task.clone()), PARKED).is_some();
+        let registered = self.prepare(Sleeper::task(task), PARKED).is_some();
         // ORD(cell.state): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
         registered

@@ -186,7 +186,7 @@ impl Crowd {
 
     /// Announces a task as asleep. Look for events afterwards; when there are some, [`leave`](Self::leave) at once.
     pub(crate) fn register(&self, task: &Waker) -> Ticket {
-        let ticket = self.enter(Sleeper::Task(task.clone()), false);
+        let ticket = self.enter(Sleeper::task(task), false);
         // ORD(crowd.parked): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
         ticket

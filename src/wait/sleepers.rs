@@ -282,7 +282,7 @@ impl Sleepers {
     /// ```
     pub fn register(&self, berth: &Berth, task: &Waker) {
         self.get_up(berth);
-        self.lie_down(berth, Sleeper::Task(task.clone()));
+        self.lie_down(berth, Sleeper::task(task));
         // ORD(sleepers.first): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
     }
