@@ -25,7 +25,7 @@ use crate::wait::allowance::Allowance;
 use crate::wait::crowd::Crowd;
 use crate::wait::linger::look_ever_less;
 use crate::wait::list::{Waiter, Want};
-use crate::wait::nesting::inside_delivery;
+use crate::wait::nesting::{Crew, may_wait_for_room};
 use crate::wait::strategy::spin_looks;
 use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
 use lane::{LaneView, PrivateLane};
@@ -65,11 +65,13 @@ pub(crate) struct InboxConfig<E> {
     pub(crate) overflow: Overflow,
     pub(crate) wait: WaitStrategy,
     pub(crate) on_drop: Option<OnDrop<E>>,
+    /// Those who read from it, and from the other inboxes of the same queue.
+    pub(crate) crew: Crew,
 }
 
 impl<E> Clone for InboxConfig<E> {
     fn clone(&self) -> Self {
-        Self { on_drop: self.on_drop.clone(), ..*self }
+        Self { on_drop: self.on_drop.clone(), crew: self.crew.clone(), ..*self }
     }
 }
 
@@ -175,6 +177,8 @@ pub(crate) struct Inbox<E> {
     overflow: Overflow,
     pub(crate) wait: WaitStrategy,
     on_drop: Option<OnDrop<E>>,
+    /// Those who read from it: no wait of theirs is for room in it, or for its end.
+    pub(crate) crew: Crew,
     book: Mutex<Book<E>>,
     /// Grows with each change of the book that concerns the consumer.
     generation: AtomicUsize,
@@ -227,6 +231,7 @@ impl<E: Send + 'static> Inbox<E> {
             overflow: config.overflow,
             wait,
             on_drop: config.on_drop,
+            crew: config.crew,
             book: Mutex::new(Book {
                 views: Vec::new(),
                 arrivals: Vec::new(),
@@ -374,8 +379,8 @@ impl<E: Send + 'static> Inbox<E> {
                 entry.count(Outcome::RefusedClosed, 1);
                 return Err(WriteError::Closed(event));
             }
-            Overflow::Block if patience == Patience::Wait && !inside_delivery() => Allowance::deadline(),
-            Overflow::BlockFor(limit) if patience == Patience::Wait && !inside_delivery() => {
+            Overflow::Block if patience == Patience::Wait && self.may_wait() => Allowance::deadline(),
+            Overflow::BlockFor(limit) if patience == Patience::Wait && self.may_wait() => {
                 Deadline::after(limit).min(Allowance::deadline())
             }
             Overflow::Refuse | Overflow::Block | Overflow::BlockFor(_) => {
@@ -432,6 +437,11 @@ impl<E: Send + 'static> Inbox<E> {
 
     fn has_shared_room(&self) -> bool {
         matches!(&self.shared, SharedLane::Bounded(ring) if ring.has_room())
+    }
+
+    /// Whether this thread may wait for room here: not in user code, and not where room is what this very thread makes.
+    fn may_wait(&self) -> bool {
+        may_wait_for_room() && !self.crew.is_here()
     }
 
     /// Tells the hook of an event that was accepted and dropped.

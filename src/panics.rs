@@ -2,7 +2,8 @@
 //!
 //! Under loom nothing is caught: a caught assertion would blind the model.
 
-use crate::wait::nesting::Nesting;
+use crate::error::WriteError;
+use crate::wait::nesting::{Disposal, Nesting};
 use std::any::Any;
 use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +37,65 @@ pub(crate) fn discard<T>(value: T) {
     if needs_drop::<T>() {
         quietly(move || drop(value));
     }
+}
+
+/// Drops what a user gave to the crate: a sink, a closure, a lane. The caller is a stranger to it, so a panic of its destructor ends
+/// here; nothing waits there but the drop of a last handle.
+pub(crate) fn dispose<T>(value: T) {
+    if needs_drop::<T>() {
+        let _disposal = Disposal::begin();
+        let _ = caught(move || drop(value));
+    }
+}
+
+/// As [`dispose`], for several: the panic of one destructor costs no other value its own.
+pub(crate) fn dispose_each<T>(values: impl IntoIterator<Item = T>) {
+    values.into_iter().for_each(dispose);
+}
+
+/// A value whose destructor is user code, and no concern of those who come past it: nothing waits there, and its panic ends there,
+/// also when this thread unwinds already.
+pub(crate) struct Guest<T>(Option<T>);
+
+impl<T> Guest<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        match &self.0 {
+            Some(value) => value,
+            None => unreachable!("it is looked at before it is taken"),
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.0.take()
+    }
+}
+
+impl<T> Drop for Guest<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            discard(value);
+        }
+    }
+}
+
+/// The event that comes back with an error. The error's source is user code, and a panic of its destructor is not the publisher's.
+pub(crate) fn event_of<E>(error: WriteError<E>) -> E {
+    match error {
+        WriteError::Failed { event, source } => {
+            discard(source);
+            event
+        }
+        error => error.into_event(),
+    }
+}
+
+/// The text of an error, which is user code.
+pub(crate) fn error_text(error: &(impl std::fmt::Display + ?Sized)) -> String {
+    foreign(|| error.to_string()).unwrap_or_else(|text| format!("an error whose text panicked: {text}"))
 }
 
 /// Drops values of the user, each by itself. A panic of a destructor ends here, and the next value is dropped all the same.

@@ -8,6 +8,7 @@ use crate::inbox::{self, InboxConfig, SharedLane, lane};
 use crate::queue::handler::{SinkWork, Work};
 use crate::ring::mpmc::Ring;
 use crate::sync;
+use crate::wait::nesting::Crew;
 use crate::wait::{Deadline, FencePair, WaitStrategy, crowd};
 use crate::{CloseReport, Patience, Sink};
 use std::sync::Arc;
@@ -115,6 +116,7 @@ impl<E: Send + 'static> Inbox<E> {
             overflow: Overflow::DropNewest,
             wait: WaitStrategy::Park,
             on_drop: None,
+            crew: Crew::new(),
         };
         let (inbox, member) = inbox::Inbox::shared(config).expect("a small inbox");
         (Self(inbox), Member(member))

@@ -17,7 +17,7 @@ use crate::sink::{Sink, SinkKey};
 use crate::sync::{self, Mutex, lock};
 use crate::wait::Deadline;
 use crate::wait::deadline::{CLOSE_LIMIT, Dropping};
-use crate::wait::nesting::inside_delivery;
+use crate::wait::nesting::{inside_delivery, may_wait_to_drop};
 use builder::QueueBuilder;
 use desk::FlushDesk;
 use partition::Route;
@@ -196,15 +196,20 @@ impl<E: Send + 'static> Queue<E> {
 }
 
 impl<E: Send + 'static> Shared<E> {
+    /// Whether this thread must not wait for the workers: it is in user code, or it is one of them.
+    fn is_inside(&self) -> bool {
+        inside_delivery() || self.inbox.crew.is_here()
+    }
+
     fn close(&self, deadline: Deadline) -> CloseReport {
-        if !inside_delivery() {
+        if !self.is_inside() {
             lock(&self.close_deadline).get_or_insert(deadline);
         }
         self.seal();
         if let Some(report) = &*lock(&self.report) {
             return report.clone();
         }
-        if inside_delivery() {
+        if self.is_inside() {
             return CloseReport::pending();
         }
         let waited = self.inbox.signals.blocked.wait_until(deadline, || lock(&self.report).clone());
@@ -284,7 +289,7 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
-        if inside_delivery() {
+        if self.is_inside() {
             report.note(Finish::Pending);
             return;
         }
@@ -399,7 +404,7 @@ impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
         self.0.seal();
         // Unlike a close, a drop gives nothing up: the worker goes on by itself.
-        if !std::thread::panicking() && !inside_delivery() {
+        if !std::thread::panicking() && may_wait_to_drop() && !self.0.inbox.crew.is_here() {
             let dropping = Dropping::begin();
             let finished = || self.0.is_finished().then_some(());
             self.0.inbox.signals.blocked.wait_until(dropping.deadline(), finished);

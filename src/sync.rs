@@ -146,10 +146,17 @@ pub(crate) fn add_single_writer(counter: &AtomicU64, n: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
 }
 
-/// A thread-local that is initialised by a constant; a model's cannot say so.
+/// A thread-local that is initialized by a constant; a model's cannot say so.
+///
+/// Without a destructor it answers until the very end of the thread, also to the destructors of other thread-locals. One that has a
+/// destructor says so, and each look at it handles the case that it is gone: neither as "yes" nor as "no".
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 macro_rules! per_thread {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {
+        $crate::sync::per_thread! { $(#[$doc])* static $name: $type = $init, dropped with the thread }
+        const _: () = assert!(!std::mem::needs_drop::<$type>(), "a thread-local with a destructor may be gone");
+    };
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr, dropped with the thread) => {
         std::thread_local! {
             $(#[$doc])*
             static $name: $type = const { $init };
@@ -159,7 +166,7 @@ macro_rules! per_thread {
 
 #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 macro_rules! per_thread {
-    ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr $(, dropped with the thread)?) => {
         $crate::sync::checker::thread_local! {
             $(#[$doc])*
             static $name: $type = $init;

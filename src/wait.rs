@@ -22,9 +22,10 @@ pub use list::WaitList;
 pub use sleepers::{Berth, Sleepers};
 pub use strategy::WaitStrategy;
 
-use crate::panics::quietly;
+use crate::panics::{discard, quietly};
 use crate::sync::MODEL;
 use crate::sync::parking::Unparker;
+use nesting::cloned;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -47,15 +48,14 @@ pub(crate) enum Sleeper {
     Task(Task),
 }
 
-/// The waker of a task. It is foreign code, and nothing that it does comes out of here: its clone runs before anything of ours is
-/// touched, and a panic of its wake or of its destructor is caught.
+/// A task's waker, whose clone, call and drop are user code: nothing waits there, and a panic of the last two ends here.
 #[derive(Debug)]
 pub(crate) struct Task(Option<Waker>);
 
 impl Sleeper {
-    /// Calls the waker's clone.
+    /// To be called where nothing is borrowed or half done: the clone is user code.
     fn task(waker: &Waker) -> Self {
-        Self::Task(Task(Some(waker.clone())))
+        Self::Task(Task(Some(cloned(waker))))
     }
 
     fn wake(self) {
@@ -74,7 +74,7 @@ impl Sleeper {
 impl Drop for Task {
     fn drop(&mut self) {
         if let Some(waker) = self.0.take() {
-            quietly(|| drop(waker));
+            discard(waker);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::entry::{Info, SinkId};
 use super::handle::Handle;
 use super::{Bus, Core};
 use crate::error::WriteError;
-use crate::panics::quietly;
+use crate::panics::{foreign, quietly};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl<E> BusHooks<E> {
 
     #[cold]
     fn tell(&self, info: &Info, error: impl FnOnce() -> String) {
-        let error = error();
+        let error = foreign(error).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
         info.set_error(error.clone());
         if let Some(hook) = &self.on_error {
             let failure = SinkFailure { id: info.id, name: info.name.clone(), error };

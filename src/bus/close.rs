@@ -4,7 +4,7 @@ use super::control::Closing;
 use super::entry::{Entry, Info, Shared};
 use super::list::List;
 use super::{CLOSED, Core};
-use crate::panics::{caught, quietly};
+use crate::panics::{caught, dispose_each, quietly};
 use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::signal::Signal;
 use crate::sync::pace::Pace;
@@ -14,11 +14,26 @@ use crate::wait::deadline::Dropping;
 use crate::wait::nesting::{Nesting, Purpose, Visit, inside_delivery};
 use std::sync::Arc;
 
+/// Sinks that were on the bus a moment ago. Whoever holds these may be the last to let go of one, and a stranger to it.
+pub(super) struct Sinks<E: Send + 'static>(Vec<(Arc<Info>, Shared<E>)>);
+
+impl<E: Send + 'static> Sinks<E> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(Arc<Info>, Shared<E>)> {
+        self.0.iter()
+    }
+}
+
+impl<E: Send + 'static> Drop for Sinks<E> {
+    fn drop(&mut self) {
+        dispose_each(self.0.drain(..));
+    }
+}
+
 impl<E: Send + 'static> Core<E> {
     /// Every sink on the bus, for calls outside the lock.
-    pub(super) fn sinks(&self) -> Vec<(Arc<Info>, Shared<E>)> {
+    pub(super) fn sinks(&self) -> Sinks<E> {
         let entries = lock(&self.control).entries.clone();
-        entries.iter().map(|entry| (entry.info.clone(), entry.listed.with(Shared::clone))).collect()
+        Sinks(entries.iter().map(|entry| (entry.info.clone(), entry.listed.with(Shared::clone))).collect())
     }
 
     pub(super) fn close(&self, deadline: Deadline) -> CloseReport {
@@ -129,9 +144,9 @@ impl<E: Send + 'static> Core<E> {
             control.leaving.extend(entries.iter().cloned());
             std::mem::take(&mut control.publishers)
         };
-        drop(leaving);
         // The handles of all queues share one limit as they go.
         let _dropping = Dropping::begin();
+        dispose_each(leaving);
         self.sweep();
     }
 
@@ -142,7 +157,7 @@ impl<E: Send + 'static> Core<E> {
             return report;
         }
         let Some(_visit) = Visit::begin(self.address(), Purpose::Flush) else { return report };
-        for (info, sink) in self.sinks() {
+        for (info, sink) in self.sinks().iter() {
             let mut part = FlushReport::default();
             if caught(|| sink.signal(&mut Signal::Flush(deadline, &mut part))).is_err() {
                 part.note(Finish::TimedOut);

@@ -9,6 +9,7 @@ use super::list::List;
 use super::table::{Change, Guard, Room, Table, Way};
 use super::{Core, STEP};
 use crate::error::AddError;
+use crate::panics::{dispose, dispose_each, foreign};
 use crate::report::CloseReport;
 use crate::sink::SinkKey;
 use crate::sink::lane::{Lane, LaneSealer};
@@ -16,7 +17,7 @@ use crate::sync::guarded::{Hazard, Listed};
 use crate::sync::handoff::{Chain, Handoff, Parcel};
 use crate::sync::swap::Replaced;
 use crate::sync::{self, AtomicU64, MutexGuard, Ordering, lock};
-use crate::wait::nesting::{Purpose, Visit};
+use crate::wait::nesting::{Nesting, Purpose, Visit};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::sync::Arc;
@@ -161,6 +162,12 @@ pub(super) struct Control<E: Send + 'static> {
     pub(super) leaving: Vec<Entry<E>>,
 }
 
+/// Asks a sink something: user code, in which nothing waits. A panic is the caller's, who brought the sink.
+fn user_code<R>(call: impl FnOnce() -> R) -> R {
+    let _impatient = Nesting::impatient();
+    call()
+}
+
 /// What is to be dropped once the lock is free.
 pub(super) struct Garbage<E: Send + 'static> {
     tables: Vec<Chain<Table<E>>>,
@@ -169,6 +176,17 @@ pub(super) struct Garbage<E: Send + 'static> {
     changes: Vec<Change<E>>,
     lanes: Vec<Lane<E>>,
     lists: Vec<Replaced<List<E>>>,
+}
+
+/// Lanes hold closures and events: destructors of users to whom the caller is a stranger.
+impl<E: Send + 'static> Drop for Garbage<E> {
+    fn drop(&mut self) {
+        dispose_each(self.tables.drain(..));
+        dispose_each(self.returned.drain(..));
+        dispose_each(self.changes.drain(..));
+        dispose_each(self.lanes.drain(..));
+        dispose_each(self.lists.drain(..));
+    }
 }
 
 impl<E: Send + 'static> Garbage<E> {
@@ -300,7 +318,7 @@ impl<E: Send + 'static> Core<E> {
         location: &'static Location<'static>,
         sink: Shared<E>,
     ) -> Result<SinkId, AddError> {
-        let key = sink.key();
+        let key = user_code(|| sink.key());
         if key == Some(self.key()) {
             return Err(AddError::Itself);
         }
@@ -331,12 +349,12 @@ impl<E: Send + 'static> Core<E> {
             // User code: outside the lock.
             let _making = Visit::begin(self.address(), Purpose::MakeLanes);
             for publisher in missing {
-                let lane = sink.lane()?;
+                let lane = user_code(|| sink.lane())?;
                 probe = Some(lane.is_some());
                 lanes.insert(publisher, lane);
             }
             if probe.is_none() {
-                probe = Some(sink.has_lanes());
+                probe = Some(user_code(|| sink.has_lanes()));
             }
         };
         drop(garbage);
@@ -435,7 +453,7 @@ impl<E: Send + 'static> Core<E> {
     /// Forgets a publisher that is going.
     pub(super) fn unregister(&self, slot: &PublisherSlot<E>) {
         let gone = lock(&self.control).publishers.remove(&slot.id);
-        drop(gone);
+        dispose_each(gone);
         self.forget_publisher(slot.id);
         self.domain.forget(&slot.hazard);
     }
@@ -444,8 +462,9 @@ impl<E: Send + 'static> Core<E> {
     fn forget_publisher(&self, publisher: u64) {
         let entries = lock(&self.control).entries.clone();
         for entry in entries.iter() {
-            drop(entry.reached.forget(publisher));
+            dispose(entry.reached.forget(publisher));
         }
+        dispose(entries);
     }
 }
 
@@ -459,12 +478,15 @@ impl<E: Send + 'static> Joining<'_, E> {
             sink: entry.listed.with(Shared::clone),
         };
         let fresh: Vec<Reachable<E>> = entries.after(self.newest).map(reachable).collect();
-        drop(entries);
+        dispose(entries);
         let _making = Visit::begin(self.core.address(), Purpose::MakeLanes);
         for Reachable { info, reached, guard, sink } in fresh {
             self.newest = info.id;
-            // Without memory for a lane the publisher uses the shared one.
-            let way = Way::new(&info, &guard, sink.lane().unwrap_or_default());
+            // Without memory for a lane the publisher uses the shared one; and where making it panics, which is no concern of
+            // this publisher's.
+            let lane = foreign(|| sink.lane()).ok().and_then(Result::ok).flatten();
+            dispose(sink);
+            let way = Way::new(&info, &guard, lane);
             if reached.add(self.id, &way) {
                 *self.room.of(way.kind) += 1;
                 self.changes.push(Parcel::new(Change { info, way }));

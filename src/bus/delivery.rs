@@ -11,13 +11,13 @@ use super::table::{Direct, Fast, Guard, Slow, Table, TableKind};
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome};
-use crate::panics::{caught, discard};
+use crate::panics::{caught, discard, event_of};
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
 use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
-use crate::wait::nesting::Nesting;
+use crate::wait::nesting::{Held, Nesting, cloned};
 
 /// Finishes what was put into lanes also when a clone of the event unwinds.
 struct Finishing<'a, E: Send + 'static>(&'a mut Table<E>);
@@ -48,7 +48,7 @@ impl Offer {
             Ok(()) => Self::Accepted,
             Err(error) => {
                 let closed = error.is_closed();
-                *place = Some(error.into_event());
+                *place = Some(event_of(error));
                 if closed { Self::Closed } else { Self::Refused }
             }
         }
@@ -76,7 +76,7 @@ impl<E: Clone> Supply<'_, E> {
         if self.left == 0 {
             return to(self.place);
         }
-        let mut copy = self.place.clone();
+        let mut copy = cloned(&*self.place);
         let offer = to(&mut copy);
         if let Some(back) = copy {
             self.give_back(back);
@@ -145,7 +145,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             };
             let Some(event) = place.as_ref() else { break };
             if gate.as_mut().is_none_or(|gate| passes(gate, event, scene)) {
-                let event = if done + 1 == count { place.take() } else { place.clone() };
+                let event = if done + 1 == count { place.take() } else { cloned(&*place) };
                 if let Some(event) = event {
                     attention |= room.push_and_look(event);
                 }
@@ -266,7 +266,10 @@ impl<E: Clone + Send + 'static> Table<E> {
         let finishing = Finishing(self);
         for Fast { lane, gate, batched, .. } in &mut finishing.0.fast {
             *batched = match gate {
-                None => lane.put_slice(events),
+                None => {
+                    let _impatient = Nesting::impatient();
+                    lane.put_slice(events)
+                }
                 Some(gate) => {
                     // A gate is asked about each event, and is asked once.
                     let mut taken = 0;
@@ -274,7 +277,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                         && let Some(room) = lane.room()
                     {
                         if passes(gate, &events[taken], scene) {
-                            room.push(events[taken].clone());
+                            room.push(cloned(&events[taken]));
                         }
                         taken += 1;
                     }
@@ -346,7 +349,12 @@ impl<E: Clone + Send + 'static> Slow<E> {
             None => put(),
             Some(guard) => match scene.enter(guard) {
                 // A stage is foreign code; what it does with the event is its own to count, unless it panics.
-                Some(entered) => caught(|| entered.inside(put)).unwrap_or_else(|text| {
+                // A removal waits for it, so nothing in it waits for a removal.
+                Some(entered) => caught(|| {
+                    let _held = Held::begin();
+                    entered.inside(put)
+                })
+                .unwrap_or_else(|text| {
                     let counters = info.counters.everybody();
                     counters.offered(1);
                     counters.count(Outcome::DroppedPanicked, 1);
@@ -361,7 +369,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
 
 /// Offers a clone, and drops it where it was refused.
 fn offer_copy<E: Clone>(event: &E, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
-    let mut copy = Some(event.clone());
+    let mut copy = Some(cloned(event));
     let offer = to(&mut copy);
     discard(copy);
     offer

@@ -9,6 +9,8 @@ use super::table::{Fast, Table};
 use crate::panics::discard;
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::sync::{MODEL, cold_path};
+use crate::wait::nesting::Nesting;
+use std::mem::needs_drop;
 
 /// A version that a bus never has: every publish that compares with it takes another path.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -104,6 +106,9 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             return Pushed::Full(0, event);
         };
         let mut attention = *attention;
+        // This thread holds nothing that others wait for; but what owns something is cloned by user code, most of the time, and
+        // in that nothing waits.
+        let impatient = needs_drop::<E>().then(Nesting::impatient);
         for fast in others.iter_mut() {
             let Some(room) = fast.lane.room() else {
                 cold_path();
@@ -115,6 +120,7 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             };
             attention |= room.push_and_look(event.clone());
         }
+        drop(impatient);
         let Some(room) = last.lane.room() else {
             cold_path();
             let done = others.len();
@@ -135,7 +141,9 @@ impl<E: Clone + Send + 'static> Lanes<E> {
         let (mut attention, mut whole) = (*attention, true);
         let count = others.len() + 1;
         for fast in others.iter_mut().chain(last) {
+            let impatient = needs_drop::<E>().then(Nesting::impatient);
             fast.batched = fast.lane.put_slice(events);
+            drop(impatient);
             whole &= fast.batched == events.len();
             // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
             light_fence(FencePair::Asymmetric);

@@ -8,12 +8,13 @@ use super::table::Table;
 use super::{CLOSED, Core, local};
 use crate::error::Closed;
 use crate::inbox::Patience;
-use crate::panics::{discard, quietly};
+use crate::panics::{discard, dispose, quietly};
 use crate::report::FlushReport;
 use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
 use crate::sync::{Ordering, cold_path};
 use crate::wait::Deadline;
+use crate::wait::nesting::{Nesting, cloned};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,16 +188,22 @@ impl<E: Send + 'static> Publisher<E> {
         f: impl FnOnce(&mut Table<E>, &Scene<'_, E>) -> R,
         patience: Patience,
     ) -> Option<R> {
-        let Self { table, core, slot, lanes, .. } = self;
+        /// Takes the lanes out of the table again, also when user code unwinds: the next publish goes the short way.
+        struct Lending<'a, E: Send + 'static>(&'a mut Lanes<E>, &'a mut Table<E>, Option<u64>);
+        impl<E: Send + 'static> Drop for Lending<'_, E> {
+            fn drop(&mut self) {
+                if let Some(version) = self.2 {
+                    self.0.borrow(self.1, version);
+                }
+            }
+        }
+        let Self { table, core, slot, lanes, seen, .. } = self;
         let table = &mut table.as_mut()?.value;
-        let lent = lanes.give_back(table);
+        let lent = lanes.give_back(table).then_some(*seen);
+        let lending = Lending(lanes, table, lent);
         // A publisher with a table has a slot.
         let hazard = slot.as_deref().map(|slot| &*slot.hazard);
-        let result = f(table, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience });
-        if lent {
-            lanes.borrow(table, self.seen);
-        }
-        Some(result)
+        Some(f(lending.1, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience }))
     }
 
     /// The version word changed: takes the next table over. `false` when this publisher cannot use one: the bus is closed,
@@ -445,7 +452,12 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         if self.table.is_none() && !self.core.has_sinks() {
             return Ok(Published::default());
         }
-        self.publish(make()).map_err(|Closed(event)| {
+        let event = {
+            // User code: nothing waits there.
+            let _impatient = Nesting::impatient();
+            make()
+        };
+        self.publish(event).map_err(|Closed(event)| {
             discard(event);
             Closed(())
         })
@@ -490,7 +502,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             for event in events {
                 match self
                     .core
-                    .publish_shared(event.clone(), if self.waits { Patience::Wait } else { Patience::Now })
+                    .publish_shared(cloned(event), if self.waits { Patience::Wait } else { Patience::Now })
                 {
                     Ok(one) => {
                         published.accepted += one.accepted;
@@ -520,6 +532,9 @@ impl<E: Send + 'static> Drop for Publisher<E> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
             self.core.unregister(&slot);
+            // Lanes hold closures of those who made the sinks; their panics are not the publisher's.
+            let lanes = std::mem::replace(&mut self.lanes, Lanes::none());
+            dispose((lanes, self.table.take()));
         }
         if self.local == Local::Counted {
             self.core.local_gone();

@@ -4,7 +4,7 @@ use super::Core;
 use super::control::{Detached, Garbage, PublisherSlot};
 use super::entry::{Entry, Info, Shared, SinkId};
 use crate::error::RemoveError;
-use crate::panics::caught;
+use crate::panics::{dispose, dispose_each, foreign};
 use crate::sink::lane::LaneSealer;
 use crate::sink::signal::Signal;
 use crate::sync::guarded::Listed;
@@ -12,7 +12,7 @@ use crate::sync::pace::Pace;
 use crate::sync::{Ordering, lock};
 use crate::wait::Deadline;
 use crate::wait::linger::look_for_a_moment;
-use crate::wait::nesting::inside_delivery;
+use crate::wait::nesting::{inside_delivery, is_worker};
 use std::sync::Arc;
 
 /// What a removal can say about the sink.
@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub enum Removed {
     /// Nothing of this bus is inside the sink, and nothing will be.
     Quiet,
-    /// Asked for inside a delivery, where nothing waits: no later publish reaches the sink, but one may still be inside.
+    /// Asked for inside a delivery or on the worker of a queue, where nothing waits: no later publish reaches the sink, but one may still be inside.
     FromInside,
     /// The time was over: no later publish reaches the sink, but one is still inside.
     StillInside,
@@ -70,7 +70,8 @@ impl<E: Send + 'static> Core<E> {
             (detached, self.changed(&mut control, &mut garbage))
         };
         drop(garbage);
-        let inside = inside_delivery();
+        // A call in progress may wait for room that this thread is to make, if it is a worker.
+        let inside = inside_delivery() || is_worker();
         let wait = if inside { Deadline::NOW } else { deadline };
         let mut entry = self.shut_out_detached(vec![detached], version, wait).remove(0);
         let removed = if inside { Removed::FromInside } else { self.wait_outside(&mut entry, deadline) };
@@ -112,7 +113,7 @@ impl<E: Send + 'static> Core<E> {
             }
         });
         // Lanes that were never taken may be dropped here: outside the lock.
-        entries.iter().for_each(|entry| drop(entry.reached.take()));
+        entries.iter().for_each(|entry| dispose(entry.reached.take()));
     }
 
     /// Waits until nobody is inside the sink, and lets go of it.
@@ -121,9 +122,9 @@ impl<E: Send + 'static> Core<E> {
         loop {
             // Lists that nobody reads any more hold the entry too.
             let unread = lock(&self.control).unread_lists();
-            drop(unread);
+            dispose_each(unread);
             if let Some(sink) = Listed::take(&mut entry.listed, &self.domain) {
-                drop(sink);
+                dispose(sink);
                 return Removed::Quiet;
             }
             if deadline.is_over() {
@@ -139,7 +140,7 @@ impl<E: Send + 'static> Core<E> {
         // A receiver that was dropped says so only when it is asked. User code: outside the lock.
         for (info, sink) in self.next_sinks(looks) {
             let mut closed = false;
-            if info.has_lanes && caught(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed
+            if info.has_lanes && foreign(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed
             {
                 info.mark_dead();
             }
@@ -149,7 +150,7 @@ impl<E: Send + 'static> Core<E> {
             let entries = lock(&self.control).entries.clone();
             let dead: Vec<SinkId> =
                 entries.iter().filter(|entry| entry.info.is_dead()).map(|entry| entry.info.id).collect();
-            drop(entries);
+            dispose(entries);
             self.take_off(&dead);
         }
         self.sweep();
@@ -196,24 +197,27 @@ impl<E: Send + 'static> Core<E> {
     pub(super) fn sweep(&self) {
         // What is dropped is user code: outside the lock. Lists first, since they may be what holds a sink.
         let mut garbage = Garbage::new();
-        let (lists, mut leaving) = {
+        let (lists, leaving) = {
             let mut control = lock(&self.control);
             control.collect(RETURNS, &mut garbage);
             (control.unread_lists(), std::mem::take(&mut control.leaving))
         };
-        drop((lists, garbage));
+        dispose_each(lists);
+        drop(garbage);
         if leaving.is_empty() {
             return;
         }
         // Each asks every publisher's hazard word: outside the lock, too.
-        let mut sinks: Vec<Shared<E>> = Vec::new();
-        leaving.retain_mut(|entry| {
-            let quiet = Listed::take(&mut entry.listed, &self.domain);
-            let stays = quiet.is_none();
-            sinks.extend(quiet);
-            stays
-        });
-        lock(&self.control).leaving.extend(leaving);
-        drop(sinks);
+        let mut quiet: Vec<(Shared<E>, Entry<E>)> = Vec::new();
+        let mut left = Vec::new();
+        for mut entry in leaving {
+            match Listed::take(&mut entry.listed, &self.domain) {
+                // What is known of a sink goes with it: that holds sealers of lanes.
+                Some(sink) => quiet.push((sink, entry)),
+                None => left.push(entry),
+            }
+        }
+        lock(&self.control).leaving.extend(left);
+        dispose_each(quiet);
     }
 }

@@ -7,14 +7,14 @@ use super::{Bus, Core};
 use crate::error::{Closed, InvalidConfig, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome, SinkStatus};
-use crate::panics::{caught, discard};
+use crate::panics::{caught, discard, event_of};
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::lock;
 use crate::wait::Deadline;
-use crate::wait::nesting::{Nesting, Purpose, Visit};
+use crate::wait::nesting::{Held, Nesting, Purpose, Visit, cloned};
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Core<E> {
@@ -22,7 +22,9 @@ impl<E: Clone + Send + 'static> Core<E> {
         if self.is_closed() {
             return Err(Closed(event));
         }
-        // While the list is held, no sink on it is taken away: whoever removes one waits for us.
+        // While the list is held, no sink on it is taken away: whoever removes one waits for us. So whatever is called from here,
+        // the event's own code included, must not wait for a removal.
+        let _held = Held::begin();
         let list = self.list.load();
         let mut published = Published::default();
         let mut event = Some(event);
@@ -38,7 +40,7 @@ impl<E: Clone + Send + 'static> Core<E> {
                 let place = if left == 0 {
                     &mut event
                 } else {
-                    copy.clone_from(&event);
+                    copy = cloned(&event);
                     &mut copy
                 };
                 published.count(self.deliver(entry, place));
@@ -97,7 +99,7 @@ impl<E: Send + 'static> Core<E> {
                     if error.is_closed() {
                         info.mark_dead();
                     }
-                    *place = Some(error.into_event());
+                    *place = Some(event_of(error));
                     false
                 }
             }

@@ -3,7 +3,7 @@
 use super::Core;
 use super::entry::SinkId;
 use crate::ledger::{Ledger, SinkState, SinkStatus};
-use crate::panics::caught;
+use crate::panics::foreign;
 use crate::sink::signal::Signal;
 use crate::sync::lock;
 use std::fmt;
@@ -62,11 +62,11 @@ impl<E: Send + 'static> Core<E> {
         self.purge(usize::MAX);
         let sinks = self
             .sinks()
-            .into_iter()
+            .iter()
             .map(|(info, sink)| {
                 let mut state = SinkState::default();
                 // A sink that panics when asked says nothing.
-                let _ = caught(|| sink.signal(&mut Signal::Describe(&mut state)));
+                let _ = foreign(|| sink.signal(&mut Signal::Describe(&mut state)));
                 let mut counted = Ledger::default();
                 info.counters.add_to(&mut counted);
                 state.last_error = state.last_error.or_else(|| info.last_error());

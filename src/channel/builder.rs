@@ -8,6 +8,7 @@ use crate::inbox::overflow::Overflow;
 use crate::inbox::{Inbox, InboxConfig};
 use crate::ledger::DropReason;
 use crate::wait::WaitStrategy;
+use crate::wait::nesting::Crew;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
             overflow: Overflow::default(),
             wait: WaitStrategy::SpinPark,
             on_drop: None,
+            crew: Crew::new(),
         })
     }
 

@@ -6,6 +6,7 @@ use crate::inbox::reader::{Handled, Reader, With};
 use crate::inbox::{End, Inbox};
 use crate::ledger::SinkState;
 use crate::wait::Deadline;
+use crate::wait::nesting::Held;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -359,6 +360,9 @@ impl<E: Send + 'static> Receiver<E> {
     /// nanoseconds it spins for up to a microsecond before it looks again, so that reader and publisher do not fight for
     /// the same lines of memory.
     ///
+    /// While `handle` runs its event is not read yet: a flush, a close or a removal that `handle` asks for does not wait (as inside
+    /// a delivery), and a write into this very channel does not wait for room.
+    ///
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::new();
@@ -374,6 +378,10 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
         self.reader.linger_when_dry();
+        // The event in hand is not handled before `handle` returns: nothing there may wait for that, or for room that only this
+        // thread makes.
+        let _held = Held::begin();
+        let _here = self.reader.inbox().crew.enter();
         self.reader.scan_written(&mut With(|_: &Inbox<E>, event| {
             handle(event);
             Handled::Delivered

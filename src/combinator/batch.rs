@@ -12,7 +12,7 @@ use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wait::allowance::Allowance;
-use crate::wait::nesting::{carrying, inside_delivery, may_wait_for_a_turn};
+use crate::wait::nesting::{Crew, Held, carrying, inside_delivery, may_wait_for_a_turn, may_wait_for_room};
 use crate::wait::{Deadline, Pause};
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
@@ -84,6 +84,8 @@ struct Desk<E> {
     waiting: Pause,
     /// The line in which they wait.
     turns: Turns,
+    /// The thread that flushes or ends the batch, while the sink behind is flushed or closed: others wait for it here.
+    crew: Crew,
 }
 
 impl<E, S> Batch<E, S> {
@@ -93,6 +95,7 @@ impl<E, S> Batch<E, S> {
             changed: Pause::new(),
             waiting: Pause::new(),
             turns: Turns::new(),
+            crew: Crew::new(),
         };
         Ok(Self { inner, limits: Limits::new(count)?, desk: Box::new(desk) })
     }
@@ -237,11 +240,15 @@ where
     ) -> MutexGuard<'a, Holding<E>> {
         // Nobody waits for a close, so that may wait.
         let _carrying = if cut == Cut::Finally { None } else { carrying() };
-        let is_prompt = inside_delivery();
+        let is_prompt = !may_wait_for_room();
         while let Some(batch) = holding.send_off(&self.limits, &mut cut, is_prompt) {
             drop(holding);
             let count = batch.len();
-            let verdict = Verdict::of(caught(|| self.inner.write(batch)), count);
+            let verdict = {
+                // Flushes and closes of this batch wait for its return: whatever is called from the sink behind must not.
+                let _held = Held::begin();
+                Verdict::of(caught(|| self.inner.write(batch)), count)
+            };
             holding = self.holding();
             let goes_on = holding.settle(count, verdict);
             self.desk.changed.poke();
@@ -273,13 +280,26 @@ where
                 return;
             }
             before = Some(gone);
-            self.inner.signal(&mut Signal::Flush(deadline, report));
+            self.flush_inner(deadline, report);
         }
+    }
+
+    /// Has the sink behind flushed; a panic of that is an error like others.
+    fn flush_inner(&self, deadline: Deadline, report: &mut FlushReport) {
+        let _here = self.desk.crew.enter();
+        if let Err(text) = caught(|| self.inner.signal(&mut Signal::Flush(deadline, &mut *report))) {
+            report.errors.push(format!("the sink's flush panicked: {text}"));
+        }
+    }
+
+    /// Whether this thread must not wait for the batch: it is in user code, or it is the one that others wait for.
+    fn is_inside(&self) -> bool {
+        inside_delivery() || self.desk.crew.is_here()
     }
 
     /// Waits for the batch on its way, if that is allowed here, or until so many events are gone; whether it came to that.
     fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
-        let patience = if inside_delivery() { Deadline::NOW } else { deadline };
+        let patience = if self.is_inside() { Deadline::NOW } else { deadline };
         self.desk.changed.wait(patience, || {
             let holding = self.holding();
             !holding.is_busy() || holding.gone() >= goal
@@ -298,7 +318,7 @@ where
         }
         let holding = self.holding();
         if holding.gone() < goal {
-            report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
+            report.note(if self.is_inside() { Finish::Pending } else { Finish::TimedOut });
         }
         self.leave(holding);
     }
@@ -319,6 +339,7 @@ where
     fn finish(&self, mut holding: MutexGuard<'_, Holding<E>>, deadline: Deadline) -> CloseReport {
         holding.begin_finish();
         drop(holding);
+        let _here = self.desk.crew.enter();
         self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
         let given_up = self.holding().give_up();
         let undelivered = given_up.len() as u64;
@@ -390,7 +411,7 @@ where
                 return self.finish(holding, deadline);
             }
             // Whoever is busy goes on with the close.
-            if inside_delivery() {
+            if self.is_inside() {
                 return CloseReport::pending();
             }
             if !came_back {
@@ -407,7 +428,14 @@ where
         // What is held goes on before the sink behind is told to write out what it has; and its books count batches, so that
         // they have no place in ours.
         match signal {
-            Signal::Flush(deadline, report) => self.flush(*deadline, report),
+            Signal::Flush(deadline, report) => {
+                if self.desk.crew.is_here() {
+                    // The sink behind flushes this batch while it is flushed, or closed, from here: it has come round.
+                    return report.note(Finish::Pending);
+                }
+                self.flush(*deadline, report);
+                return self.flush_inner(*deadline, report);
+            }
             Signal::Tick { now, next } => self.tick(*now, next),
             Signal::EndOfBatch if self.limits.at_end_of_batch => {
                 let holding = self.hand_on(self.holding(), Cut::Now);

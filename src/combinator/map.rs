@@ -3,7 +3,7 @@
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::{Counters, EntryCounters, Outcome};
-use crate::panics::foreign;
+use crate::panics::{discard, foreign};
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
@@ -52,6 +52,21 @@ fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters)
     converted
 }
 
+/// Gives back the event that was converted, or drops it, as the sink behind took what became of it or not.
+#[inline]
+fn handed_on<T, E>(written: Result<(), WriteError<E>>, event: T) -> Result<(), WriteError<T>> {
+    match written {
+        Ok(()) => {
+            discard(event);
+            Ok(())
+        }
+        Err(error) => Err(error.map_event(|converted| {
+            discard(converted);
+            event
+        })),
+    }
+}
+
 impl<T, E, S, F> Sink<T> for Map<T, E, S, F>
 where
     T: Send + 'static,
@@ -61,8 +76,11 @@ where
 {
     fn write(&self, event: T) -> Result<(), WriteError<T>> {
         match converted(&self.stage.convert, &event, self.stage.counters.everybody()) {
-            Some(converted) => self.inner.write(converted).map_err(|error| error.map_event(|_| event)),
-            None => Ok(()),
+            Some(converted) => handed_on(self.inner.write(converted), event),
+            None => {
+                discard(event);
+                Ok(())
+            }
         }
     }
 
@@ -113,10 +131,11 @@ where
 {
     fn push(&mut self, event: T, patience: Patience) -> Result<(), WriteError<T>> {
         match converted(&self.stage.convert, &event, &self.entry) {
-            Some(converted) => {
-                self.inner.push(converted, patience).map_err(|error| error.map_event(|_| event))
+            Some(converted) => handed_on(self.inner.push(converted, patience), event),
+            None => {
+                discard(event);
+                Ok(())
             }
-            None => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{AtomicU64, Ordering};
+use crate::wait::nesting::Nesting;
 use crate::wait::{Clock, Deadline, SystemClock};
 use std::fmt;
 use std::marker::PhantomData;
@@ -114,7 +115,11 @@ impl<E, S> RateLimit<E, S> {
     /// ```
     pub fn clock<C: Clock + 'static>(self, clock: C) -> RateLimit<E, S, C> {
         let Bucket { interval, slack, .. } = self.stage.bucket;
-        let bucket = Bucket::new(clock.now(), interval, slack);
+        let now = {
+            let _impatient = Nesting::impatient();
+            clock.now()
+        };
+        let bucket = Bucket::new(now, interval, slack);
         let stage = Stage { bucket, clock, sieve: Sieve::new() };
         RateLimit { inner: self.inner, stage: Arc::new(stage), events: PhantomData }
     }

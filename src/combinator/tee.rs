@@ -5,11 +5,13 @@ mod side;
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::{SinkState, SinkStatus};
+use crate::panics::discard;
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::wait::Deadline;
+use crate::wait::nesting::cloned;
 use side::{Side, SideLane};
 use std::fmt;
 use std::marker::PhantomData;
@@ -57,8 +59,16 @@ impl<E, A, B> Tee<E, A, B> {
 /// What the outcomes of both sides come to.
 fn both<E>(first: Result<(), WriteError<E>>, second: Result<(), WriteError<E>>) -> Result<(), WriteError<E>> {
     match (first, second) {
-        (Err(first), Err(second)) => Err(if first.is_closed() { second } else { first }),
-        _ => Ok(()),
+        (Err(first), Err(second)) => {
+            let (kept, other) = if first.is_closed() { (second, first) } else { (first, second) };
+            discard(other);
+            Err(kept)
+        }
+        (Err(refused), Ok(())) | (Ok(()), Err(refused)) => {
+            discard(refused);
+            Ok(())
+        }
+        (Ok(()), Ok(())) => Ok(()),
     }
 }
 
@@ -75,7 +85,7 @@ where
         } else if second.is_closed() {
             first.write(&self.first, event)
         } else {
-            let copy = event.clone();
+            let copy = cloned(&event);
             both(first.write(&self.first, copy), second.write(&self.second, event))
         }
     }
@@ -170,7 +180,7 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
         if second.is_closed() {
             return first.push(event, patience);
         }
-        let copy = event.clone();
+        let copy = cloned(&event);
         if *second_first {
             let done = second.push(copy, patience);
             both(first.push(event, patience), done)

@@ -12,6 +12,7 @@ use crate::ledger::EntryCounters;
 use crate::ring::blocks::{SharedWriter, Writer, ring};
 use crate::sync::membarrier::process_pair;
 use crate::wait::Sleepers;
+use crate::wait::nesting::Crew;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -175,6 +176,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
             sleepers: Sleepers::new(pair),
             seats: Seats::default(),
             gates: Gates::new(self.gate_limit, pair),
+            crew: Crew::new(),
             time: self.time,
             entry,
         };

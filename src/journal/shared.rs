@@ -8,7 +8,7 @@ use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Outcome, SinkState, SinkStatus};
 use crate::panics::discard_each;
 use crate::ring::blocks::Source;
-use crate::wait::nesting::inside_delivery;
+use crate::wait::nesting::{Crew, may_wait_for_room};
 use crate::wait::{Deadline, Sleepers};
 use std::mem::needs_drop;
 
@@ -19,6 +19,8 @@ pub(super) struct Shared<E> {
     pub(super) sleepers: Sleepers,
     pub(super) seats: Seats,
     pub(super) gates: Gates,
+    /// Gating subscribers while they show an event to user code: they are what a publisher would wait for.
+    pub(super) crew: Crew,
     pub(super) time: TimeSource<E>,
     /// What was refused. What was accepted, the tail says.
     pub(super) entry: EntryCounters,
@@ -52,7 +54,7 @@ impl<E> Shared<E> {
         place: Option<&Place>,
         deadline: &mut Option<Deadline>,
     ) -> Option<Refusal> {
-        if patience == Patience::Now || inside_delivery() {
+        if patience == Patience::Now || !may_wait_for_room() || self.crew.is_here() {
             return Some(Refusal::Full);
         }
         let over = || self.source.is_closed() || self.source.tail() != position;

@@ -58,6 +58,8 @@ pub struct Subscriber<E: Send + Sync + 'static> {
     seat: Arc<Seat>,
     /// Every event is wanted, to the end of the journal.
     takes_all: bool,
+    /// It takes all of them, and no publisher waits for it.
+    is_plain: bool,
     /// Nothing follows.
     ended: bool,
     gating: bool,
@@ -89,6 +91,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Self {
             reader,
             takes_all: wanted.is_none(),
+            is_plain: wanted.is_none() && !seat.is_gating(),
             ended: false,
             gating: seat.is_gating(),
             seat,
@@ -116,6 +119,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         // Seen by others from here on, when it has a place.
         self.shared.seats.add(self.seat.clone());
         self.takes_all &= bounds.are_none();
+        self.is_plain &= self.takes_all;
         self.bounds = bounds;
         self.waited_at = position;
         self.lingered_at = position;
@@ -142,12 +146,14 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     #[inline]
     pub fn try_recv_with<R>(&mut self, look: impl FnOnce(&E) -> R) -> Result<Option<Entry<R>>, Closed<()>> {
         // The way that most events go: nothing is asked about them.
-        if self.reader.has_values() && self.takes_all {
+        if self.reader.has_values() && self.is_plain {
             return Ok(Some(self.take(look)));
         }
         self.find().map(|found| {
             found.map(|found| match found {
                 Found::Event => {
+                    // A publisher that user code starts here must not wait for this very subscriber.
+                    let _here = self.gating.then(|| self.shared.crew.enter());
                     let entry = self.take(look);
                     self.finish_behind_the_last();
                     entry
@@ -274,6 +280,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.ended = true;
         // Also what is known to be there goes through `find`, and no further.
         self.takes_all = false;
+        self.is_plain = false;
         self.seat.end();
         if self.gating {
             self.gating = false;

@@ -16,6 +16,7 @@ use crate::sink::function::Outcome;
 use crate::sink::signal::Signal;
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
+use crate::wait::nesting::Crew;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -69,6 +70,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
                 overflow: Overflow::default(),
                 wait: WaitStrategy::nap(),
                 on_drop: None,
+                crew: Crew::new(),
             },
             workers: 1,
             key: None,

@@ -1,6 +1,7 @@
 //! What a queue's workers call.
 
 use crate::error::{BoxError, WriteError};
+use crate::panics::error_text;
 use crate::report::{CloseReport, FlushReport};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
@@ -97,7 +98,8 @@ pub trait Handler<E>: Send + 'static {
     }
 
     /// Called when the worker starts, after each batch and each flush, and at the time that the last call returned at the
-    /// latest; returns when it wants to be called again. `None`, the default, means after the next batch or flush.
+    /// latest; returns when it wants to be called again. `None`, the default, means after the next batch or flush. After a
+    /// panic it is called again within 100 ms.
     ///
     /// # Examples
     /// ```
@@ -278,7 +280,7 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     fn handle(&mut self, event: E) -> Result<(), Unhandled<E>> {
         self.sink.write(event).map_err(|error| {
             let closed = error.is_closed();
-            let text = error.to_string();
+            let text = error_text(&error);
             match error {
                 WriteError::Failed { event, source } => Unhandled { event: Some(event), source, closed },
                 other => Unhandled { event: Some(other.into_event()), source: text.into(), closed },

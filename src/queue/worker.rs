@@ -8,12 +8,15 @@ use crate::inbox::intake::Intake;
 use crate::inbox::reader::{Consume, Handled};
 use crate::inbox::{End, Inbox};
 use crate::ledger::DropReason;
-use crate::panics::{caught, foreign, quietly};
+use crate::panics::{caught, discard, foreign, quietly};
 use crate::report::{CloseReport, FlushReport};
 use crate::sync::{MODEL, lock};
 use crate::wait::nesting::{AtWork, Nesting};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// When a handler whose tick panicked is told the time again, at the latest.
+const TICK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) type OnError = Arc<dyn Fn(&BoxError) + Send + Sync>;
 
@@ -60,6 +63,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     pub(super) fn run(mut self) {
         let _lifeline = Lifeline(self.shared.clone(), self.number);
         let _work = AtWork::begin();
+        // Whatever the handler or the sink calls: nothing there waits for room in this queue, or for its end.
+        let _here = self.shared.inbox.crew.enter();
         self.tell_time();
         loop {
             let handled = self.round();
@@ -123,7 +128,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
                 Ok(next) => next,
                 Err(text) => {
                     self.desk.report(self.intake.inbox(), panicked(&text));
-                    None
+                    // When it wants to be called again, it could not say: soon, and not at once for ever.
+                    Some(Instant::now() + TICK_AGAIN)
                 }
             };
         }
@@ -158,9 +164,12 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         if let Err(text) = foreign(move || drop(work)) {
             report.errors.push(format!("the handler's drop panicked: {text}"));
         }
-        drop(hooks);
+        quietly(move || drop(hooks));
         flush_desk(&self.shared, self.number).leave();
         self.shared.worker_ended(self.number, report);
+        // With it may go the last of the hooks for dropped events, which is user code.
+        let intake = self.intake;
+        quietly(move || drop((intake, inbox)));
     }
 }
 
@@ -271,7 +280,7 @@ impl<W> Desk<W> {
         if let Some(hook) = &self.hooks.on_error {
             quietly(|| hook(&error));
         }
-        quietly(|| drop(error));
+        discard(error);
         text
     }
 }

@@ -435,7 +435,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// ```
     fn retry_by_key<K, F, P>(self, key: F, policy: P) -> KeyedRetry<E, Self, K, F, P>
     where
-        K: Clone + Eq + Hash + Send,
+        K: Eq + Hash + Send + Sync,
         F: Fn(&E) -> K + Send + Sync,
         P: RetryPolicy<E>,
     {

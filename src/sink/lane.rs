@@ -3,7 +3,7 @@
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::inbox::lane::{LaneView, PrivateLane};
-use crate::panics::foreign;
+use crate::panics::{discard, foreign};
 use crate::sync::quiet::Quiet;
 use std::fmt;
 use std::sync::Arc;
@@ -117,6 +117,7 @@ impl<E: Send + 'static> Lane<E> {
         if let Some(gate) = &mut self.gate
             && !gate(&event)
         {
+            discard(event);
             return Ok(());
         }
         match &mut self.kind {

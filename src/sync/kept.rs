@@ -52,7 +52,8 @@ struct Shelf {
 }
 
 per_thread! {
-    static SHELF: Shelf = Shelf { last: Cell::new((0, ptr::null())), entries: RefCell::new(Vec::new()) }
+    static SHELF: Shelf = Shelf { last: Cell::new((0, ptr::null())), entries: RefCell::new(Vec::new()) },
+    dropped with the thread
 }
 
 impl Shelf {

@@ -1,7 +1,7 @@
 //! A value of the user whose destructor may panic, owned by what many threads let go of: whichever is the last, the panic ends here.
 #![expect(unsafe_code, reason = "a value is dropped by hand, so that its panic can be caught")]
 
-use crate::panics::quietly;
+use crate::panics::dispose;
 use std::mem::{ManuallyDrop, needs_drop};
 use std::ops::{Deref, DerefMut};
 
@@ -35,7 +35,7 @@ impl<T> Drop for Quiet<T> {
     fn drop(&mut self) {
         if needs_drop::<T>() {
             // SAFETY: Q1; it is not looked at after this.
-            quietly(|| unsafe { ManuallyDrop::drop(&mut self.0) });
+            dispose(unsafe { ManuallyDrop::take(&mut self.0) });
         }
     }
 }

@@ -1,13 +1,28 @@
-//! How deep inside deliveries the current thread is.
+//! What the current thread is doing for the crate, and so which waits it may enter.
 //!
-//! Inside a delivery (a handler, a direct sink, a worker) nothing of ours waits: whoever waits there may wait for
-//! itself. The depth also ends cycles of buses. Both counters belong to the thread and are read on cold paths only.
+//! The crate calls user code in many places: sinks, handlers, hooks, clones and destructors of events. User code may call the
+//! crate again, and a wait that it enters there may be a wait for its own caller. Four marks on the thread rule that out. All of
+//! them are plain thread-local words without a destructor, so they answer until the very end of the thread; only cold paths read
+//! them.
 //!
-//! One wait is allowed: the worker of a queue may wait for its turn behind another thread, if that one waits for nobody. See
-//! [`AtWork`].
+//! | mark | set around | no wait for |
+//! |---|---|---|
+//! | [`Nesting::impatient`], [`Nesting::delivery`] | user code | anything |
+//! | [`Held`] | what a removal, a close or a flush on another thread waits for | calls in progress, closes, flushes |
+//! | [`Crew::enter`] | the consumer of an inbox, the closer of a batch | room in, and the end of, that very object |
+//! | [`AtWork`] | the worker of a queue | calls in progress |
+//!
+//! The first mark is for code that needs no wait to be correct. The second is for code that waits for room as part of its job (a
+//! publish into a sink that blocks), and that others must not be waited for in. A thread that holds nothing waits only for other
+//! threads, and none of those waits for it, since they hold nothing while they wait for calls, closes or flushes.
+//!
+//! The depth of deliveries also ends cycles of buses. One more wait is allowed: the worker of a queue may wait for its turn behind
+//! another thread, if that one waits for no thread. See [`AtWork`].
 
-use crate::sync::per_thread;
+use crate::sync::{MODEL, per_thread};
 use std::cell::{Cell, RefCell};
+use std::mem::{ManuallyDrop, needs_drop};
+use std::sync::Arc;
 
 /// How deep buses and sinks may call each other on one thread.
 pub(crate) const DEPTH_LIMIT: u32 = 16;
@@ -17,6 +32,13 @@ per_thread! {
 }
 per_thread! {
     static FOREIGN: Cell<u32> = Cell::new(0)
+}
+per_thread! {
+    static HELD: Cell<u32> = Cell::new(0)
+}
+per_thread! {
+    /// How deep in user code a destructor runs that may still wait for a queue to end.
+    static DISPOSING: Cell<Option<u32>> = Cell::new(None)
 }
 
 /// One level of nesting, until it is dropped.
@@ -37,8 +59,8 @@ impl Nesting {
         Self::is_shallow().then(|| Self::enter(1, 0))
     }
 
-    /// From here on nothing waits, as inside a delivery, at any depth.
-    #[inline]
+    /// Enters user code, in which nothing waits, at any depth.
+    #[inline(always)]
     pub(crate) fn impatient() -> Self {
         Self::enter(0, 1)
     }
@@ -47,25 +69,108 @@ impl Nesting {
         DEPTH.try_with(Cell::get).unwrap_or(0) < DEPTH_LIMIT
     }
 
-    #[inline]
+    #[inline(always)]
     fn enter(depth: u32, foreign: u32) -> Self {
-        let _ = DEPTH.try_with(|cell| cell.set(cell.get() + depth));
-        let _ = FOREIGN.try_with(|cell| cell.set(cell.get() + foreign));
+        if depth > 0 {
+            let _ = DEPTH.try_with(|cell| cell.set(cell.get() + depth));
+        }
+        if foreign > 0 {
+            let _ = FOREIGN.try_with(|cell| cell.set(cell.get() + foreign));
+        }
         Self { depth, foreign }
     }
 }
 
 impl Drop for Nesting {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        let _ = DEPTH.try_with(|cell| cell.set(cell.get().saturating_sub(self.depth)));
-        let _ = FOREIGN.try_with(|cell| cell.set(cell.get().saturating_sub(self.foreign)));
+        if self.depth > 0 {
+            let _ = DEPTH.try_with(|cell| cell.set(cell.get().wrapping_sub(self.depth)));
+        }
+        if self.foreign > 0 {
+            let _ = FOREIGN.try_with(|cell| cell.set(cell.get().wrapping_sub(self.foreign)));
+        }
     }
 }
 
-/// Whether the current thread is inside a delivery, and so must not wait.
+/// Clones an event as user code, in which nothing waits.
+#[inline(always)]
+pub(crate) fn cloned<T: Clone>(value: &T) -> T {
+    let _impatient = Nesting::impatient();
+    value.clone()
+}
+
+/// Drops an event, or what held one, as user code, in which nothing waits. A panic of its destructor unwinds.
+#[inline(always)]
+pub(crate) fn dropped<T>(value: T) {
+    if needs_drop::<T>() {
+        let _impatient = Nesting::impatient();
+        drop(value);
+    }
+}
+
+/// This thread holds what removals, closes and flushes wait for, until this is dropped: here it enters none of those waits. It may
+/// still wait for room.
+#[must_use]
+pub(crate) struct Held(());
+
+impl Held {
+    #[inline(always)]
+    pub(crate) fn begin() -> Self {
+        let _ = HELD.try_with(|cell| cell.set(cell.get() + 1));
+        Self(())
+    }
+}
+
+impl Drop for Held {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let _ = HELD.try_with(|cell| cell.set(cell.get().wrapping_sub(1)));
+    }
+}
+
+fn foreign_depth() -> u32 {
+    FOREIGN.try_with(Cell::get).unwrap_or(0)
+}
+
+/// Whether the current thread is in user code, or holds what others wait for, and so must not wait for a call in progress, a
+/// close or a flush.
 pub(crate) fn inside_delivery() -> bool {
-    FOREIGN.try_with(|cell| cell.get() > 0).unwrap_or(false)
+    foreign_depth() > 0 || HELD.try_with(|cell| cell.get() > 0).unwrap_or(false)
+}
+
+/// Whether the current thread may wait for room: everywhere but in user code.
+pub(crate) fn may_wait_for_room() -> bool {
+    foreign_depth() == 0
+}
+
+/// The destructors of what a user gave to the crate: user code, in which nothing waits but the drop of a last handle, where that
+/// may wait outside.
+#[must_use]
+pub(crate) struct Disposal {
+    outer: Option<u32>,
+    _impatient: Nesting,
+}
+
+impl Disposal {
+    pub(crate) fn begin() -> Self {
+        let waits = may_wait_to_drop();
+        let impatient = Nesting::impatient();
+        let here = waits.then(foreign_depth);
+        Self { outer: DISPOSING.try_with(|cell| cell.replace(here)).unwrap_or(None), _impatient: impatient }
+    }
+}
+
+impl Drop for Disposal {
+    fn drop(&mut self) {
+        let _ = DISPOSING.try_with(|cell| cell.set(self.outer));
+    }
+}
+
+/// Whether the drop of a last handle may wait a moment for what it closes.
+pub(crate) fn may_wait_to_drop() -> bool {
+    let disposing = DISPOSING.try_with(Cell::get).unwrap_or(None);
+    !inside_delivery() || disposing == Some(foreign_depth())
 }
 
 per_thread! {
@@ -85,8 +190,8 @@ pub(crate) struct AtWork {
 
 impl AtWork {
     pub(crate) fn begin() -> Self {
-        let here = FOREIGN.try_with(Cell::get).ok();
-        Self { outer: WORK.try_with(|cell| cell.replace(here)).ok().flatten() }
+        let here = Some(foreign_depth());
+        Self { outer: WORK.try_with(|cell| cell.replace(here)).unwrap_or(None) }
     }
 }
 
@@ -98,7 +203,13 @@ impl Drop for AtWork {
 
 /// Whether the current thread is a worker at its own work.
 pub(crate) fn may_wait_for_a_turn() -> bool {
-    work().is_some_and(|level| FOREIGN.try_with(|cell| cell.get() == level).unwrap_or(false))
+    work().is_some_and(|level| foreign_depth() == level)
+}
+
+/// Whether the current thread is the worker of a queue. A call in progress may wait for room that this worker makes, so it waits
+/// for no call.
+pub(crate) fn is_worker() -> bool {
+    work().is_some()
 }
 
 /// What a worker does with something in its hands that other workers wait for: it waits for nobody in turn, also in a flush.
@@ -107,45 +218,168 @@ pub(crate) fn carrying() -> Option<Nesting> {
 }
 
 fn work() -> Option<u32> {
-    WORK.try_with(Cell::get).ok().flatten()
+    WORK.try_with(Cell::get).unwrap_or(None)
 }
 
-per_thread! {
-    /// What this thread is doing with which bus, by address.
-    static VISITS: RefCell<Vec<(usize, Purpose)>> = RefCell::new(Vec::new())
-}
-
-/// What is done with a bus that may lead back to it, where buses are sinks of each other.
+/// What is done with an object that may lead back to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     MakeLanes,
     Close,
     Flush,
     Signal,
+    /// Reading from it, or ending it: the thread is the one that others wait for there.
+    Work,
 }
 
-/// One visit to a bus, until it is dropped.
+/// An object, by address, and what this thread is doing with it.
+type Place = (usize, Purpose);
+
+/// Visits that need no memory.
+const NEAR: usize = 8;
+
+/// What this thread is doing with which object.
+///
+/// It has no destructor, so that it answers also while the thread's other locals are dropped: an answer that fails there would have
+/// to mean "not here", and a cycle would not end, or "here already", and a close would be reported that never took place. It
+/// gives its memory back when the last visit ends.
+struct Visits {
+    near: [Cell<Option<Place>>; NEAR],
+    far: RefCell<ManuallyDrop<Vec<Place>>>,
+}
+
+per_thread! {
+    static VISITS: Visits = Visits {
+        near: [const { Cell::new(None) }; NEAR],
+        far: RefCell::new(ManuallyDrop::new(Vec::new())),
+    }
+}
+
+impl Visits {
+    fn has(&self, place: Place) -> bool {
+        self.near.iter().any(|near| near.get() == Some(place)) || self.far.borrow().contains(&place)
+    }
+
+    fn push(&self, place: Place) {
+        match self.near.iter().find(|near| near.get().is_none()) {
+            Some(near) => near.set(Some(place)),
+            None => self.far.borrow_mut().push(place),
+        }
+    }
+
+    /// Ends the latest visit to this place.
+    fn end(&self, place: Place) {
+        let mut far = self.far.borrow_mut();
+        if let Some(at) = far.iter().rposition(|known| *known == place) {
+            far.remove(at);
+            if far.is_empty() {
+                drop(std::mem::take(&mut **far));
+            }
+        } else if let Some(near) = self.near.iter().rev().find(|near| near.get() == Some(place)) {
+            near.set(None);
+        }
+    }
+}
+
+/// One visit to an object, until it is dropped.
 #[must_use]
-pub(crate) struct Visit(());
+pub(crate) struct Visit(Place);
 
 impl Visit {
-    /// `None` when this thread is there already for the same purpose: it has come round a cycle of buses.
+    /// `None` when this thread is there already for the same purpose: it has come round a cycle.
     pub(crate) fn begin(address: usize, purpose: Purpose) -> Option<Self> {
-        VISITS
-            .try_with(|visits| {
-                let mut visits = visits.borrow_mut();
-                let first = !visits.contains(&(address, purpose));
-                first.then(|| visits.push((address, purpose)))
-            })
-            .ok()
-            .flatten()
-            .map(|()| Self(()))
+        let place = (address, purpose);
+        let begin = |visits: &Visits| {
+            let first = !visits.has(place);
+            if first {
+                visits.push(place);
+            }
+            first
+        };
+        // Only a model's thread-locals can be gone, where no cycle is built.
+        debug_assert!(MODEL || VISITS.try_with(|_| ()).is_ok(), "without a destructor it is never gone");
+        VISITS.try_with(begin).unwrap_or(true).then(|| Self(place))
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        // Visits end in the reverse order of their beginnings.
-        let _ = VISITS.try_with(|visits| visits.borrow_mut().pop());
+        let _ = VISITS.try_with(|visits| visits.end(self.0));
+    }
+}
+
+/// Those who read from an inbox, or end an object: others wait for them there, so they must not.
+///
+/// Clones name the same crew.
+#[derive(Clone)]
+pub(crate) struct Crew(Arc<u8>);
+
+impl Crew {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(0))
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// This thread is one of them, until the visit is dropped. `None` when it is already.
+    pub(crate) fn enter(&self) -> Option<Visit> {
+        Visit::begin(self.address(), Purpose::Work)
+    }
+
+    /// Whether this thread is one of them.
+    pub(crate) fn is_here(&self) -> bool {
+        VISITS.try_with(|visits| visits.has((self.address(), Purpose::Work))).unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Crew, Disposal, Held, NEAR, Nesting, Purpose, Visit};
+    use super::{inside_delivery, may_wait_for_room, may_wait_to_drop};
+
+    #[test]
+    fn marks_end_with_their_scopes() {
+        assert!(!inside_delivery() && may_wait_for_room() && may_wait_to_drop());
+        {
+            let _held = Held::begin();
+            assert!(inside_delivery() && may_wait_for_room() && !may_wait_to_drop());
+            let _disposal = Disposal::begin();
+            assert!(!may_wait_for_room() && !may_wait_to_drop());
+        }
+        {
+            let _disposal = Disposal::begin();
+            assert!(inside_delivery() && !may_wait_for_room() && may_wait_to_drop());
+            {
+                let _inner = Disposal::begin();
+                assert!(may_wait_to_drop());
+            }
+            assert!(may_wait_to_drop());
+            let _impatient = Nesting::impatient();
+            assert!(!may_wait_to_drop());
+        }
+        assert!(!inside_delivery() && may_wait_for_room() && may_wait_to_drop());
+    }
+
+    #[test]
+    fn visits_are_told_apart_at_any_number() {
+        let visits: Vec<_> = (0..3 * NEAR).map(|at| Visit::begin(at, Purpose::Close)).collect();
+        assert!(visits.iter().all(Option::is_some));
+        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Close).is_none()));
+        assert!(Visit::begin(0, Purpose::Flush).is_some());
+        drop(visits);
+        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Close).is_some()));
+    }
+
+    #[test]
+    fn a_crew_is_known_by_its_clones() {
+        let (crew, other) = (Crew::new(), Crew::new());
+        let visit = crew.enter();
+        assert!(visit.is_some() && crew.clone().is_here() && !other.is_here());
+        assert!(crew.enter().is_none());
+        assert!(crew.is_here(), "an attempt to enter again ends nothing");
+        drop(visit);
+        assert!(!crew.is_here());
     }
 }

@@ -5,13 +5,14 @@ use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
 use crate::combinator::turns::Cut;
 use crate::error::WriteError;
 use crate::ledger::{EntryCounters, Outcome, SinkState};
-use crate::panics::{caught, foreign, quietly};
+use crate::panics::{caught, event_of, foreign, quietly};
 use crate::report::CloseReport;
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
 use crate::sync::{Mutex, lock};
 use crate::wait::allowance::Allowance;
 use crate::wait::deadline::moment_after;
+use crate::wait::nesting::Held;
 use crate::wait::{Clock, Deadline, Pause, SystemClock};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ impl<E, P: RetryPolicy<E>> Drop for Permit<'_, E, P> {
 }
 
 /// Closes the sink behind; a panic of that is an error like others.
-pub(super) fn closed<E>(inner: &impl Sink<E>, deadline: Deadline) -> CloseReport {
+pub(super) fn closed<E>(inner: &(impl Sink<E> + ?Sized), deadline: Deadline) -> CloseReport {
     caught(|| inner.close(deadline))
         .unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")))
 }
@@ -82,12 +83,29 @@ impl<E, P> Attempts<E, P> {
     }
 
     pub(super) fn begin(&self) -> Trials {
-        Trials { made: 0, begun: self.clock.now(), limit: None }
+        Trials { made: 0, begun: self.now(), limit: None }
+    }
+
+    /// The clock's time. It is user code: when it panics the system's time does, so that no event is lost for it.
+    pub(super) fn now(&self) -> Instant {
+        foreign(|| self.clock.now()).unwrap_or_else(|text| {
+            self.note(format!("the clock panicked: {text}"));
+            SystemClock.now()
+        })
+    }
+
+    /// Waits by the clock, from `now` on. When that panics, by the system's clock, for as long: nothing spins.
+    pub(super) fn wait_until(&self, now: Instant, moment: Instant) {
+        if let Err(text) = foreign(|| self.clock.wait_until(moment, &self.pause)) {
+            self.note(format!("the clock panicked: {text}"));
+            let wait = moment.saturating_duration_since(now);
+            SystemClock.wait_until(moment_after(SystemClock.now(), wait), &self.pause);
+        }
     }
 
     /// Waits, unless that is cut short. A wait of zero is a look whether it was.
     pub(super) fn rest(&self, wait: Duration, trials: &mut Trials) -> Result<(), Cut> {
-        let now = self.clock.now();
+        let now = self.now();
         let until = moment_after(now, wait);
         // As a time that is left from now on, since the clock may not be the system's.
         let limit = || Allowance::deadline().remaining().map(|left| moment_after(now, left));
@@ -96,7 +114,7 @@ impl<E, P> Attempts<E, P> {
             limit => limit.map_or(until, |limit| limit.min(until)),
         };
         if stop > now {
-            self.clock.wait_until(stop, &self.pause);
+            self.wait_until(now, stop);
         }
         if self.pause.is_interrupted() {
             Err(Cut::Closed)
@@ -138,9 +156,13 @@ impl<E, P> Attempts<E, P> {
     pub(super) fn give_up(&self, error: WriteError<E>, attempts: u32) -> Result<(), WriteError<E>> {
         let Some(dead_letters) = &self.dead_letters else { return Err(error) };
         let letter = DeadLetter::new(error, attempts);
-        match caught(|| dead_letters.write(letter)) {
+        let written = caught(|| {
+            let _held = Held::begin();
+            dead_letters.write(letter)
+        });
+        match written {
             Ok(Ok(())) => self.count(Outcome::DroppedFailed),
-            Ok(Err(refused)) => return Err(refused.into_event().into_error()),
+            Ok(Err(refused)) => return Err(event_of(refused).into_error()),
             Err(text) => {
                 self.note(format!("the dead letters' sink panicked: {text}"));
                 self.count(Outcome::DroppedPanicked);
@@ -172,15 +194,16 @@ impl<E, P> Attempts<E, P> {
     pub(super) fn signal_dead_letters(&self, signal: &mut Signal<'_>) {
         if let Some(dead_letters) = &self.dead_letters
             && !matches!(signal, Signal::Describe(_) | Signal::IsClosed(_))
+            && let Err(text) = caught(|| dead_letters.signal(signal))
         {
-            dead_letters.signal(signal);
+            self.note(format!("the dead letters' sink panicked at a signal: {text}"));
         }
     }
 
     /// Closes the dead letters.
     pub(super) fn close_into(&self, deadline: Deadline, report: &mut CloseReport) {
         if let Some(dead_letters) = &self.dead_letters {
-            report.merge("dead letters", dead_letters.close(deadline));
+            report.merge("dead letters", closed(&**dead_letters, deadline));
         }
     }
 }
@@ -196,7 +219,12 @@ impl<E, P: RetryPolicy<E>> Attempts<E, P> {
         // Should the sink panic, the event is gone, and whoever called counts it; the policy hears of it.
         let permit = Permit(&self.policy, PhantomData);
         trials.made = trials.made.saturating_add(1);
-        let Err(error) = inner.write(event) else {
+        let written = {
+            // A flush and a close wait for the event in hand: whatever is called from the sink behind must not wait for them.
+            let _held = Held::begin();
+            inner.write(event)
+        };
+        let Err(error) = written else {
             permit.end();
             if let Err(text) = foreign(|| self.policy.success()) {
                 self.note(format!("the retry policy panicked: {text}"));
@@ -212,7 +240,7 @@ impl<E, P: RetryPolicy<E>> Attempts<E, P> {
             self.note(text);
         }
         let Some((event, reason)) = AttemptError::of(&error) else { return Step::Ended(error) };
-        let elapsed = self.clock.now().saturating_duration_since(trials.begun);
+        let elapsed = self.now().saturating_duration_since(trials.begun);
         let attempt = Attempt::new(trials.made, elapsed, reason);
         match foreign(|| self.policy.failure(event, &attempt)) {
             Ok(next) => {

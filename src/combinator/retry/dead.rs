@@ -1,6 +1,7 @@
 //! Events that were given up.
 
 use crate::error::WriteError;
+use crate::panics::error_text;
 use std::fmt;
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ impl<E> DeadLetter<E> {
     pub(super) fn into_error(self) -> WriteError<E> {
         let error = Arc::try_unwrap(self.error).unwrap_or_else(|shared| {
             // Whoever refused the letter kept the error; its text is left.
-            WriteError::Failed { event: (), source: shared.to_string().into() }
+            WriteError::Failed { event: (), source: error_text(&*shared).into() }
         });
         error.map_event(|()| self.event)
     }

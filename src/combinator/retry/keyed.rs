@@ -2,19 +2,20 @@
 
 use super::attempts::{Attempts, Step, Trials, closed};
 use super::dead::DeadLetter;
-use super::parked::{Parked, Waiting};
+use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::error::{InvalidConfig, WriteError};
 use crate::ledger::{Outcome, SinkState, SinkStatus};
-use crate::panics::{caught, discard, foreign};
+use crate::panics::{Guest, caught, discard, foreign};
 use crate::report::{CloseReport, Finish};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{Mutex, lock};
 use crate::wait::deadline::moment_after;
+use crate::wait::nesting::inside_delivery;
 use crate::wait::{Clock, Deadline};
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,13 +66,20 @@ const ATTEMPTS_PER_TICK: usize = 64;
 pub struct KeyedRetry<E, S, K, F, P> {
     inner: S,
     key: F,
+    hasher: RandomState,
     attempts: Attempts<E, P>,
     parked: Mutex<Parked<K, E>>,
 }
 
-impl<E, S, K: Clone + Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
+impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     pub(crate) fn new(inner: S, key: F, policy: P) -> Self {
-        Self { inner, key, attempts: Attempts::new(policy), parked: Mutex::new(Parked::new(CAPACITY)) }
+        Self {
+            inner,
+            key,
+            hasher: RandomState::new(),
+            attempts: Attempts::new(policy),
+            parked: Mutex::new(Parked::new(CAPACITY)),
+        }
     }
 
     /// How many events are set aside at most, over all keys. Default: 1024.
@@ -140,22 +148,104 @@ impl<E, S, K: Clone + Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     }
 }
 
+/// An event in this thread's hands, with the line that it stands first in: a close waits until it is put back, or has come to its
+/// end. That happens also when user code unwinds.
+struct InHand<'a, E, K, P> {
+    attempts: &'a Attempts<E, P>,
+    parked: &'a Mutex<Parked<K, E>>,
+    line: LineId,
+    now: Instant,
+}
+
+impl<E, K, P> InHand<'_, E, K, P> {
+    /// It is to be tried again. It comes back when a close did not wait for it.
+    fn put_back(self, waiting: Waiting<E>, due: Instant) -> Option<Waiting<E>> {
+        let mut parked = lock(self.parked);
+        if parked.swept {
+            parked.undelivered += 1;
+            drop(parked);
+            return Some(waiting);
+        }
+        parked.put_back(self.line, waiting, due);
+        drop(parked);
+        self.attempts.pause.poke();
+        std::mem::forget(self);
+        None
+    }
+}
+
+impl<E, K, P> Drop for InHand<'_, E, K, P> {
+    fn drop(&mut self) {
+        let ended = lock(self.parked).done(self.line, self.now);
+        // The lock is free by now: with the line goes its key, which is user code.
+        discard(ended);
+        self.attempts.pause.poke();
+    }
+}
+
 impl<E, S, K, F, P> KeyedRetry<E, S, K, F, P>
 where
     S: Sink<E>,
-    K: Clone + Eq + Hash,
+    K: Eq + Hash,
     P: RetryPolicy<E>,
 {
+    /// What the event's key is, and its hash; all of it is user code.
+    fn key_of(&self, event: &E) -> Result<(u64, Guest<K>), String>
+    where
+        F: Fn(&E) -> K,
+    {
+        foreign(|| {
+            let key = Guest::new((self.key)(event));
+            (self.hasher.hash_one(key.get()), key)
+        })
+    }
+
+    /// The line of a key, if there is one, and the newest line of its hash. No lock is held while keys are compared.
+    fn find(&self, hash: u64, key: &K) -> Result<(Option<LineId>, Option<LineId>), String> {
+        let candidates = lock(&self.parked).candidates(hash);
+        if candidates.keys.is_empty() {
+            return Ok((None, None));
+        }
+        let newest = candidates.newest();
+        // A key that is dropped here is the last of its line.
+        foreign(move || candidates.keys.iter().find(|(_, known)| **known == *key).map(|(line, _)| *line))
+            .map(|line| (line, newest))
+    }
+
     /// Sets an event aside; if it may not be, it comes back.
-    fn park(&self, key: K, waiting: Waiting<E>, due: Instant) -> Result<(), WriteError<E>> {
-        let mut parked = lock(&self.parked);
-        if parked.closed || self.attempts.is_interrupted() {
-            Err(WriteError::Closed(waiting.event))
-        } else if parked.is_full() {
-            Err(WriteError::Full(waiting.event))
-        } else {
-            parked.park(key, waiting, due);
-            Ok(())
+    fn park(
+        &self,
+        (hash, mut key): (u64, Guest<K>),
+        mut waiting: Waiting<E>,
+        due: Instant,
+    ) -> Result<(), WriteError<E>> {
+        loop {
+            let (line, newest) = match self.find(hash, key.get()) {
+                Ok(found) => found,
+                Err(text) => return Err(self.attempts.panicked(waiting.event, "the key", &text)),
+            };
+            let mut parked = lock(&self.parked);
+            if parked.closed || self.attempts.is_interrupted() {
+                drop(parked);
+                return Err(WriteError::Closed(waiting.event));
+            }
+            if parked.is_full() {
+                drop(parked);
+                return Err(WriteError::Full(waiting.event));
+            }
+            if let Some(line) = line {
+                match parked.join(line, waiting) {
+                    Ok(()) => return Ok(()),
+                    Err(back) => waiting = back,
+                }
+            }
+            // Otherwise another thread has begun a line of this hash meanwhile, and it may be this key's.
+            if !parked.has_newer(hash, newest)
+                && let Some(key) = key.take()
+            {
+                parked.begin(hash, Arc::new(key), waiting, due);
+                return Ok(());
+            }
         }
     }
 
@@ -171,16 +261,18 @@ where
             if self.attempts.is_interrupted() {
                 return None;
             }
-            let now = self.attempts.clock.now();
+            let now = self.attempts.now();
             // Bound first, so that the lock is free during the attempt.
             let due = lock(&self.parked).take_due(now);
-            let Some((key, Waiting { event, trials })) = due else { break };
+            let Some((line, Waiting { event, trials })) = due else { break };
+            let in_hand = InHand { attempts: &self.attempts, parked: &self.parked, line, now };
             let mut trials = trials.unwrap_or_else(|| self.attempts.begin());
             match caught(|| self.attempts.attempt(&self.inner, event, &mut trials)) {
                 Ok(Step::Wait(event, wait)) => {
-                    let due = moment_after(self.attempts.clock.now(), wait);
-                    self.put_back(key, Waiting { event, trials: Some(trials) }, due);
-                    continue;
+                    let due = moment_after(self.attempts.now(), wait);
+                    if let Some(waiting) = in_hand.put_back(Waiting { event, trials: Some(trials) }, due) {
+                        self.abort(waiting);
+                    }
                 }
                 Ok(Step::Delivered) => self.attempts.count(Outcome::Delivered),
                 Ok(Step::Ended(error) | Step::GivenUp(error)) => {
@@ -194,25 +286,8 @@ where
                     self.attempts.count(Outcome::DroppedPanicked);
                 }
             }
-            lock(&self.parked).done(key, now);
-            self.attempts.pause.poke();
         }
         lock(&self.parked).next_due()
-    }
-
-    fn put_back(&self, key: K, waiting: Waiting<E>, due: Instant) {
-        let mut parked = lock(&self.parked);
-        if parked.swept {
-            // A close did not wait for this one.
-            parked.done(key, due);
-            parked.undelivered += 1;
-            drop(parked);
-            self.abort(waiting);
-        } else {
-            parked.put_back(key, waiting, due);
-            drop(parked);
-            self.attempts.pause.poke();
-        }
     }
 
     fn abort(&self, waiting: Waiting<E>) {
@@ -223,23 +298,36 @@ where
         }
     }
 
-    /// Tries, and waits, until nothing is set aside any more; whether that was before the deadline.
+    /// Gives up everything that is in no thread's hands.
+    fn sweep(&self) {
+        let lines = lock(&self.parked).sweep();
+        for mut line in lines {
+            line.take_events().into_iter().for_each(|waiting| self.abort(waiting));
+            discard(line);
+        }
+    }
+
+    /// Tries, and waits, until nothing is set aside any more; whether that was before the deadline. Inside a delivery it does
+    /// neither: an event may be in the hands of this very thread.
     fn drain(&self, deadline: Deadline) -> bool {
+        if inside_delivery() {
+            return lock(&self.parked).count() == 0;
+        }
         // As a time that is left from now on, since the clock may not be the system's.
-        let begun = self.attempts.clock.now();
+        let begun = self.attempts.now();
         let limit = deadline.remaining().map(|left| moment_after(begun, left));
         loop {
             if lock(&self.parked).count() == 0 {
                 return true;
             }
-            let now = self.attempts.clock.now();
+            let now = self.attempts.now();
             if self.attempts.is_interrupted() || limit.is_some_and(|limit| limit <= now) {
                 return false;
             }
             match self.try_due(ATTEMPTS_PER_TICK) {
                 Some(due) if due > now => {
                     let until = limit.map_or(due, |limit| limit.min(due));
-                    self.attempts.clock.wait_until(until, &self.attempts.pause);
+                    self.attempts.wait_until(now, until);
                 }
                 Some(_) => {}
                 // Nothing is left, or it is in the hands of another thread.
@@ -285,26 +373,27 @@ impl<E, S, K, F, P> Sink<E> for KeyedRetry<E, S, K, F, P>
 where
     E: Send + 'static,
     S: Sink<E>,
-    K: Clone + Eq + Hash + Send,
+    K: Eq + Hash + Send + Sync,
     F: Fn(&E) -> K + Send + Sync,
     P: RetryPolicy<E>,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        let key = match foreign(|| (self.key)(&event)) {
+        let key = match self.key_of(&event) {
             Ok(key) => key,
             Err(text) => return self.end(self.attempts.panicked(event, "the key function", &text), 0),
         };
-        let behind = {
-            let parked = lock(&self.parked);
-            if parked.closed || self.attempts.is_interrupted() {
-                drop(parked);
-                return self.end(WriteError::Closed(event), 0);
-            }
-            parked.has(&key)
+        // Bound first, so that the lock is free when the dead letters get it.
+        let closed = lock(&self.parked).closed;
+        if closed || self.attempts.is_interrupted() {
+            return self.end(WriteError::Closed(event), 0);
+        }
+        let behind = match self.find(key.0, key.1.get()) {
+            Ok((line, _)) => line.is_some(),
+            Err(text) => return self.end(self.attempts.panicked(event, "the key", &text), 0),
         };
         if behind {
             // Due now in case the key's last event ended meanwhile.
-            let due = self.attempts.clock.now();
+            let due = self.attempts.now();
             return self.park(key, Waiting { event, trials: None }, due).or_else(|error| self.end(error, 0));
         }
         let mut trials = self.attempts.begin();
@@ -314,7 +403,7 @@ where
                 Ok(())
             }
             Step::Wait(event, wait) => {
-                let due = moment_after(self.attempts.clock.now(), wait);
+                let due = moment_after(self.attempts.now(), wait);
                 self.park(key, Waiting { event, trials: Some(trials) }, due)
                     .or_else(|error| self.end(error, trials.made))
             }
@@ -328,10 +417,12 @@ where
 
     fn close(&self, deadline: Deadline) -> CloseReport {
         lock(&self.parked).closed = true;
-        self.drain(deadline);
+        if !self.drain(deadline) && inside_delivery() {
+            // What is set aside has its time left: whoever closes it from outside waits for that.
+            return CloseReport::pending();
+        }
         self.attempts.pause.interrupt();
-        let left = lock(&self.parked).sweep();
-        left.into_iter().for_each(|waiting| self.abort(waiting));
+        self.sweep();
         let mut report = closed(&self.inner, deadline);
         self.attempts.close_into(deadline, &mut report);
         let undelivered = lock(&self.parked).undelivered;
@@ -345,7 +436,9 @@ where
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Abort => self.attempts.pause.interrupt(),
-            Signal::Flush(deadline, report) if !self.drain(*deadline) => report.note(Finish::TimedOut),
+            Signal::Flush(deadline, report) if !self.drain(*deadline) => {
+                report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
+            }
             Signal::Tick { next, .. } => {
                 if let Some(due) = self.try_due(ATTEMPTS_PER_TICK) {
                     **next = Some(next.map_or(due, |next| next.min(due)));

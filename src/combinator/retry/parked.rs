@@ -1,9 +1,14 @@
 //! Events that wait for their key.
+//!
+//! A key's `Hash`, `Eq` and `Drop` are user code, and everything here happens under a lock. So the lock guards lines that are known
+//! by number. A key is hashed before the lock is taken. The keys of equal hash are handed out to be compared when the lock is free,
+//! with the number of the newest line among them; a line that was begun meanwhile has a higher number, and then the caller
+//! compares again. What holds a key is handed out, too, and dropped by the caller.
 
 use super::attempts::Trials;
 use crate::panics::{discard, discard_each};
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// An event that waits; with its attempts, once there was one.
@@ -12,7 +17,31 @@ pub(super) struct Waiting<E> {
     pub(super) trials: Option<Trials>,
 }
 
-/// Events that wait for their key, in order within each key, at most so many in all.
+/// The number of a line. None is given twice, and later lines have higher ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LineId(u64);
+
+/// Events of one key, in their order.
+pub(super) struct Line<K, E> {
+    hash: u64,
+    /// Shared, so that it is compared, and dropped, when the lock is free.
+    key: Arc<K>,
+    events: VecDeque<Waiting<E>>,
+}
+
+/// What the lines of one hash were like at one moment.
+pub(super) struct Candidates<K> {
+    pub(super) keys: Vec<(LineId, Arc<K>)>,
+}
+
+impl<K> Candidates<K> {
+    /// The newest line among them.
+    pub(super) fn newest(&self) -> Option<LineId> {
+        self.keys.last().map(|(line, _)| *line)
+    }
+}
+
+/// Events that wait for their key, in order within each key, at most `capacity` in all.
 pub(super) struct Parked<K, E> {
     pub(super) capacity: usize,
     /// Nothing more comes in.
@@ -22,15 +51,17 @@ pub(super) struct Parked<K, E> {
     /// How many were left then.
     pub(super) undelivered: u64,
     /// A key that is here has a failed event: its later events wait behind that.
-    lines: HashMap<K, VecDeque<Waiting<E>>>,
-    /// When which key is to be tried; the number keeps moments apart.
-    schedule: BTreeMap<(Instant, u64), K>,
+    lines: HashMap<u64, Line<K, E>>,
+    /// The lines of each hash, the newest last.
+    hashes: HashMap<u64, Vec<LineId>>,
+    /// When which line is to be tried; the number keeps moments apart.
+    schedule: BTreeMap<(Instant, u64), LineId>,
     numbers: u64,
-    /// The events, those in somebody's hands included.
+    /// The events, those in a thread's hands included.
     count: usize,
 }
 
-impl<K: Clone + Eq + Hash, E> Parked<K, E> {
+impl<K, E> Parked<K, E> {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -38,6 +69,7 @@ impl<K: Clone + Eq + Hash, E> Parked<K, E> {
             swept: false,
             undelivered: 0,
             lines: HashMap::new(),
+            hashes: HashMap::new(),
             schedule: BTreeMap::new(),
             numbers: 0,
             count: 0,
@@ -56,76 +88,114 @@ impl<K: Clone + Eq + Hash, E> Parked<K, E> {
         self.schedule.first_key_value().map(|((due, _), _)| *due)
     }
 
-    pub(super) fn has(&self, key: &K) -> bool {
-        self.lines.contains_key(key)
+    /// The keys of this hash, the newest line's last: to be compared when the lock is free.
+    pub(super) fn candidates(&self, hash: u64) -> Candidates<K> {
+        let lines = self.hashes.get(&hash).into_iter().flatten();
+        let keys = lines.filter_map(|line| Some((*line, self.lines.get(&line.0)?.key.clone())));
+        Candidates { keys: keys.collect() }
     }
 
-    /// Puts an event last in the line of its key. Where there is none yet, one begins, to be tried when it is `due`.
-    pub(super) fn park(&mut self, key: K, waiting: Waiting<E>, due: Instant) {
+    /// Whether a line of this hash was begun since the newest was this one.
+    pub(super) fn has_newer(&self, hash: u64, newest: Option<LineId>) -> bool {
+        self.hashes.get(&hash).and_then(|lines| lines.last()).is_some_and(|last| Some(*last) > newest)
+    }
+
+    /// Puts an event last in a line, if that is still there; else it comes back.
+    pub(super) fn join(&mut self, line: LineId, waiting: Waiting<E>) -> Result<(), Waiting<E>> {
+        let Some(line) = self.lines.get_mut(&line.0) else { return Err(waiting) };
+        line.events.push_back(waiting);
         self.count += 1;
-        match self.lines.get_mut(&key) {
-            Some(line) => line.push_back(waiting),
-            None => {
-                self.lines.insert(key.clone(), VecDeque::from([waiting]));
-                self.schedule(key, due);
-            }
-        }
+        Ok(())
     }
 
-    /// Takes the first event of a key that is due. The key then is in the caller's hands, until it is
+    /// Begins a line, to be tried when it is `due`.
+    pub(super) fn begin(&mut self, hash: u64, key: Arc<K>, waiting: Waiting<E>, due: Instant) {
+        let line = LineId(self.number());
+        self.lines.insert(line.0, Line { hash, key, events: VecDeque::from([waiting]) });
+        self.hashes.entry(hash).or_default().push(line);
+        self.count += 1;
+        self.schedule(line, due);
+    }
+
+    /// Takes the first event of a line that is due. The line then is in the caller's hands, until it is
     /// [put back](Self::put_back) or [done](Self::done).
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<(K, Waiting<E>)> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<(LineId, Waiting<E>)> {
         loop {
             let first = self.schedule.first_entry().filter(|first| first.key().0 <= now)?;
-            let key = first.remove();
-            if let Some(waiting) = self.lines.get_mut(&key).and_then(VecDeque::pop_front) {
-                return Some((key, waiting));
+            let line = first.remove();
+            if let Some(waiting) = self.lines.get_mut(&line.0).and_then(|line| line.events.pop_front()) {
+                return Some((line, waiting));
             }
         }
     }
 
     /// The event in hand is first in its line again.
-    pub(super) fn put_back(&mut self, key: K, waiting: Waiting<E>, due: Instant) {
-        self.lines.entry(key.clone()).or_default().push_front(waiting);
-        self.schedule(key, due);
-    }
-
-    /// The event in hand has come to its end; the next of its key has its turn.
-    pub(super) fn done(&mut self, key: K, now: Instant) {
-        self.count -= 1;
-        if self.lines.get(&key).is_none_or(VecDeque::is_empty) {
-            self.lines.remove(&key);
-        } else {
-            self.schedule(key, now);
+    pub(super) fn put_back(&mut self, line: LineId, waiting: Waiting<E>, due: Instant) {
+        if let Some(known) = self.lines.get_mut(&line.0) {
+            known.events.push_front(waiting);
+            self.schedule(line, due);
         }
     }
 
-    /// Everything that is in nobody's hands.
-    pub(super) fn sweep(&mut self) -> Vec<Waiting<E>> {
-        self.swept = true;
-        discard_each(std::mem::take(&mut self.schedule).into_values());
-        let events = |(key, line)| {
-            discard(key);
-            line
-        };
-        let left: Vec<_> = self.lines.drain().flat_map(events).collect();
-        self.count -= left.len();
-        self.undelivered += left.len() as u64;
-        left
+    /// The event in hand has come to its end; the next of its line has its turn. What is left of a line that has ended is for the
+    /// caller to drop.
+    #[must_use]
+    pub(super) fn done(&mut self, line: LineId, now: Instant) -> Option<Line<K, E>> {
+        self.count -= 1;
+        if self.lines.get(&line.0)?.events.is_empty() {
+            return self.remove(line);
+        }
+        self.schedule(line, now);
+        None
     }
 
-    fn schedule(&mut self, key: K, due: Instant) {
+    fn remove(&mut self, line: LineId) -> Option<Line<K, E>> {
+        let removed = self.lines.remove(&line.0)?;
+        if let Some(lines) = self.hashes.get_mut(&removed.hash) {
+            lines.retain(|other| *other != line);
+            if lines.is_empty() {
+                self.hashes.remove(&removed.hash);
+            }
+        }
+        Some(removed)
+    }
+
+    /// Everything that is in no thread's hands, for the caller to give up and drop.
+    pub(super) fn sweep(&mut self) -> Vec<Line<K, E>> {
+        self.swept = true;
+        self.schedule.clear();
+        self.hashes.clear();
+        let mut lines: Vec<_> = self.lines.drain().collect();
+        lines.sort_unstable_by_key(|(number, _)| *number);
+        let left = lines.iter().map(|(_, line)| line.events.len()).sum::<usize>();
+        self.count -= left;
+        self.undelivered += left as u64;
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    fn schedule(&mut self, line: LineId, due: Instant) {
+        let number = self.number();
+        self.schedule.insert((due, number), line);
+    }
+
+    fn number(&mut self) -> u64 {
         self.numbers += 1;
-        self.schedule.insert((due, self.numbers), key);
+        self.numbers
+    }
+}
+
+impl<K, E> Line<K, E> {
+    /// Its events, in their order.
+    pub(super) fn take_events(&mut self) -> VecDeque<Waiting<E>> {
+        std::mem::take(&mut self.events)
     }
 }
 
 impl<K, E> Drop for Parked<K, E> {
     fn drop(&mut self) {
-        discard_each(std::mem::take(&mut self.schedule).into_values());
-        for (key, line) in self.lines.drain() {
-            discard(key);
-            discard_each(line);
+        for (_, mut line) in self.lines.drain() {
+            discard_each(line.take_events());
+            discard(line);
         }
     }
 }

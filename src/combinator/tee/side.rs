@@ -3,7 +3,7 @@
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Ledger, Outcome, SinkState, SinkStatus};
-use crate::panics::caught;
+use crate::panics::{caught, foreign};
 use crate::report::{CloseReport, Finish};
 use crate::sink::Sink;
 use crate::sink::lane::Lane;
@@ -90,7 +90,7 @@ impl Side {
     #[cold]
     fn note(&self, text: impl FnOnce() -> String) {
         // The text of an error is foreign code.
-        let text = caught(text).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
+        let text = foreign(text).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
         *lock(&self.last_error) = Some(text);
     }
 

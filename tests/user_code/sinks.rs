@@ -1,0 +1,626 @@
+//! The code of sinks, hooks and combinators that a bus or a user's thread calls.
+
+use crate::places::{Place, place, roomy};
+use crate::world::{DropTrap, Event, LIMIT, Trap, World, ignore, lock, read_channel};
+use buslane::testing::ManualClock;
+use buslane::wait::{Clock, Pause};
+use buslane::{
+    Attempt, Backoff, Batch, Bus, Channel, CloseReport, Deadline, FlushReport, Inspector, InvalidConfig,
+    Lane, LaneSealer, LaneWrite, Next, Overflow, Patience, RetryPolicy, Signal, Sink, SinkExt, SinkId,
+    SinkKey, SinkState, WriteError, sink_fn,
+};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A sink that calls the crate in one of its methods. With lanes it is a stage in front of nothing.
+pub(crate) struct Custom {
+    trap: Arc<Trap>,
+    at: &'static str,
+    lanes: bool,
+    /// How writes end.
+    answer: Answer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Ok,
+    Full,
+    Failed,
+}
+
+impl Custom {
+    pub(crate) fn new(trap: &Arc<Trap>, at: &'static str) -> Self {
+        Self { trap: trap.clone(), at, lanes: false, answer: Answer::Ok }
+    }
+
+    fn with_lanes(trap: &Arc<Trap>, at: &'static str) -> Self {
+        Self { trap: trap.clone(), at, lanes: true, answer: Answer::Ok }
+    }
+
+    fn answering(trap: &Arc<Trap>, at: &'static str, answer: Answer) -> Self {
+        Self { trap: trap.clone(), at, lanes: false, answer }
+    }
+
+    fn reach(&self, at: &str) {
+        if self.at == at {
+            self.trap.spring();
+        }
+    }
+}
+
+impl Drop for Custom {
+    fn drop(&mut self) {
+        self.reach("drop");
+    }
+}
+
+impl<T: Send + 'static> Sink<T> for Custom {
+    fn write(&self, event: T) -> Result<(), WriteError<T>> {
+        self.reach("write");
+        match self.answer {
+            Answer::Ok => Ok(()),
+            Answer::Full => Err(WriteError::Full(event)),
+            Answer::Failed => Err(WriteError::Failed { event, source: "no route".into() }),
+        }
+    }
+
+    fn close(&self, _: Deadline) -> CloseReport {
+        self.reach("close");
+        CloseReport::done()
+    }
+
+    fn lane(&self) -> Result<Option<Lane<T>>, InvalidConfig> {
+        self.reach("lane");
+        let stage = Stage { trap: self.trap.clone(), at: self.at, events: PhantomData };
+        Ok(self.lanes.then(|| Lane::staged(stage)))
+    }
+
+    fn has_lanes(&self) -> bool {
+        self.reach("has_lanes");
+        self.lanes
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        self.reach(match signal {
+            Signal::Flush(..) => "flush",
+            Signal::Tick { .. } => "tick",
+            Signal::EndOfBatch => "end of batch",
+            Signal::IsClosed(_) => "is closed",
+            Signal::Describe(_) => "describe",
+            Signal::Abort => "abort",
+            _ => "",
+        });
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        self.reach("key");
+        None
+    }
+}
+
+struct Stage<T> {
+    trap: Arc<Trap>,
+    at: &'static str,
+    events: PhantomData<fn(T)>,
+}
+
+impl<T> LaneWrite<T> for Stage<T> {
+    fn push(&mut self, _: T, _: Patience) -> Result<(), WriteError<T>> {
+        if self.at == "push" {
+            self.trap.spring();
+        }
+        Ok(())
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        None
+    }
+}
+
+impl<T> Drop for Stage<T> {
+    fn drop(&mut self) {
+        if self.at == "drop of the lane" {
+            self.trap.spring();
+        }
+    }
+}
+
+/// An error whose text, or whose drop, calls the crate.
+#[derive(Debug)]
+struct Failure(Arc<Trap>, &'static str);
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trap")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.1 == "text" {
+            self.0.spring();
+        }
+        f.write_str("a failure")
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Drop for Failure {
+    fn drop(&mut self) {
+        if self.1 == "drop" {
+            self.0.spring();
+        }
+    }
+}
+
+fn failing(trap: &Arc<Trap>, at: &'static str) -> impl Sink<Event> + 'static {
+    let trap = trap.clone();
+    sink_fn(move |_: &Event| Err::<(), _>(Failure(trap.clone(), at)))
+}
+
+/// A policy that calls the crate in one of its methods.
+struct Policy(Arc<Trap>, &'static str);
+
+impl Policy {
+    fn reach(&self, at: &str) {
+        if self.1 == at {
+            self.0.spring();
+        }
+    }
+}
+
+impl<E> RetryPolicy<E> for Policy {
+    fn before(&self, _: &E) -> Duration {
+        self.reach("before");
+        Duration::ZERO
+    }
+
+    fn failure(&self, _: &E, attempt: &Attempt<'_>) -> Next {
+        self.reach("failure");
+        if attempt.number() > 1 { Next::GiveUp } else { Next::After(Duration::from_millis(1)) }
+    }
+
+    fn success(&self) {
+        self.reach("success");
+    }
+
+    fn abandoned(&self) {
+        self.reach("abandoned");
+    }
+}
+
+fn remove(bus: &Bus<Event>, id: Option<SinkId>) {
+    if let Some(id) = id {
+        let _ = bus.remove(id);
+    }
+}
+
+/// A clock that calls the crate.
+struct TrapClock(Arc<Trap>, &'static str, ManualClock);
+
+impl fmt::Debug for TrapClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TrapClock")
+    }
+}
+
+impl Clock for TrapClock {
+    fn now(&self) -> Instant {
+        if self.1 == "now" {
+            self.0.spring();
+        }
+        self.2.now()
+    }
+
+    fn wait_until(&self, moment: Instant, pause: &Arc<Pause>) {
+        if self.1 == "wait_until" {
+            self.0.spring();
+        }
+        self.2.wait_until(moment, pause);
+    }
+}
+
+fn clock(trap: &Arc<Trap>, at: &'static str) -> TrapClock {
+    TrapClock(trap.clone(), at, ManualClock::hurrying())
+}
+
+/// A key that calls the crate.
+struct Key(u32, Arc<Trap>, &'static str);
+
+impl Key {
+    fn reach(&self, at: &str) {
+        if self.2 == at {
+            self.1.spring();
+        }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.reach("hash");
+        // All keys are of one hash, so that they are compared.
+        0_u8.hash(state);
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.reach("eq");
+        self.0 == other.0
+    }
+}
+
+impl Eq for Key {}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.reach("drop");
+    }
+}
+
+/// An event is set aside, and later others of its key and of another key; then they are tried.
+fn keyed(world: &World, trap: &Arc<Trap>, at: &'static str, inner: Custom) {
+    let (of_key, policy) = (trap.clone(), Backoff::new(Duration::from_millis(1), Duration::from_millis(1)));
+    let key = move |event: &Event| {
+        let key = Key(event.key, of_key.clone(), at);
+        key.reach("key function");
+        key
+    };
+    let policy = policy.unwrap().max_attempts(2).unwrap();
+    let retry = Arc::new(inner.retry_by_key(key, policy).clock(ManualClock::hurrying()));
+    world.own(&retry);
+    world.add(&world.solo, retry.clone());
+    for key in [1, 1, 2] {
+        drop(retry.write(Event::keyed(key)));
+    }
+    tick(&*retry);
+    drop(retry.close(Deadline::after(LIMIT)));
+}
+
+fn tick(sink: &impl Sink<Event>) {
+    sink.signal(&mut Signal::Tick { now: Instant::now() + LIMIT, next: &mut None });
+}
+
+fn retry(world: &World, trap: &Arc<Trap>, at: &'static str, inner: Custom) {
+    let retry = Arc::new(inner.retry(Policy(trap.clone(), at)).clock(clock(trap, at)));
+    world.own(&retry);
+    world.add(&world.solo, retry.clone());
+    drop(retry.write(Event::plain()));
+}
+
+/// Gathers two events.
+pub(crate) fn gather(inner: Custom) -> Batch<Event, Custom> {
+    SinkExt::<Vec<Event>>::batch(inner, 2).unwrap()
+}
+
+/// A batch that is filled, flushed and closed by a thread of the user's.
+fn batch(world: &World, trap: &Arc<Trap>, at: &'static str, answer: Answer) {
+    let size = trap.clone();
+    let batch = gather(Custom::answering(trap, at, answer));
+    let batch = batch.bytes(1024, move |_: &Event| {
+        if at == "size" {
+            size.spring();
+        }
+        1
+    });
+    let batch = Arc::new(batch.unwrap().age(Duration::from_millis(1)).unwrap());
+    world.own(&batch);
+    world.add(&world.solo, batch.clone());
+    (0..3).for_each(|_| drop(batch.write(Event::plain())));
+    tick(&*batch);
+    batch.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut FlushReport::default()));
+    drop(batch.close(Deadline::after(LIMIT)));
+}
+
+/// What a publisher and `Bus::publish` call in front of a channel.
+fn stages<S: Sink<Event> + 'static>(world: &World, stage: impl Fn(Channel<Event>) -> S, own: bool) {
+    world.add(&world.solo, stage(read_channel()));
+    if own {
+        drop(world.solo.publisher().publish(Event::plain()));
+    } else {
+        drop(world.solo.publish(Event::plain()));
+    }
+}
+
+struct Looks(Arc<Trap>, &'static str);
+
+impl Inspector<Event> for Looks {
+    fn ingress(&self, _: &Event) {
+        if self.1 == "ingress" {
+            self.0.spring();
+        }
+    }
+
+    fn success(&self) {
+        if self.1 == "success" {
+            self.0.spring();
+        }
+    }
+}
+
+macro_rules! by_both_ways {
+    ($place:ident, $name:literal, $stage:expr) => {
+        [
+            $place(concat!($name, ", Bus::publish"), |world, trap| stages(world, $stage(trap), false)),
+            $place(concat!($name, ", Publisher"), |world, trap| stages(world, $stage(trap), true)),
+        ]
+    };
+}
+
+const STAGES: [[Place; 2]; 5] = [
+    by_both_ways!(place, "predicate", |trap: &Arc<Trap>| {
+        let trap = trap.clone();
+        move |channel: Channel<Event>| {
+            let trap = trap.clone();
+            channel.filter(move |_: &Event| {
+                trap.spring();
+                true
+            })
+        }
+    }),
+    by_both_ways!(place, "mapping", |trap: &Arc<Trap>| {
+        let trap = trap.clone();
+        move |channel: Channel<Event>| {
+            let trap = trap.clone();
+            channel.map(move |_: &Event| {
+                trap.spring();
+                Event::plain()
+            })
+        }
+    }),
+    by_both_ways!(place, "inspector's ingress", |trap: &Arc<Trap>| {
+        let trap = trap.clone();
+        move |channel: Channel<Event>| channel.inspect(Looks(trap.clone(), "ingress"))
+    }),
+    by_both_ways!(place, "inspector's success", |trap: &Arc<Trap>| {
+        let trap = trap.clone();
+        move |channel: Channel<Event>| channel.inspect(Looks(trap.clone(), "success"))
+    }),
+    by_both_ways!(place, "clock of a rate limit", |trap: &Arc<Trap>| {
+        let trap = trap.clone();
+        move |channel: Channel<Event>| {
+            // Not as it is made, where it is asked for its first time.
+            let clock = clock(&trap, "now");
+            channel.rate_limit(1e6, 100).unwrap().clock(clock)
+        }
+    }),
+];
+
+pub(crate) const PLACES: &[Place] = &[
+    STAGES[0][0],
+    STAGES[0][1],
+    STAGES[1][0],
+    STAGES[1][1],
+    STAGES[2][0],
+    STAGES[2][1],
+    STAGES[3][0],
+    STAGES[3][1],
+    STAGES[4][0],
+    STAGES[4][1],
+    place("write, Bus::publish", |world, trap| {
+        world.add(&world.bus, Custom::new(trap, "write"));
+        drop(world.bus.publish(Event::plain()));
+    }),
+    place("write, Publisher", |world, trap| {
+        world.add(&world.bus, Custom::new(trap, "write"));
+        drop(world.bus.publisher().publish(Event::plain()));
+    }),
+    roomy("write of a sink with lanes, Bus::publish", |world, trap| {
+        world.add(&world.bus, Custom::with_lanes(trap, "write"));
+        drop(world.bus.publish(Event::plain()));
+    }),
+    roomy("push of a stage, Publisher", |world, trap| {
+        world.add(&world.bus, Custom::with_lanes(trap, "push"));
+        drop(world.bus.publisher().publish(Event::plain()));
+    }),
+    place("lane, Bus::publisher", |world, trap| {
+        world.add(&world.bus, Custom::with_lanes(trap, "lane"));
+        drop(world.bus.publisher());
+    }),
+    place("lane, Bus::add", |world, trap| {
+        let _publisher = world.bus.publisher();
+        world.add(&world.bus, Custom::with_lanes(trap, "lane"));
+    }),
+    place("has_lanes, Bus::add", |world, trap| ignore(world.solo.add(Custom::new(trap, "has_lanes")))),
+    place("key, Bus::add", |world, trap| ignore(world.bus.add(Custom::new(trap, "key")))),
+    place("describe, Bus::snapshot", |world, trap| {
+        world.add(&world.bus, Custom::new(trap, "describe"));
+        drop(world.bus.snapshot());
+    }),
+    place("is_closed, Bus::snapshot", |world, trap| {
+        world.add(&world.bus, Custom::with_lanes(trap, "is closed"));
+        drop(world.bus.snapshot());
+    }),
+    roomy("close, Bus::close", |world, trap| {
+        world.add(&world.bus, Custom::new(trap, "close"));
+        drop(world.bus.close());
+    }),
+    roomy("flush, Bus::flush", |world, trap| {
+        world.add(&world.bus, Custom::new(trap, "flush"));
+        drop(world.bus.flush_timeout(LIMIT));
+    }),
+    place("drop of a sink, Bus::remove", |world, trap| {
+        let id = world.bus.add(Custom::new(trap, "drop")).ok();
+        remove(&world.bus, id);
+    }),
+    place("drop of a sink, the last handle of a bus", |_, trap| {
+        let bus = Bus::new();
+        bus.add(Custom::new(trap, "drop")).unwrap();
+        drop::<Bus<Event>>(bus);
+    }),
+    place("drop of a sink, a close from inside, and a sweep", |world, trap| {
+        let weak = world.solo.downgrade();
+        let id = Arc::new(std::sync::Mutex::new(None));
+        let of_sink = id.clone();
+        world.add(
+            &world.solo,
+            sink_fn(move |_: &Event| {
+                if let (Some(bus), Some(id)) = (weak.upgrade(), *lock(&of_sink)) {
+                    ignore(bus.remove(id));
+                }
+            }),
+        );
+        *lock(&id) = Some(world.solo.add(Custom::new(trap, "drop")).unwrap());
+        drop(world.solo.publish(Event::plain()));
+        drop(world.solo.snapshot());
+    }),
+    place("drop of a lane, Publisher", |world, trap| {
+        world.add(&world.bus, Custom::with_lanes(trap, "drop of the lane"));
+        drop(world.bus.publisher());
+    }),
+    place("drop of a lane, Bus::remove", |world, trap| {
+        let mut publisher = world.bus.publisher();
+        let id = world.add(&world.bus, Custom::with_lanes(trap, "drop of the lane"));
+        remove(&world.bus, id);
+        drop(publisher.publish(Event::plain()));
+        drop(world.bus.snapshot());
+    }),
+    place("drop of a lane's events, Publisher", |world, trap| {
+        let (channel, receiver) = Channel::bounded(8).unwrap();
+        let id = world.add(&world.solo, channel);
+        let mut publisher = world.solo.publisher();
+        drop(publisher.publish(Event::at(crate::world::At::Drop, trap)));
+        remove(&world.solo, id);
+        drop(publisher);
+        drop(receiver);
+    }),
+    place("drop of a closure, Bus::remove", |world, trap| {
+        let held = DropTrap(trap.clone());
+        let filter = read_channel().filter(move |_: &Event| {
+            let _ = &held;
+            true
+        });
+        let id = world.add(&world.bus, filter);
+        let _publisher = world.bus.publisher();
+        remove(&world.bus, id);
+        drop(world.bus.snapshot());
+        drop(_publisher);
+    }),
+    place("on_error of a bus", |world, trap| {
+        *lock(&world.on_error) = Some(trap.clone());
+        world.add(&world.bus, sink_fn(|_: &Event| Err("no route")));
+        drop(world.bus.publish(Event::plain()));
+        *lock(&world.on_error) = None;
+    }),
+    place("text of an error, Bus::publish", |world, trap| {
+        world.add(&world.bus, failing(trap, "text"));
+        drop(world.bus.publish(Event::plain()));
+    }),
+    place("drop of an error, Publisher", |world, trap| {
+        world.add(&world.bus, failing(trap, "drop"));
+        drop(world.bus.publisher().publish(Event::plain()));
+    }),
+    place("on_drop of a channel", |world, trap| {
+        let spring = trap.clone();
+        let builder = Channel::builder().capacity(1).on_drop(move |_: Event, _| spring.spring());
+        let (channel, receiver) = builder.build().unwrap();
+        world.own(&Arc::new(channel.clone()));
+        world.add(&world.solo, channel);
+        (0..2).for_each(|_| drop(world.solo.publish(Event::plain())));
+        drop(receiver);
+    }),
+    place("on_drop of a channel that evicts", |world, trap| {
+        let spring = trap.clone();
+        let builder = Channel::builder().capacity(1).overflow(Overflow::DropOldest);
+        let (channel, receiver) = builder.on_drop(move |_: Event, _| spring.spring()).build().unwrap();
+        world.own(&Arc::new(channel.clone()));
+        world.add(&world.solo, channel);
+        let mut publisher = world.solo.publisher();
+        (0..2).for_each(|_| drop(publisher.publish(Event::plain())));
+        drop(receiver);
+    }),
+    roomy("write behind a batch", |world, trap| batch(world, trap, "write", Answer::Ok)),
+    roomy("flush behind a batch", |world, trap| batch(world, trap, "flush", Answer::Ok)),
+    roomy("flush behind a batch without room", |world, trap| batch(world, trap, "flush", Answer::Full)),
+    roomy("tick behind a batch", |world, trap| batch(world, trap, "tick", Answer::Ok)),
+    roomy("close behind a batch", |world, trap| batch(world, trap, "close", Answer::Ok)),
+    roomy("flush in the close of a batch", |world, trap| {
+        let batch = Arc::new(gather(Custom::answering(trap, "flush", Answer::Full)));
+        world.own(&batch);
+        drop(batch.write(Event::plain()));
+        drop(batch.close(Deadline::after(Duration::from_secs(1))));
+    }),
+    place("size of a batch", |world, trap| batch(world, trap, "size", Answer::Ok)),
+    place("before of a policy", |world, trap| retry(world, trap, "before", Custom::new(trap, ""))),
+    place("success of a policy", |world, trap| retry(world, trap, "success", Custom::new(trap, ""))),
+    place("failure of a policy", |world, trap| {
+        retry(world, trap, "failure", Custom::answering(trap, "", Answer::Failed));
+    }),
+    place("clock of a retry", |world, trap| retry(world, trap, "now", Custom::new(trap, ""))),
+    place("wait of a clock", |world, trap| {
+        retry(world, trap, "wait_until", Custom::answering(trap, "", Answer::Failed));
+    }),
+    roomy("write behind a retry", |world, trap| retry(world, trap, "", Custom::new(trap, "write"))),
+    roomy("write behind a serialised retry", |world, trap| {
+        let retry = Custom::new(trap, "write").retry(Policy(trap.clone(), "")).serialised();
+        let retry = Arc::new(retry);
+        world.own(&retry);
+        world.add(&world.solo, retry.clone());
+        drop(retry.write(Event::plain()));
+    }),
+    roomy("write of dead letters", |world, trap| {
+        let inner = Custom::answering(trap, "", Answer::Failed);
+        let retry = inner.retry(Policy(trap.clone(), "")).dead_letters(Custom::new(trap, "write"));
+        let retry = Arc::new(retry);
+        world.own(&retry);
+        world.add(&world.solo, retry.clone());
+        drop(retry.write(Event::plain()));
+    }),
+    roomy("flush of dead letters", |world, trap| {
+        let retry = Custom::new(trap, "").retry(Policy(trap.clone(), ""));
+        let retry = Arc::new(retry.dead_letters(Custom::new(trap, "flush")));
+        world.own(&retry);
+        retry.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut FlushReport::default()));
+    }),
+    place("drop of dead letters", |world, trap| {
+        let retry = Custom::new(trap, "").retry(Policy(trap.clone(), ""));
+        let id = world.add(&world.solo, retry.dead_letters(Custom::new(trap, "drop")));
+        remove(&world.solo, id);
+    }),
+    place("key function of a retry", |world, trap| {
+        keyed(world, trap, "key function", Custom::answering(trap, "", Answer::Failed));
+    }),
+    place("hash of a key", |world, trap| {
+        keyed(world, trap, "hash", Custom::answering(trap, "", Answer::Failed));
+    }),
+    place("eq of a key", |world, trap| {
+        keyed(world, trap, "eq", Custom::answering(trap, "", Answer::Failed));
+    }),
+    place("drop of a key", |world, trap| {
+        keyed(world, trap, "drop", Custom::answering(trap, "", Answer::Failed));
+    }),
+    roomy("write behind a retry by key", |world, trap| {
+        keyed(world, trap, "", Custom::answering(trap, "write", Answer::Failed));
+    }),
+    roomy("second write behind a retry by key", |world, trap| {
+        let calls = std::sync::atomic::AtomicU32::new(0);
+        let spring = trap.clone();
+        let inner = sink_fn(move |_: &Event| {
+            if calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+                return Err("no route");
+            }
+            spring.spring();
+            Ok(())
+        });
+        let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).unwrap();
+        let retry =
+            Arc::new(inner.retry_by_key(|event: &Event| event.key, policy).clock(ManualClock::hurrying()));
+        world.own(&retry);
+        world.add(&world.solo, retry.clone());
+        drop(retry.write(Event::plain()));
+        drop(retry.close(Deadline::after(LIMIT)));
+    }),
+    roomy("close behind a retry by key", |world, trap| {
+        keyed(world, trap, "", Custom::answering(trap, "close", Answer::Failed));
+    }),
+    place("describe behind a tee", |world, trap| {
+        world.add(&world.bus, Custom::new(trap, "describe").tee(Custom::new(trap, "")));
+        let mut state = SinkState::default();
+        drop(world.bus.snapshot());
+        world.bus.signal(&mut Signal::Describe(&mut state));
+    }),
+];

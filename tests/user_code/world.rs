@@ -1,0 +1,267 @@
+//! What there is to call, and the trap that calls it from inside user code.
+
+use buslane::{
+    Bus, Channel, Deadline, FlushReport, Journal, Overflow, Queue, Receiver, Signal, Sink, SinkFailure,
+    SinkId, Start, Subscriber, noop,
+};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+/// The limit of every operation that has one: longer than the watchdog waits.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// How long a place that may wait for room does so.
+const A_MOMENT: Duration = Duration::from_millis(2);
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether user code may wait for room that another thread makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// A lane that is full stays full for ever, so a wait there never ends.
+    Never,
+    /// Sinks that block wait there for room as part of their job, a moment.
+    AMoment,
+}
+
+/// Where an event's own code calls the crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    Nowhere,
+    Clone,
+    Drop,
+}
+
+pub(crate) struct Event {
+    pub(crate) key: u32,
+    at: At,
+    trap: Option<Arc<Trap>>,
+}
+
+impl Event {
+    pub(crate) fn plain() -> Self {
+        Self { key: 0, at: At::Nowhere, trap: None }
+    }
+
+    pub(crate) fn keyed(key: u32) -> Self {
+        Self { key, at: At::Nowhere, trap: None }
+    }
+
+    pub(crate) fn at(at: At, trap: &Arc<Trap>) -> Self {
+        Self { key: 0, at, trap: Some(trap.clone()) }
+    }
+}
+
+impl Clone for Event {
+    fn clone(&self) -> Self {
+        if let (At::Clone, Some(trap)) = (self.at, &self.trap) {
+            trap.spring();
+        }
+        // Only the original calls the crate as it goes: where that is, a test knows.
+        Self { key: self.key, at: At::Nowhere, trap: None }
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if let (At::Drop, Some(trap)) = (self.at, &self.trap) {
+            trap.spring();
+        }
+    }
+}
+
+/// Calls the crate from inside user code, once.
+pub(crate) struct Trap {
+    world: Weak<World>,
+    armed: AtomicBool,
+    done: AtomicBool,
+    operation: fn(&World),
+    sprung: Mutex<Sender<()>>,
+    seen: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Trap {
+    pub(crate) fn new(world: &Arc<World>, operation: fn(&World)) -> Arc<Self> {
+        let (sprung, seen) = mpsc::channel();
+        Arc::new(Self {
+            world: Arc::downgrade(world),
+            armed: AtomicBool::new(true),
+            done: AtomicBool::new(false),
+            operation,
+            sprung: Mutex::new(sprung),
+            seen: Mutex::new(seen),
+        })
+    }
+
+    pub(crate) fn spring(&self) {
+        struct Tell<'a>(&'a Trap);
+        impl Drop for Tell<'_> {
+            fn drop(&mut self) {
+                let _ = lock(&self.0.sprung).send(());
+            }
+        }
+        if self.armed.swap(false, Ordering::AcqRel)
+            && let Some(world) = self.world.upgrade()
+        {
+            let tell = Tell(self);
+            (self.operation)(&world);
+            self.done.store(true, Ordering::Release);
+            drop(tell);
+        }
+    }
+
+    /// Waits until it was sprung, by whichever thread.
+    pub(crate) fn wait_reached(&self) {
+        lock(&self.seen).recv_timeout(Duration::from_secs(9)).expect("the place was reached");
+    }
+
+    pub(crate) fn wait(&self) {
+        self.wait_reached();
+        assert!(self.done.load(Ordering::Acquire), "the operation came back");
+    }
+}
+
+/// What came of a call does not matter here.
+pub(crate) fn ignore<T>(_: T) {}
+
+/// Springs when it is dropped: what a closure holds.
+pub(crate) struct DropTrap(pub(crate) Arc<Trap>);
+
+impl Drop for DropTrap {
+    fn drop(&mut self) {
+        self.0.spring();
+    }
+}
+
+/// What there is to call.
+pub(crate) struct World {
+    /// A bus with a sink of every kind.
+    pub(crate) bus: Bus<Event>,
+    /// A bus with two lanes.
+    pub(crate) lanes: Bus<Event>,
+    /// A bus with nothing but what the place puts there.
+    pub(crate) solo: Bus<Event>,
+    pub(crate) queue: Queue<Event>,
+    pub(crate) channel: Channel<Event>,
+    pub(crate) journal: Journal<Event>,
+    /// A bus with one full lane.
+    pub(crate) full: Bus<Event>,
+    /// A journal whose next block is barred.
+    pub(crate) gated: Journal<Event>,
+    /// What may be removed.
+    pub(crate) ids: Mutex<Vec<(Bus<Event>, SinkId)>>,
+    /// What the place is made of.
+    pub(crate) objects: Mutex<Vec<Arc<dyn Sink<Event>>>>,
+    pub(crate) on_error: Arc<Mutex<Option<Arc<Trap>>>>,
+    _full_reader: Mutex<Receiver<Event>>,
+    _gating: Mutex<Subscriber<Event>>,
+}
+
+/// A channel that is read until it is closed.
+pub(crate) fn read_channel() -> Channel<Event> {
+    let (channel, mut receiver) = Channel::bounded(64).unwrap();
+    thread::spawn(move || while receiver.recv().is_ok() {});
+    channel
+}
+
+impl World {
+    pub(crate) fn new(room: Room) -> Arc<Self> {
+        let overflow = match room {
+            Room::Never => Overflow::Block,
+            Room::AMoment => Overflow::BlockFor(A_MOMENT),
+        };
+        let gate_limit = if room == Room::Never { LIMIT } else { A_MOMENT };
+        let on_error: Arc<Mutex<Option<Arc<Trap>>>> = Arc::default();
+        let hook = on_error.clone();
+        let bus = Bus::builder()
+            .on_error(move |_: &SinkFailure| {
+                let trap = lock(&hook).clone();
+                if let Some(trap) = trap {
+                    trap.spring();
+                }
+            })
+            .build();
+        let (lanes, full) = (Bus::new(), Bus::new());
+        let queue = Queue::builder().spawn(|_: Event| {}).unwrap();
+        let channel = read_channel();
+        let journal = Journal::new(64).unwrap();
+        let mut ids = vec![(bus.clone(), bus.add(noop()).unwrap())];
+        bus.add(queue.clone()).unwrap();
+        bus.add(channel.clone()).unwrap();
+        bus.add(journal.clone()).unwrap();
+        ids.push((lanes.clone(), lanes.add(queue.clone()).unwrap()));
+        lanes.add(channel.clone()).unwrap();
+        let (one, full_reader) = Channel::builder().capacity(1).overflow(overflow).build().unwrap();
+        full.add(one).unwrap();
+        full.publish(Event::plain()).unwrap();
+        full.with_local(|publisher| publisher.publish(Event::plain())).unwrap();
+        let gated = Journal::builder().capacity(64).gate_limit(gate_limit).build().unwrap();
+        let gating = gated.subscription().start(Start::Now).gating().subscribe().unwrap();
+        while gated.try_publish(Event::plain()).is_ok() {}
+        Arc::new(Self {
+            bus,
+            lanes,
+            solo: Bus::new(),
+            queue,
+            channel,
+            journal,
+            full,
+            gated,
+            ids: Mutex::new(ids),
+            objects: Mutex::default(),
+            on_error,
+            _full_reader: Mutex::new(full_reader),
+            _gating: Mutex::new(gating),
+        })
+    }
+
+    /// Puts a sink on a bus, to be removed by the operations.
+    pub(crate) fn add(&self, bus: &Bus<Event>, sink: impl Sink<Event> + 'static) -> Option<SinkId> {
+        let id = bus.add(sink).ok()?;
+        lock(&self.ids).push((bus.clone(), id));
+        Some(id)
+    }
+
+    /// Lets the operations call a sink.
+    pub(crate) fn own(&self, sink: &Arc<impl Sink<Event> + 'static>) {
+        lock(&self.objects).push(sink.clone());
+    }
+
+    pub(crate) fn objects(&self) -> Vec<Arc<dyn Sink<Event>>> {
+        lock(&self.objects).clone()
+    }
+
+    pub(crate) fn buses(&self) -> [&Bus<Event>; 3] {
+        [&self.bus, &self.lanes, &self.solo]
+    }
+
+    /// Everything goes on, flushes and closes included.
+    pub(crate) fn check_it_works(&self) {
+        for object in self.objects() {
+            let mut report = FlushReport::default();
+            object.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut report));
+        }
+        for bus in self.buses() {
+            if !bus.is_closed() {
+                assert!(bus.publish(Event::plain()).is_ok());
+                assert!(bus.publisher().publish(Event::plain()).is_ok());
+                let report = bus.flush_timeout(LIMIT);
+                assert!(report.unfinished.is_empty(), "{report}");
+            }
+        }
+        for _ in 0..2 {
+            for object in self.objects() {
+                let report = object.close(Deadline::after(LIMIT));
+                assert!(report.unfinished.is_empty(), "{report}");
+            }
+            for bus in self.buses() {
+                let report = bus.close_timeout(LIMIT);
+                assert!(report.unfinished.is_empty(), "{report}");
+            }
+        }
+    }
+}
