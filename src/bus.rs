@@ -250,7 +250,8 @@ impl<E: Send + 'static> Bus<E> {
     /// Takes a sink off the bus, and waits until nothing of this bus is inside it.
     ///
     /// What the sink accepted before is still handled. The sink is not closed (unless the bus held its last handle).
-    /// Inside a delivery this does not wait ([`Removed::FromInside`]).
+    /// Inside a delivery this does not wait ([`Removed::FromInside`]); nor in other user code that the bus runs, such as an event's
+    /// `Clone` or `Drop`, nor on the worker of a queue. See [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks).
     ///
     /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
     /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block), a [gating](crate::Subscription::gating) subscriber): there, take
@@ -344,8 +345,8 @@ impl<E: Send + 'static> Bus<E> {
 
     /// Waits until everything that was published before this call has been handled by every sink.
     ///
-    /// What is published meanwhile is not waited for. Inside a delivery this does not wait
-    /// ([`Finish::Pending`](crate::Finish::Pending)). A channel that nobody reads is unfinished when the limit is over.
+    /// What is published meanwhile is not waited for. Inside a delivery, and in other user code that the bus runs, this does not
+    /// wait ([`Finish::Pending`](crate::Finish::Pending)). A channel that nobody reads is unfinished when the limit is over.
     ///
     /// # Examples
     /// ```
@@ -386,8 +387,8 @@ impl<E: Send + 'static> Bus<E> {
     /// Closes the bus, waiting so long at most.
     ///
     /// When the limit is over, queues give up their backlog, counted as `aborted`; a sink that does not return is left
-    /// behind and named in the report. Every caller gets the same report. Inside a delivery this does not wait
-    /// ([`Finish::Pending`](crate::Finish::Pending)); ask again outside for the final report.
+    /// behind and named in the report. Every caller gets the same report. Inside a delivery, and in other user code that the bus
+    /// runs, this does not wait ([`Finish::Pending`](crate::Finish::Pending)); ask again outside for the final report.
     ///
     /// # Examples
     /// A handler that does not come back in time is named in the report:
@@ -567,9 +568,11 @@ impl<E: Send + 'static> Clone for Bus<E> {
 
 impl<E: Send + 'static> fmt::Debug for Bus<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Bound first, so that the lock is free when the writer behind `f`, which is user code, is called.
+        let publishers = lock(&self.core().control).publisher_count();
         f.debug_struct("Bus")
             .field("sinks", &self.sink_count())
-            .field("publishers", &lock(&self.core().control).publisher_count())
+            .field("publishers", &publishers)
             .field("closed", &self.is_closed())
             .finish()
     }

@@ -183,9 +183,12 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
 
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
-            Signal::Flush(_, report) if inside_delivery() => report.note(Finish::Pending),
             Signal::Flush(deadline, report) => {
-                if !self.0.0.wait_handled(*deadline) {
+                // Asked by the reader's own function: in time it cannot be done, and without any it is too late.
+                let too_late = deadline.is_over() && self.0.0.crew.is_here();
+                if inside_delivery() && !too_late {
+                    report.note(Finish::Pending);
+                } else if !self.0.0.wait_handled(*deadline) {
                     report.note(Finish::TimedOut);
                 }
             }

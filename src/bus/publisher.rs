@@ -424,6 +424,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
 
     /// Publishes what `make` makes, and calls it only if a sink is on the bus.
     ///
+    /// Nothing of this crate waits inside `make`.
+    ///
     /// # Errors
     /// [`Closed`] when the bus is closed and no sink took the event.
     ///
@@ -545,5 +547,33 @@ impl<E: Send + 'static> Drop for Publisher<E> {
 impl<E: Send + 'static> fmt::Debug for Publisher<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Publisher").field("closed", &self.core.is_closed()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NEVER;
+    use crate::Bus;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    struct Picky(bool);
+
+    impl Clone for Picky {
+        fn clone(&self) -> Self {
+            assert!(self.0, "a clone");
+            Self(true)
+        }
+    }
+
+    #[test]
+    fn lanes_are_at_hand_after_a_clone_panicked_on_the_slow_path() {
+        let bus = Bus::new();
+        let _receivers = [(); 3].map(|()| bus.subscribe(1).unwrap());
+        let mut publisher = bus.publisher();
+        publisher.publish(Picky(true)).unwrap();
+        assert_ne!(publisher.lanes.seen, NEVER, "the short way");
+        // No lane has room, so it goes the slow way.
+        assert!(catch_unwind(AssertUnwindSafe(|| publisher.publish(Picky(false)))).is_err());
+        assert_ne!(publisher.lanes.seen, NEVER, "the short way again");
     }
 }

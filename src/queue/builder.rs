@@ -16,7 +16,7 @@ use crate::sink::function::Outcome;
 use crate::sink::signal::Signal;
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
-use crate::wait::nesting::Crew;
+use crate::wait::nesting::{Crew, Nesting};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -397,7 +397,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         F: FnMut(E) -> R + Send + 'static,
     {
         let workers = self.check()?;
-        self.start((0..workers).map(make).map(FnWork::new).collect(), workers, None)
+        self.start((0..workers).map(impatiently(make)).map(FnWork::new).collect(), workers, None)
     }
 
     /// Starts the queue in front of a handler.
@@ -465,7 +465,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         make: impl FnMut(usize) -> H,
     ) -> Result<Queue<E>, SpawnError> {
         let workers = self.check()?;
-        self.start((0..workers).map(make).map(HandlerWork).collect(), workers, None)
+        self.start((0..workers).map(impatiently(make)).map(HandlerWork).collect(), workers, None)
     }
 
     /// Starts the queue in front of a sink, to which all workers write. When that sink reports that it is closed, the queue
@@ -581,6 +581,14 @@ impl<E: Send + 'static> QueueBuilder<E> {
             }
         }
         Ok(Queue(Arc::new(Handle(shared))))
+    }
+}
+
+/// Makes handlers as user code, in which nothing waits.
+fn impatiently<T>(mut make: impl FnMut(usize) -> T) -> impl FnMut(usize) -> T {
+    move |number| {
+        let _impatient = Nesting::impatient();
+        make(number)
     }
 }
 

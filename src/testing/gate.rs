@@ -41,7 +41,7 @@ struct Shared {
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct State {
     reached: usize,
     waiting: usize,
@@ -232,7 +232,9 @@ impl Gate {
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Gate").field(&*lock(&self.0.state)).finish()
+        // Copied, so that the lock is free when the writer behind `f`, which is user code, is called.
+        let state = *lock(&self.0.state);
+        f.debug_tuple("Gate").field(&state).finish()
     }
 }
 

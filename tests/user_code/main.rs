@@ -3,6 +3,7 @@
 //! `places` lists the places, `operations` what is called from there. Each place is tried with each operation: nothing there
 //! waits for itself. Each place panics once: the state is as before.
 
+mod aftermath;
 mod events;
 mod operations;
 mod places;

@@ -229,6 +229,7 @@ fn clock(trap: &Arc<Trap>, at: &'static str) -> TrapClock {
 }
 
 /// A key that calls the crate.
+#[derive(Clone)]
 struct Key(u32, Arc<Trap>, &'static str);
 
 impl Key {
