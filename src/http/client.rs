@@ -212,3 +212,14 @@ fn drain(body: &mut Body) -> Result<(), HttpError> {
         .map(drop)
         .map_err(|error| HttpError::of(ureq::Error::from(error)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::DEFAULT_TIMEOUT;
+    use crate::docs::default_of;
+
+    #[test]
+    fn page_of_defaults_has_the_timeout() {
+        assert_eq!(default_of(&["HTTP sink", "limit"]), format!("{} s", DEFAULT_TIMEOUT.as_secs()));
+    }
+}

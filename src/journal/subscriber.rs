@@ -309,6 +309,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Takes the next event, waiting for one as [`Subscription::wait`](crate::Subscription::wait) said.
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Errors
     /// [`Closed`] when nothing follows.
     ///
@@ -338,6 +341,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Takes the next event, waiting so long at most; `None` when nothing came. A limit of zero is [`try_recv`](Self::try_recv).
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Errors
     /// [`Closed`] when nothing follows.
     ///
@@ -359,6 +365,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     }
 
     /// Takes the next event, waiting until this moment at most; `None` when nothing came.
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`Closed`] when nothing follows.
