@@ -192,7 +192,7 @@ impl Client {
             return Err(refusal(&response));
         }
         match drained {
-            // The endpoint has the event, and would send the same nonsense after it the next time.
+            // The endpoint has taken the event, and would send the same malformed body after the next attempt.
             Err(HttpError::Protocol) => Ok(()),
             other => other,
         }

@@ -4,8 +4,8 @@ use crate::sync::per_thread;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// The longest duration that leaves the crate or is added to a moment: a century. To a wait a longer one means the same, and no
-/// clock need be able to hold the sum.
+/// The longest duration that is passed to another crate or added to a moment: a century. A longer wait means the same, and a clock
+/// may be unable to hold the sum.
 pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The moment after a wait, cut to what the clock can hold.

@@ -223,7 +223,7 @@ pub(crate) fn spin_looks() -> u32 {
     *LOOKS.get_or_init(|| looks_on(online_processors()))
 }
 
-/// How many looks on a machine of so many processors.
+/// The number of polls on a machine with this many processors.
 fn looks_on(processors: usize) -> u32 {
     match processors {
         1 => 0,
@@ -278,7 +278,7 @@ mod tests {
     fn page_of_defaults_has_the_looks() {
         let looks = [1, 2, 3].map(looks_on);
         let text = format!("{} with one processor, {} with two, {} with more", looks[0], looks[1], looks[2]);
-        assert_eq!(default_of(&["`SpinPark`", "looks"]), text);
+        assert_eq!(default_of(&["`SpinPark`", "polls"]), text);
         let (one, more) = ([2, 3].map(looks_on), [3, 64].map(looks_on));
         assert!(one[0] < one[1] && more[0] == more[1]);
     }
