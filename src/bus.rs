@@ -72,7 +72,7 @@ const STEP: u64 = 2;
 /// - **Allocation**: publishing through a [`Publisher`] allocates and frees nothing but what is said there. Through
 ///   [`publish`](Self::publish) each thread makes a record at its first use, and a wait allocates.
 /// - **Drop**: when the last handle and publisher go, the bus closes, waiting for at most half a second; inside a delivery,
-///   or while unwinding, not at all.
+///   or while unwinding, not at all. That wait [blocks the thread](crate::docs::async_code), also in an async task.
 ///
 /// # Examples
 /// ```
@@ -252,6 +252,8 @@ impl<E: Send + 'static> Bus<E> {
     /// What the sink accepted before is still handled. The sink is not closed (unless the bus held its last handle).
     /// Inside a delivery this does not wait ([`Removed::FromInside`]); nor in other user code that the bus runs, such as an event's
     /// `Clone` or `Drop`, nor on the worker of a queue. See [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
     /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block), a [gating](crate::Subscription::gating) subscriber): there, take
@@ -348,6 +350,9 @@ impl<E: Send + 'static> Bus<E> {
     /// What is published meanwhile is not waited for. Inside a delivery, and in other user code that the bus runs, this does not
     /// wait ([`Finish::Pending`](crate::Finish::Pending)). A channel that nobody reads is unfinished when the limit is over.
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Bus, Queue};
@@ -367,6 +372,9 @@ impl<E: Send + 'static> Bus<E> {
 
     /// Closes the bus: takes no more events, waits until what was accepted has been handled, and closes every sink in the
     /// order in which they were added; at most for five seconds. See [`close_timeout`](Self::close_timeout).
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// ```
@@ -389,6 +397,9 @@ impl<E: Send + 'static> Bus<E> {
     /// When the limit is over, queues give up their backlog, counted as `aborted`; a sink that does not return is left
     /// behind and named in the report. Every caller gets the same report. Inside a delivery, and in other user code that the bus
     /// runs, this does not wait ([`Finish::Pending`](crate::Finish::Pending)); ask again outside for the final report.
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// A handler that does not come back in time is named in the report:
@@ -540,6 +551,9 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// When it is lent already further up on this thread, or the thread is ending, the closure gets a publisher that goes
     /// through the shared lanes; that of a thread that is ending never waits for room, as if by
     /// [`try_publish`](Publisher::try_publish). The cached publisher does not keep the bus open; it goes with the thread.
+    ///
+    /// In an async task, sinks that make publishers wait (`Block`, `BlockFor`, a gating subscriber) block the runtime's thread, and a task that
+    /// moves between threads gets no order between its events: see [`docs::async_code`](crate::docs::async_code).
     ///
     /// # Examples
     /// ```

@@ -125,6 +125,9 @@ impl<E: Send + 'static> Channel<E> {
 
     /// Waits until everything that was accepted before this call was read.
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Finish, Sink};

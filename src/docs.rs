@@ -1,4 +1,11 @@
-//! Longer texts: how the guarantees are kept and checked, what things take, and what go-events' names are here.
+//! Longer texts: the defaults, use in async code, how the guarantees are kept and checked, what things take, and what go-events' names
+//! are here.
+
+#[doc = include_str!("docs/defaults.md")]
+pub mod defaults {}
+
+#[doc = include_str!("docs/async_code.md")]
+pub mod async_code {}
 
 #[doc = include_str!("docs/protocols.md")]
 pub mod protocols {}
@@ -17,3 +24,11 @@ pub mod rings {}
 
 #[doc = include_str!("docs/memory.md")]
 pub mod memory {}
+
+/// The default that the page names in the first row that holds all these words.
+#[cfg(test)]
+pub(crate) fn default_of(words: &[&str]) -> &'static str {
+    let page = include_str!("docs/defaults.md");
+    let row = page.lines().find(|line| words.iter().all(|word| line.contains(word)));
+    row.and_then(|row| row.trim_end_matches(" |").rsplit(" | ").next()).expect("a row of the page")
+}

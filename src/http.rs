@@ -38,7 +38,7 @@ use std::time::Duration;
 /// | answers with another status, 101 included; redirects are not followed | `Failed`, not worth a retry |
 /// | cannot be reached, hangs up before the end of its answer, sends something that is not HTTP/1, or does not answer in [time](Self::timeout) | `Failed`, worth a retry |
 /// | is not asked, since the event cannot be written as JSON | `Failed`, not worth a retry |
-/// | is behind a proxy that does not open a tunnel | `Failed`, worth a retry by the proxy's status, as above |
+/// | is reached through a proxy that refuses the tunnel | `Failed`, worth a retry by the proxy's status, as above |
 ///
 /// **The status line decides.** An endpoint that has sent one has said what became of the event, and would say it again, so a malformed rest
 /// of its answer is no reason to send the event once more:

@@ -42,8 +42,8 @@ use std::time::Duration;
 ///   block: [`write`](crate::Sink::write) then allocates to wait, and a publisher does if 16 [wait](crate::docs::memory) already.
 ///   The queue takes `capacity` slots for the shared lane and `capacity` more for each publisher (several workers: see below),
 ///   rounded up to a power of two.
-/// - **Drop**: the last handle's drop closes the queue and waits for at most half a second; inside a delivery, or while
-///   unwinding, not at all. The worker still handles what was accepted.
+/// - **Drop**: the last handle's drop closes the queue and waits for at most half a second, also in an [async
+///   task](crate::docs::async_code); inside a delivery, or while unwinding, not at all. The worker still handles what was accepted.
 ///
 /// # Several workers
 /// With [`workers`](QueueBuilder::workers) each event goes to one of several threads, each of which has its own handler
@@ -116,6 +116,9 @@ impl<E: Send + 'static> Queue<E> {
     /// Closes the queue: takes no more events, and waits until everything accepted was handled, at most for five
     /// seconds. See [`close_timeout`](Self::close_timeout).
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Queue, Sink};
@@ -136,6 +139,9 @@ impl<E: Send + 'static> Queue<E> {
     /// handler returns; a handler that never does is left behind. Inside a delivery this never waits
     /// ([`Finish::Pending`]).
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Examples
     /// A handler that does not come back in time is left behind:
     /// ```
@@ -153,6 +159,9 @@ impl<E: Send + 'static> Queue<E> {
     }
 
     /// Waits until everything that was accepted before this call was handled, and the handler has flushed.
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// ```

@@ -47,7 +47,7 @@ impl Serialize for Push {
 
 /// A sink that waits for answers as long as a busy machine may take for them.
 fn sink<E>(server: &Server) -> HttpSink<E> {
-    HttpSink::new(&server.url("/events")).unwrap().timeout(GUARD).unwrap()
+    HttpSink::direct(&server.url("/events")).unwrap().timeout(GUARD).unwrap()
 }
 
 /// The event that came back, and why.

@@ -60,7 +60,7 @@ fn batches(
         story.tell(name, format_args!("dead letter of {}: {letter}", letter.event.len()));
         dead.lock().unwrap_or_else(PoisonError::into_inner).extend(letter.event.iter().map(|event| event.id));
     });
-    HttpSink::new(url)?
+    HttpSink::direct(url)?
         .media_type(MEDIA_TYPE)?
         .timeout(options.timeout)?
         .batches()

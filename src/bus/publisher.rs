@@ -245,6 +245,9 @@ impl<E: Send + 'static> Publisher<E> {
 
     /// Waits until everything that was published on the bus before this call has been handled by every sink.
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Bus, Queue};

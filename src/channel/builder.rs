@@ -45,6 +45,8 @@ impl<E: Send + 'static> ChannelBuilder<E> {
 
     /// How many events each lane holds: exactly so many, per publisher; in all if the receiver is shared.
     ///
+    /// [How to choose it](crate::docs::defaults#how-to-choose-a-capacity).
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Bus, Channel, Overflow};

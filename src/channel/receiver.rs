@@ -45,6 +45,9 @@ impl<E: Send + 'static> Receiver<E> {
 
     /// Takes the next event, waiting for one as the channel's [`WaitStrategy`](crate::WaitStrategy) says.
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Errors
     /// [`RecvError`] when the stream has ended: closed, or cut off because it overflowed.
     ///
@@ -84,6 +87,9 @@ impl<E: Send + 'static> Receiver<E> {
 
     /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
     ///
@@ -102,6 +108,9 @@ impl<E: Send + 'static> Receiver<E> {
     }
 
     /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
@@ -129,6 +138,9 @@ impl<E: Send + 'static> Receiver<E> {
     /// Takes up to `max` events at once and appends them to `into`, waiting for the first; returns how many.
     ///
     /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity does not do.
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.

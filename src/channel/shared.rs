@@ -60,6 +60,9 @@ impl<E: Send + 'static> SharedReceiver<E> {
 
     /// Takes the next event, waiting for one as the channel's [`WaitStrategy`](crate::WaitStrategy) says.
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Errors
     /// [`RecvError`] when the stream has ended: closed, or cut off because it overflowed.
     ///
@@ -99,6 +102,9 @@ impl<E: Send + 'static> SharedReceiver<E> {
 
     /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
     ///
@@ -117,6 +123,9 @@ impl<E: Send + 'static> SharedReceiver<E> {
     }
 
     /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.

@@ -163,7 +163,7 @@ impl Fields {
         values.flat_map(|(_, value)| value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
     }
 
-    /// How the body ends; `None` when nobody can tell.
+    /// How the body ends; `None` when the headers that say so are malformed.
     fn framing(&self) -> Option<Framing> {
         if self.endless {
             return None;
@@ -238,7 +238,7 @@ impl<In: Transport> Connector<In> for ReadAnswers {
     }
 }
 
-/// A connection that hands on heads that the client can read. Above TLS.
+/// A connection that rewrites the head of each answer into one that the client can read. Above TLS.
 #[derive(Debug)]
 pub(super) struct Answers<T> {
     inner: T,
@@ -247,7 +247,7 @@ pub(super) struct Answers<T> {
 }
 
 impl<T: Transport> Answers<T> {
-    /// Rewrites the head in the buffer. Whether the client may look at what is there now.
+    /// Rewrites the head in the buffer; `false` while it is incomplete, and not yet for the client.
     fn rewrite(&mut self) -> bool {
         loop {
             let buffers = self.inner.buffers();
@@ -281,7 +281,7 @@ fn without_body(status: u16) -> Vec<u8> {
     format!("HTTP/1.1 {status} \r\nConnection: close\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
-/// Puts bytes, for which there is room, behind those in the buffer.
+/// Appends bytes, for which there is room, to those in the buffer.
 fn append(buffers: &mut dyn Buffers, bytes: &[u8]) {
     buffers.input_append_buf()[..bytes.len()].copy_from_slice(bytes);
     buffers.input_appended(bytes.len());

@@ -192,7 +192,7 @@ impl Client {
             return Err(refusal(&response));
         }
         match drained {
-            // The endpoint has the event, and would send the same nonsense after it the next time.
+            // The endpoint has taken the event, and would send the same malformed body after the next attempt.
             Err(HttpError::Protocol) => Ok(()),
             other => other,
         }
@@ -211,4 +211,15 @@ fn drain(body: &mut Body) -> Result<(), HttpError> {
     std::io::copy(&mut reader, &mut std::io::sink())
         .map(drop)
         .map_err(|error| HttpError::of(ureq::Error::from(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DEFAULT_TIMEOUT;
+    use crate::docs::default_of;
+
+    #[test]
+    fn page_of_defaults_has_the_timeout() {
+        assert_eq!(default_of(&["HTTP sink", "limit"]), format!("{} s", DEFAULT_TIMEOUT.as_secs()));
+    }
 }

@@ -152,7 +152,7 @@ fn split_port(entry: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// Whether the network of so many bits contains the address.
+/// Whether the network, with a prefix of `bits` bits, contains the address.
 fn contains(network: &str, bits: &str, address: IpAddr) -> Option<bool> {
     let bits: u32 = bits.parse().ok()?;
     let (network, address, width) = match (network.parse().ok()?, address) {
@@ -370,7 +370,7 @@ mod tests {
             ("all_proxy", "e"),
             ("ALL_PROXY", "f"),
         ];
-        // What is chosen when the first so many of them are unset.
+        // What is chosen when the first `unset` of them are unset.
         for (unset, plain, secure) in [
             (0, Some("a"), Some("c")),
             (1, Some("e"), Some("c")),

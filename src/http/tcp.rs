@@ -1,8 +1,8 @@
 //! The connection to the endpoint or its proxy: it sends, and listens meanwhile.
 //!
 //! An endpoint may answer before it has the whole body, and then close the connection, or read no further. To the sender that
-//! looks like a broken or a stuck connection. What the endpoint said counts more: a failure to send is kept until the answer
-//! was looked for, and a stalled send looks for one.
+//! looks like a broken or a stuck connection, but what the endpoint said counts. So a failure to send is kept until the connection was
+//! read for an answer, and a send that stalls checks for one.
 
 use super::answer;
 use super::budget::Budget;
@@ -15,9 +15,9 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, ShutdownHandle, Transport, time,
 };
 
-/// How long a send may stall before an answer is looked for.
+/// How long a send may stall before it checks for an answer.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// After how many bytes a send looks for an answer though it goes on well.
+/// After how many bytes a send that does not stall checks for an answer.
 const STRETCH: usize = 256 * 1024;
 /// What is kept of the time for the answer, at most: an eighth of it, where that is less.
 const RESERVE: Duration = Duration::from_millis(100);
@@ -89,7 +89,7 @@ pub(super) struct Connection {
     buffers: LazyBuffers,
     /// Why the rest of a request is not sent. From then on the connection only listens, and is not used again.
     unsent: Option<Unsent>,
-    /// The bytes sent since an answer was last read or looked for.
+    /// The bytes sent since the connection was last checked for an answer.
     since_answer: usize,
 }
 
@@ -108,7 +108,7 @@ impl Connection {
         let mut sent = 0;
         while sent < amount {
             if self.since_answer > STRETCH {
-                self.look_for_refusal()?;
+                self.check_for_refusal()?;
             }
             let Ok(left) = budget.left() else { return Err(Unsent::Late(timeout.reason)) };
             let limit = left.map_or(PATIENCE, |left| left.min(PATIENCE));
@@ -120,7 +120,7 @@ impl Connection {
                     sent += length;
                     self.since_answer += length;
                 }
-                Err(error) if is_timeout(&error) => self.look_for_refusal()?,
+                Err(error) if is_timeout(&error) => self.check_for_refusal()?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -128,13 +128,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the endpoint has refused the request already. Through TLS nobody can tell: then the time decides.
-    fn look_for_refusal(&mut self) -> Result<(), Unsent> {
+    /// Checks whether the endpoint has refused the request already. Below TLS that is invisible: there, the end of the time ends the send.
+    fn check_for_refusal(&mut self) -> Result<(), Unsent> {
         let mut begun = [0; 1024];
         self.since_answer = 0;
-        let looked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut begun));
+        let peeked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut begun));
         self.stream.set_nonblocking(false).map_err(|error| Unsent::Failed(error.kind()))?;
-        match looked {
+        match peeked {
             Ok(length) if answer::refuses(&begun[..length]) => Err(Unsent::Refused),
             _ => Ok(()),
         }
@@ -192,8 +192,8 @@ impl Transport for Connection {
         if self.unsent.is_some() || self.stream.set_nonblocking(true).is_err() {
             return false;
         }
-        let looked = self.stream.peek(&mut [0]);
-        let is_silent = looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        let peeked = self.stream.peek(&mut [0]);
+        let is_silent = peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         self.stream.set_nonblocking(false).is_ok() && is_silent
     }
 }

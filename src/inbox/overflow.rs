@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Inside a delivery (a handler, a direct sink) nothing waits: there, `Block` and `BlockFor` act as `Refuse`, since the
 /// room that is waited for might be made by the very thread that waits.
 ///
+/// In an async task `Block` and `BlockFor` park the runtime's thread, which is a deadlock when the reader is a task of the same runtime:
+/// [`docs::async_code`](crate::docs::async_code) says what to use instead.
+///
 /// # Examples
 /// Two events, and room for one:
 /// ```
@@ -54,9 +57,10 @@ pub enum Overflow {
     DropOldest,
     /// The new event is refused.
     Refuse,
-    /// The publisher waits until there is room or the inbox is closed.
+    /// The publisher waits until there is room or the inbox is closed. [Not in a task](crate::docs::async_code).
     Block,
-    /// The publisher waits until there is room, the inbox is closed, or the time is over.
+    /// The publisher waits until there is room, the inbox is closed, or the time is over. [Not in a
+    /// task](crate::docs::async_code).
     BlockFor(Duration),
     /// The inbox is cut off: what it holds is still delivered, and then its reader is told that it was disconnected.
     Disconnect,

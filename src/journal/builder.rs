@@ -192,3 +192,14 @@ impl<E> fmt::Debug for JournalBuilder<E> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::GATE_LIMIT;
+    use crate::docs::default_of;
+
+    #[test]
+    fn page_of_defaults_has_the_gate_limit() {
+        assert_eq!(default_of(&["gating subscriber"]), format!("{} s", GATE_LIMIT.as_secs()));
+    }
+}

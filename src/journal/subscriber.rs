@@ -327,6 +327,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Takes the next event, waiting for one as [`Subscription::wait`](crate::Subscription::wait) said.
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Errors
     /// [`Closed`] when nothing follows.
     ///
@@ -356,6 +359,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Takes the next event, waiting so long at most; `None` when nothing came. A limit of zero is [`try_recv`](Self::try_recv).
     ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Errors
     /// [`Closed`] when nothing follows.
     ///
@@ -377,6 +383,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     }
 
     /// Takes the next event, waiting until this moment at most; `None` when nothing came.
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`Closed`] when nothing follows.

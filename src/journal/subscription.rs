@@ -182,6 +182,9 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     /// A subscriber that is published to by its own thread waits for itself: use
     /// [`Journal::try_publish`](crate::Journal::try_publish) there.
     ///
+    /// A publisher that waits in an async task [blocks its runtime's thread](crate::docs::async_code), and with it the subscriber, if that is a task
+    /// of the same runtime.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Entry, Journal};

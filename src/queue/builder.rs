@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// The most workers of one queue.
 const MOST_WORKERS: usize = 1024;
 
-/// The settings of a [`Queue`].
+/// The settings of a [`Queue`]. [`docs::defaults`](crate::docs::defaults) lists the defaults of the whole crate.
 ///
 /// | setting | default |
 /// |---|---|
@@ -98,6 +98,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     }
 
     /// How many events each lane holds: exactly so many, per publisher. With several [`workers`](Self::workers): in all.
+    ///
+    /// [How to choose it](crate::docs::defaults#how-to-choose-a-capacity).
     ///
     /// # Examples
     /// The event in the worker's hands counts:

@@ -184,6 +184,8 @@ impl Pause {
     /// Waits until it is interrupted, `done` is true, or the deadline is over; whether it was `done`. `done` is asked again
     /// after each [`poke`](Self::poke).
     ///
+    /// Parks the thread, and may so take an `unpark` token that was meant for the [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Deadline, wait::Pause};

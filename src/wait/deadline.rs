@@ -4,8 +4,8 @@ use crate::sync::per_thread;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// The longest duration that leaves the crate or is added to a moment: a century. To a wait a longer one means the same, and no
-/// clock need be able to hold the sum.
+/// The longest duration that is passed to another crate or added to a moment: a century. A longer wait means the same, and a clock
+/// may be unable to hold the sum.
 pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The moment after a wait, cut to what the clock can hold.
@@ -204,5 +204,39 @@ impl Drop for Dropping {
         if self.outermost {
             let _ = DROPPING.try_with(|cell| cell.set(None));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CLOSE_LIMIT, DROP_LIMIT, LONGEST, moment_after};
+    use crate::docs::default_of;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn page_of_defaults_has_the_limits() {
+        assert_eq!(
+            default_of(&["`Bus::close`", "`Queue::close`"]),
+            format!("{CLOSE_LIMIT:?}").replace("5s", "5 s")
+        );
+        let dropped = default_of(&["the last handle", "drop"]);
+        assert!(dropped.starts_with(&format!("{} ms;", DROP_LIMIT.as_millis())), "{dropped}");
+    }
+
+    #[test]
+    fn moment_is_cut_to_the_end_of_the_clock() {
+        let now = Instant::now();
+        assert_eq!(moment_after(now, Duration::ZERO), now);
+        assert_eq!(moment_after(now, Duration::MAX), now + LONGEST);
+        let mut last = now;
+        for _ in 0..10_000 {
+            let later = moment_after(last, Duration::MAX);
+            assert!(later >= last);
+            match last.checked_add(LONGEST * 1_000_000) {
+                Some(next) => last = next,
+                None => break,
+            }
+        }
+        assert!(moment_after(last, Duration::MAX) >= last);
     }
 }

@@ -100,15 +100,6 @@ pub(crate) fn cloned<T: Clone>(value: &T) -> T {
     value.clone()
 }
 
-/// Drops an event, or what held one, as user code, in which nothing waits. A panic of its destructor unwinds.
-#[inline(always)]
-pub(crate) fn dropped<T>(value: T) {
-    if needs_drop::<T>() {
-        let _impatient = Nesting::impatient();
-        drop(value);
-    }
-}
-
 /// This thread holds what removals, closes and flushes wait for, until this is dropped: here it enters none of those waits. It may
 /// still wait for room.
 #[must_use]

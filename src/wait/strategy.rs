@@ -221,16 +221,22 @@ pub(crate) fn spin_looks() -> u32 {
         return 0;
     }
     static LOOKS: OnceLock<u32> = OnceLock::new();
-    *LOOKS.get_or_init(|| match online_processors() {
+    *LOOKS.get_or_init(|| looks_on(online_processors()))
+}
+
+/// The number of polls on a machine with this many processors.
+fn looks_on(processors: usize) -> u32 {
+    match processors {
         1 => 0,
         2 => 30,
         _ => 200,
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Idler, Step, WaitStrategy};
+    use super::{Idler, Step, WaitStrategy, looks_on};
+    use crate::docs::default_of;
     use std::time::{Duration, Instant};
 
     const MICROSECOND: Duration = Duration::from_micros(1);
@@ -269,6 +275,15 @@ mod tests {
             let _ = decide(&mut idler, start, micros, 0);
         }
         assert_eq!(decide(&mut idler, start, 9_000_000, 0), Step::Nap(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn page_of_defaults_has_the_looks() {
+        let looks = [1, 2, 3].map(looks_on);
+        let text = format!("{} with one processor, {} with two, {} with more", looks[0], looks[1], looks[2]);
+        assert_eq!(default_of(&["`SpinPark`", "polls"]), text);
+        let (one, more) = ([2, 3].map(looks_on), [3, 64].map(looks_on));
+        assert!(one[0] < one[1] && more[0] == more[1]);
     }
 
     #[test]

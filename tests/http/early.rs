@@ -28,7 +28,7 @@ fn resets_after(answer: String) -> Raw {
 }
 
 fn sink<E>(raw: &Raw) -> HttpSink<E> {
-    HttpSink::new(&raw.url()).unwrap().timeout(GUARD).unwrap()
+    HttpSink::direct(&raw.url()).unwrap().timeout(GUARD).unwrap()
 }
 
 #[test]
@@ -42,12 +42,10 @@ fn early_answer_decides_over_the_failed_send() {
         (503, "Retry-After: 9\r\n", true, Some(9)),
     ] {
         let raw = resets_after(answer(status, lines));
-        for _ in 0..3 {
-            let (event, error) = failure(sink(&raw).write(large()));
-            assert_eq!((event.len(), error.status()), (LARGE, Some(status)), "{error}");
-            assert_eq!(error.is_retryable(), retryable, "{error}");
-            assert_eq!(error.retry_after(), after.map(Duration::from_secs));
-        }
+        let (event, error) = failure(sink(&raw).write(large()));
+        assert_eq!((event.len(), error.status()), (LARGE, Some(status)), "{error}");
+        assert_eq!(error.is_retryable(), retryable, "{error}");
+        assert_eq!(error.retry_after(), after.map(Duration::from_secs));
         let (batch, error) = failure(sink(&raw).batches().write(vec![large()]));
         assert_eq!((batch.len(), error.status()), (1, Some(status)), "{error}");
     }
@@ -72,7 +70,7 @@ fn early_refusal_ends_an_unlimited_retry() {
 #[test]
 fn lost_connection_without_an_answer_stays_a_connection_error() {
     let raw = Raw::start(|mut stream, _| drop(read_head(&mut stream)));
-    for _ in 0..3 {
+    for _ in 0..2 {
         let (_, error) = failure(sink(&raw).write(large()));
         assert!(matches!(error, HttpError::Connection(_)), "{error}");
         assert!(error.is_retryable());
@@ -160,14 +158,50 @@ fn early_answer_through_tls_decides_too() {
         stream.get_mut().write_all(answer(413, "").as_bytes())?;
         stream.get_mut().flush()
     });
-    let http = HttpSink::new(&format!("https://{address}/")).unwrap().timeout(GUARD).unwrap();
+    let http = HttpSink::direct(&format!("https://{address}/")).unwrap().timeout(GUARD).unwrap();
     let http = http.root_certificates(tls::AUTHORITY).unwrap();
-    for _ in 0..3 {
+    for _ in 0..2 {
         let (_, error) = failure(http.write(large()));
         assert_eq!(error.status(), Some(413), "{error}");
     }
     let (_, error) = failure(http.batches().write(vec![large()]));
     assert_eq!(error.status(), Some(413), "{error}");
+}
+
+#[test]
+fn early_refusal_over_open_tls_counts_at_the_end_of_the_time() {
+    let (hold, held) = mpsc::channel::<()>();
+    let address = tls::serve(move |stream| {
+        read_head(stream);
+        stream.get_mut().write_all(answer(413, "").as_bytes())?;
+        stream.get_mut().flush()?;
+        let _ = held.recv_timeout(GUARD);
+        Ok(())
+    });
+    let http =
+        HttpSink::direct(&format!("https://{address}/")).unwrap().timeout(Duration::from_secs(3)).unwrap();
+    let http = http.root_certificates(tls::AUTHORITY).unwrap();
+    let (_, error) = failure(http.write(large()));
+    assert_eq!(error.status(), Some(413), "{error}");
+    drop(hold);
+}
+
+#[test]
+fn answer_before_the_request_counts() {
+    // An endpoint that is overloaded, and says so to every client that connects.
+    for event in [String::from("small"), large()] {
+        let raw = Raw::start(|mut stream, _| {
+            let _ = stream.write_all(answer(503, "Retry-After: 3\r\n").as_bytes());
+            // Not before something of the request is there: else the client may find the connection closed while it connects.
+            let _ = stream.peek(&mut [0]);
+        });
+        let (_, error) = failure(sink(&raw).write(event));
+        assert_eq!(
+            (error.status(), error.retry_after()),
+            (Some(503), Some(Duration::from_secs(3))),
+            "{error}"
+        );
+    }
 }
 
 #[test]

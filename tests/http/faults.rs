@@ -47,7 +47,7 @@ fn an_endpoint_where_nobody_listens_is_worth_a_retry() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let http = HttpSink::new(&format!("http://{address}/")).unwrap().timeout(GUARD).unwrap();
+    let http = HttpSink::direct(&format!("http://{address}/")).unwrap().timeout(GUARD).unwrap();
     let (event, error) = failure(http.write(Push("hello")));
     assert_eq!((event, &error), (Push("hello"), &HttpError::Connection(ErrorKind::ConnectionRefused)));
     assert!(error.is_retryable());
@@ -56,7 +56,7 @@ fn an_endpoint_where_nobody_listens_is_worth_a_retry() {
 #[test]
 fn an_endpoint_without_the_security_that_its_url_asks_for_is_worth_a_retry() {
     let server = Server::start([]);
-    let http = HttpSink::new(&format!("https://{}/", server.address())).unwrap().timeout(GUARD).unwrap();
+    let http = HttpSink::direct(&format!("https://{}/", server.address())).unwrap().timeout(GUARD).unwrap();
     assert!(failure(ends(move || http.write(Push("hello")))).1.is_retryable());
     assert!(server.requests().is_empty());
 }
@@ -65,7 +65,7 @@ fn an_endpoint_without_the_security_that_its_url_asks_for_is_worth_a_retry() {
 fn a_name_is_looked_up_and_found() {
     let server = Server::start([]);
     let url = format!("http://localhost:{}/", server.address().port());
-    let http = HttpSink::new(&url).unwrap().timeout(GUARD).unwrap();
+    let http = HttpSink::direct(&url).unwrap().timeout(GUARD).unwrap();
     for _ in 0..2 {
         assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
     }
@@ -87,7 +87,7 @@ fn no_error_tells_of_the_event_or_the_path() {
     let replies = [Reply::Status(400), Reply::HangUp, Reply::Garbage, Reply::Status(503)];
     let count = replies.len();
     let server = Server::start(replies);
-    let http = HttpSink::new(&server.url("/hook/hunter2?key=hunter2")).unwrap().timeout(GUARD).unwrap();
+    let http = HttpSink::direct(&server.url("/hook/hunter2?key=hunter2")).unwrap().timeout(GUARD).unwrap();
     for event in std::iter::repeat_n("hunter2", count).chain([""]) {
         let error = http.write(Push(event)).unwrap_err();
         let text = format!("{error} {error:?}");

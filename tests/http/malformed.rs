@@ -8,10 +8,10 @@ use std::io::Write;
 use std::time::Duration;
 
 fn sink(raw: &Raw) -> HttpSink<&'static str> {
-    HttpSink::new(&raw.url()).unwrap().timeout(GUARD).unwrap()
+    HttpSink::direct(&raw.url()).unwrap().timeout(GUARD).unwrap()
 }
 
-/// What can be wrong behind the status line.
+/// What can be wrong after the status line.
 fn rests() -> Vec<String> {
     [
         "X-Note: one\r\n two\r\n\tthree\r\nContent-Length: 0\r\n\r\n",

@@ -83,7 +83,7 @@ fn https_goes_through_a_tunnel() {
 }
 
 #[test]
-fn proxy_behind_tls_forwards_and_tunnels() {
+fn proxy_over_tls_forwards_and_tunnels() {
     let served = tls::serve(|stream| {
         let head = read_head(stream);
         if head.starts_with("CONNECT") {

@@ -64,7 +64,7 @@ fn answer_all(stream: &mut Session) -> std::io::Result<()> {
 }
 
 fn sink() -> HttpSink<Push> {
-    HttpSink::new(&format!("https://{}/", server())).unwrap().timeout(GUARD).unwrap()
+    HttpSink::direct(&format!("https://{}/", server())).unwrap().timeout(GUARD).unwrap()
 }
 
 #[test]
