@@ -8,8 +8,9 @@ use crate::inbox::{self, InboxConfig, SharedLane, lane};
 use crate::queue::handler::{SinkWork, Work};
 use crate::ring::mpmc::Ring;
 use crate::sync;
+use crate::wait::list::{Waiter, Want};
 use crate::wait::nesting::Crew;
-use crate::wait::{Deadline, FencePair, WaitStrategy, crowd};
+use crate::wait::{Deadline, FencePair, WaitList, WaitStrategy, crowd};
 use crate::{CloseReport, Patience, Sink};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,32 @@ impl Crowd {
     /// Wakes all.
     pub fn wake_all(&self) {
         self.0.wake_all();
+    }
+}
+
+/// Where writers wait for room in a ring that they share.
+pub struct Line(WaitList);
+
+impl Line {
+    /// A line in which nobody stands.
+    #[must_use]
+    pub fn new(pair: FencePair) -> Self {
+        Self(WaitList::new(pair))
+    }
+
+    /// Waits until `attempt` gets room; `more` says whether there is some for the next in the line.
+    pub fn take(
+        &self,
+        deadline: Deadline,
+        attempt: impl FnMut() -> Option<()>,
+        more: impl Fn() -> bool,
+    ) -> bool {
+        self.0.wait_for((&Waiter::new(), Want::SHARED_ROOM), deadline, attempt, more).is_some()
+    }
+
+    /// Room was made for one.
+    pub fn freed(&self) {
+        self.0.notify_made(Want::SHARED_ROOM);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The place where blocked publishers, flushes and closes wait.
 
 use buslane::Deadline;
+use buslane::parts::Line;
 use buslane::wait::{FencePair, Pause, WaitList};
 use loom_tests::{Arc, AtomicUsize, Ordering, model, thread};
 
@@ -123,5 +124,65 @@ fn a_pause_against_its_interruption() {
         assert!(!pause.wait(Deadline::NEVER, || false), "interrupted");
         assert_eq!(before.load(Ordering::Relaxed), 1, "done before the interruption");
         other.join().unwrap();
+    });
+}
+
+/// Slots, for each of which one thread waits.
+struct Room {
+    line: Line,
+    free: AtomicUsize,
+}
+
+impl Room {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { line: Line::new(FencePair::process()), free: AtomicUsize::new(0) })
+    }
+
+    fn free(&self) {
+        self.free.fetch_add(1, Ordering::Release);
+        self.line.freed();
+    }
+
+    fn take(&self, deadline: Deadline) -> bool {
+        let attempt = || {
+            let one = |free: usize| free.checked_sub(1);
+            self.free.fetch_update(Ordering::Acquire, Ordering::Relaxed, one).ok().map(drop)
+        };
+        self.line.take(deadline, attempt, || self.free.load(Ordering::Relaxed) > 0)
+    }
+}
+
+#[test]
+fn two_slots_wake_two_waiters() {
+    // Each of two that wait gets one of two slots, whichever of them is woken for which. Fails when a fence is missing, or when
+    // a waiter that finds a slot for itself keeps the wake-up that it got for another.
+    model(|| {
+        let room = Room::new();
+        let waiters = [0, 1].map(|_| {
+            let room = room.clone();
+            thread::spawn(move || assert!(room.take(Deadline::NEVER)))
+        });
+        room.free();
+        room.free();
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    });
+}
+
+#[test]
+fn a_waiter_that_gives_up_leaves_the_slot_to_another() {
+    // One waiter has no time, and may be woken when it gives up: it takes the slot then, or the other one is woken. Fails when it
+    // makes no attempt after it has left the list.
+    model(|| {
+        let room = Room::new();
+        let (hurried, patient) = (room.clone(), room.clone());
+        let hurried = thread::spawn(move || {
+            if hurried.take(Deadline::NOW) {
+                hurried.free();
+            }
+        });
+        let patient = thread::spawn(move || assert!(patient.take(Deadline::NEVER)));
+        room.free();
+        hurried.join().unwrap();
+        patient.join().unwrap();
     });
 }

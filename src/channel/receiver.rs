@@ -22,6 +22,12 @@ use std::time::{Duration, Instant};
 /// The events of one publisher come in the order in which they were published. Reading allocates nothing. Every method
 /// that returns an error for an ended stream does so only after everything that was accepted has been read.
 ///
+/// An event whose write returned before a read began is found by that read, or has been evicted: no method that does not wait for
+/// events answers that none is there while one is. For that, such a read waits for a writer that is just putting an earlier
+/// event into the shared lane: nanoseconds, or, when the system has taken that writer's processor away, until it runs again.
+///
+/// A thread may block on a receiver that was polled before as a task. The task is then not woken any more.
+///
 /// # Examples
 /// ```
 /// use buslane::{Bus, TryRecvError};
@@ -68,7 +74,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// Takes the next event if there is one now.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there, the others when the stream has ended.
+    /// [`TryRecvError::Empty`] when nothing is there whose write has returned, the others when the stream has ended.
     ///
     /// # Examples
     /// ```
@@ -280,7 +286,8 @@ impl<E: Send + 'static> Receiver<E> {
         reading::poll_recv(&mut self.reader, context)
     }
 
-    /// How many events wait, over all lanes; more may come at any time, but none goes.
+    /// How many events wait, over all lanes; more may come at any time, but none goes. An event that is just being written counts
+    /// already, though a read may not find it yet.
     ///
     /// # Examples
     /// ```
@@ -365,7 +372,8 @@ impl<E: Send + 'static> Receiver<E> {
         state
     }
 
-    /// Hands each event that waits, at most a quarter of a lane's capacity per lane, to `handle`, and returns how many.
+    /// Hands each event that waits, at most a quarter of a lane's capacity per lane, to `handle`, and returns how many: zero only when
+    /// nothing is there.
     ///
     /// The cheapest way to read: slots are given back, and the books kept, sixteen events at a time. An event whose
     /// handling panics counts as delivered. It does not wait for events; but while they come faster than one in 60

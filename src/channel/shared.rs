@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 ///   happens in any order.
 /// - **Progress**: no receiver waits for another one. An event wakes one sleeping receiver, not all, and none is left
 ///   asleep while an event waits, unless one that was woken has not come back yet.
+/// - **Found**: an event whose write returned before a read began is found by that read, unless another receiver took it or it
+///   was evicted. For that, a read waits for a writer that is just putting an earlier event in: nanoseconds, or, when
+///   the system has taken that writer's processor away, until it runs again.
 /// - **Allocation**: reading allocates nothing; a clone does.
 ///
 /// The channel's [`WaitStrategy`](crate::WaitStrategy) says how each receiver waits, by itself. With
@@ -85,7 +88,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// Takes the next event if there is one now.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there, the others when the stream has ended.
+    /// [`TryRecvError::Empty`] when nothing is there whose write has returned, the others when the stream has ended.
     ///
     /// # Examples
     /// ```

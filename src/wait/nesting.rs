@@ -21,7 +21,7 @@
 
 use crate::sync::{MODEL, per_thread};
 use std::cell::{Cell, RefCell};
-use std::mem::{ManuallyDrop, needs_drop};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// How deep buses and sinks may call each other on one thread.
