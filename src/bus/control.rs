@@ -225,7 +225,7 @@ impl<E: Send + 'static> Core<E> {
         self.purge();
         let mut lanes: Vec<(SinkId, Option<Lane<E>>)> = Vec::new();
         loop {
-            let missing: Vec<(SinkId, Shared<E>)> = {
+            let missing: Vec<SinkId> = {
                 let mut control = lock(&self.control);
                 if self.is_closed() {
                     return None;
@@ -234,7 +234,7 @@ impl<E: Send + 'static> Core<E> {
                     .entries
                     .iter()
                     .filter(|entry| !lanes.iter().any(|(known, _)| *known == entry.info.id))
-                    .map(|entry| (entry.info.id, entry.listed.with(Shared::clone)))
+                    .map(|entry| entry.info.id)
                     .collect();
                 if missing.is_empty() {
                     let id = control.id();
@@ -256,9 +256,10 @@ impl<E: Send + 'static> Core<E> {
                 missing
             };
             let _making = Visit::begin(self.address(), Purpose::MakeLanes);
-            for (id, sink) in missing {
-                // Without memory for a lane the publisher uses the shared one.
-                lanes.push((id, sink.lane().unwrap_or_default()));
+            for id in missing {
+                // Without memory for a lane the publisher uses the shared one. A sink that was removed meanwhile is no longer missed.
+                let lane = self.ask(id, |_, sink| sink.lane().unwrap_or_default());
+                lanes.extend(lane.map(|lane| (id, lane)));
             }
         }
     }

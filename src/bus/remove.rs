@@ -11,6 +11,7 @@ use crate::sync::guarded::Listed;
 use crate::sync::parking::Unparker;
 use crate::sync::{MODEL, lock, spin_hint, thread};
 use crate::wait::Deadline;
+use crate::wait::errand::is_telling;
 use crate::wait::linger::look_for_a_moment;
 use crate::wait::nesting::inside_delivery;
 use std::sync::Arc;
@@ -90,7 +91,8 @@ impl<E: Send + 'static> Core<E> {
             (entry, control.slots(), garbage)
         };
         drop(garbage);
-        let inside = inside_delivery();
+        // A call of the control plane into a sink counts as well: a removal in there would wait for the call.
+        let inside = inside_delivery() || is_telling();
         self.shut_out(&[&entry], || come_by(&publishers, if inside { Deadline::NOW } else { deadline }));
         let removed = if inside { Removed::FromInside } else { self.wait_outside(&mut entry, deadline) };
         if removed != Removed::Quiet {
@@ -120,7 +122,10 @@ impl<E: Send + 'static> Core<E> {
             // Lists that nobody reads any more hold the entry too.
             let unread = lock(&self.control).unread_lists();
             drop(unread);
-            if let Some(sink) = Listed::take(&mut entry.listed, &self.domain) {
+            // A lane that is going is user code of the sink, too.
+            if !entry.info.is_called()
+                && let Some(sink) = Listed::take(&mut entry.listed, &self.domain)
+            {
                 drop(sink);
                 return Removed::Quiet;
             }
@@ -134,12 +139,13 @@ impl<E: Send + 'static> Core<E> {
     /// Takes sinks off the bus that have reported that they are closed, and lets go of those that are quiet by now.
     pub(super) fn purge(&self) {
         // A receiver that was dropped says so only when it is asked. Foreign code: outside the lock.
-        for (info, sink) in self.sinks() {
-            let mut closed = false;
-            if info.has_lanes && caught(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed
-            {
-                info.mark_dead();
-            }
+        for info in self.infos().into_iter().filter(|info| info.has_lanes) {
+            self.ask(info.id, |info, sink| {
+                let mut closed = false;
+                if caught(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed {
+                    info.mark_dead();
+                }
+            });
         }
         let (dead, publishers, garbage) = {
             let mut control = lock(&self.control);

@@ -11,6 +11,7 @@ use crate::sync;
 use crate::sync::guarded::Guarded;
 use crate::sync::handoff::OneShot;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
+use crate::wait::nesting::Nesting;
 use std::sync::Arc;
 
 /// The half of an attachment that publishers keep.
@@ -78,12 +79,34 @@ pub(super) enum TableKind {
 
 /// Any other lane: staged, evicting, unbounded.
 pub(super) struct Slow<E: Send + 'static> {
+    _entry: EntryOnDrop,
     pub(super) lane: Lane<E>,
     pub(super) info: Arc<Info>,
     pub(super) guard: Option<Guard<E>>,
     /// Whether a push may wait for room.
     pub(super) may_wait: bool,
     pub(super) dead: bool,
+    _exit: ExitOnDrop,
+}
+
+/// As a lane goes, user code of its sink may run: that is a call, for which a removal waits, and in which nothing waits. It begins here,
+/// before the lane goes.
+struct EntryOnDrop(Arc<Info>);
+
+impl Drop for EntryOnDrop {
+    fn drop(&mut self) {
+        std::mem::forget((self.0.begin_call(), Nesting::impatient()));
+    }
+}
+
+/// It ends here, after the lane has gone.
+struct ExitOnDrop(Arc<Info>);
+
+impl Drop for ExitOnDrop {
+    fn drop(&mut self) {
+        drop(Nesting::forgotten_impatient());
+        self.0.end_call();
+    }
 }
 
 /// A sink that is called on the publishing thread.
@@ -164,7 +187,16 @@ impl<E: Send + 'static> Table<E> {
                     }
                     lane => {
                         let (guard, may_wait) = (plan.guard.clone(), lane.may_wait());
-                        slow.push(Slow { lane, info, guard, may_wait, dead: false });
+                        let (entry, exit) = (EntryOnDrop(info.clone()), ExitOnDrop(info.clone()));
+                        slow.push(Slow {
+                            _entry: entry,
+                            lane,
+                            info,
+                            guard,
+                            may_wait,
+                            dead: false,
+                            _exit: exit,
+                        });
                     }
                 }
             }

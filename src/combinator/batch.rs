@@ -273,7 +273,11 @@ where
                 return;
             }
             before = Some(gone);
-            self.inner.signal(&mut Signal::Flush(deadline, report));
+            // What is held needs room there, so this flush has to be waited for, and is not only told.
+            let mut part = FlushReport::default();
+            self.inner.signal(&mut Signal::Flush(deadline, &mut part));
+            part.settle(deadline);
+            report.absorb(part);
         }
     }
 

@@ -42,6 +42,10 @@ impl Nesting {
     pub(crate) fn impatient() -> Self {
         Self::enter(0, 1)
     }
+    /// The guard of [`impatient`](Self::impatient) that was forgotten on this thread.
+    pub(crate) fn forgotten_impatient() -> Self {
+        Self { depth: 0, foreign: 1 }
+    }
 
     fn is_shallow() -> bool {
         DEPTH.try_with(Cell::get).unwrap_or(0) < DEPTH_LIMIT
@@ -119,7 +123,6 @@ per_thread! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     MakeLanes,
-    Close,
     Flush,
     Signal,
 }
@@ -147,5 +150,44 @@ impl Drop for Visit {
     fn drop(&mut self) {
         // Visits end in the reverse order of their beginnings.
         let _ = VISITS.try_with(|visits| visits.borrow_mut().pop());
+    }
+}
+
+/// Where a thread is on its way through a graph of buses and queues, to be carried on to another thread that goes on for it.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Visits(Vec<(usize, Purpose)>);
+
+/// Whether this thread is on its way through the place, for this purpose. One that no longer knows is not.
+pub(crate) fn is_on_the_way(address: usize, purpose: Purpose) -> bool {
+    VISITS.try_with(|visits| visits.borrow().contains(&(address, purpose))).unwrap_or(false)
+}
+
+impl Visits {
+    pub(crate) fn of_this_thread() -> Self {
+        Self(VISITS.try_with(|visits| visits.borrow().clone()).unwrap_or_default())
+    }
+
+    /// One step further.
+    pub(crate) fn and(mut self, address: usize, purpose: Purpose) -> Self {
+        self.0.push((address, purpose));
+        self
+    }
+
+    /// Goes on from here on the calling thread, until the guard is dropped.
+    pub(crate) fn adopt(&self) -> Adopted {
+        let own = VISITS.try_with(|visits| visits.replace(self.0.clone())).ok();
+        Adopted(own)
+    }
+}
+
+/// The visits of the thread itself, which come back when it is dropped.
+#[must_use]
+pub(crate) struct Adopted(Option<Vec<(usize, Purpose)>>);
+
+impl Drop for Adopted {
+    fn drop(&mut self) {
+        if let Some(own) = self.0.take() {
+            let _ = VISITS.try_with(|visits| visits.replace(own));
+        }
     }
 }

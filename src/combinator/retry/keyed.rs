@@ -1,6 +1,6 @@
 //! Tries again what failed, and lets other keys go on meanwhile.
 
-use super::attempts::{Attempts, Step, Trials, closed};
+use super::attempts::{Attempts, Step, Trials};
 use super::dead::DeadLetter;
 use super::parked::{Parked, Waiting};
 use super::policy::{RetryPolicy, after};
@@ -331,8 +331,7 @@ where
         self.attempts.pause.interrupt();
         let left = lock(&self.parked).sweep();
         left.into_iter().for_each(|waiting| self.abort(waiting));
-        let mut report = closed(&self.inner, deadline);
-        self.attempts.close_into(deadline, &mut report);
+        let mut report = self.attempts.close_both(&self.inner, deadline);
         let undelivered = lock(&self.parked).undelivered;
         if undelivered > 0 {
             report.undelivered += undelivered;
@@ -344,7 +343,12 @@ where
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Abort => self.attempts.pause.interrupt(),
-            Signal::Flush(deadline, report) if !self.drain(*deadline) => report.note(Finish::TimedOut),
+            Signal::Flush(deadline, report) => {
+                if !self.drain(*deadline) {
+                    report.note(Finish::TimedOut);
+                }
+                return self.attempts.flush_both(&self.inner, *deadline, report);
+            }
             Signal::Tick { next, .. } => {
                 if let Some(due) = self.try_due(ATTEMPTS_PER_TICK) {
                     **next = Some(next.map_or(due, |next| next.min(due)));
