@@ -8,12 +8,14 @@
 //! | `delivery` | the publish path |
 //! | `control`, `list` | the control plane's state, the list of sinks, and `add` |
 //! | `remove`, `close` | taking sinks away again |
+//! | `calls` | how the control plane calls sinks |
 //! | `shared` | publishing without a publisher of one's own |
 //! | `local` | one cached publisher for each thread |
 //! | `entry` | one attachment of a sink |
 //! | `snapshot`, `builder`, `handle` | what their names say |
 
 pub(crate) mod builder;
+mod calls;
 mod close;
 mod control;
 mod delivery;
@@ -32,7 +34,7 @@ use crate::channel::Channel;
 use crate::channel::receiver::Receiver;
 use crate::error::{AddError, Closed, RemoveError};
 use crate::ledger::Counters;
-use crate::report::{CloseReport, FlushReport};
+use crate::report::{CloseReport, FlushReport, Identity};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::guarded::Domain;
 use crate::sync::membarrier::process_pair;
@@ -106,6 +108,7 @@ struct Core<E: Send + 'static> {
     hooks: BusHooks<E>,
     /// What entered through the bus as a sink of another one.
     counters: Counters,
+    identity: Identity,
 }
 
 impl<E: Send + 'static> Core<E> {
@@ -121,6 +124,7 @@ impl<E: Send + 'static> Core<E> {
             closers: WaitList::new(process_pair()),
             hooks,
             counters: Counters::new(),
+            identity: Identity::new(),
         })
     }
 
@@ -367,7 +371,7 @@ impl<E: Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
-        self.core().flush(Deadline::after(limit))
+        self.core().flush(Deadline::after(limit), true)
     }
 
     /// Closes the bus: takes no more events, waits until what was accepted has been handled, and closes every sink in the
@@ -416,7 +420,7 @@ impl<E: Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close_timeout(&self, limit: Duration) -> CloseReport {
-        self.core().close(Deadline::after(limit))
+        self.core().close(Deadline::after(limit), true)
     }
 
     /// A guard that closes the bus at the end of a scope: for a bus in a `static`, which is never dropped.

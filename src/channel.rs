@@ -6,14 +6,15 @@ pub(crate) mod receiver;
 pub(crate) mod shared;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::inbox::{End, Inbox, Patience};
+use crate::inbox::{End, Goal, Inbox, Patience};
 use crate::ledger::SinkState;
-use crate::report::{CloseReport, Finish, FlushReport};
+use crate::report::{CloseReport, Finish, FlushReport, Flushing};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync;
 use crate::wait::Deadline;
+use crate::wait::errand::is_telling;
 use crate::wait::nesting::inside_delivery;
 use builder::ChannelBuilder;
 use receiver::Receiver;
@@ -141,7 +142,9 @@ impl<E: Send + 'static> Channel<E> {
     /// ```
     pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
         let mut report = FlushReport::default();
-        self.signal(&mut Signal::Flush(Deadline::after(limit), &mut report));
+        let deadline = Deadline::after(limit);
+        self.signal(&mut Signal::Flush(deadline, &mut report));
+        report.settle(deadline);
         report
     }
 
@@ -191,8 +194,13 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
                 let too_late = deadline.is_over() && self.0.0.crew.is_here();
                 if inside_delivery() && !too_late {
                     report.note(Finish::Pending);
-                } else if !self.0.0.wait_handled(*deadline) {
-                    report.note(Finish::TimedOut);
+                    return;
+                }
+                let begun = Begun { inbox: self.0.0.clone(), goal: self.0.0.goal() };
+                if is_telling() && !too_late {
+                    report.tell(Arc::new(begun));
+                } else {
+                    begun.settle(*deadline, report);
                 }
             }
             Signal::IsClosed(closed) => **closed |= self.0.0.end() != End::Open,
@@ -210,6 +218,20 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
 
     fn key(&self) -> Option<SinkKey> {
         Some(SinkKey::of(&*self.0))
+    }
+}
+
+/// A flush that was begun: what has to be read before it is done.
+struct Begun<E> {
+    inbox: sync::Arc<Inbox<E>>,
+    goal: Goal<E>,
+}
+
+impl<E: Send + 'static> Flushing for Begun<E> {
+    fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
+        if !self.inbox.wait_reached(&self.goal, deadline) {
+            report.note(Finish::TimedOut);
+        }
     }
 }
 

@@ -330,8 +330,10 @@ impl<E: Send + 'static> Inbox<E> {
         if self.end() != End::Open {
             return Err(PushError::Closed(event));
         }
-        queue.push(event);
+        // Counted before it is there, since a flush takes its goal from this count: a count that came later could miss an event that
+        // lies before one that it counts. And behind the check, so that what is counted is never taken back.
         entry.count(Outcome::Queued, 1);
+        queue.push(event);
         // ORD(inbox.finished): full fence; pairs with that in `finish`: a push that the last sweep missed is swept by its pusher.
         fence(Ordering::SeqCst);
         if self.finished.load(Ordering::Relaxed) {
@@ -516,22 +518,14 @@ impl<E: Send + 'static> Inbox<E> {
         self.consumer.aborted() + self.seats.aborted() + self.shared_entry.aborted()
     }
 
-    /// Waits until everything accepted before this call was handled; whether it was.
-    pub(crate) fn wait_handled(&self, deadline: Deadline) -> bool {
-        let goal = self.goal();
-        self.wait_reached(&goal, deadline)
-    }
-
     /// What has to be handled so that everything accepted by now is.
     pub(crate) fn goal(&self) -> Goal<E> {
         let (lanes, unbounded) = {
             let book = lock(&self.book);
             let lanes: Vec<_> = book.views.iter().map(|view| (view.clone(), view.accepted())).collect();
-            // An offer is counted before its event is pushed, so this sum may be too high for a moment, but never too low; a
-            // count taken after the push could miss an event that lies before one that it counts.
-            let offers = |entry: &EntryCounters| entry.offers().saturating_sub(entry.refused_closed());
-            let views = book.views.iter().map(|view| offers(view.entry())).sum::<u64>();
-            (lanes, views + book.folded.unbounded_offers() + offers(&self.shared_entry))
+            // See `push_unbounded`: for a moment this sum may be too high, and it is never too low.
+            let views = book.views.iter().map(|view| view.entry().queued()).sum::<u64>();
+            (lanes, views + book.folded.queued() + self.shared_entry.queued())
         };
         let shared = match &self.shared {
             SharedLane::Bounded(ring) => ring.position(),
@@ -542,18 +536,20 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// Waits until a goal is reached; whether it is.
     pub(crate) fn wait_reached(&self, goal: &Goal<E>, deadline: Deadline) -> bool {
-        let handled = || {
-            self.is_finished()
-                || (self.shared_is_past(goal.shared)
-                    && goal.lanes.iter().all(|(view, target)| view.is_past(*target)))
-        };
         self.signals
             .blocked
             .wait_until(deadline, || {
                 self.signals.wake_now();
-                handled().then_some(())
+                self.has_reached(goal).then_some(())
             })
             .is_some()
+    }
+
+    /// Whether a goal is reached. The goal was taken from numbers that may have been lowered since: each lane says how far it goes.
+    pub(crate) fn has_reached(&self, goal: &Goal<E>) -> bool {
+        self.is_finished()
+            || (self.shared_is_past(goal.shared)
+                && goal.lanes.iter().all(|(view, target)| view.is_past(*target)))
     }
 
     fn shared_is_past(&self, target: u64) -> bool {

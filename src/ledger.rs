@@ -483,19 +483,14 @@ impl EntryCounters {
         }
     }
 
-    /// Offers so far, those in progress included.
-    pub(crate) fn offers(&self) -> u64 {
-        self.offered.load(Ordering::Relaxed)
+    /// Events that were accepted into a queue without positions, or are about to be.
+    pub(crate) fn queued(&self) -> u64 {
+        self.outcomes[Outcome::Queued as usize].load(Ordering::Relaxed)
     }
 
     /// Events that were accepted and given up.
     pub(crate) fn aborted(&self) -> u64 {
         self.outcomes[Outcome::Aborted as usize].load(Ordering::Relaxed)
-    }
-
-    /// Offers that were refused because the way is closed.
-    pub(crate) fn refused_closed(&self) -> u64 {
-        self.outcomes[Outcome::RefusedClosed as usize].load(Ordering::Relaxed)
     }
 
     #[inline]

@@ -1,6 +1,7 @@
 //! An inbox with a worker thread behind it, or several.
 
 pub(crate) mod builder;
+mod control;
 mod desk;
 pub(crate) mod handler;
 mod partition;
@@ -10,13 +11,14 @@ use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::{End, Inbox, Patience};
 use crate::ledger::{SinkState, SinkStatus};
 use crate::panics::quietly;
-use crate::report::{CloseReport, Finish, FlushReport};
+use crate::report::{CloseReport, Finish, FlushReport, Identity};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{self, Mutex, lock};
 use crate::wait::Deadline;
 use crate::wait::deadline::{CLOSE_LIMIT, Dropping};
+use crate::wait::errand::is_telling;
 use crate::wait::nesting::{inside_delivery, may_wait_to_drop};
 use builder::QueueBuilder;
 use desk::FlushDesk;
@@ -83,11 +85,13 @@ struct Shared<E> {
     /// Says which worker gets an event, where each has its own inbox.
     route: Option<Arc<Route<E>>>,
     /// One for each handler.
-    desks: Box<[FlushDesk]>,
+    desks: Box<[FlushDesk<E>]>,
     /// The limit of the close that is going on, for the sink behind.
     close_deadline: Mutex<Option<Deadline>>,
     ending: Mutex<Ending>,
+    /// What the queue itself had to say when it ended, with what its sinks were told to end in turn.
     report: Mutex<Option<CloseReport>>,
+    identity: Identity,
     /// Makes the sink behind stop waiting.
     abort: Option<Abort>,
 }
@@ -155,7 +159,7 @@ impl<E: Send + 'static> Queue<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close_timeout(&self, limit: Duration) -> CloseReport {
-        self.0.0.close(Deadline::after(limit))
+        control::close(&self.0.0, Deadline::after(limit), true)
     }
 
     /// Waits until everything that was accepted before this call was handled, and the handler has flushed.
@@ -179,7 +183,7 @@ impl<E: Send + 'static> Queue<E> {
     /// ```
     pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
         let mut report = FlushReport::default();
-        self.0.0.flush(Deadline::after(limit), &mut report);
+        control::flush(&self.0.0, Deadline::after(limit), true, &mut report);
         report
     }
 
@@ -210,29 +214,6 @@ impl<E: Send + 'static> Shared<E> {
         inside_delivery() || self.inbox.crew.is_here()
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        if !self.is_inside() {
-            lock(&self.close_deadline).get_or_insert(deadline);
-        }
-        self.seal();
-        if let Some(report) = &*lock(&self.report) {
-            return report.clone();
-        }
-        if self.is_inside() {
-            return CloseReport::pending();
-        }
-        let waited = self.inbox.signals.blocked.wait_until(deadline, || lock(&self.report).clone());
-        waited.unwrap_or_else(|| {
-            let mut state = SinkState::default();
-            self.describe(&mut state);
-            let mut report = CloseReport::timed_out(state.depth);
-            report.unfinished = lock(&self.ending).unfinished();
-            self.abort();
-            // The first report stands, whoever made it.
-            lock(&self.report).get_or_insert(report).clone()
-        })
-    }
-
     fn inboxes(&self) -> &[sync::Arc<Inbox<E>>] {
         self.route.as_ref().map_or(std::slice::from_ref(&self.inbox), |route| route.inboxes())
     }
@@ -257,9 +238,10 @@ impl<E: Send + 'static> Shared<E> {
     }
 
     /// A worker has ended, with what it has to say. The last one makes the report.
-    fn worker_ended(&self, number: usize, report: CloseReport) {
+    fn worker_ended(&self, number: usize, mut report: CloseReport) {
         let whole = {
             let mut ending = lock(&self.ending);
+            ending.report.take_told(&mut report);
             ending.working[number] = false;
             let several = ending.working.len() > 1;
             let errors = report.errors.into_iter();
@@ -296,42 +278,6 @@ impl<E: Send + 'static> Shared<E> {
             quietly(abort);
         }
     }
-
-    fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
-        if self.is_inside() {
-            report.note(Finish::Pending);
-            return;
-        }
-        if self.wait_handled(deadline) && self.flush_handlers(deadline) {
-            for (number, desk) in self.desks.iter().enumerate() {
-                let mut part = desk.outcome();
-                if self.desks.len() > 1 {
-                    let name = |text: String| format!("{}: {text}", worker_name(number));
-                    part.errors = part.errors.into_iter().map(name).collect();
-                }
-                report.absorb(part);
-            }
-        } else {
-            report.note(Finish::TimedOut);
-        }
-    }
-
-    fn wait_handled(&self, deadline: Deadline) -> bool {
-        // All goals first: what one inbox accepts while another is waited for does not count.
-        let goals: Vec<_> = self.inboxes().iter().map(|inbox| (inbox, inbox.goal())).collect();
-        goals.iter().all(|(inbox, goal)| inbox.wait_reached(goal, deadline))
-    }
-
-    fn flush_handlers(&self, deadline: Deadline) -> bool {
-        let wishes: Vec<_> = self.desks.iter().map(|desk| (desk, desk.ask(deadline))).collect();
-        let answered = || {
-            for inbox in self.inboxes() {
-                inbox.signals.wake_now();
-            }
-            wishes.iter().all(|(desk, ticket)| desk.has_answered(*ticket)).then_some(())
-        };
-        self.inbox.signals.blocked.wait_until(deadline, answered).is_some()
-    }
 }
 
 impl Ending {
@@ -358,7 +304,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        self.0.0.close(deadline)
+        control::close(&self.0.0, deadline, !is_telling())
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
@@ -376,7 +322,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Abort => self.0.0.abort(),
-            Signal::Flush(deadline, report) => self.0.0.flush(*deadline, report),
+            Signal::Flush(deadline, report) => control::flush(&self.0.0, *deadline, !is_telling(), report),
             Signal::IsClosed(closed) => {
                 **closed |= self.0.0.inboxes().iter().any(|inbox| inbox.end() != End::Open);
             }
@@ -417,6 +363,11 @@ impl<E: Send + 'static> Drop for Handle<E> {
             let dropping = Dropping::begin();
             let finished = || self.0.is_finished().then_some(());
             self.0.inbox.signals.blocked.wait_until(dropping.deadline(), finished);
+            // What its sink was told to end is waited for, too.
+            let report = lock(&self.0.report).clone();
+            if let Some(report) = report {
+                report.await_told(&self.0.identity, dropping.deadline());
+            }
         }
     }
 }

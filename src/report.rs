@@ -1,6 +1,134 @@
 //! What a close and a flush have to say.
+//!
+//! A report may be unfinished while it is inside the crate: what was told to close or to flush, and is still to be waited for, travels
+//! in it under the name by which it was reached, through every wrapper, to the caller that waits ([`CloseReport::settle`],
+//! [`FlushReport::settle`]).
 
+use crate::wait::Deadline;
+use crate::wait::errand::{Telling, is_telling};
+use std::collections::HashSet;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+
+/// What tells something that closes from everything else, also after it is gone.
+#[derive(Clone)]
+pub(crate) struct Identity(Arc<()>);
+
+impl Identity {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(()))
+    }
+}
+
+/// Something that was told to close, and ends by itself.
+pub(crate) trait Ending: Send + Sync {
+    fn identity(&self) -> &Identity;
+
+    /// Its report, when it has ended. The report may name others that are to be waited for.
+    fn ended(&self) -> Option<CloseReport>;
+
+    /// Whether it is a report, and no more than that.
+    fn is_report(&self) -> bool {
+        false
+    }
+
+    /// Waits for its end, so long at most.
+    fn await_end(&self, deadline: Deadline);
+
+    /// Waits for its report, so long at most.
+    fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport;
+}
+
+/// A flush that was begun, and goes on by itself.
+pub(crate) trait Flushing: Send + Sync {
+    /// Waits for it, so long at most. What it has told in turn is waited for, too, unless the calling thread is on its way through it.
+    fn settle(&self, deadline: Deadline, report: &mut FlushReport);
+}
+
+/// What is still to be waited for, with the names by which it was reached.
+struct Told<T: ?Sized>(Vec<(String, Arc<T>)>);
+
+/// A part of a flush's report in its place among those that are waited for.
+struct Flushed(FlushReport);
+
+impl Flushing for Flushed {
+    fn settle(&self, _deadline: Deadline, report: &mut FlushReport) {
+        report.absorb(self.0.clone());
+    }
+}
+
+impl<T: ?Sized> Told<T> {
+    /// Takes over what another report names, under a name.
+    fn take_in(&mut self, name: &str, inner: Self) {
+        self.0.extend(inner.0.into_iter().map(|(path, told)| (joined(name, &path), told)));
+    }
+}
+
+fn joined(name: &str, path: &str) -> String {
+    match (name, path) {
+        ("", path) => path.to_owned(),
+        (name, "") => name.to_owned(),
+        (name, path) => format!("{name}/{path}"),
+    }
+}
+
+impl<T: ?Sized> Default for Told<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: ?Sized> Clone for Told<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+// What is told is asked for its report, and never left half changed by a panic.
+impl<T: ?Sized> UnwindSafe for Told<T> {}
+impl<T: ?Sized> RefUnwindSafe for Told<T> {}
+
+/// A part of a report that is there already, in its place among those that are waited for.
+struct Ready {
+    identity: Identity,
+    report: CloseReport,
+}
+
+impl Ending for Ready {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn ended(&self) -> Option<CloseReport> {
+        Some(self.report.clone())
+    }
+
+    fn is_report(&self) -> bool {
+        true
+    }
+
+    fn await_end(&self, _deadline: Deadline) {}
+
+    fn report(self: Arc<Self>, _deadline: Deadline) -> CloseReport {
+        self.report.clone()
+    }
+}
+
+/// What a walk through everything that was told to end has met. It keeps the identities, so that none is given out again.
+#[derive(Default)]
+struct Met(HashSet<usize>, Vec<Identity>);
+
+impl Met {
+    /// Whether it is new.
+    fn meet(&mut self, identity: &Identity) -> bool {
+        let first = self.0.insert(Arc::as_ptr(&identity.0).addr());
+        if first {
+            self.1.push(identity.clone());
+        }
+        first
+    }
+}
 
 /// How far a close or a flush came.
 ///
@@ -47,7 +175,7 @@ impl fmt::Display for Finish {
 /// assert_eq!(bus.close(), report);
 /// ```
 #[must_use = "a close that timed out left events behind"]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct CloseReport {
     /// How far it came.
@@ -58,6 +186,30 @@ pub struct CloseReport {
     pub unfinished: Vec<String>,
     /// What sinks reported when they were closed: the sink's name and the error's text.
     pub errors: Vec<String>,
+    told: Told<dyn Ending>,
+}
+
+impl PartialEq for CloseReport {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { finish, undelivered, unfinished, errors, told: _ } = self;
+        *finish == other.finish
+            && *undelivered == other.undelivered
+            && *unfinished == other.unfinished
+            && *errors == other.errors
+    }
+}
+
+impl Eq for CloseReport {}
+
+impl fmt::Debug for CloseReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloseReport")
+            .field("finish", &self.finish)
+            .field("undelivered", &self.undelivered)
+            .field("unfinished", &self.unfinished)
+            .field("errors", &self.errors)
+            .finish()
+    }
 }
 
 impl CloseReport {
@@ -142,6 +294,7 @@ impl CloseReport {
     /// assert_eq!(report.to_string(), "timed out, 3 undelivered, unfinished: network, errors: disk: no space left");
     /// ```
     pub fn merge(&mut self, name: &str, part: Self) {
+        self.told.take_in(name, part.told);
         self.finish = self.finish.max(part.finish);
         self.undelivered += part.undelivered;
         if part.finish != Finish::Done && part.unfinished.is_empty() {
@@ -150,6 +303,135 @@ impl CloseReport {
         self.unfinished.extend(part.unfinished.iter().map(|inner| format!("{name}/{inner}")));
         self.errors.extend(part.errors.iter().map(|error| format!("{name}: {error}")));
     }
+}
+
+impl CloseReport {
+    /// A close that has told `ending` to end, and does not wait for it.
+    pub(crate) fn told(ending: Arc<dyn Ending>) -> Self {
+        Self { told: Told(vec![(String::new(), ending)]), ..Self::default() }
+    }
+
+    /// Takes in a part of this report in its place among those that are still waited for.
+    pub(crate) fn note(&mut self, name: &str, mut part: Self) {
+        let told = std::mem::take(&mut part.told);
+        if part != Self::default() {
+            let ready = Ready { identity: Identity::new(), report: part };
+            self.told.0.push((name.to_owned(), Arc::new(ready)));
+        }
+        self.told.take_in(name, told);
+    }
+
+    /// Walks through everything that was told to end, what is named by several once: in the order in which it was told, and what an
+    /// end names in turn right behind it.
+    fn walk(&self, of: &Identity, mut visit: impl FnMut(&str, &Arc<dyn Ending>) -> Option<Self>) {
+        let mut met = Met::default();
+        met.meet(of);
+        let mut told: Vec<_> = self.told.0.iter().rev().cloned().collect();
+        while let Some((path, ending)) = told.pop() {
+            if met.meet(ending.identity())
+                && let Some(part) = visit(&path, &ending)
+            {
+                let mut inner = Told::default();
+                inner.take_in(&path, part.told);
+                told.extend(inner.0.into_iter().rev());
+            }
+        }
+    }
+
+    /// Waits until everything that was told to end has ended, so long at most.
+    pub(crate) fn await_told(&self, of: &Identity, deadline: Deadline) {
+        self.walk(of, |_, ending| {
+            ending.await_end(deadline);
+            ending.ended()
+        });
+    }
+
+    /// Waits for the reports of everything that was told to end, against one deadline. What it names afterwards are these reports.
+    pub(crate) fn settle(&mut self, of: &Identity, deadline: Deadline) {
+        let mut parts: Vec<(String, Arc<dyn Ending>)> = Vec::new();
+        self.walk(of, |path, ending| {
+            let report = ending.clone().report(deadline);
+            let alone = Self { told: Told::default(), ..report.clone() };
+            let ready = Ready { identity: ending.identity().clone(), report: alone };
+            parts.push((path.to_owned(), Arc::new(ready)));
+            Some(report)
+        });
+        self.told = Told(parts);
+    }
+
+    /// This report and those of everything that was told to end, in one. What has not ended goes on by itself.
+    pub(crate) fn whole(&self, of: &Identity) -> Self {
+        let mut whole = Self { told: Told::default(), ..self.clone() };
+        self.walk(of, |path, ending| {
+            let mut part = ending.ended().unwrap_or_else(Self::pending);
+            let told = std::mem::take(&mut part.told);
+            whole.absorb(path, part);
+            Some(Self { told, ..Self::default() })
+        });
+        whole
+    }
+
+    /// Whether the reports of everything that was told to end are there.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.told.0.iter().all(|(_, ending)| ending.is_report())
+    }
+
+    /// Forgets what was told to end, and is not waited for any more.
+    pub(crate) fn let_go(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Takes in a part under a path, which may be that of the whole.
+    fn absorb(&mut self, path: &str, part: Self) {
+        if path.is_empty() {
+            self.finish = self.finish.max(part.finish);
+            self.undelivered += part.undelivered;
+            self.unfinished.extend(part.unfinished);
+            self.errors.extend(part.errors);
+        } else {
+            self.merge(path, part);
+        }
+    }
+
+    /// Takes over what a part of this report has told to end, under no name.
+    pub(crate) fn take_told(&mut self, part: &mut Self) {
+        self.told.take_in("", std::mem::take(&mut part.told));
+    }
+}
+
+/// Closes several sinks as one: all of them are told, and what was told is waited for against one deadline, here or by the caller that
+/// closes this one among others.
+pub(crate) fn close_together(deadline: Deadline, close: impl FnOnce() -> CloseReport) -> CloseReport {
+    let waits = !is_telling();
+    let mut report = {
+        let _telling = Telling::begin();
+        close()
+    };
+    if waits {
+        let this = Identity::new();
+        report.settle(&this, deadline);
+        report.whole(&this)
+    } else {
+        report
+    }
+}
+
+/// Flushes several sinks as one, as [`close_together`] closes them.
+pub(crate) fn flush_together(
+    deadline: Deadline,
+    report: &mut FlushReport,
+    flush: impl FnOnce(&mut FlushReport),
+) {
+    let waits = !is_telling();
+    let mut part = FlushReport::default();
+    {
+        let _telling = Telling::begin();
+        flush(&mut part);
+    }
+    if waits {
+        part.settle(deadline);
+    }
+    report.absorb(part);
 }
 
 impl fmt::Display for CloseReport {
@@ -184,7 +466,7 @@ impl fmt::Display for CloseReport {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a flush that timed out left events behind"]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct FlushReport {
     /// How far it came.
@@ -193,6 +475,26 @@ pub struct FlushReport {
     pub unfinished: Vec<String>,
     /// What handlers reported when they were flushed: the sink's name and the error's text.
     pub errors: Vec<String>,
+    told: Told<dyn Flushing>,
+}
+
+impl PartialEq for FlushReport {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { finish, unfinished, errors, told: _ } = self;
+        *finish == other.finish && *unfinished == other.unfinished && *errors == other.errors
+    }
+}
+
+impl Eq for FlushReport {}
+
+impl fmt::Debug for FlushReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlushReport")
+            .field("finish", &self.finish)
+            .field("unfinished", &self.unfinished)
+            .field("errors", &self.errors)
+            .finish()
+    }
 }
 
 impl FlushReport {
@@ -223,6 +525,7 @@ impl FlushReport {
     /// assert_eq!(report.finish, Finish::Pending);
     /// ```
     pub fn absorb(&mut self, part: Self) {
+        self.told.take_in("", part.told);
         self.finish = self.finish.max(part.finish);
         self.unfinished.extend(part.unfinished);
         self.errors.extend(part.errors);
@@ -241,6 +544,7 @@ impl FlushReport {
     /// assert_eq!(report.to_string(), "timed out, unfinished: network");
     /// ```
     pub fn merge(&mut self, name: &str, part: Self) {
+        self.told.take_in(name, part.told);
         self.finish = self.finish.max(part.finish);
         if part.finish != Finish::Done && part.unfinished.is_empty() {
             self.unfinished.push(name.to_owned());
@@ -262,6 +566,35 @@ impl FlushReport {
     /// ```
     pub fn note(&mut self, finish: Finish) {
         self.finish = self.finish.max(finish);
+    }
+}
+
+impl FlushReport {
+    /// Notes a flush that was begun, and is still to be waited for.
+    pub(crate) fn tell(&mut self, flushing: Arc<dyn Flushing>) {
+        self.told.0.push((String::new(), flushing));
+    }
+
+    /// Takes in a part of this report in its place among those that are still waited for.
+    pub(crate) fn note_part(&mut self, name: &str, mut part: Self) {
+        let told = std::mem::take(&mut part.told);
+        if part != Self::default() {
+            self.told.0.push((name.to_owned(), Arc::new(Flushed(part))));
+        }
+        self.told.take_in(name, told);
+    }
+
+    /// Waits for every flush that was begun, against one deadline, and takes in what it reports.
+    pub(crate) fn settle(&mut self, deadline: Deadline) {
+        for (path, flushing) in std::mem::take(&mut self.told).0 {
+            let mut part = Self::default();
+            flushing.settle(deadline, &mut part);
+            if path.is_empty() {
+                self.absorb(part);
+            } else {
+                self.merge(&path, part);
+            }
+        }
     }
 }
 

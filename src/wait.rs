@@ -8,6 +8,7 @@ pub(crate) mod cell;
 pub(crate) mod clock;
 pub(crate) mod crowd;
 pub(crate) mod deadline;
+pub(crate) mod errand;
 pub(crate) mod linger;
 pub(crate) mod list;
 pub(crate) mod nesting;

@@ -1,5 +1,7 @@
 //! The end of a bus: what is handled, who is told what, what a deadline leaves behind; and the flush.
 
+#[path = "bus_close/cycles.rs"]
+mod cycles;
 #[path = "bus_close/drop.rs"]
 mod drop;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
@@ -8,6 +10,8 @@ mod drop;
 mod fixtures;
 #[path = "bus_close/flush.rs"]
 mod flush;
+#[path = "bus_close/limits.rs"]
+mod limits;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;

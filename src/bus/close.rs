@@ -1,63 +1,65 @@
 //! Closing and flushing a bus.
+//!
+//! Both tell every sink first, in the order in which they were added, and then wait for all of them against one deadline: what a sink
+//! was told to do, and is still to be waited for, is in its report ([`crate::wait::errand`]). So nothing that a bus is closed through
+//! waits for another bus: a bus that is closed on behalf of another one is told and not waited for, whichever thread closes it, and the
+//! caller that began walks through all that was told, each once. A cycle has no end that anybody waits for.
 
 use super::control::Closing;
-use super::entry::{Entry, Info, Shared};
+use super::entry::{Entry, Info, SinkId};
 use super::list::List;
 use super::{CLOSED, Core};
-use crate::panics::{caught, dispose_each, quietly};
-use crate::report::{CloseReport, Finish, FlushReport};
+use crate::panics::{caught, dispose, dispose_each, quietly};
+use crate::report::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
 use crate::sink::signal::Signal;
+use crate::sync::membarrier::process_pair;
 use crate::sync::pace::Pace;
-use crate::sync::{Ordering, lock};
-use crate::wait::Deadline;
+use crate::sync::{MODEL, Mutex, Ordering, lock};
 use crate::wait::deadline::Dropping;
-use crate::wait::nesting::{Nesting, Purpose, Visit, inside_delivery};
+use crate::wait::errand::{Call, LONG_GRACE, apart, here, in_turn, is_telling, patience};
+use crate::wait::nesting::{Nesting, Purpose, Visit, inside_delivery, is_on_the_way};
+use crate::wait::{Deadline, WaitList};
 use std::sync::Arc;
-
-/// Sinks that were on the bus a moment ago. Whoever holds these may be the last to let go of one, and a stranger to it.
-pub(super) struct Sinks<E: Send + 'static>(Vec<(Arc<Info>, Shared<E>)>);
-
-impl<E: Send + 'static> Sinks<E> {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(Arc<Info>, Shared<E>)> {
-        self.0.iter()
-    }
-}
-
-impl<E: Send + 'static> Drop for Sinks<E> {
-    fn drop(&mut self) {
-        dispose_each(self.0.drain(..));
-    }
-}
+use std::time::Duration;
 
 impl<E: Send + 'static> Core<E> {
-    /// Every sink on the bus, for calls outside the lock.
-    pub(super) fn sinks(&self) -> Sinks<E> {
-        let entries = lock(&self.control).entries.clone();
-        Sinks(entries.iter().map(|entry| (entry.info.clone(), entry.listed.with(Shared::clone))).collect())
+    /// Closes the bus. The caller waits for all of its sinks, or leaves that to the caller that closes several sinks.
+    pub(super) fn close(self: &Arc<Self>, deadline: Deadline, waits: bool) -> CloseReport {
+        if inside_delivery() {
+            return self.close_inside(deadline, None);
+        }
+        self.end(deadline);
+        if !waits {
+            return CloseReport::told(self.clone());
+        }
+        // A sink that closes its own bus while it is closed by it would wait for itself.
+        let patience = if is_telling() { Deadline::NOW } else { deadline };
+        let Some(mut own) = self.await_own(patience, deadline) else {
+            return if is_telling() { CloseReport::pending() } else { CloseReport::timed_out(0) };
+        };
+        own.settle(&self.identity, deadline);
+        let (whole, replaced) = {
+            let mut control = lock(&self.control);
+            match &mut control.closing {
+                // The report that was settled first stands.
+                Closing::Reported(report) if report.is_settled() => (report.whole(&self.identity), own),
+                closing => {
+                    let whole = own.whole(&self.identity);
+                    let old = std::mem::replace(closing, Closing::Reported(own));
+                    (whole, if let Closing::Reported(old) = old { old } else { CloseReport::done() })
+                }
+            }
+        };
+        drop(replaced);
+        whole
     }
 
-    pub(super) fn close(&self, deadline: Deadline) -> CloseReport {
-        let inside = inside_delivery();
-        // A bus that is closed on its own behalf, round a cycle of buses, is being closed.
-        let Some(_visit) = Visit::begin(self.address(), Purpose::Close) else { return CloseReport::done() };
+    /// Lets no event in any more, and returns the sinks to be closed, unless somebody else closes or has closed them.
+    fn begin_close(&self) -> Option<Vec<Entry<E>>> {
         let entries = {
             let mut control = lock(&self.control);
-            match &control.closing {
-                Closing::Reported(report) => return report.clone(),
-                Closing::Running => {
-                    drop(control);
-                    if inside {
-                        return CloseReport::pending();
-                    }
-                    match self.await_report(deadline) {
-                        Some(report) => return report,
-                        None => {
-                            drop(_visit);
-                            return self.close(deadline);
-                        }
-                    }
-                }
-                Closing::Idle => {}
+            if !matches!(control.closing, Closing::Idle) {
+                return None;
             }
             control.closing = Closing::Running;
             // ORD(bus.version): AcqRel; pairs with the Acquire in `Publisher::publish`. Under the lock, so that no sink
@@ -72,56 +74,129 @@ impl<E: Send + 'static> Core<E> {
         let sealers = ways.filter_map(|(_, way)| way.sealer.clone()).collect();
         // Publishers of a closed bus apply no changes any more.
         self.shut_out(&entries.iter().collect::<Vec<_>>(), sealers, || false);
-        let mut report = CloseReport::done();
-        for entry in &entries {
-            // A direct sink is closed after the calls in progress; what has lanes is closed to end those that wait there.
-            let calls_are_over = inside || entry.info.has_lanes || self.wait_for_calls(entry, deadline);
-            // The entries stay for snapshots, and so does the sink.
-            let sink = entry.listed.with(Shared::clone);
+        Some(entries)
+    }
+
+    /// The bus has closed its sinks, or is to be closed again by the next caller.
+    fn end_close(&self, closing: Closing) {
+        lock(&self.control).closing = closing;
+        self.closers.notify();
+    }
+
+    /// Tells every sink to close, unless another thread does or has done so.
+    fn end(self: &Arc<Self>, deadline: Deadline) {
+        let Some(entries) = self.begin_close() else { return };
+        // One that is not done soon does not hold up the next one.
+        let patience = patience(deadline, 2 * entries.len());
+        let calls = entries.iter().map(|entry| {
+            let (core, entry) = (self.clone(), entry.clone());
+            Box::new(move || core.close_sink(&entry, deadline, patience)) as Call<CloseReport>
+        });
+        let calls: Vec<_> = calls.collect();
+        let is_quick = |entry: &Entry<E>| entry.info.has_lanes && !self.is_called(entry);
+        if MODEL || !is_telling() || entries.iter().all(is_quick) {
+            let parts = made(&entries, calls, deadline);
+            self.make_report(&entries, parts, deadline);
+        } else {
+            // The caller tells others as well; it waits for the report like everybody else.
+            let core = self.clone();
+            apart(move || {
+                let parts = made(&entries, calls, deadline);
+                core.make_report(&entries, parts, deadline);
+            });
+        }
+    }
+
+    /// Makes the bus's own report of what its sinks have said; `None` for one that did not return.
+    fn make_report(&self, entries: &[Entry<E>], parts: Vec<Option<CloseReport>>, deadline: Deadline) {
+        let mut own = CloseReport::done();
+        for (entry, part) in entries.iter().zip(parts) {
+            let mut part = part.unwrap_or_else(|| CloseReport::timed_out(0));
+            if !self.wait_for_calls(entry, deadline) {
+                part.finish = part.finish.max(Finish::TimedOut);
+            }
+            own.note(&entry.info.name, part);
+        }
+        self.end_close(Closing::Reported(own));
+    }
+
+    /// Closes one sink, and gives it a moment to come to its end.
+    fn close_sink(&self, entry: &Entry<E>, deadline: Deadline, patience: Duration) -> CloseReport {
+        // A direct sink is closed after the calls in progress; what has lanes is closed to end those that wait there.
+        let calls_are_over = entry.info.has_lanes || self.wait_for_calls(entry, deadline);
+        // The entries stay for snapshots, and so does the sink.
+        entry.listed.with(|sink| {
             if !calls_are_over {
                 // What waits in there, for a back-off or an answer, is to give up.
                 quietly(|| sink.signal(&mut Signal::Abort));
             }
-            let part = caught(|| sink.close(deadline))
-                .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")));
-            report.merge(&entry.info.name, part);
-        }
-        if inside {
-            report.finish = report.finish.max(Finish::Pending);
-        } else {
-            for entry in &entries {
-                if !self.wait_for_calls(entry, deadline) {
-                    report.merge(&entry.info.name, CloseReport::timed_out(0));
-                }
+            let part = caught(|| sink.close(deadline));
+            let part = part.unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")));
+            if !MODEL {
+                part.await_told(&self.identity, Deadline::after(patience));
             }
-            report.unfinished.dedup();
+            part
+        })
+    }
+
+    /// Closes the bus where nothing waits: inside a delivery, and when its last handle goes.
+    fn close_inside(self: &Arc<Self>, deadline: Deadline, limit: Option<Deadline>) -> CloseReport {
+        let Some(entries) = self.begin_close() else {
+            // Bound first, so that the lock is free.
+            let own = self.ended();
+            return own.map_or_else(CloseReport::pending, |own| own.whole(&self.identity));
+        };
+        let calls: Vec<Call<CloseReport>> = entries
+            .iter()
+            .map(|entry| {
+                let entry = entry.clone();
+                let call = move || {
+                    let _impatient = Nesting::impatient();
+                    caught(|| entry.listed.with(|sink| sink.close(deadline)))
+                        .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+                };
+                Box::new(call) as Call<CloseReport>
+            })
+            .collect();
+        let parts = match limit {
+            Some(limit) => made(&entries, calls, limit),
+            None => here(calls),
+        };
+        let mut report = CloseReport::pending();
+        for (entry, part) in entries.iter().zip(parts) {
+            report.merge(&entry.info.name, part.unwrap_or_else(CloseReport::pending));
         }
         // A close from inside goes on by itself; the next caller from outside waits for it and gets the final report.
-        lock(&self.control).closing =
-            if report.finish == Finish::Pending { Closing::Idle } else { Closing::Reported(report.clone()) };
-        self.closers.notify();
+        let is_pending = report.finish == Finish::Pending;
+        self.end_close(if is_pending { Closing::Idle } else { Closing::Reported(report.clone()) });
         report
     }
 
-    /// Waits for the report of a close that another thread makes.
-    fn await_report(&self, deadline: Deadline) -> Option<CloseReport> {
-        let reported = || match &lock(&self.control).closing {
-            Closing::Reported(report) => Some(report.clone()),
-            Closing::Idle => Some(CloseReport::pending()),
-            Closing::Running => None,
-        };
-        match self.closers.wait_until(deadline, reported) {
-            // The other close was from inside: now it is this thread's turn.
-            Some(report) if report.finish == Finish::Pending => None,
-            Some(report) => Some(report),
-            None => Some(CloseReport::timed_out(0)),
+    /// Waits for the bus's own report, which another thread may be making, so long at most.
+    fn await_own(self: &Arc<Self>, patience: Deadline, deadline: Deadline) -> Option<CloseReport> {
+        loop {
+            let reported = || match &lock(&self.control).closing {
+                Closing::Reported(report) => Some(Some(report.clone())),
+                Closing::Idle => Some(None),
+                Closing::Running => None,
+            };
+            match self.closers.wait_until(patience, reported)? {
+                Some(report) => return Some(report),
+                // The other close was from inside: now it is this thread's turn.
+                None => self.end(deadline),
+            }
         }
+    }
+
+    /// Whether a publish is inside a sink.
+    fn is_called(&self, entry: &Entry<E>) -> bool {
+        entry.listed.guarded().is_named(&self.domain) || entry.info.is_called()
     }
 
     /// Waits until no publish is inside a sink, or the deadline is over; whether none is.
     fn wait_for_calls(&self, entry: &Entry<E>, deadline: Deadline) -> bool {
         let mut pause = Pace::new();
-        while entry.listed.guarded().is_named(&self.domain) || entry.info.is_called() {
+        while self.is_called(entry) {
             if deadline.is_over() {
                 return false;
             }
@@ -132,38 +207,142 @@ impl<E: Send + 'static> Core<E> {
 
     /// What the last handle does as it goes: the bus takes no more events and lets go of its sinks, which work off what they
     /// have. Nobody is told to give up.
-    pub(super) fn let_go(&self) {
-        {
-            // As inside a delivery, where a close does not wait and gives nothing up.
-            let _impatient = Nesting::impatient();
-            let _ = self.close(Deadline::NEVER);
-        }
-        let leaving = {
+    pub(super) fn let_go(self: &Arc<Self>) {
+        // The handles of all queues share one limit as they go, and so do the sinks that are closed here.
+        let dropping = Dropping::begin();
+        let limit = (!inside_delivery()).then(|| dropping.deadline());
+        // As inside a delivery, where a close does not wait and gives nothing up.
+        let _ = self.close_inside(Deadline::NEVER, limit);
+        let (publishers, told) = {
             let mut control = lock(&self.control);
             let entries = std::mem::take(&mut control.entries);
             control.leaving.extend(entries.iter().cloned());
-            std::mem::take(&mut control.publishers)
+            let told = if let Closing::Reported(report) = &mut control.closing {
+                Some(report.let_go())
+            } else {
+                None
+            };
+            (std::mem::take(&mut control.publishers), told)
         };
-        // The handles of all queues share one limit as they go.
-        let _dropping = Dropping::begin();
-        dispose_each(leaving);
+        dispose_each(publishers);
+        dispose(told);
         self.sweep();
     }
 
-    pub(super) fn flush(&self, deadline: Deadline) -> FlushReport {
+    /// Flushes the bus. The caller waits for all of its sinks, or leaves that to the caller that flushes several sinks.
+    pub(super) fn flush(self: &Arc<Self>, deadline: Deadline, waits: bool) -> FlushReport {
         let mut report = FlushReport::default();
         if inside_delivery() {
             report.note(Finish::Pending);
             return report;
         }
-        let Some(_visit) = Visit::begin(self.address(), Purpose::Flush) else { return report };
-        for (info, sink) in self.sinks().iter() {
-            let mut part = FlushReport::default();
-            if caught(|| sink.signal(&mut Signal::Flush(deadline, &mut part))).is_err() {
-                part.note(Finish::TimedOut);
-            }
-            report.merge(&info.name, part);
+        // Round a cycle: the flush on the way flushes this bus already.
+        if is_on_the_way(self.address(), Purpose::Flush) {
+            return report;
+        }
+        let _visit = Visit::begin(self.address(), Purpose::Flush);
+        let infos = self.infos();
+        let calls = infos.iter().map(|info| {
+            let (core, id) = (self.clone(), info.id);
+            Box::new(move || core.flush_sink(id, deadline)) as Call<FlushReport>
+        });
+        let calls: Vec<_> = calls.collect();
+        if MODEL || infos.iter().all(|info| info.has_lanes) {
+            named(&mut report, &infos, here(calls));
+        } else if waits {
+            named(&mut report, &infos, in_turn(calls, deadline));
+        } else {
+            // The caller tells others as well; it waits for these calls like for everything else.
+            let begun = Arc::new(Begun { part: Mutex::new(None), made: WaitList::new(process_pair()) });
+            report.tell(begun.clone());
+            apart(move || {
+                let mut part = FlushReport::default();
+                named(&mut part, &infos, in_turn(calls, deadline));
+                *lock(&begun.part) = Some(part);
+                begun.made.notify();
+            });
+        }
+        if waits {
+            report.settle(deadline);
         }
         report
+    }
+
+    fn flush_sink(&self, id: SinkId, deadline: Deadline) -> FlushReport {
+        let mut part = FlushReport::default();
+        let Some(entry) = self.attachment(id) else { return part };
+        let flush = || entry.listed.with(|sink| sink.signal(&mut Signal::Flush(deadline, &mut part)));
+        if caught(flush).is_err() {
+            part.note(Finish::TimedOut);
+        }
+        part
+    }
+}
+
+/// Takes in what the sinks have said to a flush; `None` for one that did not return.
+fn named(report: &mut FlushReport, infos: &[Arc<Info>], parts: Vec<Option<FlushReport>>) {
+    for (info, part) in infos.iter().zip(parts) {
+        let part = part.unwrap_or_else(|| {
+            let mut part = FlushReport::default();
+            part.note(Finish::TimedOut);
+            part
+        });
+        report.note_part(&info.name, part);
+    }
+}
+
+/// A flush of a bus on behalf of another flush.
+struct Begun {
+    part: Mutex<Option<FlushReport>>,
+    made: WaitList,
+}
+
+impl Flushing for Begun {
+    fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
+        let made = || lock(&self.part).clone();
+        let part = self
+            .made
+            .wait_until(deadline, made)
+            .or_else(|| self.made.wait_until(Deadline::after(LONG_GRACE), made));
+        match part {
+            Some(mut part) => {
+                part.settle(deadline);
+                report.absorb(part);
+            }
+            None => report.note(Finish::TimedOut),
+        }
+    }
+}
+
+/// Makes one call into each of these sinks. Where all have lanes, nothing in there takes its time.
+fn made<E: Send + 'static, R: Send + 'static>(
+    entries: &[Entry<E>],
+    calls: Vec<Call<R>>,
+    deadline: Deadline,
+) -> Vec<Option<R>> {
+    if entries.iter().all(|entry| entry.info.has_lanes) { here(calls) } else { in_turn(calls, deadline) }
+}
+
+impl<E: Send + 'static> Ending for Core<E> {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn ended(&self) -> Option<CloseReport> {
+        match &lock(&self.control).closing {
+            Closing::Reported(report) => Some(report.clone()),
+            Closing::Idle | Closing::Running => None,
+        }
+    }
+
+    fn await_end(&self, deadline: Deadline) {
+        self.closers.wait_until(deadline, || self.ended());
+    }
+
+    fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport {
+        // The thread that makes it waits for calls into its sinks, and for no other bus.
+        let own = self.await_own(deadline, deadline);
+        own.or_else(|| self.await_own(Deadline::after(LONG_GRACE), deadline))
+            .unwrap_or_else(|| CloseReport::timed_out(0))
     }
 }

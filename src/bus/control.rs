@@ -281,15 +281,6 @@ impl<E: Send + 'static> Control<E> {
     }
 }
 
-/// What a registration needs to know of a sink. The list that the sink is on is not held while user code runs, since a removal
-/// waits for lists.
-struct Reachable<E: Send + 'static> {
-    info: Arc<Info>,
-    reached: Arc<Reached<E>>,
-    guard: Guard<E>,
-    sink: Shared<E>,
-}
-
 /// A publisher that is being registered: sinks know it already, the control plane does not.
 struct Joining<'a, E: Send + 'static> {
     core: &'a Core<E>,
@@ -471,25 +462,20 @@ impl<E: Send + 'static> Core<E> {
 impl<E: Send + 'static> Joining<'_, E> {
     /// Makes ways to the sinks that are newer than those it has ways to.
     fn reach(&mut self, entries: List<E>) {
-        let reachable = |entry: &Entry<E>| Reachable {
-            info: entry.info.clone(),
-            reached: entry.reached.clone(),
-            guard: entry.listed.guarded().clone(),
-            sink: entry.listed.with(Shared::clone),
-        };
-        let fresh: Vec<Reachable<E>> = entries.after(self.newest).map(reachable).collect();
+        let fresh: Vec<SinkId> = entries.after(self.newest).map(|entry| entry.info.id).collect();
         dispose(entries);
         let _making = Visit::begin(self.core.address(), Purpose::MakeLanes);
-        for Reachable { info, reached, guard, sink } in fresh {
-            self.newest = info.id;
+        for id in fresh {
+            self.newest = id;
+            // The attachment is held meanwhile, so that a removal waits for this call. One that was removed is not missed.
+            let Some(entry) = self.core.attachment(id) else { continue };
             // Without memory for a lane the publisher uses the shared one; and where making it panics, which is no concern of
             // this publisher's.
-            let lane = foreign(|| sink.lane()).ok().and_then(Result::ok).flatten();
-            dispose(sink);
-            let way = Way::new(&info, &guard, lane);
-            if reached.add(self.id, &way) {
+            let lane = foreign(|| entry.listed.with(|sink| sink.lane())).ok().and_then(Result::ok).flatten();
+            let way = Way::new(&entry.info, entry.listed.guarded(), lane);
+            if entry.reached.add(self.id, &way) {
                 *self.room.of(way.kind) += 1;
-                self.changes.push(Parcel::new(Change { info, way }));
+                self.changes.push(Parcel::new(Change { info: entry.info.clone(), way }));
             }
         }
     }

@@ -60,9 +60,13 @@ pub(super) struct Call<'a>(&'a AtomicUsize);
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        // ORD(info.calls): Release; pairs with the Acquire in `is_called`: what the call did is visible.
-        self.0.fetch_sub(1, Ordering::Release);
+        end(self.0);
     }
+}
+
+fn end(calls: &AtomicUsize) {
+    // ORD(info.calls): Release; pairs with the Acquire in `is_called`: what the call did is visible.
+    calls.fetch_sub(1, Ordering::Release);
 }
 
 impl Info {
@@ -119,6 +123,11 @@ impl Info {
         // ORD(info.calls): full fence; pairs with the heavy one in `Domain::fence`.
         fence(Ordering::SeqCst);
         Call(&self.calls)
+    }
+
+    /// The end of a call whose [`Call`] was forgotten.
+    pub(super) fn end_call(&self) {
+        end(&self.calls);
     }
 
     /// Whether a call counted by [`begin_call`](Self::begin_call) is in progress.

@@ -58,6 +58,13 @@ impl<E: Send + 'static> List<E> {
         self.chunks[from..].iter().flat_map(|chunk| chunk.iter()).skip_while(move |entry| entry.info.id <= id)
     }
 
+    /// The entry with this id.
+    pub(super) fn get(&self, id: SinkId) -> Option<&Entry<E>> {
+        let at = self.chunks.partition_point(|chunk| chunk.last().is_none_or(|last| last.info.id < id));
+        let chunk = self.chunks.get(at)?;
+        Some(&chunk[chunk.binary_search_by_key(&id, |entry| entry.info.id).ok()?])
+    }
+
     /// Adds the newest entry.
     pub(super) fn push(&mut self, entry: Entry<E>) {
         debug_assert!(self.last().is_none_or(|last| last.info.id < entry.info.id));

@@ -262,7 +262,7 @@ impl<E: Send + 'static> Publisher<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn flush_timeout(&mut self, limit: Duration) -> FlushReport {
-        self.core.flush(Deadline::after(limit))
+        self.core.flush(Deadline::after(limit), true)
     }
 }
 

@@ -2,15 +2,16 @@
 
 use super::Core;
 use super::control::{Detached, Garbage, PublisherSlot};
-use super::entry::{Entry, Info, Shared, SinkId};
+use super::entry::{Entry, Shared, SinkId};
 use crate::error::RemoveError;
-use crate::panics::{dispose, dispose_each, foreign};
+use crate::panics::{caught, dispose, dispose_each};
 use crate::sink::lane::LaneSealer;
 use crate::sink::signal::Signal;
 use crate::sync::guarded::Listed;
 use crate::sync::pace::Pace;
 use crate::sync::{Ordering, lock};
 use crate::wait::Deadline;
+use crate::wait::errand::is_telling;
 use crate::wait::linger::look_for_a_moment;
 use crate::wait::nesting::{inside_delivery, is_worker};
 use std::sync::Arc;
@@ -70,8 +71,9 @@ impl<E: Send + 'static> Core<E> {
             (detached, self.changed(&mut control, &mut garbage))
         };
         drop(garbage);
-        // A call in progress may wait for room that this thread is to make, if it is a worker.
-        let inside = inside_delivery() || is_worker();
+        // A call in progress may wait for room that this thread is to make, if it is a worker. A call of the control plane into a
+        // sink counts as well: a removal in there would wait for the call.
+        let inside = inside_delivery() || is_worker() || is_telling();
         let wait = if inside { Deadline::NOW } else { deadline };
         let mut entry = self.shut_out_detached(vec![detached], version, wait).remove(0);
         let removed = if inside { Removed::FromInside } else { self.wait_outside(&mut entry, deadline) };
@@ -123,7 +125,10 @@ impl<E: Send + 'static> Core<E> {
             // Lists that nobody reads any more hold the entry too.
             let unread = lock(&self.control).unread_lists();
             dispose_each(unread);
-            if let Some(sink) = Listed::take(&mut entry.listed, &self.domain) {
+            // A lane that is going is user code of the sink, too.
+            if !entry.info.is_called()
+                && let Some(sink) = Listed::take(&mut entry.listed, &self.domain)
+            {
                 dispose(sink);
                 return Removed::Quiet;
             }
@@ -138,12 +143,16 @@ impl<E: Send + 'static> Core<E> {
     /// many sinks; each call asks the next ones.
     pub(super) fn purge(&self, looks: usize) {
         // A receiver that was dropped says so only when it is asked. User code: outside the lock.
-        for (info, sink) in self.next_sinks(looks) {
-            let mut closed = false;
-            if info.has_lanes && foreign(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed
-            {
-                info.mark_dead();
-            }
+        for id in self.next_sinks(looks) {
+            self.ask(id, |info, sink| {
+                let mut closed = false;
+                if info.has_lanes
+                    && caught(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok()
+                    && closed
+                {
+                    info.mark_dead();
+                }
+            });
         }
         // ORD(info.deaths): AcqRel; Acquire pairs with the Release in `Info::mark_dead`: the mark is visible.
         if self.deaths.load(Ordering::Relaxed) && self.deaths.swap(false, Ordering::AcqRel) {
@@ -178,17 +187,14 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// The next sinks, at most so many, for calls outside the lock.
-    fn next_sinks(&self, most: usize) -> Vec<(Arc<Info>, Shared<E>)> {
-        let (entries, asked) = {
-            let control = lock(&self.control);
-            (control.entries.clone(), control.asked)
-        };
-        let next = entries.after(asked).chain(entries.iter()).take(most.min(entries.len()));
-        let next: Vec<(Arc<Info>, Shared<E>)> =
-            next.map(|entry| (entry.info.clone(), entry.listed.with(Shared::clone))).collect();
-        if let Some((info, _)) = next.last() {
-            lock(&self.control).asked = info.id;
+    /// The next sinks, at most so many, to be asked.
+    fn next_sinks(&self, most: usize) -> Vec<SinkId> {
+        let mut control = lock(&self.control);
+        let entries = &control.entries;
+        let next = entries.after(control.asked).chain(entries.iter()).take(most.min(entries.len()));
+        let next: Vec<SinkId> = next.map(|entry| entry.info.id).collect();
+        if let Some(last) = next.last() {
+            control.asked = *last;
         }
         next
     }

@@ -14,6 +14,7 @@ use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::lock;
 use crate::wait::Deadline;
+use crate::wait::errand::is_telling;
 use crate::wait::nesting::{Held, Nesting, Purpose, Visit, cloned};
 use std::sync::Arc;
 
@@ -149,7 +150,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        self.core().close(deadline)
+        self.core().close(deadline, !is_telling())
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
@@ -169,7 +170,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Flush(deadline, report) => {
-                report.absorb(self.core().flush(*deadline));
+                report.absorb(self.core().flush(*deadline, !is_telling()));
             }
             Signal::Describe(state) => {
                 state.kind = "bus";
@@ -182,7 +183,11 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
             Signal::IsClosed(closed) => **closed |= self.is_closed(),
             other => {
                 if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
-                    self.core().sinks().iter().for_each(|(_, sink)| sink.signal(other));
+                    for info in self.core().infos() {
+                        if let Some(entry) = self.core().attachment(info.id) {
+                            entry.listed.with(|sink| sink.signal(other));
+                        }
+                    }
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! What a bus and its sinks say about themselves.
 
 use super::Core;
-use super::entry::SinkId;
+use super::entry::{Shared, SinkId};
 use crate::ledger::{Ledger, SinkState, SinkStatus};
-use crate::panics::foreign;
+use crate::panics::caught;
 use crate::sink::signal::Signal;
 use crate::sync::lock;
 use std::fmt;
@@ -61,12 +61,13 @@ impl<E: Send + 'static> Core<E> {
     pub(super) fn snapshot(&self) -> Snapshot {
         self.purge(usize::MAX);
         let sinks = self
-            .sinks()
-            .iter()
-            .map(|(info, sink)| {
+            .infos()
+            .into_iter()
+            .filter_map(|info| {
                 let mut state = SinkState::default();
                 // A sink that panics when asked says nothing.
-                let _ = foreign(|| sink.signal(&mut Signal::Describe(&mut state)));
+                let mut ask = |sink: &Shared<E>| caught(|| sink.signal(&mut Signal::Describe(&mut state)));
+                let _ = self.ask(info.id, |_, sink| ask(sink))?;
                 let mut counted = Ledger::default();
                 info.counters.add_to(&mut counted);
                 state.last_error = state.last_error.or_else(|| info.last_error());
@@ -81,7 +82,7 @@ impl<E: Send + 'static> Core<E> {
                     // The sink keeps its own books; of a stage that panicked only the bus knows.
                     state.ledger.add_panicked(counted.dropped.panicked);
                 }
-                SinkSnapshot { id: info.id, name: info.name.clone(), location: info.location, state }
+                Some(SinkSnapshot { id: info.id, name: info.name.clone(), location: info.location, state })
             })
             .collect();
         let publishers = lock(&self.control).publisher_count();

@@ -17,6 +17,7 @@ use crate::sync;
 use crate::sync::guarded::Guarded;
 use crate::sync::handoff::{Chain, Lease, Parcel};
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
+use crate::wait::nesting::Nesting;
 use std::sync::Arc;
 
 /// The half of an attachment that publishers keep.
@@ -58,8 +59,10 @@ impl Room {
 /// How one publisher reaches one sink: by a lane, or by calling it. What a publisher has of it is a copy, so that the publisher never
 /// frees anything.
 pub(super) struct Way<E: Send + 'static> {
+    _entry: EntryOnDrop,
     /// The lane, if there is one, for the publisher to take.
     lease: Lease<Option<Lane<E>>>,
+    _exit: ExitOnDrop,
     pub(super) kind: Kind,
     pub(super) sealer: Option<LaneSealer>,
     guard: Option<Guard<E>>,
@@ -67,7 +70,7 @@ pub(super) struct Way<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Way<E> {
-    pub(super) fn new(info: &Info, guard: &Guard<E>, lane: Option<Lane<E>>) -> Arc<Self> {
+    pub(super) fn new(info: &Arc<Info>, guard: &Guard<E>, lane: Option<Lane<E>>) -> Arc<Self> {
         let (kind, is_guarded) = match &lane {
             None => (Kind::Direct, true),
             Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(_)), gate }) => {
@@ -81,7 +84,9 @@ impl<E: Send + 'static> Way<E> {
             sealer: lane.as_ref().and_then(Lane::sealer),
             guard: is_guarded.then(|| guard.clone()),
             counters: lane.is_none().then(|| info.counters.for_publisher()),
+            _entry: EntryOnDrop(info.clone()),
             lease: Lease::new(lane),
+            _exit: ExitOnDrop(info.clone()),
         })
     }
 
@@ -149,6 +154,7 @@ pub(super) enum TableKind {
 
 /// Any other lane: staged, evicting, unbounded.
 pub(super) struct Slow<E: Send + 'static> {
+    _entry: EntryOnDrop,
     pub(super) lane: Lane<E>,
     pub(super) info: Arc<Info>,
     pub(super) guard: Option<Guard<E>>,
@@ -156,6 +162,27 @@ pub(super) struct Slow<E: Send + 'static> {
     pub(super) may_wait: bool,
     pub(super) dead: bool,
     ticket: Ticket<E>,
+    _exit: ExitOnDrop,
+}
+
+/// As a lane goes, user code of its sink may run: that is a call, for which a removal waits, and in which nothing waits. It begins here,
+/// before the lane goes.
+struct EntryOnDrop(Arc<Info>);
+
+impl Drop for EntryOnDrop {
+    fn drop(&mut self) {
+        std::mem::forget((self.0.begin_call(), Nesting::impatient()));
+    }
+}
+
+/// It ends here, after the lane has gone.
+struct ExitOnDrop(Arc<Info>);
+
+impl Drop for ExitOnDrop {
+    fn drop(&mut self) {
+        drop(Nesting::forgotten_impatient());
+        self.0.end_call();
+    }
 }
 
 /// A sink that is called on the publishing thread.
@@ -250,7 +277,18 @@ impl<E: Send + 'static> Table<E> {
             Some(lane) => {
                 let may_wait = lane.may_wait();
                 debug_assert!(self.slow.len() < self.slow.capacity(), "T1");
-                self.slow.push(Slow { lane, info, guard, may_wait, dead: false, ticket });
+                let (entry, exit) = (EntryOnDrop(info.clone()), ExitOnDrop(info.clone()));
+                let dead = false;
+                self.slow.push(Slow {
+                    _entry: entry,
+                    lane,
+                    info,
+                    guard,
+                    may_wait,
+                    dead,
+                    ticket,
+                    _exit: exit,
+                });
             }
             None => {
                 if let (Some(guard), Some(counters)) = (guard, way.counters.clone()) {

@@ -280,7 +280,11 @@ where
                 return;
             }
             before = Some(gone);
-            self.flush_inner(deadline, report);
+            // What is held needs room there, so this flush has to be waited for, and is not only told.
+            let mut part = FlushReport::default();
+            self.flush_inner(deadline, &mut part);
+            part.settle(deadline);
+            report.absorb(part);
         }
     }
 

@@ -194,9 +194,7 @@ where
 
     fn close(&self, deadline: Deadline) -> CloseReport {
         self.attempts.pause.interrupt();
-        let mut report = attempts::closed(&self.inner, deadline);
-        self.attempts.close_into(deadline, &mut report);
-        report
+        self.attempts.close_both(&self.inner, deadline)
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {
@@ -204,6 +202,9 @@ where
             self.attempts.pause.interrupt();
         }
         // The dead letters hear of it also when the sink behind panics.
+        if let Signal::Flush(deadline, report) = signal {
+            return self.attempts.flush_both(&self.inner, *deadline, report);
+        }
         let outcome = caught(|| self.inner.signal(signal));
         if let Err(text) = outcome {
             self.attempts.note(format!("the sink panicked at a signal: {text}"));

@@ -6,11 +6,12 @@ use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
 use crate::ledger::{SinkState, SinkStatus};
 use crate::panics::discard;
-use crate::report::CloseReport;
+use crate::report::{CloseReport, close_together, flush_together};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::wait::Deadline;
+use crate::wait::errand::beside;
 use crate::wait::nesting::cloned;
 use side::{Side, SideLane};
 use std::fmt;
@@ -56,6 +57,29 @@ impl<E, A, B> Tee<E, A, B> {
     }
 }
 
+impl<E, A, B> Tee<E, A, B> {
+    /// Calls both sinks so that neither takes the other one's time: a sink with lanes is only told, so it comes first.
+    fn in_order<R: Send>(
+        &self,
+        deadline: Deadline,
+        first: impl FnOnce() -> R + Send,
+        second: impl FnOnce() -> R,
+    ) -> (R, R)
+    where
+        A: Sink<E>,
+        B: Sink<E>,
+    {
+        if self.first.has_lanes() {
+            (first(), second())
+        } else if self.second.has_lanes() {
+            let told = second();
+            (first(), told)
+        } else {
+            beside(deadline, first, second)
+        }
+    }
+}
+
 /// What the outcomes of both sides come to.
 fn both<E>(first: Result<(), WriteError<E>>, second: Result<(), WriteError<E>>) -> Result<(), WriteError<E>> {
     match (first, second) {
@@ -92,10 +116,17 @@ where
 
     fn close(&self, deadline: Deadline) -> CloseReport {
         let [first, second] = &*self.sides;
-        let mut report = CloseReport::done();
-        report.merge("first", first.close(&self.first, deadline));
-        report.merge("second", second.close(&self.second, deadline));
-        report
+        close_together(deadline, || {
+            let (first, second) = self.in_order(
+                deadline,
+                || first.close(&self.first, deadline),
+                || second.close(&self.second, deadline),
+            );
+            let mut report = CloseReport::done();
+            report.note("first", first);
+            report.note("second", second);
+            report
+        })
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
@@ -122,6 +153,18 @@ where
             }
             Signal::Describe(state) => {
                 merge(state, first.describe(&self.first), second.describe(&self.second));
+            }
+            Signal::Flush(deadline, report) => {
+                let deadline = *deadline;
+                flush_together(deadline, report, |report| {
+                    let (first, second) = self.in_order(
+                        deadline,
+                        || first.flush(&self.first, deadline),
+                        || second.flush(&self.second, deadline),
+                    );
+                    report.absorb(first);
+                    report.absorb(second);
+                });
             }
             signal => {
                 first.signal(&self.first, signal);

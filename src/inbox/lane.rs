@@ -166,7 +166,13 @@ impl<E> LaneView<E> {
     pub(crate) fn is_past(&self, target: u64) -> bool {
         match &self.ring {
             ViewOf::Evicting(ring) => self.progress.is_past(ring, target),
-            ViewOf::Spsc(_) | ViewOf::Shared => self.progress.handled() >= target,
+            // The target is a tail that was seen before the lane was sealed: the end may have been fixed below it, and the publisher
+            // has taken back what lies between.
+            ViewOf::Spsc(sealer) => {
+                let handled = self.progress.handled();
+                handled >= target || sealer.end().is_some_and(|end| handled >= end)
+            }
+            ViewOf::Shared => true,
         }
     }
 

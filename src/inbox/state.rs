@@ -95,8 +95,8 @@ pub(crate) struct FoldedLanes(Ledger);
 
 impl FoldedLanes {
     /// Events that lanes without a ring of their own have brought in.
-    pub(crate) fn unbounded_offers(&self) -> u64 {
-        self.0.offered.saturating_sub(self.0.refused.closed)
+    pub(crate) fn queued(&self) -> u64 {
+        self.0.accepted
     }
 
     pub(crate) fn take_in<E>(&mut self, view: &LaneView<E>) {

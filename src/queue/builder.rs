@@ -10,7 +10,7 @@ use crate::inbox::intake::Intake;
 use crate::inbox::overflow::Overflow;
 use crate::inbox::{Inbox, InboxConfig};
 use crate::ledger::DropReason;
-use crate::report::CloseReport;
+use crate::report::{CloseReport, Identity};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::Signal;
@@ -566,6 +566,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
             close_deadline: Mutex::new(None),
             ending: Mutex::new(Ending { working: vec![true; count], report: CloseReport::default() }),
             report: Mutex::new(None),
+            identity: Identity::new(),
             abort,
         });
         let hooks = Hooks {

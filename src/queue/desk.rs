@@ -1,80 +1,160 @@
 //! Where a flush hands in its wish to have a handler flushed.
+//!
+//! A wish says what has to be handled first, so it is handed in when the flush begins, and a flush of several queues hands in all of
+//! its wishes before it waits for the first. The worker that finds the goal reached flushes the handler: with the latest deadline of
+//! the wishes that it takes together, since each asker stops waiting at its own; and the outcome belongs to these wishes only.
 
+use crate::inbox::{Goal, Inbox};
 use crate::report::FlushReport;
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{self, AtomicU64, Mutex, Ordering, lock};
 use crate::wait::Deadline;
+use crate::wait::nesting::Visits;
+use std::sync::Arc;
 
-/// Where flushes hand in their wish to have a handler flushed, and are told that it was. One for each handler: workers that
-/// share a sink share the desk too, and one of them answers.
-pub(super) struct FlushDesk {
-    asked: AtomicU64,
-    /// The last wish that a worker is about to fulfil, or has.
-    taken: AtomicU64,
-    answered: AtomicU64,
-    /// Workers that may still answer.
-    staff: AtomicU64,
-    deadline: Mutex<Deadline>,
-    /// How far the last flush of the handler came.
-    outcome: Mutex<FlushReport>,
+/// What has to be handled before a flush, in each inbox of a queue.
+pub(super) struct Goals<E>(Vec<(sync::Arc<Inbox<E>>, Goal<E>)>);
+
+impl<E: Send + 'static> Goals<E> {
+    pub(super) fn new(inboxes: &[sync::Arc<Inbox<E>>]) -> Self {
+        Self(inboxes.iter().map(|inbox| (inbox.clone(), inbox.goal())).collect())
+    }
+
+    pub(super) fn are_reached(&self) -> bool {
+        self.0.iter().all(|(inbox, goal)| inbox.has_reached(goal))
+    }
 }
 
-impl FlushDesk {
+/// The wishes to have one handler flushed, and what came of them.
+pub(super) struct FlushDesk<E> {
+    /// How many wishes were handed in.
+    asked: AtomicU64,
+    /// How many of them were taken or withdrawn.
+    taken: AtomicU64,
+    /// How many workers have not ended.
+    staff: AtomicU64,
+    wishes: Mutex<Vec<Wish<E>>>,
+}
+
+struct Wish<E> {
+    ticket: u64,
+    goals: Arc<Goals<E>>,
+    deadline: Deadline,
+    /// The way on which the flush has come here.
+    visits: Arc<Visits>,
+    state: State,
+}
+
+enum State {
+    Waiting,
+    Taken,
+    Answered(FlushReport),
+}
+
+impl<E> Wish<E> {
+    fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting)
+    }
+}
+
+/// Wishes that a worker has taken together.
+pub(super) struct Taken {
+    tickets: Vec<u64>,
+    pub(super) deadline: Deadline,
+    pub(super) visits: Arc<Visits>,
+}
+
+impl<E: Send + 'static> FlushDesk<E> {
     pub(super) fn new(workers: usize) -> Self {
         Self {
             asked: AtomicU64::new(0),
             taken: AtomicU64::new(0),
-            answered: AtomicU64::new(0),
             staff: AtomicU64::new(workers as u64),
-            deadline: Mutex::new(Deadline::NEVER),
-            outcome: Mutex::new(FlushReport::default()),
+            wishes: Mutex::new(Vec::new()),
         }
     }
 
-    /// Asks for a flush of the handler. The answer has the number returned, or a higher one.
-    pub(super) fn ask(&self, deadline: Deadline) -> u64 {
-        *lock(&self.deadline) = deadline;
-        // ORD(desk.asked): Release; pairs with the Acquire in `is_asked` and `take`: the deadline is visible.
-        self.asked.fetch_add(1, Ordering::AcqRel) + 1
+    /// Hands in a wish, and returns its ticket.
+    pub(super) fn ask(&self, goals: &Arc<Goals<E>>, deadline: Deadline, visits: &Arc<Visits>) -> u64 {
+        let mut wishes = lock(&self.wishes);
+        // ORD(desk.asked): Release; pairs with the Acquire in `is_asked`. Under the lock: tickets stand in their order.
+        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        let (goals, visits) = (goals.clone(), visits.clone());
+        wishes.push(Wish { ticket, goals, deadline, visits, state: State::Waiting });
+        ticket
     }
 
-    /// Whether a wish is there that no worker has taken.
+    /// Whether a wish waits. Asked by workers after each round.
     pub(super) fn is_asked(&self) -> bool {
-        // ORD(desk.asked): Acquire; pairs with the Release in `ask`: the deadline is visible.
+        // ORD(desk.asked): Acquire; pairs with the Release in `ask`: what was handed in is there.
         self.asked.load(Ordering::Acquire) != self.taken.load(Ordering::Relaxed)
     }
 
-    /// Takes all wishes that are there, unless another worker has: the number to answer, and the deadline.
-    pub(super) fn take(&self) -> Option<(u64, Deadline)> {
-        // ORD(desk.asked): Acquire; pairs with the Release in `ask`: what was handled before is visible to the handler.
-        let asked = self.asked.load(Ordering::Acquire);
-        let first = self.taken.fetch_max(asked, Ordering::Relaxed) < asked;
-        first.then(|| (asked, *lock(&self.deadline)))
+    /// Whether a wish waits, and what it asks for was handled.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_asked() && lock(&self.wishes).iter().any(|wish| wish.is_waiting() && wish.goals.are_reached())
     }
 
-    pub(super) fn answer(&self, asked: u64, outcome: FlushReport) {
-        // Under the lock, so that the outcome is that of the newest wish answered, whichever worker ends first.
-        let mut place = lock(&self.outcome);
-        // ORD(desk.answered): Release; pairs with the Acquire in `has_answered`: the handler has flushed. The outcome is behind
-        // the lock.
-        if self.answered.fetch_max(asked, Ordering::Release) < asked {
-            *place = outcome;
+    /// The wishes that can be granted now.
+    ///
+    /// Flushes that came by different ways are granted one after the other.
+    pub(super) fn take(&self) -> Option<Taken> {
+        let mut wishes = lock(&self.wishes);
+        let mut taken: Option<Taken> = None;
+        for wish in wishes.iter_mut().filter(|wish| wish.is_waiting()) {
+            if !wish.goals.are_reached() || taken.as_ref().is_some_and(|taken| *taken.visits != *wish.visits)
+            {
+                continue;
+            }
+            wish.state = State::Taken;
+            let taken = taken.get_or_insert_with(|| Taken {
+                tickets: Vec::new(),
+                deadline: wish.deadline,
+                visits: wish.visits.clone(),
+            });
+            taken.tickets.push(wish.ticket);
+            taken.deadline = taken.deadline.max(wish.deadline);
+        }
+        let count = taken.as_ref().map_or(0, |taken| taken.tickets.len());
+        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        taken
+    }
+
+    /// The handler was flushed for these wishes.
+    pub(super) fn answer(&self, taken: &Taken, outcome: &FlushReport) {
+        for wish in lock(&self.wishes).iter_mut().filter(|wish| taken.tickets.contains(&wish.ticket)) {
+            wish.state = State::Answered(outcome.clone());
         }
     }
 
-    /// Whether a wish was fulfilled, or nobody is left to do so: then the handler was closed.
-    pub(super) fn has_answered(&self, ticket: u64) -> bool {
-        // ORD(desk.answered): Acquire; pairs with the Release in `answer`.
-        // ORD(desk.staff): Acquire; pairs with the Release in `leave`: the handler is closed.
-        self.answered.load(Ordering::Acquire) >= ticket || self.staff.load(Ordering::Acquire) == 0
+    /// What the handler said to a wish, once it was flushed; nothing when it is closed.
+    pub(super) fn answered(&self, ticket: u64) -> Option<FlushReport> {
+        let mut wishes = lock(&self.wishes);
+        let at = wishes.iter().position(|wish| wish.ticket == ticket);
+        let over = || {
+            // ORD(desk.staff): Acquire; pairs with the Release in `leave`: the handler is closed.
+            (self.staff.load(Ordering::Acquire) == 0).then(FlushReport::default)
+        };
+        let Some(at) = at else { return over() };
+        let State::Answered(outcome) = &mut wishes[at].state else { return over() };
+        let outcome = std::mem::take(outcome);
+        wishes.remove(at);
+        Some(outcome)
     }
 
-    pub(super) fn outcome(&self) -> FlushReport {
-        lock(&self.outcome).clone()
+    /// Takes a wish back that was not answered in time.
+    pub(super) fn withdraw(&self, ticket: u64) {
+        let mut wishes = lock(&self.wishes);
+        if let Some(at) = wishes.iter().position(|wish| wish.ticket == ticket) {
+            if wishes[at].is_waiting() {
+                self.taken.fetch_add(1, Ordering::Relaxed);
+            }
+            wishes.remove(at);
+        }
     }
 
-    /// A worker has ended.
+    /// A worker has ended: its handler is closed.
     pub(super) fn leave(&self) {
-        // ORD(desk.staff): Release; pairs with the Acquire in `has_answered`.
+        // ORD(desk.staff): Release; pairs with the Acquire in `answered`.
         self.staff.fetch_sub(1, Ordering::AcqRel);
     }
 }

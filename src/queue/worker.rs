@@ -11,6 +11,7 @@ use crate::ledger::DropReason;
 use crate::panics::{caught, discard, foreign, quietly};
 use crate::report::{CloseReport, FlushReport};
 use crate::sync::{MODEL, lock};
+use crate::wait::errand::Telling;
 use crate::wait::nesting::{AtWork, Nesting};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,7 +69,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         self.tell_time();
         loop {
             let handled = self.round();
-            if self.flush_desk().is_asked() {
+            if self.flush_desk().is_ready() {
                 self.flush();
             }
             if handled == 0 {
@@ -81,7 +82,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
                 }
                 let limit = self.next_tick.map(|next| next.saturating_duration_since(Instant::now()));
                 let desk = flush_desk(&self.shared, self.number);
-                self.intake.wait(limit, |_| desk.is_asked());
+                self.intake.wait(limit, |_| desk.is_ready());
             }
         }
         self.end();
@@ -92,7 +93,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         self.tick();
     }
 
-    fn flush_desk(&self) -> &FlushDesk {
+    fn flush_desk(&self) -> &FlushDesk<E> {
         flush_desk(&self.shared, self.number)
     }
 
@@ -136,14 +137,24 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     }
 
     fn flush(&mut self) {
-        let Some((asked, deadline)) = self.flush_desk().take() else { return };
+        let Some(taken) = self.flush_desk().take() else { return };
         let work = &mut self.desk.work;
-        let flushed = caught(|| work.flush(deadline)).unwrap_or_else(|text| Err(panicked(&text)));
+        let flushed = {
+            // A worker waits for no other worker: what is flushed further down is told, and waited for by the flush that asks.
+            let _telling = Telling::begin();
+            let _visits = taken.visits.adopt();
+            caught(|| work.flush(taken.deadline)).unwrap_or_else(|text| Err(panicked(&text)))
+        };
         let outcome = flushed.unwrap_or_else(|error| {
-            let text = self.desk.report(self.intake.inbox(), error);
-            FlushReport { errors: vec![text], ..FlushReport::default() }
+            let mut outcome = FlushReport::default();
+            outcome.errors.push(self.desk.report(self.intake.inbox(), error));
+            outcome
         });
-        self.flush_desk().answer(asked, outcome);
+        self.flush_desk().answer(&taken, &outcome);
+        if self.shared.desks.len() > 1 {
+            // This one may have handled the last event that the others were asked to wait for.
+            self.shared.wake_workers();
+        }
         self.shared.inbox.signals.blocked.notify();
         // What it could not give out may have to be looked after.
         self.tell_time();
@@ -154,8 +165,11 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let work = &mut self.desk.work;
         let deadline = lock(&self.shared.close_deadline)
             .unwrap_or_else(|| crate::wait::Deadline::after(crate::wait::deadline::CLOSE_LIMIT));
-        let mut report =
-            caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)));
+        let mut report = {
+            // As for a flush: what is closed further down is waited for by the close that asks.
+            let _telling = Telling::begin();
+            caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)))
+        };
         for error in &report.errors {
             inbox.consumer.set_error(error.clone());
         }
@@ -179,7 +193,7 @@ fn inside() -> (Option<Nesting>, AtWork) {
 }
 
 /// The desk of one worker: its own, or that of all.
-fn flush_desk<E>(shared: &Shared<E>, number: usize) -> &FlushDesk {
+fn flush_desk<E>(shared: &Shared<E>, number: usize) -> &FlushDesk<E> {
     &shared.desks[number.min(shared.desks.len() - 1)]
 }
 

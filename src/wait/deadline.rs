@@ -117,6 +117,11 @@ impl Deadline {
         }
     }
 
+    /// The later one of two.
+    pub(crate) fn max(self, other: Self) -> Self {
+        if self.min(other) == self { other } else { self }
+    }
+
     /// When it is, as far as that is a moment: `now` when it is over already, `None` when it never is.
     ///
     /// # Examples

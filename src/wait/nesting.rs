@@ -64,6 +64,10 @@ impl Nesting {
     pub(crate) fn impatient() -> Self {
         Self::enter(0, 1)
     }
+    /// The guard of [`impatient`](Self::impatient) that was forgotten on this thread.
+    pub(crate) fn forgotten_impatient() -> Self {
+        Self { depth: 0, foreign: 1 }
+    }
 
     fn is_shallow() -> bool {
         DEPTH.try_with(Cell::get).unwrap_or(0) < DEPTH_LIMIT
@@ -216,7 +220,6 @@ fn work() -> Option<u32> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     MakeLanes,
-    Close,
     Flush,
     Signal,
     /// Reading from it, or ending it: the thread is the one that others wait for there.
@@ -234,19 +237,19 @@ const NEAR: usize = 8;
 /// It has no destructor, so that it answers also while the thread's other locals are dropped: an answer that fails there would have
 /// to mean "not here", and a cycle would not end, or "here already", and a close would be reported that never took place. It
 /// gives its memory back when the last visit ends.
-struct Visits {
+struct Here {
     near: [Cell<Option<Place>>; NEAR],
     far: RefCell<ManuallyDrop<Vec<Place>>>,
 }
 
 per_thread! {
-    static VISITS: Visits = Visits {
+    static VISITS: Here = Here {
         near: [const { Cell::new(None) }; NEAR],
         far: RefCell::new(ManuallyDrop::new(Vec::new())),
     }
 }
 
-impl Visits {
+impl Here {
     fn has(&self, place: Place) -> bool {
         self.near.iter().any(|near| near.get() == Some(place)) || self.far.borrow().contains(&place)
     }
@@ -256,6 +259,11 @@ impl Visits {
             Some(near) => near.set(Some(place)),
             None => self.far.borrow_mut().push(place),
         }
+    }
+
+    fn all(&self) -> Vec<Place> {
+        let near = self.near.iter().filter_map(Cell::get);
+        near.chain(self.far.borrow().iter().copied()).collect()
     }
 
     /// Ends the latest visit to this place.
@@ -280,7 +288,7 @@ impl Visit {
     /// `None` when this thread is there already for the same purpose: it has come round a cycle.
     pub(crate) fn begin(address: usize, purpose: Purpose) -> Option<Self> {
         let place = (address, purpose);
-        let begin = |visits: &Visits| {
+        let begin = |visits: &Here| {
             let first = !visits.has(place);
             if first {
                 visits.push(place);
@@ -321,8 +329,47 @@ impl Crew {
 
     /// Whether this thread is one of them.
     pub(crate) fn is_here(&self) -> bool {
-        VISITS.try_with(|visits| visits.has((self.address(), Purpose::Work))).unwrap_or(false)
+        is_on_the_way(self.address(), Purpose::Work)
     }
+}
+
+/// Whether this thread is at this place for this purpose.
+pub(crate) fn is_on_the_way(address: usize, purpose: Purpose) -> bool {
+    VISITS.try_with(|visits| visits.has((address, purpose))).unwrap_or(false)
+}
+
+/// Where a thread is on its way through a graph of buses and queues, to be carried to another thread that continues for it.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Visits(Vec<Place>);
+
+impl Visits {
+    pub(crate) fn of_this_thread() -> Self {
+        Self(VISITS.try_with(Here::all).unwrap_or_default())
+    }
+
+    /// One step further.
+    pub(crate) fn and(mut self, address: usize, purpose: Purpose) -> Self {
+        self.0.push((address, purpose));
+        self
+    }
+
+    /// Continues from here on the calling thread, which keeps its own visits, until the guard is dropped. The thread that it continues for
+    /// waits for it, so it must not wait where that one must not.
+    pub(crate) fn adopt(&self) -> Adopted {
+        Adopted {
+            _visits: self
+                .0
+                .iter()
+                .filter_map(|(address, purpose)| Visit::begin(*address, *purpose))
+                .collect(),
+        }
+    }
+}
+
+/// Visits of another thread, which end when it is dropped.
+#[must_use]
+pub(crate) struct Adopted {
+    _visits: Vec<Visit>,
 }
 
 #[cfg(test)]
@@ -355,12 +402,12 @@ mod tests {
 
     #[test]
     fn visits_are_told_apart_at_any_number() {
-        let visits: Vec<_> = (0..3 * NEAR).map(|at| Visit::begin(at, Purpose::Close)).collect();
+        let visits: Vec<_> = (0..3 * NEAR).map(|at| Visit::begin(at, Purpose::Signal)).collect();
         assert!(visits.iter().all(Option::is_some));
-        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Close).is_none()));
+        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Signal).is_none()));
         assert!(Visit::begin(0, Purpose::Flush).is_some());
         drop(visits);
-        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Close).is_some()));
+        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Signal).is_some()));
     }
 
     #[test]

@@ -6,12 +6,13 @@ use crate::combinator::turns::Cut;
 use crate::error::WriteError;
 use crate::ledger::{EntryCounters, Outcome, SinkState};
 use crate::panics::{caught, event_of, foreign, quietly};
-use crate::report::CloseReport;
+use crate::report::{CloseReport, FlushReport, close_together, flush_together};
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
 use crate::sync::{Mutex, lock};
 use crate::wait::allowance::Allowance;
 use crate::wait::deadline::moment_after;
+use crate::wait::errand::beside;
 use crate::wait::nesting::Held;
 use crate::wait::{Clock, Deadline, Pause, SystemClock};
 use std::marker::PhantomData;
@@ -65,7 +66,7 @@ impl<E, P: RetryPolicy<E>> Drop for Permit<'_, E, P> {
 }
 
 /// Closes the sink behind; a panic of that is an error like others.
-pub(super) fn closed<E>(inner: &(impl Sink<E> + ?Sized), deadline: Deadline) -> CloseReport {
+fn closed<E>(inner: &impl Sink<E>, deadline: Deadline) -> CloseReport {
     caught(|| inner.close(deadline))
         .unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")))
 }
@@ -200,12 +201,65 @@ impl<E, P> Attempts<E, P> {
         }
     }
 
-    /// Closes the dead letters.
-    pub(super) fn close_into(&self, deadline: Deadline, report: &mut CloseReport) {
-        if let Some(dead_letters) = &self.dead_letters {
-            report.merge("dead letters", closed(&**dead_letters, deadline));
-        }
+    /// Closes the sink behind and the dead letters: letters may come as long as the sink closes, but a sink that takes its time takes
+    /// none from them.
+    pub(super) fn close_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline) -> CloseReport {
+        let Some(letters) = &self.dead_letters else { return closed(inner, deadline) };
+        close_together(deadline, || {
+            let (mut report, letters) = in_order(
+                inner,
+                deadline,
+                || closed(inner, deadline),
+                || {
+                    caught(|| letters.close(deadline)).unwrap_or_else(|text| {
+                        CloseReport::failed(format_args!("its close panicked: {text}"))
+                    })
+                },
+            );
+            report.merge("dead letters", letters);
+            report
+        })
     }
+
+    /// Flushes the sink behind and the dead letters.
+    pub(super) fn flush_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline, report: &mut FlushReport) {
+        let flush = |sink: &dyn Fn(&mut Signal<'_>)| {
+            let mut part = FlushReport::default();
+            let outcome = caught(|| sink(&mut Signal::Flush(deadline, &mut part)));
+            (part, outcome.err())
+        };
+        flush_together(deadline, report, |report| {
+            let first = || flush(&|signal| inner.signal(signal));
+            let ((part, panicked), letters) = match &self.dead_letters {
+                None => (first(), None),
+                Some(letters) => {
+                    let second = || flush(&|signal| letters.signal(signal));
+                    let (first, second) = in_order(inner, deadline, first, second);
+                    (first, Some(second))
+                }
+            };
+            report.absorb(part);
+            if let Some(text) = panicked {
+                self.note(format!("the sink panicked at a signal: {text}"));
+            }
+            if let Some((part, panicked)) = letters {
+                report.absorb(part);
+                if let Some(text) = panicked {
+                    self.note(format!("the dead letters' sink panicked: {text}"));
+                }
+            }
+        });
+    }
+}
+
+/// Calls the sink behind, and then the dead letters, which do not wait for a call that is overdue. A sink with lanes is only told.
+fn in_order<E, A: Send, B>(
+    inner: &impl Sink<E>,
+    deadline: Deadline,
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B,
+) -> (A, B) {
+    if inner.has_lanes() { (first(), second()) } else { beside(deadline, first, second) }
 }
 
 impl<E, P: RetryPolicy<E>> Attempts<E, P> {

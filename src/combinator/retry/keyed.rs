@@ -1,6 +1,6 @@
 //! Tries again what failed, and lets other keys go on meanwhile.
 
-use super::attempts::{Attempts, Step, Trials, closed};
+use super::attempts::{Attempts, Step, Trials};
 use super::dead::DeadLetter;
 use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
@@ -423,8 +423,7 @@ where
         }
         self.attempts.pause.interrupt();
         self.sweep();
-        let mut report = closed(&self.inner, deadline);
-        self.attempts.close_into(deadline, &mut report);
+        let mut report = self.attempts.close_both(&self.inner, deadline);
         let undelivered = lock(&self.parked).undelivered;
         if undelivered > 0 {
             report.undelivered += undelivered;
@@ -436,8 +435,11 @@ where
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Abort => self.attempts.pause.interrupt(),
-            Signal::Flush(deadline, report) if !self.drain(*deadline) => {
-                report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
+            Signal::Flush(deadline, report) => {
+                if !self.drain(*deadline) {
+                    report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
+                }
+                return self.attempts.flush_both(&self.inner, *deadline, report);
             }
             Signal::Tick { next, .. } => {
                 if let Some(due) = self.try_due(ATTEMPTS_PER_TICK) {

@@ -4,7 +4,7 @@ use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ledger::{EntryCounters, Ledger, Outcome, SinkState, SinkStatus};
 use crate::panics::{caught, foreign};
-use crate::report::{CloseReport, Finish};
+use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::Sink;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -105,6 +105,13 @@ impl Side {
         {
             report.note(Finish::TimedOut);
         }
+    }
+
+    /// Flushes the sink.
+    pub(super) fn flush<E>(&self, sink: &impl Sink<E>, deadline: Deadline) -> FlushReport {
+        let mut report = FlushReport::default();
+        self.signal(sink, &mut Signal::Flush(deadline, &mut report));
+        report
     }
 
     pub(super) fn describe<E>(&self, sink: &impl Sink<E>) -> SinkState {

@@ -83,6 +83,15 @@ impl<T> Sealer<T> {
         }
     }
 
+    /// Where the ring ends, once that is fixed: not before, so that an end that was seen lies above no later one.
+    pub(crate) fn end(&self) -> Option<u64> {
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
+        match self.shared.fin.load(Ordering::Acquire) {
+            OPEN | SEALING => None,
+            fin => Some(fin),
+        }
+    }
+
     /// How many values were handled so far.
     ///
     /// # Examples

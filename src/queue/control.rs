@@ -1,0 +1,168 @@
+//! The close and the flush of a queue: it is told at once, and waited for by the caller that began.
+
+use super::desk::Goals;
+use super::{Shared, worker_name};
+use crate::ledger::SinkState;
+use crate::report::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
+use crate::sync::{Mutex, lock};
+use crate::wait::Deadline;
+use crate::wait::nesting::{Purpose, Visits, is_on_the_way};
+use std::sync::Arc;
+
+/// Closes a queue. The caller waits for its end, or leaves that to the caller that closes several sinks.
+pub(super) fn close<E: Send + 'static>(
+    shared: &Arc<Shared<E>>,
+    deadline: Deadline,
+    waits: bool,
+) -> CloseReport {
+    let inside = shared.is_inside();
+    if !inside {
+        lock(&shared.close_deadline).get_or_insert(deadline);
+    }
+    shared.seal();
+    if inside {
+        let report = lock(&shared.report).clone();
+        return report.map_or_else(CloseReport::pending, |report| report.whole(&shared.identity));
+    }
+    if !waits {
+        return CloseReport::told(shared.clone());
+    }
+    let mut report = shared.clone().report(deadline);
+    report.settle(&shared.identity, deadline);
+    // The report that was settled first stands.
+    let settled = {
+        let mut place = lock(&shared.report);
+        if place.as_ref().is_none_or(|report| !report.is_settled()) {
+            *place = Some(report);
+        }
+        place.clone()
+    };
+    settled.map_or_else(CloseReport::pending, |report| report.whole(&shared.identity))
+}
+
+impl<E: Send + 'static> Ending for Shared<E> {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn ended(&self) -> Option<CloseReport> {
+        lock(&self.report).clone()
+    }
+
+    fn await_end(&self, deadline: Deadline) {
+        self.inbox.signals.blocked.wait_until(deadline, || self.ended());
+    }
+
+    fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport {
+        let waited = self.inbox.signals.blocked.wait_until(deadline, || self.ended());
+        waited.unwrap_or_else(|| {
+            let mut state = SinkState::default();
+            self.describe(&mut state);
+            let mut report = CloseReport::timed_out(state.depth);
+            report.unfinished = lock(&self.ending).unfinished();
+            self.abort();
+            // The first report stands, whoever made it.
+            lock(&self.report).get_or_insert(report).clone()
+        })
+    }
+}
+
+/// Flushes a queue. The caller waits for the answers, or leaves that to the caller that flushes several sinks.
+pub(super) fn flush<E: Send + 'static>(
+    shared: &Arc<Shared<E>>,
+    deadline: Deadline,
+    waits: bool,
+    report: &mut FlushReport,
+) {
+    if shared.is_inside() {
+        report.note(Finish::Pending);
+        return;
+    }
+    let place = Arc::as_ptr(shared).addr();
+    // Round a cycle: the flush on the way waits for this queue already.
+    if is_on_the_way(place, Purpose::Flush) {
+        return;
+    }
+    let goals = Arc::new(Goals::new(shared.inboxes()));
+    let visits = Arc::new(Visits::of_this_thread().and(place, Purpose::Flush));
+    let wishes = shared.desks.iter().map(|desk| Wish::Asked(desk.ask(&goals, deadline, &visits))).collect();
+    let begun = Arc::new(Begun { shared: shared.clone(), wishes: Mutex::new(wishes) });
+    shared.wake_workers();
+    if waits {
+        begun.settle(deadline, report);
+    } else {
+        report.tell(begun);
+    }
+}
+
+/// A flush that was begun.
+struct Begun<E: Send + 'static> {
+    shared: Arc<Shared<E>>,
+    /// One for each handler.
+    wishes: Mutex<Vec<Wish>>,
+}
+
+enum Wish {
+    Asked(u64),
+    Answered(FlushReport),
+}
+
+impl<E: Send + 'static> Begun<E> {
+    /// What the handlers have said, when all of them have.
+    fn answers(&self) -> Option<Vec<FlushReport>> {
+        let mut wishes = lock(&self.wishes);
+        for (wish, desk) in wishes.iter_mut().zip(&self.shared.desks) {
+            if let Wish::Asked(ticket) = *wish
+                && let Some(outcome) = desk.answered(ticket)
+            {
+                *wish = Wish::Answered(outcome);
+            }
+        }
+        let answer = |wish: &Wish| match wish {
+            Wish::Asked(_) => None,
+            Wish::Answered(outcome) => Some(outcome.clone()),
+        };
+        wishes.iter().map(answer).collect()
+    }
+}
+
+impl<E: Send + 'static> Flushing for Begun<E> {
+    fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
+        let answered = || {
+            self.shared.wake_workers();
+            self.answers()
+        };
+        let Some(answers) = self.shared.inbox.signals.blocked.wait_until(deadline, answered) else {
+            report.note(Finish::TimedOut);
+            return;
+        };
+        let several = answers.len() > 1;
+        for (number, mut part) in answers.into_iter().enumerate() {
+            part.settle(deadline);
+            if several {
+                let name = |text: String| format!("{}: {text}", worker_name(number));
+                part.errors = part.errors.into_iter().map(name).collect();
+            }
+            report.absorb(part);
+        }
+    }
+}
+
+impl<E: Send + 'static> Drop for Begun<E> {
+    fn drop(&mut self) {
+        for (wish, desk) in lock(&self.wishes).iter().zip(&self.shared.desks) {
+            if let Wish::Asked(ticket) = *wish {
+                desk.withdraw(ticket);
+            }
+        }
+    }
+}
+
+impl<E: Send + 'static> Shared<E> {
+    /// Makes workers that sleep look at their desks.
+    pub(super) fn wake_workers(&self) {
+        for inbox in self.inboxes() {
+            inbox.signals.wake_now();
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Calls of the control plane into several sinks: all sinks are told first, then one thread waits for all of them.
+//!
+//! Two pieces. [`Telling`] marks a thread on which a close or a flush of several sinks is in progress: a queue, a channel or a bus
+//! that is closed or flushed there does not wait, but leaves in the report what is to be waited for. The caller that began waits for
+//! all of it against one deadline, on its own thread. So a sink that is stuck takes no time from those after it, a worker thread
+//! never waits for another worker, and a cycle of buses and queues has no thread in it that waits for a thread that waits for it.
+//!
+//! [`in_turn`] calls user code that may take any time: one call after the other on a thread of its own. A call that is overdue is
+//! overtaken: the calls after it go on on another thread. A call that has not returned when the deadline is over is abandoned.
+
+use super::nesting::{Visits, inside_delivery};
+use super::{Deadline, WaitList};
+use crate::sync::membarrier::process_pair;
+use crate::sync::{MODEL, Mutex, lock, per_thread, thread};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a call may take, at most, before the calls after it stop waiting for it.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long calls that are in progress at the deadline are waited for after it, unless one of them returns meanwhile.
+const GRACE: Duration = Duration::from_millis(100);
+/// How long the results of calls that another thread waits for are waited for after the deadline.
+pub(crate) const LONG_GRACE: Duration = GRACE.saturating_mul(2);
+/// The shortest patience: less would start a thread for each call.
+const LEAST: Duration = Duration::from_millis(1);
+
+per_thread! {
+    /// How many closes and flushes of several sinks are in progress on this thread.
+    static TELLING: Cell<u32> = Cell::new(0)
+}
+
+/// While it lives, queues, channels and buses that are closed or flushed on this thread are told so and not waited for.
+#[must_use]
+pub(crate) struct Telling(());
+
+impl Telling {
+    pub(crate) fn begin() -> Self {
+        let _ = TELLING.try_with(|cell| cell.set(cell.get() + 1));
+        Self(())
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        let _ = TELLING.try_with(|cell| cell.set(cell.get().saturating_sub(1)));
+    }
+}
+
+/// Whether a close or a flush of several sinks is in progress on this thread, which waits for what is told here.
+///
+/// A thread that is ending no longer knows; there each sink is waited for in its turn.
+pub(crate) fn is_telling() -> bool {
+    TELLING.try_with(|cell| cell.get() > 0).unwrap_or(false)
+}
+
+/// How long one of `count` sinks may hold up the next one, so that the order of the calls is kept where that costs nothing: all of
+/// them together take half of the time that is left, at most.
+pub(crate) fn patience(deadline: Deadline, count: usize) -> Duration {
+    let parts = u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(2).max(1);
+    deadline.remaining().map_or(PATIENCE, |left| (left / parts).min(PATIENCE))
+}
+
+/// A call into a sink.
+pub(crate) type Call<R> = Box<dyn FnOnce() -> R + Send>;
+
+struct Errands<R> {
+    state: Mutex<State<R>>,
+    changed: WaitList,
+    visits: Visits,
+}
+
+struct State<R> {
+    todo: VecDeque<(usize, Call<R>)>,
+    results: Vec<Option<R>>,
+    /// How many calls have not returned.
+    open: usize,
+    /// Moves on whenever a call begins or returns.
+    steps: u64,
+    /// The thread that takes the next call; one that was overtaken takes none.
+    leader: u32,
+}
+
+impl<R> Errands<R> {
+    /// Makes the calls that are left, one after the other, unless another thread has become the leader.
+    fn run(&self, leader: u32) {
+        let _telling = Telling::begin();
+        loop {
+            let (index, call) = {
+                let mut state = lock(&self.state);
+                if state.leader != leader {
+                    return;
+                }
+                let Some(next) = state.todo.pop_front() else { return };
+                state.steps += 1;
+                next
+            };
+            let result = call();
+            {
+                let mut state = lock(&self.state);
+                // The place is gone where the call was abandoned.
+                if let Some(place) = state.results.get_mut(index) {
+                    *place = Some(result);
+                }
+                state.open -= 1;
+                state.steps += 1;
+            }
+            self.changed.notify();
+        }
+    }
+
+    /// Waits until all calls have returned (`true`), or the time is over without a step.
+    fn wait(&self, limit: Deadline, before: u64) -> Option<bool> {
+        self.changed.wait_until(limit, || {
+            let state = lock(&self.state);
+            if state.open == 0 { Some(true) } else { (state.steps != before).then_some(false) }
+        })
+    }
+}
+
+/// Makes calls into sinks one after the other, in order, and returns their results: `None` for a call that was abandoned.
+///
+/// The calls run on a thread of their own, marked by [`Telling`]. They must not panic. Where no thread can be started, and in the models,
+/// they run on the calling thread.
+pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline) -> Vec<Option<R>> {
+    if MODEL || calls.is_empty() {
+        return here(calls);
+    }
+    let count = calls.len();
+    let errands = Arc::new(Errands {
+        state: Mutex::new(State {
+            todo: calls.into_iter().enumerate().collect(),
+            results: (0..count).map(|_| None).collect(),
+            open: count,
+            steps: 0,
+            leader: 0,
+        }),
+        changed: WaitList::new(process_pair()),
+        visits: Visits::of_this_thread(),
+    });
+    let mut leads = begin(&errands, 0);
+    loop {
+        let (before, left, leader) = {
+            let state = lock(&errands.state);
+            (state.steps, state.todo.len(), state.leader)
+        };
+        if !leads {
+            // No thread is available: the calls that are left are made here.
+            errands.run(leader);
+        }
+        let outcome = if left > 0 {
+            errands.wait(Deadline::after(patience(deadline, left + 1).max(LEAST)), before)
+        } else {
+            errands.wait(deadline, before).or_else(|| errands.wait(Deadline::after(GRACE), before))
+        };
+        match outcome {
+            Some(true) => break,
+            Some(false) => {}
+            None if left > 0 => {
+                lock(&errands.state).leader = leader + 1;
+                leads = begin(&errands, leader + 1);
+            }
+            None => break,
+        }
+    }
+    std::mem::take(&mut lock(&errands.state).results)
+}
+
+/// Makes all calls on this thread.
+pub(crate) fn here<R>(calls: Vec<Call<R>>) -> Vec<Option<R>> {
+    let _telling = Telling::begin();
+    calls.into_iter().map(|call| Some(call())).collect()
+}
+
+/// Starts a thread that makes the calls that are left; whether it runs.
+fn begin<R: Send + 'static>(errands: &Arc<Errands<R>>, leader: u32) -> bool {
+    let errands = errands.clone();
+    let body = move || {
+        let _visits = errands.visits.adopt();
+        errands.run(leader);
+    };
+    thread::spawn_named(String::from("buslane-control"), body).is_ok()
+}
+
+/// Does something on a thread of its own that nobody waits for here; on this one where none can be started.
+pub(crate) fn apart(body: impl FnOnce() + Send + 'static) {
+    let (visits, place) = (Visits::of_this_thread(), Arc::new(Mutex::new(Some(body))));
+    let there = place.clone();
+    let run = move || {
+        let _visits = visits.adopt();
+        let body = lock(&there).take();
+        if let Some(body) = body {
+            body();
+        }
+    };
+    if thread::spawn_named(String::from("buslane-control"), run).is_err() {
+        let body = lock(&place).take();
+        if let Some(body) = body {
+            body();
+        }
+    }
+}
+
+/// Makes two calls into sinks, the second one when the first has returned, or is overdue.
+///
+/// Both have returned when this does: what they call is borrowed. Where no thread can be started, in the models, and inside a delivery,
+/// the second call waits for the first.
+pub(crate) fn beside<A: Send, B>(
+    deadline: Deadline,
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B,
+) -> (A, B) {
+    if MODEL || inside_delivery() {
+        return (first(), second());
+    }
+    let (visits, is_telling) = (Visits::of_this_thread(), is_telling());
+    let (call, result, changed) = (Mutex::new(Some(first)), Mutex::new(None), WaitList::new(process_pair()));
+    let make = || {
+        let first = lock(&call).take();
+        if let Some(first) = first {
+            let value = first();
+            *lock(&result) = Some(value);
+            changed.notify();
+        }
+    };
+    let value = std::thread::scope(|scope| {
+        let body = || {
+            let _visits = visits.adopt();
+            let _telling = is_telling.then(Telling::begin);
+            make();
+        };
+        let thread = std::thread::Builder::new().name(String::from("buslane-control"));
+        if thread.spawn_scoped(scope, body).is_err() {
+            make();
+        }
+        let patience = Deadline::after(patience(deadline, 1));
+        changed.wait_until(patience, || lock(&result).is_some().then_some(()));
+        second()
+    });
+    let first = lock(&result).take();
+    (first.expect("the scope ends when the call has returned"), value)
+}

@@ -1,0 +1,216 @@
+//! Buses, queues and combinators in cycles, closed, flushed, looked at and taken apart by several threads at once: everything ends, and the
+//! reports are true.
+
+use crate::support::{GUARD, Log, wait_for};
+use buslane::testing::Gate;
+use buslane::{AddError, Bus, CloseReport, Deadline, Finish, FlushReport, Queue, Sink, SinkExt};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 100;
+
+/// Far below the limits that the tests give: whoever waits out a limit is found.
+const PROMPTLY: Duration = Duration::from_secs(10);
+
+type Call<R> = Box<dyn FnOnce() -> R + Send>;
+type Link = fn(Bus<u32>) -> Box<dyn Sink<u32>>;
+
+/// The ways in which one bus stands on another one.
+const LINKS: [(&str, Link); 7] = [
+    ("itself", |bus| Box::new(bus)),
+    ("filter", |bus| Box::new(bus.filter(|_: &u32| true))),
+    ("map", |bus| Box::new(bus.map(|n: &u32| *n))),
+    ("tee", |bus| Box::new(bus.tee(buslane::noop()))),
+    ("either", |bus| Box::new(buslane::Either::<_, Bus<u32>>::Left(bus))),
+    ("queue", |bus| Box::new(bus.queue(8).unwrap())),
+    ("queue before a filter", |bus| Box::new(bus.filter(|_: &u32| true).queue(8).unwrap())),
+];
+
+/// Buses in a ring, each on the one before it, and each with a queue of its own. None is its own sink without something between.
+fn ring(count: usize, link: Link) -> Vec<Bus<u32>> {
+    let buses: Vec<Bus<u32>> = (0..count).map(|_| Bus::new()).collect();
+    for (at, bus) in buses.iter().enumerate() {
+        let next = bus.add_named("next", link(buses[(at + 1) % count].clone()));
+        assert!(next.is_ok() || (count == 1 && next == Err(AddError::Itself)));
+        bus.add_named("leaf", Queue::builder().spawn(|_: u32| ()).unwrap()).unwrap();
+    }
+    buses
+}
+
+/// Runs every call on a thread of its own, all at once, and returns what they return; fails when one takes too long.
+#[track_caller]
+fn at_once<R: Send + 'static>(what: &str, calls: Vec<Call<R>>) -> Vec<R> {
+    let (begin, count) = (Arc::new(Barrier::new(calls.len())), calls.len());
+    let (sender, results) = mpsc::channel();
+    for call in calls {
+        let (begin, sender) = (begin.clone(), sender.clone());
+        thread::spawn(move || {
+            begin.wait();
+            let begun = Instant::now();
+            let result = call();
+            let _ = sender.send((result, begun.elapsed()));
+        });
+    }
+    let mut returned = Vec::new();
+    for _ in 0..count {
+        let Ok((result, time)) = results.recv_timeout(GUARD) else {
+            panic!("{what}: somebody waits for ever")
+        };
+        assert!(time < PROMPTLY, "{what}: {time:?}");
+        returned.push(result);
+    }
+    returned
+}
+
+#[test]
+fn buses_in_a_ring_are_closed_by_a_thread_each() {
+    for (what, link) in LINKS {
+        for count in 1..=3 {
+            for round in 0..ROUNDS / 5 {
+                let buses = ring(count, link);
+                buses[0].publish(1).unwrap();
+                let deadline = if round % 2 == 0 { Deadline::NEVER } else { Deadline::after(GUARD) };
+                let close = |bus: &Bus<u32>| {
+                    let bus = bus.clone();
+                    Box::new(move || Sink::close(&bus, deadline)) as Call<CloseReport>
+                };
+                for report in at_once(what, buses.iter().map(close).collect()) {
+                    assert!(report.is_done() && report.undelivered == 0, "{what}, {count}: {report}");
+                }
+                for bus in &buses {
+                    assert!(bus.is_closed() && bus.close().is_done());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bus_closed_alone_closes_the_whole_ring() {
+    for (what, link) in LINKS {
+        for count in 1..=3 {
+            let buses = ring(count, link);
+            let closing = buses[0].clone();
+            let reports = at_once(what, vec![Box::new(move || closing.close_timeout(GUARD))]);
+            assert!(reports[0].is_done(), "{what}, {count}: {}", reports[0]);
+            assert!(buses.iter().all(Bus::is_closed), "{what}");
+        }
+    }
+}
+
+#[test]
+fn buses_in_a_ring_are_flushed_by_a_thread_each() {
+    for (what, link) in LINKS {
+        for count in 1..=3 {
+            let buses = ring(count, link);
+            for _ in 0..ROUNDS / 10 {
+                buses[0].publish(1).unwrap();
+                let flush = |bus: &Bus<u32>| {
+                    let bus = bus.clone();
+                    Box::new(move || bus.flush_timeout(GUARD)) as Call<FlushReport>
+                };
+                for report in at_once(what, buses.iter().chain(&buses).map(flush).collect()) {
+                    assert!(report.is_done(), "{what}, {count}: {report}");
+                }
+            }
+            assert!(buses[0].close().is_done());
+        }
+    }
+}
+
+#[test]
+fn reports_of_a_ring_name_the_stuck_sink_once() {
+    for (what, link) in LINKS {
+        for is_raced in [false, true] {
+            let gate = Gate::closed();
+            let (one, two) = (Bus::new(), Bus::new());
+            one.add_named("two", link(two.clone())).unwrap();
+            two.add_named("one", link(one.clone())).unwrap();
+            let at = gate.clone();
+            let stuck = Queue::builder().spawn(move |_: u32| at.pass()).unwrap();
+            two.add_named("stuck", stuck.clone()).unwrap();
+            stuck.write(1).unwrap();
+            stuck.write(2).unwrap();
+            gate.wait_reached(1);
+            let limit = Duration::from_millis(200);
+            let close = |bus: &Bus<u32>| {
+                let bus = bus.clone();
+                Box::new(move || bus.close_timeout(limit)) as Call<CloseReport>
+            };
+            let reports = if is_raced {
+                at_once(what, vec![close(&one), close(&two)])
+            } else {
+                let mut reports = at_once(what, vec![close(&one)]);
+                reports.extend(at_once(what, vec![close(&two)]));
+                reports
+            };
+            for report in reports {
+                assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 2), "{what}: {report}");
+                assert_eq!(report.unfinished.len(), 1, "{what}: {report}");
+                assert!(report.unfinished[0].ends_with("stuck"), "{what}: {report}");
+            }
+            gate.open();
+        }
+    }
+}
+
+#[test]
+fn a_sink_that_is_reached_by_two_ways_is_reported_once() {
+    let gate = Gate::closed();
+    let (top, left, right) = (Bus::new(), Bus::new(), Bus::new());
+    let at = gate.clone();
+    let stuck = Queue::builder().spawn(move |_: u32| at.pass()).unwrap();
+    left.add_named("stuck", stuck.clone()).unwrap();
+    right.add_named("stuck", stuck.clone()).unwrap();
+    top.add_named("left", left).unwrap();
+    top.add_named("right", right).unwrap();
+    stuck.write(1).unwrap();
+    gate.wait_reached(1);
+    let report = top.close_timeout(Duration::from_millis(50));
+    assert_eq!((report.undelivered, report.unfinished), (1, vec![String::from("left/stuck")]));
+    gate.open();
+}
+
+#[test]
+fn everything_at_once_round_a_ring_ends() {
+    for (what, link) in LINKS {
+        for _ in 0..5 {
+            let buses = ring(2, link);
+            let extra = buses[1].add(buslane::noop()).unwrap();
+            let mut calls: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
+            for bus in &buses {
+                let [flush, look, publish, close] = std::array::from_fn(|_| bus.clone());
+                calls.push(Box::new(move || drop(flush.flush_timeout(GUARD))));
+                calls.push(Box::new(move || drop(look.snapshot())));
+                calls.push(Box::new(move || {
+                    let mut publisher = publish.publisher();
+                    while publisher.try_publish(1).is_ok() {
+                        thread::yield_now();
+                    }
+                }));
+                calls.push(Box::new(move || drop(close.close_timeout(GUARD))));
+            }
+            let remove = buses[1].clone();
+            calls.push(Box::new(move || assert!(remove.remove(extra).is_ok() || remove.is_closed())));
+            drop(buses);
+            at_once(what, calls);
+        }
+    }
+}
+
+#[test]
+fn queue_in_a_ring_of_its_own_is_closed_and_flushed_promptly() {
+    let (bus, log) = (Bus::new(), Log::new());
+    let queue = bus.clone().filter(|n: &u32| *n < 3).map(|n: &u32| n + 1).queue(64).unwrap();
+    bus.add_named("again", queue.clone()).unwrap();
+    let seen = log.clone();
+    bus.add_named("leaf", Queue::builder().spawn(move |n: u32| seen.push(n)).unwrap()).unwrap();
+    bus.publish(0).unwrap();
+    wait_for(|| log.entries().len() == 3);
+    let (flushing, closing) = (queue.clone(), queue.clone());
+    assert!(at_once("flush", vec![Box::new(move || flushing.flush_timeout(GUARD))])[0].is_done());
+    assert!(at_once("close", vec![Box::new(move || closing.close_timeout(GUARD))])[0].is_done());
+    assert!(bus.is_closed());
+    assert_eq!(log.entries(), [0, 1, 2]);
+}
