@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `publisher` | the publishing handle of one thread |
+//! | `publisher`, `published` | the publishing handle of one thread, and what it is told |
 //! | `lanes` | what most publishes go through, at the publisher's hand |
 //! | `table` | what a publisher knows: its lanes and the sinks it calls |
 //! | `delivery` | the publish path |
@@ -21,6 +21,7 @@ pub(crate) mod entry;
 pub(crate) mod handle;
 mod lanes;
 mod local;
+pub(crate) mod published;
 pub(crate) mod publisher;
 pub(crate) mod remove;
 mod shared;
@@ -42,7 +43,8 @@ use builder::{BusBuilder, BusHooks};
 use control::Control;
 use entry::{List, SinkId};
 use handle::{CloseGuard, WeakBus};
-use publisher::{Published, Publisher};
+use published::Published;
+use publisher::Publisher;
 use remove::Removed;
 use snapshot::Snapshot;
 use std::fmt;
@@ -507,7 +509,7 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn publish(&self, event: E) -> Result<Published, Closed<E>> {
-        self.core().publish(event)
+        self.core().publish(event).map(|tally| tally.published)
     }
 
     /// Lends this thread's cached [`Publisher`], made at the first call: for async handlers, statics and layers.

@@ -16,7 +16,7 @@ pub(crate) mod reader;
 mod state;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{DropReason, EntryCounters, Outcome};
+use crate::ledger::{Disposition, DropReason, EntryCounters, Outcome};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
 use crate::sync::unbounded::Unbounded;
@@ -257,12 +257,12 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// Puts an event into the shared lane, from any thread.
     #[inline]
-    pub(crate) fn write(&self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+    pub(crate) fn write(&self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         self.shared_entry.offered(1);
         match self.push_shared(event) {
             Ok(()) => {
                 self.signals.wake();
-                Ok(())
+                Ok(Disposition::Pending)
             }
             Err(error) => {
                 self.overflowed(error, &self.shared_entry, patience, None, |event| self.push_shared(event))
@@ -332,7 +332,7 @@ impl<E: Send + 'static> Inbox<E> {
         patience: Patience,
         waiter: Option<&Waiter>,
         mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
-    ) -> Result<(), WriteError<E>> {
+    ) -> Result<Disposition, WriteError<E>> {
         let event = match error {
             PushError::Closed(event) => {
                 entry.count(Outcome::RefusedClosed, 1);
@@ -348,7 +348,7 @@ impl<E: Send + 'static> Inbox<E> {
             Overflow::DropNewest | Overflow::DropOldest => {
                 entry.count(Outcome::DroppedFull, 1);
                 self.dropped(event, DropReason::Full);
-                return Ok(());
+                return Ok(Disposition::Dropped(DropReason::Full));
             }
             Overflow::Disconnect => {
                 self.seal(End::Disconnected);
@@ -394,7 +394,7 @@ impl<E: Send + 'static> Inbox<E> {
         match (outcome, event) {
             (Some(Ok(())), _) => {
                 self.signals.wake();
-                Ok(())
+                Ok(Disposition::Pending)
             }
             (Some(Err(event)), _) => {
                 entry.count(Outcome::RefusedClosed, 1);

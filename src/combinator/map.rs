@@ -2,7 +2,7 @@
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
-use crate::ledger::{Counters, EntryCounters, Outcome};
+use crate::ledger::{Counters, Disposition, DropReason, EntryCounters};
 use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
@@ -41,13 +41,16 @@ impl<T, E, S, F> Map<T, E, S, F> {
     }
 }
 
+/// A conversion that panicked has cost the event.
+const LOST: Disposition = Disposition::Dropped(DropReason::Panicked);
+
 /// What the event becomes; nothing, and counted here, when the function panics.
 #[inline]
 fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters) -> Option<E> {
     let converted = foreign(|| convert(event)).ok();
     if converted.is_none() {
         entry.offered(1);
-        entry.count(Outcome::DroppedPanicked, 1);
+        entry.disposed(LOST);
     }
     converted
 }
@@ -60,9 +63,13 @@ where
     F: Fn(&T) -> E + Send + Sync + 'static,
 {
     fn write(&self, event: T) -> Result<(), WriteError<T>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: T) -> Result<Disposition, WriteError<T>> {
         match converted(&self.stage.convert, &event, self.stage.counters.everybody()) {
-            Some(converted) => self.inner.write(converted).map_err(|error| error.map_event(|_| event)),
-            None => Ok(()),
+            Some(converted) => self.inner.offer(converted).map_err(|error| error.map_event(|_| event)),
+            None => Ok(LOST),
         }
     }
 
@@ -112,11 +119,15 @@ where
     F: Fn(&T) -> E + Send + Sync,
 {
     fn push(&mut self, event: T, patience: Patience) -> Result<(), WriteError<T>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: T, patience: Patience) -> Result<Disposition, WriteError<T>> {
         match converted(&self.stage.convert, &event, &self.entry) {
             Some(converted) => {
-                self.inner.push(converted, patience).map_err(|error| error.map_event(|_| event))
+                self.inner.offer(converted, patience).map_err(|error| error.map_event(|_| event))
             }
-            None => Ok(()),
+            None => Ok(LOST),
         }
     }
 

@@ -42,7 +42,14 @@ impl<E: Clone + Send + 'static> Route<E> {
 
 /// How a publish went, in one word.
 pub(crate) fn took(accepted: usize, refused: usize) -> Published {
-    Published { accepted, refused }
+    lost(accepted, 0, refused)
+}
+
+/// How a publish went of which sinks dropped some deliveries.
+pub(crate) fn lost(accepted: usize, dropped: usize, refused: usize) -> Published {
+    let mut published = Published::default();
+    (published.accepted, published.dropped, published.refused) = (accepted, dropped, refused);
+    published
 }
 
 /// A sink that is called on the publishing thread, and the list of what it got.
