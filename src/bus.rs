@@ -509,7 +509,7 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn publish(&self, event: E) -> Result<Published, Closed<E>> {
-        self.core().publish(event).map(|tally| tally.published)
+        self.core().publish(event)
     }
 
     /// Lends this thread's cached [`Publisher`], made at the first call: for async handlers, statics and layers.

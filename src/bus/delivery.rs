@@ -59,18 +59,21 @@ impl Offer {
     pub(super) fn of<E>(outcome: Result<Disposition, WriteError<E>>, place: &mut Option<E>) -> Self {
         match outcome {
             Ok(disposition) => Self::taken(disposition),
-            Err(error) => {
-                let offer = match &error {
-                    WriteError::Full(_) => Self::Full,
-                    WriteError::Closed(_) => Self::Closed,
-                    WriteError::Timeout(_) => Self::Timeout,
-                    WriteError::Reentrant(_) => Self::Reentrant,
-                    WriteError::Failed { .. } => Self::Failed,
-                };
-                *place = Some(error.into_event());
-                offer
-            }
+            Err(error) => Self::refused(error, place),
         }
+    }
+
+    #[cold]
+    fn refused<E>(error: WriteError<E>, place: &mut Option<E>) -> Self {
+        let offer = match &error {
+            WriteError::Full(_) => Self::Full,
+            WriteError::Closed(_) => Self::Closed,
+            WriteError::Timeout(_) => Self::Timeout,
+            WriteError::Reentrant(_) => Self::Reentrant,
+            WriteError::Failed { .. } => Self::Failed,
+        };
+        *place = Some(error.into_event());
+        offer
     }
 
     /// Counts it; whether the sink is gone.
@@ -300,26 +303,26 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
         std::mem::forget(finishing);
         let mut published = self.go_on_with_batch(events, scene);
-        published.accepted -= lost;
-        published.dropped += lost;
+        published.gates_lost(lost);
         published
     }
 
     /// Publishes what the fast lanes have not taken of a slice; they know how far they are.
     pub(super) fn go_on_with_batch(&mut self, events: &[E], scene: &Scene<'_, E>) -> Published {
         let accepted = self.fast.iter().map(|fast| fast.batched).sum();
-        let mut tally = Tally::accepted(accepted);
-        tally.take_back(self.finish(drop));
+        let mut published = Published::accepted(accepted);
+        let refused = self.finish(drop);
+        published.take_back(refused);
         for direct in &self.direct {
             for event in events {
                 if !direct.info.is_dead() {
-                    direct.deliver(&mut Some(event.clone()), scene).note(&mut tally);
+                    published.count(direct.deliver(&mut Some(event.clone()), scene));
                 }
             }
         }
         for slow in &mut self.slow {
             for event in events {
-                if slow.deliver(&mut Some(event.clone()), scene).note(&mut tally) {
+                if published.count(slow.deliver(&mut Some(event.clone()), scene)) {
                     slow.dead = true;
                     slow.info.mark_dead();
                 }
@@ -331,7 +334,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                     None => push(&mut Some(event.clone()), |event| lane.push(event, scene.patience)),
                     Some(disposition) => Offer::taken(disposition),
                 };
-                if offer.note(&mut tally) {
+                if published.count(offer) {
                     *dead = true;
                     info.mark_dead();
                 }
@@ -340,7 +343,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         if self.fast.iter().any(|fast| fast.dead) || self.slow.iter().any(|slow| slow.dead) {
             self.retire_dead();
         }
-        tally.published
+        published
     }
 }
 

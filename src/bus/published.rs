@@ -46,10 +46,11 @@ use std::ops::AddAssign;
 pub struct Published {
     /// Deliveries that a sink accepted and did not drop at once. What it then does with the event, its ledger tells.
     pub accepted: usize,
-    /// Deliveries that a sink accepted and dropped at once: the event is lost.
-    pub dropped: usize,
-    /// Deliveries that a sink refused; the reasons are in its ledger.
-    pub refused: usize,
+    // Both counts of losses take one word, so that the result of a publish is copied as one.
+    /// Deliveries that a sink accepted and dropped at once: the event is lost. At most [`u32::MAX`].
+    pub dropped: u32,
+    /// Deliveries that a sink refused; the reasons are in its ledger. At most [`u32::MAX`].
+    pub refused: u32,
 }
 
 impl Published {
@@ -72,14 +73,46 @@ impl Published {
     pub fn is_complete(&self) -> bool {
         self.dropped == 0 && self.refused == 0
     }
+
+    /// Whether no sink has any of the events.
+    pub(super) fn is_untaken(&self) -> bool {
+        self.accepted == 0 && self.dropped == 0
+    }
+
+    /// Counts one delivery; whether the sink is gone.
+    #[inline]
+    pub(super) fn count(&mut self, offer: Offer) -> bool {
+        match offer {
+            Offer::Accepted => self.accepted += 1,
+            Offer::Dropped(_) => self.dropped = self.dropped.saturating_add(1),
+            _ => self.refused = self.refused.saturating_add(1),
+        }
+        offer == Offer::Closed
+    }
+
+    /// So many of those that were accepted were lost at gates, whose functions panicked.
+    pub(super) fn gates_lost(&mut self, lost: usize) {
+        self.accepted -= lost;
+        self.dropped = self.dropped.saturating_add(narrow(lost));
+    }
+
+    /// So many deliveries turned out not to be accepted: the sinks are closed.
+    pub(super) fn take_back(&mut self, refused: usize) {
+        self.accepted -= refused;
+        self.refused = self.refused.saturating_add(narrow(refused));
+    }
+}
+
+fn narrow(deliveries: usize) -> u32 {
+    u32::try_from(deliveries).unwrap_or(u32::MAX)
 }
 
 /// Several publishes together.
 impl AddAssign for Published {
     fn add_assign(&mut self, other: Self) {
         self.accepted += other.accepted;
-        self.dropped += other.dropped;
-        self.refused += other.refused;
+        self.dropped = self.dropped.saturating_add(other.dropped);
+        self.refused = self.refused.saturating_add(other.refused);
     }
 }
 
@@ -89,35 +122,75 @@ impl fmt::Display for Published {
     }
 }
 
-/// What became of a publish, as a bus in front is told it.
+/// What became of one event at all sinks, as the publish path counts it: two words, which stay in registers.
 #[derive(Clone, Copy)]
 pub(super) struct Tally {
-    pub(super) published: Published,
-    /// How the first delivery went that was dropped, or else the first that was refused.
-    pub(super) lost: Option<Offer>,
+    accepted: usize,
+    lost: Lost,
+}
+
+/// Deliveries that were not accepted, or dropped at once: how many were refused, how many dropped, and the number of the first of
+/// them in [`OFFERS`], drops before refusals. A bus has fewer sinks than the parts of the word can count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Lost(u64);
+
+const DROPPED: u32 = 28;
+const FIRST: u32 = 56;
+const COUNT: u64 = (1 << DROPPED) - 1;
+
+/// What a loss may be. The word of no loss is 0.
+const OFFERS: [Offer; 12] = [
+    Offer::Accepted,
+    Offer::Full,
+    Offer::Closed,
+    Offer::Timeout,
+    Offer::Reentrant,
+    Offer::Failed,
+    Offer::Dropped(DropReason::Full),
+    Offer::Dropped(DropReason::Evicted),
+    Offer::Dropped(DropReason::Disconnected),
+    Offer::Dropped(DropReason::Aborted),
+    Offer::Dropped(DropReason::Failed),
+    Offer::Dropped(DropReason::Panicked),
+];
+
+impl Lost {
+    #[cold]
+    fn add(&mut self, offer: Offer, deliveries: u64) {
+        let is_drop = matches!(offer, Offer::Dropped(_));
+        if self.0 == 0 || (is_drop && self.dropped() == 0) {
+            let number = OFFERS.iter().position(|known| *known == offer).unwrap_or(0) as u64;
+            self.0 = (self.0 & !(u64::MAX << FIRST)) | (number << FIRST);
+        }
+        self.0 += if is_drop { deliveries << DROPPED } else { deliveries };
+    }
+
+    fn refused(self) -> u32 {
+        (self.0 & COUNT) as u32
+    }
+
+    fn dropped(self) -> u32 {
+        (self.0 >> DROPPED & COUNT) as u32
+    }
+
+    fn first(self) -> Offer {
+        OFFERS[(self.0 >> FIRST) as usize % OFFERS.len()]
+    }
 }
 
 impl Tally {
     #[inline(always)]
     pub(super) fn accepted(accepted: usize) -> Self {
-        Self { published: Published::accepted(accepted), lost: None }
+        Self { accepted, lost: Lost(0) }
     }
 
     /// Counts one delivery.
     #[inline]
     pub(super) fn count(&mut self, offer: Offer) {
-        match offer {
-            Offer::Accepted => self.published.accepted += 1,
-            Offer::Dropped(_) => {
-                if self.published.dropped == 0 {
-                    self.lost = Some(offer);
-                }
-                self.published.dropped += 1;
-            }
-            refused => {
-                self.published.refused += 1;
-                self.lost.get_or_insert(refused);
-            }
+        if offer == Offer::Accepted {
+            self.accepted += 1;
+        } else {
+            self.lost.add(offer, 1);
         }
     }
 
@@ -125,10 +198,8 @@ impl Tally {
     #[inline]
     pub(super) fn gates_lost(&mut self, lost: usize) {
         if lost > 0 {
-            cold_path();
-            self.published.accepted -= lost;
-            self.published.dropped += lost;
-            self.lost = Some(Offer::Dropped(DropReason::Panicked));
+            self.accepted -= lost;
+            self.lost.add(Offer::Dropped(DropReason::Panicked), lost as u64);
         }
     }
 
@@ -136,9 +207,28 @@ impl Tally {
     #[inline]
     pub(super) fn take_back(&mut self, refused: usize) {
         if refused > 0 {
-            self.published.accepted -= refused;
-            self.published.refused += refused;
-            self.lost.get_or_insert(Offer::Closed);
+            self.accepted -= refused;
+            self.lost.add(Offer::Closed, refused as u64);
         }
+    }
+
+    /// Whether no sink has the event, and one refused it.
+    #[inline]
+    pub(super) fn is_untaken(self) -> bool {
+        self.accepted == 0 && self.lost.0 > 0 && self.lost.dropped() == 0
+    }
+
+    /// What became of the event at all sinks together: [`Offer::Accepted`] if one of them took it, or there was none.
+    pub(super) fn of_all(self) -> Offer {
+        if self.accepted > 0 { Offer::Accepted } else { self.lost.first() }
+    }
+
+    #[inline(always)]
+    pub(super) fn published(self) -> Published {
+        if self.lost.0 == 0 {
+            return Published::accepted(self.accepted);
+        }
+        cold_path();
+        Published { accepted: self.accepted, dropped: self.lost.dropped(), refused: self.lost.refused() }
     }
 }

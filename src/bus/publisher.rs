@@ -243,7 +243,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                     cold_path();
                     let mut back = None;
                     let tally = self.finish(count, &mut back);
-                    Self::untaken(&self.core, tally.published, back)
+                    Self::untaken(&self.core, tally, back)
                 }
                 Pushed::Full(done, event) => {
                     cold_path();
@@ -268,7 +268,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     ) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
         let tally = self.publish_slowly(&mut place, done, version, patience);
-        Self::untaken(&self.core, tally.published, place)
+        Self::untaken(&self.core, tally, place)
     }
 
     /// Whatever is not a plain push into lanes. Takes the event by a place in memory that only this path sees, and leaves it there
@@ -334,16 +334,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     }
 
     #[inline(always)]
-    fn untaken(core: &Core<E>, published: Published, event: Option<E>) -> Result<Published, Closed<E>> {
+    fn untaken(core: &Core<E>, tally: Tally, event: Option<E>) -> Result<Published, Closed<E>> {
         match event {
-            Some(event)
-                if published.accepted + published.dropped == 0
-                    && published.refused > 0
-                    && core.is_closed() =>
-            {
-                Err(Closed(event))
-            }
-            _ => Ok(published),
+            Some(event) if tally.is_untaken() && core.is_closed() => Err(Closed(event)),
+            _ => Ok(tally.published()),
         }
     }
 
@@ -421,11 +415,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                 if self.core.is_closed() {
                     break;
                 }
-                published += self.core.publish_shared(&mut Some(event.clone()), patience).published;
+                published += self.core.publish_shared(&mut Some(event.clone()), patience).published();
             }
         }
-        let untaken = published.accepted + published.dropped == 0;
-        if untaken && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
+        if published.is_untaken() && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
     }
 }
 

@@ -19,15 +19,12 @@ use crate::wait::nesting::{Nesting, Purpose, Visit};
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Core<E> {
-    pub(super) fn publish(&self, event: E) -> Result<Tally, Closed<E>> {
+    pub(super) fn publish(&self, event: E) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
         let tally = self.publish_through_list(&mut place);
-        let published = tally.published;
         match place {
-            Some(event) if published.accepted + published.dropped == 0 && self.is_closed() => {
-                Err(Closed(event))
-            }
-            _ => Ok(tally),
+            Some(event) if tally.is_untaken() && self.is_closed() => Err(Closed(event)),
+            _ => Ok(tally.published()),
         }
     }
 
@@ -128,23 +125,23 @@ fn counted<E: Send + 'static>(
     entry.offered(1);
     let mut place = Some(event);
     let nested = Nesting::nested();
-    let tally = match nested {
-        Some(_) => publish(&mut place),
-        None => Tally { published: Published::default(), lost: Some(Offer::Reentrant) },
+    let offer = match nested {
+        Some(_) => publish(&mut place).of_all(),
+        None => Offer::Reentrant,
     };
-    let answer = match (tally.lost, place) {
-        // At least one sink accepted the event, or there was none.
-        _ if tally.published.accepted > 0 => Ok(Disposition::Delivered),
-        (None, _) => Ok(Disposition::Delivered),
-        (Some(Offer::Dropped(reason)), _) => Ok(Disposition::Dropped(reason)),
-        // Nobody has it, and nobody can give it back.
-        (Some(_), None) => Ok(Disposition::Dropped(DropReason::Failed)),
-        (Some(Offer::Full), Some(event)) => Err(WriteError::Full(event)),
-        (Some(Offer::Timeout), Some(event)) => Err(WriteError::Timeout(event)),
-        (Some(Offer::Reentrant), Some(event)) => Err(WriteError::Reentrant(event)),
-        (Some(Offer::Closed), Some(event)) if core.is_closed() => Err(WriteError::Closed(event)),
+    let answer = match (offer, place) {
+        (Offer::Accepted, _) => Ok(Disposition::Delivered),
+        (Offer::Dropped(reason), _) => Ok(Disposition::Dropped(reason)),
+        // No sink has it, and none gave it back.
+        (_, None) => Ok(Disposition::Dropped(DropReason::Failed)),
+        (Offer::Full, Some(event)) => Err(WriteError::Full(event)),
+        (Offer::Timeout, Some(event)) => Err(WriteError::Timeout(event)),
+        (Offer::Reentrant, Some(event)) => Err(WriteError::Reentrant(event)),
+        (Offer::Closed, Some(event)) if core.is_closed() => Err(WriteError::Closed(event)),
         // A sink that is closed does not close its bus.
-        (Some(_), Some(event)) => Err(WriteError::Failed { event, source: UNTAKEN.into() }),
+        (Offer::Closed | Offer::Failed, Some(event)) => {
+            Err(WriteError::Failed { event, source: UNTAKEN.into() })
+        }
     };
     match &answer {
         Ok(disposition) => entry.disposed(*disposition),

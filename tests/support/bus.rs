@@ -41,12 +41,12 @@ impl<E: Clone + Send + 'static> Route<E> {
 }
 
 /// How a publish went, in one word.
-pub(crate) fn took(accepted: usize, refused: usize) -> Published {
+pub(crate) fn took(accepted: usize, refused: u32) -> Published {
     lost(accepted, 0, refused)
 }
 
 /// How a publish went of which sinks dropped some deliveries.
-pub(crate) fn lost(accepted: usize, dropped: usize, refused: usize) -> Published {
+pub(crate) fn lost(accepted: usize, dropped: u32, refused: u32) -> Published {
     let mut published = Published::default();
     (published.accepted, published.dropped, published.refused) = (accepted, dropped, refused);
     published
