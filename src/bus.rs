@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `publisher` | the publishing handle of one thread |
+//! | `publisher`, `published` | the publishing handle of one thread, and what it is told |
 //! | `lanes` | what most publishes go through, at the publisher's hand |
 //! | `table` | what a publisher knows: its lanes and the sinks it calls |
 //! | `delivery` | the publish path |
@@ -24,6 +24,7 @@ pub(crate) mod handle;
 mod lanes;
 mod list;
 mod local;
+pub(crate) mod published;
 pub(crate) mod publisher;
 pub(crate) mod remove;
 mod shared;
@@ -47,7 +48,8 @@ use control::Control;
 use entry::SinkId;
 use handle::{CloseGuard, WeakBus};
 use list::List;
-use publisher::{Published, Publisher};
+use published::Published;
+use publisher::Publisher;
 use remove::Removed;
 use snapshot::Snapshot;
 use std::fmt;

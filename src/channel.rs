@@ -7,7 +7,7 @@ pub(crate) mod shared;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::{End, Goal, Inbox, Patience};
-use crate::ledger::SinkState;
+use crate::ledger::{Disposition, SinkState};
 use crate::report::{CloseReport, Finish, FlushReport, Flushing};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -171,6 +171,11 @@ impl<E: Send + 'static> Channel<E> {
 
 impl<E: Send + 'static> Sink<E> for Channel<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    #[inline]
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         self.0.0.write(event, Patience::Wait)
     }
 
@@ -212,6 +217,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
             Signal::Abort => {
                 self.0.0.seal(End::Closed);
             }
+            Signal::Ledgers(ledgers) => ledgers.push(Arc::new(self.0.0.clone())),
             Signal::EndOfBatch | Signal::Tick { .. } => {}
         }
     }

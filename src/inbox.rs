@@ -16,7 +16,7 @@ pub(crate) mod reader;
 mod state;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{DropReason, EntryCounters, FoldPace, Outcome};
+use crate::ledger::{Disposition, DropReason, EntryCounters, FoldPace, Outcome};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
 use crate::sync::unbounded::Unbounded;
@@ -280,12 +280,12 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// Puts an event into the shared lane, from any thread.
     #[inline]
-    pub(crate) fn write(&self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+    pub(crate) fn write(&self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         self.shared_entry.offered(1);
         match self.push_shared(event) {
             Ok(()) => {
                 self.signals.wake();
-                Ok(())
+                Ok(Disposition::Pending)
             }
             Err(error) => {
                 let waiting = (None, Want::SHARED_ROOM);
@@ -358,7 +358,7 @@ impl<E: Send + 'static> Inbox<E> {
         patience: Patience,
         (waiter, room): (Option<&Waiter>, Want),
         mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
-    ) -> Result<(), WriteError<E>> {
+    ) -> Result<Disposition, WriteError<E>> {
         let event = match error {
             PushError::Closed(event) => {
                 entry.count(Outcome::RefusedClosed, 1);
@@ -374,7 +374,7 @@ impl<E: Send + 'static> Inbox<E> {
             Overflow::DropNewest | Overflow::DropOldest => {
                 entry.count(Outcome::DroppedFull, 1);
                 self.dropped(event, DropReason::Full);
-                return Ok(());
+                return Ok(Disposition::Dropped(DropReason::Full));
             }
             Overflow::Disconnect => {
                 self.seal(End::Disconnected);
@@ -423,7 +423,7 @@ impl<E: Send + 'static> Inbox<E> {
         match (outcome, event) {
             (Some(Ok(())), _) => {
                 self.signals.wake();
-                Ok(())
+                Ok(Disposition::Pending)
             }
             (Some(Err(event)), _) => {
                 entry.count(Outcome::RefusedClosed, 1);

@@ -16,7 +16,7 @@ pub(crate) mod writer;
 
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
 use crate::inbox::Patience;
-use crate::ledger::SinkState;
+use crate::ledger::{Disposition, SinkState};
 use crate::panics::discard_each;
 use crate::report::CloseReport;
 use crate::ring::blocks::{Claim, SharedWriter};
@@ -483,7 +483,7 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
             Signal::IsClosed(closed) => **closed |= self.0.shared.source.is_closed(),
             Signal::Describe(state) => self.0.shared.describe(state),
             // What was accepted is in the journal; subscribers read it when they like.
-            Signal::Flush(..) | Signal::EndOfBatch | Signal::Tick { .. } => {}
+            Signal::Flush(..) | Signal::EndOfBatch | Signal::Tick { .. } | Signal::Ledgers(_) => {}
         }
     }
 
@@ -513,7 +513,12 @@ struct JournalLane<E: Send + Sync + 'static> {
 
 impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        publish(&self.writer, &self.shared, event, patience, Some(&self.place)).map(|_| ())
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        publish(&self.writer, &self.shared, event, patience, Some(&self.place))
+            .map(|_| Disposition::Delivered)
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

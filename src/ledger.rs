@@ -1,10 +1,16 @@
 //! The books of a sink: what was offered, what became of it, and the check that it adds up.
 
+mod disposition;
+
+use crate::error::WriteError;
 use crate::sync::{AtomicU64, Mutex, Ordering, add_single_writer, lock};
 use std::fmt;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(crate) use disposition::{Bookkeeper, Passage};
+pub use disposition::{Disposition, Ledgers, RetryState};
 
 /// Events that a sink did not accept, by reason. Each went back to its publisher or was reported as refused.
 ///
@@ -71,9 +77,9 @@ pub struct Dropped {
     pub disconnected: u64,
     /// Given up because a close was cut short at its deadline.
     pub aborted: u64,
-    /// The handler returned an error, or a retry gave the event to its dead letters.
+    /// The handler returned an error, the inner sink refused the event, or a retry gave it to its dead letters.
     pub failed: u64,
-    /// The handler panicked.
+    /// The handler, or another user callback that had the event, panicked.
     pub panicked: u64,
 }
 
@@ -106,6 +112,24 @@ impl Dropped {
 /// check can fail. While events flow the terms are read one after the other and may be off by what flowed meanwhile.
 ///
 /// There is no count of events dropped by a removal: what a sink accepted before it was removed is still handled.
+///
+/// # Chains of sinks
+/// Each event counts once, and the ledger of the outermost sink reports what became of it, however many sinks it passes through:
+/// - An inner sink that decides at once reports the [`Disposition`] of the event outward, through [`Sink::offer`](crate::Sink::offer).
+///   A filter's `filtered`, a full channel's `dropped.full` and a retry's dead letters are counted by every stage in front.
+/// - An inner sink that decides later (a queue, a channel, a batch, a retry by key) answers [`Disposition::Pending`]. A stage in
+///   front then counts the event as what the ledger of that sink says: `pending`, until it is delivered or dropped there. If
+///   others write to the inner sink too, their events cannot be told apart, and what it accepted counts as `delivered` in front.
+/// - Attempts are no events: a retry counts an event once, and attempts in its [`RetryState`]. An event that went to the dead
+///   letters is `dropped.failed`, with the last attempt's error as the last error; whether its letter arrived is in the
+///   [`RetryState`].
+/// - A panic that unwinds out of a sink is counted by the stage that caught it.
+///
+/// Such a chain ends where one event becomes several, or several become one. In front of a [`Bus`](crate::Bus) or a
+/// [`Tee`](crate::Tee) an event is `delivered` when at least one of the sinks accepted it and did not drop it at once, and each
+/// of these reports for itself. A [`Batch`](crate::Batch) in front of a queue or a channel of whole batches counts the events
+/// of a batch as delivered when that accepted the batch. A [`Journal`](crate::Journal) delivers what it accepts, and its
+/// subscribers have ledgers of their own.
 ///
 /// # Examples
 /// ```
@@ -184,16 +208,6 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Of what a direct sink seems to have delivered, some was kept away by a combinator in front, which counted it: a
-    /// filter, or a retry that gave it to its dead letters.
-    pub(crate) fn keep_away(&mut self, by_filter: &Self) {
-        let kept = by_filter.filtered + by_filter.dropped.failed + by_filter.dropped.panicked;
-        self.delivered = self.delivered.saturating_sub(kept);
-        self.filtered += by_filter.filtered;
-        self.dropped.failed += by_filter.dropped.failed;
-        self.dropped.panicked += by_filter.dropped.panicked;
-    }
-
     /// Events that foreign code in front of the sink's own books lost by a panic.
     pub(crate) fn add_panicked(&mut self, events: u64) {
         self.offered += events;
@@ -258,7 +272,7 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// Why an accepted event was dropped; what an `on_drop` hook is told.
+/// Why an accepted event was dropped; what an `on_drop` hook is told, and what a [`Disposition`] says.
 ///
 /// # Examples
 /// ```
@@ -284,8 +298,11 @@ pub enum DropReason {
     /// Given up because a close was cut short at its deadline.
     Aborted,
     /// Refused by the sink behind a [`Queue`](crate::QueueBuilder::spawn_sink), which gave the event back with the error. What a
-    /// closure or a handler fails with is gone: it counts as `failed`, and no `on_drop` hook is told.
+    /// closure or a handler fails with is gone: it counts as `failed`, and no `on_drop` hook is told. Also given to the dead
+    /// letters of a retry, which are told in place of a hook.
     Failed,
+    /// Lost by a panic of user code that had it. No `on_drop` hook is told.
+    Panicked,
 }
 
 impl fmt::Display for DropReason {
@@ -296,6 +313,7 @@ impl fmt::Display for DropReason {
             Self::Disconnected => "disconnected",
             Self::Aborted => "aborted",
             Self::Failed => "failed",
+            Self::Panicked => "panicked",
         })
     }
 }
@@ -362,6 +380,8 @@ pub struct SinkState {
     pub backlog_for: Option<Duration>,
     /// The subscribers of a [`Journal`](crate::Journal), each with its own place.
     pub subscribers: Vec<SubscriberState>,
+    /// The retries in the chain of sinks that begins here, the outermost first.
+    pub retries: Vec<RetryState>,
 }
 
 /// What one subscriber of a [`Journal`](crate::Journal) says about itself.
@@ -423,16 +443,35 @@ pub(crate) enum Outcome {
     /// Accepted and given up: the sink behind failed.
     DroppedFailed,
     DroppedPanicked,
+    /// As `DroppedPanicked`: the panic of the sink was caught here, and the sink has not counted the event.
+    Unwound,
     Filtered,
+    /// Accepted by an inner sink that decides later.
+    Passed,
     /// Accepted into a queue without positions of its own.
     Queued,
     /// An event accepted earlier was pushed out.
     Evicted,
     /// An event accepted earlier was given up.
     Aborted,
+    /// An event accepted earlier was left unread.
+    Disconnected,
 }
 
-const OUTCOMES: usize = 13;
+const OUTCOMES: usize = 16;
+
+impl Outcome {
+    /// How an event counts that a sink gave back.
+    pub(crate) fn refused<E>(error: &WriteError<E>) -> Self {
+        match error {
+            WriteError::Full(_) => Self::RefusedFull,
+            WriteError::Closed(_) => Self::RefusedClosed,
+            WriteError::Timeout(_) => Self::RefusedTimeout,
+            WriteError::Reentrant(_) => Self::RefusedReentrant,
+            WriteError::Failed { .. } => Self::RefusedFailed,
+        }
+    }
+}
 
 /// The counters of one way in. Private ones have one writer and use plain stores; shared ones read-modify-writes.
 /// Aligned so that two publishers' counters never share a line.
@@ -488,6 +527,39 @@ impl EntryCounters {
         self.outcomes[Outcome::Queued as usize].load(Ordering::Relaxed)
     }
 
+    /// Counts what became of one offer that was accepted.
+    #[inline]
+    pub(crate) fn disposed(&self, disposition: Disposition) {
+        let outcome = match disposition {
+            Disposition::Delivered => Outcome::Delivered,
+            Disposition::Pending => Outcome::Passed,
+            Disposition::Filtered => Outcome::Filtered,
+            Disposition::Dropped(DropReason::Full) => Outcome::DroppedFull,
+            Disposition::Dropped(DropReason::Failed) => Outcome::DroppedFailed,
+            Disposition::Dropped(DropReason::Panicked) => Outcome::DroppedPanicked,
+            Disposition::Dropped(reason) => {
+                self.count(Outcome::Queued, 1);
+                match reason {
+                    DropReason::Evicted => Outcome::Evicted,
+                    DropReason::Disconnected => Outcome::Disconnected,
+                    _ => Outcome::Aborted,
+                }
+            }
+        };
+        self.count(outcome, 1);
+    }
+
+    /// Events that were passed on to an inner sink that decides later. They count as delivered, until
+    /// [`Ledger::follow`] says more.
+    pub(crate) fn passed(&self) -> u64 {
+        self.outcomes[Outcome::Passed as usize].load(Ordering::Relaxed)
+    }
+
+    /// Events lost by panics of the sink.
+    pub(crate) fn unwound(&self) -> u64 {
+        self.outcomes[Outcome::Unwound as usize].load(Ordering::Relaxed)
+    }
+
     /// Events that were accepted and given up.
     pub(crate) fn aborted(&self) -> u64 {
         self.outcomes[Outcome::Aborted as usize].load(Ordering::Relaxed)
@@ -523,18 +595,21 @@ impl EntryCounters {
         ledger.refused.timeout += get(Outcome::RefusedTimeout);
         ledger.refused.reentrant += get(Outcome::RefusedReentrant);
         ledger.refused.failed += get(Outcome::RefusedFailed);
-        ledger.delivered += get(Outcome::Delivered);
+        ledger.delivered += get(Outcome::Delivered) + get(Outcome::Passed);
         ledger.filtered += get(Outcome::Filtered);
         ledger.dropped.full += get(Outcome::DroppedFull);
         ledger.dropped.failed += get(Outcome::DroppedFailed);
-        ledger.dropped.panicked += get(Outcome::DroppedPanicked);
+        ledger.dropped.panicked += get(Outcome::DroppedPanicked) + get(Outcome::Unwound);
         ledger.dropped.evicted += get(Outcome::Evicted);
         ledger.dropped.aborted += get(Outcome::Aborted);
+        ledger.dropped.disconnected += get(Outcome::Disconnected);
         ledger.accepted += get(Outcome::Delivered)
+            + get(Outcome::Passed)
             + get(Outcome::Filtered)
             + get(Outcome::DroppedFull)
             + get(Outcome::DroppedFailed)
             + get(Outcome::DroppedPanicked)
+            + get(Outcome::Unwound)
             + get(Outcome::Queued);
     }
 }
@@ -575,6 +650,7 @@ struct PublisherCounters {
     pace: FoldPace,
     /// The sum of those whose publishers are gone.
     folded: Ledger,
+    folded_unwound: u64,
 }
 
 impl Counters {
@@ -605,19 +681,27 @@ impl Counters {
         *ledger += publishers.folded;
         publishers.live.iter().for_each(|counters| counters.add_to(ledger));
     }
+
+    /// Events lost by panics of the sink.
+    pub(crate) fn unwound(&self) -> u64 {
+        let publishers = lock(&self.publishers);
+        let live = publishers.live.iter().map(|counters| counters.unwound()).sum::<u64>();
+        self.everybody.unwound() + publishers.folded_unwound + live
+    }
 }
 
 impl PublisherCounters {
     fn fold(&mut self) {
-        let folded = &mut self.folded;
+        let Self { live, pace, folded, folded_unwound } = self;
         // `get_mut` succeeds only for the last owner, and sees what the publisher counted.
-        self.live.retain_mut(|counters| match Arc::get_mut(counters) {
+        live.retain_mut(|counters| match Arc::get_mut(counters) {
             Some(counters) => {
                 counters.add_to(folded);
+                *folded_unwound += counters.unwound();
                 false
             }
             None => true,
         });
-        self.pace.walked(self.live.len());
+        pace.walked(live.len());
     }
 }

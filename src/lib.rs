@@ -28,7 +28,8 @@ pub use bus::Bus;
 pub use bus::builder::{BusBuilder, SinkFailure};
 pub use bus::entry::SinkId;
 pub use bus::handle::{CloseGuard, WeakBus};
-pub use bus::publisher::{Published, Publisher};
+pub use bus::published::Published;
+pub use bus::publisher::Publisher;
 pub use bus::remove::Removed;
 pub use bus::snapshot::{SinkSnapshot, Snapshot};
 pub use channel::Channel;
@@ -67,7 +68,10 @@ pub use journal::recv::RecvEntry;
 pub use journal::subscriber::Subscriber;
 pub use journal::subscription::Subscription;
 pub use journal::writer::JournalWriter;
-pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused, SinkState, SinkStatus, SubscriberState};
+pub use ledger::{
+    Disposition, DropReason, Dropped, Imbalance, Ledger, Ledgers, Refused, RetryState, SinkState, SinkStatus,
+    SubscriberState,
+};
 pub use queue::Queue;
 pub use queue::builder::QueueBuilder;
 pub use queue::handler::Handler;

@@ -9,7 +9,7 @@ mod worker;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::{End, Inbox, Patience};
-use crate::ledger::{SinkState, SinkStatus};
+use crate::ledger::{Bookkeeper, Disposition, Ledger, SinkState, SinkStatus};
 use crate::panics::quietly;
 use crate::report::{CloseReport, Finish, FlushReport, Identity};
 use crate::sink::lane::Lane;
@@ -22,6 +22,7 @@ use crate::wait::errand::is_telling;
 use crate::wait::nesting::{inside_delivery, may_wait_to_drop};
 use builder::QueueBuilder;
 use desk::FlushDesk;
+use handler::Behind;
 use partition::Route;
 use std::fmt;
 use std::sync::Arc;
@@ -94,6 +95,8 @@ struct Shared<E> {
     identity: Identity,
     /// Makes the sink behind stop waiting.
     abort: Option<Abort>,
+    /// What becomes of events in the sink behind.
+    behind: Option<Behind>,
 }
 
 /// How far the end of the workers has come.
@@ -229,12 +232,22 @@ impl<E: Send + 'static> Shared<E> {
         self.inboxes().iter().all(|inbox| inbox.is_finished())
     }
 
-    /// Fills in everything but the kind.
-    fn describe(&self, state: &mut SinkState) {
-        self.inbox.describe(state);
+    /// Fills in everything but the kind. Returns the events that were dropped at once, of which their writers were told.
+    fn describe(&self, state: &mut SinkState) -> Ledger {
+        // In this order: what is passed on meanwhile is then no more than may have been.
+        let deferred = self.behind.as_ref().map(|behind| behind.ledgers().deferred());
+        let mut at_once = Ledger::default();
+        at_once.dropped.full = self.inbox.describe(state);
         if let Some(route) = &self.route {
-            route.describe(state);
+            route.describe(state, &mut at_once);
         }
+        at_once.accepted = at_once.dropped.total();
+        if let (Some(behind), Some(deferred)) = (&self.behind, deferred) {
+            let passed = self.inboxes().iter().map(|inbox| inbox.passed()).sum();
+            state.ledger.follow(passed, behind.kept_at_most(), &deferred);
+            behind.ledgers().show(state);
+        }
+        at_once
     }
 
     /// A worker has ended, with what it has to say. The last one makes the report.
@@ -294,8 +307,27 @@ fn worker_name(number: usize) -> String {
     format!("worker {number}")
 }
 
+/// What became of the events of a queue, for stages in front of it.
+impl<E: Send + 'static> Bookkeeper for Shared<E> {
+    fn deferred(&self) -> Ledger {
+        let mut state = SinkState::default();
+        let at_once = self.describe(&mut state);
+        state.ledger.without(&at_once)
+    }
+
+    fn show(&self, state: &mut SinkState) {
+        let mut own = SinkState::default();
+        self.describe(&mut own);
+        state.add_shown(own);
+    }
+}
+
 impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let shared = &*self.0.0;
         match &shared.route {
             None => shared.inbox.write(event, Patience::Wait),
@@ -333,6 +365,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
                     state.status = SinkStatus::Closing;
                 }
             }
+            Signal::Ledgers(ledgers) => ledgers.push(self.0.0.clone()),
             // The workers make their own.
             Signal::EndOfBatch | Signal::Tick { .. } => {}
         }

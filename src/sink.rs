@@ -6,6 +6,7 @@ pub(crate) mod lane;
 pub(crate) mod signal;
 
 use crate::error::{InvalidConfig, WriteError};
+use crate::ledger::Disposition;
 use crate::report::CloseReport;
 use crate::sync::quiet::Quiet;
 use crate::wait::Deadline;
@@ -19,7 +20,8 @@ use std::sync::Arc;
 /// right for a sink that does its work at once; wrappers hand every one of them on.
 ///
 /// # Contract
-/// - `Ok` from `write` means that the event was accepted under the sink's stated guarantee; `Err` gives the event back.
+/// - `Ok` from `write` means that the event was accepted under the sink's stated guarantee; `Err` gives the event back. What
+///   became of an accepted event is returned by [`offer`](Self::offer), and counted in the sink's [`Ledger`](crate::Ledger).
 /// - [`WriteError::Closed`] is final. A write after [`close`](Self::close) is `Closed`, and `close` is idempotent.
 /// - A sink may be written to from many threads at once. What sits behind a [`Queue`](crate::Queue) is called by its worker
 ///   only, and by several threads if it has several.
@@ -64,6 +66,33 @@ pub trait Sink<E>: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn write(&self, event: E) -> Result<(), WriteError<E>>;
+
+    /// Accepts an event and reports what became of it, or gives it back.
+    ///
+    /// `Ok` from [`write`](Self::write) only means that the event was accepted: a full queue under
+    /// [`Overflow::DropNewest`](crate::Overflow::DropNewest), the default, has dropped it all the same. What stands in front of
+    /// a sink calls this method, and counts what it returns.
+    ///
+    /// By default it calls `write`, and an accepted event is [`Delivered`](Disposition::Delivered). A sink that wraps another
+    /// one returns what the `offer` of that returned, and writes by it: `self.offer(event).map(drop)`. If it only has a `write`,
+    /// the stages in front of it count as delivered whatever the inner sink accepted.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Disposition, DropReason, Sink};
+    /// let (channel, _receiver) = Channel::bounded(1)?;
+    /// assert_eq!(channel.offer(1)?, Disposition::Pending);
+    /// assert_eq!(channel.offer(2)?, Disposition::Dropped(DropReason::Full));
+    /// assert!(channel.write(3).is_ok()); // accepted, and dropped as well
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        self.write(event).map(|()| Disposition::Delivered)
+    }
 
     /// Takes no more events, and works off what was accepted until the deadline.
     ///
@@ -179,6 +208,11 @@ macro_rules! forward {
         #[inline]
         fn write(&self, event: E) -> Result<(), WriteError<E>> {
             (**self).write(event)
+        }
+
+        #[inline]
+        fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+            (**self).offer(event)
         }
 
         fn close(&self, deadline: Deadline) -> CloseReport {

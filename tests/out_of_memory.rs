@@ -51,7 +51,9 @@ fn read(receiver: &mut Receiver<Event>) -> Vec<u64> {
 }
 
 fn took(accepted: usize) -> Published {
-    Published { accepted, refused: 0 }
+    let mut published = Published::default();
+    published.accepted = accepted;
+    published
 }
 
 #[test]

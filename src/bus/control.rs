@@ -6,7 +6,7 @@
 
 use super::entry::{Entry, Info, Reached, Shared, SinkId};
 use super::list::List;
-use super::table::{Change, Guard, Room, Table, Way};
+use super::table::{Change, Room, Table, Way};
 use super::{Core, STEP};
 use crate::error::AddError;
 use crate::panics::{dispose, dispose_each, foreign};

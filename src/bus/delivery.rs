@@ -6,11 +6,11 @@
 
 use super::builder::BusHooks;
 use super::entry::{Info, Shared};
-use super::publisher::Published;
+use super::published::{Published, Tally};
 use super::table::{Direct, Fast, Guard, Slow, Table, TableKind};
 use crate::error::WriteError;
 use crate::inbox::Patience;
-use crate::ledger::{EntryCounters, Outcome};
+use crate::ledger::{Disposition, DropReason, EntryCounters, Outcome};
 use crate::panics::{caught, discard, event_of};
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
@@ -29,34 +29,56 @@ impl<E: Send + 'static> Drop for Finishing<'_, E> {
     }
 }
 
-/// What became of an event that was offered to one sink from a place in memory: unless it was accepted, it is still there.
+/// What became of an event that was offered to one sink from a place in memory: if it was refused, it is still there.
 ///
 /// Events go by places because each copy of what was just written in smaller pieces waits for those stores.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offer {
     Accepted,
-    Refused,
-    /// And so will be every later one.
+    /// Accepted, and lost already.
+    Dropped(DropReason),
+    Full,
+    Timeout,
+    Reentrant,
+    Failed,
+    /// Refused, and so will be every later one.
     Closed,
 }
 
 impl Offer {
-    /// Puts the event of a failed attempt back.
     #[inline]
-    fn of<E>(outcome: Result<(), WriteError<E>>, place: &mut Option<E>) -> Self {
-        match outcome {
-            Ok(()) => Self::Accepted,
-            Err(error) => {
-                let closed = error.is_closed();
-                *place = Some(event_of(error));
-                if closed { Self::Closed } else { Self::Refused }
-            }
+    fn taken(disposition: Disposition) -> Self {
+        match disposition {
+            Disposition::Dropped(reason) => Self::Dropped(reason),
+            Disposition::Delivered | Disposition::Pending | Disposition::Filtered => Self::Accepted,
         }
     }
 
+    /// Puts the event of a failed attempt back.
+    #[inline]
+    pub(super) fn of<E>(outcome: Result<Disposition, WriteError<E>>, place: &mut Option<E>) -> Self {
+        match outcome {
+            Ok(disposition) => Self::taken(disposition),
+            Err(error) => Self::refused(error, place),
+        }
+    }
+
+    #[cold]
+    fn refused<E>(error: WriteError<E>, place: &mut Option<E>) -> Self {
+        let offer = match &error {
+            WriteError::Full(_) => Self::Full,
+            WriteError::Closed(_) => Self::Closed,
+            WriteError::Timeout(_) => Self::Timeout,
+            WriteError::Reentrant(_) => Self::Reentrant,
+            WriteError::Failed { .. } => Self::Failed,
+        };
+        *place = Some(event_of(error));
+        offer
+    }
+
     /// Counts it; whether the sink is gone.
-    fn note(self, published: &mut Published) -> bool {
-        published.count(self == Self::Accepted);
+    fn note(self, tally: &mut Tally) -> bool {
+        tally.count(self);
         self == Self::Closed
     }
 }
@@ -123,9 +145,9 @@ impl<E: Clone + Send + 'static> Table<E> {
     ///
     /// Events come here by a place in memory that only this path sees: so the fast path keeps them in registers and does not
     /// copy its result.
-    pub(super) fn publish(&mut self, place: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Published {
+    pub(super) fn publish(&mut self, place: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Tally {
         match self.kind {
-            TableKind::Empty => Published::default(),
+            TableKind::Empty => Tally::accepted(0),
             TableKind::Gated => self.through_gates(place, scene),
             TableKind::Fast | TableKind::General => self.publish_generally(place, done, scene),
         }
@@ -133,23 +155,27 @@ impl<E: Clone + Send + 'static> Table<E> {
 
     /// Puts the event into every fast lane whose gate lets it pass. The event stays in its place in memory while gates look at
     /// it: one that nobody keeps is never copied.
-    fn through_gates(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Published {
+    fn through_gates(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Tally {
         let finishing = Finishing(self);
         let count = finishing.0.fast.len();
-        let mut attention = 0;
+        let (mut attention, mut lost) = (0, 0);
         for (done, Fast { lane, gate, .. }) in finishing.0.fast.iter_mut().enumerate() {
             let Some(room) = lane.room() else {
                 cold_path();
                 std::mem::forget(finishing);
-                return self.publish_generally(place, done, scene);
+                let mut tally = self.publish_generally(place, done, scene);
+                tally.gates_lost(lost);
+                return tally;
             };
             let Some(event) = place.as_ref() else { break };
-            if gate.as_mut().is_none_or(|gate| passes(gate, event, scene)) {
+            let held_back = gate.as_mut().and_then(|gate| held_back(gate, event, scene));
+            if held_back.is_none() {
                 let event = if done + 1 == count { place.take() } else { cloned(&*place) };
                 if let Some(event) = event {
                     attention |= room.push_and_look(event);
                 }
             } else {
+                lost += usize::from(held_back.is_some_and(Disposition::is_dropped));
                 // Whether the lane is sealed; nothing was put in that a fence would have to come behind.
                 attention |= lane.attention();
             }
@@ -157,11 +183,12 @@ impl<E: Clone + Send + 'static> Table<E> {
         // What no gate wanted is dropped, which is foreign code, while the guard still stands.
         discard(place.take());
         std::mem::forget(finishing);
+        let mut tally = Tally::accepted(count);
+        tally.gates_lost(lost);
         if self.wants_finish(attention) {
-            self.finish_fast(count, place)
-        } else {
-            Published { accepted: count, refused: 0 }
+            self.finish_fast(&mut tally, place);
         }
+        tally
     }
 
     /// Whether a lane has something to finish. `attention` is what the lanes said right behind each put.
@@ -172,26 +199,26 @@ impl<E: Clone + Send + 'static> Table<E> {
     }
 
     #[cold]
-    fn finish_fast(&mut self, count: usize, back: &mut Option<E>) -> Published {
-        let refused = self.finish(|event| *back = Some(event));
+    fn finish_fast(&mut self, tally: &mut Tally, back: &mut Option<E>) {
+        tally.take_back(self.finish(|event| *back = Some(event)));
         self.retire_dead();
-        Published { accepted: count - refused, refused }
     }
 
     /// Publishes one event of which the first `done` fast lanes have got theirs.
-    fn publish_generally(&mut self, place: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Published {
+    fn publish_generally(&mut self, place: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Tally {
         let left = self.fast.len() + self.slow.len() + self.direct.len() - done;
         let mut supply = Supply { place, left };
-        let mut published = Published { accepted: done, refused: 0 };
+        let mut tally = Tally::accepted(done);
         let (mut owed, mut dead) = (false, false);
         let finishing = Finishing(self);
         for Fast { lane, gate, info, owed: owes, dead: gone, .. } in &mut finishing.0.fast[done..] {
             if let Some(gate) = gate
-                && supply.place.as_ref().is_some_and(|event| !passes(gate, event, scene))
+                && let Some(disposition) =
+                    supply.place.as_ref().and_then(|event| held_back(gate, event, scene))
             {
                 // What did not pass is taken.
                 supply.left -= 1;
-                published.accepted += 1;
+                tally.count(Offer::taken(disposition));
             } else if let Some(room) = lane.room() {
                 let offer = supply.offer(|place| {
                     if let Some(event) = place.take() {
@@ -199,13 +226,13 @@ impl<E: Clone + Send + 'static> Table<E> {
                     }
                     Offer::Accepted
                 });
-                offer.note(&mut published);
+                offer.note(&mut tally);
             } else if lane.may_wait() && scene.patience == Patience::Wait {
                 *owes = true;
                 owed = true;
             } else if supply
                 .offer(|place| push(place, |event| lane.overflow(event, Patience::Now)))
-                .note(&mut published)
+                .note(&mut tally)
             {
                 *gone = true;
                 dead = true;
@@ -213,45 +240,39 @@ impl<E: Clone + Send + 'static> Table<E> {
             }
         }
         for slow in finishing.0.slow.iter_mut().filter(|slow| !slow.may_wait) {
-            dead |= slow.push(&mut supply, &mut published, scene);
+            dead |= slow.push(&mut supply, &mut tally, scene);
         }
         let refused = finishing.0.finish(|event| supply.give_back(event));
-        published.accepted -= refused;
-        published.refused += refused;
+        tally.take_back(refused);
         dead |= refused > 0;
         for direct in &finishing.0.direct {
             if direct.info.is_dead() {
                 // As if it were off the bus already.
                 supply.left = supply.left.saturating_sub(1);
             } else {
-                supply.offer(|place| direct.deliver(place, scene)).note(&mut published);
+                supply.offer(|place| direct.deliver(place, scene)).note(&mut tally);
             }
         }
         for slow in finishing.0.slow.iter_mut().filter(|slow| slow.may_wait) {
-            dead |= slow.push(&mut supply, &mut published, scene);
+            dead |= slow.push(&mut supply, &mut tally, scene);
         }
         if owed {
-            dead |= finishing.0.pay_owed(&mut supply, &mut published, scene);
+            dead |= finishing.0.pay_owed(&mut supply, &mut tally, scene);
         }
         std::mem::forget(finishing);
         if dead {
             self.retire_dead();
         }
-        published
+        tally
     }
 
     /// Pushes where there was no room, waiting for it. Whether a sink is gone.
     #[cold]
-    fn pay_owed(
-        &mut self,
-        supply: &mut Supply<'_, E>,
-        published: &mut Published,
-        scene: &Scene<'_, E>,
-    ) -> bool {
+    fn pay_owed(&mut self, supply: &mut Supply<'_, E>, tally: &mut Tally, scene: &Scene<'_, E>) -> bool {
         let mut gone = false;
         for Fast { lane, info, owed, dead, .. } in &mut self.fast {
             if std::mem::take(owed)
-                && supply.offer(|place| push(place, |event| lane.push(event, scene.patience))).note(published)
+                && supply.offer(|place| push(place, |event| lane.push(event, scene.patience))).note(tally)
             {
                 *dead = true;
                 gone = true;
@@ -264,6 +285,7 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// Publishes a slice; each lane shows it to its consumer at once, as far as there is room.
     pub(super) fn publish_batch(&mut self, events: &[E], scene: &Scene<'_, E>) -> Published {
         let finishing = Finishing(self);
+        let mut lost = 0;
         for Fast { lane, gate, batched, .. } in &mut finishing.0.fast {
             *batched = match gate {
                 None => {
@@ -276,8 +298,9 @@ impl<E: Clone + Send + 'static> Table<E> {
                     while taken < events.len()
                         && let Some(room) = lane.room()
                     {
-                        if passes(gate, &events[taken], scene) {
-                            room.push(cloned(&events[taken]));
+                        match held_back(gate, &events[taken], scene) {
+                            None => room.push(cloned(&events[taken])),
+                            Some(disposition) => lost += usize::from(disposition.is_dropped()),
                         }
                         taken += 1;
                     }
@@ -286,26 +309,27 @@ impl<E: Clone + Send + 'static> Table<E> {
             };
         }
         std::mem::forget(finishing);
-        self.go_on_with_batch(events, scene)
+        let mut published = self.go_on_with_batch(events, scene);
+        published.gates_lost(lost);
+        published
     }
 
     /// Publishes what the fast lanes have not taken of a slice; they know how far they are.
     pub(super) fn go_on_with_batch(&mut self, events: &[E], scene: &Scene<'_, E>) -> Published {
         let accepted = self.fast.iter().map(|fast| fast.batched).sum();
-        let mut published = Published { accepted, refused: 0 };
+        let mut published = Published::accepted(accepted);
         let refused = self.finish(discard);
-        published.accepted -= refused;
-        published.refused += refused;
+        published.take_back(refused);
         for direct in &self.direct {
             for event in events {
                 if !direct.info.is_dead() {
-                    offer_copy(event, |place| direct.deliver(place, scene)).note(&mut published);
+                    published.count(offer_copy(event, |place| direct.deliver(place, scene)));
                 }
             }
         }
         for slow in &mut self.slow {
             for event in events {
-                if offer_copy(event, |place| slow.deliver(place, scene)).note(&mut published) {
+                if published.count(offer_copy(event, |place| slow.deliver(place, scene))) {
                     slow.dead = true;
                     slow.info.mark_dead();
                 }
@@ -313,13 +337,11 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
         for Fast { lane, gate, info, dead, batched, .. } in &mut self.fast {
             for event in &events[*batched..] {
-                let through = gate.as_mut().is_none_or(|gate| passes(gate, event, scene));
-                let offer = if through {
-                    offer_copy(event, |place| push(place, |event| lane.push(event, scene.patience)))
-                } else {
-                    Offer::Accepted
+                let offer = match gate.as_mut().and_then(|gate| held_back(gate, event, scene)) {
+                    None => offer_copy(event, |place| push(place, |event| lane.push(event, scene.patience))),
+                    Some(disposition) => Offer::taken(disposition),
                 };
-                if offer.note(&mut published) {
+                if published.count(offer) {
                     *dead = true;
                     info.mark_dead();
                 }
@@ -334,8 +356,8 @@ impl<E: Clone + Send + 'static> Table<E> {
 
 impl<E: Clone + Send + 'static> Slow<E> {
     /// Pushes the next event; whether the sink is gone.
-    fn push(&mut self, supply: &mut Supply<'_, E>, published: &mut Published, scene: &Scene<'_, E>) -> bool {
-        if supply.offer(|place| self.deliver(place, scene)).note(published) {
+    fn push(&mut self, supply: &mut Supply<'_, E>, tally: &mut Tally, scene: &Scene<'_, E>) -> bool {
+        if supply.offer(|place| self.deliver(place, scene)).note(tally) {
             self.dead = true;
             self.info.mark_dead();
         }
@@ -344,7 +366,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
 
     fn deliver(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
         let Self { lane, guard, info, .. } = self;
-        let mut put = || push(place, |event| lane.push(event, scene.patience));
+        let mut put = || push(place, |event| lane.offer(event, scene.patience));
         match guard {
             None => put(),
             Some(guard) => match scene.enter(guard) {
@@ -357,9 +379,9 @@ impl<E: Clone + Send + 'static> Slow<E> {
                 .unwrap_or_else(|text| {
                     let counters = info.counters.everybody();
                     counters.offered(1);
-                    counters.count(Outcome::DroppedPanicked, 1);
+                    counters.count(Outcome::Unwound, 1);
                     scene.hooks.panicked(info, &text);
-                    Offer::Accepted
+                    Offer::Dropped(DropReason::Panicked)
                 }),
                 None => Offer::Closed,
             },
@@ -377,7 +399,7 @@ fn offer_copy<E: Clone>(event: &E, to: impl FnOnce(&mut Option<E>) -> Offer) -> 
 
 /// Takes the event from its place for an attempt, and puts it back if that fails.
 #[inline(always)]
-fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<(), WriteError<E>>) -> Offer {
+fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<Disposition, WriteError<E>>) -> Offer {
     match place.take() {
         Some(event) => Offer::of(attempt(event), place),
         None => Offer::Accepted,
@@ -385,10 +407,14 @@ fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<(), WriteErr
 }
 
 /// Asks a gate. It is foreign code, so it runs under the hazard word; once its sink is off the bus it is not asked any more,
-/// and the sealed lane behind it refuses the event.
+/// and the sealed lane behind it refuses the event. Says what became of an event that does not pass.
 #[inline]
-fn passes<E>((gate, guard): &mut (Gate<E>, Guard<E>), event: &E, scene: &Scene<'_, E>) -> bool {
-    scene.enter(guard).is_none_or(|_entered| gate(event))
+fn held_back<E>(
+    (gate, guard): &mut (Gate<E>, Guard<E>),
+    event: &E,
+    scene: &Scene<'_, E>,
+) -> Option<Disposition> {
+    scene.enter(guard).and_then(|_entered| gate(event))
 }
 
 impl<E: Send + 'static> Direct<E> {
@@ -419,26 +445,19 @@ pub(super) fn deliver_to<E: Send + 'static>(
     counters.offered(1);
     let Some(_delivery) = Nesting::delivery() else {
         counters.count(Outcome::RefusedReentrant, 1);
-        return Offer::Refused;
+        return Offer::Reentrant;
     };
     let written = caught(|| match place.take() {
-        Some(event) => sink.write(event),
-        None => Ok(()),
+        Some(event) => sink.offer(event),
+        None => Ok(Disposition::Delivered),
     });
     match written {
-        Ok(Ok(())) => {
-            counters.count(Outcome::Delivered, 1);
-            Offer::Accepted
+        Ok(Ok(disposition)) => {
+            counters.disposed(disposition);
+            Offer::of(Ok(disposition), place)
         }
         Ok(Err(error)) => {
-            let outcome = match &error {
-                WriteError::Full(_) => Outcome::RefusedFull,
-                WriteError::Closed(_) => Outcome::RefusedClosed,
-                WriteError::Timeout(_) => Outcome::RefusedTimeout,
-                WriteError::Reentrant(_) => Outcome::RefusedReentrant,
-                WriteError::Failed { .. } => Outcome::RefusedFailed,
-            };
-            counters.count(outcome, 1);
+            counters.count(Outcome::refused(&error), 1);
             if error.is_closed() {
                 info.mark_dead();
             }
@@ -446,9 +465,9 @@ pub(super) fn deliver_to<E: Send + 'static>(
             Offer::of(Err(error), place)
         }
         Err(text) => {
-            counters.count(Outcome::DroppedPanicked, 1);
+            counters.count(Outcome::Unwound, 1);
             hooks.panicked(info, &text);
-            Offer::Accepted
+            Offer::Dropped(DropReason::Panicked)
         }
     }
 }

@@ -4,7 +4,7 @@
 //! stores into the ring, so the last lane, which is the only one more often than not, lies in the publisher itself, and the others
 //! one pointer away. Whatever is not a plain push happens in the table, to which the lanes go back for it.
 
-use super::publisher::Published;
+use super::published::Published;
 use super::table::{Fast, Table};
 use crate::panics::discard;
 use crate::sync::membarrier::{FencePair, light_fence};
@@ -150,6 +150,6 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             attention |= fast.lane.attention();
         }
         std::mem::forget(finishing);
-        (whole && attention == 0).then_some(Published { accepted: count * events.len(), refused: 0 })
+        (whole && attention == 0).then_some(Published::accepted(count * events.len()))
     }
 }

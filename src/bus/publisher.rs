@@ -4,6 +4,7 @@ use super::control::{Admission, PublisherSlot};
 use super::delivery::Scene;
 use super::handle::Handle;
 use super::lanes::{Lanes, NEVER, Pushed};
+use super::published::{Published, Tally};
 use super::table::Table;
 use super::{CLOSED, Core, local};
 use crate::error::Closed;
@@ -18,42 +19,6 @@ use crate::wait::nesting::{Nesting, cloned};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What became of a publish, counted in deliveries: one for each event and sink.
-///
-/// # Examples
-/// ```
-/// use buslane::{Bus, Channel, Overflow, noop};
-/// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
-/// let bus = Bus::new();
-/// bus.add(channel)?;
-/// bus.add(noop())?;
-/// let mut publisher = bus.publisher();
-/// publisher.publish(1)?;
-/// let published = publisher.publish(2)?;
-/// assert_eq!((published.accepted, published.refused), (1, 1));
-/// # drop(receiver);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Published {
-    /// Deliveries that a sink accepted. What it then does with the event, its ledger tells.
-    pub accepted: usize,
-    /// Deliveries that a sink refused; the reasons are in its ledger.
-    pub refused: usize,
-}
-
-impl Published {
-    /// Counts one delivery.
-    #[inline]
-    pub(super) fn count(&mut self, accepted: bool) {
-        if accepted {
-            self.accepted += 1;
-        } else {
-            self.refused += 1;
-        }
-    }
-}
 
 /// The publishing handle of one thread: it owns a private lane into every sink of its bus that has lanes.
 ///
@@ -328,12 +293,12 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         let version = self.core.version.load(Ordering::Acquire);
         if version == self.lanes.seen {
             match self.lanes.push(event) {
-                Pushed::Done(accepted) => Ok(Published { accepted, refused: 0 }),
+                Pushed::Done(accepted) => Ok(Published::accepted(accepted)),
                 Pushed::Attention(count) => {
                     cold_path();
                     let mut back = None;
-                    let published = self.finish(count, &mut back);
-                    Self::untaken(&self.core, published, back)
+                    let tally = self.finish(count, &mut back);
+                    Self::untaken(&self.core, tally, back)
                 }
                 Pushed::Full(done, event) => {
                     cold_path();
@@ -358,8 +323,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         patience: Patience,
     ) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
-        let published = self.publish_slowly(&mut place, done, version, patience);
-        Self::untaken(&self.core, published, place)
+        let tally = self.publish_slowly(&mut place, done, version, patience);
+        Self::untaken(&self.core, tally, place)
     }
 
     /// Whatever is not a plain push into lanes. Takes the event by a place in memory that only this path sees, and leaves it there
@@ -371,11 +336,11 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         done: usize,
         version: u64,
         patience: Patience,
-    ) -> Published {
+    ) -> Tally {
         if self.is_current(version)
-            && let Some(published) = self.in_table(|table, scene| table.publish(place, done, scene), patience)
+            && let Some(tally) = self.in_table(|table, scene| table.publish(place, done, scene), patience)
         {
-            return published;
+            return tally;
         }
         self.publish_through_list(place, patience)
     }
@@ -383,44 +348,58 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// Without lanes of its own. Apart from the path through the table, which its frame would make longer.
     #[cold]
     #[inline(never)]
-    fn publish_through_list(&mut self, place: &mut Option<E>, patience: Patience) -> Published {
-        let Some(event) = place.take() else { return Published::default() };
+    fn publish_through_list(&mut self, place: &mut Option<E>, patience: Patience) -> Tally {
         let patience = if self.waits { patience } else { Patience::Now };
-        match self.core.publish_shared(event, patience) {
-            Ok(published) => {
-                self.went_shared(1);
-                published
-            }
-            Err(Closed(event)) => {
-                *place = Some(event);
-                Published { accepted: 0, refused: 1 }
-            }
+        let tally = self.core.publish_shared(place, patience);
+        if !tally.is_untaken() {
+            self.went_shared(1);
         }
+        tally
     }
 
     /// Settles with sealers and wakes consumers, behind a push into so many lanes.
     #[inline(never)]
-    fn finish(&mut self, count: usize, back: &mut Option<E>) -> Published {
+    fn finish(&mut self, count: usize, back: &mut Option<E>) -> Tally {
+        let mut tally = Tally::accepted(count);
         if !self.lanes.needs_finish() {
-            return Published { accepted: count, refused: 0 };
+            return tally;
         }
         cold_path();
-        let refused = self.lanes.finish(|event| *back = Some(event));
+        tally.take_back(self.lanes.finish(|event| *back = Some(event)));
         if self.lanes.any_dead() {
             self.in_table(|table, _| table.retire_dead(), Patience::Wait);
         }
-        Published { accepted: count - refused, refused }
+        tally
+    }
+
+    /// Publishes the event in `place` on behalf of a bus in front, and leaves it there if all sinks refuse it.
+    pub(super) fn publish_for(&mut self, place: &mut Option<E>, patience: Patience) -> Tally {
+        let Some(event) = place.take() else { return Tally::accepted(0) };
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
+        let version = self.core.version.load(Ordering::Acquire);
+        let mut done = 0;
+        if version != self.lanes.seen {
+            *place = Some(event);
+        } else {
+            match self.lanes.push(event) {
+                Pushed::Done(accepted) => return Tally::accepted(accepted),
+                Pushed::Attention(count) => return self.finish(count, place),
+                Pushed::Full(count, event) => {
+                    done = count;
+                    *place = Some(event);
+                }
+            }
+        }
+        self.publish_slowly(place, done, version, patience)
     }
 
     #[inline(always)]
-    fn untaken(core: &Core<E>, published: Published, event: Option<E>) -> Result<Published, Closed<E>> {
+    fn untaken(core: &Core<E>, tally: Tally, event: Option<E>) -> Result<Published, Closed<E>> {
         match event {
-            Some(event) if published.accepted == 0 && published.refused > 0 && core.is_closed() => {
-                Err(Closed(event))
-            }
+            Some(event) if tally.is_untaken() && core.is_closed() => Err(Closed(event)),
             untaken => {
                 discard(untaken);
-                Ok(published)
+                Ok(tally.published())
             }
         }
     }
@@ -504,24 +483,18 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             };
         };
         if !self.is_current(version) || self.in_table(rest, Patience::Wait).is_none() {
+            let patience = if self.waits { Patience::Wait } else { Patience::Now };
             for event in events {
-                match self
-                    .core
-                    .publish_shared(cloned(event), if self.waits { Patience::Wait } else { Patience::Now })
-                {
-                    Ok(one) => {
-                        published.accepted += one.accepted;
-                        published.refused += one.refused;
-                    }
-                    Err(Closed(event)) => {
-                        discard(event);
-                        break;
-                    }
+                if self.core.is_closed() {
+                    break;
                 }
+                let mut place = Some(cloned(event));
+                published += self.core.publish_shared(&mut place, patience).published();
+                discard(place);
             }
             self.went_shared(events.len());
         }
-        if published.accepted == 0 && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
+        if published.is_untaken() && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::delivery::{Offer, deliver_to};
 use super::entry::{Entry, Info, Shared};
-use super::publisher::{Published, Publisher};
+use super::published::{Published, Tally};
+use super::publisher::Publisher;
 use super::{Bus, Core};
 use crate::error::{Closed, InvalidConfig, WriteError};
 use crate::inbox::Patience;
-use crate::ledger::{EntryCounters, Outcome, SinkStatus};
-use crate::panics::{caught, discard, event_of};
+use crate::ledger::{Disposition, DropReason, EntryCounters, Outcome, SinkStatus};
+use crate::panics::{caught, discard};
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
@@ -20,15 +21,26 @@ use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Core<E> {
     pub(super) fn publish(&self, event: E) -> Result<Published, Closed<E>> {
+        let mut place = Some(event);
+        let tally = self.publish_through_list(&mut place);
+        match place {
+            Some(event) if tally.is_untaken() && self.is_closed() => Err(Closed(event)),
+            _ => Ok(tally.published()),
+        }
+    }
+
+    /// Publishes the event in `place`, and leaves it there if nobody takes it. On a closed bus nobody does.
+    #[inline(always)]
+    fn publish_through_list(&self, place: &mut Option<E>) -> Tally {
+        let mut tally = Tally::accepted(0);
         if self.is_closed() {
-            return Err(Closed(event));
+            tally.count(Offer::Closed);
+            return tally;
         }
         // While the list is held, no sink on it is taken away: whoever removes one waits for us. So whatever is called from here,
         // the event's own code included, must not wait for a removal.
         let _held = Held::begin();
         let list = self.list.load();
-        let mut published = Published::default();
-        let mut event = Some(event);
         let mut left = list.len();
         for chunk in list.chunks() {
             for entry in chunk {
@@ -39,41 +51,36 @@ impl<E: Clone + Send + 'static> Core<E> {
                 // All but the last get a clone.
                 let mut copy = None;
                 let place = if left == 0 {
-                    &mut event
+                    &mut *place
                 } else {
-                    copy = cloned(&event);
+                    copy = cloned(&*place);
                     &mut copy
                 };
-                published.count(self.deliver(entry, place));
+                tally.count(self.deliver(entry, place));
                 discard(copy);
             }
         }
-        match event {
-            Some(event) if published.accepted == 0 && self.is_closed() => Err(Closed(event)),
-            untaken => {
-                discard(untaken);
-                Ok(published)
-            }
-        }
+        tally
     }
 
-    pub(super) fn publish_shared(&self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
+    /// As by [`publish_through_list`](Self::publish_through_list), with this patience.
+    pub(super) fn publish_shared(&self, place: &mut Option<E>, patience: Patience) -> Tally {
         // Inside a delivery nothing waits; that is how patience reaches a sink's `write`.
         let _impatient = match patience {
             Patience::Wait => None,
             Patience::Now => Some(Nesting::impatient()),
         };
-        self.publish(event)
+        self.publish_through_list(place)
     }
 }
 
 impl<E: Send + 'static> Core<E> {
-    /// Gives the event in `place` to one sink; whether that took it. If not, the event is back in its place.
+    /// Gives the event in `place` to one sink. If that refuses it, the event is back in its place.
     ///
     /// Events and errors stay where they are while all goes well: to copy a result of their size, which was just written
     /// word by word, costs as much as an atomic operation.
     #[inline]
-    fn deliver(&self, entry: &Entry<E>, place: &mut Option<E>) -> bool {
+    fn deliver(&self, entry: &Entry<E>, place: &mut Option<E>) -> Offer {
         let Entry { info, listed, .. } = entry;
         let _call = (!info.has_lanes).then(|| info.begin_call());
         if !listed.guarded().is_attached() {
@@ -82,7 +89,7 @@ impl<E: Send + 'static> Core<E> {
                 info.counters.everybody().offered(1);
                 info.counters.everybody().count(Outcome::RefusedClosed, 1);
             }
-            return false;
+            return Offer::Closed;
         }
         listed.with(
             |sink| if info.has_lanes { self.write(sink, info, place) } else { self.call(sink, info, place) },
@@ -91,62 +98,80 @@ impl<E: Send + 'static> Core<E> {
 
     /// A sink with lanes counts for itself. A filter or a map in front of it is foreign.
     #[inline]
-    fn write(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> bool {
+    fn write(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> Offer {
         let written = caught(|| {
-            let Some(event) = place.take() else { return false };
-            match sink.write(event) {
-                Ok(()) => true,
-                Err(error) => {
-                    if error.is_closed() {
-                        info.mark_dead();
-                    }
-                    *place = Some(event_of(error));
-                    false
-                }
+            let Some(event) = place.take() else { return Offer::Accepted };
+            let offer = Offer::of(sink.offer(event), place);
+            if offer == Offer::Closed {
+                info.mark_dead();
             }
+            offer
         });
         written.unwrap_or_else(|text| {
             info.counters.everybody().offered(1);
-            info.counters.everybody().count(Outcome::DroppedPanicked, 1);
+            info.counters.everybody().count(Outcome::Unwound, 1);
             self.hooks.panicked(info, &text);
-            true
+            Offer::Dropped(DropReason::Panicked)
         })
     }
 
     #[inline(never)]
-    fn call(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> bool {
-        deliver_to(&**sink, place, info, info.counters.everybody(), &self.hooks) == Offer::Accepted
+    fn call(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> Offer {
+        deliver_to(&**sink, place, info, info.counters.everybody(), &self.hooks)
     }
 }
 
-/// Counts what enters a bus that is a sink of another one.
-fn counted<E>(
+/// Publishes on a bus that is a sink of another one, or behind anything else, and counts what enters.
+fn counted<E: Send + 'static>(
+    core: &Core<E>,
     entry: &EntryCounters,
     event: E,
-    publish: impl FnOnce(E) -> Result<Published, Closed<E>>,
-) -> Result<(), WriteError<E>> {
+    publish: impl FnOnce(&mut Option<E>) -> Tally,
+) -> Result<Disposition, WriteError<E>> {
     entry.offered(1);
-    let Some(_nested) = Nesting::nested() else {
-        entry.count(Outcome::RefusedReentrant, 1);
-        return Err(WriteError::Reentrant(event));
+    let mut place = Some(event);
+    let nested = Nesting::nested();
+    let offer = match nested {
+        Some(_) => publish(&mut place).of_all(),
+        None => Offer::Reentrant,
     };
-    match publish(event) {
-        Ok(_) => {
-            entry.count(Outcome::Delivered, 1);
-            Ok(())
+    let answer = match (offer, place) {
+        (Offer::Accepted, _) => Ok(Disposition::Delivered),
+        (Offer::Dropped(reason), _) => Ok(Disposition::Dropped(reason)),
+        // No sink has it, and none gave it back.
+        (_, None) => Ok(Disposition::Dropped(DropReason::Failed)),
+        (Offer::Full, Some(event)) => Err(WriteError::Full(event)),
+        (Offer::Timeout, Some(event)) => Err(WriteError::Timeout(event)),
+        (Offer::Reentrant, Some(event)) => Err(WriteError::Reentrant(event)),
+        (Offer::Closed, Some(event)) if core.is_closed() => Err(WriteError::Closed(event)),
+        // A sink that is closed does not close its bus.
+        (Offer::Closed | Offer::Failed, Some(event)) => {
+            Err(WriteError::Failed { event, source: UNTAKEN.into() })
         }
-        Err(Closed(event)) => {
-            entry.count(Outcome::RefusedClosed, 1);
-            Err(WriteError::Closed(event))
-        }
+    };
+    match &answer {
+        Ok(disposition) => entry.disposed(*disposition),
+        Err(error) => entry.count(Outcome::refused(error), 1),
     }
+    answer
 }
+
+const UNTAKEN: &str = "no sink of the inner bus accepted the event";
 
 /// A bus is a sink: what is written to it is published on it. Put on itself by way of other buses, it refuses what has gone
 /// round sixteen times ([`WriteError::Reentrant`]).
+///
+/// A bus in front is told what became of the event: it is delivered if at least one sink accepted it, or there is none; dropped if
+/// none accepted and one dropped it; and if all refused it, it comes back with the first refusal. What a sink of this bus does
+/// later with what it accepted is in the ledger of that sink, in this bus's [`snapshot`](Bus::snapshot).
 impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        counted(self.core().counters.everybody(), event, |event| self.publish(event))
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        let core = self.core();
+        counted(core, core.counters.everybody(), event, |place| core.publish_shared(place, Patience::Wait))
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -160,7 +185,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         }
         let publisher = Publisher::register(self.core(), None);
         let entry = self.core().counters.for_publisher();
-        Ok(Some(Lane::staged(BusLane { publisher, entry })))
+        Ok(Some(Lane::staged(BusLane { publisher, entry, core: self.core().clone() })))
     }
 
     fn has_lanes(&self) -> bool {
@@ -181,6 +206,8 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
                 self.core().counters.add_to(&mut state.ledger);
             }
             Signal::IsClosed(closed) => **closed |= self.is_closed(),
+            // Here the chain branches, and each of the sinks reports for itself.
+            Signal::Ledgers(_) => {}
             other => {
                 if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
                     for info in self.core().infos() {
@@ -202,14 +229,16 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 struct BusLane<E: Send + 'static> {
     publisher: Publisher<E>,
     entry: Arc<EntryCounters>,
+    core: Arc<Core<E>>,
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        let publisher = &mut self.publisher;
-        counted(&self.entry, event, |event| match patience {
-            Patience::Wait => publisher.publish(event),
-            Patience::Now => publisher.try_publish(event),
-        })
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        let Self { publisher, entry, core } = self;
+        counted(core, entry, event, |place| publisher.publish_for(place, patience))
     }
 }

@@ -73,14 +73,13 @@ impl<E: Send + 'static> Core<E> {
                 state.last_error = state.last_error.or_else(|| info.last_error());
                 if state.kind.is_empty() {
                     state.kind = "direct";
-                    counted.keep_away(&state.ledger);
                     state.ledger = counted;
                     if info.is_dead() || self.is_closed() {
                         state.status = SinkStatus::Closed;
                     }
                 } else {
                     // The sink keeps its own books; of a stage that panicked only the bus knows.
-                    state.ledger.add_panicked(counted.dropped.panicked);
+                    state.ledger.add_panicked(info.counters.unwound());
                 }
                 Some(SinkSnapshot { id: info.id, name: info.name.clone(), location: info.location, state })
             })
@@ -114,6 +113,9 @@ impl fmt::Display for SinkSnapshot {
         write!(f, "): {}", state.ledger)?;
         if let Some(error) = &state.last_error {
             write!(f, "; last error: {error}")?;
+        }
+        for retry in &state.retries {
+            write!(f, "\n  retry: {retry}")?;
         }
         for subscriber in &state.subscribers {
             write!(f, "\n  {subscriber}")?;

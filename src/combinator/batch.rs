@@ -5,10 +5,10 @@ mod limits;
 
 use super::turns::Turns;
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::SinkState;
+use crate::ledger::{Bookkeeper, Disposition, DropReason, Ledger, SinkState};
 use crate::panics::{caught, discard, discard_each, quietly};
 use crate::report::{CloseReport, Finish, FlushReport};
-use crate::sink::signal::Signal;
+use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wait::allowance::Allowance;
@@ -17,6 +17,7 @@ use crate::wait::{Deadline, Pause};
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Gathers events and hands them on together, as a `Vec`. Made by [`SinkExt::batch`](crate::SinkExt::batch).
@@ -33,7 +34,9 @@ use std::time::{Duration, Instant};
 ///   asked for after at most 100 ms), flush and close, and at each write once the next batch is complete. When that does
 ///   not help, such a write is refused as `Full`: there are never more than two batches here.
 /// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as delivered. To try again, or to
-///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`.
+///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`. What a sink behind accepts
+///   and drops at once, as a retry does that has dead letters, counts as dropped for every event of the batch. A sink behind that
+///   decides later, such as a queue of batches, counts batches: their events are delivered here when it accepted them.
 /// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
 /// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile, and are refused as
 ///   `Full` when that is complete too. Workers wait instead:
@@ -73,7 +76,7 @@ use std::time::{Duration, Instant};
 pub struct Batch<E, S> {
     inner: S,
     limits: Limits<E>,
-    desk: Box<Desk<E>>,
+    desk: Arc<Desk<E>>,
 }
 
 struct Desk<E> {
@@ -97,7 +100,7 @@ impl<E, S> Batch<E, S> {
             turns: Turns::new(),
             crew: Crew::new(),
         };
-        Ok(Self { inner, limits: Limits::new(count)?, desk: Box::new(desk) })
+        Ok(Self { inner, limits: Limits::new(count)?, desk: Arc::new(desk) })
     }
 
     /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that would make a batch larger
@@ -194,15 +197,22 @@ impl<E, S> Batch<E, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn state(&self) -> SinkState {
+    pub fn state(&self) -> SinkState
+    where
+        S: Sink<Vec<E>>,
+    {
         let mut state = SinkState::default();
         self.describe(&mut state);
         state
     }
 
-    fn describe(&self, state: &mut SinkState) {
+    fn describe(&self, state: &mut SinkState)
+    where
+        S: Sink<Vec<E>>,
+    {
         self.holding().describe(state);
         state.capacity = self.limits.count as u64;
+        ledgers(&self.inner).show(state);
     }
 
     fn holding(&self) -> MutexGuard<'_, Holding<E>> {
@@ -247,7 +257,7 @@ where
             let verdict = {
                 // Flushes and closes of this batch wait for its return: whatever is called from the sink behind must not.
                 let _held = Held::begin();
-                Verdict::of(caught(|| self.inner.write(batch)), count)
+                Verdict::of(caught(|| self.inner.offer(batch)), count)
             };
             holding = self.holding();
             let goes_on = holding.settle(count, verdict);
@@ -360,12 +370,29 @@ where
     }
 }
 
+/// What became of the events of a batch, for stages in front of it.
+impl<E: Send> Bookkeeper for Desk<E> {
+    fn deferred(&self) -> Ledger {
+        lock(&self.holding).deferred()
+    }
+
+    fn show(&self, state: &mut SinkState) {
+        let mut own = SinkState::default();
+        lock(&self.holding).describe(&mut own);
+        state.add_shown(own);
+    }
+}
+
 impl<E, S> Sink<E> for Batch<E, S>
 where
     E: Send + 'static,
     S: Sink<Vec<E>>,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let size = self.limits.size_of(&event);
         let mut holding = self.holding();
         if holding.is_closed() {
@@ -375,7 +402,7 @@ where
             holding.count_panicked();
             drop(holding);
             discard(event);
-            return Ok(());
+            return Ok(Disposition::Dropped(DropReason::Panicked));
         };
         let mut in_time = true;
         while in_time && !self.is_ready(&holding, size) {
@@ -399,7 +426,7 @@ where
             holding = self.hand_on(holding, Cut::Complete);
             self.leave(holding);
         }
-        Ok(())
+        Ok(Disposition::Pending)
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -447,6 +474,10 @@ where
             }
             Signal::IsClosed(closed) => **closed |= self.holding().is_closed(),
             Signal::Describe(state) => return self.describe(state),
+            Signal::Ledgers(list) => {
+                list.push(self.desk.clone());
+                return list.extend_shown(ledgers(&self.inner));
+            }
             Signal::Abort => self.desk.waiting.interrupt(),
             Signal::EndOfBatch => {}
         }

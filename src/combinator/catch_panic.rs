@@ -2,7 +2,9 @@
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
-use crate::ledger::{Counters, EntryCounters, Outcome, SinkStatus};
+use crate::ledger::{
+    Bookkeeper, Counters, Disposition, DropReason, EntryCounters, Outcome, SinkState, SinkStatus,
+};
 use crate::panics::caught;
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
@@ -87,8 +89,8 @@ impl Stage {
         &self,
         event: E,
         entry: &EntryCounters,
-        write: impl FnOnce(E) -> Result<(), WriteError<E>>,
-    ) -> Result<(), WriteError<E>> {
+        write: impl FnOnce(E) -> Result<Disposition, WriteError<E>>,
+    ) -> Result<Disposition, WriteError<E>> {
         // Relaxed: what is ordered after the last panic sees it closed, and no other need.
         if self.closed.load(Ordering::Relaxed) {
             entry.offered(1);
@@ -104,9 +106,10 @@ impl Stage {
             }
             Err(text) => {
                 entry.offered(1);
-                entry.count(Outcome::DroppedPanicked, 1);
+                let lost = Disposition::Dropped(DropReason::Panicked);
+                entry.disposed(lost);
                 self.panicked(text);
-                Ok(())
+                Ok(lost)
             }
         }
     }
@@ -124,9 +127,19 @@ impl Stage {
     }
 }
 
+impl Bookkeeper for Stage {
+    fn show(&self, state: &mut SinkState) {
+        state.add_shown(SinkState { last_error: lock(&self.last_text).clone(), ..SinkState::default() });
+    }
+}
+
 impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        self.stage.guard(event, self.stage.counters.everybody(), |event| self.inner.write(event))
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        self.stage.guard(event, self.stage.counters.everybody(), |event| self.inner.offer(event))
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -153,6 +166,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
         }
         match signal {
             Signal::IsClosed(closed) => **closed |= self.stage.is_closed(),
+            Signal::Ledgers(ledgers) => ledgers.push(self.stage.clone()),
             Signal::Describe(state) => {
                 self.stage.counters.add_to(&mut state.ledger);
                 state.last_error = lock(&self.stage.last_text).clone().or(state.last_error.take());
@@ -186,8 +200,12 @@ struct CatchPanicLane<E> {
 
 impl<E: Send + 'static> LaneWrite<E> for CatchPanicLane<E> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         let Self { inner, stage, entry } = self;
-        stage.guard(event, entry, |event| inner.push(event, patience))
+        stage.guard(event, entry, |event| inner.offer(event, patience))
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -1,6 +1,7 @@
 //! A sink that is one of two types.
 
 use crate::error::{InvalidConfig, WriteError};
+use crate::ledger::Disposition;
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -48,6 +49,11 @@ impl<E, A: Sink<E>, B: Sink<E>> Sink<E> for Either<A, B> {
     #[inline]
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
         either!(self, sink => sink.write(event))
+    }
+
+    #[inline]
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        either!(self, sink => sink.offer(event))
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {

@@ -2,7 +2,7 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{EntryCounters, Outcome};
+use crate::ledger::{Disposition, DropReason, EntryCounters};
 use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
@@ -52,8 +52,8 @@ impl<P> Stage<P> {
     {
         match foreign(|| (self.keep)(event)) {
             Ok(true) => Verdict::Passes,
-            Ok(false) => self.sieve.hold_back(Outcome::Filtered, entry),
-            Err(_) => self.sieve.hold_back(Outcome::DroppedPanicked, entry),
+            Ok(false) => self.sieve.hold_back(Disposition::Filtered, entry),
+            Err(_) => self.sieve.hold_back(Disposition::Dropped(DropReason::Panicked), entry),
         }
     }
 }
@@ -65,6 +65,10 @@ where
     P: Fn(&E) -> bool + Send + Sync + 'static,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let verdict = self.stage.judge(&event, self.stage.sieve.everybody());
         self.stage.sieve.write(verdict, event, &self.inner)
     }
@@ -76,7 +80,7 @@ where
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
             let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
-            inner.gated_by(move |event| Sieve::opens(stage.judge(event, &entry)))
+            inner.gated_by(move |event| Sieve::at_gate(stage.judge(event, &entry)))
         }))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
+use crate::ledger::{Disposition, DropReason};
 use crate::panics::quietly;
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
@@ -108,6 +109,32 @@ pub trait Inspector<E>: Send + Sync {
     /// ```
     fn success(&self) {}
 
+    /// The sink behind accepted the event and has lost it already: it had no room, a retry gave the event to its dead letters, or
+    /// the like. Calls [`success`](Self::success) by default. What an inner sink drops later is not told here.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, DropReason, Inspector, Sink, SinkExt};
+    /// use std::sync::{Arc, Mutex};
+    /// #[derive(Default)]
+    /// struct Losses(Mutex<Vec<DropReason>>);
+    /// impl<E> Inspector<E> for Losses {
+    ///     fn dropped(&self, reason: DropReason) {
+    ///         self.0.lock().unwrap().push(reason);
+    ///     }
+    /// }
+    /// let losses = Arc::new(Losses::default());
+    /// let (channel, _receiver) = Channel::bounded(1)?;
+    /// let channel = channel.inspect(losses.clone());
+    /// (0..3).try_for_each(|n| channel.write(n))?;
+    /// assert_eq!(*losses.0.lock().unwrap(), [DropReason::Full; 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn dropped(&self, reason: DropReason) {
+        let _ = reason;
+        self.success();
+    }
+
     /// The sink behind did not accept the event, which the error holds.
     ///
     /// # Examples
@@ -140,6 +167,10 @@ impl<E, I: Inspector<E> + ?Sized> Inspector<E> for Arc<I> {
 
     fn success(&self) {
         (**self).success();
+    }
+
+    fn dropped(&self, reason: DropReason) {
+        (**self).dropped(reason);
     }
 
     fn failure(&self, error: &WriteError<E>) {
@@ -220,12 +251,13 @@ impl<E, S, I> Inspect<E, S, I> {
 fn shown<E>(
     inspector: &impl Inspector<E>,
     event: E,
-    write: impl FnOnce(E) -> Result<(), WriteError<E>>,
-) -> Result<(), WriteError<E>> {
+    write: impl FnOnce(E) -> Result<Disposition, WriteError<E>>,
+) -> Result<Disposition, WriteError<E>> {
     quietly(|| inspector.ingress(&event));
     let outcome = write(event);
     match &outcome {
-        Ok(()) => quietly(|| inspector.success()),
+        Ok(Disposition::Dropped(reason)) => quietly(|| inspector.dropped(*reason)),
+        Ok(_) => quietly(|| inspector.success()),
         Err(error) => quietly(|| inspector.failure(error)),
     }
     outcome
@@ -238,7 +270,11 @@ where
     I: Inspector<E> + 'static,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        shown(&self.stage.inspector, event, |event| self.inner.write(event))
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        shown(&self.stage.inspector, event, |event| self.inner.offer(event))
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -276,7 +312,11 @@ struct InspectLane<E, I> {
 
 impl<E: Send + 'static, I: Inspector<E>> LaneWrite<E> for InspectLane<E, I> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        shown(&self.stage.inspector, event, |event| self.inner.push(event, patience))
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        shown(&self.stage.inspector, event, |event| self.inner.offer(event, patience))
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -2,7 +2,7 @@
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
-use crate::ledger::{Counters, EntryCounters, Outcome};
+use crate::ledger::{Counters, Disposition, DropReason, EntryCounters};
 use crate::panics::{discard, foreign};
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
@@ -41,24 +41,27 @@ impl<T, E, S, F> Map<T, E, S, F> {
     }
 }
 
+/// A conversion that panicked has cost the event.
+const LOST: Disposition = Disposition::Dropped(DropReason::Panicked);
+
 /// What the event becomes; nothing, and counted here, when the function panics.
 #[inline]
 fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters) -> Option<E> {
     let converted = foreign(|| convert(event)).ok();
     if converted.is_none() {
         entry.offered(1);
-        entry.count(Outcome::DroppedPanicked, 1);
+        entry.disposed(LOST);
     }
     converted
 }
 
 /// Gives back the event that was converted, or drops it, as the sink behind took what became of it or not.
 #[inline]
-fn handed_on<T, E>(written: Result<(), WriteError<E>>, event: T) -> Result<(), WriteError<T>> {
+fn handed_on<T, E, R>(written: Result<R, WriteError<E>>, event: T) -> Result<R, WriteError<T>> {
     match written {
-        Ok(()) => {
+        Ok(taken) => {
             discard(event);
-            Ok(())
+            Ok(taken)
         }
         Err(error) => Err(error.map_event(|converted| {
             discard(converted);
@@ -75,11 +78,15 @@ where
     F: Fn(&T) -> E + Send + Sync + 'static,
 {
     fn write(&self, event: T) -> Result<(), WriteError<T>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: T) -> Result<Disposition, WriteError<T>> {
         match converted(&self.stage.convert, &event, self.stage.counters.everybody()) {
-            Some(converted) => handed_on(self.inner.write(converted), event),
+            Some(converted) => handed_on(self.inner.offer(converted), event),
             None => {
                 discard(event);
-                Ok(())
+                Ok(LOST)
             }
         }
     }
@@ -130,11 +137,15 @@ where
     F: Fn(&T) -> E + Send + Sync,
 {
     fn push(&mut self, event: T, patience: Patience) -> Result<(), WriteError<T>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: T, patience: Patience) -> Result<Disposition, WriteError<T>> {
         match converted(&self.stage.convert, &event, &self.entry) {
-            Some(converted) => handed_on(self.inner.push(converted, patience), event),
+            Some(converted) => handed_on(self.inner.offer(converted, patience), event),
             None => {
                 discard(event);
-                Ok(())
+                Ok(LOST)
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{EntryCounters, Outcome};
+use crate::ledger::{Disposition, DropReason, EntryCounters};
 use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
@@ -130,8 +130,8 @@ impl<C: Clock> Stage<C> {
     fn judge(&self, entry: &EntryCounters) -> Verdict {
         match foreign(|| self.clock.now()) {
             Ok(now) if self.bucket.take(now) => Verdict::Passes,
-            Ok(_) => self.sieve.hold_back(Outcome::Filtered, entry),
-            Err(_) => self.sieve.hold_back(Outcome::DroppedPanicked, entry),
+            Ok(_) => self.sieve.hold_back(Disposition::Filtered, entry),
+            Err(_) => self.sieve.hold_back(Disposition::Dropped(DropReason::Panicked), entry),
         }
     }
 }
@@ -143,6 +143,10 @@ where
     C: Clock + 'static,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let verdict = self.stage.judge(self.stage.sieve.everybody());
         self.stage.sieve.write(verdict, event, &self.inner)
     }
@@ -154,7 +158,7 @@ where
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
             let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
-            inner.gated_by(move |_| Sieve::opens(stage.judge(&entry)))
+            inner.gated_by(move |_| Sieve::at_gate(stage.judge(&entry)))
         }))
     }
 

@@ -2,18 +2,21 @@
 
 mod attempts;
 pub(crate) mod backoff;
+mod books;
 pub(crate) mod breaker;
 pub(crate) mod dead;
 pub(crate) mod keyed;
 mod parked;
 pub(crate) mod policy;
 
-use super::turns::Turns;
+use super::turns::{Cut, Turns};
 use crate::error::WriteError;
+use crate::ledger::{Bookkeeper, Disposition, SinkStatus};
 use crate::panics::caught;
 use crate::report::CloseReport;
-use crate::sink::signal::Signal;
+use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
+use crate::sync::{AtomicBool, Ordering};
 use crate::wait::{Clock, Deadline};
 use attempts::{Attempts, Step};
 use dead::DeadLetter;
@@ -32,16 +35,18 @@ use std::time::Duration;
 /// # Guarantees
 /// - **Progress**: `write` waits on the calling thread, as long as the policy says: put a [`Queue`](crate::Queue) in front.
 ///   There is no lane into a retry. A wait ends at once when the sink is closed or a close is cut short
-///   ([`Signal::Abort`]); the event then comes back as [`WriteError::Closed`]. A close of the queue in front first lets
-///   the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
+///   ([`Signal::Abort`]); the event then goes to the dead letters, or comes back as [`WriteError::Closed`]. A close of the
+///   queue in front first lets the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
 ///   The drop of a last handle gives nothing up: behind a queue that is dropped rather than closed, a policy without limits
 ///   goes on for as long as the sink behind fails.
 /// - **Order**: none between threads that write at once, unless [`serialised`](Self::serialised).
 /// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes back. A sink that panics
 ///   takes the event with it; the panic is passed on.
 /// - **Allocation**: none for an event that is taken at the first attempt without a wait.
-/// - **Books**: each attempt is an offer to the sink behind. What is counted here are the events that ended here: those
-///   the dead letters took as `dropped.failed`, and refusals without an attempt.
+/// - **Books**: the [`Ledger`](crate::Ledger) of the retry counts each event once, however many attempts it takes; the sink behind
+///   counts attempts. An event that went to the dead letters is `dropped.failed`, here and in every stage in front
+///   ([`Disposition::Dropped`]), with the error of the last attempt as the last error. Attempts, and letters that were sent or
+///   lost, are in the [`RetryState`](crate::RetryState) of the snapshot.
 ///
 /// # Examples
 /// ```
@@ -62,11 +67,12 @@ pub struct Retry<E, S, P> {
     inner: S,
     attempts: Attempts<E, P>,
     turns: Option<Turns>,
+    closed: AtomicBool,
 }
 
 impl<E, S, P> Retry<E, S, P> {
     pub(crate) fn new(inner: S, policy: P) -> Self {
-        Self { inner, attempts: Attempts::new(policy), turns: None }
+        Self { inner, attempts: Attempts::new(policy), turns: None, closed: AtomicBool::new(false) }
     }
 
     /// Where what is given up goes, together with the reason; the write then answers `Ok`. When this sink refuses the
@@ -145,33 +151,42 @@ where
     S: Sink<E>,
     P: RetryPolicy<E>,
 {
-    fn deliver(&self, mut event: E) -> Result<(), WriteError<E>> {
+    fn deliver(&self, mut event: E) -> Result<Disposition, WriteError<E>> {
         let mut trials = self.attempts.begin();
-        let error = loop {
+        loop {
             let wait: Duration;
             (event, wait) = match self.attempts.attempt(&self.inner, event, &mut trials) {
-                Step::Delivered => return Ok(()),
+                Step::Taken(disposition) => return Ok(disposition),
                 Step::Wait(event, wait) => (event, wait),
-                Step::Ended(error) => break error,
-                Step::GivenUp(error) => match self.attempts.give_up(error, trials.made) {
-                    Ok(()) => return Ok(()),
-                    Err(error) => break error,
-                },
+                Step::Ended(error) => return Err(error),
+                Step::GivenUp(error) => return self.attempts.give_up(error, trials.made),
             };
             if let Err(cut) = self.attempts.rest(wait, &mut trials) {
-                break cut.with(event);
+                return self.cut(cut, event, trials.made);
             }
-        };
-        // Otherwise the sink behind has counted it.
-        if trials.made == 0 {
-            self.attempts.count_refused(&error);
         }
-        Err(error)
     }
 
-    fn refuse(&self, error: WriteError<E>) -> Result<(), WriteError<E>> {
-        self.attempts.count_refused(&error);
-        Err(error)
+    /// The end of an event whose wait was called off.
+    fn cut(&self, cut: Cut, event: E, attempts: u32) -> Result<Disposition, WriteError<E>> {
+        let error = cut.with(event);
+        // A limit is the caller's, who has the event back; a close is the end.
+        if error.is_closed() { self.attempts.give_up(error, attempts) } else { Err(error) }
+    }
+
+    fn answer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        // Relaxed: a write that is ordered after the close sees it, and no other need.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(WriteError::Closed(event));
+        }
+        if self.attempts.is_interrupted() {
+            return self.cut(Cut::Closed, event, 0);
+        }
+        let Some(turns) = &self.turns else { return self.deliver(event) };
+        match turns.take(&self.attempts.pause) {
+            Ok(_turn) => self.deliver(event),
+            Err(cut) => self.cut(cut, event, 0),
+        }
     }
 }
 
@@ -182,17 +197,15 @@ where
     P: RetryPolicy<E>,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        if self.attempts.is_interrupted() {
-            return self.refuse(WriteError::Closed(event));
-        }
-        let Some(turns) = &self.turns else { return self.deliver(event) };
-        match turns.take(&self.attempts.pause) {
-            Ok(_turn) => self.deliver(event),
-            Err(cut) => self.refuse(cut.with(event)),
-        }
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        self.attempts.books.answered(self.answer(event))
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
+        self.closed.store(true, Ordering::Relaxed);
         self.attempts.pause.interrupt();
         self.attempts.close_both(&self.inner, deadline)
     }
@@ -200,6 +213,9 @@ where
     fn signal(&self, signal: &mut Signal<'_>) {
         if matches!(signal, Signal::Abort) {
             self.attempts.pause.interrupt();
+        }
+        if let Signal::Ledgers(list) = signal {
+            list.push(self.attempts.books.clone());
         }
         // The dead letters hear of it also when the sink behind panics.
         if let Signal::Flush(deadline, report) = signal {
@@ -212,7 +228,18 @@ where
         self.attempts.signal_dead_letters(signal);
         match signal {
             Signal::IsClosed(closed) => **closed |= self.attempts.is_interrupted(),
-            Signal::Describe(state) => self.attempts.add_to(state),
+            Signal::Describe(state) => {
+                let inner = ledgers(&self.inner);
+                state.ledger = self.attempts.books.ledger(&inner);
+                if state.kind.is_empty() {
+                    state.kind = "retry";
+                    if self.closed.load(Ordering::Relaxed) {
+                        state.status = SinkStatus::Closed;
+                    }
+                }
+                self.attempts.books.show(state);
+                state.retries.rotate_right(1);
+            }
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{EntryCounters, Outcome};
+use crate::ledger::{Disposition, EntryCounters};
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -58,12 +58,16 @@ impl Stage {
     /// What becomes of an event of which so many came before.
     #[inline]
     fn judge(&self, before: u64, entry: &EntryCounters) -> Verdict {
-        if before == 0 { Verdict::Passes } else { self.sieve.hold_back(Outcome::Filtered, entry) }
+        if before == 0 { Verdict::Passes } else { self.sieve.hold_back(Disposition::Filtered, entry) }
     }
 }
 
 impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         // Relaxed: only the count matters.
         let before = self.stage.seen.fetch_add(1, Ordering::Relaxed) % self.stage.one_in;
         let verdict = self.stage.judge(before, self.stage.sieve.everybody());
@@ -82,7 +86,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
             inner.gated_by(move |_| {
                 let before = next;
                 next = if before + 1 == one_in { 0 } else { before + 1 };
-                Sieve::opens(stage.judge(before, &entry))
+                Sieve::at_gate(stage.judge(before, &entry))
             })
         }))
     }

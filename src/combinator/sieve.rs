@@ -1,7 +1,7 @@
 //! What combinators that let only some events pass have in common: their books, and what they do once they are closed.
 
 use crate::error::WriteError;
-use crate::ledger::{Counters, EntryCounters, Outcome};
+use crate::ledger::{Counters, Disposition, EntryCounters, Outcome};
 use crate::panics::{caught, discard};
 use crate::report::CloseReport;
 use crate::sink::Sink;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub(super) enum Verdict {
     /// It goes on to the sink behind.
     Passes,
-    /// It was held back, and counted.
-    HeldBack,
+    /// It was held back, and counted as this.
+    HeldBack(Disposition),
     /// It would have been held back, but the sieve is closed, and so the event is refused.
     Late,
 }
@@ -45,14 +45,14 @@ impl Sieve {
 
     /// Counts an event that is not to pass, unless it comes too late.
     #[inline]
-    pub(super) fn hold_back(&self, outcome: Outcome, entry: &EntryCounters) -> Verdict {
+    pub(super) fn hold_back(&self, disposition: Disposition, entry: &EntryCounters) -> Verdict {
         // Relaxed: a write that is ordered after the close sees it, and no other need.
         if self.closed.load(Ordering::Relaxed) {
             return Verdict::Late;
         }
         entry.offered(1);
-        entry.count(outcome, 1);
-        Verdict::HeldBack
+        entry.disposed(disposition);
+        Verdict::HeldBack(disposition)
     }
 
     /// Does with an event of those who have no lane what the verdict says.
@@ -62,13 +62,13 @@ impl Sieve {
         verdict: Verdict,
         event: E,
         inner: &impl Sink<E>,
-    ) -> Result<(), WriteError<E>> {
+    ) -> Result<Disposition, WriteError<E>> {
         match verdict {
-            Verdict::Passes => inner.write(event),
-            Verdict::HeldBack => {
+            Verdict::Passes => inner.offer(event),
+            Verdict::HeldBack(disposition) => {
                 // Counted already: its destructor's panic is not to count it again.
                 discard(event);
-                Ok(())
+                Ok(disposition)
             }
             Verdict::Late => {
                 self.everybody().offered(1);
@@ -78,10 +78,13 @@ impl Sieve {
         }
     }
 
-    /// Whether a gate in front of a lane opens: what comes too late passes it too, and is refused behind it.
+    /// What a gate in front of a lane says: what comes too late passes it, and is refused behind it.
     #[inline]
-    pub(super) fn opens(verdict: Verdict) -> bool {
-        verdict != Verdict::HeldBack
+    pub(super) fn at_gate(verdict: Verdict) -> Option<Disposition> {
+        match verdict {
+            Verdict::HeldBack(disposition) => Some(disposition),
+            Verdict::Passes | Verdict::Late => None,
+        }
     }
 
     pub(super) fn close<E>(&self, deadline: Deadline, inner: &impl Sink<E>) -> CloseReport {

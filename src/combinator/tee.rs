@@ -4,11 +4,11 @@ mod side;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
-use crate::ledger::{SinkState, SinkStatus};
+use crate::ledger::{Bookkeeper, Disposition, SinkState, SinkStatus};
 use crate::panics::discard;
 use crate::report::{CloseReport, close_together, flush_together};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
-use crate::sink::signal::Signal;
+use crate::sink::signal::{self, Signal};
 use crate::sink::{Sink, SinkKey};
 use crate::wait::Deadline;
 use crate::wait::errand::beside;
@@ -27,7 +27,9 @@ use std::sync::Arc;
 /// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is `Closed` when
 ///   both are. Closing the tee closes both.
 /// - **Order**: as for each side by itself. The side that does not wait gets the event first.
-/// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered twice.
+/// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered twice. What stands in front of
+///   the tee counts an event once: as delivered when one side accepted it and did not drop it at once, else as what became of
+///   it at a side.
 /// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink of yours:
 ///   nothing waits inside, and a full `Block` lane on the other side refuses. Put a [`Queue`](crate::Queue) in
 ///   front of the side without lanes, or in front of the tee.
@@ -80,20 +82,27 @@ impl<E, A, B> Tee<E, A, B> {
     }
 }
 
+type Offered<E> = Result<Disposition, WriteError<E>>;
+
 /// What the outcomes of both sides come to.
-fn both<E>(first: Result<(), WriteError<E>>, second: Result<(), WriteError<E>>) -> Result<(), WriteError<E>> {
+fn both<E>(first: Offered<E>, second: Offered<E>) -> Offered<E> {
     match (first, second) {
         (Err(first), Err(second)) => {
             let (kept, other) = if first.is_closed() { (second, first) } else { (first, second) };
             discard(other);
             Err(kept)
         }
-        (Err(refused), Ok(())) | (Ok(()), Err(refused)) => {
+        (Ok(first), Ok(second)) => Ok(first.or(second)),
+        (one @ Ok(_), Err(refused)) | (Err(refused), one) => {
             discard(refused);
-            Ok(())
+            alone(one)
         }
-        (Ok(()), Ok(())) => Ok(()),
     }
+}
+
+/// What the outcome of one side alone comes to: here the chain of sinks branches, and each branch counts for itself.
+fn alone<E>(side: Offered<E>) -> Offered<E> {
+    side.map(|disposition| disposition.or(Disposition::Filtered))
 }
 
 impl<E, A, B> Sink<E> for Tee<E, A, B>
@@ -103,14 +112,18 @@ where
     B: Sink<E>,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let [first, second] = &*self.sides;
         if first.is_closed() {
-            second.write(&self.second, event)
+            alone(second.offer(&self.second, event))
         } else if second.is_closed() {
-            first.write(&self.first, event)
+            alone(first.offer(&self.first, event))
         } else {
             let copy = cloned(&event);
-            both(first.write(&self.first, copy), second.write(&self.second, event))
+            both(first.offer(&self.first, copy), second.offer(&self.second, event))
         }
     }
 
@@ -154,6 +167,11 @@ where
             Signal::Describe(state) => {
                 merge(state, first.describe(&self.first), second.describe(&self.second));
             }
+            Signal::Ledgers(ledgers) => {
+                ledgers.push(self.sides.clone());
+                ledgers.extend_shown(signal::ledgers(&self.first));
+                ledgers.extend_shown(signal::ledgers(&self.second));
+            }
             Signal::Flush(deadline, report) => {
                 let deadline = *deadline;
                 flush_together(deadline, report, |report| {
@@ -196,6 +214,14 @@ fn merge(state: &mut SinkState, first: SinkState, second: SinkState) {
     state.ledger += second.ledger;
     state.last_error = first.last_error.or(second.last_error);
     state.backlog_for = first.backlog_for.max(second.backlog_for);
+    state.retries = first.retries;
+    state.retries.extend(second.retries);
+}
+
+impl Bookkeeper for [Side; 2] {
+    fn show(&self, state: &mut SinkState) {
+        self.iter().for_each(|side| state.add_shown(side.shown()));
+    }
 }
 
 impl<E, A: fmt::Debug, B: fmt::Debug> fmt::Debug for Tee<E, A, B> {
@@ -216,19 +242,23 @@ struct TeeLane<E> {
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         let Self { first, second, second_first } = self;
         if first.is_closed() {
-            return second.push(event, patience);
+            return alone(second.offer(event, patience));
         }
         if second.is_closed() {
-            return first.push(event, patience);
+            return alone(first.offer(event, patience));
         }
         let copy = cloned(&event);
         if *second_first {
-            let done = second.push(copy, patience);
-            both(first.push(event, patience), done)
+            let done = second.offer(copy, patience);
+            both(first.offer(event, patience), done)
         } else {
-            both(first.push(copy, patience), second.push(event, patience))
+            both(first.offer(copy, patience), second.offer(event, patience))
         }
     }
 

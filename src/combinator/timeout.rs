@@ -2,6 +2,7 @@
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
+use crate::ledger::Disposition;
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
@@ -51,8 +52,12 @@ impl<E, S> Timeout<E, S> {
 
 impl<E: Send + 'static, S: Sink<E>> Sink<E> for Timeout<E, S> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let _allowance = Allowance::begin(*self.limit);
-        self.inner.write(event)
+        self.inner.offer(event)
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -90,8 +95,12 @@ struct TimeoutLane<E> {
 
 impl<E: Send + 'static> LaneWrite<E> for TimeoutLane<E> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         let _allowance = Allowance::begin(self.limit);
-        self.inner.push(event, patience)
+        self.inner.offer(event, patience)
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -6,7 +6,7 @@ mod other;
 use super::{Inbox, Overflow, Patience, SharedLane, Signals};
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::reader::LaneReader;
-use crate::ledger::{EntryCounters, Ledger};
+use crate::ledger::{Disposition, EntryCounters, Ledger};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
@@ -279,7 +279,7 @@ impl<E: Send + 'static> PrivateLane<E> {
 
     /// Puts an event in, settles with whoever seals the lane, and wakes the consumer if it sleeps.
     #[inline]
-    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         match self {
             Self::Fast(lane) => lane.push(event, patience),
             Self::Other(lane) => lane.push(event, patience),

@@ -64,6 +64,7 @@ struct Seating {
     taken: Vec<std::sync::Arc<Seat>>,
     /// The sum of the books of members that are gone.
     folded: Ledger,
+    folded_passed: u64,
     folded_sight: Sight,
 }
 
@@ -98,6 +99,7 @@ impl Seats {
         if leaves {
             seating.taken.retain(|other| !std::sync::Arc::ptr_eq(other, seat));
             seat.counters.add_to(&mut seating.folded);
+            seating.folded_passed += seat.counters.passed();
             seating.folded_sight.take_in(&seat.counters);
         }
         leaves
@@ -121,6 +123,12 @@ impl Seats {
         let seating = lock(&self.0);
         let taken = seating.taken.iter().map(|seat| seat.counters.aborted()).sum::<u64>();
         seating.folded.dropped.aborted + taken
+    }
+
+    /// Events that handlers passed on to a sink that decides later.
+    pub(super) fn passed(&self) -> u64 {
+        let seating = lock(&self.0);
+        seating.folded_passed + seating.taken.iter().map(|seat| seat.counters.passed()).sum::<u64>()
     }
 
     pub(super) fn add_to(&self, ledger: &mut Ledger) -> Sight {

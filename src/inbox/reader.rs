@@ -2,7 +2,7 @@
 
 use super::lane::{LaneView, Progress};
 use super::{End, Inbox, SharedLane};
-use crate::ledger::DropReason;
+use crate::ledger::{Disposition, DropReason};
 use crate::ring::mpmc::{Pop, Ring};
 use crate::ring::spsc;
 use crate::sync::pace::Pace;
@@ -20,10 +20,36 @@ const CHUNK: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handled {
     Delivered,
+    /// The handler passed it on to a sink that decides later.
+    Passed,
+    Filtered,
+    Full,
+    Evicted,
     Failed,
     Panicked,
     Aborted,
     Disconnected,
+}
+
+impl Handled {
+    pub(crate) const KINDS: usize = 9;
+
+    #[inline]
+    pub(crate) fn of(disposition: Disposition) -> Self {
+        match disposition {
+            Disposition::Delivered => Self::Delivered,
+            Disposition::Pending => Self::Passed,
+            Disposition::Filtered => Self::Filtered,
+            Disposition::Dropped(reason) => match reason {
+                DropReason::Full => Self::Full,
+                DropReason::Evicted => Self::Evicted,
+                DropReason::Disconnected => Self::Disconnected,
+                DropReason::Aborted => Self::Aborted,
+                DropReason::Failed => Self::Failed,
+                DropReason::Panicked => Self::Panicked,
+            },
+        }
+    }
 }
 
 /// What is done with the events of an inbox.

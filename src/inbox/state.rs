@@ -3,8 +3,8 @@
 use super::lane::LaneView;
 use super::reader::Handled;
 use super::{End, Inbox, SharedLane};
-use crate::ledger::{Ledger, SinkState, SinkStatus};
-use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, add_single_writer, lock};
+use crate::ledger::{Bookkeeper, Ledger, SinkState, SinkStatus};
+use crate::sync::{self, AtomicU64, CachePadded, Mutex, Ordering, add_single_writer, lock};
 use std::time::Instant;
 
 /// What the consumer counts. One writer, plain stores.
@@ -16,11 +16,8 @@ pub(crate) struct ConsumerCounters {
 
 #[derive(Default)]
 struct ConsumerWords {
-    delivered: AtomicU64,
-    failed: AtomicU64,
-    panicked: AtomicU64,
-    aborted: AtomicU64,
-    disconnected: AtomicU64,
+    /// By [`Handled`].
+    handled: [AtomicU64; Handled::KINDS],
     high_water: AtomicU64,
     /// How often the consumer found nothing.
     emptied: AtomicU64,
@@ -29,24 +26,27 @@ struct ConsumerWords {
 impl ConsumerCounters {
     #[inline(always)]
     pub(crate) fn note(&self, handled: Handled) {
-        let counter = match handled {
-            Handled::Delivered => &self.words.delivered,
-            Handled::Failed => &self.words.failed,
-            Handled::Panicked => &self.words.panicked,
-            Handled::Aborted => &self.words.aborted,
-            Handled::Disconnected => &self.words.disconnected,
-        };
-        add_single_writer(counter, 1);
+        add_single_writer(self.word(handled), 1);
+    }
+
+    #[inline(always)]
+    fn word(&self, handled: Handled) -> &AtomicU64 {
+        &self.words.handled[handled as usize]
     }
 
     pub(crate) fn delivered(&self) -> u64 {
-        self.words.delivered.load(Ordering::Relaxed)
+        self.word(Handled::Delivered).load(Ordering::Relaxed)
+    }
+
+    /// Events that the handler passed on to a sink that decides later.
+    pub(crate) fn passed(&self) -> u64 {
+        self.word(Handled::Passed).load(Ordering::Relaxed)
     }
 
     /// Relaxed, as in `note`.
     #[inline(always)]
     pub(crate) fn set_delivered(&self, delivered: u64) {
-        self.words.delivered.store(delivered, Ordering::Relaxed);
+        self.word(Handled::Delivered).store(delivered, Ordering::Relaxed);
     }
 
     #[inline]
@@ -69,7 +69,7 @@ impl ConsumerCounters {
     }
 
     pub(crate) fn aborted(&self) -> u64 {
-        self.words.aborted.load(Ordering::Relaxed)
+        self.word(Handled::Aborted).load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_error(&self, text: String) {
@@ -81,11 +81,15 @@ impl ConsumerCounters {
     }
 
     pub(crate) fn add_to(&self, ledger: &mut Ledger) {
-        ledger.delivered += self.words.delivered.load(Ordering::Relaxed);
-        ledger.dropped.failed += self.words.failed.load(Ordering::Relaxed);
-        ledger.dropped.panicked += self.words.panicked.load(Ordering::Relaxed);
-        ledger.dropped.aborted += self.words.aborted.load(Ordering::Relaxed);
-        ledger.dropped.disconnected += self.words.disconnected.load(Ordering::Relaxed);
+        let get = |handled: Handled| self.word(handled).load(Ordering::Relaxed);
+        ledger.delivered += get(Handled::Delivered) + get(Handled::Passed);
+        ledger.filtered += get(Handled::Filtered);
+        ledger.dropped.full += get(Handled::Full);
+        ledger.dropped.evicted += get(Handled::Evicted);
+        ledger.dropped.failed += get(Handled::Failed);
+        ledger.dropped.panicked += get(Handled::Panicked);
+        ledger.dropped.aborted += get(Handled::Aborted);
+        ledger.dropped.disconnected += get(Handled::Disconnected);
     }
 }
 
@@ -109,12 +113,14 @@ impl FoldedLanes {
 pub(crate) struct BacklogMark(Option<(u64, Instant)>);
 
 impl<E: Send + 'static> Inbox<E> {
-    /// Fills in everything but the kind.
-    pub(crate) fn describe(&self, state: &mut SinkState) {
+    /// Fills in everything but the kind. Returns how many events were dropped at once for want of room, of which their writers
+    /// were told.
+    pub(crate) fn describe(&self, state: &mut SinkState) -> u64 {
         let mut ledger = Ledger::default();
         // The consumer's counters first: what it handles meanwhile then counts as pending rather than twice.
         self.consumer.add_to(&mut ledger);
         let seats = self.seats.add_to(&mut ledger);
+        let full_behind = ledger.dropped.full;
         {
             let mut book = lock(&self.book);
             book.fold();
@@ -148,6 +154,12 @@ impl<E: Send + 'static> Inbox<E> {
         };
         state.last_error = self.consumer.last_error();
         state.backlog_for = self.backlog_for(ledger.pending, self.consumer.emptied() + seats.emptied);
+        ledger.dropped.full - full_behind
+    }
+
+    /// Events that the handlers passed on to a sink that decides later.
+    pub(crate) fn passed(&self) -> u64 {
+        self.consumer.passed() + self.seats.passed()
     }
 
     /// Events of the shared lane in the hands of consumers.
@@ -175,4 +187,17 @@ impl<E: Send + 'static> Inbox<E> {
             }
         }
     }
+}
+
+/// What becomes of the events of an inbox is decided later, but for those that are dropped at once.
+impl<E: Send + 'static> Bookkeeper for sync::Arc<Inbox<E>> {
+    fn deferred(&self) -> Ledger {
+        let mut state = SinkState::default();
+        let mut at_once = Ledger::default();
+        at_once.dropped.full = self.describe(&mut state);
+        at_once.accepted = at_once.dropped.full;
+        state.ledger.without(&at_once)
+    }
+
+    fn show(&self, _state: &mut SinkState) {}
 }

@@ -1,7 +1,7 @@
 //! The settings of a queue.
 
 use super::desk::FlushDesk;
-use super::handler::{FnWork, Handler, HandlerWork, SinkWork, Work};
+use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work};
 use super::partition::{KeyHash, Route, key_hash};
 use super::worker::{Hooks, Worker};
 use super::{Abort, Ending, Handle, Queue, Shared};
@@ -13,7 +13,7 @@ use crate::ledger::DropReason;
 use crate::report::{CloseReport, Identity};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
-use crate::sink::signal::Signal;
+use crate::sink::signal::{Signal, ledgers};
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
 use crate::wait::nesting::{Crew, Nesting};
@@ -500,8 +500,9 @@ impl<E: Send + 'static> QueueBuilder<E> {
             }
         };
         let works = SinkWork::of(&inner, workers);
+        let behind = Behind::new(ledgers(&*inner), &works);
         drop(inner);
-        self.start(works, 1, Some(Box::new(abort)))
+        self.start(works, 1, Some((Box::new(abort), behind)))
     }
 
     /// Checks the settings; how many workers there are to be.
@@ -527,7 +528,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         mut self,
         works: Vec<W>,
         desks: usize,
-        abort: Option<Abort>,
+        behind: Option<(Abort, Behind)>,
     ) -> Result<Queue<E>, SpawnError> {
         let workers = works.len();
         let key = self.key.take().filter(|_| workers > 1);
@@ -536,15 +537,15 @@ impl<E: Send + 'static> QueueBuilder<E> {
             let (inboxes, readers): (Vec<_>, Vec<_>) =
                 parts.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
             let route = Some(Route::new(inboxes.clone(), key));
-            self.launch(inboxes[0].clone(), route, works.into_iter().zip(readers), desks, abort)
+            self.launch(inboxes[0].clone(), route, works.into_iter().zip(readers), desks, behind)
         } else if workers > 1 {
             let (inbox, first) = Inbox::shared(self.inbox.clone())?;
             let mut members: Vec<_> = (1..workers).map(|_| first.another()).collect();
             members.push(first);
-            self.launch(inbox, None, works.into_iter().zip(members), desks, abort)
+            self.launch(inbox, None, works.into_iter().zip(members), desks, behind)
         } else {
             let (inbox, reader) = Inbox::new(self.inbox.clone())?;
-            self.launch(inbox, None, works.into_iter().zip([reader]), desks, abort)
+            self.launch(inbox, None, works.into_iter().zip([reader]), desks, behind)
         }
     }
 
@@ -554,9 +555,10 @@ impl<E: Send + 'static> QueueBuilder<E> {
         route: Option<Arc<Route<E>>>,
         workers: impl ExactSizeIterator<Item = (W, I)>,
         desks: usize,
-        abort: Option<Abort>,
+        behind: Option<(Abort, Behind)>,
     ) -> Result<Queue<E>, SpawnError> {
         let count = workers.len();
+        let (abort, behind) = behind.unzip();
         let shared = Arc::new(Shared {
             inbox,
             route,
@@ -568,6 +570,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
             report: Mutex::new(None),
             identity: Identity::new(),
             abort,
+            behind,
         });
         let hooks = Hooks {
             max_batch: self.max_batch,

@@ -1,6 +1,7 @@
 //! What a queue's workers call.
 
 use crate::error::{BoxError, WriteError};
+use crate::ledger::{Disposition, Ledgers, Passage};
 use crate::panics::error_text;
 use crate::report::{CloseReport, FlushReport};
 use crate::sink::Sink;
@@ -187,7 +188,7 @@ pub(crate) trait Work<E>: Send + 'static {
     /// Whether ticks are worth a look at the clock.
     const TICKS: bool;
 
-    fn handle(&mut self, event: E) -> Result<(), Unhandled<E>>;
+    fn handle(&mut self, event: E) -> Result<Disposition, Unhandled<E>>;
 
     fn end_of_batch(&mut self) -> Result<(), BoxError> {
         Ok(())
@@ -225,8 +226,8 @@ impl<E, R: Outcome + 'static, F: FnMut(E) -> R + Send + 'static> Work<E> for FnW
     const TICKS: bool = false;
 
     #[inline(always)]
-    fn handle(&mut self, event: E) -> Result<(), Unhandled<E>> {
-        (self.0)(event).into_result().map_err(unhandled)
+    fn handle(&mut self, event: E) -> Result<Disposition, Unhandled<E>> {
+        (self.0)(event).into_result().map(|()| Disposition::Delivered).map_err(unhandled)
     }
 }
 
@@ -236,8 +237,8 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
     const TICKS: bool = true;
 
     #[inline]
-    fn handle(&mut self, event: E) -> Result<(), Unhandled<E>> {
-        self.0.handle(event).map_err(unhandled)
+    fn handle(&mut self, event: E) -> Result<Disposition, Unhandled<E>> {
+        self.0.handle(event).map(|()| Disposition::Delivered).map_err(unhandled)
     }
 
     fn end_of_batch(&mut self) -> Result<(), BoxError> {
@@ -264,21 +265,45 @@ pub(crate) struct SinkWork<S> {
     sink: Arc<S>,
     /// Workers that have not ended. The last one closes the sink: the others may still have events for it.
     working: sync::Arc<AtomicUsize>,
+    /// What this worker has offered to the sink.
+    passage: Arc<Passage>,
+}
+
+/// What the handles of a queue know of the sink behind it, also when that is gone. No user code is called for it.
+pub(crate) struct Behind {
+    ledgers: Ledgers,
+    passages: Vec<Arc<Passage>>,
+}
+
+impl Behind {
+    pub(super) fn new<S>(ledgers: Ledgers, works: &[SinkWork<S>]) -> Self {
+        Self { ledgers, passages: works.iter().map(|work| work.passage.clone()).collect() }
+    }
+
+    pub(super) fn ledgers(&self) -> &Ledgers {
+        &self.ledgers
+    }
+
+    /// The most events that the sink may have kept.
+    pub(super) fn kept_at_most(&self) -> u64 {
+        self.passages.iter().map(|passage| passage.kept_at_most()).sum()
+    }
 }
 
 impl<S> SinkWork<S> {
     /// What each of so many workers needs.
     pub(crate) fn of(sink: &Arc<S>, workers: usize) -> Vec<Self> {
         let working = sync::Arc::new(AtomicUsize::new(workers));
-        (0..workers).map(|_| Self { sink: sink.clone(), working: working.clone() }).collect()
+        let work = |_| Self { sink: sink.clone(), working: working.clone(), passage: Arc::default() };
+        (0..workers).map(work).collect()
     }
 }
 
 impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     const TICKS: bool = true;
 
-    fn handle(&mut self, event: E) -> Result<(), Unhandled<E>> {
-        self.sink.write(event).map_err(|error| {
+    fn handle(&mut self, event: E) -> Result<Disposition, Unhandled<E>> {
+        self.passage.offer_single(|| self.sink.offer(event)).map_err(|error| {
             let closed = error.is_closed();
             let text = error_text(&error);
             match error {

@@ -3,7 +3,7 @@
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::lane::PrivateLane;
 use crate::inbox::{End, Inbox, Patience};
-use crate::ledger::{Ledger, SinkState, SinkStatus};
+use crate::ledger::{Disposition, DropReason, Ledger, SinkState, SinkStatus};
 use crate::panics::foreign;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sync::{self, AtomicU64, MODEL, Ordering};
@@ -50,16 +50,20 @@ impl<E: Send + 'static> Route<E> {
         }
     }
 
-    pub(super) fn write(&self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+    pub(super) fn write(&self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         match self.of(&event) {
             Some(at) => self.seen(at, self.inboxes[at].write(event, patience)),
-            None => Ok(()),
+            None => Ok(Disposition::Dropped(DropReason::Panicked)),
         }
     }
 
     /// What a write came to; when its inbox is closed, all of them are to be: it may have been cut off.
     #[inline]
-    fn seen(&self, at: usize, outcome: Result<(), WriteError<E>>) -> Result<(), WriteError<E>> {
+    fn seen(
+        &self,
+        at: usize,
+        outcome: Result<Disposition, WriteError<E>>,
+    ) -> Result<Disposition, WriteError<E>> {
         if let Err(WriteError::Closed(_)) = &outcome {
             self.close_with(at);
         }
@@ -82,11 +86,12 @@ impl<E: Send + 'static> Route<E> {
         Ok(Lane::staged(PartitionLane { lanes, route: this.clone() }))
     }
 
-    /// Adds the other inboxes to the description of the first, and what was lost on the way.
-    pub(super) fn describe(&self, state: &mut SinkState) {
+    /// Adds the other inboxes to the description of the first, and what was lost on the way; to `at_once` what their writers were
+    /// told of.
+    pub(super) fn describe(&self, state: &mut SinkState, at_once: &mut Ledger) {
         for inbox in &self.inboxes[1..] {
             let mut part = SinkState::default();
-            inbox.describe(&mut part);
+            at_once.dropped.full += inbox.describe(&mut part);
             state.depth += part.depth;
             state.high_water = state.high_water.max(part.high_water);
             state.lanes = state.lanes.max(part.lanes);
@@ -97,8 +102,8 @@ impl<E: Send + 'static> Route<E> {
                 state.status = SinkStatus::Closing;
             }
         }
-        let lost: &mut Ledger = &mut state.ledger;
-        lost.add_panicked(self.panicked.load(Ordering::Relaxed));
+        at_once.dropped.panicked = self.panicked.load(Ordering::Relaxed);
+        state.ledger.add_panicked(at_once.dropped.panicked);
     }
 }
 
@@ -110,9 +115,13 @@ struct PartitionLane<E> {
 
 impl<E: Send + 'static> LaneWrite<E> for PartitionLane<E> {
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         match self.route.of(&event) {
             Some(at) => self.route.seen(at, self.lanes[at].push(event, patience)),
-            None => Ok(()),
+            None => Ok(Disposition::Dropped(DropReason::Panicked)),
         }
     }
 

@@ -225,9 +225,9 @@ impl<E: Send + 'static, W: Work<E>> Consume<E> for Desk<W> {
         }
         let work = &mut self.work;
         match caught(|| work.handle(event)) {
-            Ok(Ok(())) => {
+            Ok(Ok(disposition)) => {
                 self.panics = 0;
-                Handled::Delivered
+                Handled::of(disposition)
             }
             Ok(Err(unhandled)) => {
                 self.panics = 0;

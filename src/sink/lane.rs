@@ -3,6 +3,7 @@
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::inbox::lane::{LaneView, PrivateLane};
+use crate::ledger::{Disposition, DropReason};
 use crate::panics::{discard, foreign};
 use crate::sync::quiet::Quiet;
 use std::fmt;
@@ -31,8 +32,8 @@ pub struct Lane<E> {
     pub(crate) gate: Option<Gate<E>>,
 }
 
-/// Says whether an event passes.
-pub(crate) type Gate<E> = Box<dyn FnMut(&E) -> bool + Send>;
+/// Says what became of an event that does not pass.
+pub(crate) type Gate<E> = Box<dyn FnMut(&E) -> Option<Disposition> + Send>;
 
 pub(crate) enum LaneKind<E> {
     Private(PrivateLane<E>),
@@ -81,14 +82,21 @@ impl<E: Send + 'static> Lane<E> {
     /// ```
     #[must_use]
     pub fn gated(self, mut gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
-        self.gated_by(move |event| foreign(|| gate(event)).unwrap_or(false))
+        self.gated_by(move |event| match foreign(|| gate(event)) {
+            Ok(true) => None,
+            Ok(false) => Some(Disposition::Filtered),
+            Err(_) => Some(Disposition::Dropped(DropReason::Panicked)),
+        })
     }
 
     /// As [`gated`](Self::gated), for a gate that does not panic and in which nothing waits.
-    pub(crate) fn gated_by(mut self, mut gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
+    pub(crate) fn gated_by(
+        mut self,
+        mut gate: impl FnMut(&E) -> Option<Disposition> + Send + 'static,
+    ) -> Self {
         self.gate = Some(match self.gate {
             None => Box::new(gate),
-            Some(mut inner) => Box::new(move |event| gate(event) && inner(event)),
+            Some(mut inner) => Box::new(move |event| gate(event).or_else(|| inner(event))),
         });
         self
     }
@@ -114,15 +122,34 @@ impl<E: Send + 'static> Lane<E> {
     /// ```
     #[inline]
     pub fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    /// As [`push`](Self::push), and reports what became of an event that was accepted.
+    ///
+    /// # Errors
+    /// [`WriteError`] with the event and the reason.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Disposition, DropReason, Patience, Sink};
+    /// let (channel, _receiver) = Channel::bounded(1)?; // drops the newest event when it is full
+    /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
+    /// assert_eq!(lane.offer(1, Patience::Wait)?, Disposition::Pending);
+    /// assert_eq!(lane.offer(2, Patience::Wait)?, Disposition::Dropped(DropReason::Full));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         if let Some(gate) = &mut self.gate
-            && !gate(&event)
+            && let Some(held_back) = gate(&event)
         {
             discard(event);
-            return Ok(());
+            return Ok(held_back);
         }
         match &mut self.kind {
             LaneKind::Private(lane) => lane.push(event, patience),
-            LaneKind::Staged(stage) => stage.push(event, patience),
+            LaneKind::Staged(stage) => stage.offer(event, patience),
         }
     }
 
@@ -233,6 +260,36 @@ pub trait LaneWrite<E>: Send {
     /// # Ok::<(), WriteError<u32>>(())
     /// ```
     fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>>;
+
+    /// As [`push`](Self::push), and reports what became of an event that was accepted; what a bus calls.
+    ///
+    /// By default an event that `push` accepts is [`Delivered`](Disposition::Delivered). A stage returns what the `offer` of the
+    /// inner lane returned, and pushes by it.
+    ///
+    /// # Errors
+    /// [`WriteError`] with the event and the reason.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Disposition, Lane, LaneWrite, Patience, WriteError};
+    /// /// Lets every second event pass.
+    /// struct EverySecond {
+    ///     inner: Lane<u64>,
+    ///     odd: bool,
+    /// }
+    /// impl LaneWrite<u64> for EverySecond {
+    ///     fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
+    ///         self.offer(event, patience).map(drop)
+    ///     }
+    ///     fn offer(&mut self, event: u64, patience: Patience) -> Result<Disposition, WriteError<u64>> {
+    ///         self.odd = !self.odd;
+    ///         if self.odd { Ok(Disposition::Filtered) } else { self.inner.offer(event, patience) }
+    ///     }
+    /// }
+    /// ```
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        self.push(event, patience).map(|()| Disposition::Delivered)
+    }
 
     /// What ends the lane from outside: that of the lane behind. `None`, the default, makes a removal wait for the push
     /// in progress instead.

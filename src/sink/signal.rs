@@ -1,6 +1,7 @@
 //! What the control plane tells a sink apart from events.
 
-use crate::ledger::SinkState;
+use crate::ledger::{Ledgers, SinkState};
+use crate::panics::quietly;
 use crate::report::FlushReport;
 use crate::wait::Deadline;
 use std::time::Instant;
@@ -55,4 +56,14 @@ pub enum Signal<'a> {
     IsClosed(&'a mut bool),
     /// Describe yourself.
     Describe(&'a mut SinkState),
+    /// Name the ledgers in which events end that were [pending](crate::Disposition::Pending) when you accepted them. Asked once,
+    /// by what stands in front; a sink of your own has nothing to add.
+    Ledgers(&'a mut Ledgers),
+}
+
+/// The ledgers of a sink, and of what is behind it.
+pub(crate) fn ledgers<E>(sink: &(impl super::Sink<E> + ?Sized)) -> Ledgers {
+    let mut ledgers = Ledgers::default();
+    quietly(|| sink.signal(&mut Signal::Ledgers(&mut ledgers)));
+    ledgers
 }

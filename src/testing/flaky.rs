@@ -1,7 +1,7 @@
 //! A sink that fails as planned.
 
 use crate::error::WriteError;
-use crate::ledger::{Counters, Outcome};
+use crate::ledger::{Counters, Disposition, Outcome};
 use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -158,8 +158,12 @@ fn unit(seed: u64, n: u64) -> f64 {
 
 impl<E, S: Sink<E>> Sink<E> for Flaky<E, S> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         if !self.fails() {
-            return self.inner.write(event);
+            return self.inner.offer(event);
         }
         let counters = self.shared.counters.everybody();
         counters.offered(1);

@@ -2,7 +2,7 @@
 
 use super::GUARD;
 use crate::error::WriteError;
-use crate::ledger::{Counters, Outcome};
+use crate::ledger::{Counters, Disposition, Outcome};
 use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -285,8 +285,12 @@ impl<E, S> Gated<E, S> {
 
 impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         if !self.is_closed() && self.gate.pass_unless(|| self.is_closed()) {
-            return self.inner.write(event);
+            return self.inner.offer(event);
         }
         let counters = self.shared.counters.everybody();
         counters.offered(1);

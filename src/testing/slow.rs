@@ -1,7 +1,7 @@
 //! A sink that takes its time.
 
 use crate::error::WriteError;
-use crate::ledger::{Counters, Outcome};
+use crate::ledger::{Counters, Disposition, Outcome};
 use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -77,8 +77,12 @@ impl<E, S: Sink<E>> Slow<E, S> {
 
 impl<E, S: Sink<E>> Sink<E> for Slow<E, S> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         if !self.shared.pause.is_interrupted() && self.wait() {
-            return self.inner.write(event);
+            return self.inner.offer(event);
         }
         let counters = self.shared.counters.everybody();
         counters.offered(1);

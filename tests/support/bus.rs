@@ -41,8 +41,15 @@ impl<E: Clone + Send + 'static> Route<E> {
 }
 
 /// How a publish went, in one word.
-pub(crate) fn took(accepted: usize, refused: usize) -> Published {
-    Published { accepted, refused }
+pub(crate) fn took(accepted: usize, refused: u32) -> Published {
+    lost(accepted, 0, refused)
+}
+
+/// How a publish went of which sinks dropped some deliveries.
+pub(crate) fn lost(accepted: usize, dropped: u32, refused: u32) -> Published {
+    let mut published = Published::default();
+    (published.accepted, published.dropped, published.refused) = (accepted, dropped, refused);
+    published
 }
 
 /// A sink that is called on the publishing thread, and the list of what it got.

@@ -2,7 +2,7 @@
 
 use super::limits::Limits;
 use crate::error::WriteError;
-use crate::ledger::{Ledger, SinkState, SinkStatus};
+use crate::ledger::{Disposition, Ledger, SinkState, SinkStatus};
 use crate::panics::{discard, discard_each, foreign};
 use crate::report::CloseReport;
 use crate::wait::Deadline;
@@ -24,7 +24,8 @@ pub(super) enum Cut {
 
 /// What became of a batch that was handed on.
 pub(super) enum Verdict<E> {
-    Delivered,
+    /// It was accepted, and this became of it.
+    Taken(Disposition),
     /// The sink behind has no room for these now.
     Held(Vec<E>),
     /// So many were lost.
@@ -38,12 +39,16 @@ pub(super) enum Verdict<E> {
 
 impl<E> Verdict<E> {
     /// Foreign code runs here: the texts of errors, and the drops of what came back.
-    pub(super) fn of(result: Result<Result<(), WriteError<Vec<E>>>, String>, count: usize) -> Self {
+    pub(super) fn of(result: Result<Result<Disposition, WriteError<Vec<E>>>, String>, count: usize) -> Self {
         let error = match result {
-            Ok(Ok(())) => return Self::Delivered,
+            Ok(Ok(disposition)) => return Self::Taken(disposition),
             Err(text) => return Self::Panicked(text),
             Ok(Err(WriteError::Full(batch) | WriteError::Timeout(batch) | WriteError::Reentrant(batch))) => {
-                return if batch.is_empty() { Self::Delivered } else { Self::Held(batch) };
+                return if batch.is_empty() {
+                    Self::Taken(Disposition::Delivered)
+                } else {
+                    Self::Held(batch)
+                };
             }
             Ok(Err(error)) => error,
         };
@@ -88,6 +93,8 @@ pub(super) struct Holding<E> {
     is_finishing: bool,
     report: Option<CloseReport>,
     ledger: Ledger,
+    /// Of the panicked ones those that never came in.
+    panicked_at_once: u64,
     last_error: Option<String>,
 }
 
@@ -106,6 +113,7 @@ impl<E> Holding<E> {
             is_finishing: false,
             report: None,
             ledger: Ledger::default(),
+            panicked_at_once: 0,
             last_error: None,
         }
     }
@@ -133,6 +141,7 @@ impl<E> Holding<E> {
     /// Takes down that the size function lost an event.
     pub(super) fn count_panicked(&mut self) {
         self.ledger.add_panicked(1);
+        self.panicked_at_once += 1;
     }
 
     /// Refuses an event that has no room, and that waited for it in vain unless it was in time.
@@ -189,9 +198,18 @@ impl<E> Holding<E> {
     /// Takes down what became of a batch; whether the next one may be handed on.
     pub(super) fn settle(&mut self, count: usize, verdict: Verdict<E>) -> bool {
         self.away = 0;
-        let mut lost = 0;
+        let lost;
         let goes_on = match verdict {
-            Verdict::Delivered => true,
+            Verdict::Taken(disposition) => {
+                let (count, ledger) = (count as u64, &mut self.ledger);
+                let place = match disposition {
+                    Disposition::Delivered | Disposition::Pending => &mut ledger.delivered,
+                    Disposition::Filtered => &mut ledger.filtered,
+                    Disposition::Dropped(reason) => ledger.dropped.by(reason),
+                };
+                *place += count;
+                return true;
+            }
             Verdict::Held(batch) => {
                 lost = batch.len();
                 self.refused = batch;
@@ -308,6 +326,13 @@ impl<E> Holding<E> {
     /// How many of them have come to their end. They do so in the order in which they came.
     pub(super) fn gone(&self) -> u64 {
         self.pushed - self.pending()
+    }
+
+    /// What became of the events that came in.
+    pub(super) fn deferred(&self) -> Ledger {
+        let mut at_once = Ledger::default();
+        at_once.add_panicked(self.panicked_at_once);
+        Ledger { pending: self.pending(), ..self.ledger }.without(&at_once)
     }
 
     pub(super) fn describe(&self, state: &mut SinkState) {

@@ -1,15 +1,15 @@
 //! What all retries do with one event: ask the policy, attempt, wait, give up.
 
+use super::books::Books;
 use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
 use crate::combinator::turns::Cut;
 use crate::error::WriteError;
-use crate::ledger::{EntryCounters, Outcome, SinkState};
+use crate::ledger::{Disposition, DropReason};
 use crate::panics::{caught, event_of, foreign, quietly};
 use crate::report::{CloseReport, FlushReport, close_together, flush_together};
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
-use crate::sync::{Mutex, lock};
 use crate::wait::allowance::Allowance;
 use crate::wait::deadline::moment_after;
 use crate::wait::errand::beside;
@@ -26,8 +26,7 @@ pub(super) struct Attempts<E, P> {
     /// Where back-offs are waited for.
     pub(super) pause: Arc<Pause>,
     pub(super) dead_letters: Option<Box<dyn Sink<DeadLetter<E>>>>,
-    counters: EntryCounters,
-    last_error: Mutex<Option<String>>,
+    pub(super) books: Arc<Books>,
 }
 
 /// The attempts made with one event.
@@ -41,7 +40,8 @@ pub(super) struct Trials {
 
 /// What came of an attempt, or of asking for one.
 pub(super) enum Step<E> {
-    Delivered,
+    /// The inner sink accepted it, and this became of it.
+    Taken(Disposition),
     /// No attempt can go better.
     Ended(WriteError<E>),
     GivenUp(WriteError<E>),
@@ -78,8 +78,7 @@ impl<E, P> Attempts<E, P> {
             clock: Arc::new(SystemClock),
             pause: Arc::new(Pause::new()),
             dead_letters: None,
-            counters: EntryCounters::shared(),
-            last_error: Mutex::new(None),
+            books: Arc::new(Books::new()),
         }
     }
 
@@ -130,51 +129,35 @@ impl<E, P> Attempts<E, P> {
         self.pause.is_interrupted()
     }
 
-    /// Counts one event that came to its end here.
-    pub(super) fn count(&self, outcome: Outcome) {
-        self.counters.offered(1);
-        self.counters.count(outcome, 1);
-    }
-
-    /// Counts one event that goes back to the caller.
-    pub(super) fn count_refused(&self, error: &WriteError<E>) {
-        self.count(match error {
-            WriteError::Full(_) => Outcome::RefusedFull,
-            WriteError::Closed(_) => Outcome::RefusedClosed,
-            WriteError::Timeout(_) => Outcome::RefusedTimeout,
-            WriteError::Reentrant(_) => Outcome::RefusedReentrant,
-            WriteError::Failed { .. } => Outcome::RefusedFailed,
-        });
-    }
-
-    /// Counts one event that was accepted and is given up because a close was cut short.
-    pub(super) fn count_aborted(&self) {
-        self.count(Outcome::Queued);
-        self.counters.count(Outcome::Aborted, 1);
-    }
-
-    /// Gives an event to the dead letters, which count it; without them, or when they refuse it, it comes back.
-    pub(super) fn give_up(&self, error: WriteError<E>, attempts: u32) -> Result<(), WriteError<E>> {
+    /// Gives an event to the dead letters; without them, or when they refuse it, it comes back.
+    pub(super) fn give_up(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
+        self.books.gives_up();
         let Some(dead_letters) = &self.dead_letters else { return Err(error) };
         let letter = DeadLetter::new(error, attempts);
         let written = caught(|| {
             let _held = Held::begin();
-            dead_letters.write(letter)
+            dead_letters.offer(letter)
         });
         match written {
-            Ok(Ok(())) => self.count(Outcome::DroppedFailed),
-            Ok(Err(refused)) => return Err(event_of(refused).into_error()),
+            Ok(Ok(disposition)) => {
+                self.books.letter(!disposition.is_dropped());
+                Ok(Disposition::Dropped(DropReason::Failed))
+            }
+            Ok(Err(refused)) => {
+                self.books.letter(false);
+                Err(event_of(refused).into_error())
+            }
             Err(text) => {
                 self.note(format!("the dead letters' sink panicked: {text}"));
-                self.count(Outcome::DroppedPanicked);
+                self.books.letter(false);
+                Ok(Disposition::Dropped(DropReason::Panicked))
             }
         }
-        Ok(())
     }
 
     /// Keeps the text of what went wrong last, for snapshots.
     pub(super) fn note(&self, text: String) {
-        *lock(&self.last_error) = Some(text);
+        self.books.note(text);
     }
 
     /// Keeps the text of a panic of foreign code, and makes an error of it that has the event.
@@ -184,17 +167,10 @@ impl<E, P> Attempts<E, P> {
         WriteError::Failed { event, source: text.into() }
     }
 
-    pub(super) fn add_to(&self, state: &mut SinkState) {
-        self.counters.add_to(&mut state.ledger);
-        if state.last_error.is_none() {
-            state.last_error.clone_from(&lock(&self.last_error));
-        }
-    }
-
     /// Hands a signal that is not about the sink's own state on to the dead letters.
     pub(super) fn signal_dead_letters(&self, signal: &mut Signal<'_>) {
         if let Some(dead_letters) = &self.dead_letters
-            && !matches!(signal, Signal::Describe(_) | Signal::IsClosed(_))
+            && !matches!(signal, Signal::Describe(_) | Signal::IsClosed(_) | Signal::Ledgers(_))
             && let Err(text) = caught(|| dead_letters.signal(signal))
         {
             self.note(format!("the dead letters' sink panicked at a signal: {text}"));
@@ -272,20 +248,25 @@ impl<E, P: RetryPolicy<E>> Attempts<E, P> {
         }
         // Should the sink panic, the event is gone, and whoever called counts it; the policy hears of it.
         let permit = Permit(&self.policy, PhantomData);
+        if trials.made > 0 {
+            self.books.retries();
+        }
         trials.made = trials.made.saturating_add(1);
         let written = {
             // A flush and a close wait for the event in hand: whatever is called from the sink behind must not wait for them.
             let _held = Held::begin();
-            inner.write(event)
+            self.books.passage.offer(|| inner.offer(event))
         };
-        let Err(error) = written else {
-            permit.end();
-            if let Err(text) = foreign(|| self.policy.success()) {
-                self.note(format!("the retry policy panicked: {text}"));
+        match written {
+            Ok(disposition) => {
+                permit.end();
+                if let Err(text) = foreign(|| self.policy.success()) {
+                    self.note(format!("the retry policy panicked: {text}"));
+                }
+                Step::Taken(disposition)
             }
-            return Step::Delivered;
-        };
-        self.failed(error, trials, permit)
+            Err(error) => self.failed(error, trials, permit),
+        }
     }
 
     #[cold]

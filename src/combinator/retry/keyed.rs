@@ -5,10 +5,10 @@ use super::dead::DeadLetter;
 use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Outcome, SinkState, SinkStatus};
+use crate::ledger::{Bookkeeper, Disposition, DropReason, SinkState, SinkStatus};
 use crate::panics::{Guest, caught, discard, foreign};
 use crate::report::{CloseReport, Finish};
-use crate::sink::signal::Signal;
+use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{Mutex, lock};
 use crate::wait::deadline::moment_after;
@@ -38,7 +38,7 @@ const ATTEMPTS_PER_TICK: usize = 64;
 ///   What was set aside and is given up goes to the dead letters; without them it counts as `dropped.failed`.
 /// - **Close and flush** try until the deadline, waits included. What a close leaves goes to the dead letters, or counts as
 ///   `dropped.aborted`; both are `undelivered` in the report.
-/// - **Books**: what is set aside is `pending`.
+/// - **Books**: as for [`Retry`](crate::Retry); what is set aside is `pending`.
 ///
 /// # Examples
 /// ```
@@ -218,7 +218,7 @@ where
         (hash, mut key): (u64, Guest<K>),
         mut waiting: Waiting<E>,
         due: Instant,
-    ) -> Result<(), WriteError<E>> {
+    ) -> Result<Disposition, WriteError<E>> {
         loop {
             let (line, newest) = match self.find(hash, key.get()) {
                 Ok(found) => found,
@@ -235,7 +235,10 @@ where
             }
             if let Some(line) = line {
                 match parked.join(line, waiting) {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {
+                        self.attempts.books.set_aside();
+                        return Ok(Disposition::Pending);
+                    }
                     Err(back) => waiting = back,
                 }
             }
@@ -244,15 +247,17 @@ where
                 && let Some(key) = key.take()
             {
                 parked.begin(hash, Arc::new(key), waiting, due);
-                return Ok(());
+                self.attempts.books.set_aside();
+                return Ok(Disposition::Pending);
             }
         }
     }
 
     /// The end of an event that was not set aside: the dead letters, or back to the caller.
-    fn end(&self, error: WriteError<E>, attempts: u32) -> Result<(), WriteError<E>> {
-        let ended = if error.is_closed() { Err(error) } else { self.attempts.give_up(error, attempts) };
-        ended.inspect_err(|error| self.attempts.count_refused(error))
+    fn end(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
+        let is_late = error.is_closed() && lock(&self.parked).closed;
+        let answer = if is_late { Err(error) } else { self.attempts.give_up(error, attempts) };
+        self.attempts.books.answered(answer)
     }
 
     /// Tries the keys that are due, one event of each at a time, at most so many; when the next one is due.
@@ -274,16 +279,13 @@ where
                         self.abort(waiting);
                     }
                 }
-                Ok(Step::Delivered) => self.attempts.count(Outcome::Delivered),
+                Ok(Step::Taken(disposition)) => self.attempts.books.ended(disposition),
                 Ok(Step::Ended(error) | Step::GivenUp(error)) => {
-                    if let Err(error) = self.attempts.give_up(error, trials.made) {
-                        self.attempts.count(Outcome::DroppedFailed);
-                        discard(error);
-                    }
+                    self.give_up_later(error, trials.made, DropReason::Failed);
                 }
                 Err(text) => {
                     self.attempts.note(format!("the sink panicked: {text}"));
-                    self.attempts.count(Outcome::DroppedPanicked);
+                    self.attempts.books.ended(Disposition::Dropped(DropReason::Panicked));
                 }
             }
         }
@@ -292,10 +294,16 @@ where
 
     fn abort(&self, waiting: Waiting<E>) {
         let made = waiting.trials.map_or(0, |trials: Trials| trials.made);
-        if let Err(error) = self.attempts.give_up(WriteError::Closed(waiting.event), made) {
-            self.attempts.count_aborted();
+        self.give_up_later(WriteError::Closed(waiting.event), made, DropReason::Aborted);
+    }
+
+    /// The end of an event that had been set aside: the dead letters, or it is dropped for this reason.
+    fn give_up_later(&self, error: WriteError<E>, attempts: u32, reason: DropReason) {
+        let disposition = self.attempts.give_up(error, attempts).unwrap_or_else(|error| {
             discard(error);
-        }
+            Disposition::Dropped(reason)
+        });
+        self.attempts.books.ended(disposition);
     }
 
     /// Gives up everything that is in no thread's hands.
@@ -343,29 +351,20 @@ where
     }
 
     fn describe(&self, state: &mut SinkState) {
-        let inner = std::mem::take(&mut state.ledger);
-        self.attempts.add_to(state);
+        let books = &self.attempts.books;
+        state.ledger = books.ledger(&ledgers(&self.inner));
         let (pending, capacity, closed) = {
             let parked = lock(&self.parked);
             (parked.count() as u64, parked.capacity as u64, parked.closed)
         };
-        let own = &mut state.ledger;
-        own.offered += pending;
-        own.accepted += pending;
-        own.pending += pending;
         if state.kind.is_empty() {
-            own.keep_away(&inner);
             state.kind = "keyed-retry";
             state.capacity = capacity;
             state.status = if closed { SinkStatus::Closed } else { SinkStatus::Open };
-        } else {
-            // What was delivered is in the books of the sink behind.
-            let delivered = std::mem::take(&mut own.delivered);
-            own.offered -= delivered;
-            own.accepted -= delivered;
-            *own += inner;
         }
         state.depth += pending;
+        books.show(state);
+        state.retries.rotate_right(1);
     }
 }
 
@@ -378,6 +377,10 @@ where
     P: RetryPolicy<E>,
 {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let key = match self.key_of(&event) {
             Ok(key) => key,
             Err(text) => return self.end(self.attempts.panicked(event, "the key function", &text), 0),
@@ -398,19 +401,13 @@ where
         }
         let mut trials = self.attempts.begin();
         match self.attempts.attempt(&self.inner, event, &mut trials) {
-            Step::Delivered => {
-                self.attempts.count(Outcome::Delivered);
-                Ok(())
-            }
+            Step::Taken(disposition) => self.attempts.books.answered(Ok(disposition)),
             Step::Wait(event, wait) => {
                 let due = moment_after(self.attempts.now(), wait);
                 self.park(key, Waiting { event, trials: Some(trials) }, due)
                     .or_else(|error| self.end(error, trials.made))
             }
-            Step::Ended(error) => {
-                self.attempts.count_refused(&error);
-                Err(error)
-            }
+            Step::Ended(error) => self.attempts.books.answered(Err(error)),
             Step::GivenUp(error) => self.end(error, trials.made),
         }
     }
@@ -446,6 +443,7 @@ where
                     **next = Some(next.map_or(due, |next| next.min(due)));
                 }
             }
+            Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
             _ => {}
         }
         self.inner.signal(signal);

@@ -2,7 +2,7 @@
 
 use crate::error::WriteError;
 use crate::inbox::Patience;
-use crate::ledger::{EntryCounters, Ledger, Outcome, SinkState, SinkStatus};
+use crate::ledger::{Disposition, DropReason, EntryCounters, Ledger, Outcome, SinkState, SinkStatus};
 use crate::panics::{caught, foreign};
 use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::Sink;
@@ -11,6 +11,9 @@ use crate::sink::signal::Signal;
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::wait::Deadline;
 use std::sync::Arc;
+
+/// A panic of a sink has cost the event.
+const LOST: Disposition = Disposition::Dropped(DropReason::Panicked);
 
 /// What a tee knows about one of its two sinks.
 pub(super) struct Side {
@@ -43,44 +46,36 @@ impl Side {
         closed
     }
 
-    /// Writes to the sink.
-    pub(super) fn write<E>(&self, sink: &impl Sink<E>, event: E) -> Result<(), WriteError<E>> {
+    /// Offers an event to the sink.
+    pub(super) fn offer<E>(&self, sink: &impl Sink<E>, event: E) -> Result<Disposition, WriteError<E>> {
         let direct = !sink.has_lanes();
-        let written = self.attempt(|| sink.write(event));
+        let Some(offered) = self.attempt(|| sink.offer(event)) else { return Ok(LOST) };
         if direct {
-            let outcome = match &written {
-                Some(Ok(())) => Some(Outcome::Delivered),
-                Some(Err(WriteError::Full(_))) => Some(Outcome::RefusedFull),
-                Some(Err(WriteError::Closed(_))) => Some(Outcome::RefusedClosed),
-                Some(Err(WriteError::Timeout(_))) => Some(Outcome::RefusedTimeout),
-                Some(Err(WriteError::Reentrant(_))) => Some(Outcome::RefusedReentrant),
-                Some(Err(WriteError::Failed { .. })) => Some(Outcome::RefusedFailed),
-                None => None,
-            };
-            if let Some(outcome) = outcome {
-                self.counters.offered(1);
-                self.counters.count(outcome, 1);
+            self.counters.offered(1);
+            match &offered {
+                Ok(disposition) => self.counters.disposed(*disposition),
+                Err(error) => self.counters.count(Outcome::refused(error), 1),
             }
-            if let Some(Err(error @ WriteError::Failed { .. })) = &written {
+            if let Err(error @ WriteError::Failed { .. }) = &offered {
                 self.note(|| error.to_string());
             }
         }
-        if matches!(&written, Some(Err(WriteError::Closed(_)))) {
+        if matches!(&offered, Err(WriteError::Closed(_))) {
             self.closed.store(true, Ordering::Relaxed);
         }
-        written.unwrap_or(Ok(()))
+        offered
     }
 
     /// Has the sink take an event; nothing, and counted here, when it panics.
     fn attempt<E>(
         &self,
-        write: impl FnOnce() -> Result<(), WriteError<E>>,
-    ) -> Option<Result<(), WriteError<E>>> {
+        write: impl FnOnce() -> Result<Disposition, WriteError<E>>,
+    ) -> Option<Result<Disposition, WriteError<E>>> {
         match caught(write) {
             Ok(outcome) => Some(outcome),
             Err(text) => {
                 self.counters.offered(1);
-                self.counters.count(Outcome::DroppedPanicked, 1);
+                self.counters.count(Outcome::Unwound, 1);
                 self.note(|| format!("the sink panicked: {text}"));
                 None
             }
@@ -114,19 +109,23 @@ impl Side {
         report
     }
 
+    /// What a stage in front of the tee shows of this side.
+    pub(super) fn shown(&self) -> SinkState {
+        SinkState { last_error: lock(&self.last_error).clone(), ..SinkState::default() }
+    }
+
     pub(super) fn describe<E>(&self, sink: &impl Sink<E>) -> SinkState {
         let (mut state, mut counted) = (SinkState::default(), Ledger::default());
         self.signal(sink, &mut Signal::Describe(&mut state));
         self.counters.add_to(&mut counted);
         if state.kind.is_empty() {
-            counted.keep_away(&state.ledger);
             state.ledger = counted;
             if self.is_closed() {
                 state.status = SinkStatus::Closed;
             }
         } else {
             // The sink keeps its own books; that it panicked only the tee knows.
-            state.ledger.add_panicked(counted.dropped.panicked);
+            state.ledger.add_panicked(self.counters.unwound());
         }
         state.last_error = state.last_error.or_else(|| lock(&self.last_error).clone());
         state
@@ -156,9 +155,9 @@ impl<E: Send + 'static> SideLane<E> {
         self.closed
     }
 
-    pub(super) fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+    pub(super) fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         let Self { lane, index, sides, closed } = self;
-        let pushed = sides[*index].attempt(|| lane.push(event, patience)).unwrap_or(Ok(()));
+        let pushed = sides[*index].attempt(|| lane.offer(event, patience)).unwrap_or(Ok(LOST));
         *closed = matches!(&pushed, Err(WriteError::Closed(_)));
         pushed
     }

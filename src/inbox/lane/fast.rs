@@ -3,7 +3,7 @@
 use super::{LaneView, let_go};
 use crate::error::WriteError;
 use crate::inbox::{Inbox, Overflow, Patience, Signals};
-use crate::ledger::Outcome;
+use crate::ledger::{Disposition, Outcome};
 use crate::panics::discard;
 use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
@@ -89,7 +89,7 @@ impl<E: Send + 'static> FastLane<E> {
 
     /// Applies the policy to an event for which there was no room. May wait, so every lane's wake-ups come first.
     #[cold]
-    pub(crate) fn overflow(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+    pub(crate) fn overflow(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         let Self { producer, view, waiter, inbox, .. } = self;
         let mut attempt = |event: E| {
             if let Some(vacant) = producer.vacant() {
@@ -102,7 +102,7 @@ impl<E: Send + 'static> FastLane<E> {
             }
         };
         match attempt(event) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Disposition::Pending),
             Err(error) => {
                 let waiting = (Some(&*waiter), view.room());
                 inbox.overflowed(error, &view.entry, patience, waiting, attempt)
@@ -130,22 +130,23 @@ impl<E: Send + 'static> FastLane<E> {
 
     /// All steps at once, with a fence of its own.
     #[inline]
-    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        let mut disposition = Disposition::Pending;
         match self.room() {
             Some(room) => room.push(event),
-            None => self.overflow(event, patience)?,
+            None => disposition = self.overflow(event, patience)?,
         }
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of the consumer that parks. The
         // seal's is the process's, the wake's the inbox's; the inbox's is never the weaker one.
         self.signals.cell.fence();
-        if self.attention() == 0 { Ok(()) } else { self.finish_push() }
+        if self.attention() == 0 { Ok(disposition) } else { self.finish_push(disposition) }
     }
 
     #[cold]
-    fn finish_push(&mut self) -> Result<(), WriteError<E>> {
+    fn finish_push(&mut self, disposition: Disposition) -> Result<Disposition, WriteError<E>> {
         let mut back = None;
         self.finish(|event| back = Some(event));
-        back.map_or(Ok(()), |event| Err(WriteError::Closed(event)))
+        back.map_or(Ok(disposition), |event| Err(WriteError::Closed(event)))
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{LaneView, let_go};
 use crate::error::WriteError;
 use crate::inbox::{Inbox, Overflow, Patience, SharedLane};
+use crate::ledger::Disposition;
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::Arc;
 use crate::wait::list::{Waiter, Want};
@@ -47,7 +48,7 @@ impl<E: Send + 'static> OtherLane<E> {
     }
 
     /// Puts an event in and wakes a consumer if one sleeps.
-    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         let (inbox, entry) = (&self.inbox, &self.view.entry);
         entry.offered(1);
         let push = |event| match (self.ring.as_deref(), &inbox.shared) {
@@ -58,7 +59,7 @@ impl<E: Send + 'static> OtherLane<E> {
         match push(event) {
             Ok(()) => {
                 inbox.signals.wake();
-                Ok(())
+                Ok(Disposition::Pending)
             }
             Err(error) => {
                 let waiting = (Some(&self.waiter), Want::SHARED_ROOM);
