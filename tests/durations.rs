@@ -7,14 +7,14 @@ mod support;
 use buslane::testing::{ManualClock, Slow};
 use buslane::wait::{Clock, Pause, SystemClock};
 use buslane::{
-    Backoff, Breaker, Bus, Channel, Deadline, Entry, HttpRetry, HttpSink, InvalidConfig, Journal, Overflow,
-    Queue, Sink, SinkExt, Start, WaitStrategy, WriteError, noop, sink_fn,
+    Backoff, BoxError, Breaker, Bus, Channel, Deadline, Entry, Handler, HttpRetry, HttpSink, InvalidConfig,
+    Journal, Overflow, Queue, Signal, Sink, SinkExt, Start, Until, WaitStrategy, WriteError, noop, sink_fn,
 };
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use support::{GUARD, ends};
 
 /// Longer than any clock holds, or about as long.
@@ -253,6 +253,74 @@ fn combinators_take_every_duration() {
         clock.advance(Duration::MAX);
         limited.write(1).unwrap();
     }
+}
+
+#[test]
+fn ticks_take_every_moment() {
+    for now in [far(), Instant::now()] {
+        for long in LONG {
+            let batch = noop::<Vec<u32>>().batch(8).unwrap().age(long).unwrap();
+            batch.write(1).unwrap();
+            let mut next = None;
+            batch.signal(&mut Signal::Tick { now, next: &mut next });
+            assert!(next.is_none_or(|next| next >= now));
+            // What fails is set aside for as long as the policy says.
+            let policy = Backoff::new(long, long).unwrap();
+            let keyed = sink_fn(|_: &u32| Err("no route")).retry_by_key(|n| *n, policy);
+            keyed.write(1).unwrap();
+            keyed.signal(&mut Signal::Tick { now, next: &mut next });
+            assert!(!keyed.close(Deadline::NOW).is_done());
+        }
+    }
+    // A handler that wants its next tick at the end of all time.
+    struct Patient;
+    impl Handler<u32> for Patient {
+        fn handle(&mut self, _: u32) -> Result<(), BoxError> {
+            Ok(())
+        }
+        fn tick(&mut self, _: Instant) -> Option<Instant> {
+            Some(far())
+        }
+    }
+    let queue = Queue::builder().spawn_handler(Patient).unwrap();
+    queue.write(1).unwrap();
+    assert!(ends(move || queue.close()).is_done());
+}
+
+#[test]
+fn journals_take_every_time() {
+    let times = |mut step: Duration, later: bool| {
+        let mut time = SystemTime::now();
+        while step > Duration::from_secs(1) {
+            match if later { time.checked_add(step) } else { time.checked_sub(step) } {
+                Some(found) => time = found,
+                None => step /= 2,
+            }
+        }
+        time
+    };
+    let (first, last) = (times(Duration::MAX, false), times(Duration::MAX, true));
+    ends(move || {
+        for journal in [
+            Journal::<SystemTime>::builder().sample_time().build().unwrap(),
+            Journal::builder().time_by(|time: &SystemTime| *time).build().unwrap(),
+        ] {
+            for time in [first, SystemTime::UNIX_EPOCH, last] {
+                journal.publish(time).unwrap();
+                for start in [first, SystemTime::UNIX_EPOCH, last] {
+                    for until in [first, SystemTime::UNIX_EPOCH, last] {
+                        let subscription = journal.subscription().start(Start::Since(start));
+                        let subscribed = subscription.until(Until::Time(until)).subscribe();
+                        // An end before the start is an error.
+                        assert_eq!(subscribed.is_err(), until < start);
+                        let Ok(mut subscriber) = subscribed else { continue };
+                        let _ = subscriber.try_iter().count();
+                        let _ = subscriber.recv_timeout(Duration::from_nanos(1));
+                    }
+                }
+            }
+        }
+    });
 }
 
 #[test]
