@@ -510,6 +510,8 @@ impl<E: Send + 'static> Reader<E> {
         let sealed = {
             let mut book = lock(&self.inbox.book);
             self.lanes.append(&mut book.arrivals);
+            self.ends.clear();
+            self.ends.reserve(self.lanes.len() + 1);
             book.sealed
         };
         self.lanes.retain(|lane| !lane.is_ended());
