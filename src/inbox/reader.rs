@@ -584,6 +584,8 @@ impl<E: Send + 'static> Reader<E> {
         let sealed = {
             let mut book = lock(&self.inbox.book);
             self.arriving.append(&mut book.arrivals);
+            self.ends.clear();
+            self.ends.reserve(self.lanes.len() + self.arriving.len() + 1);
             book.sealed
         };
         self.admit();

@@ -399,3 +399,83 @@ impl fmt::Debug for WaitList {
         f.debug_struct("WaitList").field("waiting", &lock(&self.line).listed.len()).finish()
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::{Place, WaitList, Waiter, Want};
+    use crate::sync::Ordering;
+    use crate::sync::membarrier::FencePair;
+    use crate::sync::parking::Unparker;
+
+    /// Threads in a line, by what they want; the test plays all of them.
+    fn in_line<const N: usize>(list: &WaitList, wants: [Want; N], check: impl FnOnce(&mut [Place<'_>])) {
+        let waiters = [(); N].map(|()| Waiter::new());
+        let mut places: Vec<_> =
+            waiters.iter().zip(wants).map(|(waiter, want)| Place::new(list, waiter, want)).collect();
+        let thread = Unparker::current();
+        places.iter_mut().for_each(|place| drop(place.enter(&thread)));
+        check(&mut places);
+    }
+
+    fn woken(places: &[Place<'_>]) -> Vec<bool> {
+        places.iter().map(|place| place.waiter.0.woken.load(Ordering::Relaxed)).collect()
+    }
+
+    #[test]
+    fn room_wakes_the_first_that_waits_for_it() {
+        let list = WaitList::new(FencePair::Symmetric);
+        let (mine, other) = (Want::turn(7), Want::turn(8));
+        in_line(&list, [other, mine, Want::PROGRESS, mine], |places| {
+            list.notify_one(mine);
+            assert_eq!(woken(places), [false, true, false, false]);
+            list.notify_made(mine);
+            assert_eq!(woken(places), [false, true, true, true]);
+            list.notify();
+            assert_eq!(woken(places), [true; 4]);
+        });
+        assert_eq!(format!("{list:?}"), "WaitList { waiting: 0 }");
+    }
+
+    #[test]
+    fn progress_wakes_no_thread_that_waits_for_room() {
+        let list = WaitList::new(FencePair::Symmetric);
+        in_line(&list, [Want::SHARED_ROOM, Want::PROGRESS, Want::PROGRESS], |places| {
+            list.notify_progress();
+            assert_eq!(woken(places), [false, true, true]);
+        });
+    }
+
+    #[test]
+    fn a_waiter_that_comes_back_keeps_its_place() {
+        let list = WaitList::new(FencePair::Symmetric);
+        in_line(&list, [Want::SHARED_ROOM; 3], |places| {
+            list.notify_one(Want::SHARED_ROOM);
+            places[0].leave();
+            assert!(places[0].called);
+            let _ = places[0].enter(&Unparker::current());
+            list.notify_one(Want::SHARED_ROOM);
+            assert_eq!(woken(places), [true, false, false]);
+        });
+    }
+
+    #[test]
+    fn a_wake_up_that_is_not_used_is_passed_on() {
+        let list = WaitList::new(FencePair::Symmetric);
+        let waiter = Waiter::new();
+        let mut unwinds = Place::new(&list, &waiter, Want::SHARED_ROOM);
+        let _ = unwinds.enter(&Unparker::current());
+        in_line(&list, [Want::SHARED_ROOM; 2], |places| {
+            list.notify_one(Want::SHARED_ROOM);
+            assert_eq!(woken(places), [false, false]);
+            // As when its attempt unwinds.
+            drop(unwinds);
+            assert_eq!(woken(places), [true, false]);
+            // One that was not called has nothing to pass on.
+            let last = Waiter::new();
+            let mut leaves = Place::new(&list, &last, Want::SHARED_ROOM);
+            let _ = leaves.enter(&Unparker::current());
+            drop(leaves);
+            assert_eq!(woken(places), [true, false]);
+        });
+    }
+}
