@@ -18,6 +18,7 @@ use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
 use crate::wait::nesting::{Held, Nesting, cloned, dropped};
 use std::hint::cold_path;
+use std::mem::needs_drop;
 
 /// Finishes what was put into lanes also when a clone of the event unwinds.
 struct Finishing<'a, E: Send + 'static>(&'a mut Table<E>);
@@ -156,9 +157,10 @@ impl<E: Clone + Send + 'static> Table<E> {
             }
         }
         // What no gate wanted is dropped, which is foreign code, while the guard still stands.
-        if place.is_some() {
+        if needs_drop::<E>() && place.is_some() {
             dropped(place.take());
         }
+        *place = None;
         std::mem::forget(finishing);
         if self.wants_finish(attention) {
             self.finish_fast(count, place)
