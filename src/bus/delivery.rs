@@ -18,6 +18,7 @@ use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
 use crate::wait::nesting::{Held, Nesting, cloned};
+use std::mem::needs_drop;
 
 /// Finishes what was put into lanes also when a clone of the event unwinds.
 struct Finishing<'a, E: Send + 'static>(&'a mut Table<E>);
@@ -181,7 +182,10 @@ impl<E: Clone + Send + 'static> Table<E> {
             }
         }
         // What no gate wanted is dropped, which is foreign code, while the guard still stands.
-        discard(place.take());
+        if needs_drop::<E>() && place.is_some() {
+            discard(place.take());
+        }
+        *place = None;
         std::mem::forget(finishing);
         let mut tally = Tally::accepted(count);
         tally.gates_lost(lost);

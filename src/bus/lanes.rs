@@ -65,14 +65,13 @@ impl<E: Send + 'static> Lanes<E> {
         }
     }
 
-    /// Puts the lanes back into their table; whether they were here.
-    pub(super) fn give_back(&mut self, table: &mut Table<E>) -> bool {
-        let Some(last) = self.last.take() else { return false };
+    /// Puts the lanes back into their table, if they are here.
+    pub(super) fn give_back(&mut self, table: &mut Table<E>) {
+        let Some(last) = self.last.take() else { return };
         self.seen = NEVER;
         // There is room: it is the table's own memory, and it held the last one, too.
         self.others.push(last);
         table.fast = std::mem::take(&mut self.others);
-        true
     }
 
     /// Behind a push that asked for it: the fence that the lanes need, and whether one of them has something to finish.

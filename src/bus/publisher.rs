@@ -153,22 +153,15 @@ impl<E: Send + 'static> Publisher<E> {
         f: impl FnOnce(&mut Table<E>, &Scene<'_, E>) -> R,
         patience: Patience,
     ) -> Option<R> {
-        /// Takes the lanes out of the table again, also when user code unwinds: the next publish goes the short way.
-        struct Lending<'a, E: Send + 'static>(&'a mut Lanes<E>, &'a mut Table<E>, Option<u64>);
-        impl<E: Send + 'static> Drop for Lending<'_, E> {
-            fn drop(&mut self) {
-                if let Some(version) = self.2 {
-                    self.0.borrow(self.1, version);
-                }
-            }
-        }
         let Self { table, core, slot, lanes, seen, .. } = self;
         let table = &mut table.as_mut()?.value;
-        let lent = lanes.give_back(table).then_some(*seen);
-        let lending = Lending(lanes, table, lent);
+        lanes.give_back(table);
         // A publisher with a table has a slot.
         let hazard = slot.as_deref().map(|slot| &*slot.hazard);
-        Some(f(lending.1, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience }))
+        let result = f(table, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience });
+        // Whether or not they were lent: they are not, if user code unwound the last time, and then come back here.
+        lanes.borrow(table, *seen);
+        Some(result)
     }
 
     /// The version word changed: takes the next table over. `false` when this publisher cannot use one: the bus is closed,
@@ -550,6 +543,7 @@ mod tests {
         assert_ne!(publisher.lanes.seen, NEVER, "the short way");
         // No lane has room, so it goes the slow way.
         assert!(catch_unwind(AssertUnwindSafe(|| publisher.publish(Picky(false)))).is_err());
+        publisher.publish(Picky(true)).unwrap();
         assert_ne!(publisher.lanes.seen, NEVER, "the short way again");
     }
 }

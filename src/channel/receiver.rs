@@ -6,7 +6,6 @@ use crate::inbox::reader::{Handled, Reader, With};
 use crate::inbox::{End, Inbox};
 use crate::ledger::SinkState;
 use crate::wait::Deadline;
-use crate::wait::nesting::Held;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -400,8 +399,7 @@ impl<E: Send + 'static> Receiver<E> {
         self.reader.linger_when_dry();
         // The event in hand is not handled before `handle` returns: nothing there may wait for that, or for room that only this
         // thread makes.
-        let _held = Held::begin();
-        let _here = self.reader.inbox().crew.enter();
+        let _reading = self.reader.inbox().crew.read();
         self.reader.scan_written(&mut With(|_: &Inbox<E>, event| {
             handle(event);
             Handled::Delivered

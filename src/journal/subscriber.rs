@@ -153,7 +153,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             found.map(|found| match found {
                 Found::Event => {
                     // A publisher that user code starts here must not wait for this very subscriber.
-                    let _here = self.gating.then(|| self.shared.crew.enter());
+                    let _here = self.gating.then(|| self.shared.crew.read());
                     let entry = self.take(look);
                     self.finish_behind_the_last();
                     entry

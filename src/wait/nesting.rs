@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | [`Nesting::impatient`], [`Nesting::delivery`] | user code | anything |
 //! | [`Held`] | what a removal, a close or a flush on another thread waits for | calls in progress, closes, flushes |
-//! | [`Crew::enter`] | the consumer of an inbox, the closer of a batch | room in, and the end of, that very object |
+//! | [`Crew::enter`], [`Crew::read`] | the consumer of an inbox, the closer of a batch | room in, and the end of, that very object |
 //! | [`AtWork`] | the worker of a queue | calls in progress |
 //!
 //! The first mark is for code that needs no wait to be correct. The second is for code that waits for room as part of its job (a
@@ -124,6 +124,10 @@ impl Drop for Held {
     }
 }
 
+fn reading() -> usize {
+    READING.try_with(Cell::get).unwrap_or(0)
+}
+
 fn foreign_depth() -> u32 {
     FOREIGN.try_with(Cell::get).unwrap_or(0)
 }
@@ -131,7 +135,7 @@ fn foreign_depth() -> u32 {
 /// Whether the current thread is in user code, or holds what others wait for, and so must not wait for a call in progress, a
 /// close or a flush.
 pub(crate) fn inside_delivery() -> bool {
-    foreign_depth() > 0 || HELD.try_with(|cell| cell.get() > 0).unwrap_or(false)
+    foreign_depth() > 0 || HELD.try_with(|cell| cell.get() > 0).unwrap_or(false) || reading() != 0
 }
 
 /// Whether the current thread may wait for room: everywhere but in user code.
@@ -307,6 +311,26 @@ impl Drop for Visit {
     }
 }
 
+per_thread! {
+    /// Whose events this thread shows to user code, by the address of the crew: the innermost. Others are visits.
+    static READING: Cell<usize> = Cell::new(0)
+}
+
+/// This thread shows events to user code, until this is dropped: it holds what flushes and removals wait for, and it is the one that
+/// makes room. As [`Held`] and [`Crew::enter`] together, for a few instructions.
+#[must_use]
+pub(crate) struct Reading {
+    outer: usize,
+    _visit: Option<Visit>,
+}
+
+impl Drop for Reading {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = READING.try_with(|cell| cell.set(self.outer));
+    }
+}
+
 /// Those who read from an inbox, or end an object: others wait for them there, so they must not.
 ///
 /// Clones name the same crew.
@@ -327,9 +351,18 @@ impl Crew {
         Visit::begin(self.address(), Purpose::Work)
     }
 
+    /// This thread is one of them, and shows what it reads to user code.
+    #[inline]
+    pub(crate) fn read(&self) -> Reading {
+        let outer = READING.try_with(|cell| cell.replace(self.address())).unwrap_or(0);
+        // Seldom: one read is inside another.
+        let visit = if outer == 0 { None } else { Visit::begin(outer, Purpose::Work) };
+        Reading { outer, _visit: visit }
+    }
+
     /// Whether this thread is one of them.
     pub(crate) fn is_here(&self) -> bool {
-        is_on_the_way(self.address(), Purpose::Work)
+        reading() == self.address() || is_on_the_way(self.address(), Purpose::Work)
     }
 }
 
@@ -419,5 +452,11 @@ mod tests {
         assert!(crew.is_here(), "an attempt to enter again ends nothing");
         drop(visit);
         assert!(!crew.is_here());
+        {
+            let _outer = crew.read();
+            let _inner = other.read();
+            assert!(crew.is_here() && other.is_here() && inside_delivery() && may_wait_for_room());
+        }
+        assert!(!crew.is_here() && !other.is_here() && !inside_delivery());
     }
 }
