@@ -7,7 +7,8 @@
 //! - No chunk is empty, and ids grow from entry to entry, also from one chunk to the next.
 
 use super::entry::{Entry, SinkId};
-use std::sync::Arc;
+// In a model, too, the count of a chunk says when a reader has let go of the entries in it.
+use crate::sync::Arc;
 
 /// The most entries of one chunk.
 const CHUNK: usize = 64;

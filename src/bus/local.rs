@@ -24,8 +24,14 @@ impl<E: Send + 'static> Core<E> {
     /// Makes room for one more cached publisher with lanes, if there are fewer than so many.
     pub(super) fn admit_local(&self, most: usize) -> bool {
         // Relaxed: a count, by which nothing is published.
-        let more = |count| (count < most).then_some(count + 1);
-        self.locals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        let mut count = self.locals.load(Ordering::Relaxed);
+        while count < most {
+            match self.locals.compare_exchange(count, count + 1, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => count = now,
+            }
+        }
+        false
     }
 
     /// A cached publisher with lanes has gone.

@@ -110,7 +110,9 @@ impl<T> Guarded<T> {
     /// `hazard` belongs to the domain that `take` will be given, and names nothing now.
     #[inline]
     pub(crate) fn enter<'a>(&'a self, hazard: &'a Hazard, pair: FencePair) -> Option<Entered<'a, T>> {
-        hazard.0.store(self.id, Ordering::Relaxed);
+        // ORD(guarded.hazard): Release; pairs with the Acquire in `Domain::names`: a remover that finds this name, where its own was
+        // before, sees what the call before this one did. A store does not continue what the store before it has published.
+        hazard.0.store(self.id, Ordering::Release);
         // ORD(guarded.hazard): light fence; pairs with the heavy one in `Domain::fence`: we see the mark, or the remover sees the name.
         light_fence(pair);
         // Dropped again, which clears the word, when the value turns out to be detached.

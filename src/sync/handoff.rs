@@ -237,15 +237,17 @@ impl<T> Lease<T> {
         }
         // SAFETY: H3: the exchange made the place ours, which is empty since the value was accepted.
         unsafe { self.value.put(value) };
-        // Relaxed: the parcel that goes back publishes the value.
-        self.state.store(RETURNED, Ordering::Relaxed);
+        // ORD(lease.state): Release; pairs with the Acquire in `drop`: the value is there.
+        self.state.store(RETURNED, Ordering::Release);
         None
     }
 }
 
 impl<T> Drop for Lease<T> {
     fn drop(&mut self) {
-        if matches!(self.state.load(Ordering::Relaxed), OFFERED | RETURNED) {
+        // ORD(lease.state): Acquire; pairs with the Release in `put_back`. The count of whatever owns the lease orders them as well,
+        // which a model does not see; so it is a read-modify-write, which finds the newest state.
+        if matches!(self.state.swap(WITHDRAWN, Ordering::Acquire), OFFERED | RETURNED) {
             // SAFETY: H3, and `&mut self`.
             drop(unsafe { self.value.take() });
         }

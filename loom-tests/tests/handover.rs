@@ -1,0 +1,176 @@
+//! Changes on their way to publishers: handed over, replaced before they are taken, and taken while they are replaced; and threads that
+//! move from the shared lane to lanes of their own.
+//!
+//! Three preemptions, but for scenarios that say so.
+
+use buslane::{Bus, Channel, Overflow, Receiver, Removed, TryRecvError, WaitStrategy};
+use loom_tests::probe::Probe;
+use loom_tests::{model, model_with, thread};
+
+fn channel(capacity: usize) -> (Channel<u32>, Receiver<u32>) {
+    Channel::builder()
+        .capacity(capacity)
+        .overflow(Overflow::DropNewest)
+        .wait(WaitStrategy::Park)
+        .build()
+        .expect("a small channel")
+}
+
+/// What is there to be read, of a channel that nobody writes to any more.
+fn left(receiver: &mut Receiver<u32>) -> Vec<u32> {
+    let mut got = Vec::new();
+    loop {
+        match receiver.try_recv() {
+            Ok(event) => got.push(event),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return got,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn withdrawal_against_take_over() {
+    // A sink is removed that the publisher has not heard of, or is just hearing of: its change is withdrawn, and the other one is
+    // handed over anew in one step. The publisher reaches the other sink with every publish, and the removed one with none after
+    // the removal. Fails when a lease can be claimed twice, when the mailbox is empty between the old changes and the new, or when
+    // ORD(handoff.slot) is Relaxed in `replace`.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (stays, mut receiver) = channel(2);
+        let (goes, mut gone) = channel(2);
+        let keep_open = goes.clone();
+        let id = bus.add(goes).expect("open");
+        bus.add(stays).expect("open");
+        let during = thread::spawn(move || {
+            let accepted = publisher.publish(1).expect("open").accepted;
+            (publisher, accepted)
+        });
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        let at_return = left(&mut gone).len();
+        let (mut publisher, accepted) = during.join().unwrap();
+        assert_eq!(accepted, 1 + at_return, "nothing enters after the removal");
+        assert_eq!(publisher.publish(2).expect("open").accepted, 1);
+        assert_eq!(left(&mut receiver), [1, 2]);
+        assert!(left(&mut gone).is_empty());
+        drop(keep_open);
+    });
+}
+
+#[test]
+fn withdrawal_of_a_direct_sink_against_take_over() {
+    // The same for sinks that are called. Fails when a publisher takes a change for new that it has applied: then the sink that stays
+    // is called twice.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let ((goes, gone), (stays, kept)) = (Probe::new(), Probe::new());
+        let id = bus.add(goes).expect("open");
+        bus.add(stays).expect("open");
+        let during = thread::spawn(move || {
+            publisher.publish(1).expect("open");
+            publisher
+        });
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        gone.end();
+        assert!(gone.is_dropped());
+        let mut publisher = during.join().unwrap();
+        assert_eq!(publisher.publish(2).expect("open").accepted, 1);
+        assert_eq!(kept.writes(), 2);
+    });
+}
+
+#[test]
+fn remove_and_add_against_a_publisher_that_has_the_sink() {
+    // What was taken is taken away again by a change of its own, with another one behind it. Fails when the publisher leaves changes
+    // behind, or applies them in the wrong order.
+    model(|| {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let (first, mut first_reader) = channel(4);
+        let (second, mut second_reader) = channel(4);
+        let keep_open = first.clone();
+        let id = bus.add(first).expect("open");
+        publisher.publish(0).expect("open");
+        let during = thread::spawn(move || {
+            publisher.publish(1).expect("open");
+            publisher
+        });
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        bus.add(second).expect("open");
+        let mut publisher = during.join().unwrap();
+        assert_eq!(publisher.publish(2).expect("open").accepted, 1);
+        let (first, second) = (left(&mut first_reader), left(&mut second_reader));
+        assert!(first == [0] || first == [0, 1]);
+        assert!(second.ends_with(&[2]));
+        drop(keep_open);
+    });
+}
+
+#[test]
+fn registration_against_remove_and_add() {
+    // A publisher that registers while sinks come and go has a way to exactly those that are there afterwards. Fails when a
+    // registration keeps a way to a sink that was removed meanwhile, or misses one that was added. Two preemptions.
+    model_with(2, || {
+        let bus = Bus::new();
+        let (first, mut first_reader) = channel(2);
+        let (second, mut second_reader) = channel(2);
+        let keep_open = first.clone();
+        let id = bus.add(first).expect("open");
+        let other = bus.clone();
+        let registers = thread::spawn(move || other.publisher());
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        bus.add(second).expect("open");
+        let mut publisher = registers.join().unwrap();
+        assert_eq!(publisher.publish(1).expect("open").accepted, 1);
+        assert_eq!((left(&mut first_reader), left(&mut second_reader)), (vec![], vec![1]));
+        assert_eq!(bus.snapshot().publishers, 1);
+        drop(keep_open);
+    });
+}
+
+#[test]
+fn a_thread_that_moves_to_its_own_lane_keeps_its_order() {
+    // What it has put into the shared lane is read before what it puts into its own, by a reader at work. Fails when a new lane is
+    // walked at once.
+    model(|| {
+        let bus = Bus::new();
+        let (sink, mut receiver) = channel(4);
+        bus.add(sink).expect("open");
+        let moving = bus.clone();
+        let moves = thread::spawn(move || {
+            moving.publish(1).expect("open");
+            moving.publish(2).expect("open");
+            let mut publisher = moving.publisher();
+            publisher.publish(3).expect("open");
+            publisher
+        });
+        assert_eq!((receiver.recv(), receiver.recv(), receiver.recv()), (Ok(1), Ok(2), Ok(3)));
+        drop(moves.join().unwrap());
+    });
+}
+
+#[test]
+fn a_lane_that_waits_for_its_turn_is_not_slept_through() {
+    // Another thread has claimed a place in the shared lane and not filled it when the new lane is made: the reader that sleeps
+    // meanwhile is woken, and reads all. Fails (a deadlock) when the filled place does not count as work, or the new lane is
+    // forgotten. Two preemptions.
+    model_with(2, || {
+        let bus = Bus::new();
+        let (sink, mut receiver) = channel(4);
+        bus.add(sink).expect("open");
+        let other = bus.clone();
+        let shared = thread::spawn(move || other.publish(1).expect("open").accepted);
+        let moving = bus.clone();
+        let moves = thread::spawn(move || {
+            let mut publisher = moving.publisher();
+            publisher.publish(2).expect("open");
+            publisher
+        });
+        let mut read = [receiver.recv().expect("open"), receiver.recv().expect("open")];
+        read.sort_unstable();
+        assert_eq!(read, [1, 2]);
+        assert_eq!(shared.join().unwrap(), 1);
+        drop(moves.join().unwrap());
+    });
+}
