@@ -236,3 +236,38 @@ impl<S> Share<S> {
         Work::<E>::close(&mut self.0, Deadline::NEVER)
     }
 }
+
+/// The queue behind unbounded lanes, which other models see a simpler one in place of.
+pub struct Segments<T>(sync::segments::Segments<T>);
+
+impl<T: Send> Segments<T> {
+    /// An empty queue.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "models make them all")]
+    pub fn new() -> Self {
+        Self(sync::segments::Segments::new())
+    }
+
+    /// Puts a value in.
+    pub fn push(&self, value: T) {
+        self.0.push(value);
+    }
+
+    /// Takes the oldest value.
+    #[must_use]
+    pub fn pop(&self) -> Option<T> {
+        self.0.pop()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,5 +1,5 @@
-//! The only door to the standard library's atomics, cells and parking, to `arc-swap`, to `crossbeam-queue`, to
-//! loom and to shuttle.
+//! The only door to the standard library's atomics, cells and parking, to `arc-swap`, to loom and
+//! to shuttle.
 //!
 //! Everything concurrent in this crate is written against this module. Built with `--cfg loom` and the feature
 //! `loom`, the same names mean loom's types, so that a model checker sees every access of ours. What loom cannot
@@ -19,7 +19,8 @@
 //! | [`processors`] | how many processors there are | yes (a system call) |
 //! | [`quiet`] | a value whose destructor may panic | yes |
 //! | [`prefetch`] | asking for a line before it is written | yes (an instruction) |
-//! | [`unbounded`] | an unbounded queue | no |
+//! | [`segments`] | an unbounded queue in blocks | yes |
+//! | [`unbounded`] | the unbounded queue, or what takes its place in models | no |
 //! | [`pace`] | the pace of a wait for another thread | no |
 //! | `mutant` | under loom only: weakening one ordering at run time | no |
 
@@ -34,6 +35,11 @@ pub(crate) mod parking;
 pub(crate) mod prefetch;
 pub(crate) mod processors;
 pub(crate) mod quiet;
+#[cfg_attr(
+    all(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")), not(feature = "loom")),
+    expect(dead_code, reason = "in models, only a model of its own uses it")
+)]
+pub(crate) mod segments;
 pub(crate) mod slot;
 pub(crate) mod swap;
 pub(crate) mod unbounded;

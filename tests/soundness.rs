@@ -12,6 +12,8 @@ mod mpmc;
 mod sleepers;
 #[path = "soundness/spsc.rs"]
 mod spsc;
+#[path = "soundness/unbounded.rs"]
+mod unbounded;
 #[path = "soundness/waiting.rs"]
 mod waiting;
 #[path = "soundness/wakers.rs"]

@@ -1,10 +1,11 @@
-//! An unbounded queue: `crossbeam_queue::SegQueue`, or, in a model, a list with a count in its place.
+//! An unbounded queue: [`Segments`](super::segments::Segments), or, in a model, a list with a count in its place.
 //!
-//! No model sees into `SegQueue`. What takes its place orders a push before the pop that finds its value, and nothing else: a
-//! pop that finds the queue empty has learned nothing. The real queue may order more; no protocol of this crate rests on that.
+//! The queue has models of its own; in those of what stands around it, it would be too much to try out. What takes its place
+//! orders a push before the pop that finds its value, and nothing else: a pop that finds the queue empty has learned nothing. The
+//! real queue orders more; no protocol of this crate rests on that.
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
-pub(crate) use crossbeam_queue::SegQueue as Unbounded;
+pub(crate) use super::segments::Segments as Unbounded;
 
 #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 pub(crate) struct Unbounded<T> {

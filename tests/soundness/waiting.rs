@@ -124,7 +124,7 @@ fn an_attempt_that_panics_leaves_the_list() {
         for _ in 0..3 {
             assert!(unwinds(|| list.wait_until(Deadline::NEVER, || -> Option<()> {
                 // Some of them while it is on the list, and some when it is taken off already.
-                if attempts.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+                if attempts.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                     list.notify();
                 }
                 panic!("as asked by the test")

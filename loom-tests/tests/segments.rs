@@ -1,0 +1,111 @@
+//! The unbounded queue by itself: pushes against each other and against pops, across blocks, which hold two values in a model.
+
+use buslane::parts::Segments;
+use loom_tests::{Arc, Lives, Tracked, model, thread};
+
+type Queue = Arc<Segments<Tracked>>;
+
+fn new() -> Queue {
+    Arc::new(Segments::new())
+}
+
+/// Pushes these from a thread of its own.
+fn pusher<const N: usize>(queue: &Queue, lives: &Lives, ids: [usize; N]) -> thread::JoinHandle<()> {
+    let (queue, values) = (queue.clone(), ids.map(|id| lives.value(id)));
+    thread::spawn(move || values.into_iter().for_each(|value| queue.push(value)))
+}
+
+/// What is in the queue, when nobody else is at work.
+fn rest(queue: &Queue) -> Vec<usize> {
+    std::iter::from_fn(|| queue.pop()).map(|value| value.id()).collect()
+}
+
+/// Whether those of one pusher come in the order in which it pushed them.
+fn are_in_order(got: &[usize], ids: &[usize]) -> bool {
+    got.iter().filter(|id| ids.contains(id)).eq(ids)
+}
+
+#[test]
+fn two_pushers_meet_at_the_end_of_a_block() {
+    // One claims the last position, and the other waits until the next block is in its place.
+    model(|| {
+        let (queue, lives) = (new(), Lives::new(8));
+        queue.push(lives.value(0));
+        let other = pusher(&queue, &lives, [1, 2]);
+        [3, 4].into_iter().for_each(|id| queue.push(lives.value(id)));
+        other.join().unwrap();
+        assert_eq!(queue.len(), 5);
+        let got = rest(&queue);
+        assert_eq!(got.len(), 5);
+        assert!(got[0] == 0 && are_in_order(&got, &[1, 2]) && are_in_order(&got, &[3, 4]), "{got:?}");
+        assert!(queue.is_empty());
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn pops_follow_a_pusher_from_block_to_block() {
+    // Blocks are freed behind it. Fails when the slot is filled `Relaxed`, or looked at so.
+    model(|| {
+        let (queue, lives) = (new(), Lives::new(8));
+        let pushing = pusher(&queue, &lives, [0, 1, 2]);
+        let mut got: Vec<usize> = (0..2).filter_map(|_| queue.pop()).map(|value| value.id()).collect();
+        pushing.join().unwrap();
+        got.extend(rest(&queue));
+        assert_eq!(got, [0, 1, 2]);
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_pop_finds_what_was_pushed_before_it_behind_a_push_that_is_not_done() {
+    model(|| {
+        let (queue, lives) = (new(), Lives::new(8));
+        let slow = pusher(&queue, &lives, [7]);
+        queue.push(lives.value(0));
+        // Whatever the other one does, ours has returned.
+        let mut got = Vec::new();
+        while !got.contains(&0) {
+            got.push(queue.pop().expect("a push has returned").id());
+        }
+        slow.join().unwrap();
+        got.extend(rest(&queue));
+        got.sort_unstable();
+        assert_eq!(got, [0, 7]);
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn two_poppers_and_a_pusher_across_a_block() {
+    model(|| {
+        let (queue, lives) = (new(), Lives::new(8));
+        queue.push(lives.value(0));
+        let pushing = pusher(&queue, &lives, [1, 2]);
+        let other = queue.clone();
+        let popping = thread::spawn(move || other.pop().map(|value| value.id()));
+        let mut got: Vec<usize> = queue.pop().map(|value| value.id()).into_iter().collect();
+        pushing.join().unwrap();
+        got.extend(popping.join().unwrap());
+        got.extend(rest(&queue));
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2]);
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn what_is_left_is_dropped_with_the_queue() {
+    model(|| {
+        let (queue, lives) = (new(), Lives::new(8));
+        let pushing = pusher(&queue, &lives, [0, 1, 2]);
+        drop(queue.pop());
+        pushing.join().unwrap();
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}

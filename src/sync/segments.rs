@@ -1,0 +1,215 @@
+//! An unbounded queue: a list of blocks, into which any number of threads push, and from which one at a time takes.
+//!
+//! A push claims a position with one compare-and-swap, writes its value there, and marks the slot as filled. Whoever claims the last
+//! position of a block puts the next block in its place; it has allocated it before the claim. Pops are under a lock: this is
+//! the consumers' side, and a consumer that waits for the lock sleeps.
+//!
+//! # Waits
+//! There are two, both for a thread that is between two of its stores, and both of them are [`Pace`]d, so that no thread of higher
+//! priority keeps the one that it waits for from running:
+//! - a push waits while the claim of a block's last position is not through with the next block, a few stores;
+//! - a pop waits until the oldest claimed position is filled: what was pushed before is found, also when its turn comes behind a
+//!   push that is not done.
+//!
+//! No code of the user runs in between.
+//!
+//! # Invariants
+//! - U1: the position in `tail` is the next one to be claimed. While `CHANGING` is not set, `last` is its block.
+//! - U2: a slot belongs to the thread that claimed its position, until that sets `filled`; from then on, to whoever holds `first`.
+//! - U3: the slots from the position in `first` up to that in `tail` are claimed, and those of them that are filled hold values. All
+//!   other slots hold nothing.
+//! - U4: a block is freed by whoever has taken its last value. All its slots were filled by then, and a push does not look at a
+//!   block behind the store that fills its slot. The last position's push sets `next` before that.
+#![expect(
+    unsafe_code,
+    reason = "slots are written on one thread and read on another, in blocks that are linked"
+)]
+
+use super::pace::Pace;
+use super::slot::Slot;
+use super::{AtomicBool, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};
+use crate::panics::discard;
+use std::ptr::null_mut;
+
+/// The positions in a block.
+const BLOCK: u64 = if super::MODEL { 2 } else { 32 };
+/// In `tail`: the next block is being put in its place.
+const CHANGING: u64 = 1;
+/// One position in `tail`.
+const POSITION: u64 = 2;
+
+struct Cell<T> {
+    filled: AtomicBool,
+    value: Slot<T>,
+}
+
+struct Block<T> {
+    next: AtomicPtr<Self>,
+    cells: [Cell<T>; BLOCK as usize],
+}
+
+impl<T> Block<T> {
+    /// Made where it is to lie: on the stack there may be no room for so many values.
+    fn boxed() -> Box<Self> {
+        let mut block = Box::<Self>::new_uninit();
+        let place = block.as_mut_ptr();
+        // SAFETY: inside the memory of the block.
+        unsafe { (&raw mut (*place).next).write(AtomicPtr::new(null_mut())) };
+        for index in 0..BLOCK as usize {
+            let cell = Cell { filled: AtomicBool::new(false), value: Slot::empty() };
+            // SAFETY: as above.
+            unsafe { (&raw mut (*place).cells[index]).write(cell) };
+        }
+        // SAFETY: each of its fields was written.
+        unsafe { block.assume_init() }
+    }
+
+    fn cell(&self, position: u64) -> &Cell<T> {
+        &self.cells[(position % BLOCK) as usize]
+    }
+}
+
+/// Where the next value is taken.
+struct First<T> {
+    position: u64,
+    block: *mut Block<T>,
+}
+
+// SAFETY: U2, U4: a way to values that move with it.
+unsafe impl<T: Send> Send for First<T> {}
+
+/// The queue.
+pub(crate) struct Segments<T> {
+    tail: CachePadded<AtomicU64>,
+    last: AtomicPtr<Block<T>>,
+    first: CachePadded<Mutex<First<T>>>,
+    /// The position in `first`, for those who only want to know.
+    taken: AtomicU64,
+}
+
+// SAFETY: U1 to U4: values move from one thread to another, one owner at a time.
+unsafe impl<T: Send> Send for Segments<T> {}
+// SAFETY: as above; no `&T` is ever given out.
+unsafe impl<T: Send> Sync for Segments<T> {}
+
+impl<T> Segments<T> {
+    pub(crate) fn new() -> Self {
+        let block = Box::into_raw(Block::boxed());
+        Self {
+            tail: CachePadded::new(AtomicU64::new(0)),
+            last: AtomicPtr::new(block),
+            first: CachePadded::new(Mutex::new(First { position: 0, block })),
+            taken: AtomicU64::new(0),
+        }
+    }
+
+    /// Puts a value in. Allocates one block in 32 pushes.
+    pub(crate) fn push(&self, value: T) {
+        let mut pace = Pace::new();
+        // For the last position of a block: made before the claim, behind which others wait.
+        let mut spare: Option<Box<Block<T>>> = None;
+        // ORD(segments.tail): Acquire; pairs with the Release in `claim_last`: the block is in its place. Claims of other threads in
+        // between are read-modify-writes, and pass that on.
+        let mut tail = self.tail.load(Ordering::Acquire);
+        loop {
+            if tail & CHANGING != 0 {
+                pace.wait();
+                // ORD(segments.tail): Acquire, as above.
+                tail = self.tail.load(Ordering::Acquire);
+                continue;
+            }
+            let position = tail / POSITION;
+            let is_last = position % BLOCK == BLOCK - 1;
+            if is_last && spare.is_none() {
+                spare = Some(Block::boxed());
+            }
+            // U1: if the claim succeeds, the tail was this one all the time, and so was the block. Relaxed: the Acquire of the tail has
+            // made it visible.
+            let block = self.last.load(Ordering::Relaxed);
+            let next = (tail + POSITION) | if is_last { CHANGING } else { 0 };
+            // ORD(segments.tail): Acquire, as above, where it fails. Where it succeeds it publishes nothing but the claim.
+            match self.tail.compare_exchange_weak(tail, next, Ordering::Relaxed, Ordering::Acquire) {
+                Ok(_) => {
+                    // SAFETY: U4: the position is claimed and not filled, so its block is there.
+                    let block = unsafe { &*block };
+                    if let Some(spare) = spare.take_if(|_| is_last) {
+                        self.claim_last(block, spare, next - CHANGING);
+                    }
+                    let cell = block.cell(position);
+                    // SAFETY: U2: the claim made the slot ours, and it is empty.
+                    unsafe { cell.value.put(value) };
+                    // ORD(segments.filled): Release; pairs with the Acquire in `pop`: the value is written, and `next` is.
+                    cell.filled.store(true, Ordering::Release);
+                    return;
+                }
+                Err(newer) => tail = newer,
+            }
+        }
+    }
+
+    /// Puts the next block in its place, and lets others claim positions in it.
+    fn claim_last(&self, block: &Block<T>, next: Box<Block<T>>, tail: u64) {
+        let next = Box::into_raw(next);
+        // Relaxed: published by the slot that is filled behind it, and by the tail.
+        block.next.store(next, Ordering::Relaxed);
+        self.last.store(next, Ordering::Relaxed);
+        // ORD(segments.tail): Release; pairs with the Acquire in `push`: the block is made, and in its place.
+        self.tail.store(tail, Ordering::Release);
+    }
+
+    /// Takes the oldest value.
+    pub(crate) fn pop(&self) -> Option<T> {
+        let mut first = lock(&self.first);
+        let position = first.position;
+        // SAFETY: U4: the block of the next position is there.
+        let block = unsafe { &*first.block };
+        let cell = block.cell(position);
+        let mut pace = Pace::new();
+        // ORD(segments.filled): Acquire; pairs with the Release in `push`.
+        while !cell.filled.load(Ordering::Acquire) {
+            if self.pushed() <= position {
+                return None;
+            }
+            pace.wait();
+        }
+        // SAFETY: U2, U3: the slot is filled, and the lock makes it ours. The position moves on, so nobody takes it again.
+        let value = unsafe { cell.value.take() };
+        first.position = position + 1;
+        self.taken.store(position + 1, Ordering::Relaxed);
+        if first.position.is_multiple_of(BLOCK) {
+            let old = first.block;
+            first.block = block.next.load(Ordering::Relaxed);
+            drop(first);
+            // SAFETY: U4: this was its last value, and the block came from a box.
+            drop(unsafe { Box::from_raw(old) });
+        }
+        Some(value)
+    }
+
+    /// How many positions were ever claimed.
+    fn pushed(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed) / POSITION
+    }
+
+    /// How many values are in the queue, those that are just being put in included.
+    pub(crate) fn len(&self) -> usize {
+        // In this order: the other one might find more taken than pushed.
+        let taken = self.taken.load(Ordering::Relaxed);
+        self.pushed().saturating_sub(taken) as usize
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<T> Drop for Segments<T> {
+    fn drop(&mut self) {
+        while let Some(value) = self.pop() {
+            discard(value);
+        }
+        let block = lock(&self.first).block;
+        // SAFETY: U4: nothing is left, so this is the last block, and nobody else can reach it.
+        drop(unsafe { Box::from_raw(block) });
+    }
+}
