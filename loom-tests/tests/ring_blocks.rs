@@ -334,14 +334,19 @@ fn a_reader_takes_over_from_one_that_was_dropped() {
 
 #[test]
 fn the_last_of_two_readers_gives_the_block_back() {
-    // Both look into the first block, which is left to them; the writer gets it from the one that goes last, and empties it.
+    // Both stand in the first block, which is left to them, and one of them looks at its value. The writer gets the block from the
+    // one that goes last, and empties it.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(4), new(1));
         publish_to(&mut writer, &lives, 1);
-        let [first, second] = [(); 2].map(|()| Reading::new(&source, 0, of(&lives)));
-        let first = thread::spawn(move || drop(first.looks(1)));
-        let second = second.looks(1);
+        let [mut first, mut second] = [(); 2].map(|()| source.reader(0).expect("room for a reader"));
+        assert_eq!((first.look(), second.look()), (Look::Values, Look::Values));
         publish_to(&mut writer, &lives, 3);
+        let check = of(&lives);
+        let first = thread::spawn(move || {
+            first.take(check);
+            drop(first);
+        });
         drop(second);
         publish_to(&mut writer, &lives, 4);
         first.join().unwrap();

@@ -68,9 +68,11 @@ fn world() -> Arc<World> {
     Arc::new(World { bus, journal, id, other, full, full_bus, barred, queue })
 }
 
+type Call = fn(&World);
+
 /// Everything that waits elsewhere.
-fn acts() -> Vec<(&'static str, fn(&World))> {
-    vec![
+fn acts() -> Vec<(&'static str, Call)> {
+    let acts: [(&str, Call); 15] = [
         ("remove of the journal", |world| {
             assert_eq!(world.bus.remove(world.id), Ok(Removed::FromInside));
             assert_eq!(world.bus.remove(world.id), Err(RemoveError::Unknown));
@@ -118,7 +120,8 @@ fn acts() -> Vec<(&'static str, fn(&World))> {
             world.bus.add(Journal::new(4).unwrap()).unwrap();
             drop(world.bus.publisher());
         }),
-    ]
+    ];
+    acts.into()
 }
 
 /// Puts an event that acts when it is dropped into the journal, and publishes until it is overwritten.
