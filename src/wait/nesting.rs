@@ -7,7 +7,9 @@
 //! [`AtWork`].
 
 use crate::sync::per_thread;
+use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 /// How deep buses and sinks may call each other on one thread.
 pub(crate) const DEPTH_LIMIT: u32 = 16;
@@ -153,41 +155,89 @@ impl Drop for Visit {
     }
 }
 
-/// Where a thread is on its way through a graph of buses and queues, to be carried on to another thread that goes on for it.
-#[derive(PartialEq, Eq)]
-pub(crate) struct Visits(Vec<(usize, Purpose)>);
-
 /// Whether this thread is on its way through the place, for this purpose. One that no longer knows is not.
 pub(crate) fn is_on_the_way(address: usize, purpose: Purpose) -> bool {
     VISITS.try_with(|visits| visits.borrow().contains(&(address, purpose))).unwrap_or(false)
 }
 
+/// What keeps a removal waiting.
+type Hold = Arc<dyn Any + Send + Sync>;
+
+per_thread! {
+    /// What the flushes in progress on this thread hold.
+    static HOLDS: RefCell<Vec<Hold>> = RefCell::new(Vec::new())
+}
+
+/// While it lives, whatever a flush tells on this thread holds the attachment of the sink through which it came, until that is done.
+#[must_use]
+pub(crate) struct Holding(());
+
+impl Holding {
+    pub(crate) fn begin(hold: Hold) -> Self {
+        let _ = HOLDS.try_with(|holds| holds.borrow_mut().push(hold));
+        Self(())
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        // Holds end in the reverse order of their beginnings. What they keep is user code: dropped when nothing is borrowed.
+        let hold = HOLDS.try_with(|holds| holds.borrow_mut().pop());
+        drop(hold);
+    }
+}
+
+/// Where a thread is on its way through a graph of buses and queues, and what it holds there, to be carried on to another thread that
+/// goes on for it.
+#[derive(Default)]
+pub(crate) struct Visits {
+    places: Vec<(usize, Purpose)>,
+    holds: Vec<Hold>,
+}
+
 impl Visits {
     pub(crate) fn of_this_thread() -> Self {
-        Self(VISITS.try_with(|visits| visits.borrow().clone()).unwrap_or_default())
+        Self {
+            places: VISITS.try_with(|visits| visits.borrow().clone()).unwrap_or_default(),
+            holds: HOLDS.try_with(|holds| holds.borrow().clone()).unwrap_or_default(),
+        }
     }
 
     /// One step further.
     pub(crate) fn and(mut self, address: usize, purpose: Purpose) -> Self {
-        self.0.push((address, purpose));
+        self.places.push((address, purpose));
         self
+    }
+
+    /// Whether both have come by the same places.
+    pub(crate) fn came_like(&self, other: &Self) -> bool {
+        self.places == other.places
     }
 
     /// Goes on from here on the calling thread, until the guard is dropped.
     pub(crate) fn adopt(&self) -> Adopted {
-        let own = VISITS.try_with(|visits| visits.replace(self.0.clone())).ok();
-        Adopted(own)
+        Adopted {
+            places: VISITS.try_with(|visits| visits.replace(self.places.clone())).ok(),
+            holds: HOLDS.try_with(|holds| holds.replace(self.holds.clone())).ok(),
+        }
     }
 }
 
 /// The visits of the thread itself, which come back when it is dropped.
 #[must_use]
-pub(crate) struct Adopted(Option<Vec<(usize, Purpose)>>);
+pub(crate) struct Adopted {
+    places: Option<Vec<(usize, Purpose)>>,
+    holds: Option<Vec<Hold>>,
+}
 
 impl Drop for Adopted {
     fn drop(&mut self) {
-        if let Some(own) = self.0.take() {
+        if let Some(own) = self.places.take() {
             let _ = VISITS.try_with(|visits| visits.replace(own));
+        }
+        if let Some(own) = self.holds.take() {
+            let adopted = HOLDS.try_with(|holds| holds.replace(own));
+            drop(adopted);
         }
     }
 }
