@@ -2,7 +2,10 @@
 //!
 //! Three preemptions, but for one scenario that says so.
 
-use buslane::{Bus, Channel, Overflow, Receiver, Removed, Sink, TryRecvError, WaitStrategy, WriteError};
+use buslane::{
+    Bus, Channel, Deadline, FlushReport, Overflow, Receiver, Removed, Signal, Sink, TryRecvError,
+    WaitStrategy, WriteError,
+};
 use loom_tests::probe::Probe;
 use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
 use std::time::Duration;
@@ -438,5 +441,33 @@ fn flush_against_publish() {
         assert_eq!(handled[1].load(Ordering::Relaxed), 1, "published before the flush and not handled");
         during.join().unwrap();
         reader.join().unwrap();
+    });
+}
+
+#[test]
+fn flush_against_remove_and_publish() {
+    // A flush takes its goal from a lane whose end a removal then fixes below it: the publisher takes its event back, and nobody is left
+    // to wait for. Fails (deadlock) when the goal is not measured against that end.
+    model_with(2, || {
+        let bus = Bus::new();
+        let (sink, mut receiver) = channel(1, Overflow::DropNewest);
+        let id = bus.add(sink.clone()).expect("open");
+        let mut publisher = bus.publisher();
+        let during = thread::spawn(move || {
+            let published = publisher.publish(1).expect("open");
+            (published.accepted, publisher)
+        });
+        let flusher = thread::spawn(move || {
+            let mut report = FlushReport::default();
+            sink.signal(&mut Signal::Flush(Deadline::NEVER, &mut report));
+            assert!(report.is_done());
+        });
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        // Nothing enters any more: what is there now is what was accepted.
+        let read = left(&mut receiver).len();
+        flusher.join().unwrap();
+        let (accepted, publisher) = during.join().unwrap();
+        assert_eq!(read, accepted);
+        drop((publisher, receiver));
     });
 }

@@ -17,7 +17,7 @@ use crate::sync::pace::Pace;
 use crate::sync::{MODEL, Mutex, Ordering, lock};
 use crate::wait::deadline::Dropping;
 use crate::wait::errand::{Call, LONG_GRACE, apart, here, in_turn, is_telling, patience};
-use crate::wait::nesting::{Nesting, Purpose, Visit, inside_delivery, is_on_the_way};
+use crate::wait::nesting::{Holding, Nesting, Purpose, Visit, inside_delivery, is_on_the_way};
 use crate::wait::{Deadline, WaitList};
 use std::sync::Arc;
 use std::time::Duration;
@@ -271,6 +271,8 @@ impl<E: Send + 'static> Core<E> {
     fn flush_sink(&self, id: SinkId, deadline: Deadline) -> FlushReport {
         let mut part = FlushReport::default();
         let Some(entry) = self.attachment(id) else { return part };
+        // What is told in there goes on when the call has returned, and is inside the sink as long as it does.
+        let _holding = Holding::begin(Arc::new(entry.clone()));
         let flush = || entry.listed.with(|sink| sink.signal(&mut Signal::Flush(deadline, &mut part)));
         if caught(flush).is_err() {
             part.note(Finish::TimedOut);

@@ -101,7 +101,8 @@ impl<E: Send + 'static> FlushDesk<E> {
         let mut wishes = lock(&self.wishes);
         let mut taken: Option<Taken> = None;
         for wish in wishes.iter_mut().filter(|wish| wish.is_waiting()) {
-            if !wish.goals.are_reached() || taken.as_ref().is_some_and(|taken| *taken.visits != *wish.visits)
+            if !wish.goals.are_reached()
+                || taken.as_ref().is_some_and(|taken| !taken.visits.came_like(&wish.visits))
             {
                 continue;
             }
@@ -119,11 +120,17 @@ impl<E: Send + 'static> FlushDesk<E> {
         taken
     }
 
-    /// The handler was flushed for these wishes.
-    pub(super) fn answer(&self, taken: &Taken, outcome: &FlushReport) {
-        for wish in lock(&self.wishes).iter_mut().filter(|wish| taken.tickets.contains(&wish.ticket)) {
-            wish.state = State::Answered(outcome.clone());
-        }
+    /// The handler was flushed for these wishes. Returns what they held, which is user code, to be dropped without the lock.
+    #[must_use]
+    pub(super) fn answer(&self, taken: &Taken, outcome: &FlushReport) -> Vec<Arc<Visits>> {
+        let mut wishes = lock(&self.wishes);
+        let answered = wishes.iter_mut().filter(|wish| taken.tickets.contains(&wish.ticket));
+        answered
+            .map(|wish| {
+                wish.state = State::Answered(outcome.clone());
+                std::mem::take(&mut wish.visits)
+            })
+            .collect()
     }
 
     /// What the handler said to a wish, once it was flushed; nothing when it is closed.
@@ -137,19 +144,25 @@ impl<E: Send + 'static> FlushDesk<E> {
         let Some(at) = at else { return over() };
         let State::Answered(outcome) = &mut wishes[at].state else { return over() };
         let outcome = std::mem::take(outcome);
-        wishes.remove(at);
+        let wish = wishes.remove(at);
+        drop(wishes);
+        drop(wish);
         Some(outcome)
     }
 
     /// Takes a wish back that was not answered in time.
     pub(super) fn withdraw(&self, ticket: u64) {
-        let mut wishes = lock(&self.wishes);
-        if let Some(at) = wishes.iter().position(|wish| wish.ticket == ticket) {
-            if wishes[at].is_waiting() {
+        let wish = {
+            let mut wishes = lock(&self.wishes);
+            let at = wishes.iter().position(|wish| wish.ticket == ticket);
+            let wish = at.map(|at| wishes.remove(at));
+            if wish.as_ref().is_some_and(Wish::is_waiting) {
                 self.taken.fetch_add(1, Ordering::Relaxed);
             }
-            wishes.remove(at);
-        }
+            wish
+        };
+        // What it holds is user code.
+        drop(wish);
     }
 
     /// A worker has ended: its handler is closed.

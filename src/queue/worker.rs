@@ -150,7 +150,9 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             outcome.errors.push(self.desk.report(self.intake.inbox(), error));
             outcome
         });
-        self.flush_desk().answer(&taken, &outcome);
+        let held = self.flush_desk().answer(&taken, &outcome);
+        // A sink that was removed meanwhile may go with it, and with the sink the last handle of this very queue.
+        quietly(|| drop((taken, held)));
         if self.shared.desks.len() > 1 {
             // This one may have handled the last event that the others were asked to wait for.
             self.shared.wake_workers();

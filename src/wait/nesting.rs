@@ -20,6 +20,7 @@
 //! another thread, if that one waits for no thread. See [`AtWork`].
 
 use crate::sync::{MODEL, per_thread};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -371,30 +372,73 @@ pub(crate) fn is_on_the_way(address: usize, purpose: Purpose) -> bool {
     VISITS.try_with(|visits| visits.has((address, purpose))).unwrap_or(false)
 }
 
-/// Where a thread is on its way through a graph of buses and queues, to be carried to another thread that continues for it.
-#[derive(PartialEq, Eq)]
-pub(crate) struct Visits(Vec<Place>);
+/// What keeps a removal waiting.
+type Hold = Arc<dyn Any + Send + Sync>;
+
+per_thread! {
+    /// What the flushes in progress on this thread hold. Without a destructor, as [`Here`].
+    static HOLDS: RefCell<ManuallyDrop<Vec<Hold>>> = RefCell::new(ManuallyDrop::new(Vec::new()))
+}
+
+/// While it lives, whatever a flush tells on this thread holds the attachment of the sink through which it came, until that is done.
+#[must_use]
+pub(crate) struct Holding(());
+
+impl Holding {
+    pub(crate) fn begin(hold: Hold) -> Self {
+        let _ = HOLDS.try_with(|holds| holds.borrow_mut().push(hold));
+        Self(())
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let end = |holds: &RefCell<ManuallyDrop<Vec<Hold>>>| {
+            let mut holds = holds.borrow_mut();
+            let last = holds.pop();
+            let emptied = holds.is_empty().then(|| std::mem::take(&mut **holds));
+            (last, emptied)
+        };
+        // Holds end in the reverse order of their beginnings. What they keep is user code: dropped when nothing is borrowed.
+        let held = HOLDS.try_with(end);
+        drop(held);
+    }
+}
+
+/// Where a thread is on its way through a graph of buses and queues, and what it holds there, to be carried to another thread that
+/// continues for it.
+#[derive(Default)]
+pub(crate) struct Visits {
+    places: Vec<Place>,
+    holds: Vec<Hold>,
+}
 
 impl Visits {
     pub(crate) fn of_this_thread() -> Self {
-        Self(VISITS.try_with(Here::all).unwrap_or_default())
+        Self {
+            places: VISITS.try_with(Here::all).unwrap_or_default(),
+            holds: HOLDS.try_with(|holds| holds.borrow().to_vec()).unwrap_or_default(),
+        }
     }
 
     /// One step further.
     pub(crate) fn and(mut self, address: usize, purpose: Purpose) -> Self {
-        self.0.push((address, purpose));
+        self.places.push((address, purpose));
         self
+    }
+
+    /// Whether both have come by the same places.
+    pub(crate) fn came_like(&self, other: &Self) -> bool {
+        self.places == other.places
     }
 
     /// Continues from here on the calling thread, which keeps its own visits, until the guard is dropped. The thread that it continues for
     /// waits for it, so it must not wait where that one must not.
     pub(crate) fn adopt(&self) -> Adopted {
+        let begin = |place: &Place| Visit::begin(place.0, place.1);
         Adopted {
-            _visits: self
-                .0
-                .iter()
-                .filter_map(|(address, purpose)| Visit::begin(*address, *purpose))
-                .collect(),
+            _visits: self.places.iter().filter_map(begin).collect(),
+            _holds: self.holds.iter().cloned().map(Holding::begin).collect(),
         }
     }
 }
@@ -403,6 +447,7 @@ impl Visits {
 #[must_use]
 pub(crate) struct Adopted {
     _visits: Vec<Visit>,
+    _holds: Vec<Holding>,
 }
 
 #[cfg(test)]

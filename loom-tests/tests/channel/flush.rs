@@ -150,3 +150,26 @@ fn a_flush_shows_what_was_done_with_an_event_of_the_shared_lane() {
     // Fails when ORD(lane.handled) or ORD(lane.in_hand) is Relaxed in `done`, or ORD(lane.in_hand) in `in_hand`.
     model(|| flush_against_its_reader(|channel, value| assert!(write(channel, value))));
 }
+
+#[test]
+fn flush_against_an_unbounded_write_that_is_refused() {
+    // A flush that has begun while a write is on its way is not left waiting for it when the channel is closed before the write.
+    // Fails (deadlock) when a write is counted before the check that may refuse it.
+    model_with(2, || {
+        let lives = Lives::new(1);
+        let (channel, mut receiver) = Channel::builder().unbounded().build().expect("no setting");
+        let (writer, value) = (channel.clone(), lives.value(0));
+        let writer = thread::spawn(move || write(&writer, value));
+        let flushed = channel.clone();
+        let flusher = thread::spawn(move || flush(&flushed));
+        channel.close();
+        let mut accepted = rest(&mut receiver).0.len();
+        let is_accepted = writer.join().unwrap();
+        // What was accepted too late is still read, and waited for.
+        accepted += usize::from(receiver.try_recv().is_ok());
+        assert!(accepted <= usize::from(is_accepted));
+        flusher.join().unwrap();
+        drop((receiver, channel));
+        lives.assert_all_dropped();
+    });
+}
