@@ -293,7 +293,7 @@ fn a_handler_that_publishes_to_its_own_full_queue_is_refused_and_does_not_wait()
             let Some(bus) = weak.upgrade().filter(|_| event == 0) else { return };
             for mut route in Route::all(&bus) {
                 // The slot of the event in hand counts where a lane is the one that it came from.
-                let refused: usize = (1..=3).map(|event| route.publish(event).unwrap().refused).sum();
+                let refused: u32 = (1..=3).map(|event| route.publish(event).unwrap().refused).sum();
                 log.push((route.name(), refused));
             }
         });

@@ -1,6 +1,6 @@
 //! Every event to two sinks, each of which counts for itself.
 
-use crate::fixtures::{Closable, assert_books, ledger, recorder, sink, took};
+use crate::fixtures::{Closable, assert_books, ledger, lost, recorder, sink, took};
 use crate::support::{GUARD, Log, Outcome, WAYS, assert_balanced, ends, lane, outcome, waits};
 use crate::{channel, describe, entry};
 use buslane::{
@@ -109,7 +109,11 @@ fn sides_that_keep_no_books_are_counted_and_what_filters_kept_away_is_not_delive
     let bus = Bus::new();
     bus.add_named("tee", sink).unwrap();
     let mut publisher = bus.publisher();
-    (0..10).for_each(|event| assert_eq!(publisher.publish(event), Ok(took(1, 0))));
+    for event in 0..10 {
+        // One side keeps the last one away, and the other one loses it.
+        let told = if event == 9 { lost(0, 1, 0) } else { took(1, 0) };
+        assert_eq!(publisher.publish(event), Ok(told));
+    }
     let ledger = ledger(&bus, "tee");
     assert_eq!((ledger.offered, ledger.delivered), (20, 13), "{ledger}");
     assert_eq!((ledger.filtered, ledger.dropped.panicked), (5, 2));
@@ -223,7 +227,11 @@ fn an_event_whose_clone_panics_reaches_neither_side_and_the_next_one_both() {
     bus.add_named("tee", left.tee(right)).unwrap();
     let mut publisher = bus.publisher();
     for event in 0..3 {
-        assert!(publisher.publish(Brittle(event)).is_ok_and(|published| published == took(1, 0)));
+        assert!(
+            publisher
+                .publish(Brittle(event))
+                .is_ok_and(|published| published == if event == 1 { lost(0, 1, 0) } else { took(1, 0) })
+        );
     }
     for side in [&mut one, &mut other] {
         assert_eq!(side.drain().map(|event| event.0).collect::<Vec<_>>(), [0, 2]);
