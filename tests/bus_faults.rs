@@ -240,7 +240,7 @@ fn when_a_clone_panics_in_a_publish_through_the_shared_lanes_the_list_is_let_go(
     let unwound = catch_unwind(AssertUnwindSafe(|| bus.publish(Fragile(1, clones.clone())).map(drop)));
     assert!(unwound.is_err() && receiver.is_empty());
     clones.store(usize::MAX, Ordering::Relaxed);
-    bus.publish(Fragile(2, clones)).unwrap();
+    let _ = bus.publish(Fragile(2, clones)).unwrap();
     assert_eq!(receiver.recv().map(|event| event.0), Ok(2));
     let removing = bus.clone();
     assert!(ends(move || removing.remove(id)).is_ok());
@@ -259,11 +259,11 @@ fn a_handler_publishes_to_adds_to_removes_from_and_closes_its_own_bus() {
                     if event == 1 {
                         let (added, late) = recorder();
                         let id = bus.add(late).unwrap();
-                        bus.publish(10).unwrap();
-                        bus.publisher().publish(11).unwrap();
-                        bus.with_local(|local| local.publish(12)).unwrap();
+                        let _ = bus.publish(10).unwrap();
+                        let _ = bus.publisher().publish(11).unwrap();
+                        let _ = bus.with_local(|local| local.publish(12)).unwrap();
                         bus.remove(id).unwrap();
-                        bus.publish(13).unwrap();
+                        let _ = bus.publish(13).unwrap();
                         log.push(added.entries());
                         let _ = bus.close();
                         log.push(vec![u32::from(bus.is_closed())]);
@@ -274,7 +274,7 @@ fn a_handler_publishes_to_adds_to_removes_from_and_closes_its_own_bus() {
                 } else {
                     bus.add(Queue::builder().overflow(Overflow::Block).spawn(turn).unwrap()).unwrap();
                 }
-                Route::all(&bus).into_iter().nth(which).unwrap().publish(1).unwrap();
+                let _ = Route::all(&bus).into_iter().nth(which).unwrap().publish(1).unwrap();
                 wait_for(|| steps.entries().len() == 2);
                 assert_eq!(steps.entries(), [vec![10, 11, 12], vec![1]]);
                 assert!(bus.close().is_done());
@@ -299,7 +299,7 @@ fn a_handler_that_publishes_to_its_own_full_queue_is_refused_and_does_not_wait()
         });
         bus.add(queue.unwrap()).unwrap();
         let mut publisher = bus.publisher();
-        publisher.publish(0).unwrap();
+        let _ = publisher.publish(0).unwrap();
         wait_for(|| results.entries().len() == 3);
         assert_eq!(results.entries(), [("publisher", 1), ("shared", 1), ("local", 1)]);
         flush_bus(&bus);

@@ -267,7 +267,7 @@ fn short_lived_publishers_leave_no_lanes_behind_a_parked_consumer() {
             for event in 0..100 {
                 let mut publisher = bus.publisher();
                 if event % 10 == 0 {
-                    publisher.publish(event).unwrap();
+                    let _ = publisher.publish(event).unwrap();
                     assert_eq!(receiver.recv(), Ok(event));
                 }
             }

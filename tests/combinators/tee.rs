@@ -152,7 +152,7 @@ fn a_side_that_waits_holds_up_nobody_but_its_publisher() {
         let (log, direct) = recorder();
         bus.add(direct).unwrap();
         let mut publisher = bus.publisher();
-        publisher.publish(1).unwrap();
+        let _ = publisher.publish(1).unwrap();
         assert_eq!(publisher.try_publish(2), Ok(took(2, 0)), "the side with room took it");
         let waiter = waits(move || publisher.publish(3));
         let (_slow, _log) = ends(move || {
@@ -178,7 +178,7 @@ fn a_removal_ends_the_lanes_of_both_sides_and_leaves_the_sinks_open() {
     let bus = Bus::new();
     let id = bus.add(tee.clone()).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     // Neither side has room: the publish waits, and the removal ends the wait.
     let waiter = waits(move || publisher.publish(2));
     let removing = bus.clone();
@@ -202,7 +202,7 @@ fn a_removal_ends_the_wait_in_one_side_also_when_the_other_cannot_be_sealed() {
     let bus = Bus::new();
     let id = bus.add(unbounded.clone().tee(waiting)).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     let waiter = waits(move || (publisher.publish(2), publisher.publish(3)));
     let removing = bus.clone();
     assert!(ends(move || removing.remove(id)).is_ok());
