@@ -287,7 +287,9 @@ fn the_drop_of_an_overwritten_event_that_panics_is_the_bus_hooks_to_tell() {
     bus.add_named("journal", journal.clone()).unwrap();
     let mut publisher = bus.publisher();
     for n in 0..10 {
-        assert_eq!(publisher.publish(Bomb(n < 3)).unwrap(), took(1, 0));
+        // With a panic the bus cannot tell what became of the event.
+        let published = publisher.publish(Bomb(n < 3)).unwrap();
+        assert_eq!((published.accepted + published.dropped as usize, published.refused), (1, 0));
     }
     assert_eq!((journal.feed().next().get(), told.entries().len()), (10, 3), "published all the same");
     assert_books(&bus);
