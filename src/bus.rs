@@ -514,6 +514,9 @@ impl<E: Send + 'static> Bus<E> {
 impl<E: Clone + Send + 'static> Bus<E> {
     /// Publishes from any thread, through the sinks' shared lanes.
     ///
+    /// [`Published`] says what each sink made of the event: accepted, dropped at once, or refused. What was dropped or refused is
+    /// lost.
+    ///
     /// This costs several times as much as through a [`Publisher`], and contends with other threads that do the same.
     ///
     /// It allocates when a thread uses it first (the record of the lists that the thread reads, one for all buses), when it has

@@ -127,7 +127,7 @@ impl Dropped {
 ///
 /// Such a chain ends where one event becomes several, or several become one. In front of a [`Bus`](crate::Bus) or a
 /// [`Tee`](crate::Tee) an event is `delivered` when at least one of the sinks accepted it and did not drop it at once, and each
-/// of these reports for itself. A [`Batch`](crate::Batch) in front of a queue or a channel of whole batches counts the events
+/// of these reports for itself; what a filter on an inner bus keeps away is `filtered` there, and `delivered` in front. A [`Batch`](crate::Batch) in front of a queue or a channel of whole batches counts the events
 /// of a batch as delivered when that accepted the batch. A [`Journal`](crate::Journal) delivers what it accepts, and its
 /// subscribers have ledgers of their own.
 ///

@@ -70,7 +70,7 @@ fn full_house() -> (Bus<Event>, Vec<Receiver<Event>>) {
 fn a_publisher_leaves_the_heap_alone_from_its_first_event_on_and_with_full_lanes() {
     let (bus, mut receivers) = full_house();
     let mut publisher = bus.publisher();
-    quietly("the first event", || publisher.publish(EVENT).unwrap());
+    let _ = quietly("the first event", || publisher.publish(EVENT).unwrap());
     quietly("until lanes are full, and beyond", || {
         (0..100).for_each(|_| assert!(publisher.publish(EVENT).is_ok()));
     });
@@ -80,14 +80,14 @@ fn a_publisher_leaves_the_heap_alone_from_its_first_event_on_and_with_full_lanes
     for receiver in &mut receivers {
         assert!(receiver.try_recv().is_ok());
     }
-    quietly("after the readers made room", || publisher.publish(EVENT).unwrap());
+    let _ = quietly("after the readers made room", || publisher.publish(EVENT).unwrap());
 }
 
 #[test]
 fn a_publisher_leaves_the_heap_alone_right_after_every_change_of_the_list() {
     let bus: Bus<Event> = Bus::new();
     let mut publisher = bus.publisher();
-    quietly("without sinks", || publisher.publish(EVENT).unwrap());
+    let _ = quietly("without sinks", || publisher.publish(EVENT).unwrap());
     type Build = fn() -> Box<dyn Sink<Event>>;
     let builds: [(&str, Build); 5] = [
         ("a direct sink", || Box::new(noop())),
@@ -106,13 +106,15 @@ fn a_publisher_leaves_the_heap_alone_right_after_every_change_of_the_list() {
     for round in 0..2 {
         for (what, build) in builds {
             ids.push(bus.add(build()).unwrap());
-            quietly(&format!("after {what} was added, round {round}"), || publisher.publish(EVENT).unwrap());
-            quietly("again", || publisher.publish(EVENT).unwrap());
+            let _ = quietly(&format!("after {what} was added, round {round}"), || {
+                publisher.publish(EVENT).unwrap()
+            });
+            let _ = quietly("again", || publisher.publish(EVENT).unwrap());
         }
     }
     let other = bus.publisher();
     drop(other);
-    quietly("after another publisher came and went", || publisher.publish(EVENT).unwrap());
+    let _ = quietly("after another publisher came and went", || publisher.publish(EVENT).unwrap());
     for (left, id) in ids.into_iter().rev().enumerate() {
         bus.remove(id).unwrap();
         let what = format!("after removal {left}");
@@ -129,9 +131,9 @@ fn a_publisher_leaves_the_heap_alone_after_changes_that_it_slept_through() {
         let receivers: Vec<_> = (0..10).map(|_| bus.subscribe(16).unwrap()).collect();
         let gone: Vec<_> = bus.snapshot().sinks.iter().step_by(2).map(|sink| sink.id).collect();
         gone.into_iter().for_each(|id| assert!(bus.remove(id).is_ok()));
-        quietly(&format!("round {round}"), || publisher.publish(EVENT).unwrap());
+        let _ = quietly(&format!("round {round}"), || publisher.publish(EVENT).unwrap());
         drop(receivers);
-        quietly("with sinks that turn out to be closed", || publisher.publish(EVENT).unwrap());
+        let _ = quietly("with sinks that turn out to be closed", || publisher.publish(EVENT).unwrap());
     }
 }
 
@@ -150,10 +152,10 @@ fn sinks_that_close_fill_up_or_fail_leave_the_heap_of_the_publisher_alone() {
     bus.add(refusing).unwrap();
     let kept = bus.subscribe(16).unwrap();
     let dropped = bus.subscribe(16).unwrap();
-    quietly("full", || publisher.publish([0; 4]).unwrap());
+    let _ = quietly("full", || publisher.publish([0; 4]).unwrap());
     drop(dropped);
-    quietly("closed", || publisher.publish(EVENT).unwrap());
-    quietly("after that", || publisher.publish(EVENT).unwrap());
+    let _ = quietly("closed", || publisher.publish(EVENT).unwrap());
+    let _ = quietly("after that", || publisher.publish(EVENT).unwrap());
     assert!(bus.close().is_done());
     quietly("on a closed bus", || assert!(publisher.publish(EVENT).is_err()));
     drop(kept);
@@ -167,7 +169,7 @@ fn the_wake_of_a_parked_consumer_leaves_the_heap_of_the_publisher_alone() {
     bus.add(queue.unwrap()).unwrap();
     let mut publisher = bus.publisher();
     for event in 0..100 {
-        quietly("a wake", || publisher.publish(event).unwrap());
+        let _ = quietly("a wake", || publisher.publish(event).unwrap());
         assert_eq!(handled.recv_timeout(GUARD), Ok(event));
     }
 }
@@ -194,22 +196,22 @@ fn a_publisher_that_waits_for_room_leaves_the_heap_alone() {
 #[test]
 fn the_local_publisher_leaves_the_heap_alone_after_its_first_use() {
     let (bus, _receivers) = full_house();
-    bus.with_local(|local| local.publish(EVENT)).unwrap();
+    let _ = bus.with_local(|local| local.publish(EVENT)).unwrap();
     quietly("with_local", || {
         (0..100).for_each(|_| assert!(bus.with_local(|local| local.publish(EVENT)).is_ok()));
     });
     let another = bus.subscribe(16).unwrap();
-    quietly("after an add", || bus.with_local(|local| local.publish(EVENT)).unwrap());
+    let _ = quietly("after an add", || bus.with_local(|local| local.publish(EVENT)).unwrap());
     drop(another);
-    quietly("after that left", || bus.with_local(|local| local.publish(EVENT)).unwrap());
+    let _ = quietly("after that left", || bus.with_local(|local| local.publish(EVENT)).unwrap());
 }
 
 #[test]
 fn a_nested_use_of_the_local_publisher_leaves_the_heap_alone() {
     let (bus, _receivers) = full_house();
-    bus.with_local(|_| bus.with_local(|shared| shared.publish(EVENT))).unwrap();
+    let _ = bus.with_local(|_| bus.with_local(|shared| shared.publish(EVENT))).unwrap();
     quietly("nested", || {
-        bus.with_local(|_| bus.with_local(|shared| shared.publish(EVENT))).unwrap();
+        let _ = bus.with_local(|_| bus.with_local(|shared| shared.publish(EVENT))).unwrap();
     });
 }
 
@@ -217,15 +219,15 @@ fn a_nested_use_of_the_local_publisher_leaves_the_heap_alone() {
 fn the_shared_lanes_leave_the_heap_alone_after_the_first_use_of_a_thread() {
     let (bus, _receivers) = full_house();
     // The first load of a list in a thread makes the thread's record of the lists that it reads.
-    bus.publish(EVENT).unwrap();
+    let _ = bus.publish(EVENT).unwrap();
     quietly("shared", || (0..100).for_each(|_| assert!(bus.publish(EVENT).is_ok())));
     let another = bus.subscribe(16).unwrap();
-    quietly("after an add", || bus.publish(EVENT).unwrap());
+    let _ = quietly("after an add", || bus.publish(EVENT).unwrap());
     drop(another);
-    quietly("with a sink that turns out to be closed", || bus.publish(EVENT).unwrap());
+    let _ = quietly("with a sink that turns out to be closed", || bus.publish(EVENT).unwrap());
     let id = bus.add(noop()).unwrap();
     bus.remove(id).unwrap();
-    quietly("after a removal", || bus.publish(EVENT).unwrap());
+    let _ = quietly("after a removal", || bus.publish(EVENT).unwrap());
     assert!(bus.close().is_done());
     quietly("on a closed bus", || assert!(bus.publish(EVENT).is_err()));
 }
@@ -241,7 +243,7 @@ fn publishers_free_no_list_that_is_replaced_while_they_read_it() {
         let publishing = bus.clone();
         let publisher = thread::spawn(move || {
             let warm: Bus<Event> = Bus::new();
-            warm.publish(EVENT).unwrap();
+            let _ = warm.publish(EVENT).unwrap();
             orders.recv().unwrap();
             let (heap, published) = heap_of(|| publishing.publish(EVENT));
             (heap.frees, published.is_ok())
@@ -399,7 +401,7 @@ fn waits_quietly(what: &str, feed: &Feed<u64>, mut publish: impl FnMut(u64) -> b
     let (first, (sender, done)) = (gate.next_sequence().get(), mpsc::channel());
     thread::spawn(move || {
         // What a thread keeps for the lists that it reads is made once for all.
-        Bus::new().publish(0).unwrap();
+        let _ = Bus::new().publish(0).unwrap();
         let (heap, ()) = heap_of(|| (0..1000).for_each(|n| assert!(publish(n))));
         sender.send(heap).unwrap();
     });

@@ -287,7 +287,7 @@ fn a_channel_of_batches_needs_no_annotations() {
     let bus = Bus::new();
     bus.add(channel.batch(2).unwrap().map(|n: &u8| u64::from(*n)).queue(8).unwrap()).unwrap();
     for n in [1_u8, 2, 3] {
-        bus.publish(n).unwrap();
+        let _ = bus.publish(n).unwrap();
     }
     assert!(bus.close().is_done());
     assert_eq!(receiver.recv().unwrap(), [1_u64, 2]);

@@ -79,7 +79,7 @@ fn each_sink_sees_the_events_of_one_publisher_in_their_order() {
     let mut routes = Route::all(&bus);
     for turn in 0..20 {
         for (source, route) in (0..).zip(&mut routes) {
-            route.publish(source * 100 + turn).unwrap();
+            let _ = route.publish(source * 100 + turn).unwrap();
         }
     }
     let read = receiver.drain().collect();
@@ -102,9 +102,9 @@ fn sinks_behind_lanes_have_the_event_before_a_direct_sink_is_called() {
     bus.add(sink_fn(move |_: &u32| state.send(at_call.state().depth).unwrap())).unwrap();
     bus.add(channel.clone()).unwrap();
     bus.add(channel.filter(|_: &u32| true)).unwrap();
-    bus.publisher().publish(7).unwrap();
+    let _ = bus.publisher().publish(7).unwrap();
     assert_eq!(seen.try_recv(), Ok(2), "both lanes are filled");
-    bus.publisher().publish_batch(&[8, 9]).unwrap();
+    let _ = bus.publisher().publish_batch(&[8, 9]).unwrap();
     assert_eq!((seen.try_recv(), seen.try_recv()), (Ok(6), Ok(6)), "both lanes have the whole batch");
     assert_eq!(receiver.drain().count(), 6);
 }
@@ -238,12 +238,12 @@ fn a_dropped_receiver_leaves_the_bus_with_the_next_publish() {
         rest.push(bus.subscribe(8).unwrap());
         assert_eq!((bus.has_sinks(), bus.sink_count()), (true, 3));
         drop(rest);
-        route.publish(1).unwrap();
+        let _ = route.publish(1).unwrap();
         assert_eq!((bus.has_sinks(), bus.sink_count()), (true, 1), "{}", route.name());
         assert_eq!(bus.snapshot().sinks.len(), 1);
         assert_eq!(route.publish(2), Ok(took(1, 0)), "{}", route.name());
         drop(kept);
-        route.publish(3).unwrap();
+        let _ = route.publish(3).unwrap();
         assert_eq!((bus.has_sinks(), bus.sink_count()), (false, 0));
         assert_eq!(route.publish(4), Ok(took(0, 0)), "{}", route.name());
     }
@@ -264,11 +264,11 @@ fn a_weak_handle_gives_the_bus_while_something_keeps_it_open() {
     let bus: Bus<u32> = Bus::new();
     let mut receiver = bus.subscribe(8).unwrap();
     let weak = bus.downgrade();
-    weak.clone().upgrade().unwrap().publish(1).unwrap();
+    let _ = weak.clone().upgrade().unwrap().publish(1).unwrap();
     let mut publisher = bus.publisher();
     drop(bus);
     assert_eq!(weak.upgrade().unwrap().sink_count(), 1);
-    publisher.publish(2).unwrap();
+    let _ = publisher.publish(2).unwrap();
     assert_eq!(receiver.drain().collect::<HashSet<_>>(), HashSet::from([1, 2]));
     drop(publisher);
     assert!(weak.upgrade().is_none());
@@ -285,11 +285,11 @@ fn a_handler_with_a_weak_handle_publishes_and_does_not_keep_its_bus_alive() {
         if event > 0
             && let Some(bus) = weak.upgrade()
         {
-            bus.publish(event - 1).unwrap();
+            let _ = bus.publish(event - 1).unwrap();
         }
     };
     bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
-    bus.publish(3).unwrap();
+    let _ = bus.publish(3).unwrap();
     assert_eq!(handled.iter().take(4).collect::<Vec<_>>(), [3, 2, 1, 0]);
     drop(bus);
     assert!(ends(move || handled.recv()).is_err(), "the handler is dropped with the bus");
@@ -301,7 +301,7 @@ fn a_guard_closes_a_bus_that_is_never_dropped() {
     let mut receiver = EVENTS.subscribe(8).unwrap();
     {
         let _guard = EVENTS.close_on_drop();
-        EVENTS.publish(1).unwrap();
+        let _ = EVENTS.publish(1).unwrap();
         assert!(!EVENTS.is_closed());
     }
     assert!(EVENTS.is_closed());

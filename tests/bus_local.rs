@@ -28,7 +28,7 @@ fn a_thread_has_one_publisher_for_each_bus() {
     assert_eq!((one.snapshot().publishers, other.snapshot().publishers), (1, 1));
     assert_eq!((receiver.state().lanes, receiver.drain().collect::<Vec<_>>()), (1, vec![0, 1, 2, 3, 4]));
     let bus = one.clone();
-    thread::spawn(move || bus.with_local(|local| local.publish(5)).unwrap()).join().unwrap();
+    let _ = thread::spawn(move || bus.with_local(|local| local.publish(5)).unwrap()).join().unwrap();
     wait_for(|| one.snapshot().publishers == 1);
     assert_eq!(receiver.recv(), Ok(5), "what the thread published outlives it");
 }
@@ -38,8 +38,8 @@ fn events_of_another_type_have_a_bus_and_a_publisher_of_their_own() {
     let (numbers, texts) = (Bus::<u32>::new(), Bus::<String>::new());
     let mut received = (numbers.subscribe(8).unwrap(), texts.subscribe(8).unwrap());
     numbers.with_local(|local| {
-        local.publish(1).unwrap();
-        texts.with_local(|inner| inner.publish("one".into()).unwrap());
+        let _ = local.publish(1).unwrap();
+        let _ = texts.with_local(|inner| inner.publish("one".into()).unwrap());
     });
     assert_eq!((received.0.recv(), received.1.recv()), (Ok(1), Ok(String::from("one"))));
     assert_eq!((received.0.state().lanes, received.1.state().lanes), (1, 1));
@@ -74,11 +74,11 @@ fn a_direct_sink_publishes_through_the_local_publisher_that_called_it() {
     bus.add(sink_fn(move |event: &u32| {
         seen.push(*event);
         if *event < 3 {
-            weak.upgrade().unwrap().with_local(|local| local.publish(event + 1)).unwrap();
+            let _ = weak.upgrade().unwrap().with_local(|local| local.publish(event + 1)).unwrap();
         }
     }))
     .unwrap();
-    bus.with_local(|local| local.publish(0)).unwrap();
+    let _ = bus.with_local(|local| local.publish(0)).unwrap();
     assert_eq!(log.entries(), [0, 1, 2, 3]);
 }
 
@@ -88,12 +88,12 @@ fn a_closure_that_panics_gives_the_publisher_back() {
     let mut receiver = bus.subscribe(8).unwrap();
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         bus.with_local(|local| {
-            local.publish(1).unwrap();
+            let _ = local.publish(1).unwrap();
             panic!("after the publish");
         })
     }));
     assert!(unwound.is_err());
-    bus.with_local(|local| local.publish(2)).unwrap();
+    let _ = bus.with_local(|local| local.publish(2)).unwrap();
     assert_eq!((bus.snapshot().publishers, receiver.state().lanes), (1, 1));
     assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2]);
 }
@@ -103,7 +103,7 @@ fn a_cached_publisher_does_not_keep_the_bus_open() {
     let bus: Bus<u32> = Bus::new();
     let mut receiver = bus.subscribe(8).unwrap();
     let weak = bus.downgrade();
-    bus.with_local(|local| local.publish(1)).unwrap();
+    let _ = bus.with_local(|local| local.publish(1)).unwrap();
     drop(bus);
     assert!(weak.upgrade().is_none());
     assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Closed)));
@@ -115,7 +115,7 @@ fn a_closed_bus_is_told_by_the_cached_publisher_and_by_a_new_one() {
         let bus: Bus<u32> = Bus::new();
         let _receiver = bus.subscribe(8).unwrap();
         if cached {
-            bus.with_local(|local| local.publish(1)).unwrap();
+            let _ = bus.with_local(|local| local.publish(1)).unwrap();
         }
         assert!(bus.close().is_done());
         for _ in 0..2 {
@@ -134,11 +134,11 @@ fn publishers_for_closed_buses_are_let_go_when_the_thread_makes_another_one() {
             let _owned = &tracked;
         }))
         .unwrap();
-        bus.with_local(|local| local.publish(1)).unwrap();
+        let _ = bus.with_local(|local| local.publish(1)).unwrap();
     }
     drop(buses);
     let another: Bus<u32> = Bus::new();
-    another.with_local(|local| local.publish(1)).unwrap();
+    let _ = another.with_local(|local| local.publish(1)).unwrap();
     assert_eq!(drops.ids(), (0..10).collect::<Vec<_>>());
 }
 
@@ -152,7 +152,7 @@ impl Drop for LastWord {
             assert!(self.0.close().is_done());
             // Makes room for its own publisher, and lets go of that of the bus that is closed now.
             let third: Bus<u32> = Bus::new();
-            third.with_local(|local| local.publish(0)).unwrap();
+            let _ = third.with_local(|local| local.publish(0)).unwrap();
         }
     }
 }
@@ -168,7 +168,7 @@ fn a_publisher_that_is_let_go_publishes_on_the_bus_that_takes_its_place() {
             let _owned = &last_word;
         }))
         .unwrap();
-        gone.with_local(|local| local.publish(1)).unwrap();
+        let _ = gone.with_local(|local| local.publish(1)).unwrap();
         // The publisher that this thread keeps is all that holds the bus now.
         drop(gone);
         let published = next.with_local(|local| local.publish(3));
@@ -209,9 +209,9 @@ fn a_destructor_publishes_while_its_thread_ends_whichever_goes_first() {
                 // Destructors run in an order that depends on which of the two was first used.
                 if farewell_first {
                     drop(set());
-                    publishing.with_local(|local| local.publish("oh")).unwrap();
+                    let _ = publishing.with_local(|local| local.publish("oh")).unwrap();
                 } else {
-                    publishing.with_local(|local| local.publish("oh")).unwrap();
+                    let _ = publishing.with_local(|local| local.publish("oh")).unwrap();
                     drop(set());
                 }
             })
@@ -243,7 +243,7 @@ fn a_destructor_does_not_wait_for_room_while_its_thread_ends() {
     let (channel, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     let bus = Bus::new();
     bus.add(channel).unwrap();
-    bus.publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
     let (sender, published) = mpsc::channel();
     let publishing = bus.clone();
     let ending = thread::spawn(move || {
@@ -267,7 +267,7 @@ fn the_last_handle_goes_with_a_thread_that_has_a_cached_publisher() {
     let (sender, went_well) = mpsc::channel();
     ends(move || {
         thread::spawn(move || {
-            bus.with_local(|local| local.publish("oh")).unwrap();
+            let _ = bus.with_local(|local| local.publish("oh")).unwrap();
             FAREWELL.with(|place| place.borrow_mut().insert(Farewell(bus, sender)).0.is_closed());
         })
         .join()
@@ -288,7 +288,7 @@ fn a_static_bus_serves_many_threads_through_their_local_publishers() {
         .map(|event| {
             thread::spawn(move || {
                 for _ in 0..100 {
-                    EVENTS.with_local(|local| local.publish(event)).unwrap();
+                    let _ = EVENTS.with_local(|local| local.publish(event)).unwrap();
                 }
             })
         })

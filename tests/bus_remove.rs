@@ -264,7 +264,7 @@ fn a_removal_does_not_let_in_a_publish_that_had_begun_before() {
         gate.wait_reached(1);
         assert_eq!(bus.remove_timeout(id, GUARD), Ok(Removed::Quiet), "{what}: nobody is inside");
         gate.open();
-        publisher.join().unwrap();
+        let _ = publisher.join().unwrap();
         assert_eq!(channel.state().depth, 0, "{what}: an event entered after the removal");
         assert_balanced(&channel.state());
     }
@@ -319,8 +319,8 @@ fn a_removal_from_inside_a_predicate_or_a_hook_does_not_wait_for_itself() {
             });
             ids.set([bus.add(filter).unwrap(), bus.add(full).unwrap()]).unwrap();
             let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
-            route.publish(1).unwrap();
-            route.publish(2).unwrap();
+            let _ = route.publish(1).unwrap();
+            let _ = route.publish(2).unwrap();
             assert_eq!(route.publish(3), Ok(took(0, 0)));
             assert_eq!(removed.entries().len(), 2);
             assert!(removed.entries().iter().all(|(_, removed)| removed.is_ok()));
@@ -333,7 +333,7 @@ fn a_removed_sink_is_dropped_although_a_publisher_is_idle() {
     let (bus, drops) = (Bus::new(), Drops::default());
     let mut idle = bus.publisher();
     let id = bus.add(Kept(drops.track(1))).unwrap();
-    idle.publish(1).unwrap();
+    let _ = idle.publish(1).unwrap();
     let other = bus.add(Kept(drops.track(2))).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
     assert_eq!(drops.ids(), [1]);
@@ -347,12 +347,12 @@ fn the_last_handle_that_a_bus_lets_go_closes_its_queue_behind_the_backlog() {
     let (bus, (sender, handled)) = (Bus::new(), mpsc::channel());
     let id = bus.add(Queue::builder().spawn(move |event: u32| sender.send(event)).unwrap()).unwrap();
     let mut idle = bus.publisher();
-    idle.publish_batch(&[1, 2, 3]).unwrap();
+    let _ = idle.publish_batch(&[1, 2, 3]).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
     assert_eq!(ends(move || handled.iter().collect::<Vec<_>>()), [1, 2, 3], "and the worker ends");
     let mut receiver = bus.subscribe(8).unwrap();
     let id = bus.snapshot().sinks[0].id;
-    idle.publish(4).unwrap();
+    let _ = idle.publish(4).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
     assert_eq!(receiver.recv(), Ok(4));
     assert_eq!(receiver.recv(), Err(RecvError::Closed));

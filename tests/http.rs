@@ -203,7 +203,7 @@ fn the_canonical_chain_needs_no_annotations() {
     let bus = Bus::new();
     bus.add(sink(&server).filter(|event: &Push| event.0 != "pull").queue(64).unwrap()).unwrap();
     for event in ["push", "pull", "mount"] {
-        bus.publish(Push(event)).unwrap();
+        let _ = bus.publish(Push(event)).unwrap();
     }
     assert!(bus.close().is_done());
     assert_eq!(server.bodies(), ["\"push\"", "\"mount\""]);

@@ -22,7 +22,7 @@ fn what_is_collected_is_shared_by_clones_and_taken_once() {
     bus.add(seen.clone()).unwrap();
     assert!(seen.is_empty());
     for text in ["one", "two"] {
-        bus.publish(text).unwrap();
+        let _ = bus.publish(text).unwrap();
     }
     assert_eq!((seen.len(), seen.events()), (2, vec!["one", "two"]));
     assert_eq!(seen.clone().taken(), ["one", "two"]);
@@ -191,7 +191,7 @@ fn a_panicking_sink_panics_where_it_is_asked_to() {
     bus.add_named("none", Panicking::new()).unwrap();
     bus.add_named("close", Panicking::new().on_close()).unwrap();
     for n in 0..3 {
-        bus.publish(n).unwrap();
+        let _ = bus.publish(n).unwrap();
     }
     let panicked: Vec<u64> =
         bus.snapshot().sinks.iter().map(|sink| sink.state.ledger.dropped.panicked).collect();

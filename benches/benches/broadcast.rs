@@ -63,7 +63,7 @@ impl Broadcast {
         let mut publisher = self.bus.publisher();
         let start = Instant::now();
         for seq in 0..events {
-            publisher.publish(Event::new(seq)).expect(OPEN);
+            let _ = publisher.publish(Event::new(seq)).expect(OPEN);
         }
         let elapsed = start.elapsed();
         self.check(0..events);
@@ -78,7 +78,7 @@ impl Broadcast {
                 scope.spawn(move || {
                     begin.wait();
                     for seq in 0..events {
-                        bus.publish(Event::new(seq)).expect(OPEN);
+                        let _ = bus.publish(Event::new(seq)).expect(OPEN);
                     }
                     end.wait();
                 });

@@ -107,7 +107,7 @@ fn under_load(criterion: &mut Criterion) {
     let load = on_consumer(|| {
         thread::spawn(move || {
             while !seen.load(Ordering::Relaxed) {
-                publisher.publish(Event::default()).expect(OPEN);
+                let _ = publisher.publish(Event::default()).expect(OPEN);
             }
         })
     });

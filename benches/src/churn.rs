@@ -81,7 +81,7 @@ pub fn run(neighbours: Neighbours, duration: Duration) -> Felt {
             std::hint::spin_loop();
             before = Instant::now();
         }
-        publisher.publish(Seed::new(seq, false).event()).expect(OPEN);
+        let _ = publisher.publish(Seed::new(seq, false).event()).expect(OPEN);
         let after = Instant::now();
         histogram::record(&mut calls, after - before);
         histogram::record(&mut responses, after - due);

@@ -63,7 +63,7 @@ fn two_adds_against_an_idle_publisher_and_one_that_publishes() {
         let (first, mut first_reader) = channel(2, Overflow::DropNewest);
         let (second, mut second_reader) = channel(2, Overflow::DropNewest);
         let during = thread::spawn(move || {
-            publisher.publish(1).expect("open");
+            let _ = publisher.publish(1).expect("open");
             publisher
         });
         bus.add(first).expect("open");
@@ -384,8 +384,8 @@ fn a_publisher_dropped_while_its_lane_drains() {
         let (sink, mut receiver) = channel(2, Overflow::DropNewest);
         bus.add(sink).expect("open");
         let dropped = thread::spawn(move || {
-            publisher.publish(1).expect("open");
-            publisher.publish(2).expect("open");
+            let _ = publisher.publish(1).expect("open");
+            let _ = publisher.publish(2).expect("open");
         });
         assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Ok(2)));
         dropped.join().unwrap();
@@ -404,7 +404,7 @@ fn publish_against_a_parked_reader() {
         let (sink, mut receiver) = channel(2, Overflow::DropNewest);
         bus.add(sink).expect("open");
         let during = thread::spawn(move || {
-            publisher.publish(1).expect("open");
+            let _ = publisher.publish(1).expect("open");
             publisher
         });
         assert_eq!(receiver.recv(), Ok(1));

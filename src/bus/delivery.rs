@@ -78,9 +78,10 @@ impl Offer {
     }
 
     /// Counts it; whether the sink is gone.
+    #[inline]
     fn note(self, tally: &mut Tally) -> bool {
         tally.count(self);
-        self == Self::Closed
+        self != Self::Accepted && self == Self::Closed
     }
 }
 
@@ -176,7 +177,10 @@ impl<E: Clone + Send + 'static> Table<E> {
                     attention |= room.push_and_look(event);
                 }
             } else {
-                lost += usize::from(held_back.is_some_and(Disposition::is_dropped));
+                if held_back != Some(Disposition::Filtered) {
+                    cold_path();
+                    lost += 1;
+                }
                 // Whether the lane is sealed; nothing was put in that a fence would have to come behind.
                 attention |= lane.attention();
             }

@@ -227,7 +227,8 @@ impl<E: Send + 'static> Publisher<E> {
 impl<E: Clone + Send + 'static> Publisher<E> {
     /// Publishes an event: every sink on the bus gets it once.
     ///
-    /// A sink without room does what its [`Overflow`](crate::Overflow) says; the others are not affected.
+    /// A sink without room does what its [`Overflow`](crate::Overflow) says; the others are not affected. [`Published`] says what
+    /// each sink made of the event: accepted, dropped at once, or refused. What was dropped or refused is lost.
     ///
     /// # Errors
     /// [`Closed`] with the event when the bus is closed and no sink took it.

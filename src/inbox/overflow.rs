@@ -13,6 +13,11 @@ use std::time::Duration;
 /// | [`BlockFor`](Self::BlockFor) | waits so long at most | comes back, `Timeout` | `refused.timeout` |
 /// | [`Disconnect`](Self::Disconnect) | goes on | comes back, `Closed`; the inbox is closed | `refused.closed` |
 ///
+/// An event that is dropped is lost although the answer is `Ok`. A publisher is told of it in
+/// [`Published::dropped`](crate::Published::dropped), and a writer by [`Sink::offer`](crate::Sink::offer), which returns
+/// [`Disposition::Dropped`](crate::Disposition::Dropped). An event that is evicted was accepted earlier: it is in the ledger
+/// only, and `on_drop` hooks are told.
+///
 /// Inside a delivery (a handler, a direct sink) nothing waits: there, `Block` and `BlockFor` act as `Refuse`, since the
 /// room that is waited for might be made by the very thread that waits.
 ///

@@ -56,8 +56,8 @@ pub enum Signal<'a> {
     IsClosed(&'a mut bool),
     /// Describe yourself.
     Describe(&'a mut SinkState),
-    /// Name the ledgers in which events end that were [pending](crate::Disposition::Pending) when you accepted them. Asked once,
-    /// by what stands in front; a sink of your own has nothing to add.
+    /// Name the ledgers in which events end that were [pending](crate::Disposition::Pending) when you accepted them. Asked by
+    /// what stands in front; a sink of your own has nothing to add.
     Ledgers(&'a mut Ledgers),
 }
 

@@ -60,7 +60,7 @@ fn closing_the_outer_bus_closes_the_inner_one_behind_its_last_event() {
     let mut receiver = inner.subscribe(8).unwrap();
     outer.add_named("inner", inner.clone()).unwrap();
     let mut publisher = outer.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     assert!(outer.close().is_done());
     assert!(inner.is_closed());
     assert_eq!(publisher.publish(2), Err(Closed(2)));
@@ -81,8 +81,8 @@ fn a_removed_inner_bus_stays_open_for_others() {
     for route in &mut routes {
         assert_eq!(route.publish(2), Ok(took(0, 0)));
     }
-    other.publish(3).unwrap();
-    inner.publish(4).unwrap();
+    let _ = other.publish(3).unwrap();
+    let _ = inner.publish(4).unwrap();
     assert_eq!(receiver.drain().count(), 5);
     assert!(!inner.is_closed());
 }
@@ -106,7 +106,7 @@ fn a_bus_behind_a_filter_on_itself_refuses_what_goes_round() {
         let mut routes = Route::all(&bus);
         for route in &mut routes {
             let before = called.entries().len();
-            route.publish(1).unwrap();
+            let _ = route.publish(1).unwrap();
             let rounds = called.entries().len() - before;
             assert!((2..=17).contains(&rounds), "{}: {rounds} rounds", route.name());
         }
@@ -136,7 +136,7 @@ fn an_event_in_a_cycle_of_two_buses_goes_round_until_it_is_refused() {
 fn a_snapshot_of_a_cycle_of_buses_ends() {
     ends(|| {
         let (left, right) = cycle();
-        left.publish(1).unwrap();
+        let _ = left.publish(1).unwrap();
         assert_eq!((left.snapshot().sinks.len(), right.snapshot().sinks.len()), (1, 1));
         let books = ledger(&left, "right");
         assert!(books.refused.reentrant + ledger(&right, "left").refused.reentrant > 0, "{books}");
@@ -147,7 +147,7 @@ fn a_snapshot_of_a_cycle_of_buses_ends() {
 fn a_flush_of_a_cycle_of_buses_ends() {
     ends(|| {
         let (left, right) = cycle();
-        left.publish(1).unwrap();
+        let _ = left.publish(1).unwrap();
         assert!(left.flush_timeout(GUARD).is_done());
         assert!(right.flush_timeout(GUARD).is_done());
     });
@@ -157,7 +157,7 @@ fn a_flush_of_a_cycle_of_buses_ends() {
 fn a_close_of_a_cycle_of_buses_does_not_wait_for_itself() {
     ends(|| {
         let (left, right) = cycle();
-        left.publish(1).unwrap();
+        let _ = left.publish(1).unwrap();
         let report = left.close_timeout(2 * GUARD);
         assert!(report.is_done(), "{report}");
         assert!(right.is_closed());

@@ -75,8 +75,8 @@ fn a_filter_in_front_of_a_sink_counts_each_event_once() {
     bus.add_named("mapped", noop::<u32>().map(|event: &u32| *event).filter(odd)).unwrap();
     let mut publisher = bus.publisher();
     for event in 0..4 {
-        publisher.publish(event).unwrap();
-        bus.publish(event).unwrap();
+        let _ = publisher.publish(event).unwrap();
+        let _ = bus.publish(event).unwrap();
     }
     assert!(bus.flush_timeout(GUARD).is_done());
     assert_eq!(called.entries(), [1, 1, 3, 3]);
@@ -93,7 +93,7 @@ fn a_predicate_that_panics_drops_its_event_in_the_books() {
     bus.add_named("direct", noop().filter(picky)).unwrap();
     bus.add_named("queue", Queue::builder().spawn(|_: u32| {}).unwrap().filter(picky)).unwrap();
     for event in 0..3 {
-        bus.publish(event).unwrap();
+        let _ = bus.publish(event).unwrap();
     }
     assert!(bus.flush_timeout(GUARD).is_done());
     for name in ["direct", "queue"] {
@@ -115,8 +115,8 @@ fn what_publishers_counted_stays_when_they_are_gone() {
     bus.add_named("channel", channel).unwrap();
     for _ in 0..10 {
         let mut publisher = bus.publisher();
-        publisher.publish(1).unwrap();
-        publisher.publish(2).unwrap();
+        let _ = publisher.publish(1).unwrap();
+        let _ = publisher.publish(2).unwrap();
         drop(publisher);
         assert_eq!(receiver.drain().count(), 1);
         assert_books(&bus);
@@ -135,7 +135,7 @@ fn a_snapshot_can_be_taken_from_inside_a_sink() {
     let log = seen.clone();
     let look = move |_: &u32| log.push(weak.upgrade().map(|bus| bus.snapshot().sinks.len()));
     bus.add(sink_fn(look)).unwrap();
-    bus.publish(1).unwrap();
-    bus.publisher().publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
+    let _ = bus.publisher().publish(1).unwrap();
     assert_eq!(seen.entries(), [Some(1), Some(1)]);
 }

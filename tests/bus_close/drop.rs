@@ -23,7 +23,7 @@ fn the_drop_of_the_last_handle_closes_the_bus_behind_its_backlog() {
     bus.add(Queue::builder().spawn(tracked_handler(drops.track(1), sender)).unwrap()).unwrap();
     bus.add(Closable::new(|_: &u32| (), move || log.push(()))).unwrap();
     let other = bus.clone();
-    bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
+    let _ = bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
     drop(bus);
     assert_eq!(other.publish(4), Ok(took(2, 0)), "a handle is left");
     drop(other);
@@ -71,7 +71,7 @@ fn the_last_handle_dropped_inside_its_own_worker_does_not_wait_for_it() {
         sender.send(event).unwrap();
     };
     bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
-    bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
+    let _ = bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
     gate.wait_reached(1);
     drop(bus);
     gate.open();
@@ -109,7 +109,7 @@ fn the_last_handle_dropped_while_unwinding_does_not_wait() {
                 sender.send(event).unwrap();
             };
             bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
-            bus.publisher().publish_batch(&[1, 2]).unwrap();
+            let _ = bus.publisher().publish_batch(&[1, 2]).unwrap();
             panic!("with a bus in its hands");
         })
         .join()
@@ -132,7 +132,7 @@ fn the_sinks_of_a_dropped_bus_are_dropped_although_a_thread_has_a_cached_publish
     let (done, finished) = mpsc::channel();
     let local = bus.clone();
     let pool = thread::spawn(move || {
-        local.with_local(|publisher| publisher.publish(1)).unwrap();
+        let _ = local.with_local(|publisher| publisher.publish(1)).unwrap();
         drop(local);
         done.send(()).unwrap();
         // The thread of a pool, with nothing to do for a long time.
@@ -158,7 +158,7 @@ fn a_dropped_bus_gives_up_nothing_that_its_queues_accepted() {
         sender.send(event).unwrap();
     };
     bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
-    bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
+    let _ = bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
     gate.wait_reached(1);
     ends(move || drop(bus));
     gate.open();
@@ -171,7 +171,7 @@ fn an_event_that_comes_back_from_a_closed_bus_is_the_one_that_was_published() {
     let (channel, receiver) = Channel::<std::sync::Arc<Tracked>>::bounded(8).unwrap();
     bus.add(channel).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(std::sync::Arc::new(drops.track(1))).unwrap();
+    let _ = publisher.publish(std::sync::Arc::new(drops.track(1))).unwrap();
     assert!(bus.close().is_done());
     let Err(Closed(event)) = publisher.publish(std::sync::Arc::new(drops.track(2))) else {
         panic!("the bus is closed");

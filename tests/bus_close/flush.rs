@@ -91,13 +91,13 @@ fn a_flush_waits_for_the_event_in_the_hands_of_every_kind_of_lane() {
 fn a_flush_does_not_wait_for_what_is_published_meanwhile() {
     let (bus, gate, log) = held_bus();
     let mut publisher = bus.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     gate.wait_reached(1);
     let flushing = bus.clone();
     let flusher = thread::spawn(move || flushing.flush_timeout(GUARD));
     gate.permit(1);
     assert!(flusher.join().unwrap().is_done());
-    publisher.publish(2).unwrap();
+    let _ = publisher.publish(2).unwrap();
     gate.wait_reached(2);
     assert_eq!(publisher.flush_timeout(SHORT).unfinished, ["queue"]);
     assert_eq!(log.entries(), [1]);
@@ -120,7 +120,7 @@ fn a_flush_inside_a_delivery_does_not_wait() {
             }
         }
         for mut route in Route::all(&bus) {
-            route.publish(1).unwrap();
+            let _ = route.publish(1).unwrap();
         }
         flush_bus(&bus);
         log.entries()
@@ -136,13 +136,13 @@ fn a_channel_that_nobody_reads_is_unfinished_and_a_read_one_is_not() {
     let (_called, direct) = recorder();
     bus.add(direct).unwrap();
     flush_bus(&bus);
-    bus.publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
     assert_eq!(bus.flush_timeout(SHORT).unfinished, ["unread"]);
     let flushing = bus.clone();
     let flusher = thread::spawn(move || flushing.flush_timeout(GUARD));
     assert_eq!(receiver.recv(), Ok(1));
     assert!(flusher.join().unwrap().is_done());
-    bus.publish(2).unwrap();
+    let _ = bus.publish(2).unwrap();
     drop(receiver);
     flush_bus(&bus);
     assert!(bus.close().is_done());
@@ -169,7 +169,7 @@ fn a_flush_reaches_the_handler_of_each_queue() {
     let handler = Buffered { held: Vec::new(), out: out.clone() };
     bus.add(Queue::builder().spawn_handler(handler).unwrap().filter(|_: &u32| true)).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish_batch(&[1, 2, 3]).unwrap();
+    let _ = publisher.publish_batch(&[1, 2, 3]).unwrap();
     flush_bus(&bus);
     assert_eq!(out.entries(), [[1, 2, 3]]);
 }

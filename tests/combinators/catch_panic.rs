@@ -1,6 +1,6 @@
 //! Panics of the sink behind, with a bus in front and without.
 
-use crate::fixtures::{sink, took};
+use crate::fixtures::{lost, sink, took};
 use crate::support::{Entry, Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
 use buslane::{
@@ -46,7 +46,7 @@ fn a_bus_lets_go_of_a_sink_that_only_panics() {
     let bus = Bus::new();
     bus.add_named("panicking", odd_panics().catch_panic().close_after(3)).unwrap();
     let mut publisher = bus.publisher();
-    for (event, expected) in [(0, took(1, 0)), (1, took(1, 0)), (1, took(1, 0)), (1, took(1, 0))] {
+    for (event, expected) in [(0, took(1, 0)), (1, lost(0, 1, 0)), (1, lost(0, 1, 0)), (1, lost(0, 1, 0))] {
         assert_eq!(publisher.publish(event), Ok(expected));
     }
     let state = sink(&bus, "panicking").state;

@@ -88,7 +88,7 @@ fn e41_a_filter_behind_a_queue_that_hangs_holds_up_its_own_worker_only() {
     let id = bus.add(hanging.queue(1024).unwrap()).unwrap();
     bus.add(other).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(0).unwrap();
+    let _ = publisher.publish(0).unwrap();
     gate.wait_reached(1);
     // Everything goes on: both ways to publish, adding, removing.
     let (publishing, log) = (bus.clone(), log.clone());

@@ -108,7 +108,7 @@ fn e42_a_bus_counts_what_a_limit_refuses_and_lets_go_of_what_is_cut_off() {
     let bus = Bus::new();
     bus.add_named("refusing", refusing.limit(4).unwrap()).unwrap();
     bus.add_named("leaving", leaving.limit_or_disconnect(4).unwrap()).unwrap();
-    bus.publish(0).unwrap();
+    let _ = bus.publish(0).unwrap();
     [&gate, &other_gate].into_iter().for_each(|gate| gate.wait_reached(1));
     let mut publisher = bus.publisher();
     (1..=4).for_each(|event| assert_eq!(publisher.publish(event), Ok(took(2, 0))));

@@ -1,6 +1,6 @@
 //! Every event to two sinks, each of which counts for itself.
 
-use crate::fixtures::{Closable, assert_books, ledger, recorder, sink, took};
+use crate::fixtures::{Closable, assert_books, ledger, lost, recorder, sink, took};
 use crate::support::{GUARD, Log, Outcome, WAYS, assert_balanced, ends, lane, outcome, waits};
 use crate::{channel, describe, entry};
 use buslane::{
@@ -109,7 +109,11 @@ fn sides_that_keep_no_books_are_counted_and_what_filters_kept_away_is_not_delive
     let bus = Bus::new();
     bus.add_named("tee", sink).unwrap();
     let mut publisher = bus.publisher();
-    (0..10).for_each(|event| assert_eq!(publisher.publish(event), Ok(took(1, 0))));
+    for event in 0..10 {
+        // One side keeps the last one away, and the other one loses it.
+        let told = if event == 9 { lost(0, 1, 0) } else { took(1, 0) };
+        assert_eq!(publisher.publish(event), Ok(told));
+    }
     let ledger = ledger(&bus, "tee");
     assert_eq!((ledger.offered, ledger.delivered), (20, 13), "{ledger}");
     assert_eq!((ledger.filtered, ledger.dropped.panicked), (5, 2));
@@ -148,7 +152,7 @@ fn a_side_that_waits_holds_up_nobody_but_its_publisher() {
         let (log, direct) = recorder();
         bus.add(direct).unwrap();
         let mut publisher = bus.publisher();
-        publisher.publish(1).unwrap();
+        let _ = publisher.publish(1).unwrap();
         assert_eq!(publisher.try_publish(2), Ok(took(2, 0)), "the side with room took it");
         let waiter = waits(move || publisher.publish(3));
         let (_slow, _log) = ends(move || {
@@ -174,7 +178,7 @@ fn a_removal_ends_the_lanes_of_both_sides_and_leaves_the_sinks_open() {
     let bus = Bus::new();
     let id = bus.add(tee.clone()).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     // Neither side has room: the publish waits, and the removal ends the wait.
     let waiter = waits(move || publisher.publish(2));
     let removing = bus.clone();
@@ -198,7 +202,7 @@ fn a_removal_ends_the_wait_in_one_side_also_when_the_other_cannot_be_sealed() {
     let bus = Bus::new();
     let id = bus.add(unbounded.clone().tee(waiting)).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     let waiter = waits(move || (publisher.publish(2), publisher.publish(3)));
     let removing = bus.clone();
     assert!(ends(move || removing.remove(id)).is_ok());
@@ -223,7 +227,11 @@ fn an_event_whose_clone_panics_reaches_neither_side_and_the_next_one_both() {
     bus.add_named("tee", left.tee(right)).unwrap();
     let mut publisher = bus.publisher();
     for event in 0..3 {
-        assert!(publisher.publish(Brittle(event)).is_ok_and(|published| published == took(1, 0)));
+        assert!(
+            publisher
+                .publish(Brittle(event))
+                .is_ok_and(|published| published == if event == 1 { lost(0, 1, 0) } else { took(1, 0) })
+        );
     }
     for side in [&mut one, &mut other] {
         assert_eq!(side.drain().map(|event| event.0).collect::<Vec<_>>(), [0, 2]);

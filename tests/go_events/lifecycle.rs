@@ -37,7 +37,7 @@ fn e4_a_close_that_is_cut_short_reaches_the_sink_that_waits() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let bus = Bus::new();
     bus.add(Queue::builder().spawn_sink(gate.before(seen.clone())).unwrap()).unwrap();
-    bus.publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
     gate.wait_reached(1);
     let report = bus.close_timeout(Duration::ZERO);
     assert_eq!(report.finish, Finish::TimedOut);
@@ -54,7 +54,7 @@ fn e4_a_queue_in_front_of_a_channel_that_nobody_reads_closes_in_any_order() {
         let queue = channel.clone().queue(64).unwrap();
         let id = bus.add(queue.clone()).unwrap();
         for n in 0..10 {
-            bus.publish(n).unwrap();
+            let _ = bus.publish(n).unwrap();
         }
         ends(move || match order {
             0 => {
@@ -148,7 +148,7 @@ fn e15_a_bus_that_is_forgotten_leaves_nothing_behind() {
     )
     .unwrap();
     let receiver = bus.subscribe(8).unwrap();
-    bus.publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
     drop(bus);
     wait_for(|| drops.ids() == [1, 2]);
     assert!(weak.upgrade().is_none());
@@ -164,7 +164,7 @@ fn e39_a_reader_that_goes_releases_who_waits_for_it_and_streams_have_an_end() {
     let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     bus.add(channel).unwrap();
     let mut other = bus.subscribe(8).unwrap();
-    bus.publish(0).unwrap();
+    let _ = bus.publish(0).unwrap();
     let blocked = waits({
         let mut publisher = bus.publisher();
         move || (0..3).map(|n| publisher.publish(n).unwrap().accepted).sum::<usize>()
@@ -208,11 +208,11 @@ fn e44_an_event_that_cannot_be_read_is_counted_and_a_slow_subscriber_loses_a_cou
     let (channel, mut receiver) = Channel::<u32>::bounded(4).unwrap();
     bus.add(channel.map(|text: &String| text.parse().expect("a number"))).unwrap();
     for text in ["1", "two", "3"] {
-        bus.publish(String::from(text)).unwrap();
+        let _ = bus.publish(String::from(text)).unwrap();
     }
     assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 3]);
     for n in 0..10 {
-        bus.publish(n.to_string()).unwrap();
+        let _ = bus.publish(n.to_string()).unwrap();
     }
     assert_eq!((receiver.len(), receiver.lost()), (4, 6));
     let ledger = assert_balanced(&bus.snapshot().sinks[0].state);

@@ -202,7 +202,7 @@ fn watchers_get_the_events_with_their_tags_in_order_until_they_cancel() {
     let tags: [&'static [&'static str]; 4] = [&["t1"], &["t2"], &["t1", "t2"], &[]];
     let mut publish = |from: u64| {
         for (n, tags) in (from..).zip(tags) {
-            publisher.publish(Tagged(tags, n)).unwrap();
+            let _ = publisher.publish(Tagged(tags, n)).unwrap();
         }
     };
     let numbers = |receiver: &mut Receiver<Tagged>| receiver.drain().map(|event| event.1).collect::<Vec<_>>();

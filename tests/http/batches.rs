@@ -48,7 +48,7 @@ fn the_books_of_a_batch_in_front_count_events() {
     let bus = Bus::new();
     bus.add(batch.clone().queue(64).unwrap()).unwrap();
     for event in ["one", "", "three", "four", "five"] {
-        bus.publish(Push(event)).unwrap();
+        let _ = bus.publish(Push(event)).unwrap();
     }
     assert!(bus.close().is_done());
     let ledger = assert_balanced(&batch.state());

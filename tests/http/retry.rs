@@ -90,7 +90,7 @@ fn a_batch_with_an_event_without_json_is_posted_and_that_event_is_a_dead_letter(
     let bus = Bus::new();
     bus.add(batch.clone().queue(64).unwrap()).unwrap();
     for event in ["one", "", "two", "three"] {
-        bus.publish(Push(event)).unwrap();
+        let _ = bus.publish(Push(event)).unwrap();
     }
     assert!(bus.close().is_done());
     let envelope = r#"{"events":["one","two"]}"#;

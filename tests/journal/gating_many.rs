@@ -158,7 +158,7 @@ fn inside_a_delivery_nobody_waits() {
     bus.add(sink_fn(move |n: &u64| direct(*n))).unwrap();
     bus.add(Queue::builder().spawn(publish).unwrap()).unwrap();
     let bus = ends(move || {
-        bus.publish(7).unwrap();
+        let _ = bus.publish(7).unwrap();
         assert!(bus.flush_timeout(GUARD).is_done());
         bus
     });

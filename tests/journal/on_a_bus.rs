@@ -80,7 +80,7 @@ fn the_same_journal_twice_is_one_entry() {
     assert_eq!(bus.add(journal.clone()).unwrap(), id);
     assert_ne!(bus.add(Journal::new(64).unwrap()).unwrap(), id);
     assert_eq!(bus.sink_count(), 2);
-    bus.publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
     assert_eq!(now(&mut journal.subscribe(Start::Oldest).unwrap()), [1]);
 }
 
@@ -90,7 +90,7 @@ fn a_journal_that_was_removed_goes_on_without_the_bus() {
     let id = bus.add(journal.clone()).unwrap();
     let mut reader = journal.subscribe(Start::Now).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(0).unwrap();
+    let _ = publisher.publish(0).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
     assert_eq!(publisher.publish(1).unwrap(), took(0, 0));
     journal.publish(2).unwrap();
@@ -98,7 +98,7 @@ fn a_journal_that_was_removed_goes_on_without_the_bus() {
     assert_eq!(reader.try_recv(), Ok(None), "it is not closed");
     // And comes back.
     bus.add(journal.clone()).unwrap();
-    publisher.publish(3).unwrap();
+    let _ = publisher.publish(3).unwrap();
     assert_eq!(now(&mut reader), [3]);
     assert!(bus.close().is_done());
     assert_eq!(reader.recv(), Err(Closed(())));
@@ -114,7 +114,7 @@ fn the_close_of_a_bus_closes_its_journal_and_leaves_the_history() {
             let mut reader = journal.subscribe(Start::Now).unwrap();
             waits(move || rest(&mut reader))
         };
-        bus.publish(1).unwrap();
+        let _ = bus.publish(1).unwrap();
         if by_drop {
             drop(bus)
         } else {
@@ -133,7 +133,7 @@ fn a_bus_forgets_a_journal_that_was_closed() {
     let (bus, journal) = (Bus::new(), journal(64));
     bus.add(journal.clone()).unwrap();
     let [mut publisher, mut shared, mut local] = Route::all(&bus);
-    publisher.publish(0).unwrap();
+    let _ = publisher.publish(0).unwrap();
     journal.close();
     assert_eq!(publisher.publish(1).unwrap(), took(0, 1), "it learns it");
     assert_eq!(shared.publish(2).unwrap(), took(0, 0));
@@ -150,10 +150,10 @@ fn a_bus_keeps_its_journal_open_and_lets_go_of_it_at_its_end() {
     let feed = journal.feed();
     bus.add(journal).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     assert!(!feed.is_closed());
     drop(bus);
-    publisher.publish(2).unwrap();
+    let _ = publisher.publish(2).unwrap();
     drop(publisher);
     assert!(feed.is_closed());
     assert_eq!(rest(&mut reader), [1, 2]);
@@ -287,7 +287,9 @@ fn the_drop_of_an_overwritten_event_that_panics_is_counted_nowhere() {
     bus.add_named("journal", journal.clone()).unwrap();
     let mut publisher = bus.publisher();
     for n in 0..10 {
-        assert_eq!(publisher.publish(Bomb(n < 3)).unwrap(), took(1, 0));
+        // With a panic the bus cannot tell what became of the event.
+        let published = publisher.publish(Bomb(n < 3)).unwrap();
+        assert_eq!((published.accepted + published.dropped as usize, published.refused), (1, 0));
     }
     assert_eq!((journal.feed().next().get(), told.entries().len()), (10, 0), "published all the same");
     assert_books(&bus);

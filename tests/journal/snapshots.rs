@@ -116,7 +116,7 @@ fn a_snapshot_of_a_bus_names_the_subscribers_and_their_lag() {
     let mut short = short.subscribe().unwrap();
     let mut publisher = bus.publisher();
     for n in 0..200_u64 {
-        publisher.publish(n).unwrap();
+        let _ = publisher.publish(n).unwrap();
         assert_eq!(audit.recv().map(event), Ok((n, n)));
     }
     assert_eq!((slow.recv(), slow.recv().map(event)), (Ok(Entry::Lagged(136)), Ok((136, 136))));

@@ -42,7 +42,7 @@ fn each_keys_order_is_kept_under_four_publishers_and_four_workers() {
                     if number == 3 {
                         queue.write((n % 17, number, n)).unwrap();
                     } else {
-                        publisher.publish((n % 17, number, n)).unwrap();
+                        let _ = publisher.publish((n % 17, number, n)).unwrap();
                     }
                 }
             });

@@ -118,7 +118,7 @@ fn a_bus_forgets_a_channel_without_receivers() {
     bus.add(channel).unwrap();
     let other = one.clone();
     drop(one);
-    bus.publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
     assert_eq!(other.len(), 1);
     drop(other);
     assert!(bus.publish(2).is_ok());
@@ -271,7 +271,7 @@ fn a_removal_ends_the_wait_of_a_publisher_for_room() {
     let bus = Bus::new();
     let id = bus.add(channel.clone()).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     let blocked = waits(move || publisher.publish(2).unwrap());
     // The one who would read is the one who removes.
     let remover = bus.clone();

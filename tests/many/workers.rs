@@ -62,7 +62,8 @@ fn four_publishers_and_four_workers_deliver_each_event_once() {
                 scope.spawn(move || {
                     for n in 0..EVENTS {
                         let event = thread * EVENTS + n;
-                        if n % 3 == 0 { bus.publish(event) } else { publisher.publish(event) }.unwrap();
+                        let _ =
+                            if n % 3 == 0 { bus.publish(event) } else { publisher.publish(event) }.unwrap();
                     }
                 });
             }
@@ -442,10 +443,10 @@ fn a_removed_queue_gets_nothing_more_of_the_bus() {
     let queue = Queue::builder().workers(2).spawn_sink(sink_fn(move |_: &u64| at.pass())).unwrap();
     let id = bus.add(queue.clone()).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     bus.remove(id).unwrap();
-    publisher.publish(2).unwrap();
-    bus.publish(3).unwrap();
+    let _ = publisher.publish(2).unwrap();
+    let _ = bus.publish(3).unwrap();
     assert_eq!(assert_balanced(&queue.state()).accepted, 1);
     gate.open();
     let mut entry = Entry::into(&queue, Way::Shared);

@@ -26,7 +26,7 @@ fn in_front<S: Sink<Event> + 'static>(wrap: impl FnOnce(Channel<Event>) -> S, pa
     Singly {
         receivers: usize::from(passing),
         publish: move |seed: Seed| {
-            publisher.publish(seed.event()).expect(OPEN);
+            let _ = publisher.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| {
             while receiver.drain_with(|event| see(0, event)) > 0 {}
@@ -52,7 +52,7 @@ fn around<S: Sink<Event> + 'static>(wrap: impl FnOnce(Box<dyn Fn(&Event) + Send 
         publish: move |seed: Seed| {
             let event = seed.event();
             sent.store(sent.load(Ordering::Relaxed).wrapping_add(event.sum()), Ordering::Relaxed);
-            publisher.publish(event).expect(OPEN);
+            let _ = publisher.publish(event).expect(OPEN);
         },
         drain: move |_: &mut dyn FnMut(usize, Event)| {
             // A batch that is not full yet is held back.
@@ -120,7 +120,7 @@ pub fn tee() -> impl Cost {
     Singly {
         receivers: 2,
         publish: move |seed: Seed| {
-            publisher.publish(seed.event()).expect(OPEN);
+            let _ = publisher.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| {
             while left.drain_with(|event| see(0, event)) > 0 {}

@@ -116,7 +116,7 @@ pub fn on_bus(subscribers: usize) -> impl Cost {
     Singly {
         receivers: subscribers.len(),
         publish: move |seed: Seed| {
-            publisher.publish(seed.event()).expect(OPEN);
+            let _ = publisher.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut subscribers, see),
     }

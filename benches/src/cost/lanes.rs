@@ -38,7 +38,7 @@ fn published(bus: &Bus<Event>, mut receivers: Vec<Receiver<Event>>) -> impl Cost
     Singly {
         receivers: receivers.len(),
         publish: move |seed: Seed| {
-            publisher.publish(seed.event()).expect(OPEN);
+            let _ = publisher.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
     }
@@ -69,7 +69,7 @@ pub fn lanes_in_slices<const N: usize>() -> impl Cost {
     let mut publisher = bus.publisher();
     InSlices::<N, Event, _, _>::new(
         move |events| {
-            publisher.publish_batch(events).expect(OPEN);
+            let _ = publisher.publish_batch(events).expect(OPEN);
         },
         move |see| drain(&mut receivers, see),
     )
@@ -92,7 +92,7 @@ pub fn local() -> impl Cost {
     Singly {
         receivers: 1,
         publish: move |seed: Seed| {
-            bus.with_local(|publisher| publisher.publish(seed.event())).expect(OPEN);
+            let _ = bus.with_local(|publisher| publisher.publish(seed.event())).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
     }
@@ -105,7 +105,7 @@ pub fn bus_shared() -> impl Cost {
     Singly {
         receivers: 1,
         publish: move |seed: Seed| {
-            bus.publish(seed.event()).expect(OPEN);
+            let _ = bus.publish(seed.event()).expect(OPEN);
         },
         drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut receivers, see),
     }

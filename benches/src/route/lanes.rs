@@ -80,7 +80,7 @@ impl Route for Shared {
         let senders = (0..count).map(|_| {
             let bus = bus.clone();
             move |seed: Seed| {
-                bus.publish(seed.event()).expect(OPEN);
+                let _ = bus.publish(seed.event()).expect(OPEN);
             }
         });
         Line { senders: senders.collect(), consumer: Consumer::held(bus) }

@@ -29,7 +29,7 @@ pub fn queue_in_slices<const N: usize>(wait: WaitStrategy) -> impl Stream {
     let report = Arc::default();
     let mut publisher = publisher(wait, Overflow::Block, &report);
     let send = move |events: &[Event]| {
-        publisher.publish_batch(events).expect(OPEN);
+        let _ = publisher.publish_batch(events).expect(OPEN);
     };
     InSlices::<N, _> { send, report, _consumer: None }
 }
@@ -53,7 +53,7 @@ pub fn filter_queue_batch() -> impl Stream {
     let mut publisher = bus.publisher();
     let send = move |seed: Seed| {
         let event = seed.event();
-        publisher.publish(event).expect(OPEN);
+        let _ = publisher.publish(event).expect(OPEN);
         if event.last != 0 {
             assert!(publisher.flush_timeout(Duration::from_secs(60)).is_done(), "the last batch");
         }

@@ -270,7 +270,9 @@ impl World {
         }
         let within = |count: usize, least: usize| (least..=least + may).contains(&count);
         assert!(
-            within(published.accepted, must.accepted) && within(published.refused, must.refused),
+            within(published.accepted, must.accepted)
+                && within(published.refused as usize, must.refused as usize)
+                && published.dropped == must.dropped,
             "{published:?}, and it must be {must:?}, {may} closed sinks aside"
         );
     }

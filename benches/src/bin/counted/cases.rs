@@ -90,7 +90,7 @@ fn read(mut readers: impl Readers, blocks: u64) {
 /// The hot function: one publish into one queue, as a user writes it. It is disassembled under this name.
 #[inline(never)]
 pub(crate) fn publish_into_one_queue(publisher: &mut Publisher<Event>, seed: Seed) {
-    publisher.publish(seed.event()).expect("the bus is open");
+    let _ = publisher.publish(seed.event()).expect("the bus is open");
 }
 
 /// The same as in "publish, 1 queue", but for the call.
