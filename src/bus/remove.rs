@@ -62,7 +62,7 @@ impl Pace {
     }
 }
 
-/// The most changes that are handed over before the control plane's lock is let go for other calls.
+/// The most changes that are handed over or counted before the control plane's lock is let go for other calls.
 const SLICE: usize = 4096;
 /// The most publishers whose returns one call of the control plane collects.
 const RETURNS: usize = 64;
@@ -90,6 +90,7 @@ impl<E: Send + 'static> Core<E> {
             (detached, self.changed(&mut control, &mut garbage))
         };
         drop(garbage);
+        self.compact();
         let inside = inside_delivery();
         let wait = if inside { Deadline::NOW } else { deadline };
         let mut entry = self.shut_out_detached(vec![detached], version, wait).remove(0);
@@ -192,6 +193,7 @@ impl<E: Send + 'static> Core<E> {
                 (detached, self.changed(&mut control, &mut garbage))
             };
             drop(garbage);
+            self.compact();
             let entries = self.shut_out_detached(detached, version, Deadline::NOW);
             lock(&self.control).leaving.extend(entries);
         }
@@ -218,7 +220,7 @@ impl<E: Send + 'static> Core<E> {
         let mut garbage = Garbage::new();
         let (lists, mut leaving) = {
             let mut control = lock(&self.control);
-            control.collect(RETURNS, &mut garbage);
+            control.collect(RETURNS, SLICE, &mut garbage);
             (control.unread_lists(), std::mem::take(&mut control.leaving))
         };
         drop((lists, garbage));
