@@ -2,6 +2,7 @@
 
 use super::delivery::{Offer, deliver_to};
 use super::entry::{Entry, Info, Shared};
+use super::list::List;
 use super::publisher::{Published, Publisher};
 use super::{Bus, Core};
 use crate::error::{Closed, InvalidConfig, WriteError};
@@ -27,26 +28,52 @@ impl<E: Clone + Send + 'static> Core<E> {
         let mut published = Published::default();
         let mut event = Some(event);
         let mut left = list.len();
-        for chunk in list.chunks() {
-            for entry in chunk {
-                left -= 1;
-                if entry.info.is_dead() {
-                    continue;
-                }
-                // All but the last get a clone.
-                let mut copy = None;
-                let place = if left == 0 {
-                    &mut event
-                } else {
-                    copy.clone_from(&event);
-                    &mut copy
-                };
-                published.count(self.deliver(entry, place));
-            }
+        if !list.older().is_empty() {
+            self.deliver_to_older(&list, &mut left, &mut event, &mut published);
         }
+        self.deliver_to_each(list.newest(), &mut left, &mut event, &mut published);
         match event {
             Some(event) if published.accepted == 0 && self.is_closed() => Err(Closed(event)),
             _ => Ok(published),
+        }
+    }
+
+    /// Apart from the others, whose frame it would make longer.
+    #[cold]
+    #[inline(never)]
+    fn deliver_to_older(
+        &self,
+        list: &List<E>,
+        left: &mut usize,
+        event: &mut Option<E>,
+        published: &mut Published,
+    ) {
+        list.older().iter().for_each(|chunk| self.deliver_to_each(chunk, left, event, published));
+    }
+
+    /// Gives the event to these entries, of `left` that are still to get it.
+    #[inline(always)]
+    fn deliver_to_each(
+        &self,
+        entries: &[Entry<E>],
+        left: &mut usize,
+        event: &mut Option<E>,
+        published: &mut Published,
+    ) {
+        for entry in entries {
+            *left -= 1;
+            if entry.info.is_dead() {
+                continue;
+            }
+            // All but the last get a clone.
+            let mut copy = None;
+            let place = if *left == 0 {
+                &mut *event
+            } else {
+                copy.clone_from(event);
+                &mut copy
+            };
+            published.count(self.deliver(entry, place));
         }
     }
 
