@@ -10,7 +10,7 @@
 //! | piece | what it is | `unsafe` inside |
 //! |---|---|---|
 //! | [`slot`] | a cell of a ring | yes |
-//! | [`handoff`] | one-slot mailbox with a return stack, for publishers' tables | yes |
+//! | [`handoff`] | a mailbox with a return stack, and leases, for publishers' tables and changes | yes |
 //! | [`guarded`] | a value that one side may take away while others look at it, by hazard words | yes |
 //! | [`kept`] | what each thread keeps for an owner that all share | yes |
 //! | [`swap`] | the copy-on-write list (`ArcSwap`) | in models only |

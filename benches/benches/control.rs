@@ -12,8 +12,8 @@
 use benches::CAPACITY;
 use benches::event::Event;
 use benches::machine::on_consumer;
-use buslane::{Bus, Channel, Publisher, Queue, Receiver, Sink, noop};
-use criterion::Criterion;
+use buslane::{Bus, Channel, Publisher, Queue, Receiver, Sink, SinkId, noop};
+use criterion::{BatchSize, Criterion};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -193,6 +193,66 @@ fn snapshot(criterion: &mut Criterion, channels: usize) {
     });
 }
 
+/// One add, beside so many direct sinks and idle publishers, and one beside publishers that come by.
+fn add_beside(criterion: &mut Criterion, sinks: usize, publishers: usize) {
+    for idle in [true, false] {
+        let bus = Bus::new();
+        let mut publishers: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();
+        (0..sinks).for_each(|_| assert!(bus.add(noop()).is_ok()));
+        let which = if idle { "idle" } else { "busy" };
+        let name = format!("control/growth/add/{sinks}_sinks_{}_{which}_publishers", publishers.len());
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                total(
+                    iterations,
+                    || bus.add(noop()).expect(OPEN),
+                    |id| {
+                        bus.remove(id).expect("the sink is on the bus");
+                        if !idle {
+                            publishers.iter_mut().for_each(|publisher| reaches(publisher, sinks));
+                        }
+                    },
+                )
+            });
+        });
+    }
+}
+
+/// Ten thousand adds on a new bus, with so many publishers that have not published yet, and their removals.
+fn ten_thousand(criterion: &mut Criterion, publishers: usize) {
+    let fill = || {
+        let bus: Bus<Event> = Bus::new();
+        let publishers: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();
+        (bus, publishers)
+    };
+    let add = |bus: &Bus<Event>| (0..10_000).map(|_| bus.add(noop()).expect(OPEN)).collect::<Vec<_>>();
+    criterion.bench_function(&format!("control/growth/10000_adds/{publishers}_publishers"), |bencher| {
+        bencher.iter_batched_ref(fill, |(bus, _)| add(bus), BatchSize::PerIteration);
+    });
+    criterion.bench_function(&format!("control/growth/10000_removes/{publishers}_publishers"), |bencher| {
+        let filled = || {
+            let (bus, publishers) = fill();
+            let ids = add(&bus);
+            (bus, publishers, ids)
+        };
+        let remove = |(bus, _, ids): &mut (Bus<Event>, Vec<Publisher<Event>>, Vec<SinkId>)| {
+            ids.drain(..).for_each(|id| assert!(bus.remove(id).is_ok()));
+        };
+        bencher.iter_batched_ref(filled, remove, BatchSize::PerIteration);
+    });
+}
+
+/// A registration with so many channels of a small capacity, beside so many publishers.
+fn register_beside(criterion: &mut Criterion, channels: usize, publishers: usize) {
+    let bus = Bus::new();
+    let _receivers: Vec<Receiver<Event>> = (0..channels).map(|_| bus.subscribe(16).expect(OPEN)).collect();
+    let _publishers: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();
+    let name = format!("control/growth/publisher/{channels}_channels_{publishers}_publishers");
+    criterion.bench_function(&name, |bencher| {
+        bencher.iter_custom(|iterations| total(iterations, || bus.publisher(), drop));
+    });
+}
+
 fn main() {
     let mut criterion = Criterion::default()
         .configure_from_args()
@@ -215,5 +275,14 @@ fn main() {
         first_publish(&mut criterion, channels);
         snapshot(&mut criterion, channels);
     }
+    for publishers in [0, 16] {
+        ten_thousand(&mut criterion, publishers);
+    }
+    add_beside(&mut criterion, 100, 1000);
+    add_beside(&mut criterion, 10_000, 16);
+    for publishers in [1, 1000] {
+        register_beside(&mut criterion, 100, publishers);
+    }
+    first_publish(&mut criterion, 1000);
     criterion.final_summary();
 }

@@ -18,7 +18,7 @@ use crate::sync::handoff::{Chain, Handoff, Parcel};
 use crate::sync::swap::Replaced;
 use crate::sync::{self, AtomicU64, MutexGuard, Ordering, lock};
 use crate::wait::nesting::{Nesting, Purpose, Visit};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -66,7 +66,9 @@ pub(super) struct Registered<E: Send + 'static> {
     pending: Vec<Change<E>>,
     /// How many of those bring a sink that was withdrawn since.
     stale: usize,
-    /// Changes that were handed over and have not come back.
+    /// Changes that came back and are not counted yet.
+    returned: Chain<Change<E>>,
+    /// Changes that were handed over and are not counted as returned.
     out: Room,
     /// What the newest table has room for: at least `out`.
     room: Room,
@@ -98,13 +100,15 @@ impl<E: Send + 'static> Registered<E> {
         }
     }
 
-    /// A change that the publisher has not taken brings nothing any more. When that is true of half of them, the others are handed
-    /// over anew in place of all: an idle publisher costs no more than what is news to it.
-    fn withdrew_one(&mut self, garbage: &mut Garbage<E>) {
+    /// A change that the publisher may not have taken brings nothing any more; whether that is true of half of them by now.
+    fn withdrew_one(&mut self) -> bool {
         self.stale += 1;
-        if 2 * self.stale < self.pending.len() {
-            return;
-        }
+        2 * self.stale >= self.pending.len()
+    }
+
+    /// Hands over anew, in place of all pending changes, those that are not stale: an idle publisher costs no more than what is news
+    /// to it.
+    fn compact(&mut self, garbage: &mut Garbage<E>) {
         self.stale = 0;
         garbage.changes.extend(self.pending.extract_if(.., |change| change.way.is_withdrawn()));
         let mut changes = Chain::new();
@@ -113,26 +117,31 @@ impl<E: Send + 'static> Registered<E> {
             changes.push(Parcel::new(change.clone()));
         }
         // Should the publisher have taken the old ones meanwhile, it finds nothing to do in the new ones, which need no room.
-        let old = self.slot.changes.replace(changes);
-        self.came_back(old, garbage);
+        self.returned.extend(self.slot.changes.replace(changes));
+        self.count_returned(usize::MAX, garbage);
     }
 
-    fn came_back(&mut self, changes: Chain<Change<E>>, garbage: &mut Garbage<E>) {
-        for change in changes {
-            *self.out.of(change.value.way.kind) -= 1;
-            garbage.returned.push(change);
-        }
-    }
-
-    /// Gets what the publisher has given back.
-    pub(super) fn collect(&mut self, garbage: &mut Garbage<E>) {
+    /// Gets what the publisher has given back, and counts at most so many changes of it; how many it counted.
+    fn collect(&mut self, most: usize, garbage: &mut Garbage<E>) -> usize {
         if self.slot.changes.is_taken() {
             self.all_taken(garbage);
         }
         garbage.tables.push(self.slot.tables.collect());
-        let returned = self.slot.changes.collect();
-        self.came_back(returned, garbage);
+        if self.returned.is_empty() {
+            self.returned = self.slot.changes.collect();
+        }
+        let counted = self.count_returned(most, garbage);
         self.make_room(garbage);
+        counted
+    }
+
+    fn count_returned(&mut self, most: usize, garbage: &mut Garbage<E>) -> usize {
+        let before = garbage.returned.len();
+        for change in self.returned.by_ref().take(most) {
+            *self.out.of(change.value.way.kind) -= 1;
+            garbage.returned.push(change);
+        }
+        garbage.returned.len() - before
     }
 }
 
@@ -155,6 +164,8 @@ pub(super) struct Control<E: Send + 'static> {
     pub(super) asked: SinkId,
     /// The publisher whose returns were collected last.
     collected: u64,
+    /// Publishers of whose pending changes half are stale.
+    stale: BTreeSet<u64>,
     pub(super) closing: Closing,
     /// Lists that were replaced, until nobody reads them: a publisher must never be the one who frees a list.
     retired: Vec<Replaced<List<E>>>,
@@ -218,6 +229,7 @@ impl<E: Send + 'static> Control<E> {
             next_id: 1,
             asked: SinkId(0),
             collected: 0,
+            stale: BTreeSet::new(),
             closing: Closing::Idle,
             retired: Vec::new(),
             leaving: Vec::new(),
@@ -233,14 +245,17 @@ impl<E: Send + 'static> Control<E> {
         self.next_id - 1
     }
 
-    /// What the next publishers have given back, at most so many of them.
-    pub(super) fn collect(&mut self, publishers: usize, garbage: &mut Garbage<E>) {
+    /// What the next publishers have given back: at most so many of them, and about so many changes.
+    pub(super) fn collect(&mut self, publishers: usize, mut changes: usize, garbage: &mut Garbage<E>) {
         let after = self.publishers.range(self.collected + 1..);
         let ids = after.chain(self.publishers.range(..=self.collected)).map(|(id, _)| *id);
         for id in ids.take(publishers).collect::<Vec<_>>() {
             self.collected = id;
             if let Some(registered) = self.publishers.get_mut(&id) {
-                registered.collect(garbage);
+                changes -= registered.collect(changes, garbage);
+            }
+            if changes == 0 {
+                break;
             }
         }
     }
@@ -269,7 +284,9 @@ impl<E: Send + 'static> Control<E> {
             // One that is being registered has the way, and is not known yet: its lane is taken back, since it has not begun.
             if let Some(registered) = self.publishers.get_mut(&publisher) {
                 if withdrawn.is_some() {
-                    registered.withdrew_one(garbage);
+                    if registered.withdrew_one() {
+                        self.stale.insert(publisher);
+                    }
                 } else {
                     registered.hand_over(Change { info: detached.entry.info.clone(), way }, garbage);
                     detached.publishers.push(registered.slot.clone());
@@ -391,6 +408,20 @@ impl<E: Send + 'static> Core<E> {
         self.version.fetch_add(STEP, Ordering::AcqRel) + STEP
     }
 
+    /// Lets go of stale changes, one publisher's at a time, so that no other call waits long for the lock.
+    pub(super) fn compact(&self) {
+        loop {
+            let mut garbage = Garbage::new();
+            let mut control = lock(&self.control);
+            let Some(publisher) = control.stale.pop_first() else { return };
+            if let Some(registered) = control.publishers.get_mut(&publisher) {
+                registered.compact(&mut garbage);
+            }
+            drop(control);
+            drop(garbage);
+        }
+    }
+
     /// Registers a publisher; `None` when the bus is closed.
     pub(super) fn register(&self) -> Option<Admission<E>> {
         self.purge(LOOKS);
@@ -436,7 +467,14 @@ impl<E: Send + 'static> Core<E> {
         let changes = std::mem::replace(&mut joining.changes, Chain::new());
         let (out, room) = (joining.room, joining.room);
         std::mem::forget(joining);
-        let registered = Registered { slot: slot.clone(), pending: Vec::new(), stale: 0, out, room };
+        let registered = Registered {
+            slot: slot.clone(),
+            pending: Vec::new(),
+            stale: 0,
+            returned: Chain::new(),
+            out,
+            room,
+        };
         control.publishers.insert(slot.id, registered);
         (slot, changes, room, seen)
     }

@@ -4,7 +4,7 @@
 //! `n * n` reference counts.
 //!
 //! # Invariant
-//! - No chunk is empty, and ids grow from entry to entry, also from one chunk to the next.
+//! - No chunk is empty, and ids grow from entry to entry, also from one chunk to the next and to the newest entries.
 
 use super::entry::{Entry, SinkId};
 // In a model, too, the count of a chunk says when a reader has let go of the entries in it.
@@ -15,18 +15,21 @@ const CHUNK: usize = 64;
 
 pub(super) struct List<E: Send + 'static> {
     chunks: Vec<Arc<Vec<Entry<E>>>>,
-    length: usize,
+    /// How many entries the chunks hold.
+    in_chunks: usize,
+    /// The newest entries, less than a chunk: all there is on most lists.
+    newest: Vec<Entry<E>>,
 }
 
 impl<E: Send + 'static> Default for List<E> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), length: 0 }
+        Self { chunks: Vec::new(), in_chunks: 0, newest: Vec::new() }
     }
 }
 
 impl<E: Send + 'static> Clone for List<E> {
     fn clone(&self) -> Self {
-        Self { chunks: self.chunks.clone(), length: self.length }
+        Self { chunks: self.chunks.clone(), in_chunks: self.in_chunks, newest: self.newest.clone() }
     }
 }
 
@@ -34,29 +37,36 @@ impl<E: Send + 'static> List<E> {
     /// How many entries there are.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.length
+        self.in_chunks + self.newest.len()
     }
 
-    /// The entries, piece by piece.
+    /// All entries but the newest, piece by piece; none on most lists.
     #[inline]
-    pub(super) fn chunks(&self) -> impl Iterator<Item = &[Entry<E>]> {
-        self.chunks.iter().map(|chunk| chunk.as_slice())
+    pub(super) fn older(&self) -> &[Arc<Vec<Entry<E>>>] {
+        &self.chunks
+    }
+
+    /// The newest entries.
+    #[inline]
+    pub(super) fn newest(&self) -> &[Entry<E>] {
+        &self.newest
     }
 
     /// The entries in the order of their ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<E>> {
-        self.chunks().flatten()
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).chain(&self.newest)
     }
 
     /// The newest entry.
     pub(super) fn last(&self) -> Option<&Entry<E>> {
-        self.chunks.last()?.last()
+        self.newest.last().or_else(|| self.chunks.last()?.last())
     }
 
     /// The entries that are newer than this one.
     pub(super) fn after(&self, id: SinkId) -> impl Iterator<Item = &Entry<E>> {
         let from = self.chunks.partition_point(|chunk| chunk.last().is_none_or(|last| last.info.id <= id));
-        self.chunks[from..].iter().flat_map(|chunk| chunk.iter()).skip_while(move |entry| entry.info.id <= id)
+        let chunks = self.chunks[from..].iter().flat_map(|chunk| chunk.iter());
+        chunks.chain(&self.newest).skip_while(move |entry| entry.info.id <= id)
     }
 
     /// The entry with this id.
@@ -69,25 +79,23 @@ impl<E: Send + 'static> List<E> {
     /// Adds the newest entry.
     pub(super) fn push(&mut self, entry: Entry<E>) {
         debug_assert!(self.last().is_none_or(|last| last.info.id < entry.info.id));
-        self.length += 1;
-        match self.chunks.last_mut() {
-            Some(last) if last.len() < CHUNK => {
-                let mut chunk = Vec::with_capacity(last.len() + 1);
-                chunk.extend(last.iter().cloned());
-                chunk.push(entry);
-                *last = Arc::new(chunk);
-            }
-            _ => self.chunks.push(Arc::new(vec![entry])),
+        self.newest.push(entry);
+        if self.newest.len() == CHUNK {
+            self.in_chunks += CHUNK;
+            self.chunks.push(Arc::new(std::mem::take(&mut self.newest)));
         }
     }
 
     /// Takes an entry off the list.
     pub(super) fn remove(&mut self, id: SinkId) -> Option<Entry<E>> {
+        if let Ok(place) = self.newest.binary_search_by_key(&id, |entry| entry.info.id) {
+            return Some(self.newest.remove(place));
+        }
         let at = self.chunks.partition_point(|chunk| chunk.last().is_none_or(|last| last.info.id < id));
         let chunk = self.chunks.get(at)?;
         let place = chunk.binary_search_by_key(&id, |entry| entry.info.id).ok()?;
         let removed = chunk[place].clone();
-        self.length -= 1;
+        self.in_chunks -= 1;
         // Together with the next one where both are small: a list that has shrunk has few chunks.
         let next = self.chunks.get(at + 1).filter(|next| next.len() + chunk.len() <= CHUNK / 2);
         let rest = chunk.iter().filter(|entry| entry.info.id != id);

@@ -164,7 +164,7 @@ impl<E: Send + 'static> Publisher<E> {
         Some(result)
     }
 
-    /// The version word changed: takes the next table over. `false` when this publisher cannot use one: the bus is closed,
+    /// The version word changed: applies the changes. `false` when this publisher cannot use one: the bus is closed,
     /// or it goes through the shared lanes.
     #[cold]
     fn refresh(&mut self) -> bool {

@@ -43,7 +43,7 @@ pub enum Removed {
     StillInside,
 }
 
-/// The most changes that are handed over before the control plane's lock is let go for other calls.
+/// The most changes that are handed over or counted before the control plane's lock is let go for other calls.
 const SLICE: usize = 4096;
 /// The most publishers whose returns one call of the control plane collects.
 const RETURNS: usize = 64;
@@ -71,6 +71,7 @@ impl<E: Send + 'static> Core<E> {
             (detached, self.changed(&mut control, &mut garbage))
         };
         drop(garbage);
+        self.compact();
         // A call in progress may wait for room that this thread is to make, if it is a worker. A call of the control plane into a
         // sink counts as well: a removal in there would wait for the call.
         let inside = inside_delivery() || is_worker() || is_telling();
@@ -182,6 +183,7 @@ impl<E: Send + 'static> Core<E> {
                 (detached, self.changed(&mut control, &mut garbage))
             };
             drop(garbage);
+            self.compact();
             let entries = self.shut_out_detached(detached, version, Deadline::NOW);
             lock(&self.control).leaving.extend(entries);
         }
@@ -205,7 +207,7 @@ impl<E: Send + 'static> Core<E> {
         let mut garbage = Garbage::new();
         let (lists, leaving) = {
             let mut control = lock(&self.control);
-            control.collect(RETURNS, &mut garbage);
+            control.collect(RETURNS, SLICE, &mut garbage);
             (control.unread_lists(), std::mem::take(&mut control.leaving))
         };
         dispose_each(lists);

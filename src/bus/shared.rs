@@ -2,6 +2,7 @@
 
 use super::delivery::{Offer, deliver_to};
 use super::entry::{Entry, Info, Shared};
+use super::list::List;
 use super::published::{Published, Tally};
 use super::publisher::Publisher;
 use super::{Bus, Core};
@@ -25,7 +26,10 @@ impl<E: Clone + Send + 'static> Core<E> {
         let tally = self.publish_through_list(&mut place);
         match place {
             Some(event) if tally.is_untaken() && self.is_closed() => Err(Closed(event)),
-            _ => Ok(tally.published()),
+            untaken => {
+                discard(untaken);
+                Ok(tally.published())
+            }
         }
     }
 
@@ -42,25 +46,47 @@ impl<E: Clone + Send + 'static> Core<E> {
         let _held = Held::begin();
         let list = self.list.load();
         let mut left = list.len();
-        for chunk in list.chunks() {
-            for entry in chunk {
-                left -= 1;
-                if entry.info.is_dead() {
-                    continue;
-                }
-                // All but the last get a clone.
-                let mut copy = None;
-                let place = if left == 0 {
-                    &mut *place
-                } else {
-                    copy = cloned(&*place);
-                    &mut copy
-                };
-                tally.count(self.deliver(entry, place));
+        if !list.older().is_empty() {
+            self.deliver_to_older(&list, &mut left, place, &mut tally);
+        }
+        self.deliver_to_each(list.newest(), &mut left, place, &mut tally);
+        tally
+    }
+
+    /// Apart from the others, whose frame it would make longer.
+    #[cold]
+    #[inline(never)]
+    fn deliver_to_older(&self, list: &List<E>, left: &mut usize, event: &mut Option<E>, tally: &mut Tally) {
+        list.older().iter().for_each(|chunk| self.deliver_to_each(chunk, left, event, tally));
+    }
+
+    /// Gives the event to these entries, of `left` that are still to get it.
+    #[inline(always)]
+    fn deliver_to_each(
+        &self,
+        entries: &[Entry<E>],
+        left: &mut usize,
+        event: &mut Option<E>,
+        tally: &mut Tally,
+    ) {
+        for entry in entries {
+            *left -= 1;
+            if entry.info.is_dead() {
+                continue;
+            }
+            // All but the last get a clone.
+            let mut copy = None;
+            let place = if *left == 0 {
+                &mut *event
+            } else {
+                copy = cloned(&*event);
+                &mut copy
+            };
+            tally.count(self.deliver(entry, place));
+            if copy.is_some() {
                 discard(copy);
             }
         }
-        tally
     }
 
     /// As by [`publish_through_list`](Self::publish_through_list), with this patience.

@@ -18,6 +18,7 @@ use crate::sync::guarded::Guarded;
 use crate::sync::handoff::{Chain, Lease, Parcel};
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::wait::nesting::Nesting;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// The half of an attachment that publishers keep.
@@ -121,7 +122,15 @@ impl<E: Send + 'static> Change<E> {
 }
 
 /// The change that brought an entry, in which it goes back.
-type Ticket<E> = Box<Parcel<Change<E>>>;
+pub(super) struct Ticket<E: Send + 'static>(Box<Parcel<Change<E>>>);
+
+impl<E: Send + 'static> Deref for Ticket<E> {
+    type Target = Info;
+
+    fn deref(&self) -> &Info {
+        &self.0.value.info
+    }
+}
 
 /// A private lane whose ring has one producer: the fast path. What a publish touches stands in its first line of memory.
 #[repr(C, align(64))]
@@ -129,14 +138,13 @@ pub(super) struct Fast<E: Send + 'static> {
     pub(super) lane: FastLane<E>,
     /// What keeps events away from the lane, and the guard under which it is asked.
     pub(super) gate: Option<(Gate<E>, Guard<E>)>,
-    pub(super) info: Arc<Info>,
+    pub(super) info: Ticket<E>,
     /// The publish in progress owes it the event: there was no room, and it is to wait.
     pub(super) owed: bool,
     /// How many events of the batch in progress it took.
     pub(super) batched: usize,
     /// It takes nothing any more.
     pub(super) dead: bool,
-    ticket: Ticket<E>,
 }
 
 /// What is in a table, and so which path a publish takes.
@@ -156,12 +164,11 @@ pub(super) enum TableKind {
 pub(super) struct Slow<E: Send + 'static> {
     _entry: EntryOnDrop,
     pub(super) lane: Lane<E>,
-    pub(super) info: Arc<Info>,
+    pub(super) info: Ticket<E>,
     pub(super) guard: Option<Guard<E>>,
     /// Whether a push may wait for room.
     pub(super) may_wait: bool,
     pub(super) dead: bool,
-    ticket: Ticket<E>,
     _exit: ExitOnDrop,
 }
 
@@ -263,37 +270,36 @@ impl<E: Send + 'static> Table<E> {
         self.pair = if self.symmetric > 0 { FencePair::Symmetric } else { process_pair() };
     }
 
-    fn enter(&mut self, ticket: Ticket<E>, lane: Option<Lane<E>>) {
-        let Change { info, way } = &ticket.value;
-        let (info, guard) = (info.clone(), way.guard.clone());
+    fn enter(&mut self, change: Box<Parcel<Change<E>>>, lane: Option<Lane<E>>) {
+        let guard = change.value.way.guard.clone();
         match lane {
             Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
                 let gate = gate.zip(guard);
                 self.gated += usize::from(gate.is_some());
                 self.symmetric += usize::from(lane.pair() == FencePair::Symmetric);
                 debug_assert!(self.fast.len() < self.fast.capacity(), "T1");
-                self.fast.push(Fast { lane, gate, info, owed: false, batched: 0, dead: false, ticket });
+                let info = Ticket(change);
+                self.fast.push(Fast { lane, gate, info, owed: false, batched: 0, dead: false });
             }
             Some(lane) => {
                 let may_wait = lane.may_wait();
                 debug_assert!(self.slow.len() < self.slow.capacity(), "T1");
-                let (entry, exit) = (EntryOnDrop(info.clone()), ExitOnDrop(info.clone()));
-                let dead = false;
+                let info = change.value.info.clone();
                 self.slow.push(Slow {
-                    _entry: entry,
+                    _entry: EntryOnDrop(info.clone()),
                     lane,
-                    info,
+                    info: Ticket(change),
                     guard,
                     may_wait,
-                    dead,
-                    ticket,
-                    _exit: exit,
+                    dead: false,
+                    _exit: ExitOnDrop(info),
                 });
             }
             None => {
-                if let (Some(guard), Some(counters)) = (guard, way.counters.clone()) {
+                let (info, counters) = (change.value.info.clone(), change.value.way.counters.clone());
+                if let (Some(guard), Some(counters)) = (guard, counters) {
                     debug_assert!(self.direct.len() < self.direct.capacity(), "T1");
-                    self.direct.push(Direct { guard, info, counters, gone: false, ticket });
+                    self.direct.push(Direct { guard, info, counters, gone: false, ticket: Ticket(change) });
                 }
             }
         }
@@ -339,19 +345,19 @@ impl<E: Send + 'static> Table<E> {
     #[cold]
     pub(super) fn retire_dead(&mut self) {
         let Self { fast, slow, direct, gated, symmetric, done, .. } = self;
-        for Fast { lane, gate, ticket, .. } in fast.extract_if(.., |fast| fast.dead) {
+        for Fast { lane, gate, info: Ticket(change), .. } in fast.extract_if(.., |fast| fast.dead) {
             *gated -= usize::from(gate.is_some());
             *symmetric -= usize::from(lane.pair() == FencePair::Symmetric);
             // The guard is a copy; the way has its own.
             let gate = gate.map(|(gate, _)| gate);
-            ticket.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate });
-            done.push(ticket);
+            change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate });
+            done.push(change);
         }
-        for Slow { lane, ticket, .. } in slow.extract_if(.., |slow| slow.dead) {
-            ticket.value.put_back(lane);
-            done.push(ticket);
+        for Slow { lane, info: Ticket(change), .. } in slow.extract_if(.., |slow| slow.dead) {
+            change.value.put_back(lane);
+            done.push(change);
         }
-        direct.extract_if(.., |direct| direct.gone).for_each(|Direct { ticket, .. }| done.push(ticket));
+        direct.extract_if(.., |direct| direct.gone).for_each(|Direct { ticket, .. }| done.push(ticket.0));
     }
 
     /// Behind the fence: not zero if a fast lane has something to finish.

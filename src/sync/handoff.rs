@@ -45,6 +45,10 @@ impl<T> Chain<T> {
         Self { first: ptr::null_mut(), owns: PhantomData }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
     pub(crate) fn push(&mut self, parcel: Box<Parcel<T>>) {
         // SAFETY: H2: the parcel is ours.
         unsafe { parcel.next.put(self.first) };
@@ -60,6 +64,12 @@ impl<T> Chain<T> {
 
     fn into_first(mut self) -> *mut Parcel<T> {
         std::mem::replace(&mut self.first, ptr::null_mut())
+    }
+}
+
+impl<T> Extend<Box<Parcel<T>>> for Chain<T> {
+    fn extend<I: IntoIterator<Item = Box<Parcel<T>>>>(&mut self, parcels: I) {
+        parcels.into_iter().for_each(|parcel| self.push(parcel));
     }
 }
 
