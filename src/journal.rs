@@ -58,7 +58,8 @@ use writer::JournalWriter;
 /// - **Allocation**: [`publish`](Self::publish) and [`try_publish`](Self::try_publish) allocate nothing, save for a record that
 ///   each thread makes once when it meets a gating subscriber, and for a wait for one. [`publish_batch`](Self::publish_batch)
 ///   allocates if events have destructors. The event that is overwritten is dropped on the publisher's thread, when
-///   others may publish again; its destructor runs as inside a delivery, where nothing waits.
+///   others may publish again; its destructor runs as inside a delivery, where nothing waits, and a panic of it is caught
+///   there ([the rule](crate::docs::protocols#destructors-that-panic)).
 ///   Subscribing allocates a block of 64 events when there are more subscribers than ever before.
 /// - **Wake-ups**: none when nobody sleeps; else one system call per publish at most: those who sleep wake each other.
 ///

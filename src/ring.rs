@@ -6,8 +6,9 @@
 //! | [`mpmc`] | many | many | one compare-and-swap | shared lanes, lanes that evict the oldest |
 //! | [`blocks`] | one or many | each value goes to all | one plain store, or one compare-and-swap | journals |
 //!
-//! The first two hold exactly as many values as asked for, drop exactly what is left in them, and can be *sealed*: after
-//! that the last accepted position is known for good, although no producer was waited for. They are public so that
+//! The first two hold exactly as many values as asked for, and can be *sealed*: after
+//! that the last accepted position is known for good, although no producer was waited for. All of them drop exactly what is left in
+//! them, also where a destructor panics ([the rule](crate::docs::protocols#destructors-that-panic)). They are public so that
 //! models and property tests reach them as they are, and because a good ring is useful on its own.
 
 pub mod blocks;

@@ -85,6 +85,10 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// Removes the bound: the channel grows as long as memory lasts, and a publish may allocate. Events published while
     /// the channel is closing may be accepted and given up, counted as `aborted`.
     ///
+    /// One publish in 32 allocates a block for the events that follow. Another publisher that arrives while that block is being
+    /// linked waits for a few stores; a reader that reaches an event which is still being written waits for that publisher. Both
+    /// waits sleep if the other thread has lost its processor.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};

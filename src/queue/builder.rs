@@ -145,6 +145,10 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Nothing overflows then, and all publishers share one lane. An event that is published while the queue is closing
     /// may be accepted and given up; it is counted as `aborted`.
     ///
+    /// One publish in 32 allocates a block for the events that follow. Another publisher that arrives while that block is being
+    /// linked waits for a few stores; a worker that reaches an event which is still being written waits for that publisher. Both
+    /// waits sleep if the other thread has lost its processor.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Queue, Sink};

@@ -35,7 +35,7 @@ fn values_are_read_and_overwritten_in_rings_of_every_shape() {
         let (mut writer, source) = made(capacity);
         let mut reader = source.reader(0).unwrap();
         let mut still = source.reader(0).unwrap();
-        for n in 0..rounds(1000, 150) {
+        for n in 0..rounds(1000, 80) {
             let old = writer.put(census.value(n));
             writer.commit();
             drop((old, writer.take_stale()));
@@ -130,7 +130,8 @@ fn a_look_may_write_all_around_the_ring() {
 
 #[test]
 fn what_was_written_and_not_shown_is_dropped() {
-    for written in [0, 1, 3, 4, 5, 63, 64, 65, 200] {
+    let all: &[usize] = if cfg!(miri) { &[0, 3, 65] } else { &[0, 1, 3, 4, 5, 63, 64, 65, 200] };
+    for written in all.iter().copied() {
         for capacity in [1, 4, 64] {
             let census = Census::default();
             let (mut writer, source) = made(capacity);
