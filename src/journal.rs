@@ -27,7 +27,7 @@ use builder::JournalBuilder;
 use entry::{Sequence, Start};
 use feed::Feed;
 use gate::Place;
-use shared::{Overwritten, Refusal, Shared, drop_overwritten};
+use shared::{Refusal, Shared, drop_all_overwritten, drop_overwritten};
 use std::fmt;
 use std::hint::cold_path;
 use std::mem::needs_drop;
@@ -221,7 +221,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
         struct Kept<E>(Vec<E>);
         impl<E> Drop for Kept<E> {
             fn drop(&mut self) {
-                drop_overwritten(self.0.drain(..));
+                drop_all_overwritten(self.0.drain(..));
             }
         }
         let Handle { writer, shared } = &*self.0;
@@ -384,10 +384,10 @@ fn publish<E: Send + Sync + 'static>(
     let position = claim.position();
     match claim.put_within(event) {
         Ok(old) => {
-            let overwritten = Overwritten(old, claim.take_stale());
+            let stale = claim.take_stale();
             drop(claim);
             shared.published();
-            drop(overwritten);
+            drop_overwritten(old, stale);
             Ok(Sequence::new(position))
         }
         Err(event) => {
@@ -430,10 +430,10 @@ fn publish_at_a_block<'a, E: Send + Sync + 'static>(
         let position = claim.position();
         match claim.put_within(event) {
             Ok(old) => {
-                let overwritten = Overwritten(old, claim.take_stale());
+                let stale = claim.take_stale();
                 drop(claim);
                 shared.published();
-                drop(overwritten);
+                drop_overwritten(old, stale);
                 return Ok(Sequence::new(position));
             }
             Err(back) => event = back,

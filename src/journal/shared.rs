@@ -103,31 +103,25 @@ impl<E> Shared<E> {
     }
 }
 
-/// What an event has pushed out of a journal: the event that lay in its slot, and one that no subscriber can read any more. Dropped
-/// when everything else is done, also if that unwinds.
-#[must_use = "dropped behind the claim"]
-pub(super) struct Overwritten<E>(pub(super) Option<E>, pub(super) Option<E>);
-
-impl<E> Drop for Overwritten<E> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        let Self(old, stale) = self;
-        if !needs_drop::<E>() {
-            return;
-        }
-        if stale.is_some() {
-            drop_overwritten(old.take().into_iter().chain(stale.take()));
-        } else if old.is_some() {
-            // As there, without what two destructors need.
-            let _impatient = Nesting::impatient();
-            *old = None;
-        }
+/// Drops what an event has pushed out of a journal, when everything else is done: the event that lay in its slot, and one that no
+/// subscriber can read any more.
+#[inline(always)]
+pub(super) fn drop_overwritten<E>(old: Option<E>, stale: Option<E>) {
+    if !needs_drop::<E>() {
+        return;
+    }
+    if stale.is_some() {
+        drop_all_overwritten(old.into_iter().chain(stale));
+    } else if let Some(old) = old {
+        // As there, without what two destructors need.
+        let _impatient = Nesting::impatient();
+        drop(old);
     }
 }
 
 /// Drops events that were pushed out of a journal. Their destructors are user code: it runs without the claim and without a lock, and
 /// as inside a delivery. The publisher may be a bus, and what waits for that bus or for this publisher would wait for itself.
-pub(super) fn drop_overwritten<E>(events: impl Iterator<Item = E>) {
+pub(super) fn drop_all_overwritten<E>(events: impl Iterator<Item = E>) {
     let _impatient = Nesting::impatient();
     // Two destructors that panic must not meet.
     drop_each(events);
