@@ -29,7 +29,7 @@ use builder::JournalBuilder;
 use entry::{Sequence, Start};
 use feed::Feed;
 use gate::Place;
-use shared::{Overwritten, Refusal, Shared};
+use shared::{Refusal, Shared, drop_overwritten};
 use std::fmt;
 use std::mem::needs_drop;
 use std::sync::Arc;
@@ -386,10 +386,10 @@ fn publish<E: Send + Sync + 'static>(
     let position = claim.position();
     match claim.put_within(event) {
         Ok(old) => {
-            let overwritten = Overwritten(old, claim.take_stale());
+            let stale = claim.take_stale();
             drop(claim);
             shared.published();
-            drop(overwritten);
+            drop_overwritten(old, stale);
             Ok(Sequence::new(position))
         }
         Err(event) => {
@@ -432,10 +432,10 @@ fn publish_at_a_block<'a, E: Send + Sync + 'static>(
         let position = claim.position();
         match claim.put_within(event) {
             Ok(old) => {
-                let overwritten = Overwritten(old, claim.take_stale());
+                let stale = claim.take_stale();
                 drop(claim);
                 shared.published();
-                drop(overwritten);
+                drop_overwritten(old, stale);
                 return Ok(Sequence::new(position));
             }
             Err(back) => event = back,

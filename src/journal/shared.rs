@@ -105,19 +105,15 @@ impl<E> Shared<E> {
     }
 }
 
-/// What an event has pushed out of a journal: the event that lay in its slot, and one that no subscriber can read any more.
+/// Drops what an event has pushed out of a journal, when everything else is done: the event that lay in its slot, and one that no
+/// subscriber can read any more.
 ///
-/// Dropped when everything else is done, also if that unwinds. Their destructors are user code: it runs without the claim and without
-/// a lock, and as inside a delivery. The publisher may be a bus, and what waits for that bus or for this publisher would wait for itself.
-#[must_use = "dropped after the claim"]
-pub(super) struct Overwritten<E>(pub(super) Option<E>, pub(super) Option<E>);
-
-impl<E> Drop for Overwritten<E> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if needs_drop::<E>() {
-            discard_each(self.0.take().into_iter().chain(self.1.take()));
-        }
+/// Their destructors are user code: it runs without the claim and without a lock, and as inside a delivery. The publisher may be a bus,
+/// and what waits for that bus or for this publisher would wait for itself.
+#[inline(always)]
+pub(super) fn drop_overwritten<E>(old: Option<E>, stale: Option<E>) {
+    if needs_drop::<E>() {
+        discard_each(old.into_iter().chain(stale));
     }
 }
 

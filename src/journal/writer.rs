@@ -3,7 +3,7 @@
 use super::entry::Sequence;
 use super::feed::Feed;
 use super::gate::Place;
-use super::shared::{Overwritten, Refusal, Shared};
+use super::shared::{Refusal, Shared, drop_overwritten};
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::ring::blocks::Writer;
@@ -112,7 +112,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     fn finish(&mut self, old: Option<E>) {
         self.writer.commit();
         self.shared.0.published();
-        drop(Overwritten(old, self.take_stale()));
+        drop_overwritten(old, self.take_stale());
     }
 
     #[inline(always)]
@@ -175,7 +175,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
                     this.writer.put(event)
                 }
             };
-            drop(Overwritten(old, this.take_stale()));
+            drop_overwritten(old, this.take_stale());
         }
         Ok(first)
     }
