@@ -288,8 +288,7 @@ impl<E: Send + 'static> Inbox<E> {
                 Ok(Disposition::Pending)
             }
             Err(error) => {
-                let waiting = (None, Want::SHARED_ROOM);
-                self.overflowed(error, &self.shared_entry, patience, waiting, |event| self.push_shared(event))
+                self.overflowed(error, &self.shared_entry, patience, None, |event| self.push_shared(event))
             }
         }
     }
@@ -356,7 +355,7 @@ impl<E: Send + 'static> Inbox<E> {
         error: PushError<E>,
         entry: &EntryCounters,
         patience: Patience,
-        (waiter, room): (Option<&Waiter>, Want),
+        waiter: Option<&Waiter>,
         mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
     ) -> Result<Disposition, WriteError<E>> {
         let event = match error {
@@ -407,7 +406,7 @@ impl<E: Send + 'static> Inbox<E> {
             let waiter = match waiter {
                 Some(waiter) => waiter,
                 None => {
-                    own = Waiter::new();
+                    own = Waiter::wanting(Want::SHARED_ROOM);
                     &own
                 }
             };
@@ -417,8 +416,8 @@ impl<E: Send + 'static> Inbox<E> {
                 once()
             };
             // A lane's own ring has one publisher, and nobody to pass room on to.
-            let more = || room == Want::SHARED_ROOM && self.has_shared_room();
-            self.signals.blocked.wait_for((waiter, room), deadline, attempt, more)
+            let more = || waiter.wants() == Want::SHARED_ROOM && self.has_shared_room();
+            self.signals.blocked.wait_for(waiter, deadline, attempt, more)
         });
         match (outcome, event) {
             (Some(Ok(())), _) => {

@@ -58,7 +58,7 @@ impl Line {
         attempt: impl FnMut() -> Option<()>,
         more: impl Fn() -> bool,
     ) -> bool {
-        self.0.wait_for((&Waiter::new(), Want::SHARED_ROOM), deadline, attempt, more).is_some()
+        self.0.wait_for(&Waiter::wanting(Want::SHARED_ROOM), deadline, attempt, more).is_some()
     }
 
     /// Room was made for one.

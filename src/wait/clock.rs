@@ -205,7 +205,7 @@ impl Pause {
     /// As [`wait`](Self::wait), for one who has a place in a line of its own and is [told](Self::poke_one) when it is first.
     pub(crate) fn wait_for(&self, want: Want, deadline: Deadline, mut done: impl FnMut() -> bool) -> bool {
         let attempt = || if done() { Some(true) } else { self.is_interrupted().then_some(false) };
-        self.list.wait_for((&Waiter::new(), want), deadline, attempt, || false).unwrap_or(false)
+        self.list.wait_for(&Waiter::wanting(want), deadline, attempt, || false).unwrap_or(false)
     }
 
     /// Has the one who wants this ask again.

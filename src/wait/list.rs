@@ -61,8 +61,11 @@ impl Want {
     }
 }
 
-/// One who waits, or will: whoever must not allocate when it comes to waiting brings one along.
-pub(crate) struct Waiter(Arc<Entry>);
+/// A thread that waits, or will, and what it waits for. A publisher that must not allocate when it has to wait brings one along.
+pub(crate) struct Waiter {
+    entry: Arc<Entry>,
+    want: Want,
+}
 
 struct Entry {
     woken: AtomicBool,
@@ -70,15 +73,25 @@ struct Entry {
 }
 
 impl Waiter {
+    /// For progress.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Entry { woken: AtomicBool::new(false), sleeper: Mutex::new(None) }))
+        Self::wanting(Want::PROGRESS)
+    }
+
+    pub(crate) fn wanting(want: Want) -> Self {
+        let entry = Arc::new(Entry { woken: AtomicBool::new(false), sleeper: Mutex::new(None) });
+        Self { entry, want }
+    }
+
+    pub(crate) fn wants(&self) -> Want {
+        self.want
     }
 
     /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too early, which nobody minds.
     fn begin(&self, thread: &Unparker) -> &Arc<Entry> {
-        *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
-        self.0.woken.store(false, Ordering::Relaxed);
-        &self.0
+        *lock(&self.entry.sleeper) = Some(Sleeper::Thread(thread.clone()));
+        self.entry.woken.store(false, Ordering::Relaxed);
+        &self.entry
     }
 }
 
@@ -173,22 +186,22 @@ impl WaitList {
         deadline: Deadline,
         attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        self.wait(&mut Place::new(self, waiter, Want::PROGRESS), deadline, attempt)
+        self.wait(&mut Place::new(self, waiter), deadline, attempt)
     }
 
     /// Waits in the line of those who want the same, until `attempt` gets it. Where a thread may be woken for something that it finds
     /// in another's hands, `more` says whether the next in the line would get something now.
     pub(crate) fn wait_for<R>(
         &self,
-        (waiter, want): (&Waiter, Want),
+        waiter: &Waiter,
         deadline: Deadline,
         attempt: impl FnMut() -> Option<R>,
         more: impl Fn() -> bool,
     ) -> Option<R> {
-        let outcome = self.wait(&mut Place::new(self, waiter, want), deadline, attempt);
+        let outcome = self.wait(&mut Place::new(self, waiter), deadline, attempt);
         if outcome.is_some() && more() {
             // A2.
-            self.pass_on(want);
+            self.pass_on(waiter.want);
         }
         outcome
     }
@@ -304,6 +317,10 @@ impl WaitList {
                 if call.one == Some(listed.want) {
                     call.one = None;
                 }
+                if line.listed.last().is_none_or(|last| last.ticket < from) {
+                    // That was the last of them all.
+                    call = Call { all: false, progress: false, one: None };
+                }
                 self.count.store(line.count(), Ordering::Relaxed);
                 listed.entry
             };
@@ -341,7 +358,6 @@ impl Line {
 struct Place<'a> {
     list: &'a WaitList,
     waiter: &'a Waiter,
-    want: Want,
     ticket: Option<u64>,
     on_list: bool,
     /// It was taken off the list, and has not looked since.
@@ -349,8 +365,8 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn new(list: &'a WaitList, waiter: &'a Waiter, want: Want) -> Self {
-        Self { list, waiter, want, ticket: None, on_list: false, called: false }
+    fn new(list: &'a WaitList, waiter: &'a Waiter) -> Self {
+        Self { list, waiter, ticket: None, on_list: false, called: false }
     }
 
     /// Enters the list, where it stood before if it did; the word that says that it was woken.
@@ -362,8 +378,8 @@ impl<'a> Place<'a> {
             line.next - 1
         });
         let at = line.listed.partition_point(|listed| listed.ticket < ticket);
-        line.listed.insert(at, Listed { ticket, want: self.want, entry: entry.clone() });
-        line.for_progress += usize::from(self.want == Want::PROGRESS);
+        line.listed.insert(at, Listed { ticket, want: self.waiter.want, entry: entry.clone() });
+        line.for_progress += usize::from(self.waiter.want == Want::PROGRESS);
         self.list.count.store(line.count(), Ordering::Relaxed);
         self.on_list = true;
         &entry.woken
@@ -376,7 +392,7 @@ impl<'a> Place<'a> {
             let mut line = lock(&self.list.line);
             let at = line.listed.binary_search_by_key(&ticket, |listed| listed.ticket).ok();
             let listed = at.map(|at| line.listed.remove(at));
-            line.for_progress -= usize::from(listed.is_some() && self.want == Want::PROGRESS);
+            line.for_progress -= usize::from(listed.is_some() && self.waiter.want == Want::PROGRESS);
             self.list.count.store(line.count(), Ordering::Relaxed);
             listed
         };
@@ -387,9 +403,9 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.leave();
-        if self.called && self.want != Want::PROGRESS {
+        if self.called && self.waiter.want != Want::PROGRESS {
             // A1: the attempt unwinds.
-            self.list.pass_on(self.want);
+            self.list.pass_on(self.waiter.want);
         }
     }
 }
@@ -409,16 +425,15 @@ mod tests {
 
     /// Threads in a line, by what they want; the test plays all of them.
     fn in_line<const N: usize>(list: &WaitList, wants: [Want; N], check: impl FnOnce(&mut [Place<'_>])) {
-        let waiters = [(); N].map(|()| Waiter::new());
-        let mut places: Vec<_> =
-            waiters.iter().zip(wants).map(|(waiter, want)| Place::new(list, waiter, want)).collect();
+        let waiters = wants.map(Waiter::wanting);
+        let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(list, waiter)).collect();
         let thread = Unparker::current();
         places.iter_mut().for_each(|place| drop(place.enter(&thread)));
         check(&mut places);
     }
 
     fn woken(places: &[Place<'_>]) -> Vec<bool> {
-        places.iter().map(|place| place.waiter.0.woken.load(Ordering::Relaxed)).collect()
+        places.iter().map(|place| place.waiter.entry.woken.load(Ordering::Relaxed)).collect()
     }
 
     #[test]
@@ -461,8 +476,8 @@ mod tests {
     #[test]
     fn a_wake_up_that_is_not_used_is_passed_on() {
         let list = WaitList::new(FencePair::Symmetric);
-        let waiter = Waiter::new();
-        let mut unwinds = Place::new(&list, &waiter, Want::SHARED_ROOM);
+        let waiter = Waiter::wanting(Want::SHARED_ROOM);
+        let mut unwinds = Place::new(&list, &waiter);
         let _ = unwinds.enter(&Unparker::current());
         in_line(&list, [Want::SHARED_ROOM; 2], |places| {
             list.notify_one(Want::SHARED_ROOM);
@@ -471,8 +486,8 @@ mod tests {
             drop(unwinds);
             assert_eq!(woken(places), [true, false]);
             // One that was not called has nothing to pass on.
-            let last = Waiter::new();
-            let mut leaves = Place::new(&list, &last, Want::SHARED_ROOM);
+            let last = Waiter::wanting(Want::SHARED_ROOM);
+            let mut leaves = Place::new(&list, &last);
             let _ = leaves.enter(&Unparker::current());
             drop(leaves);
             assert_eq!(woken(places), [true, false]);

@@ -37,7 +37,7 @@ fn flush(channel: &Channel<Tracked>) {
 #[test]
 fn flush_against_publish_on_the_shared_lane() {
     // protocols A7: a flush returns only when what was published before it was handled, whoever else publishes meanwhile.
-    // Fails when a flush goes by counts and not by the ring's index, or ORD(lane.handled) is Relaxed. Held to two preemptions: 2 s.
+    // Fails when a flush goes by counts and not by the ring's index, or ORD(lane.handled) is Relaxed. Held to two preemptions: 28 s.
     model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let handled = Arc::new(AtomicUsize::new(0));

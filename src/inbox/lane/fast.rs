@@ -55,7 +55,8 @@ impl<E: Send + 'static> FastLane<E> {
         view: std::sync::Arc<LaneView<E>>,
         inbox: &Arc<Inbox<E>>,
     ) -> Self {
-        Self { producer, view, signals: inbox.signals.clone(), inbox: inbox.clone(), waiter: Waiter::new() }
+        let waiter = Waiter::wanting(view.room());
+        Self { producer, view, signals: inbox.signals.clone(), inbox: inbox.clone(), waiter }
     }
 
     pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
@@ -103,10 +104,7 @@ impl<E: Send + 'static> FastLane<E> {
         };
         match attempt(event) {
             Ok(()) => Ok(Disposition::Pending),
-            Err(error) => {
-                let waiting = (Some(&*waiter), view.room());
-                inbox.overflowed(error, &view.entry, patience, waiting, attempt)
-            }
+            Err(error) => inbox.overflowed(error, &view.entry, patience, Some(waiter), attempt),
         }
     }
 

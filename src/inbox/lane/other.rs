@@ -25,7 +25,7 @@ impl<E: Send + 'static> OtherLane<E> {
         view: std::sync::Arc<LaneView<E>>,
         inbox: &Arc<Inbox<E>>,
     ) -> Self {
-        Self { ring, view, inbox: inbox.clone(), waiter: Waiter::new() }
+        Self { ring, view, inbox: inbox.clone(), waiter: Waiter::wanting(Want::SHARED_ROOM) }
     }
 
     pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
@@ -61,10 +61,7 @@ impl<E: Send + 'static> OtherLane<E> {
                 inbox.signals.wake();
                 Ok(Disposition::Pending)
             }
-            Err(error) => {
-                let waiting = (Some(&self.waiter), Want::SHARED_ROOM);
-                inbox.overflowed(error, entry, patience, waiting, push)
-            }
+            Err(error) => inbox.overflowed(error, entry, patience, Some(&self.waiter), push),
         }
     }
 }
