@@ -241,7 +241,9 @@ impl<E: Send + 'static> Bus<E> {
     /// Takes a sink off the bus, and waits until nothing of this bus is inside it.
     ///
     /// What the sink accepted before is still handled. The sink is not closed (unless the bus held its last handle).
-    /// Inside a delivery this does not wait ([`Removed::FromInside`]).
+    /// Inside a delivery, and inside any other call of the bus into a sink, this does not wait ([`Removed::FromInside`]).
+    ///
+    /// Inside are a publish, a flush until the sink has answered it, a snapshot, and every other call that the bus makes.
     ///
     /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
     /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block)): there, take [`remove_timeout`](Self::remove_timeout). Publishers with
@@ -337,6 +339,9 @@ impl<E: Send + 'static> Bus<E> {
     /// What is published meanwhile is not waited for. Inside a delivery this does not wait
     /// ([`Finish::Pending`](crate::Finish::Pending)). A channel that nobody reads is unfinished when the limit is over.
     ///
+    /// All sinks are flushed at once, so a sink that is stuck takes no time from the others. Sinks without lanes are flushed on a
+    /// thread of the bus's own; one whose flush has not returned a moment after the limit is left behind and named in the report.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Bus, Queue};
@@ -378,6 +383,10 @@ impl<E: Send + 'static> Bus<E> {
     /// When the limit is over, queues give up their backlog, counted as `aborted`; a sink that does not return is left
     /// behind and named in the report. Every caller gets the same report. Inside a delivery this does not wait
     /// ([`Finish::Pending`](crate::Finish::Pending)); ask again outside for the final report.
+    ///
+    /// All sinks have the whole limit: one that is stuck takes no time from those after it. The order of insertion is kept as
+    /// long as each sink is done in a moment; then the next one is closed beside it. Sinks without lanes are closed on a thread
+    /// of the bus's own.
     ///
     /// # Examples
     /// A handler that does not come back in time is named in the report:

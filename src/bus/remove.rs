@@ -36,9 +36,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Removed {
-    /// Nothing of this bus is inside the sink, and nothing will be.
+    /// Nothing of this bus is inside the sink, and nothing will be: no publish, no flush, no snapshot, no other call.
     Quiet,
-    /// Asked for inside a delivery, where nothing waits: no later publish reaches the sink, but one may still be inside.
+    /// Asked for inside a delivery, or inside another call of a bus into a sink, where nothing waits: no later publish reaches the sink,
+    /// but one may still be inside.
     FromInside,
     /// The time was over: no later publish reaches the sink, but one is still inside.
     StillInside,
