@@ -256,10 +256,13 @@ impl<E: Send + 'static> Bus<E> {
     /// Takes a sink off the bus, and waits until nothing of this bus is inside it.
     ///
     /// What the sink accepted before is still handled. The sink is not closed (unless the bus held its last handle).
-    /// Inside a delivery this does not wait ([`Removed::FromInside`]); nor in other user code that the bus runs, such as an event's
-    /// `Clone` or `Drop`, nor on the worker of a queue. See [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks).
+    /// Inside a delivery, and inside any other call of the bus into a sink, this does not wait ([`Removed::FromInside`]); nor in other
+    /// user code that the bus runs, such as an event's `Clone` or `Drop`, nor on the worker of a queue. See
+    /// [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks).
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// Inside are a publish, a flush until the sink has answered it, a snapshot, and every other call that the bus makes.
     ///
     /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
     /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block), a [gating](crate::Subscription::gating) subscriber): there, take
@@ -359,6 +362,9 @@ impl<E: Send + 'static> Bus<E> {
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
+    /// All sinks are flushed at once, so a sink that is stuck takes no time from the others. Sinks without lanes are flushed on a
+    /// thread of the bus's own; one whose flush has not returned a moment after the limit is left behind and named in the report.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Bus, Queue};
@@ -406,6 +412,10 @@ impl<E: Send + 'static> Bus<E> {
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// All sinks have the whole limit: one that is stuck takes no time from those after it. The order of insertion is kept as
+    /// long as each sink is done in a moment; then the next one is closed beside it. Sinks without lanes are closed on a thread
+    /// of the bus's own.
     ///
     /// # Examples
     /// A handler that does not come back in time is named in the report:

@@ -584,6 +584,13 @@ impl FlushReport {
         self.told.take_in(name, told);
     }
 
+    /// Leaves every flush that was begun to itself.
+    pub(crate) fn leave(&mut self) {
+        if !std::mem::take(&mut self.told).0.is_empty() {
+            self.note(Finish::Pending);
+        }
+    }
+
     /// Waits for every flush that was begun, against one deadline, and takes in what it reports.
     pub(crate) fn settle(&mut self, deadline: Deadline) {
         for (path, flushing) in std::mem::take(&mut self.told).0 {

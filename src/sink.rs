@@ -96,6 +96,10 @@ pub trait Sink<E>: Send + Sync {
 
     /// Takes no more events, and works off what was accepted until the deadline.
     ///
+    /// A wrapper returns the report of its inner sink, or [merges](CloseReport::merge) it into its own. A bus or a tee that closes
+    /// several sinks tells all of them first: there, the report of a queue also carries what is still to be waited for, and a bus may
+    /// call this on a thread of its own.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Deadline, Sink, noop};

@@ -3,8 +3,8 @@
 //! Three preemptions, but for one scenario that says so.
 
 use buslane::{
-    Bus, Channel, Deadline, FlushReport, Overflow, Receiver, Removed, Signal, Sink, TryRecvError,
-    WaitStrategy, WriteError,
+    Bus, Channel, CloseReport, Deadline, FlushReport, Overflow, Receiver, Removed, Signal, Sink,
+    TryRecvError, WaitStrategy, WeakBus, WriteError,
 };
 use loom_tests::probe::Probe;
 use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
@@ -469,5 +469,65 @@ fn flush_against_remove_and_publish() {
         let (accepted, publisher) = during.join().unwrap();
         assert_eq!(read, accepted);
         drop((publisher, receiver));
+    });
+}
+
+/// A sink that closes a bus which it does not keep open.
+struct Closes(WeakBus<u32>);
+
+impl Sink<u32> for Closes {
+    fn write(&self, _event: u32) -> Result<(), WriteError<u32>> {
+        Ok(())
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.0.upgrade().map_or_else(CloseReport::done, |bus| Sink::close(&bus, deadline))
+    }
+}
+
+#[test]
+fn two_buses_on_each_other_are_closed_by_a_thread_each() {
+    // No close on behalf of another one waits, so the two do not wait for each other; and both wait for both. Fails (deadlock) when a bus
+    // that is closed on behalf of another one waits for the thread that closes it.
+    model_with(2, || {
+        let (one, other) = (Bus::new(), Bus::new());
+        one.add(Closes(other.downgrade())).expect("open");
+        other.add(Closes(one.downgrade())).expect("open");
+        let closed = other.clone();
+        let closer = thread::spawn(move || Sink::close(&closed, Deadline::NEVER));
+        assert!(Sink::close(&one, Deadline::NEVER).is_done());
+        assert!(closer.join().unwrap().is_done());
+        assert!(one.is_closed() && other.is_closed());
+    });
+}
+
+/// A sink that says how many flushes are inside.
+struct Flushed(Arc<AtomicUsize>);
+
+impl Sink<u32> for Flushed {
+    fn write(&self, _event: u32) -> Result<(), WriteError<u32>> {
+        Ok(())
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        if let Signal::Flush(..) = signal {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            thread::yield_now();
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn remove_against_a_flush_inside_the_sink() {
+    // Quiet means that nothing of the bus is inside, a flush neither. Fails when a flush calls a sink that only the sink itself keeps.
+    model(|| {
+        let (bus, inside) = (Bus::new(), Arc::new(AtomicUsize::new(0)));
+        let id = bus.add(Flushed(inside.clone())).expect("open");
+        let flushing = bus.clone();
+        let flusher = thread::spawn(move || assert!(flushing.flush_timeout(LIMIT).is_done()));
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        assert_eq!(inside.load(Ordering::Relaxed), 0, "quiet, and a flush is inside");
+        flusher.join().unwrap();
     });
 }

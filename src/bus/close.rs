@@ -17,7 +17,7 @@ use crate::sync::pace::Pace;
 use crate::sync::{MODEL, Mutex, Ordering, lock};
 use crate::wait::deadline::Dropping;
 use crate::wait::errand::{Call, LONG_GRACE, apart, here, in_turn, is_telling, patience};
-use crate::wait::nesting::{Holding, Nesting, Purpose, Visit, inside_delivery, is_on_the_way};
+use crate::wait::nesting::{Holding, Nesting, Purpose, Visit, inside_delivery, is_on_the_way, is_worker};
 use crate::wait::{Deadline, WaitList};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,10 @@ impl<E: Send + 'static> Core<E> {
         let Some(mut own) = self.await_own(patience, deadline) else {
             return if is_telling() { CloseReport::pending() } else { CloseReport::timed_out(0) };
         };
+        if is_telling() && is_worker() {
+            // What is to be waited for may be the worker's own queue.
+            return own.whole(&self.identity);
+        }
         own.settle(&self.identity, deadline);
         let (whole, replaced) = {
             let mut control = lock(&self.control);
@@ -262,7 +266,9 @@ impl<E: Send + 'static> Core<E> {
                 begun.made.notify();
             });
         }
-        if waits {
+        if waits && is_telling() && is_worker() {
+            report.leave();
+        } else if waits {
             report.settle(deadline);
         }
         report

@@ -35,9 +35,10 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Removed {
-    /// Nothing of this bus is inside the sink, and nothing will be.
+    /// Nothing of this bus is inside the sink, and nothing will be: no publish, no flush, no snapshot, no other call.
     Quiet,
-    /// Asked for inside a delivery or on the worker of a queue, where nothing waits: no later publish reaches the sink, but one may still be inside.
+    /// Asked for inside a delivery, inside another call of a bus into a sink, or on the worker of a queue, where nothing waits: no later
+    /// publish reaches the sink, but one may still be inside.
     FromInside,
     /// The time was over: no later publish reaches the sink, but one is still inside.
     StillInside,

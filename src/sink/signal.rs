@@ -43,7 +43,8 @@ pub enum Signal<'a> {
     Abort,
     /// The worker in front has handed on everything it had: write out buffers.
     EndOfBatch,
-    /// Wait, until the deadline, until everything accepted so far was handled, and note in the report how far it came.
+    /// Wait, until the deadline, until everything accepted so far was handled, and note in the report how far it came. A wrapper
+    /// forwards this very report, or merges a report of its own into it: what is still to be waited for travels in there.
     Flush(Deadline, &'a mut FlushReport),
     /// Time passes. `next` is when the sink wants to be told again at the latest.
     Tick {

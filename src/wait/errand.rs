@@ -80,6 +80,8 @@ struct State<R> {
     steps: u64,
     /// The thread that takes the next call; one that was overtaken takes none.
     leader: u32,
+    /// Whether that thread is in a call. One that has not run yet is not overtaken: the next one would come no sooner.
+    is_calling: bool,
 }
 
 impl<R> Errands<R> {
@@ -94,6 +96,7 @@ impl<R> Errands<R> {
                 }
                 let Some(next) = state.todo.pop_front() else { return };
                 state.steps += 1;
+                state.is_calling = true;
                 next
             };
             let result = call();
@@ -105,6 +108,9 @@ impl<R> Errands<R> {
                 }
                 state.open -= 1;
                 state.steps += 1;
+                if state.leader == leader {
+                    state.is_calling = false;
+                }
             }
             self.changed.notify();
         }
@@ -135,15 +141,16 @@ pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline
             open: count,
             steps: 0,
             leader: 0,
+            is_calling: false,
         }),
         changed: WaitList::new(process_pair()),
         visits: Visits::of_this_thread(),
     });
     let mut leads = begin(&errands, 0);
     loop {
-        let (before, left, leader) = {
+        let (before, left, leader, is_calling) = {
             let state = lock(&errands.state);
-            (state.steps, state.todo.len(), state.leader)
+            (state.steps, state.todo.len(), state.leader, state.is_calling)
         };
         if !leads {
             // No thread is available: the calls that are left are made here.
@@ -158,8 +165,14 @@ pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline
             Some(true) => break,
             Some(false) => {}
             None if left > 0 => {
-                lock(&errands.state).leader = leader + 1;
-                leads = begin(&errands, leader + 1);
+                if is_calling {
+                    {
+                        let mut state = lock(&errands.state);
+                        state.leader = leader + 1;
+                        state.is_calling = false;
+                    }
+                    leads = begin(&errands, leader + 1);
+                }
             }
             None => break,
         }
