@@ -9,6 +9,7 @@ use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::signal::Signal;
 use crate::sync::{Ordering, lock};
 use crate::wait::Deadline;
+use crate::wait::allowance::Allowance;
 use crate::wait::deadline::Dropping;
 use crate::wait::nesting::{Nesting, Purpose, Visit, inside_delivery};
 use std::sync::Arc;
@@ -79,6 +80,8 @@ impl<E: Send + 'static> Core<E> {
                 // What waits in there, for a back-off or an answer, is to give up.
                 quietly(|| sink.signal(&mut Signal::Abort));
             }
+            // What waits for room in there gives up with this close.
+            let _limit = Allowance::until(deadline);
             let part = caught(|| sink.close(deadline))
                 .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")));
             report.merge(&entry.info.name, part);
@@ -156,6 +159,7 @@ impl<E: Send + 'static> Core<E> {
         let Some(_visit) = Visit::begin(self.address(), Purpose::Flush) else { return report };
         for (info, sink) in self.sinks().iter() {
             let mut part = FlushReport::default();
+            let _limit = Allowance::until(deadline);
             if caught(|| sink.signal(&mut Signal::Flush(deadline, &mut part))).is_err() {
                 part.note(Finish::TimedOut);
             }

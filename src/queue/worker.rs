@@ -11,6 +11,7 @@ use crate::ledger::DropReason;
 use crate::panics::{caught, foreign, quietly};
 use crate::report::{CloseReport, FlushReport};
 use crate::sync::{MODEL, lock};
+use crate::wait::allowance::Allowance;
 use crate::wait::nesting::{AtWork, Nesting};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -138,7 +139,10 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     fn flush(&mut self) {
         let Some((asked, deadline)) = self.flush_desk().take() else { return };
         let work = &mut self.desk.work;
+        // What waits for room in there gives up with the flush.
+        let limit = Allowance::until(deadline);
         let flushed = caught(|| work.flush(deadline)).unwrap_or_else(|text| Err(panicked(&text)));
+        drop(limit);
         let outcome = flushed.unwrap_or_else(|error| {
             let text = self.desk.report(self.intake.inbox(), error);
             FlushReport { errors: vec![text], ..FlushReport::default() }
@@ -154,8 +158,10 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let work = &mut self.desk.work;
         let deadline = lock(&self.shared.close_deadline)
             .unwrap_or_else(|| crate::wait::Deadline::after(crate::wait::deadline::CLOSE_LIMIT));
+        let limit = Allowance::until(deadline);
         let mut report =
             caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)));
+        drop(limit);
         for error in &report.errors {
             inbox.consumer.set_error(error.clone());
         }
