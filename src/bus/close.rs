@@ -15,6 +15,7 @@ use crate::sink::signal::Signal;
 use crate::sync::membarrier::process_pair;
 use crate::sync::pace::Pace;
 use crate::sync::{MODEL, Mutex, Ordering, lock};
+use crate::wait::allowance::Allowance;
 use crate::wait::deadline::Dropping;
 use crate::wait::errand::{Call, LONG_GRACE, apart, here, in_turn, is_telling, patience};
 use crate::wait::nesting::{Holding, Nesting, Purpose, Visit, inside_delivery, is_on_the_way, is_worker};
@@ -134,7 +135,10 @@ impl<E: Send + 'static> Core<E> {
                 // What waits in there, for a back-off or an answer, is to give up.
                 quietly(|| sink.signal(&mut Signal::Abort));
             }
+            // What waits for room in there gives up with this close.
+            let limit = Allowance::until(deadline);
             let part = caught(|| sink.close(deadline));
+            drop(limit);
             let part = part.unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")));
             if !MODEL {
                 part.await_told(&self.identity, Deadline::after(patience));
@@ -279,6 +283,7 @@ impl<E: Send + 'static> Core<E> {
         let Some(entry) = self.attachment(id) else { return part };
         // What is told in there goes on when the call has returned, and is inside the sink as long as it does.
         let _holding = Holding::begin(Arc::new(entry.clone()));
+        let _limit = Allowance::until(deadline);
         let flush = || entry.listed.with(|sink| sink.signal(&mut Signal::Flush(deadline, &mut part)));
         if caught(flush).is_err() {
             part.note(Finish::TimedOut);

@@ -47,7 +47,8 @@ use std::time::{Duration, Instant};
 ///   called by a bus, for who writes from inside the sink behind, and beside a thread of yours that has handed a batch on and
 ///   may have to wait for room. Batches go one at a time all the same: for several at once put a queue with several workers
 ///   *behind* the batch.
-/// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later.
+/// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later. A flush or a close that the
+///   sink behind asks for from inside does not wait ([`Finish::Pending`]).
 /// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
 ///   `dropped(panicked)`.
 /// - **Allocation**: one `Vec` for each batch, as large as the last one was.
@@ -280,7 +281,7 @@ where
     /// Hands on what is there, until so many events are gone. Where the sink behind has no room it is to make some, as long as
     /// that helps and there is time.
     fn give_out(&self, cut: Cut, goal: u64, deadline: Deadline, report: &mut FlushReport) {
-        let _limit = deadline.remaining().map(Allowance::begin);
+        let _limit = Allowance::until(deadline);
         let mut before = None;
         loop {
             let holding = self.hand_on(self.holding(), cut);

@@ -1,7 +1,7 @@
 //! The settings of a queue.
 
 use super::desk::FlushDesk;
-use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work};
+use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work, impatiently};
 use super::partition::{KeyHash, Route, key_hash};
 use super::worker::{Hooks, Worker};
 use super::{Abort, Ending, Handle, Queue, Shared};
@@ -16,7 +16,7 @@ use crate::sink::function::Outcome;
 use crate::sink::signal::{Signal, ledgers};
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
-use crate::wait::nesting::{Crew, Nesting};
+use crate::wait::nesting::Crew;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -591,14 +591,6 @@ impl<E: Send + 'static> QueueBuilder<E> {
             }
         }
         Ok(Queue(Arc::new(Handle(shared))))
-    }
-}
-
-/// Makes handlers as user code, in which nothing waits.
-fn impatiently<T>(mut make: impl FnMut(usize) -> T) -> impl FnMut(usize) -> T {
-    move |number| {
-        let _impatient = Nesting::impatient();
-        make(number)
     }
 }
 

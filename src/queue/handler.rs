@@ -210,6 +210,14 @@ pub(crate) trait Work<E>: Send + 'static {
     }
 }
 
+/// Makes handlers as user code, in which nothing waits.
+pub(super) fn impatiently<T>(mut make: impl FnMut(usize) -> T) -> impl FnMut(usize) -> T {
+    move |number| {
+        let _impatient = Nesting::impatient();
+        make(number)
+    }
+}
+
 fn unhandled<E>(source: BoxError) -> Unhandled<E> {
     Unhandled { event: None, source, closed: false }
 }

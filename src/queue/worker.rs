@@ -11,6 +11,7 @@ use crate::ledger::DropReason;
 use crate::panics::{caught, discard, foreign, quietly};
 use crate::report::{CloseReport, FlushReport};
 use crate::sync::{MODEL, lock};
+use crate::wait::allowance::Allowance;
 use crate::wait::errand::Telling;
 use crate::wait::nesting::{AtWork, Nesting};
 use std::sync::Arc;
@@ -143,6 +144,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             // A worker waits for no other worker: what is flushed further down is told, and waited for by the flush that asks.
             let _telling = Telling::begin();
             let _visits = taken.visits.adopt();
+            // What waits for room in there gives up with the flush.
+            let _limit = Allowance::until(taken.deadline);
             caught(|| work.flush(taken.deadline)).unwrap_or_else(|text| Err(panicked(&text)))
         };
         let outcome = flushed.unwrap_or_else(|error| {
@@ -170,6 +173,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let mut report = {
             // As for a flush: what is closed further down is waited for by the close that asks.
             let _telling = Telling::begin();
+            let _limit = Allowance::until(deadline);
             caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)))
         };
         for error in &report.errors {

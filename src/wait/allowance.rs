@@ -35,6 +35,11 @@ impl Allowance {
         Self { outer }
     }
 
+    /// As a deadline: what a close or a flush calls waits no longer than itself. Nothing where there is none.
+    pub(crate) fn until(deadline: Deadline) -> Option<Self> {
+        deadline.remaining().map(Self::begin)
+    }
+
     /// The deadline of every wait on this thread: [`Deadline::NEVER`] where there is no limit.
     pub(crate) fn deadline() -> Deadline {
         let resolve = |cell: &Cell<Limits>| {

@@ -217,11 +217,6 @@ pub(crate) fn carrying() -> Option<Nesting> {
     work().map(|_| Nesting::impatient())
 }
 
-/// Whether this thread is a queue's worker.
-pub(crate) fn is_worker() -> bool {
-    work().is_some()
-}
-
 fn work() -> Option<u32> {
     WORK.try_with(Cell::get).unwrap_or(None)
 }

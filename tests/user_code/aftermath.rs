@@ -415,3 +415,37 @@ fn keys_of_one_hash_keep_their_order_under_contention() {
         assert!(of_one.eq(0..EVENTS), "the events of each key in their order");
     }
 }
+
+#[test]
+fn waits_of_a_sink_in_its_close_or_flush_end_with_the_limit() {
+    struct Blocks(Bus<u32>);
+    impl Sink<u32> for Blocks {
+        fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
+            Ok(())
+        }
+        fn close(&self, _: Deadline) -> CloseReport {
+            ignore(self.0.publish(1));
+            CloseReport::done()
+        }
+        fn signal(&self, signal: &mut Signal<'_>) {
+            if matches!(signal, Signal::Flush(..)) {
+                ignore(self.0.publish(1));
+            }
+        }
+    }
+    const LIMIT: Duration = Duration::from_millis(20);
+    let full = Bus::new();
+    let (channel, _receiver) =
+        buslane::Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+    full.add(channel).unwrap();
+    full.publish(1).unwrap();
+    let (direct, queued) = (Bus::new(), Bus::new());
+    direct.add(Blocks(full.clone())).unwrap();
+    queued.add(Queue::builder().spawn_sink(Blocks(full.clone())).unwrap()).unwrap();
+    // Each would wait for ever.
+    for bus in [direct, queued] {
+        ignore(bus.flush_timeout(LIMIT));
+        ignore(bus.close_timeout(LIMIT));
+        drop(bus);
+    }
+}

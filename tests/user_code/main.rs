@@ -7,6 +7,7 @@ mod aftermath;
 mod events;
 mod operations;
 mod places;
+mod retries;
 mod sinks;
 mod thread_end;
 mod workers;

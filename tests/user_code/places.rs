@@ -1,7 +1,7 @@
 //! Where the crate calls user code.
 
 use crate::world::{Room, Trap, World};
-use crate::{events, sinks, workers};
+use crate::{events, retries, sinks, workers};
 use std::sync::Arc;
 
 /// One place: what leads there.
@@ -13,7 +13,7 @@ pub(crate) struct Place {
 }
 
 pub(crate) fn all() -> impl Iterator<Item = Place> {
-    events::PLACES.iter().chain(sinks::PLACES).chain(workers::PLACES).copied()
+    events::PLACES.iter().chain(sinks::PLACES).chain(retries::PLACES).chain(workers::PLACES).copied()
 }
 
 /// A place where nothing waits.

@@ -1,7 +1,8 @@
 //! What the worker of a queue calls.
 
 use crate::places::{Place, place, roomy};
-use crate::sinks::{Custom, gather};
+use crate::retries::gather;
+use crate::sinks::Custom;
 use crate::world::{At, DropTrap, Event, LIMIT, Trap, World};
 use buslane::{BoxError, Deadline, Handler, Overflow, Queue, QueueBuilder, Sink};
 use std::hash::{Hash, Hasher};

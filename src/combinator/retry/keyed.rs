@@ -36,8 +36,10 @@ const ATTEMPTS_PER_TICK: usize = 64;
 /// - **Delivery**: `Ok` means taken by the sink behind, by the dead letters, or set aside. At most
 ///   [`capacity`](Self::capacity) events are set aside; one more is [`WriteError::Full`], or a dead letter.
 ///   What was set aside and is given up goes to the dead letters; without them it counts as `dropped.failed`.
-/// - **Close and flush** try until the deadline, waits included. What a close leaves goes to the dead letters, or counts as
+/// - **Close and flush** try until the deadline, waits included. Inside a delivery they do neither
+///   ([`Finish::Pending`](crate::Finish::Pending)). What a close leaves goes to the dead letters, or counts as
 ///   `dropped.aborted`; both are `undelivered` in the report.
+/// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. One that panics costs the event for which it was asked.
 /// - **Books**: as for [`Retry`](crate::Retry); what is set aside is `pending`.
 ///
 /// # Examples
