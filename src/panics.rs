@@ -44,6 +44,15 @@ pub(crate) fn dispose_each<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(dispose);
 }
 
+/// Values that are [disposed](dispose) of, should any be left when this goes.
+pub(crate) struct Leftovers<T>(pub(crate) Vec<T>);
+
+impl<T> Drop for Leftovers<T> {
+    fn drop(&mut self) {
+        dispose_each(self.0.drain(..));
+    }
+}
+
 /// A value whose destructor is user code, and no concern of those who come past it: nothing waits there, and its panic ends there,
 /// also when this thread unwinds already.
 pub(crate) struct Guest<T>(Option<T>);

@@ -4,7 +4,7 @@ use super::control::Closing;
 use super::entry::{Entry, Info, List, Shared};
 use super::remove::Pace;
 use super::{CLOSED, Core};
-use crate::panics::{caught, dispose_each, quietly};
+use crate::panics::{Leftovers, caught, dispose_each, quietly};
 use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::signal::Signal;
 use crate::sync::{Ordering, lock};
@@ -14,27 +14,15 @@ use crate::wait::deadline::Dropping;
 use crate::wait::nesting::{Nesting, Purpose, Visit, inside_delivery};
 use std::sync::Arc;
 
-/// Sinks that were on the bus a moment ago. Whoever holds these may be the last to let go of one, and a stranger to it.
-pub(super) struct Sinks<E: Send + 'static>(Vec<(Arc<Info>, Shared<E>)>);
-
-impl<E: Send + 'static> Sinks<E> {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(Arc<Info>, Shared<E>)> {
-        self.0.iter()
-    }
-}
-
-impl<E: Send + 'static> Drop for Sinks<E> {
-    fn drop(&mut self) {
-        dispose_each(self.0.drain(..));
-    }
-}
+/// Sinks that were on the bus a moment ago. The caller may be the last to let go of one, and a stranger to it.
+type Sinks<E> = Leftovers<(Arc<Info>, Shared<E>)>;
 
 impl<E: Send + 'static> Core<E> {
     /// Every sink on the bus, for calls outside the lock.
     pub(super) fn sinks(&self) -> Sinks<E> {
         let control = lock(&self.control);
         let entries = control.entries.iter();
-        Sinks(entries.map(|entry| (entry.info.clone(), entry.listed.with(Shared::clone))).collect())
+        Leftovers(entries.map(|entry| (entry.info.clone(), entry.listed.with(Shared::clone))).collect())
     }
 
     pub(super) fn close(&self, deadline: Deadline) -> CloseReport {
@@ -157,7 +145,7 @@ impl<E: Send + 'static> Core<E> {
             return report;
         }
         let Some(_visit) = Visit::begin(self.address(), Purpose::Flush) else { return report };
-        for (info, sink) in self.sinks().iter() {
+        for (info, sink) in self.sinks().0.iter() {
             let mut part = FlushReport::default();
             let _limit = Allowance::until(deadline);
             if caught(|| sink.signal(&mut Signal::Flush(deadline, &mut part))).is_err() {

@@ -7,7 +7,7 @@ use super::entry::{Entry, Info, List, Shared, SinkId};
 use super::table::{Plan, Table};
 use super::{Core, STEP};
 use crate::error::AddError;
-use crate::panics::{dispose, dispose_each, foreign};
+use crate::panics::{Leftovers, dispose, dispose_each, foreign};
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sync::guarded::{Hazard, Listed};
@@ -151,7 +151,7 @@ impl<E: Send + 'static> Core<E> {
         }
         self.purge();
         // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
-        let mut lanes: Vec<(u64, Option<Lane<E>>)> = Vec::new();
+        let mut lanes: Leftovers<(u64, Option<Lane<E>>)> = Leftovers(Vec::new());
         let mut probe = None;
         let (id, garbage) = loop {
             let missing: Vec<u64> = {
@@ -168,12 +168,12 @@ impl<E: Send + 'static> Core<E> {
                     .publishers
                     .iter()
                     .map(|registered| registered.slot.id)
-                    .filter(|id| !lanes.iter().any(|(known, _)| known == id))
+                    .filter(|id| !lanes.0.iter().any(|(known, _)| known == id))
                     .collect();
                 if missing.is_empty() && probe.is_some() {
                     let id = SinkId(control.id());
                     let info = Info::new(id, name, location, key, probe == Some(true));
-                    break (id, self.attach(&mut control, info, sink, lanes));
+                    break (id, self.attach(&mut control, info, sink, &mut lanes.0));
                 }
                 missing
             };
@@ -182,7 +182,7 @@ impl<E: Send + 'static> Core<E> {
             for publisher in missing {
                 let lane = user_code(|| sink.lane())?;
                 probe = Some(lane.is_some());
-                lanes.push((publisher, lane));
+                lanes.0.push((publisher, lane));
             }
             if probe.is_none() {
                 probe = Some(user_code(|| sink.has_lanes()));
@@ -192,13 +192,14 @@ impl<E: Send + 'static> Core<E> {
         Ok(id)
     }
 
-    /// Puts an entry into every publisher's next table and into the list.
+    /// Puts an entry into every publisher's next table and into the list. Lanes of publishers that went meanwhile stay with the
+    /// caller, to be dropped when the lock is free.
     fn attach(
         &self,
         control: &mut MutexGuard<'_, Control<E>>,
         info: Arc<Info>,
         sink: Shared<E>,
-        mut lanes: Vec<(u64, Option<Lane<E>>)>,
+        lanes: &mut Vec<(u64, Option<Lane<E>>)>,
     ) -> Garbage<E> {
         let listed = sync::Arc::new(Listed::new(info.id.0, sink));
         for registered in &mut control.publishers {
@@ -247,7 +248,7 @@ impl<E: Send + 'static> Core<E> {
     /// Registers a publisher; `None` when the bus is closed.
     pub(super) fn register(&self) -> Option<Admission<E>> {
         self.purge();
-        let mut lanes: Vec<(SinkId, Option<Lane<E>>)> = Vec::new();
+        let mut lanes: Leftovers<(SinkId, Option<Lane<E>>)> = Leftovers(Vec::new());
         loop {
             let missing: Vec<(SinkId, Shared<E>)> = {
                 let mut control = lock(&self.control);
@@ -257,15 +258,15 @@ impl<E: Send + 'static> Core<E> {
                 let missing: Vec<_> = control
                     .entries
                     .iter()
-                    .filter(|entry| !lanes.iter().any(|(known, _)| *known == entry.info.id))
+                    .filter(|entry| !lanes.0.iter().any(|(known, _)| *known == entry.info.id))
                     .map(|entry| (entry.info.id, entry.listed.with(Shared::clone)))
                     .collect();
                 if missing.is_empty() {
                     let id = control.id();
                     let mut plan = Vec::with_capacity(control.entries.len());
                     for entry in &control.entries {
-                        let at = lanes.iter().position(|(known, _)| *known == entry.info.id);
-                        let lane = at.and_then(|at| lanes.swap_remove(at).1);
+                        let at = lanes.0.iter().position(|(known, _)| *known == entry.info.id);
+                        let lane = at.and_then(|at| lanes.0.swap_remove(at).1);
                         plan.push(Self::plan(&entry.info, &entry.listed, id, lane));
                     }
                     let mut table = Parcel::new(Table::new(&plan));
@@ -284,7 +285,7 @@ impl<E: Send + 'static> Core<E> {
                 // Without memory for a lane the publisher uses the shared one; and where making it panics, which is no concern
                 // of this publisher's.
                 let lane = foreign(|| sink.lane()).ok().and_then(Result::ok).flatten();
-                lanes.push((id, lane));
+                lanes.0.push((id, lane));
                 dispose(sink);
             }
         }

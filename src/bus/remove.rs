@@ -133,7 +133,7 @@ impl<E: Send + 'static> Core<E> {
     /// Takes sinks off the bus that have reported that they are closed, and lets go of those that are quiet by now.
     pub(super) fn purge(&self) {
         // A receiver that was dropped says so only when it is asked. Foreign code: outside the lock.
-        for (info, sink) in self.sinks().iter() {
+        for (info, sink) in self.sinks().0.iter() {
             let mut closed = false;
             if info.has_lanes && foreign(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok() && closed
             {

@@ -183,7 +183,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
             Signal::IsClosed(closed) => **closed |= self.is_closed(),
             other => {
                 if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
-                    self.core().sinks().iter().for_each(|(_, sink)| sink.signal(other));
+                    self.core().sinks().0.iter().for_each(|(_, sink)| sink.signal(other));
                 }
             }
         }

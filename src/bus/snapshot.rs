@@ -62,6 +62,7 @@ impl<E: Send + 'static> Core<E> {
         self.purge();
         let sinks = self
             .sinks()
+            .0
             .iter()
             .map(|(info, sink)| {
                 let mut state = SinkState::default();
