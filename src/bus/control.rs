@@ -179,6 +179,15 @@ fn user_code<R>(call: impl FnOnce() -> R) -> R {
     call()
 }
 
+/// Lanes that were made for publishers. Those that no publisher gets are dropped when no lock is held.
+struct Made<E: Send + 'static>(BTreeMap<u64, Option<Lane<E>>>);
+
+impl<E: Send + 'static> Drop for Made<E> {
+    fn drop(&mut self) {
+        dispose_each(std::mem::take(&mut self.0).into_values());
+    }
+}
+
 /// What is to be dropped once the lock is free.
 pub(super) struct Garbage<E: Send + 'static> {
     tables: Vec<Chain<Table<E>>>,
@@ -332,7 +341,7 @@ impl<E: Send + 'static> Core<E> {
         }
         self.purge(LOOKS);
         // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
-        let mut lanes: BTreeMap<u64, Option<Lane<E>>> = BTreeMap::new();
+        let mut lanes = Made(BTreeMap::new());
         let mut probe = None;
         let (id, garbage) = loop {
             let missing: Vec<u64> = {
@@ -344,7 +353,7 @@ impl<E: Send + 'static> Core<E> {
                     return Ok(*known);
                 }
                 let missing: Vec<u64> =
-                    control.publishers.keys().filter(|id| !lanes.contains_key(id)).copied().collect();
+                    control.publishers.keys().filter(|id| !lanes.0.contains_key(id)).copied().collect();
                 if missing.is_empty()
                     && let Some(has_lanes) = probe
                 {
@@ -359,7 +368,7 @@ impl<E: Send + 'static> Core<E> {
             for publisher in missing {
                 let lane = user_code(|| sink.lane())?;
                 probe = Some(lane.is_some());
-                lanes.insert(publisher, lane);
+                lanes.0.insert(publisher, lane);
             }
             if probe.is_none() {
                 probe = Some(user_code(|| sink.has_lanes()));
@@ -375,12 +384,12 @@ impl<E: Send + 'static> Core<E> {
         control: &mut MutexGuard<'_, Control<E>>,
         info: Arc<Info>,
         sink: Shared<E>,
-        lanes: BTreeMap<u64, Option<Lane<E>>>,
+        mut lanes: Made<E>,
     ) -> Garbage<E> {
         let mut garbage = Garbage::new();
         let listed = sync::Arc::new(Listed::new(info.id.0, sink));
         let mut ways = BTreeMap::new();
-        for (publisher, lane) in lanes {
+        for (publisher, lane) in std::mem::take(&mut lanes.0) {
             match control.publishers.get_mut(&publisher) {
                 Some(registered) => {
                     let way = Way::new(&info, listed.guarded(), lane);

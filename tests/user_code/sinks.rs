@@ -6,7 +6,7 @@ use buslane::testing::ManualClock;
 use buslane::wait::{Clock, Pause};
 use buslane::{
     Bus, Channel, CloseReport, Deadline, Inspector, InvalidConfig, Lane, LaneSealer, LaneWrite, Overflow,
-    Patience, Signal, Sink, SinkExt, SinkId, SinkKey, SinkState, WriteError, sink_fn,
+    Patience, Publisher, Signal, Sink, SinkExt, SinkId, SinkKey, SinkState, WriteError, sink_fn,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -96,6 +96,51 @@ impl<T: Send + 'static> Sink<T> for Custom {
     fn key(&self) -> Option<SinkKey> {
         self.reach("key");
         None
+    }
+}
+
+/// A sink that lets its publisher go while a lane is made for it.
+struct Departing {
+    publisher: std::sync::Mutex<Option<Publisher<Event>>>,
+    lane: Custom,
+}
+
+impl Sink<Event> for Departing {
+    fn write(&self, _: Event) -> Result<(), WriteError<Event>> {
+        Ok(())
+    }
+
+    fn lane(&self) -> Result<Option<Lane<Event>>, InvalidConfig> {
+        let publisher = lock(&self.publisher).take();
+        drop(publisher);
+        self.lane.lane()
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
+    }
+}
+
+/// A sink that goes while a lane into it is made.
+struct Leaving {
+    of: std::sync::OnceLock<(Bus<Event>, SinkId)>,
+    lane: Custom,
+}
+
+impl Sink<Event> for Leaving {
+    fn write(&self, _: Event) -> Result<(), WriteError<Event>> {
+        Ok(())
+    }
+
+    fn lane(&self) -> Result<Option<Lane<Event>>, InvalidConfig> {
+        if let Some((bus, id)) = self.of.get() {
+            ignore(bus.remove(*id));
+        }
+        self.lane.lane()
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
     }
 }
 
@@ -357,6 +402,21 @@ pub(crate) const PLACES: &[Place] = &[
         remove(&world.bus, id);
         drop(publisher.publish(Event::plain()));
         drop(world.bus.snapshot());
+    }),
+    place("drop of a lane whose publisher went, Bus::add", |world, trap| {
+        let publisher = std::sync::Mutex::new(Some(world.solo.publisher()));
+        let departing = Departing { publisher, lane: Custom::with_lanes(trap, "drop of the lane") };
+        world.add(&world.solo, departing);
+    }),
+    place("drop of a lane whose sink went, Bus::publisher", |world, trap| {
+        let leaving = Arc::new(Leaving {
+            of: std::sync::OnceLock::new(),
+            lane: Custom::with_lanes(trap, "drop of the lane"),
+        });
+        if let Some(id) = world.add(&world.solo, leaving.clone()) {
+            let _ = leaving.of.set((world.solo.clone(), id));
+        }
+        drop(world.solo.publisher());
     }),
     place("drop of a lane's events, Publisher", |world, trap| {
         let (channel, receiver) = Channel::bounded(8).unwrap();
