@@ -65,7 +65,7 @@ fn waits_of_a_bus_take_every_duration() {
         let bus = Bus::new();
         let id = bus.add(noop::<u32>().queue(8).unwrap()).unwrap();
         let mut publisher = bus.publisher();
-        publisher.publish(1).unwrap();
+        let _ = publisher.publish(1).unwrap();
         assert!(publisher.flush_timeout(long).is_done());
         assert!(bus.flush_timeout(long).is_done());
         assert!(bus.remove_timeout(id, long).is_ok());

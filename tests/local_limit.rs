@@ -33,7 +33,7 @@ fn publish_and_stay(bus: &Bus<Event>, threads: usize, events: u64, gate: &Gate) 
             thread::spawn(move || {
                 let (heap, ()) = heap_of(|| {
                     (0..events).for_each(|event| {
-                        bus.with_local(|local| local.publish((id, event))).unwrap();
+                        let _ = bus.with_local(|local| local.publish((id, event))).unwrap();
                     });
                 });
                 gate.pass();
@@ -87,7 +87,7 @@ fn threads_that_end_give_their_lanes_to_others() {
     for id in 0..3 * most() {
         let publishing = bus.clone();
         let publishers = thread::spawn(move || {
-            publishing.with_local(|local| local.publish((id, 0))).unwrap();
+            let _ = publishing.with_local(|local| local.publish((id, 0))).unwrap();
             publishing.snapshot().publishers
         });
         assert_eq!(publishers.join().unwrap(), 1, "thread {id} has lanes at once");
@@ -145,7 +145,7 @@ fn a_thread_that_moves_to_its_own_lanes_keeps_its_order() {
                     let bus = bus.clone();
                     thread::spawn(move || {
                         (0..EACH).for_each(|event| {
-                            bus.with_local(|local| local.publish((id, event))).unwrap();
+                            let _ = bus.with_local(|local| local.publish((id, event))).unwrap();
                         });
                     })
                 })

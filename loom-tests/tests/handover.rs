@@ -68,7 +68,7 @@ fn withdrawal_of_a_direct_sink_against_take_over() {
         let id = bus.add(goes).expect("open");
         bus.add(stays).expect("open");
         let during = thread::spawn(move || {
-            publisher.publish(1).expect("open");
+            let _ = publisher.publish(1).expect("open");
             publisher
         });
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
@@ -91,9 +91,9 @@ fn remove_and_add_against_a_publisher_that_has_the_sink() {
         let (second, mut second_reader) = channel(4);
         let keep_open = first.clone();
         let id = bus.add(first).expect("open");
-        publisher.publish(0).expect("open");
+        let _ = publisher.publish(0).expect("open");
         let during = thread::spawn(move || {
-            publisher.publish(1).expect("open");
+            let _ = publisher.publish(1).expect("open");
             publisher
         });
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
@@ -139,10 +139,10 @@ fn a_thread_that_moves_to_its_own_lane_keeps_its_order() {
         bus.add(sink).expect("open");
         let moving = bus.clone();
         let moves = thread::spawn(move || {
-            moving.publish(1).expect("open");
-            moving.publish(2).expect("open");
+            let _ = moving.publish(1).expect("open");
+            let _ = moving.publish(2).expect("open");
             let mut publisher = moving.publisher();
-            publisher.publish(3).expect("open");
+            let _ = publisher.publish(3).expect("open");
             publisher
         });
         assert_eq!((receiver.recv(), receiver.recv(), receiver.recv()), (Ok(1), Ok(2), Ok(3)));
@@ -164,7 +164,7 @@ fn a_lane_that_waits_for_its_turn_is_not_slept_through() {
         let moving = bus.clone();
         let moves = thread::spawn(move || {
             let mut publisher = moving.publisher();
-            publisher.publish(2).expect("open");
+            let _ = publisher.publish(2).expect("open");
             publisher
         });
         let mut read = [receiver.recv().expect("open"), receiver.recv().expect("open")];

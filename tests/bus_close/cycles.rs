@@ -69,7 +69,7 @@ fn buses_in_a_ring_are_closed_by_a_thread_each() {
         for count in 1..=3 {
             for round in 0..ROUNDS / 5 {
                 let buses = ring(count, link);
-                buses[0].publish(1).unwrap();
+                let _ = buses[0].publish(1).unwrap();
                 let deadline = if round % 2 == 0 { Deadline::NEVER } else { Deadline::after(GUARD) };
                 let close = |bus: &Bus<u32>| {
                     let bus = bus.clone();
@@ -105,7 +105,7 @@ fn buses_in_a_ring_are_flushed_by_a_thread_each() {
         for count in 1..=3 {
             let buses = ring(count, link);
             for _ in 0..ROUNDS / 10 {
-                buses[0].publish(1).unwrap();
+                let _ = buses[0].publish(1).unwrap();
                 let flush = |bus: &Bus<u32>| {
                     let bus = bus.clone();
                     Box::new(move || bus.flush_timeout(GUARD)) as Call<FlushReport>
@@ -206,7 +206,7 @@ fn queue_in_a_ring_of_its_own_is_closed_and_flushed_promptly() {
     bus.add_named("again", queue.clone()).unwrap();
     let seen = log.clone();
     bus.add_named("leaf", Queue::builder().spawn(move |n: u32| seen.push(n)).unwrap()).unwrap();
-    bus.publish(0).unwrap();
+    let _ = bus.publish(0).unwrap();
     wait_for(|| log.entries().len() == 3);
     let (flushing, closing) = (queue.clone(), queue.clone());
     assert!(at_once("flush", vec![Box::new(move || flushing.flush_timeout(GUARD))])[0].is_done());

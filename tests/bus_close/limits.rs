@@ -90,7 +90,7 @@ fn close_tells_every_sink_although_one_is_stuck() {
     inner.add_named("stuck", Stuck(gate.clone())).unwrap();
     inner.add_named("queue", noted("inner", &log)).unwrap();
     bus.add_named("bus", inner).unwrap();
-    bus.publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
     gate.wait_reached(1);
     let report = in_time(|| bus.close_timeout(LIMIT));
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1), "{report}");
@@ -109,7 +109,7 @@ fn close_without_a_limit_tells_every_sink_although_one_is_stuck() {
     bus.add_named("stuck sink", Stuck(gate.clone())).unwrap();
     bus.add_named("queue", noted("queue", &log)).unwrap();
     bus.add_named("sink", closed("sink", &log)).unwrap();
-    bus.publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
     let closing = bus.clone();
     let closer = thread::spawn(move || Sink::close(&closing, Deadline::NEVER));
     wait_for(|| log.entries().len() == 3);
@@ -170,7 +170,7 @@ fn flush_reaches_every_sink_although_one_is_stuck() {
     let inner = Bus::new();
     inner.add_named("queue", noted("inner", &log)).unwrap();
     bus.add_named("bus", inner.queue(8).unwrap()).unwrap();
-    bus.publish(1).unwrap();
+    let _ = bus.publish(1).unwrap();
     gate.wait_reached(1);
     let report = in_time(|| bus.flush_timeout(LIMIT));
     assert_eq!(report.finish, Finish::TimedOut);

@@ -60,7 +60,7 @@ fn world() -> Arc<World> {
     let (full, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     let full_bus = Bus::new();
     full_bus.add(full.clone()).unwrap();
-    full_bus.publish(1).unwrap();
+    let _ = full_bus.publish(1).unwrap();
     let barred = Journal::builder().capacity(1).gate_limit(HOUR).build().unwrap();
     let gate = barred.subscription().gating().subscribe().unwrap();
     while barred.try_publish(0).is_ok() {}

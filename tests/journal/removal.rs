@@ -150,7 +150,7 @@ fn removal_lets_go_behind_combinators() {
         fill(&journal);
         let publisher = blocked(bus.publisher(), one);
         assert_eq!(ends(move || bus.remove(id)), Ok(Removed::Quiet), "{way}");
-        ends(move || publisher.join().unwrap());
+        let _ = ends(move || publisher.join().unwrap());
         assert_eq!(books(&journal.feed()).ledger.refused.closed, 1, "{way}");
     }
 }
@@ -238,7 +238,7 @@ fn removal_lets_go_where_no_lane_can_be_ended() {
         let full = fill(&journal);
         let publisher = blocked(bus.publisher(), one);
         assert_eq!(ends(move || bus.remove(id)), Ok(Removed::Quiet), "{way}");
-        ends(move || publisher.join().unwrap());
+        let _ = ends(move || publisher.join().unwrap());
         let refused = books(&journal.feed()).ledger.refused;
         assert_eq!(refused.timeout + refused.closed, 1, "{way}: {refused:?}");
         // The inner bus and its journal go on.
@@ -256,10 +256,10 @@ fn removal_of_a_bus_lets_go_of_a_publisher_in_a_full_channel() {
     inner.add(channel).unwrap();
     let id = bus.add(inner.clone()).unwrap();
     let mut publisher = bus.publisher();
-    publisher.publish(1).unwrap();
+    let _ = publisher.publish(1).unwrap();
     let publisher = blocked(publisher, one);
     assert_eq!(ends(move || bus.remove(id)), Ok(Removed::Quiet));
-    ends(move || publisher.join().unwrap());
+    let _ = ends(move || publisher.join().unwrap());
     assert_eq!(receiver.recv(), Ok(1));
     assert_eq!(inner.publisher().publish(2).unwrap(), took(1, 0), "the channel stays on its bus");
     assert_eq!(receiver.recv(), Ok(2));

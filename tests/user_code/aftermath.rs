@@ -248,7 +248,7 @@ fn a_sink_whose_drop_panics_concerns_no_other_caller() {
             bombs.iter().for_each(|id| ignore(bus.as_ref().map(|bus| bus.remove(*id))));
         }))
         .unwrap();
-        bus.publish(1).unwrap();
+        let _ = bus.publish(1).unwrap();
         stranger(&bus);
         drop(bus);
         assert_eq!(
@@ -438,7 +438,7 @@ fn waits_of_a_sink_in_its_close_or_flush_end_with_the_limit() {
     let (channel, _receiver) =
         buslane::Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     full.add(channel).unwrap();
-    full.publish(1).unwrap();
+    let _ = full.publish(1).unwrap();
     let (direct, queued) = (Bus::new(), Bus::new());
     direct.add(Blocks(full.clone())).unwrap();
     queued.add(Queue::builder().spawn_sink(Blocks(full.clone())).unwrap()).unwrap();

@@ -61,7 +61,7 @@ fn use_locals() {
     inner.add(Queue::builder().spawn(|_: u32| {}).unwrap()).unwrap();
     bus.add(inner).unwrap();
     bus.add(Queue::builder().spawn(|_: u32| {}).unwrap().timeout(LIMIT)).unwrap();
-    bus.with_local(|publisher| publisher.publish(1)).unwrap();
+    let _ = bus.with_local(|publisher| publisher.publish(1)).unwrap();
     assert!(bus.flush_timeout(LIMIT).is_done());
     // Kept to the end of the thread, so that the cached publisher is.
     std::mem::forget(bus);

@@ -197,8 +197,8 @@ impl World {
         lanes.add(channel.clone()).unwrap();
         let (one, full_reader) = Channel::builder().capacity(1).overflow(overflow).build().unwrap();
         full.add(one).unwrap();
-        full.publish(Event::plain()).unwrap();
-        full.with_local(|publisher| publisher.publish(Event::plain())).unwrap();
+        let _ = full.publish(Event::plain()).unwrap();
+        let _ = full.with_local(|publisher| publisher.publish(Event::plain())).unwrap();
         let gated = Journal::builder().capacity(64).gate_limit(gate_limit).build().unwrap();
         let gating = gated.subscription().start(Start::Now).gating().subscribe().unwrap();
         while gated.try_publish(Event::plain()).is_ok() {}
