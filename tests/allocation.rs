@@ -119,7 +119,8 @@ fn a_publisher_leaves_the_heap_alone_right_after_every_change_of_the_list() {
         bus.remove(id).unwrap();
         let what = format!("after removal {left}");
         let published = quietly(&what, || publisher.publish(EVENT).unwrap());
-        assert_eq!(published.accepted, 9 - left);
+        // A queue may be full, whose worker has not had its turn yet.
+        assert_eq!(published.accepted + published.dropped as usize, 9 - left);
     }
 }
 

@@ -65,7 +65,8 @@ fn publish(bus: &Bus<Line>, messages: &Receiver<Message>, end: &Interrupt) -> To
                 for line in lines {
                     told.lines += 1;
                     told.bytes += line.len() as u64;
-                    told.refused += publisher.publish(line).map_or(1, |published| published.refused as u64);
+                    told.refused +=
+                        publisher.publish(line).map_or(1, |published| u64::from(published.refused));
                 }
             }
             Ok(Message::Wake) => {}

@@ -69,8 +69,9 @@ impl Told {
         self.published += 1;
         match answer {
             Ok(published) => {
-                self.accepted += published.accepted as u64;
-                self.refused += published.refused as u64;
+                // What a full sink drops at once it has accepted, in the words of its ledger.
+                self.accepted += published.accepted as u64 + u64::from(published.dropped);
+                self.refused += u64::from(published.refused);
             }
             Err(Closed(_)) => self.closed += 1,
         }

@@ -151,7 +151,7 @@ pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
     }
     let builds: Vec<(&'static str, bool, Build<E>)> = vec![
         ("nothing", false, |probe, _| Box::new(probe)),
-        ("filter", false, |probe, _| Box::new(probe.filter(|event: &E| event.first() % 2 == 0))),
+        ("filter", false, |probe, _| Box::new(probe.filter(|event: &E| event.first().is_multiple_of(2)))),
         ("filter that panics", false, |probe, _| {
             Box::new(probe.filter(|event: &E| event.first() % 4 != 1 || panic!("as asked")))
         }),
@@ -172,7 +172,7 @@ pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
             Box::new(retry(probe, letters).retry(policy()).clock(ManualClock::hurrying()))
         }),
         ("retry in a filter in an inspect", false, |probe, letters| {
-            let filter = retry(probe, letters).filter(|event: &E| event.first() % 2 == 0);
+            let filter = retry(probe, letters).filter(|event: &E| event.first().is_multiple_of(2));
             Box::new(filter.inspect(()))
         }),
         ("retry by key", true, |probe, letters| {
@@ -196,7 +196,8 @@ pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
             Box::new(queue.retry_by_key(|event: &E| event.first() % 3, policy()))
         }),
         ("queue in a queue", true, |probe, letters| {
-            let queue = retry(probe, letters).filter(|event: &E| event.first() % 2 == 0).queue(64).unwrap();
+            let queue =
+                retry(probe, letters).filter(|event: &E| event.first().is_multiple_of(2)).queue(64).unwrap();
             Box::new(queue.queue(64).unwrap())
         }),
     ];
@@ -207,17 +208,16 @@ pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
     builds.into_iter().map(build).collect()
 }
 
+/// A batch in front of any chain.
+type AnyBatch = Batch<u64, Box<dyn Sink<Vec<u64>>>>;
+
 /// Each chain behind a batch.
-pub(crate) fn batched(
-    behavior: Behavior,
-) -> Vec<(Probe, Chain<Vec<u64>>, Arc<Batch<u64, Box<dyn Sink<Vec<u64>>>>>)> {
-    chains::<Vec<u64>>(behavior)
-        .into_iter()
-        .map(|(probe, mut chain)| {
-            let sink = std::mem::replace(&mut chain.sink, Box::new(buslane::noop()));
-            (probe, chain, Arc::new(sink.batch(3).unwrap()))
-        })
-        .collect()
+pub(crate) fn batched(behavior: Behavior) -> Vec<(Probe, Chain<Vec<u64>>, Arc<AnyBatch>)> {
+    let batched = |(probe, mut chain): (Probe, Chain<Vec<u64>>)| {
+        let sink = std::mem::replace(&mut chain.sink, Box::new(buslane::noop()));
+        (probe, chain, Arc::new(sink.batch(3).unwrap()))
+    };
+    chains::<Vec<u64>>(behavior).into_iter().map(batched).collect()
 }
 
 /// The retries that a state shows, added up.

@@ -122,7 +122,7 @@ fn filtered_events_are_accepted_and_those_of_a_filter_that_panics_are_dropped() 
     for way in WAYS {
         for with_lane in [false, true] {
             let bus = Bus::new();
-            let keep = |event: &u64| event % 3 == 0 || (event % 3 == 1 && panic!("as asked"));
+            let keep = |event: &u64| event.is_multiple_of(3) || (event % 3 == 1 && panic!("as asked"));
             let (channel, _receiver) = Channel::bounded(64).unwrap();
             if with_lane {
                 bus.add(channel.filter(keep)).unwrap();
@@ -140,7 +140,7 @@ fn filtered_events_are_accepted_and_those_of_a_filter_that_panics_are_dropped() 
 fn publisher_is_told_of_dead_letters() {
     for way in WAYS {
         let bus = Bus::new();
-        let retry = sink_fn(|event: &u64| if event % 2 == 0 { Ok(()) } else { Err("no route") });
+        let retry = sink_fn(|event: &u64| if event.is_multiple_of(2) { Ok(()) } else { Err("no route") });
         let retry = retry.retry(Backoff::default().max_attempts(1).unwrap());
         bus.add(retry.dead_letters(sink_fn(|_: &buslane::DeadLetter<u64>| ()))).unwrap();
         assert_eq!(counts(publish(&bus, way, 10)), (5, 5, 0), "{way}");
