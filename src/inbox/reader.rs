@@ -387,12 +387,24 @@ impl<E: Send + 'static> Reader<E> {
     #[inline]
     pub(crate) fn take_one(&mut self) -> Option<E> {
         self.pick_up();
+        let event = self.take_in_turn(|_| true);
+        if event.is_none() {
+            self.lanes.retain(|lane| !lane.is_ended());
+        }
+        event
+    }
+
+    /// Takes one event from the first lane, beginning with the one whose turn it is, in which `wanted` is true and one is there.
+    #[inline]
+    fn take_in_turn(&mut self, wanted: impl Fn(&Self) -> bool) -> Option<E> {
         let lanes = self.lanes.len();
         for _ in 0..=lanes {
             if self.next > lanes {
                 self.next = 0;
             }
-            if let Some(event) = self.take_from_next() {
+            if wanted(self)
+                && let Some(event) = self.take_from_next()
+            {
                 self.took();
                 self.turns += 1;
                 if self.turns >= self.visit() {
@@ -404,7 +416,6 @@ impl<E: Send + 'static> Reader<E> {
             self.turns = 0;
             self.next += 1;
         }
-        self.lanes.retain(|lane| !lane.is_ended());
         None
     }
 
@@ -420,40 +431,31 @@ impl<E: Send + 'static> Reader<E> {
         self.taken += 1;
     }
 
-    /// Begins to take what is there now, lane by lane, each up to where it ends now: what comes meanwhile in one lane takes no event of
+    /// Begins to take what is there now, from each lane up to where it ends now: what comes meanwhile in one lane takes no event of
     /// another one's place.
     pub(crate) fn begin_drain(&mut self) {
         self.pick_up();
-        self.lanes.retain(|lane| !lane.is_ended());
         self.ends.clear();
         self.ends.extend(self.lanes.iter().map(LaneReader::accepted));
         self.ends.push(match &self.inbox.shared {
             SharedLane::Bounded(ring) => ring.position(),
             SharedLane::Unbounded(queue) => self.inbox.shared_progress.handled() + queue.len() as u64,
         });
-        (self.next, self.turns) = (0, 0);
     }
 
     /// Takes the next event of what was there when the drain began.
     #[inline]
     pub(crate) fn drain_one(&mut self) -> Option<E> {
-        while let Some(end) = self.ends.get(self.next) {
-            let position = match self.lanes.get(self.next) {
+        self.take_in_turn(|this| {
+            let position = match this.lanes.get(this.next) {
                 Some(lane) => lane.position(),
-                None => match &self.inbox.shared {
+                None => match &this.inbox.shared {
                     SharedLane::Bounded(ring) => ring.claimed(),
-                    SharedLane::Unbounded(_) => self.inbox.shared_progress.handled(),
+                    SharedLane::Unbounded(_) => this.inbox.shared_progress.handled(),
                 },
             };
-            if position < *end
-                && let Some(event) = self.take_from_next()
-            {
-                self.took();
-                return Some(event);
-            }
-            self.next += 1;
-        }
-        None
+            this.ends.get(this.next).is_some_and(|end| position < *end)
+        })
     }
 
     #[inline]
