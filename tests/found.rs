@@ -5,6 +5,8 @@
 //! there, and then must have got, or lost to an eviction that was told of, at least so many events of each writer. The events are
 //! large or small, so that the time between the claim of a slot and its filling differs.
 
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
 use buslane::{Bus, Channel, DropReason, Overflow, Patience, Receiver, SharedReceiver, Sink, TryRecvError};
@@ -147,20 +149,20 @@ fn builder<const WORDS: usize>(
 /// All ways to read a channel without waiting.
 fn reads<E: Send + 'static>() -> Vec<(&'static str, Read<Receiver<E>, E>)> {
     vec![
-        ("try_recv", |receiver, take| receiver.try_recv().map(|event| take(event)).is_ok()),
+        ("try_recv", |receiver, take| receiver.try_recv().map(&mut *take).is_ok()),
         ("try_iter", |receiver, take| {
-            receiver.try_iter().for_each(|event| take(event));
+            receiver.try_iter().for_each(&mut *take);
             false
         }),
         ("drain", |receiver, take| {
-            receiver.drain().for_each(|event| take(event));
+            receiver.drain().for_each(&mut *take);
             false
         }),
         // At most a quarter of a lane at a time, so that is repeated until nothing is found.
-        ("drain_with", |receiver, take| receiver.drain_with(|event| take(event)) > 0),
+        ("drain_with", |receiver, take| receiver.drain_with(&mut *take) > 0),
         ("poll_recv", |receiver, take| match receiver.poll_recv(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(event) => {
-                event.map(|event| take(event)).unwrap();
+                event.map(&mut *take).unwrap();
                 true
             }
             Poll::Pending => false,
@@ -174,11 +176,11 @@ fn reads<E: Send + 'static>() -> Vec<(&'static str, Read<Receiver<E>, E>)> {
             let mut batch = Vec::new();
             receiver.recv_batch(&mut batch, MOST).unwrap();
             let full = batch.len() == MOST;
-            batch.into_iter().for_each(|event| take(event));
+            batch.into_iter().for_each(&mut *take);
             full
         }),
         ("recv_timeout of zero", |receiver, take| {
-            receiver.recv_timeout(std::time::Duration::ZERO).map(|event| take(event)).is_ok()
+            receiver.recv_timeout(std::time::Duration::ZERO).map(&mut *take).is_ok()
         }),
     ]
 }
@@ -237,12 +239,12 @@ fn shared_receivers_find_what_was_written_before() {
             Err(error) => error != TryRecvError::Empty,
         }),
         ("try_iter", |receiver, take| {
-            receiver.try_iter().for_each(|event| take(event));
+            receiver.try_iter().for_each(&mut *take);
             false
         }),
         ("poll_recv", |receiver, take| match receiver.poll_recv(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(event) => {
-                event.map(|event| take(event)).unwrap();
+                event.map(&mut *take).unwrap();
                 true
             }
             Poll::Pending => false,

@@ -5,6 +5,8 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
 use buslane::{Backoff, BoxError, Channel, Overflow, Patience, Queue, Sink, SinkExt, WriteError, sink_fn};

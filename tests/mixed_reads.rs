@@ -1,6 +1,8 @@
 //! One reader that is polled as a task and blocked on as a thread, by turns: the task that was left behind gives way to the thread,
 //! under every wait strategy, and no wake-up is lost in either direction.
 
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
 use buslane::{Channel, Journal, Sink, WaitStrategy};

@@ -192,8 +192,7 @@ impl<E: Send + 'static> Receiver<E> {
         std::iter::from_fn(|| self.reader.take_one())
     }
 
-    /// Takes what was there when this was called, without waiting; ends although more may have come. Goes through the lanes one
-    /// after another.
+    /// Takes what was there when this was called, without waiting; ends although more may have come.
     ///
     /// # Examples
     /// Handling an event makes another one, which the next turn takes:

@@ -216,8 +216,6 @@ pub(crate) struct Reader<E> {
     saw_shared_end: bool,
     /// Where each lane ended when the last drain began: the shared one, those that are walked, new ones.
     ends: Vec<u64>,
-    /// How many of those the drain is through with.
-    drained: usize,
     idler: Idler,
     linger: Linger,
     /// Events taken since the reader last lingered.
@@ -236,7 +234,6 @@ impl<E: Send + 'static> Reader<E> {
             generation: 0,
             saw_shared_end: false,
             ends: Vec::with_capacity(1),
-            drained: 0,
             idler,
             linger: Linger::new(),
             taken: 0,
@@ -277,12 +274,22 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    /// Walks new lanes from now on, as far as what comes before them was read.
+    /// Walks new lanes from now on, as far as what comes before them was read: after the others, in the order in which they came.
     #[cold]
     fn admit(&mut self) {
         let read = self.shared_read();
-        let admitted = self.arriving.extract_if(.., |arrival| arrival.after <= read);
-        self.lanes.extend(admitted.map(|arrival| arrival.lane));
+        let ready = self.arriving.iter().take_while(|arrival| arrival.after <= read).count();
+        self.lanes.extend(self.arriving.drain(..ready).map(|arrival| arrival.lane));
+    }
+
+    /// Whether there are new lanes to walk, now that nothing was found in the others.
+    #[inline]
+    fn admits_more(&mut self) -> bool {
+        let known = self.lanes.len();
+        if !self.arriving.is_empty() {
+            self.admit();
+        }
+        self.lanes.len() > known
     }
 
     /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to `handle`.
@@ -449,12 +456,28 @@ impl<E: Send + 'static> Reader<E> {
     #[inline]
     pub(crate) fn take_one(&mut self) -> Option<E> {
         self.pick_up();
+        loop {
+            if let Some(event) = self.take_in_turn(|_| true) {
+                return Some(event);
+            }
+            self.lanes.retain(|lane| !lane.is_ended());
+            if !self.admits_more() {
+                return None;
+            }
+        }
+    }
+
+    /// Takes one event from the first lane, beginning with the one whose turn it is, in which `wanted` is true and one is there.
+    #[inline]
+    fn take_in_turn(&mut self, wanted: impl Fn(&Self) -> bool) -> Option<E> {
         let lanes = self.lanes.len();
         for _ in 0..=lanes {
             if self.next > lanes {
                 self.next = 0;
             }
-            if let Some(event) = self.take_from_next() {
+            if wanted(self)
+                && let Some(event) = self.take_from_next()
+            {
                 self.took();
                 self.turns += 1;
                 if self.turns >= self.visit() {
@@ -466,13 +489,7 @@ impl<E: Send + 'static> Reader<E> {
             self.turns = 0;
             self.next += 1;
         }
-        self.lanes.retain(|lane| !lane.is_ended());
-        // What held a new lane back may be gone only now, evicted by a writer.
-        let known = self.lanes.len();
-        if !self.arriving.is_empty() {
-            self.admit();
-        }
-        if self.lanes.len() > known { self.take_one() } else { None }
+        None
     }
 
     /// One event was taken from the lane that is next.
@@ -487,47 +504,38 @@ impl<E: Send + 'static> Reader<E> {
         self.taken += 1;
     }
 
-    /// Begins to take what is there now, lane by lane, each up to where it ends now: what comes meanwhile in one lane takes no event of
+    /// Begins to take what is there now, from each lane up to where it ends now: what comes meanwhile in one lane takes no event of
     /// another one's place.
     pub(crate) fn begin_drain(&mut self) {
         self.pick_up();
-        self.lanes.retain(|lane| !lane.is_ended());
         self.ends.clear();
         self.ends.push(match &self.inbox.shared {
             SharedLane::Bounded(ring) => ring.position(),
             SharedLane::Unbounded(queue) => self.inbox.shared_progress.handled() + queue.len() as u64,
         });
         self.ends.extend(self.lanes.iter().map(LaneReader::accepted));
-        // New lanes come behind the others when the shared lane was read, which is why that is first.
+        // They come after the others, in this order, when the shared lane was read.
         self.ends.extend(self.arriving.iter().map(|arrival| arrival.lane.accepted()));
-        (self.drained, self.turns) = (0, 0);
     }
 
     /// Takes the next event of what was there when the drain began.
     #[inline]
     pub(crate) fn drain_one(&mut self) -> Option<E> {
-        while let Some(end) = self.ends.get(self.drained) {
-            // The shared lane, and then the others.
-            self.next = self.drained.checked_sub(1).unwrap_or(self.lanes.len());
-            let position = match self.lanes.get(self.next) {
-                Some(lane) => lane.position(),
-                None => match &self.inbox.shared {
-                    SharedLane::Bounded(ring) => ring.claimed(),
-                    SharedLane::Unbounded(_) => self.inbox.shared_progress.handled(),
-                },
-            };
-            if position < *end
-                && let Some(event) = self.take_from_next()
-            {
-                self.took();
-                return Some(event);
+        loop {
+            let event = self.take_in_turn(|this| {
+                let (at, position) = match this.lanes.get(this.next) {
+                    Some(lane) => (this.next + 1, lane.position()),
+                    None => match &this.inbox.shared {
+                        SharedLane::Bounded(ring) => (0, ring.claimed()),
+                        SharedLane::Unbounded(_) => (0, this.inbox.shared_progress.handled()),
+                    },
+                };
+                this.ends.get(at).is_some_and(|end| position < *end)
+            });
+            if event.is_some() || !self.admits_more() {
+                return event;
             }
-            if self.drained == 0 && !self.arriving.is_empty() {
-                self.admit();
-            }
-            self.drained += 1;
         }
-        None
     }
 
     #[inline]
@@ -609,7 +617,7 @@ impl<E: Send + 'static> Reader<E> {
             }
             || self.lanes.iter_mut().any(LaneReader::has_work)
             // Else the shared lane holds what comes before, and the writer that has claimed it wakes this consumer.
-            || self.arriving.iter().any(|arrival| arrival.after <= self.shared_read())
+            || self.arriving.first().is_some_and(|arrival| arrival.after <= self.shared_read())
     }
 
     /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is other work to look for.

@@ -201,6 +201,7 @@ impl<T> Ring<T> {
     }
 
     /// Whether exactness, not the slots, forbids `position`: only where the capacity is no power of two (or is one).
+    #[inline(always)]
     fn is_full_at(&self, position: u64) -> bool {
         // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`.
         self.capacity < self.slots()

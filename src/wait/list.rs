@@ -62,12 +62,10 @@ impl Want {
 }
 
 /// A thread that waits, or will, and what it waits for. A publisher that must not allocate when it has to wait brings one along.
-pub(crate) struct Waiter {
-    entry: Arc<Entry>,
-    want: Want,
-}
+pub(crate) struct Waiter(Arc<Entry>);
 
 struct Entry {
+    want: Want,
     woken: AtomicBool,
     sleeper: Mutex<Option<Sleeper>>,
 }
@@ -79,19 +77,18 @@ impl Waiter {
     }
 
     pub(crate) fn wanting(want: Want) -> Self {
-        let entry = Arc::new(Entry { woken: AtomicBool::new(false), sleeper: Mutex::new(None) });
-        Self { entry, want }
+        Self(Arc::new(Entry { want, woken: AtomicBool::new(false), sleeper: Mutex::new(None) }))
     }
 
     pub(crate) fn wants(&self) -> Want {
-        self.want
+        self.0.want
     }
 
     /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too early, which nobody minds.
     fn begin(&self, thread: &Unparker) -> &Arc<Entry> {
-        *lock(&self.entry.sleeper) = Some(Sleeper::Thread(thread.clone()));
-        self.entry.woken.store(false, Ordering::Relaxed);
-        &self.entry
+        *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
+        self.0.woken.store(false, Ordering::Relaxed);
+        &self.0
     }
 }
 
@@ -201,7 +198,7 @@ impl WaitList {
         let outcome = self.wait(&mut Place::new(self, waiter), deadline, attempt);
         if outcome.is_some() && more() {
             // A2.
-            self.pass_on(waiter.want);
+            self.pass_on(waiter.wants());
         }
         outcome
     }
@@ -378,8 +375,8 @@ impl<'a> Place<'a> {
             line.next - 1
         });
         let at = line.listed.partition_point(|listed| listed.ticket < ticket);
-        line.listed.insert(at, Listed { ticket, want: self.waiter.want, entry: entry.clone() });
-        line.for_progress += usize::from(self.waiter.want == Want::PROGRESS);
+        line.listed.insert(at, Listed { ticket, want: self.waiter.wants(), entry: entry.clone() });
+        line.for_progress += usize::from(self.waiter.wants() == Want::PROGRESS);
         self.list.count.store(line.count(), Ordering::Relaxed);
         self.on_list = true;
         &entry.woken
@@ -392,7 +389,7 @@ impl<'a> Place<'a> {
             let mut line = lock(&self.list.line);
             let at = line.listed.binary_search_by_key(&ticket, |listed| listed.ticket).ok();
             let listed = at.map(|at| line.listed.remove(at));
-            line.for_progress -= usize::from(listed.is_some() && self.waiter.want == Want::PROGRESS);
+            line.for_progress -= usize::from(listed.is_some() && self.waiter.wants() == Want::PROGRESS);
             self.list.count.store(line.count(), Ordering::Relaxed);
             listed
         };
@@ -403,9 +400,9 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.leave();
-        if self.called && self.waiter.want != Want::PROGRESS {
+        if self.called && self.waiter.wants() != Want::PROGRESS {
             // A1: the attempt unwinds.
-            self.list.pass_on(self.waiter.want);
+            self.list.pass_on(self.waiter.wants());
         }
     }
 }
@@ -433,7 +430,7 @@ mod tests {
     }
 
     fn woken(places: &[Place<'_>]) -> Vec<bool> {
-        places.iter().map(|place| place.waiter.entry.woken.load(Ordering::Relaxed)).collect()
+        places.iter().map(|place| place.waiter.0.woken.load(Ordering::Relaxed)).collect()
     }
 
     #[test]
