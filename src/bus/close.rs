@@ -57,7 +57,7 @@ impl<E: Send + 'static> Core<E> {
         whole
     }
 
-    /// Lets no event in any more, and returns the sinks to be closed, unless somebody else closes or has closed them.
+    /// Lets no event in any more, and returns the sinks to be closed, unless another thread closes or has closed them.
     fn begin_close(&self) -> Option<Vec<Entry<E>>> {
         let entries = {
             let mut control = lock(&self.control);
@@ -98,7 +98,7 @@ impl<E: Send + 'static> Core<E> {
             let parts = made(&entries, calls, deadline);
             self.make_report(&entries, parts, deadline);
         } else {
-            // The caller tells others as well; it waits for the report like everybody else.
+            // The caller tells others as well; it waits for the report later, among the others.
             let core = self.clone();
             apart(move || {
                 let parts = made(&entries, calls, deadline);
@@ -218,12 +218,7 @@ impl<E: Send + 'static> Core<E> {
             let entries = std::mem::take(&mut control.entries);
             control.leaving.extend(entries);
             control.publishers.iter_mut().for_each(|publisher| publisher.plan.clear());
-            let told = if let Closing::Reported(report) = &mut control.closing {
-                Some(report.let_go())
-            } else {
-                None
-            };
-            (std::mem::take(&mut control.publishers), told)
+            std::mem::take(&mut control.publishers)
         };
         drop(leaving);
         self.sweep();
@@ -240,7 +235,11 @@ impl<E: Send + 'static> Core<E> {
         if is_on_the_way(self.address(), Purpose::Flush) {
             return report;
         }
-        let _visit = Visit::begin(self.address(), Purpose::Flush);
+        let Some(_visit) = Visit::begin(self.address(), Purpose::Flush) else {
+            // A thread at its end no longer knows where it is.
+            report.note(Finish::Pending);
+            return report;
+        };
         let infos = self.infos();
         let calls = infos.iter().map(|info| {
             let (core, id) = (self.clone(), info.id);
