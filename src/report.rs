@@ -376,11 +376,6 @@ impl CloseReport {
         self.told.0.iter().all(|(_, ending)| ending.is_report())
     }
 
-    /// Forgets what was told to end, and is not waited for any more.
-    pub(crate) fn let_go(&mut self) -> impl Sized + use<> {
-        std::mem::take(&mut self.told)
-    }
-
     /// Takes in a part under a path, which may be that of the whole.
     fn absorb(&mut self, path: &str, part: Self) {
         if path.is_empty() {

@@ -446,7 +446,7 @@ fn flush_against_publish() {
 
 #[test]
 fn flush_against_remove_and_publish() {
-    // A flush takes its goal from a lane whose end a removal then fixes below it: the publisher takes its event back, and nobody is left
+    // A flush takes its goal from a lane whose end a removal then fixes below it: the publisher takes its event back, and no event is left
     // to wait for. Fails (deadlock) when the goal is not measured against that end.
     model_with(2, || {
         let bus = Bus::new();

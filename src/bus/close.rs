@@ -9,7 +9,7 @@ use super::control::Closing;
 use super::entry::{Entry, Info, SinkId};
 use super::list::List;
 use super::{CLOSED, Core};
-use crate::panics::{caught, dispose, dispose_each, quietly};
+use crate::panics::{caught, dispose_each, quietly};
 use crate::report::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
 use crate::sink::signal::Signal;
 use crate::sync::membarrier::process_pair;
@@ -59,7 +59,7 @@ impl<E: Send + 'static> Core<E> {
         whole
     }
 
-    /// Lets no event in any more, and returns the sinks to be closed, unless somebody else closes or has closed them.
+    /// Lets no event in any more, and returns the sinks to be closed, unless another thread closes or has closed them.
     fn begin_close(&self) -> Option<Vec<Entry<E>>> {
         let entries = {
             let mut control = lock(&self.control);
@@ -103,7 +103,7 @@ impl<E: Send + 'static> Core<E> {
             let parts = made(&entries, calls, deadline);
             self.make_report(&entries, parts, deadline);
         } else {
-            // The caller tells others as well; it waits for the report like everybody else.
+            // The caller tells others as well; it waits for the report later, among the others.
             let core = self.clone();
             apart(move || {
                 let parts = made(&entries, calls, deadline);
@@ -221,19 +221,13 @@ impl<E: Send + 'static> Core<E> {
         let limit = (!inside_delivery()).then(|| dropping.deadline());
         // As inside a delivery, where a close does not wait and gives nothing up.
         let _ = self.close_inside(Deadline::NEVER, limit);
-        let (publishers, told) = {
+        let publishers = {
             let mut control = lock(&self.control);
             let entries = std::mem::take(&mut control.entries);
             control.leaving.extend(entries.iter().cloned());
-            let told = if let Closing::Reported(report) = &mut control.closing {
-                Some(report.let_go())
-            } else {
-                None
-            };
-            (std::mem::take(&mut control.publishers), told)
+            std::mem::take(&mut control.publishers)
         };
         dispose_each(publishers);
-        dispose(told);
         self.sweep();
     }
 
@@ -248,7 +242,11 @@ impl<E: Send + 'static> Core<E> {
         if is_on_the_way(self.address(), Purpose::Flush) {
             return report;
         }
-        let _visit = Visit::begin(self.address(), Purpose::Flush);
+        let Some(_visit) = Visit::begin(self.address(), Purpose::Flush) else {
+            // A thread at its end no longer knows where it is.
+            report.note(Finish::Pending);
+            return report;
+        };
         let infos = self.infos();
         let calls = infos.iter().map(|info| {
             let (core, id) = (self.clone(), info.id);

@@ -61,7 +61,7 @@ impl<E: Send + 'static> Ending for Shared<E> {
             let mut report = CloseReport::timed_out(state.depth);
             report.unfinished = lock(&self.ending).unfinished();
             self.abort();
-            // The first report stands, whoever made it.
+            // The first report stands, the worker's or this one.
             lock(&self.report).get_or_insert(report).clone()
         })
     }

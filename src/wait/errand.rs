@@ -196,7 +196,7 @@ fn begin<R: Send + 'static>(errands: &Arc<Errands<R>>, leader: u32) -> bool {
     thread::spawn_named(String::from("buslane-control"), body).is_ok()
 }
 
-/// Does something on a thread of its own that nobody waits for here; on this one where none can be started.
+/// Runs `body` on a thread of its own, and does not wait for it; on this thread where none can be started.
 pub(crate) fn apart(body: impl FnOnce() + Send + 'static) {
     let (visits, place) = (Visits::of_this_thread(), Arc::new(Mutex::new(Some(body))));
     let there = place.clone();

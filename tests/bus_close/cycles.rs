@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 100;
 
-/// Far below the limits that the tests give: whoever waits out a limit is found.
+/// Far below the limits that the tests give: a call that waits out its limit is found.
 const PROMPTLY: Duration = Duration::from_secs(10);
 
 type Call<R> = Box<dyn FnOnce() -> R + Send>;
@@ -55,7 +55,7 @@ fn at_once<R: Send + 'static>(what: &str, calls: Vec<Call<R>>) -> Vec<R> {
     let mut returned = Vec::new();
     for _ in 0..count {
         let Ok((result, time)) = results.recv_timeout(GUARD) else {
-            panic!("{what}: somebody waits for ever")
+            panic!("{what}: a call does not return")
         };
         assert!(time < PROMPTLY, "{what}: {time:?}");
         returned.push(result);

@@ -308,3 +308,20 @@ fn hurried_flush_does_not_shorten_a_patient_one() {
         assert!(log.entries().iter().all(|deadline| deadline.min(now) == now), "{:?}", log.entries());
     }
 }
+
+#[test]
+fn queue_before_the_only_handle_of_a_bus_reports_what_is_behind_it() {
+    let (gate, log) = (Gate::closed(), Log::new());
+    let (inner, outer) = (Bus::new(), Bus::new());
+    inner.add_named("stuck", stuck_queue(&gate)).unwrap();
+    inner.add_named("queue", noted("queue", &log)).unwrap();
+    let queue = inner.queue(8).unwrap();
+    outer.add_named("before", queue).unwrap();
+    outer.publish(1).unwrap();
+    gate.wait_reached(1);
+    let report = in_time(|| outer.close_timeout(LIMIT));
+    assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1), "{report}");
+    assert_eq!(report.unfinished, ["before/stuck"]);
+    assert_eq!(log.entries(), ["queue 1", "queue closed"]);
+    gate.open();
+}

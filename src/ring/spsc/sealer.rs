@@ -83,9 +83,9 @@ impl<T> Sealer<T> {
         }
     }
 
-    /// Where the ring ends, once that is fixed: not before, so that an end that was seen lies above no later one.
+    /// Returns the position at which the ring ends, once it is fixed; it never changes again.
     pub(crate) fn end(&self) -> Option<u64> {
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
+        // ORD(spsc.fin): Acquire; pairs with the Release of the thread that fixed it.
         match self.shared.fin.load(Ordering::Acquire) {
             OPEN | SEALING => None,
             fin => Some(fin),
