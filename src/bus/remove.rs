@@ -179,7 +179,7 @@ impl<E: Send + 'static> Core<E> {
 }
 
 impl<E: Send + 'static> Control<E> {
-    /// Takes those out that nobody is inside any more, and with them what is known of them: that holds sealers of lanes.
+    /// Takes out the removed sinks that no publish is inside, together with their entries, which hold sealers of lanes.
     fn quiet_sinks(&mut self, core: &Core<E>) -> Vec<(Shared<E>, Entry<E>)> {
         let (mut quiet, mut left) = (Vec::new(), Vec::new());
         for mut entry in self.leaving.drain(..) {
