@@ -41,7 +41,7 @@ impl<E: Clone + Send + 'static> Core<E> {
             tally.count(Offer::Closed);
             return tally;
         }
-        // While the list is held, no sink on it is taken away: whoever removes one waits for us. So whatever is called from here,
+        // While the list is held, no sink on it is taken away: a removal waits for this publish. So code called from here,
         // the event's own code included, must not wait for a removal.
         let _held = Held::begin();
         let list = self.list.load();

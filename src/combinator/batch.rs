@@ -48,7 +48,7 @@ use std::time::{Duration, Instant};
 ///   may have to wait for room. Batches go one at a time all the same: for several at once put a queue with several workers
 ///   *behind* the batch.
 /// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later. A flush or a close that the
-///   sink behind asks for from inside does not wait ([`Finish::Pending`]).
+///   inner sink asks for does not wait ([`Finish::Pending`]).
 /// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
 ///   `dropped(panicked)`.
 /// - **Allocation**: one `Vec` for each batch, as large as the last one was.
@@ -88,7 +88,7 @@ struct Desk<E> {
     waiting: Pause,
     /// The line in which they wait.
     turns: Turns,
-    /// The thread that flushes or ends the batch, while the sink behind is flushed or closed: others wait for it here.
+    /// The thread that flushes or closes the inner sink for this batch: other threads wait for it here.
     crew: Crew,
 }
 
@@ -256,7 +256,7 @@ where
             drop(holding);
             let count = batch.len();
             let verdict = {
-                // Flushes and closes of this batch wait for its return: whatever is called from the sink behind must not.
+                // Flushes and closes of this batch wait for its return: code called from the inner sink must not.
                 let _held = Held::begin();
                 Verdict::of(caught(|| self.inner.offer(batch)), count)
             };
@@ -299,7 +299,7 @@ where
         }
     }
 
-    /// Has the sink behind flushed; a panic of that is an error like others.
+    /// Flushes the inner sink; its panic is an error like others.
     fn flush_inner(&self, deadline: Deadline, report: &mut FlushReport) {
         let _here = self.desk.crew.enter();
         if let Err(text) = caught(|| self.inner.signal(&mut Signal::Flush(deadline, &mut *report))) {
@@ -462,7 +462,7 @@ where
         match signal {
             Signal::Flush(deadline, report) => {
                 if self.desk.crew.is_here() {
-                    // The sink behind flushes this batch while it is flushed, or closed, from here: it has come round.
+                    // The inner sink flushes this batch while this batch flushes or closes it: a cycle.
                     return report.note(Finish::Pending);
                 }
                 self.flush(*deadline, report);

@@ -55,7 +55,7 @@ fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters)
     converted
 }
 
-/// Gives back the event that was converted, or drops it, as the sink behind took what became of it or not.
+/// Drops the original event if the inner sink accepted the converted one, and gives it back otherwise.
 #[inline]
 fn handed_on<T, E, R>(written: Result<R, WriteError<E>>, event: T) -> Result<R, WriteError<T>> {
     match written {

@@ -253,7 +253,7 @@ impl<E, P: RetryPolicy<E>> Attempts<E, P> {
         }
         trials.made = trials.made.saturating_add(1);
         let written = {
-            // A flush and a close wait for the event in hand: whatever is called from the sink behind must not wait for them.
+            // A flush and a close wait for the event in hand: code called from the inner sink must not wait for them.
             let _held = Held::begin();
             self.books.passage.offer(|| inner.offer(event))
         };

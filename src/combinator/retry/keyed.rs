@@ -417,7 +417,7 @@ where
     fn close(&self, deadline: Deadline) -> CloseReport {
         lock(&self.parked).closed = true;
         if !self.drain(deadline) && inside_delivery() {
-            // What is set aside has its time left: whoever closes it from outside waits for that.
+            // Parked events still have time: a close from outside a delivery waits for them.
             return CloseReport::pending();
         }
         self.attempts.pause.interrupt();
