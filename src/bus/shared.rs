@@ -25,30 +25,29 @@ impl<E: Clone + Send + 'static> Core<E> {
         }
         // While the list is held, no sink on it is taken away: whoever removes one waits for us.
         let list = self.list.load();
-        let mut published = Published::default();
         let mut event = Some(event);
-        let mut left = list.len();
+        let mut published = Published::default();
         if !list.older().is_empty() {
-            self.deliver_to_older(&list, &mut left, &mut event, &mut published);
+            published = self.deliver_to_older(&list, &mut event);
         }
-        self.deliver_to_each(list.newest(), &mut left, &mut event, &mut published);
+        self.deliver_to_each(list.newest(), list.newest().len(), &mut event, &mut published);
         match event {
             Some(event) if published.accepted == 0 && self.is_closed() => Err(Closed(event)),
             _ => Ok(published),
         }
     }
 
-    /// Apart from the others, whose frame it would make longer.
+    /// Gives the event to the entries that are not among the newest: apart from those, whose counters stay in registers.
     #[cold]
     #[inline(never)]
-    fn deliver_to_older(
-        &self,
-        list: &List<E>,
-        left: &mut usize,
-        event: &mut Option<E>,
-        published: &mut Published,
-    ) {
-        list.older().iter().for_each(|chunk| self.deliver_to_each(chunk, left, event, published));
+    fn deliver_to_older(&self, list: &List<E>, event: &mut Option<E>) -> Published {
+        let mut published = Published::default();
+        let mut left = list.len();
+        for chunk in list.older() {
+            self.deliver_to_each(chunk, left, event, &mut published);
+            left -= chunk.len();
+        }
+        published
     }
 
     /// Gives the event to these entries, of `left` that are still to get it.
@@ -56,18 +55,18 @@ impl<E: Clone + Send + 'static> Core<E> {
     fn deliver_to_each(
         &self,
         entries: &[Entry<E>],
-        left: &mut usize,
+        mut left: usize,
         event: &mut Option<E>,
         published: &mut Published,
     ) {
         for entry in entries {
-            *left -= 1;
+            left -= 1;
             if entry.info.is_dead() {
                 continue;
             }
             // All but the last get a clone.
             let mut copy = None;
-            let place = if *left == 0 {
+            let place = if left == 0 {
                 &mut *event
             } else {
                 copy.clone_from(event);
