@@ -167,9 +167,9 @@ pub(super) struct Control<E: Send + 'static> {
     /// Publishers of whose pending changes half are stale.
     stale: BTreeSet<u64>,
     pub(super) closing: Closing,
-    /// Lists that were replaced, until nobody reads them: a publisher must never be the one who frees a list.
+    /// Lists that were replaced, until no publisher reads them: a publisher must never free a list.
     retired: Vec<Replaced<List<E>>>,
-    /// Entries that were removed while somebody was inside.
+    /// Entries that were removed while a publisher was inside.
     pub(super) leaving: Vec<Entry<E>>,
 }
 
@@ -274,7 +274,7 @@ impl<E: Send + 'static> Control<E> {
         self.retired.push(list);
     }
 
-    /// Lists that nobody reads any more.
+    /// Lists that no publisher reads any more.
     pub(super) fn unread_lists(&mut self) -> Vec<Replaced<List<E>>> {
         self.retired.extract_if(.., Replaced::is_unread).collect()
     }

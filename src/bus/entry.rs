@@ -101,7 +101,7 @@ impl Info {
     /// The sink reported that it is closed: it is skipped, and the control plane takes it off the bus.
     pub(super) fn mark_dead(&self) {
         self.dead.store(true, Ordering::Relaxed);
-        // ORD(info.deaths): Release; pairs with the Acquire in `Core::purge`: whoever sees it sees which sink is dead.
+        // ORD(info.deaths): Release; pairs with the Acquire in `Core::purge`: a purge that sees it sees which sink is dead.
         self.deaths.store(true, Ordering::Release);
     }
 

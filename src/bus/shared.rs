@@ -45,19 +45,24 @@ impl<E: Clone + Send + 'static> Core<E> {
         // the event's own code included, must not wait for a removal.
         let _held = Held::begin();
         let list = self.list.load();
-        let mut left = list.len();
         if !list.older().is_empty() {
-            self.deliver_to_older(&list, &mut left, place, &mut tally);
+            tally = self.deliver_to_older(&list, place);
         }
-        self.deliver_to_each(list.newest(), &mut left, place, &mut tally);
+        self.deliver_to_each(list.newest(), list.newest().len(), place, &mut tally);
         tally
     }
 
-    /// Apart from the others, whose frame it would make longer.
+    /// Gives the event to the entries that are not among the newest: apart from those, whose counters stay in registers.
     #[cold]
     #[inline(never)]
-    fn deliver_to_older(&self, list: &List<E>, left: &mut usize, event: &mut Option<E>, tally: &mut Tally) {
-        list.older().iter().for_each(|chunk| self.deliver_to_each(chunk, left, event, tally));
+    fn deliver_to_older(&self, list: &List<E>, event: &mut Option<E>) -> Tally {
+        let mut tally = Tally::accepted(0);
+        let mut left = list.len();
+        for chunk in list.older() {
+            self.deliver_to_each(chunk, left, event, &mut tally);
+            left -= chunk.len();
+        }
+        tally
     }
 
     /// Gives the event to these entries, of `left` that are still to get it.
@@ -65,18 +70,18 @@ impl<E: Clone + Send + 'static> Core<E> {
     fn deliver_to_each(
         &self,
         entries: &[Entry<E>],
-        left: &mut usize,
+        mut left: usize,
         event: &mut Option<E>,
         tally: &mut Tally,
     ) {
         for entry in entries {
-            *left -= 1;
+            left -= 1;
             if entry.info.is_dead() {
                 continue;
             }
             // All but the last get a clone.
             let mut copy = None;
-            let place = if *left == 0 {
+            let place = if left == 0 {
                 &mut *event
             } else {
                 copy = cloned(&*event);
