@@ -160,3 +160,30 @@ fn a_thousand_sinks_that_come_and_go_beside_publishers_leave_nothing_behind() {
     let (heap, ()) = heap_of(|| (0..3).for_each(|_| come_and_go()));
     assert!(heap.bytes.abs() < 4096, "{heap:?}");
 }
+
+#[test]
+fn a_long_list_is_reached_in_order_and_once_also_after_removals() {
+    let (bus, log) = (Bus::<Event>::new(), std::sync::Arc::new(std::sync::Mutex::new(Vec::new())));
+    let add = |number: usize| {
+        let log = std::sync::Arc::clone(&log);
+        bus.add(buslane::sink_fn(move |_: &Event| log.lock().unwrap().push(number))).unwrap()
+    };
+    let ids: Vec<_> = (0..200).map(add).collect();
+    let reached = || {
+        let accepted = bus.publish(1).unwrap().accepted;
+        let numbers = std::mem::take(&mut *log.lock().unwrap());
+        assert_eq!(accepted, numbers.len());
+        numbers
+    };
+    assert_eq!(reached(), (0..200).collect::<Vec<_>>());
+    ids.iter().enumerate().filter(|(at, _)| at % 3 > 0).for_each(|(_, id)| assert!(bus.remove(*id).is_ok()));
+    assert_eq!(reached(), (0..200).step_by(3).collect::<Vec<_>>());
+    // The last of the list lies in a chunk, and gets the event itself.
+    for id in &ids[192..] {
+        let _ = bus.remove(*id);
+    }
+    assert_eq!(reached(), (0..192).step_by(3).collect::<Vec<_>>());
+    assert_eq!((bus.sink_count(), bus.snapshot().sinks.len()), (64, 64));
+    add(1000);
+    assert_eq!(reached().last(), Some(&1000));
+}
