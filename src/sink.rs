@@ -250,12 +250,12 @@ impl<E, S: Sink<E> + ?Sized> Sink<E> for Box<S> {
     forward!(|sink| (**sink).key());
 }
 
-/// Clones of one `Arc` are the same sink.
-/// The sink of a bus, which many threads may be the last to let go of.
+/// The sink of a bus, of which any thread may drop the last reference.
 impl<E, S: Sink<E>> Sink<E> for Quiet<S> {
     forward!(|sink| (**sink).key());
 }
 
+/// Clones of one `Arc` are the same sink.
 impl<E, S: Sink<E> + ?Sized> Sink<E> for Arc<S> {
     forward!(|sink| (**sink).key().or_else(|| Some(SinkKey::of(&**sink))));
 }

@@ -72,7 +72,7 @@ impl<E: Send + 'static> List<E> {
     /// The entry with this id.
     pub(super) fn get(&self, id: SinkId) -> Option<&Entry<E>> {
         let at = self.chunks.partition_point(|chunk| chunk.last().is_none_or(|last| last.info.id < id));
-        let chunk = self.chunks.get(at)?;
+        let chunk = self.chunks.get(at).map_or(&self.newest[..], |chunk| chunk);
         Some(&chunk[chunk.binary_search_by_key(&id, |entry| entry.info.id).ok()?])
     }
 

@@ -340,6 +340,10 @@ impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
         (**self).push(event, patience)
     }
 
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        (**self).offer(event, patience)
+    }
+
     fn sealer(&self) -> Option<LaneSealer> {
         (**self).sealer()
     }
