@@ -279,7 +279,14 @@ impl<E: Send + 'static> Reader<E> {
     fn admit(&mut self) {
         let read = self.shared_read();
         let ready = self.arriving.iter().take_while(|arrival| arrival.after <= read).count();
+        let known = self.lanes.len();
         self.lanes.extend(self.arriving.drain(..ready).map(|arrival| arrival.lane));
+        // The shared lane comes behind the new ones: it keeps its turn, or has had it.
+        if self.next == known {
+            self.next = self.lanes.len();
+        } else if self.next > known {
+            self.next = 0;
+        }
     }
 
     /// Whether there are new lanes to walk, now that nothing was found in the others.
@@ -521,6 +528,9 @@ impl<E: Send + 'static> Reader<E> {
     /// Takes the next event of what was there when the drain began.
     #[inline]
     pub(crate) fn drain_one(&mut self) -> Option<E> {
+        if !self.arriving.is_empty() {
+            self.admit();
+        }
         loop {
             let event = self.take_in_turn(|this| {
                 let (at, position) = match this.lanes.get(this.next) {

@@ -6,7 +6,7 @@ use crate::ledger::SinkState;
 use crate::report::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
 use crate::sync::{Mutex, lock};
 use crate::wait::Deadline;
-use crate::wait::nesting::{Purpose, Visits, is_on_the_way};
+use crate::wait::nesting::{Purpose, Visits, inside_delivery, is_on_the_way};
 use std::sync::Arc;
 
 /// Closes a queue. The caller waits for its end, or leaves that to the caller that closes several sinks.
@@ -15,7 +15,8 @@ pub(super) fn close<E: Send + 'static>(
     deadline: Deadline,
     waits: bool,
 ) -> CloseReport {
-    let inside = shared.is_inside();
+    // A worker that closes its own queue must not wait for it, and need not where the close is only told.
+    let inside = inside_delivery() || waits && shared.inbox.crew.is_here();
     if !inside {
         lock(&shared.close_deadline).get_or_insert(deadline);
     }
@@ -74,13 +75,13 @@ pub(super) fn flush<E: Send + 'static>(
     waits: bool,
     report: &mut FlushReport,
 ) {
-    if shared.is_inside() {
-        report.note(Finish::Pending);
-        return;
-    }
     let place = Arc::as_ptr(shared).addr();
     // Round a cycle: the flush on the way waits for this queue already.
-    if is_on_the_way(place, Purpose::Flush) {
+    if !inside_delivery() && is_on_the_way(place, Purpose::Flush) {
+        return;
+    }
+    if shared.is_inside() {
+        report.note(Finish::Pending);
         return;
     }
     let goals = Arc::new(Goals::new(shared.inboxes()));

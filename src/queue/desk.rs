@@ -54,6 +54,10 @@ impl<E> Wish<E> {
     fn is_waiting(&self) -> bool {
         matches!(self.state, State::Waiting)
     }
+
+    fn is_answered(&self) -> bool {
+        matches!(self.state, State::Answered(_))
+    }
 }
 
 /// Wishes that a worker has taken together.
@@ -135,19 +139,18 @@ impl<E: Send + 'static> FlushDesk<E> {
 
     /// What the handler said to a wish, once it was flushed; nothing when it is closed.
     pub(super) fn answered(&self, ticket: u64) -> Option<FlushReport> {
-        let mut wishes = lock(&self.wishes);
-        let at = wishes.iter().position(|wish| wish.ticket == ticket);
-        let over = || {
-            // ORD(desk.staff): Acquire; pairs with the Release in `leave`: the handler is closed.
-            (self.staff.load(Ordering::Acquire) == 0).then(FlushReport::default)
+        // ORD(desk.staff): Acquire; pairs with the Release in `leave`: the handler is closed, and what it answered is there.
+        let is_over = self.staff.load(Ordering::Acquire) == 0;
+        let wish = {
+            let mut wishes = lock(&self.wishes);
+            let at = wishes.iter().position(|wish| wish.ticket == ticket);
+            at.filter(|at| is_over || wishes[*at].is_answered()).map(|at| self.forget(&mut wishes, at))
         };
-        let Some(at) = at else { return over() };
-        let State::Answered(outcome) = &mut wishes[at].state else { return over() };
-        let outcome = std::mem::take(outcome);
-        let wish = wishes.remove(at);
-        drop(wishes);
-        drop(wish);
-        Some(outcome)
+        // A wish that is not answered any more goes, too: left here, it would hold the sinks on its way for ever.
+        match wish.map(|wish| wish.state) {
+            Some(State::Answered(outcome)) => Some(outcome),
+            _ => is_over.then(FlushReport::default),
+        }
     }
 
     /// Takes a wish back that was not answered in time.
@@ -155,14 +158,18 @@ impl<E: Send + 'static> FlushDesk<E> {
         let wish = {
             let mut wishes = lock(&self.wishes);
             let at = wishes.iter().position(|wish| wish.ticket == ticket);
-            let wish = at.map(|at| wishes.remove(at));
-            if wish.as_ref().is_some_and(Wish::is_waiting) {
-                self.taken.fetch_add(1, Ordering::Relaxed);
-            }
-            wish
+            at.map(|at| self.forget(&mut wishes, at))
         };
         // What it holds is user code.
         drop(wish);
+    }
+
+    fn forget(&self, wishes: &mut Vec<Wish<E>>, at: usize) -> Wish<E> {
+        let wish = wishes.remove(at);
+        if wish.is_waiting() {
+            self.taken.fetch_add(1, Ordering::Relaxed);
+        }
+        wish
     }
 
     /// A worker has ended: its handler is closed.

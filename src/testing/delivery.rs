@@ -5,6 +5,7 @@ use super::{Collect, GUARD};
 use crate::report::FlushReport;
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
+use crate::sync::pace::Pace;
 use crate::wait::Deadline;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,9 +30,13 @@ where
     let sink = Arc::new(make(behind.clone()));
     let aborted = sink.clone();
     ends(CLAUSE, "an abort", move || aborted.signal(&mut Signal::Abort));
-    // A queue that had nothing left may have closed it already.
-    let told = behind.aborts() > 0 || behind.is_closed();
-    require(told, CLAUSE, "an abort does not reach the sink behind");
+    // A queue that had nothing left may have told it to close already, and it does so on a thread of its own.
+    let told = || behind.aborts() > 0 || behind.is_closed();
+    let (deadline, mut pace) = (Deadline::after(GUARD), Pace::new());
+    while !told() && !deadline.is_over() {
+        pace.wait();
+    }
+    require(told(), CLAUSE, "an abort does not reach the sink behind");
 }
 
 #[track_caller]

@@ -214,3 +214,15 @@ fn queue_in_a_ring_of_its_own_is_closed_and_flushed_promptly() {
     assert!(bus.is_closed());
     assert_eq!(log.entries(), [0, 1, 2]);
 }
+
+#[test]
+fn flush_of_a_closed_queue_keeps_no_sink_alive() {
+    let (bus, inside) = (Bus::new(), Arc::new(()));
+    let alive = Arc::downgrade(&inside);
+    let queue = Queue::builder().spawn(|_: u32| {}).unwrap();
+    bus.add(queue.clone().filter(move |_| Arc::strong_count(&inside) > 0)).unwrap();
+    assert!(queue.close().is_done());
+    assert!(bus.flush_timeout(GUARD).is_done());
+    drop(bus);
+    assert!(alive.upgrade().is_none(), "the queue holds what it was flushed through");
+}
