@@ -56,9 +56,11 @@ fn check<const WORDS: usize, R: Send + 'static>(
     read: Read<R, Event<WORDS>>,
 ) {
     const ROUNDS: usize = 5000;
+    // How far a writer is ahead at most where nothing else holds it: what is unbounded would fill the memory.
+    const LEAD: u64 = 10_000;
     let name = format!("{name}, {into:?}, {} bytes", WORDS * 8);
     ends(move || {
-        let (returned, stop) = (Counts::default(), AtomicBool::new(false));
+        let (returned, taken, stop) = (Counts::default(), Counts::default(), AtomicBool::new(false));
         let bus = Bus::new();
         if into == Into::Bus {
             bus.add(channel.clone()).unwrap();
@@ -66,11 +68,16 @@ fn check<const WORDS: usize, R: Send + 'static>(
         thread::scope(|scope| {
             for writer in 0..WRITERS {
                 let (channel, bus, returned, stop) = (&channel, &bus, returned.clone(), &stop);
+                let (taken, evicted) = (taken.clone(), evicted.clone());
                 scope.spawn(move || {
                     let mut own = (into == Into::Lanes).then(|| lane(channel));
                     for n in 0.. {
                         if stop.load(Ordering::Relaxed) {
                             return;
+                        }
+                        let is_ahead = || n > taken.get()[writer] + evicted.get()[writer] + LEAD;
+                        while is_ahead() && !stop.load(Ordering::Relaxed) {
+                            thread::yield_now();
                         }
                         let event = (writer, n, [n; WORDS]);
                         match (&mut own, into) {
@@ -95,6 +102,7 @@ fn check<const WORDS: usize, R: Send + 'static>(
                     assert!(ballast.iter().all(|word| *word == n));
                     order[writer] = n;
                     got[writer] += 1;
+                    taken.add(writer);
                 }) && got
                     .iter()
                     .zip(evicted.get())
