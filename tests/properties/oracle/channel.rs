@@ -72,6 +72,8 @@ impl Op {
 #[derive(Default)]
 struct Way {
     waiting: VecDeque<u64>,
+    /// The newest event of the shared way when this one was made: it is read before all of this way.
+    after: Option<u64>,
 }
 
 struct World {
@@ -156,7 +158,8 @@ impl World {
                 if self.lanes.len() < 4 {
                     let lane = self.sink.lane().expect("memory for a lane").expect("channels have lanes");
                     self.lanes.push((self.ways.len(), lane));
-                    self.ways.push(Way::default());
+                    let after = self.ways[0].waiting.back().copied();
+                    self.ways.push(Way { after, ..Way::default() });
                     // Turns begin anew where lanes come or go.
                     self.turn = (0, 0);
                 }
@@ -305,12 +308,22 @@ impl World {
         self.receiver = Some(receiver);
     }
 
+    /// Whether everything that is to be read before this way was read.
+    fn has_turns(&self, way: usize) -> bool {
+        let oldest = self.ways[0].waiting.front();
+        self.ways[way].after.is_none_or(|after| oldest.is_none_or(|oldest| *oldest > after))
+    }
+
     /// An event was read: it must be the oldest of its way.
     fn took(&mut self, id: u64) {
         let way = (id / WAY) as usize;
+        assert!(self.has_turns(way), "what was written to the shared way before comes first");
         assert_eq!(self.ways[way].waiting.pop_front(), Some(id), "first in, first out");
         let mut others = self.ways.iter().enumerate().filter(|(other, _)| *other != way);
-        let in_a_row = match (self.turn, others.any(|(_, other)| !other.waiting.is_empty())) {
+        let in_a_row = match (
+            self.turn,
+            others.any(|(number, other)| !other.waiting.is_empty() && self.has_turns(number)),
+        ) {
             (_, false) => 0,
             ((last, in_a_row), true) if last == way => in_a_row + 1,
             _ => 1,
