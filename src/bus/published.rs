@@ -2,8 +2,8 @@
 
 use super::delivery::Offer;
 use crate::ledger::DropReason;
+use crate::sync::cold_path;
 use std::fmt;
-use std::hint::cold_path;
 use std::ops::AddAssign;
 
 /// What became of a publish, counted in deliveries: one for each event and sink.

@@ -425,7 +425,7 @@ mod tests {
         let waiters = wants.map(Waiter::wanting);
         let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(list, waiter)).collect();
         let thread = Unparker::current();
-        places.iter_mut().for_each(|place| drop(place.enter(&thread)));
+        places.iter_mut().for_each(|place| _ = place.enter(&thread));
         check(&mut places);
     }
 

@@ -317,7 +317,7 @@ fn queue_before_the_only_handle_of_a_bus_reports_what_is_behind_it() {
     inner.add_named("queue", noted("queue", &log)).unwrap();
     let queue = inner.queue(8).unwrap();
     outer.add_named("before", queue).unwrap();
-    outer.publish(1).unwrap();
+    let _ = outer.publish(1).unwrap();
     gate.wait_reached(1);
     let report = in_time(|| outer.close_timeout(LIMIT));
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1), "{report}");

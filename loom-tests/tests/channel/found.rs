@@ -86,7 +86,7 @@ fn a_seal_in_progress_hides_nothing_that_was_written() {
         let sealer = thread::spawn(move || sealer.close());
         let event = receiver.try_recv().expect("written before the read");
         assert_eq!(event.id(), 0);
-        let _ = sealer.join().unwrap();
+        sealer.join().unwrap();
         drop((event, lane));
         assert!(receiver.recv().is_err());
         let _ = books(&channel);
