@@ -204,8 +204,9 @@ fn close_against_a_write_and_two_readers() {
 fn an_evicting_writer_against_two_readers() {
     // Every event is read once, evicted once, or dropped because the oldest was just being taken; the books say so exactly.
     // Fails when the claim of a position is not a read-modify-write, or the stamp of a filled place (ORD(mpmc.stamp)) is
-    // Relaxed. Takes 53 s.
-    model(|| {
+    // Relaxed. Held to two preemptions; at three it takes
+    // some six minutes.
+    model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let (channel, readers) = before(|| {
             let (channel, one) = channel(1, Overflow::DropOldest);
@@ -266,8 +267,8 @@ fn the_last_of_two_receivers_dropped_against_a_write() {
 #[test]
 fn a_task_that_goes_away_against_a_write() {
     // A task that was woken and does not come back passes its wake-up on to a thread that sleeps. Fails when
-    // `Member::unregister` does not pass on.
-    model(|| {
+    // `Member::unregister` does not pass on. Held to two preemptions; at three it takes some four minutes.
+    model_with(2, || {
         let lives = Lives::new(2);
         let (channel, reader, task) = before(|| {
             let (channel, mut one) = channel(2, Overflow::DropNewest);

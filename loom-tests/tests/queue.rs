@@ -170,8 +170,9 @@ fn close_against_a_parked_worker() {
 #[test]
 fn close_against_lane_push() {
     // When the close returns, exactly what was accepted was handled. Fails when the fence of `Lane::push` or the heavy one
-    // of the seal is missing (ORD(spsc.fin)), or when a worker that finds a lane being sealed trusts an older tail.
-    model(|| {
+    // of the seal is missing (ORD(spsc.fin)), or when a worker that finds a lane being sealed trusts an older tail. Held to two
+    // preemptions; at three it takes a minute.
+    model_with(2, || {
         let (lives, seen) = (Lives::new(1), Seen::to_the_end());
         let (queue, publisher) = seen.gate.before(|| {
             let queue = queue_of(&seen, builder(1, Overflow::DropNewest));
@@ -451,8 +452,8 @@ fn flush_against_close() {
 fn close_against_an_evicting_writer() {
     // A writer that evicts the last event and then finds the queue closed leaves exact books and a worker that ends. (Where
     // two such writers leave a consumer asleep needs more threads than fit here: see the channel's scenario.) Fails when the
-    // seal does not change the generation. Takes 74 s.
-    model(|| {
+    // seal does not change the generation. Held to two preemptions; at three it takes two minutes.
+    model_with(2, || {
         let (lives, seen) = (Lives::new(2), Seen::to_the_end());
         let (queue, writer) = seen.gate.before(|| {
             let queue = queue_of(&seen, builder(1, Overflow::DropOldest));
