@@ -188,6 +188,7 @@ impl<T> Drop for Handoff<T> {
     fn drop(&mut self) {
         drop(self.take());
         // Not `collect`, whose first look may be at an old value in a model: what counts the owners is not seen there.
+        // ORD(handoff.returned): Acquire; pairs with `give_back`'s Release.
         let first = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
         drop(Chain { first, owns: PhantomData });
     }
