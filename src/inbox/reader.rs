@@ -281,8 +281,8 @@ impl<E: Send + 'static> Reader<E> {
         let ready = self.arriving.iter().take_while(|arrival| arrival.after <= read).count();
         let known = self.lanes.len();
         self.lanes.extend(self.arriving.drain(..ready).map(|arrival| arrival.lane));
-        // The shared lane comes behind the new ones: it keeps its turn, or has had it.
-        if self.next == known {
+        // The shared lane comes after the new ones: it keeps a turn that it has begun, and gets no second one.
+        if self.next == known && self.turns > 0 {
             self.next = self.lanes.len();
         } else if self.next > known {
             self.next = 0;
