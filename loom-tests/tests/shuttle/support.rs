@@ -133,7 +133,8 @@ impl Told {
     pub(crate) fn note(&self, event: &Event, outcome: Result<Published, Closed<Event>>) -> bool {
         let key = (event.publisher, event.number);
         let (accepted, open) = match outcome {
-            Ok(published) => (published.accepted, true),
+            // As a ledger counts: what was dropped at once was accepted.
+            Ok(published) => (published.accepted + published.dropped as usize, true),
             Err(Closed(back)) => {
                 assert_eq!((back.publisher, back.number), key, "the event that comes back");
                 (0, false)
@@ -143,7 +144,7 @@ impl Told {
         open
     }
 
-    /// How many deliveries were accepted in all.
+    /// How many deliveries were accepted in all, those that were dropped at once included.
     pub(crate) fn accepted(&self) -> usize {
         lock(&self.0).values().sum()
     }
