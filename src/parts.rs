@@ -4,6 +4,7 @@
 
 use crate::inbox::member::{self, Seat, Seats};
 use crate::inbox::overflow::Overflow;
+use crate::inbox::reader::Find;
 use crate::inbox::{self, InboxConfig, SharedLane, lane};
 use crate::queue::handler::{SinkWork, Work};
 use crate::ring::mpmc::Ring;
@@ -195,7 +196,9 @@ impl<E: Send + 'static> Member<E> {
 
     /// Takes the next event, if it is there.
     pub fn take(&mut self) -> Option<E> {
-        self.0.take_one()
+        // As a worker looks. Two consumers that both wait for the writer of the first place may do so for ever in a model, which is
+        // not fair to the writer.
+        self.0.take(Find::Filled)
     }
 
     /// Sleeps, unless there is something to be taken, or all was and the inbox is closed.

@@ -293,6 +293,11 @@ impl<E: Send + 'static> Member<E> {
 
     /// Takes one event, which counts as delivered.
     pub(crate) fn take_one(&mut self) -> Option<E> {
+        self.take(Find::Written)
+    }
+
+    /// Takes one event, of those that this look finds.
+    pub(crate) fn take(&mut self, find: Find) -> Option<E> {
         // A task that slept here and was woken looks now; one that was not must not stand in for somebody who sleeps.
         if let Some(ticket) = self.ticket.take()
             && let Some(crowd) = &self.inbox.signals.crowd
@@ -300,7 +305,7 @@ impl<E: Send + 'static> Member<E> {
             crowd.leave(ticket);
         }
         self.see_depth();
-        let event = self.claim(Find::Written)?;
+        let event = self.claim(find)?;
         self.seat.counters.note(Handled::Delivered);
         self.seat.clear_mark();
         self.inbox.signals.blocked.notify_made(Want::SHARED_ROOM);
