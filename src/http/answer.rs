@@ -345,6 +345,14 @@ mod tests {
     }
 
     #[test]
+    fn any_white_space_parts_a_status_line() {
+        for head in ["HTTP/1.1 \u{c}201 X\r\n\r\n", "HTTP/1.1\t201\r\n\r\n", "HTTP/1.1  201 \r\n\r\n"] {
+            let Head::Final(answer) = read(head.as_bytes()) else { panic!("{head:?}") };
+            assert_eq!(answer.status, 201, "{head:?}");
+        }
+    }
+
+    #[test]
     fn folded_line_continues_its_value() {
         let date = "HTTP/1.1 429 X\r\nX-A: 1\r\n 2\r\nRetry-After:\r\n Thu, 01 Jan\r\n\t1970 12:00:05 GMT\r\n \r\n\r\n";
         assert!(
