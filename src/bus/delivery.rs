@@ -93,7 +93,7 @@ struct Supply<'a, E> {
 
 impl<E: Clone> Supply<'_, E> {
     /// Offers the event, or a clone, to the next sink.
-    #[inline]
+    #[inline(always)]
     fn offer(&mut self, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
         debug_assert!(self.place.is_some(), "the event is there until the last sink has it");
         self.left = self.left.saturating_sub(1);
@@ -364,6 +364,7 @@ impl<E: Clone + Send + 'static> Table<E> {
 
 impl<E: Clone + Send + 'static> Slow<E> {
     /// Pushes the next event; whether the sink is gone.
+    #[inline(always)]
     fn push(&mut self, supply: &mut Supply<'_, E>, tally: &mut Tally, scene: &Scene<'_, E>) -> bool {
         if supply.offer(|place| self.deliver(place, scene)).note(tally) {
             self.dead = true;
@@ -372,28 +373,35 @@ impl<E: Clone + Send + 'static> Slow<E> {
         self.dead
     }
 
+    #[inline(always)]
     fn deliver(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
-        let Self { lane, guard, info, .. } = self;
-        let mut put = || push(place, |event| lane.offer(event, scene.patience));
-        match guard {
-            None => put(),
-            Some(guard) => match scene.enter(guard) {
-                // A stage is foreign code; what it does with the event is its own to count, unless it panics.
-                // A removal waits for it, so nothing in it waits for a removal.
-                Some(entered) => caught(|| {
-                    let _held = Held::begin();
-                    entered.inside(put)
-                })
-                .unwrap_or_else(|text| {
-                    let counters = info.counters.everybody();
-                    counters.offered(1);
-                    counters.count(Outcome::Unwound, 1);
-                    scene.hooks.panicked(info, &text);
-                    Offer::Dropped(DropReason::Panicked)
-                }),
-                None => Offer::Closed,
-            },
+        if self.guard.is_some() {
+            return self.deliver_guarded(place, scene);
         }
+        push(place, |event| self.lane.offer(event, scene.patience))
+    }
+
+    /// Through a lane that runs user code, or that cannot be sealed: a removal waits for the push. Apart from the plain lanes,
+    /// whose path its frame would make longer.
+    #[inline(never)]
+    fn deliver_guarded(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
+        let Self { lane, guard, info, .. } = self;
+        let Some(entered) = guard.as_ref().and_then(|guard| scene.enter(guard)) else {
+            return Offer::Closed;
+        };
+        // What a stage does with the event is its own to count, unless it panics.
+        // A removal waits for it, so nothing in it waits for a removal.
+        let pushed = caught(|| {
+            let _held = Held::begin();
+            entered.inside(|| push(place, |event| lane.offer(event, scene.patience)))
+        });
+        pushed.unwrap_or_else(|text| {
+            let counters = info.counters.everybody();
+            counters.offered(1);
+            counters.count(Outcome::Unwound, 1);
+            scene.hooks.panicked(info, &text);
+            Offer::Dropped(DropReason::Panicked)
+        })
     }
 }
 

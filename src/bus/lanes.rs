@@ -55,18 +55,33 @@ impl<E: Send + 'static> Lanes<E> {
     }
 
     /// Takes the lanes from the table, if they are all there is in it.
+    #[inline(always)]
     pub(super) fn borrow(&mut self, table: &mut Table<E>, version: u64) {
+        // Every publish through the table ends here; few tables have nothing but fast lanes.
         if table.is_fast() && !table.fast.is_empty() {
-            self.others = std::mem::take(&mut table.fast);
-            self.last = self.others.pop();
-            // In a model both pairs are the same fence, and the short path is to be seen there too.
-            self.attention = u64::from(table.pair == FencePair::Symmetric && !MODEL);
-            self.seen = version;
+            self.borrow_all(table, version);
         }
     }
 
+    #[inline(never)]
+    fn borrow_all(&mut self, table: &mut Table<E>, version: u64) {
+        self.others = std::mem::take(&mut table.fast);
+        self.last = self.others.pop();
+        // In a model both pairs are the same fence, and the short path is to be seen there too.
+        self.attention = u64::from(table.pair == FencePair::Symmetric && !MODEL);
+        self.seen = version;
+    }
+
     /// Puts the lanes back into their table, if they are here.
+    #[inline(always)]
     pub(super) fn give_back(&mut self, table: &mut Table<E>) {
+        if self.last.is_some() {
+            self.give_back_all(table);
+        }
+    }
+
+    #[inline(never)]
+    fn give_back_all(&mut self, table: &mut Table<E>) {
         let Some(last) = self.last.take() else { return };
         self.seen = NEVER;
         // There is room: it is the table's own memory, and it held the last one, too.
