@@ -8,4 +8,5 @@ mod inside;
 mod journal;
 mod policies;
 mod support;
+mod user_code;
 mod workers;
