@@ -357,7 +357,7 @@ impl<E: Send + 'static> Bus<E> {
     /// Waits until everything that was published before this call has been handled by every sink.
     ///
     /// What is published meanwhile is not waited for. Inside a delivery, and in other user code that the bus runs, this does not
-    /// wait ([`Finish::Pending`](crate::Finish::Pending)). A channel that nobody reads is unfinished when the limit is over.
+    /// wait ([`Finish::Pending`](crate::Finish::Pending)). A channel without a reader is unfinished when the limit is over.
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).

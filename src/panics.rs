@@ -100,8 +100,8 @@ pub(crate) fn error_text(error: &(impl std::fmt::Display + ?Sized)) -> String {
 
 /// Drops values of the user, each by itself. A panic of a destructor ends here, and the next value is dropped all the same.
 ///
-/// This is the rule for every value that the crate drops and nobody else owns: the call that drops it belongs to somebody who may
-/// never have seen it, or to a thread that is unwinding already, or ending, where a panic would end the process. The panic hook has
+/// This is the rule for every value that the crate drops as its only owner: the call that drops it may belong to a caller that has
+/// never seen it, or to a thread that is unwinding already, or ending, where a panic would end the process. The panic hook has
 /// reported the panic, and what became of the event was counted before it was dropped.
 pub(crate) fn discard_each<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(discard);

@@ -46,7 +46,7 @@ impl Crowd {
 pub struct Line(WaitList);
 
 impl Line {
-    /// A line in which nobody stands.
+    /// A line without waiters.
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
         Self(WaitList::new(pair))

@@ -40,7 +40,7 @@ pub(crate) trait Ending: Send + Sync {
     fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport;
 }
 
-/// A flush that was begun, and goes on by itself.
+/// A flush that has begun, and continues without its caller.
 pub(crate) trait Flushing: Send + Sync {
     /// Waits for it, so long at most. What it has told in turn is waited for, too, unless the calling thread is on its way through it.
     fn settle(&self, deadline: Deadline, report: &mut FlushReport);
@@ -359,7 +359,7 @@ impl CloseReport {
         self.told = Told(parts);
     }
 
-    /// This report and those of everything that was told to end, in one. What has not ended goes on by itself.
+    /// This report and those of everything that was told to end, in one. What has not ended continues without the caller.
     pub(crate) fn whole(&self, of: &Identity) -> Self {
         let mut whole = Self { told: Told::default(), ..self.clone() };
         self.walk(of, |path, ending| {

@@ -2,7 +2,7 @@
 //! of receiver and every kind of lane.
 //!
 //! Each writer counts an event once its call has returned. The reader loads these counts, reads until it is told that nothing is
-//! there, and then must have got, or lost to an eviction that was told of, at least so many events of each writer. The events are
+//! there, and then must have got, or lost to an eviction that was told of, at least as many events of each writer. The events are
 //! large or small, so that the time between the claim of a slot and its filling differs.
 
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
@@ -60,7 +60,7 @@ fn check<const WORDS: usize, R: Send + 'static>(
     read: Read<R, Event<WORDS>>,
 ) {
     const ROUNDS: usize = 5000;
-    // How many events a writer adds in one round at most: a read that goes on until it finds nothing would not end otherwise.
+    // How many events a writer adds in one round at most: a read that ends only when it finds nothing would not end otherwise.
     const LEAD: u64 = 64;
     let name = format!("{name}, {into:?}, {} bytes", WORDS * 8);
     ends(move || {

@@ -10,7 +10,7 @@ use counting::heap_of;
 
 type Event = u64;
 
-/// A bus with so many direct sinks, one channel and so many publishers, all of which have seen every sink if they are to.
+/// A bus with `sinks` direct sinks, one channel and `publishers` publishers. Unless `idle`, every publisher has seen every sink.
 fn bus_with(sinks: usize, publishers: usize, idle: bool) -> (Bus<Event>, Vec<Publisher<Event>>) {
     let bus = Bus::new();
     let mut publishers: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();
@@ -134,7 +134,7 @@ fn an_add_asks_a_few_sinks_whether_they_are_closed_and_asks_all_in_turn() {
     }
     assert!(asked() > before);
     receivers.clear();
-    // Nobody publishes: adds alone find the receivers that are gone.
+    // No thread publishes: adds alone find the receivers that are gone.
     let mut adds = 0;
     while bus.sink_count() > 1000 + adds {
         assert!(bus.add(noop()).is_ok());

@@ -238,7 +238,7 @@ fn writers_that_give_up_leave_the_room_to_those_who_stay() {
                 receiver
             });
             let mut receiver = reader.join().unwrap();
-            // The rest of the hurried ones need nobody.
+            // The rest of the hurried ones need no consumer.
             while receiver.recv_timeout(Duration::from_millis(1)).is_ok() {}
         });
         let books = support::assert_balanced(&channel.state());

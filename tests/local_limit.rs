@@ -25,7 +25,7 @@ fn most() -> usize {
     (2 * thread::available_parallelism().map_or(1, usize::from)).max(16)
 }
 
-/// Threads that have published so many events each, and live until the gate opens.
+/// Threads that have published `events` events each, and live until the gate opens.
 fn publish_and_stay(bus: &Bus<Event>, threads: usize, events: u64, gate: &Gate) -> Vec<JoinHandle<i64>> {
     let all: Vec<_> = (0..threads)
         .map(|id| {

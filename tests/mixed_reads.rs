@@ -148,7 +148,7 @@ fn a_blocking_read_replaces_the_task_left_behind() {
 
 #[test]
 fn a_blocking_read_loses_no_event_of_other_readers() {
-    // A task of one reader that is woken and never polled again stands in nobody's way once its reader blocks.
+    // A task of one reader that is woken and never polled again blocks no other reader once its own reader blocks.
     for wait in [WaitStrategy::nap(), WaitStrategy::SpinPark, WaitStrategy::Park, WaitStrategy::poll()] {
         let (channel, mut first) = Channel::builder().wait(wait).build_shared().unwrap();
         let mut second = first.clone();

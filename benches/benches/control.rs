@@ -193,7 +193,7 @@ fn snapshot(criterion: &mut Criterion, channels: usize) {
     });
 }
 
-/// One add, beside so many direct sinks and idle publishers, and one beside publishers that come by.
+/// One add on a bus with `sinks` direct sinks and idle publishers, and one with publishers that apply each change.
 fn add_beside(criterion: &mut Criterion, sinks: usize, publishers: usize) {
     for idle in [true, false] {
         let bus = Bus::new();
@@ -218,7 +218,7 @@ fn add_beside(criterion: &mut Criterion, sinks: usize, publishers: usize) {
     }
 }
 
-/// Ten thousand adds on a new bus, with so many publishers that have not published yet, and their removals.
+/// Ten thousand adds on a new bus with `publishers` publishers that have not published yet, and their removals.
 fn ten_thousand(criterion: &mut Criterion, publishers: usize) {
     let fill = || {
         let bus: Bus<Event> = Bus::new();
@@ -242,7 +242,7 @@ fn ten_thousand(criterion: &mut Criterion, publishers: usize) {
     });
 }
 
-/// A registration with so many channels of a small capacity, beside so many publishers.
+/// A registration on a bus with `channels` channels of a small capacity and `publishers` publishers.
 fn register_beside(criterion: &mut Criterion, channels: usize, publishers: usize) {
     let bus = Bus::new();
     let _receivers: Vec<Receiver<Event>> = (0..channels).map(|_| bus.subscribe(16).expect(OPEN)).collect();

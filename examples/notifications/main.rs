@@ -18,8 +18,8 @@
 //! letters. At the end the books are checked: every event was delivered and received, is a dead letter, or is counted as
 //! dropped with a reason.
 //!
-//! The program ends with 0 when the books balance, 1 when they do not or standard output is full, and 2 when it could not start. Ctrl-C
-//! ends it early and cleanly. It goes on when nobody reads its output any more.
+//! The program ends with 0 when the ledgers balance, 1 when they do not or standard output is full, and 2 when it could not start. Ctrl-C
+//! ends it early and cleanly. It continues when its output is no longer read.
 
 mod books;
 #[path = "../support/console.rs"]

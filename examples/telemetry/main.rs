@@ -19,7 +19,7 @@
 //!
 //! With `--lines` the same sinks take the lines of a file or of standard input.
 //!
-//! The program ends with 0 when the books balance, 1 when they do not or something broke on the way, such as a full standard output,
+//! The program ends with 0 when the ledgers balance, 1 when they do not or something broke on the way, such as a full standard output,
 //! and 2 when it could not start. A reader of its output that goes away is no error.
 
 mod alerts;

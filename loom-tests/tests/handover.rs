@@ -16,7 +16,7 @@ fn channel(capacity: usize) -> (Channel<u32>, Receiver<u32>) {
         .expect("a small channel")
 }
 
-/// What is there to be read, of a channel that nobody writes to any more.
+/// The events left in a channel that has no writers any more.
 fn left(receiver: &mut Receiver<u32>) -> Vec<u32> {
     let mut got = Vec::new();
     loop {

@@ -358,7 +358,7 @@ fn the_last_of_two_readers_gives_the_block_back() {
 #[test]
 fn a_block_is_given_back_while_the_writer_needs_it() {
     // The reader holds a block that was left to it for its spare. Before it stands in the next one, it gives the first one back:
-    // whoever overwrites that next one finds it.
+    // the writer that overwrites that next one finds it.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(6), new(1));
         publish_to(&mut writer, &lives, 1);

@@ -15,7 +15,7 @@ fn pusher<const N: usize>(queue: &Queue, lives: &Lives, ids: [usize; N]) -> thre
     thread::spawn(move || values.into_iter().for_each(|value| queue.push(value)))
 }
 
-/// What is in the queue, when nobody else is at work.
+/// The contents of the queue while no other thread uses it.
 fn rest(queue: &Queue) -> Vec<usize> {
     std::iter::from_fn(|| queue.pop()).map(|value| value.id()).collect()
 }

@@ -121,7 +121,7 @@ impl<E: Send + 'static> Registered<E> {
         self.count_returned(usize::MAX, garbage);
     }
 
-    /// Gets what the publisher has given back, and counts at most so many changes of it; how many it counted.
+    /// Collects what the publisher has given back, and counts at most `most` changes of it. Returns how many it counted.
     fn collect(&mut self, most: usize, garbage: &mut Garbage<E>) -> usize {
         if self.slot.changes.is_taken() {
             self.all_taken(garbage);
@@ -254,7 +254,7 @@ impl<E: Send + 'static> Control<E> {
         self.next_id - 1
     }
 
-    /// What the next publishers have given back: at most so many of them, and about so many changes.
+    /// Collects what the next publishers have given back: at most `publishers` of them, and about `changes` changes.
     pub(super) fn collect(&mut self, publishers: usize, mut changes: usize, garbage: &mut Garbage<E>) {
         let after = self.publishers.range(self.collected + 1..);
         let ids = after.chain(self.publishers.range(..=self.collected)).map(|(id, _)| *id);

@@ -21,7 +21,7 @@ pub(super) fn most() -> usize {
 }
 
 impl<E: Send + 'static> Core<E> {
-    /// Makes room for one more cached publisher with lanes, if there are fewer than so many.
+    /// Makes room for one more cached publisher with lanes, if there are fewer than `most`.
     pub(super) fn admit_local(&self, most: usize) -> bool {
         // Relaxed: a count, by which nothing is published.
         let mut count = self.locals.load(Ordering::Relaxed);

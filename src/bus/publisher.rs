@@ -71,7 +71,7 @@ pub struct Publisher<E: Send + 'static> {
 enum Local {
     /// Not concerned.
     No,
-    /// It goes through the shared lanes, and asks for lanes of its own after so many more events.
+    /// It goes through the shared lanes, and asks for lanes of its own after this many more events.
     Shared(u32),
     /// It has lanes, and is counted.
     Counted,
@@ -102,7 +102,7 @@ impl<E: Send + 'static> Publisher<E> {
         }
     }
 
-    /// Gets lanes of its own if fewer than so many publishers that threads keep have some.
+    /// Gets lanes of its own if fewer than `most` cached publishers have some.
     fn get_counted_lanes(&mut self, most: usize) {
         if self.core.admit_local(most) {
             // Counted first: making lanes may unwind.

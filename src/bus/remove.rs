@@ -52,7 +52,7 @@ const RETURNS: usize = 64;
 /// Waits a few microseconds until all these publishers have applied the changes of this version; whether they have.
 ///
 /// A publisher that has is through with the sink: what it put into a lane is there, it is in no call, and it will not look for
-/// what it has let go of. It comes by at its next publish. The heavy fence, which is the other way to be sure, interrupts
+/// what it has let go of. It does so at its next publish. The heavy fence, which is the other way to be sure, interrupts
 /// every thread of the process for about as long as this waits.
 fn come_by<E: Send + 'static>(detached: &[Detached<E>], version: u64, deadline: Deadline) -> bool {
     let through = |slot: &Arc<PublisherSlot<E>>| slot.has_seen(version);
@@ -100,9 +100,9 @@ impl<E: Send + 'static> Core<E> {
         detached.into_iter().map(|detached| detached.entry).collect()
     }
 
-    /// Lets nothing more of this bus enter these sinks, whose lanes have these sealers; what is inside goes on. `are_through` says
-    /// whether no publisher will look for these sinks any more, and everything that they have done there is visible: then nobody has
-    /// to be interrupted by a fence.
+    /// Lets nothing more of this bus enter these sinks, whose lanes have these sealers; calls in progress continue. `are_through` says
+    /// whether no publisher will look for these sinks any more, and everything that they have done there is visible: then no
+    /// thread has to be interrupted by a fence.
     pub(super) fn shut_out(
         &self,
         entries: &[&Entry<E>],
@@ -190,7 +190,7 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// The next sinks, at most so many, to be asked.
+    /// The next sinks to be asked, at most `most`.
     fn next_sinks(&self, most: usize) -> Vec<SinkId> {
         let mut control = lock(&self.control);
         let entries = &control.entries;

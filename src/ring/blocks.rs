@@ -273,7 +273,7 @@ impl<T: Send + Sync> Source<T> {
             let spare = Box::into_raw(Block::boxed(shared.block_len as usize).ok_or(out_of_memory)?);
             registry.blocks.push(spare);
             registry.spares += 1;
-            // SAFETY: J6, and nobody else knows it yet. A writer that sees this reader's first pin sees the spare, too: see `Block::pin`.
+            // SAFETY: J6, and no other thread knows it yet. A writer that sees this reader's first pin sees the spare, too: see `Block::pin`.
             unsafe { shared.handed.new.push(spare) };
         }
         registry.readers += 1;

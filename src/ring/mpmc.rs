@@ -412,7 +412,7 @@ impl<T> Ring<T> {
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
             let position = tail >> 1;
-            // ORD(mpmc.stamp): Acquire; pairs with the Release of whoever emptied the slot, or has filled it since.
+            // ORD(mpmc.stamp): Acquire; pairs with the Release of the thread that emptied the slot, or has filled it since.
             let stamp = self.cell(position).stamp.load(Ordering::Acquire);
             if tail & CLOSED == 0 && stamp == position && !self.is_full_at(position) {
                 return true;

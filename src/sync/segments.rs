@@ -1,6 +1,6 @@
 //! An unbounded queue: a list of blocks, into which any number of threads push, and from which one at a time takes.
 //!
-//! A push claims a position with one compare-and-swap, writes its value there, and marks the slot as filled. Whoever claims the last
+//! A push claims a position with one compare-and-swap, writes its value there, and marks the slot as filled. The push that claims the last
 //! position of a block puts the next block in its place; it has allocated it before the claim. Pops are under a lock: this is
 //! the consumers' side, and a consumer that waits for the lock sleeps.
 //!
@@ -15,10 +15,10 @@
 //!
 //! # Invariants
 //! - U1: the position in `tail` is the next one to be claimed. While `CHANGING` is not set, `last` is its block.
-//! - U2: a slot belongs to the thread that claimed its position, until that sets `filled`; from then on, to whoever holds `first`.
+//! - U2: a slot belongs to the thread that claimed its position, until that sets `filled`; from then on, to the thread that holds `first`.
 //! - U3: the slots from the position in `first` up to that in `tail` are claimed, and those of them that are filled hold values. All
 //!   other slots hold nothing.
-//! - U4: a block is freed by whoever has taken its last value. All its slots were filled by then, and a push does not look at a
+//! - U4: a block is freed by the thread that has taken its last value. All its slots were filled by then, and a push does not look at a
 //!   block behind the store that fills its slot. The last position's push sets `next` before that.
 #![expect(
     unsafe_code,
@@ -49,7 +49,7 @@ struct Block<T> {
 }
 
 impl<T> Block<T> {
-    /// Made where it is to lie: on the stack there may be no room for so many values.
+    /// Made where it is to lie: the stack may have no room for a whole block.
     fn boxed() -> Box<Self> {
         let mut block = Box::<Self>::new_uninit();
         let place = block.as_mut_ptr();
@@ -172,7 +172,7 @@ impl<T> Segments<T> {
             }
             pace.wait();
         }
-        // SAFETY: U2, U3: the slot is filled, and the lock makes it ours. The position moves on, so nobody takes it again.
+        // SAFETY: U2, U3: the slot is filled, and the lock makes it ours. The position moves on, so no thread takes it again.
         let value = unsafe { cell.value.take() };
         first.position = position + 1;
         self.taken.store(position + 1, Ordering::Relaxed);
@@ -209,7 +209,7 @@ impl<T> Drop for Segments<T> {
             discard(value);
         }
         let block = lock(&self.first).block;
-        // SAFETY: U4: nothing is left, so this is the last block, and nobody else can reach it.
+        // SAFETY: U4: nothing is left, so this is the last block, and no other thread can reach it.
         drop(unsafe { Box::from_raw(block) });
     }
 }

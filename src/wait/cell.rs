@@ -240,7 +240,7 @@ impl WaitCell {
         let idle = loop {
             let state = self.bed.state.load(Ordering::Relaxed);
             if is_kind(state, BUSY) {
-                // The thread that moved it there runs no foreign code before it moves it on.
+                // The thread that moved it there runs no user code before it moves it on.
                 pace.wait();
             } else if !is_kind(state, IDLE) {
                 return None;
@@ -362,7 +362,7 @@ impl WaitCell {
     /// ```
     #[must_use]
     pub fn register(&self, task: &Waker) -> bool {
-        // Foreign code, which may come here again: before the cell is touched.
+        // User code, which may call this again: before the cell is touched.
         let task = Sleeper::task(task);
         self.cancel();
         let registered = self.prepare(task, PARKED).is_some();

@@ -205,7 +205,7 @@ impl Crowd {
 
     /// Announces a task as asleep. Look for events afterwards; when there are some, [`leave`](Self::leave) at once.
     pub(crate) fn register(&self, task: &Waker) -> Ticket {
-        // Foreign code: before the lock.
+        // User code: before the lock.
         let task = Sleeper::task(task);
         let ticket = self.enter(task, false);
         // ORD(crowd.parked): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.

@@ -427,7 +427,7 @@ impl Visits {
         self
     }
 
-    /// Whether both have come by the same places.
+    /// Whether both have the same visits.
     pub(crate) fn came_like(&self, other: &Self) -> bool {
         self.places == other.places
     }

@@ -16,7 +16,7 @@
 //!   its reader in OUT, and else by whoever has the chain.
 //! - L3: whoever was called while ASLEEP, and has a chain handed to it, wakes that chain before it does anything else.
 //! - L4: beds are freed when the `Sleepers` and all their berths are gone, so a link is good as long as one of them lives.
-//! - L5: a berth is used by one thread at a time (`&mut Berth`), and only with the `Sleepers` that made it. No foreign code runs
+//! - L5: a berth is used by one thread at a time (`&mut Berth`), and only with the `Sleepers` that made it. No user code runs
 //!   between a change of its state and the step that belongs to it: wakers are cloned before, and dropped and called after.
 #![expect(
     unsafe_code,
@@ -277,7 +277,7 @@ impl Sleepers {
     /// ```
     pub fn register(&self, berth: &mut Berth, task: &Waker) {
         self.check(berth);
-        // L5: foreign code, as is the destructor of the waker that was registered before.
+        // L5: user code, as is the destructor of the waker that was registered before.
         let task = Sleeper::task(task);
         drop(berth.get_up());
         self.lie_down(berth, task);
@@ -347,7 +347,7 @@ impl Berth {
                 ASLEEP => {
                     if bed.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
                     {
-                        // SAFETY: L1, L5: in ASLEEP there was a sleeper, our own; from AWAY on nobody else takes it.
+                        // SAFETY: L1, L5: in ASLEEP there was a sleeper, our own; from AWAY on no other thread takes it.
                         return Some(unsafe { bed.sleeper.take() });
                     }
                 }
@@ -369,7 +369,7 @@ impl Drop for Berth {
     fn drop(&mut self) {
         let sleeper = self.get_up();
         lock(&self.home).free.push(self.bed.clone());
-        // Last, and outside the lock: a waker's destructor is foreign.
+        // Last, and outside the lock: a waker's destructor is user code.
         drop(sleeper);
     }
 }

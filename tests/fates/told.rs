@@ -10,7 +10,7 @@ use std::sync::Arc;
 const WAYS: [&str; 6] =
     ["publish", "try_publish", "publish_with", "publish_batch", "Bus::publish", "with_local"];
 
-/// Publishes so many events in one way.
+/// Publishes `events` events in one way.
 fn publish(bus: &Bus<u64>, way: &str, events: u64) -> Published {
     let mut publisher = bus.publisher();
     let mut told = Published::default();

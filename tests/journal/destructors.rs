@@ -44,7 +44,7 @@ struct World {
     journal: Journal<Event>,
     id: SinkId,
     other: SinkId,
-    /// Full, and nobody reads it.
+    /// Full, and without a reader.
     full: Channel<u64>,
     full_bus: Bus<u64>,
     /// A publisher of it would wait for a subscriber.

@@ -61,7 +61,7 @@ fn removal_lets_go_of_a_publisher_at_the_gate() {
     let closed = journal.state().ledger.refused.closed;
     assert_eq!(removed_meanwhile(bus, id, one), took(0, 1));
     assert_eq!(books(&journal.feed()).ledger.refused.closed, closed + 1, "counted");
-    // The journal goes on without the bus.
+    // The journal works on without the bus.
     assert!(!journal.feed().is_closed());
     assert_eq!(gate.try_iter().count() as u64, full);
     assert_eq!(journal.publish(7).unwrap().get(), full);

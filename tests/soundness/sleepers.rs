@@ -106,7 +106,7 @@ fn a_look_that_panics_leaves_nobody_asleep() {
         let (mut berth, mut other) = (sleepers.berth(), sleepers.berth());
         sleepers.register(&mut other, &waker);
         assert!(unwinds(|| sleepers.park_unless(&mut berth, None, || panic!("as asked by the test"))));
-        // Called while its look goes on, it has the others to wake.
+        // Called during its check, it has the others to wake.
         assert!(unwinds(|| sleepers.park_unless(&mut berth, None, || {
             sleepers.wake();
             panic!("as asked by the test")
@@ -119,7 +119,7 @@ fn a_look_that_panics_leaves_nobody_asleep() {
     }
 }
 
-/// Does what a hostile callback may do with sleepers that it shares with everybody.
+/// Does what a hostile callback may do with sleepers that it shares with other threads.
 fn meddle(sleepers: &Sleepers, berths: &Mutex<Vec<Berth>>) {
     sleepers.wake();
     let mut own = sleepers.berth();

@@ -1,4 +1,4 @@
-//! What user code is told, and what is left after it panicked: the cases in which the table only sees that all goes on.
+//! What user code is told, and what is left after it panicked: the cases of which the table only sees that everything still works.
 
 use crate::world::{ignore, lock};
 use buslane::{

@@ -239,7 +239,7 @@ impl World {
         [&self.bus, &self.lanes, &self.solo]
     }
 
-    /// Everything goes on, flushes and closes included.
+    /// Everything still works, flushes and closes included.
     pub(crate) fn check_it_works(&self) {
         for object in self.objects() {
             let mut report = FlushReport::default();

@@ -40,8 +40,8 @@ impl<T> Stack<T> {
         let mut first = self.0.load(Ordering::Relaxed);
         loop {
             next.store(first, Ordering::Relaxed);
-            // ORD(blocks.spares): Release; pairs with the Acquire in `take`: the block and its link are written, and nobody
-            // looks into it any more.
+            // ORD(blocks.spares): Release; pairs with the Acquire in `take`: the block and its link are written, and no
+            // thread reads it any more.
             match self.0.compare_exchange(first, block, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(other) => first = other,

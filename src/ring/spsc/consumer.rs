@@ -259,7 +259,7 @@ impl<T> Consumer<T> {
     /// Whether the ring is sealed, or about to be: then [`refresh`](Self::refresh) may have left out values that are accepted.
     #[inline]
     pub(crate) fn is_sealed(&self) -> bool {
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever marked or fixed it.
+        // ORD(spsc.fin): Acquire; pairs with the Release of the thread that marked or fixed it.
         self.shared.fin.load(Ordering::Acquire) != OPEN
     }
 
