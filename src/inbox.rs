@@ -13,6 +13,7 @@ pub(crate) mod lane;
 pub(crate) mod member;
 pub(crate) mod overflow;
 pub(crate) mod reader;
+mod shared;
 mod state;
 
 use crate::error::{InvalidConfig, WriteError};
@@ -32,6 +33,7 @@ use lane::{LaneView, PrivateLane};
 use member::{Member, Seats};
 use overflow::Overflow;
 use reader::{Arrival, Reader};
+pub(crate) use shared::{Find, SharedLane};
 use state::{BacklogMark, ConsumerCounters, FoldedLanes};
 
 /// Told of each event that is dropped after it was accepted, with the reason.
@@ -140,16 +142,6 @@ impl Signals {
             Some(crowd) => crowd.wake_all(),
         }
     }
-}
-
-/// The lane of everybody who has no lane.
-#[cfg_attr(
-    any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")),
-    expect(clippy::large_enum_variant, reason = "only the model's stand-in is small")
-)]
-pub(crate) enum SharedLane<E> {
-    Bounded(Ring<E>),
-    Unbounded(Unbounded<E>),
 }
 
 /// How far the consumers have to come in each lane.
