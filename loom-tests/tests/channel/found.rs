@@ -71,7 +71,7 @@ fn two_writers_against_parks(recv: fn(&mut Receiver<Tracked>) -> usize) {
 #[test]
 fn a_parked_receiver_is_woken_by_the_writer_of_a_gap() {
     // A receiver that parks beside an empty position takes the event after it as well, once that position is filled. Fails when
-    // `Inbox::write` wakes nothing, and meets loom's limit of branches when `recv` waits for the writer in place of parking.
+    // `Inbox::write` wakes nothing.
     model(|| two_writers_against_parks(|receiver| receiver.recv().expect("open").id()));
 }
 
