@@ -8,6 +8,7 @@
 //! their rings, with one heavy fence for all of them. The `book` lock is held for that, and by nobody who waits or runs
 //! foreign code; publishers take it only to cut off an inbox that overflowed (`Disconnect`).
 
+pub(crate) mod handled;
 pub(crate) mod intake;
 pub(crate) mod lane;
 pub(crate) mod member;
@@ -29,10 +30,10 @@ use crate::wait::list::{Waiter, Want};
 use crate::wait::nesting::{Crew, may_wait_for_room};
 use crate::wait::strategy::spin_looks;
 use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
-use lane::{LaneView, PrivateLane};
+use lane::{Arrival, LaneView, PrivateLane};
 use member::{Member, Seats};
 use overflow::Overflow;
-use reader::{Arrival, Reader};
+use reader::Reader;
 pub(crate) use shared::{Find, SharedLane};
 use state::{BacklogMark, ConsumerCounters, FoldedLanes};
 

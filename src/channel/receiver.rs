@@ -2,7 +2,8 @@
 
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::inbox::reader::{Handled, Reader, With};
+use crate::inbox::handled::{Handled, With};
+use crate::inbox::reader::Reader;
 use crate::inbox::{End, Find, Inbox};
 use crate::ledger::SinkState;
 use crate::wait::Deadline;

@@ -1,7 +1,8 @@
 //! What workers and receivers read from: the one reader of an inbox, or one of several members.
 
+use super::handled::{Consume, Handled, With};
 use super::member::Member;
-use super::reader::{Consume, Handled, Reader, With};
+use super::reader::Reader;
 use super::{End, Find, Inbox};
 use crate::ledger::DropReason;
 use crate::sync::pace::Pace;

@@ -15,8 +15,8 @@
 //! The unbounded lane has no positions. There the claims are counted, each after its pop, and the mark is the count at the
 //! announcement: at most the number of pops before this one, and so at most the event's place in the queue.
 
+use super::handled::{Consume, Handled};
 use super::intake::give_up;
-use super::reader::{Consume, Handled};
 use super::state::ConsumerCounters;
 use super::{End, Find, Inbox, SharedLane};
 use crate::ledger::Ledger;

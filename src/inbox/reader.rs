@@ -1,12 +1,11 @@
 //! The consumer's half of an inbox: it walks the lanes, keeps the books, and waits.
 
+use super::handled::{Books, Consume, Handled};
 use super::intake::give_up;
-use super::lane::{LaneView, Progress};
+use super::lane::{Arrival, LaneReader, Progress, settle_seal};
 use super::shared::pop_unbounded;
 use super::{End, Find, Inbox, SharedLane};
-use crate::ledger::{Disposition, DropReason};
 use crate::ring::mpmc::{Pop, Ring};
-use crate::ring::spsc;
 use crate::sync::unbounded::Unbounded;
 use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
@@ -17,172 +16,6 @@ use std::time::{Duration, Instant};
 
 /// The most events whose slots are given back together, in a lane that is large and no more than half full.
 const CHUNK: usize = 16;
-
-/// What became of one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Handled {
-    Delivered,
-    /// The handler passed it on to a sink that decides later.
-    Passed,
-    Filtered,
-    Full,
-    Evicted,
-    Failed,
-    Panicked,
-    Aborted,
-    Disconnected,
-}
-
-impl Handled {
-    pub(crate) const KINDS: usize = 9;
-
-    #[inline]
-    pub(crate) fn of(disposition: Disposition) -> Self {
-        match disposition {
-            Disposition::Delivered => Self::Delivered,
-            Disposition::Pending => Self::Passed,
-            Disposition::Filtered => Self::Filtered,
-            Disposition::Dropped(reason) => match reason {
-                DropReason::Full => Self::Full,
-                DropReason::Evicted => Self::Evicted,
-                DropReason::Disconnected => Self::Disconnected,
-                DropReason::Aborted => Self::Aborted,
-                DropReason::Failed => Self::Failed,
-                DropReason::Panicked => Self::Panicked,
-            },
-        }
-    }
-}
-
-/// What is done with the events of an inbox.
-pub(crate) trait Consume<E> {
-    /// Handles one event.
-    fn handle(&mut self, inbox: &Inbox<E>, event: E) -> Handled;
-
-    /// How many events may come before [`batched`](Self::batched) wants to be told; at least one.
-    fn room(&self) -> usize {
-        usize::MAX
-    }
-
-    /// So many events were handled since the last call, at most as many as there was room for.
-    fn batched(&mut self, inbox: &Inbox<E>, events: usize) {
-        let _ = (inbox, events);
-    }
-}
-
-/// Events go to a function.
-pub(crate) struct With<F>(pub(crate) F);
-
-impl<E, F: FnMut(&Inbox<E>, E) -> Handled> Consume<E> for With<F> {
-    #[inline(always)]
-    fn handle(&mut self, inbox: &Inbox<E>, event: E) -> Handled {
-        (self.0)(inbox, event)
-    }
-}
-
-/// The books of the events that are handled one after another.
-///
-/// It carries the counters that change with each event, so that they are stored and never loaded: a counter in memory
-/// that is loaded again right after its store holds the next event up.
-struct Books<'a, E> {
-    inbox: &'a Inbox<E>,
-    progress: &'a Progress,
-    delivered: u64,
-}
-
-impl<'a, E> Books<'a, E> {
-    fn open(inbox: &'a Inbox<E>, progress: &'a Progress) -> Self {
-        Self { inbox, progress, delivered: inbox.consumer.delivered() }
-    }
-
-    /// Has one event handled and entered, also when that unwinds: then it counts as delivered. `done` says where it lay.
-    #[inline(always)]
-    fn enter(&mut self, event: E, consume: &mut impl Consume<E>, done: impl Fn(&Progress)) {
-        /// What is entered if the handling unwinds. It has copies of everything: borrowed, the books and the reader's position would lie
-        /// in memory for its sake, and each event would wait for the store of the one before it.
-        struct Unwound<'a, E, D: Fn(&Progress)> {
-            inbox: &'a Inbox<E>,
-            progress: &'a Progress,
-            delivered: u64,
-            done: D,
-        }
-        impl<E, D: Fn(&Progress)> Drop for Unwound<'_, E, D> {
-            fn drop(&mut self) {
-                self.inbox.consumer.set_delivered(self.delivered);
-                (self.done)(self.progress);
-            }
-        }
-        let Self { inbox, progress, delivered } = *self;
-        let unwound = Unwound { inbox, progress, delivered: delivered + 1, done };
-        let handled = consume.handle(inbox, event);
-        if handled == Handled::Delivered {
-            self.delivered = delivered + 1;
-            inbox.consumer.set_delivered(delivered + 1);
-        } else {
-            inbox.consumer.note(handled);
-        }
-        (unwound.done)(progress);
-        std::mem::forget(unwound);
-    }
-}
-
-/// The consumer's half of one lane.
-pub(crate) enum LaneReader<E> {
-    Spsc(spsc::Consumer<E>, std::sync::Arc<LaneView<E>>),
-    Evicting(Arc<Ring<E>>, std::sync::Arc<LaneView<E>>),
-}
-
-impl<E> LaneReader<E> {
-    pub(crate) fn is_ended(&self) -> bool {
-        match self {
-            Self::Spsc(consumer, _) => consumer.is_ended(),
-            Self::Evicting(ring, _) => ring.is_ended(),
-        }
-    }
-
-    /// How many events the lane has accepted.
-    fn accepted(&self) -> u64 {
-        match self {
-            Self::Spsc(_, view) | Self::Evicting(_, view) => view.accepted(),
-        }
-    }
-
-    /// How many of them were taken out, or evicted.
-    fn position(&self) -> u64 {
-        match self {
-            Self::Spsc(consumer, _) => consumer.position(),
-            Self::Evicting(ring, _) => ring.claimed(),
-        }
-    }
-
-    fn has_work(&mut self) -> bool {
-        match self {
-            Self::Spsc(consumer, _) => consumer.has_next() || consumer.is_ended(),
-            Self::Evicting(ring, _) => ring.has_filled() || ring.is_ended(),
-        }
-    }
-}
-
-/// A new lane, and the position in the shared lane before which it is not read.
-///
-/// A thread that moves from the shared lane to one of its own has its order kept: what it put into the shared lane lies below the
-/// position that this lane had when the thread's own was made. So what it then puts into its own lane comes after that, at the expense
-/// of the consumer, which walks the new lane a little later, and of nothing on the way of the publisher.
-pub(crate) struct Arrival<E> {
-    pub(crate) after: u64,
-    pub(crate) lane: LaneReader<E>,
-}
-
-/// Whether the ring is sealed, for a reader that found it empty: while the seal is in progress, what was pushed before its mark can
-/// not be seen. Afterwards it can.
-#[cold]
-fn settle_seal<E>(consumer: &spsc::Consumer<E>, view: &LaneView<E>) -> bool {
-    let sealed = consumer.is_sealed();
-    if sealed && !consumer.is_ended() {
-        view.end_seal();
-    }
-    sealed
-}
 
 /// The one consumer of an inbox.
 pub(crate) struct Reader<E> {
