@@ -8,11 +8,13 @@
 //! their rings, with one heavy fence for all of them. The `book` lock is held for that, and by nobody who waits or runs
 //! foreign code; publishers take it only to cut off an inbox that overflowed (`Disconnect`).
 
+pub(crate) mod handled;
 pub(crate) mod intake;
 pub(crate) mod lane;
 pub(crate) mod member;
 pub(crate) mod overflow;
 pub(crate) mod reader;
+mod shared;
 mod state;
 
 use crate::error::{InvalidConfig, WriteError};
@@ -28,10 +30,11 @@ use crate::wait::list::{Waiter, Want};
 use crate::wait::nesting::{Crew, may_wait_for_room};
 use crate::wait::strategy::spin_looks;
 use crate::wait::{Deadline, WaitCell, WaitList, WaitStrategy};
-use lane::{LaneView, PrivateLane};
+use lane::{Arrival, LaneView, PrivateLane};
 use member::{Member, Seats};
 use overflow::Overflow;
-use reader::{Arrival, Reader};
+use reader::Reader;
+pub(crate) use shared::{Find, SharedLane};
 use state::{BacklogMark, ConsumerCounters, FoldedLanes};
 
 /// Told of each event that is dropped after it was accepted, with the reason.
@@ -140,16 +143,6 @@ impl Signals {
             Some(crowd) => crowd.wake_all(),
         }
     }
-}
-
-/// The lane of everybody who has no lane.
-#[cfg_attr(
-    any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")),
-    expect(clippy::large_enum_variant, reason = "only the model's stand-in is small")
-)]
-pub(crate) enum SharedLane<E> {
-    Bounded(Ring<E>),
-    Unbounded(Unbounded<E>),
 }
 
 /// How far the consumers have to come in each lane.

@@ -53,35 +53,6 @@ pub(crate) fn dispose_each<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(dispose);
 }
 
-/// A value whose destructor is user code, and no concern of those who come past it: nothing waits there, and its panic ends there,
-/// also when this thread unwinds already.
-pub(crate) struct Guest<T>(Option<T>);
-
-impl<T> Guest<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(Some(value))
-    }
-
-    pub(crate) fn get(&self) -> &T {
-        match &self.0 {
-            Some(value) => value,
-            None => unreachable!("it is looked at before it is taken"),
-        }
-    }
-
-    pub(crate) fn take(&mut self) -> Option<T> {
-        self.0.take()
-    }
-}
-
-impl<T> Drop for Guest<T> {
-    fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            discard(value);
-        }
-    }
-}
-
 /// The event that comes back with an error. The error's source is user code, and a panic of its destructor is not the publisher's.
 pub(crate) fn event_of<E>(error: WriteError<E>) -> E {
     match error {

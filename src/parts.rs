@@ -4,8 +4,7 @@
 
 use crate::inbox::member::{self, Seat, Seats};
 use crate::inbox::overflow::Overflow;
-use crate::inbox::reader::Find;
-use crate::inbox::{self, InboxConfig, SharedLane, lane};
+use crate::inbox::{self, Find, InboxConfig, SharedLane, lane};
 use crate::queue::handler::{SinkWork, Work};
 use crate::ring::mpmc::Ring;
 use crate::sync;
@@ -196,8 +195,7 @@ impl<E: Send + 'static> Member<E> {
 
     /// Takes the next event, if it is there.
     pub fn take(&mut self) -> Option<E> {
-        // As a worker looks. Two consumers that both wait for the writer of the first place may do so for ever in a model, which is
-        // not fair to the writer.
+        // As each consumer reads that parks when it finds nothing.
         self.0.take(Find::Filled)
     }
 
@@ -256,10 +254,22 @@ impl<T: Send> Segments<T> {
         self.0.push(value);
     }
 
-    /// Takes the oldest value.
+    /// Takes the oldest value, and waits for it while it is just being put in.
     #[must_use]
     pub fn pop(&self) -> Option<T> {
         self.0.pop()
+    }
+
+    /// Takes the oldest value if it was put in.
+    #[must_use]
+    pub fn pop_filled(&self) -> Option<T> {
+        self.0.pop_filled()
+    }
+
+    /// Whether the oldest value was put in.
+    #[must_use]
+    pub fn has_filled(&self) -> bool {
+        self.0.has_filled()
     }
 
     /// How many there are.

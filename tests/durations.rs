@@ -174,6 +174,7 @@ fn waiting_strategies_take_every_duration() {
             let (tell, told) = mpsc::channel();
             let reader = thread::spawn(move || receiver.iter().for_each(|n: u32| tell.send(n).unwrap()));
             for n in 0..2 {
+                // The reader's strategy takes real time to reach the step after `park_after`. Nothing marks that step.
                 thread::sleep(3 * brief);
                 channel.write(n).unwrap();
                 assert_eq!(told.recv_timeout(GUARD), Ok(n), "{wait:?}");

@@ -1,56 +1,19 @@
 //! The event_log example, run as a program: what it proves, on what it was told to watch, and how it ends.
 
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+#[path = "support/example.rs"]
+mod example;
+
+use example::{Folder, program};
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// More looks than any test waits for.
 const ENDLESS: [&str; 4] = ["--looks", "4000000000", "--interval-ms", "1"];
 
-/// The example's program, which `cargo test` builds next to this test.
-fn program() -> PathBuf {
-    let this = std::env::current_exe().expect("a path of its own");
-    let target = this.parent().and_then(Path::parent).expect("a folder in the target directory");
-    let program = target.join("examples").join(format!("event_log{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        program.exists(),
-        "{} is not built; run all tests, or `cargo build --examples` first",
-        program.display()
-    );
-    program
-}
-
-/// A folder to be watched, removed at the end of a test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("buslane-example-event-log-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a folder");
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("a path that is text")
-    }
-
-    fn write(&self, name: &str, bytes: usize) {
-        fs::write(self.0.join(name), vec![b'.'; bytes]).expect("a file");
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn start(arguments: &[&str]) -> Child {
-    Command::new(program())
+    Command::new(program("event_log"))
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -144,7 +107,7 @@ fn a_folder_is_watched_with_all_that_is_in_it() {
     let empty = proven(&[folder.path(), "--looks", "3", "--interval-ms", "0"]);
     assert_eq!(empty.matches("nothing new").count(), 3, "{empty}");
 
-    fs::create_dir_all(folder.0.join("inner/most")).expect("two folders");
+    fs::create_dir_all(folder.file("inner/most")).expect("two folders");
     folder.write("inner/most/file", 10);
     folder.write("no bytes", 0);
     let report = proven(&[folder.path(), "--looks", "2", "--interval-ms", "0"]);
@@ -217,7 +180,7 @@ mod while_it_runs {
         watching.read_until(": 1 created; events 1 to 1\n");
         folder.write("old", 6);
         watching.read_until(" 1 changed; events 2 to ");
-        fs::remove_file(folder.0.join("new")).expect("a file");
+        fs::remove_file(folder.file("new")).expect("a file");
         watching.read_until(" 1 removed; events ");
         let Watching { mut child, mut output, mut report } = watching;
         let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();

@@ -1,23 +1,15 @@
 //! The notifications example, run as a program: its books, its end by Ctrl-C, and settings that cannot be.
 
-use std::path::{Path, PathBuf};
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+#[path = "support/example.rs"]
+mod example;
+
+use example::program;
 use std::process::{Command, Output};
 
-/// The example's program, which `cargo test` builds next to this test.
-fn program() -> PathBuf {
-    let this = std::env::current_exe().expect("a path of its own");
-    let target = this.parent().and_then(Path::parent).expect("a folder in the target directory");
-    let program = target.join("examples").join(format!("notifications{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        program.exists(),
-        "{} is not built; run all tests, or `cargo build --features http --examples` first",
-        program.display()
-    );
-    program
-}
-
 fn run(arguments: &[&str]) -> Output {
-    Command::new(program()).args(arguments).output().expect("an end")
+    Command::new(program("notifications")).args(arguments).output().expect("an end")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -70,7 +62,7 @@ fn ctrl_c_ends_it_early_and_the_books_are_closed() {
     use std::process::Stdio;
 
     // Slow enough to outlast any test.
-    let mut child = Command::new(program())
+    let mut child = Command::new(program("notifications"))
         .args(["--events", "1000000", "--rate", "50", "--batch", "1"])
         .stdout(Stdio::piped())
         .spawn()

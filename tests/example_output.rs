@@ -2,9 +2,14 @@
 //! error.
 #![cfg(unix)]
 
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+#[path = "support/example.rs"]
+mod example;
+
+use example::program;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Each example with settings that end it soon; what it reads comes from a file.
@@ -14,19 +19,6 @@ const PROGRAMS: [(&str, &[&str]); 4] = [
     ("event_log", &["--looks", "20", "--interval-ms", "1"]),
     ("tee", &["--input", "Cargo.lock"]),
 ];
-
-/// An example's program, which `cargo test` builds next to this test.
-fn program(name: &str) -> PathBuf {
-    let this = std::env::current_exe().expect("a path of its own");
-    let target = this.parent().and_then(Path::parent).expect("a folder in the target directory");
-    let program = target.join("examples").join(name);
-    assert!(
-        program.exists(),
-        "{} is not built; run all tests, or `cargo build --features http --examples` first",
-        program.display()
-    );
-    program
-}
 
 fn run(name: &str, arguments: &[&str], stdout: Stdio) -> Output {
     let mut command = Command::new(program(name));

@@ -1,54 +1,18 @@
 //! The tee example, run as a program on generated input: what arrives where, and how it ends.
 
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+#[path = "support/example.rs"]
+mod example;
+
+use example::{Folder, program};
 use std::fs;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-/// The example's program, which `cargo test` builds next to this test.
-fn program() -> PathBuf {
-    let this = std::env::current_exe().expect("a path of its own");
-    let target = this.parent().and_then(Path::parent).expect("a folder in the target directory");
-    let program = target.join("examples").join(format!("tee{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        program.exists(),
-        "{} is not built; run all tests, or `cargo build --examples` first",
-        program.display()
-    );
-    program
-}
-
-/// A folder for the files of one test, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("buslane-tee-{}-{number}", std::process::id()));
-        fs::create_dir(&path).expect("a folder");
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("a path that is text").to_owned()
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.0.join(name)).expect("a file")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn start(arguments: &[&str]) -> Child {
-    Command::new(program())
+    Command::new(program("tee"))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -93,7 +57,7 @@ fn containing(lines: &[u8], text: &str) -> Vec<u8> {
 #[test]
 fn every_output_is_a_copy_and_filtered_ones_hold_what_was_asked_for() {
     let (folder, input) = (Folder::new(), lines(20_000));
-    let [a, b, sevens, nothing] = ["a", "b", "sevens", "nothing"].map(|name| folder.path(name));
+    let [a, b, sevens, nothing] = ["a", "b", "sevens", "nothing"].map(|name| folder.file(name));
     let arguments =
         [&a, &b, "--matching", "77", &sevens, "-m", "no such text", &nothing, "--books", "--capacity", "8"];
     let output = run(&arguments, &input);
@@ -107,7 +71,7 @@ fn every_output_is_a_copy_and_filtered_ones_hold_what_was_asked_for() {
 #[test]
 fn bytes_are_copied_as_they_are() {
     let folder = Folder::new();
-    let copy = folder.path("copy");
+    let copy = folder.file("copy");
     let long_line = [vec![b'y'; 3 << 20], b"\nend".to_vec()].concat();
     let inputs = [&b""[..], b"no end", b"\n\n", b"\xff\xfe\0\r\n\xc3", &long_line];
     for input in inputs {
@@ -120,7 +84,7 @@ fn bytes_are_copied_as_they_are() {
 #[test]
 fn a_file_is_read_and_others_are_appended_to_when_that_is_asked_for() {
     let (folder, input) = (Folder::new(), lines(500));
-    let [from, to] = ["from", "to"].map(|name| folder.path(name));
+    let [from, to] = ["from", "to"].map(|name| folder.file(name));
     fs::write(&from, &input).expect("a file");
     for (append, copies) in [("--append", 1), ("-a", 2), ("--progress", 1)] {
         let output = run(&["--input", &from, append, &to], b"not this");
@@ -135,7 +99,7 @@ fn a_file_is_read_and_others_are_appended_to_when_that_is_asked_for() {
 #[test]
 fn what_cannot_be_opened_or_set_is_a_message_and_nothing_is_written() {
     let folder = Folder::new();
-    let here = folder.0.to_str().expect("a path that is text").to_owned();
+    let here = folder.path().to_owned();
     let cases: [(&[&str], &str); 5] = [
         (&["/nowhere/at/all"], "/nowhere/at/all"),
         (&["--matching", "text", "/nowhere/at/all"], "/nowhere/at/all"),
@@ -156,7 +120,7 @@ fn what_cannot_be_opened_or_set_is_a_message_and_nothing_is_written() {
 #[cfg(target_os = "linux")]
 fn an_output_that_fails_is_told_of_and_the_others_go_on() {
     let (folder, input) = (Folder::new(), lines(20_000));
-    let copy = folder.path("copy");
+    let copy = folder.file("copy");
     let output = run(&["/dev/full", &copy], &input);
     let message = ended_with(&output, 1);
     assert_eq!(message.matches("/dev/full").count(), 1, "{message}");
@@ -167,7 +131,7 @@ fn an_output_that_fails_is_told_of_and_the_others_go_on() {
 #[cfg(unix)]
 fn when_the_reader_of_standard_output_goes_away_it_ends_quietly_and_the_copies_are_whole() {
     let (folder, input) = (Folder::new(), lines(2_000_000 / 10));
-    let [one, other] = ["one", "other"].map(|name| folder.path(name));
+    let [one, other] = ["one", "other"].map(|name| folder.file(name));
     let mut child = start(&[&one, &other]);
     let (mut pipe, written) = (child.stdin.take().expect("a pipe"), input.clone());
     // It goes on writing until nobody reads: only the closed pipe at the other end can end the program.
@@ -187,7 +151,7 @@ fn when_the_reader_of_standard_output_goes_away_it_ends_quietly_and_the_copies_a
 #[cfg(unix)]
 fn on_ctrl_c_what_was_read_is_written_and_it_ends() {
     let folder = Folder::new();
-    let copy = folder.path("copy");
+    let copy = folder.file("copy");
     let mut child = start(&[&copy, "--books"]);
     let mut pipe = child.stdin.take().expect("a pipe");
     pipe.write_all(b"one\ntwo\n").expect("a reader");

@@ -1,27 +1,19 @@
 //! The telemetry example, run as a program: the books of both modes, and what it does with input and output
 //! that it cannot use.
 
+#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
+#[allow(dead_code, reason = "each file uses some of the helpers")]
+#[path = "support/example.rs"]
+mod example;
+
+use example::program;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-/// The example's program, which `cargo test` builds next to this test.
-fn program() -> PathBuf {
-    let this = std::env::current_exe().expect("a path of its own");
-    let target = this.parent().and_then(Path::parent).expect("a folder in the target directory");
-    let program = target.join("examples").join(format!("telemetry{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        program.exists(),
-        "{} is not built; run all tests, or `cargo build --examples` first",
-        program.display()
-    );
-    program
-}
 
 /// Runs it with these lines on standard input.
 fn run(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(program())
+    let mut child = Command::new(program("telemetry"))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -121,7 +113,7 @@ fn a_service_runs_to_its_end_and_every_request_is_in_the_books() {
 #[test]
 #[cfg(unix)]
 fn on_ctrl_c_the_service_ends_with_its_report() {
-    let mut child = Command::new(program())
+    let mut child = Command::new(program("telemetry"))
         .args(["--seconds", "1000000", "--output", "/dev/stdout"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -5,6 +5,8 @@
 //! there, and then must have got, or lost to an eviction that was told of, at least as many events of each writer. The events are
 //! large or small, so that the time between the claim of a slot and its filling differs.
 
+#[path = "found/parked.rs"]
+mod parked;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
@@ -12,8 +14,8 @@ mod support;
 use buslane::{Bus, Channel, DropReason, Overflow, Patience, Receiver, SharedReceiver, Sink, TryRecvError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 use support::{ends, lane};
 
 const WRITERS: usize = 4;
@@ -172,13 +174,6 @@ fn reads<E: Send + 'static>() -> Vec<(&'static str, Read<Receiver<E>, E>)> {
         }),
         // At most a quarter of a lane at a time, so that is repeated until nothing is found.
         ("drain_with", |receiver, take| receiver.drain_with(&mut *take) > 0),
-        ("poll_recv", |receiver, take| match receiver.poll_recv(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(event) => {
-                event.map(&mut *take).unwrap();
-                true
-            }
-            Poll::Pending => false,
-        }),
         ("is_empty, then recv_batch", |receiver, take| {
             const MOST: usize = 64;
             // Nothing is there that has been written, so there is nothing to wait for.
@@ -192,7 +187,11 @@ fn reads<E: Send + 'static>() -> Vec<(&'static str, Read<Receiver<E>, E>)> {
             full
         }),
         ("recv_timeout of zero", |receiver, take| {
-            receiver.recv_timeout(std::time::Duration::ZERO).map(&mut *take).is_ok()
+            receiver.recv_timeout(Duration::ZERO).map(&mut *take).is_ok()
+        }),
+        // It may park first, and then looks once more.
+        ("recv_timeout of a moment", |receiver, take| {
+            receiver.recv_timeout(Duration::from_nanos(1)).map(&mut *take).is_ok()
         }),
     ]
 }
@@ -242,7 +241,7 @@ fn reads_of_an_evicting_channel_find_what_was_written_before() {
 
 #[test]
 fn shared_receivers_find_what_was_written_before() {
-    let reads: [(&str, Read<SharedReceiver<Event<512>>, Event<512>>); 3] = [
+    let reads: [(&str, Read<SharedReceiver<Event<512>>, Event<512>>); 4] = [
         ("try_recv", |receiver, take| match receiver.try_recv() {
             Ok(event) => {
                 take(event);
@@ -254,12 +253,11 @@ fn shared_receivers_find_what_was_written_before() {
             receiver.try_iter().for_each(&mut *take);
             false
         }),
-        ("poll_recv", |receiver, take| match receiver.poll_recv(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(event) => {
-                event.map(&mut *take).unwrap();
-                true
-            }
-            Poll::Pending => false,
+        ("recv_timeout of zero", |receiver, take| {
+            receiver.recv_timeout(Duration::ZERO).map(&mut *take).is_ok()
+        }),
+        ("recv_timeout of a moment", |receiver, take| {
+            receiver.recv_timeout(Duration::from_nanos(1)).map(&mut *take).is_ok()
         }),
     ];
     for (name, read) in reads {

@@ -38,6 +38,7 @@ fn used_by_subscribers(wait: WaitStrategy) -> Duration {
         thread::yield_now();
     }
     let before = processor_time();
+    // What is measured: the processor time of a silence.
     thread::sleep(SILENCE);
     let used = processor_time() - before;
     assert!(journal.publish(100).is_ok());
@@ -59,6 +60,7 @@ fn used_in_silence(wait: WaitStrategy) -> Duration {
     publishers.iter_mut().for_each(|publisher| assert!(publisher.publish(1).is_ok()));
     assert!(bus.flush_timeout(Duration::from_secs(30)).is_done());
     let before = processor_time();
+    // What is measured: the processor time of a silence.
     thread::sleep(SILENCE);
     let used = processor_time() - before;
     assert!(publishers[0].publish(2).is_ok());

@@ -306,11 +306,13 @@ fn idle_consumers_use_no_processor_time() {
             rows.push((name, bound(wait), mine));
         }
     }
+    // Consumers go through the steps of their strategies in real time, and nothing marks the last step.
     thread::sleep(SETTLED);
     let used = |rows: &[(String, f64, Vec<i32>)]| -> Vec<Vec<Duration>> {
         rows.iter().map(|(_, _, threads)| threads.iter().map(|id| processor_time(*id)).collect()).collect()
     };
     let (before, begun) = (used(&rows), Instant::now());
+    // What is measured: the processor time of a silence.
     thread::sleep(SILENCE);
     let (after, silence) = (used(&rows), begun.elapsed());
     let mut restless = Vec::new();

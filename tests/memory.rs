@@ -8,6 +8,7 @@
 #[path = "support/counting.rs"]
 mod counting;
 
+use buslane::wait::{FencePair, WaitList};
 use buslane::{Bus, Channel, Journal, Publisher, Queue, Sink, SinkExt, Start, WaitStrategy, noop};
 use counting::heap_of;
 
@@ -188,4 +189,62 @@ fn publishers_that_come_and_go_leave_nothing_behind() {
     println!("500 publishers that came and went: {} bytes", heap.bytes);
     assert!(heap.bytes.abs() < 4096, "{heap:?}");
     assert!(channel.write([2; 4]).is_ok());
+}
+
+/// The text of `docs::memory`.
+const MEMORY: &str = include_str!("../src/docs/memory.md");
+
+/// The figure in a row of its table.
+fn documented(what: &str) -> i64 {
+    let row = MEMORY
+        .lines()
+        .find_map(|line| line.strip_prefix("| ")?.strip_prefix(what)?.strip_prefix(" | "))
+        .unwrap_or_else(|| panic!("no row for {what}"));
+    let digits = row.chars().take_while(|c| c.is_ascii_digit() || *c == ' ');
+    digits.filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn documented_figures_are_those_that_are_measured() {
+    let (empty, bus) = (warm_bus(), warm_bus());
+    let _first = empty.publisher();
+    bus.add(noop()).unwrap();
+    let journal = Journal::<Event>::new(CAPACITY).unwrap();
+    let _subscriber = journal.subscribe(Start::Now).unwrap();
+    let none = heap_of(|| empty.publisher()).0.bytes;
+    let queued = warm_bus();
+    queued.add(queue()).unwrap();
+    let _lane = queued.publisher();
+    let direct = heap_of(|| bus.add(noop()).unwrap()).0.bytes;
+    let publishers: Vec<_> = (0..10).map(|_| bus.publisher()).collect();
+    let direct_with_ten = heap_of(|| bus.add(noop()).unwrap()).0.bytes;
+    let figures = [
+        ("a bus without sinks", heap_of(Bus::<Event>::new).0.bytes),
+        ("a publisher without lanes", none),
+        ("a private lane", heap_of(|| queued.publisher()).0.bytes - none),
+        ("a queue", heap_of(queue).0.bytes),
+        ("a channel", heap_of(|| Channel::<Event>::bounded(CAPACITY).unwrap()).0.bytes),
+        ("a journal", heap_of(|| Journal::<Event>::new(CAPACITY).unwrap()).0.bytes),
+        ("a subscriber of it", heap_of(|| journal.subscribe(Start::Now).unwrap()).0.bytes),
+        ("a sink that is called directly", direct),
+        ("the same, for each publisher until it publishes next", (direct_with_ten - direct) / 10),
+    ];
+    drop(publishers);
+    for (what, measured) in figures {
+        let documented = documented(what);
+        // The standard library's own types may change by a few bytes.
+        assert!(
+            (measured - documented).abs() <= documented / 50,
+            "{what}: {measured}, documented {documented}"
+        );
+    }
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn wait_list_has_room_for_sixteen_in_384_bytes() {
+    let (heap, _list) = heap_of(|| WaitList::new(FencePair::process()));
+    assert_eq!(heap.bytes, 384);
+    assert!(MEMORY.contains("for 16 who wait at the same time: 384 bytes"));
 }

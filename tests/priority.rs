@@ -82,7 +82,7 @@ fn play(name: &str, low: impl Fn() + Sync, mut high: impl FnMut() + Send) {
             granted.send(realtime).unwrap();
             let before = processor_time();
             for round in 0..ROUNDS {
-                // Others run, and are interrupted somewhere.
+                // Others run, and are interrupted somewhere: only a sleep lets them have the processor.
                 thread::sleep(Duration::from_micros(u64::from(40 + 7 * (round % 16))));
                 high();
             }
@@ -128,6 +128,7 @@ fn a_claim_that_is_held_is_waited_for_asleep() {
             drop(writer.claim());
             (processor_time() - before, begun.elapsed())
         });
+        // What is measured: the processor time of a wait as long as this.
         thread::sleep(Duration::from_millis(500));
         drop(claim);
         let (used, waited) = waiting.join().unwrap();
@@ -163,6 +164,7 @@ fn a_receiver_that_goes_waits_for_a_writer() {
             let channel = current.read().unwrap().clone();
             (0..64).for_each(|_| drop(channel.write([7; 8])));
         };
+        // In each sleep the writers get the processor, and are interrupted somewhere.
         let high = || {
             if several {
                 let (channel, receiver) = Channel::builder().capacity(1024).build_shared().unwrap();
@@ -208,6 +210,7 @@ fn a_removal_waits_for_a_publish() {
     let low = || assert!(bus.publish([7; 8]).is_ok());
     play("a removal", low, || {
         let id = bus.add(sink_fn(|event: &[u64; 8]| drop(std::hint::black_box(event.to_vec())))).unwrap();
+        // The publishers get the processor, and are interrupted somewhere.
         thread::sleep(Duration::from_micros(60));
         assert!(bus.remove(id).is_ok());
     });

@@ -13,18 +13,7 @@ use buslane::{
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Drops, Entry, Log, Outcome, WAYS, Way, assert_balanced, ends, lane, lock, outcome};
-
-fn describe<E>(sink: &impl Sink<E>) -> SinkState {
-    let mut state = SinkState::default();
-    sink.signal(&mut Signal::Describe(&mut state));
-    state
-}
-
-/// A sink by one of the two ways, kept to be described afterwards.
-fn entry<E: Send + 'static>(sink: &Arc<impl Sink<E> + 'static>, way: Way) -> Entry<E> {
-    Entry::into(sink, way)
-}
+use support::{Drops, Log, Outcome, WAYS, assert_balanced, describe, ends, entry, lane, lock, outcome};
 
 fn refusing(capacity: usize) -> (Channel<u64>, Receiver<u64>) {
     Channel::builder().capacity(capacity).overflow(Overflow::Refuse).build().unwrap()

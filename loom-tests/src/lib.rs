@@ -17,6 +17,7 @@
 //! Two tests are no models, and empty with `--cfg loom`: `store_buffer` explores the handshakes on machines with store buffers,
 //! which know the asymmetric pair, and `litmus` hammers them on real threads.
 
+pub mod channels;
 pub mod probe;
 #[cfg(shuttle)]
 pub mod schedules;

@@ -3,35 +3,15 @@
 //! Three preemptions, but for one scenario that says so.
 
 use buslane::{
-    Bus, Channel, CloseReport, Deadline, FlushReport, Overflow, Receiver, Removed, Signal, Sink,
-    TryRecvError, WaitStrategy, WeakBus, WriteError,
+    Bus, Channel, CloseReport, Deadline, FlushReport, Overflow, Removed, Signal, Sink, TryRecvError,
+    WaitStrategy, WeakBus, WriteError,
 };
+use loom_tests::channels::{channel, left};
 use loom_tests::probe::Probe;
 use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn channel(capacity: usize, overflow: Overflow) -> (Channel<u32>, Receiver<u32>) {
-    Channel::builder()
-        .capacity(capacity)
-        .overflow(overflow)
-        .wait(WaitStrategy::Park)
-        .build()
-        .expect("a small channel")
-}
-
-/// What is there to be read, of a channel that nobody writes to any more.
-fn left(receiver: &mut Receiver<u32>) -> Vec<u32> {
-    let mut got = Vec::new();
-    loop {
-        match receiver.try_recv() {
-            Ok(event) => got.push(event),
-            Err(TryRecvError::Empty | TryRecvError::Closed) => return got,
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
 
 #[test]
 fn add_against_publish() {

@@ -3,30 +3,10 @@
 //!
 //! Three preemptions, but for scenarios that say so.
 
-use buslane::{Bus, Channel, Overflow, Receiver, Removed, TryRecvError, WaitStrategy};
+use buslane::{Bus, Overflow, Removed};
+use loom_tests::channels::{channel, left};
 use loom_tests::probe::Probe;
 use loom_tests::{model, model_with, thread};
-
-fn channel(capacity: usize) -> (Channel<u32>, Receiver<u32>) {
-    Channel::builder()
-        .capacity(capacity)
-        .overflow(Overflow::DropNewest)
-        .wait(WaitStrategy::Park)
-        .build()
-        .expect("a small channel")
-}
-
-/// The events left in a channel that has no writers any more.
-fn left(receiver: &mut Receiver<u32>) -> Vec<u32> {
-    let mut got = Vec::new();
-    loop {
-        match receiver.try_recv() {
-            Ok(event) => got.push(event),
-            Err(TryRecvError::Empty | TryRecvError::Closed) => return got,
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
 
 #[test]
 fn withdrawal_against_take_over() {
@@ -37,8 +17,8 @@ fn withdrawal_against_take_over() {
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
-        let (stays, mut receiver) = channel(2);
-        let (goes, mut gone) = channel(2);
+        let (stays, mut receiver) = channel(2, Overflow::DropNewest);
+        let (goes, mut gone) = channel(2, Overflow::DropNewest);
         let keep_open = goes.clone();
         let id = bus.add(goes).expect("open");
         bus.add(stays).expect("open");
@@ -87,8 +67,8 @@ fn remove_and_add_against_a_publisher_that_has_the_sink() {
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
-        let (first, mut first_reader) = channel(4);
-        let (second, mut second_reader) = channel(4);
+        let (first, mut first_reader) = channel(4, Overflow::DropNewest);
+        let (second, mut second_reader) = channel(4, Overflow::DropNewest);
         let keep_open = first.clone();
         let id = bus.add(first).expect("open");
         let _ = publisher.publish(0).expect("open");
@@ -113,8 +93,8 @@ fn registration_against_remove_and_add() {
     // registration keeps a way to a sink that was removed meanwhile, or misses one that was added. Two preemptions.
     model_with(2, || {
         let bus = Bus::new();
-        let (first, mut first_reader) = channel(2);
-        let (second, mut second_reader) = channel(2);
+        let (first, mut first_reader) = channel(2, Overflow::DropNewest);
+        let (second, mut second_reader) = channel(2, Overflow::DropNewest);
         let keep_open = first.clone();
         let id = bus.add(first).expect("open");
         let other = bus.clone();
@@ -135,7 +115,7 @@ fn a_thread_that_moves_to_its_own_lane_keeps_its_order() {
     // walked at once.
     model(|| {
         let bus = Bus::new();
-        let (sink, mut receiver) = channel(4);
+        let (sink, mut receiver) = channel(4, Overflow::DropNewest);
         bus.add(sink).expect("open");
         let moving = bus.clone();
         let moves = thread::spawn(move || {
@@ -157,7 +137,7 @@ fn a_lane_that_waits_for_its_turn_is_not_slept_through() {
     // forgotten. Two preemptions.
     model_with(2, || {
         let bus = Bus::new();
-        let (sink, mut receiver) = channel(4);
+        let (sink, mut receiver) = channel(4, Overflow::DropNewest);
         bus.add(sink).expect("open");
         let other = bus.clone();
         let shared = thread::spawn(move || other.publish(1).expect("open").accepted);

@@ -54,6 +54,15 @@ fn rest_first(receiver: &mut SharedReceiver<Tracked>) -> usize {
     got
 }
 
+/// Takes one event of two. The race is over when the second one is taken.
+fn recv_until_second(receiver: &mut SharedReceiver<Tracked>, reads: &AtomicUsize) -> usize {
+    let id = receiver.recv().expect("open").id();
+    if reads.fetch_add(1, Ordering::Relaxed) == 1 {
+        over();
+    }
+    id
+}
+
 fn balanced(ledger: Ledger) -> Ledger {
     ledger.check().expect("the books add up");
     ledger
@@ -117,16 +126,16 @@ fn two_writes_against_two_readers_that_park() {
 
 #[test]
 fn two_writers_that_overtake_each_other_against_two_readers() {
-    // Both readers may find the first place still being filled, and sleep although the second one is. Whoever takes the first
-    // event then wakes the other reader. Fails when `Inbox::pass_on` does not wake another one. Held to two preemptions: at three,
-    // two readers that wait for the writer of the first place meet loom's limit of branches.
-    model_with(2, || {
-        let (lives, steps) = (Lives::new(2), Steps::new());
+    // Both readers may find the first position still empty, and park although the second one is filled. The reader that takes the
+    // first event then wakes the other reader. Fails when `Inbox::pass_on` does not wake another one, and meets loom's limit of
+    // branches when a blocking read waits for the writer of the first position in place of parking. 100 s of processor time.
+    model(|| {
+        let (lives, steps, reads) = (Lives::new(2), Steps::new(), Arc::new(AtomicUsize::new(0)));
         let (channel, mut one, reader, writer) = before(|| {
             let (channel, one) = channel(2, Overflow::DropNewest);
-            let mut other = one.clone();
+            let (mut other, reads) = (one.clone(), reads.clone());
             // Started first, so that a model has it sleep before the writer goes on.
-            let reader = thread::spawn(move || (other.recv().expect("open").id(), other));
+            let reader = thread::spawn(move || (recv_until_second(&mut other, &reads), other));
             let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
             let writer = thread::spawn(move || {
                 turns.step();
@@ -137,11 +146,10 @@ fn two_writers_that_overtake_each_other_against_two_readers() {
         });
         steps.step();
         assert_ne!(write(&channel, lives.value(1)), 0);
-        let mine = one.recv().expect("open").id();
+        let mine = recv_until_second(&mut one, &reads);
         let (theirs, other) = reader.join().unwrap();
         assert_eq!(mine + theirs, 1);
         let sink = writer.join().unwrap();
-        over();
         drop((channel, sink, one, other));
         lives.assert_all_dropped();
     });
@@ -268,8 +276,8 @@ fn the_last_of_two_receivers_dropped_against_a_write() {
 #[test]
 fn a_task_that_goes_away_against_a_write() {
     // A task that was woken and does not come back passes its wake-up on to a thread that sleeps. Fails when
-    // `Member::unregister` does not pass on. Held to two preemptions; at three it takes some four minutes.
-    model_with(2, || {
+    // `Member::unregister` does not pass on.
+    model(|| {
         let lives = Lives::new(2);
         let (channel, reader, task) = before(|| {
             let (channel, mut one) = channel(2, Overflow::DropNewest);

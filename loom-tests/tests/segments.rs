@@ -1,6 +1,7 @@
 //! The unbounded queue by itself: pushes against each other and against pops, across blocks, which hold two values in a model.
 
 use buslane::parts::Segments;
+use buslane::wait::{FencePair, WaitCell};
 use loom_tests::{Arc, Lives, Tracked, model, thread};
 
 type Queue = Arc<Segments<Tracked>>;
@@ -74,6 +75,34 @@ fn a_pop_finds_what_was_pushed_before_it_behind_a_push_that_is_not_done() {
         got.extend(rest(&queue));
         got.sort_unstable();
         assert_eq!(got, [0, 7]);
+        drop(queue);
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_parked_consumer_is_woken_by_the_push_that_fills_a_gap() {
+    // A consumer that parks beside an empty position takes the value after it as well, once that position is filled. Fails when it
+    // does not look again after it has announced itself, and meets loom's limit of branches when `has_filled` counts claims.
+    model(|| {
+        let (queue, lives) = (new(), Lives::new(2));
+        let cell = Arc::new(WaitCell::new(FencePair::process()));
+        let pushing = [0, 1].map(|id| {
+            let (queue, cell, value) = (queue.clone(), cell.clone(), lives.value(id));
+            thread::spawn(move || {
+                queue.push(value);
+                cell.fence();
+                cell.wake();
+            })
+        });
+        let mut got = 0;
+        while got < 2 {
+            match queue.pop_filled() {
+                Some(_) => got += 1,
+                None => cell.park_unless(None, || queue.has_filled()),
+            }
+        }
+        pushing.into_iter().for_each(|pushing| pushing.join().unwrap());
         drop(queue);
         lives.assert_all_dropped();
     });

@@ -4,7 +4,7 @@ use super::entry::{Info, SinkId};
 use super::handle::Handle;
 use super::{Bus, Core};
 use crate::error::WriteError;
-use crate::panics::{foreign, quietly};
+use crate::panics::{error_text, quietly};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -50,17 +50,16 @@ impl<E> BusHooks<E> {
     /// Tells the hook of a failure; full and closed sinks are none.
     pub(super) fn failed(&self, info: &Info, error: &WriteError<E>) {
         if let WriteError::Failed { source, .. } = error {
-            self.tell(info, || source.to_string());
+            self.tell(info, error_text(source));
         }
     }
 
     pub(super) fn panicked(&self, info: &Info, text: &str) {
-        self.tell(info, || format!("the sink panicked: {text}"));
+        self.tell(info, format!("the sink panicked: {text}"));
     }
 
     #[cold]
-    fn tell(&self, info: &Info, error: impl FnOnce() -> String) {
-        let error = foreign(error).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
+    fn tell(&self, info: &Info, error: String) {
         info.set_error(error.clone());
         if let Some(hook) = &self.on_error {
             let failure = SinkFailure { id: info.id, name: info.name.clone(), error };

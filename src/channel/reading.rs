@@ -1,14 +1,20 @@
 //! How both kinds of receiver read: one event at a time, waiting for it or not.
 
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::inbox::End;
 use crate::inbox::intake::Intake;
+use crate::inbox::{End, Find};
 use crate::wait::Deadline;
 use std::task::{Context, Poll};
 
+/// A read that does not wait for events.
 #[inline]
 pub(super) fn try_recv<E: Send + 'static>(from: &mut impl Intake<E>) -> Result<E, TryRecvError> {
-    if let Some(event) = from.take_one() {
+    look(from, Find::Written)
+}
+
+#[inline]
+fn look<E: Send + 'static>(from: &mut impl Intake<E>, find: Find) -> Result<E, TryRecvError> {
+    if let Some(event) = from.take(find) {
         return Ok(event);
     }
     Err(match from.ended() {
@@ -22,7 +28,7 @@ pub(super) fn try_recv<E: Send + 'static>(from: &mut impl Intake<E>) -> Result<E
 pub(super) fn recv<E: Send + 'static>(from: &mut impl Intake<E>) -> Result<E, RecvError> {
     from.linger_when_dry();
     loop {
-        match try_recv(from) {
+        match look(from, Find::Filled) {
             Ok(event) => return Ok(event),
             Err(TryRecvError::Empty) => from.wait(None, |_| false),
             Err(TryRecvError::Closed) => return Err(RecvError::Closed),
@@ -39,13 +45,13 @@ pub(super) fn recv_until<E: Send + 'static>(
     loop {
         // Asked first, so that whoever was woken at the last moment still looks.
         let left = deadline.remaining();
-        match try_recv(from) {
+        let over = left.is_some_and(|left| left.is_zero());
+        // The last look is not followed by a wait, so it is one of a read that does not wait.
+        match look(from, if over { Find::Written } else { Find::Filled }) {
             Ok(event) => return Ok(event),
             Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
             Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
-            Err(TryRecvError::Empty) if left.is_some_and(|left| left.is_zero()) => {
-                return Err(RecvTimeoutError::Timeout);
-            }
+            Err(TryRecvError::Empty) if over => return Err(RecvTimeoutError::Timeout),
             Err(TryRecvError::Empty) => from.wait(left, |_| false),
         }
     }
@@ -56,7 +62,8 @@ pub(super) fn poll_recv<E: Send + 'static>(
     context: &mut Context<'_>,
 ) -> Poll<Result<E, RecvError>> {
     loop {
-        match try_recv(from) {
+        // A pending task is parked: the writer that fills the oldest position wakes it.
+        match look(from, Find::Filled) {
             Ok(event) => return Poll::Ready(Ok(event)),
             Err(TryRecvError::Closed) => return Poll::Ready(Err(RecvError::Closed)),
             Err(TryRecvError::Disconnected) => return Poll::Ready(Err(RecvError::Disconnected)),

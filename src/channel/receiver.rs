@@ -2,8 +2,9 @@
 
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::inbox::reader::{Handled, Reader, With};
-use crate::inbox::{End, Inbox};
+use crate::inbox::handled::{Handled, With};
+use crate::inbox::reader::Reader;
+use crate::inbox::{End, Find, Inbox};
 use crate::ledger::SinkState;
 use crate::wait::Deadline;
 use std::fmt;
@@ -23,7 +24,9 @@ use std::time::{Duration, Instant};
 ///
 /// An event whose write returned before a read began is found by that read, or has been evicted: no method that does not wait for
 /// events answers that none is there while one is. For that, such a read waits for a writer that is just putting an earlier
-/// event into the shared lane: nanoseconds, or, when the system has taken that writer's processor away, until it runs again.
+/// event into the shared lane: nanoseconds, or, when the system has taken that writer's processor away, until it runs again. A method
+/// that waits for events parks in this case, and that writer wakes it. So a pending [`poll_recv`](Self::poll_recv) does not report that
+/// nothing is there: the task is woken for what was written before.
 ///
 /// A thread may block on a receiver that was polled before as a task. The task is then not woken any more.
 ///
@@ -169,7 +172,7 @@ impl<E: Send + 'static> Receiver<E> {
         into.push(self.recv()?);
         let mut count = 1;
         while count < max {
-            let Some(event) = self.reader.take_one() else { break };
+            let Some(event) = self.reader.take(Find::Written) else { break };
             into.push(event);
             count += 1;
         }
@@ -189,7 +192,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_iter(&mut self) -> impl Iterator<Item = E> + '_ {
-        std::iter::from_fn(|| self.reader.take_one())
+        std::iter::from_fn(|| self.reader.take(Find::Written))
     }
 
     /// Takes what was there when this was called, without waiting; ends although more may have come.

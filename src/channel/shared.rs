@@ -2,8 +2,8 @@
 
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::inbox::End;
 use crate::inbox::member::Member;
+use crate::inbox::{End, Find};
 use crate::ledger::SinkState;
 use crate::wait::Deadline;
 use std::fmt;
@@ -27,8 +27,9 @@ use std::time::{Duration, Instant};
 /// - **Progress**: no receiver waits for another one. An event wakes one sleeping receiver, not all, and none is left
 ///   asleep while an event waits, unless one that was woken has not come back yet.
 /// - **Found**: an event whose write returned before a read began is found by that read, unless another receiver took it or it
-///   was evicted. For that, a read waits for a writer that is just putting an earlier event in: nanoseconds, or, when
-///   the system has taken that writer's processor away, until it runs again.
+///   was evicted. For that, a read that does not wait for events waits for a writer that is just putting an earlier event in:
+///   nanoseconds, or, when the system has taken that writer's processor away, until it runs again. A read that waits for events parks
+///   in this case, and that writer wakes it. So a pending [`poll_recv`](Self::poll_recv) does not report that nothing is there.
 /// - **Allocation**: reading allocates nothing; a clone does.
 ///
 /// The channel's [`WaitStrategy`](crate::WaitStrategy) says how each receiver waits, by itself. With
@@ -178,7 +179,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_iter(&mut self) -> impl Iterator<Item = E> + '_ {
-        std::iter::from_fn(|| self.member.take_one())
+        std::iter::from_fn(|| self.member.take(Find::Written))
     }
 
     /// Takes the next event, as a future.

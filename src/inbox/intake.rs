@@ -1,8 +1,11 @@
 //! What workers and receivers read from: the one reader of an inbox, or one of several members.
 
+use super::handled::{Consume, Handled, With};
 use super::member::Member;
-use super::reader::{Consume, Reader};
-use super::{End, Inbox};
+use super::reader::Reader;
+use super::{End, Find, Inbox};
+use crate::ledger::DropReason;
+use crate::sync::pace::Pace;
 use crate::sync::{Arc, spin_hint};
 use std::task::Waker;
 use std::time::Duration;
@@ -15,7 +18,7 @@ pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     fn scan(&mut self, consume: &mut impl Consume<E>) -> usize;
 
     /// Takes one event.
-    fn take_one(&mut self) -> Option<E>;
+    fn take(&mut self, find: Find) -> Option<E>;
 
     /// Waits a moment before the next look if the lanes have run dry and more is to be expected.
     fn linger_when_dry(&mut self);
@@ -33,6 +36,24 @@ pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Inbox<E>) -> bool);
 }
 
+/// Seals the inbox and drops everything in it, for a consumer that is the last one. What was accepted is counted.
+pub(super) fn give_up<E: Send + 'static>(from: &mut impl Intake<E>) {
+    let inbox = from.inbox().clone();
+    inbox.seal(End::Closed);
+    let mut pace = Pace::new();
+    while from.ended().is_none() {
+        let got = from.scan(&mut With(|inbox: &Inbox<E>, event| {
+            inbox.dropped(event, DropReason::Disconnected);
+            Handled::Disconnected
+        }));
+        if got == 0 {
+            // A writer has claimed a position and not filled it yet; it does as soon as it runs.
+            pace.wait();
+        }
+    }
+    inbox.finish();
+}
+
 impl<E: Send + 'static> Intake<E> for Reader<E> {
     #[inline]
     fn inbox(&self) -> &Arc<Inbox<E>> {
@@ -45,8 +66,8 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
     }
 
     #[inline]
-    fn take_one(&mut self) -> Option<E> {
-        self.take_one()
+    fn take(&mut self, find: Find) -> Option<E> {
+        self.take(find)
     }
 
     #[inline]
@@ -88,15 +109,15 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
         self.scan(consume)
     }
 
-    fn take_one(&mut self) -> Option<E> {
-        self.take_one()
+    fn take(&mut self, find: Find) -> Option<E> {
+        self.take(find)
     }
 
     /// Members get in each other's way anyhow, and look away by handling events.
     fn linger_when_dry(&mut self) {}
 
     fn has_work(&mut self) -> bool {
-        self.inbox().has_filled()
+        self.inbox().shared.has_filled()
     }
 
     fn ended(&mut self) -> Option<End> {

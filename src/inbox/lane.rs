@@ -2,10 +2,10 @@
 
 mod fast;
 mod other;
+mod reading;
 
 use super::{Inbox, Overflow, Patience, SharedLane, Signals};
 use crate::error::{InvalidConfig, WriteError};
-use crate::inbox::reader::LaneReader;
 use crate::ledger::{Disposition, EntryCounters, Ledger};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
@@ -14,6 +14,7 @@ use crate::sync::{Arc, AtomicBool, AtomicU64, CachePadded, Ordering};
 use crate::wait::list::Want;
 pub(crate) use fast::FastLane;
 pub(crate) use other::OtherLane;
+pub(crate) use reading::{Arrival, LaneReader, settle_seal};
 
 /// How far the consumer is in a lane, event by event. It lies in a line of its own, which publishers do not read: the slots
 /// behind it are given back in chunks.

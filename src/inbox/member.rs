@@ -15,12 +15,11 @@
 //! The unbounded lane has no positions. There the claims are counted, each after its pop, and the mark is the count at the
 //! announcement: at most the number of pops before this one, and so at most the event's place in the queue.
 
-use super::reader::{Consume, Find, Handled, With};
+use super::handled::{Consume, Handled};
+use super::intake::give_up;
 use super::state::ConsumerCounters;
-use super::{End, Inbox, SharedLane};
-use crate::ledger::{DropReason, Ledger};
-use crate::ring::mpmc::Pop;
-use crate::sync::pace::Pace;
+use super::{End, Find, Inbox, SharedLane};
+use crate::ledger::Ledger;
 use crate::sync::{Arc, AtomicU64, CachePadded, Mutex, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::crowd::Ticket;
 use crate::wait::list::Want;
@@ -152,23 +151,10 @@ impl<E: Send + 'static> Inbox<E> {
         }
     }
 
-    /// Whether the oldest event of the shared lane is there to be taken.
-    pub(crate) fn has_filled(&self) -> bool {
-        match &self.shared {
-            SharedLane::Bounded(ring) => ring.has_filled(),
-            SharedLane::Unbounded(queue) => !queue.is_empty(),
-        }
-    }
-
     /// Why the shared lane ended, once everything in it was claimed.
     fn shared_end(&self) -> Option<End> {
         let end = self.end();
-        let ended = end != End::Open
-            && match &self.shared {
-                SharedLane::Bounded(ring) => ring.is_ended(),
-                SharedLane::Unbounded(queue) => queue.is_empty(),
-            };
-        ended.then_some(end)
+        (end != End::Open && self.shared.is_used_up()).then_some(end)
     }
 
     /// What a member owes to those who sleep when it has taken an event, or was woken and takes none: one of them is woken
@@ -179,7 +165,7 @@ impl<E: Send + 'static> Inbox<E> {
         // Behind the claim and before the looks: whoever looked before us and slept is seen in the count, and what was put
         // in behind a place that was still empty then is seen in the ring.
         crowd.fence();
-        if crowd.has_parked() && self.has_filled() {
+        if crowd.has_parked() && self.shared.has_filled() {
             crowd.wake_another();
         }
         if self.shared_end().is_some() {
@@ -216,32 +202,22 @@ impl<E: Send + 'static> Member<E> {
         &self.inbox
     }
 
-    /// Claims the next event. The mark is set when there is one. With `Find::Written` each event whose write has returned is found.
+    /// Claims the next event. The mark is set when there is one.
     fn claim(&mut self, find: Find) -> Option<E> {
         let inbox = &*self.inbox;
         loop {
-            let there = match &inbox.shared {
-                SharedLane::Bounded(ring) => find.is_there(ring),
-                SharedLane::Unbounded(queue) => !queue.is_empty(),
-            };
-            if !there {
+            if !inbox.shared.may_have(find) {
                 return None;
             }
             // Announced before the claim, so that the event is never in neither place.
             self.seat.set_mark(inbox.claimed());
-            let claimed = match &inbox.shared {
-                SharedLane::Bounded(ring) => match ring.pop_at() {
-                    Pop::Value((position, event)) => {
-                        self.seat.set_mark(position);
-                        Some(event)
-                    }
-                    Pop::Empty | Pop::Pending => None,
-                },
-                SharedLane::Unbounded(queue) => queue.pop().inspect(|_| inbox.shared_progress.claim()),
-            };
-            if claimed.is_some() {
+            if let Some((position, event)) = inbox.shared.pop(find) {
+                match position {
+                    Some(position) => self.seat.set_mark(position),
+                    None => inbox.shared_progress.claim(),
+                }
                 inbox.pass_on();
-                return claimed;
+                return Some(event);
             }
             self.seat.clear_mark();
             // A flush may have seen the mark.
@@ -284,19 +260,10 @@ impl<E: Send + 'static> Member<E> {
     }
 
     fn see_depth(&self) {
-        let depth = match &self.inbox.shared {
-            SharedLane::Bounded(ring) => ring.len(),
-            SharedLane::Unbounded(queue) => queue.len(),
-        };
-        self.seat.counters.saw_depth(depth as u64);
+        self.seat.counters.saw_depth(self.inbox.shared.len() as u64);
     }
 
     /// Takes one event, which counts as delivered.
-    pub(crate) fn take_one(&mut self) -> Option<E> {
-        self.take(Find::Written)
-    }
-
-    /// Takes one event, of those that this look finds.
     pub(crate) fn take(&mut self, find: Find) -> Option<E> {
         // A task that slept here and was woken looks now; one that was not must not stand in for somebody who sleeps.
         if let Some(ticket) = self.ticket.take()
@@ -323,7 +290,7 @@ impl<E: Send + 'static> Member<E> {
         self.seat.counters.saw_empty();
         let inbox = &*self.inbox;
         let Some(crowd) = &inbox.signals.crowd else { return };
-        let ready = || inbox.has_filled() || inbox.shared_end().is_some() || other(inbox);
+        let ready = || inbox.shared.has_filled() || inbox.shared_end().is_some() || other(inbox);
         match self.idler.step(inbox.capacity(), Instant::now) {
             Step::Spin => spin_hint(),
             Step::Yield => thread::yield_now(),
@@ -341,7 +308,7 @@ impl<E: Send + 'static> Member<E> {
         if let Some(crowd) = &self.inbox.signals.crowd {
             self.ticket = Some(crowd.register(task));
         }
-        no_recheck() || (!self.inbox.has_filled() && self.ended().is_none())
+        no_recheck() || (!self.inbox.shared.has_filled() && self.ended().is_none())
     }
 
     /// The task no longer waits. If it was woken, it will not look, and somebody else has to.
@@ -360,18 +327,6 @@ impl<E: Send + 'static> Member<E> {
         if self.inbox.seats.leave_unless_last(&self.seat) {
             return;
         }
-        self.inbox.seal(End::Closed);
-        let mut pace = Pace::new();
-        while self.ended().is_none() {
-            let got = self.scan(&mut With(|inbox: &Inbox<E>, event| {
-                inbox.dropped(event, DropReason::Disconnected);
-                Handled::Disconnected
-            }));
-            if got == 0 {
-                // A writer has claimed a position and not filled it yet; it will as soon as it runs.
-                pace.wait();
-            }
-        }
-        self.inbox.finish();
+        give_up(self);
     }
 }

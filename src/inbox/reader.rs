@@ -1,11 +1,12 @@
 //! The consumer's half of an inbox: it walks the lanes, keeps the books, and waits.
 
-use super::lane::{LaneView, Progress};
-use super::{End, Inbox, SharedLane};
-use crate::ledger::{Disposition, DropReason};
+use super::handled::{Books, Consume, Handled};
+use super::intake::give_up;
+use super::lane::{Arrival, LaneReader, Progress, settle_seal};
+use super::shared::pop_unbounded;
+use super::{End, Find, Inbox, SharedLane};
 use crate::ring::mpmc::{Pop, Ring};
-use crate::ring::spsc;
-use crate::sync::pace::Pace;
+use crate::sync::unbounded::Unbounded;
 use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;
@@ -15,191 +16,6 @@ use std::time::{Duration, Instant};
 
 /// The most events whose slots are given back together, in a lane that is large and no more than half full.
 const CHUNK: usize = 16;
-
-/// What became of one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Handled {
-    Delivered,
-    /// The handler passed it on to a sink that decides later.
-    Passed,
-    Filtered,
-    Full,
-    Evicted,
-    Failed,
-    Panicked,
-    Aborted,
-    Disconnected,
-}
-
-impl Handled {
-    pub(crate) const KINDS: usize = 9;
-
-    #[inline]
-    pub(crate) fn of(disposition: Disposition) -> Self {
-        match disposition {
-            Disposition::Delivered => Self::Delivered,
-            Disposition::Pending => Self::Passed,
-            Disposition::Filtered => Self::Filtered,
-            Disposition::Dropped(reason) => match reason {
-                DropReason::Full => Self::Full,
-                DropReason::Evicted => Self::Evicted,
-                DropReason::Disconnected => Self::Disconnected,
-                DropReason::Aborted => Self::Aborted,
-                DropReason::Failed => Self::Failed,
-                DropReason::Panicked => Self::Panicked,
-            },
-        }
-    }
-}
-
-/// What is done with the events of an inbox.
-pub(crate) trait Consume<E> {
-    /// Handles one event.
-    fn handle(&mut self, inbox: &Inbox<E>, event: E) -> Handled;
-
-    /// How many events may come before [`batched`](Self::batched) wants to be told; at least one.
-    fn room(&self) -> usize {
-        usize::MAX
-    }
-
-    /// So many events were handled since the last call, at most as many as there was room for.
-    fn batched(&mut self, inbox: &Inbox<E>, events: usize) {
-        let _ = (inbox, events);
-    }
-}
-
-/// Which events a read finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Find {
-    /// Those that are there to be taken. What a look leaves out the worker is woken for.
-    Filled,
-    /// Each one whose write returned before the read began, so that `Empty` is true: see [`Ring::has_written`].
-    Written,
-}
-
-impl Find {
-    #[inline]
-    pub(crate) fn is_there<E>(self, ring: &Ring<E>) -> bool {
-        match self {
-            Self::Filled => ring.has_filled(),
-            Self::Written => ring.has_written(),
-        }
-    }
-}
-
-/// Events go to a function.
-pub(crate) struct With<F>(pub(crate) F);
-
-impl<E, F: FnMut(&Inbox<E>, E) -> Handled> Consume<E> for With<F> {
-    #[inline(always)]
-    fn handle(&mut self, inbox: &Inbox<E>, event: E) -> Handled {
-        (self.0)(inbox, event)
-    }
-}
-
-/// The books of the events that are handled one after another.
-///
-/// It carries the counters that change with each event, so that they are stored and never loaded: a counter in memory
-/// that is loaded again right after its store holds the next event up.
-struct Books<'a, E> {
-    inbox: &'a Inbox<E>,
-    progress: &'a Progress,
-    delivered: u64,
-}
-
-impl<'a, E> Books<'a, E> {
-    fn open(inbox: &'a Inbox<E>, progress: &'a Progress) -> Self {
-        Self { inbox, progress, delivered: inbox.consumer.delivered() }
-    }
-
-    /// Has one event handled and entered, also when that unwinds: then it counts as delivered. `done` says where it lay.
-    #[inline(always)]
-    fn enter(&mut self, event: E, consume: &mut impl Consume<E>, done: impl Fn(&Progress)) {
-        /// What is entered if the handling unwinds. It has copies of everything: borrowed, the books and the reader's position would lie
-        /// in memory for its sake, and each event would wait for the store of the one before it.
-        struct Unwound<'a, E, D: Fn(&Progress)> {
-            inbox: &'a Inbox<E>,
-            progress: &'a Progress,
-            delivered: u64,
-            done: D,
-        }
-        impl<E, D: Fn(&Progress)> Drop for Unwound<'_, E, D> {
-            fn drop(&mut self) {
-                self.inbox.consumer.set_delivered(self.delivered);
-                (self.done)(self.progress);
-            }
-        }
-        let Self { inbox, progress, delivered } = *self;
-        let unwound = Unwound { inbox, progress, delivered: delivered + 1, done };
-        let handled = consume.handle(inbox, event);
-        if handled == Handled::Delivered {
-            self.delivered = delivered + 1;
-            inbox.consumer.set_delivered(delivered + 1);
-        } else {
-            inbox.consumer.note(handled);
-        }
-        (unwound.done)(progress);
-        std::mem::forget(unwound);
-    }
-}
-
-/// The consumer's half of one lane.
-pub(crate) enum LaneReader<E> {
-    Spsc(spsc::Consumer<E>, std::sync::Arc<LaneView<E>>),
-    Evicting(Arc<Ring<E>>, std::sync::Arc<LaneView<E>>),
-}
-
-impl<E> LaneReader<E> {
-    pub(crate) fn is_ended(&self) -> bool {
-        match self {
-            Self::Spsc(consumer, _) => consumer.is_ended(),
-            Self::Evicting(ring, _) => ring.is_ended(),
-        }
-    }
-
-    /// How many events the lane has accepted.
-    fn accepted(&self) -> u64 {
-        match self {
-            Self::Spsc(_, view) | Self::Evicting(_, view) => view.accepted(),
-        }
-    }
-
-    /// How many of them were taken out, or evicted.
-    fn position(&self) -> u64 {
-        match self {
-            Self::Spsc(consumer, _) => consumer.position(),
-            Self::Evicting(ring, _) => ring.claimed(),
-        }
-    }
-
-    fn has_work(&mut self) -> bool {
-        match self {
-            Self::Spsc(consumer, _) => consumer.has_next() || consumer.is_ended(),
-            Self::Evicting(ring, _) => ring.has_filled() || ring.is_ended(),
-        }
-    }
-}
-
-/// A new lane, and the position in the shared lane before which it is not read.
-///
-/// A thread that moves from the shared lane to one of its own has its order kept: what it put into the shared lane lies below the
-/// position that this lane had when the thread's own was made. So what it then puts into its own lane comes after that, at the expense
-/// of the consumer, which walks the new lane a little later, and of nothing on the way of the publisher.
-pub(crate) struct Arrival<E> {
-    pub(crate) after: u64,
-    pub(crate) lane: LaneReader<E>,
-}
-
-/// Whether the ring is sealed, for a reader that found it empty: while the seal is in progress, what was pushed before its mark can
-/// not be seen. Afterwards it can.
-#[cold]
-fn settle_seal<E>(consumer: &spsc::Consumer<E>, view: &LaneView<E>) -> bool {
-    let sealed = consumer.is_sealed();
-    if sealed && !consumer.is_ended() {
-        view.end_seal();
-    }
-    sealed
-}
 
 /// The one consumer of an inbox.
 pub(crate) struct Reader<E> {
@@ -383,13 +199,9 @@ impl<E: Send + 'static> Reader<E> {
                 inbox.consumer.saw_depth(queue.len() as u64);
                 let mut books = Books::open(inbox, &inbox.shared_progress);
                 let mut count = 0;
-                while count < visit && !queue.is_empty() {
-                    inbox.shared_progress.take_in_hand();
-                    let Some(event) = queue.pop() else {
-                        inbox.shared_progress.nothing_in_hand();
-                        break;
-                    };
-                    let position = inbox.shared_progress.handled();
+                while count < visit
+                    && let Some((position, event)) = Self::claim_unbounded(inbox, queue, find)
+                {
                     books.enter(event, consume, move |progress| progress.done(position));
                     consume.batched(inbox, 1);
                     count += 1;
@@ -438,6 +250,20 @@ impl<E: Send + 'static> Reader<E> {
         None
     }
 
+    /// As [`claim`](Self::claim), where the one consumer counts positions itself.
+    #[inline]
+    fn claim_unbounded(inbox: &Inbox<E>, queue: &Unbounded<E>, find: Find) -> Option<(u64, E)> {
+        if queue.is_empty() {
+            return None;
+        }
+        inbox.shared_progress.take_in_hand();
+        let Some(event) = pop_unbounded(queue, find) else {
+            inbox.shared_progress.nothing_in_hand();
+            return None;
+        };
+        Some((inbox.shared_progress.handled(), event))
+    }
+
     /// Waits a moment before the next look when something was taken since the last one and the lane has run dry: see
     /// [`Linger`].
     #[inline]
@@ -449,10 +275,7 @@ impl<E: Send + 'static> Reader<E> {
         let knows_more = match self.lanes.get(self.next) {
             Some(LaneReader::Spsc(consumer, _)) => consumer.known() > 0,
             Some(LaneReader::Evicting(ring, _)) => ring.has_filled(),
-            None => match &self.inbox.shared {
-                SharedLane::Bounded(ring) => ring.has_filled(),
-                SharedLane::Unbounded(queue) => !queue.is_empty(),
-            },
+            None => self.inbox.shared.may_have(Find::Filled),
         };
         if !knows_more {
             self.linger.ran_dry(std::mem::take(&mut self.taken), self.inbox.capacity());
@@ -461,10 +284,10 @@ impl<E: Send + 'static> Reader<E> {
 
     /// Takes one event, fairly over the lanes: a quarter of a lane's capacity at a time.
     #[inline]
-    pub(crate) fn take_one(&mut self) -> Option<E> {
+    pub(crate) fn take(&mut self, find: Find) -> Option<E> {
         self.pick_up();
         loop {
-            if let Some(event) = self.take_in_turn(|_| true) {
+            if let Some(event) = self.take_in_turn(find, |_| true) {
                 return Some(event);
             }
             self.lanes.retain(|lane| !lane.is_ended());
@@ -476,14 +299,14 @@ impl<E: Send + 'static> Reader<E> {
 
     /// Takes one event from the first lane, beginning with the one whose turn it is, in which `wanted` is true and one is there.
     #[inline]
-    fn take_in_turn(&mut self, wanted: impl Fn(&Self) -> bool) -> Option<E> {
+    fn take_in_turn(&mut self, find: Find, wanted: impl Fn(&Self) -> bool) -> Option<E> {
         let lanes = self.lanes.len();
         for _ in 0..=lanes {
             if self.next > lanes {
                 self.next = 0;
             }
             if wanted(self)
-                && let Some(event) = self.take_from_next()
+                && let Some(event) = self.take_from_next(find)
             {
                 self.took();
                 self.turns += 1;
@@ -532,7 +355,7 @@ impl<E: Send + 'static> Reader<E> {
             self.admit();
         }
         loop {
-            let event = self.take_in_turn(|this| {
+            let event = self.take_in_turn(Find::Written, |this| {
                 let (at, position) = match this.lanes.get(this.next) {
                     Some(lane) => (this.next + 1, lane.position()),
                     None => match &this.inbox.shared {
@@ -549,7 +372,7 @@ impl<E: Send + 'static> Reader<E> {
     }
 
     #[inline]
-    fn take_from_next(&mut self) -> Option<E> {
+    fn take_from_next(&mut self, find: Find) -> Option<E> {
         let inbox = &*self.inbox;
         match self.lanes.get_mut(self.next) {
             Some(LaneReader::Spsc(consumer, view)) => {
@@ -564,30 +387,23 @@ impl<E: Send + 'static> Reader<E> {
                 inbox.consumer.saw_depth(1 + consumer.known() as u64);
                 Some(event)
             }
-            Some(LaneReader::Evicting(ring, view)) => Self::take_from(inbox, ring, view.progress()),
+            Some(LaneReader::Evicting(ring, view)) => Self::take_from(inbox, ring, view.progress(), find),
             None => match &inbox.shared {
-                SharedLane::Bounded(ring) => Self::take_from(inbox, ring, &inbox.shared_progress),
+                SharedLane::Bounded(ring) => Self::take_from(inbox, ring, &inbox.shared_progress, find),
                 SharedLane::Unbounded(queue) => {
                     inbox.consumer.saw_depth(queue.len() as u64);
-                    if queue.is_empty() {
-                        return None;
-                    }
-                    inbox.shared_progress.take_in_hand();
-                    let Some(event) = queue.pop() else {
-                        inbox.shared_progress.nothing_in_hand();
-                        return None;
-                    };
+                    let (position, event) = Self::claim_unbounded(inbox, queue, find)?;
                     inbox.consumer.note(Handled::Delivered);
-                    inbox.shared_progress.done(inbox.shared_progress.handled());
+                    inbox.shared_progress.done(position);
                     Some(event)
                 }
             },
         }
     }
 
-    fn take_from(inbox: &Inbox<E>, ring: &Ring<E>, progress: &Progress) -> Option<E> {
+    fn take_from(inbox: &Inbox<E>, ring: &Ring<E>, progress: &Progress, find: Find) -> Option<E> {
         inbox.consumer.saw_depth(ring.len() as u64);
-        let (position, event) = Self::claim(inbox, ring, progress, Find::Written)?;
+        let (position, event) = Self::claim(inbox, ring, progress, find)?;
         inbox.consumer.note(Handled::Delivered);
         progress.done(position);
         Some(event)
@@ -608,10 +424,7 @@ impl<E: Send + 'static> Reader<E> {
         };
         self.admit();
         self.lanes.retain(|lane| !lane.is_ended());
-        let shared_ended = match &self.inbox.shared {
-            SharedLane::Bounded(ring) => ring.is_ended(),
-            SharedLane::Unbounded(queue) => queue.is_empty(),
-        };
+        let shared_ended = self.inbox.shared.is_used_up();
         self.saw_shared_end |= shared_ended;
         (sealed && self.lanes.is_empty() && self.arriving.is_empty() && shared_ended).then_some(end)
     }
@@ -623,7 +436,7 @@ impl<E: Send + 'static> Reader<E> {
             || match &self.inbox.shared {
                 // The end of the lane is news once: whoever still has something to do for the seal wakes again.
                 SharedLane::Bounded(ring) => ring.has_filled() || (ring.is_ended() && !self.saw_shared_end),
-                SharedLane::Unbounded(queue) => !queue.is_empty(),
+                SharedLane::Unbounded(queue) => queue.has_filled(),
             }
             || self.lanes.iter_mut().any(LaneReader::has_work)
             // Else the shared lane holds what comes before, and the writer that has claimed it wakes this consumer.
@@ -667,18 +480,6 @@ impl<E: Send + 'static> Reader<E> {
 
     /// Seals the inbox and gives up everything in it; what was accepted is counted.
     pub(crate) fn abandon(&mut self) {
-        self.inbox.seal(End::Closed);
-        let mut pace = Pace::new();
-        while self.ended().is_none() {
-            let got = self.scan(&mut With(|inbox: &Inbox<E>, event| {
-                inbox.dropped(event, DropReason::Disconnected);
-                Handled::Disconnected
-            }));
-            if got == 0 {
-                // A writer has claimed a position and not filled it yet; it will as soon as it runs.
-                pace.wait();
-            }
-        }
-        self.inbox.finish();
+        give_up(self);
     }
 }

@@ -1,7 +1,7 @@
 //! The inbox's books: the consumer's counters, what is left of lanes that are gone, and the description for snapshots.
 
+use super::handled::Handled;
 use super::lane::LaneView;
-use super::reader::Handled;
 use super::{End, Inbox, SharedLane};
 use crate::ledger::{Bookkeeper, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, AtomicU64, CachePadded, Mutex, Ordering, add_single_writer, lock};

@@ -4,11 +4,11 @@ use super::Shared;
 use super::desk::FlushDesk;
 use super::handler::{Unhandled, Work};
 use crate::error::BoxError;
+use crate::inbox::handled::{Consume, Handled};
 use crate::inbox::intake::Intake;
-use crate::inbox::reader::{Consume, Handled};
 use crate::inbox::{End, Inbox};
 use crate::ledger::DropReason;
-use crate::panics::{caught, discard, foreign, quietly};
+use crate::panics::{caught, discard, error_text, foreign, quietly};
 use crate::report::{CloseReport, FlushReport};
 use crate::sync::{MODEL, lock};
 use crate::wait::allowance::Allowance;
@@ -294,8 +294,7 @@ impl<W> Desk<W> {
 
     #[cold]
     fn report<E: Send + 'static>(&self, inbox: &Inbox<E>, error: BoxError) -> String {
-        let text = foreign(|| error.to_string());
-        let text = text.unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
+        let text = error_text(&error);
         inbox.consumer.set_error(text.clone());
         if let Some(hook) = &self.hooks.on_error {
             quietly(|| hook(&error));

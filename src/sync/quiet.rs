@@ -1,4 +1,5 @@
-//! A value of the user whose destructor may panic, owned by what many threads let go of: whichever is the last, the panic ends here.
+//! A value of the user whose destructor may panic, dropped by a thread that knows nothing of it: the last of several owners, a caller
+//! whose event needs the value no more, a thread that unwinds. The panic ends here.
 #![expect(unsafe_code, reason = "a value is dropped by hand, so that its panic can be caught")]
 
 use crate::panics::dispose;
@@ -6,12 +7,19 @@ use std::mem::{ManuallyDrop, needs_drop};
 use std::ops::{Deref, DerefMut};
 
 /// # Invariant
-/// - Q1: the value is there until `drop`, which drops it once.
+/// - Q1: the value is there until `drop`, which drops it once, or until `into_inner`, which no drop follows.
 pub(crate) struct Quiet<T>(ManuallyDrop<T>);
 
 impl<T> Quiet<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(ManuallyDrop::new(value))
+    }
+
+    /// Returns the value to an owner that drops it by itself.
+    pub(crate) fn into_inner(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: Q1: `this` is not dropped, nor used after this.
+        unsafe { ManuallyDrop::take(&mut this.0) }
     }
 }
 

@@ -9,7 +9,7 @@
 //! priority keeps the one that it waits for from running:
 //! - a push waits while the claim of a block's last position is not through with the next block, a few stores;
 //! - a pop waits until the oldest claimed position is filled: what was pushed before is found, also when its turn comes behind a
-//!   push that is not done.
+//!   push that is not done. A consumer that parks takes with [`Segments::pop_filled`] instead, which never waits: the push wakes it.
 //!
 //! No code of the user runs in between.
 //!
@@ -157,8 +157,17 @@ impl<T> Segments<T> {
         self.tail.store(tail, Ordering::Release);
     }
 
-    /// Takes the oldest value.
+    /// Takes the oldest value. Waits until the push that has claimed its position has filled it.
     pub(crate) fn pop(&self) -> Option<T> {
+        self.take(true)
+    }
+
+    /// Takes the oldest value, unless its position is still empty.
+    pub(crate) fn pop_filled(&self) -> Option<T> {
+        self.take(false)
+    }
+
+    fn take(&self, waits: bool) -> Option<T> {
         let mut first = lock(&self.first);
         let position = first.position;
         // SAFETY: U4: the block of the next position is there.
@@ -167,7 +176,7 @@ impl<T> Segments<T> {
         let mut pace = Pace::new();
         // ORD(segments.filled): Acquire; pairs with the Release in `push`.
         while !cell.filled.load(Ordering::Acquire) {
-            if self.pushed() <= position {
+            if !waits || self.pushed() <= position {
                 return None;
             }
             pace.wait();
@@ -184,6 +193,18 @@ impl<T> Segments<T> {
             drop(unsafe { Box::from_raw(old) });
         }
         Some(value)
+    }
+
+    /// Whether the oldest position is filled, so that [`pop_filled`](Self::pop_filled) finds a value unless another thread takes it.
+    pub(crate) fn has_filled(&self) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let first = lock(&self.first);
+        // SAFETY: U4: the block of the next position is there, and the lock keeps it.
+        let block = unsafe { &*first.block };
+        // ORD(segments.filled): Acquire; pairs with the Release in `push`.
+        block.cell(first.position).filled.load(Ordering::Acquire)
     }
 
     /// How many positions were ever claimed.

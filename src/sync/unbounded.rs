@@ -39,6 +39,15 @@ impl<T> Unbounded<T> {
         None
     }
 
+    /// Here a value is counted when it is there.
+    pub(crate) fn pop_filled(&self) -> Option<T> {
+        self.pop()
+    }
+
+    pub(crate) fn has_filled(&self) -> bool {
+        !self.is_empty()
+    }
+
     pub(crate) fn len(&self) -> usize {
         // A read-modify-write finds the newest value, and orders nothing: a stale one is to be had in `pop`, and costs a model
         // too much here.

@@ -1,7 +1,7 @@
 //! `Removed::Quiet` means that nothing of the bus is inside the sink, whichever door it went in by.
 
-use crate::support::{GUARD, Log};
-use crate::{SHORT, thread};
+use crate::support::{GUARD, Log, wait_for};
+use crate::thread;
 use buslane::testing::Gate;
 use buslane::{
     Bus, Deadline, FlushReport, InvalidConfig, Lane, LaneWrite, Patience, Removed, Signal, Sink, SinkExt,
@@ -148,30 +148,41 @@ fn removal_waits_for_whatever_is_inside() {
             if what == "bus" && matches!(door, Door::Describe | Door::IsClosed) {
                 continue;
             }
-            let gate = Gate::closed();
-            let house =
-                House { stops_at: door, gate: gate.clone(), stops: AtomicBool::new(false), has_lanes };
-            let sink = Doors(Arc::new(house));
-            let bus = Bus::new();
-            let id = bus.add(wrap(sink.clone())).unwrap();
-            let kept = bus.add(buslane::noop()).unwrap();
-            sink.0.stops.store(true, Ordering::Release);
-            let visiting = bus.clone();
-            let inside = thread::spawn(move || visit(&visiting));
-            gate.wait_reached(1);
-            let (removing, done) = (bus.clone(), gate.clone());
-            let remover = thread::spawn(move || {
-                let removed = removing.remove(id);
-                (removed, done.waiting())
-            });
-            thread::sleep(SHORT);
-            assert!(!remover.is_finished(), "{what}, {visitor}: it is inside");
-            sink.0.stops.store(false, Ordering::Release);
-            gate.open();
-            let (removed, waiting) = remover.join().unwrap();
-            assert_eq!((removed, waiting), (Ok(Removed::Quiet), 0), "{what}, {visitor}");
-            inside.join().unwrap();
-            assert_eq!(bus.remove(kept), Ok(Removed::Quiet));
+            // With a limit a removal returns while the visitor is inside, which shows that it waits; without one it returns afterwards.
+            for limited in [true, false] {
+                let gate = Gate::closed();
+                let house =
+                    House { stops_at: door, gate: gate.clone(), stops: AtomicBool::new(false), has_lanes };
+                let sink = Doors(Arc::new(house));
+                let bus = Bus::new();
+                let id = bus.add(wrap(sink.clone())).unwrap();
+                let kept = bus.add(buslane::noop()).unwrap();
+                sink.0.stops.store(true, Ordering::Release);
+                let visiting = bus.clone();
+                let inside = thread::spawn(move || visit(&visiting));
+                gate.wait_reached(1);
+                if limited {
+                    let removed = bus.remove_timeout(id, Duration::from_millis(1));
+                    assert_eq!(removed, Ok(Removed::StillInside), "{what}, {visitor}: it is inside");
+                }
+                let remover = (!limited).then(|| {
+                    let (removing, done) = (bus.clone(), gate.clone());
+                    thread::spawn(move || {
+                        let removed = removing.remove(id);
+                        (removed, done.waiting())
+                    })
+                });
+                // The sink is off the list, and the removal waits for the visitor.
+                wait_for(|| bus.sink_count() == 1);
+                sink.0.stops.store(false, Ordering::Release);
+                gate.open();
+                if let Some(remover) = remover {
+                    let (removed, waiting) = remover.join().unwrap();
+                    assert_eq!((removed, waiting), (Ok(Removed::Quiet), 0), "{what}, {visitor}");
+                }
+                inside.join().unwrap();
+                assert_eq!(bus.remove(kept), Ok(Removed::Quiet));
+            }
         }
     }
 }

@@ -19,20 +19,8 @@ mod support;
 mod tee;
 mod timeout;
 
-use buslane::{Channel, Overflow, Receiver, Signal, Sink, SinkExt, SinkState};
-use std::sync::Arc;
-use support::{Entry, Way};
-
-fn describe<E>(sink: &impl Sink<E>) -> SinkState {
-    let mut state = SinkState::default();
-    sink.signal(&mut Signal::Describe(&mut state));
-    state
-}
-
-/// A sink by one of the two ways, kept to be described afterwards.
-fn entry<E: Send + 'static>(sink: &Arc<impl Sink<E> + 'static>, way: Way) -> Entry<E> {
-    Entry::into(sink, way)
-}
+use buslane::{Channel, Overflow, Receiver, Sink, SinkExt};
+use support::{describe, entry};
 
 fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, Receiver<u64>) {
     Channel::builder().capacity(capacity).overflow(overflow).build().unwrap()

@@ -139,6 +139,8 @@ fn early_success_head_does_not_cut_the_body_short() {
             .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
             .unwrap();
         let _ = stream.write_all(b"HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\n");
+        // What is measured: a send that stalls for longer than the client's patience checks for an answer, and finds this one. No
+        // event marks that check.
         thread::sleep(Duration::from_millis(200));
         let mut body = vec![0; length];
         let whole = stream.read_exact(&mut body).is_ok();
@@ -224,6 +226,7 @@ fn slow_reader_does_not_stretch_the_timeout() {
     let raw = Raw::start(|mut stream, _| {
         let mut piece = vec![0; 64 << 10];
         while stream.read(&mut piece).is_ok_and(|length| length > 0) {
+            // What is measured: a reader that needs real time for each piece, longer in all than the limit.
             thread::sleep(Duration::from_millis(200));
         }
     });

@@ -16,13 +16,13 @@ mod support;
 
 use buslane::testing::ManualClock;
 use buslane::{
-    Attempt, Backoff, Breaker, CloseReport, Deadline, Next, RetryPolicy, Sink, SinkExt, SinkState, WriteError,
+    Attempt, Backoff, Breaker, CloseReport, Deadline, Next, RetryPolicy, Sink, SinkExt, WriteError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use support::{Log, Outcome, outcome};
+use support::{Log, Outcome, describe, outcome};
 
 pub(crate) const MILLI: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -75,12 +75,6 @@ impl<E, F: Fn(u32) -> Next + Send + Sync> RetryPolicy<E> for By<F> {
     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
         (self.0)(attempt.number())
     }
-}
-
-pub(crate) fn describe<E>(sink: &impl Sink<E>) -> SinkState {
-    let mut state = SinkState::default();
-    sink.signal(&mut buslane::Signal::Describe(&mut state));
-    state
 }
 
 /// The load of go-events' tests: 100 writes at once; every attempt fails, and after the 50th nine of ten.

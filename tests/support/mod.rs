@@ -1,6 +1,6 @@
 //! What the integration tests share: values that record their drop, ways into a sink, and the check of the books.
 
-use buslane::{Lane, Ledger, Patience, Queue, Sink, SinkState, WriteError};
+use buslane::{Lane, Ledger, Patience, Queue, Signal, Sink, SinkState, WriteError};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -96,6 +96,11 @@ impl<E: Send + 'static> Entry<E> {
     }
 }
 
+/// A sink by one of the two ways, kept to be described afterwards.
+pub(crate) fn entry<E: Send + 'static>(sink: &Arc<impl Sink<E> + 'static>, way: Way) -> Entry<E> {
+    Entry::into(sink, way)
+}
+
 /// A private lane into a sink that has them.
 #[track_caller]
 pub(crate) fn lane<E: Send + 'static>(sink: &impl Sink<E>) -> Lane<E> {
@@ -131,6 +136,13 @@ pub(crate) fn assert_balanced(state: &SinkState) -> Ledger {
         panic!("{imbalance}");
     }
     state.ledger
+}
+
+/// What a sink reports about itself.
+pub(crate) fn describe<E>(sink: &impl Sink<E>) -> SinkState {
+    let mut state = SinkState::default();
+    sink.signal(&mut Signal::Describe(&mut state));
+    state
 }
 
 /// Flushes a queue that must be able to handle everything.

@@ -1,11 +1,11 @@
 //! What was written before a read began is found by it, also after a position that another writer has claimed and not filled yet.
 
+use super::tasks::recv_as_task;
 use super::{books, channel, lane, push, rest, write};
 use buslane::{Channel, Deadline, FlushReport, Overflow, Receiver, Signal, Sink};
 use loom_tests::{AtomicUsize, Ordering};
-use loom_tests::{Lives, Tracked, model, model_with, thread};
+use loom_tests::{Lives, Steps, Tracked, before, model, model_with, over, thread};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 /// Two writers of one event each, and a reader that reads until `read` finds nothing, once the second writer's call has returned.
 fn two_writers(overflow: Overflow, read: fn(&mut Receiver<Tracked>) -> Option<Tracked>) {
@@ -47,15 +47,40 @@ fn drain_finds_what_was_written_before() {
     model_with(2, || two_writers(Overflow::DropNewest, |receiver| receiver.drain().next()));
 }
 
+/// Two writers of one event each, and a reader that takes both and parks in between.
+fn two_writers_against_parks(recv: fn(&mut Receiver<Tracked>) -> usize) {
+    let (lives, steps) = (Lives::new(2), Steps::new());
+    let (channel, mut receiver, writers) = before(|| {
+        let (channel, receiver) = channel(2, Overflow::DropNewest);
+        let writers = [0, 1].map(|id| {
+            let (channel, value, steps) = (channel.clone(), lives.value(id), steps.clone());
+            thread::spawn(move || {
+                steps.step();
+                assert!(write(&channel, value));
+                channel
+            })
+        });
+        (channel, receiver, writers)
+    });
+    assert_eq!(recv(&mut receiver) + recv(&mut receiver), 1);
+    over();
+    drop((writers.map(|writer| writer.join().unwrap()), channel, receiver));
+    lives.assert_all_dropped();
+}
+
 #[test]
-fn poll_recv_finds_what_was_written_before() {
+fn a_parked_receiver_is_woken_by_the_writer_of_a_gap() {
+    // A receiver that parks beside an empty position takes the event after it as well, once that position is filled. Fails when
+    // `Inbox::write` wakes nothing.
+    model(|| two_writers_against_parks(|receiver| receiver.recv().expect("open").id()));
+}
+
+#[test]
+fn a_pending_task_is_woken_by_the_writer_of_a_gap() {
     // As above, for a task.
-    model_with(2, || {
-        two_writers(Overflow::DropNewest, |receiver| {
-            match receiver.poll_recv(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(event) => event.ok(),
-                Poll::Pending => None,
-            }
+    model(|| {
+        two_writers_against_parks(|receiver| {
+            recv_as_task(|context| receiver.poll_recv(context)).expect("open")
         });
     });
 }

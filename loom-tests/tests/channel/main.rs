@@ -7,19 +7,9 @@ mod flush;
 mod found;
 mod tasks;
 
-use buslane::{
-    Channel, Lane, Ledger, Overflow, Patience, Receiver, RecvError, Sink, WaitStrategy, WriteError,
-};
+use buslane::{Channel, Lane, Ledger, Patience, Receiver, RecvError, Sink, WriteError};
 use loom_tests::Tracked;
-
-fn channel(capacity: usize, overflow: Overflow) -> (Channel<Tracked>, Receiver<Tracked>) {
-    Channel::builder()
-        .capacity(capacity)
-        .overflow(overflow)
-        .wait(WaitStrategy::Park)
-        .build()
-        .expect("a small channel")
-}
+use loom_tests::channels::channel;
 
 fn lane(channel: &Channel<Tracked>) -> Lane<Tracked> {
     channel.lane().expect("memory").expect("a channel gives out lanes")

@@ -6,7 +6,7 @@ use loom_tests::{Lives, Task, Tracked, model, thread};
 use std::task::{Context, Poll};
 
 /// The next event, asked for as a task.
-fn recv_as_task(
+pub(super) fn recv_as_task(
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<Tracked, RecvError>>,
 ) -> Result<usize, RecvError> {
     let (task, waker) = Task::new();

@@ -6,10 +6,11 @@ use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::error::{InvalidConfig, WriteError};
 use crate::ledger::{Bookkeeper, Disposition, DropReason, SinkState, SinkStatus};
-use crate::panics::{Guest, caught, discard, foreign};
+use crate::panics::{caught, discard, foreign};
 use crate::report::{CloseReport, Finish};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
+use crate::sync::quiet::Quiet;
 use crate::sync::{Mutex, lock};
 use crate::wait::deadline::moment_after;
 use crate::wait::nesting::inside_delivery;
@@ -192,13 +193,13 @@ where
     P: RetryPolicy<E>,
 {
     /// What the event's key is, and its hash; all of it is user code.
-    fn key_of(&self, event: &E) -> Result<(u64, Guest<K>), String>
+    fn key_of(&self, event: &E) -> Result<(u64, Quiet<K>), String>
     where
         F: Fn(&E) -> K,
     {
         foreign(|| {
-            let key = Guest::new((self.key)(event));
-            (self.hasher.hash_one(key.get()), key)
+            let key = Quiet::new((self.key)(event));
+            (self.hasher.hash_one(&*key), key)
         })
     }
 
@@ -217,12 +218,12 @@ where
     /// Sets an event aside; if it may not be, it comes back.
     fn park(
         &self,
-        (hash, mut key): (u64, Guest<K>),
+        (hash, key): (u64, Quiet<K>),
         mut waiting: Waiting<E>,
         due: Instant,
     ) -> Result<Disposition, WriteError<E>> {
         loop {
-            let (line, newest) = match self.find(hash, key.get()) {
+            let (line, newest) = match self.find(hash, &key) {
                 Ok(found) => found,
                 Err(text) => return Err(self.attempts.panicked(waiting.event, "the key", &text)),
             };
@@ -245,10 +246,8 @@ where
                 }
             }
             // Otherwise another thread has begun a line of this hash meanwhile, and it may be this key's.
-            if !parked.has_newer(hash, newest)
-                && let Some(key) = key.take()
-            {
-                parked.begin(hash, Arc::new(key), waiting, due);
+            if !parked.has_newer(hash, newest) {
+                parked.begin(hash, Arc::new(key.into_inner()), waiting, due);
                 self.attempts.books.set_aside();
                 return Ok(Disposition::Pending);
             }
@@ -392,7 +391,7 @@ where
         if closed || self.attempts.is_interrupted() {
             return self.end(WriteError::Closed(event), 0);
         }
-        let behind = match self.find(key.0, key.1.get()) {
+        let behind = match self.find(key.0, &key.1) {
             Ok((line, _)) => line.is_some(),
             Err(text) => return self.end(self.attempts.panicked(event, "the key", &text), 0),
         };

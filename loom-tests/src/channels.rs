@@ -1,0 +1,28 @@
+//! The channels of the scenarios: small, and with a reader that parks.
+
+use buslane::{Channel, Overflow, Receiver, TryRecvError, WaitStrategy};
+
+/// A channel and its receiver.
+///
+/// # Panics
+/// When the capacity is 0.
+#[must_use]
+pub fn channel<E: Send + 'static>(capacity: usize, overflow: Overflow) -> (Channel<E>, Receiver<E>) {
+    let builder = Channel::builder().capacity(capacity).overflow(overflow);
+    builder.wait(WaitStrategy::Park).build().expect("a small channel")
+}
+
+/// Takes what is there from a channel that no thread writes to any more.
+///
+/// # Panics
+/// When the channel was cut off.
+pub fn left<E: Send + 'static>(receiver: &mut Receiver<E>) -> Vec<E> {
+    let mut got = Vec::new();
+    loop {
+        match receiver.try_recv() {
+            Ok(event) => got.push(event),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return got,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
