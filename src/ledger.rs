@@ -1,6 +1,7 @@
 //! The books of a sink: what was offered, what became of it, and the check that it adds up.
 
 mod disposition;
+mod weight;
 
 use crate::error::WriteError;
 use crate::sync::{AtomicU64, Mutex, Ordering, add_single_writer, lock};
@@ -9,8 +10,10 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use disposition::{Bookkeeper, Passage};
-pub use disposition::{Disposition, Ledgers, RetryState};
+pub(crate) use disposition::{Bookkeeper, Levels, Passage};
+pub use disposition::{Disposition, Ledgers, Parts, RetryState};
+pub use weight::Weight;
+pub(crate) use weight::{Downstream, Load, Scales};
 
 /// Events that a sink did not accept, by reason. Each went back to its publisher or was reported as refused.
 ///
@@ -530,7 +533,13 @@ impl EntryCounters {
     /// Counts what became of one offer that was accepted.
     #[inline]
     pub(crate) fn disposed(&self, disposition: Disposition) {
+        self.count_disposed(disposition, 1);
+    }
+
+    #[inline]
+    fn count_disposed(&self, disposition: Disposition, events: u64) {
         let outcome = match disposition {
+            Disposition::Partly(parts) => return self.count_disposed(parts.rest(), events),
             Disposition::Delivered => Outcome::Delivered,
             Disposition::Pending => Outcome::Passed,
             Disposition::Filtered => Outcome::Filtered,
@@ -538,7 +547,7 @@ impl EntryCounters {
             Disposition::Dropped(DropReason::Failed) => Outcome::DroppedFailed,
             Disposition::Dropped(DropReason::Panicked) => Outcome::DroppedPanicked,
             Disposition::Dropped(reason) => {
-                self.count(Outcome::Queued, 1);
+                self.count(Outcome::Queued, events);
                 match reason {
                     DropReason::Evicted => Outcome::Evicted,
                     DropReason::Disconnected => Outcome::Disconnected,
@@ -546,13 +555,18 @@ impl EntryCounters {
                 }
             }
         };
-        self.count(outcome, 1);
+        self.count(outcome, events);
     }
 
     /// Events that were passed on to an inner sink that decides later. They count as delivered, until
     /// [`Ledger::follow`] says more.
     pub(crate) fn passed(&self) -> u64 {
         self.outcomes[Outcome::Passed as usize].load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing was offered.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.offered.load(Ordering::Relaxed) == 0
     }
 
     /// Events lost by panics of the sink.

@@ -5,17 +5,20 @@ mod limits;
 
 use super::turns::Turns;
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Bookkeeper, Disposition, DropReason, Ledger, SinkState};
+use crate::ledger::{
+    Bookkeeper, Disposition, Downstream, DropReason, Ledger, Ledgers, Scales, SinkState, Weight,
+};
 use crate::panics::{caught, discard, discard_each, quietly};
 use crate::report::{CloseReport, Finish, FlushReport};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::wait::allowance::Allowance;
+use crate::wait::allowance::{Allowance, LastOffer};
 use crate::wait::nesting::{Crew, Held, carrying, inside_delivery, may_wait_for_a_turn, may_wait_for_room};
 use crate::wait::{Deadline, Pause};
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
+use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,6 +84,10 @@ pub struct Batch<E, S> {
 }
 
 struct Desk<E> {
+    /// The ledgers of the sinks behind.
+    inner: Ledgers,
+    /// Where events are batches themselves: what becomes of the events in them.
+    scales: Scales,
     holding: Mutex<Holding<E>>,
     /// Where a flush and a close wait for the batch on its way.
     changed: Pause,
@@ -92,16 +99,23 @@ struct Desk<E> {
     crew: Crew,
 }
 
-impl<E, S> Batch<E, S> {
-    pub(crate) fn new(inner: S, count: usize) -> Result<Self, InvalidConfig> {
+impl<E: 'static, S> Batch<E, S> {
+    pub(crate) fn new(inner: S, count: usize) -> Result<Self, InvalidConfig>
+    where
+        S: Sink<Vec<E>>,
+    {
+        let limits = Limits::new(count)?;
+        quietly(|| inner.signal(&mut Signal::Weigh(&Weight::of_batch::<E>())));
         let desk = Desk {
+            inner: ledgers(&inner),
+            scales: Scales::default(),
             holding: Mutex::new(Holding::new()),
             changed: Pause::new(),
             waiting: Pause::new(),
             turns: Turns::new(),
             crew: Crew::new(),
         };
-        Ok(Self { inner, limits: Limits::new(count)?, desk: Arc::new(desk) })
+        Ok(Self { inner, limits, desk: Arc::new(desk) })
     }
 
     /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that would make a batch larger
@@ -211,7 +225,7 @@ impl<E, S> Batch<E, S> {
     where
         S: Sink<Vec<E>>,
     {
-        self.holding().describe(state);
+        self.desk.describe(state);
         state.capacity = self.limits.count as u64;
         ledgers(&self.inner).show(state);
     }
@@ -255,11 +269,18 @@ where
         while let Some(batch) = holding.send_off(&self.limits, &mut cut, is_prompt) {
             drop(holding);
             let count = batch.len();
+            let mut load = self.desk.scales.load_batch(&batch);
             let verdict = {
                 // Flushes and closes of this batch wait for its return: code called from the inner sink must not.
                 let _held = Held::begin();
-                Verdict::of(caught(|| self.inner.offer(batch)), count)
+                Verdict::of(caught(|| self.inner.offer(batch)), count, &mut load)
             };
+            match &verdict {
+                Verdict::Taken(disposition) => load.end(*disposition),
+                Verdict::Held { .. } => load.kept(),
+                Verdict::Failed { .. } => load.end(Disposition::Dropped(DropReason::Failed)),
+                Verdict::Panicked(_) => load.end(Disposition::Dropped(DropReason::Panicked)),
+            }
             holding = self.holding();
             let goes_on = holding.settle(count, verdict);
             self.desk.changed.poke();
@@ -356,7 +377,14 @@ where
         drop(holding);
         let _here = self.desk.crew.enter();
         self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
+        if self.holding().is_out_of_time() {
+            // What is not taken now is lost: a retry that has dead letters sends it there.
+            let (_last, _limit) = (LastOffer::begin(), Allowance::begin(Duration::ZERO));
+            drop(self.hand_on(self.holding(), Cut::Finally));
+        }
         let given_up = self.holding().give_up();
+        let aborted = Disposition::Dropped(DropReason::Aborted);
+        given_up.iter().for_each(|event| self.desk.scales.count(event, aborted));
         let undelivered = given_up.len() as u64;
         discard_each(given_up);
         let mut report = caught(|| self.inner.close(deadline))
@@ -372,15 +400,32 @@ where
 }
 
 /// What became of the events of a batch, for stages in front of it.
-impl<E: Send> Bookkeeper for Desk<E> {
+impl<E: Send + 'static> Bookkeeper for Desk<E> {
     fn deferred(&self) -> Ledger {
-        lock(&self.holding).deferred()
+        let downstream = self.downstream(TypeId::of::<E>());
+        lock(&self.holding).deferred(&downstream)
+    }
+
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        self.scales.ended(unit, &self.downstream(unit))
     }
 
     fn show(&self, state: &mut SinkState) {
         let mut own = SinkState::default();
-        lock(&self.holding).describe(&mut own);
+        self.describe(&mut own);
         state.add_shown(own);
+    }
+}
+
+impl<E: 'static> Desk<E> {
+    /// What the sinks behind say of events of this type.
+    fn downstream(&self, unit: TypeId) -> Downstream {
+        Downstream::read(&self.inner, unit, || lock(&self.holding).kept_at_most())
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        let downstream = self.downstream(TypeId::of::<E>());
+        lock(&self.holding).describe(state, &downstream);
     }
 }
 
@@ -480,6 +525,13 @@ where
                 return list.extend_shown(ledgers(&self.inner));
             }
             Signal::Abort => self.desk.waiting.interrupt(),
+            Signal::Weigh(weight) => {
+                self.desk.scales.add::<E>(weight);
+                if let Some(weight) = weight.of_batches::<E>() {
+                    self.inner.signal(&mut Signal::Weigh(&weight));
+                }
+                return;
+            }
             Signal::EndOfBatch => {}
         }
         self.inner.signal(signal);
@@ -490,7 +542,7 @@ where
     }
 }
 
-impl<E, S: fmt::Debug> fmt::Debug for Batch<E, S> {
+impl<E: 'static, S: fmt::Debug> fmt::Debug for Batch<E, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pending = self.holding().pending();
         f.debug_struct("Batch").field("inner", &self.inner).field("pending", &pending).finish_non_exhaustive()

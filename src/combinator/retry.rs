@@ -17,6 +17,7 @@ use crate::report::CloseReport;
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{AtomicBool, Ordering};
+use crate::wait::allowance::LastOffer;
 use crate::wait::{Clock, Deadline};
 use attempts::{Attempts, Step};
 use dead::DeadLetter;
@@ -148,6 +149,7 @@ impl<E, S, P> Retry<E, S, P> {
 
 impl<E, S, P> Retry<E, S, P>
 where
+    E: 'static,
     S: Sink<E>,
     P: RetryPolicy<E>,
 {
@@ -159,10 +161,14 @@ where
                 Step::Taken(disposition) => return Ok(disposition),
                 Step::Wait(event, wait) => (event, wait),
                 Step::Ended(error) => return Err(error),
-                Step::GivenUp(error) => return self.attempts.give_up(error, trials.made),
+                Step::GivenUp(error) => {
+                    let given_up = self.attempts.give_up(error, trials.made);
+                    return given_up.map(|disposition| disposition.after(&trials.delivered));
+                }
             };
             if let Err(cut) = self.attempts.rest(wait, &mut trials) {
-                return self.cut(cut, event, trials.made);
+                let cut = self.cut(cut, event, trials.made);
+                return cut.map(|disposition| disposition.after(&trials.delivered));
             }
         }
     }
@@ -181,6 +187,10 @@ where
         }
         if self.attempts.is_interrupted() {
             return self.cut(Cut::Closed, event, 0);
+        }
+        if LastOffer::is_now() {
+            let end = if self.attempts.dead_letters.is_some() { Cut::Closed } else { Cut::Timeout };
+            return self.cut(end, event, 0);
         }
         let Some(turns) = &self.turns else { return self.deliver(event) };
         match turns.take(&self.attempts.pause) {
@@ -214,8 +224,10 @@ where
         if matches!(signal, Signal::Abort) {
             self.attempts.pause.interrupt();
         }
-        if let Signal::Ledgers(list) = signal {
-            list.push(self.attempts.books.clone());
+        match signal {
+            Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
+            Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
+            _ => {}
         }
         // The dead letters hear of it also when the sink behind panics.
         if let Signal::Flush(deadline, report) = signal {

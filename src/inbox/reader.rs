@@ -39,6 +39,7 @@ impl Handled {
         match disposition {
             Disposition::Delivered => Self::Delivered,
             Disposition::Pending => Self::Passed,
+            Disposition::Partly(parts) => Self::of(parts.rest()),
             Disposition::Filtered => Self::Filtered,
             Disposition::Dropped(reason) => match reason {
                 DropReason::Full => Self::Full,
@@ -577,6 +578,7 @@ impl<E: Send + 'static> Reader<E> {
                         inbox.shared_progress.nothing_in_hand();
                         return None;
                     };
+                    inbox.taken(&event);
                     inbox.consumer.note(Handled::Delivered);
                     inbox.shared_progress.done(inbox.shared_progress.handled());
                     Some(event)
@@ -588,6 +590,7 @@ impl<E: Send + 'static> Reader<E> {
     fn take_from(inbox: &Inbox<E>, ring: &Ring<E>, progress: &Progress) -> Option<E> {
         inbox.consumer.saw_depth(ring.len() as u64);
         let (position, event) = Self::claim(inbox, ring, progress, Find::Written)?;
+        inbox.taken(&event);
         inbox.consumer.note(Handled::Delivered);
         progress.done(position);
         Some(event)
