@@ -9,12 +9,14 @@ use crate::ledger::{
     Bookkeeper, Disposition, Downstream, DropReason, Ledger, Ledgers, Scales, SinkState, Weight,
 };
 use crate::panics::{caught, discard, discard_each, quietly};
-use crate::report::{CloseReport, Finish, FlushReport};
+use crate::report::{Again, CloseReport, Finish, FlushReport};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wait::allowance::{Allowance, LastOffer};
-use crate::wait::nesting::{Crew, Held, carrying, inside_delivery, may_wait_for_a_turn, may_wait_for_room};
+use crate::wait::nesting::{
+    Crew, Held, carrying, flush_goal, inside_delivery, is_worker, may_wait_for_a_turn, may_wait_for_room,
+};
 use crate::wait::{Deadline, Pause};
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
@@ -312,6 +314,11 @@ where
                 return;
             }
             before = Some(gone);
+            if is_worker() && cut != Cut::Finally {
+                // What is held needs room there. A worker that waited for another one could wait for itself: the flush that asks for
+                // this one waits, and asks again.
+                return report.ask_again(Some(Again { progress: gone, goals: vec![(self.address(), goal)] }));
+            }
             // What is held needs room there, so this flush has to be waited for, and is not only told.
             let mut part = FlushReport::default();
             self.flush_inner(deadline, &mut part);
@@ -342,8 +349,15 @@ where
         })
     }
 
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.desk).addr()
+    }
+
     fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
-        let goal = self.holding().pushed();
+        let pushed = self.holding().pushed();
+        let goal = flush_goal(self.address()).map_or(pushed, |goal| goal.min(pushed));
+        let asked = |report: &FlushReport| report.again().map_or(0, |again| again.goals.len());
+        let before = asked(report);
         // Others may hand on meanwhile, and take along what is asked for here.
         while self.await_return(goal, deadline) {
             self.give_out(Cut::Now, goal, deadline, report);
@@ -353,7 +367,9 @@ where
             }
         }
         let holding = self.holding();
-        if holding.gone() < goal {
+        // A worker that is asked again may find room then.
+        let is_over = asked(report) == before;
+        if is_over && holding.gone() < goal {
             report.note(if self.is_inside() { Finish::Pending } else { Finish::TimedOut });
         }
         self.leave(holding);
