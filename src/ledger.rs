@@ -128,10 +128,17 @@ impl Dropped {
 ///   [`RetryState`].
 /// - A panic that unwinds out of a sink is counted by the stage that caught it.
 ///
-/// Such a chain ends where one event becomes several, or several become one. In front of a [`Bus`](crate::Bus) or a
+/// - A [`Batch`](crate::Batch) counts the events in its batches, through the same chain. A queue of batches counts batches in its own
+///   ledger, and the batch upstream still reports how many *events* the queue delivered, dropped, or has not handled yet. A sink that
+///   takes a part of a batch, and gives the rest back, has delivered that part. An answer to a whole batch, such as the `500` of an
+///   HTTP endpoint, holds for each event in it.
+///
+/// Such a chain ends where one event becomes several. Upstream of a [`Bus`](crate::Bus) or a
 /// [`Tee`](crate::Tee) an event is `delivered` when at least one of the sinks accepted it and did not drop it at once, and each
-/// of these reports for itself; what a filter on an inner bus keeps away is `filtered` there, and `delivered` in front. A [`Batch`](crate::Batch) in front of a queue or a channel of whole batches counts the events
-/// of a batch as delivered when that accepted the batch. A [`Journal`](crate::Journal) delivers what it accepts, and its
+/// of these reports for itself; what a filter on an inner bus keeps away is `filtered` there, and `delivered` upstream. A bus of batches
+/// answers for whole batches. A [`map`](crate::SinkExt::map) from batches to another type, upstream of a queue, hides the events: then
+/// the batch upstream reports what became of them only while all batches came to the same end. A [`Journal`](crate::Journal)
+/// delivers what it accepts, and its
 /// subscribers have ledgers of their own.
 ///
 /// # Examples

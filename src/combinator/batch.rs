@@ -39,9 +39,10 @@ use std::time::{Duration, Instant};
 ///   asked for after at most 100 ms), flush and close, and at each write once the next batch is complete. When that does
 ///   not help, such a write is refused as `Full`: there are never more than two batches here.
 /// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as delivered. To try again, or to
-///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`. What a sink behind accepts
-///   and drops at once, as a retry does that has dead letters, counts as dropped for every event of the batch. A sink behind that
-///   decides later, such as a queue of batches, counts batches: their events are delivered here when it accepted them.
+///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`. If that retry gives up a part
+///   of a batch, only the events in that part count as `dropped(failed)` ([`Disposition::Partly`]).
+/// - **A sink behind that decides later**, such as a queue of batches: its events stay `pending` here until the queue has handled
+///   their batch, and then count as what became of them. See [`Ledger`](crate::Ledger#chains-of-sinks).
 /// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
 /// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile, and are refused as
 ///   `Full` when that is complete too. Workers wait instead:
@@ -53,7 +54,12 @@ use std::time::{Duration, Instant};
 ///   may have to wait for room. Batches go one at a time all the same: for several at once put a queue with several workers
 ///   *behind* the batch.
 /// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later. A flush or a close that the
-///   inner sink asks for does not wait ([`Finish::Pending`]).
+///   inner sink asks for does not wait ([`Finish::Pending`]). On a queue's worker it does not wait for room in another queue: the flush
+///   of the worker's queue flushes that other queue, and asks the worker again, as long as that makes progress. What has no room
+///   stays here, is `pending`, and the report says [`Finish::TimedOut`].
+/// - **Close**: offers everything to the inner sink until the deadline. A retry inside that has no time left sends its last batches to
+///   its dead letters. What the inner sink does not accept counts as `dropped(aborted)`. The inner sink's own `close` and `flush` run
+///   on the calling thread, which [waits for them](crate::Sink::close).
 /// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
 ///   `dropped(panicked)`.
 /// - **Allocation**: one `Vec` for each batch, as large as the last one was.

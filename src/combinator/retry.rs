@@ -40,6 +40,9 @@ use std::time::Duration;
 ///   queue in front first lets the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
 ///   The drop of a last handle gives nothing up: behind a queue that is dropped rather than closed, a policy without limits
 ///   goes on for as long as the sink behind fails.
+/// - **Close and flush** of the inner sink and the dead letters: neither takes the other one's time. Called directly, they return when
+///   both sinks have returned, also after the deadline, since both are [borrowed](crate::Sink::close). A bus or a queue upstream
+///   keeps its limit.
 /// - **Order**: none between threads that write at once, unless [`serialised`](Self::serialised).
 /// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes back. A sink that panics
 ///   takes the event with it; the panic is passed on.
@@ -47,7 +50,8 @@ use std::time::Duration;
 /// - **Books**: the [`Ledger`](crate::Ledger) of the retry counts each event once, however many attempts it takes; the sink behind
 ///   counts attempts. An event that went to the dead letters is `dropped.failed`, here and in every stage in front
 ///   ([`Disposition::Dropped`]), with the error of the last attempt as the last error. Attempts, and letters that were sent or
-///   lost, are in the [`RetryState`](crate::RetryState) of the snapshot.
+///   lost, are in the [`RetryState`](crate::RetryState) of the snapshot. If events are batches, and the inner sink takes a part of one and
+///   gives back the rest, a [`Batch`](crate::Batch) upstream is told of both parts ([`Disposition::Partly`]).
 ///
 /// # Examples
 /// ```

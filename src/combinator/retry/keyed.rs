@@ -38,7 +38,8 @@ const ATTEMPTS_PER_TICK: usize = 64;
 ///   What was set aside and is given up goes to the dead letters; without them it counts as `dropped.failed`.
 /// - **Close and flush** try until the deadline, waits included. Inside a delivery they do neither
 ///   ([`Finish::Pending`](crate::Finish::Pending)). What a close leaves goes to the dead letters, or counts as
-///   `dropped.aborted`; both are `undelivered` in the report.
+///   `dropped.aborted`; both are `undelivered` in the report. A direct close returns when the inner sink and the dead letters
+///   [have returned](crate::Sink::close), also after the deadline.
 /// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. One that panics costs the event for which it was asked.
 /// - **Books**: as for [`Retry`](crate::Retry); what is set aside is `pending`.
 ///
