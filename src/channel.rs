@@ -221,6 +221,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
                 self.0.0.seal(End::Closed);
             }
             Signal::Ledgers(ledgers) => ledgers.push(Arc::new(self.0.0.clone())),
+            Signal::Weigh(weight) => self.0.0.scales.add::<E>(weight),
             Signal::EndOfBatch | Signal::Tick { .. } => {}
         }
     }

@@ -18,7 +18,7 @@ mod shared;
 mod state;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Disposition, DropReason, EntryCounters, FoldPace, Outcome};
+use crate::ledger::{Disposition, DropReason, EntryCounters, FoldPace, Outcome, Scales};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
 use crate::sync::unbounded::Unbounded;
@@ -70,11 +70,14 @@ pub(crate) struct InboxConfig<E> {
     pub(crate) on_drop: Option<OnDrop<E>>,
     /// Those who read from it, and from the other inboxes of the same queue.
     pub(crate) crew: Crew,
+    /// Where events are batches: what becomes of the events in them, here and in the other inboxes of the same queue.
+    pub(crate) scales: std::sync::Arc<Scales>,
 }
 
 impl<E> Clone for InboxConfig<E> {
     fn clone(&self) -> Self {
-        Self { on_drop: self.on_drop.clone(), crew: self.crew.clone(), ..*self }
+        let (on_drop, crew, scales) = (self.on_drop.clone(), self.crew.clone(), self.scales.clone());
+        Self { on_drop, crew, scales, ..*self }
     }
 }
 
@@ -172,6 +175,8 @@ pub(crate) struct Inbox<E> {
     on_drop: Option<OnDrop<E>>,
     /// Those who read from it: no wait of theirs is for room in it, or for its end.
     pub(crate) crew: Crew,
+    /// Where events are batches: what becomes of the events in them.
+    pub(crate) scales: std::sync::Arc<Scales>,
     book: Mutex<Book<E>>,
     /// Grows with each change of the book that concerns the consumer.
     generation: AtomicUsize,
@@ -225,6 +230,7 @@ impl<E: Send + 'static> Inbox<E> {
             wait,
             on_drop: config.on_drop,
             crew: config.crew,
+            scales: config.scales,
             book: Mutex::new(Book {
                 views: Vec::new(),
                 arrivals: Vec::new(),
@@ -440,11 +446,23 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// Tells the hook of an event that was accepted and dropped.
     pub(crate) fn dropped(&self, event: E, reason: DropReason) {
+        // The writer was told of one that found no room, and a worker counts what its sink has failed with.
+        if !matches!(reason, DropReason::Full | DropReason::Failed) && !self.scales.is_empty() {
+            self.scales.count(&event, Disposition::Dropped(reason));
+        }
         // The event's destructor is as foreign as the hook.
         crate::panics::quietly(|| match &self.on_drop {
             Some(hook) => hook(event, reason),
             None => drop(event),
         });
+    }
+
+    /// A reader takes an event, which counts as delivered.
+    #[inline]
+    pub(crate) fn taken(&self, event: &E) {
+        if !self.scales.is_empty() {
+            self.scales.count(event, Disposition::Delivered);
+        }
     }
 
     /// Takes no more events, from any lane. What was accepted stays to be handled. Whether this call was the first.

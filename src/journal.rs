@@ -484,7 +484,11 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
             Signal::IsClosed(closed) => **closed |= self.0.shared.source.is_closed(),
             Signal::Describe(state) => self.0.shared.describe(state),
             // What was accepted is in the journal; subscribers read it when they like.
-            Signal::Flush(..) | Signal::EndOfBatch | Signal::Tick { .. } | Signal::Ledgers(_) => {}
+            Signal::Flush(..)
+            | Signal::EndOfBatch
+            | Signal::Tick { .. }
+            | Signal::Ledgers(_)
+            | Signal::Weigh(_) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! The books of a sink: what was offered, what became of it, and the check that it adds up.
 
 mod disposition;
+mod weight;
 
 use crate::error::WriteError;
 use crate::sync::{AtomicU64, Mutex, Ordering, add_single_writer, lock};
@@ -9,8 +10,10 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use disposition::{Bookkeeper, Passage};
-pub use disposition::{Disposition, Ledgers, RetryState};
+pub(crate) use disposition::{Bookkeeper, Levels, Passage};
+pub use disposition::{Disposition, Ledgers, Parts, RetryState};
+pub use weight::Weight;
+pub(crate) use weight::{Downstream, Load, Scales};
 
 /// Events that a sink did not accept, by reason. Each went back to its publisher or was reported as refused.
 ///
@@ -125,10 +128,17 @@ impl Dropped {
 ///   [`RetryState`].
 /// - A panic that unwinds out of a sink is counted by the stage that caught it.
 ///
-/// Such a chain ends where one event becomes several, or several become one. In front of a [`Bus`](crate::Bus) or a
+/// - A [`Batch`](crate::Batch) counts the events in its batches, through the same chain. A queue of batches counts batches in its own
+///   ledger, and the batch upstream still reports how many *events* the queue delivered, dropped, or has not handled yet. A sink that
+///   takes a part of a batch, and gives the rest back, has delivered that part. An answer to a whole batch, such as the `500` of an
+///   HTTP endpoint, holds for each event in it.
+///
+/// Such a chain ends where one event becomes several. Upstream of a [`Bus`](crate::Bus) or a
 /// [`Tee`](crate::Tee) an event is `delivered` when at least one of the sinks accepted it and did not drop it at once, and each
-/// of these reports for itself; what a filter on an inner bus keeps away is `filtered` there, and `delivered` in front. A [`Batch`](crate::Batch) in front of a queue or a channel of whole batches counts the events
-/// of a batch as delivered when that accepted the batch. A [`Journal`](crate::Journal) delivers what it accepts, and its
+/// of these reports for itself; what a filter on an inner bus keeps away is `filtered` there, and `delivered` upstream. A bus of batches
+/// answers for whole batches. A [`map`](crate::SinkExt::map) from batches to another type, upstream of a queue, hides the events: then
+/// the batch upstream reports what became of them only while all batches came to the same end. A [`Journal`](crate::Journal)
+/// delivers what it accepts, and its
 /// subscribers have ledgers of their own.
 ///
 /// # Examples
@@ -530,7 +540,13 @@ impl EntryCounters {
     /// Counts what became of one offer that was accepted.
     #[inline]
     pub(crate) fn disposed(&self, disposition: Disposition) {
+        self.count_disposed(disposition, 1);
+    }
+
+    #[inline]
+    fn count_disposed(&self, disposition: Disposition, events: u64) {
         let outcome = match disposition {
+            Disposition::Partly(parts) => return self.count_disposed(parts.rest(), events),
             Disposition::Delivered => Outcome::Delivered,
             Disposition::Pending => Outcome::Passed,
             Disposition::Filtered => Outcome::Filtered,
@@ -538,7 +554,7 @@ impl EntryCounters {
             Disposition::Dropped(DropReason::Failed) => Outcome::DroppedFailed,
             Disposition::Dropped(DropReason::Panicked) => Outcome::DroppedPanicked,
             Disposition::Dropped(reason) => {
-                self.count(Outcome::Queued, 1);
+                self.count(Outcome::Queued, events);
                 match reason {
                     DropReason::Evicted => Outcome::Evicted,
                     DropReason::Disconnected => Outcome::Disconnected,
@@ -546,13 +562,18 @@ impl EntryCounters {
                 }
             }
         };
-        self.count(outcome, 1);
+        self.count(outcome, events);
     }
 
     /// Events that were passed on to an inner sink that decides later. They count as delivered, until
     /// [`Ledger::follow`] says more.
     pub(crate) fn passed(&self) -> u64 {
         self.outcomes[Outcome::Passed as usize].load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing was offered.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.offered.load(Ordering::Relaxed) == 0
     }
 
     /// Events lost by panics of the sink.

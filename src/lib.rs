@@ -69,8 +69,8 @@ pub use journal::subscriber::Subscriber;
 pub use journal::subscription::Subscription;
 pub use journal::writer::JournalWriter;
 pub use ledger::{
-    Disposition, DropReason, Dropped, Imbalance, Ledger, Ledgers, Refused, RetryState, SinkState, SinkStatus,
-    SubscriberState,
+    Disposition, DropReason, Dropped, Imbalance, Ledger, Ledgers, Parts, Refused, RetryState, SinkState,
+    SinkStatus, SubscriberState, Weight,
 };
 pub use queue::Queue;
 pub use queue::builder::QueueBuilder;

@@ -144,6 +144,7 @@ impl<E: Send + 'static> Inbox<E> {
             wait: WaitStrategy::Park,
             on_drop: None,
             crew: Crew::new(),
+            scales: std::sync::Arc::default(),
         };
         let (inbox, member) = inbox::Inbox::shared(config).expect("a small inbox");
         (Self(inbox), Member(member))

@@ -9,7 +9,7 @@ mod worker;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::{End, Inbox, Patience};
-use crate::ledger::{Bookkeeper, Disposition, Ledger, SinkState, SinkStatus};
+use crate::ledger::{Bookkeeper, Disposition, Downstream, Ledger, SinkState, SinkStatus, Weight};
 use crate::panics::quietly;
 use crate::report::{CloseReport, Finish, FlushReport, Identity};
 use crate::sink::lane::Lane;
@@ -24,6 +24,7 @@ use builder::QueueBuilder;
 use desk::FlushDesk;
 use handler::Behind;
 use partition::Route;
+use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,8 @@ pub struct Queue<E: Send + 'static>(Arc<Handle<E>>);
 /// Closes the queue when the last of them goes.
 struct Handle<E: Send + 'static>(Arc<Shared<E>>);
 
-type Abort = Box<dyn Fn() + Send + Sync>;
+/// Sends a signal to the sink behind.
+type Tell = Box<dyn Fn(&mut Signal<'_>) + Send + Sync>;
 
 /// What the handles and the workers share.
 struct Shared<E> {
@@ -93,8 +95,8 @@ struct Shared<E> {
     /// What the queue itself had to say when it ended, with what its sinks were told to end in turn.
     report: Mutex<Option<CloseReport>>,
     identity: Identity,
-    /// Makes the sink behind stop waiting.
-    abort: Option<Abort>,
+    /// Reaches the sink behind, as long as it is there.
+    tell: Option<Tell>,
     /// What becomes of events in the sink behind.
     behind: Option<Behind>,
 }
@@ -250,6 +252,14 @@ impl<E: Send + 'static> Shared<E> {
         at_once
     }
 
+    /// Counts the events that the batches of this queue hold, from now on, here and in the sink behind.
+    fn weigh(&self, weight: &Weight) {
+        self.inbox.scales.add::<E>(weight);
+        if let Some(tell) = &self.tell {
+            quietly(|| tell(&mut Signal::Weigh(weight)));
+        }
+    }
+
     /// A worker has ended, with what it has to say. The last one makes the report.
     fn worker_ended(&self, number: usize, mut report: CloseReport) {
         let whole = {
@@ -287,8 +297,8 @@ impl<E: Send + 'static> Shared<E> {
         for inbox in self.inboxes() {
             inbox.abort();
         }
-        if let Some(abort) = &self.abort {
-            quietly(abort);
+        if let Some(tell) = &self.tell {
+            quietly(|| tell(&mut Signal::Abort));
         }
     }
 }
@@ -313,6 +323,13 @@ impl<E: Send + 'static> Bookkeeper for Shared<E> {
         let mut state = SinkState::default();
         let at_once = self.describe(&mut state);
         state.ledger.without(&at_once)
+    }
+
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        let downstream = self.behind.as_ref().map_or_else(Downstream::default, |behind| {
+            Downstream::read(behind.ledgers(), unit, || behind.kept_at_most())
+        });
+        self.inbox.scales.ended(unit, &downstream)
     }
 
     fn show(&self, state: &mut SinkState) {
@@ -366,6 +383,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
                 }
             }
             Signal::Ledgers(ledgers) => ledgers.push(self.0.0.clone()),
+            Signal::Weigh(weight) => self.0.0.weigh(weight),
             // The workers make their own.
             Signal::EndOfBatch | Signal::Tick { .. } => {}
         }

@@ -471,11 +471,22 @@ pub struct FlushReport {
     /// What handlers reported when they were flushed: the sink's name and the error's text.
     pub errors: Vec<String>,
     told: Told<dyn Flushing>,
+    /// With what a worker is to be asked again when this is settled: it waits for no other worker.
+    again: Option<Again>,
+}
+
+/// With what a worker that could not flush all of it is asked again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Again {
+    /// How far it came, to tell whether asking helps.
+    pub(crate) progress: u64,
+    /// How far it has to come, by the address of what holds the events.
+    pub(crate) goals: Vec<(usize, u64)>,
 }
 
 impl PartialEq for FlushReport {
     fn eq(&self, other: &Self) -> bool {
-        let Self { finish, unfinished, errors, told: _ } = self;
+        let Self { finish, unfinished, errors, told: _, again: _ } = self;
         *finish == other.finish && *unfinished == other.unfinished && *errors == other.errors
     }
 }
@@ -520,6 +531,7 @@ impl FlushReport {
     /// assert_eq!(report.finish, Finish::Pending);
     /// ```
     pub fn absorb(&mut self, part: Self) {
+        self.ask_again(part.again);
         self.told.take_in("", part.told);
         self.finish = self.finish.max(part.finish);
         self.unfinished.extend(part.unfinished);
@@ -539,6 +551,7 @@ impl FlushReport {
     /// assert_eq!(report.to_string(), "timed out, unfinished: network");
     /// ```
     pub fn merge(&mut self, name: &str, part: Self) {
+        self.ask_again(part.again);
         self.told.take_in(name, part.told);
         self.finish = self.finish.max(part.finish);
         if part.finish != Finish::Done && part.unfinished.is_empty() {
@@ -573,6 +586,7 @@ impl FlushReport {
     /// Takes in a part of this report in its place among those that are still waited for.
     pub(crate) fn note_part(&mut self, name: &str, mut part: Self) {
         let told = std::mem::take(&mut part.told);
+        self.ask_again(part.again.take());
         if part != Self::default() {
             self.told.0.push((name.to_owned(), Arc::new(Flushed(part))));
         }
@@ -581,9 +595,25 @@ impl FlushReport {
 
     /// Leaves every flush that was begun to itself.
     pub(crate) fn leave(&mut self) {
-        if !std::mem::take(&mut self.told).0.is_empty() {
+        if !std::mem::take(&mut self.told).0.is_empty() | self.again.take().is_some() {
             self.note(Finish::Pending);
         }
+    }
+
+    /// The worker that reports this is to be asked again: what it holds may have room then.
+    pub(crate) fn ask_again(&mut self, again: Option<Again>) {
+        let Some(again) = again else { return };
+        let sum = self.again.get_or_insert_default();
+        sum.progress = sum.progress.wrapping_add(again.progress);
+        sum.goals.extend(again.goals);
+    }
+
+    pub(crate) fn again(&self) -> Option<&Again> {
+        self.again.as_ref()
+    }
+
+    pub(crate) fn take_again(&mut self) -> Option<Again> {
+        self.again.take()
     }
 
     /// Waits for every flush that was begun, against one deadline, and takes in what it reports.

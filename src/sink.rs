@@ -100,6 +100,12 @@ pub trait Sink<E>: Send + Sync {
     /// several sinks tells all of them first: there, the report of a queue also carries what is still to be waited for, and a bus may
     /// call this on a thread of its own.
     ///
+    /// Everything in this crate that waits in a close stops at the deadline. A sink of your own gets the deadline, and no call is
+    /// interrupted: a wrapper borrows its inner sink, so it calls that sink's `close` on the calling thread (a tee and a retry may call one
+    /// of two sinks on another thread), and returns when the inner sink does. The same holds for [`Signal::Flush`]. To keep a limit also
+    /// for a sink that ignores it, close or flush a [`Bus`](crate::Bus) or a [`Queue`](crate::Queue) upstream: these call the sink on
+    /// another thread, and leave a call that is overdue.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Deadline, Sink, noop};

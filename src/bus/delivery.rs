@@ -51,6 +51,7 @@ impl Offer {
     fn taken(disposition: Disposition) -> Self {
         match disposition {
             Disposition::Dropped(reason) => Self::Dropped(reason),
+            Disposition::Partly(parts) => Self::taken(parts.rest()),
             Disposition::Delivered | Disposition::Pending | Disposition::Filtered => Self::Accepted,
         }
     }

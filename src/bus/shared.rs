@@ -238,7 +238,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
             }
             Signal::IsClosed(closed) => **closed |= self.is_closed(),
             // Here the chain branches, and each of the sinks reports for itself.
-            Signal::Ledgers(_) => {}
+            Signal::Ledgers(_) | Signal::Weigh(_) => {}
             other => {
                 if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
                     for info in self.core().infos() {

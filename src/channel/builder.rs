@@ -40,6 +40,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
             wait: WaitStrategy::SpinPark,
             on_drop: None,
             crew: Crew::new(),
+            scales: std::sync::Arc::default(),
         })
     }
 

@@ -402,7 +402,14 @@ impl<E: Send + 'static> Receiver<E> {
         // The event in hand is not handled before `handle` returns: nothing there may wait for that, or for room that only this
         // thread makes.
         let _reading = self.reader.inbox().crew.read();
-        self.reader.scan_written(&mut With(|_: &Inbox<E>, event| {
+        if self.reader.inbox().scales.is_empty() {
+            return self.reader.scan_written(&mut With(|_: &Inbox<E>, event| {
+                handle(event);
+                Handled::Delivered
+            }));
+        }
+        self.reader.scan_written(&mut With(|inbox: &Inbox<E>, event| {
+            inbox.taken(&event);
             handle(event);
             Handled::Delivered
         }))

@@ -5,17 +5,22 @@ mod limits;
 
 use super::turns::Turns;
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Bookkeeper, Disposition, DropReason, Ledger, SinkState};
+use crate::ledger::{
+    Bookkeeper, Disposition, Downstream, DropReason, Ledger, Ledgers, Scales, SinkState, Weight,
+};
 use crate::panics::{caught, discard, discard_each, quietly};
-use crate::report::{CloseReport, Finish, FlushReport};
+use crate::report::{Again, CloseReport, Finish, FlushReport};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::wait::allowance::Allowance;
-use crate::wait::nesting::{Crew, Held, carrying, inside_delivery, may_wait_for_a_turn, may_wait_for_room};
+use crate::wait::allowance::{Allowance, LastOffer};
+use crate::wait::nesting::{
+    Crew, Held, carrying, flush_goal, inside_delivery, is_worker, may_wait_for_a_turn, may_wait_for_room,
+};
 use crate::wait::{Deadline, Pause};
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
+use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,9 +39,10 @@ use std::time::{Duration, Instant};
 ///   asked for after at most 100 ms), flush and close, and at each write once the next batch is complete. When that does
 ///   not help, such a write is refused as `Full`: there are never more than two batches here.
 /// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as delivered. To try again, or to
-///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`. What a sink behind accepts
-///   and drops at once, as a retry does that has dead letters, counts as dropped for every event of the batch. A sink behind that
-///   decides later, such as a queue of batches, counts batches: their events are delivered here when it accepted them.
+///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`. If that retry gives up a part
+///   of a batch, only the events in that part count as `dropped(failed)` ([`Disposition::Partly`]).
+/// - **A sink behind that decides later**, such as a queue of batches: its events stay `pending` here until the queue has handled
+///   their batch, and then count as what became of them. See [`Ledger`](crate::Ledger#chains-of-sinks).
 /// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
 /// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile, and are refused as
 ///   `Full` when that is complete too. Workers wait instead:
@@ -48,7 +54,12 @@ use std::time::{Duration, Instant};
 ///   may have to wait for room. Batches go one at a time all the same: for several at once put a queue with several workers
 ///   *behind* the batch.
 /// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later. A flush or a close that the
-///   inner sink asks for does not wait ([`Finish::Pending`]).
+///   inner sink asks for does not wait ([`Finish::Pending`]). On a queue's worker it does not wait for room in another queue: the flush
+///   of the worker's queue flushes that other queue, and asks the worker again, as long as that makes progress. What has no room
+///   stays here, is `pending`, and the report says [`Finish::TimedOut`].
+/// - **Close**: offers everything to the inner sink until the deadline. A retry inside that has no time left sends its last batches to
+///   its dead letters. What the inner sink does not accept counts as `dropped(aborted)`. The inner sink's own `close` and `flush` run
+///   on the calling thread, which [waits for them](crate::Sink::close).
 /// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
 ///   `dropped(panicked)`.
 /// - **Allocation**: one `Vec` for each batch, as large as the last one was.
@@ -81,6 +92,10 @@ pub struct Batch<E, S> {
 }
 
 struct Desk<E> {
+    /// The ledgers of the sinks behind.
+    inner: Ledgers,
+    /// Where events are batches themselves: what becomes of the events in them.
+    scales: Scales,
     holding: Mutex<Holding<E>>,
     /// Where a flush and a close wait for the batch on its way.
     changed: Pause,
@@ -92,16 +107,23 @@ struct Desk<E> {
     crew: Crew,
 }
 
-impl<E, S> Batch<E, S> {
-    pub(crate) fn new(inner: S, count: usize) -> Result<Self, InvalidConfig> {
+impl<E: 'static, S> Batch<E, S> {
+    pub(crate) fn new(inner: S, count: usize) -> Result<Self, InvalidConfig>
+    where
+        S: Sink<Vec<E>>,
+    {
+        let limits = Limits::new(count)?;
+        quietly(|| inner.signal(&mut Signal::Weigh(&Weight::of_batch::<E>())));
         let desk = Desk {
+            inner: ledgers(&inner),
+            scales: Scales::default(),
             holding: Mutex::new(Holding::new()),
             changed: Pause::new(),
             waiting: Pause::new(),
             turns: Turns::new(),
             crew: Crew::new(),
         };
-        Ok(Self { inner, limits: Limits::new(count)?, desk: Arc::new(desk) })
+        Ok(Self { inner, limits, desk: Arc::new(desk) })
     }
 
     /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that would make a batch larger
@@ -211,7 +233,7 @@ impl<E, S> Batch<E, S> {
     where
         S: Sink<Vec<E>>,
     {
-        self.holding().describe(state);
+        self.desk.describe(state);
         state.capacity = self.limits.count as u64;
         ledgers(&self.inner).show(state);
     }
@@ -255,11 +277,18 @@ where
         while let Some(batch) = holding.send_off(&self.limits, &mut cut, is_prompt) {
             drop(holding);
             let count = batch.len();
+            let mut load = self.desk.scales.load_batch(&batch);
             let verdict = {
                 // Flushes and closes of this batch wait for its return: code called from the inner sink must not.
                 let _held = Held::begin();
-                Verdict::of(caught(|| self.inner.offer(batch)), count)
+                Verdict::of(caught(|| self.inner.offer(batch)), count, &mut load)
             };
+            match &verdict {
+                Verdict::Taken(disposition) => load.end(*disposition),
+                Verdict::Held { .. } => load.kept(),
+                Verdict::Failed { .. } => load.end(Disposition::Dropped(DropReason::Failed)),
+                Verdict::Panicked(_) => load.end(Disposition::Dropped(DropReason::Panicked)),
+            }
             holding = self.holding();
             let goes_on = holding.settle(count, verdict);
             self.desk.changed.poke();
@@ -291,6 +320,11 @@ where
                 return;
             }
             before = Some(gone);
+            if is_worker() && cut != Cut::Finally {
+                // What is held needs room there. A worker that waited for another one could wait for itself: the flush that asks for
+                // this one waits, and asks again.
+                return report.ask_again(Some(Again { progress: gone, goals: vec![(self.address(), goal)] }));
+            }
             // What is held needs room there, so this flush has to be waited for, and is not only told.
             let mut part = FlushReport::default();
             self.flush_inner(deadline, &mut part);
@@ -321,8 +355,15 @@ where
         })
     }
 
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.desk).addr()
+    }
+
     fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
-        let goal = self.holding().pushed();
+        let pushed = self.holding().pushed();
+        let goal = flush_goal(self.address()).map_or(pushed, |goal| goal.min(pushed));
+        let asked = |report: &FlushReport| report.again().map_or(0, |again| again.goals.len());
+        let before = asked(report);
         // Others may hand on meanwhile, and take along what is asked for here.
         while self.await_return(goal, deadline) {
             self.give_out(Cut::Now, goal, deadline, report);
@@ -332,7 +373,9 @@ where
             }
         }
         let holding = self.holding();
-        if holding.gone() < goal {
+        // A worker that is asked again may find room then.
+        let is_over = asked(report) == before;
+        if is_over && holding.gone() < goal {
             report.note(if self.is_inside() { Finish::Pending } else { Finish::TimedOut });
         }
         self.leave(holding);
@@ -356,7 +399,14 @@ where
         drop(holding);
         let _here = self.desk.crew.enter();
         self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
+        if self.holding().is_out_of_time() {
+            // What is not taken now is lost: a retry that has dead letters sends it there.
+            let (_last, _limit) = (LastOffer::begin(), Allowance::begin(Duration::ZERO));
+            drop(self.hand_on(self.holding(), Cut::Finally));
+        }
         let given_up = self.holding().give_up();
+        let aborted = Disposition::Dropped(DropReason::Aborted);
+        given_up.iter().for_each(|event| self.desk.scales.count(event, aborted));
         let undelivered = given_up.len() as u64;
         discard_each(given_up);
         let mut report = caught(|| self.inner.close(deadline))
@@ -372,15 +422,32 @@ where
 }
 
 /// What became of the events of a batch, for stages in front of it.
-impl<E: Send> Bookkeeper for Desk<E> {
+impl<E: Send + 'static> Bookkeeper for Desk<E> {
     fn deferred(&self) -> Ledger {
-        lock(&self.holding).deferred()
+        let downstream = self.downstream(TypeId::of::<E>());
+        lock(&self.holding).deferred(&downstream)
+    }
+
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        self.scales.ended(unit, &self.downstream(unit))
     }
 
     fn show(&self, state: &mut SinkState) {
         let mut own = SinkState::default();
-        lock(&self.holding).describe(&mut own);
+        self.describe(&mut own);
         state.add_shown(own);
+    }
+}
+
+impl<E: 'static> Desk<E> {
+    /// What the sinks behind say of events of this type.
+    fn downstream(&self, unit: TypeId) -> Downstream {
+        Downstream::read(&self.inner, unit, || lock(&self.holding).kept_at_most())
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        let downstream = self.downstream(TypeId::of::<E>());
+        lock(&self.holding).describe(state, &downstream);
     }
 }
 
@@ -480,6 +547,13 @@ where
                 return list.extend_shown(ledgers(&self.inner));
             }
             Signal::Abort => self.desk.waiting.interrupt(),
+            Signal::Weigh(weight) => {
+                self.desk.scales.add::<E>(weight);
+                if let Some(weight) = weight.of_batches::<E>() {
+                    self.inner.signal(&mut Signal::Weigh(&weight));
+                }
+                return;
+            }
             Signal::EndOfBatch => {}
         }
         self.inner.signal(signal);
@@ -490,7 +564,7 @@ where
     }
 }
 
-impl<E, S: fmt::Debug> fmt::Debug for Batch<E, S> {
+impl<E: 'static, S: fmt::Debug> fmt::Debug for Batch<E, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pending = self.holding().pending();
         f.debug_struct("Batch").field("inner", &self.inner).field("pending", &pending).finish_non_exhaustive()

@@ -255,8 +255,8 @@ fn shown<E>(
 ) -> Result<Disposition, WriteError<E>> {
     quietly(|| inspector.ingress(&event));
     let outcome = write(event);
-    match &outcome {
-        Ok(Disposition::Dropped(reason)) => quietly(|| inspector.dropped(*reason)),
+    match outcome.as_ref().map(|disposition| disposition.whole()) {
+        Ok(Disposition::Dropped(reason)) => quietly(|| inspector.dropped(reason)),
         Ok(_) => quietly(|| inspector.success()),
         Err(error) => quietly(|| inspector.failure(error)),
     }

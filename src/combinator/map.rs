@@ -2,12 +2,13 @@
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::inbox::Patience;
-use crate::ledger::{Counters, Disposition, DropReason, EntryCounters};
+use crate::ledger::{Counters, Disposition, DropReason, EntryCounters, Scales, Weight};
 use crate::panics::{discard, foreign};
 use crate::report::CloseReport;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
-use crate::sink::signal::Signal;
+use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
+use crate::sync::{AtomicBool, Ordering};
 use crate::wait::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
@@ -33,11 +34,17 @@ pub struct Map<T, E, S, F> {
 struct Stage<F> {
     convert: F,
     counters: Counters,
+    /// Where events are batches, of one type before and after: how many events they hold.
+    scales: Scales,
+    /// Whether each batch holds as many events as the one that it was made of.
+    same: Arc<AtomicBool>,
 }
 
 impl<T, E, S, F> Map<T, E, S, F> {
     pub(crate) fn new(inner: S, convert: F) -> Self {
-        Self { inner, stage: Arc::new(Stage { convert, counters: Counters::new() }), events: PhantomData }
+        let (scales, same) = (Scales::default(), Arc::new(AtomicBool::new(true)));
+        let stage = Stage { convert, counters: Counters::new(), scales, same };
+        Self { inner, stage: Arc::new(stage), events: PhantomData }
     }
 }
 
@@ -70,6 +77,37 @@ fn handed_on<T, E, R>(written: Result<R, WriteError<E>>, event: T) -> Result<R, 
     }
 }
 
+impl<T, E, S, F> Map<T, E, S, F>
+where
+    T: 'static,
+    E: 'static,
+    S: Sink<E>,
+{
+    /// Hands on what was made of a batch.
+    #[cold]
+    fn offer_batch(&self, batch: T, converted: E) -> Result<Disposition, WriteError<T>> {
+        let scales = &self.stage.scales;
+        let same = scales.levels(&batch) == scales.levels(&converted);
+        if !same {
+            self.stage.same.store(false, Ordering::Relaxed);
+        }
+        let answer = handed_on(self.inner.offer(converted), batch);
+        // The parts of another batch are not parts of this one.
+        if same { answer } else { answer.map(Disposition::whole) }
+    }
+
+    /// The sinks behind count the events of their batches where these are of the same type as the ones in front. Of what another type
+    /// holds, nothing is known.
+    fn weigh(&self, weight: &Weight) {
+        if weight.is_of::<T>() && weight.is_of::<E>() {
+            self.stage.scales.add::<T>(weight);
+            self.inner.signal(&mut Signal::Weigh(weight));
+        } else if weight.is_of::<T>() {
+            self.stage.same.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
 impl<T, E, S, F> Sink<T> for Map<T, E, S, F>
 where
     T: Send + 'static,
@@ -83,7 +121,8 @@ where
 
     fn offer(&self, event: T) -> Result<Disposition, WriteError<T>> {
         match converted(&self.stage.convert, &event, self.stage.counters.everybody()) {
-            Some(converted) => handed_on(self.inner.offer(converted), event),
+            Some(converted) if self.stage.scales.is_empty() => handed_on(self.inner.offer(converted), event),
+            Some(converted) => self.offer_batch(event, converted),
             None => {
                 discard(event);
                 Ok(LOST)
@@ -107,6 +146,11 @@ where
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {
+        match signal {
+            Signal::Weigh(weight) => return self.weigh(weight),
+            Signal::Ledgers(list) => return list.extend_mapped(ledgers(&self.inner), &self.stage.same),
+            _ => {}
+        }
         self.inner.signal(signal);
         if let Signal::Describe(state) = signal {
             self.stage.counters.add_to(&mut state.ledger);

@@ -17,6 +17,7 @@ use crate::report::CloseReport;
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::{AtomicBool, Ordering};
+use crate::wait::allowance::LastOffer;
 use crate::wait::{Clock, Deadline};
 use attempts::{Attempts, Step};
 use dead::DeadLetter;
@@ -39,6 +40,9 @@ use std::time::Duration;
 ///   queue in front first lets the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
 ///   The drop of a last handle gives nothing up: behind a queue that is dropped rather than closed, a policy without limits
 ///   goes on for as long as the sink behind fails.
+/// - **Close and flush** of the inner sink and the dead letters: neither takes the other one's time. Called directly, they return when
+///   both sinks have returned, also after the deadline, since both are [borrowed](crate::Sink::close). A bus or a queue upstream
+///   keeps its limit.
 /// - **Order**: none between threads that write at once, unless [`serialised`](Self::serialised).
 /// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes back. A sink that panics
 ///   takes the event with it; the panic is passed on.
@@ -46,7 +50,8 @@ use std::time::Duration;
 /// - **Books**: the [`Ledger`](crate::Ledger) of the retry counts each event once, however many attempts it takes; the sink behind
 ///   counts attempts. An event that went to the dead letters is `dropped.failed`, here and in every stage in front
 ///   ([`Disposition::Dropped`]), with the error of the last attempt as the last error. Attempts, and letters that were sent or
-///   lost, are in the [`RetryState`](crate::RetryState) of the snapshot.
+///   lost, are in the [`RetryState`](crate::RetryState) of the snapshot. If events are batches, and the inner sink takes a part of one and
+///   gives back the rest, a [`Batch`](crate::Batch) upstream is told of both parts ([`Disposition::Partly`]).
 ///
 /// # Examples
 /// ```
@@ -148,6 +153,7 @@ impl<E, S, P> Retry<E, S, P> {
 
 impl<E, S, P> Retry<E, S, P>
 where
+    E: 'static,
     S: Sink<E>,
     P: RetryPolicy<E>,
 {
@@ -159,10 +165,14 @@ where
                 Step::Taken(disposition) => return Ok(disposition),
                 Step::Wait(event, wait) => (event, wait),
                 Step::Ended(error) => return Err(error),
-                Step::GivenUp(error) => return self.attempts.give_up(error, trials.made),
+                Step::GivenUp(error) => {
+                    let given_up = self.attempts.give_up(error, trials.made);
+                    return given_up.map(|disposition| disposition.after(&trials.delivered));
+                }
             };
             if let Err(cut) = self.attempts.rest(wait, &mut trials) {
-                return self.cut(cut, event, trials.made);
+                let cut = self.cut(cut, event, trials.made);
+                return cut.map(|disposition| disposition.after(&trials.delivered));
             }
         }
     }
@@ -181,6 +191,10 @@ where
         }
         if self.attempts.is_interrupted() {
             return self.cut(Cut::Closed, event, 0);
+        }
+        if LastOffer::is_now() {
+            let end = if self.attempts.dead_letters.is_some() { Cut::Closed } else { Cut::Timeout };
+            return self.cut(end, event, 0);
         }
         let Some(turns) = &self.turns else { return self.deliver(event) };
         match turns.take(&self.attempts.pause) {
@@ -214,8 +228,10 @@ where
         if matches!(signal, Signal::Abort) {
             self.attempts.pause.interrupt();
         }
-        if let Signal::Ledgers(list) = signal {
-            list.push(self.attempts.books.clone());
+        match signal {
+            Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
+            Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
+            _ => {}
         }
         // The dead letters hear of it also when the sink behind panics.
         if let Signal::Flush(deadline, report) = signal {

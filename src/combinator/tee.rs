@@ -26,10 +26,12 @@ use std::sync::Arc;
 ///   or the second one's if the first side is closed.
 /// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is `Closed` when
 ///   both are. Closing the tee closes both.
+/// - **Close and flush**: neither side takes the other one's time. Called directly, they return when both sinks have returned, also
+///   after the deadline, since both are [borrowed](crate::Sink::close). A bus or a queue upstream keeps its limit.
 /// - **Order**: as for each side by itself. The side that does not wait gets the event first.
 /// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered twice. What stands in front of
 ///   the tee counts an event once: as delivered when one side accepted it and did not drop it at once, else as what became of
-///   it at a side.
+///   it at a side. Of a batch that a side delivered in part, the larger delivered part of the two counts.
 /// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink of yours:
 ///   nothing waits inside, and a full `Block` lane on the other side refuses. Put a [`Queue`](crate::Queue) in
 ///   front of the side without lanes, or in front of the tee.

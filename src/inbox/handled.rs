@@ -27,6 +27,7 @@ impl Handled {
         match disposition {
             Disposition::Delivered => Self::Delivered,
             Disposition::Pending => Self::Passed,
+            Disposition::Partly(parts) => Self::of(parts.rest()),
             Disposition::Filtered => Self::Filtered,
             Disposition::Dropped(reason) => match reason {
                 DropReason::Full => Self::Full,

@@ -273,6 +273,7 @@ impl<E: Send + 'static> Member<E> {
         }
         self.see_depth();
         let event = self.claim(find)?;
+        self.inbox.taken(&event);
         self.seat.counters.note(Handled::Delivered);
         self.seat.clear_mark();
         self.inbox.signals.blocked.notify_made(Want::SHARED_ROOM);

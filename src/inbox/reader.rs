@@ -393,6 +393,7 @@ impl<E: Send + 'static> Reader<E> {
                 SharedLane::Unbounded(queue) => {
                     inbox.consumer.saw_depth(queue.len() as u64);
                     let (position, event) = Self::claim_unbounded(inbox, queue, find)?;
+                    inbox.taken(&event);
                     inbox.consumer.note(Handled::Delivered);
                     inbox.shared_progress.done(position);
                     Some(event)
@@ -404,6 +405,7 @@ impl<E: Send + 'static> Reader<E> {
     fn take_from(inbox: &Inbox<E>, ring: &Ring<E>, progress: &Progress, find: Find) -> Option<E> {
         inbox.consumer.saw_depth(ring.len() as u64);
         let (position, event) = Self::claim(inbox, ring, progress, find)?;
+        inbox.taken(&event);
         inbox.consumer.note(Handled::Delivered);
         progress.done(position);
         Some(event)

@@ -3,8 +3,9 @@
 use super::handled::Handled;
 use super::lane::LaneView;
 use super::{End, Inbox, SharedLane};
-use crate::ledger::{Bookkeeper, Ledger, SinkState, SinkStatus};
+use crate::ledger::{Bookkeeper, Downstream, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, AtomicU64, CachePadded, Mutex, Ordering, add_single_writer, lock};
+use std::any::TypeId;
 use std::time::Instant;
 
 /// What the consumer counts. One writer, plain stores.
@@ -197,6 +198,10 @@ impl<E: Send + 'static> Bookkeeper for sync::Arc<Inbox<E>> {
         at_once.dropped.full = self.describe(&mut state);
         at_once.accepted = at_once.dropped.full;
         state.ledger.without(&at_once)
+    }
+
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        self.scales.ended(unit, &Downstream::default())
     }
 
     fn show(&self, _state: &mut SinkState) {}

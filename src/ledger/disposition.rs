@@ -1,7 +1,8 @@
 //! What became of an event that was accepted: at once, or later and further down a chain of sinks.
 
 use super::{DropReason, Dropped, Ledger, SinkState};
-use crate::sync::{AtomicU64, Ordering, add_single_writer};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, add_single_writer};
+use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,6 +32,107 @@ pub enum Disposition {
     Filtered,
     /// The event was accepted and is lost, for this reason.
     Dropped(DropReason),
+    /// The event is a batch, and its events came to more than one end. In a ledger that counts batches, the batch counts as what
+    /// became of the [rest](Parts::rest).
+    Partly(Parts),
+}
+
+/// What became of the events of a batch, of which an inner sink took a part only.
+///
+/// A retry reports it to the [`Batch`](crate::Batch) upstream, if the sink inside took some events of the batch, and gave back others
+/// that the retry then gave up.
+///
+/// # Examples
+/// ```
+/// use buslane::{Backoff, Disposition, Sink, SinkExt, WriteError, sink_fn};
+/// use std::sync::Arc;
+/// /// Takes even numbers, and gives the others back.
+/// struct Even;
+/// impl Sink<Vec<u32>> for Even {
+///     fn write(&self, batch: Vec<u32>) -> Result<(), WriteError<Vec<u32>>> {
+///         let odd: Vec<u32> = batch.into_iter().filter(|n| n % 2 == 1).collect();
+///         if odd.is_empty() { Ok(()) } else { Err(WriteError::Failed { event: odd, source: "odd".into() }) }
+///     }
+/// }
+/// let policy = Backoff::default().max_attempts(1)?;
+/// let retry = Arc::new(Even.retry(policy).dead_letters(sink_fn(|_: &buslane::DeadLetter<Vec<u32>>| ())));
+/// let batch = retry.clone().batch(4)?;
+/// for n in 1..=3 {
+///     batch.write(n)?;
+/// }
+/// batch.write(4)?; // completes the batch
+/// let ledger = batch.state().ledger;
+/// assert_eq!((ledger.delivered, ledger.dropped.failed), (2, 2));
+///
+/// // What the batch was told:
+/// let Disposition::Partly(parts) = retry.offer(vec![1, 2, 4])? else { panic!("one of three is odd") };
+/// assert_eq!(parts.delivered(), 2);
+/// assert!(parts.rest().is_dropped());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parts {
+    delivered: Levels,
+    rest: Rest,
+}
+
+/// What became of those that were not delivered at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Rest {
+    Pending,
+    Filtered,
+    Dropped(DropReason),
+}
+
+impl Parts {
+    /// How many events of the batch were delivered.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered.get(0)
+    }
+
+    /// What became of the others.
+    #[must_use]
+    pub fn rest(&self) -> Disposition {
+        match self.rest {
+            Rest::Pending => Disposition::Pending,
+            Rest::Filtered => Disposition::Filtered,
+            Rest::Dropped(reason) => Disposition::Dropped(reason),
+        }
+    }
+
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.delivered
+    }
+}
+
+/// For how many levels of batches in batches parts are counted. Beyond, a batch of which a part was given up counts as given up.
+pub(crate) const LEVELS: usize = 3;
+
+/// Counts of events in a batch: first those that it holds, then those that these hold, if they are batches, and so on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Levels([u32; LEVELS]);
+
+impl Levels {
+    pub(crate) fn get(&self, level: usize) -> u64 {
+        self.0.get(level).copied().unwrap_or(0).into()
+    }
+
+    pub(crate) fn set(&mut self, level: usize, count: u64) {
+        self.0[level] = u32::try_from(count).unwrap_or(u32::MAX);
+    }
+
+    /// Adds what of `before` is not in `after`.
+    pub(crate) fn add_difference(&mut self, before: &Self, after: &Self) {
+        for ((sum, before), after) in self.0.iter_mut().zip(before.0).zip(after.0) {
+            *sum = sum.saturating_add(before.saturating_sub(after));
+        }
+    }
+
+    fn plus(mut self, other: &Self) -> Self {
+        self.add_difference(other, &Self::default());
+        self
+    }
 }
 
 impl Disposition {
@@ -47,10 +149,44 @@ impl Disposition {
         matches!(self, Self::Dropped(_))
     }
 
-    /// What two sinks that got the same event come to: the best that became of it.
+    /// What became of the event as a whole.
+    pub(crate) fn whole(self) -> Self {
+        match self {
+            Self::Partly(parts) => parts.rest(),
+            other => other,
+        }
+    }
+
+    /// The same, of a batch of which these events were delivered before.
+    pub(crate) fn after(self, delivered: &Levels) -> Self {
+        if *delivered == Levels::default() {
+            return self;
+        }
+        let (delivered, rest) = match self {
+            Self::Delivered => return self,
+            Self::Partly(parts) => (parts.delivered.plus(delivered), parts.rest),
+            Self::Pending => (*delivered, Rest::Pending),
+            Self::Filtered => (*delivered, Rest::Filtered),
+            Self::Dropped(reason) => (*delivered, Rest::Dropped(reason)),
+        };
+        Self::Partly(Parts { delivered, rest })
+    }
+
+    /// What two sinks that got the same event come to: the best that became of it. Of a batch, which parts each of them delivered is
+    /// unknown: the larger part counts.
     pub(crate) fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Delivered | Self::Pending, _) | (_, Self::Delivered | Self::Pending) => Self::Delivered,
+            (Self::Partly(parts), Self::Partly(others)) => {
+                if matches!((parts.rest, others.rest), (Rest::Pending, _) | (_, Rest::Pending)) {
+                    return Self::Delivered;
+                }
+                Self::Partly(if parts.delivered() < others.delivered() { others } else { parts })
+            }
+            (Self::Partly(parts), _) | (_, Self::Partly(parts)) => match parts.rest {
+                Rest::Pending => Self::Delivered,
+                Rest::Filtered | Rest::Dropped(_) => Self::Partly(parts),
+            },
             (Self::Dropped(reason), _) | (_, Self::Dropped(reason)) => Self::Dropped(reason),
             (Self::Filtered, Self::Filtered) => Self::Filtered,
         }
@@ -111,6 +247,13 @@ pub(crate) trait Bookkeeper: Send + Sync {
         Ledger::default()
     }
 
+    /// The same, for a stage whose events are batches, in the events of this type that they hold, without those that are pending.
+    /// Nothing where the stage does not count these.
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        let _ = unit;
+        Some(Ledger::default())
+    }
+
     /// Adds what a stage in front is to show of this one: its last error, and what retries count.
     fn show(&self, state: &mut SinkState);
 }
@@ -141,6 +284,22 @@ impl Ledgers {
         sum
     }
 
+    /// The same in the events of this type that they hold, without those that are pending, if all stages count these.
+    pub(crate) fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        let mut sum = Ledger::default();
+        for keeper in &self.0 {
+            sum += keeper.weighed(unit)?;
+        }
+        Some(sum)
+    }
+
+    /// Adds the ledgers of the sinks downstream of a stage that makes other events of its own, as long as `same` says that they hold
+    /// as many as before.
+    pub(crate) fn extend_mapped(&mut self, inner: Self, same: &Arc<AtomicBool>) {
+        let mapped = |keeper| Arc::new(Mapped { keeper, same: same.clone() }) as Arc<dyn Bookkeeper>;
+        self.0.extend(inner.0.into_iter().map(mapped));
+    }
+
     /// Adds what is to be shown of the sinks behind.
     pub(crate) fn show(&self, state: &mut SinkState) {
         self.0.iter().for_each(|keeper| keeper.show(state));
@@ -158,6 +317,27 @@ struct Shown(Arc<dyn Bookkeeper>);
 impl Bookkeeper for Shown {
     fn show(&self, state: &mut SinkState) {
         self.0.show(state);
+    }
+}
+
+/// Downstream of a stage that makes other events of its own.
+struct Mapped {
+    keeper: Arc<dyn Bookkeeper>,
+    same: Arc<AtomicBool>,
+}
+
+impl Bookkeeper for Mapped {
+    fn deferred(&self) -> Ledger {
+        self.keeper.deferred()
+    }
+
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        // Relaxed: a hint for snapshots.
+        if self.same.load(Ordering::Relaxed) { self.keeper.weighed(unit) } else { None }
+    }
+
+    fn show(&self, state: &mut SinkState) {
+        self.keeper.show(state);
     }
 }
 
@@ -203,7 +383,7 @@ struct Decided<F: Fn()>(F);
 impl<F: Fn()> Decided<F> {
     #[inline]
     fn unless_pending<X>(self, answer: Result<Disposition, X>) -> Result<Disposition, X> {
-        if matches!(answer, Ok(Disposition::Pending)) {
+        if matches!(answer, Ok(disposition) if disposition.whole() == Disposition::Pending) {
             std::mem::forget(self);
         }
         answer

@@ -4,7 +4,7 @@ use super::desk::FlushDesk;
 use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work, impatiently};
 use super::partition::{KeyHash, Route, key_hash};
 use super::worker::{Hooks, Worker};
-use super::{Abort, Ending, Handle, Queue, Shared};
+use super::{Ending, Handle, Queue, Shared, Tell};
 use crate::error::{BoxError, InvalidConfig, SpawnError};
 use crate::inbox::intake::Intake;
 use crate::inbox::overflow::Overflow;
@@ -71,6 +71,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
                 wait: WaitStrategy::nap(),
                 on_drop: None,
                 crew: Crew::new(),
+                scales: std::sync::Arc::default(),
             },
             workers: 1,
             key: None,
@@ -498,15 +499,15 @@ impl<E: Send + 'static> QueueBuilder<E> {
         let inner = Arc::new(inner);
         // Weak, so that the sink is dropped by the worker when that ends, and not with the last handle.
         let behind = Arc::downgrade(&inner);
-        let abort = move || {
+        let tell = move |signal: &mut Signal<'_>| {
             if let Some(inner) = behind.upgrade() {
-                inner.signal(&mut Signal::Abort);
+                inner.signal(signal);
             }
         };
         let works = SinkWork::of(&inner, workers);
         let behind = Behind::new(ledgers(&*inner), &works);
         drop(inner);
-        self.start(works, 1, Some((Box::new(abort), behind)))
+        self.start(works, 1, Some((Box::new(tell), behind)))
     }
 
     /// Checks the settings; how many workers there are to be.
@@ -532,7 +533,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         mut self,
         works: Vec<W>,
         desks: usize,
-        behind: Option<(Abort, Behind)>,
+        behind: Option<(Tell, Behind)>,
     ) -> Result<Queue<E>, SpawnError> {
         let workers = works.len();
         let key = self.key.take().filter(|_| workers > 1);
@@ -559,10 +560,10 @@ impl<E: Send + 'static> QueueBuilder<E> {
         route: Option<Arc<Route<E>>>,
         workers: impl ExactSizeIterator<Item = (W, I)>,
         desks: usize,
-        behind: Option<(Abort, Behind)>,
+        behind: Option<(Tell, Behind)>,
     ) -> Result<Queue<E>, SpawnError> {
         let count = workers.len();
-        let (abort, behind) = behind.unzip();
+        let (tell, behind) = behind.unzip();
         let shared = Arc::new(Shared {
             inbox,
             route,
@@ -573,7 +574,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
             ending: Mutex::new(Ending { working: vec![true; count], report: CloseReport::default() }),
             report: Mutex::new(None),
             identity: Identity::new(),
-            abort,
+            tell,
             behind,
         });
         let hooks = Hooks {

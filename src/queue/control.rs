@@ -1,6 +1,6 @@
 //! The close and the flush of a queue: it is told at once, and waited for by the caller that began.
 
-use super::desk::Goals;
+use super::desk::{Answer, FlushDesk, Goals};
 use super::{Shared, worker_name};
 use crate::ledger::SinkState;
 use crate::report::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
@@ -100,32 +100,71 @@ pub(super) fn flush<E: Send + 'static>(
 struct Begun<E: Send + 'static> {
     shared: Arc<Shared<E>>,
     /// One for each handler.
-    wishes: Mutex<Vec<Wish>>,
+    wishes: Mutex<Vec<Wish<E>>>,
 }
 
-enum Wish {
+enum Wish<E> {
     Asked(u64),
-    Answered(FlushReport),
+    Answered(Answer<E>),
 }
 
 impl<E: Send + 'static> Begun<E> {
-    /// What the handlers have said, when all of them have.
-    fn answers(&self) -> Option<Vec<FlushReport>> {
+    /// What the handlers have said, when all of them have; each answer once.
+    fn answers(&self) -> Option<Vec<Answer<E>>> {
         let mut wishes = lock(&self.wishes);
         for (wish, desk) in wishes.iter_mut().zip(&self.shared.desks) {
             if let Wish::Asked(ticket) = *wish
-                && let Some(outcome) = desk.answered(ticket)
+                && let Some(answer) = desk.answered(ticket)
             {
-                *wish = Wish::Answered(outcome);
+                *wish = Wish::Answered(answer);
             }
         }
-        let answer = |wish: &Wish| match wish {
+        if wishes.iter().any(|wish| matches!(wish, Wish::Asked(_))) {
+            return None;
+        }
+        let answer = |wish| match wish {
             Wish::Asked(_) => None,
-            Wish::Answered(outcome) => Some(outcome.clone()),
+            Wish::Answered(answer) => Some(answer),
         };
-        wishes.iter().map(answer).collect()
+        Some(wishes.drain(..).filter_map(answer).collect())
+    }
+
+    /// Hands in the wishes of those that are to be asked again.
+    fn ask_again(&self, ways: Vec<Option<Way<E>>>, deadline: Deadline) {
+        let ask = |(way, desk): (Option<Way<E>>, &FlushDesk<E>)| match way {
+            Some((goals, visits)) => Wish::Asked(desk.ask(&goals, deadline, &visits)),
+            None => Wish::Answered(Answer { report: FlushReport::default(), way: None }),
+        };
+        *lock(&self.wishes) = ways.into_iter().zip(&self.shared.desks).map(ask).collect();
+    }
+
+    /// Takes the answers in, and settles what was told there; with what some handlers are to be asked again, and how far these
+    /// came.
+    fn take_in(
+        answers: Vec<Answer<E>>,
+        deadline: Deadline,
+        report: &mut FlushReport,
+    ) -> (Vec<Option<Way<E>>>, Option<u64>) {
+        let several = answers.len() > 1;
+        let (mut ways, mut progress) = (Vec::new(), None);
+        for (number, Answer { report: mut part, way }) in answers.into_iter().enumerate() {
+            if let (Some(again), true) = (part.take_again(), way.is_some()) {
+                progress = Some(progress.unwrap_or(0_u64).wrapping_add(again.progress));
+            }
+            ways.push(way);
+            part.settle(deadline);
+            if several {
+                let name = |text: String| format!("{}: {text}", worker_name(number));
+                part.errors = part.errors.into_iter().map(name).collect();
+            }
+            report.absorb(part);
+        }
+        (ways, progress)
     }
 }
+
+/// With what a handler is asked again.
+type Way<E> = (Arc<Goals<E>>, Arc<Visits>);
 
 impl<E: Send + 'static> Flushing for Begun<E> {
     fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
@@ -133,18 +172,24 @@ impl<E: Send + 'static> Flushing for Begun<E> {
             self.shared.wake_workers();
             self.answers()
         };
-        let Some(answers) = self.shared.inbox.signals.blocked.wait_until(deadline, answered) else {
-            report.note(Finish::TimedOut);
-            return;
-        };
-        let several = answers.len() > 1;
-        for (number, mut part) in answers.into_iter().enumerate() {
-            part.settle(deadline);
-            if several {
-                let name = |text: String| format!("{}: {text}", worker_name(number));
-                part.errors = part.errors.into_iter().map(name).collect();
+        let mut before = None;
+        loop {
+            let Some(answers) = self.shared.inbox.signals.blocked.wait_until(deadline, answered) else {
+                report.note(Finish::TimedOut);
+                return;
+            };
+            let (ways, progress) = Self::take_in(answers, deadline, report);
+            // What a handler could not hand on may have room now, as long as that helps and there is time.
+            match progress {
+                None => return,
+                Some(_) if progress == before || deadline.is_over() => {
+                    report.note(Finish::TimedOut);
+                    return;
+                }
+                Some(_) => before = progress,
             }
-            report.absorb(part);
+            self.ask_again(ways, deadline);
+            self.shared.wake_workers();
         }
     }
 }

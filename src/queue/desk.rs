@@ -44,6 +44,13 @@ struct Wish<E> {
     state: State,
 }
 
+/// What a handler said to a wish.
+pub(super) struct Answer<E> {
+    pub(super) report: FlushReport,
+    /// With what it is to be asked again, if it asks for that.
+    pub(super) way: Option<(Arc<Goals<E>>, Arc<Visits>)>,
+}
+
 enum State {
     Waiting,
     Taken,
@@ -124,7 +131,8 @@ impl<E: Send + 'static> FlushDesk<E> {
         taken
     }
 
-    /// The handler was flushed for these wishes. Returns what they held, which is user code, to be dropped without the lock.
+    /// The handler was flushed for these wishes. Returns what they held, which is user code, to be dropped without the lock. A handler
+    /// that is to be asked again is still on the way: then the wishes keep what they hold.
     #[must_use]
     pub(super) fn answer(&self, taken: &Taken, outcome: &FlushReport) -> Vec<Arc<Visits>> {
         let mut wishes = lock(&self.wishes);
@@ -132,13 +140,13 @@ impl<E: Send + 'static> FlushDesk<E> {
         answered
             .map(|wish| {
                 wish.state = State::Answered(outcome.clone());
-                std::mem::take(&mut wish.visits)
+                if outcome.again().is_some() { Arc::default() } else { std::mem::take(&mut wish.visits) }
             })
             .collect()
     }
 
     /// What the handler said to a wish, once it was flushed; nothing when it is closed.
-    pub(super) fn answered(&self, ticket: u64) -> Option<FlushReport> {
+    pub(super) fn answered(&self, ticket: u64) -> Option<Answer<E>> {
         // ORD(desk.staff): Acquire; pairs with the Release in `leave`: the handler is closed, and what it answered is there.
         let is_over = self.staff.load(Ordering::Acquire) == 0;
         let wish = {
@@ -147,9 +155,13 @@ impl<E: Send + 'static> FlushDesk<E> {
             at.filter(|at| is_over || wishes[*at].is_answered()).map(|at| self.forget(&mut wishes, at))
         };
         // A wish that is not answered any more goes, too: left here, it would hold the sinks on its way for ever.
-        match wish.map(|wish| wish.state) {
-            Some(State::Answered(outcome)) => Some(outcome),
-            _ => is_over.then(FlushReport::default),
+        match wish {
+            Some(Wish { goals, visits, state: State::Answered(report), .. }) => {
+                let again = report.again().filter(|_| !is_over);
+                let way = again.map(|again| (goals, Arc::new(visits.again(&again.goals))));
+                Some(Answer { report, way })
+            }
+            _ => is_over.then(|| Answer { report: FlushReport::default(), way: None }),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::error::BoxError;
 use crate::inbox::handled::{Consume, Handled};
 use crate::inbox::intake::Intake;
 use crate::inbox::{End, Inbox};
-use crate::ledger::DropReason;
+use crate::ledger::{Disposition, DropReason, Levels};
 use crate::panics::{caught, discard, error_text, foreign, quietly};
 use crate::report::{CloseReport, FlushReport};
 use crate::sync::{MODEL, lock};
@@ -39,6 +39,9 @@ pub(super) struct Worker<E: Send + 'static, W: Work<E>, I: Intake<E>> {
     /// The end of this worker's inbox was made that of all.
     spread: bool,
 }
+
+/// What a handler came to with one event, or the text of its panic.
+type CameTo<E> = Result<Result<Disposition, Unhandled<E>>, String>;
 
 /// The handler and what the worker remembers about it.
 struct Desk<W> {
@@ -229,22 +232,12 @@ impl<E: Send + 'static, W: Work<E>> Consume<E> for Desk<W> {
             inbox.dropped(event, DropReason::Aborted);
             return Handled::Aborted;
         }
-        let work = &mut self.work;
-        match caught(|| work.handle(event)) {
-            Ok(Ok(disposition)) => {
-                self.panics = 0;
-                Handled::of(disposition)
-            }
-            Ok(Err(unhandled)) => {
-                self.panics = 0;
-                self.failed(inbox, unhandled);
-                Handled::Failed
-            }
-            Err(text) => {
-                self.panicked(inbox, &text);
-                Handled::Panicked
-            }
+        if !inbox.scales.is_empty() {
+            return self.handle_batch(inbox, event);
         }
+        let work = &mut self.work;
+        let came_to = caught(|| work.handle(event));
+        self.handled(inbox, came_to)
     }
 
     fn room(&self) -> usize {
@@ -261,6 +254,49 @@ impl<E: Send + 'static, W: Work<E>> Consume<E> for Desk<W> {
 }
 
 impl<W> Desk<W> {
+    /// Takes down what a handler came to.
+    #[inline(always)]
+    fn handled<E: Send + 'static>(&mut self, inbox: &Inbox<E>, came_to: CameTo<E>) -> Handled {
+        match came_to {
+            Ok(Ok(disposition)) => {
+                self.panics = 0;
+                Handled::of(disposition)
+            }
+            Ok(Err(unhandled)) => {
+                self.panics = 0;
+                self.failed(inbox, unhandled);
+                Handled::Failed
+            }
+            Err(text) => {
+                self.panicked(inbox, &text);
+                Handled::Panicked
+            }
+        }
+    }
+
+    /// Has a batch handled, and counts the events in it.
+    #[cold]
+    fn handle_batch<E: Send + 'static>(&mut self, inbox: &Inbox<E>, batch: E) -> Handled
+    where
+        W: Work<E>,
+    {
+        let mut load = inbox.scales.load(&batch, &Levels::default());
+        let work = &mut self.work;
+        let came_to = caught(|| work.handle(batch));
+        let disposition = match &came_to {
+            Ok(Ok(disposition)) => *disposition,
+            Ok(Err(unhandled)) => {
+                if let Some(left) = &unhandled.event {
+                    load.came_back(std::slice::from_ref(left));
+                }
+                Disposition::Dropped(DropReason::Failed)
+            }
+            Err(_) => Disposition::Dropped(DropReason::Panicked),
+        };
+        load.end(disposition);
+        self.handled(inbox, came_to)
+    }
+
     #[cold]
     fn failed<E: Send + 'static>(&mut self, inbox: &Inbox<E>, unhandled: Unhandled<E>) {
         if let Some(event) = unhandled.event {

@@ -100,6 +100,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// ```
     fn batch<T>(self, count: usize) -> Result<Batch<T, Self>, InvalidConfig>
     where
+        T: 'static,
         Self: Sink<Vec<T>>,
     {
         Batch::new(self, count)

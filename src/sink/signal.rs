@@ -1,6 +1,6 @@
 //! What the control plane tells a sink apart from events.
 
-use crate::ledger::{Ledgers, SinkState};
+use crate::ledger::{Ledgers, SinkState, Weight};
 use crate::panics::quietly;
 use crate::report::FlushReport;
 use crate::wait::Deadline;
@@ -60,6 +60,9 @@ pub enum Signal<'a> {
     /// Name the ledgers in which events end that were [pending](crate::Disposition::Pending) when you accepted them. Asked by
     /// what stands in front; a sink of your own has nothing to add.
     Ledgers(&'a mut Ledgers),
+    /// A batch upstream counts the events of its batches: count them, too. Sent when the batch is made, before its first event; a sink
+    /// of your own has nothing to do.
+    Weigh(&'a Weight),
 }
 
 /// The ledgers of a sink, and of what is behind it.

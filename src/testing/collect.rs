@@ -281,7 +281,7 @@ impl<E: Send> Sink<E> for Collect<E> {
                 }
                 self.0.counters.add_to(&mut state.ledger);
             }
-            Signal::Tick { .. } | Signal::Ledgers(_) => {}
+            Signal::Tick { .. } | Signal::Ledgers(_) | Signal::Weigh(_) => {}
         }
     }
 

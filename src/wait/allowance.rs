@@ -54,6 +54,31 @@ impl Allowance {
     }
 }
 
+per_thread! {
+    static LAST: Cell<bool> = Cell::new(false)
+}
+
+/// What is offered on this thread is offered for the last time, until this is dropped: a close is out of time, and will drop the events
+/// that come back. A retry gives them to its dead letters in place of one more attempt.
+#[must_use = "it is the last offer until this is dropped"]
+pub(crate) struct LastOffer(bool);
+
+impl LastOffer {
+    pub(crate) fn begin() -> Self {
+        Self(LAST.try_with(|last| last.replace(true)).unwrap_or(true))
+    }
+
+    pub(crate) fn is_now() -> bool {
+        LAST.try_with(Cell::get).unwrap_or(false)
+    }
+}
+
+impl Drop for LastOffer {
+    fn drop(&mut self) {
+        let _ = LAST.try_with(|last| last.set(self.0));
+    }
+}
+
 impl Drop for Allowance {
     fn drop(&mut self) {
         let _ = LIMITS.try_with(|cell| cell.set(self.outer));

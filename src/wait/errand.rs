@@ -8,7 +8,7 @@
 //! [`in_turn`] calls user code that may take any time: one call after the other on a thread of its own. A call that is overdue is
 //! overtaken: the calls after it go on on another thread. A call that has not returned when the deadline is over is abandoned.
 
-use super::nesting::{Visits, inside_delivery};
+use super::nesting::{AtWork, Visits, inside_delivery, is_worker};
 use super::{Deadline, WaitList};
 use crate::sync::membarrier::process_pair;
 use crate::sync::{MODEL, Mutex, lock, per_thread, thread};
@@ -227,7 +227,7 @@ pub(crate) fn beside<A: Send, B>(
     if MODEL || inside_delivery() {
         return (first(), second());
     }
-    let (visits, is_telling) = (Visits::of_this_thread(), is_telling());
+    let (visits, is_telling, is_worker) = (Visits::of_this_thread(), is_telling(), is_worker());
     let (call, result, changed) = (Mutex::new(Some(first)), Mutex::new(None), WaitList::new(process_pair()));
     let make = || {
         let first = lock(&call).take();
@@ -241,6 +241,7 @@ pub(crate) fn beside<A: Send, B>(
         let body = || {
             let _visits = visits.adopt();
             let _telling = is_telling.then(Telling::begin);
+            let _work = is_worker.then(AtWork::begin);
             make();
         };
         let thread = std::thread::Builder::new().name(String::from("buslane-control"));

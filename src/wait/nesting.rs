@@ -229,6 +229,8 @@ pub(crate) enum Purpose {
     Signal,
     /// Reading from it, or ending it: the thread is the one that others wait for there.
     Work,
+    /// Continuing a flush that has to come this far.
+    FlushTo(u64),
 }
 
 /// An object, by address, and what this thread is doing with it.
@@ -269,6 +271,16 @@ impl Here {
     fn all(&self) -> Vec<Place> {
         let near = self.near.iter().filter_map(Cell::get);
         near.chain(self.far.borrow().iter().copied()).collect()
+    }
+
+    /// How far the flush that continues here has to come at this address.
+    fn flush_goal(&self, address: usize) -> Option<u64> {
+        let goal = |place: Place| match place.1 {
+            Purpose::FlushTo(goal) if place.0 == address => Some(goal),
+            _ => None,
+        };
+        let near = self.near.iter().filter_map(|near| goal(near.get()?)).max();
+        near.max(self.far.borrow().iter().filter_map(|place| goal(*place)).max())
     }
 
     /// Ends the latest visit to this place.
@@ -372,6 +384,11 @@ pub(crate) fn is_on_the_way(address: usize, purpose: Purpose) -> bool {
     VISITS.try_with(|visits| visits.has((address, purpose))).unwrap_or(false)
 }
 
+/// How far the flush that continues on this thread has to come at this address; nothing if it begins here.
+pub(crate) fn flush_goal(address: usize) -> Option<u64> {
+    VISITS.try_with(|visits| visits.flush_goal(address)).unwrap_or(None)
+}
+
 /// What keeps a removal waiting.
 type Hold = Arc<dyn Any + Send + Sync>;
 
@@ -425,6 +442,16 @@ impl Visits {
     pub(crate) fn and(mut self, address: usize, purpose: Purpose) -> Self {
         self.places.push((address, purpose));
         self
+    }
+
+    /// The same way once more, to continue a flush that has to come so far at these addresses.
+    pub(crate) fn again(&self, goals: &[(usize, u64)]) -> Self {
+        let mut places = self.places.clone();
+        for (address, goal) in goals {
+            places.retain(|place| place.0 != *address || !matches!(place.1, Purpose::FlushTo(_)));
+            places.push((*address, Purpose::FlushTo(*goal)));
+        }
+        Self { places, holds: self.holds.clone() }
     }
 
     /// Whether both have the same visits.

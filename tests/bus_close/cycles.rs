@@ -3,8 +3,11 @@
 
 use crate::support::{GUARD, Log, wait_for};
 use buslane::testing::Gate;
-use buslane::{AddError, Bus, CloseReport, Deadline, Finish, FlushReport, Queue, Sink, SinkExt};
-use std::sync::{Arc, Barrier, mpsc};
+use buslane::{
+    AddError, Bus, CloseReport, Deadline, Disposition, Finish, FlushReport, Overflow, Queue, Signal, Sink,
+    SinkExt, WriteError,
+};
+use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -225,4 +228,131 @@ fn flush_of_a_closed_queue_keeps_no_sink_alive() {
     assert!(bus.flush_timeout(GUARD).is_done());
     drop(bus);
     assert!(alive.upgrade().is_none(), "the queue holds what it was flushed through");
+}
+
+/// A place for a sink that is made later, and a gate before each flush of it.
+struct Later {
+    sink: OnceLock<Box<dyn Sink<u32>>>,
+    flushing: Gate,
+}
+
+impl Later {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { sink: OnceLock::new(), flushing: Gate::closed() })
+    }
+
+    fn sink(&self) -> &dyn Sink<u32> {
+        &**self.sink.get().expect("the sink is in its place")
+    }
+}
+
+impl Sink<u32> for Later {
+    fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
+        self.sink().write(event)
+    }
+    fn offer(&self, event: u32) -> Result<Disposition, WriteError<u32>> {
+        self.sink().offer(event)
+    }
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.sink().close(deadline)
+    }
+    fn signal(&self, signal: &mut Signal<'_>) {
+        let Some(sink) = self.sink.get() else { return };
+        if let Signal::Flush(..) = signal {
+            self.flushing.pass();
+        }
+        sink.signal(signal);
+    }
+}
+
+type Batched = Arc<buslane::Batch<u32, Box<dyn Sink<Vec<u32>>>>>;
+type Between = fn(Batched) -> Box<dyn Sink<u32>>;
+
+/// Two queues, each with a batch behind it that hands on to the other queue.
+fn batches_in_a_ring(overflow: Overflow, between: Between) -> [(Arc<Later>, Queue<u32>, Batched); 2] {
+    let ends = [(); 2].map(|()| {
+        let later = Later::new();
+        (later.clone(), Queue::builder().capacity(2).overflow(overflow).spawn_sink(later).unwrap())
+    });
+    let batch = |at: usize| {
+        let other = ends[1 - at].1.clone();
+        let first: Box<dyn Sink<Vec<u32>>> = Box::new(other.map(|batch: &Vec<u32>| batch[0]));
+        let batch = Arc::new(first.batch(2).unwrap());
+        assert!(ends[at].0.sink.set(between(batch.clone())).is_ok());
+        (ends[at].0.clone(), ends[at].1.clone(), batch)
+    };
+    [batch(0), batch(1)]
+}
+
+#[test]
+fn batches_that_forward_to_each_other_are_flushed_promptly() {
+    let betweens: [(&str, Between); 5] = [
+        ("nothing", |batch| Box::new(batch)),
+        ("filter", |batch| Box::new(batch.filter(|_| true))),
+        ("retry", |batch| Box::new(batch.retry(buslane::Backoff::default().max_attempts(1).unwrap()))),
+        ("tee", |batch| Box::new(batch.tee(buslane::sink_fn(|_: &u32| ())))),
+        ("bus", |batch| {
+            let bus = Bus::new();
+            bus.add(batch).unwrap();
+            Box::new(bus)
+        }),
+    ];
+    for (what, between) in betweens {
+        for overflow in [Overflow::Block, Overflow::Refuse] {
+            let ring = batches_in_a_ring(overflow, between);
+            // Each batch holds an event, and its worker is about to flush it.
+            for (_, queue, batch) in &ring {
+                queue.write(1).unwrap();
+                wait_for(|| batch.state().depth == 1);
+            }
+            let flush = |queue: &Queue<u32>| {
+                let queue = queue.clone();
+                thread::spawn(move || {
+                    let begun = Instant::now();
+                    (queue.flush_timeout(GUARD), begun.elapsed())
+                })
+            };
+            let flushes: Vec<_> = ring.iter().map(|(_, queue, _)| flush(queue)).collect();
+            for (later, ..) in &ring {
+                later.flushing.wait_reached(1);
+            }
+            // Meanwhile both queues become full.
+            for (_, queue, _) in &ring {
+                (2..4).for_each(|event| queue.write(event).unwrap());
+            }
+            ring.iter().for_each(|(later, ..)| later.flushing.open());
+            for flush in flushes {
+                let (report, time) = flush.join().unwrap();
+                assert!(time < PROMPTLY, "{what}, {overflow:?}: {report} after {time:?}");
+            }
+            for (_, queue, batch) in &ring {
+                assert_eq!(batch.state().ledger.check(), Ok(()), "{what}");
+                assert!(queue.close_timeout(GUARD).finish != Finish::TimedOut, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn batch_upstream_of_a_full_queue_is_flushed_whole() {
+    for overflow in [Overflow::Block, Overflow::Refuse] {
+        for batch_of in [1, 3] {
+            let seen = Log::new();
+            let into = seen.clone();
+            let inner = Queue::builder().capacity(1).overflow(overflow).spawn(move |batch: Vec<u32>| {
+                thread::sleep(Duration::from_millis(2));
+                into.push(batch);
+            });
+            let queue = inner.unwrap().batch(batch_of).unwrap().queue(64).unwrap();
+            for round in 0..5 {
+                (0..7).for_each(|event| queue.write(event).unwrap());
+                let report = queue.flush_timeout(GUARD);
+                let handled: usize = seen.entries().iter().map(Vec::len).sum();
+                let lost = queue.state().ledger.dropped.failed as usize;
+                assert!(report.is_done(), "{overflow:?}, {batch_of}: {report}");
+                assert_eq!(handled + lost, 7 * (round + 1), "{overflow:?}, {batch_of}, round {round}");
+                assert_eq!(queue.state().ledger.pending, 0);
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod hands_on;
 mod ignore;
 mod inspect;
 mod limit;
+mod limits;
 mod rate_limit;
 mod sample;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]

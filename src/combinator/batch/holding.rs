@@ -2,7 +2,7 @@
 
 use super::limits::Limits;
 use crate::error::WriteError;
-use crate::ledger::{Disposition, Ledger, SinkState, SinkStatus};
+use crate::ledger::{Disposition, Downstream, Ledger, Load, SinkState, SinkStatus};
 use crate::panics::{discard, discard_each, foreign};
 use crate::report::CloseReport;
 use crate::wait::Deadline;
@@ -27,7 +27,10 @@ pub(super) enum Verdict<E> {
     /// It was accepted, and this became of it.
     Taken(Disposition),
     /// The sink behind has no room for these now.
-    Held(Vec<E>),
+    Held {
+        batch: Vec<E>,
+        is_out_of_time: bool,
+    },
     /// So many were lost.
     Failed {
         lost: usize,
@@ -39,15 +42,25 @@ pub(super) enum Verdict<E> {
 
 impl<E> Verdict<E> {
     /// Foreign code runs here: the texts of errors, and the drops of what came back.
-    pub(super) fn of(result: Result<Result<Disposition, WriteError<Vec<E>>>, String>, count: usize) -> Self {
+    pub(super) fn of(
+        result: Result<Result<Disposition, WriteError<Vec<E>>>, String>,
+        count: usize,
+        load: &mut Load<'_>,
+    ) -> Self
+    where
+        E: 'static,
+    {
         let error = match result {
             Ok(Ok(disposition)) => return Self::Taken(disposition),
             Err(text) => return Self::Panicked(text),
-            Ok(Err(WriteError::Full(batch) | WriteError::Timeout(batch) | WriteError::Reentrant(batch))) => {
+            Ok(Err(error @ (WriteError::Full(_) | WriteError::Timeout(_) | WriteError::Reentrant(_)))) => {
+                let is_out_of_time = matches!(error, WriteError::Timeout(_));
+                let batch = error.into_event();
+                load.came_back(&batch);
                 return if batch.is_empty() {
                     Self::Taken(Disposition::Delivered)
                 } else {
-                    Self::Held(batch)
+                    Self::Held { batch, is_out_of_time }
                 };
             }
             Ok(Err(error)) => error,
@@ -67,6 +80,7 @@ impl<E> Verdict<E> {
             other => other.into_event(),
         };
         lost = lost.min(batch.len());
+        load.came_back(&batch);
         discard_each(batch);
         Self::Failed { lost, text, is_closed }
     }
@@ -83,12 +97,17 @@ pub(super) struct Holding<E> {
     since: Option<Instant>,
     /// The batch before it, when the sink behind had no room for it.
     refused: Vec<E>,
+    /// That sink had no time for it.
+    is_out_of_time: bool,
     /// How many events the sink behind has in its hands.
     away: usize,
     /// Whoever brought them there waits for nobody, and so may be waited for.
     is_prompt: bool,
     /// All events that ever came in.
     pushed: u64,
+    /// Those that a sink behind keeps or kept, which count as delivered in the ledger, and in how many batches.
+    passed: u64,
+    passed_batches: u64,
     closing: Option<Deadline>,
     is_finishing: bool,
     report: Option<CloseReport>,
@@ -106,9 +125,12 @@ impl<E> Holding<E> {
             is_due: false,
             since: None,
             refused: Vec::new(),
+            is_out_of_time: false,
             away: 0,
             is_prompt: false,
             pushed: 0,
+            passed: 0,
+            passed_batches: 0,
             closing: None,
             is_finishing: false,
             report: None,
@@ -201,17 +223,12 @@ impl<E> Holding<E> {
         let lost;
         let goes_on = match verdict {
             Verdict::Taken(disposition) => {
-                let (count, ledger) = (count as u64, &mut self.ledger);
-                let place = match disposition {
-                    Disposition::Delivered | Disposition::Pending => &mut ledger.delivered,
-                    Disposition::Filtered => &mut ledger.filtered,
-                    Disposition::Dropped(reason) => ledger.dropped.by(reason),
-                };
-                *place += count;
+                self.taken(count as u64, disposition);
                 return true;
             }
-            Verdict::Held(batch) => {
+            Verdict::Held { batch, is_out_of_time } => {
                 lost = batch.len();
+                self.is_out_of_time = is_out_of_time;
                 self.refused = batch;
                 false
             }
@@ -233,6 +250,27 @@ impl<E> Holding<E> {
         };
         self.ledger.delivered += count.saturating_sub(lost) as u64;
         goes_on
+    }
+
+    /// Takes down what became of events that the sink behind took.
+    fn taken(&mut self, count: u64, disposition: Disposition) {
+        let ledger = &mut self.ledger;
+        let place = match disposition {
+            Disposition::Partly(parts) => {
+                let delivered = parts.delivered().min(count);
+                ledger.delivered += delivered;
+                return self.taken(count - delivered, parts.rest());
+            }
+            Disposition::Pending => {
+                self.passed += count;
+                self.passed_batches += 1;
+                &mut ledger.delivered
+            }
+            Disposition::Delivered => &mut ledger.delivered,
+            Disposition::Filtered => &mut ledger.filtered,
+            Disposition::Dropped(reason) => ledger.dropped.by(reason),
+        };
+        *place += count;
     }
 
     // Time.
@@ -308,6 +346,11 @@ impl<E> Holding<E> {
         !self.refused.is_empty()
     }
 
+    /// Whether the sink behind had no time for the batch that was refused.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        self.has_refused() && self.is_out_of_time
+    }
+
     /// Events that are to be handed on.
     pub(super) fn held(&self) -> usize {
         self.refused.len() + self.gathering.len()
@@ -328,14 +371,26 @@ impl<E> Holding<E> {
         self.pushed - self.pending()
     }
 
-    /// What became of the events that came in.
-    pub(super) fn deferred(&self) -> Ledger {
-        let mut at_once = Ledger::default();
-        at_once.add_panicked(self.panicked_at_once);
-        Ledger { pending: self.pending(), ..self.ledger }.without(&at_once)
+    /// The most batches that the sinks behind may have kept.
+    pub(super) fn kept_at_most(&self) -> u64 {
+        self.passed_batches + u64::from(self.away > 0)
     }
 
-    pub(super) fn describe(&self, state: &mut SinkState) {
+    /// What became of all events, here and in the sinks behind.
+    fn whole(&self, downstream: &Downstream) -> Ledger {
+        let mut ledger = Ledger { pending: self.pending(), ..self.ledger };
+        ledger.follow_batches(self.passed, self.away as u64, downstream);
+        ledger
+    }
+
+    /// What became of the events that came in.
+    pub(super) fn deferred(&self, downstream: &Downstream) -> Ledger {
+        let mut at_once = Ledger::default();
+        at_once.add_panicked(self.panicked_at_once);
+        self.whole(downstream).without(&at_once)
+    }
+
+    pub(super) fn describe(&self, state: &mut SinkState, downstream: &Downstream) {
         state.kind = "batch";
         state.status = match (&self.closing, &self.report) {
             (None, _) => SinkStatus::Open,
@@ -343,7 +398,7 @@ impl<E> Holding<E> {
             (Some(_), Some(_)) => SinkStatus::Closed,
         };
         state.depth = self.pending();
-        state.ledger += Ledger { pending: self.pending(), ..self.ledger };
+        state.ledger += self.whole(downstream);
         state.last_error = self.last_error.clone();
     }
 }

@@ -5,7 +5,7 @@ use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
 use crate::combinator::turns::Cut;
 use crate::error::WriteError;
-use crate::ledger::{Disposition, DropReason};
+use crate::ledger::{Disposition, DropReason, Levels};
 use crate::panics::{caught, event_of, foreign, quietly};
 use crate::report::{CloseReport, FlushReport, close_together, flush_together};
 use crate::sink::Sink;
@@ -33,6 +33,8 @@ pub(super) struct Attempts<E, P> {
 #[derive(Clone, Copy)]
 pub(super) struct Trials {
     pub(super) made: u32,
+    /// Where the event is a batch: the events of it that the inner sink took, while it gave others back.
+    pub(super) delivered: Levels,
     begun: Instant,
     /// When all waits must be over, by our clock; asked for by the first of them.
     limit: Option<Option<Instant>>,
@@ -83,7 +85,7 @@ impl<E, P> Attempts<E, P> {
     }
 
     pub(super) fn begin(&self) -> Trials {
-        Trials { made: 0, begun: self.now(), limit: None }
+        Trials { made: 0, delivered: Levels::default(), begun: self.now(), limit: None }
     }
 
     /// The clock's time. It is user code: when it panics the system's time does, so that no event is lost for it.
@@ -228,6 +230,17 @@ impl<E, P> Attempts<E, P> {
     }
 }
 
+/// The event that an attempt gave back.
+fn event_in<E>(error: &WriteError<E>) -> &E {
+    match error {
+        WriteError::Full(event)
+        | WriteError::Closed(event)
+        | WriteError::Timeout(event)
+        | WriteError::Reentrant(event)
+        | WriteError::Failed { event, .. } => event,
+    }
+}
+
 /// Calls the sink behind, and then the dead letters, which do not wait for a call that is overdue. A sink with lanes is only told.
 fn in_order<E, A: Send, B>(
     inner: &impl Sink<E>,
@@ -238,7 +251,7 @@ fn in_order<E, A: Send, B>(
     if inner.has_lanes() { (first(), second()) } else { beside(deadline, first, second) }
 }
 
-impl<E, P: RetryPolicy<E>> Attempts<E, P> {
+impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
     /// Makes one attempt, if the policy lets it through now.
     pub(super) fn attempt<S: Sink<E>>(&self, inner: &S, event: E, trials: &mut Trials) -> Step<E> {
         match foreign(|| self.policy.before(&event)) {
@@ -252,6 +265,8 @@ impl<E, P: RetryPolicy<E>> Attempts<E, P> {
             self.books.retries();
         }
         trials.made = trials.made.saturating_add(1);
+        let scales = &self.books.scales;
+        let weights = (!scales.is_empty()).then(|| scales.levels(&event));
         let written = {
             // A flush and a close wait for the event in hand: code called from the inner sink must not wait for them.
             let _held = Held::begin();
@@ -263,9 +278,14 @@ impl<E, P: RetryPolicy<E>> Attempts<E, P> {
                 if let Err(text) = foreign(|| self.policy.success()) {
                     self.note(format!("the retry policy panicked: {text}"));
                 }
-                Step::Taken(disposition)
+                Step::Taken(disposition.after(&trials.delivered))
             }
-            Err(error) => self.failed(error, trials, permit),
+            Err(error) => {
+                if let Some(weights) = weights {
+                    trials.delivered.add_difference(&weights, &scales.levels(event_in(&error)));
+                }
+                self.failed(error, trials, permit)
+            }
         }
     }
 

@@ -2,9 +2,11 @@
 
 use crate::error::WriteError;
 use crate::ledger::{
-    Bookkeeper, Disposition, EntryCounters, Ledger, Ledgers, Outcome, Passage, RetryState, SinkState,
+    Bookkeeper, Disposition, EntryCounters, Ledger, Ledgers, Load, Outcome, Passage, RetryState, Scales,
+    SinkState,
 };
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use std::any::TypeId;
 
 /// What a retry counts: each event once, and attempts and letters apart from that.
 pub(super) struct Books {
@@ -15,6 +17,8 @@ pub(super) struct Books {
     /// Events that are set aside now.
     waiting: AtomicU64,
     pub(super) passage: Passage,
+    /// Where events are batches: what becomes of the events in them, if the batch was set aside.
+    pub(super) scales: Scales,
     retried: AtomicU64,
     given_up: AtomicU64,
     letters_sent: AtomicU64,
@@ -29,6 +33,7 @@ impl Books {
             later: EntryCounters::shared(),
             waiting: AtomicU64::new(0),
             passage: Passage::default(),
+            scales: Scales::default(),
             retried: AtomicU64::new(0),
             given_up: AtomicU64::new(0),
             letters_sent: AtomicU64::new(0),
@@ -57,7 +62,8 @@ impl Books {
     }
 
     /// An event that was set aside came to its end.
-    pub(super) fn ended(&self, disposition: Disposition) {
+    pub(super) fn ended(&self, load: Load<'_>, disposition: Disposition) {
+        load.end(disposition);
         self.later.offered(1);
         self.later.disposed(disposition);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -121,6 +127,14 @@ impl Bookkeeper for Books {
         ledger.accepted = ledger.accepted.saturating_sub(passed) + waiting;
         ledger.pending = waiting;
         ledger
+    }
+
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        // What the inner sink keeps is in the ledger of that, here, too.
+        if self.later.is_unused() && self.waiting.load(Ordering::Relaxed) == 0 {
+            return Some(Ledger::default());
+        }
+        self.scales.ended_here(unit)
     }
 
     fn show(&self, state: &mut SinkState) {

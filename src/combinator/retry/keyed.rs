@@ -5,7 +5,7 @@ use super::dead::DeadLetter;
 use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Bookkeeper, Disposition, DropReason, SinkState, SinkStatus};
+use crate::ledger::{Bookkeeper, Disposition, DropReason, Load, SinkState, SinkStatus};
 use crate::panics::{caught, discard, foreign};
 use crate::report::{CloseReport, Finish};
 use crate::sink::signal::{Signal, ledgers};
@@ -39,7 +39,8 @@ const ATTEMPTS_PER_TICK: usize = 64;
 ///   What was set aside and is given up goes to the dead letters; without them it counts as `dropped.failed`.
 /// - **Close and flush** try until the deadline, waits included. Inside a delivery they do neither
 ///   ([`Finish::Pending`](crate::Finish::Pending)). What a close leaves goes to the dead letters, or counts as
-///   `dropped.aborted`; both are `undelivered` in the report.
+///   `dropped.aborted`; both are `undelivered` in the report. A direct close returns when the inner sink and the dead letters
+///   [have returned](crate::Sink::close), also after the deadline.
 /// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. One that panics costs the event for which it was asked.
 /// - **Books**: as for [`Retry`](crate::Retry); what is set aside is `pending`.
 ///
@@ -188,6 +189,7 @@ impl<E, K, P> Drop for InHand<'_, E, K, P> {
 
 impl<E, S, K, F, P> KeyedRetry<E, S, K, F, P>
 where
+    E: 'static,
     S: Sink<E>,
     K: Eq + Hash,
     P: RetryPolicy<E>,
@@ -261,6 +263,11 @@ where
         self.attempts.books.answered(answer)
     }
 
+    /// The same after some attempts.
+    fn end_after(&self, error: WriteError<E>, trials: &Trials) -> Result<Disposition, WriteError<E>> {
+        self.end(error, trials.made).map(|disposition| disposition.after(&trials.delivered))
+    }
+
     /// Tries the keys that are due, one event of each at a time, at most so many; when the next one is due.
     fn try_due(&self, most: usize) -> Option<Instant> {
         for _ in 0..most {
@@ -273,20 +280,22 @@ where
             let Some((line, Waiting { event, trials })) = due else { break };
             let in_hand = InHand { attempts: &self.attempts, parked: &self.parked, line, now };
             let mut trials = trials.unwrap_or_else(|| self.attempts.begin());
+            let load = self.attempts.books.scales.load(&event, &trials.delivered);
             match caught(|| self.attempts.attempt(&self.inner, event, &mut trials)) {
                 Ok(Step::Wait(event, wait)) => {
+                    drop(load);
                     let due = moment_after(self.attempts.now(), wait);
                     if let Some(waiting) = in_hand.put_back(Waiting { event, trials: Some(trials) }, due) {
                         self.abort(waiting);
                     }
                 }
-                Ok(Step::Taken(disposition)) => self.attempts.books.ended(disposition),
+                Ok(Step::Taken(disposition)) => self.attempts.books.ended(load, disposition),
                 Ok(Step::Ended(error) | Step::GivenUp(error)) => {
-                    self.give_up_later(error, trials.made, DropReason::Failed);
+                    self.give_up_later(load, error, &trials, DropReason::Failed);
                 }
                 Err(text) => {
                     self.attempts.note(format!("the sink panicked: {text}"));
-                    self.attempts.books.ended(Disposition::Dropped(DropReason::Panicked));
+                    self.attempts.books.ended(load, Disposition::Dropped(DropReason::Panicked));
                 }
             }
         }
@@ -294,17 +303,18 @@ where
     }
 
     fn abort(&self, waiting: Waiting<E>) {
-        let made = waiting.trials.map_or(0, |trials: Trials| trials.made);
-        self.give_up_later(WriteError::Closed(waiting.event), made, DropReason::Aborted);
+        let trials = waiting.trials.unwrap_or_else(|| self.attempts.begin());
+        let load = self.attempts.books.scales.load(&waiting.event, &trials.delivered);
+        self.give_up_later(load, WriteError::Closed(waiting.event), &trials, DropReason::Aborted);
     }
 
     /// The end of an event that had been set aside: the dead letters, or it is dropped for this reason.
-    fn give_up_later(&self, error: WriteError<E>, attempts: u32, reason: DropReason) {
-        let disposition = self.attempts.give_up(error, attempts).unwrap_or_else(|error| {
+    fn give_up_later(&self, load: Load<'_>, error: WriteError<E>, trials: &Trials, reason: DropReason) {
+        let disposition = self.attempts.give_up(error, trials.made).unwrap_or_else(|error| {
             discard(error);
             Disposition::Dropped(reason)
         });
-        self.attempts.books.ended(disposition);
+        self.attempts.books.ended(load, disposition.after(&trials.delivered));
     }
 
     /// Gives up everything that is in no thread's hands.
@@ -406,10 +416,10 @@ where
             Step::Wait(event, wait) => {
                 let due = moment_after(self.attempts.now(), wait);
                 self.park(key, Waiting { event, trials: Some(trials) }, due)
-                    .or_else(|error| self.end(error, trials.made))
+                    .or_else(|error| self.end_after(error, &trials))
             }
             Step::Ended(error) => self.attempts.books.answered(Err(error)),
-            Step::GivenUp(error) => self.end(error, trials.made),
+            Step::GivenUp(error) => self.end_after(error, &trials),
         }
     }
 
@@ -445,6 +455,7 @@ where
                 }
             }
             Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
+            Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
             _ => {}
         }
         self.inner.signal(signal);
