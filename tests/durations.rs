@@ -113,9 +113,9 @@ fn blocking_writes_take_every_duration() {
         let build = || Channel::builder().capacity(1).overflow(Overflow::BlockFor(long)).build().unwrap();
         let (channel, mut receiver) = build();
         let reader = thread::spawn(move || receiver.iter().count());
-        (0..100).for_each(|n| channel.write(n).unwrap());
+        (0..20).for_each(|n| channel.write(n).unwrap());
         channel.close();
-        assert_eq!(reader.join().unwrap(), 100);
+        assert_eq!(reader.join().unwrap(), 20);
         let (channel, _receiver) = build();
         let bounded = channel.timeout(Duration::from_millis(1));
         bounded.write(1).unwrap();
@@ -125,15 +125,15 @@ fn blocking_writes_take_every_duration() {
             Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
         let reader = thread::spawn(move || receiver.iter().count());
         let patient = channel.clone().timeout(long);
-        (0..100).for_each(|n| patient.write(n).unwrap());
+        (0..20).for_each(|n| patient.write(n).unwrap());
         channel.close();
-        assert_eq!(reader.join().unwrap(), 100);
+        assert_eq!(reader.join().unwrap(), 20);
 
         let journal = Journal::builder().capacity(64).gate_limit(long).build().unwrap();
         let mut subscriber = journal.subscription().gating().subscribe().unwrap();
-        let reader = thread::spawn(move || (0..1000).map_while(|_| subscriber.recv().ok()).count());
-        (0..1000).for_each(|n| assert!(journal.publish(n).is_ok()));
-        assert_eq!(reader.join().unwrap(), 1000);
+        let reader = thread::spawn(move || (0..200).map_while(|_| subscriber.recv().ok()).count());
+        (0..200).for_each(|n| assert!(journal.publish(n).is_ok()));
+        assert_eq!(reader.join().unwrap(), 200);
     });
     let (channel, _receiver) =
         Channel::builder().capacity(1).overflow(Overflow::BlockFor(Duration::ZERO)).build().unwrap();

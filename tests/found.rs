@@ -189,7 +189,7 @@ fn reads<E: Send + 'static>() -> Vec<(&'static str, Read<Receiver<E>, E>)> {
         ("recv_timeout of zero", |receiver, take| {
             receiver.recv_timeout(Duration::ZERO).map(&mut *take).is_ok()
         }),
-        // It may park first, and then looks once more.
+        // It may park first, and then reads once more.
         ("recv_timeout of a moment", |receiver, take| {
             receiver.recv_timeout(Duration::from_nanos(1)).map(&mut *take).is_ok()
         }),

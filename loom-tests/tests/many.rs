@@ -8,7 +8,7 @@ use loom_tests::probe::Traces;
 use loom_tests::{Gate, Lives, Steps, Task, Tracked, before, model, model_with, over, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// Long enough on real threads; in a model it never ends.
@@ -52,15 +52,6 @@ fn rest_first(receiver: &mut SharedReceiver<Tracked>) -> usize {
     let got = rest(receiver);
     over();
     got
-}
-
-/// Takes one event of two. The race is over when the second one is taken.
-fn recv_until_second(receiver: &mut SharedReceiver<Tracked>, reads: &AtomicUsize) -> usize {
-    let id = receiver.recv().expect("open").id();
-    if reads.fetch_add(1, Ordering::Relaxed) == 1 {
-        over();
-    }
-    id
 }
 
 fn balanced(ledger: Ledger) -> Ledger {
@@ -124,34 +115,61 @@ fn two_writes_against_two_readers_that_park() {
     });
 }
 
+/// Two writers of one event each against two readers of one event each. The race is over when the second event is taken.
+fn two_writers_against_two_readers(recv: fn(&mut SharedReceiver<Tracked>) -> usize) {
+    let (lives, steps, reads) = (Lives::new(2), Steps::new(), Arc::new(AtomicUsize::new(0)));
+    let read = move |receiver: &mut SharedReceiver<Tracked>| {
+        let id = recv(receiver);
+        if reads.fetch_add(1, Ordering::Relaxed) == 1 {
+            over();
+        }
+        id
+    };
+    let (channel, mut one, reader, writer) = before(|| {
+        let (channel, one) = channel(2, Overflow::DropNewest);
+        let (mut other, read) = (one.clone(), read.clone());
+        // Started first, so that a model has it sleep before the writer goes on.
+        let reader = thread::spawn(move || (read(&mut other), other));
+        let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
+        let writer = thread::spawn(move || {
+            turns.step();
+            assert_ne!(write(&sink, value), 0);
+            sink
+        });
+        (channel, one, reader, writer)
+    });
+    steps.step();
+    assert_ne!(write(&channel, lives.value(1)), 0);
+    let mine = read(&mut one);
+    let (theirs, other) = reader.join().unwrap();
+    assert_eq!(mine + theirs, 1);
+    let sink = writer.join().unwrap();
+    drop((channel, sink, one, other));
+    lives.assert_all_dropped();
+}
+
 #[test]
 fn two_writers_that_overtake_each_other_against_two_readers() {
     // Both readers may find the first position still empty, and park although the second one is filled. The reader that takes the
     // first event then wakes the other reader. Fails when `Inbox::pass_on` does not wake another one, and meets loom's limit of
     // branches when a blocking read waits for the writer of the first position in place of parking. 100 s of processor time.
-    model(|| {
-        let (lives, steps, reads) = (Lives::new(2), Steps::new(), Arc::new(AtomicUsize::new(0)));
-        let (channel, mut one, reader, writer) = before(|| {
-            let (channel, one) = channel(2, Overflow::DropNewest);
-            let (mut other, reads) = (one.clone(), reads.clone());
-            // Started first, so that a model has it sleep before the writer goes on.
-            let reader = thread::spawn(move || (recv_until_second(&mut other, &reads), other));
-            let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
-            let writer = thread::spawn(move || {
-                turns.step();
-                assert_ne!(write(&sink, value), 0);
-                sink
-            });
-            (channel, one, reader, writer)
+    model(|| two_writers_against_two_readers(|receiver| receiver.recv().expect("open").id()));
+}
+
+#[test]
+fn two_writers_that_overtake_each_other_against_two_tasks() {
+    // As above, for tasks: a poll that was woken for the second event and finds the first position empty parks again. Held to two
+    // preemptions.
+    model_with(2, || {
+        two_writers_against_two_readers(|receiver| {
+            let (task, waker) = Task::new();
+            loop {
+                match receiver.poll_recv(&mut Context::from_waker(&waker)) {
+                    Poll::Ready(event) => return event.expect("open").id(),
+                    Poll::Pending => task.sleep(),
+                }
+            }
         });
-        steps.step();
-        assert_ne!(write(&channel, lives.value(1)), 0);
-        let mine = recv_until_second(&mut one, &reads);
-        let (theirs, other) = reader.join().unwrap();
-        assert_eq!(mine + theirs, 1);
-        let sink = writer.join().unwrap();
-        drop((channel, sink, one, other));
-        lives.assert_all_dropped();
     });
 }
 

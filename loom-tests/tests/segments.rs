@@ -83,7 +83,7 @@ fn a_pop_finds_what_was_pushed_before_it_behind_a_push_that_is_not_done() {
 #[test]
 fn a_parked_consumer_is_woken_by_the_push_that_fills_a_gap() {
     // A consumer that parks beside an empty position takes the value after it as well, once that position is filled. Fails when it
-    // does not look again after it has announced itself, and meets loom's limit of branches when `has_filled` counts claims.
+    // does not check again after it has announced itself, and meets loom's limit of branches when `has_filled` counts claims.
     model(|| {
         let (queue, lives) = (new(), Lives::new(2));
         let cell = Arc::new(WaitCell::new(FencePair::process()));

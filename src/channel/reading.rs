@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 /// A read that does not wait for events.
 #[inline]
 pub(super) fn try_recv<E: Send + 'static>(from: &mut impl Intake<E>) -> Result<E, TryRecvError> {
-    look(from, Find::Written)
+    attempt(from, Find::Written)
 }
 
 #[inline]
-fn look<E: Send + 'static>(from: &mut impl Intake<E>, find: Find) -> Result<E, TryRecvError> {
+fn attempt<E: Send + 'static>(from: &mut impl Intake<E>, find: Find) -> Result<E, TryRecvError> {
     if let Some(event) = from.take(find) {
         return Ok(event);
     }
@@ -28,7 +28,7 @@ fn look<E: Send + 'static>(from: &mut impl Intake<E>, find: Find) -> Result<E, T
 pub(super) fn recv<E: Send + 'static>(from: &mut impl Intake<E>) -> Result<E, RecvError> {
     from.linger_when_dry();
     loop {
-        match look(from, Find::Filled) {
+        match attempt(from, Find::Filled) {
             Ok(event) => return Ok(event),
             Err(TryRecvError::Empty) => from.wait(None, |_| false),
             Err(TryRecvError::Closed) => return Err(RecvError::Closed),
@@ -46,8 +46,8 @@ pub(super) fn recv_until<E: Send + 'static>(
         // Asked first, so that whoever was woken at the last moment still looks.
         let left = deadline.remaining();
         let over = left.is_some_and(|left| left.is_zero());
-        // The last look is not followed by a wait, so it is one of a read that does not wait.
-        match look(from, if over { Find::Written } else { Find::Filled }) {
+        // No wait follows the last attempt, so it finds what a read finds that does not wait.
+        match attempt(from, if over { Find::Written } else { Find::Filled }) {
             Ok(event) => return Ok(event),
             Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
             Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
@@ -63,7 +63,7 @@ pub(super) fn poll_recv<E: Send + 'static>(
 ) -> Poll<Result<E, RecvError>> {
     loop {
         // A pending task is parked: the writer that fills the oldest position wakes it.
-        match look(from, Find::Filled) {
+        match attempt(from, Find::Filled) {
             Ok(event) => return Poll::Ready(Ok(event)),
             Err(TryRecvError::Closed) => return Poll::Ready(Err(RecvError::Closed)),
             Err(TryRecvError::Disconnected) => return Poll::Ready(Err(RecvError::Disconnected)),

@@ -42,7 +42,7 @@ impl<E> SharedLane<E> {
         }
     }
 
-    /// Whether [`pop`](Self::pop) may find an event. `false` says that there is none that such a read has to find.
+    /// Whether [`pop`](Self::pop) may find an event. `false` means that there is none that such a read has to find.
     #[inline]
     pub(super) fn may_have(&self, find: Find) -> bool {
         match self {

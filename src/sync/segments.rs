@@ -138,7 +138,7 @@ impl<T> Segments<T> {
                     let cell = block.cell(position);
                     // SAFETY: U2: the claim made the slot ours, and it is empty.
                     unsafe { cell.value.put(value) };
-                    // ORD(segments.filled): Release; pairs with the Acquire in `pop`: the value is written, and `next` is.
+                    // ORD(segments.filled): Release; pairs with the Acquire in `take`: the value is written, and `next` is.
                     cell.filled.store(true, Ordering::Release);
                     return;
                 }
@@ -203,8 +203,8 @@ impl<T> Segments<T> {
         let first = lock(&self.first);
         // SAFETY: U4: the block of the next position is there, and the lock keeps it.
         let block = unsafe { &*first.block };
-        // ORD(segments.filled): Acquire; pairs with the Release in `push`.
-        block.cell(first.position).filled.load(Ordering::Acquire)
+        // Relaxed: the pop that follows orders the value; against a consumer that parks, the fences of the pair do.
+        block.cell(first.position).filled.load(Ordering::Relaxed)
     }
 
     /// How many positions were ever claimed.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
 const WRITERS: u64 = 4;
-const ROUNDS: u64 = 500;
+const ROUNDS: u64 = 200;
 
 /// A small or a large event, and its number.
 type Event<const WORDS: usize> = (u64, [u64; WORDS]);
