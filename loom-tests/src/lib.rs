@@ -17,6 +17,8 @@
 //! Two tests are no models, and empty with `--cfg loom`: `store_buffer` explores the handshakes on machines with store buffers,
 //! which know the asymmetric pair, and `litmus` hammers them on real threads.
 
+#[path = "../../tests/support/limit.rs"]
+mod limit;
 pub mod probe;
 #[cfg(shuttle)]
 pub mod schedules;
@@ -44,9 +46,11 @@ pub use std::{
     thread,
 };
 
-/// How often a scenario runs on real threads.
+/// How long a scenario waits for what must happen, on real threads; in a model the time never ends.
+pub const LIMIT: std::time::Duration = limit::scaled(60);
+/// How often a scenario runs on real threads, unless `BUSLANE_RUNS` gives another number.
 #[cfg(not(any(loom, shuttle)))]
-const RUNS: usize = 200;
+const RUNS: usize = if cfg!(miri) { 4 } else { 200 };
 /// The most preemptions of one execution, when neither the environment nor the test says less.
 #[cfg(loom)]
 const PREEMPTIONS: usize = 3;
@@ -99,7 +103,9 @@ fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
 
 #[cfg(not(any(loom, shuttle)))]
 fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
-    for _ in 0..RUNS {
+    let runs =
+        std::env::var("BUSLANE_RUNS").map_or(RUNS, |runs| runs.parse().expect("BUSLANE_RUNS is a number"));
+    for _ in 0..runs {
         scenario();
     }
 }

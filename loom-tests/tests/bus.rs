@@ -7,10 +7,7 @@ use buslane::{
     TryRecvError, WaitStrategy, WeakBus, WriteError,
 };
 use loom_tests::probe::Probe;
-use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(60);
+use loom_tests::{Arc, AtomicUsize, LIMIT, Ordering, model, model_with, thread};
 
 fn channel(capacity: usize, overflow: Overflow) -> (Channel<u32>, Receiver<u32>) {
     Channel::builder()

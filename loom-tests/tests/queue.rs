@@ -5,13 +5,10 @@ use buslane::{
     Patience, Queue, QueueBuilder, Signal, Sink, WaitStrategy, WriteError,
 };
 use loom_tests::probe::Traces;
-use loom_tests::{Gate, Lives, Steps, Tracked, model, model_with, over, thread};
+use loom_tests::{Gate, LIMIT, Lives, Steps, Tracked, model, model_with, over, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// Long enough on real threads; in a model it never ends.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the handler has seen: one bit for each event, and counts of its other calls.
 #[derive(Clone, Default)]

@@ -1,7 +1,7 @@
 //! Buses, queues and combinators in cycles, closed, flushed, looked at and taken apart by several threads at once: everything ends, and the
 //! reports are true.
 
-use crate::support::{GUARD, Log, wait_for};
+use crate::support::{GUARD, Log, limit, wait_for};
 use buslane::testing::Gate;
 use buslane::{AddError, Bus, CloseReport, Deadline, Finish, FlushReport, Queue, Sink, SinkExt};
 use std::sync::{Arc, Barrier, mpsc};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 100;
 
 /// Far below the limits that the tests give: a call that waits out its limit is found.
-const PROMPTLY: Duration = Duration::from_secs(10);
+const PROMPTLY: Duration = limit::scaled(10);
 
 type Call<R> = Box<dyn FnOnce() -> R + Send>;
 type Link = fn(Bus<u32>) -> Box<dyn Sink<u32>>;

@@ -3,6 +3,8 @@
 
 mod chain;
 mod cut_short;
+#[path = "../support/limit.rs"]
+mod limit;
 mod told;
 
 use buslane::{Bus, Ledger, Published, Queue, Sink, SinkExt, SinkState, noop};
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 /// How many events each chain gets.
 const EVENTS: u64 = 20;
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = limit::scaled(30);
 
 /// The state of the only sink of a bus, once that is closed.
 fn closed(bus: &Bus<u64>) -> SinkState {
