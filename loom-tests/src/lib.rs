@@ -128,6 +128,17 @@ pub fn over() {
     loom::skip_branch();
 }
 
+/// Waits, on real threads, for what the drop of a last handle brings about: such a drop waits for half a second at most, which is too
+/// short for an interpreter or an emulator. In a model the drop has no limit, so `done` must hold already, and is not called.
+pub fn after_drop(done: impl Fn() -> bool) {
+    if cfg!(not(any(loom, shuttle))) {
+        let begun = std::time::Instant::now();
+        while !done() && begun.elapsed() < LIMIT {
+            thread::yield_now();
+        }
+    }
+}
+
 /// Holds a worker back, at its first step, until what comes before the race is done, and lets it see that.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<Mutex<()>>);

@@ -5,7 +5,7 @@ use buslane::{
     Patience, Queue, QueueBuilder, Signal, Sink, WaitStrategy, WriteError,
 };
 use loom_tests::probe::Traces;
-use loom_tests::{Gate, LIMIT, Lives, Steps, Tracked, model, model_with, over, thread};
+use loom_tests::{Gate, LIMIT, Lives, Steps, Tracked, after_drop, model, model_with, over, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -245,6 +245,7 @@ fn last_handle_dropped_against_the_worker() {
             queue
         });
         drop(queue);
+        after_drop(|| seen.closes() == 1 && !lives.is_alive(0));
         seen.traces.look(1 << CLOSE);
         assert_eq!((seen.done(), seen.closes()), (1, 1));
         lives.assert_all_dropped();
@@ -278,6 +279,7 @@ fn close_without_time_against_the_worker() {
         let counts = (books.accepted, books.delivered, books.dropped.aborted, books.pending);
         assert_eq!(counts, (1, handled as u64, aborted as u64, 0));
         drop(queue);
+        after_drop(|| seen.closes() == 1 && !lives.is_alive(0));
         assert_eq!(seen.closes(), 1);
         lives.assert_all_dropped();
     });
