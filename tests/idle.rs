@@ -60,7 +60,7 @@ fn used_in_silence(wait: WaitStrategy) -> Duration {
     let reader = thread::spawn(move || receiver.iter().count());
     let mut publishers = [bus.publisher(), bus.publisher()];
     publishers.iter_mut().for_each(|publisher| assert!(publisher.publish(1).is_ok()));
-    assert!(bus.flush_timeout(limit::scaled(30)).is_done());
+    assert!(bus.flush_timeout(limit::scaled(Duration::from_secs(30))).is_done());
     let before = processor_time();
     thread::sleep(SILENCE);
     let used = processor_time() - before;

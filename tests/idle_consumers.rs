@@ -209,7 +209,7 @@ fn queue(queue: Queue<u64>) -> Stop {
     (0..20).for_each(|n| assert!(queue.write(n).is_ok()));
     let mut lane = queue.lane().unwrap().unwrap();
     (0..20).for_each(|n| assert!(lane.push(n, buslane::Patience::Now).is_ok()));
-    assert!(queue.flush_timeout(limit::scaled(30)).is_done());
+    assert!(queue.flush_timeout(limit::scaled(Duration::from_secs(30))).is_done());
     Box::new(move || {
         drop(lane);
         assert!(queue.close().is_done());

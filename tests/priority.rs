@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: u32 = 300;
 /// What all rounds together may take of the processor. A single wait that spins and yields takes most of a second.
 const MOST: Duration = Duration::from_millis(600);
-const GUARD: Duration = limit::scaled(120);
+const GUARD: Duration = limit::scaled(Duration::from_secs(120));
 
 /// The processor time that the calling thread has used.
 fn processor_time() -> Duration {

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const GUARD: Duration = limit::scaled(30);
+const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 /// Waits an hour after each failure, and never gives up.
 fn patient() -> Backoff {

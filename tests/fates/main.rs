@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// How many events each chain gets.
 const EVENTS: u64 = 20;
-const LIMIT: Duration = limit::scaled(30);
+const LIMIT: Duration = limit::scaled(Duration::from_secs(30));
 
 /// The state of the only sink of a bus, once that is closed.
 fn closed(bus: &Bus<u64>) -> SinkState {

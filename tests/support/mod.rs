@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that must happen before it fails instead of hanging.
-pub(crate) const GUARD: Duration = limit::scaled(30);
+pub(crate) const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 /// Locks a mutex that a failed test may have poisoned.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

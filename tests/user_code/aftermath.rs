@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-const GUARD: Duration = limit::scaled(30);
+const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 /// An event that calls a function as it is cloned, or dropped, once.
 struct Calls {

@@ -50,7 +50,7 @@ fn at_the_end(of: impl Fn() -> Box<dyn FnOnce() + Send> + Send + 'static) {
             }
         });
         ended
-            .recv_timeout(limit::scaled(10))
+            .recv_timeout(limit::scaled(Duration::from_secs(10)))
             .expect("the call at the thread's end came back, and did not panic");
         thread.join().unwrap();
     }
