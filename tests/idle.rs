@@ -4,6 +4,9 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
+#[path = "support/limit.rs"]
+mod limit;
+
 use buslane::{Bus, Channel, Journal, Queue, SinkExt, WaitStrategy};
 use std::process::Command;
 use std::thread;
@@ -58,7 +61,7 @@ fn used_in_silence(wait: WaitStrategy) -> Duration {
     let reader = thread::spawn(move || receiver.iter().count());
     let mut publishers = [bus.publisher(), bus.publisher()];
     publishers.iter_mut().for_each(|publisher| assert!(publisher.publish(1).is_ok()));
-    assert!(bus.flush_timeout(Duration::from_secs(30)).is_done());
+    assert!(bus.flush_timeout(limit::scaled(Duration::from_secs(30))).is_done());
     let before = processor_time();
     // What is measured: the processor time of a silence.
     thread::sleep(SILENCE);

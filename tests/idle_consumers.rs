@@ -6,6 +6,9 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
+#[path = "support/limit.rs"]
+mod limit;
+
 use buslane::{
     Channel, Entry, Journal, Overflow, Queue, Receiver, SharedReceiver, Sink, SinkExt, Subscriber,
     WaitStrategy, noop,
@@ -206,7 +209,7 @@ fn queue(queue: Queue<u64>) -> Stop {
     (0..20).for_each(|n| assert!(queue.write(n).is_ok()));
     let mut lane = queue.lane().unwrap().unwrap();
     (0..20).for_each(|n| assert!(lane.push(n, buslane::Patience::Now).is_ok()));
-    assert!(queue.flush_timeout(Duration::from_secs(30)).is_done());
+    assert!(queue.flush_timeout(limit::scaled(Duration::from_secs(30))).is_done());
     Box::new(move || {
         drop(lane);
         assert!(queue.close().is_done());

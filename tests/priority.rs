@@ -7,6 +7,9 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "system calls that the standard library does not offer")]
 
+#[path = "support/limit.rs"]
+mod limit;
+
 use buslane::ring::blocks::{SharedWriter, ring};
 use buslane::{Bus, Channel, Journal, Sink, Start, WaitStrategy, sink_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +20,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: u32 = 300;
 /// What all rounds together may take of the processor. A single wait that spins and yields takes most of a second.
 const MOST: Duration = Duration::from_millis(600);
-const GUARD: Duration = Duration::from_secs(120);
+const GUARD: Duration = limit::scaled(Duration::from_secs(120));
 
 /// The processor time that the calling thread has used.
 fn processor_time() -> Duration {

@@ -18,6 +18,8 @@
 //! which know the asymmetric pair, and `litmus` hammers them on real threads.
 
 pub mod channels;
+#[path = "../../tests/support/limit.rs"]
+mod limit;
 pub mod probe;
 #[cfg(shuttle)]
 pub mod schedules;
@@ -45,9 +47,11 @@ pub use std::{
     thread,
 };
 
-/// How often a scenario runs on real threads.
+/// How long a scenario waits for what must happen, on real threads; in a model the time never ends.
+pub const LIMIT: std::time::Duration = limit::scaled(std::time::Duration::from_secs(60));
+/// How often a scenario runs on real threads, unless `BUSLANE_RUNS` gives another number.
 #[cfg(not(any(loom, shuttle)))]
-const RUNS: usize = 200;
+const RUNS: usize = if cfg!(miri) { 4 } else { 200 };
 /// The most preemptions of one execution, when neither the environment nor the test says less.
 #[cfg(loom)]
 const PREEMPTIONS: usize = 3;
@@ -100,7 +104,9 @@ fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
 
 #[cfg(not(any(loom, shuttle)))]
 fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
-    for _ in 0..RUNS {
+    let runs =
+        std::env::var("BUSLANE_RUNS").map_or(RUNS, |runs| runs.parse().expect("BUSLANE_RUNS is a number"));
+    for _ in 0..runs {
         scenario();
     }
 }
@@ -121,6 +127,17 @@ pub fn before<T>(steps: impl FnOnce() -> T) -> T {
 pub fn over() {
     #[cfg(loom)]
     loom::skip_branch();
+}
+
+/// Waits, on real threads, for what the drop of a last handle brings about: such a drop waits for half a second at most, which is too
+/// short for an interpreter or an emulator. In a model the drop has no limit, so `done` must hold already, and is not called.
+pub fn after_drop(done: impl Fn() -> bool) {
+    if cfg!(not(any(loom, shuttle))) {
+        let begun = std::time::Instant::now();
+        while !done() && begun.elapsed() < LIMIT {
+            thread::yield_now();
+        }
+    }
 }
 
 /// Holds a worker back, at its first step, until what comes before the race is done, and lets it see that.

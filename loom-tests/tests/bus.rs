@@ -8,10 +8,7 @@ use buslane::{
 };
 use loom_tests::channels::{channel, left};
 use loom_tests::probe::Probe;
-use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(60);
+use loom_tests::{Arc, AtomicUsize, LIMIT, Ordering, model, model_with, thread};
 
 #[test]
 fn add_against_publish() {

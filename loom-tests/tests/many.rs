@@ -5,14 +5,11 @@ use buslane::{
     QueueBuilder, RecvError, SharedReceiver, Signal, Sink, SinkExt, WaitStrategy, WriteError,
 };
 use loom_tests::probe::Traces;
-use loom_tests::{Gate, Lives, Steps, Task, Tracked, before, model, model_with, over, thread};
+use loom_tests::{Gate, LIMIT, Lives, Steps, Task, Tracked, before, model, model_with, over, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
-
-/// Long enough on real threads; in a model it never ends.
-const LIMIT: Duration = Duration::from_secs(60);
+use std::time::Instant;
 
 fn channel(capacity: usize, overflow: Overflow) -> (Channel<Tracked>, SharedReceiver<Tracked>) {
     Channel::builder()

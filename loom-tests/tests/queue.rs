@@ -5,13 +5,10 @@ use buslane::{
     Patience, Queue, QueueBuilder, Signal, Sink, WaitStrategy, WriteError,
 };
 use loom_tests::probe::Traces;
-use loom_tests::{Gate, Lives, Steps, Tracked, model, model_with, over, thread};
+use loom_tests::{Gate, LIMIT, Lives, Steps, Tracked, after_drop, model, model_with, over, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// Long enough on real threads; in a model it never ends.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the handler has seen: one bit for each event, and counts of its other calls.
 #[derive(Clone, Default)]
@@ -248,6 +245,7 @@ fn last_handle_dropped_against_the_worker() {
             queue
         });
         drop(queue);
+        after_drop(|| seen.closes() == 1 && !lives.is_alive(0));
         seen.traces.look(1 << CLOSE);
         assert_eq!((seen.done(), seen.closes()), (1, 1));
         lives.assert_all_dropped();
@@ -281,6 +279,7 @@ fn close_without_time_against_the_worker() {
         let counts = (books.accepted, books.delivered, books.dropped.aborted, books.pending);
         assert_eq!(counts, (1, handled as u64, aborted as u64, 0));
         drop(queue);
+        after_drop(|| seen.closes() == 1 && !lives.is_alive(0));
         assert_eq!(seen.closes(), 1);
         lives.assert_all_dropped();
     });

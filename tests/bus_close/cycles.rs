@@ -1,7 +1,7 @@
 //! Buses, queues and combinators in cycles, closed, flushed, looked at and taken apart by several threads at once: everything ends, and the
 //! reports are true.
 
-use crate::support::{GUARD, Log, wait_for};
+use crate::support::{GUARD, Log, limit, wait_for};
 use buslane::testing::Gate;
 use buslane::{
     AddError, Bus, CloseReport, Deadline, Disposition, Finish, FlushReport, Overflow, Queue, Signal, Sink,
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 100;
 
 /// Far below the limits that the tests give: a call that waits out its limit is found.
-const PROMPTLY: Duration = Duration::from_secs(10);
+const PROMPTLY: Duration = limit::scaled(Duration::from_secs(10));
 
 type Call<R> = Box<dyn FnOnce() -> R + Send>;
 type Link = fn(Bus<u32>) -> Box<dyn Sink<u32>>;
@@ -136,7 +136,7 @@ fn reports_of_a_ring_name_the_stuck_sink_once() {
             stuck.write(1).unwrap();
             stuck.write(2).unwrap();
             gate.wait_reached(1);
-            let limit = Duration::from_millis(200);
+            let limit = limit::scaled(Duration::from_millis(200));
             let close = |bus: &Bus<u32>| {
                 let bus = bus.clone();
                 Box::new(move || bus.close_timeout(limit)) as Call<CloseReport>

@@ -2,7 +2,7 @@
 //! asked to.
 
 use crate::fixtures::Closable;
-use crate::support::{GUARD, Log, wait_for};
+use crate::support::{GUARD, Log, limit, wait_for};
 use buslane::testing::Gate;
 use buslane::{
     Backoff, BoxError, Bus, CloseReport, Deadline, Finish, FlushReport, Handler, Queue, Signal, Sink,
@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The limit that the tests ask for, and how long a call with it may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(1);
-const AT_MOST: Duration = Duration::from_secs(10);
+const LIMIT: Duration = limit::scaled(Duration::from_secs(1));
+const AT_MOST: Duration = limit::scaled(Duration::from_secs(10));
 
 /// A direct sink whose close and flush stop at a gate.
 struct Stuck(Gate);

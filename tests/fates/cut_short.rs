@@ -1,6 +1,7 @@
 //! Closes that are cut short at their deadline: every event still has one end, and what a retry held has a letter.
 
 use crate::chain::{Letters, retries};
+use crate::limit;
 use buslane::testing::{Collect, Gate};
 use buslane::{
     Backoff, Channel, Deadline, Disposition, DropReason, Finish, Queue, Sink, SinkExt, WriteError, sink_fn,
@@ -9,7 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 /// Waits an hour after each failure, and never gives up.
 fn patient() -> Backoff {

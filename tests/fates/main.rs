@@ -4,6 +4,8 @@
 mod batches;
 mod chain;
 mod cut_short;
+#[path = "../support/limit.rs"]
+mod limit;
 mod told;
 
 use buslane::{Bus, Ledger, Published, Queue, Sink, SinkExt, SinkState, noop};
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 /// How many events each chain gets.
 const EVENTS: u64 = 20;
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = limit::scaled(Duration::from_secs(30));
 
 /// The state of the only sink of a bus, once that is closed.
 fn closed(bus: &Bus<u64>) -> SinkState {

@@ -1,6 +1,8 @@
 //! A queue that is ordered by a key: each key's events in order, whatever the number of workers.
 
-use crate::support::{Entry, Log, Outcome, WAYS, assert_balanced, flush, lane, outcome, wait_for, waits};
+use crate::support::{
+    Entry, Log, Outcome, WAYS, assert_balanced, flush, lane, limit, outcome, wait_for, waits,
+};
 use buslane::testing::Gate;
 use buslane::{Bus, Finish, Overflow, Patience, Queue, QueueBuilder, Sink, SinkStatus};
 use std::collections::HashMap;
@@ -105,7 +107,7 @@ fn a_close_by_its_deadline_with_a_stuck_worker() {
     // These wait behind it: they have the same key.
     (2..5).for_each(|n| queue.write((7, 0, n)).unwrap());
     assert_eq!(queue.flush_timeout(Duration::from_millis(1)).finish, Finish::TimedOut);
-    let report = queue.close_timeout(Duration::from_millis(200));
+    let report = queue.close_timeout(limit::scaled(Duration::from_millis(200)));
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 4));
     assert!(matches!(&report.unfinished[..], [one] if one.starts_with("worker ")), "{report}");
     assert_eq!(assert_balanced(&queue.state()).pending, 4);

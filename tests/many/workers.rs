@@ -1,7 +1,8 @@
 //! Several workers on one ring: each event once, and every promise of the queue with one worker but the order.
 
 use crate::support::{
-    Drops, Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, ends, flush, outcome, wait_for, waits,
+    Drops, Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, ends, flush, limit, outcome, wait_for,
+    waits,
 };
 use crate::{held_queue, sorted};
 use buslane::testing::Gate;
@@ -179,7 +180,7 @@ fn a_close_by_its_deadline_names_the_workers_that_never_return() {
     gate.wait_reached(1);
     queue.write(1).unwrap();
     wait_for(|| queue.state().ledger.delivered == 1);
-    let report = queue.close_timeout(Duration::from_millis(200));
+    let report = queue.close_timeout(limit::scaled(Duration::from_millis(200)));
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1));
     assert!(matches!(&report.unfinished[..], [one] if one.starts_with("worker ")), "{report}");
     assert_eq!(queue.close(), report);
@@ -432,7 +433,8 @@ fn the_last_handle_dropped_lets_the_workers_finish() {
     (0..50).for_each(|id| assert!(queue.write(drops.track(id)).is_ok()));
     drop(queue.clone());
     drop(queue);
-    wait_for(|| handled.load(Ordering::Relaxed) == 50);
+    // The drop waits for half a second at most, and an event is dropped after it was handled.
+    wait_for(|| handled.load(Ordering::Relaxed) == 50 && drops.ids().len() == 50);
     assert_eq!(drops.ids(), (0..50).collect::<Vec<_>>());
 }
 

@@ -1,5 +1,7 @@
 //! What the integration tests share: values that record their drop, ways into a sink, and the check of the books.
 
+pub(crate) mod limit;
+
 use buslane::{Lane, Ledger, Patience, Queue, Signal, Sink, SinkState, WriteError};
 use std::future::Future;
 use std::pin::pin;
@@ -9,8 +11,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that must happen before it fails instead of hanging. Never a measure of speed.
-pub(crate) const GUARD: Duration = Duration::from_secs(30);
+/// How long a test waits for something that must happen before it fails instead of hanging.
+pub(crate) const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 /// Locks a mutex that a failed test may have poisoned.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,5 +1,6 @@
 //! What user code is told, and what is left after it panicked: the cases of which the table only sees that everything still works.
 
+use crate::limit;
 use crate::world::{ignore, lock};
 use buslane::{
     Backoff, BoxError, Bus, CloseReport, Closed, Deadline, Finish, FlushReport, Handler, Overflow, Queue,
@@ -13,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 /// An event that calls a function as it is cloned, or dropped, once.
 struct Calls {

@@ -5,6 +5,8 @@
 
 mod aftermath;
 mod events;
+#[path = "../support/limit.rs"]
+mod limit;
 mod operations;
 mod places;
 mod retries;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use world::{Trap, World};
 
 /// How long one case may take. What it asks for has a limit of [`world::LIMIT`], which is longer.
-const WATCHDOG: Duration = Duration::from_secs(10);
+const WATCHDOG: Duration = limit::scaled(Duration::from_secs(10));
 
 /// Runs a case on a thread of its own; `Err` says what went wrong there, or that it hangs.
 fn watched(case: impl FnOnce() + Send + 'static) -> Result<(), String> {

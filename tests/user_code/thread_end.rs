@@ -1,5 +1,6 @@
 //! The crate is called while the thread's locals are dropped: before its own are gone, and after.
 
+use crate::limit;
 use crate::world::{Event, LIMIT, ignore};
 use buslane::{
     Bus, Channel, Deadline, Finish, FlushReport, Journal, Queue, Signal, Sink, SinkExt, Start, sink_fn,
@@ -49,7 +50,7 @@ fn at_the_end(of: impl Fn() -> Box<dyn FnOnce() + Send> + Send + 'static) {
             }
         });
         ended
-            .recv_timeout(Duration::from_secs(10))
+            .recv_timeout(limit::scaled(Duration::from_secs(10)))
             .expect("the call at the thread's end came back, and did not panic");
         thread.join().unwrap();
     }

@@ -1,5 +1,6 @@
 //! What there is to call, and the trap that calls it from inside user code.
 
+use crate::limit;
 use buslane::{
     Bus, Channel, Deadline, FlushReport, Journal, Overflow, Queue, Receiver, Signal, Sink, SinkFailure,
     SinkId, Start, Subscriber, noop,
@@ -11,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 /// The limit of every operation that has one: longer than the watchdog waits.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = limit::scaled(Duration::from_secs(60));
 /// How long a place that may wait for room does so.
 const A_MOMENT: Duration = Duration::from_millis(2);
 
@@ -116,7 +117,7 @@ impl Trap {
 
     /// Waits until it was sprung, by whichever thread.
     pub(crate) fn wait_reached(&self) {
-        lock(&self.seen).recv_timeout(Duration::from_secs(9)).expect("the place was reached");
+        lock(&self.seen).recv_timeout(limit::scaled(Duration::from_secs(9))).expect("the place was reached");
     }
 
     pub(crate) fn wait(&self) {

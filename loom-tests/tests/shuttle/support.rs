@@ -9,10 +9,8 @@ use shuttle::rand::{Rng, thread_rng};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-/// Long enough: in a model it never ends.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) use loom_tests::LIMIT;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

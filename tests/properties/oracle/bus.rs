@@ -1,6 +1,7 @@
 //! A bus, against a list of sinks that says what each must have received.
 
 use super::value::{Step, pick};
+use crate::limit;
 use buslane::testing::Collect;
 use buslane::{
     AddError, Bus, Channel, Deadline, Journal, Overflow, Published, Publisher, Queue, Receiver, RemoveError,
@@ -13,7 +14,7 @@ use std::time::Duration;
 /// How much each publisher may have waiting in a channel.
 const ROOM: usize = 4;
 /// How long a test waits for something that must happen before it fails instead of hanging.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
