@@ -8,6 +8,8 @@ mod doors;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 #[path = "support/bus.rs"]
 mod fixtures;
+#[path = "bus_remove/released.rs"]
+mod released;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;

@@ -36,6 +36,11 @@ per_thread! {
     static INSIDE: Cell<*const Inside> = Cell::new(null())
 }
 
+/// Whether this thread is inside a call that a removal may wait for.
+pub(crate) fn is_inside() -> bool {
+    INSIDE.try_with(|inside| !inside.get().is_null()).unwrap_or(false)
+}
+
 /// Whether this thread is inside a value that was detached meanwhile: then it waits for nothing, since a remover waits for it.
 /// Asked where a wait would begin, and at each of its steps.
 pub(crate) fn is_let_go() -> bool {

@@ -30,7 +30,7 @@
 //! is taken, or is not to be had before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
 
 use super::{Deadline, FencePair, Sleeper};
-use crate::sync::guarded::is_let_go;
+use crate::sync::guarded::{is_inside, is_let_go};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, AtomicU64, MODEL, Mutex, Ordering, lock, no_recheck};
@@ -278,9 +278,11 @@ impl WaitList {
         loop {
             let thread = Unparker::current();
             let woken = place.enter(&thread);
+            // A removal does not wake a publisher that waits inside the sink. The publisher checks for it, so its parks stay short.
+            let longest_now = if is_inside() { SAFETY_LIMIT } else { longest };
             // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the notifier sees the count, or we see
             // its progress.
-            let most = if heavy_fence(self.pair) { longest } else { DEGRADED_LIMIT };
+            let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
             let outcome = if no_recheck() { None } else { attempt() };
             let left = deadline.remaining();
             // ORD(list.woken): Acquire; pairs with the Release in `call`: the progress is visible.
