@@ -285,7 +285,7 @@ impl WaitList {
             let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
             let outcome = if no_recheck() { None } else { attempt() };
             let left = deadline.remaining();
-            // ORD(list.woken): Acquire; pairs with the Release in `call`: the progress is visible.
+            // ORD(list.woken): Acquire; pairs with the Release in `Entry::wake`: the progress is visible.
             if outcome.is_none()
                 && !is_let_go()
                 && left.is_none_or(|left| !left.is_zero())
@@ -578,6 +578,35 @@ mod tests {
             list.notify_progress();
             assert_eq!(woken(places), [false, true, true]);
         });
+    }
+
+    #[test]
+    fn a_report_calls_one_scout_at_a_time() {
+        let list = WaitList::new(FencePair::Symmetric);
+        let waiters = [false, true, false].map(|reached| Waiter::for_goal(move || reached));
+        let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
+        places.iter_mut().for_each(|place| _ = place.enter(&Unparker::current()));
+        list.notify_progress();
+        list.notify_made(Want::SHARED_ROOM);
+        assert_eq!(woken(&places), [true, false, false]);
+        places[0].leave();
+        assert!(places[0].scouts);
+        list.wake_reached();
+        assert_eq!(woken(&places), [true, true, false]);
+        list.notify_progress();
+        assert_eq!(woken(&places), [true; 3]);
+    }
+
+    #[test]
+    fn a_scout_that_unwinds_calls_another_one() {
+        let list = WaitList::new(FencePair::Symmetric);
+        let waiters = [(); 2].map(|()| Waiter::for_goal(|| false));
+        let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
+        places.iter_mut().for_each(|place| _ = place.enter(&Unparker::current()));
+        list.notify_progress();
+        // As when its attempt unwinds.
+        drop(places.remove(0));
+        assert_eq!(woken(&places), [true]);
     }
 
     #[test]
