@@ -370,10 +370,7 @@ impl<E: Send + 'static> Inbox<E> {
         mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
     ) -> Result<Disposition, WriteError<E>> {
         let event = match error {
-            PushError::Closed(event) => {
-                entry.count(Outcome::RefusedClosed, 1);
-                return Err(WriteError::Closed(event));
-            }
+            PushError::Closed(event) => return Err(Self::refused_closed(event, entry)),
             PushError::Full(event) => event,
         };
         let deadline = match self.overflow {
@@ -431,16 +428,22 @@ impl<E: Send + 'static> Inbox<E> {
                 self.signals.wake();
                 Ok(Disposition::Pending)
             }
-            (Some(Err(event)), _) => {
-                entry.count(Outcome::RefusedClosed, 1);
-                Err(WriteError::Closed(event))
-            }
+            (Some(Err(event)), _) => Err(Self::refused_closed(event, entry)),
             (None, Some(event)) => {
                 entry.count(Outcome::RefusedTimeout, 1);
                 Err(WriteError::Timeout(event))
             }
             (None, None) => unreachable!("an attempt that fails gives the event back"),
         }
+    }
+
+    /// Refuses an event whose lane is closed. The writer sees what was done before the close.
+    #[cold]
+    fn refused_closed(event: E, entry: &EntryCounters) -> WriteError<E> {
+        // ORD(mpmc.tail): Acquire fence, behind the load of the closed bit; pairs with the Release in `close`.
+        fence(Ordering::Acquire);
+        entry.count(Outcome::RefusedClosed, 1);
+        WriteError::Closed(event)
     }
 
     fn has_shared_room(&self) -> bool {
