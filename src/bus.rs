@@ -269,7 +269,8 @@ impl<E: Send + 'static> Bus<E> {
     /// [`remove_timeout`](Self::remove_timeout). Publishers with lanes of their own that wait for room in this sink are let go: the sink
     /// refuses the event, and counts it. Where they wait inside another bus, which is the sink, that takes up to a tenth of a second.
     ///
-    /// An idle publisher keeps the lane's memory until it publishes next, or is dropped.
+    /// An idle publisher keeps the lane's memory until it publishes next, or is dropped. It keeps no user code of the sink: closures
+    /// and stages of its lanes are dropped here, like the sink, before this returns [`Removed::Quiet`].
     ///
     /// # Errors
     /// [`RemoveError::Unknown`] when no sink with this id is on the bus.

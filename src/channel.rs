@@ -204,7 +204,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
                     report.note(Finish::Pending);
                     return;
                 }
-                let begun = Begun { inbox: self.0.0.clone(), goal: self.0.0.goal() };
+                let begun = Begun { inbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
                 if is_telling() && !too_late {
                     report.tell(Arc::new(begun));
                 } else {
@@ -234,12 +234,12 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
 /// A flush that was begun: what has to be read before it is done.
 struct Begun<E> {
     inbox: sync::Arc<Inbox<E>>,
-    goal: Goal<E>,
+    goal: Arc<Goal<E>>,
 }
 
 impl<E: Send + 'static> Flushing for Begun<E> {
     fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
-        if !self.inbox.wait_reached(&self.goal, deadline) {
+        if !Inbox::wait_reached(&self.inbox, &self.goal, deadline) {
             report.note(Finish::TimedOut);
         }
     }

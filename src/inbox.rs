@@ -22,7 +22,9 @@ use crate::ledger::{Disposition, DropReason, EntryCounters, FoldPace, Outcome, S
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
 use crate::sync::unbounded::Unbounded;
-use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, fence, lock};
+use crate::sync::{
+    Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, cold_path, fence, lock,
+};
 use crate::wait::allowance::Allowance;
 use crate::wait::crowd::Crowd;
 use crate::wait::linger::look_ever_less;
@@ -312,10 +314,19 @@ impl<E: Send + 'static> Inbox<E> {
 
     #[inline(never)]
     fn push_evicting(&self, ring: &Ring<E>, event: E, entry: &EntryCounters) -> Result<(), PushError<E>> {
-        ring.push_evicting(event, |oldest| {
+        let mut evicts = false;
+        let outcome = ring.push_evicting(event, |oldest| {
+            evicts = true;
             entry.count(Outcome::Evicted, 1);
             self.dropped(oldest, DropReason::Evicted);
-        })
+        });
+        if evicts && matches!(outcome, Err(PushError::Closed(_))) {
+            cold_path();
+            // It may have been the last event, and no consumer reports that to the flushes.
+            self.signals.wake_at_end();
+            self.signals.blocked.notify_progress();
+        }
+        outcome
     }
 
     #[inline(never)]
@@ -358,14 +369,7 @@ impl<E: Send + 'static> Inbox<E> {
         mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
     ) -> Result<Disposition, WriteError<E>> {
         let event = match error {
-            PushError::Closed(event) => {
-                entry.count(Outcome::RefusedClosed, 1);
-                // A writer that pushed the last event out and then found the lane closed has ended it, and no consumer tells
-                // the flushes.
-                self.signals.wake_at_end();
-                self.signals.blocked.notify();
-                return Err(WriteError::Closed(event));
-            }
+            PushError::Closed(event) => return Err(Self::refused_closed(event, entry)),
             PushError::Full(event) => event,
         };
         let deadline = match self.overflow {
@@ -423,16 +427,22 @@ impl<E: Send + 'static> Inbox<E> {
                 self.signals.wake();
                 Ok(Disposition::Pending)
             }
-            (Some(Err(event)), _) => {
-                entry.count(Outcome::RefusedClosed, 1);
-                Err(WriteError::Closed(event))
-            }
+            (Some(Err(event)), _) => Err(Self::refused_closed(event, entry)),
             (None, Some(event)) => {
                 entry.count(Outcome::RefusedTimeout, 1);
                 Err(WriteError::Timeout(event))
             }
             (None, None) => unreachable!("an attempt that fails gives the event back"),
         }
+    }
+
+    /// Refuses an event whose lane is closed. The writer sees what was done before the close.
+    #[cold]
+    fn refused_closed(event: E, entry: &EntryCounters) -> WriteError<E> {
+        // ORD(mpmc.tail): Acquire fence, behind the load of the closed bit; pairs with the Release in `close`.
+        fence(Ordering::Acquire);
+        entry.count(Outcome::RefusedClosed, 1);
+        WriteError::Closed(event)
     }
 
     fn has_shared_room(&self) -> bool {
@@ -442,6 +452,11 @@ impl<E: Send + 'static> Inbox<E> {
     /// Whether this thread may wait for room here: not in user code, and not where room is what this very thread makes.
     fn may_wait(&self) -> bool {
         may_wait_for_room() && !self.crew.is_here()
+    }
+
+    /// Whether there is a hook for dropped events: then a write may run user code of the inbox.
+    pub(crate) fn has_hook(&self) -> bool {
+        self.on_drop.is_some()
     }
 
     /// Tells the hook of an event that was accepted and dropped.
@@ -485,6 +500,7 @@ impl<E: Send + 'static> Inbox<E> {
             self.generation.fetch_add(1, Ordering::Release);
         }
         self.signals.wake_now();
+        // All of them: once for each inbox, no writer gets room any more, and each goal may be nearer than it was.
         self.signals.blocked.notify();
         first
     }
@@ -520,6 +536,7 @@ impl<E: Send + 'static> Inbox<E> {
         if let SharedLane::Unbounded(queue) = &self.shared {
             self.sweep_unbounded(queue);
         }
+        // All of them: this is what every flush and every close waits for.
         self.signals.blocked.notify();
     }
 
@@ -545,14 +562,11 @@ impl<E: Send + 'static> Inbox<E> {
     }
 
     /// Waits until a goal is reached; whether it is.
-    pub(crate) fn wait_reached(&self, goal: &Goal<E>, deadline: Deadline) -> bool {
-        self.signals
-            .blocked
-            .wait_until(deadline, || {
-                self.signals.wake_now();
-                self.has_reached(goal).then_some(())
-            })
-            .is_some()
+    pub(crate) fn wait_reached(this: &Arc<Self>, goal: &std::sync::Arc<Goal<E>>, deadline: Deadline) -> bool {
+        let (inbox, to) = (this.clone(), goal.clone());
+        let waiter = Waiter::for_goal(move || inbox.has_reached(&to));
+        // A consumer that naps does not know that a flush waits. One that begins to nap later sees first what is there by now.
+        this.signals.blocked.wait_for_goal(&waiter, deadline, || this.signals.wake_now())
     }
 
     /// Whether a goal is reached. The goal was taken from numbers that may have been lowered since: each lane says how far it goes.

@@ -230,15 +230,13 @@ impl<E: Send + Sync + 'static> Journal<E> {
         // Each event overwrites one, and sends one away that nobody can read any more.
         let room = if needs_drop::<E>() { 2 * events.len() } else { 0 };
         let mut overwritten = Kept(Vec::with_capacity(room));
-        let (mut first, mut deadline) = (None, None);
+        let mut first = None;
         let mut events = events.into_iter();
         let mut next = events.next();
-        loop {
-            let Some(mut claim) = writer.claim() else {
-                return Err(shared.refused_all(Refusal::Closed, next.into_iter().chain(events).collect()));
-            };
+        // Writes the events that there is room for; returns whether they were the last ones, or `None` without any room.
+        let mut put = || {
+            let mut claim = writer.claim().ok_or(Refusal::Closed)?;
             let claimed = claim.position();
-            first.get_or_insert(claimed);
             while let Some(event) = next.take() {
                 match claim.put_within(event) {
                     Ok(old) => {
@@ -257,17 +255,26 @@ impl<E: Send + Sync + 'static> Journal<E> {
                     }
                 }
             }
-            let position = claim.position();
+            let is_stuck = next.is_some() && claim.position() == claimed;
             drop(claim);
+            if is_stuck {
+                return Ok(None);
+            }
             shared.published();
-            if next.is_none() {
-                return Ok(Sequence::new(first.unwrap_or(position)));
-            }
-            if position > claimed {
-                deadline = None;
-            }
-            if let Some(refusal) = shared.wait_for_gates(position, Patience::Wait, None, &mut deadline) {
-                return Err(shared.refused_all(refusal, next.into_iter().chain(events).collect()));
+            first.get_or_insert(claimed);
+            Ok(Some(next.is_none()))
+        };
+        loop {
+            let outcome = match put() {
+                Ok(None) => shared.wait_for_gates(Patience::Wait, None, &mut None, &mut put),
+                outcome => outcome.map(|is_done| is_done == Some(true)),
+            };
+            match outcome {
+                Ok(true) => return Ok(Sequence::new(first.unwrap_or_default())),
+                Ok(false) => {}
+                Err(refusal) => {
+                    return Err(shared.refused_all(refusal, next.into_iter().chain(events).collect()));
+                }
             }
         }
     }
@@ -412,34 +419,59 @@ fn publish_at_a_block<'a, E: Send + Sync + 'static>(
     patience: Patience,
     place: Option<&Place>,
 ) -> Result<Sequence, WriteError<E>> {
-    let Some(mut event) = from.take() else { return Ok(Sequence::new(claim.position())) };
-    let mut deadline = None;
-    loop {
-        let position = claim.position();
-        if shared.gates.bar(position, shared.capacity()) {
-            // Nobody is held up by what we wait for.
-            drop(claim);
-            if let Some(refusal) = shared.wait_for_gates(position, patience, place, &mut deadline) {
-                return Err(shared.refused(refusal, event));
+    let position = claim.position();
+    if shared.gates.bar(position, shared.capacity()) {
+        // No claim is held in there: no publisher is held up by what this one waits for.
+        drop(claim);
+        return wait_at_a_gate(writer, shared, from, patience, place);
+    }
+    let Some(event) = from.take() else { return Ok(Sequence::new(position)) };
+    claim.begin_block(shared.time.stamp());
+    let old = claim.put(event);
+    let stale = claim.take_stale();
+    drop(claim);
+    shared.published();
+    drop_overwritten(old, stale);
+    Ok(Sequence::new(position))
+}
+
+/// Publishes the event in `from` as soon as there is room, wherever the journal ends then.
+#[cold]
+#[inline(never)]
+fn wait_at_a_gate<E: Send + Sync + 'static>(
+    writer: &SharedWriter<E>,
+    shared: &Shared<E>,
+    from: &mut Option<E>,
+    patience: Patience,
+    place: Option<&Place>,
+) -> Result<Sequence, WriteError<E>> {
+    let outcome = shared.wait_for_gates(patience, place, &mut None, || {
+        let mut claim = writer.claim().ok_or(Refusal::Closed)?;
+        while let Some(event) = from.take() {
+            let position = claim.position();
+            match claim.put_within(event) {
+                Ok(old) => {
+                    let stale = claim.take_stale();
+                    drop(claim);
+                    shared.published();
+                    return Ok(Some((position, old, stale)));
+                }
+                Err(back) => *from = Some(back),
             }
-            match writer.claim() {
-                Some(again) => claim = again,
-                None => return Err(shared.refused(Refusal::Closed, event)),
+            if shared.gates.bar(position, shared.capacity()) {
+                break;
             }
-        } else {
             claim.begin_block(shared.time.stamp());
         }
-        let position = claim.position();
-        match claim.put_within(event) {
-            Ok(old) => {
-                let stale = claim.take_stale();
-                drop(claim);
-                shared.published();
-                drop_overwritten(old, stale);
-                return Ok(Sequence::new(position));
-            }
-            Err(back) => event = back,
+        Ok(None)
+    });
+    match (outcome, from.take()) {
+        (Ok((position, old, stale)), _) => {
+            drop_overwritten(old, stale);
+            Ok(Sequence::new(position))
         }
+        (Err(refusal), Some(event)) => Err(shared.refused(refusal, event)),
+        (Err(_), None) => unreachable!("an attempt that fails leaves the event where it was"),
     }
 }
 
@@ -547,6 +579,6 @@ impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
     }
 
     fn wake_all(&self) {
-        self.shared.gates.moved();
+        self.shared.gates.ended(&self.place);
     }
 }

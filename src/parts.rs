@@ -67,6 +67,27 @@ impl Line {
     }
 }
 
+/// Where flushes wait for their goals.
+pub struct Goals(WaitList);
+
+impl Goals {
+    /// A list on which no thread waits.
+    #[must_use]
+    pub fn new(pair: FencePair) -> Self {
+        Self(WaitList::new(pair))
+    }
+
+    /// Waits until the goal is reached, which other threads check as well; whether it is.
+    pub fn wait(&self, deadline: Deadline, is_reached: impl Fn() -> bool + Send + Sync + 'static) -> bool {
+        self.0.wait_for_goal(&Waiter::for_goal(is_reached), deadline, || ())
+    }
+
+    /// There was progress.
+    pub fn progressed(&self) {
+        self.0.notify_progress();
+    }
+}
+
 /// The marks of several consumers of one ring.
 #[derive(Default)]
 pub struct Marks(Seats);

@@ -19,6 +19,7 @@ use crate::sync::{self, Mutex, lock};
 use crate::wait::Deadline;
 use crate::wait::deadline::{CLOSE_LIMIT, Dropping};
 use crate::wait::errand::is_telling;
+use crate::wait::list::{Waiter, Want};
 use crate::wait::nesting::{inside_delivery, may_wait_to_drop};
 use builder::QueueBuilder;
 use desk::FlushDesk;
@@ -289,6 +290,7 @@ impl<E: Send + 'static> Shared<E> {
             }
             lock(&self.report).get_or_insert(whole);
         }
+        // All of them: once for each worker, closes and flushes are nearer to their end.
         self.inbox.signals.blocked.notify();
     }
 
@@ -413,7 +415,8 @@ impl<E: Send + 'static> Drop for Handle<E> {
         if !std::thread::panicking() && may_wait_to_drop() && !self.0.inbox.crew.is_here() {
             let dropping = Dropping::begin();
             let finished = || self.0.is_finished().then_some(());
-            self.0.inbox.signals.blocked.wait_until(dropping.deadline(), finished);
+            let waiter = Waiter::wanting(Want::END);
+            self.0.inbox.signals.blocked.wait_as(&waiter, dropping.deadline(), finished);
             // What its sink was told to end is waited for, too.
             let report = lock(&self.0.report).clone();
             if let Some(report) = report {

@@ -27,6 +27,7 @@
 pub(crate) mod guarded;
 pub(crate) mod handoff;
 pub(crate) mod kept;
+pub(crate) mod lent;
 pub(crate) mod membarrier;
 #[cfg(all(loom, feature = "loom"))]
 mod mutant;

@@ -1,11 +1,15 @@
 //! Removing a sink: what it promises about calls in progress, what still enters and is handled, and what is let go.
 
+#[path = "bus_remove/aftermath.rs"]
+mod aftermath;
 #[path = "bus_remove/doors.rs"]
 mod doors;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 #[path = "support/bus.rs"]
 mod fixtures;
+#[path = "bus_remove/released.rs"]
+mod released;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;

@@ -2,9 +2,13 @@
 //!
 //! What is counted is how often the waiting threads gave up their processor of their own accord, which is once for each sleep. So
 //! neither the machine's speed nor its load matters.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "testing"))]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
+#[path = "herds/flushes.rs"]
+mod flushes;
+#[path = "herds/gates.rs"]
+mod gates;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
@@ -14,7 +18,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
-use support::{GUARD, ends, lock, wait_for};
+use support::{GUARD, ends, lock, wait_for, waits};
 
 const WRITERS: usize = 200;
 const EACH: u64 = 10;
@@ -51,6 +55,39 @@ fn sleeps_per_event(writers: Vec<Box<dyn FnMut(u64) + Send>>, read: impl FnOnce(
         });
         slept.into_inner() / EVENTS
     })
+}
+
+/// Threads that wait, and how often they have slept when they are let go.
+struct Blocked {
+    slept: Arc<AtomicU64>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Blocked {
+    /// Starts `count` threads, each with an attempt of its own, which waits.
+    fn begin(count: usize, mut attempt: impl FnMut() -> Box<dyn FnOnce() + Send>) -> Self {
+        let (slept, begun) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+        let threads = (0..count)
+            .map(|_| {
+                let (attempt, slept, begun) = (attempt(), slept.clone(), begun.clone());
+                waits(move || {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    let before = sleeps();
+                    attempt();
+                    slept.fetch_add(sleeps() - before, Ordering::Relaxed);
+                })
+            })
+            .collect();
+        wait_for(|| begun.load(Ordering::Relaxed) == count);
+        Self { slept, threads }
+    }
+
+    /// Waits for their end; how often they have slept, all of them together.
+    fn end(self) -> u64 {
+        let Self { slept, threads } = self;
+        ends(move || threads.into_iter().for_each(|thread| thread.join().unwrap()));
+        slept.load(Ordering::Relaxed)
+    }
 }
 
 /// A reader that takes its time for each event, so that the writers sleep.

@@ -2,9 +2,10 @@
 //!
 //! A journal of one event has blocks of one; a wake-up that is lost is a deadlock, since a model knows no time.
 
-use buslane::{Bus, Entry, Journal, Removed, Sink, Start, Subscriber, WriteError};
+use buslane::{Bus, Entry, Journal, Removed, Sink, SinkExt, Start, Subscriber, WriteError};
 use loom_tests::{Task, model, model_with, thread};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 fn new(capacity: usize) -> Journal<u64> {
     Journal::new(capacity).expect("a small journal")
@@ -286,6 +287,108 @@ fn a_gating_subscriber_that_goes_against_a_publisher_that_waits() {
             journal.publish(event).unwrap();
         }
         reader.join().unwrap();
+    });
+}
+
+/// A journal of this capacity, filled until a gating subscriber bars the way, and that subscriber.
+fn barred(capacity: usize) -> (Journal<u64>, Subscriber<u64>) {
+    let journal = new(capacity);
+    let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
+    let filled = (0..).find(|n| journal.try_publish(*n).is_err());
+    assert_eq!(filled, Some(2 * capacity as u64));
+    (journal, subscriber)
+}
+
+/// Reads `events` events, which are there. Each read reports the position that the reads before it have reached.
+fn read(subscriber: &mut Subscriber<u64>, events: u64) {
+    for _ in 0..events {
+        assert!(matches!(subscriber.try_recv(), Ok(Some(Entry::Event(..)))));
+    }
+}
+
+#[test]
+fn two_publishers_at_a_gate_against_a_block_that_becomes_free() {
+    // A subscriber that moves wakes one publisher, and the block has room for both: the first one wakes the second. Fails when a
+    // publisher that got in does not pass the wake-up on, or when a fence of ORD(list.count) is missing: a deadlock.
+    model_with(2, || {
+        let (journal, mut subscriber) = barred(2);
+        let publishers = [10, 11].map(|event| {
+            let journal = journal.clone();
+            thread::spawn(move || journal.publish(event).unwrap())
+        });
+        // The third read reports the first two.
+        read(&mut subscriber, 3);
+        publishers.into_iter().for_each(|publisher| _ = publisher.join().unwrap());
+    });
+}
+
+#[test]
+fn two_publishers_at_a_gate_against_one_slot_after_the_other() {
+    // Each move makes room for one of them, whichever is woken. Fails when a publisher that finds nothing has left the list for good,
+    // or when a fence of ORD(list.count) is missing: a deadlock.
+    model_with(2, || {
+        let (journal, mut subscriber) = barred(1);
+        let publishers = [10, 11].map(|event| {
+            let journal = journal.clone();
+            thread::spawn(move || journal.publish(event).unwrap())
+        });
+        // The second read reports the first; the next poll, whatever it finds, reports the second.
+        read(&mut subscriber, 2);
+        assert!(!matches!(subscriber.try_recv(), Ok(Some(Entry::Lagged(_)))));
+        publishers.into_iter().for_each(|publisher| _ = publisher.join().unwrap());
+    });
+}
+
+#[test]
+fn a_publisher_that_gives_up_at_a_gate_leaves_the_slot_to_another() {
+    // One publisher has no time, and may hold the wake-up when it gives up. It takes the slot then, and the subscriber makes another
+    // one, or it leaves the slot to the other publisher. Fails when it makes no attempt after it has left the list: a deadlock.
+    model_with(2, || {
+        let (journal, mut subscriber) = barred(1);
+        let hurried = journal.clone();
+        let hurried = thread::spawn(move || hurried.timeout(Duration::ZERO).write(10).is_ok());
+        let patient = journal.clone();
+        let patient = thread::spawn(move || patient.publish(11).unwrap());
+        read(&mut subscriber, 2);
+        if hurried.join().unwrap() {
+            read(&mut subscriber, 1);
+            // Reports that read.
+            let _ = subscriber.try_recv();
+        }
+        patient.join().unwrap();
+    });
+}
+
+#[test]
+fn two_publishers_at_a_gate_against_the_end_of_the_subscription() {
+    // The gate goes, and there is room for both. Fails when its end wakes no publisher, or when the one that is woken does not pass
+    // the wake-up on: a deadlock.
+    model_with(2, || {
+        let (journal, subscriber) = barred(1);
+        let publishers = [10, 11].map(|event| {
+            let journal = journal.clone();
+            thread::spawn(move || journal.publish(event).unwrap())
+        });
+        drop(subscriber);
+        publishers.into_iter().for_each(|publisher| _ = publisher.join().unwrap());
+    });
+}
+
+#[test]
+fn two_gates_that_move_against_a_publisher_that_waits() {
+    // Both bar the way, and the last one that moves wakes the publisher. Fails when a subscriber wakes no publisher, or loads
+    // the gates before it shows its own position: a deadlock. `store_buffer` has two that move at the same time.
+    model_with(2, || {
+        let journal = new(1);
+        let mut gates =
+            [0, 1].map(|_| journal.subscription().start(Start::Oldest).gating().subscribe().unwrap());
+        (0..2).for_each(|event| assert!(journal.try_publish(event).is_ok()));
+        let publisher = journal.clone();
+        let publisher = thread::spawn(move || publisher.publish(2).unwrap());
+        let [one, other] = &mut gates;
+        read(one, 2);
+        read(other, 2);
+        publisher.join().unwrap();
     });
 }
 

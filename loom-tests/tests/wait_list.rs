@@ -1,9 +1,9 @@
 //! The place where blocked publishers, flushes and closes wait.
 
 use buslane::Deadline;
-use buslane::parts::Line;
+use buslane::parts::{Goals, Line};
 use buslane::wait::{FencePair, Pause, WaitList};
-use loom_tests::{Arc, AtomicUsize, Ordering, model, thread};
+use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
 
 struct Place {
     list: WaitList,
@@ -183,6 +183,74 @@ fn a_waiter_that_gives_up_leaves_the_slot_to_another() {
         let patient = thread::spawn(move || assert!(patient.take(Deadline::NEVER)));
         room.free();
         hurried.join().unwrap();
+        patient.join().unwrap();
+    });
+}
+
+/// Progress, and flushes that wait for some of it.
+struct Flow {
+    goals: Goals,
+    handled: AtomicUsize,
+}
+
+impl Flow {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { goals: Goals::new(FencePair::process()), handled: AtomicUsize::new(0) })
+    }
+
+    fn handle(&self) {
+        self.handled.fetch_add(1, Ordering::Release);
+        self.goals.progressed();
+    }
+
+    fn flush(this: &Arc<Self>, deadline: Deadline, goal: usize) -> bool {
+        let flow = this.clone();
+        this.goals.wait(deadline, move || flow.handled.load(Ordering::Acquire) >= goal)
+    }
+}
+
+#[test]
+fn two_goals_against_one_report() {
+    // One report reaches both goals, and wakes one thread. Fails when a fence is missing, or when the scout does not check the
+    // goals of others: a deadlock.
+    model(|| {
+        let flow = Flow::new();
+        let flushes = [0, 1].map(|_| {
+            let flow = flow.clone();
+            thread::spawn(move || assert!(Flow::flush(&flow, Deadline::NEVER, 1)))
+        });
+        flow.handle();
+        flushes.into_iter().for_each(|flush| flush.join().unwrap());
+    });
+}
+
+#[test]
+fn two_goals_against_two_reports() {
+    // The thread with the farther goal may be the scout for both reports. Fails when a fence is missing, when a scout that goes back
+    // to sleep does not check the goals of others, or when it stays the scout while it sleeps: deadlocks.
+    model_with(2, || {
+        let flow = Flow::new();
+        let flushes = [2, 1].map(|goal| {
+            let flow = flow.clone();
+            thread::spawn(move || assert!(Flow::flush(&flow, Deadline::NEVER, goal)))
+        });
+        flow.handle();
+        flow.handle();
+        flushes.into_iter().for_each(|flush| flush.join().unwrap());
+    });
+}
+
+#[test]
+fn a_scout_that_gives_up_checks_the_goals_of_others() {
+    // The scout may have no time. Fails when it leaves without its duty done: a deadlock.
+    model(|| {
+        let flow = Flow::new();
+        let hurried = flow.clone();
+        let hurried = thread::spawn(move || Flow::flush(&hurried, Deadline::NOW, 2));
+        let patient = flow.clone();
+        let patient = thread::spawn(move || assert!(Flow::flush(&patient, Deadline::NEVER, 1)));
+        flow.handle();
+        assert!(!hurried.join().unwrap(), "its goal lies farther");
         patient.join().unwrap();
     });
 }

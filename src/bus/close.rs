@@ -9,7 +9,7 @@ use super::control::Closing;
 use super::entry::{Entry, Info, SinkId};
 use super::list::List;
 use super::{CLOSED, Core};
-use crate::panics::{caught, dispose_each, quietly};
+use crate::panics::{caught, dispose, dispose_each, quietly};
 use crate::report::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
 use crate::sink::signal::Signal;
 use crate::sync::membarrier::process_pair;
@@ -76,9 +76,11 @@ impl<E: Send + 'static> Core<E> {
         };
         let entries: Vec<Entry<E>> = entries.iter().cloned().collect();
         let ways = entries.iter().flat_map(|entry| entry.reached.end());
-        let sealers = ways.filter_map(|(_, way)| way.sealer.clone()).collect();
+        let sealers = ways.filter_map(|(_, way)| way.sealer()).collect();
         // Publishers of a closed bus apply no changes any more.
         self.shut_out(&entries.iter().collect::<Vec<_>>(), sealers, || false);
+        // Lanes that were never taken may be dropped here: outside the lock.
+        entries.iter().for_each(|entry| dispose(entry.reached.take()));
         Some(entries)
     }
 

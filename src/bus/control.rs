@@ -6,7 +6,7 @@
 
 use super::entry::{Entry, Info, Reached, Shared, SinkId};
 use super::list::List;
-use super::table::{Change, Room, Table, Way};
+use super::table::{Change, Prepared, Room, Table, Way};
 use super::{Core, STEP};
 use crate::error::AddError;
 use crate::panics::{dispose, dispose_each, foreign};
@@ -180,7 +180,7 @@ fn user_code<R>(call: impl FnOnce() -> R) -> R {
 }
 
 /// Lanes that were made for publishers. Those that no publisher gets are dropped when no lock is held.
-struct Made<E: Send + 'static>(BTreeMap<u64, Option<Lane<E>>>);
+struct Made<E: Send + 'static>(BTreeMap<u64, Prepared<E>>);
 
 impl<E: Send + 'static> Drop for Made<E> {
     fn drop(&mut self) {
@@ -288,7 +288,7 @@ impl<E: Send + 'static> Control<E> {
         entry.info.set_gone();
         let mut detached = Detached { sealers: Vec::new(), publishers: Vec::new(), entry };
         for (publisher, way) in detached.entry.reached.end() {
-            detached.sealers.extend(way.sealer.clone());
+            detached.sealers.extend(way.sealer());
             let withdrawn = way.withdraw();
             // One that is being registered has the way, and is not known yet: its lane is taken back, since it has not begun.
             if let Some(registered) = self.publishers.get_mut(&publisher) {
@@ -343,7 +343,7 @@ impl<E: Send + 'static> Core<E> {
         // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
         let mut lanes = Made(BTreeMap::new());
         let mut probe = None;
-        let (id, garbage) = loop {
+        let (id, info, garbage) = loop {
             let missing: Vec<u64> = {
                 let mut control = lock(&self.control);
                 if self.is_closed() {
@@ -359,15 +359,17 @@ impl<E: Send + 'static> Core<E> {
                 {
                     let id = SinkId(control.id());
                     let info = Info::new(id, name, location, key, has_lanes, self.deaths.clone());
-                    break (id, self.attach(&mut control, info, sink, lanes));
+                    // A lane for a publisher that has gone is dropped below, which a removal waits for.
+                    std::mem::forget(info.begin_call());
+                    break (id, info.clone(), self.attach(&mut control, info, sink, lanes));
                 }
                 missing
             };
             // User code: outside the lock.
             let _making = Visit::begin(self.address(), Purpose::MakeLanes);
             for publisher in missing {
-                let lane = user_code(|| sink.lane())?;
-                probe = Some(lane.is_some());
+                let lane = user_code(|| sink.lane().map(Prepared::new))?;
+                probe = Some(lane.has_lane());
                 lanes.0.insert(publisher, lane);
             }
             if probe.is_none() {
@@ -375,6 +377,7 @@ impl<E: Send + 'static> Core<E> {
             }
         };
         drop(garbage);
+        info.end_call();
         Ok(id)
     }
 
@@ -397,7 +400,7 @@ impl<E: Send + 'static> Core<E> {
                     ways.insert(publisher, way);
                 }
                 // It has gone meanwhile.
-                None => garbage.lanes.extend(lane),
+                None => garbage.lanes.extend(lane.into_lane()),
             }
         }
         if let Some(key) = info.key {
@@ -518,7 +521,8 @@ impl<E: Send + 'static> Joining<'_, E> {
             let Some(entry) = self.core.attachment(id) else { continue };
             // Without memory for a lane the publisher uses the shared one; and where making it panics, which is no concern of
             // this publisher's.
-            let lane = foreign(|| entry.listed.with(|sink| sink.lane())).ok().and_then(Result::ok).flatten();
+            let lane = foreign(|| entry.listed.with(|sink| sink.lane()).map(Prepared::new));
+            let lane = lane.ok().and_then(Result::ok).unwrap_or_else(|| Prepared::new(None));
             let way = Way::new(&entry.info, entry.listed.guarded(), lane);
             if entry.reached.add(self.id, &way) {
                 *self.room.of(way.kind) += 1;

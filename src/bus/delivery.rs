@@ -7,9 +7,10 @@
 use super::builder::BusHooks;
 use super::entry::{Info, Shared};
 use super::published::{Published, Tally};
-use super::table::{Direct, Fast, Guard, Slow, Table, TableKind};
+use super::table::{Direct, Fast, Guard, Slow, Table, TableKind, Ticket};
 use crate::error::WriteError;
 use crate::inbox::Patience;
+use crate::inbox::lane::FastLane;
 use crate::ledger::{Disposition, DropReason, EntryCounters, Outcome};
 use crate::panics::{caught, discard, event_of};
 use crate::sink::Sink;
@@ -240,7 +241,11 @@ impl<E: Clone + Send + 'static> Table<E> {
                 *owes = true;
                 owed = true;
             } else if supply
-                .offer(|place| push(place, |event| lane.overflow(event, Patience::Now)))
+                .offer(|place| {
+                    push(place, |event| {
+                        hooked(lane, info, scene, event, |lane, event| lane.overflow(event, Patience::Now))
+                    })
+                })
                 .note(&mut tally)
             {
                 *gone = true;
@@ -281,7 +286,13 @@ impl<E: Clone + Send + 'static> Table<E> {
         let mut gone = false;
         for Fast { lane, info, owed, dead, .. } in &mut self.fast {
             if std::mem::take(owed)
-                && supply.offer(|place| push(place, |event| lane.push(event, scene.patience))).note(tally)
+                && supply
+                    .offer(|place| {
+                        push(place, |event| {
+                            hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.patience))
+                        })
+                    })
+                    .note(tally)
             {
                 *dead = true;
                 gone = true;
@@ -347,7 +358,11 @@ impl<E: Clone + Send + 'static> Table<E> {
         for Fast { lane, gate, info, dead, batched, .. } in &mut self.fast {
             for event in &events[*batched..] {
                 let offer = match gate.as_mut().and_then(|gate| held_back(gate, event, scene)) {
-                    None => offer_copy(event, |place| push(place, |event| lane.push(event, scene.patience))),
+                    None => offer_copy(event, |place| {
+                        push(place, |event| {
+                            hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.patience))
+                        })
+                    }),
                     Some(disposition) => Offer::taken(disposition),
                 };
                 if published.count(offer) {
@@ -432,6 +447,24 @@ fn held_back<E>(
     scene: &Scene<'_, E>,
 ) -> Option<Disposition> {
     scene.enter(guard).and_then(|_entered| gate(event))
+}
+
+/// Puts an event into a fast lane for which there may be no room. That may call a hook of the inbox, which a removal waits for.
+#[cold]
+fn hooked<E: Send + 'static>(
+    lane: &mut FastLane<E>,
+    info: &Ticket<E>,
+    scene: &Scene<'_, E>,
+    event: E,
+    put: impl FnOnce(&mut FastLane<E>, E) -> Result<Disposition, WriteError<E>>,
+) -> Result<Disposition, WriteError<E>> {
+    match info.guard().filter(|_| lane.has_hook()) {
+        None => put(lane, event),
+        Some(guard) => match scene.enter(guard) {
+            Some(entered) => entered.inside(|| put(lane, event)),
+            None => Err(WriteError::Closed(event)),
+        },
+    }
 }
 
 impl<E: Send + 'static> Direct<E> {

@@ -2,6 +2,7 @@
 
 use super::table::Way;
 use crate::ledger::Counters;
+use crate::panics::dispose;
 use crate::sink::{Sink, SinkKey};
 use crate::sync::guarded::Listed;
 use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
@@ -181,9 +182,26 @@ impl<E: Send + 'static> Reached<E> {
         !reached.ended
     }
 
-    /// Forgets a publisher that is going.
+    /// Forgets a publisher that has ended and uses its lanes no more.
     pub(super) fn forget(&self, publisher: u64) -> Option<Arc<Way<E>>> {
+        // As long as the way is here, no removal reports the sink as quiet.
+        let way = lock(&self.0).ways.get(&publisher).cloned();
+        way.inspect(|way| {
+            way.drop_user_code();
+        });
         lock(&self.0).ways.remove(&publisher)
+    }
+
+    /// Drops the user code of the sink that publishers still have in their lanes; `false` while another thread drops some of it. To be
+    /// called when the sink is being taken off the bus, and its guard is quiet.
+    pub(super) fn drop_user_code(&self) -> bool {
+        let ways = self.end();
+        let is_gone = ways.iter().fold(true, |is_gone, (_, way)| way.drop_user_code() && is_gone);
+        if is_gone {
+            dispose(self.take());
+        }
+        dispose(ways);
+        is_gone
     }
 
     /// Adds no more ways, and returns those that there are.

@@ -503,10 +503,11 @@ impl<E: Send + 'static> Clone for Publisher<E> {
 impl<E: Send + 'static> Drop for Publisher<E> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            self.core.unregister(&slot);
-            // Lanes hold closures of those who made the sinks; their panics are not the publisher's.
+            // Lanes hold user code of the sinks, whose panics are not the publisher's. They are dropped first: as long as the bus
+            // knows the publisher's ways, no removal reports a sink as quiet.
             let lanes = std::mem::replace(&mut self.lanes, Lanes::none());
             dispose((lanes, self.table.take()));
+            self.core.unregister(&slot);
         }
         if self.local == Local::Counted {
             self.core.local_gone();

@@ -36,6 +36,11 @@ use std::sync::Arc;
 #[non_exhaustive]
 pub enum Removed {
     /// Nothing of this bus is inside the sink, and nothing will be: no publish, no flush, no snapshot, no other call.
+    ///
+    /// The bus has dropped the sink and all user code that came with it: the closures of filters and maps, and the stages of lanes, also
+    /// where a publisher that is idle still has a lane. No destructor of these runs later. A queue or a channel that was on the bus
+    /// lives on by itself, with its handler and its hooks; its memory goes when the last publisher that had a lane
+    /// into it has published again or has gone.
     Quiet,
     /// Asked for inside a delivery, inside another call of a bus into a sink, or on the worker of a queue, where nothing waits: no later
     /// publish reaches the sink, but one may still be inside.
@@ -116,8 +121,6 @@ impl<E: Send + 'static> Core<E> {
                 self.domain.fence();
             }
         });
-        // Lanes that were never taken may be dropped here: outside the lock.
-        entries.iter().for_each(|entry| dispose(entry.reached.take()));
     }
 
     /// Waits until nobody is inside the sink, and lets go of it.
@@ -127,8 +130,10 @@ impl<E: Send + 'static> Core<E> {
             // Lists that nobody reads any more hold the entry too.
             let unread = lock(&self.control).unread_lists();
             dispose_each(unread);
-            // A lane that is going is user code of the sink, too.
-            if !entry.info.is_called()
+            // A lane that is going is user code of the sink, too, and so is what an idle publisher still has of one.
+            if Listed::is_quiet(&mut entry.listed, &self.domain)
+                && entry.reached.drop_user_code()
+                && !entry.info.is_called()
                 && let Some(sink) = Listed::take(&mut entry.listed, &self.domain)
             {
                 dispose(sink);
@@ -220,6 +225,9 @@ impl<E: Send + 'static> Core<E> {
         let mut quiet: Vec<(Shared<E>, Entry<E>)> = Vec::new();
         let mut left = Vec::new();
         for mut entry in leaving {
+            if Listed::is_quiet(&mut entry.listed, &self.domain) {
+                entry.reached.drop_user_code();
+            }
             match Listed::take(&mut entry.listed, &self.domain) {
                 // What is known of a sink goes with it: that holds sealers of lanes.
                 Some(sink) => quiet.push((sink, entry)),

@@ -12,11 +12,12 @@
 use super::entry::{Info, Shared};
 use crate::inbox::lane::{FastLane, PrivateLane};
 use crate::ledger::EntryCounters;
-use crate::sink::lane::{Gate, Lane, LaneKind, LaneSealer};
-use crate::sync;
+use crate::panics::dispose;
+use crate::sink::lane::{Gate, Lane, LaneClaims, LaneKind, LaneSealer};
 use crate::sync::guarded::Guarded;
 use crate::sync::handoff::{Chain, Lease, Parcel};
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
+use crate::sync::{self, Mutex, lock};
 use crate::wait::nesting::Nesting;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -65,24 +66,62 @@ pub(super) struct Way<E: Send + 'static> {
     lease: Lease<Option<Lane<E>>>,
     _exit: ExitOnDrop,
     pub(super) kind: Kind,
-    pub(super) sealer: Option<LaneSealer>,
+    /// Whether a push into the lane may wait for room: asked once, since it is user code.
+    may_wait: bool,
+    /// What the control plane does with the lane from outside, until the sink is gone.
+    outside: Mutex<Outside<E>>,
     guard: Option<Guard<E>>,
     counters: Option<Arc<EntryCounters>>,
 }
 
-impl<E: Send + 'static> Way<E> {
-    pub(super) fn new(info: &Arc<Info>, guard: &Guard<E>, lane: Option<Lane<E>>) -> Arc<Self> {
+/// What ends a lane, and what takes the user code out of it.
+struct Outside<E> {
+    sealer: Option<LaneSealer>,
+    claims: Option<Arc<LaneClaims<E>>>,
+}
+
+/// A lane for a publisher, if the sink has lanes, and all that is asked about it. The answers are user code: it is prepared without a lock.
+pub(super) struct Prepared<E: Send + 'static> {
+    lane: Option<Lane<E>>,
+    kind: Kind,
+    is_guarded: bool,
+    may_wait: bool,
+    outside: Outside<E>,
+}
+
+impl<E: Send + 'static> Prepared<E> {
+    pub(super) fn new(lane: Option<Lane<E>>) -> Self {
+        let sealer = lane.as_ref().and_then(Lane::sealer);
         let (kind, is_guarded) = match &lane {
             None => (Kind::Direct, true),
-            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(_)), gate }) => {
-                (Kind::Fast, gate.is_some())
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
+                (Kind::Fast, gate.is_some() || lane.has_hook())
             }
             // With a guard, a removal waits for the push in progress, as for a sink that is called.
-            Some(lane) => (Kind::Slow, lane.needs_guard()),
+            Some(lane) => (Kind::Slow, lane.has_user_code() || sealer.is_none()),
         };
+        let may_wait = kind == Kind::Slow && lane.as_ref().is_some_and(Lane::may_wait);
+        let claims = lane.as_ref().and_then(Lane::claims).map(Arc::new);
+        Self { lane, kind, is_guarded, may_wait, outside: Outside { sealer, claims } }
+    }
+
+    pub(super) fn has_lane(&self) -> bool {
+        self.lane.is_some()
+    }
+
+    /// The lane, where it turns out that no publisher is there for it.
+    pub(super) fn into_lane(self) -> Option<Lane<E>> {
+        self.lane
+    }
+}
+
+impl<E: Send + 'static> Way<E> {
+    pub(super) fn new(info: &Arc<Info>, guard: &Guard<E>, prepared: Prepared<E>) -> Arc<Self> {
+        let Prepared { lane, kind, is_guarded, may_wait, outside } = prepared;
         Arc::new(Self {
             kind,
-            sealer: lane.as_ref().and_then(Lane::sealer),
+            may_wait,
+            outside: Mutex::new(outside),
             guard: is_guarded.then(|| guard.clone()),
             counters: lane.is_none().then(|| info.counters.for_publisher()),
             _entry: EntryOnDrop(info.clone()),
@@ -94,6 +133,24 @@ impl<E: Send + 'static> Way<E> {
     /// Control plane: takes the lane back, unless the publisher has it.
     pub(super) fn withdraw(&self) -> Option<Option<Lane<E>>> {
         self.lease.withdraw()
+    }
+
+    /// What ends the lane from outside.
+    pub(super) fn sealer(&self) -> Option<LaneSealer> {
+        lock(&self.outside).sealer.clone()
+    }
+
+    /// Drops the user code of the sink that is in the lane, wherever the lane is, and what keeps the sink's memory; `false` while another
+    /// thread drops it. To be called when the publisher uses the lane no more: it has ended, or the sink's guard is quiet.
+    pub(super) fn drop_user_code(&self) -> bool {
+        let claims = lock(&self.outside).claims.clone();
+        let is_gone = claims.is_none_or(|claims| claims.drop_now());
+        if is_gone {
+            let outside =
+                std::mem::replace(&mut *lock(&self.outside), Outside { sealer: None, claims: None });
+            dispose(outside);
+        }
+        is_gone
     }
 
     pub(super) fn is_withdrawn(&self) -> bool {
@@ -132,6 +189,13 @@ impl<E: Send + 'static> Deref for Ticket<E> {
     }
 }
 
+impl<E: Send + 'static> Ticket<E> {
+    /// The guard of the sink, if publishers run user code of it.
+    pub(super) fn guard(&self) -> Option<&Guard<E>> {
+        self.0.value.way.guard.as_ref()
+    }
+}
+
 /// A private lane whose ring has one producer: the fast path. What a publish touches stands in its first line of memory.
 #[repr(C, align(64))]
 pub(super) struct Fast<E: Send + 'static> {
@@ -139,10 +203,10 @@ pub(super) struct Fast<E: Send + 'static> {
     /// What keeps events away from the lane, and the guard under which it is asked.
     pub(super) gate: Option<(Gate<E>, Guard<E>)>,
     pub(super) info: Ticket<E>,
-    /// The publish in progress owes it the event: there was no room, and it is to wait.
-    pub(super) owed: bool,
     /// How many events of the batch in progress it took.
     pub(super) batched: usize,
+    /// The publish in progress owes it the event: there was no room, and it is to wait.
+    pub(super) owed: bool,
     /// It takes nothing any more.
     pub(super) dead: bool,
 }
@@ -282,7 +346,7 @@ impl<E: Send + 'static> Table<E> {
                 self.fast.push(Fast { lane, gate, info, owed: false, batched: 0, dead: false });
             }
             Some(lane) => {
-                let may_wait = lane.may_wait();
+                let may_wait = change.value.way.may_wait;
                 debug_assert!(self.slow.len() < self.slow.capacity(), "T1");
                 let info = change.value.info.clone();
                 self.slow.push(Slow {

@@ -11,7 +11,7 @@ use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::sync::{Arc, AtomicBool, AtomicU64, CachePadded, Ordering};
-use crate::wait::list::Want;
+use crate::wait::list::{Waiter, Want};
 pub(crate) use fast::FastLane;
 pub(crate) use other::OtherLane;
 pub(crate) use reading::{Arrival, LaneReader, settle_seal};
@@ -78,8 +78,8 @@ impl Progress {
 enum ViewOf<E> {
     Spsc(spsc::Sealer<E>),
     Evicting(Arc<Ring<E>>),
-    /// Events go into the inbox's shared lane.
-    Shared,
+    /// Events go into the inbox's shared lane, where the publisher may wait for room.
+    Shared(Waiter),
 }
 
 /// What everybody but its publisher and its consumer sees of a lane.
@@ -105,7 +105,7 @@ impl<E> LaneView<E> {
                 ring.close();
             }
             // ORD(lane.cancelled): Release; pairs with `is_cancelled`.
-            ViewOf::Shared => self.cancelled.store(true, Ordering::Release),
+            ViewOf::Shared(_) => self.cancelled.store(true, Ordering::Release),
         }
     }
 
@@ -145,10 +145,15 @@ impl<E> LaneView<E> {
         Want::room_in(self)
     }
 
-    /// Wakes whoever waits at this lane's inbox: after a seal, the consumer to end the lane, and blocked publishers.
+    /// After a seal: wakes the consumer to end the lane, the lane's publisher if it waits for room, and flushes, whose goals may be
+    /// nearer than they were. Publishers with other lanes, and closes, have nothing to do: lanes are sealed many at a time.
     pub(crate) fn wake_all(&self) {
         self.signals.cell.wake_now();
-        self.signals.blocked.notify();
+        match &self.ring {
+            ViewOf::Shared(waiter) => self.signals.blocked.notify_waiter(waiter),
+            ViewOf::Spsc(_) | ViewOf::Evicting(_) => self.signals.blocked.notify_one(self.room()),
+        }
+        self.signals.blocked.notify_progress();
     }
 
     pub(crate) fn entry(&self) -> &EntryCounters {
@@ -159,7 +164,7 @@ impl<E> LaneView<E> {
         match &self.ring {
             ViewOf::Spsc(sealer) => sealer.accepted(),
             ViewOf::Evicting(ring) => ring.position(),
-            ViewOf::Shared => 0,
+            ViewOf::Shared(_) => 0,
         }
     }
 
@@ -173,7 +178,7 @@ impl<E> LaneView<E> {
                 let handled = self.progress.handled();
                 handled >= target || sealer.end().is_some_and(|end| handled >= end)
             }
-            ViewOf::Shared => true,
+            ViewOf::Shared(_) => true,
         }
     }
 
@@ -189,7 +194,7 @@ impl<E> LaneView<E> {
                 // A receiver gives the slot back first, and then enters the event.
                 ViewOf::Spsc(sealer) => sealer.is_ended() && self.progress.handled() >= sealer.accepted(),
                 ViewOf::Evicting(ring) => ring.is_ended() && self.progress.in_hand() == 0,
-                ViewOf::Shared => true,
+                ViewOf::Shared(_) => true,
             }
     }
 
@@ -207,7 +212,7 @@ impl<E> LaneView<E> {
                 ledger.accepted += ring.position();
                 ledger.pending += ring.len() as u64 + self.progress.in_hand();
             }
-            ViewOf::Shared => {}
+            ViewOf::Shared(_) => {}
         }
     }
 }
@@ -232,7 +237,11 @@ impl<E: Send + 'static> PrivateLane<E> {
                 cancelled: AtomicBool::new(false),
             })
         };
-        let shared = |entry| (Self::Other(OtherLane::new(None, view(ViewOf::Shared, entry), inbox)), None);
+        let shared = |entry| {
+            let waiter = Waiter::wanting(Want::SHARED_ROOM);
+            let view = view(ViewOf::Shared(waiter.clone()), entry);
+            (Self::Other(OtherLane::new(None, view, waiter, inbox)), None)
+        };
         Ok(if matches!(inbox.shared, SharedLane::Unbounded(_)) {
             shared(EntryCounters::private())
         } else if inbox.signals.crowd.is_some() {
@@ -241,7 +250,8 @@ impl<E: Send + 'static> PrivateLane<E> {
             let ring = Arc::new(Ring::new(inbox.capacity)?);
             let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
             let reader = LaneReader::Evicting(ring.clone(), view.clone());
-            (Self::Other(OtherLane::new(Some(ring), view, inbox)), Some(reader))
+            let waiter = Waiter::wanting(Want::SHARED_ROOM);
+            (Self::Other(OtherLane::new(Some(ring), view, waiter, inbox)), Some(reader))
         } else {
             let (producer, consumer) = spsc::ring(inbox.capacity)?;
             let view = view(ViewOf::Spsc(producer.sealer()), EntryCounters::private_by_position());
@@ -268,6 +278,14 @@ impl<E: Send + 'static> PrivateLane<E> {
     /// Whether the lane has no ring of its own, so that a removal has to wait for a push in progress.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Other(lane) if lane.is_shared())
+    }
+
+    /// Whether a push may call a hook of the inbox, so that a removal has to wait for a push in progress.
+    pub(crate) fn has_hook(&self) -> bool {
+        match self {
+            Self::Fast(lane) => lane.has_hook(),
+            Self::Other(lane) => lane.has_hook(),
+        }
     }
 
     /// Whether a push may have to wait.

@@ -4,13 +4,29 @@
 //! among the gates, as if it wanted everything that is kept; then it fences, and then looks where the journal ends and so where
 //! it begins. A publisher fences between showing the position at which it enters a block, and looking at the gates. So either the
 //! publisher sees the gate, or the subscriber begins at a place that the publisher leaves whole.
+//!
+//! # How many are woken
+//! A publisher that waits needs one slot, and a gate that opens makes room for one block, which may be one slot. So a subscriber that
+//! moves wakes the publisher that has waited longest, and only if there is room. A publisher that got a slot wakes the next
+//! publisher if there is more room: see [`WaitList`].
+//!
+//! - L1: there is room if the tail lies within a block, or if no gate bars the block that begins there. Only a gate that moves or is
+//!   taken down makes room; the tail uses it.
+//! - L2: a subscriber stores its position, fences, and then loads the tail and all gates. Of two subscribers that both barred the way
+//!   and both move, the last one to fence sees both positions. So it wakes a publisher, or no publisher is on the list; a
+//!   publisher that enters the list later sees both positions itself.
+//! - L3: a publisher on the list makes its whole attempt there: it claims, and writes its event at the position that it gets. An attempt
+//!   that fails has seen that there is no room, so the wake-up is used up. After an attempt that succeeds the publisher checks for
+//!   more room (A2 of the list), and sees at least what the thread that woke it has seen.
+//! - L4: a subscriber reports each position once. Otherwise one that polls an empty journal would wake one more publisher with each
+//!   poll, before the first of them runs.
 
 use super::seat::Seat;
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::sync::swap::Swap;
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
 use crate::wait::allowance::Allowance;
-use crate::wait::list::Waiter;
+use crate::wait::list::{Waiter, Want};
 use crate::wait::{Deadline, WaitList};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +40,10 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new() -> Self {
-        Self { waiter: Waiter::new(), ended: AtomicBool::new(false) }
+        Self { waiter: Waiter::wanting(Want::SHARED_ROOM), ended: AtomicBool::new(false) }
     }
 
-    /// The publisher waits no more. To be followed by [`Gates::moved`].
+    /// The publisher waits no more. To be followed by [`Gates::ended`].
     pub(super) fn end(&self) {
         // Relaxed: the fences of the list order it before the look at who waits.
         self.ended.store(true, Ordering::Relaxed);
@@ -66,9 +82,9 @@ impl Gates {
         self.change(|list| list.push(seat.clone()));
     }
 
+    /// Takes a gate down. To be followed by [`moved`](Self::moved).
     pub(super) fn remove(&self, seat: &Arc<Seat>) {
         self.change(|list| list.retain(|other| !Arc::ptr_eq(other, seat)));
-        self.blocked.notify();
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Seat>>)) {
@@ -92,7 +108,7 @@ impl Gates {
     }
 
     #[cold]
-    fn bar_slowly(&self, position: u64, capacity: u64) -> bool {
+    pub(super) fn bar_slowly(&self, position: u64, capacity: u64) -> bool {
         self.list.load().iter().any(|seat| seat.position() + capacity < position)
     }
 
@@ -101,29 +117,59 @@ impl Gates {
         Deadline::after(self.limit).min(Allowance::deadline())
     }
 
-    /// Waits until no subscriber bars the way, `over` says that there is no way any more, or the place was ended; `false` when it
-    /// took too long. A publisher without a place allocates.
+    /// Waits until `attempt` succeeds, among the publishers that wait for room; `None` when the deadline is over. `more` returns
+    /// whether there is room for the next one. A publisher without a [`Place`] allocates.
     #[cold]
-    pub(super) fn wait(
+    pub(super) fn wait<R>(
         &self,
         place: Option<&Place>,
         deadline: Deadline,
-        (position, capacity): (u64, u64),
-        over: impl Fn() -> bool,
-    ) -> bool {
-        // Those who nap do not know that somebody waits for them.
-        self.list.load().iter().for_each(|seat| seat.cell.wake_now());
-        let ended = || place.is_some_and(Place::is_ended);
-        let passable = || (!self.bar_slowly(position, capacity) || over() || ended()).then_some(());
-        match place {
-            Some(place) => self.blocked.wait_as(&place.waiter, deadline, passable).is_some(),
-            None => self.blocked.wait_until(deadline, passable).is_some(),
+        mut attempt: impl FnMut() -> Option<R>,
+        more: impl Fn() -> bool,
+    ) -> Option<R> {
+        let own;
+        let waiter = match place {
+            Some(place) => &place.waiter,
+            None => {
+                own = Waiter::wanting(Want::SHARED_ROOM);
+                &own
+            }
+        };
+        let attempt = || {
+            let outcome = attempt();
+            if outcome.is_none() {
+                // A subscriber that naps does not know that a publisher waits for it.
+                self.list.load().iter().for_each(|seat| seat.cell.wake_now());
+            }
+            outcome
+        };
+        self.blocked.wait_for(waiter, deadline, attempt, more)
+    }
+
+    /// A gating subscriber has moved, or has gone: wakes the publisher that has waited longest, if `has_room`.
+    #[inline]
+    pub(super) fn moved(&self, has_room: impl FnOnce() -> bool) {
+        if self.blocked.is_waited_at() {
+            self.moved_beside_waiters(has_room);
         }
     }
 
-    /// Tells publishers that wait that a gating subscriber has gone on, that the journal is closed, or that a place was ended.
-    #[inline]
-    pub(super) fn moved(&self) {
+    #[cold]
+    fn moved_beside_waiters(&self, has_room: impl FnOnce() -> bool) {
+        // ORD(seat.position): full fence; pairs with itself: of two subscribers that move, one sees the positions of both (L2).
+        fence(Ordering::SeqCst);
+        if has_room() {
+            self.blocked.notify_one(Want::SHARED_ROOM);
+        }
+    }
+
+    /// Wakes the publisher of a [`Place`] that was ended, if it waits.
+    pub(super) fn ended(&self, place: &Place) {
+        self.blocked.notify_waiter(&place.waiter);
+    }
+
+    /// The journal is closed: no publisher waits any more.
+    pub(super) fn closed(&self) {
         self.blocked.notify();
     }
 }

@@ -41,29 +41,39 @@ impl<E> Shared<E> {
     pub(super) fn closed(&self) {
         self.published();
         self.seats.all().iter().for_each(|seat| seat.cell.wake_now());
-        self.gates.moved();
+        self.gates.closed();
     }
 
-    /// Waits for the subscribers that bar the way into the block at `position`. `None` when it is worth another attempt; else why
-    /// the event is refused. The deadline is set by the first wait: another publisher may be the one that gets into the block.
+    /// A gating subscriber has moved, or has gone.
+    #[inline]
+    pub(super) fn gate_moved(&self) {
+        self.gates.moved(|| self.has_room());
+    }
+
+    /// Whether an event could be put in now, as far as gates are concerned.
+    fn has_room(&self) -> bool {
+        let tail = self.source.tail();
+        !tail.is_multiple_of(self.source.block_len() as u64) || !self.gates.bar_slowly(tail, self.capacity())
+    }
+
+    /// Waits for the subscribers that bar the way into the next block, until `attempt` succeeds; the reason when it did not, and the
+    /// event is refused. The deadline is set by the first wait of a publish.
     #[cold]
-    pub(super) fn wait_for_gates(
+    pub(super) fn wait_for_gates<R>(
         &self,
-        position: u64,
         patience: Patience,
         place: Option<&Place>,
         deadline: &mut Option<Deadline>,
-    ) -> Option<Refusal> {
+        mut attempt: impl FnMut() -> Result<Option<R>, Refusal>,
+    ) -> Result<R, Refusal> {
         if patience == Patience::Now || !may_wait_for_room() || self.crew.is_here() {
-            return Some(Refusal::Full);
+            return Err(Refusal::Full);
         }
-        let over = || self.source.is_closed() || self.source.tail() != position;
+        let ended = || place.is_some_and(Place::is_ended);
+        let attempt = || if ended() { Some(Err(Refusal::Closed)) } else { attempt().transpose() };
         let deadline = *deadline.get_or_insert_with(|| self.gates.deadline());
-        let passed = self.gates.wait(place, deadline, (position, self.capacity()), over);
-        if place.is_some_and(Place::is_ended) {
-            return Some(Refusal::Closed);
-        }
-        (!passed).then_some(Refusal::Timeout)
+        let outcome = self.gates.wait(place, deadline, attempt, || self.has_room());
+        outcome.unwrap_or(Err(Refusal::Timeout))
     }
 
     /// Counts an event that was refused.

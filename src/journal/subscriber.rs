@@ -77,6 +77,8 @@ pub struct Subscriber<E: Send + Sync + 'static> {
     /// Where it was when it last waited, and when it last lingered.
     waited_at: u64,
     lingered_at: u64,
+    /// The position that was last reported to publishers, if this is a gating subscriber.
+    reported_at: Option<u64>,
 }
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
@@ -106,6 +108,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             linger: Linger::new(),
             waited_at: 0,
             lingered_at: 0,
+            reported_at: None,
         }
     }
 
@@ -124,7 +127,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.waited_at = position;
         self.lingered_at = position;
         if self.gating {
-            self.shared.gates.moved();
+            self.gate_moved();
         }
     }
 
@@ -223,7 +226,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                     if self.ends_on_lag {
                         self.finish();
                     } else if self.gating {
-                        self.shared.gates.moved();
+                        self.gate_moved();
                     }
                     return Ok(Some(Found::Lagged(events)));
                 }
@@ -246,9 +249,18 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     fn look(&mut self) -> Look {
         if self.gating && self.reader.known() == 0 {
             // A block is done, or all there is: a publisher may wait for that.
-            self.shared.gates.moved();
+            self.gate_moved();
         }
         self.reader.look()
+    }
+
+    /// Reports its position to publishers that wait. Each position is reported once (L4 of the gates).
+    fn gate_moved(&mut self) {
+        let position = self.seat.position();
+        if self.reported_at != Some(position) {
+            self.reported_at = Some(position);
+            self.shared.gate_moved();
+        }
     }
 
     /// Whether the next event is wanted; an error when the user's code panics. Asks about each event once.
@@ -285,6 +297,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         if self.gating {
             self.gating = false;
             self.shared.gates.remove(&self.seat);
+            self.shared.gate_moved();
         }
     }
 
@@ -580,6 +593,7 @@ impl<E: Send + Sync + 'static> Drop for Subscriber<E> {
         self.shared.seats.remove(&self.seat);
         if self.gating {
             self.shared.gates.remove(&self.seat);
+            self.shared.gate_moved();
         }
     }
 }

@@ -189,9 +189,10 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         while shared.gates.bar(position, shared.capacity()) {
             // Who is in the way may be asleep, and not know yet what the batch has shown.
             shared.published();
-            let refusal = shared.wait_for_gates(position, patience, Some(&self.place), &mut deadline);
-            if refusal.is_some() {
-                return refusal;
+            let passes = || Ok((!shared.gates.bar_slowly(position, shared.capacity())).then_some(()));
+            let waited = shared.wait_for_gates(patience, Some(&self.place), &mut deadline, passes);
+            if waited.is_err() {
+                return waited.err();
             }
         }
         let stamp = shared.time.stamp();

@@ -6,6 +6,7 @@ use crate::ledger::SinkState;
 use crate::report::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
 use crate::sync::{Mutex, lock};
 use crate::wait::Deadline;
+use crate::wait::list::{Waiter, Want};
 use crate::wait::nesting::{Purpose, Visits, inside_delivery, is_on_the_way};
 use std::sync::Arc;
 
@@ -51,11 +52,12 @@ impl<E: Send + 'static> Ending for Shared<E> {
     }
 
     fn await_end(&self, deadline: Deadline) {
-        self.inbox.signals.blocked.wait_until(deadline, || self.ended());
+        self.inbox.signals.blocked.wait_as(&Waiter::wanting(Want::END), deadline, || self.ended());
     }
 
     fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport {
-        let waited = self.inbox.signals.blocked.wait_until(deadline, || self.ended());
+        let waiter = Waiter::wanting(Want::END);
+        let waited = self.inbox.signals.blocked.wait_as(&waiter, deadline, || self.ended());
         waited.unwrap_or_else(|| {
             let mut state = SinkState::default();
             self.describe(&mut state);
@@ -87,7 +89,7 @@ pub(super) fn flush<E: Send + 'static>(
     let goals = Arc::new(Goals::new(shared.inboxes()));
     let visits = Arc::new(Visits::of_this_thread().and(place, Purpose::Flush));
     let wishes = shared.desks.iter().map(|desk| Wish::Asked(desk.ask(&goals, deadline, &visits))).collect();
-    let begun = Arc::new(Begun { shared: shared.clone(), wishes: Mutex::new(wishes) });
+    let begun = Arc::new(Begun { shared: shared.clone(), goals, wishes: Mutex::new(wishes) });
     shared.wake_workers();
     if waits {
         begun.settle(deadline, report);
@@ -99,6 +101,8 @@ pub(super) fn flush<E: Send + 'static>(
 /// A flush that was begun.
 struct Begun<E: Send + 'static> {
     shared: Arc<Shared<E>>,
+    /// By which the workers know whom they answer.
+    goals: Arc<Goals<E>>,
     /// One for each handler.
     wishes: Mutex<Vec<Wish<E>>>,
 }
@@ -172,9 +176,10 @@ impl<E: Send + 'static> Flushing for Begun<E> {
             self.shared.wake_workers();
             self.answers()
         };
+        let waiter = Waiter::wanting(self.goals.asker());
         let mut before = None;
         loop {
-            let Some(answers) = self.shared.inbox.signals.blocked.wait_until(deadline, answered) else {
+            let Some(answers) = self.shared.inbox.signals.blocked.wait_as(&waiter, deadline, answered) else {
                 report.note(Finish::TimedOut);
                 return;
             };

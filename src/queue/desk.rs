@@ -8,6 +8,7 @@ use crate::inbox::{Goal, Inbox};
 use crate::report::FlushReport;
 use crate::sync::{self, AtomicU64, Mutex, Ordering, lock};
 use crate::wait::Deadline;
+use crate::wait::list::Want;
 use crate::wait::nesting::Visits;
 use std::sync::Arc;
 
@@ -17,6 +18,11 @@ pub(super) struct Goals<E>(Vec<(sync::Arc<Inbox<E>>, Goal<E>)>);
 impl<E: Send + 'static> Goals<E> {
     pub(super) fn new(inboxes: &[sync::Arc<Inbox<E>>]) -> Self {
         Self(inboxes.iter().map(|inbox| (inbox.clone(), inbox.goal())).collect())
+    }
+
+    /// What the flush with these goals waits for.
+    pub(super) fn asker(&self) -> Want {
+        Want::answers_to(self)
     }
 
     pub(super) fn are_reached(&self) -> bool {
@@ -70,6 +76,8 @@ impl<E> Wish<E> {
 /// Wishes that a worker has taken together.
 pub(super) struct Taken {
     tickets: Vec<u64>,
+    /// The flushes that wait for the answer.
+    pub(super) askers: Vec<Want>,
     pub(super) deadline: Deadline,
     pub(super) visits: Arc<Visits>,
 }
@@ -120,10 +128,12 @@ impl<E: Send + 'static> FlushDesk<E> {
             wish.state = State::Taken;
             let taken = taken.get_or_insert_with(|| Taken {
                 tickets: Vec::new(),
+                askers: Vec::new(),
                 deadline: wish.deadline,
                 visits: wish.visits.clone(),
             });
             taken.tickets.push(wish.ticket);
+            taken.askers.push(wish.goals.asker());
             taken.deadline = taken.deadline.max(wish.deadline);
         }
         let count = taken.as_ref().map_or(0, |taken| taken.tickets.len());

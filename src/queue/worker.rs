@@ -141,7 +141,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     }
 
     fn flush(&mut self) {
-        let Some(taken) = self.flush_desk().take() else { return };
+        let Some(mut taken) = self.flush_desk().take() else { return };
         let work = &mut self.desk.work;
         let flushed = {
             // A worker waits for no other worker: what is flushed further down is told, and waited for by the flush that asks.
@@ -157,13 +157,15 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             outcome
         });
         let held = self.flush_desk().answer(&taken, &outcome);
+        let askers = std::mem::take(&mut taken.askers);
         // A sink that was removed meanwhile may go with it, and with the sink the last handle of this very queue.
         quietly(|| drop((taken, held)));
         if self.shared.desks.len() > 1 {
             // This one may have handled the last event that the others were asked to wait for.
             self.shared.wake_workers();
         }
-        self.shared.inbox.signals.blocked.notify();
+        // No other flush is nearer to its answer.
+        askers.into_iter().for_each(|asker| self.shared.inbox.signals.blocked.notify_one(asker));
         // What it could not give out may have to be looked after.
         self.tell_time();
     }

@@ -4,7 +4,8 @@ use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::inbox::lane::{LaneView, PrivateLane};
 use crate::ledger::{Disposition, DropReason};
-use crate::panics::{discard, foreign};
+use crate::panics::{discard, dispose, foreign};
+use crate::sync::lent::{Claim, Lent};
 use crate::sync::quiet::Quiet;
 use std::fmt;
 use std::sync::Arc;
@@ -33,11 +34,13 @@ pub struct Lane<E> {
 }
 
 /// Says what became of an event that does not pass.
-pub(crate) type Gate<E> = Box<dyn FnMut(&E) -> Option<Disposition> + Send>;
+pub(crate) type Gate<E> = Lent<Judge<E>>;
+
+type Judge<E> = dyn FnMut(&E) -> Option<Disposition> + Send;
 
 pub(crate) enum LaneKind<E> {
     Private(PrivateLane<E>),
-    Staged(Box<dyn LaneWrite<E>>),
+    Staged(Lent<dyn LaneWrite<E>>),
 }
 
 impl<E: Send + 'static> Lane<E> {
@@ -59,7 +62,7 @@ impl<E: Send + 'static> Lane<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn staged(stage: impl LaneWrite<E> + 'static) -> Self {
-        Self { kind: LaneKind::Staged(Box::new(Quiet::new(stage))), gate: None }
+        Self { kind: LaneKind::Staged(Lent::new(Box::new(Quiet::new(stage)))), gate: None }
     }
 
     /// Puts a gate in front of the lane. An event that does not pass counts as taken; what became of it is for the gate to
@@ -95,10 +98,20 @@ impl<E: Send + 'static> Lane<E> {
         mut gate: impl FnMut(&E) -> Option<Disposition> + Send + 'static,
     ) -> Self {
         self.gate = Some(match self.gate {
-            None => Box::new(gate),
-            Some(mut inner) => Box::new(move |event| gate(event).or_else(|| inner(event))),
+            None => Lent::new(Box::new(gate)),
+            Some(mut inner) => Lent::new(Box::new(move |event| gate(event).or_else(|| inner(event)))),
         });
         self
+    }
+
+    /// The right to take back what is user code of the sink in it, if anything is.
+    pub(crate) fn claims(&self) -> Option<LaneClaims<E>> {
+        let stage = match &self.kind {
+            LaneKind::Private(_) => None,
+            LaneKind::Staged(stage) => Some(stage.claim()),
+        };
+        let gate = self.gate.as_ref().map(Lent::claim);
+        (gate.is_some() || stage.is_some()).then_some(LaneClaims { gate, stage })
     }
 
     pub(crate) fn private(lane: PrivateLane<E>) -> Self {
@@ -172,13 +185,10 @@ impl<E: Send + 'static> Lane<E> {
         }
     }
 
-    /// Whether a push runs foreign code, or cannot be ended from outside: then a removal waits for the push in progress.
-    pub(crate) fn needs_guard(&self) -> bool {
-        let is_shared = matches!(&self.kind, LaneKind::Private(lane) if lane.is_shared());
-        self.gate.is_some()
-            || is_shared
-            || matches!(self.kind, LaneKind::Staged(_))
-            || self.sealer().is_none()
+    /// Whether a push may run user code of the sink, or goes where its end cannot be fixed.
+    pub(crate) fn has_user_code(&self) -> bool {
+        let is_shared = matches!(&self.kind, LaneKind::Private(lane) if lane.is_shared() || lane.has_hook());
+        self.gate.is_some() || is_shared || matches!(self.kind, LaneKind::Staged(_))
     }
 
     /// What ends the lane from outside; `None` where a removal has to wait for the push in progress instead.
@@ -199,6 +209,26 @@ impl<E: Send + 'static> Lane<E> {
             LaneKind::Private(lane) => lane.is_sealable().then(|| LaneSealer(lane.view().clone())),
             LaneKind::Staged(stage) => stage.sealer(),
         }
+    }
+}
+
+/// The right to take back the user code in a lane that a publisher has.
+pub(crate) struct LaneClaims<E> {
+    gate: Option<Claim<Judge<E>>>,
+    stage: Option<Claim<dyn LaneWrite<E>>>,
+}
+
+impl<E> LaneClaims<E> {
+    /// Drops the user code in the lane, unless that has happened; `false` while another thread is about it. To be called when the
+    /// publisher uses the lane no more.
+    pub(crate) fn drop_now(&self) -> bool {
+        if let Some(gate) = &self.gate {
+            dispose(gate.take_back());
+        }
+        if let Some(stage) = &self.stage {
+            dispose(stage.take_back());
+        }
+        self.gate.as_ref().is_none_or(Claim::is_gone) && self.stage.as_ref().is_none_or(Claim::is_gone)
     }
 }
 

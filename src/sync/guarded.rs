@@ -36,6 +36,11 @@ per_thread! {
     static INSIDE: Cell<*const Inside> = Cell::new(null())
 }
 
+/// Whether this thread is inside a call that a removal may wait for.
+pub(crate) fn is_inside() -> bool {
+    INSIDE.try_with(|inside| !inside.get().is_null()).unwrap_or(false)
+}
+
 /// Whether this thread is inside a value that was detached meanwhile: then it waits for nothing, since a remover waits for it.
 /// Asked where a wait would begin, and at each of its steps.
 pub(crate) fn is_let_go() -> bool {
@@ -212,14 +217,22 @@ impl<T> Listed<T> {
         unsafe { self.0.value.with(f) }
     }
 
+    /// Whether no call of a publisher is inside the value, and none will be: it was detached, no list but `listed` itself holds it, and
+    /// no hazard word of `domain` names it. Stays true.
+    pub(crate) fn is_quiet(listed: &mut Arc<Self>, domain: &Domain) -> bool {
+        Arc::get_mut(listed).is_some_and(|Self(guarded)| {
+            // ORD(guarded.state): Acquire; pairs with `detach`.
+            guarded.state.load(Ordering::Acquire) == DETACHED && !domain.names(guarded.id)
+        })
+    }
+
     /// Moves the value out once nobody can be inside it: it was detached, no list but `listed` itself holds it, and
     /// no hazard word of `domain` names it. `None` means that somebody still is (ask again), or that it is gone.
     pub(crate) fn take(listed: &mut Arc<Self>, domain: &Domain) -> Option<T> {
-        let guarded = &Arc::get_mut(listed)?.0;
-        // ORD(guarded.state): Acquire; pairs with `detach`.
-        if guarded.state.load(Ordering::Acquire) != DETACHED || domain.names(guarded.id) {
+        if !Self::is_quiet(listed, domain) {
             return None;
         }
+        let guarded = &listed.0;
         guarded.state.store(TAKEN, Ordering::Relaxed);
         // SAFETY: G1: the only `Listed`, detached, and named by no hazard word since; `&mut` makes this the only take.
         Some(unsafe { guarded.value.take() })

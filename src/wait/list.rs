@@ -5,25 +5,32 @@
 //!
 //! # How many are woken
 //! Each waiter says what it [wants](Want). Progress serves all who wait for it, and wakes them all. Room in a ring serves one, and so
-//! does a turn: a notification wakes the thread that has waited longest for that very thing, and no other. A thread that was woken
-//! and finds nothing, since a publisher that did not wait came first, keeps its place in the line.
+//! does a turn: a notification wakes the thread that has waited longest for that very thing, and no other. A [goal](Waiter::for_goal)
+//! is reached after many notifications: see below. An answer and an end come once, and wake the threads that wait for them. A thread
+//! that was woken and finds nothing, since a publisher that did not wait came first, keeps its place in the line.
 //!
 //! One wake-up for each thing that is made is not enough where several threads make them: of two slots that are freed at once in
 //! a shared ring the later one may be told of first, and the thread woken for it fails, since the earlier one is still in a
 //! consumer's hands. So a thread that got what it waited for wakes the next one if there [is more](WaitList::wait_for).
+//!
+//! # Goals
+//! A thread that waits for a goal, such as a flush, needs most reports of progress no more than the others do. A report wakes one of
+//! them, the *scout*. It checks its own goal, and then the goals of the others, and wakes the threads whose goals are reached. While a scout is on its way, a report wakes no other one. So a report costs one wake-up at most, however many wait.
 //!
 //! # Invariants
 //! - A1: a thread that is taken off the list makes an attempt afterwards, or has another thread woken in its stead: also when its
 //!   time is over, and when its attempt unwinds.
 //! - A2: a thread whose attempt succeeded, on the list or off it, looks whether there is more, and wakes the next one then.
 //! - A3: a thread sleeps only after an attempt that failed behind its entry and the heavy fence.
+//! - A4: a scout clears its mark under the lock of the list, and checks the goals after that. It sees everything that a notifier had done
+//!   before it found the mark there. A scout that unwinds has another one called.
 //!
 //! So nobody sleeps beside something that it could use: by A3 the thing was made after the sleeper's attempt, by a thread
 //! that saw the sleeper on the list and took the first one off. By A1 that one looks, or another one does. If it fails, the thing
 //! is taken, or is not to be had before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
 
 use super::{Deadline, FencePair, Sleeper};
-use crate::sync::guarded::is_let_go;
+use crate::sync::guarded::{is_inside, is_let_go};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, AtomicU64, MODEL, Mutex, Ordering, lock, no_recheck};
@@ -49,25 +56,60 @@ impl Want {
     const PROGRESS: Self = Self(0);
     /// Room in the ring that all publishers share: a slot serves one.
     pub(crate) const SHARED_ROOM: Self = Self(1);
+    /// A goal, which progress reaches at last: serves those whose goal it is.
+    const GOAL: Self = Self(u64::MAX);
+    /// The end of what the list belongs to: woken by [`WaitList::notify`] only.
+    pub(crate) const END: Self = Self(u64::MAX - 1);
 
     /// Room in the ring of one lane, which is told from others by where this lies.
     pub(crate) fn room_in<T>(lane: &T) -> Self {
         Self(std::ptr::from_ref(lane).addr() as u64)
     }
 
+    /// The answers to one request, identified by its address.
+    pub(crate) fn answers_to<T>(request: &T) -> Self {
+        Self::room_in(request)
+    }
+
     /// The turn with this number, on a list on which no thread waits for room.
     pub(crate) fn turn(number: u64) -> Self {
         Self(number.wrapping_add(1))
     }
+
+    /// Whether a report of progress concerns a thread that waits for this.
+    fn is_progress(self) -> bool {
+        self == Self::PROGRESS || self == Self::GOAL
+    }
 }
 
 /// A thread that waits, or will, and what it waits for. A publisher that must not allocate when it has to wait brings one along.
+/// A clone stands for the same thread.
+#[derive(Clone)]
 pub(crate) struct Waiter(Arc<Entry>);
 
 struct Entry {
     want: Want,
     woken: AtomicBool,
     sleeper: Mutex<Option<Sleeper>>,
+    /// Returns whether the goal is reached. Not called while the list is locked.
+    goal: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+}
+
+impl Entry {
+    fn is_reached(&self) -> bool {
+        self.goal.as_ref().is_some_and(|goal| goal())
+    }
+
+    /// Wakes the thread, which was taken off the list.
+    fn wake(&self) {
+        // ORD(list.woken): Release; pairs with the Acquire in `wait`.
+        self.woken.store(true, Ordering::Release);
+        // Bound to a name, so that the lock is free before user code may run.
+        let sleeper = lock(&self.sleeper).take();
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
 }
 
 impl Waiter {
@@ -77,7 +119,16 @@ impl Waiter {
     }
 
     pub(crate) fn wanting(want: Want) -> Self {
-        Self(Arc::new(Entry { want, woken: AtomicBool::new(false), sleeper: Mutex::new(None) }))
+        Self::with(want, None)
+    }
+
+    /// For a goal. `is_reached` is asked by other threads, too, and is no user code.
+    pub(crate) fn for_goal(is_reached: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self::with(Want::GOAL, Some(Box::new(is_reached)))
+    }
+
+    fn with(want: Want, goal: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Self {
+        Self(Arc::new(Entry { want, woken: AtomicBool::new(false), sleeper: Mutex::new(None), goal }))
     }
 
     pub(crate) fn wants(&self) -> Want {
@@ -117,7 +168,7 @@ impl Waiter {
 /// ```
 pub struct WaitList {
     pair: FencePair,
-    /// How many wait: for progress, in units of [`FOR_PROGRESS`], and for other things.
+    /// How many wait: for progress or a goal, in units of [`FOR_PROGRESS`], and for other things.
     count: AtomicU64,
     line: Mutex<Line>,
 }
@@ -129,8 +180,10 @@ const FOR_PROGRESS: u64 = 1 << 32;
 struct Line {
     next: u64,
     listed: Vec<Listed>,
-    /// How many of them wait for progress.
+    /// How many of them wait for progress, or for a goal.
     for_progress: usize,
+    /// The ticket of the thread that was called to check goals, and has not begun.
+    scout: Option<u64>,
 }
 
 struct Listed {
@@ -159,7 +212,7 @@ impl WaitList {
     /// ```
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
-        let line = Line { next: 0, listed: Vec::with_capacity(16), for_progress: 0 };
+        let line = Line { next: 0, listed: Vec::with_capacity(16), for_progress: 0, scout: None };
         Self { pair, count: AtomicU64::new(0), line: Mutex::new(line) }
     }
 
@@ -203,6 +256,18 @@ impl WaitList {
         outcome
     }
 
+    /// Waits until the goal of `waiter` is reached; whether it is. `begun` is called once, when the thread is on the list.
+    pub(crate) fn wait_for_goal(&self, waiter: &Waiter, deadline: Deadline, begun: impl FnOnce()) -> bool {
+        let mut begun = Some(begun);
+        let attempt = || {
+            if let Some(begun) = begun.take() {
+                begun();
+            }
+            waiter.0.is_reached().then_some(())
+        };
+        self.wait_as(waiter, deadline, attempt).is_some()
+    }
+
     fn wait<R>(
         &self,
         place: &mut Place<'_>,
@@ -213,12 +278,14 @@ impl WaitList {
         loop {
             let thread = Unparker::current();
             let woken = place.enter(&thread);
+            // A removal does not wake a publisher that waits inside the sink. The publisher checks for it, so its parks stay short.
+            let longest_now = if is_inside() { SAFETY_LIMIT } else { longest };
             // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the notifier sees the count, or we see
             // its progress.
-            let most = if heavy_fence(self.pair) { longest } else { DEGRADED_LIMIT };
+            let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
             let outcome = if no_recheck() { None } else { attempt() };
             let left = deadline.remaining();
-            // ORD(list.woken): Acquire; pairs with the Release in `call`: the progress is visible.
+            // ORD(list.woken): Acquire; pairs with the Release in `Entry::wake`: the progress is visible.
             if outcome.is_none()
                 && !is_let_go()
                 && left.is_none_or(|left| !left.is_zero())
@@ -227,6 +294,9 @@ impl WaitList {
                 thread.park(if MODEL { None } else { Some(left.map_or(most, |left| left.min(most))) });
             }
             place.leave();
+            if std::mem::take(&mut place.scouts) {
+                self.wake_reached();
+            }
             let outcome = match outcome {
                 // A publisher inside a sink that is being removed waits no more: see `sync::guarded`.
                 None if deadline.is_over() || is_let_go() => attempt().ok_or(()),
@@ -263,7 +333,7 @@ impl WaitList {
         }
     }
 
-    /// Wakes those who wait for progress.
+    /// Wakes the threads that wait for progress, and one of the threads that wait for goals.
     #[inline]
     pub(crate) fn notify_progress(&self) {
         if self.waiting() >= FOR_PROGRESS {
@@ -271,7 +341,7 @@ impl WaitList {
         }
     }
 
-    /// Wakes those who wait for progress, and the first of those who want this.
+    /// As [`notify_progress`](Self::notify_progress), and wakes the first thread that wants this.
     #[inline]
     pub(crate) fn notify_made(&self, want: Want) {
         if self.waiting() > 0 {
@@ -292,6 +362,43 @@ impl WaitList {
         // ORD(list.count): light fence; pairs with the heavy one in `wait`.
         light_fence(self.pair);
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether a thread waits, of those that had not seen what the caller has done before.
+    #[inline]
+    pub(crate) fn is_waited_at(&self) -> bool {
+        self.waiting() > 0
+    }
+
+    /// Wakes this very thread, if it waits.
+    pub(crate) fn notify_waiter(&self, waiter: &Waiter) {
+        if self.waiting() > 0 {
+            self.wake_entry(&waiter.0);
+        }
+    }
+
+    fn wake_entry(&self, entry: &Arc<Entry>) {
+        let listed = {
+            let mut line = lock(&self.line);
+            let at = line.listed.iter().position(|listed| Arc::ptr_eq(&listed.entry, entry));
+            let listed = at.map(|at| line.remove(at));
+            self.count.store(line.count(), Ordering::Relaxed);
+            listed
+        };
+        if let Some(listed) = listed {
+            listed.entry.wake();
+        }
+    }
+
+    /// The scout's duty: wakes those whose goals are reached.
+    #[cold]
+    fn wake_reached(&self) {
+        let goals = |listed: &Listed| (listed.want == Want::GOAL).then(|| listed.entry.clone());
+        let waiting: Vec<_> = lock(&self.line).listed.iter().filter_map(goals).collect();
+        // Goals are looked at without the lock: notifiers of the data plane take it.
+        for entry in waiting.iter().filter(|entry| entry.is_reached()) {
+            self.wake_entry(entry);
+        }
     }
 
     /// No fence: the lock is taken in any case. A thread that enters behind it sees what this one has seen.
@@ -321,13 +428,7 @@ impl WaitList {
                 self.count.store(line.count(), Ordering::Relaxed);
                 listed.entry
             };
-            // ORD(list.woken): Release; pairs with the Acquire in `wait`.
-            entry.woken.store(true, Ordering::Release);
-            // Bound to a name, so that the lock is free before foreign code may run.
-            let sleeper = lock(&entry.sleeper).take();
-            if let Some(sleeper) = sleeper {
-                sleeper.wake();
-            }
+            entry.wake();
         }
     }
 }
@@ -339,11 +440,23 @@ impl Line {
         let mut rest = self.listed.get(first..)?.iter().take_while(|listed| listed.ticket < tickets.end);
         let at = first
             + rest.position(|listed| {
-                call.all || call.one == Some(listed.want) || call.progress && listed.want == Want::PROGRESS
+                let progress = match listed.want {
+                    Want::GOAL => self.scout.is_none(),
+                    want => want == Want::PROGRESS,
+                };
+                call.all || call.one == Some(listed.want) || call.progress && progress
             })?;
-        let listed = self.listed.remove(at);
-        self.for_progress -= usize::from(listed.want == Want::PROGRESS);
+        let listed = self.remove(at);
+        if listed.want == Want::GOAL && !call.all {
+            self.scout = Some(listed.ticket);
+        }
         Some(listed)
+    }
+
+    fn remove(&mut self, at: usize) -> Listed {
+        let listed = self.listed.remove(at);
+        self.for_progress -= usize::from(listed.want.is_progress());
+        listed
     }
 
     fn count(&self) -> u64 {
@@ -359,11 +472,13 @@ struct Place<'a> {
     on_list: bool,
     /// It was taken off the list, and has not looked since.
     called: bool,
+    /// It was called as the scout, and has not looked at the goals of others since.
+    scouts: bool,
 }
 
 impl<'a> Place<'a> {
     fn new(list: &'a WaitList, waiter: &'a Waiter) -> Self {
-        Self { list, waiter, ticket: None, on_list: false, called: false }
+        Self { list, waiter, ticket: None, on_list: false, called: false, scouts: false }
     }
 
     /// Enters the list, where it stood before if it did; the word that says that it was woken.
@@ -376,7 +491,7 @@ impl<'a> Place<'a> {
         });
         let at = line.listed.partition_point(|listed| listed.ticket < ticket);
         line.listed.insert(at, Listed { ticket, want: self.waiter.wants(), entry: entry.clone() });
-        line.for_progress += usize::from(self.waiter.wants() == Want::PROGRESS);
+        line.for_progress += usize::from(self.waiter.wants().is_progress());
         self.list.count.store(line.count(), Ordering::Relaxed);
         self.on_list = true;
         &entry.woken
@@ -388,8 +503,12 @@ impl<'a> Place<'a> {
         let listed = {
             let mut line = lock(&self.list.line);
             let at = line.listed.binary_search_by_key(&ticket, |listed| listed.ticket).ok();
-            let listed = at.map(|at| line.listed.remove(at));
-            line.for_progress -= usize::from(listed.is_some() && self.waiter.wants() == Want::PROGRESS);
+            let listed = at.map(|at| line.remove(at));
+            if line.scout == Some(ticket) {
+                // A4.
+                line.scout = None;
+                self.scouts = true;
+            }
             self.list.count.store(line.count(), Ordering::Relaxed);
             listed
         };
@@ -400,8 +519,12 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.leave();
-        if self.called && self.waiter.wants() != Want::PROGRESS {
-            // A1: the attempt unwinds.
+        // The attempt unwinds.
+        if self.scouts {
+            // A4.
+            self.list.call(Call { all: false, progress: true, one: None });
+        } else if self.called && !self.waiter.wants().is_progress() {
+            // A1.
             self.list.pass_on(self.waiter.wants());
         }
     }
@@ -455,6 +578,35 @@ mod tests {
             list.notify_progress();
             assert_eq!(woken(places), [false, true, true]);
         });
+    }
+
+    #[test]
+    fn a_report_calls_one_scout_at_a_time() {
+        let list = WaitList::new(FencePair::Symmetric);
+        let waiters = [false, true, false].map(|reached| Waiter::for_goal(move || reached));
+        let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
+        places.iter_mut().for_each(|place| _ = place.enter(&Unparker::current()));
+        list.notify_progress();
+        list.notify_made(Want::SHARED_ROOM);
+        assert_eq!(woken(&places), [true, false, false]);
+        places[0].leave();
+        assert!(places[0].scouts);
+        list.wake_reached();
+        assert_eq!(woken(&places), [true, true, false]);
+        list.notify_progress();
+        assert_eq!(woken(&places), [true; 3]);
+    }
+
+    #[test]
+    fn a_scout_that_unwinds_calls_another_one() {
+        let list = WaitList::new(FencePair::Symmetric);
+        let waiters = [(); 2].map(|()| Waiter::for_goal(|| false));
+        let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
+        places.iter_mut().for_each(|place| _ = place.enter(&Unparker::current()));
+        list.notify_progress();
+        // As when its attempt unwinds.
+        drop(places.remove(0));
+        assert_eq!(woken(&places), [true]);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! The journal keeps one event, in blocks of one. There are two: whoever enters the block of event `n` takes away event `n - 2`.
 
-use super::check_pairs;
 use super::explore::Scenario;
 use super::program::{Fence, Program, Register, Word};
+use super::{BOTH, check_pairs, fails, holds};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const TAIL: Word = Word(0, "tail");
@@ -59,4 +59,32 @@ fn a_gate_that_goes_up_against_publish() {
                 end.memory(OLDEST) <= end.register(1, BEGIN)
             })
     });
+}
+
+const MOVED: [Word; 2] = [Word(0, "one position"), Word(1, "other position")];
+const WOKEN: Word = Word(2, "woken");
+
+/// Two subscribers that both bar the way of a publisher on the list, and both move: `Gates::moved`. `between` is the fence between
+/// a subscriber's store of its position and its load of the other one.
+fn two_movers(between: Fence) -> Scenario {
+    let mover = |name, mine, other| {
+        Program::new(name)
+            .store(mine, 1, Relaxed)
+            .fence(between)
+            .load(other, SEEN, Relaxed)
+            .when(|r| r[SEEN] == 1, |free| free.store(WOKEN, 1, Relaxed))
+    };
+    let [one, other] = MOVED;
+    Scenario::new()
+        .thread(mover("one", one, other))
+        .thread(mover("other", other, one))
+        .finally("no publisher was woken", |end| end.memory(WOKEN) == 1)
+}
+
+#[test]
+fn two_gates_that_move_at_once_wake_a_publisher() {
+    // The list's own fence may be the compiler's, and that is not enough.
+    holds("two gates, a full fence", BOTH, &two_movers(Fence::Full));
+    fails("two gates, a compiler's fence", BOTH, &two_movers(Fence::Compiler));
+    fails("two gates, no fence", BOTH, &two_movers(Fence::Nothing));
 }

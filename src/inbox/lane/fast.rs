@@ -68,6 +68,11 @@ impl<E: Send + 'static> FastLane<E> {
         self.signals.cell.pair()
     }
 
+    /// Whether [`overflow`](Self::overflow) may call a hook of the inbox.
+    pub(crate) fn has_hook(&self) -> bool {
+        self.inbox.has_hook()
+    }
+
     /// Whether a publish may have to wait here.
     pub(crate) fn may_wait(&self) -> bool {
         matches!(self.inbox.overflow, Overflow::Block | Overflow::BlockFor(_))

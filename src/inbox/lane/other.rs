@@ -7,7 +7,7 @@ use crate::inbox::{Inbox, Overflow, Patience, SharedLane};
 use crate::ledger::Disposition;
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::Arc;
-use crate::wait::list::{Waiter, Want};
+use crate::wait::list::Waiter;
 
 /// A lane into a ring that evicts the oldest, or into the shared lane.
 pub(crate) struct OtherLane<E> {
@@ -23,9 +23,10 @@ impl<E: Send + 'static> OtherLane<E> {
     pub(super) fn new(
         ring: Option<Arc<Ring<E>>>,
         view: std::sync::Arc<LaneView<E>>,
+        waiter: Waiter,
         inbox: &Arc<Inbox<E>>,
     ) -> Self {
-        Self { ring, view, inbox: inbox.clone(), waiter: Waiter::wanting(Want::SHARED_ROOM) }
+        Self { ring, view, inbox: inbox.clone(), waiter }
     }
 
     pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
@@ -39,6 +40,10 @@ impl<E: Send + 'static> OtherLane<E> {
     /// Whether events go into the shared lane: then its end can be told to the publisher, but not fixed.
     pub(super) fn is_shared(&self) -> bool {
         self.ring.is_none()
+    }
+
+    pub(super) fn has_hook(&self) -> bool {
+        self.inbox.has_hook()
     }
 
     /// Whether a push may have to wait: not where there is always room, or it is made.
