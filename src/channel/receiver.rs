@@ -400,7 +400,7 @@ impl<E: Send + 'static> Receiver<E> {
         // thread makes.
         let _reading = self.reader.inbox().crew.read();
         if !self.reader.inbox().scales.is_empty() {
-            return self.drain_batches(&mut handle);
+            return self.drain_batches(handle);
         }
         self.reader.scan_written(&mut With(|_: &Inbox<E>, event| {
             handle(event);
@@ -408,10 +408,10 @@ impl<E: Send + 'static> Receiver<E> {
         }))
     }
 
-    /// The same for batches whose events are counted.
+    /// The same for batches whose events are counted. By value: a closure whose address is known here would live in memory above.
     #[cold]
     #[inline(never)]
-    fn drain_batches(&mut self, handle: &mut dyn FnMut(E)) -> usize {
+    fn drain_batches(&mut self, mut handle: impl FnMut(E)) -> usize {
         self.reader.scan_written(&mut With(|inbox: &Inbox<E>, event| {
             inbox.taken(&event);
             handle(event);
