@@ -10,7 +10,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use disposition::{Bookkeeper, Levels, Passage};
+pub(crate) use disposition::{Bookkeeper, HeldBack, Levels, Passage};
 pub use disposition::{Disposition, Ledgers, Parts, RetryState};
 pub use weight::Weight;
 pub(crate) use weight::{Downstream, Load, Scales};

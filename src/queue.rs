@@ -20,7 +20,7 @@ use crate::wait::Deadline;
 use crate::wait::deadline::{CLOSE_LIMIT, Dropping};
 use crate::wait::errand::is_telling;
 use crate::wait::list::{Waiter, Want};
-use crate::wait::nesting::{inside_delivery, may_wait_to_drop};
+use crate::wait::nesting::{Purpose, Visit, inside_delivery, may_wait_to_drop};
 use builder::QueueBuilder;
 use desk::FlushDesk;
 use handler::Behind;
@@ -256,8 +256,15 @@ impl<E: Send + 'static> Shared<E> {
     /// Counts the events that the batches of this queue hold, from now on, here and in the sink behind.
     fn weigh(&self, weight: &Weight) {
         self.inbox.scales.add::<E>(weight);
-        if let Some(tell) = &self.tell {
-            quietly(|| tell(&mut Signal::Weigh(weight)));
+        self.tell(&mut Signal::Weigh(weight));
+    }
+
+    /// Sends a signal to the sink behind; not once more where it has come round a cycle.
+    fn tell(&self, signal: &mut Signal<'_>) {
+        if let Some(tell) = &self.tell
+            && let Some(_visit) = Visit::begin(std::ptr::from_ref(self).addr(), Purpose::Signal)
+        {
+            quietly(|| tell(signal));
         }
     }
 
@@ -299,9 +306,7 @@ impl<E: Send + 'static> Shared<E> {
         for inbox in self.inboxes() {
             inbox.abort();
         }
-        if let Some(tell) = &self.tell {
-            quietly(|| tell(&mut Signal::Abort));
-        }
+        self.tell(&mut Signal::Abort);
     }
 }
 

@@ -476,13 +476,18 @@ pub struct FlushReport {
 }
 
 /// With what a worker that could not flush all of it is asked again.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Again {
     /// How far it came, to tell whether asking helps.
     pub(crate) progress: u64,
     /// How far it has to come, by the address of what holds the events.
     pub(crate) goals: Vec<(usize, u64)>,
+    /// What is to be waited for first, at most until a deadline. It counts as progress.
+    pub(crate) waits: Vec<AgainWait>,
 }
+
+/// Waits until it helps to ask again, at most until a deadline.
+pub(crate) type AgainWait = Arc<dyn Fn(Deadline) + Send + Sync>;
 
 impl PartialEq for FlushReport {
     fn eq(&self, other: &Self) -> bool {
@@ -606,6 +611,7 @@ impl FlushReport {
         let sum = self.again.get_or_insert_default();
         sum.progress = sum.progress.wrapping_add(again.progress);
         sum.goals.extend(again.goals);
+        sum.waits.extend(again.waits);
     }
 
     pub(crate) fn again(&self) -> Option<&Again> {

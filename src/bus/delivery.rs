@@ -11,7 +11,7 @@ use super::table::{Direct, Fast, Guard, Slow, Table, TableKind, Ticket};
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::inbox::lane::FastLane;
-use crate::ledger::{Disposition, DropReason, EntryCounters, Outcome};
+use crate::ledger::{Disposition, DropReason, EntryCounters, HeldBack, Outcome};
 use crate::panics::{caught, discard, event_of};
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
@@ -179,7 +179,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                     attention |= room.push_and_look(event);
                 }
             } else {
-                if held_back != Some(Disposition::Filtered) {
+                if held_back != Some(HeldBack::Filtered) {
                     cold_path();
                     lost += 1;
                 }
@@ -223,12 +223,11 @@ impl<E: Clone + Send + 'static> Table<E> {
         let finishing = Finishing(self);
         for Fast { lane, gate, info, owed: owes, dead: gone, .. } in &mut finishing.0.fast[done..] {
             if let Some(gate) = gate
-                && let Some(disposition) =
-                    supply.place.as_ref().and_then(|event| held_back(gate, event, scene))
+                && let Some(held_back) = supply.place.as_ref().and_then(|event| held_back(gate, event, scene))
             {
                 // What did not pass is taken.
                 supply.left -= 1;
-                tally.count(Offer::taken(disposition));
+                tally.count(Offer::taken(held_back.into()));
             } else if let Some(room) = lane.room() {
                 let offer = supply.offer(|place| {
                     if let Some(event) = place.take() {
@@ -320,7 +319,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                     {
                         match held_back(gate, &events[taken], scene) {
                             None => room.push(cloned(&events[taken])),
-                            Some(disposition) => lost += usize::from(disposition.is_dropped()),
+                            Some(held_back) => lost += usize::from(held_back == HeldBack::Panicked),
                         }
                         taken += 1;
                     }
@@ -363,7 +362,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                             hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.patience))
                         })
                     }),
-                    Some(disposition) => Offer::taken(disposition),
+                    Some(held_back) => Offer::taken(held_back.into()),
                 };
                 if published.count(offer) {
                     *dead = true;
@@ -445,7 +444,7 @@ fn held_back<E>(
     (gate, guard): &mut (Gate<E>, Guard<E>),
     event: &E,
     scene: &Scene<'_, E>,
-) -> Option<Disposition> {
+) -> Option<HeldBack> {
     scene.enter(guard).and_then(|_entered| gate(event))
 }
 

@@ -402,12 +402,19 @@ impl<E: Send + 'static> Receiver<E> {
         // The event in hand is not handled before `handle` returns: nothing there may wait for that, or for room that only this
         // thread makes.
         let _reading = self.reader.inbox().crew.read();
-        if self.reader.inbox().scales.is_empty() {
-            return self.reader.scan_written(&mut With(|_: &Inbox<E>, event| {
-                handle(event);
-                Handled::Delivered
-            }));
+        if !self.reader.inbox().scales.is_empty() {
+            return self.drain_batches(handle);
         }
+        self.reader.scan_written(&mut With(|_: &Inbox<E>, event| {
+            handle(event);
+            Handled::Delivered
+        }))
+    }
+
+    /// The same for batches whose events are counted. By value: a closure whose address is known here would live in memory above.
+    #[cold]
+    #[inline(never)]
+    fn drain_batches(&mut self, mut handle: impl FnMut(E)) -> usize {
         self.reader.scan_written(&mut With(|inbox: &Inbox<E>, event| {
             inbox.taken(&event);
             handle(event);

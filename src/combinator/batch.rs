@@ -323,7 +323,8 @@ where
             if is_worker() && cut != Cut::Finally {
                 // What is held needs room there. A worker that waited for another one could wait for itself: the flush that asks for
                 // this one waits, and asks again.
-                return report.ask_again(Some(Again { progress: gone, goals: vec![(self.address(), goal)] }));
+                let goals = vec![(self.address(), goal)];
+                return report.ask_again(Some(Again { progress: gone, goals, waits: Vec::new() }));
             }
             // What is held needs room there, so this flush has to be waited for, and is not only told.
             let mut part = FlushReport::default();

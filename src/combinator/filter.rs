@@ -2,7 +2,7 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Disposition, DropReason, EntryCounters};
+use crate::ledger::{Disposition, EntryCounters, HeldBack};
 use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
@@ -52,8 +52,8 @@ impl<P> Stage<P> {
     {
         match foreign(|| (self.keep)(event)) {
             Ok(true) => Verdict::Passes,
-            Ok(false) => self.sieve.hold_back(Disposition::Filtered, entry),
-            Err(_) => self.sieve.hold_back(Disposition::Dropped(DropReason::Panicked), entry),
+            Ok(false) => self.sieve.hold_back(HeldBack::Filtered, entry),
+            Err(_) => self.sieve.hold_back(HeldBack::Panicked, entry),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Disposition, DropReason, EntryCounters};
+use crate::ledger::{Disposition, EntryCounters, HeldBack};
 use crate::panics::foreign;
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
@@ -130,8 +130,8 @@ impl<C: Clock> Stage<C> {
     fn judge(&self, entry: &EntryCounters) -> Verdict {
         match foreign(|| self.clock.now()) {
             Ok(now) if self.bucket.take(now) => Verdict::Passes,
-            Ok(_) => self.sieve.hold_back(Disposition::Filtered, entry),
-            Err(_) => self.sieve.hold_back(Disposition::Dropped(DropReason::Panicked), entry),
+            Ok(_) => self.sieve.hold_back(HeldBack::Filtered, entry),
+            Err(_) => self.sieve.hold_back(HeldBack::Panicked, entry),
         }
     }
 }

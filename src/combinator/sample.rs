@@ -2,7 +2,7 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::{Disposition, EntryCounters};
+use crate::ledger::{Disposition, EntryCounters, HeldBack};
 use crate::report::CloseReport;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -58,7 +58,7 @@ impl Stage {
     /// What becomes of an event of which so many came before.
     #[inline]
     fn judge(&self, before: u64, entry: &EntryCounters) -> Verdict {
-        if before == 0 { Verdict::Passes } else { self.sieve.hold_back(Disposition::Filtered, entry) }
+        if before == 0 { Verdict::Passes } else { self.sieve.hold_back(HeldBack::Filtered, entry) }
     }
 }
 

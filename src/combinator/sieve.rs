@@ -1,7 +1,7 @@
 //! What combinators that let only some events pass have in common: their books, and what they do once they are closed.
 
 use crate::error::WriteError;
-use crate::ledger::{Counters, Disposition, EntryCounters, Outcome};
+use crate::ledger::{Counters, Disposition, EntryCounters, HeldBack, Outcome};
 use crate::panics::{caught, discard};
 use crate::report::CloseReport;
 use crate::sink::Sink;
@@ -16,7 +16,7 @@ pub(super) enum Verdict {
     /// It goes on to the sink behind.
     Passes,
     /// It was held back, and counted as this.
-    HeldBack(Disposition),
+    HeldBack(HeldBack),
     /// It would have been held back, but the sieve is closed, and so the event is refused.
     Late,
 }
@@ -45,14 +45,14 @@ impl Sieve {
 
     /// Counts an event that is not to pass, unless it comes too late.
     #[inline]
-    pub(super) fn hold_back(&self, disposition: Disposition, entry: &EntryCounters) -> Verdict {
+    pub(super) fn hold_back(&self, held_back: HeldBack, entry: &EntryCounters) -> Verdict {
         // Relaxed: a write that is ordered after the close sees it, and no other need.
         if self.closed.load(Ordering::Relaxed) {
             return Verdict::Late;
         }
         entry.offered(1);
-        entry.disposed(disposition);
-        Verdict::HeldBack(disposition)
+        entry.disposed(held_back.into());
+        Verdict::HeldBack(held_back)
     }
 
     /// Does with an event of those who have no lane what the verdict says.
@@ -65,10 +65,10 @@ impl Sieve {
     ) -> Result<Disposition, WriteError<E>> {
         match verdict {
             Verdict::Passes => inner.offer(event),
-            Verdict::HeldBack(disposition) => {
+            Verdict::HeldBack(held_back) => {
                 // Counted already: its destructor's panic is not to count it again.
                 discard(event);
-                Ok(disposition)
+                Ok(held_back.into())
             }
             Verdict::Late => {
                 self.everybody().offered(1);
@@ -80,9 +80,9 @@ impl Sieve {
 
     /// What a gate in front of a lane says: what comes too late passes it, and is refused behind it.
     #[inline]
-    pub(super) fn at_gate(verdict: Verdict) -> Option<Disposition> {
+    pub(super) fn at_gate(verdict: Verdict) -> Option<HeldBack> {
         match verdict {
-            Verdict::HeldBack(disposition) => Some(disposition),
+            Verdict::HeldBack(held_back) => Some(held_back),
             Verdict::Passes | Verdict::Late => None,
         }
     }

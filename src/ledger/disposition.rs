@@ -135,6 +135,23 @@ impl Levels {
     }
 }
 
+/// What became of an event that a gate keeps away from its sink: one byte, for the way of a publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeldBack {
+    Filtered,
+    Panicked,
+}
+
+impl From<HeldBack> for Disposition {
+    #[inline]
+    fn from(held_back: HeldBack) -> Self {
+        match held_back {
+            HeldBack::Filtered => Self::Filtered,
+            HeldBack::Panicked => Self::Dropped(DropReason::Panicked),
+        }
+    }
+}
+
 impl Disposition {
     /// Whether the event is lost.
     ///

@@ -3,7 +3,7 @@
 use super::desk::{Answer, FlushDesk, Goals};
 use super::{Shared, worker_name};
 use crate::ledger::SinkState;
-use crate::report::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
+use crate::report::{Again, CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
 use crate::sync::{Mutex, lock};
 use crate::wait::Deadline;
 use crate::wait::list::{Waiter, Want};
@@ -142,19 +142,17 @@ impl<E: Send + 'static> Begun<E> {
         *lock(&self.wishes) = ways.into_iter().zip(&self.shared.desks).map(ask).collect();
     }
 
-    /// Takes the answers in, and settles what was told there; with what some handlers are to be asked again, and how far these
-    /// came.
+    /// Takes the answers in, and settles what was told there; with what some handlers are to be asked again.
     fn take_in(
         answers: Vec<Answer<E>>,
         deadline: Deadline,
         report: &mut FlushReport,
-    ) -> (Vec<Option<Way<E>>>, Option<u64>) {
+    ) -> (Vec<Option<Way<E>>>, Option<Again>) {
         let several = answers.len() > 1;
-        let (mut ways, mut progress) = (Vec::new(), None);
+        let (mut ways, mut all) = (Vec::new(), FlushReport::default());
         for (number, Answer { report: mut part, way }) in answers.into_iter().enumerate() {
-            if let (Some(again), true) = (part.take_again(), way.is_some()) {
-                progress = Some(progress.unwrap_or(0_u64).wrapping_add(again.progress));
-            }
+            let again = part.take_again();
+            all.ask_again(again.filter(|_| way.is_some()));
             ways.push(way);
             part.settle(deadline);
             if several {
@@ -163,7 +161,7 @@ impl<E: Send + 'static> Begun<E> {
             }
             report.absorb(part);
         }
-        (ways, progress)
+        (ways, all.take_again())
     }
 }
 
@@ -183,16 +181,16 @@ impl<E: Send + 'static> Flushing for Begun<E> {
                 report.note(Finish::TimedOut);
                 return;
             };
-            let (ways, progress) = Self::take_in(answers, deadline, report);
+            let (ways, again) = Self::take_in(answers, deadline, report);
+            let Some(again) = again else { return };
             // What a handler could not hand on may have room now, as long as that helps and there is time.
-            match progress {
-                None => return,
-                Some(_) if progress == before || deadline.is_over() => {
-                    report.note(Finish::TimedOut);
-                    return;
-                }
-                Some(_) => before = progress,
+            again.waits.iter().for_each(|wait| wait(deadline));
+            let helps = !again.waits.is_empty() || before != Some(again.progress);
+            if !helps || deadline.is_over() {
+                report.note(Finish::TimedOut);
+                return;
             }
+            before = Some(again.progress);
             self.ask_again(ways, deadline);
             self.shared.wake_workers();
         }

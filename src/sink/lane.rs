@@ -3,7 +3,7 @@
 use crate::error::WriteError;
 use crate::inbox::Patience;
 use crate::inbox::lane::{LaneView, PrivateLane};
-use crate::ledger::{Disposition, DropReason};
+use crate::ledger::{Disposition, HeldBack};
 use crate::panics::{discard, dispose, foreign};
 use crate::sync::lent::{Claim, Lent};
 use crate::sync::quiet::Quiet;
@@ -36,7 +36,7 @@ pub struct Lane<E> {
 /// Says what became of an event that does not pass.
 pub(crate) type Gate<E> = Lent<Judge<E>>;
 
-type Judge<E> = dyn FnMut(&E) -> Option<Disposition> + Send;
+type Judge<E> = dyn FnMut(&E) -> Option<HeldBack> + Send;
 
 pub(crate) enum LaneKind<E> {
     Private(PrivateLane<E>),
@@ -87,16 +87,13 @@ impl<E: Send + 'static> Lane<E> {
     pub fn gated(self, mut gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
         self.gated_by(move |event| match foreign(|| gate(event)) {
             Ok(true) => None,
-            Ok(false) => Some(Disposition::Filtered),
-            Err(_) => Some(Disposition::Dropped(DropReason::Panicked)),
+            Ok(false) => Some(HeldBack::Filtered),
+            Err(_) => Some(HeldBack::Panicked),
         })
     }
 
     /// As [`gated`](Self::gated), for a gate that does not panic and in which nothing waits.
-    pub(crate) fn gated_by(
-        mut self,
-        mut gate: impl FnMut(&E) -> Option<Disposition> + Send + 'static,
-    ) -> Self {
+    pub(crate) fn gated_by(mut self, mut gate: impl FnMut(&E) -> Option<HeldBack> + Send + 'static) -> Self {
         self.gate = Some(match self.gate {
             None => Lent::new(Box::new(gate)),
             Some(mut inner) => Lent::new(Box::new(move |event| gate(event).or_else(|| inner(event)))),
@@ -158,7 +155,7 @@ impl<E: Send + 'static> Lane<E> {
             && let Some(held_back) = gate(&event)
         {
             discard(event);
-            return Ok(held_back);
+            return Ok(held_back.into());
         }
         match &mut self.kind {
             LaneKind::Private(lane) => lane.push(event, patience),

@@ -7,6 +7,7 @@ use buslane::{
     AddError, Bus, CloseReport, Deadline, Disposition, Finish, FlushReport, Overflow, Queue, Signal, Sink,
     SinkExt, WriteError,
 };
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -334,6 +335,70 @@ fn batches_that_forward_to_each_other_are_flushed_promptly() {
 }
 
 #[test]
+fn retries_by_key_that_forward_to_each_other_are_flushed_promptly() {
+    for overflow in [Overflow::Block, Overflow::Refuse] {
+        let ends = [(); 2].map(|()| {
+            let later = Later::new();
+            (later.clone(), Queue::builder().capacity(2).overflow(overflow).spawn_sink(later).unwrap())
+        });
+        let wait = Duration::from_millis(1);
+        for at in 0..2 {
+            // The first attempt fails, so that the event is set aside.
+            let failing = FailsOnce(ends[1 - at].1.clone(), AtomicBool::new(true));
+            let policy = buslane::Backoff::new(wait, wait).unwrap();
+            // Other events than the first end here.
+            let sink = failing.retry_by_key(|n: &u32| *n, policy).filter(|n| *n == 1);
+            assert!(ends[at].0.sink.set(Box::new(sink)).is_ok());
+        }
+        for (_, queue) in &ends {
+            queue.write(1).unwrap();
+        }
+        let flush = |queue: &Queue<u32>| {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                let begun = Instant::now();
+                (queue.flush_timeout(GUARD), begun.elapsed())
+            })
+        };
+        let flushes: Vec<_> = ends.iter().map(|(_, queue)| flush(queue)).collect();
+        for (later, _) in &ends {
+            later.flushing.wait_reached(1);
+        }
+        for (_, queue) in &ends {
+            while queue.state().depth < 2 {
+                queue.write(2).unwrap();
+            }
+        }
+        ends.iter().for_each(|(later, _)| later.flushing.open());
+        for flush in flushes {
+            let (report, time) = flush.join().unwrap();
+            assert!(time < PROMPTLY, "{overflow:?}: {report} after {time:?}");
+        }
+        for (_, queue) in &ends {
+            let _ = queue.close_timeout(Duration::ZERO);
+        }
+    }
+}
+
+/// Fails at the first write.
+struct FailsOnce<S>(S, AtomicBool);
+
+impl<S: Sink<u32>> Sink<u32> for FailsOnce<S> {
+    fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
+        if self.1.swap(false, Ordering::Relaxed) {
+            return Err(WriteError::Failed { event, source: "once".into() });
+        }
+        self.0.write(event)
+    }
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.0.close(deadline)
+    }
+    fn signal(&self, signal: &mut Signal<'_>) {
+        self.0.signal(signal);
+    }
+}
+
+#[test]
 fn batch_upstream_of_a_full_queue_is_flushed_whole() {
     for overflow in [Overflow::Block, Overflow::Refuse] {
         for batch_of in [1, 3] {
@@ -353,6 +418,24 @@ fn batch_upstream_of_a_full_queue_is_flushed_whole() {
                 assert_eq!(handled + lost, 7 * (round + 1), "{overflow:?}, {batch_of}, round {round}");
                 assert_eq!(queue.state().ledger.pending, 0);
             }
+        }
+    }
+}
+
+#[test]
+fn queues_in_a_ring_are_cut_short() {
+    for limit in [Duration::ZERO, GUARD] {
+        let ring = batches_in_a_ring(Overflow::Refuse, |batch| Box::new(batch));
+        for (later, queue, _) in &ring {
+            later.flushing.open();
+            (0..2).for_each(|event| drop(queue.write(event)));
+        }
+        for (_, queue, batch) in &ring {
+            let closing = queue.clone();
+            let _ =
+                at_once("a ring", vec![Box::new(move || closing.close_timeout(limit)) as Call<CloseReport>]);
+            wait_for(|| queue.state().ledger.pending == 0 || limit == GUARD);
+            assert_eq!(batch.state().ledger.check(), Ok(()));
         }
     }
 }

@@ -7,21 +7,23 @@ use super::policy::RetryPolicy;
 use crate::error::{InvalidConfig, WriteError};
 use crate::ledger::{Bookkeeper, Disposition, DropReason, Load, SinkState, SinkStatus};
 use crate::panics::{caught, discard, foreign};
-use crate::report::{CloseReport, Finish};
+use crate::report::{Again, AgainWait, CloseReport, Finish, FlushReport};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::sync::quiet::Quiet;
 use crate::sync::{Mutex, lock};
 use crate::wait::deadline::moment_after;
-use crate::wait::nesting::inside_delivery;
+use crate::wait::nesting::{carrying, inside_delivery, is_worker};
 use crate::wait::{Clock, Deadline};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many events wait for their keys at most, unless said otherwise.
 const CAPACITY: usize = 1024;
+/// How long a flush waits for an event that another worker tries.
+const IN_OTHER_HANDS: Duration = Duration::from_millis(1);
 /// The most attempts in one tick, so that those who wait behind it get their turn.
 const ATTEMPTS_PER_TICK: usize = 64;
 
@@ -38,7 +40,8 @@ const ATTEMPTS_PER_TICK: usize = 64;
 ///   [`capacity`](Self::capacity) events are set aside; one more is [`WriteError::Full`], or a dead letter.
 ///   What was set aside and is given up goes to the dead letters; without them it counts as `dropped.failed`.
 /// - **Close and flush** try until the deadline, waits included. Inside a delivery they do neither
-///   ([`Finish::Pending`](crate::Finish::Pending)). What a close leaves goes to the dead letters, or counts as
+///   ([`Finish::Pending`](crate::Finish::Pending)). On the worker of a queue a flush waits for nothing: the flush of the queue waits for
+///   the back-off, and asks the worker again. What a close leaves goes to the dead letters, or counts as
 ///   `dropped.aborted`; both are `undelivered` in the report. A direct close returns when the inner sink and the dead letters
 ///   [have returned](crate::Sink::close), also after the deadline.
 /// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. One that panics costs the event for which it was asked.
@@ -361,6 +364,40 @@ where
         }
     }
 
+    /// On a worker that flushes: tries what is due. A worker that waited for a back-off could keep another one waiting for room, which
+    /// this one waits for; so the flush that asks for this one waits, and asks again.
+    fn drain_on_worker(&self, deadline: Deadline, report: &mut FlushReport) {
+        let due = {
+            // Nor does it wait for room.
+            let _carrying = carrying();
+            self.try_due(ATTEMPTS_PER_TICK)
+        };
+        if lock(&self.parked).count() == 0 {
+            return;
+        }
+        if self.attempts.is_interrupted() || deadline.is_over() {
+            return report.note(Finish::TimedOut);
+        }
+        let (clock, pause) = (self.attempts.clock.clone(), self.attempts.pause.clone());
+        let waits: AgainWait = Arc::new(move |deadline: Deadline| {
+            let by_clock = || {
+                let Some(due) = due else { return false };
+                let now = clock.now();
+                let limit = deadline.remaining().map(|left| moment_after(now, left));
+                let until = limit.map_or(due, |limit| limit.min(due));
+                if until > now {
+                    clock.wait_until(until, &pause);
+                }
+                true
+            };
+            // The event may be in the hands of another worker, and the clock is user code.
+            if foreign(by_clock) != Ok(true) {
+                pause.wait(deadline.min(Deadline::after(IN_OTHER_HANDS)), || false);
+            }
+        });
+        report.ask_again(Some(Again { waits: vec![waits], ..Again::default() }));
+    }
+
     fn describe(&self, state: &mut SinkState) {
         let books = &self.attempts.books;
         state.ledger = books.ledger(&ledgers(&self.inner));
@@ -444,7 +481,9 @@ where
         match signal {
             Signal::Abort => self.attempts.pause.interrupt(),
             Signal::Flush(deadline, report) => {
-                if !self.drain(*deadline) {
+                if is_worker() && !inside_delivery() {
+                    self.drain_on_worker(*deadline, report);
+                } else if !self.drain(*deadline) {
                     report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
                 }
                 return self.attempts.flush_both(&self.inner, *deadline, report);
