@@ -3,8 +3,6 @@
 //! Cases are single-threaded and depend on their operations only. `PROPTEST_CASES=10000 cargo test --test properties` looks
 //! further. A case that fails is shrunk and printed; made smaller still by hand, it becomes a test of its own, with a name.
 
-#[path = "../support/limit.rs"]
-mod limit;
 mod oracle;
 
 use oracle::value::Step;

@@ -1,7 +1,7 @@
 //! A bus, against a list of sinks that says what each must have received.
 
+use super::limit;
 use super::value::{Step, pick};
-use crate::limit;
 use buslane::testing::Collect;
 use buslane::{
     AddError, Bus, Channel, Deadline, Journal, Overflow, Published, Publisher, Queue, Receiver, RemoveError,
