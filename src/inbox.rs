@@ -21,6 +21,7 @@ use crate::error::{InvalidConfig, WriteError};
 use crate::ledger::{Disposition, DropReason, EntryCounters, FoldPace, Outcome, Scales};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
+use crate::sync::quiet::Quiet;
 use crate::sync::unbounded::Unbounded;
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, cold_path, fence, lock,
@@ -41,6 +42,12 @@ use state::{BacklogMark, ConsumerCounters, FoldedLanes};
 
 /// Told of each event that is dropped after it was accepted, with the reason.
 pub(crate) type OnDrop<E> = std::sync::Arc<dyn Fn(E, DropReason) + Send + Sync>;
+
+/// A hook whose destructor may panic: its last owner may be a publisher that drops its lane.
+pub(crate) fn quiet_hook<E>(hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> OnDrop<E> {
+    let hook = Quiet::new(hook);
+    std::sync::Arc::new(move |event, reason| (*hook)(event, reason))
+}
 
 /// Whether a write may wait for room.
 ///
@@ -439,7 +446,7 @@ impl<E: Send + 'static> Inbox<E> {
     /// Refuses an event whose lane is closed. The writer sees what was done before the close.
     #[cold]
     fn refused_closed(event: E, entry: &EntryCounters) -> WriteError<E> {
-        // ORD(mpmc.tail): Acquire fence, behind the load of the closed bit; pairs with the Release in `close`.
+        // ORD(mpmc.tail): Acquire fence, after the load of the closed bit; pairs with the Release in `close`.
         fence(Ordering::Acquire);
         entry.count(Outcome::RefusedClosed, 1);
         WriteError::Closed(event)

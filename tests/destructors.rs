@@ -399,3 +399,37 @@ fn sinks_whose_drops_panic_all_go_and_concern_nobody() {
         alive.assert_none();
     }
 }
+
+#[test]
+fn hooks_and_predicates_of_several_lanes_all_go() {
+    let alive = Alive::default();
+    for publishes in [false, true] {
+        let bus = Bus::new();
+        let mut publisher = bus.publisher();
+        let ids: Vec<_> = (0..3)
+            .flat_map(|_| {
+                let (hook, predicate, failure) = (alive.bomb(), alive.bomb(), alive.bomb());
+                let builder = Channel::<u64>::builder().capacity(2);
+                let (channel, receiver) =
+                    builder.on_drop(move |_, _| assert!(hook.alive.get() > 0)).build().unwrap();
+                drop(receiver);
+                let filtered = channel.clone().filter(move |_: &u64| predicate.alive.get() > 0);
+                let queue = Queue::builder()
+                    .capacity(2)
+                    .on_error(move |_| assert!(failure.alive.get() > 0))
+                    .spawn(|_: u64| {})
+                    .unwrap();
+                [bus.add(channel).unwrap(), bus.add(filtered).unwrap(), bus.add(queue).unwrap()]
+            })
+            .collect();
+        if publishes {
+            let _ = publisher.publish(1).unwrap();
+        }
+        // Removed or not: what the publisher still has goes with it. Those whose receivers are gone may be off the bus already.
+        let removed = ids.iter().step_by(2).filter(|id| bus.remove(**id).is_ok()).count();
+        assert!(removed > 0, "a queue is still there");
+        drop(bus);
+        drop(publisher);
+    }
+    support::wait_for(|| alive.get() == 0);
+}

@@ -5,6 +5,7 @@ use super::handle::Handle;
 use super::{Bus, Core};
 use crate::error::WriteError;
 use crate::panics::{error_text, quietly};
+use crate::sync::quiet::Quiet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -105,7 +106,8 @@ impl<E: Send + 'static> BusBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_error(mut self, hook: impl Fn(&SinkFailure) + Send + Sync + 'static) -> Self {
-        self.0.on_error = Some(Box::new(hook));
+        let hook = Quiet::new(hook);
+        self.0.on_error = Some(Box::new(move |failure| (*hook)(failure)));
         self
     }
 

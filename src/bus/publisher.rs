@@ -505,8 +505,11 @@ impl<E: Send + 'static> Drop for Publisher<E> {
         if let Some(slot) = self.slot.take() {
             // Lanes hold user code of the sinks, whose panics are not the publisher's. They are dropped first: as long as the bus
             // knows the publisher's ways, no removal reports a sink as quiet.
-            let lanes = std::mem::replace(&mut self.lanes, Lanes::none());
-            dispose((lanes, self.table.take()));
+            if let Some(mut table) = self.table.take() {
+                self.lanes.give_back(&mut table.value);
+                table.value.dispose_entries();
+                dispose(table);
+            }
             self.core.unregister(&slot);
         }
         if self.local == Local::Counted {

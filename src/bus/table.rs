@@ -12,7 +12,7 @@
 use super::entry::{Info, Shared};
 use crate::inbox::lane::{FastLane, PrivateLane};
 use crate::ledger::EntryCounters;
-use crate::panics::dispose;
+use crate::panics::{dispose, dispose_each};
 use crate::sink::lane::{Gate, Lane, LaneClaims, LaneKind, LaneSealer};
 use crate::sync::guarded::Guarded;
 use crate::sync::handoff::{Chain, Lease, Parcel};
@@ -388,6 +388,13 @@ impl<E: Send + 'static> Table<E> {
         };
         // It may be marked already, and still be here.
         mark.map(|mark| *mark = true).is_ok()
+    }
+
+    /// Drops every lane and every way to a sink, each by itself: user code of several sinks may panic there.
+    pub(super) fn dispose_entries(&mut self) {
+        dispose_each(self.fast.drain(..));
+        dispose_each(self.slow.drain(..));
+        dispose_each(self.direct.drain(..));
     }
 
     /// What is of no use any more, for the control plane to drop.

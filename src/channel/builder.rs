@@ -5,7 +5,7 @@ use super::shared::SharedReceiver;
 use super::{Channel, Handle};
 use crate::error::InvalidConfig;
 use crate::inbox::overflow::Overflow;
-use crate::inbox::{Inbox, InboxConfig};
+use crate::inbox::{Inbox, InboxConfig, quiet_hook};
 use crate::ledger::DropReason;
 use crate::wait::WaitStrategy;
 use crate::wait::nesting::Crew;
@@ -139,7 +139,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {
-        self.0.on_drop = Some(Arc::new(hook));
+        self.0.on_drop = Some(quiet_hook(hook));
         self
     }
 

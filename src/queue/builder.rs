@@ -8,12 +8,13 @@ use super::{Ending, Handle, Queue, Shared, Tell};
 use crate::error::{BoxError, InvalidConfig, SpawnError};
 use crate::inbox::intake::Intake;
 use crate::inbox::overflow::Overflow;
-use crate::inbox::{Inbox, InboxConfig};
+use crate::inbox::{Inbox, InboxConfig, quiet_hook};
 use crate::ledger::DropReason;
 use crate::report::{CloseReport, Identity};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::{Signal, ledgers};
+use crate::sync::quiet::Quiet;
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
 use crate::wait::nesting::Crew;
@@ -258,7 +259,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {
-        self.inbox.on_drop = Some(Arc::new(hook));
+        self.inbox.on_drop = Some(quiet_hook(hook));
         self
     }
 
@@ -277,7 +278,9 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_error(mut self, hook: impl Fn(&BoxError) + Send + Sync + 'static) -> Self {
-        self.on_error = Some(Arc::new(hook));
+        // Its last owner may be a thread that drops other user code as well.
+        let hook = Quiet::new(hook);
+        self.on_error = Some(Arc::new(move |error| (*hook)(error)));
         self
     }
 

@@ -84,8 +84,9 @@ impl<E: Send + 'static> Lane<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn gated(self, mut gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
-        self.gated_by(move |event| match foreign(|| gate(event)) {
+    pub fn gated(self, gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
+        let mut gate = Quiet::new(gate);
+        self.gated_by(move |event| match foreign(|| (*gate)(event)) {
             Ok(true) => None,
             Ok(false) => Some(HeldBack::Filtered),
             Err(_) => Some(HeldBack::Panicked),
