@@ -469,9 +469,9 @@ fn hooked<E: Send + 'static>(
 impl<E: Send + 'static> Direct<E> {
     fn deliver(&self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
         match scene.enter(&self.guard) {
-            Some(entered) => {
+            Some(entered) => entered.inside(|| {
                 entered.with(|sink| deliver_to(&**sink, place, &self.info, &self.counters, scene.hooks))
-            }
+            }),
             None => {
                 self.counters.offered(1);
                 self.counters.count(Outcome::RefusedClosed, 1);

@@ -6,6 +6,7 @@ use crate::sync::{Mutex, lock};
 use crate::wait::Pause;
 use crate::wait::allowance::Allowance;
 use crate::wait::list::Want;
+use crate::wait::nesting::InTurn;
 use std::collections::VecDeque;
 
 /// Why a wait was cut short.
@@ -39,6 +40,8 @@ pub(super) struct Turn<'a> {
     turns: &'a Turns,
     pause: &'a Pause,
     ticket: u64,
+    /// Set while the thread has the turn.
+    mark: Option<InTurn>,
 }
 
 impl Turns {
@@ -46,22 +49,25 @@ impl Turns {
         Self(Mutex::new(Line { next: 0, tickets: VecDeque::with_capacity(16) }))
     }
 
-    /// Waits for its turn at this pause.
+    /// Waits for its turn at this pause. A thread that has a turn elsewhere waits for no other: see [`InTurn`].
     pub(super) fn take<'a>(&'a self, pause: &'a Pause) -> Result<Turn<'a>, Cut> {
         let this = thread::current().id();
-        let (turn, first) = {
+        let (mut turn, first) = {
             let mut line = lock(&self.0);
-            if line.tickets.iter().any(|(_, thread)| *thread == this) {
-                // It would wait for itself.
+            let is_mine = line.tickets.iter().any(|(_, thread)| *thread == this);
+            if is_mine || (InTurn::is_now() && !line.tickets.is_empty()) {
+                // It would wait for itself, or could.
                 return Err(Cut::Reentrant);
             }
             let ticket = line.next;
             line.next += 1;
             line.tickets.push_back((ticket, this));
-            (Turn { turns: self, pause, ticket }, line.tickets.len() == 1)
+            (Turn { turns: self, pause, ticket, mark: None }, line.tickets.len() == 1)
         };
-        let is_first = || self.is_first(turn.ticket);
-        if first || pause.wait_for(Want::turn(turn.ticket), Allowance::deadline(), is_first) {
+        let ticket = turn.ticket;
+        let is_first = || self.is_first(ticket);
+        if first || pause.wait_for(Want::turn(ticket), Allowance::deadline(), is_first) {
+            turn.mark = Some(InTurn::begin());
             Ok(turn)
         } else if pause.is_interrupted() {
             Err(Cut::Closed)

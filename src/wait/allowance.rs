@@ -68,6 +68,11 @@ impl LastOffer {
         Self(LAST.try_with(|last| last.replace(true)).unwrap_or(true))
     }
 
+    /// Until this is dropped, offers are ordinary ones.
+    pub(crate) fn suspend() -> Self {
+        Self(LAST.try_with(|last| last.replace(false)).unwrap_or(false))
+    }
+
     pub(crate) fn is_now() -> bool {
         LAST.try_with(Cell::get).unwrap_or(false)
     }

@@ -38,6 +38,9 @@ per_thread! {
     static HELD: Cell<u32> = Cell::new(0)
 }
 per_thread! {
+    static TURNS: Cell<u32> = Cell::new(0)
+}
+per_thread! {
     /// How deep in user code a destructor runs that may still wait for a queue to end.
     static DISPOSING: Cell<Option<u32>> = Cell::new(None)
 }
@@ -122,6 +125,29 @@ impl Drop for Held {
     #[inline(always)]
     fn drop(&mut self) {
         let _ = HELD.try_with(|cell| cell.set(cell.get().wrapping_sub(1)));
+    }
+}
+
+/// This thread has its turn at something that is done by one thread at a time, until this is dropped.
+#[must_use]
+pub(crate) struct InTurn(());
+
+impl InTurn {
+    pub(crate) fn begin() -> Self {
+        let _ = TURNS.try_with(|cell| cell.set(cell.get() + 1));
+        Self(())
+    }
+
+    /// Whether the current thread has a turn. Two threads that each have one and wait for that of the other would wait for ever, so
+    /// a thread that has one waits for no other.
+    pub(crate) fn is_now() -> bool {
+        TURNS.try_with(Cell::get).unwrap_or(0) > 0
+    }
+}
+
+impl Drop for InTurn {
+    fn drop(&mut self) {
+        let _ = TURNS.try_with(|cell| cell.set(cell.get().wrapping_sub(1)));
     }
 }
 

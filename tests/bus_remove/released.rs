@@ -2,7 +2,7 @@
 
 use crate::support::{ends, waits};
 use crate::thread;
-use buslane::{Bus, Channel, Journal, Overflow, Removed};
+use buslane::{Backoff, Breaker, Bus, Channel, Journal, Overflow, Removed, SinkExt, SinkId, sink_fn};
 use std::time::Duration;
 
 /// Waits grow longer between two checks of whether the sink was removed; after this time they would have reached a second.
@@ -10,12 +10,20 @@ const LONG: Duration = Duration::from_millis(1600);
 /// Enough for a check every 100 ms, and too short for one every second.
 const LIMIT: Duration = Duration::from_millis(600);
 
-/// Fills the sink of an inner bus, publishes once more from another thread, and removes the inner bus while that publish waits.
+/// Publishes from another thread until the sinks of an inner bus make it wait, and removes the inner bus then.
 fn assert_released(what: &'static str, fill: impl FnOnce(&Bus<u64>) + Send + 'static) {
-    ends(move || {
-        let (outer, inner) = (Bus::new(), Bus::new());
+    assert_ends_wait(what, move |outer| {
+        let inner = Bus::new();
         fill(&inner);
-        let id = outer.add(inner).unwrap();
+        outer.add(inner).unwrap()
+    });
+}
+
+/// Publishes from another thread until a sink makes it wait, and removes that sink then.
+fn assert_ends_wait(what: &'static str, add: impl FnOnce(&Bus<u64>) -> SinkId + Send + 'static) {
+    ends(move || {
+        let outer = Bus::new();
+        let id = add(&outer);
         let mut publisher = outer.publisher();
         let waiting = waits(move || (0..200).map(|n| publisher.publish(n).unwrap().refused).sum::<u32>());
         thread::sleep(LONG);
@@ -38,4 +46,22 @@ fn removal_ends_a_long_wait_at_a_gate() {
     let gate = journal.subscription().gating().subscribe().unwrap();
     assert_released("journal", move |inner| assert!(inner.add(journal).is_ok()));
     drop(gate);
+}
+
+/// A sink that fails, with a retry that waits for an hour.
+fn failing<P>(retry: impl FnOnce(Backoff) -> P) -> P {
+    let hour = Duration::from_secs(3600);
+    retry(Backoff::new(hour, hour).unwrap())
+}
+
+#[test]
+fn removal_ends_the_back_off_of_a_retry() {
+    let down = || sink_fn(|_: &u64| Err("down"));
+    let retry = move || failing(|policy| down().retry(policy));
+    let breaker = move || down().retry(Breaker::new(1, Duration::from_secs(3600)).unwrap());
+    assert_released("retry", move |inner| assert!(inner.add(retry()).is_ok()));
+    assert_released("serialized retry", move |inner| assert!(inner.add(retry().serialised()).is_ok()));
+    assert_released("open breaker", move |inner| assert!(inner.add(breaker()).is_ok()));
+    assert_ends_wait("retry called directly", move |outer| outer.add(retry()).unwrap());
+    assert_ends_wait("open breaker called directly", move |outer| outer.add(breaker()).unwrap());
 }

@@ -120,3 +120,39 @@ fn a_sink_that_panics_costs_its_event_and_is_counted_by_the_bus() {
     let ledger = crate::support::assert_balanced(state);
     assert_eq!((ledger.delivered, ledger.dropped.panicked), (2, 1));
 }
+
+/// Writes an even event to the other of two retries, once both threads are here.
+struct Crossing {
+    both: Arc<std::sync::Barrier>,
+    other: std::sync::OnceLock<Weak<dyn Sink<u64>>>,
+}
+
+impl Sink<u64> for Crossing {
+    fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        if event.is_multiple_of(2) {
+            self.both.wait();
+            let other = self.other.get().and_then(Weak::upgrade);
+            return other.map_or(Ok(()), |other| other.write(event + 1));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn threads_with_a_turn_wait_for_no_other_turn() {
+    let both = Arc::new(std::sync::Barrier::new(2));
+    let retry = || {
+        let crossing = Arc::new(Crossing { both: both.clone(), other: std::sync::OnceLock::new() });
+        (Arc::new(crossing.clone().retry(By(|_| Next::GiveUp)).serialised()), crossing)
+    };
+    let ((one, to_other), (other, to_one)) = (retry(), retry());
+    let (as_one, as_other): (Arc<dyn Sink<u64>>, Arc<dyn Sink<u64>>) = (one, other);
+    assert!(to_other.other.set(Arc::downgrade(&as_other)).is_ok());
+    assert!(to_one.other.set(Arc::downgrade(&as_one)).is_ok());
+    let (first, second) = (as_one.clone(), as_other.clone());
+    let first = thread::spawn(move || outcome(first.write(2)));
+    let second = thread::spawn(move || outcome(second.write(4)));
+    let ended = ends(move || [first.join().unwrap(), second.join().unwrap()]);
+    // The event that was written further down is refused there, and the retry above gives it back.
+    assert!(ended.iter().any(|outcome| *outcome != Outcome::Accepted), "{ended:?}");
+}

@@ -10,7 +10,8 @@ use crate::panics::{caught, event_of, foreign, quietly};
 use crate::report::{CloseReport, FlushReport, close_together, flush_together};
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
-use crate::wait::allowance::Allowance;
+use crate::sync::guarded::is_let_go;
+use crate::wait::allowance::{Allowance, LastOffer};
 use crate::wait::deadline::moment_after;
 use crate::wait::errand::beside;
 use crate::wait::nesting::Held;
@@ -120,7 +121,8 @@ impl<E, P> Attempts<E, P> {
         }
         if self.pause.is_interrupted() {
             Err(Cut::Closed)
-        } else if stop < until {
+        } else if stop < until || is_let_go() {
+            // A removal ends the waits inside the sink. Another attempt without the wait would be the next of many.
             Err(Cut::Timeout)
         } else {
             Ok(())
@@ -137,7 +139,8 @@ impl<E, P> Attempts<E, P> {
         let Some(dead_letters) = &self.dead_letters else { return Err(error) };
         let letter = DeadLetter::new(error, attempts);
         let written = caught(|| {
-            let _held = Held::begin();
+            // The letter is no last offer: a retry further down makes its first attempt.
+            let (_held, _first) = (Held::begin(), LastOffer::suspend());
             dead_letters.offer(letter)
         });
         match written {

@@ -497,7 +497,10 @@ where
             Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
             _ => {}
         }
-        self.inner.signal(signal);
+        // The dead letters hear of it also when the inner sink panics.
+        if let Err(text) = caught(|| self.inner.signal(signal)) {
+            self.attempts.note(format!("the sink panicked at a signal: {text}"));
+        }
         self.attempts.signal_dead_letters(signal);
         match signal {
             Signal::IsClosed(closed) => {
