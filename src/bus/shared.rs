@@ -242,8 +242,11 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
             other => {
                 if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
                     for info in self.core().infos() {
-                        if let Some(entry) = self.core().attachment(info.id) {
-                            entry.listed.with(|sink| sink.signal(other));
+                        // Each of them is told, also when another one panics.
+                        if let Some(entry) = self.core().attachment(info.id)
+                            && let Err(text) = caught(|| entry.listed.with(|sink| sink.signal(other)))
+                        {
+                            self.core().hooks.panicked(&info, &text);
                         }
                     }
                 }

@@ -13,6 +13,7 @@ mod limit;
 mod limits;
 mod rate_limit;
 mod sample;
+mod signals;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 #[path = "../support/mod.rs"]
