@@ -618,6 +618,11 @@ impl FlushReport {
         self.again.as_ref()
     }
 
+    /// Whether its caller has something left to do: to wait for a flush that was begun, or to ask again.
+    pub(crate) fn leaves_something(&self) -> bool {
+        self.again.is_some() || !self.told.0.is_empty()
+    }
+
     pub(crate) fn take_again(&mut self) -> Option<Again> {
         self.again.take()
     }

@@ -12,6 +12,8 @@ mod fixtures;
 mod flush;
 #[path = "bus_close/limits.rs"]
 mod limits;
+#[path = "bus_close/shared_flush.rs"]
+mod shared_flush;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;

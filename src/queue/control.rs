@@ -3,6 +3,7 @@
 use super::desk::{Answer, FlushDesk, Goals};
 use super::{Shared, worker_name};
 use crate::ledger::SinkState;
+use crate::panics::dispose;
 use crate::report::{Again, CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
 use crate::sync::{Mutex, lock};
 use crate::wait::Deadline;
@@ -65,7 +66,10 @@ impl<E: Send + 'static> Ending for Shared<E> {
             report.unfinished = lock(&self.ending).unfinished();
             self.abort();
             // The first report stands, the worker's or this one.
-            lock(&self.report).get_or_insert(report).clone()
+            let report = lock(&self.report).get_or_insert(report).clone();
+            // It is the answer for all who wait for the end.
+            self.inbox.signals.blocked.notify();
+            report
         })
     }
 }
@@ -182,13 +186,13 @@ impl<E: Send + 'static> Flushing for Begun<E> {
                 return;
             };
             let (ways, again) = Self::take_in(answers, deadline, report);
-            let Some(again) = again else { return };
-            // What a handler could not hand on may have room now, as long as that helps and there is time.
+            let Some(again) = again else { return dispose(ways) };
+            // What a handler could not forward may have room now, as long as that helps and there is time.
             again.waits.iter().for_each(|wait| wait(deadline));
             let helps = !again.waits.is_empty() || before != Some(again.progress);
             if !helps || deadline.is_over() {
                 report.note(Finish::TimedOut);
-                return;
+                return dispose(ways);
             }
             before = Some(again.progress);
             self.ask_again(ways, deadline);

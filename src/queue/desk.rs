@@ -76,8 +76,6 @@ impl<E> Wish<E> {
 /// Wishes that a worker has taken together.
 pub(super) struct Taken {
     tickets: Vec<u64>,
-    /// The flushes that wait for the answer.
-    pub(super) askers: Vec<Want>,
     pub(super) deadline: Deadline,
     pub(super) visits: Arc<Visits>,
 }
@@ -128,12 +126,10 @@ impl<E: Send + 'static> FlushDesk<E> {
             wish.state = State::Taken;
             let taken = taken.get_or_insert_with(|| Taken {
                 tickets: Vec::new(),
-                askers: Vec::new(),
                 deadline: wish.deadline,
                 visits: wish.visits.clone(),
             });
             taken.tickets.push(wish.ticket);
-            taken.askers.push(wish.goals.asker());
             taken.deadline = taken.deadline.max(wish.deadline);
         }
         let count = taken.as_ref().map_or(0, |taken| taken.tickets.len());
@@ -141,18 +137,30 @@ impl<E: Send + 'static> FlushDesk<E> {
         taken
     }
 
-    /// The handler was flushed for these wishes. Returns what they held, which is user code, to be dropped without the lock. A handler
-    /// that is to be asked again is still on the way: then the wishes keep what they hold.
+    /// The handler was flushed for these wishes. Returns whom to wake, and what the wishes held, which is user code, to be dropped
+    /// without the lock. A handler that is to be asked again is still on the way: then the wishes keep what they hold.
+    ///
+    /// What the outcome leaves to be done is for one flush to do, and its outcome is that flush's alone. So the first wish gets it, and
+    /// the others wait for the next turn.
     #[must_use]
-    pub(super) fn answer(&self, taken: &Taken, outcome: &FlushReport) -> Vec<Arc<Visits>> {
+    pub(super) fn answer(&self, taken: &Taken, outcome: &FlushReport) -> (Vec<Want>, Vec<Arc<Visits>>) {
+        let most = if outcome.leaves_something() { 1 } else { usize::MAX };
+        let (mut askers, mut held) = (Vec::new(), Vec::new());
         let mut wishes = lock(&self.wishes);
-        let answered = wishes.iter_mut().filter(|wish| taken.tickets.contains(&wish.ticket));
-        answered
-            .map(|wish| {
+        for wish in wishes.iter_mut().filter(|wish| taken.tickets.contains(&wish.ticket)) {
+            if askers.len() < most {
                 wish.state = State::Answered(outcome.clone());
-                if outcome.again().is_some() { Arc::default() } else { std::mem::take(&mut wish.visits) }
-            })
-            .collect()
+                askers.push(wish.goals.asker());
+                if outcome.again().is_none() {
+                    held.push(std::mem::take(&mut wish.visits));
+                }
+            } else {
+                wish.state = State::Waiting;
+                // Under the lock, as all changes of it are.
+                self.taken.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        (askers, held)
     }
 
     /// What the handler said to a wish, once it was flushed; nothing when it is closed.

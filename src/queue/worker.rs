@@ -76,7 +76,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             if self.flush_desk().is_ready() {
                 self.flush();
             }
-            if handled == 0 {
+            // What a flush has left to another one is asked for again before the worker ends.
+            if handled == 0 && !self.flush_desk().is_ready() {
                 if self.intake.ended().is_some() {
                     if self.desk.batch > 0 {
                         let _inside = inside();
@@ -141,7 +142,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     }
 
     fn flush(&mut self) {
-        let Some(mut taken) = self.flush_desk().take() else { return };
+        let Some(taken) = self.flush_desk().take() else { return };
         let work = &mut self.desk.work;
         let flushed = {
             // A worker waits for no other worker: what is flushed further down is told, and waited for by the flush that asks.
@@ -156,8 +157,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             outcome.errors.push(self.desk.report(self.intake.inbox(), error));
             outcome
         });
-        let held = self.flush_desk().answer(&taken, &outcome);
-        let askers = std::mem::take(&mut taken.askers);
+        let (askers, held) = self.flush_desk().answer(&taken, &outcome);
         // A sink that was removed meanwhile may go with it, and with the sink the last handle of this very queue.
         quietly(|| drop((taken, held)));
         if self.shared.desks.len() > 1 {

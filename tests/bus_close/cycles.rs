@@ -269,7 +269,7 @@ impl Sink<u32> for Later {
 type Batched = Arc<buslane::Batch<u32, Box<dyn Sink<Vec<u32>>>>>;
 type Between = fn(Batched) -> Box<dyn Sink<u32>>;
 
-/// Two queues, each with a batch behind it that hands on to the other queue.
+/// Two queues, each with a batch downstream that forwards to the other queue.
 fn batches_in_a_ring(overflow: Overflow, between: Between) -> [(Arc<Later>, Queue<u32>, Batched); 2] {
     let ends = [(); 2].map(|()| {
         let later = Later::new();
