@@ -79,7 +79,7 @@ pub struct Queue<E: Send + 'static>(Arc<Handle<E>>);
 /// Closes the queue when the last of them goes.
 struct Handle<E: Send + 'static>(Arc<Shared<E>>);
 
-/// Sends a signal to the sink behind.
+/// Sends a signal to the inner sink.
 type Tell = Box<dyn Fn(&mut Signal<'_>) + Send + Sync>;
 
 /// What the handles and the workers share.
@@ -96,7 +96,7 @@ struct Shared<E> {
     /// What the queue itself had to say when it ended, with what its sinks were told to end in turn.
     report: Mutex<Option<CloseReport>>,
     identity: Identity,
-    /// Reaches the sink behind, as long as it is there.
+    /// Reaches the inner sink, as long as it is there.
     tell: Option<Tell>,
     /// What becomes of events in the sink behind.
     behind: Option<Behind>,
@@ -253,13 +253,13 @@ impl<E: Send + 'static> Shared<E> {
         at_once
     }
 
-    /// Counts the events that the batches of this queue hold, from now on, here and in the sink behind.
+    /// Counts the events that the batches of this queue hold, from now on, here and in the inner sink.
     fn weigh(&self, weight: &Weight) {
         self.inbox.scales.add::<E>(weight);
         self.tell(&mut Signal::Weigh(weight));
     }
 
-    /// Sends a signal to the sink behind; not once more where it has come round a cycle.
+    /// Sends a signal to the inner sink; not once more where it has come round a cycle.
     fn tell(&self, signal: &mut Signal<'_>) {
         if let Some(tell) = &self.tell
             && let Some(_visit) = Visit::begin(std::ptr::from_ref(self).addr(), Purpose::Signal)

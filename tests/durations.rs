@@ -256,6 +256,15 @@ fn combinators_take_every_duration() {
     }
 }
 
+/// A sink that never has room.
+struct Full;
+
+impl<E> Sink<E> for Full {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        Err(WriteError::Full(event))
+    }
+}
+
 #[test]
 fn ticks_take_every_moment() {
     for now in [far(), Instant::now()] {
@@ -264,6 +273,11 @@ fn ticks_take_every_moment() {
             batch.write(1).unwrap();
             let mut next = None;
             batch.signal(&mut Signal::Tick { now, next: &mut next });
+            assert!(next.is_none_or(|next| next >= now));
+            // What is refused is offered again after a moment.
+            let full = SinkExt::<Vec<u32>>::batch(Full, 1).unwrap().age(long).unwrap();
+            let _ = full.write(1);
+            full.signal(&mut Signal::Tick { now, next: &mut next });
             assert!(next.is_none_or(|next| next >= now));
             // What fails is set aside for as long as the policy says.
             let policy = Backoff::new(long, long).unwrap();

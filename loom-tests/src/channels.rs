@@ -15,7 +15,7 @@ pub fn channel<E: Send + 'static>(capacity: usize, overflow: Overflow) -> (Chann
 /// Takes what is there from a channel that no thread writes to any more.
 ///
 /// # Panics
-/// When the channel was cut off.
+/// When the channel was disconnected.
 pub fn left<E: Send + 'static>(receiver: &mut Receiver<E>) -> Vec<E> {
     let mut got = Vec::new();
     loop {

@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 /// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as delivered. To try again, or to
 ///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`. If that retry gives up a part
 ///   of a batch, only the events in that part count as `dropped(failed)` ([`Disposition::Partly`]).
-/// - **A sink behind that decides later**, such as a queue of batches: its events stay `pending` here until the queue has handled
+/// - **An inner sink that decides later**, such as a queue of batches: its events stay `pending` here until the queue has handled
 ///   their batch, and then count as what became of them. See [`Ledger`](crate::Ledger#chains-of-sinks).
 /// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
 /// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile, and are refused as
@@ -92,7 +92,7 @@ pub struct Batch<E, S> {
 }
 
 struct Desk<E> {
-    /// The ledgers of the sinks behind.
+    /// The ledgers of the downstream sinks.
     inner: Ledgers,
     /// Where events are batches themselves: what becomes of the events in them.
     scales: Scales,
@@ -320,7 +320,7 @@ where
                 return;
             }
             before = Some(gone);
-            if is_worker() && cut != Cut::Finally {
+            if is_worker() && !inside_delivery() && cut != Cut::Finally {
                 // What is held needs room there. A worker that waited for another one could wait for itself: the flush that asks for
                 // this one waits, and asks again.
                 let goals = vec![(self.address(), goal)];
@@ -441,7 +441,7 @@ impl<E: Send + 'static> Bookkeeper for Desk<E> {
 }
 
 impl<E: 'static> Desk<E> {
-    /// What the sinks behind say of events of this type.
+    /// What the downstream sinks report of events of this type.
     fn downstream(&self, unit: TypeId) -> Downstream {
         Downstream::read(&self.inner, unit, || lock(&self.holding).kept_at_most())
     }

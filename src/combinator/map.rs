@@ -96,7 +96,7 @@ where
         if same { answer } else { answer.map(Disposition::whole) }
     }
 
-    /// The sinks behind count the events of their batches where these are of the same type as the ones in front. Of what another type
+    /// The downstream sinks count the events of their batches where these are of the same type as the upstream ones. Of what another type
     /// holds, nothing is known.
     fn weigh(&self, weight: &Weight) {
         if weight.is_of::<T>() && weight.is_of::<E>() {
@@ -121,7 +121,10 @@ where
 
     fn offer(&self, event: T) -> Result<Disposition, WriteError<T>> {
         match converted(&self.stage.convert, &event, self.stage.counters.everybody()) {
-            Some(converted) if self.stage.scales.is_empty() => handed_on(self.inner.offer(converted), event),
+            // No batch upstream is of the inner sink's type, so parts of one mean nothing here.
+            Some(converted) if self.stage.scales.is_empty() => {
+                handed_on(self.inner.offer(converted), event).map(Disposition::whole)
+            }
             Some(converted) => self.offer_batch(event, converted),
             None => {
                 discard(event);

@@ -67,7 +67,7 @@ impl<E, F: FnMut(&Inbox<E>, E) -> Handled> Consume<E> for With<F> {
     }
 }
 
-/// The books of the events that are handled one after another.
+/// The counters of the events that are handled one after another.
 ///
 /// It carries the counters that change with each event, so that they are stored and never loaded: a counter in memory
 /// that is loaded again right after its store holds the next event up.
@@ -85,7 +85,7 @@ impl<'a, E> Books<'a, E> {
     /// Has one event handled and entered, also when that unwinds: then it counts as delivered. `done` says where it lay.
     #[inline(always)]
     pub(super) fn enter(&mut self, event: E, consume: &mut impl Consume<E>, done: impl Fn(&Progress)) {
-        /// What is entered if the handling unwinds. It has copies of everything: borrowed, the books and the reader's position would lie
+        /// What is entered if the handling unwinds. It has copies of everything: borrowed, the counters and the reader's position would lie
         /// in memory for its sake, and each event would wait for the store of the one before it.
         struct Unwound<'a, E, D: Fn(&Progress)> {
             inbox: &'a Inbox<E>,

@@ -51,7 +51,7 @@ fn a_batch_that_a_flush_could_not_hand_on_is_offered_again_by_the_worker() {
     script.answer([Full; 3]);
     write_all(&queue, [1]);
     let report = queue.flush_timeout(GUARD);
-    assert_eq!(report.finish, Finish::TimedOut, "the sink behind took nothing");
+    assert_eq!(report.finish, Finish::TimedOut, "the inner sink took nothing");
     wait_for(|| script.batches() == [[1]]);
     assert!(queue.close().is_done());
 }

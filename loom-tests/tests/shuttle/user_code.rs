@@ -271,7 +271,7 @@ impl Drop for Ended {
 
 #[test]
 fn a_sink_that_stalls_until_the_others_are_closed() {
-    // A queue whose handler stalls until that of a second queue, added behind it, has been dropped, while two threads close the bus
+    // A queue whose handler stalls until that of a second queue, added after it, has been dropped, while two threads close the bus
     // and a third removes a sink: every sink is told of the close before any is waited for, so the second queue ends.
     explore(|| {
         let (bus, door) = (Bus::new(), Door::default());

@@ -6,6 +6,7 @@ use crate::ledger::{Disposition, Downstream, Ledger, Load, SinkState, SinkStatus
 use crate::panics::{discard, discard_each, foreign};
 use crate::report::CloseReport;
 use crate::wait::Deadline;
+use crate::wait::deadline::moment_after;
 use std::time::{Duration, Instant};
 
 /// When a batch that was refused is offered again, at the latest.
@@ -105,7 +106,7 @@ pub(super) struct Holding<E> {
     is_prompt: bool,
     /// All events that ever came in.
     pushed: u64,
-    /// Those that a sink behind keeps or kept, which count as delivered in the ledger, and in how many batches.
+    /// Those that a downstream sink keeps or kept, which count as delivered in the ledger, and in how many batches.
     passed: u64,
     passed_batches: u64,
     closing: Option<Deadline>,
@@ -252,7 +253,7 @@ impl<E> Holding<E> {
         goes_on
     }
 
-    /// Takes down what became of events that the sink behind took.
+    /// Counts what became of events that the inner sink accepted.
     fn taken(&mut self, count: u64, disposition: Disposition) {
         let ledger = &mut self.ledger;
         let place = match disposition {
@@ -288,7 +289,7 @@ impl<E> Holding<E> {
             wish = self.since.get_or_insert(now).checked_add(age);
         }
         if self.has_refused() || self.is_due {
-            let again = now + limits.age.map_or(OFFER_AGAIN, |age| age.min(OFFER_AGAIN));
+            let again = moment_after(now, limits.age.map_or(OFFER_AGAIN, |age| age.min(OFFER_AGAIN)));
             wish = Some(wish.map_or(again, |wish| wish.min(again)));
         }
         wish
@@ -346,7 +347,7 @@ impl<E> Holding<E> {
         !self.refused.is_empty()
     }
 
-    /// Whether the sink behind had no time for the batch that was refused.
+    /// Whether the inner sink had no time for the batch that was refused.
     pub(super) fn is_out_of_time(&self) -> bool {
         self.has_refused() && self.is_out_of_time
     }
@@ -368,15 +369,16 @@ impl<E> Holding<E> {
 
     /// How many of them have come to their end. They do so in the order in which they came.
     pub(super) fn gone(&self) -> u64 {
-        self.pushed - self.pending()
+        // A sink may give back more events than it was offered.
+        self.pushed.saturating_sub(self.pending())
     }
 
-    /// The most batches that the sinks behind may have kept.
+    /// The most batches that the downstream sinks may have kept.
     pub(super) fn kept_at_most(&self) -> u64 {
         self.passed_batches + u64::from(self.away > 0)
     }
 
-    /// What became of all events, here and in the sinks behind.
+    /// What became of all events, here and in the downstream sinks.
     fn whole(&self, downstream: &Downstream) -> Ledger {
         let mut ledger = Ledger { pending: self.pending(), ..self.ledger };
         ledger.follow_batches(self.passed, self.away as u64, downstream);
