@@ -83,7 +83,7 @@ where
     E: 'static,
     S: Sink<E>,
 {
-    /// Hands on what was made of a batch.
+    /// Forwards what was made of a batch.
     #[cold]
     fn offer_batch(&self, batch: T, converted: E) -> Result<Disposition, WriteError<T>> {
         let scales = &self.stage.scales;

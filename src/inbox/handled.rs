@@ -51,7 +51,7 @@ pub(crate) trait Consume<E> {
         usize::MAX
     }
 
-    /// So many events were handled since the last call, at most as many as there was room for.
+    /// Reports that `events` events were handled since the last call, at most as many as there was room for.
     fn batched(&mut self, inbox: &Inbox<E>, events: usize) {
         let _ = (inbox, events);
     }

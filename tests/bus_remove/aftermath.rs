@@ -1,6 +1,6 @@
 //! After `Removed::Quiet` no user code that came with the sink is left to run, also where an idle publisher still has a lane.
 
-use crate::support::{GUARD, ends, lock, wait_for};
+use crate::support::{GUARD, ends, lock, wait_for, waits};
 use crate::thread;
 use buslane::testing::Gate;
 use buslane::{
@@ -352,8 +352,8 @@ impl Sink<u32> for Slow {
 fn assert_waited_for(bus: &Bus<u32>, id: buslane::SinkId, gate: &Gate, what: &str) {
     gate.wait_reached(1);
     let (removing, at) = (bus.clone(), gate.clone());
-    let remover = thread::spawn(move || (removing.remove(id), at.waiting()));
-    thread::sleep(crate::SHORT);
+    // The order is asserted by the last line: a removal that returned before the gate opened would find the thread at it.
+    let remover = waits(move || (removing.remove(id), at.waiting()));
     assert!(!remover.is_finished(), "{what}: it is inside");
     gate.open();
     let (removed, waiting) = ends(move || remover.join().unwrap());

@@ -26,6 +26,7 @@ fn assert_ends_wait(what: &'static str, add: impl FnOnce(&Bus<u64>) -> SinkId + 
         let id = add(&outer);
         let mut publisher = outer.publisher();
         let waiting = waits(move || (0..200).map(|n| publisher.publish(n).unwrap().refused).sum::<u32>());
+        // What is measured: a wait that has lasted this long, after which its parks would have grown to a second.
         thread::sleep(LONG);
         assert!(!waiting.is_finished(), "{what}: it waits");
         assert_eq!(outer.remove_timeout(id, LIMIT), Ok(Removed::Quiet), "{what}");
