@@ -1,57 +1,80 @@
-//! The bus: a copy-on-write list of sinks, and what publishes into them.
+//! The bus: a copy-on-write list of sinks, and the handles that publish to all of them (publish-subscribe, fan-out).
 //!
-//! | file | holds |
+//! | item | what it is |
 //! |---|---|
-//! | `publisher`, `published` | the publishing handle of one thread, and what it is told |
-//! | `lanes` | what most publishes go through, at the publisher's hand |
-//! | `table` | what a publisher knows: its lanes and the sinks it calls |
-//! | `delivery` | the publish path |
-//! | `control`, `list` | the control plane's state, the list of sinks, and `add` |
-//! | `remove`, `close` | taking sinks away again |
-//! | `calls` | how the control plane calls sinks |
-//! | `shared` | publishing without a publisher of one's own |
-//! | `local` | one cached publisher for each thread |
-//! | `entry` | one attachment of a sink |
-//! | `snapshot`, `builder`, `handle` | what their names say |
+//! | [`Bus`], [`BusBuilder`] | a handle to the bus, and its settings |
+//! | [`Publisher`] | the publishing handle of one thread, with a private SPSC ring ("lane") into each sink |
+//! | [`Published`] | the outcome of one publish: accepted, dropped, refused |
+//! | [`WeakBus`] | a handle that does not keep the bus open, for handlers that need the bus |
+//! | [`CloseGuard`] | closes a static bus at the end of a scope |
+//! | [`Removed`] | the outcome of a removal |
+//! | [`SinkFailure`] | what an `on_error` hook receives |
+//!
+//! # Examples
+//! ```
+//! use buslane::{Bus, Queue};
+//! let bus = Bus::new();
+//! let log = bus.add_named("log", Queue::builder().spawn(|n: u64| println!("{n}"))?)?;
+//! let mut publisher = bus.publisher(); // one per publishing thread
+//! publisher.publish(1)?;
+//! bus.remove(log)?;
+//! assert_eq!(publisher.publish(2)?.accepted, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+// Where things are:
+//
+// | file | holds |
+// |---|---|
+// | `publisher`, `published` | the publishing handle of one thread, and the outcome of a publish |
+// | `lanes` | the publisher's inline fast path |
+// | `table` | what a publisher knows: its lanes and the sinks that it calls |
+// | `delivery` | the publish path |
+// | `control`, `list` | the control plane's state, the list of sinks, and `add` |
+// | `remove`, `close` | removing sinks, closing the bus |
+// | `calls` | how the control plane calls sinks |
+// | `shared` | publishing without a publisher |
+// | `local` | one cached publisher for each thread |
+// | `entry` | one attachment of a sink |
+// | `snapshot`, `builder`, `handle` | what their names say |
 
-pub(crate) mod builder;
+mod builder;
 mod calls;
 mod close;
 mod control;
 mod delivery;
-pub(crate) mod entry;
-pub(crate) mod handle;
+mod entry;
+mod handle;
 mod lanes;
 mod list;
 mod local;
-pub(crate) mod published;
-pub(crate) mod publisher;
-pub(crate) mod remove;
+mod published;
+mod publisher;
+mod remove;
 mod shared;
-pub(crate) mod snapshot;
+mod snapshot;
 mod table;
 
+pub use builder::{BusBuilder, SinkFailure};
+pub use handle::{CloseGuard, WeakBus};
+pub use published::Published;
+pub use publisher::Publisher;
+pub use remove::Removed;
+
 use crate::channel::Channel;
-use crate::channel::receiver::Receiver;
+use crate::channel::Receiver;
 use crate::error::{AddError, Closed, RemoveError};
-use crate::ledger::Counters;
-use crate::report::{CloseReport, FlushReport, Identity};
 use crate::sink::{Sink, SinkKey};
+use crate::stats::{CloseReport, Counters, FlushReport, Identity, SinkId, Snapshot};
 use crate::sync::guarded::Domain;
 use crate::sync::membarrier::process_pair;
 use crate::sync::quiet::Quiet;
 use crate::sync::swap::Swap;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, lock};
-use crate::wait::{Deadline, WaitList};
-use builder::{BusBuilder, BusHooks};
+use crate::time::Deadline;
+use crate::wait::WaitList;
+use builder::BusHooks;
 use control::Control;
-use entry::SinkId;
-use handle::{CloseGuard, WeakBus};
 use list::List;
-use published::Published;
-use publisher::Publisher;
-use remove::Removed;
-use snapshot::Snapshot;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
@@ -196,7 +219,7 @@ impl<E: Send + 'static> Bus<E> {
     /// let id = bus.add(sink.clone())?;
     /// assert_eq!(bus.add(sink)?, id);
     /// assert_eq!(bus.sink_count(), 1);
-    /// # Ok::<(), buslane::AddError>(())
+    /// # Ok::<(), buslane::error::AddError>(())
     /// ```
     #[track_caller]
     pub fn add(&self, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
@@ -265,7 +288,7 @@ impl<E: Send + 'static> Bus<E> {
     /// Inside are a publish, a flush until the sink has answered it, a snapshot, and every other call that the bus makes.
     ///
     /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
-    /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block), a [gating](crate::Subscription::gating) subscriber): there, take
+    /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block), a [gating](crate::journal::Subscription::gating) subscriber): there, take
     /// [`remove_timeout`](Self::remove_timeout). Publishers with lanes of their own that wait for room in this sink are let go: the sink
     /// refuses the event, and counts it. Where they wait inside another bus, which is the sink, that takes up to a tenth of a second.
     ///
@@ -279,9 +302,9 @@ impl<E: Send + 'static> Bus<E> {
     /// ```
     /// let bus = buslane::Bus::<u32>::new();
     /// let id = bus.add(buslane::noop())?;
-    /// assert_eq!(bus.remove(id), Ok(buslane::Removed::Quiet));
-    /// assert_eq!(bus.remove(id), Err(buslane::RemoveError::Unknown));
-    /// # Ok::<(), buslane::AddError>(())
+    /// assert_eq!(bus.remove(id), Ok(buslane::bus::Removed::Quiet));
+    /// assert_eq!(bus.remove(id), Err(buslane::error::RemoveError::Unknown));
+    /// # Ok::<(), buslane::error::AddError>(())
     /// ```
     pub fn remove(&self, id: SinkId) -> Result<Removed, RemoveError> {
         self.core().remove(id, Deadline::NEVER)
@@ -295,7 +318,8 @@ impl<E: Send + 'static> Bus<E> {
     /// # Examples
     /// A sink that does not return is off the bus all the same:
     /// ```
-    /// use buslane::{Bus, Removed, sink_fn};
+    /// use buslane::{Bus, sink_fn};
+    /// use buslane::bus::Removed;
     /// use std::{sync::{Mutex, mpsc::channel}, thread, time::Duration};
     /// let ((inside, entered), (gate, held)) = (channel(), channel::<()>());
     /// let held = Mutex::new(held);
@@ -310,7 +334,7 @@ impl<E: Send + 'static> Bus<E> {
     ///     assert_eq!(bus.remove_timeout(id, Duration::from_millis(1)), Ok(Removed::StillInside));
     ///     drop(gate);
     /// });
-    /// # Ok::<(), buslane::AddError>(())
+    /// # Ok::<(), buslane::error::AddError>(())
     /// ```
     pub fn remove_timeout(&self, id: SinkId, limit: Duration) -> Result<Removed, RemoveError> {
         self.core().remove(id, Deadline::after(limit))
@@ -358,7 +382,7 @@ impl<E: Send + 'static> Bus<E> {
     /// Waits until everything that was published before this call has been handled by every sink.
     ///
     /// What is published meanwhile is not waited for. Inside a delivery, and in other user code that the bus runs, this does not
-    /// wait ([`Finish::Pending`](crate::Finish::Pending)). A channel without a reader is unfinished when the limit is over.
+    /// wait ([`Finish::Pending`](crate::stats::Finish::Pending)). A channel without a reader is unfinished when the limit is over.
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
@@ -391,7 +415,8 @@ impl<E: Send + 'static> Bus<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Bus, Closed, Queue};
+    /// use buslane::{Bus, Queue};
+    /// use buslane::error::Closed;
     /// let (sender, seen) = std::sync::mpsc::channel();
     /// let bus = Bus::new();
     /// bus.add(Queue::builder().spawn(move |n: u32| sender.send(n))?)?;
@@ -409,7 +434,7 @@ impl<E: Send + 'static> Bus<E> {
     ///
     /// When the limit is over, queues give up their backlog, counted as `aborted`; a sink that does not return is left
     /// behind and named in the report. Every caller gets the same report. Inside a delivery, and in other user code that the bus
-    /// runs, this does not wait ([`Finish::Pending`](crate::Finish::Pending)); ask again outside for the final report.
+    /// runs, this does not wait ([`Finish::Pending`](crate::stats::Finish::Pending)); ask again outside for the final report.
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
@@ -421,7 +446,8 @@ impl<E: Send + 'static> Bus<E> {
     /// # Examples
     /// A handler that does not come back in time is named in the report:
     /// ```
-    /// use buslane::{Bus, Finish, Queue};
+    /// use buslane::{Bus, Queue};
+    /// use buslane::stats::Finish;
     /// use std::time::Duration;
     /// let (gate, held) = std::sync::mpsc::channel::<()>();
     /// let bus = Bus::new();
@@ -448,7 +474,7 @@ impl<E: Send + 'static> Bus<E> {
     /// EVENTS.publish(1)?;
     /// drop(guard);
     /// assert!(EVENTS.is_closed());
-    /// # Ok::<(), buslane::Closed<u32>>(())
+    /// # Ok::<(), buslane::error::Closed<u32>>(())
     /// ```
     pub fn close_on_drop(&self) -> CloseGuard<E> {
         CloseGuard::new(self.clone())
@@ -542,7 +568,8 @@ impl<E: Clone + Send + 'static> Bus<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Bus, Closed, noop};
+    /// use buslane::{Bus, noop};
+    /// use buslane::error::Closed;
     /// let bus = Bus::new();
     /// bus.add(noop())?;
     /// let mut receiver = bus.subscribe(8)?;

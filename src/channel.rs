@@ -1,29 +1,48 @@
-//! An inbox whose consuming half the user holds.
+//! Channels: a sink whose events a consumer of yours reads, polling, blocking, iterating or awaiting.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Channel`], [`ChannelBuilder`] | the writing half, which is a [`Sink`], and its settings |
+//! | [`Receiver`] | the reading half |
+//! | [`SharedReceiver`] | one of several readers, of which each event reaches one (MPMC) |
+//! | [`Recv`], [`SharedRecv`] | the futures of `recv_async` |
+//!
+//! # Examples
+//! ```
+//! use buslane::Bus;
+//! let bus = Bus::new();
+//! let mut receiver = bus.subscribe(256)?;
+//! bus.publish("started")?;
+//! bus.publish("stopped")?;
+//! bus.close(); // what was accepted stays readable
+//! assert_eq!(receiver.iter().collect::<Vec<_>>(), ["started", "stopped"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-pub(crate) mod builder;
+mod builder;
 mod reading;
-pub(crate) mod receiver;
-pub(crate) mod shared;
+mod receiver;
+mod shared;
+
+pub use builder::ChannelBuilder;
+pub use receiver::{Receiver, Recv};
+pub use shared::{SharedReceiver, SharedRecv};
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::inbox::{End, Goal, Inbox, Patience};
-use crate::ledger::{Disposition, SinkState};
-use crate::report::{CloseReport, Finish, FlushReport, Flushing};
+use crate::mailbox::{End, Goal, Mailbox, Patience};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
+use crate::stats::{CloseReport, Disposition, Finish, FlushReport, Flushing, SinkState};
 use crate::sync;
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use crate::wait::errand::is_telling;
 use crate::wait::nesting::inside_delivery;
-use builder::ChannelBuilder;
-use receiver::Receiver;
-use shared::SharedReceiver;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The writing half of an inbox whose reading half, the [`Receiver`], the user polls, blocks on, iterates or awaits.
+/// The writing half of a mailbox whose reading half, the [`Receiver`], the user polls, blocks on, iterates or awaits.
 ///
 /// Cloning makes another handle to the same channel; when the last one goes, the channel is closed. A channel may also have
 /// many readers, of which each event reaches one: [`shared`](Self::shared).
@@ -31,14 +50,15 @@ use std::time::Duration;
 /// # Guarantees
 /// As for a [`Queue`](crate::Queue), with the reader in place of the worker: wait-free publishing through private lanes,
 /// first in first out for each publisher, nothing lost that is not counted. Closing does not wait for the reader: what
-/// is left stays readable, and then the reader is told [`RecvError::Closed`](crate::RecvError::Closed).
+/// is left stays readable, and then the reader is told [`RecvError::Closed`](crate::error::RecvError::Closed).
 ///
 /// `Ok` from [`write`](Sink::write) means accepted: under [`Overflow::DropNewest`](crate::Overflow::DropNewest), the default, a
 /// full channel has dropped the event all the same. [`offer`](Sink::offer) returns which.
 ///
 /// # Examples
 /// ```
-/// use buslane::{Bus, Channel, RecvError};
+/// use buslane::{Bus, Channel};
+/// use buslane::error::RecvError;
 /// let (channel, mut receiver) = Channel::bounded(16)?;
 /// let bus = Bus::new();
 /// bus.add(channel)?;
@@ -51,7 +71,7 @@ use std::time::Duration;
 pub struct Channel<E: Send + 'static>(Arc<Handle<E>>);
 
 /// Closes the channel when the last of them goes.
-struct Handle<E: Send + 'static>(sync::Arc<Inbox<E>>);
+struct Handle<E: Send + 'static>(sync::Arc<Mailbox<E>>);
 
 impl<E: Send + 'static> Channel<E> {
     /// Makes a channel with room for `capacity` events per publisher and the default settings.
@@ -105,7 +125,7 @@ impl<E: Send + 'static> Channel<E> {
     /// let (channel, receiver) = Channel::<u32>::builder().capacity(64).overflow(Overflow::Block).build()?;
     /// assert_eq!(channel.state().capacity, 64);
     /// # drop(receiver);
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     pub fn builder() -> ChannelBuilder<E> {
         ChannelBuilder::new()
@@ -115,7 +135,8 @@ impl<E: Send + 'static> Channel<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, RecvError, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::RecvError;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// channel.write(1)?;
     /// channel.close();
@@ -134,7 +155,8 @@ impl<E: Send + 'static> Channel<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Finish, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::stats::Finish;
     /// use std::time::Duration;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// channel.write(1)?;
@@ -188,7 +210,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
-        Inbox::lane(&self.0.0).map(|lane| Some(Lane::private(lane)))
+        Mailbox::lane(&self.0.0).map(|lane| Some(Lane::private(lane)))
     }
 
     fn has_lanes(&self) -> bool {
@@ -204,7 +226,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
                     report.note(Finish::Pending);
                     return;
                 }
-                let begun = Begun { inbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
+                let begun = Begun { mailbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
                 if is_telling() && !too_late {
                     report.tell(Arc::new(begun));
                 } else {
@@ -233,13 +255,13 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
 
 /// A flush that was begun: what has to be read before it is done.
 struct Begun<E> {
-    inbox: sync::Arc<Inbox<E>>,
+    mailbox: sync::Arc<Mailbox<E>>,
     goal: Arc<Goal<E>>,
 }
 
 impl<E: Send + 'static> Flushing for Begun<E> {
     fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
-        if !Inbox::wait_reached(&self.inbox, &self.goal, deadline) {
+        if !Mailbox::wait_reached(&self.mailbox, &self.goal, deadline) {
             report.note(Finish::TimedOut);
         }
     }

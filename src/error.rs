@@ -57,7 +57,7 @@ impl<E> WriteError<E> {
     /// use buslane::{Channel, Sink};
     /// let (channel, _) = Channel::bounded(8)?;
     /// assert_eq!(channel.write("nobody reads").unwrap_err().into_event(), "nobody reads");
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     pub fn into_event(self) -> E {
         match self {
@@ -78,7 +78,7 @@ impl<E> WriteError<E> {
     /// let (texts, _) = Channel::bounded(8)?;
     /// let write = |n: u32| texts.write(n.to_string()).map_err(|error| error.map_event(|_| n));
     /// assert!(matches!(write(7), Err(WriteError::Closed(7))));
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     pub fn map_event<T>(self, f: impl FnOnce(E) -> T) -> WriteError<T> {
         match self {
@@ -151,7 +151,7 @@ impl<E> Error for WriteError<E> {
 /// ```
 /// let bus = buslane::Bus::new();
 /// assert!(bus.close().is_done());
-/// assert_eq!(bus.publish("late"), Err(buslane::Closed("late")));
+/// assert_eq!(bus.publish("late"), Err(buslane::error::Closed("late")));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Closed<E>(pub E);
@@ -174,11 +174,13 @@ impl<E> Error for Closed<E> {}
 ///
 /// # Examples
 /// ```
-/// use buslane::{Journal, Sequence, Start, SubscribeError};
+/// use buslane::Journal;
+/// use buslane::error::SubscribeError;
+/// use buslane::journal::{Sequence, Start};
 /// let journal = Journal::<u32>::new(16)?;
 /// let error = journal.subscribe(Start::At(Sequence::new(7))).err();
 /// assert_eq!(error, Some(SubscribeError::Future { asked: 7, next: 0 }));
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -193,7 +195,7 @@ pub enum SubscribeError {
     /// It would end before it begins.
     Inverted,
     /// It begins or ends at a time, and the journal knows none: see
-    /// [`JournalBuilder::sample_time`](crate::JournalBuilder::sample_time) and `time_by`.
+    /// [`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time) and `time_by`.
     NoTime,
     /// A setting cannot be, or there is no memory.
     Invalid(InvalidConfig),
@@ -232,7 +234,7 @@ impl Error for SubscribeError {
 /// # Examples
 /// ```
 /// let error = buslane::Channel::<u32>::bounded(0).unwrap_err();
-/// assert_eq!(error, buslane::InvalidConfig::ZeroCapacity);
+/// assert_eq!(error, buslane::error::InvalidConfig::ZeroCapacity);
 /// assert_eq!(error.to_string(), "a capacity of zero holds nothing; ask for at least one event");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -388,7 +390,8 @@ impl Error for InvalidConfig {}
 ///
 /// # Examples
 /// ```
-/// use buslane::{InvalidConfig, Queue, SpawnError};
+/// use buslane::Queue;
+/// use buslane::error::{InvalidConfig, SpawnError};
 /// let error = Queue::builder().workers(2).spawn(|n: u32| println!("{n}")).unwrap_err();
 /// assert!(matches!(error, SpawnError::Config(InvalidConfig::OneHandler { workers: 2 })));
 /// ```
@@ -429,7 +432,8 @@ impl From<InvalidConfig> for SpawnError {
 ///
 /// # Examples
 /// ```
-/// use buslane::{AddError, Bus, noop};
+/// use buslane::{Bus, noop};
+/// use buslane::error::AddError;
 /// let bus = Bus::<u32>::new();
 /// assert_eq!(bus.add(bus.clone()), Err(AddError::Itself));
 /// assert!(bus.close().is_done());
@@ -468,12 +472,13 @@ impl From<InvalidConfig> for AddError {
 ///
 /// # Examples
 /// ```
-/// use buslane::{Bus, RemoveError, noop};
+/// use buslane::{Bus, noop};
+/// use buslane::error::RemoveError;
 /// let bus = Bus::<u32>::new();
 /// let id = bus.add(noop())?;
 /// assert!(bus.close().is_done());
 /// assert_eq!(bus.remove(id), Err(RemoveError::Unknown));
-/// # Ok::<(), buslane::AddError>(())
+/// # Ok::<(), buslane::error::AddError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -494,7 +499,8 @@ impl Error for RemoveError {}
 ///
 /// # Examples
 /// ```
-/// use buslane::{Channel, Overflow, RecvError, Sink};
+/// use buslane::{Channel, Overflow, Sink};
+/// use buslane::error::RecvError;
 /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Disconnect).build()?;
 /// channel.write(1)?;
 /// assert!(channel.write(2).is_err()); // there is no room: the reader is cut off
@@ -526,12 +532,13 @@ impl Error for RecvError {}
 ///
 /// # Examples
 /// ```
-/// use buslane::{Channel, TryRecvError};
+/// use buslane::Channel;
+/// use buslane::error::TryRecvError;
 /// let (channel, mut receiver) = Channel::<u32>::bounded(8)?;
 /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty)); // come again
 /// channel.close();
 /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed)); // no need to
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -569,11 +576,12 @@ impl From<RecvError> for TryRecvError {
 ///
 /// # Examples
 /// ```
-/// use buslane::{Channel, RecvTimeoutError};
+/// use buslane::Channel;
+/// use buslane::error::RecvTimeoutError;
 /// use std::time::Duration;
 /// let (_channel, mut receiver) = Channel::<u32>::bounded(8)?;
 /// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -15,10 +15,10 @@ pub use error::HttpError;
 pub use retry::HttpRetry;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
-use crate::wait::Deadline;
+use crate::stats::CloseReport;
+use crate::time::Deadline;
 use client::{Client, PostError};
 use serde::Serialize;
 use std::fmt;
@@ -124,7 +124,8 @@ impl<E> HttpSink<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{HttpSink, InvalidConfig};
+    /// use buslane::HttpSink;
+    /// use buslane::error::InvalidConfig;
     /// assert!(HttpSink::<String>::new("https://example.com/events").is_ok());
     /// assert_eq!(HttpSink::<String>::new("/events").err(), Some(InvalidConfig::BadUrl));
     /// assert_eq!(HttpSink::<String>::new("https://me:secret@example.com/").err(), Some(InvalidConfig::CredentialsInUrl));
@@ -154,7 +155,8 @@ impl<E> HttpSink<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{HttpSink, InvalidConfig};
+    /// use buslane::HttpSink;
+    /// use buslane::error::InvalidConfig;
     /// let sink = HttpSink::<String>::direct("https://example.com/events")?;
     /// let sink = sink.proxy("http://user:password@proxy.internal:3128")?;
     /// assert_eq!(sink.proxy("socks5://proxy.internal").err(), Some(InvalidConfig::BadProxy { setting: "proxy" }));
@@ -173,7 +175,8 @@ impl<E> HttpSink<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{HttpSink, InvalidConfig};
+    /// use buslane::HttpSink;
+    /// use buslane::error::InvalidConfig;
     /// let sink = HttpSink::<String>::new("https://example.com/events")?.header("Authorization", "Bearer example")?;
     /// assert_eq!(sink.header("Content-Length", "7").err(), Some(InvalidConfig::BadHeader));
     /// # Ok::<(), InvalidConfig>(())
@@ -193,7 +196,7 @@ impl<E> HttpSink<E> {
     /// ```
     /// let sink = buslane::HttpSink::<String>::new("https://example.com/events")?;
     /// assert!(sink.media_type("application/cloudevents+json").is_ok());
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     pub fn media_type(self, media_type: &str) -> Result<Self, InvalidConfig> {
         self.header("Content-Type", media_type)
@@ -207,7 +210,8 @@ impl<E> HttpSink<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{HttpSink, InvalidConfig};
+    /// use buslane::HttpSink;
+    /// use buslane::error::InvalidConfig;
     /// use std::time::Duration;
     /// let sink = HttpSink::<String>::new("https://example.com/events")?.timeout(Duration::from_millis(500))?;
     /// assert_eq!(sink.timeout(Duration::ZERO).err(), Some(InvalidConfig::ZeroTimeout));

@@ -1,41 +1,63 @@
-//! One stream of events with history, for any number of subscribers: the ring is shared, and each subscriber has a place of its
-//! own.
+//! Journals: one stream of events with history in a shared ring buffer (SPMC, MPMC), for any number of subscribers.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Journal`], [`JournalBuilder`] | a handle that publishes and subscribes, and its settings |
+//! | [`JournalWriter`] | the only writer of a journal that has one |
+//! | [`Feed`] | a handle that subscribes and cannot publish |
+//! | [`Subscriber`], [`Subscription`] | a cursor into the stream, and its settings |
+//! | [`Start`], [`Until`], [`OnLag`] | where a subscriber begins and ends, and what it does when it lags |
+//! | [`Entry`], [`Sequence`] | an event with its position, or the number of events missed; a position |
+//! | [`RecvEntry`] | the future of `recv_async` |
+//!
+//! # Examples
+//! ```
+//! use buslane::Journal;
+//! use buslane::journal::{Entry, Start};
+//! let journal = Journal::new(1024)?;
+//! journal.publish("started")?;
+//! let mut late = journal.subscribe_from(Start::Oldest)?;
+//! assert!(matches!(late.recv()?, Entry::Event { event: "started", .. }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod bounds;
-pub(crate) mod builder;
-pub(crate) mod entry;
-pub(crate) mod feed;
+mod builder;
+mod entry;
+mod feed;
 mod gate;
-pub(crate) mod recv;
+mod recv;
 mod seat;
 mod shared;
-pub(crate) mod subscriber;
-pub(crate) mod subscription;
+mod subscriber;
+mod subscription;
 mod time;
-pub(crate) mod writer;
+mod writer;
+
+pub use crate::ring::blocks::OnLag;
+pub use builder::JournalBuilder;
+pub use entry::{Entry, Sequence, Start, Until};
+pub use feed::Feed;
+pub use recv::RecvEntry;
+pub use subscriber::Subscriber;
+pub use subscription::Subscription;
+pub use writer::JournalWriter;
 
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
-use crate::inbox::Patience;
-use crate::ledger::{Disposition, SinkState};
+use crate::mailbox::Patience;
 use crate::panics::discard_each;
-use crate::report::CloseReport;
 use crate::ring::blocks::{Claim, SharedWriter};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite, Seal};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
+use crate::stats::{CloseReport, Disposition, SinkState};
 use crate::sync::cold_path;
-use crate::wait::Deadline;
-use builder::JournalBuilder;
-use entry::{Sequence, Start};
-use feed::Feed;
+use crate::time::Deadline;
 use gate::Place;
 use shared::{Refusal, Shared, drop_overwritten};
 use std::fmt;
 use std::mem::needs_drop;
 use std::sync::Arc;
-use subscriber::Subscriber;
-use subscription::Subscription;
-use writer::JournalWriter;
 
 /// A stream of events in one total order that keeps the newest ones, for any number of subscribers.
 ///
@@ -65,7 +87,8 @@ use writer::JournalWriter;
 ///
 /// # Examples
 /// ```
-/// use buslane::{Bus, Entry, Journal, Start};
+/// use buslane::{Bus, Journal};
+/// use buslane::journal::{Entry, Start};
 /// let journal = Journal::new(65_536)?;
 /// let bus = Bus::new();
 /// bus.add(journal.clone())?;
@@ -100,7 +123,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let journal = Journal::new(1024)?;
     /// journal.publish("event")?;
     /// let mut late = journal.subscribe(Start::Oldest)?;
@@ -119,7 +143,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let (mut writer, feed) = Journal::single(1024)?;
     /// let mut subscriber = feed.subscribe(Start::Now)?;
     /// writer.publish("event")?;
@@ -134,7 +159,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// use std::time::SystemTime;
     /// let journal = Journal::builder().capacity(256).sample_time().build()?;
     /// journal.publish("event")?;
@@ -209,7 +235,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// journal.publish("one")?;
     /// let first = journal.publish_batch(vec!["two", "three"])?;
@@ -280,7 +307,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     }
 
     /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it reads what is kept, and then
-    /// [`Closed`](crate::Closed).
+    /// [`Closed`](crate::error::Closed).
     ///
     /// # Guarantees
     /// Copies nothing. History and what follows join without a gap and without a repetition.
@@ -290,7 +317,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// for n in 0..5 {
     ///     journal.publish(n)?;
@@ -309,7 +337,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// for n in 0..5 {
     ///     journal.publish(n)?;
@@ -327,7 +356,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// let feed = journal.feed();
     /// let reader = std::thread::spawn(move || {
@@ -347,7 +377,9 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Closed, Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::error::Closed;
+    /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// journal.publish("event")?;
     /// journal.close();
@@ -364,7 +396,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// let _late = journal.subscription().start(Start::Now).named("dashboard").subscribe()?;
     /// journal.publish("event")?;

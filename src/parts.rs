@@ -2,16 +2,19 @@
 //! model is to show. With the feature `loom` only, and outside semantic versioning.
 #![expect(missing_debug_implementations, reason = "models look at what a part does")]
 
-use crate::inbox::member::{self, Seat, Seats};
-use crate::inbox::overflow::Overflow;
-use crate::inbox::{self, Find, InboxConfig, SharedLane, lane};
+use crate::Sink;
+use crate::mailbox::member::{self, Seat, Seats};
+use crate::mailbox::overflow::Overflow;
+use crate::mailbox::{self, Find, MailboxConfig, SharedLane, lane};
 use crate::queue::handler::{SinkWork, Work};
 use crate::ring::mpmc::Ring;
+use crate::sink::Patience;
+use crate::stats::CloseReport;
 use crate::sync;
+use crate::time::Deadline;
 use crate::wait::list::{Waiter, Want};
 use crate::wait::nesting::Crew;
-use crate::wait::{Deadline, FencePair, WaitList, WaitStrategy, crowd};
-use crate::{CloseReport, Patience, Sink};
+use crate::wait::{FencePair, WaitList, WaitStrategy, crowd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,17 +151,17 @@ impl Progress {
     }
 }
 
-/// An inbox with several consumers that park.
-pub struct Inbox<E: Send + 'static>(sync::Arc<inbox::Inbox<E>>);
+/// A mailbox with several consumers that park.
+pub struct Mailbox<E: Send + 'static>(sync::Arc<mailbox::Mailbox<E>>);
 
-impl<E: Send + 'static> Inbox<E> {
-    /// An inbox and its first consumer.
+impl<E: Send + 'static> Mailbox<E> {
+    /// A mailbox and its first consumer.
     ///
     /// # Panics
     /// When the capacity is none.
     #[must_use]
     pub fn new(capacity: usize) -> (Self, Member<E>) {
-        let config = InboxConfig {
+        let config = MailboxConfig {
             capacity,
             unbounded: false,
             overflow: Overflow::DropNewest,
@@ -167,8 +170,8 @@ impl<E: Send + 'static> Inbox<E> {
             crew: Crew::new(),
             scales: std::sync::Arc::default(),
         };
-        let (inbox, member) = inbox::Inbox::shared(config).expect("a small inbox");
-        (Self(inbox), Member(member))
+        let (mailbox, member) = mailbox::Mailbox::shared(config).expect("a small mailbox");
+        (Self(mailbox), Member(member))
     }
 
     /// Puts an event in and wakes a consumer.
@@ -195,11 +198,11 @@ impl<E: Send + 'static> Inbox<E> {
 
     /// Takes no more events.
     pub fn close(&self) {
-        self.0.seal(inbox::End::Closed);
+        self.0.seal(mailbox::End::Closed);
     }
 }
 
-impl<E: Send + 'static> Clone for Inbox<E> {
+impl<E: Send + 'static> Clone for Mailbox<E> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
@@ -221,12 +224,12 @@ impl<E: Send + 'static> Member<E> {
         self.0.take(Find::Filled)
     }
 
-    /// Sleeps, unless there is something to be taken, or all was and the inbox is closed.
+    /// Sleeps, unless there is something to be taken, or all was and the mailbox is closed.
     pub fn wait(&mut self) {
         self.0.wait(None, |_| false);
     }
 
-    /// Whether all was taken and the inbox is closed.
+    /// Whether all was taken and the mailbox is closed.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.0.ended().is_some()

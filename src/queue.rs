@@ -1,27 +1,47 @@
-//! An inbox with a worker thread behind it, or several.
+//! Queues: a bounded buffer and a worker thread, or several, upstream of a closure, a handler or a sink.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Queue`], [`QueueBuilder`] | the queue, which is a [`Sink`], and its settings |
+//! | [`Handler`] | a handler that sees the end of a batch, ticks, flushes and its own close |
+//!
+//! # Examples
+//! ```
+//! use buslane::{Bus, Overflow, Queue};
+//! let audit = Queue::builder().capacity(4096).overflow(Overflow::Block).spawn(|line: String| println!("{line}"))?;
+//! let bus = Bus::new();
+//! bus.add_named("audit", audit)?;
+//! bus.publish("login".to_owned())?;
+//! assert!(bus.close().is_done()); // drains the queue
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-pub(crate) mod builder;
+mod builder;
 mod control;
 mod desk;
 pub(crate) mod handler;
 mod partition;
 mod worker;
 
+pub use builder::QueueBuilder;
+pub use handler::Handler;
+
 use crate::error::{InvalidConfig, WriteError};
-use crate::inbox::{End, Inbox, Patience};
-use crate::ledger::{Bookkeeper, Disposition, Downstream, Ledger, SinkState, SinkStatus, Weight};
+use crate::mailbox::{End, Mailbox, Patience};
 use crate::panics::quietly;
-use crate::report::{CloseReport, Finish, FlushReport, Identity};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
+use crate::stats::{
+    Bookkeeper, CloseReport, Disposition, Downstream, Finish, FlushReport, Identity, Ledger, SinkState,
+    SinkStatus, Weight,
+};
 use crate::sync::{self, Mutex, lock};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use crate::wait::deadline::{CLOSE_LIMIT, Dropping};
 use crate::wait::errand::is_telling;
 use crate::wait::list::{Waiter, Want};
 use crate::wait::nesting::{Purpose, Visit, inside_delivery, may_wait_to_drop};
-use builder::QueueBuilder;
 use desk::FlushDesk;
 use handler::Behind;
 use partition::Route;
@@ -30,7 +50,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An inbox with a worker thread behind it, or several, in front of a closure, a [`Handler`](crate::Handler) or a sink.
+/// A mailbox with a worker thread behind it, or several, in front of a closure, a [`Handler`] or a sink.
 ///
 /// This is what stands between a hot path and work that takes time: a publisher only puts its event into a ring of its
 /// own; the worker takes it out and calls the handler. Cloning makes another handle to the same queue.
@@ -40,7 +60,7 @@ use std::time::Duration;
 ///   lock-free; with [`Overflow::Block`](crate::Overflow::Block) it waits for room). A handler that is slow or never returns
 ///   concerns nobody but its own queue.
 /// - **Order**: first in, first out for each publisher. No order between publishers.
-/// - **Delivery**: `Ok` means handled once, or counted in the [`Ledger`](crate::Ledger) with a reason.
+/// - **Delivery**: `Ok` means handled once, or counted in the [`Ledger`] with a reason.
 /// - **Threads**: a handler is called by its worker only, so it may be `FnMut` and need not be `Sync`.
 /// - **Panics**: a panic of the handler costs the event in its hands; the worker goes on with the next one.
 /// - **Allocation**: a publish allocates nothing, unless the queue is [unbounded](QueueBuilder::unbounded), or full and made to
@@ -84,9 +104,9 @@ type Tell = Box<dyn Fn(&mut Signal<'_>) + Send + Sync>;
 
 /// What the handles and the workers share.
 struct Shared<E> {
-    /// The workers' inbox; where each has its own, that of the first one.
-    inbox: sync::Arc<Inbox<E>>,
-    /// Says which worker gets an event, where each has its own inbox.
+    /// The workers' mailbox; where each has its own, that of the first one.
+    mailbox: sync::Arc<Mailbox<E>>,
+    /// Says which worker gets an event, where each has its own mailbox.
     route: Option<Arc<Route<E>>>,
     /// One for each handler.
     desks: Box<[FlushDesk<E>]>,
@@ -155,7 +175,8 @@ impl<E: Send + 'static> Queue<E> {
     /// # Examples
     /// A handler that does not come back in time is left behind:
     /// ```
-    /// use buslane::{Finish, Queue, Sink};
+    /// use buslane::{Queue, Sink};
+    /// use buslane::stats::Finish;
     /// use std::time::Duration;
     /// let (gate, held) = std::sync::mpsc::channel::<()>();
     /// let queue = Queue::builder().spawn(move |_: u32| drop(held.recv()))?;
@@ -197,7 +218,8 @@ impl<E: Send + 'static> Queue<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Queue, Sink, SinkStatus};
+    /// use buslane::{Queue, Sink};
+    /// use buslane::stats::SinkStatus;
     /// let queue = Queue::builder().spawn(|n: u32| println!("{n}"))?;
     /// queue.write(1)?;
     /// assert!(queue.close().is_done());
@@ -217,22 +239,22 @@ impl<E: Send + 'static> Queue<E> {
 impl<E: Send + 'static> Shared<E> {
     /// Whether this thread must not wait for the workers: it is in user code, or it is one of them.
     fn is_inside(&self) -> bool {
-        inside_delivery() || self.inbox.crew.is_here()
+        inside_delivery() || self.mailbox.crew.is_here()
     }
 
-    fn inboxes(&self) -> &[sync::Arc<Inbox<E>>] {
-        self.route.as_ref().map_or(std::slice::from_ref(&self.inbox), |route| route.inboxes())
+    fn mailboxes(&self) -> &[sync::Arc<Mailbox<E>>] {
+        self.route.as_ref().map_or(std::slice::from_ref(&self.mailbox), |route| route.mailboxes())
     }
 
     /// Takes no more events, for any worker.
     fn seal(&self) {
-        for inbox in self.inboxes() {
-            inbox.seal(End::Closed);
+        for mailbox in self.mailboxes() {
+            mailbox.seal(End::Closed);
         }
     }
 
     fn is_finished(&self) -> bool {
-        self.inboxes().iter().all(|inbox| inbox.is_finished())
+        self.mailboxes().iter().all(|mailbox| mailbox.is_finished())
     }
 
     /// Fills in everything but the kind. Returns the events that were dropped at once, of which their writers were told.
@@ -240,13 +262,13 @@ impl<E: Send + 'static> Shared<E> {
         // In this order: what is passed on meanwhile is then no more than may have been.
         let deferred = self.behind.as_ref().map(|behind| behind.ledgers().deferred());
         let mut at_once = Ledger::default();
-        at_once.dropped.full = self.inbox.describe(state);
+        at_once.dropped.full = self.mailbox.describe(state);
         if let Some(route) = &self.route {
             route.describe(state, &mut at_once);
         }
         at_once.accepted = at_once.dropped.total();
         if let (Some(behind), Some(deferred)) = (&self.behind, deferred) {
-            let passed = self.inboxes().iter().map(|inbox| inbox.passed()).sum();
+            let passed = self.mailboxes().iter().map(|mailbox| mailbox.passed()).sum();
             state.ledger.follow(passed, behind.kept_at_most(), &deferred);
             behind.ledgers().show(state);
         }
@@ -255,7 +277,7 @@ impl<E: Send + 'static> Shared<E> {
 
     /// Counts the events that the batches of this queue hold, from now on, here and in the inner sink.
     fn weigh(&self, weight: &Weight) {
-        self.inbox.scales.add::<E>(weight);
+        self.mailbox.scales.add::<E>(weight);
         self.tell(&mut Signal::Weigh(weight));
     }
 
@@ -284,27 +306,27 @@ impl<E: Send + 'static> Shared<E> {
             ending.report.unfinished.extend(report.unfinished);
             ending.working.iter().all(|working| !working).then(|| ending.report.clone())
         };
-        // Where all share an inbox, the others may still be at work on what is left.
+        // Where all share a mailbox, the others may still be at work on what is left.
         if self.route.is_some() || whole.is_some() {
             // What an unbounded queue accepted too late is given up here, before anybody is told of the end.
-            self.inboxes().get(number).unwrap_or(&self.inbox).finish();
+            self.mailboxes().get(number).unwrap_or(&self.mailbox).finish();
         }
         if let Some(mut whole) = whole {
-            whole.undelivered += self.inboxes().iter().map(|inbox| inbox.aborted()).sum::<u64>();
-            if self.inboxes().iter().any(|inbox| inbox.is_aborted()) {
+            whole.undelivered += self.mailboxes().iter().map(|mailbox| mailbox.aborted()).sum::<u64>();
+            if self.mailboxes().iter().any(|mailbox| mailbox.is_aborted()) {
                 // Whoever closes has run out of time, also if this report comes before its own.
                 whole.finish = whole.finish.max(Finish::TimedOut);
             }
             lock(&self.report).get_or_insert(whole);
         }
         // All of them: once for each worker, closes and flushes are nearer to their end.
-        self.inbox.signals.blocked.notify();
+        self.mailbox.signals.blocked.notify();
     }
 
     /// Gives the backlog up, and makes a sink that waits in the worker's hands return.
     fn abort(&self) {
-        for inbox in self.inboxes() {
-            inbox.abort();
+        for mailbox in self.mailboxes() {
+            mailbox.abort();
         }
         self.tell(&mut Signal::Abort);
     }
@@ -336,7 +358,7 @@ impl<E: Send + 'static> Bookkeeper for Shared<E> {
         let downstream = self.behind.as_ref().map_or_else(Downstream::default, |behind| {
             Downstream::read(behind.ledgers(), unit, || behind.kept_at_most())
         });
-        self.inbox.scales.ended(unit, &downstream)
+        self.mailbox.scales.ended(unit, &downstream)
     }
 
     fn show(&self, state: &mut SinkState) {
@@ -354,7 +376,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let shared = &*self.0.0;
         match &shared.route {
-            None => shared.inbox.write(event, Patience::Wait),
+            None => shared.mailbox.write(event, Patience::Wait),
             Some(route) => route.write(event, Patience::Wait),
         }
     }
@@ -365,7 +387,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
         match &self.0.0.route {
-            None => Inbox::lane(&self.0.0.inbox).map(Lane::private),
+            None => Mailbox::lane(&self.0.0.mailbox).map(Lane::private),
             Some(route) => Route::lane(route),
         }
         .map(Some)
@@ -380,7 +402,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
             Signal::Abort => self.0.0.abort(),
             Signal::Flush(deadline, report) => control::flush(&self.0.0, *deadline, !is_telling(), report),
             Signal::IsClosed(closed) => {
-                **closed |= self.0.0.inboxes().iter().any(|inbox| inbox.end() != End::Open);
+                **closed |= self.0.0.mailboxes().iter().any(|mailbox| mailbox.end() != End::Open);
             }
             Signal::Describe(state) => {
                 self.0.0.describe(state);
@@ -417,11 +439,11 @@ impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
         self.0.seal();
         // Unlike a close, a drop gives nothing up: the worker goes on by itself.
-        if !std::thread::panicking() && may_wait_to_drop() && !self.0.inbox.crew.is_here() {
+        if !std::thread::panicking() && may_wait_to_drop() && !self.0.mailbox.crew.is_here() {
             let dropping = Dropping::begin();
             let finished = || self.0.is_finished().then_some(());
             let waiter = Waiter::wanting(Want::END);
-            self.0.inbox.signals.blocked.wait_as(&waiter, dropping.deadline(), finished);
+            self.0.mailbox.signals.blocked.wait_as(&waiter, dropping.deadline(), finished);
             // What its sink was told to end is waited for, too.
             let report = lock(&self.0.report).clone();
             if let Some(report) = report {

@@ -21,7 +21,8 @@ use crate::error::InvalidConfig;
 ///
 /// # Examples
 /// ```
-/// use buslane::{InvalidConfig, ring::{MAX_CAPACITY, spsc}};
+/// use buslane::error::InvalidConfig;
+/// use buslane::ring::{MAX_CAPACITY, spsc};
 /// let error = spsc::ring::<u8>(MAX_CAPACITY + 1).err();
 /// assert_eq!(error, Some(InvalidConfig::CapacityTooLarge { asked: MAX_CAPACITY + 1, most: 268_435_456 }));
 /// ```

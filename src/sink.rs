@@ -1,17 +1,50 @@
-//! The trait that everything stands on: a place where events go.
+//! Sinks: the trait that everything implements, and the combinators that wrap one sink into another.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Sink`] | anything that accepts events; a sink of your own is one method |
+//! | [`SinkExt`] | the combinators, as methods of every sink |
+//! | [`sink_fn`], [`SinkFn`], [`Outcome`] | a sink made of a closure |
+//! | [`noop`], [`Noop`] | a sink that accepts every event and does nothing |
+//! | [`Filter`], [`Map`], [`Sample`], [`RateLimit`], [`Inspect`], [`InspectFn`], [`Inspector`], [`Tee`], [`Timeout`], [`CatchPanic`], [`Batch`] | what the combinators return |
+//! | [`SinkKey`] | the identity of a sink |
+//!
+//! # Examples
+//! ```
+//! use buslane::{Channel, Sink, SinkExt};
+//! let (channel, mut receiver) = Channel::bounded(8)?;
+//! let errors = channel.map(|code: &u32| format!("HTTP {code}")).filter(|code: &u32| *code >= 500);
+//! errors.write(200)?;
+//! errors.write(503)?;
+//! assert_eq!(receiver.recv()?, "HTTP 503");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub(crate) mod ext;
 pub(crate) mod function;
 pub(crate) mod lane;
 pub(crate) mod signal;
 
+pub use crate::combinators::batch::Batch;
+pub use crate::combinators::catch_panic::CatchPanic;
+pub use crate::combinators::either::Either;
+pub use crate::combinators::filter::Filter;
+pub use crate::combinators::inspect::{Inspect, InspectFn, Inspector};
+pub use crate::combinators::map::Map;
+pub use crate::combinators::rate_limit::RateLimit;
+pub use crate::combinators::sample::Sample;
+pub use crate::combinators::tee::Tee;
+pub use crate::combinators::timeout::Timeout;
+pub use crate::mailbox::Patience;
+pub use ext::SinkExt;
+pub use function::{Noop, Outcome, SinkFn, noop, sink_fn};
+pub use lane::{Lane, LaneSealer, LaneWrite};
+pub use signal::Signal;
+
 use crate::error::{InvalidConfig, WriteError};
-use crate::ledger::Disposition;
-use crate::report::CloseReport;
+use crate::stats::{CloseReport, Disposition};
 use crate::sync::quiet::Quiet;
-use crate::wait::Deadline;
-use lane::Lane;
-use signal::Signal;
+use crate::time::Deadline;
 use std::sync::Arc;
 
 /// A place where events go.
@@ -21,7 +54,7 @@ use std::sync::Arc;
 ///
 /// # Contract
 /// - `Ok` from `write` means that the event was accepted under the sink's stated guarantee; `Err` gives the event back. What
-///   became of an accepted event is returned by [`offer`](Self::offer), and counted in the sink's [`Ledger`](crate::Ledger).
+///   became of an accepted event is returned by [`offer`](Self::offer), and counted in the sink's [`Ledger`](crate::stats::Ledger).
 /// - [`WriteError::Closed`] is final. A write after [`close`](Self::close) is `Closed`, and `close` is idempotent.
 /// - A sink may be written to from many threads at once. What sits behind a [`Queue`](crate::Queue) is called by its worker
 ///   only, and by several threads if it has several.
@@ -82,7 +115,8 @@ pub trait Sink<E>: Send + Sync {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Disposition, DropReason, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::stats::{Disposition, DropReason};
     /// let (channel, _receiver) = Channel::bounded(1)?;
     /// assert_eq!(channel.offer(1)?, Disposition::Pending);
     /// assert_eq!(channel.offer(2)?, Disposition::Dropped(DropReason::Full));
@@ -108,7 +142,8 @@ pub trait Sink<E>: Send + Sync {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Deadline, Sink, noop};
+    /// use buslane::{noop, Sink};
+    /// use buslane::time::Deadline;
     /// use std::time::Duration;
     /// let sink = noop();
     /// assert!(sink.close(Deadline::after(Duration::from_secs(5))).is_done());
@@ -126,7 +161,8 @@ pub trait Sink<E>: Send + Sync {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Patience, Sink, noop};
+    /// use buslane::{Channel, noop, Sink};
+    /// use buslane::sink::Patience;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// if let Some(mut lane) = channel.lane()? {
     ///     lane.push("event", Patience::Wait)?;
@@ -147,7 +183,7 @@ pub trait Sink<E>: Send + Sync {
     /// use buslane::{Channel, Sink, noop};
     /// let (channel, _receiver) = Channel::<u32>::bounded(8)?;
     /// assert!(channel.has_lanes() && !noop::<u32>().has_lanes());
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     fn has_lanes(&self) -> bool {
         false
@@ -157,14 +193,15 @@ pub trait Sink<E>: Send + Sync {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Signal, Sink, SinkExt};
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// use buslane::sink::Signal;
     /// let (channel, receiver) = Channel::<u32>::bounded(8)?;
     /// let sink = channel.filter(|n| *n > 3); // hands signals on
     /// drop(receiver);
     /// let mut closed = false;
     /// sink.signal(&mut Signal::IsClosed(&mut closed));
     /// assert!(closed);
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     fn signal(&self, signal: &mut Signal<'_>) {
         let _ = signal;
@@ -192,7 +229,7 @@ pub trait Sink<E>: Send + Sync {
 /// use buslane::{Channel, Sink};
 /// let (channel, _receiver) = Channel::<u32>::bounded(8)?;
 /// assert!(channel.key().is_some() && channel.key() == channel.clone().key());
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SinkKey(usize);
@@ -202,7 +239,7 @@ impl SinkKey {
     ///
     /// # Examples
     /// ```
-    /// use buslane::SinkKey;
+    /// use buslane::sink::SinkKey;
     /// let shared = std::sync::Arc::new(1);
     /// assert_eq!(SinkKey::of(&*shared), SinkKey::of(&*shared.clone()));
     /// ```

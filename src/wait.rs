@@ -17,8 +17,7 @@ pub(crate) mod strategy;
 
 pub use crate::sync::membarrier::FencePair;
 pub use cell::WaitCell;
-pub use clock::{Clock, Pause, SystemClock};
-pub use deadline::Deadline;
+pub(crate) use deadline::Deadline;
 pub use list::WaitList;
 pub use sleepers::{Berth, Sleepers};
 pub use strategy::WaitStrategy;

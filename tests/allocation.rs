@@ -6,10 +6,12 @@ mod counting;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::journal::{Entry, Feed, OnLag, Start};
+use buslane::sink::Patience;
 use buslane::testing::Gate;
 use buslane::{
-    Bus, Channel, Entry, Feed, Journal, OnLag, Overflow, Patience, Queue, Receiver, Sink, SinkExt, SinkId,
-    Start, Subscriber, WaitStrategy, WriteError, noop, sink_fn,
+    Bus, Channel, Journal, Overflow, Queue, Receiver, Sink, SinkExt, SinkId, Subscriber, WaitStrategy,
+    WriteError, noop, sink_fn,
 };
 use counting::{Heap, heap_of};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,15 +1,25 @@
 //! What may cross threads, what may be cloned, and what may stand behind `dyn`: promises that a change of a field could
 //! break without a word.
 
+use buslane::channel::{ChannelBuilder, Recv, SharedReceiver, SharedRecv};
+use buslane::error::{
+    AddError, Closed, InvalidConfig, RecvError, RecvTimeoutError, RemoveError, SpawnError, SubscribeError,
+    TryRecvError,
+};
+use buslane::journal::{
+    Entry, Feed, JournalBuilder, JournalWriter, OnLag, RecvEntry, Sequence, Start, Subscription, Until,
+};
+use buslane::queue::{Handler, QueueBuilder};
 use buslane::ring::{blocks, mpmc, spsc};
+use buslane::sink::{Batch, Filter, Lane, LaneSealer, LaneWrite, Map, Noop, Patience, SinkFn, SinkKey};
+use buslane::stats::{
+    CloseReport, DropReason, Dropped, Finish, FlushReport, Imbalance, Ledger, Refused, SinkState, SinkStatus,
+    SubscriberState,
+};
+use buslane::time::Deadline;
 use buslane::wait::{Berth, FencePair, Sleepers, WaitCell, WaitList};
 use buslane::{
-    AddError, Batch, BoxError, Channel, ChannelBuilder, CloseReport, Closed, Deadline, DropReason, Dropped,
-    Entry, Feed, Filter, Finish, FlushReport, Handler, Imbalance, InvalidConfig, Journal, JournalBuilder,
-    JournalWriter, Lane, LaneSealer, LaneWrite, Ledger, Map, Noop, OnLag, Overflow, Patience, Queue,
-    QueueBuilder, Receiver, Recv, RecvEntry, RecvError, RecvTimeoutError, Refused, RemoveError, Sequence,
-    SharedReceiver, SharedRecv, Sink, SinkFn, SinkKey, SinkState, SinkStatus, SpawnError, Start,
-    SubscribeError, Subscriber, SubscriberState, Subscription, TryRecvError, Until, WaitStrategy, WriteError,
+    BoxError, Channel, Journal, Overflow, Queue, Receiver, Sink, Subscriber, WaitStrategy, WriteError,
 };
 use std::cell::Cell;
 use std::error::Error;

@@ -10,8 +10,12 @@ mod support;
 #[path = "batch/workers.rs"]
 mod workers;
 
+use buslane::error::InvalidConfig;
+use buslane::sink::{Batch, Signal};
+use buslane::stats::SinkStatus;
 use buslane::testing::Gate;
-use buslane::{Batch, Bus, Channel, Deadline, InvalidConfig, Queue, Signal, Sink, SinkExt, SinkStatus, noop};
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Queue, Sink, SinkExt, noop};
 use script::{Answer, Script};
 use std::sync::Arc;
 use std::thread;

@@ -14,10 +14,9 @@ mod snapshot;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::{
-    AddError, Bus, Channel, InvalidConfig, Published, Queue, RecvError, Removed, Sink, SinkExt, TryRecvError,
-    noop, sink_fn,
-};
+use buslane::bus::Removed;
+use buslane::error::{AddError, InvalidConfig, RecvError, TryRecvError};
+use buslane::{Bus, Channel, Published, Queue, Sink, SinkExt, noop, sink_fn};
 use fixtures::{Route, assert_books, flush_bus, recorder, took};
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, mpsc};

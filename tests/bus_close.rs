@@ -18,11 +18,10 @@ mod shared_flush;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::error::{Closed, RecvError};
+use buslane::stats::{CloseReport, Finish, SinkStatus};
 use buslane::testing::Gate;
-use buslane::{
-    Bus, Channel, CloseReport, Closed, Finish, Overflow, Queue, RecvError, Sink, SinkExt, SinkStatus, noop,
-    sink_fn,
-};
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, noop, sink_fn};
 use fixtures::{Closable, Route, assert_books, gated, ledger, recorder, sink, took};
 use std::thread;
 use std::time::Duration;
@@ -233,7 +232,7 @@ fn a_sink_whose_close_panics_or_fails_stands_in_the_report_and_the_others_are_cl
         fn write(&self, _event: u32) -> Result<(), buslane::WriteError<u32>> {
             Ok(())
         }
-        fn close(&self, _deadline: buslane::Deadline) -> CloseReport {
+        fn close(&self, _deadline: buslane::time::Deadline) -> CloseReport {
             CloseReport::failed("the disk is full")
         }
     }

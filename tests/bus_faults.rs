@@ -8,10 +8,9 @@ mod fixtures;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::{
-    Bus, Channel, Lane, LaneWrite, Overflow, Patience, Queue, Sink, SinkExt, SinkFailure, WaitStrategy,
-    WriteError, noop, sink_fn,
-};
+use buslane::bus::SinkFailure;
+use buslane::sink::{Lane, LaneWrite, Patience};
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError, noop, sink_fn};
 use fixtures::{Closable, Route, assert_books, flush_bus, ledger, lost, recorder, sink, took};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -325,7 +324,7 @@ fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
             assert!(event != 1, "one");
             self.0.write(event)
         }
-        fn lane(&self) -> Result<Option<Lane<u32>>, buslane::InvalidConfig> {
+        fn lane(&self) -> Result<Option<Lane<u32>>, buslane::error::InvalidConfig> {
             Ok(self.0.lane()?.map(|inner| Lane::staged(Panicking(inner))))
         }
         fn has_lanes(&self) -> bool {

@@ -8,7 +8,8 @@ mod fixtures;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::{Bus, Channel, Closed, Overflow, Published, RecvError, sink_fn};
+use buslane::error::{Closed, RecvError};
+use buslane::{Bus, Channel, Overflow, Published, sink_fn};
 use fixtures::{recorder, took};
 use std::cell::RefCell;
 use std::collections::HashSet;

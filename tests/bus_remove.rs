@@ -14,11 +14,11 @@ mod released;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::bus::Removed;
+use buslane::error::{RecvError, RemoveError};
+use buslane::stats::{DropReason, SinkStatus};
 use buslane::testing::Gate;
-use buslane::{
-    Bus, Channel, DropReason, Overflow, Queue, RecvError, RemoveError, Removed, Sink, SinkExt, SinkId,
-    SinkStatus, WriteError, noop, sink_fn,
-};
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, SinkId, WriteError, noop, sink_fn};
 use fixtures::{Route, assert_books, flush_bus, gated, recorder, took};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
@@ -231,7 +231,7 @@ fn a_removal_with_a_limit_tells_that_a_call_is_still_in_progress_and_nothing_fol
 fn a_removal_does_not_let_in_a_publish_that_had_begun_before() {
     // The publish is held up in an earlier sink, so that it meets the removed one after the removal returned.
     type Build = fn() -> (Box<dyn Sink<u32>>, Channel<u32>, buslane::Receiver<u32>);
-    fn of(builder: buslane::ChannelBuilder<u32>) -> (Channel<u32>, buslane::Receiver<u32>) {
+    fn of(builder: buslane::channel::ChannelBuilder<u32>) -> (Channel<u32>, buslane::Receiver<u32>) {
         builder.build().unwrap()
     }
     let builds: [(&str, Build); 4] = [

@@ -9,10 +9,10 @@ mod fixtures;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::{
-    Bus, Channel, Overflow, Queue, QueueBuilder, Receiver, Removed, Sink, SinkExt, TryRecvError,
-    WaitStrategy, sink_fn,
-};
+use buslane::bus::Removed;
+use buslane::error::TryRecvError;
+use buslane::queue::QueueBuilder;
+use buslane::{Bus, Channel, Overflow, Queue, Receiver, Sink, SinkExt, WaitStrategy, sink_fn};
 use fixtures::{Route, assert_books, flush_bus};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -8,11 +8,12 @@ mod overflow;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::error::{InvalidConfig, RecvError, RecvTimeoutError, TryRecvError};
 use buslane::ring::MAX_CAPACITY;
-use buslane::{
-    Channel, Deadline, DropReason, Finish, FlushReport, InvalidConfig, Overflow, Patience, Receiver,
-    RecvError, RecvTimeoutError, Signal, Sink, SinkStatus, TryRecvError,
-};
+use buslane::sink::{Patience, Signal};
+use buslane::stats::{DropReason, Finish, FlushReport, SinkStatus};
+use buslane::time::Deadline;
+use buslane::{Channel, Overflow, Receiver, Sink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;

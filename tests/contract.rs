@@ -1,13 +1,15 @@
 //! The contract of a sink, kept by every sink and combinator of the crate: one line each.
 
+use buslane::error::InvalidConfig;
+use buslane::journal::{Entry, Start};
+use buslane::queue::QueueBuilder;
+use buslane::retry::{Backoff, Breaker};
+use buslane::sink::{Either, Lane, LaneWrite, Patience, Signal, SinkKey};
 use buslane::testing::{
     Collect, Flaky, Gate, ManualClock, Panicking, SinkContract, Slow, assert_sink_contract,
 };
-use buslane::{
-    Backoff, Breaker, Bus, Channel, Deadline, Either, Entry, InvalidConfig, Journal, Lane, LaneWrite,
-    Overflow, Patience, Queue, QueueBuilder, Signal, Sink, SinkExt, SinkKey, Start, WriteError, noop,
-    sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -357,12 +359,12 @@ impl Sink<u64> for Wrong {
         }
     }
 
-    fn close(&self, deadline: Deadline) -> buslane::CloseReport {
+    fn close(&self, deadline: Deadline) -> buslane::stats::CloseReport {
         let second = self.closed.swap(true, Ordering::AcqRel);
         assert!(!(second && self.is("panics when it is closed twice")), "closed already");
         match self.mistake {
-            "never done" => buslane::CloseReport::timed_out(1),
-            "does not hand a close on" => buslane::CloseReport::done(),
+            "never done" => buslane::stats::CloseReport::timed_out(1),
+            "does not hand a close on" => buslane::stats::CloseReport::done(),
             _ => self.behind.close(deadline),
         }
     }

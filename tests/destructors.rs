@@ -5,12 +5,12 @@
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::journal::Start;
+use buslane::retry::{Attempt, DeadLetter, Next, RetryPolicy};
 use buslane::ring::{blocks, mpmc, spsc};
+use buslane::stats::SinkState;
 use buslane::testing::Gate;
-use buslane::{
-    Attempt, Bus, Channel, DeadLetter, Journal, Next, Overflow, Queue, RetryPolicy, Sink, SinkExt, SinkState,
-    Start, WriteError, noop, sink_fn,
-};
+use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -148,7 +148,7 @@ fn a_channels_receiver_gives_up_all_that_is_left() {
             let (channel, receiver) = Channel::builder().capacity(COUNT).overflow(overflow).build().unwrap();
             (0..COUNT).for_each(|_| assert!(channel.write(alive.bomb()).is_ok()));
             let mut lane = channel.lane().unwrap().unwrap();
-            (0..COUNT).for_each(|_| assert!(lane.push(alive.bomb(), buslane::Patience::Wait).is_ok()));
+            (0..COUNT).for_each(|_| assert!(lane.push(alive.bomb(), buslane::sink::Patience::Wait).is_ok()));
             (lane, channel, receiver)
         });
     }
@@ -274,7 +274,7 @@ fn a_retry_by_key_drops_all_that_it_parked() {
     goes(parked);
     let alive = Alive::default();
     let retry = parked(&alive);
-    assert_eq!(retry.close(buslane::Deadline::NOW).undelivered, COUNT as u64);
+    assert_eq!(retry.close(buslane::time::Deadline::NOW).undelivered, COUNT as u64);
     alive.assert_none();
 }
 
@@ -286,7 +286,7 @@ fn dead_letters_that_nobody_takes_are_dropped() {
         .retry_by_key(|_: &Bomb| 7, Fails)
         .dead_letters(sink_fn(move |letter: &DeadLetter<Bomb>| drop(letters.write(letter.attempts))));
     (0..COUNT).for_each(|_| assert!(retry.write(alive.bomb()).is_ok()));
-    let _ = retry.close(buslane::Deadline::NOW);
+    let _ = retry.close(buslane::time::Deadline::NOW);
     drop((retry, receiver));
     alive.assert_none();
 }
@@ -313,7 +313,7 @@ fn a_batch_drops_all_that_it_holds() {
     let alive = Alive::default();
     let batch = Refuses.batch(COUNT).unwrap();
     (0..COUNT + 3).for_each(|_| assert!(batch.write(alive.bomb()).is_ok()));
-    assert_eq!(batch.close(buslane::Deadline::NOW).undelivered, COUNT as u64 + 3);
+    assert_eq!(batch.close(buslane::time::Deadline::NOW).undelivered, COUNT as u64 + 3);
     assert_eq!(assert_balanced(&batch.state()).dropped.aborted, COUNT as u64 + 3);
     alive.assert_none();
     let batch = Fails.batch(COUNT).unwrap();

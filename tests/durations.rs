@@ -4,11 +4,17 @@
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::error::InvalidConfig;
+use buslane::journal::{Entry, Start, Until};
+use buslane::queue::Handler;
+use buslane::retry::{Backoff, Breaker};
+use buslane::sink::Signal;
 use buslane::testing::{ManualClock, Slow};
-use buslane::wait::{Clock, Pause, SystemClock};
+use buslane::time::Deadline;
+use buslane::time::{Clock, Pause, SystemClock};
 use buslane::{
-    Backoff, BoxError, Breaker, Bus, Channel, Deadline, Entry, Handler, HttpRetry, HttpSink, InvalidConfig,
-    Journal, Overflow, Queue, Signal, Sink, SinkExt, Start, Until, WaitStrategy, WriteError, noop, sink_fn,
+    BoxError, Bus, Channel, HttpRetry, HttpSink, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy,
+    WriteError, noop, sink_fn,
 };
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};

@@ -11,7 +11,11 @@ mod parked;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::{Bus, Channel, DropReason, Overflow, Patience, Receiver, SharedReceiver, Sink, TryRecvError};
+use buslane::channel::SharedReceiver;
+use buslane::error::TryRecvError;
+use buslane::sink::Patience;
+use buslane::stats::DropReason;
+use buslane::{Bus, Channel, Overflow, Receiver, Sink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -147,7 +151,7 @@ impl Drop for StopAtEnd<'_> {
 fn builder<const WORDS: usize>(
     overflow: Overflow,
     evicted: &Counts,
-) -> buslane::ChannelBuilder<Event<WORDS>> {
+) -> buslane::channel::ChannelBuilder<Event<WORDS>> {
     let evicted = evicted.clone();
     // Room for what four writers write while the reader does not run; an eviction is told of before the evicting write returns.
     Channel::builder().capacity(CAPACITY).overflow(overflow).on_drop(

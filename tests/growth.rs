@@ -113,8 +113,8 @@ impl Sink<Event> for Asked {
         true
     }
 
-    fn signal(&self, signal: &mut buslane::Signal<'_>) {
-        if matches!(signal, buslane::Signal::IsClosed(_)) {
+    fn signal(&self, signal: &mut buslane::sink::Signal<'_>) {
+        if matches!(signal, buslane::sink::Signal::IsClosed(_)) {
             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
     }

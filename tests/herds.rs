@@ -13,7 +13,9 @@ mod gates;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::{Backoff, BoxError, Channel, Overflow, Patience, Queue, Sink, SinkExt, WriteError, sink_fn};
+use buslane::retry::Backoff;
+use buslane::sink::Patience;
+use buslane::{BoxError, Channel, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;

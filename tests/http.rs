@@ -23,10 +23,10 @@ mod support;
 #[path = "http/tls.rs"]
 mod tls;
 
+use buslane::error::InvalidConfig;
+use buslane::stats::DropReason;
 use buslane::testing::assert_sink_contract;
-use buslane::{
-    BoxError, Bus, DropReason, HttpError, HttpSink, InvalidConfig, Queue, Sink, SinkExt, WriteError,
-};
+use buslane::{BoxError, Bus, HttpError, HttpSink, Queue, Sink, SinkExt, WriteError};
 use serde::{Serialize, Serializer};
 use server::{Reply, Server};
 use std::time::Duration;

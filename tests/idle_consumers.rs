@@ -9,10 +9,9 @@
 #[path = "support/limit.rs"]
 mod limit;
 
-use buslane::{
-    Channel, Entry, Journal, Overflow, Queue, Receiver, SharedReceiver, Sink, SinkExt, Subscriber,
-    WaitStrategy, noop,
-};
+use buslane::channel::SharedReceiver;
+use buslane::journal::Entry;
+use buslane::{Channel, Journal, Overflow, Queue, Receiver, Sink, SinkExt, Subscriber, WaitStrategy, noop};
 use std::collections::BTreeSet;
 use std::fs;
 use std::future::Future;
@@ -111,7 +110,7 @@ fn read(mut receiver: Receiver<u64>, way: Way) {
                 receiver.poll_recv(&mut nobody()).is_pending() && receiver.recv_timeout(LONG).is_err()
             }
         };
-        if ended || matches!(receiver.try_recv(), Err(buslane::TryRecvError::Closed)) {
+        if ended || matches!(receiver.try_recv(), Err(buslane::error::TryRecvError::Closed)) {
             return;
         }
     }
@@ -130,7 +129,7 @@ fn read_shared(mut receiver: SharedReceiver<u64>, way: Way) {
                 receiver.poll_recv(&mut nobody()).is_pending() && receiver.recv_timeout(LONG).is_err()
             }
         };
-        if ended || matches!(receiver.try_recv(), Err(buslane::TryRecvError::Closed)) {
+        if ended || matches!(receiver.try_recv(), Err(buslane::error::TryRecvError::Closed)) {
             return;
         }
     }
@@ -168,7 +167,7 @@ fn receiver(wait: WaitStrategy, way: Way, overflow: Option<Overflow>) -> Stop {
     }
     .unwrap();
     let mut lane = channel.lane().unwrap().unwrap();
-    assert!(channel.write(1).is_ok() && lane.push(2, buslane::Patience::Now).is_ok());
+    assert!(channel.write(1).is_ok() && lane.push(2, buslane::sink::Patience::Now).is_ok());
     let reader = thread::spawn(move || read(receiver, way));
     Box::new(move || {
         drop(lane);
@@ -208,7 +207,7 @@ fn subscriber(wait: WaitStrategy, way: Way, gating: bool) -> Stop {
 fn queue(queue: Queue<u64>) -> Stop {
     (0..20).for_each(|n| assert!(queue.write(n).is_ok()));
     let mut lane = queue.lane().unwrap().unwrap();
-    (0..20).for_each(|n| assert!(lane.push(n, buslane::Patience::Now).is_ok()));
+    (0..20).for_each(|n| assert!(lane.push(n, buslane::sink::Patience::Now).is_ok()));
     assert!(queue.flush_timeout(limit::scaled(Duration::from_secs(30))).is_done());
     Box::new(move || {
         drop(lane);

@@ -49,10 +49,9 @@ mod times;
 #[path = "journal/waiting.rs"]
 mod waiting;
 
-use buslane::{
-    Entry, Feed, Journal, JournalBuilder, JournalWriter, Ledger, Sequence, SinkState, Subscriber,
-    WaitStrategy, WriteError,
-};
+use buslane::journal::{Entry, Feed, JournalBuilder, JournalWriter, Sequence};
+use buslane::stats::{Ledger, SinkState};
+use buslane::{Journal, Subscriber, WaitStrategy, WriteError};
 use std::ops::Range;
 use std::time::Duration;
 

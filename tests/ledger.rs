@@ -4,11 +4,11 @@
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::testing::Gate;
-use buslane::{
-    CloseReport, DropReason, Dropped, Finish, FlushReport, Ledger, Overflow, Queue, Refused, SinkState,
-    SinkStatus, WaitStrategy, WriteError,
+use buslane::stats::{
+    CloseReport, DropReason, Dropped, Finish, FlushReport, Ledger, Refused, SinkState, SinkStatus,
 };
+use buslane::testing::Gate;
+use buslane::{Overflow, Queue, WaitStrategy, WriteError};
 use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;

@@ -8,8 +8,9 @@
 #[path = "support/counting.rs"]
 mod counting;
 
+use buslane::journal::Start;
 use buslane::wait::{FencePair, WaitList};
-use buslane::{Bus, Channel, Journal, Publisher, Queue, Sink, SinkExt, Start, WaitStrategy, noop};
+use buslane::{Bus, Channel, Journal, Publisher, Queue, Sink, SinkExt, WaitStrategy, noop};
 use counting::heap_of;
 
 /// The size of the events of the design's measurements.

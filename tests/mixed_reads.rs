@@ -5,7 +5,8 @@
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::{Channel, Journal, Sink, WaitStrategy};
+use buslane::channel::SharedReceiver;
+use buslane::{Channel, Journal, Receiver, Sink, WaitStrategy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -44,7 +45,7 @@ trait Reads: Send + 'static {
 
 macro_rules! channel_reader {
     ($reader:ident) => {
-        impl Reads for buslane::$reader<u64> {
+        impl Reads for $reader<u64> {
             fn poll(&mut self, context: &mut Context<'_>) -> Option<u64> {
                 match self.poll_recv(context) {
                     Poll::Ready(event) => Some(event.unwrap()),

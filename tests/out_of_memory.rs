@@ -9,10 +9,11 @@ mod counting;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::{
-    AddError, Bus, Channel, ChannelBuilder, Entry, InvalidConfig, Journal, Published, Queue, QueueBuilder,
-    Receiver, Sink, SinkExt, SpawnError, Start, SubscribeError, WaitStrategy,
-};
+use buslane::channel::ChannelBuilder;
+use buslane::error::{AddError, InvalidConfig, SpawnError, SubscribeError};
+use buslane::journal::{Entry, Start};
+use buslane::queue::QueueBuilder;
+use buslane::{Bus, Channel, Journal, Published, Queue, Receiver, Sink, SinkExt, WaitStrategy};
 use counting::{heap_of, with_large};
 use std::sync::Arc;
 use std::thread;

@@ -10,8 +10,9 @@
 #[path = "support/limit.rs"]
 mod limit;
 
+use buslane::journal::Start;
 use buslane::ring::blocks::{SharedWriter, ring};
-use buslane::{Bus, Channel, Journal, Sink, Start, WaitStrategy, sink_fn};
+use buslane::{Bus, Channel, Journal, Sink, WaitStrategy, sink_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread;

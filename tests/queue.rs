@@ -10,11 +10,12 @@ mod handler;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::error::{InvalidConfig, SpawnError};
 use buslane::ring::MAX_CAPACITY;
+use buslane::sink::Patience;
+use buslane::stats::{DropReason, SinkStatus};
 use buslane::testing::Gate;
-use buslane::{
-    DropReason, InvalidConfig, Overflow, Patience, Queue, Sink, SinkExt, SinkStatus, SpawnError, noop,
-};
+use buslane::{Overflow, Queue, Sink, SinkExt, noop};
 use std::error::Error;
 use std::sync::mpsc;
 use std::thread;

@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::InvalidConfig;
+use buslane::error::InvalidConfig;
 use buslane::ring::MAX_CAPACITY;
 use buslane::ring::mpmc::{Pop, PushError, Ring};
 use buslane::ring::spsc::{Consumer, Producer, ring};

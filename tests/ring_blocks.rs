@@ -7,7 +7,7 @@ mod counting;
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
-use buslane::InvalidConfig;
+use buslane::error::InvalidConfig;
 use buslane::ring::MAX_CAPACITY;
 use buslane::ring::blocks::{Look, MAX_READERS, OnLag, Reader, SharedWriter, Source, Writer, ring};
 use counting::{Heap, heap_of};

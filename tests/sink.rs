@@ -4,12 +4,12 @@
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::error::InvalidConfig;
+use buslane::sink::{Lane, LaneSealer, LaneWrite, Outcome as _, Patience, Signal, SinkKey};
+use buslane::stats::{CloseReport, Finish, FlushReport, SinkState};
 use buslane::testing::Gate;
-use buslane::{
-    BoxError, Channel, CloseReport, Deadline, Finish, FlushReport, InvalidConfig, Lane, LaneSealer,
-    LaneWrite, Outcome as _, Overflow, Patience, Queue, Receiver, Signal, Sink, SinkExt, SinkKey, SinkState,
-    WriteError, noop, sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{BoxError, Channel, Overflow, Queue, Receiver, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,7 +1,10 @@
 //! The sinks for tests: that they do what they are asked to, and nothing else.
 
+use buslane::sink::Signal;
+use buslane::stats::{FlushReport, SinkState};
 use buslane::testing::{Collect, FLAKY, Flaky, Gate, Gated, ManualClock, PANICKING, Panicking, Slow};
-use buslane::{Bus, Deadline, FlushReport, Overflow, Queue, Signal, Sink, SinkExt, SinkState, WriteError};
+use buslane::time::Deadline;
+use buslane::{Bus, Overflow, Queue, Sink, SinkExt, WriteError};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;

@@ -4,8 +4,10 @@
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;
 
+use buslane::error::{InvalidConfig, SpawnError};
+use buslane::time::Deadline;
 use buslane::wait::{FencePair, WaitCell, WaitList};
-use buslane::{Channel, Deadline, InvalidConfig, Overflow, Queue, Sink, SpawnError, WaitStrategy};
+use buslane::{Channel, Overflow, Queue, Sink, WaitStrategy};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -238,9 +240,9 @@ fn every_strategy_finds_a_single_event_after_a_silence_in_queue_and_receiver() {
         let (pong, ponged) = mpsc::channel();
         let reader = thread::spawn(move || receiver.iter().for_each(|event: u64| pong.send(event).unwrap()));
         for event in 0..50 {
-            to_queue.push(event, buslane::Patience::Wait).unwrap();
+            to_queue.push(event, buslane::sink::Patience::Wait).unwrap();
             assert_eq!(echo.recv_timeout(GUARD), Ok(event), "{strategy:?}");
-            to_channel.push(event, buslane::Patience::Wait).unwrap();
+            to_channel.push(event, buslane::sink::Patience::Wait).unwrap();
             assert_eq!(ponged.recv_timeout(GUARD), Ok(event), "{strategy:?}");
         }
         channel.close();

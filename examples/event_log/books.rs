@@ -5,7 +5,7 @@ use crate::mirror::Mirror;
 use crate::story::Story;
 use crate::visit::Visit;
 use crate::watcher::Notes;
-use buslane::Ledger;
+use buslane::stats::Ledger;
 
 /// What must be so at the end, and whether it is.
 #[derive(Default)]

@@ -3,7 +3,8 @@
 use crate::event::{Event, Kind};
 use crate::picture::Picture;
 use crate::visit::Visit;
-use buslane::{Entry, Subscriber};
+use buslane::Subscriber;
+use buslane::journal::Entry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -5,7 +5,8 @@ use crate::failure::Failure;
 use crate::options::Options;
 use crate::story::Story;
 use crate::visit::Visit;
-use buslane::{Feed, Sequence, Start, Subscriber};
+use buslane::Subscriber;
+use buslane::journal::{Feed, Sequence, Start};
 use std::num::NonZeroU32;
 use std::sync::mpsc::Receiver;
 

@@ -3,7 +3,8 @@
 use crate::event::Event;
 use crate::story::Story;
 use crate::visit::Visit;
-use buslane::{Entry, Subscriber};
+use buslane::Subscriber;
+use buslane::journal::Entry;
 use std::num::NonZeroU32;
 use std::sync::mpsc::Receiver;
 

@@ -3,7 +3,10 @@
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::witness::Witness;
-use buslane::{Entry, SubscribeError, Subscriber, SubscriberState};
+use buslane::Subscriber;
+use buslane::error::SubscribeError;
+use buslane::journal::Entry;
+use buslane::stats::SubscriberState;
 use std::fmt;
 use std::thread::{Builder, JoinHandle};
 use std::time::SystemTime;

@@ -6,7 +6,8 @@ use crate::failure::Failure;
 use crate::picture::Picture;
 use crate::record::Record;
 use crate::story::Story;
-use buslane::{JournalWriter, WriteError};
+use buslane::WriteError;
+use buslane::journal::JournalWriter;
 use std::fmt::Write;
 use std::time::SystemTime;
 

@@ -2,7 +2,7 @@
 
 use crate::event::{Checksum, Event};
 use crate::record::Record;
-use buslane::Sequence;
+use buslane::journal::Sequence;
 use std::ops::Range;
 use std::time::SystemTime;
 

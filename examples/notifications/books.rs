@@ -4,7 +4,7 @@ use crate::delivery::Delivery;
 use crate::endpoint::Received;
 use crate::failure::Failure;
 use crate::story::Story;
-use buslane::{Ledger, Snapshot};
+use buslane::stats::{Ledger, Snapshot};
 
 /// What must be equal at the end, and whether it is.
 pub(crate) struct Books {

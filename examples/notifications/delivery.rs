@@ -5,10 +5,10 @@ use crate::notification::Notification;
 use crate::observer::Observer;
 use crate::options::Options;
 use crate::story::Story;
-use buslane::{
-    Batch, Breaker, DeadLetter, HttpBatchSink, HttpRetry, HttpSink, InvalidConfig, Queue, Retry, SinkExt,
-    sink_fn,
-};
+use buslane::error::InvalidConfig;
+use buslane::retry::{Breaker, DeadLetter, Retry};
+use buslane::sink::Batch;
+use buslane::{HttpBatchSink, HttpRetry, HttpSink, Queue, SinkExt, sink_fn};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
 //! A retry policy around another one, which tells what it sees.
 
 use crate::story::Story;
-use buslane::{Attempt, Breaker, BreakerState, Next, RetryPolicy};
+use buslane::retry::{Attempt, Breaker, BreakerState, Next, RetryPolicy};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Tells of failed attempts, and of a breaker that opens and closes.

@@ -3,7 +3,7 @@
 use crate::copy::Told;
 use crate::failure::Failure;
 use crate::fan_out::{Finished, Output};
-use buslane::SinkSnapshot;
+use buslane::stats::SinkSnapshot;
 use std::fmt;
 use std::io::ErrorKind;
 

@@ -1,7 +1,8 @@
 //! The sink that counts, and shows how far it is.
 
 use crate::message::Line;
-use buslane::{BoxError, Handler};
+use buslane::BoxError;
+use buslane::queue::Handler;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,7 +6,8 @@ use crate::interrupt::Interrupt;
 use crate::message::Line;
 use crate::options::Options;
 use crate::outlet::{self, Gone, Outlet, Status};
-use buslane::{Bus, CloseReport, Overflow, Queue, Sink, SinkExt, Snapshot};
+use buslane::stats::{CloseReport, Snapshot};
+use buslane::{Bus, Overflow, Queue, Sink, SinkExt};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -105,7 +106,7 @@ impl FanOut {
     }
 }
 
-fn queue(options: &Options, handler: impl buslane::Handler<Line>) -> Result<Queue<Line>, Failure> {
+fn queue(options: &Options, handler: impl buslane::queue::Handler<Line>) -> Result<Queue<Line>, Failure> {
     let builder = Queue::builder().name("tee").capacity(options.capacity).overflow(Overflow::Block);
     builder.spawn_handler(handler).map_err(|error| Failure::setup("cannot start an output", error))
 }

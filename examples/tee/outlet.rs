@@ -2,7 +2,8 @@
 
 use crate::failure::Failure;
 use crate::message::Line;
-use buslane::{BoxError, Handler};
+use buslane::BoxError;
+use buslane::queue::Handler;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! The thread that reads what passed the filter.
 
-use buslane::{Receiver, RecvError};
+use buslane::Receiver;
+use buslane::error::RecvError;
 use std::collections::VecDeque;
 use std::fmt;
 

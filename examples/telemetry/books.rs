@@ -3,7 +3,8 @@
 use crate::failure::Failure;
 use crate::pipeline::{ALERTS, FILE, Finished, SinkBook, Told};
 use crate::report::Report;
-use buslane::{Ledger, Overflow};
+use buslane::Overflow;
+use buslane::stats::Ledger;
 use std::fmt;
 
 /// What must be equal at the end, and whether it is.

@@ -1,6 +1,7 @@
 //! Writes events as JSON Lines.
 
-use buslane::{BoxError, Handler};
+use buslane::BoxError;
+use buslane::queue::Handler;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};

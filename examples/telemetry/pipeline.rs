@@ -6,9 +6,11 @@ use crate::json_lines::JsonLines;
 use crate::options::Options;
 use crate::output::Output;
 use crate::report::Report;
-use buslane::{
-    Bus, Channel, CloseReport, Closed, Handler, Ledger, Published, Queue, Signal, Sink, SinkExt, SinkState,
-};
+use buslane::error::Closed;
+use buslane::queue::Handler;
+use buslane::sink::Signal;
+use buslane::stats::{CloseReport, Ledger, SinkState};
+use buslane::{Bus, Channel, Published, Queue, Sink, SinkExt};
 use serde::Serialize;
 use std::fmt;
 use std::fs::File;

@@ -2,7 +2,7 @@
 
 use crate::console;
 use crate::pipeline::SinkBook;
-use buslane::Ledger;
+use buslane::stats::Ledger;
 use hdrhistogram::Histogram;
 use std::fmt::{self, Write};
 use std::time::Duration;

@@ -3,10 +3,10 @@
 
 use arbitrary::Arbitrary;
 use buslane::testing::Collect;
-use buslane::{
-    Attempt, AttemptError, Backoff, Breaker, Channel, Deadline, HttpSink, Journal, Next, Overflow, Queue,
-    RetryPolicy, Sequence, Sink, SinkExt, Start, Until, WaitStrategy,
-};
+use buslane::{Channel, HttpSink, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy};
+use buslane::journal::{Sequence, Start, Until};
+use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, Next, RetryPolicy};
+use buslane::time::Deadline;
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,7 @@
 //! The channels of the scenarios: small, and with a reader that parks.
 
-use buslane::{Channel, Overflow, Receiver, TryRecvError, WaitStrategy};
+use buslane::error::TryRecvError;
+use buslane::{Channel, Overflow, Receiver, WaitStrategy};
 
 /// A channel and its receiver.
 ///

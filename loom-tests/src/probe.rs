@@ -1,7 +1,9 @@
 //! What notices an access that nothing orders: a sink with somebody inside who should not be, and traces seen too early.
 #![expect(unsafe_code, reason = "under loom a cell shows an access that nothing orders after the end")]
 
-use buslane::{CloseReport, Deadline, Sink, WriteError};
+use buslane::stats::CloseReport;
+use buslane::time::Deadline;
+use buslane::{Sink, WriteError};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,7 +29,7 @@ unsafe impl Send for Inside {}
 #[derive(Clone)]
 pub struct Watch(Arc<Inside>);
 
-/// A sink without an inbox, which counts its writes, and which is dropped with the last entry that holds it.
+/// A sink without a mailbox, which counts its writes, and which is dropped with the last entry that holds it.
 pub struct Probe(Arc<Inside>);
 
 impl Probe {

@@ -2,10 +2,12 @@
 //!
 //! Three preemptions, but for one scenario that says so.
 
-use buslane::{
-    Bus, Channel, CloseReport, Deadline, FlushReport, Overflow, Receiver, Removed, Signal, Sink, SinkExt,
-    SinkId, TryRecvError, WaitStrategy, WeakBus, WriteError,
-};
+use buslane::bus::Removed;
+use buslane::error::TryRecvError;
+use buslane::sink::Signal;
+use buslane::stats::{CloseReport, FlushReport};
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Overflow, Receiver, Sink, SinkExt, SinkId, WaitStrategy, WeakBus, WriteError};
 use loom_tests::channels::{channel, left};
 use loom_tests::probe::Probe;
 use loom_tests::{Arc, AtomicUsize, LIMIT, Ordering, model, model_with, thread};
@@ -54,7 +56,7 @@ fn two_adds_against_an_idle_publisher_and_one_that_publishes() {
 }
 
 #[test]
-fn remove_against_publish_into_an_inbox() {
+fn remove_against_publish_into_an_mailbox() {
     // After `remove` returned nothing enters; what was accepted before is there, once. Fails when the fence between
     // `Sealer::mark` and `Sealer::fix`, or that of the publish, is missing.
     model(|| {

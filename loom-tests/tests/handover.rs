@@ -3,7 +3,8 @@
 //!
 //! Three preemptions, but for scenarios that say so.
 
-use buslane::{Bus, Overflow, Removed};
+use buslane::bus::Removed;
+use buslane::{Bus, Overflow};
 use loom_tests::channels::{channel, left};
 use loom_tests::probe::Probe;
 use loom_tests::{model, model_with, thread};

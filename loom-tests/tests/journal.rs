@@ -2,7 +2,9 @@
 //!
 //! A journal of one event has blocks of one; a wake-up that is lost is a deadlock, since a model knows no time.
 
-use buslane::{Bus, Entry, Journal, Removed, Sink, SinkExt, Start, Subscriber, WriteError};
+use buslane::bus::Removed;
+use buslane::journal::{Entry, Start};
+use buslane::{Bus, Journal, Sink, SinkExt, Subscriber, WriteError};
 use loom_tests::{Task, model, model_with, thread};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -410,7 +412,7 @@ fn close_against_a_publisher_that_waits_for_a_gate() {
             }
             panic!("the gate was open");
         });
-        assert!(Sink::<u64>::close(&journal, buslane::Deadline::NOW).is_done());
+        assert!(Sink::<u64>::close(&journal, buslane::time::Deadline::NOW).is_done());
         assert!(publisher.join().unwrap() <= 2);
         journal.state().ledger.check().unwrap();
     });

@@ -1,9 +1,12 @@
 //! Several consumers of the same events: shared receivers, and a queue with two workers.
 
-use buslane::{
-    BoxError, Channel, CloseReport, Deadline, FlushReport, Handler, Ledger, Overflow, Patience, Queue,
-    QueueBuilder, RecvError, SharedReceiver, Signal, Sink, SinkExt, WaitStrategy, WriteError,
-};
+use buslane::channel::SharedReceiver;
+use buslane::error::RecvError;
+use buslane::queue::{Handler, QueueBuilder};
+use buslane::sink::{Patience, Signal};
+use buslane::stats::{CloseReport, FlushReport, Ledger};
+use buslane::time::Deadline;
+use buslane::{BoxError, Channel, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError};
 use loom_tests::probe::Traces;
 use loom_tests::{Gate, LIMIT, Lives, Steps, Task, Tracked, before, model, model_with, over, thread};
 use std::sync::Arc;
@@ -148,7 +151,7 @@ fn two_writers_against_two_readers(recv: fn(&mut SharedReceiver<Tracked>) -> usi
 #[test]
 fn two_writers_that_overtake_each_other_against_two_readers() {
     // Both readers may find the first position still empty, and park although the second one is filled. The reader that takes the
-    // first event then wakes the other reader. Fails when `Inbox::pass_on` does not wake another one, and meets loom's limit of
+    // first event then wakes the other reader. Fails when `Mailbox::pass_on` does not wake another one, and meets loom's limit of
     // branches when a blocking read waits for the writer of the first position in place of parking. Held to two preemptions, as three
     // take 100 s of processor time (they pass).
     model_with(2, || two_writers_against_two_readers(|receiver| receiver.recv().expect("open").id()));
@@ -197,7 +200,7 @@ fn close_against_two_readers_that_park() {
 #[test]
 fn close_against_a_write_and_two_readers() {
     // A writer may have claimed its place and not filled it when the channel closes: both readers then sleep, it wakes one,
-    // and that one wakes the other at the end. `Ok` means read. Fails when `Inbox::pass_on` does not wake all at the end.
+    // and that one wakes the other at the end. `Ok` means read. Fails when `Mailbox::pass_on` does not wake all at the end.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, mut one, reader, writer) = before(|| {

@@ -3,10 +3,13 @@
 //! In a queue these orderings stand between fences, which are full ones in a model: it takes a preemption at one very step to see one
 //! of them missing, or a fence hides that which in the asymmetric pair is only the compiler's.
 
-use buslane::parts::{Crowd, Inbox, Marks, Member, Progress, Share};
+use buslane::parts::{Crowd, Mailbox, Marks, Member, Progress, Share};
 use buslane::ring::mpmc::{Pop, Ring};
+use buslane::sink::Signal;
+use buslane::stats::FlushReport;
+use buslane::time::Deadline;
 use buslane::wait::FencePair;
-use buslane::{Channel, Deadline, FlushReport, Signal, Sink};
+use buslane::{Channel, Sink};
 use loom_tests::probe::{Probe, Traces};
 use loom_tests::{Arc, AtomicUsize, Ordering, Steps, model, model_with, thread};
 
@@ -174,7 +177,7 @@ fn a_flush_against_an_event_that_is_evicted_before_the_consumer_has_it() {
 const FIRST: usize = 0;
 const SECOND: usize = 1;
 
-/// Sleeps first of all, and returns with an event, or when the inbox is closed and nothing is left.
+/// Sleeps first of all, and returns with an event, or when the mailbox is closed and nothing is left.
 fn sleep(mut member: Member<usize>) -> Option<usize> {
     loop {
         member.wait();
@@ -188,18 +191,18 @@ fn sleep(mut member: Member<usize>) -> Option<usize> {
 #[test]
 fn a_consumer_passes_on_what_lies_behind_the_event_of_a_writer_that_stands_still() {
     // A writer has put the first event in, and never comes to look whether somebody sleeps. Who takes that event wakes the one
-    // that lay down while the first place was empty, for the second event. Fails when the fence of `Inbox::pass_on` is missing, or
+    // that lay down while the first place was empty, for the second event. Fails when the fence of `Mailbox::pass_on` is missing, or
     // when it does not wake another one. Two preemptions.
     model_with(2, || {
-        let (inbox, mut awake) = Inbox::new(2);
+        let (mailbox, mut awake) = Mailbox::new(2);
         let sleeper = awake.another();
-        let slow = inbox.clone();
+        let slow = mailbox.clone();
         let slow = thread::spawn(move || assert!(slow.put(FIRST)));
         let sleeper = thread::spawn(move || sleep(sleeper));
         // Now the others have their turn without a preemption.
         thread::yield_now();
-        if inbox.accepted() == 1 {
-            assert!(inbox.write(SECOND));
+        if mailbox.accepted() == 1 {
+            assert!(mailbox.write(SECOND));
             let mine = loop {
                 match awake.take() {
                     Some(event) => break event,
@@ -211,7 +214,7 @@ fn a_consumer_passes_on_what_lies_behind_the_event_of_a_writer_that_stands_still
         } else {
             // Not begun yet: nothing is to be seen.
             slow.join().unwrap();
-            inbox.close();
+            mailbox.close();
             assert_eq!(sleeper.join().unwrap(), Some(FIRST));
         }
     });
@@ -219,14 +222,14 @@ fn a_consumer_passes_on_what_lies_behind_the_event_of_a_writer_that_stands_still
 
 #[test]
 fn a_consumer_tells_of_the_end_behind_the_event_of_a_writer_that_stands_still() {
-    // As above, where that event is the last one. Who takes it wakes the one that lay down in the closed inbox while the place was
-    // empty. Fails when the fence of `Inbox::pass_on` is missing, or when it does not wake all at the end. Two preemptions.
+    // As above, where that event is the last one. Who takes it wakes the one that lay down in the closed mailbox while the place was
+    // empty. Fails when the fence of `Mailbox::pass_on` is missing, or when it does not wake all at the end. Two preemptions.
     model_with(2, || {
-        let (inbox, mut awake) = Inbox::new(1);
-        let (slow, sleeper) = (inbox.clone(), awake.another());
+        let (mailbox, mut awake) = Mailbox::new(1);
+        let (slow, sleeper) = (mailbox.clone(), awake.another());
         let slow = thread::spawn(move || slow.put(FIRST));
         let sleeper = thread::spawn(move || {
-            inbox.close();
+            mailbox.close();
             sleep(sleeper)
         });
         let mine = loop {

@@ -1,9 +1,10 @@
 //! A queue: its worker, its close and its flush.
 
-use buslane::{
-    BoxError, CloseReport, Deadline, DropReason, Finish, FlushReport, Handler, Lane, Ledger, Overflow,
-    Patience, Queue, QueueBuilder, Signal, Sink, WaitStrategy, WriteError,
-};
+use buslane::queue::{Handler, QueueBuilder};
+use buslane::sink::{Lane, Patience, Signal};
+use buslane::stats::{CloseReport, DropReason, Finish, FlushReport, Ledger};
+use buslane::time::Deadline;
+use buslane::{BoxError, Overflow, Queue, Sink, WaitStrategy, WriteError};
 use loom_tests::probe::Traces;
 use loom_tests::{Gate, LIMIT, Lives, Steps, Tracked, after_drop, model, model_with, over, thread};
 use std::sync::Arc;
@@ -236,7 +237,7 @@ fn two_closes_get_the_same_report() {
 #[test]
 fn last_handle_dropped_against_the_worker() {
     // The drop of the last handle seals, and waits for the worker to handle what was accepted. Fails when the drop waits
-    // for something that a worker at its end does not notify, or ORD(inbox.finished) is Relaxed.
+    // for something that a worker at its end does not notify, or ORD(mailbox.finished) is Relaxed.
     model(|| {
         let (lives, seen) = (Lives::new(1), Seen::default());
         let queue = seen.gate.before(|| {

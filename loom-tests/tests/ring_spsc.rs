@@ -8,7 +8,7 @@ fn new(capacity: usize) -> (Producer<Tracked>, Consumer<Tracked>) {
     ring(capacity).expect("a small ring")
 }
 
-/// The publisher's fence, as an inbox of the process's pair runs it.
+/// The publisher's fence, as a mailbox of the process's pair runs it.
 fn light_fence() {
     WaitCell::new(FencePair::process()).fence();
 }

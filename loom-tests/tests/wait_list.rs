@@ -1,8 +1,9 @@
 //! The place where blocked publishers, flushes and closes wait.
 
-use buslane::Deadline;
 use buslane::parts::{Goals, Line};
-use buslane::wait::{FencePair, Pause, WaitList};
+use buslane::time::Deadline;
+use buslane::time::Pause;
+use buslane::wait::{FencePair, WaitList};
 use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
 
 struct Place {

@@ -1,7 +1,7 @@
 //! A clock that jumps: forward by hours, or not at all for a while.
 
-use buslane::Deadline;
-use buslane::wait::{Clock, Pause};
+use buslane::time::Deadline;
+use buslane::time::{Clock, Pause};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -4,7 +4,9 @@ use crate::event::{Event, Follower, Seen, Stream};
 use crate::guest::{check_books, check_close};
 use crate::memory::with_at_most;
 use crate::watch::{GUARD, beat, fail, in_time, pauses, require};
-use buslane::{AddError, Bus, Finish, InvalidConfig, Queue, WaitStrategy};
+use buslane::error::{AddError, InvalidConfig};
+use buslane::stats::Finish;
+use buslane::{Bus, Queue, WaitStrategy};
 use std::sync::mpsc;
 use std::time::Duration;
 

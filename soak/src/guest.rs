@@ -2,7 +2,10 @@
 
 use crate::event::{Event, Seen};
 use crate::watch::{GUARD, fail, in_time, pauses, require};
-use buslane::{Bus, CloseReport, Ledger, Removed, Signal, Sink, SinkId, SinkState};
+use buslane::bus::Removed;
+use buslane::sink::Signal;
+use buslane::stats::{CloseReport, Ledger, SinkState};
+use buslane::{Bus, Sink, SinkId};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

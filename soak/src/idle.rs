@@ -3,7 +3,8 @@
 use crate::event::{Event, Stream};
 use crate::system::processor_time;
 use crate::watch::{GUARD, beat, fail, pauses, require};
-use buslane::{Bus, Channel, Journal, Queue, SinkExt, Start, WaitStrategy};
+use buslane::journal::Start;
+use buslane::{Bus, Channel, Journal, Queue, SinkExt, WaitStrategy};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const MOST_WITHOUT_WAKES: Duration = Duration::from_millis(200);
 pub(crate) fn check(lost_membarrier: bool) -> Option<Duration> {
     beat("be silent");
     let bus: Bus<Event> = Bus::new();
-    let added = |outcome: Result<_, buslane::AddError>| {
+    let added = |outcome: Result<_, buslane::error::AddError>| {
         outcome.unwrap_or_else(|error| fail(&format!("{error}")));
     };
     for wait in [WaitStrategy::nap(), WaitStrategy::SpinPark, WaitStrategy::Park] {

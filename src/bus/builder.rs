@@ -1,10 +1,11 @@
 //! The settings of a bus.
 
-use super::entry::{Info, SinkId};
+use super::entry::Info;
 use super::handle::Handle;
 use super::{Bus, Core};
 use crate::error::WriteError;
 use crate::panics::{error_text, quietly};
+use crate::stats::SinkId;
 use crate::sync::quiet::Quiet;
 use std::fmt;
 use std::marker::PhantomData;
@@ -72,8 +73,8 @@ impl<E> BusHooks<E> {
 /// The settings of a [`Bus`].
 ///
 /// There is no hook for dropped events here: a bus keeps none. It is queues and channels that drop events, and have them at hand
-/// when they do, so `on_drop` is theirs: [`QueueBuilder::on_drop`](crate::QueueBuilder::on_drop),
-/// [`ChannelBuilder::on_drop`](crate::ChannelBuilder::on_drop).
+/// when they do, so `on_drop` is theirs: [`QueueBuilder::on_drop`](crate::queue::QueueBuilder::on_drop),
+/// [`ChannelBuilder::on_drop`](crate::channel::ChannelBuilder::on_drop).
 ///
 /// # Examples
 /// ```
@@ -92,7 +93,7 @@ impl<E: Send + 'static> BusBuilder<E> {
     }
 
     /// Is called when a sink fails, or panics, while it is called on the publishing thread; on that thread. Its own panics
-    /// are ignored. Queues have a hook of their own: [`QueueBuilder::on_error`](crate::QueueBuilder::on_error).
+    /// are ignored. Queues have a hook of their own: [`QueueBuilder::on_error`](crate::queue::QueueBuilder::on_error).
     ///
     /// # Examples
     /// ```
@@ -117,7 +118,7 @@ impl<E: Send + 'static> BusBuilder<E> {
     /// ```
     /// let bus = buslane::Bus::builder().on_error(|failure| eprintln!("{failure}")).build();
     /// assert_eq!(bus.publish("to nobody")?.accepted, 0);
-    /// # Ok::<(), buslane::Closed<&str>>(())
+    /// # Ok::<(), buslane::error::Closed<&str>>(())
     /// ```
     pub fn build(self) -> Bus<E> {
         Bus(Arc::new_cyclic(|handle| Handle { core: Core::new(self.0, handle.clone()) }))

@@ -5,8 +5,9 @@
 //! first and looked up again, one by one: a call that is stuck in one of them holds up the removal of that one only.
 
 use super::Core;
-use super::entry::{Entry, Info, Shared, SinkId};
+use super::entry::{Entry, Info, Shared};
 use crate::panics::dispose;
+use crate::stats::SinkId;
 use crate::sync::lock;
 use crate::wait::nesting::Nesting;
 use std::sync::Arc;

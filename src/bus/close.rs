@@ -6,20 +6,21 @@
 //! caller that began walks through all that was told, each once. A cycle has no end that anybody waits for.
 
 use super::control::Closing;
-use super::entry::{Entry, Info, SinkId};
+use super::entry::{Entry, Info};
 use super::list::List;
 use super::{CLOSED, Core};
 use crate::panics::{caught, dispose, dispose_each, quietly};
-use crate::report::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
 use crate::sink::signal::Signal;
+use crate::stats::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkId};
 use crate::sync::membarrier::process_pair;
 use crate::sync::pace::Pace;
 use crate::sync::{MODEL, Mutex, Ordering, lock};
+use crate::time::Deadline;
+use crate::wait::WaitList;
 use crate::wait::allowance::Allowance;
 use crate::wait::deadline::Dropping;
 use crate::wait::errand::{Call, LONG_GRACE, apart, here, in_turn, is_telling, patience};
 use crate::wait::nesting::{Holding, Nesting, Purpose, Visit, inside_delivery, is_on_the_way, is_worker};
-use crate::wait::{Deadline, WaitList};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,15 +4,15 @@
 //! what is to be dropped is carried out of it as [`Garbage`]. What is done under the lock grows with the publishers that a change
 //! concerns, and not with the sinks that are on the bus: changes are handed over, not tables, and lists share what did not change.
 
-use super::entry::{Entry, Info, Reached, Shared, SinkId};
+use super::entry::{Entry, Info, Reached, Shared};
 use super::list::List;
 use super::table::{Change, Prepared, Room, Table, Way};
 use super::{Core, STEP};
 use crate::error::AddError;
 use crate::panics::{dispose, dispose_each, foreign};
-use crate::report::CloseReport;
 use crate::sink::SinkKey;
 use crate::sink::lane::{Lane, LaneSealer};
+use crate::stats::{CloseReport, SinkId};
 use crate::sync::guarded::{Hazard, Listed};
 use crate::sync::handoff::{Chain, Handoff, Parcel};
 use crate::sync::swap::Replaced;

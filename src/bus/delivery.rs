@@ -9,12 +9,12 @@ use super::entry::{Info, Shared};
 use super::published::{Published, Tally};
 use super::table::{Direct, Fast, Guard, Slow, Table, TableKind, Ticket};
 use crate::error::WriteError;
-use crate::inbox::Patience;
-use crate::inbox::lane::FastLane;
-use crate::ledger::{Disposition, DropReason, EntryCounters, HeldBack, Outcome};
+use crate::mailbox::Patience;
+use crate::mailbox::lane::FastLane;
 use crate::panics::{caught, discard, event_of};
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
+use crate::stats::{Disposition, DropReason, EntryCounters, HeldBack, Outcome};
 use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
@@ -448,7 +448,7 @@ fn held_back<E>(
     scene.enter(guard).and_then(|_entered| gate(event))
 }
 
-/// Puts an event into a fast lane for which there may be no room. That may call a hook of the inbox, which a removal waits for.
+/// Puts an event into a fast lane for which there may be no room. That may call a hook of the mailbox, which a removal waits for.
 #[cold]
 fn hooked<E: Send + 'static>(
     lane: &mut FastLane<E>,

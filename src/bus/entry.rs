@@ -1,36 +1,14 @@
 //! One attachment of a sink to a bus.
 
 use super::table::Way;
-use crate::ledger::Counters;
 use crate::panics::dispose;
 use crate::sink::{Sink, SinkKey};
+use crate::stats::{Counters, SinkId};
 use crate::sync::guarded::Listed;
 use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
-
-/// Names one attachment of a sink to a bus. Never used again, also after the sink was removed.
-///
-/// # Examples
-/// ```
-/// use buslane::{Bus, noop};
-/// let bus = Bus::<u32>::new();
-/// let (one, other) = (bus.add(noop())?, bus.add(noop())?);
-/// assert_ne!(one, other);
-/// bus.remove(one)?;
-/// assert_eq!(bus.snapshot().sinks[0].id, other);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SinkId(pub(super) u64);
-
-impl fmt::Display for SinkId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
-    }
-}
 
 /// The sink as entries hold it.
 pub(super) type Shared<E> = Arc<dyn Sink<E>>;

@@ -53,7 +53,7 @@ impl<E: Send + 'static> WeakBus<E> {
     /// }
     /// drop(bus);
     /// assert!(weak.upgrade().is_none());
-    /// # Ok::<(), buslane::Closed<u32>>(())
+    /// # Ok::<(), buslane::error::Closed<u32>>(())
     /// ```
     #[must_use]
     pub fn upgrade(&self) -> Option<Bus<E>> {
@@ -83,7 +83,7 @@ impl<E: Send + 'static> fmt::Debug for WeakBus<E> {
 ///     bus.publish(1)?;
 /// } // also where an error or a panic leaves the block
 /// assert!(bus.is_closed());
-/// # Ok::<(), buslane::Closed<u32>>(())
+/// # Ok::<(), buslane::error::Closed<u32>>(())
 /// ```
 #[must_use = "the bus is closed when the guard is dropped"]
 pub struct CloseGuard<E: Send + 'static>(Bus<E>);

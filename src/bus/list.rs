@@ -6,8 +6,9 @@
 //! # Invariant
 //! - No chunk is empty, and ids grow from entry to entry, also from one chunk to the next and to the newest entries.
 
-use super::entry::{Entry, SinkId};
+use super::entry::Entry;
 // In a model, too, the count of a chunk says when a reader has let go of the entries in it.
+use crate::stats::SinkId;
 use crate::sync::Arc;
 
 /// The most entries of one chunk.

@@ -1,7 +1,7 @@
 //! What a publisher is told.
 
 use super::delivery::Offer;
-use crate::ledger::DropReason;
+use crate::stats::DropReason;
 use crate::sync::cold_path;
 use std::fmt;
 use std::ops::AddAssign;
@@ -10,7 +10,7 @@ use std::ops::AddAssign;
 ///
 /// What was refused or dropped is gone: no sink of these deliveries has the event, and a publisher that must not lose any looks
 /// at [`is_complete`](Self::is_complete), or takes sinks that wait for room ([`Overflow::Block`](crate::Overflow::Block)). Why, is
-/// counted in the [`Ledger`](crate::Ledger) of the sink.
+/// counted in the [`Ledger`](crate::stats::Ledger) of the sink.
 ///
 /// Only what is known when the publish returns is in here. What a sink drops later, because a newer event evicts the oldest
 /// ([`Overflow::DropOldest`](crate::Overflow::DropOldest)), its handler fails or a close is cut short, is in its ledger.

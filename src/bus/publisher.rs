@@ -8,13 +8,13 @@ use super::published::{Published, Tally};
 use super::table::Table;
 use super::{CLOSED, Core, local};
 use crate::error::Closed;
-use crate::inbox::Patience;
+use crate::mailbox::Patience;
 use crate::panics::{discard, dispose, quietly};
-use crate::report::FlushReport;
+use crate::stats::FlushReport;
 use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
 use crate::sync::{Ordering, cold_path};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use crate::wait::nesting::{Nesting, cloned};
 use std::fmt;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ use std::time::Duration;
 ///   instruction, no system call but to wake a consumer that really sleeps. Lock-free with
 ///   [`Overflow::DropOldest`](crate::Overflow::DropOldest), and into queues and channels with several workers or receivers. It
 ///   waits for room where it is asked to ([`Overflow::Block`](crate::Overflow::Block), `BlockFor`, a
-///   [gating](crate::Subscription::gating) subscriber), for its turn, a few nanoseconds, in a [`Journal`](crate::Journal) or an
+///   [gating](crate::journal::Subscription::gating) subscriber), for its turn, a few nanoseconds, in a [`Journal`](crate::Journal) or an
 ///   unbounded sink, and for sinks that do their work on the publishing thread.
 /// - **Allocation**: none, and nothing is freed, apart from the event's own `Clone` and `Drop`. Every sink but the last
 ///   gets a clone. Sinks allocate where they say so: unbounded ones for their events, a direct one that fails or panics for
-///   the text that is kept of it, and a [gating](crate::Subscription::gating) subscriber costs each thread a record once.
+///   the text that is kept of it, and a [gating](crate::journal::Subscription::gating) subscriber costs each thread a record once.
 ///   Where publishers wait for room, 16 may do so at the same time for each sink, and the 17th
 ///   [allocates](crate::docs::memory).
 /// - **Order**: sinks behind lanes get an event before the sinks that are called directly.
@@ -240,7 +240,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Bus, Closed};
+    /// use buslane::Bus;
+    /// use buslane::error::Closed;
     /// let bus = Bus::new();
     /// let (mut one, mut other) = (bus.subscribe(8)?, bus.subscribe(8)?);
     /// let mut publisher = bus.publisher();
@@ -413,7 +414,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// let bus = buslane::Bus::<String>::new();
     /// let mut publisher = bus.publisher();
     /// publisher.publish_with(|| unreachable!("nobody listens"))?;
-    /// # Ok::<(), buslane::Closed<()>>(())
+    /// # Ok::<(), buslane::error::Closed<()>>(())
     /// ```
     #[inline]
     pub fn publish_with(&mut self, make: impl FnOnce() -> E) -> Result<Published, Closed<()>> {

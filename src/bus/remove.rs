@@ -2,15 +2,16 @@
 
 use super::Core;
 use super::control::{Detached, Garbage, PublisherSlot};
-use super::entry::{Entry, Shared, SinkId};
+use super::entry::{Entry, Shared};
 use crate::error::RemoveError;
 use crate::panics::{caught, dispose, dispose_each};
 use crate::sink::lane::LaneSealer;
 use crate::sink::signal::Signal;
+use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::pace::Pace;
 use crate::sync::{Ordering, lock};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use crate::wait::errand::is_telling;
 use crate::wait::linger::look_for_a_moment;
 use crate::wait::nesting::{inside_delivery, is_worker};
@@ -21,7 +22,8 @@ use std::sync::Arc;
 /// # Examples
 /// A sink that takes another one off the bus does not wait for it:
 /// ```
-/// use buslane::{Bus, Removed, noop, sink_fn};
+/// use buslane::{Bus, noop, sink_fn};
+/// use buslane::bus::Removed;
 /// let (sender, removed) = std::sync::mpsc::channel();
 /// let bus = Bus::new();
 /// let (id, other) = (bus.add(noop())?, bus.add(noop())?);

@@ -10,10 +10,10 @@
 //! - T2: entries stand in the order of their ids. Changes that bring one come in that order.
 
 use super::entry::{Info, Shared};
-use crate::inbox::lane::{FastLane, PrivateLane};
-use crate::ledger::EntryCounters;
+use crate::mailbox::lane::{FastLane, PrivateLane};
 use crate::panics::{dispose, dispose_each};
 use crate::sink::lane::{Gate, Lane, LaneClaims, LaneKind, LaneSealer};
+use crate::stats::EntryCounters;
 use crate::sync::guarded::Guarded;
 use crate::sync::handoff::{Chain, Lease, Parcel};
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};

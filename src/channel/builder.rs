@@ -4,9 +4,9 @@ use super::receiver::Receiver;
 use super::shared::SharedReceiver;
 use super::{Channel, Handle};
 use crate::error::InvalidConfig;
-use crate::inbox::overflow::Overflow;
-use crate::inbox::{Inbox, InboxConfig, quiet_hook};
-use crate::ledger::DropReason;
+use crate::mailbox::overflow::Overflow;
+use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
+use crate::stats::DropReason;
 use crate::wait::WaitStrategy;
 use crate::wait::nesting::Crew;
 use std::fmt;
@@ -26,14 +26,14 @@ use std::sync::Arc;
 /// use buslane::{Channel, Overflow};
 /// let (channel, receiver) = Channel::<u64>::builder().capacity(64).overflow(Overflow::DropOldest).build()?;
 /// # drop((channel, receiver));
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct ChannelBuilder<E>(InboxConfig<E>);
+pub struct ChannelBuilder<E>(MailboxConfig<E>);
 
 impl<E: Send + 'static> ChannelBuilder<E> {
     pub(super) fn new() -> Self {
-        Self(InboxConfig {
+        Self(MailboxConfig {
             capacity: 1024,
             unbounded: false,
             overflow: Overflow::default(),
@@ -126,7 +126,8 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, DropReason, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::stats::DropReason;
     /// let (sender, dropped) = std::sync::mpsc::channel();
     /// let (channel, receiver) = Channel::builder()
     ///     .capacity(1)
@@ -159,8 +160,8 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn build(self) -> Result<(Channel<E>, Receiver<E>), InvalidConfig> {
-        let (inbox, reader) = Inbox::new(self.0)?;
-        Ok((Channel(Arc::new(Handle(inbox))), Receiver::new(reader)))
+        let (mailbox, reader) = Mailbox::new(self.0)?;
+        Ok((Channel(Arc::new(Handle(mailbox))), Receiver::new(reader)))
     }
 
     /// Makes the channel with a receiver that can be cloned: each event goes to one of the receivers. All publishers then
@@ -180,8 +181,8 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), InvalidConfig> {
-        let (inbox, member) = Inbox::shared(self.0)?;
-        Ok((Channel(Arc::new(Handle(inbox))), SharedReceiver::new(member)))
+        let (mailbox, member) = Mailbox::shared(self.0)?;
+        Ok((Channel(Arc::new(Handle(mailbox))), SharedReceiver::new(member)))
     }
 }
 

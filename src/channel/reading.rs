@@ -1,9 +1,9 @@
 //! How both kinds of receiver read: one event at a time, waiting for it or not.
 
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::inbox::intake::Intake;
-use crate::inbox::{End, Find};
-use crate::wait::Deadline;
+use crate::mailbox::intake::Intake;
+use crate::mailbox::{End, Find};
+use crate::time::Deadline;
 use std::task::{Context, Poll};
 
 /// A read that does not wait for events.

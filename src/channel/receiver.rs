@@ -2,11 +2,11 @@
 
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::inbox::handled::{Handled, With};
-use crate::inbox::reader::Reader;
-use crate::inbox::{End, Find, Inbox};
-use crate::ledger::SinkState;
-use crate::wait::Deadline;
+use crate::mailbox::handled::{Handled, With};
+use crate::mailbox::reader::Reader;
+use crate::mailbox::{End, Find, Mailbox};
+use crate::stats::SinkState;
+use crate::time::Deadline;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -32,7 +32,8 @@ use std::time::{Duration, Instant};
 ///
 /// # Examples
 /// ```
-/// use buslane::{Bus, TryRecvError};
+/// use buslane::Bus;
+/// use buslane::error::TryRecvError;
 /// let bus = Bus::new();
 /// let mut receiver = bus.subscribe(16)?;
 /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
@@ -61,7 +62,8 @@ impl<E: Send + 'static> Receiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, RecvError, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::RecvError;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// let reader = std::thread::spawn(move || (receiver.recv(), receiver.recv()));
     /// channel.write(7)?;
@@ -80,7 +82,8 @@ impl<E: Send + 'static> Receiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Sink, TryRecvError};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::TryRecvError;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     /// channel.write(7)?;
@@ -103,7 +106,8 @@ impl<E: Send + 'static> Receiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, RecvTimeoutError, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::RecvTimeoutError;
     /// use std::time::Duration;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// channel.write(7)?;
@@ -126,7 +130,8 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Examples
     /// One limit for many events:
     /// ```
-    /// use buslane::{Channel, RecvTimeoutError, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::RecvTimeoutError;
     /// use std::time::{Duration, Instant};
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// channel.write(1)?;
@@ -341,7 +346,8 @@ impl<E: Send + 'static> Receiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, RecvError, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::RecvError;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// channel.write(1)?;
     /// receiver.close();
@@ -350,7 +356,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&mut self) {
-        self.reader.inbox().seal(End::Closed);
+        self.reader.mailbox().seal(End::Closed);
     }
 
     /// What the channel says about itself.
@@ -369,7 +375,7 @@ impl<E: Send + 'static> Receiver<E> {
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState { kind: "channel", ..SinkState::default() };
-        self.reader.inbox().describe(&mut state);
+        self.reader.mailbox().describe(&mut state);
         state
     }
 
@@ -401,11 +407,11 @@ impl<E: Send + 'static> Receiver<E> {
         self.reader.linger_when_dry();
         // The event in hand is not handled before `handle` returns: nothing there may wait for that, or for room that only this
         // thread makes.
-        let _reading = self.reader.inbox().crew.read();
-        if !self.reader.inbox().scales.is_empty() {
+        let _reading = self.reader.mailbox().crew.read();
+        if !self.reader.mailbox().scales.is_empty() {
             return self.drain_batches(handle);
         }
-        self.reader.scan_written(&mut With(|_: &Inbox<E>, event| {
+        self.reader.scan_written(&mut With(|_: &Mailbox<E>, event| {
             handle(event);
             Handled::Delivered
         }))
@@ -415,8 +421,8 @@ impl<E: Send + 'static> Receiver<E> {
     #[cold]
     #[inline(never)]
     fn drain_batches(&mut self, mut handle: impl FnMut(E)) -> usize {
-        self.reader.scan_written(&mut With(|inbox: &Inbox<E>, event| {
-            inbox.taken(&event);
+        self.reader.scan_written(&mut With(|mailbox: &Mailbox<E>, event| {
+            mailbox.taken(&event);
             handle(event);
             Handled::Delivered
         }))

@@ -2,10 +2,10 @@
 
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::inbox::member::Member;
-use crate::inbox::{End, Find};
-use crate::ledger::SinkState;
-use crate::wait::Deadline;
+use crate::mailbox::member::Member;
+use crate::mailbox::{End, Find};
+use crate::stats::SinkState;
+use crate::time::Deadline;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// A reading half of a [`Channel`](crate::Channel) that many may have: a clone reads the same stream, and each event goes to
 /// one of them. Made by [`Channel::shared`](crate::Channel::shared) and
-/// [`ChannelBuilder::build_shared`](crate::ChannelBuilder::build_shared).
+/// [`ChannelBuilder::build_shared`](crate::channel::ChannelBuilder::build_shared).
 ///
 /// When the last of them goes, the channel is closed, so that a bus forgets it; events left unread then count as
 /// `disconnected`.
@@ -72,7 +72,8 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, RecvError, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::RecvError;
     /// let (channel, mut one) = Channel::shared(8)?;
     /// let mut other = one.clone();
     /// channel.write(1)?;
@@ -93,7 +94,8 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Sink, TryRecvError};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::TryRecvError;
     /// let (channel, mut receiver) = Channel::shared(8)?;
     /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     /// channel.write(7)?;
@@ -114,7 +116,8 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, RecvTimeoutError, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::RecvTimeoutError;
     /// use std::time::Duration;
     /// let (channel, mut receiver) = Channel::shared(8)?;
     /// channel.write(7)?;
@@ -136,7 +139,8 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, RecvTimeoutError, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::RecvTimeoutError;
     /// use std::time::Instant;
     /// let (channel, mut receiver) = Channel::shared(8)?;
     /// channel.write(7)?;
@@ -192,7 +196,8 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, SharedReceiver, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::channel::SharedReceiver;
     /// async fn sum(mut receiver: SharedReceiver<u32>) -> u32 {
     ///     let mut sum = 0;
     ///     while let Ok(n) = receiver.recv_async().await {
@@ -296,7 +301,8 @@ impl<E: Send + 'static> SharedReceiver<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, RecvError, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::error::RecvError;
     /// let (channel, mut receiver) = Channel::shared(8)?;
     /// channel.write(1)?;
     /// receiver.clone().close(); // for all of them
@@ -305,7 +311,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&mut self) {
-        self.member.inbox().seal(End::Closed);
+        self.member.mailbox().seal(End::Closed);
     }
 
     /// What the channel says about itself.
@@ -323,7 +329,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState { kind: "channel", ..SinkState::default() };
-        self.member.inbox().describe(&mut state);
+        self.member.mailbox().describe(&mut state);
         state
     }
 }

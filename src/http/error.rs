@@ -16,7 +16,7 @@ use std::time::Duration;
 ///     let error = source.downcast_ref::<HttpError>().expect("an HTTP sink fails with nothing else");
 ///     assert_eq!((event, error.is_retryable(), error.status()), ("push", true, None));
 /// }
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -76,7 +76,7 @@ impl HttpError {
     /// {
     ///     println!("the endpoint wants to be left alone for {wait:?}");
     /// }
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -97,7 +97,7 @@ impl HttpError {
     /// {
     ///     println!("the endpoint answered with {status}");
     /// }
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn status(&self) -> Option<u16> {

@@ -1,19 +1,20 @@
 //! Retries that understand what an endpoint answers.
 
 use super::HttpError;
-use crate::combinator::retry::policy::{Attempt, Next, RetryPolicy};
+use crate::retry::{Attempt, Next, RetryPolicy};
 use std::time::Duration;
 
 /// A retry policy for HTTP sinks around another one: gives up at once what is [not worth a retry](HttpError::is_retryable), and
 /// waits at least as long as the endpoint [asks for](HttpError::retry_after).
 ///
 /// The policy inside decides everything else: how often, how long, and for how long in all. An answer that is not worth a
-/// retry counts as a success with it, since it tells that the endpoint is up: a [`Breaker`](crate::Breaker) closes. An event that
+/// retry counts as a success with it, since it tells that the endpoint is up: a [`Breaker`](crate::retry::Breaker) closes. An event that
 /// cannot be written as JSON tells it nothing. Errors that are no [`HttpError`] are left to it.
 ///
 /// # Examples
 /// ```
-/// use buslane::{Backoff, Bus, Channel, DeadLetter, HttpRetry, HttpSink, SinkExt};
+/// use buslane::{Bus, Channel, HttpRetry, HttpSink, SinkExt};
+/// use buslane::retry::{Backoff, DeadLetter};
 /// use std::time::Duration;
 /// let (letters, mut dead) = Channel::<DeadLetter<Vec<String>>>::bounded(64)?;
 /// let policy = HttpRetry::new(Backoff::default().max_attempts(2)?);
@@ -36,7 +37,8 @@ impl<P> HttpRetry<P> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Attempt, AttemptError, Backoff, HttpError, HttpRetry, Next, RetryPolicy};
+    /// use buslane::{HttpError, HttpRetry};
+    /// use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
     /// use std::time::Duration;
     /// let policy = HttpRetry::new(Backoff::default());
     /// let after = |error| policy.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Failed(error)));
@@ -54,7 +56,8 @@ impl<P> HttpRetry<P> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Backoff, HttpRetry, HttpSink, SinkExt};
+    /// use buslane::{HttpRetry, HttpSink, SinkExt};
+    /// use buslane::retry::Backoff;
     /// use std::time::Duration;
     /// let policy = HttpRetry::new(Backoff::default()).max_retry_after(Duration::from_secs(600));
     /// let queue = HttpSink::<String>::new("https://example.com/events")?.retry(policy).queue(1024)?;

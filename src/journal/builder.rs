@@ -8,8 +8,8 @@ use super::time::TimeSource;
 use super::writer::JournalWriter;
 use super::{Handle, Journal};
 use crate::error::InvalidConfig;
-use crate::ledger::EntryCounters;
 use crate::ring::blocks::{SharedWriter, Writer, ring};
+use crate::stats::EntryCounters;
 use crate::sync::membarrier::process_pair;
 use crate::wait::Sleepers;
 use crate::wait::nesting::Crew;
@@ -30,7 +30,8 @@ const GATE_LIMIT: Duration = Duration::from_secs(1);
 ///
 /// # Examples
 /// ```
-/// use buslane::{Journal, Start};
+/// use buslane::Journal;
+/// use buslane::journal::Start;
 /// use std::time::SystemTime;
 /// let journal = Journal::builder().capacity(256).time_by(|event: &SystemTime| *event).build()?;
 /// let now = SystemTime::now();
@@ -55,7 +56,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Entry, Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::{Entry, Start};
     /// let journal = Journal::builder().capacity(64).build()?;
     /// for n in 0..1000 {
     ///     journal.publish(n)?;
@@ -74,7 +76,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// use std::time::SystemTime;
     /// let journal = Journal::builder().sample_time().build()?;
     /// let begin = SystemTime::now();
@@ -92,7 +95,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// use std::time::{Duration, SystemTime};
     /// let at = |hour: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * hour);
     /// let journal = Journal::builder().time_by(|(time, _): &(SystemTime, &str)| *time).build()?;
@@ -107,7 +111,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         self
     }
 
-    /// How long a publisher waits for [gating](crate::Subscription::gating) subscribers before the event is refused with
+    /// How long a publisher waits for [gating](crate::journal::Subscription::gating) subscribers before the event is refused with
     /// [`WriteError::Timeout`](crate::WriteError::Timeout).
     ///
     /// # Examples
@@ -134,7 +138,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let journal = Journal::builder().capacity(256).build()?;
     /// std::thread::scope(|scope| {
     ///     for _ in 0..2 {
@@ -157,7 +162,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let (mut writer, feed) = Journal::builder().capacity(256).build_single()?;
     /// writer.publish("event")?;
     /// assert_eq!(feed.subscribe(Start::Oldest)?.try_iter().count(), 1);

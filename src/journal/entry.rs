@@ -20,7 +20,8 @@ impl Sequence {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Sequence, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::{Sequence, Start};
     /// let journal = Journal::new(16)?;
     /// journal.publish("one")?;
     /// journal.publish("two")?;
@@ -38,8 +39,8 @@ impl Sequence {
     ///
     /// # Examples
     /// ```
-    /// let sequence = buslane::Sequence::new(7);
-    /// assert_eq!(buslane::Sequence::new(sequence.get()), sequence); // stored, and made again
+    /// let sequence = buslane::journal::Sequence::new(7);
+    /// assert_eq!(buslane::journal::Sequence::new(sequence.get()), sequence); // stored, and made again
     /// ```
     #[must_use]
     pub const fn get(self) -> u64 {
@@ -50,7 +51,8 @@ impl Sequence {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// let read = journal.publish("read before")?;
     /// journal.publish("not yet")?;
@@ -74,7 +76,8 @@ impl fmt::Display for Sequence {
 ///
 /// # Examples
 /// ```
-/// use buslane::{Entry, Journal, Start};
+/// use buslane::Journal;
+/// use buslane::journal::{Entry, Start};
 /// let journal = Journal::new(64)?;
 /// let mut subscriber = journal.subscribe(Start::Now)?;
 /// (0..1000).for_each(|n| { let _ = journal.publish(n); });
@@ -99,7 +102,7 @@ pub enum Entry<E> {
     Event(Sequence, E),
     /// `n` events were overwritten before this subscriber read them, also such as its filter would have left out. They lay right
     /// before [`Subscriber::next_sequence`](crate::Subscriber::next_sequence), where it continues. It comes before every event that is
-    /// still kept: see [`OnLag`](crate::OnLag).
+    /// still kept: see [`OnLag`](crate::journal::OnLag).
     Lagged(u64),
     /// The event at this place is there, but its `clone`, or the closure that it was shown to, panicked.
     Panicked(Sequence),
@@ -110,7 +113,7 @@ impl<E> Entry<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Entry, Sequence};
+    /// use buslane::journal::{Entry, Sequence};
     /// assert_eq!(Entry::Event(Sequence::new(3), "event").event(), Some("event"));
     /// assert_eq!(Entry::<&str>::Lagged(7).event(), None);
     /// ```
@@ -126,10 +129,11 @@ impl<E> Entry<E> {
 ///
 /// # Examples
 /// ```
-/// use buslane::{Entry, Journal, Sequence, Start};
+/// use buslane::Journal;
+/// use buslane::journal::{Entry, Sequence, Start};
 /// let journal = Journal::new(16)?;
 /// (0..5).for_each(|n| { let _ = journal.publish(n); });
-/// let from = |start| -> Result<Vec<u32>, buslane::SubscribeError> {
+/// let from = |start| -> Result<Vec<u32>, buslane::error::SubscribeError> {
 ///     Ok(journal.subscribe(start)?.try_iter().filter_map(Entry::event).collect())
 /// };
 /// assert!(from(Start::Now)?.is_empty());
@@ -152,24 +156,25 @@ pub enum Start {
     At(Sequence),
     /// At the first event of this time or later, or at the oldest that is kept.
     ///
-    /// With the events' own times ([`JournalBuilder::time_by`](crate::JournalBuilder::time_by)) exactly: of the events that
+    /// With the events' own times ([`JournalBuilder::time_by`](crate::journal::JournalBuilder::time_by)) exactly: of the events that
     /// are there when it begins, earlier ones are left out, in whatever order they came; so whoever resumes at a place among these
     /// gets them. With sampled times
-    /// ([`JournalBuilder::sample_time`](crate::JournalBuilder::sample_time)) it may begin up to 64 events too early, never
+    /// ([`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time)) it may begin up to 64 events too early, never
     /// too late.
     Since(SystemTime),
 }
 
-/// Where a subscriber ends. Then it reads [`Closed`](crate::Closed), as at the end of the journal.
+/// Where a subscriber ends. Then it reads [`Closed`](crate::error::Closed), as at the end of the journal.
 ///
 /// # Examples
 /// ```
-/// use buslane::{Entry, Journal, Sequence, Start, Until};
+/// use buslane::Journal;
+/// use buslane::journal::{Entry, Sequence, Start, Until};
 /// use std::time::{Duration, SystemTime};
 /// let at = |hour: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * hour);
 /// let journal = Journal::builder().time_by(move |hour| at(*hour)).build()?;
 /// (8..18).for_each(|hour| { let _ = journal.publish(hour); });
-/// let to = |until| -> Result<Vec<u64>, buslane::SubscribeError> {
+/// let to = |until| -> Result<Vec<u64>, buslane::error::SubscribeError> {
 ///     let mut subscriber = journal.subscription().start(Start::Oldest).until(until).subscribe()?;
 ///     Ok(subscriber.iter().filter_map(Entry::event).collect())
 /// };

@@ -5,7 +5,7 @@ use super::shared::Shared;
 use super::subscriber::Subscriber;
 use super::subscription::Subscription;
 use crate::error::SubscribeError;
-use crate::ledger::SinkState;
+use crate::stats::SinkState;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// let feed = journal.feed();
 /// journal.publish(7)?;
 /// drop(journal);
-/// let mut subscriber = feed.subscribe(buslane::Start::Oldest)?;
+/// let mut subscriber = feed.subscribe(buslane::journal::Start::Oldest)?;
 /// assert_eq!(subscriber.recv()?.event(), Some(7));
 /// assert!(subscriber.recv().is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -26,7 +26,7 @@ pub struct Feed<E>(pub(super) Arc<Shared<E>>);
 
 impl<E: Send + Sync + 'static> Feed<E> {
     /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it reads what is kept, and then
-    /// [`Closed`](crate::Closed).
+    /// [`Closed`](crate::error::Closed).
     ///
     /// # Guarantees
     /// Copies nothing. History and what follows join without a gap and without a repetition.
@@ -36,7 +36,8 @@ impl<E: Send + Sync + 'static> Feed<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let (mut writer, feed) = Journal::single(16)?;
     /// for n in 0..5 {
     ///     writer.publish(n)?;
@@ -55,7 +56,8 @@ impl<E: Send + Sync + 'static> Feed<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let (mut writer, feed) = Journal::single(16)?;
     /// for n in 0..5 {
     ///     writer.publish(n)?;
@@ -76,7 +78,8 @@ impl<E> Feed<E> {
     /// # Examples
     /// What comes from here on:
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let (mut writer, feed) = Journal::single(16)?;
     /// writer.publish("old")?;
     /// let next = feed.next();
@@ -125,7 +128,8 @@ impl<E> Feed<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let (mut writer, feed) = Journal::single(16)?;
     /// let mut subscriber = feed.subscribe(Start::Now)?;
     /// writer.publish("one")?;

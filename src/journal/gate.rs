@@ -25,9 +25,10 @@ use super::seat::Seat;
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::sync::swap::Swap;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::time::Deadline;
+use crate::wait::WaitList;
 use crate::wait::allowance::Allowance;
 use crate::wait::list::{Waiter, Want};
-use crate::wait::{Deadline, WaitList};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 ///
 /// # Examples
 /// ```
-/// use buslane::{Entry, Journal, Start};
+/// use buslane::Journal;
+/// use buslane::journal::{Entry, Start};
 /// use std::{pin::pin, task::{Context, Poll, Waker}};
 /// let journal = Journal::new(16)?;
 /// let mut subscriber = journal.subscribe(Start::Now)?;

@@ -1,6 +1,6 @@
 //! What others see of a subscriber: how far it is, its books, and the cell in which it naps.
 
-use crate::ledger::{Ledger, SubscriberState};
+use crate::stats::{Ledger, SubscriberState};
 use crate::sync::{AtomicBool, AtomicU64, CachePadded, Mutex, Ordering, lock};
 use crate::wait::{FencePair, WaitCell};
 use std::sync::Arc;

@@ -10,14 +10,15 @@ use super::seat::Seat;
 use super::shared::Shared;
 use super::subscription::Wanted;
 use crate::error::Closed;
-use crate::ledger::SubscriberState;
 use crate::panics::{caught, foreign};
 use crate::ring::blocks::{Look, Reader};
+use crate::stats::SubscriberState;
 use crate::sync::{MODEL, spin_hint, thread};
+use crate::time::Deadline;
 use crate::wait::linger::Linger;
 use crate::wait::nesting::Nesting;
 use crate::wait::strategy::{Idler, Step};
-use crate::wait::{Berth, Deadline, WaitStrategy};
+use crate::wait::{Berth, WaitStrategy};
 use std::fmt;
 use std::mem::needs_drop;
 use std::sync::Arc;
@@ -32,12 +33,13 @@ use std::time::{Duration, Instant};
 /// - **Order**: the one total order of the journal, the same for every subscriber.
 /// - **Delivery**: each event from where it began, once, or counted exactly in an [`Entry::Lagged`].
 /// - **Progress**: it holds up neither publishers nor other subscribers, whatever it does, unless it is
-///   [gating](crate::Subscription::gating). Reading is lock-free, and wait-free within a block of 64 events.
+///   [gating](crate::journal::Subscription::gating). Reading is lock-free, and wait-free within a block of 64 events.
 /// - **Allocation**: none.
 ///
 /// # Examples
 /// ```
-/// use buslane::{Entry, Journal, Start};
+/// use buslane::Journal;
+/// use buslane::journal::{Entry, Start};
 /// let journal = Journal::new(2)?;
 /// (0..10).for_each(|n| { let _ = journal.publish(n); });
 /// let mut subscriber = journal.subscribe(Start::Oldest)?;
@@ -138,7 +140,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Entry, Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::{Entry, Start};
     /// let journal = Journal::new(16)?;
     /// let mut subscriber = journal.subscribe(Start::Now)?;
     /// journal.publish(vec![1, 2, 3])?;
@@ -316,7 +319,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// # Examples
     /// ```
     /// let journal = buslane::Journal::new(16)?;
-    /// let mut subscriber = journal.subscribe(buslane::Start::Now)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
     /// assert_eq!(subscriber.try_recv()?, None);
     /// journal.publish(7)?;
     /// assert_eq!(subscriber.try_recv()?.and_then(|entry| entry.event()), Some(7));
@@ -338,7 +341,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.try_recv_with(E::clone)
     }
 
-    /// Takes the next event, waiting for one as [`Subscription::wait`](crate::Subscription::wait) said.
+    /// Takes the next event, waiting for one as [`Subscription::wait`](crate::journal::Subscription::wait) said.
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
@@ -348,7 +351,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Entry, Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::{Entry, Start};
     /// let journal = Journal::new(16)?;
     /// let mut subscriber = journal.subscribe(Start::Now)?;
     /// let reader = std::thread::spawn(move || subscriber.recv());
@@ -382,7 +386,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// ```
     /// use std::time::Duration;
     /// let journal = buslane::Journal::new(16)?;
-    /// let mut subscriber = journal.subscribe(buslane::Start::Now)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
     /// assert_eq!(subscriber.recv_timeout(Duration::from_millis(1))?, None);
     /// journal.publish(7)?;
     /// assert!(subscriber.recv_timeout(Duration::from_secs(1))?.is_some());
@@ -406,7 +410,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// # Examples
     /// ```
     /// let journal = buslane::Journal::new(16)?;
-    /// let mut subscriber = journal.subscribe(buslane::Start::Now)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
     /// journal.publish(7)?;
     /// let over = std::time::Instant::now();
     /// assert!(subscriber.recv_deadline(over)?.is_some());
@@ -443,7 +447,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// let journal = buslane::Journal::new(16)?;
     /// journal.publish_batch(vec![40, 2])?;
     /// journal.close();
-    /// let mut subscriber = journal.subscribe(buslane::Start::Oldest)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Oldest)?;
     /// assert_eq!(subscriber.iter().filter_map(|entry| entry.event()).sum::<u32>(), 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -460,7 +464,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// ```
     /// let journal = buslane::Journal::new(16)?;
     /// journal.publish_batch(vec![40, 2])?;
-    /// let mut subscriber = journal.subscribe(buslane::Start::Oldest)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Oldest)?;
     /// assert_eq!(subscriber.try_iter().filter_map(|entry| entry.event()).sum::<u32>(), 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -477,11 +481,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// ```
     /// let journal = buslane::Journal::new(16)?;
     /// journal.publish_batch(vec!["one", "two"])?;
-    /// let mut subscriber = journal.subscribe(buslane::Start::Oldest)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Oldest)?;
     /// subscriber.recv()?;
     /// let resume = subscriber.next_sequence();
     /// drop(subscriber); // … and later:
-    /// let mut again = journal.subscribe(buslane::Start::At(resume))?;
+    /// let mut again = journal.subscribe(buslane::journal::Start::At(resume))?;
     /// assert_eq!(again.recv()?.event(), Some("two"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -495,7 +499,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// # Examples
     /// ```
     /// let journal = buslane::Journal::new(16)?;
-    /// let mut subscriber = journal.subscribe(buslane::Start::Now)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
     /// journal.publish_batch(vec!["one", "two"])?;
     /// subscriber.recv()?;
     /// assert_eq!(subscriber.behind(), 1);

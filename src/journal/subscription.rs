@@ -32,13 +32,14 @@ pub(super) type Wanted<E> = Box<dyn FnMut(&E) -> bool + Send>;
 ///   published after that returned is read, left out by the filter, or counted as missed; a [gating](Self::gating) one misses
 ///   none of it.
 /// - **Progress**: only a gating subscriber makes publishers wait, never longer than the
-///   [gate limit](crate::JournalBuilder::gate_limit).
-/// - **Threads**: filters and the journal's [`time_by`](crate::JournalBuilder::time_by) run on the thread that subscribes or
+///   [gate limit](crate::journal::JournalBuilder::gate_limit).
+/// - **Threads**: filters and the journal's [`time_by`](crate::journal::JournalBuilder::time_by) run on the thread that subscribes or
 ///   reads, never on a publisher's.
 ///
 /// # Examples
 /// ```
-/// use buslane::{Journal, Sequence, Start, Until};
+/// use buslane::Journal;
+/// use buslane::journal::{Sequence, Start, Until};
 /// let journal = Journal::new(64)?;
 /// (0..10).for_each(|n| { let _ = journal.publish(n); });
 /// let mut even = journal
@@ -83,7 +84,8 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// journal.publish("before")?;
     /// let mut subscriber = journal.subscription().start(Start::Oldest).subscribe()?;
@@ -99,7 +101,9 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Closed, Journal, Start, Until};
+    /// use buslane::Journal;
+    /// use buslane::error::Closed;
+    /// use buslane::journal::{Start, Until};
     /// let journal = Journal::new(16)?;
     /// let last = journal.publish("wanted")?;
     /// journal.publish("too late")?;
@@ -139,7 +143,8 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Entry, Journal, OnLag};
+    /// use buslane::Journal;
+    /// use buslane::journal::{Entry, OnLag};
     /// let journal = Journal::new(64)?;
     /// let mut newest = journal.subscription().on_lag(OnLag::Newest).subscribe()?;
     /// for n in 0..1000 {
@@ -156,11 +161,13 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     }
 
     /// It ends when events were overwritten before it came to them: it is told how many, and then reads
-    /// [`Closed`](crate::Closed).
+    /// [`Closed`](crate::error::Closed).
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Closed, Entry, Journal};
+    /// use buslane::Journal;
+    /// use buslane::error::Closed;
+    /// use buslane::journal::Entry;
     /// let journal = Journal::new(64)?;
     /// let mut strict = journal.subscription().end_on_lag().subscribe()?;
     /// for n in 0..1000 {
@@ -176,7 +183,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     }
 
     /// Publishers wait for it rather than overwrite what it has not read: at the beginning of each block of 64 events, and no longer
-    /// than the journal's [gate limit](crate::JournalBuilder::gate_limit), after which they are refused. What was handed out in a
+    /// than the journal's [gate limit](crate::journal::JournalBuilder::gate_limit), after which they are refused. What was handed out in a
     /// batch counts as read: it stays as it is anyway.
     ///
     /// A subscriber that is published to by its own thread waits for itself: use
@@ -187,7 +194,8 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Entry, Journal};
+    /// use buslane::Journal;
+    /// use buslane::journal::Entry;
     /// let journal = Journal::new(64)?;
     /// let mut audit = journal.subscription().gating().subscribe()?;
     /// let mut seen = Vec::new();
@@ -247,7 +255,9 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Sequence, Start, SubscribeError};
+    /// use buslane::Journal;
+    /// use buslane::error::SubscribeError;
+    /// use buslane::journal::{Sequence, Start};
     /// let journal = Journal::<u32>::new(16)?;
     /// let ahead = journal.subscription().start(Start::At(Sequence::new(7)));
     /// assert_eq!(ahead.subscribe().err(), Some(SubscribeError::Future { asked: 7, next: 0 }));

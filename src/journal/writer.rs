@@ -5,7 +5,7 @@ use super::feed::Feed;
 use super::gate::Place;
 use super::shared::{Refusal, Shared, drop_overwritten};
 use crate::error::WriteError;
-use crate::inbox::Patience;
+use crate::mailbox::Patience;
 use crate::ring::blocks::Writer;
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// It can be sent to another thread, but neither shared nor cloned. Dropping it closes the journal.
 ///
 /// # Guarantees
-/// - **Progress**: wait-free, but for [gating](crate::Subscription::gating) subscribers: a publish costs a few plain stores, one
+/// - **Progress**: wait-free, but for [gating](crate::journal::Subscription::gating) subscribers: a publish costs a few plain stores, one
 ///   read-modify-write for each block of 64 events, and at most one system call, if subscribers sleep, however many.
 /// - **Allocation**: none, save for a record that each thread makes once when it meets a gating subscriber. The event that is
 ///   overwritten is dropped here, as inside a delivery, where nothing waits.
@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// ```
 /// let (mut writer, feed) = buslane::Journal::single(1024)?;
 /// writer.publish("first")?;
-/// let mut subscriber = feed.subscribe(buslane::Start::Oldest)?;
+/// let mut subscriber = feed.subscribe(buslane::journal::Start::Oldest)?;
 /// assert_eq!(subscriber.recv()?.event(), Some("first"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -144,7 +144,8 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let (mut writer, feed) = Journal::single(16)?;
     /// let first = writer.publish_batch(["one", "two", "three"])?;
     /// let mut subscriber = feed.subscribe(Start::At(first))?;
@@ -204,7 +205,8 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::Start;
     /// let (mut writer, _) = Journal::single(16)?;
     /// let mut subscriber = writer.feed().subscribe(Start::Now)?;
     /// writer.publish("event")?;
@@ -216,11 +218,13 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         Feed(self.shared.0.clone())
     }
 
-    /// Closes the journal: subscribers read what is there, and then [`Closed`](crate::Closed).
+    /// Closes the journal: subscribers read what is there, and then [`Closed`](crate::error::Closed).
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Closed, Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::error::Closed;
+    /// use buslane::journal::Start;
     /// let (mut writer, feed) = Journal::single(16)?;
     /// writer.publish("event")?;
     /// writer.close();

@@ -6,14 +6,13 @@ use super::partition::{KeyHash, Route, key_hash};
 use super::worker::{Hooks, Worker};
 use super::{Ending, Handle, Queue, Shared, Tell};
 use crate::error::{BoxError, InvalidConfig, SpawnError};
-use crate::inbox::intake::Intake;
-use crate::inbox::overflow::Overflow;
-use crate::inbox::{Inbox, InboxConfig, quiet_hook};
-use crate::ledger::DropReason;
-use crate::report::{CloseReport, Identity};
+use crate::mailbox::intake::Intake;
+use crate::mailbox::overflow::Overflow;
+use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::{Signal, ledgers};
+use crate::stats::{CloseReport, DropReason, Identity};
 use crate::sync::quiet::Quiet;
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
@@ -48,12 +47,12 @@ const MOST_WORKERS: usize = 1024;
 ///     .wait(WaitStrategy::SpinPark)
 ///     .spawn(|line: String| println!("{line}"))?;
 /// # drop(queue);
-/// # Ok::<(), buslane::SpawnError>(())
+/// # Ok::<(), buslane::error::SpawnError>(())
 /// ```
 #[must_use = "a builder does nothing until `spawn` is called"]
 pub struct QueueBuilder<E> {
     name: String,
-    inbox: InboxConfig<E>,
+    mailbox: MailboxConfig<E>,
     workers: usize,
     key: Option<KeyHash<E>>,
     max_batch: usize,
@@ -65,7 +64,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     pub(super) fn new() -> Self {
         Self {
             name: String::from("buslane-queue"),
-            inbox: InboxConfig {
+            mailbox: MailboxConfig {
                 capacity: 1024,
                 unbounded: false,
                 overflow: Overflow::default(),
@@ -121,7 +120,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn capacity(mut self, capacity: usize) -> Self {
-        self.inbox.capacity = capacity;
+        self.mailbox.capacity = capacity;
         self
     }
 
@@ -135,10 +134,10 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// let refused = (0..).find_map(|n| queue.write(n).err());
     /// assert!(matches!(refused, Some(WriteError::Full(_))));
     /// # drop(gate);
-    /// # Ok::<(), buslane::SpawnError>(())
+    /// # Ok::<(), buslane::error::SpawnError>(())
     /// ```
     pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.inbox.overflow = overflow;
+        self.mailbox.overflow = overflow;
         self
     }
 
@@ -165,7 +164,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn unbounded(mut self) -> Self {
-        self.inbox.unbounded = true;
+        self.mailbox.unbounded = true;
         self
     }
 
@@ -182,7 +181,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait(mut self, wait: WaitStrategy) -> Self {
-        self.inbox.wait = wait;
+        self.mailbox.wait = wait;
         self
     }
 
@@ -190,7 +189,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use buslane::{BoxError, Queue, Sink};
+    /// use buslane::queue::Handler;
     /// use std::sync::mpsc::{Sender, channel};
     /// struct Sizes(usize, Sender<usize>);
     /// impl Handler<u32> for Sizes {
@@ -243,7 +243,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{DropReason, Queue, Sink};
+    /// use buslane::{Queue, Sink};
+    /// use buslane::stats::DropReason;
     /// use std::sync::mpsc::channel;
     /// let (sender, dropped) = channel();
     /// let (gate, held) = channel::<()>();
@@ -259,7 +260,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {
-        self.inbox.on_drop = Some(quiet_hook(hook));
+        self.mailbox.on_drop = Some(quiet_hook(hook));
         self
     }
 
@@ -316,7 +317,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
 
     /// Keeps the order of the events of each key: they all go to the same worker, in the order in which they were published.
     ///
-    /// Each worker then has an inbox of its own, and every publisher a private ring into each of them, so `capacity` is per
+    /// Each worker then has a mailbox of its own, and every publisher a private ring into each of them, so `capacity` is per
     /// publisher *and* worker. The key is told and hashed on the publishing thread, for every event. What it borrows from the
     /// event it has to copy, so a number is better than a text. A worker that is busy with one key keeps
     /// the other keys waiting that fall to it, also while other workers are idle, and one key that is most of the flow keeps
@@ -417,7 +418,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use buslane::{BoxError, Queue, Sink};
+    /// use buslane::queue::Handler;
     /// use std::sync::mpsc::{Sender, channel};
     /// struct Sum(u64, Sender<u64>);
     /// impl Handler<u64> for Sum {
@@ -449,7 +451,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use buslane::{BoxError, Queue, Sink};
+    /// use buslane::queue::Handler;
     /// use std::sync::mpsc::{Sender, channel};
     /// struct Part { worker: usize, sum: u64, sender: Sender<(usize, u64)> }
     /// impl Handler<u64> for Part {
@@ -489,7 +492,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Queue, RecvError, Sink, SinkExt};
+    /// use buslane::{Channel, Queue, Sink, SinkExt};
+    /// use buslane::error::RecvError;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// let queue = Queue::builder().name("tens").spawn_sink(channel.map(|n: &u32| n * 10))?;
     /// queue.write(7)?;
@@ -541,25 +545,25 @@ impl<E: Send + 'static> QueueBuilder<E> {
         let workers = works.len();
         let key = self.key.take().filter(|_| workers > 1);
         if let Some(key) = key {
-            let parts = (0..workers).map(|_| Inbox::new(self.inbox.clone()));
-            let (inboxes, readers): (Vec<_>, Vec<_>) =
+            let parts = (0..workers).map(|_| Mailbox::new(self.mailbox.clone()));
+            let (mailboxes, readers): (Vec<_>, Vec<_>) =
                 parts.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-            let route = Some(Route::new(inboxes.clone(), key));
-            self.launch(inboxes[0].clone(), route, works.into_iter().zip(readers), desks, behind)
+            let route = Some(Route::new(mailboxes.clone(), key));
+            self.launch(mailboxes[0].clone(), route, works.into_iter().zip(readers), desks, behind)
         } else if workers > 1 {
-            let (inbox, first) = Inbox::shared(self.inbox.clone())?;
+            let (mailbox, first) = Mailbox::shared(self.mailbox.clone())?;
             let mut members: Vec<_> = (1..workers).map(|_| first.another()).collect();
             members.push(first);
-            self.launch(inbox, None, works.into_iter().zip(members), desks, behind)
+            self.launch(mailbox, None, works.into_iter().zip(members), desks, behind)
         } else {
-            let (inbox, reader) = Inbox::new(self.inbox.clone())?;
-            self.launch(inbox, None, works.into_iter().zip([reader]), desks, behind)
+            let (mailbox, reader) = Mailbox::new(self.mailbox.clone())?;
+            self.launch(mailbox, None, works.into_iter().zip([reader]), desks, behind)
         }
     }
 
     fn launch<W: Work<E>, I: Intake<E>>(
         self,
-        inbox: sync::Arc<Inbox<E>>,
+        mailbox: sync::Arc<Mailbox<E>>,
         route: Option<Arc<Route<E>>>,
         workers: impl ExactSizeIterator<Item = (W, I)>,
         desks: usize,
@@ -568,7 +572,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         let count = workers.len();
         let (tell, behind) = behind.unzip();
         let shared = Arc::new(Shared {
-            inbox,
+            mailbox,
             route,
             // Each worker has a desk of its own, or all of them share the one.
             desks: (0..desks).map(|_| FlushDesk::new(count / desks)).collect(),
@@ -602,9 +606,9 @@ impl<E> fmt::Debug for QueueBuilder<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueueBuilder")
             .field("name", &self.name)
-            .field("capacity", &self.inbox.capacity)
-            .field("overflow", &self.inbox.overflow)
-            .field("wait", &self.inbox.wait)
+            .field("capacity", &self.mailbox.capacity)
+            .field("overflow", &self.mailbox.overflow)
+            .field("wait", &self.mailbox.wait)
             .field("workers", &self.workers)
             .finish_non_exhaustive()
     }

@@ -2,11 +2,10 @@
 
 use super::desk::{Answer, FlushDesk, Goals};
 use super::{Shared, worker_name};
-use crate::ledger::SinkState;
 use crate::panics::dispose;
-use crate::report::{Again, CloseReport, Ending, Finish, FlushReport, Flushing, Identity};
+use crate::stats::{Again, CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkState};
 use crate::sync::{Mutex, lock};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use crate::wait::list::{Waiter, Want};
 use crate::wait::nesting::{Purpose, Visits, inside_delivery, is_on_the_way};
 use std::sync::Arc;
@@ -18,7 +17,7 @@ pub(super) fn close<E: Send + 'static>(
     waits: bool,
 ) -> CloseReport {
     // A worker that closes its own queue must not wait for it, and need not where the close is only told.
-    let inside = inside_delivery() || waits && shared.inbox.crew.is_here();
+    let inside = inside_delivery() || waits && shared.mailbox.crew.is_here();
     if !inside {
         lock(&shared.close_deadline).get_or_insert(deadline);
     }
@@ -53,12 +52,12 @@ impl<E: Send + 'static> Ending for Shared<E> {
     }
 
     fn await_end(&self, deadline: Deadline) {
-        self.inbox.signals.blocked.wait_as(&Waiter::wanting(Want::END), deadline, || self.ended());
+        self.mailbox.signals.blocked.wait_as(&Waiter::wanting(Want::END), deadline, || self.ended());
     }
 
     fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport {
         let waiter = Waiter::wanting(Want::END);
-        let waited = self.inbox.signals.blocked.wait_as(&waiter, deadline, || self.ended());
+        let waited = self.mailbox.signals.blocked.wait_as(&waiter, deadline, || self.ended());
         waited.unwrap_or_else(|| {
             let mut state = SinkState::default();
             self.describe(&mut state);
@@ -68,7 +67,7 @@ impl<E: Send + 'static> Ending for Shared<E> {
             // The first report stands, the worker's or this one.
             let report = lock(&self.report).get_or_insert(report).clone();
             // It is the answer for all who wait for the end.
-            self.inbox.signals.blocked.notify();
+            self.mailbox.signals.blocked.notify();
             report
         })
     }
@@ -90,7 +89,7 @@ pub(super) fn flush<E: Send + 'static>(
         report.note(Finish::Pending);
         return;
     }
-    let goals = Arc::new(Goals::new(shared.inboxes()));
+    let goals = Arc::new(Goals::new(shared.mailboxes()));
     let visits = Arc::new(Visits::of_this_thread().and(place, Purpose::Flush));
     let wishes = shared.desks.iter().map(|desk| Wish::Asked(desk.ask(&goals, deadline, &visits))).collect();
     let begun = Arc::new(Begun { shared: shared.clone(), goals, wishes: Mutex::new(wishes) });
@@ -181,7 +180,8 @@ impl<E: Send + 'static> Flushing for Begun<E> {
         let waiter = Waiter::wanting(self.goals.asker());
         let mut before = None;
         loop {
-            let Some(answers) = self.shared.inbox.signals.blocked.wait_as(&waiter, deadline, answered) else {
+            let Some(answers) = self.shared.mailbox.signals.blocked.wait_as(&waiter, deadline, answered)
+            else {
                 report.note(Finish::TimedOut);
                 return;
             };
@@ -214,8 +214,8 @@ impl<E: Send + 'static> Drop for Begun<E> {
 impl<E: Send + 'static> Shared<E> {
     /// Makes workers that sleep look at their desks.
     pub(super) fn wake_workers(&self) {
-        for inbox in self.inboxes() {
-            inbox.signals.wake_now();
+        for mailbox in self.mailboxes() {
+            mailbox.signals.wake_now();
         }
     }
 }

@@ -4,20 +4,20 @@
 //! its wishes before it waits for the first. The worker that finds the goal reached flushes the handler: with the latest deadline of
 //! the wishes that it takes together, since each asker stops waiting at its own; and the outcome belongs to these wishes only.
 
-use crate::inbox::{Goal, Inbox};
-use crate::report::FlushReport;
+use crate::mailbox::{Goal, Mailbox};
+use crate::stats::FlushReport;
 use crate::sync::{self, AtomicU64, Mutex, Ordering, lock};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use crate::wait::list::Want;
 use crate::wait::nesting::Visits;
 use std::sync::Arc;
 
-/// What has to be handled before a flush, in each inbox of a queue.
-pub(super) struct Goals<E>(Vec<(sync::Arc<Inbox<E>>, Goal<E>)>);
+/// What has to be handled before a flush, in each mailbox of a queue.
+pub(super) struct Goals<E>(Vec<(sync::Arc<Mailbox<E>>, Goal<E>)>);
 
 impl<E: Send + 'static> Goals<E> {
-    pub(super) fn new(inboxes: &[sync::Arc<Inbox<E>>]) -> Self {
-        Self(inboxes.iter().map(|inbox| (inbox.clone(), inbox.goal())).collect())
+    pub(super) fn new(mailboxes: &[sync::Arc<Mailbox<E>>]) -> Self {
+        Self(mailboxes.iter().map(|mailbox| (mailbox.clone(), mailbox.goal())).collect())
     }
 
     /// What the flush with these goals waits for.
@@ -26,7 +26,7 @@ impl<E: Send + 'static> Goals<E> {
     }
 
     pub(super) fn are_reached(&self) -> bool {
-        self.0.iter().all(|(inbox, goal)| inbox.has_reached(goal))
+        self.0.iter().all(|(mailbox, goal)| mailbox.has_reached(goal))
     }
 }
 

@@ -1,14 +1,13 @@
 //! What a queue's workers call.
 
 use crate::error::{BoxError, WriteError};
-use crate::ledger::{Disposition, Ledgers, Passage};
 use crate::panics::error_text;
-use crate::report::{CloseReport, FlushReport};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::Signal;
+use crate::stats::{CloseReport, Disposition, FlushReport, Ledgers, Passage};
 use crate::sync::{self, AtomicUsize, Ordering};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use crate::wait::nesting::Nesting;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -21,7 +20,8 @@ use std::time::Instant;
 ///
 /// # Examples
 /// ```
-/// use buslane::{BoxError, Handler, Queue};
+/// use buslane::{BoxError, Queue};
+/// use buslane::queue::Handler;
 /// use std::io::Write;
 ///
 /// /// Writes a line for each event and flushes once per batch.
@@ -39,7 +39,7 @@ use std::time::Instant;
 ///
 /// let queue = Queue::builder().spawn_handler(Lines(std::io::BufWriter::new(Vec::new())))?;
 /// # let _ = queue;
-/// # Ok::<(), buslane::SpawnError>(())
+/// # Ok::<(), buslane::error::SpawnError>(())
 /// ```
 pub trait Handler<E>: Send + 'static {
     /// Handles one event.
@@ -49,7 +49,8 @@ pub trait Handler<E>: Send + 'static {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use buslane::{BoxError, Queue, Sink};
+    /// use buslane::queue::Handler;
     /// use std::sync::mpsc::{Sender, channel};
     /// struct Parse(Sender<u32>);
     /// impl Handler<&'static str> for Parse {
@@ -74,7 +75,8 @@ pub trait Handler<E>: Send + 'static {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{BoxError, Handler, Queue, Sink};
+    /// use buslane::{BoxError, Queue, Sink};
+    /// use buslane::queue::Handler;
     /// use std::sync::mpsc::{Sender, channel};
     /// struct Lines { buffer: String, file: Sender<String> }
     /// impl Handler<u32> for Lines {
@@ -104,7 +106,8 @@ pub trait Handler<E>: Send + 'static {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{BoxError, Handler, Queue};
+    /// use buslane::{BoxError, Queue};
+    /// use buslane::queue::Handler;
     /// use std::{sync::mpsc::{Sender, channel}, time::{Duration, Instant}};
     /// struct Heart(Sender<Instant>);
     /// impl Handler<u32> for Heart {
@@ -132,7 +135,9 @@ pub trait Handler<E>: Send + 'static {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{BoxError, Deadline, Handler, Queue};
+    /// use buslane::{BoxError, Queue};
+    /// use buslane::queue::Handler;
+    /// use buslane::time::Deadline;
     /// use std::time::Duration;
     /// struct Disk;
     /// impl Handler<u32> for Disk {
@@ -144,7 +149,7 @@ pub trait Handler<E>: Send + 'static {
     /// let queue = Queue::builder().name("disk").spawn_handler(Disk)?;
     /// let report = queue.flush_timeout(Duration::from_secs(60));
     /// assert!(report.errors[0].ends_with("no space left"));
-    /// # Ok::<(), buslane::SpawnError>(())
+    /// # Ok::<(), buslane::error::SpawnError>(())
     /// ```
     fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
         let _ = deadline;
@@ -158,7 +163,8 @@ pub trait Handler<E>: Send + 'static {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{BoxError, Handler, Queue};
+    /// use buslane::{BoxError, Queue};
+    /// use buslane::queue::Handler;
     /// struct Disk;
     /// impl Handler<u32> for Disk {
     /// #   fn handle(&mut self, _: u32) -> Result<(), BoxError> { Ok(()) }
@@ -168,7 +174,7 @@ pub trait Handler<E>: Send + 'static {
     /// }
     /// let queue = Queue::builder().spawn_handler(Disk)?;
     /// assert!(queue.close().errors[0].ends_with("no space left"));
-    /// # Ok::<(), buslane::SpawnError>(())
+    /// # Ok::<(), buslane::error::SpawnError>(())
     /// ```
     fn close(&mut self) -> Result<(), BoxError> {
         Ok(())

@@ -1,11 +1,11 @@
-//! A queue that keeps the order of each key: an inbox for each worker, and the key says which.
+//! A queue that keeps the order of each key: a mailbox for each worker, and the key says which.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::inbox::lane::PrivateLane;
-use crate::inbox::{End, Inbox, Patience};
-use crate::ledger::{Disposition, DropReason, Ledger, SinkState, SinkStatus};
+use crate::mailbox::lane::PrivateLane;
+use crate::mailbox::{End, Mailbox, Patience};
 use crate::panics::foreign;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::stats::{Disposition, DropReason, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, AtomicU64, MODEL, Ordering};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
@@ -25,25 +25,25 @@ pub(super) fn key_hash<E, K: Hash>(key: impl Fn(&E) -> K + Send + Sync + 'static
 
 /// Says which worker gets an event.
 pub(super) struct Route<E> {
-    inboxes: Box<[sync::Arc<Inbox<E>>]>,
+    mailboxes: Box<[sync::Arc<Mailbox<E>>]>,
     key: KeyHash<E>,
     /// Events lost because the key's function panicked.
     panicked: AtomicU64,
 }
 
 impl<E: Send + 'static> Route<E> {
-    pub(super) fn new(inboxes: Vec<sync::Arc<Inbox<E>>>, key: KeyHash<E>) -> Arc<Self> {
-        Arc::new(Self { inboxes: inboxes.into(), key, panicked: AtomicU64::new(0) })
+    pub(super) fn new(mailboxes: Vec<sync::Arc<Mailbox<E>>>, key: KeyHash<E>) -> Arc<Self> {
+        Arc::new(Self { mailboxes: mailboxes.into(), key, panicked: AtomicU64::new(0) })
     }
 
-    pub(super) fn inboxes(&self) -> &[sync::Arc<Inbox<E>>] {
-        &self.inboxes
+    pub(super) fn mailboxes(&self) -> &[sync::Arc<Mailbox<E>>] {
+        &self.mailboxes
     }
 
     /// Which worker gets the event; `None` when its key cannot be told, and the event is lost.
     fn of(&self, event: &E) -> Option<usize> {
         if let Ok(hash) = foreign(|| (self.key)(event)) {
-            Some((hash % self.inboxes.len() as u64) as usize)
+            Some((hash % self.mailboxes.len() as u64) as usize)
         } else {
             self.panicked.fetch_add(1, Ordering::Relaxed);
             None
@@ -52,12 +52,12 @@ impl<E: Send + 'static> Route<E> {
 
     pub(super) fn write(&self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         match self.of(&event) {
-            Some(at) => self.seen(at, self.inboxes[at].write(event, patience)),
+            Some(at) => self.seen(at, self.mailboxes[at].write(event, patience)),
             None => Ok(Disposition::Dropped(DropReason::Panicked)),
         }
     }
 
-    /// What a write came to; when its inbox is closed, all of them are to be: it may have been cut off.
+    /// What a write came to; when its mailbox is closed, all of them are to be: it may have been cut off.
     #[inline]
     fn seen(
         &self,
@@ -73,25 +73,25 @@ impl<E: Send + 'static> Route<E> {
     #[cold]
     fn close_with(&self, at: usize) {
         // A lane may be closed alone, by a bus from which the queue was removed.
-        if self.inboxes[at].end() == End::Open {
+        if self.mailboxes[at].end() == End::Open {
             return;
         }
-        for inbox in self.inboxes.iter().filter(|inbox| inbox.end() == End::Open) {
-            inbox.seal(End::Closed);
+        for mailbox in self.mailboxes.iter().filter(|mailbox| mailbox.end() == End::Open) {
+            mailbox.seal(End::Closed);
         }
     }
 
     pub(super) fn lane(this: &Arc<Self>) -> Result<Lane<E>, InvalidConfig> {
-        let lanes = this.inboxes.iter().map(Inbox::lane).collect::<Result<_, _>>()?;
+        let lanes = this.mailboxes.iter().map(Mailbox::lane).collect::<Result<_, _>>()?;
         Ok(Lane::staged(PartitionLane { lanes, route: this.clone() }))
     }
 
-    /// Adds the other inboxes to the description of the first, and what was lost on the way; to `at_once` what their writers were
+    /// Adds the other mailboxes to the description of the first, and what was lost on the way; to `at_once` what their writers were
     /// told of.
     pub(super) fn describe(&self, state: &mut SinkState, at_once: &mut Ledger) {
-        for inbox in &self.inboxes[1..] {
+        for mailbox in &self.mailboxes[1..] {
             let mut part = SinkState::default();
-            at_once.dropped.full += inbox.describe(&mut part);
+            at_once.dropped.full += mailbox.describe(&mut part);
             state.depth += part.depth;
             state.high_water = state.high_water.max(part.high_water);
             state.lanes = state.lanes.max(part.lanes);

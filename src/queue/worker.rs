@@ -4,12 +4,11 @@ use super::Shared;
 use super::desk::FlushDesk;
 use super::handler::{Unhandled, Work};
 use crate::error::BoxError;
-use crate::inbox::handled::{Consume, Handled};
-use crate::inbox::intake::Intake;
-use crate::inbox::{End, Inbox};
-use crate::ledger::{Disposition, DropReason, Levels};
+use crate::mailbox::handled::{Consume, Handled};
+use crate::mailbox::intake::Intake;
+use crate::mailbox::{End, Mailbox};
 use crate::panics::{caught, discard, error_text, foreign, quietly};
-use crate::report::{CloseReport, FlushReport};
+use crate::stats::{CloseReport, Disposition, DropReason, FlushReport, Levels};
 use crate::sync::{MODEL, lock};
 use crate::wait::allowance::Allowance;
 use crate::wait::errand::Telling;
@@ -36,7 +35,7 @@ pub(super) struct Worker<E: Send + 'static, W: Work<E>, I: Intake<E>> {
     intake: I,
     desk: Desk<W>,
     next_tick: Option<Instant>,
-    /// The end of this worker's inbox was made that of all.
+    /// The end of this worker's mailbox was made that of all.
     spread: bool,
 }
 
@@ -69,7 +68,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let _lifeline = Lifeline(self.shared.clone(), self.number);
         let _work = AtWork::begin();
         // Whatever the handler or the sink calls: nothing there waits for room in this queue, or for its end.
-        let _here = self.shared.inbox.crew.enter();
+        let _here = self.shared.mailbox.crew.enter();
         self.tell_time();
         loop {
             let handled = self.round();
@@ -81,7 +80,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
                 if self.intake.ended().is_some() {
                     if self.desk.batch > 0 {
                         let _inside = inside();
-                        self.desk.end_of_batch(self.intake.inbox());
+                        self.desk.end_of_batch(self.intake.mailbox());
                     }
                     break;
                 }
@@ -108,13 +107,13 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let handled = self.intake.scan(&mut self.desk);
         self.intake.linger_when_dry();
         if self.desk.batch > 0 && !self.intake.has_work() {
-            self.desk.end_of_batch(self.intake.inbox());
+            self.desk.end_of_batch(self.intake.mailbox());
         }
         if handled > 0 || self.next_tick.is_some() {
             self.tick_when_due(handled > 0);
         }
-        // Where each worker has its own inbox, one that was cut off, or whose handler has closed it, closes all of them.
-        if self.shared.route.is_some() && !self.spread && self.intake.inbox().end() != End::Open {
+        // Where each worker has its own mailbox, one that was cut off, or whose handler has closed it, closes all of them.
+        if self.shared.route.is_some() && !self.spread && self.intake.mailbox().end() != End::Open {
             self.spread = true;
             self.shared.seal();
         }
@@ -133,7 +132,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             self.next_tick = match caught(|| work.tick(Instant::now())) {
                 Ok(next) => next,
                 Err(text) => {
-                    self.desk.report(self.intake.inbox(), panicked(&text));
+                    self.desk.report(self.intake.mailbox(), panicked(&text));
                     // When it wants to be called again, it could not say: soon, and not at once for ever.
                     Some(Instant::now() + TICK_AGAIN)
                 }
@@ -154,7 +153,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         };
         let outcome = flushed.unwrap_or_else(|error| {
             let mut outcome = FlushReport::default();
-            outcome.errors.push(self.desk.report(self.intake.inbox(), error));
+            outcome.errors.push(self.desk.report(self.intake.mailbox(), error));
             outcome
         });
         let (askers, held) = self.flush_desk().answer(&taken, &outcome);
@@ -165,13 +164,13 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             self.shared.wake_workers();
         }
         // No other flush is nearer to its answer.
-        askers.into_iter().for_each(|asker| self.shared.inbox.signals.blocked.notify_one(asker));
+        askers.into_iter().for_each(|asker| self.shared.mailbox.signals.blocked.notify_one(asker));
         // What it could not give out may have to be looked after.
         self.tell_time();
     }
 
     fn end(mut self) {
-        let inbox = self.intake.inbox().clone();
+        let mailbox = self.intake.mailbox().clone();
         let work = &mut self.desk.work;
         let deadline = lock(&self.shared.close_deadline)
             .unwrap_or_else(|| crate::wait::Deadline::after(crate::wait::deadline::CLOSE_LIMIT));
@@ -182,7 +181,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)))
         };
         for error in &report.errors {
-            inbox.consumer.set_error(error.clone());
+            mailbox.consumer.set_error(error.clone());
         }
         // The handler's own drop may still write something: it is over before anybody is told of the end.
         let Desk { work, hooks, .. } = self.desk;
@@ -194,7 +193,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         self.shared.worker_ended(self.number, report);
         // With it may go the last of the hooks for dropped events, which is user code.
         let intake = self.intake;
-        quietly(move || drop((intake, inbox)));
+        quietly(move || drop((intake, mailbox)));
     }
 }
 
@@ -229,17 +228,17 @@ fn panicked(text: &str) -> BoxError {
 
 impl<E: Send + 'static, W: Work<E>> Consume<E> for Desk<W> {
     #[inline]
-    fn handle(&mut self, inbox: &Inbox<E>, event: E) -> Handled {
-        if inbox.is_aborted() {
-            inbox.dropped(event, DropReason::Aborted);
+    fn handle(&mut self, mailbox: &Mailbox<E>, event: E) -> Handled {
+        if mailbox.is_aborted() {
+            mailbox.dropped(event, DropReason::Aborted);
             return Handled::Aborted;
         }
-        if !inbox.scales.is_empty() {
-            return self.handle_batch(inbox, event);
+        if !mailbox.scales.is_empty() {
+            return self.handle_batch(mailbox, event);
         }
         let work = &mut self.work;
         let came_to = caught(|| work.handle(event));
-        self.handled(inbox, came_to)
+        self.handled(mailbox, came_to)
     }
 
     fn room(&self) -> usize {
@@ -247,10 +246,10 @@ impl<E: Send + 'static, W: Work<E>> Consume<E> for Desk<W> {
     }
 
     #[inline]
-    fn batched(&mut self, inbox: &Inbox<E>, events: usize) {
+    fn batched(&mut self, mailbox: &Mailbox<E>, events: usize) {
         self.batch += events;
         if self.batch >= self.hooks.max_batch {
-            self.end_of_batch(inbox);
+            self.end_of_batch(mailbox);
         }
     }
 }
@@ -258,7 +257,7 @@ impl<E: Send + 'static, W: Work<E>> Consume<E> for Desk<W> {
 impl<W> Desk<W> {
     /// Takes down what a handler came to.
     #[inline(always)]
-    fn handled<E: Send + 'static>(&mut self, inbox: &Inbox<E>, came_to: CameTo<E>) -> Handled {
+    fn handled<E: Send + 'static>(&mut self, mailbox: &Mailbox<E>, came_to: CameTo<E>) -> Handled {
         match came_to {
             Ok(Ok(disposition)) => {
                 self.panics = 0;
@@ -266,11 +265,11 @@ impl<W> Desk<W> {
             }
             Ok(Err(unhandled)) => {
                 self.panics = 0;
-                self.failed(inbox, unhandled);
+                self.failed(mailbox, unhandled);
                 Handled::Failed
             }
             Err(text) => {
-                self.panicked(inbox, &text);
+                self.panicked(mailbox, &text);
                 Handled::Panicked
             }
         }
@@ -278,11 +277,11 @@ impl<W> Desk<W> {
 
     /// Has a batch handled, and counts the events in it.
     #[cold]
-    fn handle_batch<E: Send + 'static>(&mut self, inbox: &Inbox<E>, batch: E) -> Handled
+    fn handle_batch<E: Send + 'static>(&mut self, mailbox: &Mailbox<E>, batch: E) -> Handled
     where
         W: Work<E>,
     {
-        let mut load = inbox.scales.load(&batch, &Levels::default());
+        let mut load = mailbox.scales.load(&batch, &Levels::default());
         let work = &mut self.work;
         let came_to = caught(|| work.handle(batch));
         let disposition = match &came_to {
@@ -296,44 +295,44 @@ impl<W> Desk<W> {
             Err(_) => Disposition::Dropped(DropReason::Panicked),
         };
         load.end(disposition);
-        self.handled(inbox, came_to)
+        self.handled(mailbox, came_to)
     }
 
     #[cold]
-    fn failed<E: Send + 'static>(&mut self, inbox: &Inbox<E>, unhandled: Unhandled<E>) {
+    fn failed<E: Send + 'static>(&mut self, mailbox: &Mailbox<E>, unhandled: Unhandled<E>) {
         if let Some(event) = unhandled.event {
-            inbox.dropped(event, DropReason::Failed);
+            mailbox.dropped(event, DropReason::Failed);
         }
         if unhandled.closed {
-            inbox.seal(End::Closed);
+            mailbox.seal(End::Closed);
         }
-        self.report(inbox, unhandled.source);
+        self.report(mailbox, unhandled.source);
     }
 
     #[cold]
-    fn panicked<E: Send + 'static>(&mut self, inbox: &Inbox<E>, text: &str) {
+    fn panicked<E: Send + 'static>(&mut self, mailbox: &Mailbox<E>, text: &str) {
         self.panics = self.panics.saturating_add(1);
         if self.panics >= self.hooks.close_after_panics {
-            inbox.seal(End::Closed);
+            mailbox.seal(End::Closed);
         }
-        self.report(inbox, panicked(text));
+        self.report(mailbox, panicked(text));
     }
 
-    fn end_of_batch<E: Send + 'static>(&mut self, inbox: &Inbox<E>)
+    fn end_of_batch<E: Send + 'static>(&mut self, mailbox: &Mailbox<E>)
     where
         W: Work<E>,
     {
         self.batch = 0;
         let work = &mut self.work;
         if let Err(error) = caught(|| work.end_of_batch()).unwrap_or_else(|text| Err(panicked(&text))) {
-            self.report(inbox, error);
+            self.report(mailbox, error);
         }
     }
 
     #[cold]
-    fn report<E: Send + 'static>(&self, inbox: &Inbox<E>, error: BoxError) -> String {
+    fn report<E: Send + 'static>(&self, mailbox: &Mailbox<E>, error: BoxError) -> String {
         let text = error_text(&error);
-        inbox.consumer.set_error(text.clone());
+        mailbox.consumer.set_error(text.clone());
         if let Some(hook) = &self.hooks.on_error {
             quietly(|| hook(&error));
         }

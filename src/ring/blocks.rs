@@ -62,7 +62,7 @@ const BLOCK: u64 = 64;
 /// let (_writer, source) = ring::<u8>(64)?;
 /// let _reader = source.reader(0)?;
 /// assert_eq!(MAX_READERS - source.readers(), 65_534); // so many more there may be
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 pub const MAX_READERS: usize = (1 << block::PIN_BITS) - 1;
 
@@ -172,7 +172,7 @@ impl<T> Drop for Shared<T> {
 /// assert_eq!(reader.look(), Look::Lagged(4));
 /// assert_eq!(reader.look(), Look::Values);
 /// assert_eq!(reader.take(|position, value| (position, *value)), (4, "e"));
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), InvalidConfig> {
     // Refuses what no ring can be.
@@ -231,7 +231,7 @@ impl<T> Drop for Blocks<T> {
 /// assert_eq!((source.tail(), source.oldest(), source.readers()), (1, 0, 0));
 /// let reader = source.clone().reader(0)?;
 /// assert_eq!((source.readers(), reader.behind()), (1, 1));
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 pub struct Source<T>(Arc<Shared<T>>);
 
@@ -254,7 +254,7 @@ impl<T: Send + Sync> Source<T> {
     /// let mut reader = source.reader(7)?;
     /// assert_eq!(reader.look(), Look::Values);
     /// assert_eq!(reader.take(|position, value| (position, *value)), (7, 7));
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     pub fn reader(&self, position: u64) -> Result<Reader<T>, InvalidConfig> {
         self.admit()?;
@@ -291,7 +291,7 @@ impl<T> Source<T> {
     /// assert_eq!(source.tail(), 0); // not shown yet
     /// writer.commit();
     /// assert_eq!(source.tail(), 1);
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn tail(&self) -> u64 {
@@ -306,7 +306,7 @@ impl<T> Source<T> {
     /// (0..100).for_each(|n| drop(writer.put(n)));
     /// writer.commit();
     /// assert_eq!(source.oldest(), 36);
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn oldest(&self) -> u64 {
@@ -321,7 +321,7 @@ impl<T> Source<T> {
     /// assert!(!source.is_closed());
     /// writer.close();
     /// assert!(source.is_closed());
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -334,7 +334,7 @@ impl<T> Source<T> {
     /// ```
     /// let (_writer, source) = buslane::ring::blocks::ring::<u32>(100)?;
     /// assert_eq!(source.capacity(), 100);
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -351,7 +351,7 @@ impl<T> Source<T> {
     ///     let (_writer, source) = ring::<u32>(capacity)?;
     ///     assert_eq!(source.block_len(), block_len);
     /// }
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn block_len(&self) -> usize {
@@ -367,7 +367,7 @@ impl<T> Source<T> {
     /// assert_eq!(source.readers(), 2);
     /// drop(one);
     /// assert_eq!(source.readers(), 1);
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn readers(&self) -> usize {

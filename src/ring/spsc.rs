@@ -146,7 +146,7 @@ impl<T> Drop for Shared<T> {
 /// assert_eq!(producer.push("c"), Err("c"));
 /// assert_eq!(consumer.pop(), Some("a"));
 /// assert_eq!(producer.push("c"), Ok(()));
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), InvalidConfig> {
     let slots = Aligned::try_new(super::slots_for(capacity, 1)? + spare_slots::<T>(), |_| Slot::empty())

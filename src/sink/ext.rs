@@ -1,21 +1,21 @@
 //! The combinators, as methods of every sink.
 
 use super::Sink;
-use crate::combinator::batch::Batch;
-use crate::combinator::catch_panic::CatchPanic;
-use crate::combinator::filter::Filter;
-use crate::combinator::inspect::{Inspect, InspectFn, Inspector};
-use crate::combinator::map::Map;
-use crate::combinator::rate_limit::RateLimit;
-use crate::combinator::retry::Retry;
-use crate::combinator::retry::keyed::KeyedRetry;
-use crate::combinator::retry::policy::RetryPolicy;
-use crate::combinator::sample::Sample;
-use crate::combinator::tee::Tee;
-use crate::combinator::timeout::Timeout;
+use crate::combinators::batch::Batch;
+use crate::combinators::catch_panic::CatchPanic;
+use crate::combinators::filter::Filter;
+use crate::combinators::inspect::{Inspect, InspectFn, Inspector};
+use crate::combinators::map::Map;
+use crate::combinators::rate_limit::RateLimit;
+use crate::combinators::sample::Sample;
+use crate::combinators::tee::Tee;
+use crate::combinators::timeout::Timeout;
 use crate::error::{InvalidConfig, SpawnError};
-use crate::inbox::overflow::Overflow;
+use crate::mailbox::overflow::Overflow;
 use crate::queue::Queue;
+use crate::retry::KeyedRetry;
+use crate::retry::Retry;
+use crate::retry::RetryPolicy;
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -155,7 +155,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Inspector, Sink, SinkExt, WriteError, noop};
+    /// use buslane::{noop, Sink, SinkExt, WriteError};
+    /// use buslane::sink::Inspector;
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicU64, Ordering};
     ///
@@ -170,7 +171,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// let refusals = Arc::new(Refusals::default());
     /// let sink = noop::<u32>().inspect(refusals.clone());
     /// sink.write(1)?;
-    /// let _ = sink.close(buslane::Deadline::NOW);
+    /// let _ = sink.close(buslane::time::Deadline::NOW);
     /// assert!(sink.write(2).is_err());
     /// assert_eq!(refusals.0.load(Ordering::Relaxed), 1);
     /// # Ok::<(), WriteError<u32>>(())
@@ -215,7 +216,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// assert!(matches!(refused, Some(WriteError::Full(10 | 11))));
     /// drop(gate);
     /// assert!(queue.close().is_done());
-    /// # Ok::<(), buslane::SpawnError>(())
+    /// # Ok::<(), buslane::error::SpawnError>(())
     /// ```
     fn limit(self, capacity: usize) -> Result<Queue<E>, SpawnError>
     where
@@ -242,7 +243,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// assert!(refused.is_some_and(|error| error.is_closed()));
     /// drop(gate);
     /// assert!(queue.close().is_done());
-    /// # Ok::<(), buslane::SpawnError>(())
+    /// # Ok::<(), buslane::error::SpawnError>(())
     /// ```
     fn limit_or_disconnect(self, capacity: usize) -> Result<Queue<E>, SpawnError>
     where
@@ -387,14 +388,15 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Timeout::new(self, limit)
     }
 
-    /// Tries again what this sink failed to take, as a [`Breaker`](crate::Breaker), a [`Backoff`](crate::Backoff) or a policy
+    /// Tries again what this sink failed to take, as a [`Breaker`](crate::retry::Breaker), a [`Backoff`](crate::retry::Backoff) or a policy
     /// of one's own says.
     ///
     /// It waits on the thread that writes, so the queue belongs in front, which is behind it in the chain.
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Breaker, Bus, SinkExt, sink_fn};
+    /// use buslane::{Bus, sink_fn, SinkExt};
+    /// use buslane::retry::Breaker;
     /// use std::time::Duration;
     /// let bus = Bus::new();
     /// for url in ["http://a/", "http://b/"] {
@@ -417,7 +419,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Backoff, Bus, SinkExt, sink_fn};
+    /// use buslane::{Bus, sink_fn, SinkExt};
+    /// use buslane::retry::Backoff;
     /// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
     /// let calls = AtomicU32::new(0);
     /// let sink = sink_fn(move |(user, text): &(u32, &str)| {

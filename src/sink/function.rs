@@ -3,9 +3,9 @@
 use super::Sink;
 use super::signal::Signal;
 use crate::error::{BoxError, WriteError};
-use crate::report::CloseReport;
+use crate::stats::CloseReport;
 use crate::sync::{AtomicBool, Ordering};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 ///
 /// # Examples
 /// ```
-/// use buslane::Outcome;
+/// use buslane::sink::Outcome;
 /// assert!(().into_result().is_ok());
 /// assert!(Err::<(), _>("no").into_result().is_err());
 /// ```
@@ -25,7 +25,7 @@ pub trait Outcome {
     ///
     /// # Examples
     /// ```
-    /// use buslane::Outcome;
+    /// use buslane::sink::Outcome;
     /// let parsed = "seven".parse::<u32>().map(drop);
     /// assert!(parsed.into_result().is_err_and(|error| error.is::<std::num::ParseIntError>()));
     /// ```
@@ -114,7 +114,8 @@ impl<E, F> fmt::Debug for SinkFn<E, F> {
 ///
 /// # Examples
 /// ```
-/// use buslane::{Deadline, Sink, noop};
+/// use buslane::{noop, Sink};
+/// use buslane::time::Deadline;
 /// let sink = noop();
 /// assert!(sink.write(7).is_ok());
 /// assert!(sink.close(Deadline::NOW).is_done());

@@ -1,10 +1,10 @@
 //! The private way of one publisher into one sink.
 
 use crate::error::WriteError;
-use crate::inbox::Patience;
-use crate::inbox::lane::{LaneView, PrivateLane};
-use crate::ledger::{Disposition, HeldBack};
+use crate::mailbox::Patience;
+use crate::mailbox::lane::{LaneView, PrivateLane};
 use crate::panics::{discard, dispose, foreign};
+use crate::stats::{Disposition, HeldBack};
 use crate::sync::lent::{Claim, Lent};
 use crate::sync::quiet::Quiet;
 use std::fmt;
@@ -18,7 +18,8 @@ use std::sync::Arc;
 ///
 /// # Examples
 /// ```
-/// use buslane::{Channel, Patience, Sink};
+/// use buslane::{Channel, Sink};
+/// use buslane::sink::Patience;
 /// let (channel, mut receiver) = Channel::bounded(8)?;
 /// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(|n: &u32| n % 2 == 0);
 /// for n in 0..4 {
@@ -48,7 +49,8 @@ impl<E: Send + 'static> Lane<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Lane, LaneWrite, Patience, Sink, WriteError};
+    /// use buslane::{Channel, Sink, WriteError};
+    /// use buslane::sink::{Lane, LaneWrite, Patience};
     /// struct Doubled(Lane<u32>);
     /// impl LaneWrite<u32> for Doubled {
     ///     fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> {
@@ -72,7 +74,8 @@ impl<E: Send + 'static> Lane<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Patience, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::sink::Patience;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// let mut seen = 0;
     /// let every_second = move |_: &char| { seen += 1; seen % 2 == 0 };
@@ -123,7 +126,8 @@ impl<E: Send + 'static> Lane<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Overflow, Patience, Sink, WriteError};
+    /// use buslane::{Channel, Overflow, Sink, WriteError};
+    /// use buslane::sink::Patience;
     /// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
     /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
     /// lane.push(1, Patience::Wait)?;
@@ -143,7 +147,9 @@ impl<E: Send + 'static> Lane<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Disposition, DropReason, Patience, Sink};
+    /// use buslane::{Channel, Sink};
+    /// use buslane::sink::Patience;
+    /// use buslane::stats::{Disposition, DropReason};
     /// let (channel, _receiver) = Channel::bounded(1)?; // drops the newest event when it is full
     /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
     /// assert_eq!(lane.offer(1, Patience::Wait)?, Disposition::Pending);
@@ -173,7 +179,7 @@ impl<E: Send + 'static> Lane<E> {
     ///     let (channel, _receiver) = Channel::<u32>::builder().overflow(overflow).build()?;
     ///     assert!(channel.lane()?.is_some_and(|lane| lane.may_wait() == may_wait));
     /// }
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn may_wait(&self) -> bool {
@@ -198,7 +204,7 @@ impl<E: Send + 'static> Lane<E> {
     /// assert!(bounded.lane()?.is_some_and(|lane| lane.sealer().is_some()));
     /// let (unbounded, _receiver) = Channel::<u32>::builder().unbounded().build()?;
     /// assert!(unbounded.lane()?.is_some_and(|lane| lane.sealer().is_none()));
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn sealer(&self) -> Option<LaneSealer> {
@@ -243,7 +249,8 @@ impl<E> fmt::Debug for Lane<E> {
 ///
 /// # Examples
 /// ```
-/// use buslane::{Lane, LaneSealer, LaneWrite, Patience, WriteError};
+/// use buslane::WriteError;
+/// use buslane::sink::{Lane, LaneSealer, LaneWrite, Patience};
 ///
 /// /// Lets every second event pass.
 /// struct EverySecond {
@@ -274,7 +281,8 @@ pub trait LaneWrite<E>: Send {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{LaneWrite, Patience, WriteError};
+    /// use buslane::WriteError;
+    /// use buslane::sink::{LaneWrite, Patience};
     /// struct Last(Option<u32>);
     /// impl LaneWrite<u32> for Last {
     ///     fn push(&mut self, event: u32, _: Patience) -> Result<(), WriteError<u32>> {
@@ -299,7 +307,9 @@ pub trait LaneWrite<E>: Send {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Disposition, Lane, LaneWrite, Patience, WriteError};
+    /// use buslane::WriteError;
+    /// use buslane::sink::{Lane, LaneWrite, Patience};
+    /// use buslane::stats::Disposition;
     /// /// Lets every second event pass.
     /// struct EverySecond {
     ///     inner: Lane<u64>,
@@ -324,7 +334,8 @@ pub trait LaneWrite<E>: Send {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Lane, LaneSealer, LaneWrite, Patience, Sink, WriteError};
+    /// use buslane::{Channel, Sink, WriteError};
+    /// use buslane::sink::{Lane, LaneSealer, LaneWrite, Patience};
     /// struct Stage(Lane<u32>);
     /// impl LaneWrite<u32> for Stage {
     /// #   fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> { self.0.push(event, patience) }
@@ -335,7 +346,7 @@ pub trait LaneWrite<E>: Send {
     /// let (channel, _receiver) = Channel::bounded(8)?;
     /// let lane = channel.lane()?.expect("a channel gives out lanes");
     /// assert!(Lane::staged(Stage(lane)).sealer().is_some());
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     fn sealer(&self) -> Option<LaneSealer> {
         None
@@ -345,7 +356,8 @@ pub trait LaneWrite<E>: Send {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Channel, Lane, LaneWrite, Overflow, Patience, Sink, WriteError};
+    /// use buslane::{Channel, Overflow, Sink, WriteError};
+    /// use buslane::sink::{Lane, LaneWrite, Patience};
     /// struct Stage(Lane<u32>);
     /// impl LaneWrite<u32> for Stage {
     /// #   fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> { self.0.push(event, patience) }
@@ -356,7 +368,7 @@ pub trait LaneWrite<E>: Send {
     /// let (channel, _receiver) = Channel::builder().overflow(Overflow::DropNewest).build()?;
     /// let lane = channel.lane()?.expect("a channel gives out lanes");
     /// assert!(!Lane::staged(Stage(lane)).may_wait());
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     fn may_wait(&self) -> bool {
         true
@@ -390,7 +402,7 @@ impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
 /// let (channel, _receiver) = Channel::<String>::bounded(8)?;
 /// let lane = channel.map(|n: &u32| n.to_string()).lane()?;
 /// assert!(lane.is_some_and(|lane| lane.sealer().is_some()));
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
 pub struct LaneSealer(Arc<dyn Seal>);

@@ -1,9 +1,8 @@
 //! What the control plane tells a sink apart from events.
 
-use crate::ledger::{Ledgers, SinkState, Weight};
 use crate::panics::quietly;
-use crate::report::FlushReport;
-use crate::wait::Deadline;
+use crate::stats::{FlushReport, Ledgers, SinkState, Weight};
+use crate::time::Deadline;
 use std::time::Instant;
 
 /// What the control plane tells a sink apart from events.
@@ -13,7 +12,8 @@ use std::time::Instant;
 /// # Examples
 /// A sink that writes its buffer out when the queue in front has nothing more for it:
 /// ```
-/// use buslane::{Queue, Signal, Sink, WriteError};
+/// use buslane::{Queue, Sink, WriteError};
+/// use buslane::sink::Signal;
 /// use std::sync::{Arc, Mutex};
 /// #[derive(Default)]
 /// struct Lines { buffer: Mutex<String>, file: Mutex<String> }
@@ -57,7 +57,7 @@ pub enum Signal<'a> {
     IsClosed(&'a mut bool),
     /// Describe yourself.
     Describe(&'a mut SinkState),
-    /// Name the ledgers in which events end that were [pending](crate::Disposition::Pending) when you accepted them. Asked by
+    /// Name the ledgers in which events end that were [pending](crate::stats::Disposition::Pending) when you accepted them. Asked by
     /// what stands in front; a sink of your own has nothing to add.
     Ledgers(&'a mut Ledgers),
     /// A batch upstream counts the events of its batches: count them, too. Sent when the batch is made, before its first event; a sink

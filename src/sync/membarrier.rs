@@ -20,6 +20,7 @@ use super::{MODEL, Ordering, fence};
 /// assert_eq!(WaitCell::new(FencePair::Symmetric).pair(), FencePair::Symmetric); // works on every system
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "unstable"), expect(unreachable_pub, reason = "public with the feature `unstable`"))]
 pub enum FencePair {
     /// Publishers run a compiler fence, waiting sides the system call.
     Asymmetric,

@@ -2,7 +2,7 @@
 
 use super::GUARD;
 use crate::sync::lock;
-use crate::wait::{Clock, Deadline, Pause};
+use crate::time::{Clock, Deadline, Pause};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// # Examples
 /// ```
 /// use buslane::testing::ManualClock;
-/// use buslane::wait::{Clock, Pause};
+/// use buslane::time::{Clock, Pause};
 /// use std::time::Duration;
 /// let (clock, pause) = (ManualClock::new(), std::sync::Arc::new(Pause::new()));
 /// let later = clock.now() + Duration::from_secs(60);
@@ -62,7 +62,8 @@ impl ManualClock {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{testing::ManualClock, wait::Clock};
+    /// use buslane::testing::ManualClock;
+    /// use buslane::time::Clock;
     /// use std::time::Duration;
     /// let clock = ManualClock::new();
     /// assert_eq!((clock.now(), clock.passed()), (clock.now(), Duration::ZERO)); // it stands still
@@ -78,7 +79,7 @@ impl ManualClock {
     /// # Examples
     /// ```
     /// use buslane::testing::ManualClock;
-    /// use buslane::wait::{Clock, Pause};
+    /// use buslane::time::{Clock, Pause};
     /// use std::{sync::Arc, time::Duration};
     /// let clock = ManualClock::hurrying();
     /// clock.wait_until(clock.now() + Duration::from_secs(60), &Arc::new(Pause::new()));
@@ -95,7 +96,8 @@ impl ManualClock {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{testing::ManualClock, wait::Clock};
+    /// use buslane::testing::ManualClock;
+    /// use buslane::time::Clock;
     /// use std::time::Duration;
     /// let clock = ManualClock::new();
     /// let before = clock.now();
@@ -131,12 +133,14 @@ impl ManualClock {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Backoff, Sink, SinkExt, testing::ManualClock};
+    /// use buslane::{Sink, SinkExt};
+    /// use buslane::retry::Backoff;
+    /// use buslane::testing::ManualClock;
     /// let clock = ManualClock::hurrying();
     /// let sink = buslane::sink_fn(|_: &u32| Err("no route")).retry(Backoff::default().max_attempts(4)?);
     /// assert!(sink.clock(clock.clone()).write(7).is_err());
     /// assert_eq!(clock.waits(), 3); // between four attempts
-    /// # Ok::<(), buslane::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn waits(&self) -> usize {
@@ -152,7 +156,7 @@ impl ManualClock {
     /// The clock is not moved before there is somebody to wake:
     /// ```
     /// use buslane::testing::ManualClock;
-    /// use buslane::wait::{Clock, Pause};
+    /// use buslane::time::{Clock, Pause};
     /// use std::{sync::Arc, time::Duration};
     /// let (clock, pause) = (ManualClock::new(), Arc::new(Pause::new()));
     /// let moment = clock.now() + Duration::from_secs(1);

@@ -2,12 +2,11 @@
 
 use super::GUARD;
 use crate::error::WriteError;
-use crate::ledger::{Counters, Outcome, SinkStatus};
-use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
+use crate::stats::{CloseReport, Counters, Outcome, SinkStatus};
 use crate::sync::{Mutex, lock};
-use crate::wait::{Deadline, Pause};
+use crate::time::{Deadline, Pause};
 use std::fmt;
 use std::sync::Arc;
 
@@ -169,7 +168,7 @@ impl<E> Collect<E> {
     /// bus.add(seen.clone())?;
     /// assert!(!seen.is_closed());
     /// assert!(bus.close().is_done() && seen.is_closed());
-    /// # Ok::<(), buslane::AddError>(())
+    /// # Ok::<(), buslane::error::AddError>(())
     /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -180,7 +179,10 @@ impl<E> Collect<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Deadline, Signal, Sink, testing::Collect};
+    /// use buslane::Sink;
+    /// use buslane::sink::Signal;
+    /// use buslane::testing::Collect;
+    /// use buslane::time::Deadline;
     /// let seen = Collect::<u32>::new();
     /// seen.signal(&mut Signal::EndOfBatch);
     /// seen.signal(&mut Signal::Abort);
@@ -230,7 +232,9 @@ impl<E> Collect<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Signal, Sink, testing::Collect};
+    /// use buslane::Sink;
+    /// use buslane::sink::Signal;
+    /// use buslane::testing::Collect;
     /// let seen = Collect::<u32>::new();
     /// seen.signal(&mut Signal::Abort);
     /// assert_eq!(seen.aborts(), 1);

@@ -2,11 +2,11 @@
 
 use super::contract::{SinkContract, balanced, broken, close, ends, require, write_from_threads, writer_of};
 use super::{Collect, GUARD};
-use crate::report::FlushReport;
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
+use crate::stats::FlushReport;
 use crate::sync::pace::Pace;
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use std::collections::HashSet;
 use std::sync::Arc;
 

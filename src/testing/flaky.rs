@@ -1,12 +1,11 @@
 //! A sink that fails as planned.
 
 use crate::error::WriteError;
-use crate::ledger::{Counters, Disposition, Outcome};
-use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
+use crate::stats::{CloseReport, Counters, Disposition, Outcome};
 use crate::sync::{AtomicU64, Ordering};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -111,7 +110,9 @@ impl<E, S: Sink<E>> Flaky<E, S> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Backoff, Sink, SinkExt, noop, testing::{Flaky, ManualClock}};
+    /// use buslane::{noop, Sink, SinkExt};
+    /// use buslane::retry::Backoff;
+    /// use buslane::testing::{Flaky, ManualClock};
     /// let flaky = std::sync::Arc::new(Flaky::new(noop()).failing(2));
     /// let sink = flaky.clone().retry(Backoff::default()).clock(ManualClock::hurrying());
     /// sink.write("event")?;

@@ -2,12 +2,11 @@
 
 use super::GUARD;
 use crate::error::WriteError;
-use crate::ledger::{Counters, Disposition, Outcome};
-use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
+use crate::stats::{CloseReport, Counters, Disposition, Outcome};
 use crate::sync::{AtomicBool, Ordering, lock};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -246,7 +245,9 @@ impl fmt::Debug for Gate {
 ///
 /// # Examples
 /// ```
-/// use buslane::{Deadline, Sink, testing::Gate};
+/// use buslane::Sink;
+/// use buslane::testing::Gate;
+/// use buslane::time::Deadline;
 /// let gate = Gate::closed();
 /// let sink = gate.before(buslane::noop());
 /// std::thread::scope(|scope| {

@@ -1,11 +1,11 @@
 //! A sink that panics where it is asked to.
 
 use crate::error::WriteError;
-use crate::report::CloseReport;
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
+use crate::stats::CloseReport;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
-use crate::wait::Deadline;
+use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -115,7 +115,7 @@ impl<E> Panicking<E> {
     /// let bus = Bus::<u32>::new();
     /// bus.add(Panicking::new().on_close())?;
     /// assert_eq!(bus.close().errors.len(), 1);
-    /// # Ok::<(), buslane::AddError>(())
+    /// # Ok::<(), buslane::error::AddError>(())
     /// ```
     pub fn on_close(mut self) -> Self {
         self.plan.close = true;

@@ -1,11 +1,10 @@
 //! A sink that takes its time.
 
 use crate::error::WriteError;
-use crate::ledger::{Counters, Disposition, Outcome};
-use crate::report::CloseReport;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
-use crate::wait::{Clock, Deadline, Pause};
+use crate::stats::{CloseReport, Counters, Disposition, Outcome};
+use crate::time::{Clock, Deadline, Pause};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

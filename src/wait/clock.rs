@@ -16,8 +16,9 @@ use std::time::Instant;
 /// # Examples
 /// A clock for which no time passes but in waits, and they take none:
 /// ```
-/// use buslane::wait::{Clock, Pause};
-/// use buslane::{Backoff, Sink, SinkExt, sink_fn};
+/// use buslane::time::{Clock, Pause};
+/// use buslane::{Sink, sink_fn, SinkExt};
+/// use buslane::retry::Backoff;
 /// use std::{sync::{Arc, Mutex}, time::{Duration, Instant}};
 /// #[derive(Debug)]
 /// struct Skipping(Mutex<Instant>);
@@ -36,14 +37,14 @@ use std::time::Instant;
 /// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).clock(clock.clone());
 /// assert!(sink.write(1).is_err());
 /// assert_eq!(clock.now() - begin, 2 * wait);
-/// # Ok::<(), buslane::InvalidConfig>(())
+/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time. It never goes back.
     ///
     /// # Examples
     /// ```
-    /// use buslane::wait::{Clock, SystemClock};
+    /// use buslane::time::{Clock, SystemClock};
     /// let before = SystemClock.now();
     /// assert!(SystemClock.now() >= before);
     /// ```
@@ -53,7 +54,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
     ///
     /// # Examples
     /// ```
-    /// use buslane::wait::{Clock, Pause, SystemClock};
+    /// use buslane::time::{Clock, Pause, SystemClock};
     /// use std::{sync::Arc, time::Duration};
     /// let (pause, begin) = (Arc::new(Pause::new()), SystemClock.now());
     /// pause.interrupt();
@@ -67,7 +68,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 ///
 /// # Examples
 /// ```
-/// use buslane::wait::{Clock, Pause, SystemClock};
+/// use buslane::time::{Clock, Pause, SystemClock};
 /// use std::{sync::Arc, time::Duration};
 /// let moment = SystemClock.now() + Duration::from_millis(1);
 /// SystemClock.wait_until(moment, &Arc::new(Pause::new()));
@@ -100,7 +101,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 ///
 /// # Examples
 /// ```
-/// use buslane::wait::{Clock, Pause, SystemClock};
+/// use buslane::time::{Clock, Pause, SystemClock};
 /// use std::time::{Duration, Instant};
 /// let pause = std::sync::Arc::new(Pause::new());
 /// std::thread::scope(|scope| {
@@ -119,7 +120,7 @@ impl Pause {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Deadline, wait::Pause};
+    /// use buslane::time::{Deadline, Pause};
     /// use std::time::Duration;
     /// let pause = Pause::new();
     /// assert!(!pause.wait(Deadline::after(Duration::from_millis(1)), || false)); // until the deadline
@@ -134,7 +135,7 @@ impl Pause {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Deadline, wait::Pause};
+    /// use buslane::time::{Deadline, Pause};
     /// let pause = Pause::new();
     /// std::thread::scope(|scope| {
     ///     let waiting = scope.spawn(|| pause.wait(Deadline::NEVER, || false));
@@ -167,7 +168,7 @@ impl Pause {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Deadline, wait::Pause};
+    /// use buslane::time::{Deadline, Pause};
     /// use std::sync::atomic::{AtomicBool, Ordering};
     /// let (pause, done) = (Pause::new(), AtomicBool::new(false));
     /// std::thread::scope(|scope| {
@@ -188,7 +189,7 @@ impl Pause {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Deadline, wait::Pause};
+    /// use buslane::time::{Deadline, Pause};
     /// let pause = Pause::new();
     /// assert!(pause.wait(Deadline::NEVER, || true));
     /// assert!(!pause.wait(Deadline::NOW, || false)); // the time is over

@@ -6,7 +6,7 @@
 //!
 //! That alone does not do: the one woken may find the oldest event still being put in, and sleep again although a later
 //! one is there. So each consumer that took an event *passes on*: behind a fence of the pair, it wakes another one when
-//! there is more and nobody is on the way who was woken; see `Inbox::pass_on`. And whoever was woken looks, or passes the
+//! there is more and nobody is on the way who was woken; see `Mailbox::pass_on`. And whoever was woken looks, or passes the
 //! wake-up on when it will not.
 
 use super::{FencePair, Sleeper, park_fenced};

@@ -32,10 +32,10 @@ const DROP_LIMIT: Duration = Duration::from_millis(500);
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// let deadline = buslane::Deadline::after(Duration::from_secs(5));
+/// let deadline = buslane::time::Deadline::after(Duration::from_secs(5));
 /// assert!(!deadline.is_over());
-/// assert!(buslane::Deadline::NOW.is_over());
-/// assert_eq!(buslane::Deadline::NEVER.remaining(), None);
+/// assert!(buslane::time::Deadline::NOW.is_over());
+/// assert_eq!(buslane::time::Deadline::NEVER.remaining(), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Limit);
@@ -52,7 +52,9 @@ impl Deadline {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{CloseReport, Deadline, Sink, noop};
+    /// use buslane::{noop, Sink};
+    /// use buslane::stats::CloseReport;
+    /// use buslane::time::Deadline;
     /// assert_eq!(noop::<u32>().close(Deadline::NOW), CloseReport::done()); // nothing is waited for
     /// assert!(Deadline::NOW.is_over());
     /// ```
@@ -61,7 +63,7 @@ impl Deadline {
     ///
     /// # Examples
     /// ```
-    /// use buslane::Deadline;
+    /// use buslane::time::Deadline;
     /// assert!(!Deadline::NEVER.is_over());
     /// assert_eq!(Deadline::NEVER.min(Deadline::NOW), Deadline::NOW);
     /// ```
@@ -71,7 +73,7 @@ impl Deadline {
     ///
     /// # Examples
     /// ```
-    /// use buslane::Deadline;
+    /// use buslane::time::Deadline;
     /// use std::time::Duration;
     /// assert!(!Deadline::after(Duration::from_secs(60)).is_over());
     /// assert_eq!(Deadline::after(Duration::ZERO), Deadline::NOW);
@@ -90,7 +92,7 @@ impl Deadline {
     /// # Examples
     /// ```
     /// use std::time::Instant;
-    /// assert!(buslane::Deadline::at(Instant::now()).is_over());
+    /// assert!(buslane::time::Deadline::at(Instant::now()).is_over());
     /// ```
     #[must_use]
     pub fn at(moment: Instant) -> Self {
@@ -101,7 +103,7 @@ impl Deadline {
     ///
     /// # Examples
     /// ```
-    /// use buslane::Deadline;
+    /// use buslane::time::Deadline;
     /// use std::time::Duration;
     /// let soon = Deadline::after(Duration::from_secs(1));
     /// assert_eq!(soon.min(Deadline::NEVER), soon);
@@ -126,7 +128,7 @@ impl Deadline {
     ///
     /// # Examples
     /// ```
-    /// use buslane::Deadline;
+    /// use buslane::time::Deadline;
     /// use std::time::{Duration, Instant};
     /// let now = Instant::now();
     /// let later = now + Duration::from_secs(1);
@@ -146,7 +148,7 @@ impl Deadline {
     ///
     /// # Examples
     /// ```
-    /// use buslane::Deadline;
+    /// use buslane::time::Deadline;
     /// use std::time::Duration;
     /// let limit = Duration::from_secs(60);
     /// assert!(Deadline::after(limit).remaining().is_some_and(|left| left <= limit));
@@ -167,7 +169,7 @@ impl Deadline {
     ///
     /// # Examples
     /// ```
-    /// use buslane::Deadline;
+    /// use buslane::time::Deadline;
     /// use std::time::Duration;
     /// let deadline = Deadline::after(Duration::from_millis(1));
     /// while !deadline.is_over() {

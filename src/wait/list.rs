@@ -153,7 +153,8 @@ impl Waiter {
 ///
 /// # Examples
 /// ```
-/// use buslane::{Deadline, wait::{FencePair, WaitList}};
+/// use buslane::time::Deadline;
+/// use buslane::wait::{FencePair, WaitList};
 /// use std::sync::atomic::{AtomicU32, Ordering};
 /// let (list, room) = (WaitList::new(FencePair::process()), AtomicU32::new(0));
 /// let take = || room.fetch_update(Ordering::AcqRel, Ordering::Acquire, |room| room.checked_sub(1)).ok();
@@ -220,7 +221,8 @@ impl WaitList {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Deadline, wait::{FencePair, WaitList}};
+    /// use buslane::time::Deadline;
+    /// use buslane::wait::{FencePair, WaitList};
     /// let list = WaitList::new(FencePair::process());
     /// assert_eq!(list.wait_until(Deadline::NEVER, || Some("room")), Some("room"));
     /// assert_eq!(list.wait_until(Deadline::NOW, || None::<&str>), None);
@@ -315,7 +317,8 @@ impl WaitList {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Deadline, wait::{FencePair, WaitList}};
+    /// use buslane::time::Deadline;
+    /// use buslane::wait::{FencePair, WaitList};
     /// use std::sync::atomic::{AtomicBool, Ordering};
     /// let (list, room) = (WaitList::new(FencePair::process()), AtomicBool::new(false));
     /// let attempt = || room.load(Ordering::Acquire).then_some("in");

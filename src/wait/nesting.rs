@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | [`Nesting::impatient`], [`Nesting::delivery`] | user code | anything |
 //! | [`Held`] | what a removal, a close or a flush on another thread waits for | calls in progress, closes, flushes |
-//! | [`Crew::enter`], [`Crew::read`] | the consumer of an inbox, the closer of a batch | room in, and the end of, that very object |
+//! | [`Crew::enter`], [`Crew::read`] | the consumer of a mailbox, the closer of a batch | room in, and the end of, that very object |
 //! | [`AtWork`] | the worker of a queue | calls in progress |
 //!
 //! The first mark is for code that needs no wait to be correct. The second is for code that waits for room as part of its job (a
@@ -370,7 +370,7 @@ impl Drop for Reading {
     }
 }
 
-/// Those who read from an inbox, or end an object: others wait for them there, so they must not.
+/// Those who read from a mailbox, or end an object: others wait for them there, so they must not.
 ///
 /// Clones name the same crew.
 #[derive(Clone)]

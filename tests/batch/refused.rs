@@ -3,8 +3,11 @@
 use crate::script::Answer::{Close, Fail, FailFirst, Full, Panic, Reentrant, Take, Timeout};
 use crate::support::{Drops, GUARD, Outcome, assert_balanced, outcome, wait_for};
 use crate::{HOUR, SECOND, batch, tick, write_all};
+use buslane::sink::Signal;
+use buslane::stats::{Finish, FlushReport, SinkStatus};
 use buslane::testing::Gate;
-use buslane::{Deadline, Finish, FlushReport, Overflow, Queue, Signal, Sink, SinkExt, SinkStatus, sink_fn};
+use buslane::time::Deadline;
+use buslane::{Overflow, Queue, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

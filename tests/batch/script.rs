@@ -1,8 +1,11 @@
 //! A sink for batches that answers as it is told, and writes down what it got.
 
 use crate::support::lock;
+use buslane::sink::Signal;
+use buslane::stats::CloseReport;
 use buslane::testing::Gate;
-use buslane::{CloseReport, Deadline, Signal, Sink, WriteError};
+use buslane::time::Deadline;
+use buslane::{Sink, WriteError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

@@ -3,11 +3,12 @@
 use crate::script::{Answer, Script};
 use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, flush, outcome, wait_for, waits};
 use crate::{HOUR, SECOND, batch, tick, write_all};
+use buslane::bus::Removed;
+use buslane::sink::{Batch, Signal};
+use buslane::stats::{CloseReport, DropReason, Finish, FlushReport, SinkStatus};
 use buslane::testing::Gate;
-use buslane::{
-    Batch, Bus, CloseReport, Deadline, DropReason, Finish, FlushReport, Overflow, Queue, Removed, Signal,
-    Sink, SinkExt, SinkStatus, WriteError,
-};
+use buslane::time::Deadline;
+use buslane::{Bus, Overflow, Queue, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 type Batched = Batch<u64, Arc<Script>>;
 
-fn workers(count: usize) -> buslane::QueueBuilder<u64> {
+fn workers(count: usize) -> buslane::queue::QueueBuilder<u64> {
     Queue::builder().workers(count).capacity(64).overflow(Overflow::Block)
 }
 

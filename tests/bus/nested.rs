@@ -2,7 +2,10 @@
 
 use crate::fixtures::{Route, assert_books, flush_bus, ledger, recorder, sink, took};
 use crate::support::{GUARD, ends};
-use buslane::{AddError, Bus, Closed, Removed, Sink, SinkExt, SinkStatus, WriteError};
+use buslane::bus::Removed;
+use buslane::error::{AddError, Closed};
+use buslane::stats::SinkStatus;
+use buslane::{Bus, Sink, SinkExt, WriteError};
 use std::sync::Arc;
 
 /// Two buses on each other, each with a direct sink.

@@ -2,8 +2,9 @@
 
 use crate::fixtures::{Route, assert_books, flush_bus, ledger, lost, recorder, sink, took};
 use crate::support::{GUARD, wait_for};
+use buslane::error::Closed;
 use buslane::testing::Gate;
-use buslane::{Bus, Channel, Closed, Overflow, Publisher, Queue, Receiver, SinkExt, WaitStrategy, noop};
+use buslane::{Bus, Channel, Overflow, Publisher, Queue, Receiver, SinkExt, WaitStrategy, noop};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;

@@ -2,8 +2,9 @@
 
 use crate::fixtures::{assert_books, ledger, recorder, sink};
 use crate::support::{GUARD, assert_balanced};
+use buslane::stats::SinkStatus;
 use buslane::testing::Gate;
-use buslane::{Bus, Channel, Overflow, Queue, SinkExt, SinkStatus, noop, sink_fn};
+use buslane::{Bus, Channel, Overflow, Queue, SinkExt, noop, sink_fn};
 use std::time::Duration;
 
 #[test]

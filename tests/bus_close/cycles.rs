@@ -2,11 +2,12 @@
 //! reports are true.
 
 use crate::support::{GUARD, Log, limit, wait_for};
+use buslane::error::AddError;
+use buslane::sink::Signal;
+use buslane::stats::{CloseReport, Disposition, Finish, FlushReport};
 use buslane::testing::Gate;
-use buslane::{
-    AddError, Bus, CloseReport, Deadline, Disposition, Finish, FlushReport, Overflow, Queue, Signal, Sink,
-    SinkExt, WriteError,
-};
+use buslane::time::Deadline;
+use buslane::{Bus, Overflow, Queue, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::thread;
@@ -26,7 +27,7 @@ const LINKS: [(&str, Link); 7] = [
     ("filter", |bus| Box::new(bus.filter(|_: &u32| true))),
     ("map", |bus| Box::new(bus.map(|n: &u32| *n))),
     ("tee", |bus| Box::new(bus.tee(buslane::noop()))),
-    ("either", |bus| Box::new(buslane::Either::<_, Bus<u32>>::Left(bus))),
+    ("either", |bus| Box::new(buslane::sink::Either::<_, Bus<u32>>::Left(bus))),
     ("queue", |bus| Box::new(bus.queue(8).unwrap())),
     ("queue before a filter", |bus| Box::new(bus.filter(|_: &u32| true).queue(8).unwrap())),
 ];
@@ -266,7 +267,7 @@ impl Sink<u32> for Later {
     }
 }
 
-type Batched = Arc<buslane::Batch<u32, Box<dyn Sink<Vec<u32>>>>>;
+type Batched = Arc<buslane::sink::Batch<u32, Box<dyn Sink<Vec<u32>>>>>;
 type Between = fn(Batched) -> Box<dyn Sink<u32>>;
 
 /// Two queues, each with a batch downstream that forwards to the other queue.
@@ -290,7 +291,7 @@ fn batches_that_forward_to_each_other_are_flushed_promptly() {
     let betweens: [(&str, Between); 5] = [
         ("nothing", |batch| Box::new(batch)),
         ("filter", |batch| Box::new(batch.filter(|_| true))),
-        ("retry", |batch| Box::new(batch.retry(buslane::Backoff::default().max_attempts(1).unwrap()))),
+        ("retry", |batch| Box::new(batch.retry(buslane::retry::Backoff::default().max_attempts(1).unwrap()))),
         ("tee", |batch| Box::new(batch.tee(buslane::sink_fn(|_: &u32| ())))),
         ("bus", |batch| {
             let bus = Bus::new();
@@ -345,7 +346,7 @@ fn retries_by_key_that_forward_to_each_other_are_flushed_promptly() {
         for at in 0..2 {
             // The first attempt fails, so that the event is set aside.
             let failing = FailsOnce(ends[1 - at].1.clone(), AtomicBool::new(true));
-            let policy = buslane::Backoff::new(wait, wait).unwrap();
+            let policy = buslane::retry::Backoff::new(wait, wait).unwrap();
             // Other events than the first end here.
             let sink = failing.retry_by_key(|n: &u32| *n, policy).filter(|n| *n == 1);
             assert!(ends[at].0.sink.set(Box::new(sink)).is_ok());

@@ -2,8 +2,9 @@
 
 use crate::fixtures::{Closable, took};
 use crate::support::{Drops, GUARD, Log, Tracked, ends, wait_for};
+use buslane::error::{Closed, RecvError};
 use buslane::testing::Gate;
-use buslane::{Bus, Channel, Closed, Queue, RecvError, sink_fn};
+use buslane::{Bus, Channel, Queue, sink_fn};
 use std::sync::mpsc;
 use std::thread;
 

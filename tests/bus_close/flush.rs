@@ -3,8 +3,11 @@
 use crate::fixtures::{Route, flush_bus, recorder, took};
 use crate::support::{GUARD, Log, ends};
 use crate::{SHORT, held_bus};
+use buslane::queue::Handler;
+use buslane::stats::Finish;
 use buslane::testing::Gate;
-use buslane::{BoxError, Bus, Channel, Deadline, Finish, Handler, Overflow, Queue, Sink, SinkExt, sink_fn};
+use buslane::time::Deadline;
+use buslane::{BoxError, Bus, Channel, Overflow, Queue, Sink, SinkExt, sink_fn};
 use std::thread;
 
 /// A queue whose handler passes a gate with each event and then writes it down.

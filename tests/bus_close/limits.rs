@@ -3,11 +3,13 @@
 
 use crate::fixtures::Closable;
 use crate::support::{GUARD, Log, limit, wait_for};
+use buslane::queue::Handler;
+use buslane::retry::Backoff;
+use buslane::sink::Signal;
+use buslane::stats::{CloseReport, Finish, FlushReport};
 use buslane::testing::Gate;
-use buslane::{
-    Backoff, BoxError, Bus, CloseReport, Deadline, Finish, FlushReport, Handler, Queue, Signal, Sink,
-    SinkExt, WriteError, sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{BoxError, Bus, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::thread;
 use std::time::{Duration, Instant};
 

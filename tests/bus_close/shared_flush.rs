@@ -1,8 +1,10 @@
 //! Flushes of one queue that its worker takes together, where the end of the flush lies further down.
 
 use crate::support::{ends, waits};
+use buslane::queue::Handler;
+use buslane::stats::{Finish, FlushReport};
 use buslane::testing::Gate;
-use buslane::{BoxError, Finish, FlushReport, Handler, Queue, Sink, WriteError};
+use buslane::{BoxError, Queue, Sink, WriteError};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -16,7 +18,7 @@ impl Sink<u32> for Gated {
         self.1.write(event)
     }
 
-    fn signal(&self, signal: &mut buslane::Signal<'_>) {
+    fn signal(&self, signal: &mut buslane::sink::Signal<'_>) {
         self.1.signal(signal);
     }
 }
@@ -47,7 +49,7 @@ impl Handler<u32> for Failing {
         Ok(())
     }
 
-    fn flush(&mut self, _: buslane::Deadline) -> Result<(), BoxError> {
+    fn flush(&mut self, _: buslane::time::Deadline) -> Result<(), BoxError> {
         Err("the disk is full".into())
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::support::{GUARD, ends, lock, wait_for, waits};
 use crate::thread;
+use buslane::bus::Removed;
+use buslane::error::InvalidConfig;
+use buslane::sink::{Lane, LaneWrite, Patience};
 use buslane::testing::Gate;
-use buslane::{
-    Bus, Channel, InvalidConfig, Journal, Lane, LaneWrite, Overflow, Patience, Published, Publisher, Queue,
-    Removed, Sink, SinkExt, WriteError,
-};
+use buslane::{Bus, Channel, Journal, Overflow, Published, Publisher, Queue, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::ThreadId;
@@ -407,7 +407,7 @@ fn removal_waits_for_a_hook_that_a_publisher_runs() {
                     let done = if batch {
                         publisher.publish_batch(&[n, n])
                     } else {
-                        publisher.publish(n).map_err(|_| buslane::Closed(()))
+                        publisher.publish(n).map_err(|_| buslane::error::Closed(()))
                     };
                     assert!(done.is_ok());
                 }
@@ -439,7 +439,7 @@ impl LaneWrite<u32> for AskedLane {
         Ok(())
     }
 
-    fn sealer(&self) -> Option<buslane::LaneSealer> {
+    fn sealer(&self) -> Option<buslane::sink::LaneSealer> {
         self.asked();
         None
     }

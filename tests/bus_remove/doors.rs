@@ -2,11 +2,13 @@
 
 use crate::support::{GUARD, Log, wait_for};
 use crate::thread;
+use buslane::bus::Removed;
+use buslane::error::InvalidConfig;
+use buslane::sink::{Lane, LaneWrite, Patience, Signal};
+use buslane::stats::FlushReport;
 use buslane::testing::Gate;
-use buslane::{
-    Bus, Deadline, FlushReport, InvalidConfig, Lane, LaneWrite, Patience, Removed, Signal, Sink, SinkExt,
-    WriteError,
-};
+use buslane::time::Deadline;
+use buslane::{Bus, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

@@ -2,7 +2,9 @@
 
 use crate::support::{ends, waits};
 use crate::thread;
-use buslane::{Backoff, Breaker, Bus, Channel, Journal, Overflow, Removed, SinkExt, SinkId, sink_fn};
+use buslane::bus::Removed;
+use buslane::retry::{Backoff, Breaker};
+use buslane::{Bus, Channel, Journal, Overflow, SinkExt, SinkId, sink_fn};
 use std::time::Duration;
 
 /// Waits grow longer between two checks of whether the sink was removed; after this time they would have reached a second.

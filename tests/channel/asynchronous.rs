@@ -2,7 +2,8 @@
 
 use crate::filled;
 use crate::support::{Entry, GUARD, WAYS, WakeCount, Way, assert_balanced, block_on, ends, wait_for};
-use buslane::{Channel, Overflow, RecvError};
+use buslane::error::RecvError;
+use buslane::{Channel, Overflow};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};

@@ -2,10 +2,10 @@
 
 use crate::HOUR;
 use crate::support::{Entry, Log, Outcome, WAYS, Way, assert_balanced, ends, lane, outcome, wait_for, waits};
-use buslane::{
-    Channel, DropReason, Overflow, Patience, Receiver, RecvError, RecvTimeoutError, Sink, SinkStatus,
-    TryRecvError,
-};
+use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
+use buslane::sink::Patience;
+use buslane::stats::{DropReason, SinkStatus};
+use buslane::{Channel, Overflow, Receiver, Sink};
 use std::thread;
 use std::time::Duration;
 

@@ -3,10 +3,11 @@
 use crate::fixtures::{lost, sink, took};
 use crate::support::{Entry, Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
-use buslane::{
-    Bus, CloseReport, Deadline, FlushReport, InvalidConfig, Lane, LaneWrite, Overflow, Patience, Signal,
-    Sink, SinkExt, SinkStatus, WriteError, sink_fn,
-};
+use buslane::error::InvalidConfig;
+use buslane::sink::{Lane, LaneWrite, Patience, Signal};
+use buslane::stats::{CloseReport, FlushReport, SinkStatus};
+use buslane::time::Deadline;
+use buslane::{Bus, Overflow, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
 
 /// Panics at odd numbers.

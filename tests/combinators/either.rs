@@ -3,7 +3,9 @@
 use crate::fixtures::took;
 use crate::support::{Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
-use buslane::{Bus, Channel, Deadline, Either, Noop, Overflow, Sink, SinkExt, noop};
+use buslane::sink::{Either, Noop};
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Overflow, Sink, SinkExt, noop};
 use std::sync::Arc;
 
 fn choose(left: Option<Channel<u64>>) -> Either<Channel<u64>, Noop<u64>> {

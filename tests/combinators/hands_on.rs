@@ -2,10 +2,11 @@
 
 use crate::describe;
 use crate::support::{Outcome, lock, outcome};
-use buslane::{
-    CloseReport, Deadline, Either, Finish, FlushReport, InvalidConfig, Lane, Noop, Signal, Sink, SinkExt,
-    SinkKey, WriteError, noop,
-};
+use buslane::error::InvalidConfig;
+use buslane::sink::{Either, Lane, Noop, Signal, SinkKey};
+use buslane::stats::{CloseReport, Finish, FlushReport};
+use buslane::time::Deadline;
+use buslane::{Sink, SinkExt, WriteError, noop};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 

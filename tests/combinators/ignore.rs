@@ -3,8 +3,10 @@
 use crate::describe;
 use crate::fixtures::{Closable, recorder, took};
 use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, outcome};
+use buslane::stats::Finish;
 use buslane::testing::Gate;
-use buslane::{Bus, Channel, Deadline, Finish, Sink, SinkExt, noop};
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Sink, SinkExt, noop};
 use std::collections::HashSet;
 use std::sync::mpsc;
 use std::time::Duration;

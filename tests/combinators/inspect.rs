@@ -3,8 +3,10 @@
 use crate::fixtures::{assert_books, took};
 use crate::support::{Log, Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
+use buslane::sink::Inspector;
 use buslane::testing::Gate;
-use buslane::{Bus, Deadline, Inspector, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
+use buslane::time::Deadline;
+use buslane::{Bus, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
 
 /// Writes down what it sees.
@@ -103,7 +105,7 @@ fn an_inspector_that_says_nothing_is_one_and_nothing_waits_inside_it() {
     let sink = sink_fn(|_: &u64| ())
         .inspect_fn(move |_| reports.push(queue.close_timeout(std::time::Duration::MAX).finish));
     sink.write(1).unwrap();
-    assert_eq!(log.entries(), [buslane::Finish::Pending]);
+    assert_eq!(log.entries(), [buslane::stats::Finish::Pending]);
     gate.open();
     assert!(held.close().is_done());
     assert!(sink.close(Deadline::NOW).is_done());

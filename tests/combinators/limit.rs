@@ -4,8 +4,10 @@ use crate::fixtures::{ledger, took};
 use crate::support::{
     Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for,
 };
+use buslane::sink::Patience;
+use buslane::stats::SinkStatus;
 use buslane::testing::Gate;
-use buslane::{Bus, Overflow, Patience, Queue, Sink, SinkExt, SinkStatus, sink_fn};
+use buslane::{Bus, Overflow, Queue, Sink, SinkExt, sink_fn};
 
 /// A sink that is held up at the gate, and what it has handled.
 fn held() -> (impl Sink<u64> + 'static, Gate, Log<u64>) {

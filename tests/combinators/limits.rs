@@ -4,11 +4,12 @@
 //! bus, or to the worker of a queue: a combinator that is closed directly calls its sink on the calling thread, and returns with it.
 
 use crate::support::GUARD;
+use buslane::retry::Backoff;
+use buslane::sink::{Either, Noop, Signal};
+use buslane::stats::{CloseReport, Finish, FlushReport};
 use buslane::testing::Gate;
-use buslane::{
-    Backoff, Bus, CloseReport, Deadline, Either, Finish, FlushReport, Noop, Queue, Signal, Sink, SinkExt,
-    WriteError, noop,
-};
+use buslane::time::Deadline;
+use buslane::{Bus, Queue, Sink, SinkExt, WriteError, noop};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,7 +69,7 @@ fn policy() -> Backoff {
 /// Every combinator around a sink of events, and one of each kind around another one.
 fn combinators<S>() -> Vec<(&'static str, Build<S>)>
 where
-    S: Sink<u32> + Sink<Vec<u32>> + Sink<buslane::DeadLetter<u32>> + 'static,
+    S: Sink<u32> + Sink<Vec<u32>> + Sink<buslane::retry::DeadLetter<u32>> + 'static,
 {
     vec![
         ("nothing", |sink| Box::new(sink)),
@@ -212,7 +213,7 @@ macro_rules! takes {
     )+};
 }
 
-takes!(u32, Vec<u32>, buslane::DeadLetter<u32>);
+takes!(u32, Vec<u32>, buslane::retry::DeadLetter<u32>);
 
 #[test]
 fn direct_calls_keep_their_limit_beside_a_stuck_write() {

@@ -30,7 +30,7 @@ fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, Receiver<u64>)
 
 #[test]
 fn settings_that_cannot_be_are_typed_errors_at_construction() {
-    use buslane::InvalidConfig::{InvalidRate, ZeroBurst, ZeroSample};
+    use buslane::error::InvalidConfig::{InvalidRate, ZeroBurst, ZeroSample};
     let sink = buslane::noop::<u64>;
     assert_eq!(sink().sample(0).err(), Some(ZeroSample));
     for rate in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
@@ -41,7 +41,10 @@ fn settings_that_cannot_be_are_typed_errors_at_construction() {
         assert!(!error.to_string().is_empty());
     }
     for queue in [sink().limit(0), sink().limit_or_disconnect(0)] {
-        assert!(matches!(queue, Err(buslane::SpawnError::Config(buslane::InvalidConfig::ZeroCapacity))));
+        assert!(matches!(
+            queue,
+            Err(buslane::error::SpawnError::Config(buslane::error::InvalidConfig::ZeroCapacity))
+        ));
     }
 }
 
@@ -50,15 +53,15 @@ type Lonely = std::cell::Cell<u64>;
 
 #[test]
 fn every_combinator_may_be_shared_between_threads_whatever_the_event() {
-    use buslane::Noop;
+    use buslane::sink::Noop;
     fn check<T: Send + Sync>() {}
-    check::<buslane::CatchPanic<Lonely, Noop<Lonely>>>();
-    check::<buslane::Either<Noop<Lonely>, Channel<Lonely>>>();
-    check::<buslane::Inspect<Lonely, Noop<Lonely>, ()>>();
-    check::<buslane::RateLimit<Lonely, Noop<Lonely>>>();
-    check::<buslane::Sample<Lonely, Noop<Lonely>>>();
-    check::<buslane::Tee<Lonely, Noop<Lonely>, Channel<Lonely>>>();
-    check::<buslane::Timeout<Lonely, Noop<Lonely>>>();
+    check::<buslane::sink::CatchPanic<Lonely, Noop<Lonely>>>();
+    check::<buslane::sink::Either<Noop<Lonely>, Channel<Lonely>>>();
+    check::<buslane::sink::Inspect<Lonely, Noop<Lonely>, ()>>();
+    check::<buslane::sink::RateLimit<Lonely, Noop<Lonely>>>();
+    check::<buslane::sink::Sample<Lonely, Noop<Lonely>>>();
+    check::<buslane::sink::Tee<Lonely, Noop<Lonely>, Channel<Lonely>>>();
+    check::<buslane::sink::Timeout<Lonely, Noop<Lonely>>>();
 }
 
 /// Events that nobody can clone.

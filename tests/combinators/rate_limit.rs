@@ -4,7 +4,7 @@ use crate::fixtures::{ledger, took};
 use crate::support::{Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
 use buslane::testing::ManualClock;
-use buslane::wait::{Clock, Pause};
+use buslane::time::{Clock, Pause};
 use buslane::{Bus, Overflow, Sink, SinkExt, noop};
 use std::sync::Arc;
 use std::thread;

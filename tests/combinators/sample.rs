@@ -3,7 +3,9 @@
 use crate::fixtures::{ledger, took};
 use crate::support::{Outcome, WAYS, assert_balanced, lane, outcome};
 use crate::{channel, describe, entry};
-use buslane::{Bus, Deadline, Overflow, Patience, Sink, SinkExt};
+use buslane::sink::Patience;
+use buslane::time::Deadline;
+use buslane::{Bus, Overflow, Sink, SinkExt};
 use std::sync::Arc;
 use std::thread;
 

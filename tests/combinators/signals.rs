@@ -1,8 +1,10 @@
 //! A signal reaches every sink of a fan-out, also when the first of them panics at it.
 
-use buslane::{
-    Backoff, Bus, DeadLetter, Deadline, FlushReport, Signal, Sink, SinkExt, SinkState, WriteError,
-};
+use buslane::retry::{Backoff, DeadLetter};
+use buslane::sink::Signal;
+use buslane::stats::{FlushReport, SinkState};
+use buslane::time::Deadline;
+use buslane::{Bus, Sink, SinkExt, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;

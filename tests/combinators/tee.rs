@@ -3,9 +3,9 @@
 use crate::fixtures::{Closable, assert_books, ledger, lost, recorder, sink, took};
 use crate::support::{GUARD, Log, Outcome, WAYS, assert_balanced, ends, lane, outcome, waits};
 use crate::{channel, describe, entry};
-use buslane::{
-    Bus, Channel, Deadline, Overflow, Queue, Sink, SinkExt, SinkStatus, WriteError, noop, sink_fn,
-};
+use buslane::stats::SinkStatus;
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::sync::Arc;
 use std::thread;
 
@@ -60,7 +60,7 @@ fn a_closed_side_is_left_out_and_the_tee_is_closed_with_the_last() {
         assert_eq!(outcome(entry.write(5)), Outcome::Closed(5), "{way:?}");
         assert_eq!(outcome(entry.write(6)), Outcome::Closed(6), "{way:?}");
         let mut closed = false;
-        sink.signal(&mut buslane::Signal::IsClosed(&mut closed));
+        sink.signal(&mut buslane::sink::Signal::IsClosed(&mut closed));
         assert!(closed);
         assert_balanced(&describe(&sink));
     }
@@ -126,7 +126,7 @@ fn a_close_reaches_both_sides_also_when_one_panics() {
         fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
             Ok(())
         }
-        fn close(&self, _: Deadline) -> buslane::CloseReport {
+        fn close(&self, _: Deadline) -> buslane::stats::CloseReport {
             panic!("a close")
         }
     }

@@ -3,7 +3,8 @@
 use crate::fixtures::{assert_books, ledger, took};
 use crate::support::{Outcome, WAYS, assert_balanced, lane, outcome};
 use crate::{channel, describe, entry};
-use buslane::{Bus, Overflow, Patience, Sink, SinkExt, WriteError, sink_fn};
+use buslane::sink::Patience;
+use buslane::{Bus, Overflow, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;

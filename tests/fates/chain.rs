@@ -1,9 +1,10 @@
 //! Chains to be tried: an innermost sink that behaves as it is told and remembers it, and the combinators around it.
 
+use buslane::retry::{Backoff, DeadLetter};
+use buslane::sink::{Batch, Either, Noop};
+use buslane::stats::{RetryState, SinkState};
 use buslane::testing::{Collect, ManualClock};
-use buslane::{
-    Backoff, Batch, BoxError, DeadLetter, Either, Noop, RetryState, Sink, SinkExt, SinkState, WriteError,
-};
+use buslane::{BoxError, Sink, SinkExt, WriteError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -2,10 +2,11 @@
 
 use crate::chain::{Letters, retries};
 use crate::limit;
+use buslane::retry::Backoff;
+use buslane::stats::{Disposition, DropReason, Finish};
 use buslane::testing::{Collect, Gate};
-use buslane::{
-    Backoff, Channel, Deadline, Disposition, DropReason, Finish, Queue, Sink, SinkExt, WriteError, sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{Channel, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -102,7 +103,7 @@ fn a_close_cut_short_sends_letters_for_events_set_aside() {
 fn an_interrupted_retry_sends_letters_until_it_is_closed() {
     let (letters, (sink, attempts)) = (Letters::new(), failing());
     let retry = sink.retry(patient()).dead_letters(letters.clone());
-    retry.signal(&mut buslane::Signal::Abort);
+    retry.signal(&mut buslane::sink::Signal::Abort);
     assert_eq!(retry.offer(1).unwrap(), Disposition::Dropped(DropReason::Failed));
     assert_eq!((letters.len(), attempts.try_recv().is_err()), (1, true), "no attempt is made any more");
     assert!(retry.close(Deadline::NOW).is_done());

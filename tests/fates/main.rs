@@ -8,7 +8,8 @@ mod cut_short;
 mod limit;
 mod told;
 
-use buslane::{Bus, Ledger, Published, Queue, Sink, SinkExt, SinkState, noop};
+use buslane::stats::{Ledger, SinkState};
+use buslane::{Bus, Published, Queue, Sink, SinkExt, noop};
 use chain::{BEHAVIORS, Behavior, Events, Letters, Probe, batched, chains, letters, retries};
 use std::time::Duration;
 
@@ -173,7 +174,7 @@ fn chains_on_a_nested_bus_count_each_event_once() {
                     outer.add(inner.clone()).unwrap();
                 }
                 let told = publish(&outer);
-                assert!(outer.flush_timeout(LIMIT).finish == buslane::Finish::Done, "{context}");
+                assert!(outer.flush_timeout(LIMIT).finish == buslane::stats::Finish::Done, "{context}");
                 let outside = outer.snapshot().sinks.remove(0).state;
                 let inside = inner.snapshot().sinks.first().map(|sink| sink.state.clone());
                 assert_eq!(outside.ledger.check(), Ok(()), "{context}");

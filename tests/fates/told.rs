@@ -1,10 +1,9 @@
 //! What a publisher is told agrees with the ledgers, whichever way it publishes and wherever the events go.
 
+use buslane::retry::Backoff;
+use buslane::stats::{Disposition, DropReason, Ledger};
 use buslane::testing::Gate;
-use buslane::{
-    Backoff, Bus, Channel, Disposition, DropReason, Journal, Ledger, Overflow, Published, Queue, Sink,
-    SinkExt, sink_fn,
-};
+use buslane::{Bus, Channel, Journal, Overflow, Published, Queue, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 
 const WAYS: [&str; 6] =
@@ -69,7 +68,7 @@ fn publisher_is_told_what_a_full_ring_drops_or_refuses() {
 }
 
 #[test]
-fn publisher_is_told_in_every_kind_of_inbox() {
+fn publisher_is_told_in_every_kind_of_mailbox() {
     type Build = fn(Arc<Gate>) -> Queue<u64>;
     let builds: [(&str, Build); 2] = [
         ("several workers", |gate| {
@@ -142,7 +141,7 @@ fn publisher_is_told_of_dead_letters() {
         let bus = Bus::new();
         let retry = sink_fn(|event: &u64| if event.is_multiple_of(2) { Ok(()) } else { Err("no route") });
         let retry = retry.retry(Backoff::default().max_attempts(1).unwrap());
-        bus.add(retry.dead_letters(sink_fn(|_: &buslane::DeadLetter<u64>| ()))).unwrap();
+        bus.add(retry.dead_letters(sink_fn(|_: &buslane::retry::DeadLetter<u64>| ()))).unwrap();
         assert_eq!(counts(publish(&bus, way, 10)), (5, 5, 0), "{way}");
         let state = bus.snapshot().sinks.remove(0).state;
         assert_eq!((state.ledger.delivered, state.ledger.dropped.failed), (5, 5), "{way}: {}", state.ledger);
@@ -221,7 +220,7 @@ fn writers_are_told_by_offer_what_write_does_not_say() {
         Box::new(Arc::new(channel.clone()).inspect(())),
         Box::new(channel.clone().filter(|_| true).timeout(std::time::Duration::from_secs(1))),
         Box::new(channel.clone().catch_panic()),
-        Box::new(buslane::Either::<_, buslane::Noop<u64>>::Left(channel.clone())),
+        Box::new(buslane::sink::Either::<_, buslane::sink::Noop<u64>>::Left(channel.clone())),
         Box::new(channel.clone().tee(channel.clone())),
     ] {
         assert_eq!(sink.offer(3).unwrap(), Disposition::Dropped(DropReason::Full));
@@ -234,7 +233,7 @@ fn others_who_write_to_an_inner_sink_do_not_disturb_the_ledger() {
     let (channel, mut receiver) = Channel::bounded(64).unwrap();
     let queue = channel.clone().queue(64).unwrap();
     (0..10).for_each(|event| queue.write(event).unwrap());
-    assert!(queue.flush_timeout(std::time::Duration::ZERO).finish != buslane::Finish::Pending);
+    assert!(queue.flush_timeout(std::time::Duration::ZERO).finish != buslane::stats::Finish::Pending);
     while receiver.try_recv().is_err() {
         std::thread::yield_now();
     }

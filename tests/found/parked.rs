@@ -4,7 +4,8 @@
 //! position and is not woken for the events after it is never woken, and the test ends at its limit.
 
 use super::support::{GUARD, block_on, ends};
-use buslane::{Channel, ChannelBuilder, Receiver, Recv, SharedReceiver, SharedRecv, Sink, WaitStrategy};
+use buslane::channel::{ChannelBuilder, Recv, SharedReceiver, SharedRecv};
+use buslane::{Channel, Receiver, Sink, WaitStrategy};
 use std::future::poll_fn;
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;

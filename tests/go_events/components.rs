@@ -2,11 +2,10 @@
 
 use crate::support::{GUARD, assert_balanced, ends, waits};
 use crate::{assert_all, at_once, check_close};
+use buslane::bus::Removed;
+use buslane::error::{InvalidConfig, RecvError, RemoveError, TryRecvError};
 use buslane::testing::{Collect, Gate};
-use buslane::{
-    Bus, Channel, InvalidConfig, Overflow, Queue, RecvError, RemoveError, Removed, Sink, SinkExt,
-    TryRecvError,
-};
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

@@ -1,11 +1,12 @@
 //! One test for each defect of go-events, and of what was built on it, that concerns closing, leaving and coming.
 
 use crate::support::{Drops, GUARD, Log, assert_balanced, ends, wait_for, waits};
+use buslane::error::{AddError, RecvError};
+use buslane::retry::Backoff;
+use buslane::stats::{CloseReport, Finish};
 use buslane::testing::{Collect, Gate, ManualClock};
-use buslane::{
-    AddError, Backoff, Bus, Channel, CloseReport, Deadline, Finish, Overflow, Queue, RecvError, Sink,
-    SinkExt, WriteError, sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;

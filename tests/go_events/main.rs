@@ -11,7 +11,9 @@ mod defects;
 mod lifecycle;
 mod users;
 
-use buslane::{Deadline, Finish, Sink, WriteError};
+use buslane::stats::Finish;
+use buslane::time::Deadline;
+use buslane::{Sink, WriteError};
 use std::sync::Barrier;
 use std::thread;
 use support::GUARD;

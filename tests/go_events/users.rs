@@ -2,11 +2,11 @@
 
 use crate::support::{Entry, GUARD, Log, WAYS, assert_balanced, ends, wait_for};
 use crate::{assert_all, at_once, check_close};
+use buslane::error::RecvError;
+use buslane::sink::Signal;
+use buslane::stats::{DropReason, Ledger, SinkState};
 use buslane::testing::{Collect, Gate};
-use buslane::{
-    Bus, Channel, DropReason, Ledger, Overflow, Queue, Receiver, RecvError, Signal, Sink, SinkExt, SinkState,
-    sink_fn,
-};
+use buslane::{Bus, Channel, Overflow, Queue, Receiver, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 use std::thread;
 

@@ -2,8 +2,11 @@
 
 use crate::support::{GUARD, ends, lock, wait_for, waits};
 use crate::{Blocked, EVENTS, MOST_SLEEPS};
+use buslane::queue::QueueBuilder;
+use buslane::sink::Patience;
+use buslane::stats::FlushReport;
 use buslane::testing::Gate;
-use buslane::{Channel, FlushReport, Overflow, Patience, Queue, QueueBuilder, Sink};
+use buslane::{Channel, Overflow, Queue, Sink};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -2,7 +2,9 @@
 
 use crate::support::{GUARD, ends, wait_for};
 use crate::{Blocked, EVENTS, WRITERS, assert_few, dawdle, sleeps_per_event};
-use buslane::{Bus, Entry, Journal, Patience, Sink, Subscriber, WaitStrategy, WriteError};
+use buslane::journal::Entry;
+use buslane::sink::Patience;
+use buslane::{Bus, Journal, Sink, Subscriber, WaitStrategy, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;

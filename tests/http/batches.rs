@@ -3,7 +3,9 @@
 use crate::server::{Reply, Server};
 use crate::support::{Outcome, assert_balanced, outcome};
 use crate::{Push, failure, sink};
-use buslane::{Bus, Deadline, Finish, HttpError, Sink, SinkExt};
+use buslane::stats::Finish;
+use buslane::time::Deadline;
+use buslane::{Bus, HttpError, Sink, SinkExt};
 use std::sync::Arc;
 
 fn pushes<const N: usize>(names: [&'static str; N]) -> Vec<Push> {

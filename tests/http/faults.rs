@@ -3,7 +3,9 @@
 use crate::server::{Reply, Server};
 use crate::support::{GUARD, Outcome, ends, outcome, wait_for};
 use crate::{Push, failure, sink};
-use buslane::{Deadline, HttpError, HttpSink, Signal, Sink};
+use buslane::sink::Signal;
+use buslane::time::Deadline;
+use buslane::{HttpError, HttpSink, Sink};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;

@@ -3,7 +3,8 @@
 use crate::failure;
 use crate::raw::{Raw, answers, read_request};
 use crate::support::{GUARD, Outcome, ends, outcome};
-use buslane::{Backoff, HttpError, HttpRetry, HttpSink, Sink, SinkExt};
+use buslane::retry::Backoff;
+use buslane::{HttpError, HttpRetry, HttpSink, Sink, SinkExt};
 use std::io::Write;
 use std::time::Duration;
 

@@ -3,7 +3,8 @@
 use crate::raw::{Raw, read_head, read_request};
 use crate::support::{GUARD, Outcome, outcome};
 use crate::{Push, failure, tls};
-use buslane::{HttpError, HttpSink, InvalidConfig, Sink};
+use buslane::error::InvalidConfig;
+use buslane::{HttpError, HttpSink, Sink};
 use std::io::{Read, Write, copy};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;

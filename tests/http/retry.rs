@@ -3,11 +3,9 @@
 use crate::server::{Reply, Server};
 use crate::support::{Outcome, assert_balanced, outcome};
 use crate::{Push, failure, sink};
+use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, BreakerState, DeadLetter, Next, RetryPolicy};
 use buslane::testing::ManualClock;
-use buslane::{
-    Attempt, AttemptError, Backoff, BoxError, Breaker, BreakerState, Bus, Channel, DeadLetter, HttpError,
-    HttpRetry, Next, RetryPolicy, Sink, SinkExt,
-};
+use buslane::{BoxError, Bus, Channel, HttpError, HttpRetry, Sink, SinkExt};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,7 +2,9 @@
 
 use crate::support::{GUARD, WakeCount, block_on, ends, wait_for};
 use crate::{books, event, journals, numbers, own};
-use buslane::{Closed, Entry, Journal, Sequence, Start};
+use buslane::Journal;
+use buslane::error::Closed;
+use buslane::journal::{Entry, Sequence, Start};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};

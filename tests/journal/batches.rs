@@ -2,7 +2,9 @@
 
 use crate::support::{Drops, ends};
 use crate::{HOUR, books, event, journals, now, numbers, own, walk};
-use buslane::{Closed, Entry, Sequence, Start, WaitStrategy};
+use buslane::WaitStrategy;
+use buslane::error::Closed;
+use buslane::journal::{Entry, Sequence, Start};
 use std::thread;
 
 #[test]

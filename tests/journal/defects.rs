@@ -2,8 +2,10 @@
 
 use crate::support::{ends, lock};
 use crate::{Pen, books, event, journals, now, numbers, own, rest, walk};
+use buslane::error::Closed;
+use buslane::journal::{Entry, Sequence, Start, Until};
 use buslane::testing::Gate;
-use buslane::{Closed, Entry, Journal, Sequence, Start, Until, WriteError};
+use buslane::{Journal, WriteError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};

@@ -3,10 +3,11 @@
 
 use crate::support::{ends, lock, wait_for};
 use crate::{HOUR, journals};
-use buslane::{
-    Bus, Channel, Entry, Finish, Journal, Overflow, Publisher, Queue, RemoveError, Removed, SinkId, Start,
-    WriteError,
-};
+use buslane::bus::Removed;
+use buslane::error::RemoveError;
+use buslane::journal::{Entry, Start};
+use buslane::stats::Finish;
+use buslane::{Bus, Channel, Journal, Overflow, Publisher, Queue, SinkId, WriteError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 

@@ -2,7 +2,9 @@
 
 use crate::support::{Log, WakeCount, block_on, ends, wait_for};
 use crate::{HOUR, books, event, forms, journals, now, numbers, own, rest, walk};
-use buslane::{Closed, Entry, Journal, Sequence, Start, Until};
+use buslane::Journal;
+use buslane::error::Closed;
+use buslane::journal::{Entry, Sequence, Start, Until};
 use std::task::Context;
 use std::thread;
 use std::time::Duration;

@@ -2,10 +2,9 @@
 
 use crate::support::{ends, waits};
 use crate::{HOUR, Pen, books, event, forms, journals, now, numbers, own, rest, walk};
-use buslane::{
-    Closed, Entry, Journal, JournalBuilder, OnLag, Sequence, Start, Subscriber, Until, WaitStrategy,
-    WriteError,
-};
+use buslane::error::Closed;
+use buslane::journal::{Entry, JournalBuilder, OnLag, Sequence, Start, Until};
+use buslane::{Journal, Subscriber, WaitStrategy, WriteError};
 use std::thread;
 use std::time::Duration;
 

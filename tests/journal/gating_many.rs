@@ -2,7 +2,8 @@
 
 use crate::support::{GUARD, Log, ends, waits};
 use crate::{HOUR, books, event, now, numbers, own, rest};
-use buslane::{Bus, Entry, Journal, Queue, Sequence, Start, WaitStrategy, WriteError, sink_fn};
+use buslane::journal::{Entry, Sequence, Start};
+use buslane::{Bus, Journal, Queue, WaitStrategy, WriteError, sink_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;

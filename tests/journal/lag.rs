@@ -2,7 +2,9 @@
 
 use crate::support::Drops;
 use crate::{books, event, journals, now, numbers, own, places, rest, walk};
-use buslane::{Closed, Entry, Journal, OnLag, Sequence, Start, SubscribeError, Subscriber};
+use buslane::error::{Closed, SubscribeError};
+use buslane::journal::{Entry, OnLag, Sequence, Start};
+use buslane::{Journal, Subscriber};
 
 /// What a subscriber that is told of a lag has missed.
 #[track_caller]

@@ -2,7 +2,9 @@
 
 use crate::support::ends;
 use crate::{Pen, books, event, journals, now, numbers, rest};
-use buslane::{Closed, Entry, Journal, Sequence, Start, SubscribeError, Until};
+use buslane::Journal;
+use buslane::error::{Closed, SubscribeError};
+use buslane::journal::{Entry, Sequence, Start, Until};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -3,9 +3,11 @@
 use crate::fixtures::{Route, assert_books, ledger, sink, took};
 use crate::support::{GUARD, Log, ends, wait_for, waits};
 use crate::{HOUR, books, event, now, numbers, own, rest};
-use buslane::{
-    Bus, Closed, Entry, Journal, Removed, Sequence, SinkExt, SinkStatus, Start, WriteError, sink_fn,
-};
+use buslane::bus::Removed;
+use buslane::error::Closed;
+use buslane::journal::{Entry, Sequence, Start};
+use buslane::stats::SinkStatus;
+use buslane::{Bus, Journal, SinkExt, WriteError, sink_fn};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -2,7 +2,9 @@
 
 use crate::support::block_on;
 use crate::{Pen, books, event, forms, journals, now, numbers, own, rest, walk};
-use buslane::{Closed, Entry, Feed, Journal, OnLag, Sequence, Start, Subscriber, Until};
+use buslane::error::Closed;
+use buslane::journal::{Entry, Feed, OnLag, Sequence, Start, Until};
+use buslane::{Journal, Subscriber};
 use std::time::Duration;
 
 const BOTH: [OnLag; 2] = [OnLag::Oldest, OnLag::Newest];

@@ -3,7 +3,8 @@
 
 use crate::support::lock;
 use crate::{books, event, journals, now, numbers, own, walk};
-use buslane::{Entry, Journal, Sequence, Start};
+use buslane::Journal;
+use buslane::journal::{Entry, Sequence, Start};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,10 @@
 
 use crate::support::ends;
 use crate::{books, forms, journals, now, numbers, own, places, rest, walk};
+use buslane::error::{Closed, InvalidConfig, SubscribeError};
+use buslane::journal::{Entry, Sequence, Start, Until};
 use buslane::ring::MAX_CAPACITY;
-use buslane::{Closed, Entry, InvalidConfig, Journal, Sequence, Start, SubscribeError, Until, WaitStrategy};
+use buslane::{Journal, WaitStrategy};
 use std::time::{Duration, SystemTime};
 
 const CAPACITIES: [usize; 9] = [1, 2, 3, 5, 63, 64, 65, 100, 1000];

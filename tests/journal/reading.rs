@@ -2,7 +2,9 @@
 
 use crate::support::{GUARD, block_on, ends, wait_for};
 use crate::{HOUR, STRATEGIES, books, event, journals, now, numbers, own, rest, walk};
-use buslane::{Closed, Entry, Journal, Sequence, Start};
+use buslane::Journal;
+use buslane::error::Closed;
+use buslane::journal::{Entry, Sequence, Start};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -3,9 +3,13 @@
 use crate::fixtures::{Route, took};
 use crate::support::{ends, wait_for, waits};
 use crate::{HOUR, books, numbers, rest};
+use buslane::bus::Removed;
+use buslane::error::InvalidConfig;
+use buslane::sink::{Lane, LaneWrite, Patience};
+use buslane::stats::CloseReport;
+use buslane::time::Deadline;
 use buslane::{
-    Bus, Channel, CloseReport, Deadline, InvalidConfig, Journal, Lane, LaneWrite, Overflow, Patience,
-    Published, Publisher, Removed, Sink, SinkExt, SinkId, Subscriber, WriteError,
+    Bus, Channel, Journal, Overflow, Published, Publisher, Sink, SinkExt, SinkId, Subscriber, WriteError,
 };
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -337,7 +341,8 @@ fn drop_of_the_last_handle_lets_go_of_a_lane_at_the_gate() {
     let _gate = gate(&journal);
     fill(&journal);
     let feed = journal.feed();
-    let pushing = waits(move || lane.push(1, buslane::Patience::Wait).is_err_and(|error| error.is_closed()));
+    let pushing =
+        waits(move || lane.push(1, buslane::sink::Patience::Wait).is_err_and(|error| error.is_closed()));
     drop(journal);
     assert!(ends(move || pushing.join().unwrap()));
     assert_eq!(books(&feed).ledger.refused.closed, 1);

@@ -2,7 +2,9 @@
 
 use crate::support::{WAYS, Way, ends, wait_for};
 use crate::{HOUR, Pen, books, event, forms, journals, now, own};
-use buslane::{Bus, Entry, Journal, Sequence, SinkStatus, Start, SubscriberState, Until};
+use buslane::journal::{Entry, Sequence, Start, Until};
+use buslane::stats::{SinkStatus, SubscriberState};
+use buslane::{Bus, Journal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;

@@ -3,7 +3,8 @@
 
 use crate::support::ends;
 use crate::{Pen, books, own};
-use buslane::{Entry, Feed, Journal, OnLag, Start, Subscriber, WaitStrategy};
+use buslane::journal::{Entry, Feed, OnLag, Start};
+use buslane::{Journal, Subscriber, WaitStrategy};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;

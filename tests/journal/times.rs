@@ -3,7 +3,9 @@
 
 use crate::support::{Log, ends, wait_for};
 use crate::{HOUR, Pen, books, event, forms, now, own, places, rest};
-use buslane::{Closed, Entry, Feed, Journal, Sequence, Start, Subscriber, Until, WaitStrategy};
+use buslane::error::Closed;
+use buslane::journal::{Entry, Feed, Sequence, Start, Until};
+use buslane::{Journal, Subscriber, WaitStrategy};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

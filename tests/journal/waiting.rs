@@ -2,7 +2,9 @@
 
 use crate::support::{GUARD, ends};
 use crate::{HOUR, Pen, STRATEGIES, books, event, journals, numbers, own, rest};
-use buslane::{Closed, Journal, Start, WaitStrategy};
+use buslane::error::Closed;
+use buslane::journal::Start;
+use buslane::{Journal, WaitStrategy};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::Duration;

@@ -3,8 +3,11 @@
 use crate::support::{
     Entry, Log, Outcome, WAYS, assert_balanced, flush, lane, limit, outcome, wait_for, waits,
 };
+use buslane::queue::QueueBuilder;
+use buslane::sink::Patience;
+use buslane::stats::{Finish, SinkStatus};
 use buslane::testing::Gate;
-use buslane::{Bus, Finish, Overflow, Patience, Queue, QueueBuilder, Sink, SinkStatus};
+use buslane::{Bus, Overflow, Queue, Sink};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread;

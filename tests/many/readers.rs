@@ -4,10 +4,10 @@ use crate::sorted;
 use crate::support::{
     Drops, Entry, GUARD, Log, Outcome, WAYS, WakeCount, Way, assert_balanced, block_on, ends, outcome, waits,
 };
-use buslane::{
-    Bus, Channel, DropReason, Finish, InvalidConfig, Overflow, RecvError, RecvTimeoutError, SharedReceiver,
-    Sink, SinkStatus, TryRecvError, WaitStrategy,
-};
+use buslane::channel::SharedReceiver;
+use buslane::error::{InvalidConfig, RecvError, RecvTimeoutError, TryRecvError};
+use buslane::stats::{DropReason, Finish, SinkStatus};
+use buslane::{Bus, Channel, Overflow, Sink, WaitStrategy};
 use std::task::Context;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -5,11 +5,12 @@ use crate::support::{
     waits,
 };
 use crate::{held_queue, sorted};
+use buslane::error::{InvalidConfig, SpawnError};
+use buslane::queue::Handler;
+use buslane::stats::{DropReason, Finish, SinkStatus};
 use buslane::testing::Gate;
-use buslane::{
-    BoxError, Bus, Channel, Deadline, DropReason, Finish, Handler, InvalidConfig, Overflow, Queue, Sink,
-    SinkStatus, SpawnError, WaitStrategy, WriteError, sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{BoxError, Bus, Channel, Overflow, Queue, Sink, WaitStrategy, WriteError, sink_fn};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -381,13 +382,13 @@ fn one_sink_behind_many_workers_is_flushed_by_one_and_closed_by_the_last() {
             Ok(())
         }
 
-        fn close(&self, _: Deadline) -> buslane::CloseReport {
+        fn close(&self, _: Deadline) -> buslane::stats::CloseReport {
             self.1.lock().unwrap().push("close");
-            buslane::CloseReport::failed("once")
+            buslane::stats::CloseReport::failed("once")
         }
 
-        fn signal(&self, signal: &mut buslane::Signal<'_>) {
-            if let buslane::Signal::Flush(..) = signal {
+        fn signal(&self, signal: &mut buslane::sink::Signal<'_>) {
+            if let buslane::sink::Signal::Flush(..) = signal {
                 self.1.lock().unwrap().push("flush");
             }
         }

@@ -5,11 +5,11 @@ use crate::support::{
     wait_for, waits,
 };
 use crate::{HOUR, held_queue};
+use buslane::sink::Patience;
+use buslane::stats::{CloseReport, DropReason, Finish, SinkStatus};
 use buslane::testing::Gate;
-use buslane::{
-    CloseReport, Deadline, DropReason, Finish, Overflow, Patience, Queue, Sink, SinkExt, SinkStatus,
-    WriteError,
-};
+use buslane::time::Deadline;
+use buslane::{Overflow, Queue, Sink, SinkExt, WriteError};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;

@@ -2,8 +2,9 @@
 
 use crate::support::{Entry, GUARD, Log, Outcome, WAYS, assert_balanced, flush, outcome, wait_for};
 use crate::{HOUR, held_queue};
+use buslane::stats::{DropReason, SinkStatus};
 use buslane::testing::Gate;
-use buslane::{BoxError, DropReason, Overflow, Queue, Sink, SinkStatus, WriteError};
+use buslane::{BoxError, Overflow, Queue, Sink, WriteError};
 use std::fmt;
 use std::panic::panic_any;
 use std::sync::Mutex;

@@ -2,7 +2,8 @@
 
 use crate::counting::{Heap, heap_of};
 use crate::{HOUR, SECOND};
-use buslane::{Backoff, Breaker, Sink, SinkExt, noop};
+use buslane::retry::{Backoff, Breaker};
+use buslane::{Sink, SinkExt, noop};
 use std::sync::Arc;
 
 #[test]

@@ -2,11 +2,11 @@
 
 use crate::support::{Outcome, outcome, wait_for};
 use crate::{MILLI, SECOND, flaky};
+use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, Next, RetryPolicy};
 use buslane::testing::Gate;
 use buslane::testing::ManualClock;
-use buslane::{
-    Attempt, AttemptError, Breaker, BreakerState, Deadline, Next, RetryPolicy, Sink, SinkExt, sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{Sink, SinkExt, sink_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

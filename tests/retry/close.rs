@@ -2,11 +2,13 @@
 
 use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
 use crate::{By, HOUR, MILLI, SECOND, describe, flaky};
+use buslane::error::TryRecvError;
+use buslane::retry::{Breaker, Next};
+use buslane::sink::Signal;
+use buslane::stats::{DropReason, Finish};
 use buslane::testing::{Gate, ManualClock, Panicking};
-use buslane::{
-    Breaker, Bus, Channel, Deadline, DropReason, Finish, Next, Queue, Signal, Sink, SinkExt, TryRecvError,
-    sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Queue, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -126,9 +128,9 @@ fn signals_and_closes_reach_the_sink_behind_and_the_dead_letters() {
         fn write(&self, _: E) -> Result<(), buslane::WriteError<E>> {
             Ok(())
         }
-        fn close(&self, _: Deadline) -> buslane::CloseReport {
+        fn close(&self, _: Deadline) -> buslane::stats::CloseReport {
             self.0.push("close");
-            buslane::CloseReport::failed("no")
+            buslane::stats::CloseReport::failed("no")
         }
         fn signal(&self, signal: &mut Signal<'_>) {
             self.0.push(match signal {
@@ -146,7 +148,7 @@ fn signals_and_closes_reach_the_sink_behind_and_the_dead_letters() {
     let probe = Probe::<u64>(inner.clone(), std::marker::PhantomData);
     let letters = Probe(dead.clone(), std::marker::PhantomData);
     let retry = probe.retry(By(|_| Next::GiveUp)).dead_letters(letters);
-    let (mut next, mut closed, mut report) = (None, false, buslane::FlushReport::default());
+    let (mut next, mut closed, mut report) = (None, false, buslane::stats::FlushReport::default());
     retry.signal(&mut Signal::EndOfBatch);
     retry.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
     retry.signal(&mut Signal::Tick { now: std::time::Instant::now(), next: &mut next });

@@ -2,7 +2,8 @@
 
 use crate::support::{Outcome, assert_balanced, outcome};
 use crate::{By, describe, flaky};
-use buslane::{Bus, Channel, DeadLetter, Next, Overflow, RetryPolicy, Sink, SinkExt, WriteError, sink_fn};
+use buslane::retry::{DeadLetter, Next, RetryPolicy};
+use buslane::{Bus, Channel, Overflow, Sink, SinkExt, WriteError, sink_fn};
 
 #[test]
 fn a_dead_letter_has_the_event_the_error_and_the_attempts_and_the_bus_balances() {
@@ -85,7 +86,7 @@ fn letters_that_a_panic_takes_are_counted() {
 fn e13_a_limit_of_attempts_and_dead_letters_end_what_go_events_tried_for_ever() {
     let (letters, mut dead) = Channel::bounded(8).unwrap();
     let sink = flaky(|_, _| true);
-    let breaker = buslane::Breaker::new(2, crate::SECOND).unwrap().max_attempts(4).unwrap();
+    let breaker = buslane::retry::Breaker::new(2, crate::SECOND).unwrap().max_attempts(4).unwrap();
     let clock = buslane::testing::ManualClock::hurrying();
     let retry = sink.clone().retry(breaker.clock(clock.clone())).clock(clock.clone()).dead_letters(letters);
     assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
@@ -101,7 +102,7 @@ fn what_the_policy_lets_nobody_try_is_a_dead_letter_without_attempts() {
         fn before(&self, _: &u64) -> std::time::Duration {
             panic!("before");
         }
-        fn failure(&self, _: &u64, _: &buslane::Attempt<'_>) -> Next {
+        fn failure(&self, _: &u64, _: &buslane::retry::Attempt<'_>) -> Next {
             Next::GiveUp
         }
     }

@@ -2,12 +2,14 @@
 
 use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
 use crate::{By, MILLI, SECOND, describe, flaky};
+use buslane::error::InvalidConfig;
+use buslane::retry::{Backoff, Next};
+use buslane::sink::Signal;
+use buslane::stats::{Finish, FlushReport, Ledger};
 use buslane::testing::ManualClock;
-use buslane::wait::Clock;
-use buslane::{
-    Backoff, Bus, Channel, Deadline, Finish, FlushReport, InvalidConfig, Ledger, Next, Overflow, Queue,
-    Signal, Sink, SinkExt, sink_fn,
-};
+use buslane::time::Clock;
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

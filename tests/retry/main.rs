@@ -14,10 +14,11 @@ mod policy;
 #[path = "../support/mod.rs"]
 mod support;
 
+use buslane::retry::{Attempt, Backoff, Breaker, Next, RetryPolicy};
+use buslane::stats::CloseReport;
 use buslane::testing::ManualClock;
-use buslane::{
-    Attempt, Backoff, Breaker, CloseReport, Deadline, Next, RetryPolicy, Sink, SinkExt, WriteError,
-};
+use buslane::time::Deadline;
+use buslane::{Sink, SinkExt, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;

@@ -2,9 +2,11 @@
 
 use crate::support::{Log, Outcome, ends, outcome};
 use crate::{By, HOUR, SECOND, describe, flaky};
+use buslane::retry::{Next, RetryPolicy};
 use buslane::testing::Gate;
 use buslane::testing::ManualClock;
-use buslane::{Bus, Deadline, Next, RetryPolicy, Sink, SinkExt, WriteError, sink_fn};
+use buslane::time::Deadline;
+use buslane::{Bus, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::{Arc, Weak};
 use std::thread;
 
@@ -86,7 +88,7 @@ fn a_policy_that_panics_gives_the_event_up_and_loses_none() {
             assert_ne!(self.0, "before");
             std::time::Duration::ZERO
         }
-        fn failure(&self, _: &u64, _: &buslane::Attempt<'_>) -> Next {
+        fn failure(&self, _: &u64, _: &buslane::retry::Attempt<'_>) -> Next {
             panic!("failure");
         }
         fn success(&self) {

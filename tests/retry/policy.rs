@@ -1,7 +1,8 @@
 //! The crate's policies by themselves: windows, limits, bad settings.
 
 use crate::{HOUR, MILLI, SECOND};
-use buslane::{Attempt, AttemptError, Backoff, Breaker, InvalidConfig, Next, RetryPolicy};
+use buslane::error::InvalidConfig;
+use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, Next, RetryPolicy};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,8 +2,9 @@
 
 use crate::wakers::{Hooks, waker};
 use crate::{rounds, unwinds};
-use buslane::Deadline;
-use buslane::wait::{Clock, FencePair, Pause, SystemClock, WaitCell, WaitList};
+use buslane::time::Deadline;
+use buslane::time::{Clock, Pause, SystemClock};
+use buslane::wait::{FencePair, WaitCell, WaitList};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;

@@ -1,11 +1,12 @@
 //! What the tests of the bus share: every way to publish, sinks that are called directly, and the books of a whole bus.
 
 use crate::support::{GUARD, Log};
+use buslane::error::Closed;
+use buslane::sink::Outcome;
+use buslane::stats::{CloseReport, Ledger, SinkSnapshot};
 use buslane::testing::Gate;
-use buslane::{
-    Bus, CloseReport, Closed, Deadline, Ledger, Outcome, Published, Publisher, Sink, SinkSnapshot,
-    WriteError, sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{Bus, Published, Publisher, Sink, WriteError, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -2,7 +2,9 @@
 
 pub(crate) mod limit;
 
-use buslane::{Lane, Ledger, Patience, Queue, Signal, Sink, SinkState, WriteError};
+use buslane::sink::{Lane, Patience, Signal};
+use buslane::stats::{Ledger, SinkState};
+use buslane::{Queue, Sink, WriteError};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};

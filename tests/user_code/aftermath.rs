@@ -2,10 +2,14 @@
 
 use crate::limit;
 use crate::world::{ignore, lock};
-use buslane::{
-    Backoff, BoxError, Bus, CloseReport, Closed, Deadline, Finish, FlushReport, Handler, Overflow, Queue,
-    Removed, Signal, Sink, SinkExt, SinkId, WriteError, noop, sink_fn,
-};
+use buslane::bus::Removed;
+use buslane::error::Closed;
+use buslane::queue::Handler;
+use buslane::retry::Backoff;
+use buslane::sink::Signal;
+use buslane::stats::{CloseReport, Finish, FlushReport};
+use buslane::time::Deadline;
+use buslane::{BoxError, Bus, Overflow, Queue, Sink, SinkExt, SinkId, WriteError, noop, sink_fn};
 use std::fmt::Write;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};

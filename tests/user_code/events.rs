@@ -2,7 +2,8 @@
 
 use crate::places::{Place, place, roomy};
 use crate::world::{At, Event, Trap, World, ignore, lock, read_channel};
-use buslane::{Channel, Journal, Overflow, Receiver, SinkExt, Start};
+use buslane::journal::Start;
+use buslane::{Channel, Journal, Overflow, Receiver, SinkExt};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::SystemTime;

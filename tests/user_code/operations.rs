@@ -1,7 +1,10 @@
 //! What user code may ask for: everything that waits somewhere, and everything that takes a lock.
 
 use crate::world::{Event, LIMIT, World, ignore, lock};
-use buslane::{Bus, Deadline, FlushReport, Queue, Signal, Sink, SinkState, noop};
+use buslane::sink::Signal;
+use buslane::stats::{FlushReport, SinkState};
+use buslane::time::Deadline;
+use buslane::{Bus, Queue, Sink, noop};
 use std::time::Instant;
 
 type Operation = (&'static str, fn(&World));

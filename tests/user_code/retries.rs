@@ -3,10 +3,12 @@
 use crate::places::{Place, place, roomy};
 use crate::sinks::{Answer, Custom, clock, remove};
 use crate::world::{Event, LIMIT, Trap, World};
+use buslane::retry::{Attempt, Backoff, Next, RetryPolicy};
+use buslane::sink::{Batch, Signal};
+use buslane::stats::FlushReport;
 use buslane::testing::ManualClock;
-use buslane::{
-    Attempt, Backoff, Batch, Deadline, FlushReport, Next, RetryPolicy, Signal, Sink, SinkExt, sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::{Sink, SinkExt, sink_fn};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,12 +2,13 @@
 
 use crate::places::{Place, place, roomy};
 use crate::world::{DropTrap, Event, LIMIT, Trap, World, ignore, lock, read_channel};
+use buslane::error::InvalidConfig;
+use buslane::sink::{Inspector, Lane, LaneSealer, LaneWrite, Patience, Signal, SinkKey};
+use buslane::stats::{CloseReport, SinkState};
 use buslane::testing::ManualClock;
-use buslane::wait::{Clock, Pause};
-use buslane::{
-    Bus, Channel, CloseReport, Deadline, Inspector, InvalidConfig, Lane, LaneSealer, LaneWrite, Overflow,
-    Patience, Publisher, Signal, Sink, SinkExt, SinkId, SinkKey, SinkState, WriteError, sink_fn,
-};
+use buslane::time::Deadline;
+use buslane::time::{Clock, Pause};
+use buslane::{Bus, Channel, Overflow, Publisher, Sink, SinkExt, SinkId, WriteError, sink_fn};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -2,9 +2,11 @@
 
 use crate::limit;
 use crate::world::{Event, LIMIT, ignore};
-use buslane::{
-    Bus, Channel, Deadline, Finish, FlushReport, Journal, Queue, Signal, Sink, SinkExt, Start, sink_fn,
-};
+use buslane::journal::Start;
+use buslane::sink::Signal;
+use buslane::stats::{Finish, FlushReport};
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Journal, Queue, Sink, SinkExt, sink_fn};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
@@ -150,7 +152,7 @@ fn every_operation_works_at_a_thread_end() {
             assert!(publisher.publish(1).is_ok());
             let id = bus.add(sink_fn(|_: &u32| {})).unwrap();
             assert!(publisher.publish(1).is_ok());
-            assert_eq!(bus.remove(id), Ok(buslane::Removed::Quiet));
+            assert_eq!(bus.remove(id), Ok(buslane::bus::Removed::Quiet));
             assert_eq!(bus.snapshot().sinks.len(), 1);
             assert!(publisher.flush_timeout(LIMIT).is_done());
             drop(publisher);

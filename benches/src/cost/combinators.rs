@@ -4,7 +4,9 @@
 use super::{Cost, Singly};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
-use buslane::{Backoff, Bus, Channel, Either, Noop, Receiver, Sink, SinkExt, WaitStrategy, sink_fn};
+use buslane::retry::Backoff;
+use buslane::sink::{Either, Noop};
+use buslane::{Bus, Channel, Receiver, Sink, SinkExt, WaitStrategy, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

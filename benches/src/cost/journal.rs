@@ -4,7 +4,8 @@
 use super::{Cost, InSlices, Singly};
 use crate::CAPACITY;
 use crate::event::{Dropping, Event, Payload, Seed};
-use buslane::{Bus, Entry, Feed, Journal, JournalWriter, Start, Subscriber};
+use buslane::journal::{Entry, Feed, JournalWriter, Start};
+use buslane::{Bus, Journal, Subscriber};
 use std::hint::black_box;
 
 pub(super) const OPEN: &str = "the journal is open";

@@ -4,7 +4,8 @@
 use super::{Publishers, Read};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
-use buslane::{Entry, Journal, Start};
+use buslane::Journal;
+use buslane::journal::{Entry, Start};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::broadcast::error::TryRecvError;
 

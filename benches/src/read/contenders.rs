@@ -4,7 +4,8 @@
 use super::{Readers, Seen};
 use crate::CAPACITY;
 use crate::event::Event;
-use buslane::{Entry, Journal, Start, Subscriber};
+use buslane::journal::{Entry, Start};
+use buslane::{Journal, Subscriber};
 
 const OPEN: &str = "the journal is open";
 const SETTINGS: &str = "the settings are valid";

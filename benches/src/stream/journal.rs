@@ -7,7 +7,9 @@ use super::{Counter, Report, Singly, Stream, spin};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
 use crate::route::Consumer;
-use buslane::{Closed, Entry, Journal, JournalWriter, Subscriber, WaitStrategy, WriteError};
+use buslane::error::Closed;
+use buslane::journal::{Entry, JournalWriter};
+use buslane::{Journal, Subscriber, WaitStrategy, WriteError};
 use std::sync::Arc;
 
 const OPEN: &str = "the journal is open";

@@ -3,7 +3,8 @@
 use super::line::Line;
 use crate::live::Live;
 use crate::report::new_histogram;
-use buslane::{BoxError, Handler};
+use buslane::BoxError;
+use buslane::queue::Handler;
 use hdrhistogram::Histogram;
 use std::sync::mpsc;
 use std::time::Instant;

@@ -3,7 +3,8 @@
 use super::sample::{Operation, Sample};
 use crate::live::Live;
 use crate::report::{duration_text, new_histogram};
-use buslane::{BoxError, Handler};
+use buslane::BoxError;
+use buslane::queue::Handler;
 use hdrhistogram::Histogram;
 use std::sync::mpsc;
 use std::time::Instant;

@@ -1,7 +1,8 @@
 //! Publishers that wait for room.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Overflow, RecvError};
+use buslane::Overflow;
+use buslane::error::RecvError;
 use loom_tests::{Lives, model, thread};
 
 #[test]

@@ -1,7 +1,9 @@
 //! Pushes, reads, and the end of the stream: close, disconnect, a dropped receiver.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Channel, Overflow, RecvError, SharedReceiver, WaitStrategy};
+use buslane::channel::SharedReceiver;
+use buslane::error::RecvError;
+use buslane::{Channel, Overflow, WaitStrategy};
 use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Steps, Tracked, model, model_with, thread};
 
 #[test]
@@ -28,7 +30,7 @@ fn lane_push_against_a_parked_recv() {
 #[test]
 fn lane_added_while_the_reader_parks() {
     // protocols A10: a reader that is about to park finds the new lane, or is woken by the first push into it. Fails when
-    // `has_work` does not read the generation again, or a fence is missing (ORD(inbox.generation)).
+    // `has_work` does not read the generation again, or a fence is missing (ORD(mailbox.generation)).
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -69,7 +71,7 @@ fn a_description_against_the_last_read_of_a_lane_that_has_gone() {
 
 #[test]
 fn shared_write_against_a_parked_recv() {
-    // As for a lane, through the shared lane. Fails when the fence of `Inbox::write` is missing.
+    // As for a lane, through the shared lane. Fails when the fence of `Mailbox::write` is missing.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -350,7 +352,7 @@ fn a_lane_into_the_shared_lane_sees_what_came_before_the_close() {
 #[test]
 fn an_unbounded_write_sees_what_came_before_the_close() {
     // Here the end itself is what a writer is told of. The lane is there for the lock of the book, as above. Fails when the Release
-    // of ORD(inbox.end) is Relaxed.
+    // of ORD(mailbox.end) is Relaxed.
     model(|| {
         let (lives, before) = (Lives::new(1), Arc::new(AtomicUsize::new(0)));
         let (channel, receiver) =

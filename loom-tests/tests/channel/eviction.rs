@@ -1,7 +1,9 @@
 //! The newest push the oldest out.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Channel, DropReason, Overflow, RecvError, TryRecvError};
+use buslane::error::{RecvError, TryRecvError};
+use buslane::stats::DropReason;
+use buslane::{Channel, Overflow};
 use loom_tests::{Lives, Steps, Tracked, model, thread};
 use std::sync::{Arc, Mutex};
 

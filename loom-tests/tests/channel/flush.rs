@@ -1,7 +1,10 @@
 //! A flush waits for what was published before it.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Channel, Deadline, FlushReport, Overflow, Receiver, Signal, Sink};
+use buslane::sink::Signal;
+use buslane::stats::FlushReport;
+use buslane::time::Deadline;
+use buslane::{Channel, Overflow, Receiver, Sink};
 use loom_tests::{AtomicUsize as Word, Lives, Steps, Tracked, model, model_with, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,7 +2,10 @@
 
 use super::tasks::recv_as_task;
 use super::{books, channel, lane, push, rest, write};
-use buslane::{Channel, Deadline, FlushReport, Overflow, Receiver, Signal, Sink};
+use buslane::sink::Signal;
+use buslane::stats::FlushReport;
+use buslane::time::Deadline;
+use buslane::{Channel, Overflow, Receiver, Sink};
 use loom_tests::{AtomicUsize, Ordering};
 use loom_tests::{Lives, Steps, Tracked, before, model, model_with, over, thread};
 use std::sync::Arc;
@@ -71,7 +74,7 @@ fn two_writers_against_parks(recv: fn(&mut Receiver<Tracked>) -> usize) {
 #[test]
 fn a_parked_receiver_is_woken_by_the_writer_of_a_gap() {
     // A receiver that parks beside an empty position takes the event after it as well, once that position is filled. Fails when
-    // `Inbox::write` wakes nothing.
+    // `Mailbox::write` wakes nothing.
     model(|| two_writers_against_parks(|receiver| receiver.recv().expect("open").id()));
 }
 

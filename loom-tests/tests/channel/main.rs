@@ -7,7 +7,10 @@ mod flush;
 mod found;
 mod tasks;
 
-use buslane::{Channel, Lane, Ledger, Patience, Receiver, RecvError, Sink, WriteError};
+use buslane::error::RecvError;
+use buslane::sink::{Lane, Patience};
+use buslane::stats::Ledger;
+use buslane::{Channel, Receiver, Sink, WriteError};
 use loom_tests::Tracked;
 use loom_tests::channels::channel;
 

@@ -1,7 +1,9 @@
 //! The reader is a task.
 
 use super::{channel, lane, push};
-use buslane::{Channel, Overflow, RecvError, SharedReceiver, WaitStrategy};
+use buslane::channel::SharedReceiver;
+use buslane::error::RecvError;
+use buslane::{Channel, Overflow, WaitStrategy};
 use loom_tests::{Lives, Task, Tracked, model, thread};
 use std::task::{Context, Poll};
 

@@ -1,7 +1,8 @@
 //! A gate that goes up against a publisher: from where it begins, the subscriber misses nothing.
 
 use crate::rounds::{play, rounds};
-use buslane::{Entry, Journal, Start};
+use buslane::Journal;
+use buslane::journal::{Entry, Start};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One block; there are two.

@@ -1,7 +1,8 @@
 //! Removing a sink that is called directly: when `remove` has returned nobody is inside, and nobody will be.
 
 use crate::rounds::{play, rounds};
-use buslane::{Bus, Removed, Sink, WriteError};
+use buslane::bus::Removed;
+use buslane::{Bus, Sink, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,7 +1,7 @@
 //! Publish against whoever goes to sleep: the event is found by the sleeper, or its publisher sees that somebody sleeps.
 
 use crate::rounds::{Apart, play, rounds, wait_until};
-use buslane::Deadline;
+use buslane::time::Deadline;
 use buslane::wait::{FencePair, Sleepers, WaitCell, WaitList};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

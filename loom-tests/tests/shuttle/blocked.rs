@@ -1,7 +1,9 @@
 //! Publishers that wait for room which only a removal or a close will end.
 
 use crate::support::{Event, Flag, LIMIT, Log, Progress, Source, Told};
-use buslane::{Bus, Channel, Overflow, Queue, Receiver, RemoveError, Removed, WaitStrategy};
+use buslane::bus::Removed;
+use buslane::error::RemoveError;
+use buslane::{Bus, Channel, Overflow, Queue, Receiver, WaitStrategy};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
 

@@ -1,8 +1,9 @@
 //! A queue with two workers in front of batches, in front of retries, in front of a sink that fails now and then.
 
 use crate::support::{Event, LIMIT, Log, Progress, Source, Told};
-use buslane::wait::{Clock, Pause};
-use buslane::{Backoff, Bus, DeadLetter, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError};
+use buslane::retry::{Backoff, DeadLetter};
+use buslane::time::{Clock, Pause};
+use buslane::{Bus, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
 use std::sync::Arc;

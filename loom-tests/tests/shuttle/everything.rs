@@ -1,7 +1,8 @@
 //! A bus on which everything happens at once.
 
 use crate::support::{Direct, Event, Flag, LIMIT, Log, Progress, Source, Told, unwind};
-use buslane::{Bus, Channel, Queue, Receiver, Removed, SinkId, WaitStrategy};
+use buslane::bus::Removed;
+use buslane::{Bus, Channel, Queue, Receiver, SinkId, WaitStrategy};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
 use shuttle::rand::{Rng, thread_rng};

@@ -1,7 +1,9 @@
 //! Handlers and sinks that use the bus they sit on, and a bus that ends with its last handle.
 
 use crate::support::{Event, Flag, LIMIT, Log, Source, Told};
-use buslane::{Bus, Channel, Queue, RemoveError, Removed, Sink, SinkId, WaitStrategy, WeakBus, WriteError};
+use buslane::bus::Removed;
+use buslane::error::RemoveError;
+use buslane::{Bus, Channel, Queue, Sink, SinkId, WaitStrategy, WeakBus, WriteError};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
 use shuttle::rand::{Rng, thread_rng};

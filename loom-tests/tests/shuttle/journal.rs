@@ -1,7 +1,8 @@
 //! A journal whose subscribers come and go.
 
 use crate::support::{Event, Flag, Log, Progress, Source};
-use buslane::{Entry, Journal, Start, Subscriber, WaitStrategy, WriteError};
+use buslane::journal::{Entry, Start};
+use buslane::{Journal, Subscriber, WaitStrategy, WriteError};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
 use shuttle::rand::{Rng, thread_rng};

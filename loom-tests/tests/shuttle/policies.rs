@@ -1,7 +1,8 @@
 //! Sinks of every kind and policy, with less room than there are events, while somebody asks for their books all the time.
 
 use crate::support::{Event, LIMIT, Log, Progress, Source, Told};
-use buslane::{Bus, Channel, Ledger, Overflow, Queue, Receiver, SinkExt, WaitStrategy};
+use buslane::stats::Ledger;
+use buslane::{Bus, Channel, Overflow, Queue, Receiver, SinkExt, WaitStrategy};
 use loom_tests::schedules::explore;
 use loom_tests::thread;
 
@@ -48,7 +49,7 @@ fn every_policy_against_snapshots_a_publisher_that_comes_later_and_a_close() {
             let (channel, receiver) = builder.build().expect("a small channel");
             (channel, read(receiver))
         };
-        let queue = |builder: buslane::QueueBuilder<Event>| {
+        let queue = |builder: buslane::queue::QueueBuilder<Event>| {
             let log = Log::default();
             let handled = log.clone();
             let queue = builder.wait(WaitStrategy::Park).spawn(move |event: Event| handled.note(&event));

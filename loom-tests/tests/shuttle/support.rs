@@ -3,7 +3,8 @@
 //! The books of the tests are the standard library's, so that keeping them is no step of a schedule: what stands between two
 //! calls of the bus happens at once.
 
-use buslane::{Closed, Published, Sink, WriteError};
+use buslane::error::Closed;
+use buslane::{Published, Sink, WriteError};
 use loom_tests::{Condvar, thread};
 use shuttle::rand::{Rng, thread_rng};
 use std::collections::BTreeMap;
@@ -153,7 +154,7 @@ pub(crate) fn unwind() -> ! {
     std::panic::resume_unwind(Box::new("foreign code that unwinds"))
 }
 
-/// A sink without an inbox, which notices who is inside it.
+/// A sink without a mailbox, which notices who is inside it.
 #[derive(Clone, Default)]
 pub(crate) struct Direct {
     pub(crate) log: Log,

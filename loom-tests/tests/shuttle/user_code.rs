@@ -4,9 +4,8 @@
 //! Inside user code nothing waits, so whatever is called comes back; a wait that does not end is a deadlock, which shuttle reports.
 
 use crate::support::LIMIT;
-use buslane::{
-    Backoff, Bus, Channel, Journal, Overflow, Queue, Receiver, SinkExt, SinkId, WaitStrategy, noop,
-};
+use buslane::retry::Backoff;
+use buslane::{Bus, Channel, Journal, Overflow, Queue, Receiver, SinkExt, SinkId, WaitStrategy, noop};
 use loom_tests::schedules::explore;
 use loom_tests::{Condvar, thread};
 use shuttle::rand::{Rng, thread_rng};

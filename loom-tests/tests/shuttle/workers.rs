@@ -1,7 +1,9 @@
 //! Queues with several workers, and a channel with several readers, while others flush and close.
 
 use crate::support::{Event, LIMIT, Log, Progress, Source, Told};
-use buslane::{Bus, Channel, Overflow, Queue, QueueBuilder, SharedReceiver, Sink, WaitStrategy, WriteError};
+use buslane::channel::SharedReceiver;
+use buslane::queue::QueueBuilder;
+use buslane::{Bus, Channel, Overflow, Queue, Sink, WaitStrategy, WriteError};
 use loom_tests::schedules::explore;
 use loom_tests::{Task, thread};
 use std::task::{Context, Poll};

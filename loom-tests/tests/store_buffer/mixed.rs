@@ -1,4 +1,4 @@
-//! Pairs of fences that are mixed, or switched while they are in use: why an inbox has one pair for life.
+//! Pairs of fences that are mixed, or switched while they are in use: why a mailbox has one pair for life.
 
 use super::explore::Scenario;
 use super::machine::Machine::{Tso, Weak};

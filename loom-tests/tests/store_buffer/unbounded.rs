@@ -1,4 +1,4 @@
-//! The end of an unbounded lane: `Inbox::push_unbounded` against `Inbox::finish`. Both fences are full ones.
+//! The end of an unbounded lane: `Mailbox::push_unbounded` against `Mailbox::finish`. Both fences are full ones.
 
 use super::check_pairs;
 use super::explore::Scenario;

@@ -5,7 +5,8 @@ use crate::clock::Jumping;
 use crate::event::{Event, Follower};
 use crate::guest::{Guest, books, check_books, check_close};
 use crate::watch::{GUARD, fail, pauses, require};
-use buslane::{Backoff, Breaker, Bus, DeadLetter, Queue, RetryPolicy, SinkExt, sink_fn};
+use buslane::retry::{Backoff, Breaker, DeadLetter, RetryPolicy};
+use buslane::{Bus, Queue, SinkExt, sink_fn};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub(super) fn direct(invitation: &Invitation<'_>) -> Guest {
     Guest::add(bus, name, mischief, sink, || {})
 }
 
-fn queue(invitation: &Invitation<'_>) -> buslane::QueueBuilder<Event> {
+fn queue(invitation: &Invitation<'_>) -> buslane::queue::QueueBuilder<Event> {
     Queue::builder().capacity(invitation.capacity).overflow(invitation.overflow).wait(invitation.wait)
 }
 

@@ -4,10 +4,9 @@ use super::Invitation;
 use crate::event::{Event, Follower};
 use crate::guest::{Guest, Mischief, books, check_books, state_of};
 use crate::watch::fail;
-use buslane::{
-    Channel, ChannelBuilder, Overflow, Receiver, RecvTimeoutError, SharedReceiver, Sink, SinkExt,
-    TryRecvError,
-};
+use buslane::channel::{ChannelBuilder, SharedReceiver};
+use buslane::error::{RecvTimeoutError, TryRecvError};
+use buslane::{Channel, Overflow, Receiver, Sink, SinkExt};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;

@@ -4,7 +4,9 @@ use super::Invitation;
 use crate::event::{Event, Follower};
 use crate::guest::{Guest, books, check_books, check_close, state_of};
 use crate::watch::{GUARD, fail, pauses};
-use buslane::{Overflow, Queue, QueueBuilder, Sink, SinkExt, SpawnError};
+use buslane::error::SpawnError;
+use buslane::queue::QueueBuilder;
+use buslane::{Overflow, Queue, Sink, SinkExt};
 use std::sync::Arc;
 
 fn builder(invitation: &Invitation<'_>) -> QueueBuilder<Event> {

@@ -16,7 +16,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Entry, Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::{Entry, Start};
     /// let journal = Journal::new(16)?;
     /// let mut subscriber = journal.subscribe(Start::Now)?;
     /// (0..5).for_each(|n| { let _ = journal.publish(n); });
@@ -37,7 +38,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Entry, Journal, Start};
+    /// use buslane::Journal;
+    /// use buslane::journal::{Entry, Start};
     /// let journal = Journal::new(16)?;
     /// let mut subscriber = journal.subscribe(Start::Now)?;
     /// let first = journal.publish_batch(vec![1, 2, 3])?;

@@ -19,7 +19,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Journal, Start, Subscriber};
+    /// use buslane::{Journal, Subscriber};
+    /// use buslane::journal::Start;
     /// async fn sum(mut subscriber: Subscriber<u32>) -> u32 {
     ///     let mut sum = 0;
     ///     while let Ok(entry) = subscriber.recv_async().await {
@@ -56,7 +57,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// ```
     /// use std::task::{Context, Waker};
     /// let journal = buslane::Journal::new(16)?;
-    /// let mut subscriber = journal.subscribe(buslane::Start::Now)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
     /// let mut context = Context::from_waker(Waker::noop()); // that of a task, which is woken
     /// assert!(subscriber.poll_recv(&mut context).is_pending());
     /// journal.publish(7)?;

@@ -2,10 +2,15 @@
 
 use super::limit;
 use super::value::{Step, pick};
+use buslane::bus::Removed;
+use buslane::error::{AddError, RemoveError, TryRecvError};
+use buslane::journal::Start;
+use buslane::sink::Signal;
+use buslane::stats::SinkState;
 use buslane::testing::Collect;
+use buslane::time::Deadline;
 use buslane::{
-    AddError, Bus, Channel, Deadline, Journal, Overflow, Published, Publisher, Queue, Receiver, RemoveError,
-    Removed, Signal, Sink, SinkExt, SinkId, SinkState, Start, Subscriber, TryRecvError,
+    Bus, Channel, Journal, Overflow, Published, Publisher, Queue, Receiver, Sink, SinkExt, SinkId, Subscriber,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

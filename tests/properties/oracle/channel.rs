@@ -1,10 +1,10 @@
 //! A channel, against a queue for each way in, and counts.
 
 use super::value::{Census, Step, Value, pick};
-use buslane::{
-    Channel, DropReason, Lane, Ledger, Overflow, Patience, Receiver, Sink, SinkExt, SinkState, SinkStatus,
-    TryRecvError, WriteError,
-};
+use buslane::error::TryRecvError;
+use buslane::sink::{Lane, Patience};
+use buslane::stats::{DropReason, Ledger, SinkState, SinkStatus};
+use buslane::{Channel, Overflow, Receiver, Sink, SinkExt, WriteError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -170,7 +170,7 @@ impl World {
                 }
             }
             Op::Close => {
-                assert!(self.sink.close(buslane::Deadline::NOW).is_done());
+                assert!(self.sink.close(buslane::time::Deadline::NOW).is_done());
                 self.end.get_or_insert(TryRecvError::Closed);
             }
             Op::DropReceiver => {
@@ -337,7 +337,7 @@ impl World {
 
     fn check(&mut self) {
         let mut state = SinkState::default();
-        self.sink.signal(&mut buslane::Signal::Describe(&mut state));
+        self.sink.signal(&mut buslane::sink::Signal::Describe(&mut state));
         let waiting: usize = self.ways.iter().map(|way| way.waiting.len()).sum();
         self.books.pending = waiting as u64;
         state.ledger.check().expect("the books balance");

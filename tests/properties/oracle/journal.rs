@@ -1,10 +1,10 @@
 //! A journal, against the list of all events.
 
 use super::value::{Step, pick};
-use buslane::{
-    Closed, Entry, Feed, Journal, JournalWriter, OnLag, Sequence, Start, SubscribeError, Subscriber,
-    SubscriberState, Until, WriteError,
-};
+use buslane::error::{Closed, SubscribeError};
+use buslane::journal::{Entry, Feed, JournalWriter, OnLag, Sequence, Start, Until};
+use buslane::stats::SubscriberState;
+use buslane::{Journal, Subscriber, WriteError};
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 

@@ -1,11 +1,10 @@
 //! A retry on a bus, against a plain interpretation of its policy, with a clock that moves to the end of each wait.
 
 use super::value::Step;
+use buslane::retry::{Backoff, Breaker, BreakerState, DeadLetter, RetryPolicy};
+use buslane::stats::Ledger;
 use buslane::testing::ManualClock;
-use buslane::{
-    Backoff, Breaker, BreakerState, Bus, Channel, DeadLetter, Ledger, Overflow, Receiver, RetryPolicy, Sink,
-    SinkExt, WriteError,
-};
+use buslane::{Bus, Channel, Overflow, Receiver, Sink, SinkExt, WriteError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,0 +1,575 @@
+//! Gathers events and hands them on together.
+
+mod holding;
+mod limits;
+
+use super::turns::Turns;
+use crate::error::{InvalidConfig, WriteError};
+use crate::panics::{caught, discard, discard_each, quietly};
+use crate::sink::signal::{Signal, ledgers};
+use crate::sink::{Sink, SinkKey};
+use crate::stats::{
+    Again, Bookkeeper, CloseReport, Disposition, Downstream, DropReason, Finish, FlushReport, Ledger,
+    Ledgers, Scales, SinkState, Weight,
+};
+use crate::sync::{Mutex, MutexGuard, lock};
+use crate::time::{Deadline, Pause};
+use crate::wait::allowance::{Allowance, LastOffer};
+use crate::wait::nesting::{
+    Crew, Held, carrying, flush_goal, inside_delivery, is_worker, may_wait_for_a_turn, may_wait_for_room,
+};
+use holding::{Cut, Holding, Verdict};
+use limits::Limits;
+use std::any::TypeId;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Gathers events and hands them on together, as a `Vec`. Made by [`SinkExt::batch`](crate::SinkExt::batch).
+///
+/// A batch is handed on when it holds as many events as it may, or as many [`bytes`](Self::bytes), or when it is so
+/// [old](Self::age); a flush and a close hand on what there is. It belongs behind a [`Queue`](crate::Queue), whose ticks
+/// tell it of the time; without one it has no age, and the publisher whose event completes a batch waits for the sink
+/// behind. It gives out no lanes.
+///
+/// # Guarantees
+/// - **Acceptance**: `Ok` means that the event is in a batch, which is not yet handed on: until then it is `pending` in the
+///   [`state`](Self::state). What becomes of it later, the ledger tells: no error comes back for it.
+/// - **A sink behind without room** (`Full`, `Timeout`, `Reentrant`): the batch is kept and offered again, at each tick (one is
+///   asked for after at most 100 ms), flush and close, and at each write once the next batch is complete. When that does
+///   not help, such a write is refused as `Full`: there are never more than two batches here.
+/// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as delivered. To try again, or to
+///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`. If that retry gives up a part
+///   of a batch, only the events in that part count as `dropped(failed)` ([`Disposition::Partly`]).
+/// - **An inner sink that decides later**, such as a queue of batches: its events stay `pending` here until the queue has handled
+///   their batch, and then count as what became of them. See [`Ledger`](crate::stats::Ledger#chains-of-sinks).
+/// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
+/// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile, and are refused as
+///   `Full` when that is complete too. Workers wait instead:
+/// - **Several workers**: a worker of a [`Queue`](crate::Queue) is not refused because another one has handed a batch on: it
+///   waits until that is back, in the order of arrival. The wait ends at once, and the event comes back, when the batch is
+///   closed (`Closed`), when a close in front has run past its deadline ([`Signal::Abort`]), and when a
+///   [limit](crate::sink::Timeout) on waits is over (both `Timeout`). So that nobody waits for itself, `Full` it stays for who is
+///   called by a bus, for who writes from inside the sink behind, and beside a thread of yours that has handed a batch on and
+///   may have to wait for room. Batches go one at a time all the same: for several at once put a queue with several workers
+///   *behind* the batch.
+/// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later. A flush or a close that the
+///   inner sink asks for does not wait ([`Finish::Pending`]). On a queue's worker it does not wait for room in another queue: the flush
+///   of the worker's queue flushes that other queue, and asks the worker again, as long as that makes progress. What has no room
+///   stays here, is `pending`, and the report says [`Finish::TimedOut`].
+/// - **Close**: offers everything to the inner sink until the deadline. A retry inside that has no time left sends its last batches to
+///   its dead letters. What the inner sink does not accept counts as `dropped(aborted)`. The inner sink's own `close` and `flush` run
+///   on the calling thread, which [waits for them](crate::Sink::close).
+/// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
+///   `dropped(panicked)`.
+/// - **Allocation**: one `Vec` for each batch, as large as the last one was.
+/// - **Drop**: a queue or a bus closes what it holds. Dropped by itself without a close, a batch loses what it holds.
+///
+/// # Examples
+/// Behind a queue, batches of at most 100 events that are never older than a second:
+/// ```
+/// use buslane::{Bus, SinkExt, sink_fn};
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// let posts = sink_fn(|batch: &Vec<u64>| println!("{} events", batch.len()));
+/// let batch = Arc::new(posts.batch(100)?.age(Duration::from_secs(1))?);
+/// let bus = Bus::new();
+/// bus.add(batch.clone().queue(1024)?)?;
+/// for n in 0..250_u64 {
+///     bus.publish(n)?;
+/// }
+/// assert!(bus.close().is_done());
+/// let ledger = batch.state().ledger;
+/// assert_eq!((ledger.delivered, ledger.pending), (250, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a batch does nothing until it is written to or added to a bus"]
+pub struct Batch<E, S> {
+    inner: S,
+    limits: Limits<E>,
+    desk: Arc<Desk<E>>,
+}
+
+struct Desk<E> {
+    /// The ledgers of the downstream sinks.
+    inner: Ledgers,
+    /// Where events are batches themselves: what becomes of the events in them.
+    scales: Scales,
+    holding: Mutex<Holding<E>>,
+    /// Where a flush and a close wait for the batch on its way.
+    changed: Pause,
+    /// Where workers wait for it, until that is called off for good.
+    waiting: Pause,
+    /// The line in which they wait.
+    turns: Turns,
+    /// The thread that flushes or closes the inner sink for this batch: other threads wait for it here.
+    crew: Crew,
+}
+
+impl<E: 'static, S> Batch<E, S> {
+    pub(crate) fn new(inner: S, count: usize) -> Result<Self, InvalidConfig>
+    where
+        S: Sink<Vec<E>>,
+    {
+        let limits = Limits::new(count)?;
+        quietly(|| inner.signal(&mut Signal::Weigh(&Weight::of_batch::<E>())));
+        let desk = Desk {
+            inner: ledgers(&inner),
+            scales: Scales::default(),
+            holding: Mutex::new(Holding::new()),
+            changed: Pause::new(),
+            waiting: Pause::new(),
+            turns: Turns::new(),
+            crew: Crew::new(),
+        };
+        Ok(Self { inner, limits, desk: Arc::new(desk) })
+    }
+
+    /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that would make a batch larger
+    /// begins the next one; one that is larger by itself makes a batch of its own.
+    ///
+    /// `size` runs on the thread that writes, in front of everything else.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroBytes`] when `max` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let sink = channel.batch(100)?.bytes(10, |line: &String| line.len())?;
+    /// for line in ["1234", "5678", "9012"] {
+    ///     sink.write(line.to_owned())?;
+    /// }
+    /// assert_eq!(batches.recv()?, ["1234", "5678"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn bytes<F>(mut self, max: usize, size: F) -> Result<Self, InvalidConfig>
+    where
+        F: Fn(&E) -> usize + Send + Sync + 'static,
+    {
+        self.limits.set_bytes(max, Box::new(size))?;
+        Ok(self)
+    }
+
+    /// Hands a batch on when its first event has been in it for so long, complete or not.
+    ///
+    /// There is no thread and no timer for that: the ticks of the [`Queue`](crate::Queue) in front tell the time. The age
+    /// counts from the first tick that finds the batch begun, which comes as soon as the queue's worker has handled what
+    /// was waiting. Without a queue in front there are no ticks, and no age.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroAge`] when `limit` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// use buslane::sink::Signal;
+    /// use std::time::{Duration, Instant};
+    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let sink = channel.batch(100)?.age(Duration::from_secs(1))?;
+    /// sink.write(7)?;
+    ///
+    /// // What the worker of a queue does:
+    /// let (now, mut next) = (Instant::now(), None);
+    /// sink.signal(&mut Signal::Tick { now, next: &mut next });
+    /// assert_eq!(next, Some(now + Duration::from_secs(1)));
+    /// sink.signal(&mut Signal::Tick { now: next.unwrap(), next: &mut None });
+    /// assert_eq!(batches.recv()?, [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn age(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
+        self.limits.set_age(limit)?;
+        Ok(self)
+    }
+
+    /// Hands a batch on also when the queue in front has handled everything that was waiting, complete or not.
+    ///
+    /// Batches are then small while the consumer keeps up, and grow when it falls behind. By default the end of a queue's
+    /// batch means nothing here: a fast consumer would make batches of one.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// use buslane::sink::Signal;
+    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let sink = channel.batch(100)?.at_end_of_batch();
+    /// sink.write(7)?;
+    /// sink.signal(&mut Signal::EndOfBatch); // what the worker of a queue does
+    /// assert_eq!(batches.recv()?, [7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn at_end_of_batch(mut self) -> Self {
+        self.limits.at_end_of_batch = true;
+        self
+    }
+
+    /// What the batch says about itself: its ledger counts events, not batches. Behind a queue this is the way to ask; keep
+    /// an `Arc` of the batch for that.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let batch = channel.batch(2)?;
+    /// for n in 1..=3 {
+    ///     batch.write(n)?;
+    /// }
+    /// assert_eq!(batches.recv()?, [1, 2]);
+    /// let ledger = batch.state().ledger;
+    /// assert_eq!((ledger.delivered, ledger.pending), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn state(&self) -> SinkState
+    where
+        S: Sink<Vec<E>>,
+    {
+        let mut state = SinkState::default();
+        self.describe(&mut state);
+        state
+    }
+
+    fn describe(&self, state: &mut SinkState)
+    where
+        S: Sink<Vec<E>>,
+    {
+        self.desk.describe(state);
+        state.capacity = self.limits.count as u64;
+        ledgers(&self.inner).show(state);
+    }
+
+    fn holding(&self) -> MutexGuard<'_, Holding<E>> {
+        lock(&self.desk.holding)
+    }
+
+    /// Whether an event of this size need not wait: there is room, or there never will be.
+    fn is_ready(&self, holding: &Holding<E>, size: usize) -> bool {
+        holding.is_closed() || holding.has_room(size, &self.limits)
+    }
+
+    /// Waits for its turn, and then until an event of this size may be written, or nobody is on the way any more for whom to
+    /// wait; `false` when the time for that is over.
+    fn await_room(&self, size: usize) -> bool {
+        let Ok(_turn) = self.desk.turns.take(&self.desk.waiting) else { return false };
+        self.desk.waiting.wait(Allowance::deadline(), || {
+            let holding = self.holding();
+            self.is_ready(&holding, size) || !holding.is_soon_back()
+        })
+    }
+}
+
+impl<E, S> Batch<E, S>
+where
+    E: Send + 'static,
+    S: Sink<Vec<E>>,
+{
+    /// Hands on what was refused before, and then what is there, as far as `cut` says.
+    ///
+    /// No lock is held while the sink behind has the batch. Who finds another thread at it leaves it to that one.
+    fn hand_on<'a>(
+        &'a self,
+        mut holding: MutexGuard<'a, Holding<E>>,
+        mut cut: Cut,
+    ) -> MutexGuard<'a, Holding<E>> {
+        // Nobody waits for a close, so that may wait.
+        let _carrying = if cut == Cut::Finally { None } else { carrying() };
+        let is_prompt = !may_wait_for_room();
+        while let Some(batch) = holding.send_off(&self.limits, &mut cut, is_prompt) {
+            drop(holding);
+            let count = batch.len();
+            let mut load = self.desk.scales.load_batch(&batch);
+            let verdict = {
+                // Flushes and closes of this batch wait for its return: code called from the inner sink must not.
+                let _held = Held::begin();
+                Verdict::of(caught(|| self.inner.offer(batch)), count, &mut load)
+            };
+            match &verdict {
+                Verdict::Taken(disposition) => load.end(*disposition),
+                Verdict::Held { .. } => load.kept(),
+                Verdict::Failed { .. } => load.end(Disposition::Dropped(DropReason::Failed)),
+                Verdict::Panicked(_) => load.end(Disposition::Dropped(DropReason::Panicked)),
+            }
+            holding = self.holding();
+            let goes_on = holding.settle(count, verdict);
+            self.desk.changed.poke();
+            self.desk.waiting.poke();
+            if !goes_on {
+                break;
+            }
+        }
+        holding
+    }
+
+    /// Ends an operation: a close that could not wait for the batch on its way left the rest to whoever brought it back.
+    fn leave(&self, holding: MutexGuard<'_, Holding<E>>) {
+        if let Some(deadline) = holding.close_left_behind() {
+            let _ = self.finish(holding, deadline);
+        }
+    }
+
+    /// Hands on what is there, until so many events are gone. Where the sink behind has no room it is to make some, as long as
+    /// that helps and there is time.
+    fn give_out(&self, cut: Cut, goal: u64, deadline: Deadline, report: &mut FlushReport) {
+        let _limit = Allowance::until(deadline);
+        let mut before = None;
+        loop {
+            let holding = self.hand_on(self.holding(), cut);
+            let (gone, held) = (holding.gone(), holding.held());
+            drop(holding);
+            if held == 0 || gone >= goal || before == Some(gone) || deadline.is_over() {
+                return;
+            }
+            before = Some(gone);
+            if is_worker() && !inside_delivery() && cut != Cut::Finally {
+                // What is held needs room there. A worker that waited for another one could wait for itself: the flush that asks for
+                // this one waits, and asks again.
+                let goals = vec![(self.address(), goal)];
+                return report.ask_again(Some(Again { progress: gone, goals, waits: Vec::new() }));
+            }
+            // What is held needs room there, so this flush has to be waited for, and is not only told.
+            let mut part = FlushReport::default();
+            self.flush_inner(deadline, &mut part);
+            part.settle(deadline);
+            report.absorb(part);
+        }
+    }
+
+    /// Flushes the inner sink; its panic is an error like others.
+    fn flush_inner(&self, deadline: Deadline, report: &mut FlushReport) {
+        let _here = self.desk.crew.enter();
+        if let Err(text) = caught(|| self.inner.signal(&mut Signal::Flush(deadline, &mut *report))) {
+            report.errors.push(format!("the sink's flush panicked: {text}"));
+        }
+    }
+
+    /// Whether this thread must not wait for the batch: it is in user code, or it is the one that others wait for.
+    fn is_inside(&self) -> bool {
+        inside_delivery() || self.desk.crew.is_here()
+    }
+
+    /// Waits for the batch on its way, if that is allowed here, or until so many events are gone; whether it came to that.
+    fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
+        let patience = if self.is_inside() { Deadline::NOW } else { deadline };
+        self.desk.changed.wait(patience, || {
+            let holding = self.holding();
+            !holding.is_busy() || holding.gone() >= goal
+        })
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.desk).addr()
+    }
+
+    fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
+        let pushed = self.holding().pushed();
+        let goal = flush_goal(self.address()).map_or(pushed, |goal| goal.min(pushed));
+        let asked = |report: &FlushReport| report.again().map_or(0, |again| again.goals.len());
+        let before = asked(report);
+        // Others may hand on meanwhile, and take along what is asked for here.
+        while self.await_return(goal, deadline) {
+            self.give_out(Cut::Now, goal, deadline, report);
+            let holding = self.holding();
+            if holding.gone() >= goal || !holding.is_busy() {
+                break;
+            }
+        }
+        let holding = self.holding();
+        // A worker that is asked again may find room then.
+        let is_over = asked(report) == before;
+        if is_over && holding.gone() < goal {
+            report.note(if self.is_inside() { Finish::Pending } else { Finish::TimedOut });
+        }
+        self.leave(holding);
+    }
+
+    fn tick(&self, now: Instant, next: &mut Option<Instant>) {
+        let mut holding = self.holding();
+        let is_old = holding.is_old(now, &self.limits);
+        if is_old || holding.has_refused() {
+            holding = self.hand_on(holding, if is_old { Cut::Now } else { Cut::Complete });
+        }
+        if let Some(wish) = holding.next_tick(now, &self.limits) {
+            *next = Some(next.map_or(wish, |next| next.min(wish)));
+        }
+        self.leave(holding);
+    }
+
+    /// Hands on what is left, gives up what is not taken, and closes the sink behind.
+    fn finish(&self, mut holding: MutexGuard<'_, Holding<E>>, deadline: Deadline) -> CloseReport {
+        holding.begin_finish();
+        drop(holding);
+        let _here = self.desk.crew.enter();
+        self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
+        if self.holding().is_out_of_time() {
+            // What is not taken now is lost: a retry that has dead letters sends it there.
+            let (_last, _limit) = (LastOffer::begin(), Allowance::begin(Duration::ZERO));
+            drop(self.hand_on(self.holding(), Cut::Finally));
+        }
+        let given_up = self.holding().give_up();
+        let aborted = Disposition::Dropped(DropReason::Aborted);
+        given_up.iter().for_each(|event| self.desk.scales.count(event, aborted));
+        let undelivered = given_up.len() as u64;
+        discard_each(given_up);
+        let mut report = caught(|| self.inner.close(deadline))
+            .unwrap_or_else(|text| CloseReport::failed(format_args!("the sink panicked: {text}")));
+        report.undelivered += undelivered;
+        if undelivered > 0 {
+            report.finish = report.finish.max(Finish::TimedOut);
+        }
+        self.holding().end_finish(report.clone());
+        self.desk.changed.poke();
+        report
+    }
+}
+
+/// What became of the events of a batch, for stages in front of it.
+impl<E: Send + 'static> Bookkeeper for Desk<E> {
+    fn deferred(&self) -> Ledger {
+        let downstream = self.downstream(TypeId::of::<E>());
+        lock(&self.holding).deferred(&downstream)
+    }
+
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        self.scales.ended(unit, &self.downstream(unit))
+    }
+
+    fn show(&self, state: &mut SinkState) {
+        let mut own = SinkState::default();
+        self.describe(&mut own);
+        state.add_shown(own);
+    }
+}
+
+impl<E: 'static> Desk<E> {
+    /// What the downstream sinks report of events of this type.
+    fn downstream(&self, unit: TypeId) -> Downstream {
+        Downstream::read(&self.inner, unit, || lock(&self.holding).kept_at_most())
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        let downstream = self.downstream(TypeId::of::<E>());
+        lock(&self.holding).describe(state, &downstream);
+    }
+}
+
+impl<E, S> Sink<E> for Batch<E, S>
+where
+    E: Send + 'static,
+    S: Sink<Vec<E>>,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        let size = self.limits.size_of(&event);
+        let mut holding = self.holding();
+        if holding.is_closed() {
+            return Err(holding.refuse_closed(event));
+        }
+        let Ok(size) = size else {
+            holding.count_panicked();
+            drop(holding);
+            discard(event);
+            return Ok(Disposition::Dropped(DropReason::Panicked));
+        };
+        let mut in_time = true;
+        while in_time && !self.is_ready(&holding, size) {
+            holding = self.hand_on(holding, Cut::Now);
+            if holding.is_soon_back() && may_wait_for_a_turn() {
+                drop(holding);
+                in_time = self.await_room(size);
+                holding = self.holding();
+            } else if holding.is_busy() || holding.has_refused() {
+                break;
+            }
+            // Otherwise others have filled the next one, to which this event may be too large to be added.
+        }
+        if holding.is_closed() || !holding.has_room(size, &self.limits) {
+            let error = holding.refuse(event, in_time);
+            self.leave(holding);
+            return Err(error);
+        }
+        holding.push(event, size);
+        if holding.is_complete(&self.limits) {
+            holding = self.hand_on(holding, Cut::Complete);
+            self.leave(holding);
+        }
+        Ok(Disposition::Pending)
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.holding().close(deadline);
+        self.desk.waiting.interrupt();
+        loop {
+            let came_back = self.await_return(u64::MAX, deadline);
+            let holding = self.holding();
+            if let Some(report) = holding.report() {
+                return report.clone();
+            }
+            if !holding.is_busy() {
+                return self.finish(holding, deadline);
+            }
+            // Whoever is busy goes on with the close.
+            if self.is_inside() {
+                return CloseReport::pending();
+            }
+            if !came_back {
+                let pending = holding.pending();
+                drop(holding);
+                // Whatever waits there with the batch in its hands is to come back with it.
+                quietly(|| self.inner.signal(&mut Signal::Abort));
+                return CloseReport::timed_out(pending);
+            }
+        }
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        // What is held goes on before the sink behind is told to write out what it has; and its books count batches, so that
+        // they have no place in ours.
+        match signal {
+            Signal::Flush(deadline, report) => {
+                if self.desk.crew.is_here() {
+                    // The inner sink flushes this batch while this batch flushes or closes it: a cycle.
+                    return report.note(Finish::Pending);
+                }
+                self.flush(*deadline, report);
+                return self.flush_inner(*deadline, report);
+            }
+            Signal::Tick { now, next } => self.tick(*now, next),
+            Signal::EndOfBatch if self.limits.at_end_of_batch => {
+                let holding = self.hand_on(self.holding(), Cut::Now);
+                self.leave(holding);
+            }
+            Signal::IsClosed(closed) => **closed |= self.holding().is_closed(),
+            Signal::Describe(state) => return self.describe(state),
+            Signal::Ledgers(list) => {
+                list.push(self.desk.clone());
+                return list.extend_shown(ledgers(&self.inner));
+            }
+            Signal::Abort => self.desk.waiting.interrupt(),
+            Signal::Weigh(weight) => {
+                self.desk.scales.add::<E>(weight);
+                if let Some(weight) = weight.of_batches::<E>() {
+                    self.inner.signal(&mut Signal::Weigh(&weight));
+                }
+                return;
+            }
+            Signal::EndOfBatch => {}
+        }
+        self.inner.signal(signal);
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.desk))
+    }
+}
+
+impl<E: 'static, S: fmt::Debug> fmt::Debug for Batch<E, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pending = self.holding().pending();
+        f.debug_struct("Batch").field("inner", &self.inner).field("pending", &pending).finish_non_exhaustive()
+    }
+}

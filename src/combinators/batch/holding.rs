@@ -1,0 +1,411 @@
+//! What a batch holds, and its books.
+
+use super::limits::Limits;
+use crate::error::WriteError;
+use crate::panics::{discard, discard_each, foreign};
+use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkState, SinkStatus};
+use crate::time::Deadline;
+use crate::wait::deadline::moment_after;
+use std::time::{Duration, Instant};
+
+/// When a batch that was refused is offered again, at the latest.
+const OFFER_AGAIN: Duration = Duration::from_millis(100);
+
+/// Which batches are handed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Those that are complete.
+    Complete,
+    /// The one that is there, and then those that are complete.
+    Now,
+    /// Everything, by the one who closes.
+    Finally,
+}
+
+/// What became of a batch that was handed on.
+pub(super) enum Verdict<E> {
+    /// It was accepted, and this became of it.
+    Taken(Disposition),
+    /// The sink behind has no room for these now.
+    Held {
+        batch: Vec<E>,
+        is_out_of_time: bool,
+    },
+    /// So many were lost.
+    Failed {
+        lost: usize,
+        text: String,
+        is_closed: bool,
+    },
+    Panicked(String),
+}
+
+impl<E> Verdict<E> {
+    /// Foreign code runs here: the texts of errors, and the drops of what came back.
+    pub(super) fn of(
+        result: Result<Result<Disposition, WriteError<Vec<E>>>, String>,
+        count: usize,
+        load: &mut Load<'_>,
+    ) -> Self
+    where
+        E: 'static,
+    {
+        let error = match result {
+            Ok(Ok(disposition)) => return Self::Taken(disposition),
+            Err(text) => return Self::Panicked(text),
+            Ok(Err(error @ (WriteError::Full(_) | WriteError::Timeout(_) | WriteError::Reentrant(_)))) => {
+                let is_out_of_time = matches!(error, WriteError::Timeout(_));
+                let batch = error.into_event();
+                load.came_back(&batch);
+                return if batch.is_empty() {
+                    Self::Taken(Disposition::Delivered)
+                } else {
+                    Self::Held { batch, is_out_of_time }
+                };
+            }
+            Ok(Err(error)) => error,
+        };
+        let is_closed = error.is_closed();
+        let text = || match &error {
+            WriteError::Failed { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        let text = foreign(text).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
+        let mut lost = count;
+        let batch = match error {
+            WriteError::Failed { event, source } => {
+                discard(source);
+                event
+            }
+            other => other.into_event(),
+        };
+        lost = lost.min(batch.len());
+        load.came_back(&batch);
+        discard_each(batch);
+        Self::Failed { lost, text, is_closed }
+    }
+}
+
+/// What a batch holds, and its books.
+pub(super) struct Holding<E> {
+    /// The batch that is being filled.
+    gathering: Vec<E>,
+    bytes: usize,
+    /// It was to be handed on when another batch was on its way, and is to follow that.
+    is_due: bool,
+    /// When a tick first found it begun.
+    since: Option<Instant>,
+    /// The batch before it, when the sink behind had no room for it.
+    refused: Vec<E>,
+    /// That sink had no time for it.
+    is_out_of_time: bool,
+    /// How many events the sink behind has in its hands.
+    away: usize,
+    /// Whoever brought them there waits for nobody, and so may be waited for.
+    is_prompt: bool,
+    /// All events that ever came in.
+    pushed: u64,
+    /// Those that a downstream sink keeps or kept, which count as delivered in the ledger, and in how many batches.
+    passed: u64,
+    passed_batches: u64,
+    closing: Option<Deadline>,
+    is_finishing: bool,
+    report: Option<CloseReport>,
+    ledger: Ledger,
+    /// Of the panicked ones those that never came in.
+    panicked_at_once: u64,
+    last_error: Option<String>,
+}
+
+impl<E> Holding<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            gathering: Vec::new(),
+            bytes: 0,
+            is_due: false,
+            since: None,
+            refused: Vec::new(),
+            is_out_of_time: false,
+            away: 0,
+            is_prompt: false,
+            pushed: 0,
+            passed: 0,
+            passed_batches: 0,
+            closing: None,
+            is_finishing: false,
+            report: None,
+            ledger: Ledger::default(),
+            panicked_at_once: 0,
+            last_error: None,
+        }
+    }
+
+    // Filling.
+
+    pub(super) fn has_room(&self, size: usize, limits: &Limits<E>) -> bool {
+        // An event that is too large by itself finds room in an empty batch.
+        let fits = self.bytes.saturating_add(size) <= limits.max_bytes();
+        self.gathering.is_empty() || (self.gathering.len() < limits.count && fits)
+    }
+
+    pub(super) fn is_complete(&self, limits: &Limits<E>) -> bool {
+        self.gathering.len() >= limits.count || self.bytes >= limits.max_bytes()
+    }
+
+    pub(super) fn push(&mut self, event: E, size: usize) {
+        self.gathering.push(event);
+        self.bytes = self.bytes.saturating_add(size);
+        self.pushed += 1;
+        self.ledger.offered += 1;
+        self.ledger.accepted += 1;
+    }
+
+    /// Takes down that the size function lost an event.
+    pub(super) fn count_panicked(&mut self) {
+        self.ledger.add_panicked(1);
+        self.panicked_at_once += 1;
+    }
+
+    /// Refuses an event that has no room, and that waited for it in vain unless it was in time.
+    pub(super) fn refuse(&mut self, event: E, in_time: bool) -> WriteError<E> {
+        if self.is_closed() {
+            return self.refuse_closed(event);
+        }
+        self.ledger.offered += 1;
+        if in_time {
+            self.ledger.refused.full += 1;
+            WriteError::Full(event)
+        } else {
+            self.ledger.refused.timeout += 1;
+            WriteError::Timeout(event)
+        }
+    }
+
+    pub(super) fn refuse_closed(&mut self, event: E) -> WriteError<E> {
+        self.ledger.offered += 1;
+        self.ledger.refused.closed += 1;
+        WriteError::Closed(event)
+    }
+
+    // Handing on.
+
+    /// The next batch to be handed on, unless one is on its way or somebody else has begun to finish. `is_prompt` says whether
+    /// the caller waits for nobody until it is back.
+    pub(super) fn send_off(&mut self, limits: &Limits<E>, cut: &mut Cut, is_prompt: bool) -> Option<Vec<E>> {
+        if self.away > 0 || self.is_finishing != (*cut == Cut::Finally) {
+            self.is_due |= *cut == Cut::Now && !self.gathering.is_empty();
+            return None;
+        }
+        let batch = if !self.refused.is_empty() {
+            std::mem::take(&mut self.refused)
+        } else if !self.gathering.is_empty()
+            && (*cut != Cut::Complete || self.is_due || self.is_complete(limits))
+        {
+            if *cut == Cut::Now {
+                *cut = Cut::Complete;
+            }
+            self.bytes = 0;
+            self.is_due = false;
+            self.since = None;
+            let next = Vec::with_capacity(self.gathering.len());
+            std::mem::replace(&mut self.gathering, next)
+        } else {
+            return None;
+        };
+        self.away = batch.len();
+        self.is_prompt = is_prompt;
+        Some(batch)
+    }
+
+    /// Takes down what became of a batch; whether the next one may be handed on.
+    pub(super) fn settle(&mut self, count: usize, verdict: Verdict<E>) -> bool {
+        self.away = 0;
+        let lost;
+        let goes_on = match verdict {
+            Verdict::Taken(disposition) => {
+                self.taken(count as u64, disposition);
+                return true;
+            }
+            Verdict::Held { batch, is_out_of_time } => {
+                lost = batch.len();
+                self.is_out_of_time = is_out_of_time;
+                self.refused = batch;
+                false
+            }
+            Verdict::Failed { lost: failed, text, is_closed } => {
+                lost = failed;
+                self.ledger.dropped.failed += failed as u64;
+                self.last_error = Some(text);
+                if is_closed {
+                    self.close(Deadline::NOW);
+                }
+                true
+            }
+            Verdict::Panicked(text) => {
+                lost = count;
+                self.ledger.dropped.panicked += count as u64;
+                self.last_error = Some(format!("the sink panicked: {text}"));
+                true
+            }
+        };
+        self.ledger.delivered += count.saturating_sub(lost) as u64;
+        goes_on
+    }
+
+    /// Counts what became of events that the inner sink accepted.
+    fn taken(&mut self, count: u64, disposition: Disposition) {
+        let ledger = &mut self.ledger;
+        let place = match disposition {
+            Disposition::Partly(parts) => {
+                let delivered = parts.delivered().min(count);
+                ledger.delivered += delivered;
+                return self.taken(count - delivered, parts.rest());
+            }
+            Disposition::Pending => {
+                self.passed += count;
+                self.passed_batches += 1;
+                &mut ledger.delivered
+            }
+            Disposition::Delivered => &mut ledger.delivered,
+            Disposition::Filtered => &mut ledger.filtered,
+            Disposition::Dropped(reason) => ledger.dropped.by(reason),
+        };
+        *place += count;
+    }
+
+    // Time.
+
+    /// Whether the batch that is being filled has reached its age.
+    pub(super) fn is_old(&self, now: Instant, limits: &Limits<E>) -> bool {
+        let old = |since: Instant| limits.age.is_some_and(|age| now.saturating_duration_since(since) >= age);
+        self.since.is_some_and(old)
+    }
+
+    /// When the next tick is wanted at the latest; starts the clock of a batch that has been begun.
+    pub(super) fn next_tick(&mut self, now: Instant, limits: &Limits<E>) -> Option<Instant> {
+        let mut wish = None;
+        if let (false, false, Some(age)) = (self.gathering.is_empty(), self.is_due, limits.age) {
+            wish = self.since.get_or_insert(now).checked_add(age);
+        }
+        if self.has_refused() || self.is_due {
+            let again = moment_after(now, limits.age.map_or(OFFER_AGAIN, |age| age.min(OFFER_AGAIN)));
+            wish = Some(wish.map_or(again, |wish| wish.min(again)));
+        }
+        wish
+    }
+
+    // The end.
+
+    pub(super) fn close(&mut self, deadline: Deadline) {
+        self.closing.get_or_insert(deadline);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// The deadline of a close that nobody is working on.
+    pub(super) fn close_left_behind(&self) -> Option<Deadline> {
+        if self.is_busy() || self.report.is_some() { None } else { self.closing }
+    }
+
+    pub(super) fn begin_finish(&mut self) {
+        self.is_finishing = true;
+    }
+
+    pub(super) fn end_finish(&mut self, report: CloseReport) {
+        self.is_finishing = false;
+        self.report = Some(report);
+    }
+
+    /// Gives up what the sink behind did not take.
+    pub(super) fn give_up(&mut self) -> Vec<E> {
+        let mut left = std::mem::take(&mut self.refused);
+        left.append(&mut self.gathering);
+        self.ledger.dropped.aborted += left.len() as u64;
+        left
+    }
+
+    pub(super) fn report(&self) -> Option<&CloseReport> {
+        self.report.as_ref()
+    }
+
+    // What is there.
+
+    /// Whether another thread hands a batch on, or closes.
+    pub(super) fn is_busy(&self) -> bool {
+        self.away > 0 || self.is_finishing
+    }
+
+    /// Whether a batch is on its way with somebody who waits for nobody.
+    pub(super) fn is_soon_back(&self) -> bool {
+        self.away > 0 && self.is_prompt
+    }
+
+    pub(super) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    /// Whether the inner sink had no time for the batch that was refused.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        self.has_refused() && self.is_out_of_time
+    }
+
+    /// Events that are to be handed on.
+    pub(super) fn held(&self) -> usize {
+        self.refused.len() + self.gathering.len()
+    }
+
+    /// Those, and the ones on their way.
+    pub(super) fn pending(&self) -> u64 {
+        (self.held() + self.away) as u64
+    }
+
+    /// How many events have come in so far.
+    pub(super) fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// How many of them have come to their end. They do so in the order in which they came.
+    pub(super) fn gone(&self) -> u64 {
+        // A sink may give back more events than it was offered.
+        self.pushed.saturating_sub(self.pending())
+    }
+
+    /// The most batches that the downstream sinks may have kept.
+    pub(super) fn kept_at_most(&self) -> u64 {
+        self.passed_batches + u64::from(self.away > 0)
+    }
+
+    /// What became of all events, here and in the downstream sinks.
+    fn whole(&self, downstream: &Downstream) -> Ledger {
+        let mut ledger = Ledger { pending: self.pending(), ..self.ledger };
+        ledger.follow_batches(self.passed, self.away as u64, downstream);
+        ledger
+    }
+
+    /// What became of the events that came in.
+    pub(super) fn deferred(&self, downstream: &Downstream) -> Ledger {
+        let mut at_once = Ledger::default();
+        at_once.add_panicked(self.panicked_at_once);
+        self.whole(downstream).without(&at_once)
+    }
+
+    pub(super) fn describe(&self, state: &mut SinkState, downstream: &Downstream) {
+        state.kind = "batch";
+        state.status = match (&self.closing, &self.report) {
+            (None, _) => SinkStatus::Open,
+            (Some(_), None) => SinkStatus::Closing,
+            (Some(_), Some(_)) => SinkStatus::Closed,
+        };
+        state.depth = self.pending();
+        state.ledger += self.whole(downstream);
+        state.last_error = self.last_error.clone();
+    }
+}
+
+impl<E> Drop for Holding<E> {
+    fn drop(&mut self) {
+        discard_each(self.refused.drain(..).chain(self.gathering.drain(..)));
+    }
+}

@@ -1,0 +1,219 @@
+//! Keeps the panics of the sink behind it from whoever writes to it.
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::mailbox::Patience;
+use crate::panics::caught;
+use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::stats::{
+    Bookkeeper, CloseReport, Counters, Disposition, DropReason, EntryCounters, Outcome, SinkState, SinkStatus,
+};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
+use crate::time::Deadline;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Keeps the panics of the sink behind it from whoever writes to it. Made by
+/// [`SinkExt::catch_panic`](crate::SinkExt::catch_panic).
+///
+/// # Guarantees
+/// - **Delivery**: a panic costs the event, which counts as accepted and dropped (`panicked`). The next one is
+///   written as ever.
+/// - **Closing**: by default never because of panics. After [`close_after`](Self::close_after) so many in a row, it is
+///   [`WriteError::Closed`] from then on. The sink behind is closed when this one is.
+///
+/// # Examples
+/// ```
+/// use buslane::{Sink, sink_fn, SinkExt};
+/// use buslane::sink::Signal;
+/// use buslane::stats::SinkState;
+/// let sink = sink_fn(|n: &u32| assert!(*n < 10)).catch_panic();
+/// sink.write(12)?; // lost
+/// let mut state = SinkState::default();
+/// sink.signal(&mut Signal::Describe(&mut state));
+/// assert_eq!(state.ledger.dropped.panicked, 1); // and counted
+/// # Ok::<(), buslane::WriteError<u32>>(())
+/// ```
+#[must_use = "a catch_panic does nothing until it is written to or added to a bus"]
+pub struct CatchPanic<E, S> {
+    inner: S,
+    stage: Arc<Stage>,
+    events: PhantomData<fn(E)>,
+}
+
+struct Stage {
+    close_after: u64,
+    /// Panics since the last write that ended well.
+    panics: AtomicU64,
+    closed: AtomicBool,
+    last_text: Mutex<Option<String>>,
+    counters: Counters,
+}
+
+impl<E, S> CatchPanic<E, S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self::with(inner, u64::MAX)
+    }
+
+    fn with(inner: S, close_after: u64) -> Self {
+        let stage = Stage {
+            close_after,
+            panics: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            last_text: Mutex::new(None),
+            counters: Counters::new(),
+        };
+        Self { inner, stage: Arc::new(stage), events: PhantomData }
+    }
+
+    /// Closes the sink after so many panics in a row; 0 counts as 1. Writes from several threads make one row.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, SinkExt, sink_fn};
+    /// let sink = sink_fn(|n: &u32| assert!(*n < 10)).catch_panic().close_after(1);
+    /// sink.write(7)?;
+    /// sink.write(12)?; // lost, and counted
+    /// assert!(sink.write(7).is_err_and(|error| error.is_closed()));
+    /// # Ok::<(), buslane::WriteError<u32>>(())
+    /// ```
+    pub fn close_after(self, panics: u32) -> Self {
+        Self::with(self.inner, u64::from(panics.max(1)))
+    }
+}
+
+impl Stage {
+    /// Writes an event; a panic is counted here.
+    fn guard<E>(
+        &self,
+        event: E,
+        entry: &EntryCounters,
+        write: impl FnOnce(E) -> Result<Disposition, WriteError<E>>,
+    ) -> Result<Disposition, WriteError<E>> {
+        // Relaxed: what is ordered after the last panic sees it closed, and no other need.
+        if self.closed.load(Ordering::Relaxed) {
+            entry.offered(1);
+            entry.count(Outcome::RefusedClosed, 1);
+            return Err(WriteError::Closed(event));
+        }
+        match caught(|| write(event)) {
+            Ok(outcome) => {
+                if self.panics.load(Ordering::Relaxed) > 0 {
+                    self.panics.store(0, Ordering::Relaxed);
+                }
+                outcome
+            }
+            Err(text) => {
+                entry.offered(1);
+                let lost = Disposition::Dropped(DropReason::Panicked);
+                entry.disposed(lost);
+                self.panicked(text);
+                Ok(lost)
+            }
+        }
+    }
+
+    #[cold]
+    fn panicked(&self, text: String) {
+        *lock(&self.last_text) = Some(format!("the sink panicked: {text}"));
+        if self.panics.fetch_add(1, Ordering::Relaxed) + 1 >= self.close_after {
+            self.closed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+}
+
+impl Bookkeeper for Stage {
+    fn show(&self, state: &mut SinkState) {
+        state.add_shown(SinkState { last_error: lock(&self.last_text).clone(), ..SinkState::default() });
+    }
+}
+
+impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        self.stage.guard(event, self.stage.counters.everybody(), |event| self.inner.offer(event))
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        caught(|| self.inner.close(deadline))
+            .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+    }
+
+    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        Ok(self.inner.lane()?.map(|inner| {
+            let entry = self.stage.counters.for_publisher();
+            Lane::staged(CatchPanicLane { inner, stage: self.stage.clone(), entry })
+        }))
+    }
+
+    fn has_lanes(&self) -> bool {
+        self.inner.has_lanes()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        if let Err(text) = caught(|| self.inner.signal(signal))
+            && let Signal::Flush(_, report) = signal
+        {
+            report.errors.push(format!("its flush panicked: {text}"));
+        }
+        match signal {
+            Signal::IsClosed(closed) => **closed |= self.stage.is_closed(),
+            Signal::Ledgers(ledgers) => ledgers.push(self.stage.clone()),
+            Signal::Describe(state) => {
+                self.stage.counters.add_to(&mut state.ledger);
+                state.last_error = lock(&self.stage.last_text).clone().or(state.last_error.take());
+                if self.stage.is_closed() && state.status == SinkStatus::Open {
+                    state.status = if state.depth > 0 { SinkStatus::Closing } else { SinkStatus::Closed };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.stage))
+    }
+}
+
+impl<E, S: fmt::Debug> fmt::Debug for CatchPanic<E, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CatchPanic")
+            .field("inner", &self.inner)
+            .field("closed", &self.stage.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+struct CatchPanicLane<E> {
+    inner: Lane<E>,
+    stage: Arc<Stage>,
+    entry: Arc<EntryCounters>,
+}
+
+impl<E: Send + 'static> LaneWrite<E> for CatchPanicLane<E> {
+    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        let Self { inner, stage, entry } = self;
+        stage.guard(event, entry, |event| inner.offer(event, patience))
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        self.inner.sealer()
+    }
+
+    fn may_wait(&self) -> bool {
+        self.inner.may_wait()
+    }
+}

@@ -1,0 +1,103 @@
+//! Lets only some events pass.
+
+use super::sieve::{Sieve, Verdict};
+use crate::error::{InvalidConfig, WriteError};
+use crate::panics::foreign;
+use crate::sink::lane::Lane;
+use crate::sink::signal::Signal;
+use crate::sink::{Sink, SinkKey};
+use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack};
+use crate::time::Deadline;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Hands on only the events that a predicate keeps. Made by [`SinkExt::filter`](crate::SinkExt::filter).
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, SinkExt};
+/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let even = channel.filter(|n: &u32| n % 2 == 0);
+/// for n in 1..=4 {
+///     even.write(n)?;
+/// }
+/// assert_eq!(receiver.drain().collect::<Vec<_>>(), [2, 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a filter does nothing until it is written to or added to a bus"]
+pub struct Filter<E, S, P> {
+    inner: S,
+    stage: Arc<Stage<P>>,
+    events: PhantomData<fn(E)>,
+}
+
+struct Stage<P> {
+    keep: P,
+    sieve: Sieve,
+}
+
+impl<E, S, P> Filter<E, S, P> {
+    pub(crate) fn new(inner: S, keep: P) -> Self {
+        Self { inner, stage: Arc::new(Stage { keep, sieve: Sieve::new() }), events: PhantomData }
+    }
+}
+
+impl<P> Stage<P> {
+    #[inline]
+    fn judge<E>(&self, event: &E, entry: &EntryCounters) -> Verdict
+    where
+        P: Fn(&E) -> bool,
+    {
+        match foreign(|| (self.keep)(event)) {
+            Ok(true) => Verdict::Passes,
+            Ok(false) => self.sieve.hold_back(HeldBack::Filtered, entry),
+            Err(_) => self.sieve.hold_back(HeldBack::Panicked, entry),
+        }
+    }
+}
+
+impl<E, S, P> Sink<E> for Filter<E, S, P>
+where
+    E: Send + 'static,
+    S: Sink<E>,
+    P: Fn(&E) -> bool + Send + Sync + 'static,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        let verdict = self.stage.judge(&event, self.stage.sieve.everybody());
+        self.stage.sieve.write(verdict, event, &self.inner)
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.stage.sieve.close(deadline, &self.inner)
+    }
+
+    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        Ok(self.inner.lane()?.map(|inner| {
+            let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
+            inner.gated_by(move |event| Sieve::at_gate(stage.judge(event, &entry)))
+        }))
+    }
+
+    fn has_lanes(&self) -> bool {
+        self.inner.has_lanes()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        self.stage.sieve.signal(signal, &self.inner);
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.stage))
+    }
+}
+
+impl<E, S: fmt::Debug, P> fmt::Debug for Filter<E, S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filter").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

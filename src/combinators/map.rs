@@ -1,0 +1,206 @@
+//! Turns each event into another one.
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::mailbox::Patience;
+use crate::panics::{discard, foreign};
+use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sink::signal::{Signal, ledgers};
+use crate::sink::{Sink, SinkKey};
+use crate::stats::{CloseReport, Counters, Disposition, DropReason, EntryCounters, Scales, Weight};
+use crate::sync::{AtomicBool, Ordering};
+use crate::time::Deadline;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Hands on what a function makes of each event. Made by [`SinkExt::map`](crate::SinkExt::map).
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, SinkExt};
+/// let (channel, mut receiver) = Channel::<String>::bounded(8)?;
+/// channel.map(|n: &u32| n.to_string()).write(7)?;
+/// assert_eq!(receiver.recv()?, "7");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a map does nothing until it is written to or added to a bus"]
+pub struct Map<T, E, S, F> {
+    inner: S,
+    stage: Arc<Stage<F>>,
+    events: PhantomData<fn(T) -> E>,
+}
+
+struct Stage<F> {
+    convert: F,
+    counters: Counters,
+    /// Where events are batches, of one type before and after: how many events they hold.
+    scales: Scales,
+    /// Whether each batch holds as many events as the one that it was made of.
+    same: Arc<AtomicBool>,
+}
+
+impl<T, E, S, F> Map<T, E, S, F> {
+    pub(crate) fn new(inner: S, convert: F) -> Self {
+        let (scales, same) = (Scales::default(), Arc::new(AtomicBool::new(true)));
+        let stage = Stage { convert, counters: Counters::new(), scales, same };
+        Self { inner, stage: Arc::new(stage), events: PhantomData }
+    }
+}
+
+/// A conversion that panicked has cost the event.
+const LOST: Disposition = Disposition::Dropped(DropReason::Panicked);
+
+/// What the event becomes; nothing, and counted here, when the function panics.
+#[inline]
+fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters) -> Option<E> {
+    let converted = foreign(|| convert(event)).ok();
+    if converted.is_none() {
+        entry.offered(1);
+        entry.disposed(LOST);
+    }
+    converted
+}
+
+/// Drops the original event if the inner sink accepted the converted one, and gives it back otherwise.
+#[inline]
+fn handed_on<T, E, R>(written: Result<R, WriteError<E>>, event: T) -> Result<R, WriteError<T>> {
+    match written {
+        Ok(taken) => {
+            discard(event);
+            Ok(taken)
+        }
+        Err(error) => Err(error.map_event(|converted| {
+            discard(converted);
+            event
+        })),
+    }
+}
+
+impl<T, E, S, F> Map<T, E, S, F>
+where
+    T: 'static,
+    E: 'static,
+    S: Sink<E>,
+{
+    /// Forwards what was made of a batch.
+    #[cold]
+    fn offer_batch(&self, batch: T, converted: E) -> Result<Disposition, WriteError<T>> {
+        let scales = &self.stage.scales;
+        let same = scales.levels(&batch) == scales.levels(&converted);
+        if !same {
+            self.stage.same.store(false, Ordering::Relaxed);
+        }
+        let answer = handed_on(self.inner.offer(converted), batch);
+        // The parts of another batch are not parts of this one.
+        if same { answer } else { answer.map(Disposition::whole) }
+    }
+
+    /// The downstream sinks count the events of their batches where these are of the same type as the upstream ones. Of what another type
+    /// holds, nothing is known.
+    fn weigh(&self, weight: &Weight) {
+        if weight.is_of::<T>() && weight.is_of::<E>() {
+            self.stage.scales.add::<T>(weight);
+            self.inner.signal(&mut Signal::Weigh(weight));
+        } else if weight.is_of::<T>() {
+            self.stage.same.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<T, E, S, F> Sink<T> for Map<T, E, S, F>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    S: Sink<E>,
+    F: Fn(&T) -> E + Send + Sync + 'static,
+{
+    fn write(&self, event: T) -> Result<(), WriteError<T>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: T) -> Result<Disposition, WriteError<T>> {
+        match converted(&self.stage.convert, &event, self.stage.counters.everybody()) {
+            // No batch upstream is of the inner sink's type, so parts of one mean nothing here.
+            Some(converted) if self.stage.scales.is_empty() => {
+                handed_on(self.inner.offer(converted), event).map(Disposition::whole)
+            }
+            Some(converted) => self.offer_batch(event, converted),
+            None => {
+                discard(event);
+                Ok(LOST)
+            }
+        }
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.inner.close(deadline)
+    }
+
+    fn lane(&self) -> Result<Option<Lane<T>>, InvalidConfig> {
+        Ok(self.inner.lane()?.map(|inner| {
+            let entry = self.stage.counters.for_publisher();
+            Lane::staged(MapLane { inner, stage: self.stage.clone(), entry, events: PhantomData })
+        }))
+    }
+
+    fn has_lanes(&self) -> bool {
+        self.inner.has_lanes()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        match signal {
+            Signal::Weigh(weight) => return self.weigh(weight),
+            Signal::Ledgers(list) => return list.extend_mapped(ledgers(&self.inner), &self.stage.same),
+            _ => {}
+        }
+        self.inner.signal(signal);
+        if let Signal::Describe(state) = signal {
+            self.stage.counters.add_to(&mut state.ledger);
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.stage))
+    }
+}
+
+impl<T, E, S: fmt::Debug, F> fmt::Debug for Map<T, E, S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+struct MapLane<T, E, F> {
+    inner: Lane<E>,
+    stage: Arc<Stage<F>>,
+    entry: Arc<EntryCounters>,
+    events: PhantomData<fn(T)>,
+}
+
+impl<T, E, F> LaneWrite<T> for MapLane<T, E, F>
+where
+    E: Send + 'static,
+    F: Fn(&T) -> E + Send + Sync,
+{
+    fn push(&mut self, event: T, patience: Patience) -> Result<(), WriteError<T>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: T, patience: Patience) -> Result<Disposition, WriteError<T>> {
+        match converted(&self.stage.convert, &event, &self.entry) {
+            Some(converted) => handed_on(self.inner.offer(converted, patience), event),
+            None => {
+                discard(event);
+                Ok(LOST)
+            }
+        }
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        self.inner.sealer()
+    }
+
+    fn may_wait(&self) -> bool {
+        self.inner.may_wait()
+    }
+}

@@ -1,0 +1,279 @@
+//! Writes every event to two sinks.
+
+mod side;
+
+use crate::error::{InvalidConfig, WriteError};
+use crate::mailbox::Patience;
+use crate::panics::discard;
+use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sink::signal::{self, Signal};
+use crate::sink::{Sink, SinkKey};
+use crate::stats::{
+    Bookkeeper, CloseReport, Disposition, SinkState, SinkStatus, close_together, flush_together,
+};
+use crate::time::Deadline;
+use crate::wait::errand::beside;
+use crate::wait::nesting::cloned;
+use side::{Side, SideLane};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Writes every event to two sinks. Made by [`SinkExt::tee`](crate::SinkExt::tee).
+///
+/// # Guarantees
+/// - **Each counts for itself**: what one side refuses, or loses by a panic, the other one still gets. The write is
+///   `Ok` when at least one side took the event. Only when none did does it come back, with the first side's error,
+///   or the second one's if the first side is closed.
+/// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is `Closed` when
+///   both are. Closing the tee closes both.
+/// - **Close and flush**: neither side takes the other one's time. Called directly, they return when both sinks have returned, also
+///   after the deadline, since both are [borrowed](crate::Sink::close). A bus or a queue upstream keeps its limit.
+/// - **Order**: as for each side by itself. The side that does not wait gets the event first.
+/// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered twice. What stands in front of
+///   the tee counts an event once: as delivered when one side accepted it and did not drop it at once, else as what became of
+///   it at a side. Of a batch that a side delivered in part, the larger delivered part of the two counts.
+/// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink of yours:
+///   nothing waits inside, and a full `Block` lane on the other side refuses. Put a [`Queue`](crate::Queue) in
+///   front of the side without lanes, or in front of the tee.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, SinkExt};
+/// let (left, mut one) = Channel::bounded(8)?;
+/// let (right, other) = Channel::bounded(8)?;
+/// let sink = left.tee(right);
+/// drop(other); // that side is closed, which is no concern of the other one
+/// sink.write(7)?;
+/// assert_eq!(one.recv()?, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a tee does nothing until it is written to or added to a bus"]
+pub struct Tee<E, A, B> {
+    first: A,
+    second: B,
+    sides: Arc<[Side; 2]>,
+    events: PhantomData<fn(E)>,
+}
+
+impl<E, A, B> Tee<E, A, B> {
+    pub(crate) fn new(first: A, second: B) -> Self {
+        Self { first, second, sides: Arc::new([Side::new(), Side::new()]), events: PhantomData }
+    }
+}
+
+impl<E, A, B> Tee<E, A, B> {
+    /// Calls both sinks so that neither takes the other one's time: a sink with lanes is only told, so it comes first.
+    fn in_order<R: Send>(
+        &self,
+        deadline: Deadline,
+        first: impl FnOnce() -> R + Send,
+        second: impl FnOnce() -> R,
+    ) -> (R, R)
+    where
+        A: Sink<E>,
+        B: Sink<E>,
+    {
+        if self.first.has_lanes() {
+            (first(), second())
+        } else if self.second.has_lanes() {
+            let told = second();
+            (first(), told)
+        } else {
+            beside(deadline, first, second)
+        }
+    }
+}
+
+type Offered<E> = Result<Disposition, WriteError<E>>;
+
+/// What the outcomes of both sides come to.
+fn both<E>(first: Offered<E>, second: Offered<E>) -> Offered<E> {
+    match (first, second) {
+        (Err(first), Err(second)) => {
+            let (kept, other) = if first.is_closed() { (second, first) } else { (first, second) };
+            discard(other);
+            Err(kept)
+        }
+        (Ok(first), Ok(second)) => Ok(first.or(second)),
+        (one @ Ok(_), Err(refused)) | (Err(refused), one) => {
+            discard(refused);
+            alone(one)
+        }
+    }
+}
+
+/// What the outcome of one side alone comes to: here the chain of sinks branches, and each branch counts for itself.
+fn alone<E>(side: Offered<E>) -> Offered<E> {
+    side.map(|disposition| disposition.or(Disposition::Filtered))
+}
+
+impl<E, A, B> Sink<E> for Tee<E, A, B>
+where
+    E: Clone + Send + 'static,
+    A: Sink<E>,
+    B: Sink<E>,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        let [first, second] = &*self.sides;
+        if first.is_closed() {
+            alone(second.offer(&self.second, event))
+        } else if second.is_closed() {
+            alone(first.offer(&self.first, event))
+        } else {
+            let copy = cloned(&event);
+            both(first.offer(&self.first, copy), second.offer(&self.second, event))
+        }
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        let [first, second] = &*self.sides;
+        close_together(deadline, || {
+            let (first, second) = self.in_order(
+                deadline,
+                || first.close(&self.first, deadline),
+                || second.close(&self.second, deadline),
+            );
+            let mut report = CloseReport::done();
+            report.note("first", first);
+            report.note("second", second);
+            report
+        })
+    }
+
+    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        if !self.has_lanes() {
+            return Ok(None);
+        }
+        let (Some(first), Some(second)) = (self.first.lane()?, self.second.lane()?) else { return Ok(None) };
+        let first = SideLane::new(first, 0, &self.sides);
+        let second = SideLane::new(second, 1, &self.sides);
+        // What waits comes last: it must not hold up what does not.
+        let second_first = first.lane().may_wait() && !second.lane().may_wait();
+        Ok(Some(Lane::staged(TeeLane { first, second, second_first })))
+    }
+
+    fn has_lanes(&self) -> bool {
+        self.first.has_lanes() && self.second.has_lanes()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        let [first, second] = &*self.sides;
+        match signal {
+            Signal::IsClosed(closed) => {
+                **closed |= first.is_over(&self.first) && second.is_over(&self.second);
+            }
+            Signal::Describe(state) => {
+                merge(state, first.describe(&self.first), second.describe(&self.second));
+            }
+            Signal::Ledgers(ledgers) => {
+                ledgers.push(self.sides.clone());
+                ledgers.extend_shown(signal::ledgers(&self.first));
+                ledgers.extend_shown(signal::ledgers(&self.second));
+            }
+            Signal::Flush(deadline, report) => {
+                let deadline = *deadline;
+                flush_together(deadline, report, |report| {
+                    let (first, second) = self.in_order(
+                        deadline,
+                        || first.flush(&self.first, deadline),
+                        || second.flush(&self.second, deadline),
+                    );
+                    report.absorb(first);
+                    report.absorb(second);
+                });
+            }
+            signal => {
+                first.signal(&self.first, signal);
+                second.signal(&self.second, signal);
+            }
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.sides))
+    }
+}
+
+fn merge(state: &mut SinkState, first: SinkState, second: SinkState) {
+    state.kind = "tee";
+    state.status = match (first.status, second.status) {
+        (SinkStatus::Closed, SinkStatus::Closed) => SinkStatus::Closed,
+        (SinkStatus::Open, _) | (_, SinkStatus::Open) => SinkStatus::Open,
+        _ => SinkStatus::Closing,
+    };
+    state.depth = first.depth + second.depth;
+    state.high_water = first.high_water.max(second.high_water);
+    state.capacity = match (first.capacity, second.capacity) {
+        (0, limit) | (limit, 0) => limit,
+        (one, other) => one.min(other),
+    };
+    state.lanes = first.lanes.max(second.lanes);
+    state.ledger = first.ledger;
+    state.ledger += second.ledger;
+    state.last_error = first.last_error.or(second.last_error);
+    state.backlog_for = first.backlog_for.max(second.backlog_for);
+    state.retries = first.retries;
+    state.retries.extend(second.retries);
+}
+
+impl Bookkeeper for [Side; 2] {
+    fn show(&self, state: &mut SinkState) {
+        self.iter().for_each(|side| state.add_shown(side.shown()));
+    }
+}
+
+impl<E, A: fmt::Debug, B: fmt::Debug> fmt::Debug for Tee<E, A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tee")
+            .field("first", &self.first)
+            .field("second", &self.second)
+            .finish_non_exhaustive()
+    }
+}
+
+struct TeeLane<E> {
+    first: SideLane<E>,
+    second: SideLane<E>,
+    /// The first side may have to wait, and the second one does not.
+    second_first: bool,
+}
+
+impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
+    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
+        self.offer(event, patience).map(drop)
+    }
+
+    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        let Self { first, second, second_first } = self;
+        if first.is_closed() {
+            return alone(second.offer(event, patience));
+        }
+        if second.is_closed() {
+            return alone(first.offer(event, patience));
+        }
+        let copy = cloned(&event);
+        if *second_first {
+            let done = second.offer(copy, patience);
+            both(first.offer(event, patience), done)
+        } else {
+            both(first.offer(copy, patience), second.offer(event, patience))
+        }
+    }
+
+    fn sealer(&self) -> Option<LaneSealer> {
+        // A lane that cannot be sealed never waits; a removal has to end the wait in the other one.
+        match (self.first.lane().sealer(), self.second.lane().sealer()) {
+            (Some(first), Some(second)) => Some(first.and(second)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn may_wait(&self) -> bool {
+        self.first.lane().may_wait() || self.second.lane().may_wait()
+    }
+}

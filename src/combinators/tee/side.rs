@@ -1,0 +1,166 @@
+//! One side of a tee: what its sink does to the event, and the books of a sink that keeps none.
+
+use crate::error::WriteError;
+use crate::mailbox::Patience;
+use crate::panics::{caught, foreign};
+use crate::sink::Sink;
+use crate::sink::lane::Lane;
+use crate::sink::signal::Signal;
+use crate::stats::{
+    CloseReport, Disposition, DropReason, EntryCounters, Finish, FlushReport, Ledger, Outcome, SinkState,
+    SinkStatus,
+};
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+use crate::time::Deadline;
+use std::sync::Arc;
+
+/// A panic of a sink has cost the event.
+const LOST: Disposition = Disposition::Dropped(DropReason::Panicked);
+
+/// What a tee knows about one of its two sinks.
+pub(super) struct Side {
+    /// It takes nothing any more.
+    closed: AtomicBool,
+    /// What a sink that is called directly does not count itself.
+    counters: EntryCounters,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Side {
+    pub(super) fn new() -> Self {
+        Self {
+            closed: AtomicBool::new(false),
+            counters: EntryCounters::shared(),
+            last_error: Mutex::new(None),
+        }
+    }
+
+    /// Whether the sink is left out.
+    pub(super) fn is_closed(&self) -> bool {
+        // Relaxed: a hint; that the sink takes nothing any more, it says itself.
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the sink takes nothing any more, as far as it says so.
+    pub(super) fn is_over<E>(&self, sink: &impl Sink<E>) -> bool {
+        let mut closed = self.is_closed();
+        self.signal(sink, &mut Signal::IsClosed(&mut closed));
+        closed
+    }
+
+    /// Offers an event to the sink.
+    pub(super) fn offer<E>(&self, sink: &impl Sink<E>, event: E) -> Result<Disposition, WriteError<E>> {
+        let direct = !sink.has_lanes();
+        let Some(offered) = self.attempt(|| sink.offer(event)) else { return Ok(LOST) };
+        if direct {
+            self.counters.offered(1);
+            match &offered {
+                Ok(disposition) => self.counters.disposed(*disposition),
+                Err(error) => self.counters.count(Outcome::refused(error), 1),
+            }
+            if let Err(error @ WriteError::Failed { .. }) = &offered {
+                self.note(|| error.to_string());
+            }
+        }
+        if matches!(&offered, Err(WriteError::Closed(_))) {
+            self.closed.store(true, Ordering::Relaxed);
+        }
+        offered
+    }
+
+    /// Has the sink take an event; nothing, and counted here, when it panics.
+    fn attempt<E>(
+        &self,
+        write: impl FnOnce() -> Result<Disposition, WriteError<E>>,
+    ) -> Option<Result<Disposition, WriteError<E>>> {
+        match caught(write) {
+            Ok(outcome) => Some(outcome),
+            Err(text) => {
+                self.counters.offered(1);
+                self.counters.count(Outcome::Unwound, 1);
+                self.note(|| format!("the sink panicked: {text}"));
+                None
+            }
+        }
+    }
+
+    #[cold]
+    fn note(&self, text: impl FnOnce() -> String) {
+        // The text of an error is foreign code.
+        let text = foreign(text).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
+        *lock(&self.last_error) = Some(text);
+    }
+
+    pub(super) fn close<E>(&self, sink: &impl Sink<E>, deadline: Deadline) -> CloseReport {
+        caught(|| sink.close(deadline))
+            .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+    }
+
+    pub(super) fn signal<E>(&self, sink: &impl Sink<E>, signal: &mut Signal<'_>) {
+        if caught(|| sink.signal(signal)).is_err()
+            && let Signal::Flush(_, report) = signal
+        {
+            report.note(Finish::TimedOut);
+        }
+    }
+
+    /// Flushes the sink.
+    pub(super) fn flush<E>(&self, sink: &impl Sink<E>, deadline: Deadline) -> FlushReport {
+        let mut report = FlushReport::default();
+        self.signal(sink, &mut Signal::Flush(deadline, &mut report));
+        report
+    }
+
+    /// What a stage in front of the tee shows of this side.
+    pub(super) fn shown(&self) -> SinkState {
+        SinkState { last_error: lock(&self.last_error).clone(), ..SinkState::default() }
+    }
+
+    pub(super) fn describe<E>(&self, sink: &impl Sink<E>) -> SinkState {
+        let (mut state, mut counted) = (SinkState::default(), Ledger::default());
+        self.signal(sink, &mut Signal::Describe(&mut state));
+        self.counters.add_to(&mut counted);
+        if state.kind.is_empty() {
+            state.ledger = counted;
+            if self.is_closed() {
+                state.status = SinkStatus::Closed;
+            }
+        } else {
+            // The sink keeps its own books; that it panicked only the tee knows.
+            state.ledger.add_panicked(self.counters.unwound());
+        }
+        state.last_error = state.last_error.or_else(|| lock(&self.last_error).clone());
+        state
+    }
+}
+
+/// One publisher's lane into one side.
+pub(super) struct SideLane<E> {
+    lane: Lane<E>,
+    index: usize,
+    sides: Arc<[Side; 2]>,
+    /// The lane takes nothing any more. Its sink may: a bus that lets go of the tee ends its own lanes only.
+    closed: bool,
+}
+
+impl<E: Send + 'static> SideLane<E> {
+    pub(super) fn new(lane: Lane<E>, index: usize, sides: &Arc<[Side; 2]>) -> Self {
+        Self { lane, index, sides: sides.clone(), closed: false }
+    }
+
+    pub(super) fn lane(&self) -> &Lane<E> {
+        &self.lane
+    }
+
+    /// Whether the lane is left out.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        let Self { lane, index, sides, closed } = self;
+        let pushed = sides[*index].attempt(|| lane.offer(event, patience)).unwrap_or(Ok(LOST));
+        *closed = matches!(&pushed, Err(WriteError::Closed(_)));
+        pushed
+    }
+}

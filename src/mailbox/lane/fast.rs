@@ -1,0 +1,161 @@
+//! The lane that most publishes go through: a ring with one producer and one consumer.
+
+use super::{LaneView, let_go};
+use crate::error::WriteError;
+use crate::mailbox::{Mailbox, Overflow, Patience, Signals};
+use crate::panics::discard;
+use crate::ring::mpmc::PushError;
+use crate::ring::spsc;
+use crate::stats::{Disposition, Outcome};
+use crate::sync::Arc;
+use crate::sync::membarrier::{FencePair, light_fence};
+use crate::wait::WaitCell;
+use crate::wait::list::Waiter;
+
+/// The lane that most publishes go through.
+///
+/// A publish goes through three steps, so that one fence serves all lanes of a publisher: [`room`](Self::room)
+/// and its push, or [`overflow`](Self::overflow), the fence, [`finish`](Self::finish). [`push`](Self::push) is all three.
+#[repr(C)]
+pub(crate) struct FastLane<E> {
+    producer: spsc::Producer<E>,
+    signals: std::sync::Arc<Signals>,
+    view: std::sync::Arc<LaneView<E>>,
+    mailbox: Arc<Mailbox<E>>,
+    /// For the publish that has to wait for room.
+    waiter: Waiter,
+}
+
+/// Room for one event in a lane.
+pub(crate) struct Room<'a, E> {
+    vacant: spsc::Vacant<'a, E>,
+    cell: &'a WaitCell,
+}
+
+impl<E> Room<'_, E> {
+    #[inline(always)]
+    pub(crate) fn push(self, event: E) {
+        self.vacant.push(event);
+    }
+
+    /// Puts the event in and says at once what [`FastLane::attention`] does, behind the asymmetric pair's fence, which costs nothing
+    /// and so may stand behind each event.
+    #[inline(always)]
+    pub(crate) fn push_and_look(self, event: E) -> u64 {
+        let written = self.vacant.push_into(event);
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
+        light_fence(FencePair::Asymmetric);
+        self.cell.attention() | written.attention()
+    }
+}
+
+impl<E: Send + 'static> FastLane<E> {
+    pub(super) fn new(
+        producer: spsc::Producer<E>,
+        view: std::sync::Arc<LaneView<E>>,
+        mailbox: &Arc<Mailbox<E>>,
+    ) -> Self {
+        let waiter = Waiter::wanting(view.room());
+        Self { producer, view, signals: mailbox.signals.clone(), mailbox: mailbox.clone(), waiter }
+    }
+
+    pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
+        &self.view
+    }
+
+    /// The fences of the mailbox's wait cell.
+    pub(crate) fn pair(&self) -> FencePair {
+        self.signals.cell.pair()
+    }
+
+    /// Whether [`overflow`](Self::overflow) may call a hook of the mailbox.
+    pub(crate) fn has_hook(&self) -> bool {
+        self.mailbox.has_hook()
+    }
+
+    /// Whether a publish may have to wait here.
+    pub(crate) fn may_wait(&self) -> bool {
+        matches!(self.mailbox.overflow, Overflow::Block | Overflow::BlockFor(_))
+    }
+
+    /// Room for one event, if there is any.
+    #[inline(always)]
+    pub(crate) fn room(&mut self) -> Option<Room<'_, E>> {
+        let vacant = self.producer.vacant()?;
+        Some(Room { vacant, cell: &self.signals.cell })
+    }
+
+    /// Puts as many events of a slice in as there is room for, and shows them at once; returns how many.
+    pub(crate) fn put_slice(&mut self, events: &[E]) -> usize
+    where
+        E: Clone,
+    {
+        self.producer.push_slice(events)
+    }
+
+    /// Applies the policy to an event for which there was no room. May wait, so every lane's wake-ups come first.
+    #[cold]
+    pub(crate) fn overflow(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        let Self { producer, view, waiter, mailbox, .. } = self;
+        let mut attempt = |event: E| {
+            if let Some(vacant) = producer.vacant() {
+                vacant.push(event);
+                Ok(())
+            } else if producer.settle(discard) {
+                Err(PushError::Full(event))
+            } else {
+                Err(PushError::Closed(event))
+            }
+        };
+        match attempt(event) {
+            Ok(()) => Ok(Disposition::Pending),
+            Err(error) => mailbox.overflowed(error, &view.entry, patience, Some(waiter), attempt),
+        }
+    }
+
+    /// Behind the fence: not zero if [`finish`](Self::finish) has something to do.
+    #[inline(always)]
+    pub(crate) fn attention(&self) -> u64 {
+        self.signals.cell.attention() | self.producer.attention()
+    }
+
+    /// Behind the fence: settles with whoever seals the lane, and wakes the consumer. Events that turn out not to be
+    /// accepted go to `taken_back`; `true` while the lane takes more.
+    #[cold]
+    pub(crate) fn finish(&mut self, mut taken_back: impl FnMut(E)) -> bool {
+        self.signals.cell.wake();
+        let entry = &self.view.entry;
+        self.producer.settle(|event| {
+            entry.count(Outcome::RefusedClosed, 1);
+            taken_back(event);
+        })
+    }
+
+    /// All steps at once, with a fence of its own.
+    #[inline]
+    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        let mut disposition = Disposition::Pending;
+        match self.room() {
+            Some(room) => room.push(event),
+            None => disposition = self.overflow(event, patience)?,
+        }
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of the consumer that parks. The
+        // seal's is the process's, the wake's the mailbox's; the mailbox's is never the weaker one.
+        self.signals.cell.fence();
+        if self.attention() == 0 { Ok(disposition) } else { self.finish_push(disposition) }
+    }
+
+    #[cold]
+    fn finish_push(&mut self, disposition: Disposition) -> Result<Disposition, WriteError<E>> {
+        let mut back = None;
+        self.finish(|event| back = Some(event));
+        back.map_or(Ok(disposition), |event| Err(WriteError::Closed(event)))
+    }
+}
+
+impl<E> Drop for FastLane<E> {
+    fn drop(&mut self) {
+        self.producer.end();
+        let_go(&self.view);
+    }
+}

@@ -1,0 +1,73 @@
+//! What happens to an event for which there is no room.
+
+use std::time::Duration;
+
+/// What happens to an event for which a lane of a [`Queue`](crate::Queue) or [`Channel`](crate::Channel) has no room.
+///
+/// | policy | the publisher | the event | counted as |
+/// |---|---|---|---|
+/// | [`DropNewest`](Self::DropNewest) (default) | goes on, `Ok` | dropped | `dropped.full` |
+/// | [`DropOldest`](Self::DropOldest) | goes on, `Ok` | takes the place of the oldest, which is dropped | `dropped.evicted` |
+/// | [`Refuse`](Self::Refuse) | goes on | comes back, `Full` | `refused.full` |
+/// | [`Block`](Self::Block) | waits for room | accepted, or `Closed` | – |
+/// | [`BlockFor`](Self::BlockFor) | waits so long at most | comes back, `Timeout` | `refused.timeout` |
+/// | [`Disconnect`](Self::Disconnect) | goes on | comes back, `Closed`; the mailbox is closed | `refused.closed` |
+///
+/// An event that is dropped is lost although the answer is `Ok`. A publisher is told of it in
+/// [`Published::dropped`](crate::Published::dropped), and a writer by [`Sink::offer`](crate::Sink::offer), which returns
+/// [`Disposition::Dropped`](crate::stats::Disposition::Dropped). An event that is evicted was accepted earlier: it is in the ledger
+/// only, and `on_drop` hooks are told.
+///
+/// Inside a delivery (a handler, a direct sink) nothing waits: there, `Block` and `BlockFor` act as `Refuse`, since the
+/// room that is waited for might be made by the very thread that waits.
+///
+/// In an async task `Block` and `BlockFor` park the runtime's thread, which is a deadlock when the reader is a task of the same runtime:
+/// [`docs::async_code`](crate::docs::async_code) says what to use instead.
+///
+/// # Examples
+/// Two events, and room for one:
+/// ```
+/// use buslane::{Channel, Overflow, Sink, WriteError};
+/// use buslane::error::InvalidConfig;
+/// use std::time::Duration;
+/// /// What the reader gets, and what the writer of the second event is told.
+/// fn two(overflow: Overflow) -> Result<(Vec<u32>, Result<(), WriteError<u32>>), InvalidConfig> {
+///     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(overflow).build()?;
+///     assert!(channel.write(1).is_ok());
+///     let told = channel.write(2);
+///     Ok((receiver.drain().collect(), told))
+/// }
+/// assert!(matches!(two(Overflow::DropNewest)?, (read, Ok(())) if read == [1]));
+/// assert!(matches!(two(Overflow::DropOldest)?, (read, Ok(())) if read == [2]));
+/// assert!(matches!(two(Overflow::Refuse)?, (read, Err(WriteError::Full(2))) if read == [1]));
+/// let limit = Duration::from_millis(1);
+/// assert!(matches!(two(Overflow::BlockFor(limit))?, (read, Err(WriteError::Timeout(2))) if read == [1]));
+/// assert!(matches!(two(Overflow::Disconnect)?, (read, Err(WriteError::Closed(2))) if read == [1]));
+///
+/// // `Block` waits for a reader:
+/// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+/// let reader = std::thread::spawn(move || receiver.iter().count());
+/// (0..100).for_each(|n| assert!(channel.write(n).is_ok()));
+/// channel.close();
+/// assert_eq!(reader.join().unwrap(), 100);
+/// # Ok::<(), InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The new event is dropped, and counted.
+    #[default]
+    DropNewest,
+    /// The oldest event makes room. Costs a compare-and-swap per event, also while there is room. When the oldest event
+    /// is just being taken by the consumer, the new one is dropped instead: the publisher never waits.
+    DropOldest,
+    /// The new event is refused.
+    Refuse,
+    /// The publisher waits until there is room or the mailbox is closed. [Not in a task](crate::docs::async_code).
+    Block,
+    /// The publisher waits until there is room, the mailbox is closed, or the time is over. [Not in a
+    /// task](crate::docs::async_code).
+    BlockFor(Duration),
+    /// The mailbox is cut off: what it holds is still delivered, and then its reader is told that it was disconnected.
+    Disconnect,
+}

@@ -1,0 +1,487 @@
+//! The consumer's half of a mailbox: it walks the lanes, keeps the books, and waits.
+
+use super::handled::{Books, Consume, Handled};
+use super::intake::give_up;
+use super::lane::{Arrival, LaneReader, Progress, settle_seal};
+use super::shared::pop_unbounded;
+use super::{End, Find, Mailbox, SharedLane};
+use crate::ring::mpmc::{Pop, Ring};
+use crate::sync::unbounded::Unbounded;
+use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
+use crate::wait::linger::Linger;
+use crate::wait::list::Want;
+use crate::wait::strategy::{Idler, Step};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// The most events whose slots are given back together, in a lane that is large and no more than half full.
+const CHUNK: usize = 16;
+
+/// The one consumer of a mailbox.
+pub(crate) struct Reader<E> {
+    mailbox: Arc<Mailbox<E>>,
+    lanes: Vec<LaneReader<E>>,
+    /// Lanes whose turn has not come, since the shared lane still holds what comes before them.
+    arriving: Vec<Arrival<E>>,
+    /// The lane that a single read looks at first; `lanes.len()` is the shared one.
+    next: usize,
+    /// How many events single reads have taken from that lane in a row.
+    turns: usize,
+    generation: usize,
+    /// The end of the shared lane has been noticed.
+    saw_shared_end: bool,
+    /// Where each lane ended when the last drain began: the shared one, those that are walked, new ones.
+    ends: Vec<u64>,
+    idler: Idler,
+    linger: Linger,
+    /// Events taken since the reader last lingered.
+    taken: usize,
+}
+
+impl<E: Send + 'static> Reader<E> {
+    pub(super) fn new(mailbox: Arc<Mailbox<E>>) -> Self {
+        let idler = Idler::new(mailbox.wait);
+        Self {
+            mailbox,
+            lanes: Vec::new(),
+            arriving: Vec::new(),
+            next: 0,
+            turns: 0,
+            generation: 0,
+            saw_shared_end: false,
+            ends: Vec::with_capacity(1),
+            idler,
+            linger: Linger::new(),
+            taken: 0,
+        }
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox<E>> {
+        &self.mailbox
+    }
+
+    /// The most events taken from one lane before the next one has its turn: a quarter of the capacity.
+    fn visit(&self) -> usize {
+        (self.mailbox.capacity() / 4).max(1)
+    }
+
+    /// Takes over lanes that were added, when there are any.
+    #[inline]
+    fn pick_up(&mut self) {
+        // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`, `Mailbox::seal`.
+        let generation = self.mailbox.generation.load(Ordering::Acquire);
+        if generation != self.generation {
+            self.generation = generation;
+            self.arriving.append(&mut lock(&self.mailbox.book).arrivals);
+            // So that a drain allocates nothing.
+            self.ends.clear();
+            self.ends.reserve(self.lanes.len() + self.arriving.len() + 1);
+        }
+        if !self.arriving.is_empty() {
+            self.admit();
+        }
+    }
+
+    /// Up to where the shared lane was read.
+    fn shared_read(&self) -> u64 {
+        match &self.mailbox.shared {
+            SharedLane::Bounded(ring) => ring.claimed(),
+            SharedLane::Unbounded(_) => u64::MAX,
+        }
+    }
+
+    /// Walks new lanes from now on, as far as what comes before them was read: after the others, in the order in which they came.
+    #[cold]
+    fn admit(&mut self) {
+        let read = self.shared_read();
+        let ready = self.arriving.iter().take_while(|arrival| arrival.after <= read).count();
+        let known = self.lanes.len();
+        self.lanes.extend(self.arriving.drain(..ready).map(|arrival| arrival.lane));
+        // The shared lane comes after the new ones: it keeps a turn that it has begun, and gets no second one.
+        if self.next == known && self.turns > 0 {
+            self.next = self.lanes.len();
+        } else if self.next > known {
+            self.next = 0;
+        }
+    }
+
+    /// Whether there are new lanes to walk, now that nothing was found in the others.
+    #[inline]
+    fn admits_more(&mut self) -> bool {
+        let known = self.lanes.len();
+        if !self.arriving.is_empty() {
+            self.admit();
+        }
+        self.lanes.len() > known
+    }
+
+    /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to `handle`.
+    #[inline]
+    pub(crate) fn scan(&mut self, consume: &mut impl Consume<E>) -> usize {
+        self.scan_for(Find::Filled, consume)
+    }
+
+    /// As [`scan`](Self::scan), for a reader that is told of nothing that it leaves out.
+    #[inline]
+    pub(crate) fn scan_written(&mut self, consume: &mut impl Consume<E>) -> usize {
+        self.scan_for(Find::Written, consume)
+    }
+
+    #[inline(always)]
+    fn scan_for(&mut self, find: Find, consume: &mut impl Consume<E>) -> usize {
+        self.pick_up();
+        let visit = self.visit();
+        let mut total = self.scan_shared(visit, find, consume);
+        let mailbox = &self.mailbox;
+        let mut any_ended = false;
+        for lane in &mut self.lanes {
+            let count = match lane {
+                LaneReader::Spsc(consumer, view) => {
+                    let mut books = Books::open(mailbox, view.progress());
+                    let capacity = mailbox.capacity();
+                    let mut count = 0;
+                    // One look a visit, at its beginning: what has come meanwhile is the next one's.
+                    let mut known = consumer.look(visit);
+                    if known == 0 && find == Find::Written && settle_seal(consumer, view) {
+                        known = consumer.look(visit);
+                    }
+                    while known > 0 && count < visit {
+                        mailbox.consumer.saw_depth(known as u64);
+                        // A slow handler holds no slots of handled events while room is short.
+                        let short = known > capacity / 2 || capacity <= 4 * CHUNK;
+                        let chunk = CHUNK.min(visit - count).min(consume.room());
+                        let mut position = consumer.position();
+                        let enter = |event| {
+                            position += 1;
+                            let after = position;
+                            books.enter(event, consume, move |progress| progress.advance_to(after));
+                        };
+                        // Its fence is a compiler's where the process has the asymmetric pair.
+                        let notify = || mailbox.signals.blocked.notify_made(view.room());
+                        let events = if short {
+                            consumer.drain_freeing(chunk.min(known), enter, notify)
+                        } else {
+                            let events = consumer.drain_known(chunk, enter);
+                            notify();
+                            events
+                        };
+                        consume.batched(mailbox, events);
+                        count += events;
+                        known = consumer.known();
+                    }
+                    count
+                }
+                LaneReader::Evicting(ring, view) => {
+                    Self::scan_ring(mailbox, ring, view.progress(), (visit, find), consume)
+                }
+            };
+            total += count;
+            any_ended |= count == 0 && lane.is_ended();
+        }
+        if any_ended {
+            self.lanes.retain(|lane| !lane.is_ended());
+        }
+        if total > 0 {
+            self.mailbox.signals.blocked.notify_progress();
+            self.idler.found(total);
+            self.taken += total;
+        }
+        total
+    }
+
+    fn scan_shared(&mut self, visit: usize, find: Find, consume: &mut impl Consume<E>) -> usize {
+        let mailbox = &*self.mailbox;
+        match &mailbox.shared {
+            SharedLane::Bounded(ring) => {
+                Self::scan_ring(mailbox, ring, &mailbox.shared_progress, (visit, find), consume)
+            }
+            SharedLane::Unbounded(queue) => {
+                mailbox.consumer.saw_depth(queue.len() as u64);
+                let mut books = Books::open(mailbox, &mailbox.shared_progress);
+                let mut count = 0;
+                while count < visit
+                    && let Some((position, event)) = Self::claim_unbounded(mailbox, queue, find)
+                {
+                    books.enter(event, consume, move |progress| progress.done(position));
+                    consume.batched(mailbox, 1);
+                    count += 1;
+                }
+                count
+            }
+        }
+    }
+
+    fn scan_ring(
+        mailbox: &Mailbox<E>,
+        ring: &Ring<E>,
+        progress: &Progress,
+        (visit, find): (usize, Find),
+        consume: &mut impl Consume<E>,
+    ) -> usize {
+        let mut books = Books::open(mailbox, progress);
+        let mut count = 0;
+        mailbox.consumer.saw_depth(ring.len() as u64);
+        while count < visit
+            && let Some((position, event)) = Self::claim(mailbox, ring, progress, find)
+        {
+            // The slot is free already, before the event is handled.
+            mailbox.signals.blocked.notify_made(Want::SHARED_ROOM);
+            books.enter(event, consume, move |progress| progress.done(position));
+            consume.batched(mailbox, 1);
+            count += 1;
+        }
+        count
+    }
+
+    /// Takes the oldest event out of a ring. It is in hand, for a flush and a snapshot, until its progress says
+    /// [`done`](Progress::done).
+    #[inline]
+    fn claim(mailbox: &Mailbox<E>, ring: &Ring<E>, progress: &Progress, find: Find) -> Option<(u64, E)> {
+        while find.is_there(ring) {
+            // Set before the ring forgets the event, so that it is never in neither place.
+            progress.take_in_hand();
+            if let Pop::Value(claimed) = ring.pop_at() {
+                return Some(claimed);
+            }
+            // It was evicted. A flush may have seen the announcement.
+            progress.nothing_in_hand();
+            mailbox.signals.blocked.notify_progress();
+        }
+        None
+    }
+
+    /// As [`claim`](Self::claim), where the one consumer counts positions itself.
+    #[inline]
+    fn claim_unbounded(mailbox: &Mailbox<E>, queue: &Unbounded<E>, find: Find) -> Option<(u64, E)> {
+        if queue.is_empty() {
+            return None;
+        }
+        mailbox.shared_progress.take_in_hand();
+        let Some(event) = pop_unbounded(queue, find) else {
+            mailbox.shared_progress.nothing_in_hand();
+            return None;
+        };
+        Some((mailbox.shared_progress.handled(), event))
+    }
+
+    /// Waits a moment before the next look when something was taken since the last one and the lane has run dry: see
+    /// [`Linger`].
+    #[inline]
+    pub(crate) fn linger_when_dry(&mut self) {
+        // In a model nothing lingers, and a look would only be one more thing to try out.
+        if MODEL || self.taken == 0 {
+            return;
+        }
+        let knows_more = match self.lanes.get(self.next) {
+            Some(LaneReader::Spsc(consumer, _)) => consumer.known() > 0,
+            Some(LaneReader::Evicting(ring, _)) => ring.has_filled(),
+            None => self.mailbox.shared.may_have(Find::Filled),
+        };
+        if !knows_more {
+            self.linger.ran_dry(std::mem::take(&mut self.taken), self.mailbox.capacity());
+        }
+    }
+
+    /// Takes one event, fairly over the lanes: a quarter of a lane's capacity at a time.
+    #[inline]
+    pub(crate) fn take(&mut self, find: Find) -> Option<E> {
+        self.pick_up();
+        loop {
+            if let Some(event) = self.take_in_turn(find, |_| true) {
+                return Some(event);
+            }
+            self.lanes.retain(|lane| !lane.is_ended());
+            if !self.admits_more() {
+                return None;
+            }
+        }
+    }
+
+    /// Takes one event from the first lane, beginning with the one whose turn it is, in which `wanted` is true and one is there.
+    #[inline]
+    fn take_in_turn(&mut self, find: Find, wanted: impl Fn(&Self) -> bool) -> Option<E> {
+        let lanes = self.lanes.len();
+        for _ in 0..=lanes {
+            if self.next > lanes {
+                self.next = 0;
+            }
+            if wanted(self)
+                && let Some(event) = self.take_from_next(find)
+            {
+                self.took();
+                self.turns += 1;
+                if self.turns >= self.visit() {
+                    self.turns = 0;
+                    self.next += 1;
+                }
+                return Some(event);
+            }
+            self.turns = 0;
+            self.next += 1;
+        }
+        None
+    }
+
+    /// One event was taken from the lane that is next.
+    #[inline]
+    fn took(&mut self) {
+        let room = match self.lanes.get(self.next) {
+            Some(LaneReader::Spsc(_, view)) => view.room(),
+            Some(LaneReader::Evicting(..)) | None => Want::SHARED_ROOM,
+        };
+        self.mailbox.signals.blocked.notify_made(room);
+        self.idler.found(1);
+        self.taken += 1;
+    }
+
+    /// Begins to take what is there now, from each lane up to where it ends now: what comes meanwhile in one lane takes no event of
+    /// another one's place.
+    pub(crate) fn begin_drain(&mut self) {
+        self.pick_up();
+        self.ends.clear();
+        self.ends.push(match &self.mailbox.shared {
+            SharedLane::Bounded(ring) => ring.position(),
+            SharedLane::Unbounded(queue) => self.mailbox.shared_progress.handled() + queue.len() as u64,
+        });
+        self.ends.extend(self.lanes.iter().map(LaneReader::accepted));
+        // They come after the others, in this order, when the shared lane was read.
+        self.ends.extend(self.arriving.iter().map(|arrival| arrival.lane.accepted()));
+    }
+
+    /// Takes the next event of what was there when the drain began.
+    #[inline]
+    pub(crate) fn drain_one(&mut self) -> Option<E> {
+        if !self.arriving.is_empty() {
+            self.admit();
+        }
+        loop {
+            let event = self.take_in_turn(Find::Written, |this| {
+                let (at, position) = match this.lanes.get(this.next) {
+                    Some(lane) => (this.next + 1, lane.position()),
+                    None => match &this.mailbox.shared {
+                        SharedLane::Bounded(ring) => (0, ring.claimed()),
+                        SharedLane::Unbounded(_) => (0, this.mailbox.shared_progress.handled()),
+                    },
+                };
+                this.ends.get(at).is_some_and(|end| position < *end)
+            });
+            if event.is_some() || !self.admits_more() {
+                return event;
+            }
+        }
+    }
+
+    #[inline]
+    fn take_from_next(&mut self, find: Find) -> Option<E> {
+        let mailbox = &*self.mailbox;
+        match self.lanes.get_mut(self.next) {
+            Some(LaneReader::Spsc(consumer, view)) => {
+                let event = match consumer.pop() {
+                    Some(event) => event,
+                    None if settle_seal(consumer, view) => consumer.pop()?,
+                    None => return None,
+                };
+                // Counted first: whoever sees the progress, as a flush does, sees it in the books.
+                mailbox.consumer.note(Handled::Delivered);
+                view.progress().advance_to(consumer.position());
+                mailbox.consumer.saw_depth(1 + consumer.known() as u64);
+                Some(event)
+            }
+            Some(LaneReader::Evicting(ring, view)) => Self::take_from(mailbox, ring, view.progress(), find),
+            None => match &mailbox.shared {
+                SharedLane::Bounded(ring) => Self::take_from(mailbox, ring, &mailbox.shared_progress, find),
+                SharedLane::Unbounded(queue) => {
+                    mailbox.consumer.saw_depth(queue.len() as u64);
+                    let (position, event) = Self::claim_unbounded(mailbox, queue, find)?;
+                    mailbox.taken(&event);
+                    mailbox.consumer.note(Handled::Delivered);
+                    mailbox.shared_progress.done(position);
+                    Some(event)
+                }
+            },
+        }
+    }
+
+    fn take_from(mailbox: &Mailbox<E>, ring: &Ring<E>, progress: &Progress, find: Find) -> Option<E> {
+        mailbox.consumer.saw_depth(ring.len() as u64);
+        let (position, event) = Self::claim(mailbox, ring, progress, find)?;
+        mailbox.taken(&event);
+        mailbox.consumer.note(Handled::Delivered);
+        progress.done(position);
+        Some(event)
+    }
+
+    /// Why the stream ended, once everything that was accepted has been read.
+    pub(crate) fn ended(&mut self) -> Option<End> {
+        let end = self.mailbox.end();
+        if end == End::Open {
+            return None;
+        }
+        let sealed = {
+            let mut book = lock(&self.mailbox.book);
+            self.arriving.append(&mut book.arrivals);
+            self.ends.clear();
+            self.ends.reserve(self.lanes.len() + self.arriving.len() + 1);
+            book.sealed
+        };
+        self.admit();
+        self.lanes.retain(|lane| !lane.is_ended());
+        let shared_ended = self.mailbox.shared.is_used_up();
+        self.saw_shared_end |= shared_ended;
+        (sealed && self.lanes.is_empty() && self.arriving.is_empty() && shared_ended).then_some(end)
+    }
+
+    /// Whether a look at the lanes would find something: an event, an added lane, an ended one.
+    pub(crate) fn has_work(&mut self) -> bool {
+        // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`, `Mailbox::seal`.
+        self.mailbox.generation.load(Ordering::Acquire) != self.generation
+            || match &self.mailbox.shared {
+                // The end of the lane is news once: whoever still has something to do for the seal wakes again.
+                SharedLane::Bounded(ring) => ring.has_filled() || (ring.is_ended() && !self.saw_shared_end),
+                SharedLane::Unbounded(queue) => queue.has_filled(),
+            }
+            || self.lanes.iter_mut().any(LaneReader::has_work)
+            // Else the shared lane holds what comes before, and the writer that has claimed it wakes this consumer.
+            || self.arriving.first().is_some_and(|arrival| arrival.after <= self.shared_read())
+    }
+
+    /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is other work to look for.
+    pub(crate) fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool) {
+        self.mailbox.consumer.saw_empty();
+        self.linger.found_nothing();
+        // A task that waited here before gives way to this thread, whatever the strategy: the cell holds one sleeper, and a thread
+        // that finds it occupied can only look again at once.
+        self.unregister();
+        let step = self.idler.step(self.mailbox.capacity(), Instant::now);
+        let within = |nap: Duration| limit.map_or(nap, |limit| limit.min(nap));
+        match step {
+            Step::Spin => spin_hint(),
+            Step::Yield => thread::yield_now(),
+            Step::Nap(nap) => {
+                let signals = self.mailbox.signals.clone();
+                signals.cell.nap_unless(within(nap), || self.has_work() || other(&self.mailbox));
+            }
+            Step::Park => {
+                let signals = self.mailbox.signals.clone();
+                signals.cell.park_unless(limit, || self.has_work() || other(&self.mailbox));
+            }
+        }
+    }
+
+    /// Announces a task that waits; `false` when there is something to read at once.
+    pub(crate) fn register(&mut self, task: &Waker) -> bool {
+        self.mailbox.consumer.saw_empty();
+        let signals = self.mailbox.signals.clone();
+        signals.cell.register(task) && (no_recheck() || !self.has_work())
+    }
+
+    /// The task no longer waits.
+    pub(crate) fn unregister(&self) {
+        self.mailbox.signals.cell.cancel();
+    }
+
+    /// Seals the mailbox and gives up everything in it; what was accepted is counted.
+    pub(crate) fn abandon(&mut self) {
+        give_up(self);
+    }
+}

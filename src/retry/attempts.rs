@@ -1,0 +1,316 @@
+//! What all retries do with one event: ask the policy, attempt, wait, give up.
+
+use super::books::Books;
+use super::dead::DeadLetter;
+use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
+use crate::combinators::turns::Cut;
+use crate::error::WriteError;
+use crate::panics::{caught, event_of, foreign, quietly};
+use crate::sink::Sink;
+use crate::sink::signal::Signal;
+use crate::stats::{
+    CloseReport, Disposition, DropReason, FlushReport, Levels, close_together, flush_together,
+};
+use crate::sync::guarded::is_let_go;
+use crate::time::{Clock, Deadline, Pause, SystemClock};
+use crate::wait::allowance::{Allowance, LastOffer};
+use crate::wait::deadline::moment_after;
+use crate::wait::errand::beside;
+use crate::wait::nesting::Held;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What all retries are made of, apart from the sink behind.
+pub(super) struct Attempts<E, P> {
+    policy: P,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Where back-offs are waited for.
+    pub(super) pause: Arc<Pause>,
+    pub(super) dead_letters: Option<Box<dyn Sink<DeadLetter<E>>>>,
+    pub(super) books: Arc<Books>,
+}
+
+/// The attempts made with one event.
+#[derive(Clone, Copy)]
+pub(super) struct Trials {
+    pub(super) made: u32,
+    /// Where the event is a batch: the events of it that the inner sink took, while it gave others back.
+    pub(super) delivered: Levels,
+    begun: Instant,
+    /// When all waits must be over, by our clock; asked for by the first of them.
+    limit: Option<Option<Instant>>,
+}
+
+/// What came of an attempt, or of asking for one.
+pub(super) enum Step<E> {
+    /// The inner sink accepted it, and this became of it.
+    Taken(Disposition),
+    /// No attempt can go better.
+    Ended(WriteError<E>),
+    GivenUp(WriteError<E>),
+    /// It is for later.
+    Wait(E, Duration),
+}
+
+/// What the policy let through and has not heard of again.
+struct Permit<'a, E, P: RetryPolicy<E>>(&'a P, PhantomData<fn(E)>);
+
+impl<E, P: RetryPolicy<E>> Permit<'_, E, P> {
+    /// The policy has heard of it.
+    fn end(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<E, P: RetryPolicy<E>> Drop for Permit<'_, E, P> {
+    fn drop(&mut self) {
+        quietly(|| self.0.abandoned());
+    }
+}
+
+/// Closes the sink behind; a panic of that is an error like others.
+fn closed<E>(inner: &impl Sink<E>, deadline: Deadline) -> CloseReport {
+    caught(|| inner.close(deadline))
+        .unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")))
+}
+
+impl<E, P> Attempts<E, P> {
+    pub(super) fn new(policy: P) -> Self {
+        Self {
+            policy,
+            clock: Arc::new(SystemClock),
+            pause: Arc::new(Pause::new()),
+            dead_letters: None,
+            books: Arc::new(Books::new()),
+        }
+    }
+
+    pub(super) fn begin(&self) -> Trials {
+        Trials { made: 0, delivered: Levels::default(), begun: self.now(), limit: None }
+    }
+
+    /// The clock's time. It is user code: when it panics the system's time does, so that no event is lost for it.
+    pub(super) fn now(&self) -> Instant {
+        foreign(|| self.clock.now()).unwrap_or_else(|text| {
+            self.note(format!("the clock panicked: {text}"));
+            SystemClock.now()
+        })
+    }
+
+    /// Waits by the clock, from `now` on. When that panics, by the system's clock, for as long: nothing spins.
+    pub(super) fn wait_until(&self, now: Instant, moment: Instant) {
+        if let Err(text) = foreign(|| self.clock.wait_until(moment, &self.pause)) {
+            self.note(format!("the clock panicked: {text}"));
+            let wait = moment.saturating_duration_since(now);
+            SystemClock.wait_until(moment_after(SystemClock.now(), wait), &self.pause);
+        }
+    }
+
+    /// Waits, unless that is cut short. A wait of zero is a look whether it was.
+    pub(super) fn rest(&self, wait: Duration, trials: &mut Trials) -> Result<(), Cut> {
+        let now = self.now();
+        let until = moment_after(now, wait);
+        // As a time that is left from now on, since the clock may not be the system's.
+        let limit = || Allowance::deadline().remaining().map(|left| moment_after(now, left));
+        let stop = match *trials.limit.get_or_insert_with(limit) {
+            Some(limit) if limit <= now => return Err(Cut::Timeout),
+            limit => limit.map_or(until, |limit| limit.min(until)),
+        };
+        if stop > now {
+            self.wait_until(now, stop);
+        }
+        if self.pause.is_interrupted() {
+            Err(Cut::Closed)
+        } else if stop < until || is_let_go() {
+            // A removal ends the waits inside the sink. Another attempt without the wait would be the next of many.
+            Err(Cut::Timeout)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.pause.is_interrupted()
+    }
+
+    /// Gives an event to the dead letters; without them, or when they refuse it, it comes back.
+    pub(super) fn give_up(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
+        self.books.gives_up();
+        let Some(dead_letters) = &self.dead_letters else { return Err(error) };
+        let letter = DeadLetter::new(error, attempts);
+        let written = caught(|| {
+            // The letter is no last offer: a retry further down makes its first attempt.
+            let (_held, _first) = (Held::begin(), LastOffer::suspend());
+            dead_letters.offer(letter)
+        });
+        match written {
+            Ok(Ok(disposition)) => {
+                self.books.letter(!disposition.is_dropped());
+                Ok(Disposition::Dropped(DropReason::Failed))
+            }
+            Ok(Err(refused)) => {
+                self.books.letter(false);
+                Err(event_of(refused).into_error())
+            }
+            Err(text) => {
+                self.note(format!("the dead letters' sink panicked: {text}"));
+                self.books.letter(false);
+                Ok(Disposition::Dropped(DropReason::Panicked))
+            }
+        }
+    }
+
+    /// Keeps the text of what went wrong last, for snapshots.
+    pub(super) fn note(&self, text: String) {
+        self.books.note(text);
+    }
+
+    /// Keeps the text of a panic of foreign code, and makes an error of it that has the event.
+    pub(super) fn panicked(&self, event: E, who: &str, text: &str) -> WriteError<E> {
+        let text = format!("{who} panicked: {text}");
+        self.note(text.clone());
+        WriteError::Failed { event, source: text.into() }
+    }
+
+    /// Hands a signal that is not about the sink's own state on to the dead letters.
+    pub(super) fn signal_dead_letters(&self, signal: &mut Signal<'_>) {
+        if let Some(dead_letters) = &self.dead_letters
+            && !matches!(signal, Signal::Describe(_) | Signal::IsClosed(_) | Signal::Ledgers(_))
+            && let Err(text) = caught(|| dead_letters.signal(signal))
+        {
+            self.note(format!("the dead letters' sink panicked at a signal: {text}"));
+        }
+    }
+
+    /// Closes the sink behind and the dead letters: letters may come as long as the sink closes, but a sink that takes its time takes
+    /// none from them.
+    pub(super) fn close_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline) -> CloseReport {
+        let Some(letters) = &self.dead_letters else { return closed(inner, deadline) };
+        close_together(deadline, || {
+            let (mut report, letters) = in_order(
+                inner,
+                deadline,
+                || closed(inner, deadline),
+                || {
+                    caught(|| letters.close(deadline)).unwrap_or_else(|text| {
+                        CloseReport::failed(format_args!("its close panicked: {text}"))
+                    })
+                },
+            );
+            report.merge("dead letters", letters);
+            report
+        })
+    }
+
+    /// Flushes the sink behind and the dead letters.
+    pub(super) fn flush_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline, report: &mut FlushReport) {
+        let flush = |sink: &dyn Fn(&mut Signal<'_>)| {
+            let mut part = FlushReport::default();
+            let outcome = caught(|| sink(&mut Signal::Flush(deadline, &mut part)));
+            (part, outcome.err())
+        };
+        flush_together(deadline, report, |report| {
+            let first = || flush(&|signal| inner.signal(signal));
+            let ((part, panicked), letters) = match &self.dead_letters {
+                None => (first(), None),
+                Some(letters) => {
+                    let second = || flush(&|signal| letters.signal(signal));
+                    let (first, second) = in_order(inner, deadline, first, second);
+                    (first, Some(second))
+                }
+            };
+            report.absorb(part);
+            if let Some(text) = panicked {
+                self.note(format!("the sink panicked at a signal: {text}"));
+            }
+            if let Some((part, panicked)) = letters {
+                report.absorb(part);
+                if let Some(text) = panicked {
+                    self.note(format!("the dead letters' sink panicked: {text}"));
+                }
+            }
+        });
+    }
+}
+
+/// The event that an attempt gave back.
+fn event_in<E>(error: &WriteError<E>) -> &E {
+    match error {
+        WriteError::Full(event)
+        | WriteError::Closed(event)
+        | WriteError::Timeout(event)
+        | WriteError::Reentrant(event)
+        | WriteError::Failed { event, .. } => event,
+    }
+}
+
+/// Calls the sink behind, and then the dead letters, which do not wait for a call that is overdue. A sink with lanes is only told.
+fn in_order<E, A: Send, B>(
+    inner: &impl Sink<E>,
+    deadline: Deadline,
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B,
+) -> (A, B) {
+    if inner.has_lanes() { (first(), second()) } else { beside(deadline, first, second) }
+}
+
+impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
+    /// Makes one attempt, if the policy lets it through now.
+    pub(super) fn attempt<S: Sink<E>>(&self, inner: &S, event: E, trials: &mut Trials) -> Step<E> {
+        match foreign(|| self.policy.before(&event)) {
+            Ok(wait) if wait.is_zero() => {}
+            Ok(wait) => return Step::Wait(event, wait),
+            Err(text) => return Step::GivenUp(self.panicked(event, "the retry policy", &text)),
+        }
+        // Should the sink panic, the event is gone, and whoever called counts it; the policy hears of it.
+        let permit = Permit(&self.policy, PhantomData);
+        if trials.made > 0 {
+            self.books.retries();
+        }
+        trials.made = trials.made.saturating_add(1);
+        let scales = &self.books.scales;
+        let weights = (!scales.is_empty()).then(|| scales.levels(&event));
+        let written = {
+            // A flush and a close wait for the event in hand: code called from the inner sink must not wait for them.
+            let _held = Held::begin();
+            self.books.passage.offer(|| inner.offer(event))
+        };
+        match written {
+            Ok(disposition) => {
+                permit.end();
+                if let Err(text) = foreign(|| self.policy.success()) {
+                    self.note(format!("the retry policy panicked: {text}"));
+                }
+                Step::Taken(disposition.after(&trials.delivered))
+            }
+            Err(error) => {
+                if let Some(weights) = weights {
+                    trials.delivered.add_difference(&weights, &scales.levels(event_in(&error)));
+                }
+                self.failed(error, trials, permit)
+            }
+        }
+    }
+
+    #[cold]
+    fn failed(&self, error: WriteError<E>, trials: &Trials, permit: Permit<'_, E, P>) -> Step<E> {
+        if let Ok(text) = foreign(|| error.to_string()) {
+            self.note(text);
+        }
+        let Some((event, reason)) = AttemptError::of(&error) else { return Step::Ended(error) };
+        let elapsed = self.now().saturating_duration_since(trials.begun);
+        let attempt = Attempt::new(trials.made, elapsed, reason);
+        match foreign(|| self.policy.failure(event, &attempt)) {
+            Ok(next) => {
+                permit.end();
+                match next {
+                    Next::Again => Step::Wait(error.into_event(), Duration::ZERO),
+                    Next::After(wait) => Step::Wait(error.into_event(), wait),
+                    Next::GiveUp => Step::GivenUp(error),
+                }
+            }
+            Err(text) => Step::GivenUp(self.panicked(error.into_event(), "the retry policy", &text)),
+        }
+    }
+}

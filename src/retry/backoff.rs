@@ -1,0 +1,234 @@
+//! Waits that grow.
+
+use super::policy::{Attempt, Limits, Next, RetryPolicy};
+use crate::error::InvalidConfig;
+use crate::sync::{AtomicU64, Ordering};
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+/// Waits that grow with each failed attempt of an event, up to a longest one, and are scattered.
+///
+/// After the n-th failed attempt the wait is drawn evenly from above 0 up to `base · factorⁿ⁻¹`, at most up to the maximum (full
+/// jitter). Every event counts its own attempts, so events don't hold each other up; a [`Breaker`](crate::retry::Breaker) is what
+/// spares a sink that is down.
+///
+/// | setting | default |
+/// |---|---|
+/// | base | 100 ms |
+/// | maximum | 20 s |
+/// | [`factor`](Self::factor) | 2 |
+/// | [`jitter`](Self::jitter) | 1, which is full jitter |
+/// | [`max_attempts`](Self::max_attempts), [`max_elapsed`](Self::max_elapsed) | no limit |
+///
+/// Equal waits are `Backoff::new(wait, wait)?.jitter(0.0)?`.
+///
+/// # Examples
+/// ```
+/// use buslane::{sink_fn, SinkExt};
+/// use buslane::retry::Backoff;
+/// use std::time::Duration;
+/// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5))?.max_attempts(8)?;
+/// let queue = sink_fn(|line: &String| println!("{line}")).retry(backoff).queue(1024)?;
+/// # drop(queue);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Backoff {
+    base: Duration,
+    max: Duration,
+    factor: f64,
+    jitter: f64,
+    limits: Limits,
+    dice: Dice,
+}
+
+impl Backoff {
+    /// Waits of at most `base` at first, and of at most `max` ever.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroBackoff`] when `base` is zero, [`InvalidConfig::InvertedBackoff`] when `max` is below it.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::error::InvalidConfig;
+    /// use buslane::retry::Backoff;
+    /// use std::time::Duration;
+    /// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5))?;
+    /// assert_eq!((backoff.window(1), backoff.window(100)), (Duration::from_millis(50), Duration::from_secs(5)));
+    /// assert_eq!(Backoff::new(Duration::ZERO, Duration::ZERO).err(), Some(InvalidConfig::ZeroBackoff));
+    /// # Ok::<(), InvalidConfig>(())
+    /// ```
+    pub fn new(base: Duration, max: Duration) -> Result<Self, InvalidConfig> {
+        if base.is_zero() {
+            return Err(InvalidConfig::ZeroBackoff);
+        }
+        if max < base {
+            return Err(InvalidConfig::InvertedBackoff { base, max });
+        }
+        Ok(Self { base, max, ..Self::default() })
+    }
+
+    /// By how much each wait is longer than the one before.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::InvalidFactor`] when it is below 1 or not a finite number.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// let backoff = buslane::retry::Backoff::default().factor(3.0)?;
+    /// assert_eq!(backoff.window(3), Duration::from_millis(900));
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    pub fn factor(mut self, factor: f64) -> Result<Self, InvalidConfig> {
+        if !factor.is_finite() || factor < 1.0 {
+            return Err(InvalidConfig::InvalidFactor);
+        }
+        self.factor = factor;
+        Ok(self)
+    }
+
+    /// How much of a wait is left to chance: 0 for nothing, 1 for all of it.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::InvalidJitter`] when it is not a number from 0 to 1.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// let backoff = Backoff::default().jitter(0.0)?;
+    /// let second = Attempt::new(2, Duration::ZERO, AttemptError::Full);
+    /// assert_eq!(backoff.failure(&"event", &second), Next::After(Duration::from_millis(200)));
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    pub fn jitter(mut self, jitter: f64) -> Result<Self, InvalidConfig> {
+        if !(0.0..=1.0).contains(&jitter) {
+            return Err(InvalidConfig::InvalidJitter);
+        }
+        self.jitter = jitter;
+        Ok(self)
+    }
+
+    /// Gives an event up after so many attempts, the first one included.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroAttempts`] when it is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// let backoff = Backoff::default().max_attempts(2)?;
+    /// let second = Attempt::new(2, Duration::ZERO, AttemptError::Full);
+    /// assert_eq!(backoff.failure(&"event", &second), Next::GiveUp);
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    pub fn max_attempts(mut self, attempts: u32) -> Result<Self, InvalidConfig> {
+        self.limits.set_attempts(attempts)?;
+        Ok(self)
+    }
+
+    /// Gives an event up as soon as the next attempt would come later than this after the first.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// let backoff = Backoff::default().max_elapsed(Duration::from_secs(60));
+    /// let late = Attempt::new(2, Duration::from_secs(61), AttemptError::Full);
+    /// assert_eq!(backoff.failure(&"event", &late), Next::GiveUp);
+    /// ```
+    #[must_use]
+    pub fn max_elapsed(mut self, limit: Duration) -> Self {
+        self.limits.set_elapsed(limit);
+        self
+    }
+
+    /// Makes chance repeat itself, for tests.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError, Backoff, RetryPolicy};
+    /// let wait = |seed| {
+    ///     let attempt = Attempt::new(1, std::time::Duration::ZERO, AttemptError::Full);
+    ///     Backoff::default().seed(seed).failure(&"event", &attempt)
+    /// };
+    /// assert_eq!(wait(1), wait(1));
+    /// assert_ne!(wait(1), wait(2));
+    /// ```
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.dice = Dice(AtomicU64::new(seed));
+        self
+    }
+
+    /// The longest wait after so many failed attempts.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// let backoff = buslane::retry::Backoff::default();
+    /// assert_eq!(backoff.window(1), Duration::from_millis(100));
+    /// assert_eq!(backoff.window(4), Duration::from_millis(800));
+    /// assert_eq!(backoff.window(u32::MAX), Duration::from_secs(20));
+    /// ```
+    #[must_use]
+    pub fn window(&self, failures: u32) -> Duration {
+        let doublings = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+        let seconds = self.base.as_secs_f64() * self.factor.powi(doublings);
+        // What is too much for a duration, or infinite, is more than the maximum.
+        Duration::try_from_secs_f64(seconds).map_or(self.max, |window| window.min(self.max))
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            base: Duration::from_millis(100),
+            max: Duration::from_secs(20),
+            factor: 2.0,
+            jitter: 1.0,
+            limits: Limits::default(),
+            dice: Dice(AtomicU64::new(RandomState::new().hash_one(0))),
+        }
+    }
+}
+
+impl<E> RetryPolicy<E> for Backoff {
+    fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
+        let window = self.window(attempt.number());
+        let part = window.as_secs_f64() * (1.0 - self.jitter * self.dice.roll());
+        // A long duration, as a number, may be rounded to more than it was, and the longest one to more than there can be.
+        let wait = Duration::try_from_secs_f64(part).map_or(window, |wait| wait.min(window));
+        self.limits.allow(attempt, wait, Next::After(wait))
+    }
+}
+
+impl fmt::Debug for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backoff")
+            .field("base", &self.base)
+            .field("max", &self.max)
+            .field("factor", &self.factor)
+            .field("jitter", &self.jitter)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Numbers that look random: a counter whose steps are scrambled (SplitMix64), so that threads need no lock.
+struct Dice(AtomicU64);
+
+impl Dice {
+    /// From 0 up to, but not including, 1.
+    fn roll(&self) -> f64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        // Relaxed: the count publishes nothing.
+        let mut bits = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        bits ^= bits >> 31;
+        (bits >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}

@@ -1,0 +1,275 @@
+//! Spares a sink that is down.
+
+use super::policy::{Attempt, Limits, Next, RetryPolicy};
+use crate::error::InvalidConfig;
+use crate::sync::thread::{self, ThreadId};
+use crate::sync::{Mutex, lock};
+use crate::time::{Clock, SystemClock};
+use crate::wait::deadline::moment_after;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many times the first of the waits below the threshold may be halved: a thousandth of the back-off.
+const MOST_HALVINGS: u32 = 10;
+
+/// Spares a sink that is down: after a number of failures in a row nobody tries it for a while, then one does.
+///
+/// - **Closed**: everybody is let through. A failed event is tried again after a wait that doubles up to the back-off as the
+///   threshold comes near, so that nothing spins.
+/// - **Open**, from `threshold` failures in a row on: nobody is let through until the back-off is over.
+/// - **Half-open**: one attempt, the probe, is let through at a time. If it succeeds, the breaker closes; if it fails, it
+///   opens for another back-off. Whoever else comes meanwhile waits for a back-off and asks again. A probe that panics, or
+///   finds its sink closed, frees the place for the next one.
+///
+/// It counts for everything that it is the policy of: an `Arc` of it may stand in front of several sinks that fail together.
+/// By itself it never gives an event up; see [`max_attempts`](Self::max_attempts) and [`max_elapsed`](Self::max_elapsed).
+///
+/// # Examples
+/// ```
+/// use buslane::{Sink, sink_fn, SinkExt};
+/// use buslane::retry::{Breaker, BreakerState};
+/// use std::{sync::Arc, time::Duration};
+/// let breaker = Arc::new(Breaker::new(1, Duration::from_secs(1))?.max_attempts(1)?);
+/// let down = sink_fn(|_: &u32| Err("connection refused")).retry(breaker.clone());
+/// assert!(down.write(1).is_err());
+/// assert_eq!(breaker.state(), BreakerState::Open);
+/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// ```
+pub struct Breaker {
+    threshold: u32,
+    backoff: Duration,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    circuit: Mutex<Circuit>,
+}
+
+struct Circuit {
+    /// Failures in a row.
+    failures: u32,
+    /// Until when nobody is let through; `None` while everybody is.
+    until: Option<Instant>,
+    /// Who probes.
+    probe: Option<ThreadId>,
+}
+
+/// Whom a [`Breaker`] lets through.
+///
+/// # Examples
+/// ```
+/// use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, RetryPolicy};
+/// use std::time::Duration;
+/// let breaker = Breaker::new(1, Duration::from_secs(60))?;
+/// assert_eq!(breaker.state(), BreakerState::Closed);
+/// let _ = breaker.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full));
+/// assert_eq!(breaker.state(), BreakerState::Open);
+/// RetryPolicy::<&str>::success(&breaker);
+/// assert_eq!(breaker.state(), BreakerState::Closed);
+/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BreakerState {
+    /// Everybody.
+    Closed,
+    /// Nobody.
+    Open,
+    /// One at a time.
+    HalfOpen,
+}
+
+impl Breaker {
+    /// A breaker that opens after `threshold` failures in a row, and then waits for `backoff` before each probe.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroThreshold`] and [`InvalidConfig::ZeroBackoff`].
+    ///
+    /// # Examples
+    /// Two failures in a row open it:
+    /// ```
+    /// use buslane::{Sink, sink_fn, SinkExt};
+    /// use buslane::retry::{Breaker, BreakerState};
+    /// use std::{sync::Arc, time::Duration};
+    /// let breaker = Arc::new(Breaker::new(2, Duration::from_secs(60))?.max_attempts(1)?);
+    /// let sink = sink_fn(|ok: &bool| if *ok { Ok(()) } else { Err("no route") }).retry(breaker.clone());
+    /// for ok in [false, true, false] {
+    ///     let _ = sink.write(ok);
+    /// }
+    /// assert_eq!(breaker.state(), BreakerState::Closed);
+    /// let _ = sink.write(false);
+    /// assert_eq!(breaker.state(), BreakerState::Open);
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    pub fn new(threshold: u32, backoff: Duration) -> Result<Self, InvalidConfig> {
+        if threshold == 0 {
+            return Err(InvalidConfig::ZeroThreshold);
+        }
+        if backoff.is_zero() {
+            return Err(InvalidConfig::ZeroBackoff);
+        }
+        Ok(Self {
+            threshold,
+            backoff,
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
+            circuit: Mutex::new(Circuit { failures: 0, until: None, probe: None }),
+        })
+    }
+
+    /// Gives an event up after so many attempts, the first one included. Default: no limit.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroAttempts`] when it is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, sink_fn, SinkExt, WriteError};
+    /// use buslane::retry::Breaker;
+    /// use std::time::Duration;
+    /// let breaker = Breaker::new(5, Duration::from_millis(1))?.max_attempts(2)?;
+    /// let sink = sink_fn(|_: &u32| Err("no route")).retry(breaker);
+    /// assert!(matches!(sink.write(7), Err(WriteError::Failed { event: 7, .. })));
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    pub fn max_attempts(mut self, attempts: u32) -> Result<Self, InvalidConfig> {
+        self.limits.set_attempts(attempts)?;
+        Ok(self)
+    }
+
+    /// Gives an event up when an attempt failed and the next one would come later than this after the first. Default: no
+    /// limit.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError, Breaker, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// let breaker = Breaker::new(5, Duration::from_secs(1))?.max_elapsed(Duration::from_secs(60));
+    /// let late = Attempt::new(2, Duration::from_secs(61), AttemptError::Full);
+    /// assert_eq!(breaker.failure(&"event", &late), Next::GiveUp);
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn max_elapsed(mut self, limit: Duration) -> Self {
+        self.limits.set_elapsed(limit);
+        self
+    }
+
+    /// Where it gets the time from. Default: [`SystemClock`]. Give the [`Retry`](crate::retry::Retry) the same one.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, RetryPolicy};
+    /// use buslane::testing::ManualClock;
+    /// use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// let breaker = Breaker::new(1, Duration::from_secs(60))?.clock(clock.clone());
+    /// let _ = breaker.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full));
+    /// assert_eq!(breaker.state(), BreakerState::Open);
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    /// # }
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Whom it lets through now.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, RetryPolicy};
+    /// use std::time::Duration;
+    /// let breaker = Breaker::new(2, Duration::from_secs(60))?;
+    /// let full = Attempt::new(1, Duration::ZERO, AttemptError::Full);
+    /// let states = [(); 2].map(|()| {
+    ///     let _ = breaker.failure(&"event", &full);
+    ///     breaker.state()
+    /// });
+    /// assert_eq!(states, [BreakerState::Closed, BreakerState::Open]);
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn state(&self) -> BreakerState {
+        let now = self.clock.now();
+        match lock(&self.circuit).until {
+            None => BreakerState::Closed,
+            Some(until) if now < until => BreakerState::Open,
+            Some(_) => BreakerState::HalfOpen,
+        }
+    }
+
+    /// What a failed event waits for while everybody is let through.
+    fn approach(&self, failures: u32) -> Duration {
+        let missing = self.threshold.saturating_sub(failures).min(MOST_HALVINGS);
+        self.backoff / (1 << missing)
+    }
+}
+
+impl<E> RetryPolicy<E> for Breaker {
+    fn before(&self, _event: &E) -> Duration {
+        if lock(&self.circuit).until.is_none() {
+            return Duration::ZERO;
+        }
+        // The clock may be foreign code: it is read outside the lock.
+        let (now, this) = (self.clock.now(), thread::current().id());
+        let mut circuit = lock(&self.circuit);
+        match circuit.until {
+            None => Duration::ZERO,
+            Some(until) if now < until => until - now,
+            // A sink behind the probing one that shares the breaker is part of the probe.
+            Some(_) if circuit.probe.is_none_or(|probe| probe == this) => {
+                circuit.probe = Some(this);
+                Duration::ZERO
+            }
+            Some(_) => self.backoff,
+        }
+    }
+
+    fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
+        let now = self.clock.now();
+        let mut circuit = lock(&self.circuit);
+        circuit.failures = circuit.failures.saturating_add(1);
+        // Attempts that began before it opened say nothing new: only the probe makes it stay open.
+        let opens = match circuit.until {
+            None => circuit.failures >= self.threshold,
+            Some(_) => circuit.probe == Some(thread::current().id()),
+        };
+        if opens {
+            circuit.probe = None;
+            circuit.until = Some(moment_after(now, self.backoff));
+        }
+        match circuit.until {
+            Some(until) => self.limits.allow(attempt, until.saturating_duration_since(now), Next::Again),
+            None => {
+                let wait = self.approach(circuit.failures);
+                self.limits.allow(attempt, wait, Next::After(wait))
+            }
+        }
+    }
+
+    fn success(&self) {
+        *lock(&self.circuit) = Circuit { failures: 0, until: None, probe: None };
+    }
+
+    fn abandoned(&self) {
+        let mut circuit = lock(&self.circuit);
+        if circuit.probe == Some(thread::current().id()) {
+            circuit.probe = None;
+        }
+    }
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker")
+            .field("threshold", &self.threshold)
+            .field("backoff", &self.backoff)
+            .field("limits", &self.limits)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! Events that were given up.
+
+use crate::error::WriteError;
+use crate::panics::error_text;
+use std::fmt;
+use std::sync::Arc;
+
+/// An event that a retry gave up, with the reason.
+///
+/// Where it goes is said by [`Retry::dead_letters`](crate::retry::Retry::dead_letters).
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink, sink_fn, SinkExt};
+/// use buslane::retry::Backoff;
+/// let (letters, mut dead) = Channel::bounded(8)?;
+/// let policy = Backoff::default().max_attempts(1)?;
+/// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).dead_letters(letters);
+/// sink.write(7)?;
+/// let letter = dead.recv()?;
+/// assert_eq!(letter.event, 7);
+/// assert_eq!(letter.to_string(), "given up after 1 attempts: the sink failed: no route");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[non_exhaustive]
+#[derive(Clone)]
+pub struct DeadLetter<E> {
+    /// The event.
+    pub event: E,
+    /// How the last attempt failed, or why none was made.
+    pub error: Arc<WriteError<()>>,
+    /// How many attempts were made.
+    pub attempts: u32,
+}
+
+impl<E> DeadLetter<E> {
+    pub(super) fn new(error: WriteError<E>, attempts: u32) -> Self {
+        let (event, error) = match error {
+            WriteError::Full(event) => (event, WriteError::Full(())),
+            WriteError::Closed(event) => (event, WriteError::Closed(())),
+            WriteError::Timeout(event) => (event, WriteError::Timeout(())),
+            WriteError::Reentrant(event) => (event, WriteError::Reentrant(())),
+            WriteError::Failed { event, source } => (event, WriteError::Failed { event: (), source }),
+        };
+        Self { event, error: Arc::new(error), attempts }
+    }
+
+    /// What it was made of.
+    pub(super) fn into_error(self) -> WriteError<E> {
+        let error = Arc::try_unwrap(self.error).unwrap_or_else(|shared| {
+            // Whoever refused the letter kept the error; its text is left.
+            WriteError::Failed { event: (), source: error_text(&*shared).into() }
+        });
+        error.map_event(|()| self.event)
+    }
+}
+
+/// Without the event.
+impl<E> fmt::Debug for DeadLetter<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetter")
+            .field("error", &self.error)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the event.
+impl<E> fmt::Display for DeadLetter<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "given up after {} attempts: {}", self.attempts, self.error)
+    }
+}

@@ -1,0 +1,531 @@
+//! Tries again what failed, and lets other keys go on meanwhile.
+
+use super::attempts::{Attempts, Step, Trials};
+use super::dead::DeadLetter;
+use super::parked::{LineId, Parked, Waiting};
+use super::policy::RetryPolicy;
+use crate::error::{InvalidConfig, WriteError};
+use crate::panics::{caught, discard, foreign};
+use crate::sink::signal::{Signal, ledgers};
+use crate::sink::{Sink, SinkKey};
+use crate::stats::{
+    Again, AgainWait, Bookkeeper, CloseReport, Disposition, DropReason, Finish, FlushReport, Load, SinkState,
+    SinkStatus,
+};
+use crate::sync::quiet::Quiet;
+use crate::sync::{Mutex, lock};
+use crate::time::{Clock, Deadline};
+use crate::wait::deadline::moment_after;
+use crate::wait::nesting::{carrying, inside_delivery, is_worker};
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many events wait for their keys at most, unless said otherwise.
+const CAPACITY: usize = 1024;
+/// How long a flush waits for an event that another worker tries.
+const IN_OTHER_HANDS: Duration = Duration::from_millis(1);
+/// The most attempts in one tick, so that those who wait behind it get their turn.
+const ATTEMPTS_PER_TICK: usize = 64;
+
+/// Tries again what the sink behind failed to take, and lets other keys go on meanwhile. Made by
+/// [`SinkExt::retry_by_key`](crate::SinkExt::retry_by_key).
+///
+/// An event that fails is set aside until the policy wants it tried again; later events of its key queue up behind it, and
+/// those of other keys go on. `write` never waits for a back-off. It needs a [`Queue`](crate::Queue) in front, whose ticks say
+/// when time has passed; there is no thread and no timer of its own.
+///
+/// # Guarantees
+/// - **Order**: first in, first out for each key, as long as one thread writes. None between keys.
+/// - **Delivery**: `Ok` means taken by the sink behind, by the dead letters, or set aside. At most
+///   [`capacity`](Self::capacity) events are set aside; one more is [`WriteError::Full`], or a dead letter.
+///   What was set aside and is given up goes to the dead letters; without them it counts as `dropped.failed`.
+/// - **Close and flush** try until the deadline, waits included. Inside a delivery they do neither
+///   ([`Finish::Pending`](crate::stats::Finish::Pending)). On the worker of a queue a flush waits for nothing: the flush of the queue waits for
+///   the back-off, and asks the worker again. What a close leaves goes to the dead letters, or counts as
+///   `dropped.aborted`; both are `undelivered` in the report. A direct close returns when the inner sink and the dead letters
+///   [have returned](crate::Sink::close), also after the deadline.
+/// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. One that panics costs the event for which it was asked.
+/// - **Books**: as for [`Retry`](crate::retry::Retry); what is set aside is `pending`.
+///
+/// # Examples
+/// ```
+/// use buslane::{Queue, Sink, sink_fn, SinkExt};
+/// use buslane::retry::Backoff;
+/// use std::{sync::{Arc, Mutex}, time::Duration};
+/// let seen = Arc::new(Mutex::new(Vec::new()));
+/// let (into, busy) = (seen.clone(), Mutex::new(true));
+/// let sink = sink_fn(move |event: &(u32, &str)| {
+///     if std::mem::take(&mut *busy.lock().unwrap()) { return Err("busy") }
+///     into.lock().unwrap().push(event.1);
+///     Ok(())
+/// });
+/// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1))?;
+/// let queue = Queue::builder().spawn_sink(sink.retry_by_key(|(user, _)| *user, policy))?;
+/// for event in [(1, "first of one"), (1, "second of one"), (2, "first of the other")] {
+///     queue.write(event)?;
+/// }
+/// assert!(queue.close().is_done());
+/// let seen = seen.lock().unwrap();
+/// let of_one: Vec<_> = seen.iter().filter(|text| text.ends_with("of one")).collect();
+/// assert_eq!((of_one[0], of_one[1], seen.len()), (&"first of one", &"second of one", 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a retry does nothing until it is written to or added to a bus"]
+pub struct KeyedRetry<E, S, K, F, P> {
+    inner: S,
+    key: F,
+    hasher: RandomState,
+    attempts: Attempts<E, P>,
+    parked: Mutex<Parked<K, E>>,
+}
+
+impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
+    pub(crate) fn new(inner: S, key: F, policy: P) -> Self {
+        Self {
+            inner,
+            key,
+            hasher: RandomState::new(),
+            attempts: Attempts::new(policy),
+            parked: Mutex::new(Parked::new(CAPACITY)),
+        }
+    }
+
+    /// How many events are set aside at most, over all keys. Default: 1024.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::ZeroCapacity`].
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, sink_fn, SinkExt, WriteError};
+    /// use buslane::retry::Backoff;
+    /// use std::time::Duration;
+    /// let minute = Duration::from_secs(60);
+    /// let sink = sink_fn(|_: &(u32, &str)| Err("no route"));
+    /// let sink = sink.retry_by_key(|(user, _)| *user, Backoff::new(minute, minute)?).capacity(1)?;
+    /// assert!(sink.write((1, "set aside")).is_ok());
+    /// assert!(matches!(sink.write((2, "no room")), Err(WriteError::Full((2, "no room")))));
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    pub fn capacity(self, events: usize) -> Result<Self, InvalidConfig> {
+        if events == 0 {
+            return Err(InvalidConfig::ZeroCapacity);
+        }
+        lock(&self.parked).capacity = events;
+        Ok(self)
+    }
+
+    /// Where what is given up goes, as for [`Retry::dead_letters`](crate::retry::Retry::dead_letters).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, sink_fn, SinkExt};
+    /// use buslane::retry::Backoff;
+    /// let (letters, mut dead) = Channel::bounded(8)?;
+    /// let sink = sink_fn(|_: &(u32, &str)| Err("no route"))
+    ///     .retry_by_key(|(user, _)| *user, Backoff::default().max_attempts(1)?)
+    ///     .dead_letters(letters);
+    /// sink.write((1, "hello"))?;
+    /// assert_eq!(dead.recv()?.event, (1, "hello"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dead_letters(mut self, sink: impl Sink<DeadLetter<E>> + 'static) -> Self {
+        self.attempts.dead_letters = Some(Box::new(sink));
+        self
+    }
+
+    /// Where it gets the time from, and how close and flush wait. Default: [`SystemClock`](crate::time::SystemClock), which
+    /// is that of the ticks of a queue.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use buslane::{Sink, sink_fn, SinkExt};
+    /// use buslane::retry::Backoff;
+    /// use buslane::testing::ManualClock;
+    /// use buslane::time::Deadline;
+    /// use std::time::Duration;
+    /// let clock = ManualClock::hurrying(); // whoever waits moves it on
+    /// let minute = Duration::from_secs(60);
+    /// let policy = Backoff::new(minute, minute)?.jitter(0.0)?.max_attempts(3)?;
+    /// let sink = sink_fn(|_: &u32| Err("no route")).retry_by_key(|n| *n, policy).clock(clock.clone());
+    /// assert!(sink.write(7).is_ok());
+    /// assert!(sink.close(Deadline::NEVER).is_done()); // it tries to the end, waits included
+    /// assert_eq!(clock.passed(), 2 * minute);
+    /// # }
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.attempts.clock = Arc::new(clock);
+        self
+    }
+}
+
+/// An event in this thread's hands, with the line that it stands first in: a close waits until it is put back, or has come to its
+/// end. That happens also when user code unwinds.
+struct InHand<'a, E, K, P> {
+    attempts: &'a Attempts<E, P>,
+    parked: &'a Mutex<Parked<K, E>>,
+    line: LineId,
+    now: Instant,
+}
+
+impl<E, K, P> InHand<'_, E, K, P> {
+    /// It is to be tried again. It comes back when a close did not wait for it.
+    fn put_back(self, waiting: Waiting<E>, due: Instant) -> Option<Waiting<E>> {
+        let mut parked = lock(self.parked);
+        if parked.swept {
+            parked.undelivered += 1;
+            drop(parked);
+            return Some(waiting);
+        }
+        parked.put_back(self.line, waiting, due);
+        drop(parked);
+        self.attempts.pause.poke();
+        std::mem::forget(self);
+        None
+    }
+}
+
+impl<E, K, P> Drop for InHand<'_, E, K, P> {
+    fn drop(&mut self) {
+        let ended = lock(self.parked).done(self.line, self.now);
+        // The lock is free by now: with the line goes its key, which is user code.
+        discard(ended);
+        self.attempts.pause.poke();
+    }
+}
+
+impl<E, S, K, F, P> KeyedRetry<E, S, K, F, P>
+where
+    E: 'static,
+    S: Sink<E>,
+    K: Eq + Hash,
+    P: RetryPolicy<E>,
+{
+    /// What the event's key is, and its hash; all of it is user code.
+    fn key_of(&self, event: &E) -> Result<(u64, Quiet<K>), String>
+    where
+        F: Fn(&E) -> K,
+    {
+        foreign(|| {
+            let key = Quiet::new((self.key)(event));
+            (self.hasher.hash_one(&*key), key)
+        })
+    }
+
+    /// The line of a key, if there is one, and the newest line of its hash. No lock is held while keys are compared.
+    fn find(&self, hash: u64, key: &K) -> Result<(Option<LineId>, Option<LineId>), String> {
+        let candidates = lock(&self.parked).candidates(hash);
+        if candidates.keys.is_empty() {
+            return Ok((None, None));
+        }
+        let newest = candidates.newest();
+        // A key that is dropped here is the last of its line.
+        foreign(move || candidates.keys.iter().find(|(_, known)| **known == *key).map(|(line, _)| *line))
+            .map(|line| (line, newest))
+    }
+
+    /// Sets an event aside; if it may not be, it comes back.
+    fn park(
+        &self,
+        (hash, key): (u64, Quiet<K>),
+        mut waiting: Waiting<E>,
+        due: Instant,
+    ) -> Result<Disposition, WriteError<E>> {
+        loop {
+            let (line, newest) = match self.find(hash, &key) {
+                Ok(found) => found,
+                Err(text) => return Err(self.attempts.panicked(waiting.event, "the key", &text)),
+            };
+            let mut parked = lock(&self.parked);
+            if parked.closed || self.attempts.is_interrupted() {
+                drop(parked);
+                return Err(WriteError::Closed(waiting.event));
+            }
+            if parked.is_full() {
+                drop(parked);
+                return Err(WriteError::Full(waiting.event));
+            }
+            if let Some(line) = line {
+                match parked.join(line, waiting) {
+                    Ok(()) => {
+                        self.attempts.books.set_aside();
+                        return Ok(Disposition::Pending);
+                    }
+                    Err(back) => waiting = back,
+                }
+            }
+            // Otherwise another thread has begun a line of this hash meanwhile, and it may be this key's.
+            if !parked.has_newer(hash, newest) {
+                parked.begin(hash, Arc::new(key.into_inner()), waiting, due);
+                self.attempts.books.set_aside();
+                return Ok(Disposition::Pending);
+            }
+        }
+    }
+
+    /// The end of an event that was not set aside: the dead letters, or back to the caller.
+    fn end(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
+        let is_late = error.is_closed() && lock(&self.parked).closed;
+        let answer = if is_late { Err(error) } else { self.attempts.give_up(error, attempts) };
+        self.attempts.books.answered(answer)
+    }
+
+    /// The same after some attempts.
+    fn end_after(&self, error: WriteError<E>, trials: &Trials) -> Result<Disposition, WriteError<E>> {
+        self.end(error, trials.made).map(|disposition| disposition.after(&trials.delivered))
+    }
+
+    /// Tries the keys that are due, one event of each at a time, at most so many; when the next one is due.
+    fn try_due(&self, most: usize) -> Option<Instant> {
+        for _ in 0..most {
+            if self.attempts.is_interrupted() {
+                return None;
+            }
+            let now = self.attempts.now();
+            // Bound first, so that the lock is free during the attempt.
+            let due = lock(&self.parked).take_due(now);
+            let Some((line, Waiting { event, trials })) = due else { break };
+            let in_hand = InHand { attempts: &self.attempts, parked: &self.parked, line, now };
+            let mut trials = trials.unwrap_or_else(|| self.attempts.begin());
+            let load = self.attempts.books.scales.load(&event, &trials.delivered);
+            match caught(|| self.attempts.attempt(&self.inner, event, &mut trials)) {
+                Ok(Step::Wait(event, wait)) => {
+                    drop(load);
+                    let due = moment_after(self.attempts.now(), wait);
+                    if let Some(waiting) = in_hand.put_back(Waiting { event, trials: Some(trials) }, due) {
+                        self.abort(waiting);
+                    }
+                }
+                Ok(Step::Taken(disposition)) => self.attempts.books.ended(load, disposition),
+                Ok(Step::Ended(error) | Step::GivenUp(error)) => {
+                    self.give_up_later(load, error, &trials, DropReason::Failed);
+                }
+                Err(text) => {
+                    self.attempts.note(format!("the sink panicked: {text}"));
+                    self.attempts.books.ended(load, Disposition::Dropped(DropReason::Panicked));
+                }
+            }
+        }
+        lock(&self.parked).next_due()
+    }
+
+    fn abort(&self, waiting: Waiting<E>) {
+        let trials = waiting.trials.unwrap_or_else(|| self.attempts.begin());
+        let load = self.attempts.books.scales.load(&waiting.event, &trials.delivered);
+        self.give_up_later(load, WriteError::Closed(waiting.event), &trials, DropReason::Aborted);
+    }
+
+    /// The end of an event that had been set aside: the dead letters, or it is dropped for this reason.
+    fn give_up_later(&self, load: Load<'_>, error: WriteError<E>, trials: &Trials, reason: DropReason) {
+        let disposition = self.attempts.give_up(error, trials.made).unwrap_or_else(|error| {
+            discard(error);
+            Disposition::Dropped(reason)
+        });
+        self.attempts.books.ended(load, disposition.after(&trials.delivered));
+    }
+
+    /// Gives up everything that is in no thread's hands.
+    fn sweep(&self) {
+        let lines = lock(&self.parked).sweep();
+        for mut line in lines {
+            line.take_events().into_iter().for_each(|waiting| self.abort(waiting));
+            discard(line);
+        }
+    }
+
+    /// Tries, and waits, until nothing is set aside any more; whether that was before the deadline. Inside a delivery it does
+    /// neither: an event may be in the hands of this very thread.
+    fn drain(&self, deadline: Deadline) -> bool {
+        if inside_delivery() {
+            return lock(&self.parked).count() == 0;
+        }
+        // As a time that is left from now on, since the clock may not be the system's.
+        let begun = self.attempts.now();
+        let limit = deadline.remaining().map(|left| moment_after(begun, left));
+        loop {
+            if lock(&self.parked).count() == 0 {
+                return true;
+            }
+            let now = self.attempts.now();
+            if self.attempts.is_interrupted() || limit.is_some_and(|limit| limit <= now) {
+                return false;
+            }
+            match self.try_due(ATTEMPTS_PER_TICK) {
+                Some(due) if due > now => {
+                    let until = limit.map_or(due, |limit| limit.min(due));
+                    self.attempts.wait_until(now, until);
+                }
+                Some(_) => {}
+                // Nothing is left, or it is in the hands of another thread.
+                None => {
+                    let handed_back = || {
+                        let parked = lock(&self.parked);
+                        parked.count() == 0 || parked.next_due().is_some()
+                    };
+                    self.attempts.pause.wait(deadline, handed_back);
+                }
+            }
+        }
+    }
+
+    /// On a worker that flushes: tries what is due. A worker that waited for a back-off could keep another one waiting for room, which
+    /// this one waits for; so the flush that asks for this one waits, and asks again.
+    fn drain_on_worker(&self, deadline: Deadline, report: &mut FlushReport) {
+        let due = {
+            // Nor does it wait for room.
+            let _carrying = carrying();
+            self.try_due(ATTEMPTS_PER_TICK)
+        };
+        if lock(&self.parked).count() == 0 {
+            return;
+        }
+        if self.attempts.is_interrupted() || deadline.is_over() {
+            return report.note(Finish::TimedOut);
+        }
+        let (clock, pause) = (self.attempts.clock.clone(), self.attempts.pause.clone());
+        let waits: AgainWait = Arc::new(move |deadline: Deadline| {
+            let by_clock = || {
+                let Some(due) = due else { return false };
+                let now = clock.now();
+                let limit = deadline.remaining().map(|left| moment_after(now, left));
+                let until = limit.map_or(due, |limit| limit.min(due));
+                if until > now {
+                    clock.wait_until(until, &pause);
+                }
+                true
+            };
+            // The event may be in the hands of another worker, and the clock is user code.
+            if foreign(by_clock) != Ok(true) {
+                pause.wait(deadline.min(Deadline::after(IN_OTHER_HANDS)), || false);
+            }
+        });
+        report.ask_again(Some(Again { waits: vec![waits], ..Again::default() }));
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        let books = &self.attempts.books;
+        state.ledger = books.ledger(&ledgers(&self.inner));
+        let (pending, capacity, closed) = {
+            let parked = lock(&self.parked);
+            (parked.count() as u64, parked.capacity as u64, parked.closed)
+        };
+        if state.kind.is_empty() {
+            state.kind = "keyed-retry";
+            state.capacity = capacity;
+            state.status = if closed { SinkStatus::Closed } else { SinkStatus::Open };
+        }
+        state.depth += pending;
+        books.show(state);
+        state.retries.rotate_right(1);
+    }
+}
+
+impl<E, S, K, F, P> Sink<E> for KeyedRetry<E, S, K, F, P>
+where
+    E: Send + 'static,
+    S: Sink<E>,
+    K: Eq + Hash + Send + Sync,
+    F: Fn(&E) -> K + Send + Sync,
+    P: RetryPolicy<E>,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        let key = match self.key_of(&event) {
+            Ok(key) => key,
+            Err(text) => return self.end(self.attempts.panicked(event, "the key function", &text), 0),
+        };
+        // Bound first, so that the lock is free when the dead letters get it.
+        let closed = lock(&self.parked).closed;
+        if closed || self.attempts.is_interrupted() {
+            return self.end(WriteError::Closed(event), 0);
+        }
+        let behind = match self.find(key.0, &key.1) {
+            Ok((line, _)) => line.is_some(),
+            Err(text) => return self.end(self.attempts.panicked(event, "the key", &text), 0),
+        };
+        if behind {
+            // Due now in case the key's last event ended meanwhile.
+            let due = self.attempts.now();
+            return self.park(key, Waiting { event, trials: None }, due).or_else(|error| self.end(error, 0));
+        }
+        let mut trials = self.attempts.begin();
+        match self.attempts.attempt(&self.inner, event, &mut trials) {
+            Step::Taken(disposition) => self.attempts.books.answered(Ok(disposition)),
+            Step::Wait(event, wait) => {
+                let due = moment_after(self.attempts.now(), wait);
+                self.park(key, Waiting { event, trials: Some(trials) }, due)
+                    .or_else(|error| self.end_after(error, &trials))
+            }
+            Step::Ended(error) => self.attempts.books.answered(Err(error)),
+            Step::GivenUp(error) => self.end_after(error, &trials),
+        }
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        lock(&self.parked).closed = true;
+        if !self.drain(deadline) && inside_delivery() {
+            // Parked events still have time: a close from outside a delivery waits for them.
+            return CloseReport::pending();
+        }
+        self.attempts.pause.interrupt();
+        self.sweep();
+        let mut report = self.attempts.close_both(&self.inner, deadline);
+        let undelivered = lock(&self.parked).undelivered;
+        if undelivered > 0 {
+            report.undelivered += undelivered;
+            report.finish = report.finish.max(Finish::TimedOut);
+        }
+        report
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        match signal {
+            Signal::Abort => self.attempts.pause.interrupt(),
+            Signal::Flush(deadline, report) => {
+                if is_worker() && !inside_delivery() {
+                    self.drain_on_worker(*deadline, report);
+                } else if !self.drain(*deadline) {
+                    report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
+                }
+                return self.attempts.flush_both(&self.inner, *deadline, report);
+            }
+            Signal::Tick { next, .. } => {
+                if let Some(due) = self.try_due(ATTEMPTS_PER_TICK) {
+                    **next = Some(next.map_or(due, |next| next.min(due)));
+                }
+            }
+            Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
+            Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
+            _ => {}
+        }
+        // The dead letters hear of it also when the inner sink panics.
+        if let Err(text) = caught(|| self.inner.signal(signal)) {
+            self.attempts.note(format!("the sink panicked at a signal: {text}"));
+        }
+        self.attempts.signal_dead_letters(signal);
+        match signal {
+            Signal::IsClosed(closed) => {
+                **closed |= lock(&self.parked).closed || self.attempts.is_interrupted()
+            }
+            Signal::Describe(state) => self.describe(state),
+            _ => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.attempts.pause))
+    }
+}
+
+impl<E, S: fmt::Debug, K, F, P> fmt::Debug for KeyedRetry<E, S, K, F, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedRetry").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,347 @@
+//! What a retry asks: whether, when and how often.
+
+use crate::error::{InvalidConfig, WriteError};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Says whether and when an event is tried again. [`Backoff`](crate::retry::Backoff) and [`Breaker`](crate::retry::Breaker) are policies.
+///
+/// A policy needs only [`failure`](Self::failure). It is asked from every thread that writes, and an `Arc` of it may serve
+/// several sinks. After each attempt that [`before`](Self::before) let through, exactly one of `failure`,
+/// [`success`](Self::success) and [`abandoned`](Self::abandoned) follows, on the same thread. A method that panics costs no
+/// event: the event is given up with an error.
+///
+/// # Examples
+/// ```
+/// use buslane::{Sink, sink_fn, SinkExt};
+/// use buslane::retry::{Attempt, AttemptError, Next, RetryPolicy};
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use std::time::Duration;
+///
+/// /// Waits for sinks that are full, and gives up whatever failed.
+/// struct OnlyFull;
+///
+/// impl<E> RetryPolicy<E> for OnlyFull {
+///     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
+///         match attempt.error() {
+///             AttemptError::Full | AttemptError::Timeout => Next::After(Duration::from_millis(1)),
+///             _ => Next::GiveUp,
+///         }
+///     }
+/// }
+///
+/// let calls = AtomicU32::new(0);
+/// let fails = sink_fn(|_: &u32| {
+///     calls.fetch_add(1, Ordering::Relaxed);
+///     Err("no such file")
+/// });
+/// assert!(fails.retry(OnlyFull).write(1).is_err());
+/// assert_eq!(calls.load(Ordering::Relaxed), 1);
+/// ```
+pub trait RetryPolicy<E>: Send + Sync {
+    /// How long it is until an attempt with this event may be made: zero lets it through. Asked before every attempt, and
+    /// again after each wait that it demanded, until it answers zero. Default: zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError, Breaker, RetryPolicy};
+    /// use std::time::Duration;
+    /// let breaker = Breaker::new(1, Duration::from_secs(60))?;
+    /// assert!(breaker.before(&"event").is_zero());
+    /// let _ = breaker.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full));
+    /// assert!(!breaker.before(&"event").is_zero()); // it has opened
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    fn before(&self, event: &E) -> Duration {
+        let _ = event;
+        Duration::ZERO
+    }
+
+    /// An attempt failed: what now?
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError, Next, RetryPolicy};
+    /// use std::time::Duration;
+    /// struct Thrice;
+    /// impl<E> RetryPolicy<E> for Thrice {
+    ///     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
+    ///         if attempt.number() < 3 { Next::Again } else { Next::GiveUp }
+    ///     }
+    /// }
+    /// let third = Attempt::new(3, Duration::ZERO, AttemptError::Full);
+    /// assert_eq!(Thrice.failure(&"event", &third), Next::GiveUp);
+    /// ```
+    fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next;
+
+    /// An attempt succeeded. The event is the sink's now.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{noop, Sink, SinkExt};
+    /// use buslane::retry::{Attempt, Next, RetryPolicy};
+    /// use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+    /// #[derive(Default)]
+    /// struct Counting(AtomicU32);
+    /// impl<E> RetryPolicy<E> for Counting {
+    /// #   fn failure(&self, _event: &E, _attempt: &Attempt<'_>) -> Next { Next::GiveUp }
+    ///     fn success(&self) {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    /// let policy = Arc::new(Counting::default());
+    /// noop().retry(policy.clone()).write("event")?;
+    /// assert_eq!(policy.0.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), buslane::WriteError<&str>>(())
+    /// ```
+    fn success(&self) {}
+
+    /// An attempt ended without a word about the sink's health: the sink is closed, or it panicked.
+    ///
+    /// # Examples
+    /// A channel whose reader is gone says nothing about the next one:
+    /// ```
+    /// use buslane::{Channel, Sink, SinkExt};
+    /// use buslane::retry::{Attempt, Next, RetryPolicy};
+    /// use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+    /// #[derive(Default)]
+    /// struct Counting(AtomicU32);
+    /// impl<E> RetryPolicy<E> for Counting {
+    /// #   fn failure(&self, _event: &E, _attempt: &Attempt<'_>) -> Next { Next::GiveUp }
+    ///     fn abandoned(&self) {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    /// let policy = Arc::new(Counting::default());
+    /// let (channel, _) = Channel::bounded(8)?;
+    /// assert!(channel.retry(policy.clone()).write("event").is_err());
+    /// assert_eq!(policy.0.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    fn abandoned(&self) {}
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<E, P: RetryPolicy<E> + ?Sized> RetryPolicy<E> for $pointer {
+            fn before(&self, event: &E) -> Duration {
+                (**self).before(event)
+            }
+
+            fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next {
+                (**self).failure(event, attempt)
+            }
+
+            fn success(&self) {
+                (**self).success();
+            }
+
+            fn abandoned(&self) {
+                (**self).abandoned();
+            }
+        }
+    )*};
+}
+
+forward!(&P, Box<P>, Arc<P>);
+
+/// What becomes of an event whose attempt failed.
+///
+/// # Examples
+/// ```
+/// use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+/// use std::time::Duration;
+/// let policy = Backoff::default().jitter(0.0)?.max_attempts(2)?;
+/// let after = |number| policy.failure(&"event", &Attempt::new(number, Duration::ZERO, AttemptError::Full));
+/// assert_eq!(after(1), Next::After(Duration::from_millis(100)));
+/// assert_eq!(after(2), Next::GiveUp);
+/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Next {
+    /// It is tried again as soon as [`RetryPolicy::before`] lets it.
+    Again,
+    /// It is tried again after so long at the earliest.
+    After(Duration),
+    /// It is given up: it goes to the dead letters, or back to the caller.
+    GiveUp,
+}
+
+/// A failed attempt, as a policy sees it.
+///
+/// # Examples
+/// A policy that gives up after a second, or when the file is not there:
+/// ```
+/// use buslane::retry::{Attempt, AttemptError, Next, RetryPolicy};
+/// use std::{io, time::Duration};
+/// struct Files;
+/// impl<E> RetryPolicy<E> for Files {
+///     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
+///         let missing = attempt.source::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+///         if missing || attempt.elapsed() > Duration::from_secs(1) { Next::GiveUp } else { Next::Again }
+///     }
+/// }
+/// let missing = io::Error::from(io::ErrorKind::NotFound);
+/// let attempt = Attempt::new(1, Duration::ZERO, AttemptError::Failed(&missing));
+/// assert_eq!(Files.failure(&"event", &attempt), Next::GiveUp);
+/// assert_eq!(Files.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full)), Next::Again);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Attempt<'a> {
+    number: u32,
+    elapsed: Duration,
+    error: AttemptError<'a>,
+}
+
+impl<'a> Attempt<'a> {
+    /// An attempt, for those who test their own policy.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError};
+    /// use std::time::Duration;
+    /// let attempt = Attempt::new(2, Duration::from_secs(1), AttemptError::Full);
+    /// assert_eq!((attempt.number(), attempt.elapsed()), (2, Duration::from_secs(1)));
+    /// assert!(matches!(attempt.error(), AttemptError::Full));
+    /// ```
+    #[must_use]
+    pub fn new(number: u32, elapsed: Duration, error: AttemptError<'a>) -> Self {
+        Self { number, elapsed, error }
+    }
+
+    /// How many attempts have been made with this event, this one included; from 1.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError};
+    /// use std::time::Duration;
+    /// let second = Attempt::new(2, Duration::from_secs(1), AttemptError::Full);
+    /// assert_eq!(second.number(), 2);
+    /// ```
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The time since the event was about to be tried for the first time, waits included.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError};
+    /// use std::time::Duration;
+    /// let late = Attempt::new(9, Duration::from_secs(60), AttemptError::Timeout);
+    /// assert!(late.elapsed() > Duration::from_secs(30));
+    /// ```
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// What went wrong.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError};
+    /// use std::time::Duration;
+    /// let error = std::io::Error::other("no route");
+    /// let attempt = Attempt::new(1, Duration::ZERO, AttemptError::Failed(&error));
+    /// assert_eq!(attempt.error().to_string(), "the sink failed: no route");
+    /// ```
+    #[must_use]
+    pub fn error(&self) -> AttemptError<'a> {
+        self.error
+    }
+
+    /// What the sink said, if it [failed](AttemptError::Failed) with an error of this type.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::{Attempt, AttemptError};
+    /// use std::{io, time::Duration};
+    /// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+    /// let attempt = Attempt::new(1, Duration::ZERO, AttemptError::Failed(&refused));
+    /// assert!(attempt.source::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused));
+    /// ```
+    #[must_use]
+    pub fn source<T: Error + 'static>(&self) -> Option<&'a T> {
+        match self.error {
+            AttemptError::Failed(source) => source.downcast_ref(),
+            AttemptError::Full | AttemptError::Timeout => None,
+        }
+    }
+}
+
+/// Why an attempt failed: a [`WriteError`] without the event.
+///
+/// # Examples
+/// ```
+/// use buslane::retry::AttemptError;
+/// let error = std::io::Error::other("no route");
+/// assert_eq!(AttemptError::Failed(&error).to_string(), "the sink failed: no route");
+/// assert_eq!(AttemptError::Timeout.to_string(), "the sink found no room in time");
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum AttemptError<'a> {
+    /// The sink had no room.
+    Full,
+    /// The sink found no room, or no answer, in time.
+    Timeout,
+    /// The sink failed.
+    Failed(&'a (dyn Error + Send + Sync + 'static)),
+}
+
+impl<'a> AttemptError<'a> {
+    /// The event and what went wrong; `None` if another attempt cannot go better.
+    pub(super) fn of<E>(error: &'a WriteError<E>) -> Option<(&'a E, Self)> {
+        match error {
+            WriteError::Full(event) => Some((event, Self::Full)),
+            WriteError::Timeout(event) => Some((event, Self::Timeout)),
+            WriteError::Failed { event, source } => Some((event, Self::Failed(&**source))),
+            // Nested too deeply is nested too deeply the next time as well.
+            WriteError::Closed(_) | WriteError::Reentrant(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for AttemptError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => WriteError::Full(()).fmt(f),
+            Self::Timeout => WriteError::Timeout(()).fmt(f),
+            Self::Failed(source) => write!(f, "the sink failed: {source}"),
+        }
+    }
+}
+
+/// When the crate's own policies give an event up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    attempts: Option<u32>,
+    elapsed: Option<Duration>,
+}
+
+impl Limits {
+    pub(super) fn set_attempts(&mut self, most: u32) -> Result<(), InvalidConfig> {
+        if most == 0 {
+            return Err(InvalidConfig::ZeroAttempts);
+        }
+        self.attempts = Some(most);
+        Ok(())
+    }
+
+    pub(super) fn set_elapsed(&mut self, most: Duration) {
+        self.elapsed = Some(most);
+    }
+
+    /// What becomes of an event that would be tried again after `wait`.
+    pub(super) fn allow(&self, attempt: &Attempt<'_>, wait: Duration, next: Next) -> Next {
+        let too_often = self.attempts.is_some_and(|most| attempt.number >= most);
+        let too_late = self.elapsed.is_some_and(|most| attempt.elapsed.saturating_add(wait) > most);
+        if too_often || too_late { Next::GiveUp } else { next }
+    }
+}

@@ -1,0 +1,307 @@
+//! A sink that tries again what its inner sink failed to accept, in order.
+
+use super::attempts::{Attempts, Step};
+use super::dead::DeadLetter;
+use super::policy::RetryPolicy;
+use crate::combinators::turns::{Cut, Turns};
+use crate::error::WriteError;
+use crate::panics::caught;
+use crate::sink::signal::{Signal, ledgers};
+use crate::sink::{Sink, SinkKey};
+use crate::stats::{Bookkeeper, CloseReport, Disposition, SinkStatus};
+use crate::sync::{AtomicBool, Ordering};
+use crate::time::{Clock, Deadline};
+use crate::wait::allowance::LastOffer;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tries again what the sink behind failed to take, as a policy says. Made by [`SinkExt::retry`](crate::SinkExt::retry).
+///
+/// The event need not be `Clone`: a sink that fails gives it back, and the same value is tried again. What the policy
+/// gives up goes to the [dead letters](Self::dead_letters), or back to the caller with the last error. That a sink is
+/// [closed](WriteError::Closed), or called too deeply ([`WriteError::Reentrant`]), ends the attempts at once, whatever the
+/// policy.
+///
+/// # Guarantees
+/// - **Progress**: `write` waits on the calling thread, as long as the policy says: put a [`Queue`](crate::Queue) in front.
+///   There is no lane into a retry. A wait ends at once when the sink is closed or a close is cut short
+///   ([`Signal::Abort`]); the event then goes to the dead letters, or comes back as [`WriteError::Closed`]. A close of the
+///   queue in front first lets the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
+///   The drop of a last handle gives nothing up: behind a queue that is dropped rather than closed, a policy without limits
+///   goes on for as long as the sink behind fails.
+/// - **Close and flush** of the inner sink and the dead letters: neither takes the other one's time. Called directly, they return when
+///   both sinks have returned, also after the deadline, since both are [borrowed](crate::Sink::close). A bus or a queue upstream
+///   keeps its limit.
+/// - **Order**: none between threads that write at once, unless [`serialised`](Self::serialised).
+/// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes back. A sink that panics
+///   takes the event with it; the panic is passed on.
+/// - **Allocation**: none for an event that is taken at the first attempt without a wait.
+/// - **Books**: the [`Ledger`](crate::stats::Ledger) of the retry counts each event once, however many attempts it takes; the sink behind
+///   counts attempts. An event that went to the dead letters is `dropped.failed`, here and in every stage in front
+///   ([`Disposition::Dropped`]), with the error of the last attempt as the last error. Attempts, and letters that were sent or
+///   lost, are in the [`RetryState`](crate::stats::RetryState) of the snapshot. If events are batches, and the inner sink takes a part of one and
+///   gives back the rest, a [`Batch`](crate::sink::Batch) upstream is told of both parts ([`Disposition::Partly`]).
+///
+/// # Examples
+/// ```
+/// use buslane::{Sink, sink_fn, SinkExt};
+/// use buslane::retry::Backoff;
+/// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+/// let calls = AtomicU32::new(0);
+/// let sink = sink_fn(|_: &u32| match calls.fetch_add(1, Ordering::Relaxed) {
+///     0..2 => Err("busy"),
+///     _ => Ok(()),
+/// });
+/// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1))?;
+/// assert!(sink.retry(policy).write(7).is_ok());
+/// assert_eq!(calls.load(Ordering::Relaxed), 3);
+/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// ```
+#[must_use = "a retry does nothing until it is written to or added to a bus"]
+pub struct Retry<E, S, P> {
+    inner: S,
+    attempts: Attempts<E, P>,
+    turns: Option<Turns>,
+    closed: AtomicBool,
+}
+
+impl<E, S, P> Retry<E, S, P> {
+    pub(crate) fn new(inner: S, policy: P) -> Self {
+        Self { inner, attempts: Attempts::new(policy), turns: None, closed: AtomicBool::new(false) }
+    }
+
+    /// Where what is given up goes, together with the reason; the write then answers `Ok`. When this sink refuses the
+    /// letter, the event goes back to the caller with its last error. Closed and flushed after the sink behind.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink, sink_fn, SinkExt};
+    /// use buslane::retry::Backoff;
+    /// let (letters, mut dead) = Channel::bounded(8)?;
+    /// let sink = sink_fn(|_: &u32| Err("no route"))
+    ///     .retry(Backoff::default().max_attempts(1)?)
+    ///     .dead_letters(letters);
+    /// sink.write(7)?;
+    /// let letter = dead.recv()?;
+    /// assert_eq!((letter.event, letter.attempts), (7, 1));
+    /// assert_eq!(letter.error.to_string(), "the sink failed: no route");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dead_letters(mut self, sink: impl Sink<DeadLetter<E>> + 'static) -> Self {
+        self.attempts.dead_letters = Some(Box::new(sink));
+        self
+    }
+
+    /// Lets one write in at a time, in the order of arrival, retries and waits included. Default: writes don't wait for
+    /// each other. A write from inside the sink behind, on the same thread, is [`WriteError::Reentrant`] then.
+    ///
+    /// # Examples
+    /// The order of the writes is kept, also when one of them is tried again:
+    /// ```
+    /// use buslane::{Sink, sink_fn, SinkExt};
+    /// use buslane::retry::Backoff;
+    /// use std::{sync::Mutex, time::Duration};
+    /// let (tries, seen) = (Mutex::new(0), Mutex::new(Vec::new()));
+    /// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1))?;
+    /// let sink = sink_fn(|n: &u32| {
+    ///     let mut tries = tries.lock().unwrap();
+    ///     *tries += 1;
+    ///     if *tries == 1 { return Err("busy") }
+    ///     seen.lock().unwrap().push(*n);
+    ///     Ok(())
+    /// });
+    /// let sink = sink.retry(policy).serialised();
+    /// sink.write(1).and_then(|()| sink.write(2)).expect("the second attempt is good");
+    /// drop(sink);
+    /// assert_eq!(seen.into_inner().unwrap(), [1, 2]);
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    pub fn serialised(mut self) -> Self {
+        self.turns = Some(Turns::new());
+        self
+    }
+
+    /// Where it gets the time from and how it waits. Default: [`SystemClock`](crate::time::SystemClock).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use buslane::{Sink, sink_fn, SinkExt};
+    /// use buslane::retry::Backoff;
+    /// use buslane::testing::ManualClock;
+    /// use std::time::Duration;
+    /// let clock = ManualClock::hurrying(); // whoever waits moves it on
+    /// let minute = Duration::from_secs(60);
+    /// let policy = Backoff::new(minute, minute)?.jitter(0.0)?.max_attempts(3)?;
+    /// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).clock(clock.clone());
+    /// assert!(sink.write(7).is_err());
+    /// assert_eq!(clock.passed(), 2 * minute);
+    /// # }
+    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// ```
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.attempts.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl<E, S, P> Retry<E, S, P>
+where
+    E: 'static,
+    S: Sink<E>,
+    P: RetryPolicy<E>,
+{
+    fn deliver(&self, mut event: E) -> Result<Disposition, WriteError<E>> {
+        let mut trials = self.attempts.begin();
+        loop {
+            let wait: Duration;
+            (event, wait) = match self.attempts.attempt(&self.inner, event, &mut trials) {
+                Step::Taken(disposition) => return Ok(disposition),
+                Step::Wait(event, wait) => (event, wait),
+                Step::Ended(error) => return Err(error),
+                Step::GivenUp(error) => {
+                    let given_up = self.attempts.give_up(error, trials.made);
+                    return given_up.map(|disposition| disposition.after(&trials.delivered));
+                }
+            };
+            if let Err(cut) = self.attempts.rest(wait, &mut trials) {
+                let cut = self.cut(cut, event, trials.made);
+                return cut.map(|disposition| disposition.after(&trials.delivered));
+            }
+        }
+    }
+
+    /// The end of an event whose wait was called off.
+    fn cut(&self, cut: Cut, event: E, attempts: u32) -> Result<Disposition, WriteError<E>> {
+        let error = cut.with(event);
+        // A limit is the caller's, who has the event back; a close is the end.
+        if error.is_closed() { self.attempts.give_up(error, attempts) } else { Err(error) }
+    }
+
+    fn answer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        // Relaxed: a write that is ordered after the close sees it, and no other need.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(WriteError::Closed(event));
+        }
+        if self.attempts.is_interrupted() {
+            return self.cut(Cut::Closed, event, 0);
+        }
+        if LastOffer::is_now() {
+            let end = if self.attempts.dead_letters.is_some() { Cut::Closed } else { Cut::Timeout };
+            return self.cut(end, event, 0);
+        }
+        let Some(turns) = &self.turns else { return self.deliver(event) };
+        match turns.take(&self.attempts.pause) {
+            Ok(_turn) => self.deliver(event),
+            Err(cut) => self.cut(cut, event, 0),
+        }
+    }
+}
+
+impl<E, S, P> Sink<E> for Retry<E, S, P>
+where
+    E: Send + 'static,
+    S: Sink<E>,
+    P: RetryPolicy<E>,
+{
+    fn write(&self, event: E) -> Result<(), WriteError<E>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        self.attempts.books.answered(self.answer(event))
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        self.closed.store(true, Ordering::Relaxed);
+        self.attempts.pause.interrupt();
+        self.attempts.close_both(&self.inner, deadline)
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        if matches!(signal, Signal::Abort) {
+            self.attempts.pause.interrupt();
+        }
+        match signal {
+            Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
+            Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
+            _ => {}
+        }
+        // The dead letters hear of it also when the sink behind panics.
+        if let Signal::Flush(deadline, report) = signal {
+            return self.attempts.flush_both(&self.inner, *deadline, report);
+        }
+        let outcome = caught(|| self.inner.signal(signal));
+        if let Err(text) = outcome {
+            self.attempts.note(format!("the sink panicked at a signal: {text}"));
+        }
+        self.attempts.signal_dead_letters(signal);
+        match signal {
+            Signal::IsClosed(closed) => **closed |= self.attempts.is_interrupted(),
+            Signal::Describe(state) => {
+                let inner = ledgers(&self.inner);
+                state.ledger = self.attempts.books.ledger(&inner);
+                if state.kind.is_empty() {
+                    state.kind = "retry";
+                    if self.closed.load(Ordering::Relaxed) {
+                        state.status = SinkStatus::Closed;
+                    }
+                }
+                self.attempts.books.show(state);
+                state.retries.rotate_right(1);
+            }
+            _ => {}
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        Some(SinkKey::of(&*self.attempts.pause))
+    }
+}
+
+impl<E, S: fmt::Debug, P> fmt::Debug for Retry<E, S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("inner", &self.inner)
+            .field("serialised", &self.turns.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Retry;
+    use crate::error::WriteError;
+    use crate::retry::policy::{Attempt, Next, RetryPolicy};
+    use crate::sink::Sink;
+    use crate::sink::function::sink_fn;
+    use crate::wait::allowance::Allowance;
+    use std::time::Duration;
+
+    struct After(Duration);
+
+    impl RetryPolicy<u32> for After {
+        fn failure(&self, _event: &u32, _attempt: &Attempt<'_>) -> Next {
+            Next::After(self.0)
+        }
+    }
+
+    #[test]
+    fn a_limit_to_the_waits_on_the_thread_ends_a_back_off_and_attempts_without_one() {
+        for wait in [Duration::from_secs(3600), Duration::ZERO] {
+            for limit in [Duration::ZERO, Duration::from_millis(1)] {
+                let retry = Retry::new(sink_fn(|_: &u32| Err("down")), After(wait)).serialised();
+                let _limit = Allowance::begin(limit);
+                assert!(matches!(retry.write(1), Err(WriteError::Timeout(1))), "{wait:?} {limit:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_over_lets_pass_what_need_not_wait() {
+        let retry = Retry::new(sink_fn(|_: &u32| ()), After(Duration::ZERO)).serialised();
+        let _limit = Allowance::begin(Duration::ZERO);
+        assert!(retry.write(1).is_ok());
+    }
+}

@@ -1,0 +1,49 @@
+//! What happened to events: ledgers, the state of sinks, snapshots of a bus, and the reports of a close and a flush.
+//!
+//! Counters are pulled: a snapshot reads them, and a publish pays nothing for it.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Snapshot`], [`SinkSnapshot`] | a bus and its sinks at about one moment: [`Bus::snapshot`](crate::Bus::snapshot) |
+//! | [`SinkState`], [`SinkStatus`], [`SubscriberState`], [`RetryState`] | the state of one sink, of a journal's subscriber, of a retry |
+//! | [`Ledger`], [`Refused`], [`Dropped`], [`Imbalance`] | the counters of one sink, and the check that they add up |
+//! | [`Disposition`], [`DropReason`], [`Parts`] | the fate of one accepted event |
+//! | [`CloseReport`], [`FlushReport`], [`Finish`] | how far a close or a flush came |
+//! | [`Ledgers`], [`Weight`] | what sinks of batches and wrappers exchange, so that their ledgers agree |
+//!
+//! # Examples
+//! ```
+//! use buslane::{Bus, Queue};
+//! let bus = Bus::new();
+//! bus.add_named("log", Queue::builder().capacity(64).spawn(|n: u32| println!("{n}"))?)?;
+//! bus.publish(7)?;
+//! bus.flush();
+//! let ledger = bus.snapshot().sinks[0].state.ledger;
+//! assert_eq!((ledger.accepted, ledger.delivered, ledger.dropped.total()), (1, 1, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod close_report;
+mod counters;
+mod disposition;
+mod ending;
+mod flush_report;
+mod ledger;
+mod snapshot;
+mod state;
+mod weight;
+
+pub use close_report::{CloseReport, Finish};
+pub use disposition::{Disposition, Ledgers, Parts, RetryState};
+pub use flush_report::FlushReport;
+pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused};
+pub use snapshot::{SinkId, SinkSnapshot, Snapshot};
+pub use state::{SinkState, SinkStatus, SubscriberState};
+pub use weight::Weight;
+
+pub(crate) use close_report::close_together;
+pub(crate) use counters::{Counters, EntryCounters, FoldPace, Outcome};
+pub(crate) use disposition::{Bookkeeper, HeldBack, Levels, Passage};
+pub(crate) use ending::{Ending, Flushing, Identity};
+pub(crate) use flush_report::{Again, AgainWait, flush_together};
+pub(crate) use weight::{Downstream, Load, Scales};

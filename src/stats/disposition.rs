@@ -1,0 +1,463 @@
+//! What became of an event that was accepted: at once, or later and further down a chain of sinks.
+
+use super::ledger::{DropReason, Dropped, Ledger, Refused};
+use super::state::SinkState;
+use crate::sync::{AtomicBool, AtomicU64, Ordering, add_single_writer};
+use std::any::TypeId;
+use std::fmt;
+use std::sync::Arc;
+
+/// What became of an accepted event, as far as that is known when the write returns.
+///
+/// Each value is a term of the second equation of the [`Ledger`]. Returned by [`Sink::offer`](crate::Sink::offer) and
+/// [`Lane::push`](crate::sink::Lane::push).
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, noop, Sink, SinkExt};
+/// use buslane::stats::{Disposition, DropReason};
+/// let (channel, _receiver) = Channel::bounded(1)?; // drops the newest event when it is full
+/// assert_eq!(channel.offer(1)?, Disposition::Pending);
+/// assert_eq!(channel.offer(2)?, Disposition::Dropped(DropReason::Full));
+/// assert_eq!(noop().offer(3)?, Disposition::Delivered);
+/// assert_eq!(noop().filter(|n: &u32| *n < 3).offer(3)?, Disposition::Filtered);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Disposition {
+    /// The sink handled the event, or says no more than that it accepted it.
+    Delivered,
+    /// The event is in the sink's rings or hands. The sink's ledger says what becomes of it.
+    Pending,
+    /// A filter, a sample or a rate limit kept the event away from the sink.
+    Filtered,
+    /// The event was accepted and is lost, for this reason.
+    Dropped(DropReason),
+    /// The event is a batch, and its events came to more than one end. In a ledger that counts batches, the batch counts as what
+    /// became of the [rest](Parts::rest).
+    Partly(Parts),
+}
+
+/// What became of the events of a batch, of which an inner sink took a part only.
+///
+/// A retry reports it to the [`Batch`](crate::sink::Batch) upstream, if the sink inside took some events of the batch, and gave back others
+/// that the retry then gave up.
+///
+/// # Examples
+/// ```
+/// use buslane::{Sink, sink_fn, SinkExt, WriteError};
+/// use buslane::retry::Backoff;
+/// use buslane::stats::Disposition;
+/// use std::sync::Arc;
+/// /// Takes even numbers, and gives the others back.
+/// struct Even;
+/// impl Sink<Vec<u32>> for Even {
+///     fn write(&self, batch: Vec<u32>) -> Result<(), WriteError<Vec<u32>>> {
+///         let odd: Vec<u32> = batch.into_iter().filter(|n| n % 2 == 1).collect();
+///         if odd.is_empty() { Ok(()) } else { Err(WriteError::Failed { event: odd, source: "odd".into() }) }
+///     }
+/// }
+/// let policy = Backoff::default().max_attempts(1)?;
+/// let retry = Arc::new(Even.retry(policy).dead_letters(sink_fn(|_: &buslane::retry::DeadLetter<Vec<u32>>| ())));
+/// let batch = retry.clone().batch(4)?;
+/// for n in 1..=3 {
+///     batch.write(n)?;
+/// }
+/// batch.write(4)?; // completes the batch
+/// let ledger = batch.state().ledger;
+/// assert_eq!((ledger.delivered, ledger.dropped.failed), (2, 2));
+///
+/// // What the batch was told:
+/// let Disposition::Partly(parts) = retry.offer(vec![1, 2, 4])? else { panic!("one of three is odd") };
+/// assert_eq!(parts.delivered(), 2);
+/// assert!(parts.rest().is_dropped());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parts {
+    delivered: Levels,
+    rest: Rest,
+}
+
+/// What became of those that were not delivered at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Rest {
+    Pending,
+    Filtered,
+    Dropped(DropReason),
+}
+
+impl Parts {
+    /// How many events of the batch were delivered.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered.get(0)
+    }
+
+    /// What became of the others.
+    #[must_use]
+    pub fn rest(&self) -> Disposition {
+        match self.rest {
+            Rest::Pending => Disposition::Pending,
+            Rest::Filtered => Disposition::Filtered,
+            Rest::Dropped(reason) => Disposition::Dropped(reason),
+        }
+    }
+
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.delivered
+    }
+}
+
+/// For how many levels of batches in batches parts are counted. Beyond, a batch of which a part was given up counts as given up.
+pub(crate) const LEVELS: usize = 3;
+
+/// Counts of events in a batch: first those that it holds, then those that these hold, if they are batches, and so on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Levels([u32; LEVELS]);
+
+impl Levels {
+    pub(crate) fn get(&self, level: usize) -> u64 {
+        self.0.get(level).copied().unwrap_or(0).into()
+    }
+
+    pub(crate) fn set(&mut self, level: usize, count: u64) {
+        self.0[level] = u32::try_from(count).unwrap_or(u32::MAX);
+    }
+
+    /// Adds what of `before` is not in `after`.
+    pub(crate) fn add_difference(&mut self, before: &Self, after: &Self) {
+        for ((sum, before), after) in self.0.iter_mut().zip(before.0).zip(after.0) {
+            *sum = sum.saturating_add(before.saturating_sub(after));
+        }
+    }
+
+    fn plus(mut self, other: &Self) -> Self {
+        self.add_difference(other, &Self::default());
+        self
+    }
+}
+
+/// What became of an event that a gate keeps away from its sink: one byte, for the way of a publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeldBack {
+    Filtered,
+    Panicked,
+}
+
+impl From<HeldBack> for Disposition {
+    #[inline]
+    fn from(held_back: HeldBack) -> Self {
+        match held_back {
+            HeldBack::Filtered => Self::Filtered,
+            HeldBack::Panicked => Self::Dropped(DropReason::Panicked),
+        }
+    }
+}
+
+impl Disposition {
+    /// Whether the event is lost.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::stats::{Disposition, DropReason};
+    /// assert!(Disposition::Dropped(DropReason::Full).is_dropped());
+    /// assert!(!Disposition::Filtered.is_dropped());
+    /// ```
+    #[must_use]
+    pub fn is_dropped(self) -> bool {
+        matches!(self, Self::Dropped(_))
+    }
+
+    /// What became of the event as a whole.
+    pub(crate) fn whole(self) -> Self {
+        match self {
+            Self::Partly(parts) => parts.rest(),
+            other => other,
+        }
+    }
+
+    /// The same, of a batch of which these events were delivered before.
+    pub(crate) fn after(self, delivered: &Levels) -> Self {
+        if *delivered == Levels::default() {
+            return self;
+        }
+        let (delivered, rest) = match self {
+            Self::Delivered => return self,
+            Self::Partly(parts) => (parts.delivered.plus(delivered), parts.rest),
+            Self::Pending => (*delivered, Rest::Pending),
+            Self::Filtered => (*delivered, Rest::Filtered),
+            Self::Dropped(reason) => (*delivered, Rest::Dropped(reason)),
+        };
+        Self::Partly(Parts { delivered, rest })
+    }
+
+    /// What two sinks that got the same event come to: the best that became of it. Of a batch, which parts each of them delivered is
+    /// unknown: the larger part counts.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Delivered | Self::Pending, _) | (_, Self::Delivered | Self::Pending) => Self::Delivered,
+            (Self::Partly(parts), Self::Partly(others)) => {
+                if matches!((parts.rest, others.rest), (Rest::Pending, _) | (_, Rest::Pending)) {
+                    return Self::Delivered;
+                }
+                Self::Partly(if parts.delivered() < others.delivered() { others } else { parts })
+            }
+            (Self::Partly(parts), _) | (_, Self::Partly(parts)) => match parts.rest {
+                Rest::Pending => Self::Delivered,
+                Rest::Filtered | Rest::Dropped(_) => Self::Partly(parts),
+            },
+            (Self::Dropped(reason), _) | (_, Self::Dropped(reason)) => Self::Dropped(reason),
+            (Self::Filtered, Self::Filtered) => Self::Filtered,
+        }
+    }
+}
+
+/// What a retry counts beside its [`Ledger`]: attempts, and letters to its dead-letter sink.
+///
+/// It is part of the [`SinkState`] of every sink in front of the retry.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Queue, Sink, sink_fn, SinkExt};
+/// use buslane::retry::Backoff;
+/// let (letters, dead) = Channel::bounded(8)?;
+/// let sink = sink_fn(|_: &u32| Err("no route")).retry(Backoff::default().max_attempts(1)?).dead_letters(letters);
+/// let queue = sink.queue(8)?;
+/// queue.write(7)?;
+/// assert!(queue.close().is_done());
+/// let state = queue.state();
+/// assert_eq!((state.ledger.delivered, state.ledger.dropped.failed), (0, 1));
+/// assert_eq!((state.retries[0].given_up, state.retries[0].letters_sent), (1, 1));
+/// assert_eq!(state.last_error.as_deref(), Some("the sink failed: no route"));
+/// # drop(dead);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryState {
+    /// Attempts after an event's first one.
+    pub retried: u64,
+    /// Events that the policy gave up, or a close that was cut short.
+    pub given_up: u64,
+    /// Letters that the dead-letter sink accepted and did not drop at once.
+    pub letters_sent: u64,
+    /// Letters that the dead-letter sink refused, dropped at once, or lost by a panic. With a refusal the event went back to the
+    /// caller.
+    pub letters_lost: u64,
+    /// The text of the last error or panic that the retry saw.
+    pub last_error: Option<String>,
+}
+
+impl fmt::Display for RetryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "retried {}, given up {}", self.retried, self.given_up)?;
+        write!(f, ", letters sent {}, letters lost {}", self.letters_sent, self.letters_lost)?;
+        match &self.last_error {
+            Some(error) => write!(f, "; last error: {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A stage of a chain that counts, as the stages in front of it see it. It outlives the sink, and runs no user code.
+pub(crate) trait Bookkeeper: Send + Sync {
+    /// What became of the events whose writes were answered with [`Disposition::Pending`] here. Only the terms of the second
+    /// equation count, and `accepted`, which is how many there were.
+    fn deferred(&self) -> Ledger {
+        Ledger::default()
+    }
+
+    /// The same, for a stage whose events are batches, in the events of this type that they hold, without those that are pending.
+    /// Nothing where the stage does not count these.
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        let _ = unit;
+        Some(Ledger::default())
+    }
+
+    /// Adds what a stage in front is to show of this one: its last error, and what retries count.
+    fn show(&self, state: &mut SinkState);
+}
+
+/// The ledgers of a chain of sinks, which the stages in front of it ask for once. Filled in by
+/// [`Signal::Ledgers`](crate::sink::Signal::Ledgers).
+///
+/// A sink that wraps another one forwards the signal if it passes every event on once, or reports in
+/// [`offer`](crate::Sink::offer) that it does not.
+#[derive(Clone, Default)]
+pub struct Ledgers(Vec<Arc<dyn Bookkeeper>>);
+
+impl Ledgers {
+    pub(crate) fn push(&mut self, keeper: Arc<dyn Bookkeeper>) {
+        self.0.push(keeper);
+    }
+
+    /// Adds the ledgers of sinks that the chain branches into, or to which it passes something other than single events: they are
+    /// shown, and decide nothing for the stages in front.
+    pub(crate) fn extend_shown(&mut self, inner: Self) {
+        self.0.extend(inner.0.into_iter().map(|keeper| Arc::new(Shown(keeper)) as Arc<dyn Bookkeeper>));
+    }
+
+    /// What became of the events that were [pending](Disposition::Pending) when they were passed on.
+    pub(crate) fn deferred(&self) -> Ledger {
+        let mut sum = Ledger::default();
+        self.0.iter().for_each(|keeper| sum += keeper.deferred());
+        sum
+    }
+
+    /// The same in the events of this type that they hold, without those that are pending, if all stages count these.
+    pub(crate) fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        let mut sum = Ledger::default();
+        for keeper in &self.0 {
+            sum += keeper.weighed(unit)?;
+        }
+        Some(sum)
+    }
+
+    /// Adds the ledgers of the sinks downstream of a stage that makes other events of its own, as long as `same` says that they hold
+    /// as many as before.
+    pub(crate) fn extend_mapped(&mut self, inner: Self, same: &Arc<AtomicBool>) {
+        let mapped = |keeper| Arc::new(Mapped { keeper, same: same.clone() }) as Arc<dyn Bookkeeper>;
+        self.0.extend(inner.0.into_iter().map(mapped));
+    }
+
+    /// Adds what is to be shown of the sinks behind.
+    pub(crate) fn show(&self, state: &mut SinkState) {
+        self.0.iter().for_each(|keeper| keeper.show(state));
+    }
+}
+
+impl fmt::Debug for Ledgers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ledgers").field(&self.0.len()).finish()
+    }
+}
+
+struct Shown(Arc<dyn Bookkeeper>);
+
+impl Bookkeeper for Shown {
+    fn show(&self, state: &mut SinkState) {
+        self.0.show(state);
+    }
+}
+
+/// Downstream of a stage that makes other events of its own.
+struct Mapped {
+    keeper: Arc<dyn Bookkeeper>,
+    same: Arc<AtomicBool>,
+}
+
+impl Bookkeeper for Mapped {
+    fn deferred(&self) -> Ledger {
+        self.keeper.deferred()
+    }
+
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        // Relaxed: a hint for snapshots.
+        if self.same.load(Ordering::Relaxed) { self.keeper.weighed(unit) } else { None }
+    }
+
+    fn show(&self, state: &mut SinkState) {
+        self.keeper.show(state);
+    }
+}
+
+/// How many events a stage offered to its inner sink, and how many of them that did not keep.
+#[derive(Default)]
+pub(crate) struct Passage {
+    offered: AtomicU64,
+    decided: AtomicU64,
+}
+
+impl Passage {
+    /// Makes an offer, on the only thread that makes any.
+    #[inline]
+    pub(crate) fn offer_single<X>(
+        &self,
+        offer: impl FnOnce() -> Result<Disposition, X>,
+    ) -> Result<Disposition, X> {
+        add_single_writer(&self.offered, 1);
+        let decided = Decided(|| add_single_writer(&self.decided, 1));
+        decided.unless_pending(offer())
+    }
+
+    /// Makes an offer, on any thread.
+    pub(crate) fn offer<X>(&self, offer: impl FnOnce() -> Result<Disposition, X>) -> Result<Disposition, X> {
+        // Relaxed here and below: a count publishes nothing.
+        self.offered.fetch_add(1, Ordering::Relaxed);
+        let decided = Decided(|| {
+            self.decided.fetch_add(1, Ordering::Relaxed);
+        });
+        decided.unless_pending(offer())
+    }
+
+    /// The most events that the inner sink may have kept.
+    pub(crate) fn kept_at_most(&self) -> u64 {
+        let decided = self.decided.load(Ordering::Relaxed);
+        self.offered.load(Ordering::Relaxed).saturating_sub(decided)
+    }
+}
+
+/// Notes that the inner sink did not keep an event, also when it panicked.
+struct Decided<F: Fn()>(F);
+
+impl<F: Fn()> Decided<F> {
+    #[inline]
+    fn unless_pending<X>(self, answer: Result<Disposition, X>) -> Result<Disposition, X> {
+        if matches!(answer, Ok(disposition) if disposition.whole() == Disposition::Pending) {
+            std::mem::forget(self);
+        }
+        answer
+    }
+}
+
+impl<F: Fn()> Drop for Decided<F> {
+    #[inline]
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+impl SinkState {
+    /// Adds what a stage in front shows of this one: its last error, unless it has one of its own, and what retries count.
+    pub(crate) fn add_shown(&mut self, inner: Self) {
+        self.last_error = self.last_error.take().or(inner.last_error);
+        self.retries.extend(inner.retries);
+    }
+}
+
+impl Dropped {
+    /// The count of those that were dropped for this reason.
+    pub(crate) fn by(&mut self, reason: DropReason) -> &mut u64 {
+        match reason {
+            DropReason::Full => &mut self.full,
+            DropReason::Evicted => &mut self.evicted,
+            DropReason::Disconnected => &mut self.disconnected,
+            DropReason::Aborted => &mut self.aborted,
+            DropReason::Failed => &mut self.failed,
+            DropReason::Panicked => &mut self.panicked,
+        }
+    }
+}
+
+impl Ledger {
+    /// Without these events, which were accepted, and dropped at once.
+    pub(crate) fn without(mut self, at_once: &Self) -> Self {
+        self.accepted = self.accepted.saturating_sub(at_once.accepted);
+        self.dropped.full = self.dropped.full.saturating_sub(at_once.dropped.full);
+        self.dropped.panicked = self.dropped.panicked.saturating_sub(at_once.dropped.panicked);
+        self
+    }
+
+    /// Says of `passed` events, which count as delivered, what the sinks that kept them say. Nothing changes if these keep more
+    /// than `at_most`: then others write to them as well, and nobody can tell the events apart.
+    pub(crate) fn follow(&mut self, passed: u64, at_most: u64, deferred: &Self) {
+        if passed == 0 || deferred.accepted == 0 || deferred.accepted > at_most {
+            return;
+        }
+        self.delivered = self.delivered.saturating_sub(passed);
+        // What was passed on has been offered and accepted already.
+        *self += Self { offered: 0, accepted: 0, refused: Refused::default(), ..*deferred };
+    }
+}

@@ -1,0 +1,244 @@
+//! The outcome of a flush.
+
+use super::close_report::Finish;
+use super::ending::{Flushing, Told};
+use crate::time::Deadline;
+use crate::wait::errand::{Telling, is_telling};
+use std::fmt;
+use std::sync::Arc;
+
+/// What a flush has to say.
+///
+/// # Examples
+/// ```
+/// use buslane::Bus;
+/// use std::time::Duration;
+/// let bus = Bus::new();
+/// let receiver = bus.subscribe(8)?;
+/// bus.publish(1)?;
+/// let report = bus.flush_timeout(Duration::ZERO);
+/// assert!(!report.is_done());
+/// println!("{report}"); // … and which sink has not handled everything
+/// # drop(receiver);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a flush that timed out left events behind"]
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct FlushReport {
+    /// How far it came.
+    pub finish: Finish,
+    /// The sinks that had not handled everything at the deadline.
+    pub unfinished: Vec<String>,
+    /// What handlers reported when they were flushed: the sink's name and the error's text.
+    pub errors: Vec<String>,
+    told: Told<dyn Flushing>,
+    /// With what a worker is to be asked again when this is settled: it waits for no other worker.
+    again: Option<Again>,
+}
+
+/// With what a worker that could not flush all of it is asked again.
+#[derive(Clone, Default)]
+pub(crate) struct Again {
+    /// How far it came, to tell whether asking helps.
+    pub(crate) progress: u64,
+    /// How far it has to come, by the address of what holds the events.
+    pub(crate) goals: Vec<(usize, u64)>,
+    /// What is to be waited for first, at most until a deadline. It counts as progress.
+    pub(crate) waits: Vec<AgainWait>,
+}
+
+/// Waits until it helps to ask again, at most until a deadline.
+pub(crate) type AgainWait = Arc<dyn Fn(Deadline) + Send + Sync>;
+
+impl PartialEq for FlushReport {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { finish, unfinished, errors, told: _, again: _ } = self;
+        *finish == other.finish && *unfinished == other.unfinished && *errors == other.errors
+    }
+}
+
+impl Eq for FlushReport {}
+
+impl fmt::Debug for FlushReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlushReport")
+            .field("finish", &self.finish)
+            .field("unfinished", &self.unfinished)
+            .field("errors", &self.errors)
+            .finish()
+    }
+}
+
+impl FlushReport {
+    /// Whether everything published before the flush was handled, and flushed without an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, noop};
+    /// let bus = Bus::new();
+    /// bus.add(noop())?;
+    /// bus.publish("event")?;
+    /// assert!(bus.flush_timeout(std::time::Duration::from_secs(60)).is_done());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.finish == Finish::Done && self.errors.is_empty()
+    }
+
+    /// Takes in what another flush on behalf of the same sink had to say.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::stats::{Finish, FlushReport};
+    /// let (mut report, mut part) = (FlushReport::default(), FlushReport::default());
+    /// part.note(Finish::Pending);
+    /// report.absorb(part);
+    /// assert_eq!(report.finish, Finish::Pending);
+    /// ```
+    pub fn absorb(&mut self, part: Self) {
+        self.ask_again(part.again);
+        self.told.take_in("", part.told);
+        self.finish = self.finish.max(part.finish);
+        self.unfinished.extend(part.unfinished);
+        self.errors.extend(part.errors);
+    }
+
+    /// Notes how far one sink came, under a name.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::stats::{Finish, FlushReport};
+    /// let mut late = FlushReport::default();
+    /// late.note(Finish::TimedOut);
+    /// let mut report = FlushReport::default();
+    /// report.merge("disk", FlushReport::default());
+    /// report.merge("network", late);
+    /// assert_eq!(report.to_string(), "timed out, unfinished: network");
+    /// ```
+    pub fn merge(&mut self, name: &str, part: Self) {
+        self.ask_again(part.again);
+        self.told.take_in(name, part.told);
+        self.finish = self.finish.max(part.finish);
+        if part.finish != Finish::Done && part.unfinished.is_empty() {
+            self.unfinished.push(name.to_owned());
+        }
+        self.unfinished.extend(part.unfinished.iter().map(|inner| format!("{name}/{inner}")));
+        self.errors.extend(part.errors.iter().map(|error| format!("{name}: {error}")));
+    }
+
+    /// Notes that the sink that fills in this report came so far.
+    ///
+    /// # Examples
+    /// The worst is what counts:
+    /// ```
+    /// use buslane::stats::{Finish, FlushReport};
+    /// let mut report = FlushReport::default();
+    /// report.note(Finish::TimedOut);
+    /// report.note(Finish::Done);
+    /// assert_eq!(report.finish, Finish::TimedOut);
+    /// ```
+    pub fn note(&mut self, finish: Finish) {
+        self.finish = self.finish.max(finish);
+    }
+}
+
+impl FlushReport {
+    /// Notes a flush that was begun, and is still to be waited for.
+    pub(crate) fn tell(&mut self, flushing: Arc<dyn Flushing>) {
+        self.told.0.push((String::new(), flushing));
+    }
+
+    /// Takes in a part of this report in its place among those that are still waited for.
+    pub(crate) fn note_part(&mut self, name: &str, mut part: Self) {
+        let told = std::mem::take(&mut part.told);
+        self.ask_again(part.again.take());
+        if part != Self::default() {
+            self.told.0.push((name.to_owned(), Arc::new(Flushed(part))));
+        }
+        self.told.take_in(name, told);
+    }
+
+    /// Leaves every flush that was begun to itself.
+    pub(crate) fn leave(&mut self) {
+        if !std::mem::take(&mut self.told).0.is_empty() | self.again.take().is_some() {
+            self.note(Finish::Pending);
+        }
+    }
+
+    /// The worker that reports this is to be asked again: what it holds may have room then.
+    pub(crate) fn ask_again(&mut self, again: Option<Again>) {
+        let Some(again) = again else { return };
+        let sum = self.again.get_or_insert_default();
+        sum.progress = sum.progress.wrapping_add(again.progress);
+        sum.goals.extend(again.goals);
+        sum.waits.extend(again.waits);
+    }
+
+    pub(crate) fn again(&self) -> Option<&Again> {
+        self.again.as_ref()
+    }
+
+    /// Whether its caller has something left to do: to wait for a flush that was begun, or to ask again.
+    pub(crate) fn leaves_something(&self) -> bool {
+        self.again.is_some() || !self.told.0.is_empty()
+    }
+
+    pub(crate) fn take_again(&mut self) -> Option<Again> {
+        self.again.take()
+    }
+
+    /// Waits for every flush that was begun, against one deadline, and takes in what it reports.
+    pub(crate) fn settle(&mut self, deadline: Deadline) {
+        for (path, flushing) in std::mem::take(&mut self.told).0 {
+            let mut part = Self::default();
+            flushing.settle(deadline, &mut part);
+            if path.is_empty() {
+                self.absorb(part);
+            } else {
+                self.merge(&path, part);
+            }
+        }
+    }
+}
+
+impl fmt::Display for FlushReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.finish)?;
+        if !self.unfinished.is_empty() {
+            write!(f, ", unfinished: {}", self.unfinished.join(", "))?;
+        }
+        if !self.errors.is_empty() {
+            write!(f, ", errors: {}", self.errors.join("; "))?;
+        }
+        Ok(())
+    }
+}
+
+/// A part of a flush's report in its place among those that are waited for.
+struct Flushed(FlushReport);
+
+impl Flushing for Flushed {
+    fn settle(&self, _deadline: Deadline, report: &mut FlushReport) {
+        report.absorb(self.0.clone());
+    }
+}
+
+/// Flushes several sinks as one, as [`close_together`] closes them.
+pub(crate) fn flush_together(
+    deadline: Deadline,
+    report: &mut FlushReport,
+    flush: impl FnOnce(&mut FlushReport),
+) {
+    let waits = !is_telling();
+    let mut part = FlushReport::default();
+    {
+        let _telling = Telling::begin();
+        flush(&mut part);
+    }
+    if waits {
+        part.settle(deadline);
+    }
+    report.absorb(part);
+}

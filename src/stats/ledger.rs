@@ -1,0 +1,318 @@
+//! The books of a sink: what was offered, what became of it, and the check that it adds up.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+/// Events that a sink did not accept, by reason. Each went back to its publisher or was reported as refused.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Overflow, Sink};
+/// let (channel, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
+/// let written = (0..3).filter(|n| channel.write(*n).is_ok()).count();
+/// let refused = channel.state().ledger.refused;
+/// assert_eq!((written, refused.full, refused.total()), (1, 2, 2));
+/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// No room, and the policy is to refuse.
+    pub full: u64,
+    /// The sink was closed, or the publisher lost the race against the close.
+    pub closed: u64,
+    /// No room within the time that the policy allows.
+    pub timeout: u64,
+    /// Deliveries were nested too deeply.
+    pub reentrant: u64,
+    /// A sink without a mailbox failed with the event in its hands.
+    pub failed: u64,
+}
+
+impl Refused {
+    /// All of them.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut refused = buslane::stats::Refused::default();
+    /// (refused.full, refused.timeout) = (2, 1);
+    /// assert_eq!(refused.total(), 3);
+    /// ```
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.full + self.closed + self.timeout + self.reentrant + self.failed
+    }
+}
+
+/// Events that a sink accepted but did not deliver, by reason.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// let (channel, receiver) = Channel::bounded(1)?;
+/// channel.write(1)?;
+/// channel.write(2)?; // no room
+/// drop(receiver); // and the first is still unread
+/// let dropped = channel.state().ledger.dropped;
+/// assert_eq!((dropped.full, dropped.disconnected, dropped.total()), (1, 1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// No room, and the policy is to drop the newest.
+    pub full: u64,
+    /// Pushed out by a newer event.
+    pub evicted: u64,
+    /// Left unread when the receiver was dropped.
+    pub disconnected: u64,
+    /// Given up because a close was cut short at its deadline.
+    pub aborted: u64,
+    /// The handler returned an error, the inner sink refused the event, or a retry gave it to its dead letters.
+    pub failed: u64,
+    /// The handler, or another user callback that had the event, panicked.
+    pub panicked: u64,
+}
+
+impl Dropped {
+    /// All of them.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut dropped = buslane::stats::Dropped::default();
+    /// (dropped.evicted, dropped.failed) = (2, 1);
+    /// assert_eq!(dropped.total(), 3);
+    /// ```
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.full + self.evicted + self.disconnected + self.aborted + self.failed + self.panicked
+    }
+}
+
+/// The counters of one sink.
+///
+/// At rest (nobody is publishing, and the consumer is between two events) two equations hold, and
+/// [`check`](Self::check) verifies them:
+///
+/// ```text
+/// offered  = accepted + refused
+/// accepted = delivered + filtered + dropped + pending
+/// ```
+///
+/// Every term is counted where it happens; `pending` is read from the rings, never computed from the others, so the
+/// check can fail. While events flow the terms are read one after the other and may be off by what flowed meanwhile.
+///
+/// There is no count of events dropped by a removal: what a sink accepted before it was removed is still handled.
+///
+/// # Chains of sinks
+/// Each event counts once, and the ledger of the outermost sink reports what became of it, however many sinks it passes through:
+/// - An inner sink that decides at once reports the [`Disposition`](super::Disposition) of the event outward, through [`Sink::offer`](crate::Sink::offer).
+///   A filter's `filtered`, a full channel's `dropped.full` and a retry's dead letters are counted by every stage in front.
+/// - An inner sink that decides later (a queue, a channel, a batch, a retry by key) answers [`Disposition::Pending`](super::Disposition::Pending). A stage in
+///   front then counts the event as what the ledger of that sink says: `pending`, until it is delivered or dropped there. If
+///   others write to the inner sink too, their events cannot be told apart, and what it accepted counts as `delivered` in front.
+/// - Attempts are no events: a retry counts an event once, and attempts in its [`RetryState`](super::RetryState). An event that went to the dead
+///   letters is `dropped.failed`, with the last attempt's error as the last error; whether its letter arrived is in the
+///   [`RetryState`](super::RetryState).
+/// - A panic that unwinds out of a sink is counted by the stage that caught it.
+///
+/// - A [`Batch`](crate::sink::Batch) counts the events in its batches, through the same chain. A queue of batches counts batches in its own
+///   ledger, and the batch upstream still reports how many *events* the queue delivered, dropped, or has not handled yet. A sink that
+///   takes a part of a batch, and gives the rest back, has delivered that part. An answer to a whole batch, such as the `500` of an
+///   HTTP endpoint, holds for each event in it.
+///
+/// Such a chain ends where one event becomes several. Upstream of a [`Bus`](crate::Bus) or a
+/// [`Tee`](crate::sink::Tee) an event is `delivered` when at least one of the sinks accepted it and did not drop it at once, and each
+/// of these reports for itself; what a filter on an inner bus keeps away is `filtered` there, and `delivered` upstream. A bus of batches
+/// answers for whole batches. A [`map`](crate::SinkExt::map) from batches to another type, upstream of a queue, hides the events: then
+/// the batch upstream reports what became of them only while all batches came to the same end. A [`Journal`](crate::Journal)
+/// delivers what it accepts, and its
+/// subscribers have ledgers of their own.
+///
+/// # Examples
+/// ```
+/// let (channel, mut receiver) = buslane::Channel::bounded(1)?;
+/// let bus = buslane::Bus::new();
+/// bus.add(channel)?;
+/// let mut publisher = bus.publisher();
+/// publisher.publish(1)?;
+/// publisher.publish(2)?; // no room: the newest is dropped
+/// receiver.recv()?;
+/// let ledger = bus.snapshot().sinks[0].state.ledger;
+/// assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.full), (2, 1, 1));
+/// ledger.check()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// Events that were offered to the sink. One that waits for room counts when it got in or gave up.
+    pub offered: u64,
+    /// Events that the sink accepted.
+    pub accepted: u64,
+    /// Events that the sink refused, by reason.
+    pub refused: Refused,
+    /// Events whose handling ended well, or that a reader took.
+    pub delivered: u64,
+    /// Events that a filter in front of the sink kept away from it.
+    pub filtered: u64,
+    /// Events that were accepted and lost, by reason.
+    pub dropped: Dropped,
+    /// Events in the sink's rings and in its hands.
+    pub pending: u64,
+}
+
+/// The ledger does not add up.
+///
+/// # Examples
+/// ```
+/// use buslane::stats::Ledger;
+/// let mut ledger = Ledger::default();
+/// ledger.offered = 1;
+/// let imbalance = ledger.check().unwrap_err();
+/// assert_eq!(imbalance.to_string(), "the ledger does not balance: offered 1 = accepted 0; accepted = delivered 0");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imbalance(pub Box<Ledger>);
+
+impl fmt::Display for Imbalance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the ledger does not balance: {}", self.0)
+    }
+}
+
+impl std::error::Error for Imbalance {}
+
+impl Ledger {
+    /// Verifies both equations. Meaningful at rest only.
+    ///
+    /// # Errors
+    /// [`Imbalance`] with the ledger when one of them does not hold.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, receiver) = Channel::bounded(1)?;
+    /// (1..=2).try_for_each(|n| channel.write(n))?;
+    /// drop(receiver);
+    /// channel.state().ledger.check()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(&self) -> Result<(), Imbalance> {
+        let entry = self.accepted + self.refused.total();
+        let exit = self.delivered + self.filtered + self.dropped.total() + self.pending;
+        if self.offered == entry && self.accepted == exit { Ok(()) } else { Err(Imbalance(Box::new(*self))) }
+    }
+}
+
+impl Ledger {
+    /// Events that foreign code in front of the sink's own books lost by a panic.
+    pub(crate) fn add_panicked(&mut self, events: u64) {
+        self.offered += events;
+        self.accepted += events;
+        self.dropped.panicked += events;
+    }
+}
+
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Self) {
+        self.offered += other.offered;
+        self.accepted += other.accepted;
+        self.refused.full += other.refused.full;
+        self.refused.closed += other.refused.closed;
+        self.refused.timeout += other.refused.timeout;
+        self.refused.reentrant += other.refused.reentrant;
+        self.refused.failed += other.refused.failed;
+        self.delivered += other.delivered;
+        self.filtered += other.filtered;
+        self.dropped.full += other.dropped.full;
+        self.dropped.evicted += other.dropped.evicted;
+        self.dropped.disconnected += other.dropped.disconnected;
+        self.dropped.aborted += other.dropped.aborted;
+        self.dropped.failed += other.dropped.failed;
+        self.dropped.panicked += other.dropped.panicked;
+        self.pending += other.pending;
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "offered {} = accepted {}", self.offered, self.accepted)?;
+        let refused = self.refused;
+        let dropped = self.dropped;
+        for (name, count) in [
+            ("refused(full)", refused.full),
+            ("refused(closed)", refused.closed),
+            ("refused(timeout)", refused.timeout),
+            ("refused(reentrant)", refused.reentrant),
+            ("refused(failed)", refused.failed),
+        ] {
+            if count > 0 {
+                write!(f, " + {name} {count}")?;
+            }
+        }
+        write!(f, "; accepted = delivered {}", self.delivered)?;
+        for (name, count) in [
+            ("filtered", self.filtered),
+            ("dropped(full)", dropped.full),
+            ("dropped(evicted)", dropped.evicted),
+            ("dropped(disconnected)", dropped.disconnected),
+            ("dropped(aborted)", dropped.aborted),
+            ("dropped(failed)", dropped.failed),
+            ("dropped(panicked)", dropped.panicked),
+            ("pending", self.pending),
+        ] {
+            if count > 0 {
+                write!(f, " + {name} {count}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why an accepted event was dropped; what an `on_drop` hook is told, and what a [`Disposition`](super::Disposition) says.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Overflow, Sink};
+/// use buslane::stats::DropReason;
+/// let (sender, dropped) = std::sync::mpsc::channel();
+/// let builder = Channel::builder().capacity(1).overflow(Overflow::DropOldest);
+/// let (channel, receiver) = builder.on_drop(move |n: u32, reason| drop(sender.send((n, reason)))).build()?;
+/// channel.write(1)?;
+/// channel.write(2)?;
+/// drop(receiver);
+/// assert!(dropped.try_iter().eq([(1, DropReason::Evicted), (2, DropReason::Disconnected)]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// No room, and the policy is to drop the newest.
+    Full,
+    /// Pushed out by a newer event.
+    Evicted,
+    /// Left unread when the receiver was dropped.
+    Disconnected,
+    /// Given up because a close was cut short at its deadline.
+    Aborted,
+    /// Refused by the sink behind a [`Queue`](crate::queue::QueueBuilder::spawn_sink), which gave the event back with the error. What a
+    /// closure or a handler fails with is gone: it counts as `failed`, and no `on_drop` hook is told. Also given to the dead
+    /// letters of a retry, which are told in place of a hook.
+    Failed,
+    /// Lost by a panic of user code that had it. No `on_drop` hook is told.
+    Panicked,
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Evicted => "evicted",
+            Self::Disconnected => "disconnected",
+            Self::Aborted => "aborted",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! The state of a bus and its sinks at about one moment.
+
+use super::state::SinkState;
+use std::fmt;
+use std::panic::Location;
+
+/// Names one attachment of a sink to a bus. Never used again, also after the sink was removed.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, noop};
+/// let bus = Bus::<u32>::new();
+/// let (one, other) = (bus.add(noop())?, bus.add(noop())?);
+/// assert_ne!(one, other);
+/// bus.remove(one)?;
+/// assert_eq!(bus.snapshot().sinks[0].id, other);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SinkId(pub(crate) u64);
+
+impl fmt::Display for SinkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// What a bus and its sinks say about themselves, at about one moment.
+///
+/// # Examples
+/// ```
+/// let bus = buslane::Bus::<u32>::new();
+/// bus.add_named("nothing", buslane::noop())?;
+/// let snapshot = bus.snapshot();
+/// assert_eq!(snapshot.sinks[0].name, "nothing");
+/// println!("{snapshot}");
+/// # Ok::<(), buslane::error::AddError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The sinks, in the order in which they were added.
+    pub sinks: Vec<SinkSnapshot>,
+    /// How many publishers there are.
+    pub publishers: usize,
+    /// Whether the bus is closed.
+    pub closed: bool,
+}
+
+/// What one sink says about itself.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, Queue};
+/// let bus = Bus::new();
+/// bus.add_named("audit", Queue::builder().capacity(64).spawn(|n: u32| println!("{n}"))?)?;
+/// let snapshot = bus.snapshot();
+/// let sink = &snapshot.sinks[0];
+/// assert_eq!((sink.name.as_str(), sink.state.kind, sink.state.capacity), ("audit", "queue", 64));
+/// println!("{sink}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SinkSnapshot {
+    /// Names its attachment to the bus.
+    pub id: SinkId,
+    /// The name it was given, or the place where it was added.
+    pub name: String,
+    /// Where it was added.
+    pub location: &'static Location<'static>,
+    /// What it says about itself; for a sink that says nothing, what the bus counted.
+    pub state: SinkState,
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.closed { "closed" } else { "open" };
+        write!(f, "bus {state}, {} publishers, {} sinks", self.publishers, self.sinks.len())?;
+        for sink in &self.sinks {
+            write!(f, "\n{sink}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for SinkSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = &self.state;
+        write!(f, "{} ({}, {:?}", self.name, state.kind, state.status)?;
+        if state.capacity > 0 {
+            write!(f, ", depth {} of {}, high water {}", state.depth, state.capacity, state.high_water)?;
+        }
+        if let Some(since) = state.backlog_for {
+            write!(f, ", backlog for {since:.1?}")?;
+        }
+        write!(f, "): {}", state.ledger)?;
+        if let Some(error) = &state.last_error {
+            write!(f, "; last error: {error}")?;
+        }
+        for retry in &state.retries {
+            write!(f, "\n  retry: {retry}")?;
+        }
+        for subscriber in &state.subscribers {
+            write!(f, "\n  {subscriber}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! The state of one sink, as snapshots show it.
+
+use super::disposition::RetryState;
+use super::ledger::Ledger;
+use std::fmt;
+use std::time::Duration;
+
+/// Whether a sink takes events.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// use buslane::stats::SinkStatus;
+/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// assert_eq!(channel.state().status, SinkStatus::Open);
+/// channel.write(1)?;
+/// channel.close();
+/// assert_eq!(channel.state().status, SinkStatus::Closing);
+/// assert_eq!(receiver.recv()?, 1);
+/// assert_eq!(channel.state().status, SinkStatus::Closed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SinkStatus {
+    /// It does.
+    #[default]
+    Open,
+    /// It takes none, and works off what it has.
+    Closing,
+    /// It takes none, and has none.
+    Closed,
+}
+
+/// What a sink says about itself in a snapshot.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// let (channel, receiver) = Channel::bounded(8)?;
+/// channel.write("one")?;
+/// channel.write("two")?;
+/// let state = channel.state();
+/// assert_eq!((state.kind, state.capacity, state.depth, state.ledger.pending), ("channel", 8, 2, 2));
+/// # drop(receiver);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkState {
+    /// What kind of sink it is, innermost: `"queue"`, `"channel"`, … Empty where the sink does not say.
+    pub kind: &'static str,
+    /// Whether it takes events.
+    pub status: SinkStatus,
+    /// Events that wait in it, over all lanes.
+    pub depth: u64,
+    /// The most events that its consumer ever found waiting in one lane.
+    pub high_water: u64,
+    /// Events that one lane holds at most; 0 where there is no such limit.
+    pub capacity: u64,
+    /// Its private lanes, one for each publisher.
+    pub lanes: usize,
+    /// Its books.
+    pub ledger: Ledger,
+    /// The text of the last error or panic of its handler.
+    pub last_error: Option<String>,
+    /// For how long at least its backlog has not been worked off, counted from the first snapshot that saw it.
+    pub backlog_for: Option<Duration>,
+    /// The subscribers of a [`Journal`](crate::Journal), each with its own place.
+    pub subscribers: Vec<SubscriberState>,
+    /// The retries in the chain of sinks that begins here, the outermost first.
+    pub retries: Vec<RetryState>,
+}
+
+/// What one subscriber of a [`Journal`](crate::Journal) says about itself.
+///
+/// # Examples
+/// ```
+/// use buslane::Journal;
+/// let journal = Journal::new(16)?;
+/// let mut subscriber = journal.subscription().named("audit").subscribe()?;
+/// journal.publish_batch(vec![1, 2, 3])?;
+/// subscriber.recv()?;
+/// let state = &journal.state().subscribers[0];
+/// assert_eq!((state.name.as_deref(), state.next, state.behind), (Some("audit"), 1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscriberState {
+    /// The name that it was given.
+    pub name: Option<String>,
+    /// The place of the next event that it reads.
+    pub next: u64,
+    /// How many events lie ahead of it, those that were already overwritten included.
+    pub behind: u64,
+    /// Whether publishers wait for it.
+    pub gating: bool,
+    /// Whether it reads no more: it came to where it was to end.
+    pub ended: bool,
+    /// Its books: offered is what was published since the place where it began. What it missed counts as evicted, and an
+    /// event whose clone panicked as panicked.
+    pub ledger: Ledger,
+}
+
+impl fmt::Display for SubscriberState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name.as_deref().unwrap_or("subscriber"))?;
+        write!(f, " (next {}, behind {}", self.next, self.behind)?;
+        if self.gating {
+            f.write_str(", gating")?;
+        }
+        if self.ended {
+            f.write_str(", ended")?;
+        }
+        write!(f, "): {}", self.ledger)
+    }
+}

@@ -1,0 +1,19 @@
+//! Time as the crate sees it: deadlines, and clocks that a test can move by hand.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Deadline`] | the moment at which a wait ends |
+//! | [`Clock`], [`SystemClock`] | where retries, breakers and rate limits get the time from |
+//! | [`Pause`] | a wait that another thread can interrupt |
+//!
+//! # Examples
+//! ```
+//! use buslane::time::Deadline;
+//! use buslane::{Sink, noop};
+//! use std::time::Duration;
+//! let sink = noop::<u32>();
+//! assert!(sink.close(Deadline::after(Duration::from_secs(5))).is_done());
+//! ```
+
+pub use crate::wait::clock::{Clock, Pause, SystemClock};
+pub use crate::wait::deadline::Deadline;
