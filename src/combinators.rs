@@ -2,7 +2,6 @@
 
 pub(crate) mod batch;
 pub(crate) mod catch_panic;
-pub(crate) mod either;
 pub(crate) mod filter;
 pub(crate) mod inspect;
 pub(crate) mod map;
@@ -11,4 +10,3 @@ pub(crate) mod sample;
 mod sieve;
 pub(crate) mod tee;
 pub(crate) mod timeout;
-pub(crate) mod turns;

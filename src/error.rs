@@ -377,7 +377,7 @@ impl fmt::Display for InvalidConfig {
             Self::OneHandler { workers } => {
                 write!(
                     f,
-                    "one handler for {workers} workers; use spawn_each, spawn_each_handler or spawn_sink"
+                    "one handler for {workers} workers; use spawn_each, spawn_each_handler, spawn_each_sink or spawn_sink"
                 )
             }
         }

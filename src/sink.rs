@@ -27,7 +27,6 @@ pub(crate) mod signal;
 
 pub use crate::combinators::batch::Batch;
 pub use crate::combinators::catch_panic::CatchPanic;
-pub use crate::combinators::either::Either;
 pub use crate::combinators::filter::Filter;
 pub use crate::combinators::inspect::{Inspect, InspectFn, Inspector};
 pub use crate::combinators::map::Map;

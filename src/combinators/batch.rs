@@ -3,7 +3,6 @@
 mod holding;
 mod limits;
 
-use super::turns::Turns;
 use crate::error::{InvalidConfig, WriteError};
 use crate::panics::{caught, discard, discard_each, quietly};
 use crate::sink::signal::{Signal, ledgers};
@@ -15,9 +14,7 @@ use crate::stats::{
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::time::{Deadline, Pause};
 use crate::wait::allowance::{Allowance, LastOffer};
-use crate::wait::nesting::{
-    Crew, Held, carrying, flush_goal, inside_delivery, is_worker, may_wait_for_a_turn, may_wait_for_room,
-};
+use crate::wait::nesting::{Crew, Held, Nesting, flush_goal, inside_delivery, is_worker};
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
 use std::any::TypeId;
@@ -45,14 +42,8 @@ use std::time::{Duration, Instant};
 ///   their batch, and then count as what became of them. See [`Ledger`](crate::stats::Ledger#chains-of-sinks).
 /// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
 /// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile, and are refused as
-///   `Full` when that is complete too. Workers wait instead:
-/// - **Several workers**: a worker of a [`Queue`](crate::Queue) is not refused because another one has handed a batch on: it
-///   waits until that is back, in the order of arrival. The wait ends at once, and the event comes back, when the batch is
-///   closed (`Closed`), when a close in front has run past its deadline ([`Signal::Abort`]), and when a
-///   [limit](crate::sink::Timeout) on waits is over (both `Timeout`). So that nobody waits for itself, `Full` it stays for who is
-///   called by a bus, for who writes from inside the sink behind, and beside a thread of yours that has handed a batch on and
-///   may have to wait for room. Batches go one at a time all the same: for several at once put a queue with several workers
-///   *behind* the batch.
+///   `Full` when that is complete too. So a queue with several workers needs a batch for each of them:
+///   [`spawn_each_sink`](crate::queue::QueueBuilder::spawn_each_sink), which also sends batches in parallel.
 /// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later. A flush or a close that the
 ///   inner sink asks for does not wait ([`Finish::Pending`]). On a queue's worker it does not wait for room in another queue: the flush
 ///   of the worker's queue flushes that other queue, and asks the worker again, as long as that makes progress. What has no room
@@ -99,10 +90,6 @@ struct Desk<E> {
     holding: Mutex<Holding<E>>,
     /// Where a flush and a close wait for the batch on its way.
     changed: Pause,
-    /// Where workers wait for it, until that is called off for good.
-    waiting: Pause,
-    /// The line in which they wait.
-    turns: Turns,
     /// The thread that flushes or closes the inner sink for this batch: other threads wait for it here.
     crew: Crew,
 }
@@ -119,8 +106,6 @@ impl<E: 'static, S> Batch<E, S> {
             scales: Scales::default(),
             holding: Mutex::new(Holding::new()),
             changed: Pause::new(),
-            waiting: Pause::new(),
-            turns: Turns::new(),
             crew: Crew::new(),
         };
         Ok(Self { inner, limits, desk: Arc::new(desk) })
@@ -248,16 +233,6 @@ impl<E: 'static, S> Batch<E, S> {
     fn is_ready(&self, holding: &Holding<E>, size: usize) -> bool {
         holding.is_closed() || holding.has_room(size, &self.limits)
     }
-
-    /// Waits for its turn, and then until an event of this size may be written, or nobody is on the way any more for whom to
-    /// wait; `false` when the time for that is over.
-    fn await_room(&self, size: usize) -> bool {
-        let Ok(_turn) = self.desk.turns.take(&self.desk.waiting) else { return false };
-        self.desk.waiting.wait(Allowance::deadline(), || {
-            let holding = self.holding();
-            self.is_ready(&holding, size) || !holding.is_soon_back()
-        })
-    }
 }
 
 impl<E, S> Batch<E, S>
@@ -273,10 +248,10 @@ where
         mut holding: MutexGuard<'a, Holding<E>>,
         mut cut: Cut,
     ) -> MutexGuard<'a, Holding<E>> {
-        // Nobody waits for a close, so that may wait.
-        let _carrying = if cut == Cut::Finally { None } else { carrying() };
-        let is_prompt = !may_wait_for_room();
-        while let Some(batch) = holding.send_off(&self.limits, &mut cut, is_prompt) {
+        // A worker does not wait for room in another queue while it has a batch in hand: the flush of its queue could wait for it.
+        // A close may wait.
+        let _impatient = (is_worker() && cut != Cut::Finally).then(Nesting::impatient);
+        while let Some(batch) = holding.send_off(&self.limits, &mut cut) {
             drop(holding);
             let count = batch.len();
             let mut load = self.desk.scales.load_batch(&batch);
@@ -294,7 +269,6 @@ where
             holding = self.holding();
             let goes_on = holding.settle(count, verdict);
             self.desk.changed.poke();
-            self.desk.waiting.poke();
             if !goes_on {
                 break;
             }
@@ -475,20 +449,15 @@ where
             discard(event);
             return Ok(Disposition::Dropped(DropReason::Panicked));
         };
-        let mut in_time = true;
-        while in_time && !self.is_ready(&holding, size) {
+        // Others may have filled the next one meanwhile, to which this event may be too large to be added.
+        while !self.is_ready(&holding, size) {
             holding = self.hand_on(holding, Cut::Now);
-            if holding.is_soon_back() && may_wait_for_a_turn() {
-                drop(holding);
-                in_time = self.await_room(size);
-                holding = self.holding();
-            } else if holding.is_busy() || holding.has_refused() {
+            if holding.is_busy() || holding.has_refused() {
                 break;
             }
-            // Otherwise others have filled the next one, to which this event may be too large to be added.
         }
         if holding.is_closed() || !holding.has_room(size, &self.limits) {
-            let error = holding.refuse(event, in_time);
+            let error = holding.refuse(event);
             self.leave(holding);
             return Err(error);
         }
@@ -502,7 +471,6 @@ where
 
     fn close(&self, deadline: Deadline) -> CloseReport {
         self.holding().close(deadline);
-        self.desk.waiting.interrupt();
         loop {
             let came_back = self.await_return(u64::MAX, deadline);
             let holding = self.holding();
@@ -549,7 +517,6 @@ where
                 list.push(self.desk.clone());
                 return list.extend_shown(ledgers(&self.inner));
             }
-            Signal::Abort => self.desk.waiting.interrupt(),
             Signal::Weigh(weight) => {
                 self.desk.scales.add::<E>(weight);
                 if let Some(weight) = weight.of_batches::<E>() {
@@ -557,7 +524,7 @@ where
                 }
                 return;
             }
-            Signal::EndOfBatch => {}
+            Signal::Abort | Signal::EndOfBatch => {}
         }
         self.inner.signal(signal);
     }

@@ -12,14 +12,14 @@ use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::{Signal, ledgers};
-use crate::stats::{CloseReport, DropReason, Identity};
+use crate::stats::{CloseReport, DropReason, Identity, Ledgers};
 use crate::sync::quiet::Quiet;
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
 use crate::wait::nesting::Crew;
 use std::fmt;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The most workers of one queue.
 const MOST_WORKERS: usize = 1024;
@@ -286,8 +286,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     }
 
     /// How many threads handle events: 1 to 1024. More than one need a handler each
-    /// ([`spawn_each`](Self::spawn_each), [`spawn_each_handler`](Self::spawn_each_handler)) or one sink for all
-    /// ([`spawn_sink`](Self::spawn_sink)).
+    /// ([`spawn_each`](Self::spawn_each), [`spawn_each_handler`](Self::spawn_each_handler),
+    /// [`spawn_each_sink`](Self::spawn_each_sink)) or one sink for all ([`spawn_sink`](Self::spawn_sink)).
     ///
     /// Each event goes to one worker, whichever is free first, and **no order is kept** unless the queue is
     /// [`ordered_by`](Self::ordered_by) a key. All publishers then share one ring: [`capacity`](Self::capacity) is that of the
@@ -481,6 +481,40 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start((0..workers).map(impatiently(make)).map(HandlerWork).collect(), workers, None)
     }
 
+    /// Starts the queue with a sink for each worker. `make` is called with the numbers of the workers, from 0, on the calling
+    /// thread, before any of them starts.
+    ///
+    /// Each worker writes to its own sink, flushes it and closes it, so what the sinks hold is not shared: with a
+    /// [`batch`](crate::SinkExt::batch) for each worker, batches are sent in parallel. When one of the sinks reports that it is
+    /// closed, the queue closes.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when a setting is invalid, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Queue, Sink, SinkExt};
+    /// let (batches, mut receiver) = Channel::bounded(64)?;
+    /// let queue = Queue::builder()
+    ///     .workers(2)
+    ///     .spawn_each_sink(|_worker| batches.clone().batch(10).expect("10 is a valid size"))?;
+    /// for n in 0..100 {
+    ///     queue.write(n)?;
+    /// }
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(receiver.drain().map(|batch| batch.len()).sum::<usize>(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_each_sink<S: Sink<E> + 'static>(
+        self,
+        make: impl FnMut(usize) -> S,
+    ) -> Result<Queue<E>, SpawnError> {
+        let workers = self.check()?;
+        let sinks: Vec<_> = (0..workers).map(impatiently(make)).map(Arc::new).collect();
+        let works = sinks.iter().flat_map(|sink| SinkWork::of(sink, 1)).collect();
+        self.start_sinks(&sinks, works, workers)
+    }
+
     /// Starts the queue in front of a sink, to which all workers write. When that sink reports that it is closed, the queue
     /// closes.
     ///
@@ -503,18 +537,28 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// ```
     pub fn spawn_sink(self, inner: impl Sink<E> + 'static) -> Result<Queue<E>, SpawnError> {
         let workers = self.check()?;
-        let inner = Arc::new(inner);
-        // Weak, so that the sink is dropped by the worker when that ends, and not with the last handle.
-        let behind = Arc::downgrade(&inner);
+        let sinks = [Arc::new(inner)];
+        let works = SinkWork::of(&sinks[0], workers);
+        self.start_sinks(&sinks, works, 1)
+    }
+
+    fn start_sinks<S: Sink<E> + 'static>(
+        self,
+        sinks: &[Arc<S>],
+        works: Vec<SinkWork<S>>,
+        desks: usize,
+    ) -> Result<Queue<E>, SpawnError> {
+        // Weak, so that a sink is dropped by its worker when that ends, and not with the last handle.
+        let downstream: Vec<_> = sinks.iter().map(Arc::downgrade).collect();
         let tell = move |signal: &mut Signal<'_>| {
-            if let Some(inner) = behind.upgrade() {
-                inner.signal(signal);
+            for sink in downstream.iter().filter_map(Weak::upgrade) {
+                sink.signal(signal);
             }
         };
-        let works = SinkWork::of(&inner, workers);
-        let behind = Behind::new(ledgers(&*inner), &works);
-        drop(inner);
-        self.start(works, 1, Some((Box::new(tell), behind)))
+        let mut all = Ledgers::default();
+        sinks.iter().for_each(|sink| all.join(ledgers(&**sink)));
+        let behind = Behind::new(all, &works);
+        self.start(works, desks, Some((Box::new(tell), behind)))
     }
 
     /// Checks the settings; how many workers there are to be.

@@ -3,7 +3,6 @@
 use super::books::Books;
 use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
-use crate::combinators::turns::Cut;
 use crate::error::WriteError;
 use crate::panics::{caught, event_of, foreign, quietly};
 use crate::sink::Sink;
@@ -51,6 +50,22 @@ pub(super) enum Step<E> {
     GivenUp(WriteError<E>),
     /// It is for later.
     Wait(E, Duration),
+}
+
+/// Why a wait was cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    Closed,
+    Timeout,
+}
+
+impl Cut {
+    pub(super) fn with<E>(self, event: E) -> WriteError<E> {
+        match self {
+            Self::Closed => WriteError::Closed(event),
+            Self::Timeout => WriteError::Timeout(event),
+        }
+    }
 }
 
 /// What the policy let through and has not heard of again.

@@ -16,7 +16,7 @@ use crate::sync::quiet::Quiet;
 use crate::sync::{Mutex, lock};
 use crate::time::{Clock, Deadline};
 use crate::wait::deadline::moment_after;
-use crate::wait::nesting::{carrying, inside_delivery, is_worker};
+use crate::wait::nesting::{Nesting, inside_delivery, is_worker};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
@@ -377,7 +377,7 @@ where
     fn drain_on_worker(&self, deadline: Deadline, report: &mut FlushReport) {
         let due = {
             // Nor does it wait for room.
-            let _carrying = carrying();
+            let _impatient = Nesting::impatient();
             self.try_due(ATTEMPTS_PER_TICK)
         };
         if lock(&self.parked).count() == 0 {

@@ -1,9 +1,8 @@
 //! A sink that tries again what its inner sink failed to accept, in order.
 
-use super::attempts::{Attempts, Step};
+use super::attempts::{Attempts, Cut, Step};
 use super::dead::DeadLetter;
 use super::policy::RetryPolicy;
-use crate::combinators::turns::{Cut, Turns};
 use crate::error::WriteError;
 use crate::panics::caught;
 use crate::sink::signal::{Signal, ledgers};
@@ -33,7 +32,8 @@ use std::time::Duration;
 /// - **Close and flush** of the inner sink and the dead letters: neither takes the other one's time. Called directly, they return when
 ///   both sinks have returned, also after the deadline, since both are [borrowed](crate::Sink::close). A bus or a queue upstream
 ///   keeps its limit.
-/// - **Order**: none between threads that write at once, unless [`serialised`](Self::serialised).
+/// - **Order**: none between threads that write at once. A [`Queue`](crate::Queue) with one worker upstream keeps the order of each
+///   publisher.
 /// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes back. A sink that panics
 ///   takes the event with it; the panic is passed on.
 /// - **Allocation**: none for an event that is taken at the first attempt without a wait.
@@ -62,13 +62,12 @@ use std::time::Duration;
 pub struct Retry<E, S, P> {
     inner: S,
     attempts: Attempts<E, P>,
-    turns: Option<Turns>,
     closed: AtomicBool,
 }
 
 impl<E, S, P> Retry<E, S, P> {
     pub(crate) fn new(inner: S, policy: P) -> Self {
-        Self { inner, attempts: Attempts::new(policy), turns: None, closed: AtomicBool::new(false) }
+        Self { inner, attempts: Attempts::new(policy), closed: AtomicBool::new(false) }
     }
 
     /// Where what is given up goes, together with the reason; the write then answers `Ok`. When this sink refuses the
@@ -90,35 +89,6 @@ impl<E, S, P> Retry<E, S, P> {
     /// ```
     pub fn dead_letters(mut self, sink: impl Sink<DeadLetter<E>> + 'static) -> Self {
         self.attempts.dead_letters = Some(Box::new(sink));
-        self
-    }
-
-    /// Lets one write in at a time, in the order of arrival, retries and waits included. Default: writes don't wait for
-    /// each other. A write from inside the sink behind, on the same thread, is [`WriteError::Reentrant`] then.
-    ///
-    /// # Examples
-    /// The order of the writes is kept, also when one of them is tried again:
-    /// ```
-    /// use buslane::{Sink, sink_fn, SinkExt};
-    /// use buslane::retry::Backoff;
-    /// use std::{sync::Mutex, time::Duration};
-    /// let (tries, seen) = (Mutex::new(0), Mutex::new(Vec::new()));
-    /// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1))?;
-    /// let sink = sink_fn(|n: &u32| {
-    ///     let mut tries = tries.lock().unwrap();
-    ///     *tries += 1;
-    ///     if *tries == 1 { return Err("busy") }
-    ///     seen.lock().unwrap().push(*n);
-    ///     Ok(())
-    /// });
-    /// let sink = sink.retry(policy).serialised();
-    /// sink.write(1).and_then(|()| sink.write(2)).expect("the second attempt is good");
-    /// drop(sink);
-    /// assert_eq!(seen.into_inner().unwrap(), [1, 2]);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
-    /// ```
-    pub fn serialised(mut self) -> Self {
-        self.turns = Some(Turns::new());
         self
     }
 
@@ -191,11 +161,7 @@ where
             let end = if self.attempts.dead_letters.is_some() { Cut::Closed } else { Cut::Timeout };
             return self.cut(end, event, 0);
         }
-        let Some(turns) = &self.turns else { return self.deliver(event) };
-        match turns.take(&self.attempts.pause) {
-            Ok(_turn) => self.deliver(event),
-            Err(cut) => self.cut(cut, event, 0),
-        }
+        self.deliver(event)
     }
 }
 
@@ -262,10 +228,7 @@ where
 
 impl<E, S: fmt::Debug, P> fmt::Debug for Retry<E, S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retry")
-            .field("inner", &self.inner)
-            .field("serialised", &self.turns.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("Retry").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 
@@ -291,7 +254,7 @@ mod tests {
     fn a_limit_to_the_waits_on_the_thread_ends_a_back_off_and_attempts_without_one() {
         for wait in [Duration::from_secs(3600), Duration::ZERO] {
             for limit in [Duration::ZERO, Duration::from_millis(1)] {
-                let retry = Retry::new(sink_fn(|_: &u32| Err("down")), After(wait)).serialised();
+                let retry = Retry::new(sink_fn(|_: &u32| Err("down")), After(wait));
                 let _limit = Allowance::begin(limit);
                 assert!(matches!(retry.write(1), Err(WriteError::Timeout(1))), "{wait:?} {limit:?}");
             }
@@ -300,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_over_lets_pass_what_need_not_wait() {
-        let retry = Retry::new(sink_fn(|_: &u32| ()), After(Duration::ZERO)).serialised();
+        let retry = Retry::new(sink_fn(|_: &u32| ()), After(Duration::ZERO));
         let _limit = Allowance::begin(Duration::ZERO);
         assert!(retry.write(1).is_ok());
     }

@@ -11,7 +11,6 @@ use crate::combinators::sample::Sample;
 use crate::combinators::tee::Tee;
 use crate::combinators::timeout::Timeout;
 use crate::error::{InvalidConfig, SpawnError};
-use crate::mailbox::overflow::Overflow;
 use crate::queue::Queue;
 use crate::retry::KeyedRetry;
 use crate::retry::Retry;
@@ -194,63 +193,6 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         F: Fn(&E) + Send + Sync + 'static,
     {
         Inspect::new(self, InspectFn::new(look))
-    }
-
-    /// Puts a [`Queue`] in front of the sink that refuses an event for which there is no room
-    /// ([`WriteError::Full`](crate::WriteError::Full)), and takes others again as soon as there is some.
-    ///
-    /// The limit is on each publisher's own lane, and on the one lane of all who have none. The event in the
-    /// worker's hands counts against the limit of a publisher's lane until it is handled (a limit of 10 is 1 in
-    /// hand and 9 that wait), and not against that of the shared one (1 in hand and 10 that wait).
-    ///
-    /// # Errors
-    /// [`SpawnError`] when the capacity cannot be, or the system gives no thread.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Sink, SinkExt, WriteError, sink_fn};
-    /// let (gate, held) = std::sync::mpsc::channel::<()>();
-    /// let held = std::sync::Mutex::new(held);
-    /// let queue = sink_fn(move |_: &u32| drop(held.lock().map(|held| held.recv()))).limit(10)?;
-    /// let refused = (0..).find_map(|n| queue.write(n).err());
-    /// assert!(matches!(refused, Some(WriteError::Full(10 | 11))));
-    /// drop(gate);
-    /// assert!(queue.close().is_done());
-    /// # Ok::<(), buslane::error::SpawnError>(())
-    /// ```
-    fn limit(self, capacity: usize) -> Result<Queue<E>, SpawnError>
-    where
-        E: Send + 'static,
-        Self: 'static,
-    {
-        Queue::builder().capacity(capacity).overflow(Overflow::Refuse).spawn_sink(self)
-    }
-
-    /// Puts a [`Queue`] in front of the sink that is closed by the first event for which there is no room: a
-    /// subscriber that is too slow is cut off and can come back, rather than miss events without a word. What was
-    /// accepted before is still handled.
-    ///
-    /// # Errors
-    /// [`SpawnError`] when the capacity cannot be, or the system gives no thread.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Sink, SinkExt, sink_fn};
-    /// let (gate, held) = std::sync::mpsc::channel::<()>();
-    /// let held = std::sync::Mutex::new(held);
-    /// let queue = sink_fn(move |_: &u32| drop(held.lock().map(|held| held.recv()))).limit_or_disconnect(10)?;
-    /// let refused = (0..).find_map(|n| queue.write(n).err());
-    /// assert!(refused.is_some_and(|error| error.is_closed()));
-    /// drop(gate);
-    /// assert!(queue.close().is_done());
-    /// # Ok::<(), buslane::error::SpawnError>(())
-    /// ```
-    fn limit_or_disconnect(self, capacity: usize) -> Result<Queue<E>, SpawnError>
-    where
-        E: Send + 'static,
-        Self: 'static,
-    {
-        Queue::builder().capacity(capacity).overflow(Overflow::Disconnect).spawn_sink(self)
     }
 
     /// Hands on what `convert` makes of each event, and so adapts the sink to another type of event.

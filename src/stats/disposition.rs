@@ -299,6 +299,15 @@ impl Ledgers {
         self.0.extend(inner.0.into_iter().map(|keeper| Arc::new(Shown(keeper)) as Arc<dyn Bookkeeper>));
     }
 
+    /// Adds the ledgers of another sink, without those that are here already: two sinks may share one downstream.
+    pub(crate) fn join(&mut self, other: Self) {
+        for keeper in other.0 {
+            if !self.0.iter().any(|known| Arc::ptr_eq(known, &keeper)) {
+                self.0.push(keeper);
+            }
+        }
+    }
+
     /// What became of the events that were [pending](Disposition::Pending) when they were passed on.
     pub(crate) fn deferred(&self) -> Ledger {
         let mut sum = Ledger::default();

@@ -1,6 +1,5 @@
 //! Where time comes from, and waits that can be cut short.
 
-use super::list::{Waiter, Want};
 use super::{Deadline, WaitList};
 use crate::sync::membarrier::FencePair;
 use crate::sync::{AtomicBool, Ordering};
@@ -201,17 +200,6 @@ impl Pause {
             if done() { Some(true) } else { self.is_interrupted().then_some(false) }
         });
         outcome.unwrap_or(false)
-    }
-
-    /// As [`wait`](Self::wait), for one who has a place in a line of its own and is [told](Self::poke_one) when it is first.
-    pub(crate) fn wait_for(&self, want: Want, deadline: Deadline, mut done: impl FnMut() -> bool) -> bool {
-        let attempt = || if done() { Some(true) } else { self.is_interrupted().then_some(false) };
-        self.list.wait_for(&Waiter::wanting(want), deadline, attempt, || false).unwrap_or(false)
-    }
-
-    /// Has the one who wants this ask again.
-    pub(crate) fn poke_one(&self, want: Want) {
-        self.list.notify_one(want);
     }
 }
 

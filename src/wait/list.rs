@@ -71,11 +71,6 @@ impl Want {
         Self::room_in(request)
     }
 
-    /// The turn with this number, on a list on which no thread waits for room.
-    pub(crate) fn turn(number: u64) -> Self {
-        Self(number.wrapping_add(1))
-    }
-
     /// Whether a report of progress concerns a thread that waits for this.
     fn is_progress(self) -> bool {
         self == Self::PROGRESS || self == Self::GOAL
@@ -562,7 +557,8 @@ mod tests {
     #[test]
     fn room_wakes_the_first_that_waits_for_it() {
         let list = WaitList::new(FencePair::Symmetric);
-        let (mine, other) = (Want::turn(7), Want::turn(8));
+        let rings = [0_u8; 2];
+        let (mine, other) = (Want::room_in(&rings[0]), Want::room_in(&rings[1]));
         in_line(&list, [other, mine, Want::PROGRESS, mine], |places| {
             list.notify_one(mine);
             assert_eq!(woken(places), [false, true, false, false]);

@@ -16,8 +16,7 @@
 //! publish into a sink that blocks), and that others must not be waited for in. A thread that holds nothing waits only for other
 //! threads, and none of those waits for it, since they hold nothing while they wait for calls, closes or flushes.
 //!
-//! The depth of deliveries also ends cycles of buses. One more wait is allowed: the worker of a queue may wait for its turn behind
-//! another thread, if that one waits for no thread. See [`AtWork`].
+//! The depth of deliveries also ends cycles of buses.
 
 use crate::sync::{MODEL, per_thread};
 use std::any::Any;
@@ -36,9 +35,6 @@ per_thread! {
 }
 per_thread! {
     static HELD: Cell<u32> = Cell::new(0)
-}
-per_thread! {
-    static TURNS: Cell<u32> = Cell::new(0)
 }
 per_thread! {
     /// How deep in user code a destructor runs that may still wait for a queue to end.
@@ -128,29 +124,6 @@ impl Drop for Held {
     }
 }
 
-/// This thread has its turn at something that is done by one thread at a time, until this is dropped.
-#[must_use]
-pub(crate) struct InTurn(());
-
-impl InTurn {
-    pub(crate) fn begin() -> Self {
-        let _ = TURNS.try_with(|cell| cell.set(cell.get() + 1));
-        Self(())
-    }
-
-    /// Whether the current thread has a turn. Two threads that each have one and wait for that of the other would wait for ever, so
-    /// a thread that has one waits for no other.
-    pub(crate) fn is_now() -> bool {
-        TURNS.try_with(Cell::get).unwrap_or(0) > 0
-    }
-}
-
-impl Drop for InTurn {
-    fn drop(&mut self) {
-        let _ = TURNS.try_with(|cell| cell.set(cell.get().wrapping_sub(1)));
-    }
-}
-
 fn reading() -> usize {
     READING.try_with(Cell::get).unwrap_or(0)
 }
@@ -200,24 +173,18 @@ pub(crate) fn may_wait_to_drop() -> bool {
 }
 
 per_thread! {
-    /// On the worker of a queue: how deep in foreign code its own work is.
-    static WORK: Cell<Option<u32>> = Cell::new(None)
+    static WORK: Cell<bool> = Cell::new(false)
 }
 
-/// The worker of a queue at its own work, until it is dropped: what it calls from here, and not what is called by a bus or a
-/// hook further down.
-///
-/// There, and only there, it may wait for a turn ([`may_wait_for_a_turn`]), behind whoever is inside a delivery or carries
-/// something ([`carrying`]). Those wait for nobody's room and at no other batch; so nobody waits for itself.
+/// The worker of a queue, until it is dropped.
 #[must_use]
 pub(crate) struct AtWork {
-    outer: Option<u32>,
+    outer: bool,
 }
 
 impl AtWork {
     pub(crate) fn begin() -> Self {
-        let here = Some(foreign_depth());
-        Self { outer: WORK.try_with(|cell| cell.replace(here)).unwrap_or(None) }
+        Self { outer: WORK.try_with(|cell| cell.replace(true)).unwrap_or(false) }
     }
 }
 
@@ -227,24 +194,10 @@ impl Drop for AtWork {
     }
 }
 
-/// Whether the current thread is a worker at its own work.
-pub(crate) fn may_wait_for_a_turn() -> bool {
-    work().is_some_and(|level| foreign_depth() == level)
-}
-
 /// Whether the current thread is the worker of a queue. A call in progress may wait for room that this worker makes, so it waits
 /// for no call.
 pub(crate) fn is_worker() -> bool {
-    work().is_some()
-}
-
-/// What a worker does with something in its hands that other workers wait for: it waits for nobody in turn, also in a flush.
-pub(crate) fn carrying() -> Option<Nesting> {
-    work().map(|_| Nesting::impatient())
-}
-
-fn work() -> Option<u32> {
-    WORK.try_with(Cell::get).unwrap_or(None)
+    WORK.try_with(Cell::get).unwrap_or(false)
 }
 
 /// What is done with an object that may lead back to it.

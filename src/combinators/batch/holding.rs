@@ -101,8 +101,6 @@ pub(super) struct Holding<E> {
     is_out_of_time: bool,
     /// How many events the sink behind has in its hands.
     away: usize,
-    /// Whoever brought them there waits for nobody, and so may be waited for.
-    is_prompt: bool,
     /// All events that ever came in.
     pushed: u64,
     /// Those that a downstream sink keeps or kept, which count as delivered in the ledger, and in how many batches.
@@ -127,7 +125,6 @@ impl<E> Holding<E> {
             refused: Vec::new(),
             is_out_of_time: false,
             away: 0,
-            is_prompt: false,
             pushed: 0,
             passed: 0,
             passed_batches: 0,
@@ -167,18 +164,13 @@ impl<E> Holding<E> {
     }
 
     /// Refuses an event that has no room, and that waited for it in vain unless it was in time.
-    pub(super) fn refuse(&mut self, event: E, in_time: bool) -> WriteError<E> {
+    pub(super) fn refuse(&mut self, event: E) -> WriteError<E> {
         if self.is_closed() {
             return self.refuse_closed(event);
         }
         self.ledger.offered += 1;
-        if in_time {
-            self.ledger.refused.full += 1;
-            WriteError::Full(event)
-        } else {
-            self.ledger.refused.timeout += 1;
-            WriteError::Timeout(event)
-        }
+        self.ledger.refused.full += 1;
+        WriteError::Full(event)
     }
 
     pub(super) fn refuse_closed(&mut self, event: E) -> WriteError<E> {
@@ -189,9 +181,8 @@ impl<E> Holding<E> {
 
     // Handing on.
 
-    /// The next batch to be handed on, unless one is on its way or somebody else has begun to finish. `is_prompt` says whether
-    /// the caller waits for nobody until it is back.
-    pub(super) fn send_off(&mut self, limits: &Limits<E>, cut: &mut Cut, is_prompt: bool) -> Option<Vec<E>> {
+    /// The next batch to send, unless one is on its way or another thread has begun to finish.
+    pub(super) fn send_off(&mut self, limits: &Limits<E>, cut: &mut Cut) -> Option<Vec<E>> {
         if self.away > 0 || self.is_finishing != (*cut == Cut::Finally) {
             self.is_due |= *cut == Cut::Now && !self.gathering.is_empty();
             return None;
@@ -213,7 +204,6 @@ impl<E> Holding<E> {
             return None;
         };
         self.away = batch.len();
-        self.is_prompt = is_prompt;
         Some(batch)
     }
 
@@ -335,11 +325,6 @@ impl<E> Holding<E> {
     /// Whether another thread hands a batch on, or closes.
     pub(super) fn is_busy(&self) -> bool {
         self.away > 0 || self.is_finishing
-    }
-
-    /// Whether a batch is on its way with somebody who waits for nobody.
-    pub(super) fn is_soon_back(&self) -> bool {
-        self.away > 0 && self.is_prompt
     }
 
     pub(super) fn has_refused(&self) -> bool {
