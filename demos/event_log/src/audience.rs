@@ -1,7 +1,6 @@
 //! The subscribers: each comes at its time, and reads on a thread of its own.
 
 use crate::event::Event;
-use crate::failure::Failure;
 use crate::mirror::{self, Mirror};
 use crate::options::Options;
 use crate::roaming::Roaming;
@@ -9,6 +8,7 @@ use crate::slow;
 use crate::story::Story;
 use crate::visit::Visit;
 use buslane::{Feed, Start, Subscriber};
+use demo_support::Failure;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::SystemTime;

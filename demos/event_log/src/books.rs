@@ -1,11 +1,11 @@
 //! The books: what must be so at the end, and whether it is.
 
-use crate::failure::Failure;
 use crate::mirror::Mirror;
 use crate::story::Story;
 use crate::visit::Visit;
 use crate::watcher::Notes;
 use buslane::Ledger;
+use demo_support::Failure;
 
 /// What must be so at the end, and whether it is.
 #[derive(Default)]

@@ -1,9 +1,9 @@
 //! The directory that is watched: somebody's, or the example's own.
 
-use crate::failure::Failure;
 use crate::options::Options;
 use crate::picture::Picture;
 use crate::playground::Playground;
+use demo_support::Failure;
 use std::path::{Path, PathBuf};
 
 /// The directory that is watched.

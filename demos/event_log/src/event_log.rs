@@ -2,15 +2,15 @@
 
 use crate::audience::Audience;
 use crate::books::Books;
-use crate::console;
 use crate::directory::Directory;
 use crate::event::Event;
-use crate::failure::Failure;
-use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::story::Story;
 use crate::watcher::Watcher;
 use buslane::Journal;
+use demo_support::Failure;
+use demo_support::Interrupt;
+use demo_support::console;
 use std::sync::mpsc::{self, Receiver};
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {

@@ -1,9 +1,9 @@
 //! What happens in a directory goes into a journal, and three subscribers come to read it, each in its own way.
 //!
 //! ```text
-//! cargo run --release --example event_log
-//! cargo run --release --example event_log -- --looks 100 --capacity 64 --seed 7
-//! cargo run --release --example event_log -- ~/projects --looks 1000 --interval-ms 500
+//! cargo run --release -p event_log
+//! cargo run --release -p event_log -- --looks 100 --capacity 64 --seed 7
+//! cargo run --release -p event_log -- ~/projects --looks 1000 --interval-ms 500
 //! ```
 //!
 //! The directory is walked again and again, and each walk is compared with the one before. What differs is published in a
@@ -27,15 +27,10 @@
 
 mod audience;
 mod books;
-#[path = "../support/console.rs"]
-mod console;
 mod dice;
 mod directory;
 mod event;
 mod event_log;
-mod failure;
-#[path = "../support/interrupt.rs"]
-mod interrupt;
 mod mirror;
 mod options;
 mod picture;

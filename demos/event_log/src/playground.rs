@@ -1,7 +1,7 @@
 //! A directory of the example's own, in which files are created, changed, renamed and removed.
 
 use crate::dice::Dice;
-use crate::failure::Failure;
+use demo_support::Failure;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! The subscriber that comes last, for all since a time; it loses its connection, and goes on where it was.
 
 use crate::event::Event;
-use crate::failure::Failure;
 use crate::options::Options;
 use crate::story::Story;
 use crate::visit::Visit;
 use buslane::{Feed, Sequence, Start, Subscriber};
+use demo_support::Failure;
 use std::num::NonZeroU32;
 use std::sync::mpsc::Receiver;
 

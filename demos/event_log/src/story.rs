@@ -1,6 +1,6 @@
 //! What is told as it happens.
 
-use crate::console;
+use demo_support::console;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};

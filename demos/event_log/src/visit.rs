@@ -1,9 +1,9 @@
 //! What a subscriber was to see, and what it leaves behind.
 
 use crate::event::Event;
-use crate::failure::Failure;
 use crate::witness::Witness;
 use buslane::{Entry, SubscribeError, Subscriber, SubscriberState};
+use demo_support::Failure;
 use std::fmt;
 use std::thread::{Builder, JoinHandle};
 use std::time::SystemTime;

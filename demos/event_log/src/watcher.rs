@@ -2,11 +2,11 @@
 
 use crate::directory::Directory;
 use crate::event::{Event, Kind};
-use crate::failure::Failure;
 use crate::picture::Picture;
 use crate::record::Record;
 use crate::story::Story;
 use buslane::{JournalWriter, WriteError};
+use demo_support::Failure;
 use std::fmt::Write;
 use std::time::SystemTime;
 

@@ -1,19 +1,17 @@
-//! The event_log example, run as a program: what it proves, on what it was told to watch, and how it ends.
+//! The event_log demo, run as a program: what it proves, on what it was told to watch, and how it ends.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/example.rs"]
-mod example;
-
-use example::{Folder, program};
+use demo_support::Folder;
 use std::fs;
 use std::process::{Child, Command, Output, Stdio};
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_event_log");
 
 /// More looks than any test waits for.
 const ENDLESS: [&str; 4] = ["--looks", "4000000000", "--interval-ms", "1"];
 
 fn start(arguments: &[&str]) -> Child {
-    Command::new(program("event_log"))
+    Command::new(PROGRAM)
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -147,7 +145,7 @@ mod while_it_runs {
     use std::io::{BufRead, BufReader, Read};
     use std::process::ChildStdout;
 
-    /// An example that watches a folder, and what it prints.
+    /// A demo that watches a folder, and what it prints.
     struct Watching {
         child: Child,
         output: BufReader<ChildStdout>,
@@ -212,5 +210,24 @@ mod while_it_runs {
         output.read_to_string(&mut report).expect("the rest");
         let message = failed(&child.wait_with_output().expect("an end"), 1);
         assert!(message.contains(&path), "{message}");
+    }
+}
+
+#[cfg(unix)]
+mod standard_output {
+    use super::PROGRAM;
+    use demo_support::output;
+
+    /// Arguments that end the program soon.
+    const SHORT: &[&str] = &["--looks", "20", "--interval-ms", "1"];
+
+    #[test]
+    fn full_output_is_one_message_and_exit_code_1() {
+        output::assert_full_is_reported(PROGRAM, SHORT);
+    }
+
+    #[test]
+    fn reader_that_is_gone_is_no_error() {
+        output::assert_closed_is_no_error(PROGRAM, SHORT);
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::delivery::Delivery;
 use crate::endpoint::Received;
-use crate::failure::Failure;
 use crate::story::Story;
 use buslane::{Ledger, Snapshot};
+use demo_support::Failure;
 
 /// What must be equal at the end, and whether it is.
 pub(crate) struct Books {

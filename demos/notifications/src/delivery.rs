@@ -1,6 +1,5 @@
 //! The way to one endpoint: a queue, batches, retries, HTTP.
 
-use crate::failure::Failure;
 use crate::notification::Notification;
 use crate::observer::Observer;
 use crate::options::Options;
@@ -9,6 +8,7 @@ use buslane::{
     Batch, Breaker, DeadLetter, HttpBatchSink, HttpRetry, HttpSink, InvalidConfig, Queue, Retry, SinkExt,
     sink_fn,
 };
+use demo_support::Failure;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
 //! An endpoint on loopback, which gets the notifications.
 
-use crate::failure::Failure;
 use crate::story::Story;
+use demo_support::Failure;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,8 +1,8 @@
 //! A registry that tells two endpoints of every push and pull, over HTTP.
 //!
 //! ```text
-//! cargo run --release --features http --example notifications
-//! cargo run --release --features http --example notifications -- --events 20000 --rate 5000 --batch 200
+//! cargo run --release -p notifications
+//! cargo run --release -p notifications -- --events 20000 --rate 5000 --batch 200
 //! ```
 //!
 //! Both endpoints are served on loopback by the program itself. One is healthy. The other one is well for the first quarter of
@@ -22,13 +22,8 @@
 //! ends it early and cleanly. It continues when its output is no longer read.
 
 mod books;
-#[path = "../support/console.rs"]
-mod console;
 mod delivery;
 mod endpoint;
-mod failure;
-#[path = "../support/interrupt.rs"]
-mod interrupt;
 mod notification;
 mod observer;
 mod options;

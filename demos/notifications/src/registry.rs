@@ -1,15 +1,15 @@
 //! The registry: publishes notifications, and closes the books.
 
 use crate::books::Books;
-use crate::console;
 use crate::delivery::Delivery;
 use crate::endpoint::{Endpoint, Mood};
-use crate::failure::Failure;
-use crate::interrupt::Interrupt;
 use crate::notification::Notification;
 use crate::options::Options;
 use crate::story::Story;
 use buslane::{Bus, SinkExt};
+use demo_support::Failure;
+use demo_support::Interrupt;
+use demo_support::console;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

@@ -1,15 +1,12 @@
-//! The notifications example, run as a program: its books, its end by Ctrl-C, and settings that cannot be.
+//! The notifications demo, run as a program: its books, its end by Ctrl-C, and settings that cannot be.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/example.rs"]
-mod example;
-
-use example::program;
 use std::process::{Command, Output};
 
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_notifications");
+
 fn run(arguments: &[&str]) -> Output {
-    Command::new(program("notifications")).args(arguments).output().expect("an end")
+    Command::new(PROGRAM).args(arguments).output().expect("an end")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -62,7 +59,7 @@ fn ctrl_c_ends_it_early_and_the_books_are_closed() {
     use std::process::Stdio;
 
     // Slow enough to outlast any test.
-    let mut child = Command::new(program("notifications"))
+    let mut child = Command::new(PROGRAM)
         .args(["--events", "1000000", "--rate", "50", "--batch", "1"])
         .stdout(Stdio::piped())
         .spawn()
@@ -75,4 +72,23 @@ fn ctrl_c_ends_it_early_and_the_books_are_closed() {
     output.read_to_string(&mut report).expect("the rest of the report");
     assert!(child.wait().expect("an end").success(), "{report}");
     assert!(report.contains("Ctrl-C") && report.contains("0 wrong"), "{report}");
+}
+
+#[cfg(unix)]
+mod standard_output {
+    use super::PROGRAM;
+    use demo_support::output;
+
+    /// Arguments that end the program soon.
+    const SHORT: &[&str] = &["--events", "40", "--rate", "400", "--batch", "10", "--backoff-ms", "20"];
+
+    #[test]
+    fn full_output_is_one_message_and_exit_code_1() {
+        output::assert_full_is_reported(PROGRAM, SHORT);
+    }
+
+    #[test]
+    fn reader_that_is_gone_is_no_error() {
+        output::assert_closed_is_no_error(PROGRAM, SHORT);
+    }
 }

@@ -1,9 +1,9 @@
-//! Standard output, for programs whose output may be cut short. Shared by the examples.
+//! Standard output, for programs whose reader may close it early.
 //!
-//! A reader that goes away (`| head -1`) has seen enough: that is no error, and nothing more is said about it. Any other error, such as a
-//! full disk, is reported when the program ends. `println!` would panic at both.
+//! A reader that closes the pipe (`| head -1`) has seen enough, so that is no error. Any other error, such as a full
+//! disk, is reported when the program ends. `println!` would panic at both.
 
-use crate::failure::Failure;
+use crate::Failure;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 /// The first error of standard output.
 static ERROR: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Prints a text as it is. Whether standard output still takes what is printed.
-pub(crate) fn print(text: fmt::Arguments<'_>) -> bool {
+/// Prints a text as it is, and returns whether standard output still accepts text.
+pub fn print(text: fmt::Arguments<'_>) -> bool {
     let mut error = ERROR.lock().unwrap_or_else(PoisonError::into_inner);
     if error.is_none() {
         let mut out = io::stdout().lock();
@@ -21,8 +21,11 @@ pub(crate) fn print(text: fmt::Arguments<'_>) -> bool {
     error.is_none()
 }
 
-/// The end of a program that printed its results: an error if they could not be printed, though a reader was there.
-pub(crate) fn finish() -> Result<(), Failure> {
+/// Returns the first error of standard output, except that of a closed pipe.
+///
+/// # Errors
+/// [`Failure::Broken`] when a text could not be printed although its reader was there.
+pub fn finish() -> Result<(), Failure> {
     match ERROR.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::broken("cannot write to standard output", error))

@@ -1,32 +1,33 @@
-//! Why the program ends with something other than 0.
+//! Why a program ends with an exit code other than 0.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why the program ends with something other than 0.
+/// Why a program ends with an exit code other than 0.
 #[derive(Debug)]
-pub(crate) enum Failure {
-    /// It could not start: what the user asked for cannot be had.
+pub enum Failure {
+    /// The program could not start with these arguments.
     Setup(String),
-    /// It started, and something broke on the way.
+    /// The program started, and a later step failed.
     Broken(String),
-    /// The books do not balance: what does not hold.
+    /// The ledgers do not balance: every equation that does not hold.
     Books(Vec<String>),
 }
 
 impl Failure {
-    /// A failed setup step and its cause.
-    pub(crate) fn setup(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
+    /// A failed setup step, with its cause.
+    pub fn setup(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
         Self::Setup(format!("{what}: {cause}"))
     }
 
-    /// Something that broke, and its cause.
-    pub(crate) fn broken(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
+    /// A failed later step, with its cause.
+    pub fn broken(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
         Self::Broken(format!("{what}: {cause}"))
     }
 
-    /// What the process ends with.
-    pub(crate) fn exit_code(&self) -> ExitCode {
+    /// The exit code of the process.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Setup(_) => ExitCode::from(2),
             Self::Broken(_) | Self::Books(_) => ExitCode::from(1),

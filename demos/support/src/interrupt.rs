@@ -1,22 +1,27 @@
-//! Ctrl-C: the first one asks for the end, the second one does not ask. Shared by all examples.
+//! Ctrl-C: the first one requests the end, the second one ends the process.
 //!
-//! The second one is for an end that takes longer than the user wants to wait: a close that waits for a slow sink, or a
-//! publisher that waits for a stuck one and so never looks up.
+//! The second one is for an end that takes too long: a close that waits for a slow sink, or a publisher that is blocked
+//! by a stalled one and never polls the request.
 
-use crate::failure::Failure;
+use crate::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a shell reports for a process that was ended by Ctrl-C.
+/// The exit code that a shell reports for a process that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
 
-/// Whether the end was asked for.
-#[derive(Clone, Default)]
-pub(crate) struct Interrupt(Arc<AtomicBool>);
+/// A request to end the program, shared by its clones.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Listens for Ctrl-C; `wake` is called on the first one, and must not wait: the second one comes the same way.
-    pub(crate) fn listen(wake: impl Fn() + Send + 'static) -> Result<Self, Failure> {
+    /// Listens for Ctrl-C, and calls `wake` on the first one.
+    ///
+    /// `wake` must not block: the second Ctrl-C arrives on the same thread.
+    ///
+    /// # Errors
+    /// [`Failure::Setup`] when the handler cannot be installed.
+    pub fn listen(wake: impl Fn() + Send + 'static) -> Result<Self, Failure> {
         let interrupt = Self::default();
         let listening = interrupt.clone();
         let listener = move || {
@@ -29,13 +34,14 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Asks for the end, as Ctrl-C does: the next one does not ask. Whether it was asked for before.
-    pub(crate) fn ask(&self) -> bool {
+    /// Requests the end, as the first Ctrl-C does, and returns whether it was requested before.
+    pub fn ask(&self) -> bool {
         self.0.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether the end was asked for.
-    pub(crate) fn is_asked(&self) -> bool {
+    /// Returns whether the end was requested.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

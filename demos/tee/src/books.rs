@@ -1,9 +1,9 @@
 //! The books: what must be equal at the end, and whether it is.
 
 use crate::copy::Told;
-use crate::failure::Failure;
 use crate::fan_out::{Finished, Output};
 use buslane::SinkSnapshot;
+use demo_support::Failure;
 use std::fmt;
 use std::io::ErrorKind;
 

@@ -1,13 +1,13 @@
 //! Publishes what is read until the end, and takes stock.
 
 use crate::books::Books;
-use crate::failure::Failure;
 use crate::fan_out::FanOut;
-use crate::interrupt::Interrupt;
 use crate::message::{Line, Message};
 use crate::options::Options;
 use crate::source::Source;
 use buslane::Bus;
+use demo_support::Failure;
+use demo_support::Interrupt;
 use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver};
 

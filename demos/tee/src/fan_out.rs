@@ -1,12 +1,12 @@
 //! The bus and its sinks: one queue for each output, and the counter.
 
 use crate::counter::{Count, Counter};
-use crate::failure::Failure;
-use crate::interrupt::Interrupt;
 use crate::message::Line;
 use crate::options::Options;
 use crate::outlet::{self, Gone, Outlet, Status};
 use buslane::{Bus, CloseReport, Overflow, Queue, Sink, SinkExt, Snapshot};
+use demo_support::Failure;
+use demo_support::Interrupt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

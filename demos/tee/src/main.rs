@@ -1,8 +1,8 @@
 //! Copies standard input to standard output and to files, as its namesake does, and sorts out lines on the way.
 //!
 //! ```text
-//! make 2>&1 | cargo run --release --example tee -- build.log --matching warning warnings.txt
-//! cargo run --release --example tee -- --input access.log --progress --books -a all.log > /dev/null
+//! make 2>&1 | cargo run --release -p tee -- build.log --matching warning warnings.txt
+//! cargo run --release -p tee -- --input access.log --progress --books -a all.log > /dev/null
 //! ```
 //!
 //! The lines go through a [`buslane::Bus`] to one queue for each output:
@@ -25,10 +25,7 @@
 mod books;
 mod copy;
 mod counter;
-mod failure;
 mod fan_out;
-#[path = "../support/interrupt.rs"]
-mod interrupt;
 mod message;
 mod options;
 mod outlet;

@@ -1,8 +1,8 @@
 //! One output: where its lines go, and what could not be written.
 
-use crate::failure::Failure;
 use crate::message::Line;
 use buslane::{BoxError, Handler};
+use demo_support::Failure;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

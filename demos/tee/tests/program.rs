@@ -1,18 +1,16 @@
-//! The tee example, run as a program on generated input: what arrives where, and how it ends.
+//! The tee demo, run as a program on generated input: what arrives where, and how it ends.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/example.rs"]
-mod example;
-
-use example::{Folder, program};
+use demo_support::Folder;
 use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tee");
+
 fn start(arguments: &[&str]) -> Child {
-    Command::new(program("tee"))
+    Command::new(PROGRAM)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -166,4 +164,23 @@ fn on_ctrl_c_what_was_read_is_written_and_it_ends() {
     assert!(books.contains("2 = 2 counted") && !books.contains("WRONG"), "{books}");
     assert_eq!((&seen, folder.read("copy").as_slice()), (b"one\ntwo\n", &b"one\ntwo\n"[..]));
     drop(pipe);
+}
+
+#[cfg(unix)]
+mod standard_output {
+    use super::PROGRAM;
+    use demo_support::output;
+
+    /// Arguments that end the program soon.
+    const SHORT: &[&str] = &["--input", "../../Cargo.lock"];
+
+    #[test]
+    fn full_output_is_one_message_and_exit_code_1() {
+        output::assert_full_is_reported(PROGRAM, SHORT);
+    }
+
+    #[test]
+    fn reader_that_is_gone_is_no_error() {
+        output::assert_closed_is_no_error(PROGRAM, SHORT);
+    }
 }

@@ -1,9 +1,9 @@
 //! The books: what must be equal at the end, and whether it is.
 
-use crate::failure::Failure;
 use crate::pipeline::{ALERTS, FILE, Finished, SinkBook, Told};
 use crate::report::Report;
 use buslane::{Ledger, Overflow};
+use demo_support::Failure;
 use std::fmt;
 
 /// What must be equal at the end, and whether it is.

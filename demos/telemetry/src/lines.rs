@@ -5,15 +5,15 @@ mod line;
 mod source;
 
 use crate::books::Books;
-use crate::console;
-use crate::failure::Failure;
-use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::output::Output;
 use crate::pipeline::{AGGREGATE, Finished, Pipeline, Told};
 use crate::report::Report;
 use aggregator::{Aggregator, Summary};
 use buslane::Bus;
+use demo_support::Failure;
+use demo_support::Interrupt;
+use demo_support::console;
 use line::Line;
 use source::{Batch, Message, Source};
 use std::sync::mpsc::{self, Receiver};

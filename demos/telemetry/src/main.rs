@@ -1,9 +1,9 @@
 //! Telemetry of a running service, measured from the outside.
 //!
 //! ```text
-//! cargo run --release --example telemetry
-//! cargo run --release --example telemetry -- --seconds 10 --overflow drop-oldest --output samples.jsonl
-//! journalctl -f | cargo run --release --example telemetry -- --lines - --grep warning
+//! cargo run --release -p telemetry
+//! cargo run --release -p telemetry -- --seconds 10 --overflow drop-oldest --output samples.jsonl
+//! journalctl -f | cargo run --release -p telemetry -- --lines - --grep warning
 //! ```
 //!
 //! A key-value service on a loopback socket publishes one sample per request on a [`buslane::Bus`] with three sinks:
@@ -24,11 +24,6 @@
 
 mod alerts;
 mod books;
-#[path = "../support/console.rs"]
-mod console;
-mod failure;
-#[path = "../support/interrupt.rs"]
-mod interrupt;
 mod json_lines;
 mod lines;
 mod live;

@@ -1,6 +1,6 @@
 //! The file that the JSON Lines go to: made, counted again, and removed when nobody asked for it.
 
-use crate::failure::Failure;
+use demo_support::Failure;
 use serde::de::IgnoredAny;
 use std::fmt;
 use std::fs::File;

@@ -1,7 +1,6 @@
 //! The bus and its three sinks, the same for requests and for lines.
 
 use crate::alerts::{self, Alerts};
-use crate::failure::Failure;
 use crate::json_lines::JsonLines;
 use crate::options::Options;
 use crate::output::Output;
@@ -9,6 +8,7 @@ use crate::report::Report;
 use buslane::{
     Bus, Channel, CloseReport, Closed, Handler, Ledger, Published, Queue, Signal, Sink, SinkExt, SinkState,
 };
+use demo_support::Failure;
 use serde::Serialize;
 use std::fmt;
 use std::fs::File;

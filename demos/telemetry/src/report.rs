@@ -1,8 +1,8 @@
 //! The text that the program prints at its end.
 
-use crate::console;
 use crate::pipeline::SinkBook;
 use buslane::Ledger;
+use demo_support::console;
 use hdrhistogram::Histogram;
 use std::fmt::{self, Write};
 use std::time::Duration;

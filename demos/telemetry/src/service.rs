@@ -10,14 +10,14 @@ mod store;
 mod worker;
 
 use crate::books::Books;
-use crate::console;
-use crate::failure::Failure;
-use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::output::Output;
 use crate::pipeline::{AGGREGATE, Finished, Pipeline};
 use crate::report::{Report, duration_text, nanoseconds};
 use aggregator::{Aggregator, Summary};
+use demo_support::Failure;
+use demo_support::Interrupt;
+use demo_support::console;
 use load::{Load, Outcome};
 use sample::{Operation, Sample};
 use std::net::{Ipv4Addr, TcpListener};

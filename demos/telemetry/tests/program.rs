@@ -1,19 +1,16 @@
-//! The telemetry example, run as a program: the books of both modes, and what it does with input and output
+//! The telemetry demo, run as a program: the books of both modes, and what it does with input and output
 //! that it cannot use.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/example.rs"]
-mod example;
-
-use example::program;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Output, Stdio};
 
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_telemetry");
+
 /// Runs it with these lines on standard input.
 fn run(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(program("telemetry"))
+    let mut child = Command::new(PROGRAM)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -95,7 +92,7 @@ fn entry(report: &str, left: &str, right: &str) -> (u64, u64) {
 
 #[test]
 fn a_service_runs_to_its_end_and_every_request_is_in_the_books() {
-    let path = std::env::temp_dir().join(format!("buslane-example-telemetry-{}.jsonl", std::process::id()));
+    let path = std::env::temp_dir().join(format!("buslane-demo-telemetry-{}.jsonl", std::process::id()));
     let file = path.to_str().expect("a path that is text");
     let output = run(&["--seconds", "1", "--slice-ms", "50", "--overflow", "block", "--output", file], b"");
     let lines = fs::read_to_string(&path).expect("the file");
@@ -113,7 +110,7 @@ fn a_service_runs_to_its_end_and_every_request_is_in_the_books() {
 #[test]
 #[cfg(unix)]
 fn on_ctrl_c_the_service_ends_with_its_report() {
-    let mut child = Command::new(program("telemetry"))
+    let mut child = Command::new(PROGRAM)
         .args(["--seconds", "1000000", "--output", "/dev/stdout"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -134,4 +131,23 @@ fn on_ctrl_c_the_service_ends_with_its_report() {
     assert!(report.contains(", ended by Ctrl-C\n"), "{report}");
     assert_whole(&report);
     assert!(entry(&report, "replies with telemetry on: ", " published").0 > 0, "{report}");
+}
+
+#[cfg(unix)]
+mod standard_output {
+    use super::PROGRAM;
+    use demo_support::output;
+
+    /// Arguments that end the program soon.
+    const SHORT: &[&str] = &["--lines", "Cargo.toml"];
+
+    #[test]
+    fn full_output_is_one_message_and_exit_code_1() {
+        output::assert_full_is_reported(PROGRAM, SHORT);
+    }
+
+    #[test]
+    fn reader_that_is_gone_is_no_error() {
+        output::assert_closed_is_no_error(PROGRAM, SHORT);
+    }
 }

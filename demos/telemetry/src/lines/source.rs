@@ -1,7 +1,7 @@
 //! Reads lines on a thread of its own, since a read cannot be called off.
 
 use super::line::Line;
-use crate::failure::Failure;
+use demo_support::Failure;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;

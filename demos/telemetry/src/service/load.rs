@@ -3,9 +3,9 @@
 use super::client::{Client, ClientTally};
 use super::sample::Sample;
 use super::worker::{Shared, Worker, WorkerTally};
-use crate::failure::Failure;
 use crate::options::Options;
 use buslane::Bus;
+use demo_support::Failure;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
