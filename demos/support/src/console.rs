@@ -1,7 +1,7 @@
 //! Standard output, for programs whose reader may close it early.
 //!
-//! A reader that closes the pipe (`| head -1`) has seen enough, so that is no error. Any other error, such as a full
-//! disk, is reported when the program ends. `println!` would panic at both.
+//! A reader that closes the pipe (`| head -1`) has seen enough, so that is no error. Any other error,
+//! such as a full disk, is reported when the program ends. `println!` would panic at both.
 
 use crate::Failure;
 use std::fmt;

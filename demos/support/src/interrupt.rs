@@ -1,7 +1,7 @@
 //! Ctrl-C: the first one requests the end, the second one ends the process.
 //!
-//! The second one is for an end that takes too long: a close that waits for a slow sink, or a publisher that is blocked
-//! by a stalled one and never polls the request.
+//! The second one is for an end that takes too long: a close that waits for a slow sink, or a
+//! publisher that a stalled sink blocks, so that it never polls the request.
 
 use crate::Failure;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What the programs under `demos/` share: their exit codes, standard output, Ctrl-C, and the helpers of their tests.
+//! What the programs under `demos/` share: exit codes, standard output, Ctrl-C, and helpers of their
+//! tests.
 
 pub mod console;
 mod failure;

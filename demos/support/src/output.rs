@@ -1,4 +1,5 @@
-//! Checks of a program whose standard output is full, closed, or closed early: it never panics, and only a full one is an error.
+//! Checks of a program whose standard output is full, closed, or closed early: it never panics, and
+//! only a full one is an error.
 
 use std::fs::File;
 use std::io::Read;
