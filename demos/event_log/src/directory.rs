@@ -1,4 +1,4 @@
-//! The directory that is watched: somebody's, or the example's own.
+//! The directory that is watched: somebody's, or the demo's own.
 
 use crate::options::Options;
 use crate::picture::Picture;

@@ -16,7 +16,7 @@
 //!                                     └─► roaming: comes last, for all since a time; loses its connection, and comes back
 //! ```
 //!
-//! Without a directory to watch, the example makes one of its own, and creates, changes, renames and removes files in it.
+//! Without a directory to watch, the demo makes one of its own, and creates, changes, renames and removes files in it.
 //!
 //! At the end everything is proven. The watcher has noted each event before it was published. What a subscriber read must be
 //! just that: each event from where it began once, in order and unchanged, or counted as missed. And the mirror, which knows

@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "event_log")]
 pub(crate) struct Options {
-    /// The directory to watch, with all that is in it; without one, the example makes its own, and changes files in it.
+    /// The directory to watch, with all that is in it; without one, the demo makes its own, and changes files in it.
     pub(crate) directory: Option<PathBuf>,
 
     /// How many times the directory is looked at.
@@ -40,7 +40,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "2", value_name = "LOOKS")]
     pub(crate) away_for: NonZeroU32,
 
-    /// How many files are created, changed, renamed or removed before each look, in a directory of the example's own.
+    /// How many files are created, changed, renamed or removed before each look, in a directory of the demo's own.
     #[arg(long, default_value = "80", conflicts_with = "directory")]
     pub(crate) changes: u32,
 

@@ -1,4 +1,4 @@
-//! A directory of the example's own, in which files are created, changed, renamed and removed.
+//! A directory of the demo's own, in which files are created, changed, renamed and removed.
 
 use crate::dice::Dice;
 use demo_support::Failure;
@@ -12,7 +12,7 @@ const FILES: usize = 150;
 /// The most bytes that are written at once.
 const MOST: usize = 4096;
 
-/// A directory of the example's own, with files. Removed when this is dropped.
+/// A directory of the demo's own, with files. Removed when this is dropped.
 pub(crate) struct Playground {
     root: PathBuf,
     dice: Dice,
