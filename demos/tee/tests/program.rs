@@ -1,0 +1,186 @@
+//! The tee demo, run as a program on generated input: what arrives where, and how it ends.
+
+use demo_support::Folder;
+use std::fs;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tee");
+
+fn start(arguments: &[&str]) -> Child {
+    Command::new(PROGRAM)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a process")
+}
+
+/// Runs it with this standard input.
+fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = start(arguments);
+    let (mut pipe, input) = (child.stdin.take().expect("a pipe"), input.to_vec());
+    // On a thread: it writes while it is still read from. A program that refuses its arguments does not read.
+    let writer = thread::spawn(move || drop(pipe.write_all(&input)));
+    let output = child.wait_with_output().expect("an end");
+    writer.join().expect("a writer");
+    output
+}
+
+#[track_caller]
+fn ended_with(output: &Output, code: i32) -> String {
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    message
+}
+
+/// Lines of many lengths, some without text.
+fn lines(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|n| format!("{n} {}\n", "x".repeat(n * 7 % 300)).into_bytes()).collect()
+}
+
+fn containing(lines: &[u8], text: &str) -> Vec<u8> {
+    lines
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| String::from_utf8_lossy(line).contains(text))
+        .flatten()
+        .copied()
+        .collect()
+}
+
+#[test]
+fn every_output_is_a_copy_and_filtered_ones_hold_what_was_asked_for() {
+    let (folder, input) = (Folder::new(), lines(20_000));
+    let [a, b, sevens, nothing] = ["a", "b", "sevens", "nothing"].map(|name| folder.file(name));
+    let arguments =
+        [&a, &b, "--matching", "77", &sevens, "-m", "no such text", &nothing, "--books", "--capacity", "8"];
+    let output = run(&arguments, &input);
+    let books = ended_with(&output, 0);
+    assert!(output.stdout == input && folder.read("a") == input && folder.read("b") == input);
+    let found = containing(&input, "77");
+    assert!(!found.is_empty() && folder.read("sevens") == found && folder.read("nothing").is_empty());
+    assert!(books.contains("20000 = 20000 counted") && !books.contains("WRONG"), "{books}");
+}
+
+#[test]
+fn bytes_are_copied_as_they_are() {
+    let folder = Folder::new();
+    let copy = folder.file("copy");
+    let long_line = [vec![b'y'; 3 << 20], b"\nend".to_vec()].concat();
+    let inputs = [&b""[..], b"no end", b"\n\n", b"\xff\xfe\0\r\n\xc3", &long_line];
+    for input in inputs {
+        let output = run(&[&copy, "--progress"], input);
+        assert_eq!(ended_with(&output, 0), "");
+        assert!(output.stdout == input && folder.read("copy") == input);
+    }
+}
+
+#[test]
+fn a_file_is_read_and_others_are_appended_to_when_that_is_asked_for() {
+    let (folder, input) = (Folder::new(), lines(500));
+    let [from, to] = ["from", "to"].map(|name| folder.file(name));
+    fs::write(&from, &input).expect("a file");
+    for (append, copies) in [("--append", 1), ("-a", 2), ("--progress", 1)] {
+        let output = run(&["--input", &from, append, &to], b"not this");
+        ended_with(&output, 0);
+        assert!(output.stdout == input && folder.read("to") == input.repeat(copies), "{append}");
+    }
+    let message = ended_with(&run(&["-i", &from, &from], b""), 2);
+    assert!(message.contains("both input and output"), "{message}");
+    assert!(folder.read("from") == input);
+}
+
+#[test]
+fn what_cannot_be_opened_or_set_is_a_message_and_nothing_is_written() {
+    let folder = Folder::new();
+    let here = folder.path().to_owned();
+    let cases: [(&[&str], &str); 5] = [
+        (&["/nowhere/at/all"], "/nowhere/at/all"),
+        (&["--matching", "text", "/nowhere/at/all"], "/nowhere/at/all"),
+        (&["--input", "/nowhere/at/all"], "/nowhere/at/all"),
+        (&["--input", &here], &here),
+        (&["--capacity", "0"], "capacity"),
+    ];
+    for (arguments, expected) in cases {
+        let output = run(arguments, b"a\n");
+        let message = ended_with(&output, 2);
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+        assert!(output.stdout.is_empty());
+    }
+    ended_with(&run(&["--matching", "only a text"], b""), 2);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_fails_is_told_of_and_the_others_go_on() {
+    let (folder, input) = (Folder::new(), lines(20_000));
+    let copy = folder.file("copy");
+    let output = run(&["/dev/full", &copy], &input);
+    let message = ended_with(&output, 1);
+    assert_eq!(message.matches("/dev/full").count(), 1, "{message}");
+    assert!(output.stdout == input && folder.read("copy") == input);
+}
+
+#[test]
+#[cfg(unix)]
+fn when_the_reader_of_standard_output_goes_away_it_ends_quietly_and_the_copies_are_whole() {
+    let (folder, input) = (Folder::new(), lines(2_000_000 / 10));
+    let [one, other] = ["one", "other"].map(|name| folder.file(name));
+    let mut child = start(&[&one, &other]);
+    let (mut pipe, written) = (child.stdin.take().expect("a pipe"), input.clone());
+    // It goes on writing until nobody reads: only the closed pipe at the other end can end the program.
+    let writer = thread::spawn(move || while pipe.write_all(&written).is_ok() {});
+    let mut head = [0; 100];
+    child.stdout.take().expect("a pipe").read_exact(&mut head).expect("a hundred bytes");
+    assert_eq!(head, input[..100]);
+    let output = child.wait_with_output().expect("an end");
+    assert_eq!(ended_with(&output, 0), "");
+    writer.join().expect("a writer");
+    let copy = folder.read("one");
+    assert!(copy.ends_with(b"\n") && copy == folder.read("other"));
+    assert!(copy.chunks(input.len()).all(|part| input.starts_with(part)));
+}
+
+#[test]
+#[cfg(unix)]
+fn on_ctrl_c_what_was_read_is_written_and_it_ends() {
+    let folder = Folder::new();
+    let copy = folder.file("copy");
+    let mut child = start(&[&copy, "--books"]);
+    let mut pipe = child.stdin.take().expect("a pipe");
+    pipe.write_all(b"one\ntwo\n").expect("a reader");
+    let mut seen = [0; 8];
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut seen).expect("two lines");
+    // Standard input stays open: nothing else ends it.
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.expect("kill").success());
+    let output = child.wait_with_output().expect("an end");
+    let books = ended_with(&output, 0);
+    assert!(books.contains("2 = 2 counted") && !books.contains("WRONG"), "{books}");
+    assert_eq!((&seen, folder.read("copy").as_slice()), (b"one\ntwo\n", &b"one\ntwo\n"[..]));
+    drop(pipe);
+}
+
+#[cfg(unix)]
+mod standard_output {
+    use super::PROGRAM;
+    use demo_support::output;
+
+    /// Arguments that end the program soon.
+    const SHORT: &[&str] = &["--input", "../../Cargo.lock"];
+
+    #[test]
+    fn full_output_is_one_message_and_exit_code_1() {
+        output::assert_full_is_reported(PROGRAM, SHORT);
+    }
+
+    #[test]
+    fn reader_that_is_gone_is_no_error() {
+        output::assert_closed_is_no_error(PROGRAM, SHORT);
+    }
+}
