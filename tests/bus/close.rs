@@ -1,32 +1,20 @@
 //! The end of a bus: what is handled, who is told what, what a deadline leaves behind; and the flush.
 
-#[path = "bus_close/cycles.rs"]
 mod cycles;
-#[path = "bus_close/drop.rs"]
-mod drop;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/bus.rs"]
-mod fixtures;
-#[path = "bus_close/flush.rs"]
+mod deadlines;
 mod flush;
-#[path = "bus_close/limits.rs"]
-mod limits;
-#[path = "bus_close/shared_flush.rs"]
+mod last_handle;
 mod shared_flush;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
 
 use buslane::testing::Gate;
 use buslane::{
     Bus, Channel, CloseReport, Closed, Finish, Overflow, Queue, RecvError, Sink, SinkExt, SinkStatus, noop,
     sink_fn,
 };
-use fixtures::{Closable, Route, assert_books, gated, ledger, recorder, sink, took};
 use std::thread;
 use std::time::Duration;
-use support::{GUARD, Log, ends, wait_for};
+use test_support::bus::{Closable, Route, assert_books, gated, ledger, recorder, sink, took};
+use test_support::{GUARD, Log, ends, wait_for};
 
 const SHORT: Duration = Duration::from_millis(20);
 

@@ -1,28 +1,14 @@
 //! The bus: who gets what, in which order, under which name, and what keeps it open.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/bus.rs"]
-mod fixtures;
-#[path = "bus/nested.rs"]
-mod nested;
-#[path = "bus/publish.rs"]
-mod publish;
-#[path = "bus/snapshot.rs"]
-mod snapshot;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::{
     AddError, Bus, Channel, InvalidConfig, Published, Queue, RecvError, Removed, Sink, SinkExt, TryRecvError,
     noop, sink_fn,
 };
-use fixtures::{Route, assert_books, flush_bus, recorder, took};
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, mpsc};
 use std::thread;
-use support::{Log, ends};
+use test_support::bus::{Route, assert_books, flush_bus, recorder, took};
+use test_support::{Log, ends};
 
 /// A handler that remembers what it handled.
 fn logging_queue() -> (Log<u64>, Queue<u64>) {

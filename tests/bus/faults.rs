@@ -1,23 +1,15 @@
 //! Faults on a bus: panics, errors, closed sinks, and handlers that turn on their own bus. The others notice nothing.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/bus.rs"]
-mod fixtures;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::{
     Bus, Channel, Lane, LaneWrite, Overflow, Patience, Queue, Sink, SinkExt, SinkFailure, WaitStrategy,
     WriteError, noop, sink_fn,
 };
-use fixtures::{Closable, Route, assert_books, flush_bus, ledger, lost, recorder, sink, took};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use support::{GUARD, Log, ends, wait_for};
+use test_support::bus::{Closable, Route, assert_books, flush_bus, ledger, lost, recorder, sink, took};
+use test_support::{GUARD, Log, ends, wait_for};
 
 /// A direct sink that takes nothing, ever, and how often it was asked.
 fn closed_sink() -> (Arc<AtomicUsize>, impl Sink<u32> + 'static) {

@@ -1,21 +1,13 @@
 //! The publisher that a thread keeps for a bus: lent, nested, and gone with its thread.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/bus.rs"]
-mod fixtures;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::{Bus, Channel, Closed, Overflow, Published, RecvError, sink_fn};
-use fixtures::{recorder, took};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::thread;
-use support::{Drops, GUARD, Log, ends, wait_for};
+use test_support::bus::{recorder, took};
+use test_support::{Drops, GUARD, Log, ends, wait_for};
 
 #[test]
 fn a_thread_has_one_publisher_for_each_bus() {

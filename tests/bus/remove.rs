@@ -1,29 +1,19 @@
 //! Removing a sink: what it promises about calls in progress, what still enters and is handled, and what is let go.
 
-#[path = "bus_remove/aftermath.rs"]
-mod aftermath;
-#[path = "bus_remove/doors.rs"]
-mod doors;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/bus.rs"]
-mod fixtures;
-#[path = "bus_remove/released.rs"]
-mod released;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
+mod entry_paths;
+mod leftover_calls;
+mod waits;
 
 use buslane::testing::Gate;
 use buslane::{
     Bus, Channel, DropReason, Overflow, Queue, RecvError, RemoveError, Removed, Sink, SinkExt, SinkId,
     SinkStatus, WriteError, noop, sink_fn,
 };
-use fixtures::{Route, assert_books, flush_bus, gated, recorder, took};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
-use support::{Drops, GUARD, Log, Tracked, assert_balanced, ends, wait_for};
+use test_support::bus::{Route, assert_books, flush_bus, gated, recorder, took};
+use test_support::{Drops, GUARD, Log, Tracked, assert_balanced, ends, wait_for};
 
 const SHORT: Duration = Duration::from_millis(20);
 

@@ -1,23 +1,15 @@
 //! Several publishers while sinks come, go and close: every sink that stays has each event once and in order, one that
 //! leaves has no gap up to its end, and all books balance. Sizes keep each scenario under a few seconds.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/bus.rs"]
-mod fixtures;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::{
     Bus, Channel, Overflow, Queue, QueueBuilder, Receiver, Removed, Sink, SinkExt, TryRecvError,
     WaitStrategy, sink_fn,
 };
-use fixtures::{Route, assert_books, flush_bus};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use support::{GUARD, assert_balanced, lock};
+use test_support::bus::{Route, assert_books, flush_bus};
+use test_support::{GUARD, assert_balanced, lock};
 
 const PUBLISHERS: u64 = 3;
 const EVENTS: u64 = 4_000;

@@ -1,12 +1,10 @@
 //! The channel: every way of reading, the ends of a stream, and what a reader is told about it.
 
-#[path = "channel/asynchronous.rs"]
 mod asynchronous;
-#[path = "channel/overflow.rs"]
 mod overflow;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
+mod shared_receivers;
+mod task_and_thread;
+mod visibility;
 
 use buslane::ring::MAX_CAPACITY;
 use buslane::{
@@ -17,7 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{Drops, Entry, GUARD, Log, Outcome, Tracked, WAYS, Way, assert_balanced, ends, lane, outcome};
+use test_support::{
+    Drops, Entry, GUARD, Log, Outcome, Tracked, WAYS, Way, assert_balanced, ends, lane, outcome,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -144,7 +144,7 @@ fn a_reader_that_waits_is_told_of_the_close() {
     for way in WAYS {
         let (channel, mut receiver, entry) = filled(way, 1);
         let reader = thread::spawn(move || (receiver.recv(), receiver.recv(), receiver.recv_timeout(HOUR)));
-        support::wait_for(|| channel.state().ledger.delivered == 1);
+        test_support::wait_for(|| channel.state().ledger.delivered == 1);
         channel.close();
         let end = ends(move || reader.join().unwrap());
         assert_eq!(end, (Ok(0), Err(RecvError::Closed), Err(RecvTimeoutError::Closed)));

@@ -1,9 +1,5 @@
 //! A channel with many readers: each event goes to one of them, and the end to all.
 
-use crate::sorted;
-use crate::support::{
-    Drops, Entry, GUARD, Log, Outcome, WAYS, WakeCount, Way, assert_balanced, block_on, ends, outcome, waits,
-};
 use buslane::{
     Bus, Channel, DropReason, Finish, InvalidConfig, Overflow, RecvError, RecvTimeoutError, SharedReceiver,
     Sink, SinkStatus, TryRecvError, WaitStrategy,
@@ -11,6 +7,10 @@ use buslane::{
 use std::task::Context;
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::{
+    Drops, Entry, GUARD, Log, Outcome, WAYS, WakeCount, Way, assert_balanced, block_on, ends, outcome,
+    sorted, waits,
+};
 
 fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, SharedReceiver<u64>) {
     Channel::builder().capacity(capacity).overflow(overflow).build_shared().unwrap()
@@ -90,7 +90,7 @@ fn the_last_receiver_closes_the_channel_and_the_rest_is_disconnected() {
         let hook = dropped.clone();
         let builder = Channel::builder().capacity(8);
         let (channel, mut one) = builder
-            .on_drop(move |event: crate::support::Tracked, reason| hook.push((event.id, reason)))
+            .on_drop(move |event: test_support::Tracked, reason| hook.push((event.id, reason)))
             .build_shared()
             .unwrap();
         let other = one.clone();

@@ -1,17 +1,13 @@
 //! One reader that is polled as a task and blocked on as a thread, by turns: the task that was left behind gives way to the thread,
 //! under every wait strategy, and no wake-up is lost in either direction.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::{Channel, Journal, Sink, WaitStrategy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
-use support::{GUARD, wait_for};
+use test_support::{GUARD, wait_for};
 
 const STRATEGIES: [WaitStrategy; 6] = [
     WaitStrategy::nap(),

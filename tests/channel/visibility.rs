@@ -5,18 +5,14 @@
 //! there, and then must have got, or lost to an eviction that was told of, at least as many events of each writer. The events are
 //! large or small, so that the time between the claim of a slot and its filling differs.
 
-#[path = "found/parked.rs"]
 mod parked;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
 
 use buslane::{Bus, Channel, DropReason, Overflow, Patience, Receiver, SharedReceiver, Sink, TryRecvError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use support::{ends, lane};
+use test_support::{ends, lane};
 
 const WRITERS: usize = 4;
 /// Few enough that nothing is refused: the reader falls behind at most by what is written between two of its reads.

@@ -1,13 +1,7 @@
 //! Batches: when one is complete, what becomes of one that the sink behind does not take, and the books.
 
-#[path = "batch/refused.rs"]
 mod refused;
-#[path = "batch/script.rs"]
 mod script;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-#[path = "batch/workers.rs"]
 mod workers;
 
 use buslane::testing::Gate;
@@ -16,7 +10,7 @@ use script::{Answer, Script};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{Outcome, assert_balanced, ends, flush, outcome};
+use test_support::{Outcome, assert_balanced, ends, flush, outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -264,7 +258,7 @@ fn a_close_that_finds_a_batch_on_its_way_waits_for_it_or_leaves_the_rest_to_it()
             assert_eq!(report.undelivered, 3, "{report}");
             gate.open();
         } else {
-            let closer = support::waits({
+            let closer = test_support::waits({
                 let batch = batch.clone();
                 move || batch.close(deadline)
             });

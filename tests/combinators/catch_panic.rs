@@ -1,13 +1,13 @@
 //! Panics of the sink behind, with a bus in front and without.
 
-use crate::fixtures::{lost, sink, took};
-use crate::support::{Entry, Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
 use buslane::{
     Bus, CloseReport, Deadline, FlushReport, InvalidConfig, Lane, LaneWrite, Overflow, Patience, Signal,
     Sink, SinkExt, SinkStatus, WriteError, sink_fn,
 };
 use std::sync::Arc;
+use test_support::bus::{lost, sink, took};
+use test_support::{Entry, Outcome, WAYS, assert_balanced, outcome};
 
 /// Panics at odd numbers.
 fn odd_panics() -> impl Sink<u64> {

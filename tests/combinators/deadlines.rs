@@ -3,7 +3,6 @@
 //! A close or a flush that waits by itself stops at its deadline. User code that takes its time is left to the control thread of a
 //! bus, or to the worker of a queue: a combinator that is closed directly calls its sink on the calling thread, and returns with it.
 
-use crate::support::GUARD;
 use buslane::testing::Gate;
 use buslane::{
     Backoff, Bus, CloseReport, Deadline, Either, Finish, FlushReport, Noop, Queue, Signal, Sink, SinkExt,
@@ -12,6 +11,7 @@ use buslane::{
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::GUARD;
 
 const LIMIT: Duration = Duration::from_millis(30);
 /// How long a call with that limit may take on a busy machine.

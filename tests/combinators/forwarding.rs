@@ -1,13 +1,13 @@
 //! What every combinator hands on to the sink behind it.
 
 use crate::describe;
-use crate::support::{Outcome, lock, outcome};
 use buslane::{
     CloseReport, Deadline, Either, Finish, FlushReport, InvalidConfig, Lane, Noop, Signal, Sink, SinkExt,
     SinkKey, WriteError, noop,
 };
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use test_support::{Outcome, lock, outcome};
 
 /// Writes down which of its methods was called.
 #[derive(Debug, Default)]

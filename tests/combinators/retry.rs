@@ -1,18 +1,11 @@
 //! Retries: go-events' own tests by behaviour, its defects, and what is promised about policies, waits, dead letters and keys.
 
-mod allocation;
 mod breaker;
 mod close;
-#[path = "../support/counting.rs"]
-mod counting;
-mod dead;
+mod dead_letters;
 mod keyed;
 mod order;
 mod policy;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "../support/mod.rs"]
-mod support;
 
 use buslane::testing::ManualClock;
 use buslane::{
@@ -22,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use support::{Log, Outcome, describe, outcome};
+use test_support::{Log, Outcome, describe, outcome};
 
 pub(crate) const MILLI: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

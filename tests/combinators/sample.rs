@@ -1,11 +1,11 @@
 //! One in so many events.
 
-use crate::fixtures::{ledger, took};
-use crate::support::{Outcome, WAYS, assert_balanced, lane, outcome};
 use crate::{channel, describe, entry};
 use buslane::{Bus, Deadline, Overflow, Patience, Sink, SinkExt};
 use std::sync::Arc;
 use std::thread;
+use test_support::bus::{ledger, took};
+use test_support::{Outcome, WAYS, assert_balanced, lane, outcome};
 
 #[test]
 fn the_first_and_every_nth_event_after_it_go_on() {

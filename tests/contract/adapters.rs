@@ -1,9 +1,5 @@
 //! Sinks and what stands around them: functions, pointers, filters and maps, written to directly and through lanes.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::testing::Gate;
 use buslane::{
     BoxError, Channel, CloseReport, Deadline, Finish, FlushReport, InvalidConfig, Lane, LaneSealer,
@@ -13,7 +9,7 @@ use buslane::{
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Drops, Log, Outcome, WAYS, assert_balanced, describe, ends, entry, lane, lock, outcome};
+use test_support::{Drops, Log, Outcome, WAYS, assert_balanced, describe, ends, entry, lane, lock, outcome};
 
 fn refusing(capacity: usize) -> (Channel<u64>, Receiver<u64>) {
     Channel::builder().capacity(capacity).overflow(Overflow::Refuse).build().unwrap()

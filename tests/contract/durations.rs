@@ -1,9 +1,5 @@
 //! Every duration and every moment that a caller may give, at both ends: none of them panics, and each means what it says.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::testing::{ManualClock, Slow};
 use buslane::wait::{Clock, Pause, SystemClock};
 use buslane::{
@@ -15,7 +11,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-use support::{GUARD, ends};
+use test_support::{GUARD, ends};
 
 /// Longer than any clock holds, or about as long.
 const LONG: [Duration; 5] = [

@@ -1,4 +1,10 @@
-//! The contract of a sink, kept by every sink and combinator of the crate: one line each.
+//! What every sink and every public type promises: the contract of a sink, one line for each sink and combinator, the bounds of every
+//! duration, and the auto traits.
+
+mod adapters;
+mod auto_traits;
+mod durations;
+mod test_sinks;
 
 use buslane::testing::{
     Collect, Flaky, Gate, ManualClock, Panicking, SinkContract, Slow, assert_sink_contract,

@@ -1,7 +1,6 @@
 //! One test for each defect of go-events that concerns delivery, overflow and what the user is told; `lifecycle` has those about
 //! closing, and the retry tests those about retries.
 
-use crate::support::{GUARD, Log, assert_balanced, ends, wait_for};
 use buslane::testing::{Collect, Gate, Panicking};
 use buslane::{
     Bus, Channel, DropReason, Finish, Overflow, Queue, Removed, Sink, SinkExt, WriteError, noop, sink_fn,
@@ -9,8 +8,9 @@ use buslane::{
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use test_support::{GUARD, Log, assert_balanced, ends, wait_for};
 
-/// There, the sink behind a closed one misses the event, and the last one gets it twice. `bus_faults` shows it for every way to
+/// There, the sink behind a closed one misses the event, and the last one gets it twice. `bus/faults` shows it for every way to
 /// publish and every kind of sink.
 #[test]
 fn e1_a_closed_sink_in_the_middle_costs_the_others_nothing() {

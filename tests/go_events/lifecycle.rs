@@ -1,6 +1,5 @@
 //! One test for each defect of go-events, and of what was built on it, that concerns closing, leaving and coming.
 
-use crate::support::{Drops, GUARD, Log, assert_balanced, ends, wait_for, waits};
 use buslane::testing::{Collect, Gate, ManualClock};
 use buslane::{
     AddError, Backoff, Bus, Channel, CloseReport, Deadline, Finish, Overflow, Queue, RecvError, Sink,
@@ -9,6 +8,7 @@ use buslane::{
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use test_support::{Drops, GUARD, Log, assert_balanced, ends, wait_for, waits};
 
 /// There, a close waits for ever when the sink blocks, or is retried for ever, and the right order of closes contradicts the
 /// flush.

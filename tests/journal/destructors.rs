@@ -1,7 +1,6 @@
 //! The destructor of an event that is overwritten, or that goes with its journal, may do whatever it likes: what would wait there
 //! answers at once.
 
-use crate::support::{ends, lock, wait_for};
 use crate::{HOUR, journals};
 use buslane::{
     Bus, Channel, Entry, Finish, Journal, Overflow, Publisher, Queue, RemoveError, Removed, SinkId, Start,
@@ -9,6 +8,7 @@ use buslane::{
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use test_support::{ends, lock, wait_for};
 
 type Act = Box<dyn FnOnce() + Send>;
 

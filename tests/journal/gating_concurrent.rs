@@ -1,11 +1,11 @@
 //! Gating with many publishers, with batches, inside deliveries, and for subscribers that come while events flow.
 
-use crate::support::{GUARD, Log, ends, waits};
 use crate::{HOUR, books, event, now, numbers, own, rest};
 use buslane::{Bus, Entry, Journal, Queue, Sequence, Start, WaitStrategy, WriteError, sink_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+use test_support::{GUARD, Log, ends, waits};
 
 fn journal(capacity: usize, limit: Duration) -> Journal<u64> {
     Journal::builder().capacity(capacity).gate_limit(limit).build().unwrap()

@@ -1,52 +1,25 @@
 //! The journal: history and live stream in one order, lag told in its turn, publishers that nobody holds up, and books that
 //! balance whatever a subscriber does.
 
-#[path = "journal/asynchronous.rs"]
 mod asynchronous;
-#[path = "journal/batches.rs"]
 mod batches;
-#[path = "journal/closing.rs"]
 mod closing;
-#[path = "journal/defects.rs"]
 mod defects;
-#[path = "journal/destructors.rs"]
 mod destructors;
-#[path = "journal/filters.rs"]
 mod filters;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/bus.rs"]
-mod fixtures;
-#[path = "journal/gating.rs"]
 mod gating;
-#[path = "journal/gating_many.rs"]
-mod gating_many;
-#[path = "journal/lag.rs"]
+mod gating_concurrent;
 mod lag;
-#[path = "journal/moby.rs"]
 mod moby;
-#[path = "journal/on_a_bus.rs"]
-mod on_a_bus;
-#[path = "journal/order.rs"]
+mod on_bus;
 mod order;
-#[path = "journal/panics.rs"]
 mod panics;
-#[path = "journal/places.rs"]
-mod places;
-#[path = "journal/reading.rs"]
+mod positions;
 mod reading;
-#[path = "journal/removal.rs"]
 mod removal;
-#[path = "journal/snapshots.rs"]
 mod snapshots;
-#[path = "journal/stress.rs"]
 mod stress;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-#[path = "journal/times.rs"]
 mod times;
-#[path = "journal/waiting.rs"]
 mod waiting;
 
 use buslane::{
@@ -203,7 +176,7 @@ fn own<E: Send + Sync>(subscriber: &Subscriber<E>) -> Ledger {
 #[track_caller]
 fn books<E: Send + Sync + 'static>(feed: &Feed<E>) -> SinkState {
     let state = feed.state();
-    let accepted = support::assert_balanced(&state).accepted;
+    let accepted = test_support::assert_balanced(&state).accepted;
     assert_eq!((accepted, state.ledger.delivered), (feed.next().get(), accepted));
     for subscriber in &state.subscribers {
         if let Err(imbalance) = subscriber.ledger.check() {

@@ -1,7 +1,5 @@
 //! A journal on a bus: everything published is replayable, by whichever way it came; and the bus may let go of it, or close it.
 
-use crate::fixtures::{Route, assert_books, ledger, sink, took};
-use crate::support::{GUARD, Log, ends, wait_for, waits};
 use crate::{HOUR, books, event, now, numbers, own, rest};
 use buslane::{
     Bus, Closed, Entry, Journal, Removed, Sequence, SinkExt, SinkStatus, Start, WriteError, sink_fn,
@@ -9,6 +7,8 @@ use buslane::{
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use test_support::bus::{Route, assert_books, ledger, sink, took};
+use test_support::{GUARD, Log, ends, wait_for, waits};
 
 fn journal(capacity: usize) -> Journal<u64> {
     Journal::builder().capacity(capacity).gate_limit(HOUR).build().unwrap()

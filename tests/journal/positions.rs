@@ -1,10 +1,10 @@
 //! Where a subscriber begins and ends, by places; and what cannot be.
 
-use crate::support::ends;
 use crate::{books, forms, journals, now, numbers, own, places, rest, walk};
 use buslane::ring::MAX_CAPACITY;
 use buslane::{Closed, Entry, InvalidConfig, Journal, Sequence, Start, SubscribeError, Until, WaitStrategy};
 use std::time::{Duration, SystemTime};
+use test_support::ends;
 
 const CAPACITIES: [usize; 9] = [1, 2, 3, 5, 63, 64, 65, 100, 1000];
 

@@ -1,11 +1,11 @@
 //! Every way of reading, of both forms of a journal: what is there, what comes, and nothing when there is nothing.
 
-use crate::support::{GUARD, block_on, ends, wait_for};
 use crate::{HOUR, STRATEGIES, books, event, journals, now, numbers, own, rest, walk};
 use buslane::{Closed, Entry, Journal, Sequence, Start};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::{GUARD, block_on, ends, wait_for};
 
 #[test]
 fn every_way_of_reading_takes_the_next_event() {

@@ -1,11 +1,11 @@
 //! Readers that sleep: one publish wakes them all, a close too, and none of them sleeps for good.
 
-use crate::support::{GUARD, ends};
 use crate::{HOUR, Pen, STRATEGIES, books, event, journals, numbers, own, rest};
 use buslane::{Closed, Journal, Start, WaitStrategy};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
+use test_support::{GUARD, ends};
 
 /// Naps that no test can wait for: whatever ends them wakes the sleeper.
 const DEEP: [WaitStrategy; 2] =

@@ -1,16 +1,15 @@
 //! One truth for each event: whatever chain of sinks it goes through, the ledger of the outermost sink says of it what the
 //! innermost sink and the dead letters saw. Every combinator, in every place, around sinks that behave in every way.
 
+mod aborted_close;
 mod batches;
-mod chain;
-mod cut_short;
-#[path = "../support/limit.rs"]
-mod limit;
-mod told;
+mod probe;
+mod published;
 
 use buslane::{Bus, Ledger, Published, Queue, Sink, SinkExt, SinkState, noop};
-use chain::{BEHAVIORS, Behavior, Events, Letters, Probe, batched, chains, letters, retries};
+use probe::{BEHAVIORS, Behavior, Events, Letters, Probe, batched, chains, letters, retries};
 use std::time::Duration;
+use test_support::limit;
 
 /// How many events each chain gets.
 const EVENTS: u64 = 20;

@@ -1,8 +1,6 @@
 //! The books: they add up under every policy and every fault, and the check finds each way in which they might not.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
+mod chains;
 
 use buslane::testing::Gate;
 use buslane::{
@@ -12,7 +10,7 @@ use buslane::{
 use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
-use support::{Entry, Log, WAYS, Way, assert_balanced, lane, wait_for};
+use test_support::{Entry, Log, WAYS, Way, assert_balanced, lane, wait_for};
 
 /// Every counter of a ledger, by name.
 fn counters(ledger: &mut Ledger) -> Vec<(&'static str, &mut u64)> {
@@ -104,7 +102,7 @@ fn an_event_is_pending_until_its_handling_has_ended() {
             assert!(ledger.pending >= 1, "{way:?}");
             gate.permit(1);
         }
-        support::flush(&queue);
+        test_support::flush(&queue);
         assert_eq!(assert_balanced(&queue.state()).delivered, 3);
     }
 }
@@ -259,7 +257,7 @@ fn the_books_of_lanes_that_are_gone_are_kept() {
         let seen = write_all(Entry::Private(lane(&queue)));
         assert_eq!(seen.ok, EACH);
     }
-    support::flush(&queue);
+    test_support::flush(&queue);
     let state: SinkState = queue.state();
     let ledger = assert_balanced(&state);
     assert_eq!((state.lanes, ledger.offered, ledger.accepted), (0, 20 * EACH, 20 * EACH));

@@ -1,22 +1,16 @@
 //! Publishing allocates and frees nothing: from the first event on, right after a change of the list, with full lanes.
 
-#[path = "support/counting.rs"]
-mod counting;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::testing::Gate;
 use buslane::{
     Bus, Channel, Entry, Feed, Journal, OnLag, Overflow, Patience, Queue, Receiver, Sink, SinkExt, SinkId,
     Start, Subscriber, WaitStrategy, WriteError, noop, sink_fn,
 };
-use counting::{Heap, heap_of};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use support::{GUARD, wait_for};
+use test_support::heap::{Heap, heap_of};
+use test_support::{GUARD, wait_for};
 
 /// The size of the events of the design's measurements.
 type Event = [u64; 4];

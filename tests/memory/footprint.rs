@@ -1,16 +1,11 @@
 //! What a bus, a publisher and a lane cost in memory: the figures that the documentation states.
 //!
-//! Measured as bytes asked of the allocator on this thread and not given back; `cargo test --test memory -- --nocapture`
+//! Measured as bytes asked of the allocator on this thread and not given back; `cargo test --test memory -- footprint --nocapture`
 //! prints them.
-
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/counting.rs"]
-mod counting;
 
 use buslane::wait::{FencePair, WaitList};
 use buslane::{Bus, Channel, Journal, Publisher, Queue, Sink, SinkExt, Start, WaitStrategy, noop};
-use counting::heap_of;
+use test_support::heap::heap_of;
 
 /// The size of the events of the design's measurements.
 type Event = [u64; 4];
@@ -192,7 +187,7 @@ fn publishers_that_come_and_go_leave_nothing_behind() {
 }
 
 /// The text of `docs::memory`.
-const MEMORY: &str = include_str!("../src/docs/memory.md");
+const MEMORY: &str = include_str!("../../src/docs/memory.md");
 
 /// The figure in a row of its table.
 fn documented(what: &str) -> i64 {

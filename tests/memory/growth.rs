@@ -1,12 +1,7 @@
 //! What the control plane does grows with what it changes, not with what is on the bus: counted in bytes and allocations.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/counting.rs"]
-mod counting;
-
 use buslane::{Bus, Channel, Publisher, Sink, WaitStrategy, noop};
-use counting::heap_of;
+use test_support::heap::heap_of;
 
 type Event = u64;
 

@@ -1,18 +1,10 @@
 //! Publishers that threads keep: a limited number has lanes of its own, and the order of a thread's events does not depend on it.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/counting.rs"]
-mod counting;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::testing::Gate;
 use buslane::{Bus, Channel, Overflow, Queue, Receiver};
-use counting::heap_of;
 use std::thread::{self, JoinHandle};
-use support::{Log, ends, wait_for};
+use test_support::heap::heap_of;
+use test_support::{Log, ends, wait_for};
 
 /// A thread's number and one of its events.
 type Event = (usize, u64);

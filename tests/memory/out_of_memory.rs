@@ -1,22 +1,14 @@
 //! No memory for a ring: whoever asks for one is told so, or is served through the lane that all share. What is there goes on,
 //! and what was made in vain is given back.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "support/counting.rs"]
-mod counting;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::{
     AddError, Bus, Channel, ChannelBuilder, Entry, InvalidConfig, Journal, Published, Queue, QueueBuilder,
     Receiver, Sink, SinkExt, SpawnError, Start, SubscribeError, WaitStrategy,
 };
-use counting::{heap_of, with_large};
 use std::sync::Arc;
 use std::thread;
-use support::{Drops, GUARD, Log, assert_balanced, wait_for};
+use test_support::heap::{heap_of, with_large};
+use test_support::{Drops, GUARD, Log, assert_balanced, wait_for};
 
 type Event = [u64; 4];
 const CAPACITY: usize = 4096;

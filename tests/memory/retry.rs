@@ -1,9 +1,12 @@
 //! An event that is taken at the first attempt leaves the heap alone.
 
-use crate::counting::{Heap, heap_of};
-use crate::{HOUR, SECOND};
 use buslane::{Backoff, Breaker, Sink, SinkExt, noop};
 use std::sync::Arc;
+use std::time::Duration;
+use test_support::heap::{Heap, heap_of};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn an_event_that_is_taken_at_the_first_attempt_leaves_the_heap_alone() {

@@ -4,15 +4,11 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
-#[path = "support/limit.rs"]
-mod limit;
-
 use buslane::{Bus, Channel, Journal, Queue, SinkExt, WaitStrategy};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
+use test_support::{limit, process};
 
-const CHILD: &str = "BUSLANE_IDLE_CHILD";
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// The processor time that this process has used, all its threads together.
@@ -74,15 +70,10 @@ fn used_in_silence(wait: WaitStrategy) -> Duration {
 
 /// Processor time in percent of the silence, measured in a process that does nothing else.
 fn percent(test: &str, silence: Silence, wait: WaitStrategy) -> f64 {
-    if std::env::var_os(CHILD).is_some() {
+    let Some(child) = process::in_child(module_path!(), test) else {
         eprintln!("used {}", silence(wait).as_nanos());
         std::process::exit(0);
-    }
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
+    };
     let text = String::from_utf8_lossy(&child.stderr).into_owned();
     assert!(child.status.success(), "{text}");
     let used = text.lines().find_map(|line| line.strip_prefix("used ")).expect("the child's line");

@@ -7,15 +7,13 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "system calls that the standard library does not offer")]
 
-#[path = "support/limit.rs"]
-mod limit;
-
 use buslane::ring::blocks::{SharedWriter, ring};
 use buslane::{Bus, Channel, Journal, Sink, Start, WaitStrategy, sink_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, mpsc};
+use std::sync::{Mutex, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::limit;
 
 const ROUNDS: u32 = 300;
 /// What all rounds together may take of the processor. A single wait that spins and yields takes most of a second.
@@ -54,12 +52,6 @@ fn set_policy(policy: i32, priority: i32) -> bool {
     unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) == 0 }
 }
 
-/// One at a time: they share the processor.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Ends the process if the test does not end.
 fn guard() -> mpsc::Sender<()> {
     let (sender, receiver) = mpsc::channel();
@@ -74,7 +66,7 @@ fn guard() -> mpsc::Sender<()> {
 
 /// Plays `low` on two ordinary threads, over and over, and `high` again and again on one that goes before them.
 fn play(name: &str, low: impl Fn() + Sync, mut high: impl FnMut() + Send) {
-    let _alone = alone();
+    let _alone = super::alone();
     let _guard = guard();
     let over = AtomicBool::new(false);
     let (low, over) = (&low, &over);
@@ -121,7 +113,7 @@ fn a_publisher_of_a_journal_waits_for_another_one() {
 
 #[test]
 fn a_claim_that_is_held_is_waited_for_asleep() {
-    let _alone = alone();
+    let _alone = super::alone();
     let (writer, _source) = ring::<u32>(64).unwrap();
     let writer = SharedWriter::from(writer);
     let claim = writer.claim().unwrap();

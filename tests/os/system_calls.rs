@@ -6,21 +6,15 @@
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![expect(unsafe_code, reason = "system calls")]
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::{Bus, Overflow, Publisher, Queue, SinkExt, WaitStrategy, sink_fn};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use support::{GUARD, assert_balanced, wait_for};
+use test_support::{GUARD, assert_balanced, process, wait_for};
 
 const EVENTS: u64 = 1_000_000;
-const CHILD: &str = "BUSLANE_SECCOMP_CHILD";
 /// What the child's process ends with, where the test harness itself would end with 0 or 101.
 const PASSED: u8 = 40;
 const NOT_GRANTED: u8 = 41;
@@ -113,16 +107,11 @@ fn publish_without_system_calls(
 
 /// Runs `body` in a process of its own, which is this test alone in this binary again.
 fn in_child(test: &str, body: impl FnOnce() -> Option<()>) {
-    if std::env::var_os(CHILD).is_some() {
+    let Some(child) = process::in_child(module_path!(), test) else {
         let code = if body().is_some() { PASSED } else { NOT_GRANTED };
         // Not by returning: the harness would say what it thinks of it.
         std::process::exit(code.into());
-    }
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
+    };
     match child.status.code().map(u8::try_from) {
         Some(Ok(PASSED)) => {}
         Some(Ok(NOT_GRANTED)) => println!("no strict mode on this system: nothing was tested"),

@@ -1,12 +1,12 @@
 //! The life of a handler: ticks, batches, flushes and its end, each in its place.
 
-use crate::support::{GUARD, Log, assert_balanced, flush, lane};
 use buslane::testing::Gate;
 use buslane::{BoxError, Deadline, Finish, Handler, Patience, Queue, QueueBuilder, Sink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::{GUARD, Log, assert_balanced, flush, lane};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {

@@ -1,14 +1,9 @@
 //! The queue: what it accepts, in which order its worker sees it, and what becomes of what it has no room for.
 
-#[path = "queue/close.rs"]
 mod close;
-#[path = "queue/faults.rs"]
 mod faults;
-#[path = "queue/handler.rs"]
 mod handler;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
+mod workers;
 
 use buslane::ring::MAX_CAPACITY;
 use buslane::testing::Gate;
@@ -19,7 +14,7 @@ use std::error::Error;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use support::{Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, waits};
+use test_support::{Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, waits};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

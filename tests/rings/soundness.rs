@@ -4,19 +4,12 @@
 //! An ordinary test, and the one that Miri runs: see `.ci/miri`. What a test asserts is that nothing is lost and nothing lives on;
 //! that nothing is undefined is for Miri, or a sanitizer, to say.
 
-#[path = "soundness/blocks.rs"]
 mod blocks;
-#[path = "soundness/mpmc.rs"]
 mod mpmc;
-#[path = "soundness/sleepers.rs"]
 mod sleepers;
-#[path = "soundness/spsc.rs"]
 mod spsc;
-#[path = "soundness/unbounded.rs"]
 mod unbounded;
-#[path = "soundness/waiting.rs"]
 mod waiting;
-#[path = "soundness/wakers.rs"]
 mod wakers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,28 +1,12 @@
-//! The rings as they are: exact capacity, order, exact drops, seals, and errors in place of panics.
+//! The ring of one producer and one consumer: exact capacity, order, exact drops, seals, and errors in place of panics.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
-use buslane::InvalidConfig;
-use buslane::ring::MAX_CAPACITY;
-use buslane::ring::mpmc::{Pop, PushError, Ring};
-use buslane::ring::spsc::{Consumer, Producer, ring};
+use super::{CAPACITIES, spsc};
+use buslane::ring::spsc::Producer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread;
-use support::{Drops, Tracked};
-
-const CAPACITIES: [usize; 7] = [1, 2, 3, 4, 5, 64, 1000];
-
-fn spsc<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
-    ring(capacity).expect("a capacity that can be")
-}
-
-fn mpmc<T: Send>(capacity: usize) -> Ring<T> {
-    Ring::new(capacity).expect("a capacity that can be")
-}
+use test_support::Drops;
 
 /// Pushes as a publisher does, and says whether the value was accepted and whether the ring is still open: a value is
 /// accepted only when the ring had room and did not give it back when it was sealed.
@@ -59,51 +43,6 @@ fn an_spsc_ring_holds_exactly_as_many_as_asked_lap_after_lap() {
 }
 
 #[test]
-fn an_mpmc_ring_holds_exactly_as_many_as_asked_lap_after_lap() {
-    for capacity in CAPACITIES {
-        let ring = mpmc(capacity);
-        let mut next = 0..;
-        for lap in 0..5 {
-            let first = next.start;
-            for _ in 0..capacity {
-                assert_eq!(ring.push(next.next().unwrap()), Ok(()), "capacity {capacity}, lap {lap}");
-            }
-            assert_eq!(ring.len(), capacity);
-            assert_eq!(ring.push(u64::MAX), Err(PushError::Full(u64::MAX)), "capacity {capacity}, lap {lap}");
-            assert_eq!(ring.pop_at(), Pop::Value((first, first)));
-            assert_eq!(ring.push(next.next().unwrap()), Ok(()));
-            assert_eq!(ring.push(u64::MAX), Err(PushError::Full(u64::MAX)));
-            for expected in first + 1..next.start {
-                assert!(ring.has_filled());
-                assert_eq!(ring.pop(), Pop::Value(expected));
-            }
-            assert_eq!(ring.pop(), Pop::Empty);
-            assert!(ring.is_empty() && !ring.has_filled());
-        }
-        assert_eq!((ring.position(), ring.claimed()), (next.start, next.start));
-    }
-}
-
-#[test]
-fn capacities_that_cannot_be_are_typed_errors() {
-    assert_eq!(ring::<u8>(0).err(), Some(InvalidConfig::ZeroCapacity));
-    assert_eq!(Ring::<u8>::new(0).err(), Some(InvalidConfig::ZeroCapacity));
-    for asked in [MAX_CAPACITY + 1, usize::MAX] {
-        let error = Some(InvalidConfig::CapacityTooLarge { asked, most: MAX_CAPACITY });
-        assert_eq!(ring::<u8>(asked).err(), error);
-        assert_eq!(Ring::<u8>::new(asked).err(), error);
-    }
-}
-
-#[test]
-fn memory_that_is_not_to_be_had_is_an_error_and_no_abort() {
-    type Huge = [u8; 1 << 20];
-    let error = Some(InvalidConfig::OutOfMemory { slots: MAX_CAPACITY });
-    assert_eq!(ring::<Huge>(MAX_CAPACITY).err(), error);
-    assert_eq!(Ring::<Huge>::new(MAX_CAPACITY).err(), error);
-}
-
-#[test]
 fn an_spsc_ring_drops_exactly_what_is_left_whichever_half_goes_first() {
     for producer_first in [true, false] {
         let drops = Drops::default();
@@ -127,21 +66,6 @@ fn an_spsc_ring_drops_exactly_what_is_left_whichever_half_goes_first() {
         }
         assert_eq!(drops.ids(), [0, 1, 2, 3, 4, 5]);
     }
-}
-
-#[test]
-fn an_mpmc_ring_drops_exactly_what_is_left() {
-    let drops = Drops::default();
-    let ring = mpmc(3);
-    for id in 0..3 {
-        assert!(ring.push(drops.track(id)).is_ok());
-    }
-    assert!(matches!(ring.pop(), Pop::Value(Tracked { id: 0, .. })));
-    assert!(ring.push(drops.track(3)).is_ok());
-    assert!(matches!(ring.push(drops.track(4)), Err(PushError::Full(Tracked { id: 4, .. }))));
-    assert_eq!(drops.ids(), [0, 4]);
-    drop(ring);
-    assert_eq!(drops.ids(), [0, 1, 2, 3, 4]);
 }
 
 #[test]
@@ -339,66 +263,6 @@ fn values_cross_an_spsc_ring_between_threads_in_order() {
 }
 
 #[test]
-fn eviction_makes_room_by_the_oldest_and_ends_with_a_close() {
-    let ring = mpmc(3);
-    let mut evicted = Vec::new();
-    for value in 0..8 {
-        assert_eq!(ring.push_evicting(value, |old| evicted.push(old)), Ok(()));
-    }
-    assert_eq!(evicted, [0, 1, 2, 3, 4]);
-    assert_eq!((ring.close(), ring.close()), (8, 8));
-    assert!(ring.is_closed() && !ring.is_ended());
-    assert_eq!(ring.push_evicting(8, |old| evicted.push(old)), Err(PushError::Closed(8)));
-    assert_eq!(ring.push(8), Err(PushError::Closed(8)));
-    assert_eq!([ring.pop(), ring.pop(), ring.pop()], [Pop::Value(5), Pop::Value(6), Pop::Value(7)]);
-    assert!(ring.is_ended());
-    assert_eq!((ring.pop(), evicted.len()), (Pop::Empty, 5));
-}
-
-#[test]
-fn many_producers_and_consumers_see_each_accepted_value_once_up_to_the_close() {
-    const EACH: u64 = 20_000;
-    let ring = mpmc(5);
-    let (accepted, counted) = (AtomicU64::new(0), AtomicU64::new(0));
-    thread::scope(|scope| {
-        for producer in 0..2 {
-            let (ring, accepted) = (&ring, &accepted);
-            scope.spawn(move || {
-                for value in 0..EACH {
-                    let mut value = producer * EACH + value;
-                    loop {
-                        match ring.push(value) {
-                            Ok(()) => break,
-                            Err(PushError::Full(back)) => value = back,
-                            Err(PushError::Closed(_)) => return,
-                        }
-                        thread::yield_now();
-                    }
-                    accepted.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        for _ in 0..2 {
-            scope.spawn(|| {
-                let mut last = [None; 2];
-                while !ring.is_ended() {
-                    let Pop::Value(value) = ring.pop() else { continue };
-                    let of = &mut last[usize::from(value >= EACH)];
-                    assert!(of.is_none_or(|last| last < value), "the order of one producer");
-                    *of = Some(value);
-                    counted.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        support::wait_for(|| counted.load(Ordering::Relaxed) >= EACH);
-        ring.close();
-    });
-    assert_eq!(accepted.into_inner(), ring.position());
-    assert_eq!(counted.into_inner(), ring.position());
-    assert!(ring.is_empty());
-}
-
-#[test]
 fn a_value_written_but_not_committed_when_the_seal_begins_has_one_owner() {
     /// Counts its drops without owning anything, so that a second drop is seen and harmless.
     struct Counted<'a>(&'a AtomicU64);
@@ -422,31 +286,4 @@ fn a_value_written_but_not_committed_when_the_seal_begins_has_one_owner() {
     };
     let cases = [(false, false), (false, true), (true, false), (true, true)];
     assert_eq!(cases.map(|(settles, reads)| drops_when(settles, reads)), [1; 4]);
-}
-
-#[test]
-fn values_without_size_and_values_larger_than_a_cache_line_lie_where_they_should() {
-    #[repr(align(128))]
-    #[derive(Debug, PartialEq, Eq)]
-    struct Wide([u64; 32]);
-    let (mut producer, mut consumer) = spsc(3);
-    let shared = mpmc(3);
-    for n in 0..10 {
-        assert_eq!(producer.push(Wide([n; 32])), Ok(()));
-        assert_eq!(
-            consumer.drain_in_place(1, |wide| assert_eq!(std::ptr::from_ref(wide).addr() % 128, 0)),
-            1
-        );
-        assert_eq!(shared.push(Wide([n; 32])), Ok(()));
-        assert_eq!(shared.pop(), Pop::Value(Wide([n; 32])));
-    }
-    let (mut producer, mut consumer) = spsc(2);
-    assert_eq!([producer.push(()), producer.push(()), producer.push(())], [Ok(()), Ok(()), Err(())]);
-    assert_eq!([consumer.pop(), consumer.pop(), consumer.pop()], [Some(()), Some(()), None]);
-    let shared = mpmc(2);
-    assert_eq!(
-        [shared.push(()), shared.push(()), shared.push(())],
-        [Ok(()), Ok(()), Err(PushError::Full(()))]
-    );
-    assert_eq!([shared.pop(), shared.pop(), shared.pop()], [Pop::Value(()), Pop::Value(()), Pop::Empty]);
 }

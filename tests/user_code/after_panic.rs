@@ -1,6 +1,5 @@
 //! What user code is told, and what is left after it panicked: the cases of which the table only sees that everything still works.
 
-use crate::limit;
 use crate::world::{ignore, lock};
 use buslane::{
     Backoff, BoxError, Bus, CloseReport, Closed, Deadline, Finish, FlushReport, Handler, Overflow, Queue,
@@ -13,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use test_support::limit;
 
 const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 

@@ -1,10 +1,6 @@
 //! Events whose destructors panic, in every kind of place that holds several of them: all are dropped, no call unwinds, and nothing
 //! is counted twice.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
-
 use buslane::ring::{blocks, mpmc, spsc};
 use buslane::testing::Gate;
 use buslane::{
@@ -15,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
-use support::{GUARD, assert_balanced, ends};
+use test_support::{GUARD, assert_balanced, ends};
 
 const COUNT: usize = 50;
 
@@ -198,7 +194,7 @@ fn a_queue_gives_up_all_that_is_left() {
         queue
     });
     // An event is pending until its destructor has returned.
-    support::wait_for(|| queue.state().ledger.pending == 0);
+    test_support::wait_for(|| queue.state().ledger.pending == 0);
     assert_eq!(alive.get(), 1, "the one that was forgotten");
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.delivered, ledger.dropped.aborted), (1, COUNT as u64));
@@ -431,5 +427,5 @@ fn hooks_and_predicates_of_several_lanes_all_go() {
         drop(bus);
         drop(publisher);
     }
-    support::wait_for(|| alive.get() == 0);
+    test_support::wait_for(|| alive.get() == 0);
 }

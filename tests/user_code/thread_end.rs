@@ -1,6 +1,5 @@
 //! The crate is called while the thread's locals are dropped: before its own are gone, and after.
 
-use crate::limit;
 use crate::world::{Event, LIMIT, ignore};
 use buslane::{
     Bus, Channel, Deadline, Finish, FlushReport, Journal, Queue, Signal, Sink, SinkExt, Start, sink_fn,
@@ -11,6 +10,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use test_support::limit;
 
 /// Calls a function when the thread ends.
 struct AtEnd(Option<Box<dyn FnOnce()>>);

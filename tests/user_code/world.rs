@@ -1,6 +1,5 @@
 //! What there is to call, and the trap that calls it from inside user code.
 
-use crate::limit;
 use buslane::{
     Bus, Channel, Deadline, FlushReport, Journal, Overflow, Queue, Receiver, Signal, Sink, SinkFailure,
     SinkId, Start, Subscriber, noop,
@@ -10,6 +9,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
+use test_support::limit;
 
 /// The limit of every operation that has one: longer than the watchdog waits.
 pub(crate) const LIMIT: Duration = limit::scaled(Duration::from_secs(60));

@@ -1,8 +1,6 @@
 //! Waiting: the cell of one consumer, the list of many waiters, deadlines, and each strategy behind a real queue.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
+mod wakeups;
 
 use buslane::wait::{FencePair, WaitCell, WaitList};
 use buslane::{Channel, Deadline, InvalidConfig, Overflow, Queue, Sink, SpawnError, WaitStrategy};
@@ -10,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{GUARD, WAYS, WakeCount, assert_balanced, ends, flush, lane, wait_for};
+use test_support::{GUARD, WAYS, WakeCount, assert_balanced, ends, flush, lane, wait_for};
 
 const PAIRS: [fn() -> FencePair; 2] = [|| FencePair::Symmetric, FencePair::process];
 const MICRO: Duration = Duration::from_micros(1);
@@ -215,7 +213,7 @@ fn every_strategy_moves_ten_thousand_events_in_order() {
                 next += 1;
             })
             .unwrap();
-        let mut entry = support::Entry::into(&queue, way);
+        let mut entry = test_support::Entry::into(&queue, way);
         ends(move || {
             for event in 0..10_000 {
                 entry.write(event).unwrap();

@@ -5,20 +5,15 @@
 #![cfg(all(target_os = "linux", feature = "testing"))]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
-#[path = "herds/flushes.rs"]
 mod flushes;
-#[path = "herds/gates.rs"]
-mod gates;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
+mod gating;
 
 use buslane::{Backoff, BoxError, Channel, Overflow, Patience, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
-use support::{GUARD, ends, lock, wait_for, waits};
+use test_support::{GUARD, ends, lock, wait_for, waits};
 
 const WRITERS: usize = 200;
 const EACH: u64 = 10;
@@ -278,7 +273,7 @@ fn writers_that_give_up_leave_the_room_to_those_who_stay() {
             // The rest of the hurried ones need no consumer.
             while receiver.recv_timeout(Duration::from_millis(1)).is_ok() {}
         });
-        let books = support::assert_balanced(&channel.state());
+        let books = test_support::assert_balanced(&channel.state());
         assert_eq!(books.accepted, accepted.into_inner());
     });
 }

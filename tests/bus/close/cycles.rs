@@ -1,7 +1,6 @@
 //! Buses, queues and combinators in cycles, closed, flushed, looked at and taken apart by several threads at once: everything ends, and the
 //! reports are true.
 
-use crate::support::{GUARD, Log, limit, wait_for};
 use buslane::testing::Gate;
 use buslane::{
     AddError, Bus, CloseReport, Deadline, Disposition, Finish, FlushReport, Overflow, Queue, Signal, Sink,
@@ -11,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::{GUARD, Log, limit, wait_for};
 
 const ROUNDS: usize = 100;
 

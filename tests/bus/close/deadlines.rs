@@ -1,8 +1,6 @@
 //! One deadline for all sinks: a sink that is stuck takes no time from the others, and no close or flush waits for longer than it was
 //! asked to.
 
-use crate::fixtures::Closable;
-use crate::support::{GUARD, Log, limit, wait_for};
 use buslane::testing::Gate;
 use buslane::{
     Backoff, BoxError, Bus, CloseReport, Deadline, Finish, FlushReport, Handler, Queue, Signal, Sink,
@@ -10,6 +8,8 @@ use buslane::{
 };
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::bus::Closable;
+use test_support::{GUARD, Log, limit, wait_for};
 
 /// The limit that the tests ask for, and how long a call with it may take on a busy machine.
 const LIMIT: Duration = limit::scaled(Duration::from_secs(1));

@@ -1,11 +1,11 @@
 //! The flush: it waits until events were handled, however far behind the bus, and names who was not done in time.
 
-use crate::fixtures::{Route, flush_bus, recorder, took};
-use crate::support::{GUARD, Log, ends};
-use crate::{SHORT, held_bus};
+use super::{SHORT, held_bus};
 use buslane::testing::Gate;
 use buslane::{BoxError, Bus, Channel, Deadline, Finish, Handler, Overflow, Queue, Sink, SinkExt, sink_fn};
 use std::thread;
+use test_support::bus::{Route, flush_bus, recorder, took};
+use test_support::{GUARD, Log, ends};
 
 /// A queue whose handler passes a gate with each event and then writes it down.
 fn held_queue(overflow: Overflow, unbounded: bool) -> (Queue<u32>, Gate, Log<u32>) {

@@ -1,11 +1,11 @@
 //! What keeps a bus open, and what happens when the last of it goes.
 
-use crate::fixtures::{Closable, took};
-use crate::support::{Drops, GUARD, Log, Tracked, ends, wait_for};
 use buslane::testing::Gate;
 use buslane::{Bus, Channel, Closed, Queue, RecvError, sink_fn};
 use std::sync::mpsc;
 use std::thread;
+use test_support::bus::{Closable, took};
+use test_support::{Drops, GUARD, Log, Tracked, ends, wait_for};
 
 /// What a handler of a whole bus owns.
 fn tracked_handler(tracked: Tracked, handled: mpsc::Sender<u32>) -> impl FnMut(u32) + Send + 'static {

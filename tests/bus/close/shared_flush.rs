@@ -1,9 +1,9 @@
 //! Flushes of one queue that its worker takes together, where the end of the flush lies further down.
 
-use crate::support::{ends, waits};
 use buslane::testing::Gate;
 use buslane::{BoxError, Finish, FlushReport, Handler, Queue, Sink, WriteError};
 use std::time::Duration;
+use test_support::{ends, waits};
 
 const LONG: Duration = Duration::from_secs(60);
 

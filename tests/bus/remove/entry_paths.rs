@@ -1,7 +1,6 @@
 //! `Removed::Quiet` means that nothing of the bus is inside the sink, whichever door it went in by.
 
-use crate::support::{GUARD, Log, wait_for};
-use crate::thread;
+use super::thread;
 use buslane::testing::Gate;
 use buslane::{
     Bus, Deadline, FlushReport, InvalidConfig, Lane, LaneWrite, Patience, Removed, Signal, Sink, SinkExt,
@@ -10,6 +9,7 @@ use buslane::{
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use test_support::{GUARD, Log, wait_for};
 
 /// The doors of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

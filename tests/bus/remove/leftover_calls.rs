@@ -1,7 +1,6 @@
 //! After `Removed::Quiet` no user code that came with the sink is left to run, also where an idle publisher still has a lane.
 
-use crate::support::{GUARD, ends, lock, wait_for, waits};
-use crate::thread;
+use super::thread;
 use buslane::testing::Gate;
 use buslane::{
     Bus, Channel, InvalidConfig, Journal, Lane, LaneWrite, Overflow, Patience, Published, Publisher, Queue,
@@ -10,6 +9,7 @@ use buslane::{
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::ThreadId;
+use test_support::{GUARD, ends, lock, wait_for, waits};
 
 /// What came with a sink.
 struct Piece(Arc<Pieces>);
@@ -416,15 +416,15 @@ fn removal_waits_for_a_hook_that_a_publisher_runs() {
             busy.open();
             ends(move || publishing.join().unwrap());
             assert!(queue.close().is_done());
-            crate::assert_balanced(&queue.state());
+            super::assert_balanced(&queue.state());
         }
     }
 }
 
 /// A sink whose lanes use the bus, and note their thread, when they are asked about themselves.
-struct Asked(buslane::WeakBus<u32>, crate::support::Log<ThreadId>);
+struct Asked(buslane::WeakBus<u32>, test_support::Log<ThreadId>);
 
-struct AskedLane(buslane::WeakBus<u32>, crate::support::Log<ThreadId>);
+struct AskedLane(buslane::WeakBus<u32>, test_support::Log<ThreadId>);
 
 impl AskedLane {
     fn asked(&self) {
@@ -468,7 +468,7 @@ impl Sink<u32> for Asked {
 fn lanes_are_asked_by_their_maker_without_a_lock() {
     // A publisher that takes a lane later asks it nothing: a removal could not wait for that.
     ends(|| {
-        let (bus, asked) = (Bus::new(), crate::support::Log::new());
+        let (bus, asked) = (Bus::new(), test_support::Log::new());
         let mut publisher = bus.publisher();
         let id = bus.add(Asked(bus.downgrade(), asked.clone())).unwrap();
         let mut later = bus.publisher();

@@ -1,9 +1,9 @@
 //! A removal ends waits inside the sink, however long they have lasted.
 
-use crate::support::{ends, waits};
-use crate::thread;
+use super::thread;
 use buslane::{Backoff, Breaker, Bus, Channel, Journal, Overflow, Removed, SinkExt, SinkId, sink_fn};
 use std::time::Duration;
+use test_support::{ends, waits};
 
 /// Waits grow longer between two checks of whether the sink was removed; after this time they would have reached a second.
 const LONG: Duration = Duration::from_millis(1600);

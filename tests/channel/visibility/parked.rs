@@ -3,11 +3,11 @@
 //! A round is one event of each writer, all at once, and silence until the readers have every event. So a reader that parks at such a
 //! position and is not woken for the events after it is never woken, and the test ends at its limit.
 
-use super::support::{GUARD, block_on, ends};
 use buslane::{Channel, ChannelBuilder, Receiver, Recv, SharedReceiver, SharedRecv, Sink, WaitStrategy};
 use std::future::poll_fn;
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
+use test_support::{GUARD, block_on, ends};
 
 const WRITERS: u64 = 4;
 const ROUNDS: u64 = 200;

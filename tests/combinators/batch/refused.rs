@@ -1,12 +1,12 @@
 //! Batches that the sink behind does not take.
 
-use crate::script::Answer::{Close, Fail, FailFirst, Full, Panic, Reentrant, Take, Timeout};
-use crate::support::{Drops, GUARD, Outcome, assert_balanced, outcome, wait_for};
-use crate::{HOUR, SECOND, batch, tick, write_all};
+use super::script::Answer::{Close, Fail, FailFirst, Full, Panic, Reentrant, Take, Timeout};
+use super::{HOUR, SECOND, batch, tick, write_all};
 use buslane::testing::Gate;
 use buslane::{Deadline, Finish, FlushReport, Overflow, Queue, Signal, Sink, SinkExt, SinkStatus, sink_fn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use test_support::{Drops, GUARD, Outcome, assert_balanced, outcome, wait_for};
 
 #[test]
 fn a_batch_without_room_behind_is_kept_and_events_are_refused_once_the_next_is_full() {
@@ -137,7 +137,7 @@ fn a_sink_behind_that_is_closed_closes_the_batch() {
 #[test]
 fn events_that_are_given_up_are_dropped_once() {
     let drops = Drops::default();
-    let failing = sink_fn(|_: &Vec<crate::support::Tracked>| Err("no"));
+    let failing = sink_fn(|_: &Vec<test_support::Tracked>| Err("no"));
     let batch = failing.batch(2).unwrap();
     (0..4).for_each(|id| batch.write(drops.track(id)).unwrap());
     assert_eq!(drops.ids(), [0, 1, 2, 3]);

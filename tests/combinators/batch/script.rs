@@ -1,10 +1,10 @@
 //! A sink for batches that answers as it is told, and writes down what it got.
 
-use crate::support::lock;
 use buslane::testing::Gate;
 use buslane::{CloseReport, Deadline, Signal, Sink, WriteError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use test_support::lock;
 
 /// What a write comes to.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,7 @@
 //! A batch behind several workers: they wait while one of them has handed a batch on, and lose nothing by it.
 
-use crate::script::{Answer, Script};
-use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, flush, outcome, wait_for, waits};
-use crate::{HOUR, SECOND, batch, tick, write_all};
+use super::script::{Answer, Script};
+use super::{HOUR, SECOND, batch, tick, write_all};
 use buslane::testing::Gate;
 use buslane::{
     Batch, Bus, CloseReport, Deadline, DropReason, Finish, FlushReport, Overflow, Queue, Removed, Signal,
@@ -12,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::{GUARD, Log, Outcome, assert_balanced, ends, flush, outcome, wait_for, waits};
 
 type Batched = Batch<u64, Arc<Script>>;
 

@@ -1,7 +1,6 @@
 //! The breaker: states, one probe at a time, shared between sinks.
 
-use crate::support::{Outcome, outcome, wait_for};
-use crate::{MILLI, SECOND, flaky};
+use super::{MILLI, SECOND, flaky};
 use buslane::testing::Gate;
 use buslane::testing::ManualClock;
 use buslane::{
@@ -12,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+use test_support::{Outcome, outcome, wait_for};
 
 fn breaker(threshold: u32) -> (ManualClock, Arc<Breaker>) {
     let clock = ManualClock::new();

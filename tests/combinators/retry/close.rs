@@ -1,7 +1,6 @@
 //! Closes and aborts end waits at once, and a queue in front gives nothing up before its deadline.
 
-use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
-use crate::{By, HOUR, MILLI, SECOND, describe, flaky};
+use super::{By, HOUR, MILLI, SECOND, describe, flaky};
 use buslane::testing::{Gate, ManualClock, Panicking};
 use buslane::{
     Breaker, Bus, Channel, Deadline, DropReason, Finish, Next, Queue, Signal, Sink, SinkExt, TryRecvError,
@@ -10,6 +9,7 @@ use buslane::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use test_support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
 
 #[test]
 fn a_close_or_an_abort_ends_a_wait_of_an_hour_at_once() {

@@ -1,8 +1,8 @@
 //! Dead letters: what is given up, with its error, and counted once.
 
-use crate::support::{Outcome, assert_balanced, outcome};
-use crate::{By, describe, flaky};
+use super::{By, describe, flaky};
 use buslane::{Bus, Channel, DeadLetter, Next, Overflow, RetryPolicy, Sink, SinkExt, WriteError, sink_fn};
+use test_support::{Outcome, assert_balanced, outcome};
 
 #[test]
 fn a_dead_letter_has_the_event_the_error_and_the_attempts_and_the_bus_balances() {
@@ -59,8 +59,8 @@ fn letters_that_are_refused_go_back_to_the_caller_with_the_error_of_the_sink() {
     assert_eq!((ledger.offered, ledger.dropped.failed, ledger.refused.failed), (2, 1, 1));
 
     // Whoever kept the error leaves its text.
-    let kept = crate::support::Log::new();
-    struct Keeps(crate::support::Log<std::sync::Arc<WriteError<()>>>);
+    let kept = test_support::Log::new();
+    struct Keeps(test_support::Log<std::sync::Arc<WriteError<()>>>);
     impl Sink<DeadLetter<u64>> for Keeps {
         fn write(&self, letter: DeadLetter<u64>) -> Result<(), WriteError<DeadLetter<u64>>> {
             self.0.push(letter.error.clone());
@@ -85,13 +85,13 @@ fn letters_that_a_panic_takes_are_counted() {
 fn e13_a_limit_of_attempts_and_dead_letters_end_what_go_events_tried_for_ever() {
     let (letters, mut dead) = Channel::bounded(8).unwrap();
     let sink = flaky(|_, _| true);
-    let breaker = buslane::Breaker::new(2, crate::SECOND).unwrap().max_attempts(4).unwrap();
+    let breaker = buslane::Breaker::new(2, super::SECOND).unwrap().max_attempts(4).unwrap();
     let clock = buslane::testing::ManualClock::hurrying();
     let retry = sink.clone().retry(breaker.clock(clock.clone())).clock(clock.clone()).dead_letters(letters);
     assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
     assert_eq!((sink.attempts(), dead.recv().unwrap().attempts), (4, 4));
     // Half a back-off after the first failure, a whole one after the second and the third.
-    assert_eq!(clock.passed(), crate::SECOND * 5 / 2);
+    assert_eq!(clock.passed(), super::SECOND * 5 / 2);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Back-off by key: order within a key, progress of the others, ticks, flush, close, bounds and books.
 
-use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
-use crate::{By, MILLI, SECOND, describe, flaky};
+use super::{By, MILLI, SECOND, describe, flaky};
 use buslane::testing::ManualClock;
 use buslane::wait::Clock;
 use buslane::{
@@ -11,6 +10,7 @@ use buslane::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use test_support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
 
 /// The key of an event: its hundreds.
 fn key(event: &u64) -> u64 {
@@ -211,7 +211,7 @@ fn the_ticks_of_a_queue_drive_it() {
     let failed = std::sync::Mutex::new(std::collections::HashSet::new());
     let sink = sink_fn(move |event: &u64| {
         // Each event fails once, those of key 3 never.
-        if key(event) != 3 && crate::support::lock(&failed).insert(*event) {
+        if key(event) != 3 && test_support::lock(&failed).insert(*event) {
             return Err("once");
         }
         handled.push(*event);
@@ -242,7 +242,7 @@ fn the_ticks_of_whichever_worker_had_the_event_drive_it() {
     let (log, failed) = (Log::new(), std::sync::Mutex::new(std::collections::HashSet::new()));
     let handled = log.clone();
     let sink = sink_fn(move |event: &u64| {
-        if crate::support::lock(&failed).insert(*event) {
+        if test_support::lock(&failed).insert(*event) {
             return Err("once");
         }
         handled.push(*event);

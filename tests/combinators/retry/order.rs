@@ -1,12 +1,12 @@
 //! Serialised or concurrent delivery, and panics.
 
-use crate::support::{Log, Outcome, ends, outcome};
-use crate::{By, HOUR, SECOND, describe, flaky};
+use super::{By, HOUR, SECOND, describe, flaky};
 use buslane::testing::Gate;
 use buslane::testing::ManualClock;
 use buslane::{Bus, Deadline, Next, RetryPolicy, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::{Arc, Weak};
 use std::thread;
+use test_support::{Log, Outcome, ends, outcome};
 
 #[test]
 fn serialised_writes_keep_the_order_of_arrival_also_while_the_first_is_tried_again() {
@@ -117,7 +117,7 @@ fn a_sink_that_panics_costs_its_event_and_is_counted_by_the_bus() {
         let _ = bus.publish(event);
     }
     let state = &bus.snapshot().sinks[0].state;
-    let ledger = crate::support::assert_balanced(state);
+    let ledger = test_support::assert_balanced(state);
     assert_eq!((ledger.delivered, ledger.dropped.panicked), (2, 1));
 }
 

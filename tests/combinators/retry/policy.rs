@@ -1,6 +1,6 @@
 //! The crate's policies by themselves: windows, limits, bad settings.
 
-use crate::{HOUR, MILLI, SECOND};
+use super::{HOUR, MILLI, SECOND};
 use buslane::{Attempt, AttemptError, Backoff, Breaker, InvalidConfig, Next, RetryPolicy};
 use std::sync::Arc;
 use std::time::Duration;

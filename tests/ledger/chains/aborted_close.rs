@@ -1,13 +1,13 @@
 //! Closes that are cut short at their deadline: every event still has one end, and what a retry held has a letter.
 
-use crate::chain::{Letters, retries};
-use crate::limit;
+use super::probe::{Letters, retries};
 use buslane::testing::{Collect, Gate};
 use buslane::{
     Backoff, Channel, Deadline, Disposition, DropReason, Finish, Queue, Sink, SinkExt, WriteError, sink_fn,
 };
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use test_support::limit;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const GUARD: Duration = limit::scaled(Duration::from_secs(30));

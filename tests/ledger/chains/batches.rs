@@ -1,6 +1,6 @@
 //! Batches of which a sink takes a part: the ledgers count the events in them, whatever chain of sinks the batch goes through.
 
-use crate::chain::retries;
+use super::probe::retries;
 use buslane::testing::{Collect, Gate, ManualClock};
 use buslane::{
     Backoff, BoxError, Bus, Channel, DeadLetter, Disposition, DropReason, Either, Ledger, Noop, Queue, Sink,

@@ -1,14 +1,14 @@
 //! A queue that is ordered by a key: each key's events in order, whatever the number of workers.
 
-use crate::support::{
-    Entry, Log, Outcome, WAYS, assert_balanced, flush, lane, limit, outcome, wait_for, waits,
-};
 use buslane::testing::Gate;
 use buslane::{Bus, Finish, Overflow, Patience, Queue, QueueBuilder, Sink, SinkStatus};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use test_support::{
+    Entry, Log, Outcome, WAYS, assert_balanced, flush, lane, limit, outcome, wait_for, waits,
+};
 
 /// A key, whose publisher it is, and a number that grows.
 type Event = (u64, usize, u64);

@@ -1,10 +1,6 @@
 //! Several workers on one ring: each event once, and every promise of the queue with one worker but the order.
 
-use crate::support::{
-    Drops, Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, ends, flush, limit, outcome, wait_for,
-    waits,
-};
-use crate::{held_queue, sorted};
+use super::held_queue;
 use buslane::testing::Gate;
 use buslane::{
     BoxError, Bus, Channel, Deadline, DropReason, Finish, Handler, InvalidConfig, Overflow, Queue, Sink,
@@ -14,6 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use test_support::{
+    Drops, Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, ends, flush, limit, outcome, sorted,
+    wait_for, waits,
+};
 
 #[test]
 fn settings_that_cannot_be_are_typed_errors() {

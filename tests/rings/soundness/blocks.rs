@@ -1,6 +1,6 @@
 //! The ring that a journal is made of.
 
-use crate::{Census, Counted, rounds, unwinds};
+use super::{Census, Counted, rounds, unwinds};
 use buslane::ring::blocks::{Look, OnLag, Reader, SharedWriter, Source, Writer, ring};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -1,6 +1,6 @@
 //! The ring of many producers and many consumers.
 
-use crate::{Census, Counted, rounds, unwinds};
+use super::{Census, Counted, rounds, unwinds};
 use buslane::ring::mpmc::{Pop, PushError, Ring};
 use std::thread;
 

@@ -1,7 +1,7 @@
 //! Berths that are mixed up, forgotten, outlive what made them, and meet wakers that come back.
 
-use crate::wakers::{Hooks, waker};
-use crate::{rounds, unwinds};
+use super::wakers::{Hooks, waker};
+use super::{rounds, unwinds};
 use buslane::wait::{Berth, FencePair, Sleepers};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
 //! The ring of one producer and one consumer.
 
-use crate::{Census, Counted, rounds, unwinds};
+use super::{Census, Counted, rounds, unwinds};
 use buslane::ring::spsc::{Consumer, Producer, Sealer, ring};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

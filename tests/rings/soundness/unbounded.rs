@@ -1,6 +1,6 @@
 //! The queue behind unbounded channels, in blocks that come and go.
 
-use crate::{Census, rounds};
+use super::{Census, rounds};
 use buslane::{Channel, Sink};
 use std::thread;
 

@@ -1,7 +1,7 @@
 //! The cell of one consumer and the list of many waiters, under callbacks that panic or come back.
 
-use crate::wakers::{Hooks, waker};
-use crate::{rounds, unwinds};
+use super::wakers::{Hooks, waker};
+use super::{rounds, unwinds};
 use buslane::Deadline;
 use buslane::wait::{Clock, FencePair, Pause, SystemClock, WaitCell, WaitList};
 use std::sync::Arc;

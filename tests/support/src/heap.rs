@@ -1,19 +1,24 @@
-//! A global allocator that counts, for each thread, what is asked of it and given back, and refuses what is large if asked to.
+//! A global allocator that counts allocations and frees for each thread, and refuses large allocations on request.
+//!
+//! A test binary that needs it names it: `#[global_allocator] static ALLOCATOR: Counting = Counting;`. Counters and refusals belong
+//! to one thread, so tests that run at the same time do not disturb each other.
 #![expect(unsafe_code, reason = "a global allocator")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
 
-/// What one thread asked of the allocator and gave back.
+/// What one thread allocated and freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Heap {
-    pub(crate) allocations: u64,
-    pub(crate) frees: u64,
-    /// Bytes asked for less bytes given back.
-    pub(crate) bytes: i64,
-    /// Bytes asked for.
-    pub(crate) asked: u64,
+pub struct Heap {
+    /// Number of allocations.
+    pub allocations: u64,
+    /// Number of frees.
+    pub frees: u64,
+    /// Bytes allocated less bytes freed.
+    pub bytes: i64,
+    /// Bytes allocated.
+    pub asked: u64,
 }
 
 thread_local! {
@@ -40,7 +45,9 @@ fn is_granted(bytes: usize) -> bool {
     bytes < large || granted > 0
 }
 
-pub(crate) struct Counting;
+/// The allocator of the system, with counters.
+#[derive(Debug)]
+pub struct Counting;
 
 // SAFETY: every call is handed on to the system's allocator as it is, or refused as an allocator may; counting touches no memory of
 // the heap.
@@ -68,11 +75,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What the calling thread's heap went through while `run` ran, and its result.
-pub(crate) fn heap_of<R>(run: impl FnOnce() -> R) -> (Heap, R) {
+/// Returns what the calling thread allocated and freed while `run` ran, and the result of `run`.
+pub fn heap_of<R>(run: impl FnOnce() -> R) -> (Heap, R) {
     let before = HEAP.get();
     let result = run();
     let after = HEAP.get();
@@ -85,10 +89,8 @@ pub(crate) fn heap_of<R>(run: impl FnOnce() -> R) -> (Heap, R) {
     (heap, result)
 }
 
-/// Runs something on a thread to which the system gives so many more pieces of `large` bytes or more, and then no other.
-#[expect(clippy::allow_attributes, reason = "an expectation fails where it is used")]
-#[allow(dead_code, reason = "only some tests run out of memory")]
-pub(crate) fn with_large<R>(large: usize, granted: usize, run: impl FnOnce() -> R) -> R {
+/// Runs `run` while the calling thread is granted `granted` allocations of at least `large` bytes, and no further ones.
+pub fn with_large<R>(large: usize, granted: usize, run: impl FnOnce() -> R) -> R {
     LARGE.set((large, granted));
     let result = run();
     LARGE.set((usize::MAX, 0));

@@ -1,8 +1,13 @@
-//! What the integration tests share: values that record their drop, ways into a sink, and the check of the books.
+//! What the integration tests share: values that record their drop, ways into a sink, watchdogs, and the check of a ledger.
 
-pub(crate) mod limit;
+pub mod blocks;
+pub mod bus;
+pub mod heap;
+pub mod limit;
+pub mod process;
 
 use buslane::{Lane, Ledger, Patience, Queue, Signal, Sink, SinkState, WriteError};
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,26 +16,26 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that must happen before it fails instead of hanging.
-pub(crate) const GUARD: Duration = limit::scaled(Duration::from_secs(30));
+/// The time after which a test fails instead of hanging.
+pub const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 /// Locks a mutex that a failed test may have poisoned.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Remembers which of its [`Tracked`] values were dropped.
-#[derive(Clone, Default)]
-pub(crate) struct Drops(Arc<Mutex<Vec<u64>>>);
+/// A record of the [`Tracked`] values that were dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Drops(Arc<Mutex<Vec<u64>>>);
 
 impl Drops {
-    /// A value that tells this list of its drop.
-    pub(crate) fn track(&self, id: u64) -> Tracked {
+    /// Returns a value that records its drop here.
+    pub fn track(&self, id: u64) -> Tracked {
         Tracked { id, drops: self.clone() }
     }
 
-    /// The ids of the dropped values, sorted; one that was dropped twice stands twice.
-    pub(crate) fn ids(&self) -> Vec<u64> {
+    /// Returns the ids of the dropped values in ascending order. A value that was dropped twice appears twice.
+    pub fn ids(&self) -> Vec<u64> {
         let mut ids = lock(&self.0).clone();
         ids.sort_unstable();
         ids
@@ -38,8 +43,10 @@ impl Drops {
 }
 
 /// A value that records its drop.
-pub(crate) struct Tracked {
-    pub(crate) id: u64,
+#[derive(Debug)]
+pub struct Tracked {
+    /// The number that is recorded.
+    pub id: u64,
     drops: Drops,
 }
 
@@ -50,47 +57,77 @@ impl Drop for Tracked {
 }
 
 /// A list that hooks and handlers write to.
-#[derive(Clone)]
-pub(crate) struct Log<T>(Arc<Mutex<Vec<T>>>);
+#[derive(Clone, Debug)]
+pub struct Log<T>(Arc<Mutex<Vec<T>>>);
 
-impl<T: Clone> Log<T> {
-    pub(crate) fn new() -> Self {
+impl<T> Default for Log<T> {
+    fn default() -> Self {
         Self(Arc::default())
     }
+}
 
-    pub(crate) fn push(&self, entry: T) {
+impl<T: Clone> Log<T> {
+    /// Creates an empty list.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends an entry.
+    pub fn push(&self, entry: T) {
         lock(&self.0).push(entry);
     }
 
-    pub(crate) fn entries(&self) -> Vec<T> {
+    /// Returns a copy of all entries.
+    #[must_use]
+    pub fn entries(&self) -> Vec<T> {
         lock(&self.0).clone()
     }
 }
 
 /// The two ways into a queue or channel.
-pub(crate) const WAYS: [Way; 2] = [Way::Private, Way::Shared];
+pub const WAYS: [Way; 2] = [Way::Private, Way::Shared];
 
+/// A way into a queue or channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
+    /// A lane of the publisher's own.
     Private,
+    /// The lane that all publishers share.
     Shared,
 }
 
 /// One of the two ways, ready to be written to.
-pub(crate) enum Entry<E> {
+pub enum Entry<E> {
+    /// A private lane.
     Private(Lane<E>),
+    /// The sink itself.
     Shared(Box<dyn Sink<E>>),
 }
 
+impl<E> fmt::Debug for Entry<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Private(_) => "Private",
+            Self::Shared(_) => "Shared",
+        })
+    }
+}
+
 impl<E: Send + 'static> Entry<E> {
-    pub(crate) fn into(sink: &(impl Sink<E> + Clone + 'static), way: Way) -> Self {
+    /// Opens a way into the sink.
+    pub fn into(sink: &(impl Sink<E> + Clone + 'static), way: Way) -> Self {
         match way {
             Way::Private => Self::Private(lane(sink)),
             Way::Shared => Self::Shared(Box::new(sink.clone())),
         }
     }
 
-    pub(crate) fn write(&mut self, event: E) -> Result<(), WriteError<E>> {
+    /// Writes an event.
+    ///
+    /// # Errors
+    /// What the sink or the lane reports.
+    pub fn write(&mut self, event: E) -> Result<(), WriteError<E>> {
         match self {
             Self::Private(lane) => lane.push(event, Patience::Wait),
             Self::Shared(sink) => sink.write(event),
@@ -98,29 +135,46 @@ impl<E: Send + 'static> Entry<E> {
     }
 }
 
-/// A sink by one of the two ways, kept to be described afterwards.
-pub(crate) fn entry<E: Send + 'static>(sink: &Arc<impl Sink<E> + 'static>, way: Way) -> Entry<E> {
+/// Opens a way into a sink that the test keeps, to describe it later.
+pub fn entry<E: Send + 'static>(sink: &Arc<impl Sink<E> + 'static>, way: Way) -> Entry<E> {
     Entry::into(sink, way)
 }
 
-/// A private lane into a sink that has them.
+/// Returns a private lane into a sink that has lanes.
+///
+/// # Panics
+/// When the sink has none.
 #[track_caller]
-pub(crate) fn lane<E: Send + 'static>(sink: &impl Sink<E>) -> Lane<E> {
+pub fn lane<E: Send + 'static>(sink: &impl Sink<E>) -> Lane<E> {
     sink.lane().expect("the lane's memory").expect("a sink with lanes")
 }
 
-/// What a write or push came to, without the source of a failure, so that it can be compared.
+/// The result of a write or push, without the source of a failure, so that it can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome<E> {
+pub enum Outcome<E> {
+    /// The event was accepted.
     Accepted,
+    /// [`WriteError::Full`].
     Full(E),
+    /// [`WriteError::Closed`].
     Closed(E),
+    /// [`WriteError::Timeout`].
     Timeout(E),
+    /// [`WriteError::Failed`].
     Failed(E),
+    /// Any other error.
     Other,
 }
 
-pub(crate) fn outcome<E>(result: Result<(), WriteError<E>>) -> Outcome<E> {
+/// Returns the events in ascending order.
+#[must_use]
+pub fn sorted(mut events: Vec<u64>) -> Vec<u64> {
+    events.sort_unstable();
+    events
+}
+
+/// Converts the result of a write or push into an [`Outcome`].
+pub fn outcome<E>(result: Result<(), WriteError<E>>) -> Outcome<E> {
     match result {
         Ok(()) => Outcome::Accepted,
         Err(WriteError::Full(event)) => Outcome::Full(event),
@@ -131,32 +185,41 @@ pub(crate) fn outcome<E>(result: Result<(), WriteError<E>>) -> Outcome<E> {
     }
 }
 
-/// Checks both equations of the ledger, and returns it.
+/// Checks both equations of the ledger, and returns the ledger.
+///
+/// # Panics
+/// When it does not balance.
 #[track_caller]
-pub(crate) fn assert_balanced(state: &SinkState) -> Ledger {
+pub fn assert_balanced(state: &SinkState) -> Ledger {
     if let Err(imbalance) = state.ledger.check() {
         panic!("{imbalance}");
     }
     state.ledger
 }
 
-/// What a sink reports about itself.
-pub(crate) fn describe<E>(sink: &impl Sink<E>) -> SinkState {
+/// Returns what a sink reports about itself.
+pub fn describe<E>(sink: &impl Sink<E>) -> SinkState {
     let mut state = SinkState::default();
     sink.signal(&mut Signal::Describe(&mut state));
     state
 }
 
 /// Flushes a queue that must be able to handle everything.
+///
+/// # Panics
+/// When the flush is incomplete after [`GUARD`].
 #[track_caller]
-pub(crate) fn flush<E: Send + 'static>(queue: &Queue<E>) {
+pub fn flush<E: Send + 'static>(queue: &Queue<E>) {
     let report = queue.flush_timeout(GUARD);
     assert!(report.is_done(), "{report}");
 }
 
 /// Yields until a condition holds that another thread brings about.
+///
+/// # Panics
+/// When it does not hold within [`GUARD`].
 #[track_caller]
-pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
+pub fn wait_for(mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < GUARD, "what must happen did not");
@@ -164,9 +227,9 @@ pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Starts something that will have to wait, and returns when it has most likely come so far. What a test shows must not
-/// rest on that: a wait cannot be seen from outside.
-pub(crate) fn waits<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
+/// Starts a call that waits, and returns when the call most likely waits. A test must not depend on that: a wait is
+/// invisible from outside.
+pub fn waits<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
     let (sender, begun) = mpsc::channel();
     let waiting = thread::spawn(move || {
         let _ = sender.send(());
@@ -179,9 +242,12 @@ pub(crate) fn waits<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static
     waiting
 }
 
-/// Runs something that a defect could make hang, on a thread of its own, and fails instead of hanging.
+/// Runs a call on a separate thread, and fails instead of hanging.
+///
+/// # Panics
+/// When the call panics, or does not end within [`GUARD`].
 #[track_caller]
-pub(crate) fn ends<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
+pub fn ends<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, result) = mpsc::channel();
     let runner = thread::spawn(move || {
         let _ = sender.send(body());
@@ -204,8 +270,11 @@ impl Wake for Unpark {
     }
 }
 
-/// A whole executor: polls a future on this thread, and parks while it is pending.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+/// Polls a future on this thread to its end, and parks while it is pending.
+///
+/// # Panics
+/// When the task is not woken within [`GUARD`].
+pub fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let (mut future, begun) = (pin!(future), Instant::now());
     loop {
@@ -217,17 +286,20 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Counts how often a task is woken.
-#[derive(Default)]
-pub(crate) struct WakeCount(AtomicUsize);
+/// The number of times that a task was woken.
+#[derive(Debug, Default)]
+pub struct WakeCount(AtomicUsize);
 
 impl WakeCount {
-    pub(crate) fn waker() -> (Arc<Self>, Waker) {
+    /// Returns a counter and a waker that increments it.
+    #[must_use]
+    pub fn waker() -> (Arc<Self>, Waker) {
         let count = Arc::new(Self::default());
         (count.clone(), Waker::from(count))
     }
 
-    pub(crate) fn get(&self) -> usize {
+    /// Returns the count.
+    pub fn get(&self) -> usize {
         self.0.load(Ordering::Acquire)
     }
 }

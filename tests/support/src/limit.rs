@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-/// How long a test waits for what must happen: `limit`, times `BUSLANE_TIME_SCALE` at compile time.
+/// Returns `limit` times `BUSLANE_TIME_SCALE`, which is read at compile time.
 ///
 /// An emulator, an interpreter and a sanitizer need many times longer than a processor: the scripts in `.ci` that use
 /// one set the variable. It never shortens a limit, and a limit never measures speed.
-pub(crate) const fn scaled(limit: Duration) -> Duration {
+///
+/// # Panics
+/// When the variable is not a whole number of at least 1: a compile error in a constant.
+pub const fn scaled(limit: Duration) -> Duration {
     let scale = match option_env!("BUSLANE_TIME_SCALE") {
         Some(text) => match u32::from_str_radix(text, 10) {
             Ok(scale) => scale,

@@ -1,12 +1,12 @@
 //! Flushes and closes that wait: each is woken for what concerns it, however many wait beside it.
 
-use crate::support::{GUARD, ends, lock, wait_for, waits};
-use crate::{Blocked, EVENTS, MOST_SLEEPS};
+use super::{Blocked, EVENTS, MOST_SLEEPS};
 use buslane::testing::Gate;
 use buslane::{Channel, FlushReport, Overflow, Patience, Queue, QueueBuilder, Sink};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use test_support::{GUARD, ends, lock, wait_for, waits};
 
 const WAITING: usize = 100;
 

@@ -1,12 +1,12 @@
 //! Publishers at the gates of a journal: as many are woken as a subscriber makes room for, and none for a poll that makes none.
 
-use crate::support::{GUARD, ends, wait_for};
-use crate::{Blocked, EVENTS, WRITERS, assert_few, dawdle, sleeps_per_event};
+use super::{Blocked, EVENTS, WRITERS, assert_few, dawdle, sleeps_per_event};
 use buslane::{Bus, Entry, Journal, Patience, Sink, Subscriber, WaitStrategy, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+use test_support::{GUARD, ends, wait_for};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
