@@ -1,5 +1,5 @@
-//! What every sink and every public type promises: the contract of a sink, one line for each sink and combinator, the bounds of every
-//! duration, and the auto traits.
+//! What every sink and every public type promises: the contract of a sink, one line for each sink
+//! and combinator, the bounds of every duration, and the auto traits.
 
 mod adapters;
 mod auto_traits;
@@ -28,8 +28,9 @@ macro_rules! leaf {
     };
 }
 
-/// A sink in front of another one: the contract, and that everything reaches the one behind. A second expression says what is
-/// to be checked, and a third one which events arrive, where these are not the ones that were written.
+/// A sink in front of another one: the contract, and that everything reaches the one behind. A
+/// second expression says what is to be checked, and a third one which events arrive, where these
+/// are not the ones that were written.
 macro_rules! chain {
     ($name:ident, $make:expr) => {
         chain!($name, $make, SinkContract::new());

@@ -1,7 +1,7 @@
 //! What a bus, a publisher and a lane cost in memory: the figures that the documentation states.
 //!
-//! Measured as bytes asked of the allocator on this thread and not given back; `cargo test --test memory -- footprint --nocapture`
-//! prints them.
+//! Measured as bytes asked of the allocator on this thread and not given back; `cargo test --test
+//! memory -- footprint --nocapture` prints them.
 
 use buslane::wait::{FencePair, WaitList};
 use buslane::{Bus, Channel, Journal, Publisher, Queue, Sink, SinkExt, Start, WaitStrategy, noop};

@@ -1,4 +1,5 @@
-//! Writers and readers of a ring of blocks leave the heap alone, and a stalled reader keeps one block.
+//! Writers and readers of a ring of blocks leave the heap alone, and a stalled reader keeps one
+//! block.
 
 use buslane::ring::blocks::{Look, SharedWriter, Writer};
 use std::mem::ManuallyDrop;

@@ -1,8 +1,9 @@
-//! Every kind of consumer, under every wait strategy that may sleep, uses next to no processor time in silence.
+//! Every kind of consumer, under every wait strategy that may sleep, uses next to no processor time
+//! in silence.
 //!
-//! All consumers of the table wait at the same time in a child process, each on threads of its own. The processor time of each thread
-//! is measured on its own clock. So neither a loaded machine nor the other rows of the table matter. The silence that is measured is the
-//! only sleep.
+//! All consumers of the table wait at the same time in a child process, each on threads of its own.
+//! The processor time of each thread is measured on its own clock. So neither a loaded machine nor
+//! the other rows of the table matter. The silence that is measured is the only sleep.
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 

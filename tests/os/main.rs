@@ -1,7 +1,7 @@
 //! What the operating system measures: processor time, priorities and system calls.
 //!
-//! Each test that depends on its whole process runs in a child process. Tests that occupy a processor or measure all threads
-//! run one at a time.
+//! Each test that depends on its whole process runs in a child process. Tests that occupy a
+//! processor or measure all threads run one at a time.
 #![cfg(target_os = "linux")]
 
 mod idle;

@@ -1,4 +1,5 @@
-//! The ring buffers through their public items, and hostile code against them and against what is public in `wait`.
+//! The ring buffers through their public items, and hostile code against them and against what is
+//! public in `wait`.
 
 mod blocks;
 mod bounds;

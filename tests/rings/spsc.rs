@@ -1,4 +1,5 @@
-//! The ring of one producer and one consumer: exact capacity, order, exact drops, seals, and errors in place of panics.
+//! The ring of one producer and one consumer: exact capacity, order, exact drops, seals, and errors
+//! in place of panics.
 
 use super::{CAPACITIES, spsc};
 use buslane::ring::spsc::Producer;
@@ -8,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread;
 use test_support::Drops;
 
-/// Pushes as a publisher does, and says whether the value was accepted and whether the ring is still open: a value is
-/// accepted only when the ring had room and did not give it back when it was sealed.
+/// Pushes as a publisher does, and says whether the value was accepted and whether the ring is
+/// still open: a value is accepted only when the ring had room and did not give it back when it was
+/// sealed.
 fn push_and_settle(producer: &mut Producer<u64>, value: u64) -> (bool, bool) {
     let mut accepted = producer.push(value).is_ok();
     fence(Ordering::SeqCst);

@@ -1,7 +1,8 @@
 //! User code calls the crate again, from every place where the crate calls user code.
 //!
-//! `call_sites` lists the places, and `operations` what is called from there. Each place is tried with each operation: nothing
-//! there waits for itself. Each place panics once: the state is as before.
+//! `call_sites` lists the places, and `operations` what is called from there. Each place is tried
+//! with each operation: nothing there waits for itself. Each place panics once: the state is as
+//! before.
 
 mod after_panic;
 mod call_sites;

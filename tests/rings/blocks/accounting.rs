@@ -1,4 +1,5 @@
-//! Every position is delivered or counted as missed, for readers that act at random and readers on other threads.
+//! Every position is delivered or counted as missed, for readers that act at random and readers on
+//! other threads.
 
 use buslane::ring::blocks::{Look, Reader, SharedWriter};
 use std::sync::Barrier;
@@ -27,7 +28,8 @@ struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// One look, and some of the values that it finds; `at_most` is the oldest value kept for certain.
+    /// One look, and some of the values that it finds; `at_most` is the oldest value kept for
+    /// certain.
     fn read(&mut self, most: u64, oldest: u64) {
         match self.reader.look() {
             Look::Values => {

@@ -1,4 +1,5 @@
-//! What the tests of the bus share: every way to publish, sinks that are called directly, and the ledgers of a whole bus.
+//! What the tests of the bus share: every way to publish, sinks that are called directly, and the
+//! ledgers of a whole bus.
 
 use crate::{GUARD, Log};
 use buslane::testing::Gate;
@@ -69,14 +70,16 @@ pub fn lost(accepted: usize, dropped: u32, refused: u32) -> Published {
     published
 }
 
-/// Returns a sink that is called on the publishing thread, and the list of the events that it received.
+/// Returns a sink that is called on the publishing thread, and the list of the events that it
+/// received.
 pub fn recorder<E: Clone + Send + Sync + 'static>() -> (Log<E>, impl Sink<E> + 'static) {
     let log = Log::new();
     let seen = log.clone();
     (log, sink_fn(move |event: &E| seen.push(event.clone())))
 }
 
-/// Returns a sink that holds the publishing thread at a gate, and the list of the events that it received.
+/// Returns a sink that holds the publishing thread at a gate, and the list of the events that it
+/// received.
 pub fn gated<E: Clone + Send + Sync + 'static>(gate: &Gate) -> (Log<E>, impl Sink<E> + 'static) {
     let (log, gate) = (Log::new(), gate.clone());
     let seen = log.clone();
@@ -87,7 +90,8 @@ pub fn gated<E: Clone + Send + Sync + 'static>(gate: &Gate) -> (Log<E>, impl Sin
     (log, sink)
 }
 
-/// A sink that is called directly and keeps the contract: after its close it accepts no further events.
+/// A sink that is called directly and keeps the contract: after its close it accepts no further
+/// events.
 pub struct Closable<F> {
     call: F,
     on_close: Box<dyn Fn() + Send + Sync>,

@@ -1,7 +1,9 @@
-//! A global allocator that counts allocations and frees for each thread, and refuses large allocations on request.
+//! A global allocator that counts allocations and frees for each thread, and refuses large
+//! allocations on request.
 //!
-//! A test binary that needs it names it: `#[global_allocator] static ALLOCATOR: Counting = Counting;`. Counters and refusals belong
-//! to one thread, so tests that run at the same time do not disturb each other.
+//! A test binary that needs it names it: `#[global_allocator] static ALLOCATOR: Counting =
+//! Counting;`. Counters and refusals belong to one thread, so tests that run at the same time do
+//! not disturb each other.
 #![expect(unsafe_code, reason = "a global allocator")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -89,7 +91,8 @@ pub fn heap_of<R>(run: impl FnOnce() -> R) -> (Heap, R) {
     (heap, result)
 }
 
-/// Runs `run` while the calling thread is granted `granted` allocations of at least `large` bytes, and no further ones.
+/// Runs `run` while the calling thread is granted `granted` allocations of at least `large` bytes,
+/// and no further ones.
 pub fn with_large<R>(large: usize, granted: usize, run: impl FnOnce() -> R) -> R {
     LARGE.set((large, granted));
     let result = run();

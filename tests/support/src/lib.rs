@@ -1,4 +1,5 @@
-//! What the integration tests share: values that record their drop, ways into a sink, watchdogs, and the check of a ledger.
+//! What the integration tests share: values that record their drop, ways into a sink, watchdogs,
+//! and the check of a ledger.
 
 pub mod blocks;
 pub mod bus;
@@ -34,7 +35,8 @@ impl Drops {
         Tracked { id, drops: self.clone() }
     }
 
-    /// Returns the ids of the dropped values in ascending order. A value that was dropped twice appears twice.
+    /// Returns the ids of the dropped values in ascending order. A value that was dropped twice
+    /// appears twice.
     pub fn ids(&self) -> Vec<u64> {
         let mut ids = lock(&self.0).clone();
         ids.sort_unstable();
@@ -227,8 +229,8 @@ pub fn wait_for(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Starts a call that waits, and returns when the call most likely waits. A test must not depend on that: a wait is
-/// invisible from outside.
+/// Starts a call that waits, and returns when the call most likely waits. A test must not depend on
+/// that: a wait is invisible from outside.
 pub fn waits<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
     let (sender, begun) = mpsc::channel();
     let waiting = thread::spawn(move || {

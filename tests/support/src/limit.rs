@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// Returns `limit` times `BUSLANE_TIME_SCALE`, which is read at compile time.
 ///
-/// An emulator, an interpreter and a sanitizer need many times longer than a processor: the scripts in `.ci` that use
-/// one set the variable. It never shortens a limit, and a limit never measures speed.
+/// An emulator, an interpreter and a sanitizer need many times longer than a processor: the scripts
+/// in `.ci` that use one set the variable. It never shortens a limit, and a limit never measures
+/// speed.
 ///
 /// # Panics
 /// When the variable is not a whole number of at least 1: a compile error in a constant.

@@ -5,7 +5,8 @@ use std::process::{Command, Output};
 /// The variable that marks the child process.
 const CHILD: &str = "BUSLANE_TEST_CHILD";
 
-/// Starts the test `name` of the calling module again, alone in a child process, and returns what the child printed.
+/// Starts the test `name` of the calling module again, alone in a child process, and returns what
+/// the child printed.
 ///
 /// Returns `None` in the child process. `module` is the caller's `module_path!()`.
 ///
