@@ -17,9 +17,6 @@ mod raw;
 mod retry;
 #[path = "http/server.rs"]
 mod server;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-mod support;
 #[path = "http/tls.rs"]
 mod tls;
 
@@ -31,6 +28,7 @@ use serde::{Serialize, Serializer};
 use server::{Reply, Server};
 use std::time::Duration;
 use support::{GUARD, Log, Outcome, assert_balanced, flush, outcome};
+use test_support as support;
 
 /// An event; only those with a repository can be written as JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]

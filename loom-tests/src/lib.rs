@@ -18,8 +18,8 @@
 //! which know the asymmetric pair, and `litmus` hammers them on real threads.
 
 pub mod channels;
-#[path = "../../tests/support/limit.rs"]
-mod limit;
+#[path = "../../tests/support/src/limit.rs"]
+pub mod limit;
 pub mod probe;
 #[cfg(shuttle)]
 pub mod schedules;

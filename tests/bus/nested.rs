@@ -1,12 +1,12 @@
 //! Buses on buses: lanes all the way through, one bus's end seen from the other, and cycles that end.
 
-use crate::fixtures::{Route, assert_books, flush_bus, ledger, recorder, sink, took};
-use crate::support::{GUARD, ends};
+use buslane::{Bus, Sink, SinkExt, WriteError};
 use buslane::bus::Removed;
 use buslane::error::{AddError, Closed};
 use buslane::stats::SinkStatus;
-use buslane::{Bus, Sink, SinkExt, WriteError};
 use std::sync::Arc;
+use test_support::bus::{Route, assert_books, flush_bus, ledger, recorder, sink, took};
+use test_support::{GUARD, ends};
 
 /// Two buses on each other, each with a direct sink.
 fn cycle() -> (Bus<u64>, Bus<u64>) {

@@ -1,13 +1,13 @@
 //! The ways to publish and what they count: with and without waiting, lazily, in batches, from clones on other threads.
 
-use crate::fixtures::{Route, assert_books, flush_bus, ledger, lost, recorder, sink, took};
-use crate::support::{GUARD, wait_for};
-use buslane::error::Closed;
 use buslane::testing::Gate;
-use buslane::{Bus, Channel, Overflow, Publisher, Queue, Receiver, SinkExt, WaitStrategy, noop};
+use buslane::{Bus, Channel, noop, Overflow, Publisher, Queue, Receiver, SinkExt, WaitStrategy};
+use buslane::error::Closed;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+use test_support::bus::{Route, assert_books, flush_bus, ledger, lost, recorder, sink, took};
+use test_support::{GUARD, wait_for};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,11 +1,11 @@
 //! What a bus says about itself: every sink with its place, its state and its books.
 
-use crate::fixtures::{assert_books, ledger, recorder, sink};
-use crate::support::{GUARD, assert_balanced};
-use buslane::stats::SinkStatus;
 use buslane::testing::Gate;
-use buslane::{Bus, Channel, Overflow, Queue, SinkExt, noop, sink_fn};
+use buslane::{Bus, Channel, noop, Overflow, Queue, sink_fn, SinkExt};
+use buslane::stats::SinkStatus;
 use std::time::Duration;
+use test_support::bus::{assert_books, ledger, recorder, sink};
+use test_support::{GUARD, assert_balanced};
 
 #[test]
 fn a_snapshot_names_every_sink_in_order_with_its_kind_and_status() {
@@ -132,7 +132,7 @@ fn what_publishers_counted_stays_when_they_are_gone() {
 fn a_snapshot_can_be_taken_from_inside_a_sink() {
     let bus: Bus<u32> = Bus::new();
     let weak = bus.downgrade();
-    let seen = crate::support::Log::new();
+    let seen = test_support::Log::new();
     let log = seen.clone();
     let look = move |_: &u32| log.push(weak.upgrade().map(|bus| bus.snapshot().sinks.len()));
     bus.add(sink_fn(look)).unwrap();

@@ -1,14 +1,14 @@
 //! Reading as a task: futures, polls, and wakers that are neither lost nor kept.
 
 use crate::filled;
-use crate::support::{Entry, GUARD, WAYS, WakeCount, Way, assert_balanced, block_on, ends, wait_for};
-use buslane::error::RecvError;
 use buslane::{Channel, Overflow};
+use buslane::error::RecvError;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use test_support::{Entry, GUARD, WAYS, WakeCount, Way, assert_balanced, block_on, ends, wait_for};
 
 #[test]
 fn a_task_reads_what_is_there_and_then_the_end() {

@@ -1,7 +1,5 @@
 //! Panics of the sink behind, with a bus in front and without.
 
-use crate::fixtures::{lost, sink, took};
-use crate::support::{Entry, Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
 use buslane::error::InvalidConfig;
 use buslane::sink::{Lane, LaneWrite, Patience, Signal};
@@ -9,6 +7,8 @@ use buslane::stats::{CloseReport, FlushReport, SinkStatus};
 use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
+use test_support::bus::{lost, sink, took};
+use test_support::{Entry, Outcome, WAYS, assert_balanced, outcome};
 
 /// Panics at odd numbers.
 fn odd_panics() -> impl Sink<u64> {

@@ -1,12 +1,12 @@
 //! A sink that is one of two types.
 
-use crate::fixtures::took;
-use crate::support::{Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
 use buslane::sink::{Either, Noop};
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Sink, SinkExt, noop};
 use std::sync::Arc;
+use test_support::bus::took;
+use test_support::{Outcome, WAYS, assert_balanced, outcome};
 
 fn choose(left: Option<Channel<u64>>) -> Either<Channel<u64>, Noop<u64>> {
     left.map_or_else(|| Either::Right(noop()), Either::Left)

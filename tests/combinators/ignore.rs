@@ -1,15 +1,15 @@
 //! Lists of what is to be ignored, as filters, and where a filter runs.
 
 use crate::describe;
-use crate::fixtures::{Closable, recorder, took};
-use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, outcome};
-use buslane::stats::Finish;
 use buslane::testing::Gate;
+use buslane::{Bus, Channel, noop, Sink, SinkExt};
+use buslane::stats::Finish;
 use buslane::time::Deadline;
-use buslane::{Bus, Channel, Sink, SinkExt, noop};
 use std::collections::HashSet;
 use std::sync::mpsc;
 use std::time::Duration;
+use test_support::bus::{Closable, recorder, took};
+use test_support::{GUARD, Log, Outcome, assert_balanced, ends, outcome};
 
 /// What distribution tells endpoints about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

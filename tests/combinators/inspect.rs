@@ -1,13 +1,13 @@
 //! Those who look on: what they see, where, and that they change nothing.
 
-use crate::fixtures::{assert_books, took};
-use crate::support::{Log, Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
 use buslane::sink::Inspector;
 use buslane::testing::Gate;
 use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
+use test_support::bus::{assert_books, took};
+use test_support::{Log, Outcome, WAYS, assert_balanced, outcome};
 
 /// Writes down what it sees.
 #[derive(Clone)]

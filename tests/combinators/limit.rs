@@ -1,13 +1,11 @@
 //! Queues with a limit, as swarmkit's users had to build them.
 
-use crate::fixtures::{ledger, took};
-use crate::support::{
-    Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for,
-};
+use buslane::testing::Gate;
+use buslane::{Bus, Overflow, Queue, Sink, sink_fn, SinkExt};
 use buslane::sink::Patience;
 use buslane::stats::SinkStatus;
-use buslane::testing::Gate;
-use buslane::{Bus, Overflow, Queue, Sink, SinkExt, sink_fn};
+use test_support::bus::{ledger, took};
+use test_support::{Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for};
 
 /// A sink that is held up at the gate, and what it has handled.
 fn held() -> (impl Sink<u64> + 'static, Gate, Log<u64>) {

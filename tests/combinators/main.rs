@@ -1,28 +1,22 @@
-//! The small combinators: what each does to an event, on every way into it, and that its books balance.
+//! The combinators: what each does to an event, on every way into it, and that its books balance.
 
+mod batch;
 mod catch_panic;
+mod deadlines;
 mod either;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "../support/bus.rs"]
-mod fixtures;
-mod hands_on;
+mod forwarding;
 mod ignore;
 mod inspect;
 mod limit;
-mod limits;
 mod rate_limit;
+mod retry;
 mod sample;
 mod signals;
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "../support/mod.rs"]
-mod support;
 mod tee;
 mod timeout;
 
 use buslane::{Channel, Overflow, Receiver, Sink, SinkExt};
-use support::{describe, entry};
+use test_support::{describe, entry};
 
 fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, Receiver<u64>) {
     Channel::builder().capacity(capacity).overflow(overflow).build().unwrap()

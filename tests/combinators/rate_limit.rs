@@ -1,7 +1,5 @@
 //! So many events in a time, by a clock that is moved by hand.
 
-use crate::fixtures::{ledger, took};
-use crate::support::{Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
 use buslane::testing::ManualClock;
 use buslane::time::{Clock, Pause};
@@ -9,6 +7,8 @@ use buslane::{Bus, Overflow, Sink, SinkExt, noop};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::bus::{ledger, took};
+use test_support::{Outcome, WAYS, assert_balanced, outcome};
 
 #[test]
 fn a_burst_passes_at_once_and_then_the_rate() {
@@ -93,7 +93,7 @@ fn a_clock_that_panics_costs_the_event_and_one_that_goes_back_costs_nothing() {
     struct Listed(Instant, std::sync::Mutex<Vec<u64>>);
     impl Clock for Listed {
         fn now(&self) -> Instant {
-            let seconds = crate::support::lock(&self.1).pop().expect("a moment");
+            let seconds = test_support::lock(&self.1).pop().expect("a moment");
             self.0 + Duration::from_secs(seconds)
         }
         fn wait_until(&self, _: Instant, _: &Arc<Pause>) {}

@@ -1,13 +1,13 @@
 //! One in so many events.
 
-use crate::fixtures::{ledger, took};
-use crate::support::{Outcome, WAYS, assert_balanced, lane, outcome};
 use crate::{channel, describe, entry};
 use buslane::sink::Patience;
 use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Sink, SinkExt};
 use std::sync::Arc;
 use std::thread;
+use test_support::bus::{ledger, took};
+use test_support::{Outcome, WAYS, assert_balanced, lane, outcome};
 
 #[test]
 fn the_first_and_every_nth_event_after_it_go_on() {

@@ -1,13 +1,13 @@
 //! Every event to two sinks, each of which counts for itself.
 
-use crate::fixtures::{Closable, assert_books, ledger, lost, recorder, sink, took};
-use crate::support::{GUARD, Log, Outcome, WAYS, assert_balanced, ends, lane, outcome, waits};
 use crate::{channel, describe, entry};
 use buslane::stats::SinkStatus;
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::sync::Arc;
 use std::thread;
+use test_support::bus::{Closable, assert_books, ledger, lost, recorder, sink, took};
+use test_support::{GUARD, Log, Outcome, WAYS, assert_balanced, ends, lane, outcome, waits};
 
 #[test]
 fn both_sides_get_every_event_in_order() {

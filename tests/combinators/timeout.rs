@@ -1,13 +1,13 @@
 //! The limit to waits: on every way in, for the crate's own waits only, and without a thread per write.
 
-use crate::fixtures::{assert_books, ledger, took};
-use crate::support::{Outcome, WAYS, assert_balanced, lane, outcome};
 use crate::{channel, describe, entry};
 use buslane::sink::Patience;
 use buslane::{Bus, Overflow, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
+use test_support::bus::{assert_books, ledger, took};
+use test_support::{Outcome, WAYS, assert_balanced, lane, outcome};
 
 /// Short: what it limits waits for something that does not come.
 const LIMIT: Duration = Duration::from_millis(2);

@@ -1,6 +1,5 @@
 //! The tests of go-events itself.
 
-use crate::support::{GUARD, assert_balanced, ends, waits};
 use crate::{assert_all, at_once, check_close};
 use buslane::bus::Removed;
 use buslane::error::{InvalidConfig, RecvError, RemoveError, TryRecvError};
@@ -9,6 +8,7 @@ use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use test_support::{GUARD, assert_balanced, ends, waits};
 
 const SINKS: usize = 10;
 const EVENTS: u64 = 1000;

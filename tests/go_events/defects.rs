@@ -1,16 +1,16 @@
 //! One test for each defect of go-events that concerns delivery, overflow and what the user is told; `lifecycle` has those about
 //! closing, and the retry tests those about retries.
 
-use crate::support::{GUARD, Log, assert_balanced, ends, wait_for};
+use buslane::testing::{Collect, Gate, Panicking};
+use buslane::{Bus, Channel, noop, Overflow, Queue, Sink, sink_fn, SinkExt, WriteError};
 use buslane::bus::Removed;
 use buslane::stats::{DropReason, Finish};
-use buslane::testing::{Collect, Gate, Panicking};
-use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use test_support::{GUARD, Log, assert_balanced, ends, wait_for};
 
-/// There, the sink behind a closed one misses the event, and the last one gets it twice. `bus_faults` shows it for every way to
+/// There, the sink behind a closed one misses the event, and the last one gets it twice. `bus/faults` shows it for every way to
 /// publish and every kind of sink.
 #[test]
 fn e1_a_closed_sink_in_the_middle_costs_the_others_nothing() {

@@ -1,11 +1,6 @@
 //! What docker/go-events' own tests show, and what those of its users do, by behaviour and at the same sizes; and one test for
 //! each defect of theirs. The page `docs::go_events` says where the two differ.
 
-#[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
-#[allow(dead_code, reason = "each file uses some of the helpers")]
-#[path = "../support/mod.rs"]
-mod support;
-
 mod components;
 mod defects;
 mod lifecycle;
@@ -16,7 +11,7 @@ use buslane::time::Deadline;
 use buslane::{Sink, WriteError};
 use std::sync::Barrier;
 use std::thread;
-use support::GUARD;
+use test_support::GUARD;
 
 /// What go-events asks of every sink that is closed: it succeeds, twice, and nothing enters afterwards.
 #[track_caller]

@@ -1,6 +1,5 @@
 //! The tests of those who built on go-events, where they concern the same parts.
 
-use crate::support::{Entry, GUARD, Log, WAYS, assert_balanced, ends, wait_for};
 use crate::{assert_all, at_once, check_close};
 use buslane::error::RecvError;
 use buslane::sink::Signal;
@@ -9,6 +8,7 @@ use buslane::testing::{Collect, Gate};
 use buslane::{Bus, Channel, Overflow, Queue, Receiver, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 use std::thread;
+use test_support::{Entry, GUARD, Log, WAYS, assert_balanced, ends, wait_for};
 
 /// distribution's TestEventQueue: its listeners count what goes in and out; here the ledger does.
 #[test]

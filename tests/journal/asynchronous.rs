@@ -1,6 +1,5 @@
 //! Reading as a task: futures, polls, and wakers that are neither lost nor kept.
 
-use crate::support::{GUARD, WakeCount, block_on, ends, wait_for};
 use crate::{books, event, journals, numbers, own};
 use buslane::Journal;
 use buslane::error::Closed;
@@ -10,6 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use test_support::{GUARD, WakeCount, block_on, ends, wait_for};
 
 fn ready(place: u64) -> Poll<Result<Entry<u64>, Closed<()>>> {
     Poll::Ready(Ok(Entry::Event(Sequence::new(place), place)))

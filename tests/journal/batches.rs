@@ -1,11 +1,11 @@
 //! Batches by reference: events are looked at where they lie, and stay there meanwhile, whatever the publisher does.
 
-use crate::support::{Drops, ends};
 use crate::{HOUR, books, event, journals, now, numbers, own, walk};
 use buslane::WaitStrategy;
 use buslane::error::Closed;
 use buslane::journal::{Entry, Sequence, Start};
 use std::thread;
+use test_support::{Drops, ends};
 
 #[test]
 fn batches_are_what_lies_side_by_side_and_are_at_most_a_block_long() {
@@ -142,7 +142,7 @@ fn a_reader_that_waits_for_a_batch_is_woken_by_events_and_by_the_end() {
             });
             for n in 0..20 {
                 pen.batch(numbers(10 * n..10 * n + 10));
-                crate::support::wait_for(|| feed.state().subscribers[0].behind == 0);
+                test_support::wait_for(|| feed.state().subscribers[0].behind == 0);
             }
             pen.close();
             let (seen, ledger) = ends(move || reading.join().unwrap());
@@ -156,7 +156,7 @@ fn a_task_and_a_batch_reader_may_be_the_same_subscriber() {
     for mut pen in journals(64) {
         let subscription = pen.feed().subscription().wait(WaitStrategy::Park);
         let mut reader = subscription.subscribe().unwrap();
-        let (count, waker) = crate::support::WakeCount::waker();
+        let (count, waker) = test_support::WakeCount::waker();
         let mut context = std::task::Context::from_waker(&waker);
         assert!(reader.poll_recv(&mut context).is_pending());
         pen.all(0..3);

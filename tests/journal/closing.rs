@@ -1,14 +1,14 @@
 //! The end of a journal: final, told once everything was read, and brought about by whoever holds it.
 
-use crate::support::{Drops, ends};
 use crate::{books, event, journals, now, numbers, own, rest};
+use buslane::{Journal, Sink, WriteError};
 use buslane::error::Closed;
 use buslane::journal::Start;
 use buslane::stats::SinkStatus;
 use buslane::time::Deadline;
-use buslane::{Journal, Sink, WriteError};
 use std::sync::Barrier;
 use std::thread;
+use test_support::{Drops, ends};
 
 #[test]
 fn a_close_leaves_the_rest_readable_and_then_says_closed() {
@@ -164,7 +164,7 @@ fn a_batch_meets_a_close_as_a_whole() {
 fn a_close_as_a_sink_is_done_at_once_and_twice() {
     let journal = Journal::new(64).unwrap();
     let mut reader = journal.subscribe(Start::Now).unwrap();
-    let mut lane = crate::support::lane(&journal);
+    let mut lane = test_support::lane(&journal);
     journal.write(0).unwrap();
     lane.push(1, buslane::sink::Patience::Wait).unwrap();
     for _ in 0..2 {
@@ -184,7 +184,7 @@ fn a_close_as_a_sink_is_done_at_once_and_twice() {
 fn a_lane_does_not_keep_the_journal_open() {
     let journal = Journal::new(64).unwrap();
     let feed = journal.feed();
-    let mut lane = crate::support::lane(&journal);
+    let mut lane = test_support::lane(&journal);
     lane.push(0, buslane::sink::Patience::Wait).unwrap();
     drop(journal);
     assert!(matches!(lane.push(1, buslane::sink::Patience::Wait), Err(WriteError::Closed(1))));

@@ -1,6 +1,5 @@
 //! One test for each defect of moby's events and their publisher (E31 to E37), and of the filter in front of the queue (E41).
 
-use crate::support::{ends, lock};
 use crate::{Pen, books, event, journals, now, numbers, own, rest, walk};
 use buslane::error::Closed;
 use buslane::journal::{Entry, Sequence, Start, Until};
@@ -9,6 +8,7 @@ use buslane::{Journal, WriteError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
+use test_support::{ends, lock};
 
 /// There, a listener that is not ready within 100 ms misses events, and nobody counts them or tells it.
 #[test]

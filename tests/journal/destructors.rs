@@ -1,7 +1,6 @@
 //! The destructor of an event that is overwritten, or that goes with its journal, may do whatever it likes: what would wait there
 //! answers at once.
 
-use crate::support::{ends, lock, wait_for};
 use crate::{HOUR, journals};
 use buslane::bus::Removed;
 use buslane::error::RemoveError;
@@ -10,6 +9,7 @@ use buslane::stats::Finish;
 use buslane::{Bus, Channel, Journal, Overflow, Publisher, Queue, SinkId, WriteError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use test_support::{ends, lock, wait_for};
 
 type Act = Box<dyn FnOnce() + Send>;
 

@@ -1,6 +1,5 @@
 //! Filters: asked once about each event, by whoever reads, in order; what they leave out is counted.
 
-use crate::support::{Log, WakeCount, block_on, ends, wait_for};
 use crate::{HOUR, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::Journal;
 use buslane::error::Closed;
@@ -8,6 +7,7 @@ use buslane::journal::{Entry, Sequence, Start, Until};
 use std::task::Context;
 use std::thread;
 use std::time::Duration;
+use test_support::{Log, WakeCount, block_on, ends, wait_for};
 
 #[test]
 fn each_way_of_reading_asks_once_about_each_event_and_in_order() {

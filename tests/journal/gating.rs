@@ -1,12 +1,12 @@
 //! Subscribers that publishers wait for: until they have read on, for so long, or until they are gone.
 
-use crate::support::{ends, waits};
 use crate::{HOUR, Pen, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::error::Closed;
 use buslane::journal::{Entry, JournalBuilder, OnLag, Sequence, Start, Until};
 use buslane::{Journal, Subscriber, WaitStrategy, WriteError};
 use std::thread;
 use std::time::Duration;
+use test_support::{ends, waits};
 
 /// Journals whose publishers wait for so long.
 fn patient(capacity: usize, limit: Duration) -> [Pen<u64>; 2] {
@@ -93,7 +93,7 @@ fn each_way_of_reading_lets_a_publisher_go_on() {
         |gate| gate.recv_timeout(HOUR).unwrap().and_then(Entry::event),
         |gate| gate.try_recv_with(|n| *n).unwrap().and_then(Entry::event),
         |gate| gate.recv_batch().unwrap().event().and_then(|batch| batch.last().copied()),
-        |gate| crate::support::block_on(gate.recv_async()).unwrap().event(),
+        |gate| test_support::block_on(gate.recv_async()).unwrap().event(),
     ];
     for (way, read) in ways.into_iter().enumerate() {
         for mut pen in patient(64, HOUR) {

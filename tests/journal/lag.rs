@@ -1,10 +1,10 @@
 //! Subscribers that are too slow: what they miss is counted exactly, and they go on as they asked to.
 
-use crate::support::Drops;
 use crate::{books, event, journals, now, numbers, own, places, rest, walk};
+use buslane::{Journal, Subscriber};
 use buslane::error::{Closed, SubscribeError};
 use buslane::journal::{Entry, OnLag, Sequence, Start};
-use buslane::{Journal, Subscriber};
+use test_support::Drops;
 
 /// What a subscriber that is told of a lag has missed.
 #[track_caller]
@@ -155,7 +155,7 @@ fn a_lag_is_told_by_every_way_of_reading() {
         assert_eq!(c.try_recv_with(|_| 0), Ok(lagged));
         assert_eq!(d.recv_batch(), Ok(Entry::Lagged(936)));
         assert_eq!(e.iter().next(), lagged);
-        assert_eq!(crate::support::block_on(f.recv_async()).ok(), lagged);
+        assert_eq!(test_support::block_on(f.recv_async()).ok(), lagged);
         six.iter_mut().for_each(|one| assert_eq!(now(one), numbers(936..1000)));
         books(&feed);
     }

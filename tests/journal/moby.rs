@@ -1,6 +1,5 @@
 //! What moby's own tests of its events and their publisher show, by behaviour and at the same sizes.
 
-use crate::support::ends;
 use crate::{Pen, books, event, journals, now, numbers, rest};
 use buslane::Journal;
 use buslane::error::{Closed, SubscribeError};
@@ -8,6 +7,7 @@ use buslane::journal::{Entry, Sequence, Start, Until};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use test_support::ends;
 
 /// Moby's message: what happened, and when, in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! What a subscriber sees that stalled: first how many events were overwritten, then the events that are kept.
 
-use crate::support::block_on;
 use crate::{Pen, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::error::Closed;
 use buslane::journal::{Entry, Feed, OnLag, Sequence, Start, Until};
 use buslane::{Journal, Subscriber};
 use std::time::Duration;
+use test_support::block_on;
 
 const BOTH: [OnLag; 2] = [OnLag::Oldest, OnLag::Newest];
 const CAPACITIES: [usize; 7] = [1, 2, 3, 5, 64, 100, 200];

@@ -1,7 +1,6 @@
 //! Foreign code that panics: the clone of an event, its drop, a filter, a look, a waker. Whoever it belongs to is told, and nobody
 //! else notices.
 
-use crate::support::lock;
 use crate::{books, event, journals, now, numbers, own, walk};
 use buslane::Journal;
 use buslane::journal::{Entry, Sequence, Start};
@@ -10,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::thread;
+use test_support::lock;
 
 thread_local! {
     /// Whether clones of fragile events panic on this thread.
@@ -68,7 +68,7 @@ fn every_way_of_reading_tells_of_a_clone_that_panicked() {
             reader.recv().unwrap(),
             reader.try_recv().unwrap().unwrap(),
             reader.recv_timeout(crate::HOUR).unwrap().unwrap(),
-            crate::support::block_on(reader.recv_async()).unwrap(),
+            test_support::block_on(reader.recv_async()).unwrap(),
             reader.iter().next().unwrap(),
         ];
         CLONES_PANIC.set(false);
@@ -248,7 +248,7 @@ fn the_drop_of_an_overwritten_event_may_publish_into_the_same_journal() {
     }
     let (journal, home) = (Journal::new(1).unwrap(), Home::default());
     *lock(&home) = Some(journal.clone());
-    let journal = crate::support::ends(move || {
+    let journal = test_support::ends(move || {
         (0..20).for_each(|_| assert!(journal.publish(Echo(3, home.clone())).is_ok()));
         assert!(journal.publish_batch((0..20).map(|_| Echo(2, home.clone())).collect()).is_ok());
         // Otherwise they keep each other.
@@ -280,7 +280,7 @@ fn a_waker_that_panics_concerns_neither_the_publisher_nor_the_others() {
         let feed = pen.feed();
         let mut one = feed.subscribe(Start::Now).unwrap();
         let mut other = feed.subscribe(Start::Now).unwrap();
-        let (count, waker) = crate::support::WakeCount::waker();
+        let (count, waker) = test_support::WakeCount::waker();
         assert!(other.poll_recv(&mut Context::from_waker(&waker)).is_pending());
         let panicking = Waker::from(Arc::new(Panics));
         assert!(one.poll_recv(&mut Context::from_waker(&panicking)).is_pending());

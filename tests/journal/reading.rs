@@ -1,6 +1,5 @@
 //! Every way of reading, of both forms of a journal: what is there, what comes, and nothing when there is nothing.
 
-use crate::support::{GUARD, block_on, ends, wait_for};
 use crate::{HOUR, STRATEGIES, books, event, journals, now, numbers, own, rest, walk};
 use buslane::Journal;
 use buslane::error::Closed;
@@ -8,6 +7,7 @@ use buslane::journal::{Entry, Sequence, Start};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::{GUARD, block_on, ends, wait_for};
 
 #[test]
 fn every_way_of_reading_takes_the_next_event() {

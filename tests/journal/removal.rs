@@ -1,7 +1,5 @@
 //! A journal that leaves a bus, or closes, while publishers wait at its gate: they are let go, and each event is accounted for.
 
-use crate::fixtures::{Route, took};
-use crate::support::{ends, wait_for, waits};
 use crate::{HOUR, books, numbers, rest};
 use buslane::bus::Removed;
 use buslane::error::InvalidConfig;
@@ -13,6 +11,8 @@ use buslane::{
 };
 use std::thread::JoinHandle;
 use std::time::Duration;
+use test_support::bus::{Route, took};
+use test_support::{ends, wait_for, waits};
 
 fn journal() -> Journal<u64> {
     Journal::builder().capacity(64).gate_limit(HOUR).build().unwrap()

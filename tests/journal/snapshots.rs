@@ -1,6 +1,5 @@
 //! What a journal and its subscribers say about themselves: exact at rest, never impossible in between, and readable.
 
-use crate::support::{WAYS, Way, ends, wait_for};
 use crate::{HOUR, Pen, books, event, forms, journals, now, own};
 use buslane::journal::{Entry, Sequence, Start, Until};
 use buslane::stats::{SinkStatus, SubscriberState};
@@ -8,6 +7,7 @@ use buslane::{Bus, Journal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+use test_support::{WAYS, Way, ends, wait_for};
 
 /// What the subscriber of this name says.
 #[track_caller]
@@ -172,7 +172,7 @@ fn what_is_refused_is_counted_by_its_reason() {
     }
     for way in WAYS {
         let journal = Journal::new(4).unwrap();
-        let mut entry = crate::support::Entry::into(&journal, way);
+        let mut entry = test_support::Entry::into(&journal, way);
         entry.write(1).unwrap();
         journal.close();
         assert!(entry.write(2).is_err());

@@ -1,13 +1,13 @@
 //! Several publishers and readers that come and go, on real threads: every value is whole, each publisher's events are in order,
 //! what was delivered and missed adds up, and every value is dropped once. Sizes keep each scenario under a few seconds.
 
-use crate::support::ends;
 use crate::{Pen, books, own};
 use buslane::journal::{Entry, Feed, OnLag, Start};
 use buslane::{Journal, Subscriber, WaitStrategy};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
+use test_support::ends;
 
 /// By each publisher.
 const EVENTS: u64 = 20_000;

@@ -1,13 +1,13 @@
 //! Where a subscriber begins and ends by time: the events' own times, exactly, and sampled ones, never too late and never too
 //! early.
 
-use crate::support::{Log, ends, wait_for};
 use crate::{HOUR, Pen, books, event, forms, now, own, places, rest};
 use buslane::error::Closed;
 use buslane::journal::{Entry, Feed, Sequence, Start, Until};
 use buslane::{Journal, Subscriber, WaitStrategy};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use test_support::{Log, ends, wait_for};
 
 /// The largest number of events in a block.
 const BLOCK: u64 = 64;
@@ -109,7 +109,7 @@ fn each_way_of_reading_ends_when_the_time_is_over() {
         assert_eq!(timed.iter().count(), 1);
         assert_eq!(timed.recv_timeout(HOUR), Err(Closed(())));
         let mut task = between(&feed, at(3), at(5));
-        assert_eq!(crate::support::block_on(task.recv_async()), Err(Closed(())));
+        assert_eq!(test_support::block_on(task.recv_async()), Err(Closed(())));
     }
 }
 

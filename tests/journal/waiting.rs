@@ -1,6 +1,5 @@
 //! Readers that sleep: one publish wakes them all, a close too, and none of them sleeps for good.
 
-use crate::support::{GUARD, ends};
 use crate::{HOUR, Pen, STRATEGIES, books, event, journals, numbers, own, rest};
 use buslane::error::Closed;
 use buslane::journal::Start;
@@ -8,6 +7,7 @@ use buslane::{Journal, WaitStrategy};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
+use test_support::{GUARD, ends};
 
 /// Naps that no test can wait for: whatever ends them wakes the sleeper.
 const DEEP: [WaitStrategy; 2] =

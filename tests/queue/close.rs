@@ -1,9 +1,5 @@
 //! The end of a queue, and the flush: what is waited for, what is given up, and what is said about it.
 
-use crate::support::{
-    Drops, Entry, GUARD, Log, Outcome, Tracked, WAYS, Way, assert_balanced, ends, flush, lane, outcome,
-    wait_for, waits,
-};
 use crate::{HOUR, held_queue};
 use buslane::sink::Patience;
 use buslane::stats::{CloseReport, DropReason, Finish, SinkStatus};
@@ -13,6 +9,10 @@ use buslane::{Overflow, Queue, Sink, SinkExt, WriteError};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
+use test_support::{
+    Drops, Entry, GUARD, Log, Outcome, Tracked, WAYS, Way, assert_balanced, ends, flush, lane, outcome,
+    wait_for, waits,
+};
 
 #[test]
 fn a_close_handles_what_was_accepted_and_refuses_the_rest() {

@@ -1,6 +1,5 @@
 //! Handlers that panic, fail, or have something that panics about them: the worker goes on, and the books say why.
 
-use crate::support::{Entry, GUARD, Log, Outcome, WAYS, assert_balanced, flush, outcome, wait_for};
 use crate::{HOUR, held_queue};
 use buslane::stats::{DropReason, SinkStatus};
 use buslane::testing::Gate;
@@ -11,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+use test_support::{Entry, GUARD, Log, Outcome, WAYS, assert_balanced, flush, outcome, wait_for};
 
 #[test]
 fn a_panic_costs_the_event_in_hand_and_the_next_one_is_handled() {

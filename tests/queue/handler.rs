@@ -1,16 +1,16 @@
 //! The life of a handler: ticks, batches, flushes and its end, each in its place.
 
-use crate::support::{GUARD, Log, assert_balanced, flush, lane};
+use buslane::testing::Gate;
+use buslane::{BoxError, Queue, Sink};
 use buslane::queue::{Handler, QueueBuilder};
 use buslane::sink::Patience;
 use buslane::stats::Finish;
-use buslane::testing::Gate;
 use buslane::time::Deadline;
-use buslane::{BoxError, Queue, Sink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::{GUARD, Log, assert_balanced, flush, lane};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {

@@ -1,6 +1,6 @@
 //! The event's own code: its clone, its drop, what makes it, and what looks at it.
 
-use crate::places::{Place, place, roomy};
+use crate::call_sites::{Place, place, roomy};
 use crate::world::{At, Event, Trap, World, ignore, lock, read_channel};
 use buslane::journal::Start;
 use buslane::{Channel, Journal, Overflow, Receiver, SinkExt};

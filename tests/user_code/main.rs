@@ -1,26 +1,27 @@
 //! User code calls the crate again, from every place where the crate calls user code.
 //!
-//! `places` lists the places, `operations` what is called from there. Each place is tried with each operation: nothing there
-//! waits for itself. Each place panics once: the state is as before.
+//! `call_sites` lists the places, and `operations` what is called from there. Each place is tried
+//! with each operation: nothing there waits for itself. Each place panics once: the state is as
+//! before.
 
-mod aftermath;
+mod after_panic;
+mod call_sites;
+mod destructors;
 mod events;
-#[path = "../support/limit.rs"]
-mod limit;
 mod operations;
-mod places;
 mod retries;
 mod sinks;
 mod thread_end;
 mod workers;
 mod world;
 
+use call_sites::Place;
 use operations::OPERATIONS;
-use places::Place;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
+use test_support::limit;
 use world::{Trap, World};
 
 /// How long one case may take. What it asks for has a limit of [`world::LIMIT`], which is longer.
@@ -60,7 +61,7 @@ fn check_all(cases: impl Iterator<Item = (String, Box<dyn FnOnce() + Send>)>) {
 #[test]
 fn no_operation_in_user_code_waits_for_itself() {
     let only = std::env::var("BUSLANE_PLACE").unwrap_or_default();
-    let cases = places::all().filter(|place| place.name.contains(&only)).flat_map(|place| {
+    let cases = call_sites::all().filter(|place| place.name.contains(&only)).flat_map(|place| {
         OPERATIONS.iter().map(move |(name, operation)| {
             let Place { name: place_name, room, run } = place;
             let case = move || {
@@ -78,7 +79,7 @@ fn no_operation_in_user_code_waits_for_itself() {
 #[test]
 fn state_after_a_panic_of_user_code_is_as_before() {
     let only = std::env::var("BUSLANE_PLACE").unwrap_or_default();
-    let cases = places::all().filter(|place| place.name.contains(&only)).map(|place| {
+    let cases = call_sites::all().filter(|place| place.name.contains(&only)).map(|place| {
         let Place { name, room, run } = place;
         let case = move || {
             let world = World::new(room);

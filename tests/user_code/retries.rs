@@ -1,6 +1,6 @@
 //! The code that batches and retries call, on a thread of the user's.
 
-use crate::places::{Place, place, roomy};
+use crate::call_sites::{Place, place, roomy};
 use crate::sinks::{Answer, Custom, clock, remove};
 use crate::world::{Event, LIMIT, Trap, World};
 use buslane::retry::{Attempt, Backoff, Next, RetryPolicy};

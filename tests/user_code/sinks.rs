@@ -1,6 +1,6 @@
 //! The code of sinks, hooks and combinators that a bus or a user's thread calls.
 
-use crate::places::{Place, place, roomy};
+use crate::call_sites::{Place, place, roomy};
 use crate::world::{DropTrap, Event, LIMIT, Trap, World, ignore, lock, read_channel};
 use buslane::error::InvalidConfig;
 use buslane::sink::{Inspector, Lane, LaneSealer, LaneWrite, Patience, Signal, SinkKey};

@@ -1,6 +1,5 @@
 //! The crate is called while the thread's locals are dropped: before its own are gone, and after.
 
-use crate::limit;
 use crate::world::{Event, LIMIT, ignore};
 use buslane::journal::Start;
 use buslane::sink::Signal;
@@ -13,6 +12,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use test_support::limit;
 
 /// Calls a function when the thread ends.
 struct AtEnd(Option<Box<dyn FnOnce()>>);

@@ -1,6 +1,6 @@
 //! What the worker of a queue calls.
 
-use crate::places::{Place, place, roomy};
+use crate::call_sites::{Place, place, roomy};
 use crate::retries::gather;
 use crate::sinks::Custom;
 use crate::world::{At, DropTrap, Event, LIMIT, Trap, World};

@@ -1,6 +1,5 @@
 //! A bus, against a list of sinks that says what each must have received.
 
-use super::limit;
 use super::value::{Step, pick};
 use buslane::bus::Removed;
 use buslane::error::{AddError, RemoveError, TryRecvError};
@@ -15,6 +14,7 @@ use buslane::{
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use test_support::limit;
 
 /// How much each publisher may have waiting in a channel.
 const ROOM: usize = 4;

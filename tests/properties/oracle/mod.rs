@@ -4,8 +4,6 @@ pub(crate) mod blocks;
 pub(crate) mod bus;
 pub(crate) mod channel;
 pub(crate) mod journal;
-#[path = "../../support/limit.rs"]
-mod limit;
 pub(crate) mod mpmc;
 pub(crate) mod retry;
 pub(crate) mod spsc;

@@ -1,0 +1,338 @@
+//! The end of a bus: what is handled, who is told what, what a deadline leaves behind; and the flush.
+
+mod cycles;
+mod deadlines;
+mod flush;
+mod last_handle;
+mod shared_flush;
+
+use buslane::testing::Gate;
+use buslane::{Bus, Channel, noop, Overflow, Queue, Sink, sink_fn, SinkExt};
+use buslane::error::{Closed, RecvError};
+use buslane::stats::{CloseReport, Finish, SinkStatus};
+use std::thread;
+use std::time::Duration;
+use test_support::bus::{Closable, Route, assert_books, gated, ledger, recorder, sink, took};
+use test_support::{GUARD, Log, ends, wait_for};
+
+const SHORT: Duration = Duration::from_millis(20);
+
+/// A bus with one queue, named "queue", whose handler passes a gate with each event.
+fn held_bus() -> (Bus<u32>, Gate, Log<u32>) {
+    let (bus, gate, log) = (Bus::new(), Gate::closed(), Log::new());
+    let (at, handled) = (gate.clone(), log.clone());
+    let queue = Queue::builder().capacity(8).spawn(move |event| {
+        at.pass();
+        handled.push(event);
+    });
+    bus.add_named("queue", queue.unwrap()).unwrap();
+    (bus, gate, log)
+}
+
+#[test]
+fn a_close_handles_what_was_accepted_and_gives_later_events_back() {
+    let (bus, gate, log) = held_bus();
+    let (called, direct) = recorder();
+    bus.add(direct).unwrap();
+    let mut routes = Route::all(&bus);
+    for (event, route) in (1..).zip(&mut routes) {
+        assert_eq!(route.publish(event), Ok(took(2, 0)));
+    }
+    gate.open();
+    let report = bus.close();
+    assert!(report.is_done() && report.undelivered == 0, "{report}");
+    assert!(bus.is_closed() && !bus.has_sinks() && bus.sink_count() == 0);
+    for route in &mut routes {
+        assert_eq!(route.publish(9), Err(Closed(9)), "{}", route.name());
+    }
+    let mut late = bus.publisher();
+    assert_eq!(late.publish(9), Err(Closed(9)));
+    assert_eq!(late.try_publish(9), Err(Closed(9)));
+    assert_eq!(bus.with_local(|local| local.publish(9)), Err(Closed(9)));
+    let mut handled = log.entries();
+    handled.sort_unstable();
+    assert_eq!(handled, [1, 2, 3]);
+    assert_eq!(called.entries(), [1, 2, 3]);
+    assert_eq!((bus.close(), bus.close_timeout(Duration::ZERO)), (report.clone(), report));
+    assert_books(&bus);
+}
+
+#[test]
+fn concurrent_closes_get_one_report() {
+    let (bus, gate, log) = held_bus();
+    let sick = Closable::new(|_: &u32| (), || panic!("sick"));
+    bus.add_named("sick", sick).unwrap();
+    let _ = bus.publish(1).unwrap();
+    gate.wait_reached(1);
+    let closers: Vec<_> = (0..4)
+        .map(|_| {
+            let bus = bus.clone();
+            thread::spawn(move || bus.close_timeout(GUARD))
+        })
+        .collect();
+    wait_for(|| bus.is_closed());
+    assert!(closers.iter().all(|closer| !closer.is_finished()), "an event is in the handler's hands");
+    gate.open();
+    let reports: Vec<_> = closers.into_iter().map(|closer| closer.join().unwrap()).collect();
+    assert_eq!(log.entries(), [1]);
+    assert!(reports.iter().all(|report| *report == reports[0]));
+    assert_eq!((reports[0].finish, bus.close()), (Finish::Done, reports[0].clone()));
+    assert_eq!(reports[0].errors, ["sick: its close panicked: sick"]);
+}
+
+#[test]
+fn a_close_from_inside_a_handler_is_pending_and_the_next_one_outside_is_final() {
+    let (bus, reports) = (Bus::new(), Log::new());
+    let (weak, log) = (bus.downgrade(), reports.clone());
+    let close = move |_: u32| log.push(weak.upgrade().unwrap().close());
+    bus.add_named("closes", Queue::builder().spawn(close).unwrap()).unwrap();
+    let mut publisher = bus.publisher();
+    let _ = publisher.publish(1).unwrap();
+    wait_for(|| reports.entries().len() == 1);
+    assert_eq!(reports.entries()[0].finish, Finish::Pending);
+    assert_eq!(publisher.publish(2), Err(Closed(2)));
+    let report = bus.close();
+    assert!(report.is_done() && report.unfinished.is_empty(), "{report}");
+    assert_eq!(bus.close(), report);
+}
+
+#[test]
+fn a_close_from_inside_a_direct_sink_is_pending() {
+    for which in 0..3 {
+        let bus = Bus::new();
+        let (weak, reports) = (bus.downgrade(), Log::new());
+        let log = reports.clone();
+        let (called, after) = recorder();
+        bus.add(sink_fn(move |_: &u32| log.push(weak.upgrade().unwrap().close().finish))).unwrap();
+        bus.add(after).unwrap();
+        let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
+        let published = route.publish(1).unwrap();
+        assert_eq!(reports.entries(), [Finish::Pending]);
+        assert_eq!(published, took(1, 1), "{}: a closed bus calls no further sink", route.name());
+        assert_eq!(called.entries(), [0; 0]);
+        assert_eq!(route.publish(2), Err(Closed(2)));
+        assert!(bus.close().is_done());
+    }
+}
+
+#[test]
+fn a_handler_that_does_not_return_is_named_when_the_deadline_is_over() {
+    let (bus, gate, log) = held_bus();
+    let (inner, inner_gate, _) = held_bus();
+    bus.add_named("inner", inner).unwrap();
+    bus.add_named("fine", noop()).unwrap();
+    let mut publisher = bus.publisher();
+    assert_eq!(publisher.publish_batch(&[1, 2, 3]), Ok(took(9, 0)));
+    gate.wait_reached(1);
+    inner_gate.wait_reached(1);
+    let report = bus.close_timeout(SHORT);
+    assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 6));
+    assert_eq!(report.unfinished, ["queue", "inner/queue"]);
+    assert_eq!(report.to_string(), "timed out, 6 undelivered, unfinished: queue, inner/queue");
+    assert_eq!(bus.close(), report, "the report stands");
+    assert_eq!(sink(&bus, "queue").state.status, SinkStatus::Closing);
+    gate.open();
+    inner_gate.open();
+    wait_for(|| sink(&bus, "queue").state.status == SinkStatus::Closed);
+    let ledger = ledger(&bus, "queue");
+    assert_eq!((ledger.delivered, ledger.dropped.aborted), (1, 2));
+    assert_eq!((log.entries(), bus.close()), (vec![1], report));
+}
+
+#[test]
+fn a_direct_sink_that_does_not_return_is_named_when_the_deadline_is_over() {
+    for which in 0..3 {
+        let (bus, gate) = (Bus::new(), Gate::closed());
+        let (called, direct) = gated(&gate);
+        bus.add_named("stuck", direct).unwrap();
+        let publishing = bus.clone();
+        let publisher = thread::spawn(move || {
+            let mut route = Route::all(&publishing).into_iter().nth(which).unwrap();
+            (route.publish(1), route.name())
+        });
+        gate.wait_reached(1);
+        let report = bus.close_timeout(SHORT);
+        gate.open();
+        let (published, name) = publisher.join().unwrap();
+        assert_eq!(
+            (report.finish, report.unfinished),
+            (Finish::TimedOut, vec![String::from("stuck")]),
+            "{name}"
+        );
+        assert_eq!((published, called.entries()), (Ok(took(1, 0)), vec![1]));
+    }
+}
+
+#[test]
+fn a_close_waits_for_the_direct_call_in_progress_and_nothing_follows_it() {
+    for which in 0..3 {
+        let (bus, gate) = (Bus::new(), Gate::closed());
+        let (called, direct) = gated(&gate);
+        let (after, later) = recorder();
+        bus.add(direct).unwrap();
+        bus.add(later).unwrap();
+        let (publishing, closing, log) = (bus.clone(), bus.clone(), called.clone());
+        let publisher = thread::spawn(move || {
+            let mut route = Route::all(&publishing).into_iter().nth(which).unwrap();
+            (route.publish(1).unwrap(), route.name())
+        });
+        gate.wait_reached(1);
+        let closer = thread::spawn(move || (closing.close_timeout(GUARD), log.entries()));
+        wait_for(|| bus.is_closed());
+        assert!(!closer.is_finished(), "a call is in progress");
+        gate.open();
+        let (report, called) = closer.join().unwrap();
+        let (published, name) = publisher.join().unwrap();
+        assert!(report.is_done(), "{report}");
+        assert_eq!(called, [1], "{name}: the close returned before the call that it should wait for");
+        assert_eq!((published.accepted + published.refused as usize, published.dropped), (2, 0));
+        assert_eq!(published.accepted, 1 + after.entries().len());
+    }
+}
+
+#[test]
+fn sinks_are_closed_in_the_order_in_which_they_were_added() {
+    let (bus, order) = (Bus::<u32>::new(), Log::new());
+    let closable = |name: &'static str| {
+        let order = order.clone();
+        Closable::new(|_: &u32| (), move || order.push(name))
+    };
+    for name in ["first", "second", "third", "removed", "fourth"] {
+        let id = bus.add_named(name, closable(name)).unwrap();
+        if name == "removed" {
+            bus.remove(id).unwrap();
+        }
+    }
+    bus.add_named("behind", closable("behind").filter(|_: &u32| true)).unwrap();
+    bus.add_named("queued", closable("queued").queue(8).unwrap()).unwrap();
+    let inner = Bus::new();
+    inner.add(closable("nested")).unwrap();
+    bus.add(inner).unwrap();
+    assert!(bus.close().is_done());
+    assert!(bus.close().is_done());
+    assert_eq!(order.entries(), ["first", "second", "third", "fourth", "behind", "queued", "nested"]);
+}
+
+#[test]
+fn a_sink_whose_close_panics_or_fails_stands_in_the_report_and_the_others_are_closed() {
+    struct Failing;
+    impl Sink<u32> for Failing {
+        fn write(&self, _event: u32) -> Result<(), buslane::WriteError<u32>> {
+            Ok(())
+        }
+        fn close(&self, _deadline: buslane::time::Deadline) -> CloseReport {
+            CloseReport::failed("the disk is full")
+        }
+    }
+    let bus = Bus::<u32>::new();
+    let closed = Log::new();
+    let log = closed.clone();
+    bus.add_named("panics", Closable::new(|_: &u32| (), || panic!("at the end"))).unwrap();
+    bus.add_named("fails", Failing).unwrap();
+    bus.add_named("good", Closable::new(|_: &u32| (), move || log.push(()))).unwrap();
+    let report = bus.close();
+    assert_eq!(report.finish, Finish::Done);
+    assert!(!report.is_done());
+    assert_eq!(report.errors, ["panics: its close panicked: at the end", "fails: the disk is full"]);
+    assert_eq!(closed.entries(), [()]);
+}
+
+#[test]
+fn a_publisher_that_waits_for_room_is_released_by_the_close_and_has_its_event_back() {
+    for which in 0..3 {
+        for filtered in [false, true] {
+            let bus = Bus::new();
+            // Called before the publisher waits; it takes nothing, so that nobody has the second event.
+            let reached = Log::new();
+            let seen = reached.clone();
+            bus.add(sink_fn(move |event: &u32| {
+                seen.push(*event);
+                Err::<(), _>("not for me")
+            }))
+            .unwrap();
+            let (channel, mut receiver) =
+                Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+            if filtered {
+                bus.add_named("channel", channel.filter(|_: &u32| true)).unwrap();
+            } else {
+                bus.add_named("channel", channel).unwrap();
+            }
+            let publishing = bus.clone();
+            let publisher = thread::spawn(move || {
+                let mut route = Route::all(&publishing).into_iter().nth(which).unwrap();
+                (route.publish(1), route.publish(2))
+            });
+            wait_for(|| reached.entries().len() == 2);
+            let report = bus.close();
+            assert!(report.is_done(), "{report}");
+            assert_eq!(publisher.join().unwrap(), (Ok(took(1, 1)), Err(Closed(2))));
+            assert_eq!(receiver.recv(), Ok(1));
+            assert_eq!(receiver.recv(), Err(RecvError::Closed));
+            assert_books(&bus);
+        }
+    }
+}
+
+#[test]
+fn a_close_reaches_what_is_behind_a_queue_and_is_done_when_that_is() {
+    for bus_behind in [false, true] {
+        let (bus, behind) = (Bus::new(), Log::new());
+        let log = behind.clone();
+        let last = Queue::builder().spawn(move |event: u32| log.push(event)).unwrap();
+        if bus_behind {
+            let inner = Bus::new();
+            inner.add(last.clone()).unwrap();
+            bus.add(inner.queue(8).unwrap()).unwrap();
+        } else {
+            bus.add(last.clone().queue(8).unwrap()).unwrap();
+        }
+        let mut publisher = bus.publisher();
+        assert_eq!(publisher.publish_batch(&[1, 2, 3]), Ok(took(3, 0)));
+        let report = bus.close();
+        assert!(report.is_done(), "bus behind: {bus_behind}: {report}");
+        assert_eq!(behind.entries(), [1, 2, 3], "bus behind: {bus_behind}");
+        assert_eq!(last.state().status, SinkStatus::Closed);
+        assert_eq!(bus.close(), report);
+    }
+}
+
+#[test]
+fn a_close_does_not_wait_for_the_reader_of_a_channel() {
+    let bus = Bus::new();
+    let mut receiver = bus.subscribe(8).unwrap();
+    let mut publisher = bus.publisher();
+    let _ = publisher.publish_batch(&[1, 2, 3]).unwrap();
+    let report = ends(move || bus.close_timeout(GUARD));
+    assert!(report.is_done() && report.undelivered == 0, "{report}");
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn what_publishers_were_promised_while_the_bus_closes_is_handled() {
+    for _ in 0..50 {
+        let (bus, count) = (Bus::new(), Log::new());
+        let log = count.clone();
+        bus.add(
+            Queue::builder().overflow(Overflow::Refuse).spawn(move |event: u32| log.push(event)).unwrap(),
+        )
+        .unwrap();
+        let publishers: Vec<_> = (0..3)
+            .map(|which| {
+                let bus = bus.clone();
+                thread::spawn(move || {
+                    let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
+                    let mut accepted = 0;
+                    while let Ok(published) = route.publish(1) {
+                        accepted += published.accepted;
+                    }
+                    accepted
+                })
+            })
+            .collect();
+        wait_for(|| count.entries().len() > 10);
+        assert!(bus.close().is_done());
+        let promised: usize = publishers.into_iter().map(|publisher| publisher.join().unwrap()).sum();
+        assert_eq!(count.entries().len(), promised);
+        assert_books(&bus);
+    }
+}

@@ -1,0 +1,183 @@
+//! What keeps a bus open, and what happens when the last of it goes.
+
+use buslane::testing::Gate;
+use buslane::{Bus, Channel, Queue, sink_fn};
+use buslane::error::{Closed, RecvError};
+use std::sync::mpsc;
+use std::thread;
+use test_support::bus::{Closable, took};
+use test_support::{Drops, GUARD, Log, Tracked, ends, wait_for};
+
+/// What a handler of a whole bus owns.
+fn tracked_handler(tracked: Tracked, handled: mpsc::Sender<u32>) -> impl FnMut(u32) + Send + 'static {
+    move |event| {
+        let _owned = &tracked;
+        let _ = handled.send(event);
+    }
+}
+
+#[test]
+fn the_drop_of_the_last_handle_closes_the_bus_behind_its_backlog() {
+    let (bus, drops, (sender, handled)) = (Bus::new(), Drops::default(), mpsc::channel());
+    let closed = Log::new();
+    let log = closed.clone();
+    bus.add(Queue::builder().spawn(tracked_handler(drops.track(1), sender)).unwrap()).unwrap();
+    bus.add(Closable::new(|_: &u32| (), move || log.push(()))).unwrap();
+    let other = bus.clone();
+    let _ = bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
+    drop(bus);
+    assert_eq!(other.publish(4), Ok(took(2, 0)), "a handle is left");
+    drop(other);
+    assert_eq!(closed.entries(), [()]);
+    let mut seen = ends(move || handled.iter().collect::<Vec<_>>());
+    seen.sort_unstable();
+    assert_eq!(seen, [1, 2, 3, 4]);
+    wait_for(|| drops.ids() == [1]);
+}
+
+#[test]
+fn a_publisher_keeps_its_bus_open_and_a_clone_of_it_too() {
+    let bus = Bus::new();
+    let mut receiver = bus.subscribe(8).unwrap();
+    let first = bus.publisher();
+    drop(bus);
+    let mut second = first.clone();
+    drop(first);
+    assert_eq!(second.publish(1), Ok(took(1, 0)));
+    assert_eq!(receiver.recv(), Ok(1));
+    drop(second);
+    assert_eq!(receiver.recv(), Err(RecvError::Closed));
+}
+
+#[test]
+fn a_publisher_that_was_cloned_from_a_cached_one_keeps_the_bus_open() {
+    let bus = Bus::new();
+    let mut receiver = bus.subscribe(8).unwrap();
+    let mut clone = bus.with_local(|local| local.clone());
+    drop(bus);
+    assert_eq!(clone.publish(1), Ok(took(1, 0)));
+    assert_eq!(receiver.recv(), Ok(1));
+}
+
+#[test]
+fn the_last_handle_dropped_inside_its_own_worker_does_not_wait_for_it() {
+    let (sender, handled) = mpsc::channel();
+    let bus = Bus::new();
+    let (own, gate) = (bus.clone(), Gate::closed());
+    let at = gate.clone();
+    let mut own = Some(own);
+    let handler = move |event: u32| {
+        at.pass();
+        drop(own.take());
+        sender.send(event).unwrap();
+    };
+    bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
+    let _ = bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
+    gate.wait_reached(1);
+    drop(bus);
+    gate.open();
+    let handled = ends(move || handled.iter().collect::<Vec<_>>());
+    assert_eq!(handled, [1, 2, 3], "and the worker ends behind them");
+}
+
+#[test]
+fn the_last_handle_dropped_inside_a_direct_sink_does_not_wait() {
+    let bus = Bus::new();
+    let (sender, handles) = mpsc::channel::<Bus<u32>>();
+    let handles = std::sync::Mutex::new(handles);
+    bus.add(sink_fn(move |_: &u32| drop(handles.lock().unwrap().try_recv()))).unwrap();
+    let mut receiver = bus.subscribe(8).unwrap();
+    sender.send(bus.clone()).unwrap();
+    ends(move || {
+        // The publisher goes first; what the sink has is the last but the one that lends itself for the call.
+        let published = bus.publish(1);
+        assert_eq!(published, Ok(took(2, 0)));
+        drop(bus);
+    });
+    assert_eq!(receiver.recv(), Ok(1));
+    assert_eq!(receiver.recv(), Err(RecvError::Closed));
+}
+
+#[test]
+fn the_last_handle_dropped_while_unwinding_does_not_wait() {
+    let (gate, (sender, handled)) = (Gate::closed(), mpsc::channel());
+    let at = gate.clone();
+    let unwound = ends(move || {
+        thread::spawn(move || {
+            let bus = Bus::new();
+            let handler = move |event: u32| {
+                at.pass();
+                sender.send(event).unwrap();
+            };
+            bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
+            let _ = bus.publisher().publish_batch(&[1, 2]).unwrap();
+            panic!("with a bus in its hands");
+        })
+        .join()
+        .is_err()
+    });
+    assert!(unwound);
+    gate.open();
+    assert_eq!(ends(move || handled.iter().collect::<Vec<_>>()), [1, 2], "nothing accepted is given up");
+}
+
+#[test]
+fn the_sinks_of_a_dropped_bus_are_dropped_although_a_thread_has_a_cached_publisher() {
+    let (bus, drops) = (Bus::new(), Drops::default());
+    let tracked = drops.track(1);
+    bus.add(sink_fn(move |_: &u32| {
+        let _owned = &tracked;
+    }))
+    .unwrap();
+    let (order, orders) = mpsc::channel::<()>();
+    let (done, finished) = mpsc::channel();
+    let local = bus.clone();
+    let pool = thread::spawn(move || {
+        let _ = local.with_local(|publisher| publisher.publish(1)).unwrap();
+        drop(local);
+        done.send(()).unwrap();
+        // The thread of a pool, with nothing to do for a long time.
+        let _ = orders.recv();
+    });
+    finished.recv_timeout(GUARD).unwrap();
+    drop(bus);
+    let dropped = drops.ids();
+    drop(order);
+    pool.join().unwrap();
+    assert_eq!(dropped, [1]);
+    assert_eq!(drops.ids(), [1]);
+}
+
+#[test]
+fn a_dropped_bus_gives_up_nothing_that_its_queues_accepted() {
+    // As for the drop of a queue: it does not wait for ever, but the worker goes on by itself.
+    let (gate, (sender, handled)) = (Gate::closed(), mpsc::channel());
+    let at = gate.clone();
+    let bus = Bus::new();
+    let handler = move |event: u32| {
+        at.pass();
+        sender.send(event).unwrap();
+    };
+    bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
+    let _ = bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
+    gate.wait_reached(1);
+    ends(move || drop(bus));
+    gate.open();
+    assert_eq!(ends(move || handled.iter().collect::<Vec<_>>()), [1, 2, 3]);
+}
+
+#[test]
+fn an_event_that_comes_back_from_a_closed_bus_is_the_one_that_was_published() {
+    let (bus, drops) = (Bus::new(), Drops::default());
+    let (channel, receiver) = Channel::<std::sync::Arc<Tracked>>::bounded(8).unwrap();
+    bus.add(channel).unwrap();
+    let mut publisher = bus.publisher();
+    let _ = publisher.publish(std::sync::Arc::new(drops.track(1))).unwrap();
+    assert!(bus.close().is_done());
+    let Err(Closed(event)) = publisher.publish(std::sync::Arc::new(drops.track(2))) else {
+        panic!("the bus is closed");
+    };
+    assert_eq!((event.id, drops.ids()), (2, vec![]));
+    drop((event, receiver));
+    assert_eq!(drops.ids(), [1, 2]);
+}

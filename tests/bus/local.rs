@@ -1,0 +1,292 @@
+//! The publisher that a thread keeps for a bus: lent, nested, and gone with its thread.
+
+use buslane::{Bus, Channel, Overflow, Published, sink_fn};
+use buslane::error::{Closed, RecvError};
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
+use std::thread;
+use test_support::bus::{recorder, took};
+use test_support::{Drops, GUARD, Log, ends, wait_for};
+
+#[test]
+fn a_thread_has_one_publisher_for_each_bus() {
+    let (one, other) = (Bus::<u32>::new(), Bus::<u32>::new());
+    let mut receiver = one.subscribe(16).unwrap();
+    for event in 0..5 {
+        assert_eq!(one.with_local(|local| local.publish(event)), Ok(took(1, 0)));
+        assert_eq!(other.clone().with_local(|local| local.publish(event)), Ok(took(0, 0)));
+    }
+    assert_eq!((one.snapshot().publishers, other.snapshot().publishers), (1, 1));
+    assert_eq!((receiver.state().lanes, receiver.drain().collect::<Vec<_>>()), (1, vec![0, 1, 2, 3, 4]));
+    let bus = one.clone();
+    let _ = thread::spawn(move || bus.with_local(|local| local.publish(5)).unwrap()).join().unwrap();
+    wait_for(|| one.snapshot().publishers == 1);
+    assert_eq!(receiver.recv(), Ok(5), "what the thread published outlives it");
+}
+
+#[test]
+fn events_of_another_type_have_a_bus_and_a_publisher_of_their_own() {
+    let (numbers, texts) = (Bus::<u32>::new(), Bus::<String>::new());
+    let mut received = (numbers.subscribe(8).unwrap(), texts.subscribe(8).unwrap());
+    numbers.with_local(|local| {
+        let _ = local.publish(1).unwrap();
+        let _ = texts.with_local(|inner| inner.publish("one".into()).unwrap());
+    });
+    assert_eq!((received.0.recv(), received.1.recv()), (Ok(1), Ok(String::from("one"))));
+    assert_eq!((received.0.state().lanes, received.1.state().lanes), (1, 1));
+}
+
+#[test]
+fn a_publisher_that_is_lent_further_up_is_stood_in_for_by_the_shared_lanes() {
+    let bus: Bus<u32> = Bus::new();
+    let mut receiver = bus.subscribe(16).unwrap();
+    let (called, direct) = recorder();
+    bus.add(direct).unwrap();
+    bus.with_local(|outer| {
+        assert_eq!(outer.publish(1), Ok(took(2, 0)));
+        bus.with_local(|inner| {
+            assert_eq!(inner.publish(2), Ok(took(2, 0)));
+            assert_eq!(inner.try_publish(3), Ok(took(2, 0)));
+            assert_eq!(inner.publish_with(|| 4), Ok(took(2, 0)));
+            assert_eq!(inner.publish_batch(&[5, 6]), Ok(took(4, 0)));
+            assert!(bus.with_local(|third| third.publish(7)).is_ok());
+        });
+        assert_eq!(outer.publish(8), Ok(took(2, 0)));
+    });
+    assert_eq!(called.entries(), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(receiver.state().lanes, 1);
+    assert_eq!(receiver.drain().collect::<HashSet<_>>(), (1..=8).collect());
+}
+
+#[test]
+fn a_direct_sink_publishes_through_the_local_publisher_that_called_it() {
+    let (bus, log) = (Bus::new(), Log::new());
+    let (weak, seen) = (bus.downgrade(), log.clone());
+    bus.add(sink_fn(move |event: &u32| {
+        seen.push(*event);
+        if *event < 3 {
+            let _ = weak.upgrade().unwrap().with_local(|local| local.publish(event + 1)).unwrap();
+        }
+    }))
+    .unwrap();
+    let _ = bus.with_local(|local| local.publish(0)).unwrap();
+    assert_eq!(log.entries(), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_closure_that_panics_gives_the_publisher_back() {
+    let bus: Bus<u32> = Bus::new();
+    let mut receiver = bus.subscribe(8).unwrap();
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        bus.with_local(|local| {
+            let _ = local.publish(1).unwrap();
+            panic!("after the publish");
+        })
+    }));
+    assert!(unwound.is_err());
+    let _ = bus.with_local(|local| local.publish(2)).unwrap();
+    assert_eq!((bus.snapshot().publishers, receiver.state().lanes), (1, 1));
+    assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_cached_publisher_does_not_keep_the_bus_open() {
+    let bus: Bus<u32> = Bus::new();
+    let mut receiver = bus.subscribe(8).unwrap();
+    let weak = bus.downgrade();
+    let _ = bus.with_local(|local| local.publish(1)).unwrap();
+    drop(bus);
+    assert!(weak.upgrade().is_none());
+    assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Closed)));
+}
+
+#[test]
+fn a_closed_bus_is_told_by_the_cached_publisher_and_by_a_new_one() {
+    for cached in [true, false] {
+        let bus: Bus<u32> = Bus::new();
+        let _receiver = bus.subscribe(8).unwrap();
+        if cached {
+            let _ = bus.with_local(|local| local.publish(1)).unwrap();
+        }
+        assert!(bus.close().is_done());
+        for _ in 0..2 {
+            assert_eq!(bus.with_local(|local| local.publish(2)), Err(Closed(2)));
+        }
+    }
+}
+
+#[test]
+fn publishers_for_closed_buses_are_let_go_when_the_thread_makes_another_one() {
+    let drops = Drops::default();
+    let buses: Vec<Bus<u32>> = (0..10).map(|_| Bus::new()).collect();
+    for (id, bus) in (0..).zip(&buses) {
+        let tracked = drops.track(id);
+        bus.add(sink_fn(move |_: &u32| {
+            let _owned = &tracked;
+        }))
+        .unwrap();
+        let _ = bus.with_local(|local| local.publish(1)).unwrap();
+    }
+    drop(buses);
+    let another: Bus<u32> = Bus::new();
+    let _ = another.with_local(|local| local.publish(1)).unwrap();
+    assert_eq!(drops.ids(), (0..10).collect::<Vec<_>>());
+}
+
+/// Publishes on a bus when it is dropped, and closes it if it is to.
+struct LastWord(Bus<u32>, bool);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        assert_eq!(self.0.with_local(|local| local.publish(2)), Ok(took(1, 0)));
+        if self.1 {
+            assert!(self.0.close().is_done());
+            // Makes room for its own publisher, and lets go of that of the bus that is closed now.
+            let third: Bus<u32> = Bus::new();
+            let _ = third.with_local(|local| local.publish(0)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_publisher_that_is_let_go_publishes_on_the_bus_that_takes_its_place() {
+    for closes in [false, true] {
+        let gone: Bus<u32> = Bus::new();
+        let next: Bus<u32> = Bus::new();
+        let mut receiver = next.subscribe(8).unwrap();
+        let last_word = LastWord(next.clone(), closes);
+        gone.add(sink_fn(move |_: &u32| {
+            let _owned = &last_word;
+        }))
+        .unwrap();
+        let _ = gone.with_local(|local| local.publish(1)).unwrap();
+        // The publisher that this thread keeps is all that holds the bus now.
+        drop(gone);
+        let published = next.with_local(|local| local.publish(3));
+        assert_eq!(published, if closes { Err(Closed(3)) } else { Ok(took(1, 0)) });
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), if closes { vec![2] } else { vec![2, 3] });
+    }
+}
+
+/// Publishes when its thread ends.
+struct Farewell(Bus<&'static str>, mpsc::Sender<bool>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let lazily = self.0.with_local(|local| local.publish("good"));
+        let shared = self.0.publish("bye");
+        let own = self.0.publisher().publish("!");
+        let _ = self.1.send([lazily, shared, own].iter().all(|published| *published == Ok(took(2, 0))));
+    }
+}
+
+thread_local! {
+    static FAREWELL: RefCell<Option<Farewell>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_destructor_publishes_while_its_thread_ends_whichever_goes_first() {
+    for farewell_first in [true, false] {
+        let bus = Bus::new();
+        let mut receiver = bus.subscribe(8).unwrap();
+        let (called, direct) = recorder();
+        bus.add(direct).unwrap();
+        let (sender, went_well) = mpsc::channel();
+        let publishing = bus.clone();
+        let ended = ends(move || {
+            thread::spawn(move || {
+                let farewell = Farewell(publishing.clone(), sender);
+                let set = || FAREWELL.with(|place| place.replace(Some(farewell)));
+                // Destructors run in an order that depends on which of the two was first used.
+                if farewell_first {
+                    drop(set());
+                    let _ = publishing.with_local(|local| local.publish("oh")).unwrap();
+                } else {
+                    let _ = publishing.with_local(|local| local.publish("oh")).unwrap();
+                    drop(set());
+                }
+            })
+            .join()
+        });
+        assert!(ended.is_ok());
+        assert_eq!(went_well.recv_timeout(GUARD), Ok(true));
+        assert_eq!(called.entries(), ["oh", "good", "bye", "!"]);
+        assert_eq!(receiver.drain().collect::<HashSet<_>>(), HashSet::from(["oh", "good", "bye", "!"]));
+        wait_for(|| bus.snapshot().publishers == 0);
+    }
+}
+
+/// Publishes into a bus without room when its thread ends.
+struct Refused(Bus<u32>, mpsc::Sender<Result<Published, Closed<u32>>>);
+
+impl Drop for Refused {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0.with_local(|local| local.publish(2)));
+    }
+}
+
+thread_local! {
+    static REFUSED: RefCell<Option<Refused>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_destructor_does_not_wait_for_room_while_its_thread_ends() {
+    let (channel, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+    let bus = Bus::new();
+    bus.add(channel).unwrap();
+    let _ = bus.publish(1).unwrap();
+    let (sender, published) = mpsc::channel();
+    let publishing = bus.clone();
+    let ending = thread::spawn(move || {
+        // Used first, it is destroyed last, when the thread keeps no publisher any more.
+        REFUSED.with(|place| place.replace(Some(Refused(publishing.clone(), sender))));
+        publishing.with_local(|_| ());
+    });
+    assert_eq!(published.recv_timeout(GUARD), Ok(Ok(took(0, 1))));
+    ending.join().unwrap();
+}
+
+#[test]
+fn the_last_handle_goes_with_a_thread_that_has_a_cached_publisher() {
+    let drops = Drops::default();
+    let (bus, tracked) = (Bus::<&'static str>::new(), drops.track(1));
+    let mut receiver = bus.subscribe(8).unwrap();
+    bus.add(sink_fn(move |_: &&'static str| {
+        let _owned = &tracked;
+    }))
+    .unwrap();
+    let (sender, went_well) = mpsc::channel();
+    ends(move || {
+        thread::spawn(move || {
+            let _ = bus.with_local(|local| local.publish("oh")).unwrap();
+            FAREWELL.with(|place| place.borrow_mut().insert(Farewell(bus, sender)).0.is_closed());
+        })
+        .join()
+        .unwrap();
+    });
+    assert_eq!(went_well.recv_timeout(GUARD), Ok(true));
+    assert_eq!(receiver.iter().count(), 4);
+    wait_for(|| drops.ids() == [1]);
+}
+
+#[test]
+fn a_static_bus_serves_many_threads_through_their_local_publishers() {
+    static EVENTS: LazyLock<Bus<u64>> = LazyLock::new(Bus::new);
+    let total = Arc::new(Mutex::new(0));
+    let sum = total.clone();
+    EVENTS.add(sink_fn(move |event: &u64| *sum.lock().unwrap() += event)).unwrap();
+    let threads: Vec<_> = (1..=4)
+        .map(|event| {
+            thread::spawn(move || {
+                for _ in 0..100 {
+                    let _ = EVENTS.with_local(|local| local.publish(event)).unwrap();
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(*total.lock().unwrap(), 1000);
+    wait_for(|| EVENTS.snapshot().publishers == 0);
+}

@@ -1,0 +1,11 @@
+//! The bus: fan-out, publishers, changes of the sink list, faults of sinks, and the end.
+
+mod close;
+mod fan_out;
+mod faults;
+mod local;
+mod nested;
+mod publish;
+mod remove;
+mod snapshot;
+mod stress;

@@ -1,0 +1,486 @@
+//! After `Removed::Quiet` no user code that came with the sink is left to run, also where an idle publisher still has a lane.
+
+use super::thread;
+use buslane::testing::Gate;
+use buslane::{Bus, Channel, Journal, Overflow, Published, Publisher, Queue, Sink, SinkExt, WriteError};
+use buslane::bus::Removed;
+use buslane::error::InvalidConfig;
+use buslane::sink::{Lane, LaneWrite, Patience};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::ThreadId;
+use test_support::{GUARD, ends, lock, wait_for, waits};
+
+/// What came with a sink.
+struct Piece(Arc<Pieces>);
+
+#[derive(Default)]
+struct Pieces {
+    calls: AtomicUsize,
+}
+
+/// Watches a piece without keeping it.
+struct Watch(Weak<Pieces>, Arc<Mutex<Vec<ThreadId>>>);
+
+/// Goes with the closure that has it.
+struct Token {
+    piece: Piece,
+    drops: Arc<Mutex<Vec<ThreadId>>>,
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        lock(&self.drops).push(thread::current().id());
+    }
+}
+
+fn token() -> (Token, Watch) {
+    let piece = Piece(Arc::default());
+    let drops = Arc::<Mutex<Vec<ThreadId>>>::default();
+    let watch = Watch(Arc::downgrade(&piece.0), drops.clone());
+    (Token { piece, drops }, watch)
+}
+
+impl Watch {
+    /// Nothing of it is left, and this thread dropped it.
+    #[track_caller]
+    fn assert_gone(&self, what: &str) {
+        assert!(self.0.upgrade().is_none(), "{what}: user code of the sink lives on");
+        let drops = lock(&self.1).clone();
+        assert_eq!(
+            drops,
+            [thread::current().id()],
+            "{what}: dropped once, by the thread that removed the sink"
+        );
+    }
+}
+
+/// A sink of lanes that are stages of the user's.
+struct Staging(Arc<Token>);
+
+struct Stage(Arc<Token>);
+
+impl LaneWrite<u32> for Stage {
+    fn push(&mut self, _: u32, _: Patience) -> Result<(), WriteError<u32>> {
+        self.0.piece.0.calls.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Sink<u32> for Staging {
+    fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
+        Ok(())
+    }
+
+    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+        Ok(Some(Lane::staged(Stage(self.0.clone()))))
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
+    }
+}
+
+/// A sink that puts gates of the user's before the lanes of another sink.
+struct Gating(Channel<u32>, Arc<Token>);
+
+impl Sink<u32> for Gating {
+    fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
+        self.0.write(event)
+    }
+
+    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+        let token = self.1.clone();
+        Ok(self.0.lane()?.map(|lane| {
+            lane.gated(move |_| token.piece.0.calls.fetch_add(1, Ordering::Relaxed) < usize::MAX)
+        }))
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
+    }
+}
+
+fn channel() -> Channel<u32> {
+    let (channel, receiver) = Channel::builder().capacity(64).build().unwrap();
+    std::mem::forget(receiver);
+    channel
+}
+
+fn evicting() -> Channel<u32> {
+    let (channel, receiver) = Channel::builder().capacity(64).overflow(Overflow::DropOldest).build().unwrap();
+    std::mem::forget(receiver);
+    channel
+}
+
+fn shared() -> Channel<u32> {
+    let (channel, receiver) = Channel::builder().capacity(64).build_shared().unwrap();
+    std::mem::forget(receiver);
+    channel
+}
+
+type Make = fn(Token) -> Box<dyn Sink<u32>>;
+
+fn uses(token: &Token) -> bool {
+    token.piece.0.calls.fetch_add(1, Ordering::Relaxed) < usize::MAX
+}
+
+const SINKS: [(&str, Make); 15] = [
+    ("a direct closure", |token| {
+        Box::new(buslane::sink_fn(move |_: &u32| -> Result<(), buslane::BoxError> {
+            uses(&token);
+            Ok(())
+        }))
+    }),
+    ("a filtered channel", |token| Box::new(channel().filter(move |_| uses(&token)))),
+    ("a filtered evicting channel", |token| Box::new(evicting().filter(move |_| uses(&token)))),
+    ("a filtered shared channel", |token| Box::new(shared().filter(move |_| uses(&token)))),
+    ("two filters", |token| Box::new(channel().filter(move |_| uses(&token)).filter(|_| true))),
+    ("a mapped channel", |token| Box::new(channel().map(move |n: &u32| *n + u32::from(!uses(&token))))),
+    ("a filtered map", |token| Box::new(channel().map(|n: &u32| *n).filter(move |_| uses(&token)))),
+    ("an inspected channel", |token| {
+        Box::new(channel().inspect_fn(move |_: &u32| {
+            uses(&token);
+        }))
+    }),
+    ("a sampled map", |token| {
+        Box::new(channel().map(move |n: &u32| *n + u32::from(!uses(&token))).sample(2).unwrap())
+    }),
+    ("a filtered journal", |token| Box::new(Journal::new(64).unwrap().filter(move |_| uses(&token)))),
+    ("a bus with a filter", |token| {
+        let bus = Bus::new();
+        bus.add(channel().filter(move |_| uses(&token))).unwrap();
+        Box::new(bus)
+    }),
+    ("a bus with a direct sink", |token| {
+        let bus = Bus::new();
+        bus.add(buslane::sink_fn(move |_: &u32| -> Result<(), buslane::BoxError> {
+            uses(&token);
+            Ok(())
+        }))
+        .unwrap();
+        Box::new(bus)
+    }),
+    ("a stage of the user's", |token| Box::new(Staging(Arc::new(token)))),
+    ("a gate of the user's", |token| Box::new(Gating(channel(), Arc::new(token)))),
+    ("a tee", |token| {
+        let token = Arc::new(token);
+        Box::new(channel().filter(move |_| uses(&token)).tee(channel()))
+    }),
+];
+
+/// What publishers do before the removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// They have not heard of the sink.
+    Nothing,
+    /// They have published, and are idle.
+    Published,
+    /// They were made after the sink was added.
+    CameLater,
+}
+
+#[test]
+fn quiet_leaves_no_user_code_with_idle_publishers() {
+    for (what, make) in SINKS {
+        for before in [Before::Nothing, Before::Published, Before::CameLater] {
+            let what = format!("{what}, {before:?}");
+            let bus = Bus::new();
+            let kept = Arc::new(AtomicUsize::new(0));
+            let mut publishers: Vec<Publisher<u32>> = Vec::new();
+            if before != Before::CameLater {
+                publishers.extend([(); 3].map(|()| bus.publisher()));
+            }
+            let (token, watch) = token();
+            let id = bus.add(make(token)).unwrap();
+            if before == Before::CameLater {
+                publishers.extend([(); 3].map(|()| bus.publisher()));
+            }
+            if before == Before::Published {
+                publishers.iter_mut().for_each(|publisher| assert!(publisher.publish(1).is_ok()));
+            }
+            assert_eq!(bus.remove(id), Ok(Removed::Quiet), "{what}");
+            watch.assert_gone(&what);
+            // The publishers still publish into sinks that are added later.
+            let seen = kept.clone();
+            bus.add(buslane::sink_fn(move |_: &u32| -> Result<(), buslane::BoxError> {
+                seen.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }))
+            .unwrap();
+            for publisher in &mut publishers {
+                assert_eq!(publisher.publish(2).unwrap(), published(1), "{what}");
+            }
+            assert_eq!(kept.load(Ordering::Relaxed), publishers.len());
+        }
+    }
+}
+
+fn published(accepted: usize) -> Published {
+    let mut published = Published::default();
+    published.accepted = accepted;
+    published
+}
+
+#[test]
+fn quiet_leaves_no_user_code_with_threads() {
+    // Cached publishers of threads that live on.
+    for (what, make) in SINKS {
+        let bus = Bus::new();
+        let (token, watch) = token();
+        let id = bus.add(make(token)).unwrap();
+        let (gate, publishing) = (Gate::closed(), bus.clone());
+        let held = gate.clone();
+        let idle = thread::spawn(move || {
+            for _ in 0..64 {
+                let _ = publishing.with_local(|local| local.publish(1));
+            }
+            held.pass();
+        });
+        gate.wait_reached(1);
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet), "{what}");
+        watch.assert_gone(what);
+        gate.open();
+        idle.join().unwrap();
+    }
+}
+
+#[test]
+fn removals_meet_publishers_that_go() {
+    // The publisher or the removal drops the closure, and not after the removal has returned.
+    for (what, make) in SINKS {
+        for _ in 0..100 {
+            let bus = Bus::new();
+            let (token, watch) = token();
+            let id = bus.add(make(token)).unwrap();
+            let mut publisher = bus.publisher();
+            let goes = thread::spawn(move || {
+                let _ = publisher.publish(1);
+                drop(publisher);
+            });
+            let comes = bus.clone();
+            let comes = thread::spawn(move || drop(comes.publisher()));
+            assert_eq!(bus.remove_timeout(id, GUARD), Ok(Removed::Quiet), "{what}");
+            assert!(watch.0.upgrade().is_none(), "{what}: user code of the sink lives on");
+            assert_eq!(lock(&watch.1).len(), 1, "{what}");
+            goes.join().unwrap();
+            comes.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_sink_that_was_still_called_is_dropped_by_the_next_call_of_the_control_plane() {
+    // The removal did not wait; the next call of the control plane finds the sink quiet, and drops all of it.
+    ends(|| {
+        let bus = Bus::new();
+        let (gate, held) = (Gate::closed(), Gate::closed());
+        let (token, watch) = token();
+        let inside = gate.clone();
+        let sink = channel().filter(move |n| {
+            if *n == 7 {
+                inside.pass();
+            }
+            uses(&token)
+        });
+        let id = bus.add(sink).unwrap();
+        let mut publisher = bus.publisher();
+        let idle = held.clone();
+        let publishing = thread::spawn(move || {
+            let _ = publisher.publish(7).unwrap();
+            idle.pass();
+        });
+        gate.wait_reached(1);
+        let removed = bus.remove_timeout(id, std::time::Duration::ZERO);
+        assert_eq!(removed, Ok(Removed::StillInside));
+        gate.open();
+        held.wait_reached(1);
+        wait_for(|| {
+            let _ = bus.add(buslane::noop()).unwrap();
+            watch.0.upgrade().is_none()
+        });
+        held.open();
+        publishing.join().unwrap();
+    });
+}
+
+#[test]
+fn a_queue_that_is_removed_ends_although_a_publisher_is_idle() {
+    // The bus had the last handle: its worker ends, and drops the handler.
+    ends(|| {
+        let bus = Bus::new();
+        let (token, watch) = token();
+        let queue = Queue::builder().spawn(move |_: u32| assert!(uses(&token))).unwrap();
+        let id = bus.add(queue.filter(|_| true)).unwrap();
+        let mut publisher = bus.publisher();
+        let _ = publisher.publish(1).unwrap();
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        wait_for(|| watch.0.upgrade().is_none());
+        drop(publisher);
+    });
+}
+
+/// Stops at a gate as it goes.
+struct StopsAsItGoes(Gate);
+
+impl Drop for StopsAsItGoes {
+    fn drop(&mut self) {
+        self.0.pass();
+    }
+}
+
+/// A sink whose lanes have gates, each with a destructor of its own.
+struct Slow(Channel<u32>, Gate);
+
+impl Sink<u32> for Slow {
+    fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
+        self.0.write(event)
+    }
+
+    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+        let stops = StopsAsItGoes(self.1.clone());
+        Ok(self.0.lane()?.map(|lane| lane.gated(move |_| stops.0.reached() < usize::MAX)))
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
+    }
+}
+
+/// Removes a sink while a thread waits at a gate in user code of the sink; the removal must wait until the gate opens.
+#[track_caller]
+fn assert_waited_for(bus: &Bus<u32>, id: buslane::SinkId, gate: &Gate, what: &str) {
+    gate.wait_reached(1);
+    let (removing, at) = (bus.clone(), gate.clone());
+    // The order is asserted by the last line: a removal that returned before the gate opened would find the thread at it.
+    let remover = waits(move || (removing.remove(id), at.waiting()));
+    assert!(!remover.is_finished(), "{what}: it is inside");
+    gate.open();
+    let (removed, waiting) = ends(move || remover.join().unwrap());
+    assert_eq!((removed, waiting), (Ok(Removed::Quiet), 0), "{what}");
+}
+
+#[test]
+fn removal_waits_for_a_destructor_that_a_publisher_runs() {
+    // A publisher goes, and with it the gate of its lane.
+    let (bus, gate) = (Bus::new(), Gate::closed());
+    let id = bus.add(Slow(channel(), gate.clone())).unwrap();
+    let mut publisher = bus.publisher();
+    let _ = publisher.publish(1).unwrap();
+    let goes = thread::spawn(move || drop(publisher));
+    assert_waited_for(&bus, id, &gate, "a publisher that goes");
+    goes.join().unwrap();
+}
+
+#[test]
+fn removal_waits_for_a_hook_that_a_publisher_runs() {
+    // The publishing thread calls the hook with an event that has no room, or with the event that is evicted for it.
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
+        for (several, batch, filtered) in [
+            (false, false, false),
+            (false, true, false),
+            (false, false, true),
+            (false, true, true),
+            (true, false, false),
+        ] {
+            if several && overflow == Overflow::DropOldest {
+                continue;
+            }
+            let what = format!("{overflow:?}, several {several}, batch {batch}, filtered {filtered}");
+            let (bus, gate, busy) = (Bus::new(), Gate::closed(), Gate::closed());
+            let (hook, handler) = (gate.clone(), busy.clone());
+            let queue = Queue::builder()
+                .capacity(1)
+                .overflow(overflow)
+                .workers(if several { 2 } else { 1 })
+                .on_drop(move |_: u32, _| hook.pass())
+                .spawn_each(|_| {
+                    let handler = handler.clone();
+                    move |_: u32| handler.pass()
+                })
+                .unwrap();
+            let id = if filtered { bus.add(queue.clone().filter(|_| true)) } else { bus.add(queue.clone()) };
+            let id = id.unwrap();
+            let mut publisher = bus.publisher();
+            let publishing = thread::spawn(move || {
+                for n in 0..10 {
+                    let done = if batch {
+                        publisher.publish_batch(&[n, n])
+                    } else {
+                        publisher.publish(n).map_err(|_| buslane::error::Closed(()))
+                    };
+                    assert!(done.is_ok());
+                }
+            });
+            assert_waited_for(&bus, id, &gate, &what);
+            busy.open();
+            ends(move || publishing.join().unwrap());
+            assert!(queue.close().is_done());
+            super::assert_balanced(&queue.state());
+        }
+    }
+}
+
+/// A sink whose lanes use the bus, and note their thread, when they are asked about themselves.
+struct Asked(buslane::WeakBus<u32>, test_support::Log<ThreadId>);
+
+struct AskedLane(buslane::WeakBus<u32>, test_support::Log<ThreadId>);
+
+impl AskedLane {
+    fn asked(&self) {
+        self.1.push(thread::current().id());
+        // Takes the lock of the control plane.
+        assert!(self.0.upgrade().unwrap().snapshot().sinks.len() < 2);
+    }
+}
+
+impl LaneWrite<u32> for AskedLane {
+    fn push(&mut self, _: u32, _: Patience) -> Result<(), WriteError<u32>> {
+        Ok(())
+    }
+
+    fn sealer(&self) -> Option<buslane::sink::LaneSealer> {
+        self.asked();
+        None
+    }
+
+    fn may_wait(&self) -> bool {
+        self.asked();
+        false
+    }
+}
+
+impl Sink<u32> for Asked {
+    fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
+        Ok(())
+    }
+
+    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+        Ok(Some(Lane::staged(AskedLane(self.0.clone(), self.1.clone()))))
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn lanes_are_asked_by_their_maker_without_a_lock() {
+    // A publisher that takes a lane later asks it nothing: a removal could not wait for that.
+    ends(|| {
+        let (bus, asked) = (Bus::new(), test_support::Log::new());
+        let mut publisher = bus.publisher();
+        let id = bus.add(Asked(bus.downgrade(), asked.clone())).unwrap();
+        let mut later = bus.publisher();
+        let makers = asked.entries();
+        assert!(makers.len() >= 4 && makers.iter().all(|maker| *maker == thread::current().id()));
+        thread::spawn(move || {
+            assert_eq!(publisher.publish(1).unwrap(), published(1));
+            assert_eq!(later.publish(1).unwrap(), published(1));
+        })
+        .join()
+        .unwrap();
+        assert_eq!(asked.entries().len(), makers.len());
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+    });
+}

@@ -1,0 +1,312 @@
+//! What was written, its call having returned, before a read began is found by it: by every read that does not wait, of every kind
+//! of receiver and every kind of lane.
+//!
+//! Each writer counts an event once its call has returned. The reader loads these counts, reads until it is told that nothing is
+//! there, and then must have got, or lost to an eviction that was told of, at least as many events of each writer. The events are
+//! large or small, so that the time between the claim of a slot and its filling differs.
+
+mod parked;
+
+use buslane::channel::SharedReceiver;
+use buslane::error::TryRecvError;
+use buslane::sink::Patience;
+use buslane::stats::DropReason;
+use buslane::{Bus, Channel, Overflow, Receiver, Sink};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+use test_support::{ends, lane};
+
+const WRITERS: usize = 4;
+/// Few enough that nothing is refused: the reader falls behind at most by what is written between two of its reads.
+const CAPACITY: usize = 512;
+
+/// An event: its writer, its number, and ballast that makes the write take longer.
+type Event<const WORDS: usize> = (usize, u64, [u64; WORDS]);
+
+#[derive(Clone, Default)]
+struct Counts(Arc<[AtomicU64; WRITERS]>);
+
+impl Counts {
+    fn add(&self, writer: usize) {
+        self.0[writer].fetch_add(1, Ordering::Release);
+    }
+
+    fn set(&self, counts: [u64; WRITERS]) {
+        self.0.iter().zip(counts).for_each(|(word, count)| word.store(count, Ordering::Release));
+    }
+
+    fn get(&self) -> [u64; WRITERS] {
+        std::array::from_fn(|writer| self.0[writer].load(Ordering::Acquire))
+    }
+}
+
+/// How events come into the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Into {
+    Shared,
+    Bus,
+    Lanes,
+}
+
+/// Some of what is there, handed to the callback; whether there may be more.
+type Read<R, E> = fn(&mut R, &mut dyn FnMut(E)) -> bool;
+
+/// Reads with `read` beside the writers, and checks each read that found nothing more.
+fn check<const WORDS: usize, R: Send + 'static>(
+    (channel, mut receiver): (Channel<Event<WORDS>>, R),
+    evicted: Counts,
+    into: Into,
+    name: &str,
+    read: Read<R, Event<WORDS>>,
+) {
+    const ROUNDS: usize = 5000;
+    // How many events a writer adds in one round at most: a read that ends only when it finds nothing would not end otherwise.
+    const LEAD: u64 = 64;
+    let name = format!("{name}, {into:?}, {} bytes", WORDS * 8);
+    ends(move || {
+        let (returned, taken, stop) = (Counts::default(), Counts::default(), AtomicBool::new(false));
+        let bus = Bus::new();
+        if into == Into::Bus {
+            bus.add(channel.clone()).unwrap();
+        }
+        thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let (channel, bus, returned, stop) = (&channel, &bus, returned.clone(), &stop);
+                let (taken, evicted) = (taken.clone(), evicted.clone());
+                scope.spawn(move || {
+                    let mut own = (into == Into::Lanes).then(|| lane(channel));
+                    for n in 0.. {
+                        if stop.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        let is_ahead = || n > taken.get()[writer] + evicted.get()[writer] + LEAD;
+                        while is_ahead() && !stop.load(Ordering::Relaxed) {
+                            thread::yield_now();
+                        }
+                        let event = (writer, n, [n; WORDS]);
+                        match (&mut own, into) {
+                            (Some(lane), _) => assert!(lane.push(event, Patience::Wait).is_ok()),
+                            (None, Into::Bus) => assert_eq!(bus.publish(event).unwrap().accepted, 1),
+                            (None, _) => assert!(channel.write(event).is_ok()),
+                        }
+                        returned.add(writer);
+                        if n % 64 == 0 {
+                            thread::yield_now();
+                        }
+                    }
+                });
+            }
+            let mut got = [0_u64; WRITERS];
+            let stopped = StopAtEnd(&stop);
+            for round in 0..ROUNDS {
+                let before = returned.get();
+                let mut order = [0_u64; WRITERS];
+                while read(&mut receiver, &mut |(writer, n, ballast): Event<WORDS>| {
+                    assert!(n >= order[writer], "{name}: the order of one writer");
+                    assert!(ballast.iter().all(|word| *word == n));
+                    order[writer] = n;
+                    got[writer] += 1;
+                }) && got
+                    .iter()
+                    .zip(evicted.get())
+                    .zip(before)
+                    .any(|((got, lost), before)| got + lost < before)
+                {}
+                taken.set(got);
+                let lost = evicted.get();
+                for writer in 0..WRITERS {
+                    assert!(
+                        got[writer] + lost[writer] >= before[writer],
+                        "{name}, round {round}: {} events of writer {writer} were written before, {} were found, {} evicted",
+                        before[writer],
+                        got[writer],
+                        lost[writer]
+                    );
+                }
+            }
+            drop(stopped);
+            // Writers that wait for room are let go.
+            while returned.get() != std::array::from_fn(|writer| got[writer] + evicted.get()[writer]) {
+                read(&mut receiver, &mut |(writer, ..)| got[writer] += 1);
+            }
+        });
+    });
+}
+
+/// Lets the writers end, also when the check fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn builder<const WORDS: usize>(
+    overflow: Overflow,
+    evicted: &Counts,
+) -> buslane::channel::ChannelBuilder<Event<WORDS>> {
+    let evicted = evicted.clone();
+    // Room for what four writers write while the reader does not run; an eviction is told of before the evicting write returns.
+    Channel::builder().capacity(CAPACITY).overflow(overflow).on_drop(
+        move |(writer, ..): Event<WORDS>, reason| {
+            // With `DropOldest`, an event is dropped itself when the oldest one is just being taken.
+            if matches!(reason, DropReason::Evicted | DropReason::Full) {
+                evicted.add(writer);
+            }
+        },
+    )
+}
+
+/// All ways to read a channel without waiting.
+fn reads<E: Send + 'static>() -> Vec<(&'static str, Read<Receiver<E>, E>)> {
+    vec![
+        ("try_recv", |receiver, take| receiver.try_recv().map(&mut *take).is_ok()),
+        ("try_iter", |receiver, take| {
+            receiver.try_iter().for_each(&mut *take);
+            false
+        }),
+        ("drain", |receiver, take| {
+            receiver.drain().for_each(&mut *take);
+            false
+        }),
+        // At most a quarter of a lane at a time, so that is repeated until nothing is found.
+        ("drain_with", |receiver, take| receiver.drain_with(&mut *take) > 0),
+        ("is_empty, then recv_batch", |receiver, take| {
+            const MOST: usize = 64;
+            // Nothing is there that has been written, so there is nothing to wait for.
+            if receiver.is_empty() {
+                return false;
+            }
+            let mut batch = Vec::new();
+            receiver.recv_batch(&mut batch, MOST).unwrap();
+            let full = batch.len() == MOST;
+            batch.into_iter().for_each(&mut *take);
+            full
+        }),
+        ("recv_timeout of zero", |receiver, take| {
+            receiver.recv_timeout(Duration::ZERO).map(&mut *take).is_ok()
+        }),
+        // It may park first, and then reads once more.
+        ("recv_timeout of a moment", |receiver, take| {
+            receiver.recv_timeout(Duration::from_nanos(1)).map(&mut *take).is_ok()
+        }),
+    ]
+}
+
+fn check_all<const WORDS: usize>() {
+    for (name, read) in reads() {
+        for into in [Into::Shared, Into::Bus, Into::Lanes] {
+            let evicted = Counts::default();
+            let made = builder::<WORDS>(Overflow::Block, &evicted).build().unwrap();
+            check(made, evicted, into, name, read);
+        }
+    }
+}
+
+#[test]
+fn reads_find_small_events_written_before() {
+    check_all::<1>();
+}
+
+#[test]
+fn reads_find_large_events_written_before() {
+    check_all::<512>();
+}
+
+#[test]
+fn reads_of_an_unbounded_channel_find_what_was_written_before() {
+    for (name, read) in reads() {
+        let evicted = Counts::default();
+        let made = Channel::builder().unbounded().build().unwrap();
+        check::<512, _>(made, evicted, Into::Shared, &format!("unbounded {name}"), read);
+    }
+}
+
+#[test]
+fn reads_of_an_evicting_channel_find_what_was_written_before() {
+    // `drain` and `len` count what is there when they begin, and what is evicted meanwhile makes place for later events.
+    for (name, read) in
+        reads().into_iter().filter(|(name, _)| ["try_recv", "try_iter", "drain_with"].contains(name))
+    {
+        for into in [Into::Shared, Into::Lanes] {
+            let evicted = Counts::default();
+            let made = builder::<512>(Overflow::DropOldest, &evicted).build().unwrap();
+            check(made, evicted, into, &format!("evicting {name}"), read);
+        }
+    }
+}
+
+#[test]
+fn shared_receivers_find_what_was_written_before() {
+    let reads: [(&str, Read<SharedReceiver<Event<512>>, Event<512>>); 4] = [
+        ("try_recv", |receiver, take| match receiver.try_recv() {
+            Ok(event) => {
+                take(event);
+                true
+            }
+            Err(error) => error != TryRecvError::Empty,
+        }),
+        ("try_iter", |receiver, take| {
+            receiver.try_iter().for_each(&mut *take);
+            false
+        }),
+        ("recv_timeout of zero", |receiver, take| {
+            receiver.recv_timeout(Duration::ZERO).map(&mut *take).is_ok()
+        }),
+        ("recv_timeout of a moment", |receiver, take| {
+            receiver.recv_timeout(Duration::from_nanos(1)).map(&mut *take).is_ok()
+        }),
+    ];
+    for (name, read) in reads {
+        let evicted = Counts::default();
+        let made = builder::<512>(Overflow::Block, &evicted).build_shared().unwrap();
+        check(made, evicted, Into::Shared, &format!("shared receiver, {name}"), read);
+        let made = Channel::builder().unbounded().build_shared().unwrap();
+        check(made, Counts::default(), Into::Shared, &format!("unbounded shared receiver, {name}"), read);
+    }
+}
+
+#[test]
+fn a_read_looks_again_before_it_ends() {
+    // One event is known from an earlier look, and nine have come since.
+    let (channel, mut receiver) = Channel::builder().capacity(64).build().unwrap();
+    let mut publisher = lane(&channel);
+    let mut push = |n: u64| assert!(publisher.push(n, Patience::Now).is_ok());
+    push(0);
+    push(1);
+    assert_eq!(receiver.recv(), Ok(0));
+    (2..11).for_each(&mut push);
+    let mut got = Vec::new();
+    assert_eq!(receiver.drain_with(|n| got.push(n)), 10);
+    assert!(got.into_iter().eq(1..11));
+
+    let (mut producer, mut consumer) = buslane::ring::spsc::ring(16).unwrap();
+    (0..2).for_each(|n| assert!(producer.push(n).is_ok()));
+    assert_eq!(consumer.pop(), Some(0));
+    (2..11).for_each(|n| assert!(producer.push(n).is_ok()));
+    let mut got = Vec::new();
+    assert_eq!(consumer.drain(usize::MAX, |n| got.push(n)), 10);
+    assert!(got.into_iter().eq(1..11));
+    (0..2).for_each(|n| assert!(producer.push(n).is_ok()));
+    assert_eq!(consumer.pop(), Some(0));
+    (2..11).for_each(|n| assert!(producer.push(n).is_ok()));
+    assert_eq!(consumer.drain_in_place(usize::MAX, |_| ()), 10);
+}
+
+#[test]
+fn a_read_beside_a_seal_finds_what_was_written_before() {
+    ends(|| {
+        for round in 0..2000_u64 {
+            let (channel, mut receiver) = Channel::builder().capacity(4).build().unwrap();
+            let mut publisher = lane(&channel);
+            assert!(publisher.push(round, Patience::Now).is_ok());
+            thread::scope(|scope| {
+                scope.spawn(|| channel.close());
+                assert_eq!(receiver.try_recv(), Ok(round));
+            });
+        }
+    });
+}

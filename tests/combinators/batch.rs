@@ -1,0 +1,302 @@
+//! Batches: when one is complete, what becomes of one that the sink behind does not take, and the books.
+
+mod refused;
+mod script;
+mod workers;
+
+use buslane::error::InvalidConfig;
+use buslane::sink::{Batch, Signal};
+use buslane::stats::SinkStatus;
+use buslane::testing::Gate;
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Queue, Sink, SinkExt, noop};
+use script::{Answer, Script};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use test_support::{Outcome, assert_balanced, ends, flush, outcome};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Tells the sink the time; returns when it wants to be told again.
+fn tick<E>(sink: &impl Sink<E>, now: Instant) -> Option<Instant> {
+    let mut next = None;
+    sink.signal(&mut Signal::Tick { now, next: &mut next });
+    next
+}
+
+/// A batch of at most `count` events in front of a script.
+fn batch(count: usize) -> (Batch<u64, Arc<Script>>, Arc<Script>) {
+    let script = Script::new();
+    (script.clone().batch(count).unwrap(), script)
+}
+
+fn write_all(sink: &impl Sink<u64>, events: impl IntoIterator<Item = u64>) {
+    events.into_iter().for_each(|event| assert_eq!(outcome(sink.write(event)), Outcome::Accepted));
+}
+
+#[test]
+fn a_batch_is_handed_on_when_it_holds_as_many_events_as_it_may() {
+    let (batch, script) = batch(3);
+    write_all(&batch, 0..7);
+    assert_eq!(script.batches(), [vec![0, 1, 2], vec![3, 4, 5]]);
+    let state = batch.state();
+    assert_eq!((state.kind, state.status, state.capacity, state.depth), ("batch", SinkStatus::Open, 3, 1));
+    let ledger = assert_balanced(&state);
+    assert_eq!((ledger.offered, ledger.delivered, ledger.pending), (7, 6, 1));
+}
+
+#[test]
+fn a_batch_of_one_hands_each_event_on_at_once() {
+    let (batch, script) = batch(1);
+    write_all(&batch, 0..3);
+    assert_eq!(script.batches(), [[0], [1], [2]]);
+}
+
+#[test]
+fn a_batch_is_handed_on_before_it_holds_more_bytes_than_it_may() {
+    let script = Script::new();
+    let batch = script.clone().batch(100).unwrap().bytes(10, |event: &u64| *event as usize).unwrap();
+    write_all(&batch, [4, 4, 3, 7, 20, 1, usize::MAX as u64, 2]);
+    // 3 would make 11; 7 makes exactly 10; 20 is too large for any batch and makes one of its own.
+    assert_eq!(script.batches(), [vec![4, 4], vec![3, 7], vec![20], vec![1], vec![usize::MAX as u64]]);
+    assert_eq!(assert_balanced(&batch.state()).pending, 1);
+}
+
+#[test]
+fn a_batch_is_handed_on_when_its_first_event_has_reached_the_age() {
+    let (batch, script) = batch(100);
+    let batch = batch.age(SECOND).unwrap();
+    let start = Instant::now();
+    assert_eq!(tick(&batch, start), None, "nothing is held");
+
+    write_all(&batch, [1]);
+    assert_eq!(tick(&batch, start), Some(start + SECOND));
+    write_all(&batch, [2]);
+    let half = start + SECOND / 2;
+    assert_eq!(tick(&batch, half), Some(start + SECOND), "the first event counts");
+    assert_eq!(tick(&batch, start + SECOND), None);
+    assert_eq!(script.batches(), [[1, 2]]);
+
+    // The next batch has an age of its own.
+    write_all(&batch, [3]);
+    assert_eq!(tick(&batch, start + 5 * SECOND), Some(start + 6 * SECOND));
+    assert_eq!(script.batches().len(), 1);
+    assert_eq!(tick(&batch, start + 9 * SECOND), None, "a late tick");
+    assert_eq!(script.batches(), [vec![1, 2], vec![3]]);
+}
+
+#[test]
+fn a_batch_that_was_completed_leaves_no_age_to_the_next() {
+    let (batch, script) = batch(2);
+    let batch = batch.age(SECOND).unwrap();
+    let start = Instant::now();
+    write_all(&batch, [1]);
+    tick(&batch, start);
+    write_all(&batch, [2, 3]);
+    assert_eq!(tick(&batch, start + SECOND), Some(start + 2 * SECOND));
+    assert_eq!(script.batches(), [[1, 2]]);
+}
+
+#[test]
+fn a_tick_asks_for_nothing_later_than_others_do_and_an_age_beyond_all_time_for_nothing() {
+    let (batch, _script) = batch(2);
+    let batch = batch.age(HOUR).unwrap();
+    write_all(&batch, [1]);
+    let now = Instant::now();
+    let mut next = Some(now + SECOND);
+    batch.signal(&mut Signal::Tick { now, next: &mut next });
+    assert_eq!(next, Some(now + SECOND));
+
+    let endless = noop().batch(2).unwrap().age(Duration::MAX).unwrap();
+    write_all(&endless, [1]);
+    assert_eq!(tick(&endless, now), None);
+}
+
+#[test]
+fn the_end_of_a_queues_batch_cuts_ours_only_when_asked() {
+    let (batch, script) = batch(10);
+    write_all(&batch, [1]);
+    batch.signal(&mut Signal::EndOfBatch);
+    assert_eq!(script.batches(), [[0; 0]; 0]);
+    let batch = batch.at_end_of_batch();
+    batch.signal(&mut Signal::EndOfBatch);
+    assert_eq!(script.batches(), [[1]]);
+    assert_eq!(script.signals(), ["end of batch", "end of batch"], "which goes on to the sink behind");
+}
+
+#[test]
+fn a_flush_gives_out_what_is_held_and_then_flushes_the_sink_behind() {
+    let (batch, script) = batch(10);
+    let queue = Arc::new(batch).queue(64).unwrap();
+    write_all(&queue, 0..4);
+    flush(&queue);
+    assert_eq!(script.batches(), [[0, 1, 2, 3]]);
+    assert!(script.signals().contains(&"flush".into()));
+    flush(&queue);
+    assert_eq!(script.batches().len(), 1, "nothing is handed on twice, and no batch is empty");
+}
+
+#[test]
+fn a_close_hands_on_the_rest_closes_the_sink_behind_and_is_idempotent() {
+    let (batch, script) = batch(10);
+    write_all(&batch, 0..4);
+    assert!(batch.close(Deadline::NEVER).is_done());
+    assert_eq!((script.batches(), script.signals()), (vec![vec![0, 1, 2, 3]], vec![String::from("close")]));
+    assert_eq!(outcome(batch.write(9)), Outcome::Closed(9));
+    assert!(batch.close(Deadline::NOW).is_done());
+    assert_eq!(script.signals().len(), 1);
+    let mut closed = false;
+    batch.signal(&mut Signal::IsClosed(&mut closed));
+    assert!(closed);
+    let state = batch.state();
+    let ledger = assert_balanced(&state);
+    assert_eq!((state.status, ledger.delivered, ledger.refused.closed), (SinkStatus::Closed, 4, 1));
+}
+
+#[test]
+fn settings_that_cannot_be_are_errors() {
+    let sink = || noop::<Vec<u64>>();
+    assert_eq!(sink().batch(0).unwrap_err(), InvalidConfig::ZeroBatch);
+    assert_eq!(sink().batch(1).unwrap().bytes(0, |_| 1).unwrap_err(), InvalidConfig::ZeroBytes);
+    assert_eq!(sink().batch(1).unwrap().age(Duration::ZERO).unwrap_err(), InvalidConfig::ZeroAge);
+    assert!(sink().batch(usize::MAX).is_ok(), "no memory is taken in advance");
+}
+
+#[test]
+fn a_size_function_that_panics_costs_its_event() {
+    let script = Script::new();
+    let size = |event: &u64| if *event == 1 { panic!("odd") } else { 1 };
+    let batch = script.clone().batch(2).unwrap().bytes(100, size).unwrap();
+    write_all(&batch, 0..3);
+    assert_eq!(script.batches(), [[0, 2]]);
+    let ledger = assert_balanced(&batch.state());
+    assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.panicked), (3, 2, 1));
+}
+
+#[test]
+fn what_stands_in_front_of_a_batch_shares_its_books() {
+    let (batch, _script) = batch(2);
+    let bus = Bus::new();
+    bus.add_named("even", batch.filter(|event: &u64| event.is_multiple_of(2))).unwrap();
+    let mut publisher = bus.publisher();
+    (0..7).for_each(|event| assert_eq!(publisher.publish(event).unwrap().accepted, 1));
+    let state = bus.snapshot().sinks[0].state.clone();
+    let ledger = assert_balanced(&state);
+    assert_eq!((state.kind, ledger.offered, ledger.filtered), ("batch", 7, 3));
+    assert_eq!((ledger.delivered, ledger.pending), (4, 0));
+    drop(publisher);
+    assert!(bus.close().is_done());
+}
+
+#[test]
+fn behind_a_queue_ticks_and_close_empty_it_and_both_ledgers_balance() {
+    let (batch, script) = batch(7);
+    let batch = Arc::new(batch.age(Duration::from_nanos(1)).unwrap());
+    let queue = Queue::builder().capacity(1000).spawn_sink(batch.clone()).unwrap();
+    write_all(&queue, 0..100);
+    assert!(queue.close().is_done());
+    let batches = script.batches();
+    assert!(batches.iter().all(|batch| (1..=7).contains(&batch.len())), "{batches:?}");
+    assert_eq!(batches.concat(), (0..100).collect::<Vec<_>>());
+    assert_eq!(assert_balanced(&queue.state()).delivered, 100);
+    let ledger = assert_balanced(&batch.state());
+    assert_eq!((ledger.delivered, ledger.pending), (100, 0));
+}
+
+/// distribution#3047: one event for each request cannot keep up.
+#[test]
+fn a_thousand_concurrent_writes_are_a_hundred_batches() {
+    let (batch, script) = batch(10);
+    let queue = Queue::builder().capacity(1024).spawn_sink(batch).unwrap();
+    thread::scope(|scope| {
+        for thread in 0..10 {
+            let queue = &queue;
+            scope.spawn(move || write_all(queue, thread * 100..(thread + 1) * 100));
+        }
+    });
+    assert!(queue.close().is_done());
+    assert_eq!(script.batches().len(), 100);
+    let mut events = script.batches().concat();
+    events.sort_unstable();
+    assert_eq!(events, (0..1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn other_threads_fill_the_next_batch_while_one_is_on_its_way() {
+    let (batch, script) = batch(2);
+    let (batch, gate) = (Arc::new(batch), Gate::closed());
+    script.stop_at(gate.clone());
+    write_all(&batch, [1]);
+    let first = thread::spawn({
+        let batch = batch.clone();
+        move || write_all(&batch, [2])
+    });
+    gate.wait_reached(1);
+    // The first batch is in the sink's hands; the second one fills up, and then there is no more room.
+    write_all(&batch, [3, 4]);
+    assert_eq!(outcome(batch.write(5)), Outcome::Full(5));
+    assert_eq!(assert_balanced(&batch.state()).pending, 4);
+    gate.open();
+    first.join().unwrap();
+    assert_eq!(script.batches(), [[1, 2], [3, 4]], "whoever was on the way takes the next one along");
+    assert_balanced(&batch.state());
+}
+
+#[test]
+fn a_close_that_finds_a_batch_on_its_way_waits_for_it_or_leaves_the_rest_to_it() {
+    for deadline in [Deadline::NEVER, Deadline::NOW] {
+        let (batch, script) = batch(2);
+        let (batch, gate) = (Arc::new(batch), Gate::closed());
+        script.stop_at(gate.clone());
+        write_all(&batch, [1]);
+        let first = thread::spawn({
+            let batch = batch.clone();
+            move || write_all(&batch, [2])
+        });
+        gate.wait_reached(1);
+        write_all(&batch, [3]);
+        if deadline == Deadline::NOW {
+            let report = batch.close(deadline);
+            assert_eq!(report.undelivered, 3, "{report}");
+            gate.open();
+        } else {
+            let closer = test_support::waits({
+                let batch = batch.clone();
+                move || batch.close(deadline)
+            });
+            gate.open();
+            assert!(ends(move || closer.join().unwrap()).is_done());
+        }
+        first.join().unwrap();
+        assert_eq!(script.batches(), [vec![1, 2], vec![3]]);
+        // What waits with a batch in its hands is told when the time for that is over.
+        let expected = if deadline == Deadline::NOW { &["abort", "close"][..] } else { &["close"] };
+        assert_eq!(script.signals(), expected);
+        let state = batch.state();
+        assert_eq!((state.status, assert_balanced(&state).delivered), (SinkStatus::Closed, 3));
+    }
+}
+
+#[test]
+fn a_channel_of_batches_needs_no_annotations() {
+    let (channel, mut receiver) = Channel::bounded(4).unwrap();
+    let bus = Bus::new();
+    bus.add(channel.batch(2).unwrap().map(|n: &u8| u64::from(*n)).queue(8).unwrap()).unwrap();
+    for n in [1_u8, 2, 3] {
+        let _ = bus.publish(n).unwrap();
+    }
+    assert!(bus.close().is_done());
+    assert_eq!(receiver.recv().unwrap(), [1_u64, 2]);
+    assert_eq!(receiver.recv().unwrap(), [3]);
+}
+
+#[test]
+fn an_abort_reaches_the_sink_behind() {
+    let (batch, script) = batch(2);
+    batch.signal(&mut Signal::Abort);
+    assert_eq!(script.signals(), ["abort"]);
+    script.answer([Answer::Take]);
+    assert!(batch.key().is_some() && batch.lane().unwrap().is_none() && !batch.has_lanes());
+}

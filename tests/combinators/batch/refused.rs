@@ -1,0 +1,179 @@
+//! Batches that the sink behind does not take.
+
+use super::script::Answer::{Close, Fail, FailFirst, Full, Panic, Reentrant, Take, Timeout};
+use super::{HOUR, SECOND, batch, tick, write_all};
+use buslane::testing::Gate;
+use buslane::{Overflow, Queue, Sink, sink_fn, SinkExt};
+use buslane::sink::Signal;
+use buslane::stats::{Finish, FlushReport, SinkStatus};
+use buslane::time::Deadline;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use test_support::{Drops, GUARD, Outcome, assert_balanced, outcome, wait_for};
+
+#[test]
+fn a_batch_without_room_behind_is_kept_and_events_are_refused_once_the_next_is_full() {
+    for answer in [Full, Timeout, Reentrant] {
+        let (batch, script) = batch(2);
+        script.answer([answer; 3]);
+        write_all(&batch, [1, 2, 3, 4]);
+        assert_eq!(outcome(batch.write(5)), Outcome::Full(5));
+        let ledger = assert_balanced(&batch.state());
+        assert_eq!((ledger.pending, ledger.refused.full, ledger.delivered), (4, 1, 0));
+        // There is room again: the order stands.
+        write_all(&batch, [6]);
+        assert_eq!(script.batches(), [[1, 2], [3, 4]], "{answer:?}");
+        assert_eq!(assert_balanced(&batch.state()).pending, 1);
+    }
+}
+
+#[test]
+fn a_batch_without_room_behind_is_offered_again_at_a_tick() {
+    let (batch, script) = batch(2);
+    script.answer([Full, Full]);
+    write_all(&batch, [1, 2]);
+    let now = Instant::now();
+    assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(100)), "and refused again");
+    assert_eq!(tick(&batch, now), None);
+    assert_eq!(script.batches(), [[1, 2]]);
+
+    // A short age makes it sooner; what is not old yet stays.
+    let batch = batch.age(Duration::from_millis(30)).unwrap();
+    script.answer([Full, Full]);
+    write_all(&batch, [3, 4, 5]);
+    assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(30)));
+    assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(30)), "the one being filled");
+    assert_eq!(script.batches(), [[1, 2], [3, 4]]);
+}
+
+#[test]
+fn a_batch_that_a_flush_could_not_hand_on_is_offered_again_by_the_worker() {
+    let (batch, script) = batch(10);
+    let queue = batch.queue(16).unwrap();
+    // At the flush, at the tick after it, and when the worker is asked again.
+    script.answer([Full; 3]);
+    write_all(&queue, [1]);
+    let report = queue.flush_timeout(GUARD);
+    assert_eq!(report.finish, Finish::TimedOut, "the inner sink took nothing");
+    wait_for(|| script.batches() == [[1]]);
+    assert!(queue.close().is_done());
+}
+
+#[test]
+fn a_flush_tries_again_while_that_helps_and_says_so_when_it_does_not() {
+    let (batch, script) = batch(2);
+    let flush = || {
+        let mut report = FlushReport::default();
+        batch.signal(&mut Signal::Flush(Deadline::after(HOUR), &mut report));
+        report.finish
+    };
+    script.answer([Full; 3]);
+    write_all(&batch, [1, 2, 3]);
+    assert_eq!(flush(), Finish::TimedOut, "refused, the sink behind flushed, and refused again");
+    assert_eq!(script.signals(), ["flush", "flush"]);
+    script.answer([Full, Take, Full, Take]);
+    assert_eq!(flush(), Finish::Done);
+    assert_eq!(script.batches(), [vec![1, 2], vec![3]]);
+    assert_eq!(flush(), Finish::Done);
+}
+
+#[test]
+fn a_close_counts_what_the_sink_behind_will_not_take_as_aborted() {
+    let (batch, script) = batch(2);
+    script.answer([Full; 10]);
+    write_all(&batch, [1, 2, 3]);
+    let report = batch.close(Deadline::after(HOUR));
+    assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 3));
+    assert_eq!(batch.close(Deadline::NEVER), report);
+    assert_eq!(script.signals().last().map(String::as_str), Some("close"));
+    let state = batch.state();
+    let ledger = assert_balanced(&state);
+    assert_eq!((state.status, ledger.dropped.aborted, ledger.pending), (SinkStatus::Closed, 3, 0));
+}
+
+#[test]
+fn a_batch_that_failed_counts_as_failed_and_the_next_one_goes_on() {
+    let (batch, script) = batch(2);
+    script.answer([Fail]);
+    write_all(&batch, [1, 2, 3, 4]);
+    assert_eq!(script.batches(), [[3, 4]]);
+    let state = batch.state();
+    let ledger = assert_balanced(&state);
+    assert_eq!((ledger.dropped.failed, ledger.delivered), (2, 2));
+    assert_eq!(state.last_error.as_deref(), Some("scripted"));
+}
+
+#[test]
+fn only_what_comes_back_counts_as_failed() {
+    let (batch, script) = batch(4);
+    script.answer([FailFirst(1)]);
+    write_all(&batch, [1, 2, 3, 4]);
+    assert_eq!(script.batches(), [[2, 3, 4]]);
+    let ledger = assert_balanced(&batch.state());
+    assert_eq!((ledger.dropped.failed, ledger.delivered), (1, 3));
+}
+
+#[test]
+fn a_panic_of_the_sink_behind_costs_its_batch() {
+    let (batch, script) = batch(2);
+    script.answer([Panic]);
+    write_all(&batch, [1, 2, 3, 4]);
+    assert_eq!(script.batches(), [[3, 4]]);
+    let state = batch.state();
+    assert_eq!(assert_balanced(&state).dropped.panicked, 2);
+    assert_eq!(state.last_error.as_deref(), Some("the sink panicked: scripted"));
+}
+
+#[test]
+fn a_sink_behind_that_is_closed_closes_the_batch() {
+    let (batch, script) = batch(2);
+    script.answer([Full, Close, Close]);
+    write_all(&batch, [1, 2, 3, 4]);
+    assert_eq!(outcome(batch.write(5)), Outcome::Closed(5));
+    assert_eq!(script.signals(), ["close"]);
+    let state = batch.state();
+    let ledger = assert_balanced(&state);
+    assert_eq!((state.status, ledger.dropped.failed, ledger.pending), (SinkStatus::Closed, 4, 0));
+    assert!(batch.close(Deadline::NOW).is_done());
+}
+
+#[test]
+fn events_that_are_given_up_are_dropped_once() {
+    let drops = Drops::default();
+    let failing = sink_fn(|_: &Vec<test_support::Tracked>| Err("no"));
+    let batch = failing.batch(2).unwrap();
+    (0..4).for_each(|id| batch.write(drops.track(id)).unwrap());
+    assert_eq!(drops.ids(), [0, 1, 2, 3]);
+}
+
+/// A queue behind a batch that is full for a moment: everything arrives, in order.
+#[test]
+fn a_full_queue_behind_loses_nothing_while_ticks_come() {
+    let gate = Gate::closed();
+    let (worker_gate, (sender, results)) = (gate.clone(), std::sync::mpsc::channel());
+    let slow = Queue::builder().capacity(1).overflow(Overflow::Refuse);
+    let slow = slow
+        .spawn(move |batch: Vec<u64>| {
+            worker_gate.pass();
+            sender.send(batch)
+        })
+        .unwrap();
+    let batch = Arc::new(slow.batch(2).unwrap().age(SECOND).unwrap());
+    // One in the worker's hands, one in its ring, one refused, and one that fills up.
+    write_all(&batch, [1, 2]);
+    gate.wait_reached(1);
+    write_all(&batch, [3, 4, 5, 6, 7]);
+    assert_eq!(assert_balanced(&batch.state()).pending, 7, "the queue has handled none");
+    assert_eq!(batch.state().depth, 3);
+    gate.open();
+    let mut now = Instant::now();
+    wait_for(|| {
+        now += SECOND;
+        tick(&batch, now);
+        batch.state().depth == 0
+    });
+    let received: Vec<_> = results.iter().take(4).flatten().collect();
+    assert_eq!(received, [1, 2, 3, 4, 5, 6, 7]);
+    wait_for(|| batch.state().ledger.pending == 0);
+    assert_eq!(assert_balanced(&batch.state()).delivered, 7);
+}

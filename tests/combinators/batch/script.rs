@@ -1,0 +1,102 @@
+//! A sink for batches that answers as it is told, and writes down what it got.
+
+use buslane::testing::Gate;
+use buslane::{Sink, WriteError};
+use buslane::sink::Signal;
+use buslane::stats::CloseReport;
+use buslane::time::Deadline;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use test_support::lock;
+
+/// What a write comes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Take,
+    Full,
+    Timeout,
+    Reentrant,
+    Fail,
+    /// Takes all but the first so many, and gives these back.
+    FailFirst(usize),
+    Close,
+    Panic,
+}
+
+/// Answers as it is told, and takes everything when it is not.
+#[derive(Default)]
+pub(crate) struct Script {
+    answers: Mutex<VecDeque<Answer>>,
+    batches: Mutex<Vec<Vec<u64>>>,
+    signals: Mutex<Vec<String>>,
+    gate: Mutex<Option<Gate>>,
+}
+
+impl Script {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The answers to the next writes.
+    pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+        lock(&self.answers).extend(answers);
+    }
+
+    /// Makes every write pass this gate.
+    pub(crate) fn stop_at(&self, gate: Gate) {
+        *lock(&self.gate) = Some(gate);
+    }
+
+    /// What was taken.
+    pub(crate) fn batches(&self) -> Vec<Vec<u64>> {
+        lock(&self.batches).clone()
+    }
+
+    /// Signals but ticks, and closes.
+    pub(crate) fn signals(&self) -> Vec<String> {
+        lock(&self.signals).clone()
+    }
+}
+
+impl Sink<Vec<u64>> for Script {
+    fn write(&self, mut batch: Vec<u64>) -> Result<(), WriteError<Vec<u64>>> {
+        let gate = lock(&self.gate).clone();
+        if let Some(gate) = gate {
+            gate.pass();
+        }
+        let answer = lock(&self.answers).pop_front().unwrap_or(Answer::Take);
+        let failed = |event| Err(WriteError::Failed { event, source: "scripted".into() });
+        match answer {
+            Answer::Take => {
+                lock(&self.batches).push(batch);
+                Ok(())
+            }
+            Answer::Full => Err(WriteError::Full(batch)),
+            Answer::Timeout => Err(WriteError::Timeout(batch)),
+            Answer::Reentrant => Err(WriteError::Reentrant(batch)),
+            Answer::Fail => failed(batch),
+            Answer::FailFirst(count) => {
+                lock(&self.batches).push(batch.split_off(count));
+                failed(batch)
+            }
+            Answer::Close => Err(WriteError::Closed(batch)),
+            Answer::Panic => panic!("scripted"),
+        }
+    }
+
+    fn close(&self, _: Deadline) -> CloseReport {
+        lock(&self.signals).push("close".into());
+        CloseReport::done()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        let name = match signal {
+            Signal::Abort => "abort",
+            Signal::EndOfBatch => "end of batch",
+            Signal::Flush(..) => "flush",
+            Signal::Describe(_) => panic!("a batch keeps books of its own"),
+            _ => return,
+        };
+        lock(&self.signals).push(name.into());
+    }
+}

@@ -1,0 +1,265 @@
+//! Every limit that a user gives is kept, whatever combinator stands between the call and a sink that is stuck.
+//!
+//! A close or a flush that waits by itself stops at its deadline. User code that takes its time is left to the control thread of a
+//! bus, or to the worker of a queue: a combinator that is closed directly calls its sink on the calling thread, and returns with it.
+
+use buslane::testing::Gate;
+use buslane::{Bus, noop, Queue, Sink, SinkExt, WriteError};
+use buslane::retry::Backoff;
+use buslane::sink::{Either, Noop, Signal};
+use buslane::stats::{CloseReport, Finish, FlushReport};
+use buslane::time::Deadline;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+use test_support::GUARD;
+
+const LIMIT: Duration = Duration::from_millis(30);
+/// How long a call with that limit may take on a busy machine.
+const AT_MOST: Duration = Duration::from_secs(10);
+
+/// Where a sink is stuck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum In {
+    Write,
+    Close,
+    Flush,
+}
+
+/// A direct sink that is stuck in one of its methods.
+#[derive(Clone)]
+struct Stuck(In, Arc<Gate>);
+
+impl Stuck {
+    fn new(place: In) -> Self {
+        Self(place, Arc::new(Gate::closed()))
+    }
+
+    fn pass(&self, place: In) {
+        if self.0 == place {
+            self.1.pass();
+        }
+    }
+}
+
+impl<E> Sink<E> for Stuck {
+    fn write(&self, _event: E) -> Result<(), WriteError<E>> {
+        self.pass(In::Write);
+        Ok(())
+    }
+
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        self.pass(In::Close);
+        CloseReport::done()
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        if let Signal::Flush(..) = signal {
+            self.pass(In::Flush);
+        }
+    }
+}
+
+type Build<S> = fn(S) -> Box<dyn Sink<u32>>;
+
+fn policy() -> Backoff {
+    Backoff::new(GUARD, GUARD).unwrap()
+}
+
+/// Every combinator around a sink of events, and one of each kind around another one.
+fn combinators<S>() -> Vec<(&'static str, Build<S>)>
+where
+    S: Sink<u32> + Sink<Vec<u32>> + Sink<buslane::retry::DeadLetter<u32>> + 'static,
+{
+    vec![
+        ("nothing", |sink| Box::new(sink)),
+        ("arc", |sink| Box::new(Arc::new(sink))),
+        ("map", |sink| Box::new(sink.map(|n: &u32| *n))),
+        ("filter", |sink| Box::new(sink.filter(|_: &u32| true))),
+        ("sample", |sink| Box::new(SinkExt::<u32>::sample(sink, 1).unwrap())),
+        ("rate_limit", |sink| Box::new(SinkExt::<u32>::rate_limit(sink, 1e9, 1000).unwrap())),
+        ("inspect", |sink| Box::new(SinkExt::<u32>::inspect(sink, ()))),
+        ("catch_panic", |sink| Box::new(SinkExt::<u32>::catch_panic(sink))),
+        ("timeout", |sink| Box::new(SinkExt::<u32>::timeout(sink, GUARD))),
+        ("either", |sink| Box::new(Either::<S, Noop<u32>>::Left(sink))),
+        ("first of a tee", |sink| Box::new(SinkExt::<u32>::tee(sink, noop()))),
+        ("second of a tee", |sink| Box::new(noop::<u32>().tee(sink))),
+        ("retry", |sink| Box::new(SinkExt::<u32>::retry(sink, policy()))),
+        ("retry, serialised", |sink| Box::new(SinkExt::<u32>::retry(sink, policy()).serialised())),
+        ("dead letters", |sink| Box::new(noop::<u32>().retry(policy()).dead_letters(sink))),
+        ("retry by key", |sink| Box::new(SinkExt::<u32>::retry_by_key(sink, |n| *n % 2, policy()))),
+        ("batch", |sink| Box::new(SinkExt::<Vec<u32>>::batch(sink, 1).unwrap())),
+        ("batch of a retry", |sink| Box::new(SinkExt::<Vec<u32>>::retry(sink, policy()).batch(1).unwrap())),
+        ("batch in a tee in a filter", |sink| {
+            let batch = SinkExt::<Vec<u32>>::batch(sink, 1).unwrap();
+            Box::new(batch.tee(noop()).filter(|_: &u32| true))
+        }),
+    ]
+}
+
+/// Calls on a thread of its own; fails when that takes far longer than the limit.
+#[track_caller]
+fn in_time<R: Send + 'static>(what: &str, call: impl FnOnce() -> R + Send + 'static) -> R {
+    let (sender, result) = mpsc::channel();
+    let begun = Instant::now();
+    thread::spawn(move || sender.send(call()));
+    let result = result.recv_timeout(GUARD).unwrap_or_else(|_| panic!("{what}: does not return"));
+    assert!(begun.elapsed() < AT_MOST, "{what}: {:?}", begun.elapsed());
+    result
+}
+
+fn flush(sink: &impl Sink<u32>) -> FlushReport {
+    let mut report = FlushReport::default();
+    sink.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut report));
+    report
+}
+
+#[test]
+fn bus_keeps_its_limit_before_a_stuck_sink() {
+    for place in [In::Close, In::Flush] {
+        for (name, build) in combinators::<Stuck>() {
+            let (stuck, bus) = (Stuck::new(place), Bus::new());
+            bus.add(build(stuck.clone())).unwrap();
+            let context = format!("{name}, stuck in {place:?}");
+            let (flushing, closing) = (bus.clone(), bus.clone());
+            let flushed = in_time(&context, move || flushing.flush_timeout(LIMIT));
+            assert_eq!(flushed.finish == Finish::Done, place == In::Close, "{context}: {flushed}");
+            if place == In::Flush {
+                stuck.1.open();
+            }
+            let closed = in_time(&context, move || closing.close_timeout(LIMIT));
+            assert_eq!(closed.finish == Finish::Done, place == In::Flush, "{context}: {closed}");
+            stuck.1.open();
+        }
+    }
+}
+
+#[test]
+fn queue_keeps_its_limit_before_a_stuck_sink() {
+    for place in [In::Write, In::Close, In::Flush] {
+        for (name, build) in combinators::<Stuck>() {
+            if name == "dead letters" && place == In::Write {
+                continue; // No letter is sent.
+            }
+            let stuck = Stuck::new(place);
+            let queue = build(stuck.clone()).queue(8).unwrap();
+            let context = format!("{name}, stuck in {place:?}");
+            if place == In::Write {
+                queue.write(1).unwrap();
+                stuck.1.wait_reached(1);
+            }
+            let (flushing, closing) = (queue.clone(), queue.clone());
+            let flushed = in_time(&context, move || flushing.flush_timeout(LIMIT));
+            assert_eq!(flushed.finish == Finish::Done, place == In::Close, "{context}: {flushed}");
+            if place == In::Flush {
+                stuck.1.open();
+            }
+            let closed = in_time(&context, move || closing.close_timeout(LIMIT));
+            assert_eq!(closed.finish == Finish::Done, place == In::Flush, "{context}: {closed}");
+            stuck.1.open();
+        }
+    }
+}
+
+/// A queue with a worker that is stuck in a handler, and with an event that waits for it.
+#[derive(Clone)]
+struct StuckQueue<T: Send + 'static>(Queue<T>);
+
+impl<T: Send + 'static> StuckQueue<T> {
+    fn new(gate: &Arc<Gate>, events: [T; 2]) -> Self {
+        let passing = gate.clone();
+        let queue = Queue::builder().spawn(move |_: T| passing.pass()).unwrap();
+        events.into_iter().for_each(|event| assert!(queue.write(event).is_ok()));
+        gate.wait_reached(1);
+        Self(queue)
+    }
+}
+
+#[test]
+fn direct_calls_keep_their_limit_before_a_stuck_queue() {
+    for closes in [false, true] {
+        for (name, build) in combinators::<Mapped>() {
+            let gate = Arc::new(Gate::closed());
+            let sink = build(Mapped(StuckQueue::new(&gate, [1, 2])));
+            let context = format!("{name}, closes: {closes}");
+            if closes {
+                let report = in_time(&context, move || sink.close(Deadline::after(LIMIT)));
+                assert!(report.finish > Finish::Done, "{context}: {report}");
+            } else {
+                let report = in_time(&context, move || flush(&sink));
+                assert!(report.finish > Finish::Done, "{context}: {report}");
+            }
+            gate.open();
+        }
+    }
+}
+
+/// Takes whatever a combinator makes of events.
+struct Mapped(StuckQueue<u32>);
+
+macro_rules! takes {
+    ($($event:ty),+) => {$(
+        impl Sink<$event> for Mapped {
+            fn write(&self, event: $event) -> Result<(), WriteError<$event>> {
+                self.0.0.write(1).map_err(|error| error.map_event(|_| event))
+            }
+            fn close(&self, deadline: Deadline) -> CloseReport {
+                Sink::close(&self.0.0, deadline)
+            }
+            fn signal(&self, signal: &mut Signal<'_>) {
+                self.0.0.signal(signal);
+            }
+        }
+    )+};
+}
+
+takes!(u32, Vec<u32>, buslane::retry::DeadLetter<u32>);
+
+#[test]
+fn direct_calls_keep_their_limit_beside_a_stuck_write() {
+    for closes in [false, true] {
+        for (name, build) in combinators::<Stuck>() {
+            let stuck = Stuck::new(In::Write);
+            let sink: Arc<dyn Sink<u32>> = Arc::from(build(stuck.clone()));
+            let context = format!("{name}, closes: {closes}");
+            let writing = sink.clone();
+            let writer = thread::spawn(move || writing.write(1));
+            if name != "dead letters" {
+                stuck.1.wait_reached(1);
+            }
+            if closes {
+                let _ = in_time(&context, move || sink.close(Deadline::after(LIMIT)));
+            } else {
+                let _ = in_time(&context, move || flush(&sink));
+            }
+            stuck.1.open();
+            assert!(writer.join().unwrap().is_ok(), "{context}");
+        }
+    }
+}
+
+#[test]
+fn direct_calls_return_with_a_sink_that_takes_its_time() {
+    for place in [In::Close, In::Flush] {
+        for (name, build) in combinators::<Stuck>() {
+            let stuck = Stuck::new(place);
+            let sink = build(stuck.clone());
+            let context = format!("{name}, stuck in {place:?}");
+            let (sender, returned) = mpsc::channel();
+            let call = thread::spawn(move || {
+                let finish = if place == In::Close {
+                    sink.close(Deadline::after(LIMIT)).finish
+                } else {
+                    flush(&sink).finish
+                };
+                sender.send(finish)
+            });
+            stuck.1.wait_reached(1);
+            assert!(returned.try_recv().is_err(), "{context}: the sink is borrowed");
+            stuck.1.open();
+            let finish = returned.recv_timeout(GUARD);
+            assert_eq!(finish, Ok(Finish::Done), "{context}");
+            assert!(call.join().unwrap().is_ok());
+        }
+    }
+}

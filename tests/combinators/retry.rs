@@ -1,0 +1,173 @@
+//! Retries: go-events' own tests by behaviour, its defects, and what is promised about policies, waits, dead letters and keys.
+
+mod breaker;
+mod close;
+mod dead_letters;
+mod keyed;
+mod order;
+mod policy;
+
+use buslane::retry::{Attempt, Backoff, Breaker, Next, RetryPolicy};
+use buslane::stats::CloseReport;
+use buslane::testing::ManualClock;
+use buslane::time::Deadline;
+use buslane::{Sink, SinkExt, WriteError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+use test_support::{Log, Outcome, describe, outcome};
+
+pub(crate) const MILLI: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// A sink that says of each attempt, by its number from 0, whether it fails, and keeps what it took.
+pub(crate) struct Flaky<F> {
+    fails: F,
+    attempts: AtomicU64,
+    closed: AtomicBool,
+    pub(crate) taken: Log<u64>,
+}
+
+pub(crate) fn flaky<F: Fn(u64, u64) -> bool + Send + Sync>(fails: F) -> Arc<Flaky<F>> {
+    Arc::new(Flaky { fails, attempts: AtomicU64::new(0), closed: AtomicBool::new(false), taken: Log::new() })
+}
+
+impl<F> Flaky<F> {
+    pub(crate) fn attempts(&self) -> u64 {
+        self.attempts.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+}
+
+impl<F: Fn(u64, u64) -> bool + Send + Sync> Sink<u64> for Flaky<F> {
+    fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        if self.is_closed() {
+            return Err(WriteError::Closed(event));
+        }
+        if (self.fails)(self.attempts.fetch_add(1, Ordering::SeqCst), event) {
+            return Err(WriteError::Failed { event, source: "flaky".into() });
+        }
+        self.taken.push(event);
+        Ok(())
+    }
+
+    fn close(&self, _deadline: Deadline) -> CloseReport {
+        self.closed.store(true, Ordering::SeqCst);
+        CloseReport::done()
+    }
+}
+
+/// A policy made of a function of the number of attempts.
+pub(crate) struct By<F>(pub(crate) F);
+
+impl<E, F: Fn(u32) -> Next + Send + Sync> RetryPolicy<E> for By<F> {
+    fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
+        (self.0)(attempt.number())
+    }
+}
+
+/// The load of go-events' tests: 100 writes at once; every attempt fails, and after the 50th nine of ten.
+fn delivers_a_hundred_at_once<P: RetryPolicy<u64> + 'static>(clock: ManualClock, policy: P) {
+    let sink = flaky(|attempt, _| attempt < 50 || attempt % 10 != 0);
+    let retry = sink.clone().retry(policy).clock(clock.clone());
+    thread::scope(|scope| {
+        let retry = &retry;
+        let writers: Vec<_> = (0..100).map(|event| scope.spawn(move || retry.write(event))).collect();
+        for (event, writer) in writers.into_iter().enumerate() {
+            assert!(writer.join().unwrap().is_ok(), "event {event}");
+        }
+    });
+    let mut taken = sink.taken.entries();
+    taken.sort_unstable();
+    assert_eq!(taken, (0..100).collect::<Vec<_>>());
+    assert!(clock.passed() > Duration::ZERO, "failures were not waited for");
+    for _ in 0..2 {
+        assert!(retry.close(Deadline::NOW).is_done());
+        assert_eq!(outcome(retry.write(7)), Outcome::Closed(7));
+    }
+}
+
+#[test]
+fn test_retrying_sink_breaker() {
+    let clock = ManualClock::hurrying();
+    let breaker = Breaker::new(3, 10 * MILLI).unwrap().clock(clock.clone());
+    delivers_a_hundred_at_once(clock, breaker);
+}
+
+#[test]
+fn test_retrying_sink_exponential_backoff() {
+    let backoff = Backoff::new(MILLI, 5 * MILLI).unwrap().factor(2.0).unwrap();
+    delivers_a_hundred_at_once(ManualClock::hurrying(), backoff);
+}
+
+#[test]
+fn e5_a_close_closes_the_sink_behind_writes_are_serialised_on_demand_and_what_is_given_up_is_no_success() {
+    let sink = flaky(|_, _| true);
+    let retry = sink.clone().retry(By(|_| Next::GiveUp)).serialised();
+    assert_eq!(outcome(retry.write(1)), Outcome::Failed(1));
+    assert!(!sink.is_closed());
+    assert!(retry.close(Deadline::NOW).is_done());
+    assert!(sink.is_closed());
+    assert!(retry.close(Deadline::NOW).is_done());
+    assert_eq!(outcome(retry.write(2)), Outcome::Closed(2));
+    assert_eq!(sink.attempts(), 1);
+}
+
+#[test]
+fn e12_a_closed_sink_ends_the_attempts_and_an_error_that_only_says_so_is_the_policys_to_judge() {
+    // Its own error, as distribution's HTTP sink has: no variant, so it is a failure like others.
+    #[derive(Debug)]
+    struct OwnClosed;
+    impl std::fmt::Display for OwnClosed {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("sink: closed")
+        }
+    }
+    impl std::error::Error for OwnClosed {}
+    struct Foreign;
+    impl Sink<u64> for Foreign {
+        fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+            Err(WriteError::Failed { event, source: Box::new(OwnClosed) })
+        }
+    }
+    struct Judge;
+    impl RetryPolicy<u64> for Judge {
+        fn failure(&self, _event: &u64, attempt: &Attempt<'_>) -> Next {
+            assert_eq!(attempt.error().to_string(), "the sink failed: sink: closed");
+            if attempt.source::<OwnClosed>().is_some() && attempt.number() == 3 {
+                Next::GiveUp
+            } else {
+                Next::Again
+            }
+        }
+    }
+    assert_eq!(outcome(Foreign.retry(Judge).write(1)), Outcome::Failed(1));
+
+    let sink = flaky(|_, _| false);
+    let retry = sink.clone().retry(By(|_| panic!("nobody asks about a closed sink")));
+    let _ = sink.close(Deadline::NOW);
+    assert_eq!(outcome(retry.write(2)), Outcome::Closed(2));
+}
+
+#[test]
+fn a_sink_that_is_full_is_tried_again_and_one_that_is_called_too_deeply_is_not() {
+    struct Answers(AtomicU64);
+    impl Sink<u64> for Answers {
+        fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+            match self.0.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(WriteError::Full(event)),
+                1 => Err(WriteError::Timeout(event)),
+                2 => Ok(()),
+                _ => Err(WriteError::Reentrant(event)),
+            }
+        }
+    }
+    let retry = Answers(AtomicU64::new(0)).retry(By(|_| Next::Again));
+    assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
+    assert!(matches!(retry.write(2), Err(WriteError::Reentrant(2))));
+}

@@ -1,0 +1,223 @@
+//! Closes and aborts end waits at once, and a queue in front gives nothing up before its deadline.
+
+use super::{By, HOUR, MILLI, SECOND, describe, flaky};
+use buslane::testing::{Gate, ManualClock, Panicking};
+use buslane::{Bus, Channel, Queue, Sink, sink_fn, SinkExt};
+use buslane::error::TryRecvError;
+use buslane::retry::{Breaker, Next};
+use buslane::sink::Signal;
+use buslane::stats::{DropReason, Finish};
+use buslane::time::Deadline;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use test_support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
+
+#[test]
+fn a_close_or_an_abort_ends_a_wait_of_an_hour_at_once() {
+    for abort in [false, true] {
+        let gate = Gate::closed();
+        let at = gate.clone();
+        let down = sink_fn(move |_: &u64| {
+            at.pass();
+            Err("down")
+        });
+        let retry = Arc::new(down.retry(By(|_| Next::After(HOUR))));
+        let writing = retry.clone();
+        gate.open();
+        let writer = thread::spawn(move || writing.write(1));
+        gate.wait_reached(1);
+        if abort {
+            retry.signal(&mut Signal::Abort);
+        } else {
+            assert!(retry.close(Deadline::NEVER).is_done());
+        }
+        assert_eq!(ends(move || outcome(writer.join().unwrap())), Outcome::Closed(1));
+        assert_eq!(outcome(retry.write(2)), Outcome::Closed(2), "all later ones fail fast");
+        let mut closed = false;
+        retry.signal(&mut Signal::IsClosed(&mut closed));
+        assert!(closed);
+        let ledger = assert_balanced(&describe(&*retry));
+        assert_eq!(ledger.refused.closed, 2);
+    }
+}
+
+#[test]
+fn a_policy_that_never_waits_is_ended_by_a_close_as_well() {
+    let sink = flaky(|_, _| true);
+    let retry = Arc::new(sink.clone().retry(By(|_| Next::Again)));
+    let writing = retry.clone();
+    let writer = thread::spawn(move || writing.write(1));
+    wait_for(|| sink.attempts() > 10);
+    retry.signal(&mut Signal::Abort);
+    assert_eq!(ends(move || outcome(writer.join().unwrap())), Outcome::Closed(1));
+}
+
+#[test]
+fn a_queue_that_is_closed_lets_the_worker_try_until_the_sink_is_back() {
+    let clock = ManualClock::hurrying();
+    let sink = flaky(|attempt, _| attempt < 20);
+    let retry = sink.clone().retry(Breaker::new(5, SECOND).unwrap().clock(clock.clone())).clock(clock);
+    let queue = retry.queue(16).unwrap();
+    for event in 0..10 {
+        queue.write(event).unwrap();
+    }
+    assert!(queue.close_timeout(GUARD).is_done());
+    assert_eq!(sink.taken.entries(), (0..10).collect::<Vec<_>>());
+    assert!(sink.is_closed());
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.delivered, ledger.pending), (10, 0));
+}
+
+#[test]
+fn a_queue_over_a_sink_that_always_fails_closes_at_its_deadline_and_counts_each_event_once() {
+    let gate = Gate::closed();
+    let (at, dropped) = (gate.clone(), Log::new());
+    let hook = dropped.clone();
+    let down = sink_fn(move |_: &u64| {
+        at.pass();
+        Err("down")
+    });
+    let retry = Arc::new(down.retry(By(|_| Next::After(HOUR))));
+    let queue = Queue::builder().capacity(16).on_drop(move |event: u64, reason| hook.push((event, reason)));
+    let queue = queue.spawn_sink(retry.clone()).unwrap();
+    for event in 0..10 {
+        queue.write(event).unwrap();
+    }
+    gate.open();
+    gate.wait_reached(1);
+    let closing = queue.clone();
+    let report = ends(move || closing.close_timeout(MILLI));
+    assert_eq!(report.finish, Finish::TimedOut);
+    assert!(report.undelivered >= 9, "{report}");
+    // The worker returns at once from its wait and ends.
+    wait_for(|| queue.state().ledger.pending == 0);
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.dropped.failed, ledger.dropped.aborted), (1, 9));
+    wait_for(|| dropped.entries().len() == 10);
+    assert_eq!(dropped.entries()[0], (0, DropReason::Failed));
+    assert!(dropped.entries()[1..].iter().all(|(_, reason)| *reason == DropReason::Aborted));
+}
+
+#[test]
+fn a_bus_over_a_direct_retry_closes_at_its_deadline() {
+    let gate = Gate::closed();
+    let at = gate.clone();
+    let down = sink_fn(move |_: &u64| {
+        at.pass();
+        Err("down")
+    });
+    gate.open();
+    let bus = Bus::new();
+    bus.add(down.retry(By(|_| Next::After(HOUR)))).unwrap();
+    let publishing = bus.clone();
+    let publisher = thread::spawn(move || publishing.publish(1).is_ok());
+    gate.wait_reached(1);
+    let closing = bus.clone();
+    // Timed out, or done if the publish ended before the close looked again.
+    let _ = ends(move || closing.close_timeout(MILLI));
+    ends(move || publisher.join().unwrap());
+    let ledger = assert_balanced(&bus.snapshot().sinks[0].state);
+    assert_eq!((ledger.offered, ledger.refused.closed), (1, 1));
+}
+
+#[test]
+fn signals_and_closes_reach_the_sink_behind_and_the_dead_letters() {
+    struct Probe<E>(Log<&'static str>, std::marker::PhantomData<fn(E)>);
+    impl<E> Sink<E> for Probe<E> {
+        fn write(&self, _: E) -> Result<(), buslane::WriteError<E>> {
+            Ok(())
+        }
+        fn close(&self, _: Deadline) -> buslane::stats::CloseReport {
+            self.0.push("close");
+            buslane::stats::CloseReport::failed("no")
+        }
+        fn signal(&self, signal: &mut Signal<'_>) {
+            self.0.push(match signal {
+                Signal::Abort => "abort",
+                Signal::EndOfBatch => "end of batch",
+                Signal::Flush(..) => "flush",
+                Signal::Tick { .. } => "tick",
+                Signal::IsClosed(_) => "is closed",
+                Signal::Describe(_) => "describe",
+                _ => "other",
+            });
+        }
+    }
+    let (inner, dead) = (Log::new(), Log::new());
+    let probe = Probe::<u64>(inner.clone(), std::marker::PhantomData);
+    let letters = Probe(dead.clone(), std::marker::PhantomData);
+    let retry = probe.retry(By(|_| Next::GiveUp)).dead_letters(letters);
+    let (mut next, mut closed, mut report) = (None, false, buslane::stats::FlushReport::default());
+    retry.signal(&mut Signal::EndOfBatch);
+    retry.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
+    retry.signal(&mut Signal::Tick { now: std::time::Instant::now(), next: &mut next });
+    retry.signal(&mut Signal::IsClosed(&mut closed));
+    let _ = describe(&retry);
+    retry.signal(&mut Signal::Abort);
+    let report = retry.close(Deadline::NOW);
+    assert_eq!(report.errors, ["no", "dead letters: no"]);
+    let both = ["end of batch", "flush", "tick", "abort", "close"];
+    assert_eq!(dead.entries(), both);
+    assert_eq!(
+        inner.entries(),
+        ["end of batch", "flush", "tick", "is closed", "describe", "other", "abort", "close"]
+    );
+}
+
+#[test]
+fn what_the_sink_behind_took_is_told_to_nobody_twice() {
+    // A close between an attempt and its answer: the answer counts.
+    let gate = Gate::closed();
+    let (at, answered) = (gate.clone(), Arc::new(AtomicBool::new(false)));
+    let seen = answered.clone();
+    let sink = sink_fn(move |_: &u64| {
+        at.pass();
+        seen.store(true, Ordering::SeqCst);
+    });
+    let retry = Arc::new(sink.retry(By(|_| Next::Again)));
+    let writing = retry.clone();
+    let writer = thread::spawn(move || writing.write(1));
+    gate.wait_reached(1);
+    assert!(retry.close(Deadline::NOW).is_done());
+    gate.open();
+    assert_eq!(outcome(writer.join().unwrap()), Outcome::Accepted);
+    assert!(answered.load(Ordering::SeqCst));
+}
+
+#[test]
+fn e4_a_close_at_its_deadline_also_ends_a_wait_behind_a_batch() {
+    let gate = Gate::closed();
+    let at = gate.clone();
+    let down = sink_fn(move |_: &Vec<u64>| {
+        at.pass();
+        Err("down")
+    });
+    gate.open();
+    let bus = Bus::new();
+    bus.add(down.retry(By(|_| Next::After(HOUR))).batch(1).unwrap().filter(|_: &u64| true)).unwrap();
+    let publishing = bus.clone();
+    let publisher = thread::spawn(move || publishing.publish(1).is_ok());
+    gate.wait_reached(1);
+    let report = ends(move || bus.close_timeout(MILLI));
+    assert_ne!(report.finish, Finish::Pending);
+    ends(move || publisher.join().unwrap());
+}
+
+#[test]
+fn a_sink_that_panics_as_it_closes_does_not_keep_the_dead_letters_open() {
+    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let sink = Panicking::<u64>::new().on_close().retry(By(|_| Next::GiveUp)).dead_letters(letters);
+    let report = sink.close(Deadline::NEVER);
+    assert_eq!(report.errors.len(), 1, "{report}");
+    assert_eq!(dead.try_recv().map(|letter| letter.event), Err(TryRecvError::Closed));
+}
+
+#[test]
+fn a_limit_in_real_time_holds_beside_a_clock_that_was_moved_by_hand() {
+    let clock = ManualClock::new();
+    clock.advance(HOUR * 24);
+    let taken = flaky(|attempt, _| attempt == 0);
+    let sink = taken.clone().retry(By(|_| Next::Again)).clock(clock).timeout(GUARD);
+    assert_eq!(outcome(sink.write(1)), Outcome::Accepted, "the limit has hardly begun");
+}

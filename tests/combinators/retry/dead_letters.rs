@@ -1,0 +1,116 @@
+//! Dead letters: what is given up, with its error, and counted once.
+
+use super::{By, describe, flaky};
+use buslane::{Bus, Channel, Overflow, Sink, sink_fn, SinkExt, WriteError};
+use buslane::retry::{DeadLetter, Next, RetryPolicy};
+use test_support::{Outcome, assert_balanced, outcome};
+
+#[test]
+fn a_dead_letter_has_the_event_the_error_and_the_attempts_and_the_bus_balances() {
+    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let bus = Bus::new();
+    let sink = flaky(|_, event| event == 1);
+    let policy = By(|attempt| if attempt < 3 { Next::Again } else { Next::GiveUp });
+    bus.add(sink.clone().retry(policy).dead_letters(letters)).unwrap();
+    for event in 0..3 {
+        let published = bus.publish(event).unwrap();
+        assert_eq!((published.accepted, published.dropped), if event == 1 { (0, 1) } else { (1, 0) });
+    }
+    let letter: DeadLetter<u64> = dead.recv().unwrap();
+    assert_eq!((letter.event, letter.attempts), (1, 3));
+    assert!(
+        matches!(&*letter.error, WriteError::Failed { event: (), source } if source.to_string() == "flaky")
+    );
+    assert_eq!(letter.to_string(), "given up after 3 attempts: the sink failed: flaky");
+    assert!(!format!("{letter:?}").contains("event"), "no text has the event in it");
+    let state = &bus.snapshot().sinks[0].state;
+    let ledger = assert_balanced(state);
+    assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.failed), (3, 2, 1));
+    assert_eq!(state.last_error.as_deref(), Some("the sink failed: flaky"));
+    assert!(bus.close().is_done());
+    assert!(dead.recv().is_err(), "the close closed the dead letters");
+}
+
+#[test]
+fn in_front_of_a_channel_an_event_counts_once_however_many_attempts() {
+    let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
+    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let bus = Bus::new();
+    let retry = channel.retry(By(|attempt| if attempt < 2 { Next::Again } else { Next::GiveUp }));
+    bus.add(retry.dead_letters(letters)).unwrap();
+    assert!(bus.publish(1_u64).is_ok());
+    assert!(bus.publish(2).is_ok());
+    assert_eq!(receiver.recv(), Ok(1));
+    let letter = dead.recv().unwrap();
+    assert!(matches!((letter.event, &*letter.error), (2, WriteError::Full(()))));
+    let state = &bus.snapshot().sinks[0].state;
+    let ledger = assert_balanced(state);
+    assert_eq!((ledger.offered, ledger.refused.full, ledger.dropped.failed), (2, 0, 1));
+    assert_eq!((ledger.delivered, state.retries[0].retried, state.retries[0].letters_sent), (1, 1, 1));
+}
+
+#[test]
+fn letters_that_are_refused_go_back_to_the_caller_with_the_error_of_the_sink() {
+    let (letters, _dead) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
+    let retry = flaky(|_, _| true).retry(By(|_| Next::GiveUp)).dead_letters(letters);
+    assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
+    let Err(WriteError::Failed { event: 2, source }) = retry.write(2) else { panic!("not given back") };
+    assert_eq!(source.to_string(), "flaky");
+    let ledger = assert_balanced(&describe(&retry));
+    assert_eq!((ledger.offered, ledger.dropped.failed, ledger.refused.failed), (2, 1, 1));
+
+    // Whoever kept the error leaves its text.
+    let kept = test_support::Log::new();
+    struct Keeps(test_support::Log<std::sync::Arc<WriteError<()>>>);
+    impl Sink<DeadLetter<u64>> for Keeps {
+        fn write(&self, letter: DeadLetter<u64>) -> Result<(), WriteError<DeadLetter<u64>>> {
+            self.0.push(letter.error.clone());
+            Err(WriteError::Full(letter))
+        }
+    }
+    let retry = flaky(|_, _| true).retry(By(|_| Next::GiveUp)).dead_letters(Keeps(kept.clone()));
+    assert_eq!(retry.write(3).unwrap_err().to_string(), "the sink failed: the sink failed: flaky");
+    assert_eq!(kept.entries().len(), 1);
+}
+
+#[test]
+fn letters_that_a_panic_takes_are_counted() {
+    let letters = sink_fn(|_: &DeadLetter<u64>| -> Result<(), &str> { panic!("letters") });
+    let retry = flaky(|_, _| true).retry(By(|_| Next::GiveUp)).dead_letters(letters);
+    assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
+    let ledger = assert_balanced(&describe(&retry));
+    assert_eq!((ledger.offered, ledger.dropped.panicked), (1, 1));
+}
+
+#[test]
+fn e13_a_limit_of_attempts_and_dead_letters_end_what_go_events_tried_for_ever() {
+    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let sink = flaky(|_, _| true);
+    let breaker = buslane::retry::Breaker::new(2, super::SECOND).unwrap().max_attempts(4).unwrap();
+    let clock = buslane::testing::ManualClock::hurrying();
+    let retry = sink.clone().retry(breaker.clock(clock.clone())).clock(clock.clone()).dead_letters(letters);
+    assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
+    assert_eq!((sink.attempts(), dead.recv().unwrap().attempts), (4, 4));
+    // Half a back-off after the first failure, a whole one after the second and the third.
+    assert_eq!(clock.passed(), super::SECOND * 5 / 2);
+}
+
+#[test]
+fn what_the_policy_lets_nobody_try_is_a_dead_letter_without_attempts() {
+    struct Panics;
+    impl RetryPolicy<u64> for Panics {
+        fn before(&self, _: &u64) -> std::time::Duration {
+            panic!("before");
+        }
+        fn failure(&self, _: &u64, _: &buslane::retry::Attempt<'_>) -> Next {
+            Next::GiveUp
+        }
+    }
+    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let retry = flaky(|_, _| false).retry(Panics).dead_letters(letters);
+    assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
+    assert_eq!(dead.recv().unwrap().attempts, 0);
+    let retry = flaky(|_, _| false).retry(Panics);
+    assert_eq!(outcome(retry.write(2)), Outcome::Failed(2));
+    assert_eq!(assert_balanced(&describe(&retry)).refused.failed, 1);
+}

@@ -1,0 +1,132 @@
+//! The crate's policies by themselves: windows, limits, bad settings.
+
+use super::{HOUR, MILLI, SECOND};
+use buslane::error::InvalidConfig;
+use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, Next, RetryPolicy};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn attempt(number: u32, elapsed: Duration) -> Attempt<'static> {
+    Attempt::new(number, elapsed, AttemptError::Full)
+}
+
+fn ask(policy: &impl RetryPolicy<()>, number: u32) -> Next {
+    policy.failure(&(), &attempt(number, Duration::ZERO))
+}
+
+#[track_caller]
+fn wait(policy: &impl RetryPolicy<()>, number: u32) -> Duration {
+    match ask(policy, number) {
+        Next::After(wait) => wait,
+        other => panic!("no wait: {other:?}"),
+    }
+}
+
+#[test]
+fn test_exponential_backoff() {
+    let backoff = Backoff::new(SECOND, 20 * SECOND).unwrap();
+    assert_eq!(RetryPolicy::<()>::before(&backoff, &()), Duration::ZERO);
+    for failures in 1..=10 {
+        let window = (SECOND * 2_u32.pow(failures - 1)).min(20 * SECOND);
+        assert_eq!(backoff.window(failures), window);
+        let mut longest = Duration::ZERO;
+        for _ in 0..1000 {
+            let wait = wait(&backoff, failures);
+            assert!(wait > Duration::ZERO && wait <= window, "{wait:?} after {failures}");
+            longest = longest.max(wait);
+        }
+        assert!(longest > window / 2, "the whole window is used");
+    }
+    RetryPolicy::<()>::success(&backoff);
+    assert_eq!(RetryPolicy::<()>::before(&backoff, &()), Duration::ZERO);
+}
+
+#[test]
+fn e6_a_backoff_saturates_however_many_attempts_fail() {
+    let backoff = Backoff::new(SECOND, 20 * SECOND).unwrap().jitter(0.0).unwrap();
+    for failures in (6..200).chain([i32::MAX as u32, 1 << 31, u32::MAX]) {
+        assert_eq!(wait(&backoff, failures), 20 * SECOND, "after {failures}");
+    }
+    let backoff = Backoff::new(Duration::from_nanos(1), Duration::MAX).unwrap().factor(f64::MAX).unwrap();
+    assert_eq!(backoff.window(1), Duration::from_nanos(1));
+    assert_eq!(backoff.window(3), Duration::MAX);
+    for _ in 0..1000 {
+        assert!(wait(&backoff, u32::MAX) > Duration::ZERO);
+    }
+    // There, a base of zero panics once the window has collapsed to it.
+    assert_eq!(Backoff::new(Duration::ZERO, 20 * SECOND).err(), Some(InvalidConfig::ZeroBackoff));
+}
+
+#[test]
+fn jitter_is_a_part_of_the_wait_and_a_seed_makes_it_repeat_itself() {
+    let seeded = |jitter| Backoff::new(SECOND, SECOND).unwrap().jitter(jitter).unwrap().seed(7);
+    let waits = |backoff: &Backoff| (0..100).map(|_| wait(backoff, 1)).collect::<Vec<_>>();
+    assert_eq!(waits(&seeded(1.0)), waits(&seeded(1.0)));
+    assert_ne!(waits(&seeded(1.0)), waits(&seeded(1.0).seed(8)));
+    assert!(waits(&seeded(0.5)).iter().all(|wait| (SECOND / 2..=SECOND).contains(wait)));
+    assert!(waits(&seeded(0.0)).iter().all(|wait| *wait == SECOND));
+}
+
+#[test]
+fn limits_give_an_event_up_by_attempts_and_by_time() {
+    let backoff = Backoff::new(SECOND, SECOND).unwrap().jitter(0.0).unwrap();
+    let backoff = backoff.max_attempts(3).unwrap().max_elapsed(10 * SECOND);
+    let breaker = Breaker::new(100, SECOND).unwrap().max_attempts(3).unwrap().max_elapsed(10 * SECOND);
+    let policies: [Box<dyn RetryPolicy<()>>; 2] = [Box::new(backoff), Box::new(breaker)];
+    for policy in policies {
+        let asked = |number, elapsed| policy.failure(&(), &attempt(number, elapsed));
+        assert_ne!(asked(2, SECOND), Next::GiveUp);
+        assert_eq!(asked(3, SECOND), Next::GiveUp);
+        assert_eq!(asked(2, 10 * SECOND), Next::GiveUp, "the next attempt would come too late");
+    }
+}
+
+#[test]
+fn a_policy_is_forwarded_by_pointers_and_by_arcs_of_any() {
+    let backoff = Backoff::default().max_attempts(1).unwrap();
+    assert_eq!(ask(&&backoff, 1), Next::GiveUp);
+    let shared: Arc<dyn RetryPolicy<()>> = Arc::new(backoff);
+    assert_eq!(ask(&shared, 1), Next::GiveUp);
+    assert_eq!(ask(&(Box::new(shared) as Box<dyn RetryPolicy<()>>), 1), Next::GiveUp);
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused() {
+    let backoff = || Backoff::default();
+    let breaker = || Breaker::new(5, SECOND).unwrap();
+    let cases = [
+        (Backoff::new(Duration::ZERO, SECOND).err(), InvalidConfig::ZeroBackoff),
+        (Backoff::new(SECOND, MILLI).err(), InvalidConfig::InvertedBackoff { base: SECOND, max: MILLI }),
+        (backoff().factor(0.5).err(), InvalidConfig::InvalidFactor),
+        (backoff().factor(f64::NAN).err(), InvalidConfig::InvalidFactor),
+        (backoff().factor(f64::INFINITY).err(), InvalidConfig::InvalidFactor),
+        (backoff().jitter(-0.1).err(), InvalidConfig::InvalidJitter),
+        (backoff().jitter(1.1).err(), InvalidConfig::InvalidJitter),
+        (backoff().jitter(f64::NAN).err(), InvalidConfig::InvalidJitter),
+        (backoff().jitter(f64::INFINITY).err(), InvalidConfig::InvalidJitter),
+        (backoff().max_attempts(0).err(), InvalidConfig::ZeroAttempts),
+        (breaker().max_attempts(0).err(), InvalidConfig::ZeroAttempts),
+        (Breaker::new(0, SECOND).err(), InvalidConfig::ZeroThreshold),
+        (Breaker::new(5, Duration::ZERO).err(), InvalidConfig::ZeroBackoff),
+    ];
+    for (error, expected) in cases {
+        assert_eq!(error, Some(expected));
+        assert!(!expected.to_string().is_empty());
+    }
+    assert!(Breaker::new(u32::MAX, HOUR).is_ok());
+    assert!(Breaker::new(1, Duration::MAX).is_ok());
+}
+
+#[test]
+fn the_longest_back_off_there_can_be_is_no_panic() {
+    let longest = Backoff::new(Duration::MAX, Duration::MAX).unwrap().jitter(0.0).unwrap();
+    assert_eq!(wait(&longest, 1), Duration::MAX);
+}
+
+/// Found by fuzzing: the seconds of this one are no number that a float can hold, and the next one that can is larger.
+#[test]
+fn no_rounding_makes_a_back_off_longer_than_the_longest() {
+    let most = Duration::from_secs(6_004_234_345_560_364_031);
+    let longest = Backoff::new(most, most).unwrap().jitter(0.0).unwrap();
+    assert_eq!(wait(&longest, 1), most);
+}

@@ -1,0 +1,318 @@
+//! Sinks and what stands around them: functions, pointers, filters and maps, written to directly and through lanes.
+
+use buslane::testing::Gate;
+use buslane::{BoxError, Channel, noop, Overflow, Queue, Receiver, Sink, sink_fn, SinkExt, WriteError};
+use buslane::error::InvalidConfig;
+use buslane::sink::{Lane, LaneSealer, LaneWrite, Outcome as _, Patience, Signal, SinkKey};
+use buslane::stats::{CloseReport, Finish, FlushReport, SinkState};
+use buslane::time::Deadline;
+use std::error::Error;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use test_support::{Drops, Log, Outcome, WAYS, assert_balanced, describe, ends, entry, lane, lock, outcome};
+
+fn refusing(capacity: usize) -> (Channel<u64>, Receiver<u64>) {
+    Channel::builder().capacity(capacity).overflow(Overflow::Refuse).build().unwrap()
+}
+
+#[test]
+fn a_function_is_a_sink_and_its_error_gives_the_event_back() {
+    let log = Log::new();
+    let seen = log.clone();
+    let sink = sink_fn(move |event: &String| seen.push(event.clone()));
+    assert_eq!(outcome(sink.write("a".into())), Outcome::Accepted);
+    assert_eq!(log.entries(), ["a"]);
+
+    let odd = sink_fn(|event: &u64| if event % 2 == 1 { Ok(()) } else { Err("even") });
+    assert_eq!(outcome(odd.write(1)), Outcome::Accepted);
+    let error = odd.write(2).unwrap_err();
+    assert_eq!((error.to_string(), error.is_closed()), (String::from("the sink failed: even"), false));
+    assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("even"));
+    assert_eq!(error.into_event(), 2);
+
+    let parse = sink_fn(|text: &&str| text.parse::<u8>().map(drop));
+    assert_eq!(outcome(parse.write("7")), Outcome::Accepted);
+    assert_eq!(outcome(parse.write("seven")), Outcome::Failed("seven"));
+    let boxed = sink_fn(|_: &u8| Err::<(), BoxError>("boxed".into()));
+    assert_eq!(outcome(boxed.write(1)), Outcome::Failed(1));
+    assert!(().into_result().is_ok());
+}
+
+#[test]
+fn noop_takes_everything_and_keeps_nothing() {
+    let drops = Drops::default();
+    let sink = noop();
+    (0..3).for_each(|id| assert!(sink.write(drops.track(id)).is_ok()));
+    assert_eq!(drops.ids(), [0, 1, 2]);
+}
+
+#[test]
+fn a_sink_that_only_writes_has_no_lane_no_key_and_nothing_to_close() {
+    struct Plain;
+    impl Sink<u64> for Plain {
+        fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
+            Ok(())
+        }
+    }
+    assert_eq!(Plain.close(Deadline::NOW), CloseReport::done());
+    assert!(Plain.lane().unwrap().is_none() && Plain.key().is_none());
+    assert_eq!(describe(&Plain), SinkState::default());
+    // And neither have filter and map in front of it a lane.
+    assert!(Plain.filter(|_: &u64| true).lane().unwrap().is_none());
+    assert!(Plain.map(|text: &String| text.len() as u64).lane().unwrap().is_none());
+}
+
+/// Writes down which of its methods was called.
+#[derive(Default)]
+struct Probe {
+    calls: Mutex<Vec<String>>,
+    key: Option<SinkKey>,
+}
+
+impl Sink<u64> for Probe {
+    fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        lock(&self.calls).push(format!("write {event}"));
+        Err(WriteError::Timeout(event))
+    }
+
+    fn close(&self, deadline: Deadline) -> CloseReport {
+        lock(&self.calls).push(format!("close {}", deadline.is_over()));
+        CloseReport::timed_out(5)
+    }
+
+    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+        lock(&self.calls).push("lane".into());
+        Err(InvalidConfig::OutOfMemory { slots: 9 })
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        let name = match signal {
+            Signal::Abort => "abort",
+            Signal::EndOfBatch => "end of batch",
+            Signal::Flush(_, report) => {
+                report.note(Finish::TimedOut);
+                "flush"
+            }
+            Signal::Tick { now, next } => {
+                **next = Some(*now);
+                "tick"
+            }
+            Signal::Describe(state) => {
+                state.kind = "probe";
+                "describe"
+            }
+            _ => "another",
+        };
+        lock(&self.calls).push(name.into());
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        self.key
+    }
+}
+
+/// Calls every method through a wrapper, and checks that the probe behind it was reached and answered.
+fn assert_hands_on(probe: &Probe, sink: impl Sink<u64>) {
+    assert_eq!(outcome(sink.write(3)), Outcome::Timeout(3));
+    assert_eq!(sink.close(Deadline::NOW), CloseReport::timed_out(5));
+    assert_eq!(sink.lane().err(), Some(InvalidConfig::OutOfMemory { slots: 9 }));
+    let (mut report, mut next, now) = (FlushReport::default(), None, Instant::now());
+    sink.signal(&mut Signal::Abort);
+    sink.signal(&mut Signal::EndOfBatch);
+    sink.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
+    sink.signal(&mut Signal::Tick { now, next: &mut next });
+    assert_eq!((report.finish, next, describe(&sink).kind), (Finish::TimedOut, Some(now), "probe"));
+    let calls = std::mem::take(&mut *lock(&probe.calls));
+    let expected = ["write 3", "close true", "lane", "abort", "end of batch", "flush", "tick", "describe"];
+    assert_eq!(calls, expected);
+}
+
+#[test]
+fn pointers_filters_and_maps_hand_every_method_on() {
+    let probe = Arc::new(Probe::default());
+    assert_hands_on(&probe, &*probe);
+    assert_hands_on(&probe, &probe);
+    assert_hands_on(&probe, probe.clone());
+    assert_hands_on(&probe, Box::new(probe.clone()));
+    assert_hands_on(&probe, Box::new(probe.clone()) as Box<dyn Sink<u64>>);
+    assert_hands_on(&probe, Arc::new(probe.clone()) as Arc<dyn Sink<u64>>);
+    assert_hands_on(&probe, probe.clone().filter(|_: &u64| true));
+    assert_hands_on(&probe, probe.clone().map(|event: &u64| *event));
+    assert_hands_on(&probe, Arc::new(probe.clone().map(|event: &u64| *event).filter(|_| true)));
+}
+
+#[test]
+fn clones_of_one_handle_have_one_key_and_different_sinks_have_different_ones() {
+    let (one, other) = (Arc::new(noop::<u8>()), Arc::new(noop::<u8>()));
+    let key = Sink::<u8>::key(&one);
+    assert!(key.is_some() && key == one.clone().key() && key != other.key());
+    let plain = noop::<u8>();
+    assert_eq!((plain.key(), Sink::<u8>::key(&&plain), Box::new(noop::<u8>()).key()), (None, None, None));
+    // A sink's own key goes before the address of the pointer around it.
+    let own = Some(SinkKey::of(&*other));
+    let keyed = Probe { key: own, ..Probe::default() };
+    assert_eq!((Sink::key(&&keyed), Box::new(&keyed).key(), Arc::new(&keyed).key()), (own, own, own));
+    let (channel, _receiver) = refusing(1);
+    let queue = Queue::builder().spawn(|_: u64| ()).unwrap();
+    assert_eq!(
+        (channel.key(), queue.key()),
+        (Arc::new(channel.clone()).key(), Box::new(queue.clone()).key())
+    );
+    assert_ne!(channel.key(), queue.key());
+    // A filter in front of a sink is another sink.
+    let filters = [1, 2].map(|least| channel.clone().filter(move |event: &u64| *event >= least));
+    assert!(filters[0].key().is_some() && filters[0].key() != filters[1].key());
+    assert_ne!(filters[0].key(), channel.key());
+}
+
+#[test]
+fn a_filter_lets_pass_what_it_keeps_and_counts_the_rest() {
+    for way in WAYS {
+        let (channel, mut receiver) = refusing(3);
+        let sink = Arc::new(channel.filter(|event: &u64| match event % 4 {
+            0 => panic!("a predicate"),
+            rest => rest == 1,
+        }));
+        let mut entry = entry(&sink, way);
+        (0..12).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}"));
+        assert_eq!(outcome(entry.write(13)), Outcome::Full(13));
+        assert_eq!(outcome(entry.write(14)), Outcome::Accepted, "what is not kept needs no room");
+        let state = describe(&sink);
+        assert_eq!((state.kind, state.depth), ("channel", 3));
+        let ledger = assert_balanced(&state);
+        assert_eq!((ledger.offered, ledger.accepted, ledger.filtered), (14, 13, 7), "{ledger}");
+        assert_eq!((ledger.dropped.panicked, ledger.refused.full, ledger.pending), (3, 1, 3));
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 5, 9]);
+        assert!(sink.close(Deadline::NOW).is_done());
+        assert_eq!(outcome(entry.write(17)), Outcome::Closed(17));
+        // The books of a lane that is gone are kept.
+        drop(entry);
+        let ledger = assert_balanced(&describe(&sink));
+        assert_eq!((ledger.filtered, ledger.refused.closed, ledger.delivered), (7, 1, 3));
+    }
+}
+
+#[test]
+fn a_map_hands_on_what_it_makes_and_gives_back_what_it_was_given() {
+    for way in WAYS {
+        let (channel, mut receiver) = refusing(2);
+        let sink = Arc::new(channel.map(|text: &String| text.parse::<u64>().expect("a number")));
+        let mut entry = entry(&sink, way);
+        for text in ["1", "one", "2"] {
+            assert_eq!(outcome(entry.write(text.into())), Outcome::Accepted, "{way:?}");
+        }
+        assert_eq!(outcome(entry.write("3".into())), Outcome::Full(String::from("3")));
+        let ledger = assert_balanced(&describe(&sink));
+        assert_eq!((ledger.offered, ledger.accepted, ledger.pending), (4, 3, 2), "{ledger}");
+        assert_eq!((ledger.dropped.panicked, ledger.refused.full), (1, 1));
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2]);
+        receiver.close();
+        assert_eq!(outcome(entry.write("4".into())), Outcome::Closed(String::from("4")));
+        assert_balanced(&describe(&sink));
+    }
+}
+
+#[test]
+fn the_last_combinator_sees_the_event_first_on_both_ways() {
+    for way in WAYS {
+        let (channel, mut receiver) = refusing(8);
+        let filter_first = Arc::new(channel.map(|n: &u64| n * 10).filter(|n: &u64| *n > 1));
+        let mut first = entry(&filter_first, way);
+        (0..4).for_each(|event| first.write(event).unwrap());
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), [20, 30], "{way:?}");
+        let (channel, mut receiver) = refusing(8);
+        let map_first = Arc::new(channel.filter(|n: &u64| *n > 1).map(|n: &u64| n * 10));
+        let mut first = entry(&map_first, way);
+        (0..4).for_each(|event| first.write(event).unwrap());
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), [10, 20, 30], "{way:?}");
+        assert_eq!(assert_balanced(&describe(&map_first)).filtered, 1);
+    }
+}
+
+#[test]
+fn a_staged_lane_waits_and_is_sealed_as_the_lane_behind_it() {
+    let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+    let sink = channel.map(|n: &u32| u64::from(*n)).filter(|n: &u32| *n != 3);
+    let mut staged = lane(&sink);
+    assert!(staged.may_wait() && staged.sealer().is_some());
+    assert!(format!("{staged:?} {sink:?}").contains("Staged"));
+    staged.push(1, Patience::Wait).unwrap();
+    assert_eq!(outcome(staged.push(2, Patience::Now)), Outcome::Full(2));
+    let writer = std::thread::spawn(move || (2..100).all(|n| staged.push(n, Patience::Wait).is_ok()));
+    let read = ends(move || receiver.iter().take(98).collect::<Vec<_>>());
+    assert!(writer.join().unwrap());
+    assert!(read.into_iter().eq((1..100).filter(|n| *n != 3)));
+    let (channel, _receiver) = refusing(1);
+    assert!(!lane(&channel.filter(|_: &u64| true)).may_wait());
+}
+
+#[test]
+fn a_stage_of_ones_own_stands_in_front_of_a_lane() {
+    /// Hands on every event twice.
+    struct Twice(Lane<u64>);
+    impl LaneWrite<u64> for Twice {
+        fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
+            self.0.push(event, patience)?;
+            self.0.push(event, patience)
+        }
+    }
+    /// What a stage says of itself unless it is told to say more.
+    struct Silent;
+    impl LaneWrite<u64> for Silent {
+        fn push(&mut self, event: u64, _: Patience) -> Result<(), WriteError<u64>> {
+            Err(WriteError::Reentrant(event))
+        }
+    }
+    let (channel, mut receiver) = refusing(3);
+    let mut twice = Lane::staged(Twice(lane(&channel)));
+    assert_eq!(outcome(twice.push(1, Patience::Wait)), Outcome::Accepted);
+    assert_eq!(outcome(twice.push(2, Patience::Wait)), Outcome::Full(2));
+    assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 1, 2]);
+    let mut silent = Lane::staged(Silent);
+    let sealer: Option<LaneSealer> = silent.sealer();
+    assert!(silent.may_wait() && sealer.is_none());
+    assert!(matches!(silent.push(1, Patience::Now), Err(WriteError::Reentrant(1))));
+}
+
+#[test]
+fn what_stands_in_front_of_a_queue_runs_on_the_publishers_thread_and_what_stands_behind_on_the_workers() {
+    let (gate, log) = (Gate::closed(), Log::new());
+    let (at, before, behind) = (gate.clone(), log.clone(), log.clone());
+    let thread = || std::thread::current().name().map(String::from);
+    let sink = sink_fn(move |event: &u64| {
+        at.pass();
+        behind.push((*event, thread()));
+    });
+    let queued = sink.map(|event: &u64| event + 1).queue(8).unwrap();
+    let sink = queued.clone().filter(move |event: &u64| {
+        before.push((*event, thread()));
+        true
+    });
+    sink.write(1).unwrap();
+    assert_eq!(log.entries(), [(1, thread())]);
+    gate.open();
+    assert!(sink.close(Deadline::after(Duration::MAX)).is_done());
+    assert_eq!(log.entries(), [(1, thread()), (2, Some(String::from("buslane-queue")))]);
+    assert_eq!(describe(&sink).kind, "queue");
+    assert_eq!(assert_balanced(&describe(&sink)).delivered, 1);
+}
+
+#[test]
+fn a_write_error_keeps_its_kind_when_its_event_is_exchanged() {
+    let errors =
+        [WriteError::Full(1), WriteError::Closed(1), WriteError::Timeout(1), WriteError::Reentrant(1)];
+    let mut texts = Vec::new();
+    for error in errors {
+        let (closed, text) = (error.is_closed(), error.to_string());
+        let mapped = error.map_event(|event| format!("{event}"));
+        assert_eq!((mapped.is_closed(), mapped.to_string()), (closed, text.clone()));
+        assert!(mapped.source().is_none());
+        assert_eq!(mapped.into_event(), "1");
+        texts.push(text);
+    }
+    let failed = WriteError::Failed { event: 1, source: "disk".into() }.map_event(|event| event + 1);
+    assert!(failed.source().is_some_and(|source| source.to_string() == "disk"));
+    assert_eq!(failed.into_event(), 2);
+    texts.dedup();
+    assert_eq!(texts.len(), 4);
+}

@@ -1,0 +1,469 @@
+//! What every sink and every public type promises: the contract of a sink, one line for each sink
+//! and combinator, the bounds of every duration, and the auto traits.
+
+mod adapters;
+mod auto_traits;
+mod durations;
+mod test_sinks;
+
+use buslane::error::InvalidConfig;
+use buslane::journal::{Entry, Start};
+use buslane::queue::QueueBuilder;
+use buslane::retry::{Backoff, Breaker};
+use buslane::sink::{Either, Lane, LaneWrite, Patience, Signal, SinkKey};
+use buslane::testing::{
+    Collect, Flaky, Gate, ManualClock, Panicking, SinkContract, Slow, assert_sink_contract,
+};
+use buslane::time::Deadline;
+use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A sink at the end of a chain.
+macro_rules! leaf {
+    ($name:ident, $make:expr) => {
+        #[test]
+        fn $name() {
+            assert_sink_contract($make, |n: u64| n);
+        }
+    };
+}
+
+/// A sink in front of another one: the contract, and that everything reaches the one behind. A
+/// second expression says what is to be checked, and a third one which events arrive, where these
+/// are not the ones that were written.
+macro_rules! chain {
+    ($name:ident, $make:expr) => {
+        chain!($name, $make, SinkContract::new());
+    };
+    ($name:ident, $make:expr, $contract:expr) => {
+        chain!($name, $make, $contract, |n: u64| n, |n: u64| [n]);
+    };
+    ($name:ident, $make:expr, $contract:expr, $event:expr, $numbers:expr) => {
+        #[test]
+        fn $name() {
+            $contract.check(|| $make(Collect::new()), $event);
+            $contract.check_delivery($make, $event, $numbers);
+        }
+    };
+}
+
+/// A queue with enough room for everything that the contract writes.
+fn roomy() -> QueueBuilder<u64> {
+    Queue::builder().capacity(512)
+}
+
+/// Tries again as often as it must, without waiting for long.
+fn patient() -> Backoff {
+    Backoff::new(Duration::from_micros(1), Duration::from_micros(10)).unwrap()
+}
+
+/// A queue with next to no room.
+fn tight(overflow: Overflow) -> impl Fn(Collect<u64>) -> Queue<u64> {
+    move |behind| Queue::builder().capacity(8).overflow(overflow).spawn_sink(behind).unwrap()
+}
+
+/// A channel whose reader hands everything on.
+fn read_by(behind: Collect<u64>, overflow: Overflow) -> Channel<u64> {
+    let (channel, mut receiver) = Channel::builder().capacity(512).overflow(overflow).build().unwrap();
+    std::thread::spawn(move || receiver.iter().for_each(|event| drop(behind.write(event))));
+    channel
+}
+
+/// A journal whose publishers wait for a reader that hands everything on.
+fn journal_read_by(behind: Collect<u64>) -> Journal<u64> {
+    let journal = Journal::builder().capacity(8).gate_limit(Duration::from_secs(20)).build().unwrap();
+    let mut reader = journal.subscription().gating().subscribe().unwrap();
+    std::thread::spawn(move || {
+        reader.iter().filter_map(Entry::event).for_each(|event| drop(behind.write(event)));
+    });
+    journal
+}
+
+/// For sinks of which a test keeps no other handle.
+fn leaked<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+fn opened() -> Gate {
+    let gate = Gate::closed();
+    gate.open();
+    gate
+}
+
+/// A bus with one sink.
+fn bus_of(behind: impl Sink<u64> + 'static) -> Bus<u64> {
+    let bus = Bus::new();
+    bus.add(behind).unwrap();
+    bus
+}
+
+leaf!(noop_keeps_the_contract, noop);
+leaf!(a_function_keeps_the_contract, || sink_fn(|_: &u64| ()));
+leaf!(a_function_with_a_result_keeps_the_contract, || sink_fn(|_: &u64| Ok::<(), String>(())));
+leaf!(a_bus_without_sinks_keeps_the_contract, Bus::new);
+leaf!(a_collecting_sink_keeps_the_contract, Collect::new);
+leaf!(a_sink_that_could_panic_keeps_the_contract, Panicking::new);
+leaf!(a_channel_that_is_read_keeps_the_contract, || read_by(Collect::new(), Overflow::Block));
+leaf!(a_channel_that_nobody_reads_keeps_the_contract, || {
+    // The receiver stays: without it the channel is closed.
+    let (channel, receiver) = Channel::bounded(512).unwrap();
+    leaked(receiver);
+    channel
+});
+leaf!(a_full_channel_that_refuses_keeps_the_contract, || {
+    let (channel, receiver) = Channel::builder().capacity(8).overflow(Overflow::Refuse).build().unwrap();
+    leaked(receiver);
+    channel
+});
+leaf!(an_unbounded_channel_keeps_the_contract, || {
+    let (channel, receiver) = Channel::builder().unbounded().build().unwrap();
+    leaked(receiver);
+    channel
+});
+leaf!(a_journal_that_nobody_subscribes_to_keeps_the_contract, || Journal::new(4).unwrap());
+leaf!(a_journal_that_nobody_reads_keeps_the_contract, || {
+    let journal = Journal::new(4).unwrap();
+    leaked(journal.subscribe(Start::Oldest).unwrap());
+    journal
+});
+leaf!(a_journal_with_a_gating_subscriber_keeps_the_contract, || journal_read_by(Collect::new()));
+leaf!(a_filter_in_front_of_a_journal_keeps_the_contract, || {
+    Journal::new(512).unwrap().filter(|n| n % 2 == 0)
+});
+leaf!(a_map_in_front_of_a_journal_keeps_the_contract, || {
+    Journal::<String>::new(512).unwrap().map(|n: &u64| n.to_string())
+});
+leaf!(a_queue_in_front_of_a_journal_keeps_the_contract, || {
+    Journal::new(512).unwrap().queue(512).unwrap()
+});
+leaf!(a_retry_in_front_of_a_journal_keeps_the_contract, || Journal::new(512).unwrap().retry(patient()));
+leaf!(a_tee_of_journals_keeps_the_contract, || {
+    Journal::new(512).unwrap().tee(Journal::new(512).unwrap())
+});
+leaf!(a_bus_with_a_journal_keeps_the_contract, || bus_of(Journal::new(512).unwrap()));
+leaf!(a_queue_with_a_closure_keeps_the_contract, || roomy().spawn(|_| {}).unwrap());
+
+chain!(a_reference_keeps_the_contract, |behind: Collect<u64>| leaked(behind));
+chain!(a_box_keeps_the_contract, |behind: Collect<u64>| Box::new(behind) as Box<dyn Sink<u64>>);
+chain!(an_arc_keeps_the_contract, |behind: Collect<u64>| Arc::new(behind) as Arc<dyn Sink<u64>>);
+chain!(a_reference_to_a_queue_keeps_the_contract, |behind| leaked(roomy().spawn_sink(behind).unwrap()));
+
+chain!(a_queue_that_drops_the_newest_keeps_the_contract, tight(Overflow::DropNewest));
+chain!(a_queue_that_drops_the_oldest_keeps_the_contract, tight(Overflow::DropOldest));
+chain!(a_queue_that_refuses_keeps_the_contract, tight(Overflow::Refuse));
+chain!(a_queue_that_blocks_keeps_the_contract, tight(Overflow::Block));
+chain!(a_queue_that_blocks_for_a_time_keeps_the_contract, tight(Overflow::BlockFor(Duration::from_secs(5))));
+chain!(a_queue_that_disconnects_keeps_the_contract, |behind| {
+    roomy().overflow(Overflow::Disconnect).spawn_sink(behind).unwrap()
+});
+chain!(an_unbounded_queue_keeps_the_contract, |behind| roomy().unbounded().spawn_sink(behind).unwrap());
+chain!(a_queue_in_front_of_a_queue_keeps_the_contract, |behind: Collect<u64>| {
+    behind.queue(512).unwrap().queue(512).unwrap()
+});
+
+chain!(a_bus_keeps_the_contract, bus_of);
+chain!(a_bus_with_a_queue_keeps_the_contract, |behind| bus_of(roomy().spawn_sink(behind).unwrap()));
+chain!(a_bus_on_a_bus_keeps_the_contract, |behind| bus_of(bus_of(behind)));
+
+chain!(a_filter_keeps_the_contract, |behind: Collect<u64>| behind.filter(|_| true));
+chain!(a_filter_in_front_of_a_queue_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().filter(|_| true)
+});
+chain!(a_filter_that_keeps_half_of_the_events_keeps_the_contract, |behind: Collect<u64>| {
+    behind.filter(|n| n % 2 == 0)
+});
+chain!(a_filter_that_panics_keeps_the_contract, |behind: Collect<u64>| {
+    behind.filter(|n| if n % 2 == 0 { true } else { panic!("odd") })
+});
+chain!(a_map_keeps_the_contract, |behind: Collect<u64>| behind.map(|n: &u64| *n));
+chain!(
+    a_map_to_another_type_in_front_of_a_queue_keeps_the_contract,
+    |behind: Collect<String>| behind.queue(512).unwrap().map(|n: &u64| n.to_string()),
+    SinkContract::new(),
+    |n: u64| n,
+    |text: String| [text.parse::<u64>().unwrap()]
+);
+chain!(a_filter_in_front_of_a_map_keeps_the_contract, |behind: Collect<u64>| {
+    roomy().spawn_sink(behind).unwrap().map(|n: &u64| *n).filter(|n| n % 3 > 0)
+});
+
+chain!(a_retry_keeps_the_contract, |behind: Collect<u64>| behind.retry(patient()));
+chain!(a_retry_of_a_sink_that_fails_keeps_the_contract, |behind| {
+    Flaky::new(behind).rate(0.5, 1).retry(patient()).serialised().clock(ManualClock::hurrying())
+});
+chain!(a_retry_with_dead_letters_keeps_the_contract, |behind| {
+    let hopeless = patient().max_attempts(2).unwrap();
+    Flaky::new(behind).rate(0.5, 1).retry(hopeless).dead_letters(noop()).clock(ManualClock::hurrying())
+});
+chain!(a_retry_with_a_breaker_keeps_the_contract, |behind| {
+    let breaker = Breaker::new(3, Duration::from_millis(1)).unwrap();
+    Flaky::new(behind).rate(0.5, 1).retry(breaker).queue(512).unwrap()
+});
+chain!(a_retry_by_key_keeps_the_contract, |behind| {
+    Flaky::new(behind).rate(0.5, 1).retry_by_key(|n| n / 64, patient()).queue(512).unwrap()
+});
+chain!(a_timeout_keeps_the_contract, |behind: Collect<u64>| behind.timeout(Duration::from_secs(60)));
+chain!(a_timeout_in_front_of_a_queue_keeps_the_contract, |behind| {
+    tight(Overflow::Block)(behind).timeout(Duration::from_secs(60))
+});
+chain!(an_inspection_keeps_the_contract, |behind: Collect<u64>| behind.inspect_fn(|_| {}));
+chain!(an_inspection_in_front_of_a_queue_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().inspect_fn(|_| {})
+});
+chain!(a_sample_keeps_the_contract, |behind: Collect<u64>| behind.sample(3).unwrap());
+chain!(a_sample_in_front_of_a_queue_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().sample(3).unwrap()
+});
+chain!(a_rate_limit_keeps_the_contract, |behind: Collect<u64>| behind.rate_limit(0.001, 4).unwrap());
+chain!(a_rate_limit_in_front_of_a_queue_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().rate_limit(0.001, 9).unwrap()
+});
+chain!(a_tee_keeps_the_contract, |behind: Collect<u64>| behind.tee(noop()));
+chain!(the_other_side_of_a_tee_keeps_the_contract, |behind: Collect<u64>| noop().tee(behind));
+chain!(a_tee_in_front_of_two_queues_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().tee(roomy().spawn(|_| {}).unwrap())
+});
+chain!(the_left_of_either_keeps_the_contract, Either::<_, Queue<u64>>::Left);
+chain!(the_right_of_either_keeps_the_contract, |behind| {
+    Either::<Collect<u64>, _>::Right(roomy().spawn_sink(behind).unwrap())
+});
+chain!(a_catcher_of_panics_keeps_the_contract, |behind: Collect<u64>| behind.catch_panic());
+chain!(a_catcher_of_panics_in_front_of_a_queue_keeps_the_contract, |behind| {
+    roomy().spawn_sink(behind).unwrap().catch_panic()
+});
+chain!(a_limit_keeps_the_contract, |behind: Collect<u64>| behind.limit(10).unwrap());
+chain!(a_limit_that_disconnects_keeps_the_contract, |behind: Collect<u64>| {
+    behind.limit_or_disconnect(512).unwrap()
+});
+
+/// A chain of batches.
+macro_rules! batches {
+    ($name:ident, $make:expr) => {
+        chain!($name, $make, SinkContract::new(), |n: u64| n, |batch: Vec<u64>| batch);
+    };
+}
+batches!(a_batch_keeps_the_contract, |behind: Collect<Vec<u64>>| behind.batch(10).unwrap());
+batches!(a_batch_in_front_of_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
+    behind.queue(512).unwrap().batch(10).unwrap()
+});
+batches!(a_batch_behind_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
+    let batch = behind.batch(10).unwrap().age(Duration::from_secs(60)).unwrap();
+    roomy().spawn_sink(batch).unwrap()
+});
+batches!(a_batch_in_front_of_a_retry_keeps_the_contract, |behind| {
+    Flaky::new(behind).rate(0.5, 1).retry(patient()).batch(10).unwrap().queue(512).unwrap()
+});
+
+chain!(
+    a_queue_with_four_workers_keeps_the_contract,
+    |behind| roomy().workers(4).spawn_sink(behind).unwrap(),
+    SinkContract::new().unordered()
+);
+chain!(
+    a_queue_with_four_workers_that_drops_keeps_the_contract,
+    |behind| roomy().capacity(8).workers(4).spawn_sink(behind).unwrap(),
+    SinkContract::new().unordered()
+);
+chain!(
+    an_unbounded_queue_with_four_workers_keeps_the_contract,
+    |behind| roomy().unbounded().workers(4).spawn_sink(behind).unwrap(),
+    SinkContract::new().unordered()
+);
+chain!(a_queue_ordered_by_key_keeps_the_contract, |behind| {
+    roomy().workers(4).ordered_by(|n: &u64| n / 64).spawn_sink(behind).unwrap()
+});
+leaf!(a_shared_channel_keeps_the_contract, || {
+    let (channel, receiver) = Channel::shared(512).unwrap();
+    leaked(receiver);
+    channel
+});
+chain!(a_flaky_sink_keeps_the_contract, Flaky::new);
+chain!(an_open_gate_keeps_the_contract, |behind: Collect<u64>| opened().before(behind));
+chain!(a_slow_sink_keeps_the_contract, |behind: Collect<u64>| {
+    Slow::new(behind, Duration::from_secs(60), ManualClock::hurrying())
+});
+
+#[test]
+fn a_sink_that_has_nothing_to_close_keeps_the_rest_of_the_contract() {
+    struct Plain;
+    impl Sink<u64> for Plain {
+        fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
+            Ok(())
+        }
+    }
+    SinkContract::new().stays_open().check(|| Plain, |n| n);
+}
+
+#[test]
+fn handles_to_one_thing_have_one_key() {
+    let queue = roomy().spawn(|_| {}).unwrap();
+    assert_eq!(queue.key(), queue.clone().key());
+    let (channel, _receiver) = Channel::<u64>::bounded(1).unwrap();
+    assert_eq!(channel.key(), channel.clone().key());
+    let journal = Journal::<u64>::new(1).unwrap();
+    assert_eq!(journal.key(), journal.clone().key());
+    assert_ne!(journal.key(), Journal::<u64>::new(1).unwrap().key());
+    let bus = Bus::<u64>::new();
+    assert_eq!(bus.key(), bus.clone().key());
+    let collect = Collect::<u64>::new();
+    assert_eq!(collect.key(), collect.clone().key());
+}
+
+/// A sink that is right but for the one thing that it is told to do wrong.
+struct Wrong {
+    mistake: &'static str,
+    behind: Collect<u64>,
+    closed: AtomicBool,
+}
+
+impl Wrong {
+    fn is(&self, mistake: &str) -> bool {
+        self.mistake == mistake
+    }
+}
+
+struct WrongLane {
+    behind: Collect<u64>,
+    deaf: bool,
+}
+
+impl LaneWrite<u64> for WrongLane {
+    fn push(&mut self, event: u64, _: Patience) -> Result<(), WriteError<u64>> {
+        if self.deaf && !self.behind.is_closed() {
+            Err(WriteError::Full(event))
+        } else {
+            self.behind.write(event)
+        }
+    }
+}
+
+impl Sink<u64> for Wrong {
+    fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        let closed = self.closed.load(Ordering::Acquire);
+        match self.mistake {
+            "refuses at once" => Err(WriteError::Full(event)),
+            "takes events when it is closed" if closed => Ok(()),
+            "is full when it is closed" if closed => Err(WriteError::Full(event)),
+            "gives another event back" if closed => Err(WriteError::Closed(event + 1)),
+            _ if closed => Err(WriteError::Closed(event)),
+            "loses an event" if event == 100 => Ok(()),
+            "delivers twice" if event == 100 => {
+                self.behind.write(event).and_then(|()| self.behind.write(event))
+            }
+            "delivers what it refuses" if event == 100 => {
+                let _ = self.behind.write(event);
+                Err(WriteError::Full(event))
+            }
+            "delivers out of order" if event.is_multiple_of(2) => {
+                let _ = self.behind.write(event + 1);
+                self.behind.write(event)
+            }
+            "delivers out of order" => Ok(()),
+            "panics while many write" if event == 100 => panic!("a defect"),
+            _ => self.behind.write(event),
+        }
+    }
+
+    fn close(&self, deadline: Deadline) -> buslane::stats::CloseReport {
+        let second = self.closed.swap(true, Ordering::AcqRel);
+        assert!(!(second && self.is("panics when it is closed twice")), "closed already");
+        match self.mistake {
+            "never done" => buslane::stats::CloseReport::timed_out(1),
+            "does not hand a close on" => buslane::stats::CloseReport::done(),
+            _ => self.behind.close(deadline),
+        }
+    }
+
+    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+        let deaf = self.is("has a lane that takes nothing");
+        let has = deaf || self.is("has lanes and says it has none");
+        Ok(has.then(|| Lane::staged(WrongLane { behind: self.behind.clone(), deaf })))
+    }
+
+    fn has_lanes(&self) -> bool {
+        self.is("says that it has lanes") || self.is("has a lane that takes nothing")
+    }
+
+    fn signal(&self, signal: &mut Signal<'_>) {
+        match signal {
+            Signal::Abort if self.is("does not hand an abort on") => {}
+            Signal::Flush(..) if self.is("does not hand a flush on") => {}
+            Signal::IsClosed(closed) if self.is("says that it is closed") => **closed = true,
+            Signal::IsClosed(_) if self.is("does not say that it is closed") => {}
+            Signal::IsClosed(closed) => {
+                let others = !self.is("takes back that others are closed") && **closed;
+                **closed = others || self.closed.load(Ordering::Acquire);
+            }
+            Signal::Tick { next, .. } if self.is("puts a tick off") => **next = None,
+            Signal::EndOfBatch => assert!(!self.is("panics at the end of a batch"), "a defect"),
+            other => self.behind.signal(other),
+        }
+    }
+
+    fn key(&self) -> Option<SinkKey> {
+        match self.mistake {
+            "has a key that moves" => Some(SinkKey::of(self)),
+            "has the same key as others" => Some(SinkKey::of("one for all")),
+            _ => self.behind.key(),
+        }
+    }
+}
+
+/// Checks that the contract finds the mistake, and names the clause.
+#[track_caller]
+fn found(mistake: &'static str, clause: &str) {
+    let make = |behind| Wrong { mistake, behind, closed: AtomicBool::new(false) };
+    let checked = std::panic::catch_unwind(|| {
+        SinkContract::new().check(|| make(Collect::new()), |n| n);
+        SinkContract::new().check_delivery(make, |n| n, |n| [n]);
+    });
+    let payload = checked.expect_err(mistake);
+    let text = payload.downcast_ref::<String>().expect("a text");
+    let start = format!("the sink breaks its contract: {clause}: ");
+    assert!(text.starts_with(&start), "{mistake}: {text}");
+}
+
+#[test]
+fn the_contract_finds_nothing_wrong_with_a_sink_that_makes_no_mistake() {
+    let make = |behind| Wrong { mistake: "none", behind, closed: AtomicBool::new(false) };
+    SinkContract::new().check(|| make(Collect::new()), |n| n);
+    SinkContract::new().check_delivery(make, |n| n, |n| [n]);
+}
+
+#[test]
+fn the_contract_finds_what_is_wrong_with_opening_and_closing() {
+    found("refuses at once", "accepts");
+    found("says that it is closed", "accepts");
+    found("panics when it is closed twice", "closes");
+    found("never done", "closes");
+    found("takes events when it is closed", "stays closed");
+    found("is full when it is closed", "stays closed");
+    found("gives another event back", "stays closed");
+    found("does not say that it is closed", "stays closed");
+}
+
+#[test]
+fn the_contract_finds_what_is_wrong_with_keys_signals_books_and_lanes() {
+    found("has a key that moves", "identity");
+    found("has the same key as others", "identity");
+    found("panics at the end of a batch", "signals");
+    found("puts a tick off", "signals");
+    found("takes back that others are closed", "signals");
+    found("says that it has lanes", "lanes");
+    found("has lanes and says it has none", "lanes");
+    found("has a lane that takes nothing", "lanes");
+    found("panics while many write", "threads");
+}
+
+#[test]
+fn the_contract_finds_what_is_wrong_with_delivery() {
+    found("does not hand a flush on", "hands on");
+    found("does not hand a close on", "hands on");
+    found("does not hand an abort on", "hands on");
+    found("loses an event", "delivery");
+    found("delivers twice", "delivery");
+    found("delivers what it refuses", "delivery");
+    found("delivers out of order", "delivery");
+}

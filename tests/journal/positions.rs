@@ -1,0 +1,249 @@
+//! Where a subscriber begins and ends, by places; and what cannot be.
+
+use crate::{books, forms, journals, now, numbers, own, places, rest, walk};
+use buslane::error::{Closed, InvalidConfig, SubscribeError};
+use buslane::journal::{Entry, Sequence, Start, Until};
+use buslane::ring::MAX_CAPACITY;
+use buslane::{Journal, WaitStrategy};
+use std::time::{Duration, SystemTime};
+use test_support::ends;
+
+const CAPACITIES: [usize; 9] = [1, 2, 3, 5, 63, 64, 65, 100, 1000];
+
+#[test]
+fn settings_that_cannot_be_are_typed_errors() {
+    assert_eq!(Journal::<u8>::new(0).err(), Some(InvalidConfig::ZeroCapacity));
+    assert_eq!(Journal::<u8>::single(0).err(), Some(InvalidConfig::ZeroCapacity));
+    assert_eq!(Journal::<u8>::builder().capacity(0).build_single().err(), Some(InvalidConfig::ZeroCapacity));
+    let error = InvalidConfig::CapacityTooLarge { asked: MAX_CAPACITY + 1, most: MAX_CAPACITY };
+    assert_eq!(Journal::<u8>::new(MAX_CAPACITY + 1).err(), Some(error));
+    assert_eq!(Journal::<u8>::new(usize::MAX).err().map(|error| error.to_string().is_empty()), Some(false));
+    let error = InvalidConfig::OutOfMemory { slots: MAX_CAPACITY };
+    assert_eq!(Journal::<[u8; 1 << 20]>::new(MAX_CAPACITY).err(), Some(error));
+}
+
+#[test]
+fn a_place_in_the_future_is_refused_and_the_next_one_is_not() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        pen.all(0..10);
+        for asked in [11, 12, 1000, u64::MAX] {
+            let refused = feed.subscribe(Start::At(Sequence::new(asked))).err();
+            assert_eq!(refused, Some(SubscribeError::Future { asked, next: 10 }));
+        }
+        let mut next = feed.subscribe(Start::At(feed.next())).unwrap();
+        assert_eq!(next.try_recv(), Ok(None));
+        pen.publish(10).unwrap();
+        assert_eq!(now(&mut next), [10]);
+        assert_eq!(books(&feed).subscribers.len(), 1, "those refused have left nothing");
+    }
+}
+
+#[test]
+fn the_place_behind_the_last_possible_one_is_itself() {
+    assert_eq!(Sequence::new(u64::MAX).next(), Sequence::new(u64::MAX));
+    assert_eq!(Sequence::new(7).next().to_string(), "8");
+    assert_eq!(Sequence::default().get(), 0);
+}
+
+#[test]
+fn an_end_before_the_beginning_is_refused() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        pen.all(0..10);
+        let to = |last| Until::Sequence(Sequence::new(last));
+        let at = |first| feed.subscription().start(Start::At(Sequence::new(first)));
+        assert_eq!(at(5).until(to(4)).subscribe().err(), Some(SubscribeError::Inverted));
+        assert_eq!(now(&mut at(5).until(to(5)).subscribe().unwrap()), [5]);
+        // Where only the journal knows where it begins, the end is reached at once.
+        let mut over = feed.subscription().until(to(4)).subscribe().unwrap();
+        assert_eq!(over.recv(), Err(Closed(())));
+        assert_eq!(own(&over).accepted, 0);
+        books(&feed);
+    }
+}
+
+#[test]
+fn a_time_of_a_journal_that_knows_none_is_refused() {
+    for pen in journals::<u64>(64) {
+        let (feed, time) = (pen.feed(), SystemTime::now());
+        assert_eq!(feed.subscribe(Start::Since(time)).err(), Some(SubscribeError::NoTime));
+        let until = feed.subscription().until(Until::Time(time));
+        assert_eq!(until.subscribe().err(), Some(SubscribeError::NoTime));
+        assert_eq!(books(&feed).subscribers.len(), 0);
+    }
+}
+
+#[test]
+fn a_wait_that_cannot_be_is_refused() {
+    let feed = Journal::<u64>::new(64).unwrap().feed();
+    let refused = |wait| feed.subscription().wait(wait).subscribe().err();
+    let zero = Duration::ZERO;
+    let error = Some(SubscribeError::Invalid(InvalidConfig::ZeroInterval));
+    assert_eq!(refused(WaitStrategy::Nap { nap: zero, park_after: Duration::MAX }), error);
+    assert_eq!(refused(WaitStrategy::Poll { busy: zero, idle: Duration::MAX }), error);
+    let (busy, idle) = (Duration::from_secs(2), Duration::from_secs(1));
+    let error = InvalidConfig::InvertedInterval { busy, idle };
+    assert_eq!(refused(WaitStrategy::Poll { busy, idle }), Some(SubscribeError::Invalid(error)));
+    assert_eq!(feed.state().subscribers.len(), 0);
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    let texts = [
+        SubscribeError::Future { asked: 7, next: 3 }.to_string(),
+        SubscribeError::Inverted.to_string(),
+        SubscribeError::NoTime.to_string(),
+        SubscribeError::from(InvalidConfig::ZeroInterval).to_string(),
+    ];
+    assert!(texts[0].contains('7') && texts[0].contains('3'), "{texts:?}");
+    assert!(texts.iter().all(|text| text.len() > 10 && !text.ends_with('.')), "{texts:?}");
+}
+
+#[test]
+fn every_place_to_begin_at_gives_what_is_there_and_what_follows() {
+    for capacity in CAPACITIES {
+        for published in [0, 1, capacity as u64, 3 * capacity as u64 + 1] {
+            for mut pen in journals(capacity) {
+                let feed = pen.feed();
+                pen.all(0..published);
+                let oldest = published.saturating_sub(capacity as u64);
+                assert_eq!((feed.oldest().get(), feed.next().get()), (oldest, published));
+                let last = |count: u64| published.saturating_sub(count).max(oldest);
+                let starts = [
+                    (Start::Now, published),
+                    (Start::Oldest, oldest),
+                    (Start::Last(0), published),
+                    (Start::Last(1), last(1)),
+                    (Start::Last(2), last(2)),
+                    (Start::Last(usize::MAX), oldest),
+                    (Start::At(feed.oldest()), oldest),
+                    (Start::At(feed.next()), published),
+                ];
+                let mut subscribers = starts.map(|(start, first)| {
+                    let mut subscriber = feed.subscribe(start).unwrap();
+                    assert_eq!(subscriber.next_sequence().get(), first, "{start:?}, capacity {capacity}");
+                    assert_eq!(subscriber.behind(), published - first);
+                    assert_eq!(now(&mut subscriber), numbers(first..published), "{start:?}");
+                    subscriber
+                });
+                pen.publish(published).unwrap();
+                for subscriber in &mut subscribers {
+                    assert_eq!(places(subscriber), [published]);
+                    own(subscriber);
+                }
+                books(&feed);
+            }
+        }
+    }
+}
+
+#[test]
+fn at_least_the_capacity_is_kept_and_at_most_two_blocks_more() {
+    for capacity in CAPACITIES {
+        for published in [2 * capacity as u64 + 200, 1023, 1024, 1025] {
+            for mut pen in journals(capacity) {
+                let feed = pen.feed();
+                pen.all(0..published);
+                let kept = (0..published).filter(|place| {
+                    let mut at = feed.subscribe(Start::At(Sequence::new(*place))).unwrap();
+                    matches!(at.try_recv(), Ok(Some(Entry::Event(..))))
+                });
+                let (kept, least) = (kept.count() as u64, published.min(capacity as u64));
+                assert!((least..=least + 127).contains(&kept), "{kept} of {published}, capacity {capacity}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_subscriber_ends_behind_the_place_that_it_asked_for() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        pen.all(0..10);
+        let until = |last| feed.subscription().until(Until::Sequence(Sequence::new(last)));
+        let mut history = until(6).start(Start::At(Sequence::new(4))).subscribe().unwrap();
+        assert_eq!(rest(&mut history), [4, 5, 6]);
+        assert_eq!((history.recv(), history.try_recv()), (Err(Closed(())), Err(Closed(()))));
+        let mut live = until(12).subscribe().unwrap();
+        assert_eq!(live.try_recv(), Ok(None));
+        pen.all(10..20);
+        let (seen, live) = ends(move || (rest(&mut live), live));
+        assert_eq!(seen, [10, 11, 12]);
+        let mut never = until(u64::MAX).subscribe().unwrap();
+        assert_eq!(never.try_recv(), Ok(None));
+        // What lies behind its end concerns a subscriber no more.
+        for subscriber in [&history, &live] {
+            let state = subscriber.state();
+            assert!(state.ended, "{state}");
+            assert_eq!((state.behind, own(subscriber).accepted), (0, 3));
+        }
+        drop(pen);
+        assert_eq!(never.try_recv(), Err(Closed(())));
+        books(&feed);
+    }
+}
+
+#[test]
+fn a_close_comes_before_an_end_that_was_never_reached() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        pen.all(0..3);
+        let until = feed.subscription().start(Start::Oldest).until(Until::Sequence(Sequence::new(10)));
+        let mut subscriber = until.subscribe().unwrap();
+        pen.close();
+        assert_eq!(rest(&mut subscriber), [0, 1, 2]);
+        assert_eq!(own(&subscriber).delivered, 3);
+    }
+}
+
+#[test]
+fn an_end_that_was_overwritten_is_an_end_all_the_same() {
+    for mut pen in journals(64) {
+        let feed = pen.feed();
+        let until = feed.subscription().start(Start::Oldest).until(Until::Sequence(Sequence::new(10)));
+        let mut subscriber = until.subscribe().unwrap();
+        pen.all(0..1000);
+        let missed = subscriber.recv();
+        assert!(matches!(missed, Ok(Entry::Lagged(_))), "{missed:?}");
+        assert_eq!(subscriber.recv(), Err(Closed(())));
+        let ledger = own(&subscriber);
+        assert_eq!((ledger.delivered, ledger.pending), (0, 0));
+        books(&feed);
+    }
+}
+
+#[test]
+fn events_without_size_have_places_too() {
+    for capacity in [1, 3, 64, 1000] {
+        for mut pen in forms(|| Journal::builder().capacity(capacity)) {
+            let feed = pen.feed();
+            let mut all = feed.subscribe(Start::Oldest).unwrap();
+            (0..capacity).for_each(|_| assert!(pen.publish(()).is_ok()));
+            assert_eq!(places(&mut all), numbers(0..capacity as u64));
+            pen.batch(vec![(); 5000]);
+            let (seen, lags) = walk(&mut all);
+            assert_eq!((seen.len() as u64 + lags[0], lags.len()), (5000, 1));
+            books(&feed);
+        }
+    }
+}
+
+#[test]
+fn there_are_as_many_subscribers_as_a_block_can_count() {
+    const MOST: usize = buslane::ring::blocks::MAX_READERS;
+    let journal = Journal::<()>::new(1).unwrap();
+    let mut subscribers: Vec<_> = (0..MOST).map(|_| journal.subscribe(Start::Now).unwrap()).collect();
+    let refused = journal.subscribe(Start::Now).err();
+    let error = InvalidConfig::TooManyReaders { most: MOST };
+    assert_eq!(refused, Some(SubscribeError::Invalid(error)));
+    // All of them have the first event in hand when it is overwritten.
+    journal.publish(()).unwrap();
+    assert!(subscribers.iter_mut().all(|subscriber| subscriber.try_recv_batch().unwrap().is_some()));
+    journal.publish_batch(vec![(); 10]).unwrap();
+    drop(subscribers.pop());
+    assert!(journal.subscribe(Start::Now).is_ok());
+    assert_eq!(journal.state().subscribers.len(), MOST - 1);
+    // To take each of them out of the list takes as long as the list is.
+    std::mem::forget(subscribers);
+}

@@ -1,0 +1,184 @@
+//! What the control plane does grows with what it changes, not with what is on the bus: counted in bytes and allocations.
+
+use buslane::{Bus, Channel, Publisher, Sink, WaitStrategy, noop};
+use test_support::heap::heap_of;
+
+type Event = u64;
+
+/// A bus with `sinks` direct sinks, one channel and `publishers` publishers. Unless `idle`, every publisher has seen every sink.
+fn bus_with(sinks: usize, publishers: usize, idle: bool) -> (Bus<Event>, Vec<Publisher<Event>>) {
+    let bus = Bus::new();
+    let mut publishers: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();
+    for _ in 0..sinks {
+        bus.add(noop()).unwrap();
+    }
+    if !idle {
+        publishers.iter_mut().for_each(|publisher| assert!(publisher.publish(1).is_ok()));
+    }
+    (bus, publishers)
+}
+
+/// The bytes and allocations of `calls` calls, without what they give back.
+fn asked(calls: usize, mut call: impl FnMut()) -> (u64, u64) {
+    let (heap, ()) = heap_of(|| (0..calls).for_each(|_| call()));
+    (heap.asked / calls as u64, heap.allocations / calls as u64)
+}
+
+#[track_caller]
+fn assert_at_most_doubled(what: &str, few: (u64, u64), many: (u64, u64), slack: (u64, u64)) {
+    println!("{what}: {few:?} bytes and allocations with few, {many:?} with many");
+    assert!(many.0 <= 2 * few.0 + slack.0, "{what}: {few:?} bytes and allocations, {many:?} with many");
+    assert!(many.1 <= 2 * few.1 + slack.1, "{what}: {few:?} bytes and allocations, {many:?} with many");
+}
+
+/// What the chunks' references of 4096 sinks take.
+const SPINE: u64 = 4096 / 64 * 8 * 8;
+
+#[test]
+fn an_add_and_a_removal_ask_for_what_they_change() {
+    for idle in [true, false] {
+        for publishers in [0, 4] {
+            let cost = |sinks: usize| {
+                let (bus, _publishers) = bus_with(sinks, publishers, idle);
+                asked(64, || {
+                    let id = bus.add(noop()).unwrap();
+                    assert!(bus.remove(id).is_ok());
+                })
+            };
+            // A chunk is full of sinks in both.
+            let (few, many) = (cost(63), cost(4095));
+            let what = format!("add and remove, {publishers} publishers, idle: {idle}");
+            assert_at_most_doubled(&what, few, many, (SPINE, 16));
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_adds_beside_idle_publishers_ask_for_linear_memory() {
+    let cost = |sinks: usize| {
+        let bus: Bus<Event> = Bus::new();
+        let _publishers: Vec<_> = (0..16).map(|_| bus.publisher()).collect();
+        asked(sinks, || assert!(bus.add(noop()).is_ok()))
+    };
+    assert_at_most_doubled("an add beside 16 idle publishers", cost(64), cost(10_000), (4 * SPINE, 16));
+}
+
+#[test]
+fn removals_in_the_order_of_the_adds_ask_for_linear_memory() {
+    let cost = |sinks: usize| {
+        let bus: Bus<Event> = Bus::new();
+        let _publishers: Vec<_> = (0..4).map(|_| bus.publisher()).collect();
+        let mut ids: Vec<_> = (0..sinks).map(|_| bus.add(noop()).unwrap()).collect();
+        ids.reverse();
+        asked(sinks, || assert!(bus.remove(ids.pop().unwrap()).is_ok()))
+    };
+    assert_at_most_doubled("a removal beside 4 idle publishers", cost(64), cost(4096), (SPINE, 16));
+}
+
+#[test]
+fn a_registration_asks_for_a_way_to_each_sink_whatever_the_number_of_publishers() {
+    let cost = |publishers: usize| {
+        let bus: Bus<Event> = Bus::new();
+        let receivers: Vec<_> = (0..8)
+            .map(|_| {
+                let builder = Channel::builder().capacity(4).wait(WaitStrategy::Park);
+                let (channel, receiver) = builder.build().unwrap();
+                bus.add(channel).unwrap();
+                receiver
+            })
+            .collect();
+        let mut all: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();
+        let cost = asked(64, || all.push(bus.publisher()));
+        assert_eq!(bus.snapshot().publishers, publishers + 64);
+        drop((receivers, all));
+        cost
+    };
+    assert_at_most_doubled("a registration", cost(1), cost(1000), (1024, 16));
+}
+
+/// How often a sink that is asked whether it is closed was asked.
+struct Asked(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Sink<Event> for Asked {
+    fn write(&self, _: Event) -> Result<(), buslane::WriteError<Event>> {
+        Ok(())
+    }
+
+    fn has_lanes(&self) -> bool {
+        true
+    }
+
+    fn signal(&self, signal: &mut buslane::sink::Signal<'_>) {
+        if matches!(signal, buslane::sink::Signal::IsClosed(_)) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn an_add_asks_a_few_sinks_whether_they_are_closed_and_asks_all_in_turn() {
+    let (bus, asked) = (Bus::new(), std::sync::Arc::default());
+    for _ in 0..1000 {
+        bus.add(Asked(std::sync::Arc::clone(&asked))).unwrap();
+    }
+    let asked = || asked.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(asked() <= 1000 * 16, "{} looks for 1000 adds", asked());
+    let (mut receivers, before) = (Vec::new(), asked());
+    for _ in 0..100 {
+        receivers.push(bus.subscribe(4).unwrap());
+    }
+    assert!(asked() > before);
+    receivers.clear();
+    // No thread publishes: adds alone find the receivers that are gone.
+    let mut adds = 0;
+    while bus.sink_count() > 1000 + adds {
+        assert!(bus.add(noop()).is_ok());
+        adds += 1;
+        assert!(adds < 200, "{} sinks are left", bus.sink_count());
+    }
+}
+
+#[test]
+fn a_thousand_sinks_that_come_and_go_beside_publishers_leave_nothing_behind() {
+    let bus: Bus<Event> = Bus::new();
+    let mut publishers: Vec<_> = (0..4).map(|_| bus.publisher()).collect();
+    let mut come_and_go = || {
+        let ids: Vec<_> = (0..1000).map(|_| bus.add(noop()).unwrap()).collect();
+        let published: Vec<_> =
+            publishers[..2].iter_mut().map(|publisher| publisher.publish(1).unwrap().accepted).collect();
+        assert_eq!(published, [1000, 1000]);
+        ids.into_iter().for_each(|id| assert!(bus.remove(id).is_ok()));
+        publishers.iter_mut().for_each(|publisher| assert_eq!(publisher.publish(1).unwrap().accepted, 0));
+        drop(bus.snapshot());
+    };
+    come_and_go();
+    let (heap, ()) = heap_of(|| (0..3).for_each(|_| come_and_go()));
+    assert!(heap.bytes.abs() < 4096, "{heap:?}");
+}
+
+#[test]
+fn a_long_list_is_reached_in_order_and_once_also_after_removals() {
+    let (bus, log) = (Bus::<Event>::new(), std::sync::Arc::new(std::sync::Mutex::new(Vec::new())));
+    let add = |number: usize| {
+        let log = std::sync::Arc::clone(&log);
+        bus.add(buslane::sink_fn(move |_: &Event| log.lock().unwrap().push(number))).unwrap()
+    };
+    let ids: Vec<_> = (0..200).map(add).collect();
+    let reached = || {
+        let accepted = bus.publish(1).unwrap().accepted;
+        let numbers = std::mem::take(&mut *log.lock().unwrap());
+        assert_eq!(accepted, numbers.len());
+        numbers
+    };
+    assert_eq!(reached(), (0..200).collect::<Vec<_>>());
+    ids.iter().enumerate().filter(|(at, _)| at % 3 > 0).for_each(|(_, id)| assert!(bus.remove(*id).is_ok()));
+    assert_eq!(reached(), (0..200).step_by(3).collect::<Vec<_>>());
+    // The last of the list lies in a chunk, and gets the event itself.
+    for id in &ids[192..] {
+        let _ = bus.remove(*id);
+    }
+    assert_eq!(reached(), (0..192).step_by(3).collect::<Vec<_>>());
+    assert_eq!((bus.sink_count(), bus.snapshot().sinks.len()), (64, 64));
+    add(1000);
+    assert_eq!(reached().last(), Some(&1000));
+}

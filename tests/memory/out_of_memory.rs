@@ -1,0 +1,294 @@
+//! No memory for a ring: whoever asks for one is told so, or is served through the lane that all share. What is there goes on,
+//! and what was made in vain is given back.
+
+use buslane::{Bus, Channel, Journal, Published, Queue, Receiver, Sink, SinkExt, WaitStrategy};
+use buslane::channel::ChannelBuilder;
+use buslane::error::{AddError, InvalidConfig, SpawnError, SubscribeError};
+use buslane::journal::{Entry, Start};
+use buslane::queue::QueueBuilder;
+use std::sync::Arc;
+use std::thread;
+use test_support::heap::{heap_of, with_large};
+use test_support::{Drops, GUARD, Log, assert_balanced, wait_for};
+
+type Event = [u64; 4];
+const CAPACITY: usize = 4096;
+/// Less than any ring of these tests, and more than anything else that is allocated.
+const RING: usize = 1 << 16;
+const NO_MEMORY: InvalidConfig = InvalidConfig::OutOfMemory { slots: CAPACITY };
+
+/// Runs something while there is memory for so many more rings.
+fn rings<R>(granted: usize, run: impl FnOnce() -> R) -> R {
+    with_large(RING, granted, run)
+}
+
+fn event(n: u64) -> Event {
+    [n; 4]
+}
+
+fn channel_builder() -> ChannelBuilder<Event> {
+    Channel::builder().capacity(CAPACITY).wait(WaitStrategy::Park)
+}
+
+fn channel() -> (Channel<Event>, Receiver<Event>) {
+    channel_builder().build().expect("memory")
+}
+
+fn queue_builder() -> QueueBuilder<Event> {
+    Queue::builder().capacity(CAPACITY)
+}
+
+/// The firsts of the events that are there.
+fn read(receiver: &mut Receiver<Event>) -> Vec<u64> {
+    receiver.drain().map(|[n, ..]| n).collect()
+}
+
+fn took(accepted: usize) -> Published {
+    let mut published = Published::default();
+    published.accepted = accepted;
+    published
+}
+
+#[test]
+fn a_sink_without_memory_for_a_lane_is_not_added_and_the_bus_goes_on() {
+    let bus = Bus::new();
+    let (there, mut first) = channel();
+    bus.add(there.clone()).unwrap();
+    let mut publisher = bus.publisher();
+    let (channel, mut second) = channel();
+    let kept = Arc::new(());
+    let with_kept = || {
+        let kept = kept.clone();
+        channel.clone().filter(move |_: &Event| Arc::strong_count(&kept) > 0)
+    };
+    assert!(matches!(rings(0, || bus.add(with_kept())), Err(AddError::Config(NO_MEMORY))));
+    assert_eq!((bus.sink_count(), Arc::strong_count(&kept)), (1, 1), "nothing of it stays on the bus");
+    assert_eq!(publisher.publish(event(1)), Ok(took(1)));
+    assert_eq!(rings(0, || bus.publish(event(2))), Ok(took(1)));
+    assert!(read(&mut second).is_empty());
+
+    bus.add(with_kept()).unwrap();
+    assert_eq!(publisher.publish(event(3)), Ok(took(2)));
+    assert_eq!((read(&mut first), read(&mut second)), (vec![1, 3, 2], vec![3]));
+    assert!(bus.close_timeout(GUARD).is_done());
+    for (channel, delivered) in [(there, 3), (channel, 1)] {
+        let ledger = assert_balanced(&channel.state());
+        assert_eq!((ledger.offered, ledger.delivered, ledger.pending), (delivered, delivered, 0));
+    }
+}
+
+#[test]
+fn lanes_that_were_made_before_the_memory_ran_out_are_given_back() {
+    let bus = Bus::new();
+    bus.add(buslane::noop()).unwrap();
+    let mut publishers = [bus.publisher(), bus.publisher(), bus.publisher()];
+    let (channel, mut receiver) = channel();
+    let mut in_vain = || {
+        assert!(matches!(rings(2, || bus.add(channel.clone())), Err(AddError::Config(NO_MEMORY))));
+        // Its reader lets go of lanes that have ended, and it folds their books when it is looked at.
+        assert!(receiver.try_recv().is_err());
+        assert_eq!(channel.state().lanes, 0);
+    };
+    in_vain();
+    let (heap, ()) = heap_of(|| (0..20).for_each(|_| in_vain()));
+    assert!(heap.bytes < 1024, "{heap:?}");
+    bus.add(channel.clone()).unwrap();
+    for publisher in &mut publishers {
+        assert_eq!(publisher.publish(event(1)), Ok(took(2)));
+    }
+    assert_eq!(read(&mut receiver), [1, 1, 1]);
+    assert_eq!(channel.state().lanes, 3);
+}
+
+#[test]
+fn a_publisher_without_memory_for_its_lanes_writes_into_those_that_all_share() {
+    let bus = Bus::new();
+    let (channel, mut receiver) = channel();
+    let log = Log::new();
+    let seen = log.clone();
+    let queue = queue_builder().spawn(move |[n, ..]: Event| seen.push(n)).unwrap();
+    bus.add(channel.clone()).unwrap();
+    bus.add(queue.clone()).unwrap();
+    let mut poor = rings(0, || bus.publisher());
+    let mut half = rings(1, || bus.publisher());
+    let mut rich = bus.publisher();
+    assert_eq!((channel.state().lanes, queue.state().lanes), (2, 1));
+    for n in 0..100 {
+        for (publisher, at) in [(&mut poor, 0), (&mut half, 1000), (&mut rich, 2000)] {
+            assert_eq!(publisher.publish(event(at + n)), Ok(took(2)));
+        }
+        let local = rings(0, || bus.with_local(|publisher| publisher.publish(event(3000 + n))));
+        assert_eq!(local, Ok(took(2)));
+    }
+    // The next change finds memory again, and leaves it what it has.
+    let (late, mut late_receiver) = channel_builder().build().unwrap();
+    bus.add(late).unwrap();
+    assert_eq!(poor.publish(event(100)), Ok(took(3)));
+    assert_eq!(read(&mut late_receiver), [100]);
+
+    drop((poor, half, rich));
+    assert!(bus.close_timeout(GUARD).is_done());
+    for (got, state) in [(read(&mut receiver), channel.state()), (log.entries(), queue.state())] {
+        for at in [0, 1000, 2000, 3000] {
+            let of_one: Vec<u64> = got.iter().copied().filter(|n| n / 1000 * 1000 == at).collect();
+            let count = if at == 0 { 101 } else { 100 };
+            assert!(of_one.iter().copied().eq(at..at + count), "each of one publisher, in its order");
+        }
+        let ledger = assert_balanced(&state);
+        assert_eq!((ledger.offered, ledger.accepted, ledger.delivered), (401, 401, 401));
+    }
+}
+
+#[test]
+fn a_queue_ordered_by_a_key_gives_lanes_to_all_its_workers_or_none() {
+    let log = Log::new();
+    let seen = log.clone();
+    let queue = queue_builder()
+        .workers(3)
+        .ordered_by(|[n, ..]: &Event| *n)
+        .spawn_each(|_| {
+            let seen = seen.clone();
+            move |[n, ..]: Event| seen.push(n)
+        })
+        .unwrap();
+    let bus = Bus::new();
+    let _first = bus.publisher();
+    assert!(matches!(rings(2, || bus.add(queue.clone())), Err(AddError::Config(NO_MEMORY))));
+    bus.add(queue.clone()).unwrap();
+    let mut poor = rings(2, || bus.publisher());
+    for n in 0..100 {
+        assert_eq!(poor.publish(event(n)), Ok(took(1)));
+    }
+    assert!(bus.close_timeout(GUARD).is_done());
+    let mut got = log.entries();
+    got.sort_unstable();
+    assert!(got.into_iter().eq(0..100));
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.offered, ledger.delivered), (100, 100));
+}
+
+/// Makes something that there is no memory for, twice, and then once more with memory.
+#[track_caller]
+fn only_with_memory<R>(granted: usize, make: impl Fn() -> Result<R, InvalidConfig>) {
+    let refused = || assert_eq!(rings(granted, || make().err()), Some(NO_MEMORY));
+    refused();
+    let (heap, ()) = heap_of(refused);
+    assert_eq!(heap.bytes, 0, "{heap:?}");
+    assert!(make().is_ok());
+}
+
+#[test]
+fn a_channel_or_a_journal_that_there_is_no_memory_for_is_an_error() {
+    only_with_memory(0, || Channel::<Event>::bounded(CAPACITY));
+    only_with_memory(0, || Channel::<Event>::shared(CAPACITY));
+    only_with_memory(0, || channel_builder().build());
+    only_with_memory(0, || channel_builder().build_shared());
+    only_with_memory(0, || Journal::<Event>::new(CAPACITY));
+    only_with_memory(0, || Journal::<Event>::single(CAPACITY));
+    only_with_memory(0, || Journal::<Event>::builder().capacity(CAPACITY).sample_time().build());
+    only_with_memory(0, || Journal::<Event>::builder().capacity(CAPACITY).build_single());
+    let bus = Bus::<Event>::new();
+    assert!(matches!(rings(0, || bus.subscribe(CAPACITY).err()), Some(AddError::Config(NO_MEMORY))));
+    let _publisher = bus.publisher();
+    // Memory for the shared lane, and none for the publisher's own.
+    assert!(matches!(rings(1, || bus.subscribe(CAPACITY).err()), Some(AddError::Config(NO_MEMORY))));
+    assert_eq!(bus.sink_count(), 0);
+}
+
+#[test]
+fn a_queue_that_there_is_no_memory_for_is_an_error_and_drops_its_handlers() {
+    let drops = Drops::default();
+    let held = |id| {
+        let held = drops.track(id);
+        move |_: Event| assert!(held.id < 10)
+    };
+    let config = |made: Result<Queue<Event>, SpawnError>| match made {
+        Ok(_) => panic!("made without memory"),
+        Err(SpawnError::Config(error)) => error,
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(config(rings(0, || queue_builder().spawn(held(0)))), NO_MEMORY);
+    assert_eq!(config(rings(0, || queue_builder().spawn_sink(buslane::noop()))), NO_MEMORY);
+    let several = || queue_builder().workers(2).spawn_each(|worker| held(1 + worker as u64));
+    assert_eq!(config(rings(0, several)), NO_MEMORY);
+    let by_key = || queue_builder().workers(3).ordered_by(|[n, ..]: &Event| *n);
+    // Memory for the rings of two of the three workers.
+    let ordered = || by_key().spawn_each(|worker| held(3 + worker as u64));
+    assert_eq!(config(rings(2, ordered)), NO_MEMORY);
+    wait_for(|| drops.ids() == [0, 1, 2, 3, 4, 5]);
+    let queue = queue_builder().spawn(held(6)).unwrap();
+    assert!(queue.write(event(1)).is_ok() && queue.close_timeout(GUARD).is_done());
+    assert_eq!(queue.state().ledger.delivered, 1);
+}
+
+/// 64 of them, one block of a journal, are more than [`RING`].
+type Large = [u64; 512];
+
+/// The firsts of all events that a subscriber still has to read.
+fn firsts(subscriber: &mut buslane::Subscriber<Large>) -> Vec<u64> {
+    subscriber
+        .try_iter()
+        .map(|entry| match entry {
+            Entry::Event(_, [n, ..]) => n,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_subscriber_without_memory_for_its_block_is_told_so_and_the_journal_goes_on() {
+    let journal = Journal::<Large>::new(128).unwrap();
+    let no_memory = SubscribeError::Invalid(InvalidConfig::OutOfMemory { slots: 64 });
+    let mut reader = journal.subscribe(Start::Oldest).unwrap();
+    journal.publish([0; 512]).unwrap();
+    let in_vain = || {
+        let refused = rings(0, || journal.subscribe(Start::Oldest)).map(drop);
+        assert_eq!(refused, Err(no_memory));
+        let refused = rings(0, || journal.subscription().named("gate").gating().subscribe()).map(drop);
+        assert_eq!(refused, Err(no_memory));
+    };
+    in_vain();
+    let (heap, ()) = heap_of(in_vain);
+    assert_eq!(heap.bytes, 0, "{heap:?}");
+    assert_eq!(journal.state().subscribers.len(), 1, "whoever was refused is not listed");
+    // No gate was left behind that nobody will ever move on.
+    for n in 1..100 {
+        assert!(rings(0, || journal.try_publish([n; 512]).is_ok()));
+    }
+    assert!(firsts(&mut reader).into_iter().eq(0..100));
+    let mut late = journal.subscribe(Start::Oldest).unwrap();
+    assert!(firsts(&mut late).into_iter().eq(0..100));
+    // What one has left behind serves the next one.
+    drop(late);
+    let mut next = rings(0, || journal.subscribe(Start::Last(1))).unwrap();
+    assert_eq!(firsts(&mut next), [99]);
+    for n in 100..400 {
+        assert!(journal.try_publish([n; 512]).is_ok());
+    }
+    let mut rest = 0;
+    while let Ok(Some(entry)) = reader.try_recv() {
+        rest += if let Entry::Lagged(events) = entry { events } else { 1 };
+    }
+    assert_eq!(rest, 300, "read or told that they were missed");
+    assert_balanced(&journal.state());
+}
+
+#[test]
+fn publishers_on_other_threads_notice_nothing_while_sinks_are_refused() {
+    let bus = Bus::new();
+    let (channel, mut receiver) = channel();
+    bus.add(channel).unwrap();
+    let mut publisher = bus.publisher();
+    let publisher = thread::spawn(move || {
+        for n in 0..CAPACITY as u64 {
+            assert_eq!(publisher.publish(event(n)), Ok(took(1)));
+        }
+        publisher
+    });
+    let (other, _reader) = self::channel();
+    while !publisher.is_finished() {
+        assert!(matches!(rings(0, || bus.add(other.clone())), Err(AddError::Config(NO_MEMORY))));
+    }
+    drop(publisher.join().unwrap());
+    assert!(read(&mut receiver).into_iter().eq(0..CAPACITY as u64));
+}

@@ -1,0 +1,144 @@
+//! An idle bus costs no processor time: measured over two seconds of silence, in a process of its own.
+//!
+//! It is processor time that is measured, so a loaded machine does not matter; the sleep is what passes the time.
+#![cfg(target_os = "linux")]
+#![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
+
+use buslane::{Bus, Channel, Journal, Queue, SinkExt, WaitStrategy};
+use std::thread;
+use std::time::Duration;
+use test_support::{limit, process};
+
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// The processor time that this process has used, all its threads together.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is valid for the time of the call.
+    let done = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    assert_eq!(done, 0);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+/// What something with consumers that wait like this uses in silence.
+type Silence = fn(WaitStrategy) -> Duration;
+
+/// What four waiting subscribers of a journal use in silence.
+fn used_by_subscribers(wait: WaitStrategy) -> Duration {
+    let journal = Journal::new(64).unwrap();
+    let readers = [false, false, true, true].map(|gating| {
+        let subscription = journal.subscription().wait(wait);
+        let subscription = if gating { subscription.gating() } else { subscription };
+        let mut subscriber = subscription.subscribe().unwrap();
+        thread::spawn(move || subscriber.iter().count())
+    });
+    (0..100).for_each(|n| assert!(journal.publish(n).is_ok()));
+    while journal.state().depth > 0 {
+        thread::yield_now();
+    }
+    let before = processor_time();
+    // What is measured: the processor time of a silence.
+    thread::sleep(SILENCE);
+    let used = processor_time() - before;
+    assert!(journal.publish(100).is_ok());
+    journal.close();
+    readers.into_iter().for_each(|reader| assert!(reader.join().unwrap() > 0));
+    used
+}
+
+/// What a bus with queues, a receiver that is waited at, and two publishers uses in silence, as printed by the child.
+fn used_in_silence(wait: WaitStrategy) -> Duration {
+    let bus: Bus<u64> = Bus::new();
+    for _ in 0..3 {
+        bus.add(Queue::builder().wait(wait).spawn(|_: u64| {}).unwrap().filter(|_: &u64| true)).unwrap();
+    }
+    let (channel, mut receiver) = Channel::builder().wait(wait).build().unwrap();
+    bus.add(channel).unwrap();
+    let reader = thread::spawn(move || receiver.iter().count());
+    let mut publishers = [bus.publisher(), bus.publisher()];
+    publishers.iter_mut().for_each(|publisher| assert!(publisher.publish(1).is_ok()));
+    assert!(bus.flush_timeout(limit::scaled(Duration::from_secs(30))).is_done());
+    let before = processor_time();
+    // What is measured: the processor time of a silence.
+    thread::sleep(SILENCE);
+    let used = processor_time() - before;
+    assert!(publishers[0].publish(2).is_ok());
+    assert!(bus.close().is_done());
+    assert_eq!(reader.join().unwrap(), 3);
+    used
+}
+
+/// Processor time in percent of the silence, measured in a process that does nothing else.
+fn percent(test: &str, silence: Silence, wait: WaitStrategy) -> f64 {
+    let Some(child) = process::in_child(module_path!(), test) else {
+        eprintln!("used {}", silence(wait).as_nanos());
+        std::process::exit(0);
+    };
+    let text = String::from_utf8_lossy(&child.stderr).into_owned();
+    assert!(child.status.success(), "{text}");
+    let used = text.lines().find_map(|line| line.strip_prefix("used ")).expect("the child's line");
+    let percent = 100.0 * used.parse::<f64>().unwrap() / SILENCE.as_nanos() as f64;
+    println!("{wait:?}: {percent:.3} % of a processor, four idle consumers");
+    percent
+}
+
+#[test]
+fn napping_consumers_use_nothing_in_silence() {
+    let used = percent("napping_consumers_use_nothing_in_silence", used_in_silence, WaitStrategy::nap());
+    assert!(used < 0.5, "{used} %");
+}
+
+#[test]
+fn spinning_consumers_that_park_use_nothing_in_silence() {
+    let used = percent(
+        "spinning_consumers_that_park_use_nothing_in_silence",
+        used_in_silence,
+        WaitStrategy::SpinPark,
+    );
+    assert!(used < 0.5, "{used} %");
+}
+
+#[test]
+fn parked_consumers_use_nothing_in_silence() {
+    let used = percent("parked_consumers_use_nothing_in_silence", used_in_silence, WaitStrategy::Park);
+    assert!(used < 0.5, "{used} %");
+}
+
+#[test]
+fn a_polling_consumer_uses_at_most_one_percent_in_silence() {
+    // Four consumers poll; the stated figure is for one.
+    let used = percent(
+        "a_polling_consumer_uses_at_most_one_percent_in_silence",
+        used_in_silence,
+        WaitStrategy::poll(),
+    ) / 4.0;
+    assert!(used <= 1.0, "{used} %");
+}
+
+#[test]
+fn subscribers_that_nap_use_nothing_in_silence() {
+    let used =
+        percent("subscribers_that_nap_use_nothing_in_silence", used_by_subscribers, WaitStrategy::nap());
+    assert!(used < 0.5, "{used} %");
+}
+
+#[test]
+fn subscribers_that_spin_and_park_use_nothing_in_silence() {
+    let name = "subscribers_that_spin_and_park_use_nothing_in_silence";
+    let used = percent(name, used_by_subscribers, WaitStrategy::SpinPark);
+    assert!(used < 0.5, "{used} %");
+}
+
+#[test]
+fn subscribers_that_park_use_nothing_in_silence() {
+    let used =
+        percent("subscribers_that_park_use_nothing_in_silence", used_by_subscribers, WaitStrategy::Park);
+    assert!(used < 0.5, "{used} %");
+}
+
+#[test]
+fn a_subscriber_that_polls_uses_at_most_one_percent_in_silence() {
+    let name = "a_subscriber_that_polls_uses_at_most_one_percent_in_silence";
+    let used = percent(name, used_by_subscribers, WaitStrategy::poll()) / 4.0;
+    assert!(used <= 1.0, "{used} %");
+}

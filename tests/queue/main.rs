@@ -1,0 +1,297 @@
+//! The queue: what it accepts, in which order its worker sees it, and what becomes of what it has no room for.
+
+mod close;
+mod faults;
+mod handler;
+mod workers;
+
+use buslane::error::{InvalidConfig, SpawnError};
+use buslane::ring::MAX_CAPACITY;
+use buslane::sink::Patience;
+use buslane::stats::{DropReason, SinkStatus};
+use buslane::testing::Gate;
+use buslane::{Overflow, Queue, Sink, SinkExt, noop};
+use std::error::Error;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use test_support::{Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, waits};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A queue of numbers, its worker held up at the gate with the number 0 in its hands, and what it has handled.
+fn held_queue(capacity: usize, overflow: Overflow) -> (Queue<u64>, Gate, Log<u64>) {
+    let (gate, log) = (Gate::closed(), Log::new());
+    let (at, handled) = (gate.clone(), log.clone());
+    let queue = Queue::builder()
+        .capacity(capacity)
+        .overflow(overflow)
+        .spawn(move |event| {
+            at.pass();
+            handled.push(event);
+        })
+        .unwrap();
+    // On a lane of its own, so that it takes no room in the others.
+    lane(&queue).push(0, Patience::Now).unwrap();
+    gate.wait_reached(1);
+    (queue, gate, log)
+}
+
+#[test]
+fn both_ways_deliver_everything_in_order() {
+    for way in WAYS {
+        let log = Log::new();
+        let handled = log.clone();
+        let queue = Queue::builder().capacity(1000).spawn(move |event| handled.push(event)).unwrap();
+        let mut entry = Entry::into(&queue, way);
+        for event in 0..1000_u64 {
+            assert_eq!(outcome(entry.write(event)), Outcome::Accepted);
+        }
+        flush(&queue);
+        assert_eq!(log.entries(), (0..1000).collect::<Vec<_>>());
+        let ledger = assert_balanced(&queue.state());
+        assert_eq!((ledger.offered, ledger.accepted, ledger.delivered), (1000, 1000, 1000));
+    }
+}
+
+#[test]
+fn a_lane_holds_exactly_as_many_events_as_asked_whatever_waits_elsewhere() {
+    for (capacity, way) in [1, 3, 1000].into_iter().flat_map(|capacity| WAYS.map(|way| (capacity, way))) {
+        let (queue, gate, log) = held_queue(capacity, Overflow::Refuse);
+        let mut entry = Entry::into(&queue, way);
+        for event in 1..=capacity as u64 {
+            assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "capacity {capacity}, {way:?}");
+        }
+        assert_eq!(outcome(entry.write(7777)), Outcome::Full(7777), "capacity {capacity}, {way:?}");
+        let state = queue.state();
+        assert_eq!((state.depth, state.capacity), (capacity as u64 + 1, capacity as u64));
+        assert_balanced(&state);
+        gate.open();
+        flush(&queue);
+        assert_eq!(log.entries(), (0..=capacity as u64).collect::<Vec<_>>());
+        assert_eq!(assert_balanced(&queue.state()).refused.full, 1);
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_are_typed_errors() {
+    fn config<E: Send + 'static>(spawned: Result<Queue<E>, SpawnError>) -> InvalidConfig {
+        match spawned {
+            Err(SpawnError::Config(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+    type Huge = [u8; 1 << 20];
+    let build = Queue::<u8>::builder;
+    assert_eq!(config(build().capacity(0).spawn(|_| ())), InvalidConfig::ZeroCapacity);
+    assert_eq!(config(noop::<u8>().queue(0)), InvalidConfig::ZeroCapacity);
+    for asked in [MAX_CAPACITY + 1, usize::MAX] {
+        let error = InvalidConfig::CapacityTooLarge { asked, most: MAX_CAPACITY };
+        assert_eq!(config(build().capacity(asked).spawn(|_| ())), error);
+    }
+    let huge = Queue::<Huge>::builder().capacity(MAX_CAPACITY).spawn(drop);
+    assert_eq!(config(huge), InvalidConfig::OutOfMemory { slots: MAX_CAPACITY });
+    assert_eq!(config(build().max_batch(0).spawn(|_| ())), InvalidConfig::ZeroBatch);
+    assert_eq!(config(build().name("nul\0inside").spawn(|_| ())), InvalidConfig::NulInName);
+    let error = build().capacity(0).spawn(|_| ()).unwrap_err();
+    assert!(error.source().is_some_and(|source| source.to_string().contains("zero")), "{error}");
+}
+
+#[test]
+fn the_worker_bears_the_name_of_its_queue() {
+    let (sender, names) = mpsc::channel();
+    let queue = Queue::builder()
+        .name("audit")
+        .spawn(move |_: ()| sender.send(thread::current().name().map(String::from)))
+        .unwrap();
+    queue.write(()).unwrap();
+    assert_eq!(names.recv_timeout(GUARD).unwrap().as_deref(), Some("audit"));
+}
+
+#[test]
+fn lanes_take_turns_of_a_quarter_of_their_capacity() {
+    let (queue, gate, log) = held_queue(8, Overflow::Refuse);
+    let mut entries = [Way::Private, Way::Private, Way::Shared].map(|way| Entry::into(&queue, way));
+    for (entry, first) in entries.iter_mut().zip([100, 200, 300]) {
+        for event in first..first + 8 {
+            entry.write(event).unwrap();
+        }
+    }
+    gate.open();
+    flush(&queue);
+    let mut counts = [0_i32; 4];
+    for event in log.entries() {
+        counts[event as usize / 100] += 1;
+        let [_, a, b, shared] = counts;
+        let ahead = (a - b).abs().max((a - shared).abs()).max((b - shared).abs());
+        assert!(ahead <= 2, "{:?}", log.entries());
+    }
+    assert_eq!(counts, [1, 8, 8, 8]);
+}
+
+#[test]
+fn an_unbounded_queue_accepts_everything_and_delivers_it_in_order() {
+    let (gate, log) = (Gate::closed(), Log::new());
+    let (at, handled) = (gate.clone(), log.clone());
+    let queue = Queue::builder()
+        .capacity(1)
+        .unbounded()
+        .overflow(Overflow::Refuse)
+        .spawn(move |event| {
+            at.pass();
+            handled.push(event);
+        })
+        .unwrap();
+    let mut entries = WAYS.map(|way| Entry::into(&queue, way));
+    for event in 0..10_000_u64 {
+        assert_eq!(outcome(entries[event as usize % 2].write(event)), Outcome::Accepted);
+    }
+    gate.wait_reached(1);
+    let state = queue.state();
+    assert_eq!((state.depth, state.capacity), (10_000, 0));
+    assert_balanced(&state);
+    gate.open();
+    flush(&queue);
+    assert_eq!(log.entries(), (0..10_000).collect::<Vec<_>>());
+    assert!(queue.close().is_done());
+    for (event, entry) in entries.iter_mut().enumerate() {
+        assert_eq!(outcome(entry.write(event as u64)), Outcome::Closed(event as u64));
+    }
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.delivered, ledger.refused.closed), (10_000, 2));
+}
+
+#[test]
+fn the_oldest_make_room_for_the_newest() {
+    for way in WAYS {
+        let (gate, log, dropped) = (Gate::closed(), Log::new(), Log::new());
+        let (at, handled, hook) = (gate.clone(), log.clone(), dropped.clone());
+        let queue = Queue::builder()
+            .capacity(3)
+            .overflow(Overflow::DropOldest)
+            .on_drop(move |event, reason| hook.push((event, reason)))
+            .spawn(move |event: u64| {
+                at.pass();
+                handled.push(event);
+            })
+            .unwrap();
+        let mut entry = Entry::into(&queue, way);
+        entry.write(0).unwrap();
+        gate.wait_reached(1);
+        for event in 1..=8 {
+            assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}");
+        }
+        assert_eq!(dropped.entries(), [1, 2, 3, 4, 5].map(|event| (event, DropReason::Evicted)), "{way:?}");
+        gate.open();
+        flush(&queue);
+        assert_eq!(log.entries(), [0, 6, 7, 8], "{way:?}");
+        let ledger = assert_balanced(&queue.state());
+        assert_eq!((ledger.accepted, ledger.dropped.evicted, ledger.delivered), (9, 5, 4));
+    }
+}
+
+#[test]
+fn a_blocked_writer_goes_on_when_the_worker_makes_room() {
+    for (overflow, way) in [Overflow::Block, Overflow::BlockFor(HOUR)]
+        .into_iter()
+        .flat_map(|policy| WAYS.map(|way| (policy, way)))
+    {
+        let (queue, gate, log) = held_queue(1, overflow);
+        let mut entry = Entry::into(&queue, way);
+        let writer = waits(move || (1..=100).all(|event| entry.write(event).is_ok()));
+        gate.open();
+        assert!(writer.join().unwrap(), "{overflow:?}, {way:?}");
+        flush(&queue);
+        assert_eq!(log.entries(), (0..=100).collect::<Vec<_>>(), "{overflow:?}, {way:?}");
+        assert_eq!(assert_balanced(&queue.state()).refused.total(), 0);
+    }
+}
+
+#[test]
+fn a_writer_that_may_wait_so_long_only_gets_its_event_back() {
+    for (limit, way) in [0, 1].into_iter().flat_map(|limit| WAYS.map(|way| (limit, way))) {
+        let (queue, gate, _) = held_queue(1, Overflow::BlockFor(Duration::from_millis(limit)));
+        let mut entry = Entry::into(&queue, way);
+        entry.write(1).unwrap();
+        assert_eq!(outcome(entry.write(2)), Outcome::Timeout(2), "{way:?}");
+        let ledger = assert_balanced(&queue.state());
+        assert_eq!((ledger.offered, ledger.refused.timeout, ledger.pending), (3, 1, 2));
+        gate.open();
+        assert!(queue.close().is_done());
+    }
+}
+
+#[test]
+fn inside_a_delivery_and_without_patience_a_full_queue_that_blocks_refuses() {
+    for overflow in [Overflow::Block, Overflow::BlockFor(HOUR)] {
+        let (full, gate, _) = held_queue(1, overflow);
+        full.write(1).unwrap();
+        let mut into_full = lane(&full);
+        assert!(into_full.may_wait());
+        into_full.push(2, Patience::Now).unwrap();
+        assert_eq!(outcome(into_full.push(3, Patience::Now)), Outcome::Full(3));
+        let (sender, outcomes) = mpsc::channel();
+        let target = full.clone();
+        let outer = Queue::builder()
+            .spawn(move |event: u64| {
+                sender.send([outcome(target.write(event)), outcome(into_full.push(event, Patience::Wait))])
+            })
+            .unwrap();
+        outer.write(4).unwrap();
+        let found = outcomes.recv_timeout(GUARD).unwrap();
+        assert_eq!(found, [Outcome::Full(4), Outcome::Full(4)], "{overflow:?}");
+        assert_eq!(assert_balanced(&full.state()).refused.full, 3);
+        gate.open();
+        assert!(outer.close().is_done() && full.close().is_done());
+    }
+}
+
+#[test]
+fn events_without_size_and_events_larger_than_a_cache_line_arrive_whole() {
+    #[repr(align(128))]
+    struct Wide([u64; 32]);
+    for way in WAYS {
+        let (sender, sums) = mpsc::channel();
+        let queue = Queue::builder()
+            .capacity(3)
+            .overflow(Overflow::Block)
+            .spawn(move |wide: Wide| {
+                assert_eq!(std::ptr::from_ref(&wide).addr() % 128, 0);
+                sender.send(wide.0.iter().sum::<u64>())
+            })
+            .unwrap();
+        let mut entry = Entry::into(&queue, way);
+        for n in 0..100 {
+            assert!(entry.write(Wide([n; 32])).is_ok());
+        }
+        assert!(queue.close().is_done());
+        assert_eq!(sums.iter().collect::<Vec<_>>(), (0..100).map(|n| 32 * n).collect::<Vec<_>>());
+
+        let queue = Queue::builder().capacity(3).overflow(Overflow::Block).spawn(|()| ()).unwrap();
+        let mut entry = Entry::into(&queue, way);
+        (0..100).for_each(|_| entry.write(()).unwrap());
+        assert!(queue.close().is_done());
+        assert_eq!(assert_balanced(&queue.state()).delivered, 100);
+    }
+}
+
+#[test]
+fn a_queue_says_what_it_is_and_how_it_fares() {
+    let (queue, gate, _) = held_queue(4, Overflow::Refuse);
+    assert_eq!((queue.state().kind, queue.state().status), ("queue", SinkStatus::Open));
+    assert_eq!((queue.key(), lane(&queue).sealer().is_some()), (queue.clone().key(), true));
+    let mut entry = lane(&queue);
+    (1..=3).for_each(|event| entry.push(event, Patience::Wait).unwrap());
+    let first = queue.state().backlog_for.expect("a backlog");
+    assert!(queue.state().backlog_for.is_some_and(|later| later >= first));
+    drop(entry);
+    gate.open();
+    flush(&queue);
+    let state = queue.state();
+    assert_eq!((state.depth, state.high_water, state.backlog_for), (0, 3, None));
+    // The lanes of those who have gone are forgotten, their books are not.
+    assert_eq!((state.lanes, assert_balanced(&state).delivered), (0, 4));
+    assert!(queue.close().is_done());
+    assert_eq!(queue.state().status, SinkStatus::Closed);
+    assert!(format!("{queue:?}").starts_with("Queue"));
+}

@@ -1,0 +1,31 @@
+//! Queues with several workers, ordered by a key or not.
+
+mod keys;
+mod pool;
+
+use buslane::testing::Gate;
+use buslane::{Overflow, Queue};
+use test_support::Log;
+
+/// A queue of numbers with so many workers, each held up at the gate with an event in its hands, and what was handled. The
+/// events that hold them are 0 and up.
+fn held_queue(workers: usize, capacity: usize, overflow: Overflow) -> (Queue<u64>, Gate, Log<u64>) {
+    let (gate, log) = (Gate::closed(), Log::new());
+    let queue = Queue::builder()
+        .workers(workers)
+        .capacity(capacity)
+        .overflow(overflow)
+        .spawn_each(|_| {
+            let (gate, log) = (gate.clone(), log.clone());
+            move |event| {
+                gate.pass();
+                log.push(event);
+            }
+        })
+        .unwrap();
+    for worker in 0..workers {
+        buslane::Sink::write(&queue, worker as u64).unwrap();
+        gate.wait_reached(worker + 1);
+    }
+    (queue, gate, log)
+}

@@ -1,0 +1,53 @@
+//! What both rings of values refuse, and where values without size or with a large alignment lie.
+
+use super::{mpmc, spsc};
+use buslane::error::InvalidConfig;
+use buslane::ring::MAX_CAPACITY;
+use buslane::ring::mpmc::{Pop, PushError, Ring};
+use buslane::ring::spsc::ring;
+
+#[test]
+fn capacities_that_cannot_be_are_typed_errors() {
+    assert_eq!(ring::<u8>(0).err(), Some(InvalidConfig::ZeroCapacity));
+    assert_eq!(Ring::<u8>::new(0).err(), Some(InvalidConfig::ZeroCapacity));
+    for asked in [MAX_CAPACITY + 1, usize::MAX] {
+        let error = Some(InvalidConfig::CapacityTooLarge { asked, most: MAX_CAPACITY });
+        assert_eq!(ring::<u8>(asked).err(), error);
+        assert_eq!(Ring::<u8>::new(asked).err(), error);
+    }
+}
+
+#[test]
+fn memory_that_is_not_to_be_had_is_an_error_and_no_abort() {
+    type Huge = [u8; 1 << 20];
+    let error = Some(InvalidConfig::OutOfMemory { slots: MAX_CAPACITY });
+    assert_eq!(ring::<Huge>(MAX_CAPACITY).err(), error);
+    assert_eq!(Ring::<Huge>::new(MAX_CAPACITY).err(), error);
+}
+
+#[test]
+fn values_without_size_and_values_larger_than_a_cache_line_lie_where_they_should() {
+    #[repr(align(128))]
+    #[derive(Debug, PartialEq, Eq)]
+    struct Wide([u64; 32]);
+    let (mut producer, mut consumer) = spsc(3);
+    let shared = mpmc(3);
+    for n in 0..10 {
+        assert_eq!(producer.push(Wide([n; 32])), Ok(()));
+        assert_eq!(
+            consumer.drain_in_place(1, |wide| assert_eq!(std::ptr::from_ref(wide).addr() % 128, 0)),
+            1
+        );
+        assert_eq!(shared.push(Wide([n; 32])), Ok(()));
+        assert_eq!(shared.pop(), Pop::Value(Wide([n; 32])));
+    }
+    let (mut producer, mut consumer) = spsc(2);
+    assert_eq!([producer.push(()), producer.push(()), producer.push(())], [Ok(()), Ok(()), Err(())]);
+    assert_eq!([consumer.pop(), consumer.pop(), consumer.pop()], [Some(()), Some(()), None]);
+    let shared = mpmc(2);
+    assert_eq!(
+        [shared.push(()), shared.push(()), shared.push(())],
+        [Ok(()), Ok(()), Err(PushError::Full(()))]
+    );
+    assert_eq!([shared.pop(), shared.pop(), shared.pop()], [Pop::Value(()), Pop::Value(()), Pop::Empty]);
+}

@@ -1,0 +1,21 @@
+//! The ring buffers through their public items, and hostile code against them and against what is
+//! public in `wait`.
+
+mod blocks;
+mod bounds;
+mod mpmc;
+mod soundness;
+mod spsc;
+
+use buslane::ring::mpmc::Ring;
+use buslane::ring::spsc::{Consumer, Producer, ring};
+
+const CAPACITIES: [usize; 7] = [1, 2, 3, 4, 5, 64, 1000];
+
+fn spsc<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
+    ring(capacity).expect("a capacity that can be")
+}
+
+fn mpmc<T: Send>(capacity: usize) -> Ring<T> {
+    Ring::new(capacity).expect("a capacity that can be")
+}

@@ -1,0 +1,310 @@
+//! Waiting: the cell of one consumer, the list of many waiters, deadlines, and each strategy behind a real queue.
+
+mod wakeups;
+
+use buslane::error::{InvalidConfig, SpawnError};
+use buslane::time::Deadline;
+use buslane::wait::{FencePair, WaitCell, WaitList};
+use buslane::{Channel, Overflow, Queue, Sink, WaitStrategy};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+use test_support::{GUARD, WAYS, WakeCount, assert_balanced, ends, flush, lane, wait_for};
+
+const PAIRS: [fn() -> FencePair; 2] = [|| FencePair::Symmetric, FencePair::process];
+const MICRO: Duration = Duration::from_micros(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn strategies() -> [WaitStrategy; 9] {
+    [
+        WaitStrategy::nap(),
+        WaitStrategy::Nap { nap: MICRO, park_after: Duration::ZERO },
+        WaitStrategy::Nap { nap: Duration::MAX, park_after: Duration::ZERO },
+        WaitStrategy::SpinPark,
+        WaitStrategy::Park,
+        WaitStrategy::poll(),
+        WaitStrategy::Poll { busy: MICRO, idle: MICRO },
+        WaitStrategy::Poll { busy: 100 * MICRO, idle: Duration::from_millis(1) },
+        WaitStrategy::BusySpin,
+    ]
+}
+
+/// What the cell says about its sleeper; the one way to see from outside that a thread sleeps.
+fn is(cell: &WaitCell, state: &str) -> bool {
+    format!("{cell:?}").contains(state)
+}
+
+#[test]
+fn a_deadline_knows_whether_it_is_over() {
+    assert!(Deadline::NOW.is_over());
+    assert_eq!(Deadline::NOW.remaining(), Some(Duration::ZERO));
+    assert_eq!(Deadline::after(Duration::ZERO), Deadline::NOW);
+    assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
+    assert!(!Deadline::NEVER.is_over());
+    assert_eq!(Deadline::NEVER.remaining(), None);
+    assert!(Deadline::at(Instant::now()).is_over());
+    let far = Deadline::after(HOUR);
+    assert!(!far.is_over() && far.remaining().is_some_and(|left| left <= HOUR));
+}
+
+#[test]
+fn a_parked_thread_is_woken_and_an_awake_one_costs_nothing() {
+    for pair in PAIRS {
+        let (cell, ready) = (WaitCell::new(pair()), AtomicBool::new(false));
+        assert_eq!(cell.pair(), pair());
+        cell.wake();
+        cell.wake_now();
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| {
+                while !ready.load(Ordering::Acquire) {
+                    cell.park_unless(None, || ready.load(Ordering::Acquire));
+                }
+            });
+            wait_for(|| cell.is_parked());
+            ready.store(true, Ordering::Release);
+            cell.fence();
+            cell.wake();
+            sleeper.join().unwrap();
+        });
+        assert!(is(&cell, "idle"));
+    }
+}
+
+#[test]
+fn whoever_finds_something_to_do_does_not_park() {
+    let cell = WaitCell::new(FencePair::process());
+    let mut asked = false;
+    cell.park_unless(None, || {
+        assert!(cell.is_parked(), "announced before it looks");
+        asked = true;
+        true
+    });
+    assert!(asked && !cell.is_parked());
+    cell.park_unless(Some(MICRO), || false);
+    assert!(is(&cell, "idle"));
+}
+
+#[test]
+fn a_nap_is_ended_only_by_those_who_wait_for_it() {
+    let cell = WaitCell::new(FencePair::process());
+    thread::scope(|scope| {
+        let sleeper = scope.spawn(|| cell.nap(HOUR));
+        wait_for(|| is(&cell, "napping"));
+        cell.fence();
+        cell.wake();
+        assert!(!cell.is_parked() && is(&cell, "napping"));
+        cell.wake_now();
+        sleeper.join().unwrap();
+    });
+    cell.nap(MICRO);
+    assert!(is(&cell, "idle"));
+}
+
+#[test]
+fn only_one_sleeps_in_a_cell_and_the_next_returns_at_once() {
+    let cell = Arc::new(WaitCell::new(FencePair::process()));
+    let (count, waker) = WakeCount::waker();
+    assert!(cell.register(&waker));
+    let second = cell.clone();
+    ends(move || {
+        second.park_unless(None, || false);
+        second.nap(HOUR);
+    });
+    assert!(cell.is_parked());
+    cell.wake();
+    assert_eq!(count.get(), 1);
+}
+
+#[test]
+fn a_registered_task_is_woken_once_replaced_by_the_next_and_dropped_with_the_cell() {
+    for pair in PAIRS {
+        let cell = WaitCell::new(pair());
+        let ((first, waker), (second, other)) = (WakeCount::waker(), WakeCount::waker());
+        assert!(cell.register(&waker));
+        assert!(cell.register(&other));
+        cell.fence();
+        cell.wake();
+        cell.wake();
+        cell.wake_now();
+        assert_eq!((first.get(), second.get()), (0, 1));
+        assert!(cell.register(&waker));
+        assert_eq!(Arc::strong_count(&first), 3);
+        drop((cell, waker));
+        assert_eq!(Arc::strong_count(&first), 1);
+    }
+}
+
+#[test]
+fn a_wake_up_is_never_lost_between_looking_and_sleeping() {
+    const ROUNDS: usize = 20_000;
+    for pair in PAIRS {
+        let (cell, turn) = (WaitCell::new(pair()), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 0..ROUNDS {
+                    while turn.load(Ordering::Acquire) < 2 * round + 1 {
+                        cell.park_unless(None, || turn.load(Ordering::Acquire) > 2 * round);
+                    }
+                    turn.store(2 * round + 2, Ordering::Release);
+                }
+            });
+            for round in 0..ROUNDS {
+                turn.store(2 * round + 1, Ordering::Release);
+                cell.fence();
+                cell.wake();
+                wait_for(|| turn.load(Ordering::Acquire) == 2 * round + 2);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_wait_list_asks_first_again_after_each_notification_and_at_the_deadline() {
+    for pair in PAIRS {
+        let list = WaitList::new(pair());
+        list.notify();
+        assert_eq!(list.wait_until(Deadline::NEVER, || Some(7)), Some(7));
+        assert_eq!(list.wait_until(Deadline::NOW, || Some(7)), Some(7));
+        assert_eq!(list.wait_until(Deadline::NOW, || None::<()>), None);
+        let mut asked = 0;
+        let late = list.wait_until(Deadline::after(MICRO), || {
+            asked += 1;
+            None::<()>
+        });
+        assert!(late.is_none() && asked >= 2, "asked {asked} times");
+        assert!(format!("{list:?}").contains("waiting: 0"), "{list:?}");
+    }
+}
+
+#[test]
+fn everybody_on_a_wait_list_is_woken() {
+    for pair in PAIRS {
+        let (list, value, served) = (WaitList::new(pair()), AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for waiter in 1..=3 {
+                let (list, value, served) = (&list, &value, &served);
+                scope.spawn(move || {
+                    let seen = list.wait_until(Deadline::after(GUARD), || {
+                        let value = value.load(Ordering::Acquire);
+                        (value >= waiter).then_some(value)
+                    });
+                    assert!(seen.is_some_and(|seen| seen >= waiter));
+                    served.fetch_add(1, Ordering::Release);
+                });
+            }
+            for step in 1..=3 {
+                value.store(step, Ordering::Release);
+                list.notify();
+                wait_for(|| served.load(Ordering::Acquire) >= step);
+            }
+        });
+    }
+}
+
+#[test]
+fn every_strategy_moves_ten_thousand_events_in_order() {
+    for (strategy, way) in strategies().into_iter().flat_map(|strategy| WAYS.map(|way| (strategy, way))) {
+        let mut next = 0;
+        let queue = Queue::builder()
+            .capacity(64)
+            .overflow(Overflow::Block)
+            .wait(strategy)
+            .spawn(move |event: u64| {
+                assert_eq!(event, next);
+                next += 1;
+            })
+            .unwrap();
+        let mut entry = test_support::Entry::into(&queue, way);
+        ends(move || {
+            for event in 0..10_000 {
+                entry.write(event).unwrap();
+            }
+        });
+        flush(&queue);
+        let ledger = assert_balanced(&queue.state());
+        assert_eq!((ledger.delivered, ledger.dropped.total()), (10_000, 0), "{strategy:?}, {way:?}");
+        assert!(queue.close().is_done(), "{strategy:?}, {way:?}");
+    }
+}
+
+#[test]
+fn every_strategy_finds_a_single_event_after_a_silence_in_queue_and_receiver() {
+    for strategy in strategies() {
+        let (sender, echo) = mpsc::channel();
+        let queue = Queue::builder().wait(strategy).spawn(move |event: u64| sender.send(event)).unwrap();
+        let (channel, mut receiver) = Channel::builder().wait(strategy).build().unwrap();
+        let (mut to_queue, mut to_channel) = (lane(&queue), lane(&channel));
+        let (pong, ponged) = mpsc::channel();
+        let reader = thread::spawn(move || receiver.iter().for_each(|event: u64| pong.send(event).unwrap()));
+        for event in 0..50 {
+            to_queue.push(event, buslane::sink::Patience::Wait).unwrap();
+            assert_eq!(echo.recv_timeout(GUARD), Ok(event), "{strategy:?}");
+            to_channel.push(event, buslane::sink::Patience::Wait).unwrap();
+            assert_eq!(ponged.recv_timeout(GUARD), Ok(event), "{strategy:?}");
+        }
+        channel.close();
+        reader.join().unwrap();
+        assert!(queue.close().is_done(), "{strategy:?}");
+    }
+}
+
+#[test]
+fn a_close_and_a_flush_reach_a_worker_however_long_it_naps() {
+    for strategy in
+        [WaitStrategy::Poll { busy: HOUR, idle: HOUR }, WaitStrategy::Nap { nap: HOUR, park_after: HOUR }]
+    {
+        for round in 0..50 {
+            let (sender, handled) = mpsc::channel();
+            let queue = Queue::builder().wait(strategy).spawn(move |event: u64| sender.send(event)).unwrap();
+            for event in 0..3 {
+                queue.write(event).unwrap();
+                flush(&queue);
+                assert_eq!(handled.try_recv(), Ok(event), "{strategy:?}, round {round}");
+            }
+            let report = queue.close_timeout(GUARD);
+            assert!(report.is_done(), "{strategy:?}, round {round}: {report}");
+        }
+    }
+}
+
+#[test]
+fn a_close_that_comes_when_the_worker_is_about_to_nap_is_not_slept_over() {
+    let strategy = WaitStrategy::Poll { busy: HOUR, idle: HOUR };
+    for round in 0..10_000 {
+        let queue = Queue::builder().wait(strategy).spawn(|_: u8| ()).unwrap();
+        // The new thread needs some microseconds to come to its first nap.
+        (0..round % 2000).for_each(|_| std::hint::spin_loop());
+        assert!(queue.close().is_done(), "round {round}");
+    }
+}
+
+#[test]
+fn the_longest_interval_there_can_be_is_not_doubled_into_a_panic() {
+    let strategy = WaitStrategy::Poll { busy: Duration::MAX, idle: Duration::MAX };
+    let queue = Queue::builder().wait(strategy).spawn(|_: u8| ()).unwrap();
+    for event in 0..3 {
+        queue.write(event).unwrap();
+        // Each wakes the worker, which finds less and less.
+        (0..3).for_each(|_| flush(&queue));
+    }
+    assert!(queue.close().is_done());
+}
+
+#[test]
+fn intervals_that_cannot_be_are_typed_errors() {
+    let zero = Duration::ZERO;
+    for (strategy, error) in [
+        (WaitStrategy::Nap { nap: zero, park_after: HOUR }, InvalidConfig::ZeroInterval),
+        (WaitStrategy::Poll { busy: zero, idle: HOUR }, InvalidConfig::ZeroInterval),
+        (
+            WaitStrategy::Poll { busy: HOUR, idle: MICRO },
+            InvalidConfig::InvertedInterval { busy: HOUR, idle: MICRO },
+        ),
+    ] {
+        let spawned = Queue::builder().wait(strategy).spawn(|_: u8| ());
+        assert!(matches!(spawned, Err(SpawnError::Config(found)) if found == error), "{strategy:?}");
+        assert_eq!(Channel::<u8>::builder().wait(strategy).build().err(), Some(error));
+        assert!(!error.to_string().is_empty());
+    }
+}

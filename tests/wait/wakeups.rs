@@ -1,0 +1,310 @@
+//! Threads that wait for one thing are woken as many at a time as can use it, in the order of their arrival.
+//!
+//! What is counted is how often the waiting threads gave up their processor of their own accord, which is once for each sleep. So
+//! neither the machine's speed nor its load matters.
+#![cfg(all(target_os = "linux", feature = "testing"))]
+#![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
+
+mod flushes;
+mod gating;
+
+use buslane::retry::Backoff;
+use buslane::sink::Patience;
+use buslane::{BoxError, Channel, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+use test_support::{GUARD, ends, lock, wait_for, waits};
+
+const WRITERS: usize = 200;
+const EACH: u64 = 10;
+const EVENTS: u64 = WRITERS as u64 * EACH;
+/// A thread sleeps once before it is woken for what it gets, and may lose the race for it now and then. The threads also meet at
+/// locks, where they may sleep too. If all were woken for each event, it would be about half of the writers.
+const MOST_SLEEPS: u64 = 6;
+
+/// How often the calling thread has given up its processor of its own accord.
+fn sleeps() -> u64 {
+    // SAFETY: all zeros is a value of this structure of numbers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is valid for the time of the call.
+    let done = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    assert_eq!(done, 0);
+    usage.ru_nvcsw.unsigned_abs()
+}
+
+/// Runs the writers, each with a number, beside `read`, and returns how often they slept for each event.
+fn sleeps_per_event(writers: Vec<Box<dyn FnMut(u64) + Send>>, read: impl FnOnce() + Send + 'static) -> u64 {
+    ends(move || {
+        let (slept, begin) = (AtomicU64::new(0), Barrier::new(WRITERS));
+        thread::scope(|scope| {
+            for mut write in writers {
+                let (slept, begin) = (&slept, &begin);
+                scope.spawn(move || {
+                    begin.wait();
+                    let before = sleeps();
+                    (0..EACH).for_each(&mut write);
+                    slept.fetch_add(sleeps() - before, Ordering::Relaxed);
+                });
+            }
+            scope.spawn(read);
+        });
+        slept.into_inner() / EVENTS
+    })
+}
+
+/// Threads that wait, and how often they have slept when they are let go.
+struct Blocked {
+    slept: Arc<AtomicU64>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Blocked {
+    /// Starts `count` threads, each with an attempt of its own, which waits.
+    fn begin(count: usize, mut attempt: impl FnMut() -> Box<dyn FnOnce() + Send>) -> Self {
+        let (slept, begun) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
+        let threads = (0..count)
+            .map(|_| {
+                let (attempt, slept, begun) = (attempt(), slept.clone(), begun.clone());
+                waits(move || {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    let before = sleeps();
+                    attempt();
+                    slept.fetch_add(sleeps() - before, Ordering::Relaxed);
+                })
+            })
+            .collect();
+        wait_for(|| begun.load(Ordering::Relaxed) == count);
+        Self { slept, threads }
+    }
+
+    /// Waits for their end; how often they have slept, all of them together.
+    fn end(self) -> u64 {
+        let Self { slept, threads } = self;
+        ends(move || threads.into_iter().for_each(|thread| thread.join().unwrap()));
+        slept.load(Ordering::Relaxed)
+    }
+}
+
+/// A reader that takes its time for each event, so that the writers sleep.
+fn dawdle() {
+    (0..20).for_each(|_| thread::yield_now());
+}
+
+fn assert_few(sleeps: u64, what: &str) {
+    println!("{what}: {sleeps} sleeps an event");
+    assert!(sleeps <= MOST_SLEEPS, "{what}: {sleeps} sleeps for each event, of {WRITERS} writers");
+}
+
+fn writes_to(channel: &Channel<u64>) -> Vec<Box<dyn FnMut(u64) + Send>> {
+    let writer = |_| {
+        let channel = channel.clone();
+        Box::new(move |n| assert!(channel.write(n).is_ok())) as Box<dyn FnMut(u64) + Send>
+    };
+    (0..WRITERS).map(writer).collect()
+}
+
+#[test]
+fn a_slot_of_the_shared_lane_wakes_one_writer() {
+    let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+    let read = move || {
+        for _ in 0..EVENTS {
+            assert!(receiver.recv().is_ok());
+            dawdle();
+        }
+    };
+    assert_few(sleeps_per_event(writes_to(&channel), read), "shared lane");
+}
+
+#[test]
+fn a_batch_of_slots_wakes_as_many_writers() {
+    let (channel, mut receiver) = Channel::builder().capacity(16).overflow(Overflow::Block).build().unwrap();
+    let read = move || {
+        let mut read = 0;
+        while read < EVENTS {
+            let handled = receiver.drain_with(drop) as u64;
+            if handled == 0 {
+                assert!(receiver.recv().is_ok());
+            }
+            read += handled.max(1);
+        }
+    };
+    assert_few(sleeps_per_event(writes_to(&channel), read), "shared lane in batches");
+}
+
+#[test]
+fn a_slot_of_a_private_lane_wakes_its_publisher_only() {
+    let builder = Channel::builder().capacity(1).overflow(Overflow::Block);
+    let (channel, mut receiver) = builder.build().unwrap();
+    let writer = |_| {
+        let mut lane = channel.lane().unwrap().unwrap();
+        Box::new(move |n| assert!(lane.push(n, Patience::Wait).is_ok())) as Box<dyn FnMut(u64) + Send>
+    };
+    let writers = (0..WRITERS).map(writer).collect();
+    let read = move || {
+        for _ in 0..EVENTS {
+            assert!(receiver.recv().is_ok());
+            dawdle();
+        }
+    };
+    assert_few(sleeps_per_event(writers, read), "private lanes");
+}
+
+#[test]
+fn several_readers_wake_as_many_writers_as_they_make_room_for() {
+    let builder = Channel::builder().capacity(2).overflow(Overflow::Block);
+    let (channel, receiver) = builder.build_shared().unwrap();
+    let read = move || {
+        let left = AtomicU64::new(EVENTS);
+        thread::scope(|scope| {
+            for mut receiver in [receiver.clone(), receiver.clone(), receiver] {
+                let left = &left;
+                scope.spawn(move || {
+                    let one_more = |left: u64| left.checked_sub(1);
+                    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
+                        assert!(receiver.recv().is_ok());
+                        dawdle();
+                    }
+                });
+            }
+        });
+    };
+    assert_few(sleeps_per_event(writes_to(&channel), read), "shared lane, three readers");
+}
+
+#[test]
+fn a_worker_wakes_as_many_writers_as_it_makes_room_for() {
+    for workers in [1, 3] {
+        let handled = Arc::new(AtomicU64::new(0));
+        let builder = Queue::builder().capacity(2).overflow(Overflow::Block).workers(workers);
+        let queue = builder
+            .spawn_each(|_| {
+                let handled = handled.clone();
+                move |_: u64| {
+                    dawdle();
+                    handled.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .unwrap();
+        let writer = |_| {
+            let queue = queue.clone();
+            Box::new(move |n| assert!(queue.write(n).is_ok())) as Box<dyn FnMut(u64) + Send>
+        };
+        let sleeps = sleeps_per_event((0..WRITERS).map(writer).collect(), || ());
+        wait_for(|| handled.load(Ordering::Relaxed) == EVENTS);
+        assert_few(sleeps, &format!("queue with {workers} workers"));
+    }
+}
+
+#[test]
+fn a_turn_wakes_the_next_in_line_only() {
+    let inside = Arc::new(AtomicUsize::new(0));
+    let note = inside.clone();
+    let sink = sink_fn(move |_: &u64| -> Result<(), BoxError> {
+        assert_eq!(note.fetch_add(1, Ordering::Relaxed), 0, "one at a time");
+        thread::yield_now();
+        note.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    });
+    let sink = Arc::new(sink.retry(Backoff::default()).serialised());
+    let writer = |_| {
+        let sink = sink.clone();
+        Box::new(move |n| assert!(sink.write(n).is_ok())) as Box<dyn FnMut(u64) + Send>
+    };
+    assert_few(sleeps_per_event((0..WRITERS).map(writer).collect(), || ()), "serialised retry");
+}
+
+#[test]
+fn a_close_releases_every_writer_that_waits() {
+    ends(|| {
+        let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+        channel.write(0_u64).unwrap();
+        let (begun, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for n in 0..WRITERS as u64 {
+                let (channel, begun, refused) = (&channel, &begun, &refused);
+                scope.spawn(move || {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    assert!(matches!(channel.write(n), Err(WriteError::Closed(back)) if back == n));
+                    refused.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            wait_for(|| begun.load(Ordering::Relaxed) == WRITERS);
+            channel.close();
+        });
+        assert_eq!(refused.into_inner(), WRITERS);
+        drop(receiver);
+    });
+}
+
+#[test]
+fn writers_that_give_up_leave_the_room_to_those_who_stay() {
+    ends(|| {
+        // Half of the writers wait for the shortest time; the others must all get in, and the ledger balances.
+        let limit = Duration::from_micros(200);
+        let (channel, mut receiver) =
+            Channel::builder().capacity(2).overflow(Overflow::Block).build().unwrap();
+        let hurried = Arc::new(channel.clone().timeout(limit));
+        let accepted = AtomicU64::new(0);
+        let patient = WRITERS as u64 / 4;
+        thread::scope(|scope| {
+            for n in 0..2 * patient {
+                let (channel, hurried, accepted) = (&channel, &hurried, &accepted);
+                scope.spawn(move || {
+                    for _ in 0..EACH {
+                        let outcome = if n % 2 == 0 { channel.write(n) } else { hurried.write(n) };
+                        match outcome {
+                            Ok(()) => drop(accepted.fetch_add(1, Ordering::Relaxed)),
+                            Err(error) => {
+                                assert!(matches!(error, WriteError::Timeout(_)) && n % 2 == 1, "{error:?}")
+                            }
+                        }
+                    }
+                });
+            }
+            let reader = scope.spawn(move || {
+                let mut by_patient = 0;
+                while by_patient < patient * EACH {
+                    let event = receiver.recv_timeout(GUARD).expect("a writer that waits is woken");
+                    by_patient += u64::from(event % 2 == 0);
+                }
+                receiver
+            });
+            let mut receiver = reader.join().unwrap();
+            // The rest of the hurried ones need no consumer.
+            while receiver.recv_timeout(Duration::from_millis(1)).is_ok() {}
+        });
+        let books = test_support::assert_balanced(&channel.state());
+        assert_eq!(books.accepted, accepted.into_inner());
+    });
+}
+
+#[test]
+fn writers_get_in_in_the_order_of_their_arrival() {
+    ends(|| {
+        // Each comes when the one before it waits, as far as can be told, so their order at the line is known.
+        let (channel, mut receiver) =
+            Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+        channel.write(0_u64).unwrap();
+        let mut writers = Vec::new();
+        for n in 1..=8 {
+            let channel = channel.clone();
+            let asleep = Arc::new(std::sync::Mutex::new(0));
+            let tid = asleep.clone();
+            writers.push(thread::spawn(move || {
+                // SAFETY: it takes nothing and cannot fail.
+                *lock(&tid) = unsafe { libc::gettid() };
+                channel.write(n)
+            }));
+            // It sleeps: the kernel says so.
+            wait_for(|| {
+                let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", *lock(&asleep)));
+                stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S")))
+            });
+        }
+        let read: Vec<_> = (0..9).map(|_| receiver.recv().unwrap()).collect();
+        assert_eq!(read, (0..9).collect::<Vec<_>>());
+        writers.into_iter().for_each(|writer| assert!(writer.join().unwrap().is_ok()));
+    });
+}

@@ -1,0 +1,245 @@
+//! Flushes and closes that wait: each is woken for what concerns it, however many wait beside it.
+
+use super::{Blocked, EVENTS, MOST_SLEEPS};
+use buslane::testing::Gate;
+use buslane::{Channel, Overflow, Queue, Sink};
+use buslane::queue::QueueBuilder;
+use buslane::sink::Patience;
+use buslane::stats::FlushReport;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use test_support::{GUARD, ends, lock, wait_for, waits};
+
+const WAITING: usize = 100;
+
+/// A pause in which threads that were woken can run.
+fn dawdle() {
+    (0..4).for_each(|_| thread::yield_now());
+}
+
+fn flushes(flush: impl Fn() -> FlushReport + Clone + Send + 'static) -> Blocked {
+    Blocked::begin(WAITING, || {
+        let flush = flush.clone();
+        Box::new(move || {
+            let report = flush();
+            assert!(report.is_done(), "{report}");
+        })
+    })
+}
+
+#[track_caller]
+fn assert_few(blocked: Blocked, what: &str) {
+    let slept = blocked.end();
+    println!("{what}: {slept} sleeps of {WAITING} threads in {EVENTS} events");
+    assert!(slept <= MOST_SLEEPS * EVENTS, "{what}: {slept} sleeps of {WAITING} threads in {EVENTS} events");
+}
+
+#[test]
+fn a_report_of_progress_wakes_one_flush_of_a_channel() {
+    ends(|| {
+        let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
+        (0..EVENTS).for_each(|n| channel.write(n).unwrap());
+        let flushing = channel.clone();
+        let blocked = flushes(move || flushing.flush_timeout(GUARD));
+        for _ in 0..EVENTS {
+            receiver.recv().unwrap();
+            dawdle();
+        }
+        assert_few(blocked, "channel");
+    });
+}
+
+#[test]
+fn a_report_of_progress_wakes_one_flush_of_several_lanes() {
+    ends(|| {
+        let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
+        let mut lanes: Vec<_> = (0..4).map(|_| channel.lane().unwrap().unwrap()).collect();
+        for n in 0..EVENTS {
+            lanes[n as usize % 4].push(n, Patience::Now).unwrap();
+        }
+        let flushing = channel.clone();
+        let blocked = flushes(move || flushing.flush_timeout(GUARD));
+        for _ in 0..EVENTS {
+            receiver.recv().unwrap();
+            dawdle();
+        }
+        assert_few(blocked, "lanes");
+    });
+}
+
+#[test]
+fn a_report_of_progress_wakes_one_flush_beside_several_receivers() {
+    ends(|| {
+        let builder = Channel::builder().capacity(EVENTS as usize);
+        let (channel, receiver) = builder.build_shared().unwrap();
+        (0..EVENTS).for_each(|n| channel.write(n).unwrap());
+        let flushing = channel.clone();
+        let blocked = flushes(move || flushing.flush_timeout(GUARD));
+        let left = AtomicU64::new(EVENTS);
+        thread::scope(|scope| {
+            for mut receiver in [receiver.clone(), receiver] {
+                let left = &left;
+                scope.spawn(move || {
+                    let one_more = |left: u64| left.checked_sub(1);
+                    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
+                        receiver.recv().unwrap();
+                        dawdle();
+                    }
+                });
+            }
+        });
+        assert_few(blocked, "two receivers");
+    });
+}
+
+/// A queue full of events whose workers begin when the gate opens.
+fn full(gate: &Gate, settings: Shape) -> Queue<u64> {
+    let builder = settings(Queue::builder().capacity(EVENTS as usize).overflow(Overflow::Block));
+    let queue = builder
+        .spawn_each(|_| {
+            let gate = gate.clone();
+            move |_: u64| {
+                gate.pass();
+                dawdle();
+            }
+        })
+        .unwrap();
+    (0..EVENTS).for_each(|n| queue.write(n).unwrap());
+    queue
+}
+
+type Shape = fn(QueueBuilder<u64>) -> QueueBuilder<u64>;
+
+fn shapes() -> [(&'static str, Shape); 3] {
+    [
+        ("one worker", |builder| builder.workers(1)),
+        ("three workers", |builder| builder.workers(3)),
+        ("three workers in the order of a key", |builder| builder.workers(3).ordered_by(|n: &u64| *n)),
+    ]
+}
+
+#[test]
+fn a_flush_of_a_queue_is_woken_for_its_answers() {
+    for (what, shape) in shapes() {
+        ends(move || {
+            let gate = Gate::closed();
+            let queue = full(&gate, shape);
+            let flushing = queue.clone();
+            let blocked = flushes(move || flushing.flush_timeout(GUARD));
+            gate.open();
+            assert_few(blocked, what);
+        });
+    }
+}
+
+#[test]
+fn a_close_of_a_queue_is_woken_for_its_end() {
+    for (what, shape) in shapes() {
+        ends(move || {
+            let gate = Gate::closed();
+            let queue = full(&gate, shape);
+            let blocked = Blocked::begin(WAITING, || {
+                let queue = queue.clone();
+                Box::new(move || assert!(queue.close_timeout(GUARD).is_done()))
+            });
+            gate.open();
+            assert_few(blocked, what);
+        });
+    }
+}
+
+#[test]
+fn writes_that_are_refused_wake_no_flush() {
+    // The channel is closed and has a backlog; its writers do not know yet.
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse] {
+        ends(move || {
+            let (channel, mut receiver) = Channel::builder().capacity(4).overflow(overflow).build().unwrap();
+            let mut lane = channel.lane().unwrap().unwrap();
+            channel.write(0).unwrap();
+            lane.push(0, Patience::Now).unwrap();
+            let flushing = channel.clone();
+            let blocked = flushes(move || flushing.flush_timeout(GUARD));
+            channel.close();
+            for n in 0..EVENTS {
+                assert!(channel.write(n).is_err() && lane.push(n, Patience::Now).is_err());
+                thread::yield_now();
+            }
+            while receiver.recv().is_ok() {}
+            assert_few(blocked, &format!("{overflow:?}"));
+        });
+    }
+}
+
+#[test]
+fn each_flush_ends_with_its_own_goal() {
+    // Flushes that begin between two events; each ends when the events before it are read, and not earlier, whichever is woken.
+    ends(|| {
+        for shared in [true, false] {
+            let (channel, mut receiver) = Channel::bounded(64).unwrap();
+            let mut lane = channel.lane().unwrap().unwrap();
+            let mut flushes = Vec::new();
+            for n in 0..20 {
+                if shared {
+                    channel.write(n).unwrap()
+                } else {
+                    lane.push(n, Patience::Now).unwrap()
+                };
+                for _ in 0..3 {
+                    let (channel, done) = (channel.clone(), Arc::new(AtomicBool::new(false)));
+                    let over = done.clone();
+                    let flush = waits(move || {
+                        assert!(channel.flush_timeout(GUARD).is_done());
+                        over.store(true, Ordering::Release);
+                    });
+                    flushes.push((flush, done));
+                }
+            }
+            let mut flushes = flushes.into_iter();
+            for n in 0..20 {
+                assert!(flushes.as_slice().iter().all(|(_, done)| !done.load(Ordering::Acquire)), "{n}");
+                assert_eq!(receiver.recv().unwrap(), n);
+                for (flush, _) in flushes.by_ref().take(3) {
+                    flush.join().unwrap();
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_flush_that_gives_up_leaves_the_reports_to_others() {
+    // Some flushes have no time, and may be the ones that are woken; the others learn of the end all the same.
+    ends(|| {
+        let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
+        (0..EVENTS).for_each(|n| channel.write(n).unwrap());
+        let over = Arc::new(AtomicBool::new(false));
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        let hurried: Vec<_> = (0..8)
+            .map(|_| {
+                let (channel, over) = (channel.clone(), over.clone());
+                thread::spawn(move || {
+                    while !over.load(Ordering::Relaxed) {
+                        let _ = channel.flush_timeout(std::time::Duration::from_micros(50));
+                    }
+                })
+            })
+            .collect();
+        let flushing = channel.clone();
+        let noted = errors.clone();
+        let blocked = flushes(move || {
+            let report = flushing.flush_timeout(GUARD);
+            if !report.is_done() {
+                lock(&noted).push(report.to_string());
+            }
+            report
+        });
+        for _ in 0..EVENTS {
+            receiver.recv().unwrap();
+        }
+        blocked.end();
+        over.store(true, Ordering::Relaxed);
+        hurried.into_iter().for_each(|thread| thread.join().unwrap());
+        wait_for(|| lock(&errors).is_empty());
+    });
+}
