@@ -13,8 +13,8 @@
 //! dead letter: carol, given up after 3 attempts: no route
 //! ```
 
-use buslane::{Bus, Channel, sink_fn, SinkExt};
 use buslane::retry::Backoff;
+use buslane::{Bus, Channel, SinkExt, sink_fn};
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Mutex;

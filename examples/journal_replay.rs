@@ -10,9 +10,9 @@
 //! third visit: 6 missed, 6 event 6, 7 event 7, 8 event 8, 9 event 9
 //! ```
 
-use buslane::{Bus, Journal};
 use buslane::error::SubscribeError;
 use buslane::journal::{Entry, Sequence, Start};
+use buslane::{Bus, Journal};
 
 /// Reads everything from `start` on, and returns it as text with the position after it.
 fn visit(journal: &Journal<String>, start: Start) -> Result<(String, Sequence), SubscribeError> {

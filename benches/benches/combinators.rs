@@ -26,7 +26,6 @@ fn main() {
     bench(&mut group, "lane/sample", combinators::sample);
     bench(&mut group, "lane/rate_limit", combinators::rate_limit);
     bench(&mut group, "lane/timeout", combinators::timeout);
-    bench(&mut group, "lane/either", combinators::either);
     bench(&mut group, "lane/tee", combinators::tee);
     bench(&mut group, "direct/none", combinators::direct);
     bench(&mut group, "direct/retry", combinators::retry);

@@ -6,10 +6,10 @@ mod flush;
 mod last_handle;
 mod shared_flush;
 
-use buslane::testing::Gate;
-use buslane::{Bus, Channel, noop, Overflow, Queue, Sink, sink_fn, SinkExt};
 use buslane::error::{Closed, RecvError};
 use buslane::stats::{CloseReport, Finish, SinkStatus};
+use buslane::testing::Gate;
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, noop, sink_fn};
 use std::thread;
 use std::time::Duration;
 use test_support::bus::{Closable, Route, assert_books, gated, ledger, recorder, sink, took};

@@ -1,8 +1,8 @@
 //! The bus: who gets what, in which order, under which name, and what keeps it open.
 
-use buslane::{Bus, Channel, noop, Published, Queue, Sink, sink_fn, SinkExt};
 use buslane::bus::Removed;
 use buslane::error::{AddError, InvalidConfig, RecvError, TryRecvError};
+use buslane::{Bus, Channel, Published, Queue, Sink, SinkExt, noop, sink_fn};
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock, mpsc};
 use std::thread;

@@ -1,8 +1,8 @@
 //! Faults on a bus: panics, errors, closed sinks, and handlers that turn on their own bus. The others notice nothing.
 
-use buslane::{Bus, Channel, noop, Overflow, Queue, Sink, sink_fn, SinkExt, WaitStrategy, WriteError};
 use buslane::bus::SinkFailure;
 use buslane::sink::{Lane, LaneWrite, Patience};
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError, noop, sink_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};

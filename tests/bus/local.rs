@@ -1,7 +1,7 @@
 //! The publisher that a thread keeps for a bus: lent, nested, and gone with its thread.
 
-use buslane::{Bus, Channel, Overflow, Published, sink_fn};
 use buslane::error::{Closed, RecvError};
+use buslane::{Bus, Channel, Overflow, Published, sink_fn};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

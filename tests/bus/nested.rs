@@ -1,9 +1,9 @@
 //! Buses on buses: lanes all the way through, one bus's end seen from the other, and cycles that end.
 
-use buslane::{Bus, Sink, SinkExt, WriteError};
 use buslane::bus::Removed;
 use buslane::error::{AddError, Closed};
 use buslane::stats::SinkStatus;
+use buslane::{Bus, Sink, SinkExt, WriteError};
 use std::sync::Arc;
 use test_support::bus::{Route, assert_books, flush_bus, ledger, recorder, sink, took};
 use test_support::{GUARD, ends};

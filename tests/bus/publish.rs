@@ -1,8 +1,8 @@
 //! The ways to publish and what they count: with and without waiting, lazily, in batches, from clones on other threads.
 
-use buslane::testing::Gate;
-use buslane::{Bus, Channel, noop, Overflow, Publisher, Queue, Receiver, SinkExt, WaitStrategy};
 use buslane::error::Closed;
+use buslane::testing::Gate;
+use buslane::{Bus, Channel, Overflow, Publisher, Queue, Receiver, SinkExt, WaitStrategy, noop};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;

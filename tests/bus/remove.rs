@@ -4,11 +4,11 @@ mod entry_paths;
 mod leftover_calls;
 mod waits;
 
-use buslane::testing::Gate;
-use buslane::{Bus, Channel, noop, Overflow, Queue, Sink, sink_fn, SinkExt, SinkId, WriteError};
 use buslane::bus::Removed;
 use buslane::error::{RecvError, RemoveError};
 use buslane::stats::{DropReason, SinkStatus};
+use buslane::testing::Gate;
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, SinkId, WriteError, noop, sink_fn};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! What a bus says about itself: every sink with its place, its state and its books.
 
-use buslane::testing::Gate;
-use buslane::{Bus, Channel, noop, Overflow, Queue, sink_fn, SinkExt};
 use buslane::stats::SinkStatus;
+use buslane::testing::Gate;
+use buslane::{Bus, Channel, Overflow, Queue, SinkExt, noop, sink_fn};
 use std::time::Duration;
 use test_support::bus::{assert_books, ledger, recorder, sink};
 use test_support::{GUARD, assert_balanced};

@@ -1,10 +1,10 @@
 //! Several publishers while sinks come, go and close: every sink that stays has each event once and in order, one that
 //! leaves has no gap up to its end, and all books balance. Sizes keep each scenario under a few seconds.
 
-use buslane::{Bus, Channel, Overflow, Queue, Receiver, Sink, sink_fn, SinkExt, WaitStrategy};
 use buslane::bus::Removed;
 use buslane::error::TryRecvError;
 use buslane::queue::QueueBuilder;
+use buslane::{Bus, Channel, Overflow, Queue, Receiver, Sink, SinkExt, WaitStrategy, sink_fn};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};

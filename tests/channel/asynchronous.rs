@@ -1,8 +1,8 @@
 //! Reading as a task: futures, polls, and wakers that are neither lost nor kept.
 
 use crate::filled;
-use buslane::{Channel, Overflow};
 use buslane::error::RecvError;
+use buslane::{Channel, Overflow};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};

@@ -1,10 +1,10 @@
 //! Every policy on both ways in: what comes back, what is counted, and what the hook is told.
 
 use crate::HOUR;
-use buslane::{Channel, Overflow, Receiver, Sink};
 use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
 use buslane::sink::Patience;
 use buslane::stats::{DropReason, SinkStatus};
+use buslane::{Channel, Overflow, Receiver, Sink};
 use std::thread;
 use std::time::Duration;
 use test_support::{Entry, Log, Outcome, WAYS, Way, assert_balanced, ends, lane, outcome, wait_for, waits};

@@ -1,9 +1,9 @@
 //! A channel with many readers: each event goes to one of them, and the end to all.
 
-use buslane::{Bus, Channel, Overflow, Sink, WaitStrategy};
 use buslane::channel::SharedReceiver;
 use buslane::error::{InvalidConfig, RecvError, RecvTimeoutError, TryRecvError};
 use buslane::stats::{DropReason, Finish, SinkStatus};
+use buslane::{Bus, Channel, Overflow, Sink, WaitStrategy};
 use std::task::Context;
 use std::thread;
 use std::time::{Duration, Instant};

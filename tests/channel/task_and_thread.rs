@@ -1,7 +1,8 @@
 //! One reader that is polled as a task and blocked on as a thread, by turns: the task that was left behind gives way to the thread,
 //! under every wait strategy, and no wake-up is lost in either direction.
 
-use buslane::{Channel, Journal, Sink, WaitStrategy};
+use buslane::channel::SharedReceiver;
+use buslane::{Channel, Journal, Receiver, Sink, WaitStrategy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -40,7 +41,7 @@ trait Reads: Send + 'static {
 
 macro_rules! channel_reader {
     ($reader:ident) => {
-        impl Reads for buslane::$reader<u64> {
+        impl Reads for $reader<u64> {
             fn poll(&mut self, context: &mut Context<'_>) -> Option<u64> {
                 match self.poll_recv(context) {
                     Poll::Ready(event) => Some(event.unwrap()),

@@ -3,12 +3,12 @@
 //! A close or a flush that waits by itself stops at its deadline. User code that takes its time is left to the control thread of a
 //! bus, or to the worker of a queue: a combinator that is closed directly calls its sink on the calling thread, and returns with it.
 
-use buslane::testing::Gate;
-use buslane::{Bus, noop, Queue, Sink, SinkExt, WriteError};
 use buslane::retry::Backoff;
-use buslane::sink::{Either, Noop, Signal};
+use buslane::sink::Signal;
 use buslane::stats::{CloseReport, Finish, FlushReport};
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{Bus, Queue, Sink, SinkExt, WriteError, noop};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -81,11 +81,9 @@ where
         ("inspect", |sink| Box::new(SinkExt::<u32>::inspect(sink, ()))),
         ("catch_panic", |sink| Box::new(SinkExt::<u32>::catch_panic(sink))),
         ("timeout", |sink| Box::new(SinkExt::<u32>::timeout(sink, GUARD))),
-        ("either", |sink| Box::new(Either::<S, Noop<u32>>::Left(sink))),
         ("first of a tee", |sink| Box::new(SinkExt::<u32>::tee(sink, noop()))),
         ("second of a tee", |sink| Box::new(noop::<u32>().tee(sink))),
         ("retry", |sink| Box::new(SinkExt::<u32>::retry(sink, policy()))),
-        ("retry, serialised", |sink| Box::new(SinkExt::<u32>::retry(sink, policy()).serialised())),
         ("dead letters", |sink| Box::new(noop::<u32>().retry(policy()).dead_letters(sink))),
         ("retry by key", |sink| Box::new(SinkExt::<u32>::retry_by_key(sink, |n| *n % 2, policy()))),
         ("batch", |sink| Box::new(SinkExt::<Vec<u32>>::batch(sink, 1).unwrap())),

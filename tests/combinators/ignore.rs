@@ -1,10 +1,10 @@
 //! Lists of what is to be ignored, as filters, and where a filter runs.
 
 use crate::describe;
-use buslane::testing::Gate;
-use buslane::{Bus, Channel, noop, Sink, SinkExt};
 use buslane::stats::Finish;
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{Bus, Channel, Sink, SinkExt, noop};
 use std::collections::HashSet;
 use std::sync::mpsc;
 use std::time::Duration;

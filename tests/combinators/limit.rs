@@ -1,11 +1,16 @@
 //! Queues with a limit, as swarmkit's users had to build them.
 
-use buslane::testing::Gate;
-use buslane::{Bus, Overflow, Queue, Sink, sink_fn, SinkExt};
 use buslane::sink::Patience;
 use buslane::stats::SinkStatus;
+use buslane::testing::Gate;
+use buslane::{Bus, Overflow, Queue, Sink, sink_fn};
 use test_support::bus::{ledger, took};
 use test_support::{Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for};
+
+/// A queue that answers as `overflow` says when `capacity` events wait.
+fn limited(sink: impl Sink<u64> + 'static, capacity: usize, overflow: Overflow) -> Queue<u64> {
+    Queue::builder().capacity(capacity).overflow(overflow).spawn_sink(sink).unwrap()
+}
 
 /// A sink that is held up at the gate, and what it has handled.
 fn held() -> (impl Sink<u64> + 'static, Gate, Log<u64>) {
@@ -40,7 +45,7 @@ fn a_queue_without_a_limit_holds_everything() {
 fn e42_the_eleventh_is_refused_at_a_limit_of_ten_and_the_queue_stays_open() {
     for way in WAYS {
         let (sink, gate, log) = held();
-        let queue = sink.limit(10).unwrap();
+        let queue = limited(sink, 10, Overflow::Refuse);
         // On the other way in, so that it takes no room on this one: a private lane's slot is free when its event is
         // handled.
         let mut other = Entry::into(&queue, if way == Way::Private { Way::Shared } else { Way::Private });
@@ -67,7 +72,7 @@ fn e42_the_eleventh_is_refused_at_a_limit_of_ten_and_the_queue_stays_open() {
 fn the_event_in_hand_counts_on_a_private_lane_and_not_on_the_shared_one_and_makes_room_when_handled() {
     for (way, most) in [(Way::Private, 10), (Way::Shared, 11)] {
         let (sink, gate, _) = held();
-        let queue = sink.limit(10).unwrap();
+        let queue = limited(sink, 10, Overflow::Refuse);
         let mut entry = Entry::into(&queue, way);
         entry.write(0).unwrap();
         gate.wait_reached(1);
@@ -87,7 +92,7 @@ fn the_event_in_hand_counts_on_a_private_lane_and_not_on_the_shared_one_and_make
 fn e42_at_a_limit_that_disconnects_the_queue_is_closed_and_what_it_has_is_handled() {
     for way in WAYS {
         let (sink, gate, log) = held();
-        let queue = sink.limit_or_disconnect(10).unwrap();
+        let queue = limited(sink, 10, Overflow::Disconnect);
         lane(&queue).push(0, Patience::Now).unwrap();
         gate.wait_reached(1);
         let mut entry = Entry::into(&queue, way);
@@ -106,8 +111,8 @@ fn e42_at_a_limit_that_disconnects_the_queue_is_closed_and_what_it_has_is_handle
 fn e42_a_bus_counts_what_a_limit_refuses_and_lets_go_of_what_is_cut_off() {
     let [(refusing, gate, _), (leaving, other_gate, _)] = [held(), held()];
     let bus = Bus::new();
-    bus.add_named("refusing", refusing.limit(4).unwrap()).unwrap();
-    bus.add_named("leaving", leaving.limit_or_disconnect(4).unwrap()).unwrap();
+    bus.add_named("refusing", limited(refusing, 4, Overflow::Refuse)).unwrap();
+    bus.add_named("leaving", limited(leaving, 4, Overflow::Disconnect)).unwrap();
     let _ = bus.publish(0).unwrap();
     [&gate, &other_gate].into_iter().for_each(|gate| gate.wait_reached(1));
     let mut publisher = bus.publisher();
@@ -123,7 +128,7 @@ fn e42_a_bus_counts_what_a_limit_refuses_and_lets_go_of_what_is_cut_off() {
 
 #[test]
 fn a_limit_is_the_preset_of_a_queue_and_no_other() {
-    let queue = sink_fn(|_: &u64| ()).limit(7).unwrap();
+    let queue = limited(sink_fn(|_: &u64| ()), 7, Overflow::Refuse);
     let built =
         Queue::builder().capacity(7).overflow(Overflow::Refuse).spawn_sink(sink_fn(|_: &u64| ())).unwrap();
     assert_eq!((queue.state().kind, queue.state().capacity), (built.state().kind, built.state().capacity));

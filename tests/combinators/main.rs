@@ -3,7 +3,6 @@
 mod batch;
 mod catch_panic;
 mod deadlines;
-mod either;
 mod forwarding;
 mod ignore;
 mod inspect;
@@ -34,12 +33,10 @@ fn settings_that_cannot_be_are_typed_errors_at_construction() {
     for error in [ZeroSample, InvalidRate, ZeroBurst] {
         assert!(!error.to_string().is_empty());
     }
-    for queue in [sink().limit(0), sink().limit_or_disconnect(0)] {
-        assert!(matches!(
-            queue,
-            Err(buslane::error::SpawnError::Config(buslane::error::InvalidConfig::ZeroCapacity))
-        ));
-    }
+    assert!(matches!(
+        sink().queue(0),
+        Err(buslane::error::SpawnError::Config(buslane::error::InvalidConfig::ZeroCapacity))
+    ));
 }
 
 /// Events that may go to another thread but not be shared with it.
@@ -50,7 +47,6 @@ fn every_combinator_may_be_shared_between_threads_whatever_the_event() {
     use buslane::sink::Noop;
     fn check<T: Send + Sync>() {}
     check::<buslane::sink::CatchPanic<Lonely, Noop<Lonely>>>();
-    check::<buslane::sink::Either<Noop<Lonely>, Channel<Lonely>>>();
     check::<buslane::sink::Inspect<Lonely, Noop<Lonely>, ()>>();
     check::<buslane::sink::RateLimit<Lonely, Noop<Lonely>>>();
     check::<buslane::sink::Sample<Lonely, Noop<Lonely>>>();

@@ -106,9 +106,9 @@ fn test_retrying_sink_exponential_backoff() {
 }
 
 #[test]
-fn e5_a_close_closes_the_sink_behind_writes_are_serialised_on_demand_and_what_is_given_up_is_no_success() {
+fn e5_close_closes_the_inner_sink_and_giving_up_is_an_error() {
     let sink = flaky(|_, _| true);
-    let retry = sink.clone().retry(By(|_| Next::GiveUp)).serialised();
+    let retry = sink.clone().retry(By(|_| Next::GiveUp));
     assert_eq!(outcome(retry.write(1)), Outcome::Failed(1));
     assert!(!sink.is_closed());
     assert!(retry.close(Deadline::NOW).is_done());

@@ -1,11 +1,11 @@
 //! Sinks and what stands around them: functions, pointers, filters and maps, written to directly and through lanes.
 
-use buslane::testing::Gate;
-use buslane::{BoxError, Channel, noop, Overflow, Queue, Receiver, Sink, sink_fn, SinkExt, WriteError};
 use buslane::error::InvalidConfig;
 use buslane::sink::{Lane, LaneSealer, LaneWrite, Outcome as _, Patience, Signal, SinkKey};
 use buslane::stats::{CloseReport, Finish, FlushReport, SinkState};
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{BoxError, Channel, Overflow, Queue, Receiver, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,14 +1,17 @@
 //! Every duration and every moment that a caller may give, at both ends: none of them panics, and each means what it says.
 
-use buslane::testing::{ManualClock, Slow};
-use buslane::time::{Clock, Pause, SystemClock};
-use buslane::{BoxError, Bus, Channel, HttpRetry, HttpSink, Journal, noop, Overflow, Queue, Sink, sink_fn, SinkExt, WaitStrategy, WriteError};
 use buslane::error::InvalidConfig;
 use buslane::journal::{Entry, Start, Until};
 use buslane::queue::Handler;
 use buslane::retry::{Backoff, Breaker};
 use buslane::sink::Signal;
+use buslane::testing::{ManualClock, Slow};
 use buslane::time::Deadline;
+use buslane::time::{Clock, Pause, SystemClock};
+use buslane::{
+    BoxError, Bus, Channel, HttpRetry, HttpSink, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy,
+    WriteError, noop, sink_fn,
+};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, mpsc};

@@ -10,7 +10,7 @@ use buslane::error::InvalidConfig;
 use buslane::journal::{Entry, Start};
 use buslane::queue::QueueBuilder;
 use buslane::retry::{Backoff, Breaker};
-use buslane::sink::{Either, Lane, LaneWrite, Patience, Signal, SinkKey};
+use buslane::sink::{Lane, LaneWrite, Patience, Signal, SinkKey};
 use buslane::testing::{
     Collect, Flaky, Gate, ManualClock, Panicking, SinkContract, Slow, assert_sink_contract,
 };
@@ -191,7 +191,7 @@ chain!(a_filter_in_front_of_a_map_keeps_the_contract, |behind: Collect<u64>| {
 
 chain!(a_retry_keeps_the_contract, |behind: Collect<u64>| behind.retry(patient()));
 chain!(a_retry_of_a_sink_that_fails_keeps_the_contract, |behind| {
-    Flaky::new(behind).rate(0.5, 1).retry(patient()).serialised().clock(ManualClock::hurrying())
+    Flaky::new(behind).rate(0.5, 1).retry(patient()).clock(ManualClock::hurrying())
 });
 chain!(a_retry_with_dead_letters_keeps_the_contract, |behind| {
     let hopeless = patient().max_attempts(2).unwrap();
@@ -225,19 +225,10 @@ chain!(the_other_side_of_a_tee_keeps_the_contract, |behind: Collect<u64>| noop()
 chain!(a_tee_in_front_of_two_queues_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().tee(roomy().spawn(|_| {}).unwrap())
 });
-chain!(the_left_of_either_keeps_the_contract, Either::<_, Queue<u64>>::Left);
-chain!(the_right_of_either_keeps_the_contract, |behind| {
-    Either::<Collect<u64>, _>::Right(roomy().spawn_sink(behind).unwrap())
-});
 chain!(a_catcher_of_panics_keeps_the_contract, |behind: Collect<u64>| behind.catch_panic());
 chain!(a_catcher_of_panics_in_front_of_a_queue_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().catch_panic()
 });
-chain!(a_limit_keeps_the_contract, |behind: Collect<u64>| behind.limit(10).unwrap());
-chain!(a_limit_that_disconnects_keeps_the_contract, |behind: Collect<u64>| {
-    behind.limit_or_disconnect(512).unwrap()
-});
-
 /// A chain of batches.
 macro_rules! batches {
     ($name:ident, $make:expr) => {

@@ -1,10 +1,10 @@
 //! One test for each defect of go-events that concerns delivery, overflow and what the user is told; `lifecycle` has those about
 //! closing, and the retry tests those about retries.
 
-use buslane::testing::{Collect, Gate, Panicking};
-use buslane::{Bus, Channel, noop, Overflow, Queue, Sink, sink_fn, SinkExt, WriteError};
 use buslane::bus::Removed;
 use buslane::stats::{DropReason, Finish};
+use buslane::testing::{Collect, Gate, Panicking};
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;

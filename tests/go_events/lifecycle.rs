@@ -1,11 +1,11 @@
 //! One test for each defect of go-events, and of what was built on it, that concerns closing, leaving and coming.
 
-use buslane::testing::{Collect, Gate, ManualClock};
-use buslane::{Bus, Channel, Overflow, Queue, Sink, sink_fn, SinkExt, WriteError};
 use buslane::error::{AddError, RecvError};
 use buslane::retry::Backoff;
 use buslane::stats::{CloseReport, Finish};
+use buslane::testing::{Collect, Gate, ManualClock};
 use buslane::time::Deadline;
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! The end of a journal: final, told once everything was read, and brought about by whoever holds it.
 
 use crate::{books, event, journals, now, numbers, own, rest};
-use buslane::{Journal, Sink, WriteError};
 use buslane::error::Closed;
 use buslane::journal::Start;
 use buslane::stats::SinkStatus;
 use buslane::time::Deadline;
+use buslane::{Journal, Sink, WriteError};
 use std::sync::Barrier;
 use std::thread;
 use test_support::{Drops, ends};

@@ -1,9 +1,9 @@
 //! Subscribers that are too slow: what they miss is counted exactly, and they go on as they asked to.
 
 use crate::{books, event, journals, now, numbers, own, places, rest, walk};
-use buslane::{Journal, Subscriber};
 use buslane::error::{Closed, SubscribeError};
 use buslane::journal::{Entry, OnLag, Sequence, Start};
+use buslane::{Journal, Subscriber};
 use test_support::Drops;
 
 /// What a subscriber that is told of a lag has missed.

@@ -170,7 +170,7 @@ fn combinators_stand_in_front_of_a_journal() {
     bus.add_named("mapped", texts.clone().map(|n: &u64| n.to_string())).unwrap();
     bus.add_named("queued", queued.clone().queue(64).unwrap()).unwrap();
     bus.add_named("inspected", inspected.clone().inspect_fn(|_| ()).catch_panic()).unwrap();
-    bus.add_named("limited", limited.clone().limit(64).unwrap()).unwrap();
+    bus.add_named("limited", limited.clone().queue(64).unwrap()).unwrap();
     let inner = Bus::new();
     let nested = journal(64);
     inner.add(nested.clone()).unwrap();

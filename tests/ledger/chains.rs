@@ -6,8 +6,8 @@ mod batches;
 mod probe;
 mod published;
 
-use buslane::{Bus, noop, Published, Queue, Sink, SinkExt};
 use buslane::stats::{Ledger, SinkState};
+use buslane::{Bus, Published, Queue, Sink, SinkExt, noop};
 use probe::{BEHAVIORS, Behavior, Events, Letters, Probe, batched, chains, letters, retries};
 use std::time::Duration;
 use test_support::limit;

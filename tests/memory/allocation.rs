@@ -1,9 +1,12 @@
 //! Publishing allocates and frees nothing: from the first event on, right after a change of the list, with full lanes.
 
-use buslane::testing::Gate;
-use buslane::{Bus, Channel, Journal, noop, Overflow, Queue, Receiver, Sink, sink_fn, SinkExt, SinkId, Subscriber, WaitStrategy, WriteError};
 use buslane::journal::{Entry, Feed, OnLag, Start};
 use buslane::sink::Patience;
+use buslane::testing::Gate;
+use buslane::{
+    Bus, Channel, Journal, Overflow, Queue, Receiver, Sink, SinkExt, SinkId, Subscriber, WaitStrategy,
+    WriteError, noop, sink_fn,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;

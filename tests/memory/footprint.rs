@@ -3,9 +3,9 @@
 //! Measured as bytes asked of the allocator on this thread and not given back; `cargo test --test
 //! memory -- footprint --nocapture` prints them.
 
-use buslane::wait::{FencePair, WaitList};
-use buslane::{Bus, Channel, Journal, noop, Publisher, Queue, Sink, SinkExt, WaitStrategy};
 use buslane::journal::Start;
+use buslane::wait::{FencePair, WaitList};
+use buslane::{Bus, Channel, Journal, Publisher, Queue, Sink, SinkExt, WaitStrategy, noop};
 use test_support::heap::heap_of;
 
 /// The size of the events of the design's measurements.

@@ -1,11 +1,11 @@
 //! No memory for a ring: whoever asks for one is told so, or is served through the lane that all share. What is there goes on,
 //! and what was made in vain is given back.
 
-use buslane::{Bus, Channel, Journal, Published, Queue, Receiver, Sink, SinkExt, WaitStrategy};
 use buslane::channel::ChannelBuilder;
 use buslane::error::{AddError, InvalidConfig, SpawnError, SubscribeError};
 use buslane::journal::{Entry, Start};
 use buslane::queue::QueueBuilder;
+use buslane::{Bus, Channel, Journal, Published, Queue, Receiver, Sink, SinkExt, WaitStrategy};
 use std::sync::Arc;
 use std::thread;
 use test_support::heap::{heap_of, with_large};

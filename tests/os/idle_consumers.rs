@@ -7,9 +7,9 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
-use buslane::{Channel, Journal, noop, Overflow, Queue, Receiver, Sink, SinkExt, Subscriber, WaitStrategy};
 use buslane::channel::SharedReceiver;
 use buslane::journal::Entry;
+use buslane::{Channel, Journal, Overflow, Queue, Receiver, Sink, SinkExt, Subscriber, WaitStrategy, noop};
 use std::collections::BTreeSet;
 use std::fs;
 use std::future::Future;

@@ -7,9 +7,9 @@
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "system calls that the standard library does not offer")]
 
-use buslane::ring::blocks::{SharedWriter, ring};
-use buslane::{Bus, Channel, Journal, Sink, sink_fn, WaitStrategy};
 use buslane::journal::Start;
+use buslane::ring::blocks::{SharedWriter, ring};
+use buslane::{Bus, Channel, Journal, Sink, WaitStrategy, sink_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, RwLock, mpsc};
 use std::thread;

@@ -1,11 +1,11 @@
 //! The life of a handler: ticks, batches, flushes and its end, each in its place.
 
-use buslane::testing::Gate;
-use buslane::{BoxError, Queue, Sink};
 use buslane::queue::{Handler, QueueBuilder};
 use buslane::sink::Patience;
 use buslane::stats::Finish;
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{BoxError, Queue, Sink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;

@@ -1,12 +1,12 @@
 //! Events whose destructors panic, in every kind of place that holds several of them: all are dropped, no call unwinds, and nothing
 //! is counted twice.
 
-use buslane::ring::{blocks, mpmc, spsc};
-use buslane::testing::Gate;
-use buslane::{Bus, Channel, Journal, noop, Overflow, Queue, Sink, sink_fn, SinkExt, WriteError};
 use buslane::journal::Start;
 use buslane::retry::{Attempt, DeadLetter, Next, RetryPolicy};
+use buslane::ring::{blocks, mpmc, spsc};
 use buslane::stats::SinkState;
+use buslane::testing::Gate;
+use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

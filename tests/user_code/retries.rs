@@ -156,13 +156,6 @@ pub(crate) const PLACES: &[Place] = &[
         retry(world, trap, "wait_until", Custom::answering(trap, "", Answer::Failed));
     }),
     roomy("write behind a retry", |world, trap| retry(world, trap, "", Custom::new(trap, "write"))),
-    roomy("write behind a serialised retry", |world, trap| {
-        let retry = Custom::new(trap, "write").retry(Policy(trap.clone(), "")).serialised();
-        let retry = Arc::new(retry);
-        world.own(&retry);
-        world.add(&world.solo, retry.clone());
-        drop(retry.write(Event::plain()));
-    }),
     roomy("write of dead letters", |world, trap| {
         let inner = Custom::answering(trap, "", Answer::Failed);
         let retry = inner.retry(Policy(trap.clone(), "")).dead_letters(Custom::new(trap, "write"));

@@ -1,11 +1,11 @@
 //! What there is to call, and the trap that calls it from inside user code.
 
-use buslane::{Bus, Channel, Journal, noop, Overflow, Queue, Receiver, Sink, SinkId, Subscriber};
 use buslane::bus::SinkFailure;
 use buslane::journal::Start;
 use buslane::sink::Signal;
 use buslane::stats::FlushReport;
 use buslane::time::Deadline;
+use buslane::{Bus, Channel, Journal, Overflow, Queue, Receiver, Sink, SinkId, Subscriber, noop};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

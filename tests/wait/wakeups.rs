@@ -8,9 +8,8 @@
 mod flushes;
 mod gating;
 
-use buslane::retry::Backoff;
 use buslane::sink::Patience;
-use buslane::{BoxError, Channel, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
+use buslane::{Channel, Overflow, Queue, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -195,24 +194,6 @@ fn a_worker_wakes_as_many_writers_as_it_makes_room_for() {
         wait_for(|| handled.load(Ordering::Relaxed) == EVENTS);
         assert_few(sleeps, &format!("queue with {workers} workers"));
     }
-}
-
-#[test]
-fn a_turn_wakes_the_next_in_line_only() {
-    let inside = Arc::new(AtomicUsize::new(0));
-    let note = inside.clone();
-    let sink = sink_fn(move |_: &u64| -> Result<(), BoxError> {
-        assert_eq!(note.fetch_add(1, Ordering::Relaxed), 0, "one at a time");
-        thread::yield_now();
-        note.fetch_sub(1, Ordering::Relaxed);
-        Ok(())
-    });
-    let sink = Arc::new(sink.retry(Backoff::default()).serialised());
-    let writer = |_| {
-        let sink = sink.clone();
-        Box::new(move |n| assert!(sink.write(n).is_ok())) as Box<dyn FnMut(u64) + Send>
-    };
-    assert_few(sleeps_per_event((0..WRITERS).map(writer).collect(), || ()), "serialised retry");
 }
 
 #[test]

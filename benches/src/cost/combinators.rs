@@ -5,7 +5,6 @@ use super::{Cost, Singly};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
 use buslane::retry::Backoff;
-use buslane::sink::{Either, Noop};
 use buslane::{Bus, Channel, Receiver, Sink, SinkExt, WaitStrategy, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,12 +103,6 @@ pub fn rate_limit() -> impl Cost {
 #[must_use]
 pub fn timeout() -> impl Cost {
     in_front(|channel| channel.timeout(HOUR), true)
-}
-
-/// One of two types of sink.
-#[must_use]
-pub fn either() -> impl Cost {
-    in_front(Either::<_, Noop<Event>>::Left, true)
 }
 
 /// A tee into two channels.

@@ -1,12 +1,12 @@
 //! Buses, queues and combinators in cycles, closed, flushed, looked at and taken apart by several threads at once: everything ends, and the
 //! reports are true.
 
-use buslane::testing::Gate;
-use buslane::{Bus, Overflow, Queue, Sink, SinkExt, WriteError};
 use buslane::error::AddError;
 use buslane::sink::Signal;
 use buslane::stats::{CloseReport, Disposition, Finish, FlushReport};
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{Bus, Overflow, Queue, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::thread;
@@ -22,12 +22,11 @@ type Call<R> = Box<dyn FnOnce() -> R + Send>;
 type Link = fn(Bus<u32>) -> Box<dyn Sink<u32>>;
 
 /// The ways in which one bus stands on another one.
-const LINKS: [(&str, Link); 7] = [
+const LINKS: [(&str, Link); 6] = [
     ("itself", |bus| Box::new(bus)),
     ("filter", |bus| Box::new(bus.filter(|_: &u32| true))),
     ("map", |bus| Box::new(bus.map(|n: &u32| *n))),
     ("tee", |bus| Box::new(bus.tee(buslane::noop()))),
-    ("either", |bus| Box::new(buslane::sink::Either::<_, Bus<u32>>::Left(bus))),
     ("queue", |bus| Box::new(bus.queue(8).unwrap())),
     ("queue before a filter", |bus| Box::new(bus.filter(|_: &u32| true).queue(8).unwrap())),
 ];

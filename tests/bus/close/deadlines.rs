@@ -1,13 +1,13 @@
 //! One deadline for all sinks: a sink that is stuck takes no time from the others, and no close or flush waits for longer than it was
 //! asked to.
 
-use buslane::testing::Gate;
-use buslane::{BoxError, Bus, Queue, Sink, sink_fn, SinkExt, WriteError};
 use buslane::queue::Handler;
 use buslane::retry::Backoff;
 use buslane::sink::Signal;
 use buslane::stats::{CloseReport, Finish, FlushReport};
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{BoxError, Bus, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::thread;
 use std::time::{Duration, Instant};
 use test_support::bus::Closable;

@@ -1,11 +1,11 @@
 //! The flush: it waits until events were handled, however far behind the bus, and names who was not done in time.
 
 use super::{SHORT, held_bus};
-use buslane::testing::Gate;
-use buslane::{BoxError, Bus, Channel, Overflow, Queue, Sink, sink_fn, SinkExt};
 use buslane::queue::Handler;
 use buslane::stats::Finish;
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{BoxError, Bus, Channel, Overflow, Queue, Sink, SinkExt, sink_fn};
 use std::thread;
 use test_support::bus::{Route, flush_bus, recorder, took};
 use test_support::{GUARD, Log, ends};

@@ -1,8 +1,8 @@
 //! What keeps a bus open, and what happens when the last of it goes.
 
+use buslane::error::{Closed, RecvError};
 use buslane::testing::Gate;
 use buslane::{Bus, Channel, Queue, sink_fn};
-use buslane::error::{Closed, RecvError};
 use std::sync::mpsc;
 use std::thread;
 use test_support::bus::{Closable, took};

@@ -1,9 +1,9 @@
 //! Flushes of one queue that its worker takes together, where the end of the flush lies further down.
 
-use buslane::testing::Gate;
-use buslane::{BoxError, Queue, Sink, WriteError};
 use buslane::queue::Handler;
 use buslane::stats::{Finish, FlushReport};
+use buslane::testing::Gate;
+use buslane::{BoxError, Queue, Sink, WriteError};
 use std::time::Duration;
 use test_support::{ends, waits};
 

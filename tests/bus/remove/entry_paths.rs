@@ -1,13 +1,13 @@
 //! `Removed::Quiet` means that nothing of the bus is inside the sink, whichever door it went in by.
 
 use super::thread;
-use buslane::testing::Gate;
-use buslane::{Bus, Sink, SinkExt, WriteError};
 use buslane::bus::Removed;
 use buslane::error::InvalidConfig;
 use buslane::sink::{Lane, LaneWrite, Patience, Signal};
 use buslane::stats::FlushReport;
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{Bus, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

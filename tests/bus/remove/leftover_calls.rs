@@ -1,11 +1,11 @@
 //! After `Removed::Quiet` no user code that came with the sink is left to run, also where an idle publisher still has a lane.
 
 use super::thread;
-use buslane::testing::Gate;
-use buslane::{Bus, Channel, Journal, Overflow, Published, Publisher, Queue, Sink, SinkExt, WriteError};
 use buslane::bus::Removed;
 use buslane::error::InvalidConfig;
 use buslane::sink::{Lane, LaneWrite, Patience};
+use buslane::testing::Gate;
+use buslane::{Bus, Channel, Journal, Overflow, Published, Publisher, Queue, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::ThreadId;

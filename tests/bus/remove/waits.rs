@@ -1,9 +1,9 @@
 //! A removal ends waits inside the sink, however long they have lasted.
 
 use super::thread;
-use buslane::{Bus, Channel, Journal, Overflow, sink_fn, SinkExt, SinkId};
 use buslane::bus::Removed;
 use buslane::retry::{Backoff, Breaker};
+use buslane::{Bus, Channel, Journal, Overflow, SinkExt, SinkId, sink_fn};
 use std::time::Duration;
 use test_support::{ends, waits};
 
@@ -63,7 +63,6 @@ fn removal_ends_the_back_off_of_a_retry() {
     let retry = move || failing(|policy| down().retry(policy));
     let breaker = move || down().retry(Breaker::new(1, Duration::from_secs(3600)).unwrap());
     assert_released("retry", move |inner| assert!(inner.add(retry()).is_ok()));
-    assert_released("serialized retry", move |inner| assert!(inner.add(retry().serialised()).is_ok()));
     assert_released("open breaker", move |inner| assert!(inner.add(breaker()).is_ok()));
     assert_ends_wait("retry called directly", move |outer| outer.add(retry()).unwrap());
     assert_ends_wait("open breaker called directly", move |outer| outer.add(breaker()).unwrap());

@@ -3,8 +3,8 @@
 //! A round is one event of each writer, all at once, and silence until the readers have every event. So a reader that parks at such a
 //! position and is not woken for the events after it is never woken, and the test ends at its limit.
 
-use buslane::{Channel, Receiver, Sink, WaitStrategy};
 use buslane::channel::{ChannelBuilder, Recv, SharedReceiver, SharedRecv};
+use buslane::{Channel, Receiver, Sink, WaitStrategy};
 use std::future::poll_fn;
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;

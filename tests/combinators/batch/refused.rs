@@ -2,11 +2,11 @@
 
 use super::script::Answer::{Close, Fail, FailFirst, Full, Panic, Reentrant, Take, Timeout};
 use super::{HOUR, SECOND, batch, tick, write_all};
-use buslane::testing::Gate;
-use buslane::{Overflow, Queue, Sink, sink_fn, SinkExt};
 use buslane::sink::Signal;
 use buslane::stats::{Finish, FlushReport, SinkStatus};
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{Overflow, Queue, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use test_support::{Drops, GUARD, Outcome, assert_balanced, outcome, wait_for};

@@ -1,10 +1,10 @@
 //! A sink for batches that answers as it is told, and writes down what it got.
 
-use buslane::testing::Gate;
-use buslane::{Sink, WriteError};
 use buslane::sink::Signal;
 use buslane::stats::CloseReport;
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{Sink, WriteError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use test_support::lock;

@@ -1,11 +1,11 @@
 //! The breaker: states, one probe at a time, shared between sinks.
 
 use super::{MILLI, SECOND, flaky};
+use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, Next, RetryPolicy};
 use buslane::testing::Gate;
 use buslane::testing::ManualClock;
-use buslane::{Sink, sink_fn, SinkExt};
-use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, Next, RetryPolicy};
 use buslane::time::Deadline;
+use buslane::{Sink, SinkExt, sink_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -132,7 +132,7 @@ fn e13_concurrent_writers_probe_one_at_a_time() {
 fn a_probe_that_panics_or_finds_its_sink_closed_frees_its_place() {
     let (clock, breaker) = breaker(1);
     let panics = sink_fn(|_: &u64| -> Result<(), &str> { panic!("probe") });
-    let panics = panics.retry(breaker.clone()).clock(clock.clone()).serialised();
+    let panics = panics.retry(breaker.clone()).clock(clock.clone());
     fail(&breaker);
     clock.advance(SECOND);
     for _ in 0..2 {

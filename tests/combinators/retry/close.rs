@@ -1,13 +1,13 @@
 //! Closes and aborts end waits at once, and a queue in front gives nothing up before its deadline.
 
 use super::{By, HOUR, MILLI, SECOND, describe, flaky};
-use buslane::testing::{Gate, ManualClock, Panicking};
-use buslane::{Bus, Channel, Queue, Sink, sink_fn, SinkExt};
 use buslane::error::TryRecvError;
 use buslane::retry::{Breaker, Next};
 use buslane::sink::Signal;
 use buslane::stats::{DropReason, Finish};
+use buslane::testing::{Gate, ManualClock, Panicking};
 use buslane::time::Deadline;
+use buslane::{Bus, Channel, Queue, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

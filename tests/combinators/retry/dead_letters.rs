@@ -1,8 +1,8 @@
 //! Dead letters: what is given up, with its error, and counted once.
 
 use super::{By, describe, flaky};
-use buslane::{Bus, Channel, Overflow, Sink, sink_fn, SinkExt, WriteError};
 use buslane::retry::{DeadLetter, Next, RetryPolicy};
+use buslane::{Bus, Channel, Overflow, Sink, SinkExt, WriteError, sink_fn};
 use test_support::{Outcome, assert_balanced, outcome};
 
 #[test]

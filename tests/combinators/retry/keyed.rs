@@ -1,14 +1,14 @@
 //! Back-off by key: order within a key, progress of the others, ticks, flush, close, bounds and books.
 
 use super::{By, MILLI, SECOND, describe, flaky};
-use buslane::testing::ManualClock;
-use buslane::time::Clock;
-use buslane::{Bus, Channel, Overflow, Queue, Sink, sink_fn, SinkExt};
 use buslane::error::InvalidConfig;
 use buslane::retry::{Backoff, Next};
 use buslane::sink::Signal;
 use buslane::stats::{Finish, FlushReport, Ledger};
+use buslane::testing::ManualClock;
+use buslane::time::Clock;
 use buslane::time::Deadline;
+use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

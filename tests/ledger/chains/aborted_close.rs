@@ -1,11 +1,11 @@
 //! Closes that are cut short at their deadline: every event still has one end, and what a retry held has a letter.
 
 use super::probe::{Letters, retries};
-use buslane::testing::{Collect, Gate};
-use buslane::{Channel, Queue, Sink, sink_fn, SinkExt, WriteError};
 use buslane::retry::Backoff;
 use buslane::stats::{Disposition, DropReason, Finish};
+use buslane::testing::{Collect, Gate};
 use buslane::time::Deadline;
+use buslane::{Channel, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use test_support::limit;
@@ -40,26 +40,22 @@ fn failing() -> (impl Sink<u64>, mpsc::Receiver<u64>) {
 #[test]
 fn a_close_cut_short_sends_letters_for_events_in_back_off() {
     for workers in [1, 3] {
-        for serialised in [false, true] {
-            let context = format!("{workers} workers, serialised: {serialised}");
-            let (letters, (sink, attempts)) = (Letters::new(), failing());
-            let retry = sink.retry(patient()).dead_letters(letters.clone());
-            let retry = if serialised { retry.serialised() } else { retry };
-            let queue = Queue::builder().capacity(64).workers(workers).spawn_sink(retry).unwrap();
-            (0..10).for_each(|event| queue.write(event).unwrap());
-            let waiting = if serialised { 1 } else { workers };
-            (0..waiting).for_each(|_| assert!(attempts.recv_timeout(GUARD).is_ok()));
-            assert_eq!(queue.close_timeout(Duration::ZERO).finish, Finish::TimedOut, "{context}");
-            wait_for("the workers' end", || queue.state().ledger.pending == 0);
-            let state = queue.state();
-            assert_eq!(state.ledger.check(), Ok(()), "{context}");
-            let (ledger, sent) = (state.ledger, letters.len() as u64);
-            assert!(sent >= waiting as u64, "{context}: {sent} letters");
-            assert_eq!((ledger.delivered, ledger.dropped.failed), (0, sent), "{context}: {ledger}");
-            assert_eq!(ledger.dropped.aborted, 10 - sent, "{context}: {ledger}");
-            assert_eq!(retries(&state).letters_sent, sent, "{context}");
-            assert!(letters.events().iter().all(|letter| letter.error.is_closed()), "{context}");
-        }
+        let context = format!("{workers} workers");
+        let (letters, (sink, attempts)) = (Letters::new(), failing());
+        let retry = sink.retry(patient()).dead_letters(letters.clone());
+        let queue = Queue::builder().capacity(64).workers(workers).spawn_sink(retry).unwrap();
+        (0..10).for_each(|event| queue.write(event).unwrap());
+        (0..workers).for_each(|_| assert!(attempts.recv_timeout(GUARD).is_ok()));
+        assert_eq!(queue.close_timeout(Duration::ZERO).finish, Finish::TimedOut, "{context}");
+        wait_for("the workers' end", || queue.state().ledger.pending == 0);
+        let state = queue.state();
+        assert_eq!(state.ledger.check(), Ok(()), "{context}");
+        let (ledger, sent) = (state.ledger, letters.len() as u64);
+        assert!(sent >= workers as u64, "{context}: {sent} letters");
+        assert_eq!((ledger.delivered, ledger.dropped.failed), (0, sent), "{context}: {ledger}");
+        assert_eq!(ledger.dropped.aborted, 10 - sent, "{context}: {ledger}");
+        assert_eq!(retries(&state).letters_sent, sent, "{context}");
+        assert!(letters.events().iter().all(|letter| letter.error.is_closed()), "{context}");
     }
 }
 

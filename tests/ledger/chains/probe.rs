@@ -1,7 +1,7 @@
 //! Chains to be tried: an innermost sink that behaves as it is told and remembers it, and the combinators around it.
 
 use buslane::retry::{Backoff, DeadLetter};
-use buslane::sink::{Batch, Either, Noop};
+use buslane::sink::Batch;
 use buslane::stats::{RetryState, SinkState};
 use buslane::testing::{Collect, ManualClock};
 use buslane::{BoxError, Sink, SinkExt, WriteError};
@@ -164,7 +164,6 @@ pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
         ("timeout", false, |probe, _| Box::new(probe.timeout(Duration::from_secs(60)))),
         ("inspect", false, |probe, _| Box::new(SinkExt::<E>::inspect(probe, ()))),
         ("catch_panic", false, |probe, _| Box::new(SinkExt::<E>::catch_panic(probe))),
-        ("either", false, |probe, _| Box::new(Either::<Probe, Noop<E>>::Left(probe))),
         ("retry", false, |probe, _| {
             Box::new(SinkExt::<E>::retry(probe, policy()).clock(ManualClock::hurrying()))
         }),
@@ -184,7 +183,7 @@ pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
             let retry = SinkExt::<E>::retry_by_key(probe, |event: &E| event.first() % 3, policy());
             Box::new(retry.clock(ManualClock::hurrying()))
         }),
-        ("limit", true, |probe, _| Box::new(SinkExt::<E>::limit(probe, 64).unwrap())),
+        ("queue", true, |probe, _| Box::new(SinkExt::<E>::queue(probe, 64).unwrap())),
         ("queue", true, |probe, letters| Box::new(retry(probe, letters).queue(64).unwrap())),
         ("queue in a map", true, |probe, letters| {
             Box::new(retry(probe, letters).queue(64).unwrap().map(|event: &E| event.clone()))

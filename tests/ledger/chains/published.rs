@@ -220,7 +220,6 @@ fn writers_are_told_by_offer_what_write_does_not_say() {
         Box::new(Arc::new(channel.clone()).inspect(())),
         Box::new(channel.clone().filter(|_| true).timeout(std::time::Duration::from_secs(1))),
         Box::new(channel.clone().catch_panic()),
-        Box::new(buslane::sink::Either::<_, buslane::sink::Noop<u64>>::Left(channel.clone())),
         Box::new(channel.clone().tee(channel.clone())),
     ] {
         assert_eq!(sink.offer(3).unwrap(), Disposition::Dropped(DropReason::Full));

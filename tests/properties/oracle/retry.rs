@@ -18,7 +18,6 @@ pub(crate) struct Setup {
     elapsed: Option<Duration>,
     /// How many dead letters there is room for, if any are kept.
     letters: Option<usize>,
-    serialised: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ enum Policy {
 }
 
 impl Setup {
-    pub(crate) fn decode([policy, size, attempts, elapsed, letters, serialised]: [u8; 6]) -> Self {
+    pub(crate) fn decode([policy, size, attempts, elapsed, letters, _]: [u8; 6]) -> Self {
         let policy = if policy.is_multiple_of(2) {
             let base = MILLI * (u32::from(size) + 1);
             Policy::Backoff { base, most: base * (u32::from(policy) / 16 + 1) }
@@ -41,7 +40,6 @@ impl Setup {
             attempts: (attempts % 4 != 0).then(|| u32::from(attempts) / 32 + 1),
             elapsed: (elapsed % 3 == 1).then(|| MILLI * u32::from(elapsed) * 4),
             letters: (letters % 4 != 0).then(|| usize::from(letters) / 16 + 1),
-            serialised: serialised.is_multiple_of(2),
         }
     }
 }
@@ -193,9 +191,6 @@ fn play(
     let mut retry = behind.clone().retry(policy).clock(clock.clone());
     if let Some(letters) = letters {
         retry = retry.dead_letters(letters);
-    }
-    if setup.serialised {
-        retry = retry.serialised();
     }
     let bus = Bus::new();
     bus.add(retry).expect("an open bus");

@@ -1,10 +1,10 @@
 //! A queue that is ordered by a key: each key's events in order, whatever the number of workers.
 
-use buslane::testing::Gate;
-use buslane::{Bus, Overflow, Queue, Sink};
 use buslane::queue::QueueBuilder;
 use buslane::sink::Patience;
 use buslane::stats::{Finish, SinkStatus};
+use buslane::testing::Gate;
+use buslane::{Bus, Overflow, Queue, Sink};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -1,12 +1,12 @@
 //! Several workers on one ring: each event once, and every promise of the queue with one worker but the order.
 
 use super::held_queue;
-use buslane::testing::Gate;
-use buslane::{BoxError, Bus, Channel, Overflow, Queue, Sink, sink_fn, WaitStrategy, WriteError};
 use buslane::error::{InvalidConfig, SpawnError};
 use buslane::queue::Handler;
 use buslane::stats::{DropReason, Finish, SinkStatus};
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{BoxError, Bus, Channel, Overflow, Queue, Sink, WaitStrategy, WriteError, sink_fn};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;

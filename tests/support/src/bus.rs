@@ -2,12 +2,12 @@
 //! ledgers of a whole bus.
 
 use crate::{GUARD, Log};
-use buslane::testing::Gate;
-use buslane::{Bus, Published, Publisher, Sink, sink_fn, WriteError};
 use buslane::error::Closed;
 use buslane::sink::Outcome;
 use buslane::stats::{CloseReport, Ledger, SinkSnapshot};
+use buslane::testing::Gate;
 use buslane::time::Deadline;
+use buslane::{Bus, Published, Publisher, Sink, WriteError, sink_fn};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -7,9 +7,9 @@ pub mod heap;
 pub mod limit;
 pub mod process;
 
-use buslane::{Queue, Sink, WriteError};
 use buslane::sink::{Lane, Patience, Signal};
 use buslane::stats::{Ledger, SinkState};
+use buslane::{Queue, Sink, WriteError};
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;

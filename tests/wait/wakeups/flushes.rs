@@ -1,11 +1,11 @@
 //! Flushes and closes that wait: each is woken for what concerns it, however many wait beside it.
 
 use super::{Blocked, EVENTS, MOST_SLEEPS};
-use buslane::testing::Gate;
-use buslane::{Channel, Overflow, Queue, Sink};
 use buslane::queue::QueueBuilder;
 use buslane::sink::Patience;
 use buslane::stats::FlushReport;
+use buslane::testing::Gate;
+use buslane::{Channel, Overflow, Queue, Sink};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;

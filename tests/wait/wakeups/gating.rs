@@ -1,9 +1,9 @@
 //! Publishers at the gates of a journal: as many are woken as a subscriber makes room for, and none for a poll that makes none.
 
 use super::{Blocked, EVENTS, WRITERS, assert_few, dawdle, sleeps_per_event};
-use buslane::{Bus, Journal, Sink, Subscriber, WaitStrategy, WriteError};
 use buslane::journal::Entry;
 use buslane::sink::Patience;
+use buslane::{Bus, Journal, Sink, Subscriber, WaitStrategy, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
