@@ -6,8 +6,6 @@ mod channel;
 mod combinator;
 pub mod docs;
 mod error;
-#[cfg(feature = "http")]
-mod http;
 mod inbox;
 mod journal;
 mod ledger;
@@ -56,8 +54,6 @@ pub use error::{
     AddError, BoxError, Closed, InvalidConfig, RecvError, RecvTimeoutError, RemoveError, SpawnError,
     SubscribeError, TryRecvError, WriteError,
 };
-#[cfg(feature = "http")]
-pub use http::{HttpBatchSink, HttpError, HttpRetry, HttpSink};
 pub use inbox::Patience;
 pub use inbox::overflow::Overflow;
 pub use journal::Journal;

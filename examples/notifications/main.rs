@@ -1,8 +1,8 @@
 //! A registry that tells two endpoints of every push and pull, over HTTP.
 //!
 //! ```text
-//! cargo run --release --features http --example notifications
-//! cargo run --release --features http --example notifications -- --events 20000 --rate 5000 --batch 200
+//! cargo run --release --example notifications
+//! cargo run --release --example notifications -- --events 20000 --rate 5000 --batch 200
 //! ```
 //!
 //! Both endpoints are served on loopback by the program itself. One is healthy. The other one is well for the first quarter of

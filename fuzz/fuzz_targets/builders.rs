@@ -4,9 +4,10 @@
 use arbitrary::Arbitrary;
 use buslane::testing::Collect;
 use buslane::{
-    Attempt, AttemptError, Backoff, Breaker, Channel, Deadline, HttpSink, Journal, Next, Overflow, Queue,
-    RetryPolicy, Sequence, Sink, SinkExt, Start, Until, WaitStrategy,
+    Attempt, AttemptError, Backoff, Breaker, Channel, Deadline, Journal, Next, Overflow, Queue, RetryPolicy,
+    Sequence, Sink, SinkExt, Start, Until, WaitStrategy,
 };
+use buslane_http::HttpSink;
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, SystemTime};
 

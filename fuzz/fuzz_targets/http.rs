@@ -2,9 +2,8 @@
 //! comes back or was taken for a success, and a retry policy has an answer.
 #![no_main]
 
-use buslane::{
-    Attempt, AttemptError, Backoff, HttpError, HttpRetry, HttpSink, Next, RetryPolicy, Sink, WriteError,
-};
+use buslane::{Attempt, AttemptError, Backoff, Next, RetryPolicy, Sink, WriteError};
+use buslane_http::{HttpError, HttpRetry, HttpSink};
 use libfuzzer_sys::fuzz_target;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -10,7 +10,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
     let program = target.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         program.exists(),
-        "{} is not built: run all tests, or `cargo build --features http --examples` first",
+        "{} is not built: run all tests, or `cargo build --examples` first",
         program.display()
     );
     program

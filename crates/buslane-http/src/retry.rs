@@ -1,19 +1,20 @@
 //! Retries that understand what an endpoint answers.
 
-use super::HttpError;
-use crate::combinator::retry::policy::{Attempt, Next, RetryPolicy};
+use crate::error::HttpError;
+use buslane::{Attempt, Next, RetryPolicy};
 use std::time::Duration;
 
 /// A retry policy for HTTP sinks around another one: gives up at once what is [not worth a retry](HttpError::is_retryable), and
 /// waits at least as long as the endpoint [asks for](HttpError::retry_after).
 ///
 /// The policy inside decides everything else: how often, how long, and for how long in all. An answer that is not worth a
-/// retry counts as a success with it, since it tells that the endpoint is up: a [`Breaker`](crate::Breaker) closes. An event that
+/// retry counts as a success with it, since it tells that the endpoint is up: a [`Breaker`](buslane::Breaker) closes. An event that
 /// cannot be written as JSON tells it nothing. Errors that are no [`HttpError`] are left to it.
 ///
 /// # Examples
 /// ```
-/// use buslane::{Backoff, Bus, Channel, DeadLetter, HttpRetry, HttpSink, SinkExt};
+/// use buslane::{Backoff, Bus, Channel, DeadLetter, SinkExt};
+/// use buslane_http::{HttpRetry, HttpSink};
 /// use std::time::Duration;
 /// let (letters, mut dead) = Channel::<DeadLetter<Vec<String>>>::bounded(64)?;
 /// let policy = HttpRetry::new(Backoff::default().max_attempts(2)?);
@@ -22,7 +23,7 @@ use std::time::Duration;
 /// bus.add(sink.retry(policy).dead_letters(letters).batch(100)?.queue(1024)?)?;
 /// bus.publish(String::from("push"))?;
 /// assert!(bus.close().is_done());
-/// assert_eq!(dead.recv()?.event, ["push"]); // nobody listens at that port
+/// assert_eq!(dead.recv()?.event, ["push"]); // no process listens at that port
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,8 @@ impl<P> HttpRetry<P> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Attempt, AttemptError, Backoff, HttpError, HttpRetry, Next, RetryPolicy};
+    /// use buslane::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+    /// use buslane_http::{HttpError, HttpRetry};
     /// use std::time::Duration;
     /// let policy = HttpRetry::new(Backoff::default());
     /// let after = |error| policy.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Failed(error)));
@@ -54,7 +56,8 @@ impl<P> HttpRetry<P> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Backoff, HttpRetry, HttpSink, SinkExt};
+    /// use buslane::{Backoff, SinkExt};
+    /// use buslane_http::{HttpRetry, HttpSink};
     /// use std::time::Duration;
     /// let policy = HttpRetry::new(Backoff::default()).max_retry_after(Duration::from_secs(600));
     /// let queue = HttpSink::<String>::new("https://example.com/events")?.retry(policy).queue(1024)?;

@@ -3,7 +3,8 @@
 use crate::raw::{Raw, read_head, read_request};
 use crate::support::{GUARD, Outcome, ends, outcome};
 use crate::{failure, tls};
-use buslane::{Backoff, HttpError, HttpRetry, HttpSink, Sink, SinkExt, WriteError};
+use buslane::{Backoff, Sink, SinkExt, WriteError};
+use buslane_http::{HttpError, HttpRetry, HttpSink};
 use serde::{Serialize, Serializer};
 use std::io::{Read, Write};
 use std::sync::{Mutex, mpsc};

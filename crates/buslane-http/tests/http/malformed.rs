@@ -3,7 +3,8 @@
 use crate::failure;
 use crate::raw::{Raw, answers, read_request};
 use crate::support::{GUARD, Outcome, ends, outcome};
-use buslane::{Backoff, HttpError, HttpRetry, HttpSink, Sink, SinkExt};
+use buslane::{Backoff, Sink, SinkExt};
+use buslane_http::{HttpError, HttpRetry, HttpSink};
 use std::io::Write;
 use std::time::Duration;
 
