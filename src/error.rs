@@ -265,21 +265,6 @@ pub enum InvalidConfig {
     ZeroBytes,
     /// A batch that is too old at once never fills.
     ZeroAge,
-    /// Not an absolute `http://` or `https://` URL.
-    BadUrl,
-    /// A user or password in a URL, where logs and proxies show it; to be given as a header.
-    CredentialsInUrl,
-    /// A name or value that no HTTP header can have, or a header that belongs to the client.
-    BadHeader,
-    /// Not a certificate in PEM format, or none at all.
-    BadCertificate,
-    /// Not the URL of a proxy that speaks HTTP. The value is not kept, since it may hold a password.
-    BadProxy {
-        /// Where it came from: the environment variable, or `proxy` for the setting.
-        setting: &'static str,
-    },
-    /// A time limit of zero: nothing could ever be done.
-    ZeroTimeout,
     /// A waiting interval of zero is `BusySpin`, which is asked for by that name.
     ZeroInterval,
     /// A polling interval whose longest value lies below its shortest.
@@ -342,18 +327,6 @@ impl fmt::Display for InvalidConfig {
             Self::ZeroBatch => f.write_str("a batch needs room for at least one event"),
             Self::ZeroBytes => f.write_str("a batch of no bytes holds no event; ask for at least one byte"),
             Self::ZeroAge => f.write_str("a batch with an age of zero never fills"),
-            Self::BadUrl => f.write_str("an endpoint needs an absolute http:// or https:// URL"),
-            Self::CredentialsInUrl => {
-                f.write_str("an endpoint's credentials belong into a header, not into its URL")
-            }
-            Self::BadHeader => f.write_str("a header's name or value that HTTP does not allow here"),
-            Self::BadProxy { setting } => {
-                write!(f, "{setting} is invalid: a proxy is given as http://host:port or https://host:port")
-            }
-            Self::BadCertificate => {
-                f.write_str("root certificates need at least one certificate in PEM format")
-            }
-            Self::ZeroTimeout => f.write_str("a time limit of zero leaves no time for anything"),
             Self::ZeroInterval => f.write_str("a waiting interval of zero; use WaitStrategy::BusySpin"),
             Self::InvertedInterval { busy, idle } => {
                 write!(f, "the idle interval ({idle:?}) is shorter than the busy one ({busy:?})")

@@ -6,8 +6,6 @@ pub mod channel;
 mod combinators;
 pub mod docs;
 pub mod error;
-#[cfg(feature = "http")]
-mod http;
 pub mod journal;
 mod mailbox;
 mod panics;
@@ -38,8 +36,6 @@ pub mod wait;
 pub use bus::{Bus, Published, Publisher, WeakBus};
 pub use channel::{Channel, Receiver};
 pub use error::{BoxError, WriteError};
-#[cfg(feature = "http")]
-pub use http::{HttpBatchSink, HttpError, HttpRetry, HttpSink};
 pub use journal::{Journal, Subscriber};
 pub use mailbox::overflow::Overflow;
 pub use queue::Queue;

@@ -3,10 +3,11 @@
 
 use arbitrary::Arbitrary;
 use buslane::testing::Collect;
-use buslane::{Channel, HttpSink, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy};
+use buslane::{Channel, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy};
 use buslane::journal::{Sequence, Start, Until};
 use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, Next, RetryPolicy};
 use buslane::time::Deadline;
+use buslane_http::HttpSink;
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, SystemTime};
 

@@ -2,8 +2,9 @@
 //! comes back or was taken for a success, and a retry policy has an answer.
 #![no_main]
 
-use buslane::{HttpError, HttpRetry, HttpSink, Sink, WriteError};
+use buslane::{Sink, WriteError};
 use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+use buslane_http::{HttpError, HttpRetry, HttpSink};
 use libfuzzer_sys::fuzz_target;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -54,6 +54,31 @@ impl Allowance {
     }
 }
 
+impl Deadline {
+    /// Returns the deadline of the waits on the calling thread: [`NEVER`](Self::NEVER) where there is none.
+    ///
+    /// A [`Timeout`](crate::sink::Timeout), a close and a flush bound the waits of the sinks that they call. A sink that waits by itself, such as
+    /// for the answer to a request, waits no longer than that. A limit starts to run when it is first asked for, so a write that
+    /// need not wait reads no clock.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Sink, sink_fn, SinkExt};
+    /// use buslane::time::Deadline;
+    /// use std::time::Duration;
+    /// let patient = sink_fn(|_: &u32| assert_eq!(Deadline::current(), Deadline::NEVER));
+    /// patient.write(1)?;
+    /// let limit = Duration::from_secs(60);
+    /// let bounded = sink_fn(move |_: &u32| assert!(Deadline::current().remaining().is_some_and(|left| left <= limit)));
+    /// bounded.timeout(limit).write(1)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn current() -> Self {
+        Allowance::deadline()
+    }
+}
+
 per_thread! {
     static LAST: Cell<bool> = Cell::new(false)
 }

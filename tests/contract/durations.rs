@@ -9,11 +9,8 @@ use buslane::testing::{ManualClock, Slow};
 use buslane::time::Deadline;
 use buslane::time::{Clock, Pause, SystemClock};
 use buslane::{
-    BoxError, Bus, Channel, HttpRetry, HttpSink, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy,
-    WriteError, noop, sink_fn,
+    BoxError, Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError, noop, sink_fn,
 };
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -212,9 +209,6 @@ fn retries_take_every_duration() {
             Breaker::new(1, long).unwrap().clock(clock.clone()).max_attempts(3).unwrap().max_elapsed(long);
         assert!(failing().retry(breaker).clock(clock).write(1).is_err());
 
-        let policy = HttpRetry::new(backoff()).max_retry_after(long);
-        assert!(failing().retry(policy).clock(ManualClock::hurrying()).write(1).is_err());
-
         // A close ends a wait that would last for ever.
         let queue = failing().retry(Backoff::new(long, long).unwrap()).queue(8).unwrap();
         queue.write(1).unwrap();
@@ -362,24 +356,4 @@ fn clocks_take_every_duration() {
     let clock = ManualClock::new();
     clock.advance(Duration::ZERO);
     assert_eq!(clock.passed(), Duration::ZERO);
-}
-
-#[test]
-fn http_requests_take_every_timeout() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
-    thread::spawn(move || {
-        for mut connection in listener.incoming().flatten() {
-            let _ = connection.read(&mut [0; 4096]);
-            let _ =
-                connection.write_all(b"HTTP/1.1 200 Fine\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            let _ = connection.read(&mut [0; 4096]);
-        }
-    });
-    for_each_long(move |long| {
-        let http = HttpSink::direct(&url).unwrap().timeout(long).unwrap();
-        assert!(http.write("hello").is_ok());
-        let outer = HttpSink::direct(&url).unwrap().timeout(long).unwrap().timeout(long);
-        assert!(SinkExt::<&str>::timeout(outer.unwrap(), long).write("hello").is_ok());
-    });
 }

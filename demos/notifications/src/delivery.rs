@@ -4,10 +4,10 @@ use crate::notification::Notification;
 use crate::observer::Observer;
 use crate::options::Options;
 use crate::story::Story;
-use buslane::error::InvalidConfig;
 use buslane::retry::{Breaker, DeadLetter, Retry};
 use buslane::sink::Batch;
-use buslane::{HttpBatchSink, HttpRetry, HttpSink, Queue, SinkExt, sink_fn};
+use buslane::{BoxError, Queue, SinkExt, sink_fn};
+use buslane_http::{HttpBatchSink, HttpRetry, HttpSink};
 use demo_support::Failure;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,7 +52,7 @@ fn batches(
     options: &Options,
     story: Story,
     dead: Arc<Mutex<HashSet<u64>>>,
-) -> Result<Batches, InvalidConfig> {
+) -> Result<Batches, BoxError> {
     let breaker = Breaker::new(options.threshold, options.backoff)?.max_attempts(options.attempts)?;
     let breaker = Arc::new(breaker);
     let policy = Observer::new(HttpRetry::new(breaker.clone()), breaker, name, story);
@@ -60,12 +60,6 @@ fn batches(
         story.tell(name, format_args!("dead letter of {}: {letter}", letter.event.len()));
         dead.lock().unwrap_or_else(PoisonError::into_inner).extend(letter.event.iter().map(|event| event.id));
     });
-    HttpSink::direct(url)?
-        .media_type(MEDIA_TYPE)?
-        .timeout(options.timeout)?
-        .batches()
-        .retry(policy)
-        .dead_letters(letters)
-        .batch(options.batch)?
-        .age(options.age)
+    let sink = HttpSink::direct(url)?.media_type(MEDIA_TYPE)?.timeout(options.timeout)?.batches();
+    Ok(sink.retry(policy).dead_letters(letters).batch(options.batch)?.age(options.age)?)
 }

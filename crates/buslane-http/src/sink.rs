@@ -1,31 +1,19 @@
-//! Sinks that post events as JSON to an HTTP endpoint (feature `http`).
+//! The sinks, their settings and their contract.
 
-mod answer;
-mod body;
-mod budget;
-mod client;
-mod error;
-mod proxy;
-mod resolver;
-mod retry;
-mod retry_after;
-mod tcp;
-
-pub use error::HttpError;
-pub use retry::HttpRetry;
-
-use crate::error::{InvalidConfig, WriteError};
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::CloseReport;
-use crate::time::Deadline;
-use client::{Client, PostError};
+use crate::body;
+use crate::client::{Client, PostError};
+use crate::config::HttpConfigError;
+use crate::error::HttpError;
+use buslane::sink::{Signal, SinkKey};
+use buslane::stats::CloseReport;
+use buslane::time::Deadline;
+use buslane::{Sink, WriteError};
 use serde::Serialize;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// Posts each event as JSON to an HTTP endpoint (feature `http`).
+/// Posts each event as JSON to an HTTP endpoint.
 ///
 /// The payload is the event itself, or, after [`enveloped`](Self::enveloped), `{"events":[event]}`; [`batches`](Self::batches)
 /// makes a sink of it that posts many events at once.
@@ -52,8 +40,8 @@ use std::time::Duration;
 /// sink looks for such an answer before it reports that the send failed or took too long. A status of 300 or more ends the send at once;
 /// over TLS, only a failure or the end of the time does.
 ///
-/// A write waits for the answer: put a [`Queue`](crate::Queue) in front. It does not try again by itself; that is the work of a
-/// [`retry`](crate::SinkExt::retry) in front, with a policy in an [`HttpRetry`]. Each attempt serialises the event anew: the
+/// A write waits for the answer: put a [`Queue`](buslane::Queue) upstream of it. It does not try again by itself; that is the work of a
+/// [`retry`](buslane::SinkExt::retry) with a policy in an [`HttpRetry`](crate::HttpRetry). Each attempt serializes the event again: the
 /// event itself is what comes back from a write that failed, bytes kept beside it would cost memory for every event that succeeds, and writing JSON is nothing beside a request.
 ///
 /// # Guarantees
@@ -80,9 +68,9 @@ use std::time::Duration;
 /// | `http` | `http_proxy`, `all_proxy`, `ALL_PROXY`; never `HTTP_PROXY`, which a client of a CGI program can set with a header |
 /// | `https` | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
 ///
-/// `no_proxy`, or else `NO_PROXY`, lists hosts that are reached directly, separated by commas or spaces: a domain stands for itself and
+/// `no_proxy`, or else `NO_PROXY`, lists hosts that are reached directly, separated by commas or spaces: a domain means itself and
 /// all its subdomains, with or without a leading `.` or `*.`; an address for itself, and `10.0.0.0/8` or `fd00::/8` for a network; a port after a
-/// host limits the entry to that port; `*` stands for every host. Other entries match nothing.
+/// host limits the entry to that port; `*` means every host. Other entries match nothing.
 ///
 /// A proxy is the URL of an `http` or `https` proxy, with a user and a password where it asks for them; the default scheme is `http`, the default port 1080, or 443 for
 /// `https`. Requests to an `http` endpoint are forwarded by the proxy, which is told the whole URL; requests to an `https` endpoint go through a
@@ -90,7 +78,8 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use buslane::{Bus, HttpSink, SinkExt};
+/// use buslane::{Bus, SinkExt};
+/// use buslane_http::HttpSink;
 /// use std::time::Duration;
 ///
 /// #[derive(Clone, serde::Serialize)]
@@ -118,51 +107,49 @@ impl<E> HttpSink<E> {
     /// environment [names](Self#proxies), if any.
     ///
     /// # Errors
-    /// - [`InvalidConfig::BadUrl`] when it is not an absolute `http` or `https` URL.
-    /// - [`InvalidConfig::CredentialsInUrl`] when there is a user or a password in it.
-    /// - [`InvalidConfig::BadProxy`] when the environment names a proxy that cannot be used. Take [`direct`](Self::direct) to leave the environment aside.
+    /// - [`HttpConfigError::BadUrl`] when it is not an absolute `http` or `https` URL.
+    /// - [`HttpConfigError::CredentialsInUrl`] when there is a user or a password in it.
+    /// - [`HttpConfigError::BadProxy`] when the environment names a proxy that cannot be used. Take [`direct`](Self::direct) to leave the environment aside.
     ///
     /// # Examples
     /// ```
-    /// use buslane::HttpSink;
-    /// use buslane::error::InvalidConfig;
+    /// use buslane_http::{HttpConfigError, HttpSink};
     /// assert!(HttpSink::<String>::new("https://example.com/events").is_ok());
-    /// assert_eq!(HttpSink::<String>::new("/events").err(), Some(InvalidConfig::BadUrl));
-    /// assert_eq!(HttpSink::<String>::new("https://me:secret@example.com/").err(), Some(InvalidConfig::CredentialsInUrl));
+    /// assert_eq!(HttpSink::<String>::new("/events").err(), Some(HttpConfigError::BadUrl));
+    /// assert_eq!(HttpSink::<String>::new("https://me:secret@example.com/").err(), Some(HttpConfigError::CredentialsInUrl));
     /// ```
-    pub fn new(url: &str) -> Result<Self, InvalidConfig> {
+    pub fn new(url: &str) -> Result<Self, HttpConfigError> {
         Ok(Self { client: Box::new(Client::new(url)?), enveloped: false, events: PhantomData })
     }
 
     /// A sink like that of [`new`](Self::new) that uses no proxy, whatever the environment says.
     ///
     /// # Errors
-    /// [`InvalidConfig::BadUrl`] and [`InvalidConfig::CredentialsInUrl`], as for [`new`](Self::new).
+    /// [`HttpConfigError::BadUrl`] and [`HttpConfigError::CredentialsInUrl`], as for [`new`](Self::new).
     ///
     /// # Examples
     /// ```
-    /// use buslane::HttpSink;
+    /// use buslane_http::HttpSink;
     /// assert!(HttpSink::<String>::direct("https://events.internal/").is_ok());
     /// ```
-    pub fn direct(url: &str) -> Result<Self, InvalidConfig> {
+    pub fn direct(url: &str) -> Result<Self, HttpConfigError> {
         Ok(Self { client: Box::new(Client::direct(url)?), enveloped: false, events: PhantomData })
     }
 
     /// Sends every request through this proxy, instead of one that the environment names.
     ///
     /// # Errors
-    /// [`InvalidConfig::BadProxy`] when it is not the URL of an `http` or `https` [proxy](Self#proxies).
+    /// [`HttpConfigError::BadProxy`] when it is not the URL of an `http` or `https` [proxy](Self#proxies).
     ///
     /// # Examples
     /// ```
-    /// use buslane::HttpSink;
-    /// use buslane::error::InvalidConfig;
+    /// use buslane_http::{HttpConfigError, HttpSink};
     /// let sink = HttpSink::<String>::direct("https://example.com/events")?;
     /// let sink = sink.proxy("http://user:password@proxy.internal:3128")?;
-    /// assert_eq!(sink.proxy("socks5://proxy.internal").err(), Some(InvalidConfig::BadProxy { setting: "proxy" }));
-    /// # Ok::<(), InvalidConfig>(())
+    /// assert_eq!(sink.proxy("socks5://proxy.internal").err(), Some(HttpConfigError::BadProxy { setting: "proxy" }));
+    /// # Ok::<(), HttpConfigError>(())
     /// ```
-    pub fn proxy(mut self, url: &str) -> Result<Self, InvalidConfig> {
+    pub fn proxy(mut self, url: &str) -> Result<Self, HttpConfigError> {
         self.client.set_proxy(url)?;
         Ok(self)
     }
@@ -170,18 +157,17 @@ impl<E> HttpSink<E> {
     /// Sends this header with each request; of several values for one name, the last counts.
     ///
     /// # Errors
-    /// [`InvalidConfig::BadHeader`] when HTTP does not allow the name or the value, or the header says how the message is
+    /// [`HttpConfigError::BadHeader`] when HTTP does not allow the name or the value, or the header says how the message is
     /// framed (`Content-Length`, `Transfer-Encoding`, `Connection`, `Host`), which only the client knows.
     ///
     /// # Examples
     /// ```
-    /// use buslane::HttpSink;
-    /// use buslane::error::InvalidConfig;
+    /// use buslane_http::{HttpConfigError, HttpSink};
     /// let sink = HttpSink::<String>::new("https://example.com/events")?.header("Authorization", "Bearer example")?;
-    /// assert_eq!(sink.header("Content-Length", "7").err(), Some(InvalidConfig::BadHeader));
-    /// # Ok::<(), InvalidConfig>(())
+    /// assert_eq!(sink.header("Content-Length", "7").err(), Some(HttpConfigError::BadHeader));
+    /// # Ok::<(), HttpConfigError>(())
     /// ```
-    pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidConfig> {
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, HttpConfigError> {
         self.client.set_header(name, value)?;
         Ok(self)
     }
@@ -190,15 +176,15 @@ impl<E> HttpSink<E> {
     /// `application/vnd.docker.distribution.events.v2+json`.
     ///
     /// # Errors
-    /// [`InvalidConfig::BadHeader`] when HTTP does not allow the value.
+    /// [`HttpConfigError::BadHeader`] when HTTP does not allow the value.
     ///
     /// # Examples
     /// ```
-    /// let sink = buslane::HttpSink::<String>::new("https://example.com/events")?;
+    /// let sink = buslane_http::HttpSink::<String>::new("https://example.com/events")?;
     /// assert!(sink.media_type("application/cloudevents+json").is_ok());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane_http::HttpConfigError>(())
     /// ```
-    pub fn media_type(self, media_type: &str) -> Result<Self, InvalidConfig> {
+    pub fn media_type(self, media_type: &str) -> Result<Self, HttpConfigError> {
         self.header("Content-Type", media_type)
     }
 
@@ -206,18 +192,17 @@ impl<E> HttpSink<E> {
     /// second. A limit of more than a century counts as a century.
     ///
     /// # Errors
-    /// [`InvalidConfig::ZeroTimeout`] when it is zero.
+    /// [`HttpConfigError::ZeroTimeout`] when it is zero.
     ///
     /// # Examples
     /// ```
-    /// use buslane::HttpSink;
-    /// use buslane::error::InvalidConfig;
+    /// use buslane_http::{HttpConfigError, HttpSink};
     /// use std::time::Duration;
     /// let sink = HttpSink::<String>::new("https://example.com/events")?.timeout(Duration::from_millis(500))?;
-    /// assert_eq!(sink.timeout(Duration::ZERO).err(), Some(InvalidConfig::ZeroTimeout));
-    /// # Ok::<(), InvalidConfig>(())
+    /// assert_eq!(sink.timeout(Duration::ZERO).err(), Some(HttpConfigError::ZeroTimeout));
+    /// # Ok::<(), HttpConfigError>(())
     /// ```
-    pub fn timeout(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
+    pub fn timeout(mut self, limit: Duration) -> Result<Self, HttpConfigError> {
         self.client.set_timeout(limit)?;
         Ok(self)
     }
@@ -225,17 +210,17 @@ impl<E> HttpSink<E> {
     /// Trusts the certificate authorities in this PEM text instead of Mozilla's: for endpoints with certificates of one's own.
     ///
     /// # Errors
-    /// [`InvalidConfig::BadCertificate`] when there is no certificate in it.
+    /// [`HttpConfigError::BadCertificate`] when there is no certificate in it.
     ///
     /// # Examples
     /// ``` no_run
-    /// use buslane::HttpSink;
+    /// use buslane_http::HttpSink;
     /// let own = std::fs::read("/etc/ssl/own-authority.pem")?;
     /// let sink = HttpSink::<String>::new("https://events.internal/")?.root_certificates(&own)?;
     /// # drop(sink);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, InvalidConfig> {
+    pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, HttpConfigError> {
         self.client.set_root_certificates(pem)?;
         Ok(self)
     }
@@ -244,7 +229,8 @@ impl<E> HttpSink<E> {
     ///
     /// # Examples
     /// ``` no_run
-    /// use buslane::{HttpSink, Sink};
+    /// use buslane::Sink;
+    /// use buslane_http::HttpSink;
     /// let sink = HttpSink::new("https://example.com/events")?.enveloped();
     /// sink.write("push")?; // posts {"events":["push"]}
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -258,7 +244,8 @@ impl<E> HttpSink<E> {
     ///
     /// # Examples
     /// ``` no_run
-    /// use buslane::{HttpSink, Sink};
+    /// use buslane::Sink;
+    /// use buslane_http::HttpSink;
     /// let sink = HttpSink::new("https://example.com/events")?.batches();
     /// sink.write(vec!["push", "pull"])?; // posts {"events":["push","pull"]}
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -331,7 +318,8 @@ impl<E> fmt::Debug for HttpSink<E> {
 ///
 /// # Examples
 /// ```
-/// use buslane::{Bus, HttpSink, SinkExt};
+/// use buslane::{Bus, SinkExt};
+/// use buslane_http::HttpSink;
 /// use std::time::Duration;
 /// let sink = HttpSink::new("http://127.0.0.1:9/events")?
 ///     .media_type("application/vnd.docker.distribution.events.v2+json")?

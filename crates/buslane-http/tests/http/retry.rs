@@ -5,7 +5,8 @@ use crate::support::{Outcome, assert_balanced, outcome};
 use crate::{Push, failure, sink};
 use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, BreakerState, DeadLetter, Next, RetryPolicy};
 use buslane::testing::ManualClock;
-use buslane::{BoxError, Bus, Channel, HttpError, HttpRetry, Sink, SinkExt};
+use buslane::{BoxError, Bus, Channel, Sink, SinkExt};
+use buslane_http::{HttpError, HttpRetry};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ fn an_answer_in_vain_closes_a_breaker_and_an_event_without_json_leaves_it_as_it_
     let http = sink(&server).retry(HttpRetry::new(breaker.clone())).clock(clock.clone());
     assert_eq!(failure(http.write(Push("hello"))).1.status(), Some(503));
     assert_eq!(breaker.state(), BreakerState::Open);
-    // It waits for its turn to probe, and then nobody was asked.
+    // It waits for its turn to probe, and then no request was made.
     assert_eq!(failure(http.write(Push(""))).1, HttpError::Unserializable);
     assert_eq!(breaker.state(), BreakerState::HalfOpen);
     assert_eq!(failure(http.write(Push("hello"))).1.status(), Some(400));

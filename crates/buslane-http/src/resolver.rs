@@ -3,9 +3,8 @@
 //! The client asks for it before each request, also when it has a connection, and its own resolver starts a thread each time,
 //! because a lookup cannot be given a limit. So what was found is remembered for a while.
 
-use crate::sync::{Mutex, lock};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::config::Config;
@@ -18,7 +17,7 @@ const LIFETIME: Duration = Duration::from_secs(30);
 
 /// A resolver that remembers what it found last. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Remembering {
+pub(crate) struct Remembering {
     found: Arc<Mutex<Option<Found>>>,
     /// What is connected to, when it is not the endpoint: its proxy. That looks up the endpoint.
     proxy: Option<Uri>,
@@ -32,23 +31,27 @@ struct Found {
 }
 
 impl Remembering {
-    pub(super) fn new(proxy: Option<Uri>) -> Self {
+    pub(crate) fn new(proxy: Option<Uri>) -> Self {
         Self { found: Arc::default(), proxy }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Option<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks anew next time: what was found is of no use.
-    pub(super) fn forget(&self) {
-        *lock(&self.found) = None;
+    pub(crate) fn forget(&self) {
+        *self.lock() = None;
     }
 
     fn remembered(&self, authority: &str) -> Option<Vec<SocketAddr>> {
-        let found = lock(&self.found);
+        let found = self.lock();
         let found = found.as_ref().filter(|found| found.authority == authority)?;
         (found.at.elapsed() < LIFETIME).then(|| found.addresses.clone())
     }
 
     fn remember(&self, authority: String, addresses: Vec<SocketAddr>) {
-        *lock(&self.found) = Some(Found { authority, addresses, at: Instant::now() });
+        *self.lock() = Some(Found { authority, addresses, at: Instant::now() });
     }
 
     fn list(&self, addresses: &[SocketAddr]) -> ResolvedSocketAddrs {

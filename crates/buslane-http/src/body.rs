@@ -1,23 +1,23 @@
 //! What is posted.
 
-use super::HttpError;
-use crate::panics::foreign;
+use crate::error::HttpError;
 use serde::Serialize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const BEGIN: &[u8] = br#"{"events":["#;
 const END: &[u8] = b"]}";
 
 /// An envelope of many events.
-pub(super) struct Batch {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Batch {
+    pub(crate) bytes: Vec<u8>,
     /// How many events are in it.
-    pub(super) count: usize,
+    pub(crate) count: usize,
     /// The places of those that are not, because they cannot be written as JSON; in order.
-    pub(super) left_out: Vec<usize>,
+    pub(crate) left_out: Vec<usize>,
 }
 
 /// The event by itself, or in an envelope.
-pub(super) fn of_one<E: Serialize>(event: &E, enveloped: bool) -> Result<Vec<u8>, HttpError> {
+pub(crate) fn of_one<E: Serialize>(event: &E, enveloped: bool) -> Result<Vec<u8>, HttpError> {
     let mut bytes = Vec::with_capacity(256);
     if enveloped {
         bytes.extend_from_slice(BEGIN);
@@ -30,7 +30,7 @@ pub(super) fn of_one<E: Serialize>(event: &E, enveloped: bool) -> Result<Vec<u8>
 }
 
 /// All events that can be written as JSON, in an envelope.
-pub(super) fn of_batch<E: Serialize>(events: &[E]) -> Batch {
+pub(crate) fn of_batch<E: Serialize>(events: &[E]) -> Batch {
     let mut batch = Batch { bytes: BEGIN.to_vec(), count: 0, left_out: Vec::new() };
     for (index, event) in events.iter().enumerate() {
         let before = batch.bytes.len();
@@ -48,10 +48,17 @@ pub(super) fn of_batch<E: Serialize>(events: &[E]) -> Batch {
     batch
 }
 
-/// The serialiser's error is not kept: it may quote the event.
+/// Writes the event. Neither the serializer's error nor its panic is kept: either may quote the event.
 fn write<E: Serialize>(bytes: &mut Vec<u8>, event: &E) -> Result<(), HttpError> {
-    match foreign(|| serde_json::to_writer(bytes, event)) {
+    match catch_unwind(AssertUnwindSafe(|| serde_json::to_writer(bytes, event))) {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(HttpError::Unserializable),
+        Ok(Err(_)) => Err(HttpError::Unserializable),
+        Err(payload) => {
+            // The payload is the user's, and its destructor may panic in turn.
+            if let Err(another) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+                std::mem::forget(another);
+            }
+            Err(HttpError::Unserializable)
+        }
     }
 }

@@ -5,7 +5,8 @@ use crate::support::{Outcome, assert_balanced, outcome};
 use crate::{Push, failure, sink};
 use buslane::stats::Finish;
 use buslane::time::Deadline;
-use buslane::{Bus, HttpError, Sink, SinkExt};
+use buslane::{Bus, Sink, SinkExt};
+use buslane_http::HttpError;
 use std::sync::Arc;
 
 fn pushes<const N: usize>(names: [&'static str; N]) -> Vec<Push> {
@@ -44,7 +45,7 @@ fn events_that_cannot_be_written_as_json_come_back_and_the_others_are_posted() {
 }
 
 #[test]
-fn the_books_of_a_batch_in_front_count_events() {
+fn ledger_of_an_upstream_batch_counts_events() {
     let server = Server::start([Reply::Status(200), Reply::Status(500)]);
     let batch = Arc::new(sink(&server).batches().batch(2).unwrap());
     let bus = Bus::new();
@@ -59,7 +60,7 @@ fn the_books_of_a_batch_in_front_count_events() {
 }
 
 #[test]
-fn a_close_without_time_asks_nobody() {
+fn close_without_time_posts_nothing() {
     let server = Server::start([]);
     let batch = sink(&server).batches().batch(2).unwrap();
     batch.write(Push("hello")).unwrap();

@@ -1,10 +1,10 @@
 //! Which proxy a sink's requests go through, and how they do.
 
-use super::answer::{self, Head};
-use super::budget::Budget;
-use super::error::ProxyRefused;
-use super::tcp::Tcp;
-use crate::error::InvalidConfig;
+use crate::answer::{self, Head};
+use crate::budget::Budget;
+use crate::config::HttpConfigError;
+use crate::error::ProxyRefused;
+use crate::tcp::Tcp;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
@@ -20,8 +20,8 @@ const DEFAULT_PORT: u16 = 1080;
 const DEFAULT_TLS_PORT: u16 = 443;
 
 /// A proxy that speaks HTTP.
-pub(super) struct Proxy {
-    pub(super) uri: Uri,
+pub(crate) struct Proxy {
+    pub(crate) uri: Uri,
     /// The value of `Proxy-Authorization`.
     authorization: Option<String>,
 }
@@ -36,9 +36,9 @@ impl Proxy {
     /// The proxy at this URL; without a scheme it is `http`.
     ///
     /// # Errors
-    /// [`InvalidConfig::BadProxy`], with the name of the setting and nothing of its value.
-    pub(super) fn new(url: &str, setting: &'static str) -> Result<Self, InvalidConfig> {
-        Self::parse(url).ok_or(InvalidConfig::BadProxy { setting })
+    /// [`HttpConfigError::BadProxy`], with the name of the setting and nothing of its value.
+    pub(crate) fn new(url: &str, setting: &'static str) -> Result<Self, HttpConfigError> {
+        Self::parse(url).ok_or(HttpConfigError::BadProxy { setting })
     }
 
     fn parse(url: &str) -> Option<Self> {
@@ -67,15 +67,15 @@ impl Proxy {
     /// The proxy that the environment names for requests to this URL, as curl chooses it.
     ///
     /// # Errors
-    /// [`InvalidConfig::BadProxy`] when the variable that counts holds something else than a URL of such a proxy.
-    pub(super) fn from_environment(target: &Uri) -> Result<Option<Self>, InvalidConfig> {
+    /// [`HttpConfigError::BadProxy`] when the variable that counts holds something else than a URL of such a proxy.
+    pub(crate) fn from_environment(target: &Uri) -> Result<Option<Self>, HttpConfigError> {
         Self::choose(target, |name| std::env::var_os(name))
     }
 
     fn choose(
         target: &Uri,
         look_up: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Option<Self>, InvalidConfig> {
+    ) -> Result<Option<Self>, HttpConfigError> {
         // An empty variable is as good as none.
         let first = |names: &[&'static str]| {
             let mut set = names.iter().map(|name| (*name, look_up(name).unwrap_or_default()));
@@ -96,7 +96,7 @@ impl Proxy {
             &["http_proxy", "all_proxy", "ALL_PROXY"]
         };
         let Some((setting, value)) = first(names) else { return Ok(None) };
-        Self::new(value.to_str().ok_or(InvalidConfig::BadProxy { setting })?, setting).map(Some)
+        Self::new(value.to_str().ok_or(HttpConfigError::BadProxy { setting })?, setting).map(Some)
     }
 }
 
@@ -187,13 +187,13 @@ fn base64(bytes: &[u8]) -> String {
 /// Makes connections through a proxy, if there is one: a tunnel to an `https` endpoint, and to an `http` endpoint one on which the proxy
 /// is told the whole URL.
 #[derive(Debug)]
-pub(super) struct Via {
+pub(crate) struct Via {
     proxy: Option<Arc<Proxy>>,
     tls: RustlsConnector,
 }
 
 impl Via {
-    pub(super) fn new(proxy: Option<Arc<Proxy>>) -> Self {
+    pub(crate) fn new(proxy: Option<Arc<Proxy>>) -> Self {
         Self { proxy, tls: RustlsConnector::default() }
     }
 }
@@ -258,7 +258,7 @@ struct Tunnel(Box<dyn Transport>);
 impl Tunnel {
     fn open(&mut self, authority: &str, proxy: &Proxy, budget: &Budget) -> Result<(), Error> {
         let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
-        request += &format!("User-Agent: {}\r\n", super::client::USER_AGENT);
+        request += &format!("User-Agent: {}\r\n", crate::client::USER_AGENT);
         if let Some(authorization) = &proxy.authorization {
             request += &format!("Proxy-Authorization: {authorization}\r\n");
         }
@@ -347,11 +347,11 @@ impl Transport for Forward {
 #[cfg(test)]
 mod tests {
     use super::{Proxy, base64, is_exempt};
-    use crate::error::InvalidConfig;
+    use crate::config::HttpConfigError;
     use std::ffi::OsString;
 
     /// The proxy for this URL in an environment of these variables.
-    fn chosen(url: &str, variables: &[(&str, &str)]) -> Result<Option<String>, InvalidConfig> {
+    fn chosen(url: &str, variables: &[(&str, &str)]) -> Result<Option<String>, HttpConfigError> {
         let look_up = |name: &str| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| OsString::from(value))
@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn unusable_value_is_refused_by_the_name_of_its_variable() {
         for value in ["socks5h://a", "a b", " ", "http://a:port", "mailto:a"] {
-            let refused = Err(InvalidConfig::BadProxy { setting: "ALL_PROXY" });
+            let refused = Err(HttpConfigError::BadProxy { setting: "ALL_PROXY" });
             assert_eq!(chosen("http://host/", &[("ALL_PROXY", value)]), refused, "{value}");
         }
         assert_eq!(chosen("http://host/", &[("https_proxy", "no url")]), Ok(None), "it does not count");

@@ -1,17 +1,16 @@
 //! The client, and what goes with each request.
 
-use super::answer::ReadAnswers;
-use super::error::HttpError;
-use super::proxy::{Proxy, Via};
-use super::resolver::Remembering;
-use super::retry_after;
-use super::tcp::Tcp;
-use crate::error::InvalidConfig;
-use crate::sync::{AtomicBool, Ordering};
-use crate::wait::allowance::Allowance;
-use crate::wait::deadline::LONGEST;
+use crate::answer::ReadAnswers;
+use crate::config::HttpConfigError;
+use crate::error::HttpError;
+use crate::proxy::{Proxy, Via};
+use crate::resolver::Remembering;
+use crate::retry_after;
+use crate::tcp::Tcp;
+use buslane::time::Deadline;
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use ureq::http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
@@ -23,14 +22,17 @@ use ureq::{Agent, Body};
 
 /// How long a request may take, as in docker/distribution.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest timeout that is passed to the client: a century. The client adds it to a moment, and a clock may be unable to hold the
+/// sum.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// What is read of an answer, in bytes, so that the connection can be used again. One that sends more is given up.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
-pub(super) const USER_AGENT: &str = concat!("buslane/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// Says how a message is framed or where it goes, which only the client knows.
 const RESERVED: [HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
 
-pub(super) struct Client {
+pub(crate) struct Client {
     agent: Agent,
     roots: RootCerts,
     proxy: Option<Arc<Proxy>>,
@@ -42,7 +44,7 @@ pub(super) struct Client {
 }
 
 /// Why nothing was posted.
-pub(super) enum PostError {
+pub(crate) enum PostError {
     Closed,
     /// The thread may not wait any longer.
     NoTime,
@@ -64,7 +66,7 @@ fn agent(resolver: &Remembering, roots: &RootCerts, proxy: Option<&Arc<Proxy>>) 
 
 impl Client {
     /// A client that sends through the proxy that the environment names.
-    pub(super) fn new(url: &str) -> Result<Self, InvalidConfig> {
+    pub(crate) fn new(url: &str) -> Result<Self, HttpConfigError> {
         let mut client = Self::direct(url)?;
         client.proxy = Proxy::from_environment(&client.uri)?.map(Arc::new);
         client.rebuild();
@@ -72,18 +74,18 @@ impl Client {
     }
 
     /// A client that sends through no proxy.
-    pub(super) fn direct(url: &str) -> Result<Self, InvalidConfig> {
-        let uri: Uri = url.parse().map_err(|_| InvalidConfig::BadUrl)?;
-        let authority = uri.authority().ok_or(InvalidConfig::BadUrl)?;
+    pub(crate) fn direct(url: &str) -> Result<Self, HttpConfigError> {
+        let uri: Uri = url.parse().map_err(|_| HttpConfigError::BadUrl)?;
+        let authority = uri.authority().ok_or(HttpConfigError::BadUrl)?;
         if authority.as_str().contains('@') {
-            return Err(InvalidConfig::CredentialsInUrl);
+            return Err(HttpConfigError::CredentialsInUrl);
         }
         // A port that is no number would be taken for none.
         let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
         let has_bad_port = !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0);
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
         if !is_http || authority.host().is_empty() || has_bad_port {
-            return Err(InvalidConfig::BadUrl);
+            return Err(HttpConfigError::BadUrl);
         }
         let resolver = Remembering::default();
         let roots = RootCerts::WebPki;
@@ -101,17 +103,17 @@ impl Client {
         self.agent = agent(&self.resolver, &self.roots, proxy);
     }
 
-    pub(super) fn set_proxy(&mut self, url: &str) -> Result<(), InvalidConfig> {
+    pub(crate) fn set_proxy(&mut self, url: &str) -> Result<(), HttpConfigError> {
         self.proxy = Some(Arc::new(Proxy::new(url, "proxy")?));
         self.rebuild();
         Ok(())
     }
 
-    pub(super) fn set_header(&mut self, name: &str, value: &str) -> Result<(), InvalidConfig> {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| InvalidConfig::BadHeader)?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| InvalidConfig::BadHeader)?;
+    pub(crate) fn set_header(&mut self, name: &str, value: &str) -> Result<(), HttpConfigError> {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HttpConfigError::BadHeader)?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| HttpConfigError::BadHeader)?;
         if RESERVED.contains(&name) {
-            return Err(InvalidConfig::BadHeader);
+            return Err(HttpConfigError::BadHeader);
         }
         // The client writes requests into the debug log.
         value.set_sensitive(name != CONTENT_TYPE);
@@ -119,56 +121,55 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn set_root_certificates(&mut self, pem: &[u8]) -> Result<(), InvalidConfig> {
+    pub(crate) fn set_root_certificates(&mut self, pem: &[u8]) -> Result<(), HttpConfigError> {
         let items =
-            parse_pem(pem).collect::<Result<Vec<_>, _>>().map_err(|_| InvalidConfig::BadCertificate)?;
+            parse_pem(pem).collect::<Result<Vec<_>, _>>().map_err(|_| HttpConfigError::BadCertificate)?;
         let certificates = items.into_iter().filter_map(|item| match item {
             PemItem::Certificate(certificate) => Some(certificate),
             _ => None,
         });
         let certificates: Vec<_> = certificates.collect();
         if certificates.is_empty() {
-            return Err(InvalidConfig::BadCertificate);
+            return Err(HttpConfigError::BadCertificate);
         }
         self.roots = RootCerts::from(certificates);
         self.rebuild();
         Ok(())
     }
 
-    pub(super) fn set_timeout(&mut self, limit: Duration) -> Result<(), InvalidConfig> {
+    pub(crate) fn set_timeout(&mut self, limit: Duration) -> Result<(), HttpConfigError> {
         if limit.is_zero() {
-            return Err(InvalidConfig::ZeroTimeout);
+            return Err(HttpConfigError::ZeroTimeout);
         }
-        // The client adds it to a moment.
         self.timeout = limit.min(LONGEST);
         Ok(())
     }
 
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.uri.host().unwrap_or_default()
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         // Relaxed: a write that is ordered after the close sees it, and no other need.
         self.closed.load(Ordering::Relaxed)
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Closes, and breaks off the requests in flight.
-    pub(super) fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.close();
         self.agent.clone().shutdown();
     }
 
     /// Posts the body, and waits for the end of the answer.
-    pub(super) fn post(&self, body: &[u8]) -> Result<(), PostError> {
+    pub(crate) fn post(&self, body: &[u8]) -> Result<(), PostError> {
         if self.is_closed() {
             return Err(PostError::Closed);
         }
-        let allowed = Allowance::deadline().remaining();
+        let allowed = Deadline::current().remaining();
         let limit = allowed.map_or(self.timeout, |allowed| allowed.min(self.timeout));
         if limit.is_zero() {
             return Err(PostError::NoTime);
@@ -205,7 +206,7 @@ fn refusal(response: &Response<Body>) -> HttpError {
     HttpError::Status { status: response.status().as_u16(), retry_after }
 }
 
-/// Reads the answer to its end, which nobody wants to know, or as much of it as is read at most.
+/// Reads the answer to its end, or the first [`MOST_OF_AN_ANSWER`] bytes, and discards it.
 fn drain(body: &mut Body) -> Result<(), HttpError> {
     let mut reader = body.as_reader().take(MOST_OF_AN_ANSWER);
     std::io::copy(&mut reader, &mut std::io::sink())
@@ -216,10 +217,11 @@ fn drain(body: &mut Body) -> Result<(), HttpError> {
 #[cfg(test)]
 mod tests {
     use super::DEFAULT_TIMEOUT;
-    use crate::docs::default_of;
 
     #[test]
-    fn page_of_defaults_has_the_timeout() {
-        assert_eq!(default_of(&["HTTP sink", "limit"]), format!("{} s", DEFAULT_TIMEOUT.as_secs()));
+    fn table_of_defaults_has_the_timeout() {
+        let page = include_str!("lib.rs");
+        let row = page.lines().find(|line| line.contains("[`HttpSink::timeout`] |")).expect("a row");
+        assert!(row.ends_with(&format!("| {} s |", DEFAULT_TIMEOUT.as_secs())), "{row}");
     }
 }

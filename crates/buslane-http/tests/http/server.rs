@@ -14,7 +14,7 @@ pub(crate) enum Reply {
     Status(u16),
     /// This status, and these lines in the head.
     WithHeader(u16, String),
-    /// 200, with a body of so many bytes.
+    /// 200, with a body of `n` bytes.
     Large(usize),
     /// The first half of an answer, and then the end of the connection.
     HangUpHalfway,
@@ -84,7 +84,7 @@ impl Server {
         self.requests().into_iter().map(|request| request.body).collect()
     }
 
-    /// Waits until so many requests have come in.
+    /// Waits until at least `count` requests have arrived.
     pub(crate) fn await_requests(&self, count: usize) {
         wait_for(|| lock(&self.shared.requests).len() >= count);
     }

@@ -3,8 +3,8 @@
 use crate::raw::{Raw, read_head, read_request};
 use crate::support::{GUARD, Outcome, outcome};
 use crate::{Push, failure, tls};
-use buslane::error::InvalidConfig;
-use buslane::{HttpError, HttpSink, Sink};
+use buslane::Sink;
+use buslane_http::{HttpConfigError, HttpError, HttpSink};
 use std::io::{Read, Write, copy};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
@@ -137,7 +137,7 @@ fn unusable_proxy_is_refused_and_its_value_kept_secret() {
         "http:/proxy/hunter2",
     ] {
         let error = HttpSink::<Push>::direct("http://endpoint/").unwrap().proxy(url).unwrap_err();
-        assert_eq!(error, InvalidConfig::BadProxy { setting: "proxy" }, "{url}");
+        assert_eq!(error, HttpConfigError::BadProxy { setting: "proxy" }, "{url}");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
     for url in

@@ -8,13 +8,13 @@ use ureq::unversioned::transport::{NextTimeout, time};
 ///
 /// The client gives each call a duration; a call that waits several times has to spend it once.
 #[derive(Clone, Copy)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     timeout: NextTimeout,
     since: Instant,
 }
 
 impl Budget {
-    pub(super) fn new(timeout: NextTimeout) -> Self {
+    pub(crate) fn new(timeout: NextTimeout) -> Self {
         Self { timeout, since: Instant::now() }
     }
 
@@ -22,7 +22,7 @@ impl Budget {
     ///
     /// # Errors
     /// The client's timeout when nothing is left.
-    pub(super) fn left(&self) -> Result<Option<Duration>, Error> {
+    pub(crate) fn left(&self) -> Result<Option<Duration>, Error> {
         if self.timeout.after.is_not_happening() {
             return Ok(None);
         }
@@ -34,13 +34,13 @@ impl Budget {
     ///
     /// # Errors
     /// The client's timeout when nothing is left.
-    pub(super) fn rest(&self) -> Result<NextTimeout, Error> {
+    pub(crate) fn rest(&self) -> Result<NextTimeout, Error> {
         let after = self.left()?.map_or(time::Duration::NotHappening, time::Duration::Exact);
         Ok(NextTimeout { after, ..self.timeout })
     }
 
     /// The error of a step that used all of it.
-    pub(super) fn over(&self) -> Error {
+    pub(crate) fn over(&self) -> Error {
         Error::Timeout(self.timeout.reason)
     }
 }

@@ -3,9 +3,10 @@
 use crate::server::{Reply, Server};
 use crate::support::{GUARD, Outcome, ends, outcome, wait_for};
 use crate::{Push, failure, sink};
+use buslane::Sink;
 use buslane::sink::Signal;
 use buslane::time::Deadline;
-use buslane::{HttpError, HttpSink, Sink};
+use buslane_http::{HttpError, HttpSink};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -40,12 +41,12 @@ fn an_endpoint_that_never_answers_is_given_up_at_the_timeout() {
     let http = sink(&server).timeout(SHORT).unwrap();
     let (event, error) = failure(http.write(Push("hello")));
     assert_eq!((event, &error, error.is_retryable()), (Push("hello"), &HttpError::Timeout, true));
-    // And the sink goes on, through another connection.
+    // The next write succeeds through another connection.
     wait_for(|| http.write(Push("hello")).is_ok());
 }
 
 #[test]
-fn an_endpoint_where_nobody_listens_is_worth_a_retry() {
+fn refused_connection_is_worth_a_retry() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// What `Retry-After` says: a number of seconds, or a date, of which only the wall clock knows how far away it is. `None` for
 /// anything else.
-pub(super) fn parse(value: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn parse(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More seconds than there can be are as many as there can be.

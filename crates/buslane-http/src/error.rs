@@ -6,17 +6,18 @@ use std::io;
 use std::time::Duration;
 
 /// Why an [`HttpSink`](crate::HttpSink) did not deliver an event; the source of its
-/// [`WriteError::Failed`](crate::WriteError::Failed).
+/// [`WriteError::Failed`](buslane::WriteError::Failed).
 ///
 /// # Examples
 /// ```
-/// use buslane::{HttpError, HttpSink, Sink, WriteError};
-/// let nobody_there = HttpSink::new("http://127.0.0.1:9/")?;
-/// if let Err(WriteError::Failed { event, source }) = nobody_there.write("push") {
+/// use buslane::{Sink, WriteError};
+/// use buslane_http::{HttpError, HttpSink};
+/// let unreachable = HttpSink::new("http://127.0.0.1:9/")?;
+/// if let Err(WriteError::Failed { event, source }) = unreachable.write("push") {
 ///     let error = source.downcast_ref::<HttpError>().expect("an HTTP sink fails with nothing else");
 ///     assert_eq!((event, error.is_retryable(), error.status()), ("push", true, None));
 /// }
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane_http::HttpConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,7 +44,7 @@ pub enum HttpError {
     Tls(String),
     /// What the endpoint answered does not begin with a status line of HTTP/1.
     Protocol,
-    /// The event cannot be written as JSON. What the serialiser says is left out, since it may quote the event.
+    /// The event cannot be written as JSON. The serializer's message is left out, since it may quote the event.
     Unserializable,
 }
 
@@ -52,7 +53,7 @@ impl HttpError {
     ///
     /// # Examples
     /// ```
-    /// use buslane::HttpError;
+    /// use buslane_http::HttpError;
     /// assert!(HttpError::Timeout.is_retryable());
     /// assert!(!HttpError::Unserializable.is_retryable());
     /// ```
@@ -69,14 +70,15 @@ impl HttpError {
     ///
     /// # Examples
     /// ``` no_run
-    /// use buslane::{HttpError, HttpSink, Sink, WriteError};
+    /// use buslane::{Sink, WriteError};
+    /// use buslane_http::{HttpError, HttpSink};
     /// let sink = HttpSink::new("https://example.com/events")?;
     /// if let Err(WriteError::Failed { source, .. }) = sink.write("push")
     ///     && let Some(wait) = source.downcast_ref::<HttpError>().and_then(HttpError::retry_after)
     /// {
     ///     println!("the endpoint wants to be left alone for {wait:?}");
     /// }
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane_http::HttpConfigError>(())
     /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -90,14 +92,15 @@ impl HttpError {
     ///
     /// # Examples
     /// ``` no_run
-    /// use buslane::{HttpError, HttpSink, Sink, WriteError};
+    /// use buslane::{Sink, WriteError};
+    /// use buslane_http::{HttpError, HttpSink};
     /// let sink = HttpSink::new("https://example.com/events")?;
     /// if let Err(WriteError::Failed { source, .. }) = sink.write("push")
     ///     && let Some(status) = source.downcast_ref::<HttpError>().and_then(HttpError::status)
     /// {
     ///     println!("the endpoint answered with {status}");
     /// }
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane_http::HttpConfigError>(())
     /// ```
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -108,7 +111,7 @@ impl HttpError {
     }
 
     /// What the client says, without what could be somebody's secret.
-    pub(super) fn of(error: ureq::Error) -> Self {
+    pub(crate) fn of(error: ureq::Error) -> Self {
         use ureq::Error as Client;
         match error {
             Client::Timeout(_) => Self::Timeout,
@@ -152,7 +155,7 @@ impl Error for HttpError {}
 
 /// How a proxy's refusal travels through the client.
 #[derive(Debug)]
-pub(super) struct ProxyRefused(pub(super) u16);
+pub(crate) struct ProxyRefused(pub(crate) u16);
 
 impl fmt::Display for ProxyRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@
 //! refuses a whole answer for a folded header line, a bad header name, a hundred headers or a length that is no number; a retry
 //! would meet the same answer again, for ever. So each head is read here, leniently, and a well-formed one takes its place.
 
-use super::budget::Budget;
+use crate::budget::Budget;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
@@ -13,7 +13,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 
 /// What the bytes of an answer are so far.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Head {
+pub(crate) enum Head {
     /// The beginning of an answer.
     Incomplete,
     /// Not HTTP/1.
@@ -25,10 +25,10 @@ pub(super) enum Head {
 
 /// A final answer's head, and how its body is framed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// The bytes that the head took.
-    pub(super) length: usize,
+    pub(crate) length: usize,
     /// A well-formed head that says the same.
     rewritten: Vec<u8>,
     /// Whether what follows the head is of no use, because its framing is malformed.
@@ -36,7 +36,7 @@ pub(super) struct Answer {
 }
 
 /// Reads the head that these bytes begin with.
-pub(super) fn read(bytes: &[u8]) -> Head {
+pub(crate) fn read(bytes: &[u8]) -> Head {
     let mut lines = Lines { bytes, at: 0 };
     // Empty lines before a status line are skipped, as the client does.
     let first = loop {
@@ -70,7 +70,7 @@ pub(super) fn read(bytes: &[u8]) -> Head {
 }
 
 /// Whether these bytes hold a final status of at least 300: an endpoint that has said so needs no more of the body.
-pub(super) fn refuses(mut bytes: &[u8]) -> bool {
+pub(crate) fn refuses(mut bytes: &[u8]) -> bool {
     while let Head::Informational(length) = read(bytes) {
         bytes = &bytes[length..];
     }
@@ -228,7 +228,7 @@ fn is_text(value: &[u8]) -> bool {
 
 /// Puts [`Answers`] around a connection.
 #[derive(Debug)]
-pub(super) struct ReadAnswers;
+pub(crate) struct ReadAnswers;
 
 impl<In: Transport> Connector<In> for ReadAnswers {
     type Out = Answers<In>;
@@ -240,7 +240,7 @@ impl<In: Transport> Connector<In> for ReadAnswers {
 
 /// A connection that rewrites the head of each answer into one that the client can read. Above TLS.
 #[derive(Debug)]
-pub(super) struct Answers<T> {
+pub(crate) struct Answers<T> {
     inner: T,
     /// Whether the next bytes belong to the head of an answer.
     expects_head: bool,

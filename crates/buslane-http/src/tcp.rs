@@ -4,8 +4,8 @@
 //! looks like a broken or a stuck connection, but what the endpoint said counts. So a failure to send is kept until the connection was
 //! read for an answer, and a send that stalls checks for one.
 
-use super::answer;
-use super::budget::Budget;
+use crate::answer;
+use crate::budget::Budget;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Weak};
@@ -26,7 +26,7 @@ const LEAST_PER_ADDRESS: Duration = Duration::from_millis(10);
 
 /// Makes TCP connections, where nothing else made one.
 #[derive(Debug)]
-pub(super) struct Tcp;
+pub(crate) struct Tcp;
 
 impl<In: Transport> Connector<In> for Tcp {
     type Out = Either<In, Connection>;
@@ -83,7 +83,7 @@ fn is_timeout(error: &io::Error) -> bool {
 
 /// A TCP connection. Below TLS.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     /// Shared with a close from another thread.
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,

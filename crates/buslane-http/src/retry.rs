@@ -1,20 +1,21 @@
 //! Retries that understand what an endpoint answers.
 
-use super::HttpError;
-use crate::retry::{Attempt, Next, RetryPolicy};
+use crate::error::HttpError;
+use buslane::retry::{Attempt, Next, RetryPolicy};
 use std::time::Duration;
 
 /// A retry policy for HTTP sinks around another one: gives up at once what is [not worth a retry](HttpError::is_retryable), and
 /// waits at least as long as the endpoint [asks for](HttpError::retry_after).
 ///
 /// The policy inside decides everything else: how often, how long, and for how long in all. An answer that is not worth a
-/// retry counts as a success with it, since it tells that the endpoint is up: a [`Breaker`](crate::retry::Breaker) closes. An event that
+/// retry counts as a success with it, since it tells that the endpoint is up: a [`Breaker`](buslane::retry::Breaker) closes. An event that
 /// cannot be written as JSON tells it nothing. Errors that are no [`HttpError`] are left to it.
 ///
 /// # Examples
 /// ```
-/// use buslane::{Bus, Channel, HttpRetry, HttpSink, SinkExt};
+/// use buslane::{Bus, Channel, SinkExt};
 /// use buslane::retry::{Backoff, DeadLetter};
+/// use buslane_http::{HttpRetry, HttpSink};
 /// use std::time::Duration;
 /// let (letters, mut dead) = Channel::<DeadLetter<Vec<String>>>::bounded(64)?;
 /// let policy = HttpRetry::new(Backoff::default().max_attempts(2)?);
@@ -23,7 +24,7 @@ use std::time::Duration;
 /// bus.add(sink.retry(policy).dead_letters(letters).batch(100)?.queue(1024)?)?;
 /// bus.publish(String::from("push"))?;
 /// assert!(bus.close().is_done());
-/// assert_eq!(dead.recv()?.event, ["push"]); // nobody listens at that port
+/// assert_eq!(dead.recv()?.event, ["push"]); // no process listens at that port
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +38,8 @@ impl<P> HttpRetry<P> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{HttpError, HttpRetry};
     /// use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+    /// use buslane_http::{HttpError, HttpRetry};
     /// use std::time::Duration;
     /// let policy = HttpRetry::new(Backoff::default());
     /// let after = |error| policy.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Failed(error)));
@@ -56,8 +57,9 @@ impl<P> HttpRetry<P> {
     ///
     /// # Examples
     /// ```
-    /// use buslane::{HttpRetry, HttpSink, SinkExt};
+    /// use buslane::SinkExt;
     /// use buslane::retry::Backoff;
+    /// use buslane_http::{HttpRetry, HttpSink};
     /// use std::time::Duration;
     /// let policy = HttpRetry::new(Backoff::default()).max_retry_after(Duration::from_secs(600));
     /// let queue = HttpSink::<String>::new("https://example.com/events")?.retry(policy).queue(1024)?;

@@ -1,34 +1,25 @@
-//! The HTTP sink: what it posts, what each answer comes to, and what becomes of endpoints that misbehave.
-#![cfg(feature = "http")]
+//! The HTTP sinks: requests, the result of each answer, and endpoints that misbehave.
 
-#[path = "http/batches.rs"]
 mod batches;
-#[path = "http/early.rs"]
+mod durations;
 mod early;
-#[path = "http/faults.rs"]
 mod faults;
-#[path = "http/malformed.rs"]
 mod malformed;
-#[path = "http/proxies.rs"]
 mod proxies;
-#[path = "http/raw.rs"]
 mod raw;
-#[path = "http/retry.rs"]
 mod retry;
-#[path = "http/server.rs"]
 mod server;
-#[path = "http/tls.rs"]
+mod support;
 mod tls;
 
-use buslane::error::InvalidConfig;
 use buslane::stats::DropReason;
 use buslane::testing::assert_sink_contract;
-use buslane::{BoxError, Bus, HttpError, HttpSink, Queue, Sink, SinkExt, WriteError};
+use buslane::{BoxError, Bus, Queue, Sink, SinkExt, WriteError};
+use buslane_http::{HttpConfigError, HttpError, HttpSink};
 use serde::{Serialize, Serializer};
 use server::{Reply, Server};
 use std::time::Duration;
 use support::{GUARD, Log, Outcome, assert_balanced, flush, outcome};
-use test_support as support;
 
 /// An event; only those with a repository can be written as JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +55,7 @@ fn an_event_is_posted_as_json_with_the_headers_that_were_asked_for() {
     assert_eq!((request.line.as_str(), request.body.as_str()), ("POST /events", "\"hello\""));
     assert_eq!(request.headers["content-type"], "application/json");
     assert_eq!(request.headers["x-token"], "two");
-    assert!(request.headers["user-agent"].starts_with("buslane/"));
+    assert!(request.headers["user-agent"].starts_with("buslane-http/"));
     assert_eq!(request.headers["content-length"], "7");
 }
 
@@ -106,11 +97,11 @@ fn other_answers_give_the_event_back_and_only_some_are_worth_a_retry() {
         assert_eq!((error.status(), error.retry_after()), (Some(status), None));
         assert_eq!(error.is_retryable(), worth.contains(&status), "{error}");
     }
-    // And the sink goes on.
+    // The next write succeeds.
     assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
 }
 
-/// docker/distribution counts a redirect as a success that nobody ever received.
+/// docker/distribution counts a redirect as a success that no endpoint received.
 #[test]
 fn a_redirect_is_not_followed_and_is_no_success() {
     let server = Server::start([]);
@@ -167,7 +158,20 @@ fn an_event_that_cannot_be_written_as_json_comes_back_unposted_and_the_others_go
 }
 
 #[test]
-fn a_serialiser_that_panics_is_like_one_that_fails() {
+fn panic_of_the_serializer_fails_the_write() {
+    /// A payload whose destructor panics in turn.
+    struct Payload;
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            panic!("the secret payload, again")
+        }
+    }
+    struct Worse;
+    impl Serialize for Worse {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            std::panic::panic_any(Payload)
+        }
+    }
     struct Panicking;
     impl Serialize for Panicking {
         fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
@@ -177,12 +181,14 @@ fn a_serialiser_that_panics_is_like_one_that_fails() {
     let server = Server::start([]);
     let (_, error) = failure(sink(&server).write(Panicking));
     assert_eq!(error, HttpError::Unserializable);
+    let (_, error) = failure(sink(&server).write(Worse));
+    assert_eq!(error, HttpError::Unserializable);
     assert!(server.requests().is_empty());
 }
 
-/// distribution's TestHTTPSink, by behaviour: each outcome is counted once.
+/// distribution's TestHTTPSink, by behavior: each outcome is counted once.
 #[test]
-fn the_books_of_a_direct_sink_count_each_outcome() {
+fn ledger_of_a_direct_sink_counts_each_outcome() {
     let server = Server::start([200, 307, 400, 500, 201].map(Reply::Status));
     let bus = Bus::new();
     bus.add(sink(&server)).unwrap();
@@ -223,10 +229,10 @@ fn an_endpoint_that_cannot_be_is_an_error() {
         "http://a:port/",
         "http://a:0/",
     ] {
-        assert_eq!(error(url), InvalidConfig::BadUrl, "{url}");
+        assert_eq!(error(url), HttpConfigError::BadUrl, "{url}");
     }
     let credentials = error("http://user:hunter2@example/");
-    assert_eq!(credentials, InvalidConfig::CredentialsInUrl);
+    assert_eq!(credentials, HttpConfigError::CredentialsInUrl);
     assert!(!format!("{credentials} {credentials:?}").contains("hunter2"));
 }
 
@@ -243,13 +249,13 @@ fn headers_and_timeouts_that_cannot_be_are_errors() {
         ("connection", "close"),
     ];
     for (name, value) in headers {
-        assert_eq!(http().header(name, value).unwrap_err(), InvalidConfig::BadHeader, "{name}: {value}");
+        assert_eq!(http().header(name, value).unwrap_err(), HttpConfigError::BadHeader, "{name}: {value}");
     }
-    assert_eq!(http().media_type("a\nb").unwrap_err(), InvalidConfig::BadHeader);
-    for pem in ["", "no certificate", include_str!("http/tls/server.key")] {
-        assert_eq!(http().root_certificates(pem.as_bytes()).unwrap_err(), InvalidConfig::BadCertificate);
+    assert_eq!(http().media_type("a\nb").unwrap_err(), HttpConfigError::BadHeader);
+    for pem in ["", "no certificate", include_str!("tls/server.key")] {
+        assert_eq!(http().root_certificates(pem.as_bytes()).unwrap_err(), HttpConfigError::BadCertificate);
     }
-    assert_eq!(http().timeout(Duration::ZERO).unwrap_err(), InvalidConfig::ZeroTimeout);
+    assert_eq!(http().timeout(Duration::ZERO).unwrap_err(), HttpConfigError::ZeroTimeout);
     let text = format!("{:?} {:?}", http(), http().header("Authorization", "hunter2").unwrap().batches());
     assert!(text.contains("example") && !text.contains("hunter2"), "{text}");
 }

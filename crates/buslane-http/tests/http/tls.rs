@@ -4,7 +4,8 @@
 
 use crate::support::{GUARD, Outcome, outcome};
 use crate::{Push, failure};
-use buslane::{HttpError, HttpSink, Sink};
+use buslane::Sink;
+use buslane_http::{HttpError, HttpSink};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};

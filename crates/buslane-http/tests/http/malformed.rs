@@ -4,7 +4,8 @@ use crate::failure;
 use crate::raw::{Raw, answers, read_request};
 use crate::support::{GUARD, Outcome, ends, outcome};
 use buslane::retry::Backoff;
-use buslane::{HttpError, HttpRetry, HttpSink, Sink, SinkExt};
+use buslane::{Sink, SinkExt};
+use buslane_http::{HttpError, HttpRetry, HttpSink};
 use std::io::Write;
 use std::time::Duration;
 

@@ -1,0 +1,65 @@
+//! HTTP sinks for [buslane]: events of a bus, posted as JSON to an endpoint.
+//!
+//! Take this crate for webhooks and collectors: a service publishes on a bus, and an endpoint gets each event, or each batch of events,
+//! as the body of a `POST` request. A sink does not retry, batch or queue by itself. The combinators of buslane do that, and
+//! [`HttpRetry`] makes a retry policy respect the endpoint's answers.
+//!
+//! # Examples
+//! An event of type `Push` is queued, batched, posted, and posted again while the endpoint is unavailable:
+//! ```
+//! use buslane::{Bus, SinkExt};
+//! use buslane::retry::Backoff;
+//! use buslane_http::{HttpRetry, HttpSink};
+//! use std::time::Duration;
+//!
+//! #[derive(Clone, serde::Serialize)]
+//! struct Push {
+//!     repository: String,
+//! }
+//!
+//! let sink = HttpSink::direct("http://127.0.0.1:9/events")?.timeout(Duration::from_millis(500))?.batches();
+//! let retry = sink.retry(HttpRetry::new(Backoff::default().max_attempts(2)?));
+//! let bus = Bus::new();
+//! bus.add(retry.batch(100)?.age(Duration::from_millis(100))?.queue(1024)?)?;
+//! bus.publish(Push { repository: "library/hello".into() })?;
+//! println!("{}", bus.close());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Items
+//! | item | purpose |
+//! |---|---|
+//! | [`HttpSink`] | a sink that posts one event per request |
+//! | [`HttpBatchSink`] | a sink that posts a batch of events per request |
+//! | [`HttpRetry`] | a retry policy that gives up on permanent errors and waits for `Retry-After` |
+//! | [`HttpError`] | why an event was not delivered |
+//! | [`HttpConfigError`] | why a setting is invalid |
+//!
+//! # Defaults
+//! | setting | default |
+//! |---|---|
+//! | [`HttpSink::timeout`] | 1 s |
+//! | [`HttpSink::media_type`] | `application/json` |
+//! | [`HttpSink::proxy`] | the proxy that the environment names, as curl chooses it; none for [`HttpSink::direct`] |
+//! | [`HttpSink::root_certificates`] | the authorities of Mozilla |
+//! | [`HttpRetry::max_retry_after`] | 60 s |
+//!
+//! The crate has no features of its own.
+
+mod answer;
+mod body;
+mod budget;
+mod client;
+mod config;
+mod error;
+mod proxy;
+mod resolver;
+mod retry;
+mod retry_after;
+mod sink;
+mod tcp;
+
+pub use config::HttpConfigError;
+pub use error::HttpError;
+pub use retry::HttpRetry;
+pub use sink::{HttpBatchSink, HttpSink};

@@ -1,0 +1,55 @@
+//! Every duration that a caller may give, also those beyond what a clock can hold.
+
+use crate::support::ends;
+use buslane::retry::Backoff;
+use buslane::testing::ManualClock;
+use buslane::{Sink, SinkExt, sink_fn};
+use buslane_http::{HttpRetry, HttpSink};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than any clock holds, or about as long.
+const LONG: [Duration; 5] = [
+    Duration::MAX,
+    Duration::new(u64::MAX, 0),
+    Duration::new(i64::MAX as u64, 0),
+    Duration::from_nanos(u64::MAX),
+    Duration::from_secs(1_000 * 365 * 24 * 3600),
+];
+
+#[test]
+fn http_requests_take_every_timeout() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let _ = connection.read(&mut [0; 4096]);
+            let _ =
+                connection.write_all(b"HTTP/1.1 200 Fine\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = connection.read(&mut [0; 4096]);
+        }
+    });
+    for long in LONG {
+        let url = url.clone();
+        ends(move || {
+            let http = HttpSink::direct(&url).unwrap().timeout(long).unwrap();
+            assert!(http.write("hello").is_ok());
+            let outer = HttpSink::direct(&url).unwrap().timeout(long).unwrap().timeout(long);
+            assert!(SinkExt::<&str>::timeout(outer.unwrap(), long).write("hello").is_ok());
+        });
+    }
+}
+
+#[test]
+fn http_retry_takes_every_retry_after() {
+    for long in LONG {
+        ends(move || {
+            let backoff = Backoff::new(long, long).unwrap().max_attempts(5).unwrap();
+            let policy = HttpRetry::new(backoff).max_retry_after(long);
+            let failing = sink_fn(|_: &u32| Err("no route")).retry(policy);
+            assert!(failing.clock(ManualClock::hurrying()).write(1).is_err());
+        });
+    }
+}
