@@ -9,7 +9,8 @@ mod fixtures;
 mod support;
 
 use buslane::bus::SinkFailure;
-use buslane::sink::{Lane, LaneWrite, Patience};
+use buslane::sink::{Lane, LaneWrite};
+use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError, noop, sink_fn};
 use fixtures::{Closable, Route, assert_books, flush_bus, ledger, lost, recorder, sink, took};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -313,9 +314,9 @@ fn a_handler_that_publishes_to_its_own_full_queue_is_refused_and_does_not_wait()
 fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
     struct Panicking(Lane<u32>);
     impl LaneWrite<u32> for Panicking {
-        fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> {
+        fn push(&mut self, event: u32, deadline: Deadline) -> Result<(), WriteError<u32>> {
             assert!(event != 1, "one");
-            self.0.push(event, patience)
+            self.0.push(event, deadline)
         }
     }
     struct Foreign(Channel<u32>);

@@ -4,7 +4,7 @@ use buslane::error::InvalidConfig;
 use buslane::journal::{Entry, Start};
 use buslane::queue::QueueBuilder;
 use buslane::retry::{Backoff, Breaker};
-use buslane::sink::{Either, Lane, LaneWrite, Patience, Signal, SinkKey};
+use buslane::sink::{Either, Lane, LaneWrite, Signal, SinkKey};
 use buslane::testing::{
     Collect, Flaky, Gate, ManualClock, Panicking, SinkContract, Slow, assert_sink_contract,
 };
@@ -323,7 +323,7 @@ struct WrongLane {
 }
 
 impl LaneWrite<u64> for WrongLane {
-    fn push(&mut self, event: u64, _: Patience) -> Result<(), WriteError<u64>> {
+    fn push(&mut self, event: u64, _: Deadline) -> Result<(), WriteError<u64>> {
         if self.deaf && !self.behind.is_closed() {
             Err(WriteError::Full(event))
         } else {

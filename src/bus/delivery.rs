@@ -9,7 +9,6 @@ use super::entry::{Info, Shared};
 use super::published::{Published, Tally};
 use super::table::{Direct, Fast, Guard, Slow, Table, TableKind, Ticket};
 use crate::error::WriteError;
-use crate::mailbox::Patience;
 use crate::mailbox::lane::FastLane;
 use crate::panics::{caught, discard, event_of};
 use crate::sink::Sink;
@@ -18,6 +17,7 @@ use crate::stats::{Disposition, DropReason, EntryCounters, HeldBack, Outcome};
 use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
+use crate::time::Deadline;
 use crate::wait::nesting::{Held, Nesting, cloned};
 use std::mem::needs_drop;
 
@@ -126,7 +126,7 @@ pub(super) struct Scene<'a, E> {
     /// The fences of hazard words.
     pub(super) pair: FencePair,
     pub(super) hooks: &'a BusHooks<E>,
-    pub(super) patience: Patience,
+    pub(super) deadline: Deadline,
 }
 
 impl<E> Clone for Scene<'_, E> {
@@ -236,13 +236,13 @@ impl<E: Clone + Send + 'static> Table<E> {
                     Offer::Accepted
                 });
                 offer.note(&mut tally);
-            } else if lane.may_wait() && scene.patience == Patience::Wait {
+            } else if lane.may_wait() && scene.deadline != Deadline::NOW {
                 *owes = true;
                 owed = true;
             } else if supply
                 .offer(|place| {
                     push(place, |event| {
-                        hooked(lane, info, scene, event, |lane, event| lane.overflow(event, Patience::Now))
+                        hooked(lane, info, scene, event, |lane, event| lane.overflow(event, Deadline::NOW))
                     })
                 })
                 .note(&mut tally)
@@ -288,7 +288,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                 && supply
                     .offer(|place| {
                         push(place, |event| {
-                            hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.patience))
+                            hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.deadline))
                         })
                     })
                     .note(tally)
@@ -359,7 +359,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                 let offer = match gate.as_mut().and_then(|gate| held_back(gate, event, scene)) {
                     None => offer_copy(event, |place| {
                         push(place, |event| {
-                            hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.patience))
+                            hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.deadline))
                         })
                     }),
                     Some(held_back) => Offer::taken(held_back.into()),
@@ -393,7 +393,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         if self.guard.is_some() {
             return self.deliver_guarded(place, scene);
         }
-        push(place, |event| self.lane.offer(event, scene.patience))
+        push(place, |event| self.lane.offer(event, scene.deadline))
     }
 
     /// Through a lane that runs user code, or that cannot be sealed: a removal waits for the push. Apart from the plain lanes,
@@ -408,7 +408,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         // A removal waits for it, so nothing in it waits for a removal.
         let pushed = caught(|| {
             let _held = Held::begin();
-            entered.inside(|| push(place, |event| lane.offer(event, scene.patience)))
+            entered.inside(|| push(place, |event| lane.offer(event, scene.deadline)))
         });
         pushed.unwrap_or_else(|text| {
             let counters = info.counters.everybody();

@@ -9,6 +9,7 @@ use super::publisher::Publisher;
 use crate::sync::kept::{Lent, Owner, lend};
 use crate::sync::processors::online_processors;
 use crate::sync::{MODEL, Ordering};
+use crate::time::Deadline;
 use std::sync::{Arc, OnceLock};
 
 /// The events that a cached publisher sends through the shared lanes before it asks for lanes of its own, and asks again.
@@ -59,9 +60,9 @@ pub(super) fn with<E: Send + 'static, R>(core: &Arc<Core<E>>, f: impl FnOnce(&mu
             // One call, so that it is worth inlining, and an event that it holds stays in registers.
             f(match lent {
                 Lent::Kept(publisher) => publisher,
-                Lent::Busy => shared.insert(Publisher::shared(core, true)),
+                Lent::Busy => shared.insert(Publisher::shared(core, Deadline::NEVER)),
                 // Whoever joins the thread is not to wait for room.
-                Lent::Ending => shared.insert(Publisher::shared(core, false)),
+                Lent::Ending => shared.insert(Publisher::shared(core, Deadline::NOW)),
             })
         },
     )

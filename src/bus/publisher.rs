@@ -8,7 +8,6 @@ use super::published::{Published, Tally};
 use super::table::Table;
 use super::{CLOSED, Core, local};
 use crate::error::Closed;
-use crate::mailbox::Patience;
 use crate::panics::{discard, dispose, quietly};
 use crate::stats::FlushReport;
 use crate::sync::handoff::Parcel;
@@ -61,8 +60,8 @@ pub struct Publisher<E: Send + 'static> {
     table: Option<Box<Parcel<Table<E>>>>,
     slot: Option<Arc<PublisherSlot<E>>>,
     keeps_open: Option<Arc<Handle<E>>>,
-    /// Whether it may wait for room; not, where its thread is ending.
-    waits: bool,
+    /// How long it may wait for room, whatever a publish asks for: not at all where its thread is ending.
+    latest: Deadline,
     local: Local,
 }
 
@@ -79,7 +78,7 @@ enum Local {
 
 impl<E: Send + 'static> Publisher<E> {
     pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
-        let mut publisher = Self::shared(core, true);
+        let mut publisher = Self::shared(core, Deadline::NEVER);
         publisher.keeps_open = keeps_open;
         publisher.get_lanes();
         publisher
@@ -87,7 +86,7 @@ impl<E: Send + 'static> Publisher<E> {
 
     /// The publisher that a thread keeps.
     pub(super) fn local(core: &Arc<Core<E>>) -> Self {
-        let mut publisher = Self::shared(core, true);
+        let mut publisher = Self::shared(core, Deadline::NEVER);
         publisher.local = Local::Shared(local::EVENTS);
         publisher.get_counted_lanes(local::most().div_ceil(2));
         publisher
@@ -124,10 +123,10 @@ impl<E: Send + 'static> Publisher<E> {
     }
 
     /// A publisher without lanes of its own.
-    pub(super) fn shared(core: &Arc<Core<E>>, waits: bool) -> Self {
+    pub(super) fn shared(core: &Arc<Core<E>>, latest: Deadline) -> Self {
         Self {
             core: core.clone(),
-            waits,
+            latest,
             lanes: Lanes::none(),
             seen_empty: NEVER,
             seen: NEVER,
@@ -151,14 +150,14 @@ impl<E: Send + 'static> Publisher<E> {
     fn in_table<R>(
         &mut self,
         f: impl FnOnce(&mut Table<E>, &Scene<'_, E>) -> R,
-        patience: Patience,
+        deadline: Deadline,
     ) -> Option<R> {
         let Self { table, core, slot, lanes, seen, .. } = self;
         let table = &mut table.as_mut()?.value;
         lanes.give_back(table);
         // A publisher with a table has a slot.
         let hazard = slot.as_deref().map(|slot| &*slot.hazard);
-        let result = f(table, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience });
+        let result = f(table, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, deadline });
         // Whether or not they were lent: they are not, if user code unwound the last time, and then come back here.
         lanes.borrow(table, *seen);
         Some(result)
@@ -253,7 +252,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// ```
     #[inline]
     pub fn publish(&mut self, event: E) -> Result<Published, Closed<E>> {
-        self.publish_patiently(event, Patience::Wait)
+        self.publish_until(event, Deadline::NEVER)
     }
 
     /// Publishes an event without ever waiting for room: [`Overflow::Block`](crate::Overflow::Block) and
@@ -279,11 +278,11 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// ```
     #[inline]
     pub fn try_publish(&mut self, event: E) -> Result<Published, Closed<E>> {
-        self.publish_patiently(event, Patience::Now)
+        self.publish_until(event, Deadline::NOW)
     }
 
     #[inline(always)]
-    fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
+    fn publish_until(&mut self, event: E, deadline: Deadline) -> Result<Published, Closed<E>> {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
         if version == self.lanes.seen {
@@ -297,7 +296,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                 }
                 Pushed::Full(done, event) => {
                     cold_path();
-                    self.go_on(event, done, version, patience)
+                    self.go_on(event, done, version, deadline)
                 }
             }
         } else if version == self.seen_empty {
@@ -305,7 +304,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             Ok(Published::default())
         } else {
             cold_path();
-            self.go_on(event, 0, version, patience)
+            self.go_on(event, 0, version, deadline)
         }
     }
 
@@ -315,10 +314,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         event: E,
         done: usize,
         version: u64,
-        patience: Patience,
+        deadline: Deadline,
     ) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
-        let tally = self.publish_slowly(&mut place, done, version, patience);
+        let tally = self.publish_slowly(&mut place, done, version, deadline);
         Self::untaken(&self.core, tally, place)
     }
 
@@ -330,22 +329,21 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         place: &mut Option<E>,
         done: usize,
         version: u64,
-        patience: Patience,
+        deadline: Deadline,
     ) -> Tally {
         if self.is_current(version)
-            && let Some(tally) = self.in_table(|table, scene| table.publish(place, done, scene), patience)
+            && let Some(tally) = self.in_table(|table, scene| table.publish(place, done, scene), deadline)
         {
             return tally;
         }
-        self.publish_through_list(place, patience)
+        self.publish_through_list(place, deadline)
     }
 
     /// Without lanes of its own. Apart from the path through the table, which its frame would make longer.
     #[cold]
     #[inline(never)]
-    fn publish_through_list(&mut self, place: &mut Option<E>, patience: Patience) -> Tally {
-        let patience = if self.waits { patience } else { Patience::Now };
-        let tally = self.core.publish_shared(place, patience);
+    fn publish_through_list(&mut self, place: &mut Option<E>, deadline: Deadline) -> Tally {
+        let tally = self.core.publish_shared(place, deadline.min(self.latest));
         if !tally.is_untaken() {
             self.went_shared(1);
         }
@@ -362,13 +360,13 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         cold_path();
         tally.take_back(self.lanes.finish(|event| *back = Some(event)));
         if self.lanes.any_dead() {
-            self.in_table(|table, _| table.retire_dead(), Patience::Wait);
+            self.in_table(|table, _| table.retire_dead(), Deadline::NEVER);
         }
         tally
     }
 
     /// Publishes the event in `place` on behalf of a bus in front, and leaves it there if all sinks refuse it.
-    pub(super) fn publish_for(&mut self, place: &mut Option<E>, patience: Patience) -> Tally {
+    pub(super) fn publish_for(&mut self, place: &mut Option<E>, deadline: Deadline) -> Tally {
         let Some(event) = place.take() else { return Tally::accepted(0) };
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
@@ -385,7 +383,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                 }
             }
         }
-        self.publish_slowly(place, done, version, patience)
+        self.publish_slowly(place, done, version, deadline)
     }
 
     #[inline(always)]
@@ -477,14 +475,13 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                 table.publish_batch(events, scene)
             };
         };
-        if !self.is_current(version) || self.in_table(rest, Patience::Wait).is_none() {
-            let patience = if self.waits { Patience::Wait } else { Patience::Now };
+        if !self.is_current(version) || self.in_table(rest, Deadline::NEVER).is_none() {
             for event in events {
                 if self.core.is_closed() {
                     break;
                 }
                 let mut place = Some(cloned(event));
-                published += self.core.publish_shared(&mut place, patience).published();
+                published += self.core.publish_shared(&mut place, self.latest).published();
                 discard(place);
             }
             self.went_shared(events.len());

@@ -7,7 +7,6 @@ use super::published::{Published, Tally};
 use super::publisher::Publisher;
 use super::{Bus, Core};
 use crate::error::{Closed, InvalidConfig, WriteError};
-use crate::mailbox::Patience;
 use crate::panics::{caught, discard};
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
@@ -15,6 +14,7 @@ use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, DropReason, EntryCounters, Outcome, SinkStatus};
 use crate::sync::lock;
 use crate::time::Deadline;
+use crate::wait::allowance::Allowance;
 use crate::wait::errand::is_telling;
 use crate::wait::nesting::{Held, Nesting, Purpose, Visit, cloned};
 use std::sync::Arc;
@@ -93,13 +93,11 @@ impl<E: Clone + Send + 'static> Core<E> {
         }
     }
 
-    /// As by [`publish_through_list`](Self::publish_through_list), with this patience.
-    pub(super) fn publish_shared(&self, place: &mut Option<E>, patience: Patience) -> Tally {
-        // Inside a delivery nothing waits; that is how patience reaches a sink's `write`.
-        let _impatient = match patience {
-            Patience::Wait => None,
-            Patience::Now => Some(Nesting::impatient()),
-        };
+    /// As by [`publish_through_list`](Self::publish_through_list), waiting for room until this deadline.
+    pub(super) fn publish_shared(&self, place: &mut Option<E>, deadline: Deadline) -> Tally {
+        // A sink's `write` has no deadline in its signature: the thread carries it.
+        let _impatient = (deadline == Deadline::NOW).then(Nesting::impatient);
+        let _limit = if deadline == Deadline::NOW { None } else { Allowance::until(deadline) };
         self.publish_through_list(place)
     }
 }
@@ -201,7 +199,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let core = self.core();
-        counted(core, core.counters.everybody(), event, |place| core.publish_shared(place, Patience::Wait))
+        counted(core, core.counters.everybody(), event, |place| core.publish_shared(place, Deadline::NEVER))
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -266,12 +264,12 @@ struct BusLane<E: Send + 'static> {
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        self.offer(event, deadline).map(drop)
     }
 
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { publisher, entry, core } = self;
-        counted(core, entry, event, |place| publisher.publish_for(place, patience))
+        counted(core, entry, event, |place| publisher.publish_for(place, deadline))
     }
 }

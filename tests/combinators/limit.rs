@@ -4,9 +4,9 @@ use crate::fixtures::{ledger, took};
 use crate::support::{
     Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for,
 };
-use buslane::sink::Patience;
 use buslane::stats::SinkStatus;
 use buslane::testing::Gate;
+use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Queue, Sink, SinkExt, sink_fn};
 
 /// A sink that is held up at the gate, and what it has handled.
@@ -90,7 +90,7 @@ fn e42_at_a_limit_that_disconnects_the_queue_is_closed_and_what_it_has_is_handle
     for way in WAYS {
         let (sink, gate, log) = held();
         let queue = sink.limit_or_disconnect(10).unwrap();
-        lane(&queue).push(0, Patience::Now).unwrap();
+        lane(&queue).push(0, Deadline::NOW).unwrap();
         gate.wait_reached(1);
         let mut entry = Entry::into(&queue, way);
         (1..=10).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted));

@@ -3,7 +3,7 @@
 use crate::fixtures::{assert_books, ledger, took};
 use crate::support::{Outcome, WAYS, assert_balanced, lane, outcome};
 use crate::{channel, describe, entry};
-use buslane::sink::Patience;
+use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
@@ -106,10 +106,10 @@ fn e38_a_timeout_starts_no_thread_for_a_write() {
     let sink = channel.timeout(Duration::ZERO);
     let mut lane = lane(&sink);
     sink.write(0).unwrap();
-    lane.push(0, Patience::Wait).unwrap();
+    lane.push(0, Deadline::NEVER).unwrap();
     for event in 1..=1000 {
         assert_eq!(outcome(sink.write(event)), Outcome::Timeout(event));
-        assert_eq!(outcome(lane.push(event, Patience::Wait)), Outcome::Timeout(event));
+        assert_eq!(outcome(lane.push(event, Deadline::NEVER)), Outcome::Timeout(event));
     }
     assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 0]);
     assert_eq!(assert_balanced(&describe(&sink)).refused.timeout, 2000);

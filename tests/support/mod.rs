@@ -2,8 +2,9 @@
 
 pub(crate) mod limit;
 
-use buslane::sink::{Lane, Patience, Signal};
+use buslane::sink::{Lane, Signal};
 use buslane::stats::{Ledger, SinkState};
+use buslane::time::Deadline;
 use buslane::{Queue, Sink, WriteError};
 use std::future::Future;
 use std::pin::pin;
@@ -94,7 +95,7 @@ impl<E: Send + 'static> Entry<E> {
 
     pub(crate) fn write(&mut self, event: E) -> Result<(), WriteError<E>> {
         match self {
-            Self::Private(lane) => lane.push(event, Patience::Wait),
+            Self::Private(lane) => lane.push(event, Deadline::NEVER),
             Self::Shared(sink) => sink.write(event),
         }
     }
