@@ -44,6 +44,7 @@ pub use subscription::Subscription;
 pub use writer::JournalWriter;
 
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
+use crate::events::Events;
 use crate::panics::discard_each;
 use crate::ring::blocks::{Claim, SharedWriter};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite, Seal};
@@ -224,7 +225,10 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// Publishes events in their order, with no other publisher's between them unless it has to wait for a gating subscriber; the
     /// place of the first one. Other publishers wait as long as it takes to move the events into the journal.
     ///
-    /// Allocates if events have destructors, to keep what is overwritten until others may go on.
+    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`](crate::bus::Events). Owned events are moved into the
+    /// journal, so they need not be `Clone`; borrowed ones are cloned first.
+    ///
+    /// Allocates if events are borrowed, and if they have destructors, to keep what is overwritten until other publishers continue.
     ///
     /// # Errors
     /// As for [`publish`](Self::publish), with the events that were not published.
@@ -238,13 +242,13 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// journal.publish("one")?;
-    /// let first = journal.publish_batch(vec!["two", "three"])?;
+    /// let first = journal.publish_batch(["two", "three"])?;
     /// let mut subscriber = journal.subscribe(Start::At(first))?;
     /// let events: Vec<_> = subscriber.try_iter().filter_map(|entry| entry.event()).collect();
     /// assert_eq!(events, ["two", "three"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn publish_batch(&self, events: Vec<E>) -> Result<Sequence, WriteError<Vec<E>>> {
+    pub fn publish_batch(&self, events: impl Events<E>) -> Result<Sequence, WriteError<Vec<E>>> {
         /// Dropped behind the claim, each of them.
         struct Kept<E>(Vec<E>);
         impl<E> Drop for Kept<E> {
@@ -253,11 +257,11 @@ impl<E: Send + Sync + 'static> Journal<E> {
             }
         }
         let Handle { writer, shared } = &*self.0;
+        let mut events = events.owned();
         // Each event overwrites one, and sends one away that nobody can read any more.
         let room = if needs_drop::<E>() { 2 * events.len() } else { 0 };
         let mut overwritten = Kept(Vec::with_capacity(room));
         let mut first = None;
-        let mut events = events.into_iter();
         let mut next = events.next();
         // Writes the events that there is room for; returns whether they were the last ones, or `None` without any room.
         let mut put = || {

@@ -6,6 +6,7 @@ pub mod channel;
 mod combinators;
 pub mod docs;
 pub mod error;
+mod events;
 #[cfg(feature = "http")]
 mod http;
 pub mod journal;

@@ -5,6 +5,7 @@ use super::feed::Feed;
 use super::gate::Place;
 use super::shared::{Refusal, Shared, drop_overwritten};
 use crate::error::WriteError;
+use crate::events::Events;
 use crate::ring::blocks::Writer;
 use crate::time::Deadline;
 use std::fmt;
@@ -135,12 +136,14 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
 
     /// Publishes events in their order, and shows them together, block by block; the place of the first one.
     ///
+    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`](crate::bus::Events). Owned events are moved into the
+    /// journal, so they need not be `Clone`; each borrowed one is cloned when its turn comes.
+    ///
     /// # Errors
-    /// As for [`publish`](Self::publish), with the event that was refused. Those before it are published, those behind it are
-    /// not taken out of the iterator.
+    /// As for [`publish`](Self::publish), with the events that were not published, which allocates.
     ///
     /// # Panics
-    /// When the iterator does, or the `Drop` of an overwritten event: what was taken out until then is published.
+    /// When a clone of a borrowed event does, or the `Drop` of an overwritten event: what was taken out until then is published.
     ///
     /// # Examples
     /// ```
@@ -153,7 +156,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// assert_eq!(events, ["one", "two", "three"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn publish_batch(&mut self, events: impl IntoIterator<Item = E>) -> Result<Sequence, WriteError<E>> {
+    pub fn publish_batch(&mut self, events: impl Events<E>) -> Result<Sequence, WriteError<Vec<E>>> {
         /// Shows what was written also when something unwinds.
         struct Commit<'a, E: Send + Sync + 'static>(&'a mut JournalWriter<E>);
         impl<E: Send + Sync + 'static> Drop for Commit<'_, E> {
@@ -163,15 +166,17 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
             }
         }
         let first = Sequence::new(self.writer.position());
+        let mut events = events.each();
         let commit = Commit(self);
-        for event in events {
+        while let Some(event) = events.next() {
             let this = &mut *commit.0;
             let old = match this.writer.put_within(event) {
                 Ok(old) => old,
                 Err(event) => {
                     this.writer.commit();
                     if let Some(refusal) = this.begin_block(Deadline::NEVER) {
-                        return Err(this.shared.0.refused(refusal, event));
+                        let left = std::iter::once(event).chain(events).collect();
+                        return Err(this.shared.0.refused_all(refusal, left));
                     }
                     this.writer.put(event)
                 }
