@@ -193,7 +193,8 @@ fn what_lay_in_a_spare_may_panic_in_its_drop_together_with_what_is_overwritten()
 fn a_batch_is_published_although_the_drops_of_what_it_overwrites_panic() {
     let alive = Arc::default();
     let journal = Journal::new(4).unwrap();
-    let bombs = |range: std::ops::Range<u64>, armed| range.map(|id| Bomb::new(id, armed, &alive)).collect();
+    let bombs =
+        |range: std::ops::Range<u64>, armed| range.map(|id| Bomb::new(id, armed, &alive)).collect::<Vec<_>>();
     assert_eq!(journal.publish_batch(bombs(0..5, true)).map(Sequence::get).ok(), Some(0));
     assert!(journal.publish_batch(bombs(5..25, true)).is_ok());
     assert_eq!(journal.feed().next().get(), 25);
