@@ -5,6 +5,7 @@
 //! | [`Bus`], [`BusBuilder`] | a handle to the bus, and its settings |
 //! | [`Publisher`] | the publishing handle of one thread, with a private SPSC ring ("lane") into each sink |
 //! | [`Published`] | the outcome of one publish: accepted, dropped, refused |
+//! | [`Events`] | what a `publish_batch` takes |
 //! | [`WeakBus`] | a handle that does not keep the bus open, for handlers that need the bus |
 //! | [`CloseGuard`] | closes a static bus at the end of a scope |
 //! | [`Removed`] | the outcome of a removal |
@@ -25,65 +26,66 @@
 //
 // | file | holds |
 // |---|---|
-// | `publisher`, `published` | the publishing handle of one thread, and the outcome of a publish |
-// | `lanes` | the publisher's inline fast path |
-// | `table` | what a publisher knows: its lanes and the sinks that it calls |
+// | `info`, `hooks` | what is known of an attached sink, and the hook that is told of failures |
+// | `way` | how one publisher reaches one sink, and what it is handed over in |
+// | `tally`, `supply` | the outcome of one publish as it is counted, and the fan-out: clones for all sinks but the last |
+// | `table`, `lanes` | what a publisher knows: the other ways to sinks, and the private SPSC rings (fast lanes) |
 // | `delivery` | the publish path |
-// | `control`, `list` | the control plane's state, the list of sinks, and `add` |
-// | `remove`, `close` | removing sinks, closing the bus |
-// | `calls` | how the control plane calls sinks |
-// | `shared` | publishing without a publisher |
-// | `local` | one cached publisher for each thread |
-// | `entry` | one attachment of a sink |
-// | `snapshot`, `builder`, `handle` | what their names say |
+// | `entry`, `list` | one attachment of a sink, and the copy-on-write list of them |
+// | `control`, `core` | the control plane's state, and what all handles share |
+// | `admit`, `remove`, `close` | adding sinks and publishers, removing sinks, closing and flushing the bus |
+// | `calls`, `snapshot` | how the control plane calls sinks |
+// | `publisher`, `quota`, `local` | the publishing handle of one thread, and one cached publisher for each thread |
+// | `shared` | publishing without a publisher, and the bus as a sink |
+// | `builder`, `handle` | settings, and handles that do not keep the bus open |
+//
+// Each file imports only from those above it in this table.
 
+mod admit;
 mod builder;
 mod calls;
 mod close;
 mod control;
+mod core;
 mod delivery;
 mod entry;
 mod handle;
+mod hooks;
+mod info;
 mod lanes;
 mod list;
 mod local;
-mod published;
 mod publisher;
+mod quota;
 mod remove;
 mod shared;
 mod snapshot;
+mod supply;
 mod table;
+mod tally;
+mod way;
 
-pub use builder::{BusBuilder, SinkFailure};
+pub use crate::events::Events;
+pub use crate::stats::Published;
+pub use builder::BusBuilder;
 pub use handle::{CloseGuard, WeakBus};
-pub use published::Published;
+pub use hooks::SinkFailure;
 pub use publisher::Publisher;
 pub use remove::Removed;
 
+use self::core::{Core, Handle};
 use crate::channel::Channel;
 use crate::channel::Receiver;
 use crate::error::{AddError, Closed, RemoveError};
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, FlushReport, Identity, SinkId, Snapshot};
-use crate::sync::guarded::Domain;
-use crate::sync::membarrier::process_pair;
+use crate::sink::Sink;
+use crate::stats::{CloseReport, FlushReport, SinkId, Snapshot};
+use crate::sync::lock;
 use crate::sync::quiet::Quiet;
-use crate::sync::swap::Swap;
-use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, lock};
 use crate::time::Deadline;
-use crate::wait::WaitList;
-use builder::BusHooks;
-use control::Control;
-use list::List;
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
-
-/// The lowest bit of the version word: the bus is closed.
-const CLOSED: u64 = 1;
-/// What a change of the list adds to the version word.
-const STEP: u64 = 2;
 
 /// A bus: everything that is published on it reaches every sink that is on it.
 ///
@@ -113,59 +115,7 @@ const STEP: u64 = 2;
 /// assert!(bus.close().is_done());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Bus<E: Send + 'static>(Arc<handle::Handle<E>>);
-
-/// What all handles and publishers of a bus share.
-struct Core<E: Send + 'static> {
-    /// For clones of publishers that do not keep the bus open.
-    handle: Weak<handle::Handle<E>>,
-    /// Changes with every change of the list; its lowest bit says closed. Publishers read it at each publish.
-    version: CachePadded<AtomicU64>,
-    list: Swap<List<E>>,
-    domain: Domain,
-    control: Mutex<Control<E>>,
-    /// A sink was found to be closed: the control plane looks which.
-    deaths: sync::Arc<AtomicBool>,
-    /// How many publishers that threads keep have lanes of their own.
-    locals: AtomicUsize,
-    /// Those who wait for the report of a close that another thread makes.
-    closers: WaitList,
-    hooks: BusHooks<E>,
-    /// What entered through the bus as a sink of another one.
-    counters: Counters,
-    identity: Identity,
-}
-
-impl<E: Send + 'static> Core<E> {
-    fn new(hooks: BusHooks<E>, handle: Weak<handle::Handle<E>>) -> Arc<Self> {
-        Arc::new(Self {
-            handle,
-            version: CachePadded::new(AtomicU64::new(0)),
-            list: Swap::new(List::default()),
-            domain: Domain::new(process_pair()),
-            control: Mutex::new(Control::new()),
-            deaths: sync::Arc::new(AtomicBool::new(false)),
-            locals: AtomicUsize::new(0),
-            closers: WaitList::new(process_pair()),
-            hooks,
-            counters: Counters::new(),
-            identity: Identity::new(),
-        })
-    }
-
-    fn is_closed(&self) -> bool {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::close`.
-        self.version.load(Ordering::Acquire) & CLOSED != 0
-    }
-
-    fn key(&self) -> SinkKey {
-        SinkKey::of(self)
-    }
-
-    fn has_sinks(&self) -> bool {
-        self.list.load().iter().any(|entry| !entry.info.is_dead())
-    }
-}
+pub struct Bus<E: Send + 'static>(Arc<Handle<E>>);
 
 impl<E: Send + 'static> Bus<E> {
     /// A bus without sinks.

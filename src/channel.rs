@@ -29,7 +29,7 @@ pub use receiver::{Receiver, Recv};
 pub use shared::{SharedReceiver, SharedRecv};
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::mailbox::{End, Goal, Mailbox, Patience};
+use crate::mailbox::{End, Goal, Mailbox};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -201,7 +201,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
 
     #[inline]
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        self.0.0.write(event, Patience::Wait)
+        self.0.0.write(event, Deadline::NEVER)
     }
 
     fn close(&self, _deadline: Deadline) -> CloseReport {

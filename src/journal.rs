@@ -44,7 +44,7 @@ pub use subscription::Subscription;
 pub use writer::JournalWriter;
 
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
-use crate::mailbox::Patience;
+use crate::events::Events;
 use crate::panics::discard_each;
 use crate::ring::blocks::{Claim, SharedWriter};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite, Seal};
@@ -195,7 +195,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// ```
     #[inline]
     pub fn publish(&self, event: E) -> Result<Sequence, WriteError<E>> {
-        publish(&self.0.writer, &self.0.shared, event, Patience::Wait, None)
+        publish(&self.0.writer, &self.0.shared, event, Deadline::NEVER, None)
     }
 
     /// As [`publish`](Self::publish), without ever waiting for a subscriber.
@@ -219,13 +219,16 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// ```
     #[inline]
     pub fn try_publish(&self, event: E) -> Result<Sequence, WriteError<E>> {
-        publish(&self.0.writer, &self.0.shared, event, Patience::Now, None)
+        publish(&self.0.writer, &self.0.shared, event, Deadline::NOW, None)
     }
 
     /// Publishes events in their order, with no other publisher's between them unless it has to wait for a gating subscriber; the
     /// place of the first one. Other publishers wait as long as it takes to move the events into the journal.
     ///
-    /// Allocates if events have destructors, to keep what is overwritten until others may go on.
+    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`](crate::bus::Events). Owned events are moved into the
+    /// journal, so they need not be `Clone`; borrowed ones are cloned first.
+    ///
+    /// Allocates if events are borrowed, and if they have destructors, to keep what is overwritten until other publishers continue.
     ///
     /// # Errors
     /// As for [`publish`](Self::publish), with the events that were not published.
@@ -239,13 +242,13 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// journal.publish("one")?;
-    /// let first = journal.publish_batch(vec!["two", "three"])?;
+    /// let first = journal.publish_batch(["two", "three"])?;
     /// let mut subscriber = journal.subscribe(Start::At(first))?;
     /// let events: Vec<_> = subscriber.try_iter().filter_map(|entry| entry.event()).collect();
     /// assert_eq!(events, ["two", "three"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn publish_batch(&self, events: Vec<E>) -> Result<Sequence, WriteError<Vec<E>>> {
+    pub fn publish_batch(&self, events: impl Events<E>) -> Result<Sequence, WriteError<Vec<E>>> {
         /// Dropped behind the claim, each of them.
         struct Kept<E>(Vec<E>);
         impl<E> Drop for Kept<E> {
@@ -254,11 +257,11 @@ impl<E: Send + Sync + 'static> Journal<E> {
             }
         }
         let Handle { writer, shared } = &*self.0;
+        let mut events = events.owned();
         // Each event overwrites one, and sends one away that nobody can read any more.
         let room = if needs_drop::<E>() { 2 * events.len() } else { 0 };
         let mut overwritten = Kept(Vec::with_capacity(room));
         let mut first = None;
-        let mut events = events.into_iter();
         let mut next = events.next();
         // Writes the events that there is room for; returns whether they were the last ones, or `None` without any room.
         let mut put = || {
@@ -293,7 +296,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
         };
         loop {
             let outcome = match put() {
-                Ok(None) => shared.wait_for_gates(Patience::Wait, None, &mut None, &mut put),
+                Ok(None) => shared.wait_for_gates(Deadline::NEVER, None, &mut None, &mut put),
                 outcome => outcome.map(|is_done| is_done == Some(true)),
             };
             match outcome {
@@ -419,7 +422,7 @@ fn publish<E: Send + Sync + 'static>(
     writer: &SharedWriter<E>,
     shared: &Shared<E>,
     event: E,
-    patience: Patience,
+    deadline: Deadline,
     place: Option<&Place>,
 ) -> Result<Sequence, WriteError<E>> {
     let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
@@ -436,7 +439,7 @@ fn publish<E: Send + Sync + 'static>(
             cold_path();
             // In a place of its own, so that the event stays in registers on the way that most take: what is stored before the
             // claim, the claim waits for.
-            publish_at_a_block(writer, claim, shared, &mut Some(event), patience, place)
+            publish_at_a_block(writer, claim, shared, &mut Some(event), deadline, place)
         }
     }
 }
@@ -449,14 +452,14 @@ fn publish_at_a_block<'a, E: Send + Sync + 'static>(
     mut claim: Claim<'a, E>,
     shared: &Shared<E>,
     from: &mut Option<E>,
-    patience: Patience,
+    deadline: Deadline,
     place: Option<&Place>,
 ) -> Result<Sequence, WriteError<E>> {
     let position = claim.position();
     if shared.gates.bar(position, shared.capacity()) {
         // No claim is held in there: no publisher is held up by what this one waits for.
         drop(claim);
-        return wait_at_a_gate(writer, shared, from, patience, place);
+        return wait_at_a_gate(writer, shared, from, deadline, place);
     }
     let Some(event) = from.take() else { return Ok(Sequence::new(position)) };
     claim.begin_block(shared.time.stamp());
@@ -475,10 +478,10 @@ fn wait_at_a_gate<E: Send + Sync + 'static>(
     writer: &SharedWriter<E>,
     shared: &Shared<E>,
     from: &mut Option<E>,
-    patience: Patience,
+    deadline: Deadline,
     place: Option<&Place>,
 ) -> Result<Sequence, WriteError<E>> {
-    let outcome = shared.wait_for_gates(patience, place, &mut None, || {
+    let outcome = shared.wait_for_gates(deadline, place, &mut None, || {
         let mut claim = writer.claim().ok_or(Refusal::Closed)?;
         while let Some(event) = from.take() {
             let position = claim.position();
@@ -582,12 +585,12 @@ struct JournalLane<E: Send + Sync + 'static> {
 }
 
 impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        self.offer(event, deadline).map(drop)
     }
 
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
-        publish(&self.writer, &self.shared, event, patience, Some(&self.place))
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
+        publish(&self.writer, &self.shared, event, deadline, Some(&self.place))
             .map(|_| Disposition::Delivered)
     }
 

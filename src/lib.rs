@@ -6,6 +6,7 @@ pub mod channel;
 mod combinators;
 pub mod docs;
 pub mod error;
+mod events;
 pub mod journal;
 mod mailbox;
 mod panics;

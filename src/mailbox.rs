@@ -50,28 +50,6 @@ pub(crate) fn quiet_hook<E>(hook: impl Fn(E, DropReason) + Send + Sync + 'static
     std::sync::Arc::new(move |event, reason| (*hook)(event, reason))
 }
 
-/// Whether a write may wait for room.
-///
-/// # Examples
-/// ```
-/// use buslane::{Channel, Overflow, Sink, WriteError};
-/// use buslane::sink::Patience;
-/// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
-/// let mut lane = channel.lane()?.expect("a channel gives out lanes");
-/// lane.push(1, Patience::Wait)?; // there is room, so it need not wait
-/// assert!(matches!(lane.push(2, Patience::Now), Err(WriteError::Full(2))));
-/// # drop(receiver);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Patience {
-    /// It may, where the policy says so.
-    Wait,
-    /// It may not: `Block` and `BlockFor` act as `Refuse`.
-    Now,
-}
-
 /// The settings of a mailbox. Clones share the hook.
 pub(crate) struct MailboxConfig<E> {
     pub(crate) capacity: usize,
@@ -290,7 +268,7 @@ impl<E: Send + 'static> Mailbox<E> {
 
     /// Puts an event into the shared lane, from any thread.
     #[inline]
-    pub(crate) fn write(&self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    pub(crate) fn write(&self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         self.shared_entry.offered(1);
         match self.push_shared(event) {
             Ok(()) => {
@@ -298,7 +276,7 @@ impl<E: Send + 'static> Mailbox<E> {
                 Ok(Disposition::Pending)
             }
             Err(error) => {
-                self.overflowed(error, &self.shared_entry, patience, None, |event| self.push_shared(event))
+                self.overflowed(error, &self.shared_entry, deadline, None, |event| self.push_shared(event))
             }
         }
     }
@@ -373,7 +351,7 @@ impl<E: Send + 'static> Mailbox<E> {
         &self,
         error: PushError<E>,
         entry: &EntryCounters,
-        patience: Patience,
+        deadline: Deadline,
         waiter: Option<&Waiter>,
         mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
     ) -> Result<Disposition, WriteError<E>> {
@@ -381,7 +359,7 @@ impl<E: Send + 'static> Mailbox<E> {
             PushError::Closed(event) => return Err(Self::refused_closed(event, entry)),
             PushError::Full(event) => event,
         };
-        let deadline = match self.overflow {
+        let until = match self.overflow {
             Overflow::DropNewest | Overflow::DropOldest => {
                 entry.count(Outcome::DroppedFull, 1);
                 self.dropped(event, DropReason::Full);
@@ -392,9 +370,11 @@ impl<E: Send + 'static> Mailbox<E> {
                 entry.count(Outcome::RefusedClosed, 1);
                 return Err(WriteError::Closed(event));
             }
-            Overflow::Block if patience == Patience::Wait && self.may_wait() => Allowance::deadline(),
-            Overflow::BlockFor(limit) if patience == Patience::Wait && self.may_wait() => {
-                Deadline::after(limit).min(Allowance::deadline())
+            Overflow::Block if deadline != Deadline::NOW && self.may_wait() => {
+                deadline.min(Allowance::deadline())
+            }
+            Overflow::BlockFor(limit) if deadline != Deadline::NOW && self.may_wait() => {
+                Deadline::after(limit).min(deadline).min(Allowance::deadline())
             }
             Overflow::Refuse | Overflow::Block | Overflow::BlockFor(_) => {
                 entry.count(Outcome::RefusedFull, 1);
@@ -402,7 +382,7 @@ impl<E: Send + 'static> Mailbox<E> {
             }
         };
         let mut event = Some(event);
-        // A consumer at work makes room soon, and parking costs both sides more than a moment's patience.
+        // A consumer at work makes room soon, and parking costs both sides more than a short spin.
         self.signals.wake_for_room();
         let mut once = || match attempt(event.take()?) {
             Ok(()) => Some(Ok(())),
@@ -412,7 +392,7 @@ impl<E: Send + 'static> Mailbox<E> {
                 None
             }
         };
-        let outcome = look_ever_less(deadline, &mut once).or_else(|| {
+        let outcome = look_ever_less(until, &mut once).or_else(|| {
             // A publisher's lane brings a waiter along; a shared write that comes to waiting may allocate one.
             let own;
             let waiter = match waiter {
@@ -429,7 +409,7 @@ impl<E: Send + 'static> Mailbox<E> {
             };
             // A lane's own ring has one publisher, and nobody to pass room on to.
             let more = || waiter.wants() == Want::SHARED_ROOM && self.has_shared_room();
-            self.signals.blocked.wait_for(waiter, deadline, attempt, more)
+            self.signals.blocked.wait_for(waiter, until, attempt, more)
         });
         match (outcome, event) {
             (Some(Ok(())), _) => {

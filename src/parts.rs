@@ -8,7 +8,6 @@ use crate::mailbox::overflow::Overflow;
 use crate::mailbox::{self, Find, MailboxConfig, SharedLane, lane};
 use crate::queue::handler::{SinkWork, Work};
 use crate::ring::mpmc::Ring;
-use crate::sink::Patience;
 use crate::stats::CloseReport;
 use crate::sync;
 use crate::time::Deadline;
@@ -176,7 +175,7 @@ impl<E: Send + 'static> Mailbox<E> {
 
     /// Puts an event in and wakes a consumer.
     pub fn write(&self, event: E) -> bool {
-        self.0.write(event, Patience::Now).is_ok()
+        self.0.write(event, Deadline::NOW).is_ok()
     }
 
     /// Puts an event in, as a writer that stands still before it has looked for somebody to wake.

@@ -27,7 +27,7 @@ pub use builder::QueueBuilder;
 pub use handler::Handler;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::mailbox::{End, Mailbox, Patience};
+use crate::mailbox::{End, Mailbox};
 use crate::panics::quietly;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -376,8 +376,8 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let shared = &*self.0.0;
         match &shared.route {
-            None => shared.mailbox.write(event, Patience::Wait),
-            Some(route) => route.write(event, Patience::Wait),
+            None => shared.mailbox.write(event, Deadline::NEVER),
+            Some(route) => route.write(event, Deadline::NEVER),
         }
     }
 

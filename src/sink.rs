@@ -34,7 +34,6 @@ pub use crate::combinators::rate_limit::RateLimit;
 pub use crate::combinators::sample::Sample;
 pub use crate::combinators::tee::Tee;
 pub use crate::combinators::timeout::Timeout;
-pub use crate::mailbox::Patience;
 pub use ext::SinkExt;
 pub use function::{Noop, Outcome, SinkFn, noop, sink_fn};
 pub use lane::{Lane, LaneSealer, LaneWrite};
@@ -161,10 +160,10 @@ pub trait Sink<E>: Send + Sync {
     /// # Examples
     /// ```
     /// use buslane::{Channel, noop, Sink};
-    /// use buslane::sink::Patience;
+    /// use buslane::time::Deadline;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// if let Some(mut lane) = channel.lane()? {
-    ///     lane.push("event", Patience::Wait)?;
+    ///     lane.push("event", Deadline::NEVER)?;
     /// }
     /// assert_eq!(receiver.recv()?, "event");
     /// assert!(noop::<&str>().lane()?.is_none());

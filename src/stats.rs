@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`Snapshot`], [`SinkSnapshot`] | a bus and its sinks at about one moment: [`Bus::snapshot`](crate::Bus::snapshot) |
 //! | [`SinkState`], [`SinkStatus`], [`SubscriberState`], [`RetryState`] | the state of one sink, of a journal's subscriber, of a retry |
+//! | [`Published`] | the outcome of one publish: accepted, dropped, refused |
 //! | [`Ledger`], [`Refused`], [`Dropped`], [`Imbalance`] | the counters of one sink, and the check that they add up |
 //! | [`Disposition`], [`DropReason`], [`Parts`] | the fate of one accepted event |
 //! | [`CloseReport`], [`FlushReport`], [`Finish`] | how far a close or a flush came |
@@ -29,6 +30,7 @@ mod disposition;
 mod ending;
 mod flush_report;
 mod ledger;
+mod published;
 mod snapshot;
 mod state;
 mod weight;
@@ -37,6 +39,7 @@ pub use close_report::{CloseReport, Finish};
 pub use disposition::{Disposition, Ledgers, Parts, RetryState};
 pub use flush_report::FlushReport;
 pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused};
+pub use published::Published;
 pub use snapshot::{SinkId, SinkSnapshot, Snapshot};
 pub use state::{SinkState, SinkStatus, SubscriberState};
 pub use weight::Weight;

@@ -118,7 +118,7 @@ fn subscribing(criterion: &mut Criterion) {
         let sum = kept.iter().map(Event::sum).fold(0, u64::wrapping_add);
 
         let (mut writer, feed) = Journal::single(capacity).expect("the settings are valid");
-        writer.publish_batch(events.iter().copied()).expect("the journal is open");
+        writer.publish_batch(&events).expect("the journal is open");
         let subscribe = || feed.subscribe(Start::Oldest).expect("there is memory");
         let mut read = 0_u64;
         for entry in subscribe().try_iter() {

@@ -41,7 +41,7 @@ fn policy(group: &mut Group<'_>, name: &str, overflow: Overflow) {
     group.bench_function(format!("buslane/{name}"), |bencher| {
         bencher.iter(|| {
             published += 1;
-            black_box(publisher.try_publish(Event::new(published)).expect(OPEN))
+            black_box(publisher.try_publish(Event::new(published)).is_ok())
         });
     });
     let books = receiver.state().ledger;

@@ -3,7 +3,7 @@
 use buslane::channel::SharedReceiver;
 use buslane::error::RecvError;
 use buslane::queue::{Handler, QueueBuilder};
-use buslane::sink::{Patience, Signal};
+use buslane::sink::Signal;
 use buslane::stats::{CloseReport, FlushReport, Ledger};
 use buslane::time::Deadline;
 use buslane::{BoxError, Channel, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError};
@@ -542,7 +542,7 @@ fn close_of_two_workers_by_key_against_a_lane() {
         let (queue, publisher) = seen.gate.before(|| {
             let queue = queue(builder(1).ordered_by(Tracked::id), &seen);
             let (mut lane, value) = (queue.lane().expect("memory").expect("lanes"), lives.value(0));
-            let publisher = thread::spawn(move || match lane.push(value, Patience::Wait) {
+            let publisher = thread::spawn(move || match lane.push(value, Deadline::NEVER) {
                 Ok(()) => (1, lane),
                 Err(error) => (usize::from(!error.is_closed()), lane),
             });

@@ -1,7 +1,7 @@
 //! A queue: its worker, its close and its flush.
 
 use buslane::queue::{Handler, QueueBuilder};
-use buslane::sink::{Lane, Patience, Signal};
+use buslane::sink::{Lane, Signal};
 use buslane::stats::{CloseReport, DropReason, Finish, FlushReport, Ledger};
 use buslane::time::Deadline;
 use buslane::{BoxError, Overflow, Queue, Sink, WaitStrategy, WriteError};
@@ -119,7 +119,7 @@ fn settled(outcome: Result<(), WriteError<Tracked>>, id: usize) -> usize {
 
 fn push(lane: &mut Lane<Tracked>, value: Tracked) -> usize {
     let id = value.id();
-    settled(lane.push(value, Patience::Wait), id)
+    settled(lane.push(value, Deadline::NEVER), id)
 }
 
 fn write(queue: &Queue<Tracked>, value: Tracked) -> usize {

@@ -4,8 +4,9 @@
 //! inside its sink, as it waits for a `Bus::publish` there, and a sink that was removed is not called any more. The sinks are named
 //! first and looked up again, one by one: a call that is stuck in one of them holds up the removal of that one only.
 
-use super::Core;
-use super::entry::{Entry, Info, Shared};
+use super::core::Core;
+use super::entry::Entry;
+use super::info::{Info, Shared};
 use crate::panics::dispose;
 use crate::stats::SinkId;
 use crate::sync::lock;

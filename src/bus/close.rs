@@ -6,9 +6,10 @@
 //! caller that began walks through all that was told, each once. A cycle has no end that anybody waits for.
 
 use super::control::Closing;
-use super::entry::{Entry, Info};
+use super::core::{CLOSED, Core};
+use super::entry::Entry;
+use super::info::Info;
 use super::list::List;
-use super::{CLOSED, Core};
 use crate::panics::{caught, dispose, dispose_each, quietly};
 use crate::sink::signal::Signal;
 use crate::stats::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkId};

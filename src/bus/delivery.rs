@@ -1,123 +1,32 @@
 //! The publish path.
 //!
-//! A publish goes through these steps: put the event into each lane; one fence; settle with those who seal lanes and
-//! wake the consumers that sleep; call the direct sinks; and last, push where a wait for room may come, so that
-//! nobody who was promised an event sleeps while the publisher waits.
+//! A publish goes through these steps: put the event into each lane; one fence; settle with the threads that seal lanes and
+//! wake the consumers that are parked; call the direct sinks; and last, push where a wait for room may come, so that
+//! no consumer that was promised an event is parked while the publisher waits.
+//!
+//! The shortest path, a plain push into fast lanes, is [`Lanes::push`]. All others are here, and borrow the publisher's lanes and
+//! table. Events are passed by a place in memory that only this path sees: so the short path keeps them in registers and does not
+//! copy its result. A sink that refuses the event leaves it in its place.
 
-use super::builder::BusHooks;
-use super::entry::{Info, Shared};
-use super::published::{Published, Tally};
-use super::table::{Direct, Fast, Guard, Slow, Table, TableKind, Ticket};
+use super::hooks::BusHooks;
+use super::info::{Info, Shared};
+use super::lanes::{Fast, Finishing, Lanes};
+use super::supply::{Supply, offer_copy};
+use super::table::{Direct, Slow, Table, TableKind};
+use super::tally::{Offer, Tally};
+use super::way::{Guard, Ticket};
 use crate::error::WriteError;
-use crate::mailbox::Patience;
 use crate::mailbox::lane::FastLane;
-use crate::panics::{caught, discard, event_of};
+use crate::panics::{caught, discard};
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
 use crate::stats::{Disposition, DropReason, EntryCounters, HeldBack, Outcome};
 use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
+use crate::time::Deadline;
 use crate::wait::nesting::{Held, Nesting, cloned};
 use std::mem::needs_drop;
-
-/// Finishes what was put into lanes also when a clone of the event unwinds.
-struct Finishing<'a, E: Send + 'static>(&'a mut Table<E>);
-
-impl<E: Send + 'static> Drop for Finishing<'_, E> {
-    fn drop(&mut self) {
-        self.0.fast.iter_mut().for_each(|fast| fast.owed = false);
-        self.0.finish(discard);
-    }
-}
-
-/// What became of an event that was offered to one sink from a place in memory: if it was refused, it is still there.
-///
-/// Events go by places because each copy of what was just written in smaller pieces waits for those stores.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Offer {
-    Accepted,
-    /// Accepted, and lost already.
-    Dropped(DropReason),
-    Full,
-    Timeout,
-    Reentrant,
-    Failed,
-    /// Refused, and so will be every later one.
-    Closed,
-}
-
-impl Offer {
-    #[inline]
-    fn taken(disposition: Disposition) -> Self {
-        match disposition {
-            Disposition::Dropped(reason) => Self::Dropped(reason),
-            Disposition::Partly(parts) => Self::taken(parts.rest()),
-            Disposition::Delivered | Disposition::Pending | Disposition::Filtered => Self::Accepted,
-        }
-    }
-
-    /// Puts the event of a failed attempt back.
-    #[inline]
-    pub(super) fn of<E>(outcome: Result<Disposition, WriteError<E>>, place: &mut Option<E>) -> Self {
-        match outcome {
-            Ok(disposition) => Self::taken(disposition),
-            Err(error) => Self::refused(error, place),
-        }
-    }
-
-    #[cold]
-    fn refused<E>(error: WriteError<E>, place: &mut Option<E>) -> Self {
-        let offer = match &error {
-            WriteError::Full(_) => Self::Full,
-            WriteError::Closed(_) => Self::Closed,
-            WriteError::Timeout(_) => Self::Timeout,
-            WriteError::Reentrant(_) => Self::Reentrant,
-            WriteError::Failed { .. } => Self::Failed,
-        };
-        *place = Some(event_of(error));
-        offer
-    }
-
-    /// Counts it; whether the sink is gone.
-    #[inline]
-    fn note(self, tally: &mut Tally) -> bool {
-        tally.count(self);
-        self != Self::Accepted && self == Self::Closed
-    }
-}
-
-/// The event of a publish and how many sinks are still to get it: clones for all but the last.
-struct Supply<'a, E> {
-    place: &'a mut Option<E>,
-    left: usize,
-}
-
-impl<E: Clone> Supply<'_, E> {
-    /// Offers the event, or a clone, to the next sink.
-    #[inline(always)]
-    fn offer(&mut self, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
-        debug_assert!(self.place.is_some(), "the event is there until the last sink has it");
-        self.left = self.left.saturating_sub(1);
-        if self.left == 0 {
-            return to(self.place);
-        }
-        let mut copy = cloned(&*self.place);
-        let offer = to(&mut copy);
-        if let Some(back) = copy {
-            self.give_back(back);
-        }
-        offer
-    }
-
-    fn give_back(&mut self, event: E) {
-        if self.place.is_some() {
-            discard(event);
-        } else {
-            *self.place = Some(event);
-        }
-    }
-}
 
 /// What a publish needs to know beside the table.
 pub(super) struct Scene<'a, E> {
@@ -126,7 +35,7 @@ pub(super) struct Scene<'a, E> {
     /// The fences of hazard words.
     pub(super) pair: FencePair,
     pub(super) hooks: &'a BusHooks<E>,
-    pub(super) patience: Patience,
+    pub(super) deadline: Deadline,
 }
 
 impl<E> Clone for Scene<'_, E> {
@@ -145,49 +54,56 @@ impl<E> Scene<'_, E> {
 }
 
 impl<E: Clone + Send + 'static> Table<E> {
-    /// Publishes the event in `place`, of which the first `done` fast lanes have got theirs, and leaves it there if nobody takes it.
-    ///
-    /// Events come here by a place in memory that only this path sees: so the fast path keeps them in registers and does not
-    /// copy its result.
-    pub(super) fn publish(&mut self, place: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Tally {
+    /// Publishes the event in `place`, of which the first `done` fast lanes have got theirs, and leaves it there if no sink takes it.
+    pub(super) fn publish(
+        &mut self,
+        lanes: &mut Lanes<E>,
+        place: &mut Option<E>,
+        done: usize,
+        scene: &Scene<'_, E>,
+    ) -> Tally {
         match self.kind {
             TableKind::Empty => Tally::accepted(0),
-            TableKind::Gated => self.through_gates(place, scene),
-            TableKind::Fast | TableKind::General => self.publish_generally(place, done, scene),
+            TableKind::Gated => self.publish_gated(lanes, place, scene),
+            TableKind::Plain | TableKind::General => self.publish_generally(lanes, place, done, scene),
         }
     }
 
-    /// Puts the event into every fast lane whose gate lets it pass. The event stays in its place in memory while gates look at
-    /// it: one that nobody keeps is never copied.
-    fn through_gates(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Tally {
-        let finishing = Finishing(self);
-        let count = finishing.0.fast.len();
+    /// Puts the event into every fast lane whose gate lets it pass. The event stays in its place in memory while gates check
+    /// it: one that no gate lets pass is never copied.
+    fn publish_gated(&mut self, lanes: &mut Lanes<E>, place: &mut Option<E>, scene: &Scene<'_, E>) -> Tally {
+        let count = lanes.len();
         let (mut attention, mut lost) = (0, 0);
-        for (done, Fast { lane, gate, .. }) in finishing.0.fast.iter_mut().enumerate() {
+        let mut supply = Supply::new(place, count);
+        let finishing = Finishing(lanes);
+        for (done, Fast { lane, gate, .. }) in finishing.0.iter_mut().enumerate() {
             let Some(room) = lane.room() else {
                 cold_path();
                 std::mem::forget(finishing);
-                let mut tally = self.publish_generally(place, done, scene);
+                let mut tally = self.publish_generally(lanes, place, done, scene);
                 tally.gates_lost(lost);
                 return tally;
             };
-            let Some(event) = place.as_ref() else { break };
+            let Some(event) = supply.event() else { break };
             let held_back = gate.as_mut().and_then(|gate| held_back(gate, event, scene));
             if held_back.is_none() {
-                let event = if done + 1 == count { place.take() } else { cloned(&*place) };
-                if let Some(event) = event {
-                    attention |= room.push_and_look(event);
-                }
+                supply.offer(|place| {
+                    if let Some(event) = place.take() {
+                        attention |= room.push_and_look(event);
+                    }
+                    Offer::Accepted
+                });
             } else {
+                supply.skip();
                 if held_back != Some(HeldBack::Filtered) {
                     cold_path();
                     lost += 1;
                 }
-                // Whether the lane is sealed; nothing was put in that a fence would have to come behind.
+                // Whether the lane is sealed; nothing was put in that a fence would have to follow.
                 attention |= lane.attention();
             }
         }
-        // What no gate wanted is dropped, which is foreign code, while the guard still stands.
+        // What no gate let pass is dropped, which is user code, while the guard is there.
         if needs_drop::<E>() && place.is_some() {
             discard(place.take());
         }
@@ -195,117 +111,92 @@ impl<E: Clone + Send + 'static> Table<E> {
         std::mem::forget(finishing);
         let mut tally = Tally::accepted(count);
         tally.gates_lost(lost);
-        if self.wants_finish(attention) {
-            self.finish_fast(&mut tally, place);
+        if attention != 0 || lanes.needs_fence() {
+            cold_path();
+            tally.take_back(lanes.finish(|event| *place = Some(event)));
+            self.retire_dead(lanes);
         }
         tally
     }
 
-    /// Whether a lane has something to finish. `attention` is what the lanes said right behind each put.
-    #[inline(always)]
-    fn wants_finish(&self, attention: u64) -> bool {
-        // With full fences one serves all lanes, and what they said before it does not count.
-        attention != 0 || self.pair == FencePair::Symmetric
-    }
-
-    #[cold]
-    fn finish_fast(&mut self, tally: &mut Tally, back: &mut Option<E>) {
-        tally.take_back(self.finish(|event| *back = Some(event)));
-        self.retire_dead();
-    }
-
     /// Publishes one event of which the first `done` fast lanes have got theirs.
-    fn publish_generally(&mut self, place: &mut Option<E>, done: usize, scene: &Scene<'_, E>) -> Tally {
-        let left = self.fast.len() + self.slow.len() + self.direct.len() - done;
-        let mut supply = Supply { place, left };
+    fn publish_generally(
+        &mut self,
+        lanes: &mut Lanes<E>,
+        place: &mut Option<E>,
+        done: usize,
+        scene: &Scene<'_, E>,
+    ) -> Tally {
+        let left = lanes.len() + self.slow.len() + self.direct.len() - done;
+        let mut supply = Supply::new(place, left);
         let mut tally = Tally::accepted(done);
-        let (mut owed, mut dead) = (false, false);
-        let finishing = Finishing(self);
-        for Fast { lane, gate, info, owed: owes, dead: gone, .. } in &mut finishing.0.fast[done..] {
+        let (mut any_owed, mut any_dead) = (false, false);
+        let finishing = Finishing(lanes);
+        for Fast { lane, gate, info, owed, dead, .. } in finishing.0.iter_mut().skip(done) {
             if let Some(gate) = gate
-                && let Some(held_back) = supply.place.as_ref().and_then(|event| held_back(gate, event, scene))
+                && let Some(held_back) = supply.event().and_then(|event| held_back(gate, event, scene))
             {
                 // What did not pass is taken.
-                supply.left -= 1;
+                supply.skip();
                 tally.count(Offer::taken(held_back.into()));
             } else if let Some(room) = lane.room() {
-                let offer = supply.offer(|place| {
+                tally.count(supply.offer(|place| {
                     if let Some(event) = place.take() {
                         room.push(event);
                     }
                     Offer::Accepted
-                });
-                offer.note(&mut tally);
-            } else if lane.may_wait() && scene.patience == Patience::Wait {
-                *owes = true;
-                owed = true;
-            } else if supply
-                .offer(|place| {
-                    push(place, |event| {
-                        hooked(lane, info, scene, event, |lane, event| lane.overflow(event, Patience::Now))
-                    })
-                })
-                .note(&mut tally)
-            {
-                *gone = true;
-                dead = true;
-                info.mark_dead();
+                }));
+            } else if lane.may_wait() && scene.deadline != Deadline::NOW {
+                *owed = true;
+                any_owed = true;
+            } else {
+                let put = |lane: &mut FastLane<E>, event| lane.overflow(event, Deadline::NOW);
+                let offer = supply.offer(|place| push(place, |event| hooked(lane, info, scene, event, put)));
+                tally.count(offer);
+                if offer.is_closed() {
+                    *dead = true;
+                    any_dead = true;
+                    info.mark_dead();
+                }
             }
         }
-        for slow in finishing.0.slow.iter_mut().filter(|slow| !slow.may_wait) {
-            dead |= slow.push(&mut supply, &mut tally, scene);
+        for slow in self.slow.iter_mut().filter(|slow| !slow.may_wait) {
+            any_dead |= slow.push(&mut supply, &mut tally, scene);
         }
         let refused = finishing.0.finish(|event| supply.give_back(event));
         tally.take_back(refused);
-        dead |= refused > 0;
-        for direct in &finishing.0.direct {
+        any_dead |= refused > 0;
+        for direct in &self.direct {
             if direct.info.is_dead() {
                 // As if it were off the bus already.
-                supply.left = supply.left.saturating_sub(1);
+                supply.skip();
             } else {
-                supply.offer(|place| direct.deliver(place, scene)).note(&mut tally);
+                tally.count(supply.offer(|place| direct.deliver(place, scene)));
             }
         }
-        for slow in finishing.0.slow.iter_mut().filter(|slow| slow.may_wait) {
-            dead |= slow.push(&mut supply, &mut tally, scene);
+        for slow in self.slow.iter_mut().filter(|slow| slow.may_wait) {
+            any_dead |= slow.push(&mut supply, &mut tally, scene);
         }
-        if owed {
-            dead |= finishing.0.pay_owed(&mut supply, &mut tally, scene);
+        if any_owed {
+            any_dead |= pay_owed(finishing.0, &mut supply, &mut tally, scene);
         }
         std::mem::forget(finishing);
-        if dead {
-            self.retire_dead();
+        if any_dead {
+            self.retire_dead(lanes);
         }
         tally
     }
 
-    /// Pushes where there was no room, waiting for it. Whether a sink is gone.
-    #[cold]
-    fn pay_owed(&mut self, supply: &mut Supply<'_, E>, tally: &mut Tally, scene: &Scene<'_, E>) -> bool {
-        let mut gone = false;
-        for Fast { lane, info, owed, dead, .. } in &mut self.fast {
-            if std::mem::take(owed)
-                && supply
-                    .offer(|place| {
-                        push(place, |event| {
-                            hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.patience))
-                        })
-                    })
-                    .note(tally)
-            {
-                *dead = true;
-                gone = true;
-                info.mark_dead();
-            }
-        }
-        gone
-    }
-
     /// Publishes a slice; each lane shows it to its consumer at once, as far as there is room.
-    pub(super) fn publish_batch(&mut self, events: &[E], scene: &Scene<'_, E>) -> Published {
-        let finishing = Finishing(self);
+    pub(super) fn publish_batch(
+        &mut self,
+        lanes: &mut Lanes<E>,
+        events: &[E],
+        scene: &Scene<'_, E>,
+    ) -> Tally {
+        let finishing = Finishing(lanes);
         let mut lost = 0;
-        for Fast { lane, gate, batched, .. } in &mut finishing.0.fast {
+        for Fast { lane, gate, batched, .. } in finishing.0.iter_mut() {
             *batched = match gate {
                 None => {
                     let _impatient = Nesting::impatient();
@@ -328,64 +219,104 @@ impl<E: Clone + Send + 'static> Table<E> {
             };
         }
         std::mem::forget(finishing);
-        let mut published = self.go_on_with_batch(events, scene);
-        published.gates_lost(lost);
-        published
+        let mut tally = self.publish_rest_of_batch(lanes, events, scene);
+        tally.gates_lost(lost);
+        tally
     }
 
-    /// Publishes what the fast lanes have not taken of a slice; they know how far they are.
-    pub(super) fn go_on_with_batch(&mut self, events: &[E], scene: &Scene<'_, E>) -> Published {
-        let accepted = self.fast.iter().map(|fast| fast.batched).sum();
-        let mut published = Published::accepted(accepted);
-        let refused = self.finish(discard);
-        published.take_back(refused);
+    /// Publishes what the fast lanes have not taken of a slice; they know how much they have.
+    pub(super) fn publish_rest_of_batch(
+        &mut self,
+        lanes: &mut Lanes<E>,
+        events: &[E],
+        scene: &Scene<'_, E>,
+    ) -> Tally {
+        let mut tally = Tally::accepted(lanes.iter().map(|fast| fast.batched).sum());
+        tally.take_back(lanes.finish(discard));
         for direct in &self.direct {
             for event in events {
                 if !direct.info.is_dead() {
-                    published.count(offer_copy(event, |place| direct.deliver(place, scene)));
+                    tally.count(offer_copy(event, |place| direct.deliver(place, scene)));
                 }
             }
         }
         for slow in &mut self.slow {
             for event in events {
-                if published.count(offer_copy(event, |place| slow.deliver(place, scene))) {
-                    slow.dead = true;
-                    slow.info.mark_dead();
-                }
+                let offer = offer_copy(event, |place| slow.deliver(place, scene));
+                tally.count(offer);
+                slow.note(offer);
             }
         }
-        for Fast { lane, gate, info, dead, batched, .. } in &mut self.fast {
+        for Fast { lane, gate, info, dead, batched, .. } in lanes.iter_mut() {
             for event in &events[*batched..] {
                 let offer = match gate.as_mut().and_then(|gate| held_back(gate, event, scene)) {
-                    None => offer_copy(event, |place| {
-                        push(place, |event| {
-                            hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.patience))
-                        })
-                    }),
+                    None => offer_copy(event, |place| push_waiting(lane, info, place, scene)),
                     Some(held_back) => Offer::taken(held_back.into()),
                 };
-                if published.count(offer) {
+                tally.count(offer);
+                if offer.is_closed() {
                     *dead = true;
                     info.mark_dead();
                 }
             }
         }
-        if self.fast.iter().any(|fast| fast.dead) || self.slow.iter().any(|slow| slow.dead) {
-            self.retire_dead();
+        if lanes.any_dead() || self.slow.iter().any(|slow| slow.dead) {
+            self.retire_dead(lanes);
         }
-        published
+        tally
     }
+}
+
+/// Pushes where there was no room, waiting for it. Whether a sink is closed.
+#[cold]
+fn pay_owed<E: Clone + Send + 'static>(
+    lanes: &mut Lanes<E>,
+    supply: &mut Supply<'_, E>,
+    tally: &mut Tally,
+    scene: &Scene<'_, E>,
+) -> bool {
+    let mut any_dead = false;
+    for Fast { lane, info, owed, dead, .. } in lanes.iter_mut() {
+        if std::mem::take(owed) {
+            let offer = supply.offer(|place| push_waiting(lane, info, place, scene));
+            tally.count(offer);
+            if offer.is_closed() {
+                *dead = true;
+                any_dead = true;
+                info.mark_dead();
+            }
+        }
+    }
+    any_dead
+}
+
+/// Pushes the event in `place` into a fast lane, and waits for room there.
+fn push_waiting<E: Send + 'static>(
+    lane: &mut FastLane<E>,
+    info: &Ticket<E>,
+    place: &mut Option<E>,
+    scene: &Scene<'_, E>,
+) -> Offer {
+    push(place, |event| hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.deadline)))
 }
 
 impl<E: Clone + Send + 'static> Slow<E> {
     /// Pushes the next event; whether the sink is gone.
     #[inline(always)]
     fn push(&mut self, supply: &mut Supply<'_, E>, tally: &mut Tally, scene: &Scene<'_, E>) -> bool {
-        if supply.offer(|place| self.deliver(place, scene)).note(tally) {
+        let offer = supply.offer(|place| self.deliver(place, scene));
+        tally.count(offer);
+        self.note(offer);
+        self.dead
+    }
+
+    /// Whether the sink is closed is noted.
+    #[inline(always)]
+    fn note(&mut self, offer: Offer) {
+        if offer.is_closed() {
             self.dead = true;
             self.info.mark_dead();
         }
-        self.dead
     }
 
     #[inline(always)]
@@ -393,7 +324,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         if self.guard.is_some() {
             return self.deliver_guarded(place, scene);
         }
-        push(place, |event| self.lane.offer(event, scene.patience))
+        push(place, |event| self.lane.offer(event, scene.deadline))
     }
 
     /// Through a lane that runs user code, or that cannot be sealed: a removal waits for the push. Apart from the plain lanes,
@@ -408,7 +339,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         // A removal waits for it, so nothing in it waits for a removal.
         let pushed = caught(|| {
             let _held = Held::begin();
-            entered.inside(|| push(place, |event| lane.offer(event, scene.patience)))
+            entered.inside(|| push(place, |event| lane.offer(event, scene.deadline)))
         });
         pushed.unwrap_or_else(|text| {
             let counters = info.counters.everybody();
@@ -418,14 +349,6 @@ impl<E: Clone + Send + 'static> Slow<E> {
             Offer::Dropped(DropReason::Panicked)
         })
     }
-}
-
-/// Offers a clone, and drops it where it was refused.
-fn offer_copy<E: Clone>(event: &E, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
-    let mut copy = Some(cloned(event));
-    let offer = to(&mut copy);
-    discard(copy);
-    offer
 }
 
 /// Takes the event from its place for an attempt, and puts it back if that fails.

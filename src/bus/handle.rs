@@ -1,22 +1,9 @@
-//! What keeps a bus open, what does not, and what closes it at the end of a scope.
+//! What does not keep a bus open, and what closes it at the end of a scope.
 
-use super::{Bus, Core};
-use crate::wait::nesting::Nesting;
+use super::Bus;
+use super::core::Handle;
 use std::fmt;
 use std::sync::{Arc, Weak};
-
-/// Keeps a bus open; closes it when the last one goes.
-pub(super) struct Handle<E: Send + 'static> {
-    pub(super) core: Arc<Core<E>>,
-}
-
-impl<E: Send + 'static> Drop for Handle<E> {
-    fn drop(&mut self) {
-        // While unwinding nothing waits, as inside a delivery.
-        let _impatient = std::thread::panicking().then(Nesting::impatient);
-        self.core.let_go();
-    }
-}
 
 /// A handle that does not keep the bus open: for handlers that need the bus they sit on.
 ///

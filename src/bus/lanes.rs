@@ -1,31 +1,83 @@
-//! The fast lanes while they are all there is to publish into: the publisher has them at hand, not in its table.
+//! The fast lanes of one publisher: its private SPSC rings into sinks.
 //!
 //! A publish to lanes only is what most publishes are. Its cost is the loads between the publisher and the ring as much as the
-//! stores into the ring, so the last lane, which is the only one more often than not, lies in the publisher itself, and the others
-//! one pointer away. Whatever is not a plain push happens in the table, to which the lanes go back for it.
+//! stores into the ring, so the last lane, which is the only one more often than not, is in the publisher itself, and the others
+//! are one pointer away. They stay there: whatever is not a plain push borrows them, together with the [`Table`](super::table::Table).
 
-use super::published::Published;
-use super::table::{Fast, Table};
-use crate::panics::discard;
-use crate::sync::membarrier::{FencePair, light_fence};
+use super::tally::Tally;
+use super::way::{Change, Guard, Ticket};
+use crate::mailbox::lane::{FastLane, PrivateLane};
+use crate::panics::{discard, dispose_each};
+use crate::sink::lane::{Gate, Lane, LaneKind};
+use crate::stats::SinkId;
+use crate::sync::handoff;
+use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::sync::{MODEL, cold_path};
 use crate::wait::nesting::Nesting;
+use std::iter::Chain;
 use std::mem::needs_drop;
+use std::{option, slice};
 
 /// A version that a bus never has: every publish that compares with it takes another path.
 pub(super) const NEVER: u64 = u64::MAX;
 
-/// Fast lanes without gates, borrowed from the table that holds nothing else.
+/// A private lane whose ring has one producer: the fast path. What a publish touches is in its first cache line.
+#[repr(C, align(64))]
+pub(super) struct Fast<E: Send + 'static> {
+    pub(super) lane: FastLane<E>,
+    /// What keeps events away from the lane, and the guard under which it is asked.
+    pub(super) gate: Option<(Gate<E>, Guard<E>)>,
+    pub(super) info: Ticket<E>,
+    /// How many events of the batch in progress it took.
+    pub(super) batched: usize,
+    /// The publish in progress owes it the event: there was no room, and it is to wait.
+    pub(super) owed: bool,
+    /// It takes nothing any more.
+    pub(super) dead: bool,
+}
+
+impl<E: Send + 'static> Fast<E> {
+    pub(super) fn new(lane: FastLane<E>, gate: Option<(Gate<E>, Guard<E>)>, info: Ticket<E>) -> Self {
+        Self { lane, gate, info, batched: 0, owed: false, dead: false }
+    }
+
+    fn is_symmetric(&self) -> bool {
+        self.lane.pair() == FencePair::Symmetric
+    }
+
+    /// After the fence: settles with the thread that seals the lane, and wakes its consumer, if there is a need. Returns how many
+    /// events were taken back.
+    fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> usize {
+        let mut count = 0;
+        if self.lane.attention() != 0 {
+            let open = self.lane.finish(|event| {
+                count += 1;
+                taken_back(event);
+            });
+            if !open {
+                self.dead = true;
+                self.info.mark_dead();
+            }
+        }
+        count
+    }
+}
+
+/// All fast lanes of a publisher, in the order of the ids of their sinks.
 ///
 /// # Invariant
-/// - Either all lanes are here, `last` is one of them, and the table has none; or none is here, and `seen` is [`NEVER`].
+/// - `last` is there if any lane is. `seen` is [`NEVER`] unless there are lanes, none of them has a gate, and the publisher has no
+///   other way to a sink.
 pub(super) struct Lanes<E: Send + 'static> {
-    /// The version of the list for which these lanes are all there is.
+    /// The version of the list for which a plain push into these lanes is a whole publish.
     pub(super) seen: u64,
-    /// Not zero if what lanes say right behind a put does not count, because a full fence has to come between.
-    attention: u64,
+    /// Not zero if what lanes report right after a put does not count, because a full fence has to come between.
+    needs_fence: u64,
     last: Option<Fast<E>>,
     others: Vec<Fast<E>>,
+    /// How many lanes have gates, and how many need a full fence.
+    gated: usize,
+    symmetric: usize,
 }
 
 /// What became of a push into all lanes.
@@ -38,74 +90,126 @@ pub(super) enum Pushed<E> {
     Full(usize, E),
 }
 
-/// Finishes what was put into lanes when a clone of the event unwinds.
-struct Finishing<'a, E: Send + 'static>(&'a mut Lanes<E>);
+/// Finishes what was put into lanes when user code of the event unwinds: its clone, its drop, a gate.
+pub(super) struct Finishing<'a, E: Send + 'static>(pub(super) &'a mut Lanes<E>);
 
 impl<E: Send + 'static> Drop for Finishing<'_, E> {
     fn drop(&mut self) {
-        if self.0.needs_finish() {
-            self.0.finish(discard);
-        }
+        self.0.iter_mut().for_each(|fast| fast.owed = false);
+        self.0.finish(discard);
     }
 }
 
 impl<E: Send + 'static> Lanes<E> {
     pub(super) fn none() -> Self {
-        Self { seen: NEVER, attention: 0, last: None, others: Vec::new() }
+        Self { seen: NEVER, needs_fence: 0, last: None, others: Vec::new(), gated: 0, symmetric: 0 }
     }
 
-    /// Takes the lanes from the table, if they are all there is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.others.len() + usize::from(self.last.is_some())
+    }
+
+    pub(super) fn any_gated(&self) -> bool {
+        self.gated > 0
+    }
+
     #[inline(always)]
-    pub(super) fn borrow(&mut self, table: &mut Table<E>, version: u64) {
-        // Every publish through the table ends here; few tables have nothing but fast lanes.
-        if table.is_fast() && !table.fast.is_empty() {
-            self.borrow_all(table, version);
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Fast<E>> {
+        self.others.iter().chain(&self.last)
+    }
+
+    #[inline(always)]
+    pub(super) fn iter_mut(&mut self) -> Chain<slice::IterMut<'_, Fast<E>>, option::IterMut<'_, Fast<E>>> {
+        self.others.iter_mut().chain(&mut self.last)
+    }
+
+    /// The lane into this sink.
+    pub(super) fn by_id(&mut self, id: SinkId) -> Option<&mut Fast<E>> {
+        match self.others.binary_search_by_key(&id, |fast| fast.info.id) {
+            Ok(at) => Some(&mut self.others[at]),
+            Err(_) => self.last.as_mut().filter(|last| last.info.id == id),
         }
     }
 
-    #[inline(never)]
-    fn borrow_all(&mut self, table: &mut Table<E>, version: u64) {
-        self.others = std::mem::take(&mut table.fast);
-        self.last = self.others.pop();
+    /// Takes `room` for the lanes, and leaves there what they were in.
+    pub(super) fn swap_room(&mut self, room: &mut Vec<Fast<E>>) {
+        room.append(&mut self.others);
+        std::mem::swap(room, &mut self.others);
+    }
+
+    /// Adds the lane into the newest sink.
+    pub(super) fn enter(&mut self, fast: Fast<E>) {
+        self.gated += usize::from(fast.gate.is_some());
+        self.symmetric += usize::from(fast.is_symmetric());
+        debug_assert!(self.len() < self.others.capacity(), "T1");
+        self.others.extend(self.last.replace(fast));
+    }
+
+    /// Chooses the fence that serves all lanes.
+    pub(super) fn choose_fence(&mut self) {
+        let is_symmetric = self.symmetric > 0 || process_pair() == FencePair::Symmetric;
         // In a model both pairs are the same fence, and the short path is to be seen there too.
-        self.attention = u64::from(table.pair == FencePair::Symmetric && !MODEL);
-        self.seen = version;
+        self.needs_fence = u64::from(is_symmetric && !MODEL);
     }
 
-    /// Puts the lanes back into their table, if they are here.
-    #[inline(always)]
-    pub(super) fn give_back(&mut self, table: &mut Table<E>) {
-        if self.last.is_some() {
-            self.give_back_all(table);
+    /// Moves lanes out of the way that accept no further events. They go back in the changes that brought them.
+    pub(super) fn retire_dead(&mut self, done: &mut handoff::Chain<Change<E>>) {
+        let Self { seen, last, others, gated, symmetric, .. } = self;
+        others.extend(last.take());
+        for fast in others.extract_if(.., |fast| fast.dead) {
+            *gated -= usize::from(fast.gate.is_some());
+            *symmetric -= usize::from(fast.is_symmetric());
+            let Fast { lane, gate, info: Ticket(change), .. } = fast;
+            // The guard is a copy; the way has its own.
+            let gate = gate.map(|(gate, _)| gate);
+            change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate });
+            done.push(change);
+        }
+        *last = others.pop();
+        if last.is_none() {
+            *seen = NEVER;
         }
     }
 
-    #[inline(never)]
-    fn give_back_all(&mut self, table: &mut Table<E>) {
-        let Some(last) = self.last.take() else { return };
+    /// Drops every lane, each by itself: user code of several sinks may panic there.
+    pub(super) fn dispose_entries(&mut self) {
         self.seen = NEVER;
-        // There is room: it is the table's own memory, and it held the last one, too.
-        self.others.push(last);
-        table.fast = std::mem::take(&mut self.others);
+        dispose_each(self.others.drain(..).chain(self.last.take()));
     }
 
-    /// Behind a push that asked for it: the fence that the lanes need, and whether one of them has something to finish.
-    pub(super) fn needs_finish(&self) -> bool {
+    /// Whether the fences of one of the lanes cost something, so that what lanes report right after each put does not count.
+    #[inline(always)]
+    pub(super) fn needs_fence(&self) -> bool {
+        self.needs_fence != 0
+    }
+
+    /// After puts: the fence that the lanes need, and whether one of them has something to settle or a consumer to wake.
+    #[inline(always)]
+    pub(super) fn fence_and_check(&self) -> bool {
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
-        light_fence(if self.attention == 0 { FencePair::Asymmetric } else { FencePair::Symmetric });
-        let last = self.last.as_ref().map_or(0, |fast| fast.lane.attention());
-        self.others.iter().fold(last, |attention, fast| attention | fast.lane.attention()) != 0
+        light_fence(if self.needs_fence == 0 { FencePair::Asymmetric } else { FencePair::Symmetric });
+        self.iter().fold(0, |attention, fast| attention | fast.lane.attention()) != 0
     }
 
-    /// The settling with sealers, the wake-ups. What was not accepted goes to `taken_back`; returns how many did not accept.
+    /// After the fence: the settling with sealers, the wake-ups. What was not accepted goes to `taken_back`; returns how many events.
     #[cold]
-    pub(super) fn finish(&mut self, mut taken_back: impl FnMut(E)) -> usize {
-        self.others.iter_mut().chain(&mut self.last).map(|fast| fast.finish(&mut taken_back)).sum()
+    pub(super) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> usize {
+        self.iter_mut().map(|fast| fast.settle_and_wake(&mut taken_back)).sum()
     }
 
-    /// Whether a lane takes nothing any more.
+    /// After puts: the fence, the settling with sealers, the wake-ups.
+    #[inline(always)]
+    pub(super) fn finish(&mut self, taken_back: impl FnMut(E)) -> usize {
+        if self.fence_and_check() { self.settle_and_wake(taken_back) } else { 0 }
+    }
+
+    /// Whether a lane accepts no further events.
     pub(super) fn any_dead(&self) -> bool {
-        self.others.iter().chain(&self.last).any(|fast| fast.dead)
+        self.iter().any(|fast| fast.dead)
     }
 }
 
@@ -114,12 +218,12 @@ impl<E: Clone + Send + 'static> Lanes<E> {
     #[inline(always)]
     pub(super) fn push(&mut self, event: E) -> Pushed<E> {
         let finishing = Finishing(self);
-        let Lanes { attention, last: Some(last), others, .. } = &mut *finishing.0 else {
+        let Lanes { needs_fence, last: Some(last), others, .. } = &mut *finishing.0 else {
             cold_path();
             std::mem::forget(finishing);
             return Pushed::Full(0, event);
         };
-        let mut attention = *attention;
+        let mut attention = *needs_fence;
         // This thread holds nothing that others wait for; but what owns something is cloned by user code, most of the time, and
         // in that nothing waits.
         let impatient = needs_drop::<E>().then(Nesting::impatient);
@@ -148,11 +252,11 @@ impl<E: Clone + Send + 'static> Lanes<E> {
     }
 
     /// Puts a slice into every lane and shows it at once. `None` when that was not all; the lanes then know how far they are, for
-    /// [`Table::go_on_with_batch`].
-    pub(super) fn push_batch(&mut self, events: &[E]) -> Option<Published> {
+    /// the rest of the publish.
+    pub(super) fn push_batch(&mut self, events: &[E]) -> Option<Tally> {
         let finishing = Finishing(self);
-        let Lanes { attention, last, others, .. } = &mut *finishing.0;
-        let (mut attention, mut whole) = (*attention, true);
+        let Lanes { needs_fence, last, others, .. } = &mut *finishing.0;
+        let (mut attention, mut whole) = (*needs_fence, true);
         let count = others.len() + 1;
         for fast in others.iter_mut().chain(last) {
             let impatient = needs_drop::<E>().then(Nesting::impatient);
@@ -164,6 +268,6 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             attention |= fast.lane.attention();
         }
         std::mem::forget(finishing);
-        (whole && attention == 0).then_some(Published::accepted(count * events.len()))
+        (whole && attention == 0).then_some(Tally::accepted(count * events.len()))
     }
 }

@@ -1,16 +1,17 @@
 //! The publishing handle of one thread.
 
-use super::control::{Admission, PublisherSlot};
+use super::admit::Admission;
+use super::control::PublisherSlot;
+use super::core::{CLOSED, Core, Handle};
 use super::delivery::Scene;
-use super::handle::Handle;
 use super::lanes::{Lanes, NEVER, Pushed};
-use super::published::{Published, Tally};
-use super::table::Table;
-use super::{CLOSED, Core, local};
-use crate::error::Closed;
-use crate::mailbox::Patience;
+use super::quota;
+use super::table::{Table, TableKind};
+use super::tally::Tally;
+use crate::error::{Closed, WriteError};
+use crate::events::{Cloned, Events};
 use crate::panics::{discard, dispose, quietly};
-use crate::stats::FlushReport;
+use crate::stats::{FlushReport, Published};
 use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
 use crate::sync::{Ordering, cold_path};
@@ -51,18 +52,18 @@ use std::time::Duration;
 /// ```
 pub struct Publisher<E: Send + 'static> {
     core: Arc<Core<E>>,
-    /// What most publishes go through.
+    /// The fast lanes: what most publishes go through.
     lanes: Lanes<E>,
     /// The version of the list for which the table is made, if it is empty.
     seen_empty: u64,
     /// The version of the list for which the table is made.
     seen: u64,
-    /// `None`, like the slot, in a publisher that goes through the shared lanes.
+    /// All other ways to sinks. `None`, like the slot, in a publisher that goes through the shared lanes.
     table: Option<Box<Parcel<Table<E>>>>,
     slot: Option<Arc<PublisherSlot<E>>>,
     keeps_open: Option<Arc<Handle<E>>>,
-    /// Whether it may wait for room; not, where its thread is ending.
-    waits: bool,
+    /// How long it may wait for room, whatever a publish asks for: not at all where its thread is ending.
+    latest: Deadline,
     local: Local,
 }
 
@@ -79,7 +80,7 @@ enum Local {
 
 impl<E: Send + 'static> Publisher<E> {
     pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
-        let mut publisher = Self::shared(core, true);
+        let mut publisher = Self::shared(core, Deadline::NEVER);
         publisher.keeps_open = keeps_open;
         publisher.get_lanes();
         publisher
@@ -87,15 +88,17 @@ impl<E: Send + 'static> Publisher<E> {
 
     /// The publisher that a thread keeps.
     pub(super) fn local(core: &Arc<Core<E>>) -> Self {
-        let mut publisher = Self::shared(core, true);
-        publisher.local = Local::Shared(local::EVENTS);
-        publisher.get_counted_lanes(local::most().div_ceil(2));
+        let mut publisher = Self::shared(core, Deadline::NEVER);
+        publisher.local = Local::Shared(quota::EVENTS);
+        publisher.get_counted_lanes(quota::most().div_ceil(2));
         publisher
     }
 
     /// Gets lanes of its own; not on a bus that is closed.
     fn get_lanes(&mut self) {
-        if let Some(Admission { slot, table, seen }) = self.core.register() {
+        if let Some(Admission { slot, mut table, changes, seen }) = self.core.register() {
+            table.value.begin(&mut self.lanes);
+            table.value.apply(&mut self.lanes, changes);
             self.table = Some(table);
             self.slot = Some(slot);
             self.saw(seen);
@@ -116,18 +119,18 @@ impl<E: Send + 'static> Publisher<E> {
         if let Local::Shared(left) = &mut self.local {
             *left = left.saturating_sub(u32::try_from(events).unwrap_or(u32::MAX));
             if *left == 0 {
-                *left = local::EVENTS;
+                *left = quota::EVENTS;
                 // Making lanes is user code; the events have been delivered.
-                quietly(|| self.get_counted_lanes(local::most()));
+                quietly(|| self.get_counted_lanes(quota::most()));
             }
         }
     }
 
     /// A publisher without lanes of its own.
-    pub(super) fn shared(core: &Arc<Core<E>>, waits: bool) -> Self {
+    pub(super) fn shared(core: &Arc<Core<E>>, latest: Deadline) -> Self {
         Self {
             core: core.clone(),
-            waits,
+            latest,
             lanes: Lanes::none(),
             seen_empty: NEVER,
             seen: NEVER,
@@ -138,30 +141,26 @@ impl<E: Send + 'static> Publisher<E> {
         }
     }
 
-    /// Takes note of what the table is like, which is the one for this version of the list.
+    /// Takes note of what lanes and table are like, which are those for this version of the list.
     fn saw(&mut self, version: u64) {
-        if let Some(table) = &mut self.table {
-            self.seen = version;
-            self.seen_empty = if table.value.is_empty() { version } else { NEVER };
-            self.lanes.borrow(&mut table.value, version);
-        }
+        let Some(table) = &self.table else { return };
+        let is_plain = table.value.kind == TableKind::Plain && !self.lanes.is_empty();
+        self.seen = version;
+        self.seen_empty = if self.is_empty() { version } else { NEVER };
+        self.lanes.seen = if is_plain { version } else { NEVER };
     }
 
-    /// Does what is not a plain push, with all lanes back in the table.
-    fn in_table<R>(
+    /// Does what is not a plain push into lanes; `None` without lanes of its own.
+    fn deliver<R>(
         &mut self,
-        f: impl FnOnce(&mut Table<E>, &Scene<'_, E>) -> R,
-        patience: Patience,
+        f: impl FnOnce(&mut Table<E>, &mut Lanes<E>, &Scene<'_, E>) -> R,
+        deadline: Deadline,
     ) -> Option<R> {
-        let Self { table, core, slot, lanes, seen, .. } = self;
+        let Self { table, core, slot, lanes, .. } = self;
         let table = &mut table.as_mut()?.value;
-        lanes.give_back(table);
         // A publisher with a table has a slot.
         let hazard = slot.as_deref().map(|slot| &*slot.hazard);
-        let result = f(table, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, patience });
-        // Whether or not they were lent: they are not, if user code unwound the last time, and then come back here.
-        lanes.borrow(table, *seen);
-        Some(result)
+        Some(f(table, lanes, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, deadline }))
     }
 
     /// The version word changed: applies the changes. `false` when this publisher cannot use one: the bus is closed,
@@ -176,14 +175,13 @@ impl<E: Send + 'static> Publisher<E> {
             return false;
         }
         if let Some(table) = &mut self.table {
-            self.lanes.give_back(&mut table.value);
             // Changes first: the table that has room for them was handed over before them.
             let changes = slot.changes.take();
             for mut next in slot.tables.take() {
-                next.value.take_over(&mut table.value);
+                next.value.take_over(&mut table.value, &mut self.lanes);
                 slot.tables.give_back(std::mem::replace(table, next));
             }
-            table.value.apply(changes.reversed());
+            table.value.apply(&mut self.lanes, changes.reversed());
             table.value.done().for_each(|change| slot.changes.give_back(change));
         }
         slot.saw(version);
@@ -196,9 +194,9 @@ impl<E: Send + 'static> Publisher<E> {
         version == self.seen || self.refresh()
     }
 
-    /// Whether nobody would get an event; all that were to have one may be gone without a change of the list.
+    /// Whether no sink would get an event; all of them may have closed without a change of the list.
     fn is_empty(&self) -> bool {
-        self.lanes.seen == NEVER && self.table.as_ref().is_some_and(|table| table.value.is_empty())
+        self.lanes.is_empty() && self.table.as_ref().is_some_and(|table| table.value.is_empty())
     }
 
     /// Waits until everything that was published on the bus before this call has been handled by every sink.
@@ -253,73 +251,100 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// ```
     #[inline]
     pub fn publish(&mut self, event: E) -> Result<Published, Closed<E>> {
-        self.publish_patiently(event, Patience::Wait)
+        self.publish_until(event, Deadline::NEVER, |core, tally, event| {
+            tally.or_closed(event, || core.is_closed())
+        })
     }
 
-    /// Publishes an event without ever waiting for room: [`Overflow::Block`](crate::Overflow::Block) and
-    /// [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as [`Overflow::Refuse`](crate::Overflow::Refuse).
+    /// Publishes an event without ever waiting for room, and gives it back if no sink took it:
+    /// [`Overflow::Block`](crate::Overflow::Block) and [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as
+    /// [`Overflow::Refuse`](crate::Overflow::Refuse).
     ///
     /// # Errors
-    /// As for [`publish`](Self::publish).
+    /// [`WriteError`] with the event when every sink refused it, and with the reason of the first sink;
+    /// [`WriteError::Closed`] when the bus is closed. If at least one sink accepted the event, or dropped it at once, the result is
+    /// [`Published`], which counts the refusals.
     ///
     /// # Panics
     /// As for [`publish`](Self::publish).
     ///
     /// # Examples
     /// ```
-    /// use buslane::{Bus, Channel, Overflow};
-    /// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+    /// use buslane::{Bus, Channel, Overflow, WriteError};
+    /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
     /// let bus = Bus::new();
     /// bus.add(channel)?;
     /// let mut publisher = bus.publisher();
-    /// assert_eq!(publisher.try_publish(1)?.accepted, 1);
-    /// assert_eq!(publisher.try_publish(2)?.refused, 1);
-    /// # drop(receiver);
+    /// assert!(publisher.try_publish(1)?.is_complete());
+    /// let Err(WriteError::Full(back)) = publisher.try_publish(2) else { unreachable!() };
+    /// assert_eq!(receiver.recv()?, 1); // makes room
+    /// assert!(publisher.try_publish(back)?.is_complete());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn try_publish(&mut self, event: E) -> Result<Published, Closed<E>> {
-        self.publish_patiently(event, Patience::Now)
+    pub fn try_publish(&mut self, event: E) -> Result<Published, WriteError<E>> {
+        self.publish_by(event, Deadline::NOW)
+    }
+
+    /// As [`try_publish`](Self::try_publish), waiting for room until the deadline, where the sinks' policy is to wait.
+    ///
+    /// With [`Deadline::NEVER`] this is a [`publish`](Self::publish) that gives the event back when every sink refused it.
+    ///
+    /// # Errors
+    /// As for [`try_publish`](Self::try_publish).
+    ///
+    /// # Panics
+    /// As for [`publish`](Self::publish).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::time::Deadline;
+    /// use buslane::{Bus, Channel, Overflow, WriteError};
+    /// use std::time::Duration;
+    /// let (channel, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+    /// let bus = Bus::new();
+    /// bus.add(channel)?;
+    /// let mut publisher = bus.publisher();
+    /// let soon = Deadline::after(Duration::from_millis(1));
+    /// assert!(publisher.publish_by("kept", soon)?.is_complete());
+    /// assert!(matches!(publisher.publish_by("back", soon), Err(WriteError::Timeout("back"))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn publish_by(&mut self, event: E, deadline: Deadline) -> Result<Published, WriteError<E>> {
+        self.publish_until(event, deadline, |core, tally, event| tally.or_refused(event, || core.is_closed()))
     }
 
     #[inline(always)]
-    fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Published, Closed<E>> {
+    fn publish_until<X>(
+        &mut self,
+        event: E,
+        deadline: Deadline,
+        result: impl FnOnce(&Core<E>, Tally, Option<E>) -> Result<Published, X>,
+    ) -> Result<Published, X> {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
-        if version == self.lanes.seen {
+        let (done, event) = if version == self.lanes.seen {
             match self.lanes.push(event) {
-                Pushed::Done(accepted) => Ok(Published::accepted(accepted)),
+                Pushed::Done(accepted) => return Ok(Tally::accepted(accepted).published()),
                 Pushed::Attention(count) => {
                     cold_path();
                     let mut back = None;
-                    let tally = self.finish(count, &mut back);
-                    Self::untaken(&self.core, tally, back)
+                    let tally = self.settle_and_wake(count, &mut back);
+                    return result(&self.core, tally, back);
                 }
-                Pushed::Full(done, event) => {
-                    cold_path();
-                    self.go_on(event, done, version, patience)
-                }
+                Pushed::Full(done, event) => (done, event),
             }
         } else if version == self.seen_empty {
             discard(event);
-            Ok(Published::default())
+            return Ok(Published::default());
         } else {
-            cold_path();
-            self.go_on(event, 0, version, patience)
-        }
-    }
-
-    #[inline(always)]
-    fn go_on(
-        &mut self,
-        event: E,
-        done: usize,
-        version: u64,
-        patience: Patience,
-    ) -> Result<Published, Closed<E>> {
+            (0, event)
+        };
+        cold_path();
         let mut place = Some(event);
-        let tally = self.publish_slowly(&mut place, done, version, patience);
-        Self::untaken(&self.core, tally, place)
+        let tally = self.publish_slowly(&mut place, done, version, deadline);
+        result(&self.core, tally, place)
     }
 
     /// Whatever is not a plain push into lanes. Takes the event by a place in memory that only this path sees, and leaves it there
@@ -330,45 +355,47 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         place: &mut Option<E>,
         done: usize,
         version: u64,
-        patience: Patience,
+        deadline: Deadline,
     ) -> Tally {
         if self.is_current(version)
-            && let Some(tally) = self.in_table(|table, scene| table.publish(place, done, scene), patience)
+            && let Some(tally) =
+                self.deliver(|table, lanes, scene| table.publish(lanes, place, done, scene), deadline)
         {
             return tally;
         }
-        self.publish_through_list(place, patience)
+        self.publish_through_list(place, deadline)
     }
 
     /// Without lanes of its own. Apart from the path through the table, which its frame would make longer.
     #[cold]
     #[inline(never)]
-    fn publish_through_list(&mut self, place: &mut Option<E>, patience: Patience) -> Tally {
-        let patience = if self.waits { patience } else { Patience::Now };
-        let tally = self.core.publish_shared(place, patience);
+    fn publish_through_list(&mut self, place: &mut Option<E>, deadline: Deadline) -> Tally {
+        let tally = self.core.publish_shared(place, deadline.min(self.latest));
         if !tally.is_untaken() {
             self.went_shared(1);
         }
         tally
     }
 
-    /// Settles with sealers and wakes consumers, behind a push into so many lanes.
+    /// After a push into `count` lanes: the fence, the settling with sealers, the wake-ups.
     #[inline(never)]
-    fn finish(&mut self, count: usize, back: &mut Option<E>) -> Tally {
+    fn settle_and_wake(&mut self, count: usize, back: &mut Option<E>) -> Tally {
         let mut tally = Tally::accepted(count);
-        if !self.lanes.needs_finish() {
+        if !self.lanes.fence_and_check() {
             return tally;
         }
         cold_path();
-        tally.take_back(self.lanes.finish(|event| *back = Some(event)));
-        if self.lanes.any_dead() {
-            self.in_table(|table, _| table.retire_dead(), Patience::Wait);
+        tally.take_back(self.lanes.settle_and_wake(|event| *back = Some(event)));
+        if self.lanes.any_dead()
+            && let Some(table) = &mut self.table
+        {
+            table.value.retire_dead(&mut self.lanes);
         }
         tally
     }
 
     /// Publishes the event in `place` on behalf of a bus in front, and leaves it there if all sinks refuse it.
-    pub(super) fn publish_for(&mut self, place: &mut Option<E>, patience: Patience) -> Tally {
+    pub(super) fn publish_for(&mut self, place: &mut Option<E>, deadline: Deadline) -> Tally {
         let Some(event) = place.take() else { return Tally::accepted(0) };
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
@@ -378,25 +405,14 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         } else {
             match self.lanes.push(event) {
                 Pushed::Done(accepted) => return Tally::accepted(accepted),
-                Pushed::Attention(count) => return self.finish(count, place),
+                Pushed::Attention(count) => return self.settle_and_wake(count, place),
                 Pushed::Full(count, event) => {
                     done = count;
                     *place = Some(event);
                 }
             }
         }
-        self.publish_slowly(place, done, version, patience)
-    }
-
-    #[inline(always)]
-    fn untaken(core: &Core<E>, tally: Tally, event: Option<E>) -> Result<Published, Closed<E>> {
-        match event {
-            Some(event) if tally.is_untaken() && core.is_closed() => Err(Closed(event)),
-            untaken => {
-                discard(untaken);
-                Ok(tally.published())
-            }
-        }
+        self.publish_slowly(place, done, version, deadline)
     }
 
     /// Publishes what `make` makes, and calls it only if a sink is on the bus.
@@ -420,15 +436,13 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     pub fn publish_with(&mut self, make: impl FnOnce() -> E) -> Result<Published, Closed<()>> {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
-        if version == self.seen_empty
-            || version != self.lanes.seen && self.is_current(version) && self.is_empty()
-        {
-            return Ok(Published::default());
-        }
-        if self.core.is_closed() {
+        if version & CLOSED != 0 {
             return Err(Closed(()));
         }
-        if self.table.is_none() && !self.core.has_sinks() {
+        if version == self.seen_empty
+            || version != self.lanes.seen && self.is_current(version) && self.is_empty()
+            || self.table.is_none() && !self.core.has_sinks()
+        {
             return Ok(Published::default());
         }
         let event = {
@@ -436,22 +450,24 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             let _impatient = Nesting::impatient();
             make()
         };
+        // This loads the version anew: `make` takes its time, and may have added a sink.
         self.publish(event).map_err(|Closed(event)| {
             discard(event);
             Closed(())
         })
     }
 
-    /// Publishes a slice of events in their order. Each lane shows its consumer all of them at once, as far as there is
-    /// room; one fence and one look at each consumer serve all.
+    /// Publishes events in their order. Each lane shows its consumer all of them at once, as far as there is room; one fence and one
+    /// check of each consumer serve all.
     ///
-    /// Only clones enter the sinks. [`Published`] counts each event and sink.
+    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`]. Only clones enter the sinks. [`Published`] counts each
+    /// event and sink.
     ///
     /// # Errors
     /// [`Closed`] when the bus is closed and no sink took any event.
     ///
     /// # Panics
-    /// When a clone of an event does. What was put into lanes until then is there, and consumers that sleep are woken: some sinks
+    /// When a clone of an event does. What was put into lanes until then is there, and parked consumers are woken: some sinks
     /// may have more of the events than others. The publisher stays usable.
     ///
     /// # Examples
@@ -462,34 +478,50 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2, 3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn publish_batch(&mut self, events: &[E]) -> Result<Published, Closed<()>> {
+    #[inline]
+    pub fn publish_batch(&mut self, events: impl Events<E>) -> Result<Published, Closed<()>> {
+        self.publish_slice(Cloned::new(events).events())
+    }
+
+    fn publish_slice(&mut self, events: &[E]) -> Result<Published, Closed<()>> {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
         let mut in_lanes = version == self.lanes.seen;
-        if in_lanes && let Some(published) = self.lanes.push_batch(events) {
-            return Ok(published);
+        if in_lanes && let Some(tally) = self.lanes.push_batch(events) {
+            return Ok(tally.published());
         }
-        let mut published = Published::default();
-        let rest = |table: &mut Table<E>, scene: &Scene<'_, E>| {
-            published = if std::mem::take(&mut in_lanes) {
-                table.go_on_with_batch(events, scene)
+        let rest = |table: &mut Table<E>, lanes: &mut Lanes<E>, scene: &Scene<'_, E>| {
+            if std::mem::take(&mut in_lanes) {
+                table.publish_rest_of_batch(lanes, events, scene)
             } else {
-                table.publish_batch(events, scene)
-            };
-        };
-        if !self.is_current(version) || self.in_table(rest, Patience::Wait).is_none() {
-            let patience = if self.waits { Patience::Wait } else { Patience::Now };
-            for event in events {
-                if self.core.is_closed() {
-                    break;
-                }
-                let mut place = Some(cloned(event));
-                published += self.core.publish_shared(&mut place, patience).published();
-                discard(place);
+                table.publish_batch(lanes, events, scene)
             }
-            self.went_shared(events.len());
+        };
+        let published = if self.is_current(version)
+            && let Some(tally) = self.deliver(rest, Deadline::NEVER)
+        {
+            tally.published()
+        } else {
+            self.publish_batch_through_list(events)
+        };
+        let is_untaken = published.accepted == 0 && published.dropped == 0;
+        if is_untaken && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
+    }
+
+    /// Without lanes of its own.
+    #[cold]
+    fn publish_batch_through_list(&mut self, events: &[E]) -> Published {
+        let mut published = Published::default();
+        for event in events {
+            if self.core.is_closed() {
+                break;
+            }
+            let mut place = Some(cloned(event));
+            published += self.core.publish_shared(&mut place, self.latest).published();
+            discard(place);
         }
-        if published.is_untaken() && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
+        self.went_shared(events.len());
+        published
     }
 }
 
@@ -507,7 +539,7 @@ impl<E: Send + 'static> Drop for Publisher<E> {
             // Lanes hold user code of the sinks, whose panics are not the publisher's. They are dropped first: as long as the bus
             // knows the publisher's ways, no removal reports a sink as quiet.
             if let Some(mut table) = self.table.take() {
-                self.lanes.give_back(&mut table.value);
+                self.lanes.dispose_entries();
                 table.value.dispose_entries();
                 dispose(table);
             }

@@ -1,8 +1,9 @@
 //! Taking one sink off a bus.
 
-use super::Core;
 use super::control::{Detached, Garbage, PublisherSlot};
-use super::entry::{Entry, Shared};
+use super::core::Core;
+use super::entry::Entry;
+use super::info::Shared;
 use crate::error::RemoveError;
 use crate::panics::{caught, dispose, dispose_each};
 use crate::sink::lane::LaneSealer;

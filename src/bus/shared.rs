@@ -1,35 +1,32 @@
 //! Publishing without a publisher of one's own, and the bus as a sink of another bus.
 
-use super::delivery::{Offer, deliver_to};
-use super::entry::{Entry, Info, Shared};
+use super::Bus;
+use super::core::Core;
+use super::delivery::deliver_to;
+use super::entry::Entry;
+use super::info::{Info, Shared};
 use super::list::List;
-use super::published::{Published, Tally};
 use super::publisher::Publisher;
-use super::{Bus, Core};
+use super::supply::Supply;
+use super::tally::{Offer, Tally};
 use crate::error::{Closed, InvalidConfig, WriteError};
-use crate::mailbox::Patience;
-use crate::panics::{caught, discard};
+use crate::panics::caught;
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, DropReason, EntryCounters, Outcome, SinkStatus};
+use crate::stats::{CloseReport, Disposition, DropReason, EntryCounters, Outcome, Published, SinkStatus};
 use crate::sync::lock;
 use crate::time::Deadline;
+use crate::wait::allowance::Allowance;
 use crate::wait::errand::is_telling;
-use crate::wait::nesting::{Held, Nesting, Purpose, Visit, cloned};
+use crate::wait::nesting::{Held, Nesting, Purpose, Visit};
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Core<E> {
     pub(super) fn publish(&self, event: E) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
         let tally = self.publish_through_list(&mut place);
-        match place {
-            Some(event) if tally.is_untaken() && self.is_closed() => Err(Closed(event)),
-            untaken => {
-                discard(untaken);
-                Ok(tally.published())
-            }
-        }
+        tally.or_closed(place, || self.is_closed())
     }
 
     /// Publishes the event in `place`, and leaves it there if nobody takes it. On a closed bus nobody does.
@@ -47,59 +44,38 @@ impl<E: Clone + Send + 'static> Core<E> {
         if !list.older().is_empty() {
             tally = self.deliver_to_older(&list, place);
         }
-        self.deliver_to_each(list.newest(), list.newest().len(), place, &mut tally);
+        let mut supply = Supply::new(place, list.newest().len());
+        self.deliver_to_each(list.newest(), &mut supply, &mut tally);
         tally
     }
 
     /// Gives the event to the entries that are not among the newest: apart from those, whose counters stay in registers.
     #[cold]
     #[inline(never)]
-    fn deliver_to_older(&self, list: &List<E>, event: &mut Option<E>) -> Tally {
+    fn deliver_to_older(&self, list: &List<E>, place: &mut Option<E>) -> Tally {
         let mut tally = Tally::accepted(0);
-        let mut left = list.len();
-        for chunk in list.older() {
-            self.deliver_to_each(chunk, left, event, &mut tally);
-            left -= chunk.len();
-        }
+        let mut supply = Supply::new(place, list.len());
+        list.older().iter().for_each(|chunk| self.deliver_to_each(chunk, &mut supply, &mut tally));
         tally
     }
 
-    /// Gives the event to these entries, of `left` that are still to get it.
+    /// Gives the event to these entries.
     #[inline(always)]
-    fn deliver_to_each(
-        &self,
-        entries: &[Entry<E>],
-        mut left: usize,
-        event: &mut Option<E>,
-        tally: &mut Tally,
-    ) {
+    fn deliver_to_each(&self, entries: &[Entry<E>], supply: &mut Supply<'_, E>, tally: &mut Tally) {
         for entry in entries {
-            left -= 1;
             if entry.info.is_dead() {
-                continue;
-            }
-            // All but the last get a clone.
-            let mut copy = None;
-            let place = if left == 0 {
-                &mut *event
+                supply.skip();
             } else {
-                copy = cloned(&*event);
-                &mut copy
-            };
-            tally.count(self.deliver(entry, place));
-            if copy.is_some() {
-                discard(copy);
+                tally.count(supply.offer(|place| self.deliver(entry, place)));
             }
         }
     }
 
-    /// As by [`publish_through_list`](Self::publish_through_list), with this patience.
-    pub(super) fn publish_shared(&self, place: &mut Option<E>, patience: Patience) -> Tally {
-        // Inside a delivery nothing waits; that is how patience reaches a sink's `write`.
-        let _impatient = match patience {
-            Patience::Wait => None,
-            Patience::Now => Some(Nesting::impatient()),
-        };
+    /// As by [`publish_through_list`](Self::publish_through_list), waiting for room until this deadline.
+    pub(super) fn publish_shared(&self, place: &mut Option<E>, deadline: Deadline) -> Tally {
+        // A sink's `write` has no deadline in its signature: the thread carries it.
+        let _impatient = (deadline == Deadline::NOW).then(Nesting::impatient);
+        let _limit = if deadline == Deadline::NOW { None } else { Allowance::until(deadline) };
         self.publish_through_list(place)
     }
 }
@@ -160,33 +136,18 @@ fn counted<E: Send + 'static>(
 ) -> Result<Disposition, WriteError<E>> {
     entry.offered(1);
     let mut place = Some(event);
-    let nested = Nesting::nested();
-    let offer = match nested {
-        Some(_) => publish(&mut place).of_all(),
-        None => Offer::Reentrant,
-    };
-    let answer = match (offer, place) {
-        (Offer::Accepted, _) => Ok(Disposition::Delivered),
-        (Offer::Dropped(reason), _) => Ok(Disposition::Dropped(reason)),
-        // No sink has it, and none gave it back.
-        (_, None) => Ok(Disposition::Dropped(DropReason::Failed)),
-        (Offer::Full, Some(event)) => Err(WriteError::Full(event)),
-        (Offer::Timeout, Some(event)) => Err(WriteError::Timeout(event)),
-        (Offer::Reentrant, Some(event)) => Err(WriteError::Reentrant(event)),
-        (Offer::Closed, Some(event)) if core.is_closed() => Err(WriteError::Closed(event)),
-        // A sink that is closed does not close its bus.
-        (Offer::Closed | Offer::Failed, Some(event)) => {
-            Err(WriteError::Failed { event, source: UNTAKEN.into() })
-        }
-    };
+    let mut tally = Tally::accepted(0);
+    match Nesting::nested() {
+        Some(_nested) => tally = publish(&mut place),
+        None => tally.count(Offer::Reentrant),
+    }
+    let answer = tally.answer(place, || core.is_closed());
     match &answer {
         Ok(disposition) => entry.disposed(*disposition),
         Err(error) => entry.count(Outcome::refused(error), 1),
     }
     answer
 }
-
-const UNTAKEN: &str = "no sink of the inner bus accepted the event";
 
 /// A bus is a sink: what is written to it is published on it. Put on itself by way of other buses, it refuses what has gone
 /// round sixteen times ([`WriteError::Reentrant`]).
@@ -201,7 +162,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let core = self.core();
-        counted(core, core.counters.everybody(), event, |place| core.publish_shared(place, Patience::Wait))
+        counted(core, core.counters.everybody(), event, |place| core.publish_shared(place, Deadline::NEVER))
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -266,12 +227,12 @@ struct BusLane<E: Send + 'static> {
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        self.offer(event, deadline).map(drop)
     }
 
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { publisher, entry, core } = self;
-        counted(core, entry, event, |place| publisher.publish_for(place, patience))
+        counted(core, entry, event, |place| publisher.publish_for(place, deadline))
     }
 }

@@ -1,7 +1,7 @@
 //! What a bus and its sinks say about themselves.
 
-use super::Core;
-use super::entry::Shared;
+use super::core::Core;
+use super::info::Shared;
 use crate::panics::caught;
 use crate::sink::signal::Signal;
 use crate::stats::{Ledger, SinkSnapshot, SinkState, SinkStatus, Snapshot};

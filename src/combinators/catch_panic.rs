@@ -1,7 +1,6 @@
 //! Keeps the panics of the sink behind it from whoever writes to it.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::mailbox::Patience;
 use crate::panics::caught;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
@@ -200,13 +199,13 @@ struct CatchPanicLane<E> {
 }
 
 impl<E: Send + 'static> LaneWrite<E> for CatchPanicLane<E> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        self.offer(event, deadline).map(drop)
     }
 
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { inner, stage, entry } = self;
-        stage.guard(event, entry, |event| inner.offer(event, patience))
+        stage.guard(event, entry, |event| inner.offer(event, deadline))
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -1,7 +1,6 @@
 //! Shows each event, and what became of it, to somebody who looks on.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::mailbox::Patience;
 use crate::panics::quietly;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
@@ -317,12 +316,12 @@ struct InspectLane<E, I> {
 }
 
 impl<E: Send + 'static, I: Inspector<E>> LaneWrite<E> for InspectLane<E, I> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        self.offer(event, deadline).map(drop)
     }
 
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
-        shown(&self.stage.inspector, event, |event| self.inner.offer(event, patience))
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
+        shown(&self.stage.inspector, event, |event| self.inner.offer(event, deadline))
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -1,7 +1,6 @@
 //! Turns each event into another one.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::mailbox::Patience;
 use crate::panics::{discard, foreign};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::{Signal, ledgers};
@@ -182,13 +181,13 @@ where
     E: Send + 'static,
     F: Fn(&T) -> E + Send + Sync,
 {
-    fn push(&mut self, event: T, patience: Patience) -> Result<(), WriteError<T>> {
-        self.offer(event, patience).map(drop)
+    fn push(&mut self, event: T, deadline: Deadline) -> Result<(), WriteError<T>> {
+        self.offer(event, deadline).map(drop)
     }
 
-    fn offer(&mut self, event: T, patience: Patience) -> Result<Disposition, WriteError<T>> {
+    fn offer(&mut self, event: T, deadline: Deadline) -> Result<Disposition, WriteError<T>> {
         match converted(&self.stage.convert, &event, &self.entry) {
-            Some(converted) => handed_on(self.inner.offer(converted, patience), event),
+            Some(converted) => handed_on(self.inner.offer(converted, deadline), event),
             None => {
                 discard(event);
                 Ok(LOST)

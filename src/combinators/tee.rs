@@ -3,7 +3,6 @@
 mod side;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::mailbox::Patience;
 use crate::panics::discard;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::{self, Signal};
@@ -244,24 +243,24 @@ struct TeeLane<E> {
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        self.offer(event, deadline).map(drop)
     }
 
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { first, second, second_first } = self;
         if first.is_closed() {
-            return alone(second.offer(event, patience));
+            return alone(second.offer(event, deadline));
         }
         if second.is_closed() {
-            return alone(first.offer(event, patience));
+            return alone(first.offer(event, deadline));
         }
         let copy = cloned(&event);
         if *second_first {
-            let done = second.offer(copy, patience);
-            both(first.offer(event, patience), done)
+            let done = second.offer(copy, deadline);
+            both(first.offer(event, deadline), done)
         } else {
-            both(first.offer(copy, patience), second.offer(event, patience))
+            both(first.offer(copy, deadline), second.offer(event, deadline))
         }
     }
 

@@ -1,7 +1,6 @@
 //! Bounds the waits of whatever is behind it.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::mailbox::Patience;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -93,13 +92,13 @@ struct TimeoutLane<E> {
 }
 
 impl<E: Send + 'static> LaneWrite<E> for TimeoutLane<E> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        self.offer(event, deadline).map(drop)
     }
 
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let _allowance = Allowance::begin(self.limit);
-        self.inner.offer(event, patience)
+        self.inner.offer(event, deadline)
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -4,7 +4,6 @@ use super::gate::{Gates, Place};
 use super::seat::Seats;
 use super::time::TimeSource;
 use crate::error::WriteError;
-use crate::mailbox::Patience;
 use crate::panics::discard_each;
 use crate::ring::blocks::Source;
 use crate::stats::{EntryCounters, Outcome, SinkState, SinkStatus};
@@ -58,22 +57,22 @@ impl<E> Shared<E> {
     }
 
     /// Waits for the subscribers that bar the way into the next block, until `attempt` succeeds; the reason when it did not, and the
-    /// event is refused. The deadline is set by the first wait of a publish.
+    /// event is refused. The first wait of a publish sets the limit of all of them.
     #[cold]
     pub(super) fn wait_for_gates<R>(
         &self,
-        patience: Patience,
+        deadline: Deadline,
         place: Option<&Place>,
-        deadline: &mut Option<Deadline>,
+        limit: &mut Option<Deadline>,
         mut attempt: impl FnMut() -> Result<Option<R>, Refusal>,
     ) -> Result<R, Refusal> {
-        if patience == Patience::Now || !may_wait_for_room() || self.crew.is_here() {
+        if deadline == Deadline::NOW || !may_wait_for_room() || self.crew.is_here() {
             return Err(Refusal::Full);
         }
         let ended = || place.is_some_and(Place::is_ended);
         let attempt = || if ended() { Some(Err(Refusal::Closed)) } else { attempt().transpose() };
-        let deadline = *deadline.get_or_insert_with(|| self.gates.deadline());
-        let outcome = self.gates.wait(place, deadline, attempt, || self.has_room());
+        let limit = *limit.get_or_insert_with(|| self.gates.deadline().min(deadline));
+        let outcome = self.gates.wait(place, limit, attempt, || self.has_room());
         outcome.unwrap_or(Err(Refusal::Timeout))
     }
 

@@ -5,8 +5,9 @@ use super::feed::Feed;
 use super::gate::Place;
 use super::shared::{Refusal, Shared, drop_overwritten};
 use crate::error::WriteError;
-use crate::mailbox::Patience;
+use crate::events::Events;
 use crate::ring::blocks::Writer;
+use crate::time::Deadline;
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,7 +69,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// ```
     #[inline]
     pub fn publish(&mut self, event: E) -> Result<Sequence, WriteError<E>> {
-        self.publish_patiently(event, Patience::Wait)
+        self.publish_until(event, Deadline::NEVER)
     }
 
     /// As [`publish`](Self::publish), without ever waiting.
@@ -92,18 +93,18 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// ```
     #[inline]
     pub fn try_publish(&mut self, event: E) -> Result<Sequence, WriteError<E>> {
-        self.publish_patiently(event, Patience::Now)
+        self.publish_until(event, Deadline::NOW)
     }
 
     #[inline(always)]
-    fn publish_patiently(&mut self, event: E, patience: Patience) -> Result<Sequence, WriteError<E>> {
+    fn publish_until(&mut self, event: E, deadline: Deadline) -> Result<Sequence, WriteError<E>> {
         let sequence = Sequence::new(self.writer.position());
         match self.writer.put_within(event) {
             Ok(old) => {
                 self.finish(old);
                 Ok(sequence)
             }
-            Err(event) => self.publish_at_a_block(event, patience),
+            Err(event) => self.publish_at_a_block(event, deadline),
         }
     }
 
@@ -123,8 +124,8 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// Publishes an event that begins a block, where subscribers may bar the way.
     #[cold]
     #[inline(never)]
-    fn publish_at_a_block(&mut self, event: E, patience: Patience) -> Result<Sequence, WriteError<E>> {
-        if let Some(refusal) = self.begin_block(patience) {
+    fn publish_at_a_block(&mut self, event: E, deadline: Deadline) -> Result<Sequence, WriteError<E>> {
+        if let Some(refusal) = self.begin_block(deadline) {
             return Err(self.shared.0.refused(refusal, event));
         }
         let sequence = Sequence::new(self.writer.position());
@@ -135,12 +136,14 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
 
     /// Publishes events in their order, and shows them together, block by block; the place of the first one.
     ///
+    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`](crate::bus::Events). Owned events are moved into the
+    /// journal, so they need not be `Clone`; each borrowed one is cloned when its turn comes.
+    ///
     /// # Errors
-    /// As for [`publish`](Self::publish), with the event that was refused. Those before it are published, those behind it are
-    /// not taken out of the iterator.
+    /// As for [`publish`](Self::publish), with the events that were not published, which allocates.
     ///
     /// # Panics
-    /// When the iterator does, or the `Drop` of an overwritten event: what was taken out until then is published.
+    /// When a clone of a borrowed event does, or the `Drop` of an overwritten event: what was taken out until then is published.
     ///
     /// # Examples
     /// ```
@@ -153,7 +156,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// assert_eq!(events, ["one", "two", "three"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn publish_batch(&mut self, events: impl IntoIterator<Item = E>) -> Result<Sequence, WriteError<E>> {
+    pub fn publish_batch(&mut self, events: impl Events<E>) -> Result<Sequence, WriteError<Vec<E>>> {
         /// Shows what was written also when something unwinds.
         struct Commit<'a, E: Send + Sync + 'static>(&'a mut JournalWriter<E>);
         impl<E: Send + Sync + 'static> Drop for Commit<'_, E> {
@@ -163,15 +166,17 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
             }
         }
         let first = Sequence::new(self.writer.position());
+        let mut events = events.each();
         let commit = Commit(self);
-        for event in events {
+        while let Some(event) = events.next() {
             let this = &mut *commit.0;
             let old = match this.writer.put_within(event) {
                 Ok(old) => old,
                 Err(event) => {
                     this.writer.commit();
-                    if let Some(refusal) = this.begin_block(Patience::Wait) {
-                        return Err(this.shared.0.refused(refusal, event));
+                    if let Some(refusal) = this.begin_block(Deadline::NEVER) {
+                        let left = std::iter::once(event).chain(events).collect();
+                        return Err(this.shared.0.refused_all(refusal, left));
                     }
                     this.writer.put(event)
                 }
@@ -184,14 +189,14 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// Goes on to the next block, and before that waits for gating subscribers, if they are in the way; the reason when they stay
     /// there.
     #[cold]
-    fn begin_block(&mut self, patience: Patience) -> Option<Refusal> {
+    fn begin_block(&mut self, deadline: Deadline) -> Option<Refusal> {
         let (shared, position) = (&*self.shared.0, self.writer.position());
-        let mut deadline = None;
+        let mut limit = None;
         while shared.gates.bar(position, shared.capacity()) {
             // Who is in the way may be asleep, and not know yet what the batch has shown.
             shared.published();
             let passes = || Ok((!shared.gates.bar_slowly(position, shared.capacity())).then_some(()));
-            let waited = shared.wait_for_gates(patience, Some(&self.place), &mut deadline, passes);
+            let waited = shared.wait_for_gates(deadline, Some(&self.place), &mut limit, passes);
             if waited.is_err() {
                 return waited.err();
             }

@@ -4,7 +4,7 @@ mod fast;
 mod other;
 mod reading;
 
-use super::{Mailbox, Overflow, Patience, SharedLane, Signals};
+use super::{Deadline, Mailbox, Overflow, SharedLane, Signals};
 use crate::error::{InvalidConfig, WriteError};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
@@ -298,10 +298,10 @@ impl<E: Send + 'static> PrivateLane<E> {
 
     /// Puts an event in, settles with whoever seals the lane, and wakes the consumer if it sleeps.
     #[inline]
-    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    pub(crate) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         match self {
-            Self::Fast(lane) => lane.push(event, patience),
-            Self::Other(lane) => lane.push(event, patience),
+            Self::Fast(lane) => lane.push(event, deadline),
+            Self::Other(lane) => lane.push(event, deadline),
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::mailbox::lane::PrivateLane;
-use crate::mailbox::{End, Mailbox, Patience};
+use crate::mailbox::{End, Mailbox};
 use crate::panics::foreign;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::stats::{Disposition, DropReason, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, AtomicU64, MODEL, Ordering};
+use crate::time::Deadline;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
@@ -50,9 +51,9 @@ impl<E: Send + 'static> Route<E> {
         }
     }
 
-    pub(super) fn write(&self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    pub(super) fn write(&self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         match self.of(&event) {
-            Some(at) => self.seen(at, self.mailboxes[at].write(event, patience)),
+            Some(at) => self.seen(at, self.mailboxes[at].write(event, deadline)),
             None => Ok(Disposition::Dropped(DropReason::Panicked)),
         }
     }
@@ -114,13 +115,13 @@ struct PartitionLane<E> {
 }
 
 impl<E: Send + 'static> LaneWrite<E> for PartitionLane<E> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        self.offer(event, deadline).map(drop)
     }
 
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         match self.route.of(&event) {
-            Some(at) => self.route.seen(at, self.lanes[at].push(event, patience)),
+            Some(at) => self.route.seen(at, self.lanes[at].push(event, deadline)),
             None => Ok(Disposition::Dropped(DropReason::Panicked)),
         }
     }

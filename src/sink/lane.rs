@@ -1,12 +1,12 @@
 //! The private way of one publisher into one sink.
 
 use crate::error::WriteError;
-use crate::mailbox::Patience;
 use crate::mailbox::lane::{LaneView, PrivateLane};
 use crate::panics::{discard, dispose, foreign};
 use crate::stats::{Disposition, HeldBack};
 use crate::sync::lent::{Claim, Lent};
 use crate::sync::quiet::Quiet;
+use crate::time::Deadline;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ use std::sync::Arc;
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink};
-/// use buslane::sink::Patience;
+/// use buslane::time::Deadline;
 /// let (channel, mut receiver) = Channel::bounded(8)?;
 /// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(|n: &u32| n % 2 == 0);
 /// for n in 0..4 {
-///     lane.push(n, Patience::Wait)?;
+///     lane.push(n, Deadline::NEVER)?;
 /// }
 /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 2]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -50,16 +50,17 @@ impl<E: Send + 'static> Lane<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, WriteError};
-    /// use buslane::sink::{Lane, LaneWrite, Patience};
+    /// use buslane::sink::{Lane, LaneWrite};
+    /// use buslane::time::Deadline;
     /// struct Doubled(Lane<u32>);
     /// impl LaneWrite<u32> for Doubled {
-    ///     fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> {
-    ///         self.0.push(event * 2, patience).map_err(|error| error.map_event(|_| event))
+    ///     fn push(&mut self, event: u32, deadline: Deadline) -> Result<(), WriteError<u32>> {
+    ///         self.0.push(event * 2, deadline).map_err(|error| error.map_event(|_| event))
     ///     }
     /// }
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// let inner = channel.lane()?.expect("a channel gives out lanes");
-    /// Lane::staged(Doubled(inner)).push(21, Patience::Wait)?;
+    /// Lane::staged(Doubled(inner)).push(21, Deadline::NEVER)?;
     /// assert_eq!(receiver.recv()?, 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -75,13 +76,13 @@ impl<E: Send + 'static> Lane<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// use buslane::sink::Patience;
+    /// use buslane::time::Deadline;
     /// let (channel, mut receiver) = Channel::bounded(8)?;
     /// let mut seen = 0;
     /// let every_second = move |_: &char| { seen += 1; seen % 2 == 0 };
     /// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(every_second);
     /// for event in "abcd".chars() {
-    ///     lane.push(event, Patience::Wait)?;
+    ///     lane.push(event, Deadline::NEVER)?;
     /// }
     /// assert_eq!(receiver.drain().collect::<String>(), "bd");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -121,23 +122,26 @@ impl<E: Send + 'static> Lane<E> {
 
     /// Puts an event in, settles with whoever seals the lane, and wakes the consumer if it sleeps.
     ///
+    /// Where the policy is to wait for room, the push waits until the deadline: not at all with [`Deadline::NOW`], and as long as
+    /// the policy says with [`Deadline::NEVER`].
+    ///
     /// # Errors
     /// [`WriteError`] with the event and the reason.
     ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Overflow, Sink, WriteError};
-    /// use buslane::sink::Patience;
+    /// use buslane::time::Deadline;
     /// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
     /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
-    /// lane.push(1, Patience::Wait)?;
-    /// assert!(matches!(lane.push(2, Patience::Wait), Err(WriteError::Full(2))));
+    /// lane.push(1, Deadline::NEVER)?;
+    /// assert!(matches!(lane.push(2, Deadline::NEVER), Err(WriteError::Full(2))));
     /// # drop(receiver);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
+    pub fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        self.offer(event, deadline).map(drop)
     }
 
     /// As [`push`](Self::push), and reports what became of an event that was accepted.
@@ -148,16 +152,16 @@ impl<E: Send + 'static> Lane<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// use buslane::sink::Patience;
+    /// use buslane::time::Deadline;
     /// use buslane::stats::{Disposition, DropReason};
     /// let (channel, _receiver) = Channel::bounded(1)?; // drops the newest event when it is full
     /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
-    /// assert_eq!(lane.offer(1, Patience::Wait)?, Disposition::Pending);
-    /// assert_eq!(lane.offer(2, Patience::Wait)?, Disposition::Dropped(DropReason::Full));
+    /// assert_eq!(lane.offer(1, Deadline::NEVER)?, Disposition::Pending);
+    /// assert_eq!(lane.offer(2, Deadline::NEVER)?, Disposition::Dropped(DropReason::Full));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    pub fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         if let Some(gate) = &mut self.gate
             && let Some(held_back) = gate(&event)
         {
@@ -165,8 +169,8 @@ impl<E: Send + 'static> Lane<E> {
             return Ok(held_back.into());
         }
         match &mut self.kind {
-            LaneKind::Private(lane) => lane.push(event, patience),
-            LaneKind::Staged(stage) => stage.offer(event, patience),
+            LaneKind::Private(lane) => lane.push(event, deadline),
+            LaneKind::Staged(stage) => stage.offer(event, deadline),
         }
     }
 
@@ -250,7 +254,8 @@ impl<E> fmt::Debug for Lane<E> {
 /// # Examples
 /// ```
 /// use buslane::WriteError;
-/// use buslane::sink::{Lane, LaneSealer, LaneWrite, Patience};
+/// use buslane::sink::{Lane, LaneSealer, LaneWrite};
+/// use buslane::time::Deadline;
 ///
 /// /// Lets every second event pass.
 /// struct EverySecond {
@@ -259,9 +264,9 @@ impl<E> fmt::Debug for Lane<E> {
 /// }
 ///
 /// impl LaneWrite<u64> for EverySecond {
-///     fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
+///     fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
 ///         self.odd = !self.odd;
-///         if self.odd { Ok(()) } else { self.inner.push(event, patience) }
+///         if self.odd { Ok(()) } else { self.inner.push(event, deadline) }
 ///     }
 ///
 ///     fn sealer(&self) -> Option<LaneSealer> {
@@ -282,20 +287,21 @@ pub trait LaneWrite<E>: Send {
     /// # Examples
     /// ```
     /// use buslane::WriteError;
-    /// use buslane::sink::{LaneWrite, Patience};
+    /// use buslane::sink::LaneWrite;
+    /// use buslane::time::Deadline;
     /// struct Last(Option<u32>);
     /// impl LaneWrite<u32> for Last {
-    ///     fn push(&mut self, event: u32, _: Patience) -> Result<(), WriteError<u32>> {
+    ///     fn push(&mut self, event: u32, _: Deadline) -> Result<(), WriteError<u32>> {
     ///         self.0 = Some(event);
     ///         Ok(())
     ///     }
     /// }
     /// let mut last = Last(None);
-    /// last.push(7, Patience::Wait)?;
+    /// last.push(7, Deadline::NEVER)?;
     /// assert_eq!(last.0, Some(7));
     /// # Ok::<(), WriteError<u32>>(())
     /// ```
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>>;
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>>;
 
     /// As [`push`](Self::push), and reports what became of an event that was accepted; what a bus calls.
     ///
@@ -308,7 +314,8 @@ pub trait LaneWrite<E>: Send {
     /// # Examples
     /// ```
     /// use buslane::WriteError;
-    /// use buslane::sink::{Lane, LaneWrite, Patience};
+    /// use buslane::sink::{Lane, LaneWrite};
+    /// use buslane::time::Deadline;
     /// use buslane::stats::Disposition;
     /// /// Lets every second event pass.
     /// struct EverySecond {
@@ -316,17 +323,17 @@ pub trait LaneWrite<E>: Send {
     ///     odd: bool,
     /// }
     /// impl LaneWrite<u64> for EverySecond {
-    ///     fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
-    ///         self.offer(event, patience).map(drop)
+    ///     fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
+    ///         self.offer(event, deadline).map(drop)
     ///     }
-    ///     fn offer(&mut self, event: u64, patience: Patience) -> Result<Disposition, WriteError<u64>> {
+    ///     fn offer(&mut self, event: u64, deadline: Deadline) -> Result<Disposition, WriteError<u64>> {
     ///         self.odd = !self.odd;
-    ///         if self.odd { Ok(Disposition::Filtered) } else { self.inner.offer(event, patience) }
+    ///         if self.odd { Ok(Disposition::Filtered) } else { self.inner.offer(event, deadline) }
     ///     }
     /// }
     /// ```
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
-        self.push(event, patience).map(|()| Disposition::Delivered)
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
+        self.push(event, deadline).map(|()| Disposition::Delivered)
     }
 
     /// What ends the lane from outside: that of the lane behind. `None`, the default, makes a removal wait for the push
@@ -335,10 +342,11 @@ pub trait LaneWrite<E>: Send {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, WriteError};
-    /// use buslane::sink::{Lane, LaneSealer, LaneWrite, Patience};
+    /// use buslane::sink::{Lane, LaneSealer, LaneWrite};
+    /// use buslane::time::Deadline;
     /// struct Stage(Lane<u32>);
     /// impl LaneWrite<u32> for Stage {
-    /// #   fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> { self.0.push(event, patience) }
+    /// #   fn push(&mut self, event: u32, deadline: Deadline) -> Result<(), WriteError<u32>> { self.0.push(event, deadline) }
     ///     fn sealer(&self) -> Option<LaneSealer> {
     ///         self.0.sealer()
     ///     }
@@ -357,10 +365,11 @@ pub trait LaneWrite<E>: Send {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Overflow, Sink, WriteError};
-    /// use buslane::sink::{Lane, LaneWrite, Patience};
+    /// use buslane::sink::{Lane, LaneWrite};
+    /// use buslane::time::Deadline;
     /// struct Stage(Lane<u32>);
     /// impl LaneWrite<u32> for Stage {
-    /// #   fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> { self.0.push(event, patience) }
+    /// #   fn push(&mut self, event: u32, deadline: Deadline) -> Result<(), WriteError<u32>> { self.0.push(event, deadline) }
     ///     fn may_wait(&self) -> bool {
     ///         self.0.may_wait()
     ///     }
@@ -376,12 +385,12 @@ pub trait LaneWrite<E>: Send {
 }
 
 impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        (**self).push(event, patience)
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
+        (**self).push(event, deadline)
     }
 
-    fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
-        (**self).offer(event, patience)
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
+        (**self).offer(event, deadline)
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

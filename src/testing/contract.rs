@@ -3,7 +3,6 @@
 use super::GUARD;
 use super::delivery;
 use crate::error::WriteError;
-use crate::mailbox::Patience;
 use crate::panics::caught;
 use crate::sink::Sink;
 use crate::sink::lane::Lane;
@@ -311,7 +310,7 @@ where
     for n in 0..8 {
         refused(sink.write(event(n)), &event(n), "a write");
         for lane in ways.iter_mut().flatten() {
-            refused(lane.push(event(n), Patience::Wait), &event(n), "a push into a lane");
+            refused(lane.push(event(n), Deadline::NEVER), &event(n), "a push into a lane");
         }
     }
     if sink.has_lanes() {
@@ -387,7 +386,7 @@ fn lanes<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl Fn
     require(agrees, CLAUSE, format_args!("`has_lanes` is {}, and `lane` differs", sink.has_lanes()));
     let Some(mut made) = made else { return };
     for n in 0..8 {
-        if let Err(error) = made.push(event(n), Patience::Wait) {
+        if let Err(error) = made.push(event(n), Deadline::NEVER) {
             broken(CLAUSE, format_args!("a fresh lane did not take event {n}: {error}"));
         }
     }
@@ -440,7 +439,7 @@ where
             let sink = sink.clone();
             thread::spawn(move || {
                 let mut write = |event| match &mut lane {
-                    Some(lane) => lane.push(event, Patience::Wait).is_ok(),
+                    Some(lane) => lane.push(event, Deadline::NEVER).is_ok(),
                     None => sink.write(event).is_ok(),
                 };
                 events.into_iter().filter_map(|(n, event)| write(event).then_some(n)).collect::<Vec<_>>()

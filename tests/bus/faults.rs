@@ -1,7 +1,8 @@
 //! Faults on a bus: panics, errors, closed sinks, and handlers that turn on their own bus. The others notice nothing.
 
 use buslane::bus::SinkFailure;
-use buslane::sink::{Lane, LaneWrite, Patience};
+use buslane::sink::{Lane, LaneWrite};
+use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError, noop, sink_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -305,9 +306,9 @@ fn a_handler_that_publishes_to_its_own_full_queue_is_refused_and_does_not_wait()
 fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
     struct Panicking(Lane<u32>);
     impl LaneWrite<u32> for Panicking {
-        fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> {
+        fn push(&mut self, event: u32, deadline: Deadline) -> Result<(), WriteError<u32>> {
             assert!(event != 1, "one");
-            self.0.push(event, patience)
+            self.0.push(event, deadline)
         }
     }
     struct Foreign(Channel<u32>);

@@ -2,7 +2,11 @@
 
 use buslane::error::Closed;
 use buslane::testing::Gate;
-use buslane::{Bus, Channel, Overflow, Publisher, Queue, Receiver, SinkExt, WaitStrategy, noop};
+use buslane::time::Deadline;
+use buslane::{
+    Bus, Channel, Overflow, Published, Publisher, Queue, Receiver, SinkExt, WaitStrategy, WriteError, noop,
+    sink_fn,
+};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -100,6 +104,74 @@ fn a_batch_counts_each_event_and_sink() {
     assert_eq!(publisher.publish_batch(&[]), Err(Closed(())));
 }
 
+/// What a publisher with lanes of its own, and one without, answer to a publish until this deadline.
+fn both_publish(bus: &Bus<u32>, event: u32, deadline: Deadline) -> [Result<Published, WriteError<u32>>; 2] {
+    let shared = bus.with_local(|_| bus.with_local(|shared| shared.publish_by(event, deadline)));
+    [bus.publisher().publish_by(event, deadline), shared]
+}
+
+#[test]
+fn refused_event_comes_back_with_the_first_reason() {
+    for deadline in [Deadline::NOW, Deadline::after(Duration::from_millis(5)), Deadline::NEVER] {
+        let bus = Bus::new();
+        bus.add(sink_fn(|_: &u32| Err("no space left"))).unwrap();
+        for answer in both_publish(&bus, 7, deadline) {
+            assert!(matches!(answer, Err(WriteError::Failed { event: 7, .. })));
+        }
+        let (channel, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
+        let full = Bus::new();
+        full.add_named("channel", channel).unwrap();
+        let mut publisher = full.publisher();
+        assert_eq!(publisher.publish_by(1, deadline).unwrap(), took(1, 0));
+        assert!(matches!(publisher.publish_by(2, deadline), Err(WriteError::Full(2))));
+        full.with_local(|_| {
+            full.with_local(|shared| {
+                assert_eq!(shared.publish_by(3, deadline).unwrap(), took(1, 0));
+                assert!(matches!(shared.publish_by(4, deadline), Err(WriteError::Full(4))));
+            });
+        });
+        // One sink that takes the event is enough: the refusal is a count.
+        full.add(noop()).unwrap();
+        assert_eq!(publisher.publish_by(5, deadline).unwrap(), took(1, 1));
+        assert_eq!(ledger(&full, "channel").refused.full, 3);
+    }
+}
+
+#[test]
+fn event_comes_back_from_a_closed_bus_only_as_closed() {
+    let bus = Bus::new();
+    for answer in both_publish(&bus, 1, Deadline::NOW) {
+        assert_eq!(answer.unwrap(), took(0, 0), "without sinks the publish is complete");
+    }
+    let _ = bus.close();
+    for answer in both_publish(&bus, 2, Deadline::NOW) {
+        assert!(matches!(answer, Err(WriteError::Closed(2))));
+    }
+}
+
+#[test]
+fn publish_waits_for_room_until_its_deadline() {
+    for overflow in [Overflow::Block, Overflow::BlockFor(HOUR)] {
+        let (bus, mut receiver) = small(overflow);
+        let mut publisher = bus.publisher();
+        (1..=2).for_each(|n| assert_eq!(publisher.publish(n), Ok(took(1, 0))));
+        let deadline = Deadline::after(Duration::from_millis(5));
+        assert!(matches!(publisher.publish_by(3, deadline), Err(WriteError::Timeout(3))));
+        assert!(deadline.is_over());
+        // Through the shared lanes the thread carries the deadline into the sink's `write`.
+        bus.with_local(|_| {
+            bus.with_local(|shared| {
+                (4..=5).for_each(|n| assert_eq!(shared.publish(n), Ok(took(1, 0))));
+                let deadline = Deadline::after(Duration::from_millis(5));
+                assert!(matches!(shared.publish_by(6, deadline), Err(WriteError::Timeout(6))));
+                assert!(deadline.is_over());
+            });
+        });
+        assert_eq!(receiver.drain().count(), 4);
+        assert_eq!(ledger(&bus, "channel").refused.timeout, 2);
+    }
+}
+
 #[test]
 fn try_publish_never_waits_for_room_on_any_lane() {
     for overflow in [Overflow::Block, Overflow::BlockFor(HOUR)] {
@@ -109,12 +181,12 @@ fn try_publish_never_waits_for_room_on_any_lane() {
         bus.add_named("filtered", filtered.filter(|_: &u32| true)).unwrap();
         let mut publisher = bus.publisher();
         assert_eq!((1..=2).map(|n| publisher.try_publish(n).unwrap().accepted).sum::<usize>(), 4);
-        assert_eq!(publisher.try_publish(3), Ok(took(0, 2)));
+        assert!(matches!(publisher.try_publish(3), Err(WriteError::Full(3))));
         // Through the shared lanes, as it happens where the cached publisher is lent already.
         bus.with_local(|_| {
             bus.with_local(|shared| {
                 assert_eq!((1..=2).map(|n| shared.try_publish(n).unwrap().accepted).sum::<usize>(), 4);
-                assert_eq!(shared.try_publish(3), Ok(took(0, 2)));
+                assert!(matches!(shared.try_publish(3), Err(WriteError::Full(3))));
             });
         });
         assert_eq!((receiver.drain().count(), behind_filter.drain().count()), (4, 4));

@@ -8,7 +8,7 @@ mod visibility;
 
 use buslane::error::{InvalidConfig, RecvError, RecvTimeoutError, TryRecvError};
 use buslane::ring::MAX_CAPACITY;
-use buslane::sink::{Patience, Signal};
+use buslane::sink::Signal;
 use buslane::stats::{DropReason, Finish, FlushReport, SinkStatus};
 use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Receiver, Sink};
@@ -125,7 +125,7 @@ fn a_close_leaves_the_rest_readable_and_then_says_closed() {
         assert!(Sink::close(&channel, Deadline::NOW).is_done());
         assert_eq!(outcome(entry.write(9)), Outcome::Closed(9));
         assert_eq!(outcome(channel.write(9)), Outcome::Closed(9));
-        assert_eq!(outcome(lane(&channel).push(9, Patience::Wait)), Outcome::Closed(9));
+        assert_eq!(outcome(lane(&channel).push(9, Deadline::NEVER)), Outcome::Closed(9));
         assert_eq!((channel.state().status, receiver.len()), (SinkStatus::Closing, 4));
         assert_eq!((receiver.recv(), receiver.try_recv()), (Ok(0), Ok(1)));
         assert_eq!(receiver.iter().collect::<Vec<_>>(), [2, 3], "{way:?}");
@@ -317,7 +317,7 @@ fn lanes_come_and_go_and_no_event_is_lost_with_them() {
     let (channel, mut receiver) = Channel::bounded(4).unwrap();
     for round in 0..50 {
         let mut lanes = [lane(&channel), lane(&channel)];
-        lanes.iter_mut().for_each(|lane| lane.push(round, Patience::Wait).unwrap());
+        lanes.iter_mut().for_each(|lane| lane.push(round, Deadline::NEVER).unwrap());
         drop(lanes);
         assert_eq!(receiver.drain().collect::<Vec<_>>(), [round, round]);
     }

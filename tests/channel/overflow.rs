@@ -2,8 +2,8 @@
 
 use crate::HOUR;
 use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
-use buslane::sink::Patience;
 use buslane::stats::{DropReason, SinkStatus};
+use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Receiver, Sink};
 use std::thread;
 use std::time::Duration;
@@ -168,13 +168,26 @@ fn block_for_gives_the_event_back_when_the_time_is_over() {
 }
 
 #[test]
-fn without_patience_a_lane_that_blocks_refuses() {
+fn full_lane_that_blocks_refuses_at_deadline_now() {
     for overflow in [Overflow::Block, Overflow::BlockFor(HOUR)] {
         let full = full(overflow, Way::Shared);
         let mut private = lane(&full.channel);
-        (0..2).for_each(|event| private.push(event, Patience::Now).unwrap());
-        assert_eq!(outcome(private.push(2, Patience::Now)), Outcome::Full(2));
+        (0..2).for_each(|event| private.push(event, Deadline::NOW).unwrap());
+        assert_eq!(outcome(private.push(2, Deadline::NOW)), Outcome::Full(2));
         assert_eq!(assert_balanced(&full.channel.state()).refused.full, 1);
+    }
+}
+
+#[test]
+fn full_lane_that_blocks_waits_until_the_deadline() {
+    for overflow in [Overflow::Block, Overflow::BlockFor(HOUR)] {
+        let full = full(overflow, Way::Shared);
+        let mut private = lane(&full.channel);
+        (0..2).for_each(|event| private.push(event, Deadline::NOW).unwrap());
+        let deadline = Deadline::after(Duration::from_millis(5));
+        assert_eq!(outcome(private.push(2, deadline)), Outcome::Timeout(2));
+        assert!(deadline.is_over());
+        assert_eq!(assert_balanced(&full.channel.state()).refused.timeout, 1);
     }
 }
 

@@ -9,8 +9,8 @@ mod parked;
 
 use buslane::channel::SharedReceiver;
 use buslane::error::TryRecvError;
-use buslane::sink::Patience;
 use buslane::stats::DropReason;
+use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Receiver, Sink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -87,7 +87,7 @@ fn check<const WORDS: usize, R: Send + 'static>(
                         }
                         let event = (writer, n, [n; WORDS]);
                         match (&mut own, into) {
-                            (Some(lane), _) => assert!(lane.push(event, Patience::Wait).is_ok()),
+                            (Some(lane), _) => assert!(lane.push(event, Deadline::NEVER).is_ok()),
                             (None, Into::Bus) => assert_eq!(bus.publish(event).unwrap().accepted, 1),
                             (None, _) => assert!(channel.write(event).is_ok()),
                         }
@@ -274,7 +274,7 @@ fn a_read_looks_again_before_it_ends() {
     // One event is known from an earlier look, and nine have come since.
     let (channel, mut receiver) = Channel::builder().capacity(64).build().unwrap();
     let mut publisher = lane(&channel);
-    let mut push = |n: u64| assert!(publisher.push(n, Patience::Now).is_ok());
+    let mut push = |n: u64| assert!(publisher.push(n, Deadline::NOW).is_ok());
     push(0);
     push(1);
     assert_eq!(receiver.recv(), Ok(0));
@@ -302,7 +302,7 @@ fn a_read_beside_a_seal_finds_what_was_written_before() {
         for round in 0..2000_u64 {
             let (channel, mut receiver) = Channel::builder().capacity(4).build().unwrap();
             let mut publisher = lane(&channel);
-            assert!(publisher.push(round, Patience::Now).is_ok());
+            assert!(publisher.push(round, Deadline::NOW).is_ok());
             thread::scope(|scope| {
                 scope.spawn(|| channel.close());
                 assert_eq!(receiver.try_recv(), Ok(round));

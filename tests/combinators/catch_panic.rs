@@ -2,7 +2,7 @@
 
 use crate::{channel, describe, entry};
 use buslane::error::InvalidConfig;
-use buslane::sink::{Lane, LaneWrite, Patience, Signal};
+use buslane::sink::{Lane, LaneWrite, Signal};
 use buslane::stats::{CloseReport, FlushReport, SinkStatus};
 use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Sink, SinkExt, WriteError, sink_fn};
@@ -64,9 +64,9 @@ struct Clumsy<S>(S);
 struct ClumsyLane(Lane<u64>);
 
 impl LaneWrite<u64> for ClumsyLane {
-    fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
+    fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
         assert!(event.is_multiple_of(2), "odd");
-        self.0.push(event, patience)
+        self.0.push(event, deadline)
     }
 }
 

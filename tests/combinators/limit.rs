@@ -1,8 +1,8 @@
 //! Queues with a limit, as swarmkit's users had to build them.
 
-use buslane::sink::Patience;
 use buslane::stats::SinkStatus;
 use buslane::testing::Gate;
+use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Queue, Sink, sink_fn};
 use test_support::bus::{ledger, took};
 use test_support::{Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for};
@@ -93,7 +93,7 @@ fn e42_at_a_limit_that_disconnects_the_queue_is_closed_and_what_it_has_is_handle
     for way in WAYS {
         let (sink, gate, log) = held();
         let queue = limited(sink, 10, Overflow::Disconnect);
-        lane(&queue).push(0, Patience::Now).unwrap();
+        lane(&queue).push(0, Deadline::NOW).unwrap();
         gate.wait_reached(1);
         let mut entry = Entry::into(&queue, way);
         (1..=10).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted));

@@ -1,7 +1,6 @@
 //! One in so many events.
 
 use crate::{channel, describe, entry};
-use buslane::sink::Patience;
 use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Sink, SinkExt};
 use std::sync::Arc;
@@ -29,7 +28,7 @@ fn each_lane_counts_for_itself() {
     let sink = channel.sample(10).unwrap();
     let mut lanes = [lane(&sink), lane(&sink)];
     for event in 0..15 {
-        lanes.iter_mut().for_each(|lane| lane.push(event, Patience::Now).unwrap());
+        lanes.iter_mut().for_each(|lane| lane.push(event, Deadline::NOW).unwrap());
     }
     let mut kept: Vec<_> = receiver.drain().collect();
     kept.sort_unstable();

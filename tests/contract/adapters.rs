@@ -1,7 +1,7 @@
 //! Sinks and what stands around them: functions, pointers, filters and maps, written to directly and through lanes.
 
 use buslane::error::InvalidConfig;
-use buslane::sink::{Lane, LaneSealer, LaneWrite, Outcome as _, Patience, Signal, SinkKey};
+use buslane::sink::{Lane, LaneSealer, LaneWrite, Outcome as _, Signal, SinkKey};
 use buslane::stats::{CloseReport, Finish, FlushReport, SinkState};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -236,9 +236,9 @@ fn a_staged_lane_waits_and_is_sealed_as_the_lane_behind_it() {
     let mut staged = lane(&sink);
     assert!(staged.may_wait() && staged.sealer().is_some());
     assert!(format!("{staged:?} {sink:?}").contains("Staged"));
-    staged.push(1, Patience::Wait).unwrap();
-    assert_eq!(outcome(staged.push(2, Patience::Now)), Outcome::Full(2));
-    let writer = std::thread::spawn(move || (2..100).all(|n| staged.push(n, Patience::Wait).is_ok()));
+    staged.push(1, Deadline::NEVER).unwrap();
+    assert_eq!(outcome(staged.push(2, Deadline::NOW)), Outcome::Full(2));
+    let writer = std::thread::spawn(move || (2..100).all(|n| staged.push(n, Deadline::NEVER).is_ok()));
     let read = ends(move || receiver.iter().take(98).collect::<Vec<_>>());
     assert!(writer.join().unwrap());
     assert!(read.into_iter().eq((1..100).filter(|n| *n != 3)));
@@ -251,27 +251,27 @@ fn a_stage_of_ones_own_stands_in_front_of_a_lane() {
     /// Hands on every event twice.
     struct Twice(Lane<u64>);
     impl LaneWrite<u64> for Twice {
-        fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
-            self.0.push(event, patience)?;
-            self.0.push(event, patience)
+        fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
+            self.0.push(event, deadline)?;
+            self.0.push(event, deadline)
         }
     }
     /// What a stage says of itself unless it is told to say more.
     struct Silent;
     impl LaneWrite<u64> for Silent {
-        fn push(&mut self, event: u64, _: Patience) -> Result<(), WriteError<u64>> {
+        fn push(&mut self, event: u64, _: Deadline) -> Result<(), WriteError<u64>> {
             Err(WriteError::Reentrant(event))
         }
     }
     let (channel, mut receiver) = refusing(3);
     let mut twice = Lane::staged(Twice(lane(&channel)));
-    assert_eq!(outcome(twice.push(1, Patience::Wait)), Outcome::Accepted);
-    assert_eq!(outcome(twice.push(2, Patience::Wait)), Outcome::Full(2));
+    assert_eq!(outcome(twice.push(1, Deadline::NEVER)), Outcome::Accepted);
+    assert_eq!(outcome(twice.push(2, Deadline::NEVER)), Outcome::Full(2));
     assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 1, 2]);
     let mut silent = Lane::staged(Silent);
     let sealer: Option<LaneSealer> = silent.sealer();
     assert!(silent.may_wait() && sealer.is_none());
-    assert!(matches!(silent.push(1, Patience::Now), Err(WriteError::Reentrant(1))));
+    assert!(matches!(silent.push(1, Deadline::NOW), Err(WriteError::Reentrant(1))));
 }
 
 #[test]

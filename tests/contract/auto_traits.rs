@@ -11,7 +11,7 @@ use buslane::journal::{
 };
 use buslane::queue::{Handler, QueueBuilder};
 use buslane::ring::{blocks, mpmc, spsc};
-use buslane::sink::{Batch, Filter, Lane, LaneSealer, LaneWrite, Map, Noop, Patience, SinkFn, SinkKey};
+use buslane::sink::{Batch, Filter, Lane, LaneSealer, LaneWrite, Map, Noop, SinkFn, SinkKey};
 use buslane::stats::{
     CloseReport, DropReason, Dropped, Finish, FlushReport, Imbalance, Ledger, Refused, SinkState, SinkStatus,
     SubscriberState,
@@ -104,7 +104,7 @@ assert_impl!(SpawnError, Imbalance: Error + Send + Sync);
 
 // What is passed around by value.
 assert_impl!(
-    Deadline, DropReason, Dropped, Finish, Ledger, Overflow, Patience, Refused, SinkKey, SinkStatus, WaitStrategy,
+    Deadline, DropReason, Dropped, Finish, Ledger, Overflow, Deadline, Refused, SinkKey, SinkStatus, WaitStrategy,
     FencePair:
     Debug + Clone + Copy + PartialEq + Eq + Send + Sync + UnwindSafe + RefUnwindSafe
 );
@@ -161,7 +161,7 @@ fn a_sink_a_handler_and_a_stage_can_stand_behind_dyn() {
         }
     }
     impl LaneWrite<u8> for Ignore {
-        fn push(&mut self, _: u8, _: Patience) -> Result<(), WriteError<u8>> {
+        fn push(&mut self, _: u8, _: Deadline) -> Result<(), WriteError<u8>> {
             Ok(())
         }
     }
@@ -170,7 +170,7 @@ fn a_sink_a_handler_and_a_stage_can_stand_behind_dyn() {
     let mut handler: Box<dyn Handler<u8>> = Box::new(Ignore);
     assert!(handler.handle(1).is_ok());
     let mut stage: Box<dyn LaneWrite<u8>> = Box::new(Ignore);
-    assert!(stage.push(1, Patience::Now).is_ok());
+    assert!(stage.push(1, Deadline::NOW).is_ok());
 }
 
 #[test]
@@ -178,7 +178,8 @@ fn a_reader_and_a_lane_move_to_other_threads_with_events_that_cannot_be_shared()
     let (channel, mut receiver) = Channel::<Lonely>::bounded(4).unwrap();
     let mut lane = channel.lane().unwrap().unwrap();
     let reader = std::thread::spawn(move || receiver.iter().map(Cell::into_inner).sum::<u64>());
-    let writer = std::thread::spawn(move || (1..=3).all(|n| lane.push(Cell::new(n), Patience::Wait).is_ok()));
+    let writer =
+        std::thread::spawn(move || (1..=3).all(|n| lane.push(Cell::new(n), Deadline::NEVER).is_ok()));
     assert!(writer.join().unwrap());
     channel.close();
     assert_eq!(reader.join().unwrap(), 6);

@@ -10,7 +10,7 @@ use buslane::error::InvalidConfig;
 use buslane::journal::{Entry, Start};
 use buslane::queue::QueueBuilder;
 use buslane::retry::{Backoff, Breaker};
-use buslane::sink::{Lane, LaneWrite, Patience, Signal, SinkKey};
+use buslane::sink::{Lane, LaneWrite, Signal, SinkKey};
 use buslane::testing::{
     Collect, Flaky, Gate, ManualClock, Panicking, SinkContract, Slow, assert_sink_contract,
 };
@@ -321,7 +321,7 @@ struct WrongLane {
 }
 
 impl LaneWrite<u64> for WrongLane {
-    fn push(&mut self, event: u64, _: Patience) -> Result<(), WriteError<u64>> {
+    fn push(&mut self, event: u64, _: Deadline) -> Result<(), WriteError<u64>> {
         if self.deaf && !self.behind.is_closed() {
             Err(WriteError::Full(event))
         } else {

@@ -166,7 +166,7 @@ fn a_close_as_a_sink_is_done_at_once_and_twice() {
     let mut reader = journal.subscribe(Start::Now).unwrap();
     let mut lane = test_support::lane(&journal);
     journal.write(0).unwrap();
-    lane.push(1, buslane::sink::Patience::Wait).unwrap();
+    lane.push(1, buslane::time::Deadline::NEVER).unwrap();
     for _ in 0..2 {
         let report = ends({
             let journal = journal.clone();
@@ -175,7 +175,7 @@ fn a_close_as_a_sink_is_done_at_once_and_twice() {
         assert!(report.is_done(), "{report}");
     }
     assert!(matches!(journal.write(2), Err(WriteError::Closed(2))));
-    assert!(matches!(lane.push(2, buslane::sink::Patience::Now), Err(WriteError::Closed(2))));
+    assert!(matches!(lane.push(2, buslane::time::Deadline::NOW), Err(WriteError::Closed(2))));
     assert_eq!(rest(&mut reader), [0, 1]);
     assert_eq!(books(&journal.feed()).ledger.refused.closed, 2);
 }
@@ -185,9 +185,9 @@ fn a_lane_does_not_keep_the_journal_open() {
     let journal = Journal::new(64).unwrap();
     let feed = journal.feed();
     let mut lane = test_support::lane(&journal);
-    lane.push(0, buslane::sink::Patience::Wait).unwrap();
+    lane.push(0, buslane::time::Deadline::NEVER).unwrap();
     drop(journal);
-    assert!(matches!(lane.push(1, buslane::sink::Patience::Wait), Err(WriteError::Closed(1))));
+    assert!(matches!(lane.push(1, buslane::time::Deadline::NEVER), Err(WriteError::Closed(1))));
     drop(lane);
     let mut reader = feed.subscribe(Start::Oldest).unwrap();
     assert_eq!(now(&mut reader), [0]);

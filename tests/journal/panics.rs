@@ -193,12 +193,13 @@ fn what_lay_in_a_spare_may_panic_in_its_drop_together_with_what_is_overwritten()
 fn a_batch_is_published_although_the_drops_of_what_it_overwrites_panic() {
     let alive = Arc::default();
     let journal = Journal::new(4).unwrap();
-    let bombs = |range: std::ops::Range<u64>, armed| range.map(|id| Bomb::new(id, armed, &alive)).collect();
+    let bombs =
+        |range: std::ops::Range<u64>, armed| range.map(|id| Bomb::new(id, armed, &alive)).collect::<Vec<_>>();
     assert_eq!(journal.publish_batch(bombs(0..5, true)).map(Sequence::get).ok(), Some(0));
     assert!(journal.publish_batch(bombs(5..25, true)).is_ok());
     assert_eq!(journal.feed().next().get(), 25);
     let mut newest = journal.subscribe(Start::Oldest).unwrap();
-    let ids = std::iter::from_fn(|| newest.try_recv_with(|bomb| bomb.id).unwrap());
+    let ids = std::iter::from_fn(|| newest.try_recv_with(|bomb: &Bomb| bomb.id).unwrap());
     assert_eq!(ids.map(|entry| event(entry).1).collect::<Vec<_>>(), numbers(21..25));
     books(&journal.feed());
     drop((journal, newest));
@@ -210,11 +211,11 @@ fn a_batch_of_the_only_publisher_is_published_although_the_drops_of_what_it_over
     let alive = Arc::default();
     let (mut writer, feed) = Journal::single(4).unwrap();
     let bomb = |id| Bomb::new(id, true, &alive);
-    assert!(writer.publish_batch((0..8).map(bomb)).is_ok());
-    assert!(writer.publish_batch((8..16).map(bomb)).is_ok());
+    assert!(writer.publish_batch((0..8).map(bomb).collect::<Vec<_>>()).is_ok());
+    assert!(writer.publish_batch((8..16).map(bomb).collect::<Vec<_>>()).is_ok());
     assert_eq!(feed.next().get(), 16);
     let mut newest = feed.subscribe(Start::Oldest).unwrap();
-    let ids = std::iter::from_fn(|| newest.try_recv_with(|bomb| bomb.id).unwrap());
+    let ids = std::iter::from_fn(|| newest.try_recv_with(|bomb: &Bomb| bomb.id).unwrap());
     assert_eq!(ids.map(|entry| event(entry).1).collect::<Vec<_>>(), numbers(12..16));
     books(&feed);
     drop((writer, feed, newest));
@@ -222,15 +223,27 @@ fn a_batch_of_the_only_publisher_is_published_although_the_drops_of_what_it_over
 }
 
 #[test]
-fn an_iterator_that_panics_has_published_what_it_gave() {
-    let (mut writer, feed) = Journal::single(64).unwrap();
+fn clone_that_panics_leaves_the_events_before_it_published() {
+    struct Picky(u64);
+    impl Clone for Picky {
+        fn clone(&self) -> Self {
+            assert_ne!(self.0, 7, "as asked by the test");
+            Self(self.0)
+        }
+    }
+    let events: Vec<Picky> = (0..10).map(Picky).collect();
+    let (mut writer, feed) = Journal::<Picky>::single(64).unwrap();
     let mut reader = feed.subscribe(Start::Now).unwrap();
-    let events = (0..10_u64).inspect(|n| assert_ne!(*n, 7, "as asked by the test"));
-    assert!(panics(|| assert!(writer.publish_batch(events).is_ok())));
-    assert_eq!(now(&mut reader), numbers(0..7));
-    writer.publish(7).unwrap();
-    assert_eq!(now(&mut reader), [7]);
-    books(&feed);
+    let mut read = || std::iter::from_fn(|| reader.try_recv_with(|event| event.0).unwrap()).count();
+    assert!(panics(|| assert!(writer.publish_batch(&events).is_ok())));
+    assert_eq!(read(), 7, "each is cloned when its turn comes");
+    assert!(writer.publish_batch([Picky(7)]).is_ok(), "owned events are moved");
+    assert_eq!(read(), 1);
+    let journal = Journal::new(64).unwrap();
+    assert!(panics(|| assert!(journal.publish_batch(&events).is_ok())));
+    assert_eq!(journal.feed().next().get(), 0, "all are cloned before the journal is claimed");
+    assert!(journal.publish_batch(events).is_ok(), "owned events are moved");
+    assert_eq!(journal.feed().next().get(), 10);
 }
 
 #[test]
@@ -250,7 +263,7 @@ fn the_drop_of_an_overwritten_event_may_publish_into_the_same_journal() {
     *lock(&home) = Some(journal.clone());
     let journal = test_support::ends(move || {
         (0..20).for_each(|_| assert!(journal.publish(Echo(3, home.clone())).is_ok()));
-        assert!(journal.publish_batch((0..20).map(|_| Echo(2, home.clone())).collect()).is_ok());
+        assert!(journal.publish_batch((0..20).map(|_| Echo(2, home.clone())).collect::<Vec<_>>()).is_ok());
         // Otherwise they keep each other.
         *lock(&home) = None;
         journal

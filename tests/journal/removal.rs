@@ -3,7 +3,7 @@
 use crate::{HOUR, books, numbers, rest};
 use buslane::bus::Removed;
 use buslane::error::InvalidConfig;
-use buslane::sink::{Lane, LaneWrite, Patience};
+use buslane::sink::{Lane, LaneWrite};
 use buslane::stats::CloseReport;
 use buslane::time::Deadline;
 use buslane::{
@@ -184,8 +184,8 @@ fn removal_from_one_bus_leaves_the_publishers_of_another() {
 struct Stage(Lane<u64>);
 
 impl LaneWrite<u64> for Stage {
-    fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
-        self.0.push(event, patience)
+    fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
+        self.0.push(event, deadline)
     }
 }
 
@@ -342,7 +342,7 @@ fn drop_of_the_last_handle_lets_go_of_a_lane_at_the_gate() {
     fill(&journal);
     let feed = journal.feed();
     let pushing =
-        waits(move || lane.push(1, buslane::sink::Patience::Wait).is_err_and(|error| error.is_closed()));
+        waits(move || lane.push(1, buslane::time::Deadline::NEVER).is_err_and(|error| error.is_closed()));
     drop(journal);
     assert!(ends(move || pushing.join().unwrap()));
     assert_eq!(books(&feed).ledger.refused.closed, 1);

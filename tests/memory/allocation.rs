@@ -1,8 +1,8 @@
 //! Publishing allocates and frees nothing: from the first event on, right after a change of the list, with full lanes.
 
 use buslane::journal::{Entry, Feed, OnLag, Start};
-use buslane::sink::Patience;
 use buslane::testing::Gate;
+use buslane::time::Deadline;
 use buslane::{
     Bus, Channel, Journal, Overflow, Queue, Receiver, Sink, SinkExt, SinkId, Subscriber, WaitStrategy,
     WriteError, noop, sink_fn,
@@ -296,7 +296,7 @@ fn publishing_into_a_journal_leaves_the_heap_alone_whatever_its_subscribers_do()
             quietly("publish", || (0..40).for_each(|_| assert!(journal.publish(EVENT).is_ok())));
             quietly("try_publish", || (0..40).for_each(|_| assert!(journal.try_publish(EVENT).is_ok())));
             let mut lane = journal.lane().unwrap().unwrap();
-            quietly("a lane", || (0..40).for_each(|_| assert!(lane.push(EVENT, Patience::Wait).is_ok())));
+            quietly("a lane", || (0..40).for_each(|_| assert!(lane.push(EVENT, Deadline::NEVER).is_ok())));
             let batch = vec![EVENT; 90];
             let (heap, _) = heap_of(|| journal.publish_batch(batch).unwrap());
             assert_eq!((heap.allocations, heap.frees), (0, 1), "the batch itself");
@@ -384,7 +384,7 @@ fn publishers_that_wait_for_a_gating_subscriber_leave_the_heap_alone() {
     waits_quietly("the only publisher", &feed, move |n| writer.publish(n).is_ok());
     let journal = builder().build().unwrap();
     let mut lane = journal.lane().unwrap().unwrap();
-    waits_quietly("a lane", &journal.feed(), move |n| lane.push(n, Patience::Wait).is_ok());
+    waits_quietly("a lane", &journal.feed(), move |n| lane.push(n, Deadline::NEVER).is_ok());
     let bus = Bus::new();
     bus.add(journal.clone()).unwrap();
     let mut publisher = bus.publisher();

@@ -168,7 +168,7 @@ fn receiver(wait: WaitStrategy, way: Way, overflow: Option<Overflow>) -> Stop {
     }
     .unwrap();
     let mut lane = channel.lane().unwrap().unwrap();
-    assert!(channel.write(1).is_ok() && lane.push(2, buslane::sink::Patience::Now).is_ok());
+    assert!(channel.write(1).is_ok() && lane.push(2, buslane::time::Deadline::NOW).is_ok());
     let reader = thread::spawn(move || read(receiver, way));
     Box::new(move || {
         drop(lane);
@@ -208,7 +208,7 @@ fn subscriber(wait: WaitStrategy, way: Way, gating: bool) -> Stop {
 fn queue(queue: Queue<u64>) -> Stop {
     (0..20).for_each(|n| assert!(queue.write(n).is_ok()));
     let mut lane = queue.lane().unwrap().unwrap();
-    (0..20).for_each(|n| assert!(lane.push(n, buslane::sink::Patience::Now).is_ok()));
+    (0..20).for_each(|n| assert!(lane.push(n, buslane::time::Deadline::NOW).is_ok()));
     assert!(queue.flush_timeout(limit::scaled(Duration::from_secs(30))).is_done());
     Box::new(move || {
         drop(lane);

@@ -1,7 +1,6 @@
 //! The end of a queue, and the flush: what is waited for, what is given up, and what is said about it.
 
 use crate::{HOUR, held_queue};
-use buslane::sink::Patience;
 use buslane::stats::{CloseReport, DropReason, Finish, SinkStatus};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -147,11 +146,11 @@ fn the_last_handle_closes_the_queue_and_what_was_accepted_is_handled() {
     let other = queue.clone();
     drop(queue);
     for id in 0..10 {
-        assert!(entry.push(drops.track(id), Patience::Wait).is_ok());
+        assert!(entry.push(drops.track(id), Deadline::NEVER).is_ok());
     }
     drop(other);
     assert!(matches!(
-        entry.push(drops.track(10), Patience::Wait),
+        entry.push(drops.track(10), Deadline::NEVER),
         Err(WriteError::Closed(Tracked { id: 10, .. }))
     ));
     wait_for(|| drops.ids().len() == 11);
@@ -183,7 +182,7 @@ fn a_worker_may_drop_the_last_handle_of_its_own_queue() {
     let mut entry = lane(&queue);
     *own.lock().unwrap() = Some(queue);
     for id in 0..3 {
-        let _ = entry.push(drops.track(id), Patience::Wait);
+        let _ = entry.push(drops.track(id), Deadline::NEVER);
     }
     assert_eq!(ended.recv_timeout(GUARD), Err(mpsc::RecvTimeoutError::Disconnected));
     wait_for(|| drops.ids() == [0, 1, 2]);

@@ -1,7 +1,6 @@
 //! The life of a handler: ticks, batches, flushes and its end, each in its place.
 
 use buslane::queue::{Handler, QueueBuilder};
-use buslane::sink::Patience;
 use buslane::stats::Finish;
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -106,9 +105,9 @@ fn a_handler_is_ticked_fed_flushed_closed_and_dropped_in_this_order() {
 fn a_batch_has_at_most_so_many_events() {
     let (queue, gate, log) = diary(Queue::builder().capacity(64).max_batch(4));
     let mut entry = lane(&queue);
-    entry.push(0, Patience::Wait).unwrap();
+    entry.push(0, Deadline::NEVER).unwrap();
     gate.wait_reached(1);
-    (1..=10).for_each(|event| entry.push(event, Patience::Wait).unwrap());
+    (1..=10).for_each(|event| entry.push(event, Deadline::NEVER).unwrap());
     gate.open();
     flush(&queue);
     assert_eq!(batches(&log), [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9, 10]]);
@@ -119,9 +118,9 @@ fn a_batch_has_at_most_so_many_events() {
 fn a_batch_ends_when_everything_that_was_waiting_has_been_handled() {
     let (queue, gate, log) = diary(Queue::builder().capacity(4));
     let mut entry = lane(&queue);
-    entry.push(0, Patience::Wait).unwrap();
+    entry.push(0, Deadline::NEVER).unwrap();
     gate.wait_reached(1);
-    (1..=3).for_each(|event| entry.push(event, Patience::Wait).unwrap());
+    (1..=3).for_each(|event| entry.push(event, Deadline::NEVER).unwrap());
     gate.open();
     flush(&queue);
     let batches = batches(&log);
@@ -143,7 +142,7 @@ fn the_last_batch_has_an_end_although_lanes_come_and_go_during_the_close() {
             }
         });
         let mut entry = lane(&queue);
-        (0..3).for_each(|event| entry.push(event, Patience::Wait).unwrap());
+        (0..3).for_each(|event| entry.push(event, Deadline::NEVER).unwrap());
         assert!(queue.close().is_done());
         stop.store(true, Ordering::Relaxed);
         adder.join().unwrap();

@@ -7,9 +7,9 @@ mod workers;
 
 use buslane::error::{InvalidConfig, SpawnError};
 use buslane::ring::MAX_CAPACITY;
-use buslane::sink::Patience;
 use buslane::stats::{DropReason, SinkStatus};
 use buslane::testing::Gate;
+use buslane::time::Deadline;
 use buslane::{Overflow, Queue, Sink, SinkExt, noop};
 use std::error::Error;
 use std::sync::mpsc;
@@ -32,7 +32,7 @@ fn held_queue(capacity: usize, overflow: Overflow) -> (Queue<u64>, Gate, Log<u64
         })
         .unwrap();
     // On a lane of its own, so that it takes no room in the others.
-    lane(&queue).push(0, Patience::Now).unwrap();
+    lane(&queue).push(0, Deadline::NOW).unwrap();
     gate.wait_reached(1);
     (queue, gate, log)
 }
@@ -228,13 +228,13 @@ fn inside_a_delivery_and_without_patience_a_full_queue_that_blocks_refuses() {
         full.write(1).unwrap();
         let mut into_full = lane(&full);
         assert!(into_full.may_wait());
-        into_full.push(2, Patience::Now).unwrap();
-        assert_eq!(outcome(into_full.push(3, Patience::Now)), Outcome::Full(3));
+        into_full.push(2, Deadline::NOW).unwrap();
+        assert_eq!(outcome(into_full.push(3, Deadline::NOW)), Outcome::Full(3));
         let (sender, outcomes) = mpsc::channel();
         let target = full.clone();
         let outer = Queue::builder()
             .spawn(move |event: u64| {
-                sender.send([outcome(target.write(event)), outcome(into_full.push(event, Patience::Wait))])
+                sender.send([outcome(target.write(event)), outcome(into_full.push(event, Deadline::NEVER))])
             })
             .unwrap();
         outer.write(4).unwrap();
@@ -281,7 +281,7 @@ fn a_queue_says_what_it_is_and_how_it_fares() {
     assert_eq!((queue.state().kind, queue.state().status), ("queue", SinkStatus::Open));
     assert_eq!((queue.key(), lane(&queue).sealer().is_some()), (queue.clone().key(), true));
     let mut entry = lane(&queue);
-    (1..=3).for_each(|event| entry.push(event, Patience::Wait).unwrap());
+    (1..=3).for_each(|event| entry.push(event, Deadline::NEVER).unwrap());
     let first = queue.state().backlog_for.expect("a backlog");
     assert!(queue.state().backlog_for.is_some_and(|later| later >= first));
     drop(entry);

@@ -144,7 +144,7 @@ fn a_channels_receiver_gives_up_all_that_is_left() {
             let (channel, receiver) = Channel::builder().capacity(COUNT).overflow(overflow).build().unwrap();
             (0..COUNT).for_each(|_| assert!(channel.write(alive.bomb()).is_ok()));
             let mut lane = channel.lane().unwrap().unwrap();
-            (0..COUNT).for_each(|_| assert!(lane.push(alive.bomb(), buslane::sink::Patience::Wait).is_ok()));
+            (0..COUNT).for_each(|_| assert!(lane.push(alive.bomb(), buslane::time::Deadline::NEVER).is_ok()));
             (lane, channel, receiver)
         });
     }

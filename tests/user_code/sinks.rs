@@ -3,7 +3,7 @@
 use crate::call_sites::{Place, place, roomy};
 use crate::world::{DropTrap, Event, LIMIT, Trap, World, ignore, lock, read_channel};
 use buslane::error::InvalidConfig;
-use buslane::sink::{Inspector, Lane, LaneSealer, LaneWrite, Patience, Signal, SinkKey};
+use buslane::sink::{Inspector, Lane, LaneSealer, LaneWrite, Signal, SinkKey};
 use buslane::stats::{CloseReport, SinkState};
 use buslane::testing::ManualClock;
 use buslane::time::Deadline;
@@ -152,7 +152,7 @@ struct Stage<T> {
 }
 
 impl<T> LaneWrite<T> for Stage<T> {
-    fn push(&mut self, _: T, _: Patience) -> Result<(), WriteError<T>> {
+    fn push(&mut self, _: T, _: Deadline) -> Result<(), WriteError<T>> {
         if self.at == "push" {
             self.trap.spring();
         }

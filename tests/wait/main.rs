@@ -238,9 +238,9 @@ fn every_strategy_finds_a_single_event_after_a_silence_in_queue_and_receiver() {
         let (pong, ponged) = mpsc::channel();
         let reader = thread::spawn(move || receiver.iter().for_each(|event: u64| pong.send(event).unwrap()));
         for event in 0..50 {
-            to_queue.push(event, buslane::sink::Patience::Wait).unwrap();
+            to_queue.push(event, buslane::time::Deadline::NEVER).unwrap();
             assert_eq!(echo.recv_timeout(GUARD), Ok(event), "{strategy:?}");
-            to_channel.push(event, buslane::sink::Patience::Wait).unwrap();
+            to_channel.push(event, buslane::time::Deadline::NEVER).unwrap();
             assert_eq!(ponged.recv_timeout(GUARD), Ok(event), "{strategy:?}");
         }
         channel.close();

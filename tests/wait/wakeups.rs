@@ -8,7 +8,7 @@
 mod flushes;
 mod gating;
 
-use buslane::sink::Patience;
+use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Queue, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -138,7 +138,7 @@ fn a_slot_of_a_private_lane_wakes_its_publisher_only() {
     let (channel, mut receiver) = builder.build().unwrap();
     let writer = |_| {
         let mut lane = channel.lane().unwrap().unwrap();
-        Box::new(move |n| assert!(lane.push(n, Patience::Wait).is_ok())) as Box<dyn FnMut(u64) + Send>
+        Box::new(move |n| assert!(lane.push(n, Deadline::NEVER).is_ok())) as Box<dyn FnMut(u64) + Send>
     };
     let writers = (0..WRITERS).map(writer).collect();
     let read = move || {

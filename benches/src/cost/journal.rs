@@ -129,19 +129,19 @@ pub fn single_in_slices<const N: usize>() -> impl Cost {
     let (mut writer, mut subscribers) = one_writer::<Event>(1);
     InSlices::<N, Event, _, _>::new(
         move |events| {
-            writer.publish_batch(events.iter().copied()).expect(OPEN);
+            writer.publish_batch(events).expect(OPEN);
         },
         move |see| drain(&mut subscribers, see),
     )
 }
 
-/// [`Journal::publish_batch`], one subscriber. It takes a `Vec`, which is made and freed within the time.
+/// [`Journal::publish_batch`], one subscriber. A `Vec` of the clones is made and freed within the time.
 #[must_use]
 pub fn shared_in_slices<const N: usize>() -> impl Cost {
     let (journal, mut subscribers) = any_writers::<Event>(1);
     InSlices::<N, Event, _, _>::new(
         move |events| {
-            journal.publish_batch(events.to_vec()).expect(OPEN);
+            journal.publish_batch(events).expect(OPEN);
         },
         move |see| drain(&mut subscribers, see),
     )

@@ -8,8 +8,9 @@ mod found;
 mod tasks;
 
 use buslane::error::RecvError;
-use buslane::sink::{Lane, Patience};
+use buslane::sink::Lane;
 use buslane::stats::Ledger;
+use buslane::time::Deadline;
 use buslane::{Channel, Receiver, Sink, WriteError};
 use loom_tests::Tracked;
 use loom_tests::channels::channel;
@@ -32,7 +33,7 @@ fn settled(outcome: Result<(), WriteError<Tracked>>, id: usize) -> bool {
 
 fn push(lane: &mut Lane<Tracked>, value: Tracked) -> bool {
     let id = value.id();
-    settled(lane.push(value, Patience::Wait), id)
+    settled(lane.push(value, Deadline::NEVER), id)
 }
 
 fn write(channel: &Channel<Tracked>, value: Tracked) -> bool {

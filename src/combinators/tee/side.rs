@@ -1,7 +1,6 @@
 //! One side of a tee: what its sink does to the event, and the books of a sink that keeps none.
 
 use crate::error::WriteError;
-use crate::mailbox::Patience;
 use crate::panics::{caught, foreign};
 use crate::sink::Sink;
 use crate::sink::lane::Lane;
@@ -157,9 +156,9 @@ impl<E: Send + 'static> SideLane<E> {
         self.closed
     }
 
-    pub(super) fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    pub(super) fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { lane, index, sides, closed } = self;
-        let pushed = sides[*index].attempt(|| lane.offer(event, patience)).unwrap_or(Ok(LOST));
+        let pushed = sides[*index].attempt(|| lane.offer(event, deadline)).unwrap_or(Ok(LOST));
         *closed = matches!(&pushed, Err(WriteError::Closed(_)));
         pushed
     }

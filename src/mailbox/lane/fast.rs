@@ -2,13 +2,14 @@
 
 use super::{LaneView, let_go};
 use crate::error::WriteError;
-use crate::mailbox::{Mailbox, Overflow, Patience, Signals};
+use crate::mailbox::{Mailbox, Overflow, Signals};
 use crate::panics::discard;
 use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
 use crate::stats::{Disposition, Outcome};
 use crate::sync::Arc;
 use crate::sync::membarrier::{FencePair, light_fence};
+use crate::time::Deadline;
 use crate::wait::WaitCell;
 use crate::wait::list::Waiter;
 
@@ -95,7 +96,7 @@ impl<E: Send + 'static> FastLane<E> {
 
     /// Applies the policy to an event for which there was no room. May wait, so every lane's wake-ups come first.
     #[cold]
-    pub(crate) fn overflow(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    pub(crate) fn overflow(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { producer, view, waiter, mailbox, .. } = self;
         let mut attempt = |event: E| {
             if let Some(vacant) = producer.vacant() {
@@ -109,7 +110,7 @@ impl<E: Send + 'static> FastLane<E> {
         };
         match attempt(event) {
             Ok(()) => Ok(Disposition::Pending),
-            Err(error) => mailbox.overflowed(error, &view.entry, patience, Some(waiter), attempt),
+            Err(error) => mailbox.overflowed(error, &view.entry, deadline, Some(waiter), attempt),
         }
     }
 
@@ -133,11 +134,11 @@ impl<E: Send + 'static> FastLane<E> {
 
     /// All steps at once, with a fence of its own.
     #[inline]
-    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    pub(crate) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let mut disposition = Disposition::Pending;
         match self.room() {
             Some(room) => room.push(event),
-            None => disposition = self.overflow(event, patience)?,
+            None => disposition = self.overflow(event, deadline)?,
         }
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of the consumer that parks. The
         // seal's is the process's, the wake's the mailbox's; the mailbox's is never the weaker one.

@@ -3,10 +3,11 @@
 
 use super::{LaneView, let_go};
 use crate::error::WriteError;
-use crate::mailbox::{Mailbox, Overflow, Patience, SharedLane};
+use crate::mailbox::{Mailbox, Overflow, SharedLane};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::stats::Disposition;
 use crate::sync::Arc;
+use crate::time::Deadline;
 use crate::wait::list::Waiter;
 
 /// A lane into a ring that evicts the oldest, or into the shared lane.
@@ -53,7 +54,7 @@ impl<E: Send + 'static> OtherLane<E> {
     }
 
     /// Puts an event in and wakes a consumer if one sleeps.
-    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+    pub(crate) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let (mailbox, entry) = (&self.mailbox, &self.view.entry);
         entry.offered(1);
         let push = |event| match (self.ring.as_deref(), &mailbox.shared) {
@@ -66,7 +67,7 @@ impl<E: Send + 'static> OtherLane<E> {
                 mailbox.signals.wake();
                 Ok(Disposition::Pending)
             }
-            Err(error) => mailbox.overflowed(error, entry, patience, Some(&self.waiter), push),
+            Err(error) => mailbox.overflowed(error, entry, deadline, Some(&self.waiter), push),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::thread;
 use buslane::bus::Removed;
 use buslane::error::InvalidConfig;
-use buslane::sink::{Lane, LaneWrite, Patience, Signal};
+use buslane::sink::{Lane, LaneWrite, Signal};
 use buslane::stats::FlushReport;
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -74,7 +74,7 @@ impl Sink<u32> for Doors {
 struct Way(Arc<House>);
 
 impl LaneWrite<u32> for Way {
-    fn push(&mut self, _event: u32, _patience: Patience) -> Result<(), WriteError<u32>> {
+    fn push(&mut self, _event: u32, _deadline: Deadline) -> Result<(), WriteError<u32>> {
         self.0.enter(Door::Push);
         Ok(())
     }

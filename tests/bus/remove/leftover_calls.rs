@@ -3,8 +3,9 @@
 use super::thread;
 use buslane::bus::Removed;
 use buslane::error::InvalidConfig;
-use buslane::sink::{Lane, LaneWrite, Patience};
+use buslane::sink::{Lane, LaneWrite};
 use buslane::testing::Gate;
+use buslane::time::Deadline;
 use buslane::{Bus, Channel, Journal, Overflow, Published, Publisher, Queue, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -61,7 +62,7 @@ struct Staging(Arc<Token>);
 struct Stage(Arc<Token>);
 
 impl LaneWrite<u32> for Stage {
-    fn push(&mut self, _: u32, _: Patience) -> Result<(), WriteError<u32>> {
+    fn push(&mut self, _: u32, _: Deadline) -> Result<(), WriteError<u32>> {
         self.0.piece.0.calls.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -435,7 +436,7 @@ impl AskedLane {
 }
 
 impl LaneWrite<u32> for AskedLane {
-    fn push(&mut self, _: u32, _: Patience) -> Result<(), WriteError<u32>> {
+    fn push(&mut self, _: u32, _: Deadline) -> Result<(), WriteError<u32>> {
         Ok(())
     }
 

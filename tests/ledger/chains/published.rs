@@ -19,7 +19,12 @@ fn publish(bus: &Bus<u64>, way: &str, events: u64) -> Published {
     for event in 0..events {
         told += match way {
             "publish" => publisher.publish(event).unwrap(),
-            "try_publish" => publisher.try_publish(event).unwrap(),
+            "try_publish" => publisher.try_publish(event).unwrap_or_else(|back| {
+                assert_eq!(back.into_event(), event);
+                let mut told = Published::default();
+                told.refused = 1;
+                told
+            }),
             "publish_with" => publisher.publish_with(|| event).unwrap(),
             "Bus::publish" => bus.publish(event).unwrap(),
             _ => bus.with_local(|publisher| publisher.publish(event)).unwrap(),

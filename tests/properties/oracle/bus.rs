@@ -251,7 +251,17 @@ impl World {
         let events: Vec<u64> = (0..count).map(|_| self.event(publisher)).collect();
         let outcome = match (at, op) {
             (Some(at), Op::Batch(..)) => self.publishers[at].1.publish_batch(&events).map_err(|_| ()),
-            (Some(at), Op::Try(_)) => self.publishers[at].1.try_publish(events[0]).map_err(|_| ()),
+            (Some(at), Op::Try(_)) => match self.publishers[at].1.try_publish(events[0]) {
+                // The event came back: every sink refused it.
+                Err(back) if !back.is_closed() => {
+                    assert_eq!(back.into_event(), events[0]);
+                    let mut refused = Published::default();
+                    let attached = self.entries.iter().filter(|entry| entry.attached).count();
+                    refused.refused = u32::try_from(attached).expect("few sinks");
+                    Ok(refused)
+                }
+                answer => answer.map_err(|_| ()),
+            },
             (Some(at), _) => self.publishers[at].1.publish(events[0]).map_err(|_| ()),
             (None, Op::Publish(Route::Local)) => {
                 self.has_local |= !self.closed;

@@ -2,8 +2,9 @@
 
 use super::value::{Census, Step, Value, pick};
 use buslane::error::TryRecvError;
-use buslane::sink::{Lane, Patience};
+use buslane::sink::Lane;
 use buslane::stats::{DropReason, Ledger, SinkState, SinkStatus};
+use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Receiver, Sink, SinkExt, WriteError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -148,12 +149,12 @@ impl World {
     fn step(&mut self, op: Op) {
         match op {
             Op::Write(number) | Op::Try(number) => {
-                let patience = if matches!(op, Op::Try(_)) { Patience::Now } else { Patience::Wait };
+                let deadline = if matches!(op, Op::Try(_)) { Deadline::NOW } else { Deadline::NEVER };
                 if !self.lanes.is_empty() {
-                    self.write(Some(number % self.lanes.len()), patience);
+                    self.write(Some(number % self.lanes.len()), deadline);
                 }
             }
-            Op::WriteShared => self.write(None, Patience::Wait),
+            Op::WriteShared => self.write(None, Deadline::NEVER),
             Op::AddLane => {
                 if self.lanes.len() < 4 {
                     let lane = self.sink.lane().expect("memory for a lane").expect("channels have lanes");
@@ -189,11 +190,11 @@ impl World {
     }
 
     /// Offers an event to a lane, or to the shared way.
-    fn write(&mut self, lane: Option<usize>, patience: Patience) {
+    fn write(&mut self, lane: Option<usize>, deadline: Deadline) {
         let way = lane.map_or(0, |lane| self.lanes[lane].0);
         let is_full = self.ways[way].waiting.len() == self.setup.capacity;
         let is_open = self.end.is_none();
-        if is_full && is_open && self.setup.overflow == Overflow::Block && patience == Patience::Wait {
+        if is_full && is_open && self.setup.overflow == Overflow::Block && deadline == Deadline::NEVER {
             // It would wait for ever.
             return;
         }
@@ -201,7 +202,7 @@ impl World {
         self.next += 1;
         let value = self.census.make(id);
         let outcome = match lane {
-            Some(lane) => self.lanes[lane].1.push(value, patience),
+            Some(lane) => self.lanes[lane].1.push(value, deadline),
             None => self.sink.write(value),
         };
         self.books.offered += 1;
@@ -230,11 +231,11 @@ impl World {
             self.books.accepted += 1;
             self.ways[way].waiting.push_back(id);
         } else {
-            self.overflow(way, id, outcome, patience);
+            self.overflow(way, id, outcome, deadline);
         }
     }
 
-    fn overflow(&mut self, way: usize, id: u64, outcome: Result<(), (&str, u64)>, patience: Patience) {
+    fn overflow(&mut self, way: usize, id: u64, outcome: Result<(), (&str, u64)>, deadline: Deadline) {
         match self.setup.overflow {
             Overflow::DropNewest => {
                 assert_eq!(outcome, Ok(()));
@@ -250,7 +251,7 @@ impl World {
                 self.told.push((oldest, DropReason::Evicted));
                 self.ways[way].waiting.push_back(id);
             }
-            Overflow::BlockFor(_) if patience == Patience::Wait => {
+            Overflow::BlockFor(_) if deadline == Deadline::NEVER => {
                 assert_eq!(outcome, Err(("timeout", id)));
                 self.books.refused.timeout += 1;
             }

@@ -1,9 +1,9 @@
 //! A queue that is ordered by a key: each key's events in order, whatever the number of workers.
 
 use buslane::queue::QueueBuilder;
-use buslane::sink::Patience;
 use buslane::stats::{Finish, SinkStatus};
 use buslane::testing::Gate;
+use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Queue, Sink};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -142,7 +142,7 @@ fn every_overflow_policy_holds_for_each_worker() {
                 })
                 .unwrap();
             // On a lane of its own, so that it takes no room in the others.
-            lane(&queue).push((1, 0, 0), Patience::Now).unwrap();
+            lane(&queue).push((1, 0, 0), Deadline::NOW).unwrap();
             gate.wait_reached(1);
             let mut entry = Entry::into(&queue, way);
             (0..2).for_each(|n| entry.write((1, 0, n)).unwrap());

@@ -7,8 +7,9 @@ pub mod heap;
 pub mod limit;
 pub mod process;
 
-use buslane::sink::{Lane, Patience, Signal};
+use buslane::sink::{Lane, Signal};
 use buslane::stats::{Ledger, SinkState};
+use buslane::time::Deadline;
 use buslane::{Queue, Sink, WriteError};
 use std::fmt;
 use std::future::Future;
@@ -133,7 +134,7 @@ impl<E: Send + 'static> Entry<E> {
     /// What the sink or the lane reports.
     pub fn write(&mut self, event: E) -> Result<(), WriteError<E>> {
         match self {
-            Self::Private(lane) => lane.push(event, Patience::Wait),
+            Self::Private(lane) => lane.push(event, Deadline::NEVER),
             Self::Shared(sink) => sink.write(event),
         }
     }

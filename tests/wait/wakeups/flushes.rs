@@ -2,9 +2,9 @@
 
 use super::{Blocked, EVENTS, MOST_SLEEPS};
 use buslane::queue::QueueBuilder;
-use buslane::sink::Patience;
 use buslane::stats::FlushReport;
 use buslane::testing::Gate;
+use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Queue, Sink};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -56,7 +56,7 @@ fn a_report_of_progress_wakes_one_flush_of_several_lanes() {
         let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
         let mut lanes: Vec<_> = (0..4).map(|_| channel.lane().unwrap().unwrap()).collect();
         for n in 0..EVENTS {
-            lanes[n as usize % 4].push(n, Patience::Now).unwrap();
+            lanes[n as usize % 4].push(n, Deadline::NOW).unwrap();
         }
         let flushing = channel.clone();
         let blocked = flushes(move || flushing.flush_timeout(GUARD));
@@ -157,12 +157,12 @@ fn writes_that_are_refused_wake_no_flush() {
             let (channel, mut receiver) = Channel::builder().capacity(4).overflow(overflow).build().unwrap();
             let mut lane = channel.lane().unwrap().unwrap();
             channel.write(0).unwrap();
-            lane.push(0, Patience::Now).unwrap();
+            lane.push(0, Deadline::NOW).unwrap();
             let flushing = channel.clone();
             let blocked = flushes(move || flushing.flush_timeout(GUARD));
             channel.close();
             for n in 0..EVENTS {
-                assert!(channel.write(n).is_err() && lane.push(n, Patience::Now).is_err());
+                assert!(channel.write(n).is_err() && lane.push(n, Deadline::NOW).is_err());
                 thread::yield_now();
             }
             while receiver.recv().is_ok() {}
@@ -183,7 +183,7 @@ fn each_flush_ends_with_its_own_goal() {
                 if shared {
                     channel.write(n).unwrap()
                 } else {
-                    lane.push(n, Patience::Now).unwrap()
+                    lane.push(n, Deadline::NOW).unwrap()
                 };
                 for _ in 0..3 {
                     let (channel, done) = (channel.clone(), Arc::new(AtomicBool::new(false)));

@@ -2,7 +2,7 @@
 
 use super::{Blocked, EVENTS, WRITERS, assert_few, dawdle, sleeps_per_event};
 use buslane::journal::Entry;
-use buslane::sink::Patience;
+use buslane::time::Deadline;
 use buslane::{Bus, Journal, Sink, Subscriber, WaitStrategy, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -78,7 +78,7 @@ fn lanes_of_publishers_at_a_gate_are_woken_one_by_one() {
     let read = read_all(gate(&journal, WaitStrategy::Park));
     let writer = |_| {
         let mut lane = journal.lane().unwrap().unwrap();
-        Box::new(move |n| assert!(lane.push(n, Patience::Wait).is_ok())) as Box<dyn FnMut(u64) + Send>
+        Box::new(move |n| assert!(lane.push(n, Deadline::NEVER).is_ok())) as Box<dyn FnMut(u64) + Send>
     };
     let writers = (0..WRITERS).map(writer).collect();
     assert_few(sleeps_per_event(writers, read), "lanes at a gate");

@@ -1,0 +1,267 @@
+//! How sinks and publishers come onto a bus.
+
+use super::control::{Control, Garbage, PublisherSlot, Registered};
+use super::core::{Core, STEP};
+use super::entry::{Entry, Reached};
+use super::info::{Info, Shared};
+use super::list::List;
+use super::table::Table;
+use super::way::{Change, Prepared, Room, Way};
+use crate::error::AddError;
+use crate::panics::{dispose, dispose_each, foreign};
+use crate::stats::SinkId;
+use crate::sync::guarded::Listed;
+use crate::sync::handoff::{Chain, Handoff, Parcel};
+use crate::sync::{self, AtomicU64, MutexGuard, Ordering, lock};
+use crate::wait::nesting::{Nesting, Purpose, Visit};
+use std::collections::BTreeMap;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// The most sinks that an add or a registration asks whether they are closed; each asks the next ones.
+const LOOKS: usize = 16;
+
+/// What a new publisher gets.
+pub(super) struct Admission<E: Send + 'static> {
+    pub(super) slot: Arc<PublisherSlot<E>>,
+    /// With room for what the changes bring.
+    pub(super) table: Box<Parcel<Table<E>>>,
+    /// A way to every sink.
+    pub(super) changes: Chain<Change<E>>,
+    /// The version of the list for which these are all there is.
+    pub(super) seen: u64,
+}
+
+/// Asks a sink something: user code, in which nothing waits. A panic is the caller's, who brought the sink.
+fn user_code<R>(call: impl FnOnce() -> R) -> R {
+    let _impatient = Nesting::impatient();
+    call()
+}
+
+/// Lanes that were made for publishers. Those that no publisher gets are dropped when no lock is held.
+struct Made<E: Send + 'static>(BTreeMap<u64, Prepared<E>>);
+
+impl<E: Send + 'static> Drop for Made<E> {
+    fn drop(&mut self) {
+        dispose_each(std::mem::take(&mut self.0).into_values());
+    }
+}
+
+/// A publisher that is being registered: sinks know it already, the control plane does not.
+struct Joining<'a, E: Send + 'static> {
+    core: &'a Core<E>,
+    id: u64,
+    changes: Chain<Change<E>>,
+    room: Room,
+    /// The newest sink to which it has a way.
+    newest: SinkId,
+}
+
+impl<E: Send + 'static> Drop for Joining<'_, E> {
+    fn drop(&mut self) {
+        self.core.forget_publisher(self.id);
+    }
+}
+
+impl<E: Send + 'static> Core<E> {
+    pub(super) fn add(
+        &self,
+        name: String,
+        location: &'static Location<'static>,
+        sink: Shared<E>,
+    ) -> Result<SinkId, AddError> {
+        let key = user_code(|| sink.key());
+        if key == Some(self.key()) {
+            return Err(AddError::Itself);
+        }
+        self.purge(LOOKS);
+        // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
+        let mut lanes = Made(BTreeMap::new());
+        let mut probe = None;
+        let (id, info, garbage) = loop {
+            let missing: Vec<u64> = {
+                let mut control = lock(&self.control);
+                if self.is_closed() {
+                    return Err(AddError::Closed);
+                }
+                if let Some(known) = key.and_then(|key| control.keys.get(&key)) {
+                    return Ok(*known);
+                }
+                let missing: Vec<u64> =
+                    control.publishers.keys().filter(|id| !lanes.0.contains_key(id)).copied().collect();
+                if missing.is_empty()
+                    && let Some(has_lanes) = probe
+                {
+                    let id = SinkId(control.id());
+                    let info = Info::new(id, name, location, key, has_lanes, self.deaths.clone());
+                    // A lane for a publisher that has gone is dropped below, which a removal waits for.
+                    std::mem::forget(info.begin_call());
+                    break (id, info.clone(), self.attach(&mut control, info, sink, lanes));
+                }
+                missing
+            };
+            // User code: outside the lock.
+            let _making = Visit::begin(self.address(), Purpose::MakeLanes);
+            for publisher in missing {
+                let lane = user_code(|| sink.lane().map(Prepared::new))?;
+                probe = Some(lane.has_lane());
+                lanes.0.insert(publisher, lane);
+            }
+            if probe.is_none() {
+                probe = Some(user_code(|| sink.has_lanes()));
+            }
+        };
+        drop(garbage);
+        info.end_call();
+        Ok(id)
+    }
+
+    /// Hands the sink over to every publisher, and puts it on the list.
+    fn attach(
+        &self,
+        control: &mut MutexGuard<'_, Control<E>>,
+        info: Arc<Info>,
+        sink: Shared<E>,
+        mut lanes: Made<E>,
+    ) -> Garbage<E> {
+        let mut garbage = Garbage::new();
+        let listed = sync::Arc::new(Listed::new(info.id.0, sink));
+        let mut ways = BTreeMap::new();
+        for (publisher, lane) in std::mem::take(&mut lanes.0) {
+            match control.publishers.get_mut(&publisher) {
+                Some(registered) => {
+                    let way = Way::new(&info, listed.guarded(), lane);
+                    registered.hand_over(Change { info: info.clone(), way: way.clone() }, &mut garbage);
+                    ways.insert(publisher, way);
+                }
+                // It has gone meanwhile.
+                None => garbage.lanes.extend(lane.into_lane()),
+            }
+        }
+        if let Some(key) = info.key {
+            control.keys.insert(key, info.id);
+        }
+        control.entries.push(Entry { info, listed, reached: Reached::new(ways) });
+        self.changed(control, &mut garbage);
+        garbage
+    }
+
+    /// Publishes the list, and says that something changed: this is the version in which it has.
+    pub(super) fn changed(&self, control: &mut MutexGuard<'_, Control<E>>, garbage: &mut Garbage<E>) -> u64 {
+        let old = self.list.swap(control.entries.clone());
+        control.retire(old);
+        garbage.lists.extend(control.unread_lists());
+        // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: the changes are handed over.
+        self.version.fetch_add(STEP, Ordering::AcqRel) + STEP
+    }
+
+    /// Lets go of stale changes, one publisher's at a time, so that no other call waits long for the lock.
+    pub(super) fn compact(&self) {
+        loop {
+            let mut garbage = Garbage::new();
+            let mut control = lock(&self.control);
+            let Some(publisher) = control.stale.pop_first() else { return };
+            if let Some(registered) = control.publishers.get_mut(&publisher) {
+                registered.compact(&mut garbage);
+            }
+            drop(control);
+            drop(garbage);
+        }
+    }
+
+    /// Registers a publisher; `None` when the bus is closed.
+    pub(super) fn register(&self) -> Option<Admission<E>> {
+        self.purge(LOOKS);
+        let id = lock(&self.control).id();
+        let mut joining =
+            Joining { core: self, id, changes: Chain::new(), room: Room::default(), newest: SinkId(0) };
+        loop {
+            let entries = {
+                let mut control = lock(&self.control);
+                if self.is_closed() {
+                    return None;
+                }
+                if control.entries.last().is_none_or(|last| last.info.id <= joining.newest) {
+                    break Some(self.join(&mut control, joining));
+                }
+                control.entries.clone()
+            };
+            joining.reach(entries);
+        }
+        .map(|(slot, changes, room, seen)| {
+            let table = Parcel::new(Table::with_room(&room));
+            Admission { slot, table, changes: changes.reversed(), seen }
+        })
+    }
+
+    /// The publisher has a way to every sink: from now on changes are handed over to it.
+    fn join(
+        &self,
+        control: &mut MutexGuard<'_, Control<E>>,
+        mut joining: Joining<'_, E>,
+    ) -> (Arc<PublisherSlot<E>>, Chain<Change<E>>, Room, u64) {
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock no change can come between the
+        // table and this version.
+        let seen = self.version.load(Ordering::Acquire);
+        let slot = Arc::new(PublisherSlot {
+            id: joining.id,
+            changes: Handoff::new(),
+            tables: Handoff::new(),
+            seen: AtomicU64::new(seen),
+            hazard: self.domain.register(),
+        });
+        let changes = std::mem::replace(&mut joining.changes, Chain::new());
+        let (out, room) = (joining.room, joining.room);
+        std::mem::forget(joining);
+        let registered = Registered {
+            slot: slot.clone(),
+            pending: Vec::new(),
+            stale: 0,
+            returned: Chain::new(),
+            out,
+            room,
+        };
+        control.publishers.insert(slot.id, registered);
+        (slot, changes, room, seen)
+    }
+
+    /// Forgets a publisher that is going.
+    pub(super) fn unregister(&self, slot: &PublisherSlot<E>) {
+        let gone = lock(&self.control).publishers.remove(&slot.id);
+        dispose_each(gone);
+        self.forget_publisher(slot.id);
+        self.domain.forget(&slot.hazard);
+    }
+
+    /// Forgets the ways of a publisher that is not registered, or not any more: no sink that is added from now on has one.
+    fn forget_publisher(&self, publisher: u64) {
+        let entries = lock(&self.control).entries.clone();
+        for entry in entries.iter() {
+            dispose(entry.reached.forget(publisher));
+        }
+        dispose(entries);
+    }
+}
+
+impl<E: Send + 'static> Joining<'_, E> {
+    /// Makes ways to the sinks that are newer than those it has ways to.
+    fn reach(&mut self, entries: List<E>) {
+        let fresh: Vec<SinkId> = entries.after(self.newest).map(|entry| entry.info.id).collect();
+        dispose(entries);
+        let _making = Visit::begin(self.core.address(), Purpose::MakeLanes);
+        for id in fresh {
+            self.newest = id;
+            // The attachment is held meanwhile, so that a removal waits for this call. One that was removed is not missed.
+            let Some(entry) = self.core.attachment(id) else { continue };
+            // Without memory for a lane the publisher uses the shared one; and where making it panics, which is no concern of
+            // this publisher's.
+            let lane = foreign(|| entry.listed.with(|sink| sink.lane()).map(Prepared::new));
+            let lane = lane.ok().and_then(Result::ok).unwrap_or_else(|| Prepared::new(None));
+            let way = Way::new(&entry.info, entry.listed.guarded(), lane);
+            if entry.reached.add(self.id, &way) {
+                *self.room.of(way.kind) += 1;
+                self.changes.push(Parcel::new(Change { info: entry.info.clone(), way }));
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The fan-out of one event: clones for all sinks but the last, which gets the event itself.
+//!
+//! Every publish that is not a plain push into fast lanes goes through here. The plain push keeps the event in registers, and so has
+//! a loop of its own: [`Lanes::push`](super::lanes::Lanes::push).
+
+use super::tally::Offer;
+use crate::panics::discard;
+use crate::wait::nesting::cloned;
+
+/// The event of a publish and how many sinks are still to get it: clones for all but the last.
+pub(super) struct Supply<'a, E> {
+    place: &'a mut Option<E>,
+    left: usize,
+}
+
+impl<'a, E> Supply<'a, E> {
+    /// The event in `place`, for `sinks` sinks.
+    #[inline(always)]
+    pub(super) fn new(place: &'a mut Option<E>, sinks: usize) -> Self {
+        Self { place, left: sinks }
+    }
+
+    /// The event, until the last sink has it.
+    #[inline(always)]
+    pub(super) fn event(&self) -> Option<&E> {
+        self.place.as_ref()
+    }
+
+    /// The next sink does not get the event.
+    #[inline(always)]
+    pub(super) fn skip(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    /// A sink gives the event back.
+    pub(super) fn give_back(&mut self, event: E) {
+        if self.place.is_some() {
+            discard(event);
+        } else {
+            *self.place = Some(event);
+        }
+    }
+}
+
+impl<E: Clone> Supply<'_, E> {
+    /// Offers the event, or a clone, to the next sink.
+    #[inline(always)]
+    pub(super) fn offer(&mut self, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
+        debug_assert!(self.place.is_some(), "the event is there until the last sink has it");
+        self.skip();
+        if self.left == 0 {
+            return to(self.place);
+        }
+        let mut copy = cloned(&*self.place);
+        let offer = to(&mut copy);
+        if let Some(back) = copy {
+            self.give_back(back);
+        }
+        offer
+    }
+}
+
+/// Offers a clone of one event of a batch, and drops it where it was refused.
+pub(super) fn offer_copy<E: Clone>(event: &E, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
+    let mut copy = Some(cloned(event));
+    let offer = to(&mut copy);
+    discard(copy);
+    offer
+}

@@ -1,0 +1,212 @@
+//! How one publisher reaches one sink, and how it learns of that.
+
+use super::info::{Info, Shared};
+use crate::mailbox::lane::PrivateLane;
+use crate::panics::dispose;
+use crate::sink::lane::{Lane, LaneClaims, LaneKind, LaneSealer};
+use crate::stats::EntryCounters;
+use crate::sync::guarded::Guarded;
+use crate::sync::handoff::{Lease, Parcel};
+use crate::sync::{self, Mutex, lock};
+use crate::wait::nesting::Nesting;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// The half of an attachment that publishers keep.
+pub(super) type Guard<E> = sync::Arc<Guarded<Shared<E>>>;
+
+/// Which of a table's parts an entry is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Fast,
+    Slow,
+    Direct,
+}
+
+/// How many entries of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Room([usize; 3]);
+
+impl Room {
+    pub(super) fn of(&mut self, kind: Kind) -> &mut usize {
+        &mut self.0[kind as usize]
+    }
+
+    /// How many fast, slow and direct entries.
+    pub(super) fn by_kind(&self) -> [usize; 3] {
+        self.0
+    }
+
+    /// Whether what `used` counts fits.
+    pub(super) fn holds(&self, used: &Self) -> bool {
+        self.0.iter().zip(used.0).all(|(room, used)| *room >= used)
+    }
+
+    /// Whether it is several times what `used` counts.
+    pub(super) fn is_wide_for(&self, used: &Self) -> bool {
+        self.0.iter().sum::<usize>() > 4 * used.0.iter().sum::<usize>() + 16
+    }
+
+    /// Room for what `self` counts, and for as much again.
+    pub(super) fn doubled(&self) -> Self {
+        Self(self.0.map(|used| 2 * used))
+    }
+}
+
+/// How one publisher reaches one sink: by a lane, or by calling it. What a publisher has of it is a copy, so that the publisher never
+/// frees anything.
+pub(super) struct Way<E: Send + 'static> {
+    _entry: EntryOnDrop,
+    /// The lane, if there is one, for the publisher to take.
+    pub(super) lease: Lease<Option<Lane<E>>>,
+    _exit: ExitOnDrop,
+    pub(super) kind: Kind,
+    /// Whether a push into the lane may wait for room: asked once, since it is user code.
+    pub(super) may_wait: bool,
+    /// What the control plane does with the lane from outside, until the sink is gone.
+    outside: Mutex<Outside<E>>,
+    pub(super) guard: Option<Guard<E>>,
+    pub(super) counters: Option<Arc<EntryCounters>>,
+}
+
+/// What ends a lane, and what takes the user code out of it.
+struct Outside<E> {
+    sealer: Option<LaneSealer>,
+    claims: Option<Arc<LaneClaims<E>>>,
+}
+
+/// A lane for a publisher, if the sink has lanes, and all that is asked about it. The answers are user code: it is prepared without a lock.
+pub(super) struct Prepared<E: Send + 'static> {
+    lane: Option<Lane<E>>,
+    kind: Kind,
+    is_guarded: bool,
+    may_wait: bool,
+    outside: Outside<E>,
+}
+
+impl<E: Send + 'static> Prepared<E> {
+    pub(super) fn new(lane: Option<Lane<E>>) -> Self {
+        let sealer = lane.as_ref().and_then(Lane::sealer);
+        let (kind, is_guarded) = match &lane {
+            None => (Kind::Direct, true),
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
+                (Kind::Fast, gate.is_some() || lane.has_hook())
+            }
+            // With a guard, a removal waits for the push in progress, as for a sink that is called.
+            Some(lane) => (Kind::Slow, lane.has_user_code() || sealer.is_none()),
+        };
+        let may_wait = kind == Kind::Slow && lane.as_ref().is_some_and(Lane::may_wait);
+        let claims = lane.as_ref().and_then(Lane::claims).map(Arc::new);
+        Self { lane, kind, is_guarded, may_wait, outside: Outside { sealer, claims } }
+    }
+
+    pub(super) fn has_lane(&self) -> bool {
+        self.lane.is_some()
+    }
+
+    /// The lane, where it turns out that no publisher is there for it.
+    pub(super) fn into_lane(self) -> Option<Lane<E>> {
+        self.lane
+    }
+}
+
+impl<E: Send + 'static> Way<E> {
+    pub(super) fn new(info: &Arc<Info>, guard: &Guard<E>, prepared: Prepared<E>) -> Arc<Self> {
+        let Prepared { lane, kind, is_guarded, may_wait, outside } = prepared;
+        Arc::new(Self {
+            kind,
+            may_wait,
+            outside: Mutex::new(outside),
+            guard: is_guarded.then(|| guard.clone()),
+            counters: lane.is_none().then(|| info.counters.for_publisher()),
+            _entry: EntryOnDrop(info.clone()),
+            lease: Lease::new(lane),
+            _exit: ExitOnDrop(info.clone()),
+        })
+    }
+
+    /// Control plane: takes the lane back, unless the publisher has it.
+    pub(super) fn withdraw(&self) -> Option<Option<Lane<E>>> {
+        self.lease.withdraw()
+    }
+
+    /// What ends the lane from outside.
+    pub(super) fn sealer(&self) -> Option<LaneSealer> {
+        lock(&self.outside).sealer.clone()
+    }
+
+    /// Drops the user code of the sink that is in the lane, wherever the lane is, and what keeps the sink's memory; `false` while another
+    /// thread drops it. To be called when the publisher uses the lane no more: it has ended, or the sink's guard is quiet.
+    pub(super) fn drop_user_code(&self) -> bool {
+        let claims = lock(&self.outside).claims.clone();
+        let is_gone = claims.is_none_or(|claims| claims.drop_now());
+        if is_gone {
+            let outside =
+                std::mem::replace(&mut *lock(&self.outside), Outside { sealer: None, claims: None });
+            dispose(outside);
+        }
+        is_gone
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.lease.is_withdrawn()
+    }
+}
+
+/// One change of a publisher's table: it brings a sink, or takes one away that is gone.
+pub(super) struct Change<E: Send + 'static> {
+    pub(super) info: Arc<Info>,
+    pub(super) way: Arc<Way<E>>,
+}
+
+impl<E: Send + 'static> Clone for Change<E> {
+    fn clone(&self) -> Self {
+        Self { info: self.info.clone(), way: self.way.clone() }
+    }
+}
+
+impl<E: Send + 'static> Change<E> {
+    /// The lane goes back with the change, and is dropped by the control plane.
+    pub(super) fn put_back(&self, lane: Lane<E>) {
+        let refused = self.way.lease.put_back(Some(lane));
+        debug_assert!(refused.is_none(), "the lane was accepted");
+    }
+}
+
+/// The change that brought an entry, in which it goes back.
+pub(super) struct Ticket<E: Send + 'static>(pub(super) Box<Parcel<Change<E>>>);
+
+impl<E: Send + 'static> Deref for Ticket<E> {
+    type Target = Info;
+
+    fn deref(&self) -> &Info {
+        &self.0.value.info
+    }
+}
+
+impl<E: Send + 'static> Ticket<E> {
+    /// The guard of the sink, if publishers run user code of it.
+    pub(super) fn guard(&self) -> Option<&Guard<E>> {
+        self.0.value.way.guard.as_ref()
+    }
+}
+
+/// As a lane goes, user code of its sink may run: that is a call, for which a removal waits, and in which nothing waits. It begins here,
+/// before the lane goes.
+pub(super) struct EntryOnDrop(pub(super) Arc<Info>);
+
+impl Drop for EntryOnDrop {
+    fn drop(&mut self) {
+        std::mem::forget((self.0.begin_call(), Nesting::impatient()));
+    }
+}
+
+/// It ends here, after the lane has gone.
+pub(super) struct ExitOnDrop(pub(super) Arc<Info>);
+
+impl Drop for ExitOnDrop {
+    fn drop(&mut self) {
+        drop(Nesting::forgotten_impatient());
+        self.0.end_call();
+    }
+}
