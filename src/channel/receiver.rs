@@ -2,7 +2,9 @@
 
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::mailbox::handled::{Handled, With};
+use crate::mailbox::consume::With;
+use crate::mailbox::counters::Handled;
+use crate::mailbox::intake::Intake;
 use crate::mailbox::reader::Reader;
 use crate::mailbox::{End, Find, Mailbox};
 use crate::stats::SinkState;

@@ -2,6 +2,7 @@
 
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::mailbox::intake::Intake;
 use crate::mailbox::member::Member;
 use crate::mailbox::{End, Find};
 use crate::stats::SinkState;

@@ -1,6 +1,6 @@
 //! The consumer's half of a lane, and when the consumer begins to read it.
 
-use super::LaneView;
+use super::view::LaneView;
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::sync::Arc;

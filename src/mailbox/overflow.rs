@@ -71,3 +71,10 @@ pub enum Overflow {
     /// The mailbox is cut off: what it holds is still delivered, and then its reader is told that it was disconnected.
     Disconnect,
 }
+
+impl Overflow {
+    /// Whether a write may wait for room.
+    pub(crate) fn may_wait(self) -> bool {
+        matches!(self, Self::Block | Self::BlockFor(_))
+    }
+}

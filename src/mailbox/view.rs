@@ -1,92 +1,27 @@
-//! A publisher's private lane into a mailbox, and what others see of it.
+//! A publisher's private lane as third parties see it.
 
-mod fast;
-mod other;
-mod reading;
-
-use super::{Mailbox, Overflow, Patience, SharedLane, Signals};
-use crate::error::{InvalidConfig, WriteError};
+use super::progress::Progress;
+use super::signals::Signals;
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
-use crate::stats::{Disposition, EntryCounters, Ledger};
+use crate::stats::{EntryCounters, Ledger};
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::sync::{Arc, AtomicBool, AtomicU64, CachePadded, Ordering};
 use crate::wait::list::{Waiter, Want};
-pub(crate) use fast::FastLane;
-pub(crate) use other::OtherLane;
-pub(crate) use reading::{Arrival, LaneReader, settle_seal};
-
-/// How far the consumer is in a lane, event by event. It lies in a line of its own, which publishers do not read: the slots
-/// behind it are given back in chunks.
-#[derive(Default)]
-pub(crate) struct Progress {
-    handled: AtomicU64,
-    in_hand: AtomicU64,
-}
-
-impl Progress {
-    /// The position below which everything was handled.
-    pub(crate) fn handled(&self) -> u64 {
-        // ORD(lane.handled): Acquire; pairs with `done`: what the handler did is visible to a flush.
-        self.handled.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn in_hand(&self) -> u64 {
-        // ORD(lane.in_hand): Acquire; pairs with the Release in `done`: what the handler did is visible to a flush.
-        self.in_hand.load(Ordering::Acquire)
-    }
-
-    /// Whether everything below `target` was handled or evicted. The position of the last event handled does not say so when
-    /// later ones were pushed out by an event that then found the ring closed.
-    pub(crate) fn is_past<E>(&self, ring: &Ring<E>, target: u64) -> bool {
-        // In this order: the consumer announces what it takes in hand before it claims it.
-        self.handled() >= target || (ring.claimed() >= target && self.in_hand() == 0)
-    }
-
-    pub(crate) fn take_in_hand(&self) {
-        self.in_hand.store(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn nothing_in_hand(&self) {
-        // ORD(lane.in_hand): Release; pairs with `in_hand`.
-        self.in_hand.store(0, Ordering::Release);
-    }
-
-    /// Everything below `position` was handled, in a ring that is read in order.
-    #[inline(always)]
-    pub(crate) fn advance_to(&self, position: u64) {
-        // ORD(lane.handled): Release; pairs with `handled`.
-        self.handled.store(position, Ordering::Release);
-    }
-
-    /// One more event was taken, from a queue without positions that several read: then `handled` is how many were.
-    pub(crate) fn claim(&self) {
-        // ORD(lane.handled): Release; pairs with `handled`: a flush sees who announced that it would take one. Also those whose
-        // claims came before, since an addition keeps what the ones before it have published.
-        self.handled.fetch_add(1, Ordering::Release);
-    }
-
-    pub(crate) fn done(&self, position: u64) {
-        // ORD(lane.in_hand): Release; pairs with `in_hand`.
-        self.in_hand.store(0, Ordering::Release);
-        // ORD(lane.handled): Release; pairs with `handled`.
-        self.handled.store(position + 1, Ordering::Release);
-    }
-}
 
 /// The ring of a lane as third parties see it.
-enum ViewOf<E> {
+pub(super) enum ViewOf<E> {
     Spsc(spsc::Sealer<E>),
     Evicting(Arc<Ring<E>>),
     /// Events go into the mailbox's shared lane, where the publisher may wait for room.
     Shared(Waiter),
 }
 
-/// What everybody but its publisher and its consumer sees of a lane.
+/// A private lane as all threads but its publisher and its consumer see it.
 pub(crate) struct LaneView<E> {
     ring: ViewOf<E>,
     progress: CachePadded<Progress>,
-    entry: EntryCounters,
+    pub(super) entry: EntryCounters,
     signals: std::sync::Arc<Signals>,
     /// The publisher has let go of the lane.
     released: AtomicU64,
@@ -95,6 +30,21 @@ pub(crate) struct LaneView<E> {
 }
 
 impl<E> LaneView<E> {
+    pub(super) fn new(
+        ring: ViewOf<E>,
+        entry: EntryCounters,
+        signals: &std::sync::Arc<Signals>,
+    ) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self {
+            ring,
+            progress: CachePadded::default(),
+            entry,
+            signals: signals.clone(),
+            released: AtomicU64::new(0),
+            cancelled: AtomicBool::new(false),
+        })
+    }
+
     /// Begins to seal the lane.
     pub(crate) fn mark(&self) {
         match &self.ring {
@@ -110,7 +60,7 @@ impl<E> LaneView<E> {
     }
 
     /// Whether a lane without a ring of its own was sealed. A push that has not seen it yet is waited for by whoever needs to.
-    fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         // ORD(lane.cancelled): Acquire; pairs with `mark`.
         self.cancelled.load(Ordering::Acquire)
     }
@@ -217,97 +167,8 @@ impl<E> LaneView<E> {
     }
 }
 
-/// A publisher's own way into a mailbox.
-pub(crate) enum PrivateLane<E> {
-    /// A ring with one producer and one consumer.
-    Fast(FastLane<E>),
-    /// Anything else.
-    Other(OtherLane<E>),
-}
-
-impl<E: Send + 'static> PrivateLane<E> {
-    pub(super) fn new(mailbox: &Arc<Mailbox<E>>) -> Result<(Self, Option<LaneReader<E>>), InvalidConfig> {
-        let view = |ring, entry| {
-            std::sync::Arc::new(LaneView {
-                ring,
-                progress: CachePadded::default(),
-                entry,
-                signals: mailbox.signals.clone(),
-                released: AtomicU64::new(0),
-                cancelled: AtomicBool::new(false),
-            })
-        };
-        let shared = |entry| {
-            let waiter = Waiter::wanting(Want::SHARED_ROOM);
-            let view = view(ViewOf::Shared(waiter.clone()), entry);
-            (Self::Other(OtherLane::new(None, view, waiter, mailbox)), None)
-        };
-        Ok(if matches!(mailbox.shared, SharedLane::Unbounded(_)) {
-            shared(EntryCounters::private())
-        } else if mailbox.signals.crowd.is_some() {
-            shared(EntryCounters::private_by_position())
-        } else if mailbox.overflow == Overflow::DropOldest {
-            let ring = Arc::new(Ring::new(mailbox.capacity)?);
-            let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
-            let reader = LaneReader::Evicting(ring.clone(), view.clone());
-            let waiter = Waiter::wanting(Want::SHARED_ROOM);
-            (Self::Other(OtherLane::new(Some(ring), view, waiter, mailbox)), Some(reader))
-        } else {
-            let (producer, consumer) = spsc::ring(mailbox.capacity)?;
-            let view = view(ViewOf::Spsc(producer.sealer()), EntryCounters::private_by_position());
-            let reader = LaneReader::Spsc(consumer, view.clone());
-            (Self::Fast(FastLane::new(producer, view, mailbox)), Some(reader))
-        })
-    }
-
-    pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
-        match self {
-            Self::Fast(lane) => lane.view(),
-            Self::Other(lane) => lane.view(),
-        }
-    }
-
-    /// Whether the lane has an end that can be fixed from outside.
-    pub(crate) fn is_sealable(&self) -> bool {
-        match self {
-            Self::Fast(_) => true,
-            Self::Other(lane) => lane.is_sealable(),
-        }
-    }
-
-    /// Whether the lane has no ring of its own, so that a removal has to wait for a push in progress.
-    pub(crate) fn is_shared(&self) -> bool {
-        matches!(self, Self::Other(lane) if lane.is_shared())
-    }
-
-    /// Whether a push may call a hook of the mailbox, so that a removal has to wait for a push in progress.
-    pub(crate) fn has_hook(&self) -> bool {
-        match self {
-            Self::Fast(lane) => lane.has_hook(),
-            Self::Other(lane) => lane.has_hook(),
-        }
-    }
-
-    /// Whether a push may have to wait.
-    pub(crate) fn may_wait(&self) -> bool {
-        match self {
-            Self::Fast(lane) => lane.may_wait(),
-            Self::Other(lane) => lane.may_wait(),
-        }
-    }
-
-    /// Puts an event in, settles with whoever seals the lane, and wakes the consumer if it sleeps.
-    #[inline]
-    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
-        match self {
-            Self::Fast(lane) => lane.push(event, patience),
-            Self::Other(lane) => lane.push(event, patience),
-        }
-    }
-}
-
 /// The publisher lets go of its lane, whose end is fixed by now: its counters are final.
-fn let_go<E>(view: &LaneView<E>) {
+pub(super) fn let_go<E>(view: &LaneView<E>) {
     // ORD(lane.released): Release; pairs with `LaneView::is_over`.
     view.released.store(1, Ordering::Release);
     // A sleeping consumer would keep the empty lane.

@@ -7,7 +7,9 @@ use super::worker::{Hooks, Worker};
 use super::{Ending, Handle, Queue, Shared, Tell};
 use crate::error::{BoxError, InvalidConfig, SpawnError};
 use crate::mailbox::intake::Intake;
+use crate::mailbox::member::Member;
 use crate::mailbox::overflow::Overflow;
+use crate::mailbox::reader::Reader;
 use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
@@ -545,18 +547,18 @@ impl<E: Send + 'static> QueueBuilder<E> {
         let workers = works.len();
         let key = self.key.take().filter(|_| workers > 1);
         if let Some(key) = key {
-            let parts = (0..workers).map(|_| Mailbox::new(self.mailbox.clone()));
+            let parts = (0..workers).map(|_| Reader::open(self.mailbox.clone()));
             let (mailboxes, readers): (Vec<_>, Vec<_>) =
                 parts.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
             let route = Some(Route::new(mailboxes.clone(), key));
             self.launch(mailboxes[0].clone(), route, works.into_iter().zip(readers), desks, behind)
         } else if workers > 1 {
-            let (mailbox, first) = Mailbox::shared(self.mailbox.clone())?;
+            let (mailbox, first) = Member::open(self.mailbox.clone())?;
             let mut members: Vec<_> = (1..workers).map(|_| first.another()).collect();
             members.push(first);
             self.launch(mailbox, None, works.into_iter().zip(members), desks, behind)
         } else {
-            let (mailbox, reader) = Mailbox::new(self.mailbox.clone())?;
+            let (mailbox, reader) = Reader::open(self.mailbox.clone())?;
             self.launch(mailbox, None, works.into_iter().zip([reader]), desks, behind)
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::error::WriteError;
 use crate::mailbox::Patience;
-use crate::mailbox::lane::{LaneView, PrivateLane};
+use crate::mailbox::lane::PrivateLane;
+use crate::mailbox::view::LaneView;
 use crate::panics::{discard, dispose, foreign};
 use crate::stats::{Disposition, HeldBack};
 use crate::sync::lent::{Claim, Lent};

@@ -1,0 +1,131 @@
+//! A publisher's private lane into a mailbox.
+
+mod evicting;
+mod fast;
+mod shared_writer;
+
+use super::core::Mailbox;
+use super::lane_reader::{Arrival, LaneReader};
+use super::overflow::Overflow;
+use super::shared_lane::Source;
+use super::view::{LaneView, ViewOf};
+use super::write::Patience;
+use crate::error::{InvalidConfig, WriteError};
+use crate::ring::mpmc::Ring;
+use crate::ring::spsc;
+use crate::stats::{Disposition, EntryCounters};
+use crate::sync::{Arc, Ordering, lock};
+use crate::wait::list::{Waiter, Want};
+use evicting::EvictingLane;
+pub(crate) use fast::FastLane;
+use shared_writer::SharedWriter;
+
+/// A publisher's own way into a mailbox.
+pub(crate) enum PrivateLane<E> {
+    /// A ring with one producer and one consumer.
+    Fast(FastLane<E>),
+    /// A ring whose oldest event makes room.
+    Evicting(EvictingLane<E>),
+    /// The shared lane, with counters for this publisher.
+    Shared(SharedWriter<E>),
+}
+
+impl<E: Send + 'static> PrivateLane<E> {
+    fn new(mailbox: &Arc<Mailbox<E>>) -> Result<(Self, Option<LaneReader<E>>), InvalidConfig> {
+        let view = |ring, entry| LaneView::new(ring, entry, &mailbox.signals);
+        let several = mailbox.signals.crowd.is_some();
+        Ok(if several || !mailbox.shared.is_bounded() {
+            let by_position = mailbox.shared.is_bounded();
+            let entry =
+                if by_position { EntryCounters::private_by_position() } else { EntryCounters::private() };
+            let waiter = Waiter::wanting(Want::SHARED_ROOM);
+            let view = view(ViewOf::Shared(waiter.clone()), entry);
+            (Self::Shared(SharedWriter::new(view, waiter, mailbox)), None)
+        } else if mailbox.overflow == Overflow::DropOldest {
+            let ring = Arc::new(Ring::new(mailbox.capacity())?);
+            let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
+            let reader = LaneReader::Evicting(ring.clone(), view.clone());
+            (Self::Evicting(EvictingLane::new(ring, view, mailbox)), Some(reader))
+        } else {
+            let (producer, consumer) = spsc::ring(mailbox.capacity())?;
+            let view = view(ViewOf::Spsc(producer.sealer()), EntryCounters::private_by_position());
+            let reader = LaneReader::Spsc(consumer, view.clone());
+            (Self::Fast(FastLane::new(producer, view, mailbox)), Some(reader))
+        })
+    }
+
+    pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
+        match self {
+            Self::Fast(lane) => lane.view(),
+            Self::Evicting(lane) => lane.view(),
+            Self::Shared(lane) => lane.view(),
+        }
+    }
+
+    fn mailbox(&self) -> &Mailbox<E> {
+        match self {
+            Self::Fast(lane) => lane.mailbox(),
+            Self::Evicting(lane) => lane.mailbox(),
+            Self::Shared(lane) => lane.mailbox(),
+        }
+    }
+
+    /// Whether the lane has an end that can be fixed from outside.
+    pub(crate) fn is_sealable(&self) -> bool {
+        !self.is_shared() || self.mailbox().shared.is_bounded()
+    }
+
+    /// Whether the lane has no ring of its own, so that a removal has to wait for a push in progress.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+
+    /// Whether a push may call a hook of the mailbox, so that a removal has to wait for a push in progress.
+    pub(crate) fn has_hook(&self) -> bool {
+        self.mailbox().has_hook()
+    }
+
+    /// Whether a push may have to wait.
+    pub(crate) fn may_wait(&self) -> bool {
+        let mailbox = self.mailbox();
+        mailbox.overflow.may_wait() && mailbox.shared.is_bounded()
+    }
+
+    /// Puts an event in, settles with a thread that seals the lane, and wakes the consumer if it is parked.
+    #[inline]
+    pub(crate) fn push(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
+        match self {
+            Self::Fast(lane) => lane.push(event, patience),
+            Self::Evicting(lane) => lane.push(event, patience),
+            Self::Shared(lane) => lane.push(event, patience),
+        }
+    }
+}
+
+impl<E: Send + 'static> Mailbox<E> {
+    /// Makes a lane for one publisher. On a sealed mailbox the lane refuses everything.
+    pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, InvalidConfig> {
+        let (lane, reader) = PrivateLane::new(this)?;
+        let view = lane.view().clone();
+        // What the caller has put into the shared lane lies below.
+        let after = this.shared.position().unwrap_or(0);
+        // Dropped outside the lock: lanes of publishers that are gone, and what was left in them.
+        let mut finished = Vec::new();
+        {
+            let mut registry = lock(&this.registry);
+            if registry.sealed {
+                view.seal_now();
+            }
+            if registry.pace.is_due(registry.views.len()) {
+                registry.fold();
+                finished.extend(registry.arrivals.extract_if(.., |arrival| arrival.lane.is_ended()));
+            }
+            registry.views.push(view);
+            registry.arrivals.extend(reader.map(|lane| Arrival { after, lane }));
+            // ORD(mailbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
+            this.generation.fetch_add(1, Ordering::Release);
+        }
+        drop(finished);
+        Ok(lane)
+    }
+}

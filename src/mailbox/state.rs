@@ -1,0 +1,104 @@
+//! How a mailbox describes itself: its ledger, for snapshots and for a queue's sink.
+
+use super::core::Mailbox;
+use super::counters::BacklogMark;
+use super::end::End;
+use super::shared_lane::Source;
+use crate::stats::{Bookkeeper, Downstream, Ledger, SinkState, SinkStatus};
+use crate::sync::{self, Mutex, lock};
+use std::any::TypeId;
+use std::time::Instant;
+
+impl<E: Send + 'static> Mailbox<E> {
+    /// Fills in everything but the kind. Returns how many events were dropped at once for want of room, of which their writers
+    /// were told.
+    pub(crate) fn describe(&self, state: &mut SinkState) -> u64 {
+        let mut ledger = Ledger::default();
+        // The consumer's counters first: what it handles meanwhile then counts as pending rather than twice.
+        self.consumer.add_to(&mut ledger);
+        let members = self.members.add_to(&mut ledger);
+        let full_behind = ledger.dropped.full;
+        {
+            let mut registry = lock(&self.registry);
+            registry.fold();
+            ledger += registry.folded.ledger();
+            for view in &registry.views {
+                view.add_to(&mut ledger);
+            }
+            state.lanes = registry.views.len();
+        }
+        self.shared.entry.add_to(&mut ledger);
+        if let Some(position) = self.shared.position() {
+            ledger.offered += position;
+            ledger.accepted += position;
+            state.capacity = self.capacity() as u64;
+        } else {
+            state.capacity = 0;
+        }
+        ledger.pending += self.shared.len() as u64 + self.in_hand();
+        state.depth = ledger.pending;
+        state.ledger = ledger;
+        state.high_water = self.consumer.high_water().max(members.high_water);
+        state.status = match self.end() {
+            End::Open => SinkStatus::Open,
+            End::Closed | End::Disconnected if ledger.pending > 0 => SinkStatus::Closing,
+            End::Closed | End::Disconnected => SinkStatus::Closed,
+        };
+        state.last_error = self.consumer.last_error();
+        state.backlog_for = self.backlog_for(ledger.pending, self.consumer.emptied() + members.emptied);
+        ledger.dropped.full - full_behind
+    }
+
+    /// How many events were given up.
+    pub(crate) fn aborted(&self) -> u64 {
+        self.consumer.aborted() + self.members.aborted() + self.shared.entry.aborted()
+    }
+
+    /// Events that the handlers passed on to a sink that decides later.
+    pub(crate) fn passed(&self) -> u64 {
+        self.consumer.passed() + self.members.passed()
+    }
+
+    /// Events of the shared lane in the hands of consumers.
+    fn in_hand(&self) -> u64 {
+        match &self.signals.crowd {
+            None => self.shared.progress.in_hand(),
+            Some(_) => self.members.in_hand(),
+        }
+    }
+
+    /// `emptied` is how often the consumers found nothing.
+    fn backlog_for(&self, depth: u64, emptied: u64) -> Option<std::time::Duration> {
+        let mark: &Mutex<BacklogMark> = &self.backlog;
+        let mut mark = lock(mark);
+        if depth == 0 {
+            mark.0 = None;
+            return None;
+        }
+        let now = Instant::now();
+        match mark.0 {
+            Some((seen, since)) if seen == emptied => Some(now.saturating_duration_since(since)),
+            _ => {
+                mark.0 = Some((emptied, now));
+                Some(std::time::Duration::ZERO)
+            }
+        }
+    }
+}
+
+/// What becomes of the events of a mailbox is decided later, but for those that are dropped at once.
+impl<E: Send + 'static> Bookkeeper for sync::Arc<Mailbox<E>> {
+    fn deferred(&self) -> Ledger {
+        let mut state = SinkState::default();
+        let mut at_once = Ledger::default();
+        at_once.dropped.full = self.describe(&mut state);
+        at_once.accepted = at_once.dropped.full;
+        state.ledger.without(&at_once)
+    }
+
+    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
+        self.scales.ended(unit, &Downstream::default())
+    }
+
+    fn show(&self, _state: &mut SinkState) {}
+}
