@@ -275,7 +275,7 @@ impl<E: Send + 'static> Clone for Channel<E> {
 
 impl<E: Send + 'static> fmt::Debug for Channel<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("state", &self.state()).finish()
+        f.debug_struct("Channel").field("len", &self.0.0.len()).finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,8 @@
 
 #[path = "support/counting.rs"]
 mod counting;
+#[path = "allocation/queries.rs"]
+mod queries;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 mod support;

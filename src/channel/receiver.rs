@@ -308,7 +308,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        self.state().depth as usize
+        self.reader.len() as usize
     }
 
     /// Whether no event waits.
@@ -340,8 +340,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let dropped = self.state().ledger.dropped;
-        dropped.full + dropped.evicted
+        self.reader.mailbox().lost()
     }
 
     /// Closes the channel: it takes no more events; what is left stays readable.
@@ -439,7 +438,7 @@ impl<E: Send + 'static> Drop for Receiver<E> {
 
 impl<E: Send + 'static> fmt::Debug for Receiver<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("state", &self.state()).finish()
+        f.debug_struct("Receiver").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

@@ -260,7 +260,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        self.state().depth as usize
+        self.member.len() as usize
     }
 
     /// Whether no event waits.
@@ -294,8 +294,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// ```
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let dropped = self.state().ledger.dropped;
-        dropped.full + dropped.evicted
+        self.member.mailbox().lost()
     }
 
     /// Closes the channel: it takes no more events; what is left stays readable, by all receivers.
@@ -350,7 +349,7 @@ impl<E: Send + 'static> Drop for SharedReceiver<E> {
 
 impl<E: Send + 'static> fmt::Debug for SharedReceiver<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedReceiver").field("state", &self.state()).finish()
+        f.debug_struct("SharedReceiver").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

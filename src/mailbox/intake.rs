@@ -27,6 +27,9 @@ pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     /// Whether a look would find something.
     fn has_work(&mut self) -> bool;
 
+    /// How many events wait, those included that other consumers are just taking.
+    fn len(&self) -> u64;
+
     /// Why the stream ended, once nothing is left to be taken and nothing will come.
     fn ended(&mut self) -> Option<End>;
 

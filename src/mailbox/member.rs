@@ -168,6 +168,10 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
         self.mailbox.shared.has_filled()
     }
 
+    fn len(&self) -> u64 {
+        self.mailbox.shared_len()
+    }
+
     fn ended(&mut self) -> Option<End> {
         self.mailbox.shared_end()
     }

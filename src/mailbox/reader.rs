@@ -386,6 +386,20 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         }
     }
 
+    /// A few loads for each lane. A lock is taken only when a lane was added since the last read.
+    fn len(&self) -> u64 {
+        // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`.
+        let added = if self.mailbox.generation.load(Ordering::Acquire) == self.generation {
+            0
+        } else {
+            let registry = lock(&self.mailbox.registry);
+            registry.arrivals.iter().map(|arrival| arrival.lane.pending()).sum()
+        };
+        let arriving = self.arriving.iter().map(|arrival| &arrival.lane);
+        let known = self.lanes.iter().chain(arriving).map(LaneReader::pending).sum::<u64>();
+        added + known + self.mailbox.shared_len()
+    }
+
     fn ended(&mut self) -> Option<End> {
         let end = self.mailbox.end();
         if end == End::Open {

@@ -50,6 +50,11 @@ impl FoldedLanes {
         self.0
     }
 
+    /// Events that were accepted and lost for want of room.
+    pub(super) fn lost(&self) -> u64 {
+        self.0.dropped.full + self.0.dropped.evicted
+    }
+
     /// Events that lanes without a ring of their own have brought in.
     pub(super) fn queued(&self) -> u64 {
         self.0.accepted

@@ -171,10 +171,6 @@ impl<E: Send> SharedLane<E> {
         matches!(&self.events, Events::Bounded(ring) if ring.has_room())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Whether every event of a sealed mailbox was taken from the lane.
     pub(super) fn is_ended(&self) -> bool {
         match &self.events {

@@ -35,7 +35,7 @@ impl<E: Send + 'static> Mailbox<E> {
         } else {
             state.capacity = 0;
         }
-        ledger.pending += self.shared.len() as u64 + self.in_hand();
+        ledger.pending += self.shared_len();
         state.depth = ledger.pending;
         state.ledger = ledger;
         state.high_water = self.consumer.high_water().max(members.high_water);
@@ -57,6 +57,25 @@ impl<E: Send + 'static> Mailbox<E> {
     /// Events that the handlers passed on to a sink that decides later.
     pub(crate) fn passed(&self) -> u64 {
         self.consumer.passed() + self.members.passed()
+    }
+
+    /// How many events wait or are in a consumer's hands, over all lanes. A few loads for each lane, under the registry's lock.
+    pub(crate) fn len(&self) -> u64 {
+        let private = lock(&self.registry).views.iter().map(|view| view.pending()).sum::<u64>();
+        private + self.shared_len()
+    }
+
+    /// How many events of the shared lane wait or are in a consumer's hands.
+    pub(super) fn shared_len(&self) -> u64 {
+        self.shared.len() as u64 + self.in_hand()
+    }
+
+    /// How many events were accepted and lost for want of room: dropped on entry, or evicted. A few loads for each lane, under the
+    /// registry's lock, which the data plane does not take.
+    pub(crate) fn lost(&self) -> u64 {
+        let registry = lock(&self.registry);
+        let private = registry.views.iter().map(|view| view.entry.lost()).sum::<u64>();
+        registry.folded.lost() + private + self.shared.entry.lost()
     }
 
     /// Events of the shared lane in the hands of consumers.

@@ -148,6 +148,19 @@ impl<E> LaneView<E> {
             }
     }
 
+    /// How many accepted events are not handled.
+    pub(super) fn pending(&self) -> u64 {
+        match &self.ring {
+            ViewOf::Spsc(sealer) => {
+                // In this order: the number may be too high for a moment, and is never too low.
+                let handled = self.progress.handled();
+                sealer.accepted().saturating_sub(handled)
+            }
+            ViewOf::Evicting(ring) => ring.len() as u64 + self.progress.in_hand(),
+            ViewOf::Shared(_) => 0,
+        }
+    }
+
     pub(crate) fn add_to(&self, ledger: &mut Ledger) {
         self.entry.add_to(ledger);
         match &self.ring {

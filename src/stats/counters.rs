@@ -148,6 +148,12 @@ impl EntryCounters {
         self.outcomes[Outcome::Unwound as usize].load(Ordering::Relaxed)
     }
 
+    /// Events that were accepted and lost for want of room: dropped on entry, or evicted.
+    pub(crate) fn lost(&self) -> u64 {
+        let get = |outcome: Outcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
+        get(Outcome::DroppedFull) + get(Outcome::Evicted)
+    }
+
     /// Events that were accepted and given up.
     pub(crate) fn aborted(&self) -> u64 {
         self.outcomes[Outcome::Aborted as usize].load(Ordering::Relaxed)
