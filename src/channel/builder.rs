@@ -138,7 +138,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// channel.write(1)?;
     /// channel.write(2)?;
     /// drop(receiver);
-    /// assert!(dropped.try_iter().eq([(2, DropReason::Full), (1, DropReason::Disconnected)]));
+    /// assert!(dropped.try_iter().eq([(2, DropReason::Full), (1, DropReason::ReceiverDropped)]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {

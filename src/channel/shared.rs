@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// [`ChannelBuilder::build_shared`](crate::channel::ChannelBuilder::build_shared).
 ///
 /// When the last of them goes, the channel is closed, so that a bus forgets it; events left unread then count as
-/// `disconnected`.
+/// `receiver_dropped`.
 ///
 /// # Guarantees
 /// - **Delivery**: each accepted event is read once, by one receiver, and the stream ends for all of them when everything

@@ -18,7 +18,7 @@ use crate::time::Deadline;
 /// use buslane::{Bus, Channel, noop, SinkExt};
 /// use buslane::sink::Either;
 /// let verbose = true;
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// let sink = if verbose { Either::Left(channel) } else { Either::Right(noop()) };
 /// let bus = Bus::new();
 /// bus.add(sink.filter(|n: &u32| *n > 1))?;

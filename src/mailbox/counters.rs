@@ -16,7 +16,7 @@ pub(crate) enum Handled {
     Failed,
     Panicked,
     Aborted,
-    Disconnected,
+    ReceiverDropped,
 }
 
 impl Handled {
@@ -32,7 +32,7 @@ impl Handled {
             Disposition::Dropped(reason) => match reason {
                 DropReason::Full => Self::Full,
                 DropReason::Evicted => Self::Evicted,
-                DropReason::Disconnected => Self::Disconnected,
+                DropReason::ReceiverDropped => Self::ReceiverDropped,
                 DropReason::Aborted => Self::Aborted,
                 DropReason::Failed => Self::Failed,
                 DropReason::Panicked => Self::Panicked,
@@ -123,7 +123,7 @@ impl ConsumerCounters {
         ledger.dropped.failed += get(Handled::Failed);
         ledger.dropped.panicked += get(Handled::Panicked);
         ledger.dropped.aborted += get(Handled::Aborted);
-        ledger.dropped.disconnected += get(Handled::Disconnected);
+        ledger.dropped.receiver_dropped += get(Handled::ReceiverDropped);
     }
 }
 

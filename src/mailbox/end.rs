@@ -9,7 +9,8 @@ use crate::sync::{Ordering, fence, lock};
 pub(crate) enum End {
     Open,
     Closed,
-    Disconnected,
+    /// It had no room for an event, and its policy is [`Overflow::Close`](super::overflow::Overflow::Close).
+    Overflowed,
 }
 
 impl End {
@@ -17,7 +18,7 @@ impl End {
         match word {
             0 => Self::Open,
             1 => Self::Closed,
-            _ => Self::Disconnected,
+            _ => Self::Overflowed,
         }
     }
 }
@@ -25,7 +26,7 @@ impl End {
 impl<E: Send + 'static> Mailbox<E> {
     /// Takes no more events, from any lane. What was accepted stays to be handled. Whether this call was the first.
     pub(crate) fn seal(&self, end: End) -> bool {
-        let word = if end == End::Disconnected { 2 } else { 1 };
+        let word = if end == End::Overflowed { 2 } else { 1 };
         // ORD(mailbox.end): AcqRel; Release pairs with the Acquire in `end`: whoever sees the end sees what came before it.
         let first = self.end.compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok();
         self.shared.close();

@@ -53,8 +53,8 @@ pub(super) fn give_up<E: Send + 'static>(from: &mut impl Intake<E>) {
     let mut pace = Pace::new();
     while from.ended().is_none() {
         let got = from.scan(&mut With(|mailbox: &Mailbox<E>, event| {
-            mailbox.dropped(event, DropReason::Disconnected);
-            Handled::Disconnected
+            mailbox.dropped(event, DropReason::ReceiverDropped);
+            Handled::ReceiverDropped
         }));
         if got == 0 {
             // A writer has claimed a position and not filled it yet; it does as soon as it runs.

@@ -150,8 +150,8 @@ impl<E: Send + 'static> Mailbox<E> {
                 self.dropped(event, DropReason::Full);
                 return Ok(Disposition::Dropped(DropReason::Full));
             }
-            Overflow::Disconnect => {
-                self.seal(End::Disconnected);
+            Overflow::Close => {
+                self.seal(End::Overflowed);
                 entry.count(Outcome::RefusedClosed, 1);
                 return Err(WriteError::Closed(event));
             }

@@ -496,7 +496,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// ```
     /// use buslane::{Channel, Queue, Sink, SinkExt};
     /// use buslane::error::RecvError;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let queue = Queue::builder().name("tens").spawn_sink(channel.map(|n: &u32| n * 10))?;
     /// queue.write(7)?;
     /// assert!(queue.close().is_done()); // and so is what stands behind it

@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// ```
 /// use buslane::{Channel, Sink};
 /// use buslane::sink::Patience;
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(|n: &u32| n % 2 == 0);
 /// for n in 0..4 {
 ///     lane.push(n, Patience::Wait)?;
@@ -58,7 +58,7 @@ impl<E: Send + 'static> Lane<E> {
     ///         self.0.push(event * 2, patience).map_err(|error| error.map_event(|_| event))
     ///     }
     /// }
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let inner = channel.lane()?.expect("a channel gives out lanes");
     /// Lane::staged(Doubled(inner)).push(21, Patience::Wait)?;
     /// assert_eq!(receiver.recv()?, 42);
@@ -77,7 +77,7 @@ impl<E: Send + 'static> Lane<E> {
     /// ```
     /// use buslane::{Channel, Sink};
     /// use buslane::sink::Patience;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let mut seen = 0;
     /// let every_second = move |_: &char| { seen += 1; seen % 2 == 0 };
     /// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(every_second);
@@ -151,7 +151,7 @@ impl<E: Send + 'static> Lane<E> {
     /// use buslane::{Channel, Sink};
     /// use buslane::sink::Patience;
     /// use buslane::stats::{Disposition, DropReason};
-    /// let (channel, _receiver) = Channel::bounded(1)?; // drops the newest event when it is full
+    /// let (channel, _receiver) = Channel::lossy(1)?; // drops the newest event when it is full
     /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
     /// assert_eq!(lane.offer(1, Patience::Wait)?, Disposition::Pending);
     /// assert_eq!(lane.offer(2, Patience::Wait)?, Disposition::Dropped(DropReason::Full));
@@ -201,7 +201,7 @@ impl<E: Send + 'static> Lane<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (bounded, _receiver) = Channel::<u32>::bounded(8)?;
+    /// let (bounded, _receiver) = Channel::<u32>::lossy(8)?;
     /// assert!(bounded.lane()?.is_some_and(|lane| lane.sealer().is_some()));
     /// let (unbounded, _receiver) = Channel::<u32>::builder().unbounded().build()?;
     /// assert!(unbounded.lane()?.is_some_and(|lane| lane.sealer().is_none()));
@@ -344,7 +344,7 @@ pub trait LaneWrite<E>: Send {
     ///         self.0.sealer()
     ///     }
     /// }
-    /// let (channel, _receiver) = Channel::bounded(8)?;
+    /// let (channel, _receiver) = Channel::lossy(8)?;
     /// let lane = channel.lane()?.expect("a channel gives out lanes");
     /// assert!(Lane::staged(Stage(lane)).sealer().is_some());
     /// # Ok::<(), buslane::error::InvalidConfig>(())
@@ -400,7 +400,7 @@ impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
 /// A stage hands on that of the lane behind it, so that a bus need not wait for a push in progress:
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
-/// let (channel, _receiver) = Channel::<String>::bounded(8)?;
+/// let (channel, _receiver) = Channel::<String>::lossy(8)?;
 /// let lane = channel.map(|n: &u32| n.to_string()).lane()?;
 /// assert!(lane.is_some_and(|lane| lane.sealer().is_some()));
 /// # Ok::<(), buslane::error::InvalidConfig>(())

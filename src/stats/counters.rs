@@ -32,7 +32,7 @@ pub(crate) enum Outcome {
     /// An event accepted earlier was given up.
     Aborted,
     /// An event accepted earlier was left unread.
-    Disconnected,
+    ReceiverDropped,
 }
 
 const OUTCOMES: usize = 16;
@@ -124,7 +124,7 @@ impl EntryCounters {
                 self.count(Outcome::Queued, events);
                 match reason {
                     DropReason::Evicted => Outcome::Evicted,
-                    DropReason::Disconnected => Outcome::Disconnected,
+                    DropReason::ReceiverDropped => Outcome::ReceiverDropped,
                     _ => Outcome::Aborted,
                 }
             }
@@ -196,7 +196,7 @@ impl EntryCounters {
         ledger.dropped.panicked += get(Outcome::DroppedPanicked) + get(Outcome::Unwound);
         ledger.dropped.evicted += get(Outcome::Evicted);
         ledger.dropped.aborted += get(Outcome::Aborted);
-        ledger.dropped.disconnected += get(Outcome::Disconnected);
+        ledger.dropped.receiver_dropped += get(Outcome::ReceiverDropped);
         ledger.accepted += get(Outcome::Delivered)
             + get(Outcome::Passed)
             + get(Outcome::Filtered)
