@@ -24,7 +24,7 @@ async fn handle(mut orders: Receiver<u32>) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bus = Bus::new();
-    let orders = bus.subscribe(16)?;
+    let orders = bus.subscribe_lossy(16)?;
 
     let shop = thread::spawn(move || {
         for order in 1..=3 {

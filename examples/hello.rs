@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     bus.add_named("printer", queue)?;
 
     // A channel is read by one of your own threads or tasks.
-    let mut receiver = bus.subscribe(16)?;
+    let mut receiver = bus.subscribe_lossy(16)?;
 
     // Each publishing thread has a publisher of its own.
     let mut publisher = bus.publisher();

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Overflow::DropOldest,
         Overflow::Refuse,
         Overflow::BlockFor(Duration::from_millis(1)),
-        Overflow::Disconnect, // closes the channel, so that later events are not offered to it
+        Overflow::Close, // closes the channel, so that later events are not offered to it
     ];
     for policy in policies {
         let bus = Bus::new();

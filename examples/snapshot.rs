@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let audit = audit.spawn(|number: i32| if number < 0 { Err("negative") } else { Ok(()) })?;
     bus.add_named("audit", audit.clone())?;
     // Nothing reads this channel, so it fills up.
-    let (slow, _receiver) = Channel::bounded(4)?;
+    let (slow, _receiver) = Channel::lossy(4)?;
     bus.add_named("slow", slow)?;
 
     let mut lost = 0;

@@ -124,7 +124,7 @@ impl<E: Send + 'static> Bus<E> {
     /// ```
     /// let bus = buslane::Bus::new();
     /// assert_eq!(bus.publish("to nobody")?.accepted, 0);
-    /// let mut receiver = bus.subscribe(8)?;
+    /// let mut receiver = bus.subscribe_lossy(8)?;
     /// bus.publish("to one")?;
     /// assert_eq!(receiver.recv()?, "to one");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -199,19 +199,19 @@ impl<E: Send + 'static> Bus<E> {
         self.core().add(name.to_owned(), Location::caller(), Arc::new(Quiet::new(sink)))
     }
 
-    /// Puts a channel with room for `capacity` events per publisher on the bus and returns its reading half. Dropping
-    /// that unsubscribes.
+    /// Adds a channel that drops the newest event when it is full, and returns its reading half. Dropping that unsubscribes.
     ///
-    /// The channel has the default settings, and no hook that is told of dropped events; for other settings make it with
-    /// [`Channel::builder`] and [`add`](Self::add) it.
+    /// The channel is [`Channel::lossy`] with room for `capacity` events per publisher. [`Receiver::lost`] returns how many events
+    /// were dropped for want of room; no hook is called for them. For other settings make the channel with [`Channel::builder`] and
+    /// [`add`](Self::add) it.
     ///
     /// # Errors
-    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity cannot be.
+    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
     ///
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe(8)?;
+    /// let mut receiver = bus.subscribe_lossy(8)?;
     /// bus.publish(1)?;
     /// assert_eq!(receiver.recv()?, 1);
     /// drop(receiver);
@@ -220,8 +220,35 @@ impl<E: Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
-    pub fn subscribe(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
-        let (channel, receiver) = Channel::bounded(capacity)?;
+    pub fn subscribe_lossy(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
+        let (channel, receiver) = Channel::lossy(capacity)?;
+        self.add(channel)?;
+        Ok(receiver)
+    }
+
+    /// Adds a channel that blocks publishers when it is full, and returns its reading half. Dropping that unsubscribes.
+    ///
+    /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A reader that stalls stops the publishers
+    /// of the bus, once its room is used up.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe_lossless(8)?;
+    /// let reader = std::thread::spawn(move || receiver.iter().count());
+    /// for n in 0..100 {
+    ///     bus.publish(n)?; // waits for the reader where it has to
+    /// }
+    /// bus.close();
+    /// assert_eq!(reader.join().unwrap(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn subscribe_lossless(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
+        let (channel, receiver) = Channel::lossless(capacity)?;
         self.add(channel)?;
         Ok(receiver)
     }
@@ -299,7 +326,7 @@ impl<E: Send + 'static> Bus<E> {
     /// One for each thread:
     /// ```
     /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe(8)?;
+    /// let mut receiver = bus.subscribe_lossy(8)?;
     /// std::thread::scope(|scope| {
     ///     for n in 0..2 {
     ///         let mut publisher = bus.publisher();
@@ -471,7 +498,7 @@ impl<E: Send + 'static> Bus<E> {
     /// if bus.has_sinks() {
     ///     bus.publish(format!("{:?}", std::env::vars()))?;
     /// }
-    /// let receiver = bus.subscribe(8)?;
+    /// let receiver = bus.subscribe_lossy(8)?;
     /// assert!(bus.has_sinks());
     /// # drop(receiver);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -522,7 +549,7 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// use buslane::error::Closed;
     /// let bus = Bus::new();
     /// bus.add(noop())?;
-    /// let mut receiver = bus.subscribe(8)?;
+    /// let mut receiver = bus.subscribe_lossy(8)?;
     /// assert_eq!(bus.publish("event")?.accepted, 2);
     /// assert_eq!(receiver.recv()?, "event");
     /// assert!(bus.close().is_done());
@@ -555,7 +582,7 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe(8)?;
+    /// let mut receiver = bus.subscribe_lossy(8)?;
     /// bus.with_local(|publisher| publisher.publish(7))?;
     /// assert_eq!(receiver.recv()?, 7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -11,7 +11,7 @@
 //! ```
 //! use buslane::Bus;
 //! let bus = Bus::new();
-//! let mut receiver = bus.subscribe(256)?;
+//! let mut receiver = bus.subscribe_lossy(256)?;
 //! bus.publish("started")?;
 //! bus.publish("stopped")?;
 //! bus.close(); // what was accepted stays readable
@@ -29,6 +29,7 @@ pub use receiver::{Receiver, Recv};
 pub use shared::{SharedReceiver, SharedRecv};
 
 use crate::error::{InvalidConfig, WriteError};
+use crate::mailbox::overflow::Overflow;
 use crate::mailbox::{End, Goal, Mailbox};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -59,7 +60,7 @@ use std::time::Duration;
 /// ```
 /// use buslane::{Bus, Channel};
 /// use buslane::error::RecvError;
-/// let (channel, mut receiver) = Channel::bounded(16)?;
+/// let (channel, mut receiver) = Channel::lossy(16)?;
 /// let bus = Bus::new();
 /// bus.add(channel)?;
 /// bus.publish("hello")?;
@@ -74,7 +75,10 @@ pub struct Channel<E: Send + 'static>(Arc<Handle<E>>);
 struct Handle<E: Send + 'static>(sync::Arc<Mailbox<E>>);
 
 impl<E: Send + 'static> Channel<E> {
-    /// Makes a channel with room for `capacity` events per publisher and the default settings.
+    /// Makes a channel that drops the newest event when it is full, with room for `capacity` events per publisher.
+    ///
+    /// A write into a full channel answers `Ok`; the event is dropped and counted. [`Receiver::lost`] returns how many were.
+    /// [`lossless`](Self::lossless) waits for room instead, and [`builder`](Self::builder) has the other policies.
     ///
     /// # Errors
     /// [`InvalidConfig`] when the capacity cannot be.
@@ -82,7 +86,7 @@ impl<E: Send + 'static> Channel<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::bounded(2)?;
+    /// let (channel, mut receiver) = Channel::lossy(2)?;
     /// for n in 0..3 {
     ///     channel.write(n)?; // there is no room for the last one: it is dropped, and counted
     /// }
@@ -90,8 +94,35 @@ impl<E: Send + 'static> Channel<E> {
     /// assert_eq!(receiver.lost(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn bounded(capacity: usize) -> Result<(Self, Receiver<E>), InvalidConfig> {
+    pub fn lossy(capacity: usize) -> Result<(Self, Receiver<E>), InvalidConfig> {
         Self::builder().capacity(capacity).build()
+    }
+
+    /// Makes a channel that blocks its writers when it is full, with room for `capacity` events per publisher.
+    ///
+    /// A write into a full channel waits until the reader makes room or the channel is closed: [`Overflow::Block`]. It does not wait
+    /// inside a delivery, where a full channel refuses the event. A reader that stalls stops its publishers.
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] when the capacity is invalid.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::lossless(2)?;
+    /// let reader = std::thread::spawn(move || receiver.iter().sum::<u32>());
+    /// for n in 1..=100 {
+    ///     channel.write(n)?; // waits for the reader where it has to
+    /// }
+    /// channel.close();
+    /// assert_eq!(reader.join().unwrap(), 5050);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn lossless(capacity: usize) -> Result<(Self, Receiver<E>), InvalidConfig> {
+        Self::builder().capacity(capacity).overflow(Overflow::Block).build()
     }
 
     /// Makes a channel with room for `capacity` events in all, the default settings, and a receiver that can be cloned: each
@@ -137,7 +168,7 @@ impl<E: Send + 'static> Channel<E> {
     /// ```
     /// use buslane::{Channel, Sink};
     /// use buslane::error::RecvError;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// channel.write(1)?;
     /// channel.close();
     /// assert!(channel.write(2).is_err_and(|error| error.is_closed()));
@@ -158,7 +189,7 @@ impl<E: Send + 'static> Channel<E> {
     /// use buslane::{Channel, Sink};
     /// use buslane::stats::Finish;
     /// use std::time::Duration;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// channel.write(1)?;
     /// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::TimedOut);
     /// assert_eq!(receiver.recv()?, 1);
@@ -178,7 +209,7 @@ impl<E: Send + 'static> Channel<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, receiver) = Channel::bounded(8)?;
+    /// let (channel, receiver) = Channel::lossy(8)?;
     /// channel.write("one")?;
     /// channel.write("two")?;
     /// let state = channel.state();
@@ -275,7 +306,7 @@ impl<E: Send + 'static> Clone for Channel<E> {
 
 impl<E: Send + 'static> fmt::Debug for Channel<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("state", &self.state()).finish()
+        f.debug_struct("Channel").field("len", &self.0.0.len()).finish_non_exhaustive()
     }
 }
 

@@ -55,7 +55,7 @@ impl<E> WriteError<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, _) = Channel::bounded(8)?;
+    /// let (channel, _) = Channel::lossy(8)?;
     /// assert_eq!(channel.write("nobody reads").unwrap_err().into_event(), "nobody reads");
     /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
@@ -75,7 +75,7 @@ impl<E> WriteError<E> {
     /// A sink in front of one for another type gives its own event back:
     /// ```
     /// use buslane::{Channel, Sink, WriteError};
-    /// let (texts, _) = Channel::bounded(8)?;
+    /// let (texts, _) = Channel::lossy(8)?;
     /// let write = |n: u32| texts.write(n.to_string()).map_err(|error| error.map_event(|_| n));
     /// assert!(matches!(write(7), Err(WriteError::Closed(7))));
     /// # Ok::<(), buslane::error::InvalidConfig>(())
@@ -233,7 +233,7 @@ impl Error for SubscribeError {
 ///
 /// # Examples
 /// ```
-/// let error = buslane::Channel::<u32>::bounded(0).unwrap_err();
+/// let error = buslane::Channel::<u32>::lossy(0).unwrap_err();
 /// assert_eq!(error, buslane::error::InvalidConfig::ZeroCapacity);
 /// assert_eq!(error.to_string(), "a capacity of zero holds nothing; ask for at least one event");
 /// ```
@@ -474,10 +474,10 @@ impl Error for RemoveError {}
 /// ```
 /// use buslane::{Channel, Overflow, Sink};
 /// use buslane::error::RecvError;
-/// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Disconnect).build()?;
+/// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Close).build()?;
 /// channel.write(1)?;
-/// assert!(channel.write(2).is_err()); // there is no room: the reader is cut off
-/// assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Disconnected)));
+/// assert!(channel.write(2).is_err()); // there is no room: the channel is closed
+/// assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Overflowed)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -485,16 +485,16 @@ impl Error for RemoveError {}
 pub enum RecvError {
     /// The channel was closed.
     Closed,
-    /// The channel overflowed and was cut off ([`Overflow::Disconnect`](crate::Overflow::Disconnect)): there were
-    /// events that this reader will never see.
-    Disconnected,
+    /// The channel overflowed, and its policy was [`Overflow::Close`](crate::Overflow::Close): the reader was too slow, and
+    /// events after the last one were refused.
+    Overflowed,
 }
 
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "the channel is closed and empty",
-            Self::Disconnected => "the channel overflowed and was cut off",
+            Self::Overflowed => "the channel overflowed and was closed",
         })
     }
 }
@@ -507,7 +507,7 @@ impl Error for RecvError {}
 /// ```
 /// use buslane::Channel;
 /// use buslane::error::TryRecvError;
-/// let (channel, mut receiver) = Channel::<u32>::bounded(8)?;
+/// let (channel, mut receiver) = Channel::<u32>::lossy(8)?;
 /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty)); // come again
 /// channel.close();
 /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed)); // no need to
@@ -521,7 +521,7 @@ pub enum TryRecvError {
     /// The stream ended by a close.
     Closed,
     /// The stream ended because the channel overflowed.
-    Disconnected,
+    Overflowed,
 }
 
 impl fmt::Display for TryRecvError {
@@ -529,7 +529,7 @@ impl fmt::Display for TryRecvError {
         match self {
             Self::Empty => f.write_str("the channel is empty"),
             Self::Closed => RecvError::Closed.fmt(f),
-            Self::Disconnected => RecvError::Disconnected.fmt(f),
+            Self::Overflowed => RecvError::Overflowed.fmt(f),
         }
     }
 }
@@ -540,7 +540,7 @@ impl From<RecvError> for TryRecvError {
     fn from(error: RecvError) -> Self {
         match error {
             RecvError::Closed => Self::Closed,
-            RecvError::Disconnected => Self::Disconnected,
+            RecvError::Overflowed => Self::Overflowed,
         }
     }
 }
@@ -552,7 +552,7 @@ impl From<RecvError> for TryRecvError {
 /// use buslane::Channel;
 /// use buslane::error::RecvTimeoutError;
 /// use std::time::Duration;
-/// let (_channel, mut receiver) = Channel::<u32>::bounded(8)?;
+/// let (_channel, mut receiver) = Channel::<u32>::lossy(8)?;
 /// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
 /// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
@@ -564,7 +564,7 @@ pub enum RecvTimeoutError {
     /// The stream ended by a close.
     Closed,
     /// The stream ended because the channel overflowed.
-    Disconnected,
+    Overflowed,
 }
 
 impl fmt::Display for RecvTimeoutError {
@@ -572,7 +572,7 @@ impl fmt::Display for RecvTimeoutError {
         match self {
             Self::Timeout => f.write_str("no event came in time"),
             Self::Closed => RecvError::Closed.fmt(f),
-            Self::Disconnected => RecvError::Disconnected.fmt(f),
+            Self::Overflowed => RecvError::Overflowed.fmt(f),
         }
     }
 }
@@ -583,7 +583,7 @@ impl From<RecvError> for RecvTimeoutError {
     fn from(error: RecvError) -> Self {
         match error {
             RecvError::Closed => Self::Closed,
-            RecvError::Disconnected => Self::Disconnected,
+            RecvError::Overflowed => Self::Overflowed,
         }
     }
 }

@@ -19,7 +19,7 @@ use std::slice;
 /// ```
 /// use buslane::{Bus, Journal};
 /// let bus = Bus::new();
-/// let mut receiver = bus.subscribe(16)?;
+/// let mut receiver = bus.subscribe_lossy(16)?;
 /// let mut publisher = bus.publisher();
 /// let events = vec![1, 2, 3];
 /// publisher.publish_batch(&events)?; // borrowed

@@ -3,9 +3,11 @@
 #![expect(missing_debug_implementations, reason = "models look at what a part does")]
 
 use crate::Sink;
-use crate::mailbox::member::{self, Seat, Seats};
+use crate::mailbox::intake::Intake;
+use crate::mailbox::member;
+use crate::mailbox::members::{MemberState, Members};
 use crate::mailbox::overflow::Overflow;
-use crate::mailbox::{self, Find, MailboxConfig, SharedLane, lane};
+use crate::mailbox::{self, Find, MailboxConfig, progress};
 use crate::queue::handler::{SinkWork, Work};
 use crate::ring::mpmc::Ring;
 use crate::stats::CloseReport;
@@ -92,7 +94,7 @@ impl Goals {
 
 /// The marks of several consumers of one ring.
 #[derive(Default)]
-pub struct Marks(Seats);
+pub struct Marks(Members);
 
 impl Marks {
     /// One more consumer.
@@ -109,7 +111,7 @@ impl Marks {
 }
 
 /// The mark of one of them.
-pub struct Mark(Arc<Seat>);
+pub struct Mark(Arc<MemberState>);
 
 impl Mark {
     /// From here on there may be something in its hands, from this position on.
@@ -125,7 +127,7 @@ impl Mark {
 
 /// How far the one consumer of a ring is.
 #[derive(Default)]
-pub struct Progress(lane::Progress);
+pub struct Progress(progress::Progress);
 
 impl Progress {
     /// It is about to take an event.
@@ -169,7 +171,7 @@ impl<E: Send + 'static> Mailbox<E> {
             crew: Crew::new(),
             scales: std::sync::Arc::default(),
         };
-        let (mailbox, member) = mailbox::Mailbox::shared(config).expect("a small mailbox");
+        let (mailbox, member) = member::Member::open(config).expect("a small mailbox");
         (Self(mailbox), Member(member))
     }
 
@@ -180,19 +182,13 @@ impl<E: Send + 'static> Mailbox<E> {
 
     /// Puts an event in, as a writer that stands still before it has looked for somebody to wake.
     pub fn put(&self, event: E) -> bool {
-        match &self.0.shared {
-            SharedLane::Bounded(ring) => ring.push(event).is_ok(),
-            SharedLane::Unbounded(_) => unreachable!("made with a capacity"),
-        }
+        self.0.push_shared(event).is_ok()
     }
 
     /// How many events were accepted; maybe they are still being put in.
     #[must_use]
     pub fn accepted(&self) -> u64 {
-        match &self.0.shared {
-            SharedLane::Bounded(ring) => ring.position(),
-            SharedLane::Unbounded(_) => unreachable!("made with a capacity"),
-        }
+        self.0.shared.position().expect("made with a capacity")
     }
 
     /// Takes no more events.
@@ -231,7 +227,7 @@ impl<E: Send + 'static> Member<E> {
     /// Whether all was taken and the mailbox is closed.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.0.ended().is_some()
+        self.0.mailbox().shared_end().is_some()
     }
 }
 

@@ -431,7 +431,9 @@ impl<E: Send + 'static> Clone for Queue<E> {
 
 impl<E: Send + 'static> fmt::Debug for Queue<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("state", &self.state()).finish()
+        // No state: that would begin to time the backlog.
+        let len = self.0.0.mailboxes().iter().map(|mailbox| mailbox.len()).sum::<u64>();
+        f.debug_struct("Queue").field("len", &len).finish_non_exhaustive()
     }
 }
 

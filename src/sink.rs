@@ -12,7 +12,7 @@
 //! # Examples
 //! ```
 //! use buslane::{Channel, Sink, SinkExt};
-//! let (channel, mut receiver) = Channel::bounded(8)?;
+//! let (channel, mut receiver) = Channel::lossy(8)?;
 //! let errors = channel.map(|code: &u32| format!("HTTP {code}")).filter(|code: &u32| *code >= 500);
 //! errors.write(200)?;
 //! errors.write(503)?;
@@ -89,7 +89,7 @@ pub trait Sink<E>: Send + Sync {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// channel.write("event")?;
     /// assert_eq!(receiver.recv()?, "event");
     /// drop(receiver);
@@ -115,7 +115,7 @@ pub trait Sink<E>: Send + Sync {
     /// ```
     /// use buslane::{Channel, Sink};
     /// use buslane::stats::{Disposition, DropReason};
-    /// let (channel, _receiver) = Channel::bounded(1)?;
+    /// let (channel, _receiver) = Channel::lossy(1)?;
     /// assert_eq!(channel.offer(1)?, Disposition::Pending);
     /// assert_eq!(channel.offer(2)?, Disposition::Dropped(DropReason::Full));
     /// assert!(channel.write(3).is_ok()); // accepted, and dropped as well
@@ -161,7 +161,7 @@ pub trait Sink<E>: Send + Sync {
     /// ```
     /// use buslane::{Channel, noop, Sink};
     /// use buslane::time::Deadline;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// if let Some(mut lane) = channel.lane()? {
     ///     lane.push("event", Deadline::NEVER)?;
     /// }
@@ -179,7 +179,7 @@ pub trait Sink<E>: Send + Sync {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, noop};
-    /// let (channel, _receiver) = Channel::<u32>::bounded(8)?;
+    /// let (channel, _receiver) = Channel::<u32>::lossy(8)?;
     /// assert!(channel.has_lanes() && !noop::<u32>().has_lanes());
     /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
@@ -193,7 +193,7 @@ pub trait Sink<E>: Send + Sync {
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
     /// use buslane::sink::Signal;
-    /// let (channel, receiver) = Channel::<u32>::bounded(8)?;
+    /// let (channel, receiver) = Channel::<u32>::lossy(8)?;
     /// let sink = channel.filter(|n| *n > 3); // hands signals on
     /// drop(receiver);
     /// let mut closed = false;
@@ -225,7 +225,7 @@ pub trait Sink<E>: Send + Sync {
 /// Two handles to one channel are the same sink:
 /// ```
 /// use buslane::{Channel, Sink};
-/// let (channel, _receiver) = Channel::<u32>::bounded(8)?;
+/// let (channel, _receiver) = Channel::<u32>::lossy(8)?;
 /// assert!(channel.key().is_some() && channel.key() == channel.clone().key());
 /// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```

@@ -83,7 +83,7 @@ fn add_and_remove<S: Sink<Event> + Clone + 'static>(
 /// A bus with so many channels, and their receivers.
 fn bus_with(channels: usize) -> (Bus<Event>, Vec<Receiver<Event>>) {
     let bus = Bus::new();
-    let receivers = (0..channels).map(|_| bus.subscribe(CAPACITY).expect(OPEN)).collect();
+    let receivers = (0..channels).map(|_| bus.subscribe_lossy(CAPACITY).expect(OPEN)).collect();
     (bus, receivers)
 }
 
@@ -111,7 +111,7 @@ fn under_load(criterion: &mut Criterion) {
             }
         })
     });
-    let (channel, receiver) = Channel::bounded(CAPACITY).expect(SETTINGS);
+    let (channel, receiver) = Channel::lossy(CAPACITY).expect(SETTINGS);
     let mut receivers = [receiver];
     criterion.bench_function("control/add/under_load", |bencher| {
         bencher.iter_custom(|iterations| {
@@ -245,7 +245,8 @@ fn ten_thousand(criterion: &mut Criterion, publishers: usize) {
 /// A registration on a bus with `channels` channels of a small capacity and `publishers` publishers.
 fn register_beside(criterion: &mut Criterion, channels: usize, publishers: usize) {
     let bus = Bus::new();
-    let _receivers: Vec<Receiver<Event>> = (0..channels).map(|_| bus.subscribe(16).expect(OPEN)).collect();
+    let _receivers: Vec<Receiver<Event>> =
+        (0..channels).map(|_| bus.subscribe_lossy(16).expect(OPEN)).collect();
     let _publishers: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();
     let name = format!("control/growth/publisher/{channels}_channels_{publishers}_publishers");
     criterion.bench_function(&name, |bencher| {
@@ -261,7 +262,7 @@ fn main() {
         .measurement_time(Duration::from_secs(1));
 
     add_and_remove(&mut criterion, "direct", &Arc::new(noop()), || {});
-    let (channel, receiver) = Channel::bounded(CAPACITY).expect(SETTINGS);
+    let (channel, receiver) = Channel::lossy(CAPACITY).expect(SETTINGS);
     let mut receivers = [receiver];
     add_and_remove(&mut criterion, "channel", &channel, || empty(&mut receivers));
     let queue = Queue::builder().capacity(CAPACITY).spawn(|event: Event| {

@@ -62,11 +62,11 @@ fn refusing<P: Peer>(group: &mut Group<'_>, name: &str) {
 }
 
 fn disconnect(group: &mut Group<'_>) {
-    group.bench_function("buslane/disconnect", |bencher| {
+    group.bench_function("buslane/close", |bencher| {
         bencher.iter_custom(|iterations| {
             let mut total = Duration::ZERO;
             for _ in 0..iterations {
-                let (mut publisher, receiver) = full(Overflow::Disconnect);
+                let (mut publisher, receiver) = full(Overflow::Close);
                 let start = Instant::now();
                 let published = publisher.publish(Event::new(BLOCK));
                 total += start.elapsed();

@@ -106,7 +106,7 @@ fn overflow((kind, limit): (u8, Duration)) -> Overflow {
         2 => Overflow::Refuse,
         3 => Overflow::Block,
         4 => Overflow::BlockFor(limit),
-        _ => Overflow::Disconnect,
+        _ => Overflow::Close,
     }
 }
 

@@ -523,7 +523,7 @@ impl Drop for Dropped {
 /// A bus with a filtered channel. The filter's predicate notes its drop, and checks that it is not called after that.
 fn filtered(drops: &Arc<AtomicUsize>) -> (Bus<u64>, SinkId, Receiver<u64>) {
     let bus = Bus::new();
-    let (channel, receiver) = Channel::bounded(2).unwrap();
+    let (channel, receiver) = Channel::lossy(2).unwrap();
     let note = Dropped(drops.clone());
     let sink = channel.filter(move |_| {
         assert_eq!(note.0.load(Ordering::Relaxed), 0, "it is called while it is there");

@@ -285,7 +285,7 @@ fn the_last_of_two_receivers_dropped_against_a_write() {
         dropper.join().unwrap();
         let accepted = writer.join().unwrap();
         let books = balanced(channel.state().ledger);
-        assert_eq!((books.dropped.disconnected, books.pending), (accepted as u64, 0));
+        assert_eq!((books.dropped.receiver_dropped, books.pending), (accepted as u64, 0));
         assert!(!lives.is_alive(0), "nobody reads it any more");
         drop(channel);
         lives.assert_all_dropped();

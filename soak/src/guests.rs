@@ -50,7 +50,7 @@ pub(crate) fn any(bus: &Bus<Event>, random: &mut fastrand::Rng) -> Guest {
         2 => Overflow::Refuse,
         3 => Overflow::Block,
         4 => Overflow::BlockFor(Duration::from_millis(2)),
-        _ => Overflow::Disconnect,
+        _ => Overflow::Close,
     };
     let wait = match random.u8(..4) {
         0 => WaitStrategy::SpinPark,
@@ -59,7 +59,7 @@ pub(crate) fn any(bus: &Bus<Event>, random: &mut fastrand::Rng) -> Guest {
         _ => WaitStrategy::nap(),
     };
     // Small ones overflow, and the largest hardly do. One that is cut off at once would be a guest for a moment only.
-    let largest = if overflow == Overflow::Disconnect { 14..15 } else { 0..12 };
+    let largest = if overflow == Overflow::Close { 14..15 } else { 0..12 };
     let capacity = (1 << random.u32(largest)) + random.usize(..3);
     invite(&Invitation {
         bus,

@@ -26,7 +26,7 @@ pub(crate) fn check(lost_membarrier: bool) -> Option<Duration> {
         let queue = queue.unwrap_or_else(|error| fail(&format!("{error}")));
         added(bus.add(queue.filter(|event: &Event| event.number > 0)));
     }
-    let (channel, mut receiver) = Channel::bounded(64).unwrap_or_else(|error| fail(&format!("{error}")));
+    let (channel, mut receiver) = Channel::lossy(64).unwrap_or_else(|error| fail(&format!("{error}")));
     added(bus.add(channel));
     let journal = Journal::new(64).unwrap_or_else(|error| fail(&format!("{error}")));
     let mut subscriber = journal.subscribe(Start::Now).unwrap_or_else(|error| fail(&format!("{error}")));

@@ -43,7 +43,7 @@ use std::time::Duration;
 /// # Examples
 /// ```
 /// let bus = buslane::Bus::new();
-/// let mut receiver = bus.subscribe(16)?;
+/// let mut receiver = bus.subscribe_lossy(16)?;
 /// let mut publisher = bus.publisher();
 /// let published = publisher.publish("event")?;
 /// assert_eq!((published.accepted, published.refused), (1, 0));
@@ -241,7 +241,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// use buslane::Bus;
     /// use buslane::error::Closed;
     /// let bus = Bus::new();
-    /// let (mut one, mut other) = (bus.subscribe(8)?, bus.subscribe(8)?);
+    /// let (mut one, mut other) = (bus.subscribe_lossy(8)?, bus.subscribe_lossy(8)?);
     /// let mut publisher = bus.publisher();
     /// assert_eq!(publisher.publish("event")?.accepted, 2);
     /// assert_eq!((one.recv()?, other.recv()?), ("event", "event"));
@@ -473,7 +473,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe(16)?;
+    /// let mut receiver = bus.subscribe_lossy(16)?;
     /// bus.publisher().publish_batch(&[1, 2, 3])?;
     /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2, 3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -575,7 +575,7 @@ mod tests {
     #[test]
     fn lanes_are_at_hand_after_a_clone_panicked_on_the_slow_path() {
         let bus = Bus::new();
-        let _receivers = [(); 3].map(|()| bus.subscribe(1).unwrap());
+        let _receivers = [(); 3].map(|()| bus.subscribe_lossy(1).unwrap());
         let mut publisher = bus.publisher();
         let _ = publisher.publish(Picky(true)).unwrap();
         assert_ne!(publisher.lanes.seen, NEVER, "the short way");

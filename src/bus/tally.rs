@@ -102,7 +102,7 @@ const OFFERS: [Offer; 12] = [
     Offer::Failed,
     Offer::Dropped(DropReason::Full),
     Offer::Dropped(DropReason::Evicted),
-    Offer::Dropped(DropReason::Disconnected),
+    Offer::Dropped(DropReason::ReceiverDropped),
     Offer::Dropped(DropReason::Aborted),
     Offer::Dropped(DropReason::Failed),
     Offer::Dropped(DropReason::Panicked),

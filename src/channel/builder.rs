@@ -4,8 +4,10 @@ use super::receiver::Receiver;
 use super::shared::SharedReceiver;
 use super::{Channel, Handle};
 use crate::error::InvalidConfig;
+use crate::mailbox::member::Member;
 use crate::mailbox::overflow::Overflow;
-use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
+use crate::mailbox::reader::Reader;
+use crate::mailbox::{MailboxConfig, quiet_hook};
 use crate::stats::DropReason;
 use crate::wait::WaitStrategy;
 use crate::wait::nesting::Crew;
@@ -136,7 +138,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// channel.write(1)?;
     /// channel.write(2)?;
     /// drop(receiver);
-    /// assert!(dropped.try_iter().eq([(2, DropReason::Full), (1, DropReason::Disconnected)]));
+    /// assert!(dropped.try_iter().eq([(2, DropReason::Full), (1, DropReason::ReceiverDropped)]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_drop(mut self, hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> Self {
@@ -160,7 +162,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn build(self) -> Result<(Channel<E>, Receiver<E>), InvalidConfig> {
-        let (mailbox, reader) = Mailbox::new(self.0)?;
+        let (mailbox, reader) = Reader::open(self.0)?;
         Ok((Channel(Arc::new(Handle(mailbox))), Receiver::new(reader)))
     }
 
@@ -181,7 +183,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), InvalidConfig> {
-        let (mailbox, member) = Mailbox::shared(self.0)?;
+        let (mailbox, member) = Member::open(self.0)?;
         Ok((Channel(Arc::new(Handle(mailbox))), SharedReceiver::new(member)))
     }
 }

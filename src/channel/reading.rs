@@ -19,7 +19,7 @@ fn attempt<E: Send + 'static>(from: &mut impl Intake<E>, find: Find) -> Result<E
     }
     Err(match from.ended() {
         None => TryRecvError::Empty,
-        Some(End::Disconnected) => TryRecvError::Disconnected,
+        Some(End::Overflowed) => TryRecvError::Overflowed,
         Some(_) => TryRecvError::Closed,
     })
 }
@@ -32,7 +32,7 @@ pub(super) fn recv<E: Send + 'static>(from: &mut impl Intake<E>) -> Result<E, Re
             Ok(event) => return Ok(event),
             Err(TryRecvError::Empty) => from.wait(None, |_| false),
             Err(TryRecvError::Closed) => return Err(RecvError::Closed),
-            Err(TryRecvError::Disconnected) => return Err(RecvError::Disconnected),
+            Err(TryRecvError::Overflowed) => return Err(RecvError::Overflowed),
         }
     }
 }
@@ -50,7 +50,7 @@ pub(super) fn recv_until<E: Send + 'static>(
         match attempt(from, if over { Find::Written } else { Find::Filled }) {
             Ok(event) => return Ok(event),
             Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
-            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Overflowed) => return Err(RecvTimeoutError::Overflowed),
             Err(TryRecvError::Empty) if over => return Err(RecvTimeoutError::Timeout),
             Err(TryRecvError::Empty) => from.wait(left, |_| false),
         }
@@ -66,7 +66,7 @@ pub(super) fn poll_recv<E: Send + 'static>(
         match attempt(from, Find::Filled) {
             Ok(event) => return Poll::Ready(Ok(event)),
             Err(TryRecvError::Closed) => return Poll::Ready(Err(RecvError::Closed)),
-            Err(TryRecvError::Disconnected) => return Poll::Ready(Err(RecvError::Disconnected)),
+            Err(TryRecvError::Overflowed) => return Poll::Ready(Err(RecvError::Overflowed)),
             Err(TryRecvError::Empty) => {}
         }
         if from.register(context.waker()) {

@@ -2,7 +2,9 @@
 
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::mailbox::handled::{Handled, With};
+use crate::mailbox::consume::With;
+use crate::mailbox::counters::Handled;
+use crate::mailbox::intake::Intake;
 use crate::mailbox::reader::Reader;
 use crate::mailbox::{End, Find, Mailbox};
 use crate::stats::SinkState;
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 /// The reading half of a [`Channel`](crate::Channel): blocking, polling, timed, iterating or async.
 ///
 /// It reads from the lanes of all publishers in turn, a quarter of a lane's capacity at a time. Dropping it closes the
-/// channel, so that a bus forgets it; events left unread then count as `disconnected`.
+/// channel, so that a bus forgets it; events left unread then count as `receiver_dropped`.
 ///
 /// # Guarantees
 /// The events of one publisher come in the order in which they were published. Reading allocates nothing. Every method
@@ -35,7 +37,7 @@ use std::time::{Duration, Instant};
 /// use buslane::Bus;
 /// use buslane::error::TryRecvError;
 /// let bus = Bus::new();
-/// let mut receiver = bus.subscribe(16)?;
+/// let mut receiver = bus.subscribe_lossy(16)?;
 /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
 /// bus.publish(1)?;
 /// bus.publish(2)?;
@@ -64,7 +66,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     /// use buslane::{Channel, Sink};
     /// use buslane::error::RecvError;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let reader = std::thread::spawn(move || (receiver.recv(), receiver.recv()));
     /// channel.write(7)?;
     /// channel.close();
@@ -84,7 +86,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     /// use buslane::{Channel, Sink};
     /// use buslane::error::TryRecvError;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     /// channel.write(7)?;
     /// assert_eq!(receiver.try_recv(), Ok(7));
@@ -109,7 +111,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// use buslane::{Channel, Sink};
     /// use buslane::error::RecvTimeoutError;
     /// use std::time::Duration;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// channel.write(7)?;
     /// assert_eq!(receiver.recv_timeout(Duration::from_secs(1)), Ok(7));
     /// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
@@ -133,7 +135,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// use buslane::{Channel, Sink};
     /// use buslane::error::RecvTimeoutError;
     /// use std::time::{Duration, Instant};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// channel.write(1)?;
     /// channel.write(2)?;
     /// let deadline = Instant::now() + Duration::from_millis(1);
@@ -161,7 +163,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe(16)?;
+    /// let mut receiver = bus.subscribe_lossy(16)?;
     /// for n in 0..5 {
     ///     bus.publish(n)?;
     /// }
@@ -189,7 +191,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// channel.write(1)?;
     /// channel.write(2)?;
     /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
@@ -206,7 +208,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// Handling an event makes another one, which the next turn takes:
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// channel.write(1)?;
     /// for n in receiver.drain() {
     ///     channel.write(n + 1)?;
@@ -224,7 +226,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let reader = std::thread::spawn(move || receiver.iter().sum::<u32>());
     /// channel.write(40)?;
     /// channel.write(2)?;
@@ -261,7 +263,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// #         if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) { return output }
     /// #     }
     /// # }
-    /// let (channel, receiver) = Channel::bounded(8)?;
+    /// let (channel, receiver) = Channel::lossy(8)?;
     /// channel.write(40)?;
     /// channel.write(2)?;
     /// channel.close();
@@ -281,7 +283,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     /// use buslane::{Channel, Sink};
     /// use std::task::{Context, Poll, Waker};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let mut context = Context::from_waker(Waker::noop()); // that of a task, which is woken
     /// assert!(receiver.poll_recv(&mut context).is_pending());
     /// channel.write(7)?;
@@ -298,7 +300,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// (0..3).try_for_each(|n| channel.write(n))?;
     /// receiver.recv()?;
     /// assert_eq!(receiver.len(), 2);
@@ -306,7 +308,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        self.state().depth as usize
+        self.reader.len() as usize
     }
 
     /// Whether no event waits.
@@ -314,7 +316,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, receiver) = Channel::bounded(8)?;
+    /// let (channel, receiver) = Channel::lossy(8)?;
     /// assert!(receiver.is_empty());
     /// channel.write("event")?;
     /// assert!(!receiver.is_empty());
@@ -330,7 +332,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, receiver) = Channel::bounded(1)?;
+    /// let (channel, receiver) = Channel::lossy(1)?;
     /// channel.write(1)?;
     /// channel.write(2)?;
     /// assert_eq!((receiver.len(), receiver.lost()), (1, 1));
@@ -338,8 +340,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let dropped = self.state().ledger.dropped;
-        dropped.full + dropped.evicted
+        self.reader.mailbox().lost()
     }
 
     /// Closes the channel: it takes no more events; what is left stays readable.
@@ -348,7 +349,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     /// use buslane::{Channel, Sink};
     /// use buslane::error::RecvError;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// channel.write(1)?;
     /// receiver.close();
     /// assert!(channel.write(2).is_err_and(|error| error.is_closed()));
@@ -364,7 +365,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// channel.write(1)?;
     /// channel.write(2)?;
     /// receiver.recv()?;
@@ -393,7 +394,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe(64)?;
+    /// let mut receiver = bus.subscribe_lossy(64)?;
     /// let mut publisher = bus.publisher();
     /// for n in 0..10 {
     ///     publisher.publish(n)?;
@@ -437,7 +438,7 @@ impl<E: Send + 'static> Drop for Receiver<E> {
 
 impl<E: Send + 'static> fmt::Debug for Receiver<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("state", &self.state()).finish()
+        f.debug_struct("Receiver").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -447,7 +448,7 @@ impl<E: Send + 'static> fmt::Debug for Receiver<E> {
 /// ```
 /// use buslane::{Channel, Sink};
 /// use std::{pin::pin, task::{Context, Poll, Waker}};
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// let mut context = Context::from_waker(Waker::noop());
 /// let mut next = pin!(receiver.recv_async());
 /// assert!(next.as_mut().poll(&mut context).is_pending());

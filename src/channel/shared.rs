@@ -2,6 +2,7 @@
 
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::mailbox::intake::Intake;
 use crate::mailbox::member::Member;
 use crate::mailbox::{End, Find};
 use crate::stats::SinkState;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 /// [`ChannelBuilder::build_shared`](crate::channel::ChannelBuilder::build_shared).
 ///
 /// When the last of them goes, the channel is closed, so that a bus forgets it; events left unread then count as
-/// `disconnected`.
+/// `receiver_dropped`.
 ///
 /// # Guarantees
 /// - **Delivery**: each accepted event is read once, by one receiver, and the stream ends for all of them when everything
@@ -259,7 +260,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        self.state().depth as usize
+        self.member.len() as usize
     }
 
     /// Whether no event waits.
@@ -293,8 +294,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// ```
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let dropped = self.state().ledger.dropped;
-        dropped.full + dropped.evicted
+        self.member.mailbox().lost()
     }
 
     /// Closes the channel: it takes no more events; what is left stays readable, by all receivers.
@@ -349,7 +349,7 @@ impl<E: Send + 'static> Drop for SharedReceiver<E> {
 
 impl<E: Send + 'static> fmt::Debug for SharedReceiver<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedReceiver").field("state", &self.state()).finish()
+        f.debug_struct("SharedReceiver").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

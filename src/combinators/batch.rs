@@ -122,7 +122,7 @@ impl<E: 'static, S> Batch<E, S> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
-    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let (channel, mut batches) = Channel::lossy(8)?;
     /// let sink = channel.batch(100)?.bytes(10, |line: &String| line.len())?;
     /// for line in ["1234", "5678", "9012"] {
     ///     sink.write(line.to_owned())?;
@@ -152,7 +152,7 @@ impl<E: 'static, S> Batch<E, S> {
     /// use buslane::{Channel, Sink, SinkExt};
     /// use buslane::sink::Signal;
     /// use std::time::{Duration, Instant};
-    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let (channel, mut batches) = Channel::lossy(8)?;
     /// let sink = channel.batch(100)?.age(Duration::from_secs(1))?;
     /// sink.write(7)?;
     ///
@@ -178,7 +178,7 @@ impl<E: 'static, S> Batch<E, S> {
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
     /// use buslane::sink::Signal;
-    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let (channel, mut batches) = Channel::lossy(8)?;
     /// let sink = channel.batch(100)?.at_end_of_batch();
     /// sink.write(7)?;
     /// sink.signal(&mut Signal::EndOfBatch); // what the worker of a queue does
@@ -196,7 +196,7 @@ impl<E: 'static, S> Batch<E, S> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
-    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let (channel, mut batches) = Channel::lossy(8)?;
     /// let batch = channel.batch(2)?;
     /// for n in 1..=3 {
     ///     batch.write(n)?;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// let even = channel.filter(|n: &u32| n % 2 == 0);
 /// for n in 1..=4 {
 ///     even.write(n)?;

@@ -127,7 +127,7 @@ pub trait Inspector<E>: Send + Sync {
     ///     }
     /// }
     /// let losses = Arc::new(Losses::default());
-    /// let (channel, _receiver) = Channel::bounded(1)?;
+    /// let (channel, _receiver) = Channel::lossy(1)?;
     /// let channel = channel.inspect(losses.clone());
     /// (0..3).try_for_each(|n| channel.write(n))?;
     /// assert_eq!(*losses.0.lock().unwrap(), [DropReason::Full; 2]);

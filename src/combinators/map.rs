@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
-/// let (channel, mut receiver) = Channel::<String>::bounded(8)?;
+/// let (channel, mut receiver) = Channel::<String>::lossy(8)?;
 /// channel.map(|n: &u32| n.to_string()).write(7)?;
 /// assert_eq!(receiver.recv()?, "7");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

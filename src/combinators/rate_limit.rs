@@ -29,7 +29,7 @@ use std::time::Instant;
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
-/// let (channel, mut receiver) = Channel::bounded(64)?;
+/// let (channel, mut receiver) = Channel::lossy(64)?;
 /// let sink = channel.rate_limit(0.001, 2)?; // a burst of two, and then one in a quarter of an hour
 /// for n in 0..10 {
 ///     sink.write(n)?;
@@ -102,7 +102,7 @@ impl<E, S> RateLimit<E, S> {
     /// use buslane::{Channel, Sink, SinkExt, testing::ManualClock};
     /// use std::time::Duration;
     /// let clock = ManualClock::new();
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let sink = channel.rate_limit(2.0, 1)?.clock(clock.clone());
     /// sink.write(1)?;
     /// sink.write(2)?; // dropped, and counted as filtered

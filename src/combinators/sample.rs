@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// let sink = channel.sample(10)?;
 /// for n in 0..25 {
 ///     sink.write(n)?;

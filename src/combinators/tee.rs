@@ -39,8 +39,8 @@ use std::sync::Arc;
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
-/// let (left, mut one) = Channel::bounded(8)?;
-/// let (right, other) = Channel::bounded(8)?;
+/// let (left, mut one) = Channel::lossy(8)?;
+/// let (right, other) = Channel::lossy(8)?;
 /// let sink = left.tee(right);
 /// drop(other); // that side is closed, which is no concern of the other one
 /// sink.write(7)?;

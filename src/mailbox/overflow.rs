@@ -11,7 +11,7 @@ use std::time::Duration;
 /// | [`Refuse`](Self::Refuse) | goes on | comes back, `Full` | `refused.full` |
 /// | [`Block`](Self::Block) | waits for room | accepted, or `Closed` | – |
 /// | [`BlockFor`](Self::BlockFor) | waits so long at most | comes back, `Timeout` | `refused.timeout` |
-/// | [`Disconnect`](Self::Disconnect) | goes on | comes back, `Closed`; the mailbox is closed | `refused.closed` |
+/// | [`Close`](Self::Close) | goes on | comes back, `Closed`; the mailbox is closed | `refused.closed` |
 ///
 /// An event that is dropped is lost although the answer is `Ok`. A publisher is told of it in
 /// [`Published::dropped`](crate::Published::dropped), and a writer by [`Sink::offer`](crate::Sink::offer), which returns
@@ -42,7 +42,7 @@ use std::time::Duration;
 /// assert!(matches!(two(Overflow::Refuse)?, (read, Err(WriteError::Full(2))) if read == [1]));
 /// let limit = Duration::from_millis(1);
 /// assert!(matches!(two(Overflow::BlockFor(limit))?, (read, Err(WriteError::Timeout(2))) if read == [1]));
-/// assert!(matches!(two(Overflow::Disconnect)?, (read, Err(WriteError::Closed(2))) if read == [1]));
+/// assert!(matches!(two(Overflow::Close)?, (read, Err(WriteError::Closed(2))) if read == [1]));
 ///
 /// // `Block` waits for a reader:
 /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
@@ -68,6 +68,14 @@ pub enum Overflow {
     /// The publisher waits until there is room, the mailbox is closed, or the time is over. [Not in a
     /// task](crate::docs::async_code).
     BlockFor(Duration),
-    /// The mailbox is cut off: what it holds is still delivered, and then its reader is told that it was disconnected.
-    Disconnect,
+    /// The queue or channel is closed. What it holds is still delivered; then the reader of a channel gets
+    /// [`RecvError::Overflowed`](crate::error::RecvError::Overflowed).
+    Close,
+}
+
+impl Overflow {
+    /// Whether a write may wait for room.
+    pub(crate) fn may_wait(self) -> bool {
+        matches!(self, Self::Block | Self::BlockFor(_))
+    }
 }

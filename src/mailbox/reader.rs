@@ -1,12 +1,14 @@
-//! The consumer's half of a mailbox: it walks the lanes, keeps the books, and waits.
+//! The one consumer of a mailbox: it walks the lanes, counts what it takes, and waits.
 
-use super::handled::{Books, Consume, Handled};
-use super::intake::give_up;
-use super::lane::{Arrival, LaneReader, Progress, settle_seal};
-use super::shared::pop_unbounded;
-use super::{End, Find, Mailbox, SharedLane};
-use crate::ring::mpmc::{Pop, Ring};
-use crate::sync::unbounded::Unbounded;
+use super::consume::{Consume, Tally};
+use super::core::{Mailbox, MailboxConfig};
+use super::counters::Handled;
+use super::end::End;
+use super::intake::{Intake, give_up};
+use super::lane_reader::{Arrival, LaneReader, settle_seal};
+use super::progress::Progress;
+use super::shared_lane::{Find, Source};
+use crate::error::InvalidConfig;
 use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;
@@ -39,7 +41,14 @@ pub(crate) struct Reader<E> {
 }
 
 impl<E: Send + 'static> Reader<E> {
-    pub(super) fn new(mailbox: Arc<Mailbox<E>>) -> Self {
+    /// A mailbox with one consumer.
+    pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), InvalidConfig> {
+        let mailbox = Mailbox::new(config, false)?;
+        let reader = Self::new(mailbox.clone());
+        Ok((mailbox, reader))
+    }
+
+    fn new(mailbox: Arc<Mailbox<E>>) -> Self {
         let idler = Idler::new(mailbox.wait);
         Self {
             mailbox,
@@ -56,10 +65,6 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    pub(crate) fn mailbox(&self) -> &Arc<Mailbox<E>> {
-        &self.mailbox
-    }
-
     /// The most events taken from one lane before the next one has its turn: a quarter of the capacity.
     fn visit(&self) -> usize {
         (self.mailbox.capacity() / 4).max(1)
@@ -72,7 +77,7 @@ impl<E: Send + 'static> Reader<E> {
         let generation = self.mailbox.generation.load(Ordering::Acquire);
         if generation != self.generation {
             self.generation = generation;
-            self.arriving.append(&mut lock(&self.mailbox.book).arrivals);
+            self.arriving.append(&mut lock(&self.mailbox.registry).arrivals);
             // So that a drain allocates nothing.
             self.ends.clear();
             self.ends.reserve(self.lanes.len() + self.arriving.len() + 1);
@@ -82,18 +87,10 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    /// Up to where the shared lane was read.
-    fn shared_read(&self) -> u64 {
-        match &self.mailbox.shared {
-            SharedLane::Bounded(ring) => ring.claimed(),
-            SharedLane::Unbounded(_) => u64::MAX,
-        }
-    }
-
     /// Walks new lanes from now on, as far as what comes before them was read: after the others, in the order in which they came.
     #[cold]
     fn admit(&mut self) {
-        let read = self.shared_read();
+        let read = self.mailbox.shared.read_position();
         let ready = self.arriving.iter().take_while(|arrival| arrival.after <= read).count();
         let known = self.lanes.len();
         self.lanes.extend(self.arriving.drain(..ready).map(|arrival| arrival.lane));
@@ -115,29 +112,25 @@ impl<E: Send + 'static> Reader<E> {
         self.lanes.len() > known
     }
 
-    /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to `handle`.
-    #[inline]
-    pub(crate) fn scan(&mut self, consume: &mut impl Consume<E>) -> usize {
-        self.scan_for(Find::Filled, consume)
-    }
-
-    /// As [`scan`](Self::scan), for a reader that is told of nothing that it leaves out.
+    /// As [`scan`](Intake::scan), for a reader that is told of nothing that it leaves out.
     #[inline]
     pub(crate) fn scan_written(&mut self, consume: &mut impl Consume<E>) -> usize {
         self.scan_for(Find::Written, consume)
     }
 
+    /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to `consume`.
     #[inline(always)]
     fn scan_for(&mut self, find: Find, consume: &mut impl Consume<E>) -> usize {
         self.pick_up();
         let visit = self.visit();
-        let mut total = self.scan_shared(visit, find, consume);
         let mailbox = &self.mailbox;
+        let shared = &mailbox.shared;
+        let mut total = Self::scan_source(mailbox, shared, &shared.progress, (visit, find), consume);
         let mut any_ended = false;
         for lane in &mut self.lanes {
             let count = match lane {
                 LaneReader::Spsc(consumer, view) => {
-                    let mut books = Books::open(mailbox, view.progress());
+                    let mut tally = Tally::open(mailbox, view.progress());
                     let capacity = mailbox.capacity();
                     let mut count = 0;
                     // One look a visit, at its beginning: what has come meanwhile is the next one's.
@@ -154,7 +147,7 @@ impl<E: Send + 'static> Reader<E> {
                         let enter = |event| {
                             position += 1;
                             let after = position;
-                            books.enter(event, consume, move |progress| progress.advance_to(after));
+                            tally.count(event, consume, move |progress| progress.advance_to(after));
                         };
                         // Its fence is a compiler's where the process has the asymmetric pair.
                         let notify = || mailbox.signals.blocked.notify_made(view.room());
@@ -172,7 +165,7 @@ impl<E: Send + 'static> Reader<E> {
                     count
                 }
                 LaneReader::Evicting(ring, view) => {
-                    Self::scan_ring(mailbox, ring, view.progress(), (visit, find), consume)
+                    Self::scan_source(mailbox, &**ring, view.progress(), (visit, find), consume)
                 }
             };
             total += count;
@@ -189,112 +182,57 @@ impl<E: Send + 'static> Reader<E> {
         total
     }
 
-    fn scan_shared(&mut self, visit: usize, find: Find, consume: &mut impl Consume<E>) -> usize {
-        let mailbox = &*self.mailbox;
-        match &mailbox.shared {
-            SharedLane::Bounded(ring) => {
-                Self::scan_ring(mailbox, ring, &mailbox.shared_progress, (visit, find), consume)
-            }
-            SharedLane::Unbounded(queue) => {
-                mailbox.consumer.saw_depth(queue.len() as u64);
-                let mut books = Books::open(mailbox, &mailbox.shared_progress);
-                let mut count = 0;
-                while count < visit
-                    && let Some((position, event)) = Self::claim_unbounded(mailbox, queue, find)
-                {
-                    books.enter(event, consume, move |progress| progress.done(position));
-                    consume.batched(mailbox, 1);
-                    count += 1;
-                }
-                count
-            }
-        }
-    }
-
-    fn scan_ring(
+    /// Hands at most `visit` events of a ring, or of the shared lane, to `consume`.
+    #[inline]
+    fn scan_source(
         mailbox: &Mailbox<E>,
-        ring: &Ring<E>,
+        source: &impl Source<E>,
         progress: &Progress,
         (visit, find): (usize, Find),
         consume: &mut impl Consume<E>,
     ) -> usize {
-        let mut books = Books::open(mailbox, progress);
+        let mut tally = Tally::open(mailbox, progress);
         let mut count = 0;
-        mailbox.consumer.saw_depth(ring.len() as u64);
+        mailbox.consumer.saw_depth(source.len() as u64);
         while count < visit
-            && let Some((position, event)) = Self::claim(mailbox, ring, progress, find)
+            && let Some((position, event)) = Self::claim(mailbox, source, progress, find)
         {
-            // The slot is free already, before the event is handled.
-            mailbox.signals.blocked.notify_made(Want::SHARED_ROOM);
-            books.enter(event, consume, move |progress| progress.done(position));
+            if source.is_bounded() {
+                // The slot is free already, before the event is handled.
+                mailbox.signals.blocked.notify_made(Want::SHARED_ROOM);
+            }
+            tally.count(event, consume, move |progress| progress.done(position));
             consume.batched(mailbox, 1);
             count += 1;
         }
         count
     }
 
-    /// Takes the oldest event out of a ring. It is in hand, for a flush and a snapshot, until its progress says
-    /// [`done`](Progress::done).
+    /// Takes the oldest event. It is in hand, for a flush and a snapshot, until its progress says [`done`](Progress::done).
     #[inline]
-    fn claim(mailbox: &Mailbox<E>, ring: &Ring<E>, progress: &Progress, find: Find) -> Option<(u64, E)> {
-        while find.is_there(ring) {
-            // Set before the ring forgets the event, so that it is never in neither place.
+    fn claim(
+        mailbox: &Mailbox<E>,
+        source: &impl Source<E>,
+        progress: &Progress,
+        find: Find,
+    ) -> Option<(u64, E)> {
+        let mut found = source.may_have(find);
+        while found {
+            // Set before the lane forgets the event, so that it is never in neither place.
             progress.take_in_hand();
-            if let Pop::Value(claimed) = ring.pop_at() {
-                return Some(claimed);
+            if let Some((position, event)) = source.pop(find) {
+                // Where the lane knows no positions, its one consumer counts them.
+                return Some((position.unwrap_or_else(|| progress.handled()), event));
             }
-            // It was evicted. A flush may have seen the announcement.
+            // It was evicted, or is not filled. A flush may have seen the announcement.
             progress.nothing_in_hand();
             mailbox.signals.blocked.notify_progress();
+            found = match find {
+                Find::Filled => source.has_filled(),
+                Find::Written => source.may_have(find),
+            };
         }
         None
-    }
-
-    /// As [`claim`](Self::claim), where the one consumer counts positions itself.
-    #[inline]
-    fn claim_unbounded(mailbox: &Mailbox<E>, queue: &Unbounded<E>, find: Find) -> Option<(u64, E)> {
-        if queue.is_empty() {
-            return None;
-        }
-        mailbox.shared_progress.take_in_hand();
-        let Some(event) = pop_unbounded(queue, find) else {
-            mailbox.shared_progress.nothing_in_hand();
-            return None;
-        };
-        Some((mailbox.shared_progress.handled(), event))
-    }
-
-    /// Waits a moment before the next look when something was taken since the last one and the lane has run dry: see
-    /// [`Linger`].
-    #[inline]
-    pub(crate) fn linger_when_dry(&mut self) {
-        // In a model nothing lingers, and a look would only be one more thing to try out.
-        if MODEL || self.taken == 0 {
-            return;
-        }
-        let knows_more = match self.lanes.get(self.next) {
-            Some(LaneReader::Spsc(consumer, _)) => consumer.known() > 0,
-            Some(LaneReader::Evicting(ring, _)) => ring.has_filled(),
-            None => self.mailbox.shared.may_have(Find::Filled),
-        };
-        if !knows_more {
-            self.linger.ran_dry(std::mem::take(&mut self.taken), self.mailbox.capacity());
-        }
-    }
-
-    /// Takes one event, fairly over the lanes: a quarter of a lane's capacity at a time.
-    #[inline]
-    pub(crate) fn take(&mut self, find: Find) -> Option<E> {
-        self.pick_up();
-        loop {
-            if let Some(event) = self.take_in_turn(find, |_| true) {
-                return Some(event);
-            }
-            self.lanes.retain(|lane| !lane.is_ended());
-            if !self.admits_more() {
-                return None;
-            }
-        }
     }
 
     /// Takes one event from the first lane, beginning with the one whose turn it is, in which `wanted` is true and one is there.
@@ -339,10 +277,7 @@ impl<E: Send + 'static> Reader<E> {
     pub(crate) fn begin_drain(&mut self) {
         self.pick_up();
         self.ends.clear();
-        self.ends.push(match &self.mailbox.shared {
-            SharedLane::Bounded(ring) => ring.position(),
-            SharedLane::Unbounded(queue) => self.mailbox.shared_progress.handled() + queue.len() as u64,
-        });
+        self.ends.push(self.mailbox.shared.end_position());
         self.ends.extend(self.lanes.iter().map(LaneReader::accepted));
         // They come after the others, in this order, when the shared lane was read.
         self.ends.extend(self.arriving.iter().map(|arrival| arrival.lane.accepted()));
@@ -358,10 +293,7 @@ impl<E: Send + 'static> Reader<E> {
             let event = self.take_in_turn(Find::Written, |this| {
                 let (at, position) = match this.lanes.get(this.next) {
                     Some(lane) => (this.next + 1, lane.position()),
-                    None => match &this.mailbox.shared {
-                        SharedLane::Bounded(ring) => (0, ring.claimed()),
-                        SharedLane::Unbounded(_) => (0, this.mailbox.shared_progress.handled()),
-                    },
+                    None => (0, this.mailbox.shared.read_position()),
                 };
                 this.ends.get(at).is_some_and(|end| position < *end)
             });
@@ -381,72 +313,124 @@ impl<E: Send + 'static> Reader<E> {
                     None if settle_seal(consumer, view) => consumer.pop()?,
                     None => return None,
                 };
-                // Counted first: whoever sees the progress, as a flush does, sees it in the books.
+                // Counted first: a thread that sees the progress, as a flush does, sees the count.
                 mailbox.consumer.note(Handled::Delivered);
                 view.progress().advance_to(consumer.position());
                 mailbox.consumer.saw_depth(1 + consumer.known() as u64);
                 Some(event)
             }
-            Some(LaneReader::Evicting(ring, view)) => Self::take_from(mailbox, ring, view.progress(), find),
-            None => match &mailbox.shared {
-                SharedLane::Bounded(ring) => Self::take_from(mailbox, ring, &mailbox.shared_progress, find),
-                SharedLane::Unbounded(queue) => {
-                    mailbox.consumer.saw_depth(queue.len() as u64);
-                    let (position, event) = Self::claim_unbounded(mailbox, queue, find)?;
-                    mailbox.taken(&event);
-                    mailbox.consumer.note(Handled::Delivered);
-                    mailbox.shared_progress.done(position);
-                    Some(event)
-                }
-            },
+            Some(LaneReader::Evicting(ring, view)) => {
+                Self::take_from(mailbox, &**ring, view.progress(), find)
+            }
+            None => Self::take_from(mailbox, &mailbox.shared, &mailbox.shared.progress, find),
         }
     }
 
-    fn take_from(mailbox: &Mailbox<E>, ring: &Ring<E>, progress: &Progress, find: Find) -> Option<E> {
-        mailbox.consumer.saw_depth(ring.len() as u64);
-        let (position, event) = Self::claim(mailbox, ring, progress, find)?;
+    #[inline]
+    fn take_from(
+        mailbox: &Mailbox<E>,
+        source: &impl Source<E>,
+        progress: &Progress,
+        find: Find,
+    ) -> Option<E> {
+        mailbox.consumer.saw_depth(source.len() as u64);
+        let (position, event) = Self::claim(mailbox, source, progress, find)?;
         mailbox.taken(&event);
         mailbox.consumer.note(Handled::Delivered);
         progress.done(position);
         Some(event)
     }
+}
 
-    /// Why the stream ended, once everything that was accepted has been read.
-    pub(crate) fn ended(&mut self) -> Option<End> {
+impl<E: Send + 'static> Intake<E> for Reader<E> {
+    #[inline]
+    fn mailbox(&self) -> &Arc<Mailbox<E>> {
+        &self.mailbox
+    }
+
+    #[inline]
+    fn scan(&mut self, consume: &mut impl Consume<E>) -> usize {
+        self.scan_for(Find::Filled, consume)
+    }
+
+    /// Waits a moment before the next look when something was taken since the last one and the lane has run dry: see
+    /// [`Linger`].
+    #[inline]
+    fn linger_when_dry(&mut self) {
+        // In a model nothing lingers, and a look would only be one more thing to try out.
+        if MODEL || self.taken == 0 {
+            return;
+        }
+        let knows_more = match self.lanes.get(self.next) {
+            Some(LaneReader::Spsc(consumer, _)) => consumer.known() > 0,
+            Some(LaneReader::Evicting(ring, _)) => ring.has_filled(),
+            None => self.mailbox.shared.may_have(Find::Filled),
+        };
+        if !knows_more {
+            self.linger.ran_dry(std::mem::take(&mut self.taken), self.mailbox.capacity());
+        }
+    }
+
+    /// Takes one event, fairly over the lanes: a quarter of a lane's capacity at a time.
+    #[inline]
+    fn take(&mut self, find: Find) -> Option<E> {
+        self.pick_up();
+        loop {
+            if let Some(event) = self.take_in_turn(find, |_| true) {
+                return Some(event);
+            }
+            self.lanes.retain(|lane| !lane.is_ended());
+            if !self.admits_more() {
+                return None;
+            }
+        }
+    }
+
+    /// A few loads for each lane. A lock is taken only when a lane was added since the last read.
+    fn len(&self) -> u64 {
+        // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`.
+        let added = if self.mailbox.generation.load(Ordering::Acquire) == self.generation {
+            0
+        } else {
+            let registry = lock(&self.mailbox.registry);
+            registry.arrivals.iter().map(|arrival| arrival.lane.pending()).sum()
+        };
+        let arriving = self.arriving.iter().map(|arrival| &arrival.lane);
+        let known = self.lanes.iter().chain(arriving).map(LaneReader::pending).sum::<u64>();
+        added + known + self.mailbox.shared_len()
+    }
+
+    fn ended(&mut self) -> Option<End> {
         let end = self.mailbox.end();
         if end == End::Open {
             return None;
         }
         let sealed = {
-            let mut book = lock(&self.mailbox.book);
-            self.arriving.append(&mut book.arrivals);
+            let mut registry = lock(&self.mailbox.registry);
+            self.arriving.append(&mut registry.arrivals);
             self.ends.clear();
             self.ends.reserve(self.lanes.len() + self.arriving.len() + 1);
-            book.sealed
+            registry.sealed
         };
         self.admit();
         self.lanes.retain(|lane| !lane.is_ended());
-        let shared_ended = self.mailbox.shared.is_used_up();
+        let shared_ended = self.mailbox.shared.is_ended();
         self.saw_shared_end |= shared_ended;
         (sealed && self.lanes.is_empty() && self.arriving.is_empty() && shared_ended).then_some(end)
     }
 
-    /// Whether a look at the lanes would find something: an event, an added lane, an ended one.
-    pub(crate) fn has_work(&mut self) -> bool {
+    fn has_work(&mut self) -> bool {
         // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`, `Mailbox::seal`.
         self.mailbox.generation.load(Ordering::Acquire) != self.generation
-            || match &self.mailbox.shared {
-                // The end of the lane is news once: whoever still has something to do for the seal wakes again.
-                SharedLane::Bounded(ring) => ring.has_filled() || (ring.is_ended() && !self.saw_shared_end),
-                SharedLane::Unbounded(queue) => queue.has_filled(),
-            }
+            || self.mailbox.shared.has_filled()
+            // The end of the lane is reported once: a reader that still has something to do for the seal is woken again.
+            || (!self.saw_shared_end && self.mailbox.shared.shows_end())
             || self.lanes.iter_mut().any(LaneReader::has_work)
             // Else the shared lane holds what comes before, and the writer that has claimed it wakes this consumer.
-            || self.arriving.first().is_some_and(|arrival| arrival.after <= self.shared_read())
+            || self.arriving.first().is_some_and(|arrival| arrival.after <= self.mailbox.shared.read_position())
     }
 
-    /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is other work to look for.
-    pub(crate) fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool) {
+    fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool) {
         self.mailbox.consumer.saw_empty();
         self.linger.found_nothing();
         // A task that waited here before gives way to this thread, whatever the strategy: the cell holds one sleeper, and a thread
@@ -468,20 +452,22 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    /// Announces a task that waits; `false` when there is something to read at once.
-    pub(crate) fn register(&mut self, task: &Waker) -> bool {
+    fn register(&mut self, task: &Waker) -> bool {
         self.mailbox.consumer.saw_empty();
         let signals = self.mailbox.signals.clone();
-        signals.cell.register(task) && (no_recheck() || !self.has_work())
+        let waits = signals.cell.register(task) && (no_recheck() || !self.has_work());
+        if !waits {
+            self.unregister();
+            spin_hint();
+        }
+        waits
     }
 
-    /// The task no longer waits.
-    pub(crate) fn unregister(&self) {
+    fn unregister(&mut self) {
         self.mailbox.signals.cell.cancel();
     }
 
-    /// Seals the mailbox and gives up everything in it; what was accepted is counted.
-    pub(crate) fn abandon(&mut self) {
+    fn abandon(&mut self) {
         give_up(self);
     }
 }

@@ -1,117 +1,13 @@
-//! The mailbox's books: the consumer's counters, what is left of lanes that are gone, and the description for snapshots.
+//! How a mailbox describes itself: its ledger, for snapshots and for a queue's sink.
 
-use super::handled::Handled;
-use super::lane::LaneView;
-use super::{End, Mailbox, SharedLane};
+use super::core::Mailbox;
+use super::counters::BacklogMark;
+use super::end::End;
+use super::shared_lane::Source;
 use crate::stats::{Bookkeeper, Downstream, Ledger, SinkState, SinkStatus};
-use crate::sync::{self, AtomicU64, CachePadded, Mutex, Ordering, add_single_writer, lock};
+use crate::sync::{self, Mutex, lock};
 use std::any::TypeId;
 use std::time::Instant;
-
-/// What the consumer counts. One writer, plain stores.
-#[derive(Default)]
-pub(crate) struct ConsumerCounters {
-    words: CachePadded<ConsumerWords>,
-    last_error: std::sync::Mutex<Option<String>>,
-}
-
-#[derive(Default)]
-struct ConsumerWords {
-    /// By [`Handled`].
-    handled: [AtomicU64; Handled::KINDS],
-    high_water: AtomicU64,
-    /// How often the consumer found nothing.
-    emptied: AtomicU64,
-}
-
-impl ConsumerCounters {
-    #[inline(always)]
-    pub(crate) fn note(&self, handled: Handled) {
-        add_single_writer(self.word(handled), 1);
-    }
-
-    #[inline(always)]
-    fn word(&self, handled: Handled) -> &AtomicU64 {
-        &self.words.handled[handled as usize]
-    }
-
-    pub(crate) fn delivered(&self) -> u64 {
-        self.word(Handled::Delivered).load(Ordering::Relaxed)
-    }
-
-    /// Events that the handler passed on to a sink that decides later.
-    pub(crate) fn passed(&self) -> u64 {
-        self.word(Handled::Passed).load(Ordering::Relaxed)
-    }
-
-    /// Relaxed, as in `note`.
-    #[inline(always)]
-    pub(crate) fn set_delivered(&self, delivered: u64) {
-        self.word(Handled::Delivered).store(delivered, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn saw_depth(&self, depth: u64) {
-        if depth > self.words.high_water.load(Ordering::Relaxed) {
-            self.words.high_water.store(depth, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn saw_empty(&self) {
-        add_single_writer(&self.words.emptied, 1);
-    }
-
-    pub(crate) fn emptied(&self) -> u64 {
-        self.words.emptied.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn high_water(&self) -> u64 {
-        self.words.high_water.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn aborted(&self) -> u64 {
-        self.word(Handled::Aborted).load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_error(&self, text: String) {
-        *self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(text);
-    }
-
-    pub(crate) fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn add_to(&self, ledger: &mut Ledger) {
-        let get = |handled: Handled| self.word(handled).load(Ordering::Relaxed);
-        ledger.delivered += get(Handled::Delivered) + get(Handled::Passed);
-        ledger.filtered += get(Handled::Filtered);
-        ledger.dropped.full += get(Handled::Full);
-        ledger.dropped.evicted += get(Handled::Evicted);
-        ledger.dropped.failed += get(Handled::Failed);
-        ledger.dropped.panicked += get(Handled::Panicked);
-        ledger.dropped.aborted += get(Handled::Aborted);
-        ledger.dropped.disconnected += get(Handled::Disconnected);
-    }
-}
-
-/// The sum of the books of lanes that are gone.
-#[derive(Default)]
-pub(crate) struct FoldedLanes(Ledger);
-
-impl FoldedLanes {
-    /// Events that lanes without a ring of their own have brought in.
-    pub(crate) fn queued(&self) -> u64 {
-        self.0.accepted
-    }
-
-    pub(crate) fn take_in<E>(&mut self, view: &LaneView<E>) {
-        view.add_to(&mut self.0);
-    }
-}
-
-/// When a snapshot first saw the backlog that the consumer has not worked off since.
-#[derive(Default)]
-pub(crate) struct BacklogMark(Option<(u64, Instant)>);
 
 impl<E: Send + 'static> Mailbox<E> {
     /// Fills in everything but the kind. Returns how many events were dropped at once for want of room, of which their writers
@@ -120,54 +16,73 @@ impl<E: Send + 'static> Mailbox<E> {
         let mut ledger = Ledger::default();
         // The consumer's counters first: what it handles meanwhile then counts as pending rather than twice.
         self.consumer.add_to(&mut ledger);
-        let seats = self.seats.add_to(&mut ledger);
+        let members = self.members.add_to(&mut ledger);
         let full_behind = ledger.dropped.full;
         {
-            let mut book = lock(&self.book);
-            book.fold();
-            ledger += book.folded.0;
-            for view in &book.views {
+            let mut registry = lock(&self.registry);
+            registry.fold();
+            ledger += registry.folded.ledger();
+            for view in &registry.views {
                 view.add_to(&mut ledger);
             }
-            state.lanes = book.views.len();
+            state.lanes = registry.views.len();
         }
-        self.shared_entry.add_to(&mut ledger);
-        match &self.shared {
-            SharedLane::Bounded(ring) => {
-                let position = ring.position();
-                ledger.offered += position;
-                ledger.accepted += position;
-                ledger.pending += ring.len() as u64 + self.in_hand();
-                state.capacity = self.capacity() as u64;
-            }
-            SharedLane::Unbounded(queue) => {
-                ledger.pending += queue.len() as u64 + self.in_hand();
-                state.capacity = 0;
-            }
+        self.shared.entry.add_to(&mut ledger);
+        if let Some(position) = self.shared.position() {
+            ledger.offered += position;
+            ledger.accepted += position;
+            state.capacity = self.capacity() as u64;
+        } else {
+            state.capacity = 0;
         }
+        ledger.pending += self.shared_len();
         state.depth = ledger.pending;
         state.ledger = ledger;
-        state.high_water = self.consumer.high_water().max(seats.high_water);
+        state.high_water = self.consumer.high_water().max(members.high_water);
         state.status = match self.end() {
             End::Open => SinkStatus::Open,
-            End::Closed | End::Disconnected if ledger.pending > 0 => SinkStatus::Closing,
-            End::Closed | End::Disconnected => SinkStatus::Closed,
+            End::Closed | End::Overflowed if ledger.pending > 0 => SinkStatus::Closing,
+            End::Closed | End::Overflowed => SinkStatus::Closed,
         };
         state.last_error = self.consumer.last_error();
-        state.backlog_for = self.backlog_for(ledger.pending, self.consumer.emptied() + seats.emptied);
+        state.backlog_for = self.backlog_for(ledger.pending, self.consumer.emptied() + members.emptied);
         ledger.dropped.full - full_behind
+    }
+
+    /// How many events were given up.
+    pub(crate) fn aborted(&self) -> u64 {
+        self.consumer.aborted() + self.members.aborted() + self.shared.entry.aborted()
     }
 
     /// Events that the handlers passed on to a sink that decides later.
     pub(crate) fn passed(&self) -> u64 {
-        self.consumer.passed() + self.seats.passed()
+        self.consumer.passed() + self.members.passed()
+    }
+
+    /// How many events wait or are in a consumer's hands, over all lanes. A few loads for each lane, under the registry's lock.
+    pub(crate) fn len(&self) -> u64 {
+        let private = lock(&self.registry).views.iter().map(|view| view.pending()).sum::<u64>();
+        private + self.shared_len()
+    }
+
+    /// How many events of the shared lane wait or are in a consumer's hands.
+    pub(super) fn shared_len(&self) -> u64 {
+        self.shared.len() as u64 + self.in_hand()
+    }
+
+    /// How many events were accepted and lost for want of room: dropped on entry, or evicted. A few loads for each lane, under the
+    /// registry's lock, which the data plane does not take.
+    pub(crate) fn lost(&self) -> u64 {
+        let registry = lock(&self.registry);
+        let private = registry.views.iter().map(|view| view.entry.lost()).sum::<u64>();
+        registry.folded.lost() + private + self.shared.entry.lost()
     }
 
     /// Events of the shared lane in the hands of consumers.
     fn in_hand(&self) -> u64 {
         match &self.signals.crowd {
-            None => self.shared_progress.in_hand(),
-            Some(_) => self.seats.in_hand(),
+            None => self.shared.progress.in_hand(),
+            Some(_) => self.members.in_hand(),
         }
     }
 

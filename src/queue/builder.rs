@@ -7,7 +7,9 @@ use super::worker::{Hooks, Worker};
 use super::{Ending, Handle, Queue, Shared, Tell};
 use crate::error::{BoxError, InvalidConfig, SpawnError};
 use crate::mailbox::intake::Intake;
+use crate::mailbox::member::Member;
 use crate::mailbox::overflow::Overflow;
+use crate::mailbox::reader::Reader;
 use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
@@ -494,7 +496,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Queue, Sink, SinkExt};
-    /// let (batches, mut receiver) = Channel::bounded(64)?;
+    /// let (batches, mut receiver) = Channel::lossy(64)?;
     /// let queue = Queue::builder()
     ///     .workers(2)
     ///     .spawn_each_sink(|_worker| batches.clone().batch(10).expect("10 is a valid size"))?;
@@ -528,7 +530,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// ```
     /// use buslane::{Channel, Queue, Sink, SinkExt};
     /// use buslane::error::RecvError;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let queue = Queue::builder().name("tens").spawn_sink(channel.map(|n: &u32| n * 10))?;
     /// queue.write(7)?;
     /// assert!(queue.close().is_done()); // and so is what stands behind it
@@ -589,18 +591,18 @@ impl<E: Send + 'static> QueueBuilder<E> {
         let workers = works.len();
         let key = self.key.take().filter(|_| workers > 1);
         if let Some(key) = key {
-            let parts = (0..workers).map(|_| Mailbox::new(self.mailbox.clone()));
+            let parts = (0..workers).map(|_| Reader::open(self.mailbox.clone()));
             let (mailboxes, readers): (Vec<_>, Vec<_>) =
                 parts.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
             let route = Some(Route::new(mailboxes.clone(), key));
             self.launch(mailboxes[0].clone(), route, works.into_iter().zip(readers), desks, behind)
         } else if workers > 1 {
-            let (mailbox, first) = Mailbox::shared(self.mailbox.clone())?;
+            let (mailbox, first) = Member::open(self.mailbox.clone())?;
             let mut members: Vec<_> = (1..workers).map(|_| first.another()).collect();
             members.push(first);
             self.launch(mailbox, None, works.into_iter().zip(members), desks, behind)
         } else {
-            let (mailbox, reader) = Mailbox::new(self.mailbox.clone())?;
+            let (mailbox, reader) = Reader::open(self.mailbox.clone())?;
             self.launch(mailbox, None, works.into_iter().zip([reader]), desks, behind)
         }
     }

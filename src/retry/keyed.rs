@@ -123,7 +123,7 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     /// ```
     /// use buslane::{Channel, Sink, sink_fn, SinkExt};
     /// use buslane::retry::Backoff;
-    /// let (letters, mut dead) = Channel::bounded(8)?;
+    /// let (letters, mut dead) = Channel::lossy(8)?;
     /// let sink = sink_fn(|_: &(u32, &str)| Err("no route"))
     ///     .retry_by_key(|(user, _)| *user, Backoff::default().max_attempts(1)?)
     ///     .dead_letters(letters);

@@ -115,7 +115,7 @@ pub trait RetryPolicy<E>: Send + Sync {
     ///     }
     /// }
     /// let policy = Arc::new(Counting::default());
-    /// let (channel, _) = Channel::bounded(8)?;
+    /// let (channel, _) = Channel::lossy(8)?;
     /// assert!(channel.retry(policy.clone()).write("event").is_err());
     /// assert_eq!(policy.0.load(Ordering::Relaxed), 1);
     /// # Ok::<(), buslane::error::InvalidConfig>(())

@@ -77,7 +77,7 @@ impl<E, S, P> Retry<E, S, P> {
     /// ```
     /// use buslane::{Channel, Sink, sink_fn, SinkExt};
     /// use buslane::retry::Backoff;
-    /// let (letters, mut dead) = Channel::bounded(8)?;
+    /// let (letters, mut dead) = Channel::lossy(8)?;
     /// let sink = sink_fn(|_: &u32| Err("no route"))
     ///     .retry(Backoff::default().max_attempts(1)?)
     ///     .dead_letters(letters);

@@ -28,14 +28,14 @@ use std::time::Duration;
 /// use buslane::{Channel, Sink, SinkExt};
 ///
 /// // The filter sees what is published, the map what passed the filter.
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// let sink = channel.map(|n: &u32| n * 10).filter(|n: &u32| *n > 1);
 /// sink.write(1)?;
 /// sink.write(2)?;
 /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [20]);
 ///
 /// // The map sees what is published, the filter what the map made of it.
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// let sink = channel.filter(|n: &u32| *n > 1).map(|n: &u32| n * 10);
 /// sink.write(1)?;
 /// sink.write(2)?;
@@ -86,7 +86,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Examples
     /// ```
     /// use buslane::{Bus, Channel, SinkExt};
-    /// let (channel, mut batches) = Channel::bounded(8)?;
+    /// let (channel, mut batches) = Channel::lossy(8)?;
     /// let bus = Bus::new();
     /// bus.add(channel.batch(2)?)?;
     /// for n in 1..=3 {
@@ -113,7 +113,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Examples
     /// ```
     /// use buslane::{Bus, Channel, SinkExt};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let bus = Bus::new();
     /// bus.add(channel.filter(|n: &u32| n % 2 == 0))?;
     /// let mut publisher = bus.publisher();
@@ -132,7 +132,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// let is_push = |action: &&str| *action == "push";
     /// let is_pull = |action: &&str| *action == "pull";
     /// let ignored = HashSet::from(["pull"]);
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let sink = channel
     ///     .filter(move |action: &&str| !ignored.contains(action))
     ///     .filter(move |action| is_push(action) || is_pull(action));
@@ -203,7 +203,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Examples
     /// ```
     /// use buslane::{Bus, Channel, SinkExt};
-    /// let (channel, mut receiver) = Channel::<String>::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::<String>::lossy(8)?;
     /// let bus = Bus::new();
     /// bus.add(channel.map(|n: &u32| n.to_string()))?;
     /// bus.publish(7)?;
@@ -249,7 +249,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
-    /// let (channel, mut receiver) = Channel::bounded(1024)?;
+    /// let (channel, mut receiver) = Channel::lossy(1024)?;
     /// let sink = channel.rate_limit(0.001, 10)?;
     /// for n in 0..1000 {
     ///     sink.write(n)?;
@@ -269,7 +269,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Examples
     /// ```
     /// use buslane::{Bus, Channel, SinkExt};
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let bus = Bus::new();
     /// bus.add(channel.sample(100)?)?;
     /// let mut publisher = bus.publisher();
@@ -292,8 +292,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
-    /// let (left, mut one) = Channel::bounded(8)?;
-    /// let (right, mut other) = Channel::bounded(8)?;
+    /// let (left, mut one) = Channel::lossy(8)?;
+    /// let (right, mut other) = Channel::lossy(8)?;
     /// let sink = left.tee(right).filter(|n: &u32| *n > 1);
     /// sink.write(1)?;
     /// sink.write(2)?;

@@ -1,7 +1,8 @@
 //! The private way of one publisher into one sink.
 
 use crate::error::WriteError;
-use crate::mailbox::lane::{LaneView, PrivateLane};
+use crate::mailbox::lane::PrivateLane;
+use crate::mailbox::view::LaneView;
 use crate::panics::{discard, dispose, foreign};
 use crate::stats::{Disposition, HeldBack};
 use crate::sync::lent::{Claim, Lent};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 /// ```
 /// use buslane::{Channel, Sink};
 /// use buslane::time::Deadline;
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(|n: &u32| n % 2 == 0);
 /// for n in 0..4 {
 ///     lane.push(n, Deadline::NEVER)?;
@@ -58,7 +59,7 @@ impl<E: Send + 'static> Lane<E> {
     ///         self.0.push(event * 2, deadline).map_err(|error| error.map_event(|_| event))
     ///     }
     /// }
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let inner = channel.lane()?.expect("a channel gives out lanes");
     /// Lane::staged(Doubled(inner)).push(21, Deadline::NEVER)?;
     /// assert_eq!(receiver.recv()?, 42);
@@ -77,7 +78,7 @@ impl<E: Send + 'static> Lane<E> {
     /// ```
     /// use buslane::{Channel, Sink};
     /// use buslane::time::Deadline;
-    /// let (channel, mut receiver) = Channel::bounded(8)?;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let mut seen = 0;
     /// let every_second = move |_: &char| { seen += 1; seen % 2 == 0 };
     /// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(every_second);
@@ -154,7 +155,7 @@ impl<E: Send + 'static> Lane<E> {
     /// use buslane::{Channel, Sink};
     /// use buslane::time::Deadline;
     /// use buslane::stats::{Disposition, DropReason};
-    /// let (channel, _receiver) = Channel::bounded(1)?; // drops the newest event when it is full
+    /// let (channel, _receiver) = Channel::lossy(1)?; // drops the newest event when it is full
     /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
     /// assert_eq!(lane.offer(1, Deadline::NEVER)?, Disposition::Pending);
     /// assert_eq!(lane.offer(2, Deadline::NEVER)?, Disposition::Dropped(DropReason::Full));
@@ -204,7 +205,7 @@ impl<E: Send + 'static> Lane<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (bounded, _receiver) = Channel::<u32>::bounded(8)?;
+    /// let (bounded, _receiver) = Channel::<u32>::lossy(8)?;
     /// assert!(bounded.lane()?.is_some_and(|lane| lane.sealer().is_some()));
     /// let (unbounded, _receiver) = Channel::<u32>::builder().unbounded().build()?;
     /// assert!(unbounded.lane()?.is_some_and(|lane| lane.sealer().is_none()));
@@ -351,7 +352,7 @@ pub trait LaneWrite<E>: Send {
     ///         self.0.sealer()
     ///     }
     /// }
-    /// let (channel, _receiver) = Channel::bounded(8)?;
+    /// let (channel, _receiver) = Channel::lossy(8)?;
     /// let lane = channel.lane()?.expect("a channel gives out lanes");
     /// assert!(Lane::staged(Stage(lane)).sealer().is_some());
     /// # Ok::<(), buslane::error::InvalidConfig>(())
@@ -408,7 +409,7 @@ impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
 /// A stage hands on that of the lane behind it, so that a bus need not wait for a push in progress:
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
-/// let (channel, _receiver) = Channel::<String>::bounded(8)?;
+/// let (channel, _receiver) = Channel::<String>::lossy(8)?;
 /// let lane = channel.map(|n: &u32| n.to_string()).lane()?;
 /// assert!(lane.is_some_and(|lane| lane.sealer().is_some()));
 /// # Ok::<(), buslane::error::InvalidConfig>(())

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// use buslane::{Channel, Sink};
 /// use buslane::stats::Finish;
 /// use std::time::Duration;
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// channel.write(1)?;
 /// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::TimedOut); // nobody has read it
 /// receiver.recv()?;

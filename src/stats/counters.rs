@@ -32,7 +32,7 @@ pub(crate) enum Outcome {
     /// An event accepted earlier was given up.
     Aborted,
     /// An event accepted earlier was left unread.
-    Disconnected,
+    ReceiverDropped,
 }
 
 const OUTCOMES: usize = 16;
@@ -124,7 +124,7 @@ impl EntryCounters {
                 self.count(Outcome::Queued, events);
                 match reason {
                     DropReason::Evicted => Outcome::Evicted,
-                    DropReason::Disconnected => Outcome::Disconnected,
+                    DropReason::ReceiverDropped => Outcome::ReceiverDropped,
                     _ => Outcome::Aborted,
                 }
             }
@@ -146,6 +146,12 @@ impl EntryCounters {
     /// Events lost by panics of the sink.
     pub(crate) fn unwound(&self) -> u64 {
         self.outcomes[Outcome::Unwound as usize].load(Ordering::Relaxed)
+    }
+
+    /// Events that were accepted and lost for want of room: dropped on entry, or evicted.
+    pub(crate) fn lost(&self) -> u64 {
+        let get = |outcome: Outcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
+        get(Outcome::DroppedFull) + get(Outcome::Evicted)
     }
 
     /// Events that were accepted and given up.
@@ -190,7 +196,7 @@ impl EntryCounters {
         ledger.dropped.panicked += get(Outcome::DroppedPanicked) + get(Outcome::Unwound);
         ledger.dropped.evicted += get(Outcome::Evicted);
         ledger.dropped.aborted += get(Outcome::Aborted);
-        ledger.dropped.disconnected += get(Outcome::Disconnected);
+        ledger.dropped.receiver_dropped += get(Outcome::ReceiverDropped);
         ledger.accepted += get(Outcome::Delivered)
             + get(Outcome::Passed)
             + get(Outcome::Filtered)

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// ```
 /// use buslane::{Channel, noop, Sink, SinkExt};
 /// use buslane::stats::{Disposition, DropReason};
-/// let (channel, _receiver) = Channel::bounded(1)?; // drops the newest event when it is full
+/// let (channel, _receiver) = Channel::lossy(1)?; // drops the newest event when it is full
 /// assert_eq!(channel.offer(1)?, Disposition::Pending);
 /// assert_eq!(channel.offer(2)?, Disposition::Dropped(DropReason::Full));
 /// assert_eq!(noop().offer(3)?, Disposition::Delivered);
@@ -222,7 +222,7 @@ impl Disposition {
 /// ```
 /// use buslane::{Channel, Queue, Sink, sink_fn, SinkExt};
 /// use buslane::retry::Backoff;
-/// let (letters, dead) = Channel::bounded(8)?;
+/// let (letters, dead) = Channel::lossy(8)?;
 /// let sink = sink_fn(|_: &u32| Err("no route")).retry(Backoff::default().max_attempts(1)?).dead_letters(letters);
 /// let queue = sink.queue(8)?;
 /// queue.write(7)?;
@@ -442,7 +442,7 @@ impl Dropped {
         match reason {
             DropReason::Full => &mut self.full,
             DropReason::Evicted => &mut self.evicted,
-            DropReason::Disconnected => &mut self.disconnected,
+            DropReason::ReceiverDropped => &mut self.receiver_dropped,
             DropReason::Aborted => &mut self.aborted,
             DropReason::Failed => &mut self.failed,
             DropReason::Panicked => &mut self.panicked,

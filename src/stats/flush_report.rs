@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// use buslane::Bus;
 /// use std::time::Duration;
 /// let bus = Bus::new();
-/// let receiver = bus.subscribe(8)?;
+/// let receiver = bus.subscribe_lossy(8)?;
 /// bus.publish(1)?;
 /// let report = bus.flush_timeout(Duration::ZERO);
 /// assert!(!report.is_done());

@@ -49,12 +49,12 @@ impl Refused {
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink};
-/// let (channel, receiver) = Channel::bounded(1)?;
+/// let (channel, receiver) = Channel::lossy(1)?;
 /// channel.write(1)?;
 /// channel.write(2)?; // no room
 /// drop(receiver); // and the first is still unread
 /// let dropped = channel.state().ledger.dropped;
-/// assert_eq!((dropped.full, dropped.disconnected, dropped.total()), (1, 1, 2));
+/// assert_eq!((dropped.full, dropped.receiver_dropped, dropped.total()), (1, 1, 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub struct Dropped {
     /// Pushed out by a newer event.
     pub evicted: u64,
     /// Left unread when the receiver was dropped.
-    pub disconnected: u64,
+    pub receiver_dropped: u64,
     /// Given up because a close was cut short at its deadline.
     pub aborted: u64,
     /// The handler returned an error, the inner sink refused the event, or a retry gave it to its dead letters.
@@ -85,7 +85,7 @@ impl Dropped {
     /// ```
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.full + self.evicted + self.disconnected + self.aborted + self.failed + self.panicked
+        self.full + self.evicted + self.receiver_dropped + self.aborted + self.failed + self.panicked
     }
 }
 
@@ -131,7 +131,7 @@ impl Dropped {
 ///
 /// # Examples
 /// ```
-/// let (channel, mut receiver) = buslane::Channel::bounded(1)?;
+/// let (channel, mut receiver) = buslane::Channel::lossy(1)?;
 /// let bus = buslane::Bus::new();
 /// bus.add(channel)?;
 /// let mut publisher = bus.publisher();
@@ -192,7 +192,7 @@ impl Ledger {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
-    /// let (channel, receiver) = Channel::bounded(1)?;
+    /// let (channel, receiver) = Channel::lossy(1)?;
     /// (1..=2).try_for_each(|n| channel.write(n))?;
     /// drop(receiver);
     /// channel.state().ledger.check()?;
@@ -227,7 +227,7 @@ impl AddAssign for Ledger {
         self.filtered += other.filtered;
         self.dropped.full += other.dropped.full;
         self.dropped.evicted += other.dropped.evicted;
-        self.dropped.disconnected += other.dropped.disconnected;
+        self.dropped.receiver_dropped += other.dropped.receiver_dropped;
         self.dropped.aborted += other.dropped.aborted;
         self.dropped.failed += other.dropped.failed;
         self.dropped.panicked += other.dropped.panicked;
@@ -256,7 +256,7 @@ impl fmt::Display for Ledger {
             ("filtered", self.filtered),
             ("dropped(full)", dropped.full),
             ("dropped(evicted)", dropped.evicted),
-            ("dropped(disconnected)", dropped.disconnected),
+            ("dropped(receiver_dropped)", dropped.receiver_dropped),
             ("dropped(aborted)", dropped.aborted),
             ("dropped(failed)", dropped.failed),
             ("dropped(panicked)", dropped.panicked),
@@ -282,7 +282,7 @@ impl fmt::Display for Ledger {
 /// channel.write(1)?;
 /// channel.write(2)?;
 /// drop(receiver);
-/// assert!(dropped.try_iter().eq([(1, DropReason::Evicted), (2, DropReason::Disconnected)]));
+/// assert!(dropped.try_iter().eq([(1, DropReason::Evicted), (2, DropReason::ReceiverDropped)]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -293,7 +293,7 @@ pub enum DropReason {
     /// Pushed out by a newer event.
     Evicted,
     /// Left unread when the receiver was dropped.
-    Disconnected,
+    ReceiverDropped,
     /// Given up because a close was cut short at its deadline.
     Aborted,
     /// Refused by the sink behind a [`Queue`](crate::queue::QueueBuilder::spawn_sink), which gave the event back with the error. What a
@@ -309,7 +309,7 @@ impl fmt::Display for DropReason {
         f.write_str(match self {
             Self::Full => "full",
             Self::Evicted => "evicted",
-            Self::Disconnected => "disconnected",
+            Self::ReceiverDropped => "receiver dropped",
             Self::Aborted => "aborted",
             Self::Failed => "failed",
             Self::Panicked => "panicked",

@@ -25,7 +25,7 @@ use std::ops::AddAssign;
 /// ```
 /// use buslane::{Bus, Channel, Overflow, noop};
 /// let bus = Bus::new();
-/// let (newest, _receiver) = Channel::bounded(1)?; // full, it drops the newest event
+/// let (newest, _receiver) = Channel::lossy(1)?; // full, it drops the newest event
 /// let (refuses, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
 /// bus.add(newest)?;
 /// bus.add(refuses)?;
@@ -56,7 +56,7 @@ impl Published {
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::new();
-    /// let _receiver = bus.subscribe(1)?;
+    /// let _receiver = bus.subscribe_lossy(1)?;
     /// assert!(bus.publish("kept")?.is_complete());
     /// assert!(!bus.publish("dropped: no room")?.is_complete());
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// ```
 /// use buslane::{Channel, Sink};
 /// use buslane::stats::SinkStatus;
-/// let (channel, mut receiver) = Channel::bounded(8)?;
+/// let (channel, mut receiver) = Channel::lossy(8)?;
 /// assert_eq!(channel.state().status, SinkStatus::Open);
 /// channel.write(1)?;
 /// channel.close();
@@ -37,7 +37,7 @@ pub enum SinkStatus {
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink};
-/// let (channel, receiver) = Channel::bounded(8)?;
+/// let (channel, receiver) = Channel::lossy(8)?;
 /// channel.write("one")?;
 /// channel.write("two")?;
 /// let state = channel.state();

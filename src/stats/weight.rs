@@ -317,7 +317,7 @@ impl Ledger {
         let reasons = [
             (self.dropped.full, DropReason::Full),
             (self.dropped.evicted, DropReason::Evicted),
-            (self.dropped.disconnected, DropReason::Disconnected),
+            (self.dropped.receiver_dropped, DropReason::ReceiverDropped),
             (self.dropped.aborted, DropReason::Aborted),
             (self.dropped.failed, DropReason::Failed),
             (self.dropped.panicked, DropReason::Panicked),

@@ -299,7 +299,7 @@ fn a_close_reaches_what_is_behind_a_queue_and_is_done_when_that_is() {
 #[test]
 fn a_close_does_not_wait_for_the_reader_of_a_channel() {
     let bus = Bus::new();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     let mut publisher = bus.publisher();
     let _ = publisher.publish_batch(&[1, 2, 3]).unwrap();
     let report = ends(move || bus.close_timeout(GUARD));

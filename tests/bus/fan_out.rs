@@ -26,7 +26,7 @@ fn every_sink_gets_each_event_once_whichever_way_it_is_published() {
     let (called, direct) = recorder();
     let (called_behind_filter, filtered_direct) = recorder();
     let inner = Bus::new();
-    let mut nested = inner.subscribe(64).unwrap();
+    let mut nested = inner.subscribe_lossy(64).unwrap();
     bus.add(queue).unwrap();
     bus.add(filtered.filter(|event: &u64| event % 2 == 1)).unwrap();
     bus.add(mapped.map(|event: &u64| event + 100)).unwrap();
@@ -58,7 +58,7 @@ fn each_sink_sees_the_events_of_one_publisher_in_their_order() {
     let bus = Bus::new();
     let (handled, queue) = logging_queue();
     let (called, direct) = recorder();
-    let mut receiver = bus.subscribe(256).unwrap();
+    let mut receiver = bus.subscribe_lossy(256).unwrap();
     bus.add(queue).unwrap();
     bus.add(direct).unwrap();
     let mut routes = Route::all(&bus);
@@ -81,7 +81,7 @@ fn each_sink_sees_the_events_of_one_publisher_in_their_order() {
 #[test]
 fn sinks_behind_lanes_have_the_event_before_a_direct_sink_is_called() {
     let bus = Bus::new();
-    let (channel, mut receiver) = Channel::bounded(8).unwrap();
+    let (channel, mut receiver) = Channel::lossy(8).unwrap();
     let (sender, seen) = mpsc::channel();
     let (at_call, state) = (channel.clone(), sender);
     bus.add(sink_fn(move |_: &u32| state.send(at_call.state().depth).unwrap())).unwrap();
@@ -116,7 +116,7 @@ fn a_publish_after_add_returned_reaches_the_sink_from_every_thread() {
     orders.iter().for_each(|_| assert!(results.recv().unwrap().is_ok()));
     let mut receivers = Vec::new();
     for sinks in 1..=20 {
-        receivers.push(bus.subscribe(256).unwrap());
+        receivers.push(bus.subscribe_lossy(256).unwrap());
         for order in &orders {
             order.send(sinks).unwrap();
             assert_eq!(results.recv().unwrap(), Ok(took(sinks as usize, 0)));
@@ -133,7 +133,7 @@ fn a_publish_after_add_returned_reaches_the_sink_from_every_thread() {
 fn two_handles_to_one_sink_are_one_entry() {
     let bus: Bus<u32> = Bus::new();
     let mut publisher = bus.publisher();
-    let (channel, _receiver) = Channel::bounded(8).unwrap();
+    let (channel, _receiver) = Channel::lossy(8).unwrap();
     let queue = Queue::builder().spawn(|_: u32| {}).unwrap();
     let shared = Arc::new(noop::<u32>());
     let inner = Bus::new();
@@ -165,7 +165,7 @@ fn sinks_without_identity_are_entries_of_their_own() {
     let first = bus.add(noop()).unwrap();
     let second = bus.add(noop()).unwrap();
     assert_ne!(first, second);
-    let (channel, _receiver) = Channel::bounded(8).unwrap();
+    let (channel, _receiver) = Channel::lossy(8).unwrap();
     bus.add(channel.clone().filter(|_: &u32| true)).unwrap();
     bus.add(channel.filter(|_: &u32| true)).unwrap();
     assert_eq!(bus.publish(1), Ok(took(4, 0)));
@@ -176,7 +176,7 @@ fn sinks_without_identity_are_entries_of_their_own() {
 #[test]
 fn an_id_is_never_used_again() {
     let bus: Bus<u32> = Bus::new();
-    let (channel, _receiver) = Channel::bounded(8).unwrap();
+    let (channel, _receiver) = Channel::lossy(8).unwrap();
     let mut ids = HashSet::new();
     for _ in 0..5 {
         let id = bus.add(channel.clone()).unwrap();
@@ -192,7 +192,7 @@ fn a_sink_is_named_after_the_place_where_it_was_added_unless_it_has_a_name() {
     let bus: Bus<u32> = Bus::new();
     let line = line!() + 1;
     bus.add(noop()).unwrap();
-    let _receiver = bus.subscribe(8).unwrap();
+    let _receiver = bus.subscribe_lossy(8).unwrap();
     bus.add_named("named", noop()).unwrap();
     let sinks = bus.snapshot().sinks;
     let names: Vec<_> = sinks.iter().map(|sink| sink.name.clone()).collect();
@@ -205,11 +205,11 @@ fn a_sink_is_named_after_the_place_where_it_was_added_unless_it_has_a_name() {
 #[test]
 fn nothing_comes_onto_a_closed_bus_and_no_channel_of_capacity_zero() {
     let bus: Bus<u32> = Bus::new();
-    let asked = bus.subscribe(0).map(drop);
+    let asked = bus.subscribe_lossy(0).map(drop);
     assert_eq!(asked, Err(AddError::Config(InvalidConfig::ZeroCapacity)));
     assert!(bus.close().is_done());
     assert_eq!(bus.add(noop()), Err(AddError::Closed));
-    assert_eq!(bus.subscribe(8).map(drop), Err(AddError::Closed));
+    assert_eq!(bus.subscribe_lossy(8).map(drop), Err(AddError::Closed));
     assert_eq!(bus.add(bus.clone()), Err(AddError::Itself));
     assert!(!bus.has_sinks());
 }
@@ -219,8 +219,8 @@ fn a_dropped_receiver_leaves_the_bus_with_the_next_publish() {
     for which in 0..3 {
         let bus: Bus<u32> = Bus::new();
         let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
-        let (kept, mut rest) = (bus.subscribe(8).unwrap(), vec![bus.subscribe(8).unwrap()]);
-        rest.push(bus.subscribe(8).unwrap());
+        let (kept, mut rest) = (bus.subscribe_lossy(8).unwrap(), vec![bus.subscribe_lossy(8).unwrap()]);
+        rest.push(bus.subscribe_lossy(8).unwrap());
         assert_eq!((bus.has_sinks(), bus.sink_count()), (true, 3));
         drop(rest);
         let _ = route.publish(1).unwrap();
@@ -239,7 +239,7 @@ fn subscribers_that_come_and_go_in_silence_leave_nothing_behind() {
     let bus: Bus<u64> = Bus::new();
     let _publisher = bus.publisher();
     for _ in 0..100 {
-        drop(bus.subscribe(8).unwrap());
+        drop(bus.subscribe_lossy(8).unwrap());
     }
     assert!(bus.snapshot().sinks.len() <= 1, "{}", bus.snapshot());
 }
@@ -247,7 +247,7 @@ fn subscribers_that_come_and_go_in_silence_leave_nothing_behind() {
 #[test]
 fn a_weak_handle_gives_the_bus_while_something_keeps_it_open() {
     let bus: Bus<u32> = Bus::new();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     let weak = bus.downgrade();
     let _ = weak.clone().upgrade().unwrap().publish(1).unwrap();
     let mut publisher = bus.publisher();
@@ -283,7 +283,7 @@ fn a_handler_with_a_weak_handle_publishes_and_does_not_keep_its_bus_alive() {
 #[test]
 fn a_guard_closes_a_bus_that_is_never_dropped() {
     static EVENTS: LazyLock<Bus<u32>> = LazyLock::new(Bus::new);
-    let mut receiver = EVENTS.subscribe(8).unwrap();
+    let mut receiver = EVENTS.subscribe_lossy(8).unwrap();
     {
         let _guard = EVENTS.close_on_drop();
         let _ = EVENTS.publish(1).unwrap();
@@ -298,7 +298,7 @@ fn a_guard_closes_a_bus_that_is_never_dropped() {
 fn a_bus_of_events_that_cannot_be_cloned_is_made_filled_and_closed() {
     struct Once(#[expect(dead_code, reason = "an event has some content")] u32);
     let bus: Bus<Once> = Bus::default();
-    let _receiver = bus.subscribe(8).unwrap();
+    let _receiver = bus.subscribe_lossy(8).unwrap();
     let publisher = bus.publisher();
     drop(publisher.clone());
     assert!(format!("{bus:?} {publisher:?}").contains("Bus"));

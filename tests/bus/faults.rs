@@ -32,7 +32,7 @@ fn when_the_first_sink_reports_closed_the_others_have_each_event_once_and_it_is_
         bus.add_named("closed", closed).unwrap();
         let (first, one) = recorder();
         let (second, other) = recorder();
-        let mut receiver = bus.subscribe(8).unwrap();
+        let mut receiver = bus.subscribe_lossy(8).unwrap();
         bus.add(one).unwrap();
         bus.add(other).unwrap();
         let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
@@ -55,7 +55,7 @@ fn when_a_closed_channel_or_queue_comes_first_the_others_have_each_event_once() 
         for filtered in [false, true] {
             let bus = Bus::new();
             let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
-            let (channel, gone) = Channel::bounded(8).unwrap();
+            let (channel, gone) = Channel::lossy(8).unwrap();
             let queue = Queue::builder().spawn(|_: u32| {}).unwrap();
             if filtered {
                 bus.add(channel.filter(|_: &u32| true)).unwrap();
@@ -64,7 +64,7 @@ fn when_a_closed_channel_or_queue_comes_first_the_others_have_each_event_once() 
                 bus.add(channel).unwrap();
                 bus.add(queue.clone()).unwrap();
             }
-            let mut receivers = [bus.subscribe(8).unwrap(), bus.subscribe(8).unwrap()];
+            let mut receivers = [bus.subscribe_lossy(8).unwrap(), bus.subscribe_lossy(8).unwrap()];
             assert_eq!(route.publish(1), Ok(took(4, 0)));
             drop(gone);
             assert!(queue.close().is_done());
@@ -131,8 +131,8 @@ fn a_sink_that_fails_refuses_and_the_hook_is_told_and_may_panic_itself() {
 #[test]
 fn panics_of_a_predicate_a_map_or_a_handler_concern_nobody_else() {
     let bus = Bus::new();
-    let (filtered, mut behind_filter) = Channel::bounded(8).unwrap();
-    let (mapped, mut behind_map) = Channel::bounded(8).unwrap();
+    let (filtered, mut behind_filter) = Channel::lossy(8).unwrap();
+    let (mapped, mut behind_map) = Channel::lossy(8).unwrap();
     let handled = Log::new();
     let log = handled.clone();
     let on_one = |event: &u32| assert!(*event != 1, "one");
@@ -229,7 +229,7 @@ fn when_a_clone_panics_in_the_middle_of_a_publish_those_before_it_have_theirs() 
 #[test]
 fn when_a_clone_panics_in_a_publish_through_the_shared_lanes_the_list_is_let_go() {
     let bus: Bus<Fragile> = Bus::new();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     let id = bus.add(noop()).unwrap();
     let clones = Arc::new(AtomicUsize::new(1));
     let unwound = catch_unwind(AssertUnwindSafe(|| bus.publish(Fragile(1, clones.clone())).map(drop)));
@@ -326,7 +326,7 @@ fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
     }
     for which in 0..3 {
         let bus = Bus::new();
-        let (channel, mut receiver) = Channel::bounded(8).unwrap();
+        let (channel, mut receiver) = Channel::lossy(8).unwrap();
         bus.add(Foreign(channel)).unwrap();
         let (called, direct) = recorder();
         bus.add(direct).unwrap();
@@ -352,7 +352,7 @@ fn a_direct_sink_that_waits_for_another_publisher_does_not_hold_up_anybody_else(
         }
     }))
     .unwrap();
-    let mut receiver = bus.subscribe(64).unwrap();
+    let mut receiver = bus.subscribe_lossy(64).unwrap();
     let mut stuck = bus.publisher();
     let held = thread::spawn(move || stuck.publish(0).unwrap());
     inside.recv_timeout(GUARD).unwrap();

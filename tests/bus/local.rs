@@ -13,7 +13,7 @@ use test_support::{Drops, GUARD, Log, ends, wait_for};
 #[test]
 fn a_thread_has_one_publisher_for_each_bus() {
     let (one, other) = (Bus::<u32>::new(), Bus::<u32>::new());
-    let mut receiver = one.subscribe(16).unwrap();
+    let mut receiver = one.subscribe_lossy(16).unwrap();
     for event in 0..5 {
         assert_eq!(one.with_local(|local| local.publish(event)), Ok(took(1, 0)));
         assert_eq!(other.clone().with_local(|local| local.publish(event)), Ok(took(0, 0)));
@@ -29,7 +29,7 @@ fn a_thread_has_one_publisher_for_each_bus() {
 #[test]
 fn events_of_another_type_have_a_bus_and_a_publisher_of_their_own() {
     let (numbers, texts) = (Bus::<u32>::new(), Bus::<String>::new());
-    let mut received = (numbers.subscribe(8).unwrap(), texts.subscribe(8).unwrap());
+    let mut received = (numbers.subscribe_lossy(8).unwrap(), texts.subscribe_lossy(8).unwrap());
     numbers.with_local(|local| {
         let _ = local.publish(1).unwrap();
         let _ = texts.with_local(|inner| inner.publish("one".into()).unwrap());
@@ -41,7 +41,7 @@ fn events_of_another_type_have_a_bus_and_a_publisher_of_their_own() {
 #[test]
 fn a_publisher_that_is_lent_further_up_is_stood_in_for_by_the_shared_lanes() {
     let bus: Bus<u32> = Bus::new();
-    let mut receiver = bus.subscribe(16).unwrap();
+    let mut receiver = bus.subscribe_lossy(16).unwrap();
     let (called, direct) = recorder();
     bus.add(direct).unwrap();
     bus.with_local(|outer| {
@@ -78,7 +78,7 @@ fn a_direct_sink_publishes_through_the_local_publisher_that_called_it() {
 #[test]
 fn a_closure_that_panics_gives_the_publisher_back() {
     let bus: Bus<u32> = Bus::new();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         bus.with_local(|local| {
             let _ = local.publish(1).unwrap();
@@ -94,7 +94,7 @@ fn a_closure_that_panics_gives_the_publisher_back() {
 #[test]
 fn a_cached_publisher_does_not_keep_the_bus_open() {
     let bus: Bus<u32> = Bus::new();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     let weak = bus.downgrade();
     let _ = bus.with_local(|local| local.publish(1)).unwrap();
     drop(bus);
@@ -106,7 +106,7 @@ fn a_cached_publisher_does_not_keep_the_bus_open() {
 fn a_closed_bus_is_told_by_the_cached_publisher_and_by_a_new_one() {
     for cached in [true, false] {
         let bus: Bus<u32> = Bus::new();
-        let _receiver = bus.subscribe(8).unwrap();
+        let _receiver = bus.subscribe_lossy(8).unwrap();
         if cached {
             let _ = bus.with_local(|local| local.publish(1)).unwrap();
         }
@@ -155,7 +155,7 @@ fn a_publisher_that_is_let_go_publishes_on_the_bus_that_takes_its_place() {
     for closes in [false, true] {
         let gone: Bus<u32> = Bus::new();
         let next: Bus<u32> = Bus::new();
-        let mut receiver = next.subscribe(8).unwrap();
+        let mut receiver = next.subscribe_lossy(8).unwrap();
         let last_word = LastWord(next.clone(), closes);
         gone.add(sink_fn(move |_: &u32| {
             let _owned = &last_word;
@@ -190,7 +190,7 @@ thread_local! {
 fn a_destructor_publishes_while_its_thread_ends_whichever_goes_first() {
     for farewell_first in [true, false] {
         let bus = Bus::new();
-        let mut receiver = bus.subscribe(8).unwrap();
+        let mut receiver = bus.subscribe_lossy(8).unwrap();
         let (called, direct) = recorder();
         bus.add(direct).unwrap();
         let (sender, went_well) = mpsc::channel();
@@ -252,7 +252,7 @@ fn a_destructor_does_not_wait_for_room_while_its_thread_ends() {
 fn the_last_handle_goes_with_a_thread_that_has_a_cached_publisher() {
     let drops = Drops::default();
     let (bus, tracked) = (Bus::<&'static str>::new(), drops.track(1));
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     bus.add(sink_fn(move |_: &&'static str| {
         let _owned = &tracked;
     }))

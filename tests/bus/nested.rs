@@ -25,7 +25,7 @@ fn events_go_through_nested_buses_to_sinks_that_come_later() {
     for (event, route) in (0..).zip(&mut routes) {
         assert_eq!(route.publish(event), Ok(took(1, 0)), "accepted by a bus that nobody listens to");
     }
-    let mut receiver = inner.subscribe(64).unwrap();
+    let mut receiver = inner.subscribe_lossy(64).unwrap();
     let (called, direct) = recorder();
     middle.add(direct).unwrap();
     for (event, route) in (10..).zip(&mut routes) {
@@ -46,7 +46,7 @@ fn events_go_through_nested_buses_to_sinks_that_come_later() {
 fn a_closed_inner_bus_is_a_closed_sink() {
     for which in 0..3 {
         let (outer, inner) = (Bus::new(), Bus::new());
-        let mut receiver = outer.subscribe(8).unwrap();
+        let mut receiver = outer.subscribe_lossy(8).unwrap();
         outer.add_named("inner", inner.clone()).unwrap();
         let mut route = Route::all(&outer).into_iter().nth(which).unwrap();
         assert!(inner.close().is_done());
@@ -60,7 +60,7 @@ fn a_closed_inner_bus_is_a_closed_sink() {
 #[test]
 fn closing_the_outer_bus_closes_the_inner_one_behind_its_last_event() {
     let (outer, inner) = (Bus::new(), Bus::new());
-    let mut receiver = inner.subscribe(8).unwrap();
+    let mut receiver = inner.subscribe_lossy(8).unwrap();
     outer.add_named("inner", inner.clone()).unwrap();
     let mut publisher = outer.publisher();
     let _ = publisher.publish(1).unwrap();
@@ -75,7 +75,7 @@ fn closing_the_outer_bus_closes_the_inner_one_behind_its_last_event() {
 #[test]
 fn a_removed_inner_bus_stays_open_for_others() {
     let (one, other, inner) = (Bus::new(), Bus::new(), Bus::new());
-    let mut receiver = inner.subscribe(8).unwrap();
+    let mut receiver = inner.subscribe_lossy(8).unwrap();
     let id = one.add(inner.clone()).unwrap();
     other.add(inner.clone()).unwrap();
     let mut routes = Route::all(&one);

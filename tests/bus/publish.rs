@@ -31,7 +31,7 @@ fn a_batch_larger_than_the_room_is_counted_by_the_policy() {
         (Overflow::Refuse, took(4, 6), vec![0, 1]),
         (Overflow::BlockFor(Duration::from_millis(1)), took(4, 6), vec![0, 1]),
         // The first that finds no room closes the channel, and what it holds is still read.
-        (Overflow::Disconnect, took(4, 6), vec![0, 1]),
+        (Overflow::Close, took(4, 6), vec![0, 1]),
     ];
     for (overflow, published, left) in cases {
         let (bus, mut receiver) = small(overflow);
@@ -63,9 +63,9 @@ fn a_batch_that_waits_for_room_has_reached_every_other_sink_before() {
     let (full, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     bus.add(full.clone().filter(|_: &u32| true)).unwrap();
     bus.add(full).unwrap();
-    let (filtered, mut behind_filter) = Channel::bounded(8).unwrap();
-    let (mapped, mut behind_map) = Channel::bounded(8).unwrap();
-    let mut plain = bus.subscribe(8).unwrap();
+    let (filtered, mut behind_filter) = Channel::lossy(8).unwrap();
+    let (mapped, mut behind_map) = Channel::lossy(8).unwrap();
+    let mut plain = bus.subscribe_lossy(8).unwrap();
     let (called, direct) = recorder();
     bus.add(direct).unwrap();
     bus.add(filtered.filter(|_: &u32| true)).unwrap();
@@ -91,7 +91,7 @@ fn a_batch_counts_each_event_and_sink() {
     let (called, direct) = recorder();
     bus.add(direct).unwrap();
     bus.add(noop()).unwrap();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     assert_eq!(publisher.publish_batch(&[]), Ok(took(0, 0)));
     assert_eq!(publisher.publish_batch(&[1, 2, 3]), Ok(took(9, 0)));
     assert_eq!(bus.with_local(|local| local.publish_batch(&[4])), Ok(took(3, 0)));
@@ -198,7 +198,7 @@ fn try_publish_never_waits_for_room_on_any_lane() {
 #[test]
 fn a_wait_for_room_ends_with_its_limit_and_the_others_have_their_event() {
     let (bus, mut receiver) = small(Overflow::BlockFor(Duration::from_millis(1)));
-    let mut other = bus.subscribe(8).unwrap();
+    let mut other = bus.subscribe_lossy(8).unwrap();
     for route in &mut Route::all(&bus) {
         for event in 0..3 {
             let accepted = route.publish(event).unwrap();
@@ -215,7 +215,7 @@ fn a_wait_for_room_ends_with_its_limit_and_the_others_have_their_event() {
 fn a_blocked_publisher_goes_on_when_there_is_room_and_others_had_their_event_before() {
     for which in 0..3 {
         let (bus, mut receiver) = small(Overflow::Block);
-        let mut other = bus.subscribe(8).unwrap();
+        let mut other = bus.subscribe_lossy(8).unwrap();
         let publishing = bus.clone();
         let publisher = thread::spawn(move || {
             let mut route = Route::all(&publishing).into_iter().nth(which).unwrap();
@@ -301,7 +301,7 @@ fn lanes_that_drop_the_oldest_keep_the_newest_of_each_publisher() {
 #[test]
 fn clones_of_a_publisher_publish_on_other_threads_through_lanes_of_their_own() {
     let bus: Bus<u64> = Bus::new();
-    let mut receiver = bus.subscribe(1024).unwrap();
+    let mut receiver = bus.subscribe_lossy(1024).unwrap();
     let first = bus.publisher();
     let threads: Vec<_> = (0..4)
         .map(|source: u64| {
@@ -336,7 +336,7 @@ fn short_lived_publishers_leave_no_lanes_behind_a_parked_consumer() {
                 .spawn(move |event| sender.send(event).unwrap())
                 .unwrap();
             bus.add_named("queue", queue).unwrap();
-            let mut receiver = bus.subscribe(8).unwrap();
+            let mut receiver = bus.subscribe_lossy(8).unwrap();
             for event in 0..100 {
                 let mut publisher = bus.publisher();
                 if event % 10 == 0 {

@@ -52,7 +52,7 @@ fn after_a_removal_nothing_enters_and_what_was_accepted_is_handled() {
             log.push(event);
         });
         let queue = queue.unwrap();
-        let (channel, mut receiver) = Channel::bounded(8).unwrap();
+        let (channel, mut receiver) = Channel::lossy(8).unwrap();
         let (called, direct) = recorder();
         let direct = Arc::new(direct);
         let ids = [
@@ -61,7 +61,7 @@ fn after_a_removal_nothing_enters_and_what_was_accepted_is_handled() {
             bus.add(channel.clone().filter(|_: &u32| true)).unwrap(),
             bus.add(direct.clone()).unwrap(),
         ];
-        let mut kept = bus.subscribe(8).unwrap();
+        let mut kept = bus.subscribe_lossy(8).unwrap();
         let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
         let mut idle = Route::all(&bus).into_iter().nth(which).unwrap();
         assert_eq!(route.publish(1), Ok(took(5, 0)));
@@ -245,7 +245,7 @@ fn a_removal_does_not_let_in_a_publish_that_had_begun_before() {
     for (what, build) in builds {
         let (bus, gate) = (Bus::new(), Gate::closed());
         let at = gate.clone();
-        let (before, _held) = Channel::bounded(8).unwrap();
+        let (before, _held) = Channel::lossy(8).unwrap();
         bus.add(before.filter(move |_: &u32| {
             at.pass();
             true
@@ -270,7 +270,7 @@ fn a_removal_waits_for_the_predicate_in_progress() {
         let (bus, gate) = (Bus::new(), Gate::closed());
         let (at, asked) = (gate.clone(), Log::new());
         let log = asked.clone();
-        let (channel, _receiver) = Channel::bounded(8).unwrap();
+        let (channel, _receiver) = Channel::lossy(8).unwrap();
         let filter = channel.filter(move |event: &u32| {
             at.pass();
             log.push(*event);
@@ -301,7 +301,7 @@ fn a_removal_from_inside_a_predicate_or_a_hook_does_not_wait_for_itself() {
             let (in_filter, in_hook) = (remove(0), remove(1));
             let removed = Log::new();
             let (log, hooked) = (removed.clone(), removed.clone());
-            let (filtered, _receiver) = Channel::bounded(8).unwrap();
+            let (filtered, _receiver) = Channel::lossy(8).unwrap();
             let (full, _other) = Channel::builder()
                 .capacity(1)
                 .on_drop(move |_, reason| hooked.push((reason == DropReason::Full, in_hook())))
@@ -344,7 +344,7 @@ fn the_last_handle_that_a_bus_lets_go_closes_its_queue_behind_the_backlog() {
     let _ = idle.publish_batch(&[1, 2, 3]).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
     assert_eq!(ends(move || handled.iter().collect::<Vec<_>>()), [1, 2, 3], "and the worker ends");
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     let id = bus.snapshot().sinks[0].id;
     let _ = idle.publish(4).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
@@ -356,7 +356,7 @@ fn the_last_handle_that_a_bus_lets_go_closes_its_queue_behind_the_backlog() {
 fn a_publisher_that_waits_for_room_is_released_by_the_removal_of_that_sink() {
     let bus = Bus::new();
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
-    let mut other = bus.subscribe(8).unwrap();
+    let mut other = bus.subscribe_lossy(8).unwrap();
     let ids = [bus.add(channel.clone()).unwrap(), bus.add(channel.filter(|_: &u32| true)).unwrap()];
     let mut publisher = bus.publisher();
     let publishing = thread::spawn(move || [publisher.publish(1).unwrap(), publisher.publish(2).unwrap()]);

@@ -10,7 +10,7 @@ use test_support::{GUARD, assert_balanced};
 #[test]
 fn a_snapshot_names_every_sink_in_order_with_its_kind_and_status() {
     let bus: Bus<u32> = Bus::new();
-    let (channel, receiver) = Channel::bounded(8).unwrap();
+    let (channel, receiver) = Channel::lossy(8).unwrap();
     let queue = Queue::builder().capacity(16).spawn(|_: u32| {}).unwrap();
     let ids = [
         bus.add_named("queue", queue.clone()).unwrap(),

@@ -131,8 +131,7 @@ fn the_end_wakes_a_task_whoever_brings_it_about() {
     assert_eq!(receiver.poll_recv(&mut Context::from_waker(&waker)), Poll::Ready(Err(RecvError::Closed)));
     drop(entry);
 
-    let (channel, mut receiver) =
-        Channel::builder().capacity(1).overflow(Overflow::Disconnect).build().unwrap();
+    let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Close).build().unwrap();
     let (sender, end) = mpsc::channel();
     let task = thread::spawn(move || {
         block_on(async {
@@ -149,6 +148,6 @@ fn the_end_wakes_a_task_whoever_brings_it_about() {
     entry.write(0).unwrap();
     assert_eq!(end.recv_timeout(GUARD), Ok(None));
     while entry.write(1).is_ok() {}
-    assert_eq!(end.recv_timeout(GUARD), Ok(Some(Err(RecvError::Disconnected))));
+    assert_eq!(end.recv_timeout(GUARD), Ok(Some(Err(RecvError::Overflowed))));
     task.join().unwrap();
 }

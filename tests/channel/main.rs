@@ -24,7 +24,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// A channel with the numbers below `count` in it, by one of the two ways.
 fn filled(way: Way, count: u64) -> (Channel<u64>, Receiver<u64>, Entry<u64>) {
-    let (channel, receiver) = Channel::bounded(16).unwrap();
+    let (channel, receiver) = Channel::lossy(16).unwrap();
     let mut entry = Entry::into(&channel, way);
     (0..count).for_each(|event| entry.write(event).unwrap());
     (channel, receiver, entry)
@@ -38,17 +38,17 @@ fn flush(channel: &Channel<u64>, deadline: Deadline) -> Finish {
 
 #[test]
 fn settings_that_cannot_be_are_typed_errors() {
-    assert_eq!(Channel::<u8>::bounded(0).err(), Some(InvalidConfig::ZeroCapacity));
+    assert_eq!(Channel::<u8>::lossy(0).err(), Some(InvalidConfig::ZeroCapacity));
     let error = InvalidConfig::CapacityTooLarge { asked: MAX_CAPACITY + 1, most: MAX_CAPACITY };
-    assert_eq!(Channel::<u8>::bounded(MAX_CAPACITY + 1).err(), Some(error));
+    assert_eq!(Channel::<u8>::lossy(MAX_CAPACITY + 1).err(), Some(error));
     let error = InvalidConfig::OutOfMemory { slots: MAX_CAPACITY };
-    assert_eq!(Channel::<[u8; 1 << 20]>::bounded(MAX_CAPACITY).err(), Some(error));
+    assert_eq!(Channel::<[u8; 1 << 20]>::lossy(MAX_CAPACITY).err(), Some(error));
 }
 
 #[test]
 fn a_lane_holds_exactly_as_many_events_as_asked() {
     for (capacity, way) in [1, 3, 1000].into_iter().flat_map(|capacity| WAYS.map(|way| (capacity, way))) {
-        let (channel, mut receiver) = Channel::bounded(capacity).unwrap();
+        let (channel, mut receiver) = Channel::lossy(capacity).unwrap();
         let mut entry = Entry::into(&channel, way);
         (0..capacity + 5).for_each(|event| entry.write(event).unwrap());
         assert_eq!((receiver.len(), receiver.lost()), (capacity, 5));
@@ -182,11 +182,11 @@ fn what_a_dropped_receiver_leaves_unread_is_dropped_once_and_counted() {
         assert_eq!(drops.ids(), (0..10).collect::<Vec<_>>());
         let mut told = log.entries();
         told.sort_by_key(|(id, _)| *id);
-        let left = (0..10).filter(|id| *id != read).map(|id| (id, DropReason::Disconnected));
+        let left = (0..10).filter(|id| *id != read).map(|id| (id, DropReason::ReceiverDropped));
         assert_eq!(told, left.collect::<Vec<_>>());
         assert!(entries.iter_mut().all(|entry| entry.write(drops.track(10)).is_err()));
         let ledger = assert_balanced(&channel.state());
-        assert_eq!((ledger.delivered, ledger.dropped.disconnected, ledger.refused.closed), (1, 9, 2));
+        assert_eq!((ledger.delivered, ledger.dropped.receiver_dropped, ledger.refused.closed), (1, 9, 2));
         assert_eq!(channel.state().status, SinkStatus::Closed);
     }
 }
@@ -195,7 +195,7 @@ fn what_a_dropped_receiver_leaves_unread_is_dropped_once_and_counted() {
 fn single_reads_take_turns_over_the_lanes() {
     // A quarter of eight is two: no lane gets further ahead while the others have events.
     for private in [[true, true], [true, false]] {
-        let (channel, mut receiver) = Channel::bounded(8).unwrap();
+        let (channel, mut receiver) = Channel::lossy(8).unwrap();
         let mut entries =
             private.map(|private| Entry::into(&channel, if private { Way::Private } else { Way::Shared }));
         for (entry, first) in entries.iter_mut().zip([0, 100]) {
@@ -213,7 +213,7 @@ fn single_reads_take_turns_over_the_lanes() {
 
 #[test]
 fn a_bulk_read_takes_a_quarter_of_each_lane() {
-    let (channel, mut receiver) = Channel::bounded(8).unwrap();
+    let (channel, mut receiver) = Channel::lossy(8).unwrap();
     let mut entries = [Way::Private, Way::Private, Way::Shared].map(|way| Entry::into(&channel, way));
     for (entry, first) in entries.iter_mut().zip([0, 100, 200]) {
         (first..first + 8).for_each(|event| entry.write(event).unwrap());
@@ -314,7 +314,7 @@ fn entry_seals(entry: &Entry<u64>) -> bool {
 
 #[test]
 fn lanes_come_and_go_and_no_event_is_lost_with_them() {
-    let (channel, mut receiver) = Channel::bounded(4).unwrap();
+    let (channel, mut receiver) = Channel::lossy(4).unwrap();
     for round in 0..50 {
         let mut lanes = [lane(&channel), lane(&channel)];
         lanes.iter_mut().for_each(|lane| lane.push(round, Deadline::NEVER).unwrap());

@@ -194,7 +194,7 @@ fn full_lane_that_blocks_waits_until_the_deadline() {
 #[test]
 fn disconnect_cuts_the_reader_off_after_what_is_left() {
     for way in WAYS {
-        let mut full = full(Overflow::Disconnect, way);
+        let mut full = full(Overflow::Close, way);
         let mut others = WAYS.map(|way| Entry::into(&full.channel, way));
         let expected = if way == Way::Shared { vec![0, 1, 7] } else { vec![0, 1, 7, 7] };
         others.iter_mut().take(expected.len() - 2).for_each(|entry| entry.write(7).unwrap());
@@ -207,10 +207,10 @@ fn disconnect_cuts_the_reader_off_after_what_is_left() {
         let mut read: Vec<_> = full.receiver.iter().collect();
         read.sort_unstable();
         assert_eq!(read, expected);
-        assert_eq!(full.receiver.recv(), Err(RecvError::Disconnected));
-        assert_eq!(full.receiver.try_recv(), Err(TryRecvError::Disconnected));
-        assert_eq!(full.receiver.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Disconnected));
-        assert_eq!(full.receiver.recv_batch(&mut Vec::new(), 1), Err(RecvError::Disconnected));
+        assert_eq!(full.receiver.recv(), Err(RecvError::Overflowed));
+        assert_eq!(full.receiver.try_recv(), Err(TryRecvError::Overflowed));
+        assert_eq!(full.receiver.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Overflowed));
+        assert_eq!(full.receiver.recv_batch(&mut Vec::new(), 1), Err(RecvError::Overflowed));
         assert_eq!(full.dropped.entries(), []);
         let ledger = assert_balanced(&full.channel.state());
         assert_eq!((ledger.refused.closed, ledger.delivered), (3, expected.len() as u64));
@@ -220,7 +220,7 @@ fn disconnect_cuts_the_reader_off_after_what_is_left() {
 #[test]
 fn a_close_that_came_first_is_no_disconnect() {
     for way in WAYS {
-        let mut full = full(Overflow::Disconnect, way);
+        let mut full = full(Overflow::Close, way);
         full.channel.close();
         assert_eq!(outcome(full.entry.write(2)), Outcome::Closed(2));
         assert_eq!(full.receiver.iter().count(), 2);
@@ -231,7 +231,7 @@ fn a_close_that_came_first_is_no_disconnect() {
 #[test]
 fn an_unbounded_channel_overflows_never() {
     let (channel, mut receiver) =
-        Channel::builder().capacity(1).overflow(Overflow::Disconnect).unbounded().build().unwrap();
+        Channel::builder().capacity(1).overflow(Overflow::Close).unbounded().build().unwrap();
     let mut entries = WAYS.map(|way| Entry::into(&channel, way));
     (0..5000).for_each(|event| entries[event % 2].write(event).unwrap());
     assert_eq!((receiver.len(), receiver.lost(), channel.state().capacity), (5000, 0, 0));

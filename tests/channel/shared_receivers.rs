@@ -103,9 +103,9 @@ fn the_last_receiver_closes_the_channel_and_the_rest_is_disconnected() {
         assert_eq!((ledger.delivered, ledger.pending), (1, 3), "the books of a receiver that is gone");
         drop(other);
         assert!(entry.write(drops.track(9)).is_err_and(|error| error.is_closed()));
-        assert_eq!(dropped.entries(), [1, 2, 3].map(|id| (id, DropReason::Disconnected)));
+        assert_eq!(dropped.entries(), [1, 2, 3].map(|id| (id, DropReason::ReceiverDropped)));
         let ledger = assert_balanced(&channel.state());
-        assert_eq!((ledger.delivered, ledger.dropped.disconnected, ledger.pending), (1, 3, 0));
+        assert_eq!((ledger.delivered, ledger.dropped.receiver_dropped, ledger.pending), (1, 3, 0));
         assert_eq!(drops.ids(), [0, 1, 2, 3, 9]);
         assert_eq!(channel.flush_timeout(GUARD).finish, Finish::Done);
     }
@@ -133,7 +133,7 @@ fn the_overflow_policies_hold_for_all_receivers_together() {
             (Overflow::DropOldest, Outcome::Accepted, vec![1, 2, 3], 1),
             (Overflow::Refuse, Outcome::Full(3), vec![0, 1, 2], 0),
             (Overflow::BlockFor(Duration::from_millis(1)), Outcome::Timeout(3), vec![0, 1, 2], 0),
-            (Overflow::Disconnect, Outcome::Closed(3), vec![0, 1, 2], 0),
+            (Overflow::Close, Outcome::Closed(3), vec![0, 1, 2], 0),
         ] {
             let (channel, mut one) = channel(3, overflow);
             let mut other = one.clone();
@@ -143,11 +143,8 @@ fn the_overflow_policies_hold_for_all_receivers_together() {
             assert_eq!((one.len(), one.lost(), other.lost()), (3, lost, lost));
             let got = [one.recv(), other.recv(), one.recv()].map(Result::unwrap);
             assert_eq!(got[..], left[..], "{overflow:?} {way:?}");
-            let end = if overflow == Overflow::Disconnect {
-                TryRecvError::Disconnected
-            } else {
-                TryRecvError::Empty
-            };
+            let end =
+                if overflow == Overflow::Close { TryRecvError::Overflowed } else { TryRecvError::Empty };
             assert_eq!((one.try_recv(), other.try_recv()), (Err(end), Err(end)));
             assert_balanced(&channel.state());
         }
@@ -262,7 +259,7 @@ fn an_unbounded_channel_has_many_readers_too() {
     drop(one);
     channel.write(7).unwrap();
     drop(other);
-    assert_eq!(assert_balanced(&channel.state()).dropped.disconnected, 1);
+    assert_eq!(assert_balanced(&channel.state()).dropped.receiver_dropped, 1);
 }
 
 #[test]

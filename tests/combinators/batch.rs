@@ -281,7 +281,7 @@ fn a_close_that_finds_a_batch_on_its_way_waits_for_it_or_leaves_the_rest_to_it()
 
 #[test]
 fn a_channel_of_batches_needs_no_annotations() {
-    let (channel, mut receiver) = Channel::bounded(4).unwrap();
+    let (channel, mut receiver) = Channel::lossy(4).unwrap();
     let bus = Bus::new();
     bus.add(channel.batch(2).unwrap().map(|n: &u8| u64::from(*n)).queue(8).unwrap()).unwrap();
     for n in [1_u8, 2, 3] {

@@ -92,7 +92,7 @@ fn the_event_in_hand_counts_on_a_private_lane_and_not_on_the_shared_one_and_make
 fn e42_at_a_limit_that_disconnects_the_queue_is_closed_and_what_it_has_is_handled() {
     for way in WAYS {
         let (sink, gate, log) = held();
-        let queue = limited(sink, 10, Overflow::Disconnect);
+        let queue = limited(sink, 10, Overflow::Close);
         lane(&queue).push(0, Deadline::NOW).unwrap();
         gate.wait_reached(1);
         let mut entry = Entry::into(&queue, way);
@@ -112,7 +112,7 @@ fn e42_a_bus_counts_what_a_limit_refuses_and_lets_go_of_what_is_cut_off() {
     let [(refusing, gate, _), (leaving, other_gate, _)] = [held(), held()];
     let bus = Bus::new();
     bus.add_named("refusing", limited(refusing, 4, Overflow::Refuse)).unwrap();
-    bus.add_named("leaving", limited(leaving, 4, Overflow::Disconnect)).unwrap();
+    bus.add_named("leaving", limited(leaving, 4, Overflow::Close)).unwrap();
     let _ = bus.publish(0).unwrap();
     [&gate, &other_gate].into_iter().for_each(|gate| gate.wait_reached(1));
     let mut publisher = bus.publisher();

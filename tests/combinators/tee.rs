@@ -221,7 +221,7 @@ fn an_event_whose_clone_panics_reaches_neither_side_and_the_next_one_both() {
             Self(self.0)
         }
     }
-    let pair = || Channel::bounded(8).unwrap();
+    let pair = || Channel::lossy(8).unwrap();
     let ((left, mut one), (right, mut other)) = (pair(), pair());
     let bus = Bus::new();
     bus.add_named("tee", left.tee(right)).unwrap();

@@ -80,7 +80,7 @@ fn waits_of_a_bus_take_every_duration() {
 #[test]
 fn reads_take_every_duration_and_moment() {
     for_each_long(|long| {
-        let (channel, mut receiver) = Channel::bounded(8).unwrap();
+        let (channel, mut receiver) = Channel::lossy(8).unwrap();
         let reader = thread::spawn(move || [receiver.recv_timeout(long), receiver.recv_deadline(far())]);
         (0..2).for_each(|n| channel.write(n).unwrap());
         assert_eq!(reader.join().unwrap(), [Ok(0), Ok(1)]);
@@ -101,7 +101,7 @@ fn reads_take_every_duration_and_moment() {
         (0..2).for_each(|n| assert!(journal.publish(n).is_ok()));
         reader.join().unwrap();
     });
-    let (_channel, mut receiver) = Channel::<u32>::bounded(8).unwrap();
+    let (_channel, mut receiver) = Channel::<u32>::lossy(8).unwrap();
     assert!(receiver.recv_timeout(Duration::ZERO).is_err());
     assert!(receiver.recv_deadline(Instant::now()).is_err());
 }
@@ -222,7 +222,7 @@ fn retries_take_every_duration() {
 #[test]
 fn combinators_take_every_duration() {
     for_each_long(|long| {
-        let (channel, mut receiver) = Channel::bounded(8).unwrap();
+        let (channel, mut receiver) = Channel::lossy(8).unwrap();
         let batch = channel.batch(2).unwrap().age(long).unwrap().queue(8).unwrap();
         (0..2).for_each(|n| batch.write(n).unwrap());
         assert_eq!(receiver.recv().unwrap(), [0, 1]);

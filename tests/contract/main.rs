@@ -108,7 +108,7 @@ leaf!(a_sink_that_could_panic_keeps_the_contract, Panicking::new);
 leaf!(a_channel_that_is_read_keeps_the_contract, || read_by(Collect::new(), Overflow::Block));
 leaf!(a_channel_that_nobody_reads_keeps_the_contract, || {
     // The receiver stays: without it the channel is closed.
-    let (channel, receiver) = Channel::bounded(512).unwrap();
+    let (channel, receiver) = Channel::lossy(512).unwrap();
     leaked(receiver);
     channel
 });
@@ -156,7 +156,7 @@ chain!(a_queue_that_refuses_keeps_the_contract, tight(Overflow::Refuse));
 chain!(a_queue_that_blocks_keeps_the_contract, tight(Overflow::Block));
 chain!(a_queue_that_blocks_for_a_time_keeps_the_contract, tight(Overflow::BlockFor(Duration::from_secs(5))));
 chain!(a_queue_that_disconnects_keeps_the_contract, |behind| {
-    roomy().overflow(Overflow::Disconnect).spawn_sink(behind).unwrap()
+    roomy().overflow(Overflow::Close).spawn_sink(behind).unwrap()
 });
 chain!(an_unbounded_queue_keeps_the_contract, |behind| roomy().unbounded().spawn_sink(behind).unwrap());
 chain!(a_queue_in_front_of_a_queue_keeps_the_contract, |behind: Collect<u64>| {
@@ -291,7 +291,7 @@ fn a_sink_that_has_nothing_to_close_keeps_the_rest_of_the_contract() {
 fn handles_to_one_thing_have_one_key() {
     let queue = roomy().spawn(|_| {}).unwrap();
     assert_eq!(queue.key(), queue.clone().key());
-    let (channel, _receiver) = Channel::<u64>::bounded(1).unwrap();
+    let (channel, _receiver) = Channel::<u64>::lossy(1).unwrap();
     assert_eq!(channel.key(), channel.clone().key());
     let journal = Journal::<u64>::new(1).unwrap();
     assert_eq!(journal.key(), journal.clone().key());

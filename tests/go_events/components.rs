@@ -79,7 +79,7 @@ fn a_broadcaster_with_queues_and_publishers_does_the_same() {
 /// TestChannel. It has no buffer there; here the smallest capacity is one.
 #[test]
 fn a_channel_takes_a_hundred_writers_and_refuses_a_hundred_more_once_it_is_closed() {
-    assert_eq!(Channel::<u64>::bounded(0).err(), Some(InvalidConfig::ZeroCapacity));
+    assert_eq!(Channel::<u64>::lossy(0).err(), Some(InvalidConfig::ZeroCapacity));
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     let reader = thread::spawn(move || {
         let received: Vec<u64> = receiver.iter().collect();
@@ -172,7 +172,7 @@ fn an_unbounded_queue_closes_its_sink_after_the_last_event() {
 /// A writer that reads behind it sees what it wrote: there is no event in flight between two calls on one thread.
 #[test]
 fn a_channel_hands_over_what_was_written_before() {
-    let (channel, mut receiver) = Channel::bounded(1).unwrap();
+    let (channel, mut receiver) = Channel::lossy(1).unwrap();
     for n in 0..100 {
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
         channel.write(n).unwrap();

@@ -76,7 +76,7 @@ fn e2_a_sink_that_blocks_concerns_only_itself() {
 #[test]
 fn e3_a_queue_holds_no_more_than_its_capacity() {
     const CAPACITY: usize = 16;
-    for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse, Overflow::Disconnect] {
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse, Overflow::Close] {
         let gate = Gate::closed();
         let at = gate.clone();
         let queue = Queue::builder().capacity(CAPACITY).overflow(overflow).spawn(move |_| at.pass()).unwrap();
@@ -243,7 +243,7 @@ fn e16_what_waits_is_handled_in_one_batch() {
     // The first may be taken before the others are there.
     assert!((1..=2).contains(&seen.ends_of_batch()), "{} ends", seen.ends_of_batch());
     assert!(seen.taken().into_iter().eq(0..1000));
-    let (channel, mut receiver) = Channel::bounded(1024).unwrap();
+    let (channel, mut receiver) = Channel::lossy(1024).unwrap();
     (0..1000).for_each(|n| channel.write(n).unwrap());
     let mut batch = Vec::new();
     assert_eq!(receiver.recv_batch(&mut batch, 1000), Ok(1000));

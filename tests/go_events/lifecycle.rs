@@ -79,7 +79,7 @@ fn e4_a_queue_in_front_of_a_channel_that_nobody_reads_closes_in_any_order() {
 #[test]
 fn e8_a_closed_channel_refuses_always_and_gives_out_all_that_it_has() {
     for _ in 0..100 {
-        let (channel, mut receiver) = Channel::bounded(8).unwrap();
+        let (channel, mut receiver) = Channel::lossy(8).unwrap();
         (0..4).for_each(|n| channel.write(n).unwrap());
         channel.close();
         assert!((0..4).all(|n| matches!(channel.write(n), Err(WriteError::Closed(back)) if back == n)));
@@ -148,7 +148,7 @@ fn e15_a_bus_that_is_forgotten_leaves_nothing_behind() {
             .unwrap(),
     )
     .unwrap();
-    let receiver = bus.subscribe(8).unwrap();
+    let receiver = bus.subscribe_lossy(8).unwrap();
     let _ = bus.publish(1).unwrap();
     drop(bus);
     wait_for(|| drops.ids() == [1, 2]);
@@ -164,7 +164,7 @@ fn e39_a_reader_that_goes_releases_who_waits_for_it_and_streams_have_an_end() {
     let bus = Bus::new();
     let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     bus.add(channel).unwrap();
-    let mut other = bus.subscribe(8).unwrap();
+    let mut other = bus.subscribe_lossy(8).unwrap();
     let _ = bus.publish(0).unwrap();
     let blocked = waits({
         let mut publisher = bus.publisher();
@@ -189,7 +189,7 @@ fn e40_a_subscription_beside_a_close_fails_or_ends() {
         let subscribers: Vec<_> = (0..4)
             .map(|_| {
                 let bus = bus.clone();
-                thread::spawn(move || match bus.subscribe(1) {
+                thread::spawn(move || match bus.subscribe_lossy(1) {
                     Ok(mut receiver) => assert_eq!(receiver.recv(), Err(RecvError::Closed)),
                     Err(error) => assert_eq!(error, AddError::Closed),
                 })
@@ -197,7 +197,7 @@ fn e40_a_subscription_beside_a_close_fails_or_ends() {
             .collect();
         assert!(bus.close().is_done());
         ends(move || subscribers.into_iter().for_each(|subscriber| subscriber.join().unwrap()));
-        assert!(matches!(bus.subscribe(1), Err(AddError::Closed)));
+        assert!(matches!(bus.subscribe_lossy(1), Err(AddError::Closed)));
     }
 }
 
@@ -206,7 +206,7 @@ fn e40_a_subscription_beside_a_close_fails_or_ends() {
 #[test]
 fn e44_an_event_that_cannot_be_read_is_counted_and_a_slow_subscriber_loses_a_counted_number() {
     let bus = Bus::new();
-    let (channel, mut receiver) = Channel::<u32>::bounded(4).unwrap();
+    let (channel, mut receiver) = Channel::<u32>::lossy(4).unwrap();
     bus.add(channel.map(|text: &String| text.parse().expect("a number"))).unwrap();
     for text in ["1", "two", "3"] {
         let _ = bus.publish(String::from(text)).unwrap();
@@ -236,7 +236,7 @@ fn e44_what_is_tried_again_keeps_its_place() {
         // One arrives at the fifth attempt, and one never.
         if *n == 7 || *n == 3 && before < 5 { Err("away") } else { behind.write(*n).map_err(|_| "closed") }
     });
-    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let (letters, mut dead) = Channel::lossy(8).unwrap();
     let policy =
         Backoff::new(Duration::from_secs(1), Duration::from_secs(5)).unwrap().max_attempts(6).unwrap();
     let queue = sink.retry(policy).clock(clock).dead_letters(letters).queue(64).unwrap();

@@ -62,7 +62,7 @@ fn an_endpoint_is_not_told_of_targets_and_actions_that_it_ignores() {
     ];
     for (note, targets, actions, told) in cases {
         for way in WAYS {
-            let (channel, mut endpoint) = Channel::bounded(1).unwrap();
+            let (channel, mut endpoint) = Channel::lossy(1).unwrap();
             let ignoring = Arc::new(channel.filter(move |note: &Note| {
                 !targets.contains(&note.target) && !actions.contains(&note.action)
             }));
@@ -102,8 +102,8 @@ fn published() -> Vec<Envelope> {
 #[test]
 fn two_subscribers_have_every_event_and_are_told_of_the_end() {
     let bus = Bus::new();
-    let mut first = bus.subscribe(8).unwrap();
-    let mut second = bus.subscribe(8).unwrap();
+    let mut first = bus.subscribe_lossy(8).unwrap();
+    let mut second = bus.subscribe_lossy(8).unwrap();
     let events = &published()[..3];
     for event in events {
         assert_eq!(bus.publish(event.clone()).unwrap().accepted, 2);
@@ -143,7 +143,7 @@ fn subscribers_see_what_their_filters_keep() {
     let bus = Bus::new();
     let mut receivers: Vec<Receiver<Envelope>> = Vec::new();
     for (_, keep, _) in cases {
-        let (channel, receiver) = Channel::bounded(8).unwrap();
+        let (channel, receiver) = Channel::lossy(8).unwrap();
         bus.add(channel.filter(keep)).unwrap();
         receivers.push(receiver);
     }
@@ -173,7 +173,7 @@ fn the_first_reader_has_what_came_before_it() {
     bus.add(channel).unwrap();
     (0..6).for_each(|n| assert_eq!(bus.publish(n).unwrap().accepted, 1));
     assert_eq!(first.drain().collect::<Vec<_>>(), [2, 3, 4, 5]);
-    let mut second = bus.subscribe(8).unwrap();
+    let mut second = bus.subscribe_lossy(8).unwrap();
     (6..9).for_each(|n| assert_eq!(bus.publish(n).unwrap().accepted, 2));
     assert_eq!(first.recv(), Ok(6));
     drop(first);
@@ -193,7 +193,7 @@ struct Tagged(&'static [&'static str], u64);
 fn watchers_get_the_events_with_their_tags_in_order_until_they_cancel() {
     let bus = Bus::new();
     let watch = |tag: &'static str| {
-        let (channel, receiver) = Channel::bounded(64).unwrap();
+        let (channel, receiver) = Channel::lossy(64).unwrap();
         let id = bus.add(channel.filter(move |event: &Tagged| event.0.contains(&tag))).unwrap();
         (id, receiver)
     };
@@ -219,16 +219,16 @@ fn watchers_get_the_events_with_their_tags_in_order_until_they_cancel() {
 fn a_watcher_that_is_too_slow_is_cut_off_and_one_that_cancels_ends() {
     const LIMIT: u64 = 5;
     let bus = Bus::new();
-    let builder = Channel::builder().capacity(LIMIT as usize).overflow(Overflow::Disconnect);
+    let builder = Channel::builder().capacity(LIMIT as usize).overflow(Overflow::Close);
     let (channel, mut slow) = builder.build().unwrap();
     bus.add(channel).unwrap();
-    let (quick, mut cancelled) = Channel::bounded(64).unwrap();
+    let (quick, mut cancelled) = Channel::lossy(64).unwrap();
     bus.add(quick).unwrap();
     let mut publisher = bus.publisher();
     let taken: Vec<usize> = (0..2 * LIMIT).map(|n| publisher.publish(n).unwrap().accepted).collect();
     assert_eq!(taken, [2, 2, 2, 2, 2, 1, 1, 1, 1, 1]);
     assert!((0..LIMIT).all(|n| slow.recv() == Ok(n)));
-    assert_eq!(slow.recv(), Err(RecvError::Disconnected));
+    assert_eq!(slow.recv(), Err(RecvError::Overflowed));
     assert_eq!(bus.sink_count(), 1, "the slow one is forgotten");
     cancelled.close();
     assert_eq!(cancelled.iter().count() as u64, 2 * LIMIT, "what it was promised, and then the end");
@@ -246,7 +246,7 @@ fn many_publishers_reach_many_listeners_once_each() {
             let group = Bus::new();
             bus.add(group.clone()).unwrap();
             let capacity = (publishers * EACH) as usize;
-            (0..listeners).map(move |_| group.subscribe(capacity).unwrap())
+            (0..listeners).map(move |_| group.subscribe_lossy(capacity).unwrap())
         };
         let mut receivers: Vec<Receiver<u64>> = (0..groups).flat_map(subscribe_all).collect();
         thread::scope(|scope| {

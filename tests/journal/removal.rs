@@ -141,7 +141,7 @@ fn removal_lets_go_behind_combinators() {
         ("inspect", |bus, journal| bus.add(journal.inspect_fn(|_: &u64| {})).unwrap()),
         ("catch_panic", |bus, journal| bus.add(journal.catch_panic()).unwrap()),
         ("tee", |bus, journal| {
-            let (channel, receiver) = Channel::bounded(1024).unwrap();
+            let (channel, receiver) = Channel::lossy(1024).unwrap();
             std::mem::forget(receiver);
             bus.add(channel.tee(journal)).unwrap()
         }),

@@ -17,7 +17,13 @@ fn counters(ledger: &mut Ledger) -> Vec<(&'static str, &mut u64)> {
     let Ledger { offered, accepted, refused, delivered, filtered, dropped, pending, .. } = ledger;
     let Refused { full, closed, timeout, reentrant, failed, .. } = refused;
     let Dropped {
-        full: dropped_full, evicted, disconnected, aborted, failed: dropped_failed, panicked, ..
+        full: dropped_full,
+        evicted,
+        receiver_dropped,
+        aborted,
+        failed: dropped_failed,
+        panicked,
+        ..
     } = dropped;
     vec![
         ("offered", offered),
@@ -31,7 +37,7 @@ fn counters(ledger: &mut Ledger) -> Vec<(&'static str, &mut u64)> {
         ("filtered", filtered),
         ("dropped(full)", dropped_full),
         ("dropped(evicted)", evicted),
-        ("dropped(disconnected)", disconnected),
+        ("dropped(receiver_dropped)", receiver_dropped),
         ("dropped(aborted)", aborted),
         ("dropped(failed)", dropped_failed),
         ("dropped(panicked)", panicked),
@@ -215,7 +221,7 @@ fn check_run(overflow: Overflow, fault: Fault, ending: Ending, unbounded: bool) 
     assert_eq!(told(DropReason::Full), ledger.dropped.full, "{scenario}");
     assert_eq!(told(DropReason::Evicted), ledger.dropped.evicted, "{scenario}");
     assert_eq!(told(DropReason::Aborted), ledger.dropped.aborted, "{scenario}");
-    assert_eq!((told(DropReason::Failed), told(DropReason::Disconnected)), (0, 0), "{scenario}");
+    assert_eq!((told(DropReason::Failed), told(DropReason::ReceiverDropped)), (0, 0), "{scenario}");
     match fault {
         Fault::None => assert_eq!(handled, ledger.delivered),
         Fault::Errors => assert_eq!(ledger.dropped.panicked, 0),
@@ -231,7 +237,7 @@ fn the_books_balance_under_every_policy_fault_and_ending() {
         Overflow::Refuse,
         Overflow::Block,
         Overflow::BlockFor(Duration::from_micros(50)),
-        Overflow::Disconnect,
+        Overflow::Close,
     ] {
         for fault in [Fault::None, Fault::Errors, Fault::Panics, Fault::ManyPanics] {
             for ending in [Ending::Quiet, Ending::Sudden, Ending::Aborted] {

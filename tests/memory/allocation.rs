@@ -1,5 +1,7 @@
 //! Publishing allocates and frees nothing: from the first event on, right after a change of the list, with full lanes.
 
+mod queries;
+
 use buslane::journal::{Entry, Feed, OnLag, Start};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -55,7 +57,7 @@ fn full_house() -> (Bus<Event>, Vec<Receiver<Event>>) {
     let sum = AtomicU64::new(0);
     bus.add(sink_fn(move |event: &Event| sum.store(event[0], Ordering::Relaxed))).unwrap();
     let inner = Bus::new();
-    receivers.push(inner.subscribe(16).unwrap());
+    receivers.push(inner.subscribe_lossy(16).unwrap());
     bus.add(inner).unwrap();
     bus.add(Queue::builder().capacity(16).spawn(|_: Event| {}).unwrap()).unwrap();
     bus.add(Queue::builder().capacity(16).wait(WaitStrategy::Park).spawn(|_: Event| {}).unwrap()).unwrap();
@@ -125,7 +127,7 @@ fn a_publisher_leaves_the_heap_alone_after_changes_that_it_slept_through() {
     let bus: Bus<Event> = Bus::new();
     let mut publisher = bus.publisher();
     for round in 0..10 {
-        let receivers: Vec<_> = (0..10).map(|_| bus.subscribe(16).unwrap()).collect();
+        let receivers: Vec<_> = (0..10).map(|_| bus.subscribe_lossy(16).unwrap()).collect();
         let gone: Vec<_> = bus.snapshot().sinks.iter().step_by(2).map(|sink| sink.id).collect();
         gone.into_iter().for_each(|id| assert!(bus.remove(id).is_ok()));
         let _ = quietly(&format!("round {round}"), || publisher.publish(EVENT).unwrap());
@@ -147,8 +149,8 @@ fn sinks_that_close_fill_up_or_fail_leave_the_heap_of_the_publisher_alone() {
     bus.add(ClosedSink).unwrap();
     let (refusing, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
     bus.add(refusing).unwrap();
-    let kept = bus.subscribe(16).unwrap();
-    let dropped = bus.subscribe(16).unwrap();
+    let kept = bus.subscribe_lossy(16).unwrap();
+    let dropped = bus.subscribe_lossy(16).unwrap();
     let _ = quietly("full", || publisher.publish([0; 4]).unwrap());
     drop(dropped);
     let _ = quietly("closed", || publisher.publish(EVENT).unwrap());
@@ -197,7 +199,7 @@ fn the_local_publisher_leaves_the_heap_alone_after_its_first_use() {
     quietly("with_local", || {
         (0..100).for_each(|_| assert!(bus.with_local(|local| local.publish(EVENT)).is_ok()));
     });
-    let another = bus.subscribe(16).unwrap();
+    let another = bus.subscribe_lossy(16).unwrap();
     let _ = quietly("after an add", || bus.with_local(|local| local.publish(EVENT)).unwrap());
     drop(another);
     let _ = quietly("after that left", || bus.with_local(|local| local.publish(EVENT)).unwrap());
@@ -218,7 +220,7 @@ fn the_shared_lanes_leave_the_heap_alone_after_the_first_use_of_a_thread() {
     // The first load of a list in a thread makes the thread's record of the lists that it reads.
     let _ = bus.publish(EVENT).unwrap();
     quietly("shared", || (0..100).for_each(|_| assert!(bus.publish(EVENT).is_ok())));
-    let another = bus.subscribe(16).unwrap();
+    let another = bus.subscribe_lossy(16).unwrap();
     let _ = quietly("after an add", || bus.publish(EVENT).unwrap());
     drop(another);
     let _ = quietly("with a sink that turns out to be closed", || bus.publish(EVENT).unwrap());

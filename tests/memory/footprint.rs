@@ -76,7 +76,7 @@ fn a_queue_takes_its_shared_lane_and_less_than_four_kibibytes_more() {
     let (bytes, _queue) = cost("a queue of 1024 events, without the worker's stack", queue);
     println!("  of it around its slots: {} bytes", bytes - slots);
     assert_within(bytes - slots, 4096);
-    let (bytes, _channel) = cost("a channel of 1024 events", || Channel::<Event>::bounded(CAPACITY).unwrap());
+    let (bytes, _channel) = cost("a channel of 1024 events", || Channel::<Event>::lossy(CAPACITY).unwrap());
     println!("  of it around its slots: {} bytes", bytes - slots);
     assert_within(bytes - slots, 4096);
 }
@@ -130,7 +130,7 @@ fn the_lanes_of_a_removed_sink_are_given_back_when_the_publishers_have_moved_on(
     let mut publishers: Vec<Publisher<Event>> = (0..4).map(|_| bus.publisher()).collect();
     let _steady = bus.add(noop()).unwrap();
     publishers.iter_mut().for_each(|publisher| assert!(publisher.publish([0; 4]).is_ok()));
-    let (channel, mut receiver) = Channel::<Event>::bounded(CAPACITY).unwrap();
+    let (channel, mut receiver) = Channel::<Event>::lossy(CAPACITY).unwrap();
     let (heap, _) = heap_of(|| {
         let id = bus.add(channel.clone()).unwrap();
         publishers.iter_mut().for_each(|publisher| assert!(publisher.publish([0; 4]).is_ok()));
@@ -220,7 +220,7 @@ fn documented_figures_are_those_that_are_measured() {
         ("a publisher without lanes", none),
         ("a private lane", heap_of(|| queued.publisher()).0.bytes - none),
         ("a queue", heap_of(queue).0.bytes),
-        ("a channel", heap_of(|| Channel::<Event>::bounded(CAPACITY).unwrap()).0.bytes),
+        ("a channel", heap_of(|| Channel::<Event>::lossy(CAPACITY).unwrap()).0.bytes),
         ("a journal", heap_of(|| Journal::<Event>::new(CAPACITY).unwrap()).0.bytes),
         ("a subscriber of it", heap_of(|| journal.subscribe(Start::Now).unwrap()).0.bytes),
         ("a sink that is called directly", direct),

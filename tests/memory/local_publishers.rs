@@ -75,7 +75,7 @@ fn a_pool_of_threads_that_publish_once_takes_bounded_memory() {
 #[test]
 fn threads_that_end_give_their_lanes_to_others() {
     let bus = Bus::new();
-    let mut receiver = bus.subscribe(16).unwrap();
+    let mut receiver = bus.subscribe_lossy(16).unwrap();
     for id in 0..3 * most() {
         let publishing = bus.clone();
         let publishers = thread::spawn(move || {
@@ -91,7 +91,7 @@ fn threads_that_end_give_their_lanes_to_others() {
 #[test]
 fn a_busy_thread_gets_lanes_beside_threads_that_published_once() {
     let (bus, gate) = (Bus::new(), Gate::closed());
-    let mut receiver = bus.subscribe(4096).unwrap();
+    let mut receiver = bus.subscribe_lossy(4096).unwrap();
     let idle = publish_and_stay(&bus, 2 * most(), 1, &gate);
     let before = bus.snapshot().publishers;
     assert_eq!(before, most().div_ceil(2));
@@ -180,7 +180,7 @@ fn a_publisher_of_a_thread_comes_behind_what_that_thread_published_before() {
     for drains in [false, true] {
         let bus = Bus::new();
         // A quarter of the capacity is read from one lane before the next one has its turn.
-        let mut receiver = bus.subscribe(16).unwrap();
+        let mut receiver = bus.subscribe_lossy(16).unwrap();
         (0..8).for_each(|event| assert!(bus.publish((0, event)).is_ok()));
         let mut publisher = bus.publisher();
         (8..16).for_each(|event| assert!(publisher.publish((0, event)).is_ok()));

@@ -179,7 +179,7 @@ fn only_with_memory<R>(granted: usize, make: impl Fn() -> Result<R, InvalidConfi
 
 #[test]
 fn a_channel_or_a_journal_that_there_is_no_memory_for_is_an_error() {
-    only_with_memory(0, || Channel::<Event>::bounded(CAPACITY));
+    only_with_memory(0, || Channel::<Event>::lossy(CAPACITY));
     only_with_memory(0, || Channel::<Event>::shared(CAPACITY));
     only_with_memory(0, || channel_builder().build());
     only_with_memory(0, || channel_builder().build_shared());
@@ -188,10 +188,10 @@ fn a_channel_or_a_journal_that_there_is_no_memory_for_is_an_error() {
     only_with_memory(0, || Journal::<Event>::builder().capacity(CAPACITY).sample_time().build());
     only_with_memory(0, || Journal::<Event>::builder().capacity(CAPACITY).build_single());
     let bus = Bus::<Event>::new();
-    assert!(matches!(rings(0, || bus.subscribe(CAPACITY).err()), Some(AddError::Config(NO_MEMORY))));
+    assert!(matches!(rings(0, || bus.subscribe_lossy(CAPACITY).err()), Some(AddError::Config(NO_MEMORY))));
     let _publisher = bus.publisher();
     // Memory for the shared lane, and none for the publisher's own.
-    assert!(matches!(rings(1, || bus.subscribe(CAPACITY).err()), Some(AddError::Config(NO_MEMORY))));
+    assert!(matches!(rings(1, || bus.subscribe_lossy(CAPACITY).err()), Some(AddError::Config(NO_MEMORY))));
     assert_eq!(bus.sink_count(), 0);
 }
 

@@ -281,7 +281,7 @@ fn an_error_whose_text_and_drop_panic_concerns_no_publisher() {
     }
     let bus = Bus::new();
     bus.add(sink_fn(|_: &u32| Err::<(), _>(Bomb))).unwrap();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     assert_eq!(bus.publish(1).map(|published| published.refused), Ok(1));
     assert_eq!(bus.publisher().publish(2).map(|published| published.refused), Ok(1));
     assert_eq!(receiver.drain().sum::<u32>(), 3, "both are there");
@@ -351,7 +351,7 @@ fn a_publisher_goes_on_after_a_clone_that_panics_everywhere() {
         }
     }
     let bus = Bus::new();
-    let (mut one, mut other) = (bus.subscribe(2).unwrap(), bus.subscribe(2).unwrap());
+    let (mut one, mut other) = (bus.subscribe_lossy(2).unwrap(), bus.subscribe_lossy(2).unwrap());
     let mut publisher = bus.publisher();
     for round in 0..3 {
         // The first is in one lane already when it panics; the last meets a full lane, on the slow path.

@@ -277,7 +277,7 @@ fn a_retry_by_key_drops_all_that_it_parked() {
 #[test]
 fn dead_letters_that_nobody_takes_are_dropped() {
     let alive = Alive::default();
-    let (letters, receiver) = Channel::bounded(COUNT).unwrap();
+    let (letters, receiver) = Channel::lossy(COUNT).unwrap();
     let retry = down()
         .retry_by_key(|_: &Bomb| 7, Fails)
         .dead_letters(sink_fn(move |letter: &DeadLetter<Bomb>| drop(letters.write(letter.attempts))));
@@ -323,7 +323,7 @@ fn what_does_not_pass_is_counted_once() {
     let alive = Alive::default();
     let bus = Bus::new();
     bus.add_named("filter", noop().filter(|_: &Bomb| false)).unwrap();
-    let (channel, _receiver) = Channel::bounded(8).unwrap();
+    let (channel, _receiver) = Channel::lossy(8).unwrap();
     bus.add_named("lane", channel.filter(|_: &Bomb| false)).unwrap();
     let mut publisher = bus.publisher();
     for _ in 0..COUNT {
@@ -355,7 +355,7 @@ fn an_event_for_nobody_is_dropped_by_its_publish() {
 fn lanes_of_a_thread_that_ends_drop_what_is_left_in_them() {
     let alive = Alive::default();
     let (bus, own) = (Bus::new(), alive.clone());
-    let receiver = bus.subscribe(COUNT).unwrap();
+    let receiver = bus.subscribe_lossy(COUNT).unwrap();
     let thread_bus = bus.clone();
     let writing = thread::spawn(move || {
         (0..COUNT).for_each(|_| assert!(thread_bus.with_local(|lane| lane.publish(own.bomb())).is_ok()));

@@ -101,7 +101,7 @@ pub(crate) const PLACES: &[Place] = &[
         (0..256).for_each(|_| drop(publisher.publish(Event::plain())));
     }),
     place("drop, a receiver that goes", |world, trap| {
-        let (channel, receiver) = Channel::bounded(8).unwrap();
+        let (channel, receiver) = Channel::lossy(8).unwrap();
         world.own(&Arc::new(channel.clone()));
         world.add(&world.solo, channel);
         drop(world.solo.publish(Event::at(At::Drop, trap)));
@@ -178,7 +178,7 @@ pub(crate) const PLACES: &[Place] = &[
         })
     }),
     place("drop of a waker", |world, trap| {
-        let (channel, mut receiver) = Channel::bounded(8).unwrap();
+        let (channel, mut receiver) = Channel::lossy(8).unwrap();
         world.add(&world.solo, channel);
         let waker = Waker::from(Arc::new(DropWaker(trap.clone())));
         drop(receiver.poll_recv(&mut Context::from_waker(&waker)));
@@ -227,7 +227,7 @@ impl Drop for DropWaker {
 
 /// A task that waits for the lonely bus, and what wakes it.
 fn wake(world: &World, trap: &Arc<Trap>, by: fn(&World)) {
-    let (channel, mut receiver) = Channel::bounded(8).unwrap();
+    let (channel, mut receiver) = Channel::lossy(8).unwrap();
     world.add(&world.solo, channel);
     let waker = Waker::from(Arc::new(SpringWaker(trap.clone())));
     assert!(receiver.poll_recv(&mut Context::from_waker(&waker)).is_pending());

@@ -38,7 +38,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     }),
     ("snapshot", |world| world.buses().iter().for_each(|bus| drop(bus.snapshot()))),
     ("add", |world| world.buses().iter().for_each(|bus| ignore(bus.add(noop())))),
-    ("subscribe", |world| world.buses().iter().for_each(|bus| drop(bus.subscribe(8)))),
+    ("subscribe", |world| world.buses().iter().for_each(|bus| drop(bus.subscribe_lossy(8)))),
     ("publisher", |world| world.buses().iter().for_each(|bus| drop(bus.publisher()))),
     ("publish", |world| world.buses().iter().for_each(|bus| drop(bus.publish(Event::plain())))),
     ("Queue::close_timeout", |world| drop(world.queue.close_timeout(LIMIT))),

@@ -420,7 +420,7 @@ pub(crate) const PLACES: &[Place] = &[
         drop(world.solo.publisher());
     }),
     place("drop of a lane's events, Publisher", |world, trap| {
-        let (channel, receiver) = Channel::bounded(8).unwrap();
+        let (channel, receiver) = Channel::lossy(8).unwrap();
         let id = world.add(&world.solo, channel);
         let mut publisher = world.solo.publisher();
         drop(publisher.publish(Event::at(crate::world::At::Drop, trap)));

@@ -117,7 +117,7 @@ fn flush_at_a_thread_end_flushes() {
 fn a_flush_at_a_thread_end_reports_what_it_waited_for_in_vain() {
     at_the_end(|| {
         let bus = Bus::new();
-        let receiver = Mutex::new(bus.subscribe(8).unwrap());
+        let receiver = Mutex::new(bus.subscribe_lossy(8).unwrap());
         Box::new(move || {
             assert!(bus.publish(1_u32).is_ok());
             assert_eq!(bus.flush_timeout(Duration::from_millis(1)).finish, Finish::TimedOut);
@@ -157,7 +157,7 @@ fn every_operation_works_at_a_thread_end() {
             assert!(publisher.flush_timeout(LIMIT).is_done());
             drop(publisher);
             assert_eq!(count.load(Ordering::Relaxed), 3);
-            let (channel, mut receiver) = Channel::bounded(8).unwrap();
+            let (channel, mut receiver) = Channel::lossy(8).unwrap();
             let batch = channel.batch(2).unwrap();
             batch.write(1).unwrap();
             batch.signal(&mut Signal::Flush(Deadline::NOW, &mut FlushReport::default()));
@@ -178,7 +178,7 @@ fn every_operation_works_at_a_thread_end() {
 fn an_event_is_published_at_a_thread_end() {
     at_the_end(|| {
         let bus = Bus::new();
-        let mut receiver = bus.subscribe(8).unwrap();
+        let mut receiver = bus.subscribe_lossy(8).unwrap();
         Box::new(move || {
             ignore(bus.with_local(|publisher| publisher.publish(Event::plain())));
             assert!(receiver.try_recv().is_ok());

@@ -166,7 +166,7 @@ pub(crate) struct World {
 
 /// A channel that is read until it is closed.
 pub(crate) fn read_channel() -> Channel<Event> {
-    let (channel, mut receiver) = Channel::bounded(64).unwrap();
+    let (channel, mut receiver) = Channel::lossy(64).unwrap();
     thread::spawn(move || while receiver.recv().is_ok() {});
     channel
 }

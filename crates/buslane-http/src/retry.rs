@@ -17,7 +17,7 @@ use std::time::Duration;
 /// use buslane::retry::{Backoff, DeadLetter};
 /// use buslane_http::{HttpRetry, HttpSink};
 /// use std::time::Duration;
-/// let (letters, mut dead) = Channel::<DeadLetter<Vec<String>>>::bounded(64)?;
+/// let (letters, mut dead) = Channel::<DeadLetter<Vec<String>>>::lossy(64)?;
 /// let policy = HttpRetry::new(Backoff::default().max_attempts(2)?);
 /// let sink = HttpSink::new("http://127.0.0.1:9/events")?.batches();
 /// let bus = Bus::new();

@@ -52,7 +52,7 @@ impl Books {
     fn audit_sink(&mut self, sink: &SinkBook, published: u64, overflow: Overflow) {
         let SinkBook { name, state, was_cut_off } = sink;
         let offered = state.ledger.offered;
-        if *was_cut_off && overflow == Overflow::Disconnect && offered <= published {
+        if *was_cut_off && overflow == Overflow::Close && offered <= published {
             // The bus offers nothing more to a sink that overflowed and was cut off.
             let missed = published - offered;
             self.check(

@@ -45,7 +45,7 @@ pub(crate) struct Options {
     pub(crate) grep: String,
 
     /// What a sink without room does: drop-newest (default), drop-oldest, refuse, block (default with --lines),
-    /// block-for=<ms>, disconnect.
+    /// block-for=<ms>, close.
     #[arg(long, value_parser = overflow, value_name = "POLICY")]
     overflow: Option<Overflow>,
 
@@ -76,13 +76,11 @@ fn overflow(text: &str) -> Result<Overflow, String> {
         "drop-oldest" => Overflow::DropOldest,
         "refuse" => Overflow::Refuse,
         "block" => Overflow::Block,
-        "disconnect" => Overflow::Disconnect,
+        "close" => Overflow::Close,
         _ => match text.strip_prefix("block-for=") {
             Some(limit) => Overflow::BlockFor(milliseconds(limit)?),
             None => {
-                return Err(
-                    "use drop-newest, drop-oldest, refuse, block, block-for=<ms> or disconnect".into()
-                );
+                return Err("use drop-newest, drop-oldest, refuse, block, block-for=<ms> or close".into());
             }
         },
     })

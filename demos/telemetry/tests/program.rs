@@ -59,7 +59,7 @@ fn a_line_that_is_no_text_is_counted_and_the_others_are_published() {
 #[test]
 fn the_books_of_lines_hold_under_every_policy() {
     let lines: Vec<u8> = (0..2000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
-    for policy in ["block", "block-for=20", "drop-newest", "drop-oldest", "refuse", "disconnect"] {
+    for policy in ["block", "block-for=20", "drop-newest", "drop-oldest", "refuse", "close"] {
         let output = run(&["--lines", "-", "--overflow", policy, "--capacity", "8"], &lines);
         assert!(output.status.success(), "{policy}: {}", String::from_utf8_lossy(&output.stdout));
     }

@@ -95,7 +95,7 @@ fn blocked_lane_against_a_dropped_receiver() {
         drop(receiver);
         let accepted = publisher.join().unwrap();
         let books = books(&channel);
-        assert_eq!((books.dropped.disconnected, books.refused.closed), (accepted, 2 - accepted));
+        assert_eq!((books.dropped.receiver_dropped, books.refused.closed), (accepted, 2 - accepted));
         lives.assert_all_dropped();
     });
 }

@@ -160,7 +160,7 @@ fn dropped_receiver_against_lane_push() {
         drop(receiver);
         let accepted = publisher.join().unwrap();
         let books = books(&channel);
-        assert_eq!((books.dropped.disconnected, books.refused.closed), (accepted, 2 - accepted));
+        assert_eq!((books.dropped.receiver_dropped, books.refused.closed), (accepted, 2 - accepted));
         assert_eq!(books.pending, 0);
         lives.assert_all_dropped();
     });
@@ -181,7 +181,7 @@ fn dropped_receiver_against_a_lane_that_goes() {
         });
         drop(receiver);
         let accepted = publisher.join().unwrap();
-        assert_eq!(books(&channel).dropped.disconnected, u64::from(accepted));
+        assert_eq!(books(&channel).dropped.receiver_dropped, u64::from(accepted));
         assert_eq!(channel.state().lanes, 0, "a lane that is over is folded in");
         lives.assert_all_dropped();
     });
@@ -213,7 +213,7 @@ fn overflow_disconnects_against_recv() {
     // Fails when `Full` is seen although the reader's pop happened before, or when the seal loses an accepted event.
     model(|| {
         let lives = Lives::new(2);
-        let (channel, mut receiver) = channel(1, Overflow::Disconnect);
+        let (channel, mut receiver) = channel(1, Overflow::Close);
         let (mut lane, values) = (lane(&channel), lives.clone());
         let publisher = thread::spawn(move || {
             let accepted: Vec<_> = (0..2).filter(|id| push(&mut lane, values.value(*id))).collect();
@@ -225,7 +225,7 @@ fn overflow_disconnects_against_recv() {
         channel.close();
         let (got, end) = rest(&mut receiver);
         assert_eq!(got.len() + 1, accepted.len());
-        assert_eq!(end, if accepted.len() == 2 { RecvError::Closed } else { RecvError::Disconnected });
+        assert_eq!(end, if accepted.len() == 2 { RecvError::Closed } else { RecvError::Overflowed });
         let _ = books(&channel);
         drop((channel, receiver));
         lives.assert_all_dropped();
@@ -237,7 +237,7 @@ fn overflow_disconnects_against_another_publisher() {
     // One publisher's overflow seals the other's lane: its `Ok` means read. Fails as a close does.
     model(|| {
         let lives = Lives::new(3);
-        let (channel, mut receiver) = channel(1, Overflow::Disconnect);
+        let (channel, mut receiver) = channel(1, Overflow::Close);
         let (mut overflowing, mut other) = (lane(&channel), lane(&channel));
         let values = lives.clone();
         assert!(push(&mut overflowing, lives.value(0)));
@@ -248,7 +248,7 @@ fn overflow_disconnects_against_another_publisher() {
         let accepted = second.join().unwrap();
         let (got, end) = rest(&mut receiver);
         assert_eq!(got, if accepted { vec![0, 2] } else { vec![0] });
-        assert_eq!(end, RecvError::Disconnected);
+        assert_eq!(end, RecvError::Overflowed);
         let _ = books(&channel);
         drop((channel, receiver));
         lives.assert_all_dropped();
@@ -296,7 +296,7 @@ fn shared_write_against_a_dropped_receiver() {
         steps.step();
         drop(receiver);
         let accepted = writer.join().unwrap();
-        assert_eq!(books(&channel).dropped.disconnected, u64::from(accepted));
+        assert_eq!(books(&channel).dropped.receiver_dropped, u64::from(accepted));
         lives.assert_all_dropped();
     });
 }
@@ -313,7 +313,7 @@ fn unbounded_write_against_a_dropped_receiver() {
         drop(receiver);
         let accepted = writer.join().unwrap();
         let books = books(&channel);
-        assert_eq!(books.dropped.disconnected + books.dropped.aborted, u64::from(accepted));
+        assert_eq!(books.dropped.receiver_dropped + books.dropped.aborted, u64::from(accepted));
         assert_eq!(books.pending, 0);
         assert!(!lives.is_alive(0), "nobody reads it any more");
         drop(channel);

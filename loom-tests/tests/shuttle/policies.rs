@@ -10,7 +10,7 @@ const PUBLISHERS: usize = 3;
 const EVENTS: usize = 4;
 
 const POLICIES: [Overflow; 4] =
-    [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse, Overflow::Disconnect];
+    [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse, Overflow::Close];
 
 fn read(mut receiver: Receiver<Event>) -> thread::JoinHandle<(Receiver<Event>, Log)> {
     thread::spawn(move || {

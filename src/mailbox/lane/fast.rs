@@ -1,8 +1,9 @@
 //! The lane that most publishes go through: a ring with one producer and one consumer.
 
-use super::{LaneView, let_go};
 use crate::error::WriteError;
-use crate::mailbox::{Mailbox, Overflow, Signals};
+use crate::mailbox::core::Mailbox;
+use crate::mailbox::signals::Signals;
+use crate::mailbox::view::{LaneView, let_go};
 use crate::panics::discard;
 use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
@@ -69,6 +70,10 @@ impl<E: Send + 'static> FastLane<E> {
         self.signals.cell.pair()
     }
 
+    pub(super) fn mailbox(&self) -> &Mailbox<E> {
+        &self.mailbox
+    }
+
     /// Whether [`overflow`](Self::overflow) may call a hook of the mailbox.
     pub(crate) fn has_hook(&self) -> bool {
         self.mailbox.has_hook()
@@ -76,7 +81,7 @@ impl<E: Send + 'static> FastLane<E> {
 
     /// Whether a publish may have to wait here.
     pub(crate) fn may_wait(&self) -> bool {
-        matches!(self.mailbox.overflow, Overflow::Block | Overflow::BlockFor(_))
+        self.mailbox.overflow.may_wait()
     }
 
     /// Room for one event, if there is any.

@@ -134,7 +134,7 @@ fn a_flush_inside_a_delivery_does_not_wait() {
 #[test]
 fn a_channel_that_nobody_reads_is_unfinished_and_a_read_one_is_not() {
     let bus = Bus::new();
-    let (channel, mut receiver) = Channel::bounded(8).unwrap();
+    let (channel, mut receiver) = Channel::lossy(8).unwrap();
     bus.add_named("unread", channel).unwrap();
     let (_called, direct) = recorder();
     bus.add(direct).unwrap();

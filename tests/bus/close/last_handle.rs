@@ -38,7 +38,7 @@ fn the_drop_of_the_last_handle_closes_the_bus_behind_its_backlog() {
 #[test]
 fn a_publisher_keeps_its_bus_open_and_a_clone_of_it_too() {
     let bus = Bus::new();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     let first = bus.publisher();
     drop(bus);
     let mut second = first.clone();
@@ -52,7 +52,7 @@ fn a_publisher_keeps_its_bus_open_and_a_clone_of_it_too() {
 #[test]
 fn a_publisher_that_was_cloned_from_a_cached_one_keeps_the_bus_open() {
     let bus = Bus::new();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     let mut clone = bus.with_local(|local| local.clone());
     drop(bus);
     assert_eq!(clone.publish(1), Ok(took(1, 0)));
@@ -86,7 +86,7 @@ fn the_last_handle_dropped_inside_a_direct_sink_does_not_wait() {
     let (sender, handles) = mpsc::channel::<Bus<u32>>();
     let handles = std::sync::Mutex::new(handles);
     bus.add(sink_fn(move |_: &u32| drop(handles.lock().unwrap().try_recv()))).unwrap();
-    let mut receiver = bus.subscribe(8).unwrap();
+    let mut receiver = bus.subscribe_lossy(8).unwrap();
     sender.send(bus.clone()).unwrap();
     ends(move || {
         // The publisher goes first; what the sink has is the last but the one that lends itself for the call.
@@ -169,7 +169,7 @@ fn a_dropped_bus_gives_up_nothing_that_its_queues_accepted() {
 #[test]
 fn an_event_that_comes_back_from_a_closed_bus_is_the_one_that_was_published() {
     let (bus, drops) = (Bus::new(), Drops::default());
-    let (channel, receiver) = Channel::<std::sync::Arc<Tracked>>::bounded(8).unwrap();
+    let (channel, receiver) = Channel::<std::sync::Arc<Tracked>>::lossy(8).unwrap();
     bus.add(channel).unwrap();
     let mut publisher = bus.publisher();
     let _ = publisher.publish(std::sync::Arc::new(drops.track(1))).unwrap();

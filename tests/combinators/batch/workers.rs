@@ -116,8 +116,11 @@ fn closed_sink_of_one_worker_closes_the_queue() {
     let (_, script) = batch(1);
     let queue = each(workers(3), &script, |script| script.batch(1).unwrap());
     script.answer([Answer::Close]);
-    write_all(&queue, [0]);
-    wait_for(|| queue.state().status == SinkStatus::Closed);
+    // The worker notices at the next event that it writes to that sink.
+    wait_for(|| {
+        let _ = queue.write(0);
+        queue.state().status == SinkStatus::Closed
+    });
     assert!(matches!(queue.write(1), Err(WriteError::Closed(1))));
 }
 

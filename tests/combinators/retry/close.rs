@@ -206,7 +206,7 @@ fn e4_a_close_at_its_deadline_also_ends_a_wait_behind_a_batch() {
 
 #[test]
 fn a_sink_that_panics_as_it_closes_does_not_keep_the_dead_letters_open() {
-    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let (letters, mut dead) = Channel::lossy(8).unwrap();
     let sink = Panicking::<u64>::new().on_close().retry(By(|_| Next::GiveUp)).dead_letters(letters);
     let report = sink.close(Deadline::NEVER);
     assert_eq!(report.errors.len(), 1, "{report}");

@@ -7,7 +7,7 @@ use test_support::{Outcome, assert_balanced, outcome};
 
 #[test]
 fn a_dead_letter_has_the_event_the_error_and_the_attempts_and_the_bus_balances() {
-    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let (letters, mut dead) = Channel::lossy(8).unwrap();
     let bus = Bus::new();
     let sink = flaky(|_, event| event == 1);
     let policy = By(|attempt| if attempt < 3 { Next::Again } else { Next::GiveUp });
@@ -34,7 +34,7 @@ fn a_dead_letter_has_the_event_the_error_and_the_attempts_and_the_bus_balances()
 #[test]
 fn in_front_of_a_channel_an_event_counts_once_however_many_attempts() {
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
-    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let (letters, mut dead) = Channel::lossy(8).unwrap();
     let bus = Bus::new();
     let retry = channel.retry(By(|attempt| if attempt < 2 { Next::Again } else { Next::GiveUp }));
     bus.add(retry.dead_letters(letters)).unwrap();
@@ -84,7 +84,7 @@ fn letters_that_a_panic_takes_are_counted() {
 
 #[test]
 fn e13_a_limit_of_attempts_and_dead_letters_end_what_go_events_tried_for_ever() {
-    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let (letters, mut dead) = Channel::lossy(8).unwrap();
     let sink = flaky(|_, _| true);
     let breaker = buslane::retry::Breaker::new(2, super::SECOND).unwrap().max_attempts(4).unwrap();
     let clock = buslane::testing::ManualClock::hurrying();
@@ -106,7 +106,7 @@ fn what_the_policy_lets_nobody_try_is_a_dead_letter_without_attempts() {
             Next::GiveUp
         }
     }
-    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let (letters, mut dead) = Channel::lossy(8).unwrap();
     let retry = flaky(|_, _| false).retry(Panics).dead_letters(letters);
     assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
     assert_eq!(dead.recv().unwrap().attempts, 0);

@@ -88,7 +88,7 @@ fn more_than_the_capacity_is_refused_or_a_dead_letter() {
     let ledger = books(&retry);
     assert_eq!((ledger.offered, ledger.refused.full, ledger.pending), (4, 2, 2));
 
-    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let (letters, mut dead) = Channel::lossy(8).unwrap();
     let retry = fails().dead_letters(letters);
     write_all(&retry, [100, 101, 102]);
     assert_eq!(dead.recv().unwrap().event, 102);
@@ -101,7 +101,7 @@ fn more_than_the_capacity_is_refused_or_a_dead_letter() {
 #[test]
 fn what_is_given_up_after_it_was_set_aside_is_a_dead_letter_or_counts_as_failed() {
     let policy = || By(|attempt| if attempt < 2 { Next::After(SECOND) } else { Next::GiveUp });
-    let (letters, mut dead) = Channel::bounded(8).unwrap();
+    let (letters, mut dead) = Channel::lossy(8).unwrap();
     let clock = ManualClock::new();
     let with = flaky(|_, _| true).retry_by_key(key, policy()).clock(clock.clone()).dead_letters(letters);
     let without = flaky(|_, _| true).retry_by_key(key, policy()).clock(clock.clone());
@@ -167,7 +167,7 @@ fn a_close_at_its_deadline_counts_what_is_left_or_makes_dead_letters_of_it() {
     for keep in [false, true] {
         let clock = ManualClock::hurrying();
         let sink = flaky(|_, event| event < 200);
-        let (letters, mut dead) = Channel::bounded(8).unwrap();
+        let (letters, mut dead) = Channel::lossy(8).unwrap();
         let mut retry = sink.clone().retry_by_key(key, By(|_| Next::After(SECOND))).clock(clock.clone());
         if keep {
             retry = retry.dead_letters(letters);

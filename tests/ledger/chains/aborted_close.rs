@@ -108,7 +108,7 @@ fn an_interrupted_retry_sends_letters_until_it_is_closed() {
 
 #[test]
 fn letters_that_are_lost_are_counted_as_such() {
-    let (channel, _dead) = Channel::bounded(1).unwrap(); // drops the newest
+    let (channel, _dead) = Channel::lossy(1).unwrap(); // drops the newest
     let (sink, _attempts) = failing();
     let policy = Backoff::default().max_attempts(1).unwrap();
     let queue = sink.retry(policy).dead_letters(channel).queue(64).unwrap();

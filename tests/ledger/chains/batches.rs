@@ -261,7 +261,7 @@ fn batch_counts_what_a_full_queue_drops_and_evicts() {
         assert_eq!((dropped.full, dropped.evicted, ledger.pending), (full, evicted, 6), "{ledger}");
         drop(receiver);
         let ledger = batch.state().ledger;
-        assert_eq!((ledger.dropped.disconnected, ledger.pending), (6, 0), "{ledger}");
+        assert_eq!((ledger.dropped.receiver_dropped, ledger.pending), (6, 0), "{ledger}");
         assert_eq!(ledger.check(), Ok(()));
     }
 }

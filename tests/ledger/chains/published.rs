@@ -127,7 +127,7 @@ fn filtered_events_are_accepted_and_those_of_a_filter_that_panics_are_dropped() 
         for with_lane in [false, true] {
             let bus = Bus::new();
             let keep = |event: &u64| event.is_multiple_of(3) || (event % 3 == 1 && panic!("as asked"));
-            let (channel, _receiver) = Channel::bounded(64).unwrap();
+            let (channel, _receiver) = Channel::lossy(64).unwrap();
             if with_lane {
                 bus.add(channel.filter(keep)).unwrap();
             } else {
@@ -176,7 +176,7 @@ fn a_nested_bus_hands_on_what_it_was_told() {
         let (bus, inner) = (Bus::new(), Bus::new());
         bus.add(inner.clone()).unwrap();
         assert_eq!(counts(publish(&bus, way, 10)), (10, 0, 0), "{way}, no sink");
-        let _receiver = inner.subscribe(4).unwrap();
+        let _receiver = inner.subscribe_lossy(4).unwrap();
         inner.add(buslane::noop()).unwrap();
         assert_eq!(counts(publish(&bus, way, 10)), (10, 0, 0), "{way}, one sink that takes everything");
     }
@@ -185,10 +185,10 @@ fn a_nested_bus_hands_on_what_it_was_told() {
 #[test]
 fn a_nested_bus_whose_only_sink_is_closed_stays_on_the_bus() {
     let (bus, inner) = (Bus::new(), Bus::new());
-    drop(inner.subscribe(4).unwrap());
+    drop(inner.subscribe_lossy(4).unwrap());
     bus.add(inner.clone()).unwrap();
     let _ = bus.publish(1).unwrap();
-    let mut receiver = inner.subscribe(4).unwrap();
+    let mut receiver = inner.subscribe_lossy(4).unwrap();
     assert_eq!(counts(bus.publish(2).unwrap()), (1, 0, 0));
     assert_eq!(receiver.recv(), Ok(2));
 }
@@ -197,8 +197,8 @@ fn a_nested_bus_whose_only_sink_is_closed_stays_on_the_bus() {
 fn a_tee_loses_what_both_sides_lose() {
     for way in WAYS {
         let bus = Bus::new();
-        let (first, _one) = Channel::bounded(2).unwrap();
-        let (second, _other) = Channel::bounded(4).unwrap();
+        let (first, _one) = Channel::lossy(2).unwrap();
+        let (second, _other) = Channel::lossy(4).unwrap();
         bus.add(first.tee(second)).unwrap();
         assert_eq!(counts(publish(&bus, way, 10)), (4, 6, 0), "{way}");
         assert_eq!(ledger(&bus).dropped.full, 8 + 6, "{way}");
@@ -216,7 +216,7 @@ fn a_journal_keeps_what_it_is_told_to() {
 
 #[test]
 fn writers_are_told_by_offer_what_write_does_not_say() {
-    let (channel, _receiver) = Channel::bounded(1).unwrap();
+    let (channel, _receiver) = Channel::lossy(1).unwrap();
     assert_eq!(channel.offer(1).unwrap(), Disposition::Pending);
     assert!(channel.write(2).is_ok(), "accepted, and dropped");
     for sink in [
@@ -234,7 +234,7 @@ fn writers_are_told_by_offer_what_write_does_not_say() {
 
 #[test]
 fn others_who_write_to_an_inner_sink_do_not_disturb_the_ledger() {
-    let (channel, mut receiver) = Channel::bounded(64).unwrap();
+    let (channel, mut receiver) = Channel::lossy(64).unwrap();
     let queue = channel.clone().queue(64).unwrap();
     (0..10).for_each(|event| queue.write(event).unwrap());
     assert!(queue.flush_timeout(std::time::Duration::ZERO).finish != buslane::stats::Finish::Pending);
@@ -250,7 +250,7 @@ fn others_who_write_to_an_inner_sink_do_not_disturb_the_ledger() {
 
 #[test]
 fn events_unread_in_a_channel_behind_a_queue_are_followed_to_their_end() {
-    let (channel, mut receiver) = Channel::bounded(64).unwrap();
+    let (channel, mut receiver) = Channel::lossy(64).unwrap();
     let queue = channel.queue(64).unwrap();
     (0..10).for_each(|event| queue.write(event).unwrap());
     assert!(queue.close().is_done());
@@ -258,6 +258,6 @@ fn events_unread_in_a_channel_behind_a_queue_are_followed_to_their_end() {
     (0..4).for_each(|event| assert_eq!(receiver.recv(), Ok(event)));
     drop(receiver);
     let ledger = queue.state().ledger;
-    assert_eq!((ledger.delivered, ledger.dropped.disconnected, ledger.pending), (4, 6, 0), "{ledger}");
+    assert_eq!((ledger.delivered, ledger.dropped.receiver_dropped, ledger.pending), (4, 6, 0), "{ledger}");
     assert_eq!(ledger.check(), Ok(()));
 }

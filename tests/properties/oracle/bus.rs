@@ -490,7 +490,7 @@ impl Entry {
                             let (_, events) = queues.next().expect("first in, first out");
                             events.pop_front();
                         }
-                        Err(TryRecvError::Disconnected) => panic!("nobody cut it off"),
+                        Err(TryRecvError::Overflowed) => panic!("nobody cut it off"),
                         Err(_) => {
                             assert!(!unread, "events are missing");
                             break;

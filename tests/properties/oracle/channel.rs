@@ -25,7 +25,7 @@ impl Setup {
             2 => Overflow::Refuse,
             3 => Overflow::Block,
             4 => Overflow::BlockFor(Duration::ZERO),
-            _ => Overflow::Disconnect,
+            _ => Overflow::Close,
         };
         Self { capacity: pick(capacity, 9) + 1, overflow, filtered: filtered % 4 == 3 }
     }
@@ -179,8 +179,8 @@ impl World {
                     self.end.get_or_insert(TryRecvError::Closed);
                     for way in &mut self.ways {
                         for id in way.waiting.drain(..) {
-                            self.books.dropped.disconnected += 1;
-                            self.told.push((id, DropReason::Disconnected));
+                            self.books.dropped.receiver_dropped += 1;
+                            self.told.push((id, DropReason::ReceiverDropped));
                         }
                     }
                 }
@@ -255,10 +255,10 @@ impl World {
                 assert_eq!(outcome, Err(("timeout", id)));
                 self.books.refused.timeout += 1;
             }
-            Overflow::Disconnect => {
+            Overflow::Close => {
                 assert_eq!(outcome, Err(("closed", id)));
                 self.books.refused.closed += 1;
-                self.end = Some(TryRecvError::Disconnected);
+                self.end = Some(TryRecvError::Overflowed);
             }
             _ => {
                 assert_eq!(outcome, Err(("full", id)));

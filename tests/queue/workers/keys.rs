@@ -130,7 +130,7 @@ fn every_overflow_policy_holds_for_each_worker() {
             Overflow::Refuse,
             Overflow::Block,
             Overflow::BlockFor(Duration::from_millis(1)),
-            Overflow::Disconnect,
+            Overflow::Close,
         ] {
             let gate = Gate::closed();
             let queue = by_key()
@@ -157,10 +157,10 @@ fn every_overflow_policy_holds_for_each_worker() {
                 match overflow {
                     Overflow::Refuse => assert_eq!(came_to, Outcome::Full(event), "{what}"),
                     Overflow::BlockFor(_) => assert_eq!(came_to, Outcome::Timeout(event), "{what}"),
-                    Overflow::Disconnect => assert_eq!(came_to, Outcome::Closed(event), "{what}"),
+                    Overflow::Close => assert_eq!(came_to, Outcome::Closed(event), "{what}"),
                     _ => assert_eq!(came_to, Outcome::Accepted, "{what}"),
                 }
-                if overflow == Overflow::Disconnect {
+                if overflow == Overflow::Close {
                     // Cut off at one worker, it is at all, also while that one is stuck.
                     assert!((0..100).all(|key| queue.write((key, 0, 0)).is_err()));
                 }

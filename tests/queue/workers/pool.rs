@@ -228,7 +228,7 @@ fn every_overflow_policy_keeps_its_promise() {
             Overflow::Refuse,
             Overflow::Block,
             Overflow::BlockFor(Duration::from_millis(1)),
-            Overflow::Disconnect,
+            Overflow::Close,
         ] {
             let (queue, gate, log) = held_queue(2, 3, overflow);
             let mut entry = Entry::into(&queue, way);
@@ -274,7 +274,7 @@ fn every_overflow_policy_keeps_its_promise() {
             assert_eq!(ledger.dropped.full, u64::from(overflow == Overflow::DropNewest), "{what}");
             assert_eq!(ledger.dropped.evicted, u64::from(overflow == Overflow::DropOldest), "{what}");
             let refused = ledger.refused.total();
-            let refuses = matches!(overflow, Overflow::Refuse | Overflow::BlockFor(_) | Overflow::Disconnect);
+            let refuses = matches!(overflow, Overflow::Refuse | Overflow::BlockFor(_) | Overflow::Close);
             assert_eq!(refused, u64::from(refuses), "{what}");
         }
     }
@@ -411,7 +411,7 @@ fn one_sink_behind_many_workers_is_flushed_by_one_and_closed_by_the_last() {
 
 #[test]
 fn a_sink_that_is_closed_closes_the_queue() {
-    let (channel, receiver) = Channel::<u64>::bounded(4).unwrap();
+    let (channel, receiver) = Channel::<u64>::lossy(4).unwrap();
     let queue = Queue::builder().workers(2).spawn_sink(channel).unwrap();
     drop(receiver);
     wait_for(|| queue.write(1).is_err());

@@ -176,7 +176,7 @@ fn each_flush_ends_with_its_own_goal() {
     // Flushes that begin between two events; each ends when the events before it are read, and not earlier, whichever is woken.
     ends(|| {
         for shared in [true, false] {
-            let (channel, mut receiver) = Channel::bounded(64).unwrap();
+            let (channel, mut receiver) = Channel::lossy(64).unwrap();
             let mut lane = channel.lane().unwrap().unwrap();
             let mut flushes = Vec::new();
             for n in 0..20 {

@@ -83,7 +83,7 @@ fn errors_of_other_sinks_are_left_to_the_policy_inside() {
 #[test]
 fn a_batch_with_an_event_without_json_is_posted_and_that_event_is_a_dead_letter() {
     let server = Server::start([Reply::Status(503), Reply::Status(200), Reply::Status(400)]);
-    let (letters, mut dead) = Channel::<DeadLetter<Vec<Push>>>::bounded(8).unwrap();
+    let (letters, mut dead) = Channel::<DeadLetter<Vec<Push>>>::lossy(8).unwrap();
     let retry = sink(&server).batches().retry(HttpRetry::new(every_second()));
     let batch = Arc::new(retry.clock(ManualClock::hurrying()).dead_letters(letters).batch(3).unwrap());
     let bus = Bus::new();

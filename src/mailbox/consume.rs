@@ -1,45 +1,8 @@
-//! What becomes of one event of a mailbox, and the counters of the events that one reader handles.
+//! What a consumer does with the events of a mailbox, and how they are counted one after another.
 
-use super::Mailbox;
-use super::lane::Progress;
-use crate::stats::{Disposition, DropReason};
-
-/// What became of one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Handled {
-    Delivered,
-    /// The handler passed it on to a sink that decides later.
-    Passed,
-    Filtered,
-    Full,
-    Evicted,
-    Failed,
-    Panicked,
-    Aborted,
-    Disconnected,
-}
-
-impl Handled {
-    pub(crate) const KINDS: usize = 9;
-
-    #[inline]
-    pub(crate) fn of(disposition: Disposition) -> Self {
-        match disposition {
-            Disposition::Delivered => Self::Delivered,
-            Disposition::Pending => Self::Passed,
-            Disposition::Partly(parts) => Self::of(parts.rest()),
-            Disposition::Filtered => Self::Filtered,
-            Disposition::Dropped(reason) => match reason {
-                DropReason::Full => Self::Full,
-                DropReason::Evicted => Self::Evicted,
-                DropReason::Disconnected => Self::Disconnected,
-                DropReason::Aborted => Self::Aborted,
-                DropReason::Failed => Self::Failed,
-                DropReason::Panicked => Self::Panicked,
-            },
-        }
-    }
-}
+use super::core::Mailbox;
+use super::counters::Handled;
+use super::progress::Progress;
 
 /// What is done with the events of a mailbox.
 pub(crate) trait Consume<E> {
@@ -71,21 +34,21 @@ impl<E, F: FnMut(&Mailbox<E>, E) -> Handled> Consume<E> for With<F> {
 ///
 /// It carries the counters that change with each event, so that they are stored and never loaded: a counter in memory
 /// that is loaded again right after its store holds the next event up.
-pub(super) struct Books<'a, E> {
+pub(super) struct Tally<'a, E> {
     mailbox: &'a Mailbox<E>,
     progress: &'a Progress,
     delivered: u64,
 }
 
-impl<'a, E> Books<'a, E> {
+impl<'a, E> Tally<'a, E> {
     pub(super) fn open(mailbox: &'a Mailbox<E>, progress: &'a Progress) -> Self {
         Self { mailbox, progress, delivered: mailbox.consumer.delivered() }
     }
 
-    /// Has one event handled and entered, also when that unwinds: then it counts as delivered. `done` says where it lay.
+    /// Has one event handled and counts it. An event whose handling unwinds counts as delivered. `done` reports its position.
     #[inline(always)]
-    pub(super) fn enter(&mut self, event: E, consume: &mut impl Consume<E>, done: impl Fn(&Progress)) {
-        /// What is entered if the handling unwinds. It has copies of everything: borrowed, the counters and the reader's position would lie
+    pub(super) fn count(&mut self, event: E, consume: &mut impl Consume<E>, done: impl Fn(&Progress)) {
+        /// What is counted if the handling unwinds. It has copies of everything: borrowed, the counters and the reader's position would lie
         /// in memory for its sake, and each event would wait for the store of the one before it.
         struct Unwound<'a, E, D: Fn(&Progress)> {
             mailbox: &'a Mailbox<E>,

@@ -1,6 +1,6 @@
 //! The consumer's half of a lane, and when the consumer begins to read it.
 
-use super::LaneView;
+use super::view::LaneView;
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::sync::Arc;
@@ -19,11 +19,20 @@ impl<E> LaneReader<E> {
         }
     }
 
+    fn view(&self) -> &LaneView<E> {
+        match self {
+            Self::Spsc(_, view) | Self::Evicting(_, view) => view,
+        }
+    }
+
     /// How many events the lane has accepted.
     pub(crate) fn accepted(&self) -> u64 {
-        match self {
-            Self::Spsc(_, view) | Self::Evicting(_, view) => view.accepted(),
-        }
+        self.view().accepted()
+    }
+
+    /// How many of them wait.
+    pub(crate) fn pending(&self) -> u64 {
+        self.view().pending()
     }
 
     /// How many of them were taken out, or evicted.

@@ -1,0 +1,132 @@
+//! What a consumer counts, and when a snapshot first saw its backlog.
+
+use crate::stats::{Disposition, DropReason, Ledger};
+use crate::sync::{AtomicU64, CachePadded, Ordering, add_single_writer};
+use std::time::Instant;
+
+/// What became of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handled {
+    Delivered,
+    /// The handler passed it on to a sink that decides later.
+    Passed,
+    Filtered,
+    Full,
+    Evicted,
+    Failed,
+    Panicked,
+    Aborted,
+    ReceiverDropped,
+}
+
+impl Handled {
+    pub(crate) const KINDS: usize = 9;
+
+    #[inline]
+    pub(crate) fn of(disposition: Disposition) -> Self {
+        match disposition {
+            Disposition::Delivered => Self::Delivered,
+            Disposition::Pending => Self::Passed,
+            Disposition::Partly(parts) => Self::of(parts.rest()),
+            Disposition::Filtered => Self::Filtered,
+            Disposition::Dropped(reason) => match reason {
+                DropReason::Full => Self::Full,
+                DropReason::Evicted => Self::Evicted,
+                DropReason::ReceiverDropped => Self::ReceiverDropped,
+                DropReason::Aborted => Self::Aborted,
+                DropReason::Failed => Self::Failed,
+                DropReason::Panicked => Self::Panicked,
+            },
+        }
+    }
+}
+
+/// What the consumer counts. One writer, plain stores.
+#[derive(Default)]
+pub(crate) struct ConsumerCounters {
+    words: CachePadded<ConsumerWords>,
+    last_error: std::sync::Mutex<Option<String>>,
+}
+
+#[derive(Default)]
+struct ConsumerWords {
+    /// Indexed by [`Handled`].
+    handled: [AtomicU64; Handled::KINDS],
+    high_water: AtomicU64,
+    /// How often the consumer found nothing.
+    emptied: AtomicU64,
+}
+
+impl ConsumerCounters {
+    #[inline(always)]
+    pub(crate) fn note(&self, handled: Handled) {
+        add_single_writer(self.word(handled), 1);
+    }
+
+    #[inline(always)]
+    fn word(&self, handled: Handled) -> &AtomicU64 {
+        &self.words.handled[handled as usize]
+    }
+
+    pub(crate) fn delivered(&self) -> u64 {
+        self.word(Handled::Delivered).load(Ordering::Relaxed)
+    }
+
+    /// Events that the handler passed on to a sink that decides later.
+    pub(crate) fn passed(&self) -> u64 {
+        self.word(Handled::Passed).load(Ordering::Relaxed)
+    }
+
+    /// Relaxed, as in `note`.
+    #[inline(always)]
+    pub(crate) fn set_delivered(&self, delivered: u64) {
+        self.word(Handled::Delivered).store(delivered, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn saw_depth(&self, depth: u64) {
+        if depth > self.words.high_water.load(Ordering::Relaxed) {
+            self.words.high_water.store(depth, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn saw_empty(&self) {
+        add_single_writer(&self.words.emptied, 1);
+    }
+
+    pub(crate) fn emptied(&self) -> u64 {
+        self.words.emptied.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn high_water(&self) -> u64 {
+        self.words.high_water.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn aborted(&self) -> u64 {
+        self.word(Handled::Aborted).load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_error(&self, text: String) {
+        *self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(text);
+    }
+
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add_to(&self, ledger: &mut Ledger) {
+        let get = |handled: Handled| self.word(handled).load(Ordering::Relaxed);
+        ledger.delivered += get(Handled::Delivered) + get(Handled::Passed);
+        ledger.filtered += get(Handled::Filtered);
+        ledger.dropped.full += get(Handled::Full);
+        ledger.dropped.evicted += get(Handled::Evicted);
+        ledger.dropped.failed += get(Handled::Failed);
+        ledger.dropped.panicked += get(Handled::Panicked);
+        ledger.dropped.aborted += get(Handled::Aborted);
+        ledger.dropped.receiver_dropped += get(Handled::ReceiverDropped);
+    }
+}
+
+/// When a snapshot first saw the backlog that the consumer has not worked off since.
+#[derive(Default)]
+pub(super) struct BacklogMark(pub(super) Option<(u64, Instant)>);

@@ -1,0 +1,59 @@
+//! A publisher's way into the shared lane, with counters of its own: of a mailbox that is unbounded or has several consumers.
+
+use crate::error::WriteError;
+use crate::mailbox::core::Mailbox;
+use crate::mailbox::shared_lane::Source;
+use crate::mailbox::view::{LaneView, let_go};
+use crate::ring::mpmc::PushError;
+use crate::stats::Disposition;
+use crate::sync::Arc;
+use crate::time::Deadline;
+use crate::wait::list::Waiter;
+
+/// A publisher's way into the shared lane.
+pub(crate) struct SharedWriter<E> {
+    view: std::sync::Arc<LaneView<E>>,
+    mailbox: Arc<Mailbox<E>>,
+    /// Brought along, so that waiting for room allocates nothing.
+    waiter: Waiter,
+}
+
+impl<E: Send + 'static> SharedWriter<E> {
+    pub(super) fn new(view: std::sync::Arc<LaneView<E>>, waiter: Waiter, mailbox: &Arc<Mailbox<E>>) -> Self {
+        Self { view, mailbox: mailbox.clone(), waiter }
+    }
+
+    pub(super) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
+        &self.view
+    }
+
+    pub(super) fn mailbox(&self) -> &Mailbox<E> {
+        &self.mailbox
+    }
+
+    /// Puts an event in and wakes a consumer if one is parked.
+    pub(super) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
+        let (mailbox, entry) = (&self.mailbox, &self.view.entry);
+        entry.offered(1);
+        let push = |event| {
+            // The mailbox itself refuses what comes too late for an unbounded lane.
+            if mailbox.shared.is_bounded() && self.view.is_cancelled() {
+                return Err(PushError::Closed(event));
+            }
+            mailbox.push_shared_as(event, entry)
+        };
+        match push(event) {
+            Ok(()) => {
+                mailbox.signals.wake();
+                Ok(Disposition::Pending)
+            }
+            Err(error) => mailbox.overflowed(error, entry, deadline, Some(&self.waiter), push),
+        }
+    }
+}
+
+impl<E> Drop for SharedWriter<E> {
+    fn drop(&mut self) {
+        let_go(&self.view);
+    }
+}

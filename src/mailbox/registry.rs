@@ -1,0 +1,66 @@
+//! The private lanes of a mailbox, and what is left of those that are gone.
+
+use super::lane_reader::Arrival;
+use super::view::LaneView;
+use crate::stats::{FoldPace, Ledger};
+use std::sync::Arc;
+
+/// The private lanes of a mailbox. Its lock is held to seal them all, and never by a thread that waits or runs user code. A
+/// publisher takes it to close a mailbox that overflowed, and for nothing else.
+pub(super) struct Registry<E> {
+    pub(super) views: Vec<Arc<LaneView<E>>>,
+    /// Lanes that the consumer has not picked up yet.
+    pub(super) arrivals: Vec<Arrival<E>>,
+    pub(super) folded: FoldedLanes,
+    pub(super) pace: FoldPace,
+    pub(super) sealed: bool,
+}
+
+impl<E> Registry<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            views: Vec::new(),
+            arrivals: Vec::new(),
+            folded: FoldedLanes::default(),
+            pace: FoldPace::default(),
+            sealed: false,
+        }
+    }
+
+    /// Takes over the counters of lanes whose publisher is gone and whose events are handled.
+    pub(super) fn fold(&mut self) {
+        let folded = &mut self.folded;
+        self.views.retain(|view| {
+            let over = view.is_over();
+            if over {
+                folded.take_in(view);
+            }
+            !over
+        });
+        self.pace.walked(self.views.len());
+    }
+}
+
+/// The sum of the counters of lanes that are gone.
+#[derive(Default)]
+pub(super) struct FoldedLanes(Ledger);
+
+impl FoldedLanes {
+    pub(super) fn ledger(&self) -> Ledger {
+        self.0
+    }
+
+    /// Events that were accepted and lost for want of room.
+    pub(super) fn lost(&self) -> u64 {
+        self.0.dropped.full + self.0.dropped.evicted
+    }
+
+    /// Events that lanes without a ring of their own have brought in.
+    pub(super) fn queued(&self) -> u64 {
+        self.0.accepted
+    }
+
+    fn take_in<E>(&mut self, view: &LaneView<E>) {
+        view.add_to(&mut self.0);
+    }
+}

@@ -1,0 +1,232 @@
+//! The shared lane of a mailbox, and which of its events a read finds.
+
+use super::progress::Progress;
+use crate::error::InvalidConfig;
+use crate::ring::mpmc::{Pop, Ring};
+use crate::stats::EntryCounters;
+use crate::sync::unbounded::Unbounded;
+
+/// Which events a read finds beside a gap: a position that a writer has claimed and not filled yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Find {
+    /// Those before the gap. For a consumer that parks when it finds nothing: the writer that fills the gap wakes it.
+    Filled,
+    /// Each event whose write returned before the read began, so that `Empty` is true. The read waits for the writer of a gap that
+    /// such an event follows: see [`Ring::has_written`].
+    Written,
+}
+
+/// A lane of which more threads than its consumer may take the oldest event: a ring, or the shared lane.
+pub(super) trait Source<E> {
+    /// The number of events in the lane, those included that are just being written.
+    fn len(&self) -> usize;
+
+    /// Whether the oldest event can be taken now.
+    fn has_filled(&self) -> bool;
+
+    /// Whether [`pop`](Self::pop) may find an event. `false` means that there is none that such a read has to find.
+    fn may_have(&self, find: Find) -> bool;
+
+    /// Takes the oldest event, with its position where the lane knows positions. `None` also when another thread took it.
+    fn pop(&self, find: Find) -> Option<(Option<u64>, E)>;
+
+    /// Whether a publisher may wait for the room that a pop makes.
+    fn is_bounded(&self) -> bool;
+}
+
+impl<E> Source<E> for Ring<E> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn has_filled(&self) -> bool {
+        self.has_filled()
+    }
+
+    #[inline]
+    fn may_have(&self, find: Find) -> bool {
+        match find {
+            Find::Filled => self.has_filled(),
+            Find::Written => self.has_written(),
+        }
+    }
+
+    #[inline]
+    fn pop(&self, _find: Find) -> Option<(Option<u64>, E)> {
+        match self.pop_at() {
+            Pop::Value((position, event)) => Some((Some(position), event)),
+            Pop::Empty | Pop::Pending => None,
+        }
+    }
+
+    #[inline]
+    fn is_bounded(&self) -> bool {
+        true
+    }
+}
+
+impl<E> Source<E> for Unbounded<E> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn has_filled(&self) -> bool {
+        self.has_filled()
+    }
+
+    /// A gap is found by the pop, which takes the lock in any case.
+    #[inline]
+    fn may_have(&self, _find: Find) -> bool {
+        !self.is_empty()
+    }
+
+    #[inline]
+    fn pop(&self, find: Find) -> Option<(Option<u64>, E)> {
+        let event = match find {
+            Find::Filled => self.pop_filled(),
+            Find::Written => self.pop(),
+        };
+        event.map(|event| (None, event))
+    }
+
+    #[inline]
+    fn is_bounded(&self) -> bool {
+        false
+    }
+}
+
+/// The events of a shared lane.
+#[cfg_attr(
+    any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")),
+    expect(clippy::large_enum_variant, reason = "only the model's stand-in is small")
+)]
+pub(super) enum Events<E> {
+    Bounded(Ring<E>),
+    Unbounded(Unbounded<E>),
+}
+
+/// The lane of all publishers that have no lane of their own.
+pub(crate) struct SharedLane<E> {
+    pub(super) events: Events<E>,
+    /// What its writers count.
+    pub(super) entry: EntryCounters,
+    /// How far its consumer is, where there is one only.
+    pub(super) progress: Progress,
+}
+
+impl<E: Send> SharedLane<E> {
+    /// A ring with room for `capacity` events.
+    pub(super) fn bounded(capacity: usize) -> Result<Self, InvalidConfig> {
+        Ok(Self::new(Events::Bounded(Ring::new(capacity)?), EntryCounters::shared_by_position()))
+    }
+
+    /// A queue that grows as long as memory lasts.
+    pub(super) fn unbounded() -> Self {
+        Self::new(Events::Unbounded(Unbounded::new()), EntryCounters::shared())
+    }
+
+    fn new(events: Events<E>, entry: EntryCounters) -> Self {
+        Self { events, entry, progress: Progress::default() }
+    }
+
+    /// The position of the next event that is written, where the lane knows positions: a bounded one does.
+    pub(crate) fn position(&self) -> Option<u64> {
+        match &self.events {
+            Events::Bounded(ring) => Some(ring.position()),
+            Events::Unbounded(_) => None,
+        }
+    }
+
+    /// The position up to which events were taken, where the lane knows positions.
+    pub(super) fn claimed(&self) -> Option<u64> {
+        match &self.events {
+            Events::Bounded(ring) => Some(ring.claimed()),
+            Events::Unbounded(_) => None,
+        }
+    }
+
+    /// The position after the newest event, as the one consumer counts.
+    pub(super) fn end_position(&self) -> u64 {
+        self.position().unwrap_or_else(|| self.progress.handled() + self.len() as u64)
+    }
+
+    /// The position up to which the one consumer has read.
+    #[inline]
+    pub(super) fn read_position(&self) -> u64 {
+        self.claimed().unwrap_or_else(|| self.progress.handled())
+    }
+
+    /// Whether the one consumer has handled every event below `target`.
+    pub(super) fn is_past(&self, target: u64) -> bool {
+        match &self.events {
+            Events::Bounded(ring) => self.progress.is_past(ring, target),
+            Events::Unbounded(_) => self.progress.handled() >= target,
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        matches!(&self.events, Events::Bounded(ring) if ring.has_room())
+    }
+
+    /// Whether every event of a sealed mailbox was taken from the lane.
+    pub(super) fn is_ended(&self) -> bool {
+        match &self.events {
+            Events::Bounded(ring) => ring.is_ended(),
+            Events::Unbounded(queue) => queue.is_empty(),
+        }
+    }
+
+    /// Whether the lane says itself that it was sealed and read to its end: a bounded one does.
+    pub(super) fn shows_end(&self) -> bool {
+        matches!(&self.events, Events::Bounded(ring) if ring.is_ended())
+    }
+
+    /// Lets no more events in, where the lane can. The mailbox refuses those of an unbounded one.
+    pub(super) fn close(&self) {
+        if let Events::Bounded(ring) = &self.events {
+            ring.close();
+        }
+    }
+}
+
+impl<E> Source<E> for SharedLane<E> {
+    #[inline]
+    fn len(&self) -> usize {
+        match &self.events {
+            Events::Bounded(ring) => ring.len(),
+            Events::Unbounded(queue) => queue.len(),
+        }
+    }
+
+    #[inline]
+    fn has_filled(&self) -> bool {
+        match &self.events {
+            Events::Bounded(ring) => ring.has_filled(),
+            Events::Unbounded(queue) => queue.has_filled(),
+        }
+    }
+
+    #[inline]
+    fn may_have(&self, find: Find) -> bool {
+        match &self.events {
+            Events::Bounded(ring) => ring.may_have(find),
+            Events::Unbounded(queue) => queue.may_have(find),
+        }
+    }
+
+    #[inline]
+    fn pop(&self, find: Find) -> Option<(Option<u64>, E)> {
+        match &self.events {
+            Events::Bounded(ring) => Source::pop(ring, find),
+            Events::Unbounded(queue) => Source::pop(queue, find),
+        }
+    }
+
+    #[inline]
+    fn is_bounded(&self) -> bool {
+        matches!(self.events, Events::Bounded(_))
+    }
+}

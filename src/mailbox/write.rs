@@ -1,0 +1,230 @@
+//! How events enter a mailbox, and what becomes of one for which there is no room.
+
+use super::core::Mailbox;
+use super::end::End;
+use super::overflow::Overflow;
+use super::shared_lane::Events;
+use crate::error::WriteError;
+use crate::ring::mpmc::{PushError, Ring};
+use crate::stats::{Disposition, DropReason, EntryCounters, Outcome};
+use crate::sync::unbounded::Unbounded;
+use crate::sync::{Ordering, cold_path, fence};
+use crate::time::Deadline;
+use crate::wait::allowance::Allowance;
+use crate::wait::linger::look_ever_less;
+use crate::wait::list::{Waiter, Want};
+use crate::wait::nesting::may_wait_for_room;
+
+impl<E: Send + 'static> Mailbox<E> {
+    /// Puts an event into the shared lane, from any thread.
+    #[inline]
+    pub(crate) fn write(&self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
+        self.shared.entry.offered(1);
+        match self.push_shared(event) {
+            Ok(()) => {
+                self.signals.wake();
+                Ok(Disposition::Pending)
+            }
+            Err(error) => {
+                self.overflowed(error, &self.shared.entry, deadline, None, |event| self.push_shared(event))
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn push_shared(&self, event: E) -> Result<(), PushError<E>> {
+        self.push_shared_as(event, &self.shared.entry)
+    }
+
+    /// Puts an event into the shared lane, and counts it there.
+    #[inline]
+    pub(super) fn push_shared_as(&self, event: E, entry: &EntryCounters) -> Result<(), PushError<E>> {
+        match &self.shared.events {
+            Events::Bounded(ring) => self.push_ring(ring, event, entry),
+            Events::Unbounded(queue) => self.push_unbounded(queue, event, entry),
+        }
+    }
+
+    /// Pushes into a ring of this mailbox, under its policy for the oldest.
+    #[inline]
+    pub(super) fn push_ring(
+        &self,
+        ring: &Ring<E>,
+        event: E,
+        entry: &EntryCounters,
+    ) -> Result<(), PushError<E>> {
+        if self.overflow == Overflow::DropOldest {
+            self.push_evicting(ring, event, entry)
+        } else {
+            ring.push(event)
+        }
+    }
+
+    #[inline(never)]
+    fn push_evicting(&self, ring: &Ring<E>, event: E, entry: &EntryCounters) -> Result<(), PushError<E>> {
+        let mut evicts = false;
+        let outcome = ring.push_evicting(event, |oldest| {
+            evicts = true;
+            entry.count(Outcome::Evicted, 1);
+            self.dropped(oldest, DropReason::Evicted);
+        });
+        if evicts && matches!(outcome, Err(PushError::Closed(_))) {
+            cold_path();
+            // It may have been the last event, and no consumer reports that to the flushes.
+            self.signals.wake_at_end();
+            self.signals.blocked.notify_progress();
+        }
+        outcome
+    }
+
+    #[inline(never)]
+    fn push_unbounded(
+        &self,
+        queue: &Unbounded<E>,
+        event: E,
+        entry: &EntryCounters,
+    ) -> Result<(), PushError<E>> {
+        if self.end() != End::Open {
+            return Err(PushError::Closed(event));
+        }
+        // Counted before it is there, since a flush takes its goal from this count: a count that came later could miss an event that
+        // lies before one that it counts. And behind the check, so that what is counted is never taken back.
+        entry.count(Outcome::Queued, 1);
+        queue.push(event);
+        // ORD(mailbox.finished): full fence; pairs with that in `finish`: a push that the last sweep missed is swept by its pusher.
+        fence(Ordering::SeqCst);
+        if self.finished.load(Ordering::Relaxed) {
+            self.sweep();
+        }
+        Ok(())
+    }
+
+    /// Gives up what is left in an unbounded lane after the last read.
+    pub(super) fn sweep(&self) {
+        let Events::Unbounded(queue) = &self.shared.events else { return };
+        while let Some(late) = queue.pop() {
+            self.shared.entry.count(Outcome::Aborted, 1);
+            self.dropped(late, DropReason::Aborted);
+        }
+    }
+
+    /// Applies the policy to an event for which `attempt` found no room, or a closed lane.
+    #[cold]
+    pub(super) fn overflowed(
+        &self,
+        error: PushError<E>,
+        entry: &EntryCounters,
+        deadline: Deadline,
+        waiter: Option<&Waiter>,
+        mut attempt: impl FnMut(E) -> Result<(), PushError<E>>,
+    ) -> Result<Disposition, WriteError<E>> {
+        let event = match error {
+            PushError::Closed(event) => return Err(Self::refused_closed(event, entry)),
+            PushError::Full(event) => event,
+        };
+        let deadline = match self.overflow {
+            Overflow::DropNewest | Overflow::DropOldest => {
+                entry.count(Outcome::DroppedFull, 1);
+                self.dropped(event, DropReason::Full);
+                return Ok(Disposition::Dropped(DropReason::Full));
+            }
+            Overflow::Close => {
+                self.seal(End::Overflowed);
+                entry.count(Outcome::RefusedClosed, 1);
+                return Err(WriteError::Closed(event));
+            }
+            Overflow::Block if deadline != Deadline::NOW && self.may_wait() => {
+                deadline.min(Allowance::deadline())
+            }
+            Overflow::BlockFor(limit) if deadline != Deadline::NOW && self.may_wait() => {
+                Deadline::after(limit).min(deadline).min(Allowance::deadline())
+            }
+            Overflow::Refuse | Overflow::Block | Overflow::BlockFor(_) => {
+                entry.count(Outcome::RefusedFull, 1);
+                return Err(WriteError::Full(event));
+            }
+        };
+        let mut event = Some(event);
+        // A consumer at work makes room soon, and parking costs both sides more than a short spin.
+        self.signals.wake_for_room();
+        let mut once = || match attempt(event.take()?) {
+            Ok(()) => Some(Ok(())),
+            Err(PushError::Closed(back)) => Some(Err(back)),
+            Err(PushError::Full(back)) => {
+                event = Some(back);
+                None
+            }
+        };
+        let outcome = look_ever_less(deadline, &mut once).or_else(|| {
+            // A publisher's lane brings a waiter along; a shared write that comes to waiting may allocate one.
+            let own;
+            let waiter = match waiter {
+                Some(waiter) => waiter,
+                None => {
+                    own = Waiter::wanting(Want::SHARED_ROOM);
+                    &own
+                }
+            };
+            let attempt = || {
+                // A consumer that naps has no reason to hurry but ours.
+                self.signals.wake_for_room();
+                once()
+            };
+            // A lane's own ring has one publisher, and nobody to pass room on to.
+            let more = || waiter.wants() == Want::SHARED_ROOM && self.shared.has_room();
+            self.signals.blocked.wait_for(waiter, deadline, attempt, more)
+        });
+        match (outcome, event) {
+            (Some(Ok(())), _) => {
+                self.signals.wake();
+                Ok(Disposition::Pending)
+            }
+            (Some(Err(event)), _) => Err(Self::refused_closed(event, entry)),
+            (None, Some(event)) => {
+                entry.count(Outcome::RefusedTimeout, 1);
+                Err(WriteError::Timeout(event))
+            }
+            (None, None) => unreachable!("an attempt that fails gives the event back"),
+        }
+    }
+
+    /// Refuses an event whose lane is closed. The writer sees what was done before the close.
+    #[cold]
+    fn refused_closed(event: E, entry: &EntryCounters) -> WriteError<E> {
+        // ORD(mpmc.tail): Acquire fence, after the load of the closed bit; pairs with the Release in `close`.
+        fence(Ordering::Acquire);
+        entry.count(Outcome::RefusedClosed, 1);
+        WriteError::Closed(event)
+    }
+
+    /// Whether this thread may wait for room here: not in user code, and not where room is what this very thread makes.
+    fn may_wait(&self) -> bool {
+        may_wait_for_room() && !self.crew.is_here()
+    }
+
+    /// Whether there is a hook for dropped events: then a write may run user code of the mailbox.
+    pub(crate) fn has_hook(&self) -> bool {
+        self.on_drop.is_some()
+    }
+
+    /// Tells the hook of an event that was accepted and dropped.
+    pub(crate) fn dropped(&self, event: E, reason: DropReason) {
+        // The writer was told of one that found no room, and a worker counts what its sink has failed with.
+        if !matches!(reason, DropReason::Full | DropReason::Failed) && !self.scales.is_empty() {
+            self.scales.count(&event, Disposition::Dropped(reason));
+        }
+        // The event's destructor is as foreign as the hook.
+        crate::panics::quietly(|| match &self.on_drop {
+            Some(hook) => hook(event, reason),
+            None => drop(event),
+        });
+    }
+
+    /// A reader takes an event, which counts as delivered.
+    #[inline]
+    pub(crate) fn taken(&self, event: &E) {
+        if !self.scales.is_empty() {
+            self.scales.count(event, Disposition::Delivered);
+        }
+    }
+}
