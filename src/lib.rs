@@ -11,7 +11,6 @@ mod events;
 mod http;
 pub mod journal;
 mod mailbox;
-mod panics;
 #[cfg(feature = "unstable")]
 #[doc(hidden)]
 pub mod parts;

@@ -19,19 +19,17 @@ mod state;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::ring::mpmc::{PushError, Ring};
+use crate::ring::unbounded::Unbounded;
 use crate::stats::{Disposition, DropReason, EntryCounters, FoldPace, Outcome, Scales};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
-use crate::sync::quiet::Quiet;
-use crate::sync::unbounded::Unbounded;
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering, cold_path, fence, lock,
 };
 use crate::time::Deadline;
-use crate::wait::allowance::Allowance;
+use crate::wait::context::{Crew, Quiet, WaitLimit, may_wait_for_room};
 use crate::wait::crowd::Crowd;
 use crate::wait::linger::look_ever_less;
 use crate::wait::list::{Waiter, Want};
-use crate::wait::nesting::{Crew, may_wait_for_room};
 use crate::wait::strategy::spin_looks;
 use crate::wait::{WaitCell, WaitList, WaitStrategy};
 use lane::{Arrival, LaneView, PrivateLane};
@@ -371,10 +369,10 @@ impl<E: Send + 'static> Mailbox<E> {
                 return Err(WriteError::Closed(event));
             }
             Overflow::Block if deadline != Deadline::NOW && self.may_wait() => {
-                deadline.min(Allowance::deadline())
+                deadline.min(WaitLimit::deadline())
             }
             Overflow::BlockFor(limit) if deadline != Deadline::NOW && self.may_wait() => {
-                Deadline::after(limit).min(deadline).min(Allowance::deadline())
+                Deadline::after(limit).min(deadline).min(WaitLimit::deadline())
             }
             Overflow::Refuse | Overflow::Block | Overflow::BlockFor(_) => {
                 entry.count(Outcome::RefusedFull, 1);
@@ -455,7 +453,7 @@ impl<E: Send + 'static> Mailbox<E> {
             self.scales.count(&event, Disposition::Dropped(reason));
         }
         // The event's destructor is as foreign as the hook.
-        crate::panics::quietly(|| match &self.on_drop {
+        crate::wait::context::quietly(|| match &self.on_drop {
             Some(hook) => hook(event, reason),
             None => drop(event),
         });

@@ -10,13 +10,12 @@ use super::table::{Table, TableKind};
 use super::tally::Tally;
 use crate::error::{Closed, WriteError};
 use crate::events::{Cloned, Events};
-use crate::panics::{discard, dispose, quietly};
 use crate::stats::{FlushReport, Published};
 use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
 use crate::sync::{Ordering, cold_path};
 use crate::time::Deadline;
-use crate::wait::nesting::{Nesting, cloned};
+use crate::wait::context::{UserCode, cloned, discard, dispose, quietly};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -447,7 +446,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         }
         let event = {
             // User code: nothing waits there.
-            let _impatient = Nesting::impatient();
+            let _user_code = UserCode::enter();
             make()
         };
         // This loads the version anew: `make` takes its time, and may have added a sink.

@@ -10,16 +10,15 @@ use super::publisher::Publisher;
 use super::supply::Supply;
 use super::tally::{Offer, Tally};
 use crate::error::{Closed, InvalidConfig, WriteError};
-use crate::panics::caught;
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, DropReason, EntryCounters, Outcome, Published, SinkStatus};
 use crate::sync::lock;
 use crate::time::Deadline;
-use crate::wait::allowance::Allowance;
-use crate::wait::errand::is_telling;
-use crate::wait::nesting::{Held, Nesting, Purpose, Visit};
+use crate::wait::context::{
+    InnerBus, Purpose, UserCode, Visit, WaitLimit, WaitedFor, caught, waits_are_deferred,
+};
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Core<E> {
@@ -39,7 +38,7 @@ impl<E: Clone + Send + 'static> Core<E> {
         }
         // While the list is held, no sink on it is taken away: a removal waits for this publish. So code called from here,
         // the event's own code included, must not wait for a removal.
-        let _held = Held::begin();
+        let _held = WaitedFor::begin();
         let list = self.list.load();
         if !list.older().is_empty() {
             tally = self.deliver_to_older(&list, place);
@@ -74,8 +73,8 @@ impl<E: Clone + Send + 'static> Core<E> {
     /// As by [`publish_through_list`](Self::publish_through_list), waiting for room until this deadline.
     pub(super) fn publish_shared(&self, place: &mut Option<E>, deadline: Deadline) -> Tally {
         // A sink's `write` has no deadline in its signature: the thread carries it.
-        let _impatient = (deadline == Deadline::NOW).then(Nesting::impatient);
-        let _limit = if deadline == Deadline::NOW { None } else { Allowance::until(deadline) };
+        let _user_code = (deadline == Deadline::NOW).then(UserCode::enter);
+        let _limit = if deadline == Deadline::NOW { None } else { WaitLimit::until(deadline) };
         self.publish_through_list(place)
     }
 }
@@ -137,7 +136,7 @@ fn counted<E: Send + 'static>(
     entry.offered(1);
     let mut place = Some(event);
     let mut tally = Tally::accepted(0);
-    match Nesting::nested() {
+    match InnerBus::enter() {
         Some(_nested) => tally = publish(&mut place),
         None => tally.count(Offer::Reentrant),
     }
@@ -166,7 +165,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        self.core().close(deadline, !is_telling())
+        self.core().close(deadline, !waits_are_deferred())
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
@@ -186,7 +185,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Flush(deadline, report) => {
-                report.absorb(self.core().flush(*deadline, !is_telling()));
+                report.absorb(self.core().flush(*deadline, !waits_are_deferred()));
             }
             Signal::Describe(state) => {
                 state.kind = "bus";

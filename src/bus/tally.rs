@@ -2,9 +2,9 @@
 //! the result of the publish is made.
 
 use crate::error::{Closed, WriteError};
-use crate::panics::{discard, event_of};
 use crate::stats::{Disposition, DropReason, Published};
 use crate::sync::cold_path;
+use crate::wait::context::{discard, event_of};
 
 /// What became of an event that was offered to one sink from a place in memory: if it was refused, it is still there.
 ///

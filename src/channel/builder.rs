@@ -8,7 +8,7 @@ use crate::mailbox::overflow::Overflow;
 use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
 use crate::stats::DropReason;
 use crate::wait::WaitStrategy;
-use crate::wait::nesting::Crew;
+use crate::wait::context::Crew;
 use std::fmt;
 use std::sync::Arc;
 

@@ -5,7 +5,6 @@ mod limits;
 
 use super::turns::Turns;
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::{caught, discard, discard_each, quietly};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
@@ -14,9 +13,9 @@ use crate::stats::{
 };
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::time::{Deadline, Pause};
-use crate::wait::allowance::{Allowance, LastOffer};
-use crate::wait::nesting::{
-    Crew, Held, carrying, flush_goal, inside_delivery, is_worker, may_wait_for_a_turn, may_wait_for_room,
+use crate::wait::context::{
+    Crew, LastOffer, WaitLimit, WaitedFor, carrying, caught, discard, discard_each, flush_goal, is_worker,
+    may_wait_for_a_turn, may_wait_for_room, must_not_wait, quietly,
 };
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
@@ -253,7 +252,7 @@ impl<E: 'static, S> Batch<E, S> {
     /// wait; `false` when the time for that is over.
     fn await_room(&self, size: usize) -> bool {
         let Ok(_turn) = self.desk.turns.take(&self.desk.waiting) else { return false };
-        self.desk.waiting.wait(Allowance::deadline(), || {
+        self.desk.waiting.wait(WaitLimit::deadline(), || {
             let holding = self.holding();
             self.is_ready(&holding, size) || !holding.is_soon_back()
         })
@@ -282,7 +281,7 @@ where
             let mut load = self.desk.scales.load_batch(&batch);
             let verdict = {
                 // Flushes and closes of this batch wait for its return: code called from the inner sink must not.
-                let _held = Held::begin();
+                let _held = WaitedFor::begin();
                 Verdict::of(caught(|| self.inner.offer(batch)), count, &mut load)
             };
             match &verdict {
@@ -312,7 +311,7 @@ where
     /// Hands on what is there, until so many events are gone. Where the sink behind has no room it is to make some, as long as
     /// that helps and there is time.
     fn give_out(&self, cut: Cut, goal: u64, deadline: Deadline, report: &mut FlushReport) {
-        let _limit = Allowance::until(deadline);
+        let _limit = WaitLimit::until(deadline);
         let mut before = None;
         loop {
             let holding = self.hand_on(self.holding(), cut);
@@ -322,7 +321,7 @@ where
                 return;
             }
             before = Some(gone);
-            if is_worker() && !inside_delivery() && cut != Cut::Finally {
+            if is_worker() && !must_not_wait() && cut != Cut::Finally {
                 // What is held needs room there. A worker that waited for another one could wait for itself: the flush that asks for
                 // this one waits, and asks again.
                 let goals = vec![(self.address(), goal)];
@@ -346,7 +345,7 @@ where
 
     /// Whether this thread must not wait for the batch: it is in user code, or it is the one that others wait for.
     fn is_inside(&self) -> bool {
-        inside_delivery() || self.desk.crew.is_here()
+        must_not_wait() || self.desk.crew.is_here()
     }
 
     /// Waits for the batch on its way, if that is allowed here, or until so many events are gone; whether it came to that.
@@ -404,7 +403,7 @@ where
         self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
         if self.holding().is_out_of_time() {
             // What is not taken now is lost: a retry that has dead letters sends it there.
-            let (_last, _limit) = (LastOffer::begin(), Allowance::begin(Duration::ZERO));
+            let (_last, _limit) = (LastOffer::begin(), WaitLimit::begin(Duration::ZERO));
             drop(self.hand_on(self.holding(), Cut::Finally));
         }
         let given_up = self.holding().give_up();

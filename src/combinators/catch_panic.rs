@@ -1,7 +1,6 @@
 //! Keeps the panics of the sink behind it from whoever writes to it.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::caught;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -10,6 +9,7 @@ use crate::stats::{
 };
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Deadline;
+use crate::wait::context::caught;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! What combinators that let only some events pass have in common: their books, and what they do once they are closed.
 
 use crate::error::WriteError;
-use crate::panics::{caught, discard};
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
 use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
+use crate::wait::context::{caught, discard};
 use std::sync::Arc;
 
 /// What becomes of an event at a sieve.

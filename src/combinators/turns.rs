@@ -4,9 +4,8 @@ use crate::error::WriteError;
 use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Mutex, lock};
 use crate::time::Pause;
-use crate::wait::allowance::Allowance;
+use crate::wait::context::{InTurn, WaitLimit};
 use crate::wait::list::Want;
-use crate::wait::nesting::InTurn;
 use std::collections::VecDeque;
 
 /// Why a wait was cut short.
@@ -66,7 +65,7 @@ impl Turns {
         };
         let ticket = turn.ticket;
         let is_first = || self.is_first(ticket);
-        if first || pause.wait_for(Want::turn(ticket), Allowance::deadline(), is_first) {
+        if first || pause.wait_for(Want::turn(ticket), WaitLimit::deadline(), is_first) {
             turn.mark = Some(InTurn::begin());
             Ok(turn)
         } else if pause.is_interrupted() {

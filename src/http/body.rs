@@ -1,7 +1,7 @@
 //! What is posted.
 
 use super::HttpError;
-use crate::panics::foreign;
+use crate::wait::context::user_code;
 use serde::Serialize;
 
 const BEGIN: &[u8] = br#"{"events":["#;
@@ -50,7 +50,7 @@ pub(super) fn of_batch<E: Serialize>(events: &[E]) -> Batch {
 
 /// The serialiser's error is not kept: it may quote the event.
 fn write<E: Serialize>(bytes: &mut Vec<u8>, event: &E) -> Result<(), HttpError> {
-    match foreign(|| serde_json::to_writer(bytes, event)) {
+    match user_code(|| serde_json::to_writer(bytes, event)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(HttpError::Unserializable),
     }

@@ -8,8 +8,8 @@ use super::retry_after;
 use super::tcp::Tcp;
 use crate::error::InvalidConfig;
 use crate::sync::{AtomicBool, Ordering};
-use crate::wait::allowance::Allowance;
-use crate::wait::deadline::LONGEST;
+use crate::time::deadline::LONGEST;
+use crate::wait::context::WaitLimit;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -168,7 +168,7 @@ impl Client {
         if self.is_closed() {
             return Err(PostError::Closed);
         }
-        let allowed = Allowance::deadline().remaining();
+        let allowed = WaitLimit::deadline().remaining();
         let limit = allowed.map_or(self.timeout, |allowed| allowed.min(self.timeout));
         if limit.is_zero() {
             return Err(PostError::NoTime);

@@ -4,12 +4,11 @@ use super::gate::{Gates, Place};
 use super::seat::Seats;
 use super::time::TimeSource;
 use crate::error::WriteError;
-use crate::panics::discard_each;
 use crate::ring::blocks::Source;
 use crate::stats::{EntryCounters, Outcome, SinkState, SinkStatus};
 use crate::time::Deadline;
 use crate::wait::Sleepers;
-use crate::wait::nesting::{Crew, may_wait_for_room};
+use crate::wait::context::{Crew, discard_each, may_wait_for_room};
 use std::mem::needs_drop;
 
 /// What all handles to a journal share.

@@ -6,7 +6,7 @@ use super::lane::{Arrival, LaneReader, Progress, settle_seal};
 use super::shared::pop_unbounded;
 use super::{End, Find, Mailbox, SharedLane};
 use crate::ring::mpmc::{Pop, Ring};
-use crate::sync::unbounded::Unbounded;
+use crate::ring::unbounded::Unbounded;
 use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;

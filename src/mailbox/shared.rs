@@ -1,7 +1,7 @@
 //! The shared lane of a mailbox, and which of its events a read finds.
 
 use crate::ring::mpmc::{Pop, Ring};
-use crate::sync::unbounded::Unbounded;
+use crate::ring::unbounded::Unbounded;
 
 /// Which events a read finds beside a gap: a position that a writer has claimed and not filled yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! Where time comes from, and waits that can be cut short.
 
+use super::WaitList;
 use super::list::{Waiter, Want};
-use super::{Deadline, WaitList};
 use crate::sync::membarrier::FencePair;
 use crate::sync::{AtomicBool, Ordering};
+use crate::time::Deadline;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;

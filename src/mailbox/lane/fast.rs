@@ -3,7 +3,6 @@
 use super::{LaneView, let_go};
 use crate::error::WriteError;
 use crate::mailbox::{Mailbox, Overflow, Signals};
-use crate::panics::discard;
 use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
 use crate::stats::{Disposition, Outcome};
@@ -11,6 +10,7 @@ use crate::sync::Arc;
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::time::Deadline;
 use crate::wait::WaitCell;
+use crate::wait::context::discard;
 use crate::wait::list::Waiter;
 
 /// The lane that most publishes go through.

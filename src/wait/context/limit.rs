@@ -1,37 +1,38 @@
-//! How long what is called on this thread may wait in all.
+//! How long calls on this thread may wait in all.
 //!
-//! A `Timeout` bounds the waits of whatever is behind it: a full lane, a back-off, a request. It cannot reach into them, and
-//! they do not know of it; so it leaves a limit on the thread, and everything of ours that waits asks for it. The time starts to
-//! run when the first of them asks: a write that need not wait reads no clock.
+//! A `Timeout` bounds the waits of its downstream sinks: for room in a full lane, for a back-off, for an answer. It cannot reach into
+//! them; so it leaves a limit on the thread, and every wait of the crate reads it. The time starts to run at the first wait: a write
+//! that need not wait reads no clock.
 
-use super::Deadline;
-use crate::sync::per_thread;
+use super::of_this_thread;
+use crate::time::Deadline;
+use crate::time::deadline::DROP_LIMIT;
 use std::cell::Cell;
 use std::time::Duration;
 
-/// A limit that nobody has asked for yet, and the deadline of those that somebody has.
+/// A limit that no wait has read yet, and the deadline of those that have been read.
 #[derive(Clone, Copy)]
-struct Limits {
+pub(super) struct Limits {
     fresh: Option<Duration>,
     known: Deadline,
 }
 
-per_thread! {
-    static LIMITS: Cell<Limits> = Cell::new(Limits { fresh: None, known: Deadline::NEVER })
+impl Limits {
+    pub(super) const NONE: Self = Self { fresh: None, known: Deadline::NEVER };
 }
 
 /// A limit to the waits on this thread, until it is dropped. Limits within limits: the earliest counts.
 #[must_use = "the limit holds until this is dropped"]
-pub(crate) struct Allowance {
+pub(crate) struct WaitLimit {
     outer: Limits,
 }
 
-impl Allowance {
+impl WaitLimit {
     pub(crate) fn begin(limit: Duration) -> Self {
         // The outer limit starts to run now at the latest: it may not be asked for again before this one ends.
         let known = Self::deadline();
         let outer = Limits { fresh: None, known };
-        let _ = LIMITS.try_with(|cell| cell.set(Limits { fresh: Some(limit), known }));
+        of_this_thread((), |context| context.limits.set(Limits { fresh: Some(limit), known }));
         Self { outer }
     }
 
@@ -50,12 +51,8 @@ impl Allowance {
             }
             limits.known
         };
-        LIMITS.try_with(resolve).unwrap_or(Deadline::NEVER)
+        of_this_thread(Deadline::NEVER, |context| resolve(&context.limits))
     }
-}
-
-per_thread! {
-    static LAST: Cell<bool> = Cell::new(false)
 }
 
 /// What is offered on this thread is offered for the last time, until this is dropped: a close is out of time, and will drop the events
@@ -65,50 +62,78 @@ pub(crate) struct LastOffer(bool);
 
 impl LastOffer {
     pub(crate) fn begin() -> Self {
-        Self(LAST.try_with(|last| last.replace(true)).unwrap_or(true))
+        Self(of_this_thread(true, |context| context.last_offer.replace(true)))
     }
 
     /// Until this is dropped, offers are ordinary ones.
     pub(crate) fn suspend() -> Self {
-        Self(LAST.try_with(|last| last.replace(false)).unwrap_or(false))
+        Self(of_this_thread(false, |context| context.last_offer.replace(false)))
     }
 
     pub(crate) fn is_now() -> bool {
-        LAST.try_with(Cell::get).unwrap_or(false)
+        of_this_thread(false, |context| context.last_offer.get())
     }
 }
 
 impl Drop for LastOffer {
     fn drop(&mut self) {
-        let _ = LAST.try_with(|last| last.set(self.0));
+        of_this_thread((), |context| context.last_offer.set(self.0));
     }
 }
 
-impl Drop for Allowance {
+impl Drop for WaitLimit {
     fn drop(&mut self) {
-        let _ = LIMITS.try_with(|cell| cell.set(self.outer));
+        of_this_thread((), |context| context.limits.set(self.outer));
+    }
+}
+
+/// The drop of a last handle, and of all that go with it on this thread: they share one limit.
+pub(crate) struct HandleDrop {
+    deadline: Deadline,
+    outermost: bool,
+}
+
+impl HandleDrop {
+    pub(crate) fn begin() -> Self {
+        let outer = of_this_thread(None, |context| context.dropping.get());
+        let deadline = outer.unwrap_or_else(|| Deadline::after(DROP_LIMIT));
+        of_this_thread((), |context| context.dropping.set(Some(deadline)));
+        Self { deadline, outermost: outer.is_none() }
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+}
+
+impl Drop for HandleDrop {
+    fn drop(&mut self) {
+        if self.outermost {
+            of_this_thread((), |context| context.dropping.set(None));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Allowance, Deadline};
+    use super::WaitLimit;
+    use crate::time::Deadline;
     use std::time::Duration;
 
     #[test]
     fn the_earliest_of_nested_limits_counts_and_ends_with_its_scope() {
-        assert_eq!(Allowance::deadline(), Deadline::NEVER);
-        let outer = Allowance::begin(Duration::from_secs(3600));
-        let long = Allowance::deadline();
-        assert_eq!(Allowance::deadline(), long, "the same at each question");
+        assert_eq!(WaitLimit::deadline(), Deadline::NEVER);
+        let outer = WaitLimit::begin(Duration::from_secs(3600));
+        let long = WaitLimit::deadline();
+        assert_eq!(WaitLimit::deadline(), long, "the same at each question");
         {
-            let _longer = Allowance::begin(Duration::from_secs(36_000));
-            assert_eq!(Allowance::deadline(), long);
-            let _none = Allowance::begin(Duration::ZERO);
-            assert!(Allowance::deadline().is_over());
+            let _longer = WaitLimit::begin(Duration::from_secs(36_000));
+            assert_eq!(WaitLimit::deadline(), long);
+            let _none = WaitLimit::begin(Duration::ZERO);
+            assert!(WaitLimit::deadline().is_over());
         }
-        assert_eq!(Allowance::deadline(), long);
+        assert_eq!(WaitLimit::deadline(), long);
         drop(outer);
-        assert_eq!(Allowance::deadline(), Deadline::NEVER);
+        assert_eq!(WaitLimit::deadline(), Deadline::NEVER);
     }
 }
