@@ -21,7 +21,7 @@ use crate::wait::context::{
     HandleDrop, Holding, Purpose, UserCode, Visit, WaitLimit, caught, dispose, dispose_each, is_on_the_way,
     is_worker, must_not_wait, quietly, waits_are_deferred,
 };
-use crate::wait::errand::{Call, LONG_GRACE, apart, call_limit, here, in_turn};
+use crate::wait::errand::{Call, LONG_GRACE, apart, call_limit, close_caught, here, in_turn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,9 +141,8 @@ impl<E: Send + 'static> Core<E> {
             }
             // What waits for room in there gives up with this close.
             let limit = WaitLimit::until(deadline);
-            let part = caught(|| sink.close(deadline));
+            let part = close_caught(|| sink.close(deadline));
             drop(limit);
-            let part = part.unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")));
             if !MODEL {
                 part.await_told(&self.identity, Deadline::after(patience));
             }
@@ -164,8 +163,7 @@ impl<E: Send + 'static> Core<E> {
                 let entry = entry.clone();
                 let call = move || {
                     let _user_code = UserCode::enter();
-                    caught(|| entry.listed.with(|sink| sink.close(deadline)))
-                        .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+                    close_caught(|| entry.listed.with(|sink| sink.close(deadline)))
                 };
                 Box::new(call) as Call<CloseReport>
             })

@@ -17,6 +17,7 @@ use crate::wait::context::{
     Crew, LastOffer, WaitLimit, WaitedFor, carrying, caught, discard, discard_each, flush_goal, is_worker,
     may_wait_for_a_turn, may_wait_for_room, must_not_wait, quietly,
 };
+use crate::wait::errand::close_caught;
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
 use std::any::TypeId;
@@ -411,8 +412,7 @@ where
         given_up.iter().for_each(|event| self.desk.scales.count(event, aborted));
         let undelivered = given_up.len() as u64;
         discard_each(given_up);
-        let mut report = caught(|| self.inner.close(deadline))
-            .unwrap_or_else(|text| CloseReport::failed(format_args!("the sink panicked: {text}")));
+        let mut report = close_caught(|| self.inner.close(deadline));
         report.undelivered += undelivered;
         if undelivered > 0 {
             report.finish = report.finish.max(Finish::TimedOut);

@@ -12,7 +12,7 @@ use crate::sync::guarded::is_let_go;
 use crate::time::deadline::moment_after;
 use crate::time::{Clock, Deadline, Pause, SystemClock};
 use crate::wait::context::{LastOffer, WaitLimit, WaitedFor, caught, event_of, quietly, user_code};
-use crate::wait::errand::{beside, close_together, flush_together};
+use crate::wait::errand::{beside, close_caught, close_together, flush_together};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,12 +63,6 @@ impl<E, P: RetryPolicy<E>> Drop for Permit<'_, E, P> {
     fn drop(&mut self) {
         quietly(|| self.0.abandoned());
     }
-}
-
-/// Closes the sink behind; a panic of that is an error like others.
-fn closed<E>(inner: &impl Sink<E>, deadline: Deadline) -> CloseReport {
-    caught(|| inner.close(deadline))
-        .unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")))
 }
 
 impl<E, P> Attempts<E, P> {
@@ -182,17 +176,13 @@ impl<E, P> Attempts<E, P> {
     /// Closes the sink behind and the dead letters: letters may come as long as the sink closes, but a sink that takes its time takes
     /// none from them.
     pub(super) fn close_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline) -> CloseReport {
-        let Some(letters) = &self.dead_letters else { return closed(inner, deadline) };
+        let Some(letters) = &self.dead_letters else { return close_caught(|| inner.close(deadline)) };
         close_together(deadline, || {
             let (mut report, letters) = in_order(
                 inner,
                 deadline,
-                || closed(inner, deadline),
-                || {
-                    caught(|| letters.close(deadline)).unwrap_or_else(|text| {
-                        CloseReport::failed(format_args!("its close panicked: {text}"))
-                    })
-                },
+                || close_caught(|| inner.close(deadline)),
+                || close_caught(|| letters.close(deadline)),
             );
             report.merge("dead letters", letters);
             report

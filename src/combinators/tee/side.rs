@@ -11,6 +11,7 @@ use crate::stats::{
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::context::{caught, text_or_panic};
+use crate::wait::errand::close_caught;
 use std::sync::Arc;
 
 /// A panic of a sink has cost the event.
@@ -91,8 +92,7 @@ impl Side {
     }
 
     pub(super) fn close<E>(&self, sink: &impl Sink<E>, deadline: Deadline) -> CloseReport {
-        caught(|| sink.close(deadline))
-            .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+        close_caught(|| sink.close(deadline))
     }
 
     pub(super) fn signal<E>(&self, sink: &impl Sink<E>, signal: &mut Signal<'_>) {
