@@ -6,7 +6,7 @@ use crate::sink::signal::Signal;
 use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
-use crate::wait::context::{discard};
+use crate::wait::context::discard;
 use crate::wait::errand::close_caught;
 use std::sync::Arc;
 
