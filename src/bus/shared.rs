@@ -126,21 +126,17 @@ impl<E: Send + 'static> Core<E> {
     }
 }
 
-/// Publishes on a bus that is a sink of another one, or behind anything else, and counts what enters.
-fn counted<E: Send + 'static>(
-    core: &Core<E>,
+/// Publishes on a bus that is a sink of another one, or of anything else, and counts what enters.
+fn counted<E>(
     entry: &EntryCounters,
     event: E,
-    publish: impl FnOnce(&mut Option<E>) -> Tally,
+    publish: impl FnOnce(E) -> Result<Disposition, WriteError<E>>,
 ) -> Result<Disposition, WriteError<E>> {
     entry.offered(1);
-    let mut place = Some(event);
-    let mut tally = Tally::accepted(0);
-    match InnerBus::enter() {
-        Some(_nested) => tally = publish(&mut place),
-        None => tally.count(Offer::Reentrant),
-    }
-    let answer = tally.answer(place, || core.is_closed());
+    let answer = match InnerBus::enter() {
+        Some(_inner) => publish(event),
+        None => Err(WriteError::Reentrant(event)),
+    };
     match &answer {
         Ok(disposition) => entry.disposed(*disposition),
         Err(error) => entry.count(Outcome::refused(error), 1),
@@ -161,7 +157,11 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let core = self.core();
-        counted(core, core.counters.everybody(), event, |place| core.publish_shared(place, Deadline::NEVER))
+        counted(core.counters.everybody(), event, |event| {
+            let mut place = Some(event);
+            let tally = core.publish_shared(&mut place, Deadline::NEVER);
+            tally.answer(place, || core.is_closed())
+        })
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
@@ -175,7 +175,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         }
         let publisher = Publisher::register(self.core(), None);
         let entry = self.core().counters.for_publisher();
-        Ok(Some(Lane::staged(BusLane { publisher, entry, core: self.core().clone() })))
+        Ok(Some(Lane::staged(BusLane { publisher, entry })))
     }
 
     fn has_lanes(&self) -> bool {
@@ -222,7 +222,6 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 struct BusLane<E: Send + 'static> {
     publisher: Publisher<E>,
     entry: Arc<EntryCounters>,
-    core: Arc<Core<E>>,
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
@@ -231,7 +230,10 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
     }
 
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        let Self { publisher, entry, core } = self;
-        counted(core, entry, event, |place| publisher.publish_for(place, deadline))
+        let Self { publisher, entry } = self;
+        counted(entry, event, |event| {
+            publisher
+                .publish_until(event, deadline, |core, tally, event| tally.answer(event, || core.is_closed()))
+        })
     }
 }

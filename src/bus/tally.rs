@@ -207,9 +207,10 @@ impl Tally {
         is_closed: impl FnOnce() -> bool,
     ) -> Result<Published, Closed<E>> {
         match event {
+            None => Ok(self.published()),
             Some(event) if self.is_untaken() && is_closed() => Err(Closed(event)),
-            untaken => {
-                discard(untaken);
+            Some(event) => {
+                discard(event);
                 Ok(self.published())
             }
         }
@@ -223,9 +224,10 @@ impl Tally {
         is_closed: impl FnOnce() -> bool,
     ) -> Result<Published, WriteError<E>> {
         match event {
+            None => Ok(self.published()),
             Some(event) if self.is_untaken() => Err(self.lost.first().refusal(event, is_closed())),
-            untaken => {
-                discard(untaken);
+            Some(event) => {
+                discard(event);
                 Ok(self.published())
             }
         }

@@ -90,12 +90,7 @@ impl<E> Shared<E> {
     }
 
     fn count_refused(&self, refusal: Refusal, count: u64) {
-        let outcome = match refusal {
-            Refusal::Full => Outcome::RefusedFull,
-            Refusal::Timeout => Outcome::RefusedTimeout,
-            Refusal::Closed => Outcome::RefusedClosed,
-        };
-        self.entry.count(outcome, count);
+        self.entry.count(Outcome::refused(&refusal.with(())), count);
     }
 
     pub(super) fn describe(&self, state: &mut SinkState) {

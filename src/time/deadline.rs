@@ -25,7 +25,8 @@ pub(crate) const DROP_LIMIT: Duration = Duration::from_millis(500);
 
 /// A point in time after which nothing waits any longer, or never.
 ///
-/// Sinks get one in [`Sink::close`](crate::Sink::close) and hand it on, so that a whole chain shares one limit.
+/// Sinks get one in [`Sink::close`](crate::Sink::close) and forward it, so that a whole chain shares one limit. A publish and the push
+/// into a lane take one, too: until then they may wait for room, where the policy of the sink is to wait.
 ///
 /// # Examples
 /// ```
