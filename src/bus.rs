@@ -29,13 +29,13 @@
 // | `info`, `hooks` | what is known of an attached sink, and the hook that is told of failures |
 // | `way` | how one publisher reaches one sink, and what it is handed over in |
 // | `tally`, `supply` | the outcome of one publish as it is counted, and the fan-out: clones for all sinks but the last |
-// | `table`, `lanes` | what a publisher knows: the other ways to sinks, and the private SPSC rings (fast lanes) |
+// | `lanes`, `table` | what a publisher knows: the private SPSC rings (fast lanes), and the other ways to sinks |
 // | `delivery` | the publish path |
 // | `entry`, `list` | one attachment of a sink, and the copy-on-write list of them |
 // | `control`, `core` | the control plane's state, and what all handles share |
 // | `admit`, `remove`, `close` | adding sinks and publishers, removing sinks, closing and flushing the bus |
 // | `calls`, `snapshot` | how the control plane calls sinks |
-// | `publisher`, `quota`, `local` | the publishing handle of one thread, and one cached publisher for each thread |
+// | `quota`, `publisher`, `local` | how many cached publishers have lanes, the publishing handle of one thread, and one cached publisher for each thread |
 // | `shared` | publishing without a publisher, and the bus as a sink |
 // | `builder`, `handle` | settings, and handles that do not keep the bus open |
 //
@@ -80,8 +80,8 @@ use crate::error::{AddError, Closed, RemoveError};
 use crate::sink::Sink;
 use crate::stats::{CloseReport, FlushReport, SinkId, Snapshot};
 use crate::sync::lock;
-use crate::sync::quiet::Quiet;
 use crate::time::Deadline;
+use crate::wait::context::Quiet;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -404,7 +404,7 @@ impl<E: Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) -> CloseReport {
-        self.close_timeout(crate::wait::deadline::CLOSE_LIMIT)
+        self.close_timeout(crate::time::deadline::CLOSE_LIMIT)
     }
 
     /// Closes the bus, waiting so long at most.

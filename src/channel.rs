@@ -37,8 +37,7 @@ use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, Finish, FlushReport, Flushing, SinkState};
 use crate::sync;
 use crate::time::Deadline;
-use crate::wait::errand::is_telling;
-use crate::wait::nesting::inside_delivery;
+use crate::wait::context::{must_not_wait, waits_are_deferred};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -253,12 +252,12 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
             Signal::Flush(deadline, report) => {
                 // Asked by the reader's own function: in time it cannot be done, and without any it is too late.
                 let too_late = deadline.is_over() && self.0.0.crew.is_here();
-                if inside_delivery() && !too_late {
+                if must_not_wait() && !too_late {
                     report.note(Finish::Pending);
                     return;
                 }
                 let begun = Begun { mailbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
-                if is_telling() && !too_late {
+                if waits_are_deferred() && !too_late {
                     report.tell(Arc::new(begun));
                 } else {
                     begun.settle(*deadline, report);

@@ -6,8 +6,7 @@
 //! `next` is user code. So the argument is a slice, an array or a vector, borrowed or owned, and each publisher takes from it in the
 //! way that suits it.
 
-use crate::panics::discard_each;
-use crate::wait::nesting::cloned;
+use crate::wait::context::{cloned, discard_each};
 use std::slice;
 
 /// Events that are published together: `&[E]`, `&[E; N]` and `&Vec<E>`, of which the events are cloned, and `[E; N]` and `Vec<E>`, of

@@ -45,7 +45,6 @@ pub use writer::JournalWriter;
 
 use crate::error::{InvalidConfig, SubscribeError, WriteError};
 use crate::events::Events;
-use crate::panics::discard_each;
 use crate::ring::blocks::{Claim, SharedWriter};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite, Seal};
 use crate::sink::signal::Signal;
@@ -53,6 +52,7 @@ use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, SinkState};
 use crate::sync::cold_path;
 use crate::time::Deadline;
+use crate::wait::context::discard_each;
 use gate::Place;
 use shared::{Refusal, Shared, drop_overwritten};
 use std::fmt;

@@ -9,7 +9,6 @@ pub mod error;
 mod events;
 pub mod journal;
 mod mailbox;
-mod panics;
 #[cfg(feature = "unstable")]
 #[doc(hidden)]
 pub mod parts;

@@ -13,8 +13,8 @@ use crate::ring::mpmc::Ring;
 use crate::stats::CloseReport;
 use crate::sync;
 use crate::time::Deadline;
+use crate::wait::context::Crew;
 use crate::wait::list::{Waiter, Want};
-use crate::wait::nesting::Crew;
 use crate::wait::{FencePair, WaitList, WaitStrategy, crowd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -259,14 +259,14 @@ impl<S> Share<S> {
 }
 
 /// The queue behind unbounded lanes, which other models see a simpler one in place of.
-pub struct Segments<T>(sync::segments::Segments<T>);
+pub struct Segments<T>(crate::ring::segments::Segments<T>);
 
 impl<T: Send> Segments<T> {
     /// An empty queue.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "models make them all")]
     pub fn new() -> Self {
-        Self(sync::segments::Segments::new())
+        Self(crate::ring::segments::Segments::new())
     }
 
     /// Puts a value in.

@@ -28,7 +28,6 @@ pub use handler::Handler;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::mailbox::{End, Mailbox};
-use crate::panics::quietly;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -38,10 +37,11 @@ use crate::stats::{
 };
 use crate::sync::{self, Mutex, lock};
 use crate::time::Deadline;
-use crate::wait::deadline::{CLOSE_LIMIT, Dropping};
-use crate::wait::errand::is_telling;
+use crate::time::deadline::CLOSE_LIMIT;
+use crate::wait::context::{
+    HandleDrop, Purpose, Visit, may_wait_to_drop, must_not_wait, quietly, waits_are_deferred,
+};
 use crate::wait::list::{Waiter, Want};
-use crate::wait::nesting::{Purpose, Visit, inside_delivery, may_wait_to_drop};
 use desk::FlushDesk;
 use handler::Behind;
 use partition::Route;
@@ -239,7 +239,7 @@ impl<E: Send + 'static> Queue<E> {
 impl<E: Send + 'static> Shared<E> {
     /// Whether this thread must not wait for the workers: it is in user code, or it is one of them.
     fn is_inside(&self) -> bool {
-        inside_delivery() || self.mailbox.crew.is_here()
+        must_not_wait() || self.mailbox.crew.is_here()
     }
 
     fn mailboxes(&self) -> &[sync::Arc<Mailbox<E>>] {
@@ -382,7 +382,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        control::close(&self.0.0, deadline, !is_telling())
+        control::close(&self.0.0, deadline, !waits_are_deferred())
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
@@ -400,7 +400,9 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Abort => self.0.0.abort(),
-            Signal::Flush(deadline, report) => control::flush(&self.0.0, *deadline, !is_telling(), report),
+            Signal::Flush(deadline, report) => {
+                control::flush(&self.0.0, *deadline, !waits_are_deferred(), report)
+            }
             Signal::IsClosed(closed) => {
                 **closed |= self.0.0.mailboxes().iter().any(|mailbox| mailbox.end() != End::Open);
             }
@@ -442,7 +444,7 @@ impl<E: Send + 'static> Drop for Handle<E> {
         self.0.seal();
         // Unlike a close, a drop gives nothing up: the worker goes on by itself.
         if !std::thread::panicking() && may_wait_to_drop() && !self.0.mailbox.crew.is_here() {
-            let dropping = Dropping::begin();
+            let dropping = HandleDrop::begin();
             let finished = || self.0.is_finished().then_some(());
             let waiter = Waiter::wanting(Want::END);
             self.0.mailbox.signals.blocked.wait_as(&waiter, dropping.deadline(), finished);

@@ -5,6 +5,7 @@
 //! | [`spsc`] | one | one | two plain stores | a publisher's private lane |
 //! | [`mpmc`] | many | many | one compare-and-swap | shared lanes, lanes that evict the oldest |
 //! | [`blocks`] | one or many | each value goes to all | one plain store, or one compare-and-swap | journals |
+//! | `segments` | many | one at a time | one swap | unbounded lanes; `unbounded` is a simpler one in its place in models |
 //!
 //! The first two hold exactly as many values as asked for, and can be *sealed*: after
 //! that the last accepted position is known for good, although no producer was waited for. All of them drop exactly what is left in
@@ -13,7 +14,9 @@
 
 pub mod blocks;
 pub mod mpmc;
+pub(crate) mod segments;
 pub mod spsc;
+pub(crate) mod unbounded;
 
 use crate::error::InvalidConfig;
 

@@ -41,8 +41,8 @@ pub use signal::Signal;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::stats::{CloseReport, Disposition};
-use crate::sync::quiet::Quiet;
 use crate::time::Deadline;
+use crate::wait::context::Quiet;
 use std::sync::Arc;
 
 /// A place where events go.

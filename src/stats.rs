@@ -44,9 +44,8 @@ pub use snapshot::{SinkId, SinkSnapshot, Snapshot};
 pub use state::{SinkState, SinkStatus, SubscriberState};
 pub use weight::Weight;
 
-pub(crate) use close_report::close_together;
 pub(crate) use counters::{Counters, EntryCounters, FoldPace, Outcome};
 pub(crate) use disposition::{Bookkeeper, HeldBack, Levels, Passage};
 pub(crate) use ending::{Ending, Flushing, Identity};
-pub(crate) use flush_report::{Again, AgainWait, flush_together};
+pub(crate) use flush_report::{Again, AgainWait};
 pub(crate) use weight::{Downstream, Load, Scales};

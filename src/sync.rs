@@ -17,10 +17,7 @@
 //! | [`membarrier`] | the asymmetric fence pair | yes (a system call) |
 //! | [`parking`] | parking one thread | no |
 //! | [`processors`] | how many processors there are | yes (a system call) |
-//! | [`quiet`] | a value whose destructor may panic | yes |
 //! | [`prefetch`] | asking for a line before it is written | yes (an instruction) |
-//! | [`segments`] | an unbounded queue in blocks | yes |
-//! | [`unbounded`] | the unbounded queue, or what takes its place in models | no |
 //! | [`pace`] | the pace of a wait for another thread | no |
 //! | `mutant` | under loom only: weakening one ordering at run time | no |
 
@@ -35,15 +32,12 @@ pub(crate) mod pace;
 pub(crate) mod parking;
 pub(crate) mod prefetch;
 pub(crate) mod processors;
-pub(crate) mod quiet;
 #[cfg_attr(
     all(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")), not(feature = "loom")),
     expect(dead_code, reason = "in models, only a model of its own uses it")
 )]
-pub(crate) mod segments;
 pub(crate) mod slot;
 pub(crate) mod swap;
-pub(crate) mod unbounded;
 
 /// Whether this build is a model, for loom or shuttle: nothing naps, spins or times out.
 pub(crate) const MODEL: bool = cfg!(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")));

@@ -15,5 +15,7 @@
 //! assert!(sink.close(Deadline::after(Duration::from_secs(5))).is_done());
 //! ```
 
+pub(crate) mod deadline;
+
 pub use crate::wait::clock::{Clock, Pause, SystemClock};
-pub use crate::wait::deadline::Deadline;
+pub use deadline::Deadline;

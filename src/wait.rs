@@ -3,29 +3,25 @@
 //! [`WaitCell`] is where one consumer sleeps; [`Sleepers`] is where the readers of one stream do, [`WaitList`] where any number
 //! of blocked publishers do; [`WaitStrategy`] says how a consumer waits before it sleeps. They are public so that models reach them as they are.
 
-pub(crate) mod allowance;
 pub(crate) mod cell;
 pub(crate) mod clock;
+pub(crate) mod context;
 pub(crate) mod crowd;
-pub(crate) mod deadline;
 pub(crate) mod errand;
 pub(crate) mod linger;
 pub(crate) mod list;
-pub(crate) mod nesting;
 pub(crate) mod sleepers;
 pub(crate) mod strategy;
 
 pub use crate::sync::membarrier::FencePair;
 pub use cell::WaitCell;
-pub(crate) use deadline::Deadline;
 pub use list::WaitList;
 pub use sleepers::{Berth, Sleepers};
 pub use strategy::WaitStrategy;
 
-use crate::panics::{discard, quietly};
 use crate::sync::MODEL;
 use crate::sync::parking::Unparker;
-use nesting::cloned;
+use context::{cloned, discard, quietly};
 use std::task::Waker;
 use std::time::Duration;
 

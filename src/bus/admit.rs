@@ -8,12 +8,11 @@ use super::list::List;
 use super::table::Table;
 use super::way::{Change, Prepared, Room, Way};
 use crate::error::AddError;
-use crate::panics::{dispose, dispose_each, foreign};
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::handoff::{Chain, Handoff, Parcel};
 use crate::sync::{self, AtomicU64, MutexGuard, Ordering, lock};
-use crate::wait::nesting::{Nesting, Purpose, Visit};
+use crate::wait::context::{Purpose, UserCode, Visit, dispose, dispose_each, user_code};
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
@@ -33,8 +32,8 @@ pub(super) struct Admission<E: Send + 'static> {
 }
 
 /// Asks a sink something: user code, in which nothing waits. A panic is the caller's, who brought the sink.
-fn user_code<R>(call: impl FnOnce() -> R) -> R {
-    let _impatient = Nesting::impatient();
+fn ask<R>(call: impl FnOnce() -> R) -> R {
+    let _user_code = UserCode::enter();
     call()
 }
 
@@ -70,7 +69,7 @@ impl<E: Send + 'static> Core<E> {
         location: &'static Location<'static>,
         sink: Shared<E>,
     ) -> Result<SinkId, AddError> {
-        let key = user_code(|| sink.key());
+        let key = ask(|| sink.key());
         if key == Some(self.key()) {
             return Err(AddError::Itself);
         }
@@ -103,12 +102,12 @@ impl<E: Send + 'static> Core<E> {
             // User code: outside the lock.
             let _making = Visit::begin(self.address(), Purpose::MakeLanes);
             for publisher in missing {
-                let lane = user_code(|| sink.lane().map(Prepared::new))?;
+                let lane = ask(|| sink.lane().map(Prepared::new))?;
                 probe = Some(lane.has_lane());
                 lanes.0.insert(publisher, lane);
             }
             if probe.is_none() {
-                probe = Some(user_code(|| sink.has_lanes()));
+                probe = Some(ask(|| sink.has_lanes()));
             }
         };
         drop(garbage);
@@ -255,7 +254,7 @@ impl<E: Send + 'static> Joining<'_, E> {
             let Some(entry) = self.core.attachment(id) else { continue };
             // Without memory for a lane the publisher uses the shared one; and where making it panics, which is no concern of
             // this publisher's.
-            let lane = foreign(|| entry.listed.with(|sink| sink.lane()).map(Prepared::new));
+            let lane = user_code(|| entry.listed.with(|sink| sink.lane()).map(Prepared::new));
             let lane = lane.ok().and_then(Result::ok).unwrap_or_else(|| Prepared::new(None));
             let way = Way::new(&entry.info, entry.listed.guarded(), lane);
             if entry.reached.add(self.id, &way) {

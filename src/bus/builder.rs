@@ -3,7 +3,7 @@
 use super::Bus;
 use super::core::{Core, Handle};
 use super::hooks::{BusHooks, SinkFailure};
-use crate::sync::quiet::Quiet;
+use crate::wait::context::Quiet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -7,10 +7,9 @@
 use super::core::Core;
 use super::entry::Entry;
 use super::info::{Info, Shared};
-use crate::panics::dispose;
 use crate::stats::SinkId;
 use crate::sync::lock;
-use crate::wait::nesting::Nesting;
+use crate::wait::context::{UserCode, dispose};
 use std::sync::Arc;
 
 impl<E: Send + 'static> Core<E> {
@@ -30,7 +29,7 @@ impl<E: Send + 'static> Core<E> {
     /// Calls a sink, as inside a delivery: user code in there does not wait, and removes no sink that it would wait for.
     pub(super) fn ask<R>(&self, id: SinkId, call: impl FnOnce(&Info, &Shared<E>) -> R) -> Option<R> {
         let entry = self.attachment(id)?;
-        let _impatient = Nesting::impatient();
+        let _user_code = UserCode::enter();
         Some(entry.listed.with(|sink| call(&entry.info, sink)))
     }
 }

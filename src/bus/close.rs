@@ -10,7 +10,6 @@ use super::core::{CLOSED, Core};
 use super::entry::Entry;
 use super::info::Info;
 use super::list::List;
-use crate::panics::{caught, dispose, dispose_each, quietly};
 use crate::sink::signal::Signal;
 use crate::stats::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkId};
 use crate::sync::membarrier::process_pair;
@@ -18,17 +17,18 @@ use crate::sync::pace::Pace;
 use crate::sync::{MODEL, Mutex, Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::WaitList;
-use crate::wait::allowance::Allowance;
-use crate::wait::deadline::Dropping;
-use crate::wait::errand::{Call, LONG_GRACE, apart, here, in_turn, is_telling, patience};
-use crate::wait::nesting::{Holding, Nesting, Purpose, Visit, inside_delivery, is_on_the_way, is_worker};
+use crate::wait::context::{
+    HandleDrop, Holding, Purpose, UserCode, Visit, WaitLimit, caught, dispose, dispose_each, is_on_the_way,
+    is_worker, must_not_wait, quietly, waits_are_deferred,
+};
+use crate::wait::errand::{Call, LONG_GRACE, apart, call_limit, close_caught, here, in_turn};
 use std::sync::Arc;
 use std::time::Duration;
 
 impl<E: Send + 'static> Core<E> {
     /// Closes the bus. The caller waits for all of its sinks, or leaves that to the caller that closes several sinks.
     pub(super) fn close(self: &Arc<Self>, deadline: Deadline, waits: bool) -> CloseReport {
-        if inside_delivery() {
+        if must_not_wait() {
             return self.close_inside(deadline, None);
         }
         self.end(deadline);
@@ -36,11 +36,11 @@ impl<E: Send + 'static> Core<E> {
             return CloseReport::told(self.clone());
         }
         // A sink that closes its own bus while it is closed by it would wait for itself.
-        let patience = if is_telling() { Deadline::NOW } else { deadline };
+        let patience = if waits_are_deferred() { Deadline::NOW } else { deadline };
         let Some(mut own) = self.await_own(patience, deadline) else {
-            return if is_telling() { CloseReport::pending() } else { CloseReport::timed_out(0) };
+            return if waits_are_deferred() { CloseReport::pending() } else { CloseReport::timed_out(0) };
         };
-        if is_telling() && is_worker() {
+        if waits_are_deferred() && is_worker() {
             // What is to be waited for may be the worker's own queue.
             return own.whole(&self.identity);
         }
@@ -96,14 +96,14 @@ impl<E: Send + 'static> Core<E> {
     fn end(self: &Arc<Self>, deadline: Deadline) {
         let Some(entries) = self.begin_close() else { return };
         // One that is not done soon does not hold up the next one.
-        let patience = patience(deadline, 2 * entries.len());
+        let patience = call_limit(deadline, 2 * entries.len());
         let calls = entries.iter().map(|entry| {
             let (core, entry) = (self.clone(), entry.clone());
             Box::new(move || core.close_sink(&entry, deadline, patience)) as Call<CloseReport>
         });
         let calls: Vec<_> = calls.collect();
         let is_quick = |entry: &Entry<E>| entry.info.has_lanes && !self.is_called(entry);
-        if MODEL || !is_telling() || entries.iter().all(is_quick) {
+        if MODEL || !waits_are_deferred() || entries.iter().all(is_quick) {
             let parts = made(&entries, calls, deadline);
             self.make_report(&entries, parts, deadline);
         } else {
@@ -140,10 +140,9 @@ impl<E: Send + 'static> Core<E> {
                 quietly(|| sink.signal(&mut Signal::Abort));
             }
             // What waits for room in there gives up with this close.
-            let limit = Allowance::until(deadline);
-            let part = caught(|| sink.close(deadline));
+            let limit = WaitLimit::until(deadline);
+            let part = close_caught(|| sink.close(deadline));
             drop(limit);
-            let part = part.unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")));
             if !MODEL {
                 part.await_told(&self.identity, Deadline::after(patience));
             }
@@ -163,9 +162,8 @@ impl<E: Send + 'static> Core<E> {
             .map(|entry| {
                 let entry = entry.clone();
                 let call = move || {
-                    let _impatient = Nesting::impatient();
-                    caught(|| entry.listed.with(|sink| sink.close(deadline)))
-                        .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+                    let _user_code = UserCode::enter();
+                    close_caught(|| entry.listed.with(|sink| sink.close(deadline)))
                 };
                 Box::new(call) as Call<CloseReport>
             })
@@ -221,8 +219,8 @@ impl<E: Send + 'static> Core<E> {
     /// have. Nobody is told to give up.
     pub(super) fn let_go(self: &Arc<Self>) {
         // The handles of all queues share one limit as they go, and so do the sinks that are closed here.
-        let dropping = Dropping::begin();
-        let limit = (!inside_delivery()).then(|| dropping.deadline());
+        let dropping = HandleDrop::begin();
+        let limit = (!must_not_wait()).then(|| dropping.deadline());
         // As inside a delivery, where a close does not wait and gives nothing up.
         let _ = self.close_inside(Deadline::NEVER, limit);
         let publishers = {
@@ -238,7 +236,7 @@ impl<E: Send + 'static> Core<E> {
     /// Flushes the bus. The caller waits for all of its sinks, or leaves that to the caller that flushes several sinks.
     pub(super) fn flush(self: &Arc<Self>, deadline: Deadline, waits: bool) -> FlushReport {
         let mut report = FlushReport::default();
-        if inside_delivery() {
+        if must_not_wait() {
             report.note(Finish::Pending);
             return report;
         }
@@ -272,7 +270,7 @@ impl<E: Send + 'static> Core<E> {
                 begun.made.notify();
             });
         }
-        if waits && is_telling() && is_worker() {
+        if waits && waits_are_deferred() && is_worker() {
             report.leave();
         } else if waits {
             report.settle(deadline);
@@ -285,7 +283,7 @@ impl<E: Send + 'static> Core<E> {
         let Some(entry) = self.attachment(id) else { return part };
         // What is told in there goes on when the call has returned, and is inside the sink as long as it does.
         let _holding = Holding::begin(Arc::new(entry.clone()));
-        let _limit = Allowance::until(deadline);
+        let _limit = WaitLimit::until(deadline);
         let flush = || entry.listed.with(|sink| sink.signal(&mut Signal::Flush(deadline, &mut part)));
         if caught(flush).is_err() {
             part.note(Finish::TimedOut);

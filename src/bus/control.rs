@@ -8,7 +8,6 @@ use super::entry::Entry;
 use super::list::List;
 use super::table::Table;
 use super::way::{Change, Room};
-use crate::panics::dispose_each;
 use crate::sink::SinkKey;
 use crate::sink::lane::{Lane, LaneSealer};
 use crate::stats::{CloseReport, SinkId};
@@ -16,6 +15,7 @@ use crate::sync::guarded::Hazard;
 use crate::sync::handoff::{Chain, Handoff, Parcel};
 use crate::sync::swap::Replaced;
 use crate::sync::{self, AtomicU64, Ordering};
+use crate::wait::context::dispose_each;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

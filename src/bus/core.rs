@@ -10,7 +10,7 @@ use crate::sync::membarrier::process_pair;
 use crate::sync::swap::Swap;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex, Ordering};
 use crate::wait::WaitList;
-use crate::wait::nesting::Nesting;
+use crate::wait::context::UserCode;
 use std::sync::{Arc, Weak};
 
 /// The lowest bit of the version word: the bus is closed.
@@ -83,7 +83,7 @@ pub(super) struct Handle<E: Send + 'static> {
 impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
         // While unwinding nothing waits, as inside a delivery.
-        let _impatient = std::thread::panicking().then(Nesting::impatient);
+        let _user_code = std::thread::panicking().then(UserCode::enter);
         self.core.let_go();
     }
 }

@@ -17,7 +17,6 @@ use super::tally::{Offer, Tally};
 use super::way::{Guard, Ticket};
 use crate::error::WriteError;
 use crate::mailbox::lane::FastLane;
-use crate::panics::{caught, discard};
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
 use crate::stats::{Disposition, DropReason, EntryCounters, HeldBack, Outcome};
@@ -25,7 +24,7 @@ use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
 use crate::time::Deadline;
-use crate::wait::nesting::{Held, Nesting, cloned};
+use crate::wait::context::{Delivery, UserCode, WaitedFor, caught, cloned, discard};
 use std::mem::needs_drop;
 
 /// What a publish needs to know beside the table.
@@ -199,7 +198,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         for Fast { lane, gate, batched, .. } in finishing.0.iter_mut() {
             *batched = match gate {
                 None => {
-                    let _impatient = Nesting::impatient();
+                    let _user_code = UserCode::enter();
                     lane.put_slice(events)
                 }
                 Some(gate) => {
@@ -338,7 +337,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         // What a stage does with the event is its own to count, unless it panics.
         // A removal waits for it, so nothing in it waits for a removal.
         let pushed = caught(|| {
-            let _held = Held::begin();
+            let _held = WaitedFor::begin();
             entered.inside(|| push(place, |event| lane.offer(event, scene.deadline)))
         });
         pushed.unwrap_or_else(|text| {
@@ -415,7 +414,7 @@ pub(super) fn deliver_to<E: Send + 'static>(
     hooks: &BusHooks<E>,
 ) -> Offer {
     counters.offered(1);
-    let Some(_delivery) = Nesting::delivery() else {
+    let Some(_delivery) = Delivery::enter() else {
         counters.count(Outcome::RefusedReentrant, 1);
         return Offer::Reentrant;
     };

@@ -2,9 +2,9 @@
 
 use super::info::{Info, Shared};
 use super::way::Way;
-use crate::panics::dispose;
 use crate::sync::guarded::Listed;
 use crate::sync::{self, Mutex, lock};
+use crate::wait::context::dispose;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

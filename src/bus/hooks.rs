@@ -2,8 +2,8 @@
 
 use super::info::Info;
 use crate::error::WriteError;
-use crate::panics::{error_text, quietly};
 use crate::stats::SinkId;
+use crate::wait::context::{error_text, quietly};
 use std::fmt;
 use std::marker::PhantomData;
 

@@ -7,13 +7,12 @@
 use super::tally::Tally;
 use super::way::{Change, Guard, Ticket};
 use crate::mailbox::lane::{FastLane, PrivateLane};
-use crate::panics::{discard, dispose_each};
 use crate::sink::lane::{Gate, Lane, LaneKind};
 use crate::stats::SinkId;
 use crate::sync::handoff;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::sync::{MODEL, cold_path};
-use crate::wait::nesting::Nesting;
+use crate::wait::context::{UserCode, discard, dispose_each};
 use std::iter::Chain;
 use std::mem::needs_drop;
 use std::{option, slice};
@@ -226,7 +225,7 @@ impl<E: Clone + Send + 'static> Lanes<E> {
         let mut attention = *needs_fence;
         // This thread holds nothing that others wait for; but what owns something is cloned by user code, most of the time, and
         // in that nothing waits.
-        let impatient = needs_drop::<E>().then(Nesting::impatient);
+        let user_code = needs_drop::<E>().then(UserCode::enter);
         for fast in others.iter_mut() {
             let Some(room) = fast.lane.room() else {
                 cold_path();
@@ -238,7 +237,7 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             };
             attention |= room.push_and_look(event.clone());
         }
-        drop(impatient);
+        drop(user_code);
         let Some(room) = last.lane.room() else {
             cold_path();
             let done = others.len();
@@ -259,9 +258,9 @@ impl<E: Clone + Send + 'static> Lanes<E> {
         let (mut attention, mut whole) = (*needs_fence, true);
         let count = others.len() + 1;
         for fast in others.iter_mut().chain(last) {
-            let impatient = needs_drop::<E>().then(Nesting::impatient);
+            let user_code = needs_drop::<E>().then(UserCode::enter);
             fast.batched = fast.lane.put_slice(events);
-            drop(impatient);
+            drop(user_code);
             whole &= fast.batched == events.len();
             // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
             light_fence(FencePair::Asymmetric);

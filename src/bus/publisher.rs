@@ -10,13 +10,12 @@ use super::table::{Table, TableKind};
 use super::tally::Tally;
 use crate::error::{Closed, WriteError};
 use crate::events::{Cloned, Events};
-use crate::panics::{discard, dispose, quietly};
 use crate::stats::{FlushReport, Published};
 use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
 use crate::sync::{Ordering, cold_path};
 use crate::time::Deadline;
-use crate::wait::nesting::{Nesting, cloned};
+use crate::wait::context::{UserCode, cloned, discard, dispose, quietly};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,8 +224,9 @@ impl<E: Send + 'static> Publisher<E> {
 impl<E: Clone + Send + 'static> Publisher<E> {
     /// Publishes an event: every sink on the bus gets it once.
     ///
-    /// A sink without room does what its [`Overflow`](crate::Overflow) says; the others are not affected. [`Published`] says what
-    /// each sink made of the event: accepted, dropped at once, or refused. What was dropped or refused is lost.
+    /// A sink without room does what its [`Overflow`](crate::Overflow) says; the others are not affected. [`Published`] counts what the
+    /// sinks made of the event: accepted, dropped at once, or refused. What was dropped or refused is lost:
+    /// [`publish_by`](Self::publish_by) gives back an event that every sink refused.
     ///
     /// # Errors
     /// [`Closed`] with the event when the bus is closed and no sink took it.
@@ -315,18 +315,20 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         self.publish_until(event, deadline, |core, tally, event| tally.or_refused(event, || core.is_closed()))
     }
 
+    /// Publishes an event, waiting for room until the deadline where the sinks' policy is to wait. `result` makes the result of what
+    /// became of the event, which it gets if no sink has it.
     #[inline(always)]
-    fn publish_until<X>(
+    pub(super) fn publish_until<R>(
         &mut self,
         event: E,
         deadline: Deadline,
-        result: impl FnOnce(&Core<E>, Tally, Option<E>) -> Result<Published, X>,
-    ) -> Result<Published, X> {
+        result: impl FnOnce(&Core<E>, Tally, Option<E>) -> R,
+    ) -> R {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
         let (done, event) = if version == self.lanes.seen {
             match self.lanes.push(event) {
-                Pushed::Done(accepted) => return Ok(Tally::accepted(accepted).published()),
+                Pushed::Done(accepted) => return result(&self.core, Tally::accepted(accepted), None),
                 Pushed::Attention(count) => {
                     cold_path();
                     let mut back = None;
@@ -337,7 +339,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             }
         } else if version == self.seen_empty {
             discard(event);
-            return Ok(Published::default());
+            return result(&self.core, Tally::accepted(0), None);
         } else {
             (0, event)
         };
@@ -394,27 +396,6 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         tally
     }
 
-    /// Publishes the event in `place` on behalf of a bus in front, and leaves it there if all sinks refuse it.
-    pub(super) fn publish_for(&mut self, place: &mut Option<E>, deadline: Deadline) -> Tally {
-        let Some(event) = place.take() else { return Tally::accepted(0) };
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
-        let version = self.core.version.load(Ordering::Acquire);
-        let mut done = 0;
-        if version != self.lanes.seen {
-            *place = Some(event);
-        } else {
-            match self.lanes.push(event) {
-                Pushed::Done(accepted) => return Tally::accepted(accepted),
-                Pushed::Attention(count) => return self.settle_and_wake(count, place),
-                Pushed::Full(count, event) => {
-                    done = count;
-                    *place = Some(event);
-                }
-            }
-        }
-        self.publish_slowly(place, done, version, deadline)
-    }
-
     /// Publishes what `make` makes, and calls it only if a sink is on the bus.
     ///
     /// Nothing of this crate waits inside `make`.
@@ -447,7 +428,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         }
         let event = {
             // User code: nothing waits there.
-            let _impatient = Nesting::impatient();
+            let _user_code = UserCode::enter();
             make()
         };
         // This loads the version anew: `make` takes its time, and may have added a sink.

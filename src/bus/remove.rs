@@ -5,7 +5,6 @@ use super::core::Core;
 use super::entry::Entry;
 use super::info::Shared;
 use crate::error::RemoveError;
-use crate::panics::{caught, dispose, dispose_each};
 use crate::sink::lane::LaneSealer;
 use crate::sink::signal::Signal;
 use crate::stats::SinkId;
@@ -13,9 +12,8 @@ use crate::sync::guarded::Listed;
 use crate::sync::pace::Pace;
 use crate::sync::{Ordering, lock};
 use crate::time::Deadline;
-use crate::wait::errand::is_telling;
+use crate::wait::context::{caught, dispose, dispose_each, is_worker, must_not_wait, waits_are_deferred};
 use crate::wait::linger::look_for_a_moment;
-use crate::wait::nesting::{inside_delivery, is_worker};
 use std::sync::Arc;
 
 /// What a removal can say about the sink.
@@ -83,7 +81,7 @@ impl<E: Send + 'static> Core<E> {
         self.compact();
         // A call in progress may wait for room that this thread is to make, if it is a worker. A call of the control plane into a
         // sink counts as well: a removal in there would wait for the call.
-        let inside = inside_delivery() || is_worker() || is_telling();
+        let inside = must_not_wait() || is_worker() || waits_are_deferred();
         let wait = if inside { Deadline::NOW } else { deadline };
         let mut entry = self.shut_out_detached(vec![detached], version, wait).remove(0);
         let removed = if inside { Removed::FromInside } else { self.wait_outside(&mut entry, deadline) };

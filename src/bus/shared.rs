@@ -10,16 +10,15 @@ use super::publisher::Publisher;
 use super::supply::Supply;
 use super::tally::{Offer, Tally};
 use crate::error::{Closed, InvalidConfig, WriteError};
-use crate::panics::caught;
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, DropReason, EntryCounters, Outcome, Published, SinkStatus};
 use crate::sync::lock;
 use crate::time::Deadline;
-use crate::wait::allowance::Allowance;
-use crate::wait::errand::is_telling;
-use crate::wait::nesting::{Held, Nesting, Purpose, Visit};
+use crate::wait::context::{
+    InnerBus, Purpose, UserCode, Visit, WaitLimit, WaitedFor, caught, waits_are_deferred,
+};
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Core<E> {
@@ -39,7 +38,7 @@ impl<E: Clone + Send + 'static> Core<E> {
         }
         // While the list is held, no sink on it is taken away: a removal waits for this publish. So code called from here,
         // the event's own code included, must not wait for a removal.
-        let _held = Held::begin();
+        let _held = WaitedFor::begin();
         let list = self.list.load();
         if !list.older().is_empty() {
             tally = self.deliver_to_older(&list, place);
@@ -74,8 +73,8 @@ impl<E: Clone + Send + 'static> Core<E> {
     /// As by [`publish_through_list`](Self::publish_through_list), waiting for room until this deadline.
     pub(super) fn publish_shared(&self, place: &mut Option<E>, deadline: Deadline) -> Tally {
         // A sink's `write` has no deadline in its signature: the thread carries it.
-        let _impatient = (deadline == Deadline::NOW).then(Nesting::impatient);
-        let _limit = if deadline == Deadline::NOW { None } else { Allowance::until(deadline) };
+        let _user_code = (deadline == Deadline::NOW).then(UserCode::enter);
+        let _limit = if deadline == Deadline::NOW { None } else { WaitLimit::until(deadline) };
         self.publish_through_list(place)
     }
 }
@@ -127,21 +126,17 @@ impl<E: Send + 'static> Core<E> {
     }
 }
 
-/// Publishes on a bus that is a sink of another one, or behind anything else, and counts what enters.
-fn counted<E: Send + 'static>(
-    core: &Core<E>,
+/// Publishes on a bus that is a sink of another one, or of anything else, and counts what enters.
+fn counted<E>(
     entry: &EntryCounters,
     event: E,
-    publish: impl FnOnce(&mut Option<E>) -> Tally,
+    publish: impl FnOnce(E) -> Result<Disposition, WriteError<E>>,
 ) -> Result<Disposition, WriteError<E>> {
     entry.offered(1);
-    let mut place = Some(event);
-    let mut tally = Tally::accepted(0);
-    match Nesting::nested() {
-        Some(_nested) => tally = publish(&mut place),
-        None => tally.count(Offer::Reentrant),
-    }
-    let answer = tally.answer(place, || core.is_closed());
+    let answer = match InnerBus::enter() {
+        Some(_inner) => publish(event),
+        None => Err(WriteError::Reentrant(event)),
+    };
     match &answer {
         Ok(disposition) => entry.disposed(*disposition),
         Err(error) => entry.count(Outcome::refused(error), 1),
@@ -162,11 +157,15 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let core = self.core();
-        counted(core, core.counters.everybody(), event, |place| core.publish_shared(place, Deadline::NEVER))
+        counted(core.counters.everybody(), event, |event| {
+            let mut place = Some(event);
+            let tally = core.publish_shared(&mut place, Deadline::NEVER);
+            tally.answer(place, || core.is_closed())
+        })
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        self.core().close(deadline, !is_telling())
+        self.core().close(deadline, !waits_are_deferred())
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
@@ -176,7 +175,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         }
         let publisher = Publisher::register(self.core(), None);
         let entry = self.core().counters.for_publisher();
-        Ok(Some(Lane::staged(BusLane { publisher, entry, core: self.core().clone() })))
+        Ok(Some(Lane::staged(BusLane { publisher, entry })))
     }
 
     fn has_lanes(&self) -> bool {
@@ -186,7 +185,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     fn signal(&self, signal: &mut Signal<'_>) {
         match signal {
             Signal::Flush(deadline, report) => {
-                report.absorb(self.core().flush(*deadline, !is_telling()));
+                report.absorb(self.core().flush(*deadline, !waits_are_deferred()));
             }
             Signal::Describe(state) => {
                 state.kind = "bus";
@@ -223,7 +222,6 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 struct BusLane<E: Send + 'static> {
     publisher: Publisher<E>,
     entry: Arc<EntryCounters>,
-    core: Arc<Core<E>>,
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
@@ -232,7 +230,10 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
     }
 
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        let Self { publisher, entry, core } = self;
-        counted(core, entry, event, |place| publisher.publish_for(place, deadline))
+        let Self { publisher, entry } = self;
+        counted(entry, event, |event| {
+            publisher
+                .publish_until(event, deadline, |core, tally, event| tally.answer(event, || core.is_closed()))
+        })
     }
 }

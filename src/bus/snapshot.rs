@@ -2,10 +2,10 @@
 
 use super::core::Core;
 use super::info::Shared;
-use crate::panics::caught;
 use crate::sink::signal::Signal;
 use crate::stats::{Ledger, SinkSnapshot, SinkState, SinkStatus, Snapshot};
 use crate::sync::lock;
+use crate::wait::context::caught;
 
 impl<E: Send + 'static> Core<E> {
     pub(super) fn snapshot(&self) -> Snapshot {

@@ -4,8 +4,7 @@
 //! a loop of its own: [`Lanes::push`](super::lanes::Lanes::push).
 
 use super::tally::Offer;
-use crate::panics::discard;
-use crate::wait::nesting::cloned;
+use crate::wait::context::{cloned, discard};
 
 /// The event of a publish and how many sinks are still to get it: clones for all but the last.
 pub(super) struct Supply<'a, E> {

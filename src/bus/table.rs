@@ -14,10 +14,10 @@ use super::info::Info;
 use super::lanes::{Fast, Lanes};
 use super::way::{Change, EntryOnDrop, ExitOnDrop, Guard, Kind, Room, Ticket};
 use crate::mailbox::lane::PrivateLane;
-use crate::panics::dispose_each;
 use crate::sink::lane::{Lane, LaneKind};
 use crate::stats::EntryCounters;
 use crate::sync::handoff::{Chain, Parcel};
+use crate::wait::context::dispose_each;
 use std::sync::Arc;
 
 /// Which ways a publisher has, and so which path a publish takes.

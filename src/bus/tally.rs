@@ -2,9 +2,9 @@
 //! the result of the publish is made.
 
 use crate::error::{Closed, WriteError};
-use crate::panics::{discard, event_of};
 use crate::stats::{Disposition, DropReason, Published};
 use crate::sync::cold_path;
+use crate::wait::context::{discard, event_of};
 
 /// What became of an event that was offered to one sink from a place in memory: if it was refused, it is still there.
 ///
@@ -207,9 +207,10 @@ impl Tally {
         is_closed: impl FnOnce() -> bool,
     ) -> Result<Published, Closed<E>> {
         match event {
+            None => Ok(self.published()),
             Some(event) if self.is_untaken() && is_closed() => Err(Closed(event)),
-            untaken => {
-                discard(untaken);
+            Some(event) => {
+                discard(event);
                 Ok(self.published())
             }
         }
@@ -223,9 +224,10 @@ impl Tally {
         is_closed: impl FnOnce() -> bool,
     ) -> Result<Published, WriteError<E>> {
         match event {
+            None => Ok(self.published()),
             Some(event) if self.is_untaken() => Err(self.lost.first().refusal(event, is_closed())),
-            untaken => {
-                discard(untaken);
+            Some(event) => {
+                discard(event);
                 Ok(self.published())
             }
         }

@@ -2,13 +2,12 @@
 
 use super::info::{Info, Shared};
 use crate::mailbox::lane::PrivateLane;
-use crate::panics::dispose;
 use crate::sink::lane::{Lane, LaneClaims, LaneKind, LaneSealer};
 use crate::stats::EntryCounters;
 use crate::sync::guarded::Guarded;
 use crate::sync::handoff::{Lease, Parcel};
 use crate::sync::{self, Mutex, lock};
-use crate::wait::nesting::Nesting;
+use crate::wait::context::{UserCode, dispose};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -197,7 +196,7 @@ pub(super) struct EntryOnDrop(pub(super) Arc<Info>);
 
 impl Drop for EntryOnDrop {
     fn drop(&mut self) {
-        std::mem::forget((self.0.begin_call(), Nesting::impatient()));
+        std::mem::forget((self.0.begin_call(), UserCode::enter()));
     }
 }
 
@@ -206,7 +205,7 @@ pub(super) struct ExitOnDrop(pub(super) Arc<Info>);
 
 impl Drop for ExitOnDrop {
     fn drop(&mut self) {
-        drop(Nesting::forgotten_impatient());
+        drop(UserCode::forgotten());
         self.0.end_call();
     }
 }

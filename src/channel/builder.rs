@@ -10,7 +10,7 @@ use crate::mailbox::reader::Reader;
 use crate::mailbox::{MailboxConfig, quiet_hook};
 use crate::stats::DropReason;
 use crate::wait::WaitStrategy;
-use crate::wait::nesting::Crew;
+use crate::wait::context::Crew;
 use std::fmt;
 use std::sync::Arc;
 

@@ -4,7 +4,6 @@ mod holding;
 mod limits;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::{caught, discard, discard_each, quietly};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
@@ -13,8 +12,11 @@ use crate::stats::{
 };
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::time::{Deadline, Pause};
-use crate::wait::allowance::{Allowance, LastOffer};
-use crate::wait::nesting::{Crew, Held, Nesting, flush_goal, inside_delivery, is_worker};
+use crate::wait::context::{
+    Crew, LastOffer, UserCode, WaitLimit, WaitedFor, caught, discard, discard_each, flush_goal, is_worker,
+    must_not_wait, quietly,
+};
+use crate::wait::errand::close_caught;
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
 use std::any::TypeId;
@@ -250,14 +252,14 @@ where
     ) -> MutexGuard<'a, Holding<E>> {
         // A worker does not wait for room in another queue while it has a batch in hand: the flush of its queue could wait for it.
         // A close may wait.
-        let _impatient = (is_worker() && cut != Cut::Finally).then(Nesting::impatient);
+        let _user_code = (is_worker() && cut != Cut::Finally).then(UserCode::enter);
         while let Some(batch) = holding.send_off(&self.limits, &mut cut) {
             drop(holding);
             let count = batch.len();
             let mut load = self.desk.scales.load_batch(&batch);
             let verdict = {
                 // Flushes and closes of this batch wait for its return: code called from the inner sink must not.
-                let _held = Held::begin();
+                let _held = WaitedFor::begin();
                 Verdict::of(caught(|| self.inner.offer(batch)), count, &mut load)
             };
             match &verdict {
@@ -286,7 +288,7 @@ where
     /// Hands on what is there, until so many events are gone. Where the sink behind has no room it is to make some, as long as
     /// that helps and there is time.
     fn give_out(&self, cut: Cut, goal: u64, deadline: Deadline, report: &mut FlushReport) {
-        let _limit = Allowance::until(deadline);
+        let _limit = WaitLimit::until(deadline);
         let mut before = None;
         loop {
             let holding = self.hand_on(self.holding(), cut);
@@ -296,7 +298,7 @@ where
                 return;
             }
             before = Some(gone);
-            if is_worker() && !inside_delivery() && cut != Cut::Finally {
+            if is_worker() && !must_not_wait() && cut != Cut::Finally {
                 // What is held needs room there. A worker that waited for another one could wait for itself: the flush that asks for
                 // this one waits, and asks again.
                 let goals = vec![(self.address(), goal)];
@@ -320,7 +322,7 @@ where
 
     /// Whether this thread must not wait for the batch: it is in user code, or it is the one that others wait for.
     fn is_inside(&self) -> bool {
-        inside_delivery() || self.desk.crew.is_here()
+        must_not_wait() || self.desk.crew.is_here()
     }
 
     /// Waits for the batch on its way, if that is allowed here, or until so many events are gone; whether it came to that.
@@ -378,7 +380,7 @@ where
         self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
         if self.holding().is_out_of_time() {
             // What is not taken now is lost: a retry that has dead letters sends it there.
-            let (_last, _limit) = (LastOffer::begin(), Allowance::begin(Duration::ZERO));
+            let (_last, _limit) = (LastOffer::begin(), WaitLimit::begin(Duration::ZERO));
             drop(self.hand_on(self.holding(), Cut::Finally));
         }
         let given_up = self.holding().give_up();
@@ -386,8 +388,7 @@ where
         given_up.iter().for_each(|event| self.desk.scales.count(event, aborted));
         let undelivered = given_up.len() as u64;
         discard_each(given_up);
-        let mut report = caught(|| self.inner.close(deadline))
-            .unwrap_or_else(|text| CloseReport::failed(format_args!("the sink panicked: {text}")));
+        let mut report = close_caught(|| self.inner.close(deadline));
         report.undelivered += undelivered;
         if undelivered > 0 {
             report.finish = report.finish.max(Finish::TimedOut);

@@ -1,7 +1,6 @@
 //! Keeps the panics of the sink behind it from whoever writes to it.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::caught;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -10,6 +9,8 @@ use crate::stats::{
 };
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Deadline;
+use crate::wait::context::caught;
+use crate::wait::errand::close_caught;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -143,8 +144,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
     }
 
     fn close(&self, deadline: Deadline) -> CloseReport {
-        caught(|| self.inner.close(deadline))
-            .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+        close_caught(|| self.inner.close(deadline))
     }
 
     fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {

@@ -2,12 +2,12 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::foreign;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack};
 use crate::time::Deadline;
+use crate::wait::context::user_code;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl<P> Stage<P> {
     where
         P: Fn(&E) -> bool,
     {
-        match foreign(|| (self.keep)(event)) {
+        match user_code(|| (self.keep)(event)) {
             Ok(true) => Verdict::Passes,
             Ok(false) => self.sieve.hold_back(HeldBack::Filtered, entry),
             Err(_) => self.sieve.hold_back(HeldBack::Panicked, entry),

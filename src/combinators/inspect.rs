@@ -1,12 +1,12 @@
 //! Shows each event, and what became of it, to somebody who looks on.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::quietly;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, DropReason};
 use crate::time::Deadline;
+use crate::wait::context::quietly;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -1,13 +1,13 @@
 //! Turns each event into another one.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::{discard, foreign};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Counters, Disposition, DropReason, EntryCounters, Scales, Weight};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
+use crate::wait::context::{discard, user_code};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ const LOST: Disposition = Disposition::Dropped(DropReason::Panicked);
 /// What the event becomes; nothing, and counted here, when the function panics.
 #[inline]
 fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters) -> Option<E> {
-    let converted = foreign(|| convert(event)).ok();
+    let converted = user_code(|| convert(event)).ok();
     if converted.is_none() {
         entry.offered(1);
         entry.disposed(LOST);

@@ -2,14 +2,13 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::foreign;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Clock, Deadline, SystemClock};
-use crate::wait::nesting::Nesting;
+use crate::wait::context::{UserCode, user_code};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -115,7 +114,7 @@ impl<E, S> RateLimit<E, S> {
     pub fn clock<C: Clock + 'static>(self, clock: C) -> RateLimit<E, S, C> {
         let Bucket { interval, slack, .. } = self.stage.bucket;
         let now = {
-            let _impatient = Nesting::impatient();
+            let _user_code = UserCode::enter();
             clock.now()
         };
         let bucket = Bucket::new(now, interval, slack);
@@ -127,7 +126,7 @@ impl<E, S> RateLimit<E, S> {
 impl<C: Clock> Stage<C> {
     #[inline]
     fn judge(&self, entry: &EntryCounters) -> Verdict {
-        match foreign(|| self.clock.now()) {
+        match user_code(|| self.clock.now()) {
             Ok(now) if self.bucket.take(now) => Verdict::Passes,
             Ok(_) => self.sieve.hold_back(HeldBack::Filtered, entry),
             Err(_) => self.sieve.hold_back(HeldBack::Panicked, entry),

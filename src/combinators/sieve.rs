@@ -1,12 +1,13 @@
 //! What combinators that let only some events pass have in common: their books, and what they do once they are closed.
 
 use crate::error::WriteError;
-use crate::panics::{caught, discard};
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
 use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
+use crate::wait::context::discard;
+use crate::wait::errand::close_caught;
 use std::sync::Arc;
 
 /// What becomes of an event at a sieve.
@@ -87,8 +88,7 @@ impl Sieve {
     }
 
     pub(super) fn close<E>(&self, deadline: Deadline, inner: &impl Sink<E>) -> CloseReport {
-        let report = caught(|| inner.close(deadline))
-            .unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")));
+        let report = close_caught(|| inner.close(deadline));
         // Not before the sink behind refuses everything: a gate would let pass what is not to pass.
         self.closed.store(true, Ordering::Relaxed);
         report

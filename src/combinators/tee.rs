@@ -3,16 +3,14 @@
 mod side;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::discard;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::{self, Signal};
 use crate::sink::{Sink, SinkKey};
-use crate::stats::{
-    Bookkeeper, CloseReport, Disposition, SinkState, SinkStatus, close_together, flush_together,
-};
+use crate::stats::{Bookkeeper, CloseReport, Disposition, SinkState, SinkStatus};
 use crate::time::Deadline;
+use crate::wait::context::{cloned, discard};
 use crate::wait::errand::beside;
-use crate::wait::nesting::cloned;
+use crate::wait::errand::{close_together, flush_together};
 use side::{Side, SideLane};
 use std::fmt;
 use std::marker::PhantomData;

@@ -6,7 +6,7 @@ use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition};
 use crate::time::Deadline;
-use crate::wait::allowance::Allowance;
+use crate::wait::context::WaitLimit;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Timeout<E, S> {
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        let _allowance = Allowance::begin(*self.limit);
+        let _allowance = WaitLimit::begin(*self.limit);
         self.inner.offer(event)
     }
 
@@ -97,7 +97,7 @@ impl<E: Send + 'static> LaneWrite<E> for TimeoutLane<E> {
     }
 
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        let _allowance = Allowance::begin(self.limit);
+        let _allowance = WaitLimit::begin(self.limit);
         self.inner.offer(event, deadline)
     }
 

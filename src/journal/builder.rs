@@ -12,7 +12,7 @@ use crate::ring::blocks::{SharedWriter, Writer, ring};
 use crate::stats::EntryCounters;
 use crate::sync::membarrier::process_pair;
 use crate::wait::Sleepers;
-use crate::wait::nesting::Crew;
+use crate::wait::context::Crew;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -27,7 +27,7 @@ use crate::sync::swap::Swap;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
 use crate::time::Deadline;
 use crate::wait::WaitList;
-use crate::wait::allowance::Allowance;
+use crate::wait::context::WaitLimit;
 use crate::wait::list::{Waiter, Want};
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +115,7 @@ impl Gates {
 
     /// When a publisher that begins to wait now gives up.
     pub(super) fn deadline(&self) -> Deadline {
-        Deadline::after(self.limit).min(Allowance::deadline())
+        Deadline::after(self.limit).min(WaitLimit::deadline())
     }
 
     /// Waits until `attempt` succeeds, among the publishers that wait for room; `None` when the deadline is over. `more` returns

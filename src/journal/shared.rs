@@ -4,12 +4,11 @@ use super::gate::{Gates, Place};
 use super::seat::Seats;
 use super::time::TimeSource;
 use crate::error::WriteError;
-use crate::panics::discard_each;
 use crate::ring::blocks::Source;
 use crate::stats::{EntryCounters, Outcome, SinkState, SinkStatus};
 use crate::time::Deadline;
 use crate::wait::Sleepers;
-use crate::wait::nesting::{Crew, may_wait_for_room};
+use crate::wait::context::{Crew, discard_each, may_wait_for_room};
 use std::mem::needs_drop;
 
 /// What all handles to a journal share.
@@ -91,12 +90,7 @@ impl<E> Shared<E> {
     }
 
     fn count_refused(&self, refusal: Refusal, count: u64) {
-        let outcome = match refusal {
-            Refusal::Full => Outcome::RefusedFull,
-            Refusal::Timeout => Outcome::RefusedTimeout,
-            Refusal::Closed => Outcome::RefusedClosed,
-        };
-        self.entry.count(outcome, count);
+        self.entry.count(Outcome::refused(&refusal.with(())), count);
     }
 
     pub(super) fn describe(&self, state: &mut SinkState) {

@@ -10,13 +10,12 @@ use super::seat::Seat;
 use super::shared::Shared;
 use super::subscription::Wanted;
 use crate::error::Closed;
-use crate::panics::{caught, foreign};
 use crate::ring::blocks::{Look, Reader};
 use crate::stats::SubscriberState;
 use crate::sync::{MODEL, spin_hint, thread};
 use crate::time::Deadline;
+use crate::wait::context::{UserCode, caught, user_code};
 use crate::wait::linger::Linger;
-use crate::wait::nesting::Nesting;
 use crate::wait::strategy::{Idler, Step};
 use crate::wait::{Berth, WaitStrategy};
 use std::fmt;
@@ -334,7 +333,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             // User code, in which nothing waits: publishers wait for this subscriber, and so it would wait for itself. The clone of an
             // event without a destructor is a copy, near enough.
             return self.try_recv_with(|event| {
-                let _impatient = Nesting::impatient();
+                let _user_code = UserCode::enter();
                 event.clone()
             });
         }
@@ -578,7 +577,7 @@ fn ask<E>(
     stamp: u64,
 ) -> Result<Judgement, String> {
     // Inside foreign code nobody waits: a gating subscriber would wait for itself.
-    foreign(|| match bounds.judge(position, event, stamp) {
+    user_code(|| match bounds.judge(position, event, stamp) {
         Judgement::Within if wanted.as_mut().is_some_and(|wanted| !wanted(event)) => Judgement::Outside,
         other => other,
     })

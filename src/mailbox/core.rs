@@ -9,10 +9,9 @@ use super::signals::Signals;
 use crate::error::InvalidConfig;
 use crate::stats::{DropReason, Scales};
 use crate::sync::membarrier::{FencePair, process_pair};
-use crate::sync::quiet::Quiet;
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex};
+use crate::wait::context::{Crew, Quiet};
 use crate::wait::crowd::Crowd;
-use crate::wait::nesting::Crew;
 use crate::wait::strategy::spin_looks;
 use crate::wait::{WaitCell, WaitList, WaitStrategy};
 

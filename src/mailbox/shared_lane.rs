@@ -3,8 +3,8 @@
 use super::progress::Progress;
 use crate::error::InvalidConfig;
 use crate::ring::mpmc::{Pop, Ring};
+use crate::ring::unbounded::Unbounded;
 use crate::stats::EntryCounters;
-use crate::sync::unbounded::Unbounded;
 
 /// Which events a read finds beside a gap: a position that a writer has claimed and not filled yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,14 +6,13 @@ use super::overflow::Overflow;
 use super::shared_lane::Events;
 use crate::error::WriteError;
 use crate::ring::mpmc::{PushError, Ring};
+use crate::ring::unbounded::Unbounded;
 use crate::stats::{Disposition, DropReason, EntryCounters, Outcome};
-use crate::sync::unbounded::Unbounded;
 use crate::sync::{Ordering, cold_path, fence};
 use crate::time::Deadline;
-use crate::wait::allowance::Allowance;
+use crate::wait::context::{WaitLimit, may_wait_for_room};
 use crate::wait::linger::look_ever_less;
 use crate::wait::list::{Waiter, Want};
-use crate::wait::nesting::may_wait_for_room;
 
 impl<E: Send + 'static> Mailbox<E> {
     /// Puts an event into the shared lane, from any thread.
@@ -134,10 +133,10 @@ impl<E: Send + 'static> Mailbox<E> {
                 return Err(WriteError::Closed(event));
             }
             Overflow::Block if deadline != Deadline::NOW && self.may_wait() => {
-                deadline.min(Allowance::deadline())
+                deadline.min(WaitLimit::deadline())
             }
             Overflow::BlockFor(limit) if deadline != Deadline::NOW && self.may_wait() => {
-                Deadline::after(limit).min(deadline).min(Allowance::deadline())
+                Deadline::after(limit).min(deadline).min(WaitLimit::deadline())
             }
             Overflow::Refuse | Overflow::Block | Overflow::BlockFor(_) => {
                 entry.count(Outcome::RefusedFull, 1);
@@ -214,7 +213,7 @@ impl<E: Send + 'static> Mailbox<E> {
             self.scales.count(&event, Disposition::Dropped(reason));
         }
         // The event's destructor is as foreign as the hook.
-        crate::panics::quietly(|| match &self.on_drop {
+        crate::wait::context::quietly(|| match &self.on_drop {
             Some(hook) => hook(event, reason),
             None => drop(event),
         });

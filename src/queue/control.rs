@@ -2,12 +2,11 @@
 
 use super::desk::{Answer, FlushDesk, Goals};
 use super::{Shared, worker_name};
-use crate::panics::dispose;
 use crate::stats::{Again, CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkState};
 use crate::sync::{Mutex, lock};
 use crate::time::Deadline;
+use crate::wait::context::{Purpose, Visits, dispose, is_on_the_way, must_not_wait};
 use crate::wait::list::{Waiter, Want};
-use crate::wait::nesting::{Purpose, Visits, inside_delivery, is_on_the_way};
 use std::sync::Arc;
 
 /// Closes a queue. The caller waits for its end, or leaves that to the caller that closes several sinks.
@@ -17,7 +16,7 @@ pub(super) fn close<E: Send + 'static>(
     waits: bool,
 ) -> CloseReport {
     // A worker that closes its own queue must not wait for it, and need not where the close is only told.
-    let inside = inside_delivery() || waits && shared.mailbox.crew.is_here();
+    let inside = must_not_wait() || waits && shared.mailbox.crew.is_here();
     if !inside {
         lock(&shared.close_deadline).get_or_insert(deadline);
     }
@@ -82,7 +81,7 @@ pub(super) fn flush<E: Send + 'static>(
 ) {
     let place = Arc::as_ptr(shared).addr();
     // Round a cycle: the flush on the way waits for this queue already.
-    if !inside_delivery() && is_on_the_way(place, Purpose::Flush) {
+    if !must_not_wait() && is_on_the_way(place, Purpose::Flush) {
         return;
     }
     if shared.is_inside() {

@@ -8,8 +8,8 @@ use crate::mailbox::{Goal, Mailbox};
 use crate::stats::FlushReport;
 use crate::sync::{self, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Deadline;
+use crate::wait::context::Visits;
 use crate::wait::list::Want;
-use crate::wait::nesting::Visits;
 use std::sync::Arc;
 
 /// What has to be handled before a flush, in each mailbox of a queue.

@@ -1,14 +1,13 @@
 //! What a queue's workers call.
 
 use crate::error::{BoxError, WriteError};
-use crate::panics::error_text;
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
 use crate::sink::signal::Signal;
 use crate::stats::{CloseReport, Disposition, FlushReport, Ledgers, Passage};
 use crate::sync::{self, AtomicUsize, Ordering};
 use crate::time::Deadline;
-use crate::wait::nesting::Nesting;
+use crate::wait::context::{UserCode, error_text};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
@@ -219,7 +218,7 @@ pub(crate) trait Work<E>: Send + 'static {
 /// Makes handlers as user code, in which nothing waits.
 pub(super) fn impatiently<T>(mut make: impl FnMut(usize) -> T) -> impl FnMut(usize) -> T {
     move |number| {
-        let _impatient = Nesting::impatient();
+        let _user_code = UserCode::enter();
         make(number)
     }
 }
@@ -264,12 +263,12 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
     }
 
     fn flush(&mut self, deadline: Deadline) -> Result<FlushReport, BoxError> {
-        let _impatient = Nesting::impatient();
+        let _user_code = UserCode::enter();
         self.0.flush(deadline).map(|()| FlushReport::default())
     }
 
     fn close(&mut self, _deadline: Deadline) -> CloseReport {
-        let _impatient = Nesting::impatient();
+        let _user_code = UserCode::enter();
         self.0.close().map_or_else(CloseReport::failed, |()| CloseReport::done())
     }
 }

@@ -3,11 +3,11 @@
 use crate::error::{InvalidConfig, WriteError};
 use crate::mailbox::lane::PrivateLane;
 use crate::mailbox::{End, Mailbox};
-use crate::panics::foreign;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::stats::{Disposition, DropReason, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, AtomicU64, MODEL, Ordering};
 use crate::time::Deadline;
+use crate::wait::context::user_code;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl<E: Send + 'static> Route<E> {
 
     /// Which worker gets the event; `None` when its key cannot be told, and the event is lost.
     fn of(&self, event: &E) -> Option<usize> {
-        if let Ok(hash) = foreign(|| (self.key)(event)) {
+        if let Ok(hash) = user_code(|| (self.key)(event)) {
             Some((hash % self.mailboxes.len() as u64) as usize)
         } else {
             self.panicked.fetch_add(1, Ordering::Relaxed);

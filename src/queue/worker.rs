@@ -8,12 +8,11 @@ use crate::mailbox::consume::Consume;
 use crate::mailbox::counters::Handled;
 use crate::mailbox::intake::Intake;
 use crate::mailbox::{End, Mailbox};
-use crate::panics::{caught, discard, error_text, foreign, quietly};
 use crate::stats::{CloseReport, Disposition, DropReason, FlushReport, Levels};
 use crate::sync::{MODEL, lock};
-use crate::wait::allowance::Allowance;
-use crate::wait::errand::Telling;
-use crate::wait::nesting::{AtWork, Nesting};
+use crate::wait::context::{
+    AtWork, DeferredWaits, Delivery, WaitLimit, caught, discard, error_text, quietly, user_code,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -146,10 +145,10 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let work = &mut self.desk.work;
         let flushed = {
             // A worker waits for no other worker: what is flushed further down is told, and waited for by the flush that asks.
-            let _telling = Telling::begin();
+            let _telling = DeferredWaits::begin();
             let _visits = taken.visits.adopt();
             // What waits for room in there gives up with the flush.
-            let _limit = Allowance::until(taken.deadline);
+            let _limit = WaitLimit::until(taken.deadline);
             caught(|| work.flush(taken.deadline)).unwrap_or_else(|text| Err(panicked(&text)))
         };
         let outcome = flushed.unwrap_or_else(|error| {
@@ -174,11 +173,11 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let mailbox = self.intake.mailbox().clone();
         let work = &mut self.desk.work;
         let deadline = lock(&self.shared.close_deadline)
-            .unwrap_or_else(|| crate::wait::Deadline::after(crate::wait::deadline::CLOSE_LIMIT));
+            .unwrap_or_else(|| crate::time::Deadline::after(crate::time::deadline::CLOSE_LIMIT));
         let mut report = {
             // As for a flush: what is closed further down is waited for by the close that asks.
-            let _telling = Telling::begin();
-            let _limit = Allowance::until(deadline);
+            let _telling = DeferredWaits::begin();
+            let _limit = WaitLimit::until(deadline);
             caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)))
         };
         for error in &report.errors {
@@ -186,7 +185,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         }
         // The handler's own drop may still write something: it is over before anybody is told of the end.
         let Desk { work, hooks, .. } = self.desk;
-        if let Err(text) = foreign(move || drop(work)) {
+        if let Err(text) = user_code(move || drop(work)) {
             report.errors.push(format!("the handler's drop panicked: {text}"));
         }
         quietly(move || drop(hooks));
@@ -199,8 +198,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
 }
 
 /// The handler runs inside a delivery: nothing there waits, but for a turn, as the worker's own work may.
-fn inside() -> (Option<Nesting>, AtWork) {
-    (Nesting::delivery(), AtWork::begin())
+fn inside() -> (Option<Delivery>, AtWork) {
+    (Delivery::enter(), AtWork::begin())
 }
 
 /// The desk of one worker: its own, or that of all.

@@ -4,18 +4,14 @@ use super::books::Books;
 use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
 use crate::error::WriteError;
-use crate::panics::{caught, event_of, foreign, quietly};
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
-use crate::stats::{
-    CloseReport, Disposition, DropReason, FlushReport, Levels, close_together, flush_together,
-};
+use crate::stats::{CloseReport, Disposition, DropReason, FlushReport, Levels};
 use crate::sync::guarded::is_let_go;
+use crate::time::deadline::moment_after;
 use crate::time::{Clock, Deadline, Pause, SystemClock};
-use crate::wait::allowance::{Allowance, LastOffer};
-use crate::wait::deadline::moment_after;
-use crate::wait::errand::beside;
-use crate::wait::nesting::Held;
+use crate::wait::context::{LastOffer, WaitLimit, WaitedFor, caught, event_of, quietly, user_code};
+use crate::wait::errand::{beside, close_caught, close_together, flush_together};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,12 +80,6 @@ impl<E, P: RetryPolicy<E>> Drop for Permit<'_, E, P> {
     }
 }
 
-/// Closes the sink behind; a panic of that is an error like others.
-fn closed<E>(inner: &impl Sink<E>, deadline: Deadline) -> CloseReport {
-    caught(|| inner.close(deadline))
-        .unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")))
-}
-
 impl<E, P> Attempts<E, P> {
     pub(super) fn new(policy: P) -> Self {
         Self {
@@ -107,7 +97,7 @@ impl<E, P> Attempts<E, P> {
 
     /// The clock's time. It is user code: when it panics the system's time does, so that no event is lost for it.
     pub(super) fn now(&self) -> Instant {
-        foreign(|| self.clock.now()).unwrap_or_else(|text| {
+        user_code(|| self.clock.now()).unwrap_or_else(|text| {
             self.note(format!("the clock panicked: {text}"));
             SystemClock.now()
         })
@@ -115,7 +105,7 @@ impl<E, P> Attempts<E, P> {
 
     /// Waits by the clock, from `now` on. When that panics, by the system's clock, for as long: nothing spins.
     pub(super) fn wait_until(&self, now: Instant, moment: Instant) {
-        if let Err(text) = foreign(|| self.clock.wait_until(moment, &self.pause)) {
+        if let Err(text) = user_code(|| self.clock.wait_until(moment, &self.pause)) {
             self.note(format!("the clock panicked: {text}"));
             let wait = moment.saturating_duration_since(now);
             SystemClock.wait_until(moment_after(SystemClock.now(), wait), &self.pause);
@@ -127,7 +117,7 @@ impl<E, P> Attempts<E, P> {
         let now = self.now();
         let until = moment_after(now, wait);
         // As a time that is left from now on, since the clock may not be the system's.
-        let limit = || Allowance::deadline().remaining().map(|left| moment_after(now, left));
+        let limit = || WaitLimit::deadline().remaining().map(|left| moment_after(now, left));
         let stop = match *trials.limit.get_or_insert_with(limit) {
             Some(limit) if limit <= now => return Err(Cut::Timeout),
             limit => limit.map_or(until, |limit| limit.min(until)),
@@ -156,7 +146,7 @@ impl<E, P> Attempts<E, P> {
         let letter = DeadLetter::new(error, attempts);
         let written = caught(|| {
             // The letter is no last offer: a retry further down makes its first attempt.
-            let (_held, _first) = (Held::begin(), LastOffer::suspend());
+            let (_held, _first) = (WaitedFor::begin(), LastOffer::suspend());
             dead_letters.offer(letter)
         });
         match written {
@@ -201,17 +191,13 @@ impl<E, P> Attempts<E, P> {
     /// Closes the sink behind and the dead letters: letters may come as long as the sink closes, but a sink that takes its time takes
     /// none from them.
     pub(super) fn close_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline) -> CloseReport {
-        let Some(letters) = &self.dead_letters else { return closed(inner, deadline) };
+        let Some(letters) = &self.dead_letters else { return close_caught(|| inner.close(deadline)) };
         close_together(deadline, || {
             let (mut report, letters) = in_order(
                 inner,
                 deadline,
-                || closed(inner, deadline),
-                || {
-                    caught(|| letters.close(deadline)).unwrap_or_else(|text| {
-                        CloseReport::failed(format_args!("its close panicked: {text}"))
-                    })
-                },
+                || close_caught(|| inner.close(deadline)),
+                || close_caught(|| letters.close(deadline)),
             );
             report.merge("dead letters", letters);
             report
@@ -273,7 +259,7 @@ fn in_order<E, A: Send, B>(
 impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
     /// Makes one attempt, if the policy lets it through now.
     pub(super) fn attempt<S: Sink<E>>(&self, inner: &S, event: E, trials: &mut Trials) -> Step<E> {
-        match foreign(|| self.policy.before(&event)) {
+        match user_code(|| self.policy.before(&event)) {
             Ok(wait) if wait.is_zero() => {}
             Ok(wait) => return Step::Wait(event, wait),
             Err(text) => return Step::GivenUp(self.panicked(event, "the retry policy", &text)),
@@ -288,13 +274,13 @@ impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
         let weights = (!scales.is_empty()).then(|| scales.levels(&event));
         let written = {
             // A flush and a close wait for the event in hand: code called from the inner sink must not wait for them.
-            let _held = Held::begin();
+            let _held = WaitedFor::begin();
             self.books.passage.offer(|| inner.offer(event))
         };
         match written {
             Ok(disposition) => {
                 permit.end();
-                if let Err(text) = foreign(|| self.policy.success()) {
+                if let Err(text) = user_code(|| self.policy.success()) {
                     self.note(format!("the retry policy panicked: {text}"));
                 }
                 Step::Taken(disposition.after(&trials.delivered))
@@ -310,13 +296,13 @@ impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
 
     #[cold]
     fn failed(&self, error: WriteError<E>, trials: &Trials, permit: Permit<'_, E, P>) -> Step<E> {
-        if let Ok(text) = foreign(|| error.to_string()) {
+        if let Ok(text) = user_code(|| error.to_string()) {
             self.note(text);
         }
         let Some((event, reason)) = AttemptError::of(&error) else { return Step::Ended(error) };
         let elapsed = self.now().saturating_duration_since(trials.begun);
         let attempt = Attempt::new(trials.made, elapsed, reason);
-        match foreign(|| self.policy.failure(event, &attempt)) {
+        match user_code(|| self.policy.failure(event, &attempt)) {
             Ok(next) => {
                 permit.end();
                 match next {

@@ -1,7 +1,7 @@
 //! Events that were given up.
 
 use crate::error::WriteError;
-use crate::panics::error_text;
+use crate::wait::context::error_text;
 use std::fmt;
 use std::sync::Arc;
 

@@ -5,18 +5,16 @@ use super::dead::DeadLetter;
 use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::error::{InvalidConfig, WriteError};
-use crate::panics::{caught, discard, foreign};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
     Again, AgainWait, Bookkeeper, CloseReport, Disposition, DropReason, Finish, FlushReport, Load, SinkState,
     SinkStatus,
 };
-use crate::sync::quiet::Quiet;
 use crate::sync::{Mutex, lock};
+use crate::time::deadline::moment_after;
 use crate::time::{Clock, Deadline};
-use crate::wait::deadline::moment_after;
-use crate::wait::nesting::{Nesting, inside_delivery, is_worker};
+use crate::wait::context::{Quiet, UserCode, caught, discard, is_worker, must_not_wait, user_code};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
@@ -210,7 +208,7 @@ where
     where
         F: Fn(&E) -> K,
     {
-        foreign(|| {
+        user_code(|| {
             let key = Quiet::new((self.key)(event));
             (self.hasher.hash_one(&*key), key)
         })
@@ -224,7 +222,7 @@ where
         }
         let newest = candidates.newest();
         // A key that is dropped here is the last of its line.
-        foreign(move || candidates.keys.iter().find(|(_, known)| **known == *key).map(|(line, _)| *line))
+        user_code(move || candidates.keys.iter().find(|(_, known)| **known == *key).map(|(line, _)| *line))
             .map(|line| (line, newest))
     }
 
@@ -340,7 +338,7 @@ where
     /// Tries, and waits, until nothing is set aside any more; whether that was before the deadline. Inside a delivery it does
     /// neither: an event may be in the hands of this very thread.
     fn drain(&self, deadline: Deadline) -> bool {
-        if inside_delivery() {
+        if must_not_wait() {
             return lock(&self.parked).count() == 0;
         }
         // As a time that is left from now on, since the clock may not be the system's.
@@ -377,7 +375,7 @@ where
     fn drain_on_worker(&self, deadline: Deadline, report: &mut FlushReport) {
         let due = {
             // Nor does it wait for room.
-            let _impatient = Nesting::impatient();
+            let _user_code = UserCode::enter();
             self.try_due(ATTEMPTS_PER_TICK)
         };
         if lock(&self.parked).count() == 0 {
@@ -399,7 +397,7 @@ where
                 true
             };
             // The event may be in the hands of another worker, and the clock is user code.
-            if foreign(by_clock) != Ok(true) {
+            if user_code(by_clock) != Ok(true) {
                 pause.wait(deadline.min(Deadline::after(IN_OTHER_HANDS)), || false);
             }
         });
@@ -470,7 +468,7 @@ where
 
     fn close(&self, deadline: Deadline) -> CloseReport {
         lock(&self.parked).closed = true;
-        if !self.drain(deadline) && inside_delivery() {
+        if !self.drain(deadline) && must_not_wait() {
             // Parked events still have time: a close from outside a delivery waits for them.
             return CloseReport::pending();
         }
@@ -489,10 +487,10 @@ where
         match signal {
             Signal::Abort => self.attempts.pause.interrupt(),
             Signal::Flush(deadline, report) => {
-                if is_worker() && !inside_delivery() {
+                if is_worker() && !must_not_wait() {
                     self.drain_on_worker(*deadline, report);
                 } else if !self.drain(*deadline) {
-                    report.note(if inside_delivery() { Finish::Pending } else { Finish::TimedOut });
+                    report.note(if must_not_wait() { Finish::Pending } else { Finish::TimedOut });
                 }
                 return self.attempts.flush_both(&self.inner, *deadline, report);
             }

@@ -6,7 +6,7 @@
 //! compares again. What holds a key is handed out, too, and dropped by the caller.
 
 use super::attempts::Trials;
-use crate::panics::{discard, discard_each};
+use crate::wait::context::{discard, discard_each};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;

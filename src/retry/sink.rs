@@ -4,13 +4,12 @@ use super::attempts::{Attempts, Cut, Step};
 use super::dead::DeadLetter;
 use super::policy::RetryPolicy;
 use crate::error::WriteError;
-use crate::panics::caught;
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{Bookkeeper, CloseReport, Disposition, SinkStatus};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::{Clock, Deadline};
-use crate::wait::allowance::LastOffer;
+use crate::wait::context::{LastOffer, caught};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -239,7 +238,7 @@ mod tests {
     use crate::retry::policy::{Attempt, Next, RetryPolicy};
     use crate::sink::Sink;
     use crate::sink::function::sink_fn;
-    use crate::wait::allowance::Allowance;
+    use crate::wait::context::WaitLimit;
     use std::time::Duration;
 
     struct After(Duration);
@@ -255,7 +254,7 @@ mod tests {
         for wait in [Duration::from_secs(3600), Duration::ZERO] {
             for limit in [Duration::ZERO, Duration::from_millis(1)] {
                 let retry = Retry::new(sink_fn(|_: &u32| Err("down")), After(wait));
-                let _limit = Allowance::begin(limit);
+                let _limit = WaitLimit::begin(limit);
                 assert!(matches!(retry.write(1), Err(WriteError::Timeout(1))), "{wait:?} {limit:?}");
             }
         }
@@ -264,7 +263,7 @@ mod tests {
     #[test]
     fn a_limit_that_is_over_lets_pass_what_need_not_wait() {
         let retry = Retry::new(sink_fn(|_: &u32| ()), After(Duration::ZERO));
-        let _limit = Allowance::begin(Duration::ZERO);
+        let _limit = WaitLimit::begin(Duration::ZERO);
         assert!(retry.write(1).is_ok());
     }
 }

@@ -44,7 +44,7 @@ mod writer;
 use crate::error::InvalidConfig;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};
-use crate::wait::nesting::Nesting;
+use crate::wait::context::UserCode;
 use block::Block;
 pub use reader::{Look, OnLag, Reader};
 pub use shared_writer::{Claim, SharedWriter};
@@ -140,7 +140,7 @@ impl<T> Drop for Shared<T> {
         };
         // Destructors are user code: outside the lock, and as inside a delivery, where nothing waits.
         let blocks = std::mem::take(&mut lock(&self.registry).blocks);
-        let _impatient = Nesting::impatient();
+        let _user_code = UserCode::enter();
         for block in blocks {
             // SAFETY: J6: each block was made by `Block::boxed`, stands here once, and nobody else can reach it now.
             let mut block = unsafe { Box::from_raw(block) };

@@ -23,10 +23,10 @@
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 use crate::error::InvalidConfig;
-use crate::panics::discard;
 use crate::sync::pace::Pace;
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
+use crate::wait::context::discard;
 use std::fmt;
 
 const CLOSED: u64 = 1;

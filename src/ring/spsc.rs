@@ -26,11 +26,11 @@ mod sealer;
 mod slice;
 
 use crate::error::InvalidConfig;
-use crate::panics::discard;
 use crate::sync::membarrier::{FencePair, process_pair};
 use crate::sync::prefetch::{bytes_ahead, spare};
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
+use crate::wait::context::discard;
 pub use consumer::Consumer;
 use fin::{Fin, SEALING};
 pub use producer::{Producer, Vacant};

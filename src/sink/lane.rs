@@ -3,11 +3,10 @@
 use crate::error::WriteError;
 use crate::mailbox::lane::PrivateLane;
 use crate::mailbox::view::LaneView;
-use crate::panics::{discard, dispose, foreign};
 use crate::stats::{Disposition, HeldBack};
 use crate::sync::lent::{Claim, Lent};
-use crate::sync::quiet::Quiet;
 use crate::time::Deadline;
+use crate::wait::context::{Quiet, discard, dispose, user_code};
 use std::fmt;
 use std::sync::Arc;
 
@@ -91,7 +90,7 @@ impl<E: Send + 'static> Lane<E> {
     #[must_use]
     pub fn gated(self, gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
         let mut gate = Quiet::new(gate);
-        self.gated_by(move |event| match foreign(|| (*gate)(event)) {
+        self.gated_by(move |event| match user_code(|| (*gate)(event)) {
             Ok(true) => None,
             Ok(false) => Some(HeldBack::Filtered),
             Err(_) => Some(HeldBack::Panicked),

@@ -1,8 +1,8 @@
 //! What the control plane tells a sink apart from events.
 
-use crate::panics::quietly;
 use crate::stats::{FlushReport, Ledgers, SinkState, Weight};
 use crate::time::Deadline;
+use crate::wait::context::quietly;
 use std::time::Instant;
 
 /// What the control plane tells a sink apart from events.

@@ -2,7 +2,6 @@
 
 use super::ending::{Ending, Identity, Told};
 use crate::time::Deadline;
-use crate::wait::errand::{Telling, is_telling};
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -271,23 +270,6 @@ impl CloseReport {
     /// Takes over what a part of this report has told to end, under no name.
     pub(crate) fn take_told(&mut self, part: &mut Self) {
         self.told.take_in("", std::mem::take(&mut part.told));
-    }
-}
-
-/// Closes several sinks as one: all of them are told, and what was told is waited for against one deadline, here or by the caller that
-/// closes this one among others.
-pub(crate) fn close_together(deadline: Deadline, close: impl FnOnce() -> CloseReport) -> CloseReport {
-    let waits = !is_telling();
-    let mut report = {
-        let _telling = Telling::begin();
-        close()
-    };
-    if waits {
-        let this = Identity::new();
-        report.settle(&this, deadline);
-        report.whole(&this)
-    } else {
-        report
     }
 }
 

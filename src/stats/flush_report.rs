@@ -3,7 +3,6 @@
 use super::close_report::Finish;
 use super::ending::{Flushing, Told};
 use crate::time::Deadline;
-use crate::wait::errand::{Telling, is_telling};
 use std::fmt;
 use std::sync::Arc;
 
@@ -223,22 +222,4 @@ impl Flushing for Flushed {
     fn settle(&self, _deadline: Deadline, report: &mut FlushReport) {
         report.absorb(self.0.clone());
     }
-}
-
-/// Flushes several sinks as one, as [`close_together`] closes them.
-pub(crate) fn flush_together(
-    deadline: Deadline,
-    report: &mut FlushReport,
-    flush: impl FnOnce(&mut FlushReport),
-) {
-    let waits = !is_telling();
-    let mut part = FlushReport::default();
-    {
-        let _telling = Telling::begin();
-        flush(&mut part);
-    }
-    if waits {
-        part.settle(deadline);
-    }
-    report.absorb(part);
 }

@@ -5,9 +5,10 @@ use std::ops::AddAssign;
 
 /// What became of a publish, counted in deliveries: one for each event and sink.
 ///
-/// What was refused or dropped is gone: no sink of these deliveries has the event, and a publisher that must not lose any looks
-/// at [`is_complete`](Self::is_complete), or takes sinks that wait for room ([`Overflow::Block`](crate::Overflow::Block)). Why, is
-/// counted in the [`Ledger`](crate::stats::Ledger) of the sink.
+/// What was refused or dropped is gone, and `?` does not report it: check [`is_complete`](Self::is_complete). To get an event back
+/// that every sink refused, publish it with [`Publisher::try_publish`](crate::Publisher::try_publish) or
+/// [`Publisher::publish_by`](crate::Publisher::publish_by); to wait for room, take sinks with
+/// [`Overflow::Block`](crate::Overflow::Block). The [`Ledger`](crate::stats::Ledger) of the sink counts the reasons.
 ///
 /// Only what is known when the publish returns is in here. What a sink drops later, because a newer event evicts the oldest
 /// ([`Overflow::DropOldest`](crate::Overflow::DropOldest)), its handler fails or a close is cut short, is in its ledger.

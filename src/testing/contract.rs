@@ -3,7 +3,6 @@
 use super::GUARD;
 use super::delivery;
 use crate::error::WriteError;
-use crate::panics::caught;
 use crate::sink::Sink;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -11,6 +10,7 @@ use crate::stats::{CloseReport, Finish, FlushReport, SinkState, SinkStatus};
 use crate::sync::pace::Pace;
 use crate::testing::Collect;
 use crate::time::Deadline;
+use crate::wait::context::caught;
 use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::thread;

@@ -1,8 +1,9 @@
 //! Where time comes from, and waits that can be cut short.
 
-use super::{Deadline, WaitList};
+use super::WaitList;
 use crate::sync::membarrier::FencePair;
 use crate::sync::{AtomicBool, Ordering};
+use crate::time::Deadline;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,65 +1,37 @@
 //! Calls of the control plane into several sinks: all sinks are told first, then one thread waits for all of them.
 //!
-//! Two pieces. [`Telling`] marks a thread on which a close or a flush of several sinks is in progress: a queue, a channel or a bus
-//! that is closed or flushed there does not wait, but leaves in the report what is to be waited for. The caller that began waits for
-//! all of it against one deadline, on its own thread. So a sink that is stuck takes no time from those after it, a worker thread
+//! Two pieces. [`DeferredWaits`] marks a thread on which a close or a flush of several sinks is in progress: a queue, a channel or a
+//! bus that is closed or flushed there does not wait, but leaves in the report what is to be waited for. The caller that began waits
+//! for all of it against one deadline, on its own thread ([`close_together`], [`flush_together`]). So a sink that is stuck takes no time from those after it, a worker thread
 //! never waits for another worker, and a cycle of buses and queues has no thread in it that waits for a thread that waits for it.
 //!
 //! [`in_turn`] calls user code that may take any time: one call after the other on a thread of its own. A call that is overdue is
 //! overtaken: the calls after it go on on another thread. A call that has not returned when the deadline is over is abandoned.
 
-use super::nesting::{AtWork, Visits, inside_delivery, is_worker};
-use super::{Deadline, WaitList};
+use super::WaitList;
+use super::context::{AtWork, DeferredWaits, Visits, caught, is_worker, must_not_wait, waits_are_deferred};
+use crate::stats::{CloseReport, FlushReport, Identity};
 use crate::sync::membarrier::process_pair;
-use crate::sync::{MODEL, Mutex, lock, per_thread, thread};
-use std::cell::Cell;
+use crate::sync::{MODEL, Mutex, lock, thread};
+use crate::time::Deadline;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a call may take, at most, before the calls after it stop waiting for it.
-const PATIENCE: Duration = Duration::from_millis(20);
+const CALL_LIMIT: Duration = Duration::from_millis(20);
 /// How long calls that are in progress at the deadline are waited for after it, unless one of them returns meanwhile.
 const GRACE: Duration = Duration::from_millis(100);
 /// How long the results of calls that another thread waits for are waited for after the deadline.
 pub(crate) const LONG_GRACE: Duration = GRACE.saturating_mul(2);
-/// The shortest patience: less would start a thread for each call.
-const LEAST: Duration = Duration::from_millis(1);
-
-per_thread! {
-    /// How many closes and flushes of several sinks are in progress on this thread.
-    static TELLING: Cell<u32> = Cell::new(0)
-}
-
-/// While it lives, queues, channels and buses that are closed or flushed on this thread are told so and not waited for.
-#[must_use]
-pub(crate) struct Telling(());
-
-impl Telling {
-    pub(crate) fn begin() -> Self {
-        let _ = TELLING.try_with(|cell| cell.set(cell.get() + 1));
-        Self(())
-    }
-}
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        let _ = TELLING.try_with(|cell| cell.set(cell.get().saturating_sub(1)));
-    }
-}
-
-/// Whether a close or a flush of several sinks is in progress on this thread, which waits for what is told here.
-///
-/// A thread that is ending no longer knows; there each sink is waited for in its turn.
-pub(crate) fn is_telling() -> bool {
-    TELLING.try_with(|cell| cell.get() > 0).unwrap_or(false)
-}
+/// The least of these limits: less would start a thread for each call.
+const LEAST_CALL_LIMIT: Duration = Duration::from_millis(1);
 
 /// How long one of `count` sinks may hold up the next one, so that the order of the calls is kept where that costs nothing: all of
 /// them together take half of the time that is left, at most.
-pub(crate) fn patience(deadline: Deadline, count: usize) -> Duration {
+pub(crate) fn call_limit(deadline: Deadline, count: usize) -> Duration {
     let parts = u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(2).max(1);
-    deadline.remaining().map_or(PATIENCE, |left| (left / parts).min(PATIENCE))
+    deadline.remaining().map_or(CALL_LIMIT, |left| (left / parts).min(CALL_LIMIT))
 }
 
 /// A call into a sink.
@@ -87,7 +59,7 @@ struct State<R> {
 impl<R> Errands<R> {
     /// Makes the calls that are left, one after the other, unless another thread has become the leader.
     fn run(&self, leader: u32) {
-        let _telling = Telling::begin();
+        let _deferred = DeferredWaits::begin();
         loop {
             let (index, call) = {
                 let mut state = lock(&self.state);
@@ -127,7 +99,7 @@ impl<R> Errands<R> {
 
 /// Makes calls into sinks one after the other, in order, and returns their results: `None` for a call that was abandoned.
 ///
-/// The calls run on a thread of their own, marked by [`Telling`]. They must not panic. Where no thread can be started, and in the models,
+/// The calls run on a thread of their own, marked by [`DeferredWaits`]. They must not panic. Where no thread can be started, and in the models,
 /// they run on the calling thread.
 pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline) -> Vec<Option<R>> {
     if MODEL || calls.is_empty() {
@@ -157,7 +129,7 @@ pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline
             errands.run(leader);
         }
         let outcome = if left > 0 {
-            errands.wait(Deadline::after(patience(deadline, left + 1).max(LEAST)), before)
+            errands.wait(Deadline::after(call_limit(deadline, left + 1).max(LEAST_CALL_LIMIT)), before)
         } else {
             errands.wait(deadline, before).or_else(|| errands.wait(Deadline::after(GRACE), before))
         };
@@ -182,7 +154,7 @@ pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline
 
 /// Makes all calls on this thread.
 pub(crate) fn here<R>(calls: Vec<Call<R>>) -> Vec<Option<R>> {
-    let _telling = Telling::begin();
+    let _deferred = DeferredWaits::begin();
     calls.into_iter().map(|call| Some(call())).collect()
 }
 
@@ -224,10 +196,10 @@ pub(crate) fn beside<A: Send, B>(
     first: impl FnOnce() -> A + Send,
     second: impl FnOnce() -> B,
 ) -> (A, B) {
-    if MODEL || inside_delivery() {
+    if MODEL || must_not_wait() {
         return (first(), second());
     }
-    let (visits, is_telling, is_worker) = (Visits::of_this_thread(), is_telling(), is_worker());
+    let (visits, is_deferred, is_worker) = (Visits::of_this_thread(), waits_are_deferred(), is_worker());
     let (call, result, changed) = (Mutex::new(Some(first)), Mutex::new(None), WaitList::new(process_pair()));
     let make = || {
         let first = lock(&call).take();
@@ -240,7 +212,7 @@ pub(crate) fn beside<A: Send, B>(
     let value = std::thread::scope(|scope| {
         let body = || {
             let _visits = visits.adopt();
-            let _telling = is_telling.then(Telling::begin);
+            let _deferred = is_deferred.then(DeferredWaits::begin);
             let _work = is_worker.then(AtWork::begin);
             make();
         };
@@ -248,10 +220,50 @@ pub(crate) fn beside<A: Send, B>(
         if thread.spawn_scoped(scope, body).is_err() {
             make();
         }
-        let patience = Deadline::after(patience(deadline, 1));
-        changed.wait_until(patience, || lock(&result).is_some().then_some(()));
+        let limit = Deadline::after(call_limit(deadline, 1));
+        changed.wait_until(limit, || lock(&result).is_some().then_some(()));
         second()
     });
     let first = lock(&result).take();
     (first.expect("the scope ends when the call has returned"), value)
+}
+
+/// Calls the close of a sink; a panic of it is an error in the report.
+pub(crate) fn close_caught(close: impl FnOnce() -> CloseReport) -> CloseReport {
+    caught(close).unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")))
+}
+
+/// Closes several sinks as one: all of them are told, and what was told is waited for against one deadline, here or by the caller that
+/// closes this one among others.
+pub(crate) fn close_together(deadline: Deadline, close: impl FnOnce() -> CloseReport) -> CloseReport {
+    let waits = !waits_are_deferred();
+    let mut report = {
+        let _deferred = DeferredWaits::begin();
+        close()
+    };
+    if waits {
+        let this = Identity::new();
+        report.settle(&this, deadline);
+        report.whole(&this)
+    } else {
+        report
+    }
+}
+
+/// Flushes several sinks as one, as [`close_together`] closes them.
+pub(crate) fn flush_together(
+    deadline: Deadline,
+    report: &mut FlushReport,
+    flush: impl FnOnce(&mut FlushReport),
+) {
+    let waits = !waits_are_deferred();
+    let mut part = FlushReport::default();
+    {
+        let _deferred = DeferredWaits::begin();
+        flush(&mut part);
+    }
+    if waits {
+        part.settle(deadline);
+    }
+    report.absorb(part);
 }

@@ -9,9 +9,9 @@
 //! while events come faster than one a step, not at all once a look finds nothing, and never so long that a lane should
 //! get more than a few eighths full. An event that comes alone waits for nobody.
 
-use super::Deadline;
 use super::strategy::spin_looks;
 use crate::sync::{MODEL, spin_hint, thread};
+use crate::time::Deadline;
 use std::sync::OnceLock;
 use std::time::Instant;
 

@@ -29,11 +29,12 @@
 //! that saw the sleeper on the list and took the first one off. By A1 that one looks, or another one does. If it fails, the thing
 //! is taken, or is not to be had before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
 
-use super::{Deadline, FencePair, Sleeper};
+use super::{FencePair, Sleeper};
 use crate::sync::guarded::{is_inside, is_let_go};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, AtomicU64, MODEL, Mutex, Ordering, lock, no_recheck};
+use crate::time::Deadline;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;

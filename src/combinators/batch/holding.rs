@@ -2,10 +2,10 @@
 
 use super::limits::Limits;
 use crate::error::WriteError;
-use crate::panics::{discard, discard_each, foreign};
 use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkState, SinkStatus};
 use crate::time::Deadline;
-use crate::wait::deadline::moment_after;
+use crate::time::deadline::moment_after;
+use crate::wait::context::{discard, discard_each, text_or_panic};
 use std::time::{Duration, Instant};
 
 /// When a batch that was refused is offered again, at the latest.
@@ -70,7 +70,7 @@ impl<E> Verdict<E> {
             WriteError::Failed { source, .. } => source.to_string(),
             other => other.to_string(),
         };
-        let text = foreign(text).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
+        let text = text_or_panic(text);
         let mut lost = count;
         let batch = match error {
             WriteError::Failed { event, source } => {

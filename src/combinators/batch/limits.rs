@@ -1,7 +1,7 @@
 //! When a batch is complete.
 
 use crate::error::InvalidConfig;
-use crate::panics::foreign;
+use crate::wait::context::user_code;
 use std::time::Duration;
 
 type SizeOf<E> = Box<dyn Fn(&E) -> usize + Send + Sync>;
@@ -40,7 +40,7 @@ impl<E> Limits<E> {
 
     /// What the event counts in bytes; nothing where bytes are not counted.
     pub(super) fn size_of(&self, event: &E) -> Result<usize, String> {
-        self.bytes.as_ref().map_or(Ok(0), |(_, size)| foreign(|| size(event)))
+        self.bytes.as_ref().map_or(Ok(0), |(_, size)| user_code(|| size(event)))
     }
 
     pub(super) fn max_bytes(&self) -> usize {

@@ -1,7 +1,6 @@
 //! One side of a tee: what its sink does to the event, and the books of a sink that keeps none.
 
 use crate::error::WriteError;
-use crate::panics::{caught, foreign};
 use crate::sink::Sink;
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -11,6 +10,8 @@ use crate::stats::{
 };
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::time::Deadline;
+use crate::wait::context::{caught, text_or_panic};
+use crate::wait::errand::close_caught;
 use std::sync::Arc;
 
 /// A panic of a sink has cost the event.
@@ -86,13 +87,12 @@ impl Side {
     #[cold]
     fn note(&self, text: impl FnOnce() -> String) {
         // The text of an error is foreign code.
-        let text = foreign(text).unwrap_or_else(|text| format!("an error whose text panicked: {text}"));
+        let text = text_or_panic(text);
         *lock(&self.last_error) = Some(text);
     }
 
     pub(super) fn close<E>(&self, sink: &impl Sink<E>, deadline: Deadline) -> CloseReport {
-        caught(|| sink.close(deadline))
-            .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+        close_caught(|| sink.close(deadline))
     }
 
     pub(super) fn signal<E>(&self, sink: &impl Sink<E>, signal: &mut Signal<'_>) {

@@ -5,7 +5,7 @@ use crate::error::Closed;
 use crate::journal::entry::Entry;
 use crate::journal::recv::RecvEntry;
 use crate::sync::no_recheck;
-use crate::wait::nesting::Nesting;
+use crate::wait::context::UserCode;
 use std::task::{Context, Poll};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
@@ -80,7 +80,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             }
         }
         // Events keep coming, and none of them is wanted: other tasks get their turn.
-        let _impatient = Nesting::impatient();
+        let _user_code = UserCode::enter();
         context.waker().wake_by_ref();
         Poll::Pending
     }

@@ -4,7 +4,6 @@ use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;
 use crate::mailbox::signals::Signals;
 use crate::mailbox::view::{LaneView, let_go};
-use crate::panics::discard;
 use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
 use crate::stats::{Disposition, Outcome};
@@ -12,6 +11,7 @@ use crate::sync::Arc;
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::time::Deadline;
 use crate::wait::WaitCell;
+use crate::wait::context::discard;
 use crate::wait::list::Waiter;
 
 /// The lane that most publishes go through.

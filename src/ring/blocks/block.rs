@@ -1,10 +1,10 @@
 //! One block of the ring: its slots, and the word that says whose it is.
 
 use super::BLOCK;
-use crate::panics::discard;
 use crate::sync::prefetch::{LINE, bytes_ahead_in_block, prefetch_line_for_write, spare};
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, CachePadded, Ordering};
+use crate::wait::context::discard;
 use std::ptr::NonNull;
 
 /// How many bits of a state count pins.

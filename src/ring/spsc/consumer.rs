@@ -3,10 +3,10 @@
 
 use super::fin::{OPEN, SEALING};
 use super::{Sealer, Shared, Slots};
-use crate::panics::discard;
 use crate::sync::membarrier::light_fence;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, Ordering};
+use crate::wait::context::discard;
 use std::fmt;
 
 /// The reading half of a ring.

@@ -3,9 +3,9 @@
 
 use super::fin::OPEN;
 use super::{Sealer, Shared, Slots};
-use crate::panics::discard;
 use crate::sync::prefetch::{bytes_ahead, prefetch_for_write};
 use crate::sync::{Arc, Ordering};
+use crate::wait::context::discard;
 use std::fmt;
 
 /// The writing half of a ring.

@@ -1,7 +1,5 @@
 //! A point in time after which nothing waits any longer.
 
-use crate::sync::per_thread;
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// The longest duration that is passed to another crate or added to a moment: a century. A longer wait means the same, and a clock
@@ -23,11 +21,12 @@ pub(crate) fn moment_after(now: Instant, wait: Duration) -> Instant {
 /// How long a close without a limit of its own works off what was accepted.
 pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the drop of a last handle waits.
-const DROP_LIMIT: Duration = Duration::from_millis(500);
+pub(crate) const DROP_LIMIT: Duration = Duration::from_millis(500);
 
 /// A point in time after which nothing waits any longer, or never.
 ///
-/// Sinks get one in [`Sink::close`](crate::Sink::close) and hand it on, so that a whole chain shares one limit.
+/// Sinks get one in [`Sink::close`](crate::Sink::close) and forward it, so that a whole chain shares one limit. A publish and the push
+/// into a lane take one, too: until then they may wait for room, where the policy of the sink is to wait.
 ///
 /// # Examples
 /// ```
@@ -180,37 +179,6 @@ impl Deadline {
     #[must_use]
     pub fn is_over(self) -> bool {
         self.remaining().is_some_and(|left| left.is_zero())
-    }
-}
-
-per_thread! {
-    static DROPPING: Cell<Option<Deadline>> = Cell::new(None)
-}
-
-/// The drop of a last handle, and of all that go with it on this thread: they share one limit.
-pub(crate) struct Dropping {
-    deadline: Deadline,
-    outermost: bool,
-}
-
-impl Dropping {
-    pub(crate) fn begin() -> Self {
-        let outer = DROPPING.try_with(Cell::get).ok().flatten();
-        let deadline = outer.unwrap_or_else(|| Deadline::after(DROP_LIMIT));
-        let _ = DROPPING.try_with(|cell| cell.set(Some(deadline)));
-        Self { deadline, outermost: outer.is_none() }
-    }
-
-    pub(crate) fn deadline(&self) -> Deadline {
-        self.deadline
-    }
-}
-
-impl Drop for Dropping {
-    fn drop(&mut self) {
-        if self.outermost {
-            let _ = DROPPING.try_with(|cell| cell.set(None));
-        }
     }
 }
 

@@ -11,23 +11,23 @@ pub(crate) use super::segments::Segments as Unbounded;
 pub(crate) struct Unbounded<T> {
     /// Under the standard library's lock, which adds no order to a model.
     values: std::sync::Mutex<std::collections::VecDeque<T>>,
-    count: super::AtomicUsize,
+    count: crate::sync::AtomicUsize,
 }
 
 #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 impl<T> Unbounded<T> {
     pub(crate) fn new() -> Self {
-        Self { values: std::sync::Mutex::default(), count: super::AtomicUsize::new(0) }
+        Self { values: std::sync::Mutex::default(), count: crate::sync::AtomicUsize::new(0) }
     }
 
     pub(crate) fn push(&self, value: T) {
         self.values.lock().unwrap().push_back(value);
         // ORD(unbounded.count): Release; pairs with the Acquire in `pop`.
-        self.count.fetch_add(1, super::Ordering::Release);
+        self.count.fetch_add(1, crate::sync::Ordering::Release);
     }
 
     pub(crate) fn pop(&self) -> Option<T> {
-        use super::Ordering::{Acquire, Relaxed};
+        use crate::sync::Ordering::{Acquire, Relaxed};
         let mut count = self.count.load(Relaxed);
         while count > 0 {
             // ORD(unbounded.count): Acquire; pairs with the Release in `push`.
@@ -51,7 +51,7 @@ impl<T> Unbounded<T> {
     pub(crate) fn len(&self) -> usize {
         // A read-modify-write finds the newest value, and orders nothing: a stale one is to be had in `pop`, and costs a model
         // too much here.
-        self.count.fetch_add(0, super::Ordering::Relaxed)
+        self.count.fetch_add(0, crate::sync::Ordering::Relaxed)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -2,7 +2,7 @@
 //! whose event needs the value no more, a thread that unwinds. The panic ends here.
 #![expect(unsafe_code, reason = "a value is dropped by hand, so that its panic can be caught")]
 
-use crate::panics::dispose;
+use crate::wait::context::dispose;
 use std::mem::{ManuallyDrop, needs_drop};
 use std::ops::{Deref, DerefMut};
 

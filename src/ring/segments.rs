@@ -25,14 +25,14 @@
     reason = "slots are written on one thread and read on another, in blocks that are linked"
 )]
 
-use super::pace::Pace;
-use super::slot::Slot;
-use super::{AtomicBool, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};
-use crate::panics::discard;
+use crate::sync::pace::Pace;
+use crate::sync::slot::Slot;
+use crate::sync::{self, AtomicBool, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};
+use crate::wait::context::discard;
 use std::ptr::null_mut;
 
 /// The positions in a block.
-const BLOCK: u64 = if super::MODEL { 2 } else { 32 };
+const BLOCK: u64 = if sync::MODEL { 2 } else { 32 };
 /// In `tail`: the next block is being put in its place.
 const CHANGING: u64 = 1;
 /// One position in `tail`.

@@ -1,0 +1,235 @@
+//! The call context of a thread: what it is doing for the crate, and so which waits it may enter.
+//!
+//! The crate calls user code in many places: sinks, handlers, hooks, clones and destructors of events. User code may call the
+//! crate again, and a wait that it enters there may be a wait for its own caller. Marks on the thread rule that out. All of them are
+//! in one record, without a destructor, so they answer until the very end of the thread. Only cold paths read them.
+//!
+//! | mark | set around | what it rules out, until it is dropped |
+//! |---|---|---|
+//! | [`UserCode`] | every call of user code | every wait |
+//! | [`Delivery`] | the call of a sink on the publishing thread | every wait, and more than [`DEPTH_LIMIT`] levels: it ends cycles of buses |
+//! | [`InnerBus`] | a publish on a bus that is a sink of another one | more than [`DEPTH_LIMIT`] levels; it may wait for room |
+//! | `Disposal` | the destructor of what a user gave to the crate | every wait, but for that of a last handle's drop |
+//! | [`WaitedFor`] | what a removal, a close or a flush on another thread waits for | waits for calls in progress, closes, flushes |
+//! | [`Crew::enter`], [`Crew::read`] | the consumer of a mailbox, the closer of a batch | waits for room in, and the end of, that very object |
+//! | [`AtWork`] | the worker of a queue | waits for calls in progress |
+//! | [`Visit`] | a flush, a signal, the making of lanes, at one bus or queue | the same there once more: it ends cycles of these |
+//! | [`DeferredWaits`] | closes and flushes of several sinks | waits for their ends: the caller that began waits for all of them |
+//! | [`WaitLimit`] | a sink with a timeout, a close, a flush | waits after its deadline |
+//! | [`HandleDrop`] | the drop of a last handle | waits after the one deadline of all drops on this thread |
+//! | [`LastOffer`] | what a close out of time gives back | retries: the event goes to the dead letters |
+//!
+//! `UserCode` is for code that needs no wait to be correct. `WaitedFor` is for code that waits for room as part of its job (a
+//! publish into a sink that blocks), and in which others must not wait for it. A thread that holds nothing waits only for other
+//! threads, and none of those waits for it, since they hold nothing while they wait for calls, closes or flushes.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `user_code` | how user code is called: marked, its panics caught, its values dropped; `Delivery`, `InnerBus`, `Disposal` |
+//! | `quiet` | a value whose destructor may panic |
+//! | `visit`, `crew` | what this thread is doing with which object |
+//! | `work` | workers of queues |
+//! | `limit` | how long calls on this thread may wait |
+
+mod crew;
+mod limit;
+mod quiet;
+mod user_code;
+mod visit;
+mod work;
+
+pub(crate) use crew::Crew;
+pub(crate) use limit::{HandleDrop, LastOffer, WaitLimit};
+pub(crate) use quiet::Quiet;
+pub(crate) use user_code::{
+    Delivery, InnerBus, UserCode, caught, cloned, discard, discard_each, dispose, dispose_each, error_text,
+    event_of, quietly, text_or_panic, user_code,
+};
+pub(crate) use visit::{Holding, Purpose, Visit, Visits, flush_goal, is_on_the_way};
+pub(crate) use work::{AtWork, is_worker};
+
+use crate::sync::per_thread;
+use crate::time::Deadline;
+use limit::Limits;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use visit::Here;
+
+/// How deep buses and sinks may call each other on one thread.
+pub(crate) const DEPTH_LIMIT: u32 = 16;
+
+/// What keeps a removal waiting.
+type Hold = Arc<dyn Any + Send + Sync>;
+
+/// All marks of one thread.
+struct CallContext {
+    /// How deep in user code.
+    user_code: Cell<u32>,
+    /// How many others wait for what this thread is doing.
+    waited_for: Cell<u32>,
+    /// Whose events this thread shows to user code, by the address of the crew: the innermost. Others are visits.
+    reading: Cell<usize>,
+    /// How deep buses and sinks call each other.
+    depth: Cell<u32>,
+    /// How deep in user code a destructor runs that may still wait for a queue to end.
+    disposing: Cell<Option<u32>>,
+    /// Whether this is the worker of a queue.
+    works: Cell<bool>,
+    /// How many closes and flushes of several sinks are in progress.
+    deferred: Cell<u32>,
+    limits: Cell<Limits>,
+    dropping: Cell<Option<Deadline>>,
+    last_offer: Cell<bool>,
+    visits: Here,
+    /// What the flushes in progress on this thread hold. Without a destructor, as the visits.
+    holds: RefCell<ManuallyDrop<Vec<Hold>>>,
+}
+
+per_thread! {
+    static CONTEXT: CallContext = CallContext {
+        user_code: Cell::new(0),
+        waited_for: Cell::new(0),
+        reading: Cell::new(0),
+        depth: Cell::new(0),
+        disposing: Cell::new(None),
+        works: Cell::new(false),
+        deferred: Cell::new(0),
+        limits: Cell::new(Limits::NONE),
+        dropping: Cell::new(None),
+        last_offer: Cell::new(false),
+        visits: Here::nowhere(),
+        holds: RefCell::new(ManuallyDrop::new(Vec::new())),
+    }
+}
+
+/// Reads or changes the marks of this thread. `gone` is the answer where a model's thread has none any more.
+#[inline(always)]
+fn of_this_thread<R>(gone: R, f: impl FnOnce(&CallContext) -> R) -> R {
+    CONTEXT.try_with(f).unwrap_or(gone)
+}
+
+fn user_code_depth() -> u32 {
+    of_this_thread(0, |context| context.user_code.get())
+}
+
+/// Whether the current thread is in user code, or does what others wait for, and so must not wait for a call in progress, a
+/// close or a flush.
+pub(crate) fn must_not_wait() -> bool {
+    of_this_thread(false, |context| {
+        context.user_code.get() > 0 || context.waited_for.get() > 0 || context.reading.get() != 0
+    })
+}
+
+/// Whether the current thread may wait for room: everywhere but in user code.
+pub(crate) fn may_wait_for_room() -> bool {
+    user_code_depth() == 0
+}
+
+/// Whether the drop of a last handle may wait a moment for what it closes.
+pub(crate) fn may_wait_to_drop() -> bool {
+    let disposing = of_this_thread(None, |context| context.disposing.get());
+    !must_not_wait() || disposing == Some(user_code_depth())
+}
+
+/// This thread does what removals, closes and flushes on other threads wait for, until this is dropped: here it enters none of those
+/// waits. It may still wait for room.
+#[must_use]
+pub(crate) struct WaitedFor(());
+
+impl WaitedFor {
+    #[inline(always)]
+    pub(crate) fn begin() -> Self {
+        of_this_thread((), |context| context.waited_for.set(context.waited_for.get() + 1));
+        Self(())
+    }
+}
+
+impl Drop for WaitedFor {
+    #[inline(always)]
+    fn drop(&mut self) {
+        of_this_thread((), |context| context.waited_for.set(context.waited_for.get().wrapping_sub(1)));
+    }
+}
+
+/// While it lives, queues, channels and buses that are closed or flushed on this thread are told so and not waited for: the caller
+/// that began waits for all of them.
+#[must_use]
+pub(crate) struct DeferredWaits(());
+
+impl DeferredWaits {
+    pub(crate) fn begin() -> Self {
+        of_this_thread((), |context| context.deferred.set(context.deferred.get() + 1));
+        Self(())
+    }
+}
+
+impl Drop for DeferredWaits {
+    fn drop(&mut self) {
+        of_this_thread((), |context| context.deferred.set(context.deferred.get().saturating_sub(1)));
+    }
+}
+
+/// Whether a close or a flush of several sinks is in progress on this thread, and its caller waits for what is told here.
+pub(crate) fn waits_are_deferred() -> bool {
+    of_this_thread(0, |context| context.deferred.get()) > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user_code::Disposal;
+    use super::visit::NEAR;
+    use super::{Crew, Purpose, UserCode, Visit, WaitedFor};
+    use super::{may_wait_for_room, may_wait_to_drop, must_not_wait};
+
+    #[test]
+    fn marks_end_with_their_scopes() {
+        assert!(!must_not_wait() && may_wait_for_room() && may_wait_to_drop());
+        {
+            let _held = WaitedFor::begin();
+            assert!(must_not_wait() && may_wait_for_room() && !may_wait_to_drop());
+            let _disposal = Disposal::begin();
+            assert!(!may_wait_for_room() && !may_wait_to_drop());
+        }
+        {
+            let _disposal = Disposal::begin();
+            assert!(must_not_wait() && !may_wait_for_room() && may_wait_to_drop());
+            {
+                let _inner = Disposal::begin();
+                assert!(may_wait_to_drop());
+            }
+            assert!(may_wait_to_drop());
+            let _user_code = UserCode::enter();
+            assert!(!may_wait_to_drop());
+        }
+        assert!(!must_not_wait() && may_wait_for_room() && may_wait_to_drop());
+    }
+
+    #[test]
+    fn visits_are_told_apart_at_any_number() {
+        let visits: Vec<_> = (0..3 * NEAR).map(|at| Visit::begin(at, Purpose::Signal)).collect();
+        assert!(visits.iter().all(Option::is_some));
+        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Signal).is_none()));
+        assert!(Visit::begin(0, Purpose::Flush).is_some());
+        drop(visits);
+        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Signal).is_some()));
+    }
+
+    #[test]
+    fn a_crew_is_known_by_its_clones() {
+        let (crew, other) = (Crew::new(), Crew::new());
+        let visit = crew.enter();
+        assert!(visit.is_some() && crew.clone().is_here() && !other.is_here());
+        assert!(crew.enter().is_none());
+        assert!(crew.is_here(), "an attempt to enter again ends nothing");
+        drop(visit);
+        assert!(!crew.is_here());
+        {
+            let _outer = crew.read();
+            let _inner = other.read();
+            assert!(crew.is_here() && other.is_here() && must_not_wait() && may_wait_for_room());
+        }
+        assert!(!crew.is_here() && !other.is_here() && !must_not_wait());
+    }
+}

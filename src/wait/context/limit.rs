@@ -1,0 +1,164 @@
+//! How long calls on this thread may wait in all.
+//!
+//! A `Timeout` bounds the waits of its downstream sinks: for room in a full lane, for a back-off, for an answer. It cannot reach into
+//! them; so it leaves a limit on the thread, and every wait of the crate reads it. The time starts to run at the first wait: a write
+//! that need not wait reads no clock.
+
+use super::of_this_thread;
+use crate::time::Deadline;
+use crate::time::deadline::DROP_LIMIT;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// A limit that no wait has read yet, and the deadline of those that have been read.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    fresh: Option<Duration>,
+    known: Deadline,
+}
+
+impl Limits {
+    pub(super) const NONE: Self = Self { fresh: None, known: Deadline::NEVER };
+}
+
+/// A limit to the waits on this thread, until it is dropped. Limits within limits: the earliest counts.
+#[must_use = "the limit holds until this is dropped"]
+pub(crate) struct WaitLimit {
+    outer: Limits,
+}
+
+impl WaitLimit {
+    pub(crate) fn begin(limit: Duration) -> Self {
+        // The outer limit starts to run now at the latest: it may not be asked for again before this one ends.
+        let known = Self::deadline();
+        let outer = Limits { fresh: None, known };
+        of_this_thread((), |context| context.limits.set(Limits { fresh: Some(limit), known }));
+        Self { outer }
+    }
+
+    /// As a deadline: what a close or a flush calls waits no longer than itself. Nothing where there is none.
+    pub(crate) fn until(deadline: Deadline) -> Option<Self> {
+        deadline.remaining().map(Self::begin)
+    }
+
+    /// The deadline of every wait on this thread: [`Deadline::NEVER`] where there is no limit.
+    pub(crate) fn deadline() -> Deadline {
+        let resolve = |cell: &Cell<Limits>| {
+            let mut limits = cell.get();
+            if let Some(limit) = limits.fresh.take() {
+                limits.known = limits.known.min(Deadline::after(limit));
+                cell.set(limits);
+            }
+            limits.known
+        };
+        of_this_thread(Deadline::NEVER, |context| resolve(&context.limits))
+    }
+}
+
+/// What is offered on this thread is offered for the last time, until this is dropped: a close is out of time, and will drop the events
+/// that come back. A retry gives them to its dead letters in place of one more attempt.
+#[must_use = "it is the last offer until this is dropped"]
+pub(crate) struct LastOffer(bool);
+
+impl LastOffer {
+    pub(crate) fn begin() -> Self {
+        Self(of_this_thread(true, |context| context.last_offer.replace(true)))
+    }
+
+    /// Until this is dropped, offers are ordinary ones.
+    pub(crate) fn suspend() -> Self {
+        Self(of_this_thread(false, |context| context.last_offer.replace(false)))
+    }
+
+    pub(crate) fn is_now() -> bool {
+        of_this_thread(false, |context| context.last_offer.get())
+    }
+}
+
+impl Drop for LastOffer {
+    fn drop(&mut self) {
+        of_this_thread((), |context| context.last_offer.set(self.0));
+    }
+}
+
+impl Drop for WaitLimit {
+    fn drop(&mut self) {
+        of_this_thread((), |context| context.limits.set(self.outer));
+    }
+}
+
+/// The drop of a last handle, and of all that go with it on this thread: they share one limit.
+pub(crate) struct HandleDrop {
+    deadline: Deadline,
+    outermost: bool,
+}
+
+impl HandleDrop {
+    pub(crate) fn begin() -> Self {
+        let outer = of_this_thread(None, |context| context.dropping.get());
+        let deadline = outer.unwrap_or_else(|| Deadline::after(DROP_LIMIT));
+        of_this_thread((), |context| context.dropping.set(Some(deadline)));
+        Self { deadline, outermost: outer.is_none() }
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+}
+
+impl Drop for HandleDrop {
+    fn drop(&mut self) {
+        if self.outermost {
+            of_this_thread((), |context| context.dropping.set(None));
+        }
+    }
+}
+
+impl Deadline {
+    /// Returns the deadline of the waits on the calling thread: [`NEVER`](Self::NEVER) where there is none.
+    ///
+    /// A [`Timeout`](crate::sink::Timeout), a close and a flush bound the waits of the sinks that they call. A sink that waits by
+    /// itself, such as for the answer to a request, waits no longer than that. A limit starts to run when it is first asked for,
+    /// so a write that need not wait reads no clock.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::time::Deadline;
+    /// use buslane::{Sink, SinkExt, sink_fn};
+    /// use std::time::Duration;
+    /// let patient = sink_fn(|_: &u32| assert_eq!(Deadline::current(), Deadline::NEVER));
+    /// patient.write(1)?;
+    /// let limit = Duration::from_secs(60);
+    /// let bounded = sink_fn(move |_: &u32| assert!(Deadline::current().remaining().is_some_and(|left| left <= limit)));
+    /// bounded.timeout(limit).write(1)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn current() -> Self {
+        WaitLimit::deadline()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WaitLimit;
+    use crate::time::Deadline;
+    use std::time::Duration;
+
+    #[test]
+    fn the_earliest_of_nested_limits_counts_and_ends_with_its_scope() {
+        assert_eq!(WaitLimit::deadline(), Deadline::NEVER);
+        let outer = WaitLimit::begin(Duration::from_secs(3600));
+        let long = WaitLimit::deadline();
+        assert_eq!(WaitLimit::deadline(), long, "the same at each question");
+        {
+            let _longer = WaitLimit::begin(Duration::from_secs(36_000));
+            assert_eq!(WaitLimit::deadline(), long);
+            let _none = WaitLimit::begin(Duration::ZERO);
+            assert!(WaitLimit::deadline().is_over());
+        }
+        assert_eq!(WaitLimit::deadline(), long);
+        drop(outer);
+        assert_eq!(WaitLimit::deadline(), Deadline::NEVER);
+    }
+}
