@@ -23,6 +23,9 @@ fn mix(stream: u64, number: u64, salt: u64) -> u64 {
 }
 
 impl Event {
+    /// The most bytes that an event owns.
+    pub(crate) const OWNED: usize = size_of::<u64>();
+
     fn new(stream: u64, number: u64) -> Self {
         let words = [1, 2, 3].map(|salt| mix(stream, number, salt));
         let heap = number.is_multiple_of(8).then(|| Box::new(mix(stream, number, 4)));

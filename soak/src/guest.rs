@@ -1,6 +1,8 @@
 //! A sink on the bus, with its readers, what disturbs it, and how its end is checked.
 
+use crate::bound::{Account, Bound};
 use crate::event::{Event, Seen};
+use crate::guests::Invitation;
 use crate::watch::{GUARD, fail, in_time, pauses, require};
 use buslane::bus::Removed;
 use buslane::sink::Signal;
@@ -62,6 +64,8 @@ pub(crate) struct Guest {
     pub(crate) id: SinkId,
     pub(crate) name: String,
     pub(crate) mischief: Mischief,
+    bound: Bound,
+    account: Account,
     /// Closes it, waits for its readers, and checks its books against what they saw.
     end: Box<dyn FnOnce()>,
 }
@@ -69,23 +73,43 @@ pub(crate) struct Guest {
 impl Guest {
     /// Puts a sink on the bus; `end` closes it and checks it.
     pub(crate) fn add(
-        bus: &Bus<Event>,
-        name: &str,
-        mischief: &Mischief,
+        invitation: &Invitation<'_>,
         sink: impl Sink<Event> + 'static,
         end: impl FnOnce() + 'static,
     ) -> Self {
-        let id = bus.add_named(name, sink).unwrap_or_else(|error| fail(&format!("{name}: {error}")));
-        Self { id, name: name.to_owned(), mischief: mischief.clone(), end: Box::new(end) }
+        Self::add_with(invitation, sink, || false, end)
+    }
+
+    /// As [`add`](Self::add); `cut_off` returns whether the lanes are closed although the bus has the sink still.
+    pub(crate) fn add_with(
+        invitation: &Invitation<'_>,
+        sink: impl Sink<Event> + 'static,
+        cut_off: impl Fn() -> bool + Send + 'static,
+        end: impl FnOnce() + 'static,
+    ) -> Self {
+        let Invitation { bus, bound, account, name, mischief, .. } = invitation;
+        let sink: Arc<dyn Sink<Event>> = Arc::new(sink);
+        let added = bus.add_named(name, sink.clone());
+        let id = added.unwrap_or_else(|error| fail(&format!("{name}: {error}")));
+        bound.attached(*account, id, sink, Box::new(cut_off));
+        Self {
+            id,
+            name: name.clone(),
+            mischief: mischief.clone(),
+            bound: (*bound).clone(),
+            account: *account,
+            end: Box::new(end),
+        }
     }
 
     /// Takes it off the bus, and then ends it; or the other way round.
     pub(crate) fn leave(self, bus: &Bus<Event>, closes_first: bool) {
-        let Self { id, name, end, .. } = self;
+        let Self { id, name, bound, account, end, .. } = self;
         if closes_first {
             end();
             // The bus may have noticed.
             let _ = bus.remove_timeout(id, GUARD);
+            bound.ended(account);
             return;
         }
         let before = pauses();
@@ -93,12 +117,15 @@ impl Guest {
         if let Ok(removed) = bus.remove_timeout(id, GUARD) {
             in_time(removed == Removed::Quiet, before, || format!("{name}: {removed:?} after a removal"));
         }
+        bound.left(account);
         end();
+        bound.ended(account);
     }
 
     /// Closes and checks it, on a bus that is closed.
     pub(crate) fn end(self) {
         (self.end)();
+        self.bound.ended(self.account);
     }
 }
 

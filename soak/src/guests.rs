@@ -3,16 +3,23 @@
 mod chains;
 mod channels;
 mod journals;
+mod need;
 mod queues;
 
+use crate::bound::{Account, Bound, Need};
 use crate::event::{Event, Seen};
 use crate::guest::{Guest, Mischief};
+use crate::leak::Plant;
 use buslane::{Bus, Overflow, WaitStrategy};
 use std::time::Duration;
 
 /// What every guest is made with.
 pub(crate) struct Invitation<'a> {
     pub(crate) bus: &'a Bus<Event>,
+    pub(crate) bound: &'a Bound,
+    /// Of this sink, in the register of what may be in use.
+    pub(crate) account: Account,
+    pub(crate) plant: Plant,
     pub(crate) name: String,
     pub(crate) overflow: Overflow,
     pub(crate) wait: WaitStrategy,
@@ -24,26 +31,28 @@ pub(crate) struct Invitation<'a> {
 }
 
 type Invite = fn(&Invitation<'_>) -> Guest;
+/// What a sink needs, by capacity and overflow policy.
+type Needs = fn(usize, Overflow) -> Need;
 
-const KINDS: [(&str, Invite); 13] = [
-    ("queue", queues::plain),
-    ("filtered queue", queues::filtered),
-    ("queue with workers", queues::workers),
-    ("queue ordered by stream", queues::ordered),
-    ("channel", channels::plain),
-    ("filtered channel", channels::filtered),
-    ("shared channel", channels::shared),
-    ("direct sink", chains::direct),
-    ("batch", chains::batch),
-    ("retry", chains::backoff),
-    ("breaker", chains::breaker),
-    ("bus", chains::bus),
-    ("journal", journals::journal),
+const KINDS: [(&str, Invite, Needs); 13] = [
+    ("queue", queues::plain, need::one_reader),
+    ("filtered queue", queues::filtered, need::one_reader),
+    ("queue with workers", queues::workers, need::two_readers),
+    ("queue ordered by stream", queues::ordered, need::two_mailboxes),
+    ("channel", channels::plain, need::batching),
+    ("filtered channel", channels::filtered, need::batching),
+    ("shared channel", channels::shared, need::two_readers),
+    ("direct sink", chains::direct, need::direct),
+    ("batch", chains::batch, need::batching),
+    ("retry", chains::backoff, need::one_reader),
+    ("breaker", chains::breaker, need::one_reader),
+    ("bus", chains::bus, need::bus),
+    ("journal", journals::journal, need::journal),
 ];
 
 /// Puts a sink of any kind on the bus.
-pub(crate) fn any(bus: &Bus<Event>, random: &mut fastrand::Rng) -> Guest {
-    let (kind, invite) = KINDS[random.usize(..KINDS.len())];
+pub(crate) fn any(bus: &Bus<Event>, bound: &Bound, plant: Plant, random: &mut fastrand::Rng) -> Guest {
+    let (kind, invite, needs) = KINDS[random.usize(..KINDS.len())];
     let overflow = match random.u8(..6) {
         0 => Overflow::DropNewest,
         1 => Overflow::DropOldest,
@@ -61,9 +70,13 @@ pub(crate) fn any(bus: &Bus<Event>, random: &mut fastrand::Rng) -> Guest {
     // Small ones overflow, and the largest hardly do. One that is cut off at once would be a guest for a moment only.
     let largest = if overflow == Overflow::Close { 14..15 } else { 0..12 };
     let capacity = (1 << random.u32(largest)) + random.usize(..3);
+    let name = format!("{kind} ({overflow:?}, {wait:?}, {capacity})");
     invite(&Invitation {
         bus,
-        name: format!("{kind} ({overflow:?}, {wait:?}, {capacity})"),
+        bound,
+        account: bound.open(&name, needs(capacity, overflow)),
+        plant,
+        name,
         overflow,
         wait,
         capacity,

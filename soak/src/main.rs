@@ -7,12 +7,14 @@
 //! What is left to chance follows from the seed, which is printed; threads take their turns as they like, so the same seed makes the
 //! same decisions and not the same run.
 
+mod bound;
 mod clock;
 mod event;
 mod faults;
 mod guest;
 mod guests;
 mod idle;
+mod leak;
 mod memory;
 mod publish;
 mod round;
@@ -20,6 +22,7 @@ mod system;
 mod watch;
 
 use clap::{Parser, ValueEnum};
+use leak::Plant;
 use round::Tally;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,6 +57,9 @@ struct Arguments {
     /// Does not judge how much memory the system has given: for sanitizers, which keep what was freed.
     #[arg(long)]
     any_memory: bool,
+    /// Leaks something while sinks are attached. The soak has to fail.
+    #[arg(long, value_enum, default_value = "nothing")]
+    plant_leak: Plant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -94,7 +100,7 @@ fn main() {
         faults::no_memory_for_lanes();
         for publishers in &arguments.publishers {
             let mut tally = Tally::default();
-            round::run(*publishers, turn, &mut random, &mut tally);
+            round::run(*publishers, turn, arguments.plant_leak, memory.now, &mut random, &mut tally);
             total += tally.published;
             memory.check();
             println!("{:>5} s, {publishers} publishers: {tally}; {memory}", begun.elapsed().as_secs());

@@ -1,6 +1,8 @@
 //! The threads that publish, flat out, by every way; and one that a panic kills now and then.
 
+use crate::bound::{Bound, Record};
 use crate::event::{Event, Stream};
+use crate::leak::Plant;
 use crate::watch::fail;
 use buslane::Bus;
 use std::panic::resume_unwind;
@@ -21,6 +23,31 @@ struct Orders {
 pub(crate) struct Thread {
     orders: Arc<Orders>,
     handle: JoinHandle<()>,
+    bound: Bound,
+    /// The publisher that the thread keeps.
+    local: Arc<Record>,
+}
+
+/// What the threads of a round share.
+#[derive(Clone)]
+pub(crate) struct Job {
+    pub(crate) bus: Bus<Event>,
+    pub(crate) bound: Bound,
+    pub(crate) plant: Plant,
+    /// The events published so far.
+    pub(crate) published: Arc<AtomicU64>,
+}
+
+/// A publisher that is counted from before it is made until it is dropped.
+struct Counted {
+    bound: Bound,
+    record: Arc<Record>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.bound.publisher_gone(&self.record);
+    }
 }
 
 /// A publisher goes after so many milliseconds, and another one comes. What it leaves in its lanes is still to be handled, so
@@ -30,17 +57,18 @@ const LIFE: std::ops::Range<u64> = 200..3_000;
 const BATCH: usize = 16;
 
 impl Thread {
-    /// Starts to publish; `published` counts.
-    pub(crate) fn start(bus: &Bus<Event>, seed: u64, published: &Arc<AtomicU64>) -> Self {
+    /// Starts to publish.
+    pub(crate) fn start(job: &Job, seed: u64) -> Self {
         let orders = Arc::new(Orders::default());
-        let (bus, own, published) = (bus.clone(), orders.clone(), published.clone());
+        let (bound, local) = (job.bound.clone(), job.bound.publisher());
+        let (job, own, kept) = (job.clone(), orders.clone(), local.clone());
         let handle = thread::spawn(move || {
             let mut random = fastrand::Rng::with_seed(seed);
             while !own.stop.load(Ordering::Relaxed) {
-                live(&bus, &mut random, &own, &published);
+                live(&job, &mut random, &own, &kept);
             }
         });
-        Self { orders, handle }
+        Self { orders, handle, bound, local }
     }
 
     /// Stops and waits.
@@ -49,6 +77,7 @@ impl Thread {
         if self.handle.join().is_err() {
             fail("a publishing thread panicked by itself");
         }
+        self.bound.publisher_gone(&self.local);
     }
 
     /// Is killed by a panic.
@@ -57,16 +86,20 @@ impl Thread {
         if self.handle.join().is_ok() {
             fail("a publishing thread survived its panic");
         }
+        self.bound.publisher_gone(&self.local);
     }
 }
 
 /// The life of one publisher.
-fn live(bus: &Bus<Event>, random: &mut fastrand::Rng, orders: &Orders, published: &AtomicU64) {
+fn live(job: &Job, random: &mut fastrand::Rng, orders: &Orders, kept: &Record) {
+    let Job { bus, bound, plant, published } = job;
     let (mut private, mut shared, mut local) = (Stream::new(), Stream::new(), Stream::new());
+    // Dropped after the publisher.
+    let counted = Counted { bound: bound.clone(), record: bound.publisher() };
     let mut publisher = bus.publisher();
     let mut batch = Vec::with_capacity(BATCH);
     let mut count = 0;
-    let (begun, life) = (Instant::now(), Duration::from_millis(random.u64(LIFE)));
+    let (begun, life) = (Instant::now(), plant.life(Duration::from_millis(random.u64(LIFE))));
     for turn in 1_u64.. {
         if turn.is_multiple_of(256) && begun.elapsed() > life {
             break;
@@ -77,7 +110,9 @@ fn live(bus: &Bus<Event>, random: &mut fastrand::Rng, orders: &Orders, published
         if orders.stop.load(Ordering::Relaxed) {
             break;
         }
-        let outcome = match random.u8(..) {
+        let removals = bound.removals();
+        let choice = random.u8(..);
+        let outcome = match choice {
             0..8 => bus.publish(shared.event()).map_err(drop),
             8..12 => bus.with_local(|publisher| publisher.publish(local.event())).map_err(drop),
             12..24 => {
@@ -89,9 +124,15 @@ fn live(bus: &Bus<Event>, random: &mut fastrand::Rng, orders: &Orders, published
             _ => publisher.publish(private.event()).map_err(drop),
         };
         count += 1;
+        match choice {
+            0..8 => {}
+            8..12 => kept.pass(removals),
+            _ => counted.record.pass(removals),
+        }
         if outcome.is_err() {
             fail("the bus is closed while publishers run");
         }
     }
     published.fetch_add(count, Ordering::Relaxed);
+    plant.leak_publisher(publisher);
 }

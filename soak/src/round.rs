@@ -1,14 +1,16 @@
 //! One round: publishers flat out on a bus whose sinks come, go, stall, panic and lose their readers.
 
-use crate::event::Event;
+use crate::bound::{Bound, Peak};
 use crate::guest::{Guest, check_close};
 use crate::guests;
-use crate::publish::Thread;
+use crate::leak::Plant;
+use crate::memory;
+use crate::publish::{Job, Thread};
 use crate::watch::{GUARD, beat, fail, in_time, pauses, require};
 use buslane::Bus;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,7 @@ pub(crate) struct Tally {
     killed_publishers: u64,
     flushes: u64,
     snapshots: u64,
+    peak: Peak,
 }
 
 impl fmt::Display for Tally {
@@ -35,7 +38,7 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} events; sinks: {} added, {} removed, {} closed; {} stalls, {} panics, {} readers gone, {} publishers killed; \
-             {} flushes, {} snapshots",
+             {} flushes, {} snapshots; memory: {}",
             self.published,
             self.added,
             self.removed,
@@ -45,31 +48,42 @@ impl fmt::Display for Tally {
             self.lost_readers,
             self.killed_publishers,
             self.flushes,
-            self.snapshots
+            self.snapshots,
+            self.peak
         )
     }
 }
 
 struct Round<'a> {
-    bus: Bus<Event>,
+    job: Job,
     guests: Vec<Guest>,
     threads: Vec<Thread>,
-    published: Arc<AtomicU64>,
     random: &'a mut fastrand::Rng,
     tally: &'a mut Tally,
 }
 
-/// Runs for so long, and checks everything at its end.
-pub(crate) fn run(publishers: usize, length: Duration, random: &mut fastrand::Rng, tally: &mut Tally) {
-    let bus = Bus::new();
-    let published = Arc::new(AtomicU64::new(0));
-    let threads = (0..publishers).map(|_| Thread::start(&bus, random.u64(..), &published)).collect();
-    let mut round = Round { bus, guests: Vec::new(), threads, published, random, tally };
+/// Runs for `length`, and checks everything at its end. `base` is the memory in use at the end of the last round.
+pub(crate) fn run(
+    publishers: usize,
+    length: Duration,
+    plant: Plant,
+    base: i64,
+    random: &mut fastrand::Rng,
+    tally: &mut Tally,
+) {
+    // What a scene before has left to be freed is not to hide a leak of this round.
+    let base = memory::in_use().min(base);
+    let (bus, bound) = (Bus::new(), Bound::default());
+    let watcher = bound.watch(&bus, base);
+    let job = Job { bus, bound, plant, published: Arc::default() };
+    let threads = (0..publishers).map(|_| Thread::start(&job, random.u64(..))).collect();
+    let mut round = Round { job, guests: Vec::new(), threads, random, tally };
     let begun = Instant::now();
     while begun.elapsed() < length {
         round.step();
         thread::sleep(Duration::from_micros(round.random.u64(..4_000)));
     }
+    round.tally.peak = watcher.stop();
     round.end();
 }
 
@@ -110,7 +124,7 @@ impl Round<'_> {
 
     fn add(&mut self) {
         beat("add a sink");
-        let guest = guests::any(&self.bus, self.random);
+        let guest = guests::any(&self.job.bus, &self.job.bound, self.job.plant, self.random);
         self.guests.push(guest);
         self.tally.added += 1;
     }
@@ -118,14 +132,14 @@ impl Round<'_> {
     fn remove(&mut self) {
         let guest = self.guests.swap_remove(self.random.usize(..self.guests.len()));
         beat(&format!("remove a {}", guest.name));
-        guest.leave(&self.bus, false);
+        guest.leave(&self.job.bus, false);
         self.tally.removed += 1;
     }
 
     fn close_one(&mut self) {
         let guest = self.guests.swap_remove(self.random.usize(..self.guests.len()));
         beat(&format!("close a {}", guest.name));
-        guest.leave(&self.bus, true);
+        guest.leave(&self.job.bus, true);
         self.tally.closed += 1;
     }
 
@@ -134,28 +148,28 @@ impl Round<'_> {
         let at = self.random.usize(..self.threads.len());
         let seed = self.random.u64(..);
         self.threads.swap_remove(at).die();
-        self.threads.push(Thread::start(&self.bus, seed, &self.published));
+        self.threads.push(Thread::start(&self.job, seed));
         self.tally.killed_publishers += 1;
     }
 
     fn flush(&mut self) {
         beat("flush");
         let before = pauses();
-        let report = self.bus.flush_timeout(GUARD);
-        in_time(report.is_done(), before, || format!("{report}\n{}", self.bus.snapshot()));
+        let report = self.job.bus.flush_timeout(GUARD);
+        in_time(report.is_done(), before, || format!("{report}\n{}", self.job.bus.snapshot()));
         self.tally.flushes += 1;
     }
 
     fn snapshot(&mut self) {
         beat("take a snapshot");
-        let snapshot = self.bus.snapshot();
+        let snapshot = self.job.bus.snapshot();
         require(!snapshot.closed, || "the bus has closed itself".to_owned());
         require(snapshot.sinks.len() <= self.guests.len(), || format!("too many sinks: {snapshot}"));
         self.tally.snapshots += 1;
     }
 
     fn end(self) {
-        let Self { bus, guests, threads, published, tally, .. } = self;
+        let Self { job: Job { bus, published, .. }, guests, threads, tally, .. } = self;
         beat("stop the publishers");
         threads.into_iter().for_each(Thread::stop);
         tally.published += published.load(Ordering::Relaxed);

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// A sink that is called on the publishing threads. Its last events may be on their way to it when it is removed; of the rest
 /// none is left out.
 pub(super) fn direct(invitation: &Invitation<'_>) -> Guest {
-    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let Invitation { name, mischief, seen, .. } = invitation;
     let follower = Mutex::new(Follower::new(name, false, seen));
     let trouble = mischief.clone();
     let sink = sink_fn(move |event: &Event| {
@@ -22,7 +22,7 @@ pub(super) fn direct(invitation: &Invitation<'_>) -> Guest {
         follower.lock().unwrap_or_else(PoisonError::into_inner).see(event);
         trouble.act();
     });
-    Guest::add(bus, name, mischief, sink, || {})
+    Guest::add(invitation, sink, || {})
 }
 
 fn queue(invitation: &Invitation<'_>) -> buslane::queue::QueueBuilder<Event> {
@@ -30,10 +30,11 @@ fn queue(invitation: &Invitation<'_>) -> buslane::queue::QueueBuilder<Event> {
 }
 
 pub(super) fn batch(invitation: &Invitation<'_>) -> Guest {
-    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let Invitation { name, mischief, seen, .. } = invitation;
     let follower = Mutex::new(Follower::new(name, false, seen));
-    let trouble = mischief.clone();
+    let (trouble, plant) = (mischief.clone(), invitation.plant);
     let collect = sink_fn(move |batch: &Vec<Event>| {
+        plant.leak_batch(batch);
         let mut follower = follower.lock().unwrap_or_else(PoisonError::into_inner);
         batch.iter().for_each(|event| follower.see(event));
         trouble.stand_still();
@@ -43,7 +44,7 @@ pub(super) fn batch(invitation: &Invitation<'_>) -> Guest {
     let batch = batch.unwrap_or_else(|error| fail(&format!("{name}: {error}")));
     let queue = queue(invitation).spawn_sink(batch).unwrap_or_else(|error| fail(&format!("{name}: {error}")));
     let (on_bus, closing, seen) = (queue.clone(), name.clone(), seen.clone());
-    Guest::add(bus, name, mischief, on_bus, move || {
+    Guest::add(invitation, on_bus, move || {
         let before = pauses();
         check_close(&closing, &queue.close_timeout(GUARD), before);
         check_books(&closing, || queue.state(), &seen);
@@ -65,7 +66,7 @@ pub(super) fn breaker(invitation: &Invitation<'_>) -> Guest {
 
 /// A sink that fails at some attempts, three in a row, tried again by a clock that jumps, behind a queue.
 fn retry(invitation: &Invitation<'_>, policy: impl RetryPolicy<Event> + 'static) -> Guest {
-    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let Invitation { name, mischief, seen, .. } = invitation;
     let follower = Mutex::new(Follower::new(name, false, seen));
     let (trouble, attempts, letters) = (mischief.clone(), AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
     let fails = sink_fn(move |event: &Event| {
@@ -84,7 +85,7 @@ fn retry(invitation: &Invitation<'_>, policy: impl RetryPolicy<Event> + 'static)
     ));
     let queue = queue(invitation).spawn_sink(retry).unwrap_or_else(|error| fail(&format!("{name}: {error}")));
     let (on_bus, closing, seen) = (queue.clone(), name.clone(), seen.clone());
-    Guest::add(bus, name, mischief, on_bus, move || {
+    Guest::add(invitation, on_bus, move || {
         let before = pauses();
         check_close(&closing, &queue.close_timeout(GUARD), before);
         let ledger = books(&closing, || queue.state());
@@ -98,7 +99,7 @@ fn retry(invitation: &Invitation<'_>, policy: impl RetryPolicy<Event> + 'static)
 
 /// Another bus, with a queue on it.
 pub(super) fn bus(invitation: &Invitation<'_>) -> Guest {
-    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let Invitation { name, mischief, seen, .. } = invitation;
     let inner = Bus::new();
     let mut follower = Follower::new(name, false, seen);
     let trouble = mischief.clone();
@@ -111,7 +112,10 @@ pub(super) fn bus(invitation: &Invitation<'_>) -> Guest {
         fail(&format!("{name}: {error}"));
     }
     let (closing, seen) = (name.clone(), seen.clone());
-    Guest::add(bus, name, mischief, inner.clone(), move || {
+    // Its bus lets go of a queue that was cut off, and stays on the outer one.
+    let cut_off = inner.downgrade();
+    let cut_off = move || cut_off.upgrade().is_none_or(|inner| inner.snapshot().sinks.is_empty());
+    Guest::add_with(invitation, inner.clone(), cut_off, move || {
         let before = pauses();
         check_close(&closing, &inner.close_timeout(GUARD), before);
         // One that overflowed and was cut off is off its bus already, and works off what it has.

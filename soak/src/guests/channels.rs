@@ -1,6 +1,7 @@
 //! Channels: threads of our own read, in every way, and some go away before the end.
 
 use super::Invitation;
+use super::need::BATCH;
 use crate::event::{Event, Follower};
 use crate::guest::{Guest, Mischief, books, check_books, state_of};
 use crate::watch::fail;
@@ -17,7 +18,7 @@ fn builder(invitation: &Invitation<'_>) -> ChannelBuilder<Event> {
 
 /// Reads to the end of the stream, or goes away when that is wished for.
 fn read(mut receiver: Receiver<Event>, mut follower: Follower, mischief: &Mischief, dice: u64) {
-    let mut batch = Vec::new();
+    let mut batch = Vec::with_capacity(BATCH);
     let mut turn = dice;
     while !mischief.leaves() {
         turn = turn.wrapping_add(1);
@@ -40,7 +41,13 @@ fn read(mut receiver: Receiver<Event>, mut follower: Follower, mischief: &Mischi
             _ => match receiver.recv_timeout(Duration::from_millis(5)) {
                 Ok(event) => {
                     follower.see(&event);
-                    batch.extend(receiver.drain());
+                    // In batches, so that what is out of the channel is bounded.
+                    for event in receiver.drain() {
+                        batch.push(event);
+                        if batch.len() == BATCH {
+                            batch.drain(..).for_each(|event| follower.see(&event));
+                        }
+                    }
                     batch.drain(..).for_each(|event| follower.see(&event));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -67,9 +74,9 @@ fn guest(
     sink: Arc<dyn Sink<Event>>,
     readers: Vec<JoinHandle<()>>,
 ) -> Guest {
-    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let Invitation { name, seen, .. } = invitation;
     let (on_bus, name, seen) = (sink.clone(), name.clone(), seen.clone());
-    Guest::add(bus, &invitation.name, mischief, on_bus, move || {
+    Guest::add(invitation, on_bus, move || {
         channel.close();
         for reader in readers {
             if reader.join().is_err() {

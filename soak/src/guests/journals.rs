@@ -1,6 +1,7 @@
 //! Journals: subscribers that keep up, lag, stand still, come back, and such as publishers wait for. All must see one order.
 
 use super::Invitation;
+use super::need::COMPARED;
 use crate::event::{Event, Follower, Seen};
 use crate::guest::{Guest, Mischief, books};
 use crate::watch::{fail, require};
@@ -13,8 +14,6 @@ use std::time::Duration;
 
 /// Of so many events each subscriber tells the others which one it saw.
 const TOLD: u64 = 61;
-/// How many of them are remembered.
-const REMEMBERED: usize = 4096;
 
 /// Which event stands where, as the first subscriber saw it.
 #[derive(Clone, Default)]
@@ -29,7 +28,7 @@ impl Order {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = *places.entry(place.get()).or_insert(mine);
         require(first == mine, || format!("{name}: at {place} one saw {first:?}, and one {mine:?}"));
-        if places.len() > REMEMBERED {
+        if places.len() > COMPARED {
             places.pop_first();
         }
     }
@@ -123,7 +122,7 @@ impl Reader {
 }
 
 pub(super) fn journal(invitation: &Invitation<'_>) -> Guest {
-    let Invitation { bus, name, mischief, wait, .. } = invitation;
+    let Invitation { name, mischief, wait, .. } = invitation;
     let built = Journal::builder().capacity(invitation.capacity).gate_limit(Duration::from_millis(2)).build();
     let journal = built.unwrap_or_else(|error| fail(&format!("{name}: {error}")));
     let order = Order::default();
@@ -145,7 +144,7 @@ pub(super) fn journal(invitation: &Invitation<'_>) -> Guest {
         readers.push(thread::spawn(move || reader.read(subscriber, &seen)));
     }
     let (on_bus, closing) = (journal.clone(), name.clone());
-    Guest::add(bus, name, mischief, on_bus, move || {
+    Guest::add(invitation, on_bus, move || {
         journal.close();
         for reader in readers {
             if reader.join().is_err() {

@@ -33,11 +33,11 @@ fn guest(
     queue: Result<Queue<Event>, SpawnError>,
     in_front: impl FnOnce(Queue<Event>) -> Arc<dyn Sink<Event>>,
 ) -> Guest {
-    let Invitation { bus, name, mischief, seen, .. } = invitation;
+    let Invitation { name, seen, .. } = invitation;
     let queue = queue.unwrap_or_else(|error| fail(&format!("{name}: {error}")));
     let sink = in_front(queue.clone());
     let (on_bus, name, seen) = (sink.clone(), name.clone(), seen.clone());
-    Guest::add(bus, &invitation.name, mischief, on_bus, move || {
+    Guest::add(invitation, on_bus, move || {
         let before = pauses();
         check_close(&name, &queue.close_timeout(GUARD), before);
         check_books(&name, || queue.state(), &seen);

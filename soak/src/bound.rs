@@ -1,0 +1,327 @@
+//! The memory that may be in use while sinks are attached, and the watcher that compares it with what is in use.
+//!
+//! The bound is a sum over every object that may be alive: each sink by its kind, capacity and overflow policy, and for each sink one lane
+//! per publisher. It counts a superset of what is alive at the moment of a sample:
+//!
+//! - A sink is registered before it is made, and until it has ended and every publisher has let go of its lanes.
+//! - A publisher is counted before it is made, and until it is dropped. In a sink that was there at that moment, its lane is counted for as
+//!   long as the sink is attached, since what is left in it is still to be handled.
+//! - The register is locked during a sample, so nothing is registered or removed between the two halves of the comparison.
+//!
+//! What is freed a little later than it is unregistered, such as by a worker thread that is about to end, is over the bound for a moment.
+//! A leak stays. So only [`SAMPLES`] samples in a row above the bound are a failure.
+
+use crate::event::Event;
+use crate::memory;
+use crate::watch::fail;
+use buslane::sink::Signal;
+use buslane::stats::SinkState;
+use buslane::{Bus, Sink, SinkId};
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// The time between two samples.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// The number of samples in a row above the bound that are a failure.
+const SAMPLES: u32 = 20;
+/// What a round needs beside sinks, lanes and publishers: the bus, its list of sinks, snapshots and reports in progress.
+const ROUND: i64 = 64 << 10;
+/// A publisher without lanes, its thread, its vector for batches, and its record here: the bound in `docs::memory` is 1 KiB for the
+/// first.
+const PUBLISHER: i64 = 8 << 10;
+
+/// The memory that one sink takes at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    /// Independent of the number of publishers.
+    pub(crate) fixed: i64,
+    /// For each publisher, as long as its lane may be there.
+    pub(crate) lane: i64,
+}
+
+/// A sink in the register.
+pub(crate) type Account = u64;
+
+/// One way of one thread into the bus with lanes of its own.
+pub(crate) struct Record {
+    /// Its position among all publishers.
+    number: u64,
+    /// The last removal that it has published after.
+    passed: AtomicU64,
+}
+
+struct Entry {
+    account: Account,
+    name: String,
+    need: Need,
+    /// The publishers that were gone when this was registered: none of them has a lane here.
+    gone: u64,
+    /// From when it was added to the bus until it has ended.
+    sink: Option<(SinkId, Arc<dyn Sink<Event>>)>,
+    /// Whether the sink is closed although the bus has it still.
+    cut_off: Box<dyn Fn() -> bool + Send>,
+    /// The removal by which it left the bus, and the publishers that were made until then.
+    left: Option<(u64, u64)>,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Register {
+    entries: Vec<Entry>,
+    alive: Vec<Arc<Record>>,
+    accounts: u64,
+    made: u64,
+    gone: u64,
+    over: u32,
+    peak: Peak,
+}
+
+/// How close to the bound a round came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Peak {
+    samples: u64,
+    /// The sums over all samples.
+    used: i64,
+    bound: i64,
+    /// The most samples in a row above the bound.
+    over: u32,
+}
+
+impl fmt::Display for Peak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mean = 100 * self.used / self.bound.max(1);
+        write!(f, "{mean} % of the bound in {} samples", self.samples)?;
+        if self.over > 0 { write!(f, ", {} in a row above it", self.over) } else { Ok(()) }
+    }
+}
+
+/// What is registered in one round.
+#[derive(Clone, Default)]
+pub(crate) struct Bound(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    register: Mutex<Register>,
+    /// The removals so far.
+    removals: AtomicU64,
+}
+
+impl Bound {
+    fn lock(&self) -> MutexGuard<'_, Register> {
+        self.0.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The removals that a publish which begins now comes after.
+    pub(crate) fn removals(&self) -> u64 {
+        self.0.removals.load(Ordering::Acquire)
+    }
+
+    /// Counts a publisher that is about to be made.
+    pub(crate) fn publisher(&self) -> Arc<Record> {
+        let mut register = self.lock();
+        let record = Arc::new(Record { number: register.made, passed: AtomicU64::new(self.removals()) });
+        register.made += 1;
+        register.alive.push(record.clone());
+        record
+    }
+
+    /// A publisher was dropped.
+    pub(crate) fn publisher_gone(&self, record: &Arc<Record>) {
+        let mut register = self.lock();
+        register.alive.retain(|other| !Arc::ptr_eq(other, record));
+        register.gone += 1;
+    }
+
+    /// Registers a sink that is about to be made.
+    pub(crate) fn open(&self, name: &str, need: Need) -> Account {
+        let mut register = self.lock();
+        let (account, gone) = (register.accounts, register.gone);
+        register.accounts += 1;
+        let cut_off: Box<dyn Fn() -> bool + Send> = Box::new(|| false);
+        let name = name.to_owned();
+        register.entries.push(Entry {
+            account,
+            name,
+            need,
+            gone,
+            sink: None,
+            cut_off,
+            left: None,
+            ended: false,
+        });
+        account
+    }
+
+    /// The sink is on the bus. `cut_off` returns whether its lanes are closed although the bus has it still.
+    pub(crate) fn attached(
+        &self,
+        account: Account,
+        id: SinkId,
+        sink: Arc<dyn Sink<Event>>,
+        cut_off: Box<dyn Fn() -> bool + Send>,
+    ) {
+        let mut register = self.lock();
+        let entry = register.entry(account);
+        entry.sink = Some((id, sink));
+        entry.cut_off = cut_off;
+    }
+
+    /// The sink is off the bus, by a removal or by its own close.
+    pub(crate) fn left(&self, account: Account) {
+        let mut register = self.lock();
+        self.leave(&mut register, account);
+    }
+
+    fn leave(&self, register: &mut Register, account: Account) {
+        let made = register.made;
+        let entry = register.entry(account);
+        if entry.left.is_none() {
+            let removal = self.0.removals.fetch_add(1, Ordering::AcqRel) + 1;
+            entry.left = Some((removal, made));
+        }
+    }
+
+    /// The sink has ended, and its readers are gone.
+    pub(crate) fn ended(&self, account: Account) {
+        let mut register = self.lock();
+        self.leave(&mut register, account);
+        let entry = register.entry(account);
+        entry.ended = true;
+        let sink = entry.sink.take();
+        // The register is not locked while a sink is dropped.
+        drop(register);
+        drop(sink);
+    }
+
+    /// Watches until [`Watcher::stop`]; `base` is what was in use before the round.
+    pub(crate) fn watch(&self, bus: &Bus<Event>, base: i64) -> Watcher {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (bound, bus, stopped) = (self.clone(), bus.clone(), stop.clone());
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Acquire) {
+                bound.sample(&bus, base);
+                thread::park_timeout(INTERVAL);
+            }
+        });
+        Watcher { bound: self.clone(), stop, thread }
+    }
+
+    fn sample(&self, bus: &Bus<Event>, base: i64) {
+        let mut register = self.lock();
+        // The bound first. Under the lock nothing is registered after it, and what is freed after it does not matter: asking a sink for its
+        // state frees the lanes that its readers are done with, and the snapshot frees those that publishers have given back.
+        let bound = register.bound();
+        let on_bus: HashSet<SinkId> = bus.snapshot().sinks.into_iter().map(|sink| sink.id).collect();
+        // What the register has as attached was added before, so a sink that is not listed has left.
+        let gone = |entry: &&Entry| {
+            let listed = entry.sink.as_ref().is_none_or(|(id, _)| on_bus.contains(id));
+            entry.left.is_none() && (!listed || (entry.cut_off)())
+        };
+        let left: Vec<Account> = register.entries.iter().filter(gone).map(|entry| entry.account).collect();
+        left.into_iter().for_each(|account| self.leave(&mut register, account));
+        drop(on_bus);
+        let used = memory::in_use() - base;
+        let over = if used > bound { register.over + 1 } else { 0 };
+        register.over = over;
+        let peak = &mut register.peak;
+        (peak.samples, peak.used, peak.bound) = (peak.samples + 1, peak.used + used, peak.bound + bound);
+        peak.over = peak.over.max(over);
+        if over == SAMPLES {
+            fail(&format!(
+                "{used} bytes are in use, and at most {bound} are needed, in {SAMPLES} samples in a row:\n{register}"
+            ));
+        }
+    }
+}
+
+impl Register {
+    fn entry(&mut self, account: Account) -> &mut Entry {
+        let found = self.entries.iter_mut().find(|entry| entry.account == account);
+        found.unwrap_or_else(|| fail("a sink that is not in the register"))
+    }
+
+    /// The most that may be in use. Forgets sinks that have ended and have no lanes.
+    fn bound(&mut self) -> i64 {
+        let Self { entries, alive, made, .. } = self;
+        let mut sum = ROUND + alive.len() as i64 * PUBLISHER;
+        entries.retain(|entry| {
+            let lanes = entry.lanes(alive, *made);
+            let fixed = if entry.ended { 0 } else { entry.need.fixed };
+            sum += fixed + lanes as i64 * entry.need.lane;
+            !entry.ended || lanes > 0
+        });
+        sum
+    }
+}
+
+impl fmt::Display for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} publishers", self.alive.len())?;
+        for entry in &self.entries {
+            let (Need { fixed, lane }, lanes) = (entry.need, entry.lanes(&self.alive, self.made));
+            let state = match entry.left {
+                _ if entry.ended => "ended",
+                Some(_) => "off the bus",
+                None => "on the bus",
+            };
+            write!(f, "\n{}, {state}: {fixed} bytes and {lanes} lanes of {lane} bytes", entry.name)?;
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// The most lanes that there may be.
+    fn lanes(&self, alive: &[Arc<Record>], made: u64) -> u64 {
+        match self.left {
+            None => made - self.gone,
+            Some((removal, made)) => {
+                let holds = |record: &&Arc<Record>| {
+                    record.number < made && record.passed.load(Ordering::Acquire) < removal
+                };
+                let held = alive.iter().filter(holds).count() as u64;
+                (held + self.unread(made)).min(made - self.gone)
+            }
+        }
+    }
+
+    /// The most lanes that readers are not done with, in a sink that is off the bus.
+    fn unread(&self, made: u64) -> u64 {
+        let Some((_, sink)) = &self.sink else { return 0 };
+        let mut state = SinkState::default();
+        sink.signal(&mut Signal::Describe(&mut state));
+        if state.ledger.pending > 0 { made - self.gone } else { state.lanes as u64 }
+    }
+}
+
+impl Record {
+    /// A publish that began after so many removals has ended.
+    pub(crate) fn pass(&self, removals: u64) {
+        if self.passed.load(Ordering::Relaxed) != removals {
+            self.passed.store(removals, Ordering::Release);
+        }
+    }
+}
+
+/// The thread that takes the samples of a round.
+pub(crate) struct Watcher {
+    bound: Bound,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Watcher {
+    /// Ends the watch.
+    pub(crate) fn stop(self) -> Peak {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        if self.thread.join().is_err() {
+            fail("the watcher of the memory panicked");
+        }
+        self.bound.lock().peak
+    }
+}

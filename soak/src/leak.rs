@@ -1,0 +1,38 @@
+//! Leaks that are planted, so that the judgement of the memory shows that it can fail.
+
+use crate::event::Event;
+use buslane::Publisher;
+use clap::ValueEnum;
+use std::mem::forget;
+use std::time::Duration;
+
+/// What is leaked while sinks are attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Plant {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The lanes of each publisher, at the end of its life.
+    Lanes,
+    /// The batches of each sink that takes batches.
+    Batches,
+}
+
+impl Plant {
+    /// How long a publisher lives that would live as long as `life`: shorter where it leaks, so that the leak is found soon.
+    pub(crate) fn life(self, life: Duration) -> Duration {
+        if self == Self::Lanes { life / 8 } else { life }
+    }
+
+    pub(crate) fn leak_publisher(self, publisher: Publisher<Event>) {
+        if self == Self::Lanes {
+            forget(publisher);
+        }
+    }
+
+    pub(crate) fn leak_batch(self, batch: &[Event]) {
+        if self == Self::Batches {
+            forget(batch.to_vec());
+        }
+    }
+}
