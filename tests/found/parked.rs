@@ -4,7 +4,7 @@
 //! position and is not woken for the events after it is never woken, and the test ends at its limit.
 
 use super::support::{GUARD, block_on, ends};
-use buslane::channel::{ChannelBuilder, Recv, SharedReceiver, SharedRecv};
+use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
 use buslane::{Channel, Receiver, Sink, WaitStrategy};
 use std::future::poll_fn;
 use std::sync::{Arc, Barrier, mpsc};
@@ -79,6 +79,8 @@ fn builders<const WORDS: usize>() -> impl Iterator<Item = ChannelBuilder<Event<W
     let builder = |wait| Channel::builder().capacity(16).wait(wait);
     STRATEGIES.into_iter().flat_map(move |wait| [builder(wait), builder(wait).unbounded()])
 }
+
+type SharedRecv<'a, E> = Recv<'a, E, buslane::channel::Shared>;
 
 macro_rules! reads {
     ($name:ident, $reader:ident, $future:ident) => {
