@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`Channel`], [`ChannelBuilder`] | the writing half, which is a [`Sink`], and its settings |
 //! | [`Receiver`] | the reading half |
-//! | [`SharedReceiver`] | one of several readers, of which each event reaches one (MPMC) |
-//! | [`Recv`], [`SharedRecv`] | the futures of `recv_async` |
+//! | [`SharedReceiver`] | one of several receivers, of which each event reaches one (MPMC) |
+//! | [`Kind`], [`Exclusive`], [`Shared`] | what tells a receiver from a shared one, for code that takes both |
+//! | [`Recv`] | the future of `recv_async` |
+//! | [`Iter`], [`IntoIter`], [`TryIter`], [`Drain`] | the iterators of a receiver |
 //!
 //! # Examples
 //! ```
@@ -20,13 +22,15 @@
 //! ```
 
 mod builder;
+mod iter;
+mod kind;
 mod reading;
 mod receiver;
-mod shared;
 
 pub use builder::ChannelBuilder;
-pub use receiver::{Receiver, Recv};
-pub use shared::{SharedReceiver, SharedRecv};
+pub use iter::{Drain, IntoIter, Iter, TryIter};
+pub use kind::{Exclusive, Kind, Shared};
+pub use receiver::{Receiver, Recv, SharedReceiver};
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::mailbox::overflow::Overflow;

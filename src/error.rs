@@ -493,7 +493,7 @@ pub enum RecvError {
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed => "the channel is closed and empty",
+            Self::Closed => "the stream was closed and read to its end",
             Self::Overflowed => "the channel overflowed and was closed",
         })
     }
@@ -527,7 +527,7 @@ pub enum TryRecvError {
 impl fmt::Display for TryRecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("the channel is empty"),
+            Self::Empty => f.write_str("no event is available"),
             Self::Closed => RecvError::Closed.fmt(f),
             Self::Overflowed => RecvError::Overflowed.fmt(f),
         }

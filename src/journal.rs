@@ -9,6 +9,7 @@
 //! | [`Start`], [`Until`], [`OnLag`] | where a subscriber begins and ends, and what it does when it lags |
 //! | [`Entry`], [`Sequence`] | an event with its position, or the number of events missed; a position |
 //! | [`RecvEntry`] | the future of `recv_async` |
+//! | [`Iter`], [`IntoIter`], [`TryIter`] | the iterators of a subscriber |
 //!
 //! # Examples
 //! ```
@@ -26,6 +27,7 @@ mod builder;
 mod entry;
 mod feed;
 mod gate;
+mod iter;
 mod recv;
 mod seat;
 mod shared;
@@ -38,6 +40,7 @@ pub use crate::ring::blocks::OnLag;
 pub use builder::JournalBuilder;
 pub use entry::{Entry, Sequence, Start, Until};
 pub use feed::Feed;
+pub use iter::{IntoIter, Iter, TryIter};
 pub use recv::RecvEntry;
 pub use subscriber::Subscriber;
 pub use subscription::Subscription;
@@ -381,14 +384,13 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// # Examples
     /// ```
     /// use buslane::Journal;
-    /// use buslane::error::Closed;
     /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
     /// journal.publish("event")?;
     /// journal.close();
     /// let mut late = journal.subscribe(Start::Oldest)?;
     /// assert_eq!(late.recv()?.event(), Some("event"));
-    /// assert_eq!(late.recv(), Err(Closed(())));
+    /// assert_eq!(late.recv(), Err(buslane::error::RecvError::Closed));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) {

@@ -100,7 +100,7 @@ fn reading(criterion: &mut Criterion) {
         let name = |name: &str| format!("{name}/{count}");
         reader(&mut group, &name("try_recv"), || read::try_recv(count));
         reader(&mut group, &name("try_recv_with"), || read::try_recv_with(count));
-        reader(&mut group, &name("try_recv_batch"), || read::try_recv_batch(count));
+        reader(&mut group, &name("try_recv_slice"), || read::try_recv_slice(count));
         reader(&mut group, &name("tokio_broadcast"), || read::tokio(count));
         reader(&mut group, &name("photon_ring"), || read::photon(count));
         reader(&mut group, &name("photon_ring_batch"), || read::photon_batch(count));

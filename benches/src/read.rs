@@ -12,7 +12,7 @@ use crate::statistics::median;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-pub use contenders::{photon, photon_batch, slice, tokio, try_recv, try_recv_batch, try_recv_with};
+pub use contenders::{photon, photon_batch, slice, tokio, try_recv, try_recv_slice, try_recv_with};
 
 /// Somewhere to publish, with its readers.
 pub trait Readers {

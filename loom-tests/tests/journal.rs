@@ -229,7 +229,7 @@ fn a_gating_subscriber_that_begins_against_two_publishers() {
         let (other, feed) = (journal.clone(), journal.feed());
         let reader = thread::spawn(move || {
             let mut subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
-            while let Ok(Some(entry)) = subscriber.try_recv() {
+            while let Ok(entry) = subscriber.try_recv() {
                 assert!(matches!(entry, Entry::Event(..)), "nothing is missed behind a gate");
             }
         });
@@ -253,7 +253,7 @@ fn a_gating_subscriber_that_begins_against_a_batch() {
         let feed = journal.feed();
         let reader = thread::spawn(move || {
             let mut subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
-            while let Ok(Some(entry)) = subscriber.try_recv() {
+            while let Ok(entry) = subscriber.try_recv() {
                 assert!(matches!(entry, Entry::Event(..)), "nothing is missed behind a gate");
             }
         });
@@ -304,7 +304,7 @@ fn barred(capacity: usize) -> (Journal<u64>, Subscriber<u64>) {
 /// Reads `events` events, which are there. Each read reports the position that the reads before it have reached.
 fn read(subscriber: &mut Subscriber<u64>, events: u64) {
     for _ in 0..events {
-        assert!(matches!(subscriber.try_recv(), Ok(Some(Entry::Event(..)))));
+        assert!(matches!(subscriber.try_recv(), Ok(Entry::Event(..))));
     }
 }
 
@@ -336,7 +336,7 @@ fn two_publishers_at_a_gate_against_one_slot_after_the_other() {
         });
         // The second read reports the first; the next poll, whatever it finds, reports the second.
         read(&mut subscriber, 2);
-        assert!(!matches!(subscriber.try_recv(), Ok(Some(Entry::Lagged(_)))));
+        assert!(!matches!(subscriber.try_recv(), Ok(Entry::Lagged(_))));
         publishers.into_iter().for_each(|publisher| _ = publisher.join().unwrap());
     });
 }

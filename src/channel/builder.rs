@@ -1,7 +1,6 @@
 //! The settings of a channel.
 
-use super::receiver::Receiver;
-use super::shared::SharedReceiver;
+use super::receiver::{Receiver, SharedReceiver};
 use super::{Channel, Handle};
 use crate::error::InvalidConfig;
 use crate::mailbox::member::Member;
@@ -184,7 +183,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// ```
     pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), InvalidConfig> {
         let (mailbox, member) = Member::open(self.0)?;
-        Ok((Channel(Arc::new(Handle(mailbox))), SharedReceiver::new(member)))
+        Ok((Channel(Arc::new(Handle(mailbox))), Receiver::new(member)))
     }
 }
 

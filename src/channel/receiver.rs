@@ -1,11 +1,12 @@
 //! The reading half of a channel.
 
+use super::iter::{Drain, IntoIter, Iter, TryIter};
+use super::kind::{Exclusive, Kind, Shared};
 use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::mailbox::consume::With;
 use crate::mailbox::counters::Handled;
 use crate::mailbox::intake::Intake;
-use crate::mailbox::reader::Reader;
 use crate::mailbox::{End, Find, Mailbox};
 use crate::stats::SinkState;
 use crate::time::Deadline;
@@ -32,6 +33,8 @@ use std::time::{Duration, Instant};
 ///
 /// A thread may block on a receiver that was polled before as a task. The task is then not woken any more.
 ///
+/// `K` says how many receivers share the events of the channel: one, unless it is a [`SharedReceiver`].
+///
 /// # Examples
 /// ```
 /// use buslane::Bus;
@@ -45,13 +48,56 @@ use std::time::{Duration, Instant};
 /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [2]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Receiver<E: Send + 'static> {
-    reader: Reader<E>,
+pub struct Receiver<E: Send + 'static, K: Kind = Exclusive> {
+    pub(super) intake: K::Intake<E>,
 }
 
-impl<E: Send + 'static> Receiver<E> {
-    pub(super) fn new(reader: Reader<E>) -> Self {
-        Self { reader }
+/// A reading half of a [`Channel`](crate::Channel) that many may have: a clone reads the same stream, and each event goes to
+/// one of them. Made by [`Channel::shared`](crate::Channel::shared) and
+/// [`ChannelBuilder::build_shared`](crate::channel::ChannelBuilder::build_shared).
+///
+/// When the last of them goes, the channel is closed, so that a bus forgets it; events left unread then count as
+/// `receiver_dropped`.
+///
+/// # Guarantees
+/// - **Delivery**: each accepted event is read once, by one receiver, and the stream ends for all of them when everything
+///   was read.
+/// - **Order**: events are taken in the order in which they were accepted; what receivers on different threads do with them
+///   happens in any order.
+/// - **Progress**: no receiver waits for another one. An event wakes one sleeping receiver, not all, and none is left
+///   asleep while an event waits, unless one that was woken has not come back yet.
+/// - **Found**: an event whose write returned before a read began is found by that read, unless another receiver took it or it
+///   was evicted. For that, a read that does not wait for events waits for a writer that is just putting an earlier event in:
+///   nanoseconds, or, when the system has taken that writer's processor away, until it runs again. A read that waits for events parks
+///   in this case, and that writer wakes it. So a pending [`poll_recv`](Self::poll_recv) does not report that nothing is there.
+/// - **Allocation**: reading allocates nothing; a clone does.
+///
+/// The channel's [`WaitStrategy`](crate::WaitStrategy) says how each receiver waits, by itself. With
+/// [`BusySpin`](crate::WaitStrategy::BusySpin) each takes a processor.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// let (channel, receiver) = Channel::shared(64)?;
+/// let readers: Vec<_> = (0..3)
+///     .map(|_| {
+///         let mut receiver = receiver.clone();
+///         std::thread::spawn(move || receiver.iter().sum::<u64>())
+///     })
+///     .collect();
+/// for n in 1..=10 {
+///     channel.write(n)?;
+/// }
+/// channel.close();
+/// let sum: u64 = readers.into_iter().map(|reader| reader.join().unwrap()).sum();
+/// assert_eq!(sum, 55);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type SharedReceiver<E> = Receiver<E, Shared>;
+
+impl<E: Send + 'static, K: Kind> Receiver<E, K> {
+    pub(super) fn new(intake: K::Intake<E>) -> Self {
+        Self { intake }
     }
 
     /// Takes the next event, waiting for one as the channel's [`WaitStrategy`](crate::WaitStrategy) says.
@@ -60,7 +106,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvError`] when the stream has ended: closed, or cut off because it overflowed.
+    /// [`RecvError`] when the stream has ended: closed, or closed because it overflowed.
     ///
     /// # Examples
     /// ```
@@ -74,7 +120,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv(&mut self) -> Result<E, RecvError> {
-        reading::recv(&mut self.reader)
+        reading::recv(&mut self.intake)
     }
 
     /// Takes the next event if there is one now.
@@ -95,7 +141,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_recv(&mut self) -> Result<E, TryRecvError> {
-        reading::try_recv(&mut self.reader)
+        reading::try_recv(&mut self.intake)
     }
 
     /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
@@ -118,7 +164,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<E, RecvTimeoutError> {
-        reading::recv_until(&mut self.reader, Deadline::after(limit))
+        reading::recv_until(&mut self.intake, Deadline::after(limit))
     }
 
     /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
@@ -147,7 +193,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_deadline(&mut self, moment: Instant) -> Result<E, RecvTimeoutError> {
-        reading::recv_until(&mut self.reader, Deadline::at(moment))
+        reading::recv_until(&mut self.intake, Deadline::at(moment))
     }
 
     /// Takes up to `max` events at once and appends them to `into`, waiting for the first; returns how many.
@@ -179,7 +225,7 @@ impl<E: Send + 'static> Receiver<E> {
         into.push(self.recv()?);
         let mut count = 1;
         while count < max {
-            let Some(event) = self.reader.take(Find::Written) else { break };
+            let Some(event) = self.intake.take(Find::Written) else { break };
             into.push(event);
             count += 1;
         }
@@ -198,27 +244,8 @@ impl<E: Send + 'static> Receiver<E> {
     /// assert_eq!(receiver.try_iter().next(), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn try_iter(&mut self) -> impl Iterator<Item = E> + '_ {
-        std::iter::from_fn(|| self.reader.take(Find::Written))
-    }
-
-    /// Takes what was there when this was called, without waiting; ends although more may have come.
-    ///
-    /// # Examples
-    /// Handling an event makes another one, which the next turn takes:
-    /// ```
-    /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::lossy(8)?;
-    /// channel.write(1)?;
-    /// for n in receiver.drain() {
-    ///     channel.write(n + 1)?;
-    /// }
-    /// assert_eq!(receiver.recv()?, 2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn drain(&mut self) -> impl Iterator<Item = E> + '_ {
-        self.reader.begin_drain();
-        std::iter::from_fn(|| self.reader.drain_one())
+    pub fn try_iter(&mut self) -> TryIter<'_, E, K> {
+        TryIter { receiver: self }
     }
 
     /// Takes events, waiting for each, until the stream ends.
@@ -234,14 +261,15 @@ impl<E: Send + 'static> Receiver<E> {
     /// assert_eq!(reader.join().unwrap(), 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn iter(&mut self) -> impl Iterator<Item = E> + '_ {
-        std::iter::from_fn(|| self.recv().ok())
+    pub fn iter(&mut self) -> Iter<'_, E, K> {
+        Iter { receiver: self, ended: false }
     }
 
     /// Takes the next event, as a future. Wakes the task through the same cell in which threads park.
     ///
     /// # Cancel safety
-    /// Dropping the future loses no event.
+    /// Dropping the future loses no event. Where several receivers share the events, one for which its task was woken goes to another
+    /// receiver that waits.
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.
@@ -270,11 +298,14 @@ impl<E: Send + 'static> Receiver<E> {
     /// assert_eq!(block_on(sum(receiver)), 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn recv_async(&mut self) -> Recv<'_, E> {
+    pub fn recv_async(&mut self) -> Recv<'_, E, K> {
         Recv { receiver: self }
     }
 
     /// Takes the next event, or registers the task to be woken when there is one.
+    ///
+    /// A task that was registered at a [`SharedReceiver`] and will not poll again keeps an event's wake-up for itself until the receiver is
+    /// used again or dropped; [`recv_async`](Self::recv_async) sees to that.
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.
@@ -291,11 +322,13 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
-        reading::poll_recv(&mut self.reader, context)
+        reading::poll_recv(&mut self.intake, context)
     }
 
-    /// How many events wait, over all lanes; more may come at any time, but none goes. An event that is just being written counts
-    /// already, though a read may not find it yet.
+    /// Returns how many events wait, over all lanes.
+    ///
+    /// More may come at any time; only a read or an eviction takes one away. An event that is just being written counts already, though
+    /// a read may not find it yet; so does one that another receiver is just taking. A few loads for each lane: it is no snapshot.
     ///
     /// # Examples
     /// ```
@@ -308,10 +341,10 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        self.reader.len() as usize
+        self.intake.len() as usize
     }
 
-    /// Whether no event waits.
+    /// Returns `true` if no event waits: [`len`](Self::len) is zero.
     ///
     /// # Examples
     /// ```
@@ -327,7 +360,10 @@ impl<E: Send + 'static> Receiver<E> {
         self.len() == 0
     }
 
-    /// How many events were accepted for this reader and lost: dropped because there was no room, or evicted.
+    /// Returns how many events were accepted and lost: dropped because there was no room, or evicted.
+    ///
+    /// Where several receivers share the events, the number is that of all of them. A few loads for each lane, under a lock that
+    /// neither publishers nor readers take for an event.
     ///
     /// # Examples
     /// ```
@@ -340,10 +376,10 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.reader.mailbox().lost()
+        self.intake.mailbox().lost()
     }
 
-    /// Closes the channel: it takes no more events; what is left stays readable.
+    /// Closes the channel. What is left stays readable, by all receivers.
     ///
     /// # Examples
     /// ```
@@ -357,10 +393,12 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&mut self) {
-        self.reader.mailbox().seal(End::Closed);
+        self.intake.mailbox().seal(End::Closed);
     }
 
-    /// What the channel says about itself.
+    /// Returns the state of the channel.
+    ///
+    /// The first state that shows a backlog begins to time it: [`SinkState::backlog_for`].
     ///
     /// # Examples
     /// ```
@@ -376,8 +414,30 @@ impl<E: Send + 'static> Receiver<E> {
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState { kind: "channel", ..SinkState::default() };
-        self.reader.mailbox().describe(&mut state);
+        self.intake.mailbox().describe(&mut state);
         state
+    }
+}
+
+/// What only the one receiver of a channel can do.
+impl<E: Send + 'static> Receiver<E> {
+    /// Takes what was there when this was called, without waiting; ends although more may have come.
+    ///
+    /// # Examples
+    /// Handling an event makes another one, which the next turn takes:
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
+    /// channel.write(1)?;
+    /// for n in receiver.drain() {
+    ///     channel.write(n + 1)?;
+    /// }
+    /// assert_eq!(receiver.recv()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn drain(&mut self) -> Drain<'_, E> {
+        self.intake.begin_drain();
+        Drain { receiver: self, ended: false }
     }
 
     /// Hands each event that waits, at most a quarter of a lane's capacity per lane, to `handle`, and returns how many: zero only when
@@ -405,14 +465,14 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
-        self.reader.linger_when_dry();
+        self.intake.linger_when_dry();
         // The event in hand is not handled before `handle` returns: nothing there may wait for that, or for room that only this
         // thread makes.
-        let _reading = self.reader.mailbox().crew.read();
-        if !self.reader.mailbox().scales.is_empty() {
+        let _reading = self.intake.mailbox().crew.read();
+        if !self.intake.mailbox().scales.is_empty() {
             return self.drain_batches(handle);
         }
-        self.reader.scan_written(&mut With(|_: &Mailbox<E>, event| {
+        self.intake.scan_written(&mut With(|_: &Mailbox<E>, event| {
             handle(event);
             Handled::Delivered
         }))
@@ -422,7 +482,7 @@ impl<E: Send + 'static> Receiver<E> {
     #[cold]
     #[inline(never)]
     fn drain_batches(&mut self, mut handle: impl FnMut(E)) -> usize {
-        self.reader.scan_written(&mut With(|mailbox: &Mailbox<E>, event| {
+        self.intake.scan_written(&mut With(|mailbox: &Mailbox<E>, event| {
             mailbox.taken(&event);
             handle(event);
             Handled::Delivered
@@ -430,15 +490,42 @@ impl<E: Send + 'static> Receiver<E> {
     }
 }
 
-impl<E: Send + 'static> Drop for Receiver<E> {
-    fn drop(&mut self) {
-        self.reader.abandon();
+impl<E: Send + 'static> Clone for SharedReceiver<E> {
+    /// One more reader of the same stream.
+    fn clone(&self) -> Self {
+        Self { intake: self.intake.another() }
     }
 }
 
-impl<E: Send + 'static> fmt::Debug for Receiver<E> {
+impl<E: Send + 'static, K: Kind> IntoIterator for Receiver<E, K> {
+    type Item = E;
+    type IntoIter = IntoIter<E, K>;
+
+    /// Takes events, waiting for each, until the stream ends.
+    fn into_iter(self) -> IntoIter<E, K> {
+        IntoIter { receiver: self, ended: false }
+    }
+}
+
+impl<'a, E: Send + 'static, K: Kind> IntoIterator for &'a mut Receiver<E, K> {
+    type Item = E;
+    type IntoIter = Iter<'a, E, K>;
+
+    /// As [`Receiver::iter`].
+    fn into_iter(self) -> Iter<'a, E, K> {
+        self.iter()
+    }
+}
+
+impl<E: Send + 'static, K: Kind> Drop for Receiver<E, K> {
+    fn drop(&mut self) {
+        self.intake.abandon();
+    }
+}
+
+impl<E: Send + 'static, K: Kind> fmt::Debug for Receiver<E, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct(K::RECEIVER).field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -457,11 +544,11 @@ impl<E: Send + 'static> fmt::Debug for Receiver<E> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "futures do nothing unless polled"]
-pub struct Recv<'a, E: Send + 'static> {
-    receiver: &'a mut Receiver<E>,
+pub struct Recv<'a, E: Send + 'static, K: Kind = Exclusive> {
+    receiver: &'a mut Receiver<E, K>,
 }
 
-impl<E: Send + 'static> Future for Recv<'_, E> {
+impl<E: Send + 'static, K: Kind> Future for Recv<'_, E, K> {
     type Output = Result<E, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -469,13 +556,13 @@ impl<E: Send + 'static> Future for Recv<'_, E> {
     }
 }
 
-impl<E: Send + 'static> Drop for Recv<'_, E> {
+impl<E: Send + 'static, K: Kind> Drop for Recv<'_, E, K> {
     fn drop(&mut self) {
-        self.receiver.reader.unregister();
+        self.receiver.intake.unregister();
     }
 }
 
-impl<E: Send + 'static> fmt::Debug for Recv<'_, E> {
+impl<E: Send + 'static, K: Kind> fmt::Debug for Recv<'_, E, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Recv")
     }

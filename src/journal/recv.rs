@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::subscriber::Subscriber;
-use crate::error::Closed;
+use crate::error::RecvError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -34,7 +34,7 @@ impl<'a, E: Send + Sync + 'static> RecvEntry<'a, E> {
 }
 
 impl<E: Clone + Send + Sync + 'static> Future for RecvEntry<'_, E> {
-    type Output = Result<Entry<E>, Closed<()>>;
+    type Output = Result<Entry<E>, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll_recv(context)

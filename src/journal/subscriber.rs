@@ -1,15 +1,16 @@
 //! One reader of a journal.
 
-#[cfg(not(all(loom, feature = "loom")))]
-mod batch;
 mod polling;
+#[cfg(not(all(loom, feature = "loom")))]
+mod slices;
 
 use super::bounds::{Bounds, Judgement};
 use super::entry::{Entry, Sequence};
+use super::iter::{Iter, TryIter};
 use super::seat::Seat;
 use super::shared::Shared;
 use super::subscription::Wanted;
-use crate::error::Closed;
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::ring::blocks::{Look, Reader};
 use crate::stats::SubscriberState;
 use crate::sync::{MODEL, spin_hint, thread};
@@ -25,8 +26,9 @@ use std::time::{Duration, Instant};
 
 /// One reader of a journal, with a place of its own: blocking, polling, timed, iterating, in place or async.
 ///
-/// Every method returns [`Closed`] when the journal is closed and read to its end, or this subscriber has come to where it was to
-/// end; there is no other error. What it has missed is told first, as [`Entry::Lagged`].
+/// It answers as the [`Receiver`](crate::Receiver) of a channel does, with an [`Entry`] in place of the event. The stream ends with
+/// [`RecvError::Closed`] when the journal is closed and read to its end, or this subscriber has reached where it was to end. What it
+/// has missed is a value of the stream: [`Entry::Lagged`] comes first, and no method returns [`RecvError::Overflowed`].
 ///
 /// # Guarantees
 /// - **Order**: the one total order of the journal, the same for every subscriber.
@@ -135,7 +137,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// Shows the next event to `look`, if there is one now, and goes past it: for events that are costly to clone.
     ///
     /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing follows.
     ///
     /// # Examples
     /// ```
@@ -145,27 +147,25 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// let mut subscriber = journal.subscribe(Start::Now)?;
     /// journal.publish(vec![1, 2, 3])?;
     /// let entry = subscriber.try_recv_with(|numbers: &Vec<i32>| numbers.iter().sum::<i32>())?;
-    /// assert_eq!(entry.and_then(Entry::event), Some(6));
+    /// assert_eq!(entry.event(), Some(6));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn try_recv_with<R>(&mut self, look: impl FnOnce(&E) -> R) -> Result<Option<Entry<R>>, Closed<()>> {
+    pub fn try_recv_with<R>(&mut self, look: impl FnOnce(&E) -> R) -> Result<Entry<R>, TryRecvError> {
         // The way that most events go: nothing is asked about them.
         if self.reader.has_values() && self.is_plain {
-            return Ok(Some(self.take(look)));
+            return Ok(self.take(look));
         }
-        self.find().map(|found| {
-            found.map(|found| match found {
-                Found::Event => {
-                    // A publisher that user code starts here must not wait for this very subscriber.
-                    let _here = self.gating.then(|| self.shared.crew.read());
-                    let entry = self.take(look);
-                    self.finish_behind_the_last();
-                    entry
-                }
-                Found::Lagged(events) => Entry::Lagged(events),
-                Found::Panicked(sequence) => Entry::Panicked(sequence),
-            })
+        Ok(match self.find()?.ok_or(TryRecvError::Empty)? {
+            Found::Event => {
+                // A publisher that user code starts here must not wait for this very subscriber.
+                let _here = self.gating.then(|| self.shared.crew.read());
+                let entry = self.take(look);
+                self.finish_behind_the_last();
+                entry
+            }
+            Found::Lagged(events) => Entry::Lagged(events),
+            Found::Panicked(sequence) => Entry::Panicked(sequence),
         })
     }
 
@@ -195,7 +195,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Goes on to the next event that is wanted; `None` when nothing is there now, or nothing was when it began.
     #[inline(never)]
-    fn find(&mut self) -> Result<Option<Found>, Closed<()>> {
+    fn find(&mut self) -> Result<Option<Found>, RecvError> {
         let mut ran_dry = 0;
         loop {
             if self.ended || self.bounds.end_before(self.reader.position()) {
@@ -281,11 +281,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Nothing follows.
     #[cold]
-    fn end<R>(&mut self) -> Result<R, Closed<()>> {
+    fn end<R>(&mut self) -> Result<R, RecvError> {
         if !self.ended {
             self.finish();
         }
-        Err(Closed(()))
+        Err(RecvError::Closed)
     }
 
     /// Nothing will follow what is about to be told: nobody is to wait for this subscriber, which need not look once more.
@@ -313,19 +313,20 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// Takes the next event if there is one now.
     ///
     /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing follows.
     ///
     /// # Examples
     /// ```
+    /// use buslane::error::TryRecvError;
     /// let journal = buslane::Journal::new(16)?;
     /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
-    /// assert_eq!(subscriber.try_recv()?, None);
+    /// assert_eq!(subscriber.try_recv(), Err(TryRecvError::Empty));
     /// journal.publish(7)?;
-    /// assert_eq!(subscriber.try_recv()?.and_then(|entry| entry.event()), Some(7));
+    /// assert_eq!(subscriber.try_recv()?.event(), Some(7));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn try_recv(&mut self) -> Result<Option<Entry<E>>, Closed<()>>
+    pub fn try_recv(&mut self) -> Result<Entry<E>, TryRecvError>
     where
         E: Clone,
     {
@@ -346,7 +347,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// [`RecvError::Closed`] when nothing follows.
     ///
     /// # Examples
     /// ```
@@ -360,51 +361,53 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn recv(&mut self) -> Result<Entry<E>, Closed<()>>
+    pub fn recv(&mut self) -> Result<Entry<E>, RecvError>
     where
         E: Clone,
     {
         self.linger_when_dry();
         loop {
-            if let Some(entry) = self.try_recv()? {
-                return Ok(entry);
+            match self.try_recv() {
+                Ok(entry) => return Ok(entry),
+                Err(TryRecvError::Empty) => self.wait(None),
+                Err(TryRecvError::Closed | TryRecvError::Overflowed) => return Err(RecvError::Closed),
             }
-            self.wait(None);
         }
     }
 
-    /// Takes the next event, waiting so long at most; `None` when nothing came. A limit of zero is [`try_recv`](Self::try_recv).
+    /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing follows.
     ///
     /// # Examples
     /// ```
+    /// use buslane::error::RecvTimeoutError;
     /// use std::time::Duration;
     /// let journal = buslane::Journal::new(16)?;
     /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
-    /// assert_eq!(subscriber.recv_timeout(Duration::from_millis(1))?, None);
+    /// assert_eq!(subscriber.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
     /// journal.publish(7)?;
-    /// assert!(subscriber.recv_timeout(Duration::from_secs(1))?.is_some());
+    /// assert!(subscriber.recv_timeout(Duration::from_secs(1)).is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn recv_timeout(&mut self, limit: Duration) -> Result<Option<Entry<E>>, Closed<()>>
+    pub fn recv_timeout(&mut self, limit: Duration) -> Result<Entry<E>, RecvTimeoutError>
     where
         E: Clone,
     {
         self.recv_until(Deadline::after(limit))
     }
 
-    /// Takes the next event, waiting until this moment at most; `None` when nothing came.
+    /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing follows.
     ///
     /// # Examples
     /// ```
@@ -412,18 +415,18 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
     /// journal.publish(7)?;
     /// let over = std::time::Instant::now();
-    /// assert!(subscriber.recv_deadline(over)?.is_some());
-    /// assert!(subscriber.recv_deadline(over)?.is_none());
+    /// assert!(subscriber.recv_deadline(over).is_ok());
+    /// assert_eq!(subscriber.recv_deadline(over), Err(buslane::error::RecvTimeoutError::Timeout));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn recv_deadline(&mut self, moment: Instant) -> Result<Option<Entry<E>>, Closed<()>>
+    pub fn recv_deadline(&mut self, moment: Instant) -> Result<Entry<E>, RecvTimeoutError>
     where
         E: Clone,
     {
         self.recv_until(Deadline::at(moment))
     }
 
-    fn recv_until(&mut self, deadline: Deadline) -> Result<Option<Entry<E>>, Closed<()>>
+    fn recv_until(&mut self, deadline: Deadline) -> Result<Entry<E>, RecvTimeoutError>
     where
         E: Clone,
     {
@@ -431,11 +434,14 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         loop {
             // Asked first, so that whoever was woken at the last moment still looks.
             let left = deadline.remaining();
-            let entry = self.try_recv()?;
-            if entry.is_some() || left.is_some_and(|left| left.is_zero()) {
-                return Ok(entry);
+            match self.try_recv() {
+                Ok(entry) => return Ok(entry),
+                Err(TryRecvError::Closed | TryRecvError::Overflowed) => return Err(RecvTimeoutError::Closed),
+                Err(TryRecvError::Empty) if left.is_some_and(|left| left.is_zero()) => {
+                    return Err(RecvTimeoutError::Timeout);
+                }
+                Err(TryRecvError::Empty) => self.wait(left),
             }
-            self.wait(left);
         }
     }
 
@@ -450,11 +456,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// assert_eq!(subscriber.iter().filter_map(|entry| entry.event()).sum::<u32>(), 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn iter(&mut self) -> impl Iterator<Item = Entry<E>> + '_
+    pub fn iter(&mut self) -> Iter<'_, E>
     where
         E: Clone,
     {
-        std::iter::from_fn(|| self.recv().ok())
+        Iter(self)
     }
 
     /// Takes what is there now, without waiting.
@@ -467,11 +473,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// assert_eq!(subscriber.try_iter().filter_map(|entry| entry.event()).sum::<u32>(), 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn try_iter(&mut self) -> impl Iterator<Item = Entry<E>> + '_
+    pub fn try_iter(&mut self) -> TryIter<'_, E>
     where
         E: Clone,
     {
-        std::iter::from_fn(|| self.try_recv().ok().flatten())
+        TryIter(self)
     }
 
     /// The place of the next event: what to go on with after a reconnect.

@@ -102,14 +102,13 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     /// # Examples
     /// ```
     /// use buslane::Journal;
-    /// use buslane::error::Closed;
     /// use buslane::journal::{Start, Until};
     /// let journal = Journal::new(16)?;
     /// let last = journal.publish("wanted")?;
     /// journal.publish("too late")?;
     /// let mut subscriber = journal.subscription().start(Start::Oldest).until(Until::Sequence(last)).subscribe()?;
     /// assert_eq!(subscriber.recv()?.event(), Some("wanted"));
-    /// assert_eq!(subscriber.recv(), Err(Closed(())));
+    /// assert_eq!(subscriber.recv(), Err(buslane::error::RecvError::Closed));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn until(mut self, until: Until) -> Self {
@@ -166,7 +165,6 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     /// # Examples
     /// ```
     /// use buslane::Journal;
-    /// use buslane::error::Closed;
     /// use buslane::journal::Entry;
     /// let journal = Journal::new(64)?;
     /// let mut strict = journal.subscription().end_on_lag().subscribe()?;
@@ -174,7 +172,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///     journal.publish(n)?;
     /// }
     /// assert!(matches!(strict.recv()?, Entry::Lagged(_)));
-    /// assert_eq!(strict.recv(), Err(Closed(())));
+    /// assert_eq!(strict.recv(), Err(buslane::error::RecvError::Closed));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn end_on_lag(mut self) -> Self {

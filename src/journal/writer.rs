@@ -228,14 +228,13 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// # Examples
     /// ```
     /// use buslane::Journal;
-    /// use buslane::error::Closed;
     /// use buslane::journal::Start;
     /// let (mut writer, feed) = Journal::single(16)?;
     /// writer.publish("event")?;
     /// writer.close();
     /// let mut late = feed.subscribe(Start::Oldest)?;
     /// assert_eq!(late.recv()?.event(), Some("event"));
-    /// assert_eq!(late.recv(), Err(Closed(())));
+    /// assert_eq!(late.recv(), Err(buslane::error::RecvError::Closed));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(self) {

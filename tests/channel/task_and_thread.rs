@@ -82,7 +82,7 @@ impl Reads for buslane::Subscriber<u64> {
     }
 
     fn block(&mut self, timed: bool) -> u64 {
-        let entry = if timed { self.recv_timeout(GUARD).unwrap().unwrap() } else { self.recv().unwrap() };
+        let entry = if timed { self.recv_timeout(GUARD).unwrap() } else { self.recv().unwrap() };
         entry.event().unwrap()
     }
 }

@@ -1,7 +1,7 @@
 //! What may cross threads, what may be cloned, and what may stand behind `dyn`: promises that a change of a field could
 //! break without a word.
 
-use buslane::channel::{ChannelBuilder, Recv, SharedReceiver, SharedRecv};
+use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
 use buslane::error::{
     AddError, Closed, InvalidConfig, RecvError, RecvTimeoutError, RemoveError, SpawnError, SubscribeError,
     TryRecvError,
@@ -66,7 +66,7 @@ assert_impl!(
     Send + Sync
 );
 assert_impl!(
-    Receiver<Lonely>, Recv<'static, Lonely>, SharedReceiver<Lonely>, SharedRecv<'static, Lonely>, Lane<Lonely>,
+    Receiver<Lonely>, Recv<'static, Lonely>, SharedReceiver<Lonely>, Recv<'static, Lonely, buslane::channel::Shared>, Lane<Lonely>,
     QueueBuilder<Lonely>, ChannelBuilder<Lonely>,
     spsc::Producer<Lonely>, spsc::Consumer<Lonely>, dyn LaneWrite<Lonely>:
     Send
@@ -88,7 +88,7 @@ assert_not_impl!(
 
 // Futures that need no pin, so that they can be selected over.
 assert_impl!(
-    Recv<'static, Lonely>, SharedRecv<'static, Lonely>: Future<Output = Result<Lonely, RecvError>> + Unpin
+    Recv<'static, Lonely>, Recv<'static, Lonely, buslane::channel::Shared>: Future<Output = Result<Lonely, RecvError>> + Unpin
 );
 assert_impl!(Receiver<Lonely>, Queue<Lonely>, Channel<Lonely>, Lane<Lonely>: Unpin);
 
@@ -115,7 +115,7 @@ assert_impl!(CloseReport, FlushReport: Display + Default + PartialEq + Eq + Send
 // Everything says something about itself, also with events that say nothing.
 assert_impl!(
     Queue<Plain>, Channel<Plain>, Receiver<Plain>, Recv<'static, Plain>, SharedReceiver<Plain>,
-    SharedRecv<'static, Plain>, Lane<Plain>, LaneSealer, QueueBuilder<Plain>,
+    Recv<'static, Plain, buslane::channel::Shared>, Lane<Plain>, LaneSealer, QueueBuilder<Plain>,
     ChannelBuilder<Plain>, Noop<Plain>, SinkFn<Plain, fn(&Plain)>, Filter<Plain, Noop<Plain>, fn(&Plain) -> bool>,
     Map<u8, Plain, Noop<Plain>, fn(&u8) -> Plain>, mpmc::Ring<Plain>, spsc::Producer<Plain>, spsc::Consumer<Plain>,
     spsc::Sealer<Plain>, WaitCell, WaitList:
@@ -135,7 +135,7 @@ assert_not_impl!(
     Berth: Clone
 );
 assert_not_impl!(JournalWriter<u8>, Subscriber<u8>, blocks::Writer<u8>: Sync);
-assert_impl!(RecvEntry<'static, u8>: Future<Output = Result<Entry<u8>, Closed<()>>>);
+assert_impl!(RecvEntry<'static, u8>: Future<Output = Result<Entry<u8>, RecvError>>);
 assert_impl!(Journal<Plain>, Arc<Journal<Plain>>, Batch<u8, Journal<Vec<u8>>>, Map<u8, Plain, Journal<Plain>, fn(&u8) -> Plain>: Send + Sync);
 assert_impl!(
     Sequence, Start, Until, Entry<u8>, Entry<&'static [u8]>, OnLag, SubscribeError, Closed<()>, blocks::Look:

@@ -2,7 +2,7 @@
 
 use crate::{books, event, journals, numbers, own};
 use buslane::Journal;
-use buslane::error::Closed;
+use buslane::error::RecvError;
 use buslane::journal::{Entry, Sequence, Start};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use test_support::{GUARD, WakeCount, block_on, ends, wait_for};
 
-fn ready(place: u64) -> Poll<Result<Entry<u64>, Closed<()>>> {
+fn ready(place: u64) -> Poll<Result<Entry<u64>, RecvError>> {
     Poll::Ready(Ok(Entry::Event(Sequence::new(place), place)))
 }
 
@@ -23,8 +23,8 @@ fn a_task_reads_what_is_there_and_then_the_end() {
         pen.close();
         assert_eq!(block_on(reader.recv_async()).map(event), Ok((0, 0)));
         assert_eq!(block_on(poll_fn(|context| reader.poll_recv(context))).map(event), Ok((1, 1)));
-        assert_eq!(block_on(reader.recv_async()), Err(Closed(())));
-        assert_eq!(block_on(poll_fn(|context| reader.poll_recv(context))), Err(Closed(())));
+        assert_eq!(block_on(reader.recv_async()), Err(RecvError::Closed));
+        assert_eq!(block_on(poll_fn(|context| reader.poll_recv(context))), Err(RecvError::Closed));
     }
 }
 
@@ -49,7 +49,7 @@ fn a_task_that_waits_is_woken_by_each_event_and_by_the_close() {
             }
         }
         pen.close();
-        assert_eq!(ends(move || task.join().unwrap()), (Err(Closed(())), 1000));
+        assert_eq!(ends(move || task.join().unwrap()), (Err(RecvError::Closed), 1000));
         assert_eq!(seen.try_iter().collect::<Vec<_>>(), numbers(0..1000));
     }
 }
@@ -108,7 +108,7 @@ fn a_subscriber_that_goes_while_its_task_waits_leaves_nothing_behind() {
             drop((first, third));
             pen.publish(round).unwrap();
             assert_eq!(count.get() as u64, round + 1, "one was left");
-            assert_eq!(second.try_recv().unwrap().map(event), Some((round, round)));
+            assert_eq!(second.try_recv().map(event), Ok((round, round)));
         }
         assert_eq!(Arc::strong_count(&count), 2);
         books(&feed);
@@ -149,7 +149,7 @@ fn the_end_wakes_a_task_whoever_brings_it_about() {
         assert!(reader.poll_recv(&mut Context::from_waker(&waker)).is_pending());
         end();
         assert_eq!(count.get(), 1);
-        assert_eq!(reader.poll_recv(&mut Context::from_waker(&waker)), Poll::Ready(Err(Closed(()))));
+        assert_eq!(reader.poll_recv(&mut Context::from_waker(&waker)), Poll::Ready(Err(RecvError::Closed)));
     }
 }
 

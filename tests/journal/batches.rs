@@ -2,7 +2,7 @@
 
 use crate::{HOUR, books, event, journals, now, numbers, own, walk};
 use buslane::WaitStrategy;
-use buslane::error::Closed;
+use buslane::error::{RecvTimeoutError, TryRecvError};
 use buslane::journal::{Entry, Sequence, Start};
 use std::thread;
 use test_support::{Drops, ends};
@@ -15,7 +15,7 @@ fn batches_are_what_lies_side_by_side_and_are_at_most_a_block_long() {
             pen.all(0..5000);
             let mut reader = feed.subscribe(Start::Oldest).unwrap();
             let (mut next, mut batches) = (5000 - capacity as u64, 0);
-            while let Some(entry) = reader.try_recv_batch().unwrap() {
+            while let Ok(entry) = reader.try_recv_slice() {
                 let (first, batch) = event(entry);
                 assert!(first == next && batch.len() <= 64 && !batch.is_empty());
                 assert!(batch.iter().copied().eq(first..first + batch.len() as u64));
@@ -36,14 +36,14 @@ fn events_in_hand_stay_as_they_are_while_the_publisher_goes_round_and_round() {
         let (feed, drops) = (pen.feed(), Drops::default());
         let mut reader = feed.subscribe(Start::Now).unwrap();
         pen.all((0..64).map(|id| drops.track(id)));
-        let batch = event(reader.try_recv_batch().unwrap().unwrap()).1;
+        let batch = event(reader.try_recv_slice().unwrap()).1;
         pen.all((64..5000).map(|id| drops.track(id)));
         assert!(batch.iter().map(|event| event.id).eq(0..64));
         let gone = drops.ids();
         assert!(gone.iter().all(|id| *id >= 64), "those in hand are alive");
         assert!(gone.len() >= 5000 - 4 * 64, "a bounded number of others are, too: {}", gone.len());
         // It moves on, and they go with the next events.
-        assert_eq!(reader.try_recv_with(|_| ()), Ok(Some(Entry::Lagged(4936 - 64))));
+        assert_eq!(reader.try_recv_with(|_| ()), Ok(Entry::Lagged(4936 - 64)));
         pen.all((5000..6000).map(|id| drops.track(id)));
         assert!(drops.ids().iter().copied().take(64).eq(0..64));
         drop((reader, pen, feed));
@@ -58,7 +58,7 @@ fn a_reader_dropped_in_the_middle_of_a_batch_gives_everything_back() {
         for round in 0..20 {
             let mut reader = feed.subscribe(Start::Now).unwrap();
             pen.all((0..32).map(|n| drops.track(100 * round + n)));
-            let batch = event(reader.recv_batch().unwrap()).1;
+            let batch = event(reader.recv_slice().unwrap()).1;
             // It leaves with most of them not looked at.
             assert_eq!(batch[0].id, 100 * round);
             drop(reader);
@@ -78,9 +78,9 @@ fn a_batch_that_nobody_looks_at_is_read() {
         let mut reader = feed.subscribe(Start::Now).unwrap();
         for round in 0..30 {
             pen.all(10 * round..10 * round + 10);
-            assert!(reader.try_recv_batch().is_ok());
+            assert!(reader.try_recv_slice().is_ok());
         }
-        while reader.try_recv_batch().unwrap().is_some() {}
+        while reader.try_recv_slice().is_ok() {}
         assert_eq!(own(&reader).delivered, 300);
         pen.publish(300).unwrap();
         assert_eq!(now(&mut reader), [300]);
@@ -94,13 +94,13 @@ fn a_subscriber_that_was_forgotten_with_a_batch_in_hand_costs_a_block() {
         let feed = pen.feed();
         let mut forgotten = feed.subscribe(Start::Now).unwrap();
         pen.all(0..10);
-        assert!(forgotten.try_recv_batch().is_ok());
+        assert!(forgotten.try_recv_slice().is_ok());
         std::mem::forget(forgotten);
         let mut reader = feed.subscribe(Start::Now).unwrap();
         let pen = ends(move || {
             for n in 10..10_000 {
                 pen.publish(n).unwrap();
-                assert_eq!(reader.try_recv().unwrap().map(event), Some((n, n)));
+                assert_eq!(reader.try_recv().map(event), Ok((n, n)));
             }
             pen
         });
@@ -115,13 +115,13 @@ fn part_of_a_block_is_a_batch_and_the_rest_is_the_next_one() {
     for mut pen in journals(256) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         pen.all(0..10);
-        assert_eq!(reader.try_recv_batch().unwrap().map(event), Some((0, &numbers(0..10)[..])));
+        assert_eq!(reader.try_recv_slice().map(event), Ok((0, &numbers(0..10)[..])));
         pen.all(10..100);
-        assert_eq!(reader.try_recv_batch().unwrap().map(event), Some((10, &numbers(10..64)[..])));
+        assert_eq!(reader.try_recv_slice().map(event), Ok((10, &numbers(10..64)[..])));
         // Single events in between.
         assert_eq!(reader.recv().map(event), Ok((64, 64)));
-        assert_eq!(reader.try_recv_batch().unwrap().map(event), Some((65, &numbers(65..100)[..])));
-        assert_eq!(reader.try_recv_batch(), Ok(None));
+        assert_eq!(reader.try_recv_slice().map(event), Ok((65, &numbers(65..100)[..])));
+        assert_eq!(reader.try_recv_slice(), Err(TryRecvError::Empty));
         assert_eq!(reader.next_sequence(), Sequence::new(100));
     }
 }
@@ -134,10 +134,10 @@ fn a_reader_that_waits_for_a_batch_is_woken_by_events_and_by_the_end() {
             let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
             let reading = thread::spawn(move || {
                 let mut seen = Vec::new();
-                while let Ok(entry) = reader.recv_batch() {
+                while let Ok(entry) = reader.recv_slice() {
                     seen.extend_from_slice(event(entry).1);
                 }
-                assert_eq!(reader.try_recv_batch(), Err(Closed(())));
+                assert_eq!(reader.try_recv_slice(), Err(TryRecvError::Closed));
                 (seen, own(&reader))
             });
             for n in 0..20 {
@@ -161,12 +161,12 @@ fn a_task_and_a_batch_reader_may_be_the_same_subscriber() {
         assert!(reader.poll_recv(&mut context).is_pending());
         pen.all(0..3);
         assert_eq!(count.get(), 1);
-        assert_eq!(reader.recv_batch().map(event), Ok((0, &[0, 1, 2][..])));
-        assert_eq!(reader.recv_timeout(std::time::Duration::from_millis(1)), Ok(None));
+        assert_eq!(reader.recv_slice().map(event), Ok((0, &[0, 1, 2][..])));
+        assert_eq!(reader.recv_timeout(std::time::Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
         pen.all(3..100);
         let (seen, _) = walk(&mut reader);
         assert_eq!(seen.last(), Some(&99));
         pen.close();
-        assert_eq!(reader.recv_timeout(HOUR), Err(Closed(())));
+        assert_eq!(reader.recv_timeout(HOUR), Err(RecvTimeoutError::Closed));
     }
 }

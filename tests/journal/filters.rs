@@ -2,7 +2,7 @@
 
 use crate::{HOUR, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::Journal;
-use buslane::error::Closed;
+use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
 use buslane::journal::{Entry, Sequence, Start, Until};
 use std::task::Context;
 use std::thread;
@@ -22,13 +22,13 @@ fn each_way_of_reading_asks_once_about_each_event_and_in_order() {
         pen.all(0..20);
         let mut seen = vec![
             even.recv().unwrap().event(),
-            even.try_recv().unwrap().and_then(Entry::event),
-            even.recv_timeout(HOUR).unwrap().and_then(Entry::event),
+            even.try_recv().unwrap().event(),
+            even.recv_timeout(HOUR).unwrap().event(),
             block_on(even.recv_async()).unwrap().event(),
-            even.try_recv_with(|n| *n).unwrap().and_then(Entry::event),
+            even.try_recv_with(|n| *n).unwrap().event(),
         ];
         assert_eq!(asked.entries(), numbers(0..9), "not about one that is still to come");
-        while let Some(Entry::Event(_, batch)) = even.try_recv_batch().unwrap() {
+        while let Ok(Entry::Event(_, batch)) = even.try_recv_slice() {
             seen.extend(batch.iter().map(|n| Some(*n)));
         }
         pen.all(20..25);
@@ -48,7 +48,7 @@ fn a_batch_holds_what_is_wanted_in_a_row() {
         let mut rows = feed.subscription().filter(|n: &u64| !matches!(n % 10, 3 | 4)).subscribe().unwrap();
         pen.all(0..100);
         let mut seen = Vec::new();
-        while let Some(entry) = rows.try_recv_batch().unwrap() {
+        while let Ok(entry) = rows.try_recv_slice() {
             let (first, batch) = event(entry);
             assert!(batch.iter().copied().eq(first..first + batch.len() as u64), "side by side");
             seen.extend_from_slice(batch);
@@ -72,12 +72,12 @@ fn ways_of_reading_may_be_mixed_around_a_batch_that_stopped_at_an_event() {
         });
         let mut some = some.subscribe().unwrap();
         pen.all(0..6);
-        assert_eq!(some.try_recv_batch().unwrap().map(event), Some((0, &[0, 1, 2][..])));
+        assert_eq!(some.try_recv_slice().map(event), Ok((0, &[0, 1, 2][..])));
         assert_eq!(asked.entries(), [0, 1, 2, 3]);
         assert_eq!(own(&some).pending, 3);
         assert_eq!(some.recv().map(event), Ok((4, 4)));
-        assert_eq!(some.try_recv_batch().unwrap().map(event), Some((5, &[5][..])));
-        assert_eq!(some.try_recv_batch(), Ok(None));
+        assert_eq!(some.try_recv_slice().map(event), Ok((5, &[5][..])));
+        assert_eq!(some.try_recv_slice(), Err(TryRecvError::Empty));
         assert_eq!(asked.entries(), numbers(0..6));
     }
 }
@@ -110,7 +110,7 @@ fn a_filter_is_not_asked_about_what_was_missed_or_lies_behind_the_end() {
         let (seen, lags) = walk(&mut subscriber);
         assert_eq!((seen, lags), (numbers(936..991), vec![936]));
         assert_eq!(asked.entries(), numbers(936..991));
-        assert_eq!(subscriber.recv(), Err(Closed(())));
+        assert_eq!(subscriber.recv(), Err(RecvError::Closed));
         books(&feed);
     }
 }
@@ -122,7 +122,7 @@ fn one_that_wants_nothing_that_comes_waits_for_the_end() {
             let feed = pen.feed();
             let subscription = feed.subscription().filter(|n: &u64| *n == 77).wait(wait);
             let mut subscriber = subscription.subscribe().unwrap();
-            assert_eq!(subscriber.recv_timeout(Duration::from_millis(1)), Ok(None));
+            assert_eq!(subscriber.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
             let reader = thread::spawn(move || (rest(&mut subscriber), own(&subscriber)));
             pen.all(0..10);
             wait_for(|| feed.state().subscribers[0].ledger.filtered == 10);
@@ -160,9 +160,9 @@ fn a_flood_of_events_that_are_not_wanted_holds_nobody_in_a_read_that_does_not_wa
     let mut never = never.subscribe().unwrap();
     journal.publish(0).unwrap();
     let never = ends(move || {
-        assert_eq!(never.try_recv(), Ok(None));
-        assert_eq!(never.try_recv_batch(), Ok(None));
-        assert_eq!(never.recv_timeout(Duration::from_millis(1)), Ok(None));
+        assert_eq!(never.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(never.try_recv_slice(), Err(TryRecvError::Empty));
+        assert_eq!(never.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
         assert_eq!(never.try_iter().count(), 0);
         // A task gives way to others, and comes back.
         let (count, waker) = WakeCount::waker();
@@ -181,7 +181,7 @@ fn what_is_not_wanted_at_the_end_is_no_reason_to_say_that_more_may_come() {
         let mut never = pen.feed().subscription().filter(|_| false).subscribe().unwrap();
         pen.all(0..40_u64);
         pen.close();
-        assert_eq!(never.try_recv(), Err(Closed(())));
+        assert_eq!(never.try_recv(), Err(TryRecvError::Closed));
         assert_eq!(own(&never).filtered, 40);
     }
 }

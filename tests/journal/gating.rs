@@ -1,7 +1,7 @@
 //! Subscribers that publishers wait for: until they have read on, for so long, or until they are gone.
 
 use crate::{HOUR, Pen, books, event, forms, journals, now, numbers, own, rest, walk};
-use buslane::error::Closed;
+use buslane::error::RecvError;
 use buslane::journal::{Entry, JournalBuilder, OnLag, Sequence, Start, Until};
 use buslane::{Journal, Subscriber, WaitStrategy, WriteError};
 use std::thread;
@@ -89,10 +89,10 @@ fn each_way_of_reading_lets_a_publisher_go_on() {
     type Read = fn(&mut Subscriber<u64>) -> Option<u64>;
     let ways: [Read; 6] = [
         |gate| gate.recv().unwrap().event(),
-        |gate| gate.try_recv().unwrap().and_then(Entry::event),
-        |gate| gate.recv_timeout(HOUR).unwrap().and_then(Entry::event),
-        |gate| gate.try_recv_with(|n| *n).unwrap().and_then(Entry::event),
-        |gate| gate.recv_batch().unwrap().event().and_then(|batch| batch.last().copied()),
+        |gate| gate.try_recv().unwrap().event(),
+        |gate| gate.recv_timeout(HOUR).unwrap().event(),
+        |gate| gate.try_recv_with(|n| *n).unwrap().event(),
+        |gate| gate.recv_slice().unwrap().event().and_then(|batch| batch.last().copied()),
         |gate| test_support::block_on(gate.recv_async()).unwrap().event(),
     ];
     for (way, read) in ways.into_iter().enumerate() {
@@ -176,7 +176,7 @@ fn a_gating_subscriber_that_has_read_its_last_event_holds_up_nobody() {
             pen.all(next..5000);
             pen
         });
-        assert_eq!(gate.recv(), Err(Closed(())));
+        assert_eq!(gate.recv(), Err(RecvError::Closed));
         books(&pen.feed());
     }
 }
@@ -195,7 +195,7 @@ fn a_gating_subscriber_that_ends_on_lag_frees_a_publisher() {
         assert!(matches!(gate.recv(), Ok(Entry::Lagged(_))));
         // Told that it has missed something, it is over: it need not be read once more.
         let pen = ends(move || publishing.join().unwrap());
-        assert_eq!(gate.recv(), Err(Closed(())));
+        assert_eq!(gate.recv(), Err(RecvError::Closed));
         books(&pen.feed());
     }
 }

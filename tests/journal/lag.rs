@@ -1,7 +1,8 @@
 //! Subscribers that are too slow: what they miss is counted exactly, and they go on as they asked to.
 
 use crate::{books, event, journals, now, numbers, own, places, rest, walk};
-use buslane::error::{Closed, SubscribeError};
+use buslane::error::SubscribeError;
+use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
 use buslane::journal::{Entry, OnLag, Sequence, Start};
 use buslane::{Journal, Subscriber};
 use test_support::Drops;
@@ -10,7 +11,7 @@ use test_support::Drops;
 #[track_caller]
 fn missed(subscriber: &mut Subscriber<u64>) -> u64 {
     match subscriber.try_recv() {
-        Ok(Some(Entry::Lagged(missed))) => missed,
+        Ok(Entry::Lagged(missed)) => missed,
         other => panic!("no lag: {other:?}"),
     }
 }
@@ -75,7 +76,7 @@ fn one_that_wants_the_newest_jumps_behind_all_that_is_there() {
             let mut jumping = jumping.subscribe().unwrap();
             pen.all(0..1000);
             assert_eq!(missed(&mut jumping), 1000);
-            assert_eq!(jumping.try_recv(), Ok(None));
+            assert_eq!(jumping.try_recv(), Err(TryRecvError::Empty));
             pen.publish(1000).unwrap();
             assert_eq!(places(&mut jumping), [1000]);
             let ledger = own(&jumping);
@@ -98,11 +99,11 @@ fn one_that_ends_on_lag_is_told_and_reads_no_more() {
             let gone = missed(&mut strict);
             assert_eq!(gone, if on_lag == OnLag::Oldest { 872 } else { 936 });
             own(&strict);
-            assert_eq!(strict.recv(), Err(Closed(())));
-            assert_eq!(strict.try_recv(), Err(Closed(())));
-            assert_eq!(strict.try_recv_batch(), Err(Closed(())));
+            assert_eq!(strict.recv(), Err(RecvError::Closed));
+            assert_eq!(strict.try_recv(), Err(TryRecvError::Closed));
+            assert_eq!(strict.try_recv_slice(), Err(TryRecvError::Closed));
             pen.publish(1000).unwrap();
-            assert_eq!(strict.recv_timeout(crate::HOUR), Err(Closed(())));
+            assert_eq!(strict.recv_timeout(crate::HOUR), Err(RecvTimeoutError::Closed));
             let state = strict.state();
             assert!(state.ended && state.behind == 0, "{state}");
             let ledger = own(&strict);
@@ -121,7 +122,7 @@ fn a_lag_is_no_end_of_the_stream_also_on_a_closed_journal() {
         pen.close();
         let first = missed(&mut slow);
         assert_eq!(slow.iter().map(|entry| event(entry).1).collect::<Vec<_>>(), numbers(first..200));
-        assert_eq!(slow.recv(), Err(Closed(())));
+        assert_eq!(slow.recv(), Err(RecvError::Closed));
         books(&feed);
     }
 }
@@ -138,7 +139,7 @@ fn who_comes_back_to_a_closed_journal_is_told_what_it_has_missed_and_reads_the_r
         let future = feed.subscribe(Start::At(Sequence::new(1001))).err();
         assert_eq!(future, Some(SubscribeError::Future { asked: 1001, next: 1000 }));
         let mut end = feed.subscribe(Start::At(Sequence::new(1000))).unwrap();
-        assert_eq!(end.recv(), Err(Closed(())));
+        assert_eq!(end.recv(), Err(RecvError::Closed));
     }
 }
 
@@ -151,9 +152,9 @@ fn a_lag_is_told_by_every_way_of_reading() {
         let lagged = Some(Entry::Lagged(936));
         let [a, b, c, d, e, f] = &mut six;
         assert_eq!(a.recv().ok(), lagged);
-        assert_eq!(b.recv_timeout(crate::HOUR), Ok(lagged));
-        assert_eq!(c.try_recv_with(|_| 0), Ok(lagged));
-        assert_eq!(d.recv_batch(), Ok(Entry::Lagged(936)));
+        assert_eq!(b.recv_timeout(crate::HOUR).ok(), lagged);
+        assert_eq!(c.try_recv_with(|_| 0).ok(), lagged);
+        assert_eq!(d.recv_slice(), Ok(Entry::Lagged(936)));
         assert_eq!(e.iter().next(), lagged);
         assert_eq!(test_support::block_on(f.recv_async()).ok(), lagged);
         six.iter_mut().for_each(|one| assert_eq!(now(one), numbers(936..1000)));
@@ -167,7 +168,7 @@ fn one_in_the_middle_of_a_block_misses_its_rest_and_what_follows() {
         let feed = pen.feed();
         let mut slow = feed.subscribe(Start::Now).unwrap();
         pen.all(0..64);
-        assert_eq!(slow.try_recv().unwrap().map(event), Some((0, 0)));
+        assert_eq!(slow.try_recv().map(event), Ok((0, 0)));
         pen.all(64..10_000);
         // It stands in the first block, which was overwritten long ago.
         assert_eq!(missed(&mut slow), 10_000 - 64 - 1);

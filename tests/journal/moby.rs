@@ -2,7 +2,8 @@
 
 use crate::{Pen, books, event, journals, now, numbers, rest};
 use buslane::Journal;
-use buslane::error::{Closed, SubscribeError};
+use buslane::error::SubscribeError;
+use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
 use buslane::journal::{Entry, Sequence, Start, Until};
 use std::sync::Barrier;
 use std::thread;
@@ -87,7 +88,7 @@ fn a_close_ends_every_subscriber() {
     for pen in journals::<&str>(10) {
         let mut three = [(); 3].map(|()| pen.feed().subscribe(Start::Now).unwrap());
         pen.close();
-        assert!(three.iter_mut().all(|one| one.recv() == Err(Closed(()))));
+        assert!(three.iter_mut().all(|one| one.recv() == Err(RecvError::Closed)));
     }
 }
 
@@ -181,9 +182,9 @@ fn who_names_no_time_gets_no_history() {
     // moby#13753: it was replayed unasked.
     let journal = messages([1, 3, 5]);
     let mut client = journal.subscribe(Start::Now).unwrap();
-    assert_eq!(client.try_recv(), Ok(None));
+    assert_eq!(client.try_recv(), Err(TryRecvError::Empty));
     let mut by_default = journal.subscription().subscribe().unwrap();
-    assert_eq!(by_default.try_recv(), Ok(None));
+    assert_eq!(by_default.try_recv(), Err(TryRecvError::Empty));
     journal.publish(message(7)).unwrap();
     assert_eq!((now(&mut client), now(&mut by_default)), (vec![message(7)], vec![message(7)]));
 }
@@ -216,7 +217,7 @@ fn a_window_in_the_past_is_read_to_its_end_without_waiting() {
         journal.subscription().start(Start::Oldest).until(Until::Time(at(4))).subscribe().unwrap();
     let seen = ends(move || {
         let seen = rest(&mut client);
-        assert_eq!(client.recv(), Err(Closed(())));
+        assert_eq!(client.recv(), Err(RecvError::Closed));
         seen
     });
     assert_eq!(seen, [message(1), message(3)]);
@@ -228,8 +229,8 @@ fn a_window_in_the_past_is_read_to_its_end_without_waiting() {
 fn an_empty_journal_answers_at_once() {
     for pen in journals::<u64>(256) {
         let mut client = pen.feed().subscribe(Start::Oldest).unwrap();
-        assert_eq!(client.try_recv(), Ok(None));
-        assert_eq!(client.recv_timeout(Duration::ZERO), Ok(None));
+        assert_eq!(client.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(client.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where a subscriber begins and ends, by places; and what cannot be.
 
 use crate::{books, forms, journals, now, numbers, own, places, rest, walk};
-use buslane::error::{Closed, InvalidConfig, SubscribeError};
+use buslane::error::{InvalidConfig, SubscribeError};
+use buslane::error::{RecvError, TryRecvError};
 use buslane::journal::{Entry, Sequence, Start, Until};
 use buslane::ring::MAX_CAPACITY;
 use buslane::{Journal, WaitStrategy};
@@ -32,7 +33,7 @@ fn a_place_in_the_future_is_refused_and_the_next_one_is_not() {
             assert_eq!(refused, Some(SubscribeError::Future { asked, next: 10 }));
         }
         let mut next = feed.subscribe(Start::At(feed.next())).unwrap();
-        assert_eq!(next.try_recv(), Ok(None));
+        assert_eq!(next.try_recv(), Err(TryRecvError::Empty));
         pen.publish(10).unwrap();
         assert_eq!(now(&mut next), [10]);
         assert_eq!(books(&feed).subscribers.len(), 1, "those refused have left nothing");
@@ -57,7 +58,7 @@ fn an_end_before_the_beginning_is_refused() {
         assert_eq!(now(&mut at(5).until(to(5)).subscribe().unwrap()), [5]);
         // Where only the journal knows where it begins, the end is reached at once.
         let mut over = feed.subscription().until(to(4)).subscribe().unwrap();
-        assert_eq!(over.recv(), Err(Closed(())));
+        assert_eq!(over.recv(), Err(RecvError::Closed));
         assert_eq!(own(&over).accepted, 0);
         books(&feed);
     }
@@ -147,7 +148,7 @@ fn at_least_the_capacity_is_kept_and_at_most_two_blocks_more() {
                 pen.all(0..published);
                 let kept = (0..published).filter(|place| {
                     let mut at = feed.subscribe(Start::At(Sequence::new(*place))).unwrap();
-                    matches!(at.try_recv(), Ok(Some(Entry::Event(..))))
+                    matches!(at.try_recv(), Ok(Entry::Event(..)))
                 });
                 let (kept, least) = (kept.count() as u64, published.min(capacity as u64));
                 assert!((least..=least + 127).contains(&kept), "{kept} of {published}, capacity {capacity}");
@@ -164,14 +165,14 @@ fn a_subscriber_ends_behind_the_place_that_it_asked_for() {
         let until = |last| feed.subscription().until(Until::Sequence(Sequence::new(last)));
         let mut history = until(6).start(Start::At(Sequence::new(4))).subscribe().unwrap();
         assert_eq!(rest(&mut history), [4, 5, 6]);
-        assert_eq!((history.recv(), history.try_recv()), (Err(Closed(())), Err(Closed(()))));
+        assert_eq!((history.recv(), history.try_recv()), (Err(RecvError::Closed), Err(TryRecvError::Closed)));
         let mut live = until(12).subscribe().unwrap();
-        assert_eq!(live.try_recv(), Ok(None));
+        assert_eq!(live.try_recv(), Err(TryRecvError::Empty));
         pen.all(10..20);
         let (seen, live) = ends(move || (rest(&mut live), live));
         assert_eq!(seen, [10, 11, 12]);
         let mut never = until(u64::MAX).subscribe().unwrap();
-        assert_eq!(never.try_recv(), Ok(None));
+        assert_eq!(never.try_recv(), Err(TryRecvError::Empty));
         // What lies behind its end concerns a subscriber no more.
         for subscriber in [&history, &live] {
             let state = subscriber.state();
@@ -179,7 +180,7 @@ fn a_subscriber_ends_behind_the_place_that_it_asked_for() {
             assert_eq!((state.behind, own(subscriber).accepted), (0, 3));
         }
         drop(pen);
-        assert_eq!(never.try_recv(), Err(Closed(())));
+        assert_eq!(never.try_recv(), Err(TryRecvError::Closed));
         books(&feed);
     }
 }
@@ -206,7 +207,7 @@ fn an_end_that_was_overwritten_is_an_end_all_the_same() {
         pen.all(0..1000);
         let missed = subscriber.recv();
         assert!(matches!(missed, Ok(Entry::Lagged(_))), "{missed:?}");
-        assert_eq!(subscriber.recv(), Err(Closed(())));
+        assert_eq!(subscriber.recv(), Err(RecvError::Closed));
         let ledger = own(&subscriber);
         assert_eq!((ledger.delivered, ledger.pending), (0, 0));
         books(&feed);
@@ -239,7 +240,7 @@ fn there_are_as_many_subscribers_as_a_block_can_count() {
     assert_eq!(refused, Some(SubscribeError::Invalid(error)));
     // All of them have the first event in hand when it is overwritten.
     journal.publish(()).unwrap();
-    assert!(subscribers.iter_mut().all(|subscriber| subscriber.try_recv_batch().unwrap().is_some()));
+    assert!(subscribers.iter_mut().all(|subscriber| subscriber.try_recv_slice().is_ok()));
     journal.publish_batch(vec![(); 10]).unwrap();
     drop(subscribers.pop());
     assert!(journal.subscribe(Start::Now).is_ok());

@@ -2,7 +2,7 @@
 
 use crate::{HOUR, STRATEGIES, books, event, journals, now, numbers, own, rest, walk};
 use buslane::Journal;
-use buslane::error::Closed;
+use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
 use buslane::journal::{Entry, Sequence, Start};
 use std::sync::mpsc;
 use std::thread;
@@ -16,23 +16,26 @@ fn every_way_of_reading_takes_the_next_event() {
         let mut reader = feed.subscribe(Start::Now).unwrap();
         pen.all(0..14);
         assert_eq!(reader.recv().map(event), Ok((0, 0)));
-        assert_eq!(reader.try_recv().unwrap().map(event), Some((1, 1)));
-        assert_eq!(reader.recv_timeout(Duration::ZERO).unwrap().map(event), Some((2, 2)));
-        assert_eq!(reader.recv_timeout(Duration::MAX).unwrap().map(event), Some((3, 3)));
-        assert_eq!(reader.recv_deadline(Instant::now()).unwrap().map(event), Some((4, 4)));
-        assert_eq!(reader.try_recv_with(|n| n * 10).unwrap().map(event), Some((5, 50)));
+        assert_eq!(reader.try_recv().map(event), Ok((1, 1)));
+        assert_eq!(reader.recv_timeout(Duration::ZERO).map(event), Ok((2, 2)));
+        assert_eq!(reader.recv_timeout(Duration::MAX).map(event), Ok((3, 3)));
+        assert_eq!(reader.recv_deadline(Instant::now()).map(event), Ok((4, 4)));
+        assert_eq!(reader.try_recv_with(|n| n * 10).map(event), Ok((5, 50)));
         assert_eq!(block_on(reader.recv_async()).map(event), Ok((6, 6)));
         assert_eq!(reader.iter().next().map(event), Some((7, 7)));
         assert_eq!(reader.try_iter().next().map(event), Some((8, 8)));
         assert_eq!((reader.behind(), reader.next_sequence()), (5, Sequence::new(9)));
-        assert_eq!(reader.recv_batch().map(event), Ok((9, &[9, 10, 11, 12, 13][..])));
+        assert_eq!(reader.recv_slice().map(event), Ok((9, &[9, 10, 11, 12, 13][..])));
         // And nothing when there is nothing.
-        assert_eq!(reader.try_recv(), Ok(None));
-        assert_eq!(reader.try_recv_with(|_| unreachable!("there is nothing")), Ok::<_, _>(None::<Entry<()>>));
-        assert_eq!(reader.recv_timeout(Duration::ZERO), Ok(None));
-        assert_eq!(reader.recv_timeout(Duration::from_millis(1)), Ok(None));
-        assert_eq!(reader.recv_deadline(Instant::now()), Ok(None));
-        assert_eq!(reader.try_recv_batch(), Ok(None));
+        assert_eq!(reader.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(
+            reader.try_recv_with(|_| unreachable!("there is nothing")),
+            Err::<Entry<()>, _>(TryRecvError::Empty)
+        );
+        assert_eq!(reader.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout));
+        assert_eq!(reader.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+        assert_eq!(reader.recv_deadline(Instant::now()), Err(RecvTimeoutError::Timeout));
+        assert_eq!(reader.try_recv_slice(), Err(TryRecvError::Empty));
         assert_eq!(reader.try_iter().count(), 0);
         assert_eq!(own(&reader).delivered, 14);
         books(&feed);
@@ -47,10 +50,10 @@ fn a_reader_that_waits_is_given_the_event_of_another_thread() {
             let (sender, seen) = mpsc::channel();
             let reading = thread::spawn(move || {
                 sender.send(reader.recv().unwrap().event()).unwrap();
-                sender.send(reader.recv_timeout(HOUR).unwrap().and_then(Entry::event)).unwrap();
+                sender.send(reader.recv_timeout(HOUR).unwrap().event()).unwrap();
                 let hour = Instant::now() + HOUR;
-                sender.send(reader.recv_deadline(hour).unwrap().and_then(Entry::event)).unwrap();
-                sender.send(reader.recv_batch().unwrap().event().map(|batch| batch[0])).unwrap();
+                sender.send(reader.recv_deadline(hour).unwrap().event()).unwrap();
+                sender.send(reader.recv_slice().unwrap().event().map(|batch| batch[0])).unwrap();
                 sender.send(block_on(reader.recv_async()).unwrap().event()).unwrap();
                 reader.iter().for_each(|entry| sender.send(entry.event()).unwrap());
                 own(&reader)
@@ -75,7 +78,7 @@ fn iterators_end_with_the_journal_and_not_with_a_lag() {
         assert_eq!((entries[0], entries.len()), (Entry::Lagged(136), 65));
         assert_eq!(reader.iter().next(), None);
         assert_eq!(reader.try_iter().next(), None);
-        assert_eq!(reader.recv(), Err(Closed(())));
+        assert_eq!(reader.recv(), Err(RecvError::Closed));
     }
 }
 
@@ -86,9 +89,9 @@ fn events_that_cannot_be_cloned_are_looked_at() {
         let feed = pen.feed();
         let mut reader = feed.subscription().filter(|plain: &Plain| plain.0 != "b").subscribe().unwrap();
         pen.all(["a", "b", "c"].map(|text| Plain(String::from(text))));
-        let first = reader.try_recv_with(|plain| plain.0.len()).unwrap();
-        assert_eq!(first.map(event), Some((0, 1)));
-        let third = reader.recv_batch().unwrap();
+        let first = reader.try_recv_with(|plain| plain.0.len());
+        assert_eq!(first.map(event), Ok((0, 1)));
+        let third = reader.recv_slice().unwrap();
         assert_eq!(event(third).1[0].0, "c");
         books(&feed);
     }

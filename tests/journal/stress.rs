@@ -92,25 +92,25 @@ impl Seen {
         let before = self.place;
         match turn % 3 {
             0 => match reader.try_recv() {
-                Ok(Some(Entry::Event(place, value))) => self.note(place.get(), &value),
-                Ok(Some(Entry::Lagged(missed))) => self.skip(missed),
+                Ok(Entry::Event(place, value)) => self.note(place.get(), &value),
+                Ok(Entry::Lagged(missed)) => self.skip(missed),
                 _ => {}
             },
             1 => {
                 let place = self.place;
                 match reader.try_recv_with(|value| self.note(place, value)) {
-                    Ok(Some(Entry::Event(at, ()))) => assert_eq!(at.get(), place),
-                    Ok(Some(Entry::Lagged(missed))) => self.skip(missed),
-                    Ok(Some(other)) => panic!("a look failed: {other:?}"),
+                    Ok(Entry::Event(at, ())) => assert_eq!(at.get(), place),
+                    Ok(Entry::Lagged(missed)) => self.skip(missed),
+                    Ok(other) => panic!("a look failed: {other:?}"),
                     _ => {}
                 }
             }
-            _ => match reader.try_recv_batch() {
-                Ok(Some(Entry::Event(first, batch))) => {
+            _ => match reader.try_recv_slice() {
+                Ok(Entry::Event(first, batch)) => {
                     let places = first.get()..;
                     places.zip(batch).for_each(|(place, value)| self.note(place, value));
                 }
-                Ok(Some(Entry::Lagged(missed))) => self.skip(missed),
+                Ok(Entry::Lagged(missed)) => self.skip(missed),
                 _ => {}
             },
         }

@@ -2,7 +2,7 @@
 //! early.
 
 use crate::{HOUR, Pen, books, event, forms, now, own, places, rest};
-use buslane::error::Closed;
+use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
 use buslane::journal::{Entry, Feed, Sequence, Start, Until};
 use buslane::{Journal, Subscriber, WaitStrategy};
 use std::thread;
@@ -68,7 +68,7 @@ fn the_first_live_event_behind_the_end_is_the_end() {
         let mut until = between(&feed, later(1), later(5));
         // Of those that were there, later ones are left out.
         assert_eq!(now(&mut until), [later(1), later(2)]);
-        assert_eq!(until.try_recv(), Ok(None), "and nothing is over");
+        assert_eq!(until.try_recv(), Err(TryRecvError::Empty), "and nothing is over");
         pen.all([later(5), later(3), later(6), later(4)]);
         let seen = ends(move || (rest(&mut until), until));
         assert_eq!(seen.0, [later(5), later(3)]);
@@ -89,7 +89,7 @@ fn a_reader_that_waits_is_not_kept_beyond_its_time() {
             pen.publish(over).unwrap();
             let reader = thread::spawn(move || (until.recv(), until.recv(), SystemTime::now()));
             let (first, end, when) = ends(move || reader.join().unwrap());
-            assert_eq!((first, end), (Ok(Entry::Event(Sequence::new(0), over)), Err(Closed(()))));
+            assert_eq!((first, end), (Ok(Entry::Event(Sequence::new(0), over)), Err(RecvError::Closed)));
             assert!(when > over, "{wait:?}: not too early");
         }
     }
@@ -101,15 +101,15 @@ fn each_way_of_reading_ends_when_the_time_is_over() {
         let feed = pen.feed();
         pen.all([1, 2, 9].map(at));
         let mut batches = between(&feed, at(1), at(5));
-        assert_eq!(batches.recv_batch(), Ok(Entry::Event(Sequence::new(0), &[at(1), at(2)][..])));
-        assert_eq!(batches.recv_batch(), Err(Closed(())));
-        assert_eq!(batches.try_recv_batch(), Err(Closed(())));
+        assert_eq!(batches.recv_slice(), Ok(Entry::Event(Sequence::new(0), &[at(1), at(2)][..])));
+        assert_eq!(batches.recv_slice(), Err(RecvError::Closed));
+        assert_eq!(batches.try_recv_slice(), Err(TryRecvError::Closed));
         let mut timed = between(&feed, at(1), at(5));
-        assert_eq!(timed.recv_timeout(HOUR).map(|entry| entry.map(event)), Ok(Some((0, at(1)))));
+        assert_eq!(timed.recv_timeout(HOUR).map(event), Ok((0, at(1))));
         assert_eq!(timed.iter().count(), 1);
-        assert_eq!(timed.recv_timeout(HOUR), Err(Closed(())));
+        assert_eq!(timed.recv_timeout(HOUR), Err(RecvTimeoutError::Closed));
         let mut task = between(&feed, at(3), at(5));
-        assert_eq!(test_support::block_on(task.recv_async()), Err(Closed(())));
+        assert_eq!(test_support::block_on(task.recv_async()), Err(RecvError::Closed));
     }
 }
 
@@ -234,7 +234,7 @@ fn sampled_times_that_lie_ahead_bound_nothing_yet() {
         let reader = thread::spawn(move || (until.recv().map(event), until.recv()));
         pen.publish(10).unwrap();
         pen.close();
-        assert_eq!(ends(move || reader.join().unwrap()), (Ok((10, 10)), Err(Closed(()))));
+        assert_eq!(ends(move || reader.join().unwrap()), (Ok((10, 10)), Err(RecvError::Closed)));
         // There is no event of that time; those of its block come, and what follows.
         let ahead = feed.subscribe(Start::Since(later)).unwrap();
         assert!(ahead.behind() <= BLOCK);

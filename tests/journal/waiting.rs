@@ -1,7 +1,8 @@
 //! Readers that sleep: one publish wakes them all, a close too, and none of them sleeps for good.
 
 use crate::{HOUR, Pen, STRATEGIES, books, event, journals, numbers, own, rest};
-use buslane::error::Closed;
+use buslane::error::RecvError;
+use buslane::error::RecvTimeoutError;
 use buslane::journal::Start;
 use buslane::{Journal, WaitStrategy};
 use std::sync::{Barrier, mpsc};
@@ -93,7 +94,7 @@ fn a_close_wakes_every_reader_however_it_sleeps() {
             pen.close();
             for sleeper in sleepers {
                 let end = ends(move || sleeper.join().unwrap());
-                assert_eq!(end, (Err(Closed(())), Err(Closed(()))), "{wait:?}");
+                assert_eq!(end, (Err(RecvError::Closed), Err(RecvTimeoutError::Closed)), "{wait:?}");
             }
             books(&feed);
         }
@@ -135,9 +136,13 @@ fn a_reader_with_a_limit_comes_back_empty_handed_and_reads_on() {
         for mut pen in journals(64) {
             let mut reader = pen.feed().subscription().wait(wait).subscribe().unwrap();
             for n in 0..3 {
-                assert_eq!(reader.recv_timeout(Duration::from_millis(1)), Ok(None), "{wait:?}");
+                assert_eq!(
+                    reader.recv_timeout(Duration::from_millis(1)),
+                    Err(RecvTimeoutError::Timeout),
+                    "{wait:?}"
+                );
                 pen.publish(n).unwrap();
-                assert_eq!(reader.recv_timeout(HOUR).unwrap().map(event), Some((n, n)));
+                assert_eq!(reader.recv_timeout(HOUR).map(event), Ok((n, n)));
             }
             assert_eq!(own(&reader).delivered, 3);
         }

@@ -266,7 +266,7 @@ fn a_subscriber_without_memory_for_its_block_is_told_so_and_the_journal_goes_on(
         assert!(journal.try_publish([n; 512]).is_ok());
     }
     let mut rest = 0;
-    while let Ok(Some(entry)) = reader.try_recv() {
+    while let Ok(entry) = reader.try_recv() {
         rest += if let Entry::Lagged(events) = entry { events } else { 1 };
     }
     assert_eq!(rest, 300, "read or told that they were missed");

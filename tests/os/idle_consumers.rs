@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
 use buslane::channel::SharedReceiver;
+use buslane::error::RecvTimeoutError;
 use buslane::journal::Entry;
 use buslane::{Channel, Journal, Overflow, Queue, Receiver, Sink, SinkExt, Subscriber, WaitStrategy, noop};
 use std::collections::BTreeSet;
@@ -137,12 +138,12 @@ fn read_shared(mut receiver: SharedReceiver<u64>, way: Way) {
 }
 
 fn read_journal(mut subscriber: Subscriber<u64>, way: Way) {
-    let lasts = |entry: Result<Option<Entry<u64>>, _>| matches!(entry, Ok(Some(_)));
+    let lasts = |entry: Result<Entry<u64>, RecvTimeoutError>| entry.is_ok();
     loop {
         let goes_on = match way {
             Way::Blocking => subscriber.recv().is_ok(),
             Way::Timed => lasts(subscriber.recv_timeout(LONG)),
-            Way::Batches => subscriber.recv_batch().is_ok(),
+            Way::Batches => subscriber.recv_slice().is_ok(),
             Way::Future => block_on(subscriber.recv_async()).is_ok(),
             Way::BlockingAfterPoll => match subscriber.poll_recv(&mut nobody()) {
                 Poll::Pending => subscriber.recv().is_ok(),

@@ -31,7 +31,7 @@ fn subscribe<E: Payload>(feed: &Feed<E>, subscribers: usize) -> Vec<Subscriber<E
 /// Reads everything; the places must be those of the events.
 pub(super) fn drain<E: Payload>(subscribers: &mut [Subscriber<E>], see: &mut dyn FnMut(usize, Event)) {
     for (index, subscriber) in subscribers.iter_mut().enumerate() {
-        while let Some(entry) = subscriber.try_recv_with(E::event).expect(OPEN) {
+        while let Ok(entry) = subscriber.try_recv_with(E::event) {
             let Entry::Event(sequence, event) = entry else { unreachable!("nothing is lost: {entry:?}") };
             assert_eq!(sequence.get(), event.seq, "the place of an event");
             see(index, event);

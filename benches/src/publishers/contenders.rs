@@ -43,7 +43,7 @@ where
 }
 
 fn reader(mut subscriber: buslane::Subscriber<Event>) -> impl FnMut() -> Option<Read> + Send {
-    move || match subscriber.try_recv().expect(OPEN)? {
+    move || match subscriber.try_recv().ok()? {
         Entry::Event(_, event) => Some(Read::Event(event)),
         Entry::Lagged(events) => Some(Read::Lost(events)),
         other => unreachable!("nothing panics: {other:?}"),

@@ -77,7 +77,7 @@ fn subscribers(count: usize, read: impl FnMut(&mut Subscriber<Event>, &mut Seen)
 #[must_use]
 pub fn try_recv(count: usize) -> impl Readers {
     subscribers(count, |subscriber, seen| {
-        while let Some(Entry::Event(_, event)) = subscriber.try_recv().expect(OPEN) {
+        while let Ok(Entry::Event(_, event)) = subscriber.try_recv() {
             seen.see(&event);
         }
     })
@@ -86,16 +86,19 @@ pub fn try_recv(count: usize) -> impl Readers {
 /// `Subscriber::try_recv_with`, in place.
 #[must_use]
 pub fn try_recv_with(count: usize) -> impl Readers {
-    subscribers(count, |subscriber, seen| {
-        while let Some(Entry::Event(..)) = subscriber.try_recv_with(|event| seen.see(event)).expect(OPEN) {}
-    })
+    subscribers(
+        count,
+        |subscriber, seen| {
+            while let Ok(Entry::Event(..)) = subscriber.try_recv_with(|event| seen.see(event)) {}
+        },
+    )
 }
 
-/// `Subscriber::try_recv_batch`, slices in place.
+/// `Subscriber::try_recv_slice`, slices in place.
 #[must_use]
-pub fn try_recv_batch(count: usize) -> impl Readers {
+pub fn try_recv_slice(count: usize) -> impl Readers {
     subscribers(count, |subscriber, seen| {
-        while let Some(Entry::Event(_, events)) = subscriber.try_recv_batch().expect(OPEN) {
+        while let Ok(Entry::Event(_, events)) = subscriber.try_recv_slice() {
             events.iter().for_each(|event| seen.see(event));
         }
     })

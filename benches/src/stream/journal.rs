@@ -7,7 +7,7 @@ use super::{Counter, Report, Singly, Stream, spin};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
 use crate::route::Consumer;
-use buslane::error::Closed;
+use buslane::error::TryRecvError;
 use buslane::journal::{Entry, JournalWriter};
 use buslane::{Journal, Subscriber, WaitStrategy, WriteError};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn journal(gating: bool) -> (JournalWriter<Event>, Subscriber<Event>) {
 /// Reads event by event.
 fn singly(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consumer {
     spin(report, move |counter| match subscriber.try_recv() {
-        Ok(Some(Entry::Event(_, event))) => {
+        Ok(Entry::Event(_, event)) => {
             counter.see_next(&event);
             true
         }
@@ -35,8 +35,8 @@ fn singly(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consumer {
 
 /// Reads slices in place.
 fn in_batches(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consumer {
-    spin(report, move |counter| match subscriber.try_recv_batch() {
-        Ok(Some(Entry::Event(_, events))) => {
+    spin(report, move |counter| match subscriber.try_recv_slice() {
+        Ok(Entry::Event(_, events)) => {
             events.iter().for_each(|event| counter.see_next(event));
             true
         }
@@ -45,8 +45,8 @@ fn in_batches(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consum
 }
 
 /// Counts what is not an event; whether it was anything.
-fn count<E>(counter: &mut Counter, read: &Result<Option<Entry<E>>, Closed<()>>) -> bool {
-    let Ok(Some(entry)) = read else { return false };
+fn count<E>(counter: &mut Counter, read: &Result<Entry<E>, TryRecvError>) -> bool {
+    let Ok(entry) = read else { return false };
     let Entry::Lagged(events) = entry else { unreachable!("nothing panics") };
     counter.miss(*events);
     true

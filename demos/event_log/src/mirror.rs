@@ -19,7 +19,7 @@ pub(crate) struct Mirror {
 /// Reads to the end, in place: whole slices of events at a time, of which none is cloned.
 pub(crate) fn read(mut subscriber: Subscriber<Event>, mut visit: Visit) -> (Visit, Mirror) {
     let mut mirror = Mirror::default();
-    while let Ok(entry) = subscriber.recv_batch() {
+    while let Ok(entry) = subscriber.recv_slice() {
         match entry {
             Entry::Event(first, events) => {
                 let mut sequence = first;

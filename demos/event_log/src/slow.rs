@@ -22,7 +22,7 @@ pub(crate) fn read(
         // What comes while it reads is for the next time.
         let end = subscriber.next_sequence().get() + subscriber.behind();
         while subscriber.next_sequence().get() < end
-            && let Ok(Some(entry)) = subscriber.try_recv()
+            && let Ok(entry) = subscriber.try_recv()
         {
             missed += visit.note(&entry, &subscriber);
             seen += u64::from(matches!(entry, Entry::Event(..)));

@@ -2,6 +2,7 @@
 
 use crate::rounds::{play, rounds};
 use buslane::Journal;
+use buslane::error::TryRecvError;
 use buslane::journal::{Entry, Start};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,13 +28,13 @@ fn a_gate_that_goes_up_against_publish() {
         loop {
             // In this order: what is not there when the publisher is done will not come.
             let last = done.load(Ordering::Acquire) == round as u64 + 1;
-            match subscriber.try_recv().expect("an open journal") {
-                Some(Entry::Event(sequence, _)) => {
+            match subscriber.try_recv() {
+                Ok(Entry::Event(sequence, _)) => {
                     assert_eq!(sequence.get(), next, "one after the other");
                     next += 1;
                 }
-                None if last => break,
-                None => std::thread::yield_now(),
+                Err(TryRecvError::Empty) if last => break,
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
                 other => panic!("missed behind a gate: {other:?}"),
             }
         }

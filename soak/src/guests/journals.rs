@@ -5,6 +5,7 @@ use super::need::COMPARED;
 use crate::event::{Event, Follower, Seen};
 use crate::guest::{Guest, Mischief, books};
 use crate::watch::{fail, require};
+use buslane::error::RecvTimeoutError;
 use buslane::journal::{Entry, Feed, OnLag, Sequence, Start};
 use buslane::{Journal, Subscriber, WaitStrategy};
 use std::collections::BTreeMap;
@@ -73,8 +74,8 @@ impl Reader {
                 subscriber = self.subscribe(Start::At(place));
             }
             if turn.is_multiple_of(3) {
-                match subscriber.try_recv_batch() {
-                    Ok(Some(Entry::Event(place, events))) => {
+                match subscriber.try_recv_slice() {
+                    Ok(Entry::Event(place, events)) => {
                         require(place.get() == next, || format!("{}: {place} after {next}", self.name));
                         next += events.len() as u64;
                         for (place, event) in (place.get()..).zip(events) {
@@ -82,7 +83,7 @@ impl Reader {
                         }
                         continue;
                     }
-                    Ok(Some(Entry::Lagged(events))) => {
+                    Ok(Entry::Lagged(events)) => {
                         next += events;
                         missed += events;
                         continue;
@@ -91,19 +92,17 @@ impl Reader {
                 }
             }
             match subscriber.recv_timeout(Duration::from_millis(5)) {
-                Ok(Some(Entry::Event(place, event))) => {
+                Ok(Entry::Event(place, event)) => {
                     require(place.get() == next, || format!("{}: {place} after {next}", self.name));
                     next += 1;
                     self.see(place, &event);
                 }
-                Ok(Some(Entry::Lagged(events))) => {
+                Ok(Entry::Lagged(events)) => {
                     next += events;
                     missed += events;
                 }
-                Ok(None) => {}
-                Ok(Some(other)) => {
-                    fail(&format!("{}: {:?}", self.name, other.event().map(|event| event.number)))
-                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(other) => fail(&format!("{}: {:?}", self.name, other.event().map(|event| event.number))),
                 Err(_) => break,
             }
         }

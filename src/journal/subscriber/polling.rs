@@ -1,7 +1,7 @@
 //! Reading as a task.
 
 use super::Subscriber;
-use crate::error::Closed;
+use crate::error::{RecvError, TryRecvError};
 use crate::journal::entry::Entry;
 use crate::journal::recv::RecvEntry;
 use crate::sync::no_recheck;
@@ -15,7 +15,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// Dropping the future loses no event.
     ///
     /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// [`RecvError::Closed`] when nothing follows.
     ///
     /// # Examples
     /// ```
@@ -51,7 +51,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// Takes the next event, or registers the task to be woken when there is one.
     ///
     /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// [`RecvError::Closed`] when nothing follows.
     ///
     /// # Examples
     /// ```
@@ -64,15 +64,17 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// assert!(subscriber.poll_recv(&mut context).is_ready());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Entry<E>, Closed<()>>>
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Entry<E>, RecvError>>
     where
         E: Clone,
     {
         for _ in 0..2 {
             match self.try_recv() {
-                Ok(Some(entry)) => return Poll::Ready(Ok(entry)),
-                Err(closed) => return Poll::Ready(Err(closed)),
-                Ok(None) => {}
+                Ok(entry) => return Poll::Ready(Ok(entry)),
+                Err(TryRecvError::Closed | TryRecvError::Overflowed) => {
+                    return Poll::Ready(Err(RecvError::Closed));
+                }
+                Err(TryRecvError::Empty) => {}
             }
             self.shared.sleepers.register(&mut self.berth, context.waker());
             if no_recheck() || !self.reader.has_news() {

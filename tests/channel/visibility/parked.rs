@@ -80,6 +80,8 @@ fn builders<const WORDS: usize>() -> impl Iterator<Item = ChannelBuilder<Event<W
     STRATEGIES.into_iter().flat_map(move |wait| [builder(wait), builder(wait).unbounded()])
 }
 
+type SharedRecv<'a, E> = Recv<'a, E, buslane::channel::Shared>;
+
 macro_rules! reads {
     ($name:ident, $reader:ident, $future:ident) => {
         /// All ways to read that wait for an event.

@@ -473,7 +473,7 @@ impl Entry {
                 }
             }
             Reader::Journal(subscriber) => {
-                while let Ok(Some(entry)) = subscriber.try_recv() {
+                while let Ok(entry) = subscriber.try_recv() {
                     assert_eq!(entry.event(), self.received.pop_front());
                 }
                 assert!(self.received.is_empty(), "events are missing");

@@ -1,7 +1,8 @@
 //! A journal, against the list of all events.
 
 use super::value::{Step, pick};
-use buslane::error::{Closed, SubscribeError};
+use buslane::error::SubscribeError;
+use buslane::error::TryRecvError;
 use buslane::journal::{Entry, Feed, JournalWriter, OnLag, Sequence, Start, Until};
 use buslane::stats::SubscriberState;
 use buslane::{Journal, Subscriber, WriteError};
@@ -464,7 +465,7 @@ impl Reader {
     fn read(&mut self, setup: Setup, events: &[Event], scene: &Scene) -> bool {
         let Scene { there, ref kept, closed } = *scene;
         match self.subscriber.try_recv() {
-            Ok(Some(Entry::Event(place, event))) => {
+            Ok(Entry::Event(place, event)) => {
                 assert!(!self.ended, "an event behind the end");
                 assert!(self.cursor >= there && place.get() >= there, "an event that was overwritten");
                 assert_eq!(self.next(events, kept.end), Some((place.get(), Verdict::Wanted)));
@@ -473,11 +474,11 @@ impl Reader {
                 self.goes_on(place.get() + 1);
                 true
             }
-            Ok(Some(Entry::Lagged(missed))) => {
+            Ok(Entry::Lagged(missed)) => {
                 self.lag(missed, scene);
                 true
             }
-            Ok(None) => {
+            Err(TryRecvError::Empty) => {
                 assert!(
                     !self.is_over(setup, events, kept.end, closed),
                     "it has come to its end, and does not say so"
@@ -486,25 +487,25 @@ impl Reader {
                 self.cursor = self.cursor.max(kept.end);
                 false
             }
-            Err(Closed(())) => {
+            Err(_) => {
                 self.close(setup, events, kept.end, closed);
                 false
             }
-            Ok(Some(other)) => panic!("{other:?}"),
+            Ok(other) => panic!("{other:?}"),
         }
     }
 
     fn read_batch(&mut self, setup: Setup, events: &[Event], scene: &Scene) {
         let Scene { there, ref kept, closed } = *scene;
-        let batch = match self.subscriber.try_recv_batch() {
-            Ok(Some(Entry::Event(place, batch))) => Ok(Some((place.get(), batch.to_vec()))),
-            Ok(Some(Entry::Lagged(missed))) => {
+        let batch = match self.subscriber.try_recv_slice() {
+            Ok(Entry::Event(place, batch)) => Ok(Some((place.get(), batch.to_vec()))),
+            Ok(Entry::Lagged(missed)) => {
                 self.lag(missed, scene);
                 return;
             }
-            Ok(None) => Ok(None),
-            Err(Closed(())) => Err(()),
-            Ok(Some(other)) => panic!("{other:?}"),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(_) => Err(()),
+            Ok(other) => panic!("{other:?}"),
         };
         match batch {
             Ok(Some((first, batch))) => {

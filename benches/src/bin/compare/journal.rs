@@ -169,7 +169,7 @@ pub(crate) fn reading(bench: &mut Bench) -> io::Result<()> {
         contenders.extend([
             Contender::read(&name("try_recv"), move || read::try_recv(count)),
             Contender::read(&name("try_recv_with"), move || read::try_recv_with(count)),
-            Contender::read(&name("try_recv_batch"), move || read::try_recv_batch(count)),
+            Contender::read(&name("try_recv_slice"), move || read::try_recv_slice(count)),
             Contender::read(&name("tokio"), move || read::tokio(count)),
             Contender::read(&name("photon"), move || read::photon(count)),
             Contender::read(&name("photon batch"), move || read::photon_batch(count)),
@@ -185,9 +185,9 @@ pub(crate) fn reading(bench: &mut Bench) -> io::Result<()> {
         for (ours, peer, target) in [
             ("try_recv", "tokio", at_most(0.25)),
             ("try_recv_with", "tokio", at_most(0.25)),
-            ("try_recv_batch", "tokio", at_most(0.125)),
+            ("try_recv_slice", "tokio", at_most(0.125)),
             ("try_recv", "photon", None),
-            ("try_recv_batch", "photon batch", None),
+            ("try_recv_slice", "photon batch", None),
         ] {
             section.ratio(&format!("{ours}/{count}"), &format!("{peer}/{count}"), target);
         }

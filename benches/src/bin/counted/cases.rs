@@ -33,7 +33,7 @@ pub(crate) const CASES: [Case; 21] = [
     ("drain, 1 lane", |blocks| drain(cost::lanes(1, NAP), blocks)),
     ("drain, shared lane", |blocks| drain(cost::bus_shared(), blocks)),
     ("read, journal", |blocks| read(read::try_recv(1), blocks)),
-    ("read, journal in batches", |blocks| read(read::try_recv_batch(1), blocks)),
+    ("read, journal in batches", |blocks| read(read::try_recv_slice(1), blocks)),
     ("by hand, 1 queue", by_hand),
 ];
 

@@ -1,7 +1,7 @@
 //! Reading many events at once, in place.
 
 use super::{Found, Subscriber, ask};
-use crate::error::Closed;
+use crate::error::{RecvError, TryRecvError};
 use crate::journal::bounds::Judgement;
 use crate::journal::entry::{Entry, Sequence};
 
@@ -12,7 +12,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// While the slice lives, these events stay as they are; publishers go on all the same.
     ///
     /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing follows.
     ///
     /// # Examples
     /// ```
@@ -21,20 +21,21 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// let journal = Journal::new(16)?;
     /// let mut subscriber = journal.subscribe(Start::Now)?;
     /// (0..5).for_each(|n| { let _ = journal.publish(n); });
-    /// if let Some(Entry::Event(first, events)) = subscriber.try_recv_batch()? {
+    /// if let Entry::Event(first, events) = subscriber.try_recv_slice()? {
     ///     assert_eq!((first.get(), events), (0, &[0, 1, 2, 3, 4][..]));
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn try_recv_batch(&mut self) -> Result<Option<Entry<&[E]>>, Closed<()>> {
-        Ok(self.find_batch()?.map(|found| self.lend(found)))
+    pub fn try_recv_slice(&mut self) -> Result<Entry<&[E]>, TryRecvError> {
+        let found = self.find_slice()?.ok_or(TryRecvError::Empty)?;
+        Ok(self.lend(found))
     }
 
-    /// As [`try_recv_batch`](Self::try_recv_batch), waiting for the first event.
+    /// As [`try_recv_slice`](Self::try_recv_slice), waiting for the first event.
     ///
     /// # Errors
-    /// [`Closed`] when nothing follows.
+    /// [`RecvError::Closed`] when nothing follows.
     ///
     /// # Examples
     /// ```
@@ -43,21 +44,61 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// let journal = Journal::new(16)?;
     /// let mut subscriber = journal.subscribe(Start::Now)?;
     /// let first = journal.publish_batch(vec![1, 2, 3])?;
-    /// assert_eq!(subscriber.recv_batch()?, Entry::Event(first, &[1, 2, 3][..]));
+    /// assert_eq!(subscriber.recv_slice()?, Entry::Event(first, &[1, 2, 3][..]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn recv_batch(&mut self) -> Result<Entry<&[E]>, Closed<()>> {
+    pub fn recv_slice(&mut self) -> Result<Entry<&[E]>, RecvError> {
         self.linger_when_dry();
         loop {
-            if let Some(found) = self.find_batch()? {
+            if let Some(found) = self.find_slice()? {
                 return Ok(self.lend(found));
             }
             self.wait(None);
         }
     }
 
+    /// Takes up to `max` entries at once and appends them to `into`, waiting for the first; returns how many.
+    ///
+    /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity does not do.
+    /// [`recv_slice`](Self::recv_slice) shows the events in place instead, without a clone.
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Journal;
+    /// use buslane::journal::{Entry, Start};
+    /// let journal = Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(Start::Now)?;
+    /// journal.publish_batch(vec![1, 2, 3])?;
+    /// let mut batch = Vec::new();
+    /// assert_eq!(subscriber.recv_batch(&mut batch, 2)?, 2);
+    /// assert!(batch.into_iter().filter_map(Entry::event).eq([1, 2]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recv_batch(&mut self, into: &mut Vec<Entry<E>>, max: usize) -> Result<usize, RecvError>
+    where
+        E: Clone,
+    {
+        if max == 0 {
+            return Ok(0);
+        }
+        into.push(self.recv()?);
+        let mut count = 1;
+        while count < max {
+            let Ok(entry) = self.try_recv() else { break };
+            into.push(entry);
+            count += 1;
+        }
+        Ok(count)
+    }
+
     #[inline]
-    fn find_batch(&mut self) -> Result<Option<Found>, Closed<()>> {
+    fn find_slice(&mut self) -> Result<Option<Found>, RecvError> {
         if self.reader.has_values() && self.takes_all { Ok(Some(Found::Event)) } else { self.find() }
     }
 

@@ -1,0 +1,165 @@
+//! The iterators of a receiver.
+
+use super::kind::{Exclusive, Kind};
+use super::receiver::Receiver;
+use crate::mailbox::Find;
+use crate::mailbox::intake::Intake;
+use std::fmt;
+use std::iter::FusedIterator;
+
+/// The iterator of [`Receiver::iter`]: takes events, waiting for each, until the stream ends.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// let (channel, mut receiver) = Channel::lossy(8)?;
+/// channel.write(1)?;
+/// channel.close();
+/// for n in &mut receiver {
+///     assert_eq!(n, 1);
+/// }
+/// assert!(receiver.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "iterators do nothing unless consumed"]
+pub struct Iter<'a, E: Send + 'static, K: Kind = Exclusive> {
+    pub(super) receiver: &'a mut Receiver<E, K>,
+    pub(super) ended: bool,
+}
+
+impl<E: Send + 'static, K: Kind> Iterator for Iter<'_, E, K> {
+    type Item = E;
+
+    #[inline]
+    fn next(&mut self) -> Option<E> {
+        fused(&mut self.ended, || self.receiver.recv().ok())
+    }
+}
+
+impl<E: Send + 'static, K: Kind> FusedIterator for Iter<'_, E, K> {}
+
+/// The iterator of a receiver by value: takes events, waiting for each, until the stream ends. Dropping it drops the receiver.
+///
+/// # Examples
+/// ```
+/// use buslane::Bus;
+/// let bus = Bus::new();
+/// let receiver = bus.subscribe_lossy(8)?;
+/// bus.publish(40)?;
+/// bus.publish(2)?;
+/// bus.close();
+/// let mut sum = 0;
+/// for n in receiver {
+///     sum += n;
+/// }
+/// assert_eq!(sum, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "iterators do nothing unless consumed"]
+pub struct IntoIter<E: Send + 'static, K: Kind = Exclusive> {
+    pub(super) receiver: Receiver<E, K>,
+    pub(super) ended: bool,
+}
+
+impl<E: Send + 'static, K: Kind> Iterator for IntoIter<E, K> {
+    type Item = E;
+
+    #[inline]
+    fn next(&mut self) -> Option<E> {
+        fused(&mut self.ended, || self.receiver.recv().ok())
+    }
+}
+
+impl<E: Send + 'static, K: Kind> FusedIterator for IntoIter<E, K> {}
+
+/// The iterator of [`Receiver::try_iter`]: takes what is there, without waiting.
+///
+/// Not fused: it returns `None` when nothing is there, and an event again when one has come.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// let (channel, mut receiver) = Channel::lossy(8)?;
+/// let mut events = receiver.try_iter();
+/// assert_eq!(events.next(), None);
+/// channel.write(7)?;
+/// assert_eq!(events.next(), Some(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "iterators do nothing unless consumed"]
+pub struct TryIter<'a, E: Send + 'static, K: Kind = Exclusive> {
+    pub(super) receiver: &'a mut Receiver<E, K>,
+}
+
+impl<E: Send + 'static, K: Kind> Iterator for TryIter<'_, E, K> {
+    type Item = E;
+
+    #[inline]
+    fn next(&mut self) -> Option<E> {
+        self.receiver.intake.take(Find::Written)
+    }
+}
+
+/// The iterator of [`Receiver::drain`]: takes what was there when it was made, without waiting.
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// let (channel, mut receiver) = Channel::lossy(8)?;
+/// channel.write(1)?;
+/// let mut events = receiver.drain();
+/// channel.write(2)?;
+/// assert_eq!((events.next(), events.next()), (Some(1), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "iterators do nothing unless consumed"]
+pub struct Drain<'a, E: Send + 'static> {
+    pub(super) receiver: &'a mut Receiver<E>,
+    pub(super) ended: bool,
+}
+
+impl<E: Send + 'static> Iterator for Drain<'_, E> {
+    type Item = E;
+
+    #[inline]
+    fn next(&mut self) -> Option<E> {
+        fused(&mut self.ended, || self.receiver.intake.drain_one())
+    }
+}
+
+impl<E: Send + 'static> FusedIterator for Drain<'_, E> {}
+
+impl<E: Send + 'static, K: Kind> fmt::Debug for Iter<'_, E, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Iter").field(self.receiver).finish()
+    }
+}
+
+impl<E: Send + 'static, K: Kind> fmt::Debug for IntoIter<E, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("IntoIter").field(&self.receiver).finish()
+    }
+}
+
+impl<E: Send + 'static, K: Kind> fmt::Debug for TryIter<'_, E, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TryIter").field(self.receiver).finish()
+    }
+}
+
+impl<E: Send + 'static> fmt::Debug for Drain<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Drain").field(self.receiver).finish()
+    }
+}
+
+/// Asks `next` until it has returned `None` once. An unbounded channel may get an event after its end was read.
+#[inline]
+fn fused<E>(ended: &mut bool, next: impl FnOnce() -> Option<E>) -> Option<E> {
+    if *ended {
+        return None;
+    }
+    let event = next();
+    *ended = event.is_none();
+    event
+}

@@ -1,0 +1,131 @@
+//! The iterators of a subscriber.
+
+use super::entry::Entry;
+use super::subscriber::Subscriber;
+use std::fmt;
+use std::iter::FusedIterator;
+
+/// The iterator of [`Subscriber::iter`]: takes entries, waiting for each, until nothing follows.
+///
+/// # Examples
+/// ```
+/// use buslane::Journal;
+/// use buslane::journal::{Entry, Start};
+/// let journal = Journal::new(16)?;
+/// journal.publish_batch(vec![40, 2])?;
+/// journal.close();
+/// let mut subscriber = journal.subscribe(Start::Oldest)?;
+/// let mut sum = 0;
+/// for entry in &mut subscriber {
+///     sum += entry.event().unwrap_or(0);
+/// }
+/// assert_eq!(sum, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "iterators do nothing unless consumed"]
+pub struct Iter<'a, E: Send + Sync + 'static>(pub(super) &'a mut Subscriber<E>);
+
+/// The iterator of a subscriber by value: takes entries, waiting for each, until nothing follows. Dropping it drops the subscriber.
+///
+/// # Examples
+/// ```
+/// use buslane::Journal;
+/// use buslane::journal::{Entry, Start};
+/// let journal = Journal::new(16)?;
+/// journal.publish_batch(vec![40, 2])?;
+/// journal.close();
+/// let events = journal.subscribe(Start::Oldest)?.into_iter().filter_map(Entry::event);
+/// assert_eq!(events.sum::<u32>(), 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "iterators do nothing unless consumed"]
+pub struct IntoIter<E: Send + Sync + 'static>(Subscriber<E>);
+
+/// The iterator of [`Subscriber::try_iter`]: takes what is there, without waiting.
+///
+/// Not fused: it returns `None` when nothing is there, and an entry again when one has come.
+///
+/// # Examples
+/// ```
+/// use buslane::Journal;
+/// use buslane::journal::{Entry, Start};
+/// let journal = Journal::new(16)?;
+/// let mut subscriber = journal.subscribe(Start::Now)?;
+/// let mut entries = subscriber.try_iter();
+/// assert_eq!(entries.next(), None);
+/// journal.publish(7)?;
+/// assert_eq!(entries.next().and_then(Entry::event), Some(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "iterators do nothing unless consumed"]
+pub struct TryIter<'a, E: Send + Sync + 'static>(pub(super) &'a mut Subscriber<E>);
+
+impl<E: Clone + Send + Sync + 'static> Iterator for Iter<'_, E> {
+    type Item = Entry<E>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<E>> {
+        self.0.recv().ok()
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Iterator for IntoIter<E> {
+    type Item = Entry<E>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<E>> {
+        self.0.recv().ok()
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Iterator for TryIter<'_, E> {
+    type Item = Entry<E>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<E>> {
+        self.0.try_recv().ok()
+    }
+}
+
+/// What has ended stays ended: a subscriber remembers its end.
+impl<E: Clone + Send + Sync + 'static> FusedIterator for Iter<'_, E> {}
+
+impl<E: Clone + Send + Sync + 'static> FusedIterator for IntoIter<E> {}
+
+impl<E: Clone + Send + Sync + 'static> IntoIterator for Subscriber<E> {
+    type Item = Entry<E>;
+    type IntoIter = IntoIter<E>;
+
+    /// Takes entries, waiting for each, until nothing follows.
+    fn into_iter(self) -> IntoIter<E> {
+        IntoIter(self)
+    }
+}
+
+impl<'a, E: Clone + Send + Sync + 'static> IntoIterator for &'a mut Subscriber<E> {
+    type Item = Entry<E>;
+    type IntoIter = Iter<'a, E>;
+
+    /// As [`Subscriber::iter`].
+    fn into_iter(self) -> Iter<'a, E> {
+        self.iter()
+    }
+}
+
+impl<E: Send + Sync + 'static> fmt::Debug for Iter<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Iter").field(self.0).finish()
+    }
+}
+
+impl<E: Send + Sync + 'static> fmt::Debug for IntoIter<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("IntoIter").field(&self.0).finish()
+    }
+}
+
+impl<E: Send + Sync + 'static> fmt::Debug for TryIter<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TryIter").field(self.0).finish()
+    }
+}
