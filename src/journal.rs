@@ -404,7 +404,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// use buslane::Journal;
     /// use buslane::journal::Start;
     /// let journal = Journal::new(16)?;
-    /// let _late = journal.subscription().start(Start::Now).named("dashboard").subscribe()?;
+    /// let _late = journal.subscription().start(Start::Now).name("dashboard").subscribe()?;
     /// journal.publish("event")?;
     /// let state = journal.state();
     /// assert_eq!((state.kind, state.ledger.accepted), ("journal", 1));

@@ -23,7 +23,7 @@ type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
 /// A full lane.
 fn full(overflow: Overflow) -> (Publisher<Event>, Receiver<Event>) {
-    let builder = Channel::builder().capacity(CAPACITY).overflow(overflow).wait(WaitStrategy::nap());
+    let builder = Channel::builder().capacity(CAPACITY).overflow(overflow).wait_strategy(WaitStrategy::nap());
     let (channel, receiver) = builder.build().expect(SETTINGS);
     let bus = Bus::new();
     bus.add(channel).expect(OPEN);

@@ -119,7 +119,7 @@ fn check(input: Input) -> Option<()> {
     match input {
         Input::Channel { capacity: size, overflow: policy, wait } => {
             let builder = Channel::builder().capacity(capacity(size)).overflow(overflow(policy));
-            let (channel, mut receiver) = builder.wait(wait.strategy()).build().ok()?;
+            let (channel, mut receiver) = builder.wait_strategy(wait.strategy()).build().ok()?;
             channel.write(1_u8).expect("an empty channel has room");
             assert_eq!(receiver.recv(), Ok(1));
         }
@@ -128,7 +128,7 @@ fn check(input: Input) -> Option<()> {
             let builder = Queue::builder().capacity(capacity(size)).overflow(overflow(policy)).name(name);
             let seen = Collect::new();
             let built =
-                builder.wait(wait.strategy()).max_batch(batch).workers(workers).spawn_sink(seen.clone());
+                builder.wait_strategy(wait.strategy()).max_batch(batch).workers(workers).spawn_sink(seen.clone());
             let queue = built.ok()?;
             queue.write(1_u8).expect("an empty queue has room");
             assert!(queue.close_timeout(GUARD).is_done());

@@ -10,7 +10,7 @@ use buslane::{Channel, Overflow, Receiver, WaitStrategy};
 #[must_use]
 pub fn channel<E: Send + 'static>(capacity: usize, overflow: Overflow) -> (Channel<E>, Receiver<E>) {
     let builder = Channel::builder().capacity(capacity).overflow(overflow);
-    builder.wait(WaitStrategy::Park).build().expect("a small channel")
+    builder.wait_strategy(WaitStrategy::Park).build().expect("a small channel")
 }
 
 /// Takes what is there from a channel that no thread writes to any more.

@@ -111,7 +111,7 @@ fn remove_against_a_publisher_that_waits_in_the_shared_lane() {
         let (sink, mut receiver) = Channel::builder()
             .capacity(1)
             .overflow(Overflow::Block)
-            .wait(WaitStrategy::Park)
+            .wait_strategy(WaitStrategy::Park)
             .build_shared()
             .expect("a small channel");
         let keep_open = sink.clone();
@@ -136,7 +136,7 @@ fn remove_against_publish_into_an_unbounded_channel() {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
         let (sink, mut receiver) =
-            Channel::builder().unbounded().wait(WaitStrategy::Park).build().expect("a channel");
+            Channel::builder().unbounded().wait_strategy(WaitStrategy::Park).build().expect("a channel");
         let keep_open = sink.clone();
         let id = bus.add(sink).expect("open");
         let during = thread::spawn(move || publisher.publish(1).expect("open").accepted);

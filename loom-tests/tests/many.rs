@@ -18,7 +18,7 @@ fn channel(capacity: usize, overflow: Overflow) -> (Channel<Tracked>, SharedRece
     Channel::builder()
         .capacity(capacity)
         .overflow(overflow)
-        .wait(WaitStrategy::Park)
+        .wait_strategy(WaitStrategy::Park)
         .build_shared()
         .expect("a small channel")
 }
@@ -420,7 +420,7 @@ impl Sink<Vec<Tracked>> for Batches {
 }
 
 fn builder(capacity: usize) -> QueueBuilder<Tracked> {
-    Queue::builder().capacity(capacity).wait(WaitStrategy::Park).workers(2)
+    Queue::builder().capacity(capacity).wait_strategy(WaitStrategy::Park).workers(2)
 }
 
 fn queue(builder: QueueBuilder<Tracked>, seen: &Seen) -> Queue<Tracked> {

@@ -94,7 +94,7 @@ impl Handler<Tracked> for Seen {
 }
 
 fn builder(capacity: usize, overflow: Overflow) -> QueueBuilder<Tracked> {
-    Queue::builder().capacity(capacity).overflow(overflow).wait(WaitStrategy::Park)
+    Queue::builder().capacity(capacity).overflow(overflow).wait_strategy(WaitStrategy::Park)
 }
 
 fn queue_of(seen: &Seen, builder: QueueBuilder<Tracked>) -> Queue<Tracked> {

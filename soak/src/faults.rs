@@ -62,7 +62,7 @@ pub(crate) fn no_memory_for_lanes() {
         let mut follower = Follower::new("without memory", true, &seen);
         let queue = Queue::builder()
             .capacity(CAPACITY)
-            .wait(WaitStrategy::nap())
+            .wait_strategy(WaitStrategy::nap())
             .spawn(move |event: Event| follower.see(&event));
         (queue.unwrap_or_else(|error| fail(&format!("{error}"))), seen)
     };

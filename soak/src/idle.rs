@@ -22,7 +22,7 @@ pub(crate) fn check(lost_membarrier: bool) -> Option<Duration> {
         outcome.unwrap_or_else(|error| fail(&format!("{error}")));
     };
     for wait in [WaitStrategy::nap(), WaitStrategy::SpinPark, WaitStrategy::Park] {
-        let queue = Queue::builder().wait(wait).spawn(|_: Event| {});
+        let queue = Queue::builder().wait_strategy(wait).spawn(|_: Event| {});
         let queue = queue.unwrap_or_else(|error| fail(&format!("{error}")));
         added(bus.add(queue.filter(|event: &Event| event.number > 0)));
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// |---|---|
 /// | [`capacity`](Self::capacity) | 1024 events per lane |
 /// | [`overflow`](Self::overflow) | [`Overflow::DropNewest`] |
-/// | [`wait`](Self::wait) | [`WaitStrategy::SpinPark`] |
+/// | [`wait_strategy`](Self::wait_strategy) | [`WaitStrategy::SpinPark`] |
 /// | [`unbounded`](Self::unbounded), [`on_drop`](Self::on_drop) | none |
 ///
 /// # Examples
@@ -111,13 +111,13 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, WaitStrategy};
-    /// let (channel, mut receiver) = Channel::builder().wait(WaitStrategy::Park).build()?;
+    /// let (channel, mut receiver) = Channel::builder().wait_strategy(WaitStrategy::Park).build()?;
     /// let reader = std::thread::spawn(move || receiver.recv());
     /// channel.write(7)?;
     /// assert_eq!(reader.join().unwrap()?, 7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn wait(mut self, wait: WaitStrategy) -> Self {
+    pub fn wait_strategy(mut self, wait: WaitStrategy) -> Self {
         self.0.wait = wait;
         self
     }

@@ -341,7 +341,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.try_recv_with(E::clone)
     }
 
-    /// Takes the next event, waiting for one as [`Subscription::wait`](crate::journal::Subscription::wait) said.
+    /// Takes the next event, waiting for one as [`Subscription::wait_strategy`](crate::journal::Subscription::wait_strategy) said.
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
@@ -520,7 +520,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// # Examples
     /// ```
     /// let journal = buslane::Journal::new(16)?;
-    /// let mut subscriber = journal.subscription().named("audit").subscribe()?;
+    /// let mut subscriber = journal.subscription().name("audit").subscribe()?;
     /// journal.publish_batch(vec!["one", "two"])?;
     /// subscriber.recv()?;
     /// let state = subscriber.state();

@@ -25,7 +25,7 @@ pub(super) type Wanted<E> = Box<dyn FnMut(&E) -> bool + Send>;
 /// | [`filter`](Self::filter) | none |
 /// | [`on_lag`](Self::on_lag) | [`OnLag::Oldest`] |
 /// | [`end_on_lag`](Self::end_on_lag), [`gating`](Self::gating), [`named`](Self::named) | no |
-/// | [`wait`](Self::wait) | [`WaitStrategy::nap`] |
+/// | [`wait_strategy`](Self::wait_strategy) | [`WaitStrategy::nap`] |
 ///
 /// # Guarantees
 /// - **Delivery**: where the subscriber begins is settled by [`subscribe`](Self::subscribe), not by its first read. What is
@@ -216,11 +216,11 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     /// # Examples
     /// ```
     /// let journal = buslane::Journal::<u32>::new(16)?;
-    /// let _subscriber = journal.subscription().named("dashboard").subscribe()?;
+    /// let _subscriber = journal.subscription().name("dashboard").subscribe()?;
     /// assert_eq!(journal.state().subscribers[0].name.as_deref(), Some("dashboard"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn named(mut self, name: impl Into<String>) -> Self {
+    pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
@@ -234,13 +234,13 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     /// ```
     /// use buslane::{Journal, WaitStrategy};
     /// let journal = Journal::new(16)?;
-    /// let mut subscriber = journal.subscription().wait(WaitStrategy::SpinPark).subscribe()?;
+    /// let mut subscriber = journal.subscription().wait_strategy(WaitStrategy::SpinPark).subscribe()?;
     /// let reader = std::thread::spawn(move || subscriber.recv());
     /// journal.publish(7)?;
     /// assert_eq!(reader.join().unwrap()?.event(), Some(7));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn wait(mut self, wait: WaitStrategy) -> Self {
+    pub fn wait_strategy(mut self, wait: WaitStrategy) -> Self {
         self.wait = wait;
         self
     }

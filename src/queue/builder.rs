@@ -33,7 +33,7 @@ const MOST_WORKERS: usize = 1024;
 /// | [`name`](Self::name) | `"buslane-queue"` |
 /// | [`capacity`](Self::capacity) | 1024 events per lane |
 /// | [`overflow`](Self::overflow) | [`Overflow::DropNewest`] |
-/// | [`wait`](Self::wait) | [`WaitStrategy::nap()`](WaitStrategy::nap) |
+/// | [`wait_strategy`](Self::wait_strategy) | [`WaitStrategy::nap()`](WaitStrategy::nap) |
 /// | [`max_batch`](Self::max_batch) | 1024 events |
 /// | [`close_after_panics`](Self::close_after_panics) | never |
 /// | [`ordered_by`](Self::ordered_by), [`unbounded`](Self::unbounded), [`on_drop`](Self::on_drop), [`on_error`](Self::on_error) | none |
@@ -45,7 +45,7 @@ const MOST_WORKERS: usize = 1024;
 ///     .name("audit")
 ///     .capacity(256)
 ///     .overflow(Overflow::Block)
-///     .wait(WaitStrategy::SpinPark)
+///     .wait_strategy(WaitStrategy::SpinPark)
 ///     .spawn(|line: String| println!("{line}"))?;
 /// # drop(queue);
 /// # Ok::<(), buslane::error::SpawnError>(())
@@ -176,12 +176,12 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// use buslane::{Queue, Sink, WaitStrategy};
     /// use std::time::Duration;
     /// let wait = WaitStrategy::Nap { nap: Duration::from_micros(50), park_after: Duration::from_millis(1) };
-    /// let queue = Queue::builder().wait(wait).spawn(|n: u32| println!("{n}"))?;
+    /// let queue = Queue::builder().wait_strategy(wait).spawn(|n: u32| println!("{n}"))?;
     /// queue.write(1)?;
     /// assert!(queue.close().is_done());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn wait(mut self, wait: WaitStrategy) -> Self {
+    pub fn wait_strategy(mut self, wait: WaitStrategy) -> Self {
         self.mailbox.wait = wait;
         self
     }
@@ -294,7 +294,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// [`ordered_by`](Self::ordered_by) a key. All publishers then share one ring: [`capacity`](Self::capacity) is that of the
     /// whole queue, and a publish costs a compare-and-swap.
     ///
-    /// Each worker waits by itself as [`wait`](Self::wait) says, and an event wakes one that is parked, not all. Under `Park`
+    /// Each worker waits by itself as [`wait_strategy`](Self::wait_strategy) says, and an event wakes one that is parked, not all. Under `Park`
     /// and `SpinPark` a worker is parked most of the time, so most events have one to wake; under `Nap` each worker parks, and
     /// so has to be woken, at most once per `park_after`. `BusySpin` takes a processor for each worker.
     ///

@@ -78,7 +78,7 @@ pub struct SinkState {
 /// ```
 /// use buslane::Journal;
 /// let journal = Journal::new(16)?;
-/// let mut subscriber = journal.subscription().named("audit").subscribe()?;
+/// let mut subscriber = journal.subscription().name("audit").subscribe()?;
 /// journal.publish_batch(vec![1, 2, 3])?;
 /// subscriber.recv()?;
 /// let state = &journal.state().subscribers[0];

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// use std::time::Duration;
 /// let poll = WaitStrategy::Poll { busy: Duration::from_micros(50), idle: Duration::from_millis(1) };
 /// for wait in [WaitStrategy::nap(), WaitStrategy::SpinPark, WaitStrategy::Park, poll, WaitStrategy::BusySpin] {
-///     let (channel, mut receiver) = Channel::builder().wait(wait).build()?;
+///     let (channel, mut receiver) = Channel::builder().wait_strategy(wait).build()?;
 ///     let reader = std::thread::spawn(move || receiver.recv());
 ///     channel.write(7)?;
 ///     assert_eq!(reader.join().unwrap(), Ok(7));

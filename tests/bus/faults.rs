@@ -182,7 +182,7 @@ fn when_a_clone_panics_in_the_middle_of_a_publish_those_before_it_have_theirs() 
         for batch in [false, true] {
             let bus: Bus<Fragile> = Bus::new();
             let mut seen = Vec::new();
-            let park = || Queue::builder().wait(WaitStrategy::Park).capacity(8);
+            let park = || Queue::builder().wait_strategy(WaitStrategy::Park).capacity(8);
             for name in ["fast", "another", "staged", "direct"] {
                 let (sender, handled) = mpsc::channel();
                 seen.push(handled);

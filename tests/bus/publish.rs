@@ -332,7 +332,7 @@ fn short_lived_publishers_leave_no_lanes_behind_a_parked_consumer() {
             let queue = Queue::builder()
                 .capacity(8)
                 .overflow(overflow)
-                .wait(wait)
+                .wait_strategy(wait)
                 .spawn(move |event| sender.send(event).unwrap())
                 .unwrap();
             bus.add_named("queue", queue).unwrap();

@@ -90,7 +90,7 @@ fn steady_sinks(bus: &Bus<Numbered>) -> Vec<Seen> {
     };
     for wait in [WaitStrategy::nap(), WaitStrategy::Park, WaitStrategy::SpinPark, WaitStrategy::poll()] {
         let check = seen();
-        bus.add(lossless().wait(wait).spawn(move |event| check(&event)).unwrap()).unwrap();
+        bus.add(lossless().wait_strategy(wait).spawn(move |event| check(&event)).unwrap()).unwrap();
     }
     let check = seen();
     let filtered = lossless().spawn(move |event| check(&event)).unwrap();

@@ -25,7 +25,7 @@ fn settings_that_cannot_be_are_typed_errors() {
 fn four_publishers_and_four_readers_share_each_event_once() {
     const EVENTS: u64 = 5_000;
     for wait in [WaitStrategy::SpinPark, WaitStrategy::Park, WaitStrategy::nap()] {
-        let builder = Channel::builder().capacity(64).overflow(Overflow::Block).wait(wait);
+        let builder = Channel::builder().capacity(64).overflow(Overflow::Block).wait_strategy(wait);
         let (channel, receiver) = builder.build_shared().unwrap();
         let bus = Bus::new();
         bus.add(channel.clone()).unwrap();

@@ -129,16 +129,16 @@ fn mix<R: Reads>(mut reader: R, write: impl Fn(u64), name: &str) {
 fn a_blocking_read_replaces_the_task_left_behind() {
     for wait in STRATEGIES {
         for overflow in [buslane::Overflow::DropNewest, buslane::Overflow::DropOldest] {
-            let builder = || Channel::builder().capacity(8).overflow(overflow).wait(wait);
+            let builder = || Channel::builder().capacity(8).overflow(overflow).wait_strategy(wait);
             let (channel, receiver) = builder().build().unwrap();
             mix(receiver, |n| channel.write(n).unwrap(), &format!("receiver, {wait:?}"));
             let (channel, receiver) = builder().build_shared().unwrap();
             mix(receiver, |n| channel.write(n).unwrap(), &format!("shared receiver, {wait:?}"));
         }
-        let (channel, receiver) = Channel::builder().unbounded().wait(wait).build().unwrap();
+        let (channel, receiver) = Channel::builder().unbounded().wait_strategy(wait).build().unwrap();
         mix(receiver, |n| channel.write(n).unwrap(), &format!("unbounded receiver, {wait:?}"));
         let journal = Journal::new(64).unwrap();
-        let subscriber = journal.subscription().wait(wait).subscribe().unwrap();
+        let subscriber = journal.subscription().wait_strategy(wait).subscribe().unwrap();
         mix(subscriber, |n| assert!(journal.publish(n).is_ok()), &format!("subscriber, {wait:?}"));
     }
 }
@@ -147,7 +147,7 @@ fn a_blocking_read_replaces_the_task_left_behind() {
 fn a_blocking_read_loses_no_event_of_other_readers() {
     // A task of one reader that is woken and never polled again blocks no other reader once its own reader blocks.
     for wait in [WaitStrategy::nap(), WaitStrategy::SpinPark, WaitStrategy::Park, WaitStrategy::poll()] {
-        let (channel, mut first) = Channel::builder().wait(wait).build_shared().unwrap();
+        let (channel, mut first) = Channel::builder().wait_strategy(wait).build_shared().unwrap();
         let mut second = first.clone();
         let task = Arc::new(Task::default());
         let waker = Waker::from(task.clone());

@@ -161,7 +161,7 @@ fn waiting_strategies_take_every_duration() {
             WaitStrategy::Nap { nap: long, park_after: Duration::ZERO },
             WaitStrategy::Poll { busy: brief, idle: long },
         ] {
-            let queue = Queue::builder().wait(wait).spawn(|_: u32| {}).unwrap();
+            let queue = Queue::builder().wait_strategy(wait).spawn(|_: u32| {}).unwrap();
             queue.write(1).unwrap();
             assert!(queue.flush_timeout(long).is_done(), "{wait:?}");
             assert!(queue.close_timeout(long).is_done(), "{wait:?}");
@@ -169,7 +169,7 @@ fn waiting_strategies_take_every_duration() {
         // Nothing but a publish can end the wait of this reader: the channel stays open until all events were read.
         for park_after in [brief, long] {
             let wait = WaitStrategy::Nap { nap: long, park_after };
-            let (channel, mut receiver) = Channel::builder().wait(wait).build().unwrap();
+            let (channel, mut receiver) = Channel::builder().wait_strategy(wait).build().unwrap();
             let (tell, told) = mpsc::channel();
             let reader = thread::spawn(move || receiver.iter().for_each(|n: u32| tell.send(n).unwrap()));
             for n in 0..2 {
@@ -186,7 +186,7 @@ fn waiting_strategies_take_every_duration() {
     for wait in
         [WaitStrategy::Nap { nap: zero, park_after: zero }, WaitStrategy::Poll { busy: zero, idle: zero }]
     {
-        let built = Channel::<u32>::builder().wait(wait).build();
+        let built = Channel::<u32>::builder().wait_strategy(wait).build();
         assert_eq!(built.err(), Some(InvalidConfig::ZeroInterval));
     }
 }

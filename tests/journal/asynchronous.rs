@@ -120,7 +120,7 @@ fn a_waker_left_by_a_poll_does_not_keep_a_blocking_read_from_its_event() {
     for wait in crate::STRATEGIES {
         for mut pen in journals(64) {
             let feed = pen.feed();
-            let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
+            let mut reader = feed.subscription().wait_strategy(wait).subscribe().unwrap();
             assert!(reader.poll_recv(&mut Context::from_waker(Waker::noop())).is_pending());
             let reading = thread::spawn(move || (reader.recv().map(event), reader.recv().map(event)));
             pen.publish(0).unwrap();

@@ -131,7 +131,7 @@ fn a_reader_that_waits_for_a_batch_is_woken_by_events_and_by_the_end() {
     for wait in crate::STRATEGIES {
         for mut pen in journals(256) {
             let feed = pen.feed();
-            let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
+            let mut reader = feed.subscription().wait_strategy(wait).subscribe().unwrap();
             let reading = thread::spawn(move || {
                 let mut seen = Vec::new();
                 while let Ok(entry) = reader.recv_slice() {
@@ -154,7 +154,7 @@ fn a_reader_that_waits_for_a_batch_is_woken_by_events_and_by_the_end() {
 #[test]
 fn a_task_and_a_batch_reader_may_be_the_same_subscriber() {
     for mut pen in journals(64) {
-        let subscription = pen.feed().subscription().wait(WaitStrategy::Park);
+        let subscription = pen.feed().subscription().wait_strategy(WaitStrategy::Park);
         let mut reader = subscription.subscribe().unwrap();
         let (count, waker) = test_support::WakeCount::waker();
         let mut context = std::task::Context::from_waker(&waker);

@@ -15,7 +15,7 @@ use test_support::{ends, lock};
 fn e31_what_a_subscriber_misses_is_counted_and_told_in_its_place() {
     for mut pen in journals(64) {
         let feed = pen.feed();
-        let mut late = feed.subscription().start(Start::Oldest).named("late").subscribe().unwrap();
+        let mut late = feed.subscription().start(Start::Oldest).name("late").subscribe().unwrap();
         pen.all(0..1000);
         // 936 to 999 are kept.
         assert_eq!(late.recv(), Ok(Entry::Lagged(936)));

@@ -120,7 +120,7 @@ fn one_that_wants_nothing_that_comes_waits_for_the_end() {
     for wait in crate::STRATEGIES {
         for mut pen in journals(64) {
             let feed = pen.feed();
-            let subscription = feed.subscription().filter(|n: &u64| *n == 77).wait(wait);
+            let subscription = feed.subscription().filter(|n: &u64| *n == 77).wait_strategy(wait);
             let mut subscriber = subscription.subscribe().unwrap();
             assert_eq!(subscriber.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
             let reader = thread::spawn(move || (rest(&mut subscriber), own(&subscriber)));

@@ -68,7 +68,7 @@ fn a_publisher_waits_and_goes_on_when_the_subscriber_reads() {
     for capacity in [1, 3, 64, 100] {
         for wait in crate::STRATEGIES {
             for mut pen in patient(capacity, HOUR) {
-                let subscription = pen.feed().subscription().gating().wait(wait);
+                let subscription = pen.feed().subscription().gating().wait_strategy(wait);
                 let mut gate = subscription.subscribe().unwrap();
                 // More than there is room for.
                 let publishing = thread::spawn(move || {
@@ -279,7 +279,7 @@ fn while_a_publisher_waits_others_subscribe_read_and_look() {
 #[test]
 fn a_gating_subscriber_with_a_filter_goes_past_what_it_does_not_want() {
     for mut pen in patient(64, HOUR) {
-        let subscription = pen.feed().subscription().gating().wait(WaitStrategy::Park);
+        let subscription = pen.feed().subscription().gating().wait_strategy(WaitStrategy::Park);
         let mut gate = subscription.filter(|n| n % 100 == 7).subscribe().unwrap();
         let publishing = waits(move || {
             pen.all(0..1000);

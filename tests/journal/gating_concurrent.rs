@@ -37,7 +37,7 @@ fn many_publishers_wait_for_many_gating_subscribers_and_nothing_is_missed() {
         let journal = journal(capacity, HOUR);
         let waits = [WaitStrategy::Park, WaitStrategy::nap(), WaitStrategy::SpinPark];
         let readers = waits.map(|wait| {
-            let mut gate = journal.subscription().gating().wait(wait).subscribe().unwrap();
+            let mut gate = journal.subscription().gating().wait_strategy(wait).subscribe().unwrap();
             thread::spawn(move || (rest(&mut gate), own(&gate)))
         });
         let publishing = journal.clone();

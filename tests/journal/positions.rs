@@ -78,7 +78,7 @@ fn a_time_of_a_journal_that_knows_none_is_refused() {
 #[test]
 fn a_wait_that_cannot_be_is_refused() {
     let feed = Journal::<u64>::new(64).unwrap().feed();
-    let refused = |wait| feed.subscription().wait(wait).subscribe().err();
+    let refused = |wait| feed.subscription().wait_strategy(wait).subscribe().err();
     let zero = Duration::ZERO;
     let error = Some(SubscribeError::Invalid(InvalidConfig::ZeroInterval));
     assert_eq!(refused(WaitStrategy::Nap { nap: zero, park_after: Duration::MAX }), error);

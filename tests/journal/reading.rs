@@ -46,7 +46,7 @@ fn every_way_of_reading_takes_the_next_event() {
 fn a_reader_that_waits_is_given_the_event_of_another_thread() {
     for wait in STRATEGIES {
         for mut pen in journals(64) {
-            let mut reader = pen.feed().subscription().wait(wait).subscribe().unwrap();
+            let mut reader = pen.feed().subscription().wait_strategy(wait).subscribe().unwrap();
             let (sender, seen) = mpsc::channel();
             let reading = thread::spawn(move || {
                 sender.send(reader.recv().unwrap().event()).unwrap();
@@ -175,7 +175,7 @@ fn a_reader_keeps_up_with_a_publisher_that_waits_for_it_now_and_then() {
     for wait in STRATEGIES {
         for mut pen in journals(256) {
             let feed = pen.feed();
-            let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
+            let mut reader = feed.subscription().wait_strategy(wait).subscribe().unwrap();
             let reading = thread::spawn(move || (rest(&mut reader), own(&reader)));
             for n in 0..2_000_u64 {
                 pen.publish(n).unwrap();

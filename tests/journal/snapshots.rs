@@ -39,9 +39,9 @@ fn a_journal_says_what_it_is_and_how_it_fares() {
 fn each_subscriber_says_how_far_it_is_and_what_it_has_missed() {
     for mut pen in journals(64) {
         let feed = pen.feed();
-        let mut quick = feed.subscription().named("quick").subscribe().unwrap();
-        let mut slow = feed.subscription().named("slow").start(Start::Oldest).subscribe().unwrap();
-        let mut odd = feed.subscription().named("odd").filter(|n| n % 2 == 1).subscribe().unwrap();
+        let mut quick = feed.subscription().name("quick").subscribe().unwrap();
+        let mut slow = feed.subscription().name("slow").start(Start::Oldest).subscribe().unwrap();
+        let mut odd = feed.subscription().name("odd").filter(|n| n % 2 == 1).subscribe().unwrap();
         for n in 0..1000 {
             pen.publish(n).unwrap();
             assert_eq!(quick.recv().map(event), Ok((n, n)));
@@ -96,7 +96,7 @@ fn books_balance_after_every_kind_of_reading() {
 fn one_that_has_come_to_its_end_is_not_behind_any_more() {
     for mut pen in journals(64) {
         let feed = pen.feed();
-        let until = feed.subscription().named("short").until(Until::Sequence(Sequence::new(4)));
+        let until = feed.subscription().name("short").until(Until::Sequence(Sequence::new(4)));
         let mut short = until.subscribe().unwrap();
         pen.all(0..50);
         assert_eq!(short.iter().count(), 5);
@@ -111,9 +111,9 @@ fn one_that_has_come_to_its_end_is_not_behind_any_more() {
 fn a_snapshot_of_a_bus_names_the_subscribers_and_their_lag() {
     let (bus, journal) = (Bus::new(), Journal::new(64).unwrap());
     bus.add_named("history", journal.clone()).unwrap();
-    let mut audit = journal.subscription().named("audit").gating().subscribe().unwrap();
+    let mut audit = journal.subscription().name("audit").gating().subscribe().unwrap();
     let mut slow = journal.subscription().start(Start::Oldest).subscribe().unwrap();
-    let mut short = journal.subscription().named("short").until(Until::Sequence(Sequence::new(1)));
+    let mut short = journal.subscription().name("short").until(Until::Sequence(Sequence::new(1)));
     short = short.filter(|n| *n != 0);
     let mut short = short.subscribe().unwrap();
     let mut publisher = bus.publisher();
@@ -225,10 +225,10 @@ fn own_at_rest(next: Sequence, state: &SubscriberState) {
 #[test]
 fn what_a_journal_says_of_itself_shows_no_event() {
     let journal = Journal::new(4).unwrap();
-    let mut reader = journal.subscription().named("reader").subscribe().unwrap();
+    let mut reader = journal.subscription().name("reader").subscribe().unwrap();
     journal.publish(String::from("hunter2")).unwrap();
     let texts = [
-        format!("{journal:?} {:?} {:?} {reader:?}", journal.feed(), journal.subscription().named("x")),
+        format!("{journal:?} {:?} {:?} {reader:?}", journal.feed(), journal.subscription().name("x")),
         format!("{:?} {}", journal.state(), journal.state().subscribers[0]),
         format!("{:?}", reader.recv_async()),
         format!("{:?}", Journal::<String>::builder()),

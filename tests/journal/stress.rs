@@ -190,7 +190,7 @@ fn storm(capacity: usize, publishers: usize) {
     };
     let readers = [OnLag::Oldest, OnLag::Oldest, OnLag::Newest].map(|on_lag| {
         let subscription = feed.subscription().start(Start::Oldest).on_lag(on_lag);
-        subscription.wait(WaitStrategy::Park).subscribe().unwrap()
+        subscription.wait_strategy(WaitStrategy::Park).subscribe().unwrap()
     });
     let idle = feed.subscribe(Start::Oldest).unwrap();
     let (over, start) = (AtomicBool::new(false), Barrier::new(6));

@@ -84,7 +84,8 @@ fn a_reader_that_waits_is_not_kept_beyond_its_time() {
         for mut pen in timed(64) {
             let feed = pen.feed();
             let over = SystemTime::now() + Duration::from_millis(20);
-            let subscription = feed.subscription().start(Start::Oldest).wait(wait).until(Until::Time(over));
+            let subscription =
+                feed.subscription().start(Start::Oldest).wait_strategy(wait).until(Until::Time(over));
             let mut until = subscription.subscribe().unwrap();
             pen.publish(over).unwrap();
             let reader = thread::spawn(move || (until.recv(), until.recv(), SystemTime::now()));
@@ -229,7 +230,7 @@ fn sampled_times_that_lie_ahead_bound_nothing_yet() {
         let (feed, later) = (pen.feed(), SystemTime::now() + HOUR);
         pen.all(0..10);
         let until = feed.subscription().start(Start::Oldest).until(Until::Time(later));
-        let mut until = until.wait(WaitStrategy::Park).subscribe().unwrap();
+        let mut until = until.wait_strategy(WaitStrategy::Park).subscribe().unwrap();
         assert_eq!(now(&mut until).len(), 10);
         let reader = thread::spawn(move || (until.recv().map(event), until.recv()));
         pen.publish(10).unwrap();

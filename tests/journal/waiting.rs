@@ -25,7 +25,7 @@ fn one_publish_wakes_every_reader_that_is_parked() {
         let (feed, (sender, acks)) = (pen.feed(), mpsc::channel());
         let readers: Vec<_> = (0..READERS)
             .map(|_| {
-                let subscription = feed.subscription().wait(WaitStrategy::Park);
+                let subscription = feed.subscription().wait_strategy(WaitStrategy::Park);
                 let (mut reader, sender) = (subscription.subscribe().unwrap(), sender.clone());
                 thread::spawn(move || {
                     reader.iter().for_each(|entry| sender.send(event(entry).1).unwrap());
@@ -61,7 +61,7 @@ fn a_publish_wakes_those_who_sleep_although_others_come_and_go() {
                         let mut place = feed.oldest();
                         while place.get() < 1000 {
                             let subscription = feed.subscription().start(Start::At(place));
-                            let mut few = subscription.wait(WaitStrategy::Park).subscribe().unwrap();
+                            let mut few = subscription.wait_strategy(WaitStrategy::Park).subscribe().unwrap();
                             for _ in 0..=reader.min(999 - place.get()) {
                                 assert_eq!(event(few.recv().unwrap()), (place.get(), place.get()));
                                 place = place.next();
@@ -82,7 +82,7 @@ fn a_close_wakes_every_reader_however_it_sleeps() {
         for pen in journals::<u64>(64) {
             let feed = pen.feed();
             let sleepers = [(); 2].map(|()| {
-                let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
+                let mut reader = feed.subscription().wait_strategy(wait).subscribe().unwrap();
                 thread::spawn(move || {
                     let end = (reader.recv(), reader.recv_timeout(HOUR));
                     own(&reader);
@@ -111,7 +111,7 @@ fn a_close_that_meets_readers_about_to_sleep_ends_them_all() {
                     let readers: Vec<_> = (0..4)
                         .map(|reader| {
                             let wait = [WaitStrategy::Park, DEEP[0], DEEP[1], RESTLESS][reader];
-                            let mut reader = feed.subscription().wait(wait).subscribe().unwrap();
+                            let mut reader = feed.subscription().wait_strategy(wait).subscribe().unwrap();
                             let start = &start;
                             scope.spawn(move || {
                                 start.wait();
@@ -134,7 +134,7 @@ fn a_close_that_meets_readers_about_to_sleep_ends_them_all() {
 fn a_reader_with_a_limit_comes_back_empty_handed_and_reads_on() {
     for wait in STRATEGIES {
         for mut pen in journals(64) {
-            let mut reader = pen.feed().subscription().wait(wait).subscribe().unwrap();
+            let mut reader = pen.feed().subscription().wait_strategy(wait).subscribe().unwrap();
             for n in 0..3 {
                 assert_eq!(
                     reader.recv_timeout(Duration::from_millis(1)),
@@ -156,7 +156,7 @@ fn events_of_many_publishers_wake_many_readers() {
     let readers: Vec<_> = STRATEGIES
         .into_iter()
         .map(|wait| {
-            let mut reader = journal.subscription().wait(wait).subscribe().unwrap();
+            let mut reader = journal.subscription().wait_strategy(wait).subscribe().unwrap();
             thread::spawn(move || (rest(&mut reader), own(&reader)))
         })
         .collect();
@@ -193,7 +193,7 @@ fn readers_wait_the_same_for_both_forms_of_a_journal() {
     for wait in STRATEGIES.into_iter().chain([RESTLESS]) {
         for mut pen in journals(64) {
             let (sender, acks) = mpsc::channel();
-            let mut reader = pen.feed().subscription().wait(wait).subscribe().unwrap();
+            let mut reader = pen.feed().subscription().wait_strategy(wait).subscribe().unwrap();
             let reading = thread::spawn(move || {
                 reader.iter().for_each(|entry| sender.send(event(entry).1).unwrap());
             });

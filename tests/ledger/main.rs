@@ -168,7 +168,7 @@ fn check_run(overflow: Overflow, fault: Fault, ending: Ending, unbounded: bool) 
     let builder = Queue::builder()
         .capacity(5)
         .overflow(overflow)
-        .wait(WaitStrategy::SpinPark)
+        .wait_strategy(WaitStrategy::SpinPark)
         .close_after_panics(if fault == Fault::ManyPanics { 3 } else { u32::MAX })
         .on_drop(move |_, reason| hook.push(reason));
     let builder = if unbounded { builder.unbounded() } else { builder };

@@ -60,7 +60,8 @@ fn full_house() -> (Bus<Event>, Vec<Receiver<Event>>) {
     receivers.push(inner.subscribe_lossy(16).unwrap());
     bus.add(inner).unwrap();
     bus.add(Queue::builder().capacity(16).spawn(|_: Event| {}).unwrap()).unwrap();
-    bus.add(Queue::builder().capacity(16).wait(WaitStrategy::Park).spawn(|_: Event| {}).unwrap()).unwrap();
+    bus.add(Queue::builder().capacity(16).wait_strategy(WaitStrategy::Park).spawn(|_: Event| {}).unwrap())
+        .unwrap();
     (bus, receivers)
 }
 
@@ -164,7 +165,8 @@ fn sinks_that_close_fill_up_or_fail_leave_the_heap_of_the_publisher_alone() {
 fn the_wake_of_a_parked_consumer_leaves_the_heap_of_the_publisher_alone() {
     let (sender, handled) = mpsc::sync_channel(1);
     let bus: Bus<u64> = Bus::new();
-    let queue = Queue::builder().wait(WaitStrategy::Park).spawn(move |n: u64| sender.send(n).unwrap());
+    let queue =
+        Queue::builder().wait_strategy(WaitStrategy::Park).spawn(move |n: u64| sender.send(n).unwrap());
     bus.add(queue.unwrap()).unwrap();
     let mut publisher = bus.publisher();
     for event in 0..100 {
@@ -271,7 +273,7 @@ fn readers(feed: &Feed<Event>) -> Vec<Subscriber<Event>> {
             let subscription = if n % 2 == 0 { subscription.on_lag(OnLag::Newest) } else { subscription };
             let subscription =
                 if n % 3 == 0 { subscription.filter(|event| event[0] > 0) } else { subscription };
-            subscription.named(format!("reader {n}")).subscribe().unwrap()
+            subscription.name(format!("reader {n}")).subscribe().unwrap()
         })
         .collect()
 }
@@ -362,7 +364,7 @@ fn the_wake_of_subscribers_that_sleep_leaves_the_heap_of_the_publisher_alone() {
     let (sender, read) = mpsc::sync_channel(READERS);
     for _ in 0..READERS {
         let (mut reader, sender) =
-            (feed.subscription().wait(WaitStrategy::Park).subscribe().unwrap(), sender.clone());
+            (feed.subscription().wait_strategy(WaitStrategy::Park).subscribe().unwrap(), sender.clone());
         thread::spawn(move || {
             for n in 0..100_u64 {
                 let (heap, entry) = heap_of(|| reader.recv().unwrap());

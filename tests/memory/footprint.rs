@@ -170,7 +170,8 @@ fn an_idle_publisher_does_not_gather_memory_while_the_list_changes() {
 fn publishers_that_come_and_go_leave_nothing_behind() {
     let bus = warm_bus();
     // A channel that is read on this thread, so that all its memory is this thread's.
-    let (channel, mut receiver) = Channel::builder().capacity(16).wait(WaitStrategy::Park).build().unwrap();
+    let (channel, mut receiver) =
+        Channel::builder().capacity(16).wait_strategy(WaitStrategy::Park).build().unwrap();
     bus.add(channel.clone()).unwrap();
     bus.add(noop()).unwrap();
     bus.add(Bus::new()).unwrap();

@@ -81,7 +81,7 @@ fn a_registration_asks_for_a_way_to_each_sink_whatever_the_number_of_publishers(
         let bus: Bus<Event> = Bus::new();
         let receivers: Vec<_> = (0..8)
             .map(|_| {
-                let builder = Channel::builder().capacity(4).wait(WaitStrategy::Park);
+                let builder = Channel::builder().capacity(4).wait_strategy(WaitStrategy::Park);
                 let (channel, receiver) = builder.build().unwrap();
                 bus.add(channel).unwrap();
                 receiver

@@ -27,7 +27,7 @@ fn event(n: u64) -> Event {
 }
 
 fn channel_builder() -> ChannelBuilder<Event> {
-    Channel::builder().capacity(CAPACITY).wait(WaitStrategy::Park)
+    Channel::builder().capacity(CAPACITY).wait_strategy(WaitStrategy::Park)
 }
 
 fn channel() -> (Channel<Event>, Receiver<Event>) {
@@ -244,7 +244,7 @@ fn a_subscriber_without_memory_for_its_block_is_told_so_and_the_journal_goes_on(
     let in_vain = || {
         let refused = rings(0, || journal.subscribe(Start::Oldest)).map(drop);
         assert_eq!(refused, Err(no_memory));
-        let refused = rings(0, || journal.subscription().named("gate").gating().subscribe()).map(drop);
+        let refused = rings(0, || journal.subscription().name("gate").gating().subscribe()).map(drop);
         assert_eq!(refused, Err(no_memory));
     };
     in_vain();

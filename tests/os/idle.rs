@@ -27,7 +27,7 @@ type Silence = fn(WaitStrategy) -> Duration;
 fn used_by_subscribers(wait: WaitStrategy) -> Duration {
     let journal = Journal::new(64).unwrap();
     let readers = [false, false, true, true].map(|gating| {
-        let subscription = journal.subscription().wait(wait);
+        let subscription = journal.subscription().wait_strategy(wait);
         let subscription = if gating { subscription.gating() } else { subscription };
         let mut subscriber = subscription.subscribe().unwrap();
         thread::spawn(move || subscriber.iter().count())
@@ -50,9 +50,10 @@ fn used_by_subscribers(wait: WaitStrategy) -> Duration {
 fn used_in_silence(wait: WaitStrategy) -> Duration {
     let bus: Bus<u64> = Bus::new();
     for _ in 0..3 {
-        bus.add(Queue::builder().wait(wait).spawn(|_: u64| {}).unwrap().filter(|_: &u64| true)).unwrap();
+        bus.add(Queue::builder().wait_strategy(wait).spawn(|_: u64| {}).unwrap().filter(|_: &u64| true))
+            .unwrap();
     }
-    let (channel, mut receiver) = Channel::builder().wait(wait).build().unwrap();
+    let (channel, mut receiver) = Channel::builder().wait_strategy(wait).build().unwrap();
     bus.add(channel).unwrap();
     let reader = thread::spawn(move || receiver.iter().count());
     let mut publishers = [bus.publisher(), bus.publisher()];

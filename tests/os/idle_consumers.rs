@@ -162,7 +162,7 @@ fn read_journal(mut subscriber: Subscriber<u64>, way: Way) {
 
 /// A receiver of a channel, with an event through its shared lane and one through a private lane.
 fn receiver(wait: WaitStrategy, way: Way, overflow: Option<Overflow>) -> Stop {
-    let builder = Channel::builder().wait(wait);
+    let builder = Channel::builder().wait_strategy(wait);
     let (channel, receiver) = match overflow {
         None => builder.unbounded().build(),
         Some(overflow) => builder.overflow(overflow).build(),
@@ -180,7 +180,7 @@ fn receiver(wait: WaitStrategy, way: Way, overflow: Option<Overflow>) -> Stop {
 
 /// Three readers of one channel.
 fn shared_receivers(wait: WaitStrategy, way: Way, unbounded: bool) -> Stop {
-    let builder = Channel::builder().wait(wait);
+    let builder = Channel::builder().wait_strategy(wait);
     let builder = if unbounded { builder.unbounded() } else { builder };
     let (channel, receiver) = builder.build_shared().unwrap();
     (0..4).for_each(|n| assert!(channel.write(n).is_ok()));
@@ -194,7 +194,7 @@ fn shared_receivers(wait: WaitStrategy, way: Way, unbounded: bool) -> Stop {
 
 fn subscriber(wait: WaitStrategy, way: Way, gating: bool) -> Stop {
     let journal = Journal::new(64).unwrap();
-    let subscription = journal.subscription().wait(wait).filter(|n| n % 2 == 0);
+    let subscription = journal.subscription().wait_strategy(wait).filter(|n| n % 2 == 0);
     let subscription = if gating { subscription.gating() } else { subscription };
     let subscriber = subscription.subscribe().unwrap();
     (0..100).for_each(|n| assert!(journal.try_publish(n).is_ok() || gating));
@@ -239,7 +239,7 @@ fn consumers(wait: WaitStrategy) -> Vec<(String, Box<dyn FnOnce() -> Stop>)> {
         );
         row(format!("gating subscriber, {way:?}"), Box::new(move || subscriber(wait, way, true)));
     }
-    let builder = move || Queue::builder().wait(wait);
+    let builder = move || Queue::builder().wait_strategy(wait);
     row("worker".into(), Box::new(move || queue(builder().spawn(|_: u64| {}).unwrap())));
     row(
         "several workers".into(),

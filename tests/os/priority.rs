@@ -181,7 +181,8 @@ fn a_receiver_that_goes_waits_for_a_writer() {
 #[test]
 fn a_reader_that_gets_up_waits_for_who_calls_it() {
     let journal = Journal::new(1024).unwrap();
-    let mut reader = journal.subscription().start(Start::Now).wait(WaitStrategy::Park).subscribe().unwrap();
+    let mut reader =
+        journal.subscription().start(Start::Now).wait_strategy(WaitStrategy::Park).subscribe().unwrap();
     let low = || drop(journal.publish([7_u64; 8]));
     play("a journal's sleepers", low, || {
         while reader.try_recv().is_ok() {}
@@ -192,7 +193,7 @@ fn a_reader_that_gets_up_waits_for_who_calls_it() {
 #[test]
 fn a_receiver_that_gets_up_waits_for_who_wakes_it() {
     let (channel, mut receiver) =
-        Channel::<[u64; 8]>::builder().capacity(1024).wait(WaitStrategy::Park).build().unwrap();
+        Channel::<[u64; 8]>::builder().capacity(1024).wait_strategy(WaitStrategy::Park).build().unwrap();
     let low = || assert!(channel.write([7; 8]).is_ok());
     play("a channel's cell", low, || {
         receiver.drain_with(|_| {});

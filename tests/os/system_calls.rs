@@ -72,7 +72,8 @@ fn in_strict_mode(publish: impl FnOnce() + Send + 'static) -> Option<bool> {
 /// A bus on which everything is that needs no system call.
 fn bus(wait: WaitStrategy) -> (Bus<u64>, [Queue<u64>; 3]) {
     let bus = Bus::new();
-    let queue = |overflow| Queue::builder().overflow(overflow).wait(wait).spawn(|_: u64| {}).unwrap();
+    let queue =
+        |overflow| Queue::builder().overflow(overflow).wait_strategy(wait).spawn(|_: u64| {}).unwrap();
     let queues = [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse].map(queue);
     let [newest, oldest, refusing] = queues.clone();
     bus.add(newest).unwrap();

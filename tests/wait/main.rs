@@ -209,7 +209,7 @@ fn every_strategy_moves_ten_thousand_events_in_order() {
         let queue = Queue::builder()
             .capacity(64)
             .overflow(Overflow::Block)
-            .wait(strategy)
+            .wait_strategy(strategy)
             .spawn(move |event: u64| {
                 assert_eq!(event, next);
                 next += 1;
@@ -232,8 +232,9 @@ fn every_strategy_moves_ten_thousand_events_in_order() {
 fn every_strategy_finds_a_single_event_after_a_silence_in_queue_and_receiver() {
     for strategy in strategies() {
         let (sender, echo) = mpsc::channel();
-        let queue = Queue::builder().wait(strategy).spawn(move |event: u64| sender.send(event)).unwrap();
-        let (channel, mut receiver) = Channel::builder().wait(strategy).build().unwrap();
+        let queue =
+            Queue::builder().wait_strategy(strategy).spawn(move |event: u64| sender.send(event)).unwrap();
+        let (channel, mut receiver) = Channel::builder().wait_strategy(strategy).build().unwrap();
         let (mut to_queue, mut to_channel) = (lane(&queue), lane(&channel));
         let (pong, ponged) = mpsc::channel();
         let reader = thread::spawn(move || receiver.iter().for_each(|event: u64| pong.send(event).unwrap()));
@@ -256,7 +257,8 @@ fn a_close_and_a_flush_reach_a_worker_however_long_it_naps() {
     {
         for round in 0..50 {
             let (sender, handled) = mpsc::channel();
-            let queue = Queue::builder().wait(strategy).spawn(move |event: u64| sender.send(event)).unwrap();
+            let queue =
+                Queue::builder().wait_strategy(strategy).spawn(move |event: u64| sender.send(event)).unwrap();
             for event in 0..3 {
                 queue.write(event).unwrap();
                 flush(&queue);
@@ -272,7 +274,7 @@ fn a_close_and_a_flush_reach_a_worker_however_long_it_naps() {
 fn a_close_that_comes_when_the_worker_is_about_to_nap_is_not_slept_over() {
     let strategy = WaitStrategy::Poll { busy: HOUR, idle: HOUR };
     for round in 0..10_000 {
-        let queue = Queue::builder().wait(strategy).spawn(|_: u8| ()).unwrap();
+        let queue = Queue::builder().wait_strategy(strategy).spawn(|_: u8| ()).unwrap();
         // The new thread needs some microseconds to come to its first nap.
         (0..round % 2000).for_each(|_| std::hint::spin_loop());
         assert!(queue.close().is_done(), "round {round}");
@@ -282,7 +284,7 @@ fn a_close_that_comes_when_the_worker_is_about_to_nap_is_not_slept_over() {
 #[test]
 fn the_longest_interval_there_can_be_is_not_doubled_into_a_panic() {
     let strategy = WaitStrategy::Poll { busy: Duration::MAX, idle: Duration::MAX };
-    let queue = Queue::builder().wait(strategy).spawn(|_: u8| ()).unwrap();
+    let queue = Queue::builder().wait_strategy(strategy).spawn(|_: u8| ()).unwrap();
     for event in 0..3 {
         queue.write(event).unwrap();
         // Each wakes the worker, which finds less and less.
@@ -302,9 +304,9 @@ fn intervals_that_cannot_be_are_typed_errors() {
             InvalidConfig::InvertedInterval { busy: HOUR, idle: MICRO },
         ),
     ] {
-        let spawned = Queue::builder().wait(strategy).spawn(|_: u8| ());
+        let spawned = Queue::builder().wait_strategy(strategy).spawn(|_: u8| ());
         assert!(matches!(spawned, Err(SpawnError::Config(found)) if found == error), "{strategy:?}");
-        assert_eq!(Channel::<u8>::builder().wait(strategy).build().err(), Some(error));
+        assert_eq!(Channel::<u8>::builder().wait_strategy(strategy).build().err(), Some(error));
         assert!(!error.to_string().is_empty());
     }
 }

@@ -15,7 +15,7 @@ const SETTINGS: &str = "the settings are valid";
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn channel() -> (Channel<Event>, Receiver<Event>) {
-    Channel::builder().capacity(CAPACITY).wait(WaitStrategy::nap()).build().expect(SETTINGS)
+    Channel::builder().capacity(CAPACITY).wait_strategy(WaitStrategy::nap()).build().expect(SETTINGS)
 }
 
 /// What is made of a channel, as the one sink of a bus.

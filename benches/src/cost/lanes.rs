@@ -18,7 +18,7 @@ fn bus(channels: usize, wait: WaitStrategy) -> (Bus<Event>, Vec<Receiver<Event>>
     let receivers = (0..channels)
         .map(|_| {
             let (channel, receiver) =
-                Channel::builder().capacity(CAPACITY).wait(wait).build().expect(SETTINGS);
+                Channel::builder().capacity(CAPACITY).wait_strategy(wait).build().expect(SETTINGS);
             bus.add(channel).expect(OPEN);
             receiver
         })
@@ -55,7 +55,7 @@ pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
 /// A publisher's lane into one channel with this overflow policy.
 #[must_use]
 pub fn lane_with(overflow: Overflow) -> impl Cost {
-    let builder = Channel::builder().capacity(CAPACITY).overflow(overflow).wait(WaitStrategy::nap());
+    let builder = Channel::builder().capacity(CAPACITY).overflow(overflow).wait_strategy(WaitStrategy::nap());
     let (channel, receiver) = builder.build().expect(SETTINGS);
     let bus = Bus::new();
     bus.add(channel).expect(OPEN);
@@ -79,7 +79,7 @@ pub fn lanes_in_slices<const N: usize>() -> impl Cost {
 #[must_use]
 pub fn filtered() -> impl Cost {
     let (channel, receiver) =
-        Channel::builder().capacity(CAPACITY).wait(WaitStrategy::nap()).build().expect(SETTINGS);
+        Channel::builder().capacity(CAPACITY).wait_strategy(WaitStrategy::nap()).build().expect(SETTINGS);
     let bus = Bus::new();
     bus.add(channel.filter(|event: &Event| event.last == 0)).expect(OPEN);
     published(&bus, vec![receiver])

@@ -125,7 +125,7 @@ pub fn shared<E: Payload>(subscribers: usize) -> impl Cost {
 /// A publisher's lane into one channel.
 #[must_use]
 pub fn lane<E: Payload>() -> impl Cost {
-    let builder = Channel::builder().capacity(CAPACITY).wait(WaitStrategy::nap());
+    let builder = Channel::builder().capacity(CAPACITY).wait_strategy(WaitStrategy::nap());
     let (channel, mut receiver) = builder.build().expect("the settings are valid");
     let bus = Bus::new();
     bus.add(channel).expect("the bus is open");

@@ -35,7 +35,7 @@ fn bus_with_queue(
     Queued { wait, overflow }: Queued,
     mut handle: impl FnMut(&Event) + Send + 'static,
 ) -> Bus<Event> {
-    let builder = Queue::builder().capacity(CAPACITY).overflow(overflow).wait(wait);
+    let builder = Queue::builder().capacity(CAPACITY).overflow(overflow).wait_strategy(wait);
     let queue = builder.spawn(move |event: Event| handle(&event)).expect(SETTINGS);
     let bus = Bus::new();
     bus.add(queue).expect(OPEN);
@@ -105,7 +105,8 @@ impl Route for Received {
         count: usize,
         mut handle: impl FnMut(&Event) + Send + 'static,
     ) -> Line<impl FnMut(Seed) + Send + 'static> {
-        let builder = Channel::builder().capacity(CAPACITY).overflow(Overflow::Block).wait(self.wait);
+        let builder =
+            Channel::builder().capacity(CAPACITY).overflow(Overflow::Block).wait_strategy(self.wait);
         let (channel, mut receiver) = builder.build().expect(SETTINGS);
         let bus = Bus::new();
         bus.add(channel).expect(OPEN);

@@ -17,7 +17,7 @@ const SETTINGS: &str = "the settings are valid";
 
 fn journal(gating: bool) -> (JournalWriter<Event>, Subscriber<Event>) {
     let (writer, feed) = Journal::single(CAPACITY).expect(SETTINGS);
-    let subscription = feed.subscription().wait(WaitStrategy::BusySpin);
+    let subscription = feed.subscription().wait_strategy(WaitStrategy::BusySpin);
     let subscription = if gating { subscription.gating() } else { subscription };
     (writer, subscription.subscribe().expect(SETTINGS))
 }

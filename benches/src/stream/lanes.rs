@@ -16,7 +16,7 @@ const SETTINGS: &str = "the settings are valid";
 /// The publisher of a bus with one queue on it; the bus closes when the publisher goes.
 fn publisher(wait: WaitStrategy, overflow: Overflow, report: &Arc<Report>) -> Publisher<Event> {
     let mut counter = Counter::new(report);
-    let builder = Queue::builder().capacity(CAPACITY).overflow(overflow).wait(wait);
+    let builder = Queue::builder().capacity(CAPACITY).overflow(overflow).wait_strategy(wait);
     let queue = on_consumer(|| builder.spawn(move |event: Event| counter.see(&event))).expect(SETTINGS);
     let bus = Bus::new();
     bus.add(queue).expect(OPEN);
@@ -66,7 +66,7 @@ pub fn filter_queue_batch() -> impl Stream {
 pub fn channel() -> impl Stream {
     let report = Arc::default();
     let builder = Channel::builder().capacity(CAPACITY).overflow(Overflow::Refuse);
-    let (channel, mut receiver) = builder.wait(WaitStrategy::BusySpin).build().expect(SETTINGS);
+    let (channel, mut receiver) = builder.wait_strategy(WaitStrategy::BusySpin).build().expect(SETTINGS);
     let bus = Bus::new();
     bus.add(channel).expect(OPEN);
     let mut publisher = bus.publisher();

@@ -32,7 +32,7 @@ impl<'a> Audience<'a> {
     /// The mirror is there from the start.
     pub(crate) fn open(options: &'a Options, feed: &Feed<Event>, story: &Story) -> Result<Self, Failure> {
         let visit = Visit::new("mirror", 0);
-        let subscription = feed.subscription().named(visit.name).start(Start::Oldest).gating();
+        let subscription = feed.subscription().name(visit.name).start(Start::Oldest).gating();
         let subscriber = subscription.subscribe().map_err(|error| visit.cannot_begin(error))?;
         story.tell(visit.name, format_args!("comes, for all events; the watcher waits for it"));
         let mirror = visit.on_a_thread(move |visit| mirror::read(subscriber, visit))?;
@@ -69,7 +69,7 @@ impl<'a> Audience<'a> {
         start: Start,
         read: impl FnOnce(Subscriber<Event>, Visit, Receiver<()>) -> Result<Visit, Failure> + Send + 'static,
     ) -> Result<(), Failure> {
-        let subscription = self.feed.subscription().named(visit.name).start(start);
+        let subscription = self.feed.subscription().name(visit.name).start(start);
         let subscriber = subscription.subscribe().map_err(|error| visit.cannot_begin(error))?;
         let (look, looks) = mpsc::channel();
         self.looks.push(look);

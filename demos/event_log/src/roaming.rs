@@ -38,7 +38,7 @@ impl Roaming {
         looks.iter().take(self.away_for.get() as usize).for_each(drop);
 
         // All that it takes: the place. What was overwritten meanwhile is told, exactly.
-        let subscription = self.feed.subscription().named(visit.name).start(Start::At(next));
+        let subscription = self.feed.subscription().name(visit.name).start(Start::At(next));
         let mut subscriber = subscription.subscribe().map_err(|error| visit.cannot_begin(error))?;
         let ahead = subscriber.behind();
         self.story

@@ -99,7 +99,7 @@ impl<E: Clone + Serialize + Send + 'static> Pipeline<E> {
     ) -> Result<Self, Failure> {
         let queue = |name| {
             let builder = Queue::builder().name(name).capacity(options.capacity);
-            builder.overflow(options.overflow()).wait(options.wait)
+            builder.overflow(options.overflow()).wait_strategy(options.wait)
         };
         let cannot_start = |error| Failure::setup("cannot start a sink", error);
         let aggregate = queue(AGGREGATE).spawn_handler(aggregator).map_err(cannot_start)?;
@@ -107,7 +107,7 @@ impl<E: Clone + Serialize + Send + 'static> Pipeline<E> {
         let channel = Channel::builder().capacity(options.capacity);
         let (channel, receiver) = channel
             .overflow(options.overflow())
-            .wait(options.wait)
+            .wait_strategy(options.wait)
             .build()
             .map_err(|error| Failure::setup("cannot make a channel", error))?;
         let alerts = Builder::new()

@@ -323,7 +323,7 @@ fn unbounded_write_against_a_dropped_receiver() {
 
 /// A channel that several readers may share: its lanes lead into the shared lane.
 fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
-    Channel::builder().capacity(1).wait(WaitStrategy::Park).build_shared().expect("a small channel")
+    Channel::builder().capacity(1).wait_strategy(WaitStrategy::Park).build_shared().expect("a small channel")
 }
 
 #[test]
@@ -356,7 +356,7 @@ fn an_unbounded_write_sees_what_came_before_the_close() {
     model(|| {
         let (lives, before) = (Lives::new(1), Arc::new(AtomicUsize::new(0)));
         let (channel, receiver) =
-            Channel::builder().unbounded().wait(WaitStrategy::Park).build().expect("a channel");
+            Channel::builder().unbounded().wait_strategy(WaitStrategy::Park).build().expect("a channel");
         let (writer, value, done) = (channel.clone(), lives.value(0), before.clone());
         let writer = thread::spawn(move || {
             if !write(&writer, value) {

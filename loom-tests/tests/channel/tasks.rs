@@ -49,7 +49,7 @@ fn close_against_a_task() {
 }
 
 fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
-    Channel::builder().capacity(1).wait(WaitStrategy::Park).build_shared().expect("a small channel")
+    Channel::builder().capacity(1).wait_strategy(WaitStrategy::Park).build_shared().expect("a small channel")
 }
 
 #[test]

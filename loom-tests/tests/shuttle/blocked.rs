@@ -13,7 +13,7 @@ const EVENTS: usize = 4;
 const REACHED: usize = PUBLISHERS;
 
 fn channel() -> (Channel<Event>, Receiver<Event>) {
-    let builder = Channel::builder().capacity(1).overflow(Overflow::Block).wait(WaitStrategy::Park);
+    let builder = Channel::builder().capacity(1).overflow(Overflow::Block).wait_strategy(WaitStrategy::Park);
     builder.build().expect("a small channel")
 }
 
@@ -21,7 +21,7 @@ fn channel() -> (Channel<Event>, Receiver<Event>) {
 fn queue() -> (Queue<Event>, Log) {
     let handled = Log::default();
     let log = handled.clone();
-    let builder = Queue::builder().capacity(1).overflow(Overflow::Block).wait(WaitStrategy::Park);
+    let builder = Queue::builder().capacity(1).overflow(Overflow::Block).wait_strategy(WaitStrategy::Park);
     (builder.spawn(move |event: Event| log.note(&event)).expect("a small queue"), handled)
 }
 

@@ -80,7 +80,7 @@ fn workers_that_batch_and_retry_against_flush_and_close() {
         let queue = Queue::builder()
             .capacity(4)
             .overflow(Overflow::Block)
-            .wait(WaitStrategy::Park)
+            .wait_strategy(WaitStrategy::Park)
             .workers(2)
             .spawn_sink(batch.clone())
             .expect("a small queue");

@@ -18,7 +18,7 @@ fn is_bad(event: &Event) -> bool {
 fn channel() -> (Channel<Event>, Receiver<Event>) {
     Channel::builder()
         .capacity(PUBLISHERS * EVENTS)
-        .wait(WaitStrategy::Park)
+        .wait_strategy(WaitStrategy::Park)
         .build()
         .expect("a small channel")
 }
@@ -108,7 +108,7 @@ fn publish_add_remove_close_and_panics() {
         let handler = handled.clone();
         let queue = Queue::builder()
             .capacity(PUBLISHERS * EVENTS)
-            .wait(WaitStrategy::Park)
+            .wait_strategy(WaitStrategy::Park)
             .spawn(move |event: Event| {
                 handler.note(&event);
                 if is_bad(&event) {

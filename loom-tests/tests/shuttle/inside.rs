@@ -69,7 +69,7 @@ fn handlers_that_publish_a_sink_that_removes_itself_and_the_last_handle() {
         let (log, closes) = (handled.clone(), thread_rng().gen_bool(0.25));
         let queue = Queue::builder()
             .capacity(2 * PUBLISHERS * EVENTS)
-            .wait(WaitStrategy::Park)
+            .wait_strategy(WaitStrategy::Park)
             .spawn(move |event: Event| {
                 log.note(&event);
                 echo.handle(&event);
@@ -82,7 +82,7 @@ fn handlers_that_publish_a_sink_that_removes_itself_and_the_last_handle() {
                 }
             })
             .expect("a small queue");
-        let builder = Channel::builder().capacity(2 * PUBLISHERS * EVENTS).wait(WaitStrategy::Park);
+        let builder = Channel::builder().capacity(2 * PUBLISHERS * EVENTS).wait_strategy(WaitStrategy::Park);
         let (channel, mut receiver) = builder.build().expect("a small channel");
         let once = Once {
             bus: bus.downgrade(),

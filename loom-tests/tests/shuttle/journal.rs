@@ -70,7 +70,7 @@ fn publishers_against_subscribers_that_come_and_go_and_a_close() {
         let (source, places, closing) = (Source::new(), Places::default(), Flag::default());
         let progress = Progress::default();
         let journal: Journal<Event> = Journal::new(CAPACITY).expect("a small journal");
-        let subscription = |start| journal.subscription().start(start).wait(WaitStrategy::Park);
+        let subscription = |start| journal.subscription().start(start).wait_strategy(WaitStrategy::Park);
         // In every other execution nobody gates from the beginning, so that others lag.
         let all = [thread_rng().gen_bool(0.5), false].map(|gates| {
             let subscription = subscription(Start::Oldest);
@@ -117,7 +117,8 @@ fn publishers_against_subscribers_that_come_and_go_and_a_close() {
                 let (journal, places, progress) = (journal.clone(), places.clone(), progress.clone());
                 thread::spawn(move || {
                     progress.wait(PUBLISHERS);
-                    let mut subscription = journal.subscription().start(start).wait(WaitStrategy::Park);
+                    let mut subscription =
+                        journal.subscription().start(start).wait_strategy(WaitStrategy::Park);
                     if gates {
                         subscription = subscription.gating();
                     }

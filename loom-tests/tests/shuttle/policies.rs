@@ -45,14 +45,15 @@ fn every_policy_against_snapshots_a_publisher_that_comes_later_and_a_close() {
     explore(|| {
         let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let channel = |overflow| {
-            let builder = Channel::builder().capacity(1).overflow(overflow).wait(WaitStrategy::Park);
+            let builder = Channel::builder().capacity(1).overflow(overflow).wait_strategy(WaitStrategy::Park);
             let (channel, receiver) = builder.build().expect("a small channel");
             (channel, read(receiver))
         };
         let queue = |builder: buslane::queue::QueueBuilder<Event>| {
             let log = Log::default();
             let handled = log.clone();
-            let queue = builder.wait(WaitStrategy::Park).spawn(move |event: Event| handled.note(&event));
+            let queue =
+                builder.wait_strategy(WaitStrategy::Park).spawn(move |event: Event| handled.note(&event));
             (queue.expect("a small queue"), log)
         };
         let channels = POLICIES.map(channel);

@@ -132,7 +132,7 @@ impl Drop for Key {
 }
 
 fn channel<E: Send + 'static>(overflow: Overflow) -> (Channel<E>, Receiver<E>) {
-    let builder = Channel::builder().capacity(1).overflow(overflow).wait(WaitStrategy::Park);
+    let builder = Channel::builder().capacity(1).overflow(overflow).wait_strategy(WaitStrategy::Park);
     builder.build().expect("a small channel")
 }
 
@@ -150,7 +150,7 @@ fn world() -> (Arc<World>, Vec<thread::JoinHandle<()>>) {
     let (channel, receiver) = channel(Overflow::DropOldest);
     let queue = Queue::builder()
         .capacity(2)
-        .wait(WaitStrategy::Park)
+        .wait_strategy(WaitStrategy::Park)
         .spawn(|event: Event| event.caller.call())
         .expect("a small queue");
     let journal = Journal::new(2).expect("a small journal");
@@ -275,7 +275,7 @@ fn a_sink_that_stalls_until_the_others_are_closed() {
     explore(|| {
         let (bus, door) = (Bus::new(), Door::default());
         let stalls = door.clone();
-        let builder = || Queue::builder().capacity(2).wait(WaitStrategy::Park);
+        let builder = || Queue::builder().capacity(2).wait_strategy(WaitStrategy::Park);
         let stalled = builder().spawn(move |_: usize| stalls.pass()).expect("a small queue");
         let ended = Ended(door);
         let healthy = builder().spawn(move |event| ended.handle(event)).expect("a small queue");
@@ -325,7 +325,7 @@ fn threads_that_end_and_call_the_bus_then() {
     // close, before or after that publisher is gone; another thread closes. What a flush or a close reports as done is done.
     explore(|| {
         let bus = Bus::new();
-        let queue = Queue::builder().capacity(8).wait(WaitStrategy::Park).spawn(|_: usize| {});
+        let queue = Queue::builder().capacity(8).wait_strategy(WaitStrategy::Park).spawn(|_: usize| {});
         let queue = queue.expect("a small queue");
         bus.add(queue.clone()).expect("open");
         let threads: Vec<_> = (0..2)

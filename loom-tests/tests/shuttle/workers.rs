@@ -15,7 +15,11 @@ const WORKERS: usize = 3;
 const CAPACITY: usize = 4;
 
 fn builder() -> QueueBuilder<Event> {
-    Queue::builder().capacity(CAPACITY).overflow(Overflow::Block).wait(WaitStrategy::Park).workers(WORKERS)
+    Queue::builder()
+        .capacity(CAPACITY)
+        .overflow(Overflow::Block)
+        .wait_strategy(WaitStrategy::Park)
+        .workers(WORKERS)
 }
 
 /// A handler for each worker, which takes its time with an event in its hands.
@@ -102,7 +106,7 @@ fn workers_and_readers_against_flush_and_close() {
         let (channel, receiver) = Channel::builder()
             .capacity(CAPACITY)
             .overflow(Overflow::Block)
-            .wait(WaitStrategy::Park)
+            .wait_strategy(WaitStrategy::Park)
             .build_shared()
             .expect("a small channel");
         bus.add(queue.clone()).expect("open");
@@ -197,7 +201,7 @@ fn readers_that_share_what_comes() {
         let (channel, receiver) = Channel::builder()
             .capacity(CAPACITY)
             .overflow(Overflow::Block)
-            .wait(WaitStrategy::Park)
+            .wait_strategy(WaitStrategy::Park)
             .build_shared()
             .expect("a small channel");
         let readers: Vec<_> = (0..PUBLISHERS * EVENTS)

@@ -26,7 +26,10 @@ pub(super) fn direct(invitation: &Invitation<'_>) -> Guest {
 }
 
 fn queue(invitation: &Invitation<'_>) -> buslane::queue::QueueBuilder<Event> {
-    Queue::builder().capacity(invitation.capacity).overflow(invitation.overflow).wait(invitation.wait)
+    Queue::builder()
+        .capacity(invitation.capacity)
+        .overflow(invitation.overflow)
+        .wait_strategy(invitation.wait)
 }
 
 pub(super) fn batch(invitation: &Invitation<'_>) -> Guest {

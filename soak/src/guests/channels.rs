@@ -13,7 +13,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 fn builder(invitation: &Invitation<'_>) -> ChannelBuilder<Event> {
-    Channel::builder().capacity(invitation.capacity).overflow(invitation.overflow).wait(invitation.wait)
+    Channel::builder()
+        .capacity(invitation.capacity)
+        .overflow(invitation.overflow)
+        .wait_strategy(invitation.wait)
 }
 
 /// Reads to the end of the stream, or goes away when that is wished for.

@@ -49,7 +49,7 @@ struct Reader {
 
 impl Reader {
     fn subscribe(&self, start: Start) -> Subscriber<Event> {
-        let subscription = self.feed.subscription().start(start).on_lag(self.on_lag).wait(self.wait);
+        let subscription = self.feed.subscription().start(start).on_lag(self.on_lag).wait_strategy(self.wait);
         let subscription = if self.gating { subscription.gating() } else { subscription };
         subscription.subscribe().unwrap_or_else(|error| fail(&format!("{}: {error}", self.name)))
     }

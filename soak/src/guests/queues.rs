@@ -14,7 +14,7 @@ fn builder(invitation: &Invitation<'_>) -> QueueBuilder<Event> {
         .name("guest")
         .capacity(invitation.capacity)
         .overflow(invitation.overflow)
-        .wait(invitation.wait)
+        .wait_strategy(invitation.wait)
 }
 
 /// A worker's closure.

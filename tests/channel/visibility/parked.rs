@@ -76,7 +76,7 @@ fn play<const WORDS: usize, R: Send + 'static>(
 }
 
 fn builders<const WORDS: usize>() -> impl Iterator<Item = ChannelBuilder<Event<WORDS>>> {
-    let builder = |wait| Channel::builder().capacity(16).wait(wait);
+    let builder = |wait| Channel::builder().capacity(16).wait_strategy(wait);
     STRATEGIES.into_iter().flat_map(move |wait| [builder(wait), builder(wait).unbounded()])
 }
 

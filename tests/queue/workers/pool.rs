@@ -47,8 +47,12 @@ fn four_publishers_and_four_workers_deliver_each_event_once() {
         (WaitStrategy::poll(), true),
     ] {
         let log = Log::new();
-        let builder =
-            Queue::builder().workers(4).capacity(64).overflow(Overflow::Block).wait(wait).name("many");
+        let builder = Queue::builder()
+            .workers(4)
+            .capacity(64)
+            .overflow(Overflow::Block)
+            .wait_strategy(wait)
+            .name("many");
         let builder = if unbounded { builder.unbounded() } else { builder };
         let queue = builder
             .spawn_each(|_| {

@@ -18,7 +18,7 @@ fn journal(capacity: usize) -> Journal<u64> {
 }
 
 fn gate(journal: &Journal<u64>, wait: WaitStrategy) -> Subscriber<u64> {
-    journal.subscription().gating().wait(wait).subscribe().unwrap()
+    journal.subscription().gating().wait_strategy(wait).subscribe().unwrap()
 }
 
 fn publishes_to(journal: &Journal<u64>) -> Vec<Box<dyn FnMut(u64) + Send>> {

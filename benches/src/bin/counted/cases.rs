@@ -95,8 +95,11 @@ pub(crate) fn publish_into_one_queue(publisher: &mut Publisher<Event>, seed: See
 
 /// The same as in "publish, 1 queue", but for the call.
 fn by_hand(blocks: u64) {
-    let (channel, mut receiver) =
-        Channel::builder().capacity(benches::CAPACITY).wait(NAP).build().expect("the settings are valid");
+    let (channel, mut receiver) = Channel::builder()
+        .capacity(benches::CAPACITY)
+        .wait_strategy(NAP)
+        .build()
+        .expect("the settings are valid");
     let bus = Bus::new();
     bus.add(channel).expect("the bus is open");
     let mut publisher = bus.publisher();
