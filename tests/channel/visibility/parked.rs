@@ -3,7 +3,7 @@
 //! A round is one event of each writer, all at once, and silence until the readers have every event. So a reader that parks at such a
 //! position and is not woken for the events after it is never woken, and the test ends at its limit.
 
-use buslane::channel::{ChannelBuilder, Recv, SharedReceiver, SharedRecv};
+use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
 use buslane::{Channel, Receiver, Sink, WaitStrategy};
 use std::future::poll_fn;
 use std::sync::{Arc, Barrier, mpsc};
