@@ -28,7 +28,7 @@ pub use builder::ChannelBuilder;
 pub use receiver::{Receiver, Recv};
 pub use shared::{SharedReceiver, SharedRecv};
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{BuildError, OutOfMemory, WriteError};
 use crate::mailbox::{End, Goal, Mailbox, Patience};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -77,7 +77,7 @@ impl<E: Send + 'static> Channel<E> {
     /// Makes a channel with room for `capacity` events per publisher and the default settings.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -90,7 +90,7 @@ impl<E: Send + 'static> Channel<E> {
     /// assert_eq!(receiver.lost(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn bounded(capacity: usize) -> Result<(Self, Receiver<E>), InvalidConfig> {
+    pub fn bounded(capacity: usize) -> Result<(Self, Receiver<E>), BuildError> {
         Self::builder().capacity(capacity).build()
     }
 
@@ -98,7 +98,7 @@ impl<E: Send + 'static> Channel<E> {
     /// event goes to one of the receivers.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -113,7 +113,7 @@ impl<E: Send + 'static> Channel<E> {
     /// assert_eq!(one.iter().chain(other.iter()).collect::<Vec<_>>(), [2, 3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn shared(capacity: usize) -> Result<(Self, SharedReceiver<E>), InvalidConfig> {
+    pub fn shared(capacity: usize) -> Result<(Self, SharedReceiver<E>), BuildError> {
         Self::builder().capacity(capacity).build_shared()
     }
 
@@ -125,7 +125,7 @@ impl<E: Send + 'static> Channel<E> {
     /// let (channel, receiver) = Channel::<u32>::builder().capacity(64).overflow(Overflow::Block).build()?;
     /// assert_eq!(channel.state().capacity, 64);
     /// # drop(receiver);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn builder() -> ChannelBuilder<E> {
         ChannelBuilder::new()
@@ -209,7 +209,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
         CloseReport::done()
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         Mailbox::lane(&self.0.0).map(|lane| Some(Lane::private(lane)))
     }
 
@@ -244,7 +244,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
             }
             Signal::Ledgers(ledgers) => ledgers.push(Arc::new(self.0.0.clone())),
             Signal::Weigh(weight) => self.0.0.scales.add::<E>(weight),
-            Signal::EndOfBatch | Signal::Tick { .. } => {}
+            Signal::EndOfBatch | Signal::Tick { .. } | Signal::Validate(_) => {}
         }
     }
 

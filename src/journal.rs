@@ -43,7 +43,7 @@ pub use subscriber::Subscriber;
 pub use subscription::Subscription;
 pub use writer::JournalWriter;
 
-use crate::error::{InvalidConfig, SubscribeError, WriteError};
+use crate::error::{BuildError, OutOfMemory, SubscribeError, WriteError};
 use crate::mailbox::Patience;
 use crate::panics::discard_each;
 use crate::ring::blocks::{Claim, SharedWriter};
@@ -119,7 +119,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// Makes a journal that keeps the newest `capacity` events, with the default settings.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -131,7 +131,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// assert_eq!(late.recv()?.event(), Some("event"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn new(capacity: usize) -> Result<Self, InvalidConfig> {
+    pub fn new(capacity: usize) -> Result<Self, BuildError> {
         Self::builder().capacity(capacity).build()
     }
 
@@ -139,7 +139,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// others read it.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -151,7 +151,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// assert_eq!(subscriber.recv()?.event(), Some("event"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn single(capacity: usize) -> Result<(JournalWriter<E>, Feed<E>), InvalidConfig> {
+    pub fn single(capacity: usize) -> Result<(JournalWriter<E>, Feed<E>), BuildError> {
         Self::builder().capacity(capacity).build_single()
     }
 
@@ -532,7 +532,7 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
         CloseReport::done()
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         let Handle { writer, shared } = &*self.0;
         let (writer, shared) = (writer.clone(), shared.clone());
         Ok(Some(Lane::staged(JournalLane { writer, shared, place: Arc::new(Place::new()) })))
@@ -553,7 +553,8 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
             | Signal::EndOfBatch
             | Signal::Tick { .. }
             | Signal::Ledgers(_)
-            | Signal::Weigh(_) => {}
+            | Signal::Weigh(_)
+            | Signal::Validate(_) => {}
         }
     }
 

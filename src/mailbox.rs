@@ -17,7 +17,7 @@ pub(crate) mod reader;
 mod shared;
 mod state;
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{BuildError, OutOfMemory, WriteError};
 use crate::ring::mpmc::{PushError, Ring};
 use crate::stats::{Disposition, DropReason, EntryCounters, FoldPace, Outcome, Scales};
 use crate::sync::membarrier::{FencePair, heavy_fence_or_wait, process_pair};
@@ -204,20 +204,20 @@ pub(crate) struct Mailbox<E> {
 
 impl<E: Send + 'static> Mailbox<E> {
     /// A mailbox with one consumer.
-    pub(crate) fn new(config: MailboxConfig<E>) -> Result<(Arc<Self>, Reader<E>), InvalidConfig> {
+    pub(crate) fn new(config: MailboxConfig<E>) -> Result<(Arc<Self>, Reader<E>), BuildError> {
         let mailbox = Self::build(config, false)?;
         let reader = Reader::new(mailbox.clone());
         Ok((mailbox, reader))
     }
 
     /// A mailbox with several consumers: all events go through the shared lane. More members are made of the first.
-    pub(crate) fn shared(config: MailboxConfig<E>) -> Result<(Arc<Self>, Member<E>), InvalidConfig> {
+    pub(crate) fn shared(config: MailboxConfig<E>) -> Result<(Arc<Self>, Member<E>), BuildError> {
         let mailbox = Self::build(config, true)?;
         let member = Member::new(mailbox.clone());
         Ok((mailbox, member))
     }
 
-    fn build(config: MailboxConfig<E>, several: bool) -> Result<Arc<Self>, InvalidConfig> {
+    fn build(config: MailboxConfig<E>, several: bool) -> Result<Arc<Self>, BuildError> {
         let wait = config.wait.check()?;
         // Asked once per process, and here rather than by the first publisher that meets a full lane: it reads files.
         let _ = spin_looks();
@@ -260,7 +260,7 @@ impl<E: Send + 'static> Mailbox<E> {
     }
 
     /// Makes a lane for one publisher. On a sealed mailbox the lane refuses everything.
-    pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, InvalidConfig> {
+    pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, OutOfMemory> {
         let (lane, reader) = PrivateLane::new(this)?;
         let view = lane.view().clone();
         // What the caller has put into the shared lane lies below.

@@ -12,6 +12,7 @@ use crate::error::AddError;
 use crate::panics::{dispose, dispose_each, foreign};
 use crate::sink::SinkKey;
 use crate::sink::lane::{Lane, LaneSealer};
+use crate::sink::signal::validate;
 use crate::stats::{CloseReport, SinkId};
 use crate::sync::guarded::{Hazard, Listed};
 use crate::sync::handoff::{Chain, Handoff, Parcel};
@@ -339,6 +340,7 @@ impl<E: Send + 'static> Core<E> {
         if key == Some(self.key()) {
             return Err(AddError::Itself);
         }
+        validate(&*sink)?;
         self.purge(LOOKS);
         // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
         let mut lanes = Made(BTreeMap::new());

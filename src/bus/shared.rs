@@ -6,7 +6,7 @@ use super::list::List;
 use super::published::{Published, Tally};
 use super::publisher::Publisher;
 use super::{Bus, Core};
-use crate::error::{Closed, InvalidConfig, WriteError};
+use crate::error::{Closed, OutOfMemory, WriteError};
 use crate::mailbox::Patience;
 use crate::panics::{caught, discard};
 use crate::sink::lane::{Lane, LaneWrite};
@@ -208,7 +208,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         self.core().close(deadline, !is_telling())
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         // In a cycle of buses the one further up gives out no second lane.
         if Visit::begin(self.core().address(), Purpose::MakeLanes).is_none() {
             return Ok(None);
@@ -236,8 +236,8 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
                 self.core().counters.add_to(&mut state.ledger);
             }
             Signal::IsClosed(closed) => **closed |= self.is_closed(),
-            // Here the chain branches, and each of the sinks reports for itself.
-            Signal::Ledgers(_) | Signal::Weigh(_) => {}
+            // Here the chain branches, and each of the sinks reports for itself; its settings were checked when it was added.
+            Signal::Ledgers(_) | Signal::Weigh(_) | Signal::Validate(_) => {}
             other => {
                 if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
                     for info in self.core().infos() {

@@ -3,7 +3,7 @@
 use super::receiver::Receiver;
 use super::shared::SharedReceiver;
 use super::{Channel, Handle};
-use crate::error::InvalidConfig;
+use crate::error::BuildError;
 use crate::mailbox::overflow::Overflow;
 use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
 use crate::stats::DropReason;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// use buslane::{Channel, Overflow};
 /// let (channel, receiver) = Channel::<u64>::builder().capacity(64).overflow(Overflow::DropOldest).build()?;
 /// # drop((channel, receiver));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ChannelBuilder<E>(MailboxConfig<E>);
@@ -147,7 +147,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// Makes the channel.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when a setting cannot be.
+    /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -159,7 +159,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// assert_eq!(receiver.recv()?, 7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn build(self) -> Result<(Channel<E>, Receiver<E>), InvalidConfig> {
+    pub fn build(self) -> Result<(Channel<E>, Receiver<E>), BuildError> {
         let (mailbox, reader) = Mailbox::new(self.0)?;
         Ok((Channel(Arc::new(Handle(mailbox))), Receiver::new(reader)))
     }
@@ -168,7 +168,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// share one ring, and [`capacity`](Self::capacity) is that of the whole channel. See [`SharedReceiver`].
     ///
     /// # Errors
-    /// [`InvalidConfig`] when a setting cannot be.
+    /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -180,7 +180,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// assert_eq!((one.recv()?, other.recv()?), (1, 2));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), InvalidConfig> {
+    pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), BuildError> {
         let (mailbox, member) = Mailbox::shared(self.0)?;
         Ok((Channel(Arc::new(Handle(mailbox))), SharedReceiver::new(member)))
     }

@@ -1,6 +1,6 @@
 //! Keeps the panics of the sink behind it from whoever writes to it.
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::Patience;
 use crate::panics::caught;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
@@ -148,7 +148,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
             .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| {
             let entry = self.stage.counters.for_publisher();
             Lane::staged(CatchPanicLane { inner, stage: self.stage.clone(), entry })

@@ -1,6 +1,6 @@
 //! Shows each event, and what became of it, to somebody who looks on.
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::Patience;
 use crate::panics::quietly;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
@@ -287,7 +287,7 @@ where
         self.inner.close(deadline)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         let stage = |inner| Lane::staged(InspectLane { inner, stage: self.stage.clone() });
         Ok(self.inner.lane()?.map(stage))
     }

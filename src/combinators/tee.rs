@@ -2,7 +2,7 @@
 
 mod side;
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::Patience;
 use crate::panics::discard;
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
@@ -145,7 +145,7 @@ where
         })
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         if !self.has_lanes() {
             return Ok(None);
         }

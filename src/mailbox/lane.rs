@@ -5,7 +5,7 @@ mod other;
 mod reading;
 
 use super::{Mailbox, Overflow, Patience, SharedLane, Signals};
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::stats::{Disposition, EntryCounters, Ledger};
@@ -226,7 +226,7 @@ pub(crate) enum PrivateLane<E> {
 }
 
 impl<E: Send + 'static> PrivateLane<E> {
-    pub(super) fn new(mailbox: &Arc<Mailbox<E>>) -> Result<(Self, Option<LaneReader<E>>), InvalidConfig> {
+    pub(super) fn new(mailbox: &Arc<Mailbox<E>>) -> Result<(Self, Option<LaneReader<E>>), OutOfMemory> {
         let view = |ring, entry| {
             std::sync::Arc::new(LaneView {
                 ring,
@@ -247,13 +247,15 @@ impl<E: Send + 'static> PrivateLane<E> {
         } else if mailbox.signals.crowd.is_some() {
             shared(EntryCounters::private_by_position())
         } else if mailbox.overflow == Overflow::DropOldest {
-            let ring = Arc::new(Ring::new(mailbox.capacity)?);
+            let ring = Ring::new(mailbox.capacity).map_err(|error| error.of_checked(mailbox.capacity))?;
+            let ring = Arc::new(ring);
             let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
             let reader = LaneReader::Evicting(ring.clone(), view.clone());
             let waiter = Waiter::wanting(Want::SHARED_ROOM);
             (Self::Other(OtherLane::new(Some(ring), view, waiter, mailbox)), Some(reader))
         } else {
-            let (producer, consumer) = spsc::ring(mailbox.capacity)?;
+            let ring = spsc::ring(mailbox.capacity);
+            let (producer, consumer) = ring.map_err(|error| error.of_checked(mailbox.capacity))?;
             let view = view(ViewOf::Spsc(producer.sealer()), EntryCounters::private_by_position());
             let reader = LaneReader::Spsc(consumer, view.clone());
             (Self::Fast(FastLane::new(producer, view, mailbox)), Some(reader))
