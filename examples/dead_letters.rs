@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
 
     let (letters, mut dead) = Channel::lossy(64)?;
-    let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(10))?.max_attempts(3)?;
+    let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(10)).max_attempts(3);
     // The queue's worker thread waits between attempts, not the publisher.
     let queue = mail.retry(backoff).dead_letters(letters).queue(1024)?;
 

@@ -32,7 +32,7 @@ pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kind::{Exclusive, Kind, Shared};
 pub use receiver::{Receiver, Recv, SharedReceiver};
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{BuildError, OutOfMemory, WriteError};
 use crate::mailbox::overflow::Overflow;
 use crate::mailbox::{End, Goal, Mailbox};
 use crate::sink::lane::Lane;
@@ -84,7 +84,7 @@ impl<E: Send + 'static> Channel<E> {
     /// [`lossless`](Self::lossless) waits for room instead, and [`builder`](Self::builder) has the other policies.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`BuildError`] when the capacity cannot be.
     ///
     /// # Examples
     /// ```
@@ -97,7 +97,7 @@ impl<E: Send + 'static> Channel<E> {
     /// assert_eq!(receiver.lost(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn lossy(capacity: usize) -> Result<(Self, Receiver<E>), InvalidConfig> {
+    pub fn lossy(capacity: usize) -> Result<(Self, Receiver<E>), BuildError> {
         Self::builder().capacity(capacity).build()
     }
 
@@ -110,7 +110,7 @@ impl<E: Send + 'static> Channel<E> {
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity is invalid.
+    /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -124,7 +124,7 @@ impl<E: Send + 'static> Channel<E> {
     /// assert_eq!(reader.join().unwrap(), 5050);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn lossless(capacity: usize) -> Result<(Self, Receiver<E>), InvalidConfig> {
+    pub fn lossless(capacity: usize) -> Result<(Self, Receiver<E>), BuildError> {
         Self::builder().capacity(capacity).overflow(Overflow::Block).build()
     }
 
@@ -132,7 +132,7 @@ impl<E: Send + 'static> Channel<E> {
     /// event goes to one of the receivers.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -147,7 +147,7 @@ impl<E: Send + 'static> Channel<E> {
     /// assert_eq!(one.iter().chain(other.iter()).collect::<Vec<_>>(), [2, 3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn shared(capacity: usize) -> Result<(Self, SharedReceiver<E>), InvalidConfig> {
+    pub fn shared(capacity: usize) -> Result<(Self, SharedReceiver<E>), BuildError> {
         Self::builder().capacity(capacity).build_shared()
     }
 
@@ -159,7 +159,7 @@ impl<E: Send + 'static> Channel<E> {
     /// let (channel, receiver) = Channel::<u32>::builder().capacity(64).overflow(Overflow::Block).build()?;
     /// assert_eq!(channel.state().capacity, 64);
     /// # drop(receiver);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn builder() -> ChannelBuilder<E> {
         ChannelBuilder::new()
@@ -243,7 +243,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
         CloseReport::done()
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         Mailbox::lane(&self.0.0).map(|lane| Some(Lane::private(lane)))
     }
 
@@ -278,7 +278,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
             }
             Signal::Ledgers(ledgers) => ledgers.push(Arc::new(self.0.0.clone())),
             Signal::Weigh(weight) => self.0.0.scales.add::<E>(weight),
-            Signal::EndOfBatch | Signal::Tick { .. } => {}
+            Signal::EndOfBatch | Signal::Tick { .. } | Signal::Validate(_) => {}
         }
     }
 

@@ -46,7 +46,7 @@ pub use subscriber::Subscriber;
 pub use subscription::Subscription;
 pub use writer::JournalWriter;
 
-use crate::error::{InvalidConfig, SubscribeError, WriteError};
+use crate::error::{BuildError, OutOfMemory, SubscribeError, WriteError};
 use crate::events::Events;
 use crate::ring::blocks::{Claim, SharedWriter};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite, Seal};
@@ -122,7 +122,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// Makes a journal that keeps the newest `capacity` events, with the default settings.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -134,7 +134,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// assert_eq!(late.recv()?.event(), Some("event"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn new(capacity: usize) -> Result<Self, InvalidConfig> {
+    pub fn new(capacity: usize) -> Result<Self, BuildError> {
         Self::builder().capacity(capacity).build()
     }
 
@@ -142,7 +142,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// others read it.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -154,7 +154,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// assert_eq!(subscriber.recv()?.event(), Some("event"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn single(capacity: usize) -> Result<(JournalWriter<E>, Feed<E>), InvalidConfig> {
+    pub fn single(capacity: usize) -> Result<(JournalWriter<E>, Feed<E>), BuildError> {
         Self::builder().capacity(capacity).build_single()
     }
 
@@ -537,7 +537,7 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
         CloseReport::done()
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         let Handle { writer, shared } = &*self.0;
         let (writer, shared) = (writer.clone(), shared.clone());
         Ok(Some(Lane::staged(JournalLane { writer, shared, place: Arc::new(Place::new()) })))
@@ -558,7 +558,8 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
             | Signal::EndOfBatch
             | Signal::Tick { .. }
             | Signal::Ledgers(_)
-            | Signal::Weigh(_) => {}
+            | Signal::Weigh(_)
+            | Signal::Validate(_) => {}
         }
     }
 

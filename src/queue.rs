@@ -26,7 +26,7 @@ mod worker;
 pub use builder::QueueBuilder;
 pub use handler::Handler;
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::{End, Mailbox};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
@@ -385,7 +385,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         control::close(&self.0.0, deadline, !waits_are_deferred())
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         match &self.0.0.route {
             None => Mailbox::lane(&self.0.0.mailbox).map(Lane::private),
             Some(route) => Route::lane(route),
@@ -415,8 +415,8 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
             }
             Signal::Ledgers(ledgers) => ledgers.push(self.0.0.clone()),
             Signal::Weigh(weight) => self.0.0.weigh(weight),
-            // The workers make their own.
-            Signal::EndOfBatch | Signal::Tick { .. } => {}
+            // The workers make their own; and the settings were checked when the queue was started.
+            Signal::EndOfBatch | Signal::Tick { .. } | Signal::Validate(_) => {}
         }
     }
 

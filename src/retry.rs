@@ -22,7 +22,7 @@
 //! let flaky = sink_fn(move |_: &u32| {
 //!     if attempts.fetch_add(1, Ordering::Relaxed) < 2 { Err("no route") } else { Ok(()) }
 //! });
-//! let sink = flaky.retry(Backoff::new(Duration::from_millis(1), Duration::from_millis(10))?);
+//! let sink = flaky.retry(Backoff::new(Duration::from_millis(1), Duration::from_millis(10)));
 //! sink.write(7)?; // accepted at the third attempt
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -18,24 +18,23 @@ pub(crate) mod segments;
 pub mod spsc;
 pub(crate) mod unbounded;
 
-use crate::error::InvalidConfig;
+use crate::error::{ConfigError, Invalid};
 
 /// The most values that one ring may be asked to hold: 2²⁸.
 ///
 /// # Examples
 /// ```
-/// use buslane::error::InvalidConfig;
 /// use buslane::ring::{MAX_CAPACITY, spsc};
-/// let error = spsc::ring::<u8>(MAX_CAPACITY + 1).err();
-/// assert_eq!(error, Some(InvalidConfig::CapacityTooLarge { asked: MAX_CAPACITY + 1, most: 268_435_456 }));
+/// let error = spsc::ring::<u8>(MAX_CAPACITY + 1).unwrap_err();
+/// assert_eq!(error.to_string(), "capacity 268435457 is invalid: it must be at most 268435456 events");
 /// ```
 pub const MAX_CAPACITY: usize = 1 << 28;
 
 /// Rounds a capacity up to a number of slots, at least `min`.
-fn slots_for(capacity: usize, min: usize) -> Result<usize, InvalidConfig> {
+fn slots_for(capacity: usize, min: usize) -> Result<usize, ConfigError> {
     match capacity {
-        0 => Err(InvalidConfig::ZeroCapacity),
+        0 => Err(Invalid::ZeroCapacity.into()),
         1..=MAX_CAPACITY => Ok(capacity.next_power_of_two().max(min)),
-        _ => Err(InvalidConfig::CapacityTooLarge { asked: capacity, most: MAX_CAPACITY }),
+        _ => Err(Invalid::CapacityTooLarge { asked: capacity, most: MAX_CAPACITY }.into()),
     }
 }

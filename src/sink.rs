@@ -39,7 +39,7 @@ pub use function::{Noop, Outcome, SinkFn, noop, sink_fn};
 pub use lane::{Lane, LaneSealer, LaneWrite};
 pub use signal::Signal;
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::stats::{CloseReport, Disposition};
 use crate::time::Deadline;
 use crate::wait::context::Quiet;
@@ -155,7 +155,7 @@ pub trait Sink<E>: Send + Sync {
     /// A private way in for one publisher; `None` where events go through [`write`](Self::write).
     ///
     /// # Errors
-    /// [`InvalidConfig::OutOfMemory`] when the lane's memory is not to be had.
+    /// [`OutOfMemory`] when the memory of the lane cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -169,7 +169,7 @@ pub trait Sink<E>: Send + Sync {
     /// assert!(noop::<&str>().lane()?.is_none());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         Ok(None)
     }
 
@@ -181,7 +181,7 @@ pub trait Sink<E>: Send + Sync {
     /// use buslane::{Channel, Sink, noop};
     /// let (channel, _receiver) = Channel::<u32>::lossy(8)?;
     /// assert!(channel.has_lanes() && !noop::<u32>().has_lanes());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     fn has_lanes(&self) -> bool {
         false
@@ -199,7 +199,7 @@ pub trait Sink<E>: Send + Sync {
     /// let mut closed = false;
     /// sink.signal(&mut Signal::IsClosed(&mut closed));
     /// assert!(closed);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     fn signal(&self, signal: &mut Signal<'_>) {
         let _ = signal;
@@ -227,7 +227,7 @@ pub trait Sink<E>: Send + Sync {
 /// use buslane::{Channel, Sink};
 /// let (channel, _receiver) = Channel::<u32>::lossy(8)?;
 /// assert!(channel.key().is_some() && channel.key() == channel.clone().key());
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SinkKey(usize);
@@ -264,7 +264,7 @@ macro_rules! forward {
             (**self).close(deadline)
         }
 
-        fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+        fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
             (**self).lane()
         }
 

@@ -3,13 +3,18 @@
 
 use arbitrary::Arbitrary;
 use buslane::testing::Collect;
-use buslane::{Channel, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy};
+use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy, noop};
 use buslane::journal::{Sequence, Start, Until};
 use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, Next, RetryPolicy};
 use buslane::time::Deadline;
 use buslane_http::HttpSink;
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, SystemTime};
+
+/// Whether a bus accepts a sink with these settings.
+fn valid(sink: impl Sink<u8> + 'static) -> Option<()> {
+    Bus::new().add(sink).ok().map(drop)
+}
 
 /// How long what must happen may take.
 const GUARD: Duration = Duration::from_secs(10);
@@ -157,34 +162,38 @@ fn check(input: Input) -> Option<()> {
             assert!(subscriber.try_recv().is_err(), "read to the end of a closed journal");
         }
         Input::Backoff { base, most, factor, jitter, attempts, elapsed, number } => {
-            let backoff = Backoff::new(base, most).ok()?.factor(factor).ok()?.jitter(jitter).ok()?;
+            let backoff = Backoff::new(base, most).factor(factor).jitter(jitter);
+            backoff.validate().ok()?;
             assert!(backoff.window(number) <= most);
             let attempt = Attempt::new(number, elapsed, AttemptError::Full);
             if let Next::After(wait) = RetryPolicy::<u8>::failure(&backoff, &0, &attempt) {
                 assert!(wait <= most, "{wait:?}");
             }
-            let backoff = backoff.max_attempts(attempts).ok()?.max_elapsed(elapsed);
+            let backoff = backoff.max_attempts(attempts).max_elapsed(elapsed);
             let _ = RetryPolicy::<u8>::failure(&backoff, &0, &attempt);
         }
         Input::Breaker { threshold, backoff, attempts, elapsed, number } => {
-            let breaker = Breaker::new(threshold, backoff).ok()?;
+            let breaker = Breaker::new(threshold, backoff);
+            breaker.validate().ok()?;
             let attempt = Attempt::new(number, elapsed, AttemptError::Timeout);
             for _ in 0..4 {
                 let _ = RetryPolicy::<u8>::failure(&breaker, &0, &attempt);
                 let _ = (breaker.state(), RetryPolicy::<u8>::before(&breaker, &0));
             }
-            let breaker = breaker.max_attempts(attempts).ok()?.max_elapsed(elapsed);
+            let breaker = breaker.max_attempts(attempts).max_elapsed(elapsed);
             let _ = RetryPolicy::<u8>::failure(&breaker, &0, &attempt);
         }
         Input::Rate { per_second, burst } => {
-            let sink = Collect::new().rate_limit(per_second, burst).ok()?;
+            let sink = Collect::new().rate_limit(per_second, burst);
+            valid(noop().rate_limit(per_second, burst))?;
             for n in 0..4_u8 {
                 sink.write(n).expect("a limit holds back, and refuses nothing");
             }
         }
         Input::Sample { one_in } => {
             let seen = Collect::new();
-            let sink = seen.clone().sample(one_in).ok()?;
+            let sink = seen.clone().sample(one_in);
+            valid(noop().sample(one_in))?;
             for n in 0..8_u8 {
                 sink.write(n).expect("a sample leaves out, and refuses nothing");
             }
@@ -192,8 +201,9 @@ fn check(input: Input) -> Option<()> {
         }
         Input::Batch { count, bytes, age } => {
             let seen = Collect::new();
-            let batch =
-                seen.clone().batch(count).ok()?.bytes(bytes, |n: &u8| usize::from(*n)).ok()?.age(age).ok()?;
+            let size = |n: &u8| usize::from(*n);
+            let batch = seen.clone().batch(count).bytes(bytes, size).age(age);
+            valid(noop().batch(count).bytes(bytes, size).age(age))?;
             for n in 0..20_u8 {
                 batch.write(n).expect("a batch takes");
             }

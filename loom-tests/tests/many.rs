@@ -567,7 +567,7 @@ fn a_worker_waits_for_the_batch_of_the_other() {
     model_with(1, || {
         let (lives, seen) = (Lives::new(3), Seen { yields: true, ..Seen::default() });
         let (queue, written) = before(|| {
-            let batch = Batches(seen.clone()).batch(1).expect("a small batch");
+            let batch = Batches(seen.clone()).batch(1);
             let queue = builder(4).spawn_sink(batch).expect("a small queue");
             let written = (0..3).map(|id| write(&queue, lives.value(id))).fold(0, |all, bit| all | bit);
             (queue, written)

@@ -4,7 +4,7 @@ use crate::event::{Event, Follower, Seen, Stream};
 use crate::guest::{check_books, check_close};
 use crate::memory::with_at_most;
 use crate::watch::{GUARD, beat, fail, in_time, pauses, require};
-use buslane::error::{AddError, InvalidConfig};
+use buslane::error::AddError;
 use buslane::stats::Finish;
 use buslane::{Bus, Queue, WaitStrategy};
 use std::sync::mpsc;
@@ -70,7 +70,7 @@ pub(crate) fn no_memory_for_lanes() {
     let (mut before, mut stream) = (bus.publisher(), Stream::new());
     require(bus.add(first.clone()).is_ok(), || "there is memory".to_owned());
     let refused = with_at_most(LITTLE, || bus.add(second.clone()));
-    require(matches!(refused, Err(AddError::Config(InvalidConfig::OutOfMemory { .. }))), || {
+    require(matches!(refused, Err(AddError::OutOfMemory(_))), || {
         format!("a sink whose lanes there is no memory for: {refused:?}")
     });
     let made = with_at_most(LITTLE, || Queue::<Event>::builder().capacity(CAPACITY).spawn(|_| {}).is_err());

@@ -8,6 +8,7 @@ use super::list::List;
 use super::table::Table;
 use super::way::{Change, Prepared, Room, Way};
 use crate::error::AddError;
+use crate::sink::signal::validate;
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::handoff::{Chain, Handoff, Parcel};
@@ -73,6 +74,7 @@ impl<E: Send + 'static> Core<E> {
         if key == Some(self.key()) {
             return Err(AddError::Itself);
         }
+        validate(&*sink)?;
         self.purge(LOOKS);
         // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
         let mut lanes = Made(BTreeMap::new());

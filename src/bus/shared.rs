@@ -9,7 +9,7 @@ use super::list::List;
 use super::publisher::Publisher;
 use super::supply::Supply;
 use super::tally::{Offer, Tally};
-use crate::error::{Closed, InvalidConfig, WriteError};
+use crate::error::{Closed, OutOfMemory, WriteError};
 use crate::sink::lane::{Lane, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -168,7 +168,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         self.core().close(deadline, !waits_are_deferred())
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         // In a cycle of buses the one further up gives out no second lane.
         if Visit::begin(self.core().address(), Purpose::MakeLanes).is_none() {
             return Ok(None);
@@ -196,8 +196,8 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
                 self.core().counters.add_to(&mut state.ledger);
             }
             Signal::IsClosed(closed) => **closed |= self.is_closed(),
-            // Here the chain branches, and each of the sinks reports for itself.
-            Signal::Ledgers(_) | Signal::Weigh(_) => {}
+            // Here the chain branches, and each of the sinks reports for itself; its settings were checked when it was added.
+            Signal::Ledgers(_) | Signal::Weigh(_) | Signal::Validate(_) => {}
             other => {
                 if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
                     for info in self.core().infos() {

@@ -2,7 +2,7 @@
 
 use super::receiver::{Receiver, SharedReceiver};
 use super::{Channel, Handle};
-use crate::error::InvalidConfig;
+use crate::error::BuildError;
 use crate::mailbox::member::Member;
 use crate::mailbox::overflow::Overflow;
 use crate::mailbox::reader::Reader;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// use buslane::{Channel, Overflow};
 /// let (channel, receiver) = Channel::<u64>::builder().capacity(64).overflow(Overflow::DropOldest).build()?;
 /// # drop((channel, receiver));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ChannelBuilder<E>(MailboxConfig<E>);
@@ -148,7 +148,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// Makes the channel.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when a setting cannot be.
+    /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -160,7 +160,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// assert_eq!(receiver.recv()?, 7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn build(self) -> Result<(Channel<E>, Receiver<E>), InvalidConfig> {
+    pub fn build(self) -> Result<(Channel<E>, Receiver<E>), BuildError> {
         let (mailbox, reader) = Reader::open(self.0)?;
         Ok((Channel(Arc::new(Handle(mailbox))), Receiver::new(reader)))
     }
@@ -169,7 +169,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// share one ring, and [`capacity`](Self::capacity) is that of the whole channel. See [`SharedReceiver`].
     ///
     /// # Errors
-    /// [`InvalidConfig`] when a setting cannot be.
+    /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -181,7 +181,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// assert_eq!((one.recv()?, other.recv()?), (1, 2));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), InvalidConfig> {
+    pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), BuildError> {
         let (mailbox, member) = Member::open(self.0)?;
         Ok((Channel(Arc::new(Handle(mailbox))), Receiver::new(member)))
     }

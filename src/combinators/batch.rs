@@ -3,7 +3,7 @@
 mod holding;
 mod limits;
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::WriteError;
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
@@ -66,7 +66,7 @@ use std::time::{Duration, Instant};
 /// use std::time::Duration;
 ///
 /// let posts = sink_fn(|batch: &Vec<u64>| println!("{} events", batch.len()));
-/// let batch = Arc::new(posts.batch(100)?.age(Duration::from_secs(1))?);
+/// let batch = Arc::new(posts.batch(100).age(Duration::from_secs(1)));
 /// let bus = Bus::new();
 /// bus.add(batch.clone().queue(1024)?)?;
 /// for n in 0..250_u64 {
@@ -97,11 +97,10 @@ struct Desk<E> {
 }
 
 impl<E: 'static, S> Batch<E, S> {
-    pub(crate) fn new(inner: S, count: usize) -> Result<Self, InvalidConfig>
+    pub(crate) fn new(inner: S, count: usize) -> Self
     where
         S: Sink<Vec<E>>,
     {
-        let limits = Limits::new(count)?;
         quietly(|| inner.signal(&mut Signal::Weigh(&Weight::of_batch::<E>())));
         let desk = Desk {
             inner: ledgers(&inner),
@@ -110,7 +109,7 @@ impl<E: 'static, S> Batch<E, S> {
             changed: Pause::new(),
             crew: Crew::new(),
         };
-        Ok(Self { inner, limits, desk: Arc::new(desk) })
+        Self { inner, limits: Limits::new(count), desk: Arc::new(desk) }
     }
 
     /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that would make a batch larger
@@ -118,26 +117,25 @@ impl<E: 'static, S> Batch<E, S> {
     ///
     /// `size` runs on the thread that writes, in front of everything else.
     ///
-    /// # Errors
-    /// [`InvalidConfig::ZeroBytes`] when `max` is zero.
+    /// A `max` of 0 is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
     /// let (channel, mut batches) = Channel::lossy(8)?;
-    /// let sink = channel.batch(100)?.bytes(10, |line: &String| line.len())?;
+    /// let sink = channel.batch(100).bytes(10, |line: &String| line.len());
     /// for line in ["1234", "5678", "9012"] {
     ///     sink.write(line.to_owned())?;
     /// }
     /// assert_eq!(batches.recv()?, ["1234", "5678"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn bytes<F>(mut self, max: usize, size: F) -> Result<Self, InvalidConfig>
+    pub fn bytes<F>(mut self, max: usize, size: F) -> Self
     where
         F: Fn(&E) -> usize + Send + Sync + 'static,
     {
-        self.limits.set_bytes(max, Box::new(size))?;
-        Ok(self)
+        self.limits.set_bytes(max, Box::new(size));
+        self
     }
 
     /// Hands a batch on when its first event has been in it for so long, complete or not.
@@ -146,8 +144,7 @@ impl<E: 'static, S> Batch<E, S> {
     /// counts from the first tick that finds the batch begun, which comes as soon as the queue's worker has handled what
     /// was waiting. Without a queue in front there are no ticks, and no age.
     ///
-    /// # Errors
-    /// [`InvalidConfig::ZeroAge`] when `limit` is zero.
+    /// A `limit` of zero is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
@@ -155,7 +152,7 @@ impl<E: 'static, S> Batch<E, S> {
     /// use buslane::sink::Signal;
     /// use std::time::{Duration, Instant};
     /// let (channel, mut batches) = Channel::lossy(8)?;
-    /// let sink = channel.batch(100)?.age(Duration::from_secs(1))?;
+    /// let sink = channel.batch(100).age(Duration::from_secs(1));
     /// sink.write(7)?;
     ///
     /// // What the worker of a queue does:
@@ -166,9 +163,9 @@ impl<E: 'static, S> Batch<E, S> {
     /// assert_eq!(batches.recv()?, [7]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn age(mut self, limit: Duration) -> Result<Self, InvalidConfig> {
-        self.limits.set_age(limit)?;
-        Ok(self)
+    pub fn age(mut self, limit: Duration) -> Self {
+        self.limits.age = Some(limit);
+        self
     }
 
     /// Hands a batch on also when the queue in front has handled everything that was waiting, complete or not.
@@ -181,7 +178,7 @@ impl<E: 'static, S> Batch<E, S> {
     /// use buslane::{Channel, Sink, SinkExt};
     /// use buslane::sink::Signal;
     /// let (channel, mut batches) = Channel::lossy(8)?;
-    /// let sink = channel.batch(100)?.at_end_of_batch();
+    /// let sink = channel.batch(100).at_end_of_batch();
     /// sink.write(7)?;
     /// sink.signal(&mut Signal::EndOfBatch); // what the worker of a queue does
     /// assert_eq!(batches.recv()?, [7]);
@@ -199,7 +196,7 @@ impl<E: 'static, S> Batch<E, S> {
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
     /// let (channel, mut batches) = Channel::lossy(8)?;
-    /// let batch = channel.batch(2)?;
+    /// let batch = channel.batch(2);
     /// for n in 1..=3 {
     ///     batch.write(n)?;
     /// }
@@ -439,10 +436,13 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        let size = self.limits.size_of(&event);
+        let (settings, size) = (self.limits.validate(), self.limits.size_of(&event));
         let mut holding = self.holding();
         if holding.is_closed() {
             return Err(holding.refuse_closed(event));
+        }
+        if let Err(error) = settings {
+            return Err(holding.refuse_invalid(event, error));
         }
         let Ok(size) = size else {
             holding.count_panicked();
@@ -525,6 +525,7 @@ where
                 }
                 return;
             }
+            Signal::Validate(result) => **result = result.and(self.limits.validate()),
             Signal::Abort | Signal::EndOfBatch => {}
         }
         self.inner.signal(signal);

@@ -1,6 +1,6 @@
 //! Keeps the panics of the sink behind it from whoever writes to it.
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -147,7 +147,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
         close_caught(|| self.inner.close(deadline))
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| {
             let entry = self.stage.counters.for_publisher();
             Lane::staged(CatchPanicLane { inner, stage: self.stage.clone(), entry })

@@ -1,7 +1,7 @@
 //! Lets only some events pass.
 
 use super::sieve::{Sieve, Verdict};
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -76,7 +76,7 @@ where
         self.stage.sieve.close(deadline, &self.inner)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| {
             let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
             inner.gated_by(move |event| Sieve::at_gate(stage.judge(event, &entry)))

@@ -1,6 +1,6 @@
 //! Shows each event, and what became of it, to somebody who looks on.
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -286,7 +286,7 @@ where
         self.inner.close(deadline)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         let stage = |inner| Lane::staged(InspectLane { inner, stage: self.stage.clone() });
         Ok(self.inner.lane()?.map(stage))
     }

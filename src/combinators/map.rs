@@ -1,6 +1,6 @@
 //! Turns each event into another one.
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
@@ -135,7 +135,7 @@ where
         self.inner.close(deadline)
     }
 
-    fn lane(&self) -> Result<Option<Lane<T>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<T>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| {
             let entry = self.stage.counters.for_publisher();
             Lane::staged(MapLane { inner, stage: self.stage.clone(), entry, events: PhantomData })

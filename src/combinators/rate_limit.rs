@@ -1,7 +1,7 @@
 //! Lets no more than so many events pass in a time.
 
 use super::sieve::{Sieve, Verdict};
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{ConfigError, Invalid, OutOfMemory, WriteError};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -29,7 +29,7 @@ use std::time::Instant;
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
 /// let (channel, mut receiver) = Channel::lossy(64)?;
-/// let sink = channel.rate_limit(0.001, 2)?; // a burst of two, and then one in a quarter of an hour
+/// let sink = channel.rate_limit(0.001, 2); // a burst of two, and then one in a quarter of an hour
 /// for n in 0..10 {
 ///     sink.write(n)?;
 /// }
@@ -44,6 +44,7 @@ pub struct RateLimit<E, S, C = SystemClock> {
 }
 
 struct Stage<C> {
+    settings: Result<(), ConfigError>,
     bucket: Bucket,
     clock: C,
     sieve: Sieve,
@@ -79,18 +80,19 @@ impl Bucket {
 }
 
 impl<E, S> RateLimit<E, S> {
-    pub(crate) fn new(inner: S, per_second: f64, burst: u64) -> Result<Self, InvalidConfig> {
-        if !(per_second.is_finite() && per_second > 0.0) {
-            return Err(InvalidConfig::InvalidRate);
-        }
-        if burst == 0 {
-            return Err(InvalidConfig::ZeroBurst);
-        }
+    pub(crate) fn new(inner: S, per_second: f64, burst: u64) -> Self {
+        let settings = if !(per_second.is_finite() && per_second > 0.0) {
+            Err(Invalid::Rate(per_second.into()).into())
+        } else if burst == 0 {
+            Err(Invalid::ZeroBurst.into())
+        } else {
+            Ok(())
+        };
         // A conversion to an integer ends at its bounds.
         let interval = ((1e9 / per_second).round() as u64).max(1);
-        let bucket = Bucket::new(Instant::now(), interval, interval.saturating_mul(burst - 1));
-        let stage = Stage { bucket, clock: SystemClock, sieve: Sieve::new() };
-        Ok(Self { inner, stage: Arc::new(stage), events: PhantomData })
+        let bucket = Bucket::new(Instant::now(), interval, interval.saturating_mul(burst.saturating_sub(1)));
+        let stage = Stage { settings, bucket, clock: SystemClock, sieve: Sieve::new() };
+        Self { inner, stage: Arc::new(stage), events: PhantomData }
     }
 
     /// Takes the time from another clock; the bucket is full.
@@ -102,7 +104,7 @@ impl<E, S> RateLimit<E, S> {
     /// use std::time::Duration;
     /// let clock = ManualClock::new();
     /// let (channel, mut receiver) = Channel::lossy(8)?;
-    /// let sink = channel.rate_limit(2.0, 1)?.clock(clock.clone());
+    /// let sink = channel.rate_limit(2.0, 1).clock(clock.clone());
     /// sink.write(1)?;
     /// sink.write(2)?; // dropped, and counted as filtered
     /// clock.advance(Duration::from_millis(500));
@@ -118,7 +120,7 @@ impl<E, S> RateLimit<E, S> {
             clock.now()
         };
         let bucket = Bucket::new(now, interval, slack);
-        let stage = Stage { bucket, clock, sieve: Sieve::new() };
+        let stage = Stage { settings: self.stage.settings, bucket, clock, sieve: Sieve::new() };
         RateLimit { inner: self.inner, stage: Arc::new(stage), events: PhantomData }
     }
 }
@@ -145,6 +147,9 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        if let Err(error) = self.stage.settings {
+            return self.stage.sieve.refuse_invalid(event, error);
+        }
         let verdict = self.stage.judge(self.stage.sieve.everybody());
         self.stage.sieve.write(verdict, event, &self.inner)
     }
@@ -153,7 +158,10 @@ where
         self.stage.sieve.close(deadline, &self.inner)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+        if self.stage.settings.is_err() {
+            return Ok(None);
+        }
         Ok(self.inner.lane()?.map(|inner| {
             let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
             inner.gated_by(move |_| Sieve::at_gate(stage.judge(&entry)))
@@ -161,10 +169,13 @@ where
     }
 
     fn has_lanes(&self) -> bool {
-        self.inner.has_lanes()
+        self.stage.settings.is_ok() && self.inner.has_lanes()
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {
+        if let Signal::Validate(result) = signal {
+            **result = result.and(self.stage.settings);
+        }
         self.stage.sieve.signal(signal, &self.inner);
     }
 

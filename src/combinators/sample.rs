@@ -1,7 +1,7 @@
 //! Lets one in so many events pass.
 
 use super::sieve::{Sieve, Verdict};
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{ConfigError, Invalid, OutOfMemory, WriteError};
 use crate::sink::lane::Lane;
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -10,7 +10,6 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 /// Hands on one in so many events. Made by [`SinkExt::sample`](crate::SinkExt::sample).
@@ -24,7 +23,7 @@ use std::sync::Arc;
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
 /// let (channel, mut receiver) = Channel::lossy(8)?;
-/// let sink = channel.sample(10)?;
+/// let sink = channel.sample(10);
 /// for n in 0..25 {
 ///     sink.write(n)?;
 /// }
@@ -39,17 +38,23 @@ pub struct Sample<E, S> {
 }
 
 struct Stage {
-    one_in: NonZeroU64,
+    /// 0 is invalid, and lets nothing pass.
+    one_in: u64,
     /// Events of those who have no lane.
     seen: AtomicU64,
     sieve: Sieve,
 }
 
 impl<E, S> Sample<E, S> {
-    pub(crate) fn new(inner: S, one_in: u64) -> Result<Self, InvalidConfig> {
-        let one_in = NonZeroU64::new(one_in).ok_or(InvalidConfig::ZeroSample)?;
+    pub(crate) fn new(inner: S, one_in: u64) -> Self {
         let stage = Stage { one_in, seen: AtomicU64::new(0), sieve: Sieve::new() };
-        Ok(Self { inner, stage: Arc::new(stage), events: PhantomData })
+        Self { inner, stage: Arc::new(stage), events: PhantomData }
+    }
+}
+
+impl<E, S> Sample<E, S> {
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.stage.one_in == 0 { Err(Invalid::ZeroSample.into()) } else { Ok(()) }
     }
 }
 
@@ -68,7 +73,10 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         // Relaxed: only the count matters.
-        let before = self.stage.seen.fetch_add(1, Ordering::Relaxed) % self.stage.one_in;
+        let seen = self.stage.seen.fetch_add(1, Ordering::Relaxed);
+        let Some(before) = seen.checked_rem(self.stage.one_in) else {
+            return self.stage.sieve.refuse_invalid(event, Invalid::ZeroSample.into());
+        };
         let verdict = self.stage.judge(before, self.stage.sieve.everybody());
         self.stage.sieve.write(verdict, event, &self.inner)
     }
@@ -77,10 +85,13 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
         self.stage.sieve.close(deadline, &self.inner)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+        if self.validate().is_err() {
+            return Ok(None);
+        }
         Ok(self.inner.lane()?.map(|inner| {
             let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
-            let one_in = stage.one_in.get();
+            let one_in = stage.one_in;
             let mut next = 0;
             inner.gated_by(move |_| {
                 let before = next;
@@ -91,10 +102,13 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
     }
 
     fn has_lanes(&self) -> bool {
-        self.inner.has_lanes()
+        self.validate().is_ok() && self.inner.has_lanes()
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {
+        if let Signal::Validate(result) = signal {
+            **result = result.and(self.validate());
+        }
         self.stage.sieve.signal(signal, &self.inner);
     }
 

@@ -1,6 +1,6 @@
 //! What combinators that let only some events pass have in common: their books, and what they do once they are closed.
 
-use crate::error::WriteError;
+use crate::error::{ConfigError, WriteError};
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
 use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome};
@@ -76,6 +76,18 @@ impl Sieve {
                 Err(WriteError::Closed(event))
             }
         }
+    }
+
+    /// Refuses an event since a setting is invalid.
+    #[cold]
+    pub(super) fn refuse_invalid<E>(
+        &self,
+        event: E,
+        error: ConfigError,
+    ) -> Result<Disposition, WriteError<E>> {
+        self.everybody().offered(1);
+        self.everybody().count(Outcome::RefusedFailed, 1);
+        Err(WriteError::Failed { event, source: Box::new(error) })
     }
 
     /// What a gate in front of a lane says: what comes too late passes it, and is refused behind it.

@@ -2,7 +2,7 @@
 
 mod side;
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::{self, Signal};
 use crate::sink::{Sink, SinkKey};
@@ -142,7 +142,7 @@ where
         })
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         if !self.has_lanes() {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
 //! Bounds the waits of whatever is behind it.
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
 use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
@@ -32,7 +32,7 @@ use std::time::Duration;
 /// let sink = channel.timeout(Duration::from_millis(1));
 /// assert!(sink.write(1).is_ok());
 /// assert!(matches!(sink.write(2), Err(WriteError::Timeout(2))));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[must_use = "a timeout does nothing until it is written to or added to a bus"]
 pub struct Timeout<E, S> {
@@ -62,7 +62,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Timeout<E, S> {
         self.inner.close(deadline)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| Lane::staged(TimeoutLane { inner, limit: *self.limit })))
     }
 

@@ -7,7 +7,7 @@ use super::shared::Shared;
 use super::time::TimeSource;
 use super::writer::JournalWriter;
 use super::{Handle, Journal};
-use crate::error::InvalidConfig;
+use crate::error::BuildError;
 use crate::ring::blocks::{SharedWriter, Writer, ring};
 use crate::stats::EntryCounters;
 use crate::sync::membarrier::process_pair;
@@ -134,7 +134,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     /// Makes a journal that any number of threads publish into.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when a setting cannot be.
+    /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -149,7 +149,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     /// assert_eq!(journal.subscribe(Start::Oldest)?.try_iter().count(), 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn build(self) -> Result<Journal<E>, InvalidConfig> {
+    pub fn build(self) -> Result<Journal<E>, BuildError> {
         let (writer, shared) = self.make(EntryCounters::shared_by_position())?;
         Ok(Journal(Arc::new(Handle { writer: SharedWriter::from(writer), shared })))
     }
@@ -158,7 +158,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     /// which others read it.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when a setting cannot be.
+    /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -169,12 +169,12 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     /// assert_eq!(feed.subscribe(Start::Oldest)?.try_iter().count(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn build_single(self) -> Result<(JournalWriter<E>, Feed<E>), InvalidConfig> {
+    pub fn build_single(self) -> Result<(JournalWriter<E>, Feed<E>), BuildError> {
         let (writer, shared) = self.make(EntryCounters::private_by_position())?;
         Ok((JournalWriter::new(writer, &shared), Feed(shared)))
     }
 
-    fn make(self, entry: EntryCounters) -> Result<(Writer<E>, Arc<Shared<E>>), InvalidConfig> {
+    fn make(self, entry: EntryCounters) -> Result<(Writer<E>, Arc<Shared<E>>), BuildError> {
         let (writer, source) = ring(self.capacity)?;
         let pair = process_pair();
         let shared = Shared {

@@ -6,7 +6,7 @@ use super::overflow::Overflow;
 use super::registry::Registry;
 use super::shared_lane::SharedLane;
 use super::signals::Signals;
-use crate::error::InvalidConfig;
+use crate::error::BuildError;
 use crate::stats::{DropReason, Scales};
 use crate::sync::membarrier::{FencePair, process_pair};
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex};
@@ -72,7 +72,7 @@ pub(crate) struct Mailbox<E> {
 
 impl<E: Send + 'static> Mailbox<E> {
     /// A mailbox with one consumer or several, which its caller makes.
-    pub(super) fn new(config: MailboxConfig<E>, several: bool) -> Result<Arc<Self>, InvalidConfig> {
+    pub(super) fn new(config: MailboxConfig<E>, several: bool) -> Result<Arc<Self>, BuildError> {
         let wait = config.wait.check()?;
         // Asked once per process, and here rather than by the first publisher that meets a full lane: it reads files.
         let _ = spin_looks();

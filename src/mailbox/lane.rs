@@ -9,7 +9,7 @@ use super::lane_reader::{Arrival, LaneReader};
 use super::overflow::Overflow;
 use super::shared_lane::Source;
 use super::view::{LaneView, ViewOf};
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::stats::{Disposition, EntryCounters};
@@ -31,7 +31,7 @@ pub(crate) enum PrivateLane<E> {
 }
 
 impl<E: Send + 'static> PrivateLane<E> {
-    fn new(mailbox: &Arc<Mailbox<E>>) -> Result<(Self, Option<LaneReader<E>>), InvalidConfig> {
+    fn new(mailbox: &Arc<Mailbox<E>>) -> Result<(Self, Option<LaneReader<E>>), OutOfMemory> {
         let view = |ring, entry| LaneView::new(ring, entry, &mailbox.signals);
         let several = mailbox.signals.crowd.is_some();
         Ok(if several || !mailbox.shared.is_bounded() {
@@ -42,12 +42,14 @@ impl<E: Send + 'static> PrivateLane<E> {
             let view = view(ViewOf::Shared(waiter.clone()), entry);
             (Self::Shared(SharedWriter::new(view, waiter, mailbox)), None)
         } else if mailbox.overflow == Overflow::DropOldest {
-            let ring = Arc::new(Ring::new(mailbox.capacity())?);
+            let ring = Ring::new(mailbox.capacity()).map_err(|error| error.of_checked(mailbox.capacity()))?;
+            let ring = Arc::new(ring);
             let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
             let reader = LaneReader::Evicting(ring.clone(), view.clone());
             (Self::Evicting(EvictingLane::new(ring, view, mailbox)), Some(reader))
         } else {
-            let (producer, consumer) = spsc::ring(mailbox.capacity())?;
+            let ring = spsc::ring(mailbox.capacity());
+            let (producer, consumer) = ring.map_err(|error| error.of_checked(mailbox.capacity()))?;
             let view = view(ViewOf::Spsc(producer.sealer()), EntryCounters::private_by_position());
             let reader = LaneReader::Spsc(consumer, view.clone());
             (Self::Fast(FastLane::new(producer, view, mailbox)), Some(reader))
@@ -104,7 +106,7 @@ impl<E: Send + 'static> PrivateLane<E> {
 
 impl<E: Send + 'static> Mailbox<E> {
     /// Makes a lane for one publisher. On a sealed mailbox the lane refuses everything.
-    pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, InvalidConfig> {
+    pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, OutOfMemory> {
         let (lane, reader) = PrivateLane::new(this)?;
         let view = lane.view().clone();
         // What the caller has put into the shared lane lies below.

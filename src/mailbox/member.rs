@@ -7,7 +7,7 @@ use super::end::End;
 use super::intake::{Intake, give_up};
 use super::members::MemberState;
 use super::shared_lane::{Find, Source};
-use crate::error::InvalidConfig;
+use crate::error::BuildError;
 use crate::sync::{Arc, no_recheck, spin_hint, thread};
 use crate::wait::crowd::Ticket;
 use crate::wait::list::Want;
@@ -58,7 +58,7 @@ pub(crate) struct Member<E: Send + 'static> {
 
 impl<E: Send + 'static> Member<E> {
     /// A mailbox with several consumers: all events go through the shared lane. More members are made of the first.
-    pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), InvalidConfig> {
+    pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), BuildError> {
         let mailbox = Mailbox::new(config, true)?;
         let member = Self::new(mailbox.clone());
         Ok((mailbox, member))

@@ -28,10 +28,10 @@ use std::time::Duration;
 /// Two events, and room for one:
 /// ```
 /// use buslane::{Channel, Overflow, Sink, WriteError};
-/// use buslane::error::InvalidConfig;
+/// use buslane::error::BuildError;
 /// use std::time::Duration;
 /// /// What the reader gets, and what the writer of the second event is told.
-/// fn two(overflow: Overflow) -> Result<(Vec<u32>, Result<(), WriteError<u32>>), InvalidConfig> {
+/// fn two(overflow: Overflow) -> Result<(Vec<u32>, Result<(), WriteError<u32>>), BuildError> {
 ///     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(overflow).build()?;
 ///     assert!(channel.write(1).is_ok());
 ///     let told = channel.write(2);
@@ -50,7 +50,7 @@ use std::time::Duration;
 /// (0..100).for_each(|n| assert!(channel.write(n).is_ok()));
 /// channel.close();
 /// assert_eq!(reader.join().unwrap(), 100);
-/// # Ok::<(), InvalidConfig>(())
+/// # Ok::<(), BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

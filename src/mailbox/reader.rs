@@ -8,7 +8,7 @@ use super::intake::{Intake, give_up};
 use super::lane_reader::{Arrival, LaneReader, settle_seal};
 use super::progress::Progress;
 use super::shared_lane::{Find, Source};
-use crate::error::InvalidConfig;
+use crate::error::BuildError;
 use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;
@@ -42,7 +42,7 @@ pub(crate) struct Reader<E> {
 
 impl<E: Send + 'static> Reader<E> {
     /// A mailbox with one consumer.
-    pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), InvalidConfig> {
+    pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), BuildError> {
         let mailbox = Mailbox::new(config, false)?;
         let reader = Self::new(mailbox.clone());
         Ok((mailbox, reader))

@@ -1,7 +1,7 @@
 //! The shared lane of a mailbox, and which of its events a read finds.
 
 use super::progress::Progress;
-use crate::error::InvalidConfig;
+use crate::error::BuildError;
 use crate::ring::mpmc::{Pop, Ring};
 use crate::ring::unbounded::Unbounded;
 use crate::stats::EntryCounters;
@@ -119,7 +119,7 @@ pub(crate) struct SharedLane<E> {
 
 impl<E: Send> SharedLane<E> {
     /// A ring with room for `capacity` events.
-    pub(super) fn bounded(capacity: usize) -> Result<Self, InvalidConfig> {
+    pub(super) fn bounded(capacity: usize) -> Result<Self, BuildError> {
         Ok(Self::new(Events::Bounded(Ring::new(capacity)?), EntryCounters::shared_by_position()))
     }
 

@@ -5,7 +5,7 @@ use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work, impat
 use super::partition::{KeyHash, Route, key_hash};
 use super::worker::{Hooks, Worker};
 use super::{Ending, Handle, Queue, Shared, Tell};
-use crate::error::{BoxError, InvalidConfig, SpawnError};
+use crate::error::{BoxError, ConfigError, Invalid, SpawnError};
 use crate::mailbox::intake::Intake;
 use crate::mailbox::member::Member;
 use crate::mailbox::overflow::Overflow;
@@ -13,7 +13,7 @@ use crate::mailbox::reader::Reader;
 use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
-use crate::sink::signal::{Signal, ledgers};
+use crate::sink::signal::{Signal, ledgers, validate};
 use crate::stats::{CloseReport, DropReason, Identity, Ledgers};
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
@@ -355,7 +355,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Starts the queue in front of a closure that returns nothing or a result.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting cannot be, several workers among them, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be allocated, or the system gives no thread.
     ///
     /// # Examples
     /// An error counts as `failed`, and the worker goes on:
@@ -415,7 +415,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Starts the queue in front of a handler.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting cannot be, several workers among them, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be allocated, or the system gives no thread.
     ///
     /// # Examples
     /// ```
@@ -498,7 +498,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// let (batches, mut receiver) = Channel::lossy(64)?;
     /// let queue = Queue::builder()
     ///     .workers(2)
-    ///     .spawn_each_sink(|_worker| batches.clone().batch(10).expect("10 is a valid size"))?;
+    ///     .spawn_each_sink(|_worker| batches.clone().batch(10))?;
     /// for n in 0..100 {
     ///     queue.write(n)?;
     /// }
@@ -550,6 +550,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         desks: usize,
     ) -> Result<Queue<E>, SpawnError> {
         // Weak, so that a sink is dropped by its worker when that ends, and not with the last handle.
+        sinks.iter().try_for_each(|sink| validate(&**sink))?;
         let downstream: Vec<_> = sinks.iter().map(Arc::downgrade).collect();
         let tell = move |signal: &mut Signal<'_>| {
             for sink in downstream.iter().filter_map(Weak::upgrade) {
@@ -563,20 +564,20 @@ impl<E: Send + 'static> QueueBuilder<E> {
     }
 
     /// Checks the settings; how many workers there are to be.
-    fn check(&self) -> Result<usize, InvalidConfig> {
+    fn check(&self) -> Result<usize, ConfigError> {
         match self.workers {
-            _ if self.max_batch == 0 => Err(InvalidConfig::ZeroBatch),
-            _ if self.name.contains('\0') => Err(InvalidConfig::NulInName),
-            0 => Err(InvalidConfig::ZeroWorkers),
+            _ if self.max_batch == 0 => Err(Invalid::ZeroBatch.into()),
+            _ if self.name.contains('\0') => Err(Invalid::NulInName.into()),
+            0 => Err(Invalid::ZeroWorkers.into()),
             1..=MOST_WORKERS => Ok(self.workers),
-            asked => Err(InvalidConfig::TooManyWorkers { asked, most: MOST_WORKERS }),
+            asked => Err(Invalid::TooManyWorkers { asked, most: MOST_WORKERS }.into()),
         }
     }
 
     fn start_one(self, work: impl Work<E>) -> Result<Queue<E>, SpawnError> {
         match self.check()? {
             1 => self.start(vec![work], 1, None),
-            workers => Err(InvalidConfig::OneHandler { workers }.into()),
+            workers => Err(Invalid::OneHandler { workers }.into()),
         }
     }
 

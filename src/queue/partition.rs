@@ -1,6 +1,6 @@
 //! A queue that keeps the order of each key: a mailbox for each worker, and the key says which.
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::lane::PrivateLane;
 use crate::mailbox::{End, Mailbox};
 use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
@@ -82,7 +82,7 @@ impl<E: Send + 'static> Route<E> {
         }
     }
 
-    pub(super) fn lane(this: &Arc<Self>) -> Result<Lane<E>, InvalidConfig> {
+    pub(super) fn lane(this: &Arc<Self>) -> Result<Lane<E>, OutOfMemory> {
         let lanes = this.mailboxes.iter().map(Mailbox::lane).collect::<Result<_, _>>()?;
         Ok(Lane::staged(PartitionLane { lanes, route: this.clone() }))
     }

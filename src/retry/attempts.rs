@@ -3,7 +3,7 @@
 use super::books::Books;
 use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
-use crate::error::WriteError;
+use crate::error::{ConfigError, WriteError};
 use crate::sink::Sink;
 use crate::sink::signal::Signal;
 use crate::stats::{CloseReport, Disposition, DropReason, FlushReport, Levels};
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 /// What all retries are made of, apart from the sink behind.
 pub(super) struct Attempts<E, P> {
     policy: P,
+    /// Whether the settings of the policy are valid.
+    pub(super) settings: Result<(), ConfigError>,
     pub(super) clock: Arc<dyn Clock>,
     /// Where back-offs are waited for.
     pub(super) pause: Arc<Pause>,
@@ -81,8 +83,14 @@ impl<E, P: RetryPolicy<E>> Drop for Permit<'_, E, P> {
 }
 
 impl<E, P> Attempts<E, P> {
-    pub(super) fn new(policy: P) -> Self {
+    pub(super) fn new(policy: P) -> Self
+    where
+        P: RetryPolicy<E>,
+    {
+        let panicked =
+            ConfigError::other("the retry policy panicked in `validate`: it must return an error instead");
         Self {
+            settings: user_code(|| policy.validate()).unwrap_or(Err(panicked)),
             policy,
             clock: Arc::new(SystemClock),
             pause: Arc::new(Pause::new()),

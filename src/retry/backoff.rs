@@ -1,7 +1,7 @@
 //! Waits that grow.
 
 use super::policy::{Attempt, Limits, Next, RetryPolicy};
-use crate::error::InvalidConfig;
+use crate::error::{ConfigError, Invalid};
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -21,14 +21,14 @@ use std::time::Duration;
 /// | [`jitter`](Self::jitter) | 1, which is full jitter |
 /// | [`max_attempts`](Self::max_attempts), [`max_elapsed`](Self::max_elapsed) | no limit |
 ///
-/// Equal waits are `Backoff::new(wait, wait)?.jitter(0.0)?`.
+/// Equal waits are `Backoff::new(wait, wait).jitter(0.0)`.
 ///
 /// # Examples
 /// ```
 /// use buslane::{sink_fn, SinkExt};
 /// use buslane::retry::Backoff;
 /// use std::time::Duration;
-/// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5))?.max_attempts(8)?;
+/// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5)).max_attempts(8);
 /// let queue = sink_fn(|line: &String| println!("{line}")).retry(backoff).queue(1024)?;
 /// # drop(queue);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -45,88 +45,101 @@ pub struct Backoff {
 impl Backoff {
     /// Waits of at most `base` at first, and of at most `max` ever.
     ///
-    /// # Errors
-    /// [`InvalidConfig::ZeroBackoff`] when `base` is zero, [`InvalidConfig::InvertedBackoff`] when `max` is below it.
+    /// A `base` of zero, and a `max` below the `base`, are invalid: see [`validate`](Self::validate).
     ///
     /// # Examples
     /// ```
-    /// use buslane::error::InvalidConfig;
     /// use buslane::retry::Backoff;
     /// use std::time::Duration;
-    /// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5))?;
+    /// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
     /// assert_eq!((backoff.window(1), backoff.window(100)), (Duration::from_millis(50), Duration::from_secs(5)));
-    /// assert_eq!(Backoff::new(Duration::ZERO, Duration::ZERO).err(), Some(InvalidConfig::ZeroBackoff));
-    /// # Ok::<(), InvalidConfig>(())
     /// ```
-    pub fn new(base: Duration, max: Duration) -> Result<Self, InvalidConfig> {
+    #[must_use]
+    pub fn new(base: Duration, max: Duration) -> Self {
+        Self { base, max, ..Self::default() }
+    }
+
+    /// Checks the settings, as [every call that puts a retry to use](crate::error#where-settings-are-checked) does.
+    ///
+    /// # Errors
+    /// [`ConfigError`] of the first invalid setting.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::error::ConfigErrorKind;
+    /// use buslane::retry::Backoff;
+    /// use std::time::Duration;
+    /// let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    /// assert!(Backoff::new(second, minute).validate().is_ok());
+    /// let error = Backoff::new(minute, second).validate().unwrap_err();
+    /// assert_eq!(error.kind(), ConfigErrorKind::Backoff);
+    /// assert_eq!(error.to_string(), "longest backoff 1s is invalid: it must be at least the first backoff 60s");
+    /// ```
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let Self { base, max, factor, jitter, .. } = *self;
         if base.is_zero() {
-            return Err(InvalidConfig::ZeroBackoff);
+            Err(Invalid::ZeroBackoff.into())
+        } else if max < base {
+            Err(Invalid::InvertedBackoff { base, max }.into())
+        } else if !factor.is_finite() || factor < 1.0 {
+            Err(Invalid::Factor(factor.into()).into())
+        } else if !(0.0..=1.0).contains(&jitter) {
+            Err(Invalid::Jitter(jitter.into()).into())
+        } else {
+            self.limits.validate()
         }
-        if max < base {
-            return Err(InvalidConfig::InvertedBackoff { base, max });
-        }
-        Ok(Self { base, max, ..Self::default() })
     }
 
     /// By how much each wait is longer than the one before.
     ///
-    /// # Errors
-    /// [`InvalidConfig::InvalidFactor`] when it is below 1 or not a finite number.
+    /// A factor below 1, and one that is not finite, are invalid: see [`validate`](Self::validate).
     ///
     /// # Examples
     /// ```
     /// use std::time::Duration;
-    /// let backoff = buslane::retry::Backoff::default().factor(3.0)?;
+    /// let backoff = buslane::retry::Backoff::default().factor(3.0);
     /// assert_eq!(backoff.window(3), Duration::from_millis(900));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
-    pub fn factor(mut self, factor: f64) -> Result<Self, InvalidConfig> {
-        if !factor.is_finite() || factor < 1.0 {
-            return Err(InvalidConfig::InvalidFactor);
-        }
+    #[must_use]
+    pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
-        Ok(self)
+        self
     }
 
     /// How much of a wait is left to chance: 0 for nothing, 1 for all of it.
     ///
-    /// # Errors
-    /// [`InvalidConfig::InvalidJitter`] when it is not a number from 0 to 1.
+    /// A number outside 0 to 1 is invalid: see [`validate`](Self::validate).
     ///
     /// # Examples
     /// ```
     /// use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
     /// use std::time::Duration;
-    /// let backoff = Backoff::default().jitter(0.0)?;
+    /// let backoff = Backoff::default().jitter(0.0);
     /// let second = Attempt::new(2, Duration::ZERO, AttemptError::Full);
     /// assert_eq!(backoff.failure(&"event", &second), Next::After(Duration::from_millis(200)));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
-    pub fn jitter(mut self, jitter: f64) -> Result<Self, InvalidConfig> {
-        if !(0.0..=1.0).contains(&jitter) {
-            return Err(InvalidConfig::InvalidJitter);
-        }
+    #[must_use]
+    pub fn jitter(mut self, jitter: f64) -> Self {
         self.jitter = jitter;
-        Ok(self)
+        self
     }
 
     /// Gives an event up after so many attempts, the first one included.
     ///
-    /// # Errors
-    /// [`InvalidConfig::ZeroAttempts`] when it is zero.
+    /// 0 attempts are invalid: see [`validate`](Self::validate).
     ///
     /// # Examples
     /// ```
     /// use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
     /// use std::time::Duration;
-    /// let backoff = Backoff::default().max_attempts(2)?;
+    /// let backoff = Backoff::default().max_attempts(2);
     /// let second = Attempt::new(2, Duration::ZERO, AttemptError::Full);
     /// assert_eq!(backoff.failure(&"event", &second), Next::GiveUp);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
-    pub fn max_attempts(mut self, attempts: u32) -> Result<Self, InvalidConfig> {
-        self.limits.set_attempts(attempts)?;
-        Ok(self)
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.limits.set_attempts(attempts);
+        self
     }
 
     /// Gives an event up as soon as the next attempt would come later than this after the first.
@@ -196,6 +209,10 @@ impl Default for Backoff {
 }
 
 impl<E> RetryPolicy<E> for Backoff {
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.validate()
+    }
+
     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
         let window = self.window(attempt.number());
         let part = window.as_secs_f64() * (1.0 - self.jitter * self.dice.roll());

@@ -1,7 +1,7 @@
 //! Spares a sink that is down.
 
 use super::policy::{Attempt, Limits, Next, RetryPolicy};
-use crate::error::InvalidConfig;
+use crate::error::{ConfigError, Invalid};
 use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Mutex, lock};
 use crate::time::deadline::moment_after;
@@ -30,11 +30,10 @@ const MOST_HALVINGS: u32 = 10;
 /// use buslane::{Sink, sink_fn, SinkExt};
 /// use buslane::retry::{Breaker, BreakerState};
 /// use std::{sync::Arc, time::Duration};
-/// let breaker = Arc::new(Breaker::new(1, Duration::from_secs(1))?.max_attempts(1)?);
+/// let breaker = Arc::new(Breaker::new(1, Duration::from_secs(1)).max_attempts(1));
 /// let down = sink_fn(|_: &u32| Err("connection refused")).retry(breaker.clone());
 /// assert!(down.write(1).is_err());
 /// assert_eq!(breaker.state(), BreakerState::Open);
-/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 pub struct Breaker {
     threshold: u32,
@@ -59,13 +58,12 @@ struct Circuit {
 /// ```
 /// use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, RetryPolicy};
 /// use std::time::Duration;
-/// let breaker = Breaker::new(1, Duration::from_secs(60))?;
+/// let breaker = Breaker::new(1, Duration::from_secs(60));
 /// assert_eq!(breaker.state(), BreakerState::Closed);
 /// let _ = breaker.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full));
 /// assert_eq!(breaker.state(), BreakerState::Open);
 /// RetryPolicy::<&str>::success(&breaker);
 /// assert_eq!(breaker.state(), BreakerState::Closed);
-/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -81,8 +79,7 @@ pub enum BreakerState {
 impl Breaker {
     /// A breaker that opens after `threshold` failures in a row, and then waits for `backoff` before each probe.
     ///
-    /// # Errors
-    /// [`InvalidConfig::ZeroThreshold`] and [`InvalidConfig::ZeroBackoff`].
+    /// A threshold of 0, and a backoff of zero, are invalid: see [`validate`](Self::validate).
     ///
     /// # Examples
     /// Two failures in a row open it:
@@ -90,7 +87,7 @@ impl Breaker {
     /// use buslane::{Sink, sink_fn, SinkExt};
     /// use buslane::retry::{Breaker, BreakerState};
     /// use std::{sync::Arc, time::Duration};
-    /// let breaker = Arc::new(Breaker::new(2, Duration::from_secs(60))?.max_attempts(1)?);
+    /// let breaker = Arc::new(Breaker::new(2, Duration::from_secs(60)).max_attempts(1));
     /// let sink = sink_fn(|ok: &bool| if *ok { Ok(()) } else { Err("no route") }).retry(breaker.clone());
     /// for ok in [false, true, false] {
     ///     let _ = sink.write(ok);
@@ -98,42 +95,59 @@ impl Breaker {
     /// assert_eq!(breaker.state(), BreakerState::Closed);
     /// let _ = sink.write(false);
     /// assert_eq!(breaker.state(), BreakerState::Open);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
-    pub fn new(threshold: u32, backoff: Duration) -> Result<Self, InvalidConfig> {
-        if threshold == 0 {
-            return Err(InvalidConfig::ZeroThreshold);
-        }
-        if backoff.is_zero() {
-            return Err(InvalidConfig::ZeroBackoff);
-        }
-        Ok(Self {
+    #[must_use]
+    pub fn new(threshold: u32, backoff: Duration) -> Self {
+        Self {
             threshold,
             backoff,
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
             circuit: Mutex::new(Circuit { failures: 0, until: None, probe: None }),
-        })
+        }
+    }
+
+    /// Checks the settings, as [every call that puts a retry to use](crate::error#where-settings-are-checked) does.
+    ///
+    /// # Errors
+    /// [`ConfigError`] of the first invalid setting.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::retry::Breaker;
+    /// use std::time::Duration;
+    /// let second = Duration::from_secs(1);
+    /// assert!(Breaker::new(5, second).validate().is_ok());
+    /// let error = Breaker::new(0, second).validate().unwrap_err();
+    /// assert_eq!(error.to_string(), "threshold 0 is invalid: it must be at least 1 failure");
+    /// ```
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.threshold == 0 {
+            Err(Invalid::ZeroThreshold.into())
+        } else if self.backoff.is_zero() {
+            Err(Invalid::ZeroBackoff.into())
+        } else {
+            self.limits.validate()
+        }
     }
 
     /// Gives an event up after so many attempts, the first one included. Default: no limit.
     ///
-    /// # Errors
-    /// [`InvalidConfig::ZeroAttempts`] when it is zero.
+    /// 0 attempts are invalid: see [`validate`](Self::validate).
     ///
     /// # Examples
     /// ```
     /// use buslane::{Sink, sink_fn, SinkExt, WriteError};
     /// use buslane::retry::Breaker;
     /// use std::time::Duration;
-    /// let breaker = Breaker::new(5, Duration::from_millis(1))?.max_attempts(2)?;
+    /// let breaker = Breaker::new(5, Duration::from_millis(1)).max_attempts(2);
     /// let sink = sink_fn(|_: &u32| Err("no route")).retry(breaker);
     /// assert!(matches!(sink.write(7), Err(WriteError::Failed { event: 7, .. })));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
-    pub fn max_attempts(mut self, attempts: u32) -> Result<Self, InvalidConfig> {
-        self.limits.set_attempts(attempts)?;
-        Ok(self)
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.limits.set_attempts(attempts);
+        self
     }
 
     /// Gives an event up when an attempt failed and the next one would come later than this after the first. Default: no
@@ -143,10 +157,9 @@ impl Breaker {
     /// ```
     /// use buslane::retry::{Attempt, AttemptError, Breaker, Next, RetryPolicy};
     /// use std::time::Duration;
-    /// let breaker = Breaker::new(5, Duration::from_secs(1))?.max_elapsed(Duration::from_secs(60));
+    /// let breaker = Breaker::new(5, Duration::from_secs(1)).max_elapsed(Duration::from_secs(60));
     /// let late = Attempt::new(2, Duration::from_secs(61), AttemptError::Full);
     /// assert_eq!(breaker.failure(&"event", &late), Next::GiveUp);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn max_elapsed(mut self, limit: Duration) -> Self {
@@ -163,13 +176,12 @@ impl Breaker {
     /// use buslane::testing::ManualClock;
     /// use std::time::Duration;
     /// let clock = ManualClock::new();
-    /// let breaker = Breaker::new(1, Duration::from_secs(60))?.clock(clock.clone());
+    /// let breaker = Breaker::new(1, Duration::from_secs(60)).clock(clock.clone());
     /// let _ = breaker.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full));
     /// assert_eq!(breaker.state(), BreakerState::Open);
     /// clock.advance(Duration::from_secs(60));
     /// assert_eq!(breaker.state(), BreakerState::HalfOpen);
     /// # }
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
@@ -183,14 +195,13 @@ impl Breaker {
     /// ```
     /// use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, RetryPolicy};
     /// use std::time::Duration;
-    /// let breaker = Breaker::new(2, Duration::from_secs(60))?;
+    /// let breaker = Breaker::new(2, Duration::from_secs(60));
     /// let full = Attempt::new(1, Duration::ZERO, AttemptError::Full);
     /// let states = [(); 2].map(|()| {
     ///     let _ = breaker.failure(&"event", &full);
     ///     breaker.state()
     /// });
     /// assert_eq!(states, [BreakerState::Closed, BreakerState::Open]);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     #[must_use]
     pub fn state(&self) -> BreakerState {
@@ -210,6 +221,10 @@ impl Breaker {
 }
 
 impl<E> RetryPolicy<E> for Breaker {
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.validate()
+    }
+
     fn before(&self, _event: &E) -> Duration {
         if lock(&self.circuit).until.is_none() {
             return Duration::ZERO;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// use buslane::{Channel, Sink, sink_fn, SinkExt};
 /// use buslane::retry::Backoff;
 /// let (letters, mut dead) = Channel::lossy(8)?;
-/// let policy = Backoff::default().max_attempts(1)?;
+/// let policy = Backoff::default().max_attempts(1);
 /// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).dead_letters(letters);
 /// sink.write(7)?;
 /// let letter = dead.recv()?;

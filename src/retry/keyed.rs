@@ -4,7 +4,7 @@ use super::attempts::{Attempts, Step, Trials};
 use super::dead::DeadLetter;
 use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{ConfigError, Invalid, WriteError};
 use crate::sink::signal::{Signal, ledgers};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
@@ -59,7 +59,7 @@ const ATTEMPTS_PER_TICK: usize = 64;
 ///     into.lock().unwrap().push(event.1);
 ///     Ok(())
 /// });
-/// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1))?;
+/// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
 /// let queue = Queue::builder().spawn_sink(sink.retry_by_key(|(user, _)| *user, policy))?;
 /// for event in [(1, "first of one"), (1, "second of one"), (2, "first of the other")] {
 ///     queue.write(event)?;
@@ -80,7 +80,10 @@ pub struct KeyedRetry<E, S, K, F, P> {
 }
 
 impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
-    pub(crate) fn new(inner: S, key: F, policy: P) -> Self {
+    pub(crate) fn new(inner: S, key: F, policy: P) -> Self
+    where
+        P: RetryPolicy<E>,
+    {
         Self {
             inner,
             key,
@@ -92,8 +95,7 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
 
     /// How many events are set aside at most, over all keys. Default: 1024.
     ///
-    /// # Errors
-    /// [`InvalidConfig::ZeroCapacity`].
+    /// A capacity of 0 is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
@@ -102,17 +104,18 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     /// use std::time::Duration;
     /// let minute = Duration::from_secs(60);
     /// let sink = sink_fn(|_: &(u32, &str)| Err("no route"));
-    /// let sink = sink.retry_by_key(|(user, _)| *user, Backoff::new(minute, minute)?).capacity(1)?;
+    /// let sink = sink.retry_by_key(|(user, _)| *user, Backoff::new(minute, minute)).capacity(1);
     /// assert!(sink.write((1, "set aside")).is_ok());
     /// assert!(matches!(sink.write((2, "no room")), Err(WriteError::Full((2, "no room")))));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
-    pub fn capacity(self, events: usize) -> Result<Self, InvalidConfig> {
-        if events == 0 {
-            return Err(InvalidConfig::ZeroCapacity);
-        }
+    pub fn capacity(self, events: usize) -> Self {
         lock(&self.parked).capacity = events;
-        Ok(self)
+        self
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let zero = lock(&self.parked).capacity == 0;
+        if zero { Err(Invalid::ZeroCapacity.into()) } else { self.attempts.settings }
     }
 
     /// Where what is given up goes, as for [`Retry::dead_letters`](crate::retry::Retry::dead_letters).
@@ -123,7 +126,7 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     /// use buslane::retry::Backoff;
     /// let (letters, mut dead) = Channel::lossy(8)?;
     /// let sink = sink_fn(|_: &(u32, &str)| Err("no route"))
-    ///     .retry_by_key(|(user, _)| *user, Backoff::default().max_attempts(1)?)
+    ///     .retry_by_key(|(user, _)| *user, Backoff::default().max_attempts(1))
     ///     .dead_letters(letters);
     /// sink.write((1, "hello"))?;
     /// assert_eq!(dead.recv()?.event, (1, "hello"));
@@ -147,13 +150,12 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     /// use std::time::Duration;
     /// let clock = ManualClock::hurrying(); // whoever waits moves it on
     /// let minute = Duration::from_secs(60);
-    /// let policy = Backoff::new(minute, minute)?.jitter(0.0)?.max_attempts(3)?;
+    /// let policy = Backoff::new(minute, minute).jitter(0.0).max_attempts(3);
     /// let sink = sink_fn(|_: &u32| Err("no route")).retry_by_key(|n| *n, policy).clock(clock.clone());
     /// assert!(sink.write(7).is_ok());
     /// assert!(sink.close(Deadline::NEVER).is_done()); // it tries to the end, waits included
     /// assert_eq!(clock.passed(), 2 * minute);
     /// # }
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.attempts.clock = Arc::new(clock);
@@ -444,6 +446,10 @@ where
         if closed || self.attempts.is_interrupted() {
             return self.end(WriteError::Closed(event), 0);
         }
+        if let Err(error) = self.validate() {
+            let error = WriteError::Failed { event, source: Box::new(error) };
+            return self.attempts.books.answered(Err(error));
+        }
         let behind = match self.find(key.0, &key.1) {
             Ok((line, _)) => line.is_some(),
             Err(text) => return self.end(self.attempts.panicked(event, "the key", &text), 0),
@@ -501,6 +507,7 @@ where
             }
             Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
             Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
+            Signal::Validate(result) => **result = result.and(self.validate()),
             _ => {}
         }
         // The dead letters hear of it also when the inner sink panics.

@@ -1,6 +1,6 @@
 //! What a retry asks: whether, when and how often.
 
-use crate::error::{InvalidConfig, WriteError};
+use crate::error::{ConfigError, Invalid, WriteError};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -48,11 +48,10 @@ pub trait RetryPolicy<E>: Send + Sync {
     /// ```
     /// use buslane::retry::{Attempt, AttemptError, Breaker, RetryPolicy};
     /// use std::time::Duration;
-    /// let breaker = Breaker::new(1, Duration::from_secs(60))?;
+    /// let breaker = Breaker::new(1, Duration::from_secs(60));
     /// assert!(breaker.before(&"event").is_zero());
     /// let _ = breaker.failure(&"event", &Attempt::new(1, Duration::ZERO, AttemptError::Full));
     /// assert!(!breaker.before(&"event").is_zero()); // it has opened
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     fn before(&self, event: &E) -> Duration {
         let _ = event;
@@ -118,9 +117,38 @@ pub trait RetryPolicy<E>: Send + Sync {
     /// let (channel, _) = Channel::lossy(8)?;
     /// assert!(channel.retry(policy.clone()).write("event").is_err());
     /// assert_eq!(policy.0.load(Ordering::Relaxed), 1);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     fn abandoned(&self) {}
+
+    /// Checks the settings of the policy. A retry asks once, when it is made, and
+    /// [reports the error](crate::error#where-settings-are-checked) when it is put to use. Default: they are valid.
+    ///
+    /// # Errors
+    /// [`ConfigError`] of the first invalid setting: [`ConfigError::other`] makes one.
+    ///
+    /// # Examples
+    /// A policy that wraps another one forwards the question:
+    /// ```
+    /// use buslane::error::{ConfigError, ConfigErrorKind};
+    /// use buslane::retry::{Attempt, Backoff, Next, RetryPolicy};
+    /// struct Loud<P>(P);
+    /// impl<E, P: RetryPolicy<E>> RetryPolicy<E> for Loud<P> {
+    ///     fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next {
+    ///         println!("attempt {} failed", attempt.number());
+    ///         self.0.failure(event, attempt)
+    ///     }
+    ///     fn validate(&self) -> Result<(), ConfigError> {
+    ///         self.0.validate()
+    ///     }
+    /// }
+    /// let policy = Loud(Backoff::default().max_attempts(0));
+    /// let error = RetryPolicy::<u32>::validate(&policy).unwrap_err();
+    /// assert_eq!(error.kind(), ConfigErrorKind::Attempts);
+    /// ```
+    fn validate(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
 }
 
 macro_rules! forward {
@@ -132,6 +160,10 @@ macro_rules! forward {
 
             fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next {
                 (**self).failure(event, attempt)
+            }
+
+            fn validate(&self) -> Result<(), ConfigError> {
+                (**self).validate()
             }
 
             fn success(&self) {
@@ -153,11 +185,10 @@ forward!(&P, Box<P>, Arc<P>);
 /// ```
 /// use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
 /// use std::time::Duration;
-/// let policy = Backoff::default().jitter(0.0)?.max_attempts(2)?;
+/// let policy = Backoff::default().jitter(0.0).max_attempts(2);
 /// let after = |number| policy.failure(&"event", &Attempt::new(number, Duration::ZERO, AttemptError::Full));
 /// assert_eq!(after(1), Next::After(Duration::from_millis(100)));
 /// assert_eq!(after(2), Next::GiveUp);
-/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -326,12 +357,12 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn set_attempts(&mut self, most: u32) -> Result<(), InvalidConfig> {
-        if most == 0 {
-            return Err(InvalidConfig::ZeroAttempts);
-        }
+    pub(super) fn set_attempts(&mut self, most: u32) {
         self.attempts = Some(most);
-        Ok(())
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.attempts == Some(0) { Err(Invalid::ZeroAttempts.into()) } else { Ok(()) }
     }
 
     pub(super) fn set_elapsed(&mut self, most: Duration) {

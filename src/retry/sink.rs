@@ -52,10 +52,9 @@ use std::time::Duration;
 ///     0..2 => Err("busy"),
 ///     _ => Ok(()),
 /// });
-/// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1))?;
+/// let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
 /// assert!(sink.retry(policy).write(7).is_ok());
 /// assert_eq!(calls.load(Ordering::Relaxed), 3);
-/// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 #[must_use = "a retry does nothing until it is written to or added to a bus"]
 pub struct Retry<E, S, P> {
@@ -65,7 +64,10 @@ pub struct Retry<E, S, P> {
 }
 
 impl<E, S, P> Retry<E, S, P> {
-    pub(crate) fn new(inner: S, policy: P) -> Self {
+    pub(crate) fn new(inner: S, policy: P) -> Self
+    where
+        P: RetryPolicy<E>,
+    {
         Self { inner, attempts: Attempts::new(policy), closed: AtomicBool::new(false) }
     }
 
@@ -78,7 +80,7 @@ impl<E, S, P> Retry<E, S, P> {
     /// use buslane::retry::Backoff;
     /// let (letters, mut dead) = Channel::lossy(8)?;
     /// let sink = sink_fn(|_: &u32| Err("no route"))
-    ///     .retry(Backoff::default().max_attempts(1)?)
+    ///     .retry(Backoff::default().max_attempts(1))
     ///     .dead_letters(letters);
     /// sink.write(7)?;
     /// let letter = dead.recv()?;
@@ -102,12 +104,11 @@ impl<E, S, P> Retry<E, S, P> {
     /// use std::time::Duration;
     /// let clock = ManualClock::hurrying(); // whoever waits moves it on
     /// let minute = Duration::from_secs(60);
-    /// let policy = Backoff::new(minute, minute)?.jitter(0.0)?.max_attempts(3)?;
+    /// let policy = Backoff::new(minute, minute).jitter(0.0).max_attempts(3);
     /// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).clock(clock.clone());
     /// assert!(sink.write(7).is_err());
     /// assert_eq!(clock.passed(), 2 * minute);
     /// # }
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.attempts.clock = Arc::new(clock);
@@ -153,6 +154,9 @@ where
         if self.closed.load(Ordering::Relaxed) {
             return Err(WriteError::Closed(event));
         }
+        if let Err(error) = self.attempts.settings {
+            return Err(WriteError::Failed { event, source: Box::new(error) });
+        }
         if self.attempts.is_interrupted() {
             return self.cut(Cut::Closed, event, 0);
         }
@@ -191,6 +195,7 @@ where
         match signal {
             Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
             Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
+            Signal::Validate(result) => **result = result.and(self.attempts.settings),
             _ => {}
         }
         // The dead letters hear of it also when the sink behind panics.

@@ -41,7 +41,7 @@ mod shared_writer;
 mod spares;
 mod writer;
 
-use crate::error::InvalidConfig;
+use crate::error::{BuildError, OutOfMemory, SubscribeError};
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};
 use crate::wait::context::UserCode;
@@ -62,7 +62,7 @@ const BLOCK: u64 = 64;
 /// let (_writer, source) = ring::<u8>(64)?;
 /// let _reader = source.reader(0)?;
 /// assert_eq!(MAX_READERS - source.readers(), 65_534); // so many more there may be
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub const MAX_READERS: usize = (1 << block::PIN_BITS) - 1;
 
@@ -157,8 +157,8 @@ impl<T> Drop for Shared<T> {
 /// blocks of older ones: the capacity is made up of whole blocks, and one more is being overwritten.
 ///
 /// # Errors
-/// [`InvalidConfig`] when the capacity is zero, larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory is
-/// not to be had.
+/// [`BuildError`] when the capacity is zero or larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory cannot be
+/// allocated.
 ///
 /// # Examples
 /// ```
@@ -172,13 +172,13 @@ impl<T> Drop for Shared<T> {
 /// assert_eq!(reader.look(), Look::Lagged(4));
 /// assert_eq!(reader.look(), Look::Values);
 /// assert_eq!(reader.take(|position, value| (position, *value)), (4, "e"));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), InvalidConfig> {
+pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), BuildError> {
     // Refuses what no ring can be.
     super::slots_for(capacity, 1)?;
     let block_len = BLOCK.min(1 << capacity.ilog2());
-    let out_of_memory = InvalidConfig::OutOfMemory { slots: capacity };
+    let out_of_memory = OutOfMemory::new(capacity);
     let count = (capacity as u64).div_ceil(block_len) as usize + 1;
     let mut blocks = Blocks(Vec::new());
     blocks.0.try_reserve(count).map_err(|_| out_of_memory)?;
@@ -231,7 +231,7 @@ impl<T> Drop for Blocks<T> {
 /// assert_eq!((source.tail(), source.oldest(), source.readers()), (1, 0, 0));
 /// let reader = source.clone().reader(0)?;
 /// assert_eq!((source.readers(), reader.behind()), (1, 1));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Source<T>(Arc<Shared<T>>);
 
@@ -242,8 +242,8 @@ impl<T: Send + Sync> Source<T> {
     /// Copies nothing. Allocates a block when there are more readers than ever before.
     ///
     /// # Errors
-    /// [`InvalidConfig::OutOfMemory`] when the memory for that is not to be had, and
-    /// [`InvalidConfig::TooManyReaders`] when there are [`MAX_READERS`].
+    /// [`SubscribeError::OutOfMemory`] when the memory for that cannot be allocated, and
+    /// [`SubscribeError::TooManyReaders`] when there are [`MAX_READERS`].
     ///
     /// # Examples
     /// ```
@@ -254,19 +254,19 @@ impl<T: Send + Sync> Source<T> {
     /// let mut reader = source.reader(7)?;
     /// assert_eq!(reader.look(), Look::Values);
     /// assert_eq!(reader.take(|position, value| (position, *value)), (7, 7));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn reader(&self, position: u64) -> Result<Reader<T>, InvalidConfig> {
+    pub fn reader(&self, position: u64) -> Result<Reader<T>, SubscribeError> {
         self.admit()?;
         Ok(Reader::new(self.0.clone(), position))
     }
 
-    fn admit(&self) -> Result<(), InvalidConfig> {
+    fn admit(&self) -> Result<(), SubscribeError> {
         let shared = &self.0;
-        let out_of_memory = InvalidConfig::OutOfMemory { slots: shared.block_len as usize };
+        let out_of_memory = OutOfMemory::new(shared.block_len as usize);
         let mut registry = lock(&shared.registry);
         if registry.readers == MAX_READERS {
-            return Err(InvalidConfig::TooManyReaders { most: MAX_READERS });
+            return Err(SubscribeError::TooManyReaders { most: MAX_READERS });
         }
         if registry.readers == registry.spares {
             registry.blocks.try_reserve(1).map_err(|_| out_of_memory)?;
@@ -291,7 +291,7 @@ impl<T> Source<T> {
     /// assert_eq!(source.tail(), 0); // not shown yet
     /// writer.commit();
     /// assert_eq!(source.tail(), 1);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn tail(&self) -> u64 {
@@ -306,7 +306,7 @@ impl<T> Source<T> {
     /// (0..100).for_each(|n| drop(writer.put(n)));
     /// writer.commit();
     /// assert_eq!(source.oldest(), 36);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn oldest(&self) -> u64 {
@@ -321,7 +321,7 @@ impl<T> Source<T> {
     /// assert!(!source.is_closed());
     /// writer.close();
     /// assert!(source.is_closed());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -334,7 +334,7 @@ impl<T> Source<T> {
     /// ```
     /// let (_writer, source) = buslane::ring::blocks::ring::<u32>(100)?;
     /// assert_eq!(source.capacity(), 100);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -351,7 +351,7 @@ impl<T> Source<T> {
     ///     let (_writer, source) = ring::<u32>(capacity)?;
     ///     assert_eq!(source.block_len(), block_len);
     /// }
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn block_len(&self) -> usize {
@@ -367,7 +367,7 @@ impl<T> Source<T> {
     /// assert_eq!(source.readers(), 2);
     /// drop(one);
     /// assert_eq!(source.readers(), 1);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn readers(&self) -> usize {

@@ -22,7 +22,7 @@
 //! - M4: a position below the closed tail was claimed exactly once and will be filled.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
-use crate::error::InvalidConfig;
+use crate::error::{BuildError, OutOfMemory};
 use crate::sync::pace::Pace;
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
@@ -48,7 +48,7 @@ struct Cell<T> {
 /// });
 /// let (Pop::Value(one), Pop::Value(other)) = (ring.pop(), ring.pop()) else { unreachable!() };
 /// assert_eq!(one + other, 3);
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Ring<T> {
     /// The next position to be claimed by a producer, shifted left by one; the lowest bit says closed.
@@ -69,7 +69,7 @@ pub struct Ring<T> {
 /// assert_eq!(ring.push("b"), Err(PushError::Full("b")));
 /// ring.close();
 /// assert_eq!(ring.push("b"), Err(PushError::Closed("b")));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<T> {
@@ -97,7 +97,7 @@ impl<T> fmt::Debug for PushError<T> {
 /// assert_eq!(ring.pop(), Pop::Empty);
 /// assert!(ring.push("a").is_ok());
 /// assert_eq!(ring.pop(), Pop::Value("a"));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pop<T> {
@@ -113,8 +113,8 @@ impl<T: Send> Ring<T> {
     /// Makes a ring that holds exactly `capacity` values.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity is zero, larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory
-    /// is not to be had.
+    /// [`BuildError`] when the capacity is zero or larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory cannot be
+    /// allocated.
     ///
     /// # Examples
     /// ```
@@ -129,14 +129,14 @@ impl<T: Send> Ring<T> {
     /// assert_eq!(ring.push("c"), Err(PushError::Closed("c")));
     /// assert_eq!(ring.pop(), Pop::Value("b"));
     /// assert!(ring.is_ended());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
-    pub fn new(capacity: usize) -> Result<Self, InvalidConfig> {
+    pub fn new(capacity: usize) -> Result<Self, BuildError> {
         let cells = Aligned::try_new(super::slots_for(capacity, 2)?, |position| Cell {
             stamp: AtomicU64::new(position as u64),
             value: Slot::empty(),
         })
-        .ok_or(InvalidConfig::OutOfMemory { slots: capacity })?;
+        .ok_or(OutOfMemory::new(capacity))?;
         Ok(Self {
             tail: CachePadded::new(AtomicU64::new(0)),
             head: CachePadded::new(AtomicU64::new(0)),
@@ -166,7 +166,7 @@ impl<T> Ring<T> {
     /// let ring = Ring::new(2)?;
     /// assert!(ring.push("a").is_ok() && ring.push("b").is_ok());
     /// assert_eq!(ring.push("c"), Err(PushError::Full("c")));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn push(&self, value: T) -> Result<(), PushError<T>> {
         let mut tail = self.tail.load(Ordering::Relaxed);
@@ -224,7 +224,7 @@ impl<T> Ring<T> {
     /// }
     /// assert_eq!(evicted, [0, 1, 2]);
     /// assert_eq!(ring.pop(), Pop::Value(3));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn push_evicting(&self, value: T, mut evicted: impl FnMut(T)) -> Result<(), PushError<T>> {
         let mut value = value;
@@ -250,7 +250,7 @@ impl<T> Ring<T> {
     /// let ring = Ring::new(2)?;
     /// assert!(ring.push("a").is_ok());
     /// assert_eq!((ring.pop(), ring.pop()), (Pop::Value("a"), Pop::Empty));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn pop(&self) -> Pop<T> {
         match self.pop_at() {
@@ -268,7 +268,7 @@ impl<T> Ring<T> {
     /// let ring = Ring::new(8)?;
     /// assert!(ring.push("a").is_ok() && ring.push("b").is_ok());
     /// assert_eq!((ring.pop_at(), ring.pop_at()), (Pop::Value((0, "a")), Pop::Value((1, "b"))));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn pop_at(&self) -> Pop<(u64, T)> {
         let mut head = self.head.load(Ordering::Relaxed);
@@ -311,7 +311,7 @@ impl<T> Ring<T> {
     /// assert_eq!(ring.close(), 1);
     /// assert!(ring.push("b").is_err());
     /// assert_eq!(ring.pop(), Pop::Value("a")); // what is left stays there
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn close(&self) -> u64 {
         // ORD(mpmc.tail): AcqRel; an RMW, so it reads the newest claim, and no later claim can succeed.
@@ -326,7 +326,7 @@ impl<T> Ring<T> {
     /// assert!(!ring.is_closed());
     /// ring.close();
     /// assert!(ring.is_closed());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -344,7 +344,7 @@ impl<T> Ring<T> {
     /// assert!(!ring.is_ended()); // a value is left
     /// ring.pop();
     /// assert!(ring.is_ended());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn is_ended(&self) -> bool {
@@ -361,7 +361,7 @@ impl<T> Ring<T> {
     /// assert!(!ring.has_filled());
     /// assert!(ring.push("a").is_ok());
     /// assert!(ring.has_filled());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn has_filled(&self) -> bool {
@@ -435,7 +435,7 @@ impl<T> Ring<T> {
     /// assert!(ring.push("b").is_ok());
     /// assert!(ring.push("c").is_err());
     /// assert_eq!(ring.position(), 2);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -453,7 +453,7 @@ impl<T> Ring<T> {
     /// assert_eq!(ring.claimed(), 1); // the one that was evicted
     /// ring.pop();
     /// assert_eq!(ring.claimed(), 2);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn claimed(&self) -> u64 {
@@ -469,7 +469,7 @@ impl<T> Ring<T> {
     /// (0..3).for_each(|n| assert!(ring.push(n).is_ok()));
     /// ring.pop();
     /// assert_eq!(ring.len(), 2);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
@@ -485,7 +485,7 @@ impl<T> Ring<T> {
     /// assert!(ring.is_empty());
     /// assert!(ring.push("a").is_ok());
     /// assert!(!ring.is_empty());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {

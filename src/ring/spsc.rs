@@ -25,7 +25,7 @@ mod producer;
 mod sealer;
 mod slice;
 
-use crate::error::InvalidConfig;
+use crate::error::{BuildError, OutOfMemory};
 use crate::sync::membarrier::{FencePair, process_pair};
 use crate::sync::prefetch::{bytes_ahead, spare};
 use crate::sync::slot::{Aligned, Slot};
@@ -135,8 +135,8 @@ impl<T> Drop for Shared<T> {
 /// The memory is allocated and touched here; neither half allocates later.
 ///
 /// # Errors
-/// [`InvalidConfig`] when the capacity is zero, larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory is
-/// not to be had.
+/// [`BuildError`] when the capacity is zero or larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory cannot be
+/// allocated.
 ///
 /// # Examples
 /// ```
@@ -146,11 +146,11 @@ impl<T> Drop for Shared<T> {
 /// assert_eq!(producer.push("c"), Err("c"));
 /// assert_eq!(consumer.pop(), Some("a"));
 /// assert_eq!(producer.push("c"), Ok(()));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
-pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), InvalidConfig> {
+pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), BuildError> {
     let slots = Aligned::try_new(super::slots_for(capacity, 1)? + spare_slots::<T>(), |_| Slot::empty())
-        .ok_or(InvalidConfig::OutOfMemory { slots: capacity })?;
+        .ok_or(OutOfMemory::new(capacity))?;
     let shared = Arc::new(Shared {
         tail: CachePadded::new(AtomicU64::new(0)),
         head: CachePadded::new(AtomicU64::new(0)),

@@ -10,7 +10,7 @@ use crate::combinators::rate_limit::RateLimit;
 use crate::combinators::sample::Sample;
 use crate::combinators::tee::Tee;
 use crate::combinators::timeout::Timeout;
-use crate::error::{InvalidConfig, SpawnError};
+use crate::error::SpawnError;
 use crate::queue::Queue;
 use crate::retry::KeyedRetry;
 use crate::retry::Retry;
@@ -80,15 +80,14 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// sink's work away from publishers, put a [`queue`](Self::queue) in front. [`Batch`] says what becomes of a batch that the
     /// sink does not take.
     ///
-    /// # Errors
-    /// [`InvalidConfig::ZeroBatch`] when `count` is zero.
+    /// A `count` of 0 is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
     /// use buslane::{Bus, Channel, SinkExt};
     /// let (channel, mut batches) = Channel::lossy(8)?;
     /// let bus = Bus::new();
-    /// bus.add(channel.batch(2)?)?;
+    /// bus.add(channel.batch(2))?;
     /// for n in 1..=3 {
     ///     bus.publish(n)?;
     /// }
@@ -97,7 +96,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// assert_eq!(batches.recv()?, [3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn batch<T>(self, count: usize) -> Result<Batch<T, Self>, InvalidConfig>
+    fn batch<T>(self, count: usize) -> Batch<T, Self>
     where
         T: 'static,
         Self: Sink<Vec<T>>,
@@ -242,36 +241,34 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// Hands on at most `per_second` events a second, and up to `burst` of them at once; what exceeds counts as
     /// `filtered`. All publishers share the limit. [`clock`](RateLimit::clock) sets another clock than the system's.
     ///
-    /// # Errors
-    /// [`InvalidConfig::InvalidRate`] for a rate that is not finite and above zero, [`InvalidConfig::ZeroBurst`]
-    /// for a burst of 0.
+    /// A rate that is not a finite number above 0, and a burst of 0, are invalid: see
+    /// [where settings are checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
     /// let (channel, mut receiver) = Channel::lossy(1024)?;
-    /// let sink = channel.rate_limit(0.001, 10)?;
+    /// let sink = channel.rate_limit(0.001, 10);
     /// for n in 0..1000 {
     ///     sink.write(n)?;
     /// }
     /// assert!(receiver.drain().eq(0..10));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn rate_limit(self, per_second: f64, burst: u64) -> Result<RateLimit<E, Self>, InvalidConfig> {
+    fn rate_limit(self, per_second: f64, burst: u64) -> RateLimit<E, Self> {
         RateLimit::new(self, per_second, burst)
     }
 
     /// Hands on one in `one_in` events of each publisher, beginning with its first; the others count as `filtered`.
     ///
-    /// # Errors
-    /// [`InvalidConfig::ZeroSample`] for 0.
+    /// One event in 0 is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
     /// use buslane::{Bus, Channel, SinkExt};
     /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let bus = Bus::new();
-    /// bus.add(channel.sample(100)?)?;
+    /// bus.add(channel.sample(100))?;
     /// let mut publisher = bus.publisher();
     /// for n in 0..250 {
     ///     publisher.publish(n)?;
@@ -279,7 +276,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 100, 200]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn sample(self, one_in: u64) -> Result<Sample<E, Self>, InvalidConfig> {
+    fn sample(self, one_in: u64) -> Sample<E, Self> {
         Sample::new(self, one_in)
     }
 
@@ -343,7 +340,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// let bus = Bus::new();
     /// for url in ["http://a/", "http://b/"] {
     ///     let post = move |event: &String| println!("POST {url}: {event}");
-    ///     bus.add(sink_fn(post).retry(Breaker::new(5, Duration::from_secs(1))?).queue(1024)?)?;
+    ///     bus.add(sink_fn(post).retry(Breaker::new(5, Duration::from_secs(1))).queue(1024)?)?;
     /// }
     /// bus.publish(String::from("push"))?;
     /// assert!(bus.close().is_done());
@@ -371,7 +368,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     ///     println!("{user}: {text}");
     ///     Ok(())
     /// });
-    /// let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(10))?;
+    /// let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(10));
     /// let bus = Bus::new();
     /// bus.add(sink.retry_by_key(|(user, _)| *user, backoff).queue(1024)?)?;
     /// bus.publish((1, "late"))?;

@@ -183,7 +183,7 @@ impl<E: Send + 'static> Lane<E> {
     ///     let (channel, _receiver) = Channel::<u32>::builder().overflow(overflow).build()?;
     ///     assert!(channel.lane()?.is_some_and(|lane| lane.may_wait() == may_wait));
     /// }
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn may_wait(&self) -> bool {
@@ -208,7 +208,7 @@ impl<E: Send + 'static> Lane<E> {
     /// assert!(bounded.lane()?.is_some_and(|lane| lane.sealer().is_some()));
     /// let (unbounded, _receiver) = Channel::<u32>::builder().unbounded().build()?;
     /// assert!(unbounded.lane()?.is_some_and(|lane| lane.sealer().is_none()));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn sealer(&self) -> Option<LaneSealer> {
@@ -354,7 +354,7 @@ pub trait LaneWrite<E>: Send {
     /// let (channel, _receiver) = Channel::lossy(8)?;
     /// let lane = channel.lane()?.expect("a channel gives out lanes");
     /// assert!(Lane::staged(Stage(lane)).sealer().is_some());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     fn sealer(&self) -> Option<LaneSealer> {
         None
@@ -377,7 +377,7 @@ pub trait LaneWrite<E>: Send {
     /// let (channel, _receiver) = Channel::builder().overflow(Overflow::DropNewest).build()?;
     /// let lane = channel.lane()?.expect("a channel gives out lanes");
     /// assert!(!Lane::staged(Stage(lane)).may_wait());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     fn may_wait(&self) -> bool {
         true
@@ -411,7 +411,7 @@ impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
 /// let (channel, _receiver) = Channel::<String>::lossy(8)?;
 /// let lane = channel.map(|n: &u32| n.to_string()).lane()?;
 /// assert!(lane.is_some_and(|lane| lane.sealer().is_some()));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[derive(Clone)]
 pub struct LaneSealer(Arc<dyn Seal>);

@@ -1,5 +1,6 @@
 //! What the control plane tells a sink apart from events.
 
+use crate::error::ConfigError;
 use crate::stats::{FlushReport, Ledgers, SinkState, Weight};
 use crate::time::Deadline;
 use crate::wait::context::quietly;
@@ -63,6 +64,9 @@ pub enum Signal<'a> {
     /// A batch upstream counts the events of its batches: count them, too. Sent when the batch is made, before its first event; a sink
     /// of your own has nothing to do.
     Weigh(&'a Weight),
+    /// Check the settings, yours and those of the sinks inside: the first invalid one is the error. Sent by the call that puts a chain of
+    /// sinks to use, before its first event; a sink without settings has nothing to do.
+    Validate(&'a mut Result<(), ConfigError>),
 }
 
 /// The ledgers of a sink, and of what is behind it.
@@ -70,4 +74,11 @@ pub(crate) fn ledgers<E>(sink: &(impl super::Sink<E> + ?Sized)) -> Ledgers {
     let mut ledgers = Ledgers::default();
     quietly(|| sink.signal(&mut Signal::Ledgers(&mut ledgers)));
     ledgers
+}
+
+/// Checks the settings of a sink, and of the sinks inside it.
+pub(crate) fn validate<E>(sink: &(impl super::Sink<E> + ?Sized)) -> Result<(), ConfigError> {
+    let mut result = Ok(());
+    quietly(|| sink.signal(&mut Signal::Validate(&mut result)));
+    result
 }

@@ -58,9 +58,9 @@ pub enum Disposition {
 ///         if odd.is_empty() { Ok(()) } else { Err(WriteError::Failed { event: odd, source: "odd".into() }) }
 ///     }
 /// }
-/// let policy = Backoff::default().max_attempts(1)?;
+/// let policy = Backoff::default().max_attempts(1);
 /// let retry = Arc::new(Even.retry(policy).dead_letters(sink_fn(|_: &buslane::retry::DeadLetter<Vec<u32>>| ())));
-/// let batch = retry.clone().batch(4)?;
+/// let batch = retry.clone().batch(4);
 /// for n in 1..=3 {
 ///     batch.write(n)?;
 /// }
@@ -223,7 +223,7 @@ impl Disposition {
 /// use buslane::{Channel, Queue, Sink, sink_fn, SinkExt};
 /// use buslane::retry::Backoff;
 /// let (letters, dead) = Channel::lossy(8)?;
-/// let sink = sink_fn(|_: &u32| Err("no route")).retry(Backoff::default().max_attempts(1)?).dead_letters(letters);
+/// let sink = sink_fn(|_: &u32| Err("no route")).retry(Backoff::default().max_attempts(1)).dead_letters(letters);
 /// let queue = sink.queue(8)?;
 /// queue.write(7)?;
 /// assert!(queue.close().is_done());

@@ -12,7 +12,7 @@ use std::ops::AddAssign;
 /// let written = (0..3).filter(|n| channel.write(*n).is_ok()).count();
 /// let refused = channel.state().ledger.refused;
 /// assert_eq!((written, refused.full, refused.total()), (1, 2, 2));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -137,10 +137,10 @@ impl ManualClock {
     /// use buslane::retry::Backoff;
     /// use buslane::testing::ManualClock;
     /// let clock = ManualClock::hurrying();
-    /// let sink = buslane::sink_fn(|_: &u32| Err("no route")).retry(Backoff::default().max_attempts(4)?);
+    /// let sink = buslane::sink_fn(|_: &u32| Err("no route")).retry(Backoff::default().max_attempts(4));
     /// assert!(sink.clock(clock.clone()).write(7).is_err());
     /// assert_eq!(clock.waits(), 3); // between four attempts
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn waits(&self) -> usize {

@@ -285,7 +285,7 @@ impl<E: Send> Sink<E> for Collect<E> {
                 }
                 self.0.counters.add_to(&mut state.ledger);
             }
-            Signal::Tick { .. } | Signal::Ledgers(_) | Signal::Weigh(_) => {}
+            Signal::Tick { .. } | Signal::Ledgers(_) | Signal::Weigh(_) | Signal::Validate(_) => {}
         }
     }
 

@@ -33,11 +33,11 @@ use std::time::Instant;
 /// let begin = Instant::now();
 /// let clock = Arc::new(Skipping(Mutex::new(begin)));
 /// let wait = Duration::from_secs(60);
-/// let policy = Backoff::new(wait, wait)?.jitter(0.0)?.max_attempts(3)?;
+/// let policy = Backoff::new(wait, wait).jitter(0.0).max_attempts(3);
 /// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).clock(clock.clone());
 /// assert!(sink.write(1).is_err());
 /// assert_eq!(clock.now() - begin, 2 * wait);
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time. It never goes back.

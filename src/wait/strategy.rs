@@ -1,6 +1,6 @@
 //! How a consumer waits: the strategies, and the pure logic that turns what it saw into its next step.
 
-use crate::error::InvalidConfig;
+use crate::error::{ConfigError, Invalid};
 use crate::sync::MODEL;
 use crate::sync::processors::online_processors;
 use std::sync::OnceLock;
@@ -101,11 +101,11 @@ impl WaitStrategy {
         !matches!(self, Self::SpinPark | Self::Park)
     }
 
-    pub(crate) fn check(self) -> Result<Self, InvalidConfig> {
+    pub(crate) fn check(self) -> Result<Self, ConfigError> {
         match self {
-            Self::Nap { nap, .. } if nap.is_zero() => Err(InvalidConfig::ZeroInterval),
-            Self::Poll { busy, .. } if busy.is_zero() => Err(InvalidConfig::ZeroInterval),
-            Self::Poll { busy, idle } if idle < busy => Err(InvalidConfig::InvertedInterval { busy, idle }),
+            Self::Nap { nap, .. } if nap.is_zero() => Err(Invalid::ZeroInterval.into()),
+            Self::Poll { busy, .. } if busy.is_zero() => Err(Invalid::ZeroInterval.into()),
+            Self::Poll { busy, idle } if idle < busy => Err(Invalid::InvertedInterval { busy, idle }.into()),
             other => Ok(other),
         }
     }
@@ -288,17 +288,17 @@ mod tests {
 
     #[test]
     fn intervals_that_cannot_be_are_refused() {
-        use crate::error::InvalidConfig;
+        use crate::error::Invalid;
         let zero = Duration::ZERO;
         assert_eq!(
             WaitStrategy::Nap { nap: zero, park_after: zero }.check(),
-            Err(InvalidConfig::ZeroInterval)
+            Err(Invalid::ZeroInterval.into())
         );
-        assert_eq!(WaitStrategy::Poll { busy: zero, idle: zero }.check(), Err(InvalidConfig::ZeroInterval));
+        assert_eq!(WaitStrategy::Poll { busy: zero, idle: zero }.check(), Err(Invalid::ZeroInterval.into()));
         let (busy, idle) = (2 * MICROSECOND, MICROSECOND);
         assert_eq!(
             WaitStrategy::Poll { busy, idle }.check(),
-            Err(InvalidConfig::InvertedInterval { busy, idle })
+            Err(Invalid::InvertedInterval { busy, idle }.into())
         );
     }
 }

@@ -317,7 +317,7 @@ fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
             assert!(event != 1, "one");
             self.0.write(event)
         }
-        fn lane(&self) -> Result<Option<Lane<u32>>, buslane::error::InvalidConfig> {
+        fn lane(&self) -> Result<Option<Lane<u32>>, buslane::error::OutOfMemory> {
             Ok(self.0.lane()?.map(|inner| Lane::staged(Panicking(inner))))
         }
         fn has_lanes(&self) -> bool {

@@ -6,7 +6,7 @@ mod shared_receivers;
 mod task_and_thread;
 mod visibility;
 
-use buslane::error::{InvalidConfig, RecvError, RecvTimeoutError, TryRecvError};
+use buslane::error::{BuildError, ConfigErrorKind, OutOfMemory, RecvError, RecvTimeoutError, TryRecvError};
 use buslane::ring::MAX_CAPACITY;
 use buslane::sink::Signal;
 use buslane::stats::{DropReason, Finish, FlushReport, SinkStatus};
@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use test_support::{
-    Drops, Entry, GUARD, Log, Outcome, Tracked, WAYS, Way, assert_balanced, ends, lane, outcome,
+    Drops, Entry, GUARD, Log, Outcome, Tracked, WAYS, Way, assert_balanced, ends, invalid, lane, outcome,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -38,10 +38,11 @@ fn flush(channel: &Channel<u64>, deadline: Deadline) -> Finish {
 
 #[test]
 fn settings_that_cannot_be_are_typed_errors() {
-    assert_eq!(Channel::<u8>::lossy(0).err(), Some(InvalidConfig::ZeroCapacity));
-    let error = InvalidConfig::CapacityTooLarge { asked: MAX_CAPACITY + 1, most: MAX_CAPACITY };
-    assert_eq!(Channel::<u8>::lossy(MAX_CAPACITY + 1).err(), Some(error));
-    let error = InvalidConfig::OutOfMemory { slots: MAX_CAPACITY };
+    assert_eq!(invalid(Channel::<u8>::lossy(0)), ConfigErrorKind::Capacity);
+    assert_eq!(invalid(Channel::<u8>::lossy(MAX_CAPACITY + 1)), ConfigErrorKind::Capacity);
+    let text = Channel::<u8>::lossy(MAX_CAPACITY + 1).unwrap_err().to_string();
+    assert_eq!(text, "capacity 268435457 is invalid: it must be at most 268435456 events");
+    let error = BuildError::OutOfMemory(OutOfMemory::new(MAX_CAPACITY));
     assert_eq!(Channel::<[u8; 1 << 20]>::lossy(MAX_CAPACITY).err(), Some(error));
 }
 

@@ -1,15 +1,15 @@
 //! A channel with many readers: each event goes to one of them, and the end to all.
 
 use buslane::channel::SharedReceiver;
-use buslane::error::{InvalidConfig, RecvError, RecvTimeoutError, TryRecvError};
+use buslane::error::{ConfigErrorKind, RecvError, RecvTimeoutError, TryRecvError};
 use buslane::stats::{DropReason, Finish, SinkStatus};
 use buslane::{Bus, Channel, Overflow, Sink, WaitStrategy};
 use std::task::Context;
 use std::thread;
 use std::time::{Duration, Instant};
 use test_support::{
-    Drops, Entry, GUARD, Log, Outcome, WAYS, WakeCount, Way, assert_balanced, block_on, ends, outcome,
-    sorted, waits,
+    Drops, Entry, GUARD, Log, Outcome, WAYS, WakeCount, Way, assert_balanced, block_on, ends, invalid,
+    outcome, sorted, waits,
 };
 
 fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, SharedReceiver<u64>) {
@@ -18,7 +18,7 @@ fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, SharedReceiver
 
 #[test]
 fn settings_that_cannot_be_are_typed_errors() {
-    assert_eq!(Channel::<u8>::shared(0).err(), Some(InvalidConfig::ZeroCapacity));
+    assert_eq!(invalid(Channel::<u8>::shared(0)), ConfigErrorKind::Capacity);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod refused;
 mod script;
 mod workers;
 
-use buslane::error::InvalidConfig;
+use buslane::error::ConfigErrorKind;
 use buslane::sink::{Batch, Signal};
 use buslane::stats::SinkStatus;
 use buslane::testing::Gate;
@@ -14,7 +14,7 @@ use script::{Answer, Script};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use test_support::{Outcome, assert_balanced, ends, flush, outcome};
+use test_support::{Outcome, assert_balanced, ends, flush, invalid, outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -29,7 +29,7 @@ fn tick<E>(sink: &impl Sink<E>, now: Instant) -> Option<Instant> {
 /// A batch of at most `count` events in front of a script.
 fn batch(count: usize) -> (Batch<u64, Arc<Script>>, Arc<Script>) {
     let script = Script::new();
-    (script.clone().batch(count).unwrap(), script)
+    (script.clone().batch(count), script)
 }
 
 fn write_all(sink: &impl Sink<u64>, events: impl IntoIterator<Item = u64>) {
@@ -57,7 +57,7 @@ fn a_batch_of_one_hands_each_event_on_at_once() {
 #[test]
 fn a_batch_is_handed_on_before_it_holds_more_bytes_than_it_may() {
     let script = Script::new();
-    let batch = script.clone().batch(100).unwrap().bytes(10, |event: &u64| *event as usize).unwrap();
+    let batch = script.clone().batch(100).bytes(10, |event: &u64| *event as usize);
     write_all(&batch, [4, 4, 3, 7, 20, 1, usize::MAX as u64, 2]);
     // 3 would make 11; 7 makes exactly 10; 20 is too large for any batch and makes one of its own.
     assert_eq!(script.batches(), [vec![4, 4], vec![3, 7], vec![20], vec![1], vec![usize::MAX as u64]]);
@@ -67,7 +67,7 @@ fn a_batch_is_handed_on_before_it_holds_more_bytes_than_it_may() {
 #[test]
 fn a_batch_is_handed_on_when_its_first_event_has_reached_the_age() {
     let (batch, script) = batch(100);
-    let batch = batch.age(SECOND).unwrap();
+    let batch = batch.age(SECOND);
     let start = Instant::now();
     assert_eq!(tick(&batch, start), None, "nothing is held");
 
@@ -90,7 +90,7 @@ fn a_batch_is_handed_on_when_its_first_event_has_reached_the_age() {
 #[test]
 fn a_batch_that_was_completed_leaves_no_age_to_the_next() {
     let (batch, script) = batch(2);
-    let batch = batch.age(SECOND).unwrap();
+    let batch = batch.age(SECOND);
     let start = Instant::now();
     write_all(&batch, [1]);
     tick(&batch, start);
@@ -102,14 +102,14 @@ fn a_batch_that_was_completed_leaves_no_age_to_the_next() {
 #[test]
 fn a_tick_asks_for_nothing_later_than_others_do_and_an_age_beyond_all_time_for_nothing() {
     let (batch, _script) = batch(2);
-    let batch = batch.age(HOUR).unwrap();
+    let batch = batch.age(HOUR);
     write_all(&batch, [1]);
     let now = Instant::now();
     let mut next = Some(now + SECOND);
     batch.signal(&mut Signal::Tick { now, next: &mut next });
     assert_eq!(next, Some(now + SECOND));
 
-    let endless = noop().batch(2).unwrap().age(Duration::MAX).unwrap();
+    let endless = noop().batch(2).age(Duration::MAX);
     write_all(&endless, [1]);
     assert_eq!(tick(&endless, now), None);
 }
@@ -158,17 +158,17 @@ fn a_close_hands_on_the_rest_closes_the_sink_behind_and_is_idempotent() {
 #[test]
 fn settings_that_cannot_be_are_errors() {
     let sink = || noop::<Vec<u64>>();
-    assert_eq!(sink().batch(0).unwrap_err(), InvalidConfig::ZeroBatch);
-    assert_eq!(sink().batch(1).unwrap().bytes(0, |_| 1).unwrap_err(), InvalidConfig::ZeroBytes);
-    assert_eq!(sink().batch(1).unwrap().age(Duration::ZERO).unwrap_err(), InvalidConfig::ZeroAge);
-    assert!(sink().batch(usize::MAX).is_ok(), "no memory is taken in advance");
+    assert_eq!(invalid(sink().batch(0).queue(1)), ConfigErrorKind::BatchSize);
+    assert_eq!(invalid(sink().batch(1).bytes(0, |_| 1).queue(1)), ConfigErrorKind::BatchBytes);
+    assert_eq!(invalid(sink().batch(1).age(Duration::ZERO).queue(1)), ConfigErrorKind::BatchAge);
+    assert!(sink().batch(usize::MAX).queue(1).is_ok(), "no memory is taken in advance");
 }
 
 #[test]
 fn a_size_function_that_panics_costs_its_event() {
     let script = Script::new();
     let size = |event: &u64| if *event == 1 { panic!("odd") } else { 1 };
-    let batch = script.clone().batch(2).unwrap().bytes(100, size).unwrap();
+    let batch = script.clone().batch(2).bytes(100, size);
     write_all(&batch, 0..3);
     assert_eq!(script.batches(), [[0, 2]]);
     let ledger = assert_balanced(&batch.state());
@@ -193,7 +193,7 @@ fn what_stands_in_front_of_a_batch_shares_its_books() {
 #[test]
 fn behind_a_queue_ticks_and_close_empty_it_and_both_ledgers_balance() {
     let (batch, script) = batch(7);
-    let batch = Arc::new(batch.age(Duration::from_nanos(1)).unwrap());
+    let batch = Arc::new(batch.age(Duration::from_nanos(1)));
     let queue = Queue::builder().capacity(1000).spawn_sink(batch.clone()).unwrap();
     write_all(&queue, 0..100);
     assert!(queue.close().is_done());
@@ -283,7 +283,7 @@ fn a_close_that_finds_a_batch_on_its_way_waits_for_it_or_leaves_the_rest_to_it()
 fn a_channel_of_batches_needs_no_annotations() {
     let (channel, mut receiver) = Channel::lossy(4).unwrap();
     let bus = Bus::new();
-    bus.add(channel.batch(2).unwrap().map(|n: &u8| u64::from(*n)).queue(8).unwrap()).unwrap();
+    bus.add(channel.batch(2).map(|n: &u8| u64::from(*n)).queue(8).unwrap()).unwrap();
     for n in [1_u8, 2, 3] {
         let _ = bus.publish(n).unwrap();
     }

@@ -1,7 +1,7 @@
 //! Panics of the sink behind, with a bus in front and without.
 
 use crate::{channel, describe, entry};
-use buslane::error::InvalidConfig;
+use buslane::error::OutOfMemory;
 use buslane::sink::{Lane, LaneWrite, Signal};
 use buslane::stats::{CloseReport, FlushReport, SinkStatus};
 use buslane::time::Deadline;
@@ -78,7 +78,7 @@ impl<S: Sink<u64>> Sink<u64> for Clumsy<S> {
     fn close(&self, _: Deadline) -> CloseReport {
         panic!("a close")
     }
-    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
         Ok(self.0.lane()?.map(|lane| Lane::staged(ClumsyLane(lane))))
     }
     fn has_lanes(&self) -> bool {

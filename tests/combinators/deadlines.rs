@@ -63,7 +63,7 @@ impl<E> Sink<E> for Stuck {
 type Build<S> = fn(S) -> Box<dyn Sink<u32>>;
 
 fn policy() -> Backoff {
-    Backoff::new(GUARD, GUARD).unwrap()
+    Backoff::new(GUARD, GUARD)
 }
 
 /// Every combinator around a sink of events, and one of each kind around another one.
@@ -76,8 +76,8 @@ where
         ("arc", |sink| Box::new(Arc::new(sink))),
         ("map", |sink| Box::new(sink.map(|n: &u32| *n))),
         ("filter", |sink| Box::new(sink.filter(|_: &u32| true))),
-        ("sample", |sink| Box::new(SinkExt::<u32>::sample(sink, 1).unwrap())),
-        ("rate_limit", |sink| Box::new(SinkExt::<u32>::rate_limit(sink, 1e9, 1000).unwrap())),
+        ("sample", |sink| Box::new(SinkExt::<u32>::sample(sink, 1))),
+        ("rate_limit", |sink| Box::new(SinkExt::<u32>::rate_limit(sink, 1e9, 1000))),
         ("inspect", |sink| Box::new(SinkExt::<u32>::inspect(sink, ()))),
         ("catch_panic", |sink| Box::new(SinkExt::<u32>::catch_panic(sink))),
         ("timeout", |sink| Box::new(SinkExt::<u32>::timeout(sink, GUARD))),
@@ -86,10 +86,10 @@ where
         ("retry", |sink| Box::new(SinkExt::<u32>::retry(sink, policy()))),
         ("dead letters", |sink| Box::new(noop::<u32>().retry(policy()).dead_letters(sink))),
         ("retry by key", |sink| Box::new(SinkExt::<u32>::retry_by_key(sink, |n| *n % 2, policy()))),
-        ("batch", |sink| Box::new(SinkExt::<Vec<u32>>::batch(sink, 1).unwrap())),
-        ("batch of a retry", |sink| Box::new(SinkExt::<Vec<u32>>::retry(sink, policy()).batch(1).unwrap())),
+        ("batch", |sink| Box::new(SinkExt::<Vec<u32>>::batch(sink, 1))),
+        ("batch of a retry", |sink| Box::new(SinkExt::<Vec<u32>>::retry(sink, policy()).batch(1))),
         ("batch in a tee in a filter", |sink| {
-            let batch = SinkExt::<Vec<u32>>::batch(sink, 1).unwrap();
+            let batch = SinkExt::<Vec<u32>>::batch(sink, 1);
             Box::new(batch.tee(noop()).filter(|_: &u32| true))
         }),
     ]

@@ -1,7 +1,7 @@
 //! What every combinator hands on to the sink behind it.
 
 use crate::describe;
-use buslane::error::InvalidConfig;
+use buslane::error::OutOfMemory;
 use buslane::sink::{Lane, Signal, SinkKey};
 use buslane::stats::{CloseReport, Finish, FlushReport};
 use buslane::time::Deadline;
@@ -25,9 +25,9 @@ impl Sink<u64> for Probe {
         CloseReport::timed_out(5)
     }
 
-    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
         lock(&self.0).push("lane".into());
-        Err(InvalidConfig::OutOfMemory { slots: 9 })
+        Err(OutOfMemory::new(9))
     }
 
     fn has_lanes(&self) -> bool {
@@ -65,7 +65,7 @@ impl Sink<u64> for Probe {
 fn assert_hands_on(probe: &Probe, sink: &impl Sink<u64>) {
     assert!(sink.has_lanes());
     assert!(matches!(sink.write(3), Err(WriteError::Reentrant(3))));
-    assert_eq!(sink.lane().err(), Some(InvalidConfig::OutOfMemory { slots: 9 }));
+    assert_eq!(sink.lane().err(), Some(OutOfMemory::new(9)));
     let report = sink.close(Deadline::NOW);
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 5));
     let (mut report, mut next, now) = (FlushReport::default(), None, Instant::now());
@@ -87,8 +87,8 @@ fn assert_hands_on(probe: &Probe, sink: &impl Sink<u64>) {
 fn every_combinator_hands_every_method_on_and_is_told_from_others() {
     let probe = Arc::new(Probe::default());
     let sink = || probe.clone();
-    let one_in_one = sink().sample(1).unwrap();
-    let unlimited = sink().rate_limit(1e9, u64::MAX).unwrap();
+    let one_in_one = sink().sample(1);
+    let unlimited = sink().rate_limit(1e9, u64::MAX);
     assert_hands_on(&probe, &sink().catch_panic());
     assert_hands_on(&probe, &sink().catch_panic().close_after(3));
     assert_hands_on(&probe, &sink().inspect(()));
@@ -120,7 +120,7 @@ fn a_tee_hands_every_method_on_to_both_sides() {
     let sink = probes[0].clone().tee(probes[1].clone());
     assert!(sink.has_lanes());
     assert!(matches!(sink.write(3), Err(WriteError::Reentrant(3))));
-    assert_eq!(sink.lane().err(), Some(InvalidConfig::OutOfMemory { slots: 9 }));
+    assert_eq!(sink.lane().err(), Some(OutOfMemory::new(9)));
     let report = sink.close(Deadline::NOW);
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 10));
     assert_eq!(report.unfinished, ["first", "second"]);
@@ -143,8 +143,8 @@ fn a_tee_hands_every_method_on_to_both_sides() {
 
 #[test]
 fn a_combinator_in_front_of_a_sink_without_lanes_has_none() {
-    let sample = noop::<u64>().sample(2).unwrap();
-    let limited = noop::<u64>().rate_limit(1.0, 1).unwrap();
+    let sample = noop::<u64>().sample(2);
+    let limited = noop::<u64>().rate_limit(1.0, 1);
     let sinks: [&dyn Sink<u64>; 6] = [
         &noop::<u64>().catch_panic(),
         &noop::<u64>().inspect(()),

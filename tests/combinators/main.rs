@@ -10,33 +10,28 @@ mod limit;
 mod rate_limit;
 mod retry;
 mod sample;
+mod settings;
 mod signals;
 mod tee;
 mod timeout;
 
 use buslane::{Channel, Overflow, Receiver, Sink, SinkExt};
-use test_support::{describe, entry};
+use test_support::{describe, entry, invalid};
 
 fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, Receiver<u64>) {
     Channel::builder().capacity(capacity).overflow(overflow).build().unwrap()
 }
 
 #[test]
-fn settings_that_cannot_be_are_typed_errors_at_construction() {
-    use buslane::error::InvalidConfig::{InvalidRate, ZeroBurst, ZeroSample};
+fn invalid_settings_are_typed_errors_of_the_queue() {
+    use buslane::error::ConfigErrorKind::{Burst, Capacity, Rate, Sample};
     let sink = buslane::noop::<u64>;
-    assert_eq!(sink().sample(0).err(), Some(ZeroSample));
+    assert_eq!(invalid(sink().sample(0).queue(1)), Sample);
     for rate in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        assert_eq!(sink().rate_limit(rate, 1).err(), Some(InvalidRate), "{rate}");
+        assert_eq!(invalid(sink().rate_limit(rate, 1).queue(1)), Rate, "{rate}");
     }
-    assert_eq!(sink().rate_limit(1.0, 0).err(), Some(ZeroBurst));
-    for error in [ZeroSample, InvalidRate, ZeroBurst] {
-        assert!(!error.to_string().is_empty());
-    }
-    assert!(matches!(
-        sink().queue(0),
-        Err(buslane::error::SpawnError::Config(buslane::error::InvalidConfig::ZeroCapacity))
-    ));
+    assert_eq!(invalid(sink().rate_limit(1.0, 0).queue(1)), Burst);
+    assert_eq!(invalid(sink().queue(0)), Capacity);
 }
 
 /// Events that may go to another thread but not be shared with it.
@@ -64,8 +59,7 @@ fn only_a_tee_needs_events_that_can_be_cloned() {
         .timeout(std::time::Duration::ZERO)
         .inspect_fn(|_| ())
         .sample(1)
-        .and_then(|sink| sink.rate_limit(1.0, 1))
-        .unwrap();
+        .rate_limit(1.0, 1);
     assert!(sink.write(Single).is_ok());
     assert!(format!("{sink:?}").contains("Noop"));
 }

@@ -15,7 +15,7 @@ fn a_burst_passes_at_once_and_then_the_rate() {
     for way in WAYS {
         let clock = ManualClock::new();
         let (channel, mut receiver) = channel(64, Overflow::Refuse);
-        let sink = Arc::new(channel.rate_limit(10.0, 3).unwrap().clock(clock.clone()));
+        let sink = Arc::new(channel.rate_limit(10.0, 3).clock(clock.clone()));
         let mut entry = entry(&sink, way);
         let mut next = 0;
         let mut pass = |offered: u64| {
@@ -51,7 +51,7 @@ fn the_slowest_and_the_fastest_rate_do_not_overflow() {
         (1.0, u64::MAX),
     ] {
         let clock = ManualClock::new();
-        let sink = noop::<u64>().rate_limit(rate, burst).unwrap().clock(clock.clone());
+        let sink = noop::<u64>().rate_limit(rate, burst).clock(clock.clone());
         for event in 0..100 {
             sink.write(event).unwrap();
             clock.advance(Duration::from_secs(1));
@@ -70,7 +70,7 @@ fn all_publishers_share_one_limit_and_take_no_token_twice() {
     let (channel, mut receiver) = channel(4096, Overflow::Refuse);
     let clock = ManualClock::new();
     let bus = Bus::new();
-    bus.add_named("limited", channel.rate_limit(1000.0, 100).unwrap().clock(clock.clone())).unwrap();
+    bus.add_named("limited", channel.rate_limit(1000.0, 100).clock(clock.clone())).unwrap();
     for round in 1..=5 {
         let publishers = [bus.publisher(), bus.publisher()].map(|mut publisher| {
             thread::spawn(move || {
@@ -100,7 +100,7 @@ fn a_clock_that_panics_costs_the_event_and_one_that_goes_back_costs_nothing() {
     }
     let (channel, mut receiver) = channel(8, Overflow::Refuse);
     let clock = Listed(Instant::now(), vec![5, 0, 7, 5].into());
-    let sink = channel.rate_limit(1.0, 1).unwrap().clock(clock);
+    let sink = channel.rate_limit(1.0, 1).clock(clock);
     (1..=4).for_each(|event| assert_eq!(outcome(sink.write(event)), Outcome::Accepted));
     assert_eq!(receiver.drain().collect::<Vec<_>>(), [1]);
     let ledger = assert_balanced(&describe(&sink));

@@ -12,7 +12,7 @@ use test_support::{Outcome, WAYS, assert_balanced, lane, outcome};
 fn the_first_and_every_nth_event_after_it_go_on() {
     for (way, one_in) in WAYS.into_iter().flat_map(|way| [1, 2, 3, 100, u64::MAX].map(|n| (way, n))) {
         let (channel, mut receiver) = channel(250, Overflow::Refuse);
-        let sink = Arc::new(channel.sample(one_in).unwrap());
+        let sink = Arc::new(channel.sample(one_in));
         let mut entry = entry(&sink, way);
         (0..250).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted));
         let kept: Vec<_> = (0..250).filter(|event| event % one_in == 0).collect();
@@ -25,7 +25,7 @@ fn the_first_and_every_nth_event_after_it_go_on() {
 #[test]
 fn each_lane_counts_for_itself() {
     let (channel, mut receiver) = channel(8, Overflow::Refuse);
-    let sink = channel.sample(10).unwrap();
+    let sink = channel.sample(10);
     let mut lanes = [lane(&sink), lane(&sink)];
     for event in 0..15 {
         lanes.iter_mut().for_each(|lane| lane.push(event, Deadline::NOW).unwrap());
@@ -41,7 +41,7 @@ fn each_lane_counts_for_itself() {
 fn on_a_bus_every_publisher_is_sampled_and_what_is_left_out_counts_as_taken() {
     let (channel, mut receiver) = channel(1024, Overflow::Refuse);
     let bus = Bus::new();
-    bus.add_named("sample", channel.sample(10).unwrap()).unwrap();
+    bus.add_named("sample", channel.sample(10)).unwrap();
     let publishers = [bus.publisher(), bus.publisher(), bus.publisher()].map(|mut publisher| {
         thread::spawn(move || (0..95).for_each(|event| assert_eq!(publisher.publish(event), Ok(took(1, 0)))))
     });
@@ -59,7 +59,7 @@ fn on_a_bus_every_publisher_is_sampled_and_what_is_left_out_counts_as_taken() {
 fn a_sample_of_a_closed_sink_is_closed() {
     for way in WAYS {
         let (channel, _receiver) = channel(8, Overflow::Refuse);
-        let sink = Arc::new(channel.sample(2).unwrap());
+        let sink = Arc::new(channel.sample(2));
         let mut entry = entry(&sink, way);
         assert!(sink.close(Deadline::NOW).is_done());
         assert_eq!(outcome(entry.write(1)), Outcome::Closed(1), "{way:?}");

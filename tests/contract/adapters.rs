@@ -1,6 +1,6 @@
 //! Sinks and what stands around them: functions, pointers, filters and maps, written to directly and through lanes.
 
-use buslane::error::InvalidConfig;
+use buslane::error::OutOfMemory;
 use buslane::sink::{Lane, LaneSealer, LaneWrite, Outcome as _, Signal, SinkKey};
 use buslane::stats::{CloseReport, Finish, FlushReport, SinkState};
 use buslane::testing::Gate;
@@ -80,9 +80,9 @@ impl Sink<u64> for Probe {
         CloseReport::timed_out(5)
     }
 
-    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
         lock(&self.calls).push("lane".into());
-        Err(InvalidConfig::OutOfMemory { slots: 9 })
+        Err(OutOfMemory::new(9))
     }
 
     fn signal(&self, signal: &mut Signal<'_>) {
@@ -115,7 +115,7 @@ impl Sink<u64> for Probe {
 fn assert_hands_on(probe: &Probe, sink: impl Sink<u64>) {
     assert_eq!(outcome(sink.write(3)), Outcome::Timeout(3));
     assert_eq!(sink.close(Deadline::NOW), CloseReport::timed_out(5));
-    assert_eq!(sink.lane().err(), Some(InvalidConfig::OutOfMemory { slots: 9 }));
+    assert_eq!(sink.lane().err(), Some(OutOfMemory::new(9)));
     let (mut report, mut next, now) = (FlushReport::default(), None, Instant::now());
     sink.signal(&mut Signal::Abort);
     sink.signal(&mut Signal::EndOfBatch);

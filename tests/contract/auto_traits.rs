@@ -3,8 +3,8 @@
 
 use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
 use buslane::error::{
-    AddError, Closed, InvalidConfig, RecvError, RecvTimeoutError, RemoveError, SpawnError, SubscribeError,
-    TryRecvError,
+    AddError, BuildError, Closed, ConfigError, OutOfMemory, RecvError, RecvTimeoutError, RemoveError,
+    SpawnError, SubscribeError, TryRecvError,
 };
 use buslane::journal::{
     Entry, Feed, JournalBuilder, JournalWriter, OnLag, RecvEntry, Sequence, Start, Subscription, Until,
@@ -97,7 +97,7 @@ struct Plain;
 assert_impl!(WriteError<Plain>, Closed<Plain>: Error + Debug + Display + Send + Sync);
 assert_impl!(mpmc::PushError<Plain>: Debug);
 assert_impl!(
-    InvalidConfig, AddError, RemoveError, RecvError, TryRecvError, RecvTimeoutError:
+    ConfigError, OutOfMemory, BuildError, SubscribeError, AddError, RemoveError, RecvError, TryRecvError, RecvTimeoutError:
     Error + Clone + Copy + PartialEq + Eq + Send + Sync
 );
 assert_impl!(SpawnError, Imbalance: Error + Send + Sync);

@@ -1,6 +1,6 @@
 //! Every duration and every moment that a caller may give, at both ends: none of them panics, and each means what it says.
 
-use buslane::error::InvalidConfig;
+use buslane::error::ConfigErrorKind;
 use buslane::journal::{Entry, Start, Until};
 use buslane::queue::Handler;
 use buslane::retry::{Backoff, Breaker};
@@ -14,7 +14,7 @@ use buslane::{
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-use test_support::{GUARD, ends};
+use test_support::{GUARD, ends, invalid};
 
 /// Longer than any clock holds, or about as long.
 const LONG: [Duration; 5] = [
@@ -187,7 +187,7 @@ fn waiting_strategies_take_every_duration() {
         [WaitStrategy::Nap { nap: zero, park_after: zero }, WaitStrategy::Poll { busy: zero, idle: zero }]
     {
         let built = Channel::<u32>::builder().wait_strategy(wait).build();
-        assert_eq!(built.err(), Some(InvalidConfig::ZeroInterval));
+        assert_eq!(invalid(built), ConfigErrorKind::Interval);
     }
 }
 
@@ -196,25 +196,23 @@ fn retries_take_every_duration() {
     for_each_long(|long| {
         // Each wait is as long as a wait can be, and a clock that hurries goes through all of them.
         let failing = || sink_fn(|_: &u32| Err("no route"));
-        let backoff = || Backoff::new(long, long).unwrap().max_attempts(5).unwrap();
+        let backoff = || Backoff::new(long, long).max_attempts(5);
         assert!(failing().retry(backoff()).clock(ManualClock::hurrying()).write(1).is_err());
-        let steep = Backoff::new(Duration::from_nanos(1), long).unwrap().factor(f64::MAX).unwrap();
+        let steep = Backoff::new(Duration::from_nanos(1), long).factor(f64::MAX);
         assert!(steep.window(9) <= long);
-        let patient =
-            Backoff::new(Duration::from_secs(1), long).unwrap().max_elapsed(long).max_attempts(5).unwrap();
+        let patient = Backoff::new(Duration::from_secs(1), long).max_elapsed(long).max_attempts(5);
         assert!(failing().retry(patient).clock(ManualClock::hurrying()).write(1).is_err());
 
         let clock = ManualClock::hurrying();
-        let breaker =
-            Breaker::new(1, long).unwrap().clock(clock.clone()).max_attempts(3).unwrap().max_elapsed(long);
+        let breaker = Breaker::new(1, long).clock(clock.clone()).max_attempts(3).max_elapsed(long);
         assert!(failing().retry(breaker).clock(clock).write(1).is_err());
 
         // A close ends a wait that would last for ever.
-        let queue = failing().retry(Backoff::new(long, long).unwrap()).queue(8).unwrap();
+        let queue = failing().retry(Backoff::new(long, long)).queue(8).unwrap();
         queue.write(1).unwrap();
         assert!(!queue.close_timeout(Duration::from_millis(1)).is_done());
     });
-    assert_eq!(Backoff::new(Duration::ZERO, Duration::MAX).err(), Some(InvalidConfig::ZeroBackoff));
+    assert_eq!(invalid(Backoff::new(Duration::ZERO, Duration::MAX).validate()), ConfigErrorKind::Backoff);
     let never = Backoff::default().max_elapsed(Duration::ZERO);
     assert!(sink_fn(|_: &u32| Err("no route")).retry(never).write(1).is_err());
 }
@@ -223,7 +221,7 @@ fn retries_take_every_duration() {
 fn combinators_take_every_duration() {
     for_each_long(|long| {
         let (channel, mut receiver) = Channel::lossy(8).unwrap();
-        let batch = channel.batch(2).unwrap().age(long).unwrap().queue(8).unwrap();
+        let batch = channel.batch(2).age(long).queue(8).unwrap();
         (0..2).for_each(|n| batch.write(n).unwrap());
         assert_eq!(receiver.recv().unwrap(), [0, 1]);
         batch.write(2).unwrap();
@@ -242,10 +240,11 @@ fn combinators_take_every_duration() {
             assert!(hurried.write(1).is_ok());
         }
     });
-    assert_eq!(noop::<Vec<u32>>().batch(2).unwrap().age(Duration::ZERO).err(), Some(InvalidConfig::ZeroAge));
+    let aged = noop::<Vec<u32>>().batch(2).age(Duration::ZERO);
+    assert_eq!(invalid(aged.queue(1)), ConfigErrorKind::BatchAge);
     for rate in [f64::MIN_POSITIVE, 1e-300, 1e300, f64::MAX] {
         let clock = ManualClock::new();
-        let limited = noop::<u32>().rate_limit(rate, u64::MAX).unwrap().clock(clock.clone());
+        let limited = noop::<u32>().rate_limit(rate, u64::MAX).clock(clock.clone());
         limited.write(1).unwrap();
         clock.advance(Duration::MAX);
         limited.write(1).unwrap();
@@ -265,18 +264,18 @@ impl<E> Sink<E> for Full {
 fn ticks_take_every_moment() {
     for now in [far(), Instant::now()] {
         for long in LONG {
-            let batch = noop::<Vec<u32>>().batch(8).unwrap().age(long).unwrap();
+            let batch = noop::<Vec<u32>>().batch(8).age(long);
             batch.write(1).unwrap();
             let mut next = None;
             batch.signal(&mut Signal::Tick { now, next: &mut next });
             assert!(next.is_none_or(|next| next >= now));
             // What is refused is offered again after a moment.
-            let full = SinkExt::<Vec<u32>>::batch(Full, 1).unwrap().age(long).unwrap();
+            let full = SinkExt::<Vec<u32>>::batch(Full, 1).age(long);
             let _ = full.write(1);
             full.signal(&mut Signal::Tick { now, next: &mut next });
             assert!(next.is_none_or(|next| next >= now));
             // What fails is set aside for as long as the policy says.
-            let policy = Backoff::new(long, long).unwrap();
+            let policy = Backoff::new(long, long);
             let keyed = sink_fn(|_: &u32| Err("no route")).retry_by_key(|n| *n, policy);
             keyed.write(1).unwrap();
             keyed.signal(&mut Signal::Tick { now, next: &mut next });

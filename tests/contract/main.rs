@@ -6,7 +6,7 @@ mod auto_traits;
 mod durations;
 mod test_sinks;
 
-use buslane::error::InvalidConfig;
+use buslane::error::OutOfMemory;
 use buslane::journal::{Entry, Start};
 use buslane::queue::QueueBuilder;
 use buslane::retry::{Backoff, Breaker};
@@ -56,7 +56,7 @@ fn roomy() -> QueueBuilder<u64> {
 
 /// Tries again as often as it must, without waiting for long.
 fn patient() -> Backoff {
-    Backoff::new(Duration::from_micros(1), Duration::from_micros(10)).unwrap()
+    Backoff::new(Duration::from_micros(1), Duration::from_micros(10))
 }
 
 /// A queue with next to no room.
@@ -194,11 +194,11 @@ chain!(a_retry_of_a_sink_that_fails_keeps_the_contract, |behind| {
     Flaky::new(behind).rate(0.5, 1).retry(patient()).clock(ManualClock::hurrying())
 });
 chain!(a_retry_with_dead_letters_keeps_the_contract, |behind| {
-    let hopeless = patient().max_attempts(2).unwrap();
+    let hopeless = patient().max_attempts(2);
     Flaky::new(behind).rate(0.5, 1).retry(hopeless).dead_letters(noop()).clock(ManualClock::hurrying())
 });
 chain!(a_retry_with_a_breaker_keeps_the_contract, |behind| {
-    let breaker = Breaker::new(3, Duration::from_millis(1)).unwrap();
+    let breaker = Breaker::new(3, Duration::from_millis(1));
     Flaky::new(behind).rate(0.5, 1).retry(breaker).queue(512).unwrap()
 });
 chain!(a_retry_by_key_keeps_the_contract, |behind| {
@@ -212,13 +212,13 @@ chain!(an_inspection_keeps_the_contract, |behind: Collect<u64>| behind.inspect_f
 chain!(an_inspection_in_front_of_a_queue_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().inspect_fn(|_| {})
 });
-chain!(a_sample_keeps_the_contract, |behind: Collect<u64>| behind.sample(3).unwrap());
+chain!(a_sample_keeps_the_contract, |behind: Collect<u64>| behind.sample(3));
 chain!(a_sample_in_front_of_a_queue_keeps_the_contract, |behind| {
-    roomy().spawn_sink(behind).unwrap().sample(3).unwrap()
+    roomy().spawn_sink(behind).unwrap().sample(3)
 });
-chain!(a_rate_limit_keeps_the_contract, |behind: Collect<u64>| behind.rate_limit(0.001, 4).unwrap());
+chain!(a_rate_limit_keeps_the_contract, |behind: Collect<u64>| behind.rate_limit(0.001, 4));
 chain!(a_rate_limit_in_front_of_a_queue_keeps_the_contract, |behind| {
-    roomy().spawn_sink(behind).unwrap().rate_limit(0.001, 9).unwrap()
+    roomy().spawn_sink(behind).unwrap().rate_limit(0.001, 9)
 });
 chain!(a_tee_keeps_the_contract, |behind: Collect<u64>| behind.tee(noop()));
 chain!(the_other_side_of_a_tee_keeps_the_contract, |behind: Collect<u64>| noop().tee(behind));
@@ -235,16 +235,16 @@ macro_rules! batches {
         chain!($name, $make, SinkContract::new(), |n: u64| n, |batch: Vec<u64>| batch);
     };
 }
-batches!(a_batch_keeps_the_contract, |behind: Collect<Vec<u64>>| behind.batch(10).unwrap());
+batches!(a_batch_keeps_the_contract, |behind: Collect<Vec<u64>>| behind.batch(10));
 batches!(a_batch_in_front_of_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
-    behind.queue(512).unwrap().batch(10).unwrap()
+    behind.queue(512).unwrap().batch(10)
 });
 batches!(a_batch_behind_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
-    let batch = behind.batch(10).unwrap().age(Duration::from_secs(60)).unwrap();
+    let batch = behind.batch(10).age(Duration::from_secs(60));
     roomy().spawn_sink(batch).unwrap()
 });
 batches!(a_batch_in_front_of_a_retry_keeps_the_contract, |behind| {
-    Flaky::new(behind).rate(0.5, 1).retry(patient()).batch(10).unwrap().queue(512).unwrap()
+    Flaky::new(behind).rate(0.5, 1).retry(patient()).batch(10).queue(512).unwrap()
 });
 
 chain!(
@@ -367,7 +367,7 @@ impl Sink<u64> for Wrong {
         }
     }
 
-    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
         let deaf = self.is("has a lane that takes nothing");
         let has = deaf || self.is("has lanes and says it has none");
         Ok(has.then(|| Lane::staged(WrongLane { behind: self.behind.clone(), deaf })))

@@ -2,13 +2,13 @@
 
 use crate::{assert_all, at_once, check_close};
 use buslane::bus::Removed;
-use buslane::error::{InvalidConfig, RecvError, RemoveError, TryRecvError};
+use buslane::error::{ConfigErrorKind, RecvError, RemoveError, TryRecvError};
 use buslane::testing::{Collect, Gate};
 use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use test_support::{GUARD, assert_balanced, ends, waits};
+use test_support::{GUARD, assert_balanced, ends, invalid, waits};
 
 const SINKS: usize = 10;
 const EVENTS: u64 = 1000;
@@ -79,7 +79,7 @@ fn a_broadcaster_with_queues_and_publishers_does_the_same() {
 /// TestChannel. It has no buffer there; here the smallest capacity is one.
 #[test]
 fn a_channel_takes_a_hundred_writers_and_refuses_a_hundred_more_once_it_is_closed() {
-    assert_eq!(Channel::<u64>::lossy(0).err(), Some(InvalidConfig::ZeroCapacity));
+    assert_eq!(invalid(Channel::<u64>::lossy(0)), ConfigErrorKind::Capacity);
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     let reader = thread::spawn(move || {
         let received: Vec<u64> = receiver.iter().collect();

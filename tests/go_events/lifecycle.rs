@@ -237,8 +237,7 @@ fn e44_what_is_tried_again_keeps_its_place() {
         if *n == 7 || *n == 3 && before < 5 { Err("away") } else { behind.write(*n).map_err(|_| "closed") }
     });
     let (letters, mut dead) = Channel::lossy(8).unwrap();
-    let policy =
-        Backoff::new(Duration::from_secs(1), Duration::from_secs(5)).unwrap().max_attempts(6).unwrap();
+    let policy = Backoff::new(Duration::from_secs(1), Duration::from_secs(5)).max_attempts(6);
     let queue = sink.retry(policy).clock(clock).dead_letters(letters).queue(64).unwrap();
     (0..10).for_each(|n| queue.write(n).unwrap());
     assert!(queue.close_timeout(GUARD).is_done());

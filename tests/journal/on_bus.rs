@@ -200,7 +200,7 @@ fn combinators_stand_in_front_of_a_journal() {
 #[test]
 fn a_journal_behind_a_batch_keeps_batches() {
     let (bus, journal) = (Bus::new(), Journal::<Vec<u64>>::new(64).unwrap());
-    bus.add(journal.clone().batch(4).unwrap()).unwrap();
+    bus.add(journal.clone().batch(4)).unwrap();
     (0..10).for_each(|n| assert!(bus.publish(n).is_ok()));
     assert!(bus.close().is_done());
     let mut reader = journal.subscribe(Start::Oldest).unwrap();

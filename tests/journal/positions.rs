@@ -1,25 +1,24 @@
 //! Where a subscriber begins and ends, by places; and what cannot be.
 
 use crate::{books, forms, journals, now, numbers, own, places, rest, walk};
-use buslane::error::{InvalidConfig, SubscribeError};
+use buslane::error::{BuildError, ConfigErrorKind, OutOfMemory, SubscribeError};
 use buslane::error::{RecvError, TryRecvError};
 use buslane::journal::{Entry, Sequence, Start, Until};
 use buslane::ring::MAX_CAPACITY;
 use buslane::{Journal, WaitStrategy};
 use std::time::{Duration, SystemTime};
-use test_support::ends;
+use test_support::{ends, invalid};
 
 const CAPACITIES: [usize; 9] = [1, 2, 3, 5, 63, 64, 65, 100, 1000];
 
 #[test]
 fn settings_that_cannot_be_are_typed_errors() {
-    assert_eq!(Journal::<u8>::new(0).err(), Some(InvalidConfig::ZeroCapacity));
-    assert_eq!(Journal::<u8>::single(0).err(), Some(InvalidConfig::ZeroCapacity));
-    assert_eq!(Journal::<u8>::builder().capacity(0).build_single().err(), Some(InvalidConfig::ZeroCapacity));
-    let error = InvalidConfig::CapacityTooLarge { asked: MAX_CAPACITY + 1, most: MAX_CAPACITY };
-    assert_eq!(Journal::<u8>::new(MAX_CAPACITY + 1).err(), Some(error));
-    assert_eq!(Journal::<u8>::new(usize::MAX).err().map(|error| error.to_string().is_empty()), Some(false));
-    let error = InvalidConfig::OutOfMemory { slots: MAX_CAPACITY };
+    assert_eq!(invalid(Journal::<u8>::new(0)), ConfigErrorKind::Capacity);
+    assert_eq!(invalid(Journal::<u8>::single(0)), ConfigErrorKind::Capacity);
+    assert_eq!(invalid(Journal::<u8>::builder().capacity(0).build_single()), ConfigErrorKind::Capacity);
+    assert_eq!(invalid(Journal::<u8>::new(MAX_CAPACITY + 1)), ConfigErrorKind::Capacity);
+    assert_eq!(invalid(Journal::<u8>::new(usize::MAX)), ConfigErrorKind::Capacity);
+    let error = BuildError::OutOfMemory(OutOfMemory::new(MAX_CAPACITY));
     assert_eq!(Journal::<[u8; 1 << 20]>::new(MAX_CAPACITY).err(), Some(error));
 }
 
@@ -78,14 +77,13 @@ fn a_time_of_a_journal_that_knows_none_is_refused() {
 #[test]
 fn a_wait_that_cannot_be_is_refused() {
     let feed = Journal::<u64>::new(64).unwrap().feed();
-    let refused = |wait| feed.subscription().wait_strategy(wait).subscribe().err();
+    let refused = |wait| invalid(feed.subscription().wait_strategy(wait).subscribe());
     let zero = Duration::ZERO;
-    let error = Some(SubscribeError::Invalid(InvalidConfig::ZeroInterval));
+    let error = ConfigErrorKind::Interval;
     assert_eq!(refused(WaitStrategy::Nap { nap: zero, park_after: Duration::MAX }), error);
     assert_eq!(refused(WaitStrategy::Poll { busy: zero, idle: Duration::MAX }), error);
     let (busy, idle) = (Duration::from_secs(2), Duration::from_secs(1));
-    let error = InvalidConfig::InvertedInterval { busy, idle };
-    assert_eq!(refused(WaitStrategy::Poll { busy, idle }), Some(SubscribeError::Invalid(error)));
+    assert_eq!(refused(WaitStrategy::Poll { busy, idle }), error);
     assert_eq!(feed.state().subscribers.len(), 0);
 }
 
@@ -95,7 +93,8 @@ fn errors_say_what_is_wrong() {
         SubscribeError::Future { asked: 7, next: 3 }.to_string(),
         SubscribeError::Inverted.to_string(),
         SubscribeError::NoTime.to_string(),
-        SubscribeError::from(InvalidConfig::ZeroInterval).to_string(),
+        SubscribeError::from(OutOfMemory::new(64)).to_string(),
+        SubscribeError::TooManyReaders { most: 64 }.to_string(),
     ];
     assert!(texts[0].contains('7') && texts[0].contains('3'), "{texts:?}");
     assert!(texts.iter().all(|text| text.len() > 10 && !text.ends_with('.')), "{texts:?}");
@@ -236,8 +235,7 @@ fn there_are_as_many_subscribers_as_a_block_can_count() {
     let journal = Journal::<()>::new(1).unwrap();
     let mut subscribers: Vec<_> = (0..MOST).map(|_| journal.subscribe(Start::Now).unwrap()).collect();
     let refused = journal.subscribe(Start::Now).err();
-    let error = InvalidConfig::TooManyReaders { most: MOST };
-    assert_eq!(refused, Some(SubscribeError::Invalid(error)));
+    assert_eq!(refused, Some(SubscribeError::TooManyReaders { most: MOST }));
     // All of them have the first event in hand when it is overwritten.
     journal.publish(()).unwrap();
     assert!(subscribers.iter_mut().all(|subscriber| subscriber.try_recv_slice().is_ok()));

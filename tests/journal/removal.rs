@@ -2,7 +2,7 @@
 
 use crate::{HOUR, books, numbers, rest};
 use buslane::bus::Removed;
-use buslane::error::InvalidConfig;
+use buslane::error::OutOfMemory;
 use buslane::sink::{Lane, LaneWrite};
 use buslane::stats::CloseReport;
 use buslane::time::Deadline;
@@ -201,7 +201,7 @@ impl<S: Sink<u64>> Sink<u64> for Wrapped<S> {
         self.0.close(deadline)
     }
 
-    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
         Ok(self.0.lane()?.map(|lane| Lane::staged(Stage(lane))))
     }
 

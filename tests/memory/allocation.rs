@@ -51,7 +51,7 @@ fn full_house() -> (Bus<Event>, Vec<Receiver<Event>>) {
         channel
     };
     bus.add(channel().timeout(GUARD).catch_panic().inspect(()).inspect_fn(|_| ())).unwrap();
-    bus.add(channel().sample(2).unwrap().rate_limit(1e9, 1).unwrap()).unwrap();
+    bus.add(channel().sample(2).rate_limit(1e9, 1)).unwrap();
     bus.add(channel().tee(channel())).unwrap();
     bus.add(noop().tee(noop()).timeout(GUARD)).unwrap();
     let sum = AtomicU64::new(0);

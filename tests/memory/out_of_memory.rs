@@ -2,7 +2,7 @@
 //! and what was made in vain is given back.
 
 use buslane::channel::ChannelBuilder;
-use buslane::error::{AddError, InvalidConfig, SpawnError, SubscribeError};
+use buslane::error::{AddError, BuildError, OutOfMemory, SpawnError, SubscribeError};
 use buslane::journal::{Entry, Start};
 use buslane::queue::QueueBuilder;
 use buslane::{Bus, Channel, Journal, Published, Queue, Receiver, Sink, SinkExt, WaitStrategy};
@@ -15,7 +15,7 @@ type Event = [u64; 4];
 const CAPACITY: usize = 4096;
 /// Less than any ring of these tests, and more than anything else that is allocated.
 const RING: usize = 1 << 16;
-const NO_MEMORY: InvalidConfig = InvalidConfig::OutOfMemory { slots: CAPACITY };
+const NO_MEMORY: OutOfMemory = OutOfMemory::new(CAPACITY);
 
 /// Runs something while there is memory for so many more rings.
 fn rings<R>(granted: usize, run: impl FnOnce() -> R) -> R {
@@ -61,7 +61,7 @@ fn a_sink_without_memory_for_a_lane_is_not_added_and_the_bus_goes_on() {
         let kept = kept.clone();
         channel.clone().filter(move |_: &Event| Arc::strong_count(&kept) > 0)
     };
-    assert!(matches!(rings(0, || bus.add(with_kept())), Err(AddError::Config(NO_MEMORY))));
+    assert!(matches!(rings(0, || bus.add(with_kept())), Err(AddError::OutOfMemory(NO_MEMORY))));
     assert_eq!((bus.sink_count(), Arc::strong_count(&kept)), (1, 1), "nothing of it stays on the bus");
     assert_eq!(publisher.publish(event(1)), Ok(took(1)));
     assert_eq!(rings(0, || bus.publish(event(2))), Ok(took(1)));
@@ -84,7 +84,7 @@ fn lanes_that_were_made_before_the_memory_ran_out_are_given_back() {
     let mut publishers = [bus.publisher(), bus.publisher(), bus.publisher()];
     let (channel, mut receiver) = channel();
     let mut in_vain = || {
-        assert!(matches!(rings(2, || bus.add(channel.clone())), Err(AddError::Config(NO_MEMORY))));
+        assert!(matches!(rings(2, || bus.add(channel.clone())), Err(AddError::OutOfMemory(NO_MEMORY))));
         // Its reader lets go of lanes that have ended, and it folds their books when it is looked at.
         assert!(receiver.try_recv().is_err());
         assert_eq!(channel.state().lanes, 0);
@@ -153,7 +153,7 @@ fn a_queue_ordered_by_a_key_gives_lanes_to_all_its_workers_or_none() {
         .unwrap();
     let bus = Bus::new();
     let _first = bus.publisher();
-    assert!(matches!(rings(2, || bus.add(queue.clone())), Err(AddError::Config(NO_MEMORY))));
+    assert!(matches!(rings(2, || bus.add(queue.clone())), Err(AddError::OutOfMemory(NO_MEMORY))));
     bus.add(queue.clone()).unwrap();
     let mut poor = rings(2, || bus.publisher());
     for n in 0..100 {
@@ -169,8 +169,8 @@ fn a_queue_ordered_by_a_key_gives_lanes_to_all_its_workers_or_none() {
 
 /// Makes something that there is no memory for, twice, and then once more with memory.
 #[track_caller]
-fn only_with_memory<R>(granted: usize, make: impl Fn() -> Result<R, InvalidConfig>) {
-    let refused = || assert_eq!(rings(granted, || make().err()), Some(NO_MEMORY));
+fn only_with_memory<R>(granted: usize, make: impl Fn() -> Result<R, BuildError>) {
+    let refused = || assert_eq!(rings(granted, || make().err()), Some(NO_MEMORY.into()));
     refused();
     let (heap, ()) = heap_of(refused);
     assert_eq!(heap.bytes, 0, "{heap:?}");
@@ -188,10 +188,16 @@ fn a_channel_or_a_journal_that_there_is_no_memory_for_is_an_error() {
     only_with_memory(0, || Journal::<Event>::builder().capacity(CAPACITY).sample_time().build());
     only_with_memory(0, || Journal::<Event>::builder().capacity(CAPACITY).build_single());
     let bus = Bus::<Event>::new();
-    assert!(matches!(rings(0, || bus.subscribe_lossy(CAPACITY).err()), Some(AddError::Config(NO_MEMORY))));
+    assert!(matches!(
+        rings(0, || bus.subscribe_lossy(CAPACITY).err()),
+        Some(AddError::OutOfMemory(NO_MEMORY))
+    ));
     let _publisher = bus.publisher();
     // Memory for the shared lane, and none for the publisher's own.
-    assert!(matches!(rings(1, || bus.subscribe_lossy(CAPACITY).err()), Some(AddError::Config(NO_MEMORY))));
+    assert!(matches!(
+        rings(1, || bus.subscribe_lossy(CAPACITY).err()),
+        Some(AddError::OutOfMemory(NO_MEMORY))
+    ));
     assert_eq!(bus.sink_count(), 0);
 }
 
@@ -204,7 +210,7 @@ fn a_queue_that_there_is_no_memory_for_is_an_error_and_drops_its_handlers() {
     };
     let config = |made: Result<Queue<Event>, SpawnError>| match made {
         Ok(_) => panic!("made without memory"),
-        Err(SpawnError::Config(error)) => error,
+        Err(SpawnError::OutOfMemory(error)) => error,
         Err(error) => panic!("{error}"),
     };
     assert_eq!(config(rings(0, || queue_builder().spawn(held(0)))), NO_MEMORY);
@@ -238,7 +244,7 @@ fn firsts(subscriber: &mut buslane::Subscriber<Large>) -> Vec<u64> {
 #[test]
 fn a_subscriber_without_memory_for_its_block_is_told_so_and_the_journal_goes_on() {
     let journal = Journal::<Large>::new(128).unwrap();
-    let no_memory = SubscribeError::Invalid(InvalidConfig::OutOfMemory { slots: 64 });
+    let no_memory = SubscribeError::OutOfMemory(OutOfMemory::new(64));
     let mut reader = journal.subscribe(Start::Oldest).unwrap();
     journal.publish([0; 512]).unwrap();
     let in_vain = || {
@@ -287,7 +293,7 @@ fn publishers_on_other_threads_notice_nothing_while_sinks_are_refused() {
     });
     let (other, _reader) = self::channel();
     while !publisher.is_finished() {
-        assert!(matches!(rings(0, || bus.add(other.clone())), Err(AddError::Config(NO_MEMORY))));
+        assert!(matches!(rings(0, || bus.add(other.clone())), Err(AddError::OutOfMemory(NO_MEMORY))));
     }
     drop(publisher.join().unwrap());
     assert!(read(&mut receiver).into_iter().eq(0..CAPACITY as u64));

@@ -11,9 +11,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn an_event_that_is_taken_at_the_first_attempt_leaves_the_heap_alone() {
-    let breaker = Arc::new(Breaker::new(5, SECOND).unwrap());
+    let breaker = Arc::new(Breaker::new(5, SECOND));
     let sinks: [(&str, Box<dyn Sink<u64>>); 3] = [
-        ("a backoff", Box::new(noop().retry(Backoff::new(SECOND, HOUR).unwrap()))),
+        ("a backoff", Box::new(noop().retry(Backoff::new(SECOND, HOUR)))),
         ("a breaker", Box::new(noop().retry(breaker.clone()).dead_letters(noop()))),
         ("by key", Box::new(noop().retry_by_key(|event: &u64| event % 3, breaker))),
     ];

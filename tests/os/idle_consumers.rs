@@ -266,14 +266,14 @@ fn consumers(wait: WaitStrategy) -> Vec<(String, Box<dyn FnOnce() -> Stop>)> {
     row(
         "worker with a batch".into(),
         Box::new(move || {
-            let batch = noop::<Vec<u64>>().batch(4).unwrap().age(Duration::from_millis(5)).unwrap();
+            let batch = noop::<Vec<u64>>().batch(4).age(Duration::from_millis(5));
             queue(builder().spawn_sink(batch).unwrap())
         }),
     );
     row(
         "several workers with a batch".into(),
         Box::new(move || {
-            let batch = noop::<Vec<u64>>().batch(4).unwrap().age(Duration::from_millis(5)).unwrap();
+            let batch = noop::<Vec<u64>>().batch(4).age(Duration::from_millis(5));
             queue(builder().workers(2).spawn_sink(batch).unwrap())
         }),
     );

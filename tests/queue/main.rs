@@ -5,7 +5,7 @@ mod faults;
 mod handler;
 mod workers;
 
-use buslane::error::{InvalidConfig, SpawnError};
+use buslane::error::{ConfigErrorKind, OutOfMemory, SpawnError};
 use buslane::ring::MAX_CAPACITY;
 use buslane::stats::{DropReason, SinkStatus};
 use buslane::testing::Gate;
@@ -15,7 +15,9 @@ use std::error::Error;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use test_support::{Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, waits};
+use test_support::{
+    Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, invalid, lane, outcome, waits,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -75,26 +77,22 @@ fn a_lane_holds_exactly_as_many_events_as_asked_whatever_waits_elsewhere() {
 
 #[test]
 fn settings_that_cannot_be_are_typed_errors() {
-    fn config<E: Send + 'static>(spawned: Result<Queue<E>, SpawnError>) -> InvalidConfig {
-        match spawned {
-            Err(SpawnError::Config(error)) => error,
-            other => panic!("{other:?}"),
-        }
-    }
     type Huge = [u8; 1 << 20];
     let build = Queue::<u8>::builder;
-    assert_eq!(config(build().capacity(0).spawn(|_| ())), InvalidConfig::ZeroCapacity);
-    assert_eq!(config(noop::<u8>().queue(0)), InvalidConfig::ZeroCapacity);
+    assert_eq!(invalid(build().capacity(0).spawn(|_| ())), ConfigErrorKind::Capacity);
+    assert_eq!(invalid(noop::<u8>().queue(0)), ConfigErrorKind::Capacity);
     for asked in [MAX_CAPACITY + 1, usize::MAX] {
-        let error = InvalidConfig::CapacityTooLarge { asked, most: MAX_CAPACITY };
-        assert_eq!(config(build().capacity(asked).spawn(|_| ())), error);
+        let error = build().capacity(asked).spawn(|_| ()).unwrap_err();
+        let text = format!("capacity {asked} is invalid: it must be at most {MAX_CAPACITY} events");
+        assert!(error.to_string().contains(&text), "{error}");
+        assert_eq!(invalid(Err::<(), _>(error)), ConfigErrorKind::Capacity);
     }
     let huge = Queue::<Huge>::builder().capacity(MAX_CAPACITY).spawn(drop);
-    assert_eq!(config(huge), InvalidConfig::OutOfMemory { slots: MAX_CAPACITY });
-    assert_eq!(config(build().max_batch(0).spawn(|_| ())), InvalidConfig::ZeroBatch);
-    assert_eq!(config(build().name("nul\0inside").spawn(|_| ())), InvalidConfig::NulInName);
+    assert!(matches!(huge, Err(SpawnError::OutOfMemory(error)) if error == OutOfMemory::new(MAX_CAPACITY)));
+    assert_eq!(invalid(build().max_batch(0).spawn(|_| ())), ConfigErrorKind::BatchSize);
+    assert_eq!(invalid(build().name("nul\0inside").spawn(|_| ())), ConfigErrorKind::Name);
     let error = build().capacity(0).spawn(|_| ()).unwrap_err();
-    assert!(error.source().is_some_and(|source| source.to_string().contains("zero")), "{error}");
+    assert!(error.source().is_some_and(|source| source.to_string().contains("capacity 0")), "{error}");
 }
 
 #[test]

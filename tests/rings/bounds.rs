@@ -1,26 +1,26 @@
 //! What both rings of values refuse, and where values without size or with a large alignment lie.
 
 use super::{mpmc, spsc};
-use buslane::error::InvalidConfig;
+use buslane::error::{BuildError, ConfigErrorKind, OutOfMemory};
 use buslane::ring::MAX_CAPACITY;
 use buslane::ring::mpmc::{Pop, PushError, Ring};
 use buslane::ring::spsc::ring;
+use test_support::invalid;
 
 #[test]
 fn capacities_that_cannot_be_are_typed_errors() {
-    assert_eq!(ring::<u8>(0).err(), Some(InvalidConfig::ZeroCapacity));
-    assert_eq!(Ring::<u8>::new(0).err(), Some(InvalidConfig::ZeroCapacity));
+    assert_eq!(invalid(ring::<u8>(0)), ConfigErrorKind::Capacity);
+    assert_eq!(invalid(Ring::<u8>::new(0)), ConfigErrorKind::Capacity);
     for asked in [MAX_CAPACITY + 1, usize::MAX] {
-        let error = Some(InvalidConfig::CapacityTooLarge { asked, most: MAX_CAPACITY });
-        assert_eq!(ring::<u8>(asked).err(), error);
-        assert_eq!(Ring::<u8>::new(asked).err(), error);
+        assert_eq!(invalid(ring::<u8>(asked)), ConfigErrorKind::Capacity);
+        assert_eq!(invalid(Ring::<u8>::new(asked)), ConfigErrorKind::Capacity);
     }
 }
 
 #[test]
 fn memory_that_is_not_to_be_had_is_an_error_and_no_abort() {
     type Huge = [u8; 1 << 20];
-    let error = Some(InvalidConfig::OutOfMemory { slots: MAX_CAPACITY });
+    let error = Some(BuildError::OutOfMemory(OutOfMemory::new(MAX_CAPACITY)));
     assert_eq!(ring::<Huge>(MAX_CAPACITY).err(), error);
     assert_eq!(Ring::<Huge>::new(MAX_CAPACITY).err(), error);
 }

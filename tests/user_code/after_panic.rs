@@ -148,7 +148,7 @@ fn flush_of_a_batch_from_its_own_sink_is_pending() {
     }
     let (sender, finish) = channel();
     let inner = Arc::new(Flushes(OnceLock::new(), sender));
-    let batch = Arc::new(inner.clone().batch(2).unwrap());
+    let batch = Arc::new(inner.clone().batch(2));
     assert!(inner.0.set(batch.clone()).is_ok());
     batch.write(1).unwrap();
     batch.write(2).unwrap();
@@ -192,7 +192,7 @@ fn a_batch_is_not_forgotten_when_a_tick_panics() {
     }
     let (sender, batches) = channel();
     let inner = Arc::new(Ticks(AtomicBool::new(false), sender));
-    let batch = inner.clone().batch(100).unwrap().age(Duration::from_millis(1)).unwrap();
+    let batch = inner.clone().batch(100).age(Duration::from_millis(1));
     let queue = Queue::builder().spawn_sink(batch).unwrap();
     assert!(queue.flush_timeout(GUARD).is_done());
     inner.0.store(true, Ordering::Relaxed);
@@ -211,7 +211,7 @@ fn a_panicking_flush_in_a_close_of_a_batch_ends_the_close() {
             assert!(!matches!(signal, Signal::Flush(..)), "no flush");
         }
     }
-    let batch = Full.batch(2).unwrap();
+    let batch = Full.batch(2);
     batch.write(1).unwrap();
     let reports = [(); 2].map(|()| Sink::<u32>::close(&batch, Deadline::after(GUARD)));
     assert_eq!(reports[0], reports[1]);
@@ -322,7 +322,7 @@ fn a_key_that_panics_costs_its_own_event_only() {
             lock(&into).push(*n);
             Ok(())
         });
-        let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).unwrap();
+        let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
         let retry = sink.retry_by_key(move |n: &u32| Key(*n % 2, of_key.clone(), in_eq), policy);
         assert!(retry.write(1).is_ok());
         panics.store(true, Ordering::Relaxed);
@@ -394,10 +394,10 @@ fn keys_of_one_hash_keep_their_order_under_contention() {
         lock(&into).push(*event);
         Ok(())
     });
-    let policy = Backoff::new(Duration::from_nanos(1), Duration::from_nanos(1)).unwrap();
+    let policy = Backoff::new(Duration::from_nanos(1), Duration::from_nanos(1));
     let quiet = Arc::new(AtomicBool::new(false));
     let key = move |event: &(u32, u32)| Key(event.0, quiet.clone(), false);
-    let retry = Arc::new(sink.retry_by_key(key, policy).capacity(8).unwrap());
+    let retry = Arc::new(sink.retry_by_key(key, policy).capacity(8));
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let retry = &retry;

@@ -302,17 +302,17 @@ fn a_batch_drops_all_that_it_holds() {
         }
     }
     goes(|alive| {
-        let batch = Refuses.batch(COUNT).unwrap();
+        let batch = Refuses.batch(COUNT);
         (0..COUNT + 3).for_each(|_| assert!(batch.write(alive.bomb()).is_ok()));
         batch
     });
     let alive = Alive::default();
-    let batch = Refuses.batch(COUNT).unwrap();
+    let batch = Refuses.batch(COUNT);
     (0..COUNT + 3).for_each(|_| assert!(batch.write(alive.bomb()).is_ok()));
     assert_eq!(batch.close(buslane::time::Deadline::NOW).undelivered, COUNT as u64 + 3);
     assert_eq!(assert_balanced(&batch.state()).dropped.aborted, COUNT as u64 + 3);
     alive.assert_none();
-    let batch = Fails.batch(COUNT).unwrap();
+    let batch = Fails.batch(COUNT);
     (0..COUNT).for_each(|_| assert!(batch.write(alive.bomb()).is_ok()));
     assert_eq!(assert_balanced(&batch.state()).dropped.failed, COUNT as u64);
     alive.assert_none();

@@ -87,7 +87,7 @@ fn keyed(world: &World, trap: &Arc<Trap>, at: &'static str, inner: Custom) {
         key.reach("key function");
         key
     };
-    let policy = policy.unwrap().max_attempts(2).unwrap();
+    let policy = policy.max_attempts(2);
     let retry = Arc::new(inner.retry_by_key(key, policy).clock(ManualClock::hurrying()));
     world.own(&retry);
     world.add(&world.solo, retry.clone());
@@ -111,7 +111,7 @@ fn retry(world: &World, trap: &Arc<Trap>, at: &'static str, inner: Custom) {
 
 /// Gathers two events.
 pub(crate) fn gather(inner: Custom) -> Batch<Event, Custom> {
-    SinkExt::<Vec<Event>>::batch(inner, 2).unwrap()
+    SinkExt::<Vec<Event>>::batch(inner, 2)
 }
 
 /// A batch that is filled, flushed and closed by a thread of the user's.
@@ -124,7 +124,7 @@ fn batch(world: &World, trap: &Arc<Trap>, at: &'static str, answer: Answer) {
         }
         1
     });
-    let batch = Arc::new(batch.unwrap().age(Duration::from_millis(1)).unwrap());
+    let batch = Arc::new(batch.age(Duration::from_millis(1)));
     world.own(&batch);
     world.add(&world.solo, batch.clone());
     (0..3).for_each(|_| drop(batch.write(Event::plain())));
@@ -200,7 +200,7 @@ pub(crate) const PLACES: &[Place] = &[
             spring.spring();
             Ok(())
         });
-        let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1)).unwrap();
+        let policy = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
         let retry =
             Arc::new(inner.retry_by_key(|event: &Event| event.key, policy).clock(ManualClock::hurrying()));
         world.own(&retry);

@@ -2,7 +2,7 @@
 
 use crate::call_sites::{Place, place, roomy};
 use crate::world::{DropTrap, Event, LIMIT, Trap, World, ignore, lock, read_channel};
-use buslane::error::InvalidConfig;
+use buslane::error::OutOfMemory;
 use buslane::sink::{Inspector, Lane, LaneSealer, LaneWrite, Signal, SinkKey};
 use buslane::stats::{CloseReport, SinkState};
 use buslane::testing::ManualClock;
@@ -71,7 +71,7 @@ impl<T: Send + 'static> Sink<T> for Custom {
         CloseReport::done()
     }
 
-    fn lane(&self) -> Result<Option<Lane<T>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<T>>, OutOfMemory> {
         self.reach("lane");
         let stage = Stage { trap: self.trap.clone(), at: self.at, events: PhantomData };
         Ok(self.lanes.then(|| Lane::staged(stage)))
@@ -111,7 +111,7 @@ impl Sink<Event> for Departing {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<Event>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<Event>>, OutOfMemory> {
         let publisher = lock(&self.publisher).take();
         drop(publisher);
         self.lane.lane()
@@ -133,7 +133,7 @@ impl Sink<Event> for Leaving {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<Event>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<Event>>, OutOfMemory> {
         if let Some((bus, id)) = self.of.get() {
             ignore(bus.remove(*id));
         }
@@ -310,7 +310,7 @@ const STAGES: [[Place; 2]; 5] = [
         move |channel: Channel<Event>| {
             // Not as it is made, where it is asked for its first time.
             let clock = clock(&trap, "now");
-            channel.rate_limit(1e6, 100).unwrap().clock(clock)
+            channel.rate_limit(1e6, 100).clock(clock)
         }
     }),
 ];

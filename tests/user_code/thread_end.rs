@@ -158,7 +158,7 @@ fn every_operation_works_at_a_thread_end() {
             drop(publisher);
             assert_eq!(count.load(Ordering::Relaxed), 3);
             let (channel, mut receiver) = Channel::lossy(8).unwrap();
-            let batch = channel.batch(2).unwrap();
+            let batch = channel.batch(2);
             batch.write(1).unwrap();
             batch.signal(&mut Signal::Flush(Deadline::NOW, &mut FlushReport::default()));
             assert_eq!(receiver.recv().unwrap(), [1]);

@@ -79,7 +79,7 @@ fn written(world: &World, trap: &Arc<Trap>, at: &'static str, workers: usize) {
 }
 
 fn batched(world: &World, trap: &Arc<Trap>, at: &'static str) {
-    let batch = Arc::new(gather(Custom::new(trap, at)).age(Duration::from_millis(1)).unwrap());
+    let batch = Arc::new(gather(Custom::new(trap, at)).age(Duration::from_millis(1)));
     world.own(&batch);
     exercise(world, builder().spawn_sink(batch).unwrap());
 }

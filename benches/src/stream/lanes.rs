@@ -47,7 +47,7 @@ pub fn filter_queue_batch() -> impl Stream {
         batch.iter().for_each(|event| counter.see(event));
     });
     let builder = Queue::builder().capacity(CAPACITY).overflow(Overflow::Block);
-    let queue = on_consumer(|| builder.spawn_sink(add_up.batch(64).expect(SETTINGS))).expect(SETTINGS);
+    let queue = on_consumer(|| builder.spawn_sink(add_up.batch(64))).expect(SETTINGS);
     let bus = Bus::new();
     bus.add(queue.filter(|event: &Event| event.seq != u64::MAX)).expect(OPEN);
     let mut publisher = bus.publisher();

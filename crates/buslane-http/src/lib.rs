@@ -18,9 +18,9 @@
 //! }
 //!
 //! let sink = HttpSink::direct("http://127.0.0.1:9/events")?.timeout(Duration::from_millis(500))?.batches();
-//! let retry = sink.retry(HttpRetry::new(Backoff::default().max_attempts(2)?));
+//! let retry = sink.retry(HttpRetry::new(Backoff::default().max_attempts(2)));
 //! let bus = Bus::new();
-//! bus.add(retry.batch(100)?.age(Duration::from_millis(100))?.queue(1024)?)?;
+//! bus.add(retry.batch(100).age(Duration::from_millis(100)).queue(1024)?)?;
 //! bus.publish(Push { repository: "library/hello".into() })?;
 //! println!("{}", bus.close());
 //! # Ok::<(), Box<dyn std::error::Error>>(())

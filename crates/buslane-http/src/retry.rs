@@ -1,6 +1,7 @@
 //! Retries that understand what an endpoint answers.
 
 use crate::error::HttpError;
+use buslane::error::ConfigError;
 use buslane::retry::{Attempt, Next, RetryPolicy};
 use std::time::Duration;
 
@@ -18,10 +19,10 @@ use std::time::Duration;
 /// use buslane_http::{HttpRetry, HttpSink};
 /// use std::time::Duration;
 /// let (letters, mut dead) = Channel::<DeadLetter<Vec<String>>>::lossy(64)?;
-/// let policy = HttpRetry::new(Backoff::default().max_attempts(2)?);
+/// let policy = HttpRetry::new(Backoff::default().max_attempts(2));
 /// let sink = HttpSink::new("http://127.0.0.1:9/events")?.batches();
 /// let bus = Bus::new();
-/// bus.add(sink.retry(policy).dead_letters(letters).batch(100)?.queue(1024)?)?;
+/// bus.add(sink.retry(policy).dead_letters(letters).batch(100).queue(1024)?)?;
 /// bus.publish(String::from("push"))?;
 /// assert!(bus.close().is_done());
 /// assert_eq!(dead.recv()?.event, ["push"]); // no process listens at that port
@@ -97,6 +98,10 @@ impl<E, P: RetryPolicy<E>> RetryPolicy<E> for HttpRetry<P> {
             Next::After(wait) => Next::After(wait.max(asked)),
             other => other,
         }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.policy.validate()
     }
 
     fn success(&self) {

@@ -325,7 +325,7 @@ impl<E> fmt::Debug for HttpSink<E> {
 ///     .media_type("application/vnd.docker.distribution.events.v2+json")?
 ///     .batches();
 /// let bus = Bus::new();
-/// bus.add(sink.batch(100)?.age(Duration::from_secs(1))?.queue(1024)?)?;
+/// bus.add(sink.batch(100).age(Duration::from_secs(1)).queue(1024)?)?;
 /// bus.publish(String::from("push"))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -53,7 +53,7 @@ fn batches(
     story: Story,
     dead: Arc<Mutex<HashSet<u64>>>,
 ) -> Result<Batches, BoxError> {
-    let breaker = Breaker::new(options.threshold, options.backoff)?.max_attempts(options.attempts)?;
+    let breaker = Breaker::new(options.threshold, options.backoff).max_attempts(options.attempts);
     let breaker = Arc::new(breaker);
     let policy = Observer::new(HttpRetry::new(breaker.clone()), breaker, name, story);
     let letters = sink_fn(move |letter: &DeadLetter<Vec<Notification>>| {
@@ -61,5 +61,5 @@ fn batches(
         dead.lock().unwrap_or_else(PoisonError::into_inner).extend(letter.event.iter().map(|event| event.id));
     });
     let sink = HttpSink::direct(url)?.media_type(MEDIA_TYPE)?.timeout(options.timeout)?.batches();
-    Ok(sink.retry(policy).dead_letters(letters).batch(options.batch)?.age(options.age)?)
+    Ok(sink.retry(policy).dead_letters(letters).batch(options.batch).age(options.age))
 }

@@ -1,6 +1,7 @@
 //! A retry policy around another one, which tells what it sees.
 
 use crate::story::Story;
+use buslane::error::ConfigError;
 use buslane::retry::{Attempt, Breaker, BreakerState, Next, RetryPolicy};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,6 +46,10 @@ impl<E, P: RetryPolicy<E>> RetryPolicy<E> for Observer<P> {
         self.story.tell(self.name, format_args!("attempt {number}: {error}; {then}"));
         self.look_at_breaker();
         next
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.policy.validate()
     }
 
     fn success(&self) {

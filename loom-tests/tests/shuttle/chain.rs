@@ -73,10 +73,10 @@ fn workers_that_batch_and_retry_against_flush_and_close() {
         let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
         let progress = Progress::default();
         let (sink, letters) = (Flaky::default(), Letters::default());
-        let backoff = Backoff::new(Duration::from_nanos(100), Duration::from_nanos(400)).expect("a back-off");
-        let backoff = backoff.seed(1).max_attempts(3).expect("attempts");
+        let backoff = Backoff::new(Duration::from_nanos(100), Duration::from_nanos(400));
+        let backoff = backoff.seed(1).max_attempts(3);
         let retry = sink.clone().retry(backoff).dead_letters(letters.clone()).clock(Turns::new());
-        let batch = Arc::new(retry.batch(2).expect("a small batch"));
+        let batch = Arc::new(retry.batch(2));
         let queue = Queue::builder()
             .capacity(4)
             .overflow(Overflow::Block)

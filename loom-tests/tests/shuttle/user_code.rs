@@ -165,7 +165,7 @@ fn world() -> (Arc<World>, Vec<thread::JoinHandle<()>>) {
     let bus = &world.bus;
     let mut ids =
         vec![bus.add(queue).expect("open"), bus.add(channel).expect("open"), bus.add(journal).expect("open")];
-    let policy = || Backoff::default().max_attempts(1).expect("one attempt");
+    let policy = || Backoff::default().max_attempts(1);
     let keyed = noop().retry_by_key(|event: &Event| Key(event.caller.clone()), policy());
     ids.push(bus.add(keyed).expect("open"));
     ids.push(

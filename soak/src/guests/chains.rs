@@ -43,8 +43,7 @@ pub(super) fn batch(invitation: &Invitation<'_>) -> Guest {
         trouble.stand_still();
     });
     let size = (invitation.dice % 40 + 1) as usize;
-    let batch = collect.batch(size).and_then(|batch| batch.age(Duration::from_millis(5)));
-    let batch = batch.unwrap_or_else(|error| fail(&format!("{name}: {error}")));
+    let batch = collect.batch(size).age(Duration::from_millis(5));
     let queue = queue(invitation).spawn_sink(batch).unwrap_or_else(|error| fail(&format!("{name}: {error}")));
     let (on_bus, closing, seen) = (queue.clone(), name.clone(), seen.clone());
     Guest::add(invitation, on_bus, move || {
@@ -55,15 +54,12 @@ pub(super) fn batch(invitation: &Invitation<'_>) -> Guest {
 }
 
 pub(super) fn backoff(invitation: &Invitation<'_>) -> Guest {
-    let backoff = Backoff::new(Duration::from_micros(50), Duration::from_millis(1));
-    let backoff = backoff.and_then(|policy| policy.max_attempts(3));
-    let policy = backoff.unwrap_or_else(|error| fail(&format!("{}: {error}", invitation.name)));
+    let policy = Backoff::new(Duration::from_micros(50), Duration::from_millis(1)).max_attempts(3);
     retry(invitation, policy.seed(invitation.dice))
 }
 
 pub(super) fn breaker(invitation: &Invitation<'_>) -> Guest {
-    let breaker = Breaker::new(2, Duration::from_millis(1)).and_then(|policy| policy.max_attempts(4));
-    let policy = breaker.unwrap_or_else(|error| fail(&format!("{}: {error}", invitation.name)));
+    let policy = Breaker::new(2, Duration::from_millis(1)).max_attempts(4);
     retry(invitation, policy.clock(Jumping::new()))
 }
 

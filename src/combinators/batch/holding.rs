@@ -1,7 +1,7 @@
 //! What a batch holds, and its books.
 
 use super::limits::Limits;
-use crate::error::WriteError;
+use crate::error::{ConfigError, WriteError};
 use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkState, SinkStatus};
 use crate::time::Deadline;
 use crate::time::deadline::moment_after;
@@ -171,6 +171,13 @@ impl<E> Holding<E> {
         self.ledger.offered += 1;
         self.ledger.refused.full += 1;
         WriteError::Full(event)
+    }
+
+    /// Refuses an event since a setting is invalid.
+    pub(super) fn refuse_invalid(&mut self, event: E, error: ConfigError) -> WriteError<E> {
+        self.ledger.offered += 1;
+        self.ledger.refused.failed += 1;
+        WriteError::Failed { event, source: Box::new(error) }
     }
 
     pub(super) fn refuse_closed(&mut self, event: E) -> WriteError<E> {

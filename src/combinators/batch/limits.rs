@@ -1,6 +1,6 @@
 //! When a batch is complete.
 
-use crate::error::InvalidConfig;
+use crate::error::{ConfigError, Invalid};
 use crate::wait::context::user_code;
 use std::time::Duration;
 
@@ -15,27 +15,24 @@ pub(super) struct Limits<E> {
 }
 
 impl<E> Limits<E> {
-    pub(super) fn new(count: usize) -> Result<Self, InvalidConfig> {
-        if count == 0 {
-            return Err(InvalidConfig::ZeroBatch);
-        }
-        Ok(Self { count, bytes: None, age: None, at_end_of_batch: false })
+    pub(super) fn new(count: usize) -> Self {
+        Self { count, bytes: None, age: None, at_end_of_batch: false }
     }
 
-    pub(super) fn set_bytes(&mut self, max: usize, size: SizeOf<E>) -> Result<(), InvalidConfig> {
-        if max == 0 {
-            return Err(InvalidConfig::ZeroBytes);
-        }
+    pub(super) fn set_bytes(&mut self, max: usize, size: SizeOf<E>) {
         self.bytes = Some((max, size));
-        Ok(())
     }
 
-    pub(super) fn set_age(&mut self, limit: Duration) -> Result<(), InvalidConfig> {
-        if limit.is_zero() {
-            return Err(InvalidConfig::ZeroAge);
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.count == 0 {
+            Err(Invalid::ZeroBatch.into())
+        } else if self.max_bytes() == 0 {
+            Err(Invalid::ZeroBytes.into())
+        } else if self.age.is_some_and(|age| age.is_zero()) {
+            Err(Invalid::ZeroAge.into())
+        } else {
+            Ok(())
         }
-        self.age = Some(limit);
-        Ok(())
     }
 
     /// What the event counts in bytes; nothing where bytes are not counted.

@@ -21,7 +21,7 @@ use std::ptr::NonNull;
 /// reader.take(|_, _| ());
 /// writer.close();
 /// assert_eq!(reader.look(), Look::Closed);
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
@@ -85,7 +85,7 @@ pub enum OnLag {
 ///     assert_eq!(reader.look(), Look::Values);
 ///     assert_eq!(reader.take(|_, value| *value), "a");
 /// }
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Reader<T> {
     shared: Arc<Shared<T>>,
@@ -136,7 +136,7 @@ impl<T> Reader<T> {
     /// assert_eq!((reader.look(), reader.position()), (Look::Values, 0));
     /// reader.take(|_, _| ());
     /// assert_eq!(reader.position(), 1);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     #[must_use]
@@ -155,7 +155,7 @@ impl<T> Reader<T> {
     /// let mut reader = source.reader(0)?;
     /// assert_eq!((reader.known(), reader.look()), (0, Look::Values));
     /// assert_eq!(reader.known(), 64); // a block
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     #[must_use]
@@ -172,7 +172,7 @@ impl<T> Reader<T> {
     /// (0..1000).for_each(|n| drop(writer.put(n)));
     /// writer.commit();
     /// assert_eq!(reader.behind(), 1000);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn behind(&self) -> u64 {
@@ -190,7 +190,7 @@ impl<T> Reader<T> {
     /// (0..1000).for_each(|n| drop(writer.put(n)));
     /// writer.commit();
     /// assert_eq!((reader.look(), reader.look()), (Look::Lagged(1000), Look::Empty));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_on_lag(&mut self, on_lag: OnLag) {
         self.on_lag = on_lag;
@@ -209,7 +209,7 @@ impl<T> Reader<T> {
     ///     sum += reader.take(|_, n| *n);
     /// }
     /// assert_eq!((sum, reader.look()), (4950, Look::Closed));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn look(&mut self) -> Look {
@@ -243,7 +243,7 @@ impl<T> Reader<T> {
     /// let mut reader = source.reader(0)?;
     /// assert_eq!(reader.look(), Look::Values);
     /// assert_eq!(reader.take(|position, text| (position, text.len())), (0, 1));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn take<R>(&mut self, f: impl FnOnce(u64, &T) -> R) -> R {
@@ -269,7 +269,7 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.look(), Look::Values);
     /// assert_eq!(reader.peek(|_, value| *value), Some("a"));
     /// assert_eq!(reader.position(), 0);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn peek<R>(&self, f: impl FnOnce(u64, &T) -> R) -> Option<R> {
@@ -292,7 +292,7 @@ impl<T> Reader<T> {
     /// let mut reader = source.reader(3)?;
     /// assert_eq!(reader.look(), Look::Values);
     /// assert_eq!((reader.values(), reader.position()), ([3, 4].as_slice(), 3));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
@@ -318,7 +318,7 @@ impl<T> Reader<T> {
     /// assert_eq!(reader.values(), [0, 1, 2, 3, 4]);
     /// assert_eq!(reader.take_values(3), [0, 1, 2]);
     /// assert_eq!((reader.position(), reader.known()), (3, 2));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
@@ -372,7 +372,7 @@ impl<T> Reader<T> {
     /// reader.seek(8);
     /// assert_eq!(reader.look(), Look::Values);
     /// assert_eq!(reader.take(|_, value| *value), 8);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn seek(&mut self, position: u64) {
         self.cursor = position;

@@ -33,7 +33,7 @@ use std::fmt;
 ///     }
 /// });
 /// assert_eq!(source.tail(), 2);
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SharedWriter<T>(Arc<Pen<T>>);
 
@@ -57,7 +57,7 @@ impl<T: Send + Sync> SharedWriter<T> {
     /// assert_eq!(source.tail(), 1);
     /// writer.close();
     /// assert!(writer.claim().is_none());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn claim(&self) -> Option<Claim<'_, T>> {
@@ -106,7 +106,7 @@ impl<T: Send + Sync> SharedWriter<T> {
     /// let writer = SharedWriter::from(writer);
     /// assert!(writer.close());
     /// assert!(source.is_closed() && writer.claim().is_none() && !writer.close());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) -> bool {
         match self.claim() {
@@ -164,7 +164,7 @@ impl<T> fmt::Debug for SharedWriter<T> {
 /// assert_eq!((claim.position(), source.tail()), (2, 0));
 /// drop(claim);
 /// assert_eq!(source.tail(), 2);
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "other writers wait until it is dropped"]
 pub struct Claim<'a, T> {
@@ -187,7 +187,7 @@ impl<T> Claim<'_, T> {
     /// let old = ["a", "b", "c"].map(|text| claim.put(text.to_owned()));
     /// drop(claim); // and only now what was overwritten
     /// assert_eq!(old, [None, None, Some("a".to_owned())]);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn put(&mut self, value: T) -> Option<T> {
@@ -227,7 +227,7 @@ impl<T> Claim<'_, T> {
     /// assert_eq!((write("b"), write("c")), ((None, None), (None, None)));
     /// drop(reader);
     /// assert_eq!(write("d").1.as_deref(), Some("a"));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn take_stale(&mut self) -> Option<T> {
@@ -256,7 +256,7 @@ impl<T> Claim<'_, T> {
     /// let of_a = claim.position();
     /// claim.put("a");
     /// assert_eq!((of_a, claim.position()), (0, 1));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     #[must_use]

@@ -206,7 +206,7 @@ fn prefetch_state<T>(shared: &Shared<T>, entry: usize) {
 /// assert_eq!(reader.look(), Look::Values);
 /// drop(writer);
 /// assert!(source.is_closed());
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Writer<T> {
     core: Core<T>,
@@ -236,7 +236,7 @@ impl<T> Writer<T> {
     /// }
     /// assert_eq!(overwritten[..3], ["0", "1", "2"]);
     /// assert!(source.oldest() >= overwritten.len() as u64);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn put(&mut self, value: T) -> Option<T> {
@@ -270,7 +270,7 @@ impl<T> Writer<T> {
     /// writer.put(String::from("d"));
     /// assert!(writer.has_stale());
     /// assert_eq!(writer.take_stale().as_deref(), Some("a"));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     #[must_use]
@@ -295,7 +295,7 @@ impl<T> Writer<T> {
     /// assert!(!write(100..1000).contains(&"0".to_owned()));
     /// drop(reader);
     /// assert!(write(1000..2000).contains(&"0".to_owned()));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn take_stale(&mut self) -> Option<T> {
         self.core.take_stale()
@@ -310,7 +310,7 @@ impl<T> Writer<T> {
     /// writer.put("b");
     /// writer.commit(); // both at once
     /// assert_eq!(source.tail(), 2);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn commit(&mut self) {
@@ -325,7 +325,7 @@ impl<T> Writer<T> {
     /// let (mut writer, source) = buslane::ring::blocks::ring(64)?;
     /// writer.put("a");
     /// assert_eq!((writer.position(), source.tail()), (1, 0)); // written, and not shown yet
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     #[must_use]
@@ -341,7 +341,7 @@ impl<T> Writer<T> {
     /// writer.put("a");
     /// writer.close();
     /// assert_eq!((source.tail(), source.is_closed()), (1, true));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(self) {
         drop(self);

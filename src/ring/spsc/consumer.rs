@@ -22,7 +22,7 @@ use std::fmt;
 /// let mut seen = Vec::new();
 /// assert_eq!(consumer.drain(2, |n| seen.push(n)), 2);
 /// assert_eq!((seen, consumer.pop()), (vec![0, 1], Some(2)));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Consumer<T> {
     shared: Arc<Shared<T>>,
@@ -45,7 +45,7 @@ impl<T> Consumer<T> {
     /// assert_eq!(consumer.pop(), None);
     /// assert!(producer.push("a").is_ok());
     /// assert_eq!(consumer.pop(), Some("a"));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
@@ -71,7 +71,7 @@ impl<T> Consumer<T> {
     /// let mut sum = 0;
     /// assert_eq!((consumer.drain(3, |n| sum += n), sum), (3, 6));
     /// assert_eq!((consumer.drain(9, |n| sum += n), sum), (1, 10));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline]
     pub fn drain(&mut self, max: usize, f: impl FnMut(T)) -> usize {
@@ -96,7 +96,7 @@ impl<T> Consumer<T> {
     /// assert!(producer.push(1).is_ok() && producer.push(2).is_ok());
     /// let refill = || assert!(producer.push(3).is_ok()); // there is room after each
     /// assert_eq!(consumer.drain_freeing(2, drop, refill), 2);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline]
     pub fn drain_freeing(&mut self, max: usize, mut f: impl FnMut(T), mut freed: impl FnMut()) -> usize {
@@ -118,7 +118,7 @@ impl<T> Consumer<T> {
     ///     numbers.sort();
     ///     assert_eq!(*numbers, [1, 2, 3]);
     /// });
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn drain_in_place(&mut self, max: usize, mut f: impl FnMut(&mut T)) -> usize {
         /// Empties the slot also when the callback unwinds.
@@ -203,7 +203,7 @@ impl<T> Consumer<T> {
     /// assert!(!consumer.has_next());
     /// assert!(producer.push("a").is_ok());
     /// assert!(consumer.has_next() && consumer.pop().is_some());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline]
     pub fn has_next(&mut self) -> bool {
@@ -217,7 +217,7 @@ impl<T> Consumer<T> {
     /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
     /// (0..3).for_each(|n| assert!(producer.push(n).is_ok()));
     /// assert_eq!((consumer.drain(2, drop), consumer.position()), (2, 2));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -232,7 +232,7 @@ impl<T> Consumer<T> {
     /// assert!(producer.push("a").is_ok());
     /// assert_eq!(consumer.known(), 0); // it has not looked yet
     /// assert_eq!((consumer.has_next(), consumer.known()), (true, 1));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn known(&self) -> usize {
@@ -248,7 +248,7 @@ impl<T> Consumer<T> {
     /// drop(producer);
     /// assert!(!consumer.is_ended()); // there is something to read
     /// assert!(consumer.pop().is_some() && consumer.is_ended());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn is_ended(&self) -> bool {
@@ -271,7 +271,7 @@ impl<T> Consumer<T> {
     /// consumer.sealer().seal(); // the consumer wants no more
     /// assert!(producer.push("a").is_ok()); // into room that the producer knew of
     /// assert!(!producer.settle(|value| assert_eq!(value, "a")));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn sealer(&self) -> Sealer<T> {

@@ -23,7 +23,7 @@ use std::fmt;
 /// assert_eq!(consumer.pop(), None);
 /// producer.commit();
 /// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), Some("b")));
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Producer<T> {
     shared: Arc<Shared<T>>,
@@ -49,7 +49,7 @@ impl<T> Producer<T> {
     /// let (mut producer, _consumer) = buslane::ring::spsc::ring(1)?;
     /// assert_eq!(producer.push("a"), Ok(()));
     /// assert_eq!(producer.push("b"), Err("b"));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), T> {
@@ -77,7 +77,7 @@ impl<T> Producer<T> {
     ///     }
     /// }
     /// assert_eq!(made, 1);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline(always)]
     pub fn vacant(&mut self) -> Option<Vacant<'_, T>> {
@@ -93,7 +93,7 @@ impl<T> Producer<T> {
     /// let (mut producer, _consumer) = buslane::ring::spsc::ring(4)?;
     /// assert!(producer.push("a").is_ok());
     /// assert_eq!((producer.room_for(2), producer.room_for(9)), (2, 3));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline]
     pub fn room_for(&mut self, wanted: usize) -> usize {
@@ -126,7 +126,7 @@ impl<T> Producer<T> {
     ///     producer.write(n);
     /// }
     /// assert_eq!((producer.len(), consumer.pop()), (2, None));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline(always)]
     pub fn write(&mut self, value: T) {
@@ -142,7 +142,7 @@ impl<T> Producer<T> {
     /// ["a", "b"].into_iter().for_each(|value| producer.write(value));
     /// producer.commit(); // both at once
     /// assert_eq!((consumer.has_next(), consumer.known()), (true, 2));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline(always)]
     pub fn commit(&mut self) {
@@ -158,7 +158,7 @@ impl<T> Producer<T> {
     /// assert!(producer.is_open());
     /// consumer.sealer().seal();
     /// assert!(!producer.is_open());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline(always)]
     pub fn is_open(&self) -> bool {
@@ -185,7 +185,7 @@ impl<T> Producer<T> {
     /// let mut back = Vec::new();
     /// assert!(!producer.settle(|value| back.push(value)));
     /// assert_eq!(back, ["late"]);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline]
     pub fn settle(&mut self, taken_back: impl FnMut(T)) -> bool {
@@ -214,7 +214,7 @@ impl<T> Producer<T> {
     /// (0..3).for_each(|n| assert!(producer.push(n).is_ok()));
     /// consumer.drain(1, |_| assert_eq!(producer.len(), 3)); // its slot is not free yet
     /// assert_eq!(producer.len(), 2);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
@@ -230,7 +230,7 @@ impl<T> Producer<T> {
     /// assert!(producer.push("a").is_ok() && !producer.is_empty());
     /// consumer.pop();
     /// assert!(producer.is_empty());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -246,7 +246,7 @@ impl<T> Producer<T> {
     /// assert!(producer.push("a").is_ok());
     /// let accepted = std::thread::spawn(move || sealer.seal()).join();
     /// assert_eq!(accepted.ok(), Some(1));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn sealer(&self) -> Sealer<T> {
@@ -264,7 +264,7 @@ impl<T> Producer<T> {
 /// let (mut producer, _consumer) = buslane::ring::spsc::ring(1)?;
 /// producer.vacant().expect("the ring is empty").push("a");
 /// assert!(producer.vacant().is_none());
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the slot stays empty unless it is filled"]
@@ -279,7 +279,7 @@ impl<T> Vacant<'_, T> {
     /// producer.write("a");
     /// producer.vacant().expect("there is room").push("b");
     /// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), Some("b")));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline(always)]
     pub fn push(self, value: T) {
@@ -335,7 +335,7 @@ impl<T> Producer<T> {
     /// producer.end();
     /// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), None));
     /// assert!(consumer.is_ended());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn end(&mut self) {
         // The producer knows the exact tail, so it needs no handshake: it moves OPEN on by itself, or proposes.

@@ -17,7 +17,7 @@ use std::fmt;
 /// assert!(!producer.settle(|value| assert_eq!(value, "late")));
 /// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), None));
 /// assert!(consumer.is_ended());
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Sealer<T> {
     pub(super) shared: Arc<Shared<T>>,
@@ -52,7 +52,7 @@ impl<T> Sealer<T> {
     /// let sealer = producer.sealer();
     /// assert!(producer.push("a").is_ok());
     /// assert_eq!((sealer.seal(), sealer.seal()), (1, 1));
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn seal(&self) -> u64 {
         self.mark();
@@ -70,7 +70,7 @@ impl<T> Sealer<T> {
     /// assert!(producer.push("a").is_ok());
     /// producer.write("not committed");
     /// assert_eq!(sealer.accepted(), 1);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn accepted(&self) -> u64 {
@@ -101,7 +101,7 @@ impl<T> Sealer<T> {
     /// let sealer = consumer.sealer();
     /// consumer.drain(1, |_| assert_eq!(sealer.handled(), 0)); // not yet
     /// assert_eq!(sealer.handled(), 1);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn handled(&self) -> u64 {
@@ -120,7 +120,7 @@ impl<T> Sealer<T> {
     /// assert!(!sealer.is_ended());
     /// consumer.pop();
     /// assert!(sealer.is_ended());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn is_ended(&self) -> bool {
@@ -137,7 +137,7 @@ impl<T> Sealer<T> {
     /// assert!(!sealer.is_sealed());
     /// drop(producer);
     /// assert!(sealer.is_sealed());
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn is_sealed(&self) -> bool {

@@ -34,7 +34,7 @@ impl<T: Clone> Producer<T> {
     /// assert_eq!(producer.push_slice(&[1, 2, 3]), 3);
     /// assert_eq!(producer.push_slice(&[4, 5, 6]), 1, "there was room for one more");
     /// assert_eq!(std::iter::from_fn(|| consumer.pop()).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    /// # Ok::<(), buslane::error::InvalidConfig>(())
+    /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[inline]
     pub fn push_slice(&mut self, values: &[T]) -> usize {

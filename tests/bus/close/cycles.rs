@@ -278,7 +278,7 @@ fn batches_in_a_ring(overflow: Overflow, between: Between) -> [(Arc<Later>, Queu
     let batch = |at: usize| {
         let other = ends[1 - at].1.clone();
         let first: Box<dyn Sink<Vec<u32>>> = Box::new(other.map(|batch: &Vec<u32>| batch[0]));
-        let batch = Arc::new(first.batch(2).unwrap());
+        let batch = Arc::new(first.batch(2));
         assert!(ends[at].0.sink.set(between(batch.clone())).is_ok());
         (ends[at].0.clone(), ends[at].1.clone(), batch)
     };
@@ -290,7 +290,7 @@ fn batches_that_forward_to_each_other_are_flushed_promptly() {
     let betweens: [(&str, Between); 5] = [
         ("nothing", |batch| Box::new(batch)),
         ("filter", |batch| Box::new(batch.filter(|_| true))),
-        ("retry", |batch| Box::new(batch.retry(buslane::retry::Backoff::default().max_attempts(1).unwrap()))),
+        ("retry", |batch| Box::new(batch.retry(buslane::retry::Backoff::default().max_attempts(1)))),
         ("tee", |batch| Box::new(batch.tee(buslane::sink_fn(|_: &u32| ())))),
         ("bus", |batch| {
             let bus = Bus::new();
@@ -345,7 +345,7 @@ fn retries_by_key_that_forward_to_each_other_are_flushed_promptly() {
         for at in 0..2 {
             // The first attempt fails, so that the event is set aside.
             let failing = FailsOnce(ends[1 - at].1.clone(), AtomicBool::new(true));
-            let policy = buslane::retry::Backoff::new(wait, wait).unwrap();
+            let policy = buslane::retry::Backoff::new(wait, wait);
             // Other events than the first end here.
             let sink = failing.retry_by_key(|n: &u32| *n, policy).filter(|n| *n == 1);
             assert!(ends[at].0.sink.set(Box::new(sink)).is_ok());
@@ -408,7 +408,7 @@ fn batch_upstream_of_a_full_queue_is_flushed_whole() {
                 thread::sleep(Duration::from_millis(2));
                 into.push(batch);
             });
-            let queue = inner.unwrap().batch(batch_of).unwrap().queue(64).unwrap();
+            let queue = inner.unwrap().batch(batch_of).queue(64).unwrap();
             for round in 0..5 {
                 (0..7).for_each(|event| queue.write(event).unwrap());
                 let report = queue.flush_timeout(GUARD);

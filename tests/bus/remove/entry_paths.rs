@@ -2,7 +2,7 @@
 
 use super::thread;
 use buslane::bus::Removed;
-use buslane::error::InvalidConfig;
+use buslane::error::OutOfMemory;
 use buslane::sink::{Lane, LaneWrite, Signal};
 use buslane::stats::FlushReport;
 use buslane::testing::Gate;
@@ -51,7 +51,7 @@ impl Sink<u32> for Doors {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
         self.0.enter(Door::Lane);
         Ok(self.0.has_lanes.then(|| Lane::staged(Way(self.0.clone()))))
     }
@@ -247,7 +247,7 @@ impl Sink<u32> for Leaving {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
         self.0.enter(Door::Lane);
         Ok(None)
     }

@@ -2,7 +2,7 @@
 
 use super::thread;
 use buslane::bus::Removed;
-use buslane::error::InvalidConfig;
+use buslane::error::OutOfMemory;
 use buslane::sink::{Lane, LaneWrite};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -73,7 +73,7 @@ impl Sink<u32> for Staging {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
         Ok(Some(Lane::staged(Stage(self.0.clone()))))
     }
 
@@ -90,7 +90,7 @@ impl Sink<u32> for Gating {
         self.0.write(event)
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
         let token = self.1.clone();
         Ok(self.0.lane()?.map(|lane| {
             lane.gated(move |_| token.piece.0.calls.fetch_add(1, Ordering::Relaxed) < usize::MAX)
@@ -145,7 +145,7 @@ const SINKS: [(&str, Make); 15] = [
         }))
     }),
     ("a sampled map", |token| {
-        Box::new(channel().map(move |n: &u32| *n + u32::from(!uses(&token))).sample(2).unwrap())
+        Box::new(channel().map(move |n: &u32| *n + u32::from(!uses(&token))).sample(2))
     }),
     ("a filtered journal", |token| Box::new(Journal::new(64).unwrap().filter(move |_| uses(&token)))),
     ("a bus with a filter", |token| {
@@ -338,7 +338,7 @@ impl Sink<u32> for Slow {
         self.0.write(event)
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
         let stops = StopsAsItGoes(self.1.clone());
         Ok(self.0.lane()?.map(|lane| lane.gated(move |_| stops.0.reached() < usize::MAX)))
     }
@@ -456,7 +456,7 @@ impl Sink<u32> for Asked {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, InvalidConfig> {
+    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
         Ok(Some(Lane::staged(AskedLane(self.0.clone(), self.1.clone()))))
     }
 

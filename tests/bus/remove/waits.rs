@@ -54,14 +54,14 @@ fn removal_ends_a_long_wait_at_a_gate() {
 /// A sink that fails, with a retry that waits for an hour.
 fn failing<P>(retry: impl FnOnce(Backoff) -> P) -> P {
     let hour = Duration::from_secs(3600);
-    retry(Backoff::new(hour, hour).unwrap())
+    retry(Backoff::new(hour, hour))
 }
 
 #[test]
 fn removal_ends_the_back_off_of_a_retry() {
     let down = || sink_fn(|_: &u64| Err("down"));
     let retry = move || failing(|policy| down().retry(policy));
-    let breaker = move || down().retry(Breaker::new(1, Duration::from_secs(3600)).unwrap());
+    let breaker = move || down().retry(Breaker::new(1, Duration::from_secs(3600)));
     assert_released("retry", move |inner| assert!(inner.add(retry()).is_ok()));
     assert_released("open breaker", move |inner| assert!(inner.add(breaker()).is_ok()));
     assert_ends_wait("retry called directly", move |outer| outer.add(retry()).unwrap());

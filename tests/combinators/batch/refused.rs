@@ -38,7 +38,7 @@ fn a_batch_without_room_behind_is_offered_again_at_a_tick() {
     assert_eq!(script.batches(), [[1, 2]]);
 
     // A short age makes it sooner; what is not old yet stays.
-    let batch = batch.age(Duration::from_millis(30)).unwrap();
+    let batch = batch.age(Duration::from_millis(30));
     script.answer([Full, Full]);
     write_all(&batch, [3, 4, 5]);
     assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(30)));
@@ -141,7 +141,7 @@ fn a_sink_behind_that_is_closed_closes_the_batch() {
 fn events_that_are_given_up_are_dropped_once() {
     let drops = Drops::default();
     let failing = sink_fn(|_: &Vec<test_support::Tracked>| Err("no"));
-    let batch = failing.batch(2).unwrap();
+    let batch = failing.batch(2);
     (0..4).for_each(|id| batch.write(drops.track(id)).unwrap());
     assert_eq!(drops.ids(), [0, 1, 2, 3]);
 }
@@ -158,7 +158,7 @@ fn a_full_queue_behind_loses_nothing_while_ticks_come() {
             sender.send(batch)
         })
         .unwrap();
-    let batch = Arc::new(slow.batch(2).unwrap().age(SECOND).unwrap());
+    let batch = Arc::new(slow.batch(2).age(SECOND));
     // One in the worker's hands, one in its ring, one refused, and one that fills up.
     write_all(&batch, [1, 2]);
     gate.wait_reached(1);

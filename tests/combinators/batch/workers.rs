@@ -40,9 +40,9 @@ fn batch_per_worker_loses_nothing_at_any_size() {
     for (count, bytes) in [(1, None), (3, None), (10, None), (10, Some(16))] {
         let (_, script) = batch(count);
         let queue = each(workers(4), &script, |script| {
-            let batch = script.batch(count).unwrap();
+            let batch = script.batch(count);
             match bytes {
-                Some(max) => batch.bytes(max, |event: &u64| (event % 7) as usize).unwrap(),
+                Some(max) => batch.bytes(max, |event: &u64| (event % 7) as usize),
                 None => batch,
             }
         });
@@ -69,7 +69,7 @@ fn batch_per_worker_keeps_the_order_of_each_key() {
     const KEYS: u64 = 5;
     let (_, script) = batch(3);
     let ordered = workers(3).ordered_by(|event: &u64| event % KEYS);
-    let queue = each(ordered, &script, |script| script.batch(3).unwrap());
+    let queue = each(ordered, &script, |script| script.batch(3));
     write_all(&queue, 0..600);
     assert!(queue.close().is_done());
     let events = script.batches().concat();
@@ -85,7 +85,7 @@ fn batches_of_several_workers_are_sent_in_parallel() {
     let (_, script) = batch(2);
     let gate = Gate::closed();
     script.stop_at(gate.clone());
-    let queue = each(workers(3), &script, |script| script.batch(1).unwrap());
+    let queue = each(workers(3), &script, |script| script.batch(1));
     write_all(&queue, 0..3);
     gate.wait_reached(3); // all three at once
     gate.open();
@@ -114,7 +114,7 @@ fn close_reports_the_failure_of_one_of_several_sinks() {
 #[test]
 fn closed_sink_of_one_worker_closes_the_queue() {
     let (_, script) = batch(1);
-    let queue = each(workers(3), &script, |script| script.batch(1).unwrap());
+    let queue = each(workers(3), &script, |script| script.batch(1));
     script.answer([Answer::Close]);
     // The worker notices at the next event that it writes to that sink.
     wait_for(|| {
@@ -127,7 +127,7 @@ fn closed_sink_of_one_worker_closes_the_queue() {
 #[test]
 fn flush_reaches_the_batch_of_each_worker() {
     let (_, script) = batch(2);
-    let queue = each(workers(4), &script, |script| script.batch(100).unwrap());
+    let queue = each(workers(4), &script, |script| script.batch(100));
     let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let publishers: Vec<_> = (0..2)
         .map(|_| {
@@ -153,8 +153,7 @@ fn flush_reaches_the_batch_of_each_worker() {
 #[test]
 fn age_holds_for_the_batch_of_each_worker() {
     let (_, script) = batch(100);
-    let queue =
-        each(workers(4), &script, |script| script.batch(100).unwrap().age(Duration::from_millis(1)).unwrap());
+    let queue = each(workers(4), &script, |script| script.batch(100).age(Duration::from_millis(1)));
     for event in 0..20 {
         write_all(&queue, [event]);
         wait_for(|| script.batches().len() as u64 == event + 1);
@@ -166,7 +165,7 @@ fn age_holds_for_the_batch_of_each_worker() {
 #[test]
 fn batch_without_room_is_offered_again_by_its_worker() {
     let (_, script) = batch(1);
-    let queue = each(workers(4), &script, |script| script.batch(1).unwrap());
+    let queue = each(workers(4), &script, |script| script.batch(1));
     for event in 0..8 {
         script.answer([Answer::Full]);
         write_all(&queue, [event]);
@@ -194,7 +193,7 @@ impl Sink<Vec<u64>> for Echo {
 #[test]
 fn whoever_hands_a_batch_on_does_not_wait_for_itself() {
     let echo = Arc::new(Echo { front: OnceLock::new(), answers: Log::new() });
-    let batch = Arc::new(echo.clone().batch(2).unwrap());
+    let batch = Arc::new(echo.clone().batch(2));
     let front: Arc<dyn Sink<u64>> = batch.clone();
     echo.front.set(Arc::downgrade(&front)).unwrap_or_else(|_| panic!("set once"));
     let queue = workers(2).spawn_sink(batch.clone()).unwrap();
@@ -224,7 +223,7 @@ fn nobody_waits_for_a_batch_that_waits_for_room() {
             }
         }
     });
-    let batch = Arc::new(behind.unwrap().batch(1).unwrap());
+    let batch = Arc::new(behind.unwrap().batch(1));
     let sink: Arc<dyn Sink<u64>> = batch.clone();
     front.set(Arc::downgrade(&sink)).unwrap_or_else(|_| panic!("set once"));
     // One in the handler's hands, one in its ring, and one that waits.
@@ -297,7 +296,7 @@ fn a_flush_waits_for_what_came_before_it_and_not_for_what_came_later() {
 fn what_is_due_while_a_batch_is_on_its_way_follows_it() {
     for end_of_batch in [false, true] {
         let (batch, script) = batch(2);
-        let (batch, gate) = (batch.age(SECOND).unwrap().at_end_of_batch(), Gate::closed());
+        let (batch, gate) = (batch.age(SECOND).at_end_of_batch(), Gate::closed());
         let batch = Arc::new(batch);
         script.stop_at(gate.clone());
         write_all(&batch, [1]);

@@ -15,7 +15,7 @@ use test_support::{Outcome, outcome, wait_for};
 
 fn breaker(threshold: u32) -> (ManualClock, Arc<Breaker>) {
     let clock = ManualClock::new();
-    (clock.clone(), Arc::new(Breaker::new(threshold, SECOND).unwrap().clock(clock)))
+    (clock.clone(), Arc::new(Breaker::new(threshold, SECOND).clock(clock)))
 }
 
 fn before(breaker: &Breaker) -> Duration {
@@ -150,7 +150,7 @@ fn a_probe_that_panics_or_finds_its_sink_closed_frees_its_place() {
 #[test]
 fn one_breaker_serves_several_sinks() {
     let clock = ManualClock::hurrying();
-    let breaker = Arc::new(Breaker::new(2, SECOND).unwrap().clock(clock.clone()));
+    let breaker = Arc::new(Breaker::new(2, SECOND).clock(clock.clone()));
     let (bad, good) = (flaky(|attempt, _| attempt < 2), flaky(|_, _| false));
     let one = bad.clone().retry(breaker.clone()).clock(clock.clone());
     let two = good.clone().retry(breaker.clone()).clock(clock.clone());

@@ -57,7 +57,7 @@ fn a_policy_that_never_waits_is_ended_by_a_close_as_well() {
 fn a_queue_that_is_closed_lets_the_worker_try_until_the_sink_is_back() {
     let clock = ManualClock::hurrying();
     let sink = flaky(|attempt, _| attempt < 20);
-    let retry = sink.clone().retry(Breaker::new(5, SECOND).unwrap().clock(clock.clone())).clock(clock);
+    let retry = sink.clone().retry(Breaker::new(5, SECOND).clock(clock.clone())).clock(clock);
     let queue = retry.queue(16).unwrap();
     for event in 0..10 {
         queue.write(event).unwrap();
@@ -195,7 +195,7 @@ fn e4_a_close_at_its_deadline_also_ends_a_wait_behind_a_batch() {
     });
     gate.open();
     let bus = Bus::new();
-    bus.add(down.retry(By(|_| Next::After(HOUR))).batch(1).unwrap().filter(|_: &u64| true)).unwrap();
+    bus.add(down.retry(By(|_| Next::After(HOUR))).batch(1).filter(|_: &u64| true)).unwrap();
     let publishing = bus.clone();
     let publisher = thread::spawn(move || publishing.publish(1).is_ok());
     gate.wait_reached(1);

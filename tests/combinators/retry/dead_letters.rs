@@ -86,7 +86,7 @@ fn letters_that_a_panic_takes_are_counted() {
 fn e13_a_limit_of_attempts_and_dead_letters_end_what_go_events_tried_for_ever() {
     let (letters, mut dead) = Channel::lossy(8).unwrap();
     let sink = flaky(|_, _| true);
-    let breaker = buslane::retry::Breaker::new(2, super::SECOND).unwrap().max_attempts(4).unwrap();
+    let breaker = buslane::retry::Breaker::new(2, super::SECOND).max_attempts(4);
     let clock = buslane::testing::ManualClock::hurrying();
     let retry = sink.clone().retry(breaker.clock(clock.clone())).clock(clock.clone()).dead_letters(letters);
     assert_eq!(outcome(retry.write(1)), Outcome::Accepted);

@@ -1,7 +1,7 @@
 //! Back-off by key: order within a key, progress of the others, ticks, flush, close, bounds and books.
 
 use super::{By, MILLI, SECOND, describe, flaky};
-use buslane::error::InvalidConfig;
+use buslane::error::ConfigErrorKind;
 use buslane::retry::{Backoff, Next};
 use buslane::sink::Signal;
 use buslane::stats::{Finish, FlushReport, Ledger};
@@ -12,7 +12,7 @@ use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use test_support::{GUARD, Log, Outcome, assert_balanced, ends, outcome, wait_for};
+use test_support::{GUARD, Log, Outcome, assert_balanced, ends, invalid, outcome, wait_for};
 
 /// The key of an event: its hundreds.
 fn key(event: &u64) -> u64 {
@@ -80,7 +80,7 @@ fn a_tick_only_makes_the_next_one_earlier_and_does_a_bounded_part() {
 
 #[test]
 fn more_than_the_capacity_is_refused_or_a_dead_letter() {
-    let fails = || flaky(|_, _| true).retry_by_key(key, By(|_| Next::After(SECOND))).capacity(2).unwrap();
+    let fails = || flaky(|_, _| true).retry_by_key(key, By(|_| Next::After(SECOND))).capacity(2);
     let retry = fails();
     write_all(&retry, [100, 101]);
     assert_eq!(outcome(retry.write(102)), Outcome::Full(102));
@@ -94,8 +94,8 @@ fn more_than_the_capacity_is_refused_or_a_dead_letter() {
     assert_eq!(dead.recv().unwrap().event, 102);
     let ledger = books(&retry);
     assert_eq!((ledger.offered, ledger.dropped.failed, ledger.pending), (3, 1, 2));
-    let refused = flaky(|_, _| true).retry_by_key(key, Backoff::default()).capacity(0).err();
-    assert_eq!(refused, Some(InvalidConfig::ZeroCapacity));
+    let refused = flaky(|_, _| true).retry_by_key(key, Backoff::default()).capacity(0).queue(1);
+    assert_eq!(invalid(refused), ConfigErrorKind::Capacity);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn the_ticks_of_a_queue_drive_it() {
         handled.push(*event);
         Ok(())
     });
-    let backoff = Backoff::new(MILLI, 2 * MILLI).unwrap();
+    let backoff = Backoff::new(MILLI, 2 * MILLI);
     let retry = Arc::new(sink.retry_by_key(key, backoff));
     let queue = Queue::builder().capacity(64).overflow(Overflow::Block).spawn_sink(retry.clone()).unwrap();
     let bus = Bus::new();
@@ -250,7 +250,7 @@ fn the_ticks_of_whichever_worker_had_the_event_drive_it() {
         handled.push(*event);
         Ok(())
     });
-    let retry = sink.retry_by_key(key, Backoff::new(MILLI, 2 * MILLI).unwrap());
+    let retry = sink.retry_by_key(key, Backoff::new(MILLI, 2 * MILLI));
     let queue = Queue::builder().workers(4).spawn_sink(retry).unwrap();
     for event in 0..12 {
         queue.write(event).unwrap();

@@ -1,10 +1,12 @@
 //! The crate's policies by themselves: windows, limits, bad settings.
 
 use super::{HOUR, MILLI, SECOND};
-use buslane::error::InvalidConfig;
+use buslane::error::ConfigErrorKind;
 use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, Next, RetryPolicy};
+use buslane::{SinkExt, noop};
 use std::sync::Arc;
 use std::time::Duration;
+use test_support::invalid;
 
 fn attempt(number: u32, elapsed: Duration) -> Attempt<'static> {
     Attempt::new(number, elapsed, AttemptError::Full)
@@ -24,7 +26,7 @@ fn wait(policy: &impl RetryPolicy<()>, number: u32) -> Duration {
 
 #[test]
 fn test_exponential_backoff() {
-    let backoff = Backoff::new(SECOND, 20 * SECOND).unwrap();
+    let backoff = Backoff::new(SECOND, 20 * SECOND);
     assert_eq!(RetryPolicy::<()>::before(&backoff, &()), Duration::ZERO);
     for failures in 1..=10 {
         let window = (SECOND * 2_u32.pow(failures - 1)).min(20 * SECOND);
@@ -43,23 +45,23 @@ fn test_exponential_backoff() {
 
 #[test]
 fn e6_a_backoff_saturates_however_many_attempts_fail() {
-    let backoff = Backoff::new(SECOND, 20 * SECOND).unwrap().jitter(0.0).unwrap();
+    let backoff = Backoff::new(SECOND, 20 * SECOND).jitter(0.0);
     for failures in (6..200).chain([i32::MAX as u32, 1 << 31, u32::MAX]) {
         assert_eq!(wait(&backoff, failures), 20 * SECOND, "after {failures}");
     }
-    let backoff = Backoff::new(Duration::from_nanos(1), Duration::MAX).unwrap().factor(f64::MAX).unwrap();
+    let backoff = Backoff::new(Duration::from_nanos(1), Duration::MAX).factor(f64::MAX);
     assert_eq!(backoff.window(1), Duration::from_nanos(1));
     assert_eq!(backoff.window(3), Duration::MAX);
     for _ in 0..1000 {
         assert!(wait(&backoff, u32::MAX) > Duration::ZERO);
     }
     // There, a base of zero panics once the window has collapsed to it.
-    assert_eq!(Backoff::new(Duration::ZERO, 20 * SECOND).err(), Some(InvalidConfig::ZeroBackoff));
+    assert_eq!(invalid(Backoff::new(Duration::ZERO, 20 * SECOND).validate()), ConfigErrorKind::Backoff);
 }
 
 #[test]
 fn jitter_is_a_part_of_the_wait_and_a_seed_makes_it_repeat_itself() {
-    let seeded = |jitter| Backoff::new(SECOND, SECOND).unwrap().jitter(jitter).unwrap().seed(7);
+    let seeded = |jitter| Backoff::new(SECOND, SECOND).jitter(jitter).seed(7);
     let waits = |backoff: &Backoff| (0..100).map(|_| wait(backoff, 1)).collect::<Vec<_>>();
     assert_eq!(waits(&seeded(1.0)), waits(&seeded(1.0)));
     assert_ne!(waits(&seeded(1.0)), waits(&seeded(1.0).seed(8)));
@@ -69,9 +71,9 @@ fn jitter_is_a_part_of_the_wait_and_a_seed_makes_it_repeat_itself() {
 
 #[test]
 fn limits_give_an_event_up_by_attempts_and_by_time() {
-    let backoff = Backoff::new(SECOND, SECOND).unwrap().jitter(0.0).unwrap();
-    let backoff = backoff.max_attempts(3).unwrap().max_elapsed(10 * SECOND);
-    let breaker = Breaker::new(100, SECOND).unwrap().max_attempts(3).unwrap().max_elapsed(10 * SECOND);
+    let backoff = Backoff::new(SECOND, SECOND).jitter(0.0);
+    let backoff = backoff.max_attempts(3).max_elapsed(10 * SECOND);
+    let breaker = Breaker::new(100, SECOND).max_attempts(3).max_elapsed(10 * SECOND);
     let policies: [Box<dyn RetryPolicy<()>>; 2] = [Box::new(backoff), Box::new(breaker)];
     for policy in policies {
         let asked = |number, elapsed| policy.failure(&(), &attempt(number, elapsed));
@@ -83,7 +85,7 @@ fn limits_give_an_event_up_by_attempts_and_by_time() {
 
 #[test]
 fn a_policy_is_forwarded_by_pointers_and_by_arcs_of_any() {
-    let backoff = Backoff::default().max_attempts(1).unwrap();
+    let backoff = Backoff::default().max_attempts(1);
     assert_eq!(ask(&&backoff, 1), Next::GiveUp);
     let shared: Arc<dyn RetryPolicy<()>> = Arc::new(backoff);
     assert_eq!(ask(&shared, 1), Next::GiveUp);
@@ -93,33 +95,42 @@ fn a_policy_is_forwarded_by_pointers_and_by_arcs_of_any() {
 #[test]
 fn settings_that_cannot_be_are_refused() {
     let backoff = || Backoff::default();
-    let breaker = || Breaker::new(5, SECOND).unwrap();
-    let cases = [
-        (Backoff::new(Duration::ZERO, SECOND).err(), InvalidConfig::ZeroBackoff),
-        (Backoff::new(SECOND, MILLI).err(), InvalidConfig::InvertedBackoff { base: SECOND, max: MILLI }),
-        (backoff().factor(0.5).err(), InvalidConfig::InvalidFactor),
-        (backoff().factor(f64::NAN).err(), InvalidConfig::InvalidFactor),
-        (backoff().factor(f64::INFINITY).err(), InvalidConfig::InvalidFactor),
-        (backoff().jitter(-0.1).err(), InvalidConfig::InvalidJitter),
-        (backoff().jitter(1.1).err(), InvalidConfig::InvalidJitter),
-        (backoff().jitter(f64::NAN).err(), InvalidConfig::InvalidJitter),
-        (backoff().jitter(f64::INFINITY).err(), InvalidConfig::InvalidJitter),
-        (backoff().max_attempts(0).err(), InvalidConfig::ZeroAttempts),
-        (breaker().max_attempts(0).err(), InvalidConfig::ZeroAttempts),
-        (Breaker::new(0, SECOND).err(), InvalidConfig::ZeroThreshold),
-        (Breaker::new(5, Duration::ZERO).err(), InvalidConfig::ZeroBackoff),
+    let breaker = || Breaker::new(5, SECOND);
+    let policies = [
+        (Backoff::new(Duration::ZERO, SECOND), ConfigErrorKind::Backoff),
+        (Backoff::new(SECOND, MILLI), ConfigErrorKind::Backoff),
+        (backoff().factor(0.5), ConfigErrorKind::Factor),
+        (backoff().factor(f64::NAN), ConfigErrorKind::Factor),
+        (backoff().factor(f64::INFINITY), ConfigErrorKind::Factor),
+        (backoff().jitter(-0.1), ConfigErrorKind::Jitter),
+        (backoff().jitter(1.1), ConfigErrorKind::Jitter),
+        (backoff().jitter(f64::NAN), ConfigErrorKind::Jitter),
+        (backoff().jitter(f64::INFINITY), ConfigErrorKind::Jitter),
+        (backoff().max_attempts(0), ConfigErrorKind::Attempts),
     ];
-    for (error, expected) in cases {
-        assert_eq!(error, Some(expected));
-        assert!(!expected.to_string().is_empty());
+    for (policy, expected) in policies {
+        assert_eq!(invalid(policy.validate()), expected);
+        // The retry reports it, with or without keys.
+        let policy = Arc::new(policy);
+        assert_eq!(invalid(noop::<()>().retry(policy.clone()).queue(1)), expected);
+        assert_eq!(invalid(noop::<()>().retry_by_key(|()| 0, policy).queue(1)), expected);
     }
-    assert!(Breaker::new(u32::MAX, HOUR).is_ok());
-    assert!(Breaker::new(1, Duration::MAX).is_ok());
+    let breakers = [
+        (breaker().max_attempts(0), ConfigErrorKind::Attempts),
+        (Breaker::new(0, SECOND), ConfigErrorKind::Threshold),
+        (Breaker::new(5, Duration::ZERO), ConfigErrorKind::Backoff),
+    ];
+    for (policy, expected) in breakers {
+        assert_eq!(invalid(policy.validate()), expected);
+        assert_eq!(invalid(noop::<()>().retry(policy).queue(1)), expected);
+    }
+    assert!(Breaker::new(u32::MAX, HOUR).validate().is_ok());
+    assert!(Breaker::new(1, Duration::MAX).validate().is_ok());
 }
 
 #[test]
 fn the_longest_back_off_there_can_be_is_no_panic() {
-    let longest = Backoff::new(Duration::MAX, Duration::MAX).unwrap().jitter(0.0).unwrap();
+    let longest = Backoff::new(Duration::MAX, Duration::MAX).jitter(0.0);
     assert_eq!(wait(&longest, 1), Duration::MAX);
 }
 
@@ -127,6 +138,6 @@ fn the_longest_back_off_there_can_be_is_no_panic() {
 #[test]
 fn no_rounding_makes_a_back_off_longer_than_the_longest() {
     let most = Duration::from_secs(6_004_234_345_560_364_031);
-    let longest = Backoff::new(most, most).unwrap().jitter(0.0).unwrap();
+    let longest = Backoff::new(most, most).jitter(0.0);
     assert_eq!(wait(&longest, 1), most);
 }

@@ -15,7 +15,7 @@ const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 /// Waits an hour after each failure, and never gives up.
 fn patient() -> Backoff {
-    Backoff::new(HOUR, HOUR).unwrap()
+    Backoff::new(HOUR, HOUR)
 }
 
 #[track_caller]
@@ -66,7 +66,7 @@ fn a_close_cut_short_sends_letters_for_a_batch_in_back_off() {
         let _ = sender.send(batch.clone());
         Err("no route")
     });
-    let queue = sink.retry(patient()).dead_letters(letters.clone()).batch(3).unwrap().queue(64).unwrap();
+    let queue = sink.retry(patient()).dead_letters(letters.clone()).batch(3).queue(64).unwrap();
     (0..10).for_each(|event| queue.write(event).unwrap());
     attempts.recv_timeout(GUARD).unwrap();
     assert_eq!(queue.close_timeout(Duration::ZERO).finish, Finish::TimedOut);
@@ -110,7 +110,7 @@ fn an_interrupted_retry_sends_letters_until_it_is_closed() {
 fn letters_that_are_lost_are_counted_as_such() {
     let (channel, _dead) = Channel::lossy(1).unwrap(); // drops the newest
     let (sink, _attempts) = failing();
-    let policy = Backoff::default().max_attempts(1).unwrap();
+    let policy = Backoff::default().max_attempts(1);
     let queue = sink.retry(policy).dead_letters(channel).queue(64).unwrap();
     (0..10).for_each(|event| queue.write(event).unwrap());
     assert!(queue.close().is_done());

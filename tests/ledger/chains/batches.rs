@@ -68,7 +68,7 @@ impl<B: Holds> Sink<B> for Picky {
 
 fn policy() -> Backoff {
     let wait = Duration::from_millis(1);
-    Backoff::new(wait, wait).unwrap().max_attempts(2).unwrap()
+    Backoff::new(wait, wait).max_attempts(2)
 }
 
 /// A way from a batch to the innermost sink; whether it tries again.
@@ -121,12 +121,12 @@ fn builds<B: Holds>() -> Vec<Build<B>> {
         }),
         ("retry in all that passes events on", true, |picky, letters| {
             let sink = lettered(picky, letters).filter(|_| true).inspect(()).catch_panic();
-            let sink = sink.timeout(LIMIT).sample(1).unwrap().rate_limit(1e9, 1000).unwrap();
+            let sink = sink.timeout(LIMIT).sample(1).rate_limit(1e9, 1000);
             Box::new(sink)
         }),
         ("retry in a queue in all that passes events on", true, |picky, letters| {
             let sink = lettered(picky, letters).queue(64).unwrap().filter(|_| true).inspect(()).catch_panic();
-            let sink = sink.timeout(LIMIT).sample(1).unwrap().rate_limit(1e9, 1000).unwrap();
+            let sink = sink.timeout(LIMIT).sample(1).rate_limit(1e9, 1000);
             Box::new(Arc::new(sink))
         }),
         ("retry on a side of a tee", true, |picky, letters| {
@@ -152,7 +152,7 @@ fn batch_counts_parts_of_what_it_forwards() {
     for (name, retries, build) in builds::<Events>() {
         for queued in [false, true] {
             let (picky, letters) = (Picky::default(), Letters::new());
-            let batch = Arc::new(build(picky.clone(), letters.clone()).batch(4).unwrap());
+            let batch = Arc::new(build(picky.clone(), letters.clone()).batch(4));
             let bus = Bus::new();
             if queued {
                 bus.add(batch.clone().queue(64).unwrap()).unwrap();
@@ -178,11 +178,11 @@ fn batch_of_batches_counts_parts_of_parts() {
         for queued in [false, true] {
             let (picky, letters) = (Picky::default(), Letters::new());
             let outer: Box<dyn Sink<Events>> = if queued {
-                Box::new(build(picky.clone(), letters).batch(2).unwrap().queue(64).unwrap())
+                Box::new(build(picky.clone(), letters).batch(2).queue(64).unwrap())
             } else {
-                Box::new(build(picky.clone(), letters).batch(2).unwrap())
+                Box::new(build(picky.clone(), letters).batch(2))
             };
-            let batch = Arc::new(outer.batch(4).unwrap());
+            let batch = Arc::new(outer.batch(4));
             let bus = Bus::new();
             bus.add(batch.clone().queue(64).unwrap()).unwrap();
             (0..30).for_each(|event| assert!(bus.publish(event).unwrap().is_complete()));
@@ -197,8 +197,8 @@ fn batch_of_batches_counts_parts_of_parts() {
 #[test]
 fn inner_batch_keeps_its_own_ledger() {
     let (picky, letters) = (Picky::default(), Letters::new());
-    let inner = Arc::new(lettered(picky.clone(), letters).queue(64).unwrap().batch(2).unwrap());
-    let outer = inner.clone().batch(4).unwrap();
+    let inner = Arc::new(lettered(picky.clone(), letters).queue(64).unwrap().batch(2));
+    let outer = inner.clone().batch(4);
     (0..32).for_each(|event| outer.write(event).unwrap());
     assert!(outer.close(buslane::time::Deadline::after(LIMIT)).is_done());
     agrees("outer", &outer.state().ledger, 32, &picky, true);
@@ -215,7 +215,7 @@ fn batch_follows_a_queue_while_it_works() {
     let gate = Gate::closed();
     let passing = gate.clone();
     let queue = Queue::builder().capacity(8).spawn(move |_: Events| passing.pass()).unwrap();
-    let batch = queue.clone().batch(3).unwrap();
+    let batch = queue.clone().batch(3);
     (0..8).for_each(|event| batch.write(event).unwrap());
     gate.wait_reached(1);
     let ledger = batch.state().ledger;
@@ -232,7 +232,7 @@ fn batch_counts_what_a_queue_gives_up() {
     let gate = Gate::closed();
     let passing = gate.clone();
     let queue = Queue::builder().capacity(8).spawn(move |_: Events| passing.pass()).unwrap();
-    let batch = queue.clone().batch(3).unwrap();
+    let batch = queue.clone().batch(3);
     (0..12).for_each(|event| batch.write(event).unwrap());
     gate.wait_reached(1);
     let _ = queue.close_timeout(Duration::ZERO);
@@ -254,7 +254,7 @@ fn batch_counts_what_a_full_queue_drops_and_evicts() {
     {
         let (channel, receiver) =
             Channel::<Events>::builder().capacity(2).overflow(overflow).build().unwrap();
-        let batch = channel.batch(3).unwrap();
+        let batch = channel.batch(3);
         (0..12).for_each(|event| batch.write(event).unwrap());
         let ledger = batch.state().ledger;
         let dropped = ledger.dropped;
@@ -280,7 +280,7 @@ fn batch_follows_a_channel_however_it_is_read() {
             let builder = Channel::<Events>::builder();
             let (channel, mut receiver) =
                 if unbounded { builder.unbounded() } else { builder }.build().unwrap();
-            let batch = channel.batch(3).unwrap();
+            let batch = channel.batch(3);
             (0..6).for_each(|event| batch.write(event).unwrap());
             assert_eq!(batch.state().ledger.pending, 6, "{way}");
             read(&mut receiver);
@@ -289,7 +289,7 @@ fn batch_follows_a_channel_however_it_is_read() {
         }
     }
     let (channel, receiver) = Channel::<Events>::builder().build_shared().unwrap();
-    let batch = channel.batch(3).unwrap();
+    let batch = channel.batch(3);
     (0..6).for_each(|event| batch.write(event).unwrap());
     assert_eq!(batch.state().ledger.pending, 6);
     let mut receiver = receiver.clone();
@@ -302,7 +302,7 @@ fn a_map_to_another_type_tells_the_only_fate() {
     for fails in [false, true] {
         let texts = sink_fn(move |_: &String| if fails { Err("no route") } else { Ok(()) });
         let queue = texts.queue(64).unwrap();
-        let batch = queue.clone().map(|batch: &Events| format!("{batch:?}")).batch(3).unwrap();
+        let batch = queue.clone().map(|batch: &Events| format!("{batch:?}")).batch(3);
         (0..6).for_each(|event| batch.write(event).unwrap());
         assert!(queue.flush_timeout(LIMIT).is_done());
         let ledger = batch.state().ledger;
@@ -317,7 +317,7 @@ fn a_map_to_another_type_tells_the_only_fate() {
 #[test]
 fn a_map_that_changes_the_number_of_events_is_not_followed() {
     let queue = sink_fn(|_: &Events| ()).queue(64).unwrap();
-    let batch = queue.clone().map(|batch: &Events| batch[..1].to_vec()).batch(3).unwrap();
+    let batch = queue.clone().map(|batch: &Events| batch[..1].to_vec()).batch(3);
     (0..6).for_each(|event| batch.write(event).unwrap());
     assert!(queue.flush_timeout(LIMIT).is_done());
     let ledger = batch.state().ledger;
@@ -328,7 +328,7 @@ fn a_map_that_changes_the_number_of_events_is_not_followed() {
 fn others_who_write_batches_do_not_disturb_the_ledger() {
     let queue =
         sink_fn(|batch: &Events| if batch.len() > 3 { Err("too long") } else { Ok(()) }).queue(64).unwrap();
-    let batch = queue.clone().batch(3).unwrap();
+    let batch = queue.clone().batch(3);
     (0..6).for_each(|event| batch.write(event).unwrap());
     queue.write((0..9).collect()).unwrap();
     assert!(queue.flush_timeout(LIMIT).is_done());
@@ -341,7 +341,7 @@ fn others_who_write_batches_do_not_disturb_the_ledger() {
 fn two_batches_share_a_retry_and_count_their_own_parts() {
     let (picky, letters) = (Picky::default(), Letters::new());
     let shared = Arc::new(lettered(picky.clone(), letters));
-    let (one, other) = (shared.clone().batch(4).unwrap(), shared.batch(3).unwrap());
+    let (one, other) = (shared.clone().batch(4), shared.batch(3));
     (0..8).for_each(|event| one.write(event).unwrap());
     (20..29).for_each(|event| other.write(event).unwrap());
     let (one, other) = (one.state().ledger, other.state().ledger);
@@ -355,7 +355,7 @@ fn retry_reports_parts_only_to_a_batch() {
     let failed = Disposition::Dropped(DropReason::Failed);
     assert_eq!(retry.offer(vec![1, 2, 5]).unwrap(), failed, "who offers it counts batches");
     let retry = Arc::new(retry);
-    let _batch = retry.clone().batch(3).unwrap();
+    let _batch = retry.clone().batch(3);
     let Disposition::Partly(parts) = retry.offer(vec![1, 2, 5]).unwrap() else { panic!("a part was taken") };
     assert_eq!((parts.delivered(), parts.rest()), (2, failed));
 }
@@ -363,7 +363,7 @@ fn retry_reports_parts_only_to_a_batch() {
 #[test]
 fn a_tee_counts_what_its_better_side_delivered() {
     let (picky, letters) = (Picky::default(), Letters::new());
-    let batch = lettered(picky, letters).tee(noop()).batch(3).unwrap();
+    let batch = lettered(picky, letters).tee(noop()).batch(3);
     (0..6).for_each(|event| batch.write(event).unwrap());
     let ledger = batch.state().ledger;
     assert_eq!((ledger.delivered, ledger.dropped.failed), (6, 0), "{ledger}");
@@ -378,8 +378,8 @@ fn close_of_a_batch_leaves_no_event_without_a_letter() {
             let context = format!("queued: {queued}, limit {limit:?}");
             let letters = Letters::<Events>::new();
             let sink = sink_fn(|_: &Events| Err("no route"));
-            let retry = sink.retry(Backoff::new(hour, hour).unwrap()).dead_letters(letters.clone());
-            let batch = Arc::new(retry.batch(100).unwrap());
+            let retry = sink.retry(Backoff::new(hour, hour)).dead_letters(letters.clone());
+            let batch = Arc::new(retry.batch(100));
             let state = || batch.state();
             if queued {
                 let queue = batch.clone().queue(64).unwrap();
@@ -410,8 +410,8 @@ fn close_of_a_batch_leaves_no_event_without_a_letter() {
 #[test]
 fn close_of_a_batch_gives_up_what_has_no_dead_letters() {
     let hour = Duration::from_secs(3600);
-    let retry = sink_fn(|_: &Events| Err("no route")).retry(Backoff::new(hour, hour).unwrap());
-    let batch = retry.batch(100).unwrap();
+    let retry = sink_fn(|_: &Events| Err("no route")).retry(Backoff::new(hour, hour));
+    let batch = retry.batch(100);
     (0..10).for_each(|event| batch.write(event).unwrap());
     let report = batch.close(buslane::time::Deadline::after(Duration::from_millis(20)));
     assert_eq!((report.finish, report.undelivered), (buslane::stats::Finish::TimedOut, 10));

@@ -141,7 +141,7 @@ pub(crate) struct Chain<E> {
 
 fn policy() -> Backoff {
     let wait = Duration::from_millis(1);
-    Backoff::new(wait, wait).unwrap().max_attempts(2).unwrap()
+    Backoff::new(wait, wait).max_attempts(2)
 }
 
 /// Every combinator around the probe, and some around each other.
@@ -157,10 +157,8 @@ pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
             Box::new(probe.filter(|event: &E| event.first() % 4 != 1 || panic!("as asked")))
         }),
         ("map", false, |probe, _| Box::new(probe.map(|event: &E| event.clone()))),
-        ("sample", false, |probe, _| Box::new(probe.sample(2).unwrap())),
-        ("rate_limit", false, |probe, _| {
-            Box::new(probe.rate_limit(1.0, 7).unwrap().clock(ManualClock::new()))
-        }),
+        ("sample", false, |probe, _| Box::new(probe.sample(2))),
+        ("rate_limit", false, |probe, _| Box::new(probe.rate_limit(1.0, 7).clock(ManualClock::new()))),
         ("timeout", false, |probe, _| Box::new(probe.timeout(Duration::from_secs(60)))),
         ("inspect", false, |probe, _| Box::new(SinkExt::<E>::inspect(probe, ()))),
         ("catch_panic", false, |probe, _| Box::new(SinkExt::<E>::catch_panic(probe))),
@@ -215,7 +213,7 @@ type AnyBatch = Batch<u64, Box<dyn Sink<Vec<u64>>>>;
 pub(crate) fn batched(behavior: Behavior) -> Vec<(Probe, Chain<Vec<u64>>, Arc<AnyBatch>)> {
     let batched = |(probe, mut chain): (Probe, Chain<Vec<u64>>)| {
         let sink = std::mem::replace(&mut chain.sink, Box::new(buslane::noop()));
-        (probe, chain, Arc::new(sink.batch(3).unwrap()))
+        (probe, chain, Arc::new(sink.batch(3)))
     };
     chains::<Vec<u64>>(behavior).into_iter().map(batched).collect()
 }

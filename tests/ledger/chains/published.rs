@@ -145,7 +145,7 @@ fn publisher_is_told_of_dead_letters() {
     for way in WAYS {
         let bus = Bus::new();
         let retry = sink_fn(|event: &u64| if event.is_multiple_of(2) { Ok(()) } else { Err("no route") });
-        let retry = retry.retry(Backoff::default().max_attempts(1).unwrap());
+        let retry = retry.retry(Backoff::default().max_attempts(1));
         bus.add(retry.dead_letters(sink_fn(|_: &buslane::retry::DeadLetter<u64>| ()))).unwrap();
         assert_eq!(counts(publish(&bus, way, 10)), (5, 5, 0), "{way}");
         let state = bus.snapshot().sinks.remove(0).state;

@@ -143,9 +143,9 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) {
     let (letters, mut dead) = dead_letters(setup);
     match setup.policy {
         Policy::Backoff { base, most } => {
-            let mut policy = Backoff::new(base, most).and_then(|policy| policy.jitter(0.0)).expect("valid");
+            let mut policy = Backoff::new(base, most).jitter(0.0);
             if let Some(attempts) = setup.attempts {
-                policy = policy.max_attempts(attempts).expect("not zero");
+                policy = policy.max_attempts(attempts);
             }
             if let Some(elapsed) = setup.elapsed {
                 policy = policy.max_elapsed(elapsed);
@@ -153,9 +153,9 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) {
             play(setup, ops, &clock, &behind, policy, letters, &mut dead, || None);
         }
         Policy::Breaker { threshold, backoff } => {
-            let mut policy = Breaker::new(threshold, backoff).expect("valid").clock(clock.clone());
+            let mut policy = Breaker::new(threshold, backoff).clock(clock.clone());
             if let Some(attempts) = setup.attempts {
-                policy = policy.max_attempts(attempts).expect("not zero");
+                policy = policy.max_attempts(attempts);
             }
             if let Some(elapsed) = setup.elapsed {
                 policy = policy.max_elapsed(elapsed);

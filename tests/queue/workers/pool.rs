@@ -1,7 +1,7 @@
 //! Several workers on one ring: each event once, and every promise of the queue with one worker but the order.
 
 use super::held_queue;
-use buslane::error::{InvalidConfig, SpawnError};
+use buslane::error::ConfigErrorKind;
 use buslane::queue::Handler;
 use buslane::stats::{DropReason, Finish, SinkStatus};
 use buslane::testing::Gate;
@@ -12,27 +12,23 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use test_support::{
-    Drops, Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, ends, flush, limit, outcome, sorted,
-    wait_for, waits,
+    Drops, Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, ends, flush, invalid, limit, outcome,
+    sorted, wait_for, waits,
 };
 
 #[test]
 fn settings_that_cannot_be_are_typed_errors() {
-    let config = |result: Result<Queue<u64>, SpawnError>| match result {
-        Err(SpawnError::Config(error)) => error,
-        other => panic!("{other:?}"),
-    };
-    let builder = |workers| Queue::builder().workers(workers);
-    let error = config(builder(0).spawn_each(|_| |_: u64| {}));
-    assert_eq!((error, error.to_string().contains("at least one")), (InvalidConfig::ZeroWorkers, true));
-    let error = config(builder(1025).spawn_sink(buslane::noop()));
-    assert_eq!(error, InvalidConfig::TooManyWorkers { asked: 1025, most: 1024 });
-    let error = config(builder(2).spawn(|_: u64| {}));
-    assert_eq!(
-        (error, error.to_string().contains("spawn_each")),
-        (InvalidConfig::OneHandler { workers: 2 }, true)
-    );
-    assert_eq!(config(builder(2).capacity(0).spawn_each(|_| |_: u64| {})), InvalidConfig::ZeroCapacity);
+    let builder = |workers| Queue::<u64>::builder().workers(workers);
+    let error = builder(0).spawn_each(|_| |_: u64| {}).unwrap_err();
+    assert!(error.to_string().contains("workers 0 is invalid: it must be at least 1"), "{error}");
+    assert_eq!(invalid(Err::<(), _>(error)), ConfigErrorKind::Workers);
+    let error = builder(1025).spawn_sink(buslane::noop()).unwrap_err();
+    assert!(error.to_string().contains("workers 1025 is invalid: it must be at most 1024"), "{error}");
+    assert_eq!(invalid(Err::<(), _>(error)), ConfigErrorKind::Workers);
+    let error = builder(2).spawn(|_: u64| {}).unwrap_err();
+    assert!(error.to_string().contains("spawn_each"), "{error}");
+    assert_eq!(invalid(Err::<(), _>(error)), ConfigErrorKind::Handlers);
+    assert_eq!(invalid(builder(2).capacity(0).spawn_each(|_| |_: u64| {})), ConfigErrorKind::Capacity);
     // One worker is one worker, however it is asked for.
     assert!(builder(1).spawn_each(|_| |_: u64| {}).unwrap().close().is_done());
 }

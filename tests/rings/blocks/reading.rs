@@ -1,7 +1,7 @@
 //! What a reader finds: the newest values, exact lag, seeks, and positions that are still to come.
 
 use super::{next, publish_to};
-use buslane::error::InvalidConfig;
+use buslane::error::SubscribeError;
 use buslane::ring::blocks::{Look, MAX_READERS, OnLag};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use test_support::blocks::{CAPACITIES, new, publish};
@@ -182,7 +182,7 @@ fn as_many_readers_as_can_be_counted_stand_in_one_block_and_one_more_is_refused(
     let (mut writer, source) = new(1);
     publish(&mut writer, 0);
     let mut readers: Vec<_> = (0..MAX_READERS).map(|_| source.reader(0).unwrap()).collect();
-    let refused = || source.reader(0).err() == Some(InvalidConfig::TooManyReaders { most: MAX_READERS });
+    let refused = || source.reader(0).err() == Some(SubscribeError::TooManyReaders { most: MAX_READERS });
     assert!(refused() && source.readers() == MAX_READERS);
     assert!(readers.iter_mut().all(|reader| reader.look() == Look::Values));
     publish_to(&mut writer, 5);

@@ -1,10 +1,11 @@
 //! What a writer shows and when, writers that take turns, and what a ring refuses.
 
 use super::{next, publish_to};
-use buslane::error::InvalidConfig;
+use buslane::error::{BuildError, ConfigErrorKind, OutOfMemory};
 use buslane::ring::MAX_CAPACITY;
 use buslane::ring::blocks::{Look, SharedWriter, ring};
 use test_support::blocks::{new, publish};
+use test_support::invalid;
 
 #[test]
 fn values_written_together_are_shown_by_one_commit_or_by_the_next_block() {
@@ -61,17 +62,16 @@ fn shared_writers_write_by_turns_until_one_closes_or_the_last_is_dropped() {
 
 #[test]
 fn capacities_that_cannot_be_are_typed_errors() {
-    assert_eq!(ring::<u8>(0).err(), Some(InvalidConfig::ZeroCapacity));
+    assert_eq!(invalid(ring::<u8>(0)), ConfigErrorKind::Capacity);
     for asked in [MAX_CAPACITY + 1, usize::MAX] {
-        let error = InvalidConfig::CapacityTooLarge { asked, most: MAX_CAPACITY };
-        assert_eq!(ring::<u8>(asked).err(), Some(error));
+        assert_eq!(invalid(ring::<u8>(asked)), ConfigErrorKind::Capacity);
     }
 }
 
 #[test]
 fn memory_that_is_not_to_be_had_is_an_error_and_no_abort() {
     type Huge = [u8; 1 << 20];
-    let error = InvalidConfig::OutOfMemory { slots: MAX_CAPACITY };
+    let error = BuildError::OutOfMemory(OutOfMemory::new(MAX_CAPACITY));
     assert_eq!(ring::<Huge>(MAX_CAPACITY).err(), Some(error));
 }
 

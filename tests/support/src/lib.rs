@@ -7,10 +7,12 @@ pub mod heap;
 pub mod limit;
 pub mod process;
 
+use buslane::error::{ConfigError, ConfigErrorKind};
 use buslane::sink::{Lane, Signal};
 use buslane::stats::{Ledger, SinkState};
 use buslane::time::Deadline;
 use buslane::{Queue, Sink, WriteError};
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
@@ -26,6 +28,21 @@ pub const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 /// Locks a mutex that a failed test may have poisoned.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The invalid setting that an error reports, itself or as its source.
+#[track_caller]
+pub fn invalid<T, E: Error + 'static>(result: Result<T, E>) -> ConfigErrorKind {
+    let Err(error) = result else { panic!("no setting is invalid") };
+    let mut next: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<ConfigError>() {
+            assert!(error.to_string().contains(" is invalid: "), "{error}");
+            return error.kind();
+        }
+        next = error.source();
+    }
+    panic!("{error} is about no setting")
 }
 
 /// A record of the [`Tracked`] values that were dropped.

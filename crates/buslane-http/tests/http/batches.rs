@@ -47,7 +47,7 @@ fn events_that_cannot_be_written_as_json_come_back_and_the_others_are_posted() {
 #[test]
 fn ledger_of_an_upstream_batch_counts_events() {
     let server = Server::start([Reply::Status(200), Reply::Status(500)]);
-    let batch = Arc::new(sink(&server).batches().batch(2).unwrap());
+    let batch = Arc::new(sink(&server).batches().batch(2));
     let bus = Bus::new();
     bus.add(batch.clone().queue(64).unwrap()).unwrap();
     for event in ["one", "", "three", "four", "five"] {
@@ -62,7 +62,7 @@ fn ledger_of_an_upstream_batch_counts_events() {
 #[test]
 fn close_without_time_posts_nothing() {
     let server = Server::start([]);
-    let batch = sink(&server).batches().batch(2).unwrap();
+    let batch = sink(&server).batches().batch(2);
     batch.write(Push("hello")).unwrap();
     let report = batch.close(Deadline::NOW);
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1));

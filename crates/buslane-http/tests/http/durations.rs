@@ -46,7 +46,7 @@ fn http_requests_take_every_timeout() {
 fn http_retry_takes_every_retry_after() {
     for long in LONG {
         ends(move || {
-            let backoff = Backoff::new(long, long).unwrap().max_attempts(5).unwrap();
+            let backoff = Backoff::new(long, long).max_attempts(5);
             let policy = HttpRetry::new(backoff).max_retry_after(long);
             let failing = sink_fn(|_: &u32| Err("no route")).retry(policy);
             assert!(failing.clock(ManualClock::hurrying()).write(1).is_err());

@@ -13,7 +13,7 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn every_second() -> Backoff {
-    Backoff::new(SECOND, SECOND).unwrap().jitter(0.0).unwrap()
+    Backoff::new(SECOND, SECOND).jitter(0.0)
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn the_later_of_the_policys_wait_and_the_endpoints_counts() {
 #[test]
 fn the_policy_inside_still_decides_when_it_is_enough() {
     let server = Server::start((0..5).map(|_| Reply::Status(500)));
-    let policy = HttpRetry::new(every_second().max_attempts(3).unwrap());
+    let policy = HttpRetry::new(every_second().max_attempts(3));
     let http = sink(&server).retry(policy).clock(ManualClock::hurrying());
     assert_eq!(failure(http.write(Push("hello"))).1.status(), Some(500));
     assert_eq!(server.requests().len(), 3);
@@ -58,7 +58,7 @@ fn the_policy_inside_still_decides_when_it_is_enough() {
 fn an_answer_in_vain_closes_a_breaker_and_an_event_without_json_leaves_it_as_it_is() {
     let server = Server::start([Reply::Status(503), Reply::Status(400)]);
     let clock = ManualClock::hurrying();
-    let breaker = Breaker::new(1, SECOND).unwrap().max_attempts(1).unwrap().clock(clock.clone());
+    let breaker = Breaker::new(1, SECOND).max_attempts(1).clock(clock.clone());
     let breaker = Arc::new(breaker);
     let http = sink(&server).retry(HttpRetry::new(breaker.clone())).clock(clock.clone());
     assert_eq!(failure(http.write(Push("hello"))).1.status(), Some(503));
@@ -85,7 +85,7 @@ fn a_batch_with_an_event_without_json_is_posted_and_that_event_is_a_dead_letter(
     let server = Server::start([Reply::Status(503), Reply::Status(200), Reply::Status(400)]);
     let (letters, mut dead) = Channel::<DeadLetter<Vec<Push>>>::lossy(8).unwrap();
     let retry = sink(&server).batches().retry(HttpRetry::new(every_second()));
-    let batch = Arc::new(retry.clock(ManualClock::hurrying()).dead_letters(letters).batch(3).unwrap());
+    let batch = Arc::new(retry.clock(ManualClock::hurrying()).dead_letters(letters).batch(3));
     let bus = Bus::new();
     bus.add(batch.clone().queue(64).unwrap()).unwrap();
     for event in ["one", "", "two", "three"] {

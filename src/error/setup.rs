@@ -1,0 +1,320 @@
+//! Why a channel, a journal, a queue, a subscriber or an attachment could not be made.
+
+use super::config::{ConfigError, Invalid};
+use std::error::Error;
+use std::fmt;
+
+/// The memory for a ring cannot be allocated.
+///
+/// # Examples
+/// ```
+/// use buslane::error::OutOfMemory;
+/// let error = OutOfMemory::new(1 << 28);
+/// assert_eq!(error.to_string(), "the memory for 268435456 events cannot be allocated: ask for a smaller capacity");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory {
+    events: usize,
+}
+
+impl OutOfMemory {
+    /// The error for a ring of this many events.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(buslane::error::OutOfMemory::new(64).events(), 64);
+    /// ```
+    #[must_use]
+    pub const fn new(events: usize) -> Self {
+        Self { events }
+    }
+
+    /// Returns how many events the ring was to hold.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(buslane::error::OutOfMemory::new(64).events(), 64);
+    /// ```
+    #[must_use]
+    pub const fn events(&self) -> usize {
+        self.events
+    }
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the memory for {} events cannot be allocated: ask for a smaller capacity", self.events)
+    }
+}
+
+impl Error for OutOfMemory {}
+
+/// Why a channel or a journal could not be made.
+///
+/// # Examples
+/// ```
+/// use buslane::Channel;
+/// use buslane::error::BuildError;
+/// let error = Channel::<u32>::lossy(0).unwrap_err();
+/// assert!(matches!(error, BuildError::Config(_)));
+/// assert_eq!(error.to_string(), "capacity 0 is invalid: it must be at least 1 event");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A setting is invalid.
+    Config(ConfigError),
+    /// The memory of the ring cannot be allocated.
+    OutOfMemory(OutOfMemory),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::OutOfMemory(error) => error.fmt(f),
+        }
+    }
+}
+
+impl BuildError {
+    /// The error of one more ring with settings that were checked when the first was made: only its memory can be missing.
+    pub(crate) fn of_checked(self, events: usize) -> OutOfMemory {
+        match self {
+            Self::OutOfMemory(error) => error,
+            Self::Config(_) => OutOfMemory::new(events),
+        }
+    }
+}
+
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::OutOfMemory(error) => Some(error),
+        }
+    }
+}
+
+/// Why there is no subscriber.
+///
+/// # Examples
+/// ```
+/// use buslane::Journal;
+/// use buslane::error::SubscribeError;
+/// use buslane::journal::{Sequence, Start};
+/// let journal = Journal::<u32>::new(16)?;
+/// let error = journal.subscribe(Start::At(Sequence::new(7))).err();
+/// assert_eq!(error, Some(SubscribeError::Future { asked: 7, next: 0 }));
+/// # Ok::<(), buslane::error::BuildError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// It would begin after the position of the next event.
+    Future {
+        /// The position that was asked for.
+        asked: u64,
+        /// The position of the next event.
+        next: u64,
+    },
+    /// It would end before it begins.
+    Inverted,
+    /// It begins or ends at a time, and the journal knows none: see
+    /// [`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time) and `time_by`.
+    NoTime,
+    /// A setting is invalid.
+    Config(ConfigError),
+    /// The memory for the reader cannot be allocated.
+    OutOfMemory(OutOfMemory),
+    /// The journal has as many readers as it can have.
+    TooManyReaders {
+        /// The most readers of one journal.
+        most: usize,
+    },
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Future { asked, next } => {
+                write!(f, "sequence {asked} is in the future: the next event is {next}")
+            }
+            Self::Inverted => f.write_str("the subscription would end before it begins"),
+            Self::NoTime => {
+                f.write_str("the journal has no times of its events: build it with sample_time or time_by")
+            }
+            Self::Config(error) => error.fmt(f),
+            Self::OutOfMemory(error) => error.fmt(f),
+            Self::TooManyReaders { most } => {
+                write!(
+                    f,
+                    "the journal has {most} readers, the most that it can have: drop a subscriber first"
+                )
+            }
+        }
+    }
+}
+
+impl Error for SubscribeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::OutOfMemory(error) => Some(error),
+            Self::Future { .. } | Self::Inverted | Self::NoTime | Self::TooManyReaders { .. } => None,
+        }
+    }
+}
+
+/// Why a [`Queue`](crate::Queue) could not be started.
+///
+/// # Examples
+/// ```
+/// use buslane::Queue;
+/// use buslane::error::{ConfigErrorKind, SpawnError};
+/// let error = Queue::builder().workers(2).spawn(|n: u32| println!("{n}")).unwrap_err();
+/// assert!(matches!(error, SpawnError::Config(error) if error.kind() == ConfigErrorKind::Handlers));
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// A setting is invalid, of the queue or of the sink inside it.
+    Config(ConfigError),
+    /// The memory of the queue's ring cannot be allocated.
+    OutOfMemory(OutOfMemory),
+    /// The system gave no thread.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => write!(f, "the queue cannot be started: {error}"),
+            Self::OutOfMemory(error) => write!(f, "the queue cannot be started: {error}"),
+            Self::Thread(error) => write!(f, "the queue's thread cannot be started: {error}"),
+        }
+    }
+}
+
+impl Error for SpawnError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::OutOfMemory(error) => Some(error),
+            Self::Thread(error) => Some(error),
+        }
+    }
+}
+
+/// Why a sink could not be added to a bus.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, noop};
+/// use buslane::error::AddError;
+/// let bus = Bus::<u32>::new();
+/// assert_eq!(bus.add(bus.clone()), Err(AddError::Itself));
+/// assert!(bus.close().is_done());
+/// assert_eq!(bus.add(noop()), Err(AddError::Closed));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AddError {
+    /// The bus is closed.
+    Closed,
+    /// The sink is the bus itself: every event would come round for ever.
+    Itself,
+    /// A setting of the sink, or of a sink inside it, is invalid.
+    Config(ConfigError),
+    /// The memory of a lane for one of the publishers, or of the channel, cannot be allocated.
+    OutOfMemory(OutOfMemory),
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the bus is closed"),
+            Self::Itself => f.write_str("a bus cannot be added to itself"),
+            Self::Config(error) => write!(f, "the sink cannot be added: {error}"),
+            Self::OutOfMemory(error) => write!(f, "the sink cannot be added: {error}"),
+        }
+    }
+}
+
+impl Error for AddError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::OutOfMemory(error) => Some(error),
+            Self::Closed | Self::Itself => None,
+        }
+    }
+}
+
+/// Why a sink could not be removed from a bus.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, noop};
+/// use buslane::error::RemoveError;
+/// let bus = Bus::<u32>::new();
+/// let id = bus.add(noop())?;
+/// assert!(bus.close().is_done());
+/// assert_eq!(bus.remove(id), Err(RemoveError::Unknown));
+/// # Ok::<(), buslane::error::AddError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoveError {
+    /// No sink with this id is on the bus: it never was, was removed before, or the bus is closed.
+    Unknown,
+}
+
+impl fmt::Display for RemoveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no sink with this id is on the bus")
+    }
+}
+
+impl Error for RemoveError {}
+
+/// Makes an error of each of its sources: an invalid setting, and memory that cannot be allocated.
+macro_rules! from_sources {
+    ($($error:ident),*) => {$(
+        impl From<ConfigError> for $error {
+            fn from(error: ConfigError) -> Self {
+                Self::Config(error)
+            }
+        }
+
+        impl From<Invalid> for $error {
+            fn from(invalid: Invalid) -> Self {
+                Self::Config(invalid.into())
+            }
+        }
+
+        impl From<OutOfMemory> for $error {
+            fn from(error: OutOfMemory) -> Self {
+                Self::OutOfMemory(error)
+            }
+        }
+    )*};
+}
+
+from_sources!(BuildError, SubscribeError, SpawnError, AddError);
+
+/// What makes a ring is part of what the caller asked for, so its error becomes the caller's.
+macro_rules! from_build {
+    ($($error:ident),*) => {$(
+        impl From<BuildError> for $error {
+            fn from(error: BuildError) -> Self {
+                match error {
+                    BuildError::Config(error) => Self::Config(error),
+                    BuildError::OutOfMemory(error) => Self::OutOfMemory(error),
+                }
+            }
+        }
+    )*};
+}
+
+from_build!(SpawnError, AddError);
