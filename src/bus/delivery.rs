@@ -75,7 +75,8 @@ impl<E: Clone + Send + 'static> Table<E> {
         let (mut attention, mut lost) = (0, 0);
         let mut supply = Supply::new(place, count);
         let finishing = Finishing(lanes);
-        for (done, Fast { lane, gate, .. }) in finishing.0.iter_mut().enumerate() {
+        for done in 0..count {
+            let Some(Fast { lane, gate, .. }) = finishing.0.at(done) else { break };
             let Some(room) = lane.room() else {
                 cold_path();
                 std::mem::forget(finishing);
@@ -131,7 +132,8 @@ impl<E: Clone + Send + 'static> Table<E> {
         let mut tally = Tally::accepted(done);
         let (mut any_owed, mut any_dead) = (false, false);
         let finishing = Finishing(lanes);
-        for Fast { lane, gate, info, owed, dead, .. } in finishing.0.iter_mut().skip(done) {
+        for index in done..finishing.0.len() {
+            let Some(Fast { lane, gate, info, owed, dead, .. }) = finishing.0.at(index) else { break };
             if let Some(gate) = gate
                 && let Some(held_back) = supply.event().and_then(|event| held_back(gate, event, scene))
             {

@@ -28,10 +28,11 @@ impl<'a, E> Supply<'a, E> {
     /// The next sink does not get the event.
     #[inline(always)]
     pub(super) fn skip(&mut self) {
-        self.left = self.left.saturating_sub(1);
+        self.left -= 1;
     }
 
     /// A sink gives the event back.
+    #[cold]
     pub(super) fn give_back(&mut self, event: E) {
         if self.place.is_some() {
             discard(event);
@@ -47,11 +48,14 @@ impl<E: Clone> Supply<'_, E> {
     pub(super) fn offer(&mut self, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
         debug_assert!(self.place.is_some(), "the event is there until the last sink has it");
         self.skip();
-        if self.left == 0 {
-            return to(self.place);
-        }
-        let mut copy = cloned(&*self.place);
-        let offer = to(&mut copy);
+        // One call, so that it is worth inlining.
+        let mut copy = None;
+        let offer = to(if self.left == 0 {
+            &mut *self.place
+        } else {
+            copy = cloned(&*self.place);
+            &mut copy
+        });
         if let Some(back) = copy {
             self.give_back(back);
         }
