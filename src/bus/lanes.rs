@@ -126,6 +126,12 @@ impl<E: Send + 'static> Lanes<E> {
         self.others.iter_mut().chain(&mut self.last)
     }
 
+    /// All lanes but the last, and the last.
+    #[inline(always)]
+    pub(super) fn split(&mut self) -> (&mut [Fast<E>], Option<&mut Fast<E>>) {
+        (&mut self.others, self.last.as_mut())
+    }
+
     /// The lane at this index, which is less than [`len`](Self::len).
     #[inline(always)]
     pub(super) fn at(&mut self, index: usize) -> Option<&mut Fast<E>> {

@@ -48,19 +48,37 @@ impl<E: Clone> Supply<'_, E> {
     pub(super) fn offer(&mut self, to: impl FnOnce(&mut Option<E>) -> Offer) -> Offer {
         debug_assert!(self.place.is_some(), "the event is there until the last sink has it");
         self.skip();
-        // One call, so that it is worth inlining.
-        let mut copy = None;
-        let offer = to(if self.left == 0 {
-            &mut *self.place
-        } else {
-            copy = cloned(&*self.place);
-            &mut copy
-        });
-        if let Some(back) = copy {
-            self.give_back(back);
+        if self.left == 0 {
+            return to(self.place);
+        }
+        let mut copy = cloned(&*self.place);
+        let offer = to(&mut copy);
+        if copy.is_some() {
+            discard(copy);
         }
         offer
     }
+}
+
+/// As [`Supply::offer`], where the caller counts the sinks and the offer is worth inlining: it is called in one line.
+#[inline(always)]
+pub(super) fn offer_next<E: Clone>(
+    event: &mut Option<E>,
+    is_last: bool,
+    to: impl FnOnce(&mut Option<E>) -> Offer,
+) -> Offer {
+    let mut copy = None;
+    let place = if is_last {
+        &mut *event
+    } else {
+        copy = cloned(&*event);
+        &mut copy
+    };
+    let offer = to(place);
+    if copy.is_some() {
+        discard(copy);
+    }
+    offer
 }
 
 /// Offers a clone of one event of a batch, and drops it where it was refused.
