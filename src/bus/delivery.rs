@@ -34,7 +34,7 @@ pub(super) struct Scene<'a, E> {
     /// The fences of hazard words.
     pub(super) pair: FencePair,
     pub(super) hooks: &'a BusHooks<E>,
-    pub(super) deadline: Deadline,
+    pub(super) deadline: &'a Deadline,
 }
 
 impl<E> Clone for Scene<'_, E> {
@@ -72,35 +72,28 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// it: one that no gate lets pass is never copied.
     fn publish_gated(&mut self, lanes: &mut Lanes<E>, place: &mut Option<E>, scene: &Scene<'_, E>) -> Tally {
         let count = lanes.len();
-        let (mut attention, mut lost) = (0, 0);
-        let mut supply = Supply::new(place, count);
+        let mut gated = Gated { attention: 0, lost: 0, scene };
         let finishing = Finishing(lanes);
-        for (done, Fast { lane, gate, .. }) in finishing.0.iter_mut().enumerate() {
-            let Some(room) = lane.room() else {
-                cold_path();
-                std::mem::forget(finishing);
-                let mut tally = self.publish_generally(lanes, place, done, scene);
-                tally.gates_lost(lost);
-                return tally;
-            };
-            let Some(event) = supply.event() else { break };
-            let held_back = gate.as_mut().and_then(|gate| held_back(gate, event, scene));
-            if held_back.is_none() {
-                supply.offer(|place| {
-                    if let Some(event) = place.take() {
-                        attention |= room.push_and_look(event);
-                    }
-                    Offer::Accepted
-                });
-            } else {
-                supply.skip();
-                if held_back != Some(HeldBack::Filtered) {
-                    cold_path();
-                    lost += 1;
-                }
-                // Whether the lane is sealed; nothing was put in that a fence would have to follow.
-                attention |= lane.attention();
+        let (others, last) = finishing.0.split();
+        let mut done = 0;
+        let mut has_room = true;
+        for fast in others {
+            has_room = gated.put(fast, place, false);
+            if !has_room {
+                break;
             }
+            done += 1;
+        }
+        if has_room && let Some(fast) = last {
+            has_room = gated.put(fast, place, true);
+        }
+        let Gated { attention, lost, .. } = gated;
+        if !has_room {
+            cold_path();
+            std::mem::forget(finishing);
+            let mut tally = self.publish_generally(lanes, place, done, scene);
+            tally.gates_lost(lost);
+            return tally;
         }
         // What no gate let pass is dropped, which is user code, while the guard is there.
         if needs_drop::<E>() && place.is_some() {
@@ -131,7 +124,8 @@ impl<E: Clone + Send + 'static> Table<E> {
         let mut tally = Tally::accepted(done);
         let (mut any_owed, mut any_dead) = (false, false);
         let finishing = Finishing(lanes);
-        for Fast { lane, gate, info, owed, dead, .. } in finishing.0.iter_mut().skip(done) {
+        for index in done..finishing.0.len() {
+            let Some(Fast { lane, gate, info, owed, dead, .. }) = finishing.0.at(index) else { break };
             if let Some(gate) = gate
                 && let Some(held_back) = supply.event().and_then(|event| held_back(gate, event, scene))
             {
@@ -145,7 +139,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                     }
                     Offer::Accepted
                 }));
-            } else if lane.may_wait() && scene.deadline != Deadline::NOW {
+            } else if lane.may_wait() && *scene.deadline != Deadline::NOW {
                 *owed = true;
                 any_owed = true;
             } else {
@@ -266,6 +260,39 @@ impl<E: Clone + Send + 'static> Table<E> {
     }
 }
 
+/// A publish into lanes of which some have gates.
+struct Gated<'a, E> {
+    /// What the lanes reported right after each put.
+    attention: u64,
+    /// How many gates panicked.
+    lost: usize,
+    scene: &'a Scene<'a, E>,
+}
+
+impl<E: Clone + Send + 'static> Gated<'_, E> {
+    /// Puts the event into one lane, if its gate lets it pass, or a clone unless this is the last lane; `false` without room.
+    #[inline(always)]
+    fn put(&mut self, fast: &mut Fast<E>, place: &mut Option<E>, is_last: bool) -> bool {
+        let Fast { lane, gate, .. } = fast;
+        let Some(room) = lane.room() else { return false };
+        let Some(event) = place.as_ref() else { return true };
+        let held_back = gate.as_mut().and_then(|gate| held_back(gate, event, self.scene));
+        if held_back.is_none() {
+            if let Some(event) = if is_last { place.take() } else { cloned(&*place) } {
+                self.attention |= room.push_and_look(event);
+            }
+        } else {
+            if held_back != Some(HeldBack::Filtered) {
+                cold_path();
+                self.lost += 1;
+            }
+            // Whether the lane is sealed; nothing was put in that a fence would have to follow.
+            self.attention |= lane.attention();
+        }
+        true
+    }
+}
+
 /// Pushes where there was no room, waiting for it. Whether a sink is closed.
 #[cold]
 fn pay_owed<E: Clone + Send + 'static>(
@@ -296,7 +323,7 @@ fn push_waiting<E: Send + 'static>(
     place: &mut Option<E>,
     scene: &Scene<'_, E>,
 ) -> Offer {
-    push(place, |event| hooked(lane, info, scene, event, |lane, event| lane.push(event, scene.deadline)))
+    push(place, |event| hooked(lane, info, scene, event, |lane, event| lane.push(event, *scene.deadline)))
 }
 
 impl<E: Clone + Send + 'static> Slow<E> {
@@ -323,7 +350,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         if self.guard.is_some() {
             return self.deliver_guarded(place, scene);
         }
-        push(place, |event| self.lane.offer(event, scene.deadline))
+        push(place, |event| self.lane.offer(event, *scene.deadline))
     }
 
     /// Through a lane that runs user code, or that cannot be sealed: a removal waits for the push. Apart from the plain lanes,
@@ -338,7 +365,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         // A removal waits for it, so nothing in it waits for a removal.
         let pushed = caught(|| {
             let _held = WaitedFor::begin();
-            entered.inside(|| push(place, |event| lane.offer(event, scene.deadline)))
+            entered.inside(|| push(place, |event| lane.offer(event, *scene.deadline)))
         });
         pushed.unwrap_or_else(|text| {
             let counters = info.counters.everybody();

@@ -126,6 +126,18 @@ impl<E: Send + 'static> Lanes<E> {
         self.others.iter_mut().chain(&mut self.last)
     }
 
+    /// All lanes but the last, and the last.
+    #[inline(always)]
+    pub(super) fn split(&mut self) -> (&mut [Fast<E>], Option<&mut Fast<E>>) {
+        (&mut self.others, self.last.as_mut())
+    }
+
+    /// The lane at this index, which is less than [`len`](Self::len).
+    #[inline(always)]
+    pub(super) fn at(&mut self, index: usize) -> Option<&mut Fast<E>> {
+        if index < self.others.len() { Some(&mut self.others[index]) } else { self.last.as_mut() }
+    }
+
     /// The lane into this sink.
     pub(super) fn by_id(&mut self, id: SinkId) -> Option<&mut Fast<E>> {
         match self.others.binary_search_by_key(&id, |fast| fast.info.id) {
@@ -191,7 +203,8 @@ impl<E: Send + 'static> Lanes<E> {
     pub(super) fn fence_and_check(&self) -> bool {
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
         light_fence(if self.needs_fence == 0 { FencePair::Asymmetric } else { FencePair::Symmetric });
-        self.iter().fold(0, |attention, fast| attention | fast.lane.attention()) != 0
+        let last = self.last.as_ref().map_or(0, |fast| fast.lane.attention());
+        self.others.iter().fold(last, |attention, fast| attention | fast.lane.attention()) != 0
     }
 
     /// After the fence: the settling with sealers, the wake-ups. What was not accepted goes to `taken_back`; returns how many events.
@@ -203,7 +216,7 @@ impl<E: Send + 'static> Lanes<E> {
     /// After puts: the fence, the settling with sealers, the wake-ups.
     #[inline(always)]
     pub(super) fn finish(&mut self, taken_back: impl FnMut(E)) -> usize {
-        if self.fence_and_check() { self.settle_and_wake(taken_back) } else { 0 }
+        if !self.is_empty() && self.fence_and_check() { self.settle_and_wake(taken_back) } else { 0 }
     }
 
     /// Whether a lane accepts no further events.

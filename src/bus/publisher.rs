@@ -153,7 +153,7 @@ impl<E: Send + 'static> Publisher<E> {
     fn deliver<R>(
         &mut self,
         f: impl FnOnce(&mut Table<E>, &mut Lanes<E>, &Scene<'_, E>) -> R,
-        deadline: Deadline,
+        deadline: &Deadline,
     ) -> Option<R> {
         let Self { table, core, slot, lanes, .. } = self;
         let table = &mut table.as_mut()?.value;
@@ -251,7 +251,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// ```
     #[inline]
     pub fn publish(&mut self, event: E) -> Result<Published, Closed<E>> {
-        self.publish_until(event, Deadline::NEVER, |core, tally, event| {
+        self.publish_until(event, &Deadline::NEVER, |core, tally, event| {
             tally.or_closed(event, || core.is_closed())
         })
     }
@@ -312,7 +312,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// ```
     #[inline]
     pub fn publish_by(&mut self, event: E, deadline: Deadline) -> Result<Published, WriteError<E>> {
-        self.publish_until(event, deadline, |core, tally, event| tally.or_refused(event, || core.is_closed()))
+        self.publish_until(event, &deadline, |core, tally, event| {
+            tally.or_refused(event, || core.is_closed())
+        })
     }
 
     /// Publishes an event, waiting for room until the deadline where the sinks' policy is to wait. `result` makes the result of what
@@ -321,29 +323,44 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     pub(super) fn publish_until<R>(
         &mut self,
         event: E,
-        deadline: Deadline,
+        deadline: &Deadline,
         result: impl FnOnce(&Core<E>, Tally, Option<E>) -> R,
     ) -> R {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
-        let (done, event) = if version == self.lanes.seen {
+        if version == self.lanes.seen {
             match self.lanes.push(event) {
-                Pushed::Done(accepted) => return result(&self.core, Tally::accepted(accepted), None),
+                Pushed::Done(accepted) => result(&self.core, Tally::accepted(accepted), None),
                 Pushed::Attention(count) => {
                     cold_path();
                     let mut back = None;
                     let tally = self.settle_and_wake(count, &mut back);
-                    return result(&self.core, tally, back);
+                    result(&self.core, tally, back)
                 }
-                Pushed::Full(done, event) => (done, event),
+                Pushed::Full(done, event) => {
+                    cold_path();
+                    self.go_on(event, done, version, deadline, result)
+                }
             }
         } else if version == self.seen_empty {
             discard(event);
-            return result(&self.core, Tally::accepted(0), None);
+            result(&self.core, Tally::accepted(0), None)
         } else {
-            (0, event)
-        };
-        cold_path();
+            cold_path();
+            self.go_on(event, 0, version, deadline, result)
+        }
+    }
+
+    /// What is left of a publish that is not a plain push into lanes, of which the first `done` have got the event.
+    #[inline(always)]
+    fn go_on<R>(
+        &mut self,
+        event: E,
+        done: usize,
+        version: u64,
+        deadline: &Deadline,
+        result: impl FnOnce(&Core<E>, Tally, Option<E>) -> R,
+    ) -> R {
         let mut place = Some(event);
         let tally = self.publish_slowly(&mut place, done, version, deadline);
         result(&self.core, tally, place)
@@ -357,7 +374,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         place: &mut Option<E>,
         done: usize,
         version: u64,
-        deadline: Deadline,
+        deadline: &Deadline,
     ) -> Tally {
         if self.is_current(version)
             && let Some(tally) =
@@ -371,7 +388,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// Without lanes of its own. Apart from the path through the table, which its frame would make longer.
     #[cold]
     #[inline(never)]
-    fn publish_through_list(&mut self, place: &mut Option<E>, deadline: Deadline) -> Tally {
+    fn publish_through_list(&mut self, place: &mut Option<E>, deadline: &Deadline) -> Tally {
         let tally = self.core.publish_shared(place, deadline.min(self.latest));
         if !tally.is_untaken() {
             self.went_shared(1);
@@ -479,7 +496,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             }
         };
         let published = if self.is_current(version)
-            && let Some(tally) = self.deliver(rest, Deadline::NEVER)
+            && let Some(tally) = self.deliver(rest, &Deadline::NEVER)
         {
             tally.published()
         } else {

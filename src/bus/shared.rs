@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::info::{Info, Shared};
 use super::list::List;
 use super::publisher::Publisher;
-use super::supply::Supply;
+use super::supply::offer_next;
 use super::tally::{Offer, Tally};
 use crate::error::{Closed, OutOfMemory, WriteError};
 use crate::sink::lane::{Lane, LaneWrite};
@@ -43,8 +43,7 @@ impl<E: Clone + Send + 'static> Core<E> {
         if !list.older().is_empty() {
             tally = self.deliver_to_older(&list, place);
         }
-        let mut supply = Supply::new(place, list.newest().len());
-        self.deliver_to_each(list.newest(), &mut supply, &mut tally);
+        self.deliver_to_each(list.newest(), list.newest().len(), place, &mut tally);
         tally
     }
 
@@ -53,20 +52,29 @@ impl<E: Clone + Send + 'static> Core<E> {
     #[inline(never)]
     fn deliver_to_older(&self, list: &List<E>, place: &mut Option<E>) -> Tally {
         let mut tally = Tally::accepted(0);
-        let mut supply = Supply::new(place, list.len());
-        list.older().iter().for_each(|chunk| self.deliver_to_each(chunk, &mut supply, &mut tally));
+        let mut left = list.len();
+        for chunk in list.older() {
+            self.deliver_to_each(chunk, left, place, &mut tally);
+            left -= chunk.len();
+        }
         tally
     }
 
-    /// Gives the event to these entries.
+    /// Gives the event to these entries, of `left` that are still to get it.
     #[inline(always)]
-    fn deliver_to_each(&self, entries: &[Entry<E>], supply: &mut Supply<'_, E>, tally: &mut Tally) {
+    fn deliver_to_each(
+        &self,
+        entries: &[Entry<E>],
+        mut left: usize,
+        event: &mut Option<E>,
+        tally: &mut Tally,
+    ) {
         for entry in entries {
+            left -= 1;
             if entry.info.is_dead() {
-                supply.skip();
-            } else {
-                tally.count(supply.offer(|place| self.deliver(entry, place)));
+                continue;
             }
+            tally.count(offer_next(event, left == 0, |place| self.deliver(entry, place)));
         }
     }
 
@@ -232,8 +240,9 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { publisher, entry } = self;
         counted(entry, event, |event| {
-            publisher
-                .publish_until(event, deadline, |core, tally, event| tally.answer(event, || core.is_closed()))
+            publisher.publish_until(event, &deadline, |core, tally, event| {
+                tally.answer(event, || core.is_closed())
+            })
         })
     }
 }

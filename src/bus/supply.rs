@@ -28,10 +28,11 @@ impl<'a, E> Supply<'a, E> {
     /// The next sink does not get the event.
     #[inline(always)]
     pub(super) fn skip(&mut self) {
-        self.left = self.left.saturating_sub(1);
+        self.left -= 1;
     }
 
     /// A sink gives the event back.
+    #[cold]
     pub(super) fn give_back(&mut self, event: E) {
         if self.place.is_some() {
             discard(event);
@@ -52,11 +53,32 @@ impl<E: Clone> Supply<'_, E> {
         }
         let mut copy = cloned(&*self.place);
         let offer = to(&mut copy);
-        if let Some(back) = copy {
-            self.give_back(back);
+        if copy.is_some() {
+            discard(copy);
         }
         offer
     }
+}
+
+/// As [`Supply::offer`], where the caller counts the sinks and the offer is worth inlining: it is called in one line.
+#[inline(always)]
+pub(super) fn offer_next<E: Clone>(
+    event: &mut Option<E>,
+    is_last: bool,
+    to: impl FnOnce(&mut Option<E>) -> Offer,
+) -> Offer {
+    let mut copy = None;
+    let place = if is_last {
+        &mut *event
+    } else {
+        copy = cloned(&*event);
+        &mut copy
+    };
+    let offer = to(place);
+    if copy.is_some() {
+        discard(copy);
+    }
+    offer
 }
 
 /// Offers a clone of one event of a batch, and drops it where it was refused.

@@ -57,7 +57,7 @@ impl Offer {
     /// Whether the sink accepts no further events.
     #[inline]
     pub(super) fn is_closed(self) -> bool {
-        self == Self::Closed
+        matches!(self, Self::Closed)
     }
 
     /// The refusal by all sinks of a bus, with the event. A sink that is closed does not close its bus.
@@ -142,7 +142,7 @@ impl Tally {
     /// Counts one delivery.
     #[inline]
     pub(super) fn count(&mut self, offer: Offer) {
-        if offer == Offer::Accepted {
+        if matches!(offer, Offer::Accepted) {
             self.accepted += 1;
         } else {
             self.lost.add(offer, 1);
@@ -207,10 +207,11 @@ impl Tally {
         is_closed: impl FnOnce() -> bool,
     ) -> Result<Published, Closed<E>> {
         match event {
-            None => Ok(self.published()),
             Some(event) if self.is_untaken() && is_closed() => Err(Closed(event)),
-            Some(event) => {
-                discard(event);
+            untaken => {
+                if untaken.is_some() {
+                    discard(untaken);
+                }
                 Ok(self.published())
             }
         }
@@ -224,10 +225,11 @@ impl Tally {
         is_closed: impl FnOnce() -> bool,
     ) -> Result<Published, WriteError<E>> {
         match event {
-            None => Ok(self.published()),
             Some(event) if self.is_untaken() => Err(self.lost.first().refusal(event, is_closed())),
-            Some(event) => {
-                discard(event);
+            untaken => {
+                if untaken.is_some() {
+                    discard(untaken);
+                }
                 Ok(self.published())
             }
         }

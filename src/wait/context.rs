@@ -180,7 +180,7 @@ pub(crate) fn waits_are_deferred() -> bool {
 mod tests {
     use super::user_code::Disposal;
     use super::visit::NEAR;
-    use super::{Crew, Purpose, UserCode, Visit, WaitedFor};
+    use super::{Crew, DEPTH_LIMIT, Delivery, InnerBus, Purpose, UserCode, Visit, WaitedFor};
     use super::{may_wait_for_room, may_wait_to_drop, must_not_wait};
 
     #[test]
@@ -204,6 +204,18 @@ mod tests {
             assert!(!may_wait_to_drop());
         }
         assert!(!must_not_wait() && may_wait_for_room() && may_wait_to_drop());
+    }
+
+    #[test]
+    fn refused_level_of_buses_is_not_counted() {
+        let levels: Vec<_> = (0..DEPTH_LIMIT).map(|_| InnerBus::enter()).collect();
+        assert!(levels.iter().all(Option::is_some));
+        for _ in 0..3 {
+            assert!(InnerBus::enter().is_none() && Delivery::enter().is_none());
+        }
+        assert!(may_wait_for_room(), "a refused delivery is no user code");
+        drop(levels);
+        assert!(Delivery::enter().is_some());
     }
 
     #[test]

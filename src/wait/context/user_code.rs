@@ -48,7 +48,7 @@ impl InnerBus {
             }
             is_shallow
         })
-        .then_some(Self(()))
+        .then(|| Self(()))
     }
 }
 
