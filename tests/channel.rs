@@ -2,6 +2,8 @@
 
 #[path = "channel/asynchronous.rs"]
 mod asynchronous;
+#[path = "channel/iterators.rs"]
+mod iterators;
 #[path = "channel/overflow.rs"]
 mod overflow;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]

@@ -21,6 +21,8 @@ mod fixtures;
 mod gating;
 #[path = "journal/gating_many.rs"]
 mod gating_many;
+#[path = "journal/iterators.rs"]
+mod iterators;
 #[path = "journal/lag.rs"]
 mod lag;
 #[path = "journal/moby.rs"]
