@@ -25,7 +25,7 @@ use context::{cloned, discard, quietly};
 use std::task::Waker;
 use std::time::Duration;
 
-/// The longest park of a consumer. No wake-up is lost that we know of; a defect shows as latency, not as a hang.
+/// The longest park of any thread. No wake-up is lost that we know of; a defect shows as latency, not as a hang.
 const SAFETY_LIMIT: Duration = Duration::from_secs(1);
 /// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
 const DEGRADED_LIMIT: Duration = Duration::from_millis(1);

@@ -79,7 +79,7 @@ fn wake_all_against_one_that_naps_and_one_that_parks() {
 
 #[test]
 fn a_flush_against_a_mark_that_is_set_again() {
-    // Whoever finds a mark beyond its target, or none, sees what was done with the events before. Fails when ORD(seat.mark) is
+    // Whoever finds a mark beyond its target, or none, sees what was done with the events before. Fails when ORD(member.mark) is
     // Relaxed in `set_mark`, `clear_mark` or `mark`. In a queue a light fence stands between the two marks.
     model(|| {
         let (ring, marks) = (Ring::new(2).expect("a small ring"), Marks::default());
@@ -130,13 +130,13 @@ fn flush_against_a_shared_receiver(unbounded: bool) {
 #[test]
 fn a_flush_against_a_claim_of_a_position() {
     // A flush that believes the marks finds the event in the books. Fails when nothing is marked before the claim, or
-    // ORD(seat.mark) is Relaxed in `clear_mark` or `mark`.
+    // ORD(member.mark) is Relaxed in `clear_mark` or `mark`.
     model(|| flush_against_a_shared_receiver(false));
 }
 
 #[test]
 fn a_flush_against_a_claim_that_is_counted() {
-    // As above, where claims are counted. Fails also when ORD(lane.handled) is Relaxed in `Progress::claim`: the count is then
+    // As above, where claims are counted. Fails also when ORD(members.claimed) is Relaxed in `Members::claim`: the count is then
     // seen, and not the mark that was set before.
     model(|| flush_against_a_shared_receiver(true));
 }

@@ -106,7 +106,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvError`] when the stream has ended: closed, or closed because it overflowed.
+    /// [`RecvError`] when the stream has ended: closed, or closed because it overflowed: [`Overflow::Close`](crate::Overflow::Close).
     ///
     /// # Examples
     /// ```

@@ -4,6 +4,8 @@
 //! a consumer enters the list, fences, and looks for events again before it sleeps. Whoever wakes one takes it off the list,
 //! so two events wake two. Those who wake all do not read the count but take the lock, which orders the same.
 //!
+//! Why this is not a [`WaitList`](super::WaitList) is said [there](super::list).
+//!
 //! That alone does not do: the one woken may find the oldest event still being put in, and sleep again although a later
 //! one is there. So each consumer that took an event *passes on*: behind a fence of the pair, it wakes another one when
 //! there is more and nobody is on the way who was woken; see `Mailbox::pass_on`. And whoever was woken looks, or passes the

@@ -3,6 +3,13 @@
 //! A cold list behind a count: a thread that makes progress fences and reads the count, and only takes the lock when
 //! a thread waits. The handshake is that of the wait cell, with the same choice of fences.
 //!
+//! # Why the consumers have a list of their own
+//! A [`Crowd`](super::crowd::Crowd) wakes the consumer that parked last, whose caches are warm; a list wakes the thread that has waited
+//! longest, so that no publisher starves. In a crowd tasks wait as well as threads, a thread that naps is not counted, and the woken
+//! consumer reports back before the next one is woken. On a list each thread says what it wants, keeps its position when it fails, and
+//! checks the goals of others. One list for both would ask, at each wake-up, which of two orders, two counts and two ways of passing on
+//! holds. What they share is the handshake: a count that is read after a light fence, and written before a heavy one.
+//!
 //! # How many are woken
 //! Each waiter says what it [wants](Want). Progress serves all who wait for it, and wakes them all. Room in a ring serves one, and so
 //! does a turn: a notification wakes the thread that has waited longest for that very thing, and no other. A [goal](Waiter::for_goal)
@@ -29,115 +36,27 @@
 //! that saw the sleeper on the list and took the first one off. By A1 that one looks, or another one does. If it fails, the thing
 //! is taken, or is not to be had before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
 
-use super::{FencePair, Sleeper};
+mod line;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
+mod waiter;
+
+use super::{DEGRADED_LIMIT, FencePair, SAFETY_LIMIT};
 use crate::sync::guarded::{is_inside, is_let_go};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicBool, AtomicU64, MODEL, Mutex, Ordering, lock, no_recheck};
+use crate::sync::{AtomicU64, MODEL, Mutex, Ordering, lock, no_recheck};
 use crate::time::Deadline;
+use line::{Call, FOR_PROGRESS, Line, Listed, Place};
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use waiter::Entry;
+pub(crate) use waiter::{Waiter, Want};
 
-/// The first park is no longer than this: no wake-up is lost that we know of, and a defect shows as latency. Each later one of the
-/// same wait may take twice as long, so that a long wait costs little.
-const SAFETY_LIMIT: Duration = Duration::from_millis(100);
-/// The longest park of all, as for a [`WaitCell`](super::WaitCell).
-const LONGEST_PARK: Duration = Duration::from_secs(1);
-/// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
-const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
-
-/// What a thread on the list waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Want(u64);
-
-impl Want {
-    /// Progress of any kind: serves all.
-    const PROGRESS: Self = Self(0);
-    /// Room in the ring that all publishers share: a slot serves one.
-    pub(crate) const SHARED_ROOM: Self = Self(1);
-    /// A goal, which progress reaches at last: serves those whose goal it is.
-    const GOAL: Self = Self(u64::MAX);
-    /// The end of what the list belongs to: woken by [`WaitList::notify`] only.
-    pub(crate) const END: Self = Self(u64::MAX - 1);
-
-    /// Room in the ring of one lane, which is told from others by where this lies.
-    pub(crate) fn room_in<T>(lane: &T) -> Self {
-        Self(std::ptr::from_ref(lane).addr() as u64)
-    }
-
-    /// The answers to one request, identified by its address.
-    pub(crate) fn answers_to<T>(request: &T) -> Self {
-        Self::room_in(request)
-    }
-
-    /// Whether a report of progress concerns a thread that waits for this.
-    fn is_progress(self) -> bool {
-        self == Self::PROGRESS || self == Self::GOAL
-    }
-}
-
-/// A thread that waits, or will, and what it waits for. A publisher that must not allocate when it has to wait brings one along.
-/// A clone stands for the same thread.
-#[derive(Clone)]
-pub(crate) struct Waiter(Arc<Entry>);
-
-struct Entry {
-    want: Want,
-    woken: AtomicBool,
-    sleeper: Mutex<Option<Sleeper>>,
-    /// Returns whether the goal is reached. Not called while the list is locked.
-    goal: Option<Box<dyn Fn() -> bool + Send + Sync>>,
-}
-
-impl Entry {
-    fn is_reached(&self) -> bool {
-        self.goal.as_ref().is_some_and(|goal| goal())
-    }
-
-    /// Wakes the thread, which was taken off the list.
-    fn wake(&self) {
-        // ORD(list.woken): Release; pairs with the Acquire in `wait`.
-        self.woken.store(true, Ordering::Release);
-        // Bound to a name, so that the lock is free before user code may run.
-        let sleeper = lock(&self.sleeper).take();
-        if let Some(sleeper) = sleeper {
-            sleeper.wake();
-        }
-    }
-}
-
-impl Waiter {
-    /// For progress.
-    pub(crate) fn new() -> Self {
-        Self::wanting(Want::PROGRESS)
-    }
-
-    pub(crate) fn wanting(want: Want) -> Self {
-        Self::with(want, None)
-    }
-
-    /// For a goal. `is_reached` is asked by other threads, too, and is no user code.
-    pub(crate) fn for_goal(is_reached: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self::with(Want::GOAL, Some(Box::new(is_reached)))
-    }
-
-    fn with(want: Want, goal: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Self {
-        Self(Arc::new(Entry { want, woken: AtomicBool::new(false), sleeper: Mutex::new(None), goal }))
-    }
-
-    pub(crate) fn wants(&self) -> Want {
-        self.0.want
-    }
-
-    /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too early, which nobody minds.
-    fn begin(&self, thread: &Unparker) -> &Arc<Entry> {
-        *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
-        self.0.woken.store(false, Ordering::Relaxed);
-        &self.0
-    }
-}
+/// The first park of a wait is no longer than this; each later one may take twice as long, up to the [`SAFETY_LIMIT`], so that a long
+/// wait costs little.
+const FIRST_PARK: Duration = Duration::from_millis(100);
 
 /// The place where any number of threads wait for room, or for progress.
 ///
@@ -168,33 +87,6 @@ pub struct WaitList {
     /// How many wait: for progress or a goal, in units of [`FOR_PROGRESS`], and for other things.
     count: AtomicU64,
     line: Mutex<Line>,
-}
-
-/// One thread that waits for progress, in the count.
-const FOR_PROGRESS: u64 = 1 << 32;
-
-/// Those who wait, in the order of their arrival.
-struct Line {
-    next: u64,
-    listed: Vec<Listed>,
-    /// How many of them wait for progress, or for a goal.
-    for_progress: usize,
-    /// The ticket of the thread that was called to check goals, and has not begun.
-    scout: Option<u64>,
-}
-
-struct Listed {
-    ticket: u64,
-    want: Want,
-    entry: Arc<Entry>,
-}
-
-/// Who is woken by a notification.
-#[derive(Clone, Copy)]
-struct Call {
-    all: bool,
-    progress: bool,
-    one: Option<Want>,
 }
 
 impl WaitList {
@@ -272,12 +164,12 @@ impl WaitList {
         deadline: Deadline,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        let mut longest = SAFETY_LIMIT;
+        let mut longest = FIRST_PARK;
         loop {
             let thread = Unparker::current();
             let woken = place.enter(&thread);
             // A removal does not wake a publisher that waits inside the sink. The publisher checks for it, so its parks stay short.
-            let longest_now = if is_inside() { SAFETY_LIMIT } else { longest };
+            let longest_now = if is_inside() { FIRST_PARK } else { longest };
             // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the notifier sees the count, or we see
             // its progress.
             let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
@@ -299,7 +191,7 @@ impl WaitList {
                 // A publisher inside a sink that is being removed waits no more: see `sync::guarded`.
                 None if deadline.is_over() || is_let_go() => attempt().ok_or(()),
                 None => {
-                    longest = LONGEST_PARK.min(longest * 2);
+                    longest = SAFETY_LIMIT.min(longest * 2);
                     continue;
                 }
                 Some(outcome) => Ok(outcome),
@@ -432,214 +324,8 @@ impl WaitList {
     }
 }
 
-impl Line {
-    /// Takes off the first of those with these tickets that is called.
-    fn take_first(&mut self, tickets: Range<u64>, call: Call) -> Option<Listed> {
-        let first = self.listed.partition_point(|listed| listed.ticket < tickets.start);
-        let mut rest = self.listed.get(first..)?.iter().take_while(|listed| listed.ticket < tickets.end);
-        let at = first
-            + rest.position(|listed| {
-                let progress = match listed.want {
-                    Want::GOAL => self.scout.is_none(),
-                    want => want == Want::PROGRESS,
-                };
-                call.all || call.one == Some(listed.want) || call.progress && progress
-            })?;
-        let listed = self.remove(at);
-        if listed.want == Want::GOAL && !call.all {
-            self.scout = Some(listed.ticket);
-        }
-        Some(listed)
-    }
-
-    fn remove(&mut self, at: usize) -> Listed {
-        let listed = self.listed.remove(at);
-        self.for_progress -= usize::from(listed.want.is_progress());
-        listed
-    }
-
-    fn count(&self) -> u64 {
-        (self.listed.len() - self.for_progress) as u64 + self.for_progress as u64 * FOR_PROGRESS
-    }
-}
-
-/// The place of one thread in the line, from its first look to its last.
-struct Place<'a> {
-    list: &'a WaitList,
-    waiter: &'a Waiter,
-    ticket: Option<u64>,
-    on_list: bool,
-    /// It was taken off the list, and has not looked since.
-    called: bool,
-    /// It was called as the scout, and has not looked at the goals of others since.
-    scouts: bool,
-}
-
-impl<'a> Place<'a> {
-    fn new(list: &'a WaitList, waiter: &'a Waiter) -> Self {
-        Self { list, waiter, ticket: None, on_list: false, called: false, scouts: false }
-    }
-
-    /// Enters the list, where it stood before if it did; the word that says that it was woken.
-    fn enter(&mut self, thread: &Unparker) -> &'a AtomicBool {
-        let entry = self.waiter.begin(thread);
-        let mut line = lock(&self.list.line);
-        let ticket = *self.ticket.get_or_insert_with(|| {
-            line.next += 1;
-            line.next - 1
-        });
-        let at = line.listed.partition_point(|listed| listed.ticket < ticket);
-        line.listed.insert(at, Listed { ticket, want: self.waiter.wants(), entry: entry.clone() });
-        line.for_progress += usize::from(self.waiter.wants().is_progress());
-        self.list.count.store(line.count(), Ordering::Relaxed);
-        self.on_list = true;
-        &entry.woken
-    }
-
-    /// Leaves the list, if it was not taken off.
-    fn leave(&mut self) {
-        let Some(ticket) = self.ticket.filter(|_| std::mem::take(&mut self.on_list)) else { return };
-        let listed = {
-            let mut line = lock(&self.list.line);
-            let at = line.listed.binary_search_by_key(&ticket, |listed| listed.ticket).ok();
-            let listed = at.map(|at| line.remove(at));
-            if line.scout == Some(ticket) {
-                // A4.
-                line.scout = None;
-                self.scouts = true;
-            }
-            self.list.count.store(line.count(), Ordering::Relaxed);
-            listed
-        };
-        self.called = listed.is_none();
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.leave();
-        // The attempt unwinds.
-        if self.scouts {
-            // A4.
-            self.list.call(Call { all: false, progress: true, one: None });
-        } else if self.called && !self.waiter.wants().is_progress() {
-            // A1.
-            self.list.pass_on(self.waiter.wants());
-        }
-    }
-}
-
 impl fmt::Debug for WaitList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitList").field("waiting", &lock(&self.line).listed.len()).finish()
-    }
-}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::{Place, WaitList, Waiter, Want};
-    use crate::sync::Ordering;
-    use crate::sync::membarrier::FencePair;
-    use crate::sync::parking::Unparker;
-
-    /// Threads in a line, by what they want; the test plays all of them.
-    fn in_line<const N: usize>(list: &WaitList, wants: [Want; N], check: impl FnOnce(&mut [Place<'_>])) {
-        let waiters = wants.map(Waiter::wanting);
-        let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(list, waiter)).collect();
-        let thread = Unparker::current();
-        places.iter_mut().for_each(|place| _ = place.enter(&thread));
-        check(&mut places);
-    }
-
-    fn woken(places: &[Place<'_>]) -> Vec<bool> {
-        places.iter().map(|place| place.waiter.0.woken.load(Ordering::Relaxed)).collect()
-    }
-
-    #[test]
-    fn room_wakes_the_first_that_waits_for_it() {
-        let list = WaitList::new(FencePair::Symmetric);
-        let rings = [0_u8; 2];
-        let (mine, other) = (Want::room_in(&rings[0]), Want::room_in(&rings[1]));
-        in_line(&list, [other, mine, Want::PROGRESS, mine], |places| {
-            list.notify_one(mine);
-            assert_eq!(woken(places), [false, true, false, false]);
-            list.notify_made(mine);
-            assert_eq!(woken(places), [false, true, true, true]);
-            list.notify();
-            assert_eq!(woken(places), [true; 4]);
-        });
-        assert_eq!(format!("{list:?}"), "WaitList { waiting: 0 }");
-    }
-
-    #[test]
-    fn progress_wakes_no_thread_that_waits_for_room() {
-        let list = WaitList::new(FencePair::Symmetric);
-        in_line(&list, [Want::SHARED_ROOM, Want::PROGRESS, Want::PROGRESS], |places| {
-            list.notify_progress();
-            assert_eq!(woken(places), [false, true, true]);
-        });
-    }
-
-    #[test]
-    fn a_report_calls_one_scout_at_a_time() {
-        let list = WaitList::new(FencePair::Symmetric);
-        let waiters = [false, true, false].map(|reached| Waiter::for_goal(move || reached));
-        let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
-        places.iter_mut().for_each(|place| _ = place.enter(&Unparker::current()));
-        list.notify_progress();
-        list.notify_made(Want::SHARED_ROOM);
-        assert_eq!(woken(&places), [true, false, false]);
-        places[0].leave();
-        assert!(places[0].scouts);
-        list.wake_reached();
-        assert_eq!(woken(&places), [true, true, false]);
-        list.notify_progress();
-        assert_eq!(woken(&places), [true; 3]);
-    }
-
-    #[test]
-    fn a_scout_that_unwinds_calls_another_one() {
-        let list = WaitList::new(FencePair::Symmetric);
-        let waiters = [(); 2].map(|()| Waiter::for_goal(|| false));
-        let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
-        places.iter_mut().for_each(|place| _ = place.enter(&Unparker::current()));
-        list.notify_progress();
-        // As when its attempt unwinds.
-        drop(places.remove(0));
-        assert_eq!(woken(&places), [true]);
-    }
-
-    #[test]
-    fn a_waiter_that_comes_back_keeps_its_place() {
-        let list = WaitList::new(FencePair::Symmetric);
-        in_line(&list, [Want::SHARED_ROOM; 3], |places| {
-            list.notify_one(Want::SHARED_ROOM);
-            places[0].leave();
-            assert!(places[0].called);
-            let _ = places[0].enter(&Unparker::current());
-            list.notify_one(Want::SHARED_ROOM);
-            assert_eq!(woken(places), [true, false, false]);
-        });
-    }
-
-    #[test]
-    fn a_wake_up_that_is_not_used_is_passed_on() {
-        let list = WaitList::new(FencePair::Symmetric);
-        let waiter = Waiter::wanting(Want::SHARED_ROOM);
-        let mut unwinds = Place::new(&list, &waiter);
-        let _ = unwinds.enter(&Unparker::current());
-        in_line(&list, [Want::SHARED_ROOM; 2], |places| {
-            list.notify_one(Want::SHARED_ROOM);
-            assert_eq!(woken(places), [false, false]);
-            // As when its attempt unwinds.
-            drop(unwinds);
-            assert_eq!(woken(places), [true, false]);
-            // One that was not called has nothing to pass on.
-            let last = Waiter::wanting(Want::SHARED_ROOM);
-            let mut leaves = Place::new(&list, &last);
-            let _ = leaves.enter(&Unparker::current());
-            drop(leaves);
-            assert_eq!(woken(places), [true, false]);
-        });
     }
 }

@@ -1,6 +1,8 @@
 //! The channel: every way of reading, the ends of a stream, and what a reader is told about it.
 
 mod asynchronous;
+
+mod iterators;
 mod overflow;
 mod shared_receivers;
 mod task_and_thread;

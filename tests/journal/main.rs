@@ -9,6 +9,8 @@ mod destructors;
 mod filters;
 mod gating;
 mod gating_concurrent;
+
+mod iterators;
 mod lag;
 mod moby;
 mod on_bus;

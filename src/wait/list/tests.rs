@@ -1,0 +1,107 @@
+//! Which threads a notification wakes: one test plays all of them.
+
+use super::{Place, WaitList, Waiter, Want};
+use crate::sync::Ordering;
+use crate::sync::membarrier::FencePair;
+use crate::sync::parking::Unparker;
+
+/// Threads in a line, by what they want; the test plays all of them.
+fn in_line<const N: usize>(list: &WaitList, wants: [Want; N], check: impl FnOnce(&mut [Place<'_>])) {
+    let waiters = wants.map(Waiter::wanting);
+    let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(list, waiter)).collect();
+    let thread = Unparker::current();
+    places.iter_mut().for_each(|place| _ = place.enter(&thread));
+    check(&mut places);
+}
+
+fn woken(places: &[Place<'_>]) -> Vec<bool> {
+    places.iter().map(|place| place.waiter.0.woken.load(Ordering::Relaxed)).collect()
+}
+
+#[test]
+fn room_wakes_the_first_that_waits_for_it() {
+    let list = WaitList::new(FencePair::Symmetric);
+    let rings = [0_u8; 2];
+    let (mine, other) = (Want::room_in(&rings[0]), Want::room_in(&rings[1]));
+    in_line(&list, [other, mine, Want::PROGRESS, mine], |places| {
+        list.notify_one(mine);
+        assert_eq!(woken(places), [false, true, false, false]);
+        list.notify_made(mine);
+        assert_eq!(woken(places), [false, true, true, true]);
+        list.notify();
+        assert_eq!(woken(places), [true; 4]);
+    });
+    assert_eq!(format!("{list:?}"), "WaitList { waiting: 0 }");
+}
+
+#[test]
+fn progress_wakes_no_thread_that_waits_for_room() {
+    let list = WaitList::new(FencePair::Symmetric);
+    in_line(&list, [Want::SHARED_ROOM, Want::PROGRESS, Want::PROGRESS], |places| {
+        list.notify_progress();
+        assert_eq!(woken(places), [false, true, true]);
+    });
+}
+
+#[test]
+fn a_report_calls_one_scout_at_a_time() {
+    let list = WaitList::new(FencePair::Symmetric);
+    let waiters = [false, true, false].map(|reached| Waiter::for_goal(move || reached));
+    let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
+    places.iter_mut().for_each(|place| _ = place.enter(&Unparker::current()));
+    list.notify_progress();
+    list.notify_made(Want::SHARED_ROOM);
+    assert_eq!(woken(&places), [true, false, false]);
+    places[0].leave();
+    assert!(places[0].scouts);
+    list.wake_reached();
+    assert_eq!(woken(&places), [true, true, false]);
+    list.notify_progress();
+    assert_eq!(woken(&places), [true; 3]);
+}
+
+#[test]
+fn a_scout_that_unwinds_calls_another_one() {
+    let list = WaitList::new(FencePair::Symmetric);
+    let waiters = [(); 2].map(|()| Waiter::for_goal(|| false));
+    let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
+    places.iter_mut().for_each(|place| _ = place.enter(&Unparker::current()));
+    list.notify_progress();
+    // As when its attempt unwinds.
+    drop(places.remove(0));
+    assert_eq!(woken(&places), [true]);
+}
+
+#[test]
+fn a_waiter_that_comes_back_keeps_its_place() {
+    let list = WaitList::new(FencePair::Symmetric);
+    in_line(&list, [Want::SHARED_ROOM; 3], |places| {
+        list.notify_one(Want::SHARED_ROOM);
+        places[0].leave();
+        assert!(places[0].called);
+        let _ = places[0].enter(&Unparker::current());
+        list.notify_one(Want::SHARED_ROOM);
+        assert_eq!(woken(places), [true, false, false]);
+    });
+}
+
+#[test]
+fn a_wake_up_that_is_not_used_is_passed_on() {
+    let list = WaitList::new(FencePair::Symmetric);
+    let waiter = Waiter::wanting(Want::SHARED_ROOM);
+    let mut unwinds = Place::new(&list, &waiter);
+    let _ = unwinds.enter(&Unparker::current());
+    in_line(&list, [Want::SHARED_ROOM; 2], |places| {
+        list.notify_one(Want::SHARED_ROOM);
+        assert_eq!(woken(places), [false, false]);
+        // As when its attempt unwinds.
+        drop(unwinds);
+        assert_eq!(woken(places), [true, false]);
+        // One that was not called has nothing to pass on.
+        let last = Waiter::wanting(Want::SHARED_ROOM);
+        let mut leaves = Place::new(&list, &last);
+        let _ = leaves.enter(&Unparker::current());
+        drop(leaves);
+        assert_eq!(woken(places), [true, false]);
+    });
+}

@@ -1,0 +1,97 @@
+//! A thread that waits, and what it waits for.
+
+use crate::sync::parking::Unparker;
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+use crate::wait::Sleeper;
+use std::sync::Arc;
+
+/// What a thread on the list waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Want(u64);
+
+impl Want {
+    /// Progress of any kind: serves all.
+    pub(super) const PROGRESS: Self = Self(0);
+    /// Room in the ring that all publishers share: a slot serves one.
+    pub(crate) const SHARED_ROOM: Self = Self(1);
+    /// A goal, which progress reaches at last: serves those whose goal it is.
+    pub(super) const GOAL: Self = Self(u64::MAX);
+    /// The end of what the list belongs to: woken by [`WaitList::notify`] only.
+    pub(crate) const END: Self = Self(u64::MAX - 1);
+
+    /// Room in the ring of one lane, which is told from others by where this lies.
+    pub(crate) fn room_in<T>(lane: &T) -> Self {
+        Self(std::ptr::from_ref(lane).addr() as u64)
+    }
+
+    /// The answers to one request, identified by its address.
+    pub(crate) fn answers_to<T>(request: &T) -> Self {
+        Self::room_in(request)
+    }
+
+    /// Whether a report of progress concerns a thread that waits for this.
+    pub(super) fn is_progress(self) -> bool {
+        self == Self::PROGRESS || self == Self::GOAL
+    }
+}
+
+/// A thread that waits, or will, and what it waits for. A publisher that must not allocate when it has to wait brings one along.
+/// A clone stands for the same thread.
+#[derive(Clone)]
+pub(crate) struct Waiter(pub(super) Arc<Entry>);
+
+pub(super) struct Entry {
+    want: Want,
+    pub(super) woken: AtomicBool,
+    sleeper: Mutex<Option<Sleeper>>,
+    /// Returns whether the goal is reached. Not called while the list is locked.
+    goal: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+}
+
+impl Entry {
+    pub(super) fn is_reached(&self) -> bool {
+        self.goal.as_ref().is_some_and(|goal| goal())
+    }
+
+    /// Wakes the thread, which was taken off the list.
+    pub(super) fn wake(&self) {
+        // ORD(list.woken): Release; pairs with the Acquire in `wait`.
+        self.woken.store(true, Ordering::Release);
+        // Bound to a name, so that the lock is free before user code may run.
+        let sleeper = lock(&self.sleeper).take();
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+}
+
+impl Waiter {
+    /// For progress.
+    pub(crate) fn new() -> Self {
+        Self::wanting(Want::PROGRESS)
+    }
+
+    pub(crate) fn wanting(want: Want) -> Self {
+        Self::with(want, None)
+    }
+
+    /// For a goal. `is_reached` is asked by other threads, too, and is no user code.
+    pub(crate) fn for_goal(is_reached: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self::with(Want::GOAL, Some(Box::new(is_reached)))
+    }
+
+    fn with(want: Want, goal: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Self {
+        Self(Arc::new(Entry { want, woken: AtomicBool::new(false), sleeper: Mutex::new(None), goal }))
+    }
+
+    pub(crate) fn wants(&self) -> Want {
+        self.0.want
+    }
+
+    /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too early, which nobody minds.
+    pub(super) fn begin(&self, thread: &Unparker) -> &Arc<Entry> {
+        *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
+        self.0.woken.store(false, Ordering::Relaxed);
+        &self.0
+    }
+}
