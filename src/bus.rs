@@ -158,7 +158,7 @@ impl<E: Send + 'static> Core<E> {
         self.version.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    fn key(&self) -> SinkKey {
+    fn key(self: &Arc<Self>) -> SinkKey {
         SinkKey::of(self)
     }
 

@@ -15,7 +15,6 @@ pub use error::HttpError;
 pub use retry::HttpRetry;
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
 use crate::stats::CloseReport;
 use crate::time::Deadline;
@@ -67,7 +66,7 @@ use std::time::Duration;
 ///   while the endpoint can be reached.
 /// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries. The client's own log does at level
 ///   `trace`: leave the target `ureq_proto` below that.
-/// - **End**: a close lets requests in flight end, and takes no more. [`Signal::Abort`] closes too, and breaks off what is in flight.
+/// - **End**: a close lets requests in flight end, and takes no more. [`Sink::abort`] closes too, and breaks off what is in flight.
 ///
 /// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](Self::root_certificates).
 ///
@@ -284,21 +283,21 @@ fn failed<T>(event: T, error: HttpError) -> WriteError<T> {
 /// What both sinks do alike.
 macro_rules! delegate_to_client {
     () => {
-        fn close(&self, _deadline: Deadline) -> CloseReport {
+        fn close_by(&self, _deadline: Deadline) -> CloseReport {
             self.client.close();
             CloseReport::done()
         }
 
-        fn signal(&self, signal: &mut Signal<'_>) {
-            match signal {
-                Signal::Abort => self.client.abort(),
-                Signal::IsClosed(closed) => **closed |= self.client.is_closed(),
-                _ => {}
-            }
+        fn abort(&self) {
+            self.client.abort();
+        }
+
+        fn is_closed(&self) -> bool {
+            self.client.is_closed()
         }
 
         fn key(&self) -> Option<SinkKey> {
-            Some(SinkKey::of(&*self.client))
+            Some(SinkKey::of(self.client.identity()))
         }
     };
 }

@@ -13,6 +13,7 @@ pub(crate) mod intake;
 pub(crate) mod lane;
 pub(crate) mod member;
 pub(crate) mod overflow;
+mod plain;
 pub(crate) mod reader;
 mod shared;
 mod state;

@@ -8,6 +8,7 @@ mod support;
 
 use buslane::journal::{Entry, Feed, OnLag, Start};
 use buslane::sink::Patience;
+use buslane::sink::lane::Lanes;
 use buslane::testing::Gate;
 use buslane::{
     Bus, Channel, Journal, Overflow, Queue, Receiver, Sink, SinkExt, SinkId, Subscriber, WaitStrategy,

@@ -9,7 +9,9 @@ mod fixtures;
 mod support;
 
 use buslane::bus::SinkFailure;
-use buslane::sink::{Lane, LaneWrite, Patience};
+use buslane::sink::Patience;
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use buslane::stats::Disposition;
 use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError, noop, sink_fn};
 use fixtures::{Closable, Route, assert_books, flush_bus, ledger, lost, recorder, sink, took};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -313,9 +315,12 @@ fn a_handler_that_publishes_to_its_own_full_queue_is_refused_and_does_not_wait()
 fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
     struct Panicking(Lane<u32>);
     impl LaneWrite<u32> for Panicking {
-        fn push(&mut self, event: u32, patience: Patience) -> Result<(), WriteError<u32>> {
+        fn inner(&self) -> Option<&dyn InnerLane> {
+            Some(&self.0)
+        }
+        fn offer(&mut self, event: u32, patience: Patience) -> Result<Disposition, WriteError<u32>> {
             assert!(event != 1, "one");
-            self.0.push(event, patience)
+            self.0.offer(event, patience)
         }
     }
     struct Foreign(Channel<u32>);
@@ -324,10 +329,10 @@ fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
             assert!(event != 1, "one");
             self.0.write(event)
         }
-        fn lane(&self) -> Result<Option<Lane<u32>>, buslane::error::InvalidConfig> {
+        fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, buslane::error::InvalidConfig> {
             Ok(self.0.lane()?.map(|inner| Lane::staged(Panicking(inner))))
         }
-        fn has_lanes(&self) -> bool {
+        fn makes_lanes(&self, _: Internal) -> bool {
             true
         }
     }

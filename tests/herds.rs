@@ -15,6 +15,7 @@ mod support;
 
 use buslane::retry::Backoff;
 use buslane::sink::Patience;
+use buslane::sink::lane::Lanes;
 use buslane::{BoxError, Channel, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};

@@ -11,6 +11,7 @@ mod limit;
 
 use buslane::channel::SharedReceiver;
 use buslane::journal::Entry;
+use buslane::sink::lane::Lanes;
 use buslane::{Channel, Journal, Overflow, Queue, Receiver, Sink, SinkExt, Subscriber, WaitStrategy, noop};
 use std::collections::BTreeSet;
 use std::fs;

@@ -10,7 +10,8 @@ use super::entry::{Entry, Info};
 use super::list::List;
 use super::{CLOSED, Core};
 use crate::panics::{caught, dispose, dispose_each, quietly};
-use crate::sink::signal::Signal;
+use crate::sink::Sink;
+use crate::sink::control::close_caught;
 use crate::stats::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkId};
 use crate::sync::membarrier::process_pair;
 use crate::sync::pace::Pace;
@@ -136,13 +137,12 @@ impl<E: Send + 'static> Core<E> {
         entry.listed.with(|sink| {
             if !calls_are_over {
                 // What waits in there, for a back-off or an answer, is to give up.
-                quietly(|| sink.signal(&mut Signal::Abort));
+                quietly(|| sink.abort());
             }
             // What waits for room in there gives up with this close.
             let limit = Allowance::until(deadline);
-            let part = caught(|| sink.close(deadline));
+            let part = close_caught(sink, deadline);
             drop(limit);
-            let part = part.unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")));
             if !MODEL {
                 part.await_told(&self.identity, Deadline::after(patience));
             }
@@ -163,8 +163,7 @@ impl<E: Send + 'static> Core<E> {
                 let entry = entry.clone();
                 let call = move || {
                     let _impatient = Nesting::impatient();
-                    caught(|| entry.listed.with(|sink| sink.close(deadline)))
-                        .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+                    entry.listed.with(|sink| close_caught(sink, deadline))
                 };
                 Box::new(call) as Call<CloseReport>
             })
@@ -285,7 +284,7 @@ impl<E: Send + 'static> Core<E> {
         // What is told in there goes on when the call has returned, and is inside the sink as long as it does.
         let _holding = Holding::begin(Arc::new(entry.clone()));
         let _limit = Allowance::until(deadline);
-        let flush = || entry.listed.with(|sink| sink.signal(&mut Signal::Flush(deadline, &mut part)));
+        let flush = || entry.listed.with(|sink| sink.flush_by(deadline, &mut part));
         if caught(flush).is_err() {
             part.note(Finish::TimedOut);
         }

@@ -11,7 +11,7 @@ use super::{Core, STEP};
 use crate::error::AddError;
 use crate::panics::{dispose, dispose_each, foreign};
 use crate::sink::SinkKey;
-use crate::sink::lane::{Lane, LaneSealer};
+use crate::sink::lane::{Lane, LaneSealer, Lanes};
 use crate::stats::{CloseReport, SinkId};
 use crate::sync::guarded::{Hazard, Listed};
 use crate::sync::handoff::{Chain, Handoff, Parcel};
@@ -330,7 +330,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     pub(super) fn add(
-        &self,
+        self: &Arc<Self>,
         name: String,
         location: &'static Location<'static>,
         sink: Shared<E>,

@@ -5,7 +5,7 @@ use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::mailbox::handled::{Handled, With};
 use crate::mailbox::reader::Reader;
 use crate::mailbox::{End, Find, Mailbox};
-use crate::stats::SinkState;
+use crate::stats::{SinkKind, SinkState};
 use crate::time::Deadline;
 use std::fmt;
 use std::future::Future;
@@ -374,7 +374,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
-        let mut state = SinkState { kind: "channel", ..SinkState::default() };
+        let mut state = SinkState { kind: SinkKind::Channel, ..SinkState::default() };
         self.reader.mailbox().describe(&mut state);
         state
     }

@@ -4,7 +4,7 @@ use super::reading;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::mailbox::member::Member;
 use crate::mailbox::{End, Find};
-use crate::stats::SinkState;
+use crate::stats::{SinkKind, SinkState};
 use crate::time::Deadline;
 use std::fmt;
 use std::future::Future;
@@ -328,7 +328,7 @@ impl<E: Send + 'static> SharedReceiver<E> {
     /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
-        let mut state = SinkState { kind: "channel", ..SinkState::default() };
+        let mut state = SinkState { kind: SinkKind::Channel, ..SinkState::default() };
         self.member.mailbox().describe(&mut state);
         state
     }

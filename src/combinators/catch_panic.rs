@@ -3,14 +3,13 @@
 use crate::error::{InvalidConfig, WriteError};
 use crate::mailbox::Patience;
 use crate::panics::caught;
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
+use crate::sink::control;
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    Bookkeeper, CloseReport, Counters, Disposition, DropReason, EntryCounters, Outcome, SinkState, SinkStatus,
+    Bookkeeper, Counters, Disposition, DropReason, EntryCounters, Ledgers, Outcome, SinkState, SinkStatus,
 };
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
-use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -27,12 +26,11 @@ use std::sync::Arc;
 /// # Examples
 /// ```
 /// use buslane::{Sink, sink_fn, SinkExt};
-/// use buslane::sink::Signal;
 /// use buslane::stats::SinkState;
 /// let sink = sink_fn(|n: &u32| assert!(*n < 10)).catch_panic();
 /// sink.write(12)?; // lost
 /// let mut state = SinkState::default();
-/// sink.signal(&mut Signal::Describe(&mut state));
+/// sink.describe(&mut state);
 /// assert_eq!(state.ledger.dropped.panicked, 1); // and counted
 /// # Ok::<(), buslane::WriteError<u32>>(())
 /// ```
@@ -143,44 +141,41 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
         self.stage.guard(event, self.stage.counters.everybody(), |event| self.inner.offer(event))
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        caught(|| self.inner.close(deadline))
-            .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.caught(&self.inner, &drop);
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn is_closed(&self) -> bool {
+        control::is_closed(self) || self.stage.is_closed()
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        control::describe(self, state);
+        self.stage.counters.add_to(&mut state.ledger);
+        state.last_error = lock(&self.stage.last_text).clone().or(state.last_error.take());
+        if self.stage.is_closed() && state.status == SinkStatus::Open {
+            state.status = if state.depth > 0 { SinkStatus::Closing } else { SinkStatus::Closed };
+        }
+    }
+
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
             let entry = self.stage.counters.for_publisher();
             Lane::staged(CatchPanicLane { inner, stage: self.stage.clone(), entry })
         }))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.inner.has_lanes()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Err(text) = caught(|| self.inner.signal(signal))
-            && let Signal::Flush(_, report) = signal
-        {
-            report.errors.push(format!("its flush panicked: {text}"));
-        }
-        match signal {
-            Signal::IsClosed(closed) => **closed |= self.stage.is_closed(),
-            Signal::Ledgers(ledgers) => ledgers.push(self.stage.clone()),
-            Signal::Describe(state) => {
-                self.stage.counters.add_to(&mut state.ledger);
-                state.last_error = lock(&self.stage.last_text).clone().or(state.last_error.take());
-                if self.stage.is_closed() && state.status == SinkStatus::Open {
-                    state.status = if state.depth > 0 { SinkStatus::Closing } else { SinkStatus::Closed };
-                }
-            }
-            _ => {}
-        }
+    fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
+        control::add_ledgers(self, list);
+        list.push(self.stage.clone());
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.stage))
+        Some(SinkKey::of(&self.stage))
     }
 }
 
@@ -200,20 +195,12 @@ struct CatchPanicLane<E> {
 }
 
 impl<E: Send + 'static> LaneWrite<E> for CatchPanicLane<E> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
-    }
-
     fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         let Self { inner, stage, entry } = self;
         stage.guard(event, entry, |event| inner.offer(event, patience))
     }
 
-    fn sealer(&self) -> Option<LaneSealer> {
-        self.inner.sealer()
-    }
-
-    fn may_wait(&self) -> bool {
-        self.inner.may_wait()
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        Some(&self.inner)
     }
 }

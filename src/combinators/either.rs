@@ -1,11 +1,9 @@
 //! A sink that is one of two types.
 
 use crate::error::{InvalidConfig, WriteError};
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition};
-use crate::time::Deadline;
+use crate::sink::lane::{Internal, Lane};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::Disposition;
 
 /// A sink that is one of two types, for a choice that a setting makes. It is the sink that it holds, and nothing
 /// besides.
@@ -56,20 +54,16 @@ impl<E, A: Sink<E>, B: Sink<E>> Sink<E> for Either<A, B> {
         either!(self, sink => sink.offer(event))
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        either!(self, sink => sink.close(deadline))
+    fn inner(&self, visit: &mut Inner<'_>) {
+        either!(self, sink => visit.sink(sink));
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
-        either!(self, sink => sink.lane())
+    fn make_lane(&self, internal: Internal) -> Result<Option<Lane<E>>, InvalidConfig> {
+        either!(self, sink => sink.make_lane(internal))
     }
 
-    fn has_lanes(&self) -> bool {
-        either!(self, sink => sink.has_lanes())
-    }
-
-    fn signal(&self, signal: &mut Signal<'_>) {
-        either!(self, sink => sink.signal(signal));
+    fn makes_lanes(&self, internal: Internal) -> bool {
+        either!(self, sink => sink.makes_lanes(internal))
     }
 
     fn key(&self) -> Option<SinkKey> {

@@ -2,10 +2,9 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{InvalidConfig, WriteError};
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack};
+use crate::sink::lane::{Internal, Lane, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack, SinkState};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Deadline;
 use std::fmt;
@@ -73,11 +72,15 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
         self.stage.sieve.write(verdict, event, &self.inner)
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
+    }
+
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         self.stage.sieve.close(deadline, &self.inner)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, InvalidConfig> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, InvalidConfig> {
         Ok(self.inner.lane()?.map(|inner| {
             let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
             let one_in = stage.one_in.get();
@@ -90,16 +93,20 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
         }))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.inner.has_lanes()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        self.stage.sieve.signal(signal, &self.inner);
+    fn is_closed(&self) -> bool {
+        self.stage.sieve.is_closed(&self.inner)
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.stage.sieve.describe(state, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.stage))
+        Some(SinkKey::of(&self.stage))
     }
 }
 

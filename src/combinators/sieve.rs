@@ -1,10 +1,10 @@
 //! What combinators that let only some events pass have in common: their books, and what they do once they are closed.
 
 use crate::error::WriteError;
-use crate::panics::{caught, discard};
+use crate::panics::discard;
 use crate::sink::Sink;
-use crate::sink::signal::Signal;
-use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome};
+use crate::sink::control::close_caught;
+use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome, SinkState};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
 use std::sync::Arc;
@@ -87,19 +87,18 @@ impl Sieve {
     }
 
     pub(super) fn close<E>(&self, deadline: Deadline, inner: &impl Sink<E>) -> CloseReport {
-        let report = caught(|| inner.close(deadline))
-            .unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")));
+        let report = close_caught(inner, deadline);
         // Not before the sink behind refuses everything: a gate would let pass what is not to pass.
         self.closed.store(true, Ordering::Relaxed);
         report
     }
 
-    pub(super) fn signal<E>(&self, signal: &mut Signal<'_>, inner: &impl Sink<E>) {
-        inner.signal(signal);
-        match signal {
-            Signal::IsClosed(closed) => **closed |= self.closed.load(Ordering::Relaxed),
-            Signal::Describe(state) => self.counters.add_to(&mut state.ledger),
-            _ => {}
-        }
+    pub(super) fn is_closed<E>(&self, inner: &impl Sink<E>) -> bool {
+        inner.is_closed() || self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn describe<E>(&self, state: &mut SinkState, inner: &impl Sink<E>) {
+        inner.describe(state);
+        self.counters.add_to(&mut state.ledger);
     }
 }

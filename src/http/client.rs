@@ -39,6 +39,8 @@ pub(super) struct Client {
     headers: HeaderMap,
     timeout: Duration,
     closed: AtomicBool,
+    /// What tells this client from others, wherever it lies.
+    identity: Arc<()>,
 }
 
 /// Why nothing was posted.
@@ -91,7 +93,17 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let (timeout, closed) = (DEFAULT_TIMEOUT, AtomicBool::new(false));
-        Ok(Self { agent, roots, proxy: None, resolver, uri, headers, timeout, closed })
+        Ok(Self {
+            agent,
+            roots,
+            proxy: None,
+            resolver,
+            uri,
+            headers,
+            timeout,
+            closed,
+            identity: Arc::new(()),
+        })
     }
 
     /// After a setting of the connections has changed.
@@ -151,6 +163,10 @@ impl Client {
     pub(super) fn is_closed(&self) -> bool {
         // Relaxed: a write that is ordered after the close sees it, and no other need.
         self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn identity(&self) -> &Arc<()> {
+        &self.identity
     }
 
     pub(super) fn close(&self) {

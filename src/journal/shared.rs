@@ -7,7 +7,7 @@ use crate::error::WriteError;
 use crate::mailbox::Patience;
 use crate::panics::discard_each;
 use crate::ring::blocks::Source;
-use crate::stats::{EntryCounters, Outcome, SinkState, SinkStatus};
+use crate::stats::{EntryCounters, Outcome, SinkKind, SinkState, SinkStatus};
 use crate::time::Deadline;
 use crate::wait::Sleepers;
 use crate::wait::nesting::{Crew, may_wait_for_room};
@@ -101,7 +101,7 @@ impl<E> Shared<E> {
     }
 
     pub(super) fn describe(&self, state: &mut SinkState) {
-        state.kind = "journal";
+        state.kind = SinkKind::Journal;
         state.capacity = self.capacity();
         state.status = if self.source.is_closed() { SinkStatus::Closed } else { SinkStatus::Open };
         let seats = self.seats.all();

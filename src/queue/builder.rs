@@ -9,9 +9,10 @@ use crate::error::{BoxError, InvalidConfig, SpawnError};
 use crate::mailbox::intake::Intake;
 use crate::mailbox::overflow::Overflow;
 use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
+use crate::sink::Inner;
 use crate::sink::Sink;
+use crate::sink::control::{Control, ledgers_of};
 use crate::sink::function::Outcome;
-use crate::sink::signal::{Signal, ledgers};
 use crate::stats::{CloseReport, DropReason, Identity};
 use crate::sync::quiet::Quiet;
 use crate::sync::{self, Mutex, thread};
@@ -506,13 +507,13 @@ impl<E: Send + 'static> QueueBuilder<E> {
         let inner = Arc::new(inner);
         // Weak, so that the sink is dropped by the worker when that ends, and not with the last handle.
         let behind = Arc::downgrade(&inner);
-        let tell = move |signal: &mut Signal<'_>| {
+        let tell = move |mut control: &mut dyn FnMut(&dyn Control)| {
             if let Some(inner) = behind.upgrade() {
-                inner.signal(signal);
+                Inner::new(&mut control).sink::<E>(&*inner);
             }
         };
         let works = SinkWork::of(&inner, workers);
-        let behind = Behind::new(ledgers(&*inner), &works);
+        let behind = Behind::new(ledgers_of(&*inner), &works);
         drop(inner);
         self.start(works, 1, Some((Box::new(tell), behind)))
     }

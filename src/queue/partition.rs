@@ -4,7 +4,7 @@ use crate::error::{InvalidConfig, WriteError};
 use crate::mailbox::lane::PrivateLane;
 use crate::mailbox::{End, Mailbox, Patience};
 use crate::panics::foreign;
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sink::lane::{InnerLane, Lane, LaneSealer, LaneWrite};
 use crate::stats::{Disposition, DropReason, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, AtomicU64, MODEL, Ordering};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
@@ -114,15 +114,16 @@ struct PartitionLane<E> {
 }
 
 impl<E: Send + 'static> LaneWrite<E> for PartitionLane<E> {
-    fn push(&mut self, event: E, patience: Patience) -> Result<(), WriteError<E>> {
-        self.offer(event, patience).map(drop)
-    }
-
     fn offer(&mut self, event: E, patience: Patience) -> Result<Disposition, WriteError<E>> {
         match self.route.of(&event) {
             Some(at) => self.route.seen(at, self.lanes[at].push(event, patience)),
             None => Ok(Disposition::Dropped(DropReason::Panicked)),
         }
+    }
+
+    // Several of one kind: both methods below speak for all.
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -4,7 +4,7 @@ use crate::script::{Answer, Script};
 use crate::support::{GUARD, Log, Outcome, assert_balanced, ends, flush, outcome, wait_for, waits};
 use crate::{HOUR, SECOND, batch, tick, write_all};
 use buslane::bus::Removed;
-use buslane::sink::{Batch, Signal};
+use buslane::sink::Batch;
 use buslane::stats::{CloseReport, DropReason, Finish, FlushReport, SinkStatus};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -96,7 +96,7 @@ fn closures_that_write_to_a_batch_wait_as_well() {
     });
     gate.open();
     assert!(queue.close().is_done());
-    assert!(batch.close(Deadline::NEVER).is_done());
+    assert!(batch.close_by(Deadline::NEVER).is_done());
     assert_eq!((sorted(&script), queue.state().ledger.dropped.total()), ((0..6).collect(), 0));
 }
 
@@ -147,9 +147,9 @@ fn an_abort_ends_the_waits_and_a_close_of_the_batch_refuses_as_closed() {
         let (queue, batch, _script, gate) = stuck(|batch| workers(3).spawn_sink(batch).unwrap());
         let closing = batch.clone();
         let closer = if close {
-            Some(waits(move || closing.close(Deadline::after(HOUR))))
+            Some(waits(move || closing.close_by(Deadline::after(HOUR))))
         } else {
-            batch.signal(&mut Signal::Abort);
+            batch.abort();
             None
         };
         wait_for(|| queue.state().ledger.dropped.failed == 2);
@@ -263,7 +263,7 @@ fn nobody_waits_for_a_batch_that_waits_for_room() {
     gate.open();
     ends(move || blocked.join().unwrap());
     assert_eq!(answers.entries(), [Outcome::Accepted, Outcome::Full(11)]);
-    assert!(ends(move || batch.close(Deadline::after(GUARD))).is_done());
+    assert!(ends(move || batch.close_by(Deadline::after(GUARD))).is_done());
 }
 
 /// Inside a bus nothing waits, also behind a queue: a removal waits for whoever is inside.
@@ -281,7 +281,7 @@ fn a_batch_that_is_called_by_a_bus_behind_a_queue_refuses() {
     assert_eq!(bus.remove_timeout(id, Duration::ZERO), Ok(Removed::StillInside));
     gate.open();
     assert!(queue.close().is_done());
-    assert_eq!(batch.close(Deadline::NEVER), CloseReport::done());
+    assert_eq!(batch.close_by(Deadline::NEVER), CloseReport::done());
     assert_eq!(sorted(&script), [0, 1, 2, 3]);
 }
 
@@ -302,7 +302,7 @@ fn a_flush_waits_for_what_came_before_it_and_not_for_what_came_later() {
         let batch = batch.clone();
         move || {
             let mut report = FlushReport::default();
-            batch.signal(&mut Signal::Flush(Deadline::after(GUARD), &mut report));
+            batch.flush_by(Deadline::after(GUARD), &mut report);
             report.finish
         }
     });
@@ -383,7 +383,7 @@ fn what_is_due_while_a_batch_is_on_its_way_follows_it() {
         gate.wait_reached(1);
         write_all(&batch, [3]);
         if end_of_batch {
-            batch.signal(&mut Signal::EndOfBatch);
+            batch.end_of_batch();
         } else {
             let start = Instant::now();
             assert_eq!(tick(&batch, start), Some(start + SECOND));

@@ -3,6 +3,7 @@
 use crate::fixtures::took;
 use crate::support::{Outcome, WAYS, assert_balanced, outcome};
 use crate::{channel, describe, entry};
+use buslane::sink::lane::Lanes;
 use buslane::sink::{Either, Noop};
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Sink, SinkExt, noop};
@@ -24,7 +25,7 @@ fn either_is_the_sink_that_it_holds() {
         assert_eq!(receiver.recv(), Ok(1));
         let ledger = assert_balanced(&describe(&sink));
         assert_eq!((ledger.offered, ledger.delivered, ledger.refused.full), (2, 1, 1));
-        assert!(sink.close(Deadline::NOW).is_done());
+        assert!(sink.close_by(Deadline::NOW).is_done());
         assert_eq!(outcome(entry.write(3)), Outcome::Closed(3));
     }
     let other = choose(None);

@@ -1,6 +1,7 @@
 //! The small combinators: what each does to an event, on every way into it, and that its books balance.
 
 mod catch_panic;
+mod controls;
 mod either;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
@@ -13,7 +14,6 @@ mod limit;
 mod limits;
 mod rate_limit;
 mod sample;
-mod signals;
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the file that uses every helper")]
 #[allow(dead_code, reason = "each file uses some of the helpers")]
 #[path = "../support/mod.rs"]

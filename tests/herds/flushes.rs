@@ -4,6 +4,7 @@ use crate::support::{GUARD, ends, lock, wait_for, waits};
 use crate::{Blocked, EVENTS, MOST_SLEEPS};
 use buslane::queue::QueueBuilder;
 use buslane::sink::Patience;
+use buslane::sink::lane::Lanes;
 use buslane::stats::FlushReport;
 use buslane::testing::Gate;
 use buslane::{Channel, Overflow, Queue, Sink};

@@ -4,6 +4,7 @@ use crate::support::{GUARD, ends, wait_for};
 use crate::{Blocked, EVENTS, WRITERS, assert_few, dawdle, sleeps_per_event};
 use buslane::journal::Entry;
 use buslane::sink::Patience;
+use buslane::sink::lane::Lanes;
 use buslane::{Bus, Journal, Sink, Subscriber, WaitStrategy, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -5,9 +5,9 @@ use crate::support::{ends, wait_for, waits};
 use crate::{HOUR, books, numbers, rest};
 use buslane::bus::Removed;
 use buslane::error::InvalidConfig;
-use buslane::sink::{Lane, LaneWrite, Patience};
-use buslane::stats::CloseReport;
-use buslane::time::Deadline;
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use buslane::sink::{Inner, Patience};
+use buslane::stats::Disposition;
 use buslane::{
     Bus, Channel, Journal, Overflow, Published, Publisher, Sink, SinkExt, SinkId, Subscriber, WriteError,
 };
@@ -184,8 +184,12 @@ fn removal_from_one_bus_leaves_the_publishers_of_another() {
 struct Stage(Lane<u64>);
 
 impl LaneWrite<u64> for Stage {
-    fn push(&mut self, event: u64, patience: Patience) -> Result<(), WriteError<u64>> {
-        self.0.push(event, patience)
+    fn offer(&mut self, event: u64, patience: Patience) -> Result<Disposition, WriteError<u64>> {
+        self.0.offer(event, patience)
+    }
+
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 }
 
@@ -197,15 +201,15 @@ impl<S: Sink<u64>> Sink<u64> for Wrapped<S> {
         self.0.write(event)
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.0.close(deadline)
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.0);
     }
 
-    fn lane(&self) -> Result<Option<Lane<u64>>, InvalidConfig> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u64>>, InvalidConfig> {
         Ok(self.0.lane()?.map(|lane| Lane::staged(Stage(lane))))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 }

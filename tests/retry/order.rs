@@ -43,7 +43,7 @@ fn concurrent_writes_do_not_wait_for_each_other() {
     clock.await_sleepers(1);
     assert!(retry.write(1).is_ok());
     assert_eq!(sink.taken.entries(), [1]);
-    let _ = retry.close(Deadline::NOW);
+    let _ = retry.close_by(Deadline::NOW);
     assert_eq!(outcome(first.join().unwrap()), Outcome::Closed(0));
 }
 
@@ -56,7 +56,7 @@ fn a_close_ends_the_wait_for_a_turn() {
     let first = thread::spawn(move || first.write(1));
     gate.wait_reached(1);
     let second = thread::spawn(move || second.write(2));
-    let _ = retry.close(Deadline::NOW);
+    let _ = retry.close_by(Deadline::NOW);
     assert_eq!(ends(move || outcome(second.join().unwrap())), Outcome::Closed(2));
     gate.open();
     assert_eq!(outcome(first.join().unwrap()), Outcome::Accepted);

@@ -2,7 +2,8 @@
 
 pub(crate) mod limit;
 
-use buslane::sink::{Lane, Patience, Signal};
+use buslane::sink::Patience;
+use buslane::sink::lane::{Lane, Lanes};
 use buslane::stats::{Ledger, SinkState};
 use buslane::{Queue, Sink, WriteError};
 use std::future::Future;
@@ -145,7 +146,7 @@ pub(crate) fn assert_balanced(state: &SinkState) -> Ledger {
 /// What a sink reports about itself.
 pub(crate) fn describe<E>(sink: &impl Sink<E>) -> SinkState {
     let mut state = SinkState::default();
-    sink.signal(&mut Signal::Describe(&mut state));
+    sink.describe(&mut state);
     state
 }
 

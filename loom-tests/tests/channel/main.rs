@@ -8,7 +8,8 @@ mod found;
 mod tasks;
 
 use buslane::error::RecvError;
-use buslane::sink::{Lane, Patience};
+use buslane::sink::Patience;
+use buslane::sink::lane::{Lane, Lanes};
 use buslane::stats::Ledger;
 use buslane::{Channel, Receiver, Sink, WriteError};
 use loom_tests::Tracked;

@@ -3,7 +3,7 @@
 use super::limits::Limits;
 use crate::error::WriteError;
 use crate::panics::{discard, discard_each, foreign};
-use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkState, SinkStatus};
+use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkKind, SinkState, SinkStatus};
 use crate::time::Deadline;
 use crate::wait::deadline::moment_after;
 use std::time::{Duration, Instant};
@@ -392,7 +392,7 @@ impl<E> Holding<E> {
     }
 
     pub(super) fn describe(&self, state: &mut SinkState, downstream: &Downstream) {
-        state.kind = "batch";
+        state.kind = SinkKind::Batch;
         state.status = match (&self.closing, &self.report) {
             (None, _) => SinkStatus::Open,
             (Some(_), None) => SinkStatus::Closing,

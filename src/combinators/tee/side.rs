@@ -4,8 +4,8 @@ use crate::error::WriteError;
 use crate::mailbox::Patience;
 use crate::panics::{caught, foreign};
 use crate::sink::Sink;
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
+use crate::sink::control::close_caught;
+use crate::sink::lane::{Lane, Lanes};
 use crate::stats::{
     CloseReport, Disposition, DropReason, EntryCounters, Finish, FlushReport, Ledger, Outcome, SinkState,
     SinkStatus,
@@ -43,9 +43,7 @@ impl Side {
 
     /// Whether the sink takes nothing any more, as far as it says so.
     pub(super) fn is_over<E>(&self, sink: &impl Sink<E>) -> bool {
-        let mut closed = self.is_closed();
-        self.signal(sink, &mut Signal::IsClosed(&mut closed));
-        closed
+        self.is_closed() || caught(|| sink.is_closed()).unwrap_or(false)
     }
 
     /// Offers an event to the sink.
@@ -92,22 +90,15 @@ impl Side {
     }
 
     pub(super) fn close<E>(&self, sink: &impl Sink<E>, deadline: Deadline) -> CloseReport {
-        caught(|| sink.close(deadline))
-            .unwrap_or_else(|text| CloseReport::failed(format!("its close panicked: {text}")))
-    }
-
-    pub(super) fn signal<E>(&self, sink: &impl Sink<E>, signal: &mut Signal<'_>) {
-        if caught(|| sink.signal(signal)).is_err()
-            && let Signal::Flush(_, report) = signal
-        {
-            report.note(Finish::TimedOut);
-        }
+        close_caught(sink, deadline)
     }
 
     /// Flushes the sink.
     pub(super) fn flush<E>(&self, sink: &impl Sink<E>, deadline: Deadline) -> FlushReport {
         let mut report = FlushReport::default();
-        self.signal(sink, &mut Signal::Flush(deadline, &mut report));
+        if caught(|| sink.flush_by(deadline, &mut report)).is_err() {
+            report.note(Finish::TimedOut);
+        }
         report
     }
 
@@ -118,9 +109,9 @@ impl Side {
 
     pub(super) fn describe<E>(&self, sink: &impl Sink<E>) -> SinkState {
         let (mut state, mut counted) = (SinkState::default(), Ledger::default());
-        self.signal(sink, &mut Signal::Describe(&mut state));
+        let _ = caught(|| sink.describe(&mut state));
         self.counters.add_to(&mut counted);
-        if state.kind.is_empty() {
+        if !state.kind.keeps_ledger() {
             state.ledger = counted;
             if self.is_closed() {
                 state.status = SinkStatus::Closed;

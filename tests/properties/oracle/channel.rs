@@ -2,7 +2,8 @@
 
 use super::value::{Census, Step, Value, pick};
 use buslane::error::TryRecvError;
-use buslane::sink::{Lane, Patience};
+use buslane::sink::Patience;
+use buslane::sink::lane::{Lane, Lanes};
 use buslane::stats::{DropReason, Ledger, SinkState, SinkStatus};
 use buslane::{Channel, Overflow, Receiver, Sink, SinkExt, WriteError};
 use std::collections::VecDeque;
@@ -170,7 +171,7 @@ impl World {
                 }
             }
             Op::Close => {
-                assert!(self.sink.close(buslane::time::Deadline::NOW).is_done());
+                assert!(self.sink.close_by(buslane::time::Deadline::NOW).is_done());
                 self.end.get_or_insert(TryRecvError::Closed);
             }
             Op::DropReceiver => {
@@ -337,7 +338,7 @@ impl World {
 
     fn check(&mut self) {
         let mut state = SinkState::default();
-        self.sink.signal(&mut buslane::sink::Signal::Describe(&mut state));
+        self.sink.describe(&mut state);
         let waiting: usize = self.ways.iter().map(|way| way.waiting.len()).sum();
         self.books.pending = waiting as u64;
         state.ledger.check().expect("the books balance");
