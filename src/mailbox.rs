@@ -52,18 +52,6 @@ pub(crate) fn quiet_hook<E>(hook: impl Fn(E, DropReason) + Send + Sync + 'static
 }
 
 /// Whether a write may wait for room.
-///
-/// # Examples
-/// ```
-/// use buslane::{Channel, Overflow, Sink, WriteError};
-/// use buslane::sink::Patience;
-/// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
-/// let mut lane = channel.lane()?.expect("a channel gives out lanes");
-/// lane.push(1, Patience::Wait)?; // there is room, so it need not wait
-/// assert!(matches!(lane.push(2, Patience::Now), Err(WriteError::Full(2))));
-/// # drop(receiver);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Patience {

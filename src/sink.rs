@@ -44,6 +44,7 @@ pub use crate::combinators::rate_limit::RateLimit;
 pub use crate::combinators::sample::Sample;
 pub use crate::combinators::tee::Tee;
 pub use crate::combinators::timeout::Timeout;
+#[doc(hidden)]
 pub use crate::mailbox::Patience;
 pub use base::{Sink, SinkKey};
 pub use control::Inner;

@@ -383,7 +383,7 @@ where
         self.leave(holding);
     }
 
-    /// Hands on what is old by now, and what was refused; when to look again.
+    /// Forwards what is old by now, and what was refused; returns when to call again.
     fn hand_on_due(&self, now: Instant) -> Option<Instant> {
         let mut holding = self.holding();
         let is_old = holding.is_old(now, &self.limits);
@@ -529,7 +529,7 @@ where
         }
     }
 
-    // What is held goes on before the inner sink is told to write out what it has.
+    // What is held is forwarded before the inner sink writes out what it has.
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
         if self.desk.crew.is_here() {
