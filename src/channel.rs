@@ -235,11 +235,11 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
     }
 
     // Only the reader waits here, and what is left is the reader's.
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.0.0.seal(End::Closed);
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.0.0.end() != End::Open
     }
 

@@ -66,7 +66,7 @@ use std::time::Duration;
 ///   while the endpoint can be reached.
 /// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries. The client's own log does at level
 ///   `trace`: leave the target `ureq_proto` below that.
-/// - **End**: a close lets requests in flight end, and takes no more. [`Sink::abort`] closes too, and breaks off what is in flight.
+/// - **End**: a close lets requests in flight end, and takes no more. [`Sink::abort_now`] closes too, and breaks off what is in flight.
 ///
 /// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](Self::root_certificates).
 ///
@@ -288,11 +288,11 @@ macro_rules! delegate_to_client {
             CloseReport::done()
         }
 
-        fn abort(&self) {
+        fn abort_now(&self) {
             self.client.abort();
         }
 
-        fn is_closed(&self) -> bool {
+        fn reports_closed(&self) -> bool {
             self.client.is_closed()
         }
 

@@ -544,11 +544,11 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
     }
 
     // Ends the waits of publishers: no other thread waits here.
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.0.close();
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.0.shared.source.is_closed()
     }
 

@@ -328,7 +328,7 @@ impl<E: Send + 'static> Shared<E> {
         for mailbox in self.mailboxes() {
             mailbox.abort();
         }
-        self.tell(|inner| inner.abort());
+        self.tell(|inner| inner.abort_now());
     }
 }
 
@@ -403,11 +403,11 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         control::flush(&self.0.0, deadline, !is_telling(), report);
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.0.0.abort();
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.0.0.mailboxes().iter().any(|mailbox| mailbox.end() != End::Open)
     }
 

@@ -157,7 +157,7 @@ fn a_close_hands_on_the_rest_closes_the_sink_behind_and_is_idempotent() {
     assert_eq!(outcome(batch.write(9)), Outcome::Closed(9));
     assert!(batch.close_by(Deadline::NOW).is_done());
     assert_eq!(script.signals().len(), 1);
-    let closed = batch.is_closed();
+    let closed = batch.reports_closed();
     assert!(closed);
     let state = batch.state();
     let ledger = assert_balanced(&state);
@@ -304,7 +304,7 @@ fn a_channel_of_batches_needs_no_annotations() {
 #[test]
 fn an_abort_reaches_the_sink_behind() {
     let (batch, script) = batch(2);
-    batch.abort();
+    batch.abort_now();
     assert_eq!(script.signals(), ["abort"]);
     script.answer([Answer::Take]);
     assert!(batch.key().is_some() && batch.lane().unwrap().is_none() && !batch.has_lanes());

@@ -399,9 +399,9 @@ impl Sink<u64> for Wrong {
         }
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         if !self.is("does not hand an abort on") {
-            self.behind.abort();
+            self.behind.abort_now();
         }
     }
 
@@ -409,7 +409,7 @@ impl Sink<u64> for Wrong {
         assert!(!self.is("panics at the end of a batch"), "a defect");
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         match self.mistake {
             "says that it is closed" => true,
             "does not say that it is closed" => false,

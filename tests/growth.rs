@@ -113,7 +113,7 @@ impl Sink<Event> for Asked {
         true
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         false
     }

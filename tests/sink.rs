@@ -95,7 +95,7 @@ impl Sink<u64> for Probe {
         lock(&self.calls).push("flush".into());
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         lock(&self.calls).push("abort".into());
     }
 
@@ -124,7 +124,7 @@ fn assert_hands_on(probe: &Probe, sink: impl Sink<u64>) {
     assert_eq!(sink.close_by(Deadline::NOW), CloseReport::timed_out(5));
     assert_eq!(sink.lane().err(), Some(InvalidConfig::OutOfMemory { slots: 9 }));
     let (mut report, now) = (FlushReport::default(), Instant::now());
-    sink.abort();
+    sink.abort_now();
     sink.end_of_batch();
     sink.flush_by(Deadline::NOW, &mut report);
     let next = sink.tick(now);

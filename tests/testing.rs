@@ -42,7 +42,7 @@ fn a_collecting_sink_counts_what_the_control_plane_says_and_refuses_once_it_is_c
     assert!(queue.flush_timeout(HOUR).is_done());
     assert!(seen.flushes() == 1 && seen.ends_of_batch() >= 1);
     seen.flush_by(Deadline::NOW, &mut FlushReport::default());
-    seen.abort();
+    seen.abort_now();
     assert_eq!((seen.flushes(), seen.aborts(), seen.closes()), (2, 1, 0));
     assert!(queue.close_timeout(HOUR).is_done());
     assert!(seen.is_closed() && seen.closes() == 1);

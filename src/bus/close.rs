@@ -137,7 +137,7 @@ impl<E: Send + 'static> Core<E> {
         entry.listed.with(|sink| {
             if !calls_are_over {
                 // What waits in there, for a back-off or an answer, is to give up.
-                quietly(|| sink.abort());
+                quietly(|| sink.abort_now());
             }
             // What waits for room in there gives up with this close.
             let limit = Allowance::until(deadline);

@@ -153,7 +153,7 @@ impl<E: Send + 'static> Core<E> {
         // A receiver that was dropped says so only when it is asked. User code: outside the lock.
         for id in self.next_sinks(looks) {
             self.ask(id, |info, sink| {
-                if info.has_lanes && caught(|| sink.is_closed()) == Ok(true) {
+                if info.has_lanes && caught(|| sink.reports_closed()) == Ok(true) {
                     info.mark_dead();
                 }
             });

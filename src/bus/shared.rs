@@ -240,7 +240,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         report.absorb(self.core().flush(deadline, !is_telling()));
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.core().is_closed()
     }
 

@@ -49,7 +49,7 @@ use std::time::{Duration, Instant};
 ///   `Full` when that is complete too. Workers wait instead:
 /// - **Several workers**: a worker of a [`Queue`](crate::Queue) is not refused because another one has handed a batch on: it
 ///   waits until that is back, in the order of arrival. The wait ends at once, and the event comes back, when the batch is
-///   closed (`Closed`), when a close in front has run past its deadline ([`Sink::abort`]), and when a
+///   closed (`Closed`), when a close in front has run past its deadline ([`Sink::abort_now`]), and when a
 ///   [limit](crate::sink::Timeout) on waits is over (both `Timeout`). So that nobody waits for itself, `Full` it stays for who is
 ///   called by a bus, for who writes from inside the sink behind, and beside a thread of yours that has handed a batch on and
 ///   may have to wait for room. Batches go one at a time all the same: for several at once put a queue with several workers
@@ -523,7 +523,7 @@ where
                 let pending = holding.pending();
                 drop(holding);
                 // Whatever waits there with the batch in its hands is to come back with it.
-                quietly(|| self.inner.abort());
+                quietly(|| self.inner.abort_now());
                 return CloseReport::timed_out(pending);
             }
         }
@@ -540,9 +540,9 @@ where
         self.flush_inner(deadline, report);
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.desk.waiting.interrupt();
-        self.inner.abort();
+        self.inner.abort_now();
     }
 
     fn end_of_batch(&self) {
@@ -558,8 +558,8 @@ where
         earlier(next, self.inner.tick(now))
     }
 
-    fn is_closed(&self) -> bool {
-        self.holding().is_closed() || self.inner.is_closed()
+    fn reports_closed(&self) -> bool {
+        self.holding().is_closed() || self.inner.reports_closed()
     }
 
     // The inner sink's ledger counts batches, and this one counts events.

@@ -145,8 +145,8 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
         visit.caught(&self.inner, &drop);
     }
 
-    fn is_closed(&self) -> bool {
-        control::is_closed(self) || self.stage.is_closed()
+    fn reports_closed(&self) -> bool {
+        control::reports_closed(self) || self.stage.is_closed()
     }
 
     fn describe(&self, state: &mut SinkState) {

@@ -90,7 +90,7 @@ where
         self.inner.has_lanes()
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.stage.sieve.is_closed(&self.inner)
     }
 

@@ -97,7 +97,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
         self.inner.has_lanes()
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.stage.sieve.is_closed(&self.inner)
     }
 

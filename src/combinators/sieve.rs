@@ -94,7 +94,7 @@ impl Sieve {
     }
 
     pub(super) fn is_closed<E>(&self, inner: &impl Sink<E>) -> bool {
-        inner.is_closed() || self.closed.load(Ordering::Relaxed)
+        inner.reports_closed() || self.closed.load(Ordering::Relaxed)
     }
 
     pub(super) fn describe<E>(&self, state: &mut SinkState, inner: &impl Sink<E>) {

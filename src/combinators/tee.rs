@@ -180,7 +180,7 @@ where
         });
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         let [first, second] = &*self.sides;
         first.is_over(&self.first) && second.is_over(&self.second)
     }

@@ -499,9 +499,9 @@ where
         self.attempts.flush_both(&self.inner, deadline, report);
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.attempts.pause.interrupt();
-        control::abort(self);
+        control::abort_now(self);
     }
 
     fn tick(&self, now: Instant) -> Option<Instant> {
@@ -509,8 +509,8 @@ where
         earlier(due, control::tick(self, now))
     }
 
-    fn is_closed(&self) -> bool {
-        self.attempts.ask(|| self.inner.is_closed())
+    fn reports_closed(&self) -> bool {
+        self.attempts.ask(|| self.inner.reports_closed())
             || lock(&self.parked).closed
             || self.attempts.is_interrupted()
     }

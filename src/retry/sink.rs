@@ -28,7 +28,7 @@ use std::time::Duration;
 /// # Guarantees
 /// - **Progress**: `write` waits on the calling thread, as long as the policy says: put a [`Queue`](crate::Queue) in front.
 ///   There is no lane into a retry. A wait ends at once when the sink is closed or a close is cut short
-///   ([`Sink::abort`]); the event then goes to the dead letters, or comes back as [`WriteError::Closed`]. A close of the
+///   ([`Sink::abort_now`]); the event then goes to the dead letters, or comes back as [`WriteError::Closed`]. A close of the
 ///   queue in front first lets the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
 ///   The drop of a last handle gives nothing up: behind a queue that is dropped rather than closed, a policy without limits
 ///   goes on for as long as the sink behind fails.
@@ -229,13 +229,13 @@ where
         self.attempts.flush_both(&self.inner, deadline, report);
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.attempts.pause.interrupt();
-        control::abort(self);
+        control::abort_now(self);
     }
 
-    fn is_closed(&self) -> bool {
-        self.attempts.ask(|| self.inner.is_closed()) || self.attempts.is_interrupted()
+    fn reports_closed(&self) -> bool {
+        self.attempts.ask(|| self.inner.reports_closed()) || self.attempts.is_interrupted()
     }
 
     fn describe(&self, state: &mut SinkState) {

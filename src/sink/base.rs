@@ -192,19 +192,19 @@ pub trait Sink<E>: Send + Sync {
     ///         let answered = self.0.wait(Deadline::NEVER, || false);
     ///         if answered { Ok(()) } else { Err(WriteError::Closed(event)) }
     ///     }
-    ///     fn abort(&self) {
+    ///     fn abort_now(&self) {
     ///         self.0.interrupt();
     ///     }
     /// }
     /// let sink = Asking::default();
     /// std::thread::scope(|scope| {
     ///     let writer = scope.spawn(|| sink.write(1));
-    ///     sink.abort();
+    ///     sink.abort_now();
     ///     assert!(writer.join().unwrap().is_err_and(|error| error.is_closed()));
     /// });
     /// ```
-    fn abort(&self) {
-        control::abort(self);
+    fn abort_now(&self) {
+        control::abort_now(self);
     }
 
     /// Writes out buffers: the worker upstream has forwarded every event that was waiting.
@@ -269,11 +269,11 @@ pub trait Sink<E>: Send + Sync {
     /// let (channel, receiver) = Channel::<u32>::bounded(8)?;
     /// let sink = channel.filter(|n| *n > 3);
     /// drop(receiver);
-    /// assert!(sink.is_closed());
+    /// assert!(sink.reports_closed());
     /// # Ok::<(), buslane::error::InvalidConfig>(())
     /// ```
-    fn is_closed(&self) -> bool {
-        control::is_closed(self)
+    fn reports_closed(&self) -> bool {
+        control::reports_closed(self)
     }
 
     /// Fills in the state that a snapshot shows.

@@ -31,7 +31,7 @@ use std::time::Instant;
 /// let (channel, receiver) = Channel::bounded(8)?;
 /// let doubled = Doubled(channel);
 /// drop(receiver);
-/// assert!(doubled.is_closed());
+/// assert!(doubled.reports_closed());
 /// # Ok::<(), buslane::error::InvalidConfig>(())
 /// ```
 pub struct Inner<'a> {
@@ -63,7 +63,7 @@ impl<'a> Inner<'a> {
     /// }
     /// let split = Split { even: noop(), odd: noop() };
     /// assert!(split.close_by(Deadline::NOW).is_done());
-    /// assert!(split.even.is_closed() && split.odd.is_closed());
+    /// assert!(split.even.reports_closed() && split.odd.reports_closed());
     /// ```
     pub fn sink<E>(&mut self, sink: &(impl Sink<E> + ?Sized)) {
         (self.visit)(&Erased { sink, events: PhantomData });
@@ -87,10 +87,10 @@ pub(crate) trait Control {
     fn has_lanes(&self) -> bool;
     fn close_by(&self, deadline: Deadline) -> CloseReport;
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport);
-    fn abort(&self);
+    fn abort_now(&self);
     fn end_of_batch(&self);
     fn tick(&self, now: Instant) -> Option<Instant>;
-    fn is_closed(&self) -> bool;
+    fn reports_closed(&self) -> bool;
     fn describe(&self, state: &mut SinkState);
     fn ledgers(&self) -> Ledgers;
     fn weigh(&self, weight: &Weight);
@@ -114,8 +114,8 @@ impl<E, S: Sink<E> + ?Sized> Control for Erased<'_, E, S> {
         self.sink.flush_by(deadline, report);
     }
 
-    fn abort(&self) {
-        self.sink.abort();
+    fn abort_now(&self) {
+        self.sink.abort_now();
     }
 
     fn end_of_batch(&self) {
@@ -126,8 +126,8 @@ impl<E, S: Sink<E> + ?Sized> Control for Erased<'_, E, S> {
         self.sink.tick(now)
     }
 
-    fn is_closed(&self) -> bool {
-        self.sink.is_closed()
+    fn reports_closed(&self) -> bool {
+        self.sink.reports_closed()
     }
 
     fn describe(&self, state: &mut SinkState) {
@@ -177,8 +177,8 @@ impl Control for Caught<'_> {
         }
     }
 
-    fn abort(&self) {
-        self.call(|| self.inner.abort());
+    fn abort_now(&self) {
+        self.call(|| self.inner.abort_now());
     }
 
     fn end_of_batch(&self) {
@@ -189,8 +189,8 @@ impl Control for Caught<'_> {
         self.call(|| self.inner.tick(now)).flatten()
     }
 
-    fn is_closed(&self) -> bool {
-        self.call(|| self.inner.is_closed()).unwrap_or(false)
+    fn reports_closed(&self) -> bool {
+        self.call(|| self.inner.reports_closed()).unwrap_or(false)
     }
 
     fn describe(&self, state: &mut SinkState) {
@@ -287,8 +287,8 @@ pub(crate) fn flush_by<E>(sink: &(impl Sink<E> + ?Sized), deadline: Deadline, re
     each(sink, |inner| inner.flush_by(deadline, report));
 }
 
-pub(crate) fn abort<E>(sink: &(impl Sink<E> + ?Sized)) {
-    each(sink, |inner| inner.abort());
+pub(crate) fn abort_now<E>(sink: &(impl Sink<E> + ?Sized)) {
+    each(sink, |inner| inner.abort_now());
 }
 
 pub(crate) fn end_of_batch<E>(sink: &(impl Sink<E> + ?Sized)) {
@@ -302,11 +302,11 @@ pub(crate) fn tick<E>(sink: &(impl Sink<E> + ?Sized), now: Instant) -> Option<In
 }
 
 /// A sink with several inner sinks accepts events as long as one of them does.
-pub(crate) fn is_closed<E>(sink: &(impl Sink<E> + ?Sized)) -> bool {
+pub(crate) fn reports_closed<E>(sink: &(impl Sink<E> + ?Sized)) -> bool {
     let (mut any, mut all) = (false, true);
     each(sink, |inner| {
         any = true;
-        all = all && inner.is_closed();
+        all = all && inner.reports_closed();
     });
     any && all
 }
@@ -322,7 +322,7 @@ pub(crate) fn describe<E>(sink: &(impl Sink<E> + ?Sized), state: &mut SinkState)
         inner.describe(&mut part);
         state.add_shown(part);
     });
-    if sink.is_closed() {
+    if sink.reports_closed() {
         state.status = SinkStatus::Closed;
     }
 }

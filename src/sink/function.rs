@@ -96,7 +96,7 @@ impl<E, R: Outcome, F: Fn(&E) -> R + Send + Sync> Sink<E> for SinkFn<E, F> {
         CloseReport::done()
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 }
@@ -149,7 +149,7 @@ impl<E> Sink<E> for Noop<E> {
         CloseReport::done()
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 }

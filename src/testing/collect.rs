@@ -183,7 +183,7 @@ impl<E> Collect<E> {
     /// use buslane::time::Deadline;
     /// let seen = Collect::<u32>::new();
     /// seen.end_of_batch();
-    /// seen.abort();
+    /// seen.abort_now();
     /// assert!(seen.close_by(Deadline::NOW).is_done());
     /// assert_eq!((seen.ends_of_batch(), seen.aborts(), seen.closes(), seen.flushes()), (1, 1, 1, 0));
     /// ```
@@ -233,7 +233,7 @@ impl<E> Collect<E> {
     /// use buslane::Sink;
     /// use buslane::testing::Collect;
     /// let seen = Collect::<u32>::new();
-    /// seen.abort();
+    /// seen.abort_now();
     /// assert_eq!(seen.aborts(), 1);
     /// ```
     #[must_use]
@@ -272,7 +272,7 @@ impl<E: Send> Sink<E> for Collect<E> {
         lock(&self.0.state).calls.flushes += 1;
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         lock(&self.0.state).calls.aborts += 1;
     }
 
@@ -280,7 +280,7 @@ impl<E: Send> Sink<E> for Collect<E> {
         lock(&self.0.state).calls.batches += 1;
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.calls().closes > 0
     }
 

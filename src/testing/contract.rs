@@ -268,7 +268,7 @@ pub(super) fn balanced<E>(sink: &impl Sink<E>) -> SinkState {
 
 #[track_caller]
 fn accepts<E>(sink: &impl Sink<E>, event: &impl Fn(u64) -> E) {
-    require(!sink.is_closed(), "accepts", "a fresh sink says that it is closed");
+    require(!sink.reports_closed(), "accepts", "a fresh sink says that it is closed");
     if let Err(error) = sink.write(event(0)) {
         broken("accepts", format_args!("a fresh sink did not take the first event: {error}"));
     }
@@ -299,7 +299,7 @@ where
     const CLAUSE: &str = "stays closed";
     let mut ways = vec![lane(sink, CLAUSE)];
     close(sink, CLAUSE, "the close");
-    require(sink.is_closed(), CLAUSE, "closed, it does not report so (`Sink::is_closed`)");
+    require(sink.reports_closed(), CLAUSE, "closed, it does not report so (`Sink::reports_closed`)");
     ways.push(lane(sink, CLAUSE));
     for n in 0..8 {
         refused(sink.write(event(n)), &event(n), "a write");
@@ -348,7 +348,7 @@ fn controls<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl
     let _ = sink.write(event(0));
     every_control(sink, "written to");
     let aborted = sink.clone();
-    ends(CLAUSE, "an abort", move || aborted.abort());
+    ends(CLAUSE, "an abort", move || aborted.abort_now());
     let closing = sink.clone();
     let _ = ends(CLAUSE, "a close after an abort", move || closing.close_by(Deadline::after(GUARD / 2)));
     every_control(sink, "closed");
@@ -362,7 +362,7 @@ fn every_control<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, state: &str) {
         told.end_of_batch();
         told.tick(Instant::now());
         told.flush_by(Deadline::NOW, &mut FlushReport::default());
-        told.is_closed();
+        told.reports_closed();
         told.describe(&mut SinkState::default());
     });
 }

@@ -167,7 +167,7 @@ impl<E, S: Sink<E>> Sink<E> for Flaky<E, S> {
         let counters = self.shared.counters.everybody();
         counters.offered(1);
         // Closed is final: what comes after a close is not worth a retry.
-        if self.inner.is_closed() {
+        if self.inner.reports_closed() {
             counters.count(Outcome::RefusedClosed, 1);
             return Err(WriteError::Closed(event));
         }

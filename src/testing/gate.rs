@@ -307,13 +307,13 @@ impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
         self.inner.close_by(deadline)
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.end_waits();
-        self.inner.abort();
+        self.inner.abort_now();
     }
 
-    fn is_closed(&self) -> bool {
-        self.inner.is_closed() || self.is_over()
+    fn reports_closed(&self) -> bool {
+        self.inner.reports_closed() || self.is_over()
     }
 
     fn describe(&self, state: &mut SinkState) {

@@ -159,7 +159,7 @@ impl<E> Sink<E> for Panicking<E> {
         CloseReport::done()
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 }

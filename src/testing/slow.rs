@@ -97,13 +97,13 @@ impl<E, S: Sink<E>> Sink<E> for Slow<E, S> {
         self.inner.close_by(deadline)
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.shared.pause.interrupt();
-        self.inner.abort();
+        self.inner.abort_now();
     }
 
-    fn is_closed(&self) -> bool {
-        self.inner.is_closed() || self.shared.pause.is_interrupted()
+    fn reports_closed(&self) -> bool {
+        self.inner.reports_closed() || self.shared.pause.is_interrupted()
     }
 
     fn describe(&self, state: &mut SinkState) {

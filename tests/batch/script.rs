@@ -92,7 +92,7 @@ impl Sink<Vec<u64>> for Script {
         lock(&self.signals).push("flush".into());
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         lock(&self.signals).push("abort".into());
     }
 

@@ -149,7 +149,7 @@ fn an_abort_ends_the_waits_and_a_close_of_the_batch_refuses_as_closed() {
         let closer = if close {
             Some(waits(move || closing.close_by(Deadline::after(HOUR))))
         } else {
-            batch.abort();
+            batch.abort_now();
             None
         };
         wait_for(|| queue.state().ledger.dropped.failed == 2);

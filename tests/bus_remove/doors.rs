@@ -69,7 +69,7 @@ impl Sink<u32> for Doors {
         self.0.enter(Door::Describe);
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.0.enter(Door::IsClosed);
         false
     }
@@ -276,7 +276,7 @@ impl Sink<u32> for Leaving {
         self.0.enter(Door::Describe);
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.0.enter(Door::IsClosed);
         false
     }

@@ -34,7 +34,7 @@ fn so_many_panics_in_a_row_close_it_and_fewer_do_not() {
     }
     assert_eq!(outcome(sink.write(2)), Outcome::Closed(2));
     let (mut closed, state) = (false, describe(&sink));
-    closed |= sink.is_closed();
+    closed |= sink.reports_closed();
     assert!(closed && state.status == SinkStatus::Closed);
     let ledger = assert_balanced(&state);
     assert_eq!((ledger.dropped.panicked, ledger.refused.closed), (7, 1));

@@ -46,7 +46,7 @@ impl<E> Sink<E> for Probe {
         self.note("flush");
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.note("abort");
     }
 
@@ -59,7 +59,7 @@ impl<E> Sink<E> for Probe {
         Some(now)
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.note("is closed");
         true
     }
@@ -71,15 +71,18 @@ impl<E> Sink<E> for Probe {
 
 type Control = (&'static str, fn(&dyn Sink<u32>));
 
+/// How long a close and a flush may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// All controls; the close comes last, because it changes what the others do.
 const CONTROLS: [Control; 7] = [
     ("tick", |sink| _ = sink.tick(Instant::now())),
     ("end of batch", |sink| sink.end_of_batch()),
-    ("flush", |sink| sink.flush_by(Deadline::NOW, &mut FlushReport::default())),
-    ("is closed", |sink| _ = sink.is_closed()),
+    ("flush", |sink| sink.flush_by(Deadline::after(LIMIT), &mut FlushReport::default())),
+    ("is closed", |sink| _ = sink.reports_closed()),
     ("describe", |sink| sink.describe(&mut SinkState::default())),
-    ("abort", |sink| sink.abort()),
-    ("close", |sink| drop(sink.close_by(Deadline::NOW))),
+    ("abort", |sink| sink.abort_now()),
+    ("close", |sink| drop(sink.close_by(Deadline::after(LIMIT)))),
 ];
 
 /// A wrapper of a user, which names its inner sink, and forwards events.
@@ -220,7 +223,9 @@ fn every_control_reaches_every_sink_of_a_fan_out() {
                 call(&*sink);
                 let [first, second] = [0, 1].map(|at| probes[at].take());
                 let context = format!("{control} through {name}, {first_panics} {second_panics}");
-                if keeps.contains(&control) {
+                if control == "is closed" && first_panics {
+                    // A sink that does not answer counts as open, so no other one need be asked.
+                } else if keeps.contains(&control) {
                     assert!(second.is_empty(), "{context}: {second:?}");
                 } else {
                     // The state says also whether all sinks are closed.
@@ -238,12 +243,12 @@ fn fan_out_of_a_user_answers_for_all_of_its_sinks() {
     let sink = FanOut(vec![one, other]);
     sink.write(1).unwrap();
     drop(of_other);
-    assert!(!sink.is_closed(), "one of them takes events");
+    assert!(!sink.reports_closed(), "one of them takes events");
     let mut report = FlushReport::default();
     sink.flush_by(Deadline::NOW, &mut report);
     assert_eq!(report.unfinished, ["sink 1"], "{report}");
     assert_eq!(of_one.recv(), Ok(1));
-    assert!(sink.close_by(Deadline::NOW).is_done() && sink.is_closed());
+    assert!(sink.close_by(Deadline::NOW).is_done() && sink.reports_closed());
     assert!(sink.write(2).is_err_and(|error| error.is_closed()));
 }
 

@@ -40,7 +40,7 @@ impl Sink<u64> for Probe {
         lock(&self.0).push("flush".into());
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         lock(&self.0).push("abort".into());
     }
 
@@ -53,7 +53,7 @@ impl Sink<u64> for Probe {
         Some(now)
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         lock(&self.0).push("is closed".into());
         true
     }
@@ -73,10 +73,10 @@ fn assert_hands_on(probe: &Probe, sink: &impl Sink<u64>) {
     let report = sink.close_by(Deadline::NOW);
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 5));
     let (mut report, now) = (FlushReport::default(), Instant::now());
-    sink.abort();
+    sink.abort_now();
     sink.end_of_batch();
     sink.flush_by(Deadline::NOW, &mut report);
-    assert_eq!((sink.tick(now), sink.is_closed()), (Some(now), true));
+    assert_eq!((sink.tick(now), sink.reports_closed()), (Some(now), true));
     assert_eq!((report.finish, describe(sink).kind), (Finish::TimedOut, SinkKind::Custom("probe")));
     let calls = std::mem::take(&mut *lock(&probe.0));
     let expected =
@@ -129,10 +129,10 @@ fn a_tee_hands_every_method_on_to_both_sides() {
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 10));
     assert_eq!(report.unfinished, ["first", "second"]);
     let mut report = FlushReport::default();
-    sink.abort();
+    sink.abort_now();
     sink.end_of_batch();
     sink.flush_by(Deadline::NOW, &mut report);
-    assert!(sink.tick(Instant::now()).is_some() && sink.is_closed());
+    assert!(sink.tick(Instant::now()).is_some() && sink.reports_closed());
     assert_eq!((report.finish, describe(&sink).kind), (Finish::TimedOut, SinkKind::Tee));
     let rest = ["close true", "abort", "end of batch", "flush", "tick", "is closed", "describe"];
     let calls = probes.map(|probe| std::mem::take(&mut *lock(&probe.0)));

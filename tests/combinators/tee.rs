@@ -60,7 +60,7 @@ fn a_closed_side_is_left_out_and_the_tee_is_closed_with_the_last() {
         other.close();
         assert_eq!(outcome(entry.write(5)), Outcome::Closed(5), "{way:?}");
         assert_eq!(outcome(entry.write(6)), Outcome::Closed(6), "{way:?}");
-        let closed = sink.is_closed();
+        let closed = sink.reports_closed();
         assert!(closed);
         assert_balanced(&describe(&sink));
     }

@@ -102,7 +102,7 @@ fn after_a_close_nothing_is_posted() {
     let http = sink(&server);
     assert!(http.close_by(Deadline::NEVER).is_done() && http.close_by(Deadline::NOW).is_done());
     assert_eq!(outcome(http.write(Push("hello"))), Outcome::Closed(Push("hello")));
-    let closed = http.is_closed();
+    let closed = http.reports_closed();
     assert!(closed && server.requests().is_empty());
 }
 
@@ -115,7 +115,7 @@ fn an_abort_breaks_a_request_in_flight_off() {
         move || http.write(Push("hello"))
     });
     server.await_requests(1);
-    http.abort();
+    http.abort_now();
     let (event, _) = failure(ends(move || writer.join().unwrap()));
     assert_eq!(event, Push("hello"));
     assert_eq!(outcome(http.write(Push("hello"))), Outcome::Closed(Push("hello")));

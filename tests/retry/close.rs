@@ -27,13 +27,13 @@ fn a_close_or_an_abort_ends_a_wait_of_an_hour_at_once() {
         let writer = thread::spawn(move || writing.write(1));
         gate.wait_reached(1);
         if abort {
-            retry.abort();
+            retry.abort_now();
         } else {
             assert!(retry.close_by(Deadline::NEVER).is_done());
         }
         assert_eq!(ends(move || outcome(writer.join().unwrap())), Outcome::Closed(1));
         assert_eq!(outcome(retry.write(2)), Outcome::Closed(2), "all later ones fail fast");
-        let closed = retry.is_closed();
+        let closed = retry.reports_closed();
         assert!(closed);
         let ledger = assert_balanced(&describe(&*retry));
         assert_eq!(ledger.refused.closed, 2);
@@ -47,7 +47,7 @@ fn a_policy_that_never_waits_is_ended_by_a_close_as_well() {
     let writing = retry.clone();
     let writer = thread::spawn(move || writing.write(1));
     wait_for(|| sink.attempts() > 10);
-    retry.abort();
+    retry.abort_now();
     assert_eq!(ends(move || outcome(writer.join().unwrap())), Outcome::Closed(1));
 }
 
@@ -133,7 +133,7 @@ fn controls_reach_the_inner_sink_and_the_dead_letters() {
         fn flush_by(&self, _: Deadline, _: &mut buslane::stats::FlushReport) {
             self.0.push("flush");
         }
-        fn abort(&self) {
+        fn abort_now(&self) {
             self.0.push("abort");
         }
         fn end_of_batch(&self) {
@@ -143,7 +143,7 @@ fn controls_reach_the_inner_sink_and_the_dead_letters() {
             self.0.push("tick");
             None
         }
-        fn is_closed(&self) -> bool {
+        fn reports_closed(&self) -> bool {
             self.0.push("is closed");
             false
         }
@@ -158,9 +158,9 @@ fn controls_reach_the_inner_sink_and_the_dead_letters() {
     let mut report = buslane::stats::FlushReport::default();
     retry.end_of_batch();
     retry.flush_by(Deadline::NOW, &mut report);
-    assert_eq!((retry.tick(std::time::Instant::now()), retry.is_closed()), (None, false));
+    assert_eq!((retry.tick(std::time::Instant::now()), retry.reports_closed()), (None, false));
     let _ = describe(&retry);
-    retry.abort();
+    retry.abort_now();
     let report = retry.close_by(Deadline::NOW);
     assert_eq!(report.errors, ["no", "dead letters: no"]);
     let both = ["end of batch", "flush", "tick", "abort", "close"];

@@ -194,7 +194,7 @@ fn an_abort_ends_the_wait_of_a_close_of_its_own_accord() {
     let closing = retry.clone();
     let closer = std::thread::spawn(move || closing.close_by(Deadline::NEVER));
     clock.await_sleepers(1);
-    retry.abort();
+    retry.abort_now();
     let report = ends(move || closer.join().unwrap());
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 2));
     assert_eq!(books(&*retry).dropped.aborted, 2);

@@ -70,14 +70,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     ("look at its own sink", |world| {
         for object in world.objects() {
             object.describe(&mut SinkState::default());
-            object.is_closed();
+            object.reports_closed();
             object.tick(Instant::now());
             object.end_of_batch();
         }
     }),
     ("abort of its own sink", |world| {
         for object in world.objects() {
-            object.abort();
+            object.abort_now();
         }
     }),
 ];

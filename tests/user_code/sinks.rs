@@ -87,7 +87,7 @@ impl<T: Send + 'static> Sink<T> for Custom {
         self.reach("flush");
     }
 
-    fn abort(&self) {
+    fn abort_now(&self) {
         self.reach("abort");
     }
 
@@ -100,7 +100,7 @@ impl<T: Send + 'static> Sink<T> for Custom {
         None
     }
 
-    fn is_closed(&self) -> bool {
+    fn reports_closed(&self) -> bool {
         self.reach("is closed");
         false
     }

@@ -43,7 +43,7 @@ impl Side {
 
     /// Whether the sink takes nothing any more, as far as it says so.
     pub(super) fn is_over<E>(&self, sink: &impl Sink<E>) -> bool {
-        self.is_closed() || caught(|| sink.is_closed()).unwrap_or(false)
+        self.is_closed() || caught(|| sink.reports_closed()).unwrap_or(false)
     }
 
     /// Offers an event to the sink.
