@@ -35,10 +35,11 @@ pub use receiver::{Receiver, Recv, SharedReceiver};
 use crate::error::{BuildError, OutOfMemory, WriteError};
 use crate::mailbox::overflow::Overflow;
 use crate::mailbox::{End, Goal, Mailbox};
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
+use crate::sink::lane::{Internal, Lane};
 use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, Finish, FlushReport, Flushing, SinkState};
+use crate::stats::{
+    CloseReport, Disposition, Finish, FlushReport, Flushing, Ledgers, SinkKind, SinkState, Weight,
+};
 use crate::sync;
 use crate::time::Deadline;
 use crate::wait::context::{must_not_wait, waits_are_deferred};
@@ -202,7 +203,7 @@ impl<E: Send + 'static> Channel<E> {
     pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
         let mut report = FlushReport::default();
         let deadline = Deadline::after(limit);
-        self.signal(&mut Signal::Flush(deadline, &mut report));
+        self.flush_by(deadline, &mut report);
         report.settle(deadline);
         report
     }
@@ -212,18 +213,19 @@ impl<E: Send + 'static> Channel<E> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
+    /// use buslane::stats::SinkKind;
     /// let (channel, receiver) = Channel::lossy(8)?;
     /// channel.write("one")?;
     /// channel.write("two")?;
     /// let state = channel.state();
-    /// assert_eq!((state.kind, state.depth, state.ledger.accepted), ("channel", 2, 2));
+    /// assert_eq!((state.kind, state.depth, state.ledger.accepted), (SinkKind::Channel, 2, 2));
     /// # drop(receiver);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState::default();
-        self.signal(&mut Signal::Describe(&mut state));
+        self.describe(&mut state);
         state
     }
 }
@@ -238,52 +240,58 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
         self.0.0.write(event, Deadline::NEVER)
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.0.0.seal(End::Closed);
         CloseReport::done()
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         Mailbox::lane(&self.0.0).map(|lane| Some(Lane::private(lane)))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        match signal {
-            Signal::Flush(deadline, report) => {
-                // Asked by the reader's own function: in time it cannot be done, and without any it is too late.
-                let too_late = deadline.is_over() && self.0.0.crew.is_here();
-                if must_not_wait() && !too_late {
-                    report.note(Finish::Pending);
-                    return;
-                }
-                let begun = Begun { mailbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
-                if waits_are_deferred() && !too_late {
-                    report.tell(Arc::new(begun));
-                } else {
-                    begun.settle(*deadline, report);
-                }
-            }
-            Signal::IsClosed(closed) => **closed |= self.0.0.end() != End::Open,
-            Signal::Describe(state) => {
-                self.0.0.describe(state);
-                state.kind = "channel";
-            }
-            // Nobody waits here but the reader, and what is left is the reader's.
-            Signal::Abort => {
-                self.0.0.seal(End::Closed);
-            }
-            Signal::Ledgers(ledgers) => ledgers.push(Arc::new(self.0.0.clone())),
-            Signal::Weigh(weight) => self.0.0.scales.add::<E>(weight),
-            Signal::EndOfBatch | Signal::Tick { .. } | Signal::Validate(_) => {}
+    fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
+        // Asked by the reader's own function: in time it cannot be done, and without any it is too late.
+        let too_late = deadline.is_over() && self.0.0.crew.is_here();
+        if must_not_wait() && !too_late {
+            report.note(Finish::Pending);
+            return;
+        }
+        let begun = Begun { mailbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
+        if waits_are_deferred() && !too_late {
+            report.tell(Arc::new(begun));
+        } else {
+            begun.settle(deadline, report);
         }
     }
 
+    // Only the reader waits here, and what is left is the reader's.
+    fn abort_now(&self) {
+        self.0.0.seal(End::Closed);
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.0.0.end() != End::Open
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.0.0.describe(state);
+        state.kind = SinkKind::Channel;
+    }
+
+    fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
+        list.push(Arc::new(self.0.0.clone()));
+    }
+
+    fn weigh(&self, weight: &Weight, _: Internal) {
+        self.0.0.scales.add::<E>(weight);
+    }
+
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.0))
+        Some(SinkKey::of(&self.0))
     }
 }
 

@@ -49,8 +49,7 @@ pub use writer::JournalWriter;
 use crate::error::{BuildError, OutOfMemory, SubscribeError, WriteError};
 use crate::events::Events;
 use crate::ring::blocks::{Claim, SharedWriter};
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite, Seal};
-use crate::sink::signal::Signal;
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Seal};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, SinkState};
 use crate::sync::cold_path;
@@ -403,11 +402,12 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// ```
     /// use buslane::Journal;
     /// use buslane::journal::Start;
+    /// use buslane::stats::SinkKind;
     /// let journal = Journal::new(16)?;
     /// let _late = journal.subscription().start(Start::Now).name("dashboard").subscribe()?;
     /// journal.publish("event")?;
     /// let state = journal.state();
-    /// assert_eq!((state.kind, state.ledger.accepted), ("journal", 1));
+    /// assert_eq!((state.kind, state.ledger.accepted), (SinkKind::Journal, 1));
     /// assert_eq!(state.subscribers[0].to_string(), "dashboard (next 0, behind 1): offered 1 = accepted 1; \
     ///     accepted = delivered 0 + pending 1");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -532,39 +532,37 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
         self.publish(event).map(|_| ())
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    // A flush has nothing to do: what was accepted is in the journal; subscribers read it when they like.
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.0.close();
         CloseReport::done()
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         let Handle { writer, shared } = &*self.0;
         let (writer, shared) = (writer.clone(), shared.clone());
         Ok(Some(Lane::staged(JournalLane { writer, shared, place: Arc::new(Place::new()) })))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        match signal {
-            // Ends the waits of publishers, and nobody else waits here.
-            Signal::Abort => self.0.close(),
-            Signal::IsClosed(closed) => **closed |= self.0.shared.source.is_closed(),
-            Signal::Describe(state) => self.0.shared.describe(state),
-            // What was accepted is in the journal; subscribers read it when they like.
-            Signal::Flush(..)
-            | Signal::EndOfBatch
-            | Signal::Tick { .. }
-            | Signal::Ledgers(_)
-            | Signal::Weigh(_)
-            | Signal::Validate(_) => {}
-        }
+    // Ends the waits of publishers: no other thread waits here.
+    fn abort_now(&self) {
+        self.0.close();
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.0.shared.source.is_closed()
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.0.shared.describe(state);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.0))
+        Some(SinkKey::of(&self.0))
     }
 }
 
@@ -588,13 +586,13 @@ struct JournalLane<E: Send + Sync + 'static> {
 }
 
 impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
-    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
-        self.offer(event, deadline).map(drop)
-    }
-
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         publish(&self.writer, &self.shared, event, deadline, Some(&self.place))
             .map(|_| Disposition::Delivered)
+    }
+
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -28,12 +28,12 @@ pub use handler::Handler;
 
 use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::{End, Mailbox};
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
+use crate::sink::control::Control;
+use crate::sink::lane::{Internal, Lane};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
-    Bookkeeper, CloseReport, Disposition, Downstream, Finish, FlushReport, Identity, Ledger, SinkState,
-    SinkStatus, Weight,
+    Bookkeeper, CloseReport, Disposition, Downstream, Finish, FlushReport, Identity, Ledger, Ledgers,
+    SinkKind, SinkState, SinkStatus, Weight,
 };
 use crate::sync::{self, Mutex, lock};
 use crate::time::Deadline;
@@ -99,8 +99,8 @@ pub struct Queue<E: Send + 'static>(Arc<Handle<E>>);
 /// Closes the queue when the last of them goes.
 struct Handle<E: Send + 'static>(Arc<Shared<E>>);
 
-/// Sends a signal to the inner sink.
-type Tell = Box<dyn Fn(&mut Signal<'_>) + Send + Sync>;
+/// Calls a control of the inner sink, as long as the sink is there.
+type Tell = Box<dyn Fn(&mut dyn FnMut(&dyn Control)) + Send + Sync>;
 
 /// What the handles and the workers share.
 struct Shared<E> {
@@ -219,19 +219,19 @@ impl<E: Send + 'static> Queue<E> {
     /// # Examples
     /// ```
     /// use buslane::{Queue, Sink};
-    /// use buslane::stats::SinkStatus;
+    /// use buslane::stats::{SinkKind, SinkStatus};
     /// let queue = Queue::builder().spawn(|n: u32| println!("{n}"))?;
     /// queue.write(1)?;
     /// assert!(queue.close().is_done());
     /// let state = queue.state();
-    /// assert_eq!((state.kind, state.status, state.ledger.delivered), ("queue", SinkStatus::Closed, 1));
+    /// assert_eq!((state.kind, state.status, state.ledger.delivered), (SinkKind::Queue, SinkStatus::Closed, 1));
     /// state.ledger.check()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
         let mut state = SinkState::default();
-        self.signal(&mut Signal::Describe(&mut state));
+        self.describe(&mut state);
         state
     }
 }
@@ -278,15 +278,15 @@ impl<E: Send + 'static> Shared<E> {
     /// Counts the events that the batches of this queue hold, from now on, here and in the inner sink.
     fn weigh(&self, weight: &Weight) {
         self.mailbox.scales.add::<E>(weight);
-        self.tell(&mut Signal::Weigh(weight));
+        self.tell(|inner| inner.weigh(weight));
     }
 
-    /// Sends a signal to the inner sink; not once more where it has come round a cycle.
-    fn tell(&self, signal: &mut Signal<'_>) {
+    /// Calls a control of the inner sink; not once more where it has come round a cycle.
+    fn tell(&self, mut control: impl FnMut(&dyn Control)) {
         if let Some(tell) = &self.tell
             && let Some(_visit) = Visit::begin(std::ptr::from_ref(self).addr(), Purpose::Signal)
         {
-            quietly(|| tell(signal));
+            quietly(|| tell(&mut control));
         }
     }
 
@@ -328,7 +328,7 @@ impl<E: Send + 'static> Shared<E> {
         for mailbox in self.mailboxes() {
             mailbox.abort();
         }
-        self.tell(&mut Signal::Abort);
+        self.tell(|inner| inner.abort_now());
     }
 }
 
@@ -381,11 +381,11 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         }
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         control::close(&self.0.0, deadline, !waits_are_deferred())
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         match &self.0.0.route {
             None => Mailbox::lane(&self.0.0.mailbox).map(Lane::private),
             Some(route) => Route::lane(route),
@@ -393,35 +393,42 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         .map(Some)
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        match signal {
-            Signal::Abort => self.0.0.abort(),
-            Signal::Flush(deadline, report) => {
-                control::flush(&self.0.0, *deadline, !waits_are_deferred(), report)
-            }
-            Signal::IsClosed(closed) => {
-                **closed |= self.0.0.mailboxes().iter().any(|mailbox| mailbox.end() != End::Open);
-            }
-            Signal::Describe(state) => {
-                self.0.0.describe(state);
-                state.kind = "queue";
-                if state.status == SinkStatus::Closed && !self.0.0.is_finished() {
-                    state.status = SinkStatus::Closing;
-                }
-            }
-            Signal::Ledgers(ledgers) => ledgers.push(self.0.0.clone()),
-            Signal::Weigh(weight) => self.0.0.weigh(weight),
-            // The workers make their own; and the settings were checked when the queue was started.
-            Signal::EndOfBatch | Signal::Tick { .. } | Signal::Validate(_) => {}
+    // It names no inner sink: the chain ends here, and the workers make the controls of what is downstream.
+
+    fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
+        control::flush(&self.0.0, deadline, !waits_are_deferred(), report);
+    }
+
+    fn abort_now(&self) {
+        self.0.0.abort();
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.0.0.mailboxes().iter().any(|mailbox| mailbox.end() != End::Open)
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.0.0.describe(state);
+        state.kind = SinkKind::Queue;
+        if state.status == SinkStatus::Closed && !self.0.0.is_finished() {
+            state.status = SinkStatus::Closing;
         }
     }
 
+    fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
+        list.push(self.0.0.clone());
+    }
+
+    fn weigh(&self, weight: &Weight, _: Internal) {
+        self.0.0.weigh(weight);
+    }
+
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.0))
+        Some(SinkKey::of(&self.0))
     }
 }
 

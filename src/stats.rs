@@ -5,12 +5,11 @@
 //! | item | what it is |
 //! |---|---|
 //! | [`Snapshot`], [`SinkSnapshot`] | a bus and its sinks at about one moment: [`Bus::snapshot`](crate::Bus::snapshot) |
-//! | [`SinkState`], [`SinkStatus`], [`SubscriberState`], [`RetryState`] | the state of one sink, of a journal's subscriber, of a retry |
+//! | [`SinkState`], [`SinkKind`], [`SinkStatus`], [`SubscriberState`], [`RetryState`] | the state of one sink, of a journal's subscriber, of a retry |
 //! | [`Published`] | the outcome of one publish: accepted, dropped, refused |
 //! | [`Ledger`], [`Refused`], [`Dropped`], [`Imbalance`] | the counters of one sink, and the check that they add up |
 //! | [`Disposition`], [`DropReason`], [`Parts`] | the fate of one accepted event |
 //! | [`CloseReport`], [`FlushReport`], [`Finish`] | how far a close or a flush came |
-//! | [`Ledgers`], [`Weight`] | what sinks of batches and wrappers exchange, so that their ledgers agree |
 //!
 //! # Examples
 //! ```
@@ -36,16 +35,15 @@ mod state;
 mod weight;
 
 pub use close_report::{CloseReport, Finish};
-pub use disposition::{Disposition, Ledgers, Parts, RetryState};
+pub use disposition::{Disposition, Parts, RetryState};
 pub use flush_report::FlushReport;
 pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused};
 pub use published::Published;
 pub use snapshot::{SinkId, SinkSnapshot, Snapshot};
-pub use state::{SinkState, SinkStatus, SubscriberState};
-pub use weight::Weight;
+pub use state::{SinkKind, SinkState, SinkStatus, SubscriberState};
 
 pub(crate) use counters::{Counters, EntryCounters, FoldPace, Outcome};
-pub(crate) use disposition::{Bookkeeper, HeldBack, Levels, Passage};
+pub(crate) use disposition::{Bookkeeper, HeldBack, Ledgers, Levels, Passage};
 pub(crate) use ending::{Ending, Flushing, Identity};
 pub(crate) use flush_report::{Again, AgainWait};
-pub(crate) use weight::{Downstream, Load, Scales};
+pub(crate) use weight::{Downstream, Load, Scales, Weight};

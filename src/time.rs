@@ -12,7 +12,7 @@
 //! use buslane::{Sink, noop};
 //! use std::time::Duration;
 //! let sink = noop::<u32>();
-//! assert!(sink.close(Deadline::after(Duration::from_secs(5))).is_done());
+//! assert!(sink.close_by(Deadline::after(Duration::from_secs(5))).is_done());
 //! ```
 
 pub(crate) mod deadline;

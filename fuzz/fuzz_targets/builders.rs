@@ -207,7 +207,7 @@ fn check(input: Input) -> Option<()> {
             for n in 0..20_u8 {
                 batch.write(n).expect("a batch takes");
             }
-            assert!(batch.close(Deadline::after(GUARD)).is_done());
+            assert!(batch.close_by(Deadline::after(GUARD)).is_done());
             assert_eq!(seen.events().concat(), (0..20).collect::<Vec<u8>>());
         }
         Input::Http { url, name, value, timeout, certificates } => {

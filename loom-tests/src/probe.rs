@@ -60,7 +60,7 @@ impl Sink<u32> for Probe {
     }
 
     /// Whoever closes it has to know that nobody is inside.
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         Watch(self.0.clone()).end();
         CloseReport::done()
     }

@@ -4,7 +4,6 @@
 
 use buslane::bus::Removed;
 use buslane::error::TryRecvError;
-use buslane::sink::Signal;
 use buslane::stats::{CloseReport, FlushReport};
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Receiver, Sink, SinkExt, SinkId, WaitStrategy, WeakBus, WriteError};
@@ -438,7 +437,7 @@ fn flush_against_remove_and_publish() {
         });
         let flusher = thread::spawn(move || {
             let mut report = FlushReport::default();
-            sink.signal(&mut Signal::Flush(Deadline::NEVER, &mut report));
+            sink.flush_by(Deadline::NEVER, &mut report);
             assert!(report.is_done());
         });
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
@@ -459,8 +458,8 @@ impl Sink<u32> for Closes {
         Ok(())
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.0.upgrade().map_or_else(CloseReport::done, |bus| Sink::close(&bus, deadline))
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
+        self.0.upgrade().map_or_else(CloseReport::done, |bus| Sink::close_by(&bus, deadline))
     }
 }
 
@@ -473,8 +472,8 @@ fn two_buses_on_each_other_are_closed_by_a_thread_each() {
         one.add(Closes(other.downgrade())).expect("open");
         other.add(Closes(one.downgrade())).expect("open");
         let closed = other.clone();
-        let closer = thread::spawn(move || Sink::close(&closed, Deadline::NEVER));
-        assert!(Sink::close(&one, Deadline::NEVER).is_done());
+        let closer = thread::spawn(move || Sink::close_by(&closed, Deadline::NEVER));
+        assert!(Sink::close_by(&one, Deadline::NEVER).is_done());
         assert!(closer.join().unwrap().is_done());
         assert!(one.is_closed() && other.is_closed());
     });
@@ -488,12 +487,10 @@ impl Sink<u32> for Flushed {
         Ok(())
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Signal::Flush(..) = signal {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            thread::yield_now();
-            self.0.fetch_sub(1, Ordering::Relaxed);
-        }
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        thread::yield_now();
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

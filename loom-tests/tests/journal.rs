@@ -412,7 +412,7 @@ fn close_against_a_publisher_that_waits_for_a_gate() {
             }
             panic!("the gate was open");
         });
-        assert!(Sink::<u64>::close(&journal, buslane::time::Deadline::NOW).is_done());
+        assert!(Sink::<u64>::close_by(&journal, buslane::time::Deadline::NOW).is_done());
         assert!(publisher.join().unwrap() <= 2);
         journal.state().ledger.check().unwrap();
     });

@@ -3,7 +3,7 @@
 use buslane::channel::SharedReceiver;
 use buslane::error::RecvError;
 use buslane::queue::{Handler, QueueBuilder};
-use buslane::sink::Signal;
+use buslane::sink::lane::Lanes;
 use buslane::stats::{CloseReport, FlushReport, Ledger};
 use buslane::time::Deadline;
 use buslane::{BoxError, Channel, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError};
@@ -396,16 +396,14 @@ impl Sink<Tracked> for Seen {
         Ok(())
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         // By the last worker, behind what the others have written.
         let _ = self.get();
         CloseReport::done()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Signal::Flush(..) = signal {
-            self.words[1].fetch_add(1, Ordering::Relaxed);
-        }
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        self.words[1].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -430,7 +428,7 @@ fn queue(builder: QueueBuilder<Tracked>, seen: &Seen) -> Queue<Tracked> {
 /// A flush, which comes to its end.
 fn flush(queue: &Queue<Tracked>) {
     let mut report = FlushReport::default();
-    queue.signal(&mut Signal::Flush(Deadline::NEVER, &mut report));
+    queue.flush_by(Deadline::NEVER, &mut report);
     assert!(report.is_done());
 }
 

@@ -5,7 +5,6 @@
 
 use buslane::parts::{Crowd, Mailbox, Marks, Member, Progress, Share};
 use buslane::ring::mpmc::{Pop, Ring};
-use buslane::sink::Signal;
 use buslane::stats::FlushReport;
 use buslane::time::Deadline;
 use buslane::wait::FencePair;
@@ -117,7 +116,7 @@ fn flush_against_a_shared_receiver(unbounded: bool) {
     channel.write(0).expect("room");
     let flusher = thread::spawn(move || {
         let mut report = FlushReport::default();
-        channel.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
+        channel.flush_by(Deadline::NOW, &mut report);
         if report.is_done() {
             assert_eq!(channel.state().ledger.delivered, 1, "flushed, and in the books");
         }

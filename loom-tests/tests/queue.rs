@@ -1,7 +1,7 @@
 //! A queue: its worker, its close and its flush.
 
 use buslane::queue::{Handler, QueueBuilder};
-use buslane::sink::{Lane, Signal};
+use buslane::sink::lane::{Lane, Lanes};
 use buslane::stats::{CloseReport, DropReason, Finish, FlushReport, Ledger};
 use buslane::time::Deadline;
 use buslane::{BoxError, Overflow, Queue, Sink, WaitStrategy, WriteError};
@@ -141,7 +141,7 @@ fn close_first(queue: &Queue<Tracked>) -> CloseReport {
 /// A flush, which comes to its end.
 fn flush(queue: &Queue<Tracked>) {
     let mut report = FlushReport::default();
-    queue.signal(&mut Signal::Flush(Deadline::NEVER, &mut report));
+    queue.flush_by(Deadline::NEVER, &mut report);
     assert!(report.is_done());
 }
 

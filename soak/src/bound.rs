@@ -14,7 +14,6 @@
 use crate::event::Event;
 use crate::memory;
 use crate::watch::fail;
-use buslane::sink::Signal;
 use buslane::stats::SinkState;
 use buslane::{Bus, Sink, SinkId};
 use std::collections::HashSet;
@@ -293,7 +292,7 @@ impl Entry {
     fn unread(&self, made: u64) -> u64 {
         let Some((_, sink)) = &self.sink else { return 0 };
         let mut state = SinkState::default();
-        sink.signal(&mut Signal::Describe(&mut state));
+        sink.describe(&mut state);
         if state.ledger.pending > 0 { made - self.gone } else { state.lanes as u64 }
     }
 }

@@ -5,7 +5,6 @@ use crate::event::{Event, Seen};
 use crate::guests::Invitation;
 use crate::watch::{GUARD, fail, in_time, pauses, require};
 use buslane::bus::Removed;
-use buslane::sink::Signal;
 use buslane::stats::{CloseReport, Ledger, SinkState};
 use buslane::{Bus, Sink, SinkId};
 use std::panic::resume_unwind;
@@ -132,7 +131,7 @@ impl Guest {
 /// What a sink says about itself.
 pub(crate) fn state_of(sink: &impl Sink<Event>) -> SinkState {
     let mut state = SinkState::default();
-    sink.signal(&mut Signal::Describe(&mut state));
+    sink.describe(&mut state);
     state
 }
 

@@ -8,7 +8,8 @@ use super::list::List;
 use super::table::Table;
 use super::way::{Change, Prepared, Room, Way};
 use crate::error::AddError;
-use crate::sink::signal::validate;
+use crate::sink::control::validated;
+use crate::sink::lane::Lanes;
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::handoff::{Chain, Handoff, Parcel};
@@ -65,7 +66,7 @@ impl<E: Send + 'static> Drop for Joining<'_, E> {
 
 impl<E: Send + 'static> Core<E> {
     pub(super) fn add(
-        &self,
+        self: &Arc<Self>,
         name: String,
         location: &'static Location<'static>,
         sink: Shared<E>,
@@ -74,7 +75,7 @@ impl<E: Send + 'static> Core<E> {
         if key == Some(self.key()) {
             return Err(AddError::Itself);
         }
-        validate(&*sink)?;
+        validated(&*sink)?;
         self.purge(LOOKS);
         // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
         let mut lanes = Made(BTreeMap::new());

@@ -10,7 +10,8 @@ use super::core::{CLOSED, Core};
 use super::entry::Entry;
 use super::info::Info;
 use super::list::List;
-use crate::sink::signal::Signal;
+use crate::sink::Sink;
+use crate::sink::control::close_caught;
 use crate::stats::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkId};
 use crate::sync::membarrier::process_pair;
 use crate::sync::pace::Pace;
@@ -21,7 +22,7 @@ use crate::wait::context::{
     HandleDrop, Holding, Purpose, UserCode, Visit, WaitLimit, caught, dispose, dispose_each, is_on_the_way,
     is_worker, must_not_wait, quietly, waits_are_deferred,
 };
-use crate::wait::errand::{Call, LONG_GRACE, apart, call_limit, close_caught, here, in_turn};
+use crate::wait::errand::{Call, LONG_GRACE, apart, call_limit, here, in_turn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,11 +138,11 @@ impl<E: Send + 'static> Core<E> {
         entry.listed.with(|sink| {
             if !calls_are_over {
                 // What waits in there, for a back-off or an answer, is to give up.
-                quietly(|| sink.signal(&mut Signal::Abort));
+                quietly(|| sink.abort_now());
             }
             // What waits for room in there gives up with this close.
             let limit = WaitLimit::until(deadline);
-            let part = close_caught(|| sink.close(deadline));
+            let part = close_caught(sink, deadline);
             drop(limit);
             if !MODEL {
                 part.await_told(&self.identity, Deadline::after(patience));
@@ -163,7 +164,7 @@ impl<E: Send + 'static> Core<E> {
                 let entry = entry.clone();
                 let call = move || {
                     let _user_code = UserCode::enter();
-                    close_caught(|| entry.listed.with(|sink| sink.close(deadline)))
+                    entry.listed.with(|sink| close_caught(sink, deadline))
                 };
                 Box::new(call) as Call<CloseReport>
             })
@@ -284,7 +285,7 @@ impl<E: Send + 'static> Core<E> {
         // What is told in there goes on when the call has returned, and is inside the sink as long as it does.
         let _holding = Holding::begin(Arc::new(entry.clone()));
         let _limit = WaitLimit::until(deadline);
-        let flush = || entry.listed.with(|sink| sink.signal(&mut Signal::Flush(deadline, &mut part)));
+        let flush = || entry.listed.with(|sink| sink.flush_by(deadline, &mut part));
         if caught(flush).is_err() {
             part.note(Finish::TimedOut);
         }

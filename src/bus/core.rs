@@ -66,7 +66,7 @@ impl<E: Send + 'static> Core<E> {
         std::ptr::from_ref(self).addr()
     }
 
-    pub(super) fn key(&self) -> SinkKey {
+    pub(super) fn key(self: &Arc<Self>) -> SinkKey {
         SinkKey::of(self)
     }
 

@@ -6,7 +6,6 @@ use super::entry::Entry;
 use super::info::Shared;
 use crate::error::RemoveError;
 use crate::sink::lane::LaneSealer;
-use crate::sink::signal::Signal;
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::pace::Pace;
@@ -153,11 +152,7 @@ impl<E: Send + 'static> Core<E> {
         // A receiver that was dropped says so only when it is asked. User code: outside the lock.
         for id in self.next_sinks(looks) {
             self.ask(id, |info, sink| {
-                let mut closed = false;
-                if info.has_lanes
-                    && caught(|| sink.signal(&mut Signal::IsClosed(&mut closed))).is_ok()
-                    && closed
-                {
+                if info.has_lanes && caught(|| sink.reports_closed()) == Ok(true) {
                     info.mark_dead();
                 }
             });

@@ -9,11 +9,14 @@ use super::list::List;
 use super::publisher::Publisher;
 use super::supply::offer_next;
 use super::tally::{Offer, Tally};
+use crate::error::ConfigError;
 use crate::error::{Closed, OutOfMemory, WriteError};
-use crate::sink::lane::{Lane, LaneWrite};
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, DropReason, EntryCounters, Outcome, Published, SinkStatus};
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{
+    CloseReport, Disposition, DropReason, EntryCounters, FlushReport, Ledgers, Outcome, Published, SinkKind,
+    SinkState, SinkStatus, Weight,
+};
 use crate::sync::lock;
 use crate::time::Deadline;
 use crate::wait::context::{
@@ -172,11 +175,23 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         })
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    // Each of them is told, also when another one panics; round a cycle of buses once.
+    fn inner(&self, visit: &mut Inner<'_>) {
+        if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
+            for info in self.core().infos() {
+                if let Some(entry) = self.core().attachment(info.id) {
+                    let panicked = |text: String| self.core().hooks.panicked(&info, &text);
+                    entry.listed.with(|sink| visit.caught::<E>(sink, &panicked));
+                }
+            }
+        }
+    }
+
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         self.core().close(deadline, !waits_are_deferred())
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         // In a cycle of buses the one further up gives out no second lane.
         if Visit::begin(self.core().address(), Purpose::MakeLanes).is_none() {
             return Ok(None);
@@ -186,40 +201,36 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         Ok(Some(Lane::staged(BusLane { publisher, entry })))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        match signal {
-            Signal::Flush(deadline, report) => {
-                report.absorb(self.core().flush(*deadline, !waits_are_deferred()));
-            }
-            Signal::Describe(state) => {
-                state.kind = "bus";
-                state.lanes = lock(&self.core().control).publisher_count();
-                if self.is_closed() {
-                    state.status = SinkStatus::Closed;
-                }
-                self.core().counters.add_to(&mut state.ledger);
-            }
-            Signal::IsClosed(closed) => **closed |= self.is_closed(),
-            // Here the chain branches, and each of the sinks reports for itself; its settings were checked when it was added.
-            Signal::Ledgers(_) | Signal::Weigh(_) | Signal::Validate(_) => {}
-            other => {
-                if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
-                    for info in self.core().infos() {
-                        // Each of them is told, also when another one panics.
-                        if let Some(entry) = self.core().attachment(info.id)
-                            && let Err(text) = caught(|| entry.listed.with(|sink| sink.signal(other)))
-                        {
-                            self.core().hooks.panicked(&info, &text);
-                        }
-                    }
-                }
-            }
-        }
+    fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
+        report.absorb(self.core().flush(deadline, !waits_are_deferred()));
     }
+
+    // The settings of a sink are checked when it is added to the bus.
+    fn validate(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.core().is_closed()
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        state.kind = SinkKind::Bus;
+        state.lanes = lock(&self.core().control).publisher_count();
+        if self.core().is_closed() {
+            state.status = SinkStatus::Closed;
+        }
+        self.core().counters.add_to(&mut state.ledger);
+    }
+
+    // Here the chain branches, and each of the sinks reports for itself.
+    fn add_ledgers(&self, _: &mut Ledgers, _: Internal) {}
+
+    fn weigh(&self, _: &Weight, _: Internal) {}
 
     fn key(&self) -> Option<SinkKey> {
         Some(self.core().key())
@@ -233,8 +244,9 @@ struct BusLane<E: Send + 'static> {
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
-    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
-        self.offer(event, deadline).map(drop)
+    // What the sinks of the bus do with it, each of its lanes knows for itself.
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {

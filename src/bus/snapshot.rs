@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::info::Shared;
-use crate::sink::signal::Signal;
+use crate::sink::Sink;
 use crate::stats::{Ledger, SinkSnapshot, SinkState, SinkStatus, Snapshot};
 use crate::sync::lock;
 use crate::wait::context::caught;
@@ -16,13 +16,12 @@ impl<E: Send + 'static> Core<E> {
             .filter_map(|info| {
                 let mut state = SinkState::default();
                 // A sink that panics when asked says nothing.
-                let mut ask = |sink: &Shared<E>| caught(|| sink.signal(&mut Signal::Describe(&mut state)));
+                let mut ask = |sink: &Shared<E>| caught(|| sink.describe(&mut state));
                 let _ = self.ask(info.id, |_, sink| ask(sink))?;
                 let mut counted = Ledger::default();
                 info.counters.add_to(&mut counted);
                 state.last_error = state.last_error.or_else(|| info.last_error());
-                if state.kind.is_empty() {
-                    state.kind = "direct";
+                if !state.kind.keeps_ledger() {
                     state.ledger = counted;
                     if info.is_dead() || self.is_closed() {
                         state.status = SinkStatus::Closed;

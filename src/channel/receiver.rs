@@ -8,7 +8,7 @@ use crate::mailbox::consume::With;
 use crate::mailbox::counters::Handled;
 use crate::mailbox::intake::Intake;
 use crate::mailbox::{End, Find, Mailbox};
-use crate::stats::SinkState;
+use crate::stats::{SinkKind, SinkState};
 use crate::time::Deadline;
 use std::fmt;
 use std::future::Future;
@@ -413,7 +413,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// ```
     #[must_use]
     pub fn state(&self) -> SinkState {
-        let mut state = SinkState { kind: "channel", ..SinkState::default() };
+        let mut state = SinkState { kind: SinkKind::Channel, ..SinkState::default() };
         self.intake.mailbox().describe(&mut state);
         state
     }

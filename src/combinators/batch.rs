@@ -3,9 +3,12 @@
 mod holding;
 mod limits;
 
+use crate::error::ConfigError;
 use crate::error::WriteError;
-use crate::sink::signal::{Signal, ledgers};
-use crate::sink::{Sink, SinkKey};
+use crate::sink::control::{self, close_caught};
+use crate::sink::control::{earlier, ledgers_of};
+use crate::sink::lane::Internal;
+use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
     Again, Bookkeeper, CloseReport, Disposition, Downstream, DropReason, Finish, FlushReport, Ledger,
     Ledgers, Scales, SinkState, Weight,
@@ -16,7 +19,6 @@ use crate::wait::context::{
     Crew, LastOffer, UserCode, WaitLimit, WaitedFor, caught, discard, discard_each, flush_goal, is_worker,
     must_not_wait, quietly,
 };
-use crate::wait::errand::close_caught;
 use holding::{Cut, Holding, Verdict};
 use limits::Limits;
 use std::any::TypeId;
@@ -52,7 +54,7 @@ use std::time::{Duration, Instant};
 ///   stays here, is `pending`, and the report says [`Finish::TimedOut`].
 /// - **Close**: offers everything to the inner sink until the deadline. A retry inside that has no time left sends its last batches to
 ///   its dead letters. What the inner sink does not accept counts as `dropped(aborted)`. The inner sink's own `close` and `flush` run
-///   on the calling thread, which [waits for them](crate::Sink::close).
+///   on the calling thread, which [waits for them](crate::Sink::close_by).
 /// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
 ///   `dropped(panicked)`.
 /// - **Allocation**: one `Vec` for each batch, as large as the last one was.
@@ -101,9 +103,9 @@ impl<E: 'static, S> Batch<E, S> {
     where
         S: Sink<Vec<E>>,
     {
-        quietly(|| inner.signal(&mut Signal::Weigh(&Weight::of_batch::<E>())));
+        quietly(|| inner.weigh(&Weight::of_batch::<E>(), Internal::TOKEN));
         let desk = Desk {
-            inner: ledgers(&inner),
+            inner: ledgers_of(&inner),
             scales: Scales::default(),
             holding: Mutex::new(Holding::new()),
             changed: Pause::new(),
@@ -149,17 +151,16 @@ impl<E: 'static, S> Batch<E, S> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
-    /// use buslane::sink::Signal;
     /// use std::time::{Duration, Instant};
     /// let (channel, mut batches) = Channel::lossy(8)?;
     /// let sink = channel.batch(100).age(Duration::from_secs(1));
     /// sink.write(7)?;
     ///
     /// // What the worker of a queue does:
-    /// let (now, mut next) = (Instant::now(), None);
-    /// sink.signal(&mut Signal::Tick { now, next: &mut next });
+    /// let now = Instant::now();
+    /// let next = sink.tick(now);
     /// assert_eq!(next, Some(now + Duration::from_secs(1)));
-    /// sink.signal(&mut Signal::Tick { now: next.unwrap(), next: &mut None });
+    /// sink.tick(next.unwrap());
     /// assert_eq!(batches.recv()?, [7]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -176,11 +177,10 @@ impl<E: 'static, S> Batch<E, S> {
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
-    /// use buslane::sink::Signal;
     /// let (channel, mut batches) = Channel::lossy(8)?;
     /// let sink = channel.batch(100).at_end_of_batch();
     /// sink.write(7)?;
-    /// sink.signal(&mut Signal::EndOfBatch); // what the worker of a queue does
+    /// sink.end_of_batch(); // what the worker of a queue does
     /// assert_eq!(batches.recv()?, [7]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -211,17 +211,17 @@ impl<E: 'static, S> Batch<E, S> {
         S: Sink<Vec<E>>,
     {
         let mut state = SinkState::default();
-        self.describe(&mut state);
+        self.show(&mut state);
         state
     }
 
-    fn describe(&self, state: &mut SinkState)
+    fn show(&self, state: &mut SinkState)
     where
         S: Sink<Vec<E>>,
     {
         self.desk.describe(state);
         state.capacity = self.limits.count as u64;
-        ledgers(&self.inner).show(state);
+        ledgers_of(&self.inner).show(state);
     }
 
     fn holding(&self) -> MutexGuard<'_, Holding<E>> {
@@ -312,7 +312,7 @@ where
     /// Flushes the inner sink; its panic is an error like others.
     fn flush_inner(&self, deadline: Deadline, report: &mut FlushReport) {
         let _here = self.desk.crew.enter();
-        if let Err(text) = caught(|| self.inner.signal(&mut Signal::Flush(deadline, &mut *report))) {
+        if let Err(text) = caught(|| self.inner.flush_by(deadline, report)) {
             report.errors.push(format!("the sink's flush panicked: {text}"));
         }
     }
@@ -335,7 +335,7 @@ where
         Arc::as_ptr(&self.desk).addr()
     }
 
-    fn flush(&self, deadline: Deadline, report: &mut FlushReport) {
+    fn flush_held(&self, deadline: Deadline, report: &mut FlushReport) {
         let pushed = self.holding().pushed();
         let goal = flush_goal(self.address()).map_or(pushed, |goal| goal.min(pushed));
         let asked = |report: &FlushReport| report.again().map_or(0, |again| again.goals.len());
@@ -357,16 +357,16 @@ where
         self.leave(holding);
     }
 
-    fn tick(&self, now: Instant, next: &mut Option<Instant>) {
+    /// Forwards what is old by now, and what was refused; returns when to call again.
+    fn hand_on_due(&self, now: Instant) -> Option<Instant> {
         let mut holding = self.holding();
         let is_old = holding.is_old(now, &self.limits);
         if is_old || holding.has_refused() {
             holding = self.hand_on(holding, if is_old { Cut::Now } else { Cut::Complete });
         }
-        if let Some(wish) = holding.next_tick(now, &self.limits) {
-            *next = Some(next.map_or(wish, |next| next.min(wish)));
-        }
+        let next = holding.next_tick(now, &self.limits);
         self.leave(holding);
+        next
     }
 
     /// Hands on what is left, gives up what is not taken, and closes the sink behind.
@@ -385,7 +385,7 @@ where
         given_up.iter().for_each(|event| self.desk.scales.count(event, aborted));
         let undelivered = given_up.len() as u64;
         discard_each(given_up);
-        let mut report = close_caught(|| self.inner.close(deadline));
+        let mut report = close_caught(&self.inner, deadline);
         report.undelivered += undelivered;
         if undelivered > 0 {
             report.finish = report.finish.max(Finish::TimedOut);
@@ -470,7 +470,11 @@ where
         Ok(Disposition::Pending)
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
+    }
+
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         self.holding().close(deadline);
         loop {
             let came_back = self.await_return(u64::MAX, deadline);
@@ -489,50 +493,63 @@ where
                 let pending = holding.pending();
                 drop(holding);
                 // Whatever waits there with the batch in its hands is to come back with it.
-                quietly(|| self.inner.signal(&mut Signal::Abort));
+                quietly(|| self.inner.abort_now());
                 return CloseReport::timed_out(pending);
             }
         }
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        // What is held goes on before the sink behind is told to write out what it has; and its books count batches, so that
-        // they have no place in ours.
-        match signal {
-            Signal::Flush(deadline, report) => {
-                if self.desk.crew.is_here() {
-                    // The inner sink flushes this batch while this batch flushes or closes it: a cycle.
-                    return report.note(Finish::Pending);
-                }
-                self.flush(*deadline, report);
-                return self.flush_inner(*deadline, report);
-            }
-            Signal::Tick { now, next } => self.tick(*now, next),
-            Signal::EndOfBatch if self.limits.at_end_of_batch => {
-                let holding = self.hand_on(self.holding(), Cut::Now);
-                self.leave(holding);
-            }
-            Signal::IsClosed(closed) => **closed |= self.holding().is_closed(),
-            Signal::Describe(state) => return self.describe(state),
-            Signal::Ledgers(list) => {
-                list.push(self.desk.clone());
-                return list.extend_shown(ledgers(&self.inner));
-            }
-            Signal::Weigh(weight) => {
-                self.desk.scales.add::<E>(weight);
-                if let Some(weight) = weight.of_batches::<E>() {
-                    self.inner.signal(&mut Signal::Weigh(&weight));
-                }
-                return;
-            }
-            Signal::Validate(result) => **result = result.and(self.limits.validate()),
-            Signal::Abort | Signal::EndOfBatch => {}
+    // What is held is forwarded before the inner sink writes out what it has.
+
+    fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
+        if self.desk.crew.is_here() {
+            // The inner sink flushes this batch while this batch flushes or closes it: a cycle.
+            return report.note(Finish::Pending);
         }
-        self.inner.signal(signal);
+        self.flush_held(deadline, report);
+        self.flush_inner(deadline, report);
+    }
+
+    fn end_of_batch(&self) {
+        if self.limits.at_end_of_batch {
+            let holding = self.hand_on(self.holding(), Cut::Now);
+            self.leave(holding);
+        }
+        self.inner.end_of_batch();
+    }
+
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        let next = self.hand_on_due(now);
+        earlier(next, self.inner.tick(now))
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.holding().is_closed() || self.inner.reports_closed()
+    }
+
+    // The inner sink's ledger counts batches, and this one counts events.
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.limits.validate().and_then(|()| control::validate(self))
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.show(state);
+    }
+
+    fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
+        list.push(self.desk.clone());
+        list.extend_shown(ledgers_of(&self.inner));
+    }
+
+    fn weigh(&self, weight: &Weight, internal: Internal) {
+        self.desk.scales.add::<E>(weight);
+        if let Some(weight) = weight.of_batches::<E>() {
+            self.inner.weigh(&weight, internal);
+        }
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.desk))
+        Some(SinkKey::of(&self.desk))
     }
 }
 

@@ -1,16 +1,15 @@
 //! Keeps the panics of the sink behind it from whoever writes to it.
 
 use crate::error::{OutOfMemory, WriteError};
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
+use crate::sink::control;
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    Bookkeeper, CloseReport, Counters, Disposition, DropReason, EntryCounters, Outcome, SinkState, SinkStatus,
+    Bookkeeper, Counters, Disposition, DropReason, EntryCounters, Ledgers, Outcome, SinkState, SinkStatus,
 };
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::context::caught;
-use crate::wait::errand::close_caught;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -27,12 +26,11 @@ use std::sync::Arc;
 /// # Examples
 /// ```
 /// use buslane::{Sink, sink_fn, SinkExt};
-/// use buslane::sink::Signal;
 /// use buslane::stats::SinkState;
 /// let sink = sink_fn(|n: &u32| assert!(*n < 10)).catch_panic();
 /// sink.write(12)?; // lost
 /// let mut state = SinkState::default();
-/// sink.signal(&mut Signal::Describe(&mut state));
+/// sink.describe(&mut state);
 /// assert_eq!(state.ledger.dropped.panicked, 1); // and counted
 /// # Ok::<(), buslane::WriteError<u32>>(())
 /// ```
@@ -143,43 +141,41 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
         self.stage.guard(event, self.stage.counters.everybody(), |event| self.inner.offer(event))
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        close_caught(|| self.inner.close(deadline))
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.caught(&self.inner, &drop);
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+    fn reports_closed(&self) -> bool {
+        control::reports_closed(self) || self.stage.is_closed()
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        control::describe(self, state);
+        self.stage.counters.add_to(&mut state.ledger);
+        state.last_error = lock(&self.stage.last_text).clone().or(state.last_error.take());
+        if self.stage.is_closed() && state.status == SinkStatus::Open {
+            state.status = if state.depth > 0 { SinkStatus::Closing } else { SinkStatus::Closed };
+        }
+    }
+
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| {
             let entry = self.stage.counters.for_publisher();
             Lane::staged(CatchPanicLane { inner, stage: self.stage.clone(), entry })
         }))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.inner.has_lanes()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Err(text) = caught(|| self.inner.signal(signal))
-            && let Signal::Flush(_, report) = signal
-        {
-            report.errors.push(format!("its flush panicked: {text}"));
-        }
-        match signal {
-            Signal::IsClosed(closed) => **closed |= self.stage.is_closed(),
-            Signal::Ledgers(ledgers) => ledgers.push(self.stage.clone()),
-            Signal::Describe(state) => {
-                self.stage.counters.add_to(&mut state.ledger);
-                state.last_error = lock(&self.stage.last_text).clone().or(state.last_error.take());
-                if self.stage.is_closed() && state.status == SinkStatus::Open {
-                    state.status = if state.depth > 0 { SinkStatus::Closing } else { SinkStatus::Closed };
-                }
-            }
-            _ => {}
-        }
+    fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
+        control::add_ledgers(self, list);
+        list.push(self.stage.clone());
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.stage))
+        Some(SinkKey::of(&self.stage))
     }
 }
 
@@ -199,20 +195,12 @@ struct CatchPanicLane<E> {
 }
 
 impl<E: Send + 'static> LaneWrite<E> for CatchPanicLane<E> {
-    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
-        self.offer(event, deadline).map(drop)
-    }
-
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { inner, stage, entry } = self;
         stage.guard(event, entry, |event| inner.offer(event, deadline))
     }
 
-    fn sealer(&self) -> Option<LaneSealer> {
-        self.inner.sealer()
-    }
-
-    fn may_wait(&self) -> bool {
-        self.inner.may_wait()
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        Some(&self.inner)
     }
 }

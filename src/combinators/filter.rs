@@ -2,10 +2,9 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{OutOfMemory, WriteError};
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack};
+use crate::sink::lane::{Internal, Lane, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack, SinkState};
 use crate::time::Deadline;
 use crate::wait::context::user_code;
 use std::fmt;
@@ -72,27 +71,35 @@ where
         self.stage.sieve.write(verdict, event, &self.inner)
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
+    }
+
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         self.stage.sieve.close(deadline, &self.inner)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| {
             let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
             inner.gated_by(move |event| Sieve::at_gate(stage.judge(event, &entry)))
         }))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.inner.has_lanes()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        self.stage.sieve.signal(signal, &self.inner);
+    fn reports_closed(&self) -> bool {
+        self.stage.sieve.is_closed(&self.inner)
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.stage.sieve.describe(state, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.stage))
+        Some(SinkKey::of(&self.stage))
     }
 }
 

@@ -1,10 +1,9 @@
 //! Shows each event, and what became of it, to somebody who looks on.
 
 use crate::error::{OutOfMemory, WriteError};
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, DropReason};
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{Disposition, DropReason};
 use crate::time::Deadline;
 use crate::wait::context::quietly;
 use std::fmt;
@@ -236,19 +235,13 @@ impl<F> fmt::Debug for InspectFn<F> {
 #[must_use = "an inspect does nothing until it is written to or added to a bus"]
 pub struct Inspect<E, S, I> {
     inner: S,
-    stage: Arc<Stage<I>>,
+    inspector: Arc<I>,
     events: PhantomData<fn(E)>,
-}
-
-struct Stage<I> {
-    inspector: I,
-    /// An inspector without a size would have no address of its own to be told by.
-    _address: u8,
 }
 
 impl<E, S, I> Inspect<E, S, I> {
     pub(crate) fn new(inner: S, inspector: I) -> Self {
-        Self { inner, stage: Arc::new(Stage { inspector, _address: 0 }), events: PhantomData }
+        Self { inner, inspector: Arc::new(inspector), events: PhantomData }
     }
 }
 
@@ -279,28 +272,24 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        shown(&self.stage.inspector, event, |event| self.inner.offer(event))
+        shown(&*self.inspector, event, |event| self.inner.offer(event))
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.inner.close(deadline)
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
-        let stage = |inner| Lane::staged(InspectLane { inner, stage: self.stage.clone() });
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
+        let stage = |inner| Lane::staged(InspectLane { inner, inspector: self.inspector.clone() });
         Ok(self.inner.lane()?.map(stage))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.inner.has_lanes()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        self.inner.signal(signal);
-    }
-
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.stage))
+        Some(SinkKey::of(&self.inspector))
     }
 }
 
@@ -312,23 +301,15 @@ impl<E, S: fmt::Debug, I> fmt::Debug for Inspect<E, S, I> {
 
 struct InspectLane<E, I> {
     inner: Lane<E>,
-    stage: Arc<Stage<I>>,
+    inspector: Arc<I>,
 }
 
 impl<E: Send + 'static, I: Inspector<E>> LaneWrite<E> for InspectLane<E, I> {
-    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
-        self.offer(event, deadline).map(drop)
-    }
-
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        shown(&self.stage.inspector, event, |event| self.inner.offer(event, deadline))
+        shown(&*self.inspector, event, |event| self.inner.offer(event, deadline))
     }
 
-    fn sealer(&self) -> Option<LaneSealer> {
-        self.inner.sealer()
-    }
-
-    fn may_wait(&self) -> bool {
-        self.inner.may_wait()
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        Some(&self.inner)
     }
 }

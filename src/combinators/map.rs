@@ -1,10 +1,10 @@
 //! Turns each event into another one.
 
 use crate::error::{OutOfMemory, WriteError};
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
-use crate::sink::signal::{Signal, ledgers};
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, Disposition, DropReason, EntryCounters, Scales, Weight};
+use crate::sink::control::ledgers_of;
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{Counters, Disposition, DropReason, EntryCounters, Ledgers, Scales, SinkState, Weight};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
 use crate::wait::context::{discard, user_code};
@@ -93,17 +93,6 @@ where
         // The parts of another batch are not parts of this one.
         if same { answer } else { answer.map(Disposition::whole) }
     }
-
-    /// The downstream sinks count the events of their batches where these are of the same type as the upstream ones. Of what another type
-    /// holds, nothing is known.
-    fn weigh(&self, weight: &Weight) {
-        if weight.is_of::<T>() && weight.is_of::<E>() {
-            self.stage.scales.add::<T>(weight);
-            self.inner.signal(&mut Signal::Weigh(weight));
-        } else if weight.is_of::<T>() {
-            self.stage.same.store(false, Ordering::Relaxed);
-        }
-    }
 }
 
 impl<T, E, S, F> Sink<T> for Map<T, E, S, F>
@@ -131,35 +120,43 @@ where
         }
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.inner.close(deadline)
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
     }
 
-    fn lane(&self) -> Result<Option<Lane<T>>, OutOfMemory> {
+    fn describe(&self, state: &mut SinkState) {
+        self.inner.describe(state);
+        self.stage.counters.add_to(&mut state.ledger);
+    }
+
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<T>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| {
             let entry = self.stage.counters.for_publisher();
             Lane::staged(MapLane { inner, stage: self.stage.clone(), entry, events: PhantomData })
         }))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.inner.has_lanes()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        match signal {
-            Signal::Weigh(weight) => return self.weigh(weight),
-            Signal::Ledgers(list) => return list.extend_mapped(ledgers(&self.inner), &self.stage.same),
-            _ => {}
-        }
-        self.inner.signal(signal);
-        if let Signal::Describe(state) = signal {
-            self.stage.counters.add_to(&mut state.ledger);
+    fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
+        list.extend_mapped(ledgers_of(&self.inner), &self.stage.same);
+    }
+
+    // The downstream sinks count the events of their batches where these are of the same type as the upstream ones. Of what another
+    // type holds, nothing is known.
+    fn weigh(&self, weight: &Weight, internal: Internal) {
+        if weight.is_of::<T>() && weight.is_of::<E>() {
+            self.stage.scales.add::<T>(weight);
+            self.inner.weigh(weight, internal);
+        } else if weight.is_of::<T>() {
+            self.stage.same.store(false, Ordering::Relaxed);
         }
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.stage))
+        Some(SinkKey::of(&self.stage))
     }
 }
 
@@ -181,10 +178,6 @@ where
     E: Send + 'static,
     F: Fn(&T) -> E + Send + Sync,
 {
-    fn push(&mut self, event: T, deadline: Deadline) -> Result<(), WriteError<T>> {
-        self.offer(event, deadline).map(drop)
-    }
-
     fn offer(&mut self, event: T, deadline: Deadline) -> Result<Disposition, WriteError<T>> {
         match converted(&self.stage.convert, &event, &self.entry) {
             Some(converted) => handed_on(self.inner.offer(converted, deadline), event),
@@ -195,11 +188,7 @@ where
         }
     }
 
-    fn sealer(&self) -> Option<LaneSealer> {
-        self.inner.sealer()
-    }
-
-    fn may_wait(&self) -> bool {
-        self.inner.may_wait()
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        Some(&self.inner)
     }
 }

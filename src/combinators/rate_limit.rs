@@ -2,10 +2,10 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{ConfigError, Invalid, OutOfMemory, WriteError};
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack};
+use crate::sink::control;
+use crate::sink::lane::{Internal, Lane, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack, SinkState};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Clock, Deadline, SystemClock};
 use crate::wait::context::{UserCode, user_code};
@@ -154,11 +154,15 @@ where
         self.stage.sieve.write(verdict, event, &self.inner)
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
+    }
+
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         self.stage.sieve.close(deadline, &self.inner)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         if self.stage.settings.is_err() {
             return Ok(None);
         }
@@ -168,19 +172,24 @@ where
         }))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.stage.settings.is_ok() && self.inner.has_lanes()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Signal::Validate(result) = signal {
-            **result = result.and(self.stage.settings);
-        }
-        self.stage.sieve.signal(signal, &self.inner);
+    fn reports_closed(&self) -> bool {
+        self.stage.sieve.is_closed(&self.inner)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.stage.settings.and_then(|()| control::validate(self))
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.stage.sieve.describe(state, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.stage))
+        Some(SinkKey::of(&self.stage))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{ConfigError, Invalid, OutOfMemory, WriteError};
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack};
+use crate::sink::control;
+use crate::sink::lane::{Internal, Lane, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack, SinkState};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Deadline;
 use std::fmt;
@@ -53,7 +53,7 @@ impl<E, S> Sample<E, S> {
 }
 
 impl<E, S> Sample<E, S> {
-    fn validate(&self) -> Result<(), ConfigError> {
+    fn settings(&self) -> Result<(), ConfigError> {
         if self.stage.one_in == 0 { Err(Invalid::ZeroSample.into()) } else { Ok(()) }
     }
 }
@@ -81,12 +81,16 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
         self.stage.sieve.write(verdict, event, &self.inner)
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
+    }
+
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         self.stage.sieve.close(deadline, &self.inner)
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
-        if self.validate().is_err() {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
+        if self.settings().is_err() {
             return Ok(None);
         }
         Ok(self.inner.lane()?.map(|inner| {
@@ -101,19 +105,24 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
         }))
     }
 
-    fn has_lanes(&self) -> bool {
-        self.validate().is_ok() && self.inner.has_lanes()
+    fn makes_lanes(&self, _: Internal) -> bool {
+        self.settings().is_ok() && self.inner.has_lanes()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Signal::Validate(result) = signal {
-            **result = result.and(self.validate());
-        }
-        self.stage.sieve.signal(signal, &self.inner);
+    fn reports_closed(&self) -> bool {
+        self.stage.sieve.is_closed(&self.inner)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.settings().and_then(|()| control::validate(self))
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.stage.sieve.describe(state, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.stage))
+        Some(SinkKey::of(&self.stage))
     }
 }
 

@@ -2,12 +2,11 @@
 
 use crate::error::{ConfigError, WriteError};
 use crate::sink::Sink;
-use crate::sink::signal::Signal;
-use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome};
+use crate::sink::control::close_caught;
+use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome, SinkState};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
 use crate::wait::context::discard;
-use crate::wait::errand::close_caught;
 use std::sync::Arc;
 
 /// What becomes of an event at a sieve.
@@ -100,18 +99,18 @@ impl Sieve {
     }
 
     pub(super) fn close<E>(&self, deadline: Deadline, inner: &impl Sink<E>) -> CloseReport {
-        let report = close_caught(|| inner.close(deadline));
+        let report = close_caught(inner, deadline);
         // Not before the sink behind refuses everything: a gate would let pass what is not to pass.
         self.closed.store(true, Ordering::Relaxed);
         report
     }
 
-    pub(super) fn signal<E>(&self, signal: &mut Signal<'_>, inner: &impl Sink<E>) {
-        inner.signal(signal);
-        match signal {
-            Signal::IsClosed(closed) => **closed |= self.closed.load(Ordering::Relaxed),
-            Signal::Describe(state) => self.counters.add_to(&mut state.ledger),
-            _ => {}
-        }
+    pub(super) fn is_closed<E>(&self, inner: &impl Sink<E>) -> bool {
+        inner.reports_closed() || self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn describe<E>(&self, state: &mut SinkState, inner: &impl Sink<E>) {
+        inner.describe(state);
+        self.counters.add_to(&mut state.ledger);
     }
 }

@@ -3,10 +3,12 @@
 mod side;
 
 use crate::error::{OutOfMemory, WriteError};
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
-use crate::sink::signal::{self, Signal};
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{Bookkeeper, CloseReport, Disposition, SinkState, SinkStatus};
+use crate::sink::control::ledgers_of;
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{
+    Bookkeeper, CloseReport, Disposition, FlushReport, Ledgers, SinkKind, SinkState, SinkStatus,
+};
 use crate::time::Deadline;
 use crate::wait::context::{cloned, discard};
 use crate::wait::errand::beside;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 /// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is `Closed` when
 ///   both are. Closing the tee closes both.
 /// - **Close and flush**: neither side takes the other one's time. Called directly, they return when both sinks have returned, also
-///   after the deadline, since both are [borrowed](crate::Sink::close). A bus or a queue upstream keeps its limit.
+///   after the deadline, since both are [borrowed](crate::Sink::close_by). A bus or a queue upstream keeps its limit.
 /// - **Order**: as for each side by itself. The side that does not wait gets the event first.
 /// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered twice. What stands in front of
 ///   the tee counts an event once: as delivered when one side accepted it and did not drop it at once, else as what became of
@@ -127,7 +129,12 @@ where
         }
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.first);
+        visit.sink(&self.second);
+    }
+
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         let [first, second] = &*self.sides;
         close_together(deadline, || {
             let (first, second) = self.in_order(
@@ -142,8 +149,8 @@ where
         })
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
-        if !self.has_lanes() {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
+        if !Lanes::<E>::has_lanes(self) {
             return Ok(None);
         }
         let (Some(first), Some(second)) = (self.first.lane()?, self.second.lane()?) else { return Ok(None) };
@@ -154,50 +161,46 @@ where
         Ok(Some(Lane::staged(TeeLane { first, second, second_first })))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.first.has_lanes() && self.second.has_lanes()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
+    fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
         let [first, second] = &*self.sides;
-        match signal {
-            Signal::IsClosed(closed) => {
-                **closed |= first.is_over(&self.first) && second.is_over(&self.second);
-            }
-            Signal::Describe(state) => {
-                merge(state, first.describe(&self.first), second.describe(&self.second));
-            }
-            Signal::Ledgers(ledgers) => {
-                ledgers.push(self.sides.clone());
-                ledgers.extend_shown(signal::ledgers(&self.first));
-                ledgers.extend_shown(signal::ledgers(&self.second));
-            }
-            Signal::Flush(deadline, report) => {
-                let deadline = *deadline;
-                flush_together(deadline, report, |report| {
-                    let (first, second) = self.in_order(
-                        deadline,
-                        || first.flush(&self.first, deadline),
-                        || second.flush(&self.second, deadline),
-                    );
-                    report.absorb(first);
-                    report.absorb(second);
-                });
-            }
-            signal => {
-                first.signal(&self.first, signal);
-                second.signal(&self.second, signal);
-            }
-        }
+        flush_together(deadline, report, |report| {
+            let (first, second) = self.in_order(
+                deadline,
+                || first.flush(&self.first, deadline),
+                || second.flush(&self.second, deadline),
+            );
+            report.absorb(first);
+            report.absorb(second);
+        });
+    }
+
+    fn reports_closed(&self) -> bool {
+        let [first, second] = &*self.sides;
+        first.is_over(&self.first) && second.is_over(&self.second)
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        let [first, second] = &*self.sides;
+        merge(state, first.describe(&self.first), second.describe(&self.second));
+    }
+
+    fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
+        list.push(self.sides.clone());
+        list.extend_shown(ledgers_of(&self.first));
+        list.extend_shown(ledgers_of(&self.second));
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.sides))
+        Some(SinkKey::of(&self.sides))
     }
 }
 
 fn merge(state: &mut SinkState, first: SinkState, second: SinkState) {
-    state.kind = "tee";
+    state.kind = SinkKind::Tee;
     state.status = match (first.status, second.status) {
         (SinkStatus::Closed, SinkStatus::Closed) => SinkStatus::Closed,
         (SinkStatus::Open, _) | (_, SinkStatus::Open) => SinkStatus::Open,
@@ -241,10 +244,6 @@ struct TeeLane<E> {
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
-    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
-        self.offer(event, deadline).map(drop)
-    }
-
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { first, second, second_first } = self;
         if first.is_closed() {
@@ -260,6 +259,11 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
         } else {
             both(first.offer(copy, deadline), second.offer(event, deadline))
         }
+    }
+
+    // Two of them: both methods below speak for both.
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -1,10 +1,9 @@
 //! Bounds the waits of whatever is behind it.
 
 use crate::error::{OutOfMemory, WriteError};
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition};
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::Disposition;
 use crate::time::Deadline;
 use crate::wait::context::WaitLimit;
 use std::fmt;
@@ -58,25 +57,20 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Timeout<E, S> {
         self.inner.offer(event)
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.inner.close(deadline)
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
     }
 
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| Lane::staged(TimeoutLane { inner, limit: *self.limit })))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.inner.has_lanes()
     }
 
-    // It has no books of its own: whoever waited in vain has counted it.
-    fn signal(&self, signal: &mut Signal<'_>) {
-        self.inner.signal(signal);
-    }
-
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.limit))
+        Some(SinkKey::of(&self.limit))
     }
 }
 
@@ -92,20 +86,12 @@ struct TimeoutLane<E> {
 }
 
 impl<E: Send + 'static> LaneWrite<E> for TimeoutLane<E> {
-    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
-        self.offer(event, deadline).map(drop)
-    }
-
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let _allowance = WaitLimit::begin(self.limit);
         self.inner.offer(event, deadline)
     }
 
-    fn sealer(&self) -> Option<LaneSealer> {
-        self.inner.sealer()
-    }
-
-    fn may_wait(&self) -> bool {
-        self.inner.may_wait()
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        Some(&self.inner)
     }
 }

@@ -5,7 +5,7 @@ use super::seat::Seats;
 use super::time::TimeSource;
 use crate::error::WriteError;
 use crate::ring::blocks::Source;
-use crate::stats::{EntryCounters, Outcome, SinkState, SinkStatus};
+use crate::stats::{EntryCounters, Outcome, SinkKind, SinkState, SinkStatus};
 use crate::time::Deadline;
 use crate::wait::Sleepers;
 use crate::wait::context::{Crew, discard_each, may_wait_for_room};
@@ -94,7 +94,7 @@ impl<E> Shared<E> {
     }
 
     pub(super) fn describe(&self, state: &mut SinkState) {
-        state.kind = "journal";
+        state.kind = SinkKind::Journal;
         state.capacity = self.capacity();
         state.status = if self.source.is_closed() { SinkStatus::Closed } else { SinkStatus::Open };
         let seats = self.seats.all();

@@ -11,9 +11,10 @@ use crate::mailbox::member::Member;
 use crate::mailbox::overflow::Overflow;
 use crate::mailbox::reader::Reader;
 use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
+use crate::sink::Inner;
 use crate::sink::Sink;
+use crate::sink::control::{Control, ledgers_of, validated};
 use crate::sink::function::Outcome;
-use crate::sink::signal::{Signal, ledgers, validate};
 use crate::stats::{CloseReport, DropReason, Identity, Ledgers};
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
@@ -550,15 +551,15 @@ impl<E: Send + 'static> QueueBuilder<E> {
         desks: usize,
     ) -> Result<Queue<E>, SpawnError> {
         // Weak, so that a sink is dropped by its worker when that ends, and not with the last handle.
-        sinks.iter().try_for_each(|sink| validate(&**sink))?;
+        sinks.iter().try_for_each(|sink| validated(&**sink))?;
         let downstream: Vec<_> = sinks.iter().map(Arc::downgrade).collect();
-        let tell = move |signal: &mut Signal<'_>| {
+        let tell = move |control: &mut dyn FnMut(&dyn Control)| {
             for sink in downstream.iter().filter_map(Weak::upgrade) {
-                sink.signal(signal);
+                Inner::new(control).sink::<E>(&*sink);
             }
         };
         let mut all = Ledgers::default();
-        sinks.iter().for_each(|sink| all.join(ledgers(&**sink)));
+        sinks.iter().for_each(|sink| all.join(ledgers_of(&**sink)));
         let behind = Behind::new(all, &works);
         self.start(works, desks, Some((Box::new(tell), behind)))
     }

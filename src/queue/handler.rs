@@ -3,7 +3,6 @@
 use crate::error::{BoxError, WriteError};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;
-use crate::sink::signal::Signal;
 use crate::stats::{CloseReport, Disposition, FlushReport, Ledgers, Passage};
 use crate::sync::{self, AtomicUsize, Ordering};
 use crate::time::Deadline;
@@ -327,15 +326,13 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     }
 
     fn end_of_batch(&mut self) -> Result<(), BoxError> {
-        self.sink.signal(&mut Signal::EndOfBatch);
+        self.sink.end_of_batch();
         Ok(())
     }
 
     fn tick(&mut self, now: Instant) -> Option<Instant> {
         // Whichever worker has written what is to be looked after in time, nobody but that one need be awake for it.
-        let mut next = None;
-        self.sink.signal(&mut Signal::Tick { now, next: &mut next });
-        next
+        self.sink.tick(now)
     }
 
     // These two are not inside a delivery: the sink behind may be a queue, which has to be waited for. They are asked for from
@@ -343,14 +340,14 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
 
     fn flush(&mut self, deadline: Deadline) -> Result<FlushReport, BoxError> {
         let mut report = FlushReport::default();
-        self.sink.signal(&mut Signal::EndOfBatch);
-        self.sink.signal(&mut Signal::Flush(deadline, &mut report));
+        self.sink.end_of_batch();
+        self.sink.flush_by(deadline, &mut report);
         Ok(report)
     }
 
     fn close(&mut self, deadline: Deadline) -> CloseReport {
         // ORD(work.working): AcqRel; pairs with itself: what the other workers wrote is visible to the sink's close.
         let last = self.working.fetch_sub(1, Ordering::AcqRel) == 1;
-        if last { self.sink.close(deadline) } else { CloseReport::done() }
+        if last { self.sink.close_by(deadline) } else { CloseReport::done() }
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::lane::PrivateLane;
 use crate::mailbox::{End, Mailbox};
-use crate::sink::lane::{Lane, LaneSealer, LaneWrite};
+use crate::sink::lane::{InnerLane, Lane, LaneSealer, LaneWrite};
 use crate::stats::{Disposition, DropReason, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, AtomicU64, MODEL, Ordering};
 use crate::time::Deadline;
@@ -115,15 +115,16 @@ struct PartitionLane<E> {
 }
 
 impl<E: Send + 'static> LaneWrite<E> for PartitionLane<E> {
-    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
-        self.offer(event, deadline).map(drop)
-    }
-
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         match self.route.of(&event) {
             Some(at) => self.route.seen(at, self.lanes[at].push(event, deadline)),
             None => Ok(Disposition::Dropped(DropReason::Panicked)),
         }
+    }
+
+    // Several of one kind: both methods below speak for all.
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 
     fn sealer(&self) -> Option<LaneSealer> {

@@ -4,14 +4,16 @@ use super::books::Books;
 use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
 use crate::error::{ConfigError, WriteError};
+use crate::sink::Inner;
 use crate::sink::Sink;
-use crate::sink::signal::Signal;
+use crate::sink::control::close_caught;
+use crate::sink::lane::Lanes;
 use crate::stats::{CloseReport, Disposition, DropReason, FlushReport, Levels};
 use crate::sync::guarded::is_let_go;
 use crate::time::deadline::moment_after;
 use crate::time::{Clock, Deadline, Pause, SystemClock};
 use crate::wait::context::{LastOffer, WaitLimit, WaitedFor, caught, event_of, quietly, user_code};
-use crate::wait::errand::{beside, close_caught, close_together, flush_together};
+use crate::wait::errand::{beside, close_together, flush_together};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -186,26 +188,33 @@ impl<E, P> Attempts<E, P> {
         WriteError::Failed { event, source: text.into() }
     }
 
-    /// Hands a signal that is not about the sink's own state on to the dead letters.
-    pub(super) fn signal_dead_letters(&self, signal: &mut Signal<'_>) {
-        if let Some(dead_letters) = &self.dead_letters
-            && !matches!(signal, Signal::Describe(_) | Signal::IsClosed(_) | Signal::Ledgers(_))
-            && let Err(text) = caught(|| dead_letters.signal(signal))
-        {
-            self.note(format!("the dead letters' sink panicked at a signal: {text}"));
+    /// Names the inner sink, and that of the dead letters, which a control reaches also when the inner sink panics.
+    pub(super) fn visit<S: Sink<E>>(&self, inner: &S, visit: &mut Inner<'_>) {
+        visit.caught(inner, &|text| self.note(format!("the sink panicked at a control: {text}")));
+        if let Some(dead_letters) = &self.dead_letters {
+            let note = |text| self.note(format!("the dead letters' sink panicked at a control: {text}"));
+            visit.caught(&**dead_letters, &note);
         }
+    }
+
+    /// Asks the inner sink alone; its panic is noted.
+    pub(super) fn ask<R: Default>(&self, ask: impl FnOnce() -> R) -> R {
+        caught(ask).unwrap_or_else(|text| {
+            self.note(format!("the sink panicked at a control: {text}"));
+            R::default()
+        })
     }
 
     /// Closes the sink behind and the dead letters: letters may come as long as the sink closes, but a sink that takes its time takes
     /// none from them.
     pub(super) fn close_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline) -> CloseReport {
-        let Some(letters) = &self.dead_letters else { return close_caught(|| inner.close(deadline)) };
+        let Some(letters) = &self.dead_letters else { return close_caught(inner, deadline) };
         close_together(deadline, || {
             let (mut report, letters) = in_order(
                 inner,
                 deadline,
-                || close_caught(|| inner.close(deadline)),
-                || close_caught(|| letters.close(deadline)),
+                || close_caught(inner, deadline),
+                || close_caught(&**letters, deadline),
             );
             report.merge("dead letters", letters);
             report
@@ -214,24 +223,24 @@ impl<E, P> Attempts<E, P> {
 
     /// Flushes the sink behind and the dead letters.
     pub(super) fn flush_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline, report: &mut FlushReport) {
-        let flush = |sink: &dyn Fn(&mut Signal<'_>)| {
+        let flush = |sink: &dyn Fn(&mut FlushReport)| {
             let mut part = FlushReport::default();
-            let outcome = caught(|| sink(&mut Signal::Flush(deadline, &mut part)));
+            let outcome = caught(|| sink(&mut part));
             (part, outcome.err())
         };
         flush_together(deadline, report, |report| {
-            let first = || flush(&|signal| inner.signal(signal));
+            let first = || flush(&|part| inner.flush_by(deadline, part));
             let ((part, panicked), letters) = match &self.dead_letters {
                 None => (first(), None),
                 Some(letters) => {
-                    let second = || flush(&|signal| letters.signal(signal));
+                    let second = || flush(&|part| letters.flush_by(deadline, part));
                     let (first, second) = in_order(inner, deadline, first, second);
                     (first, Some(second))
                 }
             };
             report.absorb(part);
             if let Some(text) = panicked {
-                self.note(format!("the sink panicked at a signal: {text}"));
+                self.note(format!("the sink panicked at a control: {text}"));
             }
             if let Some((part, panicked)) = letters {
                 report.absorb(part);

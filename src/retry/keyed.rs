@@ -5,11 +5,12 @@ use super::dead::DeadLetter;
 use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::error::{ConfigError, Invalid, WriteError};
-use crate::sink::signal::{Signal, ledgers};
-use crate::sink::{Sink, SinkKey};
+use crate::sink::control::{self, earlier, ledgers_of};
+use crate::sink::lane::Internal;
+use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    Again, AgainWait, Bookkeeper, CloseReport, Disposition, DropReason, Finish, FlushReport, Load, SinkState,
-    SinkStatus,
+    Again, AgainWait, Bookkeeper, CloseReport, Disposition, DropReason, Finish, FlushReport, Ledgers, Load,
+    SinkKind, SinkState, SinkStatus, Weight,
 };
 use crate::sync::{Mutex, lock};
 use crate::time::deadline::moment_after;
@@ -43,7 +44,7 @@ const ATTEMPTS_PER_TICK: usize = 64;
 ///   ([`Finish::Pending`](crate::stats::Finish::Pending)). On the worker of a queue a flush waits for nothing: the flush of the queue waits for
 ///   the back-off, and asks the worker again. What a close leaves goes to the dead letters, or counts as
 ///   `dropped.aborted`; both are `undelivered` in the report. A direct close returns when the inner sink and the dead letters
-///   [have returned](crate::Sink::close), also after the deadline.
+///   [have returned](crate::Sink::close_by), also after the deadline.
 /// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. One that panics costs the event for which it was asked.
 /// - **Books**: as for [`Retry`](crate::retry::Retry); what is set aside is `pending`.
 ///
@@ -113,7 +114,7 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
         self
     }
 
-    fn validate(&self) -> Result<(), ConfigError> {
+    fn settings(&self) -> Result<(), ConfigError> {
         let zero = lock(&self.parked).capacity == 0;
         if zero { Err(Invalid::ZeroCapacity.into()) } else { self.attempts.settings }
     }
@@ -153,7 +154,7 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     /// let policy = Backoff::new(minute, minute).jitter(0.0).max_attempts(3);
     /// let sink = sink_fn(|_: &u32| Err("no route")).retry_by_key(|n| *n, policy).clock(clock.clone());
     /// assert!(sink.write(7).is_ok());
-    /// assert!(sink.close(Deadline::NEVER).is_done()); // it tries to the end, waits included
+    /// assert!(sink.close_by(Deadline::NEVER).is_done()); // it tries to the end, waits included
     /// assert_eq!(clock.passed(), 2 * minute);
     /// # }
     /// ```
@@ -297,7 +298,7 @@ where
                     drop(load);
                     let due = moment_after(self.attempts.now(), wait);
                     if let Some(waiting) = in_hand.put_back(Waiting { event, trials: Some(trials) }, due) {
-                        self.abort(waiting);
+                        self.abort_waiting(waiting);
                     }
                 }
                 Ok(Step::Taken(disposition)) => self.attempts.books.ended(load, disposition),
@@ -313,7 +314,7 @@ where
         lock(&self.parked).next_due()
     }
 
-    fn abort(&self, waiting: Waiting<E>) {
+    fn abort_waiting(&self, waiting: Waiting<E>) {
         let trials = waiting.trials.unwrap_or_else(|| self.attempts.begin());
         let load = self.attempts.books.scales.load(&waiting.event, &trials.delivered);
         self.give_up_later(load, WriteError::Closed(waiting.event), &trials, DropReason::Aborted);
@@ -332,7 +333,7 @@ where
     fn sweep(&self) {
         let lines = lock(&self.parked).sweep();
         for mut line in lines {
-            line.take_events().into_iter().for_each(|waiting| self.abort(waiting));
+            line.take_events().into_iter().for_each(|waiting| self.abort_waiting(waiting));
             discard(line);
         }
     }
@@ -406,15 +407,15 @@ where
         report.ask_again(Some(Again { waits: vec![waits], ..Again::default() }));
     }
 
-    fn describe(&self, state: &mut SinkState) {
+    fn show(&self, state: &mut SinkState) {
         let books = &self.attempts.books;
-        state.ledger = books.ledger(&ledgers(&self.inner));
+        state.ledger = books.ledger(&ledgers_of(&self.inner));
         let (pending, capacity, closed) = {
             let parked = lock(&self.parked);
             (parked.count() as u64, parked.capacity as u64, parked.closed)
         };
-        if state.kind.is_empty() {
-            state.kind = "keyed-retry";
+        if !state.kind.keeps_ledger() {
+            state.kind = SinkKind::KeyedRetry;
             state.capacity = capacity;
             state.status = if closed { SinkStatus::Closed } else { SinkStatus::Open };
         }
@@ -446,7 +447,7 @@ where
         if closed || self.attempts.is_interrupted() {
             return self.end(WriteError::Closed(event), 0);
         }
-        if let Err(error) = self.validate() {
+        if let Err(error) = self.settings() {
             let error = WriteError::Failed { event, source: Box::new(error) };
             return self.attempts.books.answered(Err(error));
         }
@@ -472,7 +473,11 @@ where
         }
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn inner(&self, visit: &mut Inner<'_>) {
+        self.attempts.visit(&self.inner, visit);
+    }
+
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         lock(&self.parked).closed = true;
         if !self.drain(deadline) && must_not_wait() {
             // Parked events still have time: a close from outside a delivery waits for them.
@@ -489,43 +494,52 @@ where
         report
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        match signal {
-            Signal::Abort => self.attempts.pause.interrupt(),
-            Signal::Flush(deadline, report) => {
-                if is_worker() && !must_not_wait() {
-                    self.drain_on_worker(*deadline, report);
-                } else if !self.drain(*deadline) {
-                    report.note(if must_not_wait() { Finish::Pending } else { Finish::TimedOut });
-                }
-                return self.attempts.flush_both(&self.inner, *deadline, report);
-            }
-            Signal::Tick { next, .. } => {
-                if let Some(due) = self.try_due(ATTEMPTS_PER_TICK) {
-                    **next = Some(next.map_or(due, |next| next.min(due)));
-                }
-            }
-            Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
-            Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
-            Signal::Validate(result) => **result = result.and(self.validate()),
-            _ => {}
+    fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
+        if is_worker() && !must_not_wait() {
+            self.drain_on_worker(deadline, report);
+        } else if !self.drain(deadline) {
+            report.note(if must_not_wait() { Finish::Pending } else { Finish::TimedOut });
         }
-        // The dead letters hear of it also when the inner sink panics.
-        if let Err(text) = caught(|| self.inner.signal(signal)) {
-            self.attempts.note(format!("the sink panicked at a signal: {text}"));
-        }
-        self.attempts.signal_dead_letters(signal);
-        match signal {
-            Signal::IsClosed(closed) => {
-                **closed |= lock(&self.parked).closed || self.attempts.is_interrupted()
-            }
-            Signal::Describe(state) => self.describe(state),
-            _ => {}
-        }
+        self.attempts.flush_both(&self.inner, deadline, report);
+    }
+
+    fn abort_now(&self) {
+        self.attempts.pause.interrupt();
+        control::abort_now(self);
+    }
+
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        let due = self.try_due(ATTEMPTS_PER_TICK);
+        earlier(due, control::tick(self, now))
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.attempts.ask(|| self.inner.reports_closed())
+            || lock(&self.parked).closed
+            || self.attempts.is_interrupted()
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.settings().and_then(|()| control::validate(self))
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.attempts.ask(|| self.inner.describe(state));
+        self.show(state);
+    }
+
+    fn add_ledgers(&self, list: &mut Ledgers, internal: Internal) {
+        list.push(self.attempts.books.clone());
+        self.attempts.ask(|| self.inner.add_ledgers(list, internal));
+    }
+
+    fn weigh(&self, weight: &Weight, _: Internal) {
+        self.attempts.books.scales.add::<E>(weight);
+        control::weigh(self, weight);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.attempts.pause))
+        Some(SinkKey::of(&self.attempts.pause))
     }
 }
 

@@ -3,13 +3,17 @@
 use super::attempts::{Attempts, Cut, Step};
 use super::dead::DeadLetter;
 use super::policy::RetryPolicy;
+use crate::error::ConfigError;
 use crate::error::WriteError;
-use crate::sink::signal::{Signal, ledgers};
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{Bookkeeper, CloseReport, Disposition, SinkStatus};
+use crate::sink::control::{self, ledgers_of};
+use crate::sink::lane::Internal;
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{
+    Bookkeeper, CloseReport, Disposition, FlushReport, Ledgers, SinkKind, SinkState, SinkStatus, Weight,
+};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::{Clock, Deadline};
-use crate::wait::context::{LastOffer, caught};
+use crate::wait::context::LastOffer;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +28,12 @@ use std::time::Duration;
 /// # Guarantees
 /// - **Progress**: `write` waits on the calling thread, as long as the policy says: put a [`Queue`](crate::Queue) in front.
 ///   There is no lane into a retry. A wait ends at once when the sink is closed or a close is cut short
-///   ([`Signal::Abort`]); the event then goes to the dead letters, or comes back as [`WriteError::Closed`]. A close of the
+///   ([`Sink::abort_now`]); the event then goes to the dead letters, or comes back as [`WriteError::Closed`]. A close of the
 ///   queue in front first lets the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
 ///   The drop of a last handle gives nothing up: behind a queue that is dropped rather than closed, a policy without limits
 ///   goes on for as long as the sink behind fails.
 /// - **Close and flush** of the inner sink and the dead letters: neither takes the other one's time. Called directly, they return when
-///   both sinks have returned, also after the deadline, since both are [borrowed](crate::Sink::close). A bus or a queue upstream
+///   both sinks have returned, also after the deadline, since both are [borrowed](crate::Sink::close_by). A bus or a queue upstream
 ///   keeps its limit.
 /// - **Order**: none between threads that write at once. A [`Queue`](crate::Queue) with one worker upstream keeps the order of each
 ///   publisher.
@@ -182,51 +186,58 @@ where
         self.attempts.books.answered(self.answer(event))
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn inner(&self, visit: &mut Inner<'_>) {
+        self.attempts.visit(&self.inner, visit);
+    }
+
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         self.closed.store(true, Ordering::Relaxed);
         self.attempts.pause.interrupt();
         self.attempts.close_both(&self.inner, deadline)
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if matches!(signal, Signal::Abort) {
-            self.attempts.pause.interrupt();
-        }
-        match signal {
-            Signal::Ledgers(list) => list.push(self.attempts.books.clone()),
-            Signal::Weigh(weight) => self.attempts.books.scales.add::<E>(weight),
-            Signal::Validate(result) => **result = result.and(self.attempts.settings),
-            _ => {}
-        }
-        // The dead letters hear of it also when the sink behind panics.
-        if let Signal::Flush(deadline, report) = signal {
-            return self.attempts.flush_both(&self.inner, *deadline, report);
-        }
-        let outcome = caught(|| self.inner.signal(signal));
-        if let Err(text) = outcome {
-            self.attempts.note(format!("the sink panicked at a signal: {text}"));
-        }
-        self.attempts.signal_dead_letters(signal);
-        match signal {
-            Signal::IsClosed(closed) => **closed |= self.attempts.is_interrupted(),
-            Signal::Describe(state) => {
-                let inner = ledgers(&self.inner);
-                state.ledger = self.attempts.books.ledger(&inner);
-                if state.kind.is_empty() {
-                    state.kind = "retry";
-                    if self.closed.load(Ordering::Relaxed) {
-                        state.status = SinkStatus::Closed;
-                    }
-                }
-                self.attempts.books.show(state);
-                state.retries.rotate_right(1);
+    fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
+        self.attempts.flush_both(&self.inner, deadline, report);
+    }
+
+    fn abort_now(&self) {
+        self.attempts.pause.interrupt();
+        control::abort_now(self);
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.attempts.settings.and_then(|()| control::validate(self))
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.attempts.ask(|| self.inner.reports_closed()) || self.attempts.is_interrupted()
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.attempts.ask(|| self.inner.describe(state));
+        state.ledger = self.attempts.books.ledger(&ledgers_of(&self.inner));
+        if !state.kind.keeps_ledger() {
+            state.kind = SinkKind::Retry;
+            if self.closed.load(Ordering::Relaxed) {
+                state.status = SinkStatus::Closed;
             }
-            _ => {}
         }
+        self.attempts.books.show(state);
+        state.retries.rotate_right(1);
+    }
+
+    fn add_ledgers(&self, list: &mut Ledgers, internal: Internal) {
+        list.push(self.attempts.books.clone());
+        self.attempts.ask(|| self.inner.add_ledgers(list, internal));
+    }
+
+    fn weigh(&self, weight: &Weight, _: Internal) {
+        self.attempts.books.scales.add::<E>(weight);
+        control::weigh(self, weight);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.attempts.pause))
+        Some(SinkKey::of(&self.attempts.pause))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Sinks made of a function, and the sink that takes everything and does nothing.
 
-use super::Sink;
-use super::signal::Signal;
+use super::base::Sink;
 use crate::error::{BoxError, WriteError};
 use crate::stats::CloseReport;
 use crate::sync::{AtomicBool, Ordering};
@@ -92,15 +91,13 @@ impl<E, R: Outcome, F: Fn(&E) -> R + Send + Sync> Sink<E> for SinkFn<E, F> {
         }
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.closed.store(true, Ordering::Relaxed);
         CloseReport::done()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Signal::IsClosed(closed) = signal {
-            **closed |= self.closed.load(Ordering::Relaxed);
-        }
+    fn reports_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 }
 
@@ -118,7 +115,7 @@ impl<E, F> fmt::Debug for SinkFn<E, F> {
 /// use buslane::time::Deadline;
 /// let sink = noop();
 /// assert!(sink.write(7).is_ok());
-/// assert!(sink.close(Deadline::NOW).is_done());
+/// assert!(sink.close_by(Deadline::NOW).is_done());
 /// assert!(sink.write(7).is_err());
 /// ```
 pub struct Noop<E> {
@@ -147,15 +144,13 @@ impl<E> Sink<E> for Noop<E> {
         Ok(())
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.closed.store(true, Ordering::Relaxed);
         CloseReport::done()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Signal::IsClosed(closed) = signal {
-            **closed |= self.closed.load(Ordering::Relaxed);
-        }
+    fn reports_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 }
 

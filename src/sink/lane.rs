@@ -1,33 +1,73 @@
-//! The private way of one publisher into one sink.
+//! The private lane of one publisher into one sink.
+//!
+//! Sealed: a lane is a promise between the crate's own sinks and the bus about rings, seals and waits, which no sink of a user can keep.
+//! The methods of [`Sink`] that make lanes take an [`Internal`], which only this crate has.
+//!
+//! The lanes into mailboxes are the ones that matter most, and this layer lies below the mailboxes. So it names them by
+//! [`PlainLanes`], for which the mailbox layer fills in its type. The compiler resolves that: a plain lane stays a variant of an enum,
+//! and a publish calls it directly.
 
-use crate::error::WriteError;
-use crate::mailbox::lane::PrivateLane;
-use crate::mailbox::view::LaneView;
+use super::base::Sink;
+use crate::error::{OutOfMemory, WriteError};
 use crate::stats::{Disposition, HeldBack};
 use crate::sync::lent::{Claim, Lent};
 use crate::time::Deadline;
-use crate::wait::context::{Quiet, discard, dispose, user_code};
+use crate::wait::context::{Quiet, discard, dispose};
 use std::fmt;
 use std::sync::Arc;
 
-/// The private way of one publisher into one sink.
+/// What a method takes that only the crate calls, and that no sink of a user overrides.
+#[derive(Clone, Copy, Debug)]
+pub struct Internal(());
+
+impl Internal {
+    pub(crate) const TOKEN: Self = Self(());
+}
+
+/// The lanes of a sink, for the crate.
+pub trait Lanes<E>: Sink<E> {
+    /// Makes a private lane for one publisher; `None` where events go through [`write`](Sink::write).
+    ///
+    /// # Errors
+    /// [`OutOfMemory::OutOfMemory`] when the lane's memory cannot be allocated.
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+        self.make_lane(Internal::TOKEN)
+    }
+
+    /// Whether [`lane`](Self::lane) makes lanes.
+    fn has_lanes(&self) -> bool {
+        self.makes_lanes(Internal::TOKEN)
+    }
+}
+
+impl<E, S: Sink<E> + ?Sized> Lanes<E> for S {}
+
+/// Says which lanes lead into mailboxes. [`Mailboxes`] is the one type that implements it, in the mailbox layer.
+pub(crate) trait PlainLanes<E> {
+    type Lane;
+}
+
+/// The mailbox layer, as this layer knows it.
+pub(crate) struct Mailboxes;
+
+type PrivateLane<E> = <Mailboxes as PlainLanes<E>>::Lane;
+
+/// A lane into a mailbox.
+pub(crate) trait PlainLane<E> {
+    /// Puts an event in, settles with a seal in progress, and wakes the consumer if it is parked.
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>>;
+    /// Whether a push may wait for room.
+    fn may_wait(&self) -> bool;
+    /// Whether a push may run user code of the sink, or goes where its end cannot be fixed.
+    fn has_user_code(&self) -> bool;
+    /// What ends the lane from outside; `None` for a lane into an unbounded mailbox, which neither waits nor has an end.
+    fn seal(&self) -> Option<Arc<dyn Seal>>;
+}
+
+/// The private lane of one publisher into one sink.
 ///
-/// A lane into a queue or channel is a ring of its own. A combinator that makes one event of one event gives out a lane
-/// around that of the sink behind it: a *gated* one if it only lets some events pass (`Filter`), a *staged* one if it does
-/// anything else (`Map`).
-///
-/// # Examples
-/// ```
-/// use buslane::{Channel, Sink};
-/// use buslane::time::Deadline;
-/// let (channel, mut receiver) = Channel::lossy(8)?;
-/// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(|n: &u32| n % 2 == 0);
-/// for n in 0..4 {
-///     lane.push(n, Deadline::NEVER)?;
-/// }
-/// assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 2]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// A lane into a queue or channel is a ring of its own. A combinator that makes one event of one event makes a lane around that
+/// of its inner sink: a *gated* one if it only lets some events pass (`Filter`), a *staged* one if it does anything else (`Map`).
 pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
     /// What keeps events away from the lane.
@@ -46,58 +86,26 @@ pub(crate) enum LaneKind<E> {
 
 impl<E: Send + 'static> Lane<E> {
     /// A lane that is a stage in front of another one.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Sink, WriteError};
-    /// use buslane::sink::{Lane, LaneWrite};
-    /// use buslane::time::Deadline;
-    /// struct Doubled(Lane<u32>);
-    /// impl LaneWrite<u32> for Doubled {
-    ///     fn push(&mut self, event: u32, deadline: Deadline) -> Result<(), WriteError<u32>> {
-    ///         self.0.push(event * 2, deadline).map_err(|error| error.map_event(|_| event))
-    ///     }
-    /// }
-    /// let (channel, mut receiver) = Channel::lossy(8)?;
-    /// let inner = channel.lane()?.expect("a channel gives out lanes");
-    /// Lane::staged(Doubled(inner)).push(21, Deadline::NEVER)?;
-    /// assert_eq!(receiver.recv()?, 42);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn staged(stage: impl LaneWrite<E> + 'static) -> Self {
         Self { kind: LaneKind::Staged(Lent::new(Box::new(Quiet::new(stage)))), gate: None }
     }
 
-    /// Puts a gate in front of the lane. An event that does not pass counts as taken; what became of it is for the gate to
-    /// count. A gate that panics lets nothing pass.
-    ///
-    /// Cheaper than a stage: all gated lanes of a publisher share its one fence.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Sink};
-    /// use buslane::time::Deadline;
-    /// let (channel, mut receiver) = Channel::lossy(8)?;
-    /// let mut seen = 0;
-    /// let every_second = move |_: &char| { seen += 1; seen % 2 == 0 };
-    /// let mut lane = channel.lane()?.expect("a channel gives out lanes").gated(every_second);
-    /// for event in "abcd".chars() {
-    ///     lane.push(event, Deadline::NEVER)?;
-    /// }
-    /// assert_eq!(receiver.drain().collect::<String>(), "bd");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// Puts a gate in front of the lane. A gate that panics lets nothing pass.
+    #[cfg(feature = "unstable")]
     #[must_use]
     pub fn gated(self, gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
         let mut gate = Quiet::new(gate);
-        self.gated_by(move |event| match user_code(|| (*gate)(event)) {
+        self.gated_by(move |event| match crate::wait::context::user_code(|| (*gate)(event)) {
             Ok(true) => None,
             Ok(false) => Some(HeldBack::Filtered),
             Err(_) => Some(HeldBack::Panicked),
         })
     }
 
-    /// As [`gated`](Self::gated), for a gate that does not panic and in which nothing waits.
+    /// Puts a gate in front of the lane, which does not panic, and in which nothing waits. An event that does not pass counts as
+    /// accepted; the gate counts what became of it.
+    ///
+    /// Cheaper than a stage: all gated lanes of a publisher share its one fence.
     pub(crate) fn gated_by(mut self, mut gate: impl FnMut(&E) -> Option<HeldBack> + Send + 'static) -> Self {
         self.gate = Some(match self.gate {
             None => Lent::new(Box::new(gate)),
@@ -120,46 +128,20 @@ impl<E: Send + 'static> Lane<E> {
         Self { kind: LaneKind::Private(lane), gate: None }
     }
 
-    /// Puts an event in, settles with whoever seals the lane, and wakes the consumer if it sleeps.
-    ///
-    /// Where the policy is to wait for room, the push waits until the deadline: not at all with [`Deadline::NOW`], and as long as
-    /// the policy says with [`Deadline::NEVER`].
+    /// Puts an event in, settles with a seal in progress, and wakes the consumer if it is parked.
     ///
     /// # Errors
     /// [`WriteError`] with the event and the reason.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Overflow, Sink, WriteError};
-    /// use buslane::time::Deadline;
-    /// let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
-    /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
-    /// lane.push(1, Deadline::NEVER)?;
-    /// assert!(matches!(lane.push(2, Deadline::NEVER), Err(WriteError::Full(2))));
-    /// # drop(receiver);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    #[cfg(feature = "unstable")]
     #[inline]
     pub fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
         self.offer(event, deadline).map(drop)
     }
 
-    /// As [`push`](Self::push), and reports what became of an event that was accepted.
+    /// Puts an event in, and returns what became of it.
     ///
     /// # Errors
     /// [`WriteError`] with the event and the reason.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Sink};
-    /// use buslane::time::Deadline;
-    /// use buslane::stats::{Disposition, DropReason};
-    /// let (channel, _receiver) = Channel::lossy(1)?; // drops the newest event when it is full
-    /// let mut lane = channel.lane()?.expect("a channel gives out lanes");
-    /// assert_eq!(lane.offer(1, Deadline::NEVER)?, Disposition::Pending);
-    /// assert_eq!(lane.offer(2, Deadline::NEVER)?, Disposition::Dropped(DropReason::Full));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     #[inline]
     pub fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         if let Some(gate) = &mut self.gate
@@ -169,52 +151,34 @@ impl<E: Send + 'static> Lane<E> {
             return Ok(held_back.into());
         }
         match &mut self.kind {
-            LaneKind::Private(lane) => lane.push(event, deadline),
+            LaneKind::Private(lane) => PlainLane::push(lane, event, deadline),
             LaneKind::Staged(stage) => stage.offer(event, deadline),
         }
     }
 
     /// Whether a push may wait for room.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Overflow, Sink};
-    /// for (overflow, may_wait) in [(Overflow::Block, true), (Overflow::DropNewest, false)] {
-    ///     let (channel, _receiver) = Channel::<u32>::builder().overflow(overflow).build()?;
-    ///     assert!(channel.lane()?.is_some_and(|lane| lane.may_wait() == may_wait));
-    /// }
-    /// # Ok::<(), buslane::error::BuildError>(())
-    /// ```
     #[must_use]
     pub fn may_wait(&self) -> bool {
         match &self.kind {
-            LaneKind::Private(lane) => lane.may_wait(),
+            LaneKind::Private(lane) => PlainLane::may_wait(lane),
             LaneKind::Staged(stage) => stage.may_wait(),
         }
     }
 
     /// Whether a push may run user code of the sink, or goes where its end cannot be fixed.
     pub(crate) fn has_user_code(&self) -> bool {
-        let is_shared = matches!(&self.kind, LaneKind::Private(lane) if lane.is_shared() || lane.has_hook());
-        self.gate.is_some() || is_shared || matches!(self.kind, LaneKind::Staged(_))
+        self.gate.is_some()
+            || match &self.kind {
+                LaneKind::Private(lane) => PlainLane::has_user_code(lane),
+                LaneKind::Staged(_) => true,
+            }
     }
 
     /// What ends the lane from outside; `None` where a removal has to wait for the push in progress instead.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Sink};
-    /// let (bounded, _receiver) = Channel::<u32>::lossy(8)?;
-    /// assert!(bounded.lane()?.is_some_and(|lane| lane.sealer().is_some()));
-    /// let (unbounded, _receiver) = Channel::<u32>::builder().unbounded().build()?;
-    /// assert!(unbounded.lane()?.is_some_and(|lane| lane.sealer().is_none()));
-    /// # Ok::<(), buslane::error::BuildError>(())
-    /// ```
     #[must_use]
     pub fn sealer(&self) -> Option<LaneSealer> {
         match &self.kind {
-            // A lane into an unbounded queue neither waits nor has an end.
-            LaneKind::Private(lane) => lane.is_sealable().then(|| LaneSealer(lane.view().clone())),
+            LaneKind::Private(lane) => PlainLane::seal(lane).map(LaneSealer),
             LaneKind::Staged(stage) => stage.sealer(),
         }
     }
@@ -249,148 +213,36 @@ impl<E> fmt::Debug for Lane<E> {
     }
 }
 
-/// One stage of a staged lane: what a 1:1 combinator does to an event on its way into the lane behind it.
-///
-/// # Examples
-/// ```
-/// use buslane::WriteError;
-/// use buslane::sink::{Lane, LaneSealer, LaneWrite};
-/// use buslane::time::Deadline;
-///
-/// /// Lets every second event pass.
-/// struct EverySecond {
-///     inner: Lane<u64>,
-///     odd: bool,
-/// }
-///
-/// impl LaneWrite<u64> for EverySecond {
-///     fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
-///         self.odd = !self.odd;
-///         if self.odd { Ok(()) } else { self.inner.push(event, deadline) }
-///     }
-///
-///     fn sealer(&self) -> Option<LaneSealer> {
-///         self.inner.sealer()
-///     }
-///
-///     fn may_wait(&self) -> bool {
-///         self.inner.may_wait()
-///     }
-/// }
-/// ```
+/// One stage of a staged lane: what a 1:1 combinator does to an event on its way into the inner lane.
 pub trait LaneWrite<E>: Send {
-    /// Hands an event on, or gives it back.
+    /// Forwards an event and returns what became of it, or gives it back.
     ///
     /// # Errors
     /// [`WriteError`] with the event and the reason.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::WriteError;
-    /// use buslane::sink::LaneWrite;
-    /// use buslane::time::Deadline;
-    /// struct Last(Option<u32>);
-    /// impl LaneWrite<u32> for Last {
-    ///     fn push(&mut self, event: u32, _: Deadline) -> Result<(), WriteError<u32>> {
-    ///         self.0 = Some(event);
-    ///         Ok(())
-    ///     }
-    /// }
-    /// let mut last = Last(None);
-    /// last.push(7, Deadline::NEVER)?;
-    /// assert_eq!(last.0, Some(7));
-    /// # Ok::<(), WriteError<u32>>(())
-    /// ```
-    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>>;
+    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>>;
 
-    /// As [`push`](Self::push), and reports what became of an event that was accepted; what a bus calls.
-    ///
-    /// By default an event that `push` accepts is [`Delivered`](Disposition::Delivered). A stage returns what the `offer` of the
-    /// inner lane returned, and pushes by it.
-    ///
-    /// # Errors
-    /// [`WriteError`] with the event and the reason.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::WriteError;
-    /// use buslane::sink::{Lane, LaneWrite};
-    /// use buslane::time::Deadline;
-    /// use buslane::stats::Disposition;
-    /// /// Lets every second event pass.
-    /// struct EverySecond {
-    ///     inner: Lane<u64>,
-    ///     odd: bool,
-    /// }
-    /// impl LaneWrite<u64> for EverySecond {
-    ///     fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
-    ///         self.offer(event, deadline).map(drop)
-    ///     }
-    ///     fn offer(&mut self, event: u64, deadline: Deadline) -> Result<Disposition, WriteError<u64>> {
-    ///         self.odd = !self.odd;
-    ///         if self.odd { Ok(Disposition::Filtered) } else { self.inner.offer(event, deadline) }
-    ///     }
-    /// }
-    /// ```
-    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        self.push(event, deadline).map(|()| Disposition::Delivered)
-    }
+    /// The lane into which the stage forwards events; `None` where it ends. It has no default, so that no stage forgets to forward
+    /// what follows.
+    fn inner(&self) -> Option<&dyn InnerLane>;
 
-    /// What ends the lane from outside: that of the lane behind. `None`, the default, makes a removal wait for the push
-    /// in progress instead.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Sink, WriteError};
-    /// use buslane::sink::{Lane, LaneSealer, LaneWrite};
-    /// use buslane::time::Deadline;
-    /// struct Stage(Lane<u32>);
-    /// impl LaneWrite<u32> for Stage {
-    /// #   fn push(&mut self, event: u32, deadline: Deadline) -> Result<(), WriteError<u32>> { self.0.push(event, deadline) }
-    ///     fn sealer(&self) -> Option<LaneSealer> {
-    ///         self.0.sealer()
-    ///     }
-    /// }
-    /// let (channel, _receiver) = Channel::lossy(8)?;
-    /// let lane = channel.lane()?.expect("a channel gives out lanes");
-    /// assert!(Lane::staged(Stage(lane)).sealer().is_some());
-    /// # Ok::<(), buslane::error::BuildError>(())
-    /// ```
+    /// What ends the lane from outside; `None` makes a removal wait for the push in progress instead.
     fn sealer(&self) -> Option<LaneSealer> {
-        None
+        self.inner()?.sealer()
     }
 
-    /// Whether a push may wait for room; if so, it happens after every other sink has its event. Default: `true`.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Overflow, Sink, WriteError};
-    /// use buslane::sink::{Lane, LaneWrite};
-    /// use buslane::time::Deadline;
-    /// struct Stage(Lane<u32>);
-    /// impl LaneWrite<u32> for Stage {
-    /// #   fn push(&mut self, event: u32, deadline: Deadline) -> Result<(), WriteError<u32>> { self.0.push(event, deadline) }
-    ///     fn may_wait(&self) -> bool {
-    ///         self.0.may_wait()
-    ///     }
-    /// }
-    /// let (channel, _receiver) = Channel::builder().overflow(Overflow::DropNewest).build()?;
-    /// let lane = channel.lane()?.expect("a channel gives out lanes");
-    /// assert!(!Lane::staged(Stage(lane)).may_wait());
-    /// # Ok::<(), buslane::error::BuildError>(())
-    /// ```
+    /// Whether a push may wait for room; if so, it happens after every other sink has its event.
     fn may_wait(&self) -> bool {
-        true
+        self.inner().is_none_or(InnerLane::may_wait)
     }
 }
 
 impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
-    fn push(&mut self, event: E, deadline: Deadline) -> Result<(), WriteError<E>> {
-        (**self).push(event, deadline)
-    }
-
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         (**self).offer(event, deadline)
+    }
+
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        (**self).inner()
     }
 
     fn sealer(&self) -> Option<LaneSealer> {
@@ -402,17 +254,25 @@ impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
     }
 }
 
+/// The lane downstream of a stage, whatever its events are.
+pub trait InnerLane {
+    /// As [`Lane::sealer`].
+    fn sealer(&self) -> Option<LaneSealer>;
+    /// As [`Lane::may_wait`].
+    fn may_wait(&self) -> bool;
+}
+
+impl<E: Send + 'static> InnerLane for Lane<E> {
+    fn sealer(&self) -> Option<LaneSealer> {
+        Self::sealer(self)
+    }
+
+    fn may_wait(&self) -> bool {
+        Self::may_wait(self)
+    }
+}
+
 /// Ends one lane from outside.
-///
-/// # Examples
-/// A stage hands on that of the lane behind it, so that a bus need not wait for a push in progress:
-/// ```
-/// use buslane::{Channel, Sink, SinkExt};
-/// let (channel, _receiver) = Channel::<String>::lossy(8)?;
-/// let lane = channel.map(|n: &u32| n.to_string()).lane()?;
-/// assert!(lane.is_some_and(|lane| lane.sealer().is_some()));
-/// # Ok::<(), buslane::error::BuildError>(())
-/// ```
 #[derive(Clone)]
 pub struct LaneSealer(Arc<dyn Seal>);
 
@@ -424,20 +284,6 @@ pub(crate) trait Seal: Send + Sync {
     fn fix(&self);
     /// Wakes a publisher that waits for room, which returns, and the consumer.
     fn wake_all(&self);
-}
-
-impl<E: Send + 'static> Seal for LaneView<E> {
-    fn mark(&self) {
-        Self::mark(self);
-    }
-
-    fn fix(&self) {
-        Self::fix(self);
-    }
-
-    fn wake_all(&self) {
-        Self::wake_all(self);
-    }
 }
 
 /// Several lanes that are one to their publisher.
@@ -467,8 +313,8 @@ impl LaneSealer {
     }
 
     /// Ends several lanes that are one to their publisher; `None` when one of them cannot be ended from outside.
-    pub(crate) fn of_all<E: Send + 'static>(lanes: &[PrivateLane<E>]) -> Option<Self> {
-        let parts = lanes.iter().map(|lane| lane.is_sealable().then(|| Self(lane.view().clone())));
+    pub(crate) fn of_all<E>(lanes: &[impl PlainLane<E>]) -> Option<Self> {
+        let parts = lanes.iter().map(|lane| lane.seal().map(Self));
         Some(Self(Arc::new(parts.collect::<Option<Vec<_>>>()?)))
     }
 

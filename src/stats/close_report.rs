@@ -100,12 +100,12 @@ impl CloseReport {
     /// struct Printing;
     /// impl Sink<u32> for Printing {
     /// #   fn write(&self, event: u32) -> Result<(), WriteError<u32>> { println!("{event}"); Ok(()) }
-    ///     fn close(&self, _deadline: Deadline) -> CloseReport {
+    ///     fn close_by(&self, _deadline: Deadline) -> CloseReport {
     ///         println!("that was all");
     ///         CloseReport::done()
     ///     }
     /// }
-    /// assert!(Printing.close(Deadline::NOW).is_done());
+    /// assert!(Printing.close_by(Deadline::NOW).is_done());
     /// ```
     pub fn done() -> Self {
         Self::default()

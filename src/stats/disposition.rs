@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 /// What became of an accepted event, as far as that is known when the write returns.
 ///
-/// Each value is a term of the second equation of the [`Ledger`]. Returned by [`Sink::offer`](crate::Sink::offer) and
-/// [`Lane::push`](crate::sink::Lane::push).
+/// Each value is a term of the second equation of the [`Ledger`]. Returned by [`Sink::offer`](crate::Sink::offer).
 ///
 /// # Examples
 /// ```
@@ -280,17 +279,18 @@ pub(crate) trait Bookkeeper: Send + Sync {
     fn show(&self, state: &mut SinkState);
 }
 
-/// The ledgers of a chain of sinks, which the stages in front of it ask for once. Filled in by
-/// [`Signal::Ledgers`](crate::sink::Signal::Ledgers).
-///
-/// A sink that wraps another one forwards the signal if it passes every event on once, or reports in
-/// [`offer`](crate::Sink::offer) that it does not.
+/// The ledgers of a chain of sinks, for which the stages upstream of it ask once.
 #[derive(Clone, Default)]
 pub struct Ledgers(Vec<Arc<dyn Bookkeeper>>);
 
 impl Ledgers {
     pub(crate) fn push(&mut self, keeper: Arc<dyn Bookkeeper>) {
         self.0.push(keeper);
+    }
+
+    /// Adds the ledgers of the sinks downstream, to which every event is passed on once.
+    pub(crate) fn extend(&mut self, inner: Self) {
+        self.0.extend(inner.0);
     }
 
     /// Adds the ledgers of sinks that the chain branches into, or to which it passes something other than single events: they are

@@ -52,11 +52,12 @@ pub struct Snapshot {
 /// # Examples
 /// ```
 /// use buslane::{Bus, Queue};
+/// use buslane::stats::SinkKind;
 /// let bus = Bus::new();
 /// bus.add_named("audit", Queue::builder().capacity(64).spawn(|n: u32| println!("{n}"))?)?;
 /// let snapshot = bus.snapshot();
 /// let sink = &snapshot.sinks[0];
-/// assert_eq!((sink.name.as_str(), sink.state.kind, sink.state.capacity), ("audit", "queue", 64));
+/// assert_eq!((sink.name.as_str(), sink.state.kind, sink.state.capacity), ("audit", SinkKind::Queue, 64));
 /// println!("{sink}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -32,24 +32,93 @@ pub enum SinkStatus {
     Closed,
 }
 
+/// What a sink is, which also says who counts its events.
+///
+/// # Examples
+/// ```
+/// use buslane::{Bus, Channel, noop};
+/// use buslane::stats::SinkKind;
+/// let (channel, receiver) = Channel::lossy(8)?;
+/// let bus = Bus::new();
+/// bus.add(channel)?;
+/// bus.add(noop())?;
+/// bus.publish(7)?;
+/// let snapshot = bus.snapshot();
+/// let kinds: Vec<SinkKind> = snapshot.sinks.iter().map(|sink| sink.state.kind).collect();
+/// assert_eq!(kinds, [SinkKind::Channel, SinkKind::Direct]);
+/// assert_eq!(kinds[0].to_string(), "channel");
+/// # drop(receiver);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SinkKind {
+    /// Its caller does its work and counts its events: the sink keeps no ledger of its own.
+    #[default]
+    Direct,
+    /// A [`Batch`](crate::sink::Batch).
+    Batch,
+    /// A [`Bus`](crate::Bus) that is a sink of another one.
+    Bus,
+    /// A [`Channel`](crate::Channel).
+    Channel,
+    /// A [`Journal`](crate::Journal).
+    Journal,
+    /// A [`KeyedRetry`](crate::retry::KeyedRetry) in front of a direct sink.
+    KeyedRetry,
+    /// A [`Queue`](crate::Queue).
+    Queue,
+    /// A [`Retry`](crate::retry::Retry) in front of a direct sink.
+    Retry,
+    /// A [`Tee`](crate::sink::Tee).
+    Tee,
+    /// A sink of your own that keeps a ledger, by its name.
+    Custom(&'static str),
+}
+
+impl SinkKind {
+    /// Returns `true` if the sink counts its own events.
+    pub(crate) fn keeps_ledger(self) -> bool {
+        self != Self::Direct
+    }
+}
+
+impl fmt::Display for SinkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Direct => "direct",
+            Self::Batch => "batch",
+            Self::Bus => "bus",
+            Self::Channel => "channel",
+            Self::Journal => "journal",
+            Self::KeyedRetry => "keyed-retry",
+            Self::Queue => "queue",
+            Self::Retry => "retry",
+            Self::Tee => "tee",
+            Self::Custom(name) => name,
+        })
+    }
+}
+
 /// What a sink says about itself in a snapshot.
 ///
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink};
+/// use buslane::stats::SinkKind;
 /// let (channel, receiver) = Channel::lossy(8)?;
 /// channel.write("one")?;
 /// channel.write("two")?;
 /// let state = channel.state();
-/// assert_eq!((state.kind, state.capacity, state.depth, state.ledger.pending), ("channel", 8, 2, 2));
+/// assert_eq!((state.kind, state.capacity, state.depth, state.ledger.pending), (SinkKind::Channel, 8, 2, 2));
 /// # drop(receiver);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SinkState {
-    /// What kind of sink it is, innermost: `"queue"`, `"channel"`, … Empty where the sink does not say.
-    pub kind: &'static str,
+    /// What the innermost sink is that keeps a ledger; [`SinkKind::Direct`] if none does.
+    pub kind: SinkKind,
     /// Whether it takes events.
     pub status: SinkStatus,
     /// Events that wait in it, over all lanes.

@@ -13,10 +13,8 @@ use std::sync::{Arc, OnceLock};
 
 type Weigh = Arc<dyn Fn(&dyn Any) -> u64 + Send + Sync>;
 
-/// How many events one batch holds. A [`Batch`](crate::sink::Batch) sends it to the sinks downstream in
-/// [`Signal::Weigh`](crate::sink::Signal::Weigh), so that their ledgers count events as well as batches.
-///
-/// A sink of your own has nothing to do with it. If it wraps another sink of the same batches, it forwards the signal, as all others.
+/// How many events one batch holds. A [`Batch`](crate::sink::Batch) sends it to the sinks downstream, so that their ledgers count
+/// events as well as batches.
 #[derive(Clone)]
 pub struct Weight {
     /// The type of the batch.

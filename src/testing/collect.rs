@@ -2,9 +2,8 @@
 
 use super::GUARD;
 use crate::error::WriteError;
-use crate::sink::signal::Signal;
 use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, Outcome, SinkStatus};
+use crate::stats::{CloseReport, Counters, FlushReport, Outcome, SinkKind, SinkState, SinkStatus};
 use crate::sync::{Mutex, lock};
 use crate::time::{Deadline, Pause};
 use std::fmt;
@@ -180,13 +179,12 @@ impl<E> Collect<E> {
     /// # Examples
     /// ```
     /// use buslane::Sink;
-    /// use buslane::sink::Signal;
     /// use buslane::testing::Collect;
     /// use buslane::time::Deadline;
     /// let seen = Collect::<u32>::new();
-    /// seen.signal(&mut Signal::EndOfBatch);
-    /// seen.signal(&mut Signal::Abort);
-    /// assert!(seen.close(Deadline::NOW).is_done());
+    /// seen.end_of_batch();
+    /// seen.abort_now();
+    /// assert!(seen.close_by(Deadline::NOW).is_done());
     /// assert_eq!((seen.ends_of_batch(), seen.aborts(), seen.closes(), seen.flushes()), (1, 1, 1, 0));
     /// ```
     #[must_use]
@@ -233,10 +231,9 @@ impl<E> Collect<E> {
     /// # Examples
     /// ```
     /// use buslane::Sink;
-    /// use buslane::sink::Signal;
     /// use buslane::testing::Collect;
     /// let seen = Collect::<u32>::new();
-    /// seen.signal(&mut Signal::Abort);
+    /// seen.abort_now();
     /// assert_eq!(seen.aborts(), 1);
     /// ```
     #[must_use]
@@ -266,31 +263,37 @@ impl<E: Send> Sink<E> for Collect<E> {
         Ok(())
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         lock(&self.0.state).calls.closes += 1;
         CloseReport::done()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        let calls = &mut lock(&self.0.state).calls;
-        match signal {
-            Signal::Abort => calls.aborts += 1,
-            Signal::EndOfBatch => calls.batches += 1,
-            Signal::Flush(..) => calls.flushes += 1,
-            Signal::IsClosed(closed) => **closed |= calls.closes > 0,
-            Signal::Describe(state) => {
-                state.kind = "collect";
-                if calls.closes > 0 {
-                    state.status = SinkStatus::Closed;
-                }
-                self.0.counters.add_to(&mut state.ledger);
-            }
-            Signal::Tick { .. } | Signal::Ledgers(_) | Signal::Weigh(_) | Signal::Validate(_) => {}
+    fn flush_by(&self, _deadline: Deadline, _report: &mut FlushReport) {
+        lock(&self.0.state).calls.flushes += 1;
+    }
+
+    fn abort_now(&self) {
+        lock(&self.0.state).calls.aborts += 1;
+    }
+
+    fn end_of_batch(&self) {
+        lock(&self.0.state).calls.batches += 1;
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.calls().closes > 0
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        state.kind = SinkKind::Custom("collect");
+        if self.calls().closes > 0 {
+            state.status = SinkStatus::Closed;
         }
+        self.0.counters.add_to(&mut state.ledger);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.0))
+        Some(SinkKey::of(&self.0))
     }
 }
 

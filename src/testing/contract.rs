@@ -4,8 +4,7 @@ use super::GUARD;
 use super::delivery;
 use crate::error::WriteError;
 use crate::sink::Sink;
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
+use crate::sink::lane::{Lane, Lanes};
 use crate::stats::{CloseReport, Finish, FlushReport, SinkState, SinkStatus};
 use crate::sync::pace::Pace;
 use crate::testing::Collect;
@@ -63,7 +62,7 @@ where
 /// | closes | a close returns, a second one too, and two at once; each is done |
 /// | stays closed | afterwards a write, or a push into a lane made before or after, is `Closed`, and the event comes back |
 /// | identity | the key stays the same, wherever the sink lies, behind an `Arc` or a box; two sinks have different ones |
-/// | signals | no signal panics, open, used or closed; a tick never puts off what others asked for |
+/// | controls | no control panics, open, used or closed |
 /// | books | at rest the ledger balances |
 /// | lanes | `has_lanes` agrees with `lane`; a lane takes an event; one that is dropped leaves nothing unaccounted |
 /// | threads | four threads write at once; where the sink counts for itself, it counts as many as were accepted |
@@ -154,7 +153,7 @@ impl SinkContract {
             stays_closed(&Arc::new(make()), &event);
         }
         identity(make(), &make());
-        signals(&Arc::new(make()), &event);
+        controls(&Arc::new(make()), &event);
         lanes(&Arc::new(make()), &event);
         threads(&Arc::new(make()), &event);
     }
@@ -233,19 +232,13 @@ pub(super) fn ends<R: Send + 'static>(
 #[track_caller]
 pub(super) fn close<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, clause: &str, what: &str) {
     let closing = sink.clone();
-    let report: CloseReport = ends(clause, what, move || closing.close(Deadline::after(GUARD / 2)));
+    let report: CloseReport = ends(clause, what, move || closing.close_by(Deadline::after(GUARD / 2)));
     require(report.finish == Finish::Done, clause, format_args!("{what} was not done: {report}"));
-}
-
-pub(super) fn is_closed<E>(sink: &impl Sink<E>) -> bool {
-    let mut closed = false;
-    sink.signal(&mut Signal::IsClosed(&mut closed));
-    closed
 }
 
 pub(super) fn describe<E>(sink: &impl Sink<E>) -> SinkState {
     let mut state = SinkState::default();
-    sink.signal(&mut Signal::Describe(&mut state));
+    sink.describe(&mut state);
     state
 }
 
@@ -253,7 +246,7 @@ pub(super) fn describe<E>(sink: &impl Sink<E>) -> SinkState {
 pub(super) fn lane<E>(sink: &impl Sink<E>, clause: &str) -> Option<Lane<E>> {
     match sink.lane() {
         Ok(lane) => lane,
-        Err(error) => broken(clause, format_args!("no lane is to be had: {error}")),
+        Err(error) => broken(clause, format_args!("no lane is available: {error}")),
     }
 }
 
@@ -274,7 +267,7 @@ pub(super) fn balanced<E>(sink: &impl Sink<E>) -> SinkState {
 
 #[track_caller]
 fn accepts<E>(sink: &impl Sink<E>, event: &impl Fn(u64) -> E) {
-    require(!is_closed(sink), "accepts", "a fresh sink says that it is closed");
+    require(!sink.reports_closed(), "accepts", "a fresh sink says that it is closed");
     if let Err(error) = sink.write(event(0)) {
         broken("accepts", format_args!("a fresh sink did not take the first event: {error}"));
     }
@@ -290,7 +283,7 @@ fn closes<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: E) {
 #[track_caller]
 fn closes_for_two<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>) {
     let other = sink.clone();
-    let second = thread::spawn(move || other.close(Deadline::after(GUARD / 2)));
+    let second = thread::spawn(move || other.close_by(Deadline::after(GUARD / 2)));
     close(sink, "closes", "one of two closes at once");
     let second = ends("closes", "the other of two closes at once", move || second.join());
     require(second.is_ok(), "closes", "the other of two closes at once panicked");
@@ -305,12 +298,12 @@ where
     const CLAUSE: &str = "stays closed";
     let mut ways = vec![lane(sink, CLAUSE)];
     close(sink, CLAUSE, "the close");
-    require(is_closed(sink), CLAUSE, "closed, it does not say so when it is asked (`Signal::IsClosed`)");
+    require(sink.reports_closed(), CLAUSE, "closed, it does not report so (`Sink::reports_closed`)");
     ways.push(lane(sink, CLAUSE));
     for n in 0..8 {
         refused(sink.write(event(n)), &event(n), "a write");
         for lane in ways.iter_mut().flatten() {
-            refused(lane.push(event(n), Deadline::NEVER), &event(n), "a push into a lane");
+            refused(lane.offer(event(n), Deadline::NEVER).map(drop), &event(n), "a push into a lane");
         }
     }
     if sink.has_lanes() {
@@ -348,34 +341,29 @@ fn identity<E, S: Sink<E> + 'static>(sink: S, other: &S) {
 }
 
 #[track_caller]
-fn signals<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl Fn(u64) -> E) {
-    const CLAUSE: &str = "signals";
-    every_signal(sink, "fresh");
+fn controls<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl Fn(u64) -> E) {
+    const CLAUSE: &str = "controls";
+    every_control(sink, "fresh");
     let _ = sink.write(event(0));
-    every_signal(sink, "written to");
+    every_control(sink, "written to");
     let aborted = sink.clone();
-    ends(CLAUSE, "an abort", move || aborted.signal(&mut Signal::Abort));
+    ends(CLAUSE, "an abort", move || aborted.abort_now());
     let closing = sink.clone();
-    let _ = ends(CLAUSE, "a close after an abort", move || closing.close(Deadline::after(GUARD / 2)));
-    every_signal(sink, "closed");
+    let _ = ends(CLAUSE, "a close after an abort", move || closing.close_by(Deadline::after(GUARD / 2)));
+    every_control(sink, "closed");
     balanced(sink);
 }
 
 #[track_caller]
-fn every_signal<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, state: &str) {
+fn every_control<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, state: &str) {
     let told = sink.clone();
-    let (now, mut next, mut was_closed) = (Instant::now(), None, true);
-    let (next, was_closed) = ends("signals", &format!("a signal to a sink that is {state}"), move || {
-        next.get_or_insert(now);
-        told.signal(&mut Signal::EndOfBatch);
-        told.signal(&mut Signal::Tick { now, next: &mut next });
-        told.signal(&mut Signal::Flush(Deadline::NOW, &mut FlushReport::default()));
-        told.signal(&mut Signal::IsClosed(&mut was_closed));
-        told.signal(&mut Signal::Describe(&mut SinkState::default()));
-        (next, was_closed)
+    ends("controls", &format!("a control of a sink that is {state}"), move || {
+        told.end_of_batch();
+        told.tick(Instant::now());
+        told.flush_by(Deadline::NOW, &mut FlushReport::default());
+        told.reports_closed();
+        told.describe(&mut SinkState::default());
     });
-    require(next.is_some_and(|next| next <= now), "signals", "a tick put off what another sink asked for");
-    require(was_closed, "signals", "asked whether it is closed, it took back what another sink had said");
 }
 
 #[track_caller]
@@ -386,7 +374,7 @@ fn lanes<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl Fn
     require(agrees, CLAUSE, format_args!("`has_lanes` is {}, and `lane` differs", sink.has_lanes()));
     let Some(mut made) = made else { return };
     for n in 0..8 {
-        if let Err(error) = made.push(event(n), Deadline::NEVER) {
+        if let Err(error) = made.offer(event(n), Deadline::NEVER) {
             broken(CLAUSE, format_args!("a fresh lane did not take event {n}: {error}"));
         }
     }
@@ -439,7 +427,7 @@ where
             let sink = sink.clone();
             thread::spawn(move || {
                 let mut write = |event| match &mut lane {
-                    Some(lane) => lane.push(event, Deadline::NEVER).is_ok(),
+                    Some(lane) => lane.offer(event, Deadline::NEVER).is_ok(),
                     None => sink.write(event).is_ok(),
                 };
                 events.into_iter().filter_map(|(n, event)| write(event).then_some(n)).collect::<Vec<_>>()

@@ -3,14 +3,13 @@
 use super::contract::{SinkContract, balanced, broken, close, ends, require, write_from_threads, writer_of};
 use super::{Collect, GUARD};
 use crate::sink::Sink;
-use crate::sink::signal::Signal;
 use crate::stats::FlushReport;
 use crate::sync::pace::Pace;
 use crate::time::Deadline;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// What the control plane says reaches the sink behind.
+/// The controls reach the inner sink.
 #[track_caller]
 pub(super) fn reaches<E, C, S>(make: &impl Fn(Collect<C>) -> S)
 where
@@ -22,21 +21,25 @@ where
     let behind = Collect::new();
     let sink = Arc::new(make(behind.clone()));
     flush(&sink, CLAUSE);
-    require(behind.flushes() > 0, CLAUSE, "a flush does not reach the sink behind");
+    require(
+        behind.flushes() > 0,
+        CLAUSE,
+        "a flush does not reach the inner sink (does the sink name it in `Sink::inner`?)",
+    );
     close(&sink, CLAUSE, "the close");
-    require(behind.is_closed(), CLAUSE, "a close does not reach the sink behind");
+    require(behind.is_closed(), CLAUSE, "a close does not reach the inner sink");
 
     let behind = Collect::new();
     let sink = Arc::new(make(behind.clone()));
     let aborted = sink.clone();
-    ends(CLAUSE, "an abort", move || aborted.signal(&mut Signal::Abort));
+    ends(CLAUSE, "an abort", move || aborted.abort_now());
     // A queue that had nothing left may have told it to close already, and it does so on a thread of its own.
     let told = || behind.aborts() > 0 || behind.is_closed();
     let (deadline, mut pace) = (Deadline::after(GUARD), Pace::new());
     while !told() && !deadline.is_over() {
         pace.wait();
     }
-    require(told(), CLAUSE, "an abort does not reach the sink behind");
+    require(told(), CLAUSE, "an abort does not reach the inner sink");
 }
 
 #[track_caller]
@@ -44,7 +47,7 @@ fn flush<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, clause: &str) {
     let flushed = sink.clone();
     let report = ends(clause, "the flush", move || {
         let mut report = FlushReport::default();
-        flushed.signal(&mut Signal::Flush(Deadline::after(GUARD / 2), &mut report));
+        flushed.flush_by(Deadline::after(GUARD / 2), &mut report);
         report
     });
     require(report.is_done(), clause, format_args!("the flush was not done: {report}"));

@@ -1,11 +1,9 @@
 //! A sink that fails as planned.
 
 use crate::error::WriteError;
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, Disposition, Outcome};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{Counters, Disposition, Outcome, SinkState};
 use crate::sync::{AtomicU64, Ordering};
-use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -169,9 +167,7 @@ impl<E, S: Sink<E>> Sink<E> for Flaky<E, S> {
         let counters = self.shared.counters.everybody();
         counters.offered(1);
         // Closed is final: what comes after a close is not worth a retry.
-        let mut closed = false;
-        self.inner.signal(&mut Signal::IsClosed(&mut closed));
-        if closed {
+        if self.inner.reports_closed() {
             counters.count(Outcome::RefusedClosed, 1);
             return Err(WriteError::Closed(event));
         }
@@ -179,19 +175,17 @@ impl<E, S: Sink<E>> Sink<E> for Flaky<E, S> {
         Err(WriteError::Failed { event, source: FLAKY.into() })
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.inner.close(deadline)
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        self.inner.signal(signal);
-        if let Signal::Describe(state) = signal {
-            self.shared.counters.add_to(&mut state.ledger);
-        }
+    fn describe(&self, state: &mut SinkState) {
+        self.inner.describe(state);
+        self.shared.counters.add_to(&mut state.ledger);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.shared))
+        Some(SinkKey::of(&self.shared))
     }
 }
 

@@ -2,9 +2,8 @@
 
 use super::GUARD;
 use crate::error::WriteError;
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, Disposition, Outcome};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{CloseReport, Counters, Disposition, Outcome, SinkState};
 use crate::sync::{AtomicBool, Ordering, lock};
 use crate::time::Deadline;
 use std::fmt;
@@ -253,7 +252,7 @@ impl fmt::Debug for Gate {
 /// std::thread::scope(|scope| {
 ///     let writing = scope.spawn(|| sink.write("event"));
 ///     gate.wait_reached(1);
-///     let _ = sink.close(Deadline::NOW);
+///     let _ = sink.close_by(Deadline::NOW);
 ///     assert!(writing.join().unwrap().is_err_and(|error| error.is_closed()));
 /// });
 /// ```
@@ -271,13 +270,13 @@ struct Behind {
 }
 
 impl<E, S> Gated<E, S> {
-    fn is_closed(&self) -> bool {
+    fn is_over(&self) -> bool {
         // ORD(gated.closed): Acquire; pairs with the Release in `end_waits`.
         self.shared.closed.load(Ordering::Acquire)
     }
 
     fn end_waits(&self) {
-        // ORD(gated.closed): Release; pairs with the Acquire in `is_closed`.
+        // ORD(gated.closed): Release; pairs with the Acquire in `is_over`.
         self.shared.closed.store(true, Ordering::Release);
         // Under the lock, so that nobody falls asleep between the look and the notification.
         self.gate.change(|_| {});
@@ -290,7 +289,7 @@ impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        if !self.is_closed() && self.gate.pass_unless(|| self.is_closed()) {
+        if !self.is_over() && self.gate.pass_unless(|| self.is_over()) {
             return self.inner.offer(event);
         }
         let counters = self.shared.counters.everybody();
@@ -299,23 +298,31 @@ impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
         Err(WriteError::Closed(event))
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.end_waits();
-        self.inner.close(deadline)
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        self.inner.signal(signal);
-        match signal {
-            Signal::Abort => self.end_waits(),
-            Signal::IsClosed(closed) => **closed |= self.is_closed(),
-            Signal::Describe(state) => self.shared.counters.add_to(&mut state.ledger),
-            _ => {}
-        }
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
+        self.end_waits();
+        self.inner.close_by(deadline)
+    }
+
+    fn abort_now(&self) {
+        self.end_waits();
+        self.inner.abort_now();
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.inner.reports_closed() || self.is_over()
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.inner.describe(state);
+        self.shared.counters.add_to(&mut state.ledger);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.shared))
+        Some(SinkKey::of(&self.shared))
     }
 }
 

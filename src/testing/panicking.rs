@@ -2,7 +2,6 @@
 
 use crate::error::WriteError;
 use crate::sink::Sink;
-use crate::sink::signal::Signal;
 use crate::stats::CloseReport;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Deadline;
@@ -154,16 +153,14 @@ impl<E> Sink<E> for Panicking<E> {
         Ok(())
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.closed.store(true, Ordering::Relaxed);
         panic_if(self.plan.close);
         CloseReport::done()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Signal::IsClosed(closed) = signal {
-            **closed |= self.closed.load(Ordering::Relaxed);
-        }
+    fn reports_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 }
 

@@ -1,9 +1,8 @@
 //! A sink that takes its time.
 
 use crate::error::WriteError;
-use crate::sink::signal::Signal;
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, Disposition, Outcome};
+use crate::sink::{Inner, Sink, SinkKey};
+use crate::stats::{CloseReport, Counters, Disposition, Outcome, SinkState};
 use crate::time::{Clock, Deadline, Pause};
 use std::fmt;
 use std::marker::PhantomData;
@@ -89,23 +88,31 @@ impl<E, S: Sink<E>> Sink<E> for Slow<E, S> {
         Err(WriteError::Closed(event))
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.shared.pause.interrupt();
-        self.inner.close(deadline)
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.inner);
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        self.inner.signal(signal);
-        match signal {
-            Signal::Abort => self.shared.pause.interrupt(),
-            Signal::IsClosed(closed) => **closed |= self.shared.pause.is_interrupted(),
-            Signal::Describe(state) => self.shared.counters.add_to(&mut state.ledger),
-            _ => {}
-        }
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
+        self.shared.pause.interrupt();
+        self.inner.close_by(deadline)
+    }
+
+    fn abort_now(&self) {
+        self.shared.pause.interrupt();
+        self.inner.abort_now();
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.inner.reports_closed() || self.shared.pause.is_interrupted()
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        self.inner.describe(state);
+        self.shared.counters.add_to(&mut state.ledger);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&*self.shared))
+        Some(SinkKey::of(&self.shared))
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) const DROP_LIMIT: Duration = Duration::from_millis(500);
 
 /// A point in time after which nothing waits any longer, or never.
 ///
-/// Sinks get one in [`Sink::close`](crate::Sink::close) and forward it, so that a whole chain shares one limit. A publish and the push
+/// Sinks get one in [`Sink::close_by`](crate::Sink::close_by) and forward it, so that a whole chain shares one limit. A publish and the push
 /// into a lane take one, too: until then they may wait for room, where the policy of the sink is to wait.
 ///
 /// # Examples
@@ -54,7 +54,7 @@ impl Deadline {
     /// use buslane::{noop, Sink};
     /// use buslane::stats::CloseReport;
     /// use buslane::time::Deadline;
-    /// assert_eq!(noop::<u32>().close(Deadline::NOW), CloseReport::done()); // nothing is waited for
+    /// assert_eq!(noop::<u32>().close_by(Deadline::NOW), CloseReport::done()); // nothing is waited for
     /// assert!(Deadline::NOW.is_over());
     /// ```
     pub const NOW: Self = Self(Limit::Now);

@@ -9,7 +9,7 @@
 //! overtaken: the calls after it go on on another thread. A call that has not returned when the deadline is over is abandoned.
 
 use super::WaitList;
-use super::context::{AtWork, DeferredWaits, Visits, caught, is_worker, must_not_wait, waits_are_deferred};
+use super::context::{AtWork, DeferredWaits, Visits, is_worker, must_not_wait, waits_are_deferred};
 use crate::stats::{CloseReport, FlushReport, Identity};
 use crate::sync::membarrier::process_pair;
 use crate::sync::{MODEL, Mutex, lock, thread};
@@ -226,11 +226,6 @@ pub(crate) fn beside<A: Send, B>(
     });
     let first = lock(&result).take();
     (first.expect("the scope ends when the call has returned"), value)
-}
-
-/// Calls the close of a sink; a panic of it is an error in the report.
-pub(crate) fn close_caught(close: impl FnOnce() -> CloseReport) -> CloseReport {
-    caught(close).unwrap_or_else(|text| CloseReport::failed(format_args!("its close panicked: {text}")))
 }
 
 /// Closes several sinks as one: all of them are told, and what was told is waited for against one deadline, here or by the caller that

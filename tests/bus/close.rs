@@ -220,7 +220,7 @@ fn a_sink_whose_close_panics_or_fails_stands_in_the_report_and_the_others_are_cl
         fn write(&self, _event: u32) -> Result<(), buslane::WriteError<u32>> {
             Ok(())
         }
-        fn close(&self, _deadline: buslane::time::Deadline) -> CloseReport {
+        fn close_by(&self, _deadline: buslane::time::Deadline) -> CloseReport {
             CloseReport::failed("the disk is full")
         }
     }

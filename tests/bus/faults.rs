@@ -1,7 +1,8 @@
 //! Faults on a bus: panics, errors, closed sinks, and handlers that turn on their own bus. The others notice nothing.
 
 use buslane::bus::SinkFailure;
-use buslane::sink::{Lane, LaneWrite};
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use buslane::stats::Disposition;
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WaitStrategy, WriteError, noop, sink_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -306,9 +307,12 @@ fn a_handler_that_publishes_to_its_own_full_queue_is_refused_and_does_not_wait()
 fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
     struct Panicking(Lane<u32>);
     impl LaneWrite<u32> for Panicking {
-        fn push(&mut self, event: u32, deadline: Deadline) -> Result<(), WriteError<u32>> {
+        fn inner(&self) -> Option<&dyn InnerLane> {
+            Some(&self.0)
+        }
+        fn offer(&mut self, event: u32, deadline: Deadline) -> Result<Disposition, WriteError<u32>> {
             assert!(event != 1, "one");
-            self.0.push(event, deadline)
+            self.0.offer(event, deadline)
         }
     }
     struct Foreign(Channel<u32>);
@@ -317,10 +321,10 @@ fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
             assert!(event != 1, "one");
             self.0.write(event)
         }
-        fn lane(&self) -> Result<Option<Lane<u32>>, buslane::error::OutOfMemory> {
+        fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, buslane::error::OutOfMemory> {
             Ok(self.0.lane()?.map(|inner| Lane::staged(Panicking(inner))))
         }
-        fn has_lanes(&self) -> bool {
+        fn makes_lanes(&self, _: Internal) -> bool {
             true
         }
     }

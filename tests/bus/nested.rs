@@ -39,7 +39,7 @@ fn events_go_through_nested_buses_to_sinks_that_come_later() {
     }
     let middle = ledger(&outer, "middle");
     assert_eq!((middle.offered, middle.delivered), (6, 6));
-    assert_eq!(sink(&outer, "middle").state.kind, "bus");
+    assert_eq!(sink(&outer, "middle").state.kind, buslane::stats::SinkKind::Bus);
 }
 
 #[test]

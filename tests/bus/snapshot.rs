@@ -1,6 +1,6 @@
 //! What a bus says about itself: every sink with its place, its state and its books.
 
-use buslane::stats::SinkStatus;
+use buslane::stats::{SinkKind, SinkStatus};
 use buslane::testing::Gate;
 use buslane::{Bus, Channel, Overflow, Queue, SinkExt, noop, sink_fn};
 use std::time::Duration;
@@ -25,11 +25,11 @@ fn a_snapshot_names_every_sink_in_order_with_its_kind_and_status() {
     let line: Vec<_> =
         snapshot.sinks.iter().map(|it| (it.name.as_str(), it.state.kind, it.state.capacity)).collect();
     let expected = [
-        ("queue", "queue", 16),
-        ("channel", "channel", 8),
-        ("filtered", "queue", 16),
-        ("direct", "direct", 0),
-        ("bus", "bus", 0),
+        ("queue", SinkKind::Queue, 16),
+        ("channel", SinkKind::Channel, 8),
+        ("filtered", SinkKind::Queue, 16),
+        ("direct", SinkKind::Direct, 0),
+        ("bus", SinkKind::Bus, 0),
     ];
     assert_eq!(line, expected);
     assert_eq!(snapshot.sinks.iter().map(|it| it.id).collect::<Vec<_>>(), ids);

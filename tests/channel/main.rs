@@ -10,8 +10,7 @@ mod visibility;
 
 use buslane::error::{BuildError, ConfigErrorKind, OutOfMemory, RecvError, RecvTimeoutError, TryRecvError};
 use buslane::ring::MAX_CAPACITY;
-use buslane::sink::Signal;
-use buslane::stats::{DropReason, Finish, FlushReport, SinkStatus};
+use buslane::stats::{DropReason, Finish, FlushReport, SinkKind, SinkStatus};
 use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Receiver, Sink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,7 +33,7 @@ fn filled(way: Way, count: u64) -> (Channel<u64>, Receiver<u64>, Entry<u64>) {
 
 fn flush(channel: &Channel<u64>, deadline: Deadline) -> Finish {
     let mut report = FlushReport::default();
-    channel.signal(&mut Signal::Flush(deadline, &mut report));
+    channel.flush_by(deadline, &mut report);
     report.finish
 }
 
@@ -125,7 +124,7 @@ fn a_close_leaves_the_rest_readable_and_then_says_closed() {
         for _ in 0..2 {
             if by_receiver { receiver.close() } else { channel.close() }
         }
-        assert!(Sink::close(&channel, Deadline::NOW).is_done());
+        assert!(Sink::close_by(&channel, Deadline::NOW).is_done());
         assert_eq!(outcome(entry.write(9)), Outcome::Closed(9));
         assert_eq!(outcome(channel.write(9)), Outcome::Closed(9));
         assert_eq!(outcome(lane(&channel).push(9, Deadline::NEVER)), Outcome::Closed(9));
@@ -278,7 +277,7 @@ fn a_channel_says_what_it_is_and_how_it_fares() {
     for bulk in [false, true] {
         let (channel, mut receiver, entry) = filled(Way::Private, 5);
         let state = channel.state();
-        assert_eq!((state.kind, state.status, state.depth), ("channel", SinkStatus::Open, 5));
+        assert_eq!((state.kind, state.status, state.depth), (SinkKind::Channel, SinkStatus::Open, 5));
         assert_eq!((state.capacity, state.lanes), (16, 1));
         assert!(state.backlog_for.is_some() && entry_seals(&entry));
         drop(entry);
@@ -288,7 +287,10 @@ fn a_channel_says_what_it_is_and_how_it_fares() {
             assert_eq!(receiver.try_iter().count(), 5);
         }
         let state = receiver.state();
-        assert_eq!((state.kind, state.depth, state.lanes, state.backlog_for), ("channel", 0, 0, None));
+        assert_eq!(
+            (state.kind, state.depth, state.lanes, state.backlog_for),
+            (SinkKind::Channel, 0, 0, None)
+        );
         assert_eq!(assert_balanced(&state).delivered, 5);
         assert!(format!("{channel:?} {receiver:?}").contains("Receiver"));
     }

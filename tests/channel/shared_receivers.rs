@@ -2,7 +2,7 @@
 
 use buslane::channel::SharedReceiver;
 use buslane::error::{ConfigErrorKind, RecvError, RecvTimeoutError, TryRecvError};
-use buslane::stats::{DropReason, Finish, SinkStatus};
+use buslane::stats::{DropReason, Finish, SinkKind, SinkStatus};
 use buslane::{Bus, Channel, Overflow, Sink, WaitStrategy};
 use std::task::Context;
 use std::thread;
@@ -79,7 +79,7 @@ fn every_way_of_reading_takes_the_next_event_and_ends() {
     assert_eq!(other.try_recv(), Err(TryRecvError::Closed));
     assert_eq!(other.recv_timeout(GUARD), Err(RecvTimeoutError::Closed));
     assert_eq!(one.iter().count(), 0);
-    assert_eq!((channel.state().kind, one.state().status), ("channel", SinkStatus::Closed));
+    assert_eq!((channel.state().kind, one.state().status), (SinkKind::Channel, SinkStatus::Closed));
     assert_balanced(&one.state());
 }
 

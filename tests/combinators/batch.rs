@@ -5,8 +5,9 @@ mod script;
 mod workers;
 
 use buslane::error::ConfigErrorKind;
-use buslane::sink::{Batch, Signal};
-use buslane::stats::SinkStatus;
+use buslane::sink::Batch;
+use buslane::sink::lane::Lanes;
+use buslane::stats::{SinkKind, SinkStatus};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Queue, Sink, SinkExt, noop};
@@ -21,9 +22,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Tells the sink the time; returns when it wants to be told again.
 fn tick<E>(sink: &impl Sink<E>, now: Instant) -> Option<Instant> {
-    let mut next = None;
-    sink.signal(&mut Signal::Tick { now, next: &mut next });
-    next
+    sink.tick(now)
 }
 
 /// A batch of at most `count` events in front of a script.
@@ -42,7 +41,10 @@ fn a_batch_is_handed_on_when_it_holds_as_many_events_as_it_may() {
     write_all(&batch, 0..7);
     assert_eq!(script.batches(), [vec![0, 1, 2], vec![3, 4, 5]]);
     let state = batch.state();
-    assert_eq!((state.kind, state.status, state.capacity, state.depth), ("batch", SinkStatus::Open, 3, 1));
+    assert_eq!(
+        (state.kind, state.status, state.capacity, state.depth),
+        (SinkKind::Batch, SinkStatus::Open, 3, 1)
+    );
     let ledger = assert_balanced(&state);
     assert_eq!((ledger.offered, ledger.delivered, ledger.pending), (7, 6, 1));
 }
@@ -100,14 +102,16 @@ fn a_batch_that_was_completed_leaves_no_age_to_the_next() {
 }
 
 #[test]
-fn a_tick_asks_for_nothing_later_than_others_do_and_an_age_beyond_all_time_for_nothing() {
-    let (batch, _script) = batch(2);
-    let batch = batch.age(HOUR);
-    write_all(&batch, [1]);
+fn a_tick_asks_for_the_earliest_moment_and_an_endless_age_for_none() {
     let now = Instant::now();
-    let mut next = Some(now + SECOND);
-    batch.signal(&mut Signal::Tick { now, next: &mut next });
-    assert_eq!(next, Some(now + SECOND));
+    // The batch downstream is asked too, and the earlier of the two wins.
+    for (outer, inner) in [(HOUR, SECOND), (SECOND, HOUR)] {
+        let downstream = Arc::new(noop::<Vec<Vec<u64>>>().batch(2).age(inner));
+        let batch = downstream.clone().batch(2).age(outer);
+        downstream.write(vec![1]).unwrap();
+        write_all(&batch, [1]);
+        assert_eq!(tick(&batch, now), Some(now + SECOND));
+    }
 
     let endless = noop().batch(2).age(Duration::MAX);
     write_all(&endless, [1]);
@@ -118,10 +122,10 @@ fn a_tick_asks_for_nothing_later_than_others_do_and_an_age_beyond_all_time_for_n
 fn the_end_of_a_queues_batch_cuts_ours_only_when_asked() {
     let (batch, script) = batch(10);
     write_all(&batch, [1]);
-    batch.signal(&mut Signal::EndOfBatch);
+    batch.end_of_batch();
     assert_eq!(script.batches(), [[0; 0]; 0]);
     let batch = batch.at_end_of_batch();
-    batch.signal(&mut Signal::EndOfBatch);
+    batch.end_of_batch();
     assert_eq!(script.batches(), [[1]]);
     assert_eq!(script.signals(), ["end of batch", "end of batch"], "which goes on to the sink behind");
 }
@@ -142,13 +146,12 @@ fn a_flush_gives_out_what_is_held_and_then_flushes_the_sink_behind() {
 fn a_close_hands_on_the_rest_closes_the_sink_behind_and_is_idempotent() {
     let (batch, script) = batch(10);
     write_all(&batch, 0..4);
-    assert!(batch.close(Deadline::NEVER).is_done());
+    assert!(batch.close_by(Deadline::NEVER).is_done());
     assert_eq!((script.batches(), script.signals()), (vec![vec![0, 1, 2, 3]], vec![String::from("close")]));
     assert_eq!(outcome(batch.write(9)), Outcome::Closed(9));
-    assert!(batch.close(Deadline::NOW).is_done());
+    assert!(batch.close_by(Deadline::NOW).is_done());
     assert_eq!(script.signals().len(), 1);
-    let mut closed = false;
-    batch.signal(&mut Signal::IsClosed(&mut closed));
+    let closed = batch.reports_closed();
     assert!(closed);
     let state = batch.state();
     let ledger = assert_balanced(&state);
@@ -184,7 +187,7 @@ fn what_stands_in_front_of_a_batch_shares_its_books() {
     (0..7).for_each(|event| assert_eq!(publisher.publish(event).unwrap().accepted, 1));
     let state = bus.snapshot().sinks[0].state.clone();
     let ledger = assert_balanced(&state);
-    assert_eq!((state.kind, ledger.offered, ledger.filtered), ("batch", 7, 3));
+    assert_eq!((state.kind, ledger.offered, ledger.filtered), (SinkKind::Batch, 7, 3));
     assert_eq!((ledger.delivered, ledger.pending), (4, 0));
     drop(publisher);
     assert!(bus.close().is_done());
@@ -258,13 +261,13 @@ fn a_close_that_finds_a_batch_on_its_way_waits_for_it_or_leaves_the_rest_to_it()
         gate.wait_reached(1);
         write_all(&batch, [3]);
         if deadline == Deadline::NOW {
-            let report = batch.close(deadline);
+            let report = batch.close_by(deadline);
             assert_eq!(report.undelivered, 3, "{report}");
             gate.open();
         } else {
             let closer = test_support::waits({
                 let batch = batch.clone();
-                move || batch.close(deadline)
+                move || batch.close_by(deadline)
             });
             gate.open();
             assert!(ends(move || closer.join().unwrap()).is_done());
@@ -295,7 +298,7 @@ fn a_channel_of_batches_needs_no_annotations() {
 #[test]
 fn an_abort_reaches_the_sink_behind() {
     let (batch, script) = batch(2);
-    batch.signal(&mut Signal::Abort);
+    batch.abort_now();
     assert_eq!(script.signals(), ["abort"]);
     script.answer([Answer::Take]);
     assert!(batch.key().is_some() && batch.lane().unwrap().is_none() && !batch.has_lanes());

@@ -2,8 +2,8 @@
 
 use crate::{channel, describe, entry};
 use buslane::error::OutOfMemory;
-use buslane::sink::{Lane, LaneWrite, Signal};
-use buslane::stats::{CloseReport, FlushReport, SinkStatus};
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use buslane::stats::{CloseReport, Disposition, FlushReport, SinkState, SinkStatus};
 use buslane::time::Deadline;
 use buslane::{Bus, Overflow, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
@@ -33,11 +33,11 @@ fn so_many_panics_in_a_row_close_it_and_fewer_do_not() {
     }
     assert_eq!(outcome(sink.write(2)), Outcome::Closed(2));
     let (mut closed, state) = (false, describe(&sink));
-    sink.signal(&mut Signal::IsClosed(&mut closed));
+    closed |= sink.reports_closed();
     assert!(closed && state.status == SinkStatus::Closed);
     let ledger = assert_balanced(&state);
     assert_eq!((ledger.dropped.panicked, ledger.refused.closed), (7, 1));
-    assert!(sink.close(Deadline::NOW).is_done());
+    assert!(sink.close_by(Deadline::NOW).is_done());
     let once = odd_panics().catch_panic().close_after(0);
     assert!(once.write(1).is_ok() && once.write(2).is_err());
 }
@@ -64,9 +64,12 @@ struct Clumsy<S>(S);
 struct ClumsyLane(Lane<u64>);
 
 impl LaneWrite<u64> for ClumsyLane {
-    fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
+    fn offer(&mut self, event: u64, deadline: Deadline) -> Result<Disposition, WriteError<u64>> {
         assert!(event.is_multiple_of(2), "odd");
-        self.0.push(event, deadline)
+        self.0.offer(event, deadline)
+    }
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        Some(&self.0)
     }
 }
 
@@ -75,18 +78,23 @@ impl<S: Sink<u64>> Sink<u64> for Clumsy<S> {
         assert!(event.is_multiple_of(2), "odd");
         self.0.write(event)
     }
-    fn close(&self, _: Deadline) -> CloseReport {
+    fn close_by(&self, _: Deadline) -> CloseReport {
         panic!("a close")
     }
-    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u64>>, OutOfMemory> {
         Ok(self.0.lane()?.map(|lane| Lane::staged(ClumsyLane(lane))))
     }
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
-    fn signal(&self, signal: &mut Signal<'_>) {
-        assert!(matches!(signal, Signal::Describe(_)), "a signal");
-        self.0.signal(signal);
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        panic!("a control")
+    }
+    fn end_of_batch(&self) {
+        panic!("a control")
+    }
+    fn describe(&self, state: &mut SinkState) {
+        self.0.describe(state);
     }
 }
 
@@ -104,11 +112,11 @@ fn the_panics_of_a_lane_a_close_and_a_flush_are_caught_too() {
         let ledger = assert_balanced(&describe(&sink));
         assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.panicked), (6, 2, 3));
         assert_eq!(ledger.refused.closed, 1);
-        let report = sink.close(Deadline::NOW);
+        let report = sink.close_by(Deadline::NOW);
         assert!(!report.is_done() && report.to_string().contains("a close"), "{report}");
         let mut report = FlushReport::default();
-        sink.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
-        assert!(!report.is_done() && report.to_string().contains("a signal"), "{report}");
-        sink.signal(&mut Signal::EndOfBatch);
+        sink.flush_by(Deadline::NOW, &mut report);
+        assert!(!report.is_done() && report.to_string().contains("a control"), "{report}");
+        sink.end_of_batch();
     }
 }

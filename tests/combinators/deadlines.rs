@@ -4,7 +4,6 @@
 //! bus, or to the worker of a queue: a combinator that is closed directly calls its sink on the calling thread, and returns with it.
 
 use buslane::retry::Backoff;
-use buslane::sink::Signal;
 use buslane::stats::{CloseReport, Finish, FlushReport};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -48,15 +47,13 @@ impl<E> Sink<E> for Stuck {
         Ok(())
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.pass(In::Close);
         CloseReport::done()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Signal::Flush(..) = signal {
-            self.pass(In::Flush);
-        }
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        self.pass(In::Flush);
     }
 }
 
@@ -108,7 +105,7 @@ fn in_time<R: Send + 'static>(what: &str, call: impl FnOnce() -> R + Send + 'sta
 
 fn flush(sink: &impl Sink<u32>) -> FlushReport {
     let mut report = FlushReport::default();
-    sink.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut report));
+    sink.flush_by(Deadline::after(LIMIT), &mut report);
     report
 }
 
@@ -181,7 +178,7 @@ fn direct_calls_keep_their_limit_before_a_stuck_queue() {
             let sink = build(Mapped(StuckQueue::new(&gate, [1, 2])));
             let context = format!("{name}, closes: {closes}");
             if closes {
-                let report = in_time(&context, move || sink.close(Deadline::after(LIMIT)));
+                let report = in_time(&context, move || sink.close_by(Deadline::after(LIMIT)));
                 assert!(report.finish > Finish::Done, "{context}: {report}");
             } else {
                 let report = in_time(&context, move || flush(&sink));
@@ -201,11 +198,8 @@ macro_rules! takes {
             fn write(&self, event: $event) -> Result<(), WriteError<$event>> {
                 self.0.0.write(1).map_err(|error| error.map_event(|_| event))
             }
-            fn close(&self, deadline: Deadline) -> CloseReport {
-                Sink::close(&self.0.0, deadline)
-            }
-            fn signal(&self, signal: &mut Signal<'_>) {
-                self.0.0.signal(signal);
+            fn inner(&self, visit: &mut buslane::sink::Inner<'_>) {
+                visit.sink(&self.0.0);
             }
         }
     )+};
@@ -226,7 +220,7 @@ fn direct_calls_keep_their_limit_beside_a_stuck_write() {
                 stuck.1.wait_reached(1);
             }
             if closes {
-                let _ = in_time(&context, move || sink.close(Deadline::after(LIMIT)));
+                let _ = in_time(&context, move || sink.close_by(Deadline::after(LIMIT)));
             } else {
                 let _ = in_time(&context, move || flush(&sink));
             }
@@ -246,7 +240,7 @@ fn direct_calls_return_with_a_sink_that_takes_its_time() {
             let (sender, returned) = mpsc::channel();
             let call = thread::spawn(move || {
                 let finish = if place == In::Close {
-                    sink.close(Deadline::after(LIMIT)).finish
+                    sink.close_by(Deadline::after(LIMIT)).finish
                 } else {
                     flush(&sink).finish
                 };

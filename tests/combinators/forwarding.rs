@@ -2,8 +2,9 @@
 
 use crate::describe;
 use buslane::error::OutOfMemory;
-use buslane::sink::{Lane, Signal, SinkKey};
-use buslane::stats::{CloseReport, Finish, FlushReport};
+use buslane::sink::SinkKey;
+use buslane::sink::lane::{Internal, Lane, Lanes};
+use buslane::stats::{CloseReport, Finish, FlushReport, SinkKind, SinkState};
 use buslane::time::Deadline;
 use buslane::{Sink, SinkExt, WriteError, noop};
 use std::sync::{Arc, Mutex};
@@ -20,43 +21,46 @@ impl Sink<u64> for Probe {
         Err(WriteError::Reentrant(event))
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         lock(&self.0).push(format!("close {}", deadline.is_over()));
         CloseReport::timed_out(5)
     }
 
-    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u64>>, OutOfMemory> {
         lock(&self.0).push("lane".into());
         Err(OutOfMemory::new(9))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        let name = match signal {
-            Signal::Abort => "abort",
-            Signal::EndOfBatch => "end of batch",
-            Signal::Flush(_, report) => {
-                report.note(Finish::TimedOut);
-                "flush"
-            }
-            Signal::Tick { now, next } => {
-                **next = Some(*now);
-                "tick"
-            }
-            Signal::IsClosed(closed) => {
-                **closed = true;
-                "is closed"
-            }
-            Signal::Describe(state) => {
-                state.kind = "probe";
-                "describe"
-            }
-            _ => "another",
-        };
-        lock(&self.0).push(name.into());
+    fn flush_by(&self, _: Deadline, report: &mut FlushReport) {
+        report.note(Finish::TimedOut);
+        lock(&self.0).push("flush".into());
+    }
+
+    fn abort_now(&self) {
+        lock(&self.0).push("abort".into());
+    }
+
+    fn end_of_batch(&self) {
+        lock(&self.0).push("end of batch".into());
+    }
+
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        lock(&self.0).push("tick".into());
+        Some(now)
+    }
+
+    fn reports_closed(&self) -> bool {
+        lock(&self.0).push("is closed".into());
+        true
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        state.kind = SinkKind::Custom("probe");
+        lock(&self.0).push("describe".into());
     }
 }
 
@@ -66,17 +70,14 @@ fn assert_hands_on(probe: &Probe, sink: &impl Sink<u64>) {
     assert!(sink.has_lanes());
     assert!(matches!(sink.write(3), Err(WriteError::Reentrant(3))));
     assert_eq!(sink.lane().err(), Some(OutOfMemory::new(9)));
-    let report = sink.close(Deadline::NOW);
+    let report = sink.close_by(Deadline::NOW);
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 5));
-    let (mut report, mut next, now) = (FlushReport::default(), None, Instant::now());
-    let mut closed = false;
-    sink.signal(&mut Signal::Abort);
-    sink.signal(&mut Signal::EndOfBatch);
-    sink.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
-    sink.signal(&mut Signal::Tick { now, next: &mut next });
-    sink.signal(&mut Signal::IsClosed(&mut closed));
-    assert_eq!((report.finish, next, closed), (Finish::TimedOut, Some(now), true));
-    assert!(["probe", "tee"].contains(&describe(sink).kind));
+    let (mut report, now) = (FlushReport::default(), Instant::now());
+    sink.abort_now();
+    sink.end_of_batch();
+    sink.flush_by(Deadline::NOW, &mut report);
+    assert_eq!((sink.tick(now), sink.reports_closed()), (Some(now), true));
+    assert_eq!((report.finish, describe(sink).kind), (Finish::TimedOut, SinkKind::Custom("probe")));
     let calls = std::mem::take(&mut *lock(&probe.0));
     let expected =
         ["write 3", "lane", "close true", "abort", "end of batch", "flush", "tick", "is closed", "describe"];
@@ -105,7 +106,7 @@ fn every_combinator_hands_every_method_on_and_is_told_from_others() {
         sink().timeout(Duration::ZERO).key(),
         sink().tee(sink()).key(),
     ];
-    let inner = Some(SinkKey::of(&*probe));
+    let inner = Some(SinkKey::of(&probe));
     assert_eq!(keys.iter().filter(|key| **key == inner).count(), 1);
     assert!(keys.iter().all(Option::is_some));
     // Inspectors without a size are still told apart.
@@ -121,17 +122,15 @@ fn a_tee_hands_every_method_on_to_both_sides() {
     assert!(sink.has_lanes());
     assert!(matches!(sink.write(3), Err(WriteError::Reentrant(3))));
     assert_eq!(sink.lane().err(), Some(OutOfMemory::new(9)));
-    let report = sink.close(Deadline::NOW);
+    let report = sink.close_by(Deadline::NOW);
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 10));
     assert_eq!(report.unfinished, ["first", "second"]);
-    let (mut report, mut next, mut closed) = (FlushReport::default(), None, false);
-    sink.signal(&mut Signal::Abort);
-    sink.signal(&mut Signal::EndOfBatch);
-    sink.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
-    sink.signal(&mut Signal::Tick { now: Instant::now(), next: &mut next });
-    sink.signal(&mut Signal::IsClosed(&mut closed));
-    assert!(report.finish == Finish::TimedOut && next.is_some() && closed);
-    assert_eq!(describe(&sink).kind, "tee");
+    let mut report = FlushReport::default();
+    sink.abort_now();
+    sink.end_of_batch();
+    sink.flush_by(Deadline::NOW, &mut report);
+    assert!(sink.tick(Instant::now()).is_some() && sink.reports_closed());
+    assert_eq!((report.finish, describe(&sink).kind), (Finish::TimedOut, SinkKind::Tee));
     let rest = ["close true", "abort", "end of batch", "flush", "tick", "is closed", "describe"];
     let calls = probes.map(|probe| std::mem::take(&mut *lock(&probe.0)));
     assert_eq!(calls[0].iter().filter(|call| *call != "lane").count(), rest.len() + 1);
@@ -156,6 +155,6 @@ fn a_combinator_in_front_of_a_sink_without_lanes_has_none() {
     for sink in sinks {
         assert!(!sink.has_lanes() && sink.lane().unwrap().is_none());
         assert_eq!(outcome(sink.write(1)), Outcome::Accepted);
-        assert!(sink.close(Deadline::NOW).is_done() && sink.close(Deadline::NOW).is_done());
+        assert!(sink.close_by(Deadline::NOW).is_done() && sink.close_by(Deadline::NOW).is_done());
     }
 }

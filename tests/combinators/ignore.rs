@@ -62,11 +62,11 @@ fn e43_closing_an_ignore_list_closes_the_sink_behind_it() {
     let behind = queue.clone();
     let ignoring = queue.filter(|event: &u64| event.is_multiple_of(2));
     (0..1000).for_each(|event| ignoring.write(event).unwrap());
-    assert!(ignoring.close(Deadline::after(GUARD)).is_done());
+    assert!(ignoring.close_by(Deadline::after(GUARD)).is_done());
     assert_eq!(log.entries(), ["closed"]);
     assert_eq!(events.entries().len(), 500, "and what was accepted is handled before");
     assert_eq!(outcome(behind.write(1)), Outcome::Closed(1));
-    assert!(ignoring.close(Deadline::NOW).is_done());
+    assert!(ignoring.close_by(Deadline::NOW).is_done());
     assert_eq!(log.entries(), ["closed"], "once");
     // Through a bus, the same.
     let closes = log.clone();

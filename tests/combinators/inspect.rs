@@ -108,5 +108,5 @@ fn an_inspector_that_says_nothing_is_one_and_nothing_waits_inside_it() {
     assert_eq!(log.entries(), [buslane::stats::Finish::Pending]);
     gate.open();
     assert!(held.close().is_done());
-    assert!(sink.close(Deadline::NOW).is_done());
+    assert!(sink.close_by(Deadline::NOW).is_done());
 }

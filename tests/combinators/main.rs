@@ -2,6 +2,7 @@
 
 mod batch;
 mod catch_panic;
+mod controls;
 mod deadlines;
 mod forwarding;
 mod ignore;
@@ -11,7 +12,6 @@ mod rate_limit;
 mod retry;
 mod sample;
 mod settings;
-mod signals;
 mod tee;
 mod timeout;
 

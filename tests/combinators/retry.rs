@@ -56,7 +56,7 @@ impl<F: Fn(u64, u64) -> bool + Send + Sync> Sink<u64> for Flaky<F> {
         Ok(())
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.closed.store(true, Ordering::SeqCst);
         CloseReport::done()
     }
@@ -87,7 +87,7 @@ fn delivers_a_hundred_at_once<P: RetryPolicy<u64> + 'static>(clock: ManualClock,
     assert_eq!(taken, (0..100).collect::<Vec<_>>());
     assert!(clock.passed() > Duration::ZERO, "failures were not waited for");
     for _ in 0..2 {
-        assert!(retry.close(Deadline::NOW).is_done());
+        assert!(retry.close_by(Deadline::NOW).is_done());
         assert_eq!(outcome(retry.write(7)), Outcome::Closed(7));
     }
 }
@@ -111,9 +111,9 @@ fn e5_close_closes_the_inner_sink_and_giving_up_is_an_error() {
     let retry = sink.clone().retry(By(|_| Next::GiveUp));
     assert_eq!(outcome(retry.write(1)), Outcome::Failed(1));
     assert!(!sink.is_closed());
-    assert!(retry.close(Deadline::NOW).is_done());
+    assert!(retry.close_by(Deadline::NOW).is_done());
     assert!(sink.is_closed());
-    assert!(retry.close(Deadline::NOW).is_done());
+    assert!(retry.close_by(Deadline::NOW).is_done());
     assert_eq!(outcome(retry.write(2)), Outcome::Closed(2));
     assert_eq!(sink.attempts(), 1);
 }
@@ -150,7 +150,7 @@ fn e12_a_closed_sink_ends_the_attempts_and_an_error_that_only_says_so_is_the_pol
 
     let sink = flaky(|_, _| false);
     let retry = sink.clone().retry(By(|_| panic!("nobody asks about a closed sink")));
-    let _ = sink.close(Deadline::NOW);
+    let _ = sink.close_by(Deadline::NOW);
     assert_eq!(outcome(retry.write(2)), Outcome::Closed(2));
 }
 

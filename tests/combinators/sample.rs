@@ -61,7 +61,7 @@ fn a_sample_of_a_closed_sink_is_closed() {
         let (channel, _receiver) = channel(8, Overflow::Refuse);
         let sink = Arc::new(channel.sample(2));
         let mut entry = entry(&sink, way);
-        assert!(sink.close(Deadline::NOW).is_done());
+        assert!(sink.close_by(Deadline::NOW).is_done());
         assert_eq!(outcome(entry.write(1)), Outcome::Closed(1), "{way:?}");
         assert_eq!(outcome(entry.write(2)), Outcome::Closed(2), "nor what would not have gone on");
         assert_balanced(&describe(&sink));

@@ -2,7 +2,7 @@
 
 use buslane::error::{AddError, ConfigError, ConfigErrorKind, SpawnError};
 use buslane::retry::{Attempt, Backoff, Next, RetryPolicy};
-use buslane::sink::Signal;
+use buslane::sink::lane::Lanes;
 use buslane::stats::SinkState;
 use buslane::{Bus, Channel, Queue, Sink, SinkExt, WriteError, noop};
 use std::error::Error;
@@ -73,7 +73,7 @@ fn unchecked_sink_refuses_every_event() {
         assert_eq!(error.kind(), kind);
         assert!(sink.lane().is_ok_and(|lane| lane.is_none()) && !sink.has_lanes(), "{kind:?}");
         let mut state = SinkState::default();
-        sink.signal(&mut Signal::Describe(&mut state));
+        sink.describe(&mut state);
         assert_balanced(&state);
         assert_eq!((state.ledger.offered, state.ledger.refused.failed), (1, 1), "{kind:?}");
     }

@@ -1,7 +1,8 @@
 //! Every event to two sinks, each of which counts for itself.
 
 use crate::{channel, describe, entry};
-use buslane::stats::SinkStatus;
+use buslane::sink::lane::Lanes;
+use buslane::stats::{SinkKind, SinkStatus};
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ fn both_sides_get_every_event_in_order() {
         (0..100).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}"));
         assert!(one.drain().eq(0..100) && other.drain().eq(0..100));
         let state = describe(&sink);
-        assert_eq!((state.kind, state.capacity, state.status), ("tee", 100, SinkStatus::Open));
+        assert_eq!((state.kind, state.capacity, state.status), (SinkKind::Tee, 100, SinkStatus::Open));
         let ledger = assert_balanced(&state);
         assert_eq!((ledger.offered, ledger.delivered), (200, 200));
     }
@@ -59,8 +60,7 @@ fn a_closed_side_is_left_out_and_the_tee_is_closed_with_the_last() {
         other.close();
         assert_eq!(outcome(entry.write(5)), Outcome::Closed(5), "{way:?}");
         assert_eq!(outcome(entry.write(6)), Outcome::Closed(6), "{way:?}");
-        let mut closed = false;
-        sink.signal(&mut buslane::sink::Signal::IsClosed(&mut closed));
+        let closed = sink.reports_closed();
         assert!(closed);
         assert_balanced(&describe(&sink));
     }
@@ -126,14 +126,14 @@ fn a_close_reaches_both_sides_also_when_one_panics() {
         fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
             Ok(())
         }
-        fn close(&self, _: Deadline) -> buslane::stats::CloseReport {
+        fn close_by(&self, _: Deadline) -> buslane::stats::CloseReport {
             panic!("a close")
         }
     }
     let log = Log::new();
     let closes = log.clone();
     let other = Closable::new(|_: &u64| (), move || closes.push(()));
-    let report = Clumsy.tee(other).close(Deadline::NOW);
+    let report = Clumsy.tee(other).close_by(Deadline::NOW);
     assert_eq!(report.errors, ["first: its close panicked: a close"]);
     assert_eq!(log.entries(), [()]);
 }

@@ -1,8 +1,9 @@
 //! Sinks and what stands around them: functions, pointers, filters and maps, written to directly and through lanes.
 
 use buslane::error::OutOfMemory;
-use buslane::sink::{Lane, LaneSealer, LaneWrite, Outcome as _, Signal, SinkKey};
-use buslane::stats::{CloseReport, Finish, FlushReport, SinkState};
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Lanes};
+use buslane::sink::{Outcome as _, SinkKey};
+use buslane::stats::{CloseReport, Disposition, Finish, FlushReport, SinkKind, SinkState};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
 use buslane::{BoxError, Channel, Overflow, Queue, Receiver, Sink, SinkExt, WriteError, noop, sink_fn};
@@ -54,7 +55,7 @@ fn a_sink_that_only_writes_has_no_lane_no_key_and_nothing_to_close() {
             Ok(())
         }
     }
-    assert_eq!(Plain.close(Deadline::NOW), CloseReport::done());
+    assert_eq!(Plain.close_by(Deadline::NOW), CloseReport::done());
     assert!(Plain.lane().unwrap().is_none() && Plain.key().is_none());
     assert_eq!(describe(&Plain), SinkState::default());
     // And neither have filter and map in front of it a lane.
@@ -75,35 +76,37 @@ impl Sink<u64> for Probe {
         Err(WriteError::Timeout(event))
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         lock(&self.calls).push(format!("close {}", deadline.is_over()));
         CloseReport::timed_out(5)
     }
 
-    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u64>>, OutOfMemory> {
         lock(&self.calls).push("lane".into());
         Err(OutOfMemory::new(9))
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        let name = match signal {
-            Signal::Abort => "abort",
-            Signal::EndOfBatch => "end of batch",
-            Signal::Flush(_, report) => {
-                report.note(Finish::TimedOut);
-                "flush"
-            }
-            Signal::Tick { now, next } => {
-                **next = Some(*now);
-                "tick"
-            }
-            Signal::Describe(state) => {
-                state.kind = "probe";
-                "describe"
-            }
-            _ => "another",
-        };
-        lock(&self.calls).push(name.into());
+    fn flush_by(&self, _: Deadline, report: &mut FlushReport) {
+        report.note(Finish::TimedOut);
+        lock(&self.calls).push("flush".into());
+    }
+
+    fn abort_now(&self) {
+        lock(&self.calls).push("abort".into());
+    }
+
+    fn end_of_batch(&self) {
+        lock(&self.calls).push("end of batch".into());
+    }
+
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        lock(&self.calls).push("tick".into());
+        Some(now)
+    }
+
+    fn describe(&self, state: &mut SinkState) {
+        state.kind = SinkKind::Custom("probe");
+        lock(&self.calls).push("describe".into());
     }
 
     fn key(&self) -> Option<SinkKey> {
@@ -114,14 +117,17 @@ impl Sink<u64> for Probe {
 /// Calls every method through a wrapper, and checks that the probe behind it was reached and answered.
 fn assert_hands_on(probe: &Probe, sink: impl Sink<u64>) {
     assert_eq!(outcome(sink.write(3)), Outcome::Timeout(3));
-    assert_eq!(sink.close(Deadline::NOW), CloseReport::timed_out(5));
+    assert_eq!(sink.close_by(Deadline::NOW), CloseReport::timed_out(5));
     assert_eq!(sink.lane().err(), Some(OutOfMemory::new(9)));
-    let (mut report, mut next, now) = (FlushReport::default(), None, Instant::now());
-    sink.signal(&mut Signal::Abort);
-    sink.signal(&mut Signal::EndOfBatch);
-    sink.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
-    sink.signal(&mut Signal::Tick { now, next: &mut next });
-    assert_eq!((report.finish, next, describe(&sink).kind), (Finish::TimedOut, Some(now), "probe"));
+    let (mut report, now) = (FlushReport::default(), Instant::now());
+    sink.abort_now();
+    sink.end_of_batch();
+    sink.flush_by(Deadline::NOW, &mut report);
+    let next = sink.tick(now);
+    assert_eq!(
+        (report.finish, next, describe(&sink).kind),
+        (Finish::TimedOut, Some(now), SinkKind::Custom("probe"))
+    );
     let calls = std::mem::take(&mut *lock(&probe.calls));
     let expected = ["write 3", "close true", "lane", "abort", "end of batch", "flush", "tick", "describe"];
     assert_eq!(calls, expected);
@@ -149,7 +155,7 @@ fn clones_of_one_handle_have_one_key_and_different_sinks_have_different_ones() {
     let plain = noop::<u8>();
     assert_eq!((plain.key(), Sink::<u8>::key(&&plain), Box::new(noop::<u8>()).key()), (None, None, None));
     // A sink's own key goes before the address of the pointer around it.
-    let own = Some(SinkKey::of(&*other));
+    let own = Some(SinkKey::of(&other));
     let keyed = Probe { key: own, ..Probe::default() };
     assert_eq!((Sink::key(&&keyed), Box::new(&keyed).key(), Arc::new(&keyed).key()), (own, own, own));
     let (channel, _receiver) = refusing(1);
@@ -178,12 +184,12 @@ fn a_filter_lets_pass_what_it_keeps_and_counts_the_rest() {
         assert_eq!(outcome(entry.write(13)), Outcome::Full(13));
         assert_eq!(outcome(entry.write(14)), Outcome::Accepted, "what is not kept needs no room");
         let state = describe(&sink);
-        assert_eq!((state.kind, state.depth), ("channel", 3));
+        assert_eq!((state.kind, state.depth), (SinkKind::Channel, 3));
         let ledger = assert_balanced(&state);
         assert_eq!((ledger.offered, ledger.accepted, ledger.filtered), (14, 13, 7), "{ledger}");
         assert_eq!((ledger.dropped.panicked, ledger.refused.full, ledger.pending), (3, 1, 3));
         assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 5, 9]);
-        assert!(sink.close(Deadline::NOW).is_done());
+        assert!(sink.close_by(Deadline::NOW).is_done());
         assert_eq!(outcome(entry.write(17)), Outcome::Closed(17));
         // The books of a lane that is gone are kept.
         drop(entry);
@@ -251,20 +257,27 @@ fn a_stage_of_ones_own_stands_in_front_of_a_lane() {
     /// Hands on every event twice.
     struct Twice(Lane<u64>);
     impl LaneWrite<u64> for Twice {
-        fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
-            self.0.push(event, deadline)?;
-            self.0.push(event, deadline)
+        fn offer(&mut self, event: u64, deadline: Deadline) -> Result<Disposition, WriteError<u64>> {
+            self.0.offer(event, deadline)?;
+            self.0.offer(event, deadline)
+        }
+        fn inner(&self) -> Option<&dyn InnerLane> {
+            Some(&self.0)
         }
     }
     /// What a stage says of itself unless it is told to say more.
     struct Silent;
     impl LaneWrite<u64> for Silent {
-        fn push(&mut self, event: u64, _: Deadline) -> Result<(), WriteError<u64>> {
+        fn offer(&mut self, event: u64, _: Deadline) -> Result<Disposition, WriteError<u64>> {
             Err(WriteError::Reentrant(event))
+        }
+        fn inner(&self) -> Option<&dyn InnerLane> {
+            None
         }
     }
     let (channel, mut receiver) = refusing(3);
     let mut twice = Lane::staged(Twice(lane(&channel)));
+    assert!(!twice.may_wait() && twice.sealer().is_some());
     assert_eq!(outcome(twice.push(1, Deadline::NEVER)), Outcome::Accepted);
     assert_eq!(outcome(twice.push(2, Deadline::NEVER)), Outcome::Full(2));
     assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 1, 2]);
@@ -291,9 +304,9 @@ fn what_stands_in_front_of_a_queue_runs_on_the_publishers_thread_and_what_stands
     sink.write(1).unwrap();
     assert_eq!(log.entries(), [(1, thread())]);
     gate.open();
-    assert!(sink.close(Deadline::after(Duration::MAX)).is_done());
+    assert!(sink.close_by(Deadline::after(Duration::MAX)).is_done());
     assert_eq!(log.entries(), [(1, thread()), (2, Some(String::from("buslane-queue")))]);
-    assert_eq!(describe(&sink).kind, "queue");
+    assert_eq!(describe(&sink).kind, SinkKind::Queue);
     assert_eq!(assert_balanced(&describe(&sink)).delivered, 1);
 }
 

@@ -11,10 +11,11 @@ use buslane::journal::{
 };
 use buslane::queue::{Handler, QueueBuilder};
 use buslane::ring::{blocks, mpmc, spsc};
-use buslane::sink::{Batch, Filter, Lane, LaneSealer, LaneWrite, Map, Noop, SinkFn, SinkKey};
+use buslane::sink::lane::{InnerLane, Lane, LaneSealer, LaneWrite, Lanes};
+use buslane::sink::{Batch, Filter, Map, Noop, SinkFn, SinkKey};
 use buslane::stats::{
-    CloseReport, DropReason, Dropped, Finish, FlushReport, Imbalance, Ledger, Refused, SinkState, SinkStatus,
-    SubscriberState,
+    CloseReport, Disposition, DropReason, Dropped, Finish, FlushReport, Imbalance, Ledger, Refused,
+    SinkState, SinkStatus, SubscriberState,
 };
 use buslane::time::Deadline;
 use buslane::wait::{Berth, FencePair, Sleepers, WaitCell, WaitList};
@@ -161,8 +162,11 @@ fn a_sink_a_handler_and_a_stage_can_stand_behind_dyn() {
         }
     }
     impl LaneWrite<u8> for Ignore {
-        fn push(&mut self, _: u8, _: Deadline) -> Result<(), WriteError<u8>> {
-            Ok(())
+        fn offer(&mut self, _: u8, _: Deadline) -> Result<Disposition, WriteError<u8>> {
+            Ok(Disposition::Delivered)
+        }
+        fn inner(&self) -> Option<&dyn InnerLane> {
+            None
         }
     }
     let sinks: Vec<Box<dyn Sink<u8>>> = vec![Box::new(buslane::noop()), Box::new(Arc::new(buslane::noop()))];
@@ -170,7 +174,7 @@ fn a_sink_a_handler_and_a_stage_can_stand_behind_dyn() {
     let mut handler: Box<dyn Handler<u8>> = Box::new(Ignore);
     assert!(handler.handle(1).is_ok());
     let mut stage: Box<dyn LaneWrite<u8>> = Box::new(Ignore);
-    assert!(stage.push(1, Deadline::NOW).is_ok());
+    assert!(stage.offer(1, Deadline::NOW).is_ok());
 }
 
 #[test]

@@ -4,7 +4,6 @@ use buslane::error::ConfigErrorKind;
 use buslane::journal::{Entry, Start, Until};
 use buslane::queue::Handler;
 use buslane::retry::{Backoff, Breaker};
-use buslane::sink::Signal;
 use buslane::testing::{ManualClock, Slow};
 use buslane::time::Deadline;
 use buslane::time::{Clock, Pause, SystemClock};
@@ -233,7 +232,7 @@ fn combinators_take_every_duration() {
             let slow = slow.clone();
             move || slow.write(1)
         });
-        let _ = slow.close(Deadline::after(long));
+        let _ = slow.close_by(Deadline::after(long));
         assert!(writer.join().unwrap().is_err());
         let hurried = Slow::new(noop::<u32>(), long, ManualClock::hurrying());
         if long < LONG[2] {
@@ -266,20 +265,19 @@ fn ticks_take_every_moment() {
         for long in LONG {
             let batch = noop::<Vec<u32>>().batch(8).age(long);
             batch.write(1).unwrap();
-            let mut next = None;
-            batch.signal(&mut Signal::Tick { now, next: &mut next });
+            let next = batch.tick(now);
             assert!(next.is_none_or(|next| next >= now));
             // What is refused is offered again after a moment.
             let full = SinkExt::<Vec<u32>>::batch(Full, 1).age(long);
             let _ = full.write(1);
-            full.signal(&mut Signal::Tick { now, next: &mut next });
+            let next = full.tick(now);
             assert!(next.is_none_or(|next| next >= now));
             // What fails is set aside for as long as the policy says.
             let policy = Backoff::new(long, long);
             let keyed = sink_fn(|_: &u32| Err("no route")).retry_by_key(|n| *n, policy);
             keyed.write(1).unwrap();
-            keyed.signal(&mut Signal::Tick { now, next: &mut next });
-            assert!(!keyed.close(Deadline::NOW).is_done());
+            keyed.tick(now);
+            assert!(!keyed.close_by(Deadline::NOW).is_done());
         }
     }
     // A handler that wants its next tick at the end of all time.

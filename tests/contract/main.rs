@@ -10,14 +10,16 @@ use buslane::error::OutOfMemory;
 use buslane::journal::{Entry, Start};
 use buslane::queue::QueueBuilder;
 use buslane::retry::{Backoff, Breaker};
-use buslane::sink::{Lane, LaneWrite, Signal, SinkKey};
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
+use buslane::sink::{Inner, SinkKey};
+use buslane::stats::{Disposition, FlushReport};
 use buslane::testing::{
     Collect, Flaky, Gate, ManualClock, Panicking, SinkContract, Slow, assert_sink_contract,
 };
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// A sink at the end of a chain.
@@ -302,6 +304,8 @@ fn handles_to_one_thing_have_one_key() {
     assert_eq!(collect.key(), collect.clone().key());
 }
 
+static ONE_FOR_ALL: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
+
 /// A sink that is right but for the one thing that it is told to do wrong.
 struct Wrong {
     mistake: &'static str,
@@ -321,12 +325,16 @@ struct WrongLane {
 }
 
 impl LaneWrite<u64> for WrongLane {
-    fn push(&mut self, event: u64, _: Deadline) -> Result<(), WriteError<u64>> {
+    fn offer(&mut self, event: u64, _: Deadline) -> Result<Disposition, WriteError<u64>> {
         if self.deaf && !self.behind.is_closed() {
             Err(WriteError::Full(event))
         } else {
-            self.behind.write(event)
+            self.behind.offer(event)
         }
+    }
+
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 }
 
@@ -357,46 +365,60 @@ impl Sink<u64> for Wrong {
         }
     }
 
-    fn close(&self, deadline: Deadline) -> buslane::stats::CloseReport {
+    fn close_by(&self, deadline: Deadline) -> buslane::stats::CloseReport {
         let second = self.closed.swap(true, Ordering::AcqRel);
         assert!(!(second && self.is("panics when it is closed twice")), "closed already");
         match self.mistake {
             "never done" => buslane::stats::CloseReport::timed_out(1),
             "does not hand a close on" => buslane::stats::CloseReport::done(),
-            _ => self.behind.close(deadline),
+            _ => self.behind.close_by(deadline),
         }
     }
 
-    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u64>>, OutOfMemory> {
         let deaf = self.is("has a lane that takes nothing");
         let has = deaf || self.is("has lanes and says it has none");
         Ok(has.then(|| Lane::staged(WrongLane { behind: self.behind.clone(), deaf })))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.is("says that it has lanes") || self.is("has a lane that takes nothing")
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        match signal {
-            Signal::Abort if self.is("does not hand an abort on") => {}
-            Signal::Flush(..) if self.is("does not hand a flush on") => {}
-            Signal::IsClosed(closed) if self.is("says that it is closed") => **closed = true,
-            Signal::IsClosed(_) if self.is("does not say that it is closed") => {}
-            Signal::IsClosed(closed) => {
-                let others = !self.is("takes back that others are closed") && **closed;
-                **closed = others || self.closed.load(Ordering::Acquire);
-            }
-            Signal::Tick { next, .. } if self.is("puts a tick off") => **next = None,
-            Signal::EndOfBatch => assert!(!self.is("panics at the end of a batch"), "a defect"),
-            other => self.behind.signal(other),
+    fn inner(&self, visit: &mut Inner<'_>) {
+        if !self.is("does not name its inner sink") {
+            visit.sink(&self.behind);
+        }
+    }
+
+    fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
+        if !self.is("does not hand a flush on") && !self.is("does not name its inner sink") {
+            self.behind.flush_by(deadline, report);
+        }
+    }
+
+    fn abort_now(&self) {
+        if !self.is("does not hand an abort on") {
+            self.behind.abort_now();
+        }
+    }
+
+    fn end_of_batch(&self) {
+        assert!(!self.is("panics at the end of a batch"), "a defect");
+    }
+
+    fn reports_closed(&self) -> bool {
+        match self.mistake {
+            "says that it is closed" => true,
+            "does not say that it is closed" => false,
+            _ => self.closed.load(Ordering::Acquire),
         }
     }
 
     fn key(&self) -> Option<SinkKey> {
         match self.mistake {
-            "has a key that moves" => Some(SinkKey::of(self)),
-            "has the same key as others" => Some(SinkKey::of("one for all")),
+            "has a key that moves" => Some(SinkKey::of(Box::leak(Box::new(Arc::new(()))))),
+            "has the same key as others" => Some(SinkKey::of(&*ONE_FOR_ALL)),
             _ => self.behind.key(),
         }
     }
@@ -436,12 +458,10 @@ fn the_contract_finds_what_is_wrong_with_opening_and_closing() {
 }
 
 #[test]
-fn the_contract_finds_what_is_wrong_with_keys_signals_books_and_lanes() {
+fn the_contract_finds_what_is_wrong_with_keys_controls_books_and_lanes() {
     found("has a key that moves", "identity");
     found("has the same key as others", "identity");
-    found("panics at the end of a batch", "signals");
-    found("puts a tick off", "signals");
-    found("takes back that others are closed", "signals");
+    found("panics at the end of a batch", "controls");
     found("says that it has lanes", "lanes");
     found("has lanes and says it has none", "lanes");
     found("has a lane that takes nothing", "lanes");
@@ -450,6 +470,7 @@ fn the_contract_finds_what_is_wrong_with_keys_signals_books_and_lanes() {
 
 #[test]
 fn the_contract_finds_what_is_wrong_with_delivery() {
+    found("does not name its inner sink", "hands on");
     found("does not hand a flush on", "hands on");
     found("does not hand a close on", "hands on");
     found("does not hand an abort on", "hands on");

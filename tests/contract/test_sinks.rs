@@ -1,6 +1,5 @@
 //! The sinks for tests: that they do what they are asked to, and nothing else.
 
-use buslane::sink::Signal;
 use buslane::stats::{FlushReport, SinkState};
 use buslane::testing::{Collect, FLAKY, Flaky, Gate, Gated, ManualClock, PANICKING, Panicking, Slow};
 use buslane::time::Deadline;
@@ -13,7 +12,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn describe<E>(sink: &impl Sink<E>) -> SinkState {
     let mut state = SinkState::default();
-    sink.signal(&mut Signal::Describe(&mut state));
+    sink.describe(&mut state);
     state.ledger.check().unwrap();
     state
 }
@@ -42,8 +41,8 @@ fn a_collecting_sink_counts_what_the_control_plane_says_and_refuses_once_it_is_c
     queue.write(1).unwrap();
     assert!(queue.flush_timeout(HOUR).is_done());
     assert!(seen.flushes() == 1 && seen.ends_of_batch() >= 1);
-    seen.signal(&mut Signal::Flush(Deadline::NOW, &mut FlushReport::default()));
-    seen.signal(&mut Signal::Abort);
+    seen.flush_by(Deadline::NOW, &mut FlushReport::default());
+    seen.abort_now();
     assert_eq!((seen.flushes(), seen.aborts(), seen.closes()), (2, 1, 0));
     assert!(queue.close_timeout(HOUR).is_done());
     assert!(seen.is_closed() && seen.closes() == 1);
@@ -95,7 +94,7 @@ fn how_often_a_flaky_sink_fails_does_not_depend_on_who_writes() {
 #[test]
 fn a_flaky_sink_that_is_closed_says_so_also_where_it_would_fail() {
     let flaky = Flaky::new(Collect::new()).rate(1.0, 1);
-    assert!(flaky.close(Deadline::NOW).is_done());
+    assert!(flaky.close_by(Deadline::NOW).is_done());
     assert!(matches!(flaky.write(1), Err(WriteError::Closed(1))));
 }
 
@@ -129,7 +128,7 @@ fn who_waits_at_the_gate_of_a_sink_that_is_closed_gets_the_event_back() {
         move || sink.write(7)
     });
     gate.wait_reached(1);
-    assert!(sink.close(Deadline::NOW).is_done());
+    assert!(sink.close_by(Deadline::NOW).is_done());
     assert!(matches!(writer.join().unwrap(), Err(WriteError::Closed(7))));
     gate.open();
     assert!(matches!(sink.write(8), Err(WriteError::Closed(8))));
@@ -182,7 +181,7 @@ fn a_slow_sink_takes_its_time_by_the_clock_that_it_was_given() {
         let endless = endless.clone();
         move || endless.write(7)
     });
-    assert!(endless.close(Deadline::NOW).is_done());
+    assert!(endless.close_by(Deadline::NOW).is_done());
     assert!(matches!(writer.join().unwrap(), Err(WriteError::Closed(7))));
 }
 

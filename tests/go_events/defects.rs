@@ -19,7 +19,7 @@ fn e1_a_closed_sink_in_the_middle_costs_the_others_nothing() {
     for sink in &sinks {
         bus.add(sink.clone()).unwrap();
     }
-    let _ = sinks[1].close(buslane::time::Deadline::NOW);
+    let _ = sinks[1].close_by(buslane::time::Deadline::NOW);
     let mut publisher = bus.publisher();
     for n in 0..3 {
         let _ = if n == 1 { bus.publish(n).unwrap() } else { publisher.publish(n).unwrap() };
@@ -123,7 +123,7 @@ fn e10_a_queue_closes_with_its_sink_and_leaves_the_bus() {
     let (bus, behind) = (Bus::new(), Collect::new());
     let queue = behind.clone().queue(8).unwrap();
     bus.add(queue.clone()).unwrap();
-    let _ = behind.close(buslane::time::Deadline::NOW);
+    let _ = behind.close_by(buslane::time::Deadline::NOW);
     assert_eq!(bus.publish(1).unwrap().accepted, 1, "nobody knows yet");
     wait_for(|| matches!(queue.write(2), Err(WriteError::Closed(2))));
     assert_eq!(bus.publish(3).unwrap().accepted, 0, "the bus learns it");

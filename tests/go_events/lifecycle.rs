@@ -99,9 +99,9 @@ impl Sink<u64> for SlowToClose {
         self.seen.write(event)
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
+    fn close_by(&self, deadline: Deadline) -> CloseReport {
         self.gate.pass();
-        self.seen.close(deadline)
+        self.seen.close_by(deadline)
     }
 }
 
@@ -257,7 +257,7 @@ fn e4_a_bus_closes_its_sinks_in_the_order_in_which_they_came() {
         fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
             Ok(())
         }
-        fn close(&self, _: Deadline) -> CloseReport {
+        fn close_by(&self, _: Deadline) -> CloseReport {
             self.1.lock().unwrap().push(self.0);
             CloseReport::done()
         }

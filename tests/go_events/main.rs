@@ -17,7 +17,7 @@ use test_support::GUARD;
 #[track_caller]
 fn check_close<E>(sink: &impl Sink<E>, late: E) {
     for _ in 0..2 {
-        let report = sink.close(Deadline::after(GUARD));
+        let report = sink.close_by(Deadline::after(GUARD));
         assert_eq!(report.finish, Finish::Done, "{report}");
     }
     assert!(matches!(sink.write(late), Err(WriteError::Closed(_))));

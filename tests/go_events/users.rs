@@ -2,7 +2,6 @@
 
 use crate::{assert_all, at_once, check_close};
 use buslane::error::RecvError;
-use buslane::sink::Signal;
 use buslane::stats::{DropReason, Ledger, SinkState};
 use buslane::testing::{Collect, Gate};
 use buslane::{Bus, Channel, Overflow, Queue, Receiver, Sink, SinkExt, sink_fn};
@@ -70,7 +69,7 @@ fn an_endpoint_is_not_told_of_targets_and_actions_that_it_ignores() {
             let what = format!("{note:?} where {targets:?} and {actions:?} are ignored, {way:?}");
             assert_eq!(endpoint.try_recv().ok(), told.then_some(note), "{what}");
             let mut state = SinkState::default();
-            ignoring.signal(&mut Signal::Describe(&mut state));
+            ignoring.describe(&mut state);
             let ledger = assert_balanced(&state);
             assert_eq!((ledger.offered, ledger.filtered), (1, u64::from(!told)), "{what}");
         }

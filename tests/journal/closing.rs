@@ -170,7 +170,7 @@ fn a_close_as_a_sink_is_done_at_once_and_twice() {
     for _ in 0..2 {
         let report = ends({
             let journal = journal.clone();
-            move || Sink::close(&journal, Deadline::NOW)
+            move || Sink::close_by(&journal, Deadline::NOW)
         });
         assert!(report.is_done(), "{report}");
     }

@@ -3,8 +3,9 @@
 use crate::{HOUR, books, numbers, rest};
 use buslane::bus::Removed;
 use buslane::error::OutOfMemory;
-use buslane::sink::{Lane, LaneWrite};
-use buslane::stats::CloseReport;
+use buslane::sink::Inner;
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use buslane::stats::Disposition;
 use buslane::time::Deadline;
 use buslane::{
     Bus, Channel, Journal, Overflow, Published, Publisher, Sink, SinkExt, SinkId, Subscriber, WriteError,
@@ -184,8 +185,12 @@ fn removal_from_one_bus_leaves_the_publishers_of_another() {
 struct Stage(Lane<u64>);
 
 impl LaneWrite<u64> for Stage {
-    fn push(&mut self, event: u64, deadline: Deadline) -> Result<(), WriteError<u64>> {
-        self.0.push(event, deadline)
+    fn offer(&mut self, event: u64, deadline: Deadline) -> Result<Disposition, WriteError<u64>> {
+        self.0.offer(event, deadline)
+    }
+
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 }
 
@@ -197,15 +202,15 @@ impl<S: Sink<u64>> Sink<u64> for Wrapped<S> {
         self.0.write(event)
     }
 
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.0.close(deadline)
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.0);
     }
 
-    fn lane(&self) -> Result<Option<Lane<u64>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u64>>, OutOfMemory> {
         Ok(self.0.lane()?.map(|lane| Lane::staged(Stage(lane))))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{HOUR, Pen, books, event, forms, journals, now, own};
 use buslane::journal::{Entry, Sequence, Start, Until};
-use buslane::stats::{SinkStatus, SubscriberState};
+use buslane::stats::{SinkKind, SinkStatus, SubscriberState};
 use buslane::{Bus, Journal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -22,7 +22,7 @@ fn a_journal_says_what_it_is_and_how_it_fares() {
     for mut pen in journals(100) {
         let feed = pen.feed();
         let state = books(&feed);
-        assert_eq!((state.kind, state.status, state.capacity), ("journal", SinkStatus::Open, 100));
+        assert_eq!((state.kind, state.status, state.capacity), (SinkKind::Journal, SinkStatus::Open, 100));
         assert_eq!((state.depth, state.ledger.offered, state.subscribers.len()), (0, 0, 0));
         pen.all(0..10);
         pen.batch(vec![10; 20]);
@@ -126,7 +126,7 @@ fn a_snapshot_of_a_bus_names_the_subscribers_and_their_lag() {
     assert!(short.recv().is_err());
     let snapshot = bus.snapshot();
     let sink = &snapshot.sinks[0];
-    assert_eq!((sink.name.as_str(), sink.state.kind, sink.state.depth), ("history", "journal", 63));
+    assert_eq!((sink.name.as_str(), sink.state.kind, sink.state.depth), ("history", SinkKind::Journal, 63));
     sink.state.ledger.check().unwrap();
     let subscribers = &sink.state.subscribers;
     assert_eq!(subscribers.len(), 3);

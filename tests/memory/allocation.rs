@@ -3,6 +3,7 @@
 mod queries;
 
 use buslane::journal::{Entry, Feed, OnLag, Start};
+use buslane::sink::lane::Lanes;
 use buslane::testing::Gate;
 use buslane::time::Deadline;
 use buslane::{

@@ -104,14 +104,13 @@ impl Sink<Event> for Asked {
         Ok(())
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: buslane::sink::lane::Internal) -> bool {
         true
     }
 
-    fn signal(&self, signal: &mut buslane::sink::Signal<'_>) {
-        if matches!(signal, buslane::sink::Signal::IsClosed(_)) {
-            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        }
+    fn reports_closed(&self) -> bool {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        false
     }
 }
 

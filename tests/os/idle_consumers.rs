@@ -10,6 +10,7 @@
 use buslane::channel::SharedReceiver;
 use buslane::error::RecvTimeoutError;
 use buslane::journal::Entry;
+use buslane::sink::lane::Lanes;
 use buslane::{Channel, Journal, Overflow, Queue, Receiver, Sink, SinkExt, Subscriber, WaitStrategy, noop};
 use std::collections::BTreeSet;
 use std::fs;

@@ -25,7 +25,7 @@ fn a_close_handles_what_was_accepted_and_refuses_the_rest() {
     for mut entry in entries.into_iter().chain(WAYS.map(|way| Entry::into(&queue, way))) {
         assert_eq!(outcome(entry.write(2)), Outcome::Closed(2));
     }
-    assert_eq!((queue.close(), Sink::close(&queue, Deadline::NOW)), (report.clone(), report));
+    assert_eq!((queue.close(), Sink::close_by(&queue, Deadline::NOW)), (report.clone(), report));
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.offered, ledger.delivered, ledger.refused.closed), (7, 3, 4));
     assert_eq!(queue.state().status, SinkStatus::Closed);
@@ -233,7 +233,7 @@ fn a_close_that_waits_for_the_queue_behind_has_the_limit_it_was_given() {
         fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
             Ok(())
         }
-        fn close(&self, deadline: Deadline) -> CloseReport {
+        fn close_by(&self, deadline: Deadline) -> CloseReport {
             self.0.send(deadline).unwrap();
             CloseReport::failed("a file that cannot be closed")
         }

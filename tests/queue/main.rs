@@ -7,7 +7,7 @@ mod workers;
 
 use buslane::error::{ConfigErrorKind, OutOfMemory, SpawnError};
 use buslane::ring::MAX_CAPACITY;
-use buslane::stats::{DropReason, SinkStatus};
+use buslane::stats::{DropReason, SinkKind, SinkStatus};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
 use buslane::{Overflow, Queue, Sink, SinkExt, noop};
@@ -276,7 +276,7 @@ fn events_without_size_and_events_larger_than_a_cache_line_arrive_whole() {
 #[test]
 fn a_queue_says_what_it_is_and_how_it_fares() {
     let (queue, gate, _) = held_queue(4, Overflow::Refuse);
-    assert_eq!((queue.state().kind, queue.state().status), ("queue", SinkStatus::Open));
+    assert_eq!((queue.state().kind, queue.state().status), (SinkKind::Queue, SinkStatus::Open));
     assert_eq!((queue.key(), lane(&queue).sealer().is_some()), (queue.clone().key(), true));
     let mut entry = lane(&queue);
     (1..=3).for_each(|event| entry.push(event, Deadline::NEVER).unwrap());

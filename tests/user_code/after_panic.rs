@@ -5,7 +5,6 @@ use buslane::bus::Removed;
 use buslane::error::Closed;
 use buslane::queue::Handler;
 use buslane::retry::Backoff;
-use buslane::sink::Signal;
 use buslane::stats::{CloseReport, Finish, FlushReport};
 use buslane::time::Deadline;
 use buslane::{BoxError, Bus, Overflow, Queue, Sink, SinkExt, SinkId, WriteError, noop, sink_fn};
@@ -83,8 +82,8 @@ fn removal_on_a_worker_answers_from_inside() {
         fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
             Ok(())
         }
-        fn signal(&self, signal: &mut Signal<'_>) {
-            if let (Signal::Flush(..), Some((bus, id))) = (signal, self.0.get())
+        fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+            if let Some((bus, id)) = self.0.get()
                 && let Ok(removed) = bus.remove(*id)
             {
                 let _ = self.1.send(removed);
@@ -109,8 +108,8 @@ fn a_sink_that_writes_to_its_own_queue_in_a_flush_is_refused() {
         fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
             Ok(())
         }
-        fn signal(&self, signal: &mut Signal<'_>) {
-            if let (Signal::Flush(..), Some(queue)) = (signal, self.0.get()) {
+        fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+            if let Some(queue) = self.0.get() {
                 let written: Vec<_> = (0..8).map(|n| queue.write(n)).collect();
                 ignore(self.1.send(matches!(written.last(), Some(Err(WriteError::Full(7))))));
             }
@@ -140,7 +139,7 @@ fn flush_of_a_batch_from_its_own_sink_is_pending() {
         fn write(&self, _: Vec<u32>) -> Result<(), WriteError<Vec<u32>>> {
             let mut report = FlushReport::default();
             if let Some(batch) = self.0.get() {
-                batch.signal(&mut Signal::Flush(Deadline::after(GUARD), &mut report));
+                batch.flush_by(Deadline::after(GUARD), &mut report);
             }
             ignore(self.1.send(report.finish));
             Ok(())
@@ -185,9 +184,9 @@ fn a_batch_is_not_forgotten_when_a_tick_panics() {
             ignore(self.1.send(batch.len()));
             Ok(())
         }
-        fn signal(&self, signal: &mut Signal<'_>) {
-            let ticks = matches!(signal, Signal::Tick { .. });
-            assert!(!ticks || !self.0.swap(false, Ordering::Relaxed), "the first tick after the event");
+        fn tick(&self, _: Instant) -> Option<Instant> {
+            assert!(!self.0.swap(false, Ordering::Relaxed), "the first tick after the event");
+            None
         }
     }
     let (sender, batches) = channel();
@@ -207,13 +206,13 @@ fn a_panicking_flush_in_a_close_of_a_batch_ends_the_close() {
         fn write(&self, batch: Vec<u32>) -> Result<(), WriteError<Vec<u32>>> {
             Err(WriteError::Full(batch))
         }
-        fn signal(&self, signal: &mut Signal<'_>) {
-            assert!(!matches!(signal, Signal::Flush(..)), "no flush");
+        fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+            panic!("no flush")
         }
     }
     let batch = Full.batch(2);
     batch.write(1).unwrap();
-    let reports = [(); 2].map(|()| Sink::<u32>::close(&batch, Deadline::after(GUARD)));
+    let reports = [(); 2].map(|()| Sink::<u32>::close_by(&batch, Deadline::after(GUARD)));
     assert_eq!(reports[0], reports[1]);
     assert_eq!(reports[0].undelivered, 1);
     assert_eq!(batch.state().ledger.dropped.aborted, 1);
@@ -226,7 +225,7 @@ fn a_sink_whose_drop_panics_concerns_no_other_caller() {
         fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
             Ok(())
         }
-        fn close(&self, _: Deadline) -> CloseReport {
+        fn close_by(&self, _: Deadline) -> CloseReport {
             CloseReport::done()
         }
     }
@@ -332,7 +331,7 @@ fn a_key_that_panics_costs_its_own_event_only() {
             assert!(retry.write(n).is_ok());
         }
         fails.store(false, Ordering::Relaxed);
-        let report = Sink::<u32>::close(&retry, Deadline::after(GUARD));
+        let report = Sink::<u32>::close_by(&retry, Deadline::after(GUARD));
         assert!(report.is_done(), "{report}");
         let mut by_key = lock(&seen).clone();
         by_key.sort_by_key(|n| n % 2);
@@ -406,13 +405,13 @@ fn keys_of_one_hash_keep_their_order_under_contention() {
                     let mut event = (thread, n);
                     while let Err(error) = retry.write(event) {
                         event = error.into_event();
-                        retry.signal(&mut Signal::Tick { now: Instant::now(), next: &mut None });
+                        retry.tick(Instant::now());
                     }
                 }
             });
         }
     });
-    assert!(retry.close(Deadline::after(GUARD)).is_done());
+    assert!(retry.close_by(Deadline::after(GUARD)).is_done());
     let seen = lock(&seen);
     assert_eq!(seen.len(), (THREADS * EVENTS) as usize);
     for thread in 0..THREADS {
@@ -428,14 +427,12 @@ fn waits_of_a_sink_in_its_close_or_flush_end_with_the_limit() {
         fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
             Ok(())
         }
-        fn close(&self, _: Deadline) -> CloseReport {
+        fn close_by(&self, _: Deadline) -> CloseReport {
             ignore(self.0.publish(1));
             CloseReport::done()
         }
-        fn signal(&self, signal: &mut Signal<'_>) {
-            if matches!(signal, Signal::Flush(..)) {
-                ignore(self.0.publish(1));
-            }
+        fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+            ignore(self.0.publish(1));
         }
     }
     const LIMIT: Duration = Duration::from_millis(20);

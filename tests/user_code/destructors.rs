@@ -4,6 +4,7 @@
 use buslane::journal::Start;
 use buslane::retry::{Attempt, DeadLetter, Next, RetryPolicy};
 use buslane::ring::{blocks, mpmc, spsc};
+use buslane::sink::lane::Lanes;
 use buslane::stats::SinkState;
 use buslane::testing::Gate;
 use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
@@ -270,7 +271,7 @@ fn a_retry_by_key_drops_all_that_it_parked() {
     goes(parked);
     let alive = Alive::default();
     let retry = parked(&alive);
-    assert_eq!(retry.close(buslane::time::Deadline::NOW).undelivered, COUNT as u64);
+    assert_eq!(retry.close_by(buslane::time::Deadline::NOW).undelivered, COUNT as u64);
     alive.assert_none();
 }
 
@@ -282,7 +283,7 @@ fn dead_letters_that_nobody_takes_are_dropped() {
         .retry_by_key(|_: &Bomb| 7, Fails)
         .dead_letters(sink_fn(move |letter: &DeadLetter<Bomb>| drop(letters.write(letter.attempts))));
     (0..COUNT).for_each(|_| assert!(retry.write(alive.bomb()).is_ok()));
-    let _ = retry.close(buslane::time::Deadline::NOW);
+    let _ = retry.close_by(buslane::time::Deadline::NOW);
     drop((retry, receiver));
     alive.assert_none();
 }
@@ -309,7 +310,7 @@ fn a_batch_drops_all_that_it_holds() {
     let alive = Alive::default();
     let batch = Refuses.batch(COUNT);
     (0..COUNT + 3).for_each(|_| assert!(batch.write(alive.bomb()).is_ok()));
-    assert_eq!(batch.close(buslane::time::Deadline::NOW).undelivered, COUNT as u64 + 3);
+    assert_eq!(batch.close_by(buslane::time::Deadline::NOW).undelivered, COUNT as u64 + 3);
     assert_eq!(assert_balanced(&batch.state()).dropped.aborted, COUNT as u64 + 3);
     alive.assert_none();
     let batch = Fails.batch(COUNT);

@@ -1,7 +1,6 @@
 //! What user code may ask for: everything that waits somewhere, and everything that takes a lock.
 
 use crate::world::{Event, LIMIT, World, ignore, lock};
-use buslane::sink::Signal;
 use buslane::stats::{FlushReport, SinkState};
 use buslane::time::Deadline;
 use buslane::{Bus, Queue, Sink, noop};
@@ -60,25 +59,25 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     }),
     ("flush of its own sink", |world| {
         for object in world.objects() {
-            object.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut FlushReport::default()));
+            object.flush_by(Deadline::after(LIMIT), &mut FlushReport::default());
         }
     }),
     ("close of its own sink", |world| {
         for object in world.objects() {
-            drop(object.close(Deadline::after(LIMIT)));
+            drop(object.close_by(Deadline::after(LIMIT)));
         }
     }),
     ("look at its own sink", |world| {
         for object in world.objects() {
-            object.signal(&mut Signal::Describe(&mut SinkState::default()));
-            object.signal(&mut Signal::IsClosed(&mut false));
-            object.signal(&mut Signal::Tick { now: Instant::now(), next: &mut None });
-            object.signal(&mut Signal::EndOfBatch);
+            object.describe(&mut SinkState::default());
+            object.reports_closed();
+            object.tick(Instant::now());
+            object.end_of_batch();
         }
     }),
     ("abort of its own sink", |world| {
         for object in world.objects() {
-            object.signal(&mut Signal::Abort);
+            object.abort_now();
         }
     }),
 ];

@@ -4,7 +4,7 @@ use crate::call_sites::{Place, place, roomy};
 use crate::sinks::{Answer, Custom, clock, remove};
 use crate::world::{Event, LIMIT, Trap, World};
 use buslane::retry::{Attempt, Backoff, Next, RetryPolicy};
-use buslane::sink::{Batch, Signal};
+use buslane::sink::Batch;
 use buslane::stats::FlushReport;
 use buslane::testing::ManualClock;
 use buslane::time::Deadline;
@@ -95,11 +95,11 @@ fn keyed(world: &World, trap: &Arc<Trap>, at: &'static str, inner: Custom) {
         drop(retry.write(Event::keyed(key)));
     }
     tick(&*retry);
-    drop(retry.close(Deadline::after(LIMIT)));
+    drop(retry.close_by(Deadline::after(LIMIT)));
 }
 
 fn tick(sink: &impl Sink<Event>) {
-    sink.signal(&mut Signal::Tick { now: Instant::now() + LIMIT, next: &mut None });
+    sink.tick(Instant::now() + LIMIT);
 }
 
 fn retry(world: &World, trap: &Arc<Trap>, at: &'static str, inner: Custom) {
@@ -129,8 +129,8 @@ fn batch(world: &World, trap: &Arc<Trap>, at: &'static str, answer: Answer) {
     world.add(&world.solo, batch.clone());
     (0..3).for_each(|_| drop(batch.write(Event::plain())));
     tick(&*batch);
-    batch.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut FlushReport::default()));
-    drop(batch.close(Deadline::after(LIMIT)));
+    batch.flush_by(Deadline::after(LIMIT), &mut FlushReport::default());
+    drop(batch.close_by(Deadline::after(LIMIT)));
 }
 
 pub(crate) const PLACES: &[Place] = &[
@@ -143,7 +143,7 @@ pub(crate) const PLACES: &[Place] = &[
         let batch = Arc::new(gather(Custom::answering(trap, "flush", Answer::Full)));
         world.own(&batch);
         drop(batch.write(Event::plain()));
-        drop(batch.close(Deadline::after(Duration::from_secs(1))));
+        drop(batch.close_by(Deadline::after(Duration::from_secs(1))));
     }),
     place("size of a batch", |world, trap| batch(world, trap, "size", Answer::Ok)),
     place("before of a policy", |world, trap| retry(world, trap, "before", Custom::new(trap, ""))),
@@ -168,7 +168,7 @@ pub(crate) const PLACES: &[Place] = &[
         let retry = Custom::new(trap, "").retry(Policy(trap.clone(), ""));
         let retry = Arc::new(retry.dead_letters(Custom::new(trap, "flush")));
         world.own(&retry);
-        retry.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut FlushReport::default()));
+        retry.flush_by(Deadline::after(LIMIT), &mut FlushReport::default());
     }),
     place("drop of dead letters", |world, trap| {
         let retry = Custom::new(trap, "").retry(Policy(trap.clone(), ""));
@@ -206,7 +206,7 @@ pub(crate) const PLACES: &[Place] = &[
         world.own(&retry);
         world.add(&world.solo, retry.clone());
         drop(retry.write(Event::plain()));
-        drop(retry.close(Deadline::after(LIMIT)));
+        drop(retry.close_by(Deadline::after(LIMIT)));
     }),
     roomy("close behind a retry by key", |world, trap| {
         keyed(world, trap, "", Custom::answering(trap, "close", Answer::Failed));

@@ -3,8 +3,9 @@
 use crate::call_sites::{Place, place, roomy};
 use crate::world::{DropTrap, Event, LIMIT, Trap, World, ignore, lock, read_channel};
 use buslane::error::OutOfMemory;
-use buslane::sink::{Inspector, Lane, LaneSealer, LaneWrite, Signal, SinkKey};
-use buslane::stats::{CloseReport, SinkState};
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use buslane::sink::{Inspector, SinkKey};
+use buslane::stats::{CloseReport, Disposition, FlushReport, SinkState};
 use buslane::testing::ManualClock;
 use buslane::time::Deadline;
 use buslane::time::{Clock, Pause};
@@ -66,32 +67,46 @@ impl<T: Send + 'static> Sink<T> for Custom {
         }
     }
 
-    fn close(&self, _: Deadline) -> CloseReport {
+    fn close_by(&self, _: Deadline) -> CloseReport {
         self.reach("close");
         CloseReport::done()
     }
 
-    fn lane(&self) -> Result<Option<Lane<T>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<T>>, OutOfMemory> {
         self.reach("lane");
         let stage = Stage { trap: self.trap.clone(), at: self.at, events: PhantomData };
         Ok(self.lanes.then(|| Lane::staged(stage)))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.reach("has_lanes");
         self.lanes
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        self.reach(match signal {
-            Signal::Flush(..) => "flush",
-            Signal::Tick { .. } => "tick",
-            Signal::EndOfBatch => "end of batch",
-            Signal::IsClosed(_) => "is closed",
-            Signal::Describe(_) => "describe",
-            Signal::Abort => "abort",
-            _ => "",
-        });
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        self.reach("flush");
+    }
+
+    fn abort_now(&self) {
+        self.reach("abort");
+    }
+
+    fn end_of_batch(&self) {
+        self.reach("end of batch");
+    }
+
+    fn tick(&self, _: Instant) -> Option<Instant> {
+        self.reach("tick");
+        None
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.reach("is closed");
+        false
+    }
+
+    fn describe(&self, _: &mut SinkState) {
+        self.reach("describe");
     }
 
     fn key(&self) -> Option<SinkKey> {
@@ -111,13 +126,13 @@ impl Sink<Event> for Departing {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<Event>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<Event>>, OutOfMemory> {
         let publisher = lock(&self.publisher).take();
         drop(publisher);
         self.lane.lane()
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 }
@@ -133,14 +148,14 @@ impl Sink<Event> for Leaving {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<Event>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<Event>>, OutOfMemory> {
         if let Some((bus, id)) = self.of.get() {
             ignore(bus.remove(*id));
         }
         self.lane.lane()
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 }
@@ -152,14 +167,14 @@ struct Stage<T> {
 }
 
 impl<T> LaneWrite<T> for Stage<T> {
-    fn push(&mut self, _: T, _: Deadline) -> Result<(), WriteError<T>> {
+    fn offer(&mut self, _: T, _: Deadline) -> Result<Disposition, WriteError<T>> {
         if self.at == "push" {
             self.trap.spring();
         }
-        Ok(())
+        Ok(Disposition::Delivered)
     }
 
-    fn sealer(&self) -> Option<LaneSealer> {
+    fn inner(&self) -> Option<&dyn InnerLane> {
         None
     }
 }
@@ -477,6 +492,6 @@ pub(crate) const PLACES: &[Place] = &[
         world.add(&world.bus, Custom::new(trap, "describe").tee(Custom::new(trap, "")));
         let mut state = SinkState::default();
         drop(world.bus.snapshot());
-        world.bus.signal(&mut Signal::Describe(&mut state));
+        world.bus.describe(&mut state);
     }),
 ];

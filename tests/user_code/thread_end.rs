@@ -2,7 +2,6 @@
 
 use crate::world::{Event, LIMIT, ignore};
 use buslane::journal::Start;
-use buslane::sink::Signal;
 use buslane::stats::{Finish, FlushReport};
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Journal, Queue, Sink, SinkExt, sink_fn};
@@ -160,9 +159,9 @@ fn every_operation_works_at_a_thread_end() {
             let (channel, mut receiver) = Channel::lossy(8).unwrap();
             let batch = channel.batch(2);
             batch.write(1).unwrap();
-            batch.signal(&mut Signal::Flush(Deadline::NOW, &mut FlushReport::default()));
+            batch.flush_by(Deadline::NOW, &mut FlushReport::default());
             assert_eq!(receiver.recv().unwrap(), [1]);
-            assert!(Sink::<u32>::close(&batch, Deadline::after(LIMIT)).is_done());
+            assert!(Sink::<u32>::close_by(&batch, Deadline::after(LIMIT)).is_done());
             let journal = Journal::new(64).unwrap();
             let mut subscriber = journal.subscribe(Start::Now).unwrap();
             journal.publish(1).unwrap();

@@ -2,7 +2,6 @@
 
 use buslane::bus::SinkFailure;
 use buslane::journal::Start;
-use buslane::sink::Signal;
 use buslane::stats::FlushReport;
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Journal, Overflow, Queue, Receiver, Sink, SinkId, Subscriber, noop};
@@ -246,7 +245,7 @@ impl World {
     pub(crate) fn check_it_works(&self) {
         for object in self.objects() {
             let mut report = FlushReport::default();
-            object.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut report));
+            object.flush_by(Deadline::after(LIMIT), &mut report);
         }
         for bus in self.buses() {
             if !bus.is_closed() {
@@ -258,7 +257,7 @@ impl World {
         }
         for _ in 0..2 {
             for object in self.objects() {
-                let report = object.close(Deadline::after(LIMIT));
+                let report = object.close_by(Deadline::after(LIMIT));
                 assert!(report.unfinished.is_empty(), "{report}");
             }
             for bus in self.buses() {

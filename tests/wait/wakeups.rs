@@ -8,6 +8,7 @@
 mod flushes;
 mod gating;
 
+use buslane::sink::lane::Lanes;
 use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Queue, Sink, SinkExt, WriteError};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -41,6 +41,8 @@ pub(crate) struct Client {
     headers: HeaderMap,
     timeout: Duration,
     closed: AtomicBool,
+    /// What tells this client from others, wherever it lies.
+    identity: Arc<()>,
 }
 
 /// Why nothing was posted.
@@ -93,7 +95,17 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let (timeout, closed) = (DEFAULT_TIMEOUT, AtomicBool::new(false));
-        Ok(Self { agent, roots, proxy: None, resolver, uri, headers, timeout, closed })
+        Ok(Self {
+            agent,
+            roots,
+            proxy: None,
+            resolver,
+            uri,
+            headers,
+            timeout,
+            closed,
+            identity: Arc::new(()),
+        })
     }
 
     /// After a setting of the connections has changed.
@@ -154,7 +166,11 @@ impl Client {
         self.closed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn close(&self) {
+    pub(crate) fn identity(&self) -> &Arc<()> {
+        &self.identity
+    }
+
+    pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 

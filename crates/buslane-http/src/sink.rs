@@ -4,7 +4,7 @@ use crate::body;
 use crate::client::{Client, PostError};
 use crate::config::HttpConfigError;
 use crate::error::HttpError;
-use buslane::sink::{Signal, SinkKey};
+use buslane::sink::SinkKey;
 use buslane::stats::CloseReport;
 use buslane::time::Deadline;
 use buslane::{Sink, WriteError};
@@ -55,7 +55,7 @@ use std::time::Duration;
 ///   while the endpoint can be reached.
 /// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries. The client's own log does at level
 ///   `trace`: leave the target `ureq_proto` below that.
-/// - **End**: a close lets requests in flight end, and takes no more. [`Signal::Abort`] closes too, and breaks off what is in flight.
+/// - **End**: a close lets requests in flight end, and takes no more. [`Sink::abort_now`] closes too, and breaks off what is in flight.
 ///
 /// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](Self::root_certificates).
 ///
@@ -271,21 +271,21 @@ fn failed<T>(event: T, error: HttpError) -> WriteError<T> {
 /// What both sinks do alike.
 macro_rules! delegate_to_client {
     () => {
-        fn close(&self, _deadline: Deadline) -> CloseReport {
+        fn close_by(&self, _deadline: Deadline) -> CloseReport {
             self.client.close();
             CloseReport::done()
         }
 
-        fn signal(&self, signal: &mut Signal<'_>) {
-            match signal {
-                Signal::Abort => self.client.abort(),
-                Signal::IsClosed(closed) => **closed |= self.client.is_closed(),
-                _ => {}
-            }
+        fn abort_now(&self) {
+            self.client.abort();
+        }
+
+        fn reports_closed(&self) -> bool {
+            self.client.is_closed()
         }
 
         fn key(&self) -> Option<SinkKey> {
-            Some(SinkKey::of(&*self.client))
+            Some(SinkKey::of(self.client.identity()))
         }
     };
 }

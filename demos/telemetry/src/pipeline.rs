@@ -7,7 +7,6 @@ use crate::output::Output;
 use crate::report::Report;
 use buslane::error::Closed;
 use buslane::queue::Handler;
-use buslane::sink::Signal;
 use buslane::stats::{CloseReport, Ledger, SinkState};
 use buslane::{Bus, Channel, Published, Queue, Sink, SinkExt};
 use demo_support::Failure;
@@ -147,7 +146,7 @@ impl<E: Clone + Serialize + Send + 'static> Pipeline<E> {
 /// What a sink says about itself when it is asked directly.
 fn describe<E>(sink: &impl Sink<E>) -> SinkState {
     let mut state = SinkState::default();
-    sink.signal(&mut Signal::Describe(&mut state));
+    sink.describe(&mut state);
     state
 }
 

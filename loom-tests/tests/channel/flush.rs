@@ -1,7 +1,6 @@
 //! A flush waits for what was published before it.
 
 use super::{books, channel, lane, push, rest, write};
-use buslane::sink::Signal;
 use buslane::stats::FlushReport;
 use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Receiver, Sink};
@@ -33,7 +32,7 @@ fn slow_reader(
 
 fn flush(channel: &Channel<Tracked>) {
     let mut report = FlushReport::default();
-    channel.signal(&mut Signal::Flush(Deadline::NEVER, &mut report));
+    channel.flush_by(Deadline::NEVER, &mut report);
     assert!(report.is_done());
 }
 

@@ -2,7 +2,6 @@
 
 use super::tasks::recv_as_task;
 use super::{books, channel, lane, push, rest, write};
-use buslane::sink::Signal;
 use buslane::stats::FlushReport;
 use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Receiver, Sink};
@@ -141,7 +140,7 @@ fn flush_against_recv(make: fn() -> (Channel<Tracked>, Receiver<Tracked>), priva
         receiver
     });
     let mut report = FlushReport::default();
-    channel.signal(&mut Signal::Flush(Deadline::NEVER, &mut report));
+    channel.flush_by(Deadline::NEVER, &mut report);
     assert!(report.is_done());
     // The event is out of the ring, and in the counters.
     let books = books(&channel);

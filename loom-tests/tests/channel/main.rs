@@ -8,7 +8,7 @@ mod found;
 mod tasks;
 
 use buslane::error::RecvError;
-use buslane::sink::Lane;
+use buslane::sink::lane::{Lane, Lanes};
 use buslane::stats::Ledger;
 use buslane::time::Deadline;
 use buslane::{Channel, Receiver, Sink, WriteError};

@@ -2,7 +2,7 @@
 
 use super::limits::Limits;
 use crate::error::{ConfigError, WriteError};
-use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkState, SinkStatus};
+use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkKind, SinkState, SinkStatus};
 use crate::time::Deadline;
 use crate::time::deadline::moment_after;
 use crate::wait::context::{discard, discard_each, text_or_panic};
@@ -384,7 +384,7 @@ impl<E> Holding<E> {
     }
 
     pub(super) fn describe(&self, state: &mut SinkState, downstream: &Downstream) {
-        state.kind = "batch";
+        state.kind = SinkKind::Batch;
         state.status = match (&self.closing, &self.report) {
             (None, _) => SinkStatus::Open,
             (Some(_), None) => SinkStatus::Closing,

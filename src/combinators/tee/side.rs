@@ -2,8 +2,8 @@
 
 use crate::error::WriteError;
 use crate::sink::Sink;
-use crate::sink::lane::Lane;
-use crate::sink::signal::Signal;
+use crate::sink::control::close_caught;
+use crate::sink::lane::{Lane, Lanes};
 use crate::stats::{
     CloseReport, Disposition, DropReason, EntryCounters, Finish, FlushReport, Ledger, Outcome, SinkState,
     SinkStatus,
@@ -11,7 +11,6 @@ use crate::stats::{
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::context::{caught, text_or_panic};
-use crate::wait::errand::close_caught;
 use std::sync::Arc;
 
 /// A panic of a sink has cost the event.
@@ -43,9 +42,7 @@ impl Side {
 
     /// Whether the sink takes nothing any more, as far as it says so.
     pub(super) fn is_over<E>(&self, sink: &impl Sink<E>) -> bool {
-        let mut closed = self.is_closed();
-        self.signal(sink, &mut Signal::IsClosed(&mut closed));
-        closed
+        self.is_closed() || caught(|| sink.reports_closed()).unwrap_or(false)
     }
 
     /// Offers an event to the sink.
@@ -92,21 +89,15 @@ impl Side {
     }
 
     pub(super) fn close<E>(&self, sink: &impl Sink<E>, deadline: Deadline) -> CloseReport {
-        close_caught(|| sink.close(deadline))
-    }
-
-    pub(super) fn signal<E>(&self, sink: &impl Sink<E>, signal: &mut Signal<'_>) {
-        if caught(|| sink.signal(signal)).is_err()
-            && let Signal::Flush(_, report) = signal
-        {
-            report.note(Finish::TimedOut);
-        }
+        close_caught(sink, deadline)
     }
 
     /// Flushes the sink.
     pub(super) fn flush<E>(&self, sink: &impl Sink<E>, deadline: Deadline) -> FlushReport {
         let mut report = FlushReport::default();
-        self.signal(sink, &mut Signal::Flush(deadline, &mut report));
+        if caught(|| sink.flush_by(deadline, &mut report)).is_err() {
+            report.note(Finish::TimedOut);
+        }
         report
     }
 
@@ -117,9 +108,9 @@ impl Side {
 
     pub(super) fn describe<E>(&self, sink: &impl Sink<E>) -> SinkState {
         let (mut state, mut counted) = (SinkState::default(), Ledger::default());
-        self.signal(sink, &mut Signal::Describe(&mut state));
+        let _ = caught(|| sink.describe(&mut state));
         self.counters.add_to(&mut counted);
-        if state.kind.is_empty() {
+        if !state.kind.keeps_ledger() {
             state.ledger = counted;
             if self.is_closed() {
                 state.status = SinkStatus::Closed;

@@ -2,7 +2,7 @@
 //! reports are true.
 
 use buslane::error::AddError;
-use buslane::sink::Signal;
+use buslane::sink::Inner;
 use buslane::stats::{CloseReport, Disposition, Finish, FlushReport};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -77,7 +77,7 @@ fn buses_in_a_ring_are_closed_by_a_thread_each() {
                 let deadline = if round % 2 == 0 { Deadline::NEVER } else { Deadline::after(GUARD) };
                 let close = |bus: &Bus<u32>| {
                     let bus = bus.clone();
-                    Box::new(move || Sink::close(&bus, deadline)) as Call<CloseReport>
+                    Box::new(move || Sink::close_by(&bus, deadline)) as Call<CloseReport>
                 };
                 for report in at_once(what, buses.iter().map(close).collect()) {
                     assert!(report.is_done() && report.undelivered == 0, "{what}, {count}: {report}");
@@ -254,15 +254,16 @@ impl Sink<u32> for Later {
     fn offer(&self, event: u32) -> Result<Disposition, WriteError<u32>> {
         self.sink().offer(event)
     }
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.sink().close(deadline)
-    }
-    fn signal(&self, signal: &mut Signal<'_>) {
-        let Some(sink) = self.sink.get() else { return };
-        if let Signal::Flush(..) = signal {
-            self.flushing.pass();
+    fn inner(&self, visit: &mut Inner<'_>) {
+        if let Some(sink) = self.sink.get() {
+            visit.sink(sink);
         }
-        sink.signal(signal);
+    }
+    fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
+        if let Some(sink) = self.sink.get() {
+            self.flushing.pass();
+            sink.flush_by(deadline, report);
+        }
     }
 }
 
@@ -390,11 +391,8 @@ impl<S: Sink<u32>> Sink<u32> for FailsOnce<S> {
         }
         self.0.write(event)
     }
-    fn close(&self, deadline: Deadline) -> CloseReport {
-        self.0.close(deadline)
-    }
-    fn signal(&self, signal: &mut Signal<'_>) {
-        self.0.signal(signal);
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.0);
     }
 }
 

@@ -3,7 +3,6 @@
 
 use buslane::queue::Handler;
 use buslane::retry::Backoff;
-use buslane::sink::Signal;
 use buslane::stats::{CloseReport, Finish, FlushReport};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -25,15 +24,13 @@ impl<E> Sink<E> for Stuck {
         Ok(())
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.0.pass();
         CloseReport::done()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        if let Signal::Flush(..) = signal {
-            self.0.pass();
-        }
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        self.0.pass();
     }
 }
 
@@ -113,7 +110,7 @@ fn close_without_a_limit_tells_every_sink_although_one_is_stuck() {
     bus.add_named("sink", closed("sink", &log)).unwrap();
     let _ = bus.publish(1).unwrap();
     let closing = bus.clone();
-    let closer = thread::spawn(move || Sink::close(&closing, Deadline::NEVER));
+    let closer = thread::spawn(move || Sink::close_by(&closing, Deadline::NEVER));
     wait_for(|| log.entries().len() == 3);
     assert!(!closer.is_finished());
     gate.open();
@@ -235,9 +232,9 @@ fn tee_that_is_closed_by_itself_tells_both_sinks_first() {
     gate.wait_reached(1);
     let tee = queue.tee(noted("other", &log));
     let mut flushed = FlushReport::default();
-    in_time(|| tee.signal(&mut Signal::Flush(Deadline::after(LIMIT), &mut flushed)));
+    in_time(|| tee.flush_by(Deadline::after(LIMIT), &mut flushed));
     assert_eq!(flushed.finish, Finish::TimedOut);
-    let report = in_time(|| tee.close(Deadline::after(LIMIT)));
+    let report = in_time(|| tee.close_by(Deadline::after(LIMIT)));
     assert_eq!(report.unfinished, ["first"], "{report}");
     assert_eq!(log.entries(), ["other flushed", "other closed"]);
     gate.open();

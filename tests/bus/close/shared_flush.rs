@@ -18,8 +18,13 @@ impl Sink<u32> for Gated {
         self.1.write(event)
     }
 
-    fn signal(&self, signal: &mut buslane::sink::Signal<'_>) {
-        self.1.signal(signal);
+    fn inner(&self, visit: &mut buslane::sink::Inner<'_>) {
+        visit.sink(&self.1);
+    }
+
+    // The gate's test closes the queue downstream by itself.
+    fn close_by(&self, _: buslane::time::Deadline) -> buslane::stats::CloseReport {
+        buslane::stats::CloseReport::done()
     }
 }
 

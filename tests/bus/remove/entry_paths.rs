@@ -3,8 +3,8 @@
 use super::thread;
 use buslane::bus::Removed;
 use buslane::error::OutOfMemory;
-use buslane::sink::{Lane, LaneWrite, Signal};
-use buslane::stats::FlushReport;
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
+use buslane::stats::{Disposition, FlushReport, SinkState};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
 use buslane::{Bus, Sink, SinkExt, WriteError};
@@ -51,32 +51,43 @@ impl Sink<u32> for Doors {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, OutOfMemory> {
         self.0.enter(Door::Lane);
         Ok(self.0.has_lanes.then(|| Lane::staged(Way(self.0.clone()))))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.0.has_lanes
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        match signal {
-            Signal::Flush(..) => self.0.enter(Door::Flush),
-            Signal::Describe(_) => self.0.enter(Door::Describe),
-            Signal::IsClosed(_) => self.0.enter(Door::IsClosed),
-            Signal::EndOfBatch => self.0.enter(Door::EndOfBatch),
-            _ => {}
-        }
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        self.0.enter(Door::Flush);
+    }
+
+    fn describe(&self, _: &mut SinkState) {
+        self.0.enter(Door::Describe);
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.0.enter(Door::IsClosed);
+        false
+    }
+
+    fn end_of_batch(&self) {
+        self.0.enter(Door::EndOfBatch);
     }
 }
 
 struct Way(Arc<House>);
 
 impl LaneWrite<u32> for Way {
-    fn push(&mut self, _event: u32, _deadline: Deadline) -> Result<(), WriteError<u32>> {
+    fn offer(&mut self, _event: u32, _deadline: Deadline) -> Result<Disposition, WriteError<u32>> {
         self.0.enter(Door::Push);
-        Ok(())
+        Ok(Disposition::Delivered)
+    }
+
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 }
 
@@ -139,7 +150,7 @@ const VISITORS: [(&str, Door, bool, Visitor); 13] = [
     ("a look whether it is closed", Door::IsClosed, true, |bus| {
         let _ = bus.publisher();
     }),
-    ("a signal", Door::EndOfBatch, false, |bus| bus.signal(&mut Signal::EndOfBatch)),
+    ("a signal", Door::EndOfBatch, false, |bus| bus.end_of_batch()),
 ];
 
 #[test]
@@ -247,22 +258,26 @@ impl Sink<u32> for Leaving {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, OutOfMemory> {
         self.0.enter(Door::Lane);
         Ok(None)
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         self.1
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        match signal {
-            Signal::Flush(..) => self.0.enter(Door::Flush),
-            Signal::Describe(_) => self.0.enter(Door::Describe),
-            Signal::IsClosed(_) => self.0.enter(Door::IsClosed),
-            _ => {}
-        }
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        self.0.enter(Door::Flush);
+    }
+
+    fn describe(&self, _: &mut SinkState) {
+        self.0.enter(Door::Describe);
+    }
+
+    fn reports_closed(&self) -> bool {
+        self.0.enter(Door::IsClosed);
+        false
     }
 }
 
@@ -290,7 +305,7 @@ fn sink_that_removes_itself_does_not_wait_for_itself() {
         assert!(matches!(seen[..], [(_, Removed::FromInside)]), "{visitor}: {seen:?}");
         assert_eq!(bus.sink_count(), 0, "{visitor}");
         let mut report = FlushReport::default();
-        bus.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
+        bus.flush_by(Deadline::NOW, &mut report);
         assert!(report.is_done());
     }
 }

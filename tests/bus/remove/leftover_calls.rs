@@ -3,7 +3,8 @@
 use super::thread;
 use buslane::bus::Removed;
 use buslane::error::OutOfMemory;
-use buslane::sink::{Lane, LaneWrite};
+use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
+use buslane::stats::Disposition;
 use buslane::testing::Gate;
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Journal, Overflow, Published, Publisher, Queue, Sink, SinkExt, WriteError};
@@ -62,9 +63,13 @@ struct Staging(Arc<Token>);
 struct Stage(Arc<Token>);
 
 impl LaneWrite<u32> for Stage {
-    fn push(&mut self, _: u32, _: Deadline) -> Result<(), WriteError<u32>> {
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
+    }
+
+    fn offer(&mut self, _: u32, _: Deadline) -> Result<Disposition, WriteError<u32>> {
         self.0.piece.0.calls.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(Disposition::Delivered)
     }
 }
 
@@ -73,11 +78,11 @@ impl Sink<u32> for Staging {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, OutOfMemory> {
         Ok(Some(Lane::staged(Stage(self.0.clone()))))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 }
@@ -90,14 +95,14 @@ impl Sink<u32> for Gating {
         self.0.write(event)
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, OutOfMemory> {
         let token = self.1.clone();
         Ok(self.0.lane()?.map(|lane| {
             lane.gated(move |_| token.piece.0.calls.fetch_add(1, Ordering::Relaxed) < usize::MAX)
         }))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 }
@@ -338,12 +343,12 @@ impl Sink<u32> for Slow {
         self.0.write(event)
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, OutOfMemory> {
         let stops = StopsAsItGoes(self.1.clone());
         Ok(self.0.lane()?.map(|lane| lane.gated(move |_| stops.0.reached() < usize::MAX)))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 }
@@ -436,11 +441,15 @@ impl AskedLane {
 }
 
 impl LaneWrite<u32> for AskedLane {
-    fn push(&mut self, _: u32, _: Deadline) -> Result<(), WriteError<u32>> {
-        Ok(())
+    fn inner(&self) -> Option<&dyn InnerLane> {
+        None
     }
 
-    fn sealer(&self) -> Option<buslane::sink::LaneSealer> {
+    fn offer(&mut self, _: u32, _: Deadline) -> Result<Disposition, WriteError<u32>> {
+        Ok(Disposition::Delivered)
+    }
+
+    fn sealer(&self) -> Option<buslane::sink::lane::LaneSealer> {
         self.asked();
         None
     }
@@ -456,11 +465,11 @@ impl Sink<u32> for Asked {
         Ok(())
     }
 
-    fn lane(&self) -> Result<Option<Lane<u32>>, OutOfMemory> {
+    fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, OutOfMemory> {
         Ok(Some(Lane::staged(AskedLane(self.0.clone(), self.1.clone()))))
     }
 
-    fn has_lanes(&self) -> bool {
+    fn makes_lanes(&self, _: Internal) -> bool {
         true
     }
 }

@@ -2,7 +2,6 @@
 
 use super::script::Answer::{Close, Fail, FailFirst, Full, Panic, Reentrant, Take, Timeout};
 use super::{HOUR, SECOND, batch, tick, write_all};
-use buslane::sink::Signal;
 use buslane::stats::{Finish, FlushReport, SinkStatus};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -64,7 +63,7 @@ fn a_flush_tries_again_while_that_helps_and_says_so_when_it_does_not() {
     let (batch, script) = batch(2);
     let flush = || {
         let mut report = FlushReport::default();
-        batch.signal(&mut Signal::Flush(Deadline::after(HOUR), &mut report));
+        batch.flush_by(Deadline::after(HOUR), &mut report);
         report.finish
     };
     script.answer([Full; 3]);
@@ -82,9 +81,9 @@ fn a_close_counts_what_the_sink_behind_will_not_take_as_aborted() {
     let (batch, script) = batch(2);
     script.answer([Full; 10]);
     write_all(&batch, [1, 2, 3]);
-    let report = batch.close(Deadline::after(HOUR));
+    let report = batch.close_by(Deadline::after(HOUR));
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 3));
-    assert_eq!(batch.close(Deadline::NEVER), report);
+    assert_eq!(batch.close_by(Deadline::NEVER), report);
     assert_eq!(script.signals().last().map(String::as_str), Some("close"));
     let state = batch.state();
     let ledger = assert_balanced(&state);
@@ -134,7 +133,7 @@ fn a_sink_behind_that_is_closed_closes_the_batch() {
     let state = batch.state();
     let ledger = assert_balanced(&state);
     assert_eq!((state.status, ledger.dropped.failed, ledger.pending), (SinkStatus::Closed, 4, 0));
-    assert!(batch.close(Deadline::NOW).is_done());
+    assert!(batch.close_by(Deadline::NOW).is_done());
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A sink for batches that answers as it is told, and writes down what it got.
 
-use buslane::sink::Signal;
-use buslane::stats::CloseReport;
+use buslane::stats::{CloseReport, FlushReport, SinkState};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
 use buslane::{Sink, WriteError};
@@ -84,19 +83,24 @@ impl Sink<Vec<u64>> for Script {
         }
     }
 
-    fn close(&self, _: Deadline) -> CloseReport {
+    fn close_by(&self, _: Deadline) -> CloseReport {
         lock(&self.signals).push("close".into());
         CloseReport::done()
     }
 
-    fn signal(&self, signal: &mut Signal<'_>) {
-        let name = match signal {
-            Signal::Abort => "abort",
-            Signal::EndOfBatch => "end of batch",
-            Signal::Flush(..) => "flush",
-            Signal::Describe(_) => panic!("a batch keeps books of its own"),
-            _ => return,
-        };
-        lock(&self.signals).push(name.into());
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        lock(&self.signals).push("flush".into());
+    }
+
+    fn abort_now(&self) {
+        lock(&self.signals).push("abort".into());
+    }
+
+    fn end_of_batch(&self) {
+        lock(&self.signals).push("end of batch".into());
+    }
+
+    fn describe(&self, _: &mut SinkState) {
+        panic!("a batch keeps a ledger of its own");
     }
 }

@@ -4,7 +4,7 @@ use super::script::{Answer, Script};
 use super::{SECOND, batch, tick, write_all};
 use buslane::bus::Removed;
 use buslane::queue::QueueBuilder;
-use buslane::sink::{Batch, Signal};
+use buslane::sink::Batch;
 use buslane::stats::{CloseReport, Finish, FlushReport, SinkStatus};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -100,7 +100,7 @@ fn close_reports_the_failure_of_one_of_several_sinks() {
         fn write(&self, _event: u64) -> Result<(), WriteError<u64>> {
             Ok(())
         }
-        fn close(&self, _deadline: Deadline) -> CloseReport {
+        fn close_by(&self, _deadline: Deadline) -> CloseReport {
             if self.0 == 1 { CloseReport::failed("disk full") } else { CloseReport::done() }
         }
     }
@@ -238,7 +238,7 @@ fn nobody_waits_for_a_batch_that_waits_for_room() {
     gate.open();
     ends(move || blocked.join().unwrap());
     assert_eq!(answers.entries(), [Outcome::Accepted, Outcome::Full(11)]);
-    assert!(ends(move || batch.close(Deadline::after(GUARD))).is_done());
+    assert!(ends(move || batch.close_by(Deadline::after(GUARD))).is_done());
 }
 
 /// Inside a bus nothing waits, also behind a queue: a removal waits for whoever is inside.
@@ -256,7 +256,7 @@ fn a_batch_that_is_called_by_a_bus_behind_a_queue_refuses() {
     assert_eq!(bus.remove_timeout(id, Duration::ZERO), Ok(Removed::StillInside));
     gate.open();
     assert!(queue.close().is_done());
-    assert_eq!(batch.close(Deadline::NEVER), CloseReport::done());
+    assert_eq!(batch.close_by(Deadline::NEVER), CloseReport::done());
     assert_eq!(sorted(&script), [0, 1, 2, 3]);
 }
 
@@ -277,7 +277,7 @@ fn a_flush_waits_for_what_came_before_it_and_not_for_what_came_later() {
         let batch = batch.clone();
         move || {
             let mut report = FlushReport::default();
-            batch.signal(&mut Signal::Flush(Deadline::after(GUARD), &mut report));
+            batch.flush_by(Deadline::after(GUARD), &mut report);
             report.finish
         }
     });
@@ -307,7 +307,7 @@ fn what_is_due_while_a_batch_is_on_its_way_follows_it() {
         gate.wait_reached(1);
         write_all(&batch, [3]);
         if end_of_batch {
-            batch.signal(&mut Signal::EndOfBatch);
+            batch.end_of_batch();
         } else {
             let start = Instant::now();
             assert_eq!(tick(&batch, start), Some(start + SECOND));

@@ -141,7 +141,7 @@ fn a_probe_that_panics_or_finds_its_sink_closed_frees_its_place() {
         assert_eq!(breaker.state(), BreakerState::HalfOpen);
     }
     let closed = flaky(|_, _| false);
-    let _ = closed.close(Deadline::NOW);
+    let _ = closed.close_by(Deadline::NOW);
     let closed = closed.retry(breaker.clone()).clock(clock);
     assert_eq!(outcome(elsewhere(|| closed.write(2))), Outcome::Closed(2));
     assert_eq!(elsewhere(|| before(&breaker)), Duration::ZERO);

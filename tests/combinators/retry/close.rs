@@ -3,7 +3,6 @@
 use super::{By, HOUR, MILLI, SECOND, describe, flaky};
 use buslane::error::TryRecvError;
 use buslane::retry::{Breaker, Next};
-use buslane::sink::Signal;
 use buslane::stats::{DropReason, Finish};
 use buslane::testing::{Gate, ManualClock, Panicking};
 use buslane::time::Deadline;
@@ -28,14 +27,13 @@ fn a_close_or_an_abort_ends_a_wait_of_an_hour_at_once() {
         let writer = thread::spawn(move || writing.write(1));
         gate.wait_reached(1);
         if abort {
-            retry.signal(&mut Signal::Abort);
+            retry.abort_now();
         } else {
-            assert!(retry.close(Deadline::NEVER).is_done());
+            assert!(retry.close_by(Deadline::NEVER).is_done());
         }
         assert_eq!(ends(move || outcome(writer.join().unwrap())), Outcome::Closed(1));
         assert_eq!(outcome(retry.write(2)), Outcome::Closed(2), "all later ones fail fast");
-        let mut closed = false;
-        retry.signal(&mut Signal::IsClosed(&mut closed));
+        let closed = retry.reports_closed();
         assert!(closed);
         let ledger = assert_balanced(&describe(&*retry));
         assert_eq!(ledger.refused.closed, 2);
@@ -49,7 +47,7 @@ fn a_policy_that_never_waits_is_ended_by_a_close_as_well() {
     let writing = retry.clone();
     let writer = thread::spawn(move || writing.write(1));
     wait_for(|| sink.attempts() > 10);
-    retry.signal(&mut Signal::Abort);
+    retry.abort_now();
     assert_eq!(ends(move || outcome(writer.join().unwrap())), Outcome::Closed(1));
 }
 
@@ -122,47 +120,52 @@ fn a_bus_over_a_direct_retry_closes_at_its_deadline() {
 }
 
 #[test]
-fn signals_and_closes_reach_the_sink_behind_and_the_dead_letters() {
+fn controls_reach_the_inner_sink_and_the_dead_letters() {
     struct Probe<E>(Log<&'static str>, std::marker::PhantomData<fn(E)>);
     impl<E> Sink<E> for Probe<E> {
         fn write(&self, _: E) -> Result<(), buslane::WriteError<E>> {
             Ok(())
         }
-        fn close(&self, _: Deadline) -> buslane::stats::CloseReport {
+        fn close_by(&self, _: Deadline) -> buslane::stats::CloseReport {
             self.0.push("close");
             buslane::stats::CloseReport::failed("no")
         }
-        fn signal(&self, signal: &mut Signal<'_>) {
-            self.0.push(match signal {
-                Signal::Abort => "abort",
-                Signal::EndOfBatch => "end of batch",
-                Signal::Flush(..) => "flush",
-                Signal::Tick { .. } => "tick",
-                Signal::IsClosed(_) => "is closed",
-                Signal::Describe(_) => "describe",
-                _ => "other",
-            });
+        fn flush_by(&self, _: Deadline, _: &mut buslane::stats::FlushReport) {
+            self.0.push("flush");
+        }
+        fn abort_now(&self) {
+            self.0.push("abort");
+        }
+        fn end_of_batch(&self) {
+            self.0.push("end of batch");
+        }
+        fn tick(&self, _: std::time::Instant) -> Option<std::time::Instant> {
+            self.0.push("tick");
+            None
+        }
+        fn reports_closed(&self) -> bool {
+            self.0.push("is closed");
+            false
+        }
+        fn describe(&self, _: &mut buslane::stats::SinkState) {
+            self.0.push("describe");
         }
     }
     let (inner, dead) = (Log::new(), Log::new());
     let probe = Probe::<u64>(inner.clone(), std::marker::PhantomData);
     let letters = Probe(dead.clone(), std::marker::PhantomData);
     let retry = probe.retry(By(|_| Next::GiveUp)).dead_letters(letters);
-    let (mut next, mut closed, mut report) = (None, false, buslane::stats::FlushReport::default());
-    retry.signal(&mut Signal::EndOfBatch);
-    retry.signal(&mut Signal::Flush(Deadline::NOW, &mut report));
-    retry.signal(&mut Signal::Tick { now: std::time::Instant::now(), next: &mut next });
-    retry.signal(&mut Signal::IsClosed(&mut closed));
+    let mut report = buslane::stats::FlushReport::default();
+    retry.end_of_batch();
+    retry.flush_by(Deadline::NOW, &mut report);
+    assert_eq!((retry.tick(std::time::Instant::now()), retry.reports_closed()), (None, false));
     let _ = describe(&retry);
-    retry.signal(&mut Signal::Abort);
-    let report = retry.close(Deadline::NOW);
+    retry.abort_now();
+    let report = retry.close_by(Deadline::NOW);
     assert_eq!(report.errors, ["no", "dead letters: no"]);
     let both = ["end of batch", "flush", "tick", "abort", "close"];
     assert_eq!(dead.entries(), both);
-    assert_eq!(
-        inner.entries(),
-        ["end of batch", "flush", "tick", "is closed", "describe", "other", "abort", "close"]
-    );
+    assert_eq!(inner.entries(), ["end of batch", "flush", "tick", "is closed", "describe", "abort", "close"]);
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn what_the_sink_behind_took_is_told_to_nobody_twice() {
     let writing = retry.clone();
     let writer = thread::spawn(move || writing.write(1));
     gate.wait_reached(1);
-    assert!(retry.close(Deadline::NOW).is_done());
+    assert!(retry.close_by(Deadline::NOW).is_done());
     gate.open();
     assert_eq!(outcome(writer.join().unwrap()), Outcome::Accepted);
     assert!(answered.load(Ordering::SeqCst));
@@ -208,7 +211,7 @@ fn e4_a_close_at_its_deadline_also_ends_a_wait_behind_a_batch() {
 fn a_sink_that_panics_as_it_closes_does_not_keep_the_dead_letters_open() {
     let (letters, mut dead) = Channel::lossy(8).unwrap();
     let sink = Panicking::<u64>::new().on_close().retry(By(|_| Next::GiveUp)).dead_letters(letters);
-    let report = sink.close(Deadline::NEVER);
+    let report = sink.close_by(Deadline::NEVER);
     assert_eq!(report.errors.len(), 1, "{report}");
     assert_eq!(dead.try_recv().map(|letter| letter.event), Err(TryRecvError::Closed));
 }

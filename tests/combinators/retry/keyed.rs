@@ -3,7 +3,6 @@
 use super::{By, MILLI, SECOND, describe, flaky};
 use buslane::error::ConfigErrorKind;
 use buslane::retry::{Backoff, Next};
-use buslane::sink::Signal;
 use buslane::stats::{Finish, FlushReport, Ledger};
 use buslane::testing::ManualClock;
 use buslane::time::Clock;
@@ -20,9 +19,7 @@ fn key(event: &u64) -> u64 {
 }
 
 fn tick(sink: &impl Sink<u64>, clock: &ManualClock) -> Option<Instant> {
-    let mut next = None;
-    sink.signal(&mut Signal::Tick { now: clock.now(), next: &mut next });
-    next
+    sink.tick(clock.now())
 }
 
 fn write_all(sink: &impl Sink<u64>, events: impl IntoIterator<Item = u64>) {
@@ -62,15 +59,12 @@ fn a_key_that_failed_keeps_its_order_while_others_go_on() {
 }
 
 #[test]
-fn a_tick_only_makes_the_next_one_earlier_and_does_a_bounded_part() {
+fn a_tick_does_a_bounded_part_and_asks_for_the_next_one() {
     let clock = ManualClock::new();
     let sink = flaky(|attempt, _| attempt == 0);
     let retry = sink.clone().retry_by_key(key, By(|_| Next::After(SECOND))).clock(clock.clone());
     write_all(&retry, 0..100);
-    let earlier = clock.now();
-    let mut next = Some(earlier);
-    retry.signal(&mut Signal::Tick { now: earlier, next: &mut next });
-    assert_eq!(next, Some(earlier));
+    assert_eq!(tick(&retry, &clock), Some(clock.now() + SECOND));
     clock.advance(SECOND);
     assert_eq!(tick(&retry, &clock), Some(clock.now()), "there is more to do");
     assert!(sink.taken.entries().len() < 100);
@@ -146,12 +140,12 @@ fn a_flush_and_a_close_wait_for_what_is_set_aside() {
         let retry = sink.clone().retry_by_key(key, By(|_| Next::After(SECOND))).clock(clock.clone());
         write_all(&retry, [100, 101, 200]);
         if close {
-            assert!(retry.close(Deadline::NEVER).is_done());
+            assert!(retry.close_by(Deadline::NEVER).is_done());
             assert!(sink.is_closed());
             assert_eq!(outcome(retry.write(1)), Outcome::Closed(1));
         } else {
             let mut report = FlushReport::default();
-            retry.signal(&mut Signal::Flush(Deadline::NEVER, &mut report));
+            retry.flush_by(Deadline::NEVER, &mut report);
             assert!(report.is_done());
         }
         let mut taken = sink.taken.entries();
@@ -174,11 +168,11 @@ fn a_close_at_its_deadline_counts_what_is_left_or_makes_dead_letters_of_it() {
         }
         write_all(&retry, [100, 101, 200]);
         let mut report = FlushReport::default();
-        retry.signal(&mut Signal::Flush(Deadline::at(clock.now() + 5 * SECOND), &mut report));
+        retry.flush_by(Deadline::at(clock.now() + 5 * SECOND), &mut report);
         assert_eq!(report.finish, Finish::TimedOut);
-        let report = retry.close(Deadline::at(clock.now() + 5 * SECOND));
+        let report = retry.close_by(Deadline::at(clock.now() + 5 * SECOND));
         assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 2));
-        assert_eq!(retry.close(Deadline::NEVER), report);
+        assert_eq!(retry.close_by(Deadline::NEVER), report);
         let ledger = books(&retry);
         assert_eq!((ledger.offered, ledger.delivered, ledger.pending), (3, 1, 0));
         if keep {
@@ -198,9 +192,9 @@ fn an_abort_ends_the_wait_of_a_close_of_its_own_accord() {
     let retry = Arc::new(retry);
     write_all(&*retry, [1, 2]);
     let closing = retry.clone();
-    let closer = std::thread::spawn(move || closing.close(Deadline::NEVER));
+    let closer = std::thread::spawn(move || closing.close_by(Deadline::NEVER));
     clock.await_sleepers(1);
-    retry.signal(&mut Signal::Abort);
+    retry.abort_now();
     let report = ends(move || closer.join().unwrap());
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 2));
     assert_eq!(books(&*retry).dropped.aborted, 2);

@@ -33,7 +33,7 @@ fn concurrent_writes_do_not_wait_for_each_other() {
     clock.await_sleepers(1);
     assert!(retry.write(1).is_ok());
     assert_eq!(sink.taken.entries(), [1]);
-    let _ = retry.close(Deadline::NOW);
+    let _ = retry.close_by(Deadline::NOW);
     assert_eq!(outcome(first.join().unwrap()), Outcome::Closed(0));
 }
 

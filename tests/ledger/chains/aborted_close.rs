@@ -99,10 +99,10 @@ fn a_close_cut_short_sends_letters_for_events_set_aside() {
 fn an_interrupted_retry_sends_letters_until_it_is_closed() {
     let (letters, (sink, attempts)) = (Letters::new(), failing());
     let retry = sink.retry(patient()).dead_letters(letters.clone());
-    retry.signal(&mut buslane::sink::Signal::Abort);
+    retry.abort_now();
     assert_eq!(retry.offer(1).unwrap(), Disposition::Dropped(DropReason::Failed));
     assert_eq!((letters.len(), attempts.try_recv().is_err()), (1, true), "no attempt is made any more");
-    assert!(retry.close(Deadline::NOW).is_done());
+    assert!(retry.close_by(Deadline::NOW).is_done());
     assert!(matches!(retry.offer(2), Err(WriteError::Closed(2))), "a write after the close");
 }
 

@@ -200,7 +200,7 @@ fn inner_batch_keeps_its_own_ledger() {
     let inner = Arc::new(lettered(picky.clone(), letters).queue(64).unwrap().batch(2));
     let outer = inner.clone().batch(4);
     (0..32).for_each(|event| outer.write(event).unwrap());
-    assert!(outer.close(buslane::time::Deadline::after(LIMIT)).is_done());
+    assert!(outer.close_by(buslane::time::Deadline::after(LIMIT)).is_done());
     agrees("outer", &outer.state().ledger, 32, &picky, true);
     let ledger = inner.state().ledger;
     assert_eq!(ledger.check(), Ok(()));
@@ -396,7 +396,7 @@ fn close_of_a_batch_leaves_no_event_without_a_letter() {
                 }
             } else {
                 (0..10).for_each(|event| batch.write(event).unwrap());
-                let _ = batch.close(buslane::time::Deadline::after(limit));
+                let _ = batch.close_by(buslane::time::Deadline::after(limit));
             }
             let state = state();
             let sent: usize = letters.events().iter().map(|letter| letter.event.len()).sum();
@@ -413,7 +413,7 @@ fn close_of_a_batch_gives_up_what_has_no_dead_letters() {
     let retry = sink_fn(|_: &Events| Err("no route")).retry(Backoff::new(hour, hour));
     let batch = retry.batch(100);
     (0..10).for_each(|event| batch.write(event).unwrap());
-    let report = batch.close(buslane::time::Deadline::after(Duration::from_millis(20)));
+    let report = batch.close_by(buslane::time::Deadline::after(Duration::from_millis(20)));
     assert_eq!((report.finish, report.undelivered), (buslane::stats::Finish::TimedOut, 10));
     let ledger = batch.state().ledger;
     assert_eq!((ledger.dropped.aborted, ledger.dropped.failed), (10, 0), "{ledger}");

@@ -1,7 +1,7 @@
 //! What a publisher is told agrees with the ledgers, whichever way it publishes and wherever the events go.
 
 use buslane::retry::Backoff;
-use buslane::stats::{Disposition, DropReason, Ledger};
+use buslane::stats::{Disposition, DropReason, Ledger, SinkKind};
 use buslane::testing::Gate;
 use buslane::{Bus, Channel, Journal, Overflow, Published, Queue, Sink, SinkExt, sink_fn};
 use std::sync::Arc;
@@ -150,7 +150,7 @@ fn publisher_is_told_of_dead_letters() {
         assert_eq!(counts(publish(&bus, way, 10)), (5, 5, 0), "{way}");
         let state = bus.snapshot().sinks.remove(0).state;
         assert_eq!((state.ledger.delivered, state.ledger.dropped.failed), (5, 5), "{way}: {}", state.ledger);
-        assert_eq!((state.kind, state.retries[0].letters_sent), ("retry", 5), "{way}");
+        assert_eq!((state.kind, state.retries[0].letters_sent), (SinkKind::Retry, 5), "{way}");
     }
 }
 

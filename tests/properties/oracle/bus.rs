@@ -4,8 +4,7 @@ use super::value::{Step, pick};
 use buslane::bus::Removed;
 use buslane::error::{AddError, RemoveError, TryRecvError};
 use buslane::journal::Start;
-use buslane::sink::Signal;
-use buslane::stats::SinkState;
+use buslane::stats::{SinkKind, SinkState};
 use buslane::testing::Collect;
 use buslane::time::Deadline;
 use buslane::{
@@ -393,7 +392,7 @@ impl World {
         for entry in self.entries.iter().filter(|entry| !entry.attached) {
             assert!(snapshot.sinks.iter().all(|sink| sink.id != entry.id), "a removed sink is gone");
         }
-        for sink in snapshot.sinks.iter().filter(|sink| sink.state.kind != "queue") {
+        for sink in snapshot.sinks.iter().filter(|sink| sink.state.kind != SinkKind::Queue) {
             sink.state.ledger.check().expect("the books balance");
         }
     }
@@ -440,7 +439,7 @@ impl Entry {
                 *receiver = None;
                 self.waiting.clear();
             }
-            _ => assert!(self.sink.close(Deadline::after(GUARD)).is_done()),
+            _ => assert!(self.sink.close_by(Deadline::after(GUARD)).is_done()),
         }
     }
 
@@ -503,7 +502,7 @@ impl Entry {
 
     fn check_books(&mut self) {
         let mut state = SinkState::default();
-        self.sink.signal(&mut Signal::Describe(&mut state));
+        self.sink.describe(&mut state);
         let unread: usize = self.waiting.values().map(VecDeque::len).sum();
         match &self.reader {
             // A worker may be between two events.

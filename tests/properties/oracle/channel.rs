@@ -2,7 +2,7 @@
 
 use super::value::{Census, Step, Value, pick};
 use buslane::error::TryRecvError;
-use buslane::sink::Lane;
+use buslane::sink::lane::{Lane, Lanes};
 use buslane::stats::{DropReason, Ledger, SinkState, SinkStatus};
 use buslane::time::Deadline;
 use buslane::{Channel, Overflow, Receiver, Sink, SinkExt, WriteError};
@@ -171,7 +171,7 @@ impl World {
                 }
             }
             Op::Close => {
-                assert!(self.sink.close(buslane::time::Deadline::NOW).is_done());
+                assert!(self.sink.close_by(buslane::time::Deadline::NOW).is_done());
                 self.end.get_or_insert(TryRecvError::Closed);
             }
             Op::DropReceiver => {
@@ -338,7 +338,7 @@ impl World {
 
     fn check(&mut self) {
         let mut state = SinkState::default();
-        self.sink.signal(&mut buslane::sink::Signal::Describe(&mut state));
+        self.sink.describe(&mut state);
         let waiting: usize = self.ways.iter().map(|way| way.waiting.len()).sum();
         self.books.pending = waiting as u64;
         state.ledger.check().expect("the books balance");

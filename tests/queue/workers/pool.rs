@@ -382,15 +382,13 @@ fn one_sink_behind_many_workers_is_flushed_by_one_and_closed_by_the_last() {
             Ok(())
         }
 
-        fn close(&self, _: Deadline) -> buslane::stats::CloseReport {
+        fn close_by(&self, _: Deadline) -> buslane::stats::CloseReport {
             self.1.lock().unwrap().push("close");
             buslane::stats::CloseReport::failed("once")
         }
 
-        fn signal(&self, signal: &mut buslane::sink::Signal<'_>) {
-            if let buslane::sink::Signal::Flush(..) = signal {
-                self.1.lock().unwrap().push("flush");
-            }
+        fn flush_by(&self, _: Deadline, _: &mut buslane::stats::FlushReport) {
+            self.1.lock().unwrap().push("flush");
         }
     }
     let gate = Gate::closed();

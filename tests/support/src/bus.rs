@@ -123,7 +123,7 @@ impl<E, R: Outcome, F: Fn(&E) -> R + Send + Sync> Sink<E> for Closable<F> {
         }
     }
 
-    fn close(&self, _deadline: Deadline) -> CloseReport {
+    fn close_by(&self, _deadline: Deadline) -> CloseReport {
         if !self.closed.swap(true, Ordering::AcqRel) {
             (self.on_close)();
         }

@@ -8,7 +8,7 @@ pub mod limit;
 pub mod process;
 
 use buslane::error::{ConfigError, ConfigErrorKind};
-use buslane::sink::{Lane, Signal};
+use buslane::sink::lane::{Lane, Lanes};
 use buslane::stats::{Ledger, SinkState};
 use buslane::time::Deadline;
 use buslane::{Queue, Sink, WriteError};
@@ -222,7 +222,7 @@ pub fn assert_balanced(state: &SinkState) -> Ledger {
 /// Returns what a sink reports about itself.
 pub fn describe<E>(sink: &impl Sink<E>) -> SinkState {
     let mut state = SinkState::default();
-    sink.signal(&mut Signal::Describe(&mut state));
+    sink.describe(&mut state);
     state
 }
 

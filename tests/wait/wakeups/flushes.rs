@@ -2,6 +2,7 @@
 
 use super::{Blocked, EVENTS, MOST_SLEEPS};
 use buslane::queue::QueueBuilder;
+use buslane::sink::lane::Lanes;
 use buslane::stats::FlushReport;
 use buslane::testing::Gate;
 use buslane::time::Deadline;

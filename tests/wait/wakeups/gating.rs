@@ -3,6 +3,7 @@
 use super::{Blocked, EVENTS, WRITERS, assert_few, dawdle, sleeps_per_event};
 use buslane::error::TryRecvError;
 use buslane::journal::Entry;
+use buslane::sink::lane::Lanes;
 use buslane::time::Deadline;
 use buslane::{Bus, Journal, Sink, Subscriber, WaitStrategy, WriteError};
 use std::sync::Arc;

@@ -64,7 +64,7 @@ fn close_without_time_posts_nothing() {
     let server = Server::start([]);
     let batch = sink(&server).batches().batch(2);
     batch.write(Push("hello")).unwrap();
-    let report = batch.close(Deadline::NOW);
+    let report = batch.close_by(Deadline::NOW);
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1));
     assert!(server.requests().is_empty());
     assert_eq!(assert_balanced(&batch.state()).dropped.aborted, 1);

@@ -4,7 +4,6 @@ use crate::server::{Reply, Server};
 use crate::support::{GUARD, Outcome, ends, outcome, wait_for};
 use crate::{Push, failure, sink};
 use buslane::Sink;
-use buslane::sink::Signal;
 use buslane::time::Deadline;
 use buslane_http::{HttpError, HttpSink};
 use std::io::ErrorKind;
@@ -102,10 +101,9 @@ fn no_error_tells_of_the_event_or_the_path() {
 fn after_a_close_nothing_is_posted() {
     let server = Server::start([]);
     let http = sink(&server);
-    assert!(http.close(Deadline::NEVER).is_done() && http.close(Deadline::NOW).is_done());
+    assert!(http.close_by(Deadline::NEVER).is_done() && http.close_by(Deadline::NOW).is_done());
     assert_eq!(outcome(http.write(Push("hello"))), Outcome::Closed(Push("hello")));
-    let mut closed = false;
-    http.signal(&mut Signal::IsClosed(&mut closed));
+    let closed = http.reports_closed();
     assert!(closed && server.requests().is_empty());
 }
 
@@ -118,7 +116,7 @@ fn an_abort_breaks_a_request_in_flight_off() {
         move || http.write(Push("hello"))
     });
     server.await_requests(1);
-    http.signal(&mut Signal::Abort);
+    http.abort_now();
     let (event, _) = failure(ends(move || writer.join().unwrap()));
     assert_eq!(event, Push("hello"));
     assert_eq!(outcome(http.write(Push("hello"))), Outcome::Closed(Push("hello")));
