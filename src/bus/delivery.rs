@@ -119,12 +119,12 @@ impl<E: Clone + Send + 'static> Table<E> {
         done: usize,
         scene: &Scene<'_, E>,
     ) -> Tally {
-        let left = lanes.len() + self.slow.len() + self.direct.len() - done;
-        let mut supply = Supply::new(place, left);
+        let count = lanes.len();
+        let mut supply = Supply::new(place, count + self.slow.len() + self.direct.len() - done);
         let mut tally = Tally::accepted(done);
         let (mut any_owed, mut any_dead) = (false, false);
         let finishing = Finishing(lanes);
-        for index in done..finishing.0.len() {
+        for index in done..count {
             let Some(Fast { lane, gate, info, owed, dead, .. }) = finishing.0.at(index) else { break };
             if let Some(gate) = gate
                 && let Some(held_back) = supply.event().and_then(|event| held_back(gate, event, scene))
@@ -156,7 +156,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         for slow in self.slow.iter_mut().filter(|slow| !slow.may_wait) {
             any_dead |= slow.push(&mut supply, &mut tally, scene);
         }
-        let refused = finishing.0.finish(|event| supply.give_back(event));
+        let refused = if count == 0 { 0 } else { finishing.0.finish(|event| supply.give_back(event)) };
         tally.take_back(refused);
         any_dead |= refused > 0;
         for direct in &self.direct {

@@ -216,7 +216,7 @@ impl<E: Send + 'static> Lanes<E> {
     /// After puts: the fence, the settling with sealers, the wake-ups.
     #[inline(always)]
     pub(super) fn finish(&mut self, taken_back: impl FnMut(E)) -> usize {
-        if !self.is_empty() && self.fence_and_check() { self.settle_and_wake(taken_back) } else { 0 }
+        if self.fence_and_check() { self.settle_and_wake(taken_back) } else { 0 }
     }
 
     /// Whether a lane accepts no further events.

@@ -7,7 +7,6 @@ use super::entry::Entry;
 use super::info::{Info, Shared};
 use super::list::List;
 use super::publisher::Publisher;
-use super::supply::offer_next;
 use super::tally::{Offer, Tally};
 use crate::error::ConfigError;
 use crate::error::{Closed, OutOfMemory, WriteError};
@@ -20,7 +19,7 @@ use crate::stats::{
 use crate::sync::lock;
 use crate::time::Deadline;
 use crate::wait::context::{
-    InnerBus, Purpose, UserCode, Visit, WaitLimit, WaitedFor, caught, waits_are_deferred,
+    InnerBus, Purpose, UserCode, Visit, WaitLimit, WaitedFor, caught, cloned, discard, waits_are_deferred,
 };
 use std::sync::Arc;
 
@@ -77,7 +76,18 @@ impl<E: Clone + Send + 'static> Core<E> {
             if entry.info.is_dead() {
                 continue;
             }
-            tally.count(offer_next(event, left == 0, |place| self.deliver(entry, place)));
+            // All but the last get a clone.
+            let mut copy = None;
+            let place = if left == 0 {
+                &mut *event
+            } else {
+                copy = cloned(&*event);
+                &mut copy
+            };
+            tally.count(self.deliver(entry, place));
+            if copy.is_some() {
+                discard(copy);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! The fan-out of one event: clones for all sinks but the last, which gets the event itself.
 //!
-//! Every publish that is not a plain push into fast lanes goes through here. The plain push keeps the event in registers, and so has
-//! a loop of its own: [`Lanes::push`](super::lanes::Lanes::push).
+//! A publish through a publisher's table goes through here. Three loops stay apart, where this would cost instructions: the plain push
+//! ([`Lanes::push`](super::lanes::Lanes::push)) keeps the event in registers, a publish into lanes with gates clones only what a gate
+//! lets pass, and one through the list keeps its counters in registers.
 
 use super::tally::Offer;
 use crate::wait::context::{cloned, discard};
@@ -58,27 +59,6 @@ impl<E: Clone> Supply<'_, E> {
         }
         offer
     }
-}
-
-/// As [`Supply::offer`], where the caller counts the sinks and the offer is worth inlining: it is called in one line.
-#[inline(always)]
-pub(super) fn offer_next<E: Clone>(
-    event: &mut Option<E>,
-    is_last: bool,
-    to: impl FnOnce(&mut Option<E>) -> Offer,
-) -> Offer {
-    let mut copy = None;
-    let place = if is_last {
-        &mut *event
-    } else {
-        copy = cloned(&*event);
-        &mut copy
-    };
-    let offer = to(place);
-    if copy.is_some() {
-        discard(copy);
-    }
-    offer
 }
 
 /// Offers a clone of one event of a batch, and drops it where it was refused.
