@@ -6,6 +6,7 @@
 //! | [`Publisher`] | the publishing handle of one thread, with a private SPSC ring ("lane") into each sink |
 //! | [`Published`] | the outcome of one publish: accepted, dropped, refused |
 //! | [`WeakBus`] | a handle that does not keep the bus open, for handlers that need the bus |
+//! | [`Attachment`] | a sink that is removed at the end of a scope |
 //! | [`CloseGuard`] | closes a static bus at the end of a scope |
 //! | [`Removed`] | the outcome of a removal |
 //! | [`SinkFailure`] | what an `on_error` hook receives |
@@ -35,8 +36,10 @@
 // | `shared` | publishing without a publisher |
 // | `local` | one cached publisher for each thread |
 // | `entry` | one attachment of a sink |
+// | `attachment` | its guard |
 // | `snapshot`, `builder`, `handle` | what their names say |
 
+mod attachment;
 mod builder;
 mod calls;
 mod close;
@@ -54,6 +57,7 @@ mod shared;
 mod snapshot;
 mod table;
 
+pub use attachment::Attachment;
 pub use builder::{BusBuilder, SinkFailure};
 pub use handle::{CloseGuard, WeakBus};
 pub use published::Published;
@@ -247,6 +251,47 @@ impl<E: Send + 'static> Bus<E> {
     #[track_caller]
     pub fn add_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
         self.core().add(name.to_owned(), Location::caller(), Arc::new(Quiet::new(sink)))
+    }
+
+    /// Puts a sink on the bus until the returned guard is dropped.
+    ///
+    /// A sink that is on the bus already stays there once, as with [`add`](Self::add); the first of its guards that is dropped removes
+    /// it.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, noop};
+    /// let bus = Bus::<u32>::new();
+    /// let attached = bus.attach(noop())?;
+    /// assert!(bus.has_sinks());
+    /// drop(attached);
+    /// assert!(!bus.has_sinks());
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    #[track_caller]
+    pub fn attach(&self, sink: impl Sink<E> + 'static) -> Result<Attachment<E>, AddError> {
+        Ok(Attachment::new(self.core(), self.add(sink)?))
+    }
+
+    /// Puts a sink on the bus under a name until the returned guard is dropped.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, noop};
+    /// let bus = Bus::<u32>::new();
+    /// let _attached = bus.attach_named("audit", noop())?;
+    /// assert!(bus.snapshot().sink("audit").is_some());
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    #[track_caller]
+    pub fn attach_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<Attachment<E>, AddError> {
+        Ok(Attachment::new(self.core(), self.add_named(name, sink)?))
     }
 
     /// Puts a channel with room for `capacity` events per publisher on the bus and returns its reading half. Dropping

@@ -14,6 +14,7 @@ pub(crate) mod list;
 pub(crate) mod nesting;
 pub(crate) mod sleepers;
 pub(crate) mod strategy;
+pub(crate) mod text;
 
 pub use crate::sync::membarrier::FencePair;
 pub use cell::WaitCell;

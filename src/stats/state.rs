@@ -22,6 +22,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum SinkStatus {
     /// It does.
     #[default]
@@ -30,6 +31,16 @@ pub enum SinkStatus {
     Closing,
     /// It takes none, and has none.
     Closed,
+}
+
+impl fmt::Display for SinkStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+        })
+    }
 }
 
 /// What a sink says about itself in a snapshot.
@@ -47,6 +58,7 @@ pub enum SinkStatus {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SinkState {
     /// What kind of sink it is, innermost: `"queue"`, `"channel"`, … Empty where the sink does not say.
     pub kind: &'static str,
@@ -87,6 +99,7 @@ pub struct SinkState {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct SubscriberState {
     /// The name that it was given.
     pub name: Option<String>,
