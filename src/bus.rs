@@ -7,6 +7,7 @@
 //! | [`Published`] | the outcome of one publish: accepted, dropped, refused |
 //! | [`Events`] | what a `publish_batch` takes |
 //! | [`WeakBus`] | a handle that does not keep the bus open, for handlers that need the bus |
+//! | [`Attachment`] | a sink that is removed at the end of a scope |
 //! | [`CloseGuard`] | closes a static bus at the end of a scope |
 //! | [`Removed`] | the outcome of a removal |
 //! | [`SinkFailure`] | what an `on_error` hook receives |
@@ -37,11 +38,13 @@
 // | `calls`, `snapshot` | how the control plane calls sinks |
 // | `quota`, `publisher`, `local` | how many cached publishers have lanes, the publishing handle of one thread, and one cached publisher for each thread |
 // | `shared` | publishing without a publisher, and the bus as a sink |
+// | `attachment` | an attachment that ends with its guard |
 // | `builder`, `handle` | settings, and handles that do not keep the bus open |
 //
 // Each file imports only from those above it in this table.
 
 mod admit;
+mod attachment;
 mod builder;
 mod calls;
 mod close;
@@ -67,6 +70,7 @@ mod way;
 
 pub use crate::events::Events;
 pub use crate::stats::Published;
+pub use attachment::Attachment;
 pub use builder::BusBuilder;
 pub use handle::{CloseGuard, WeakBus};
 pub use hooks::SinkFailure;
@@ -226,7 +230,48 @@ impl<E: Send + 'static> Bus<E> {
         Ok(receiver)
     }
 
-    /// Adds a channel that blocks publishers when it is full, and returns its reading half. Dropping that unsubscribes.
+    /// Adds a sink on the bus until the returned guard is dropped.
+    ///
+    /// A sink that is on the bus already stays there once, as with [`add`](Self::add); the first of its guards that is dropped removes
+    /// it.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, noop};
+    /// let bus = Bus::<u32>::new();
+    /// let attached = bus.attach(noop())?;
+    /// assert!(bus.has_sinks());
+    /// drop(attached);
+    /// assert!(!bus.has_sinks());
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    #[track_caller]
+    pub fn attach(&self, sink: impl Sink<E> + 'static) -> Result<Attachment<E>, AddError> {
+        Ok(Attachment::new(self.core(), self.add(sink)?))
+    }
+
+    /// Puts a sink on the bus under a name until the returned guard is dropped.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, noop};
+    /// let bus = Bus::<u32>::new();
+    /// let _attached = bus.attach_named("audit", noop())?;
+    /// assert!(bus.snapshot().sink("audit").is_some());
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    #[track_caller]
+    pub fn attach_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<Attachment<E>, AddError> {
+        Ok(Attachment::new(self.core(), self.add_named(name, sink)?))
+    }
+
+    /// Puts a channel that blocks publishers when it is full, and returns its reading half. Dropping that unsubscribes.
     ///
     /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A reader that stalls stops the publishers
     /// of the bus, once its room is used up.

@@ -12,6 +12,7 @@
 //! | [`AddError`], [`RemoveError`] | a bus that gains or loses a sink |
 //! | [`SubscribeError`] | a journal that gains a subscriber |
 //! | [`RecvError`], [`TryRecvError`], [`RecvTimeoutError`] | a receiver |
+//! | [`ParseSettingError`] | a text that names no overflow policy or wait strategy |
 //! | [`BoxError`] | a user's own sink or handler |
 //!
 //! # Where settings are checked
@@ -50,10 +51,14 @@
 //! ```
 
 mod config;
+mod parse;
 mod setup;
 
 pub(crate) use config::Invalid;
 pub use config::{ConfigError, ConfigErrorKind};
+pub use parse::ParseSettingError;
+#[cfg(feature = "serde")]
+pub(crate) use parse::serde_as_text;
 pub use setup::{AddError, BuildError, OutOfMemory, RemoveError, SpawnError, SubscribeError};
 
 use std::error::Error;

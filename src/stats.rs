@@ -11,6 +11,10 @@
 //! | [`Disposition`], [`DropReason`], [`Parts`] | the fate of one accepted event |
 //! | [`CloseReport`], [`FlushReport`], [`Finish`] | how far a close or a flush came |
 //!
+//! With the feature `serde` these types can be serialized, under the names of their fields and, in `snake_case`, of their variants: a
+//! [`Snapshot`] is one JSON object. Those that refer to nothing in this process can be deserialized, too; a field that is missing there has
+//! its default.
+//!
 //! # Examples
 //! ```
 //! use buslane::{Bus, Queue};

@@ -12,6 +12,7 @@ pub(crate) mod linger;
 pub(crate) mod list;
 pub(crate) mod sleepers;
 pub(crate) mod strategy;
+pub(crate) mod text;
 
 pub use crate::sync::membarrier::FencePair;
 pub use cell::WaitCell;

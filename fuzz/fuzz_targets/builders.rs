@@ -211,8 +211,8 @@ fn check(input: Input) -> Option<()> {
             assert_eq!(seen.events().concat(), (0..20).collect::<Vec<u8>>());
         }
         Input::Http { url, name, value, timeout, certificates } => {
-            let sink = HttpSink::<u8>::new(&url).ok()?;
-            let _ = sink.header(&name, &value).ok()?.timeout(timeout).ok()?.root_certificates(&certificates);
+            let sink = HttpSink::<u8>::builder(&url).header(&name, &value).timeout(timeout);
+            let _ = sink.root_certificates(&certificates).build();
         }
         Input::Deadline { limit } => {
             let deadline = Deadline::after(limit);

@@ -1,5 +1,9 @@
 //! What happens to an event for which there is no room.
 
+use crate::error::ParseSettingError;
+use crate::wait::text::{Text, parse, split};
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// What happens to an event for which a lane of a [`Queue`](crate::Queue) or [`Channel`](crate::Channel) has no room.
@@ -23,6 +27,11 @@ use std::time::Duration;
 ///
 /// In an async task `Block` and `BlockFor` park the runtime's thread, which is a deadlock when the reader is a task of the same runtime:
 /// [`docs::async_code`](crate::docs::async_code) says what to use instead.
+///
+/// # As text
+/// `Display` writes, and `FromStr` reads, `drop_newest`, `drop_oldest`, `refuse`, `block`, `block_for:DURATION` and `close`. A
+/// duration is a whole number and a unit: `ns`, `us`, `ms` or `s`. `FromStr` also takes `-` for `_`. With the feature `serde` the same
+/// text is the serialized form.
 ///
 /// # Examples
 /// Two events, and room for one:
@@ -79,3 +88,54 @@ impl Overflow {
         matches!(self, Self::Block | Self::BlockFor(_))
     }
 }
+
+impl fmt::Display for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DropNewest => f.write_str("drop_newest"),
+            Self::DropOldest => f.write_str("drop_oldest"),
+            Self::Refuse => f.write_str("refuse"),
+            Self::Block => f.write_str("block"),
+            Self::BlockFor(limit) => write!(f, "block_for:{}", Text(*limit)),
+            Self::Close => f.write_str("close"),
+        }
+    }
+}
+
+impl FromStr for Overflow {
+    type Err = ParseSettingError;
+
+    /// Reads what `Display` writes.
+    ///
+    /// # Errors
+    /// [`ParseSettingError`] with the list of valid texts.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Overflow;
+    /// use std::time::Duration;
+    /// assert_eq!("drop_oldest".parse(), Ok(Overflow::DropOldest));
+    /// let block: Overflow = "block_for:250ms".parse()?;
+    /// assert_eq!(block, Overflow::BlockFor(Duration::from_millis(250)));
+    /// assert_eq!(block.to_string(), "block_for:250ms");
+    /// # Ok::<(), buslane::error::ParseSettingError>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, rest) = split(text);
+        let overflow = match (name.as_str(), rest) {
+            ("drop_newest", None) => Some(Self::DropNewest),
+            ("drop_oldest", None) => Some(Self::DropOldest),
+            ("refuse", None) => Some(Self::Refuse),
+            ("block", None) => Some(Self::Block),
+            ("block_for", Some(limit)) => parse(limit).map(Self::BlockFor),
+            ("close", None) => Some(Self::Close),
+            _ => None,
+        };
+        overflow.ok_or_else(|| ParseSettingError::new(text, "overflow policy", VALID))
+    }
+}
+
+const VALID: &str = "drop_newest, drop_oldest, refuse, block, block_for:DURATION or close";
+
+#[cfg(feature = "serde")]
+crate::error::serde_as_text!(Overflow);

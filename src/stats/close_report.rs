@@ -22,6 +22,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Finish {
     /// Everything that was to be done is done.
     #[default]
@@ -54,6 +55,7 @@ impl fmt::Display for Finish {
 #[must_use = "a close that timed out left events behind"]
 #[derive(Clone, Default)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct CloseReport {
     /// How far it came.
     pub finish: Finish,
@@ -63,6 +65,7 @@ pub struct CloseReport {
     pub unfinished: Vec<String>,
     /// What sinks reported when they were closed: the sink's name and the error's text.
     pub errors: Vec<String>,
+    #[cfg_attr(feature = "serde", serde(skip))]
     told: Told<dyn Ending>,
 }
 

@@ -155,6 +155,18 @@ impl From<HeldBack> for Disposition {
     }
 }
 
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delivered => f.write_str("delivered"),
+            Self::Pending => f.write_str("pending"),
+            Self::Filtered => f.write_str("filtered"),
+            Self::Dropped(reason) => write!(f, "dropped({reason})"),
+            Self::Partly(parts) => write!(f, "delivered {}, the rest {}", parts.delivered(), parts.rest()),
+        }
+    }
+}
+
 impl Disposition {
     /// Whether the event is lost.
     ///
@@ -235,6 +247,7 @@ impl Disposition {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct RetryState {
     /// Attempts after an event's first one.
     pub retried: u64,

@@ -24,6 +24,7 @@ use std::sync::Arc;
 #[must_use = "a flush that timed out left events behind"]
 #[derive(Clone, Default)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct FlushReport {
     /// How far it came.
     pub finish: Finish,
@@ -31,8 +32,10 @@ pub struct FlushReport {
     pub unfinished: Vec<String>,
     /// What handlers reported when they were flushed: the sink's name and the error's text.
     pub errors: Vec<String>,
+    #[cfg_attr(feature = "serde", serde(skip))]
     told: Told<dyn Flushing>,
     /// With what a worker is to be asked again when this is settled: it waits for no other worker.
+    #[cfg_attr(feature = "serde", serde(skip))]
     again: Option<Again>,
 }
 

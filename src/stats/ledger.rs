@@ -16,6 +16,7 @@ use std::ops::AddAssign;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Refused {
     /// No room, and the policy is to refuse.
     pub full: u64,
@@ -59,6 +60,7 @@ impl Refused {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Dropped {
     /// No room, and the policy is to drop the newest.
     pub full: u64,
@@ -145,6 +147,7 @@ impl Dropped {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Ledger {
     /// Events that were offered to the sink. One that waits for room counts when it got in or gave up.
     pub offered: u64,
@@ -287,6 +290,7 @@ impl fmt::Display for Ledger {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum DropReason {
     /// No room, and the policy is to drop the newest.
     Full,

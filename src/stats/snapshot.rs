@@ -17,6 +17,7 @@ use std::panic::Location;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(transparent))]
 pub struct SinkId(pub(crate) u64);
 
 impl fmt::Display for SinkId {
@@ -36,8 +37,10 @@ impl fmt::Display for SinkId {
 /// println!("{snapshot}");
 /// # Ok::<(), buslane::error::AddError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "a snapshot reads the counters of every sink, and changes nothing"]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Snapshot {
     /// The sinks, in the order in which they were added.
     pub sinks: Vec<SinkSnapshot>,
@@ -61,17 +64,45 @@ pub struct Snapshot {
 /// println!("{sink}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SinkSnapshot {
     /// Names its attachment to the bus.
     pub id: SinkId,
     /// The name it was given, or the place where it was added.
     pub name: String,
     /// Where it was added.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "as_text"))]
     pub location: &'static Location<'static>,
     /// What it says about itself; for a sink that says nothing, what the bus counted.
     pub state: SinkState,
+}
+
+impl Snapshot {
+    /// Returns the first sink with this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Channel};
+    /// let (channel, _receiver) = Channel::lossy(8)?;
+    /// let bus = Bus::new();
+    /// bus.add_named("audit", channel)?;
+    /// bus.publish("event")?;
+    /// let snapshot = bus.snapshot();
+    /// assert_eq!(snapshot.sink("audit").map(|sink| sink.state.ledger.accepted), Some(1));
+    /// assert!(snapshot.sink("metrics").is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn sink(&self, name: &str) -> Option<&SinkSnapshot> {
+        self.sinks.iter().find(|sink| sink.name == name)
+    }
+}
+
+#[cfg(feature = "serde")]
+fn as_text<S: serde::Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 impl fmt::Display for Snapshot {

@@ -22,6 +22,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum SinkStatus {
     /// It does.
     #[default]
@@ -30,6 +31,16 @@ pub enum SinkStatus {
     Closing,
     /// It takes none, and has none.
     Closed,
+}
+
+impl fmt::Display for SinkStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+        })
+    }
 }
 
 /// What a sink is, which also says who counts its events.
@@ -76,6 +87,14 @@ pub enum SinkKind {
     Custom(&'static str),
 }
 
+/// As the text that `Display` writes.
+#[cfg(feature = "serde")]
+impl serde::Serialize for SinkKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl SinkKind {
     /// Returns `true` if the sink counts its own events.
     pub(crate) fn keeps_ledger(self) -> bool {
@@ -116,6 +135,7 @@ impl fmt::Display for SinkKind {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SinkState {
     /// What the innermost sink is that keeps a ledger; [`SinkKind::Direct`] if none does.
     pub kind: SinkKind,
@@ -156,6 +176,7 @@ pub struct SinkState {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct SubscriberState {
     /// The name that it was given.
     pub name: Option<String>,

@@ -1,8 +1,11 @@
 //! How a consumer waits: the strategies, and the pure logic that turns what it saw into its next step.
 
-use crate::error::{ConfigError, Invalid};
+use crate::error::{ConfigError, Invalid, ParseSettingError};
 use crate::sync::MODEL;
 use crate::sync::processors::online_processors;
+use crate::wait::text::{Text, parse_two, split};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -21,6 +24,11 @@ use std::time::{Duration, Instant};
 /// lines of memory. An event that comes alone waits for nothing.
 ///
 /// On a machine with one or two processors nothing but `BusySpin` spins for more than a microsecond or two.
+///
+/// # As text
+/// `Display` writes, and `FromStr` reads, `nap:NAP,PARK_AFTER`, `spin_park`, `park`, `poll:BUSY,IDLE` and `busy_spin`; `FromStr` also takes
+/// `nap` and `poll` with their defaults, and `-` for `_`. A duration is a whole number and a unit: `ns`, `us`, `ms` or `s`. With the
+/// feature `serde` the same text is the serialized form.
 ///
 /// # Examples
 /// ```
@@ -110,6 +118,57 @@ impl WaitStrategy {
         }
     }
 }
+
+impl fmt::Display for WaitStrategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nap { nap, park_after } => write!(f, "nap:{},{}", Text(*nap), Text(*park_after)),
+            Self::SpinPark => f.write_str("spin_park"),
+            Self::Park => f.write_str("park"),
+            Self::Poll { busy, idle } => write!(f, "poll:{},{}", Text(*busy), Text(*idle)),
+            Self::BusySpin => f.write_str("busy_spin"),
+        }
+    }
+}
+
+impl FromStr for WaitStrategy {
+    type Err = ParseSettingError;
+
+    /// Reads what `Display` writes.
+    ///
+    /// # Errors
+    /// [`ParseSettingError`] with the list of valid texts. Whether the intervals are valid is checked by the call that uses them.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::WaitStrategy;
+    /// use std::time::Duration;
+    /// assert_eq!("nap".parse(), Ok(WaitStrategy::nap()));
+    /// let poll: WaitStrategy = "poll:50us,2ms".parse()?;
+    /// assert_eq!(poll, WaitStrategy::Poll { busy: Duration::from_micros(50), idle: Duration::from_millis(2) });
+    /// assert_eq!(poll.to_string(), "poll:50us,2ms");
+    /// # Ok::<(), buslane::error::ParseSettingError>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, rest) = split(text);
+        let strategy = match (name.as_str(), rest) {
+            ("nap", None) => Some(Self::nap()),
+            ("nap", Some(rest)) => parse_two(rest).map(|(nap, park_after)| Self::Nap { nap, park_after }),
+            ("spin_park", None) => Some(Self::SpinPark),
+            ("park", None) => Some(Self::Park),
+            ("poll", None) => Some(Self::poll()),
+            ("poll", Some(rest)) => parse_two(rest).map(|(busy, idle)| Self::Poll { busy, idle }),
+            ("busy_spin", None) => Some(Self::BusySpin),
+            _ => None,
+        };
+        strategy.ok_or_else(|| ParseSettingError::new(text, "wait strategy", VALID))
+    }
+}
+
+const VALID: &str = "nap, nap:NAP,PARK_AFTER, spin_park, park, poll, poll:BUSY,IDLE or busy_spin";
+
+#[cfg(feature = "serde")]
+crate::error::serde_as_text!(WaitStrategy);
 
 /// What a consumer that found nothing does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,10 @@
 //! The bus: fan-out, publishers, changes of the sink list, faults of sinks, and the end.
 
+mod attach;
 mod close;
 mod fan_out;
 mod faults;
+mod inference;
 mod local;
 mod nested;
 mod publish;

@@ -1,6 +1,7 @@
 //! The books: they add up under every policy and every fault, and the check finds each way in which they might not.
 
 mod chains;
+mod serialized;
 
 use buslane::stats::{
     CloseReport, DropReason, Dropped, Finish, FlushReport, Ledger, Refused, SinkState, SinkStatus,

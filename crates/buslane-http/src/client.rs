@@ -1,7 +1,7 @@
 //! The client, and what goes with each request.
 
 use crate::answer::ReadAnswers;
-use crate::config::HttpConfigError;
+use crate::config::{HttpConfigError, Invalid};
 use crate::error::HttpError;
 use crate::proxy::{Proxy, Via};
 use crate::resolver::Remembering;
@@ -67,27 +67,19 @@ fn agent(resolver: &Remembering, roots: &RootCerts, proxy: Option<&Arc<Proxy>>) 
 }
 
 impl Client {
-    /// A client that sends through the proxy that the environment names.
-    pub(crate) fn new(url: &str) -> Result<Self, HttpConfigError> {
-        let mut client = Self::direct(url)?;
-        client.proxy = Proxy::from_environment(&client.uri)?.map(Arc::new);
-        client.rebuild();
-        Ok(client)
-    }
-
     /// A client that sends through no proxy.
-    pub(crate) fn direct(url: &str) -> Result<Self, HttpConfigError> {
-        let uri: Uri = url.parse().map_err(|_| HttpConfigError::BadUrl)?;
-        let authority = uri.authority().ok_or(HttpConfigError::BadUrl)?;
+    pub(crate) fn new(url: &str) -> Result<Self, HttpConfigError> {
+        let uri: Uri = url.parse().map_err(|_| Invalid::Url)?;
+        let authority = uri.authority().ok_or(Invalid::Url)?;
         if authority.as_str().contains('@') {
-            return Err(HttpConfigError::CredentialsInUrl);
+            return Err(Invalid::CredentialsInUrl.into());
         }
         // A port that is no number would be taken for none.
         let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
         let has_bad_port = !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0);
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
         if !is_http || authority.host().is_empty() || has_bad_port {
-            return Err(HttpConfigError::BadUrl);
+            return Err(Invalid::Url.into());
         }
         let resolver = Remembering::default();
         let roots = RootCerts::WebPki;
@@ -115,6 +107,22 @@ impl Client {
         self.agent = agent(&self.resolver, &self.roots, proxy);
     }
 
+    /// Sends through the proxy that the environment names, if any.
+    pub(crate) fn set_proxy_of_environment(&mut self) -> Result<(), HttpConfigError> {
+        if let Some(proxy) = Proxy::from_environment(&self.uri)? {
+            self.proxy = Some(Arc::new(proxy));
+            self.rebuild();
+        }
+        Ok(())
+    }
+
+    /// Sends through no proxy.
+    pub(crate) fn set_no_proxy(&mut self) {
+        if self.proxy.take().is_some() {
+            self.rebuild();
+        }
+    }
+
     pub(crate) fn set_proxy(&mut self, url: &str) -> Result<(), HttpConfigError> {
         self.proxy = Some(Arc::new(Proxy::new(url, "proxy")?));
         self.rebuild();
@@ -122,10 +130,10 @@ impl Client {
     }
 
     pub(crate) fn set_header(&mut self, name: &str, value: &str) -> Result<(), HttpConfigError> {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HttpConfigError::BadHeader)?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| HttpConfigError::BadHeader)?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Invalid::Header)?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| Invalid::Header)?;
         if RESERVED.contains(&name) {
-            return Err(HttpConfigError::BadHeader);
+            return Err(Invalid::Header.into());
         }
         // The client writes requests into the debug log.
         value.set_sensitive(name != CONTENT_TYPE);
@@ -134,15 +142,14 @@ impl Client {
     }
 
     pub(crate) fn set_root_certificates(&mut self, pem: &[u8]) -> Result<(), HttpConfigError> {
-        let items =
-            parse_pem(pem).collect::<Result<Vec<_>, _>>().map_err(|_| HttpConfigError::BadCertificate)?;
+        let items = parse_pem(pem).collect::<Result<Vec<_>, _>>().map_err(|_| Invalid::Certificate)?;
         let certificates = items.into_iter().filter_map(|item| match item {
             PemItem::Certificate(certificate) => Some(certificate),
             _ => None,
         });
         let certificates: Vec<_> = certificates.collect();
         if certificates.is_empty() {
-            return Err(HttpConfigError::BadCertificate);
+            return Err(Invalid::Certificate.into());
         }
         self.roots = RootCerts::from(certificates);
         self.rebuild();
@@ -151,7 +158,7 @@ impl Client {
 
     pub(crate) fn set_timeout(&mut self, limit: Duration) -> Result<(), HttpConfigError> {
         if limit.is_zero() {
-            return Err(HttpConfigError::ZeroTimeout);
+            return Err(Invalid::ZeroTimeout.into());
         }
         self.timeout = limit.min(LONGEST);
         Ok(())
@@ -237,7 +244,7 @@ mod tests {
     #[test]
     fn table_of_defaults_has_the_timeout() {
         let page = include_str!("lib.rs");
-        let row = page.lines().find(|line| line.contains("[`HttpSink::timeout`] |")).expect("a row");
+        let row = page.lines().find(|line| line.contains("[`HttpSinkBuilder::timeout`] |")).expect("a row");
         assert!(row.ends_with(&format!("| {} s |", DEFAULT_TIMEOUT.as_secs())), "{row}");
     }
 }

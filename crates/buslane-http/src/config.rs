@@ -3,60 +3,109 @@
 use std::error::Error;
 use std::fmt;
 
-/// Why a setting of an [`HttpSink`](crate::HttpSink) is invalid.
+/// An invalid setting of an [`HttpSink`](crate::HttpSink), returned by [`HttpSinkBuilder::build`](crate::HttpSinkBuilder::build).
 ///
-/// No variant holds a URL, a header or a certificate, since each may contain a secret.
+/// It holds no URL, header or certificate, since each may contain a secret.
 ///
 /// # Examples
 /// ```
-/// use buslane_http::{HttpConfigError, HttpSink};
+/// use buslane_http::{HttpConfigErrorKind, HttpSink};
 /// use std::time::Duration;
-/// let sink = HttpSink::<String>::new("https://example.com/events")?;
-/// let error = sink.timeout(Duration::ZERO).unwrap_err();
-/// assert_eq!(error, HttpConfigError::ZeroTimeout);
+/// let sink = HttpSink::<String>::builder("https://example.com/events").timeout(Duration::ZERO);
+/// let error = sink.build().unwrap_err();
+/// assert_eq!(error.kind(), HttpConfigErrorKind::Timeout);
 /// assert_eq!(error.to_string(), "timeout 0s is invalid: a request needs more than 0s");
-/// # Ok::<(), HttpConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpConfigError(Invalid);
+
+/// The setting that is invalid.
+///
+/// # Examples
+/// ```
+/// use buslane_http::{HttpConfigErrorKind, HttpSink};
+/// let error = HttpSink::<String>::new("/events").unwrap_err();
+/// assert_eq!(error.kind(), HttpConfigErrorKind::Url);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum HttpConfigError {
+pub enum HttpConfigErrorKind {
     /// The endpoint is not an absolute `http://` or `https://` URL.
-    BadUrl,
+    Url,
     /// The endpoint's URL contains a user or a password, which logs and proxies show. A header is the position for credentials.
-    CredentialsInUrl,
+    Credentials,
     /// HTTP does not allow the header's name or value, or only the client sets this header.
-    BadHeader,
+    Header,
     /// The text contains no certificate in PEM format, or an invalid one.
-    BadCertificate,
-    /// The proxy is not an `http://` or `https://` URL. The value is not kept, since it may contain a password.
-    BadProxy {
-        /// The source of the value: the environment variable, or `proxy` for the setting.
+    Certificate,
+    /// The proxy is not an `http://` or `https://` URL. The text names its source: the environment variable, or `proxy` for the
+    /// setting.
+    Proxy,
+    /// The timeout of a request is zero.
+    Timeout,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    Url,
+    CredentialsInUrl,
+    Header,
+    Certificate,
+    /// The value is not kept, since it may contain a password.
+    Proxy {
         setting: &'static str,
     },
-    /// The timeout of a request is zero.
     ZeroTimeout,
+}
+
+impl HttpConfigError {
+    /// Returns the setting that is invalid.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane_http::{HttpConfigErrorKind, HttpSink};
+    /// let error = HttpSink::<String>::new("https://me:secret@example.com/").unwrap_err();
+    /// assert_eq!(error.kind(), HttpConfigErrorKind::Credentials);
+    /// ```
+    #[must_use]
+    pub const fn kind(&self) -> HttpConfigErrorKind {
+        match self.0 {
+            Invalid::Url => HttpConfigErrorKind::Url,
+            Invalid::CredentialsInUrl => HttpConfigErrorKind::Credentials,
+            Invalid::Header => HttpConfigErrorKind::Header,
+            Invalid::Certificate => HttpConfigErrorKind::Certificate,
+            Invalid::Proxy { .. } => HttpConfigErrorKind::Proxy,
+            Invalid::ZeroTimeout => HttpConfigErrorKind::Timeout,
+        }
+    }
+}
+
+impl From<Invalid> for HttpConfigError {
+    fn from(invalid: Invalid) -> Self {
+        Self(invalid)
+    }
 }
 
 impl fmt::Display for HttpConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadUrl => f.write_str(
+        match self.0 {
+            Invalid::Url => f.write_str(
                 "the endpoint's URL is invalid: give an absolute URL, http://host/path or https://host:port/path",
             ),
-            Self::CredentialsInUrl => f.write_str(
+            Invalid::CredentialsInUrl => f.write_str(
                 "the endpoint's URL contains credentials: give them in a header, such as Authorization",
             ),
-            Self::BadHeader => f.write_str(
+            Invalid::Header => f.write_str(
                 "the header is invalid: give a name and a value that HTTP allows, and none of Connection, \
                  Content-Length, Host and Transfer-Encoding, which the client sets",
             ),
-            Self::BadCertificate => {
+            Invalid::Certificate => {
                 f.write_str("the root certificates are invalid: give at least 1 certificate in PEM format")
             }
-            Self::BadProxy { setting } => {
+            Invalid::Proxy { setting } => {
                 write!(f, "{setting} is invalid: give a proxy as http://host:port or https://host:port")
             }
-            Self::ZeroTimeout => f.write_str("timeout 0s is invalid: a request needs more than 0s"),
+            Invalid::ZeroTimeout => f.write_str("timeout 0s is invalid: a request needs more than 0s"),
         }
     }
 }

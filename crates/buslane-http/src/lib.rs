@@ -17,7 +17,7 @@
 //!     repository: String,
 //! }
 //!
-//! let sink = HttpSink::direct("http://127.0.0.1:9/events")?.timeout(Duration::from_millis(500))?.batches();
+//! let sink = HttpSink::builder("http://127.0.0.1:9/events").direct().timeout(Duration::from_millis(500)).build()?.batches();
 //! let retry = sink.retry(HttpRetry::new(Backoff::default().max_attempts(2)));
 //! let bus = Bus::new();
 //! bus.add(retry.batch(100).age(Duration::from_millis(100)).queue(1024)?)?;
@@ -33,15 +33,16 @@
 //! | [`HttpBatchSink`] | a sink that posts a batch of events per request |
 //! | [`HttpRetry`] | a retry policy that gives up on permanent errors and waits for `Retry-After` |
 //! | [`HttpError`] | why an event was not delivered |
-//! | [`HttpConfigError`] | why a setting is invalid |
+//! | [`HttpSinkBuilder`] | the settings of both |
+//! | [`HttpConfigError`], [`HttpConfigErrorKind`] | why a setting is invalid |
 //!
 //! # Defaults
 //! | setting | default |
 //! |---|---|
-//! | [`HttpSink::timeout`] | 1 s |
-//! | [`HttpSink::media_type`] | `application/json` |
-//! | [`HttpSink::proxy`] | the proxy that the environment names, as curl chooses it; none for [`HttpSink::direct`] |
-//! | [`HttpSink::root_certificates`] | the authorities of Mozilla |
+//! | [`HttpSinkBuilder::timeout`] | 1 s |
+//! | [`HttpSinkBuilder::media_type`] | `application/json` |
+//! | [`HttpSinkBuilder::proxy`] | the proxy that the environment names, as curl chooses it; none for [`HttpSink::direct`] |
+//! | [`HttpSinkBuilder::root_certificates`] | the authorities of Mozilla |
 //! | [`HttpRetry::max_retry_after`] | 60 s |
 //!
 //! The crate has no features of its own.
@@ -49,6 +50,7 @@
 mod answer;
 mod body;
 mod budget;
+mod builder;
 mod client;
 mod config;
 mod error;
@@ -59,7 +61,8 @@ mod retry_after;
 mod sink;
 mod tcp;
 
-pub use config::HttpConfigError;
+pub use builder::HttpSinkBuilder;
+pub use config::{HttpConfigError, HttpConfigErrorKind};
 pub use error::HttpError;
 pub use retry::HttpRetry;
 pub use sink::{HttpBatchSink, HttpSink};

@@ -2,7 +2,7 @@
 
 use crate::answer::{self, Head};
 use crate::budget::Budget;
-use crate::config::HttpConfigError;
+use crate::config::{HttpConfigError, Invalid};
 use crate::error::ProxyRefused;
 use crate::tcp::Tcp;
 use std::ffi::OsString;
@@ -36,9 +36,9 @@ impl Proxy {
     /// The proxy at this URL; without a scheme it is `http`.
     ///
     /// # Errors
-    /// [`HttpConfigError::BadProxy`], with the name of the setting and nothing of its value.
+    /// [`HttpConfigError`], with the name of the setting and nothing of its value.
     pub(crate) fn new(url: &str, setting: &'static str) -> Result<Self, HttpConfigError> {
-        Self::parse(url).ok_or(HttpConfigError::BadProxy { setting })
+        Ok(Self::parse(url).ok_or(Invalid::Proxy { setting })?)
     }
 
     fn parse(url: &str) -> Option<Self> {
@@ -67,7 +67,7 @@ impl Proxy {
     /// The proxy that the environment names for requests to this URL, as curl chooses it.
     ///
     /// # Errors
-    /// [`HttpConfigError::BadProxy`] when the variable that counts holds something else than a URL of such a proxy.
+    /// [`HttpConfigError`] when the variable that counts holds something else than a URL of such a proxy.
     pub(crate) fn from_environment(target: &Uri) -> Result<Option<Self>, HttpConfigError> {
         Self::choose(target, |name| std::env::var_os(name))
     }
@@ -96,7 +96,7 @@ impl Proxy {
             &["http_proxy", "all_proxy", "ALL_PROXY"]
         };
         let Some((setting, value)) = first(names) else { return Ok(None) };
-        Self::new(value.to_str().ok_or(HttpConfigError::BadProxy { setting })?, setting).map(Some)
+        Self::new(value.to_str().ok_or(Invalid::Proxy { setting })?, setting).map(Some)
     }
 }
 
@@ -347,7 +347,7 @@ impl Transport for Forward {
 #[cfg(test)]
 mod tests {
     use super::{Proxy, base64, is_exempt};
-    use crate::config::HttpConfigError;
+    use crate::config::{HttpConfigError, Invalid};
     use std::ffi::OsString;
 
     /// The proxy for this URL in an environment of these variables.
@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn unusable_value_is_refused_by_the_name_of_its_variable() {
         for value in ["socks5h://a", "a b", " ", "http://a:port", "mailto:a"] {
-            let refused = Err(HttpConfigError::BadProxy { setting: "ALL_PROXY" });
+            let refused = Err(Invalid::Proxy { setting: "ALL_PROXY" }.into());
             assert_eq!(chosen("http://host/", &[("ALL_PROXY", value)]), refused, "{value}");
         }
         assert_eq!(chosen("http://host/", &[("https_proxy", "no url")]), Ok(None), "it does not count");

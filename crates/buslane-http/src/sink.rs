@@ -1,6 +1,7 @@
 //! The sinks, their settings and their contract.
 
 use crate::body;
+use crate::builder::HttpSinkBuilder;
 use crate::client::{Client, PostError};
 use crate::config::HttpConfigError;
 use crate::error::HttpError;
@@ -11,11 +12,10 @@ use buslane::{Sink, WriteError};
 use serde::Serialize;
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 /// Posts each event as JSON to an HTTP endpoint.
 ///
-/// The payload is the event itself, or, after [`enveloped`](Self::enveloped), `{"events":[event]}`; [`batches`](Self::batches)
+/// The payload is the event itself, or, after [`enveloped`](HttpSinkBuilder::enveloped), `{"events":[event]}`; [`batches`](Self::batches)
 /// makes a sink of it that posts many events at once.
 ///
 /// | the endpoint | the write |
@@ -24,7 +24,7 @@ use std::time::Duration;
 /// | answers with 2xx, and what follows the head is malformed | `Ok`: the endpoint has taken the event |
 /// | answers with 408, 429 or 5xx | `Failed` with an [`HttpError`] that [is worth a retry](HttpError::is_retryable) |
 /// | answers with another status, 101 included; redirects are not followed | `Failed`, not worth a retry |
-/// | cannot be reached, hangs up before the end of its answer, sends something that is not HTTP/1, or does not answer in [time](Self::timeout) | `Failed`, worth a retry |
+/// | cannot be reached, hangs up before the end of its answer, sends something that is not HTTP/1, or does not answer in [time](HttpSinkBuilder::timeout) | `Failed`, worth a retry |
 /// | is not asked, since the event cannot be written as JSON | `Failed`, not worth a retry |
 /// | is reached through a proxy that refuses the tunnel | `Failed`, worth a retry by the proxy's status, as above |
 ///
@@ -49,7 +49,7 @@ use std::time::Duration;
 ///   have been lost. Endpoints tell events apart by an id in the payload.
 /// - **Connections**: kept and used again, three at most, for 15 seconds of idleness at most. One that the endpoint has
 ///   closed meanwhile is found out by a request that fails and is worth a retry.
-/// - **Time**: no write takes longer than the [`timeout`](Self::timeout), the lookup of the host included. Inside a limit to all
+/// - **Time**: no write takes longer than the [`timeout`](HttpSinkBuilder::timeout), the lookup of the host included. Inside a limit to all
 ///   waits of a write, it takes no longer than that.
 /// - **Threads**: none of its own. Looking up a name that is not an address takes a short-lived one, at most every 30 seconds
 ///   while the endpoint can be reached.
@@ -57,10 +57,10 @@ use std::time::Duration;
 ///   `trace`: leave the target `ureq_proto` below that.
 /// - **End**: a close lets requests in flight end, and takes no more. [`Sink::abort_now`] closes too, and breaks off what is in flight.
 ///
-/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](Self::root_certificates).
+/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](HttpSinkBuilder::root_certificates).
 ///
 /// # Proxies
-/// [`new`](Self::new) chooses a proxy from the environment as curl does; [`proxy`](Self::proxy) names one; [`direct`](Self::direct)
+/// [`new`](Self::new) chooses a proxy from the environment as curl does; [`proxy`](HttpSinkBuilder::proxy) names one; [`direct`](Self::direct)
 /// uses none. The environment is read once, when the sink is made. A variable that is empty counts as unset.
 ///
 /// | for the URL's scheme | the first of these that is set |
@@ -88,9 +88,10 @@ use std::time::Duration;
 /// }
 ///
 /// let bus = Bus::new();
-/// let sink = HttpSink::new("http://127.0.0.1:9/events")?
-///     .header("Authorization", "Bearer example")?
-///     .timeout(Duration::from_millis(500))?;
+/// let sink = HttpSink::builder("http://127.0.0.1:9/events")
+///     .header("Authorization", "Bearer example")
+///     .timeout(Duration::from_millis(500))
+///     .build()?;
 /// bus.add(sink.queue(1024)?)?;
 /// bus.publish(Push { repository: "library/hello".into() })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -103,29 +104,29 @@ pub struct HttpSink<E> {
 }
 
 impl<E> HttpSink<E> {
-    /// A sink for this endpoint, with a timeout of one second, the media type `application/json`, and the proxy that the
-    /// environment [names](Self#proxies), if any.
+    /// A sink for this endpoint with the default settings: a timeout of one second, the media type `application/json`, and the proxy that
+    /// the environment [names](Self#proxies), if any. [`builder`](Self::builder) sets others.
     ///
     /// # Errors
-    /// - [`HttpConfigError::BadUrl`] when it is not an absolute `http` or `https` URL.
-    /// - [`HttpConfigError::CredentialsInUrl`] when there is a user or a password in it.
-    /// - [`HttpConfigError::BadProxy`] when the environment names a proxy that cannot be used. Take [`direct`](Self::direct) to leave the environment aside.
+    /// [`HttpConfigError`] when the URL is not an absolute `http` or `https` URL, or contains a user or a password, or when the environment
+    /// names a proxy that cannot be used. Take [`direct`](Self::direct) to leave the environment aside.
     ///
     /// # Examples
     /// ```
-    /// use buslane_http::{HttpConfigError, HttpSink};
-    /// assert!(HttpSink::<String>::new("https://example.com/events").is_ok());
-    /// assert_eq!(HttpSink::<String>::new("/events").err(), Some(HttpConfigError::BadUrl));
-    /// assert_eq!(HttpSink::<String>::new("https://me:secret@example.com/").err(), Some(HttpConfigError::CredentialsInUrl));
+    /// use buslane_http::{HttpConfigErrorKind, HttpSink};
+    /// let kind = |url| HttpSink::<String>::new(url).err().map(|error| error.kind());
+    /// assert_eq!(kind("https://example.com/events"), None);
+    /// assert_eq!(kind("/events"), Some(HttpConfigErrorKind::Url));
+    /// assert_eq!(kind("https://me:secret@example.com/"), Some(HttpConfigErrorKind::Credentials));
     /// ```
     pub fn new(url: &str) -> Result<Self, HttpConfigError> {
-        Ok(Self { client: Box::new(Client::new(url)?), enveloped: false, events: PhantomData })
+        Self::builder(url).build()
     }
 
     /// A sink like that of [`new`](Self::new) that uses no proxy, whatever the environment says.
     ///
     /// # Errors
-    /// [`HttpConfigError::BadUrl`] and [`HttpConfigError::CredentialsInUrl`], as for [`new`](Self::new).
+    /// [`HttpConfigError`] when the URL is invalid, as for [`new`](Self::new).
     ///
     /// # Examples
     /// ```
@@ -133,111 +134,28 @@ impl<E> HttpSink<E> {
     /// assert!(HttpSink::<String>::direct("https://events.internal/").is_ok());
     /// ```
     pub fn direct(url: &str) -> Result<Self, HttpConfigError> {
-        Ok(Self { client: Box::new(Client::direct(url)?), enveloped: false, events: PhantomData })
+        Self::builder(url).direct().build()
     }
 
-    /// Sends every request through this proxy, instead of one that the environment names.
-    ///
-    /// # Errors
-    /// [`HttpConfigError::BadProxy`] when it is not the URL of an `http` or `https` [proxy](Self#proxies).
+    /// A builder, for other settings.
     ///
     /// # Examples
     /// ```
-    /// use buslane_http::{HttpConfigError, HttpSink};
-    /// let sink = HttpSink::<String>::direct("https://example.com/events")?;
-    /// let sink = sink.proxy("http://user:password@proxy.internal:3128")?;
-    /// assert_eq!(sink.proxy("socks5://proxy.internal").err(), Some(HttpConfigError::BadProxy { setting: "proxy" }));
-    /// # Ok::<(), HttpConfigError>(())
-    /// ```
-    pub fn proxy(mut self, url: &str) -> Result<Self, HttpConfigError> {
-        self.client.set_proxy(url)?;
-        Ok(self)
-    }
-
-    /// Sends this header with each request; of several values for one name, the last counts.
-    ///
-    /// # Errors
-    /// [`HttpConfigError::BadHeader`] when HTTP does not allow the name or the value, or the header says how the message is
-    /// framed (`Content-Length`, `Transfer-Encoding`, `Connection`, `Host`), which only the client knows.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane_http::{HttpConfigError, HttpSink};
-    /// let sink = HttpSink::<String>::new("https://example.com/events")?.header("Authorization", "Bearer example")?;
-    /// assert_eq!(sink.header("Content-Length", "7").err(), Some(HttpConfigError::BadHeader));
-    /// # Ok::<(), HttpConfigError>(())
-    /// ```
-    pub fn header(mut self, name: &str, value: &str) -> Result<Self, HttpConfigError> {
-        self.client.set_header(name, value)?;
-        Ok(self)
-    }
-
-    /// What the payload is called in `Content-Type`; by default `application/json`. A registry's notifications are
-    /// `application/vnd.docker.distribution.events.v2+json`.
-    ///
-    /// # Errors
-    /// [`HttpConfigError::BadHeader`] when HTTP does not allow the value.
-    ///
-    /// # Examples
-    /// ```
-    /// let sink = buslane_http::HttpSink::<String>::new("https://example.com/events")?;
-    /// assert!(sink.media_type("application/cloudevents+json").is_ok());
+    /// use buslane_http::HttpSink;
+    /// use std::time::Duration;
+    /// let sink = HttpSink::<String>::builder("https://example.com/events")
+    ///     .header("Authorization", "Bearer example")
+    ///     .timeout(Duration::from_millis(500))
+    ///     .build()?;
+    /// # drop(sink);
     /// # Ok::<(), buslane_http::HttpConfigError>(())
     /// ```
-    pub fn media_type(self, media_type: &str) -> Result<Self, HttpConfigError> {
-        self.header("Content-Type", media_type)
+    pub fn builder(url: &str) -> HttpSinkBuilder<E> {
+        HttpSinkBuilder::new(url)
     }
 
-    /// How long a request may take in all, from the lookup of the host to the last byte of the answer; by default one
-    /// second. A limit of more than a century counts as a century.
-    ///
-    /// # Errors
-    /// [`HttpConfigError::ZeroTimeout`] when it is zero.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane_http::{HttpConfigError, HttpSink};
-    /// use std::time::Duration;
-    /// let sink = HttpSink::<String>::new("https://example.com/events")?.timeout(Duration::from_millis(500))?;
-    /// assert_eq!(sink.timeout(Duration::ZERO).err(), Some(HttpConfigError::ZeroTimeout));
-    /// # Ok::<(), HttpConfigError>(())
-    /// ```
-    pub fn timeout(mut self, limit: Duration) -> Result<Self, HttpConfigError> {
-        self.client.set_timeout(limit)?;
-        Ok(self)
-    }
-
-    /// Trusts the certificate authorities in this PEM text instead of Mozilla's: for endpoints with certificates of one's own.
-    ///
-    /// # Errors
-    /// [`HttpConfigError::BadCertificate`] when there is no certificate in it.
-    ///
-    /// # Examples
-    /// ``` no_run
-    /// use buslane_http::HttpSink;
-    /// let own = std::fs::read("/etc/ssl/own-authority.pem")?;
-    /// let sink = HttpSink::<String>::new("https://events.internal/")?.root_certificates(&own)?;
-    /// # drop(sink);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, HttpConfigError> {
-        self.client.set_root_certificates(pem)?;
-        Ok(self)
-    }
-
-    /// Posts `{"events":[event]}` instead of the event by itself.
-    ///
-    /// # Examples
-    /// ``` no_run
-    /// use buslane::Sink;
-    /// use buslane_http::HttpSink;
-    /// let sink = HttpSink::new("https://example.com/events")?.enveloped();
-    /// sink.write("push")?; // posts {"events":["push"]}
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn enveloped(mut self) -> Self {
-        self.enveloped = true;
-        self
+    pub(crate) fn of(client: Box<Client>, enveloped: bool) -> Self {
+        Self { client, enveloped, events: PhantomData }
     }
 
     /// A sink for batches of events, with the same settings.
@@ -321,8 +239,9 @@ impl<E> fmt::Debug for HttpSink<E> {
 /// use buslane::{Bus, SinkExt};
 /// use buslane_http::HttpSink;
 /// use std::time::Duration;
-/// let sink = HttpSink::new("http://127.0.0.1:9/events")?
-///     .media_type("application/vnd.docker.distribution.events.v2+json")?
+/// let sink = HttpSink::builder("http://127.0.0.1:9/events")
+///     .media_type("application/vnd.docker.distribution.events.v2+json")
+///     .build()?
 ///     .batches();
 /// let bus = Bus::new();
 /// bus.add(sink.batch(100).age(Duration::from_secs(1)).queue(1024)?)?;

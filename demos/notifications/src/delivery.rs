@@ -60,6 +60,7 @@ fn batches(
         story.tell(name, format_args!("dead letter of {}: {letter}", letter.event.len()));
         dead.lock().unwrap_or_else(PoisonError::into_inner).extend(letter.event.iter().map(|event| event.id));
     });
-    let sink = HttpSink::direct(url)?.media_type(MEDIA_TYPE)?.timeout(options.timeout)?.batches();
+    let sink =
+        HttpSink::builder(url).direct().media_type(MEDIA_TYPE).timeout(options.timeout).build()?.batches();
     Ok(sink.retry(policy).dead_letters(letters).batch(options.batch).age(options.age))
 }

@@ -49,8 +49,8 @@ pub(crate) struct Options {
     #[arg(long, value_parser = overflow, value_name = "POLICY")]
     overflow: Option<Overflow>,
 
-    /// How consumers wait: nap, spin-park, park, poll, busy-spin.
-    #[arg(long, default_value = "nap", value_parser = wait, value_name = "STRATEGY")]
+    /// How consumers wait: nap, spin_park, park, poll, busy_spin.
+    #[arg(long, default_value = "nap", value_name = "STRATEGY")]
     pub(crate) wait: WaitStrategy,
 
     /// How many events each publisher's lane into each sink holds.
@@ -83,17 +83,6 @@ fn overflow(text: &str) -> Result<Overflow, String> {
                 return Err("use drop-newest, drop-oldest, refuse, block, block-for=<ms> or close".into());
             }
         },
-    })
-}
-
-fn wait(text: &str) -> Result<WaitStrategy, String> {
-    Ok(match text {
-        "nap" => WaitStrategy::nap(),
-        "spin-park" => WaitStrategy::SpinPark,
-        "park" => WaitStrategy::Park,
-        "poll" => WaitStrategy::poll(),
-        "busy-spin" => WaitStrategy::BusySpin,
-        _ => return Err("use nap, spin-park, park, poll or busy-spin".into()),
     })
 }
 

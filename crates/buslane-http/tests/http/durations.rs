@@ -34,10 +34,9 @@ fn http_requests_take_every_timeout() {
     for long in LONG {
         let url = url.clone();
         ends(move || {
-            let http = HttpSink::direct(&url).unwrap().timeout(long).unwrap();
-            assert!(http.write("hello").is_ok());
-            let outer = HttpSink::direct(&url).unwrap().timeout(long).unwrap().timeout(long);
-            assert!(SinkExt::<&str>::timeout(outer.unwrap(), long).write("hello").is_ok());
+            let http = || HttpSink::builder(&url).direct().timeout(long).timeout(long).build().unwrap();
+            assert!(http().write("hello").is_ok());
+            assert!(SinkExt::<&str>::timeout(http(), long).write("hello").is_ok());
         });
     }
 }

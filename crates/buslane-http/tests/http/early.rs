@@ -32,7 +32,11 @@ fn resets_after(answer: String) -> Raw {
 }
 
 fn sink<E>(raw: &Raw) -> HttpSink<E> {
-    HttpSink::direct(&raw.url()).unwrap().timeout(GUARD).unwrap()
+    within(raw, GUARD)
+}
+
+fn within<E>(raw: &Raw, limit: Duration) -> HttpSink<E> {
+    HttpSink::builder(&raw.url()).direct().timeout(limit).build().unwrap()
 }
 
 #[test]
@@ -165,8 +169,8 @@ fn early_answer_through_tls_decides_too() {
         stream.get_mut().write_all(answer(413, "").as_bytes())?;
         stream.get_mut().flush()
     });
-    let http = HttpSink::direct(&format!("https://{address}/")).unwrap().timeout(GUARD).unwrap();
-    let http = http.root_certificates(tls::AUTHORITY).unwrap();
+    let http = HttpSink::builder(&format!("https://{address}/")).direct().timeout(GUARD);
+    let http = http.root_certificates(tls::AUTHORITY).build().unwrap();
     for _ in 0..2 {
         let (_, error) = failure(http.write(large()));
         assert_eq!(error.status(), Some(413), "{error}");
@@ -185,9 +189,8 @@ fn early_refusal_over_open_tls_counts_at_the_end_of_the_time() {
         let _ = held.recv_timeout(GUARD);
         Ok(())
     });
-    let http =
-        HttpSink::direct(&format!("https://{address}/")).unwrap().timeout(Duration::from_secs(3)).unwrap();
-    let http = http.root_certificates(tls::AUTHORITY).unwrap();
+    let http = HttpSink::builder(&format!("https://{address}/")).direct().timeout(Duration::from_secs(3));
+    let http = http.root_certificates(tls::AUTHORITY).build().unwrap();
     let (_, error) = failure(http.write(large()));
     assert_eq!(error.status(), Some(413), "{error}");
     drop(hold);
@@ -232,7 +235,7 @@ fn slow_reader_does_not_stretch_the_timeout() {
             thread::sleep(Duration::from_millis(200));
         }
     });
-    let http = sink(&raw).timeout(Duration::from_millis(400)).unwrap();
+    let http = within(&raw, Duration::from_millis(400));
     let (event, error) = failure(http.write(Noted(Mutex::new(Instant::now()))));
     assert_eq!(error, HttpError::Timeout);
     let took = event.0.lock().unwrap().elapsed();

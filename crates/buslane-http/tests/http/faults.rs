@@ -2,7 +2,7 @@
 
 use crate::server::{Reply, Server};
 use crate::support::{GUARD, Outcome, ends, outcome, wait_for};
-use crate::{Push, failure, sink};
+use crate::{Push, builder, failure, sink};
 use buslane::Sink;
 use buslane::time::Deadline;
 use buslane_http::{HttpError, HttpSink};
@@ -37,7 +37,7 @@ fn an_endpoint_that_breaks_off_or_talks_nonsense_is_worth_a_retry() {
 #[test]
 fn an_endpoint_that_never_answers_is_given_up_at_the_timeout() {
     let server = Server::start([Reply::Silence]);
-    let http = sink(&server).timeout(SHORT).unwrap();
+    let http = builder(&server).timeout(SHORT).build().unwrap();
     let (event, error) = failure(http.write(Push("hello")));
     assert_eq!((event, &error, error.is_retryable()), (Push("hello"), &HttpError::Timeout, true));
     // The next write succeeds through another connection.
@@ -49,7 +49,7 @@ fn refused_connection_is_worth_a_retry() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let http = HttpSink::direct(&format!("http://{address}/")).unwrap().timeout(GUARD).unwrap();
+    let http = HttpSink::builder(&format!("http://{address}/")).direct().timeout(GUARD).build().unwrap();
     let (event, error) = failure(http.write(Push("hello")));
     assert_eq!((event, &error), (Push("hello"), &HttpError::Connection(ErrorKind::ConnectionRefused)));
     assert!(error.is_retryable());
@@ -58,7 +58,8 @@ fn refused_connection_is_worth_a_retry() {
 #[test]
 fn an_endpoint_without_the_security_that_its_url_asks_for_is_worth_a_retry() {
     let server = Server::start([]);
-    let http = HttpSink::direct(&format!("https://{}/", server.address())).unwrap().timeout(GUARD).unwrap();
+    let http =
+        HttpSink::builder(&format!("https://{}/", server.address())).direct().timeout(GUARD).build().unwrap();
     assert!(failure(ends(move || http.write(Push("hello")))).1.is_retryable());
     assert!(server.requests().is_empty());
 }
@@ -67,7 +68,7 @@ fn an_endpoint_without_the_security_that_its_url_asks_for_is_worth_a_retry() {
 fn a_name_is_looked_up_and_found() {
     let server = Server::start([]);
     let url = format!("http://localhost:{}/", server.address().port());
-    let http = HttpSink::direct(&url).unwrap().timeout(GUARD).unwrap();
+    let http = HttpSink::builder(&url).direct().timeout(GUARD).build().unwrap();
     for _ in 0..2 {
         assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
     }
@@ -89,7 +90,8 @@ fn no_error_tells_of_the_event_or_the_path() {
     let replies = [Reply::Status(400), Reply::HangUp, Reply::Garbage, Reply::Status(503)];
     let count = replies.len();
     let server = Server::start(replies);
-    let http = HttpSink::direct(&server.url("/hook/hunter2?key=hunter2")).unwrap().timeout(GUARD).unwrap();
+    let http =
+        HttpSink::builder(&server.url("/hook/hunter2?key=hunter2")).direct().timeout(GUARD).build().unwrap();
     for event in std::iter::repeat_n("hunter2", count).chain([""]) {
         let error = http.write(Push(event)).unwrap_err();
         let text = format!("{error} {error:?}");
@@ -110,7 +112,7 @@ fn after_a_close_nothing_is_posted() {
 #[test]
 fn an_abort_breaks_a_request_in_flight_off() {
     let server = Server::start([Reply::Silence]);
-    let http = Arc::new(sink(&server).timeout(Duration::from_secs(3600)).unwrap());
+    let http = Arc::new(builder(&server).timeout(Duration::from_secs(3600)).build().unwrap());
     let writer = thread::spawn({
         let http = http.clone();
         move || http.write(Push("hello"))

@@ -15,7 +15,7 @@ mod tls;
 use buslane::stats::DropReason;
 use buslane::testing::assert_sink_contract;
 use buslane::{BoxError, Bus, Queue, Sink, SinkExt, WriteError};
-use buslane_http::{HttpConfigError, HttpError, HttpSink};
+use buslane_http::{HttpConfigErrorKind, HttpError, HttpSink, HttpSinkBuilder};
 use serde::{Serialize, Serializer};
 use server::{Reply, Server};
 use std::time::Duration;
@@ -36,7 +36,11 @@ impl Serialize for Push {
 
 /// A sink that waits for answers as long as a busy machine may take for them.
 fn sink<E>(server: &Server) -> HttpSink<E> {
-    HttpSink::direct(&server.url("/events")).unwrap().timeout(GUARD).unwrap()
+    builder(server).build().unwrap()
+}
+
+fn builder<E>(server: &Server) -> HttpSinkBuilder<E> {
+    HttpSink::builder(&server.url("/events")).direct().timeout(GUARD)
 }
 
 /// The event that came back, and why.
@@ -49,7 +53,7 @@ fn failure<E>(result: Result<(), WriteError<E>>) -> (E, HttpError) {
 #[test]
 fn an_event_is_posted_as_json_with_the_headers_that_were_asked_for() {
     let server = Server::start([]);
-    let http = sink(&server).header("X-Token", "one").unwrap().header("x-token", "two").unwrap();
+    let http = builder(&server).header("X-Token", "one").header("x-token", "two").build().unwrap();
     assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
     let request = server.requests().remove(0);
     assert_eq!((request.line.as_str(), request.body.as_str()), ("POST /events", "\"hello\""));
@@ -63,7 +67,7 @@ fn an_event_is_posted_as_json_with_the_headers_that_were_asked_for() {
 fn an_event_may_travel_in_an_envelope_with_a_media_type_of_its_own() {
     let media_type = "application/vnd.docker.distribution.events.v2+json";
     let server = Server::start([]);
-    let http = sink(&server).media_type(media_type).unwrap().enveloped();
+    let http = builder(&server).media_type(media_type).enveloped().build().unwrap();
     assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
     let request = server.requests().remove(0);
     assert_eq!(
@@ -229,16 +233,17 @@ fn an_endpoint_that_cannot_be_is_an_error() {
         "http://a:port/",
         "http://a:0/",
     ] {
-        assert_eq!(error(url), HttpConfigError::BadUrl, "{url}");
+        assert_eq!(error(url).kind(), HttpConfigErrorKind::Url, "{url}");
     }
     let credentials = error("http://user:hunter2@example/");
-    assert_eq!(credentials, HttpConfigError::CredentialsInUrl);
+    assert_eq!(credentials.kind(), HttpConfigErrorKind::Credentials);
     assert!(!format!("{credentials} {credentials:?}").contains("hunter2"));
 }
 
 #[test]
 fn headers_and_timeouts_that_cannot_be_are_errors() {
-    let http = || HttpSink::<Push>::new("https://example/events?token=hunter2").unwrap();
+    let http = || HttpSink::<Push>::builder("https://example/events?token=hunter2");
+    let kind = |builder: HttpSinkBuilder<Push>| builder.build().unwrap_err().kind();
     let headers = [
         ("", "a"),
         ("a b", "c"),
@@ -249,14 +254,15 @@ fn headers_and_timeouts_that_cannot_be_are_errors() {
         ("connection", "close"),
     ];
     for (name, value) in headers {
-        assert_eq!(http().header(name, value).unwrap_err(), HttpConfigError::BadHeader, "{name}: {value}");
+        assert_eq!(kind(http().header(name, value)), HttpConfigErrorKind::Header, "{name}: {value}");
     }
-    assert_eq!(http().media_type("a\nb").unwrap_err(), HttpConfigError::BadHeader);
+    assert_eq!(kind(http().media_type("a\nb")), HttpConfigErrorKind::Header);
     for pem in ["", "no certificate", include_str!("tls/server.key")] {
-        assert_eq!(http().root_certificates(pem.as_bytes()).unwrap_err(), HttpConfigError::BadCertificate);
+        assert_eq!(kind(http().root_certificates(pem.as_bytes())), HttpConfigErrorKind::Certificate);
     }
-    assert_eq!(http().timeout(Duration::ZERO).unwrap_err(), HttpConfigError::ZeroTimeout);
-    let text = format!("{:?} {:?}", http(), http().header("Authorization", "hunter2").unwrap().batches());
+    assert_eq!(kind(http().timeout(Duration::ZERO)), HttpConfigErrorKind::Timeout);
+    let secret = http().header("Authorization", "hunter2");
+    let text = format!("{:?} {:?} {:?}", http(), http().build(), secret.build().unwrap().batches());
     assert!(text.contains("example") && !text.contains("hunter2"), "{text}");
 }
 

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::time::Duration;
 
 fn sink(raw: &Raw) -> HttpSink<&'static str> {
-    HttpSink::direct(&raw.url()).unwrap().timeout(GUARD).unwrap()
+    HttpSink::builder(&raw.url()).direct().timeout(GUARD).build().unwrap()
 }
 
 /// What can be wrong after the status line.

@@ -4,7 +4,7 @@ use crate::raw::{Raw, read_head, read_request};
 use crate::support::{GUARD, Outcome, outcome};
 use crate::{Push, failure, tls};
 use buslane::Sink;
-use buslane_http::{HttpConfigError, HttpError, HttpSink};
+use buslane_http::{HttpConfigErrorKind, HttpError, HttpSink, HttpSinkBuilder};
 use std::io::{Read, Write, copy};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
@@ -43,8 +43,12 @@ fn proxy() -> (Raw, Heads) {
 }
 
 fn through(url: &str, raw: &Raw) -> HttpSink<Push> {
+    builder(url, raw).build().unwrap()
+}
+
+fn builder(url: &str, raw: &Raw) -> HttpSinkBuilder<Push> {
     let proxy = format!("http://user:p%40ss@{}", raw.address());
-    HttpSink::direct(url).unwrap().proxy(&proxy).unwrap().timeout(GUARD).unwrap()
+    HttpSink::builder(url).proxy(&proxy).timeout(GUARD)
 }
 
 #[test]
@@ -69,8 +73,8 @@ fn plain_http_is_forwarded_with_the_whole_url() {
 fn https_goes_through_a_tunnel() {
     let (raw, heads) = proxy();
     let endpoint = tls::server();
-    let http =
-        through(&format!("https://{endpoint}/hook?secret"), &raw).root_certificates(tls::AUTHORITY).unwrap();
+    let http = builder(&format!("https://{endpoint}/hook?secret"), &raw);
+    let http = http.root_certificates(tls::AUTHORITY).build().unwrap();
     for _ in 0..2 {
         assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
     }
@@ -97,8 +101,8 @@ fn proxy_over_tls_forwards_and_tunnels() {
         stream.get_mut().flush()
     });
     let sink = |url| {
-        let http = HttpSink::direct(url).unwrap().proxy(&format!("https://{served}")).unwrap();
-        http.root_certificates(tls::AUTHORITY).unwrap().timeout(GUARD).unwrap()
+        let http = HttpSink::builder(url).proxy(&format!("https://{served}")).timeout(GUARD);
+        http.root_certificates(tls::AUTHORITY).build().unwrap()
     };
     assert_eq!(outcome(sink("http://endpoint.invalid/").write(Push("hello"))), Outcome::Accepted);
     let (_, error) = failure(sink("https://endpoint.invalid/").write(Push("hello")));
@@ -136,18 +140,19 @@ fn unusable_proxy_is_refused_and_its_value_kept_secret() {
         "http://user:hunter2@pro xy",
         "http:/proxy/hunter2",
     ] {
-        let error = HttpSink::<Push>::direct("http://endpoint/").unwrap().proxy(url).unwrap_err();
-        assert_eq!(error, HttpConfigError::BadProxy { setting: "proxy" }, "{url}");
+        let error = HttpSink::<Push>::builder("http://endpoint/").proxy(url).build().unwrap_err();
+        assert_eq!(error.kind(), HttpConfigErrorKind::Proxy, "{url}");
+        assert!(error.to_string().starts_with("proxy is invalid: "), "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
     for url in
         ["proxy", "proxy:3128", "http://proxy", "HTTP://proxy:1/", "https://[::1]:1", "user:p@10.0.0.1:80"]
     {
-        let http = HttpSink::<Push>::direct("http://endpoint/").unwrap().proxy(url);
+        let http = HttpSink::<Push>::builder("http://endpoint/").proxy(url).build();
         assert!(http.is_ok(), "{url}");
     }
     let http =
-        HttpSink::<Push>::direct("http://endpoint/").unwrap().proxy("http://user:hunter2@proxy").unwrap();
+        HttpSink::<Push>::builder("http://endpoint/").proxy("http://user:hunter2@proxy").build().unwrap();
     assert!(!format!("{http:?}").contains("hunter2"));
 }
 
@@ -155,12 +160,12 @@ fn unusable_proxy_is_refused_and_its_value_kept_secret() {
 #[test]
 fn child_reports_what_its_environment_names() {
     let Ok(url) = std::env::var("BUSLANE_TEST_URL") else { return };
-    match HttpSink::<Push>::new(&url) {
+    match HttpSink::<Push>::builder(&url).timeout(GUARD).build() {
         Ok(http) => {
-            let _ = http.timeout(GUARD).unwrap().write(Push("hello"));
+            let _ = http.write(Push("hello"));
             println!("made");
         }
-        Err(error) => println!("refused: {error:?}"),
+        Err(error) => println!("refused: {error} {error:?}"),
     }
 }
 
@@ -192,7 +197,7 @@ fn environment_names_the_proxy() {
     assert_eq!(wrong.connections(), 0);
 
     let said = child(plain, &[("http_proxy", "socks5://user:hunter2@proxy"), ("all_proxy", &right_url)]);
-    assert!(said.contains("refused: BadProxy { setting: \"http_proxy\" }"), "{said}");
+    assert!(said.contains("refused: http_proxy is invalid: "), "{said}");
     assert!(!said.contains("hunter2"));
     // What does not count is not looked at.
     let said = child(plain, &[("https_proxy", "no url"), ("HTTP_PROXY", "no url"), ("http_proxy", "")]);

@@ -5,7 +5,7 @@
 use crate::support::{GUARD, Outcome, outcome};
 use crate::{Push, failure};
 use buslane::Sink;
-use buslane_http::{HttpError, HttpSink};
+use buslane_http::{HttpError, HttpSink, HttpSinkBuilder};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -64,13 +64,13 @@ fn answer_all(stream: &mut Session) -> std::io::Result<()> {
     }
 }
 
-fn sink() -> HttpSink<Push> {
-    HttpSink::direct(&format!("https://{}/", server())).unwrap().timeout(GUARD).unwrap()
+fn builder() -> HttpSinkBuilder<Push> {
+    HttpSink::builder(&format!("https://{}/", server())).direct().timeout(GUARD)
 }
 
 #[test]
 fn an_endpoint_with_an_authority_that_is_trusted_gets_its_events() {
-    let http = sink().root_certificates(AUTHORITY).unwrap();
+    let http = builder().root_certificates(AUTHORITY).build().unwrap();
     for _ in 0..2 {
         assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
     }
@@ -78,7 +78,7 @@ fn an_endpoint_with_an_authority_that_is_trusted_gets_its_events() {
 
 #[test]
 fn an_endpoint_with_an_unknown_authority_gets_nothing_and_is_worth_a_retry() {
-    let (event, error) = failure(sink().write(Push("hello")));
+    let (event, error) = failure(builder().build().unwrap().write(Push("hello")));
     assert!(matches!(error, HttpError::Tls(_)), "{error}");
     assert_eq!((event, error.is_retryable()), (Push("hello"), true));
 }
