@@ -22,15 +22,18 @@
 //! ```
 
 mod builder;
+mod drain;
 mod iter;
 mod kind;
 mod reading;
 mod receiver;
+mod recv;
 
 pub use builder::ChannelBuilder;
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kind::{Exclusive, Kind, Shared};
-pub use receiver::{Receiver, Recv, SharedReceiver};
+pub use receiver::{Receiver, SharedReceiver};
+pub use recv::Recv;
 
 use crate::error::{InvalidConfig, WriteError};
 use crate::mailbox::overflow::Overflow;
