@@ -88,7 +88,7 @@ impl<E: Send + 'static> Channel<E> {
     /// [`lossless`](Self::lossless) waits for room instead, and [`builder`](Self::builder) has the other policies.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`InvalidConfig`] when the capacity is invalid.
     ///
     /// # Examples
     /// ```
@@ -136,7 +136,7 @@ impl<E: Send + 'static> Channel<E> {
     /// event goes to one of the receivers.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when the capacity cannot be.
+    /// [`InvalidConfig`] when the capacity is invalid.
     ///
     /// # Examples
     /// ```

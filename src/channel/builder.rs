@@ -148,7 +148,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// Makes the channel.
     ///
     /// # Errors
-    /// [`InvalidConfig`] when a setting cannot be.
+    /// [`InvalidConfig`] when a setting is invalid.
     ///
     /// # Examples
     /// ```
@@ -169,7 +169,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// share one ring, and [`capacity`](Self::capacity) is that of the whole channel. See [`SharedReceiver`].
     ///
     /// # Errors
-    /// [`InvalidConfig`] when a setting cannot be.
+    /// [`InvalidConfig`] when a setting is invalid.
     ///
     /// # Examples
     /// ```
