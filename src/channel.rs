@@ -22,15 +22,18 @@
 //! ```
 
 mod builder;
+mod drain;
 mod iter;
 mod kind;
 mod reading;
 mod receiver;
+mod recv;
 
 pub use builder::ChannelBuilder;
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kind::{Exclusive, Kind, Shared};
-pub use receiver::{Receiver, Recv, SharedReceiver};
+pub use receiver::{Receiver, SharedReceiver};
+pub use recv::Recv;
 
 use crate::error::{BuildError, OutOfMemory, WriteError};
 use crate::mailbox::overflow::Overflow;
@@ -85,7 +88,7 @@ impl<E: Send + 'static> Channel<E> {
     /// [`lossless`](Self::lossless) waits for room instead, and [`builder`](Self::builder) has the other policies.
     ///
     /// # Errors
-    /// [`BuildError`] when the capacity cannot be.
+    /// [`BuildError`] when the capacity is invalid.
     ///
     /// # Examples
     /// ```

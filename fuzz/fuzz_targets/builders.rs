@@ -2,6 +2,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use buslane::error::TryRecvError;
 use buslane::testing::Collect;
 use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy, noop};
 use buslane::journal::{Sequence, Start, Until};
@@ -159,7 +160,8 @@ fn check(input: Input) -> Option<()> {
             let mut subscriber = subscription.subscribe().ok()?;
             journal.close();
             while subscriber.try_recv().is_ok() {}
-            assert!(subscriber.try_recv().is_err(), "read to the end of a closed journal");
+            let end = subscriber.try_recv();
+            assert!(matches!(end, Err(TryRecvError::Closed)), "read to the end of a closed journal");
         }
         Input::Backoff { base, most, factor, jitter, attempts, elapsed, number } => {
             let backoff = Backoff::new(base, most).factor(factor).jitter(jitter);

@@ -2,6 +2,7 @@
 //! what was delivered and missed adds up, and every value is dropped once. Sizes keep each scenario under a few seconds.
 
 use crate::{Pen, books, own};
+use buslane::error::TryRecvError;
 use buslane::journal::{Entry, Feed, OnLag, Start};
 use buslane::{Journal, Subscriber, WaitStrategy};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -136,7 +137,7 @@ fn to_the_end(feed: &Feed<Value>, mut reader: Subscriber<Value>) -> Seen {
         }
     }
     seen.add_up(&reader);
-    assert!(reader.try_recv_with(|_| ()).is_err(), "and then the end");
+    assert_eq!(reader.try_recv_with(|_| ()), Err(TryRecvError::Closed), "and then the end");
     seen
 }
 
