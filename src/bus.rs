@@ -124,7 +124,19 @@ pub struct Bus<E: Send + 'static>(Arc<Handle<E>>);
 impl<E: Send + 'static> Bus<E> {
     /// A bus without sinks.
     ///
+    /// The type of its events follows from the first sink that names it, or from what is published or received. Where nothing names it, as
+    /// with [`noop`](crate::noop) alone, write `Bus::<Event>::new()`.
+    ///
     /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue, noop};
+    /// let bus = Bus::new();
+    /// bus.add(Queue::builder().spawn(|n: u64| println!("{n}"))?)?; // a `Bus<u64>`
+    /// let bus = Bus::<u64>::new();
+    /// bus.add(noop())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// ```
     /// let bus = buslane::Bus::new();
     /// assert_eq!(bus.publish("to nobody")?.accepted, 0);

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 /// assert_eq!((failure.id, failure.name.as_str(), failure.error.as_str()), (id, "disk", "no space left"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SinkFailure {
     /// The sink.

@@ -33,6 +33,7 @@ use std::time::Duration;
 /// # drop(queue);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[must_use = "a policy does nothing until a retry has it"]
 pub struct Backoff {
     base: Duration,
     max: Duration,
@@ -54,7 +55,6 @@ impl Backoff {
     /// let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
     /// assert_eq!((backoff.window(1), backoff.window(100)), (Duration::from_millis(50), Duration::from_secs(5)));
     /// ```
-    #[must_use]
     pub fn new(base: Duration, max: Duration) -> Self {
         Self { base, max, ..Self::default() }
     }
@@ -100,7 +100,6 @@ impl Backoff {
     /// let backoff = buslane::retry::Backoff::default().factor(3.0);
     /// assert_eq!(backoff.window(3), Duration::from_millis(900));
     /// ```
-    #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
         self
@@ -118,7 +117,6 @@ impl Backoff {
     /// let second = Attempt::new(2, Duration::ZERO, AttemptError::Full);
     /// assert_eq!(backoff.failure(&"event", &second), Next::After(Duration::from_millis(200)));
     /// ```
-    #[must_use]
     pub fn jitter(mut self, jitter: f64) -> Self {
         self.jitter = jitter;
         self
@@ -136,7 +134,6 @@ impl Backoff {
     /// let second = Attempt::new(2, Duration::ZERO, AttemptError::Full);
     /// assert_eq!(backoff.failure(&"event", &second), Next::GiveUp);
     /// ```
-    #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.limits.set_attempts(attempts);
         self
@@ -152,7 +149,6 @@ impl Backoff {
     /// let late = Attempt::new(2, Duration::from_secs(61), AttemptError::Full);
     /// assert_eq!(backoff.failure(&"event", &late), Next::GiveUp);
     /// ```
-    #[must_use]
     pub fn max_elapsed(mut self, limit: Duration) -> Self {
         self.limits.set_elapsed(limit);
         self
@@ -170,7 +166,6 @@ impl Backoff {
     /// assert_eq!(wait(1), wait(1));
     /// assert_ne!(wait(1), wait(2));
     /// ```
-    #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.dice = Dice(AtomicU64::new(seed));
         self
@@ -192,6 +187,16 @@ impl Backoff {
         let seconds = self.base.as_secs_f64() * self.factor.powi(doublings);
         // What is too much for a duration, or infinite, is more than the maximum.
         Duration::try_from_secs_f64(seconds).map_or(self.max, |window| window.min(self.max))
+    }
+}
+
+/// The clone draws what this one would draw next.
+impl Clone for Backoff {
+    fn clone(&self) -> Self {
+        let Self { base, max, factor, jitter, limits, dice } = self;
+        let (base, max, factor, jitter, limits) = (*base, *max, *factor, *jitter, *limits);
+        // Relaxed: the count publishes nothing.
+        Self { base, max, factor, jitter, limits, dice: Dice(AtomicU64::new(dice.0.load(Ordering::Relaxed))) }
     }
 }
 

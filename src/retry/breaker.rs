@@ -35,6 +35,7 @@ const MOST_HALVINGS: u32 = 10;
 /// assert!(down.write(1).is_err());
 /// assert_eq!(breaker.state(), BreakerState::Open);
 /// ```
+#[must_use = "a policy does nothing until a retry has it"]
 pub struct Breaker {
     threshold: u32,
     backoff: Duration,
@@ -96,7 +97,6 @@ impl Breaker {
     /// let _ = sink.write(false);
     /// assert_eq!(breaker.state(), BreakerState::Open);
     /// ```
-    #[must_use]
     pub fn new(threshold: u32, backoff: Duration) -> Self {
         Self {
             threshold,
@@ -144,7 +144,6 @@ impl Breaker {
     /// let sink = sink_fn(|_: &u32| Err("no route")).retry(breaker);
     /// assert!(matches!(sink.write(7), Err(WriteError::Failed { event: 7, .. })));
     /// ```
-    #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.limits.set_attempts(attempts);
         self
@@ -161,7 +160,6 @@ impl Breaker {
     /// let late = Attempt::new(2, Duration::from_secs(61), AttemptError::Full);
     /// assert_eq!(breaker.failure(&"event", &late), Next::GiveUp);
     /// ```
-    #[must_use]
     pub fn max_elapsed(mut self, limit: Duration) -> Self {
         self.limits.set_elapsed(limit);
         self
@@ -183,7 +181,6 @@ impl Breaker {
     /// assert_eq!(breaker.state(), BreakerState::HalfOpen);
     /// # }
     /// ```
-    #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self

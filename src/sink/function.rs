@@ -135,6 +135,12 @@ pub fn noop<E>() -> Noop<E> {
     Noop { closed: AtomicBool::new(false), events: PhantomData }
 }
 
+impl<E> Default for Noop<E> {
+    fn default() -> Self {
+        noop()
+    }
+}
+
 impl<E> Sink<E> for Noop<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
         if self.closed.load(Ordering::Relaxed) {
