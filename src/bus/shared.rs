@@ -16,7 +16,7 @@ use crate::stats::{
     CloseReport, Disposition, DropReason, EntryCounters, FlushReport, Ledgers, Outcome, Published, SinkKind,
     SinkState, SinkStatus, Weight,
 };
-use crate::sync::lock;
+use crate::sync::{cold_path, lock};
 use crate::time::Deadline;
 use crate::wait::context::{
     InnerBus, Purpose, UserCode, Visit, WaitLimit, WaitedFor, caught, cloned, discard, waits_are_deferred,
@@ -27,7 +27,13 @@ impl<E: Clone + Send + 'static> Core<E> {
     pub(super) fn publish(&self, event: E) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
         let tally = self.publish_through_list(&mut place);
-        tally.or_closed(place, || self.is_closed())
+        if tally.is_untaken() {
+            cold_path();
+            return tally.or_closed(place, || self.is_closed());
+        }
+        // Not moved once more: it was just written.
+        discard(place);
+        Ok(tally.published())
     }
 
     /// Publishes the event in `place`, and leaves it there if nobody takes it. On a closed bus nobody does.
