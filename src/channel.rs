@@ -60,7 +60,7 @@ use std::time::Duration;
 /// first in first out for each publisher, nothing lost that is not counted. Closing does not wait for the reader: what
 /// is left stays readable, and then the reader is told [`RecvError::Closed`](crate::error::RecvError::Closed).
 ///
-/// `Ok` from [`write`](Sink::write) means accepted: under [`Overflow::DropNewest`](crate::Overflow::DropNewest), the default, a
+/// `Ok` from [`write`](Sink::write) means accepted: under [`Overflow::DropNewest`], the default, a
 /// full channel has dropped the event all the same. [`offer`](Sink::offer) returns which.
 ///
 /// # Examples

@@ -227,7 +227,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// Publishes events in their order, with no other publisher's between them unless it has to wait for a gating subscriber; the
     /// place of the first one. Other publishers wait as long as it takes to move the events into the journal.
     ///
-    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`](crate::bus::Events). Owned events are moved into the
+    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`]. Owned events are moved into the
     /// journal, so they need not be `Clone`; borrowed ones are cloned first.
     ///
     /// Allocates if events are borrowed, and if they have destructors, to keep what is overwritten until other publishers continue.

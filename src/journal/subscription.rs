@@ -24,7 +24,7 @@ pub(super) type Wanted<E> = Box<dyn FnMut(&E) -> bool + Send>;
 /// | [`until`](Self::until) | none: until the journal is closed |
 /// | [`filter`](Self::filter) | none |
 /// | [`on_lag`](Self::on_lag) | [`OnLag::Oldest`] |
-/// | [`end_on_lag`](Self::end_on_lag), [`gating`](Self::gating), [`named`](Self::named) | no |
+/// | [`end_on_lag`](Self::end_on_lag), [`gating`](Self::gating), [`name`](Self::name) | no |
 /// | [`wait_strategy`](Self::wait_strategy) | [`WaitStrategy::nap`] |
 ///
 /// # Guarantees

@@ -32,7 +32,7 @@ use std::time::Instant;
 /// let doubled = Doubled(channel);
 /// drop(receiver);
 /// assert!(doubled.reports_closed());
-/// # Ok::<(), buslane::error::InvalidConfig>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Inner<'a> {
     visit: &'a mut dyn FnMut(&dyn Control),
