@@ -1,5 +1,5 @@
-//! Longer texts: the defaults, use in async code, how the guarantees are kept and checked, what things take, and what go-events' names
-//! are here.
+//! Longer texts: the defaults, use in async code, how the guarantees are kept and checked, what things take, what go-events' names
+//! are here, and which names have changed.
 
 #[doc = include_str!("docs/defaults.md")]
 pub mod defaults {}
@@ -18,6 +18,9 @@ pub mod correctness {}
 
 #[doc = include_str!("docs/go_events.md")]
 pub mod go_events {}
+
+#[doc = include_str!("docs/migration.md")]
+pub mod migration {}
 
 #[doc = include_str!("docs/rings.md")]
 pub mod rings {}
