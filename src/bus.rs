@@ -541,7 +541,6 @@ impl<E: Send + 'static> Bus<E> {
     /// assert_eq!((snapshot.sinks[0].name.as_str(), snapshot.sinks[0].state.ledger.delivered), ("audit", 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.core().snapshot()
     }

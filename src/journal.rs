@@ -14,11 +14,11 @@
 //! # Examples
 //! ```
 //! use buslane::Journal;
-//! use buslane::journal::{Entry, Start};
+//! use buslane::journal::Start;
 //! let journal = Journal::new(1024)?;
 //! journal.publish("started")?;
-//! let mut late = journal.subscribe_from(Start::Oldest)?;
-//! assert!(matches!(late.recv()?, Entry::Event { event: "started", .. }));
+//! let mut late = journal.subscribe(Start::Oldest)?;
+//! assert_eq!(late.recv()?.event(), Some("started"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

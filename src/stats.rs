@@ -18,10 +18,11 @@
 //! # Examples
 //! ```
 //! use buslane::{Bus, Queue};
+//! use std::time::Duration;
 //! let bus = Bus::new();
 //! bus.add_named("log", Queue::builder().capacity(64).spawn(|n: u32| println!("{n}"))?)?;
 //! bus.publish(7)?;
-//! bus.flush();
+//! assert!(bus.flush_timeout(Duration::from_secs(5)).is_done());
 //! let ledger = bus.snapshot().sinks[0].state.ledger;
 //! assert_eq!((ledger.accepted, ledger.delivered, ledger.dropped.total()), (1, 1, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -558,15 +558,14 @@ fn close_of_two_workers_by_key_against_a_lane() {
 }
 
 #[test]
-fn a_worker_waits_for_the_batch_of_the_other() {
-    // One worker has the first batch on its way when the other one comes with an event for which there is no room: it is
-    // woken when that is back, and nothing is refused. Fails when `Batch::hand_on` does not poke those who wait, or a worker
-    // does not wait. Held to one preemption, and the turns that the sink gives: two take more than 20 s.
+fn each_worker_has_a_batch_of_its_own() {
+    // Both workers complete a batch each, which the sink has in hand at once: nothing is refused, and one flush answers for both.
+    // Held to one preemption, and the turns that the sink gives: two take more than 20 s.
     model_with(1, || {
         let (lives, seen) = (Lives::new(3), Seen { yields: true, ..Seen::default() });
         let (queue, written) = before(|| {
-            let batch = Batches(seen.clone()).batch(1);
-            let queue = builder(4).spawn_sink(batch).expect("a small queue");
+            let queue =
+                builder(4).spawn_each_sink(|_| Batches(seen.clone()).batch(1)).expect("a small queue");
             let written = (0..3).map(|id| write(&queue, lives.value(id))).fold(0, |all, bit| all | bit);
             (queue, written)
         });

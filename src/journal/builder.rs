@@ -36,7 +36,7 @@ const GATE_LIMIT: Duration = Duration::from_secs(1);
 /// let journal = Journal::builder().capacity(256).time_by(|event: &SystemTime| *event).build()?;
 /// let now = SystemTime::now();
 /// journal.publish(now)?;
-/// assert!(journal.subscribe(Start::Since(now))?.try_recv()?.is_some());
+/// assert!(journal.subscribe(Start::Since(now))?.try_recv().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]

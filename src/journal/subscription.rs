@@ -122,13 +122,14 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     /// # Examples
     /// ```
     /// use buslane::Journal;
+    /// use buslane::error::TryRecvError;
     /// let journal = Journal::new(16)?;
     /// let mut errors = journal.subscription().filter(|line: &&str| line.starts_with("error")).subscribe()?;
     /// for line in ["started", "error: no route", "stopped"] {
     ///     journal.publish(line)?;
     /// }
     /// assert_eq!(errors.recv()?.event(), Some("error: no route"));
-    /// assert_eq!(errors.try_recv()?, None);
+    /// assert_eq!(errors.try_recv(), Err(TryRecvError::Empty));
     /// assert_eq!(errors.state().ledger.filtered, 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -149,7 +150,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     /// for n in 0..1000 {
     ///     journal.publish(n)?;
     /// }
-    /// assert_eq!(newest.try_recv()?, Some(Entry::Lagged(1000)));
+    /// assert_eq!(newest.try_recv()?, Entry::Lagged(1000));
     /// journal.publish(1000)?;
     /// assert_eq!(newest.recv()?.event(), Some(1000));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

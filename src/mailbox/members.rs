@@ -49,7 +49,7 @@ impl MemberState {
 pub(crate) struct Members {
     list: Mutex<MemberList>,
     /// How many events were taken from a shared lane without positions.
-    claimed: CachePadded<AtomicU64>,
+    claimed: AtomicU64,
 }
 
 #[derive(Default)]

@@ -248,7 +248,7 @@ pub trait Sink<E>: Send + Sync {
     /// ```
     /// use buslane::{Sink, SinkExt, noop};
     /// use std::time::{Duration, Instant};
-    /// let batch = noop().batch(100)?.age(Duration::from_secs(1))?;
+    /// let batch = noop().batch(100).age(Duration::from_secs(1));
     /// batch.write(7)?;
     /// let now = Instant::now();
     /// assert_eq!(batch.filter(|n: &u32| *n > 3).tick(now), Some(now + Duration::from_secs(1)));
@@ -270,7 +270,7 @@ pub trait Sink<E>: Send + Sync {
     /// let sink = channel.filter(|n| *n > 3);
     /// drop(receiver);
     /// assert!(sink.reports_closed());
-    /// # Ok::<(), buslane::error::OutOfMemory>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn reports_closed(&self) -> bool {
         control::reports_closed(self)
@@ -370,7 +370,7 @@ pub trait Sink<E>: Send + Sync {
 /// use buslane::{Channel, Sink};
 /// let (channel, _receiver) = Channel::<u32>::lossy(8)?;
 /// assert!(channel.key().is_some() && channel.key() == channel.clone().key());
-/// # Ok::<(), buslane::error::OutOfMemory>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SinkKey(usize);

@@ -169,7 +169,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// let refusals = Arc::new(Refusals::default());
     /// let sink = noop::<u32>().inspect(refusals.clone());
     /// sink.write(1)?;
-    /// let _ = sink.close(buslane::time::Deadline::NOW);
+    /// let _ = sink.close_by(buslane::time::Deadline::NOW);
     /// assert!(sink.write(2).is_err());
     /// assert_eq!(refusals.0.load(Ordering::Relaxed), 1);
     /// # Ok::<(), WriteError<u32>>(())

@@ -153,7 +153,7 @@ impl Pause {
     ///
     /// # Examples
     /// ```
-    /// let pause = buslane::wait::Pause::new();
+    /// let pause = buslane::time::Pause::new();
     /// assert!(!pause.is_interrupted());
     /// pause.interrupt();
     /// assert!(pause.is_interrupted());

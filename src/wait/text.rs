@@ -12,7 +12,7 @@ pub(crate) struct Text(pub(crate) Duration);
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
-        let whole = UNITS.iter().rev().find(|(_, unit)| nanos % unit == 0);
+        let whole = UNITS.iter().rev().find(|(_, unit)| nanos.is_multiple_of(*unit));
         let (name, unit) = whole.copied().unwrap_or(UNITS[0]);
         write!(f, "{}{name}", nanos / unit)
     }

@@ -31,6 +31,9 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The invalid setting that an error reports, itself or as its source.
+///
+/// # Panics
+/// When it is not the error of a setting.
 #[track_caller]
 pub fn invalid<T, E: Error + 'static>(result: Result<T, E>) -> ConfigErrorKind {
     let Err(error) = result else { panic!("no setting is invalid") };
