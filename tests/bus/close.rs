@@ -122,7 +122,7 @@ fn a_handler_that_does_not_return_is_named_when_the_deadline_is_over() {
     bus.add_named("inner", inner).unwrap();
     bus.add_named("fine", noop()).unwrap();
     let mut publisher = bus.publisher();
-    assert_eq!(publisher.publish_batch(&[1, 2, 3]), Ok(took(9, 0)));
+    assert_eq!(publisher.publish_batch([1, 2, 3]), Ok(took(9, 0)));
     gate.wait_reached(1);
     inner_gate.wait_reached(1);
     let report = bus.close_timeout(SHORT);
@@ -287,7 +287,7 @@ fn a_close_reaches_what_is_behind_a_queue_and_is_done_when_that_is() {
             bus.add(last.clone().queue(8).unwrap()).unwrap();
         }
         let mut publisher = bus.publisher();
-        assert_eq!(publisher.publish_batch(&[1, 2, 3]), Ok(took(3, 0)));
+        assert_eq!(publisher.publish_batch([1, 2, 3]), Ok(took(3, 0)));
         let report = bus.close();
         assert!(report.is_done(), "bus behind: {bus_behind}: {report}");
         assert_eq!(behind.entries(), [1, 2, 3], "bus behind: {bus_behind}");
@@ -301,7 +301,7 @@ fn a_close_does_not_wait_for_the_reader_of_a_channel() {
     let bus = Bus::new();
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     let mut publisher = bus.publisher();
-    let _ = publisher.publish_batch(&[1, 2, 3]).unwrap();
+    let _ = publisher.publish_batch([1, 2, 3]).unwrap();
     let report = ends(move || bus.close_timeout(GUARD));
     assert!(report.is_done() && report.undelivered == 0, "{report}");
     assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2, 3]);

@@ -89,7 +89,7 @@ fn sinks_behind_lanes_have_the_event_before_a_direct_sink_is_called() {
     bus.add(channel.filter(|_: &u32| true)).unwrap();
     let _ = bus.publisher().publish(7).unwrap();
     assert_eq!(seen.try_recv(), Ok(2), "both lanes are filled");
-    let _ = bus.publisher().publish_batch(&[8, 9]).unwrap();
+    let _ = bus.publisher().publish_batch([8, 9]).unwrap();
     assert_eq!((seen.try_recv(), seen.try_recv()), (Ok(6), Ok(6)), "both lanes have the whole batch");
     assert_eq!(receiver.drain().count(), 6);
 }

@@ -50,7 +50,7 @@ fn a_publisher_that_is_lent_further_up_is_stood_in_for_by_the_shared_lanes() {
             assert_eq!(inner.publish(2), Ok(took(2, 0)));
             assert_eq!(inner.try_publish(3).unwrap(), took(2, 0));
             assert_eq!(inner.publish_with(|| 4), Ok(took(2, 0)));
-            assert_eq!(inner.publish_batch(&[5, 6]), Ok(took(4, 0)));
+            assert_eq!(inner.publish_batch([5, 6]), Ok(took(4, 0)));
             assert!(bus.with_local(|third| third.publish(7)).is_ok());
         });
         assert_eq!(outer.publish(8), Ok(took(2, 0)));

@@ -39,7 +39,7 @@ fn a_batch_larger_than_the_room_is_counted_by_the_policy() {
             Channel::builder().capacity(2).overflow(overflow).build().unwrap();
         bus.add_named("filtered", filtered.filter(|_: &u32| true)).unwrap();
         let mut publisher = bus.publisher();
-        assert_eq!(publisher.publish_batch(&[0, 1, 2, 8, 9]), Ok(published), "{overflow:?}");
+        assert_eq!(publisher.publish_batch([0, 1, 2, 8, 9]), Ok(published), "{overflow:?}");
         assert_books(&bus);
         assert_eq!(receiver.drain().collect::<Vec<_>>(), left, "{overflow:?}");
         assert_eq!(behind_filter.drain().collect::<Vec<_>>(), left, "{overflow:?} behind a filter");
@@ -71,7 +71,7 @@ fn a_batch_that_waits_for_room_has_reached_every_other_sink_before() {
     bus.add(filtered.filter(|_: &u32| true)).unwrap();
     bus.add(mapped.map(|event: &u32| *event)).unwrap();
     let mut publisher = bus.publisher();
-    let publishing = thread::spawn(move || publisher.publish_batch(&[1, 2, 3]));
+    let publishing = thread::spawn(move || publisher.publish_batch([1, 2, 3]));
     for other in [&mut plain, &mut behind_filter, &mut behind_map] {
         let seen: Vec<u32> = (0..3).filter_map(|_| other.recv_timeout(GUARD).ok()).collect();
         assert_eq!(seen, [1, 2, 3]);
@@ -87,21 +87,21 @@ fn a_batch_that_waits_for_room_has_reached_every_other_sink_before() {
 fn a_batch_counts_each_event_and_sink() {
     let bus: Bus<u32> = Bus::new();
     let mut publisher = bus.publisher();
-    assert_eq!(publisher.publish_batch(&[1, 2]), Ok(took(0, 0)));
+    assert_eq!(publisher.publish_batch([1, 2]), Ok(took(0, 0)));
     let (called, direct) = recorder();
     bus.add(direct).unwrap();
     bus.add(noop()).unwrap();
     let mut receiver = bus.subscribe_lossy(8).unwrap();
-    assert_eq!(publisher.publish_batch(&[]), Ok(took(0, 0)));
-    assert_eq!(publisher.publish_batch(&[1, 2, 3]), Ok(took(9, 0)));
-    assert_eq!(bus.with_local(|local| local.publish_batch(&[4])), Ok(took(3, 0)));
-    let shared = bus.with_local(|_| bus.with_local(|shared| shared.publish_batch(&[5])));
+    assert_eq!(publisher.publish_batch([]), Ok(took(0, 0)));
+    assert_eq!(publisher.publish_batch([1, 2, 3]), Ok(took(9, 0)));
+    assert_eq!(bus.with_local(|local| local.publish_batch([4])), Ok(took(3, 0)));
+    let shared = bus.with_local(|_| bus.with_local(|shared| shared.publish_batch([5])));
     assert_eq!(shared, Ok(took(3, 0)));
     assert_eq!(called.entries(), [1, 2, 3, 4, 5]);
     assert_eq!(receiver.drain().count(), 5);
     assert!(bus.close().is_done());
-    assert_eq!(publisher.publish_batch(&[6]), Err(Closed(())));
-    assert_eq!(publisher.publish_batch(&[]), Err(Closed(())));
+    assert_eq!(publisher.publish_batch([6]), Err(Closed(())));
+    assert_eq!(publisher.publish_batch([]), Err(Closed(())));
 }
 
 /// What a publisher with lanes of its own, and one without, answer to a publish until this deadline.
@@ -274,7 +274,7 @@ fn an_unbounded_queue_takes_whatever_comes_from_every_publisher() {
             assert_eq!(route.publish(event), Ok(took(1, 0)));
         }
     }
-    assert_eq!(bus.publisher().publish_batch(&[1, 2, 3]), Ok(took(3, 0)));
+    assert_eq!(bus.publisher().publish_batch([1, 2, 3]), Ok(took(3, 0)));
     gate.wait_reached(1);
     assert_eq!((sink(&bus, "unbounded").state.capacity, ledger(&bus, "unbounded").pending), (0, 303));
     gate.open();

@@ -156,7 +156,7 @@ fn a_removal_from_inside_a_handler_leaves_the_accepted_events_to_it() {
     let queue = queue.unwrap();
     let added = bus.add(queue.clone()).unwrap();
     let mut publisher = bus.publisher();
-    assert_eq!(publisher.publish_batch(&[1, 2]), Ok(took(2, 0)));
+    assert_eq!(publisher.publish_batch([1, 2]), Ok(took(2, 0)));
     id.set(added).unwrap();
     wait_for(|| log.entries().len() == 2);
     let seen = [(1, Some(Ok(Removed::FromInside))), (2, Some(Err(RemoveError::Unknown)))];
@@ -341,7 +341,7 @@ fn the_last_handle_that_a_bus_lets_go_closes_its_queue_behind_the_backlog() {
     let (bus, (sender, handled)) = (Bus::new(), mpsc::channel());
     let id = bus.add(Queue::builder().spawn(move |event: u32| sender.send(event)).unwrap()).unwrap();
     let mut idle = bus.publisher();
-    let _ = idle.publish_batch(&[1, 2, 3]).unwrap();
+    let _ = idle.publish_batch([1, 2, 3]).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
     assert_eq!(ends(move || handled.iter().collect::<Vec<_>>()), [1, 2, 3], "and the worker ends");
     let mut receiver = bus.subscribe_lossy(8).unwrap();

@@ -51,7 +51,7 @@ fn the_backlog_shows_as_depth_high_water_and_age() {
     let bus: Bus<u32> = Bus::new();
     bus.add_named("slow", Queue::builder().capacity(8).spawn(move |_: u32| at.pass()).unwrap()).unwrap();
     let mut publisher = bus.publisher();
-    assert_eq!(publisher.publish_batch(&[0, 1, 2, 3, 4, 5, 6, 7]).unwrap().accepted, 8);
+    assert_eq!(publisher.publish_batch([0, 1, 2, 3, 4, 5, 6, 7]).unwrap().accepted, 8);
     gate.wait_reached(1);
     let state = sink(&bus, "slow").state;
     assert_eq!((state.depth, state.ledger.pending, state.ledger.delivered), (8, 8, 0));

@@ -47,7 +47,7 @@ fn on_a_bus_every_publisher_is_sampled_and_what_is_left_out_counts_as_taken() {
     });
     publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
     let mut batch = bus.publisher();
-    assert!(batch.publish_batch(&(0..95).collect::<Vec<_>>()).is_ok());
+    assert!(batch.publish_batch((0..95).collect::<Vec<_>>()).is_ok());
     (0..95).for_each(|event| assert_eq!(bus.publish(event), Ok(took(1, 0))));
     let kept: Vec<_> = receiver.drain().collect();
     assert!(kept.len() == 50 && kept.iter().all(|event| event % 10 == 0));

@@ -28,7 +28,7 @@ fn everything_published_is_replayable_whichever_way_it_was() {
         }
     }
     let mut publisher = bus.publisher();
-    assert_eq!(publisher.publish_batch(&numbers(next..next + 10)).unwrap(), took(10, 0));
+    assert_eq!(publisher.publish_batch(numbers(next..next + 10)).unwrap(), took(10, 0));
     assert_eq!(publisher.try_publish(next + 10).unwrap(), took(1, 0));
     assert_eq!(publisher.publish_with(|| next + 11).unwrap(), took(1, 0));
     let mut replay = journal.subscribe(Start::Oldest).unwrap();

@@ -79,7 +79,7 @@ fn removal_lets_go_of_a_batch_at_the_gate() {
     let id = bus.add(journal.clone()).unwrap();
     let _gate = gate(&journal);
     fill(&journal);
-    let publish = |publisher: &mut Publisher<u64>| publisher.publish_batch(&numbers(0..10)).unwrap();
+    let publish = |publisher: &mut Publisher<u64>| publisher.publish_batch(numbers(0..10)).unwrap();
     assert_eq!(removed_meanwhile(bus, id, publish), took(0, 10));
 }
 

@@ -76,7 +76,7 @@ fn a_publisher_leaves_the_heap_alone_from_its_first_event_on_and_with_full_lanes
     });
     quietly("try_publish", || (0..100).for_each(|_| assert!(publisher.try_publish(EVENT).is_ok())));
     quietly("publish_with", || (0..100).for_each(|_| assert!(publisher.publish_with(|| EVENT).is_ok())));
-    quietly("publish_batch", || (0..100).for_each(|_| assert!(publisher.publish_batch(&[EVENT; 5]).is_ok())));
+    quietly("publish_batch", || (0..100).for_each(|_| assert!(publisher.publish_batch([EVENT; 5]).is_ok())));
     for receiver in &mut receivers {
         assert!(receiver.try_recv().is_ok());
     }

@@ -157,7 +157,7 @@ fn batches_and_changes_of_the_list_need_no_system_call_of_the_publisher() {
             }));
             Box::new(move |event| {
                 let published = if event % 2 == 0 {
-                    publisher.publish_batch(&[event]).is_ok()
+                    publisher.publish_batch([event]).is_ok()
                 } else {
                     publisher.try_publish(event).is_ok()
                 };

@@ -172,7 +172,7 @@ fn a_flush_reaches_the_handler_of_each_queue() {
     let handler = Buffered { held: Vec::new(), out: out.clone() };
     bus.add(Queue::builder().spawn_handler(handler).unwrap().filter(|_: &u32| true)).unwrap();
     let mut publisher = bus.publisher();
-    let _ = publisher.publish_batch(&[1, 2, 3]).unwrap();
+    let _ = publisher.publish_batch([1, 2, 3]).unwrap();
     flush_bus(&bus);
     assert_eq!(out.entries(), [[1, 2, 3]]);
 }

@@ -24,7 +24,7 @@ fn the_drop_of_the_last_handle_closes_the_bus_behind_its_backlog() {
     bus.add(Queue::builder().spawn(tracked_handler(drops.track(1), sender)).unwrap()).unwrap();
     bus.add(Closable::new(|_: &u32| (), move || log.push(()))).unwrap();
     let other = bus.clone();
-    let _ = bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
+    let _ = bus.publisher().publish_batch([1, 2, 3]).unwrap();
     drop(bus);
     assert_eq!(other.publish(4), Ok(took(2, 0)), "a handle is left");
     drop(other);
@@ -72,7 +72,7 @@ fn the_last_handle_dropped_inside_its_own_worker_does_not_wait_for_it() {
         sender.send(event).unwrap();
     };
     bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
-    let _ = bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
+    let _ = bus.publisher().publish_batch([1, 2, 3]).unwrap();
     gate.wait_reached(1);
     drop(bus);
     gate.open();
@@ -110,7 +110,7 @@ fn the_last_handle_dropped_while_unwinding_does_not_wait() {
                 sender.send(event).unwrap();
             };
             bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
-            let _ = bus.publisher().publish_batch(&[1, 2]).unwrap();
+            let _ = bus.publisher().publish_batch([1, 2]).unwrap();
             panic!("with a bus in its hands");
         })
         .join()
@@ -159,7 +159,7 @@ fn a_dropped_bus_gives_up_nothing_that_its_queues_accepted() {
         sender.send(event).unwrap();
     };
     bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
-    let _ = bus.publisher().publish_batch(&[1, 2, 3]).unwrap();
+    let _ = bus.publisher().publish_batch([1, 2, 3]).unwrap();
     gate.wait_reached(1);
     ends(move || drop(bus));
     gate.open();

@@ -411,7 +411,7 @@ fn removal_waits_for_a_hook_that_a_publisher_runs() {
             let publishing = thread::spawn(move || {
                 for n in 0..10 {
                     let done = if batch {
-                        publisher.publish_batch(&[n, n])
+                        publisher.publish_batch([n, n])
                     } else {
                         publisher.publish(n).map_err(|_| buslane::error::Closed(()))
                     };

@@ -14,7 +14,7 @@ fn publish(bus: &Bus<u64>, way: &str, events: u64) -> Published {
     let mut publisher = bus.publisher();
     let mut told = Published::default();
     if way == "publish_batch" {
-        return publisher.publish_batch(&(0..events).collect::<Vec<_>>()).unwrap();
+        return publisher.publish_batch((0..events).collect::<Vec<_>>()).unwrap();
     }
     for event in 0..events {
         told += match way {
