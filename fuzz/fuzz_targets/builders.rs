@@ -3,11 +3,11 @@
 
 use arbitrary::Arbitrary;
 use buslane::error::TryRecvError;
-use buslane::testing::Collect;
-use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy, noop};
 use buslane::journal::{Sequence, Start, Until};
 use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, Next, RetryPolicy};
+use buslane::testing::Collect;
 use buslane::time::Deadline;
+use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WaitStrategy, noop};
 use buslane_http::HttpSink;
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, SystemTime};
@@ -133,8 +133,11 @@ fn check(input: Input) -> Option<()> {
             let workers = if workers > 1024 { workers } else { workers % 4 };
             let builder = Queue::builder().capacity(capacity(size)).overflow(overflow(policy)).name(name);
             let seen = Collect::new();
-            let built =
-                builder.wait_strategy(wait.strategy()).max_batch(batch).workers(workers).spawn_sink(seen.clone());
+            let built = builder
+                .wait_strategy(wait.strategy())
+                .max_batch(batch)
+                .workers(workers)
+                .spawn_sink(seen.clone());
             let queue = built.ok()?;
             queue.write(1_u8).expect("an empty queue has room");
             assert!(queue.close_timeout(GUARD).is_done());

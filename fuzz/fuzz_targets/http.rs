@@ -2,8 +2,8 @@
 //! comes back or was taken for a success, and a retry policy has an answer.
 #![no_main]
 
-use buslane::{Sink, WriteError};
 use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
+use buslane::{Sink, WriteError};
 use buslane_http::{HttpError, HttpRetry, HttpSink};
 use libfuzzer_sys::fuzz_target;
 use std::io::{Read, Write};
@@ -25,8 +25,8 @@ static SINK: LazyLock<HttpSink<u64>> = LazyLock::new(|| {
             let _ = serve(stream);
         }
     });
-    let sink = HttpSink::new(&format!("http://{address}/")).expect("a URL");
-    sink.timeout(Duration::from_secs(5)).expect("more than zero")
+    let sink = HttpSink::builder(&format!("http://{address}/")).timeout(Duration::from_secs(5));
+    sink.build().expect("a URL, and a limit of more than zero")
 });
 
 fn serve(mut stream: TcpStream) -> std::io::Result<()> {
