@@ -9,7 +9,7 @@
 //! DropOldest: reads [4, 5], dropped 3, refused 0
 //! Refuse: reads [1, 2], dropped 0, refused 3
 //! BlockFor(1ms): reads [1, 2], dropped 0, refused 3
-//! Disconnect: reads [1, 2], dropped 0, refused 1
+//! Close: reads [1, 2], dropped 0, refused 1
 //! ```
 
 use buslane::{Bus, Channel, Overflow};

@@ -1,5 +1,5 @@
 //! Parts that nobody else reaches, opened for models: where what stands around a part takes a model too long, or hides what the
-//! model is to show. With the feature `loom` only, and outside semantic versioning.
+//! model is to show. With the feature `unstable` only, and outside semantic versioning.
 #![expect(missing_debug_implementations, reason = "models look at what a part does")]
 
 use crate::Sink;

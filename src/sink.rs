@@ -43,7 +43,6 @@ pub use crate::combinators::rate_limit::RateLimit;
 pub use crate::combinators::sample::Sample;
 pub use crate::combinators::tee::Tee;
 pub use crate::combinators::timeout::Timeout;
-#[doc(hidden)]
 pub use base::{Sink, SinkKey};
 pub use control::Inner;
 pub use ext::SinkExt;

@@ -4,7 +4,7 @@
 //!
 //! | item | what it is |
 //! |---|---|
-//! | [`Snapshot`], [`SinkSnapshot`] | a bus and its sinks at about one moment: [`Bus::snapshot`](crate::Bus::snapshot) |
+//! | [`Snapshot`], [`SinkSnapshot`], [`SinkId`] | a bus and its sinks at about one moment: [`Bus::snapshot`](crate::Bus::snapshot) |
 //! | [`SinkState`], [`SinkKind`], [`SinkStatus`], [`SubscriberState`], [`RetryState`] | the state of one sink, of a journal's subscriber, of a retry |
 //! | [`Published`] | the outcome of one publish: accepted, dropped, refused |
 //! | [`Ledger`], [`Refused`], [`Dropped`], [`Imbalance`] | the counters of one sink, and the check that they add up |

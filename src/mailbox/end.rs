@@ -1,4 +1,4 @@
-//! The end of a mailbox: closed, cut off by an overflow, aborted, finished.
+//! The end of a mailbox: closed, closed by an overflow, aborted, finished.
 
 use super::core::Mailbox;
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};

@@ -29,7 +29,7 @@ pub trait Lanes<E>: Sink<E> {
     /// Makes a private lane for one publisher; `None` where events go through [`write`](Sink::write).
     ///
     /// # Errors
-    /// [`OutOfMemory::OutOfMemory`] when the lane's memory cannot be allocated.
+    /// [`OutOfMemory`] when the lane's memory cannot be allocated.
     fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
         self.make_lane(Internal::TOKEN)
     }

@@ -13,7 +13,7 @@
 //! | [`WaitedFor`] | what a removal, a close or a flush on another thread waits for | waits for calls in progress, closes, flushes |
 //! | [`Crew::enter`], [`Crew::read`] | the consumer of a mailbox, the closer of a batch | waits for room in, and the end of, that very object |
 //! | [`AtWork`] | the worker of a queue | waits for calls in progress |
-//! | [`Visit`] | a flush, a signal, the making of lanes, at one bus or queue | the same there once more: it ends cycles of these |
+//! | [`Visit`] | a flush, a control, the making of lanes, at one bus or queue | the same there once more: it ends cycles of these |
 //! | [`DeferredWaits`] | closes and flushes of several sinks | waits for their ends: the caller that began waits for all of them |
 //! | [`WaitLimit`] | a sink with a timeout, a close, a flush | waits after its deadline |
 //! | [`HandleDrop`] | the drop of a last handle | waits after the one deadline of all drops on this thread |
