@@ -78,8 +78,7 @@ pub use publisher::Publisher;
 pub use remove::Removed;
 
 use self::core::{Core, Handle};
-use crate::channel::Channel;
-use crate::channel::Receiver;
+use crate::channel::{Channel, Receiver};
 use crate::error::{AddError, Closed, RemoveError};
 use crate::sink::Sink;
 use crate::stats::{CloseReport, FlushReport, SinkId, Snapshot};
@@ -242,7 +241,7 @@ impl<E: Send + 'static> Bus<E> {
         Ok(receiver)
     }
 
-    /// Adds a sink on the bus until the returned guard is dropped.
+    /// Adds a sink to the bus until the returned guard is dropped.
     ///
     /// A sink that is on the bus already stays there once, as with [`add`](Self::add); the first of its guards that is dropped removes
     /// it.
@@ -283,7 +282,7 @@ impl<E: Send + 'static> Bus<E> {
         Ok(Attachment::new(self.core(), self.add_named(name, sink)?))
     }
 
-    /// Puts a channel that blocks publishers when it is full, and returns its reading half. Dropping that unsubscribes.
+    /// Adds a channel that blocks publishers when it is full, and returns its reading half. Dropping that unsubscribes.
     ///
     /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A reader that stalls stops the publishers
     /// of the bus, once its room is used up.

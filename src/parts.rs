@@ -2,20 +2,18 @@
 //! model is to show. With the feature `unstable` only, and outside semantic versioning.
 #![expect(missing_debug_implementations, reason = "models look at what a part does")]
 
-use crate::Sink;
 use crate::mailbox::intake::Intake;
-use crate::mailbox::member;
 use crate::mailbox::members::{MemberState, Members};
 use crate::mailbox::overflow::Overflow;
-use crate::mailbox::{self, Find, MailboxConfig, progress};
+use crate::mailbox::{self, Find, MailboxConfig, member, progress};
 use crate::queue::handler::{SinkWork, Work};
 use crate::ring::mpmc::Ring;
 use crate::stats::CloseReport;
-use crate::sync;
 use crate::time::Deadline;
 use crate::wait::context::Crew;
 use crate::wait::list::{Waiter, Want};
 use crate::wait::{FencePair, WaitList, WaitStrategy, crowd};
+use crate::{Sink, sync};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -284,7 +284,7 @@ impl<E: Send + 'static> Shared<E> {
     /// Calls a control of the inner sink; not once more where it has come round a cycle.
     fn tell(&self, mut control: impl FnMut(&dyn Control)) {
         if let Some(tell) = &self.tell
-            && let Some(_visit) = Visit::begin(std::ptr::from_ref(self).addr(), Purpose::Signal)
+            && let Some(_visit) = Visit::begin(std::ptr::from_ref(self).addr(), Purpose::Control)
         {
             quietly(|| tell(&mut control));
         }

@@ -1,16 +1,15 @@
 //! An attachment of a sink that ends with its guard.
 
-use super::{Core, Removed};
+use super::core::Core;
+use super::remove::Removed;
 use crate::error::RemoveError;
 use crate::stats::SinkId;
 use crate::time::Deadline;
+use crate::time::deadline::DROP_LIMIT;
 use crate::wait::context::UserCode;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-
-/// How long a drop waits at most.
-const DROP_LIMIT: Duration = Duration::from_millis(500);
 
 /// A sink on a bus that is removed when this guard is dropped. Made by [`Bus::attach`](crate::Bus::attach).
 ///

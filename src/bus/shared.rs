@@ -8,8 +8,7 @@ use super::info::{Info, Shared};
 use super::list::List;
 use super::publisher::Publisher;
 use super::tally::{Offer, Tally};
-use crate::error::ConfigError;
-use crate::error::{Closed, OutOfMemory, WriteError};
+use crate::error::{Closed, ConfigError, OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
@@ -193,7 +192,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 
     // Each of them is told, also when another one panics; round a cycle of buses once.
     fn inner(&self, visit: &mut Inner<'_>) {
-        if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Signal) {
+        if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Control) {
             for info in self.core().infos() {
                 if let Some(entry) = self.core().attachment(info.id) {
                     let panicked = |text: String| self.core().hooks.panicked(&info, &text);

@@ -3,10 +3,8 @@
 mod holding;
 mod limits;
 
-use crate::error::ConfigError;
-use crate::error::WriteError;
-use crate::sink::control::{self, close_caught};
-use crate::sink::control::{earlier, ledgers_of};
+use crate::error::{ConfigError, WriteError};
+use crate::sink::control::{self, close_caught, earlier, ledgers_of};
 use crate::sink::lane::Internal;
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
@@ -527,11 +525,11 @@ where
         self.holding().is_closed() || self.inner.reports_closed()
     }
 
-    // The inner sink's ledger counts batches, and this one counts events.
     fn validate(&self) -> Result<(), ConfigError> {
         self.limits.validate().and_then(|()| control::validate(self))
     }
 
+    // The inner sink's ledger counts batches, and this one counts events.
     fn describe(&self, state: &mut SinkState) {
         self.show(state);
     }

@@ -1,9 +1,8 @@
 //! Keeps the panics of the sink behind it from whoever writes to it.
 
 use crate::error::{OutOfMemory, WriteError};
-use crate::sink::control;
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
-use crate::sink::{Inner, Sink, SinkKey};
+use crate::sink::{Inner, Sink, SinkKey, control};
 use crate::stats::{
     Bookkeeper, Counters, Disposition, DropReason, EntryCounters, Ledgers, Outcome, SinkState, SinkStatus,
 };

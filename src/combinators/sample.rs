@@ -2,9 +2,8 @@
 
 use super::sieve::{Sieve, Verdict};
 use crate::error::{ConfigError, Invalid, OutOfMemory, WriteError};
-use crate::sink::control;
 use crate::sink::lane::{Internal, Lane, Lanes};
-use crate::sink::{Inner, Sink, SinkKey};
+use crate::sink::{Inner, Sink, SinkKey, control};
 use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack, SinkState};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::Deadline;

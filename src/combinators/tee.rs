@@ -11,8 +11,7 @@ use crate::stats::{
 };
 use crate::time::Deadline;
 use crate::wait::context::{cloned, discard};
-use crate::wait::errand::beside;
-use crate::wait::errand::{close_together, flush_together};
+use crate::wait::errand::{beside, close_together, flush_together};
 use side::{Side, SideLane};
 use std::fmt;
 use std::marker::PhantomData;

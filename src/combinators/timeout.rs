@@ -16,7 +16,7 @@ use std::time::Duration;
 /// # Guarantees
 /// - **What is bounded**: everything in this crate that waits on the writing thread: for room in a full lane
 ///   ([`Overflow::Block`](crate::Overflow::Block), [`Overflow::BlockFor`](crate::Overflow::BlockFor)), for the end
-///   of a back-off, for a turn, for the answer to a request. Limits within limits: the earliest counts.
+///   of a back-off, for the answer to a request. Limits within limits: the earliest counts.
 /// - **What is not**: a sink of yours that blocks. Nobody can call off a call on its own thread; put a
 ///   [`Queue`](crate::Queue) in front of it, and the timeout, if it still has a purpose, in front of the queue.
 /// - **Cost**: no thread, no timer, no allocation, and no clone of the event. The clock is read by the first wait;
@@ -53,7 +53,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Timeout<E, S> {
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        let _allowance = WaitLimit::begin(*self.limit);
+        let _limit = WaitLimit::begin(*self.limit);
         self.inner.offer(event)
     }
 
@@ -87,7 +87,7 @@ struct TimeoutLane<E> {
 
 impl<E: Send + 'static> LaneWrite<E> for TimeoutLane<E> {
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        let _allowance = WaitLimit::begin(self.limit);
+        let _limit = WaitLimit::begin(self.limit);
         self.inner.offer(event, deadline)
     }
 

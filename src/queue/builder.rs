@@ -11,10 +11,9 @@ use crate::mailbox::member::Member;
 use crate::mailbox::overflow::Overflow;
 use crate::mailbox::reader::Reader;
 use crate::mailbox::{Mailbox, MailboxConfig, quiet_hook};
-use crate::sink::Inner;
-use crate::sink::Sink;
 use crate::sink::control::{Control, ledgers_of, validated};
 use crate::sink::function::Outcome;
+use crate::sink::{Inner, Sink};
 use crate::stats::{CloseReport, DropReason, Identity, Ledgers};
 use crate::sync::{self, Mutex, thread};
 use crate::wait::WaitStrategy;
@@ -382,7 +381,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// the calling thread, before any of them starts.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
     ///
     /// # Examples
     /// ```
@@ -449,7 +448,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// the calling thread, before any of them starts. Each handler is flushed by a flush and closed by a close, by its worker.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
     ///
     /// # Examples
     /// ```
@@ -491,7 +490,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// closed, the queue closes.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
     ///
     /// # Examples
     /// ```
@@ -524,7 +523,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// end closes it.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting cannot be, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
     ///
     /// # Examples
     /// ```
@@ -550,12 +549,12 @@ impl<E: Send + 'static> QueueBuilder<E> {
         works: Vec<SinkWork<S>>,
         desks: usize,
     ) -> Result<Queue<E>, SpawnError> {
-        // Weak, so that a sink is dropped by its worker when that ends, and not with the last handle.
         sinks.iter().try_for_each(|sink| validated(&**sink))?;
+        // Weak, so that a sink is dropped by its worker when that ends, and not with the last handle.
         let downstream: Vec<_> = sinks.iter().map(Arc::downgrade).collect();
         let tell = move |control: &mut dyn FnMut(&dyn Control)| {
             for sink in downstream.iter().filter_map(Weak::upgrade) {
-                Inner::new(control).sink::<E>(&*sink);
+                Inner::new(control).caught::<E>(&*sink, &drop);
             }
         };
         let mut all = Ledgers::default();

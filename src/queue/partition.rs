@@ -58,7 +58,7 @@ impl<E: Send + 'static> Route<E> {
         }
     }
 
-    /// What a write came to; when its mailbox is closed, all of them are to be: it may have been cut off.
+    /// What a write came to; when its mailbox is closed, all of them are to be: it may have been closed by an overflow.
     #[inline]
     fn seen(
         &self,

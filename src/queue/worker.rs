@@ -112,7 +112,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         if handled > 0 || self.next_tick.is_some() {
             self.tick_when_due(handled > 0);
         }
-        // Where each worker has its own mailbox, one that was cut off, or whose handler has closed it, closes all of them.
+        // Where each worker has its own mailbox, one that was closed by an overflow, or whose handler has closed it, closes all of them.
         if self.shared.route.is_some() && !self.spread && self.intake.mailbox().end() != End::Open {
             self.spread = true;
             self.shared.seal();
@@ -197,7 +197,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     }
 }
 
-/// The handler runs inside a delivery: nothing there waits, but for a turn, as the worker's own work may.
+/// The handler runs inside a delivery: nothing there waits.
 fn inside() -> (Option<Delivery>, AtWork) {
     (Delivery::enter(), AtWork::begin())
 }

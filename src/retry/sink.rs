@@ -3,8 +3,7 @@
 use super::attempts::{Attempts, Cut, Step};
 use super::dead::DeadLetter;
 use super::policy::RetryPolicy;
-use crate::error::ConfigError;
-use crate::error::WriteError;
+use crate::error::{ConfigError, WriteError};
 use crate::sink::control::{self, ledgers_of};
 use crate::sink::lane::Internal;
 use crate::sink::{Inner, Sink, SinkKey};

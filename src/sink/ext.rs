@@ -12,9 +12,7 @@ use crate::combinators::tee::Tee;
 use crate::combinators::timeout::Timeout;
 use crate::error::SpawnError;
 use crate::queue::Queue;
-use crate::retry::KeyedRetry;
-use crate::retry::Retry;
-use crate::retry::RetryPolicy;
+use crate::retry::{KeyedRetry, Retry, RetryPolicy};
 use std::hash::Hash;
 use std::time::Duration;
 

@@ -313,7 +313,7 @@ impl fmt::Display for DropReason {
         f.write_str(match self {
             Self::Full => "full",
             Self::Evicted => "evicted",
-            Self::ReceiverDropped => "receiver dropped",
+            Self::ReceiverDropped => "receiver_dropped",
             Self::Aborted => "aborted",
             Self::Failed => "failed",
             Self::Panicked => "panicked",

@@ -1,7 +1,6 @@
 //! The contract of a sink, clause by clause.
 
-use super::GUARD;
-use super::delivery;
+use super::{GUARD, delivery};
 use crate::error::WriteError;
 use crate::sink::Sink;
 use crate::sink::lane::{Lane, Lanes};

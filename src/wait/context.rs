@@ -220,12 +220,12 @@ mod tests {
 
     #[test]
     fn visits_are_told_apart_at_any_number() {
-        let visits: Vec<_> = (0..3 * NEAR).map(|at| Visit::begin(at, Purpose::Signal)).collect();
+        let visits: Vec<_> = (0..3 * NEAR).map(|at| Visit::begin(at, Purpose::Control)).collect();
         assert!(visits.iter().all(Option::is_some));
-        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Signal).is_none()));
+        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Control).is_none()));
         assert!(Visit::begin(0, Purpose::Flush).is_some());
         drop(visits);
-        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Signal).is_some()));
+        assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Control).is_some()));
     }
 
     #[test]

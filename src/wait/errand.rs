@@ -6,7 +6,7 @@
 //! never waits for another worker, and a cycle of buses and queues has no thread in it that waits for a thread that waits for it.
 //!
 //! [`in_turn`] calls user code that may take any time: one call after the other on a thread of its own. A call that is overdue is
-//! overtaken: the calls after it go on on another thread. A call that has not returned when the deadline is over is abandoned.
+//! overtaken: the calls after it continue on another thread. A call that has not returned when the deadline is over is abandoned.
 
 use super::WaitList;
 use super::context::{AtWork, DeferredWaits, Visits, is_worker, must_not_wait, waits_are_deferred};

@@ -177,7 +177,7 @@ impl Client {
         &self.identity
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 

@@ -163,7 +163,7 @@ impl<E> Holding<E> {
         self.panicked_at_once += 1;
     }
 
-    /// Refuses an event that has no room, and that waited for it in vain unless it was in time.
+    /// Refuses an event that has no room.
     pub(super) fn refuse(&mut self, event: E) -> WriteError<E> {
         if self.is_closed() {
             return self.refuse_closed(event);

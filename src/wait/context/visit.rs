@@ -10,7 +10,7 @@ use std::mem::ManuallyDrop;
 pub(crate) enum Purpose {
     MakeLanes,
     Flush,
-    Signal,
+    Control,
     /// Reading from it, or ending it: the thread is the one that others wait for there.
     Work,
     /// Continuing a flush that has to come this far.
