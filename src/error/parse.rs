@@ -12,7 +12,7 @@ use std::fmt;
 /// assert_eq!(
 ///     error.to_string(),
 ///     "overflow policy \"drop_latest\" is invalid: use drop_newest, drop_oldest, refuse, block, block_for:DURATION \
-///      or disconnect"
+///      or close"
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
