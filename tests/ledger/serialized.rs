@@ -55,7 +55,10 @@ fn other_texts_are_errors_that_list_the_valid_ones() {
         let error = text.parse::<Overflow>().unwrap_err();
         assert_eq!(error.text(), text);
         let shown = error.to_string();
-        assert!(shown.contains("drop_newest, drop_oldest, refuse, block, block_for:DURATION or close"), "{shown}");
+        assert!(
+            shown.contains("drop_newest, drop_oldest, refuse, block, block_for:DURATION or close"),
+            "{shown}"
+        );
         assert!(from_value::<Overflow>(json!(text)).is_err_and(|error| error.to_string().contains(&shown)));
     }
     for text in ["", "sleep", "park:1s", "nap:1ms", "nap:1ms,", "poll:1ms,2ms,3ms", " nap"] {
