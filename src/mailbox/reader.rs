@@ -7,7 +7,7 @@ use super::end::End;
 use super::intake::{Intake, give_up};
 use super::lane_reader::{Arrival, LaneReader, settle_seal};
 use super::progress::Progress;
-use super::shared_lane::{Find, Source};
+use super::shared_lane::{Events, Find, Source};
 use crate::error::BuildError;
 use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
@@ -125,7 +125,15 @@ impl<E: Send + 'static> Reader<E> {
         let visit = self.visit();
         let mailbox = &self.mailbox;
         let shared = &mailbox.shared;
-        let mut total = Self::scan_source(mailbox, shared, &shared.progress, (visit, find), consume);
+        // What kind of lane it is, is asked once for all of its events.
+        let mut total = match &shared.events {
+            Events::Bounded(ring) => {
+                Self::scan_source(mailbox, ring, &shared.progress, (visit, find), consume)
+            }
+            Events::Unbounded(queue) => {
+                Self::scan_source(mailbox, queue, &shared.progress, (visit, find), consume)
+            }
+        };
         let mut any_ended = false;
         for lane in &mut self.lanes {
             let count = match lane {

@@ -67,7 +67,7 @@ impl Sink<DeadLetter<Vec<Event>>> for Letters {
 
 #[test]
 fn workers_that_batch_and_retry_against_flush_and_close() {
-    // Three publishers, two workers, batches of two, up to three attempts, dead letters; a flush and a close in between. Each
+    // Three publishers, two workers with batches of two each, up to three attempts, dead letters; a flush and a close in between. Each
     // event that was accepted is taken by the sink or is a dead letter, once; nobody waits for himself.
     explore(|| {
         let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
@@ -75,14 +75,17 @@ fn workers_that_batch_and_retry_against_flush_and_close() {
         let (sink, letters) = (Flaky::default(), Letters::default());
         let backoff = Backoff::new(Duration::from_nanos(100), Duration::from_nanos(400));
         let backoff = backoff.seed(1).max_attempts(3);
-        let retry = sink.clone().retry(backoff).dead_letters(letters.clone()).clock(Turns::new());
-        let batch = Arc::new(retry.batch(2));
+        let batch = || {
+            let retry = sink.clone().retry(backoff.clone()).dead_letters(letters.clone());
+            Arc::new(retry.clock(Turns::new()).batch(2))
+        };
+        let batches = [batch(), batch()];
         let queue = Queue::builder()
             .capacity(4)
             .overflow(Overflow::Block)
             .wait_strategy(WaitStrategy::Park)
             .workers(2)
-            .spawn_sink(batch.clone())
+            .spawn_each_sink(|worker| batches[worker].clone())
             .expect("a small queue");
         bus.add(queue.clone()).expect("open");
         let publishers: Vec<_> = (0..PUBLISHERS)
@@ -127,11 +130,11 @@ fn workers_that_batch_and_retry_against_flush_and_close() {
             let given_up = letters.0.of(publisher);
             assert!(given_up.iter().all(|number| !sink.log.has(publisher, *number)), "once");
         }
-        for ledger in [batch.state().ledger, queue.state().ledger] {
+        for ledger in [batches[0].state().ledger, batches[1].state().ledger, queue.state().ledger] {
             ledger.check().unwrap();
             assert_eq!(ledger.pending, 0);
         }
-        drop((bus, queue, batch, sink, letters));
+        drop((bus, queue, batches, sink, letters));
         source.assert_all_dropped();
     });
 }
