@@ -217,7 +217,7 @@ impl<E: Send + 'static> Reader<E> {
     }
 
     /// Takes the oldest event. It is in hand, for a flush and a snapshot, until its progress says [`done`](Progress::done).
-    #[inline]
+    #[inline(always)]
     fn claim(
         mailbox: &Mailbox<E>,
         source: &impl Source<E>,
@@ -228,9 +228,8 @@ impl<E: Send + 'static> Reader<E> {
         while found {
             // Set before the lane forgets the event, so that it is never in neither place.
             progress.take_in_hand();
-            if let Some((position, event)) = source.pop(find) {
-                // Where the lane knows no positions, its one consumer counts them.
-                return Some((position.unwrap_or_else(|| progress.handled()), event));
+            if let Some(claimed) = source.pop_alone(find, progress) {
+                return Some(claimed);
             }
             // It was evicted, or is not filled. A flush may have seen the announcement.
             progress.nothing_in_hand();

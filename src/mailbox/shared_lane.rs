@@ -30,6 +30,9 @@ pub(super) trait Source<E> {
     /// Takes the oldest event, with its position where the lane knows positions. `None` also when another thread took it.
     fn pop(&self, find: Find) -> Option<(Option<u64>, E)>;
 
+    /// As [`pop`](Self::pop), for the one consumer of the lane: where the lane knows no positions, its progress does.
+    fn pop_alone(&self, find: Find, progress: &Progress) -> Option<(u64, E)>;
+
     /// Whether a publisher may wait for the room that a pop makes.
     fn is_bounded(&self) -> bool;
 }
@@ -61,6 +64,12 @@ impl<E> Source<E> for Ring<E> {
         }
     }
 
+    // Not by `pop`: to pass an event through one result more is a copy.
+    #[inline(always)]
+    fn pop_alone(&self, _find: Find, _progress: &Progress) -> Option<(u64, E)> {
+        if let Pop::Value(claimed) = self.pop_at() { Some(claimed) } else { None }
+    }
+
     #[inline]
     fn is_bounded(&self) -> bool {
         true
@@ -90,6 +99,11 @@ impl<E> Source<E> for Unbounded<E> {
             Find::Written => self.pop(),
         };
         event.map(|event| (None, event))
+    }
+
+    #[inline]
+    fn pop_alone(&self, find: Find, progress: &Progress) -> Option<(u64, E)> {
+        Source::pop(self, find).map(|(_, event)| (progress.handled(), event))
     }
 
     #[inline]
@@ -222,6 +236,14 @@ impl<E> Source<E> for SharedLane<E> {
         match &self.events {
             Events::Bounded(ring) => Source::pop(ring, find),
             Events::Unbounded(queue) => Source::pop(queue, find),
+        }
+    }
+
+    #[inline]
+    fn pop_alone(&self, find: Find, progress: &Progress) -> Option<(u64, E)> {
+        match &self.events {
+            Events::Bounded(ring) => ring.pop_alone(find, progress),
+            Events::Unbounded(queue) => queue.pop_alone(find, progress),
         }
     }
 
