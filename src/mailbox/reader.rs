@@ -124,16 +124,7 @@ impl<E: Send + 'static> Reader<E> {
         self.pick_up();
         let visit = self.visit();
         let mailbox = &self.mailbox;
-        let shared = &mailbox.shared;
-        // What kind of lane it is, is asked once for all of its events.
-        let mut total = match &shared.events {
-            Events::Bounded(ring) => {
-                Self::scan_source(mailbox, ring, &shared.progress, (visit, find), consume)
-            }
-            Events::Unbounded(queue) => {
-                Self::scan_source(mailbox, queue, &shared.progress, (visit, find), consume)
-            }
-        };
+        let mut total = Self::scan_shared(mailbox, (visit, find), consume);
         let mut any_ended = false;
         for lane in &mut self.lanes {
             let count = match lane {
@@ -190,8 +181,26 @@ impl<E: Send + 'static> Reader<E> {
         total
     }
 
+    /// Hands at most `visit` events of the shared lane to `consume`. What kind of lane it is, is asked once for all of its events.
+    ///
+    /// A function of its own, so that the loop over the private lanes is compiled as if it were alone.
+    fn scan_shared(
+        mailbox: &Mailbox<E>,
+        (visit, find): (usize, Find),
+        consume: &mut impl Consume<E>,
+    ) -> usize {
+        let shared = &mailbox.shared;
+        match &shared.events {
+            Events::Bounded(ring) => {
+                Self::scan_source(mailbox, ring, &shared.progress, (visit, find), consume)
+            }
+            Events::Unbounded(queue) => {
+                Self::scan_source(mailbox, queue, &shared.progress, (visit, find), consume)
+            }
+        }
+    }
+
     /// Hands at most `visit` events of a ring, or of the shared lane, to `consume`.
-    #[inline]
     fn scan_source(
         mailbox: &Mailbox<E>,
         source: &impl Source<E>,
