@@ -368,7 +368,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
             entered.inside(|| push(place, |event| lane.offer(event, *scene.deadline)))
         });
         pushed.unwrap_or_else(|text| {
-            let counters = info.counters.everybody();
+            let counters = info.counters.shared();
             counters.offered(1);
             counters.count(Outcome::Unwound, 1);
             scene.hooks.panicked(info, &text);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The sink as entries hold it.
 pub(super) type Shared<E> = Arc<dyn Sink<E>>;
 
-/// What everybody may know about an attachment, also when the sink itself is gone.
+/// What any thread may know about an attachment, also when the sink itself is gone.
 pub(super) struct Info {
     pub(super) id: SinkId,
     pub(super) name: String,
@@ -92,7 +92,7 @@ impl Info {
     }
 
     /// Counts a direct call. To be followed by a look whether the sink is still attached: the fence pairs with the heavy one
-    /// in `Domain::fence`, so that either the look finds it detached or whoever waits finds the call.
+    /// in `Domain::fence`, so that either the look finds it detached or the waiting thread finds the call.
     pub(super) fn begin_call(&self) -> Call<'_> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         // ORD(info.calls): full fence; pairs with the heavy one in `Domain::fence`.

@@ -117,8 +117,8 @@ impl<E: Send + 'static> Core<E> {
         if !listed.guarded().is_attached() {
             // Removed, or the bus closed, while this publish was on its way; a lane counts for itself.
             if !info.has_lanes {
-                info.counters.everybody().offered(1);
-                info.counters.everybody().count(Outcome::RefusedClosed, 1);
+                info.counters.shared().offered(1);
+                info.counters.shared().count(Outcome::RefusedClosed, 1);
             }
             return Offer::Closed;
         }
@@ -139,8 +139,8 @@ impl<E: Send + 'static> Core<E> {
             offer
         });
         written.unwrap_or_else(|text| {
-            info.counters.everybody().offered(1);
-            info.counters.everybody().count(Outcome::Unwound, 1);
+            info.counters.shared().offered(1);
+            info.counters.shared().count(Outcome::Unwound, 1);
             self.hooks.panicked(info, &text);
             Offer::Dropped(DropReason::Panicked)
         })
@@ -148,7 +148,7 @@ impl<E: Send + 'static> Core<E> {
 
     #[inline(never)]
     fn call(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> Offer {
-        deliver_to(&**sink, place, info, info.counters.everybody(), &self.hooks)
+        deliver_to(&**sink, place, info, info.counters.shared(), &self.hooks)
     }
 }
 
@@ -183,7 +183,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         let core = self.core();
-        counted(core.counters.everybody(), event, |event| {
+        counted(core.counters.shared(), event, |event| {
             let mut place = Some(event);
             let tally = core.publish_shared(&mut place, Deadline::NEVER);
             tally.answer(place, || core.is_closed())

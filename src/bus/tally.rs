@@ -150,7 +150,7 @@ impl Tally {
         }
     }
 
-    /// So many of those that were accepted were lost at gates, whose functions panicked.
+    /// The number of accepted events that were lost at gates, whose functions panicked.
     #[inline]
     pub(super) fn gates_lost(&mut self, lost: usize) {
         if lost > 0 {
@@ -159,7 +159,7 @@ impl Tally {
         }
     }
 
-    /// So many deliveries turned out not to be accepted: the sinks are closed.
+    /// The number of deliveries that turned out not to be accepted: the sinks are closed.
     #[inline]
     pub(super) fn take_back(&mut self, refused: usize) {
         if refused > 0 {

@@ -137,7 +137,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        self.stage.guard(event, self.stage.counters.everybody(), |event| self.inner.offer(event))
+        self.stage.guard(event, self.stage.counters.shared(), |event| self.inner.offer(event))
     }
 
     fn inner(&self, visit: &mut Inner<'_>) {

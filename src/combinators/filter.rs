@@ -67,7 +67,7 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        let verdict = self.stage.judge(&event, self.stage.sieve.everybody());
+        let verdict = self.stage.judge(&event, self.stage.sieve.shared());
         self.stage.sieve.write(verdict, event, &self.inner)
     }
 

@@ -107,7 +107,7 @@ where
     }
 
     fn offer(&self, event: T) -> Result<Disposition, WriteError<T>> {
-        match converted(&self.stage.convert, &event, self.stage.counters.everybody()) {
+        match converted(&self.stage.convert, &event, self.stage.counters.shared()) {
             // No batch upstream is of the inner sink's type, so parts of one mean nothing here.
             Some(converted) if self.stage.scales.is_empty() => {
                 handed_on(self.inner.offer(converted), event).map(Disposition::whole)

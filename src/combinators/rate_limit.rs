@@ -149,7 +149,7 @@ where
         if let Err(error) = self.stage.settings {
             return self.stage.sieve.refuse_invalid(event, error);
         }
-        let verdict = self.stage.judge(self.stage.sieve.everybody());
+        let verdict = self.stage.judge(self.stage.sieve.shared());
         self.stage.sieve.write(verdict, event, &self.inner)
     }
 

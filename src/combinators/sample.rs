@@ -76,7 +76,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
         let Some(before) = seen.checked_rem(self.stage.one_in) else {
             return self.stage.sieve.refuse_invalid(event, Invalid::ZeroSample.into());
         };
-        let verdict = self.stage.judge(before, self.stage.sieve.everybody());
+        let verdict = self.stage.judge(before, self.stage.sieve.shared());
         self.stage.sieve.write(verdict, event, &self.inner)
     }
 

@@ -32,9 +32,9 @@ impl Sieve {
         Self { closed: AtomicBool::new(false), counters: Counters::new() }
     }
 
-    /// The counters of everybody who has no lane.
-    pub(super) fn everybody(&self) -> &EntryCounters {
-        self.counters.everybody()
+    /// Returns the counters of all writers without a lane.
+    pub(super) fn shared(&self) -> &EntryCounters {
+        self.counters.shared()
     }
 
     /// The counters of one publisher.
@@ -70,8 +70,8 @@ impl Sieve {
                 Ok(held_back.into())
             }
             Verdict::Late => {
-                self.everybody().offered(1);
-                self.everybody().count(Outcome::RefusedClosed, 1);
+                self.shared().offered(1);
+                self.shared().count(Outcome::RefusedClosed, 1);
                 Err(WriteError::Closed(event))
             }
         }
@@ -84,8 +84,8 @@ impl Sieve {
         event: E,
         error: ConfigError,
     ) -> Result<Disposition, WriteError<E>> {
-        self.everybody().offered(1);
-        self.everybody().count(Outcome::RefusedFailed, 1);
+        self.shared().offered(1);
+        self.shared().count(Outcome::RefusedFailed, 1);
         Err(WriteError::Failed { event, source: Box::new(error) })
     }
 

@@ -36,7 +36,7 @@ impl<E> Shared<E> {
         self.sleepers.wake();
     }
 
-    /// The journal is closed: everybody looks again.
+    /// The journal is closed: each waiting thread checks again.
     pub(super) fn closed(&self) {
         self.published();
         self.seats.all().iter().for_each(|seat| seat.cell.wake_now());

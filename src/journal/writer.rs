@@ -30,13 +30,13 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct JournalWriter<E: Send + Sync + 'static> {
-    // In this order: dropping the writer closes the ring, and then everybody is told.
+    // In this order: dropping the writer closes the ring, and then each waiting thread is woken.
     writer: Writer<E>,
     shared: Bell<E>,
     place: Place,
 }
 
-/// Tells everybody that the ring is closed.
+/// Wakes each waiting thread when the ring is closed.
 struct Bell<E>(Arc<Shared<E>>);
 
 impl<E> Drop for Bell<E> {

@@ -27,7 +27,7 @@ impl<E: Send + 'static> Mailbox<E> {
     /// Takes no more events, from any lane. What was accepted stays to be handled. Whether this call was the first.
     pub(crate) fn seal(&self, end: End) -> bool {
         let word = if end == End::Overflowed { 2 } else { 1 };
-        // ORD(mailbox.end): AcqRel; Release pairs with the Acquire in `end`: whoever sees the end sees what came before it.
+        // ORD(mailbox.end): AcqRel; Release pairs with the Acquire in `end`: a thread that sees the end sees what came before it.
         let first = self.end.compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok();
         self.shared.close();
         {
@@ -47,9 +47,9 @@ impl<E: Send + 'static> Mailbox<E> {
         first
     }
 
-    /// Gives up the backlog: the consumer counts what is left as aborted, and nobody waits for room any more.
+    /// Gives up the backlog: the consumer counts what is left as aborted, and no publisher waits for room any more.
     pub(crate) fn abort(&self) {
-        // ORD(mailbox.aborted): Release; whoever sees the generation that `seal` moves on behind it sees this, too.
+        // ORD(mailbox.aborted): Release; a thread that sees the generation that `seal` moves on behind it sees this, too.
         self.aborted.store(true, Ordering::Release);
         self.seal(End::Closed);
     }

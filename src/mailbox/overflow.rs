@@ -14,8 +14,11 @@ use std::time::Duration;
 /// | [`DropOldest`](Self::DropOldest) | goes on, `Ok` | takes the place of the oldest, which is dropped | `dropped.evicted` |
 /// | [`Refuse`](Self::Refuse) | goes on | comes back, `Full` | `refused.full` |
 /// | [`Block`](Self::Block) | waits for room | accepted, or `Closed` | – |
-/// | [`BlockFor`](Self::BlockFor) | waits so long at most | comes back, `Timeout` | `refused.timeout` |
+/// | [`BlockFor`](Self::BlockFor) | waits for that duration at most | comes back, `Timeout` | `refused.timeout` |
 /// | [`Close`](Self::Close) | goes on | comes back, `Closed`; the mailbox is closed | `refused.closed` |
+///
+/// An event "comes back" to its writer. A bus counts it in [`Published::refused`](crate::Published::refused) and gives it up, unless
+/// every sink refused a [`try_publish`](crate::Publisher::try_publish), which returns it.
 ///
 /// An event that is dropped is lost although the answer is `Ok`. A publisher is told of it in
 /// [`Published::dropped`](crate::Published::dropped), and a writer by [`Sink::offer`](crate::Sink::offer), which returns

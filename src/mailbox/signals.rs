@@ -26,7 +26,7 @@ impl Signals {
         }
     }
 
-    /// The last event may be gone, and not by a consumer: wakes whoever has to see that.
+    /// The last event may be gone, and not by a consumer: wakes each thread that has to see that.
     pub(super) fn wake_at_end(&self) {
         match &self.crowd {
             None => self.wake(),

@@ -59,7 +59,7 @@ impl<E> LaneView<E> {
         }
     }
 
-    /// Whether a lane without a ring of its own was sealed. A push that has not seen it yet is waited for by whoever needs to.
+    /// Whether a lane without a ring of its own was sealed. A push that has not seen it yet is waited for by a thread that needs to.
     pub(super) fn is_cancelled(&self) -> bool {
         // ORD(lane.cancelled): Acquire; pairs with `mark`.
         self.cancelled.load(Ordering::Acquire)

@@ -169,7 +169,7 @@ impl<E: Send + 'static> Mailbox<E> {
                 self.signals.wake_for_room();
                 once()
             };
-            // A lane's own ring has one publisher, and nobody to pass room on to.
+            // A lane's own ring has one publisher, and no other to pass room on to.
             let more = || waiter.wants() == Want::SHARED_ROOM && self.shared.has_room();
             self.signals.blocked.wait_for(waiter, deadline, attempt, more)
         });

@@ -122,7 +122,7 @@ impl Backoff {
         self
     }
 
-    /// Gives an event up after so many attempts, the first one included.
+    /// Gives an event up after this number of attempts, the first one included.
     ///
     /// 0 attempts are invalid: see [`validate`](Self::validate).
     ///

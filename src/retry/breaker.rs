@@ -131,7 +131,7 @@ impl Breaker {
         }
     }
 
-    /// Gives an event up after so many attempts, the first one included. Default: no limit.
+    /// Gives an event up after this number of attempts, the first one included. Default: no limit.
     ///
     /// 0 attempts are invalid: see [`validate`](Self::validate).
     ///

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// use std::time::Duration;
 /// let (channel, mut receiver) = Channel::lossy(8)?;
 /// channel.write(1)?;
-/// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::TimedOut); // nobody has read it
+/// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::TimedOut); // it is unread
 /// receiver.recv()?;
 /// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::Done);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

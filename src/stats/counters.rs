@@ -208,9 +208,9 @@ impl EntryCounters {
     }
 }
 
-/// The counters of everything that enters at one place: one set for everybody, and one for each publisher.
+/// The counters of everything that enters at one place: one set for all writers without one, and one for each publisher.
 pub(crate) struct Counters {
-    everybody: EntryCounters,
+    shared: EntryCounters,
     publishers: Mutex<PublisherCounters>,
 }
 
@@ -249,12 +249,12 @@ struct PublisherCounters {
 
 impl Counters {
     pub(crate) fn new() -> Self {
-        Self { everybody: EntryCounters::shared(), publishers: Mutex::new(PublisherCounters::default()) }
+        Self { shared: EntryCounters::shared(), publishers: Mutex::new(PublisherCounters::default()) }
     }
 
-    /// The set for everybody who has none.
-    pub(crate) fn everybody(&self) -> &EntryCounters {
-        &self.everybody
+    /// Returns the set of all writers without one.
+    pub(crate) fn shared(&self) -> &EntryCounters {
+        &self.shared
     }
 
     /// A set for one publisher.
@@ -269,7 +269,7 @@ impl Counters {
     }
 
     pub(crate) fn add_to(&self, ledger: &mut Ledger) {
-        self.everybody.add_to(ledger);
+        self.shared.add_to(ledger);
         let mut publishers = lock(&self.publishers);
         publishers.fold();
         *ledger += publishers.folded;
@@ -280,7 +280,7 @@ impl Counters {
     pub(crate) fn unwound(&self) -> u64 {
         let publishers = lock(&self.publishers);
         let live = publishers.live.iter().map(|counters| counters.unwound()).sum::<u64>();
-        self.everybody.unwound() + publishers.folded_unwound + live
+        self.shared.unwound() + publishers.folded_unwound + live
     }
 }
 

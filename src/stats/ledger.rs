@@ -93,7 +93,7 @@ impl Dropped {
 
 /// The counters of one sink.
 ///
-/// At rest (nobody is publishing, and the consumer is between two events) two equations hold, and
+/// At rest (no thread is publishing, and the consumer is between two events) two equations hold, and
 /// [`check`](Self::check) verifies them:
 ///
 /// ```text

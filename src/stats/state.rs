@@ -27,7 +27,7 @@ pub enum SinkStatus {
     /// It does.
     #[default]
     Open,
-    /// It takes none, and works off what it has.
+    /// It accepts no further events, and drains what it has.
     Closing,
     /// It takes none, and has none.
     Closed,

@@ -248,7 +248,7 @@ impl<E> Collect<E> {
 
 impl<E: Send> Sink<E> for Collect<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        let counters = self.0.counters.everybody();
+        let counters = self.0.counters.shared();
         counters.offered(1);
         {
             let mut state = lock(&self.0.state);

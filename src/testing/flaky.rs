@@ -164,7 +164,7 @@ impl<E, S: Sink<E>> Sink<E> for Flaky<E, S> {
         if !self.fails() {
             return self.inner.offer(event);
         }
-        let counters = self.shared.counters.everybody();
+        let counters = self.shared.counters.shared();
         counters.offered(1);
         // Closed is final: what comes after a close is not worth a retry.
         if self.inner.reports_closed() {

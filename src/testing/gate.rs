@@ -135,7 +135,7 @@ impl Gate {
         self.change(|state| state.permits += count);
     }
 
-    /// Lets everybody pass from now on.
+    /// Lets every thread pass from now on.
     ///
     /// # Examples
     /// ```
@@ -292,7 +292,7 @@ impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
         if !self.is_over() && self.gate.pass_unless(|| self.is_over()) {
             return self.inner.offer(event);
         }
-        let counters = self.shared.counters.everybody();
+        let counters = self.shared.counters.shared();
         counters.offered(1);
         counters.count(Outcome::RefusedClosed, 1);
         Err(WriteError::Closed(event))

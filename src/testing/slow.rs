@@ -82,7 +82,7 @@ impl<E, S: Sink<E>> Sink<E> for Slow<E, S> {
         if !self.shared.pause.is_interrupted() && self.wait() {
             return self.inner.offer(event);
         }
-        let counters = self.shared.counters.everybody();
+        let counters = self.shared.counters.shared();
         counters.offered(1);
         counters.count(Outcome::RefusedClosed, 1);
         Err(WriteError::Closed(event))

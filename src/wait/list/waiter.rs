@@ -88,7 +88,7 @@ impl Waiter {
         self.0.want
     }
 
-    /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too early, which nobody minds.
+    /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too early, which is harmless.
     pub(super) fn begin(&self, thread: &Unparker) -> &Arc<Entry> {
         *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
         self.0.woken.store(false, Ordering::Relaxed);
