@@ -8,7 +8,9 @@ use super::intake::{Intake, give_up};
 use super::lane_reader::{Arrival, LaneReader, settle_seal};
 use super::progress::Progress;
 use super::shared_lane::{Events, Find, Source};
+use super::view::LaneView;
 use crate::error::BuildError;
+use crate::ring::spsc;
 use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;
@@ -129,39 +131,7 @@ impl<E: Send + 'static> Reader<E> {
         for lane in &mut self.lanes {
             let count = match lane {
                 LaneReader::Spsc(consumer, view) => {
-                    let mut tally = Tally::open(mailbox, view.progress());
-                    let capacity = mailbox.capacity();
-                    let mut count = 0;
-                    // One look a visit, at its beginning: what has come meanwhile is the next one's.
-                    let mut known = consumer.look(visit);
-                    if known == 0 && find == Find::Written && settle_seal(consumer, view) {
-                        known = consumer.look(visit);
-                    }
-                    while known > 0 && count < visit {
-                        mailbox.consumer.saw_depth(known as u64);
-                        // A slow handler holds no slots of handled events while room is short.
-                        let short = known > capacity / 2 || capacity <= 4 * CHUNK;
-                        let chunk = CHUNK.min(visit - count).min(consume.room());
-                        let mut position = consumer.position();
-                        let enter = |event| {
-                            position += 1;
-                            let after = position;
-                            tally.count(event, consume, move |progress| progress.advance_to(after));
-                        };
-                        // Its fence is a compiler's where the process has the asymmetric pair.
-                        let notify = || mailbox.signals.blocked.notify_made(view.room());
-                        let events = if short {
-                            consumer.drain_freeing(chunk.min(known), enter, notify)
-                        } else {
-                            let events = consumer.drain_known(chunk, enter);
-                            notify();
-                            events
-                        };
-                        consume.batched(mailbox, events);
-                        count += events;
-                        known = consumer.known();
-                    }
-                    count
+                    Self::scan_lane(mailbox, consumer, view, (visit, find), consume)
                 }
                 LaneReader::Evicting(ring, view) => {
                     Self::scan_source(mailbox, &**ring, view.progress(), (visit, find), consume)
@@ -179,6 +149,52 @@ impl<E: Send + 'static> Reader<E> {
             self.taken += total;
         }
         total
+    }
+
+    /// Hands at most `visit` events of a private lane to `consume`.
+    ///
+    /// A function of its own, called once a visit, so that its loop gets the registers to itself.
+    #[inline(never)]
+    fn scan_lane(
+        mailbox: &Mailbox<E>,
+        consumer: &mut spsc::Consumer<E>,
+        view: &LaneView<E>,
+        (visit, find): (usize, Find),
+        consume: &mut impl Consume<E>,
+    ) -> usize {
+        let mut tally = Tally::open(mailbox, view.progress());
+        let capacity = mailbox.capacity();
+        let mut count = 0;
+        // One look a visit, at its beginning: what has come meanwhile is the next one's.
+        let mut known = consumer.look(visit);
+        if known == 0 && find == Find::Written && settle_seal(consumer, view) {
+            known = consumer.look(visit);
+        }
+        while known > 0 && count < visit {
+            mailbox.consumer.saw_depth(known as u64);
+            // A slow handler holds no slots of handled events while room is short.
+            let short = known > capacity / 2 || capacity <= 4 * CHUNK;
+            let chunk = CHUNK.min(visit - count).min(consume.room());
+            let mut position = consumer.position();
+            let enter = |event| {
+                position += 1;
+                let after = position;
+                tally.count(event, consume, move |progress| progress.advance_to(after));
+            };
+            // Its fence is a compiler's where the process has the asymmetric pair.
+            let notify = || mailbox.signals.blocked.notify_made(view.room());
+            let events = if short {
+                consumer.drain_freeing(chunk.min(known), enter, notify)
+            } else {
+                let events = consumer.drain_known(chunk, enter);
+                notify();
+                events
+            };
+            consume.batched(mailbox, events);
+            count += events;
+            known = consumer.known();
+        }
+        count
     }
 
     /// Hands at most `visit` events of the shared lane to `consume`. What kind of lane it is, is asked once for all of its events.

@@ -140,20 +140,25 @@ impl<T> Consumer<T> {
     /// Of what is known to be readable.
     #[inline]
     fn each(&mut self, max: usize, mut f: impl FnMut(&Slot<T>)) -> usize {
-        /// Gives back what was handled also when the callback unwinds.
-        struct Handled<'a, T>(&'a mut Consumer<T>);
+        /// Gives back what was handled, also when the callback unwinds. It counts by itself: a head in the consumer would be
+        /// stored once more for each value.
+        struct Handled<'a, T> {
+            consumer: &'a mut Consumer<T>,
+            head: u64,
+        }
         impl<T> Drop for Handled<'_, T> {
             fn drop(&mut self) {
-                self.0.release();
+                self.consumer.head = self.head;
+                self.consumer.release();
             }
         }
         let stop = self.end.min(self.head.saturating_add(max as u64));
         let count = (stop - self.head) as usize;
-        let handled = Handled(self);
-        while handled.0.head < stop {
-            let position = handled.0.head;
-            handled.0.head += 1;
-            f(handled.0.slots.at(position));
+        let mut handled = Handled { head: self.head, consumer: self };
+        while handled.head < stop {
+            let position = handled.head;
+            handled.head += 1;
+            f(handled.consumer.slots.at(position));
         }
         count
     }
