@@ -66,3 +66,8 @@ pub use config::{HttpConfigError, HttpConfigErrorKind};
 pub use error::HttpError;
 pub use retry::HttpRetry;
 pub use sink::{HttpBatchSink, HttpSink};
+
+/// The code of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
