@@ -72,18 +72,22 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let bus = Bus::new();
-//! let (letters, mut dead) = Channel::lossy(256)?;
+//! let mut dead = Vec::new();
 //! for endpoint in ["one.example", "other.example"] {
+//!     let (letters, receiver) = Channel::lossy(256)?; // one channel each: a retry closes its own
+//!     dead.push(receiver);
 //!     let breaker = Breaker::new(5, Duration::from_secs(1)).max_attempts(20);
 //!     let sink = sink_fn(move |pushes: &Vec<Push>| send(endpoint, pushes)); // the endpoint
-//!     let sink = sink.retry(breaker).dead_letters(letters.clone()); // again, until it works
+//!     let sink = sink.retry(breaker).dead_letters(letters); // again, until it works
 //!     let queue = sink.batch(50).age(Duration::from_millis(100)).queue(4096)?; // on a worker thread
 //!     bus.add(queue)?;
 //! }
 //! println!("{}", bus.publish(Push { repository: "app".into(), tag: "v1".into() })?);
 //! println!("{}", bus.close());
-//! while let Ok(letter) = dead.try_recv() {
-//!     eprintln!("given up after {} attempts: {} pushes: {}", letter.attempts, letter.event.len(), letter.error);
+//! for mut receiver in dead {
+//!     while let Ok(letter) = receiver.try_recv() {
+//!         eprintln!("{} pushes given up after {} attempts: {}", letter.event.len(), letter.attempts, letter.error);
+//!     }
 //! }
 //! # Ok(())
 //! # }

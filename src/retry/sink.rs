@@ -74,8 +74,11 @@ impl<E, S, P> Retry<E, S, P> {
         Self { inner, attempts: Attempts::new(policy), closed: AtomicBool::new(false) }
     }
 
-    /// Where what is given up goes, together with the reason; the write then answers `Ok`. When this sink refuses the
-    /// letter, the event goes back to the caller with its last error. Closed and flushed after the sink behind.
+    /// Sends events that are given up to `sink`, each with its last error; the write then returns `Ok`.
+    ///
+    /// When `sink` refuses the letter, the event goes back to the caller with its last error. `sink` is closed and flushed
+    /// after the inner sink. Retries that share one dead-letter sink close it for each other: the first close ends it, and
+    /// later letters are refused. Give each retry a channel of its own.
     ///
     /// # Examples
     /// ```
