@@ -1,7 +1,7 @@
 //! The outcome of a close.
 
 use super::ending::{Ending, Identity, Told};
-use crate::time::Deadline;
+use crate::deadline::Deadline;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 
 use super::close_report::CloseReport;
 use super::flush_report::FlushReport;
-use crate::time::Deadline;
+use crate::deadline::Deadline;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use super::close_report::Finish;
 use super::ending::{Flushing, Told};
-use crate::time::Deadline;
+use crate::deadline::Deadline;
 use std::fmt;
 use std::sync::Arc;
 
