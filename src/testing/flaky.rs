@@ -46,11 +46,11 @@ pub struct Flaky<E, S> {
     /// A later one fails when its hash lies below this.
     below: f64,
     seed: u64,
-    shared: Arc<Shared>,
+    shared: Arc<FlakyCore>,
     events: PhantomData<fn(E)>,
 }
 
-struct Shared {
+struct FlakyCore {
     attempts: AtomicU64,
     failures: AtomicU64,
     counters: Counters,
@@ -69,7 +69,7 @@ impl<E, S: Sink<E>> Flaky<E, S> {
     /// ```
     pub fn new(inner: S) -> Self {
         let shared =
-            Shared { attempts: AtomicU64::new(0), failures: AtomicU64::new(0), counters: Counters::new() };
+            FlakyCore { attempts: AtomicU64::new(0), failures: AtomicU64::new(0), counters: Counters::new() };
         Self { inner, first: 0, below: 0.0, seed: 0, shared: Arc::new(shared), events: PhantomData }
     }
 

@@ -31,16 +31,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Gate(Arc<Shared>);
+pub struct Gate(Arc<GateCore>);
 
-struct Shared {
-    state: Mutex<State>,
+struct GateCore {
+    state: Mutex<GateState>,
     /// Where both sides wait for a change of the state. Nothing here allocates, so that tests may count what they do.
     changed: Condvar,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
+struct GateState {
     reached: usize,
     waiting: usize,
     permits: usize,
@@ -64,7 +64,7 @@ impl Gate {
     /// ```
     #[must_use]
     pub fn closed() -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() }))
+        Self(Arc::new(GateCore { state: Mutex::new(GateState::default()), changed: Condvar::new() }))
     }
 
     /// Waits for a permit and uses it up.
@@ -106,13 +106,13 @@ impl Gate {
         passes
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut GateState)) {
         change(&mut lock(&self.0.state));
         self.0.changed.notify_all();
     }
 
     /// Waits until the condition holds; whether it does.
-    fn wait(&self, done: impl Fn(&State) -> bool) -> (MutexGuard<'_, State>, bool) {
+    fn wait(&self, done: impl Fn(&GateState) -> bool) -> (MutexGuard<'_, GateState>, bool) {
         let state = lock(&self.0.state);
         let (state, timeout) = self
             .0

@@ -35,11 +35,11 @@ pub struct Slow<E, S> {
     inner: S,
     delay: Duration,
     clock: Box<dyn Clock>,
-    shared: Arc<Shared>,
+    shared: Arc<SlowCore>,
     events: PhantomData<fn(E)>,
 }
 
-struct Shared {
+struct SlowCore {
     pause: Arc<Pause>,
     counters: Counters,
 }
@@ -57,7 +57,7 @@ impl<E, S: Sink<E>> Slow<E, S> {
     /// # Ok::<(), buslane::WriteError<&str>>(())
     /// ```
     pub fn new(inner: S, delay: Duration, clock: impl Clock + 'static) -> Self {
-        let shared = Shared { pause: Arc::new(Pause::new()), counters: Counters::new() };
+        let shared = SlowCore { pause: Arc::new(Pause::new()), counters: Counters::new() };
         Self { inner, delay, clock: Box::new(clock), shared: Arc::new(shared), events: PhantomData }
     }
 
