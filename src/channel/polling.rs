@@ -50,8 +50,9 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 
     /// Takes the next event, or registers the task to be woken when there is one.
     ///
-    /// A task that was registered at a [`SharedReceiver`] and will not poll again keeps an event's wake-up for itself until the receiver is
-    /// used again or dropped; [`recv_async`](Self::recv_async) sees to that.
+    /// A task that was registered at a [`SharedReceiver`](super::SharedReceiver) and will not poll
+    /// again keeps an event's wake-up for itself until the receiver is used again or dropped;
+    /// [`recv_async`](Self::recv_async) sees to that.
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.
