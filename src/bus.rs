@@ -460,7 +460,7 @@ impl<E: Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) -> CloseReport {
-        self.close_timeout(crate::time::deadline::CLOSE_LIMIT)
+        self.close_timeout(crate::deadline::CLOSE_LIMIT)
     }
 
     /// Closes the bus, waiting so long at most.

@@ -156,6 +156,7 @@
 pub mod bus;
 pub mod channel;
 mod combinators;
+mod deadline;
 pub mod docs;
 pub mod error;
 mod events;

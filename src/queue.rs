@@ -26,6 +26,7 @@ mod worker;
 pub use builder::QueueBuilder;
 pub use handler::Handler;
 
+use crate::deadline::CLOSE_LIMIT;
 use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::{End, Mailbox};
 use crate::sink::control::Control;
@@ -37,7 +38,6 @@ use crate::stats::{
 };
 use crate::sync::{self, Mutex, lock};
 use crate::time::Deadline;
-use crate::time::deadline::CLOSE_LIMIT;
 use crate::wait::context::{
     HandleDrop, Purpose, Visit, may_wait_to_drop, must_not_wait, quietly, waits_are_deferred,
 };

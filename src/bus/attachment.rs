@@ -2,10 +2,10 @@
 
 use super::core::Core;
 use super::remove::Removed;
+use crate::deadline::DROP_LIMIT;
 use crate::error::RemoveError;
 use crate::stats::SinkId;
 use crate::time::Deadline;
-use crate::time::deadline::DROP_LIMIT;
 use crate::wait::context::UserCode;
 use std::fmt;
 use std::sync::{Arc, Weak};

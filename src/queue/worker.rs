@@ -173,7 +173,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let mailbox = self.intake.mailbox().clone();
         let work = &mut self.desk.work;
         let deadline = lock(&self.shared.close_deadline)
-            .unwrap_or_else(|| crate::time::Deadline::after(crate::time::deadline::CLOSE_LIMIT));
+            .unwrap_or_else(|| crate::time::Deadline::after(crate::deadline::CLOSE_LIMIT));
         let mut report = {
             // As for a flush: what is closed further down is waited for by the close that asks.
             let _telling = DeferredWaits::begin();

@@ -3,13 +3,13 @@
 use super::books::Books;
 use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
+use crate::deadline::moment_after;
 use crate::error::{ConfigError, WriteError};
 use crate::sink::control::close_caught;
 use crate::sink::lane::Lanes;
 use crate::sink::{Inner, Sink};
 use crate::stats::{CloseReport, Disposition, DropReason, FlushReport, Levels};
 use crate::sync::guarded::is_let_go;
-use crate::time::deadline::moment_after;
 use crate::time::{Clock, Deadline, Pause, SystemClock};
 use crate::wait::context::{LastOffer, WaitLimit, WaitedFor, caught, event_of, quietly, user_code};
 use crate::wait::errand::{beside, close_together, flush_together};

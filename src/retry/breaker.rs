@@ -1,10 +1,10 @@
 //! Spares a sink that is down.
 
 use super::policy::{Attempt, Limits, Next, RetryPolicy};
+use crate::deadline::moment_after;
 use crate::error::{ConfigError, Invalid};
 use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Mutex, lock};
-use crate::time::deadline::moment_after;
 use crate::time::{Clock, SystemClock};
 use std::fmt;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use super::attempts::{Attempts, Step, Trials};
 use super::dead::DeadLetter;
 use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
+use crate::deadline::moment_after;
 use crate::error::{ConfigError, Invalid, WriteError};
 use crate::sink::control::{self, earlier, ledgers_of};
 use crate::sink::lane::Internal;
@@ -13,7 +14,6 @@ use crate::stats::{
     SinkKind, SinkState, SinkStatus, Weight,
 };
 use crate::sync::{Mutex, lock};
-use crate::time::deadline::moment_after;
 use crate::time::{Clock, Deadline};
 use crate::wait::context::{Quiet, UserCode, caught, discard, is_worker, must_not_wait, user_code};
 use std::fmt;

@@ -48,8 +48,8 @@ pub(crate) use user_code::{
 pub(crate) use visit::{Holding, Purpose, Visit, Visits, flush_goal, is_on_the_way};
 pub(crate) use work::{AtWork, is_worker};
 
+use crate::deadline::Deadline;
 use crate::sync::per_thread;
-use crate::time::Deadline;
 use limit::Limits;
 use std::any::Any;
 use std::cell::{Cell, RefCell};

@@ -42,11 +42,11 @@ mod tests;
 mod waiter;
 
 use super::{DEGRADED_LIMIT, FencePair, SAFETY_LIMIT};
+use crate::deadline::Deadline;
 use crate::sync::guarded::{is_inside, is_let_go};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicU64, MODEL, Mutex, Ordering, lock, no_recheck};
-use crate::time::Deadline;
 use line::{Call, FOR_PROGRESS, Line, Listed, Place};
 use std::fmt;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! What a batch holds, and its books.
 
 use super::limits::Limits;
+use crate::deadline::moment_after;
 use crate::error::{ConfigError, WriteError};
 use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkKind, SinkState, SinkStatus};
 use crate::time::Deadline;
-use crate::time::deadline::moment_after;
 use crate::wait::context::{discard, discard_each, text_or_panic};
 use std::time::{Duration, Instant};
 

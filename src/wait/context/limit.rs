@@ -5,8 +5,8 @@
 //! that need not wait reads no clock.
 
 use super::of_this_thread;
-use crate::time::Deadline;
-use crate::time::deadline::DROP_LIMIT;
+use crate::deadline::DROP_LIMIT;
+use crate::deadline::Deadline;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -142,7 +142,7 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::WaitLimit;
-    use crate::time::Deadline;
+    use crate::deadline::Deadline;
     use std::time::Duration;
 
     #[test]
