@@ -66,3 +66,6 @@ pub use config::{HttpConfigError, HttpConfigErrorKind};
 pub use error::HttpError;
 pub use retry::HttpRetry;
 pub use sink::{HttpBatchSink, HttpSink};
+
+/// What requests name as their `User-Agent`, also those for a tunnel.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
