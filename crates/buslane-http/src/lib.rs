@@ -57,7 +57,6 @@ mod error;
 mod proxy;
 mod resolver;
 mod retry;
-mod retry_after;
 mod sink;
 mod tcp;
 
