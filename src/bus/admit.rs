@@ -1,5 +1,6 @@
 //! How sinks and publishers come onto a bus.
 
+use super::Bus;
 use super::control::{Control, Garbage, PublisherSlot, Registered};
 use super::core::{Core, STEP};
 use super::entry::{Entry, Reached};
@@ -7,17 +8,120 @@ use super::info::{Info, Shared};
 use super::list::List;
 use super::table::Table;
 use super::way::{Change, Prepared, Room, Way};
+use crate::channel::{Channel, Receiver};
 use crate::error::AddError;
+use crate::sink::Sink;
 use crate::sink::control::validated;
 use crate::sink::lane::Lanes;
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::handoff::{Chain, Handoff, Parcel};
 use crate::sync::{self, AtomicU64, MutexGuard, Ordering, lock};
-use crate::wait::context::{Purpose, UserCode, Visit, dispose, dispose_each, user_code};
+use crate::wait::context::{Purpose, Quiet, UserCode, Visit, dispose, dispose_each, user_code};
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
+
+impl<E: Send + 'static> Bus<E> {
+    /// Puts a sink on the bus, named after the place of this call.
+    ///
+    /// A sink that is on the bus already (two handles to one queue, two clones of one `Arc`) stays there once, and its id
+    /// is returned again.
+    ///
+    /// # Errors
+    /// [`AddError`] when the bus is closed, is the sink itself, or a lane for one of its publishers cannot be made.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let sink = std::sync::Arc::new(buslane::noop());
+    /// let id = bus.add(sink.clone())?;
+    /// assert_eq!(bus.add(sink)?, id);
+    /// assert_eq!(bus.sink_count(), 1);
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    #[track_caller]
+    pub fn add(&self, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
+        let location = Location::caller();
+        self.core().add(
+            format!("{}:{}", location.file(), location.line()),
+            location,
+            Arc::new(Quiet::new(sink)),
+        )
+    }
+
+    /// Puts a sink on the bus under a name, which snapshots and reports use.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue};
+    /// let bus = Bus::new();
+    /// bus.add_named("audit", Queue::builder().spawn(|n: u32| println!("{n}"))?)?;
+    /// assert_eq!(bus.snapshot().sinks[0].name, "audit");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn add_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
+        self.core().add(name.to_owned(), Location::caller(), Arc::new(Quiet::new(sink)))
+    }
+
+    /// Adds a channel that drops the newest event when it is full, and returns its reading half. Dropping that unsubscribes.
+    ///
+    /// The channel is [`Channel::lossy`] with room for `capacity` events per publisher. [`Receiver::lost`] returns how many events
+    /// were dropped for want of room; no hook is called for them. For other settings make the channel with [`Channel::builder`] and
+    /// [`add`](Self::add) it.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe_lossy(8)?;
+    /// bus.publish(1)?;
+    /// assert_eq!(receiver.recv()?, 1);
+    /// drop(receiver);
+    /// bus.publish(2)?;
+    /// assert!(!bus.has_sinks());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn subscribe_lossy(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
+        let (channel, receiver) = Channel::lossy(capacity)?;
+        self.add(channel)?;
+        Ok(receiver)
+    }
+
+    /// Adds a channel that blocks publishers when it is full, and returns its reading half. Dropping that unsubscribes.
+    ///
+    /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A reader that stalls stops the publishers
+    /// of the bus, once its room is used up.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe_lossless(8)?;
+    /// let reader = std::thread::spawn(move || receiver.iter().count());
+    /// for n in 0..100 {
+    ///     bus.publish(n)?; // waits for the reader where it has to
+    /// }
+    /// bus.close();
+    /// assert_eq!(reader.join().unwrap(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn subscribe_lossless(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
+        let (channel, receiver) = Channel::lossless(capacity)?;
+        self.add(channel)?;
+        Ok(receiver)
+    }
+}
 
 /// The most sinks that an add or a registration asks whether they are closed; each asks the next ones.
 const LOOKS: usize = 16;
