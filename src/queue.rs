@@ -21,6 +21,7 @@ mod control;
 mod desk;
 pub(crate) mod handler;
 mod partition;
+mod spawn;
 mod worker;
 
 pub use builder::QueueBuilder;
