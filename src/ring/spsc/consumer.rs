@@ -1,8 +1,7 @@
 //! The half that reads.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
-use super::fin::{OPEN, SEALING};
-use super::{Sealer, Shared, Slots};
+use super::{OPEN, SEALING, Sealer, Shared, Slots};
 use crate::sync::membarrier::light_fence;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, Ordering};

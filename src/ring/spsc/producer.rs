@@ -1,8 +1,7 @@
 //! The half that writes.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
-use super::fin::OPEN;
-use super::{Sealer, Shared, Slots};
+use super::{OPEN, Sealer, Shared, Slots};
 use crate::sync::prefetch::{bytes_ahead, prefetch_for_write};
 use crate::sync::{Arc, Ordering};
 use crate::wait::context::discard;

@@ -1,7 +1,6 @@
 //! The handle of whoever is neither half of a ring.
 
-use super::Shared;
-use super::fin::{OPEN, SEALING};
+use super::{OPEN, SEALING, Shared};
 use crate::sync::{Arc, Ordering};
 use std::fmt;
 
