@@ -28,9 +28,9 @@
 // | file | holds |
 // |---|---|
 // | `info`, `hooks` | what is known of an attached sink, and the hook that is told of failures |
-// | `way` | how one publisher reaches one sink, and what it is handed over in |
+// | `link` | how one publisher reaches one sink, and what it is handed over in |
 // | `tally`, `supply` | the outcome of one publish as it is counted, and the fan-out: clones for all sinks but the last |
-// | `lanes`, `table` | what a publisher knows: the private SPSC rings (fast lanes), and the other ways to sinks |
+// | `lanes`, `table` | what a publisher knows: the private SPSC rings (fast lanes), and the other links to sinks |
 // | `delivery` | the publish path |
 // | `entry`, `list` | one attachment of a sink, and the copy-on-write list of them |
 // | `control`, `core` | the control plane's state, what all handles share, and how the control plane calls sinks |
@@ -58,6 +58,7 @@ mod handle;
 mod hooks;
 mod info;
 mod lanes;
+mod link;
 mod list;
 mod local;
 mod publisher;
@@ -68,7 +69,6 @@ mod snapshot;
 mod supply;
 mod table;
 mod tally;
-mod way;
 
 pub use crate::events::Events;
 pub use crate::stats::Published;

@@ -4,10 +4,10 @@ use super::Bus;
 use super::control::{Control, Garbage, PublisherSlot, Registered};
 use super::core::{Core, STEP};
 use super::entry::{Entry, Reached};
-use super::info::{Info, Shared};
+use super::info::{Info, SinkRef};
+use super::link::{Change, Link, Prepared, Room};
 use super::list::List;
 use super::table::Table;
-use super::way::{Change, Prepared, Room, Way};
 use crate::channel::{Channel, Receiver};
 use crate::error::AddError;
 use crate::sink::Sink;
@@ -131,7 +131,7 @@ pub(super) struct Admission<E: Send + 'static> {
     pub(super) slot: Arc<PublisherSlot<E>>,
     /// With room for what the changes bring.
     pub(super) table: Box<Parcel<Table<E>>>,
-    /// A way to every sink.
+    /// A link to every sink.
     pub(super) changes: Chain<Change<E>>,
     /// The version of the list for which these are all there is.
     pub(super) seen: u64,
@@ -158,7 +158,7 @@ struct Joining<'a, E: Send + 'static> {
     id: u64,
     changes: Chain<Change<E>>,
     room: Room,
-    /// The newest sink to which it has a way.
+    /// The newest sink to which it has a link.
     newest: SinkId,
 }
 
@@ -173,7 +173,7 @@ impl<E: Send + 'static> Core<E> {
         self: &Arc<Self>,
         name: String,
         location: &'static Location<'static>,
-        sink: Shared<E>,
+        sink: SinkRef<E>,
     ) -> Result<SinkId, AddError> {
         let key = ask(|| sink.key());
         if key == Some(self.key()) {
@@ -227,18 +227,18 @@ impl<E: Send + 'static> Core<E> {
         &self,
         control: &mut MutexGuard<'_, Control<E>>,
         info: Arc<Info>,
-        sink: Shared<E>,
+        sink: SinkRef<E>,
         mut lanes: Made<E>,
     ) -> Garbage<E> {
         let mut garbage = Garbage::new();
         let listed = sync::Arc::new(Listed::new(info.id.0, sink));
-        let mut ways = BTreeMap::new();
+        let mut links = BTreeMap::new();
         for (publisher, lane) in std::mem::take(&mut lanes.0) {
             match control.publishers.get_mut(&publisher) {
                 Some(registered) => {
-                    let way = Way::new(&info, listed.guarded(), lane);
-                    registered.hand_over(Change { info: info.clone(), way: way.clone() }, &mut garbage);
-                    ways.insert(publisher, way);
+                    let link = Link::new(&info, listed.guarded(), lane);
+                    registered.hand_over(Change { info: info.clone(), link: link.clone() }, &mut garbage);
+                    links.insert(publisher, link);
                 }
                 // It has gone meanwhile.
                 None => garbage.lanes.extend(lane.into_lane()),
@@ -247,7 +247,7 @@ impl<E: Send + 'static> Core<E> {
         if let Some(key) = info.key {
             control.keys.insert(key, info.id);
         }
-        control.entries.push(Entry { info, listed, reached: Reached::new(ways) });
+        control.entries.push(Entry { info, listed, reached: Reached::new(links) });
         self.changed(control, &mut garbage);
         garbage
     }
@@ -300,7 +300,7 @@ impl<E: Send + 'static> Core<E> {
         })
     }
 
-    /// The publisher has a way to every sink: from now on changes are handed over to it.
+    /// The publisher has a link to every sink: from now on changes are handed over to it.
     fn join(
         &self,
         control: &mut MutexGuard<'_, Control<E>>,
@@ -339,7 +339,7 @@ impl<E: Send + 'static> Core<E> {
         self.domain.forget(&slot.hazard);
     }
 
-    /// Forgets the ways of a publisher that is not registered, or not any more: no sink that is added from now on has one.
+    /// Forgets the links of a publisher that is not registered, or not any more: no sink that is added from now on has one.
     fn forget_publisher(&self, publisher: u64) {
         let entries = lock(&self.control).entries.clone();
         for entry in entries.iter() {
@@ -350,7 +350,7 @@ impl<E: Send + 'static> Core<E> {
 }
 
 impl<E: Send + 'static> Joining<'_, E> {
-    /// Makes ways to the sinks that are newer than those it has ways to.
+    /// Makes links to the sinks that are newer than those it has links to.
     fn reach(&mut self, entries: List<E>) {
         let fresh: Vec<SinkId> = entries.after(self.newest).map(|entry| entry.info.id).collect();
         dispose(entries);
@@ -363,10 +363,10 @@ impl<E: Send + 'static> Joining<'_, E> {
             // this publisher's.
             let lane = user_code(|| entry.listed.with(|sink| sink.lane()).map(Prepared::new));
             let lane = lane.ok().and_then(Result::ok).unwrap_or_else(|| Prepared::new(None));
-            let way = Way::new(&entry.info, entry.listed.guarded(), lane);
-            if entry.reached.add(self.id, &way) {
-                *self.room.of(way.kind) += 1;
-                self.changes.push(Parcel::new(Change { info: entry.info.clone(), way }));
+            let link = Link::new(&entry.info, entry.listed.guarded(), lane);
+            if entry.reached.add(self.id, &link) {
+                *self.room.of(link.kind) += 1;
+                self.changes.push(Parcel::new(Change { info: entry.info.clone(), link }));
             }
         }
     }

@@ -78,8 +78,8 @@ impl<E: Send + 'static> Core<E> {
             control.entries.clone()
         };
         let entries: Vec<Entry<E>> = entries.iter().cloned().collect();
-        let ways = entries.iter().flat_map(|entry| entry.reached.end());
-        let sealers = ways.filter_map(|(_, way)| way.sealer()).collect();
+        let links = entries.iter().flat_map(|entry| entry.reached.end());
+        let sealers = links.filter_map(|(_, link)| link.sealer()).collect();
         // Publishers of a closed bus apply no changes any more.
         self.shut_out(&entries.iter().collect::<Vec<_>>(), sealers, || false);
         // Lanes that were never taken may be dropped here: outside the lock.

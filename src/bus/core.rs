@@ -3,7 +3,7 @@
 use super::control::Control;
 use super::entry::Entry;
 use super::hooks::BusHooks;
-use super::info::{Info, Shared};
+use super::info::{Info, SinkRef};
 use super::list::List;
 use crate::sink::SinkKey;
 use crate::stats::{Counters, Identity, SinkId};
@@ -97,7 +97,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     /// Calls a sink, as inside a delivery: user code in there does not wait, and removes no sink that it would wait for.
-    pub(super) fn ask<R>(&self, id: SinkId, call: impl FnOnce(&Info, &Shared<E>) -> R) -> Option<R> {
+    pub(super) fn ask<R>(&self, id: SinkId, call: impl FnOnce(&Info, &SinkRef<E>) -> R) -> Option<R> {
         let entry = self.attachment(id)?;
         let _user_code = UserCode::enter();
         Some(entry.listed.with(|sink| call(&entry.info, sink)))

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 /// The sink as entries hold it.
-pub(super) type Shared<E> = Arc<dyn Sink<E>>;
+pub(super) type SinkRef<E> = Arc<dyn Sink<E>>;
 
 /// What any thread may know about an attachment, also when the sink itself is gone.
 pub(super) struct Info {

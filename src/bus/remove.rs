@@ -4,7 +4,7 @@ use super::Bus;
 use super::control::{Detached, Garbage, PublisherSlot};
 use super::core::Core;
 use super::entry::Entry;
-use super::info::Shared;
+use super::info::SinkRef;
 use crate::error::RemoveError;
 use crate::sink::lane::LaneSealer;
 use crate::stats::SinkId;
@@ -286,7 +286,7 @@ impl<E: Send + 'static> Core<E> {
             return;
         }
         // Each asks every publisher's hazard word: outside the lock, too.
-        let mut quiet: Vec<(Shared<E>, Entry<E>)> = Vec::new();
+        let mut quiet: Vec<(SinkRef<E>, Entry<E>)> = Vec::new();
         let mut left = Vec::new();
         for mut entry in leaving {
             if Listed::is_quiet(&mut entry.listed, &self.domain) {

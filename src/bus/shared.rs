@@ -4,7 +4,7 @@ use super::Bus;
 use super::core::Core;
 use super::delivery::deliver_to;
 use super::entry::Entry;
-use super::info::{Info, Shared};
+use super::info::{Info, SinkRef};
 use super::list::List;
 use super::publisher::Publisher;
 use super::tally::{Offer, Tally};
@@ -165,7 +165,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// A sink with lanes counts for itself. A filter or a map in front of it is foreign.
     #[inline]
-    fn write(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> Offer {
+    fn write(&self, sink: &SinkRef<E>, info: &Info, place: &mut Option<E>) -> Offer {
         let written = caught(|| {
             let Some(event) = place.take() else { return Offer::Accepted };
             let offer = Offer::of(sink.offer(event), place);
@@ -183,7 +183,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     #[inline(never)]
-    fn call(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> Offer {
+    fn call(&self, sink: &SinkRef<E>, info: &Info, place: &mut Option<E>) -> Offer {
         deliver_to(&**sink, place, info, info.counters.shared(), &self.hooks)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Bus;
 use super::core::Core;
-use super::info::Shared;
+use super::info::SinkRef;
 use crate::sink::Sink;
 use crate::stats::{Ledger, SinkSnapshot, SinkState, SinkStatus, Snapshot};
 use crate::sync::lock;
@@ -36,7 +36,7 @@ impl<E: Send + 'static> Core<E> {
             .filter_map(|info| {
                 let mut state = SinkState::default();
                 // A sink that panics when asked says nothing.
-                let mut ask = |sink: &Shared<E>| caught(|| sink.describe(&mut state));
+                let mut ask = |sink: &SinkRef<E>| caught(|| sink.describe(&mut state));
                 let _ = self.ask(info.id, |_, sink| ask(sink))?;
                 let mut counted = Ledger::default();
                 info.counters.add_to(&mut counted);

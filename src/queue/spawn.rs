@@ -1,11 +1,11 @@
 //! Starting a queue: its workers, in front of closures, handlers or sinks.
 
 use super::builder::QueueBuilder;
-use super::desk::FlushDesk;
+use super::flush::FlushRequests;
 use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work, impatiently};
 use super::partition::Route;
 use super::worker::{Hooks, Worker};
-use super::{Ending, Handle, Queue, Shared, Tell};
+use super::{Ending, Handle, Queue, QueueCore, Tell};
 use crate::error::{ConfigError, Invalid, SpawnError};
 use crate::mailbox::Mailbox;
 use crate::mailbox::intake::Intake;
@@ -217,7 +217,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self,
         sinks: &[Arc<S>],
         works: Vec<SinkWork<S>>,
-        desks: usize,
+        handlers: usize,
     ) -> Result<Queue<E>, SpawnError> {
         sinks.iter().try_for_each(|sink| validated(&**sink))?;
         // Weak, so that a sink is dropped by its worker when that ends, and not with the last handle.
@@ -230,7 +230,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         let mut all = Ledgers::default();
         sinks.iter().for_each(|sink| all.join(ledgers_of(&**sink)));
         let behind = Behind::new(all, &works);
-        self.start(works, desks, Some((Box::new(tell), behind)))
+        self.start(works, handlers, Some((Box::new(tell), behind)))
     }
 
     /// Checks the settings; how many workers there are to be.
@@ -251,11 +251,11 @@ impl<E: Send + 'static> QueueBuilder<E> {
         }
     }
 
-    /// Starts a worker for each piece of work; `desks` is how many handlers there are to be flushed.
+    /// Starts a worker for each piece of work; `handlers` is how many handlers there are to be flushed.
     fn start<W: Work<E>>(
         mut self,
         works: Vec<W>,
-        desks: usize,
+        handlers: usize,
         behind: Option<(Tell, Behind)>,
     ) -> Result<Queue<E>, SpawnError> {
         let workers = works.len();
@@ -265,15 +265,15 @@ impl<E: Send + 'static> QueueBuilder<E> {
             let (mailboxes, readers): (Vec<_>, Vec<_>) =
                 parts.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
             let route = Some(Route::new(mailboxes.clone(), key));
-            self.launch(mailboxes[0].clone(), route, works.into_iter().zip(readers), desks, behind)
+            self.launch(mailboxes[0].clone(), route, works.into_iter().zip(readers), handlers, behind)
         } else if workers > 1 {
             let (mailbox, first) = Member::open(self.mailbox.clone())?;
             let mut members: Vec<_> = (1..workers).map(|_| first.another()).collect();
             members.push(first);
-            self.launch(mailbox, None, works.into_iter().zip(members), desks, behind)
+            self.launch(mailbox, None, works.into_iter().zip(members), handlers, behind)
         } else {
             let (mailbox, reader) = Reader::open(self.mailbox.clone())?;
-            self.launch(mailbox, None, works.into_iter().zip([reader]), desks, behind)
+            self.launch(mailbox, None, works.into_iter().zip([reader]), handlers, behind)
         }
     }
 
@@ -282,16 +282,16 @@ impl<E: Send + 'static> QueueBuilder<E> {
         mailbox: sync::Arc<Mailbox<E>>,
         route: Option<Arc<Route<E>>>,
         workers: impl ExactSizeIterator<Item = (W, I)>,
-        desks: usize,
+        handlers: usize,
         behind: Option<(Tell, Behind)>,
     ) -> Result<Queue<E>, SpawnError> {
         let count = workers.len();
         let (tell, behind) = behind.unzip();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(QueueCore {
             mailbox,
             route,
-            // Each worker has a desk of its own, or all of them share the one.
-            desks: (0..desks).map(|_| FlushDesk::new(count / desks)).collect(),
+            // Each worker has flush requests of its own, or all of them share the one.
+            flush_requests: (0..handlers).map(|_| FlushRequests::new(count / handlers)).collect(),
             // Where nobody closes it, but its last handle goes.
             close_deadline: Mutex::new(None),
             ending: Mutex::new(Ending { working: vec![true; count], report: CloseReport::default() }),

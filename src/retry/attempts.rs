@@ -53,12 +53,12 @@ pub(super) enum Step<E> {
 
 /// Why a wait was cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum Interruption {
     Closed,
     Timeout,
 }
 
-impl Cut {
+impl Interruption {
     pub(super) fn with<E>(self, event: E) -> WriteError<E> {
         match self {
             Self::Closed => WriteError::Closed(event),
@@ -122,23 +122,23 @@ impl<E, P> Attempts<E, P> {
     }
 
     /// Waits, unless that is cut short. A wait of zero is a look whether it was.
-    pub(super) fn rest(&self, wait: Duration, trials: &mut Trials) -> Result<(), Cut> {
+    pub(super) fn rest(&self, wait: Duration, trials: &mut Trials) -> Result<(), Interruption> {
         let now = self.now();
         let until = moment_after(now, wait);
         // As a time that is left from now on, since the clock may not be the system's.
         let limit = || WaitLimit::deadline().remaining().map(|left| moment_after(now, left));
         let stop = match *trials.limit.get_or_insert_with(limit) {
-            Some(limit) if limit <= now => return Err(Cut::Timeout),
+            Some(limit) if limit <= now => return Err(Interruption::Timeout),
             limit => limit.map_or(until, |limit| limit.min(until)),
         };
         if stop > now {
             self.wait_until(now, stop);
         }
         if self.pause.is_interrupted() {
-            Err(Cut::Closed)
+            Err(Interruption::Closed)
         } else if stop < until || is_let_go() {
             // A removal ends the waits inside the sink. Another attempt without the wait would be the next of many.
-            Err(Cut::Timeout)
+            Err(Interruption::Timeout)
         } else {
             Ok(())
         }

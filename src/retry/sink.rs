@@ -1,6 +1,6 @@
 //! A sink that tries again what its inner sink failed to accept, in order.
 
-use super::attempts::{Attempts, Cut, Step};
+use super::attempts::{Attempts, Interruption, Step};
 use super::dead::DeadLetter;
 use super::policy::RetryPolicy;
 use crate::error::{ConfigError, WriteError};
@@ -146,7 +146,7 @@ where
     }
 
     /// The end of an event whose wait was called off.
-    fn cut(&self, cut: Cut, event: E, attempts: u32) -> Result<Disposition, WriteError<E>> {
+    fn cut(&self, cut: Interruption, event: E, attempts: u32) -> Result<Disposition, WriteError<E>> {
         let error = cut.with(event);
         // A limit is the caller's, who has the event back; a close is the end.
         if error.is_closed() { self.attempts.give_up(error, attempts) } else { Err(error) }
@@ -161,10 +161,14 @@ where
             return Err(WriteError::Failed { event, source: Box::new(error) });
         }
         if self.attempts.is_interrupted() {
-            return self.cut(Cut::Closed, event, 0);
+            return self.cut(Interruption::Closed, event, 0);
         }
         if LastOffer::is_now() {
-            let end = if self.attempts.dead_letters.is_some() { Cut::Closed } else { Cut::Timeout };
+            let end = if self.attempts.dead_letters.is_some() {
+                Interruption::Closed
+            } else {
+                Interruption::Timeout
+            };
             return self.cut(end, event, 0);
         }
         self.deliver(event)

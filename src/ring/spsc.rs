@@ -73,7 +73,7 @@ impl Fin {
     }
 }
 
-struct Shared<T> {
+struct SpscRing<T> {
     /// The next position to be written; everything below was written. Only the producer writes it.
     tail: CachePadded<AtomicU64>,
     /// The next position to be consumed; everything below was handled and its slot is free.
@@ -91,7 +91,7 @@ struct Shared<T> {
 /// A half's own way to the slots, so that a push or pop touches no third line to find them.
 ///
 /// # Invariant
-/// - S4: `first` points to `mask + 1` slots, a power of two, which live as long as the `Shared` that the half keeps.
+/// - S4: `first` points to `mask + 1` slots, a power of two, which live as long as the `SpscRing` that the half keeps.
 struct Slots<T> {
     first: NonNull<Slot<T>>,
     mask: u64,
@@ -135,7 +135,7 @@ impl<T> Slots<T> {
     }
 }
 
-impl<T> Shared<T> {
+impl<T> SpscRing<T> {
     /// The producer shows the values below this position.
     #[inline(always)]
     fn show(&self, tail: u64) {
@@ -155,7 +155,7 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Drop for Shared<T> {
+impl<T> Drop for SpscRing<T> {
     fn drop(&mut self) {
         let tail = self.tail.load(Ordering::Relaxed);
         let end = tail.min(self.fin.load(Ordering::Relaxed));
@@ -187,7 +187,7 @@ impl<T> Drop for Shared<T> {
 pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), BuildError> {
     let slots = Aligned::try_new(super::slots_for(capacity, 1)? + spare_slots::<T>(), |_| Slot::empty())
         .ok_or(OutOfMemory::new(capacity))?;
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(SpscRing {
         tail: CachePadded::new(AtomicU64::new(0)),
         head: CachePadded::new(AtomicU64::new(0)),
         fin: Fin::new(),
