@@ -113,7 +113,7 @@ struct QueueCore<E> {
     flush_requests: Box<[FlushRequests<E>]>,
     /// The limit of the close that is going on, for the sink behind.
     close_deadline: Mutex<Option<Deadline>>,
-    ending: Mutex<Ending>,
+    ending: Mutex<WorkersEnd>,
     /// What the queue itself had to say when it ended, with what its sinks were told to end in turn.
     report: Mutex<Option<CloseReport>>,
     identity: Identity,
@@ -124,7 +124,7 @@ struct QueueCore<E> {
 }
 
 /// How far the end of the workers has come.
-struct Ending {
+struct WorkersEnd {
     /// Whether each of them is still there.
     working: Vec<bool>,
     /// What those that have ended had to say.
@@ -333,7 +333,7 @@ impl<E: Send + 'static> QueueCore<E> {
     }
 }
 
-impl Ending {
+impl WorkersEnd {
     /// The workers that have not ended, by name, where there are several.
     fn unfinished(&self) -> Vec<String> {
         let several = self.working.len() > 1;

@@ -18,7 +18,7 @@ use crate::wait::context::{
     must_not_wait, quietly,
 };
 use holding::{BatchOutcome, Emit, Holding};
-use limits::Limits;
+use limits::BatchLimits;
 use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ use std::time::{Duration, Instant};
 #[must_use = "a batch does nothing until it is written to or added to a bus"]
 pub struct Batch<E, S> {
     inner: S,
-    limits: Limits<E>,
+    limits: BatchLimits<E>,
     core: Arc<BatchCore<E>>,
 }
 
@@ -109,7 +109,7 @@ impl<E: 'static, S> Batch<E, S> {
             changed: Pause::new(),
             crew: Crew::new(),
         };
-        Self { inner, limits: Limits::new(count), core: Arc::new(core) }
+        Self { inner, limits: BatchLimits::new(count), core: Arc::new(core) }
     }
 
     /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that would make a batch larger

@@ -38,12 +38,12 @@ use std::time::Instant;
 #[must_use = "a rate limit does nothing until it is written to or added to a bus"]
 pub struct RateLimit<E, S, C = SystemClock> {
     inner: S,
-    sieve: Arc<Sieve<Limit<C>>>,
+    sieve: Arc<Sieve<TokenLimit<C>>>,
     events: PhantomData<fn(E)>,
 }
 
 /// The test of each event: is there a token in the bucket.
-struct Limit<C> {
+struct TokenLimit<C> {
     settings: Result<(), ConfigError>,
     bucket: Bucket,
     clock: C,
@@ -90,7 +90,7 @@ impl<E, S> RateLimit<E, S> {
         // A conversion to an integer ends at its bounds.
         let interval = ((1e9 / per_second).round() as u64).max(1);
         let bucket = Bucket::new(Instant::now(), interval, interval.saturating_mul(burst.saturating_sub(1)));
-        let sieve = Sieve::new(Limit { settings, bucket, clock: SystemClock });
+        let sieve = Sieve::new(TokenLimit { settings, bucket, clock: SystemClock });
         Self { inner, sieve, events: PhantomData }
     }
 
@@ -113,18 +113,18 @@ impl<E, S> RateLimit<E, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn clock<C: Clock + 'static>(self, clock: C) -> RateLimit<E, S, C> {
-        let Limit { settings, bucket: Bucket { interval, slack, .. }, .. } = self.sieve.test;
+        let TokenLimit { settings, bucket: Bucket { interval, slack, .. }, .. } = self.sieve.test;
         let now = {
             let _user_code = UserCode::enter();
             clock.now()
         };
         let bucket = Bucket::new(now, interval, slack);
-        let sieve = Sieve::new(Limit { settings, bucket, clock });
+        let sieve = Sieve::new(TokenLimit { settings, bucket, clock });
         RateLimit { inner: self.inner, sieve, events: PhantomData }
     }
 }
 
-impl<C: Clock> Limit<C> {
+impl<C: Clock> TokenLimit<C> {
     /// Whether one more event passes, or the text of the clock's panic.
     #[inline]
     fn passes(&self) -> Result<bool, String> {

@@ -95,7 +95,7 @@ pub(super) fn flush<E: Send + 'static>(
         .iter()
         .map(|requests| Reply::Awaited(requests.ask(&goals, deadline, &visits)))
         .collect();
-    let begun = Arc::new(Begun { shared: shared.clone(), goals, replies: Mutex::new(replies) });
+    let begun = Arc::new(BegunFlush { shared: shared.clone(), goals, replies: Mutex::new(replies) });
     shared.wake_workers();
     if waits {
         begun.settle(deadline, report);
@@ -105,7 +105,7 @@ pub(super) fn flush<E: Send + 'static>(
 }
 
 /// A flush that was begun.
-struct Begun<E: Send + 'static> {
+struct BegunFlush<E: Send + 'static> {
     shared: Arc<QueueCore<E>>,
     /// By which the workers know whom they answer.
     goals: Arc<Goals<E>>,
@@ -118,7 +118,7 @@ enum Reply<E> {
     Received(Answer<E>),
 }
 
-impl<E: Send + 'static> Begun<E> {
+impl<E: Send + 'static> BegunFlush<E> {
     /// What the handlers have said, when all of them have; each answer once.
     fn answers(&self) -> Option<Vec<Answer<E>>> {
         let mut replies = lock(&self.replies);
@@ -171,7 +171,7 @@ impl<E: Send + 'static> Begun<E> {
     }
 }
 
-impl<E: Send + 'static> Flushing for Begun<E> {
+impl<E: Send + 'static> Flushing for BegunFlush<E> {
     fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
         let answered = || {
             self.shared.wake_workers();
@@ -201,7 +201,7 @@ impl<E: Send + 'static> Flushing for Begun<E> {
     }
 }
 
-impl<E: Send + 'static> Drop for Begun<E> {
+impl<E: Send + 'static> Drop for BegunFlush<E> {
     fn drop(&mut self) {
         for (reply, requests) in lock(&self.replies).iter().zip(&self.shared.flush_requests) {
             if let Reply::Awaited(ticket) = *reply {

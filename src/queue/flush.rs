@@ -47,7 +47,7 @@ struct FlushRequest<E> {
     deadline: Deadline,
     /// The way on which the flush has come here.
     visits: Arc<Visits>,
-    state: State,
+    state: RequestState,
 }
 
 /// With what a handler is asked again.
@@ -60,7 +60,7 @@ pub(super) struct Answer<E> {
     pub(super) repeat: Option<Repeat<E>>,
 }
 
-enum State {
+enum RequestState {
     Waiting,
     Taken,
     Answered(FlushReport),
@@ -68,11 +68,11 @@ enum State {
 
 impl<E> FlushRequest<E> {
     fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting)
+        matches!(self.state, RequestState::Waiting)
     }
 
     fn is_answered(&self) -> bool {
-        matches!(self.state, State::Answered(_))
+        matches!(self.state, RequestState::Answered(_))
     }
 }
 
@@ -99,7 +99,7 @@ impl<E: Send + 'static> FlushRequests<E> {
         // ORD(flush.asked): Release; pairs with the Acquire in `is_asked`. Under the lock: tickets stand in their order.
         let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         let (goals, visits) = (goals.clone(), visits.clone());
-        requests.push(FlushRequest { ticket, goals, deadline, visits, state: State::Waiting });
+        requests.push(FlushRequest { ticket, goals, deadline, visits, state: RequestState::Waiting });
         ticket
     }
 
@@ -127,7 +127,7 @@ impl<E: Send + 'static> FlushRequests<E> {
             {
                 continue;
             }
-            request.state = State::Taken;
+            request.state = RequestState::Taken;
             let taken = taken.get_or_insert_with(|| Taken {
                 tickets: Vec::new(),
                 deadline: request.deadline,
@@ -153,13 +153,13 @@ impl<E: Send + 'static> FlushRequests<E> {
         let mut requests = lock(&self.requests);
         for request in requests.iter_mut().filter(|request| taken.tickets.contains(&request.ticket)) {
             if askers.len() < most {
-                request.state = State::Answered(outcome.clone());
+                request.state = RequestState::Answered(outcome.clone());
                 askers.push(request.goals.asker());
                 if outcome.again().is_none() {
                     held.push(std::mem::take(&mut request.visits));
                 }
             } else {
-                request.state = State::Waiting;
+                request.state = RequestState::Waiting;
                 // Under the lock, as all changes of it are.
                 self.taken.fetch_sub(1, Ordering::Relaxed);
             }
@@ -178,7 +178,7 @@ impl<E: Send + 'static> FlushRequests<E> {
         };
         // A request that is not answered any more goes, too: left here, it would hold the sinks on its way for ever.
         match request {
-            Some(FlushRequest { goals, visits, state: State::Answered(report), .. }) => {
+            Some(FlushRequest { goals, visits, state: RequestState::Answered(report), .. }) => {
                 let again = report.again().filter(|_| !is_over);
                 let repeat = again.map(|again| (goals, Arc::new(visits.again(&again.goals))));
                 Some(Answer { report, repeat })

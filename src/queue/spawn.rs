@@ -5,7 +5,7 @@ use super::flush::FlushRequests;
 use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work, impatiently};
 use super::partition::Route;
 use super::worker::{Hooks, Worker};
-use super::{Ending, Handle, Queue, QueueCore, Tell};
+use super::{Handle, Queue, QueueCore, Tell, WorkersEnd};
 use crate::error::{ConfigError, Invalid, SpawnError};
 use crate::mailbox::Mailbox;
 use crate::mailbox::intake::Intake;
@@ -294,7 +294,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
             flush_requests: (0..handlers).map(|_| FlushRequests::new(count / handlers)).collect(),
             // Where nobody closes it, but its last handle goes.
             close_deadline: Mutex::new(None),
-            ending: Mutex::new(Ending { working: vec![true; count], report: CloseReport::default() }),
+            ending: Mutex::new(WorkersEnd { working: vec![true; count], report: CloseReport::default() }),
             report: Mutex::new(None),
             identity: Identity::new(),
             tell,

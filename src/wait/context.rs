@@ -47,7 +47,7 @@ pub(crate) use visit::{Holding, Purpose, Visit, Visits, flush_goal, is_on_the_wa
 
 use crate::sync::per_thread;
 use crate::time::Deadline;
-use limit::Limits;
+use limit::ThreadLimits;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -76,7 +76,7 @@ struct CallContext {
     works: Cell<bool>,
     /// How many closes and flushes of several sinks are in progress.
     deferred: Cell<u32>,
-    limits: Cell<Limits>,
+    limits: Cell<ThreadLimits>,
     dropping: Cell<Option<Deadline>>,
     last_offer: Cell<bool>,
     visits: Here,
@@ -93,7 +93,7 @@ per_thread! {
         disposing: Cell::new(None),
         works: Cell::new(false),
         deferred: Cell::new(0),
-        limits: Cell::new(Limits::NONE),
+        limits: Cell::new(ThreadLimits::NONE),
         dropping: Cell::new(None),
         last_offer: Cell::new(false),
         visits: Here::nowhere(),

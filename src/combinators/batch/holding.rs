@@ -1,6 +1,6 @@
 //! What a batch holds, and its books.
 
-use super::limits::Limits;
+use super::limits::BatchLimits;
 use crate::error::{ConfigError, WriteError};
 use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkKind, SinkState, SinkStatus};
 use crate::time::Deadline;
@@ -139,13 +139,13 @@ impl<E> Holding<E> {
 
     // Filling.
 
-    pub(super) fn has_room(&self, size: usize, limits: &Limits<E>) -> bool {
+    pub(super) fn has_room(&self, size: usize, limits: &BatchLimits<E>) -> bool {
         // An event that is too large by itself finds room in an empty batch.
         let fits = self.bytes.saturating_add(size) <= limits.max_bytes();
         self.gathering.is_empty() || (self.gathering.len() < limits.count && fits)
     }
 
-    pub(super) fn is_complete(&self, limits: &Limits<E>) -> bool {
+    pub(super) fn is_complete(&self, limits: &BatchLimits<E>) -> bool {
         self.gathering.len() >= limits.count || self.bytes >= limits.max_bytes()
     }
 
@@ -189,7 +189,7 @@ impl<E> Holding<E> {
     // Handing on.
 
     /// The next batch to send, unless one is on its way or another thread has begun to finish.
-    pub(super) fn send_off(&mut self, limits: &Limits<E>, emit: &mut Emit) -> Option<Vec<E>> {
+    pub(super) fn send_off(&mut self, limits: &BatchLimits<E>, emit: &mut Emit) -> Option<Vec<E>> {
         if self.away > 0 || self.is_finishing != (*emit == Emit::Finally) {
             self.is_due |= *emit == Emit::Now && !self.gathering.is_empty();
             return None;
@@ -273,13 +273,13 @@ impl<E> Holding<E> {
     // Time.
 
     /// Whether the batch that is being filled has reached its age.
-    pub(super) fn is_old(&self, now: Instant, limits: &Limits<E>) -> bool {
+    pub(super) fn is_old(&self, now: Instant, limits: &BatchLimits<E>) -> bool {
         let old = |since: Instant| limits.age.is_some_and(|age| now.saturating_duration_since(since) >= age);
         self.since.is_some_and(old)
     }
 
     /// When the next tick is wanted at the latest; starts the clock of a batch that has been begun.
-    pub(super) fn next_tick(&mut self, now: Instant, limits: &Limits<E>) -> Option<Instant> {
+    pub(super) fn next_tick(&mut self, now: Instant, limits: &BatchLimits<E>) -> Option<Instant> {
         let mut wish = None;
         if let (false, false, Some(age)) = (self.gathering.is_empty(), self.is_due, limits.age) {
             wish = self.since.get_or_insert(now).checked_add(age);
