@@ -4,10 +4,12 @@ use super::books::Books;
 use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
 use crate::error::{ConfigError, WriteError};
-use crate::sink::control::close_caught;
-use crate::sink::lane::Lanes;
+use crate::sink::control::{close_caught, ledgers_of};
+use crate::sink::lane::{Internal, Lanes};
 use crate::sink::{Inner, Sink};
-use crate::stats::{CloseReport, Disposition, DropReason, FlushReport, Levels};
+use crate::stats::{
+    Bookkeeper, CloseReport, Disposition, DropReason, FlushReport, Ledgers, Levels, SinkState,
+};
 use crate::sync::guarded::is_let_go;
 use crate::time::deadline::moment_after;
 use crate::time::{Clock, Deadline, Pause, SystemClock};
@@ -202,6 +204,27 @@ impl<E, P> Attempts<E, P> {
             self.note(format!("the sink panicked at a control: {text}"));
             R::default()
         })
+    }
+
+    /// Describes the inner sink and the attempts. If the inner sink keeps no ledger, `own` adds the kind and status of the retry.
+    pub(super) fn describe<S: Sink<E>>(
+        &self,
+        inner: &S,
+        state: &mut SinkState,
+        own: impl FnOnce(&mut SinkState),
+    ) {
+        self.ask(|| inner.describe(state));
+        state.ledger = self.books.ledger(&ledgers_of(inner));
+        if !state.kind.keeps_ledger() {
+            own(state);
+        }
+        self.books.show(state);
+        state.retries.rotate_right(1);
+    }
+
+    pub(super) fn add_ledgers<S: Sink<E>>(&self, inner: &S, list: &mut Ledgers, internal: Internal) {
+        list.push(self.books.clone());
+        self.ask(|| inner.add_ledgers(list, internal));
     }
 
     /// Closes the sink behind and the dead letters: letters may come as long as the sink closes, but a sink that takes its time takes

@@ -4,12 +4,10 @@ use super::attempts::{Attempts, Interruption, Step};
 use super::dead::DeadLetter;
 use super::policy::RetryPolicy;
 use crate::error::{ConfigError, WriteError};
-use crate::sink::control::{self, ledgers_of};
+use crate::sink::control;
 use crate::sink::lane::Internal;
 use crate::sink::{Inner, Sink, SinkKey};
-use crate::stats::{
-    Bookkeeper, CloseReport, Disposition, FlushReport, Ledgers, SinkKind, SinkState, SinkStatus, Weight,
-};
+use crate::stats::{CloseReport, Disposition, FlushReport, Ledgers, SinkKind, SinkState, SinkStatus, Weight};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::{Clock, Deadline};
 use crate::wait::context::LastOffer;
@@ -217,21 +215,16 @@ where
     }
 
     fn describe(&self, state: &mut SinkState) {
-        self.attempts.ask(|| self.inner.describe(state));
-        state.ledger = self.attempts.books.ledger(&ledgers_of(&self.inner));
-        if !state.kind.keeps_ledger() {
+        self.attempts.describe(&self.inner, state, |state| {
             state.kind = SinkKind::Retry;
             if self.closed.load(Ordering::Relaxed) {
                 state.status = SinkStatus::Closed;
             }
-        }
-        self.attempts.books.show(state);
-        state.retries.rotate_right(1);
+        });
     }
 
     fn add_ledgers(&self, list: &mut Ledgers, internal: Internal) {
-        list.push(self.attempts.books.clone());
-        self.attempts.ask(|| self.inner.add_ledgers(list, internal));
+        self.attempts.add_ledgers(&self.inner, list, internal);
     }
 
     fn weigh(&self, weight: &Weight, _: Internal) {
