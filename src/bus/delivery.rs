@@ -9,12 +9,12 @@
 //! copy its result. A sink that refuses the event leaves it in its place.
 
 use super::hooks::BusHooks;
-use super::info::{Info, Shared};
+use super::info::{Info, SinkRef};
 use super::lanes::{Fast, Finishing, Lanes};
+use super::link::{Guard, Ticket};
 use super::supply::{Supply, offer_copy};
 use super::table::{Direct, Slow, Table, TableKind};
 use super::tally::{Offer, Tally};
-use super::way::{Guard, Ticket};
 use crate::error::WriteError;
 use crate::mailbox::lane::FastLane;
 use crate::sink::Sink;
@@ -47,7 +47,7 @@ impl<E> Copy for Scene<'_, E> {}
 
 impl<E> Scene<'_, E> {
     /// Names a sink in the publisher's hazard word; `None` when it was taken off the bus.
-    fn enter<'a>(&'a self, guard: &'a Guard<E>) -> Option<Entered<'a, Shared<E>>> {
+    fn enter<'a>(&'a self, guard: &'a Guard<E>) -> Option<Entered<'a, SinkRef<E>>> {
         guard.enter(self.hazard?, self.pair)
     }
 }

@@ -4,8 +4,8 @@
 //! stores into the ring, so the last lane, which is the only one more often than not, is in the publisher itself, and the others
 //! are one pointer away. They stay there: whatever is not a plain push borrows them, together with the [`Table`](super::table::Table).
 
+use super::link::{Change, Guard, Ticket};
 use super::tally::Tally;
-use super::way::{Change, Guard, Ticket};
 use crate::mailbox::lane::{FastLane, PrivateLane};
 use crate::sink::lane::{Lane, LaneFilter, LaneKind};
 use crate::stats::SinkId;
@@ -65,7 +65,7 @@ impl<E: Send + 'static> Fast<E> {
 ///
 /// # Invariant
 /// - `last` is there if any lane is. `seen` is [`NEVER`] unless there are lanes, none of them has a gate, and the publisher has no
-///   other way to a sink.
+///   other link to a sink.
 pub(super) struct Lanes<E: Send + 'static> {
     /// The version of the list for which a plain push into these lanes is a whole publish.
     pub(super) seen: u64,
@@ -174,7 +174,7 @@ impl<E: Send + 'static> Lanes<E> {
             *gated -= usize::from(fast.gate.is_some());
             *symmetric -= usize::from(fast.is_symmetric());
             let Fast { lane, gate, info: Ticket(change), .. } = fast;
-            // The guard is a copy; the way has its own.
+            // The guard is a copy; the link has its own.
             let gate = gate.map(|(gate, _)| gate);
             change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate });
             done.push(change);
