@@ -9,7 +9,7 @@ use super::lane_reader::{Arrival, LaneReader, settle_seal};
 use super::progress::Progress;
 use super::shared_lane::{Events, Find, Source};
 use crate::error::BuildError;
-use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
+use crate::sync::{Arc, MODEL, Ordering, lock, recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;
 use crate::wait::strategy::{Idler, Step};
@@ -471,7 +471,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
     fn register(&mut self, task: &Waker) -> bool {
         self.mailbox.consumer.saw_empty();
         let signals = self.mailbox.signals.clone();
-        let waits = signals.cell.register(task) && (no_recheck() || !self.has_work());
+        let waits = signals.cell.register(task) && !recheck(|| self.has_work());
         if !waits {
             self.unregister();
             spin_hint();

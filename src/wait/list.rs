@@ -45,7 +45,7 @@ use super::{DEGRADED_LIMIT, FencePair, SAFETY_LIMIT};
 use crate::sync::guarded::{is_inside, is_let_go};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicU64, MODEL, Mutex, Ordering, lock, no_recheck};
+use crate::sync::{AtomicU64, MODEL, Mutex, Ordering, lock, recheck};
 use crate::time::Deadline;
 use line::{Call, FOR_PROGRESS, Line, Listed, Place};
 use std::fmt;
@@ -173,7 +173,7 @@ impl WaitList {
             // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the notifier sees the count, or we see
             // its progress.
             let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
-            let outcome = if no_recheck() { None } else { attempt() };
+            let outcome = recheck(&mut attempt);
             let left = deadline.remaining();
             // ORD(list.woken): Acquire; pairs with the Release in `Entry::wake`: the progress is visible.
             if outcome.is_none()

@@ -4,7 +4,7 @@ use super::Subscriber;
 use crate::error::{RecvError, TryRecvError};
 use crate::journal::entry::Entry;
 use crate::journal::recv::RecvEntry;
-use crate::sync::no_recheck;
+use crate::sync::recheck;
 use crate::wait::context::UserCode;
 use std::task::{Context, Poll};
 
@@ -77,7 +77,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 Err(TryRecvError::Empty) => {}
             }
             self.shared.sleepers.register(&mut self.berth, context.waker());
-            if no_recheck() || !self.reader.has_news() {
+            if !recheck(|| self.reader.has_news()) {
                 return Poll::Pending;
             }
         }
