@@ -1,5 +1,8 @@
 //! One of several consumers of a mailbox. How a flush knows which events are in its hands: see [`members`](super::members).
 
+#[cfg(test)]
+mod models;
+
 use super::consume::Consume;
 use super::core::{Mailbox, MailboxConfig};
 use super::counters::Handled;

@@ -11,6 +11,9 @@
 //! there is more and nobody is on the way who was woken; see `Mailbox::pass_on`. And whoever was woken looks, or passes the
 //! wake-up on when it will not.
 
+#[cfg(test)]
+mod models;
+
 use super::{FencePair, Sleeper, park_fenced};
 use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait};
 use crate::sync::parking::Unparker;

@@ -37,6 +37,8 @@
 //! is taken, or is not to be had before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
 
 mod line;
+#[cfg(test)]
+mod models;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod waiter;
