@@ -162,9 +162,6 @@ pub mod error;
 mod events;
 pub mod journal;
 mod mailbox;
-#[cfg(feature = "unstable")]
-#[doc(hidden)]
-pub mod parts;
 pub mod queue;
 pub mod retry;
 pub mod sink;

@@ -50,7 +50,14 @@ pub use gate::{Gate, Gated};
 pub use panicking::{PANICKING, Panicking};
 pub use slow::Slow;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long anything here waits, in real time, for another thread that is at work, before it panics instead of hanging.
 const GUARD: Duration = Duration::from_secs(30);
+
+/// Locks the standard library's mutex, also where this crate is built for a model: what waits here
+/// does so in real time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,7 +1,6 @@
 //! A clock that stands still until it is moved.
 
-use super::GUARD;
-use crate::sync::lock;
+use super::{GUARD, lock};
 use crate::time::{Clock, Deadline, Pause};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,10 +1,10 @@
 //! A place that threads pass only when a test lets them.
 
-use super::GUARD;
+use super::{GUARD, lock};
 use crate::error::WriteError;
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{CloseReport, Counters, Disposition, EntryOutcome, SinkState};
-use crate::sync::{AtomicBool, Ordering, lock};
+use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;

@@ -19,7 +19,7 @@ use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::pace::Pace;
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{AtomicU64, CachePadded, MODEL, Ordering, fence, no_recheck, thread};
+use crate::sync::{AtomicU64, CachePadded, MODEL, Ordering, fence, recheck, thread};
 use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
@@ -111,7 +111,6 @@ impl WaitCell {
     /// assert!(!cells.iter().any(|cell| cell.is_parked()));
     /// ```
     #[inline(always)]
-    #[cfg_attr(all(loom, feature = "loom"), track_caller)]
     pub fn fence(&self) {
         // ORD(cell.state): light fence; pairs with the heavy ones in `park_unless` and `register`.
         light_fence(self.pair);
@@ -295,7 +294,7 @@ impl WaitCell {
         let _stay = Stay { cell: self, state };
         // ORD(cell.state): heavy fence; pairs with the light one of whoever puts an event in, and with that in `wake_now`.
         let fenced = heavy_fence(self.pair);
-        if no_recheck() || !ready() {
+        if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }
@@ -339,7 +338,7 @@ impl WaitCell {
         let _stay = Stay { cell: self, state };
         // ORD(cell.state): full fence; pairs with that in `wake_now`.
         fence(Ordering::SeqCst);
-        if no_recheck() || !ready() {
+        if !recheck(ready) {
             thread.park(Some(limit));
         }
     }

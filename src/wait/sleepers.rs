@@ -28,7 +28,7 @@ use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::pace::Pace;
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{AtomicPtr, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, no_recheck};
+use crate::sync::{AtomicPtr, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, recheck};
 use std::fmt;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
@@ -248,7 +248,7 @@ impl Sleepers {
         let _stay = Stay(berth);
         // ORD(sleepers.first): heavy fence; pairs with the light ones in `wake` and `call`.
         let fenced = heavy_fence(self.pair);
-        if no_recheck() || !ready() {
+        if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }

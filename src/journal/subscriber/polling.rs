@@ -3,7 +3,7 @@
 use super::Subscriber;
 use crate::error::{RecvError, TryRecvError};
 use crate::journal::entry::Entry;
-use crate::sync::no_recheck;
+use crate::sync::recheck;
 use crate::wait::context::UserCode;
 use std::fmt;
 use std::future::Future;
@@ -79,7 +79,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 Err(TryRecvError::Empty) => {}
             }
             self.shared.sleepers.register(&mut self.berth, context.waker());
-            if no_recheck() || !self.reader.has_news() {
+            if !recheck(|| self.reader.has_news()) {
                 return Poll::Pending;
             }
         }

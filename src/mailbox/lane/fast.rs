@@ -147,7 +147,7 @@ impl<E: Send + 'static> FastLane<E> {
         }
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of the consumer that parks. The
         // seal's is the process's, the wake's the mailbox's; the mailbox's is never the weaker one.
-        self.signals.cell.fence();
+        light_fence(self.signals.cell.pair());
         if self.attention() == 0 { Ok(disposition) } else { self.finish_push(disposition) }
     }
 
