@@ -25,15 +25,14 @@ mod builder;
 mod drain;
 mod iter;
 mod kind;
-mod reading;
+mod polling;
 mod receiver;
-mod recv;
 
 pub use builder::ChannelBuilder;
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kind::{Exclusive, Kind, Shared};
+pub use polling::Recv;
 pub use receiver::{Receiver, SharedReceiver};
-pub use recv::Recv;
 
 use crate::error::{BuildError, OutOfMemory, WriteError};
 use crate::mailbox::overflow::Overflow;
@@ -263,7 +262,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
             report.note(Finish::Pending);
             return;
         }
-        let begun = Begun { mailbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
+        let begun = ChannelFlush { mailbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
         if waits_are_deferred() && !too_late {
             report.tell(Arc::new(begun));
         } else {
@@ -299,12 +298,12 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
 }
 
 /// A flush that was begun: what has to be read before it is done.
-struct Begun<E> {
+struct ChannelFlush<E> {
     mailbox: sync::Arc<Mailbox<E>>,
     goal: Arc<Goal<E>>,
 }
 
-impl<E: Send + 'static> Flushing for Begun<E> {
+impl<E: Send + 'static> Flushing for ChannelFlush<E> {
     fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
         if !Mailbox::wait_reached(&self.mailbox, &self.goal, deadline) {
             report.note(Finish::TimedOut);
