@@ -28,7 +28,6 @@ mod entry;
 mod feed;
 mod gate;
 mod iter;
-mod recv;
 mod seat;
 mod shared;
 mod subscriber;
@@ -41,8 +40,7 @@ pub use builder::JournalBuilder;
 pub use entry::{Entry, Sequence, Start, Until};
 pub use feed::Feed;
 pub use iter::{IntoIter, Iter, TryIter};
-pub use recv::RecvEntry;
-pub use subscriber::Subscriber;
+pub use subscriber::{RecvEntry, Subscriber};
 pub use subscription::Subscription;
 pub use writer::JournalWriter;
 

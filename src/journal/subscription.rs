@@ -1,6 +1,6 @@
 //! The settings of a subscriber.
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, Wanted};
 use super::entry::{Start, Until};
 use super::seat::Seat;
 use super::shared::Shared;
@@ -12,9 +12,6 @@ use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::wait::WaitStrategy;
 use std::fmt;
 use std::sync::Arc;
-
-/// Says which events a subscriber wants.
-pub(super) type Wanted<E> = Box<dyn FnMut(&E) -> bool + Send>;
 
 /// The settings of a [`Subscriber`]. Made by [`Journal::subscription`](crate::Journal::subscription).
 ///
