@@ -24,13 +24,13 @@
 
 mod bounds;
 mod builder;
+mod core;
 mod entry;
 mod feed;
 mod gate;
 mod iter;
 mod publish;
 mod seat;
-mod shared;
 mod sink;
 mod subscriber;
 mod subscription;
@@ -46,13 +46,13 @@ pub use subscriber::{RecvEntry, Subscriber};
 pub use subscription::Subscription;
 pub use writer::JournalWriter;
 
+use self::core::JournalCore;
 use crate::error::{BuildError, SubscribeError, WriteError};
 use crate::events::Events;
 use crate::ring::blocks::SharedWriter;
 use crate::stats::SinkState;
 use crate::time::Deadline;
 use publish::{publish, publish_batch};
-use shared::Shared;
 use std::fmt;
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ pub struct Journal<E: Send + Sync + 'static>(Arc<Handle<E>>);
 /// Closes the journal when the last of them goes.
 struct Handle<E: Send + Sync + 'static> {
     writer: SharedWriter<E>,
-    shared: Arc<Shared<E>>,
+    shared: Arc<JournalCore<E>>,
 }
 
 impl<E: Send + Sync + 'static> Journal<E> {

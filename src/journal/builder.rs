@@ -1,9 +1,9 @@
 //! The settings of a journal.
 
+use super::core::JournalCore;
 use super::feed::Feed;
 use super::gate::Gates;
 use super::seat::Seats;
-use super::shared::Shared;
 use super::time::TimeSource;
 use super::writer::JournalWriter;
 use super::{Handle, Journal};
@@ -174,10 +174,10 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         Ok((JournalWriter::new(writer, &shared), Feed(shared)))
     }
 
-    fn make(self, entry: EntryCounters) -> Result<(Writer<E>, Arc<Shared<E>>), BuildError> {
+    fn make(self, entry: EntryCounters) -> Result<(Writer<E>, Arc<JournalCore<E>>), BuildError> {
         let (writer, source) = ring(self.capacity)?;
         let pair = process_pair();
-        let shared = Shared {
+        let shared = JournalCore {
             source,
             sleepers: Sleepers::new(pair),
             seats: Seats::default(),

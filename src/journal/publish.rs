@@ -1,8 +1,8 @@
 //! Publishing into a journal that any number of threads publish into: one event, or several in a row.
 
+use super::core::{JournalCore, Refusal, drop_overwritten};
 use super::entry::Sequence;
-use super::gate::Place;
-use super::shared::{Refusal, Shared, drop_overwritten};
+use super::gate::GateWaiter;
 use crate::error::WriteError;
 use crate::events::Events;
 use crate::ring::blocks::{Claim, SharedWriter};
@@ -15,10 +15,10 @@ use std::mem::needs_drop;
 #[inline]
 pub(super) fn publish<E: Send + Sync + 'static>(
     writer: &SharedWriter<E>,
-    shared: &Shared<E>,
+    shared: &JournalCore<E>,
     event: E,
     deadline: Deadline,
-    place: Option<&Place>,
+    waiter: Option<&GateWaiter>,
 ) -> Result<Sequence, WriteError<E>> {
     let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
     let position = claim.position();
@@ -34,7 +34,7 @@ pub(super) fn publish<E: Send + Sync + 'static>(
             cold_path();
             // In a place of its own, so that the event stays in registers on the way that most take: what is stored before the
             // claim, the claim waits for.
-            publish_at_a_block(writer, claim, shared, &mut Some(event), deadline, place)
+            publish_at_a_block(writer, claim, shared, &mut Some(event), deadline, waiter)
         }
     }
 }
@@ -45,16 +45,16 @@ pub(super) fn publish<E: Send + Sync + 'static>(
 fn publish_at_a_block<'a, E: Send + Sync + 'static>(
     writer: &'a SharedWriter<E>,
     mut claim: Claim<'a, E>,
-    shared: &Shared<E>,
+    shared: &JournalCore<E>,
     from: &mut Option<E>,
     deadline: Deadline,
-    place: Option<&Place>,
+    waiter: Option<&GateWaiter>,
 ) -> Result<Sequence, WriteError<E>> {
     let position = claim.position();
     if shared.gates.bar(position, shared.capacity()) {
         // No claim is held in there: no publisher is held up by what this one waits for.
         drop(claim);
-        return wait_at_a_gate(writer, shared, from, deadline, place);
+        return wait_at_a_gate(writer, shared, from, deadline, waiter);
     }
     let Some(event) = from.take() else { return Ok(Sequence::new(position)) };
     claim.begin_block(shared.time.stamp());
@@ -71,12 +71,12 @@ fn publish_at_a_block<'a, E: Send + Sync + 'static>(
 #[inline(never)]
 fn wait_at_a_gate<E: Send + Sync + 'static>(
     writer: &SharedWriter<E>,
-    shared: &Shared<E>,
+    shared: &JournalCore<E>,
     from: &mut Option<E>,
     deadline: Deadline,
-    place: Option<&Place>,
+    waiter: Option<&GateWaiter>,
 ) -> Result<Sequence, WriteError<E>> {
-    let outcome = shared.wait_for_gates(deadline, place, &mut None, || {
+    let outcome = shared.wait_for_gates(deadline, waiter, &mut None, || {
         let mut claim = writer.claim().ok_or(Refusal::Closed)?;
         while let Some(event) = from.take() {
             let position = claim.position();
@@ -109,7 +109,7 @@ fn wait_at_a_gate<E: Send + Sync + 'static>(
 /// Publishes events in a row; the position of the first one.
 pub(super) fn publish_batch<E: Send + Sync + 'static>(
     writer: &SharedWriter<E>,
-    shared: &Shared<E>,
+    shared: &JournalCore<E>,
     events: impl Events<E>,
 ) -> Result<Sequence, WriteError<Vec<E>>> {
     /// Dropped behind the claim, each of them.

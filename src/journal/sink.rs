@@ -1,8 +1,8 @@
 //! A journal as a sink, and the lane of one publisher of a bus into it.
 
-use super::gate::Place;
+use super::core::JournalCore;
+use super::gate::GateWaiter;
 use super::publish::publish;
-use super::shared::Shared;
 use super::{Handle, Journal};
 use crate::error::{OutOfMemory, WriteError};
 use crate::ring::blocks::SharedWriter;
@@ -26,7 +26,7 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         let Handle { writer, shared } = &*self.0;
         let (writer, shared) = (writer.clone(), shared.clone());
-        Ok(Some(Lane::staged(JournalLane { writer, shared, place: Arc::new(Place::new()) })))
+        Ok(Some(Lane::staged(JournalLane { writer, shared, waiter: Arc::new(GateWaiter::new()) })))
     }
 
     fn makes_lanes(&self, _: Internal) -> bool {
@@ -54,13 +54,13 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
 /// The way of one publisher of a bus into a journal. It does not keep the journal open.
 struct JournalLane<E: Send + Sync + 'static> {
     writer: SharedWriter<E>,
-    shared: Arc<Shared<E>>,
-    place: Arc<Place>,
+    shared: Arc<JournalCore<E>>,
+    waiter: Arc<GateWaiter>,
 }
 
 impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        publish(&self.writer, &self.shared, event, deadline, Some(&self.place))
+        publish(&self.writer, &self.shared, event, deadline, Some(&self.waiter))
             .map(|_| Disposition::Delivered)
     }
 
@@ -69,19 +69,19 @@ impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
     }
 
     fn sealer(&self) -> Option<LaneSealer> {
-        Some(LaneSealer::new(Arc::new(LaneEnd { place: self.place.clone(), shared: self.shared.clone() })))
+        Some(LaneSealer::new(Arc::new(LaneEnd { waiter: self.waiter.clone(), shared: self.shared.clone() })))
     }
 }
 
 /// Ends the wait of one publisher of a bus at a journal's gate, and leaves the journal and other publishers as they are.
 struct LaneEnd<E: Send + Sync + 'static> {
-    place: Arc<Place>,
-    shared: Arc<Shared<E>>,
+    waiter: Arc<GateWaiter>,
+    shared: Arc<JournalCore<E>>,
 }
 
 impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
     fn mark(&self) {
-        self.place.end();
+        self.waiter.end();
     }
 
     fn fix(&self) {
@@ -89,6 +89,6 @@ impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
     }
 
     fn wake_all(&self) {
-        self.shared.gates.ended(&self.place);
+        self.shared.gates.ended(&self.waiter);
     }
 }

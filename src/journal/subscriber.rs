@@ -9,9 +9,9 @@ mod slices;
 pub use polling::RecvEntry;
 
 use super::bounds::{Bounds, Judgement, Wanted};
+use super::core::JournalCore;
 use super::entry::Sequence;
 use super::seat::Seat;
-use super::shared::Shared;
 use crate::ring::blocks::Reader;
 use crate::stats::SubscriberState;
 use crate::wait::linger::Linger;
@@ -69,7 +69,7 @@ pub struct Subscriber<E: Send + Sync + 'static> {
     /// What was found out about an event that is still to come.
     judged: Option<(u64, Result<Judgement, String>)>,
     ends_on_lag: bool,
-    shared: Arc<Shared<E>>,
+    shared: Arc<JournalCore<E>>,
     berth: Berth,
     idler: Idler,
     linger: Linger,
@@ -82,7 +82,7 @@ pub struct Subscriber<E: Send + Sync + 'static> {
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
     pub(super) fn new(
-        shared: &Arc<Shared<E>>,
+        shared: &Arc<JournalCore<E>>,
         reader: Reader<E>,
         seat: Arc<Seat>,
         wanted: Option<Wanted<E>>,

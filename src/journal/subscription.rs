@@ -1,9 +1,9 @@
 //! The settings of a subscriber.
 
 use super::bounds::{Bounds, Wanted};
+use super::core::JournalCore;
 use super::entry::{Start, Until};
 use super::seat::Seat;
-use super::shared::Shared;
 use super::subscriber::Subscriber;
 use super::time::{TimeSource, position_since};
 use crate::error::SubscribeError;
@@ -51,7 +51,7 @@ use std::sync::Arc;
 /// ```
 #[must_use = "settings do nothing until `subscribe` is called"]
 pub struct Subscription<E> {
-    shared: Arc<Shared<E>>,
+    shared: Arc<JournalCore<E>>,
     start: Start,
     until: Option<Until>,
     wanted: Option<Wanted<E>>,
@@ -63,7 +63,7 @@ pub struct Subscription<E> {
 }
 
 impl<E: Send + Sync + 'static> Subscription<E> {
-    pub(super) fn new(shared: &Arc<Shared<E>>) -> Self {
+    pub(super) fn new(shared: &Arc<JournalCore<E>>) -> Self {
         Self {
             shared: shared.clone(),
             start: Start::default(),
