@@ -1,5 +1,17 @@
 //! Longer texts: the defaults, use in async code, how the guarantees are kept and checked, what things take, what go-events' names
 //! are here, and which names have changed.
+//!
+//! | page | what it answers |
+//! |---|---|
+//! | [`rings`] | which to take: a queue, a channel or a journal |
+//! | [`defaults`] | what each default is, and how to choose a capacity |
+//! | [`async_code`] | which calls block the thread, and what to use in a task instead |
+//! | [`memory`] | how many bytes each part takes |
+//! | [`protocols`] | how the guarantees are kept |
+//! | [`atomics`] | which thread writes and reads each atomic word, and with which ordering |
+//! | [`correctness`] | what is guaranteed, what checks it, and how to run the checks |
+//! | [`go_events`] | what each type and call of docker/go-events is here |
+//! | [`migration`] | which names have changed since the first release |
 
 #[doc = include_str!("docs/defaults.md")]
 pub mod defaults {}

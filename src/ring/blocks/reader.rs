@@ -59,6 +59,7 @@ pub enum Look {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnLag {
     /// At the oldest value that is kept for certain.
     #[default]
