@@ -19,7 +19,7 @@ use crate::error::WriteError;
 use crate::mailbox::lane::FastLane;
 use crate::sink::Sink;
 use crate::sink::lane::Gate;
-use crate::stats::{Disposition, DropReason, EntryCounters, HeldBack, Outcome};
+use crate::stats::{Disposition, DropReason, EntryCounters, EntryOutcome, HeldBack};
 use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
@@ -370,7 +370,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         pushed.unwrap_or_else(|text| {
             let counters = info.counters.shared();
             counters.offered(1);
-            counters.count(Outcome::Unwound, 1);
+            counters.count(EntryOutcome::Unwound, 1);
             scene.hooks.panicked(info, &text);
             Offer::Dropped(DropReason::Panicked)
         })
@@ -423,7 +423,7 @@ impl<E: Send + 'static> Direct<E> {
             }),
             None => {
                 self.counters.offered(1);
-                self.counters.count(Outcome::RefusedClosed, 1);
+                self.counters.count(EntryOutcome::RefusedClosed, 1);
                 Offer::Closed
             }
         }
@@ -442,7 +442,7 @@ pub(super) fn deliver_to<E: Send + 'static>(
 ) -> Offer {
     counters.offered(1);
     let Some(_delivery) = Delivery::enter() else {
-        counters.count(Outcome::RefusedReentrant, 1);
+        counters.count(EntryOutcome::RefusedReentrant, 1);
         return Offer::Reentrant;
     };
     let written = caught(|| match place.take() {
@@ -455,7 +455,7 @@ pub(super) fn deliver_to<E: Send + 'static>(
             Offer::of(Ok(disposition), place)
         }
         Ok(Err(error)) => {
-            counters.count(Outcome::refused(&error), 1);
+            counters.count(EntryOutcome::refused(&error), 1);
             if error.is_closed() {
                 info.mark_dead();
             }
@@ -463,7 +463,7 @@ pub(super) fn deliver_to<E: Send + 'static>(
             Offer::of(Err(error), place)
         }
         Err(text) => {
-            counters.count(Outcome::Unwound, 1);
+            counters.count(EntryOutcome::Unwound, 1);
             hooks.panicked(info, &text);
             Offer::Dropped(DropReason::Panicked)
         }

@@ -12,8 +12,8 @@ use crate::error::{Closed, ConfigError, OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    CloseReport, Disposition, DropReason, EntryCounters, FlushReport, Ledgers, Outcome, Published, SinkKind,
-    SinkState, SinkStatus, Weight,
+    CloseReport, Disposition, DropReason, EntryCounters, EntryOutcome, FlushReport, Ledgers, Published,
+    SinkKind, SinkState, SinkStatus, Weight,
 };
 use crate::sync::{cold_path, lock};
 use crate::time::Deadline;
@@ -118,7 +118,7 @@ impl<E: Send + 'static> Core<E> {
             // Removed, or the bus closed, while this publish was on its way; a lane counts for itself.
             if !info.has_lanes {
                 info.counters.shared().offered(1);
-                info.counters.shared().count(Outcome::RefusedClosed, 1);
+                info.counters.shared().count(EntryOutcome::RefusedClosed, 1);
             }
             return Offer::Closed;
         }
@@ -140,7 +140,7 @@ impl<E: Send + 'static> Core<E> {
         });
         written.unwrap_or_else(|text| {
             info.counters.shared().offered(1);
-            info.counters.shared().count(Outcome::Unwound, 1);
+            info.counters.shared().count(EntryOutcome::Unwound, 1);
             self.hooks.panicked(info, &text);
             Offer::Dropped(DropReason::Panicked)
         })
@@ -165,7 +165,7 @@ fn counted<E>(
     };
     match &answer {
         Ok(disposition) => entry.disposed(*disposition),
-        Err(error) => entry.count(Outcome::refused(error), 1),
+        Err(error) => entry.count(EntryOutcome::refused(error), 1),
     }
     answer
 }

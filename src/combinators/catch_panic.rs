@@ -4,7 +4,8 @@ use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
 use crate::sink::{Inner, Sink, SinkKey, control};
 use crate::stats::{
-    Bookkeeper, Counters, Disposition, DropReason, EntryCounters, Ledgers, Outcome, SinkState, SinkStatus,
+    Bookkeeper, Counters, Disposition, DropReason, EntryCounters, EntryOutcome, Ledgers, SinkState,
+    SinkStatus,
 };
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Deadline;
@@ -92,7 +93,7 @@ impl Stage {
         // Relaxed: what is ordered after the last panic sees it closed, and no other need.
         if self.closed.load(Ordering::Relaxed) {
             entry.offered(1);
-            entry.count(Outcome::RefusedClosed, 1);
+            entry.count(EntryOutcome::RefusedClosed, 1);
             return Err(WriteError::Closed(event));
         }
         match caught(|| write(event)) {

@@ -3,7 +3,7 @@
 use crate::error::{ConfigError, WriteError};
 use crate::sink::Sink;
 use crate::sink::control::close_caught;
-use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome, SinkState};
+use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, EntryOutcome, HeldBack, SinkState};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
 use crate::wait::context::discard;
@@ -71,7 +71,7 @@ impl Sieve {
             }
             Verdict::Late => {
                 self.shared().offered(1);
-                self.shared().count(Outcome::RefusedClosed, 1);
+                self.shared().count(EntryOutcome::RefusedClosed, 1);
                 Err(WriteError::Closed(event))
             }
         }
@@ -85,7 +85,7 @@ impl Sieve {
         error: ConfigError,
     ) -> Result<Disposition, WriteError<E>> {
         self.shared().offered(1);
-        self.shared().count(Outcome::RefusedFailed, 1);
+        self.shared().count(EntryOutcome::RefusedFailed, 1);
         Err(WriteError::Failed { event, source: Box::new(error) })
     }
 

@@ -5,7 +5,7 @@ use super::seat::Seats;
 use super::time::TimeSource;
 use crate::error::WriteError;
 use crate::ring::blocks::Source;
-use crate::stats::{EntryCounters, Outcome, SinkKind, SinkState, SinkStatus};
+use crate::stats::{EntryCounters, EntryOutcome, SinkKind, SinkState, SinkStatus};
 use crate::time::Deadline;
 use crate::wait::Sleepers;
 use crate::wait::context::{Crew, discard_each, may_wait_for_room};
@@ -90,7 +90,7 @@ impl<E> JournalCore<E> {
     }
 
     fn count_refused(&self, refusal: Refusal, count: u64) {
-        self.entry.count(Outcome::refused(&refusal.with(())), count);
+        self.entry.count(EntryOutcome::refused(&refusal.with(())), count);
     }
 
     pub(super) fn describe(&self, state: &mut SinkState) {

@@ -3,7 +3,7 @@
 use super::GUARD;
 use crate::error::WriteError;
 use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, FlushReport, Outcome, SinkKind, SinkState, SinkStatus};
+use crate::stats::{CloseReport, Counters, EntryOutcome, FlushReport, SinkKind, SinkState, SinkStatus};
 use crate::sync::{Mutex, lock};
 use crate::time::{Deadline, Pause};
 use std::fmt;
@@ -257,12 +257,12 @@ impl<E: Send> Sink<E> for Collect<E> {
         {
             let mut state = lock(&self.0.state);
             if state.calls.closes > 0 {
-                counters.count(Outcome::RefusedClosed, 1);
+                counters.count(EntryOutcome::RefusedClosed, 1);
                 return Err(WriteError::Closed(event));
             }
             state.events.push(event);
         }
-        counters.count(Outcome::Delivered, 1);
+        counters.count(EntryOutcome::Delivered, 1);
         self.0.changed.poke();
         Ok(())
     }

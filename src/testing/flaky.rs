@@ -2,7 +2,7 @@
 
 use crate::error::WriteError;
 use crate::sink::{Inner, Sink, SinkKey};
-use crate::stats::{Counters, Disposition, Outcome, SinkState};
+use crate::stats::{Counters, Disposition, EntryOutcome, SinkState};
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 use std::marker::PhantomData;
@@ -168,10 +168,10 @@ impl<E, S: Sink<E>> Sink<E> for Flaky<E, S> {
         counters.offered(1);
         // Closed is final: what comes after a close is not worth a retry.
         if self.inner.reports_closed() {
-            counters.count(Outcome::RefusedClosed, 1);
+            counters.count(EntryOutcome::RefusedClosed, 1);
             return Err(WriteError::Closed(event));
         }
-        counters.count(Outcome::RefusedFailed, 1);
+        counters.count(EntryOutcome::RefusedFailed, 1);
         Err(WriteError::Failed { event, source: FLAKY.into() })
     }
 

@@ -3,7 +3,7 @@
 use super::GUARD;
 use crate::error::WriteError;
 use crate::sink::{Inner, Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, Disposition, Outcome, SinkState};
+use crate::stats::{CloseReport, Counters, Disposition, EntryOutcome, SinkState};
 use crate::sync::{AtomicBool, Ordering, lock};
 use crate::time::Deadline;
 use std::fmt;
@@ -294,7 +294,7 @@ impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
         }
         let counters = self.shared.counters.shared();
         counters.offered(1);
-        counters.count(Outcome::RefusedClosed, 1);
+        counters.count(EntryOutcome::RefusedClosed, 1);
         Err(WriteError::Closed(event))
     }
 

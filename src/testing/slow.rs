@@ -2,7 +2,7 @@
 
 use crate::error::WriteError;
 use crate::sink::{Inner, Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, Disposition, Outcome, SinkState};
+use crate::stats::{CloseReport, Counters, Disposition, EntryOutcome, SinkState};
 use crate::time::{Clock, Deadline, Pause};
 use std::fmt;
 use std::marker::PhantomData;
@@ -84,7 +84,7 @@ impl<E, S: Sink<E>> Sink<E> for Slow<E, S> {
         }
         let counters = self.shared.counters.shared();
         counters.offered(1);
-        counters.count(Outcome::RefusedClosed, 1);
+        counters.count(EntryOutcome::RefusedClosed, 1);
         Err(WriteError::Closed(event))
     }
 
