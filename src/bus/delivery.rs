@@ -18,7 +18,7 @@ use super::way::{Guard, Ticket};
 use crate::error::WriteError;
 use crate::mailbox::lane::FastLane;
 use crate::sink::Sink;
-use crate::sink::lane::Gate;
+use crate::sink::lane::LaneFilter;
 use crate::stats::{Disposition, DropReason, EntryCounters, EntryOutcome, HeldBack};
 use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
@@ -390,7 +390,7 @@ fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<Disposition,
 /// and the sealed lane behind it refuses the event. Says what became of an event that does not pass.
 #[inline]
 fn held_back<E>(
-    (gate, guard): &mut (Gate<E>, Guard<E>),
+    (gate, guard): &mut (LaneFilter<E>, Guard<E>),
     event: &E,
     scene: &Scene<'_, E>,
 ) -> Option<HeldBack> {

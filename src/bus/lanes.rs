@@ -7,7 +7,7 @@
 use super::tally::Tally;
 use super::way::{Change, Guard, Ticket};
 use crate::mailbox::lane::{FastLane, PrivateLane};
-use crate::sink::lane::{Gate, Lane, LaneKind};
+use crate::sink::lane::{Lane, LaneFilter, LaneKind};
 use crate::stats::SinkId;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::sync::{MODEL, cold_path, handoff};
@@ -24,7 +24,7 @@ pub(super) const NEVER: u64 = u64::MAX;
 pub(super) struct Fast<E: Send + 'static> {
     pub(super) lane: FastLane<E>,
     /// What keeps events away from the lane, and the guard under which it is asked.
-    pub(super) gate: Option<(Gate<E>, Guard<E>)>,
+    pub(super) gate: Option<(LaneFilter<E>, Guard<E>)>,
     pub(super) info: Ticket<E>,
     /// How many events of the batch in progress it took.
     pub(super) batched: usize,
@@ -35,7 +35,7 @@ pub(super) struct Fast<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Fast<E> {
-    pub(super) fn new(lane: FastLane<E>, gate: Option<(Gate<E>, Guard<E>)>, info: Ticket<E>) -> Self {
+    pub(super) fn new(lane: FastLane<E>, gate: Option<(LaneFilter<E>, Guard<E>)>, info: Ticket<E>) -> Self {
         Self { lane, gate, info, batched: 0, owed: false, dead: false }
     }
 

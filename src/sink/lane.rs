@@ -64,11 +64,11 @@ pub(crate) trait PlainLane<E> {
 pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
     /// What keeps events away from the lane.
-    pub(crate) gate: Option<Gate<E>>,
+    pub(crate) gate: Option<LaneFilter<E>>,
 }
 
 /// Says what became of an event that does not pass.
-pub(crate) type Gate<E> = Lent<Judge<E>>;
+pub(crate) type LaneFilter<E> = Lent<Judge<E>>;
 
 type Judge<E> = dyn FnMut(&E) -> Option<HeldBack> + Send;
 
