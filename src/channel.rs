@@ -75,10 +75,10 @@ use std::time::Duration;
 /// assert_eq!(receiver.recv(), Err(RecvError::Closed));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Channel<E: Send + 'static>(Arc<Handle<E>>);
+pub struct Channel<E: Send + 'static>(Arc<ChannelHandle<E>>);
 
 /// Closes the channel when the last of them goes.
-struct Handle<E: Send + 'static>(sync::Arc<Mailbox<E>>);
+struct ChannelHandle<E: Send + 'static>(sync::Arc<Mailbox<E>>);
 
 impl<E: Send + 'static> Channel<E> {
     /// Makes a channel that drops the newest event when it is full, with room for `capacity` events per publisher.
@@ -323,7 +323,7 @@ impl<E: Send + 'static> fmt::Debug for Channel<E> {
     }
 }
 
-impl<E: Send + 'static> Drop for Handle<E> {
+impl<E: Send + 'static> Drop for ChannelHandle<E> {
     fn drop(&mut self) {
         self.0.seal(End::Closed);
     }

@@ -104,10 +104,10 @@ use std::sync::Arc;
 /// assert_eq!(seen, [(0, "before"), (1, "after")]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Journal<E: Send + Sync + 'static>(Arc<Handle<E>>);
+pub struct Journal<E: Send + Sync + 'static>(Arc<JournalHandle<E>>);
 
 /// Closes the journal when the last of them goes.
-struct Handle<E: Send + Sync + 'static> {
+struct JournalHandle<E: Send + Sync + 'static> {
     writer: SharedWriter<E>,
     shared: Arc<JournalCore<E>>,
 }
@@ -356,7 +356,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     }
 }
 
-impl<E: Send + Sync + 'static> Handle<E> {
+impl<E: Send + Sync + 'static> JournalHandle<E> {
     fn close(&self) {
         if self.writer.close() {
             self.shared.closed();
@@ -364,7 +364,7 @@ impl<E: Send + Sync + 'static> Handle<E> {
     }
 }
 
-impl<E: Send + Sync + 'static> Drop for Handle<E> {
+impl<E: Send + Sync + 'static> Drop for JournalHandle<E> {
     fn drop(&mut self) {
         self.close();
     }

@@ -6,7 +6,7 @@ use super::gate::Gates;
 use super::seat::Seats;
 use super::time::TimeSource;
 use super::writer::JournalWriter;
-use super::{Handle, Journal};
+use super::{Journal, JournalHandle};
 use crate::error::BuildError;
 use crate::ring::blocks::{SharedWriter, Writer, ring};
 use crate::stats::EntryCounters;
@@ -151,7 +151,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     /// ```
     pub fn build(self) -> Result<Journal<E>, BuildError> {
         let (writer, shared) = self.make(EntryCounters::shared_by_position())?;
-        Ok(Journal(Arc::new(Handle { writer: SharedWriter::from(writer), shared })))
+        Ok(Journal(Arc::new(JournalHandle { writer: SharedWriter::from(writer), shared })))
     }
 
     /// Makes a journal that one thread publishes into, without a read-modify-write for each event, and the handle through

@@ -3,7 +3,7 @@
 use super::core::JournalCore;
 use super::gate::GateWaiter;
 use super::publish::publish;
-use super::{Handle, Journal};
+use super::{Journal, JournalHandle};
 use crate::error::{OutOfMemory, WriteError};
 use crate::ring::blocks::SharedWriter;
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Seal};
@@ -24,7 +24,7 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
-        let Handle { writer, shared } = &*self.0;
+        let JournalHandle { writer, shared } = &*self.0;
         let (writer, shared) = (writer.clone(), shared.clone());
         Ok(Some(Lane::staged(JournalLane { writer, shared, waiter: Arc::new(GateWaiter::new()) })))
     }

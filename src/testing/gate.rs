@@ -223,7 +223,7 @@ impl Gate {
     /// assert_eq!(seen.events(), ["event"]);
     /// ```
     pub fn before<E, S: Sink<E>>(&self, inner: S) -> Gated<E, S> {
-        let shared = Behind { closed: AtomicBool::new(false), counters: Counters::new() };
+        let shared = GatedCore { closed: AtomicBool::new(false), counters: Counters::new() };
         Gated { gate: self.clone(), inner, shared: Arc::new(shared), events: PhantomData }
     }
 }
@@ -260,11 +260,11 @@ impl fmt::Debug for Gate {
 pub struct Gated<E, S> {
     gate: Gate,
     inner: S,
-    shared: Arc<Behind>,
+    shared: Arc<GatedCore>,
     events: PhantomData<fn(E)>,
 }
 
-struct Behind {
+struct GatedCore {
     closed: AtomicBool,
     counters: Counters,
 }
