@@ -151,7 +151,7 @@ impl<E: Send + 'static> PlainLane<E> for PrivateLane<E> {
         self.is_shared() || self.has_hook()
     }
 
-    fn seal(&self) -> Option<Arc<dyn Seal>> {
-        self.is_sealable().then(|| self.view().clone() as Arc<dyn Seal>)
+    fn seal(&self) -> Option<std::sync::Arc<dyn Seal>> {
+        self.is_sealable().then(|| self.view().clone() as std::sync::Arc<dyn Seal>)
     }
 }
