@@ -12,7 +12,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// The settings of a [`Queue`]. [`docs::defaults`](crate::docs::defaults) lists the defaults of the whole crate.
+/// The settings of a [`Queue`](crate::Queue). [`docs::defaults`](crate::docs::defaults) lists the defaults of the whole crate.
 ///
 /// | setting | default |
 /// |---|---|
