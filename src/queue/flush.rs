@@ -170,20 +170,21 @@ impl<E: Send + 'static> FlushRequests<E> {
     /// What the handler said to a request, once it was flushed; nothing when it is closed.
     pub(super) fn answered(&self, ticket: u64) -> Option<Answer<E>> {
         // ORD(flush.workers): Acquire; pairs with the Release in `leave`: the handler is closed, and what it answered is there.
-        let is_over = self.workers.load(Ordering::Acquire) == 0;
+        let no_worker_is_left = self.workers.load(Ordering::Acquire) == 0;
         let request = {
             let mut requests = lock(&self.requests);
             let at = requests.iter().position(|request| request.ticket == ticket);
-            at.filter(|at| is_over || requests[*at].is_answered()).map(|at| self.forget(&mut requests, at))
+            at.filter(|at| no_worker_is_left || requests[*at].is_answered())
+                .map(|at| self.forget(&mut requests, at))
         };
         // A request that is not answered any more goes, too: left here, it would hold the sinks on its way for ever.
         match request {
             Some(FlushRequest { goals, visits, state: RequestState::Answered(report), .. }) => {
-                let again = report.again().filter(|_| !is_over);
+                let again = report.again().filter(|_| !no_worker_is_left);
                 let repeat = again.map(|again| (goals, Arc::new(visits.again(&again.goals))));
                 Some(Answer { report, repeat })
             }
-            _ => is_over.then(|| Answer { report: FlushReport::default(), repeat: None }),
+            _ => no_worker_is_left.then(|| Answer { report: FlushReport::default(), repeat: None }),
         }
     }
 
