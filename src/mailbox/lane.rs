@@ -8,7 +8,7 @@ use super::core::Mailbox;
 use super::lane_reader::{Arrival, LaneReader};
 use super::overflow::Overflow;
 use super::shared_lane::Source;
-use super::view::{LaneView, ViewOf};
+use super::view::{LaneView, Reading, ViewOf};
 use crate::error::{OutOfMemory, WriteError};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
@@ -32,7 +32,7 @@ pub(crate) enum PrivateLane<E> {
 
 impl<E: Send + 'static> PrivateLane<E> {
     fn new(mailbox: &Arc<Mailbox<E>>) -> Result<(Self, Option<LaneReader<E>>), OutOfMemory> {
-        let view = |ring, entry| LaneView::new(ring, entry, &mailbox.signals);
+        let view = |ring, entry| LaneView::new(ring, entry, &mailbox.signals, &mailbox.registry);
         let several = mailbox.signals.crowd.is_some();
         Ok(if several || !mailbox.shared.is_bounded() {
             let by_position = mailbox.shared.is_bounded();
@@ -45,13 +45,13 @@ impl<E: Send + 'static> PrivateLane<E> {
             let ring = Ring::new(mailbox.capacity()).map_err(|error| error.of_checked(mailbox.capacity()))?;
             let ring = Arc::new(ring);
             let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
-            let reader = LaneReader::Evicting(ring.clone(), view.clone());
+            let reader = LaneReader::Evicting(ring.clone(), Reading::new(&view));
             (Self::Evicting(EvictingLane::new(ring, view, mailbox)), Some(reader))
         } else {
             let ring = spsc::ring(mailbox.capacity());
             let (producer, consumer) = ring.map_err(|error| error.of_checked(mailbox.capacity()))?;
             let view = view(ViewOf::Spsc(producer.sealer()), EntryCounters::private_by_position());
-            let reader = LaneReader::Spsc(consumer, view.clone());
+            let reader = LaneReader::Spsc(consumer, Reading::new(&view));
             (Self::Fast(FastLane::new(producer, view, mailbox)), Some(reader))
         })
     }
@@ -107,7 +107,7 @@ impl<E: Send + 'static> PrivateLane<E> {
 impl<E: Send + 'static> Mailbox<E> {
     /// Makes a lane for one publisher. On a sealed mailbox the lane refuses everything.
     pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, OutOfMemory> {
-        let (lane, reader) = PrivateLane::new(this)?;
+        let (lane, mut reader) = PrivateLane::new(this)?;
         let view = lane.view().clone();
         // What the caller has put into the shared lane lies below.
         let after = this.shared.position().unwrap_or(0);
@@ -117,10 +117,13 @@ impl<E: Send + 'static> Mailbox<E> {
             let mut registry = lock(&this.registry);
             if registry.sealed {
                 view.seal_now();
+                // Nothing ever comes through it, and the consumer may be gone.
+                finished.extend(reader.take());
             }
             if registry.pace.is_due(registry.views.len()) {
                 registry.fold();
-                finished.extend(registry.arrivals.extract_if(.., |arrival| arrival.lane.is_ended()));
+                let ended = registry.arrivals.extract_if(.., |arrival| arrival.lane.is_ended());
+                finished.extend(ended.map(|arrival| arrival.lane));
             }
             registry.views.push(view);
             registry.arrivals.extend(reader.map(|lane| Arrival { after, lane }));

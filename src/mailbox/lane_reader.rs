@@ -1,14 +1,14 @@
 //! The consumer's half of a lane, and when the consumer begins to read it.
 
-use super::view::LaneView;
+use super::view::{LaneView, Reading};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::sync::Arc;
 
 /// The consumer's half of one lane.
 pub(crate) enum LaneReader<E> {
-    Spsc(spsc::Consumer<E>, std::sync::Arc<LaneView<E>>),
-    Evicting(Arc<Ring<E>>, std::sync::Arc<LaneView<E>>),
+    Spsc(spsc::Consumer<E>, Reading<E>),
+    Evicting(Arc<Ring<E>>, Reading<E>),
 }
 
 impl<E> LaneReader<E> {
@@ -19,10 +19,15 @@ impl<E> LaneReader<E> {
         }
     }
 
-    fn view(&self) -> &LaneView<E> {
+    fn view(&self) -> &Reading<E> {
         match self {
             Self::Spsc(_, view) | Self::Evicting(_, view) => view,
         }
+    }
+
+    /// Whether this is the consumer's half of the lane that `view` shows.
+    pub(super) fn is_of(&self, view: &std::sync::Arc<LaneView<E>>) -> bool {
+        self.view().is_of(view)
     }
 
     /// How many events the lane has accepted.

@@ -6,7 +6,7 @@ use crate::stats::{FoldPace, Ledger};
 use std::sync::Arc;
 
 /// The private lanes of a mailbox. Its lock is held to seal them all, and never by a thread that waits or runs user code. A
-/// publisher takes it to close a mailbox that overflowed, and for nothing else.
+/// publisher takes it to close a mailbox that overflowed and to leave its lane, and for nothing else.
 pub(super) struct Registry<E> {
     pub(super) views: Vec<Arc<LaneView<E>>>,
     /// Lanes that the consumer has not picked up yet.
@@ -15,6 +15,9 @@ pub(super) struct Registry<E> {
     pub(super) pace: FoldPace,
     pub(super) sealed: bool,
 }
+
+/// A lane that both sides have left: its view, and its consumer's half where no consumer has picked it up.
+type Left<E> = (Arc<LaneView<E>>, Option<Arrival<E>>);
 
 impl<E> Registry<E> {
     pub(super) fn new() -> Self {
@@ -25,6 +28,19 @@ impl<E> Registry<E> {
             pace: FoldPace::default(),
             sealed: false,
         }
+    }
+
+    /// As [`fold`](Self::fold), for a lane that one of its sides leaves. Returns what the registry has of it, to be dropped outside the
+    /// lock. Nothing while the other side has something to do there.
+    pub(super) fn fold_one(&mut self, view: &Arc<LaneView<E>>) -> Option<Left<E>> {
+        if !view.is_over() {
+            return None;
+        }
+        let at = self.views.iter().position(|other| Arc::ptr_eq(other, view))?;
+        self.folded.take_in(view);
+        // A consumer that has not picked it up has nothing to read there.
+        let arrival = self.arrivals.iter().position(|arrival| arrival.lane.is_of(view));
+        Some((self.views.swap_remove(at), arrival.map(|at| self.arrivals.remove(at))))
     }
 
     /// Takes over the counters of lanes whose publisher is gone and whose events are handled.

@@ -1,13 +1,15 @@
 //! A publisher's private lane as third parties see it.
 
 use super::progress::Progress;
+use super::registry::Registry;
 use super::signals::Signals;
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::stats::{EntryCounters, Ledger};
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
-use crate::sync::{Arc, AtomicBool, AtomicU64, CachePadded, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, CachePadded, Mutex, Ordering, lock};
 use crate::wait::list::{Waiter, Want};
+use std::ops::Deref;
 
 /// The ring of a lane as third parties see it.
 pub(super) enum ViewOf<E> {
@@ -23,6 +25,8 @@ pub(crate) struct LaneView<E> {
     progress: CachePadded<Progress>,
     pub(super) entry: EntryCounters,
     signals: std::sync::Arc<Signals>,
+    /// The registry that the lane is in; it keeps the lane, and not the other way round.
+    registry: std::sync::Weak<Mutex<Registry<E>>>,
     /// The publisher has let go of the lane.
     released: AtomicU64,
     /// A lane without a ring of its own takes nothing more.
@@ -34,12 +38,14 @@ impl<E> LaneView<E> {
         ring: ViewOf<E>,
         entry: EntryCounters,
         signals: &std::sync::Arc<Signals>,
+        registry: &std::sync::Arc<Mutex<Registry<E>>>,
     ) -> std::sync::Arc<Self> {
         std::sync::Arc::new(Self {
             ring,
             progress: CachePadded::default(),
             entry,
             signals: signals.clone(),
+            registry: std::sync::Arc::downgrade(registry),
             released: AtomicU64::new(0),
             cancelled: AtomicBool::new(false),
         })
@@ -180,10 +186,49 @@ impl<E> LaneView<E> {
     }
 }
 
+/// Takes a lane off the registry when both sides are done with it: the registry keeps its counters, and the ring goes with the last
+/// side. Each side calls this when it leaves. The lock orders the two, so the second one finds what the first one has done.
+fn leave<E>(view: &std::sync::Arc<LaneView<E>>) {
+    if let Some(registry) = view.registry.upgrade() {
+        let left = lock(&registry).fold_one(view);
+        // Outside the lock: it takes the ring with it.
+        drop(left);
+    }
+}
+
+/// The consumer's hold on a lane. Its end is the consumer's: the lane was read to its end, or is not read any more.
+pub(crate) struct Reading<E>(std::sync::Arc<LaneView<E>>);
+
+impl<E> Reading<E> {
+    pub(super) fn new(view: &std::sync::Arc<LaneView<E>>) -> Self {
+        Self(view.clone())
+    }
+
+    pub(super) fn is_of(&self, view: &std::sync::Arc<LaneView<E>>) -> bool {
+        std::sync::Arc::ptr_eq(&self.0, view)
+    }
+}
+
+impl<E> Deref for Reading<E> {
+    type Target = LaneView<E>;
+
+    #[inline(always)]
+    fn deref(&self) -> &LaneView<E> {
+        &self.0
+    }
+}
+
+impl<E> Drop for Reading<E> {
+    fn drop(&mut self) {
+        leave(&self.0);
+    }
+}
+
 /// The publisher lets go of its lane, whose end is fixed by now: its counters are final.
-pub(super) fn let_go<E>(view: &LaneView<E>) {
+pub(super) fn let_go<E>(view: &std::sync::Arc<LaneView<E>>) {
     // ORD(lane.released): Release; pairs with `LaneView::is_over`.
     view.released.store(1, Ordering::Release);
+    leave(view);
     // A sleeping consumer would keep the empty lane.
     view.signals.cell.wake_now();
 }
