@@ -79,7 +79,7 @@ pub use remove::Removed;
 
 use self::core::{Core, Handle};
 use crate::channel::{Channel, Receiver};
-use crate::error::{AddError, Closed, RemoveError};
+use crate::error::{AddError, Closed, RemoveError, WriteError};
 use crate::sink::Sink;
 use crate::stats::{CloseReport, FlushReport, SinkId, Snapshot};
 use crate::sync::lock;
@@ -443,6 +443,8 @@ impl<E: Send + 'static> Bus<E> {
     /// Closes the bus: takes no more events, waits until what was accepted has been handled, and closes every sink in the
     /// order in which they were added; at most for five seconds. See [`close_timeout`](Self::close_timeout).
     ///
+    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits for none, and returns nothing.
+    ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
@@ -584,7 +586,7 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// Publishes from any thread, through the sinks' shared lanes.
     ///
     /// [`Published`] says what each sink made of the event: accepted, dropped at once, or refused. What was dropped or refused is
-    /// lost.
+    /// lost: [`try_publish`](Self::try_publish) gives back an event that every sink refused.
     ///
     /// This costs several times as much as through a [`Publisher`], and contends with other threads that do the same.
     ///
@@ -613,6 +615,36 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// ```
     pub fn publish(&self, event: E) -> Result<Published, Closed<E>> {
         self.core().publish(event)
+    }
+
+    /// Publishes from any thread without ever waiting for room, and gives the event back if no sink took it:
+    /// [`Overflow::Block`](crate::Overflow::Block) and [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as
+    /// [`Overflow::Refuse`](crate::Overflow::Refuse).
+    ///
+    /// Goes through the shared lanes and costs as much as [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// [`WriteError`] with the event when every sink refused it, and with the reason of the first sink;
+    /// [`WriteError::Closed`] when the bus is closed. If at least one sink accepted the event, or dropped it at once, the result is
+    /// [`Published`], which counts the refusals.
+    ///
+    /// # Panics
+    /// As for [`publish`](Self::publish).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Channel, Overflow, WriteError};
+    /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+    /// let bus = Bus::new();
+    /// bus.add(channel)?;
+    /// assert!(bus.try_publish(1)?.is_complete());
+    /// let Err(WriteError::Full(back)) = bus.try_publish(2) else { unreachable!() };
+    /// assert_eq!(receiver.recv()?, 1); // makes room
+    /// assert!(bus.try_publish(back)?.is_complete());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_publish(&self, event: E) -> Result<Published, WriteError<E>> {
+        self.core().try_publish(event)
     }
 
     /// Lends this thread's cached [`Publisher`], made at the first call: for async handlers, statics and layers.

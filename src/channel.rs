@@ -171,6 +171,8 @@ impl<E: Send + 'static> Channel<E> {
 
     /// Closes the channel: it takes no more events; what is left stays readable.
     ///
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};

@@ -146,6 +146,8 @@ impl<E: Send + 'static> Queue<E> {
     /// Closes the queue: takes no more events, and waits until everything accepted was handled, at most for five
     /// seconds. See [`close_timeout`](Self::close_timeout).
     ///
+    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits for none, and returns nothing.
+    ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///

@@ -35,6 +35,12 @@ impl<E: Clone + Send + 'static> Core<E> {
         Ok(tally.published())
     }
 
+    pub(super) fn try_publish(&self, event: E) -> Result<Published, WriteError<E>> {
+        let mut place = Some(event);
+        let tally = self.publish_shared(&mut place, Deadline::NOW);
+        tally.or_refused(place, || self.is_closed())
+    }
+
     /// Publishes the event in `place`, and leaves it there if nobody takes it. On a closed bus nobody does.
     #[inline(always)]
     fn publish_through_list(&self, place: &mut Option<E>) -> Tally {

@@ -378,6 +378,8 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 
     /// Closes the channel. What is left stays readable, by all receivers.
     ///
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};

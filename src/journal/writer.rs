@@ -140,7 +140,9 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// journal, so they need not be `Clone`; each borrowed one is cloned when its turn comes.
     ///
     /// # Errors
-    /// As for [`publish`](Self::publish), with the events that were not published, which allocates.
+    /// As for [`publish`](Self::publish), with the events that were not published, which allocates. A [`Publisher`](crate::Publisher) gives none back, because each of
+    /// its sinks may have another rest: its [`publish_batch`](crate::Publisher::publish_batch) fails with
+    /// [`Closed`](crate::error::Closed) alone.
     ///
     /// # Panics
     /// When a clone of a borrowed event does, or the `Drop` of an overwritten event: what was taken out until then is published.
@@ -224,6 +226,8 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     }
 
     /// Closes the journal: subscribers read what is there, and then [`Closed`](crate::error::Closed).
+    ///
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
     ///
     /// # Examples
     /// ```

@@ -196,6 +196,31 @@ fn try_publish_never_waits_for_room_on_any_lane() {
 }
 
 #[test]
+fn bus_try_publish_never_waits_for_room() {
+    for overflow in [Overflow::Block, Overflow::BlockFor(HOUR)] {
+        let (bus, mut receiver) = small(overflow);
+        assert_eq!((1..=2).map(|n| bus.try_publish(n).unwrap().accepted).sum::<usize>(), 2);
+        assert!(matches!(bus.try_publish(3), Err(WriteError::Full(3))));
+        // One sink that takes the event is enough: the refusal is a count.
+        bus.add(noop()).unwrap();
+        assert_eq!(bus.try_publish(4).unwrap(), took(1, 1));
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(ledger(&bus, "channel").refused.full, 2);
+        assert_books(&bus);
+    }
+}
+
+#[test]
+fn bus_try_publish_gives_back_what_all_refused() {
+    let bus = Bus::new();
+    assert_eq!(bus.try_publish(1).unwrap(), took(0, 0), "without sinks the publish is complete");
+    bus.add(sink_fn(|_: &u32| Err("no space left"))).unwrap();
+    assert!(matches!(bus.try_publish(2), Err(WriteError::Failed { event: 2, .. })));
+    let _ = bus.close();
+    assert!(matches!(bus.try_publish(3), Err(WriteError::Closed(3))));
+}
+
+#[test]
 fn a_wait_for_room_ends_with_its_limit_and_the_others_have_their_event() {
     let (bus, mut receiver) = small(Overflow::BlockFor(Duration::from_millis(1)));
     let mut other = bus.subscribe_lossy(8).unwrap();
