@@ -578,7 +578,7 @@ impl<E: Send + 'static> Bus<E> {
     /// ```
     #[must_use]
     pub fn sink_count(&self) -> usize {
-        self.core().list.load().iter().filter(|entry| !entry.info.is_dead()).count()
+        self.core().list.load().iter().filter(|entry| !entry.info.is_closed()).count()
     }
 }
 

@@ -612,7 +612,7 @@ struct LaneEnd<E: Send + Sync + 'static> {
 
 impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
     fn mark(&self) {
-        self.place.end();
+        self.place.cancel();
     }
 
     fn fix(&self) {
@@ -620,6 +620,6 @@ impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
     }
 
     fn wake_all(&self) {
-        self.shared.gates.ended(&self.place);
+        self.shared.gates.wake_cancelled(&self.place);
     }
 }

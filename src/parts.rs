@@ -103,8 +103,8 @@ impl Marks {
 
     /// Whether everything below `target` was handled or evicted, as a flush asks.
     #[must_use]
-    pub fn are_past<E>(&self, ring: &Ring<E>, target: u64) -> bool {
-        self.0.are_past(target, || ring.claimed())
+    pub fn have_reached<E>(&self, ring: &Ring<E>, target: u64) -> bool {
+        self.0.have_reached(target, || ring.claimed())
     }
 }
 
@@ -145,8 +145,8 @@ impl Progress {
 
     /// Whether everything below `target` was handled or evicted, as a flush asks.
     #[must_use]
-    pub fn is_past<E>(&self, ring: &Ring<E>, target: u64) -> bool {
-        self.0.is_past(ring, target)
+    pub fn has_reached<E>(&self, ring: &Ring<E>, target: u64) -> bool {
+        self.0.has_reached(ring, target)
     }
 }
 
@@ -224,7 +224,7 @@ impl<E: Send + 'static> Member<E> {
 
     /// Whether all was taken and the mailbox is closed.
     #[must_use]
-    pub fn is_ended(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         self.0.mailbox().shared_end().is_some()
     }
 }

@@ -255,8 +255,8 @@ impl<E: Send + 'static> Shared<E> {
         }
     }
 
-    fn is_finished(&self) -> bool {
-        self.mailboxes().iter().all(|mailbox| mailbox.is_finished())
+    fn is_drained(&self) -> bool {
+        self.mailboxes().iter().all(|mailbox| mailbox.is_drained())
     }
 
     /// Fills in everything but the kind. Returns the events that were dropped at once, of which their writers were told.
@@ -311,7 +311,7 @@ impl<E: Send + 'static> Shared<E> {
         // Where all share a mailbox, the others may still be at work on what is left.
         if self.route.is_some() || whole.is_some() {
             // What an unbounded queue accepted too late is given up here, before anybody is told of the end.
-            self.mailboxes().get(number).unwrap_or(&self.mailbox).finish();
+            self.mailboxes().get(number).unwrap_or(&self.mailbox).set_drained();
         }
         if let Some(mut whole) = whole {
             whole.undelivered += self.mailboxes().iter().map(|mailbox| mailbox.aborted()).sum::<u64>();
@@ -416,7 +416,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn describe(&self, state: &mut SinkState) {
         self.0.0.describe(state);
         state.kind = SinkKind::Queue;
-        if state.status == SinkStatus::Closed && !self.0.0.is_finished() {
+        if state.status == SinkStatus::Closed && !self.0.0.is_drained() {
             state.status = SinkStatus::Closing;
         }
     }
@@ -454,9 +454,9 @@ impl<E: Send + 'static> Drop for Handle<E> {
         // Unlike a close, a drop gives nothing up: the worker goes on by itself.
         if !std::thread::panicking() && may_wait_to_drop() && !self.0.mailbox.crew.is_here() {
             let dropping = HandleDrop::begin();
-            let finished = || self.0.is_finished().then_some(());
+            let drained = || self.0.is_drained().then_some(());
             let waiter = Waiter::wanting(Want::END);
-            self.0.mailbox.signals.blocked.wait_as(&waiter, dropping.deadline(), finished);
+            self.0.mailbox.signals.blocked.wait_as(&waiter, dropping.deadline(), drained);
             // What its sink was told to end is waited for, too.
             let report = lock(&self.0.report).clone();
             if let Some(report) = report {

@@ -101,7 +101,7 @@ fn a_flush_against_a_mark_that_is_set_again() {
         });
         steps.step();
         let (ring, marks) = &*shared;
-        if marks.are_past(ring, 1) {
+        if marks.have_reached(ring, 1) {
             traces.look(0b1);
         }
         member.join().unwrap();
@@ -165,7 +165,7 @@ fn a_flush_against_an_event_that_is_evicted_before_the_consumer_has_it() {
         });
         let (ring, progress) = &*shared;
         if let Pop::Value(evicted) = ring.pop()
-            && progress.is_past(ring, 2)
+            && progress.has_reached(ring, 2)
         {
             traces.look(0b11 & !(1 << evicted));
         }
@@ -181,7 +181,7 @@ fn sleep(mut member: Member<usize>) -> Option<usize> {
     loop {
         member.wait();
         let event = member.take();
-        if event.is_some() || member.is_ended() {
+        if event.is_some() || member.is_drained() {
             return event;
         }
     }
@@ -233,7 +233,7 @@ fn a_consumer_tells_of_the_end_behind_the_event_of_a_writer_that_stands_still() 
         });
         let mine = loop {
             let event = awake.take();
-            if event.is_some() || awake.is_ended() {
+            if event.is_some() || awake.is_drained() {
                 break event;
             }
             thread::yield_now();

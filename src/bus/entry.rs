@@ -27,21 +27,21 @@ pub(super) struct Reached<E: Send + 'static>(Mutex<ReachedBy<E>>);
 struct ReachedBy<E: Send + 'static> {
     ways: BTreeMap<u64, Arc<Way<E>>>,
     /// The sink is being taken off the bus.
-    ended: bool,
+    closed: bool,
 }
 
 impl<E: Send + 'static> Reached<E> {
     pub(super) fn new(ways: BTreeMap<u64, Arc<Way<E>>>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(ReachedBy { ways, ended: false })))
+        Arc::new(Self(Mutex::new(ReachedBy { ways, closed: false })))
     }
 
     /// Adds the way of a new publisher; not when the sink is being taken off the bus.
     pub(super) fn add(&self, publisher: u64, way: &Arc<Way<E>>) -> bool {
         let mut reached = lock(&self.0);
-        if !reached.ended {
+        if !reached.closed {
             reached.ways.insert(publisher, way.clone());
         }
-        !reached.ended
+        !reached.closed
     }
 
     /// Forgets a publisher that has ended and uses its lanes no more.
@@ -58,25 +58,25 @@ impl<E: Send + 'static> Reached<E> {
     /// called when the sink is being taken off the bus, and its guard is quiet.
     pub(super) fn drop_user_code(&self) -> bool {
         let ways = self.end();
-        let is_gone = ways.iter().fold(true, |is_gone, (_, way)| way.drop_user_code() && is_gone);
-        if is_gone {
+        let is_dropped = ways.iter().fold(true, |is_dropped, (_, way)| way.drop_user_code() && is_dropped);
+        if is_dropped {
             dispose(self.take());
         }
         dispose(ways);
-        is_gone
+        is_dropped
     }
 
     /// Adds no more ways, and returns those that there are.
     pub(super) fn end(&self) -> Vec<(u64, Arc<Way<E>>)> {
         let mut reached = lock(&self.0);
-        reached.ended = true;
+        reached.closed = true;
         reached.ways.iter().map(|(publisher, way)| (*publisher, way.clone())).collect()
     }
 
     /// Adds no more ways, and lets go of those that there are.
     pub(super) fn take(&self) -> BTreeMap<u64, Arc<Way<E>>> {
         let mut reached = lock(&self.0);
-        reached.ended = true;
+        reached.closed = true;
         std::mem::take(&mut reached.ways)
     }
 }

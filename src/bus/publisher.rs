@@ -405,10 +405,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         }
         cold_path();
         tally.take_back(self.lanes.settle_and_wake(|event| *back = Some(event)));
-        if self.lanes.any_dead()
+        if self.lanes.any_closed()
             && let Some(table) = &mut self.table
         {
-            table.value.retire_dead(&mut self.lanes);
+            table.value.retire_closed(&mut self.lanes);
         }
         tally
     }

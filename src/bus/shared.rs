@@ -84,7 +84,7 @@ impl<E: Clone + Send + 'static> Core<E> {
     ) {
         for entry in entries {
             left -= 1;
-            if entry.info.is_dead() {
+            if entry.info.is_closed() {
                 continue;
             }
             // All but the last get a clone.
@@ -140,7 +140,7 @@ impl<E: Send + 'static> Core<E> {
             let Some(event) = place.take() else { return Offer::Accepted };
             let offer = Offer::of(sink.offer(event), place);
             if offer == Offer::Closed {
-                info.mark_dead();
+                info.mark_closed();
             }
             offer
         });

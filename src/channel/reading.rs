@@ -17,7 +17,7 @@ fn attempt<E: Send + 'static>(from: &mut impl Intake<E>, find: Find) -> Result<E
     if let Some(event) = from.take(find) {
         return Ok(event);
     }
-    Err(match from.ended() {
+    Err(match from.drained() {
         None => TryRecvError::Empty,
         Some(End::Overflowed) => TryRecvError::Overflowed,
         Some(_) => TryRecvError::Closed,

@@ -259,7 +259,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn iter(&mut self) -> Iter<'_, E, K> {
-        Iter { receiver: self, ended: false }
+        Iter { receiver: self, exhausted: false }
     }
 
     /// Takes the next event, as a future. Wakes the task through the same cell in which threads park.
@@ -431,7 +431,7 @@ impl<E: Send + 'static, K: Kind> IntoIterator for Receiver<E, K> {
 
     /// Takes events, waiting for each, until the stream ends.
     fn into_iter(self) -> IntoIter<E, K> {
-        IntoIter { receiver: self, ended: false }
+        IntoIter { receiver: self, exhausted: false }
     }
 }
 

@@ -68,8 +68,8 @@ impl<E> Shared<E> {
         if deadline == Deadline::NOW || !may_wait_for_room() || self.crew.is_here() {
             return Err(Refusal::Full);
         }
-        let ended = || place.is_some_and(Place::is_ended);
-        let attempt = || if ended() { Some(Err(Refusal::Closed)) } else { attempt().transpose() };
+        let cancelled = || place.is_some_and(Place::is_cancelled);
+        let attempt = || if cancelled() { Some(Err(Refusal::Closed)) } else { attempt().transpose() };
         let limit = *limit.get_or_insert_with(|| self.gates.deadline().min(deadline));
         let outcome = self.gates.wait(place, limit, attempt, || self.has_room());
         outcome.unwrap_or(Err(Refusal::Timeout))

@@ -161,7 +161,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 // A publisher that user code starts here must not wait for this very subscriber.
                 let _here = self.gating.then(|| self.shared.crew.read());
                 let entry = self.take(look);
-                self.finish_behind_the_last();
+                self.end_after_the_last();
                 entry
             }
             Found::Lagged(events) => Entry::Lagged(events),
@@ -218,7 +218,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                         let sequence = Sequence::new(self.reader.position());
                         self.reader.take(|_, _| ());
                         self.went_past_a_panic();
-                        self.finish_behind_the_last();
+                        self.end_after_the_last();
                         return Ok(Some(Found::Panicked(sequence)));
                     }
                 },
@@ -226,7 +226,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                     self.seat.lagged(events);
                     self.seat.set_position(self.reader.position());
                     if self.ends_on_lag {
-                        self.finish();
+                        self.end_subscription();
                     } else if self.gating {
                         self.gate_moved();
                     }
@@ -283,14 +283,14 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     #[cold]
     fn end<R>(&mut self) -> Result<R, RecvError> {
         if !self.ended {
-            self.finish();
+            self.end_subscription();
         }
         Err(RecvError::Closed)
     }
 
     /// Nothing will follow what is about to be told: nobody is to wait for this subscriber, which need not look once more.
     #[cold]
-    fn finish(&mut self) {
+    fn end_subscription(&mut self) {
         self.ended = true;
         // Also what is known to be there goes through `find`, and no further.
         self.takes_all = false;
@@ -303,10 +303,10 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Finishes if the place says that nothing follows.
-    fn finish_behind_the_last(&mut self) {
+    /// Ends the subscription if the position says that nothing follows.
+    fn end_after_the_last(&mut self) {
         if self.bounds.end_before(self.reader.position()) {
-            self.finish();
+            self.end_subscription();
         }
     }
 

@@ -101,7 +101,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         let sequence = Sequence::new(self.writer.position());
         match self.writer.put_within(event) {
             Ok(old) => {
-                self.finish(old);
+                self.show(old);
                 Ok(sequence)
             }
             Err(event) => self.publish_at_a_block(event, deadline),
@@ -110,7 +110,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
 
     /// Shows what was written, wakes who sleeps, and drops what was overwritten.
     #[inline(always)]
-    fn finish(&mut self, old: Option<E>) {
+    fn show(&mut self, old: Option<E>) {
         self.writer.commit();
         self.shared.0.published();
         drop_overwritten(old, self.take_stale());
@@ -130,7 +130,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         }
         let sequence = Sequence::new(self.writer.position());
         let old = self.writer.put(event);
-        self.finish(old);
+        self.show(old);
         Ok(sequence)
     }
 

@@ -63,7 +63,7 @@ pub(crate) struct Mailbox<E> {
     /// The backlog is to be given up.
     pub(super) aborted: AtomicBool,
     /// The consumer is gone, or has handled the last event.
-    pub(super) finished: AtomicBool,
+    pub(super) drained: AtomicBool,
     pub(crate) consumer: ConsumerCounters,
     /// The consumers when there are several.
     pub(super) members: Members,
@@ -96,7 +96,7 @@ impl<E: Send + 'static> Mailbox<E> {
             generation: AtomicUsize::new(0),
             end: AtomicU64::new(0),
             aborted: AtomicBool::new(false),
-            finished: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
             consumer: ConsumerCounters::default(),
             members: Members::default(),
             backlog: Mutex::new(BacklogMark::default()),

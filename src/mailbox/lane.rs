@@ -112,25 +112,25 @@ impl<E: Send + 'static> Mailbox<E> {
         // What the caller has put into the shared lane lies below.
         let after = this.shared.position().unwrap_or(0);
         // Dropped outside the lock: lanes of publishers that are gone, and what was left in them.
-        let mut finished = Vec::new();
+        let mut left = Vec::new();
         {
             let mut registry = lock(&this.registry);
             if registry.sealed {
                 view.seal_now();
                 // Nothing ever comes through it, and the consumer may be gone.
-                finished.extend(reader.take());
+                left.extend(reader.take());
             }
             if registry.pace.is_due(registry.views.len()) {
                 registry.fold();
-                let ended = registry.arrivals.extract_if(.., |arrival| arrival.lane.is_ended());
-                finished.extend(ended.map(|arrival| arrival.lane));
+                let drained = registry.arrivals.extract_if(.., |arrival| arrival.lane.is_drained());
+                left.extend(drained.map(|arrival| arrival.lane));
             }
             registry.views.push(view);
             registry.arrivals.extend(reader.map(|lane| Arrival { after, lane }));
             // ORD(mailbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
             this.generation.fetch_add(1, Ordering::Release);
         }
-        drop(finished);
+        drop(left);
         Ok(lane)
     }
 }

@@ -12,10 +12,10 @@ pub(crate) enum LaneReader<E> {
 }
 
 impl<E> LaneReader<E> {
-    pub(crate) fn is_ended(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         match self {
-            Self::Spsc(consumer, _) => consumer.is_ended(),
-            Self::Evicting(ring, _) => ring.is_ended(),
+            Self::Spsc(consumer, _) => consumer.is_drained(),
+            Self::Evicting(ring, _) => ring.is_drained(),
         }
     }
 
@@ -50,8 +50,8 @@ impl<E> LaneReader<E> {
 
     pub(crate) fn has_work(&mut self) -> bool {
         match self {
-            Self::Spsc(consumer, _) => consumer.has_next() || consumer.is_ended(),
-            Self::Evicting(ring, _) => ring.has_filled() || ring.is_ended(),
+            Self::Spsc(consumer, _) => consumer.has_next() || consumer.is_drained(),
+            Self::Evicting(ring, _) => ring.has_filled() || ring.is_drained(),
         }
     }
 }
@@ -71,7 +71,7 @@ pub(crate) struct Arrival<E> {
 #[cold]
 pub(crate) fn settle_seal<E>(consumer: &spsc::Consumer<E>, view: &LaneView<E>) -> bool {
     let sealed = consumer.is_sealed();
-    if sealed && !consumer.is_ended() {
+    if sealed && !consumer.is_drained() {
         view.end_seal();
     }
     sealed

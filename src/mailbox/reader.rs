@@ -168,10 +168,10 @@ impl<E: Send + 'static> Reader<E> {
                 }
             };
             total += count;
-            any_ended |= count == 0 && lane.is_ended();
+            any_ended |= count == 0 && lane.is_drained();
         }
         if any_ended {
-            self.lanes.retain(|lane| !lane.is_ended());
+            self.lanes.retain(|lane| !lane.is_drained());
         }
         if total > 0 {
             self.mailbox.signals.blocked.notify_progress();
@@ -395,7 +395,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             if let Some(event) = self.take_in_turn(find, |_| true) {
                 return Some(event);
             }
-            self.lanes.retain(|lane| !lane.is_ended());
+            self.lanes.retain(|lane| !lane.is_drained());
             if !self.admits_more() {
                 return None;
             }
@@ -416,7 +416,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         added + known + self.mailbox.shared_len()
     }
 
-    fn ended(&mut self) -> Option<End> {
+    fn drained(&mut self) -> Option<End> {
         let end = self.mailbox.end();
         if end == End::Open {
             return None;
@@ -429,8 +429,8 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             registry.sealed
         };
         self.admit();
-        self.lanes.retain(|lane| !lane.is_ended());
-        let shared_ended = self.mailbox.shared.is_ended();
+        self.lanes.retain(|lane| !lane.is_drained());
+        let shared_ended = self.mailbox.shared.is_drained();
         self.saw_shared_end |= shared_ended;
         (sealed && self.lanes.is_empty() && self.arriving.is_empty() && shared_ended).then_some(end)
     }

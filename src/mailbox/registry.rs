@@ -33,7 +33,7 @@ impl<E> Registry<E> {
     /// As [`fold`](Self::fold), for a lane that one of its sides leaves. Returns what the registry has of it, to be dropped outside the
     /// lock. Nothing while the other side has something to do there.
     pub(super) fn fold_one(&mut self, view: &Arc<LaneView<E>>) -> Option<Left<E>> {
-        if !view.is_over() {
+        if !view.is_final() {
             return None;
         }
         let at = self.views.iter().position(|other| Arc::ptr_eq(other, view))?;
@@ -47,11 +47,11 @@ impl<E> Registry<E> {
     pub(super) fn fold(&mut self) {
         let folded = &mut self.folded;
         self.views.retain(|view| {
-            let over = view.is_over();
-            if over {
+            let is_final = view.is_final();
+            if is_final {
                 folded.take_in(view);
             }
-            !over
+            !is_final
         });
         self.pace.walked(self.views.len());
     }

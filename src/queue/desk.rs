@@ -166,20 +166,21 @@ impl<E: Send + 'static> FlushDesk<E> {
     /// What the handler said to a wish, once it was flushed; nothing when it is closed.
     pub(super) fn answered(&self, ticket: u64) -> Option<Answer<E>> {
         // ORD(desk.staff): Acquire; pairs with the Release in `leave`: the handler is closed, and what it answered is there.
-        let is_over = self.staff.load(Ordering::Acquire) == 0;
+        let no_worker_is_left = self.staff.load(Ordering::Acquire) == 0;
         let wish = {
             let mut wishes = lock(&self.wishes);
             let at = wishes.iter().position(|wish| wish.ticket == ticket);
-            at.filter(|at| is_over || wishes[*at].is_answered()).map(|at| self.forget(&mut wishes, at))
+            at.filter(|at| no_worker_is_left || wishes[*at].is_answered())
+                .map(|at| self.forget(&mut wishes, at))
         };
         // A wish that is not answered any more goes, too: left here, it would hold the sinks on its way for ever.
         match wish {
             Some(Wish { goals, visits, state: State::Answered(report), .. }) => {
-                let again = report.again().filter(|_| !is_over);
+                let again = report.again().filter(|_| !no_worker_is_left);
                 let way = again.map(|again| (goals, Arc::new(visits.again(&again.goals))));
                 Some(Answer { report, way })
             }
-            _ => is_over.then(|| Answer { report: FlushReport::default(), way: None }),
+            _ => no_worker_is_left.then(|| Answer { report: FlushReport::default(), way: None }),
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) trait Ending: Send + Sync {
     fn identity(&self) -> &Identity;
 
     /// Its report, when it has ended. The report may name others that are to be waited for.
-    fn ended(&self) -> Option<CloseReport>;
+    fn final_report(&self) -> Option<CloseReport>;
 
     /// Whether it is a report, and no more than that.
     fn is_report(&self) -> bool {

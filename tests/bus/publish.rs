@@ -157,14 +157,14 @@ fn publish_waits_for_room_until_its_deadline() {
         (1..=2).for_each(|n| assert_eq!(publisher.publish(n), Ok(took(1, 0))));
         let deadline = Deadline::after(Duration::from_millis(5));
         assert!(matches!(publisher.publish_by(3, deadline), Err(WriteError::Timeout(3))));
-        assert!(deadline.is_over());
+        assert!(deadline.has_passed());
         // Through the shared lanes the thread carries the deadline into the sink's `write`.
         bus.with_local(|_| {
             bus.with_local(|shared| {
                 (4..=5).for_each(|n| assert_eq!(shared.publish(n), Ok(took(1, 0))));
                 let deadline = Deadline::after(Duration::from_millis(5));
                 assert!(matches!(shared.publish_by(6, deadline), Err(WriteError::Timeout(6))));
-                assert!(deadline.is_over());
+                assert!(deadline.has_passed());
             });
         });
         assert_eq!(receiver.drain().count(), 4);

@@ -37,7 +37,7 @@ impl<E: Send + 'static> SharedWriter<E> {
         entry.offered(1);
         let push = |event| {
             // The mailbox itself refuses what comes too late for an unbounded lane.
-            if mailbox.shared.is_bounded() && self.view.is_cancelled() {
+            if mailbox.shared.is_bounded() && self.view.is_closed() {
                 return Err(PushError::Closed(event));
             }
             mailbox.push_shared_as(event, entry)
