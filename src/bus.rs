@@ -177,6 +177,8 @@ impl<E: Send + 'static> Bus<E> {
     /// Closes the bus: takes no more events, waits until what was accepted has been handled, and closes every sink in the
     /// order in which they were added; at most for five seconds. See [`close_timeout`](Self::close_timeout).
     ///
+    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits for none, and returns nothing.
+    ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
@@ -275,7 +277,7 @@ impl<E: Send + 'static> Bus<E> {
     /// ```
     #[must_use]
     pub fn sink_count(&self) -> usize {
-        self.core().list.load().iter().filter(|entry| !entry.info.is_dead()).count()
+        self.core().list.load().iter().filter(|entry| !entry.info.is_closed()).count()
     }
 }
 

@@ -170,6 +170,8 @@ impl<E: Send + 'static> Channel<E> {
 
     /// Closes the channel: it takes no more events; what is left stays readable.
     ///
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
@@ -257,7 +259,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
         // Asked by the reader's own function: in time it cannot be done, and without any it is too late.
-        let too_late = deadline.is_over() && self.0.0.crew.is_here();
+        let too_late = deadline.has_passed() && self.0.0.crew.is_here();
         if must_not_wait() && !too_late {
             report.note(Finish::Pending);
             return;

@@ -32,8 +32,8 @@ pub(crate) const DROP_LIMIT: Duration = Duration::from_millis(500);
 /// ```
 /// use std::time::Duration;
 /// let deadline = buslane::time::Deadline::after(Duration::from_secs(5));
-/// assert!(!deadline.is_over());
-/// assert!(buslane::time::Deadline::NOW.is_over());
+/// assert!(!deadline.has_passed());
+/// assert!(buslane::time::Deadline::NOW.has_passed());
 /// assert_eq!(buslane::time::Deadline::NEVER.remaining(), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Deadline {
     /// use buslane::stats::CloseReport;
     /// use buslane::time::Deadline;
     /// assert_eq!(noop::<u32>().close_by(Deadline::NOW), CloseReport::done()); // nothing is waited for
-    /// assert!(Deadline::NOW.is_over());
+    /// assert!(Deadline::NOW.has_passed());
     /// ```
     pub const NOW: Self = Self(Limit::Now);
     /// No deadline.
@@ -63,7 +63,7 @@ impl Deadline {
     /// # Examples
     /// ```
     /// use buslane::time::Deadline;
-    /// assert!(!Deadline::NEVER.is_over());
+    /// assert!(!Deadline::NEVER.has_passed());
     /// assert_eq!(Deadline::NEVER.min(Deadline::NOW), Deadline::NOW);
     /// ```
     pub const NEVER: Self = Self(Limit::Never);
@@ -74,7 +74,7 @@ impl Deadline {
     /// ```
     /// use buslane::time::Deadline;
     /// use std::time::Duration;
-    /// assert!(!Deadline::after(Duration::from_secs(60)).is_over());
+    /// assert!(!Deadline::after(Duration::from_secs(60)).has_passed());
     /// assert_eq!(Deadline::after(Duration::ZERO), Deadline::NOW);
     /// assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
     /// ```
@@ -91,7 +91,7 @@ impl Deadline {
     /// # Examples
     /// ```
     /// use std::time::Instant;
-    /// assert!(buslane::time::Deadline::at(Instant::now()).is_over());
+    /// assert!(buslane::time::Deadline::at(Instant::now()).has_passed());
     /// ```
     #[must_use]
     pub fn at(moment: Instant) -> Self {
@@ -171,13 +171,13 @@ impl Deadline {
     /// use buslane::time::Deadline;
     /// use std::time::Duration;
     /// let deadline = Deadline::after(Duration::from_millis(1));
-    /// while !deadline.is_over() {
+    /// while !deadline.has_passed() {
     ///     std::thread::yield_now(); // or something useful
     /// }
     /// assert_eq!(deadline.remaining(), Some(Duration::ZERO));
     /// ```
     #[must_use]
-    pub fn is_over(self) -> bool {
+    pub fn has_passed(self) -> bool {
         self.remaining().is_some_and(|left| left.is_zero())
     }
 }

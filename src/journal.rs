@@ -228,7 +228,9 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// Allocates if events are borrowed, and if they have destructors, to keep what is overwritten until other publishers continue.
     ///
     /// # Errors
-    /// As for [`publish`](Self::publish), with the events that were not published.
+    /// As for [`publish`](Self::publish), with the events that were not published. A [`Publisher`](crate::Publisher) gives none back, because each of
+    /// its sinks may have another rest: its [`publish_batch`](crate::Publisher::publish_batch) fails with
+    /// [`Closed`](crate::error::Closed) alone.
     ///
     /// # Panics
     /// As for [`publish`](Self::publish).
@@ -317,6 +319,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     }
 
     /// Closes the journal: it takes no more events; what it keeps stays readable.
+    ///
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
     ///
     /// # Examples
     /// ```

@@ -11,8 +11,8 @@
 //! | [`progress`], [`counters`] | how far a consumer is in a lane, and what it counts |
 //! | [`signals`] | where the two sides wait for each other |
 //! | [`shared_lane`] | the lane of all writers without one of their own: a ring, or an unbounded queue |
-//! | [`view`], [`lane_reader`] | a private lane as third parties see it, and its consumer's half |
-//! | [`registry`], [`members`] | the lanes of a mailbox, and its consumers when there are several |
+//! | [`view`], [`registry`] | a private lane as third parties see it; the consumer's halves, and all lanes of a mailbox |
+//! | [`members`] | the consumers of a mailbox when there are several |
 //! | [`core`] | the [`Mailbox`] itself |
 //! | [`write`](mod@write), [`end`], [`goal`], [`state`] | what it does: takes events, ends, answers flushes, and describes itself |
 //! | [`lane`] | a publisher's half of a private lane, and how the sink layer calls it |
@@ -26,7 +26,6 @@ pub(crate) mod end;
 pub(crate) mod goal;
 pub(crate) mod intake;
 pub(crate) mod lane;
-mod lane_reader;
 pub(crate) mod member;
 pub(crate) mod members;
 pub(crate) mod overflow;

@@ -147,6 +147,8 @@ impl<E: Send + 'static> Queue<E> {
     /// Closes the queue: takes no more events, and waits until everything accepted was handled, at most for five
     /// seconds. See [`close_timeout`](Self::close_timeout).
     ///
+    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits for none, and returns nothing.
+    ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
     /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
@@ -254,8 +256,8 @@ impl<E: Send + 'static> QueueCore<E> {
         }
     }
 
-    fn is_finished(&self) -> bool {
-        self.mailboxes().iter().all(|mailbox| mailbox.is_finished())
+    fn is_drained(&self) -> bool {
+        self.mailboxes().iter().all(|mailbox| mailbox.is_drained())
     }
 
     /// Fills in everything but the kind. Returns the events that were dropped at once, of which their writers were told.
@@ -310,7 +312,7 @@ impl<E: Send + 'static> QueueCore<E> {
         // Where all share a mailbox, the others may still be at work on what is left.
         if self.route.is_some() || whole.is_some() {
             // What an unbounded queue accepted too late is given up here, before anybody is told of the end.
-            self.mailboxes().get(number).unwrap_or(&self.mailbox).finish();
+            self.mailboxes().get(number).unwrap_or(&self.mailbox).set_drained();
         }
         if let Some(mut whole) = whole {
             whole.undelivered += self.mailboxes().iter().map(|mailbox| mailbox.aborted()).sum::<u64>();
@@ -415,7 +417,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn describe(&self, state: &mut SinkState) {
         self.0.0.describe(state);
         state.kind = SinkKind::Queue;
-        if state.status == SinkStatus::Closed && !self.0.0.is_finished() {
+        if state.status == SinkStatus::Closed && !self.0.0.is_drained() {
             state.status = SinkStatus::Closing;
         }
     }
@@ -453,9 +455,9 @@ impl<E: Send + 'static> Drop for Handle<E> {
         // Unlike a close, a drop gives nothing up: the worker goes on by itself.
         if !std::thread::panicking() && may_wait_to_drop() && !self.0.mailbox.crew.is_here() {
             let dropping = HandleDrop::begin();
-            let finished = || self.0.is_finished().then_some(());
+            let drained = || self.0.is_drained().then_some(());
             let waiter = Waiter::wanting(Want::END);
-            self.0.mailbox.signals.blocked.wait_as(&waiter, dropping.deadline(), finished);
+            self.0.mailbox.signals.blocked.wait_as(&waiter, dropping.deadline(), drained);
             // What its sink was told to end is waited for, too.
             let report = lock(&self.0.report).clone();
             if let Some(report) = report {

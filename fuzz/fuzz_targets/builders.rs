@@ -221,7 +221,7 @@ fn check(input: Input) -> Option<()> {
         }
         Input::Deadline { limit } => {
             let deadline = Deadline::after(limit);
-            let _ = (deadline.remaining(), deadline.is_over(), deadline.min(Deadline::NOW));
+            let _ = (deadline.remaining(), deadline.has_passed(), deadline.min(Deadline::NOW));
         }
     }
     Some(())

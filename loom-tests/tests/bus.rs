@@ -102,7 +102,7 @@ fn remove_against_publish_into_a_direct_sink() {
 #[test]
 fn remove_against_a_publisher_that_waits_in_the_shared_lane() {
     // A lane into the lane that several consumers share has no end of its own. After `remove` returned nothing enters, and a
-    // publisher that waits for room is let go: no deadlock. Fails when the seal does not set `LaneView::cancelled`, or wakes
+    // publisher that waits for room is let go: no deadlock. Fails when the seal does not set `LaneView::closed`, or wakes
     // nobody who waits.
     model(|| {
         let bus = Bus::new();

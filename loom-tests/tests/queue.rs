@@ -155,7 +155,7 @@ fn books(queue: &Queue<Tracked>) -> Ledger {
 #[test]
 fn close_against_a_parked_worker() {
     // A worker that parks, or is about to, sees the close, ends and says so: no deadlock. Fails when the seal does not wake
-    // with a fence, or when `finish` does not notify.
+    // with a fence, or when `set_drained` does not notify.
     model(|| {
         let seen = Seen::default();
         let queue = queue_of(&seen, builder(1, Overflow::DropNewest));
@@ -214,7 +214,7 @@ fn close_against_shared_write() {
 
 #[test]
 fn two_closes_get_the_same_report() {
-    // Whoever closes gets the one report, and the handler is closed once. Fails when `finish` notifies before the report is
+    // Whoever closes gets the one report, and the handler is closed once. Fails when `set_drained` notifies before the report is
     // there, or wakes only one. Held to two preemptions (4 s; three take more than 45): a close alone goes to three.
     model_with(2, || {
         let seen = Seen::default();
@@ -237,7 +237,7 @@ fn two_closes_get_the_same_report() {
 #[test]
 fn last_handle_dropped_against_the_worker() {
     // The drop of the last handle seals, and waits for the worker to handle what was accepted. Fails when the drop waits
-    // for something that a worker at its end does not notify, or ORD(mailbox.finished) is Relaxed.
+    // for something that a worker at its end does not notify, or ORD(mailbox.drained) is Relaxed.
     model(|| {
         let (lives, seen) = (Lives::new(1), Seen::default());
         let queue = seen.gate.before(|| {
@@ -474,7 +474,7 @@ fn close_against_an_evicting_writer() {
 #[test]
 fn unbounded_write_against_close() {
     // No exact close, and exact books: what is accepted too late is counted as aborted, told to the hook, and dropped.
-    // Fails when the fence of `push_unbounded` or that of `finish` is missing.
+    // Fails when the fence of `push_unbounded` or that of `set_drained` is missing.
     model(|| {
         let (lives, seen, aborted) = (Lives::new(1), Seen::default(), Arc::new(AtomicUsize::new(0)));
         let (queue, writer) = seen.gate.before(|| {

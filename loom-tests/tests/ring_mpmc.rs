@@ -146,7 +146,7 @@ fn close_against_two_pushers() {
         let end = ring.close();
         assert_eq!(ring.close(), end);
         let mut got = Vec::new();
-        while !ring.is_ended() {
+        while !ring.is_drained() {
             match ring.pop() {
                 Pop::Value(value) => got.push(value.id()),
                 Pop::Empty | Pop::Pending => thread::yield_now(),
@@ -274,7 +274,7 @@ fn close_against_eviction() {
         let (accepted, evicted) = pusher.join().unwrap();
         assert_eq!(end, 1 + u64::from(accepted));
         let got = rest(&ring);
-        assert!(ring.is_ended());
+        assert!(ring.is_drained());
         assert_eq!((got.len() + evicted.len()) as u64, end);
         drop(ring);
         lives.assert_all_dropped();
@@ -327,7 +327,7 @@ fn claimed_orders_what_came_before() {
 #[test]
 fn the_close_shows_what_came_before() {
     // Whoever sees the ring closed, or ended, sees what was done before the close. Fails when ORD(mpmc.tail) is Relaxed in
-    // `close`, `is_closed` or `is_ended`.
+    // `close`, `is_closed` or `is_drained`.
     model(|| {
         let ring = new(1);
         let written = Arc::new(AtomicUsize::new(0));
@@ -338,7 +338,7 @@ fn the_close_shows_what_came_before() {
         });
         let (watcher, effect) = (ring.clone(), written.clone());
         let watcher = thread::spawn(move || {
-            if watcher.is_ended() {
+            if watcher.is_drained() {
                 assert_eq!(effect.load(Ordering::Relaxed), 7);
             }
         });

@@ -29,7 +29,7 @@ fn publish(producer: &mut Producer<Tracked>, value: Tracked) -> bool {
 /// Takes values until the ring has ended.
 fn rest(consumer: &mut Consumer<Tracked>) -> Vec<usize> {
     let mut got = Vec::new();
-    while !consumer.is_ended() {
+    while !consumer.is_drained() {
         match consumer.pop() {
             Some(value) => got.push(value.id()),
             None => thread::yield_now(),
@@ -296,7 +296,7 @@ fn handled_shows_what_the_handler_did() {
 #[test]
 fn the_end_shows_what_the_producer_did() {
     // Whoever sees that the ring has ended sees what its producer did before it let go. Fails when ORD(spsc.fin) is Relaxed
-    // in `Producer::end`, `Consumer::is_ended` or `Sealer::is_ended`.
+    // in `Producer::end`, `Consumer::is_drained` or `Sealer::is_drained`.
     model(|| {
         let (mut producer, consumer) = ring::<usize>(1).expect("a small ring");
         let sealer = consumer.sealer();
@@ -308,11 +308,11 @@ fn the_end_shows_what_the_producer_did() {
         });
         let other = written.clone();
         let watcher = thread::spawn(move || {
-            if sealer.is_ended() {
+            if sealer.is_drained() {
                 assert_eq!(other.load(Ordering::Relaxed), 7);
             }
         });
-        if consumer.is_ended() {
+        if consumer.is_drained() {
             assert_eq!(written.load(Ordering::Relaxed), 7);
         }
         watcher.join().unwrap();

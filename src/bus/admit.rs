@@ -199,7 +199,7 @@ impl<E: Send + 'static> Core<E> {
                     && let Some(has_lanes) = probe
                 {
                     let id = SinkId(control.id());
-                    let info = Info::new(id, name, location, key, has_lanes, self.deaths.clone());
+                    let info = Info::new(id, name, location, key, has_lanes, self.any_closed.clone());
                     // A lane for a publisher that has gone is dropped below, which a removal waits for.
                     std::mem::forget(info.begin_call());
                     break (id, info.clone(), self.attach(&mut control, info, sink, lanes));

@@ -155,7 +155,7 @@ impl<E: Send + 'static> Core<E> {
     fn close_inside(self: &Arc<Self>, deadline: Deadline, limit: Option<Deadline>) -> CloseReport {
         let Some(entries) = self.begin_close() else {
             // Bound first, so that the lock is free.
-            let own = self.ended();
+            let own = self.final_report();
             return own.map_or_else(CloseReport::pending, |own| own.whole(&self.identity));
         };
         let calls: Vec<Call<CloseReport>> = entries
@@ -208,7 +208,7 @@ impl<E: Send + 'static> Core<E> {
     fn wait_for_calls(&self, entry: &Entry<E>, deadline: Deadline) -> bool {
         let mut pause = Pace::new();
         while self.is_called(entry) {
-            if deadline.is_over() {
+            if deadline.has_passed() {
                 return false;
             }
             pause.wait();
@@ -342,7 +342,7 @@ impl<E: Send + 'static> Ending for Core<E> {
         &self.identity
     }
 
-    fn ended(&self) -> Option<CloseReport> {
+    fn final_report(&self) -> Option<CloseReport> {
         match &lock(&self.control).closing {
             Closing::Reported(report) => Some(report.clone()),
             Closing::Idle | Closing::Running => None,
@@ -350,7 +350,7 @@ impl<E: Send + 'static> Ending for Core<E> {
     }
 
     fn await_end(&self, deadline: Deadline) {
-        self.closers.wait_until(deadline, || self.ended());
+        self.closers.wait_until(deadline, || self.final_report());
     }
 
     fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport {

@@ -256,7 +256,7 @@ impl<E: Send + 'static> Control<E> {
         if let Some(key) = &entry.info.key {
             self.keys.remove(key);
         }
-        entry.info.set_gone();
+        entry.info.set_removed();
         let mut detached = Detached { sealers: Vec::new(), publishers: Vec::new(), entry };
         for (publisher, link) in detached.entry.reached.end() {
             detached.sealers.extend(link.sealer());

@@ -30,7 +30,7 @@ pub(super) struct Core<E: Send + 'static> {
     pub(super) domain: Domain,
     pub(super) control: Mutex<Control<E>>,
     /// A sink was found to be closed: the control plane looks which.
-    pub(super) deaths: sync::Arc<AtomicBool>,
+    pub(super) any_closed: sync::Arc<AtomicBool>,
     /// How many publishers that threads keep have lanes of their own.
     pub(super) locals: AtomicUsize,
     /// Those who wait for the report of a close that another thread makes.
@@ -49,7 +49,7 @@ impl<E: Send + 'static> Core<E> {
             list: Swap::new(List::default()),
             domain: Domain::new(process_pair()),
             control: Mutex::new(Control::new()),
-            deaths: sync::Arc::new(AtomicBool::new(false)),
+            any_closed: sync::Arc::new(AtomicBool::new(false)),
             locals: AtomicUsize::new(0),
             closers: WaitList::new(process_pair()),
             hooks,
@@ -73,7 +73,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     pub(super) fn has_sinks(&self) -> bool {
-        self.list.load().iter().any(|entry| !entry.info.is_dead())
+        self.list.load().iter().any(|entry| !entry.info.is_closed())
     }
 }
 

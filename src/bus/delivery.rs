@@ -10,7 +10,7 @@
 
 use super::hooks::BusHooks;
 use super::info::{Info, SinkRef};
-use super::lanes::{Fast, Finishing, Lanes};
+use super::lanes::{Fast, Lanes, SettleOnDrop};
 use super::link::{Guard, Ticket};
 use super::supply::{Supply, offer_copy};
 use super::table::{Direct, Slow, Table, TableKind};
@@ -73,8 +73,8 @@ impl<E: Clone + Send + 'static> Table<E> {
     fn publish_gated(&mut self, lanes: &mut Lanes<E>, place: &mut Option<E>, scene: &Scene<'_, E>) -> Tally {
         let count = lanes.len();
         let mut gated = Gated { attention: 0, lost: 0, scene };
-        let finishing = Finishing(lanes);
-        let (others, last) = finishing.0.split();
+        let settling = SettleOnDrop(lanes);
+        let (others, last) = settling.0.split();
         let mut done = 0;
         let mut has_room = true;
         for fast in others {
@@ -90,7 +90,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         let Gated { attention, lost, .. } = gated;
         if !has_room {
             cold_path();
-            std::mem::forget(finishing);
+            std::mem::forget(settling);
             let mut tally = self.publish_generally(lanes, place, done, scene);
             tally.gates_lost(lost);
             return tally;
@@ -100,13 +100,13 @@ impl<E: Clone + Send + 'static> Table<E> {
             discard(place.take());
         }
         *place = None;
-        std::mem::forget(finishing);
+        std::mem::forget(settling);
         let mut tally = Tally::accepted(count);
         tally.gates_lost(lost);
         if attention != 0 || lanes.needs_fence() {
             cold_path();
-            tally.take_back(lanes.finish(|event| *place = Some(event)));
-            self.retire_dead(lanes);
+            tally.take_back(lanes.check_and_settle(|event| *place = Some(event)));
+            self.retire_closed(lanes);
         }
         tally
     }
@@ -122,10 +122,10 @@ impl<E: Clone + Send + 'static> Table<E> {
         let count = lanes.len();
         let mut supply = Supply::new(place, count + self.slow.len() + self.direct.len() - done);
         let mut tally = Tally::accepted(done);
-        let (mut any_owed, mut any_dead) = (false, false);
-        let finishing = Finishing(lanes);
+        let (mut any_owed, mut any_closed) = (false, false);
+        let settling = SettleOnDrop(lanes);
         for index in done..count {
-            let Some(Fast { lane, gate, info, owed, dead, .. }) = finishing.0.at(index) else { break };
+            let Some(Fast { lane, gate, info, owed, closed, .. }) = settling.0.at(index) else { break };
             if let Some(gate) = gate
                 && let Some(held_back) = supply.event().and_then(|event| held_back(gate, event, scene))
             {
@@ -147,20 +147,21 @@ impl<E: Clone + Send + 'static> Table<E> {
                 let offer = supply.offer(|place| push(place, |event| hooked(lane, info, scene, event, put)));
                 tally.count(offer);
                 if offer.is_closed() {
-                    *dead = true;
-                    any_dead = true;
-                    info.mark_dead();
+                    *closed = true;
+                    any_closed = true;
+                    info.mark_closed();
                 }
             }
         }
         for slow in self.slow.iter_mut().filter(|slow| !slow.may_wait) {
-            any_dead |= slow.push(&mut supply, &mut tally, scene);
+            any_closed |= slow.push(&mut supply, &mut tally, scene);
         }
-        let refused = if count == 0 { 0 } else { finishing.0.finish(|event| supply.give_back(event)) };
+        let refused =
+            if count == 0 { 0 } else { settling.0.check_and_settle(|event| supply.give_back(event)) };
         tally.take_back(refused);
-        any_dead |= refused > 0;
+        any_closed |= refused > 0;
         for direct in &self.direct {
-            if direct.info.is_dead() {
+            if direct.info.is_closed() {
                 // As if it were off the bus already.
                 supply.skip();
             } else {
@@ -168,14 +169,14 @@ impl<E: Clone + Send + 'static> Table<E> {
             }
         }
         for slow in self.slow.iter_mut().filter(|slow| slow.may_wait) {
-            any_dead |= slow.push(&mut supply, &mut tally, scene);
+            any_closed |= slow.push(&mut supply, &mut tally, scene);
         }
         if any_owed {
-            any_dead |= pay_owed(finishing.0, &mut supply, &mut tally, scene);
+            any_closed |= pay_owed(settling.0, &mut supply, &mut tally, scene);
         }
-        std::mem::forget(finishing);
-        if any_dead {
-            self.retire_dead(lanes);
+        std::mem::forget(settling);
+        if any_closed {
+            self.retire_closed(lanes);
         }
         tally
     }
@@ -187,9 +188,9 @@ impl<E: Clone + Send + 'static> Table<E> {
         events: &[E],
         scene: &Scene<'_, E>,
     ) -> Tally {
-        let finishing = Finishing(lanes);
+        let settling = SettleOnDrop(lanes);
         let mut lost = 0;
-        for Fast { lane, gate, batched, .. } in finishing.0.iter_mut() {
+        for Fast { lane, gate, batched, .. } in settling.0.iter_mut() {
             *batched = match gate {
                 None => {
                     let _user_code = UserCode::enter();
@@ -211,7 +212,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                 }
             };
         }
-        std::mem::forget(finishing);
+        std::mem::forget(settling);
         let mut tally = self.publish_rest_of_batch(lanes, events, scene);
         tally.gates_lost(lost);
         tally
@@ -225,10 +226,10 @@ impl<E: Clone + Send + 'static> Table<E> {
         scene: &Scene<'_, E>,
     ) -> Tally {
         let mut tally = Tally::accepted(lanes.iter().map(|fast| fast.batched).sum());
-        tally.take_back(lanes.finish(discard));
+        tally.take_back(lanes.check_and_settle(discard));
         for direct in &self.direct {
             for event in events {
-                if !direct.info.is_dead() {
+                if !direct.info.is_closed() {
                     tally.count(offer_copy(event, |place| direct.deliver(place, scene)));
                 }
             }
@@ -240,7 +241,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                 slow.note(offer);
             }
         }
-        for Fast { lane, gate, info, dead, batched, .. } in lanes.iter_mut() {
+        for Fast { lane, gate, info, closed, batched, .. } in lanes.iter_mut() {
             for event in &events[*batched..] {
                 let offer = match gate.as_mut().and_then(|gate| held_back(gate, event, scene)) {
                     None => offer_copy(event, |place| push_waiting(lane, info, place, scene)),
@@ -248,13 +249,13 @@ impl<E: Clone + Send + 'static> Table<E> {
                 };
                 tally.count(offer);
                 if offer.is_closed() {
-                    *dead = true;
-                    info.mark_dead();
+                    *closed = true;
+                    info.mark_closed();
                 }
             }
         }
-        if lanes.any_dead() || self.slow.iter().any(|slow| slow.dead) {
-            self.retire_dead(lanes);
+        if lanes.any_closed() || self.slow.iter().any(|slow| slow.closed) {
+            self.retire_closed(lanes);
         }
         tally
     }
@@ -301,19 +302,19 @@ fn pay_owed<E: Clone + Send + 'static>(
     tally: &mut Tally,
     scene: &Scene<'_, E>,
 ) -> bool {
-    let mut any_dead = false;
-    for Fast { lane, info, owed, dead, .. } in lanes.iter_mut() {
+    let mut any_closed = false;
+    for Fast { lane, info, owed, closed, .. } in lanes.iter_mut() {
         if std::mem::take(owed) {
             let offer = supply.offer(|place| push_waiting(lane, info, place, scene));
             tally.count(offer);
             if offer.is_closed() {
-                *dead = true;
-                any_dead = true;
-                info.mark_dead();
+                *closed = true;
+                any_closed = true;
+                info.mark_closed();
             }
         }
     }
-    any_dead
+    any_closed
 }
 
 /// Pushes the event in `place` into a fast lane, and waits for room there.
@@ -327,21 +328,21 @@ fn push_waiting<E: Send + 'static>(
 }
 
 impl<E: Clone + Send + 'static> Slow<E> {
-    /// Pushes the next event; whether the sink is gone.
+    /// Pushes the next event; returns whether the sink is closed.
     #[inline(always)]
     fn push(&mut self, supply: &mut Supply<'_, E>, tally: &mut Tally, scene: &Scene<'_, E>) -> bool {
         let offer = supply.offer(|place| self.deliver(place, scene));
         tally.count(offer);
         self.note(offer);
-        self.dead
+        self.closed
     }
 
     /// Whether the sink is closed is noted.
     #[inline(always)]
     fn note(&mut self, offer: Offer) {
         if offer.is_closed() {
-            self.dead = true;
-            self.info.mark_dead();
+            self.closed = true;
+            self.info.mark_closed();
         }
     }
 
@@ -457,7 +458,7 @@ pub(super) fn deliver_to<E: Send + 'static>(
         Ok(Err(error)) => {
             counters.count(EntryOutcome::refused(&error), 1);
             if error.is_closed() {
-                info.mark_dead();
+                info.mark_closed();
             }
             hooks.failed(info, &error);
             Offer::of(Err(error), place)

@@ -27,21 +27,21 @@ pub(super) struct Reached<E: Send + 'static>(Mutex<ReachedBy<E>>);
 struct ReachedBy<E: Send + 'static> {
     links: BTreeMap<u64, Arc<Link<E>>>,
     /// The sink is being taken off the bus.
-    ended: bool,
+    closed: bool,
 }
 
 impl<E: Send + 'static> Reached<E> {
     pub(super) fn new(links: BTreeMap<u64, Arc<Link<E>>>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(ReachedBy { links, ended: false })))
+        Arc::new(Self(Mutex::new(ReachedBy { links, closed: false })))
     }
 
     /// Adds the link of a new publisher; not when the sink is being taken off the bus.
     pub(super) fn add(&self, publisher: u64, link: &Arc<Link<E>>) -> bool {
         let mut reached = lock(&self.0);
-        if !reached.ended {
+        if !reached.closed {
             reached.links.insert(publisher, link.clone());
         }
-        !reached.ended
+        !reached.closed
     }
 
     /// Forgets a publisher that has ended and uses its lanes no more.
@@ -58,25 +58,25 @@ impl<E: Send + 'static> Reached<E> {
     /// called when the sink is being taken off the bus, and its guard is quiet.
     pub(super) fn drop_user_code(&self) -> bool {
         let links = self.end();
-        let is_gone = links.iter().fold(true, |is_gone, (_, link)| link.drop_user_code() && is_gone);
-        if is_gone {
+        let is_dropped = links.iter().fold(true, |is_dropped, (_, link)| link.drop_user_code() && is_dropped);
+        if is_dropped {
             dispose(self.take());
         }
         dispose(links);
-        is_gone
+        is_dropped
     }
 
     /// Adds no more links, and returns those that there are.
     pub(super) fn end(&self) -> Vec<(u64, Arc<Link<E>>)> {
         let mut reached = lock(&self.0);
-        reached.ended = true;
+        reached.closed = true;
         reached.links.iter().map(|(publisher, link)| (*publisher, link.clone())).collect()
     }
 
     /// Adds no more links, and lets go of those that there are.
     pub(super) fn take(&self) -> BTreeMap<u64, Arc<Link<E>>> {
         let mut reached = lock(&self.0);
-        reached.ended = true;
+        reached.closed = true;
         std::mem::take(&mut reached.links)
     }
 }

@@ -18,13 +18,13 @@ pub(super) struct Info {
     /// The sink gives out lanes, so that its `write` is ours and may wait.
     pub(super) has_lanes: bool,
     /// The sink has reported that it is closed.
-    dead: AtomicBool,
+    closed: AtomicBool,
     /// What was counted for the sink while it was called directly.
     pub(super) counters: Counters,
     /// The sink was taken off the bus.
-    gone: AtomicBool,
-    /// Set with `dead`, and shared by all attachments of the bus: the control plane has to look which of them it is.
-    deaths: sync::Arc<AtomicBool>,
+    removed: AtomicBool,
+    /// Set with `closed`, and shared by all attachments of the bus: the control plane has to look which of them it is.
+    any_closed: sync::Arc<AtomicBool>,
     last_error: Mutex<Option<String>>,
     /// Direct calls in progress that have no hazard word: those of `Bus::publish`.
     calls: AtomicUsize,
@@ -51,7 +51,7 @@ impl Info {
         location: &'static Location<'static>,
         key: Option<SinkKey>,
         has_lanes: bool,
-        deaths: sync::Arc<AtomicBool>,
+        any_closed: sync::Arc<AtomicBool>,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -59,36 +59,36 @@ impl Info {
             location,
             key,
             has_lanes,
-            dead: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             counters: Counters::new(),
-            gone: AtomicBool::new(false),
-            deaths,
+            removed: AtomicBool::new(false),
+            any_closed,
             last_error: Mutex::new(None),
             calls: AtomicUsize::new(0),
         })
     }
 
-    pub(super) fn is_dead(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         // Relaxed: a hint to skip the sink; that it takes nothing any more, it says itself.
-        self.dead.load(Ordering::Relaxed)
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// The sink reported that it is closed: it is skipped, and the control plane takes it off the bus.
-    pub(super) fn mark_dead(&self) {
-        self.dead.store(true, Ordering::Relaxed);
-        // ORD(info.deaths): Release; pairs with the Acquire in `Core::purge`: a purge that sees it sees which sink is dead.
-        self.deaths.store(true, Ordering::Release);
+    pub(super) fn mark_closed(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        // ORD(info.any_closed): Release; pairs with the Acquire in `Core::purge`: a purge that sees it sees which sink is closed.
+        self.any_closed.store(true, Ordering::Release);
     }
 
     /// Whether the sink was taken off the bus.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(super) fn is_removed(&self) -> bool {
         // Relaxed: for publishers that were handed the change, which publishes it.
-        self.gone.load(Ordering::Relaxed)
+        self.removed.load(Ordering::Relaxed)
     }
 
     /// The sink is being taken off the bus: publishers that are handed the attachment once more let go of it.
-    pub(super) fn set_gone(&self) {
-        self.gone.store(true, Ordering::Relaxed);
+    pub(super) fn set_removed(&self) {
+        self.removed.store(true, Ordering::Relaxed);
     }
 
     /// Counts a direct call. To be followed by a look whether the sink is still attached: the fence pairs with the heavy one

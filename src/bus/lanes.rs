@@ -31,12 +31,12 @@ pub(super) struct Fast<E: Send + 'static> {
     /// The publish in progress owes it the event: there was no room, and it is to wait.
     pub(super) owed: bool,
     /// It takes nothing any more.
-    pub(super) dead: bool,
+    pub(super) closed: bool,
 }
 
 impl<E: Send + 'static> Fast<E> {
     pub(super) fn new(lane: FastLane<E>, gate: Option<(LaneFilter<E>, Guard<E>)>, info: Ticket<E>) -> Self {
-        Self { lane, gate, info, batched: 0, owed: false, dead: false }
+        Self { lane, gate, info, batched: 0, owed: false, closed: false }
     }
 
     fn is_symmetric(&self) -> bool {
@@ -48,13 +48,13 @@ impl<E: Send + 'static> Fast<E> {
     fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> usize {
         let mut count = 0;
         if self.lane.attention() != 0 {
-            let open = self.lane.finish(|event| {
+            let open = self.lane.settle_and_wake(|event| {
                 count += 1;
                 taken_back(event);
             });
             if !open {
-                self.dead = true;
-                self.info.mark_dead();
+                self.closed = true;
+                self.info.mark_closed();
             }
         }
         count
@@ -82,19 +82,19 @@ pub(super) struct Lanes<E: Send + 'static> {
 pub(super) enum Pushed<E> {
     /// So many lanes took it.
     Done(usize),
-    /// So many lanes took it, and one of them may have something to finish.
+    /// So many lanes took it, and one of them may have something to settle.
     Attention(usize),
     /// The first so many lanes took it, and the next has no room.
     Full(usize, E),
 }
 
-/// Finishes what was put into lanes when user code of the event unwinds: its clone, its drop, a gate.
-pub(super) struct Finishing<'a, E: Send + 'static>(pub(super) &'a mut Lanes<E>);
+/// Settles what was put into lanes, and wakes the consumers, when user code of the event unwinds: its clone, its drop, a gate.
+pub(super) struct SettleOnDrop<'a, E: Send + 'static>(pub(super) &'a mut Lanes<E>);
 
-impl<E: Send + 'static> Drop for Finishing<'_, E> {
+impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
     fn drop(&mut self) {
         self.0.iter_mut().for_each(|fast| fast.owed = false);
-        self.0.finish(discard);
+        self.0.check_and_settle(discard);
     }
 }
 
@@ -167,10 +167,10 @@ impl<E: Send + 'static> Lanes<E> {
     }
 
     /// Moves lanes out of the way that accept no further events. They go back in the changes that brought them.
-    pub(super) fn retire_dead(&mut self, done: &mut handoff::Chain<Change<E>>) {
+    pub(super) fn retire_closed(&mut self, done: &mut handoff::Chain<Change<E>>) {
         let Self { seen, last, others, gated, symmetric, .. } = self;
         others.extend(last.take());
-        for fast in others.extract_if(.., |fast| fast.dead) {
+        for fast in others.extract_if(.., |fast| fast.closed) {
             *gated -= usize::from(fast.gate.is_some());
             *symmetric -= usize::from(fast.is_symmetric());
             let Fast { lane, gate, info: Ticket(change), .. } = fast;
@@ -214,13 +214,13 @@ impl<E: Send + 'static> Lanes<E> {
 
     /// After puts: the fence, the settling with sealers, the wake-ups.
     #[inline(always)]
-    pub(super) fn finish(&mut self, taken_back: impl FnMut(E)) -> usize {
+    pub(super) fn check_and_settle(&mut self, taken_back: impl FnMut(E)) -> usize {
         if self.fence_and_check() { self.settle_and_wake(taken_back) } else { 0 }
     }
 
     /// Whether a lane accepts no further events.
-    pub(super) fn any_dead(&self) -> bool {
-        self.iter().any(|fast| fast.dead)
+    pub(super) fn any_closed(&self) -> bool {
+        self.iter().any(|fast| fast.closed)
     }
 }
 
@@ -228,10 +228,10 @@ impl<E: Clone + Send + 'static> Lanes<E> {
     /// Puts the event into every lane, and the last one gets it without a clone.
     #[inline(always)]
     pub(super) fn push(&mut self, event: E) -> Pushed<E> {
-        let finishing = Finishing(self);
-        let Lanes { needs_fence, last: Some(last), others, .. } = &mut *finishing.0 else {
+        let settling = SettleOnDrop(self);
+        let Lanes { needs_fence, last: Some(last), others, .. } = &mut *settling.0 else {
             cold_path();
-            std::mem::forget(finishing);
+            std::mem::forget(settling);
             return Pushed::Full(0, event);
         };
         let mut attention = *needs_fence;
@@ -243,8 +243,8 @@ impl<E: Clone + Send + 'static> Lanes<E> {
                 cold_path();
                 // Which one it is, is looked up here and not counted on the way.
                 let full = std::ptr::from_ref(fast);
-                let done = finishing.0.others.iter().take_while(|other| !std::ptr::eq(*other, full)).count();
-                std::mem::forget(finishing);
+                let done = settling.0.others.iter().take_while(|other| !std::ptr::eq(*other, full)).count();
+                std::mem::forget(settling);
                 return Pushed::Full(done, event);
             };
             attention |= room.push_and_look(event.clone());
@@ -253,20 +253,20 @@ impl<E: Clone + Send + 'static> Lanes<E> {
         let Some(room) = last.lane.room() else {
             cold_path();
             let done = others.len();
-            std::mem::forget(finishing);
+            std::mem::forget(settling);
             return Pushed::Full(done, event);
         };
         attention |= room.push_and_look(event);
         let count = others.len() + 1;
-        std::mem::forget(finishing);
+        std::mem::forget(settling);
         if attention == 0 { Pushed::Done(count) } else { Pushed::Attention(count) }
     }
 
     /// Puts a slice into every lane and shows it at once. `None` when that was not all; the lanes then know how far they are, for
     /// the rest of the publish.
     pub(super) fn push_batch(&mut self, events: &[E]) -> Option<Tally> {
-        let finishing = Finishing(self);
-        let Lanes { needs_fence, last, others, .. } = &mut *finishing.0;
+        let settling = SettleOnDrop(self);
+        let Lanes { needs_fence, last, others, .. } = &mut *settling.0;
         let (mut attention, mut whole) = (*needs_fence, true);
         let count = others.len() + 1;
         for fast in others.iter_mut().chain(last) {
@@ -278,7 +278,7 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             light_fence(FencePair::Asymmetric);
             attention |= fast.lane.attention();
         }
-        std::mem::forget(finishing);
+        std::mem::forget(settling);
         (whole && attention == 0).then_some(Tally::accepted(count * events.len()))
     }
 }

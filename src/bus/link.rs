@@ -138,13 +138,13 @@ impl<E: Send + 'static> Link<E> {
     /// thread drops it. To be called when the publisher uses the lane no more: it has ended, or the sink's guard is quiet.
     pub(super) fn drop_user_code(&self) -> bool {
         let claims = lock(&self.outside).claims.clone();
-        let is_gone = claims.is_none_or(|claims| claims.drop_now());
-        if is_gone {
+        let is_dropped = claims.is_none_or(|claims| claims.drop_now());
+        if is_dropped {
             let outside =
                 std::mem::replace(&mut *lock(&self.outside), Outside { sealer: None, claims: None });
             dispose(outside);
         }
-        is_gone
+        is_dropped
     }
 
     pub(super) fn is_withdrawn(&self) -> bool {

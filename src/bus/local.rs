@@ -47,7 +47,7 @@ impl<E: Send + 'static> Owner for Core<E> {
     /// Keeps the bus alive, though not open.
     type Kept = Publisher<E>;
 
-    fn is_over(&self) -> bool {
+    fn is_closed(&self) -> bool {
         self.is_closed()
     }
 }

@@ -405,10 +405,10 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         }
         cold_path();
         tally.take_back(self.lanes.settle_and_wake(|event| *back = Some(event)));
-        if self.lanes.any_dead()
+        if self.lanes.any_closed()
             && let Some(table) = &mut self.table
         {
-            table.value.retire_dead(&mut self.lanes);
+            table.value.retire_closed(&mut self.lanes);
         }
         tally
     }
@@ -462,7 +462,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// event and sink.
     ///
     /// # Errors
-    /// [`Closed`] when the bus is closed and no sink took any event.
+    /// [`Closed`] when the bus is closed and no sink took any event. It carries no events: only clones enter the sinks, and one sink may
+    /// take events that another one refuses, so there is no rest to give back. A journal takes the events themselves and has one rest,
+    /// which its [`publish_batch`](crate::Journal::publish_batch) gives back in a [`WriteError`].
     ///
     /// # Panics
     /// When a clone of an event does. What was put into lanes until then is there, and parked consumers are woken: some sinks

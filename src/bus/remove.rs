@@ -130,7 +130,7 @@ const RETURNS: usize = 64;
 fn come_by<E: Send + 'static>(detached: &[Detached<E>], version: u64, deadline: Deadline) -> bool {
     let through = |slot: &Arc<PublisherSlot<E>>| slot.has_seen(version);
     let have = || detached.iter().flat_map(|detached| &detached.publishers).all(through);
-    have() || !deadline.is_over() && look_for_a_moment(|| have().then_some(())).is_some()
+    have() || !deadline.has_passed() && look_for_a_moment(|| have().then_some(())).is_some()
 }
 
 impl<E: Send + 'static> Core<E> {
@@ -207,7 +207,7 @@ impl<E: Send + 'static> Core<E> {
                 dispose(sink);
                 return Removed::Quiet;
             }
-            if deadline.is_over() {
+            if deadline.has_passed() {
                 return Removed::StillInside;
             }
             pause.wait();
@@ -221,17 +221,17 @@ impl<E: Send + 'static> Core<E> {
         for id in self.next_sinks(looks) {
             self.ask(id, |info, sink| {
                 if info.has_lanes && caught(|| sink.reports_closed()) == Ok(true) {
-                    info.mark_dead();
+                    info.mark_closed();
                 }
             });
         }
-        // ORD(info.deaths): AcqRel; Acquire pairs with the Release in `Info::mark_dead`: the mark is visible.
-        if self.deaths.load(Ordering::Relaxed) && self.deaths.swap(false, Ordering::AcqRel) {
+        // ORD(info.any_closed): AcqRel; Acquire pairs with the Release in `Info::mark_closed`: the mark is visible.
+        if self.any_closed.load(Ordering::Relaxed) && self.any_closed.swap(false, Ordering::AcqRel) {
             let entries = lock(&self.control).entries.clone();
-            let dead: Vec<SinkId> =
-                entries.iter().filter(|entry| entry.info.is_dead()).map(|entry| entry.info.id).collect();
+            let closed: Vec<SinkId> =
+                entries.iter().filter(|entry| entry.info.is_closed()).map(|entry| entry.info.id).collect();
             dispose(entries);
-            self.take_off(&dead);
+            self.take_off(&closed);
         }
         self.sweep();
     }

@@ -26,7 +26,7 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// Publishes from any thread, through the sinks' shared lanes.
     ///
     /// [`Published`] says what each sink made of the event: accepted, dropped at once, or refused. What was dropped or refused is
-    /// lost.
+    /// lost: [`try_publish`](Self::try_publish) gives back an event that every sink refused.
     ///
     /// This costs several times as much as through a [`Publisher`], and contends with other threads that do the same.
     ///
@@ -56,6 +56,36 @@ impl<E: Clone + Send + 'static> Bus<E> {
     pub fn publish(&self, event: E) -> Result<Published, Closed<E>> {
         self.core().publish(event)
     }
+
+    /// Publishes from any thread without ever waiting for room, and gives the event back if no sink took it:
+    /// [`Overflow::Block`](crate::Overflow::Block) and [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as
+    /// [`Overflow::Refuse`](crate::Overflow::Refuse).
+    ///
+    /// Goes through the shared lanes and costs as much as [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// [`WriteError`] with the event when every sink refused it, and with the reason of the first sink;
+    /// [`WriteError::Closed`] when the bus is closed. If at least one sink accepted the event, or dropped it at once, the result is
+    /// [`Published`], which counts the refusals.
+    ///
+    /// # Panics
+    /// As for [`publish`](Self::publish).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Channel, Overflow, WriteError};
+    /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build()?;
+    /// let bus = Bus::new();
+    /// bus.add(channel)?;
+    /// assert!(bus.try_publish(1)?.is_complete());
+    /// let Err(WriteError::Full(back)) = bus.try_publish(2) else { unreachable!() };
+    /// assert_eq!(receiver.recv()?, 1); // makes room
+    /// assert!(bus.try_publish(back)?.is_complete());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_publish(&self, event: E) -> Result<Published, WriteError<E>> {
+        self.core().try_publish(event)
+    }
 }
 
 impl<E: Clone + Send + 'static> Core<E> {
@@ -69,6 +99,12 @@ impl<E: Clone + Send + 'static> Core<E> {
         // Not moved once more: it was just written.
         discard(place);
         Ok(tally.published())
+    }
+
+    pub(super) fn try_publish(&self, event: E) -> Result<Published, WriteError<E>> {
+        let mut place = Some(event);
+        let tally = self.publish_shared(&mut place, Deadline::NOW);
+        tally.or_refused(place, || self.is_closed())
     }
 
     /// Publishes the event in `place`, and leaves it there if nobody takes it. On a closed bus nobody does.
@@ -114,7 +150,7 @@ impl<E: Clone + Send + 'static> Core<E> {
     ) {
         for entry in entries {
             left -= 1;
-            if entry.info.is_dead() {
+            if entry.info.is_closed() {
                 continue;
             }
             // All but the last get a clone.
@@ -170,7 +206,7 @@ impl<E: Send + 'static> Core<E> {
             let Some(event) = place.take() else { return Offer::Accepted };
             let offer = Offer::of(sink.offer(event), place);
             if offer == Offer::Closed {
-                info.mark_dead();
+                info.mark_closed();
             }
             offer
         });

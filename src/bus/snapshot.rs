@@ -43,7 +43,7 @@ impl<E: Send + 'static> Core<E> {
                 state.last_error = state.last_error.or_else(|| info.last_error());
                 if !state.kind.keeps_ledger() {
                     state.ledger = counted;
-                    if info.is_dead() || self.is_closed() {
+                    if info.is_closed() || self.is_closed() {
                         state.status = SinkStatus::Closed;
                     }
                 } else {

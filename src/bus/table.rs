@@ -41,7 +41,7 @@ pub(super) struct Slow<E: Send + 'static> {
     pub(super) guard: Option<Guard<E>>,
     /// Whether a push may wait for room.
     pub(super) may_wait: bool,
-    pub(super) dead: bool,
+    pub(super) closed: bool,
     _exit: ExitOnDrop,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Direct<E: Send + 'static> {
     pub(super) guard: Guard<E>,
     pub(super) info: Arc<Info>,
     pub(super) counters: Arc<EntryCounters>,
-    gone: bool,
+    removed: bool,
     ticket: Ticket<E>,
 }
 
@@ -96,18 +96,18 @@ impl<E: Send + 'static> Table<E> {
 
     /// Applies changes, in the order in which they were handed over. A change may come again: then there is nothing to do.
     pub(super) fn apply(&mut self, lanes: &mut Lanes<E>, changes: Chain<Change<E>>) {
-        let mut any_gone = false;
+        let mut any_removed = false;
         for change in changes {
             match change.value.link.lease.accept() {
                 Some(lane) => self.enter(lanes, change, lane),
                 None => {
-                    any_gone |= change.value.info.is_gone() && self.mark_gone(lanes, &change.value);
+                    any_removed |= change.value.info.is_removed() && self.mark_removed(lanes, &change.value);
                     self.done.push(change);
                 }
             }
         }
-        if any_gone {
-            self.retire_dead(lanes);
+        if any_removed {
+            self.retire_closed(lanes);
         }
         self.kind = if !(self.slow.is_empty() && self.direct.is_empty()) {
             TableKind::General
@@ -137,7 +137,7 @@ impl<E: Send + 'static> Table<E> {
                     info: Ticket(change),
                     guard,
                     may_wait,
-                    dead: false,
+                    closed: false,
                     _exit: ExitOnDrop(info),
                 });
             }
@@ -145,24 +145,30 @@ impl<E: Send + 'static> Table<E> {
                 let (info, counters) = (change.value.info.clone(), change.value.link.counters.clone());
                 if let (Some(guard), Some(counters)) = (guard, counters) {
                     debug_assert!(self.direct.len() < self.direct.capacity(), "T1");
-                    self.direct.push(Direct { guard, info, counters, gone: false, ticket: Ticket(change) });
+                    self.direct.push(Direct {
+                        guard,
+                        info,
+                        counters,
+                        removed: false,
+                        ticket: Ticket(change),
+                    });
                 }
             }
         }
     }
 
-    /// Marks the entry of a sink that is gone, if it is still here.
-    fn mark_gone(&mut self, lanes: &mut Lanes<E>, change: &Change<E>) -> bool {
+    /// Marks the entry of a sink that was removed, if it is still here.
+    fn mark_removed(&mut self, lanes: &mut Lanes<E>, change: &Change<E>) -> bool {
         let id = change.info.id;
         let mark = match change.link.kind {
-            Kind::Fast => lanes.by_id(id).map(|fast| &mut fast.dead),
+            Kind::Fast => lanes.by_id(id).map(|fast| &mut fast.closed),
             Kind::Slow => {
                 let at = self.slow.binary_search_by_key(&id, |slow| slow.info.id);
-                at.ok().map(|at| &mut self.slow[at].dead)
+                at.ok().map(|at| &mut self.slow[at].closed)
             }
             Kind::Direct => {
                 let at = self.direct.binary_search_by_key(&id, |direct| direct.info.id);
-                at.ok().map(|at| &mut self.direct[at].gone)
+                at.ok().map(|at| &mut self.direct[at].removed)
             }
         };
         // It may be marked already, and still be here.
@@ -187,13 +193,13 @@ impl<E: Send + 'static> Table<E> {
 
     /// Moves out of the way what takes nothing any more. The lanes go back in the changes that brought them.
     #[cold]
-    pub(super) fn retire_dead(&mut self, lanes: &mut Lanes<E>) {
+    pub(super) fn retire_closed(&mut self, lanes: &mut Lanes<E>) {
         let Self { slow, direct, done, .. } = self;
-        lanes.retire_dead(done);
-        for Slow { lane, info: Ticket(change), .. } in slow.extract_if(.., |slow| slow.dead) {
+        lanes.retire_closed(done);
+        for Slow { lane, info: Ticket(change), .. } in slow.extract_if(.., |slow| slow.closed) {
             change.value.put_back(lane);
             done.push(change);
         }
-        direct.extract_if(.., |direct| direct.gone).for_each(|Direct { ticket, .. }| done.push(ticket.0));
+        direct.extract_if(.., |direct| direct.removed).for_each(|Direct { ticket, .. }| done.push(ticket.0));
     }
 }

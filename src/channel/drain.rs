@@ -25,7 +25,7 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     pub fn drain(&mut self) -> Drain<'_, E> {
         self.intake.begin_drain();
-        Drain { receiver: self, ended: false }
+        Drain { receiver: self, exhausted: false }
     }
 
     /// Hands each event that waits, at most a quarter of a lane's capacity per lane, to `handle`, and returns how many: zero only when

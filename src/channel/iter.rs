@@ -38,7 +38,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn iter(&mut self) -> Iter<'_, E, K> {
-        Iter { receiver: self, ended: false }
+        Iter { receiver: self, exhausted: false }
     }
 }
 
@@ -48,7 +48,7 @@ impl<E: Send + 'static, K: Kind> IntoIterator for Receiver<E, K> {
 
     /// Takes events, waiting for each, until the stream ends.
     fn into_iter(self) -> IntoIter<E, K> {
-        IntoIter { receiver: self, ended: false }
+        IntoIter { receiver: self, exhausted: false }
     }
 }
 
@@ -79,7 +79,7 @@ impl<'a, E: Send + 'static, K: Kind> IntoIterator for &'a mut Receiver<E, K> {
 #[must_use = "iterators do nothing unless consumed"]
 pub struct Iter<'a, E: Send + 'static, K: Kind = Exclusive> {
     pub(super) receiver: &'a mut Receiver<E, K>,
-    pub(super) ended: bool,
+    pub(super) exhausted: bool,
 }
 
 impl<E: Send + 'static, K: Kind> Iterator for Iter<'_, E, K> {
@@ -87,7 +87,7 @@ impl<E: Send + 'static, K: Kind> Iterator for Iter<'_, E, K> {
 
     #[inline]
     fn next(&mut self) -> Option<E> {
-        fused(&mut self.ended, || self.receiver.recv().ok())
+        fused(&mut self.exhausted, || self.receiver.recv().ok())
     }
 }
 
@@ -113,7 +113,7 @@ impl<E: Send + 'static, K: Kind> FusedIterator for Iter<'_, E, K> {}
 #[must_use = "iterators do nothing unless consumed"]
 pub struct IntoIter<E: Send + 'static, K: Kind = Exclusive> {
     pub(super) receiver: Receiver<E, K>,
-    pub(super) ended: bool,
+    pub(super) exhausted: bool,
 }
 
 impl<E: Send + 'static, K: Kind> Iterator for IntoIter<E, K> {
@@ -121,7 +121,7 @@ impl<E: Send + 'static, K: Kind> Iterator for IntoIter<E, K> {
 
     #[inline]
     fn next(&mut self) -> Option<E> {
-        fused(&mut self.ended, || self.receiver.recv().ok())
+        fused(&mut self.exhausted, || self.receiver.recv().ok())
     }
 }
 
@@ -170,7 +170,7 @@ impl<E: Send + 'static, K: Kind> Iterator for TryIter<'_, E, K> {
 #[must_use = "iterators do nothing unless consumed"]
 pub struct Drain<'a, E: Send + 'static> {
     pub(super) receiver: &'a mut Receiver<E>,
-    pub(super) ended: bool,
+    pub(super) exhausted: bool,
 }
 
 impl<E: Send + 'static> Iterator for Drain<'_, E> {
@@ -178,7 +178,7 @@ impl<E: Send + 'static> Iterator for Drain<'_, E> {
 
     #[inline]
     fn next(&mut self) -> Option<E> {
-        fused(&mut self.ended, || self.receiver.intake.drain_one())
+        fused(&mut self.exhausted, || self.receiver.intake.drain_one())
     }
 }
 
@@ -210,11 +210,11 @@ impl<E: Send + 'static> fmt::Debug for Drain<'_, E> {
 
 /// Asks `next` until it has returned `None` once. An unbounded channel may get an event after its end was read.
 #[inline]
-fn fused<E>(ended: &mut bool, next: impl FnOnce() -> Option<E>) -> Option<E> {
-    if *ended {
+fn fused<E>(exhausted: &mut bool, next: impl FnOnce() -> Option<E>) -> Option<E> {
+    if *exhausted {
         return None;
     }
     let event = next();
-    *ended = event.is_none();
+    *exhausted = event.is_none();
     event
 }

@@ -220,7 +220,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         if let Some(event) = self.intake.take(find) {
             return Ok(event);
         }
-        Err(match self.intake.ended() {
+        Err(match self.intake.drained() {
             None => TryRecvError::Empty,
             Some(End::Overflowed) => TryRecvError::Overflowed,
             Some(_) => TryRecvError::Closed,
@@ -318,6 +318,8 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     }
 
     /// Closes the channel. What is left stays readable, by all receivers.
+    ///
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
     ///
     /// # Examples
     /// ```

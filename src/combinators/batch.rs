@@ -276,7 +276,7 @@ where
     /// Ends an operation: a close that could not wait for the batch on its way left the rest to whoever brought it back.
     fn leave(&self, holding: MutexGuard<'_, Holding<E>>) {
         if let Some(deadline) = holding.close_left_behind() {
-            let _ = self.finish(holding, deadline);
+            let _ = self.close_inner(holding, deadline);
         }
     }
 
@@ -289,7 +289,7 @@ where
             let holding = self.hand_on(self.holding(), emit);
             let (gone, held) = (holding.gone(), holding.held());
             drop(holding);
-            if held == 0 || gone >= goal || before == Some(gone) || deadline.is_over() {
+            if held == 0 || gone >= goal || before == Some(gone) || deadline.has_passed() {
                 return;
             }
             before = Some(gone);
@@ -348,8 +348,8 @@ where
         }
         let holding = self.holding();
         // A worker that is asked again may find room then.
-        let is_over = asked(report) == before;
-        if is_over && holding.gone() < goal {
+        let asked_nothing = asked(report) == before;
+        if asked_nothing && holding.gone() < goal {
             report.note(if self.is_inside() { Finish::Pending } else { Finish::TimedOut });
         }
         self.leave(holding);
@@ -368,8 +368,8 @@ where
     }
 
     /// Hands on what is left, gives up what is not taken, and closes the sink behind.
-    fn finish(&self, mut holding: MutexGuard<'_, Holding<E>>, deadline: Deadline) -> CloseReport {
-        holding.begin_finish();
+    fn close_inner(&self, mut holding: MutexGuard<'_, Holding<E>>, deadline: Deadline) -> CloseReport {
+        holding.begin_close();
         drop(holding);
         let _here = self.core.crew.enter();
         self.give_out(Emit::Finally, u64::MAX, deadline, &mut FlushReport::default());
@@ -388,7 +388,7 @@ where
         if undelivered > 0 {
             report.finish = report.finish.max(Finish::TimedOut);
         }
-        self.holding().end_finish(report.clone());
+        self.holding().end_close(report.clone());
         self.core.changed.poke();
         report
     }
@@ -481,7 +481,7 @@ where
                 return report.clone();
             }
             if !holding.is_busy() {
-                return self.finish(holding, deadline);
+                return self.close_inner(holding, deadline);
             }
             // Whoever is busy goes on with the close.
             if self.is_inside() {

@@ -179,7 +179,7 @@ where
 
     fn reports_closed(&self) -> bool {
         let [first, second] = &*self.sides;
-        first.is_over(&self.first) && second.is_over(&self.second)
+        first.reports_closed(&self.first) && second.reports_closed(&self.second)
     }
 
     fn describe(&self, state: &mut SinkState) {

@@ -68,8 +68,8 @@ impl<E> JournalCore<E> {
         if deadline == Deadline::NOW || !may_wait_for_room() || self.crew.is_here() {
             return Err(Refusal::Full);
         }
-        let ended = || waiter.is_some_and(GateWaiter::is_ended);
-        let attempt = || if ended() { Some(Err(Refusal::Closed)) } else { attempt().transpose() };
+        let cancelled = || waiter.is_some_and(GateWaiter::is_cancelled);
+        let attempt = || if cancelled() { Some(Err(Refusal::Closed)) } else { attempt().transpose() };
         let limit = *limit.get_or_insert_with(|| self.gates.deadline().min(deadline));
         let outcome = self.gates.wait(waiter, limit, attempt, || self.has_room());
         outcome.unwrap_or(Err(Refusal::Timeout))

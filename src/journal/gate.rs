@@ -36,22 +36,22 @@ use std::time::Duration;
 pub(super) struct GateWaiter {
     waiter: Waiter,
     /// Its bus has let go of the journal, or is closed.
-    ended: AtomicBool,
+    cancelled: AtomicBool,
 }
 
 impl GateWaiter {
     pub(super) fn new() -> Self {
-        Self { waiter: Waiter::wanting(Want::SHARED_ROOM), ended: AtomicBool::new(false) }
+        Self { waiter: Waiter::wanting(Want::SHARED_ROOM), cancelled: AtomicBool::new(false) }
     }
 
-    /// The publisher waits no more. To be followed by [`Gates::ended`].
-    pub(super) fn end(&self) {
+    /// The publisher waits no more. To be followed by [`Gates::wake_cancelled`].
+    pub(super) fn cancel(&self) {
         // Relaxed: the fences of the list order it before the look at who waits.
-        self.ended.store(true, Ordering::Relaxed);
+        self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
     }
 }
 
@@ -164,8 +164,8 @@ impl Gates {
         }
     }
 
-    /// Wakes the publisher of a [`GateWaiter`] that was ended, if it waits.
-    pub(super) fn ended(&self, waiter: &GateWaiter) {
+    /// Wakes the publisher of a [`GateWaiter`] that was cancelled, if it waits.
+    pub(super) fn wake_cancelled(&self, waiter: &GateWaiter) {
         self.blocked.notify_waiter(&waiter.waiter);
     }
 

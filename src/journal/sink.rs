@@ -81,7 +81,7 @@ struct LaneEnd<E: Send + Sync + 'static> {
 
 impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
     fn mark(&self) {
-        self.waiter.end();
+        self.waiter.cancel();
     }
 
     fn fix(&self) {
@@ -89,6 +89,6 @@ impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
     }
 
     fn wake_all(&self) {
-        self.shared.gates.ended(&self.waiter);
+        self.shared.gates.wake_cancelled(&self.waiter);
     }
 }

@@ -101,7 +101,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         let sequence = Sequence::new(self.writer.position());
         match self.writer.put_within(event) {
             Ok(old) => {
-                self.finish(old);
+                self.show(old);
                 Ok(sequence)
             }
             Err(event) => self.publish_at_a_block(event, deadline),
@@ -110,7 +110,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
 
     /// Shows what was written, wakes who sleeps, and drops what was overwritten.
     #[inline(always)]
-    fn finish(&mut self, old: Option<E>) {
+    fn show(&mut self, old: Option<E>) {
         self.writer.commit();
         self.shared.0.published();
         drop_overwritten(old, self.take_stale());
@@ -130,7 +130,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         }
         let sequence = Sequence::new(self.writer.position());
         let old = self.writer.put(event);
-        self.finish(old);
+        self.show(old);
         Ok(sequence)
     }
 
@@ -140,7 +140,9 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// journal, so they need not be `Clone`; each borrowed one is cloned when its turn comes.
     ///
     /// # Errors
-    /// As for [`publish`](Self::publish), with the events that were not published, which allocates.
+    /// As for [`publish`](Self::publish), with the events that were not published, which allocates. A [`Publisher`](crate::Publisher) gives none back, because each of
+    /// its sinks may have another rest: its [`publish_batch`](crate::Publisher::publish_batch) fails with
+    /// [`Closed`](crate::error::Closed) alone.
     ///
     /// # Panics
     /// When a clone of a borrowed event does, or the `Drop` of an overwritten event: what was taken out until then is published.
@@ -224,6 +226,8 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     }
 
     /// Closes the journal: subscribers read what is there, and then [`Closed`](crate::error::Closed).
+    ///
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
     ///
     /// # Examples
     /// ```

@@ -56,14 +56,14 @@ pub(crate) struct Mailbox<E> {
     pub(crate) crew: Crew,
     /// Where events are batches: what becomes of the events in them.
     pub(crate) scales: std::sync::Arc<Scales>,
-    pub(super) registry: Mutex<Registry<E>>,
+    pub(super) registry: std::sync::Arc<Mutex<Registry<E>>>,
     /// Grows with each change of the registry that concerns the consumer.
     pub(super) generation: AtomicUsize,
     pub(super) end: AtomicU64,
     /// The backlog is to be given up.
     pub(super) aborted: AtomicBool,
     /// The consumer is gone, or has handled the last event.
-    pub(super) finished: AtomicBool,
+    pub(super) drained: AtomicBool,
     pub(crate) consumer: ConsumerCounters,
     /// The consumers when there are several.
     pub(super) members: Members,
@@ -92,11 +92,11 @@ impl<E: Send + 'static> Mailbox<E> {
             on_drop: config.on_drop,
             crew: config.crew,
             scales: config.scales,
-            registry: Mutex::new(Registry::new()),
+            registry: std::sync::Arc::new(Mutex::new(Registry::new())),
             generation: AtomicUsize::new(0),
             end: AtomicU64::new(0),
             aborted: AtomicBool::new(false),
-            finished: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
             consumer: ConsumerCounters::default(),
             members: Members::default(),
             backlog: Mutex::new(BacklogMark::default()),

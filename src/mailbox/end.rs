@@ -1,4 +1,4 @@
-//! The end of a mailbox: closed, closed by an overflow, aborted, finished.
+//! The end of a mailbox: closed, closed by an overflow, aborted, drained.
 
 use super::core::Mailbox;
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
@@ -64,16 +64,17 @@ impl<E: Send + 'static> Mailbox<E> {
         End::of(self.end.load(Ordering::Acquire))
     }
 
-    pub(crate) fn is_finished(&self) -> bool {
-        // ORD(mailbox.finished): Acquire; pairs with the Release in `finish`: the last handler's work is visible.
-        self.finished.load(Ordering::Acquire)
+    /// Whether the mailbox is closed and its consumers are done with every event.
+    pub(crate) fn is_drained(&self) -> bool {
+        // ORD(mailbox.drained): Acquire; pairs with the Release in `set_drained`: the last handler's work is visible.
+        self.drained.load(Ordering::Acquire)
     }
 
     /// The consumer has handled the last event, or is gone.
-    pub(crate) fn finish(&self) {
-        // ORD(mailbox.finished): Release; pairs with the Acquire in `is_finished`.
-        self.finished.store(true, Ordering::Release);
-        // ORD(mailbox.finished): full fence; pairs with that in `push_unbounded`.
+    pub(crate) fn set_drained(&self) {
+        // ORD(mailbox.drained): Release; pairs with the Acquire in `is_drained`.
+        self.drained.store(true, Ordering::Release);
+        // ORD(mailbox.drained): full fence; pairs with that in `push_unbounded`.
         fence(Ordering::SeqCst);
         self.sweep();
         // All of them: this is what every flush and every close waits for.

@@ -35,15 +35,15 @@ impl<E: Send + 'static> Mailbox<E> {
 
     /// Whether a goal is reached. The goal was taken from numbers that may have been lowered since: each lane says how far it goes.
     pub(crate) fn has_reached(&self, goal: &Goal<E>) -> bool {
-        self.is_finished()
-            || (self.shared_is_past(goal.shared)
-                && goal.lanes.iter().all(|(view, target)| view.is_past(*target)))
+        self.is_drained()
+            || (self.shared_has_reached(goal.shared)
+                && goal.lanes.iter().all(|(view, target)| view.has_reached(*target)))
     }
 
-    fn shared_is_past(&self, target: u64) -> bool {
+    fn shared_has_reached(&self, target: u64) -> bool {
         match &self.signals.crowd {
-            Some(_) => self.members.are_past(target, || self.claimed()),
-            None => self.shared.is_past(target),
+            Some(_) => self.members.have_reached(target, || self.claimed()),
+            None => self.shared.has_reached(target),
         }
     }
 }

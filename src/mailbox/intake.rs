@@ -31,7 +31,7 @@ pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     fn len(&self) -> u64;
 
     /// Why the stream ended, once nothing is left to be taken and nothing will come.
-    fn ended(&mut self) -> Option<End>;
+    fn drained(&mut self) -> Option<End>;
 
     /// Announces a task that waits; `false` when it is to look again at once.
     fn register(&mut self, task: &Waker) -> bool;
@@ -51,7 +51,7 @@ pub(super) fn give_up<E: Send + 'static>(from: &mut impl Intake<E>) {
     let mailbox = from.mailbox().clone();
     mailbox.seal(End::Closed);
     let mut pace = Pace::new();
-    while from.ended().is_none() {
+    while from.drained().is_none() {
         let got = from.scan(&mut With(|mailbox: &Mailbox<E>, event| {
             mailbox.dropped(event, DropReason::ReceiverDropped);
             Handled::ReceiverDropped
@@ -61,5 +61,5 @@ pub(super) fn give_up<E: Send + 'static>(from: &mut impl Intake<E>) {
             pace.wait();
         }
     }
-    mailbox.finish();
+    mailbox.set_drained();
 }

@@ -5,8 +5,8 @@ mod fast;
 mod shared_writer;
 
 use super::core::Mailbox;
-use super::lane_reader::{Arrival, LaneReader};
 use super::overflow::Overflow;
+use super::registry::{Arrival, LaneReader, Reading};
 use super::shared_lane::Source;
 use super::view::{LaneView, ViewOf};
 use crate::error::{OutOfMemory, WriteError};
@@ -46,13 +46,13 @@ impl<E: Send + 'static> PrivateLane<E> {
             let ring = Ring::new(mailbox.capacity()).map_err(|error| error.of_checked(mailbox.capacity()))?;
             let ring = Arc::new(ring);
             let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
-            let reader = LaneReader::Evicting(ring.clone(), view.clone());
+            let reader = LaneReader::Evicting(ring.clone(), Reading::new(&view, &mailbox.registry));
             (Self::Evicting(EvictingLane::new(ring, view, mailbox)), Some(reader))
         } else {
             let ring = spsc::ring(mailbox.capacity());
             let (producer, consumer) = ring.map_err(|error| error.of_checked(mailbox.capacity()))?;
             let view = view(ViewOf::Spsc(producer.sealer()), EntryCounters::private_by_position());
-            let reader = LaneReader::Spsc(consumer, view.clone());
+            let reader = LaneReader::Spsc(consumer, Reading::new(&view, &mailbox.registry));
             (Self::Fast(FastLane::new(producer, view, mailbox)), Some(reader))
         })
     }
@@ -108,27 +108,30 @@ impl<E: Send + 'static> PrivateLane<E> {
 impl<E: Send + 'static> Mailbox<E> {
     /// Makes a lane for one publisher. On a sealed mailbox the lane refuses everything.
     pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, OutOfMemory> {
-        let (lane, reader) = PrivateLane::new(this)?;
+        let (lane, mut reader) = PrivateLane::new(this)?;
         let view = lane.view().clone();
         // What the caller has put into the shared lane lies below.
         let after = this.shared.position().unwrap_or(0);
         // Dropped outside the lock: lanes of publishers that are gone, and what was left in them.
-        let mut finished = Vec::new();
+        let mut left = Vec::new();
         {
             let mut registry = lock(&this.registry);
             if registry.sealed {
                 view.seal_now();
+                // Nothing ever comes through it, and the consumer may be gone.
+                left.extend(reader.take());
             }
             if registry.pace.is_due(registry.views.len()) {
                 registry.fold();
-                finished.extend(registry.arrivals.extract_if(.., |arrival| arrival.lane.is_ended()));
+                let drained = registry.arrivals.extract_if(.., |arrival| arrival.lane.is_drained());
+                left.extend(drained.map(|arrival| arrival.lane));
             }
             registry.views.push(view);
             registry.arrivals.extend(reader.map(|lane| Arrival { after, lane }));
             // ORD(mailbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
             this.generation.fetch_add(1, Ordering::Release);
         }
-        drop(finished);
+        drop(left);
         Ok(lane)
     }
 }

@@ -31,7 +31,7 @@ impl<E: Send + 'static> Mailbox<E> {
     /// Why the shared lane ended, once everything in it was claimed.
     pub(crate) fn shared_end(&self) -> Option<End> {
         let end = self.end();
-        (end != End::Open && self.shared.is_ended()).then_some(end)
+        (end != End::Open && self.shared.is_drained()).then_some(end)
     }
 
     /// What a member owes to those who sleep when it has taken an event, or was woken and takes none: one of them is woken
@@ -176,7 +176,7 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
         self.mailbox.shared_len()
     }
 
-    fn ended(&mut self) -> Option<End> {
+    fn drained(&mut self) -> Option<End> {
         self.mailbox.shared_end()
     }
 

@@ -115,7 +115,7 @@ impl Members {
     }
 
     /// Whether everything below `target` was handled or evicted; `claimed` says how far claims have come.
-    pub(crate) fn are_past(&self, target: u64, claimed: impl Fn() -> u64) -> bool {
+    pub(crate) fn have_reached(&self, target: u64, claimed: impl Fn() -> u64) -> bool {
         // In this order: see above.
         claimed() >= target
             && lock(&self.list).present.iter().all(|member| {

@@ -28,7 +28,7 @@ impl Progress {
 
     /// Whether everything below `target` was handled or evicted. The position of the last event handled does not say so when
     /// later ones were pushed out by an event that then found the ring closed.
-    pub(crate) fn is_past<E>(&self, ring: &Ring<E>, target: u64) -> bool {
+    pub(crate) fn has_reached<E>(&self, ring: &Ring<E>, target: u64) -> bool {
         // In this order: the consumer announces what it takes in hand before it claims it.
         self.handled() >= target || (ring.claimed() >= target && self.in_hand() == 0)
     }

@@ -5,8 +5,8 @@ use super::core::{Mailbox, MailboxConfig};
 use super::counters::Handled;
 use super::end::End;
 use super::intake::{Intake, give_up};
-use super::lane_reader::{Arrival, LaneReader, settle_seal};
 use super::progress::Progress;
+use super::registry::{Arrival, LaneReader, settle_seal};
 use super::shared_lane::{Events, Find, Source};
 use super::view::LaneView;
 use crate::error::BuildError;
@@ -138,10 +138,10 @@ impl<E: Send + 'static> Reader<E> {
                 }
             };
             total += count;
-            any_ended |= count == 0 && lane.is_ended();
+            any_ended |= count == 0 && lane.is_drained();
         }
         if any_ended {
-            self.lanes.retain(|lane| !lane.is_ended());
+            self.lanes.retain(|lane| !lane.is_drained());
         }
         if total > 0 {
             self.mailbox.signals.blocked.notify_progress();
@@ -411,7 +411,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             if let Some(event) = self.take_in_turn(find, |_| true) {
                 return Some(event);
             }
-            self.lanes.retain(|lane| !lane.is_ended());
+            self.lanes.retain(|lane| !lane.is_drained());
             if !self.admits_more() {
                 return None;
             }
@@ -432,7 +432,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         added + known + self.mailbox.shared_len()
     }
 
-    fn ended(&mut self) -> Option<End> {
+    fn drained(&mut self) -> Option<End> {
         let end = self.mailbox.end();
         if end == End::Open {
             return None;
@@ -445,8 +445,8 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             registry.sealed
         };
         self.admit();
-        self.lanes.retain(|lane| !lane.is_ended());
-        let shared_ended = self.mailbox.shared.is_ended();
+        self.lanes.retain(|lane| !lane.is_drained());
+        let shared_ended = self.mailbox.shared.is_drained();
         self.saw_shared_end |= shared_ended;
         (sealed && self.lanes.is_empty() && self.arriving.is_empty() && shared_ended).then_some(end)
     }

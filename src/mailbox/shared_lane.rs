@@ -174,9 +174,9 @@ impl<E: Send> SharedLane<E> {
     }
 
     /// Whether the one consumer has handled every event below `target`.
-    pub(super) fn is_past(&self, target: u64) -> bool {
+    pub(super) fn has_reached(&self, target: u64) -> bool {
         match &self.events {
-            Events::Bounded(ring) => self.progress.is_past(ring, target),
+            Events::Bounded(ring) => self.progress.has_reached(ring, target),
             Events::Unbounded(_) => self.progress.handled() >= target,
         }
     }
@@ -186,16 +186,16 @@ impl<E: Send> SharedLane<E> {
     }
 
     /// Whether every event of a sealed mailbox was taken from the lane.
-    pub(super) fn is_ended(&self) -> bool {
+    pub(super) fn is_drained(&self) -> bool {
         match &self.events {
-            Events::Bounded(ring) => ring.is_ended(),
+            Events::Bounded(ring) => ring.is_drained(),
             Events::Unbounded(queue) => queue.is_empty(),
         }
     }
 
     /// Whether the lane says itself that it was sealed and read to its end: a bounded one does.
     pub(super) fn shows_end(&self) -> bool {
-        matches!(&self.events, Events::Bounded(ring) if ring.is_ended())
+        matches!(&self.events, Events::Bounded(ring) if ring.is_drained())
     }
 
     /// Lets no more events in, where the lane can. The mailbox refuses those of an unbounded one.

@@ -27,7 +27,7 @@ pub(crate) struct LaneView<E> {
     /// The publisher has let go of the lane.
     released: AtomicU64,
     /// A lane without a ring of its own takes nothing more.
-    cancelled: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl<E> LaneView<E> {
@@ -42,7 +42,7 @@ impl<E> LaneView<E> {
             entry,
             signals: signals.clone(),
             released: AtomicU64::new(0),
-            cancelled: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -55,15 +55,15 @@ impl<E> LaneView<E> {
             ViewOf::Evicting(ring) => {
                 ring.close();
             }
-            // ORD(lane.cancelled): Release; pairs with `is_cancelled`.
-            ViewOf::Shared(_) => self.cancelled.store(true, Ordering::Release),
+            // ORD(lane.closed): Release; pairs with `is_closed`.
+            ViewOf::Shared(_) => self.closed.store(true, Ordering::Release),
         }
     }
 
     /// Whether a lane without a ring of its own was sealed. A push that has not seen it yet is waited for by a thread that needs to.
-    pub(super) fn is_cancelled(&self) -> bool {
-        // ORD(lane.cancelled): Acquire; pairs with `mark`.
-        self.cancelled.load(Ordering::Acquire)
+    pub(super) fn is_closed(&self) -> bool {
+        // ORD(lane.closed): Acquire; pairs with `mark`.
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Ends the seal, behind a heavy fence.
@@ -120,9 +120,9 @@ impl<E> LaneView<E> {
     }
 
     /// Whether everything accepted below `target` was handled, or pushed out.
-    pub(crate) fn is_past(&self, target: u64) -> bool {
+    pub(crate) fn has_reached(&self, target: u64) -> bool {
         match &self.ring {
-            ViewOf::Evicting(ring) => self.progress.is_past(ring, target),
+            ViewOf::Evicting(ring) => self.progress.has_reached(ring, target),
             // The target is a tail that was seen before the lane was sealed: the end may have been fixed below it, and the publisher
             // has taken back what lies between.
             ViewOf::Spsc(sealer) => {
@@ -137,14 +137,25 @@ impl<E> LaneView<E> {
         &self.progress
     }
 
+    /// The publisher lets go of its lane, whose end is fixed by now: its counters are final.
+    pub(super) fn release(&self) {
+        // ORD(lane.released): Release; pairs with the Acquire in `is_final`.
+        self.released.store(1, Ordering::Release);
+    }
+
+    /// Wakes a consumer that is parked: it would keep a lane that has ended.
+    pub(super) fn wake_consumer(&self) {
+        self.signals.cell.wake_now();
+    }
+
     /// Whether the publisher has let go and everything in the lane was handled: its counters are final.
-    pub(crate) fn is_over(&self) -> bool {
-        // ORD(lane.released): Acquire; pairs with the Release in `let_go`: its counters are visible.
+    pub(crate) fn is_final(&self) -> bool {
+        // ORD(lane.released): Acquire; pairs with the Release in `release`: its counters are visible.
         self.released.load(Ordering::Acquire) == 1
             && match &self.ring {
                 // A receiver gives the slot back first, and then enters the event.
-                ViewOf::Spsc(sealer) => sealer.is_ended() && self.progress.handled() >= sealer.accepted(),
-                ViewOf::Evicting(ring) => ring.is_ended() && self.progress.in_hand() == 0,
+                ViewOf::Spsc(sealer) => sealer.is_drained() && self.progress.handled() >= sealer.accepted(),
+                ViewOf::Evicting(ring) => ring.is_drained() && self.progress.in_hand() == 0,
                 ViewOf::Shared(_) => true,
             }
     }
@@ -193,12 +204,4 @@ impl<E: Send + 'static> Seal for LaneView<E> {
     fn wake_all(&self) {
         Self::wake_all(self);
     }
-}
-
-/// The publisher lets go of its lane, whose end is fixed by now: its counters are final.
-pub(super) fn let_go<E>(view: &LaneView<E>) {
-    // ORD(lane.released): Release; pairs with `LaneView::is_over`.
-    view.released.store(1, Ordering::Release);
-    // A sleeping consumer would keep the empty lane.
-    view.signals.cell.wake_now();
 }

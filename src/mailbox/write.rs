@@ -90,9 +90,9 @@ impl<E: Send + 'static> Mailbox<E> {
         // lies before one that it counts. And behind the check, so that what is counted is never taken back.
         entry.count(EntryOutcome::Queued, 1);
         queue.push(event);
-        // ORD(mailbox.finished): full fence; pairs with that in `finish`: a push that the last sweep missed is swept by its pusher.
+        // ORD(mailbox.drained): full fence; pairs with that in `set_drained`: a push that the last sweep missed is swept by its pusher.
         fence(Ordering::SeqCst);
-        if self.finished.load(Ordering::Relaxed) {
+        if self.drained.load(Ordering::Relaxed) {
             self.sweep();
         }
         Ok(())

@@ -46,17 +46,17 @@ impl<E: Send + 'static> Ending for QueueCore<E> {
         &self.identity
     }
 
-    fn ended(&self) -> Option<CloseReport> {
+    fn final_report(&self) -> Option<CloseReport> {
         lock(&self.report).clone()
     }
 
     fn await_end(&self, deadline: Deadline) {
-        self.mailbox.signals.blocked.wait_as(&Waiter::wanting(Want::END), deadline, || self.ended());
+        self.mailbox.signals.blocked.wait_as(&Waiter::wanting(Want::END), deadline, || self.final_report());
     }
 
     fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport {
         let waiter = Waiter::wanting(Want::END);
-        let waited = self.mailbox.signals.blocked.wait_as(&waiter, deadline, || self.ended());
+        let waited = self.mailbox.signals.blocked.wait_as(&waiter, deadline, || self.final_report());
         waited.unwrap_or_else(|| {
             let mut state = SinkState::default();
             self.describe(&mut state);
@@ -190,7 +190,7 @@ impl<E: Send + 'static> Flushing for BegunFlush<E> {
             // What a handler could not forward may have room now, as long as that helps and there is time.
             again.waits.iter().for_each(|wait| wait(deadline));
             let helps = !again.waits.is_empty() || before != Some(again.progress);
-            if !helps || deadline.is_over() {
+            if !helps || deadline.has_passed() {
                 report.note(Finish::TimedOut);
                 return dispose(repeats);
             }

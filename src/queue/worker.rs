@@ -77,7 +77,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             }
             // What a flush has left to another one is asked for again before the worker ends.
             if handled == 0 && !self.flush_requests().is_ready() {
-                if self.intake.ended().is_some() {
+                if self.intake.drained().is_some() {
                     if self.dispatcher.batch > 0 {
                         let _inside = inside();
                         self.dispatcher.end_of_batch(self.intake.mailbox());

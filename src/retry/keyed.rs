@@ -384,7 +384,7 @@ where
         if lock(&self.parked).count() == 0 {
             return;
         }
-        if self.attempts.is_interrupted() || deadline.is_over() {
+        if self.attempts.is_interrupted() || deadline.has_passed() {
             return report.note(Finish::TimedOut);
         }
         let (clock, pause) = (self.attempts.clock.clone(), self.attempts.pause.clone());

@@ -128,7 +128,7 @@ impl<T: Send> Ring<T> {
     /// assert_eq!(ring.close(), 2);
     /// assert_eq!(ring.push("c"), Err(PushError::Closed("c")));
     /// assert_eq!(ring.pop(), Pop::Value("b"));
-    /// assert!(ring.is_ended());
+    /// assert!(ring.is_drained());
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn new(capacity: usize) -> Result<Self, BuildError> {
@@ -341,13 +341,13 @@ impl<T> Ring<T> {
     /// let ring = buslane::ring::mpmc::Ring::new(8)?;
     /// assert!(ring.push("a").is_ok());
     /// ring.close();
-    /// assert!(!ring.is_ended()); // a value is left
+    /// assert!(!ring.is_drained()); // a value is left
     /// ring.pop();
-    /// assert!(ring.is_ended());
+    /// assert!(ring.is_drained());
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
-    pub fn is_ended(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         // ORD(mpmc.tail): Acquire; pairs with the Release in `close`.
         let tail = self.tail.load(Ordering::Acquire);
         tail & CLOSED != 0 && self.claimed() >= tail >> 1

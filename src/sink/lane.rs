@@ -193,7 +193,7 @@ impl<E> LaneClaims<E> {
         if let Some(stage) = &self.stage {
             dispose(stage.take_back());
         }
-        self.gate.as_ref().is_none_or(Claim::is_gone) && self.stage.as_ref().is_none_or(Claim::is_gone)
+        self.gate.as_ref().is_none_or(Claim::is_dropped) && self.stage.as_ref().is_none_or(Claim::is_dropped)
     }
 }
 

@@ -228,7 +228,7 @@ impl CloseReport {
     pub(crate) fn await_told(&self, of: &Identity, deadline: Deadline) {
         self.walk(of, |_, ending| {
             ending.await_end(deadline);
-            ending.ended()
+            ending.final_report()
         });
     }
 
@@ -249,7 +249,7 @@ impl CloseReport {
     pub(crate) fn whole(&self, of: &Identity) -> Self {
         let mut whole = Self { told: Told::default(), ..self.clone() };
         self.walk(of, |path, ending| {
-            let mut part = ending.ended().unwrap_or_else(Self::pending);
+            let mut part = ending.final_report().unwrap_or_else(Self::pending);
             let told = std::mem::take(&mut part.told);
             whole.absorb(path, part);
             Some(Self { told, ..Self::default() })
@@ -311,7 +311,7 @@ pub(crate) trait Ending: Send + Sync {
     fn identity(&self) -> &Identity;
 
     /// Its report, when it has ended. The report may name others that are to be waited for.
-    fn ended(&self) -> Option<CloseReport>;
+    fn final_report(&self) -> Option<CloseReport>;
 
     /// Whether it is a report, and no more than that.
     fn is_report(&self) -> bool {
@@ -336,7 +336,7 @@ impl Ending for Ready {
         &self.identity
     }
 
-    fn ended(&self) -> Option<CloseReport> {
+    fn final_report(&self) -> Option<CloseReport> {
         Some(self.report.clone())
     }
 

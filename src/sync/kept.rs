@@ -24,7 +24,7 @@ pub(crate) trait Owner: 'static {
     type Kept: 'static;
 
     /// Whether the owner has no use for it any more.
-    fn is_over(&self) -> bool;
+    fn is_closed(&self) -> bool;
 }
 
 struct Entry<O: Owner> {
@@ -40,7 +40,7 @@ trait AnyEntry {
 
 impl<O: Owner> AnyEntry for Entry<O> {
     fn is_idle_and_over(&self) -> bool {
-        !self.lent.get() && self.owner.is_over()
+        !self.lent.get() && self.owner.is_closed()
     }
 }
 

@@ -104,7 +104,7 @@ impl<T: ?Sized> Claim<T> {
     }
 
     /// Whether the value was dropped or taken back.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(crate) fn is_dropped(&self) -> bool {
         // ORD(lent.state): Acquire; pairs with the Release in `Lent::drop`: what the destructor did is visible.
         self.state.load(Ordering::Acquire) == GONE
     }

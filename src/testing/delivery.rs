@@ -36,7 +36,7 @@ where
     // A queue that had nothing left may have told it to close already, and it does so on a thread of its own.
     let told = || behind.aborts() > 0 || behind.is_closed();
     let (deadline, mut pace) = (Deadline::after(GUARD), Pace::new());
-    while !told() && !deadline.is_over() {
+    while !told() && !deadline.has_passed() {
         pace.wait();
     }
     require(told(), CLAUSE, "an abort does not reach the inner sink");

@@ -270,13 +270,13 @@ struct GatedCore {
 }
 
 impl<E, S> Gated<E, S> {
-    fn is_over(&self) -> bool {
+    fn is_closed(&self) -> bool {
         // ORD(gated.closed): Acquire; pairs with the Release in `end_waits`.
         self.shared.closed.load(Ordering::Acquire)
     }
 
     fn end_waits(&self) {
-        // ORD(gated.closed): Release; pairs with the Acquire in `is_over`.
+        // ORD(gated.closed): Release; pairs with the Acquire in `is_closed`.
         self.shared.closed.store(true, Ordering::Release);
         // Under the lock, so that nobody falls asleep between the look and the notification.
         self.gate.change(|_| {});
@@ -289,7 +289,7 @@ impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        if !self.is_over() && self.gate.pass_unless(|| self.is_over()) {
+        if !self.is_closed() && self.gate.pass_unless(|| self.is_closed()) {
             return self.inner.offer(event);
         }
         let counters = self.shared.counters.shared();
@@ -313,7 +313,7 @@ impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
     }
 
     fn reports_closed(&self) -> bool {
-        self.inner.reports_closed() || self.is_over()
+        self.inner.reports_closed() || self.is_closed()
     }
 
     fn describe(&self, state: &mut SinkState) {

@@ -79,7 +79,7 @@ pub(crate) fn look_ever_less<R>(deadline: Deadline, mut look: impl FnMut() -> Op
     let turns = if MODEL { 0 } else { TURNS };
     spinning.or_else(|| {
         // Others may run for milliseconds.
-        (0..turns).take_while(|_| !deadline.is_over()).find_map(|_| {
+        (0..turns).take_while(|_| !deadline.has_passed()).find_map(|_| {
             thread::yield_now();
             look()
         })

@@ -191,7 +191,7 @@ impl WaitList {
             }
             let outcome = match outcome {
                 // A publisher inside a sink that is being removed waits no more: see `sync::guarded`.
-                None if deadline.is_over() || is_let_go() => attempt().ok_or(()),
+                None if deadline.has_passed() || is_let_go() => attempt().ok_or(()),
                 None => {
                     longest = SAFETY_LIMIT.min(longest * 2);
                     continue;

@@ -157,14 +157,14 @@ fn publish_waits_for_room_until_its_deadline() {
         (1..=2).for_each(|n| assert_eq!(publisher.publish(n), Ok(took(1, 0))));
         let deadline = Deadline::after(Duration::from_millis(5));
         assert!(matches!(publisher.publish_by(3, deadline), Err(WriteError::Timeout(3))));
-        assert!(deadline.is_over());
+        assert!(deadline.has_passed());
         // Through the shared lanes the thread carries the deadline into the sink's `write`.
         bus.with_local(|_| {
             bus.with_local(|shared| {
                 (4..=5).for_each(|n| assert_eq!(shared.publish(n), Ok(took(1, 0))));
                 let deadline = Deadline::after(Duration::from_millis(5));
                 assert!(matches!(shared.publish_by(6, deadline), Err(WriteError::Timeout(6))));
-                assert!(deadline.is_over());
+                assert!(deadline.has_passed());
             });
         });
         assert_eq!(receiver.drain().count(), 4);
@@ -193,6 +193,31 @@ fn try_publish_never_waits_for_room_on_any_lane() {
         assert_eq!(ledger(&bus, "channel").refused.full, 2);
         assert_eq!(ledger(&bus, "filtered").refused.full, 2);
     }
+}
+
+#[test]
+fn bus_try_publish_never_waits_for_room() {
+    for overflow in [Overflow::Block, Overflow::BlockFor(HOUR)] {
+        let (bus, mut receiver) = small(overflow);
+        assert_eq!((1..=2).map(|n| bus.try_publish(n).unwrap().accepted).sum::<usize>(), 2);
+        assert!(matches!(bus.try_publish(3), Err(WriteError::Full(3))));
+        // One sink that takes the event is enough: the refusal is a count.
+        bus.add(noop()).unwrap();
+        assert_eq!(bus.try_publish(4).unwrap(), took(1, 1));
+        assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(ledger(&bus, "channel").refused.full, 2);
+        assert_books(&bus);
+    }
+}
+
+#[test]
+fn bus_try_publish_gives_back_what_all_refused() {
+    let bus = Bus::new();
+    assert_eq!(bus.try_publish(1).unwrap(), took(0, 0), "without sinks the publish is complete");
+    bus.add(sink_fn(|_: &u32| Err("no space left"))).unwrap();
+    assert!(matches!(bus.try_publish(2), Err(WriteError::Failed { event: 2, .. })));
+    let _ = bus.close();
+    assert!(matches!(bus.try_publish(3), Err(WriteError::Closed(3))));
 }
 
 #[test]

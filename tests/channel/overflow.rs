@@ -186,7 +186,7 @@ fn full_lane_that_blocks_waits_until_the_deadline() {
         (0..2).for_each(|event| private.push(event, Deadline::NOW).unwrap());
         let deadline = Deadline::after(Duration::from_millis(5));
         assert_eq!(outcome(private.push(2, deadline)), Outcome::Timeout(2));
-        assert!(deadline.is_over());
+        assert!(deadline.has_passed());
         assert_eq!(assert_balanced(&full.channel.state()).refused.timeout, 1);
     }
 }

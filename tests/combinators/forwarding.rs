@@ -22,7 +22,7 @@ impl Sink<u64> for Probe {
     }
 
     fn close_by(&self, deadline: Deadline) -> CloseReport {
-        lock(&self.0).push(format!("close {}", deadline.is_over()));
+        lock(&self.0).push(format!("close {}", deadline.has_passed()));
         CloseReport::timed_out(5)
     }
 

@@ -48,11 +48,11 @@ fn for_each_long(test: impl Fn(Duration) + Clone + Send + 'static) {
 fn deadlines_take_every_duration() {
     for_each_long(|long| {
         let deadline = Deadline::after(long);
-        assert!(!deadline.is_over());
+        assert!(!deadline.has_passed());
         assert!(deadline.remaining().is_none_or(|left| left > Duration::from_secs(3600)));
         assert_eq!(deadline.min(Deadline::NOW), Deadline::NOW);
     });
-    assert!(!Deadline::at(far()).is_over());
+    assert!(!Deadline::at(far()).has_passed());
     assert!(Deadline::at(far()).remaining().unwrap() > Duration::from_secs(3600));
     assert_eq!(Deadline::after(Duration::ZERO), Deadline::NOW);
 }

@@ -6,6 +6,7 @@
 
 mod allocation;
 mod footprint;
+mod given_back;
 mod growth;
 mod local_publishers;
 mod out_of_memory;

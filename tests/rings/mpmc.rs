@@ -56,11 +56,11 @@ fn eviction_makes_room_by_the_oldest_and_ends_with_a_close() {
     }
     assert_eq!(evicted, [0, 1, 2, 3, 4]);
     assert_eq!((ring.close(), ring.close()), (8, 8));
-    assert!(ring.is_closed() && !ring.is_ended());
+    assert!(ring.is_closed() && !ring.is_drained());
     assert_eq!(ring.push_evicting(8, |old| evicted.push(old)), Err(PushError::Closed(8)));
     assert_eq!(ring.push(8), Err(PushError::Closed(8)));
     assert_eq!([ring.pop(), ring.pop(), ring.pop()], [Pop::Value(5), Pop::Value(6), Pop::Value(7)]);
-    assert!(ring.is_ended());
+    assert!(ring.is_drained());
     assert_eq!((ring.pop(), evicted.len()), (Pop::Empty, 5));
 }
 
@@ -90,7 +90,7 @@ fn many_producers_and_consumers_see_each_accepted_value_once_up_to_the_close() {
         for _ in 0..2 {
             scope.spawn(|| {
                 let mut last = [None; 2];
-                while !ring.is_ended() {
+                while !ring.is_drained() {
                     let Pop::Value(value) = ring.pop() else { continue };
                     let of = &mut last[usize::from(value >= EACH)];
                     assert!(of.is_none_or(|last| last < value), "the order of one producer");

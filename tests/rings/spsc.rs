@@ -167,13 +167,13 @@ fn a_sealed_spsc_ring_takes_nothing_more_and_ends_when_it_is_read() {
     assert_eq!((producer.push(1), producer.push(2)), (Ok(()), Ok(())));
     assert!(!sealer.is_sealed() && producer.is_open());
     assert_eq!((sealer.seal(), sealer.clone().seal()), (2, 2));
-    assert!(sealer.is_sealed() && !producer.is_open() && !consumer.is_ended());
+    assert!(sealer.is_sealed() && !producer.is_open() && !consumer.is_drained());
     // The producer still believes in its room; the ring gives the value back.
     assert_eq!(push_and_settle(&mut producer, 3), (false, false));
     assert_eq!(producer.push(4), Err(4));
     assert_eq!((sealer.accepted(), sealer.handled()), (2, 0));
     assert_eq!((consumer.pop(), consumer.pop(), consumer.pop()), (Some(1), Some(2), None));
-    assert!(consumer.is_ended() && sealer.is_ended());
+    assert!(consumer.is_drained() && sealer.is_drained());
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn a_producer_that_goes_ends_its_ring() {
     let (mut producer, mut consumer) = spsc(4);
     assert_eq!(producer.push(1), Ok(()));
     drop(producer);
-    let before = consumer.is_ended();
-    assert_eq!((before, consumer.pop(), consumer.is_ended()), (false, Some(1), true));
+    let before = consumer.is_drained();
+    assert_eq!((before, consumer.pop(), consumer.is_drained()), (false, Some(1), true));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_producer_that_ended_its_ring_takes_nothing_more() {
     producer.end();
     assert_eq!((producer.push(3), producer.room_for(9), producer.push_slice(&[4])), (Err(3), 0, 0));
     assert_eq!((consumer.pop(), consumer.pop()), (Some(1), None));
-    assert!(consumer.is_ended());
+    assert!(consumer.is_drained());
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_seal_that_races_with_pushes_and_reads_loses_and_doubles_nothing() {
             let reader = scope.spawn(|| {
                 start.wait();
                 let mut read = Vec::new();
-                while !consumer.is_ended() {
+                while !consumer.is_drained() {
                     if consumer.drain(2, |value| read.push(value)) == 0 {
                         thread::yield_now();
                     }
@@ -251,7 +251,7 @@ fn values_cross_an_spsc_ring_between_threads_in_order() {
             }
         });
         let mut expected = 0;
-        while !consumer.is_ended() {
+        while !consumer.is_drained() {
             let got = consumer.drain(usize::MAX, |value| {
                 assert_eq!(value, expected);
                 expected += 1;

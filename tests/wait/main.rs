@@ -37,15 +37,15 @@ fn is(cell: &WaitCell, state: &str) -> bool {
 
 #[test]
 fn a_deadline_knows_whether_it_is_over() {
-    assert!(Deadline::NOW.is_over());
+    assert!(Deadline::NOW.has_passed());
     assert_eq!(Deadline::NOW.remaining(), Some(Duration::ZERO));
     assert_eq!(Deadline::after(Duration::ZERO), Deadline::NOW);
     assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
-    assert!(!Deadline::NEVER.is_over());
+    assert!(!Deadline::NEVER.has_passed());
     assert_eq!(Deadline::NEVER.remaining(), None);
-    assert!(Deadline::at(Instant::now()).is_over());
+    assert!(Deadline::at(Instant::now()).has_passed());
     let far = Deadline::after(HOUR);
-    assert!(!far.is_over() && far.remaining().is_some_and(|left| left <= HOUR));
+    assert!(!far.has_passed() && far.remaining().is_some_and(|left| left <= HOUR));
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn lane_added_while_the_reader_parks() {
 #[test]
 fn a_description_against_the_last_read_of_a_lane_that_has_gone() {
     // The books of the lane are closed when its last event is entered, not when its slot is given back. Fails when
-    // `LaneView::is_over` asks the ring alone: then the event counts as pending for ever.
+    // `LaneView::is_final` asks the ring alone: then the event counts as pending for ever.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -304,7 +304,7 @@ fn shared_write_against_a_dropped_receiver() {
 #[test]
 fn unbounded_write_against_a_dropped_receiver() {
     // The unbounded lane has no exact close, and exact books all the same: what was accepted and never read is counted as
-    // disconnected or aborted, and dropped. Fails when the fence of `push_unbounded` or that of `finish` is missing.
+    // disconnected or aborted, and dropped. Fails when the fence of `push_unbounded` or that of `set_drained` is missing.
     model(|| {
         let lives = Lives::new(1);
         let (channel, receiver) = Channel::builder().unbounded().build().expect("no setting");
@@ -329,7 +329,7 @@ fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
 #[test]
 fn a_lane_into_the_shared_lane_sees_what_came_before_the_close() {
     // Such a lane is told of the close by a word of its own. The second lane is there for its mark: a model needs it to let the
-    // publisher run between the first one and the fence. Fails when the Release of ORD(lane.cancelled) is Relaxed.
+    // publisher run between the first one and the fence. Fails when the Release of ORD(lane.closed) is Relaxed.
     model(|| {
         let (lives, before) = (Lives::new(2), Arc::new(AtomicUsize::new(0)));
         let (channel, receiver) = shared_channel();

@@ -44,7 +44,7 @@ fn push(producer: &mut Producer<u64>, fence: &WaitCell, books: &Books) {
 /// The consumer's part: takes what there is until the ring has ended.
 fn take(consumer: &mut Consumer<u64>, books: &Books) {
     let mut taken = 0;
-    while !consumer.is_ended() {
+    while !consumer.is_drained() {
         match consumer.pop() {
             Some(event) => {
                 assert_eq!(event, taken, "in order");

@@ -1,4 +1,4 @@
-//! The end of an unbounded lane: `Mailbox::push_unbounded` against `Mailbox::finish`. Both fences are full ones.
+//! The end of an unbounded lane: `Mailbox::push_unbounded` against `Mailbox::set_drained`. Both fences are full ones.
 
 use super::check_pairs;
 use super::explore::Scenario;
@@ -6,7 +6,7 @@ use super::program::{Fence, Program, Register, Word};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const EVENT: Word = Word(0, "event");
-const FINISHED: Word = Word(1, "finished");
+const DRAINED: Word = Word(1, "drained");
 
 const SEEN: Register = Register(0);
 
@@ -15,8 +15,8 @@ fn sweep(program: Program) -> Program {
 }
 
 fn push_against_the_end(pusher: Fence, consumer: Fence) -> Scenario {
-    let pusher = Program::new("pusher").store(EVENT, 1, Release).fence(pusher).load(FINISHED, SEEN, Relaxed);
-    let consumer = Program::new("consumer").store(FINISHED, 1, Release).fence(consumer);
+    let pusher = Program::new("pusher").store(EVENT, 1, Release).fence(pusher).load(DRAINED, SEEN, Relaxed);
+    let consumer = Program::new("consumer").store(DRAINED, 1, Release).fence(consumer);
     Scenario::new()
         .thread(pusher.when(|r| r[SEEN] == 1, sweep))
         .thread(sweep(consumer))

@@ -107,7 +107,7 @@ pub(super) struct Holding<E> {
     passed: u64,
     passed_batches: u64,
     closing: Option<Deadline>,
-    is_finishing: bool,
+    is_closing: bool,
     report: Option<CloseReport>,
     ledger: Ledger,
     /// Of the panicked ones those that never came in.
@@ -129,7 +129,7 @@ impl<E> Holding<E> {
             passed: 0,
             passed_batches: 0,
             closing: None,
-            is_finishing: false,
+            is_closing: false,
             report: None,
             ledger: Ledger::default(),
             panicked_at_once: 0,
@@ -188,9 +188,9 @@ impl<E> Holding<E> {
 
     // Handing on.
 
-    /// The next batch to send, unless one is on its way or another thread has begun to finish.
+    /// The next batch to send, unless one is on its way or another thread has begun to close.
     pub(super) fn send_off(&mut self, limits: &BatchLimits<E>, emit: &mut Emit) -> Option<Vec<E>> {
-        if self.away > 0 || self.is_finishing != (*emit == Emit::Finally) {
+        if self.away > 0 || self.is_closing != (*emit == Emit::Finally) {
             self.is_due |= *emit == Emit::Now && !self.gathering.is_empty();
             return None;
         }
@@ -306,12 +306,12 @@ impl<E> Holding<E> {
         if self.is_busy() || self.report.is_some() { None } else { self.closing }
     }
 
-    pub(super) fn begin_finish(&mut self) {
-        self.is_finishing = true;
+    pub(super) fn begin_close(&mut self) {
+        self.is_closing = true;
     }
 
-    pub(super) fn end_finish(&mut self, report: CloseReport) {
-        self.is_finishing = false;
+    pub(super) fn end_close(&mut self, report: CloseReport) {
+        self.is_closing = false;
         self.report = Some(report);
     }
 
@@ -331,7 +331,7 @@ impl<E> Holding<E> {
 
     /// Whether another thread hands a batch on, or closes.
     pub(super) fn is_busy(&self) -> bool {
-        self.away > 0 || self.is_finishing
+        self.away > 0 || self.is_closing
     }
 
     pub(super) fn has_refused(&self) -> bool {

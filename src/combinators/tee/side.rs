@@ -41,7 +41,7 @@ impl Side {
     }
 
     /// Whether the sink takes nothing any more, as far as it says so.
-    pub(super) fn is_over<E>(&self, sink: &impl Sink<E>) -> bool {
+    pub(super) fn reports_closed<E>(&self, sink: &impl Sink<E>) -> bool {
         self.is_closed() || caught(|| sink.reports_closed()).unwrap_or(false)
     }
 

@@ -40,7 +40,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                         let sequence = Sequence::new(self.reader.position());
                         self.reader.take(|_, _| ());
                         self.went_past_a_panic();
-                        self.finish_behind_the_last();
+                        self.end_after_the_last();
                         return Ok(Some(Found::Panicked(sequence)));
                     }
                 },
@@ -48,7 +48,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                     self.seat.lagged(events);
                     self.seat.set_position(self.reader.position());
                     if self.ends_on_lag {
-                        self.finish();
+                        self.end_subscription();
                     } else if self.gating {
                         self.gate_moved();
                     }
@@ -111,14 +111,14 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     #[cold]
     fn end<R>(&mut self) -> Result<R, RecvError> {
         if !self.ended {
-            self.finish();
+            self.end_subscription();
         }
         Err(RecvError::Closed)
     }
 
     /// Nothing will follow what is about to be told: nobody is to wait for this subscriber, which need not look once more.
     #[cold]
-    pub(super) fn finish(&mut self) {
+    pub(super) fn end_subscription(&mut self) {
         self.ended = true;
         // Also what is known to be there goes through `find`, and no further.
         self.takes_all = false;
@@ -131,10 +131,10 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Finishes if the place says that nothing follows.
-    pub(super) fn finish_behind_the_last(&mut self) {
+    /// Ends the subscription if the position says that nothing follows.
+    pub(super) fn end_after_the_last(&mut self) {
         if self.bounds.end_before(self.reader.position()) {
-            self.finish();
+            self.end_subscription();
         }
     }
 }

@@ -39,7 +39,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 // A publisher that user code starts here must not wait for this very subscriber.
                 let _here = self.gating.then(|| self.shared.crew.read());
                 let entry = self.take(look);
-                self.finish_behind_the_last();
+                self.end_after_the_last();
                 entry
             }
             Found::Lagged(events) => Entry::Lagged(events),

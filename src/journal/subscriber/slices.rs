@@ -116,7 +116,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.delivered += count as u64;
         self.seat.delivered(self.delivered, first + count as u64);
         if self.bounds.end_before(first + count as u64) {
-            self.finish();
+            self.end_subscription();
         }
         Entry::Event(Sequence::new(first), self.reader.take_values(count))
     }

@@ -2,7 +2,8 @@
 
 use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;
-use crate::mailbox::view::{LaneView, let_go};
+use crate::mailbox::registry::let_go;
+use crate::mailbox::view::LaneView;
 use crate::ring::mpmc::Ring;
 use crate::stats::Disposition;
 use crate::sync::Arc;
@@ -50,6 +51,6 @@ impl<E: Send + 'static> EvictingLane<E> {
 impl<E> Drop for EvictingLane<E> {
     fn drop(&mut self) {
         self.ring.close();
-        let_go(&self.view);
+        let_go(&self.view, &self.mailbox.registry);
     }
 }

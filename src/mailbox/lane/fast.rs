@@ -2,8 +2,9 @@
 
 use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;
+use crate::mailbox::registry::let_go;
 use crate::mailbox::signals::Signals;
-use crate::mailbox::view::{LaneView, let_go};
+use crate::mailbox::view::LaneView;
 use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
 use crate::stats::{Disposition, EntryOutcome};
@@ -17,7 +18,7 @@ use crate::wait::list::Waiter;
 /// The lane that most publishes go through.
 ///
 /// A publish goes through three steps, so that one fence serves all lanes of a publisher: [`room`](Self::room)
-/// and its push, or [`overflow`](Self::overflow), the fence, [`finish`](Self::finish). [`push`](Self::push) is all three.
+/// and its push, or [`overflow`](Self::overflow), the fence, [`settle_and_wake`](Self::settle_and_wake). [`push`](Self::push) is all three.
 #[repr(C)]
 pub(crate) struct FastLane<E> {
     producer: spsc::Producer<E>,
@@ -119,7 +120,7 @@ impl<E: Send + 'static> FastLane<E> {
         }
     }
 
-    /// Behind the fence: not zero if [`finish`](Self::finish) has something to do.
+    /// Behind the fence: not zero if [`settle_and_wake`](Self::settle_and_wake) has something to do.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         self.signals.cell.attention() | self.producer.attention()
@@ -128,7 +129,7 @@ impl<E: Send + 'static> FastLane<E> {
     /// Behind the fence: settles with whoever seals the lane, and wakes the consumer. Events that turn out not to be
     /// accepted go to `taken_back`; `true` while the lane takes more.
     #[cold]
-    pub(crate) fn finish(&mut self, mut taken_back: impl FnMut(E)) -> bool {
+    pub(crate) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> bool {
         self.signals.cell.wake();
         let entry = &self.view.entry;
         self.producer.settle(|event| {
@@ -148,13 +149,13 @@ impl<E: Send + 'static> FastLane<E> {
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of the consumer that parks. The
         // seal's is the process's, the wake's the mailbox's; the mailbox's is never the weaker one.
         light_fence(self.signals.cell.pair());
-        if self.attention() == 0 { Ok(disposition) } else { self.finish_push(disposition) }
+        if self.attention() == 0 { Ok(disposition) } else { self.settle_push(disposition) }
     }
 
     #[cold]
-    fn finish_push(&mut self, disposition: Disposition) -> Result<Disposition, WriteError<E>> {
+    fn settle_push(&mut self, disposition: Disposition) -> Result<Disposition, WriteError<E>> {
         let mut back = None;
-        self.finish(|event| back = Some(event));
+        self.settle_and_wake(|event| back = Some(event));
         back.map_or(Ok(disposition), |event| Err(WriteError::Closed(event)))
     }
 }
@@ -162,6 +163,6 @@ impl<E: Send + 'static> FastLane<E> {
 impl<E> Drop for FastLane<E> {
     fn drop(&mut self) {
         self.producer.end();
-        let_go(&self.view);
+        let_go(&self.view, &self.mailbox.registry);
     }
 }

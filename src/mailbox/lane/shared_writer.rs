@@ -2,8 +2,9 @@
 
 use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;
+use crate::mailbox::registry::let_go;
 use crate::mailbox::shared_lane::Source;
-use crate::mailbox::view::{LaneView, let_go};
+use crate::mailbox::view::LaneView;
 use crate::ring::mpmc::PushError;
 use crate::stats::Disposition;
 use crate::sync::Arc;
@@ -37,7 +38,7 @@ impl<E: Send + 'static> SharedWriter<E> {
         entry.offered(1);
         let push = |event| {
             // The mailbox itself refuses what comes too late for an unbounded lane.
-            if mailbox.shared.is_bounded() && self.view.is_cancelled() {
+            if mailbox.shared.is_bounded() && self.view.is_closed() {
                 return Err(PushError::Closed(event));
             }
             mailbox.push_shared_as(event, entry)
@@ -54,6 +55,6 @@ impl<E: Send + 'static> SharedWriter<E> {
 
 impl<E> Drop for SharedWriter<E> {
     fn drop(&mut self) {
-        let_go(&self.view);
+        let_go(&self.view, &self.mailbox.registry);
     }
 }

@@ -40,7 +40,7 @@ fn take(member: &mut Member<usize>) -> Option<usize> {
 }
 
 /// Whether the mailbox is closed, and all events are taken.
-fn is_ended(member: &Member<usize>) -> bool {
+fn is_drained(member: &Member<usize>) -> bool {
     member.mailbox().shared_end().is_some()
 }
 
@@ -50,7 +50,7 @@ fn park(mut member: Member<usize>) -> Option<usize> {
     loop {
         member.wait(None, |_| false);
         let event = take(&mut member);
-        if event.is_some() || is_ended(&member) {
+        if event.is_some() || is_drained(&member) {
             return event;
         }
     }
@@ -105,7 +105,7 @@ fn consumer_reports_the_end_past_a_stalled_writer() {
         });
         let mine = loop {
             let event = take(&mut awake);
-            if event.is_some() || is_ended(&awake) {
+            if event.is_some() || is_drained(&awake) {
                 break event;
             }
             thread::yield_now();

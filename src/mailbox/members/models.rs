@@ -32,7 +32,7 @@ fn a_flush_against_a_mark_that_is_set_again() {
         });
         steps.step();
         let (ring, members) = &*shared;
-        if members.are_past(1, || ring.claimed()) {
+        if members.have_reached(1, || ring.claimed()) {
             traces.look(0b1);
         }
         consumer.join().unwrap();

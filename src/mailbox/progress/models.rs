@@ -32,7 +32,7 @@ fn a_flush_against_an_event_that_is_evicted_first() {
         });
         let (ring, progress) = &*shared;
         if let Pop::Value(evicted) = ring.pop()
-            && progress.is_past(ring, 2)
+            && progress.has_reached(ring, 2)
         {
             traces.look(0b11 & !(1 << evicted));
         }

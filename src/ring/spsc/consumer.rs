@@ -250,12 +250,12 @@ impl<T> Consumer<T> {
     /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
     /// assert!(producer.push("a").is_ok());
     /// drop(producer);
-    /// assert!(!consumer.is_ended()); // there is something to read
-    /// assert!(consumer.pop().is_some() && consumer.is_ended());
+    /// assert!(!consumer.is_drained()); // there is something to read
+    /// assert!(consumer.pop().is_some() && consumer.is_drained());
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
-    pub fn is_ended(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it: what the producer did before its end is visible.
         self.shared.fin.load(Ordering::Acquire) <= self.head
     }

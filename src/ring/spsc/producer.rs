@@ -333,7 +333,7 @@ impl<T> Producer<T> {
     /// producer.write("not committed");
     /// producer.end();
     /// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), None));
-    /// assert!(consumer.is_ended());
+    /// assert!(consumer.is_drained());
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn end(&mut self) {

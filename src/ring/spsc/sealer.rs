@@ -15,7 +15,7 @@ use std::fmt;
 /// producer.commit();
 /// assert!(!producer.settle(|value| assert_eq!(value, "late")));
 /// assert_eq!((consumer.pop(), consumer.pop()), (Some("a"), None));
-/// assert!(consumer.is_ended());
+/// assert!(consumer.is_drained());
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Sealer<T> {
@@ -116,13 +116,13 @@ impl<T> Sealer<T> {
     /// let sealer = producer.sealer();
     /// assert!(producer.push("a").is_ok());
     /// sealer.seal();
-    /// assert!(!sealer.is_ended());
+    /// assert!(!sealer.is_drained());
     /// consumer.pop();
-    /// assert!(sealer.is_ended());
+    /// assert!(sealer.is_drained());
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     #[must_use]
-    pub fn is_ended(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
         self.shared.fin.load(Ordering::Acquire) <= self.handled()
     }

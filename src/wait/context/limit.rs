@@ -155,7 +155,7 @@ mod tests {
             let _longer = WaitLimit::begin(Duration::from_secs(36_000));
             assert_eq!(WaitLimit::deadline(), long);
             let _none = WaitLimit::begin(Duration::ZERO);
-            assert!(WaitLimit::deadline().is_over());
+            assert!(WaitLimit::deadline().has_passed());
         }
         assert_eq!(WaitLimit::deadline(), long);
         drop(outer);

@@ -277,7 +277,7 @@ fn hurried_flush_does_not_shorten_a_patient_one() {
         fn flush(&mut self, deadline: Deadline) -> Result<(), BoxError> {
             self.1.push(deadline);
             self.0.pass();
-            if deadline.is_over() { Err("too late".into()) } else { Ok(()) }
+            if deadline.has_passed() { Err("too late".into()) } else { Ok(()) }
         }
     }
     for hurried_first in [true, false] {

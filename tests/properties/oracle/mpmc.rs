@@ -85,7 +85,7 @@ pub(crate) fn run(capacity: usize, ops: &[Op]) {
         assert_eq!((ring.position(), ring.claimed()), (accepted, claimed));
         assert_eq!((ring.len(), ring.is_empty()), (model.len(), model.is_empty()));
         assert_eq!(ring.has_filled(), !model.is_empty());
-        assert_eq!((ring.is_closed(), ring.is_ended()), (closed, closed && model.is_empty()));
+        assert_eq!((ring.is_closed(), ring.is_drained()), (closed, closed && model.is_empty()));
         assert_eq!(census.alive(), model.len(), "values alive");
     }
     drop(ring);

@@ -118,7 +118,7 @@ pub(crate) fn run(capacity: usize, ops: &[Op]) {
         assert_eq!(census.alive(), model.len(), "values alive");
         assert_eq!((sealer.accepted(), sealer.handled()), (model.total, model.popped));
         assert_eq!(sealer.is_sealed(), model.sealed);
-        assert_eq!(sealer.is_ended(), model.sealed && model.accepted.is_empty());
+        assert_eq!(sealer.is_drained(), model.sealed && model.accepted.is_empty());
         if let Some(producer) = &producer {
             assert_eq!(producer.len(), model.len());
             assert_eq!(producer.is_empty(), model.len() == 0);
@@ -126,7 +126,7 @@ pub(crate) fn run(capacity: usize, ops: &[Op]) {
         }
         if let Some(consumer) = &consumer {
             assert_eq!(consumer.position(), model.popped);
-            assert_eq!(consumer.is_ended(), sealer.is_ended());
+            assert_eq!(consumer.is_drained(), sealer.is_drained());
             assert!(consumer.known() <= model.accepted.len(), "knows of values that are not there");
         }
     }

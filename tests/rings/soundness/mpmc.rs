@@ -59,7 +59,7 @@ fn threads_push_pop_evict_and_close() {
                     ring.close();
                 });
                 scope.spawn(|| {
-                    while !ring.is_ended() {
+                    while !ring.is_drained() {
                         if let Pop::Value(value) = ring.pop() {
                             value.look();
                         }

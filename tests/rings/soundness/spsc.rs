@@ -101,7 +101,7 @@ fn a_clone_may_seal_its_ring() {
     let mut back = Vec::new();
     assert!(!producer.settle(|sealing| back.push(sealing.value.look())));
     assert_eq!(back, [2, 1, 0]);
-    assert!(consumer.is_ended() && producer.push_slice(&values) == 0);
+    assert!(consumer.is_drained() && producer.push_slice(&values) == 0);
     drop((producer, consumer, values, seal));
     assert_eq!(census.living(), 0);
 }
@@ -192,7 +192,7 @@ fn a_stream_between_threads_is_sealed_in_the_middle() {
             });
             let reading = scope.spawn(|| {
                 let mut taken = 0;
-                while !consumer.is_ended() {
+                while !consumer.is_drained() {
                     taken += consumer.drain(3, |value| assert!(value.look() < 6));
                     taken += usize::from(consumer.pop().is_some());
                     thread::yield_now();

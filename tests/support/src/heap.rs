@@ -9,6 +9,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// What one thread allocated and freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,25 @@ thread_local! {
     static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, frees: 0, bytes: 0, asked: 0 }) };
     /// From how many bytes on an allocation counts as large, and how many of those are granted.
     static LARGE: Cell<(usize, usize)> = const { Cell::new((usize::MAX, 0)) };
+}
+
+/// From which alignment on the bytes of all threads are counted together.
+pub const WIDE: usize = 4096;
+
+/// Bytes of allocations with an alignment of at least [`WIDE`] that are in use, whichever thread
+/// made them.
+static WIDE_BYTES: AtomicI64 = AtomicI64::new(0);
+
+fn note_wide(layout: Layout, bytes: i64) {
+    if layout.align() >= WIDE {
+        WIDE_BYTES.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Returns the bytes that all threads together have in allocations with an alignment of at least
+/// [`WIDE`]: the rings of events that are aligned so.
+pub fn wide_bytes() -> i64 {
+    WIDE_BYTES.load(Ordering::Relaxed)
 }
 
 fn note(change: impl FnOnce(&mut Heap)) {
@@ -63,6 +83,7 @@ unsafe impl GlobalAlloc for Counting {
             heap.bytes += layout.size() as i64;
             heap.asked += layout.size() as u64;
         });
+        note_wide(layout, layout.size() as i64);
         // SAFETY: as our caller promised.
         unsafe { System.alloc(layout) }
     }
@@ -72,6 +93,7 @@ unsafe impl GlobalAlloc for Counting {
             heap.frees += 1;
             heap.bytes -= layout.size() as i64;
         });
+        note_wide(layout, -(layout.size() as i64));
         // SAFETY: as our caller promised.
         unsafe { System.dealloc(memory, layout) }
     }
