@@ -1,4 +1,4 @@
-//! The private lanes of a mailbox, and what is left of those that are gone.
+//! The private lanes of a mailbox, and the counters of those that both sides have left.
 
 use super::lane_reader::Arrival;
 use super::view::LaneView;
@@ -43,7 +43,7 @@ impl<E> Registry<E> {
         Some((self.views.swap_remove(at), arrival.map(|at| self.arrivals.remove(at))))
     }
 
-    /// Takes over the counters of lanes whose publisher is gone and whose events are handled.
+    /// Takes over the counters of lanes whose publisher has left and whose events are handled.
     pub(super) fn fold(&mut self) {
         let folded = &mut self.folded;
         self.views.retain(|view| {
@@ -57,7 +57,7 @@ impl<E> Registry<E> {
     }
 }
 
-/// The sum of the counters of lanes that are gone.
+/// The sum of the counters of lanes that are off the registry.
 #[derive(Default)]
 pub(super) struct FoldedLanes(Ledger);
 
