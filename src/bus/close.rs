@@ -204,7 +204,7 @@ impl<E: Send + 'static> Core<E> {
         entry.listed.guarded().is_named(&self.domain) || entry.info.is_called()
     }
 
-    /// Waits until no publish is inside a sink, or the deadline is over; whether none is.
+    /// Waits until no publish is inside a sink, or the deadline has passed; returns whether none is.
     fn wait_for_calls(&self, entry: &Entry<E>, deadline: Deadline) -> bool {
         let mut pause = Pace::new();
         while self.is_called(entry) {

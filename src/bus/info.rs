@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The sink as entries hold it.
 pub(super) type SinkRef<E> = Arc<dyn Sink<E>>;
 
-/// What any thread may know about an attachment, also when the sink itself is gone.
+/// What any thread may know about an attachment, also when the sink itself is dropped.
 pub(super) struct Info {
     pub(super) id: SinkId,
     pub(super) name: String,

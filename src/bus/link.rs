@@ -62,7 +62,7 @@ pub(super) struct Link<E: Send + 'static> {
     pub(super) kind: Kind,
     /// Whether a push into the lane may wait for room: asked once, since it is user code.
     pub(super) may_wait: bool,
-    /// What the control plane does with the lane from outside, until the sink is gone.
+    /// What the control plane does with the lane from outside, until the sink is dropped.
     outside: Mutex<Outside<E>>,
     pub(super) guard: Option<Guard<E>>,
     pub(super) counters: Option<Arc<EntryCounters>>,
@@ -152,7 +152,7 @@ impl<E: Send + 'static> Link<E> {
     }
 }
 
-/// One change of a publisher's table: it brings a sink, or takes one away that is gone.
+/// One change of a publisher's table: it brings a sink, or takes one away that was removed.
 pub(super) struct Change<E: Send + 'static> {
     pub(super) info: Arc<Info>,
     pub(super) link: Arc<Link<E>>,

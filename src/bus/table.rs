@@ -58,7 +58,7 @@ pub(super) struct Direct<E: Send + 'static> {
 pub(super) struct Table<E: Send + 'static> {
     pub(super) slow: Vec<Slow<E>>,
     pub(super) direct: Vec<Direct<E>>,
-    /// Which path a publish takes. Not changed by lanes that die: each path serves for fewer lanes as well.
+    /// Which path a publish takes. Not changed by lanes that close: each path serves for fewer lanes as well.
     pub(super) kind: TableKind,
     /// Empty: the room for fast lanes of a table that the publisher has not taken yet, or has given back.
     lane_room: Vec<Fast<E>>,

@@ -62,7 +62,7 @@ pub(crate) struct Mailbox<E> {
     pub(super) end: AtomicU64,
     /// The backlog is to be given up.
     pub(super) aborted: AtomicBool,
-    /// The consumer is gone, or has handled the last event.
+    /// The consumer is dropped, or has handled the last event.
     pub(super) drained: AtomicBool,
     pub(crate) consumer: ConsumerCounters,
     /// The consumers when there are several.

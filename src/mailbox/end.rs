@@ -70,7 +70,7 @@ impl<E: Send + 'static> Mailbox<E> {
         self.drained.load(Ordering::Acquire)
     }
 
-    /// The consumer has handled the last event, or is gone.
+    /// The consumer has handled the last event, or is dropped.
     pub(crate) fn set_drained(&self) {
         // ORD(mailbox.drained): Release; pairs with the Acquire in `is_drained`.
         self.drained.store(true, Ordering::Release);

@@ -46,7 +46,7 @@ impl<E> Registry<E> {
         Some((self.views.swap_remove(at), arrival.map(|at| self.arrivals.remove(at))))
     }
 
-    /// Takes over the counters of lanes whose publisher is gone and whose events are handled.
+    /// Takes over the counters of lanes whose publisher has left and whose events are handled.
     pub(super) fn fold(&mut self) {
         let folded = &mut self.folded;
         self.views.retain(|view| {
@@ -60,7 +60,7 @@ impl<E> Registry<E> {
     }
 }
 
-/// The sum of the counters of lanes that are gone.
+/// The sum of the counters of lanes that are off the registry.
 #[derive(Default)]
 pub(super) struct FoldedLanes(Ledger);
 

@@ -26,7 +26,7 @@ pub(crate) struct LaneView<E> {
     signals: std::sync::Arc<Signals>,
     /// The publisher has let go of the lane.
     released: AtomicU64,
-    /// A lane without a ring of its own takes nothing more.
+    /// A lane without a ring of its own accepts no further events.
     closed: AtomicBool,
 }
 

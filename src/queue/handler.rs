@@ -284,7 +284,7 @@ pub(crate) struct SinkWork<S> {
     passage: Arc<Passage>,
 }
 
-/// What the handles of a queue know of the sink behind it, also when that is gone. No user code is called for it.
+/// What the handles of a queue know of the sink behind it, also when that is dropped. No user code is called for it.
 pub(crate) struct Behind {
     ledgers: Ledgers,
     passages: Vec<Arc<Passage>>,
