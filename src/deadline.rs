@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn moment_is_cut_to_the_end_of_the_clock() {
+    fn moment_saturates_at_the_end_of_the_clock() {
         let now = Instant::now();
         assert_eq!(moment_after(now, Duration::ZERO), now);
         assert_eq!(moment_after(now, Duration::MAX), now + LONGEST);

@@ -213,7 +213,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn a_sum_tells_what_was_carried() {
+    fn sum_accounts_for_every_carried_event() {
         assert_eq!(Event::new(7).sum(), 7);
         let carried = Event::new(3).sum() + Event::new(4).sum() + Event::new(5).ending().sum();
         assert_eq!(carried, Event::sum_of(3, 3));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_says_what_it_is() {
+    fn payload_round_trips_its_event() {
         assert_eq!(size_of::<Dropping>(), 32);
         let event = Event::new(12_345);
         assert_eq!([Event::of(12_345).event(), Dropping::of(12_345).event()], [event; 2]);

@@ -214,7 +214,7 @@ mod tests {
     use super::{Ping, pin_producer, processors, unpinned};
 
     #[test]
-    fn not_all_are_pinned() {
+    fn unpinned_thread_sees_every_processor() {
         if processors().is_some() {
             fn all() -> usize {
                 std::thread::available_parallelism().map_or(1, usize::from)
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_takes_time() {
+    fn ping_measures_a_positive_time() {
         if processors().is_some() {
             let mut ping = Ping::new();
             assert!(ping.measure() > 0.0 && ping.measure() > 0.0);

@@ -367,12 +367,12 @@ mod tests {
     use super::{Estimate, Sample, Series, is_steady};
 
     #[test]
-    fn a_ping_that_moves_by_half_still_counts() {
+    fn ping_within_half_counts_as_steady() {
         assert!(is_steady(&[100.0, 150.0]) && !is_steady(&[100.0, 151.0]) && !is_steady(&[151.0, 100.0]));
     }
 
     #[test]
-    fn ratios_are_taken_within_a_round() {
+    fn ratios_pair_samples_of_one_round() {
         let sample = |figure, ping| Sample { figure, pings: [ping, ping] };
         let series = Series {
             names: vec!["a".into(), "b".into()],

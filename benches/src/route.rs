@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_carry_everything() {
+    fn buslane_routes_carry_every_event() {
         several(|| Queued::DEFAULT);
         several(|| Received::DEFAULT);
         several(|| Shared);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_that_spin_carry_everything() {
+    fn spinning_peers_carry_every_event() {
         several(|| DisruptorMulti);
         several(spinning::<ArrayQueue>);
         several(spinning::<Crossbeam>);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_that_wait_carry_everything() {
+    fn waiting_peers_carry_every_event() {
         several(|| Appender);
         several(waiting::<Crossbeam>);
         several(waiting::<Flume>);

@@ -70,13 +70,13 @@ mod tests {
     use super::{Estimate, median};
 
     #[test]
-    fn medians_lie_in_the_middle() {
+    fn median_returns_the_middle_value() {
         assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&mut [4.0, 1.0, 3.0, 2.0]), 2.5);
     }
 
     #[test]
-    fn an_interval_holds_its_median() {
+    fn interval_contains_its_median() {
         assert_eq!(Estimate::of(&[]), None);
         let values: Vec<f64> = (0..31).map(f64::from).collect();
         let Some(estimate) = Estimate::of(&values) else { unreachable!("there are values") };

@@ -10,7 +10,7 @@ use loom_tests::probe::Probe;
 use loom_tests::{model, model_with, thread};
 
 #[test]
-fn withdrawal_against_take_over() {
+fn withdrawn_change_keeps_the_other_sink() {
     // A sink is removed that the publisher has not heard of, or is just hearing of: its change is withdrawn, and the other one is
     // handed over anew in one step. The publisher reaches the other sink with every publish, and the removed one with none after
     // the removal. Fails when a lease can be claimed twice, when the mailbox is empty between the old changes and the new, or when
@@ -39,7 +39,7 @@ fn withdrawal_against_take_over() {
 }
 
 #[test]
-fn withdrawal_of_a_direct_sink_against_take_over() {
+fn withdrawn_change_calls_the_other_sink_once() {
     // The same for sinks that are called. Fails when a publisher takes a change for new that it has applied: then the sink that stays
     // is called twice.
     model(|| {
@@ -62,7 +62,7 @@ fn withdrawal_of_a_direct_sink_against_take_over() {
 }
 
 #[test]
-fn remove_and_add_against_a_publisher_that_has_the_sink() {
+fn publisher_applies_remove_and_add_in_order() {
     // What was taken is taken away again by a change of its own, with another one behind it. Fails when the publisher leaves changes
     // behind, or applies them in the wrong order.
     model(|| {
@@ -89,7 +89,7 @@ fn remove_and_add_against_a_publisher_that_has_the_sink() {
 }
 
 #[test]
-fn registration_against_remove_and_add() {
+fn registration_finds_exactly_the_attached_sinks() {
     // A publisher that registers while sinks come and go has a way to exactly those that are there afterwards. Fails when a
     // registration keeps a way to a sink that was removed meanwhile, or misses one that was added. Two preemptions.
     model_with(2, || {
@@ -111,7 +111,7 @@ fn registration_against_remove_and_add() {
 }
 
 #[test]
-fn a_thread_that_moves_to_its_own_lane_keeps_its_order() {
+fn thread_keeps_its_order_when_it_gets_a_lane() {
     // What it has put into the shared lane is read before what it puts into its own, by a reader at work. Fails when a new lane is
     // walked at once.
     model(|| {
@@ -132,7 +132,7 @@ fn a_thread_that_moves_to_its_own_lane_keeps_its_order() {
 }
 
 #[test]
-fn a_lane_that_waits_for_its_turn_is_not_slept_through() {
+fn new_lane_wakes_a_reader_parked_at_a_gap() {
     // Another thread has claimed a place in the shared lane and not filled it when the new lane is made: the reader that sleeps
     // meanwhile is woken, and reads all. Fails (a deadlock) when the filled place does not count as work, or the new lane is
     // forgotten. Two preemptions.

@@ -41,7 +41,7 @@ fn read_to_the_end(mut subscriber: Subscriber<u64>) -> (u64, u64) {
 }
 
 #[test]
-fn publish_and_close_against_a_parked_subscriber() {
+fn publish_and_close_wake_a_parked_subscriber() {
     // A subscriber that sleeps, or is about to, is woken by a publish and by the close; its books add up. Fails when a
     // fence of ORD(sleepers.first) or the look before the sleep is missing (a deadlock), or ORD(blocks.tail) is Relaxed on
     // either side.
@@ -58,7 +58,7 @@ fn publish_and_close_against_a_parked_subscriber() {
 }
 
 #[test]
-fn the_last_handle_against_a_parked_subscriber() {
+fn last_handle_drop_wakes_a_parked_subscriber() {
     // Whichever handle goes last closes the journal, and the subscriber sees the end. Fails when a fence of
     // ORD(sleepers.first) or the look before the sleep is missing, or the drop does not close: a deadlock.
     model(|| {
@@ -74,7 +74,7 @@ fn the_last_handle_against_a_parked_subscriber() {
 }
 
 #[test]
-fn the_only_writer_against_a_parked_subscriber() {
+fn single_writer_wakes_a_parked_subscriber() {
     // As with several writers: what the only one publishes wakes, and so does its drop. Fails when a fence of
     // ORD(sleepers.first) or the look before the sleep is missing (a deadlock), or ORD(blocks.tail) is Relaxed on either
     // side.
@@ -91,7 +91,7 @@ fn the_only_writer_against_a_parked_subscriber() {
 }
 
 #[test]
-fn close_against_publish() {
+fn close_returns_or_delivers_each_publish() {
     // What was accepted is read; what was refused is not. No ordering makes it fail, since the join shows the tail. It
     // fails when the close sets its bit without the claim: whoever holds that takes the bit away again, and the reader
     // never ends.
@@ -114,7 +114,7 @@ fn close_against_publish() {
 }
 
 #[test]
-fn subscribe_against_publish() {
+fn subscriber_counts_every_event_since_its_start() {
     // From where it begins it sees everything, history and what follows. Fails when ORD(blocks.tail) is Relaxed on either
     // side. Held to two preemptions: 6 s.
     model_with(2, || {
@@ -136,7 +136,7 @@ fn subscribe_against_publish() {
 }
 
 #[test]
-fn two_publishers_against_a_parked_subscriber() {
+fn two_publishers_wake_a_parked_subscriber() {
     // Each of two publishers has a place of its own, and wakes the subscriber. Fails when ORD(blocks.claim) is not Acquire,
     // ORD(blocks.tail) is Relaxed on either side, or a fence of ORD(sleepers.first) or the look before the sleep is missing.
     model(|| {
@@ -158,7 +158,7 @@ fn two_publishers_against_a_parked_subscriber() {
 }
 
 #[test]
-fn two_parked_subscribers_against_close() {
+fn close_wakes_two_parked_subscribers() {
     // The close wakes all who sleep, one through the other. Fails when a fence of ORD(sleepers.first) or the look before the
     // sleep is missing, or the close does not wake: a deadlock.
     model(|| {
@@ -175,7 +175,7 @@ fn two_parked_subscribers_against_close() {
 }
 
 #[test]
-fn a_gating_subscriber_misses_nothing() {
+fn gating_subscriber_receives_every_event() {
     // The publisher waits for it, and is woken by it. Fails when a fence of ORD(list.count) or ORD(sleepers.first), or the
     // look before either sleep, is missing, when the subscriber does not tell the gates that it has gone on (all of them
     // deadlocks), or when ORD(blocks.tail), or the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
@@ -192,7 +192,7 @@ fn a_gating_subscriber_misses_nothing() {
 }
 
 #[test]
-fn a_gating_subscriber_that_begins_against_publish() {
+fn new_gating_subscriber_misses_no_publish() {
     // Whatever the publisher does while the gate goes up: from where it begins the subscriber misses nothing. Fails when the
     // heavy fence of ORD(gate.count) is missing, or the subscriber looks where the journal ends before its gate is up.
     model(|| {
@@ -218,7 +218,7 @@ fn a_gating_subscriber_that_begins_against_publish() {
 }
 
 #[test]
-fn a_gating_subscriber_that_begins_against_two_publishers() {
+fn new_gating_subscriber_blocks_two_publishers() {
     // One of them shows where the journal ends, and the other, which has not looked for sleepers yet and so has no fence
     // from there, enters the block that the subscriber would begin in. Fails when either fence of ORD(gate.count) is
     // missing (the publisher's: found after minutes), or the subscriber looks where the journal ends before its gate is up.
@@ -244,7 +244,7 @@ fn a_gating_subscriber_that_begins_against_two_publishers() {
 }
 
 #[test]
-fn a_gating_subscriber_that_begins_against_a_batch() {
+fn new_gating_subscriber_misses_no_batch() {
     // As above, where what was put into the block before is part of the same batch. Fails when either fence of
     // ORD(gate.count) is missing, or a batch looks at the gates before it has shown where it enters the block.
     model(|| {
@@ -263,7 +263,7 @@ fn a_gating_subscriber_that_begins_against_a_batch() {
 }
 
 #[test]
-fn a_batch_of_the_only_writer_against_a_parked_gating_subscriber() {
+fn batch_wakes_a_gating_subscriber_before_it_waits() {
     // Before the batch waits for the subscriber, it wakes it. Fails when it waits first, when a fence of ORD(list.count) or
     // ORD(sleepers.first) or the look before either sleep is missing (all of them deadlocks), or when ORD(blocks.tail), or
     // the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
@@ -278,7 +278,7 @@ fn a_batch_of_the_only_writer_against_a_parked_gating_subscriber() {
 }
 
 #[test]
-fn a_gating_subscriber_that_goes_against_a_publisher_that_waits() {
+fn dropped_gating_subscriber_releases_the_publisher() {
     // Nobody waits for a subscriber that has gone. Fails when the waiter's fence of ORD(list.count) or its look before the
     // sleep is missing, or the gate comes down without a notice: a deadlock.
     model(|| {
@@ -309,7 +309,7 @@ fn read(subscriber: &mut Subscriber<u64>, events: u64) {
 }
 
 #[test]
-fn two_publishers_at_a_gate_against_a_block_that_becomes_free() {
+fn free_block_wakes_two_publishers_at_a_gate() {
     // A subscriber that moves wakes one publisher, and the block has room for both: the first one wakes the second. Fails when a
     // publisher that got in does not pass the wake-up on, or when a fence of ORD(list.count) is missing: a deadlock.
     model_with(2, || {
@@ -325,7 +325,7 @@ fn two_publishers_at_a_gate_against_a_block_that_becomes_free() {
 }
 
 #[test]
-fn two_publishers_at_a_gate_against_one_slot_after_the_other() {
+fn free_slots_wake_two_publishers_at_a_gate() {
     // Each move makes room for one of them, whichever is woken. Fails when a publisher that finds nothing has left the list for good,
     // or when a fence of ORD(list.count) is missing: a deadlock.
     model_with(2, || {
@@ -342,7 +342,7 @@ fn two_publishers_at_a_gate_against_one_slot_after_the_other() {
 }
 
 #[test]
-fn a_publisher_that_gives_up_at_a_gate_leaves_the_slot_to_another() {
+fn timed_out_publisher_passes_the_wake_up_on() {
     // One publisher has no time, and may hold the wake-up when it gives up. It takes the slot then, and the subscriber makes another
     // one, or it leaves the slot to the other publisher. Fails when it makes no attempt after it has left the list: a deadlock.
     model_with(2, || {
@@ -362,7 +362,7 @@ fn a_publisher_that_gives_up_at_a_gate_leaves_the_slot_to_another() {
 }
 
 #[test]
-fn two_publishers_at_a_gate_against_the_end_of_the_subscription() {
+fn unsubscribe_releases_two_publishers_at_a_gate() {
     // The gate goes, and there is room for both. Fails when its end wakes no publisher, or when the one that is woken does not pass
     // the wake-up on: a deadlock.
     model_with(2, || {
@@ -377,7 +377,7 @@ fn two_publishers_at_a_gate_against_the_end_of_the_subscription() {
 }
 
 #[test]
-fn two_gates_that_move_against_a_publisher_that_waits() {
+fn last_of_two_gates_wakes_the_publisher() {
     // Both bar the way, and the last one that moves wakes the publisher. Fails when a subscriber wakes no publisher, or loads
     // the gates before it shows its own position: a deadlock. `store_buffer` has two that move at the same time.
     model_with(2, || {
@@ -395,7 +395,7 @@ fn two_gates_that_move_against_a_publisher_that_waits() {
 }
 
 #[test]
-fn close_against_a_publisher_that_waits_for_a_gate() {
+fn close_releases_a_publisher_at_a_gate() {
     // A close lets go of a publisher that waits, which gets its event back. Fails when the waiter's fence of
     // ORD(list.count) or its look before the sleep is missing, or the close does not tell those who wait at the gates: a
     // deadlock.
@@ -419,7 +419,7 @@ fn close_against_a_publisher_that_waits_for_a_gate() {
 }
 
 #[test]
-fn removal_against_a_publisher_that_waits_for_a_gate() {
+fn remove_releases_a_publisher_at_a_gate() {
     // A removal ends the wait of the bus's publisher, whose event is refused, and leaves the journal open. Fails when the lane
     // has no end, its seal does not end the place, or wakes no publisher (a deadlock), or when the waiter's fence of
     // ORD(list.count) or its look before the sleep is missing.
@@ -441,7 +441,7 @@ fn removal_against_a_publisher_that_waits_for_a_gate() {
 }
 
 #[test]
-fn a_task_against_publish_and_close() {
+fn publish_and_close_wake_a_pending_task() {
     // A task that is pending is woken by a publish and by the close. Fails when a fence of ORD(sleepers.first) is missing
     // (a deadlock), or ORD(blocks.tail) is Relaxed on either side.
     model(|| {

@@ -60,7 +60,7 @@ fn balanced(ledger: Ledger) -> Ledger {
 }
 
 #[test]
-fn two_readers_share_what_one_writer_writes() {
+fn two_readers_share_events_of_one_writer() {
     // Each event goes to one of the readers, and the stream ends for both when everything was read. Fails when
     // ORD(mpmc.stamp) is Relaxed. Held to two preemptions: 14 s.
     model_with(2, || {
@@ -89,7 +89,7 @@ fn two_readers_share_what_one_writer_writes() {
 }
 
 #[test]
-fn two_writes_against_two_readers_that_park() {
+fn two_writes_wake_two_parked_readers() {
     // Two events wake two: each reader gets one, and comes back no more. Fails when the fence of `Signals::wake` or the heavy
     // one of `Crowd::park_unless` is missing, or when a wake-up leaves the one woken on the list. Held to two preemptions:
     // 5 s; three take 63.
@@ -149,7 +149,7 @@ fn two_writers_against_two_readers(recv: fn(&mut SharedReceiver<Tracked>) -> usi
 }
 
 #[test]
-fn two_writers_that_overtake_each_other_against_two_readers() {
+fn reader_wakes_another_for_an_overtaken_write() {
     // Both readers may find the first position still empty, and park although the second one is filled. The reader that takes the
     // first event then wakes the other reader. Fails when `Mailbox::pass_on` does not wake another one, and meets loom's limit of
     // branches when a blocking read waits for the writer of the first position in place of parking. Held to two preemptions, as three
@@ -158,7 +158,7 @@ fn two_writers_that_overtake_each_other_against_two_readers() {
 }
 
 #[test]
-fn two_writers_that_overtake_each_other_against_two_tasks() {
+fn task_wakes_another_for_an_overtaken_write() {
     // As above, for tasks: a poll that was woken for the second event and finds the first position empty parks again. Held to two
     // preemptions.
     model_with(2, || {
@@ -175,7 +175,7 @@ fn two_writers_that_overtake_each_other_against_two_tasks() {
 }
 
 #[test]
-fn close_against_two_readers_that_park() {
+fn close_wakes_two_parked_readers() {
     // Both are told of the end. Fails when the seal wakes only one, or its wake has no fence.
     model(|| {
         let (mut one, closer, reader) = before(|| {
@@ -198,7 +198,7 @@ fn close_against_two_readers_that_park() {
 }
 
 #[test]
-fn close_against_a_write_and_two_readers() {
+fn close_reaches_two_readers_after_a_claimed_write() {
     // A writer may have claimed its place and not filled it when the channel closes: both readers then sleep, it wakes one,
     // and that one wakes the other at the end. `Ok` means read. Fails when `Mailbox::pass_on` does not wake all at the end.
     model(|| {
@@ -229,7 +229,7 @@ fn close_against_a_write_and_two_readers() {
 }
 
 #[test]
-fn an_evicting_writer_against_two_readers() {
+fn evicting_writer_keeps_counters_exact() {
     // Every event is read once, evicted once, or dropped because the oldest was just being taken; the books say so exactly.
     // Fails when the claim of a position is not a read-modify-write, or the stamp of a filled place (ORD(mpmc.stamp)) is
     // Relaxed. Held to two preemptions; at three it takes
@@ -263,7 +263,7 @@ fn an_evicting_writer_against_two_readers() {
 }
 
 #[test]
-fn the_last_of_two_receivers_dropped_against_a_write() {
+fn last_receiver_drop_counts_an_accepted_write() {
     // The one that goes last closes the channel: what was accepted is counted as disconnected, what was not comes back, and
     // nothing leaks. Fails when both take the other for the last one, or none does.
     model(|| {
@@ -293,7 +293,7 @@ fn the_last_of_two_receivers_dropped_against_a_write() {
 }
 
 #[test]
-fn a_task_that_goes_away_against_a_write() {
+fn dropped_task_passes_its_wake_up_on() {
     // A task that was woken and does not come back passes its wake-up on to a thread that sleeps. Fails when
     // `Member::unregister` does not pass on.
     model(|| {
@@ -433,7 +433,7 @@ fn flush(queue: &Queue<Tracked>) {
 }
 
 #[test]
-fn close_of_two_workers() {
+fn close_waits_for_both_workers() {
     // When the close returns, each handler was closed once. Fails when the report does not wait for the last worker, or the
     // end does not reach both. Held to two preemptions: 4 s; three take 68.
     model_with(2, || {
@@ -447,7 +447,7 @@ fn close_of_two_workers() {
 }
 
 #[test]
-fn close_of_two_workers_against_a_write() {
+fn close_of_two_workers_handles_accepted_writes() {
     // When the close returns, exactly what was accepted was handled, and each handler was closed once. Fails when the report
     // does not wait for the last worker, or the end does not reach both. Held to two preemptions: 27 s.
     model_with(2, || {
@@ -468,7 +468,7 @@ fn close_of_two_workers_against_a_write() {
 }
 
 #[test]
-fn flush_of_two_handlers() {
+fn flush_asks_both_handlers() {
     // When the flush returns, both events were handled and both handlers have flushed. Fails when only one worker is asked.
     // The workers take turns where the handler says so, and once elsewhere: one preemption, 49 s.
     model_with(1, || {
@@ -488,7 +488,7 @@ fn flush_of_two_handlers() {
 }
 
 #[test]
-fn flush_of_two_workers_that_finish_out_of_order() {
+fn flush_waits_for_writes_done_out_of_order() {
     // Two workers write to one sink, and one of them answers for both: so when it does, the other must be done too, whichever
     // was first. Fails when the mark is cleared before the sink's write returns. The workers take turns where the sink says
     // so, and nowhere else: no preemption. One preemption takes more than 15 s.
@@ -509,7 +509,7 @@ fn flush_of_two_workers_that_finish_out_of_order() {
 }
 
 #[test]
-fn flush_of_two_workers_on_an_unbounded_queue() {
+fn flush_waits_for_both_workers_of_unbounded_queue() {
     // As above, where the lane knows no positions, and claims are counted behind the pop. Fails when nothing is marked before
     // the claim, or the mark is cleared before the sink's write returns. Held to one preemption: with two, loom has a worker look at
     // an old count for ever, which it never leaves behind.
@@ -531,7 +531,7 @@ fn flush_of_two_workers_on_an_unbounded_queue() {
 }
 
 #[test]
-fn close_of_two_workers_by_key_against_a_lane() {
+fn close_of_keyed_workers_handles_accepted_pushes() {
     // A lane into a queue that is ordered by a key is one to its publisher and a ring for each worker: what it accepted is
     // handled when the close returns. Fails when the report does not wait for both. Held to one preemption: two take more
     // than 20 s.
@@ -558,7 +558,7 @@ fn close_of_two_workers_by_key_against_a_lane() {
 }
 
 #[test]
-fn each_worker_has_a_batch_of_its_own() {
+fn each_worker_fills_its_own_batch() {
     // Both workers complete a batch each, which the sink has in hand at once: nothing is refused, and one flush answers for both.
     // Held to one preemption, and the turns that the sink gives: two take more than 20 s.
     model_with(1, || {

@@ -153,7 +153,7 @@ fn books(queue: &Queue<Tracked>) -> Ledger {
 }
 
 #[test]
-fn close_against_a_parked_worker() {
+fn close_ends_a_parked_worker() {
     // A worker that parks, or is about to, sees the close, ends and says so: no deadlock. Fails when the seal does not wake
     // with a fence, or when `set_drained` does not notify.
     model(|| {
@@ -166,7 +166,7 @@ fn close_against_a_parked_worker() {
 }
 
 #[test]
-fn close_against_lane_push() {
+fn close_returns_or_delivers_each_lane_push() {
     // When the close returns, exactly what was accepted was handled. Fails when the fence of `Lane::push` or the heavy one
     // of the seal is missing (ORD(spsc.fin)), or when a worker that finds a lane being sealed trusts an older tail. Held to two
     // preemptions; at three it takes a minute.
@@ -189,7 +189,7 @@ fn close_against_lane_push() {
 }
 
 #[test]
-fn close_against_shared_write() {
+fn close_handles_each_accepted_shared_write() {
     // As above, through the shared lane. Fails when the ring's close is a flag beside the tail (ORD(mpmc.tail)).
     model(|| {
         let (lives, steps, seen) = (Lives::new(1), Steps::new(), Seen::to_the_end());
@@ -213,7 +213,7 @@ fn close_against_shared_write() {
 }
 
 #[test]
-fn two_closes_get_the_same_report() {
+fn two_closes_return_the_same_report() {
     // Whoever closes gets the one report, and the handler is closed once. Fails when `set_drained` notifies before the report is
     // there, or wakes only one. Held to two preemptions (4 s; three take more than 45): a close alone goes to three.
     model_with(2, || {
@@ -235,7 +235,7 @@ fn two_closes_get_the_same_report() {
 }
 
 #[test]
-fn last_handle_dropped_against_the_worker() {
+fn last_handle_drop_drains_the_queue() {
     // The drop of the last handle seals, and waits for the worker to handle what was accepted. Fails when the drop waits
     // for something that a worker at its end does not notify, or ORD(mailbox.drained) is Relaxed.
     model(|| {
@@ -254,7 +254,7 @@ fn last_handle_dropped_against_the_worker() {
 }
 
 #[test]
-fn close_without_time_against_the_worker() {
+fn expired_close_handles_or_aborts_each_event() {
     // A close whose time is over at once gives the backlog up: each event is handled, or counted as aborted and told to the
     // hook. Fails when an aborted event is counted twice or not at all.
     model(|| {
@@ -287,7 +287,7 @@ fn close_without_time_against_the_worker() {
 }
 
 #[test]
-fn blocked_lane_against_the_worker() {
+fn worker_wakes_a_blocked_lane() {
     // A publisher that waits for room is woken by the worker, which is woken by it. Fails when the fence of
     // `WaitList::notify`, that of `WaitCell::park_unless`, or the look before either sleep is missing.
     model(|| {
@@ -307,7 +307,7 @@ fn blocked_lane_against_the_worker() {
 }
 
 #[test]
-fn flush_on_the_shared_lane_against_the_worker() {
+fn flush_waits_for_events_of_the_shared_lane() {
     // protocols A7: when the flush returns, what was published before it was handled and the handler has flushed; an event of
     // somebody else before that does not count for it. Fails when the flush does not wait for the lane, or for one event less.
     // (Its progress may run ahead of the handler here, since the worker flushes when that has returned: see the channel's
@@ -330,7 +330,7 @@ fn flush_on_the_shared_lane_against_the_worker() {
 }
 
 #[test]
-fn flush_against_publish_on_the_shared_lane() {
+fn flush_waits_for_an_earlier_shared_write() {
     // As above, whoever else publishes meanwhile. Fails when the flush goes by counts and not by the ring's index. Held to
     // one preemption (3 s): without the other publisher, as above, it goes to three.
     model_with(1, || {
@@ -357,7 +357,7 @@ fn flush_against_publish_on_the_shared_lane() {
 }
 
 #[test]
-fn flush_of_a_lane_against_the_worker() {
+fn flush_waits_for_events_of_a_lane() {
     // As above, of a publisher's lane. Fails when the flush does not wait for it.
     model(|| {
         let (lives, seen) = (Lives::new(2), Seen::default());
@@ -377,7 +377,7 @@ fn flush_of_a_lane_against_the_worker() {
 }
 
 #[test]
-fn flush_of_an_unbounded_queue_against_the_worker() {
+fn flush_waits_for_events_of_an_unbounded_queue() {
     // As above, where no ring says how far the worker is. Fails when the flush does not wait for the lane, or for one event less.
     model(|| {
         let (lives, seen) = (Lives::new(2), Seen::default());
@@ -406,7 +406,7 @@ impl Sink<Tracked> for Gone {
 }
 
 #[test]
-fn flush_against_the_end_of_the_worker() {
+fn flush_returns_when_the_worker_ends() {
     // A flush that meets the end of the worker returns. Fails when the worker's end does not notify flushes.
     model(|| {
         let (lives, gate) = (Lives::new(1), Gate::default());
@@ -424,7 +424,7 @@ fn flush_against_the_end_of_the_worker() {
 }
 
 #[test]
-fn flush_against_close() {
+fn flush_returns_when_the_queue_closes() {
     // As above, where somebody closes. Fails as it does. Held to two preemptions (4 s): without the close, as above, it goes
     // to three.
     model_with(2, || {
@@ -449,7 +449,7 @@ fn flush_against_close() {
 }
 
 #[test]
-fn close_against_an_evicting_writer() {
+fn close_keeps_counters_exact_beside_an_eviction() {
     // A writer that evicts the last event and then finds the queue closed leaves exact books and a worker that ends. (Where
     // two such writers leave a consumer asleep needs more threads than fit here: see the channel's scenario.) Fails when the
     // seal does not change the generation. Held to two preemptions; at three it takes two minutes.
@@ -472,7 +472,7 @@ fn close_against_an_evicting_writer() {
 }
 
 #[test]
-fn unbounded_write_against_close() {
+fn close_counts_a_late_unbounded_write_as_aborted() {
     // No exact close, and exact books: what is accepted too late is counted as aborted, told to the hook, and dropped.
     // Fails when the fence of `push_unbounded` or that of `set_drained` is missing.
     model(|| {

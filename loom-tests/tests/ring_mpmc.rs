@@ -71,20 +71,20 @@ fn two_pushers(capacity: usize) {
 }
 
 #[test]
-fn two_pushers_against_pop() {
+fn pop_returns_each_value_of_two_pushers_once() {
     // Accepted means popped, once, and the value is all there. Fails when ORD(mpmc.stamp) is Relaxed in the store of
     // `push` or the load of `pop_at`.
     model(|| two_pushers(2));
 }
 
 #[test]
-fn two_pushers_against_pop_with_room_for_one() {
+fn two_pushers_never_exceed_capacity_one() {
     // The capacity is exact although there are two slots. Fails when `is_full_at` is left out.
     model(|| two_pushers(1));
 }
 
 #[test]
-fn one_pusher_wraps_around_a_consumer() {
+fn pusher_never_refills_a_full_slot() {
     // A slot is not filled again before it was emptied, and the order is kept. Fails when ORD(mpmc.stamp) is Relaxed in
     // the store of `pop_at` or the load of `push`.
     model(|| {
@@ -113,7 +113,7 @@ fn one_pusher_wraps_around_a_consumer() {
 }
 
 #[test]
-fn two_consumers_against_push() {
+fn each_value_reaches_one_of_two_consumers() {
     // A value goes to one consumer. Fails when the claim of the head is no read-modify-write, or ORD(mpmc.stamp) is
     // Relaxed in the load of `pop_at`.
     model(|| {
@@ -136,7 +136,7 @@ fn two_consumers_against_push() {
 }
 
 #[test]
-fn close_against_two_pushers() {
+fn close_returns_the_exact_end_of_two_pushers() {
     // The final position is exact: accepted means popped, and `Closed` gives the value back. Fails when the closed bit is
     // not in the word that producers claim with (ORD(mpmc.tail)).
     model(|| {
@@ -163,7 +163,7 @@ fn close_against_two_pushers() {
 }
 
 #[test]
-fn close_against_push_and_a_last_drop() {
+fn last_owner_drops_every_accepted_value() {
     // What was accepted and never popped is dropped with the ring, by whoever goes last. Fails when ORD(mpmc.stamp) in
     // `push` is Relaxed and the last owner is another thread (the `Arc` orders it; kept for the count of drops).
     model(|| {
@@ -210,20 +210,20 @@ fn eviction(capacity: usize, pushes: usize, looks: usize) {
 }
 
 #[test]
-fn eviction_against_pop_with_room_for_one() {
+fn eviction_and_pop_take_each_value_once() {
     // accepted = popped + evicted, each value once, also when both sides reach for the same one. Fails when ORD(mpmc.stamp)
     // is Relaxed in either store or either load.
     model(|| eviction(1, 3, 2));
 }
 
 #[test]
-fn eviction_against_pop_with_room_for_two() {
+fn eviction_and_pop_stay_exact_at_capacity_two() {
     // As above, where the slot to be filled is not the one to be evicted.
     model(|| eviction(2, 3, 2));
 }
 
 #[test]
-fn two_evicting_pushers_against_pop() {
+fn two_evicting_pushers_take_each_value_once() {
     // As above, with two who evict each other's values.
     model(|| {
         let (ring, lives, steps) = (new(1), Lives::new(3), Steps::new());
@@ -256,7 +256,7 @@ fn two_evicting_pushers_against_pop() {
 }
 
 #[test]
-fn close_against_eviction() {
+fn close_keeps_counters_exact_during_an_eviction() {
     // A close between the eviction and the push of the new value leaves the books exact: the evicted one is out, the new
     // one came back. Fails when the closed bit is not in the word that producers claim with (ORD(mpmc.tail)).
     model(|| {
@@ -282,7 +282,7 @@ fn close_against_eviction() {
 }
 
 #[test]
-fn filled_means_that_a_pop_finds_it() {
+fn filled_slot_yields_a_value_to_pop() {
     // A consumer that sees the oldest slot filled and is alone pops a value that is all there. Fails when ORD(mpmc.stamp)
     // is Relaxed in the store of `push`.
     model(|| {
@@ -300,7 +300,7 @@ fn filled_means_that_a_pop_finds_it() {
 }
 
 #[test]
-fn claimed_orders_what_came_before() {
+fn claimed_position_publishes_earlier_stores() {
     // Whoever sees a value claimed sees what its consumer did before. Fails when ORD(mpmc.head) is Relaxed in `pop_at` or
     // `claimed`.
     model(|| {
@@ -325,7 +325,7 @@ fn claimed_orders_what_came_before() {
 }
 
 #[test]
-fn the_close_shows_what_came_before() {
+fn mpmc_close_publishes_earlier_stores() {
     // Whoever sees the ring closed, or ended, sees what was done before the close. Fails when ORD(mpmc.tail) is Relaxed in
     // `close`, `is_closed` or `is_drained`.
     model(|| {

@@ -70,7 +70,7 @@ fn wrap_around(capacity: usize) {
 }
 
 #[test]
-fn push_against_pop_through_one_slot() {
+fn one_slot_passes_values_in_order() {
     // Order kept, nothing lost, and a slot is never read and written at once. Fails when ORD(spsc.tail) in `Shared::show`, or
     // ORD(spsc.head) in `release` or `Producer::refresh`, is Relaxed. The Acquire of ORD(spsc.tail) in `Consumer::refresh`
     // is beyond any model: the fence behind it does the same, but where fences are asymmetric it orders only the compiler.
@@ -78,13 +78,13 @@ fn push_against_pop_through_one_slot() {
 }
 
 #[test]
-fn push_against_pop_through_two_slots() {
+fn two_slots_pass_values_in_order() {
     // As above, with a slot free while the other is in use; the same orderings.
     model(|| wrap_around(2));
 }
 
 #[test]
-fn push_against_drain_and_drop() {
+fn drain_and_drop_account_for_every_value() {
     // What is drained and what is left when both halves go adds up: each value is dropped once. Fails when ORD(spsc.tail)
     // in `Shared::show`, or ORD(spsc.fin) in `Producer::end` or `Consumer::refresh`, is Relaxed.
     model(|| {
@@ -104,7 +104,7 @@ fn push_against_drain_and_drop() {
 }
 
 #[test]
-fn push_against_drain_in_place() {
+fn drain_in_place_drops_each_value_once() {
     // A value that is lent where it lies is dropped once, and its slot is not written meanwhile. Fails when ORD(spsc.head)
     // in `release` or `Producer::refresh` is Relaxed.
     model(|| {
@@ -132,7 +132,7 @@ fn push_against_drain_in_place() {
 }
 
 #[test]
-fn uncommitted_values_stay_with_the_producer() {
+fn uncommitted_values_drop_with_the_producer() {
     // What was written and not committed is never read, and dropped with the producer. Fails when ORD(spsc.fin) in
     // `Producer::end` or `Consumer::refresh` is Relaxed.
     model(|| {
@@ -150,7 +150,7 @@ fn uncommitted_values_stay_with_the_producer() {
 }
 
 #[test]
-fn producer_dropped_while_its_lane_drains() {
+fn consumer_reads_all_values_before_the_end() {
     // The consumer sees the end only behind everything that was committed, and then all of it. Fails when ORD(spsc.tail) in
     // `Shared::show`, or ORD(spsc.fin) in `Producer::end` or `Consumer::refresh`, is Relaxed: no fence of the producer helps.
     model(|| {
@@ -192,33 +192,33 @@ fn seal_against_publish(capacity: usize, pushes: usize, looks: usize) {
 }
 
 #[test]
-fn seal_against_publish_with_a_late_consumer() {
+fn seal_returns_or_keeps_each_published_value() {
     // Accepted means handled, taken back means not handled, never both. Fails when the fence of the publisher or that of
     // `Sealer::seal` is missing (ORD(spsc.fin) in `is_open`).
     model(|| seal_against_publish(2, 2, 0));
 }
 
 #[test]
-fn seal_against_publish_with_a_consumer_at_work() {
+fn seal_keeps_accepted_values_for_a_busy_consumer() {
     // As above, while the consumer reads. Fails when the fence in `Consumer::refresh` is missing, or when a consumer that
     // finds SEALING proposes a tail that it read before.
     model(|| seal_against_publish(2, 1, 1));
 }
 
 #[test]
-fn seal_against_two_publishes_with_a_consumer_at_work() {
+fn seal_keeps_settled_values_for_a_busy_consumer() {
     // As above, with a value that was settled before the mark.
     model(|| seal_against_publish(2, 2, 2));
 }
 
 #[test]
-fn seal_against_publishes_through_one_slot() {
+fn seal_returns_or_keeps_each_value_of_one_slot() {
     // As above, where the second value needs the slot of the first.
     model(|| seal_against_publish(1, 2, 2));
 }
 
 #[test]
-fn two_seals_agree_on_one_end() {
+fn two_seals_return_the_same_end() {
     // However many seal a ring, there is one end. Fails when the fence of `Sealer::seal` is missing.
     model(|| {
         let lives = Lives::new(1);
@@ -234,7 +234,7 @@ fn two_seals_agree_on_one_end() {
 }
 
 #[test]
-fn seal_against_a_producer_that_goes() {
+fn seal_reads_or_drops_an_unsettled_value_once() {
     // A value that was pushed and never settled is read or dropped, once. Fails when ORD(spsc.fin) in `Producer::end` or
     // ORD(spsc.tail) in `Sealer::fix` is Relaxed.
     model(|| {
@@ -252,7 +252,7 @@ fn seal_against_a_producer_that_goes() {
 }
 
 #[test]
-fn the_end_shows_the_values_below_it() {
+fn fixed_end_publishes_the_values_before_it() {
     // Whoever fixes the end publishes the slots below it, also when the consumer never read that tail. Fails when
     // ORD(spsc.tail) in `Sealer::fix` or ORD(spsc.fin) in `propose` or `Consumer::refresh` is Relaxed.
     model(|| {
@@ -274,7 +274,7 @@ fn the_end_shows_the_values_below_it() {
 }
 
 #[test]
-fn handled_shows_what_the_handler_did() {
+fn handled_count_publishes_the_handlers_stores() {
     // A third party that sees a value counted as handled sees what its handler wrote. Fails when ORD(spsc.head) in
     // `release` or `Sealer::handled` is Relaxed.
     model(|| {
@@ -294,7 +294,7 @@ fn handled_shows_what_the_handler_did() {
 }
 
 #[test]
-fn the_end_shows_what_the_producer_did() {
+fn ended_ring_publishes_the_producers_stores() {
     // Whoever sees that the ring has ended sees what its producer did before it let go. Fails when ORD(spsc.fin) is Relaxed
     // in `Producer::end`, `Consumer::is_drained` or `Sealer::is_drained`.
     model(|| {

@@ -54,7 +54,7 @@ fn join<const N: usize>(readers: [thread::JoinHandle<()>; N]) {
 }
 
 #[test]
-fn park_against_wake() {
+fn wake_ends_a_park() {
     model(|| {
         let place = Place::new();
         let [reader] = readers(&place, [&[1]]);
@@ -64,7 +64,7 @@ fn park_against_wake() {
 }
 
 #[test]
-fn a_reader_that_sleeps_twice_against_two_wakes() {
+fn two_wakes_end_two_parks_of_one_reader() {
     // The second time it may still be on the stack, or in a chain that was taken from it.
     model(|| {
         let place = Place::new();
@@ -76,7 +76,7 @@ fn a_reader_that_sleeps_twice_against_two_wakes() {
 }
 
 #[test]
-fn two_readers_against_one_wake() {
+fn one_wake_reaches_two_parked_readers() {
     // One of them is called and wakes the other one, also when it found out by itself that there is something to read.
     model(|| {
         let place = Place::new();
@@ -87,7 +87,7 @@ fn two_readers_against_one_wake() {
 }
 
 #[test]
-fn three_readers_against_one_wake() {
+fn one_wake_reaches_three_parked_readers() {
     // Whoever is called hands the last one on. Held to two preemptions: four threads; three take 27 s.
     model_with(2, || {
         let place = Place::new();
@@ -98,7 +98,7 @@ fn three_readers_against_one_wake() {
 }
 
 #[test]
-fn four_sleepers_against_one_wake() {
+fn one_wake_reaches_four_parked_readers() {
     // A chain is cut in two, and both parts are woken. All have announced themselves before the step comes: with five threads loom
     // does not find that by itself. Held to no preemption at all.
     model_with(0, || {
@@ -126,7 +126,7 @@ fn four_sleepers_against_one_wake() {
 }
 
 #[test]
-fn two_readers_against_two_publishers() {
+fn two_publishers_wake_two_parked_readers() {
     // The second publisher may find the stack empty while the first one still has the chain. Held to two preemptions: 13 s.
     model_with(2, || {
         let place = Place::new();
@@ -140,7 +140,7 @@ fn two_readers_against_two_publishers() {
 }
 
 #[test]
-fn a_reader_that_leaves_against_one_that_stays() {
+fn leaving_reader_wakes_the_one_that_stays() {
     // The one that leaves may be called while it does, and wakes the other one all the same; its berth is used again.
     model(|| {
         let place = Place::new();
@@ -174,7 +174,7 @@ fn poll_until(place: &Place, progress: usize) {
 }
 
 #[test]
-fn a_task_against_wake() {
+fn wake_reaches_a_pending_task() {
     model(|| {
         let place = Place::new();
         let other = place.clone();
@@ -185,7 +185,7 @@ fn a_task_against_wake() {
 }
 
 #[test]
-fn a_task_and_a_thread_against_wake() {
+fn one_wake_reaches_a_task_and_a_thread() {
     // Nothing is handed to a task: it may never run.
     model(|| {
         let place = Place::new();

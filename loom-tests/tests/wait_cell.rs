@@ -33,7 +33,7 @@ impl Place {
 }
 
 #[test]
-fn publish_against_park() {
+fn publish_wakes_a_parking_consumer() {
     // An event is found by the consumer or its publisher wakes it: no deadlock. Fails when the fence of `fence` or that of
     // `park_unless` is missing.
     model(|| {
@@ -46,7 +46,7 @@ fn publish_against_park() {
 }
 
 #[test]
-fn two_publishes_against_two_parks() {
+fn two_publishes_wake_two_parks() {
     // As above, where the second park begins while the first wake-up is still at work in the cell. Fails when
     // ORD(cell.state) is Relaxed in the store of `wake_from` or the exchange of `prepare`: the slot is then written while
     // it is read.
@@ -64,7 +64,7 @@ fn two_publishes_against_two_parks() {
 }
 
 #[test]
-fn two_publishers_against_park() {
+fn two_publishers_wake_a_parking_consumer() {
     // Two wakers reach for one sleeper: one gets it, and neither event is lost. Fails when the exchange of `wake_from` is
     // no read-modify-write, or when a fence is missing.
     model(|| {
@@ -85,7 +85,7 @@ fn two_publishers_against_park() {
 }
 
 #[test]
-fn a_wake_up_finds_the_sleeper_written() {
+fn waker_sees_the_sleeper_it_wakes() {
     // Whoever sees PARKED sees the sleeper. Fails when ORD(cell.state) is Relaxed in the store of `prepare` or the exchange
     // of `wake_from`. No fence stands between them here: the waker only wakes.
     model(|| {
@@ -98,7 +98,7 @@ fn a_wake_up_finds_the_sleeper_written() {
 }
 
 #[test]
-fn wake_now_against_park() {
+fn wake_now_ends_a_park() {
     // `wake_now` brings its own fence. Fails without it, or without the fence of `park_unless`.
     model(|| {
         let place = Place::new();
@@ -113,7 +113,7 @@ fn wake_now_against_park() {
 }
 
 #[test]
-fn wake_now_against_a_nap() {
+fn wake_now_ends_a_nap() {
     // A nap is ended by `wake_now`, and the cell is empty afterwards. A nap has no handshake (it is bounded by time, which
     // is outside the models), so the waker asks until the consumer is up. Fails when ORD(cell.state) is Relaxed in
     // `wake_from` or `prepare`.
@@ -134,7 +134,7 @@ fn wake_now_against_a_nap() {
 }
 
 #[test]
-fn wake_now_against_a_nap_that_looks_again() {
+fn wake_now_is_seen_by_a_nap_that_rechecks() {
     // A nap that looks again after it was announced never sleeps over what comes with a `wake_now`. Fails when the fence of
     // `nap_unless` or that of `wake_now` is missing.
     model(|| {
@@ -171,7 +171,7 @@ fn await_as_task(place: &Place, events: usize) {
 }
 
 #[test]
-fn publish_against_a_task() {
+fn publish_reaches_a_registering_task() {
     // As for threads: the event is found, or the task is woken. Fails when the fence of `fence` or that of `register` is
     // missing.
     model(|| {
@@ -184,7 +184,7 @@ fn publish_against_a_task() {
 }
 
 #[test]
-fn two_publishes_against_a_task_that_registers_again() {
+fn two_publishes_reach_a_task_that_reregisters() {
     // A task that registers while it is being woken looks again at once. Fails when ORD(cell.state) is Relaxed in the store
     // of `wake_from` or the exchange of `prepare`.
     model(|| {
@@ -201,7 +201,7 @@ fn two_publishes_against_a_task_that_registers_again() {
 }
 
 #[test]
-fn a_new_waker_takes_the_place_of_the_old_one() {
+fn new_waker_replaces_the_old_waker() {
     // Registering twice leaves the second waker, unless the first was woken; the first is dropped once. Fails when
     // ORD(cell.state) is Relaxed in `cancel`.
     model(|| {
@@ -222,7 +222,7 @@ fn a_new_waker_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn a_wake_up_orders_what_came_before_the_park() {
+fn woken_consumer_sees_the_wakers_stores() {
     // What the waker's thread wrote before the wake is seen by the consumer that looks again: the data of the event, not
     // only its count. Fails when the event's own store is Relaxed; the cell adds no order, and needs none.
     model(|| {
@@ -243,7 +243,7 @@ fn a_wake_up_orders_what_came_before_the_park() {
 }
 
 #[test]
-fn two_sleepers_are_both_let_go() {
+fn cell_releases_both_sleepers() {
     // If two threads sleep in one cell in turn, neither takes the other out: all but one return at once, and whoever was
     // woken leaves the cell to the next. Fails when `cancel` empties a cell that holds somebody else's sleeper.
     model(|| {

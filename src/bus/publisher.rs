@@ -573,7 +573,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_at_hand_after_a_clone_panicked_on_the_slow_path() {
+    fn clone_panic_leaves_the_lanes_to_the_fast_path() {
         let bus = Bus::new();
         let _receivers = [(); 3].map(|()| bus.subscribe_lossy(1).unwrap());
         let mut publisher = bus.publisher();

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_to_the_waits_on_the_thread_ends_a_back_off_and_attempts_without_one() {
+    fn wait_limit_ends_back_off_and_immediate_retries() {
         for wait in [Duration::from_secs(3600), Duration::ZERO] {
             for limit in [Duration::ZERO, Duration::from_millis(1)] {
                 let retry = Retry::new(sink_fn(|_: &u32| Err("down")), After(wait));
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_over_lets_pass_what_need_not_wait() {
+    fn passed_limit_accepts_a_write_without_waits() {
         let retry = Retry::new(sink_fn(|_: &u32| ()), After(Duration::ZERO));
         let _limit = WaitLimit::begin(Duration::ZERO);
         assert!(retry.write(1).is_ok());

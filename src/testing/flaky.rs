@@ -204,7 +204,7 @@ mod tests {
     use super::unit;
 
     #[test]
-    fn numbers_lie_in_their_interval_and_spread_over_it() {
+    fn numbers_spread_over_the_unit_interval() {
         for seed in 0..8 {
             let numbers: Vec<f64> = (0..1000).map(|n| unit(seed, n)).collect();
             assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));

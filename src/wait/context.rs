@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_level_of_buses_is_not_counted() {
+    fn refused_nesting_level_is_not_counted() {
         let levels: Vec<_> = (0..DEPTH_LIMIT).map(|_| InnerBus::enter()).collect();
         assert!(levels.iter().all(Option::is_some));
         for _ in 0..3 {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn visits_are_told_apart_at_any_number() {
+    fn visits_stay_distinct_at_any_number() {
         let visits: Vec<_> = (0..3 * NEAR).map(|at| Visit::begin(at, Purpose::Control)).collect();
         assert!(visits.iter().all(Option::is_some));
         assert!((0..3 * NEAR).all(|at| Visit::begin(at, Purpose::Control).is_none()));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crew_is_known_by_its_clones() {
+    fn crew_is_recognized_through_its_clones() {
         let (crew, other) = (Crew::new(), Crew::new());
         let visit = crew.enter();
         assert!(visit.is_some() && crew.clone().is_here() && !other.is_here());

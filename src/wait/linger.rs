@@ -144,28 +144,28 @@ mod tests {
     }
 
     #[test]
-    fn lingering_grows_while_events_come_faster_than_one_a_step() {
+    fn lingering_grows_with_events_per_step() {
         assert_eq!(after(&[1], 1024), 1);
         assert_eq!(after(&[1, 1], 1024), 2);
         assert_eq!(after(&[1, 3, 6, 12, 20, 40], 1024), MOST_STEPS);
     }
 
     #[test]
-    fn lingering_shrinks_when_the_flow_does() {
+    fn lingering_shrinks_with_the_event_rate() {
         let fast = [1, 3, 6, 12, 20, 40];
         assert_eq!(after(&[&fast[..], &[2]].concat(), 1024), MOST_STEPS / 2);
         assert_eq!(after(&[&fast[..], &[2, 2, 1]].concat(), 1024), MOST_STEPS / 8);
     }
 
     #[test]
-    fn a_look_that_finds_nothing_ends_it() {
+    fn empty_poll_ends_lingering() {
         let mut linger = Linger { steps: MOST_STEPS };
         linger.found_nothing();
         assert_eq!(linger.steps, 0);
     }
 
     #[test]
-    fn a_look_that_finds_enough_makes_it_no_longer() {
+    fn sufficient_poll_does_not_extend_lingering() {
         assert_eq!(after(&[1, ENOUGH, ENOUGH], 1024), 1);
         assert_eq!(after(&[1, 2, 4, 2 * ENOUGH], 1024), 2);
         // In a small lane little is enough.

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn naps_follow_the_flow_and_end_in_a_park() {
+    fn naps_follow_the_event_rate_and_end_in_a_park() {
         let (mut idler, start) = (Idler::new(WaitStrategy::nap()), Instant::now());
         let _ = decide(&mut idler, start, 0, 1);
         // 1024 events in 100 µs: a quarter of the lane is 25 µs.
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn poll_doubles_its_interval_in_silence_and_never_parks() {
+    fn poll_doubles_its_idle_interval_and_never_parks() {
         let (mut idler, start) = (Idler::new(WaitStrategy::poll()), Instant::now());
         let _ = decide(&mut idler, start, 0, 1);
         assert_eq!(decide(&mut idler, start, 1000, 1), Step::Nap(100 * MICROSECOND));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn page_of_defaults_has_the_looks() {
+    fn page_of_defaults_has_the_polls() {
         let looks = [1, 2, 3].map(looks_on);
         let text = format!("{} with one processor, {} with two, {} with more", looks[0], looks[1], looks[2]);
         assert_eq!(default_of(&["`SpinPark`", "polls"]), text);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_that_cannot_be_are_refused() {
+    fn invalid_intervals_are_refused() {
         use crate::error::Invalid;
         let zero = Duration::ZERO;
         assert_eq!(

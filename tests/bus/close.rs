@@ -30,7 +30,7 @@ fn held_bus() -> (Bus<u32>, Gate, Log<u32>) {
 }
 
 #[test]
-fn a_close_handles_what_was_accepted_and_gives_later_events_back() {
+fn close_drains_accepted_and_returns_later_events() {
     let (bus, gate, log) = held_bus();
     let (called, direct) = recorder();
     bus.add(direct).unwrap();
@@ -81,7 +81,7 @@ fn concurrent_closes_get_one_report() {
 }
 
 #[test]
-fn a_close_from_inside_a_handler_is_pending_and_the_next_one_outside_is_final() {
+fn close_inside_a_handler_is_pending_then_final() {
     let (bus, reports) = (Bus::new(), Log::new());
     let (weak, log) = (bus.downgrade(), reports.clone());
     let close = move |_: u32| log.push(weak.upgrade().unwrap().close());
@@ -116,7 +116,7 @@ fn a_close_from_inside_a_direct_sink_is_pending() {
 }
 
 #[test]
-fn a_handler_that_does_not_return_is_named_when_the_deadline_is_over() {
+fn close_at_its_deadline_names_the_stuck_handler() {
     let (bus, gate, log) = held_bus();
     let (inner, inner_gate, _) = held_bus();
     bus.add_named("inner", inner).unwrap();
@@ -140,7 +140,7 @@ fn a_handler_that_does_not_return_is_named_when_the_deadline_is_over() {
 }
 
 #[test]
-fn a_direct_sink_that_does_not_return_is_named_when_the_deadline_is_over() {
+fn close_at_its_deadline_names_the_stuck_direct_sink() {
     for which in 0..3 {
         let (bus, gate) = (Bus::new(), Gate::closed());
         let (called, direct) = gated(&gate);
@@ -164,7 +164,7 @@ fn a_direct_sink_that_does_not_return_is_named_when_the_deadline_is_over() {
 }
 
 #[test]
-fn a_close_waits_for_the_direct_call_in_progress_and_nothing_follows_it() {
+fn close_waits_for_the_direct_call_in_progress() {
     for which in 0..3 {
         let (bus, gate) = (Bus::new(), Gate::closed());
         let (called, direct) = gated(&gate);
@@ -191,7 +191,7 @@ fn a_close_waits_for_the_direct_call_in_progress_and_nothing_follows_it() {
 }
 
 #[test]
-fn sinks_are_closed_in_the_order_in_which_they_were_added() {
+fn close_closes_sinks_in_insertion_order() {
     let (bus, order) = (Bus::<u32>::new(), Log::new());
     let closable = |name: &'static str| {
         let order = order.clone();
@@ -214,7 +214,7 @@ fn sinks_are_closed_in_the_order_in_which_they_were_added() {
 }
 
 #[test]
-fn a_sink_whose_close_panics_or_fails_stands_in_the_report_and_the_others_are_closed() {
+fn close_reports_failed_sinks_and_closes_the_rest() {
     struct Failing;
     impl Sink<u32> for Failing {
         fn write(&self, _event: u32) -> Result<(), buslane::WriteError<u32>> {
@@ -238,7 +238,7 @@ fn a_sink_whose_close_panics_or_fails_stands_in_the_report_and_the_others_are_cl
 }
 
 #[test]
-fn a_publisher_that_waits_for_room_is_released_by_the_close_and_has_its_event_back() {
+fn close_returns_the_event_of_a_blocked_publisher() {
     for which in 0..3 {
         for filtered in [false, true] {
             let bus = Bus::new();
@@ -274,7 +274,7 @@ fn a_publisher_that_waits_for_room_is_released_by_the_close_and_has_its_event_ba
 }
 
 #[test]
-fn a_close_reaches_what_is_behind_a_queue_and_is_done_when_that_is() {
+fn close_waits_for_sinks_downstream_of_a_queue() {
     for bus_behind in [false, true] {
         let (bus, behind) = (Bus::new(), Log::new());
         let log = behind.clone();
@@ -308,7 +308,7 @@ fn a_close_does_not_wait_for_the_reader_of_a_channel() {
 }
 
 #[test]
-fn what_publishers_were_promised_while_the_bus_closes_is_handled() {
+fn close_handles_events_accepted_while_it_runs() {
     for _ in 0..50 {
         let (bus, count) = (Bus::new(), Log::new());
         let log = count.clone();

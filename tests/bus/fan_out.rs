@@ -17,7 +17,7 @@ fn logging_queue() -> (Log<u64>, Queue<u64>) {
 }
 
 #[test]
-fn every_sink_gets_each_event_once_whichever_way_it_is_published() {
+fn every_publish_path_delivers_once_to_each_sink() {
     let bus = Bus::new();
     let mut routes = Route::all(&bus);
     let (handled, queue) = logging_queue();
@@ -54,7 +54,7 @@ fn every_sink_gets_each_event_once_whichever_way_it_is_published() {
 }
 
 #[test]
-fn each_sink_sees_the_events_of_one_publisher_in_their_order() {
+fn each_sink_sees_a_publishers_events_in_order() {
     let bus = Bus::new();
     let (handled, queue) = logging_queue();
     let (called, direct) = recorder();
@@ -79,7 +79,7 @@ fn each_sink_sees_the_events_of_one_publisher_in_their_order() {
 }
 
 #[test]
-fn sinks_behind_lanes_have_the_event_before_a_direct_sink_is_called() {
+fn lanes_are_filled_before_direct_sinks_are_called() {
     let bus = Bus::new();
     let (channel, mut receiver) = Channel::lossy(8).unwrap();
     let (sender, seen) = mpsc::channel();
@@ -95,7 +95,7 @@ fn sinks_behind_lanes_have_the_event_before_a_direct_sink_is_called() {
 }
 
 #[test]
-fn a_publish_after_add_returned_reaches_the_sink_from_every_thread() {
+fn publish_after_add_reaches_the_sink_on_all_threads() {
     let bus: Bus<u64> = Bus::new();
     let (done, results) = mpsc::channel();
     let orders: Vec<_> = (0..3)
@@ -188,7 +188,7 @@ fn an_id_is_never_used_again() {
 }
 
 #[test]
-fn a_sink_is_named_after_the_place_where_it_was_added_unless_it_has_a_name() {
+fn unnamed_sink_is_named_after_its_caller_location() {
     let bus: Bus<u32> = Bus::new();
     let line = line!() + 1;
     bus.add(noop()).unwrap();
@@ -203,7 +203,7 @@ fn a_sink_is_named_after_the_place_where_it_was_added_unless_it_has_a_name() {
 }
 
 #[test]
-fn nothing_comes_onto_a_closed_bus_and_no_channel_of_capacity_zero() {
+fn add_reports_a_closed_bus_and_a_zero_capacity() {
     let bus: Bus<u32> = Bus::new();
     assert_eq!(invalid(bus.subscribe_lossy(0)), ConfigErrorKind::Capacity);
     assert!(bus.close().is_done());
@@ -214,7 +214,7 @@ fn nothing_comes_onto_a_closed_bus_and_no_channel_of_capacity_zero() {
 }
 
 #[test]
-fn a_dropped_receiver_leaves_the_bus_with_the_next_publish() {
+fn next_publish_removes_a_dropped_receiver() {
     for which in 0..3 {
         let bus: Bus<u32> = Bus::new();
         let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
@@ -234,7 +234,7 @@ fn a_dropped_receiver_leaves_the_bus_with_the_next_publish() {
 }
 
 #[test]
-fn subscribers_that_come_and_go_in_silence_leave_nothing_behind() {
+fn short_lived_subscribers_leave_no_sinks() {
     let bus: Bus<u64> = Bus::new();
     let _publisher = bus.publisher();
     for _ in 0..100 {
@@ -244,7 +244,7 @@ fn subscribers_that_come_and_go_in_silence_leave_nothing_behind() {
 }
 
 #[test]
-fn a_weak_handle_gives_the_bus_while_something_keeps_it_open() {
+fn weak_handle_upgrades_while_the_bus_is_open() {
     let bus: Bus<u32> = Bus::new();
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     let weak = bus.downgrade();
@@ -260,7 +260,7 @@ fn a_weak_handle_gives_the_bus_while_something_keeps_it_open() {
 }
 
 #[test]
-fn a_handler_with_a_weak_handle_publishes_and_does_not_keep_its_bus_alive() {
+fn weak_handle_in_a_handler_keeps_no_bus_alive() {
     let (sender, handled) = mpsc::channel();
     let bus = Bus::new();
     let weak = bus.downgrade();
@@ -294,7 +294,7 @@ fn a_guard_closes_a_bus_that_is_never_dropped() {
 }
 
 #[test]
-fn a_bus_of_events_that_cannot_be_cloned_is_made_filled_and_closed() {
+fn bus_of_non_clone_events_subscribes_and_closes() {
     struct Once(#[expect(dead_code, reason = "an event has some content")] u32);
     let bus: Bus<Once> = Bus::default();
     let _receiver = bus.subscribe_lossy(8).unwrap();

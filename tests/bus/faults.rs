@@ -26,7 +26,7 @@ fn closed_sink() -> (Arc<AtomicUsize>, impl Sink<u32> + 'static) {
 }
 
 #[test]
-fn when_the_first_sink_reports_closed_the_others_have_each_event_once_and_it_is_purged() {
+fn closed_sink_is_purged_and_the_rest_lose_nothing() {
     for which in 0..3 {
         let bus = Bus::new();
         let (asked, closed) = closed_sink();
@@ -51,7 +51,7 @@ fn when_the_first_sink_reports_closed_the_others_have_each_event_once_and_it_is_
 }
 
 #[test]
-fn when_a_closed_channel_or_queue_comes_first_the_others_have_each_event_once() {
+fn closed_channel_or_queue_costs_others_no_event() {
     for which in 0..3 {
         for filtered in [false, true] {
             let bus = Bus::new();
@@ -107,7 +107,7 @@ fn a_panic_in_a_direct_sink_costs_that_sink_one_event() {
 }
 
 #[test]
-fn a_sink_that_fails_refuses_and_the_hook_is_told_and_may_panic_itself() {
+fn failing_sink_refuses_and_calls_a_panicking_hook() {
     let told = Arc::new(AtomicUsize::new(0));
     let count = told.clone();
     let bus = Bus::builder()
@@ -130,7 +130,7 @@ fn a_sink_that_fails_refuses_and_the_hook_is_told_and_may_panic_itself() {
 }
 
 #[test]
-fn panics_of_a_predicate_a_map_or_a_handler_concern_nobody_else() {
+fn panic_in_a_stage_or_handler_affects_no_other_sink() {
     let bus = Bus::new();
     let (filtered, mut behind_filter) = Channel::lossy(8).unwrap();
     let (mapped, mut behind_map) = Channel::lossy(8).unwrap();
@@ -177,7 +177,7 @@ impl Clone for Fragile {
 }
 
 #[test]
-fn when_a_clone_panics_in_the_middle_of_a_publish_those_before_it_have_theirs() {
+fn panicking_clone_leaves_earlier_sinks_their_event() {
     // Kinds of sinks in the order in which a publisher serves them; the clone for the one numbered `at` panics.
     for at in 0..4 {
         for batch in [false, true] {
@@ -228,7 +228,7 @@ fn when_a_clone_panics_in_the_middle_of_a_publish_those_before_it_have_theirs() 
 }
 
 #[test]
-fn when_a_clone_panics_in_a_publish_through_the_shared_lanes_the_list_is_let_go() {
+fn panicking_clone_in_shared_publish_frees_the_list() {
     let bus: Bus<Fragile> = Bus::new();
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     let id = bus.add(noop()).unwrap();
@@ -244,7 +244,7 @@ fn when_a_clone_panics_in_a_publish_through_the_shared_lanes_the_list_is_let_go(
 }
 
 #[test]
-fn a_handler_publishes_to_adds_to_removes_from_and_closes_its_own_bus() {
+fn handler_may_publish_add_remove_and_close_its_bus() {
     for direct in [false, true] {
         for which in 0..3 {
             ends(move || {
@@ -281,7 +281,7 @@ fn a_handler_publishes_to_adds_to_removes_from_and_closes_its_own_bus() {
 }
 
 #[test]
-fn a_handler_that_publishes_to_its_own_full_queue_is_refused_and_does_not_wait() {
+fn publish_to_own_full_queue_is_refused_at_once() {
     ends(|| {
         let (bus, results) = (Bus::new(), Log::new());
         let (weak, log) = (bus.downgrade(), results.clone());
@@ -304,7 +304,7 @@ fn a_handler_that_publishes_to_its_own_full_queue_is_refused_and_does_not_wait()
 }
 
 #[test]
-fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
+fn panicking_user_lane_does_not_stop_the_publish() {
     struct Panicking(Lane<u32>);
     impl LaneWrite<u32> for Panicking {
         fn inner(&self) -> Option<&dyn InnerLane> {
@@ -344,7 +344,7 @@ fn a_lane_of_a_foreign_combinator_that_panics_does_not_stop_the_publish() {
 }
 
 #[test]
-fn a_direct_sink_that_waits_for_another_publisher_does_not_hold_up_anybody_else() {
+fn blocked_direct_sink_delays_no_other_publisher() {
     let bus = Bus::new();
     let (entered, inside) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();

@@ -27,7 +27,7 @@ fn a_thread_has_one_publisher_for_each_bus() {
 }
 
 #[test]
-fn events_of_another_type_have_a_bus_and_a_publisher_of_their_own() {
+fn each_event_type_has_its_own_local_publisher() {
     let (numbers, texts) = (Bus::<u32>::new(), Bus::<String>::new());
     let mut received = (numbers.subscribe_lossy(8).unwrap(), texts.subscribe_lossy(8).unwrap());
     numbers.with_local(|local| {
@@ -39,7 +39,7 @@ fn events_of_another_type_have_a_bus_and_a_publisher_of_their_own() {
 }
 
 #[test]
-fn a_publisher_that_is_lent_further_up_is_stood_in_for_by_the_shared_lanes() {
+fn nested_with_local_uses_the_shared_lanes() {
     let bus: Bus<u32> = Bus::new();
     let mut receiver = bus.subscribe_lossy(16).unwrap();
     let (called, direct) = recorder();
@@ -61,7 +61,7 @@ fn a_publisher_that_is_lent_further_up_is_stood_in_for_by_the_shared_lanes() {
 }
 
 #[test]
-fn a_direct_sink_publishes_through_the_local_publisher_that_called_it() {
+fn direct_sink_publishes_inside_with_local() {
     let (bus, log) = (Bus::new(), Log::new());
     let (weak, seen) = (bus.downgrade(), log.clone());
     bus.add(sink_fn(move |event: &u32| {
@@ -76,7 +76,7 @@ fn a_direct_sink_publishes_through_the_local_publisher_that_called_it() {
 }
 
 #[test]
-fn a_closure_that_panics_gives_the_publisher_back() {
+fn panicking_closure_returns_the_local_publisher() {
     let bus: Bus<u32> = Bus::new();
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     let unwound = catch_unwind(AssertUnwindSafe(|| {
@@ -103,7 +103,7 @@ fn a_cached_publisher_does_not_keep_the_bus_open() {
 }
 
 #[test]
-fn a_closed_bus_is_told_by_the_cached_publisher_and_by_a_new_one() {
+fn with_local_reports_a_closed_bus_cached_or_new() {
     for cached in [true, false] {
         let bus: Bus<u32> = Bus::new();
         let _receiver = bus.subscribe_lossy(8).unwrap();
@@ -118,7 +118,7 @@ fn a_closed_bus_is_told_by_the_cached_publisher_and_by_a_new_one() {
 }
 
 #[test]
-fn publishers_for_closed_buses_are_let_go_when_the_thread_makes_another_one() {
+fn new_local_publisher_frees_those_of_dropped_buses() {
     let drops = Drops::default();
     let buses: Vec<Bus<u32>> = (0..10).map(|_| Bus::new()).collect();
     for (id, bus) in (0..).zip(&buses) {
@@ -151,7 +151,7 @@ impl Drop for LastWord {
 }
 
 #[test]
-fn a_publisher_that_is_let_go_publishes_on_the_bus_that_takes_its_place() {
+fn freed_publisher_may_publish_on_the_next_bus() {
     for closes in [false, true] {
         let gone: Bus<u32> = Bus::new();
         let next: Bus<u32> = Bus::new();
@@ -187,7 +187,7 @@ thread_local! {
 }
 
 #[test]
-fn a_destructor_publishes_while_its_thread_ends_whichever_goes_first() {
+fn destructor_at_thread_exit_publishes() {
     for farewell_first in [true, false] {
         let bus = Bus::new();
         let mut receiver = bus.subscribe_lossy(8).unwrap();
@@ -232,7 +232,7 @@ thread_local! {
 }
 
 #[test]
-fn a_destructor_does_not_wait_for_room_while_its_thread_ends() {
+fn destructor_at_thread_exit_does_not_wait_for_room() {
     let (channel, _receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     let bus = Bus::new();
     bus.add(channel).unwrap();
@@ -249,7 +249,7 @@ fn a_destructor_does_not_wait_for_room_while_its_thread_ends() {
 }
 
 #[test]
-fn the_last_handle_goes_with_a_thread_that_has_a_cached_publisher() {
+fn thread_exit_drops_the_last_handle_of_a_bus() {
     let drops = Drops::default();
     let (bus, tracked) = (Bus::<&'static str>::new(), drops.track(1));
     let mut receiver = bus.subscribe_lossy(8).unwrap();
@@ -272,7 +272,7 @@ fn the_last_handle_goes_with_a_thread_that_has_a_cached_publisher() {
 }
 
 #[test]
-fn a_static_bus_serves_many_threads_through_their_local_publishers() {
+fn static_bus_serves_many_local_publishers() {
     static EVENTS: LazyLock<Bus<u64>> = LazyLock::new(Bus::new);
     let total = Arc::new(Mutex::new(0));
     let sum = total.clone();

@@ -17,7 +17,7 @@ fn cycle() -> (Bus<u64>, Bus<u64>) {
 }
 
 #[test]
-fn events_go_through_nested_buses_to_sinks_that_come_later() {
+fn nested_buses_forward_to_sinks_added_later() {
     let (outer, middle, inner) = (Bus::new(), Bus::new(), Bus::new());
     outer.add_named("middle", middle.clone()).unwrap();
     middle.add_named("inner", inner.clone()).unwrap();
@@ -58,7 +58,7 @@ fn a_closed_inner_bus_is_a_closed_sink() {
 }
 
 #[test]
-fn closing_the_outer_bus_closes_the_inner_one_behind_its_last_event() {
+fn outer_close_closes_the_inner_bus_after_its_events() {
     let (outer, inner) = (Bus::new(), Bus::new());
     let mut receiver = inner.subscribe_lossy(8).unwrap();
     outer.add_named("inner", inner.clone()).unwrap();
@@ -91,7 +91,7 @@ fn a_removed_inner_bus_stays_open_for_others() {
 }
 
 #[test]
-fn a_bus_is_not_added_to_itself_in_whatever_wrapping() {
+fn add_refuses_the_bus_itself_in_any_wrapper() {
     let bus: Bus<u32> = Bus::new();
     assert_eq!(bus.add(bus.clone()), Err(AddError::Itself));
     assert_eq!(bus.add(Arc::new(bus.clone())), Err(AddError::Itself));
@@ -100,7 +100,7 @@ fn a_bus_is_not_added_to_itself_in_whatever_wrapping() {
 }
 
 #[test]
-fn a_bus_behind_a_filter_on_itself_refuses_what_goes_round() {
+fn a_bus_behind_a_filter_on_itself_refuses_loops() {
     ends(|| {
         let bus: Bus<u32> = Bus::new();
         let (called, direct) = recorder();
@@ -118,7 +118,7 @@ fn a_bus_behind_a_filter_on_itself_refuses_what_goes_round() {
 }
 
 #[test]
-fn an_event_in_a_cycle_of_two_buses_goes_round_until_it_is_refused() {
+fn cycle_of_two_buses_refuses_a_looping_event() {
     ends(|| {
         let (left, right) = cycle();
         let (called, direct) = recorder();
@@ -157,7 +157,7 @@ fn a_flush_of_a_cycle_of_buses_ends() {
 }
 
 #[test]
-fn a_close_of_a_cycle_of_buses_does_not_wait_for_itself() {
+fn close_of_a_cycle_of_buses_does_not_wait_for_itself() {
     ends(|| {
         let (left, right) = cycle();
         let _ = left.publish(1).unwrap();

@@ -24,7 +24,7 @@ fn small(overflow: Overflow) -> (Bus<u32>, Receiver<u32>) {
 }
 
 #[test]
-fn a_batch_larger_than_the_room_is_counted_by_the_policy() {
+fn oversized_batch_is_counted_by_the_overflow_policy() {
     let cases = [
         (Overflow::DropNewest, lost(4, 6, 0), vec![0, 1]),
         (Overflow::DropOldest, took(10, 0), vec![8, 9]),
@@ -48,7 +48,7 @@ fn a_batch_larger_than_the_room_is_counted_by_the_policy() {
 }
 
 #[test]
-fn a_batch_waits_for_room_where_it_is_asked_to() {
+fn batch_waits_for_room_in_a_blocking_channel() {
     let (bus, mut receiver) = small(Overflow::Block);
     let reader = thread::spawn(move || receiver.iter().collect::<Vec<_>>());
     let events: Vec<u32> = (0..1000).collect();
@@ -58,7 +58,7 @@ fn a_batch_waits_for_room_where_it_is_asked_to() {
 }
 
 #[test]
-fn a_batch_that_waits_for_room_has_reached_every_other_sink_before() {
+fn blocked_batch_reaches_every_other_sink_first() {
     let bus = Bus::new();
     let (full, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     bus.add(full.clone().filter(|_: &u32| true)).unwrap();
@@ -221,7 +221,7 @@ fn bus_try_publish_gives_back_what_all_refused() {
 }
 
 #[test]
-fn a_wait_for_room_ends_with_its_limit_and_the_others_have_their_event() {
+fn block_for_times_out_and_others_get_the_event() {
     let (bus, mut receiver) = small(Overflow::BlockFor(Duration::from_millis(1)));
     let mut other = bus.subscribe_lossy(8).unwrap();
     for route in &mut Route::all(&bus) {
@@ -237,7 +237,7 @@ fn a_wait_for_room_ends_with_its_limit_and_the_others_have_their_event() {
 }
 
 #[test]
-fn a_blocked_publisher_goes_on_when_there_is_room_and_others_had_their_event_before() {
+fn blocked_publisher_serves_others_then_resumes() {
     for which in 0..3 {
         let (bus, mut receiver) = small(Overflow::Block);
         let mut other = bus.subscribe_lossy(8).unwrap();
@@ -258,7 +258,7 @@ fn a_blocked_publisher_goes_on_when_there_is_room_and_others_had_their_event_bef
 }
 
 #[test]
-fn publish_with_makes_no_event_that_nobody_wants() {
+fn publish_with_makes_no_event_without_sinks() {
     let bus: Bus<u32> = Bus::new();
     let never = || -> u32 { panic!("nobody listens") };
     let mut publisher = bus.publisher();
@@ -276,7 +276,7 @@ fn publish_with_makes_no_event_that_nobody_wants() {
 }
 
 #[test]
-fn publish_with_makes_no_event_when_everybody_has_gone() {
+fn publish_with_makes_no_event_after_receivers_drop() {
     let (bus, receiver) = small(Overflow::DropNewest);
     let mut publisher = bus.publisher();
     assert_eq!(publisher.publish_with(|| 1), Ok(took(1, 0)));
@@ -287,7 +287,7 @@ fn publish_with_makes_no_event_when_everybody_has_gone() {
 }
 
 #[test]
-fn an_unbounded_queue_takes_whatever_comes_from_every_publisher() {
+fn unbounded_queue_accepts_from_every_publisher() {
     let gate = Gate::closed();
     let at = gate.clone();
     let queue = Queue::builder().unbounded().capacity(1).spawn(move |_: u32| at.pass()).unwrap();
@@ -308,7 +308,7 @@ fn an_unbounded_queue_takes_whatever_comes_from_every_publisher() {
 }
 
 #[test]
-fn lanes_that_drop_the_oldest_keep_the_newest_of_each_publisher() {
+fn drop_oldest_keeps_the_newest_of_each_publisher() {
     let (bus, mut receiver) = small(Overflow::DropOldest);
     let mut publishers = [bus.publisher(), bus.publisher()];
     for (source, publisher) in (0..).zip(&mut publishers) {
@@ -324,7 +324,7 @@ fn lanes_that_drop_the_oldest_keep_the_newest_of_each_publisher() {
 }
 
 #[test]
-fn clones_of_a_publisher_publish_on_other_threads_through_lanes_of_their_own() {
+fn publisher_clones_use_lanes_of_their_own() {
     let bus: Bus<u64> = Bus::new();
     let mut receiver = bus.subscribe_lossy(1024).unwrap();
     let first = bus.publisher();
@@ -349,7 +349,7 @@ fn clones_of_a_publisher_publish_on_other_threads_through_lanes_of_their_own() {
 }
 
 #[test]
-fn short_lived_publishers_leave_no_lanes_behind_a_parked_consumer() {
+fn short_lived_publishers_leave_no_lanes() {
     for wait in [WaitStrategy::Park, WaitStrategy::SpinPark, WaitStrategy::nap(), WaitStrategy::poll()] {
         for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
             let bus: Bus<u64> = Bus::new();

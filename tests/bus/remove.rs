@@ -27,7 +27,7 @@ impl Sink<u32> for Kept {
 }
 
 #[test]
-fn an_unknown_id_and_a_second_removal_are_told() {
+fn unknown_id_and_second_removal_are_errors() {
     let (bus, other) = (Bus::<u32>::new(), Bus::<u32>::new());
     let id = bus.add(noop()).unwrap();
     let _first = other.add(noop()).unwrap();
@@ -42,7 +42,7 @@ fn an_unknown_id_and_a_second_removal_are_told() {
 }
 
 #[test]
-fn after_a_removal_nothing_enters_and_what_was_accepted_is_handled() {
+fn removed_sink_handles_only_accepted_events() {
     for which in 0..3 {
         let bus = Bus::new();
         let (gate, handled) = (Gate::closed(), Log::new());
@@ -90,7 +90,7 @@ fn after_a_removal_nothing_enters_and_what_was_accepted_is_handled() {
 }
 
 #[test]
-fn a_removal_from_inside_a_direct_sink_does_not_wait_for_itself() {
+fn direct_sink_removing_itself_does_not_wait() {
     for which in 0..3 {
         let removed = ends(move || {
             let (bus, drops) = (Bus::new(), Drops::default());
@@ -115,7 +115,7 @@ fn a_removal_from_inside_a_direct_sink_does_not_wait_for_itself() {
 }
 
 #[test]
-fn two_direct_sinks_that_remove_each_other_do_not_wait_for_each_other() {
+fn sinks_removing_each_other_do_not_deadlock() {
     let removed = ends(|| {
         let bus = Bus::new();
         let ids = Arc::new([OnceLock::<SinkId>::new(), OnceLock::<SinkId>::new()]);
@@ -146,7 +146,7 @@ fn two_direct_sinks_that_remove_each_other_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn a_removal_from_inside_a_handler_leaves_the_accepted_events_to_it() {
+fn handler_removing_its_queue_gets_accepted_events() {
     let (bus, id, log) = (Bus::new(), Arc::new(OnceLock::<SinkId>::new()), Log::new());
     let (weak, known, handled) = (bus.downgrade(), id.clone(), log.clone());
     let queue = Queue::builder().spawn(move |event: u32| {
@@ -187,7 +187,7 @@ fn a_removal_waits_for_the_call_in_progress() {
 }
 
 #[test]
-fn a_removal_with_a_limit_tells_that_a_call_is_still_in_progress_and_nothing_follows_it() {
+fn limited_removal_reports_a_call_in_progress() {
     for which in 0..3 {
         let (bus, gate, drops) = (Bus::new(), Gate::closed(), Drops::default());
         let (called, tracked, at) = (Log::new(), drops.track(1), gate.clone());
@@ -218,7 +218,7 @@ fn a_removal_with_a_limit_tells_that_a_call_is_still_in_progress_and_nothing_fol
 }
 
 #[test]
-fn a_removal_does_not_let_in_a_publish_that_had_begun_before() {
+fn removal_keeps_out_a_publish_begun_before() {
     // The publish is held up in an earlier sink, so that it meets the removed one after the removal returned.
     type Build = fn() -> (Box<dyn Sink<u32>>, Channel<u32>, buslane::Receiver<u32>);
     fn of(builder: buslane::channel::ChannelBuilder<u32>) -> (Channel<u32>, buslane::Receiver<u32>) {
@@ -290,7 +290,7 @@ fn a_removal_waits_for_the_predicate_in_progress() {
 }
 
 #[test]
-fn a_removal_from_inside_a_predicate_or_a_hook_does_not_wait_for_itself() {
+fn removal_in_predicate_or_hook_does_not_wait() {
     for which in 0..3 {
         ends(move || {
             let (bus, ids) = (Bus::<u32>::new(), Arc::new(OnceLock::<[SinkId; 2]>::new()));
@@ -323,7 +323,7 @@ fn a_removal_from_inside_a_predicate_or_a_hook_does_not_wait_for_itself() {
 }
 
 #[test]
-fn a_removed_sink_is_dropped_although_a_publisher_is_idle() {
+fn removed_sink_is_dropped_despite_an_idle_publisher() {
     let (bus, drops) = (Bus::new(), Drops::default());
     let mut idle = bus.publisher();
     let id = bus.add(Kept(drops.track(1))).unwrap();
@@ -337,7 +337,7 @@ fn a_removed_sink_is_dropped_although_a_publisher_is_idle() {
 }
 
 #[test]
-fn the_last_handle_that_a_bus_lets_go_closes_its_queue_behind_the_backlog() {
+fn removal_drains_and_closes_a_queue_owned_by_the_bus() {
     let (bus, (sender, handled)) = (Bus::new(), mpsc::channel());
     let id = bus.add(Queue::builder().spawn(move |event: u32| sender.send(event)).unwrap()).unwrap();
     let mut idle = bus.publisher();
@@ -353,7 +353,7 @@ fn the_last_handle_that_a_bus_lets_go_closes_its_queue_behind_the_backlog() {
 }
 
 #[test]
-fn a_publisher_that_waits_for_room_is_released_by_the_removal_of_that_sink() {
+fn removal_releases_a_publisher_blocked_on_the_sink() {
     let bus = Bus::new();
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     let mut other = bus.subscribe_lossy(8).unwrap();

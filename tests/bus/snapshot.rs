@@ -8,7 +8,7 @@ use test_support::bus::{assert_books, ledger, recorder, sink};
 use test_support::{GUARD, assert_balanced};
 
 #[test]
-fn a_snapshot_names_every_sink_in_order_with_its_kind_and_status() {
+fn snapshot_lists_sinks_in_order_with_their_state() {
     let bus: Bus<u32> = Bus::new();
     let (channel, receiver) = Channel::lossy(8).unwrap();
     let queue = Queue::builder().capacity(16).spawn(|_: u32| {}).unwrap();
@@ -67,7 +67,7 @@ fn the_backlog_shows_as_depth_high_water_and_age() {
 }
 
 #[test]
-fn a_filter_in_front_of_a_sink_counts_each_event_once() {
+fn filter_counts_each_event_once() {
     let bus: Bus<u32> = Bus::new();
     let odd = |event: &u32| event % 2 == 1;
     let (called, direct) = recorder();
@@ -88,7 +88,7 @@ fn a_filter_in_front_of_a_sink_counts_each_event_once() {
 }
 
 #[test]
-fn a_predicate_that_panics_drops_its_event_in_the_books() {
+fn panicking_predicate_counts_a_dropped_event() {
     let bus: Bus<u32> = Bus::new();
     let picky = |event: &u32| if *event == 1 { panic!("one") } else { true };
     bus.add_named("direct", noop().filter(picky)).unwrap();
@@ -108,7 +108,7 @@ fn a_predicate_that_panics_drops_its_event_in_the_books() {
 }
 
 #[test]
-fn what_publishers_counted_stays_when_they_are_gone() {
+fn counts_of_dropped_publishers_are_kept() {
     let bus: Bus<u32> = Bus::new();
     bus.add_named("direct", noop()).unwrap();
     bus.add_named("inner", Bus::new()).unwrap();

@@ -104,7 +104,7 @@ fn steady_sinks(bus: &Bus<Numbered>) -> Vec<Seen> {
 }
 
 #[test]
-fn sinks_that_stay_see_everything_once_and_in_order_while_others_come_and_go() {
+fn sinks_see_events_once_while_others_come_and_go() {
     let (bus, go) = (Bus::new(), Arc::new(AtomicBool::new(false)));
     let steady = steady_sinks(&bus);
     let threads = publishers(&bus, &go);
@@ -184,7 +184,7 @@ fn read(mut receiver: Receiver<Numbered>) -> JoinHandle<Sequence> {
 }
 
 #[test]
-fn receivers_that_come_and_go_have_no_gap_and_those_that_stay_have_all() {
+fn receivers_see_no_gap_while_others_come_and_go() {
     let (bus, go) = (Bus::new(), Arc::new(AtomicBool::new(false)));
     let channel = || Channel::builder().capacity(64).overflow(Overflow::Block).build().unwrap();
     let (steady, reader) = channel();
@@ -218,7 +218,7 @@ fn receivers_that_come_and_go_have_no_gap_and_those_that_stay_have_all() {
 }
 
 #[test]
-fn what_is_accepted_while_publishers_race_with_the_close_is_handled_in_order() {
+fn events_accepted_during_close_are_handled_in_order() {
     for round in 0..30 {
         let bus = Bus::new();
         let seen: Vec<Seen> = (0..3).map(|_| Seen::default()).collect();
@@ -264,7 +264,7 @@ fn what_is_accepted_while_publishers_race_with_the_close_is_handled_in_order() {
 }
 
 #[test]
-fn a_queue_that_several_buses_share_serves_all_of_them_while_they_attach_and_detach_it() {
+fn shared_queue_serves_buses_that_add_and_remove_it() {
     let seen = Seen::default();
     let check = note(&seen);
     let queue = lossless().spawn(move |event| check(&event)).unwrap();

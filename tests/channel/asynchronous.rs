@@ -11,7 +11,7 @@ use std::thread;
 use test_support::{Entry, GUARD, WAYS, WakeCount, Way, assert_balanced, block_on, ends, wait_for};
 
 #[test]
-fn a_task_reads_what_is_there_and_then_the_end() {
+fn task_reads_pending_events_then_the_end() {
     for way in WAYS {
         let (channel, mut receiver, _entry) = filled(way, 2);
         channel.close();
@@ -23,7 +23,7 @@ fn a_task_reads_what_is_there_and_then_the_end() {
 }
 
 #[test]
-fn a_task_that_waits_is_woken_by_each_event_and_by_the_close() {
+fn waiting_task_is_woken_by_events_and_by_close() {
     for way in WAYS {
         let (channel, mut receiver, mut entry) = filled(way, 0);
         let (sender, seen) = mpsc::channel();
@@ -48,7 +48,7 @@ fn a_task_that_waits_is_woken_by_each_event_and_by_the_close() {
 }
 
 #[test]
-fn a_task_moves_many_events_through_a_channel_that_blocks() {
+fn task_drains_a_blocking_channel_in_order() {
     for way in WAYS {
         let (channel, mut receiver) =
             Channel::builder().capacity(2).overflow(Overflow::Block).build().unwrap();
@@ -69,7 +69,7 @@ fn a_task_moves_many_events_through_a_channel_that_blocks() {
 }
 
 #[test]
-fn a_pending_poll_is_woken_once_and_the_newest_waker_counts() {
+fn newest_waker_of_a_pending_poll_is_woken_once() {
     for way in WAYS {
         let (_channel, mut receiver, mut entry) = filled(way, 0);
         let ((old, old_waker), (new, new_waker)) = (WakeCount::waker(), WakeCount::waker());
@@ -86,7 +86,7 @@ fn a_pending_poll_is_woken_once_and_the_newest_waker_counts() {
 }
 
 #[test]
-fn a_future_dropped_at_any_point_loses_no_event_and_keeps_no_waker() {
+fn dropped_future_loses_no_event_and_keeps_no_waker() {
     for way in WAYS {
         let (_channel, mut receiver, mut entry) = filled(way, 0);
         let (count, waker) = WakeCount::waker();
@@ -109,7 +109,7 @@ fn a_future_dropped_at_any_point_loses_no_event_and_keeps_no_waker() {
 }
 
 #[test]
-fn a_waker_left_by_a_poll_does_not_keep_a_blocking_read_from_its_event() {
+fn stale_waker_does_not_delay_a_blocking_read() {
     for way in WAYS {
         let (channel, mut receiver, mut entry) = filled(way, 0);
         assert!(receiver.poll_recv(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -122,7 +122,7 @@ fn a_waker_left_by_a_poll_does_not_keep_a_blocking_read_from_its_event() {
 }
 
 #[test]
-fn the_end_wakes_a_task_whoever_brings_it_about() {
+fn every_kind_of_end_wakes_a_waiting_task() {
     let (channel, mut receiver, entry) = filled(Way::Private, 0);
     let (count, waker) = WakeCount::waker();
     assert!(receiver.poll_recv(&mut Context::from_waker(&waker)).is_pending());

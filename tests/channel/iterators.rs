@@ -70,7 +70,7 @@ fn for_loops_take_receivers_by_value_and_by_reference() {
 }
 
 #[test]
-fn iterators_have_names_and_say_when_they_are_fused() {
+fn iterator_types_are_public_and_declare_fused() {
     fn fused<I: FusedIterator>(_: &I) {}
     let (channel, mut receiver) = filled();
     let mut drain = receiver.drain();
@@ -135,7 +135,7 @@ fn a_bus_subscribes_with_loss_or_without() {
 }
 
 #[test]
-fn an_overflow_that_closes_is_told_by_its_own_error() {
+fn closing_overflow_returns_its_own_error() {
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Close).build().unwrap();
     channel.write(1).unwrap();
     assert!(channel.write(2).is_err_and(|error| error.is_closed()));

@@ -38,7 +38,7 @@ fn flush(channel: &Channel<u64>, deadline: Deadline) -> Finish {
 }
 
 #[test]
-fn settings_that_cannot_be_are_typed_errors() {
+fn invalid_settings_are_typed_errors() {
     assert_eq!(invalid(Channel::<u8>::lossy(0)), ConfigErrorKind::Capacity);
     assert_eq!(invalid(Channel::<u8>::lossy(MAX_CAPACITY + 1)), ConfigErrorKind::Capacity);
     let text = Channel::<u8>::lossy(MAX_CAPACITY + 1).unwrap_err().to_string();
@@ -48,7 +48,7 @@ fn settings_that_cannot_be_are_typed_errors() {
 }
 
 #[test]
-fn a_lane_holds_exactly_as_many_events_as_asked() {
+fn lane_holds_exactly_its_capacity() {
     for (capacity, way) in [1, 3, 1000].into_iter().flat_map(|capacity| WAYS.map(|way| (capacity, way))) {
         let (channel, mut receiver) = Channel::lossy(capacity).unwrap();
         let mut entry = Entry::into(&channel, way);
@@ -61,7 +61,7 @@ fn a_lane_holds_exactly_as_many_events_as_asked() {
 }
 
 #[test]
-fn every_way_of_reading_takes_the_next_event() {
+fn every_read_method_takes_the_next_event() {
     for way in WAYS {
         let (channel, mut receiver, mut entry) = filled(way, 12);
         assert!(!receiver.is_empty());
@@ -94,7 +94,7 @@ fn every_way_of_reading_takes_the_next_event() {
 }
 
 #[test]
-fn a_reader_that_waits_is_given_the_event_of_another_thread() {
+fn waiting_reader_gets_the_event_of_another_thread() {
     for way in WAYS {
         let (_channel, mut receiver, mut entry) = filled(way, 0);
         let (sender, seen) = mpsc::channel();
@@ -118,7 +118,7 @@ fn a_reader_that_waits_is_given_the_event_of_another_thread() {
 }
 
 #[test]
-fn a_close_leaves_the_rest_readable_and_then_says_closed() {
+fn closed_channel_drains_then_reports_closed() {
     for (way, by_receiver) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
         let (channel, mut receiver, mut entry) = filled(way, 4);
         for _ in 0..2 {
@@ -143,7 +143,7 @@ fn a_close_leaves_the_rest_readable_and_then_says_closed() {
 }
 
 #[test]
-fn a_reader_that_waits_is_told_of_the_close() {
+fn close_wakes_a_waiting_reader() {
     for way in WAYS {
         let (channel, mut receiver, entry) = filled(way, 1);
         let reader = thread::spawn(move || (receiver.recv(), receiver.recv(), receiver.recv_timeout(HOUR)));
@@ -156,7 +156,7 @@ fn a_reader_that_waits_is_told_of_the_close() {
 }
 
 #[test]
-fn the_last_handle_closes_the_channel_although_lanes_are_left() {
+fn last_handle_closes_the_channel_despite_open_lanes() {
     let (channel, mut receiver, mut entry) = filled(Way::Private, 1);
     let other = channel.clone();
     assert_eq!(channel.key(), other.key());
@@ -168,7 +168,7 @@ fn the_last_handle_closes_the_channel_although_lanes_are_left() {
 }
 
 #[test]
-fn what_a_dropped_receiver_leaves_unread_is_dropped_once_and_counted() {
+fn unread_events_of_a_dropped_receiver_are_counted() {
     for unbounded in [false, true] {
         let (drops, log) = (Drops::default(), Log::new());
         let hook = log.clone();
@@ -230,7 +230,7 @@ fn a_bulk_read_takes_a_quarter_of_each_lane() {
 }
 
 #[test]
-fn an_event_whose_reader_panics_is_delivered_and_the_later_ones_stay() {
+fn panicking_callback_consumes_only_its_event() {
     for way in WAYS {
         let (channel, mut receiver, _entry) = filled(way, 4);
         let unwound = catch_unwind(AssertUnwindSafe(|| receiver.drain_with(|event| assert_ne!(event, 1))));
@@ -243,7 +243,7 @@ fn an_event_whose_reader_panics_is_delivered_and_the_later_ones_stay() {
 }
 
 #[test]
-fn a_flush_waits_until_the_reader_has_read_what_was_there() {
+fn flush_waits_for_the_reader_to_drain_the_backlog() {
     for way in WAYS {
         let (channel, mut receiver, mut entry) = filled(way, 2);
         assert_eq!(flush(&channel, Deadline::NOW), Finish::TimedOut, "{way:?}");
@@ -260,7 +260,7 @@ fn a_flush_waits_until_the_reader_has_read_what_was_there() {
 }
 
 #[test]
-fn a_flush_does_not_take_an_event_in_hand_for_a_handled_one() {
+fn flush_counts_an_event_in_hand_as_unhandled() {
     for (way, unbounded) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
         let builder = Channel::builder();
         let (channel, mut receiver) = if unbounded { builder.unbounded() } else { builder }.build().unwrap();
@@ -273,7 +273,7 @@ fn a_flush_does_not_take_an_event_in_hand_for_a_handled_one() {
 }
 
 #[test]
-fn a_channel_says_what_it_is_and_how_it_fares() {
+fn channel_state_reports_kind_depth_and_lanes() {
     for bulk in [false, true] {
         let (channel, mut receiver, entry) = filled(Way::Private, 5);
         let state = channel.state();
@@ -297,7 +297,7 @@ fn a_channel_says_what_it_is_and_how_it_fares() {
 }
 
 #[test]
-fn the_high_water_mark_is_seen_by_every_way_of_reading() {
+fn every_read_method_records_the_high_water_mark() {
     let (oldest, newest) = (Overflow::DropOldest, Overflow::DropNewest);
     for (overflow, unbounded) in [(newest, false), (oldest, false), (newest, true)] {
         for (way, bulk) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
@@ -318,7 +318,7 @@ fn entry_seals(entry: &Entry<u64>) -> bool {
 }
 
 #[test]
-fn lanes_come_and_go_and_no_event_is_lost_with_them() {
+fn short_lived_lanes_lose_no_event() {
     let (channel, mut receiver) = Channel::lossy(4).unwrap();
     for round in 0..50 {
         let mut lanes = [lane(&channel), lane(&channel)];

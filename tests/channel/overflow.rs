@@ -62,7 +62,7 @@ fn drop_oldest_accepts_and_drops_the_oldest_event() {
 }
 
 #[test]
-fn drop_oldest_loses_nothing_uncounted_while_the_reader_reads() {
+fn drop_oldest_counts_every_evicted_event() {
     for way in WAYS {
         let Full { channel, receiver, mut entry, dropped } = full(Overflow::DropOldest, way);
         let writer = thread::spawn(move || (2..50_000).for_each(|event| entry.write(event).unwrap()));
@@ -156,7 +156,7 @@ fn block_gives_the_event_back_when_the_channel_ends() {
 }
 
 #[test]
-fn block_for_gives_the_event_back_when_the_time_is_over() {
+fn block_for_returns_the_event_at_its_timeout() {
     for (limit, way) in [0, 1].into_iter().flat_map(|limit| WAYS.map(|way| (limit, way))) {
         let mut full = full(Overflow::BlockFor(Duration::from_millis(limit)), way);
         assert_eq!(outcome(full.entry.write(2)), Outcome::Timeout(2), "{way:?}");
@@ -192,7 +192,7 @@ fn full_lane_that_blocks_waits_until_the_deadline() {
 }
 
 #[test]
-fn disconnect_cuts_the_reader_off_after_what_is_left() {
+fn closing_overflow_disconnects_after_the_backlog() {
     for way in WAYS {
         let mut full = full(Overflow::Close, way);
         let mut others = WAYS.map(|way| Entry::into(&full.channel, way));
@@ -218,7 +218,7 @@ fn disconnect_cuts_the_reader_off_after_what_is_left() {
 }
 
 #[test]
-fn a_close_that_came_first_is_no_disconnect() {
+fn earlier_close_is_not_reported_as_overflow() {
     for way in WAYS {
         let mut full = full(Overflow::Close, way);
         full.channel.close();
@@ -229,7 +229,7 @@ fn a_close_that_came_first_is_no_disconnect() {
 }
 
 #[test]
-fn an_unbounded_channel_overflows_never() {
+fn unbounded_channel_never_overflows() {
     let (channel, mut receiver) =
         Channel::builder().capacity(1).overflow(Overflow::Close).unbounded().build().unwrap();
     let mut entries = WAYS.map(|way| Entry::into(&channel, way));

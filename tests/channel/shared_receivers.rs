@@ -17,12 +17,12 @@ fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, SharedReceiver
 }
 
 #[test]
-fn settings_that_cannot_be_are_typed_errors() {
+fn invalid_settings_are_typed_errors() {
     assert_eq!(invalid(Channel::<u8>::shared(0)), ConfigErrorKind::Capacity);
 }
 
 #[test]
-fn four_publishers_and_four_readers_share_each_event_once() {
+fn shared_readers_divide_events_exactly_once() {
     const EVENTS: u64 = 5_000;
     for wait in [WaitStrategy::SpinPark, WaitStrategy::Park, WaitStrategy::nap()] {
         let builder = Channel::builder().capacity(64).overflow(Overflow::Block).wait_strategy(wait);
@@ -58,7 +58,7 @@ fn four_publishers_and_four_readers_share_each_event_once() {
 }
 
 #[test]
-fn every_way_of_reading_takes_the_next_event_and_ends() {
+fn every_read_method_takes_the_next_event_and_ends() {
     let (channel, mut one) = channel(8, Overflow::Refuse);
     let mut other = one.clone();
     assert_eq!(one.try_recv(), Err(TryRecvError::Empty));
@@ -84,7 +84,7 @@ fn every_way_of_reading_takes_the_next_event_and_ends() {
 }
 
 #[test]
-fn the_last_receiver_closes_the_channel_and_the_rest_is_disconnected() {
+fn last_receiver_drop_closes_and_counts_the_rest() {
     for way in WAYS {
         let (drops, dropped) = (Drops::default(), Log::new());
         let hook = dropped.clone();
@@ -112,7 +112,7 @@ fn the_last_receiver_closes_the_channel_and_the_rest_is_disconnected() {
 }
 
 #[test]
-fn a_bus_forgets_a_channel_without_receivers() {
+fn bus_removes_a_channel_without_receivers() {
     let bus = Bus::new();
     let (channel, one) = channel(8, Overflow::DropNewest);
     bus.add(channel).unwrap();
@@ -126,7 +126,7 @@ fn a_bus_forgets_a_channel_without_receivers() {
 }
 
 #[test]
-fn the_overflow_policies_hold_for_all_receivers_together() {
+fn overflow_policies_span_all_shared_receivers() {
     for way in WAYS {
         for (overflow, came_to, left, lost) in [
             (Overflow::DropNewest, Outcome::Accepted, vec![0, 1, 2], 1),
@@ -152,7 +152,7 @@ fn the_overflow_policies_hold_for_all_receivers_together() {
 }
 
 #[test]
-fn a_blocked_publisher_goes_on_when_any_receiver_reads() {
+fn read_by_any_receiver_releases_a_blocked_publisher() {
     for way in WAYS {
         let (channel, mut one) = channel(1, Overflow::Block);
         let mut other = one.clone();
@@ -167,7 +167,7 @@ fn a_blocked_publisher_goes_on_when_any_receiver_reads() {
 }
 
 #[test]
-fn a_flush_returns_when_everything_was_read_by_somebody() {
+fn flush_returns_when_receivers_read_everything() {
     let (channel, mut one) = channel(8, Overflow::Refuse);
     let mut other = one.clone();
     (0..2).for_each(|event| channel.write(event).unwrap());
@@ -203,7 +203,7 @@ fn an_event_wakes_one_task_and_the_end_wakes_all() {
 }
 
 #[test]
-fn a_task_that_was_woken_and_goes_away_passes_the_event_on() {
+fn woken_task_that_is_dropped_wakes_another() {
     let (channel, mut one) = channel(8, Overflow::Refuse);
     let mut other = one.clone();
     let ((first, first_waker), (second, second_waker)) = (WakeCount::waker(), WakeCount::waker());
@@ -246,7 +246,7 @@ fn parked_receivers_are_woken_by_the_end() {
 }
 
 #[test]
-fn an_unbounded_channel_has_many_readers_too() {
+fn unbounded_channel_supports_shared_receivers() {
     let (channel, mut one) = Channel::<u64>::builder().unbounded().build_shared().unwrap();
     let mut other = one.clone();
     let mut entries = WAYS.map(|way: Way| Entry::into(&channel, way));

@@ -126,7 +126,7 @@ fn mix<R: Reads>(mut reader: R, write: impl Fn(u64), name: &str) {
 }
 
 #[test]
-fn a_blocking_read_replaces_the_task_left_behind() {
+fn blocking_read_replaces_a_waiting_task() {
     for wait in STRATEGIES {
         for overflow in [buslane::Overflow::DropNewest, buslane::Overflow::DropOldest] {
             let builder = || Channel::builder().capacity(8).overflow(overflow).wait_strategy(wait);

@@ -217,7 +217,7 @@ fn reads_find_large_events_written_before() {
 }
 
 #[test]
-fn reads_of_an_unbounded_channel_find_what_was_written_before() {
+fn unbounded_reads_find_events_written_before() {
     for (name, read) in reads() {
         let evicted = Counts::default();
         let made = Channel::builder().unbounded().build().unwrap();
@@ -226,7 +226,7 @@ fn reads_of_an_unbounded_channel_find_what_was_written_before() {
 }
 
 #[test]
-fn reads_of_an_evicting_channel_find_what_was_written_before() {
+fn evicting_reads_find_events_written_before() {
     // `drain` and `len` count what is there when they begin, and what is evicted meanwhile makes place for later events.
     for (name, read) in
         reads().into_iter().filter(|(name, _)| ["try_recv", "try_iter", "drain_with"].contains(name))
@@ -240,7 +240,7 @@ fn reads_of_an_evicting_channel_find_what_was_written_before() {
 }
 
 #[test]
-fn shared_receivers_find_what_was_written_before() {
+fn shared_receivers_find_events_written_before() {
     let reads: [(&str, Read<SharedReceiver<Event<512>>, Event<512>>); 4] = [
         ("try_recv", |receiver, take| match receiver.try_recv() {
             Ok(event) => {
@@ -270,7 +270,7 @@ fn shared_receivers_find_what_was_written_before() {
 }
 
 #[test]
-fn a_read_looks_again_before_it_ends() {
+fn bulk_read_rechecks_lanes_before_it_ends() {
     // One event is known from an earlier look, and nine have come since.
     let (channel, mut receiver) = Channel::builder().capacity(64).build().unwrap();
     let mut publisher = lane(&channel);
@@ -297,7 +297,7 @@ fn a_read_looks_again_before_it_ends() {
 }
 
 #[test]
-fn a_read_beside_a_seal_finds_what_was_written_before() {
+fn read_during_a_seal_finds_events_written_before() {
     ends(|| {
         for round in 0..2000_u64 {
             let (channel, mut receiver) = Channel::builder().capacity(4).build().unwrap();

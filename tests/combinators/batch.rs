@@ -36,7 +36,7 @@ fn write_all(sink: &impl Sink<u64>, events: impl IntoIterator<Item = u64>) {
 }
 
 #[test]
-fn a_batch_is_handed_on_when_it_holds_as_many_events_as_it_may() {
+fn batch_is_forwarded_at_its_size_limit() {
     let (batch, script) = batch(3);
     write_all(&batch, 0..7);
     assert_eq!(script.batches(), [vec![0, 1, 2], vec![3, 4, 5]]);
@@ -50,14 +50,14 @@ fn a_batch_is_handed_on_when_it_holds_as_many_events_as_it_may() {
 }
 
 #[test]
-fn a_batch_of_one_hands_each_event_on_at_once() {
+fn batch_of_one_forwards_each_event_at_once() {
     let (batch, script) = batch(1);
     write_all(&batch, 0..3);
     assert_eq!(script.batches(), [[0], [1], [2]]);
 }
 
 #[test]
-fn a_batch_is_handed_on_before_it_holds_more_bytes_than_it_may() {
+fn batch_is_forwarded_before_its_byte_limit() {
     let script = Script::new();
     let batch = script.clone().batch(100).bytes(10, |event: &u64| *event as usize);
     write_all(&batch, [4, 4, 3, 7, 20, 1, usize::MAX as u64, 2]);
@@ -67,7 +67,7 @@ fn a_batch_is_handed_on_before_it_holds_more_bytes_than_it_may() {
 }
 
 #[test]
-fn a_batch_is_handed_on_when_its_first_event_has_reached_the_age() {
+fn batch_is_forwarded_at_the_age_of_its_first_event() {
     let (batch, script) = batch(100);
     let batch = batch.age(SECOND);
     let start = Instant::now();
@@ -90,7 +90,7 @@ fn a_batch_is_handed_on_when_its_first_event_has_reached_the_age() {
 }
 
 #[test]
-fn a_batch_that_was_completed_leaves_no_age_to_the_next() {
+fn next_batch_starts_with_an_age_of_its_own() {
     let (batch, script) = batch(2);
     let batch = batch.age(SECOND);
     let start = Instant::now();
@@ -102,7 +102,7 @@ fn a_batch_that_was_completed_leaves_no_age_to_the_next() {
 }
 
 #[test]
-fn a_tick_asks_for_the_earliest_moment_and_an_endless_age_for_none() {
+fn tick_returns_the_earliest_due_time_or_none() {
     let now = Instant::now();
     // The batch downstream is asked too, and the earlier of the two wins.
     for (outer, inner) in [(HOUR, SECOND), (SECOND, HOUR)] {
@@ -119,7 +119,7 @@ fn a_tick_asks_for_the_earliest_moment_and_an_endless_age_for_none() {
 }
 
 #[test]
-fn the_end_of_a_queues_batch_cuts_ours_only_when_asked() {
+fn end_of_batch_forwards_only_when_configured() {
     let (batch, script) = batch(10);
     write_all(&batch, [1]);
     batch.end_of_batch();
@@ -131,7 +131,7 @@ fn the_end_of_a_queues_batch_cuts_ours_only_when_asked() {
 }
 
 #[test]
-fn a_flush_gives_out_what_is_held_and_then_flushes_the_sink_behind() {
+fn flush_forwards_the_batch_then_flushes_downstream() {
     let (batch, script) = batch(10);
     let queue = Arc::new(batch).queue(64).unwrap();
     write_all(&queue, 0..4);
@@ -143,7 +143,7 @@ fn a_flush_gives_out_what_is_held_and_then_flushes_the_sink_behind() {
 }
 
 #[test]
-fn a_close_hands_on_the_rest_closes_the_sink_behind_and_is_idempotent() {
+fn close_forwards_the_rest_then_closes_downstream() {
     let (batch, script) = batch(10);
     write_all(&batch, 0..4);
     assert!(batch.close_by(Deadline::NEVER).is_done());
@@ -159,7 +159,7 @@ fn a_close_hands_on_the_rest_closes_the_sink_behind_and_is_idempotent() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_errors() {
+fn invalid_settings_are_errors() {
     let sink = || noop::<Vec<u64>>();
     assert_eq!(invalid(sink().batch(0).queue(1)), ConfigErrorKind::BatchSize);
     assert_eq!(invalid(sink().batch(1).bytes(0, |_| 1).queue(1)), ConfigErrorKind::BatchBytes);
@@ -179,7 +179,7 @@ fn a_size_function_that_panics_costs_its_event() {
 }
 
 #[test]
-fn what_stands_in_front_of_a_batch_shares_its_books() {
+fn filter_upstream_of_a_batch_shares_its_ledger() {
     let (batch, _script) = batch(2);
     let bus = Bus::new();
     bus.add_named("even", batch.filter(|event: &u64| event.is_multiple_of(2))).unwrap();
@@ -194,7 +194,7 @@ fn what_stands_in_front_of_a_batch_shares_its_books() {
 }
 
 #[test]
-fn behind_a_queue_ticks_and_close_empty_it_and_both_ledgers_balance() {
+fn queue_ticks_and_close_empty_its_batch() {
     let (batch, script) = batch(7);
     let batch = Arc::new(batch.age(Duration::from_nanos(1)));
     let queue = Queue::builder().capacity(1000).spawn_sink(batch.clone()).unwrap();
@@ -227,7 +227,7 @@ fn a_thousand_concurrent_writes_are_a_hundred_batches() {
 }
 
 #[test]
-fn other_threads_fill_the_next_batch_while_one_is_on_its_way() {
+fn writers_fill_the_next_batch_while_one_is_sent() {
     let (batch, script) = batch(2);
     let (batch, gate) = (Arc::new(batch), Gate::closed());
     script.stop_at(gate.clone());
@@ -248,7 +248,7 @@ fn other_threads_fill_the_next_batch_while_one_is_on_its_way() {
 }
 
 #[test]
-fn a_close_that_finds_a_batch_on_its_way_waits_for_it_or_leaves_the_rest_to_it() {
+fn close_waits_for_a_batch_being_sent_or_defers() {
     for deadline in [Deadline::NEVER, Deadline::NOW] {
         let (batch, script) = batch(2);
         let (batch, gate) = (Arc::new(batch), Gate::closed());
@@ -296,7 +296,7 @@ fn a_channel_of_batches_needs_no_annotations() {
 }
 
 #[test]
-fn an_abort_reaches_the_sink_behind() {
+fn abort_reaches_the_downstream_sink() {
     let (batch, script) = batch(2);
     batch.abort_now();
     assert_eq!(script.signals(), ["abort"]);

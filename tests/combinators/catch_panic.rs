@@ -16,7 +16,7 @@ fn odd_panics() -> impl Sink<u64> {
 }
 
 #[test]
-fn a_panic_costs_its_event_and_the_next_one_is_written() {
+fn panic_costs_only_its_event() {
     let sink = odd_panics().catch_panic();
     (0..100).for_each(|event| assert_eq!(outcome(sink.write(event)), Outcome::Accepted));
     let state = describe(&sink);
@@ -26,7 +26,7 @@ fn a_panic_costs_its_event_and_the_next_one_is_written() {
 }
 
 #[test]
-fn so_many_panics_in_a_row_close_it_and_fewer_do_not() {
+fn n_consecutive_panics_close_the_sink() {
     let sink = odd_panics().catch_panic().close_after(3);
     for event in [1, 1, 2, 1, 1, 2, 1, 1, 1] {
         assert_eq!(outcome(sink.write(event)), Outcome::Accepted);
@@ -43,7 +43,7 @@ fn so_many_panics_in_a_row_close_it_and_fewer_do_not() {
 }
 
 #[test]
-fn a_bus_lets_go_of_a_sink_that_only_panics() {
+fn bus_removes_a_sink_that_only_panics() {
     let bus = Bus::new();
     bus.add_named("panicking", odd_panics().catch_panic().close_after(3)).unwrap();
     let mut publisher = bus.publisher();
@@ -99,7 +99,7 @@ impl<S: Sink<u64>> Sink<u64> for Clumsy<S> {
 }
 
 #[test]
-fn the_panics_of_a_lane_a_close_and_a_flush_are_caught_too() {
+fn panics_in_lane_close_and_flush_are_caught() {
     for way in WAYS {
         let (channel, mut receiver) = channel(64, Overflow::Refuse);
         let sink = Arc::new(Clumsy(channel).catch_panic().close_after(2));

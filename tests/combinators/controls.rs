@@ -199,7 +199,7 @@ impl Sink<DeadLetter<u32>> for Letters {
 }
 
 #[test]
-fn every_control_reaches_the_inner_sink_of_every_wrapper() {
+fn every_wrapper_forwards_every_control() {
     for Wrapper { name, build, keeps } in WRAPPERS {
         let probe = Probe::default();
         let sink = build(probe.clone(), Probe::default());
@@ -253,7 +253,7 @@ fn fan_out_of_a_user_answers_for_all_of_its_sinks() {
 }
 
 #[test]
-fn panic_of_the_only_inner_sink_is_the_callers() {
+fn panic_of_the_only_inner_sink_reaches_the_caller() {
     let sink = Forwarding(Probe::panicking());
     for (control, call) in CONTROLS {
         let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(&sink)));
@@ -262,7 +262,7 @@ fn panic_of_the_only_inner_sink_is_the_callers() {
 }
 
 #[test]
-fn lanes_of_wrappers_are_sealed_and_wait_as_the_inner_lane() {
+fn wrapper_lanes_seal_and_wait_like_the_inner_lane() {
     for overflow in [Overflow::DropNewest, Overflow::Block] {
         let channel = || Channel::<u32>::builder().capacity(8).overflow(overflow).build().unwrap();
         let ((one, _of_one), (other, _of_other)) = (channel(), channel());

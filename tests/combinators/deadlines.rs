@@ -110,7 +110,7 @@ fn flush(sink: &impl Sink<u32>) -> FlushReport {
 }
 
 #[test]
-fn bus_keeps_its_limit_before_a_stuck_sink() {
+fn bus_keeps_its_limit_despite_a_stuck_sink() {
     for place in [In::Close, In::Flush] {
         for (name, build) in combinators::<Stuck>() {
             let (stuck, bus) = (Stuck::new(place), Bus::new());
@@ -130,7 +130,7 @@ fn bus_keeps_its_limit_before_a_stuck_sink() {
 }
 
 #[test]
-fn queue_keeps_its_limit_before_a_stuck_sink() {
+fn queue_keeps_its_limit_despite_a_stuck_sink() {
     for place in [In::Write, In::Close, In::Flush] {
         for (name, build) in combinators::<Stuck>() {
             if name == "dead letters" && place == In::Write {
@@ -171,7 +171,7 @@ impl<T: Send + 'static> StuckQueue<T> {
 }
 
 #[test]
-fn direct_calls_keep_their_limit_before_a_stuck_queue() {
+fn direct_calls_keep_limits_despite_a_stuck_queue() {
     for closes in [false, true] {
         for (name, build) in combinators::<Mapped>() {
             let gate = Arc::new(Gate::closed());
@@ -208,7 +208,7 @@ macro_rules! takes {
 takes!(u32, Vec<u32>, buslane::retry::DeadLetter<u32>);
 
 #[test]
-fn direct_calls_keep_their_limit_beside_a_stuck_write() {
+fn direct_calls_keep_limits_despite_a_stuck_write() {
     for closes in [false, true] {
         for (name, build) in combinators::<Stuck>() {
             let stuck = Stuck::new(In::Write);
@@ -231,7 +231,7 @@ fn direct_calls_keep_their_limit_beside_a_stuck_write() {
 }
 
 #[test]
-fn direct_calls_return_with_a_sink_that_takes_its_time() {
+fn direct_calls_wait_for_a_slow_sink() {
     for place in [In::Close, In::Flush] {
         for (name, build) in combinators::<Stuck>() {
             let stuck = Stuck::new(place);

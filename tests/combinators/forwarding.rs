@@ -85,7 +85,7 @@ fn assert_hands_on(probe: &Probe, sink: &impl Sink<u64>) {
 }
 
 #[test]
-fn every_combinator_hands_every_method_on_and_is_told_from_others() {
+fn every_combinator_forwards_methods_and_has_a_key() {
     let probe = Arc::new(Probe::default());
     let sink = || probe.clone();
     let one_in_one = sink().sample(1);
@@ -116,7 +116,7 @@ fn every_combinator_hands_every_method_on_and_is_told_from_others() {
 }
 
 #[test]
-fn a_tee_hands_every_method_on_to_both_sides() {
+fn tee_forwards_every_method_to_both_sides() {
     let probes = [Probe::default(), Probe::default()].map(Arc::new);
     let sink = probes[0].clone().tee(probes[1].clone());
     assert!(sink.has_lanes());
@@ -141,7 +141,7 @@ fn a_tee_hands_every_method_on_to_both_sides() {
 }
 
 #[test]
-fn a_combinator_in_front_of_a_sink_without_lanes_has_none() {
+fn combinator_on_a_sink_without_lanes_has_none() {
     let sample = noop::<u64>().sample(2);
     let limited = noop::<u64>().rate_limit(1.0, 1);
     let sinks: [&dyn Sink<u64>; 6] = [

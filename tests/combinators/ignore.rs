@@ -24,7 +24,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Either list may be empty, and what stands in one of them is ignored. The cases of distribution's own `TestIgnoredSink` are
 /// in `go_events/users.rs`.
 #[test]
-fn what_stands_in_one_of_the_lists_is_ignored() {
+fn events_in_either_list_are_ignored() {
     let notes =
         [("push", MANIFEST), ("push", LAYER), ("pull", MANIFEST), ("pull", LAYER)].map(|(action, media)| {
             // Each as it is published.
@@ -54,7 +54,7 @@ fn what_stands_in_one_of_the_lists_is_ignored() {
 
 /// distribution's ignored sink did not close the sink behind it.
 #[test]
-fn e43_closing_an_ignore_list_closes_the_sink_behind_it() {
+fn e43_close_of_an_ignore_list_closes_the_inner_sink() {
     let (log, events) = (Log::new(), Log::new());
     let (closes, handled) = (log.clone(), events.clone());
     let sink = Closable::new(move |event: &u64| handled.push(*event), move || closes.push("closed"));
@@ -79,7 +79,7 @@ fn e43_closing_an_ignore_list_closes_the_sink_behind_it() {
 
 /// moby: a matcher that waited for a lock, which a publisher held, froze the whole bus.
 #[test]
-fn e41_a_filter_behind_a_queue_that_hangs_holds_up_its_own_worker_only() {
+fn e41_hung_filter_downstream_stalls_only_its_worker() {
     let (gate, (log, other)) = (Gate::closed(), recorder());
     let at = gate.clone();
     let hanging = noop().filter(move |_: &u64| {
@@ -110,7 +110,7 @@ fn e41_a_filter_behind_a_queue_that_hangs_holds_up_its_own_worker_only() {
 
 /// In front of a queue a filter runs on the publisher: one that hangs holds up its own publisher, and nobody else's.
 #[test]
-fn e41_a_filter_in_front_of_a_queue_that_hangs_holds_up_its_own_publisher_only() {
+fn e41_hung_filter_upstream_stalls_only_its_publisher() {
     let gate = Gate::closed();
     let at = gate.clone();
     let (channel, mut receiver) = Channel::lossy(1024).unwrap();

@@ -28,7 +28,7 @@ impl Inspector<u64> for Witness {
 }
 
 #[test]
-fn an_inspector_sees_each_event_come_in_and_what_became_of_it() {
+fn inspector_sees_each_event_and_its_outcome() {
     for way in WAYS {
         let log = Log::new();
         let (channel, mut receiver) = channel(1, Overflow::Refuse);
@@ -46,7 +46,7 @@ fn an_inspector_sees_each_event_come_in_and_what_became_of_it() {
 }
 
 #[test]
-fn in_front_of_a_queue_events_are_seen_entering_and_behind_it_leaving() {
+fn inspectors_see_events_enter_and_leave_a_queue() {
     let (front, back) = (Log::new(), Log::new());
     let sink = sink_fn(|event: &u64| if event % 10 == 3 { Err("no") } else { Ok(()) });
     let queue = sink.inspect(Witness(back.clone())).queue(1000).unwrap();
@@ -66,7 +66,7 @@ fn in_front_of_a_queue_events_are_seen_entering_and_behind_it_leaving() {
 }
 
 #[test]
-fn panics_of_those_who_look_on_concern_nobody() {
+fn inspector_panics_affect_no_delivery() {
     struct Clumsy;
     impl Inspector<u64> for Clumsy {
         fn ingress(&self, _: &u64) {
@@ -92,7 +92,7 @@ fn panics_of_those_who_look_on_concern_nobody() {
 }
 
 #[test]
-fn an_inspector_that_says_nothing_is_one_and_nothing_waits_inside_it() {
+fn close_inside_an_inspector_does_not_wait() {
     assert!(sink_fn(|_: &u64| ()).inspect(()).write(1).is_ok());
     // A queue whose close has to wait: its worker is held up.
     let gate = Gate::closed();

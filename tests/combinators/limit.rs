@@ -42,7 +42,7 @@ fn a_queue_without_a_limit_holds_everything() {
 /// swarmkit's `TestLimitQueueWithLimit`: one in the sink's hands and ten held; the eleventh is refused, until one
 /// was handled.
 #[test]
-fn e42_the_eleventh_is_refused_at_a_limit_of_ten_and_the_queue_stays_open() {
+fn e42_limit_of_ten_refuses_the_eleventh_event() {
     for way in WAYS {
         let (sink, gate, log) = held();
         let queue = limited(sink, 10, Overflow::Refuse);
@@ -69,7 +69,7 @@ fn e42_the_eleventh_is_refused_at_a_limit_of_ten_and_the_queue_stays_open() {
 }
 
 #[test]
-fn the_event_in_hand_counts_on_a_private_lane_and_not_on_the_shared_one_and_makes_room_when_handled() {
+fn event_in_hand_uses_room_on_a_private_lane_only() {
     for (way, most) in [(Way::Private, 10), (Way::Shared, 11)] {
         let (sink, gate, _) = held();
         let queue = limited(sink, 10, Overflow::Refuse);
@@ -89,7 +89,7 @@ fn the_event_in_hand_counts_on_a_private_lane_and_not_on_the_shared_one_and_make
 }
 
 #[test]
-fn e42_at_a_limit_that_disconnects_the_queue_is_closed_and_what_it_has_is_handled() {
+fn e42_closing_limit_closes_and_drains_the_queue() {
     for way in WAYS {
         let (sink, gate, log) = held();
         let queue = limited(sink, 10, Overflow::Close);
@@ -108,7 +108,7 @@ fn e42_at_a_limit_that_disconnects_the_queue_is_closed_and_what_it_has_is_handle
 }
 
 #[test]
-fn e42_a_bus_counts_what_a_limit_refuses_and_lets_go_of_what_is_cut_off() {
+fn e42_bus_counts_refusals_and_removes_a_closed_queue() {
     let [(refusing, gate, _), (leaving, other_gate, _)] = [held(), held()];
     let bus = Bus::new();
     bus.add_named("refusing", limited(refusing, 4, Overflow::Refuse)).unwrap();
@@ -127,7 +127,7 @@ fn e42_a_bus_counts_what_a_limit_refuses_and_lets_go_of_what_is_cut_off() {
 }
 
 #[test]
-fn a_limit_is_the_preset_of_a_queue_and_no_other() {
+fn limit_is_a_preset_of_the_queue() {
     let queue = limited(sink_fn(|_: &u64| ()), 7, Overflow::Refuse);
     let built =
         Queue::builder().capacity(7).overflow(Overflow::Refuse).spawn_sink(sink_fn(|_: &u64| ())).unwrap();

@@ -38,7 +38,7 @@ fn invalid_settings_are_typed_errors_of_the_queue() {
 type Lonely = std::cell::Cell<u64>;
 
 #[test]
-fn every_combinator_may_be_shared_between_threads_whatever_the_event() {
+fn combinators_are_send_and_sync_for_every_event() {
     use buslane::sink::Noop;
     fn check<T: Send + Sync>() {}
     check::<buslane::sink::CatchPanic<Lonely, Noop<Lonely>>>();

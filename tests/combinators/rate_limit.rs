@@ -66,7 +66,7 @@ fn the_slowest_and_the_fastest_rate_do_not_overflow() {
 }
 
 #[test]
-fn all_publishers_share_one_limit_and_take_no_token_twice() {
+fn publishers_share_one_rate_limit_exactly() {
     let (channel, mut receiver) = channel(4096, Overflow::Refuse);
     let clock = ManualClock::new();
     let bus = Bus::new();
@@ -87,7 +87,7 @@ fn all_publishers_share_one_limit_and_take_no_token_twice() {
 }
 
 #[test]
-fn a_clock_that_panics_costs_the_event_and_one_that_goes_back_costs_nothing() {
+fn clock_panic_costs_its_event_and_rewind_nothing() {
     /// Shows the moments of a list, and panics at its end.
     #[derive(Debug)]
     struct Listed(Instant, std::sync::Mutex<Vec<u64>>);

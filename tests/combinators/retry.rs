@@ -93,20 +93,20 @@ fn delivers_a_hundred_at_once<P: RetryPolicy<u64> + 'static>(clock: ManualClock,
 }
 
 #[test]
-fn test_retrying_sink_breaker() {
+fn breaker_retries_a_hundred_concurrent_writes() {
     let clock = ManualClock::hurrying();
     let breaker = Breaker::new(3, 10 * MILLI).clock(clock.clone());
     delivers_a_hundred_at_once(clock, breaker);
 }
 
 #[test]
-fn test_retrying_sink_exponential_backoff() {
+fn backoff_retries_a_hundred_concurrent_writes() {
     let backoff = Backoff::new(MILLI, 5 * MILLI).factor(2.0);
     delivers_a_hundred_at_once(ManualClock::hurrying(), backoff);
 }
 
 #[test]
-fn e5_close_closes_the_inner_sink_and_giving_up_is_an_error() {
+fn e5_close_closes_the_sink_and_giving_up_fails() {
     let sink = flaky(|_, _| true);
     let retry = sink.clone().retry(By(|_| Next::GiveUp));
     assert_eq!(outcome(retry.write(1)), Outcome::Failed(1));
@@ -119,7 +119,7 @@ fn e5_close_closes_the_inner_sink_and_giving_up_is_an_error() {
 }
 
 #[test]
-fn e12_a_closed_sink_ends_the_attempts_and_an_error_that_only_says_so_is_the_policys_to_judge() {
+fn e12_only_a_closed_variant_ends_the_attempts() {
     // Its own error, as distribution's HTTP sink has: no variant, so it is a failure like others.
     #[derive(Debug)]
     struct OwnClosed;
@@ -155,7 +155,7 @@ fn e12_a_closed_sink_ends_the_attempts_and_an_error_that_only_says_so_is_the_pol
 }
 
 #[test]
-fn a_sink_that_is_full_is_tried_again_and_one_that_is_called_too_deeply_is_not() {
+fn full_sink_is_retried_and_reentrant_call_is_not() {
     struct Answers(AtomicU64);
     impl Sink<u64> for Answers {
         fn write(&self, event: u64) -> Result<(), WriteError<u64>> {

@@ -9,7 +9,7 @@ use test_support::bus::{ledger, took};
 use test_support::{Outcome, WAYS, assert_balanced, lane, outcome};
 
 #[test]
-fn the_first_and_every_nth_event_after_it_go_on() {
+fn sample_passes_the_first_and_every_nth_event() {
     for (way, one_in) in WAYS.into_iter().flat_map(|way| [1, 2, 3, 100, u64::MAX].map(|n| (way, n))) {
         let (channel, mut receiver) = channel(250, Overflow::Refuse);
         let sink = Arc::new(channel.sample(one_in));
@@ -23,7 +23,7 @@ fn the_first_and_every_nth_event_after_it_go_on() {
 }
 
 #[test]
-fn each_lane_counts_for_itself() {
+fn each_lane_samples_independently() {
     let (channel, mut receiver) = channel(8, Overflow::Refuse);
     let sink = channel.sample(10);
     let mut lanes = [lane(&sink), lane(&sink)];
@@ -38,7 +38,7 @@ fn each_lane_counts_for_itself() {
 }
 
 #[test]
-fn on_a_bus_every_publisher_is_sampled_and_what_is_left_out_counts_as_taken() {
+fn bus_samples_each_publisher_and_accepts_the_rest() {
     let (channel, mut receiver) = channel(1024, Overflow::Refuse);
     let bus = Bus::new();
     bus.add_named("sample", channel.sample(10)).unwrap();

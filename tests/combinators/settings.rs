@@ -80,7 +80,7 @@ fn unchecked_sink_refuses_every_event() {
 }
 
 #[test]
-fn channel_behind_an_invalid_stage_has_no_lane() {
+fn invalid_stage_over_a_channel_has_no_lane() {
     let (channel, _receiver) = Channel::<u32>::lossy(8).unwrap();
     let stage = channel.sample(0);
     assert!(stage.lane().unwrap().is_none() && !stage.has_lanes());
@@ -88,7 +88,7 @@ fn channel_behind_an_invalid_stage_has_no_lane() {
 }
 
 #[test]
-fn setting_that_is_replaced_counts_no_more() {
+fn replaced_setting_is_not_validated() {
     let batch = noop::<Vec<u32>>().batch(1).age(Duration::ZERO).age(Duration::from_secs(1));
     assert!(batch.queue(8).is_ok());
     let backoff = Backoff::default().jitter(7.0).max_attempts(0).jitter(0.5).max_attempts(3);

@@ -27,7 +27,7 @@ fn both_sides_get_every_event_in_order() {
 }
 
 #[test]
-fn the_write_is_ok_when_one_side_took_the_event_and_else_it_comes_back() {
+fn write_succeeds_when_either_side_accepts() {
     for way in WAYS {
         let ((left, mut one), (right, mut other)) =
             (channel(1, Overflow::Refuse), channel(2, Overflow::Refuse));
@@ -45,7 +45,7 @@ fn the_write_is_ok_when_one_side_took_the_event_and_else_it_comes_back() {
 }
 
 #[test]
-fn a_closed_side_is_left_out_and_the_tee_is_closed_with_the_last() {
+fn closed_side_is_skipped_until_both_are_closed() {
     for (way, first_goes) in WAYS.into_iter().flat_map(|way| [(way, true), (way, false)]) {
         let ((going, mut one), (staying, mut other)) =
             (channel(8, Overflow::Refuse), channel(8, Overflow::Refuse));
@@ -67,7 +67,7 @@ fn a_closed_side_is_left_out_and_the_tee_is_closed_with_the_last() {
 }
 
 #[test]
-fn the_error_is_one_that_is_worth_a_retry_if_there_is_one() {
+fn error_worth_a_retry_takes_precedence() {
     let (left, _one) = channel(1, Overflow::Refuse);
     let (right, mut other) = channel(1, Overflow::Refuse);
     let (failing, sink) = (sink_fn(|_: &u64| Err("no")), left.tee(right));
@@ -101,7 +101,7 @@ fn a_panic_of_one_side_costs_the_other_one_nothing() {
 }
 
 #[test]
-fn sides_that_keep_no_books_are_counted_and_what_filters_kept_away_is_not_delivered() {
+fn tee_counts_for_sides_without_a_ledger() {
     let sink = noop().filter(|event: &u64| event.is_multiple_of(2)).tee(noop().filter(|event: &u64| {
         assert!(*event < 8, "too much");
         true
@@ -139,7 +139,7 @@ fn a_close_reaches_both_sides_also_when_one_panics() {
 }
 
 #[test]
-fn a_side_that_waits_holds_up_nobody_but_its_publisher() {
+fn blocked_side_delays_only_its_publisher() {
     for first_waits in [true, false] {
         let ((waiting, mut slow), (quick, mut other)) =
             (channel(1, Overflow::Block), channel(8, Overflow::Refuse));
@@ -172,7 +172,7 @@ fn a_side_that_waits_holds_up_nobody_but_its_publisher() {
 }
 
 #[test]
-fn a_removal_ends_the_lanes_of_both_sides_and_leaves_the_sinks_open() {
+fn removal_ends_both_lanes_and_keeps_the_sinks_open() {
     let ((left, mut one), (right, mut other)) = (channel(1, Overflow::Block), channel(1, Overflow::Block));
     let tee = Arc::new(left.tee(right));
     let bus = Bus::new();
@@ -196,7 +196,7 @@ fn a_removal_ends_the_lanes_of_both_sides_and_leaves_the_sinks_open() {
 }
 
 #[test]
-fn a_removal_ends_the_wait_in_one_side_also_when_the_other_cannot_be_sealed() {
+fn removal_ends_the_wait_beside_an_unsealable_lane() {
     let (waiting, _receiver) = channel(1, Overflow::Block);
     let unbounded = Queue::builder().unbounded().spawn(|_: u64| ()).unwrap();
     let bus = Bus::new();
@@ -213,7 +213,7 @@ fn a_removal_ends_the_wait_in_one_side_also_when_the_other_cannot_be_sealed() {
 }
 
 #[test]
-fn an_event_whose_clone_panics_reaches_neither_side_and_the_next_one_both() {
+fn panicking_clone_costs_both_sides_one_event() {
     struct Brittle(u64);
     impl Clone for Brittle {
         fn clone(&self) -> Self {
@@ -241,7 +241,7 @@ fn an_event_whose_clone_panics_reaches_neither_side_and_the_next_one_both() {
 }
 
 #[test]
-fn publishers_removals_and_closes_at_once_leave_balanced_books() {
+fn concurrent_publish_and_close_balance_the_ledger() {
     for _ in 0..50 {
         let ((left, mut one), (right, mut other)) =
             (channel(4, Overflow::DropNewest), channel(4, Overflow::Refuse));
@@ -263,7 +263,7 @@ fn publishers_removals_and_closes_at_once_leave_balanced_books() {
 }
 
 #[test]
-fn a_tee_with_one_side_without_lanes_is_called_directly() {
+fn tee_with_a_laneless_side_is_called_directly() {
     let (channel, mut receiver) = channel(1, Overflow::Block);
     let sink = channel.clone().tee(noop());
     assert!(!sink.has_lanes() && lane(&channel).may_wait());

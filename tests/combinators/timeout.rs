@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// swarmkit's `TestTimeoutDropErrSinkGen`: nobody reads, and then somebody does.
 #[test]
-fn an_unread_channel_is_a_timeout_and_a_read_one_takes_the_event() {
+fn unread_channel_times_out_and_a_read_one_accepts() {
     for way in WAYS {
         let (channel, mut receiver) = channel(1, Overflow::Block);
         let sink = Arc::new(channel.timeout(LIMIT));
@@ -35,7 +35,7 @@ fn an_unread_channel_is_a_timeout_and_a_read_one_takes_the_event() {
 }
 
 #[test]
-fn a_limit_of_zero_never_waits_and_the_earliest_of_several_counts() {
+fn zero_never_waits_and_the_earliest_limit_applies() {
     for way in WAYS {
         let (channel, _receiver) = channel(1, Overflow::Block);
         let limits = [(Duration::ZERO, HOUR), (HOUR, Duration::ZERO), (Duration::MAX, LIMIT)];
@@ -53,7 +53,7 @@ fn a_limit_of_zero_never_waits_and_the_earliest_of_several_counts() {
 }
 
 #[test]
-fn a_publisher_waits_no_longer_than_the_limit_and_the_other_sinks_have_the_event_by_then() {
+fn publisher_waits_at_most_the_limit() {
     let (slow, mut slow_reader) = channel(1, Overflow::Block);
     let (other, mut other_reader) = channel(8, Overflow::Refuse);
     let bus = Bus::new();

@@ -17,7 +17,7 @@ fn refusing(capacity: usize) -> (Channel<u64>, Receiver<u64>) {
 }
 
 #[test]
-fn a_function_is_a_sink_and_its_error_gives_the_event_back() {
+fn function_sink_error_returns_the_event() {
     let log = Log::new();
     let seen = log.clone();
     let sink = sink_fn(move |event: &String| seen.push(event.clone()));
@@ -48,7 +48,7 @@ fn noop_takes_everything_and_keeps_nothing() {
 }
 
 #[test]
-fn a_sink_that_only_writes_has_no_lane_no_key_and_nothing_to_close() {
+fn minimal_sink_has_no_lane_and_no_key() {
     struct Plain;
     impl Sink<u64> for Plain {
         fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
@@ -134,7 +134,7 @@ fn assert_hands_on(probe: &Probe, sink: impl Sink<u64>) {
 }
 
 #[test]
-fn pointers_filters_and_maps_hand_every_method_on() {
+fn pointers_filters_and_maps_forward_every_method() {
     let probe = Arc::new(Probe::default());
     assert_hands_on(&probe, &*probe);
     assert_hands_on(&probe, &probe);
@@ -148,7 +148,7 @@ fn pointers_filters_and_maps_hand_every_method_on() {
 }
 
 #[test]
-fn clones_of_one_handle_have_one_key_and_different_sinks_have_different_ones() {
+fn clones_share_a_key_and_other_sinks_do_not() {
     let (one, other) = (Arc::new(noop::<u8>()), Arc::new(noop::<u8>()));
     let key = Sink::<u8>::key(&one);
     assert!(key.is_some() && key == one.clone().key() && key != other.key());
@@ -172,7 +172,7 @@ fn clones_of_one_handle_have_one_key_and_different_sinks_have_different_ones() {
 }
 
 #[test]
-fn a_filter_lets_pass_what_it_keeps_and_counts_the_rest() {
+fn filter_passes_matches_and_counts_the_rest() {
     for way in WAYS {
         let (channel, mut receiver) = refusing(3);
         let sink = Arc::new(channel.filter(|event: &u64| match event % 4 {
@@ -199,7 +199,7 @@ fn a_filter_lets_pass_what_it_keeps_and_counts_the_rest() {
 }
 
 #[test]
-fn a_map_hands_on_what_it_makes_and_gives_back_what_it_was_given() {
+fn map_forwards_outputs_and_returns_refused_inputs() {
     for way in WAYS {
         let (channel, mut receiver) = refusing(2);
         let sink = Arc::new(channel.map(|text: &String| text.parse::<u64>().expect("a number")));
@@ -219,7 +219,7 @@ fn a_map_hands_on_what_it_makes_and_gives_back_what_it_was_given() {
 }
 
 #[test]
-fn the_last_combinator_sees_the_event_first_on_both_ways() {
+fn outermost_combinator_sees_the_event_first() {
     for way in WAYS {
         let (channel, mut receiver) = refusing(8);
         let filter_first = Arc::new(channel.map(|n: &u64| n * 10).filter(|n: &u64| *n > 1));
@@ -236,7 +236,7 @@ fn the_last_combinator_sees_the_event_first_on_both_ways() {
 }
 
 #[test]
-fn a_staged_lane_waits_and_is_sealed_as_the_lane_behind_it() {
+fn staged_lane_waits_and_seals_like_its_inner_lane() {
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     let sink = channel.map(|n: &u32| u64::from(*n)).filter(|n: &u32| *n != 3);
     let mut staged = lane(&sink);
@@ -253,7 +253,7 @@ fn a_staged_lane_waits_and_is_sealed_as_the_lane_behind_it() {
 }
 
 #[test]
-fn a_stage_of_ones_own_stands_in_front_of_a_lane() {
+fn user_stage_wraps_a_lane() {
     /// Hands on every event twice.
     struct Twice(Lane<u64>);
     impl LaneWrite<u64> for Twice {
@@ -288,7 +288,7 @@ fn a_stage_of_ones_own_stands_in_front_of_a_lane() {
 }
 
 #[test]
-fn what_stands_in_front_of_a_queue_runs_on_the_publishers_thread_and_what_stands_behind_on_the_workers() {
+fn filter_runs_on_the_publisher_and_map_on_the_worker() {
     let (gate, log) = (Gate::closed(), Log::new());
     let (at, before, behind) = (gate.clone(), log.clone(), log.clone());
     let thread = || std::thread::current().name().map(String::from);
@@ -311,7 +311,7 @@ fn what_stands_in_front_of_a_queue_runs_on_the_publishers_thread_and_what_stands
 }
 
 #[test]
-fn a_write_error_keeps_its_kind_when_its_event_is_exchanged() {
+fn map_event_keeps_the_kind_of_a_write_error() {
     let errors =
         [WriteError::Full(1), WriteError::Closed(1), WriteError::Timeout(1), WriteError::Reentrant(1)];
     let mut texts = Vec::new();

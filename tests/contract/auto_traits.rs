@@ -154,7 +154,7 @@ assert_impl!(
 );
 
 #[test]
-fn a_sink_a_handler_and_a_stage_can_stand_behind_dyn() {
+fn sink_handler_and_stage_are_dyn_compatible() {
     struct Ignore;
     impl Handler<u8> for Ignore {
         fn handle(&mut self, _: u8) -> Result<(), BoxError> {
@@ -178,7 +178,7 @@ fn a_sink_a_handler_and_a_stage_can_stand_behind_dyn() {
 }
 
 #[test]
-fn a_reader_and_a_lane_move_to_other_threads_with_events_that_cannot_be_shared() {
+fn receiver_and_lane_of_non_sync_events_are_send() {
     let (channel, mut receiver) = Channel::<Lonely>::lossy(4).unwrap();
     let mut lane = channel.lane().unwrap().unwrap();
     let reader = std::thread::spawn(move || receiver.iter().map(Cell::into_inner).sum::<u64>());
@@ -190,7 +190,7 @@ fn a_reader_and_a_lane_move_to_other_threads_with_events_that_cannot_be_shared()
 }
 
 #[test]
-fn no_text_about_an_error_or_a_ring_contains_the_event() {
+fn error_and_debug_texts_never_contain_the_event() {
     let secret = || String::from("hunter2");
     let failed = WriteError::Failed { event: secret(), source: BoxError::from("no disk") };
     let mut texts = vec![format!("{failed:?} {failed}"), format!("{:?}", mpmc::PushError::Full(secret()))];

@@ -108,7 +108,7 @@ leaf!(a_bus_without_sinks_keeps_the_contract, Bus::new);
 leaf!(a_collecting_sink_keeps_the_contract, Collect::new);
 leaf!(a_sink_that_could_panic_keeps_the_contract, Panicking::new);
 leaf!(a_channel_that_is_read_keeps_the_contract, || read_by(Collect::new(), Overflow::Block));
-leaf!(a_channel_that_nobody_reads_keeps_the_contract, || {
+leaf!(an_unread_channel_keeps_the_contract, || {
     // The receiver stays: without it the channel is closed.
     let (channel, receiver) = Channel::lossy(512).unwrap();
     leaked(receiver);
@@ -124,23 +124,23 @@ leaf!(an_unbounded_channel_keeps_the_contract, || {
     leaked(receiver);
     channel
 });
-leaf!(a_journal_that_nobody_subscribes_to_keeps_the_contract, || Journal::new(4).unwrap());
-leaf!(a_journal_that_nobody_reads_keeps_the_contract, || {
+leaf!(an_unsubscribed_journal_keeps_the_contract, || Journal::new(4).unwrap());
+leaf!(an_unread_journal_keeps_the_contract, || {
     let journal = Journal::new(4).unwrap();
     leaked(journal.subscribe(Start::Oldest).unwrap());
     journal
 });
-leaf!(a_journal_with_a_gating_subscriber_keeps_the_contract, || journal_read_by(Collect::new()));
-leaf!(a_filter_in_front_of_a_journal_keeps_the_contract, || {
+leaf!(a_gated_journal_keeps_the_contract, || journal_read_by(Collect::new()));
+leaf!(a_filter_upstream_of_a_journal_keeps_the_contract, || {
     Journal::new(512).unwrap().filter(|n| n % 2 == 0)
 });
-leaf!(a_map_in_front_of_a_journal_keeps_the_contract, || {
+leaf!(a_map_upstream_of_a_journal_keeps_the_contract, || {
     Journal::<String>::new(512).unwrap().map(|n: &u64| n.to_string())
 });
-leaf!(a_queue_in_front_of_a_journal_keeps_the_contract, || {
+leaf!(a_queue_upstream_of_a_journal_keeps_the_contract, || {
     Journal::new(512).unwrap().queue(512).unwrap()
 });
-leaf!(a_retry_in_front_of_a_journal_keeps_the_contract, || Journal::new(512).unwrap().retry(patient()));
+leaf!(a_retry_upstream_of_a_journal_keeps_the_contract, || Journal::new(512).unwrap().retry(patient()));
 leaf!(a_tee_of_journals_keeps_the_contract, || {
     Journal::new(512).unwrap().tee(Journal::new(512).unwrap())
 });
@@ -161,7 +161,7 @@ chain!(a_queue_that_disconnects_keeps_the_contract, |behind| {
     roomy().overflow(Overflow::Close).spawn_sink(behind).unwrap()
 });
 chain!(an_unbounded_queue_keeps_the_contract, |behind| roomy().unbounded().spawn_sink(behind).unwrap());
-chain!(a_queue_in_front_of_a_queue_keeps_the_contract, |behind: Collect<u64>| {
+chain!(a_queue_upstream_of_a_queue_keeps_the_contract, |behind: Collect<u64>| {
     behind.queue(512).unwrap().queue(512).unwrap()
 });
 
@@ -170,10 +170,10 @@ chain!(a_bus_with_a_queue_keeps_the_contract, |behind| bus_of(roomy().spawn_sink
 chain!(a_bus_on_a_bus_keeps_the_contract, |behind| bus_of(bus_of(behind)));
 
 chain!(a_filter_keeps_the_contract, |behind: Collect<u64>| behind.filter(|_| true));
-chain!(a_filter_in_front_of_a_queue_keeps_the_contract, |behind| {
+chain!(a_filter_upstream_of_a_queue_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().filter(|_| true)
 });
-chain!(a_filter_that_keeps_half_of_the_events_keeps_the_contract, |behind: Collect<u64>| {
+chain!(a_filter_of_half_the_events_keeps_the_contract, |behind: Collect<u64>| {
     behind.filter(|n| n % 2 == 0)
 });
 chain!(a_filter_that_panics_keeps_the_contract, |behind: Collect<u64>| {
@@ -181,13 +181,13 @@ chain!(a_filter_that_panics_keeps_the_contract, |behind: Collect<u64>| {
 });
 chain!(a_map_keeps_the_contract, |behind: Collect<u64>| behind.map(|n: &u64| *n));
 chain!(
-    a_map_to_another_type_in_front_of_a_queue_keeps_the_contract,
+    a_type_changing_map_keeps_the_contract,
     |behind: Collect<String>| behind.queue(512).unwrap().map(|n: &u64| n.to_string()),
     SinkContract::new(),
     |n: u64| n,
     |text: String| [text.parse::<u64>().unwrap()]
 );
-chain!(a_filter_in_front_of_a_map_keeps_the_contract, |behind: Collect<u64>| {
+chain!(a_filter_upstream_of_a_map_keeps_the_contract, |behind: Collect<u64>| {
     roomy().spawn_sink(behind).unwrap().map(|n: &u64| *n).filter(|n| n % 3 > 0)
 });
 
@@ -207,28 +207,28 @@ chain!(a_retry_by_key_keeps_the_contract, |behind| {
     Flaky::new(behind).rate(0.5, 1).retry_by_key(|n| n / 64, patient()).queue(512).unwrap()
 });
 chain!(a_timeout_keeps_the_contract, |behind: Collect<u64>| behind.timeout(Duration::from_secs(60)));
-chain!(a_timeout_in_front_of_a_queue_keeps_the_contract, |behind| {
+chain!(a_timeout_upstream_of_a_queue_keeps_the_contract, |behind| {
     tight(Overflow::Block)(behind).timeout(Duration::from_secs(60))
 });
 chain!(an_inspection_keeps_the_contract, |behind: Collect<u64>| behind.inspect_fn(|_| {}));
-chain!(an_inspection_in_front_of_a_queue_keeps_the_contract, |behind| {
+chain!(an_inspected_queue_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().inspect_fn(|_| {})
 });
 chain!(a_sample_keeps_the_contract, |behind: Collect<u64>| behind.sample(3));
-chain!(a_sample_in_front_of_a_queue_keeps_the_contract, |behind| {
+chain!(a_sample_upstream_of_a_queue_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().sample(3)
 });
 chain!(a_rate_limit_keeps_the_contract, |behind: Collect<u64>| behind.rate_limit(0.001, 4));
-chain!(a_rate_limit_in_front_of_a_queue_keeps_the_contract, |behind| {
+chain!(a_rate_limited_queue_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().rate_limit(0.001, 9)
 });
 chain!(a_tee_keeps_the_contract, |behind: Collect<u64>| behind.tee(noop()));
 chain!(the_other_side_of_a_tee_keeps_the_contract, |behind: Collect<u64>| noop().tee(behind));
-chain!(a_tee_in_front_of_two_queues_keeps_the_contract, |behind| {
+chain!(a_tee_of_two_queues_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().tee(roomy().spawn(|_| {}).unwrap())
 });
-chain!(a_catcher_of_panics_keeps_the_contract, |behind: Collect<u64>| behind.catch_panic());
-chain!(a_catcher_of_panics_in_front_of_a_queue_keeps_the_contract, |behind| {
+chain!(a_panic_catcher_keeps_the_contract, |behind: Collect<u64>| behind.catch_panic());
+chain!(a_panic_catching_queue_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().catch_panic()
 });
 /// A chain of batches.
@@ -238,14 +238,14 @@ macro_rules! batches {
     };
 }
 batches!(a_batch_keeps_the_contract, |behind: Collect<Vec<u64>>| behind.batch(10));
-batches!(a_batch_in_front_of_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
+batches!(a_batch_upstream_of_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
     behind.queue(512).unwrap().batch(10)
 });
-batches!(a_batch_behind_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
+batches!(a_batch_downstream_of_a_queue_keeps_the_contract, |behind: Collect<Vec<u64>>| {
     let batch = behind.batch(10).age(Duration::from_secs(60));
     roomy().spawn_sink(batch).unwrap()
 });
-batches!(a_batch_in_front_of_a_retry_keeps_the_contract, |behind| {
+batches!(a_batch_upstream_of_a_retry_keeps_the_contract, |behind| {
     Flaky::new(behind).rate(0.5, 1).retry(patient()).batch(10).queue(512).unwrap()
 });
 
@@ -255,12 +255,12 @@ chain!(
     SinkContract::new().unordered()
 );
 chain!(
-    a_queue_with_four_workers_that_drops_keeps_the_contract,
+    four_workers_that_drop_keep_the_contract,
     |behind| roomy().capacity(8).workers(4).spawn_sink(behind).unwrap(),
     SinkContract::new().unordered()
 );
 chain!(
-    an_unbounded_queue_with_four_workers_keeps_the_contract,
+    four_unbounded_workers_keep_the_contract,
     |behind| roomy().unbounded().workers(4).spawn_sink(behind).unwrap(),
     SinkContract::new().unordered()
 );
@@ -279,7 +279,7 @@ chain!(a_slow_sink_keeps_the_contract, |behind: Collect<u64>| {
 });
 
 #[test]
-fn a_sink_that_has_nothing_to_close_keeps_the_rest_of_the_contract() {
+fn sink_without_close_keeps_the_rest_of_the_contract() {
     struct Plain;
     impl Sink<u64> for Plain {
         fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
@@ -290,7 +290,7 @@ fn a_sink_that_has_nothing_to_close_keeps_the_rest_of_the_contract() {
 }
 
 #[test]
-fn handles_to_one_thing_have_one_key() {
+fn handles_to_one_sink_have_one_key() {
     let queue = roomy().spawn(|_| {}).unwrap();
     assert_eq!(queue.key(), queue.clone().key());
     let (channel, _receiver) = Channel::<u64>::lossy(1).unwrap();
@@ -439,14 +439,14 @@ fn found(mistake: &'static str, clause: &str) {
 }
 
 #[test]
-fn the_contract_finds_nothing_wrong_with_a_sink_that_makes_no_mistake() {
+fn contract_accepts_a_correct_sink() {
     let make = |behind| Wrong { mistake: "none", behind, closed: AtomicBool::new(false) };
     SinkContract::new().check(|| make(Collect::new()), |n| n);
     SinkContract::new().check_delivery(make, |n| n, |n| [n]);
 }
 
 #[test]
-fn the_contract_finds_what_is_wrong_with_opening_and_closing() {
+fn contract_detects_faults_in_open_and_close() {
     found("refuses at once", "accepts");
     found("says that it is closed", "accepts");
     found("panics when it is closed twice", "closes");
@@ -458,7 +458,7 @@ fn the_contract_finds_what_is_wrong_with_opening_and_closing() {
 }
 
 #[test]
-fn the_contract_finds_what_is_wrong_with_keys_controls_books_and_lanes() {
+fn contract_detects_faults_in_keys_and_lanes() {
     found("has a key that moves", "identity");
     found("has the same key as others", "identity");
     found("panics at the end of a batch", "controls");
@@ -469,7 +469,7 @@ fn the_contract_finds_what_is_wrong_with_keys_controls_books_and_lanes() {
 }
 
 #[test]
-fn the_contract_finds_what_is_wrong_with_delivery() {
+fn contract_detects_faults_in_delivery() {
     found("does not name its inner sink", "hands on");
     found("does not hand a flush on", "hands on");
     found("does not hand a close on", "hands on");

@@ -18,7 +18,7 @@ fn describe<E>(sink: &impl Sink<E>) -> SinkState {
 }
 
 #[test]
-fn what_is_collected_is_shared_by_clones_and_taken_once() {
+fn collect_clones_share_events_taken_once() {
     let seen = Collect::new();
     let bus = Bus::new();
     bus.add(seen.clone()).unwrap();
@@ -35,7 +35,7 @@ fn what_is_collected_is_shared_by_clones_and_taken_once() {
 }
 
 #[test]
-fn a_collecting_sink_counts_what_the_control_plane_says_and_refuses_once_it_is_closed() {
+fn collect_counts_controls_and_refuses_when_closed() {
     let seen = Collect::new();
     let queue = seen.clone().queue(64).unwrap();
     queue.write(1).unwrap();
@@ -57,7 +57,7 @@ fn failures(flaky: &Flaky<u64, Collect<u64>>, writes: u64) -> Vec<u64> {
 }
 
 #[test]
-fn a_flaky_sink_fails_first_and_then_at_its_rate_the_same_way_each_time() {
+fn flaky_failures_are_reproducible_by_seed() {
     let make = |seed| Flaky::new(Collect::new()).failing(50).rate(0.9, seed);
     let flaky = make(7);
     let failed = failures(&flaky, 1000);
@@ -71,7 +71,7 @@ fn a_flaky_sink_fails_first_and_then_at_its_rate_the_same_way_each_time() {
 }
 
 #[test]
-fn a_flaky_sink_fails_always_at_a_rate_of_one_and_never_at_zero_or_what_is_no_number() {
+fn flaky_rate_is_clamped_and_nan_never_fails() {
     for (rate, expected) in [(1.0, 100), (7.0, 100), (0.0, 0), (-1.0, 0), (f64::NAN, 0)] {
         assert_eq!(failures(&Flaky::new(Collect::new()).rate(rate, 1), 100).len(), expected, "{rate}");
     }
@@ -81,7 +81,7 @@ fn a_flaky_sink_fails_always_at_a_rate_of_one_and_never_at_zero_or_what_is_no_nu
 }
 
 #[test]
-fn how_often_a_flaky_sink_fails_does_not_depend_on_who_writes() {
+fn flaky_rate_is_the_same_across_threads() {
     let alone = Flaky::new(Collect::new()).rate(0.5, 3);
     let expected = failures(&alone, 400).len();
     let shared = Flaky::new(Collect::new()).rate(0.5, 3);
@@ -92,14 +92,14 @@ fn how_often_a_flaky_sink_fails_does_not_depend_on_who_writes() {
 }
 
 #[test]
-fn a_flaky_sink_that_is_closed_says_so_also_where_it_would_fail() {
+fn closed_flaky_sink_returns_closed_before_failing() {
     let flaky = Flaky::new(Collect::new()).rate(1.0, 1);
     assert!(flaky.close_by(Deadline::NOW).is_done());
     assert!(matches!(flaky.write(1), Err(WriteError::Closed(1))));
 }
 
 #[test]
-fn a_gate_lets_as_many_pass_as_it_has_permits_and_says_how_many_wait() {
+fn gate_passes_its_permits_and_counts_waiters() {
     let gate = Gate::closed();
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -120,7 +120,7 @@ fn a_gate_lets_as_many_pass_as_it_has_permits_and_says_how_many_wait() {
 }
 
 #[test]
-fn who_waits_at_the_gate_of_a_sink_that_is_closed_gets_the_event_back() {
+fn closed_gated_sink_returns_the_waiting_event() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let sink = Arc::new(gate.before(seen.clone()));
     let writer = thread::spawn({
@@ -137,7 +137,7 @@ fn who_waits_at_the_gate_of_a_sink_that_is_closed_gets_the_event_back() {
 }
 
 #[test]
-fn a_close_that_is_cut_short_gets_past_a_gate_and_a_slow_sink() {
+fn zero_limit_close_ends_gated_and_slow_writes() {
     let (gate, seen, clock) = (Gate::closed(), Collect::new(), ManualClock::new());
     let gated = Queue::builder().spawn_sink(gate.before(seen.clone())).unwrap();
     let slow = Queue::builder().spawn_sink(Slow::new(seen.clone(), HOUR, clock.clone())).unwrap();
@@ -159,7 +159,7 @@ fn a_close_that_is_cut_short_gets_past_a_gate_and_a_slow_sink() {
 }
 
 #[test]
-fn a_slow_sink_takes_its_time_by_the_clock_that_it_was_given() {
+fn slow_sink_delays_by_its_own_clock() {
     let (clock, seen) = (ManualClock::new(), Collect::new());
     let queue = Queue::builder()
         .overflow(Overflow::Refuse)
@@ -186,7 +186,7 @@ fn a_slow_sink_takes_its_time_by_the_clock_that_it_was_given() {
 }
 
 #[test]
-fn a_panicking_sink_panics_where_it_is_asked_to() {
+fn panicking_sink_panics_where_configured() {
     let bus = Bus::new();
     bus.add_named("second", Panicking::new().on_event(2)).unwrap();
     bus.add_named("every", Panicking::new().on_every_event()).unwrap();
@@ -212,7 +212,7 @@ fn a_panicking_sink_panics_where_it_is_asked_to() {
 }
 
 #[test]
-fn everything_may_be_shared_by_threads_whatever_the_event() {
+fn test_sinks_are_send_and_sync_for_every_event() {
     fn shared<T: Send + Sync>() {}
     type Lonely = std::cell::Cell<u8>;
     type Collecting = Collect<Lonely>;
@@ -225,7 +225,7 @@ fn everything_may_be_shared_by_threads_whatever_the_event() {
 }
 
 #[test]
-fn everything_says_something_about_itself_and_nothing_of_the_events() {
+fn debug_texts_of_test_sinks_omit_the_events() {
     let seen = Collect::new();
     seen.write("secret").unwrap();
     let texts = [

@@ -15,7 +15,7 @@ const EVENTS: u64 = 1000;
 
 /// TestBroadcaster.
 #[test]
-fn a_broadcaster_gives_a_thousand_events_to_ten_sinks_that_were_added_twice() {
+fn broadcaster_delivers_once_to_sinks_added_twice() {
     let bus = Bus::new();
     let sinks: Vec<Collect<u64>> = (0..SINKS).map(|_| Collect::new()).collect();
     let add = |sink: &Collect<u64>| {
@@ -47,7 +47,7 @@ fn a_broadcaster_gives_a_thousand_events_to_ten_sinks_that_were_added_twice() {
 
 /// The same through publishers of their own, into queues: sinks behind lanes.
 #[test]
-fn a_broadcaster_with_queues_and_publishers_does_the_same() {
+fn broadcaster_with_queues_delivers_the_same() {
     let bus = Bus::new();
     let sinks: Vec<Collect<u64>> = (0..SINKS).map(|_| Collect::new()).collect();
     let queues: Vec<Queue<u64>> = sinks.iter().map(|sink| sink.clone().queue(1024).unwrap()).collect();
@@ -78,7 +78,7 @@ fn a_broadcaster_with_queues_and_publishers_does_the_same() {
 
 /// TestChannel. It has no buffer there; here the smallest capacity is one.
 #[test]
-fn a_channel_takes_a_hundred_writers_and_refuses_a_hundred_more_once_it_is_closed() {
+fn channel_accepts_writers_until_it_is_closed() {
     assert_eq!(invalid(Channel::<u64>::lossy(0)), ConfigErrorKind::Capacity);
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     let reader = thread::spawn(move || {
@@ -106,7 +106,7 @@ fn a_channel_takes_a_hundred_writers_and_refuses_a_hundred_more_once_it_is_close
 
 /// TestFilter.
 #[test]
-fn a_filter_for_even_numbers_lets_fifty_of_a_hundred_pass() {
+fn filter_passes_the_even_numbers() {
     let seen = Collect::new();
     let filter = seen.clone().filter(|n: &u64| n.is_multiple_of(2));
     (0..100).for_each(|n| filter.write(n).unwrap());
@@ -134,7 +134,7 @@ fn e12_a_filter_is_used_and_closed_by_many_threads() {
 
 /// TestQueue: the sink is slow because it stands at a gate.
 #[test]
-fn a_queue_takes_a_thousand_writes_over_a_slow_sink_and_its_close_waits_for_all() {
+fn queue_close_waits_for_writes_to_a_slow_sink() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let handler = {
         let (gate, seen) = (gate.clone(), seen.clone());
@@ -159,7 +159,7 @@ fn a_queue_takes_a_thousand_writes_over_a_slow_sink_and_its_close_waits_for_all(
 
 /// The same without a bound, as it is there, and with a sink that the queue closes.
 #[test]
-fn an_unbounded_queue_closes_its_sink_after_the_last_event() {
+fn unbounded_queue_closes_its_sink_after_last_event() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let queue = Queue::builder().unbounded().spawn_sink(gate.before(seen.clone())).unwrap();
     at_once(EVENTS, |n| queue.write(n).unwrap());

@@ -13,7 +13,7 @@ use test_support::{GUARD, Log, assert_balanced, ends, wait_for};
 /// There, the sink behind a closed one misses the event, and the last one gets it twice. `bus/faults` shows it for every way to
 /// publish and every kind of sink.
 #[test]
-fn e1_a_closed_sink_in_the_middle_costs_the_others_nothing() {
+fn e1_closed_sink_costs_the_others_nothing() {
     let bus = Bus::new();
     let sinks: Vec<Collect<u32>> = (0..5).map(|_| Collect::new()).collect();
     for sink in &sinks {
@@ -119,7 +119,7 @@ fn e7_an_event_that_is_nothing_is_an_event() {
 
 /// There, a queue swallows that its sink is closed: a broadcaster never lets go of it, and it goes on accepting.
 #[test]
-fn e10_a_queue_closes_with_its_sink_and_leaves_the_bus() {
+fn e10_queue_closes_with_its_sink_and_leaves_the_bus() {
     let (bus, behind) = (Bus::new(), Collect::new());
     let queue = behind.clone().queue(8).unwrap();
     bus.add(queue.clone()).unwrap();
@@ -135,7 +135,7 @@ fn e10_a_queue_closes_with_its_sink_and_leaves_the_bus() {
 
 /// There, a drop is a line in a log, with the event in it.
 #[test]
-fn e11_what_is_dropped_is_counted_and_told_to_hooks_and_no_text_contains_an_event() {
+fn e11_drops_are_counted_and_reported_without_events() {
     let (gate, drops, errors) = (Gate::closed(), Log::new(), Log::new());
     let (at, dropped, failed) = (gate.clone(), drops.clone(), errors.clone());
     let queue = Queue::builder()
@@ -252,7 +252,7 @@ fn e16_what_waits_is_handled_in_one_batch() {
 
 /// There, the matcher runs in the broadcaster's one goroutine: one that waits for a lock which a publisher holds freezes all.
 #[test]
-fn e41_a_filter_that_waits_concerns_only_the_thread_that_asks_it() {
+fn e41_waiting_filter_stops_only_its_own_thread() {
     let (bus, gate) = (Bus::new(), Gate::closed());
     let seen = [Collect::new(), Collect::new(), Collect::new()];
     let at = gate.clone();

@@ -14,7 +14,7 @@ use test_support::{Drops, GUARD, Log, assert_balanced, ends, wait_for, waits};
 /// There, a close waits for ever when the sink blocks, or is retried for ever, and the right order of closes contradicts the
 /// flush.
 #[test]
-fn e4_a_close_ends_at_its_limit_whatever_the_sink_does() {
+fn e4_close_ends_at_its_limit_whatever_the_sink_does() {
     let gate = Gate::closed();
     let at = gate.clone();
     let queue = Queue::builder().spawn(move |_: u32| at.pass()).unwrap();
@@ -34,7 +34,7 @@ fn e4_a_close_ends_at_its_limit_whatever_the_sink_does() {
 
 /// A sink that listens to an abort returns at once.
 #[test]
-fn e4_a_close_that_is_cut_short_reaches_the_sink_that_waits() {
+fn e4_expired_close_reaches_a_waiting_sink() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let bus = Bus::new();
     bus.add(Queue::builder().spawn_sink(gate.before(seen.clone())).unwrap()).unwrap();
@@ -48,7 +48,7 @@ fn e4_a_close_that_is_cut_short_reaches_the_sink_that_waits() {
 
 /// The deadlock of three between a queue's close, a channel that nobody reads, and the removal.
 #[test]
-fn e4_a_queue_in_front_of_a_channel_that_nobody_reads_closes_in_any_order() {
+fn e4_queue_into_an_unread_channel_closes() {
     for order in 0..3 {
         let bus = Bus::new();
         let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
@@ -77,7 +77,7 @@ fn e4_a_queue_in_front_of_a_channel_that_nobody_reads_closes_in_any_order() {
 /// There, a write after the close may be accepted at random, the stream has no end, and a reader that sees both at once may
 /// leave events behind.
 #[test]
-fn e8_a_closed_channel_refuses_always_and_gives_out_all_that_it_has() {
+fn e8_closed_channel_refuses_and_drains_the_rest() {
     for _ in 0..100 {
         let (channel, mut receiver) = Channel::lossy(8).unwrap();
         (0..4).for_each(|n| channel.write(n).unwrap());
@@ -107,7 +107,7 @@ impl Sink<u64> for SlowToClose {
 
 /// There, a second close returns while the first one is still at work, and writers wait for the lock that it holds.
 #[test]
-fn e9_every_close_waits_for_the_end_and_writers_wait_for_none() {
+fn e9_closes_wait_for_the_end_and_writers_do_not() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let queue = SlowToClose { gate: gate.clone(), seen: seen.clone() }.queue(64).unwrap();
     (0..10).for_each(|n| queue.write(n).unwrap());
@@ -160,7 +160,7 @@ fn e15_a_bus_that_is_forgotten_leaves_nothing_behind() {
 /// In swarmkit, a goroutine copies events for a reader that has stopped reading, and stays; and a stream is closed only if that
 /// was asked for.
 #[test]
-fn e39_a_reader_that_goes_releases_who_waits_for_it_and_streams_have_an_end() {
+fn e39_dropped_reader_releases_waiters_and_ends() {
     let bus = Bus::new();
     let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     bus.add(channel).unwrap();
@@ -204,7 +204,7 @@ fn e40_a_subscription_beside_a_close_fails_or_ends() {
 /// In containerd, an event that cannot be read does not leave the loop as it should, the stream has no end of its own, and each
 /// subscriber has a queue without a bound.
 #[test]
-fn e44_an_event_that_cannot_be_read_is_counted_and_a_slow_subscriber_loses_a_counted_number() {
+fn e44_unreadable_and_missed_events_are_counted() {
     let bus = Bus::new();
     let (channel, mut receiver) = Channel::<u32>::lossy(4).unwrap();
     bus.add(channel.map(|text: &String| text.parse().expect("a number"))).unwrap();
@@ -249,7 +249,7 @@ fn e44_what_is_tried_again_keeps_its_place() {
 /// What a closed bus does not do: hold on to sinks whose close another one waits for. Kept here, since it is the order in which
 /// go-events' users had to close by hand.
 #[test]
-fn e4_a_bus_closes_its_sinks_in_the_order_in_which_they_came() {
+fn e4_bus_closes_its_sinks_in_order_of_addition() {
     let bus = Bus::<u32>::new();
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));
     struct Named(u32, Arc<std::sync::Mutex<Vec<u32>>>);

@@ -11,7 +11,7 @@ use test_support::{Entry, GUARD, Log, WAYS, assert_balanced, ends, wait_for};
 
 /// distribution's TestEventQueue: its listeners count what goes in and out; here the ledger does.
 #[test]
-fn a_queue_counts_a_thousand_events_in_and_none_pending_after_its_close() {
+fn queue_has_no_pending_events_after_close() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let queue = Queue::builder().capacity(1024).spawn_sink(gate.before(seen.clone())).unwrap();
     at_once(1000, |n| queue.write(n).unwrap());
@@ -35,7 +35,7 @@ struct Note {
 
 /// distribution's TestIgnoredSink, all of its 17 cases: an endpoint is not told of what stands in one of its two lists.
 #[test]
-fn an_endpoint_is_not_told_of_targets_and_actions_that_it_ignores() {
+fn endpoint_receives_no_ignored_targets_or_actions() {
     const BLOB: Note = Note { action: "push", target: "blob" };
     const MANIFEST: Note = Note { action: "pull", target: "manifest" };
     /// The event, the targets and the actions that are ignored, and whether the endpoint is told of the event.
@@ -99,7 +99,7 @@ fn published() -> Vec<Envelope> {
 
 /// containerd's TestExchangeBasic: two subscribers, three events, and an end that both are told of.
 #[test]
-fn two_subscribers_have_every_event_and_are_told_of_the_end() {
+fn subscribers_receive_every_event_and_the_end() {
     let bus = Bus::new();
     let mut first = bus.subscribe_lossy(8).unwrap();
     let mut second = bus.subscribe_lossy(8).unwrap();
@@ -189,7 +189,7 @@ struct Tagged(&'static [&'static str], u64);
 
 /// swarmkit's TestWatch: watchers of tags get theirs in order, and nothing after they have cancelled.
 #[test]
-fn watchers_get_the_events_with_their_tags_in_order_until_they_cancel() {
+fn watchers_receive_tagged_events_until_they_cancel() {
     let bus = Bus::new();
     let watch = |tag: &'static str| {
         let (channel, receiver) = Channel::lossy(64).unwrap();
@@ -215,7 +215,7 @@ fn watchers_get_the_events_with_their_tags_in_order_until_they_cancel() {
 /// swarmkit's TestTimeoutLimitWatch: a watcher that is slower than its limit allows is cut off, is told so when it has read what
 /// it was promised, and is forgotten; one that cancels has its stream ended.
 #[test]
-fn a_watcher_that_is_too_slow_is_cut_off_and_one_that_cancels_ends() {
+fn slow_watcher_is_disconnected() {
     const LIMIT: u64 = 5;
     let bus = Bus::new();
     let builder = Channel::builder().capacity(LIMIT as usize).overflow(Overflow::Close);
@@ -266,7 +266,7 @@ fn many_publishers_reach_many_listeners_once_each() {
 
 /// distribution's TestMetricsExpvar: every endpoint is listed with its counts. There, one that is gone is listed for ever.
 #[test]
-fn every_endpoint_stands_in_the_snapshot_with_its_counts_while_it_is_there() {
+fn snapshot_lists_endpoints_with_their_counts() {
     let (bus, gate) = (Bus::new(), Gate::closed());
     assert!(bus.snapshot().sinks.is_empty());
     let failing = sink_fn(|_: &u64| Err::<(), _>("503 Service Unavailable"));

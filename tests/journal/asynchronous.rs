@@ -16,7 +16,7 @@ fn ready(place: u64) -> Poll<Result<Entry<u64>, RecvError>> {
 }
 
 #[test]
-fn a_task_reads_what_is_there_and_then_the_end() {
+fn task_reads_pending_events_then_the_end() {
     for mut pen in journals(64) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         pen.all(0..2);
@@ -29,7 +29,7 @@ fn a_task_reads_what_is_there_and_then_the_end() {
 }
 
 #[test]
-fn a_task_that_waits_is_woken_by_each_event_and_by_the_close() {
+fn waiting_task_is_woken_by_events_and_by_close() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut reader = feed.subscribe(Start::Now).unwrap();
@@ -55,7 +55,7 @@ fn a_task_that_waits_is_woken_by_each_event_and_by_the_close() {
 }
 
 #[test]
-fn a_pending_poll_is_woken_once_and_the_newest_waker_counts() {
+fn newest_waker_of_a_pending_poll_is_woken_once() {
     for mut pen in journals(64) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         let ((old, old_waker), (new, new_waker)) = (WakeCount::waker(), WakeCount::waker());
@@ -71,7 +71,7 @@ fn a_pending_poll_is_woken_once_and_the_newest_waker_counts() {
 }
 
 #[test]
-fn a_future_dropped_at_any_point_loses_no_event_and_keeps_no_waker() {
+fn dropped_future_loses_no_event_and_keeps_no_waker() {
     for mut pen in journals(64) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         let (count, waker) = WakeCount::waker();
@@ -95,7 +95,7 @@ fn a_future_dropped_at_any_point_loses_no_event_and_keeps_no_waker() {
 }
 
 #[test]
-fn a_subscriber_that_goes_while_its_task_waits_leaves_nothing_behind() {
+fn dropped_waiting_subscriber_leaves_no_waker() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let (count, waker) = WakeCount::waker();
@@ -116,7 +116,7 @@ fn a_subscriber_that_goes_while_its_task_waits_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_waker_left_by_a_poll_does_not_keep_a_blocking_read_from_its_event() {
+fn stale_waker_does_not_delay_a_blocking_read() {
     for wait in crate::STRATEGIES {
         for mut pen in journals(64) {
             let feed = pen.feed();
@@ -132,7 +132,7 @@ fn a_waker_left_by_a_poll_does_not_keep_a_blocking_read_from_its_event() {
 }
 
 #[test]
-fn the_end_wakes_a_task_whoever_brings_it_about() {
+fn every_kind_of_end_wakes_a_waiting_task() {
     type End = Box<dyn FnOnce()>;
     let journal = Journal::<u64>::new(4).unwrap();
     let by_close = (journal.feed(), Box::new(move || journal.close()) as End);
@@ -175,7 +175,7 @@ fn one_publish_wakes_all_tasks_that_wait() {
 }
 
 #[test]
-fn a_task_is_told_of_a_lag() {
+fn task_receives_the_lag() {
     for mut pen in journals(4) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         pen.all(0..100);

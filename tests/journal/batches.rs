@@ -8,7 +8,7 @@ use std::thread;
 use test_support::{Drops, ends};
 
 #[test]
-fn batches_are_what_lies_side_by_side_and_are_at_most_a_block_long() {
+fn batch_is_contiguous_and_at_most_a_block_long() {
     for capacity in [1, 2, 3, 64, 100, 1000] {
         for mut pen in journals(capacity) {
             let feed = pen.feed();
@@ -31,7 +31,7 @@ fn batches_are_what_lies_side_by_side_and_are_at_most_a_block_long() {
 }
 
 #[test]
-fn events_in_hand_stay_as_they_are_while_the_publisher_goes_round_and_round() {
+fn batch_in_hand_survives_overwrites() {
     for mut pen in journals(64) {
         let (feed, drops) = (pen.feed(), Drops::default());
         let mut reader = feed.subscribe(Start::Now).unwrap();
@@ -52,7 +52,7 @@ fn events_in_hand_stay_as_they_are_while_the_publisher_goes_round_and_round() {
 }
 
 #[test]
-fn a_reader_dropped_in_the_middle_of_a_batch_gives_everything_back() {
+fn reader_dropped_mid_batch_releases_its_block() {
     for mut pen in journals(64) {
         let (feed, drops) = (pen.feed(), Drops::default());
         for round in 0..20 {
@@ -72,7 +72,7 @@ fn a_reader_dropped_in_the_middle_of_a_batch_gives_everything_back() {
 }
 
 #[test]
-fn a_batch_that_nobody_looks_at_is_read() {
+fn unviewed_batch_counts_as_read() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut reader = feed.subscribe(Start::Now).unwrap();
@@ -89,7 +89,7 @@ fn a_batch_that_nobody_looks_at_is_read() {
 }
 
 #[test]
-fn a_subscriber_that_was_forgotten_with_a_batch_in_hand_costs_a_block() {
+fn a_subscriber_that_was_forgotten_keeps_one_block() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut forgotten = feed.subscribe(Start::Now).unwrap();
@@ -111,7 +111,7 @@ fn a_subscriber_that_was_forgotten_with_a_batch_in_hand_costs_a_block() {
 }
 
 #[test]
-fn part_of_a_block_is_a_batch_and_the_rest_is_the_next_one() {
+fn partial_block_is_a_batch_and_the_rest_follows() {
     for mut pen in journals(256) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         pen.all(0..10);
@@ -127,7 +127,7 @@ fn part_of_a_block_is_a_batch_and_the_rest_is_the_next_one() {
 }
 
 #[test]
-fn a_reader_that_waits_for_a_batch_is_woken_by_events_and_by_the_end() {
+fn waiting_batch_reader_is_woken_by_events_and_end() {
     for wait in crate::STRATEGIES {
         for mut pen in journals(256) {
             let feed = pen.feed();
@@ -152,7 +152,7 @@ fn a_reader_that_waits_for_a_batch_is_woken_by_events_and_by_the_end() {
 }
 
 #[test]
-fn a_task_and_a_batch_reader_may_be_the_same_subscriber() {
+fn subscriber_mixes_polls_and_batch_reads() {
     for mut pen in journals(64) {
         let subscription = pen.feed().subscription().wait_strategy(WaitStrategy::Park);
         let mut reader = subscription.subscribe().unwrap();

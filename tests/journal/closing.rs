@@ -11,7 +11,7 @@ use std::thread;
 use test_support::{Drops, ends};
 
 #[test]
-fn a_close_leaves_the_rest_readable_and_then_says_closed() {
+fn closed_journal_drains_then_reports_closed() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut reader = feed.subscribe(Start::Now).unwrap();
@@ -35,7 +35,7 @@ fn a_close_leaves_the_rest_readable_and_then_says_closed() {
 }
 
 #[test]
-fn the_last_handle_closes_the_journal_and_a_feed_does_not_keep_it_open() {
+fn last_handle_closes_the_journal_despite_a_feed() {
     let journal = Journal::new(64).unwrap();
     let (feed, other, subscription) = (journal.feed(), journal.clone(), journal.subscription());
     let mut reader = feed.subscribe(Start::Now).unwrap();
@@ -49,7 +49,7 @@ fn the_last_handle_closes_the_journal_and_a_feed_does_not_keep_it_open() {
 }
 
 #[test]
-fn the_writer_closes_its_journal_when_it_goes() {
+fn writer_drop_closes_its_journal() {
     for by_close in [false, true] {
         let (mut writer, feed) = Journal::single(64).unwrap();
         let mut reader = feed.subscribe(Start::Now).unwrap();
@@ -65,7 +65,7 @@ fn the_writer_closes_its_journal_when_it_goes() {
 }
 
 #[test]
-fn the_history_outlives_the_publishers_and_goes_with_the_last_reader() {
+fn history_is_dropped_with_the_last_reader() {
     for mut pen in journals(64) {
         let (feed, drops) = (pen.feed(), Drops::default());
         pen.all((0..10).map(|id| drops.track(id)));
@@ -81,7 +81,7 @@ fn the_history_outlives_the_publishers_and_goes_with_the_last_reader() {
 }
 
 #[test]
-fn a_close_by_several_at_once_is_one_close() {
+fn concurrent_closes_are_one_close() {
     for _ in 0..50 {
         let journal = Journal::new(256).unwrap();
         let mut reader = journal.subscribe(Start::Now).unwrap();
@@ -110,7 +110,7 @@ fn a_close_by_several_at_once_is_one_close() {
 }
 
 #[test]
-fn what_a_publisher_was_told_is_in_is_read_although_the_journal_closes_meanwhile() {
+fn accepted_events_are_read_despite_a_racing_close() {
     for _ in 0..50 {
         let journal = Journal::new(4096).unwrap();
         let mut reader = journal.subscribe(Start::Now).unwrap();
@@ -130,7 +130,7 @@ fn what_a_publisher_was_told_is_in_is_read_although_the_journal_closes_meanwhile
 }
 
 #[test]
-fn a_batch_meets_a_close_as_a_whole() {
+fn batch_racing_a_close_is_accepted_whole_or_not() {
     for _ in 0..50 {
         let journal = Journal::new(256).unwrap();
         let mut reader = journal.subscribe(Start::Now).unwrap();
@@ -161,7 +161,7 @@ fn a_batch_meets_a_close_as_a_whole() {
 }
 
 #[test]
-fn a_close_as_a_sink_is_done_at_once_and_twice() {
+fn sink_close_is_immediate_and_idempotent() {
     let journal = Journal::new(64).unwrap();
     let mut reader = journal.subscribe(Start::Now).unwrap();
     let mut lane = test_support::lane(&journal);

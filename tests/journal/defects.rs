@@ -12,7 +12,7 @@ use test_support::{ends, lock};
 
 /// There, a listener that is not ready within 100 ms misses events, and nobody counts them or tells it.
 #[test]
-fn e31_what_a_subscriber_misses_is_counted_and_told_in_its_place() {
+fn e31_missed_events_are_counted_and_reported() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut late = feed.subscription().start(Start::Oldest).name("late").subscribe().unwrap();
@@ -28,7 +28,7 @@ fn e31_what_a_subscriber_misses_is_counted_and_told_in_its_place() {
 /// There, each event costs a goroutine and a timer for each subscriber, and one that is slow holds up publishers, those who come
 /// and those who leave.
 #[test]
-fn e32_a_subscriber_that_stands_still_holds_up_nobody() {
+fn e32_stalled_subscriber_delays_no_other() {
     for mut pen in journals(64) {
         let (feed, gate) = (pen.feed(), Gate::closed());
         let mut stuck = feed.subscribe(Start::Oldest).unwrap();
@@ -62,7 +62,7 @@ fn e32_a_subscriber_that_stands_still_holds_up_nobody() {
 /// There, an event that is logged just before a subscriber takes the history comes a second time with the live stream; publishers
 /// that log at once may get two orders, one in the history and one live.
 #[test]
-fn e33_history_and_live_stream_join_without_gap_or_repetition_in_one_order() {
+fn e33_history_joins_live_without_gap_or_repeat() {
     const EACH: u64 = 3_000;
     let journal = Journal::new(16_384).unwrap();
     let seen: Vec<Vec<(u64, u64)>> = ends({
@@ -103,7 +103,7 @@ fn e33_history_and_live_stream_join_without_gap_or_repetition_in_one_order() {
 
 /// There, the history is searched backwards up to the first event that is too old, although times are not in order.
 #[test]
-fn e33_events_out_of_the_order_of_their_times_are_found() {
+fn e33_events_with_unordered_times_are_found() {
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
     let journal = Journal::builder().time_by(move |seconds: &u64| at(*seconds)).build().unwrap();
     [10, 30, 20, 5, 40, 15].into_iter().for_each(|seconds| assert!(journal.publish(seconds).is_ok()));
@@ -119,7 +119,7 @@ fn e33_events_out_of_the_order_of_their_times_are_found() {
 
 /// There, in the first version, each event is logged by a goroutine of its own, in whatever order they run.
 #[test]
-fn e34_a_publish_that_returned_has_its_place() {
+fn e34_publish_returns_its_sequence() {
     for mut pen in journals(128) {
         let mut subscriber = pen.feed().subscribe(Start::Now).unwrap();
         for n in 0..100 {
@@ -134,7 +134,7 @@ fn e34_a_publish_that_returned_has_its_place() {
 
 /// There, the history has one size, is moved by one place for each event, and nothing but a time says where to go on.
 #[test]
-fn e35_the_history_has_the_size_one_asks_for_and_one_goes_on_by_sequence() {
+fn e35_history_size_is_exact_and_resumes_by_sequence() {
     for capacity in [1, 2, 3, 64, 100, 1000, 65_536] {
         for mut pen in journals(capacity) {
             let (feed, kept) = (pen.feed(), capacity as u64);
@@ -154,7 +154,7 @@ fn e35_the_history_has_the_size_one_asks_for_and_one_goes_on_by_sequence() {
 
 /// There, a publisher that was closed goes on, and whoever subscribes then waits for ever.
 #[test]
-fn e36_a_close_is_final_and_who_comes_later_reads_the_history_and_then_the_end() {
+fn e36_late_subscriber_reads_history_then_the_close() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         pen.all(0..100);
@@ -205,7 +205,7 @@ fn e36_subscribers_are_counted_exactly() {
 
 /// There, the function that says what a subscriber wants runs in a goroutine for each event, and its panic ends the daemon.
 #[test]
-fn e37_a_filter_runs_on_its_subscribers_thread_and_its_panic_concerns_nobody_else() {
+fn e37_filter_runs_and_panics_on_its_reader_only() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -238,7 +238,7 @@ fn e37_a_filter_runs_on_its_subscribers_thread_and_its_panic_concerns_nobody_els
 
 /// There, the filter runs in the one goroutine that serves all: one that waits for a lock freezes the whole bus.
 #[test]
-fn e41_a_filter_that_waits_holds_up_its_own_subscriber_only() {
+fn e41_blocked_filter_delays_only_its_subscriber() {
     for mut pen in journals(64) {
         let (feed, held) = (pen.feed(), Arc::new(Mutex::new(())));
         let guard = lock(&held);

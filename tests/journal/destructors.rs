@@ -156,22 +156,22 @@ fn each(name: &str, publish: impl Fn(&World, &mut Publisher<Event>, Event) + Cop
 }
 
 #[test]
-fn destructor_under_a_publish_of_the_journal_waits_for_nothing() {
+fn destructor_in_journal_publish_does_not_wait() {
     each("publish", |world, _, event| drop(world.journal.publish(event)));
 }
 
 #[test]
-fn destructor_under_a_batch_of_the_journal_waits_for_nothing() {
+fn destructor_in_journal_batch_does_not_wait() {
     each("publish_batch", |world, _, event| drop(world.journal.publish_batch(vec![event, Event::default()])));
 }
 
 #[test]
-fn destructor_under_a_publish_of_the_bus_waits_for_nothing() {
+fn destructor_in_bus_publish_does_not_wait() {
     each("Bus::publish", |world, _, event| drop(world.bus.publish(event)));
 }
 
 #[test]
-fn destructor_under_a_publisher_of_the_bus_waits_for_nothing() {
+fn destructor_in_publisher_publish_does_not_wait() {
     each("Publisher::publish", |_, publisher, event| drop(publisher.publish(event)));
     each("Publisher::publish_batch", |_, publisher, event| {
         let _ = publisher.publish_batch(&[event]);
@@ -179,7 +179,7 @@ fn destructor_under_a_publisher_of_the_bus_waits_for_nothing() {
 }
 
 #[test]
-fn destructor_under_a_local_publisher_waits_for_nothing() {
+fn destructor_in_local_publish_does_not_wait() {
     each("with_local", |world, _, event| drop(world.bus.with_local(|publisher| publisher.publish(event))));
 }
 
@@ -203,7 +203,7 @@ fn waiting_event() -> (Event, Arc<OnceLock<bool>>) {
 }
 
 #[test]
-fn destructor_under_any_publish_waits_for_no_gate() {
+fn destructor_in_any_publish_waits_for_no_gate() {
     for batch in [false, true] {
         for mut pen in journals::<Event>(1) {
             let (event, outcome) = waiting_event();
@@ -223,7 +223,7 @@ fn destructor_under_any_publish_waits_for_no_gate() {
 }
 
 #[test]
-fn destructor_of_a_value_that_was_left_to_a_reader_waits_for_no_gate() {
+fn destructor_left_to_a_reader_waits_for_no_gate() {
     for mut pen in journals::<Event>(1) {
         let (event, outcome) = waiting_event();
         assert!(pen.publish(event).is_ok());
@@ -238,7 +238,7 @@ fn destructor_of_a_value_that_was_left_to_a_reader_waits_for_no_gate() {
 }
 
 #[test]
-fn destructor_of_what_a_journal_keeps_waits_for_no_gate() {
+fn destructor_of_a_kept_event_waits_for_no_gate() {
     for mut pen in journals::<Event>(8) {
         let (event, outcome) = waiting_event();
         assert!(pen.publish(event).is_ok());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use test_support::{Log, WakeCount, block_on, ends, wait_for};
 
 #[test]
-fn each_way_of_reading_asks_once_about_each_event_and_in_order() {
+fn each_read_method_filters_each_event_once() {
     for mut pen in journals(128) {
         let (feed, asked) = (pen.feed(), Log::new());
         let log = asked.clone();
@@ -42,7 +42,7 @@ fn each_way_of_reading_asks_once_about_each_event_and_in_order() {
 }
 
 #[test]
-fn a_batch_holds_what_is_wanted_in_a_row() {
+fn batch_holds_consecutive_matches() {
     for mut pen in journals(256) {
         let feed = pen.feed();
         let mut rows = feed.subscription().filter(|n: &u64| !matches!(n % 10, 3 | 4)).subscribe().unwrap();
@@ -62,7 +62,7 @@ fn a_batch_holds_what_is_wanted_in_a_row() {
 }
 
 #[test]
-fn ways_of_reading_may_be_mixed_around_a_batch_that_stopped_at_an_event() {
+fn read_methods_mix_around_a_split_batch() {
     for mut pen in journals(64) {
         let (feed, asked) = (pen.feed(), Log::new());
         let log = asked.clone();
@@ -83,7 +83,7 @@ fn ways_of_reading_may_be_mixed_around_a_batch_that_stopped_at_an_event() {
 }
 
 #[test]
-fn a_filter_remembers_what_it_likes() {
+fn filter_keeps_its_own_state() {
     for mut pen in journals(64) {
         let mut count = 0;
         let third = pen.feed().subscription().filter(move |_| {
@@ -97,7 +97,7 @@ fn a_filter_remembers_what_it_likes() {
 }
 
 #[test]
-fn a_filter_is_not_asked_about_what_was_missed_or_lies_behind_the_end() {
+fn filter_skips_missed_events_and_those_after_end() {
     for mut pen in journals(64) {
         let (feed, asked) = (pen.feed(), Log::new());
         let log = asked.clone();
@@ -116,7 +116,7 @@ fn a_filter_is_not_asked_about_what_was_missed_or_lies_behind_the_end() {
 }
 
 #[test]
-fn one_that_wants_nothing_that_comes_waits_for_the_end() {
+fn filtered_reader_waits_until_a_match_or_the_end() {
     for wait in crate::STRATEGIES {
         for mut pen in journals(64) {
             let feed = pen.feed();
@@ -135,7 +135,7 @@ fn one_that_wants_nothing_that_comes_waits_for_the_end() {
 }
 
 #[test]
-fn a_filter_and_times_leave_out_what_either_leaves_out() {
+fn filter_and_time_window_both_apply() {
     let at = |seconds| std::time::UNIX_EPOCH + Duration::from_secs(seconds);
     for mut pen in forms(|| Journal::builder().capacity(64).time_by(move |n: &u64| at(*n))) {
         pen.all(0..20);
@@ -149,7 +149,7 @@ fn a_filter_and_times_leave_out_what_either_leaves_out() {
 }
 
 #[test]
-fn a_flood_of_events_that_are_not_wanted_holds_nobody_in_a_read_that_does_not_wait() {
+fn nonblocking_read_ends_despite_a_filtered_flood() {
     let journal = Journal::new(64).unwrap();
     let inner = journal.clone();
     // There is always one more, which nobody wants either.
@@ -176,7 +176,7 @@ fn a_flood_of_events_that_are_not_wanted_holds_nobody_in_a_read_that_does_not_wa
 }
 
 #[test]
-fn what_is_not_wanted_at_the_end_is_no_reason_to_say_that_more_may_come() {
+fn filtered_tail_of_a_closed_journal_reads_closed() {
     for mut pen in journals(64) {
         let mut never = pen.feed().subscription().filter(|_| false).subscribe().unwrap();
         pen.all(0..40_u64);

@@ -37,7 +37,7 @@ fn fill(pen: &mut Pen<u64>) -> u64 {
 }
 
 #[test]
-fn a_publisher_overwrites_nothing_that_a_gating_subscriber_has_not_read() {
+fn publisher_overwrites_no_event_unread_by_a_gate() {
     for capacity in [1, 2, 3, 5, 64, 100, 1000] {
         for mut pen in journals(capacity) {
             let feed = pen.feed();
@@ -64,7 +64,7 @@ fn a_publisher_overwrites_nothing_that_a_gating_subscriber_has_not_read() {
 }
 
 #[test]
-fn a_publisher_waits_and_goes_on_when_the_subscriber_reads() {
+fn publisher_waits_until_the_gate_reads() {
     for capacity in [1, 3, 64, 100] {
         for wait in crate::STRATEGIES {
             for mut pen in patient(capacity, HOUR) {
@@ -85,7 +85,7 @@ fn a_publisher_waits_and_goes_on_when_the_subscriber_reads() {
 }
 
 #[test]
-fn each_way_of_reading_lets_a_publisher_go_on() {
+fn each_read_method_releases_the_publisher() {
     type Read = fn(&mut Subscriber<u64>) -> Option<u64>;
     let ways: [Read; 6] = [
         |gate| gate.recv().unwrap().event(),
@@ -111,7 +111,7 @@ fn each_way_of_reading_lets_a_publisher_go_on() {
 }
 
 #[test]
-fn a_publisher_that_has_waited_for_the_limit_gets_its_event_back() {
+fn gate_limit_returns_the_event_to_the_publisher() {
     for limit in [Duration::ZERO, Duration::from_millis(1)] {
         for mut pen in patient(64, limit) {
             let feed = pen.feed();
@@ -130,7 +130,7 @@ fn a_publisher_that_has_waited_for_the_limit_gets_its_event_back() {
 }
 
 #[test]
-fn a_gating_subscriber_that_is_dropped_frees_a_publisher_that_waits() {
+fn dropped_gate_releases_a_waiting_publisher() {
     for mut pen in patient(64, HOUR) {
         let (first, second) = (gating(&pen, Start::Now), gating(&pen, Start::Now));
         let next = fill(&mut pen);
@@ -146,7 +146,7 @@ fn a_gating_subscriber_that_is_dropped_frees_a_publisher_that_waits() {
 }
 
 #[test]
-fn a_gating_subscriber_that_comes_to_its_end_frees_a_publisher_that_waits() {
+fn ended_gate_releases_a_waiting_publisher() {
     for mut pen in patient(64, HOUR) {
         let last = Until::Sequence(Sequence::new(9));
         let mut gate = pen.feed().subscription().gating().until(last).subscribe().unwrap();
@@ -164,7 +164,7 @@ fn a_gating_subscriber_that_comes_to_its_end_frees_a_publisher_that_waits() {
 }
 
 #[test]
-fn a_gating_subscriber_that_has_read_its_last_event_holds_up_nobody() {
+fn gate_past_its_last_event_delays_no_publisher() {
     for mut pen in patient(64, HOUR) {
         let last = Until::Sequence(Sequence::new(9));
         let mut gate = pen.feed().subscription().gating().until(last).subscribe().unwrap();
@@ -182,7 +182,7 @@ fn a_gating_subscriber_that_has_read_its_last_event_holds_up_nobody() {
 }
 
 #[test]
-fn a_gating_subscriber_that_ends_on_lag_frees_a_publisher() {
+fn gate_ended_by_lag_releases_the_publisher() {
     for mut pen in patient(64, HOUR) {
         pen.all(0..1000);
         let subscription = pen.feed().subscription().start(Start::At(Sequence::new(3))).gating();
@@ -201,7 +201,7 @@ fn a_gating_subscriber_that_ends_on_lag_frees_a_publisher() {
 }
 
 #[test]
-fn a_close_frees_a_publisher_that_waits_and_gives_its_event_back() {
+fn close_returns_the_event_of_a_waiting_publisher() {
     let journal = builder(64, HOUR).build().unwrap();
     let mut gate = journal.subscription().gating().subscribe().unwrap();
     let next = fill(&mut Pen::Many(journal.clone()));
@@ -219,7 +219,7 @@ fn a_close_frees_a_publisher_that_waits_and_gives_its_event_back() {
 }
 
 #[test]
-fn the_slowest_of_several_gating_subscribers_counts() {
+fn slowest_gate_holds_back_the_publisher() {
     for mut pen in journals(64) {
         let (mut fast, mut slow) = (gating(&pen, Start::Now), gating(&pen, Start::Now));
         let next = fill(&mut pen);
@@ -233,7 +233,7 @@ fn the_slowest_of_several_gating_subscribers_counts() {
 }
 
 #[test]
-fn a_gating_subscriber_that_begins_in_the_past_first_learns_what_it_has_missed() {
+fn gate_that_starts_in_the_past_reads_its_lag_first() {
     for on_lag in [OnLag::Oldest, OnLag::Newest] {
         for mut pen in patient(64, Duration::ZERO) {
             pen.all(0..1000);
@@ -251,7 +251,7 @@ fn a_gating_subscriber_that_begins_in_the_past_first_learns_what_it_has_missed()
 }
 
 #[test]
-fn while_a_publisher_waits_others_subscribe_read_and_look() {
+fn waiting_publisher_blocks_no_subscriber_or_reader() {
     for mut pen in patient(64, HOUR) {
         let (feed, gate) = (pen.feed(), gating(&pen, Start::Now));
         let next = fill(&mut pen);
@@ -277,7 +277,7 @@ fn while_a_publisher_waits_others_subscribe_read_and_look() {
 }
 
 #[test]
-fn a_gating_subscriber_with_a_filter_goes_past_what_it_does_not_want() {
+fn filtered_gate_passes_unwanted_events() {
     for mut pen in patient(64, HOUR) {
         let subscription = pen.feed().subscription().gating().wait_strategy(WaitStrategy::Park);
         let mut gate = subscription.filter(|n| n % 100 == 7).subscribe().unwrap();
@@ -294,7 +294,7 @@ fn a_gating_subscriber_with_a_filter_goes_past_what_it_does_not_want() {
 }
 
 #[test]
-fn a_gating_subscriber_of_a_closed_journal_reads_it_to_its_end() {
+fn gate_of_a_closed_journal_reads_to_the_end() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         pen.all(0..100);

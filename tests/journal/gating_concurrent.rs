@@ -31,7 +31,7 @@ fn fill(journal: &Journal<u64>) -> u64 {
 }
 
 #[test]
-fn many_publishers_wait_for_many_gating_subscribers_and_nothing_is_missed() {
+fn many_publishers_lose_no_event_for_many_gates() {
     const EACH: u64 = 1_000;
     for capacity in [1, 3, 64] {
         let journal = journal(capacity, HOUR);
@@ -89,7 +89,7 @@ fn a_batch_of_the_only_publisher_waits_block_by_block() {
 }
 
 #[test]
-fn what_a_batch_could_not_publish_in_time_comes_back() {
+fn late_batch_returns_its_unpublished_events() {
     let journal = journal(64, Duration::from_millis(1));
     let mut gate = journal.subscription().gating().subscribe().unwrap();
     let Err(WriteError::Timeout(back)) = journal.publish_batch(numbers(0..1000)) else {
@@ -105,7 +105,7 @@ fn what_a_batch_could_not_publish_in_time_comes_back() {
 }
 
 #[test]
-fn batch_of_the_only_publisher_comes_back_where_it_is_late() {
+fn late_batch_of_a_single_writer_returns_its_rest() {
     let (mut writer, feed) =
         Journal::builder().capacity(64).gate_limit(Duration::from_millis(1)).build_single().unwrap();
     let mut gate = feed.subscription().gating().subscribe().unwrap();
@@ -119,7 +119,7 @@ fn batch_of_the_only_publisher_comes_back_where_it_is_late() {
 }
 
 #[test]
-fn batches_of_others_and_a_close_meet_a_batch_that_waits() {
+fn close_returns_the_rest_of_waiting_batches() {
     let journal = journal(64, HOUR);
     let mut gate = journal.subscription().gating().subscribe().unwrap();
     let publishers = [0, 1000].map(|first| {
@@ -144,7 +144,7 @@ fn batches_of_others_and_a_close_meet_a_batch_that_waits() {
 }
 
 #[test]
-fn inside_a_delivery_nobody_waits() {
+fn publish_inside_a_delivery_does_not_wait() {
     let journal = journal(64, HOUR);
     let mut gate = journal.subscription().gating().subscribe().unwrap();
     let next = fill(&journal);
@@ -197,7 +197,7 @@ fn inside_a_delivery_nobody_waits() {
 }
 
 #[test]
-fn one_that_comes_while_events_flow_misses_nothing_from_its_first_event_on() {
+fn gate_added_under_load_misses_no_later_event() {
     for capacity in [1, 3, 64, 100] {
         let journal = journal(capacity, HOUR);
         let over = AtomicBool::new(false);
@@ -230,7 +230,7 @@ fn one_that_comes_while_events_flow_misses_nothing_from_its_first_event_on() {
 }
 
 #[test]
-fn a_filter_of_a_gating_subscriber_that_publishes_does_not_wait_for_itself() {
+fn publishing_filter_of_a_gate_does_not_wait() {
     let journal = journal(64, HOUR);
     let refused = Log::new();
     let (inner, log) = (journal.clone(), refused.clone());

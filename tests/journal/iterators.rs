@@ -6,7 +6,7 @@ use buslane::journal::{Entry, Start};
 use std::iter::FusedIterator;
 
 #[test]
-fn for_loops_take_subscribers_by_value_and_by_reference() {
+fn for_loops_take_subscribers_by_value_or_reference() {
     let journal = Journal::new(16).unwrap();
     journal.publish_batch((0..4).collect::<Vec<u64>>()).unwrap();
     journal.close();
@@ -25,7 +25,7 @@ fn for_loops_take_subscribers_by_value_and_by_reference() {
 }
 
 #[test]
-fn iterators_say_when_they_are_fused_and_stay_at_the_end() {
+fn fused_iterators_stay_at_their_end() {
     fn fused<I: FusedIterator>(_: &I) {}
     let journal = Journal::new(16).unwrap();
     let mut subscriber = journal.subscribe(Start::Now).unwrap();
@@ -43,7 +43,7 @@ fn iterators_say_when_they_are_fused_and_stay_at_the_end() {
 }
 
 #[test]
-fn recv_batch_appends_entries_and_reports_the_lag_first() {
+fn recv_batch_appends_entries_after_the_lag() {
     let journal = Journal::new(64).unwrap();
     let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
     journal.publish_batch((0..1000).collect::<Vec<u64>>()).unwrap();

@@ -17,7 +17,7 @@ fn missed(subscriber: &mut Subscriber<u64>) -> u64 {
 }
 
 #[test]
-fn one_that_lags_is_told_once_and_goes_on_at_the_oldest() {
+fn lag_is_reported_once_and_resumes_at_the_oldest() {
     for capacity in [1, 2, 3, 64, 100, 1000] {
         for mut pen in journals(capacity) {
             let feed = pen.feed();
@@ -42,7 +42,7 @@ fn one_that_lags_is_told_once_and_goes_on_at_the_oldest() {
 }
 
 #[test]
-fn who_comes_back_is_told_exactly_what_was_overwritten_meanwhile() {
+fn returning_reader_gets_the_exact_lag() {
     for (left, published) in [(10, 64), (10, 74), (10, 75), (10, 1000), (500, 1000), (936, 1000), (999, 1000)]
     {
         for mut pen in journals(64) {
@@ -68,7 +68,7 @@ fn who_comes_back_is_told_exactly_what_was_overwritten_meanwhile() {
 }
 
 #[test]
-fn one_that_wants_the_newest_jumps_behind_all_that_is_there() {
+fn newest_policy_skips_the_whole_backlog() {
     for capacity in [1, 3, 64, 100] {
         for mut pen in journals(capacity) {
             let feed = pen.feed();
@@ -87,7 +87,7 @@ fn one_that_wants_the_newest_jumps_behind_all_that_is_there() {
 }
 
 #[test]
-fn one_that_ends_on_lag_is_told_and_reads_no_more() {
+fn end_on_lag_reports_the_lag_then_closes() {
     for on_lag in [OnLag::Oldest, OnLag::Newest] {
         for mut pen in journals(64) {
             let feed = pen.feed();
@@ -114,7 +114,7 @@ fn one_that_ends_on_lag_is_told_and_reads_no_more() {
 }
 
 #[test]
-fn a_lag_is_no_end_of_the_stream_also_on_a_closed_journal() {
+fn lag_does_not_end_a_closed_journals_stream() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut slow = feed.subscribe(Start::Now).unwrap();
@@ -128,7 +128,7 @@ fn a_lag_is_no_end_of_the_stream_also_on_a_closed_journal() {
 }
 
 #[test]
-fn who_comes_back_to_a_closed_journal_is_told_what_it_has_missed_and_reads_the_rest() {
+fn closed_journal_reports_lag_then_the_rest() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         pen.all(0..1000);
@@ -144,7 +144,7 @@ fn who_comes_back_to_a_closed_journal_is_told_what_it_has_missed_and_reads_the_r
 }
 
 #[test]
-fn a_lag_is_told_by_every_way_of_reading() {
+fn every_read_method_reports_the_lag() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut six = [(); 6].map(|()| feed.subscribe(Start::Now).unwrap());
@@ -163,7 +163,7 @@ fn a_lag_is_told_by_every_way_of_reading() {
 }
 
 #[test]
-fn one_in_the_middle_of_a_block_misses_its_rest_and_what_follows() {
+fn lag_in_mid_block_includes_its_rest() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut slow = feed.subscribe(Start::Now).unwrap();
@@ -178,7 +178,7 @@ fn one_in_the_middle_of_a_block_misses_its_rest_and_what_follows() {
 }
 
 #[test]
-fn what_was_overwritten_is_dropped_once_and_what_is_kept_is_dropped_with_the_journal() {
+fn every_event_is_dropped_exactly_once() {
     for capacity in [1, 3, 64, 100] {
         for mut pen in journals(capacity) {
             let (feed, drops) = (pen.feed(), Drops::default());
@@ -197,7 +197,7 @@ fn what_was_overwritten_is_dropped_once_and_what_is_kept_is_dropped_with_the_jou
 }
 
 #[test]
-fn a_subscriber_that_was_forgotten_costs_the_others_nothing() {
+fn a_subscriber_that_was_forgotten_harms_no_other() {
     let journal = Journal::new(64).unwrap();
     for round in 0..50 {
         let mut forgotten = journal.subscribe(Start::Oldest).unwrap();

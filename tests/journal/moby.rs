@@ -49,7 +49,7 @@ fn window(journal: &Journal<Message>, since: u64, until: Option<u64>) -> Vec<u64
 }
 
 #[test]
-fn what_is_sent_arrives_at_one_subscriber() {
+fn event_reaches_one_subscriber() {
     for mut pen in journals(10) {
         let mut one = pen.feed().subscribe(Start::Now).unwrap();
         pen.publish("hi").unwrap();
@@ -59,7 +59,7 @@ fn what_is_sent_arrives_at_one_subscriber() {
 }
 
 #[test]
-fn what_is_sent_arrives_at_every_subscriber() {
+fn event_reaches_every_subscriber() {
     for mut pen in journals(10) {
         let mut three = [(); 3].map(|()| pen.feed().subscribe(Start::Now).unwrap());
         pen.publish("hi").unwrap();
@@ -69,7 +69,7 @@ fn what_is_sent_arrives_at_every_subscriber() {
 }
 
 #[test]
-fn a_subscriber_that_is_evicted_gets_nothing_and_the_others_do() {
+fn evicted_subscriber_gets_no_further_event() {
     for mut pen in journals(10) {
         let feed = pen.feed();
         let (one, mut other) = (feed.subscribe(Start::Now).unwrap(), feed.subscribe(Start::Now).unwrap());
@@ -93,7 +93,7 @@ fn a_close_ends_every_subscriber() {
 }
 
 #[test]
-fn fifty_subscribers_read_a_thousand_events_while_half_of_them_leave() {
+fn subscribers_read_everything_while_others_leave() {
     for mut pen in journals(1024) {
         let (feed, start) = (pen.feed(), Barrier::new(51));
         let seen: Vec<Vec<u64>> = ends(move || {
@@ -136,7 +136,7 @@ fn an_event_reaches_two_clients_and_the_history() {
 }
 
 #[test]
-fn an_event_that_nobody_reads_is_logged_all_the_same() {
+fn unread_events_are_still_published() {
     for mut pen in journals(256) {
         let feed = pen.feed();
         let idle = feed.subscribe(Start::Now).unwrap();
@@ -147,7 +147,7 @@ fn an_event_that_nobody_reads_is_logged_all_the_same() {
 }
 
 #[test]
-fn the_newest_256_of_272_events_are_kept_and_ten_more_arrive_live() {
+fn newest_256_events_are_kept_and_live_ones_follow() {
     for mut pen in journals(256) {
         pen.all((0..256 + 16).map(|n| format!("action_{n}")));
         let mut client = pen.feed().subscribe(Start::Oldest).unwrap();
@@ -172,13 +172,13 @@ fn the_window_since_a_time_begins_between_nanoseconds() {
 }
 
 #[test]
-fn the_window_between_two_times_that_have_passed_has_one_event_and_ends() {
+fn past_time_window_yields_its_event_and_ends() {
     let journal = messages([1, 3, 5]);
     assert_eq!(window(&journal, 2, Some(4)), [3]);
 }
 
 #[test]
-fn who_names_no_time_gets_no_history() {
+fn default_start_replays_no_history() {
     // moby#13753: it was replayed unasked.
     let journal = messages([1, 3, 5]);
     let mut client = journal.subscribe(Start::Now).unwrap();
@@ -211,7 +211,7 @@ fn a_window_that_ends_before_it_begins_is_refused() {
 }
 
 #[test]
-fn a_window_in_the_past_is_read_to_its_end_without_waiting() {
+fn past_window_is_read_to_its_end_without_waiting() {
     let journal = messages([1, 3, 5]);
     let mut client =
         journal.subscription().start(Start::Oldest).until(Until::Time(at(4))).subscribe().unwrap();
@@ -235,7 +235,7 @@ fn an_empty_journal_answers_at_once() {
 }
 
 #[test]
-fn a_client_that_asks_for_one_kind_gets_only_that_in_history_and_live() {
+fn filter_applies_to_history_and_live_events() {
     let journal = messages(0..10);
     let client = journal.subscription().start(Start::Oldest);
     let mut client = client.filter(|message| message.nanos % 3 == 0).subscribe().unwrap();

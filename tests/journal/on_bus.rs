@@ -17,7 +17,7 @@ fn journal(capacity: usize) -> Journal<u64> {
 }
 
 #[test]
-fn everything_published_is_replayable_whichever_way_it_was() {
+fn every_publish_path_is_replayable() {
     let (bus, journal) = (Bus::new(), journal(256));
     bus.add_named("journal", journal.clone()).unwrap();
     let mut next = 0;
@@ -38,7 +38,7 @@ fn everything_published_is_replayable_whichever_way_it_was() {
 }
 
 #[test]
-fn a_subscriber_that_comes_late_joins_without_a_gap() {
+fn late_subscriber_joins_without_a_gap() {
     const EVENTS: u64 = 5_000;
     let (bus, journal) = (Bus::new(), journal(8192));
     bus.add(journal.clone()).unwrap();
@@ -87,7 +87,7 @@ fn the_same_journal_twice_is_one_entry() {
 }
 
 #[test]
-fn a_journal_that_was_removed_goes_on_without_the_bus() {
+fn removed_journal_works_without_the_bus() {
     let (bus, journal) = (Bus::new(), journal(64));
     let id = bus.add(journal.clone()).unwrap();
     let mut reader = journal.subscribe(Start::Now).unwrap();
@@ -107,7 +107,7 @@ fn a_journal_that_was_removed_goes_on_without_the_bus() {
 }
 
 #[test]
-fn the_close_of_a_bus_closes_its_journal_and_leaves_the_history() {
+fn bus_close_closes_the_journal_and_keeps_history() {
     for by_drop in [false, true] {
         let (bus, journal) = (Bus::new(), journal(64));
         bus.add(journal.clone()).unwrap();
@@ -131,7 +131,7 @@ fn the_close_of_a_bus_closes_its_journal_and_leaves_the_history() {
 }
 
 #[test]
-fn a_bus_forgets_a_journal_that_was_closed() {
+fn bus_removes_a_closed_journal() {
     let (bus, journal) = (Bus::new(), journal(64));
     bus.add(journal.clone()).unwrap();
     let [mut publisher, mut shared, mut local] = Route::all(&bus);
@@ -146,7 +146,7 @@ fn a_bus_forgets_a_journal_that_was_closed() {
 }
 
 #[test]
-fn a_bus_keeps_its_journal_open_and_lets_go_of_it_at_its_end() {
+fn bus_keeps_its_journal_open_until_it_closes() {
     let (bus, journal) = (Bus::new(), journal(64));
     let mut reader = journal.subscribe(Start::Now).unwrap();
     let feed = journal.feed();
@@ -162,7 +162,7 @@ fn a_bus_keeps_its_journal_open_and_lets_go_of_it_at_its_end() {
 }
 
 #[test]
-fn combinators_stand_in_front_of_a_journal() {
+fn combinators_work_upstream_of_a_journal() {
     let bus = Bus::new();
     let [filtered, queued, inspected, limited] = [(); 4].map(|()| journal(64));
     let texts = Journal::<String>::new(64).unwrap();
@@ -198,7 +198,7 @@ fn combinators_stand_in_front_of_a_journal() {
 }
 
 #[test]
-fn a_journal_behind_a_batch_keeps_batches() {
+fn journal_downstream_of_a_batch_keeps_batches() {
     let (bus, journal) = (Bus::new(), Journal::<Vec<u64>>::new(64).unwrap());
     bus.add(journal.clone().batch(4)).unwrap();
     (0..10).for_each(|n| assert!(bus.publish(n).is_ok()));
@@ -208,7 +208,7 @@ fn a_journal_behind_a_batch_keeps_batches() {
 }
 
 #[test]
-fn a_gating_subscriber_holds_up_a_publish_that_may_wait_and_refuses_one_that_may_not() {
+fn gate_blocks_publish_and_refuses_try_publish() {
     let (bus, journal, seen) = (Bus::new(), journal(64), Log::new());
     bus.add_named("journal", journal.clone()).unwrap();
     let log = seen.clone();
@@ -231,7 +231,7 @@ fn a_gating_subscriber_holds_up_a_publish_that_may_wait_and_refuses_one_that_may
 }
 
 #[test]
-fn a_close_of_the_bus_ends_the_wait_for_a_gating_subscriber() {
+fn bus_close_ends_the_wait_at_a_gate() {
     let (bus, journal) = (Bus::new(), journal(64));
     bus.add(journal.clone()).unwrap();
     let mut gate = journal.subscription().gating().subscribe().unwrap();
@@ -253,7 +253,7 @@ fn a_close_of_the_bus_ends_the_wait_for_a_gating_subscriber() {
 }
 
 #[test]
-fn a_removal_lets_go_of_a_publisher_that_stands_at_the_gate() {
+fn removal_from_the_bus_ends_the_wait_at_a_gate() {
     let (bus, journal) = (Bus::new(), journal(64));
     let id = bus.add(journal.clone()).unwrap();
     let gate = journal.subscription().gating().subscribe().unwrap();
@@ -274,7 +274,7 @@ fn a_removal_lets_go_of_a_publisher_that_stands_at_the_gate() {
 }
 
 #[test]
-fn the_drop_of_an_overwritten_event_that_panics_is_counted_nowhere() {
+fn panicking_drop_of_overwritten_event_is_not_counted() {
     #[derive(Clone)]
     struct Bomb(bool);
     impl Drop for Bomb {
@@ -300,7 +300,7 @@ fn the_drop_of_an_overwritten_event_that_panics_is_counted_nowhere() {
 }
 
 #[test]
-fn publishers_of_a_bus_go_on_while_readers_come_and_go() {
+fn bus_publishers_continue_while_readers_churn() {
     let (bus, journal, over) = (Bus::new(), journal(64), AtomicBool::new(false));
     bus.add(journal.clone()).unwrap();
     let bus = ends(move || {

@@ -63,7 +63,7 @@ fn lag_comes_before_kept_events() {
 }
 
 #[test]
-fn every_way_of_reading_reports_the_lag_first() {
+fn every_read_method_reports_the_lag_first() {
     type Read = fn(&mut Subscriber<u64>) -> Option<Entry<u64>>;
     let ways: [(&str, Read); 11] = [
         ("recv", |slow| slow.recv().ok()),

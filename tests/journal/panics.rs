@@ -30,7 +30,7 @@ impl Clone for Fragile {
 }
 
 #[test]
-fn a_clone_that_panics_costs_its_subscriber_that_event_and_nobody_else_notices() {
+fn panicking_clone_costs_only_its_subscribers_event() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut one = feed.subscribe(Start::Now).unwrap();
@@ -60,7 +60,7 @@ fn a_clone_that_panics_costs_its_subscriber_that_event_and_nobody_else_notices()
 }
 
 #[test]
-fn every_way_of_reading_tells_of_a_clone_that_panicked() {
+fn every_read_method_reports_a_panicked_clone() {
     for mut pen in journals(64) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         pen.all([0, 5, 10, 15, 20].map(Fragile));
@@ -80,7 +80,7 @@ fn every_way_of_reading_tells_of_a_clone_that_panicked() {
 }
 
 #[test]
-fn a_look_that_panics_costs_that_event() {
+fn panicking_read_callback_costs_its_event() {
     for mut pen in journals(64) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         pen.all(0..3_u64);
@@ -96,7 +96,7 @@ fn a_look_that_panics_costs_that_event() {
 }
 
 #[test]
-fn a_filter_that_panics_is_asked_once_and_the_subscriber_goes_on() {
+fn panicking_filter_costs_one_event_only() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -149,7 +149,7 @@ fn panics(call: impl FnOnce()) -> bool {
 }
 
 #[test]
-fn an_event_is_published_although_the_drop_of_the_one_it_overwrites_panics() {
+fn event_is_published_when_an_overwritten_drop_panics() {
     for mut pen in journals(4) {
         let (feed, alive) = (pen.feed(), Arc::default());
         let mut reader = feed.subscribe(Start::Now).unwrap();
@@ -169,7 +169,7 @@ fn an_event_is_published_although_the_drop_of_the_one_it_overwrites_panics() {
 }
 
 #[test]
-fn what_lay_in_a_spare_may_panic_in_its_drop_together_with_what_is_overwritten() {
+fn spare_and_overwritten_drops_may_both_panic() {
     for mut pen in journals(4) {
         let (feed, alive) = (pen.feed(), Arc::default());
         // They stand in blocks, which the publisher takes out of the stream full, and gets back when they go on.
@@ -191,7 +191,7 @@ fn what_lay_in_a_spare_may_panic_in_its_drop_together_with_what_is_overwritten()
 }
 
 #[test]
-fn a_batch_is_published_although_the_drops_of_what_it_overwrites_panic() {
+fn batch_is_published_when_overwritten_drops_panic() {
     let alive = Arc::default();
     let journal = Journal::new(4).unwrap();
     let bombs =
@@ -208,7 +208,7 @@ fn a_batch_is_published_although_the_drops_of_what_it_overwrites_panic() {
 }
 
 #[test]
-fn a_batch_of_the_only_publisher_is_published_although_the_drops_of_what_it_overwrites_panic() {
+fn writer_batch_is_published_when_drops_panic() {
     let alive = Arc::default();
     let (mut writer, feed) = Journal::single(4).unwrap();
     let bomb = |id| Bomb::new(id, true, &alive);
@@ -224,7 +224,7 @@ fn a_batch_of_the_only_publisher_is_published_although_the_drops_of_what_it_over
 }
 
 #[test]
-fn clone_that_panics_leaves_the_events_before_it_published() {
+fn panicking_clone_publishes_the_events_before_it() {
     struct Picky(u64);
     impl Clone for Picky {
         fn clone(&self) -> Self {
@@ -248,7 +248,7 @@ fn clone_that_panics_leaves_the_events_before_it_published() {
 }
 
 #[test]
-fn the_drop_of_an_overwritten_event_may_publish_into_the_same_journal() {
+fn overwritten_drop_may_publish_into_its_journal() {
     type Home = Arc<Mutex<Option<Journal<Echo>>>>;
     /// Publishes another one when it is dropped.
     struct Echo(u64, Home);
@@ -273,7 +273,7 @@ fn the_drop_of_an_overwritten_event_may_publish_into_the_same_journal() {
 }
 
 #[test]
-fn a_journal_that_goes_drops_all_its_events_whose_drops_panic() {
+fn dropped_journal_drops_all_panicking_events() {
     for mut pen in journals(200) {
         let alive = Arc::default();
         pen.all((0..200).map(|id| Bomb::new(id, true, &alive)));
@@ -283,7 +283,7 @@ fn a_journal_that_goes_drops_all_its_events_whose_drops_panic() {
 }
 
 #[test]
-fn a_waker_that_panics_concerns_neither_the_publisher_nor_the_others() {
+fn panicking_waker_affects_no_publisher_or_reader() {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
@@ -310,7 +310,7 @@ fn a_waker_that_panics_concerns_neither_the_publisher_nor_the_others() {
 
 /// Found by the leak check of the address sanitizer.
 #[test]
-fn what_a_waker_panics_with_is_dropped() {
+fn waker_panic_payload_is_dropped() {
     struct Panics(Arc<()>);
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {

@@ -12,7 +12,7 @@ use test_support::{ends, invalid};
 const CAPACITIES: [usize; 9] = [1, 2, 3, 5, 63, 64, 65, 100, 1000];
 
 #[test]
-fn settings_that_cannot_be_are_typed_errors() {
+fn invalid_settings_are_typed_errors() {
     assert_eq!(invalid(Journal::<u8>::new(0)), ConfigErrorKind::Capacity);
     assert_eq!(invalid(Journal::<u8>::single(0)), ConfigErrorKind::Capacity);
     assert_eq!(invalid(Journal::<u8>::builder().capacity(0).build_single()), ConfigErrorKind::Capacity);
@@ -23,7 +23,7 @@ fn settings_that_cannot_be_are_typed_errors() {
 }
 
 #[test]
-fn a_place_in_the_future_is_refused_and_the_next_one_is_not() {
+fn future_position_is_refused_and_the_next_is_not() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         pen.all(0..10);
@@ -40,7 +40,7 @@ fn a_place_in_the_future_is_refused_and_the_next_one_is_not() {
 }
 
 #[test]
-fn the_place_behind_the_last_possible_one_is_itself() {
+fn last_sequence_is_its_own_successor() {
     assert_eq!(Sequence::new(u64::MAX).next(), Sequence::new(u64::MAX));
     assert_eq!(Sequence::new(7).next().to_string(), "8");
     assert_eq!(Sequence::default().get(), 0);
@@ -64,7 +64,7 @@ fn an_end_before_the_beginning_is_refused() {
 }
 
 #[test]
-fn a_time_of_a_journal_that_knows_none_is_refused() {
+fn time_bounds_without_event_times_are_refused() {
     for pen in journals::<u64>(64) {
         let (feed, time) = (pen.feed(), SystemTime::now());
         assert_eq!(feed.subscribe(Start::Since(time)).err(), Some(SubscribeError::NoTime));
@@ -75,7 +75,7 @@ fn a_time_of_a_journal_that_knows_none_is_refused() {
 }
 
 #[test]
-fn a_wait_that_cannot_be_is_refused() {
+fn invalid_wait_strategy_is_refused() {
     let feed = Journal::<u64>::new(64).unwrap().feed();
     let refused = |wait| invalid(feed.subscription().wait_strategy(wait).subscribe());
     let zero = Duration::ZERO;
@@ -88,7 +88,7 @@ fn a_wait_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn errors_say_what_is_wrong() {
+fn error_texts_name_the_invalid_values() {
     let texts = [
         SubscribeError::Future { asked: 7, next: 3 }.to_string(),
         SubscribeError::Inverted.to_string(),
@@ -101,7 +101,7 @@ fn errors_say_what_is_wrong() {
 }
 
 #[test]
-fn every_place_to_begin_at_gives_what_is_there_and_what_follows() {
+fn every_start_reads_history_then_live_events() {
     for capacity in CAPACITIES {
         for published in [0, 1, capacity as u64, 3 * capacity as u64 + 1] {
             for mut pen in journals(capacity) {
@@ -139,7 +139,7 @@ fn every_place_to_begin_at_gives_what_is_there_and_what_follows() {
 }
 
 #[test]
-fn at_least_the_capacity_is_kept_and_at_most_two_blocks_more() {
+fn journal_keeps_capacity_plus_at_most_two_blocks() {
     for capacity in CAPACITIES {
         for published in [2 * capacity as u64 + 200, 1023, 1024, 1025] {
             for mut pen in journals(capacity) {
@@ -157,7 +157,7 @@ fn at_least_the_capacity_is_kept_and_at_most_two_blocks_more() {
 }
 
 #[test]
-fn a_subscriber_ends_behind_the_place_that_it_asked_for() {
+fn subscriber_ends_after_its_until_position() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         pen.all(0..10);
@@ -185,7 +185,7 @@ fn a_subscriber_ends_behind_the_place_that_it_asked_for() {
 }
 
 #[test]
-fn a_close_comes_before_an_end_that_was_never_reached() {
+fn close_ends_a_subscriber_before_its_end() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         pen.all(0..3);
@@ -198,7 +198,7 @@ fn a_close_comes_before_an_end_that_was_never_reached() {
 }
 
 #[test]
-fn an_end_that_was_overwritten_is_an_end_all_the_same() {
+fn overwritten_end_still_ends_the_subscriber() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let until = feed.subscription().start(Start::Oldest).until(Until::Sequence(Sequence::new(10)));
@@ -214,7 +214,7 @@ fn an_end_that_was_overwritten_is_an_end_all_the_same() {
 }
 
 #[test]
-fn events_without_size_have_places_too() {
+fn zero_sized_events_have_positions() {
     for capacity in [1, 3, 64, 1000] {
         for mut pen in forms(|| Journal::builder().capacity(capacity)) {
             let feed = pen.feed();
@@ -230,7 +230,7 @@ fn events_without_size_have_places_too() {
 }
 
 #[test]
-fn there_are_as_many_subscribers_as_a_block_can_count() {
+fn subscriber_limit_is_max_readers_of_a_block() {
     const MOST: usize = buslane::ring::blocks::MAX_READERS;
     let journal = Journal::<()>::new(1).unwrap();
     let mut subscribers: Vec<_> = (0..MOST).map(|_| journal.subscribe(Start::Now).unwrap()).collect();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use test_support::{GUARD, block_on, ends, wait_for};
 
 #[test]
-fn every_way_of_reading_takes_the_next_event() {
+fn every_read_method_takes_the_next_event() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut reader = feed.subscribe(Start::Now).unwrap();
@@ -43,7 +43,7 @@ fn every_way_of_reading_takes_the_next_event() {
 }
 
 #[test]
-fn a_reader_that_waits_is_given_the_event_of_another_thread() {
+fn waiting_reader_gets_the_event_of_another_thread() {
     for wait in STRATEGIES {
         for mut pen in journals(64) {
             let mut reader = pen.feed().subscription().wait_strategy(wait).subscribe().unwrap();
@@ -83,7 +83,7 @@ fn iterators_end_with_the_journal_and_not_with_a_lag() {
 }
 
 #[test]
-fn events_that_cannot_be_cloned_are_looked_at() {
+fn non_clone_events_are_read_in_place() {
     struct Plain(String);
     for mut pen in journals(4) {
         let feed = pen.feed();
@@ -112,7 +112,7 @@ fn big_events_and_small_capacities_read_the_same() {
 }
 
 #[test]
-fn subscribers_of_one_journal_do_not_know_of_each_other() {
+fn subscribers_of_a_journal_are_independent() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut readers: Vec<_> = (0..8).map(|_| feed.subscribe(Start::Now).unwrap()).collect();
@@ -133,7 +133,7 @@ fn subscribers_of_one_journal_do_not_know_of_each_other() {
 }
 
 #[test]
-fn a_subscriber_may_move_to_another_thread_in_the_middle() {
+fn subscriber_moves_between_threads_mid_stream() {
     for mut pen in journals(64) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         pen.all(0..30);
@@ -171,7 +171,7 @@ fn a_feed_and_a_journal_make_the_same_subscribers() {
 }
 
 #[test]
-fn a_reader_keeps_up_with_a_publisher_that_waits_for_it_now_and_then() {
+fn reader_keeps_up_with_a_pausing_publisher() {
     for wait in STRATEGIES {
         for mut pen in journals(256) {
             let feed = pen.feed();
@@ -191,7 +191,7 @@ fn a_reader_keeps_up_with_a_publisher_that_waits_for_it_now_and_then() {
 }
 
 #[test]
-fn batches_and_single_events_of_a_publisher_lie_in_the_order_of_its_calls() {
+fn batches_and_single_events_keep_publish_order() {
     for mut pen in journals(512) {
         let feed = pen.feed();
         let mut reader = feed.subscribe(Start::Now).unwrap();

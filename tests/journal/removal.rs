@@ -58,7 +58,7 @@ fn one(publisher: &mut Publisher<u64>) -> Published {
 }
 
 #[test]
-fn removal_lets_go_of_a_publisher_at_the_gate() {
+fn removal_releases_a_publisher_at_the_gate() {
     let (bus, journal) = (Bus::new(), journal());
     let id = bus.add(journal.clone()).unwrap();
     let mut gate = gate(&journal);
@@ -74,7 +74,7 @@ fn removal_lets_go_of_a_publisher_at_the_gate() {
 }
 
 #[test]
-fn removal_lets_go_of_a_batch_at_the_gate() {
+fn removal_releases_a_batch_at_the_gate() {
     let (bus, journal) = (Bus::new(), journal());
     let id = bus.add(journal.clone()).unwrap();
     let _gate = gate(&journal);
@@ -84,7 +84,7 @@ fn removal_lets_go_of_a_batch_at_the_gate() {
 }
 
 #[test]
-fn removal_lets_go_of_a_local_publisher_at_the_gate() {
+fn removal_releases_a_local_publisher_at_the_gate() {
     let (bus, journal) = (Bus::new(), journal());
     let id = bus.add(journal.clone()).unwrap();
     let _gate = gate(&journal);
@@ -96,7 +96,7 @@ fn removal_lets_go_of_a_local_publisher_at_the_gate() {
 }
 
 #[test]
-fn removal_with_a_limit_lets_go_of_a_publisher_at_the_gate() {
+fn limited_removal_releases_a_publisher_at_the_gate() {
     let (bus, journal) = (Bus::new(), journal());
     let id = bus.add(journal.clone()).unwrap();
     let _gate = gate(&journal);
@@ -108,7 +108,7 @@ fn removal_with_a_limit_lets_go_of_a_publisher_at_the_gate() {
 }
 
 #[test]
-fn removal_without_patience_lets_go_of_a_publisher_at_the_gate() {
+fn zero_limit_removal_releases_a_publisher() {
     let (bus, journal) = (Bus::new(), journal());
     let id = bus.add(journal.clone()).unwrap();
     let _gate = gate(&journal);
@@ -120,7 +120,7 @@ fn removal_without_patience_lets_go_of_a_publisher_at_the_gate() {
 }
 
 #[test]
-fn removal_lets_go_of_every_publisher_at_the_gate() {
+fn removal_releases_every_publisher_at_the_gate() {
     let (bus, journal) = (Bus::new(), journal());
     let id = bus.add(journal.clone()).unwrap();
     let _gate = gate(&journal);
@@ -134,7 +134,7 @@ fn removal_lets_go_of_every_publisher_at_the_gate() {
 }
 
 #[test]
-fn removal_lets_go_behind_combinators() {
+fn removal_releases_publishers_through_combinators() {
     type Wrap = fn(&Bus<u64>, Journal<u64>) -> SinkId;
     let ways: [(&str, Wrap); 6] = [
         ("filter", |bus, journal| bus.add(journal.filter(|_| true)).unwrap()),
@@ -161,7 +161,7 @@ fn removal_lets_go_behind_combinators() {
 }
 
 #[test]
-fn removal_from_one_bus_leaves_the_publishers_of_another() {
+fn removal_keeps_publishers_of_another_bus_waiting() {
     let (bus, other, journal) = (Bus::new(), Bus::new(), journal());
     let id = bus.add(journal.clone()).unwrap();
     other.add(journal.clone()).unwrap();
@@ -216,7 +216,7 @@ impl<S: Sink<u64>> Sink<u64> for Wrapped<S> {
 }
 
 #[test]
-fn removal_lets_go_where_no_lane_can_be_ended() {
+fn removal_releases_publishers_of_unsealable_sinks() {
     type Wrap = fn(&Bus<u64>, Journal<u64>, Bus<u64>) -> SinkId;
     let ways: [(&str, Wrap); 4] = [
         ("a bus", |bus, journal, inner| {
@@ -259,7 +259,7 @@ fn removal_lets_go_where_no_lane_can_be_ended() {
 }
 
 #[test]
-fn removal_of_a_bus_lets_go_of_a_publisher_in_a_full_channel() {
+fn bus_removal_releases_a_publisher_in_a_full_channel() {
     let (bus, inner) = (Bus::new(), Bus::new());
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     inner.add(channel).unwrap();
@@ -325,22 +325,22 @@ fn closed_meanwhile(close: impl FnOnce(Bus<u64>, Journal<u64>) + Send + 'static)
 }
 
 #[test]
-fn close_of_the_bus_lets_go_of_every_publisher() {
+fn bus_close_releases_every_publisher() {
     closed_meanwhile(|bus, _| assert!(bus.close().is_done()));
 }
 
 #[test]
-fn close_of_the_bus_with_a_limit_lets_go_of_every_publisher() {
+fn limited_bus_close_releases_every_publisher() {
     closed_meanwhile(|bus, _| assert!(bus.close_timeout(HOUR).is_done()));
 }
 
 #[test]
-fn close_of_the_journal_lets_go_of_every_publisher() {
+fn journal_close_releases_every_publisher() {
     closed_meanwhile(|_, journal| journal.close());
 }
 
 #[test]
-fn drop_of_the_last_handle_lets_go_of_a_lane_at_the_gate() {
+fn last_handle_drop_releases_a_lane_at_the_gate() {
     let journal = journal();
     let mut lane = journal.lane().unwrap().unwrap();
     let _gate = gate(&journal);

@@ -19,7 +19,7 @@ fn named(pen: &Pen<u64>, name: &str) -> SubscriberState {
 }
 
 #[test]
-fn a_journal_says_what_it_is_and_how_it_fares() {
+fn journal_state_reports_kind_depth_and_ledger() {
     for mut pen in journals(100) {
         let feed = pen.feed();
         let state = books(&feed);
@@ -37,7 +37,7 @@ fn a_journal_says_what_it_is_and_how_it_fares() {
 }
 
 #[test]
-fn each_subscriber_says_how_far_it_is_and_what_it_has_missed() {
+fn subscriber_state_reports_position_and_lag() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut quick = feed.subscription().name("quick").subscribe().unwrap();
@@ -72,7 +72,7 @@ fn each_subscriber_says_how_far_it_is_and_what_it_has_missed() {
 }
 
 #[test]
-fn books_balance_after_every_kind_of_reading() {
+fn ledger_balances_after_every_read_method() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut reader = feed.subscription().filter(|n| n % 5 != 0).subscribe().unwrap();
@@ -94,7 +94,7 @@ fn books_balance_after_every_kind_of_reading() {
 }
 
 #[test]
-fn one_that_has_come_to_its_end_is_not_behind_any_more() {
+fn ended_subscriber_reports_no_backlog() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let until = feed.subscription().name("short").until(Until::Sequence(Sequence::new(4)));
@@ -109,7 +109,7 @@ fn one_that_has_come_to_its_end_is_not_behind_any_more() {
 }
 
 #[test]
-fn a_snapshot_of_a_bus_names_the_subscribers_and_their_lag() {
+fn bus_snapshot_names_subscribers_and_their_lag() {
     let (bus, journal) = (Bus::new(), Journal::new(64).unwrap());
     bus.add_named("history", journal.clone()).unwrap();
     let mut audit = journal.subscription().name("audit").gating().subscribe().unwrap();
@@ -159,7 +159,7 @@ fn a_snapshot_of_a_bus_names_the_subscribers_and_their_lag() {
 }
 
 #[test]
-fn what_is_refused_is_counted_by_its_reason() {
+fn refusals_are_counted_by_reason() {
     for mut pen in forms(|| Journal::builder().capacity(4).gate_limit(Duration::ZERO)) {
         let feed = pen.feed();
         let gate = feed.subscription().gating().subscribe().unwrap();
@@ -184,7 +184,7 @@ fn what_is_refused_is_counted_by_its_reason() {
 }
 
 #[test]
-fn a_look_at_subscribers_that_come_and_go_finds_nothing_impossible() {
+fn snapshot_under_churn_is_consistent() {
     for mut pen in journals(64) {
         let (feed, over) = (pen.feed(), AtomicBool::new(false));
         ends(move || {
@@ -224,7 +224,7 @@ fn own_at_rest(next: Sequence, state: &SubscriberState) {
 }
 
 #[test]
-fn what_a_journal_says_of_itself_shows_no_event() {
+fn journal_debug_texts_show_no_event() {
     let journal = Journal::new(4).unwrap();
     let mut reader = journal.subscription().name("reader").subscribe().unwrap();
     journal.publish(String::from("hunter2")).unwrap();

@@ -229,21 +229,21 @@ fn storm(capacity: usize, publishers: usize) {
 }
 
 #[test]
-fn one_publisher_and_readers_that_come_and_go() {
+fn readers_account_for_all_events_of_one_publisher() {
     for capacity in [1, 3, 64, 1000] {
         ends(move || storm(capacity, 1));
     }
 }
 
 #[test]
-fn three_publishers_and_readers_that_come_and_go() {
+fn readers_account_for_all_events_of_three_publishers() {
     for capacity in [1, 3, 64, 1000] {
         ends(move || storm(capacity, 3));
     }
 }
 
 #[test]
-fn gating_readers_of_three_publishers_miss_nothing_while_others_come_and_go() {
+fn gates_miss_no_event_while_others_come_and_go() {
     for capacity in [1, 3, 64] {
         ends(move || {
             let (alive, over) = (Alive::default(), AtomicBool::new(false));
@@ -284,7 +284,7 @@ fn gating_readers_of_three_publishers_miss_nothing_while_others_come_and_go() {
 }
 
 #[test]
-fn a_journal_that_closes_under_its_publishers_keeps_what_it_accepted() {
+fn journal_closed_under_load_keeps_accepted_events() {
     for round in 0..20 {
         ends(move || {
             let (alive, accepted) = (Alive::default(), AtomicU64::new(0));

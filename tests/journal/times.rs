@@ -46,7 +46,7 @@ fn own_times_bound_the_history_exactly() {
 }
 
 #[test]
-fn own_times_of_live_events_do_not_matter_to_who_began_before_them() {
+fn live_events_ignore_the_start_time() {
     for mut pen in timed(64) {
         pen.all([1, 5, 3].map(at));
         let mut since = pen.feed().subscribe(Start::Since(at(4))).unwrap();
@@ -60,7 +60,7 @@ fn own_times_of_live_events_do_not_matter_to_who_began_before_them() {
 }
 
 #[test]
-fn the_first_live_event_behind_the_end_is_the_end() {
+fn first_live_event_after_the_end_ends_the_reader() {
     for mut pen in timed(64) {
         let (now_, feed) = (SystemTime::now(), pen.feed());
         let later = |hours: u32| now_ + HOUR * hours;
@@ -97,7 +97,7 @@ fn a_reader_that_waits_is_not_kept_beyond_its_time() {
 }
 
 #[test]
-fn each_way_of_reading_ends_when_the_time_is_over() {
+fn each_read_method_ends_when_the_time_is_over() {
     for mut pen in timed(64) {
         let feed = pen.feed();
         pen.all([1, 2, 9].map(at));
@@ -115,7 +115,7 @@ fn each_way_of_reading_ends_when_the_time_is_over() {
 }
 
 #[test]
-fn times_are_asked_of_events_on_the_subscribers_thread_and_only_where_one_matters() {
+fn time_function_runs_only_on_timed_subscribers() {
     let asked = Log::new();
     let log = asked.clone();
     let make = || {
@@ -142,7 +142,7 @@ fn times_are_asked_of_events_on_the_subscribers_thread_and_only_where_one_matter
 }
 
 #[test]
-fn a_time_function_that_panics_costs_its_subscriber_that_event() {
+fn panicking_time_function_costs_only_its_event() {
     let make = || {
         Journal::builder().capacity(64).time_by(|n: &u64| {
             assert_ne!(*n, 3, "as asked by the test");
@@ -182,7 +182,7 @@ fn sampled(capacity: usize, events: u64, step: u64) -> [(Pen<u64>, Moments); 2] 
 }
 
 #[test]
-fn sampled_times_may_begin_a_block_too_early_and_never_too_late() {
+fn sampled_times_start_at_most_a_block_early() {
     for (capacity, events, step) in [(1, 20, 1), (3, 30, 1), (64, 300, 7), (100, 500, 13), (1024, 3000, 61)] {
         for (pen, moments) in sampled(capacity, events, step) {
             let feed = pen.feed();
@@ -203,7 +203,7 @@ fn sampled_times_may_begin_a_block_too_early_and_never_too_late() {
 }
 
 #[test]
-fn sampled_times_may_end_a_block_too_late_and_never_too_early() {
+fn sampled_times_end_at_most_a_block_late() {
     for (capacity, events, step) in [(1, 20, 1), (3, 30, 1), (64, 300, 7), (1024, 3000, 61)] {
         for (pen, moments) in sampled(capacity, events, step) {
             let feed = pen.feed();

@@ -47,7 +47,7 @@ fn one_publish_wakes_every_reader_that_is_parked() {
 }
 
 #[test]
-fn a_publish_wakes_those_who_sleep_although_others_come_and_go() {
+fn publish_wakes_parked_readers_despite_churn() {
     const READERS: u64 = 8;
     for mut pen in journals(1024) {
         let (feed, start) = (pen.feed(), Barrier::new(READERS as usize + 1));
@@ -77,7 +77,7 @@ fn a_publish_wakes_those_who_sleep_although_others_come_and_go() {
 }
 
 #[test]
-fn a_close_wakes_every_reader_however_it_sleeps() {
+fn close_wakes_every_reader_in_every_wait_strategy() {
     for wait in STRATEGIES.into_iter().filter(|wait| *wait != WaitStrategy::BusySpin).chain(DEEP) {
         for pen in journals::<u64>(64) {
             let feed = pen.feed();
@@ -102,7 +102,7 @@ fn a_close_wakes_every_reader_however_it_sleeps() {
 }
 
 #[test]
-fn a_close_that_meets_readers_about_to_sleep_ends_them_all() {
+fn close_ends_readers_that_are_about_to_park() {
     for round in 0..100 {
         for mut pen in journals(64) {
             let (feed, start) = (pen.feed(), Barrier::new(5));
@@ -131,7 +131,7 @@ fn a_close_that_meets_readers_about_to_sleep_ends_them_all() {
 }
 
 #[test]
-fn a_reader_with_a_limit_comes_back_empty_handed_and_reads_on() {
+fn reader_continues_after_a_timeout() {
     for wait in STRATEGIES {
         for mut pen in journals(64) {
             let mut reader = pen.feed().subscription().wait_strategy(wait).subscribe().unwrap();

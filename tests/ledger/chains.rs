@@ -93,7 +93,7 @@ fn chains_on_a_bus_count_each_event_once() {
 }
 
 #[test]
-fn chains_behind_a_queue_count_each_event_once() {
+fn chains_after_a_queue_count_each_event_once() {
     for behavior in BEHAVIORS {
         for workers in [1, 3] {
             for (probe, chain) in chains::<u64>(behavior) {
@@ -127,7 +127,7 @@ fn publish_while_open(bus: &Bus<u64>) -> usize {
 }
 
 #[test]
-fn chains_behind_a_batch_count_each_event_once() {
+fn chains_after_a_batch_count_each_event_once() {
     for behavior in BEHAVIORS {
         for queued in [false, true] {
             for (probe, chain, batch) in batched(behavior) {
@@ -203,7 +203,7 @@ fn chains_on_a_nested_bus_count_each_event_once() {
 }
 
 #[test]
-fn chains_behind_a_tee_count_each_event_once() {
+fn chains_after_a_tee_count_each_event_once() {
     for behavior in BEHAVIORS {
         for (probe, chain) in chains::<u64>(behavior) {
             let context = format!("{}, {behavior:?}, on one side of a tee", chain.name);

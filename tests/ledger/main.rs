@@ -59,7 +59,7 @@ fn balanced() -> Ledger {
 }
 
 #[test]
-fn the_check_finds_a_change_of_any_single_counter() {
+fn ledger_check_detects_a_change_of_any_counter() {
     assert_eq!(Ledger::default().check(), Ok(()));
     assert_eq!(balanced().check(), Ok(()));
     for place in 0..counters(&mut balanced()).len() {
@@ -75,7 +75,7 @@ fn the_check_finds_a_change_of_any_single_counter() {
 }
 
 #[test]
-fn ledgers_add_up_counter_by_counter() {
+fn ledger_sum_adds_every_counter() {
     let (mut sum, mut single) = (balanced(), balanced());
     sum += single;
     for ((name, twice), (_, once)) in counters(&mut sum).into_iter().zip(counters(&mut single)) {
@@ -85,7 +85,7 @@ fn ledgers_add_up_counter_by_counter() {
 }
 
 #[test]
-fn a_ledger_is_told_as_its_two_equations_without_what_is_zero() {
+fn ledger_displays_its_equations_without_zeros() {
     let mut ledger = balanced();
     let text = ledger.to_string();
     for (name, counter) in counters(&mut ledger) {
@@ -95,7 +95,7 @@ fn a_ledger_is_told_as_its_two_equations_without_what_is_zero() {
 }
 
 #[test]
-fn an_event_is_pending_until_its_handling_has_ended() {
+fn event_stays_pending_until_it_is_handled() {
     for way in WAYS {
         let gate = Gate::closed();
         let at = gate.clone();
@@ -231,7 +231,7 @@ fn check_run(overflow: Overflow, fault: Fault, ending: Ending, unbounded: bool) 
 }
 
 #[test]
-fn the_books_balance_under_every_policy_fault_and_ending() {
+fn ledger_balances_for_every_policy_fault_and_ending() {
     for overflow in [
         Overflow::DropNewest,
         Overflow::DropOldest,
@@ -249,7 +249,7 @@ fn the_books_balance_under_every_policy_fault_and_ending() {
 }
 
 #[test]
-fn the_books_of_an_unbounded_queue_balance_under_every_fault_and_ending() {
+fn unbounded_ledger_balances_for_every_fault() {
     for fault in [Fault::None, Fault::Errors, Fault::Panics, Fault::ManyPanics] {
         for ending in [Ending::Quiet, Ending::Sudden, Ending::Aborted] {
             check_run(Overflow::DropNewest, fault, ending, true);
@@ -258,7 +258,7 @@ fn the_books_of_an_unbounded_queue_balance_under_every_fault_and_ending() {
 }
 
 #[test]
-fn the_books_of_lanes_that_are_gone_are_kept() {
+fn ledger_keeps_counters_of_dropped_lanes() {
     let queue = Queue::builder().capacity(1).spawn(|_: u64| ()).unwrap();
     for _ in 0..20 {
         let seen = write_all(Entry::Private(lane(&queue)));
@@ -272,7 +272,7 @@ fn the_books_of_lanes_that_are_gone_are_kept() {
 }
 
 #[test]
-fn reports_of_parts_are_merged_under_their_names() {
+fn report_merges_parts_under_their_names() {
     let mut report = CloseReport::done();
     report.merge("quiet", CloseReport::done());
     assert!(report.is_done());

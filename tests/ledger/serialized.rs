@@ -48,7 +48,7 @@ fn wait_strategy_round_trips_as_text() {
 }
 
 #[test]
-fn other_texts_are_errors_that_list_the_valid_ones() {
+fn invalid_text_error_lists_the_valid_texts() {
     for text in
         ["", "drop", "Drop_Newest", "block:1s", "block_for", "block_for:", "block_for:1", "block_for:1s,2s"]
     {
@@ -91,7 +91,7 @@ fn ledger_round_trips_as_json() {
 }
 
 #[test]
-fn variants_are_in_snake_case() {
+fn variants_serialize_in_snake_case() {
     let reasons = [
         (DropReason::Full, "full"),
         (DropReason::Evicted, "evicted"),
@@ -139,7 +139,7 @@ fn reports_round_trip_as_json() {
 }
 
 #[test]
-fn snapshot_is_one_json_object() {
+fn snapshot_serializes_as_one_json_object() {
     let (channel, _receiver) = Channel::builder().capacity(2).overflow(Overflow::Refuse).build().unwrap();
     let bus = Bus::new();
     let id = bus.add_named("audit", channel).unwrap();
@@ -199,7 +199,7 @@ fn subscribers_and_retries_round_trip_as_json() {
 }
 
 #[test]
-fn sequence_is_its_number() {
+fn sequence_serializes_as_its_number() {
     let sequence = Sequence::from(7);
     assert_eq!((u64::from(sequence), sequence.get()), (7, 7));
     assert_eq!(to_value(sequence).unwrap(), json!(7));

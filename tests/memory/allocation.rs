@@ -67,7 +67,7 @@ fn full_house() -> (Bus<Event>, Vec<Receiver<Event>>) {
 }
 
 #[test]
-fn a_publisher_leaves_the_heap_alone_from_its_first_event_on_and_with_full_lanes() {
+fn publisher_never_allocates_even_with_full_lanes() {
     let (bus, mut receivers) = full_house();
     let mut publisher = bus.publisher();
     let _ = quietly("the first event", || publisher.publish(EVENT).unwrap());
@@ -84,7 +84,7 @@ fn a_publisher_leaves_the_heap_alone_from_its_first_event_on_and_with_full_lanes
 }
 
 #[test]
-fn a_publisher_leaves_the_heap_alone_right_after_every_change_of_the_list() {
+fn publisher_never_allocates_after_a_list_change() {
     let bus: Bus<Event> = Bus::new();
     let mut publisher = bus.publisher();
     let _ = quietly("without sinks", || publisher.publish(EVENT).unwrap());
@@ -125,7 +125,7 @@ fn a_publisher_leaves_the_heap_alone_right_after_every_change_of_the_list() {
 }
 
 #[test]
-fn a_publisher_leaves_the_heap_alone_after_changes_that_it_slept_through() {
+fn publisher_never_allocates_after_missed_changes() {
     let bus: Bus<Event> = Bus::new();
     let mut publisher = bus.publisher();
     for round in 0..10 {
@@ -139,7 +139,7 @@ fn a_publisher_leaves_the_heap_alone_after_changes_that_it_slept_through() {
 }
 
 #[test]
-fn sinks_that_close_fill_up_or_fail_leave_the_heap_of_the_publisher_alone() {
+fn publisher_never_allocates_for_failing_sinks() {
     struct ClosedSink;
     impl Sink<Event> for ClosedSink {
         fn write(&self, event: Event) -> Result<(), WriteError<Event>> {
@@ -163,7 +163,7 @@ fn sinks_that_close_fill_up_or_fail_leave_the_heap_of_the_publisher_alone() {
 }
 
 #[test]
-fn the_wake_of_a_parked_consumer_leaves_the_heap_of_the_publisher_alone() {
+fn wake_of_a_parked_consumer_never_allocates() {
     let (sender, handled) = mpsc::sync_channel(1);
     let bus: Bus<u64> = Bus::new();
     let queue =
@@ -177,7 +177,7 @@ fn the_wake_of_a_parked_consumer_leaves_the_heap_of_the_publisher_alone() {
 }
 
 #[test]
-fn a_publisher_that_waits_for_room_leaves_the_heap_alone() {
+fn blocked_publisher_never_allocates() {
     let gate = Gate::closed();
     let at = gate.clone();
     let bus: Bus<Event> = Bus::new();
@@ -196,7 +196,7 @@ fn a_publisher_that_waits_for_room_leaves_the_heap_alone() {
 }
 
 #[test]
-fn the_local_publisher_leaves_the_heap_alone_after_its_first_use() {
+fn local_publisher_allocates_only_on_first_use() {
     let (bus, _receivers) = full_house();
     let _ = bus.with_local(|local| local.publish(EVENT)).unwrap();
     quietly("with_local", || {
@@ -209,7 +209,7 @@ fn the_local_publisher_leaves_the_heap_alone_after_its_first_use() {
 }
 
 #[test]
-fn a_nested_use_of_the_local_publisher_leaves_the_heap_alone() {
+fn nested_local_publisher_never_allocates() {
     let (bus, _receivers) = full_house();
     let _ = bus.with_local(|_| bus.with_local(|shared| shared.publish(EVENT))).unwrap();
     quietly("nested", || {
@@ -218,7 +218,7 @@ fn a_nested_use_of_the_local_publisher_leaves_the_heap_alone() {
 }
 
 #[test]
-fn the_shared_lanes_leave_the_heap_alone_after_the_first_use_of_a_thread() {
+fn shared_lanes_allocate_only_on_first_use() {
     let (bus, _receivers) = full_house();
     // The first load of a list in a thread makes the thread's record of the lists that it reads.
     let _ = bus.publish(EVENT).unwrap();
@@ -235,7 +235,7 @@ fn the_shared_lanes_leave_the_heap_alone_after_the_first_use_of_a_thread() {
 }
 
 #[test]
-fn publishers_free_no_list_that_is_replaced_while_they_read_it() {
+fn publishers_never_free_a_replaced_list() {
     // A sink holds the publish up, and so the list that it reads, until the bus has another one or none.
     for close in [false, true] {
         let (bus, gate) = (Bus::<Event>::new(), Gate::closed());
@@ -292,7 +292,7 @@ fn read_a_little(readers: &mut [Subscriber<Event>], round: usize) {
 }
 
 #[test]
-fn publishing_into_a_journal_leaves_the_heap_alone_whatever_its_subscribers_do() {
+fn journal_publish_never_allocates() {
     for capacity in [1, 64, 100] {
         let journal = Journal::builder().capacity(capacity).sample_time().build().unwrap();
         quietly("the first event", || journal.publish(EVENT).unwrap());
@@ -315,7 +315,7 @@ fn publishing_into_a_journal_leaves_the_heap_alone_whatever_its_subscribers_do()
 }
 
 #[test]
-fn the_only_publisher_of_a_journal_leaves_the_heap_alone_whatever_its_subscribers_do() {
+fn single_journal_publish_never_allocates() {
     for capacity in [1, 64, 100] {
         let (mut writer, feed) = Journal::builder().capacity(capacity).sample_time().build_single().unwrap();
         quietly("the first event", || writer.publish(EVENT).unwrap());
@@ -332,7 +332,7 @@ fn the_only_publisher_of_a_journal_leaves_the_heap_alone_whatever_its_subscriber
 }
 
 #[test]
-fn events_that_own_memory_are_freed_one_for_one_when_they_are_overwritten() {
+fn journal_frees_one_owned_event_per_overwrite() {
     let journal = Journal::new(64).unwrap();
     let mut still = journal.subscribe(Start::Now).unwrap();
     (0..1000_u64).for_each(|n| assert!(journal.publish(Box::new(n)).is_ok()));
@@ -345,7 +345,7 @@ fn events_that_own_memory_are_freed_one_for_one_when_they_are_overwritten() {
 }
 
 #[test]
-fn subscribing_again_allocates_no_block() {
+fn resubscribe_allocates_no_block() {
     let journal = Journal::<[u64; 64]>::new(256).unwrap();
     drop((journal.subscribe(Start::Now).unwrap(), journal.subscribe(Start::Now).unwrap()));
     let (heap, _two) =
@@ -359,7 +359,7 @@ fn subscribing_again_allocates_no_block() {
 }
 
 #[test]
-fn the_wake_of_subscribers_that_sleep_leaves_the_heap_of_the_publisher_alone() {
+fn wake_of_parked_subscribers_never_allocates() {
     const READERS: usize = 4;
     let (mut writer, feed) = Journal::single(64).unwrap();
     let (sender, read) = mpsc::sync_channel(READERS);
@@ -383,7 +383,7 @@ fn the_wake_of_subscribers_that_sleep_leaves_the_heap_of_the_publisher_alone() {
 }
 
 #[test]
-fn publishers_that_wait_for_a_gating_subscriber_leave_the_heap_alone() {
+fn publishers_blocked_at_a_gate_never_allocate() {
     let builder = || Journal::builder().capacity(64).gate_limit(GUARD);
     let (mut writer, feed) = builder().build_single().unwrap();
     waits_quietly("the only publisher", &feed, move |n| writer.publish(n).is_ok());

@@ -38,7 +38,7 @@ fn assert_within(bytes: i64, most: i64) {
 }
 
 #[test]
-fn an_empty_bus_takes_less_than_four_kibibytes() {
+fn empty_bus_takes_less_than_4_kib() {
     // What a thread keeps for the lists that it reads is made once for all buses.
     drop(warm_bus());
     let (bytes, _bus) = cost("a bus without sinks", Bus::<Event>::new);
@@ -46,7 +46,7 @@ fn an_empty_bus_takes_less_than_four_kibibytes() {
 }
 
 #[test]
-fn a_publisher_without_lanes_takes_less_than_one_kibibyte() {
+fn publisher_without_lanes_takes_less_than_1_kib() {
     let bus = warm_bus();
     let _first = bus.publisher();
     let (bytes, _publisher) = cost("a publisher without lanes", || bus.publisher());
@@ -54,7 +54,7 @@ fn a_publisher_without_lanes_takes_less_than_one_kibibyte() {
 }
 
 #[test]
-fn a_lane_takes_its_slots_and_less_than_three_kibibytes_more() {
+fn lane_takes_its_slots_plus_less_than_3_kib() {
     let bus = warm_bus();
     bus.add(queue()).unwrap();
     let _first = bus.publisher();
@@ -70,7 +70,7 @@ fn a_lane_takes_its_slots_and_less_than_three_kibibytes_more() {
 }
 
 #[test]
-fn a_queue_takes_its_shared_lane_and_less_than_four_kibibytes_more() {
+fn queue_takes_its_shared_lane_plus_less_than_4_kib() {
     // A slot of the shared lane has a stamp beside the event.
     let slots = SLOTS + (CAPACITY * size_of::<u64>()) as i64;
     let (bytes, _queue) = cost("a queue of 1024 events, without the worker's stack", queue);
@@ -82,7 +82,7 @@ fn a_queue_takes_its_shared_lane_and_less_than_four_kibibytes_more() {
 }
 
 #[test]
-fn a_direct_sink_takes_less_than_two_kibibytes_and_three_more_for_each_idle_publisher() {
+fn direct_sink_takes_2_kib_plus_3_per_idle_publisher() {
     let bus = warm_bus();
     bus.add(noop()).unwrap();
     let (bytes, _id) = cost("a direct sink on a bus without publishers", || bus.add(noop()).unwrap());
@@ -96,7 +96,7 @@ fn a_direct_sink_takes_less_than_two_kibibytes_and_three_more_for_each_idle_publ
 }
 
 #[test]
-fn a_journal_takes_a_third_more_than_its_events_ten_kibibytes_and_a_block_for_each_subscriber() {
+fn journal_takes_events_plus_a_third_and_10_kib() {
     let (bytes, journal) = cost("a journal of 1024 events", || Journal::<Event>::new(CAPACITY).unwrap());
     println!("  of it around its events: {} bytes", bytes - SLOTS);
     // A block more than the capacity takes, and behind each block a quarter of it, for which its writer asks ahead.
@@ -110,7 +110,7 @@ fn a_journal_takes_a_third_more_than_its_events_ten_kibibytes_and_a_block_for_ea
 }
 
 #[test]
-fn memory_is_publishers_times_sinks_times_capacity_and_comes_back() {
+fn lane_memory_scales_and_is_freed() {
     let bus = warm_bus();
     let sinks: Vec<_> = (0..4).map(|_| queue()).collect();
     for sink in &sinks {
@@ -125,7 +125,7 @@ fn memory_is_publishers_times_sinks_times_capacity_and_comes_back() {
 }
 
 #[test]
-fn the_lanes_of_a_removed_sink_are_given_back_when_the_publishers_have_moved_on() {
+fn removed_sink_frees_its_lanes_after_next_publishes() {
     let bus = warm_bus();
     let mut publishers: Vec<Publisher<Event>> = (0..4).map(|_| bus.publisher()).collect();
     let _steady = bus.add(noop()).unwrap();
@@ -148,7 +148,7 @@ fn the_lanes_of_a_removed_sink_are_given_back_when_the_publishers_have_moved_on(
 }
 
 #[test]
-fn an_idle_publisher_does_not_gather_memory_while_the_list_changes() {
+fn idle_publisher_does_not_accumulate_memory() {
     let bus = warm_bus();
     let _steady = bus.add(noop()).unwrap();
     let mut idle = bus.publisher();
@@ -167,7 +167,7 @@ fn an_idle_publisher_does_not_gather_memory_while_the_list_changes() {
 }
 
 #[test]
-fn publishers_that_come_and_go_leave_nothing_behind() {
+fn dropped_publishers_free_all_their_memory() {
     let bus = warm_bus();
     // A channel that is read on this thread, so that all its memory is this thread's.
     let (channel, mut receiver) =
@@ -203,7 +203,7 @@ fn documented(what: &str) -> i64 {
 
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn documented_figures_are_those_that_are_measured() {
+fn documented_figures_match_the_measured_ones() {
     let (empty, bus) = (warm_bus(), warm_bus());
     let _first = empty.publisher();
     bus.add(noop()).unwrap();

@@ -35,7 +35,7 @@ fn assert_at_most_doubled(what: &str, few: (u64, u64), many: (u64, u64), slack: 
 const SPINE: u64 = 4096 / 64 * 8 * 8;
 
 #[test]
-fn an_add_and_a_removal_ask_for_what_they_change() {
+fn add_and_remove_allocate_independent_of_sink_count() {
     for idle in [true, false] {
         for publishers in [0, 4] {
             let cost = |sinks: usize| {
@@ -54,7 +54,7 @@ fn an_add_and_a_removal_ask_for_what_they_change() {
 }
 
 #[test]
-fn ten_thousand_adds_beside_idle_publishers_ask_for_linear_memory() {
+fn adds_beside_idle_publishers_allocate_linearly() {
     let cost = |sinks: usize| {
         let bus: Bus<Event> = Bus::new();
         let _publishers: Vec<_> = (0..16).map(|_| bus.publisher()).collect();
@@ -64,7 +64,7 @@ fn ten_thousand_adds_beside_idle_publishers_ask_for_linear_memory() {
 }
 
 #[test]
-fn removals_in_the_order_of_the_adds_ask_for_linear_memory() {
+fn removals_in_add_order_allocate_linearly() {
     let cost = |sinks: usize| {
         let bus: Bus<Event> = Bus::new();
         let _publishers: Vec<_> = (0..4).map(|_| bus.publisher()).collect();
@@ -76,7 +76,7 @@ fn removals_in_the_order_of_the_adds_ask_for_linear_memory() {
 }
 
 #[test]
-fn a_registration_asks_for_a_way_to_each_sink_whatever_the_number_of_publishers() {
+fn registration_cost_ignores_the_publisher_count() {
     let cost = |publishers: usize| {
         let bus: Bus<Event> = Bus::new();
         let receivers: Vec<_> = (0..8)
@@ -115,7 +115,7 @@ impl Sink<Event> for Asked {
 }
 
 #[test]
-fn an_add_asks_a_few_sinks_whether_they_are_closed_and_asks_all_in_turn() {
+fn add_checks_a_few_sinks_for_closure_in_turn() {
     let (bus, asked) = (Bus::new(), std::sync::Arc::default());
     for _ in 0..1000 {
         bus.add(Asked(std::sync::Arc::clone(&asked))).unwrap();
@@ -138,7 +138,7 @@ fn an_add_asks_a_few_sinks_whether_they_are_closed_and_asks_all_in_turn() {
 }
 
 #[test]
-fn a_thousand_sinks_that_come_and_go_beside_publishers_leave_nothing_behind() {
+fn removed_sinks_free_all_their_memory() {
     let bus: Bus<Event> = Bus::new();
     let mut publishers: Vec<_> = (0..4).map(|_| bus.publisher()).collect();
     let mut come_and_go = || {
@@ -156,7 +156,7 @@ fn a_thousand_sinks_that_come_and_go_beside_publishers_leave_nothing_behind() {
 }
 
 #[test]
-fn a_long_list_is_reached_in_order_and_once_also_after_removals() {
+fn long_list_is_published_to_in_order_once() {
     let (bus, log) = (Bus::<Event>::new(), std::sync::Arc::new(std::sync::Mutex::new(Vec::new())));
     let add = |number: usize| {
         let log = std::sync::Arc::clone(&log);

@@ -47,7 +47,7 @@ fn three_channels(bus: &Bus<Event>, capacity: usize) -> Vec<(Channel<Event>, Rec
 }
 
 #[test]
-fn a_pool_of_threads_that_publish_once_takes_bounded_memory() {
+fn threads_that_publish_once_take_bounded_memory() {
     for events in [1, 4 * EVENTS] {
         let (bus, gate) = (Bus::new(), Gate::closed());
         let mut channels = three_channels(&bus, 1024);
@@ -73,7 +73,7 @@ fn a_pool_of_threads_that_publish_once_takes_bounded_memory() {
 }
 
 #[test]
-fn threads_that_end_give_their_lanes_to_others() {
+fn ended_threads_release_their_lanes() {
     let bus = Bus::new();
     let mut receiver = bus.subscribe_lossy(16).unwrap();
     for id in 0..3 * most() {
@@ -89,7 +89,7 @@ fn threads_that_end_give_their_lanes_to_others() {
 }
 
 #[test]
-fn a_busy_thread_gets_lanes_beside_threads_that_published_once() {
+fn busy_thread_gets_lanes_beside_idle_threads() {
     let (bus, gate) = (Bus::new(), Gate::closed());
     let mut receiver = bus.subscribe_lossy(4096).unwrap();
     let idle = publish_and_stay(&bus, 2 * most(), 1, &gate);
@@ -118,7 +118,7 @@ fn assert_in_order(events: impl IntoIterator<Item = Event>, threads: usize, each
 }
 
 #[test]
-fn a_thread_that_moves_to_its_own_lanes_keeps_its_order() {
+fn thread_keeps_its_order_when_it_gets_lanes() {
     ends(|| {
         for (overflow, capacity) in
             [(Overflow::DropNewest, 4096), (Overflow::DropOldest, 4096), (Overflow::Block, 8)]
@@ -176,7 +176,7 @@ fn idle_threads(bus: &Bus<Event>, gate: &Gate) -> Vec<JoinHandle<()>> {
 }
 
 #[test]
-fn a_publisher_of_a_thread_comes_behind_what_that_thread_published_before() {
+fn publisher_keeps_order_after_bus_publishes() {
     for drains in [false, true] {
         let bus = Bus::new();
         // A quarter of the capacity is read from one lane before the next one has its turn.

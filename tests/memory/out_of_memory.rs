@@ -50,7 +50,7 @@ fn took(accepted: usize) -> Published {
 }
 
 #[test]
-fn a_sink_without_memory_for_a_lane_is_not_added_and_the_bus_goes_on() {
+fn add_without_lane_memory_fails_and_bus_continues() {
     let bus = Bus::new();
     let (there, mut first) = channel();
     bus.add(there.clone()).unwrap();
@@ -78,7 +78,7 @@ fn a_sink_without_memory_for_a_lane_is_not_added_and_the_bus_goes_on() {
 }
 
 #[test]
-fn lanes_that_were_made_before_the_memory_ran_out_are_given_back() {
+fn failed_add_frees_the_lanes_it_made() {
     let bus = Bus::new();
     bus.add(buslane::noop()).unwrap();
     let mut publishers = [bus.publisher(), bus.publisher(), bus.publisher()];
@@ -101,7 +101,7 @@ fn lanes_that_were_made_before_the_memory_ran_out_are_given_back() {
 }
 
 #[test]
-fn a_publisher_without_memory_for_its_lanes_writes_into_those_that_all_share() {
+fn publisher_without_lane_memory_uses_shared_lanes() {
     let bus = Bus::new();
     let (channel, mut receiver) = channel();
     let log = Log::new();
@@ -140,7 +140,7 @@ fn a_publisher_without_memory_for_its_lanes_writes_into_those_that_all_share() {
 }
 
 #[test]
-fn a_queue_ordered_by_a_key_gives_lanes_to_all_its_workers_or_none() {
+fn keyed_queue_makes_all_worker_lanes_or_none() {
     let log = Log::new();
     let seen = log.clone();
     let queue = queue_builder()
@@ -178,7 +178,7 @@ fn only_with_memory<R>(granted: usize, make: impl Fn() -> Result<R, BuildError>)
 }
 
 #[test]
-fn a_channel_or_a_journal_that_there_is_no_memory_for_is_an_error() {
+fn channel_and_journal_without_memory_fail_to_build() {
     only_with_memory(0, || Channel::<Event>::lossy(CAPACITY));
     only_with_memory(0, || Channel::<Event>::shared(CAPACITY));
     only_with_memory(0, || channel_builder().build());
@@ -202,7 +202,7 @@ fn a_channel_or_a_journal_that_there_is_no_memory_for_is_an_error() {
 }
 
 #[test]
-fn a_queue_that_there_is_no_memory_for_is_an_error_and_drops_its_handlers() {
+fn queue_without_memory_fails_and_drops_handlers() {
     let drops = Drops::default();
     let held = |id| {
         let held = drops.track(id);
@@ -242,7 +242,7 @@ fn firsts(subscriber: &mut buslane::Subscriber<Large>) -> Vec<u64> {
 }
 
 #[test]
-fn a_subscriber_without_memory_for_its_block_is_told_so_and_the_journal_goes_on() {
+fn subscribe_without_memory_fails_journal_continues() {
     let journal = Journal::<Large>::new(128).unwrap();
     let no_memory = SubscribeError::OutOfMemory(OutOfMemory::new(64));
     let mut reader = journal.subscribe(Start::Oldest).unwrap();
@@ -280,7 +280,7 @@ fn a_subscriber_without_memory_for_its_block_is_told_so_and_the_journal_goes_on(
 }
 
 #[test]
-fn publishers_on_other_threads_notice_nothing_while_sinks_are_refused() {
+fn failed_adds_do_not_affect_other_publishers() {
     let bus = Bus::new();
     let (channel, mut receiver) = channel();
     bus.add(channel).unwrap();

@@ -10,7 +10,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
-fn an_event_that_is_taken_at_the_first_attempt_leaves_the_heap_alone() {
+fn first_attempt_success_never_allocates() {
     let breaker = Arc::new(Breaker::new(5, SECOND));
     let sinks: [(&str, Box<dyn Sink<u64>>); 3] = [
         ("a backoff", Box::new(noop().retry(Backoff::new(SECOND, HOUR)))),

@@ -8,7 +8,7 @@ use test_support::blocks::{Alive, CAPACITIES, new, publish_alive};
 use test_support::heap::{Heap, heap_of};
 
 #[test]
-fn a_reader_that_stands_still_keeps_one_block_and_its_values_go_when_it_does() {
+fn stalled_reader_keeps_one_block_until_its_drop() {
     for capacity in CAPACITIES {
         let alive = AtomicU64::new(0);
         let (mut writer, source) = new(capacity);
@@ -59,7 +59,7 @@ fn a_reader_that_stands_still_keeps_one_block_and_its_values_go_when_it_does() {
 }
 
 #[test]
-fn writing_and_reading_leave_the_heap_alone_also_with_readers_that_stand_still() {
+fn ring_never_allocates_with_stalled_readers() {
     fn quietly<R>(what: &str, run: impl FnOnce() -> R) -> R {
         let (heap, result) = heap_of(run);
         assert_eq!(heap, Heap::default(), "{what}");

@@ -84,62 +84,57 @@ fn percent(test: &str, silence: Silence, wait: WaitStrategy) -> f64 {
 }
 
 #[test]
-fn napping_consumers_use_nothing_in_silence() {
-    let used = percent("napping_consumers_use_nothing_in_silence", used_in_silence, WaitStrategy::nap());
+fn napping_consumers_use_no_idle_processor_time() {
+    let used = percent("napping_consumers_use_no_idle_processor_time", used_in_silence, WaitStrategy::nap());
     assert!(used < 0.5, "{used} %");
 }
 
 #[test]
-fn spinning_consumers_that_park_use_nothing_in_silence() {
-    let used = percent(
-        "spinning_consumers_that_park_use_nothing_in_silence",
-        used_in_silence,
-        WaitStrategy::SpinPark,
-    );
+fn spin_park_consumers_use_no_idle_processor_time() {
+    let used =
+        percent("spin_park_consumers_use_no_idle_processor_time", used_in_silence, WaitStrategy::SpinPark);
     assert!(used < 0.5, "{used} %");
 }
 
 #[test]
-fn parked_consumers_use_nothing_in_silence() {
-    let used = percent("parked_consumers_use_nothing_in_silence", used_in_silence, WaitStrategy::Park);
+fn parked_consumers_use_no_idle_processor_time() {
+    let used = percent("parked_consumers_use_no_idle_processor_time", used_in_silence, WaitStrategy::Park);
     assert!(used < 0.5, "{used} %");
 }
 
 #[test]
-fn a_polling_consumer_uses_at_most_one_percent_in_silence() {
+fn polling_consumer_uses_at_most_1_percent_when_idle() {
     // Four consumers poll; the stated figure is for one.
-    let used = percent(
-        "a_polling_consumer_uses_at_most_one_percent_in_silence",
-        used_in_silence,
-        WaitStrategy::poll(),
-    ) / 4.0;
+    let used =
+        percent("polling_consumer_uses_at_most_1_percent_when_idle", used_in_silence, WaitStrategy::poll())
+            / 4.0;
     assert!(used <= 1.0, "{used} %");
 }
 
 #[test]
-fn subscribers_that_nap_use_nothing_in_silence() {
+fn napping_subscribers_use_no_idle_processor_time() {
     let used =
-        percent("subscribers_that_nap_use_nothing_in_silence", used_by_subscribers, WaitStrategy::nap());
+        percent("napping_subscribers_use_no_idle_processor_time", used_by_subscribers, WaitStrategy::nap());
     assert!(used < 0.5, "{used} %");
 }
 
 #[test]
-fn subscribers_that_spin_and_park_use_nothing_in_silence() {
-    let name = "subscribers_that_spin_and_park_use_nothing_in_silence";
+fn spin_park_subscribers_use_no_idle_processor_time() {
+    let name = "spin_park_subscribers_use_no_idle_processor_time";
     let used = percent(name, used_by_subscribers, WaitStrategy::SpinPark);
     assert!(used < 0.5, "{used} %");
 }
 
 #[test]
-fn subscribers_that_park_use_nothing_in_silence() {
+fn parked_subscribers_use_no_idle_processor_time() {
     let used =
-        percent("subscribers_that_park_use_nothing_in_silence", used_by_subscribers, WaitStrategy::Park);
+        percent("parked_subscribers_use_no_idle_processor_time", used_by_subscribers, WaitStrategy::Park);
     assert!(used < 0.5, "{used} %");
 }
 
 #[test]
-fn a_subscriber_that_polls_uses_at_most_one_percent_in_silence() {
-    let name = "a_subscriber_that_polls_uses_at_most_one_percent_in_silence";
+fn polling_subscriber_uses_at_most_1_percent_idle() {
+    let name = "polling_subscriber_uses_at_most_1_percent_idle";
     let used = percent(name, used_by_subscribers, WaitStrategy::poll()) / 4.0;
     assert!(used <= 1.0, "{used} %");
 }

@@ -106,14 +106,14 @@ fn play(name: &str, low: impl Fn() + Sync, mut high: impl FnMut() + Send) {
 }
 
 #[test]
-fn a_publisher_of_a_journal_waits_for_another_one() {
+fn realtime_journal_publisher_yields_to_another() {
     let journal = Journal::new(1024).unwrap();
     let publish = || drop(journal.publish([7_u64; 8]));
     play("a journal's claim", publish, publish);
 }
 
 #[test]
-fn a_claim_that_is_held_is_waited_for_asleep() {
+fn held_claim_parks_the_waiting_writer() {
     let _alone = super::alone();
     let (writer, _source) = ring::<u32>(64).unwrap();
     let writer = SharedWriter::from(writer);
@@ -133,7 +133,7 @@ fn a_claim_that_is_held_is_waited_for_asleep() {
 }
 
 #[test]
-fn a_writer_into_an_unbounded_channel_waits_for_another_one() {
+fn realtime_unbounded_writer_yields_to_another() {
     let (channel, receiver) = Channel::<[u64; 8]>::builder().unbounded().build().unwrap();
     let receiver = Mutex::new(receiver);
     let low = || {
@@ -146,14 +146,14 @@ fn a_writer_into_an_unbounded_channel_waits_for_another_one() {
 }
 
 #[test]
-fn a_reader_of_an_unbounded_channel_waits_for_a_writer() {
+fn realtime_unbounded_reader_yields_to_a_writer() {
     let (channel, mut receiver) = Channel::<[u64; 8]>::builder().unbounded().build().unwrap();
     let low = || assert!(channel.write([7; 8]).is_ok());
     play("an unbounded queue's pop", low, || while receiver.drain_with(|_| {}) > 0 {});
 }
 
 #[test]
-fn a_receiver_that_goes_waits_for_a_writer() {
+fn dropped_realtime_receiver_yields_to_a_writer() {
     for several in [false, true] {
         let current = RwLock::new(Channel::<[u64; 8]>::lossy(64).unwrap().0);
         let low = || {
@@ -179,7 +179,7 @@ fn a_receiver_that_goes_waits_for_a_writer() {
 }
 
 #[test]
-fn a_reader_that_gets_up_waits_for_who_calls_it() {
+fn timed_out_realtime_reader_yields_to_its_waker() {
     let journal = Journal::new(1024).unwrap();
     let mut reader =
         journal.subscription().start(Start::Now).wait_strategy(WaitStrategy::Park).subscribe().unwrap();
@@ -191,7 +191,7 @@ fn a_reader_that_gets_up_waits_for_who_calls_it() {
 }
 
 #[test]
-fn a_receiver_that_gets_up_waits_for_who_wakes_it() {
+fn timed_out_realtime_receiver_yields_to_its_waker() {
     let (channel, mut receiver) =
         Channel::<[u64; 8]>::builder().capacity(1024).wait_strategy(WaitStrategy::Park).build().unwrap();
     let low = || assert!(channel.write([7; 8]).is_ok());
@@ -202,7 +202,7 @@ fn a_receiver_that_gets_up_waits_for_who_wakes_it() {
 }
 
 #[test]
-fn a_removal_waits_for_a_publish() {
+fn realtime_removal_yields_to_a_publish() {
     let bus = Bus::<[u64; 8]>::new();
     let low = || assert!(bus.publish([7; 8]).is_ok());
     play("a removal", low, || {

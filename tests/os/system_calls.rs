@@ -130,22 +130,22 @@ fn publisher(mut publisher: Publisher<u64>) -> Box<dyn FnMut(u64) + Send> {
 }
 
 #[test]
-fn a_publisher_makes_no_system_call_while_consumers_poll() {
-    in_child("a_publisher_makes_no_system_call_while_consumers_poll", || {
+fn publisher_makes_no_system_call_for_pollers() {
+    in_child("publisher_makes_no_system_call_for_pollers", || {
         publish_without_system_calls(WaitStrategy::poll(), |bus| publisher(bus.publisher()))
     });
 }
 
 #[test]
-fn a_publisher_makes_no_system_call_while_consumers_nap() {
-    in_child("a_publisher_makes_no_system_call_while_consumers_nap", || {
+fn publisher_makes_no_system_call_for_nappers() {
+    in_child("publisher_makes_no_system_call_for_nappers", || {
         publish_without_system_calls(nap(), |bus| publisher(bus.publisher()))
     });
 }
 
 #[test]
-fn batches_and_changes_of_the_list_need_no_system_call_of_the_publisher() {
-    in_child("batches_and_changes_of_the_list_need_no_system_call_of_the_publisher", || {
+fn batches_and_list_changes_need_no_system_call() {
+    in_child("batches_and_list_changes_need_no_system_call", || {
         publish_without_system_calls(WaitStrategy::poll(), |bus| {
             let (mut publisher, changing) = (bus.publisher(), bus.clone());
             // The publisher meets a changed list again and again.
@@ -168,8 +168,8 @@ fn batches_and_changes_of_the_list_need_no_system_call_of_the_publisher() {
 }
 
 #[test]
-fn a_system_call_in_strict_mode_is_noticed() {
-    in_child("a_system_call_in_strict_mode_is_noticed", || {
+fn strict_mode_detects_a_system_call() {
+    in_child("strict_mode_detects_a_system_call", || {
         let survived = in_strict_mode(thread::yield_now)?;
         assert!(!survived, "the test would see nothing");
         Some(())

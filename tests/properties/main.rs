@@ -26,22 +26,22 @@ proptest::proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn an_spsc_ring_is_a_bounded_queue_with_an_end(capacity in 1..9_usize, ops in operations(spsc::Op::decode, 200)) {
+    fn spsc_ring_matches_a_bounded_queue_with_an_end(capacity in 1..9_usize, ops in operations(spsc::Op::decode, 200)) {
         spsc::run(capacity, &ops);
     }
 
     #[test]
-    fn an_mpmc_ring_is_a_bounded_queue(capacity in 1..9_usize, ops in operations(mpmc::Op::decode, 200)) {
+    fn mpmc_ring_matches_a_bounded_queue(capacity in 1..9_usize, ops in operations(mpmc::Op::decode, 200)) {
         mpmc::run(capacity, &ops);
     }
 
     #[test]
-    fn a_block_ring_is_a_list_that_forgets(capacity in 1..150_usize, ops in operations(blocks::Op::decode, 150)) {
+    fn block_ring_matches_a_list_that_forgets(capacity in 1..150_usize, ops in operations(blocks::Op::decode, 150)) {
         blocks::run(capacity, &ops);
     }
 
     #[test]
-    fn a_channel_is_a_queue_for_each_publisher(
+    fn channel_matches_one_queue_per_publisher(
         setup in any::<Step>().prop_map(channel::Setup::decode),
         ops in operations(channel::Op::decode, 150),
     ) {
@@ -49,12 +49,12 @@ proptest::proptest! {
     }
 
     #[test]
-    fn a_bus_is_a_list_of_sinks(ops in operations(bus::Op::decode, 80)) {
+    fn bus_matches_a_list_of_sinks(ops in operations(bus::Op::decode, 80)) {
         bus::run(&ops);
     }
 
     #[test]
-    fn a_journal_is_a_list_of_all_events(
+    fn journal_matches_a_list_of_all_events(
         setup in any::<Step>().prop_map(journal::Setup::decode),
         ops in operations(journal::Op::decode, 150),
     ) {
@@ -62,7 +62,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn a_retry_does_what_its_policy_says(
+    fn retry_follows_its_policy(
         setup in any::<[u8; 6]>().prop_map(retry::Setup::decode),
         ops in operations(retry::Op::decode, 100),
     ) {

@@ -14,7 +14,7 @@ use test_support::{
 };
 
 #[test]
-fn a_close_handles_what_was_accepted_and_refuses_the_rest() {
+fn close_handles_accepted_events_and_refuses_the_rest() {
     let (queue, gate, log) = held_queue(8, Overflow::Block);
     let mut entries = WAYS.map(|way| Entry::into(&queue, way));
     entries.iter_mut().for_each(|entry| entry.write(1).unwrap());
@@ -33,7 +33,7 @@ fn a_close_handles_what_was_accepted_and_refuses_the_rest() {
 }
 
 #[test]
-fn a_handler_that_never_returns_is_left_behind_at_the_deadline() {
+fn close_leaves_a_stuck_handler_at_the_deadline() {
     for way in WAYS {
         let (gate, dropped) = (Gate::closed(), Log::new());
         let (at, hook) = (gate.clone(), dropped.clone());
@@ -62,7 +62,7 @@ fn a_handler_that_never_returns_is_left_behind_at_the_deadline() {
 }
 
 #[test]
-fn what_was_handled_before_the_handler_got_stuck_is_not_reported_as_undelivered() {
+fn close_report_excludes_handled_events() {
     for way in WAYS {
         let (queue, gate, log) = held_queue(64, Overflow::Refuse);
         let mut entry = Entry::into(&queue, way);
@@ -77,7 +77,7 @@ fn what_was_handled_before_the_handler_got_stuck_is_not_reported_as_undelivered(
 }
 
 #[test]
-fn a_blocked_writer_gets_its_event_back_from_a_close() {
+fn close_returns_the_event_of_a_blocked_writer() {
     for (overflow, way) in [Overflow::Block, Overflow::BlockFor(HOUR)]
         .into_iter()
         .flat_map(|policy| WAYS.map(|way| (policy, way)))
@@ -97,7 +97,7 @@ fn a_blocked_writer_gets_its_event_back_from_a_close() {
 }
 
 #[test]
-fn a_flush_waits_for_what_was_accepted_before_it_as_long_as_it_may() {
+fn flush_waits_for_accepted_events_until_its_limit() {
     for (way, unbounded) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
         let gate = Gate::closed();
         let at = gate.clone();
@@ -119,7 +119,7 @@ fn a_flush_waits_for_what_was_accepted_before_it_as_long_as_it_may() {
 }
 
 #[test]
-fn inside_a_delivery_neither_close_nor_flush_waits() {
+fn close_and_flush_do_not_wait_inside_a_delivery() {
     let (sender, reports) = mpsc::channel();
     let own = Arc::new(Mutex::new(None::<Queue<u64>>));
     let handle = own.clone();
@@ -138,7 +138,7 @@ fn inside_a_delivery_neither_close_nor_flush_waits() {
 }
 
 #[test]
-fn the_last_handle_closes_the_queue_and_what_was_accepted_is_handled() {
+fn last_handle_drop_handles_accepted_events() {
     let (drops, log) = (Drops::default(), Log::new());
     let handled = log.clone();
     let queue = Queue::builder().spawn(move |event: Tracked| handled.push(event.id)).unwrap();
@@ -159,7 +159,7 @@ fn the_last_handle_closes_the_queue_and_what_was_accepted_is_handled() {
 }
 
 #[test]
-fn the_drop_of_the_last_handle_gives_nothing_up_although_the_handler_is_stuck() {
+fn last_handle_drop_aborts_no_event() {
     let (queue, gate, log) = held_queue(8, Overflow::Refuse);
     (1..=3).for_each(|event| queue.write(event).unwrap());
     ends(move || drop(queue));
@@ -169,7 +169,7 @@ fn the_drop_of_the_last_handle_gives_nothing_up_although_the_handler_is_stuck() 
 }
 
 #[test]
-fn a_worker_may_drop_the_last_handle_of_its_own_queue() {
+fn worker_can_drop_the_last_handle_of_its_queue() {
     let (drops, (sender, ended)) = (Drops::default(), mpsc::channel::<()>());
     let own = Arc::new(Mutex::new(None::<Queue<Tracked>>));
     let handle = own.clone();
@@ -189,7 +189,7 @@ fn a_worker_may_drop_the_last_handle_of_its_own_queue() {
 }
 
 #[test]
-fn what_is_given_up_is_dropped_exactly_once() {
+fn aborted_events_are_dropped_exactly_once() {
     let (drops, gate) = (Drops::default(), Gate::closed());
     let at = gate.clone();
     let queue = Queue::builder().spawn(move |_: Tracked| at.pass()).unwrap();
@@ -206,7 +206,7 @@ fn what_is_given_up_is_dropped_exactly_once() {
 }
 
 #[test]
-fn a_flush_and_a_close_reach_through_a_queue_into_the_queue_behind_it() {
+fn flush_and_close_reach_the_downstream_queue() {
     let (inner, gate, log) = held_queue(8, Overflow::Refuse);
     let behind = inner.clone();
     let outer = inner.queue(8).unwrap();
@@ -226,7 +226,7 @@ fn a_flush_and_a_close_reach_through_a_queue_into_the_queue_behind_it() {
 }
 
 #[test]
-fn a_close_that_waits_for_the_queue_behind_has_the_limit_it_was_given() {
+fn close_passes_its_limit_to_the_downstream_sink() {
     /// Tells what deadline it was closed with.
     struct Closing(mpsc::Sender<Deadline>);
     impl Sink<u64> for Closing {
@@ -252,7 +252,7 @@ fn a_close_that_waits_for_the_queue_behind_has_the_limit_it_was_given() {
 }
 
 #[test]
-fn closes_and_writes_of_many_threads_agree_on_what_was_accepted() {
+fn concurrent_closes_and_writes_agree_on_acceptance() {
     for round in 0..100 {
         let log = Log::new();
         let handled = log.clone();

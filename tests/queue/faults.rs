@@ -13,7 +13,7 @@ use std::time::Duration;
 use test_support::{Entry, GUARD, Log, Outcome, WAYS, assert_balanced, flush, outcome, wait_for};
 
 #[test]
-fn a_panic_costs_the_event_in_hand_and_the_next_one_is_handled() {
+fn panic_drops_only_the_event_in_hand() {
     for way in WAYS {
         let (log, errors) = (Log::new(), Log::new());
         let (handled, hook) = (log.clone(), errors.clone());
@@ -40,7 +40,7 @@ fn a_panic_costs_the_event_in_hand_and_the_next_one_is_handled() {
 }
 
 #[test]
-fn so_many_panics_in_a_row_close_the_queue_and_what_was_accepted_is_still_handled() {
+fn consecutive_panics_close_and_drain_the_queue() {
     for (limit, most) in [(0, 1), (1, 1), (3, 3)] {
         let (gate, log) = (Gate::closed(), Log::new());
         let (at, handled) = (gate.clone(), log.clone());
@@ -71,7 +71,7 @@ fn so_many_panics_in_a_row_close_the_queue_and_what_was_accepted_is_still_handle
 }
 
 #[test]
-fn an_error_is_counted_kept_and_told() {
+fn handler_error_is_counted_kept_and_reported() {
     let errors = Log::new();
     let hook = errors.clone();
     let queue = Queue::builder()
@@ -90,7 +90,7 @@ fn an_error_is_counted_kept_and_told() {
 }
 
 #[test]
-fn hooks_that_panic_concern_nobody() {
+fn panicking_hooks_affect_no_caller() {
     let queue = Queue::builder()
         .capacity(1)
         .overflow(Overflow::DropOldest)
@@ -125,7 +125,7 @@ fn hooks_that_panic_concern_nobody() {
 }
 
 #[test]
-fn a_sink_that_gives_an_event_back_has_it_dropped_with_a_reason() {
+fn refused_event_is_dropped_with_a_reason() {
     /// Refuses odd numbers, one of them by a failure.
     struct Even;
     impl Sink<u64> for Even {
@@ -150,7 +150,7 @@ fn a_sink_that_gives_an_event_back_has_it_dropped_with_a_reason() {
 }
 
 #[test]
-fn a_queue_closes_with_the_sink_behind_it() {
+fn queue_closes_when_its_inner_sink_closes() {
     /// Takes two events, and is closed from then on.
     #[derive(Default)]
     struct TwoOnly(AtomicU64);
@@ -174,7 +174,7 @@ fn a_queue_closes_with_the_sink_behind_it() {
 }
 
 #[test]
-fn an_error_whose_text_panics_costs_only_its_event() {
+fn panicking_error_text_costs_only_its_event() {
     #[derive(Debug)]
     struct Unspeakable;
     impl fmt::Display for Unspeakable {
@@ -216,7 +216,7 @@ fn a_panic_whose_payload_panics_costs_only_its_event() {
 }
 
 #[test]
-fn an_event_whose_drop_panics_costs_only_itself() {
+fn panicking_event_drop_costs_only_its_event() {
     /// Refuses its first event, which the worker then drops.
     struct RefuseOne(Mutex<bool>);
     impl Sink<Option<Bomb>> for RefuseOne {
@@ -232,7 +232,7 @@ fn an_event_whose_drop_panics_costs_only_itself() {
 }
 
 #[test]
-fn events_that_are_given_up_and_whose_drops_panic_do_not_keep_the_worker_from_its_end() {
+fn worker_ends_despite_panicking_aborted_drops() {
     let gate = Gate::closed();
     let at = gate.clone();
     let queue = Queue::builder().spawn(move |_: Option<Bomb>| at.pass()).unwrap();
@@ -247,7 +247,7 @@ fn events_that_are_given_up_and_whose_drops_panic_do_not_keep_the_worker_from_it
 }
 
 #[test]
-fn a_slow_handler_holds_no_room_of_events_that_it_has_handled() {
+fn slow_handler_frees_room_of_handled_events() {
     for way in WAYS {
         let (queue, gate, log) = held_queue(64, Overflow::Refuse);
         let mut entry = Entry::into(&queue, way);
@@ -265,7 +265,7 @@ fn a_slow_handler_holds_no_room_of_events_that_it_has_handled() {
 }
 
 #[test]
-fn a_stuck_queue_concerns_only_itself() {
+fn stuck_queue_does_not_affect_another_queue() {
     let (stuck, gate, _) = held_queue(1, Overflow::BlockFor(HOUR));
     let log = Log::new();
     let handled = log.clone();

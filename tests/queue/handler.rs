@@ -82,7 +82,7 @@ fn batches(log: &Log<Call>) -> Vec<Vec<u64>> {
 }
 
 #[test]
-fn a_handler_is_ticked_fed_flushed_closed_and_dropped_in_this_order() {
+fn handler_calls_follow_the_documented_order() {
     let (queue, gate, log) = diary(Queue::builder());
     gate.open();
     queue.write(7).unwrap();
@@ -102,7 +102,7 @@ fn a_handler_is_ticked_fed_flushed_closed_and_dropped_in_this_order() {
 }
 
 #[test]
-fn a_batch_has_at_most_so_many_events() {
+fn batch_holds_at_most_max_batch_events() {
     let (queue, gate, log) = diary(Queue::builder().capacity(64).max_batch(4));
     let mut entry = lane(&queue);
     entry.push(0, Deadline::NEVER).unwrap();
@@ -115,7 +115,7 @@ fn a_batch_has_at_most_so_many_events() {
 }
 
 #[test]
-fn a_batch_ends_when_everything_that_was_waiting_has_been_handled() {
+fn batch_ends_after_all_waiting_events() {
     let (queue, gate, log) = diary(Queue::builder().capacity(4));
     let mut entry = lane(&queue);
     entry.push(0, Deadline::NEVER).unwrap();
@@ -130,7 +130,7 @@ fn a_batch_ends_when_everything_that_was_waiting_has_been_handled() {
 }
 
 #[test]
-fn the_last_batch_has_an_end_although_lanes_come_and_go_during_the_close() {
+fn last_batch_ends_despite_lane_changes_in_close() {
     for round in 0..100 {
         let (queue, gate, log) = diary(Queue::builder().capacity(4));
         gate.open();
@@ -152,7 +152,7 @@ fn the_last_batch_has_an_end_although_lanes_come_and_go_during_the_close() {
 }
 
 #[test]
-fn a_handler_is_ticked_again_at_the_time_it_asked_for_without_any_event() {
+fn tick_comes_at_the_requested_time_without_events() {
     struct Clock(mpsc::Sender<Instant>, Instant);
     impl Handler<u64> for Clock {
         fn handle(&mut self, _: u64) -> Result<(), BoxError> {
@@ -176,7 +176,7 @@ fn a_handler_is_ticked_again_at_the_time_it_asked_for_without_any_event() {
 }
 
 #[test]
-fn by_default_a_flush_ends_the_batch() {
+fn default_flush_ends_the_batch() {
     struct Buffered(Log<&'static str>);
     impl Handler<u64> for Buffered {
         fn handle(&mut self, _: u64) -> Result<(), BoxError> {
@@ -232,7 +232,7 @@ impl Handler<u64> for Failing {
 }
 
 #[test]
-fn what_fails_apart_from_events_is_told_and_the_worker_goes_on() {
+fn handler_failures_are_reported_and_worker_continues() {
     for failing in [Failing::ByError, Failing::ByPanic] {
         let errors = Log::new();
         let hook = errors.clone();
@@ -258,7 +258,7 @@ fn what_fails_apart_from_events_is_told_and_the_worker_goes_on() {
 }
 
 #[test]
-fn a_tick_and_a_drop_that_panic_are_survived() {
+fn worker_survives_panicking_tick_and_drop() {
     struct Fragile;
     impl Handler<u64> for Fragile {
         fn handle(&mut self, _: u64) -> Result<(), BoxError> {

@@ -40,7 +40,7 @@ fn held_queue(capacity: usize, overflow: Overflow) -> (Queue<u64>, Gate, Log<u64
 }
 
 #[test]
-fn both_ways_deliver_everything_in_order() {
+fn both_entry_paths_deliver_in_order() {
     for way in WAYS {
         let log = Log::new();
         let handled = log.clone();
@@ -57,7 +57,7 @@ fn both_ways_deliver_everything_in_order() {
 }
 
 #[test]
-fn a_lane_holds_exactly_as_many_events_as_asked_whatever_waits_elsewhere() {
+fn each_lane_holds_exactly_its_capacity() {
     for (capacity, way) in [1, 3, 1000].into_iter().flat_map(|capacity| WAYS.map(|way| (capacity, way))) {
         let (queue, gate, log) = held_queue(capacity, Overflow::Refuse);
         let mut entry = Entry::into(&queue, way);
@@ -76,7 +76,7 @@ fn a_lane_holds_exactly_as_many_events_as_asked_whatever_waits_elsewhere() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_typed_errors() {
+fn invalid_settings_are_typed_errors() {
     type Huge = [u8; 1 << 20];
     let build = Queue::<u8>::builder;
     assert_eq!(invalid(build().capacity(0).spawn(|_| ())), ConfigErrorKind::Capacity);
@@ -96,7 +96,7 @@ fn settings_that_cannot_be_are_typed_errors() {
 }
 
 #[test]
-fn the_worker_bears_the_name_of_its_queue() {
+fn worker_thread_has_the_name_of_its_queue() {
     let (sender, names) = mpsc::channel();
     let queue = Queue::builder()
         .name("audit")
@@ -107,7 +107,7 @@ fn the_worker_bears_the_name_of_its_queue() {
 }
 
 #[test]
-fn lanes_take_turns_of_a_quarter_of_their_capacity() {
+fn lanes_alternate_after_a_quarter_of_capacity() {
     let (queue, gate, log) = held_queue(8, Overflow::Refuse);
     let mut entries = [Way::Private, Way::Private, Way::Shared].map(|way| Entry::into(&queue, way));
     for (entry, first) in entries.iter_mut().zip([100, 200, 300]) {
@@ -128,7 +128,7 @@ fn lanes_take_turns_of_a_quarter_of_their_capacity() {
 }
 
 #[test]
-fn an_unbounded_queue_accepts_everything_and_delivers_it_in_order() {
+fn unbounded_queue_delivers_every_event_in_order() {
     let (gate, log) = (Gate::closed(), Log::new());
     let (at, handled) = (gate.clone(), log.clone());
     let queue = Queue::builder()
@@ -160,7 +160,7 @@ fn an_unbounded_queue_accepts_everything_and_delivers_it_in_order() {
 }
 
 #[test]
-fn the_oldest_make_room_for_the_newest() {
+fn drop_oldest_evicts_for_the_newest_event() {
     for way in WAYS {
         let (gate, log, dropped) = (Gate::closed(), Log::new(), Log::new());
         let (at, handled, hook) = (gate.clone(), log.clone(), dropped.clone());
@@ -189,7 +189,7 @@ fn the_oldest_make_room_for_the_newest() {
 }
 
 #[test]
-fn a_blocked_writer_goes_on_when_the_worker_makes_room() {
+fn blocked_writer_continues_when_room_is_made() {
     for (overflow, way) in [Overflow::Block, Overflow::BlockFor(HOUR)]
         .into_iter()
         .flat_map(|policy| WAYS.map(|way| (policy, way)))
@@ -206,7 +206,7 @@ fn a_blocked_writer_goes_on_when_the_worker_makes_room() {
 }
 
 #[test]
-fn a_writer_that_may_wait_so_long_only_gets_its_event_back() {
+fn timed_out_writer_gets_its_event_back() {
     for (limit, way) in [0, 1].into_iter().flat_map(|limit| WAYS.map(|way| (limit, way))) {
         let (queue, gate, _) = held_queue(1, Overflow::BlockFor(Duration::from_millis(limit)));
         let mut entry = Entry::into(&queue, way);
@@ -220,7 +220,7 @@ fn a_writer_that_may_wait_so_long_only_gets_its_event_back() {
 }
 
 #[test]
-fn inside_a_delivery_and_without_patience_a_full_queue_that_blocks_refuses() {
+fn full_queue_refuses_inside_a_delivery() {
     for overflow in [Overflow::Block, Overflow::BlockFor(HOUR)] {
         let (full, gate, _) = held_queue(1, overflow);
         full.write(1).unwrap();
@@ -245,7 +245,7 @@ fn inside_a_delivery_and_without_patience_a_full_queue_that_blocks_refuses() {
 }
 
 #[test]
-fn events_without_size_and_events_larger_than_a_cache_line_arrive_whole() {
+fn zero_sized_and_large_events_arrive_whole() {
     #[repr(align(128))]
     struct Wide([u64; 32]);
     for way in WAYS {
@@ -274,7 +274,7 @@ fn events_without_size_and_events_larger_than_a_cache_line_arrive_whole() {
 }
 
 #[test]
-fn a_queue_says_what_it_is_and_how_it_fares() {
+fn queue_state_reports_kind_status_and_backlog() {
     let (queue, gate, _) = held_queue(4, Overflow::Refuse);
     assert_eq!((queue.state().kind, queue.state().status), (SinkKind::Queue, SinkStatus::Open));
     assert_eq!((queue.key(), lane(&queue).sealer().is_some()), (queue.clone().key(), true));

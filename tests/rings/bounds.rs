@@ -8,7 +8,7 @@ use buslane::ring::spsc::ring;
 use test_support::invalid;
 
 #[test]
-fn capacities_that_cannot_be_are_typed_errors() {
+fn invalid_capacities_are_typed_errors() {
     assert_eq!(invalid(ring::<u8>(0)), ConfigErrorKind::Capacity);
     assert_eq!(invalid(Ring::<u8>::new(0)), ConfigErrorKind::Capacity);
     for asked in [MAX_CAPACITY + 1, usize::MAX] {
@@ -18,7 +18,7 @@ fn capacities_that_cannot_be_are_typed_errors() {
 }
 
 #[test]
-fn memory_that_is_not_to_be_had_is_an_error_and_no_abort() {
+fn unavailable_memory_is_an_error() {
     type Huge = [u8; 1 << 20];
     let error = Some(BuildError::OutOfMemory(OutOfMemory::new(MAX_CAPACITY)));
     assert_eq!(ring::<Huge>(MAX_CAPACITY).err(), error);
@@ -26,7 +26,7 @@ fn memory_that_is_not_to_be_had_is_an_error_and_no_abort() {
 }
 
 #[test]
-fn values_without_size_and_values_larger_than_a_cache_line_lie_where_they_should() {
+fn zero_sized_and_large_values_are_aligned() {
     #[repr(align(128))]
     #[derive(Debug, PartialEq, Eq)]
     struct Wide([u64; 32]);

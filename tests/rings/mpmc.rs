@@ -7,7 +7,7 @@ use std::thread;
 use test_support::{Drops, Tracked};
 
 #[test]
-fn an_mpmc_ring_holds_exactly_as_many_as_asked_lap_after_lap() {
+fn mpmc_ring_holds_exactly_its_capacity_each_lap() {
     for capacity in CAPACITIES {
         let ring = mpmc(capacity);
         let mut next = 0..;
@@ -33,7 +33,7 @@ fn an_mpmc_ring_holds_exactly_as_many_as_asked_lap_after_lap() {
 }
 
 #[test]
-fn an_mpmc_ring_drops_exactly_what_is_left() {
+fn mpmc_ring_drops_each_value_left_once() {
     let drops = Drops::default();
     let ring = mpmc(3);
     for id in 0..3 {
@@ -48,7 +48,7 @@ fn an_mpmc_ring_drops_exactly_what_is_left() {
 }
 
 #[test]
-fn eviction_makes_room_by_the_oldest_and_ends_with_a_close() {
+fn eviction_removes_the_oldest_until_the_close() {
     let ring = mpmc(3);
     let mut evicted = Vec::new();
     for value in 0..8 {
@@ -65,7 +65,7 @@ fn eviction_makes_room_by_the_oldest_and_ends_with_a_close() {
 }
 
 #[test]
-fn many_producers_and_consumers_see_each_accepted_value_once_up_to_the_close() {
+fn mpmc_ring_delivers_each_accepted_value_once() {
     const EACH: u64 = 20_000;
     let ring = mpmc(5);
     let (accepted, counted) = (AtomicU64::new(0), AtomicU64::new(0));

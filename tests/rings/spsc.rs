@@ -23,7 +23,7 @@ fn push_and_settle(producer: &mut Producer<u64>, value: u64) -> (bool, bool) {
 }
 
 #[test]
-fn an_spsc_ring_holds_exactly_as_many_as_asked_lap_after_lap() {
+fn spsc_ring_holds_exactly_its_capacity_each_lap() {
     for capacity in CAPACITIES {
         let (mut producer, mut consumer) = spsc(capacity);
         let mut next = 0..;
@@ -45,7 +45,7 @@ fn an_spsc_ring_holds_exactly_as_many_as_asked_lap_after_lap() {
 }
 
 #[test]
-fn an_spsc_ring_drops_exactly_what_is_left_whichever_half_goes_first() {
+fn spsc_ring_drops_each_value_left_once() {
     for producer_first in [true, false] {
         let drops = Drops::default();
         let (mut producer, mut consumer) = spsc(8);
@@ -71,7 +71,7 @@ fn an_spsc_ring_drops_exactly_what_is_left_whichever_half_goes_first() {
 }
 
 #[test]
-fn values_written_together_are_shown_by_one_commit() {
+fn one_commit_shows_all_written_values() {
     let (mut producer, mut consumer) = spsc(4);
     for value in 0..3 {
         producer.write(value);
@@ -87,7 +87,7 @@ fn values_written_together_are_shown_by_one_commit() {
 }
 
 #[test]
-fn slices_go_in_as_far_as_there_is_room_lap_after_lap() {
+fn push_slice_fills_the_room_each_lap() {
     for capacity in CAPACITIES {
         let (mut producer, mut consumer) = spsc(capacity);
         let values: Vec<u64> = (0..capacity as u64 + 3).collect();
@@ -111,7 +111,7 @@ fn slices_go_in_as_far_as_there_is_room_lap_after_lap() {
 }
 
 #[test]
-fn a_clone_that_unwinds_leaves_what_came_before_it_in_the_ring() {
+fn unwinding_clone_keeps_earlier_values_in_the_ring() {
     #[derive(Debug, PartialEq)]
     struct Fragile(u64);
     impl Clone for Fragile {
@@ -129,14 +129,14 @@ fn a_clone_that_unwinds_leaves_what_came_before_it_in_the_ring() {
 
 #[test]
 #[should_panic(expected = "a write needs room")]
-fn a_write_without_room_panics() {
+fn write_without_room_panics() {
     let (mut producer, _consumer) = spsc(1);
     producer.write(1);
     producer.write(2);
 }
 
 #[test]
-fn a_drain_that_unwinds_has_handled_the_value_in_hand_and_keeps_the_later_ones() {
+fn unwinding_drain_consumes_only_the_value_in_hand() {
     for in_place in [false, true] {
         let drops = Drops::default();
         let (mut producer, mut consumer) = spsc(4);
@@ -161,7 +161,7 @@ fn a_drain_that_unwinds_has_handled_the_value_in_hand_and_keeps_the_later_ones()
 }
 
 #[test]
-fn a_sealed_spsc_ring_takes_nothing_more_and_ends_when_it_is_read() {
+fn sealed_ring_refuses_values_and_ends_when_read() {
     let (mut producer, mut consumer) = spsc(4);
     let sealer = consumer.sealer();
     assert_eq!((producer.push(1), producer.push(2)), (Ok(()), Ok(())));
@@ -177,7 +177,7 @@ fn a_sealed_spsc_ring_takes_nothing_more_and_ends_when_it_is_read() {
 }
 
 #[test]
-fn a_producer_that_goes_ends_its_ring() {
+fn dropped_producer_ends_its_ring() {
     let (mut producer, mut consumer) = spsc(4);
     assert_eq!(producer.push(1), Ok(()));
     drop(producer);
@@ -186,7 +186,7 @@ fn a_producer_that_goes_ends_its_ring() {
 }
 
 #[test]
-fn a_producer_that_ended_its_ring_takes_nothing_more() {
+fn ended_producer_accepts_no_value() {
     let (mut producer, mut consumer) = spsc(4);
     assert_eq!(producer.push(1), Ok(()));
     producer.write(2);
@@ -197,7 +197,7 @@ fn a_producer_that_ended_its_ring_takes_nothing_more() {
 }
 
 #[test]
-fn a_seal_that_races_with_pushes_and_reads_loses_and_doubles_nothing() {
+fn racing_seal_loses_and_duplicates_no_value() {
     for round in 0..500 {
         let (mut producer, mut consumer) = spsc(3);
         let sealer = consumer.sealer();
@@ -240,7 +240,7 @@ fn a_seal_that_races_with_pushes_and_reads_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn values_cross_an_spsc_ring_between_threads_in_order() {
+fn values_cross_between_threads_in_order() {
     let (mut producer, mut consumer) = spsc(7);
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -265,7 +265,7 @@ fn values_cross_an_spsc_ring_between_threads_in_order() {
 }
 
 #[test]
-fn a_value_written_but_not_committed_when_the_seal_begins_has_one_owner() {
+fn uncommitted_value_has_one_owner_after_a_seal() {
     /// Counts its drops without owning anything, so that a second drop is seen and harmless.
     struct Counted<'a>(&'a AtomicU64);
     impl Drop for Counted<'_> {

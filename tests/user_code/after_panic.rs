@@ -50,7 +50,7 @@ fn told<T: Send + 'static>(
 }
 
 #[test]
-fn removal_in_a_clone_answers_from_inside() {
+fn removal_in_a_clone_returns_from_inside() {
     let bus = Bus::new();
     let id = bus.add(noop()).unwrap();
     bus.add(noop()).unwrap();
@@ -75,7 +75,7 @@ fn close_in_a_drop_is_pending_and_final_outside() {
 }
 
 #[test]
-fn removal_on_a_worker_answers_from_inside() {
+fn removal_on_a_worker_returns_from_inside() {
     // A publisher that waits for room in the queue holds the list that the removal waits for.
     struct Removes(OnceLock<(Bus<u32>, SinkId)>, Sender<Removed>);
     impl Sink<u32> for Removes {
@@ -102,7 +102,7 @@ fn removal_on_a_worker_answers_from_inside() {
 }
 
 #[test]
-fn a_sink_that_writes_to_its_own_queue_in_a_flush_is_refused() {
+fn write_to_own_full_queue_in_a_flush_is_refused() {
     struct Echo(OnceLock<Queue<u32>>, Sender<bool>);
     impl Sink<u32> for Echo {
         fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
@@ -156,7 +156,7 @@ fn flush_of_a_batch_from_its_own_sink_is_pending() {
 }
 
 #[test]
-fn a_tick_comes_again_after_a_panic() {
+fn tick_repeats_after_a_panic() {
     struct Beats(Sender<u32>, u32);
     impl Handler<u32> for Beats {
         fn handle(&mut self, _: u32) -> Result<(), BoxError> {
@@ -177,7 +177,7 @@ fn a_tick_comes_again_after_a_panic() {
 }
 
 #[test]
-fn a_batch_is_not_forgotten_when_a_tick_panics() {
+fn batch_survives_a_panicking_tick() {
     struct Ticks(AtomicBool, Sender<usize>);
     impl Sink<Vec<u32>> for Ticks {
         fn write(&self, batch: Vec<u32>) -> Result<(), WriteError<Vec<u32>>> {
@@ -200,7 +200,7 @@ fn a_batch_is_not_forgotten_when_a_tick_panics() {
 }
 
 #[test]
-fn a_panicking_flush_in_a_close_of_a_batch_ends_the_close() {
+fn panicking_flush_ends_the_close_of_a_batch() {
     struct Full;
     impl Sink<Vec<u32>> for Full {
         fn write(&self, batch: Vec<u32>) -> Result<(), WriteError<Vec<u32>>> {
@@ -219,7 +219,7 @@ fn a_panicking_flush_in_a_close_of_a_batch_ends_the_close() {
 }
 
 #[test]
-fn a_sink_whose_drop_panics_concerns_no_other_caller() {
+fn panicking_sink_drop_affects_no_other_caller() {
     struct Bomb(Arc<AtomicU32>);
     impl Sink<u32> for Bomb {
         fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
@@ -264,7 +264,7 @@ fn a_sink_whose_drop_panics_concerns_no_other_caller() {
 }
 
 #[test]
-fn an_error_whose_text_and_drop_panic_concerns_no_publisher() {
+fn panicking_error_affects_no_publisher() {
     #[derive(Debug)]
     struct Bomb;
     impl std::fmt::Display for Bomb {
@@ -308,7 +308,7 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 #[test]
-fn a_key_that_panics_costs_its_own_event_only() {
+fn panicking_key_costs_only_its_event() {
     for in_eq in [false, true] {
         let (panics, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (of_key, into) = (panics.clone(), seen.clone());
@@ -340,7 +340,7 @@ fn a_key_that_panics_costs_its_own_event_only() {
 }
 
 #[test]
-fn a_publisher_goes_on_after_a_clone_that_panics_everywhere() {
+fn publisher_continues_after_panicking_clones() {
     #[derive(Debug)]
     struct Picky(u32);
     impl Clone for Picky {
@@ -365,7 +365,7 @@ fn a_publisher_goes_on_after_a_clone_that_panics_everywhere() {
 }
 
 #[test]
-fn a_writer_may_call_the_bus_while_it_is_formatted() {
+fn formatter_can_call_the_bus() {
     struct Asks<'a>(&'a Bus<u32>, usize);
     impl Write for Asks<'_> {
         fn write_str(&mut self, text: &str) -> std::fmt::Result {
@@ -381,7 +381,7 @@ fn a_writer_may_call_the_bus_while_it_is_formatted() {
 }
 
 #[test]
-fn keys_of_one_hash_keep_their_order_under_contention() {
+fn equal_hash_keys_keep_order_under_contention() {
     const EVENTS: u32 = 200;
     const THREADS: u32 = 4;
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -421,7 +421,7 @@ fn keys_of_one_hash_keep_their_order_under_contention() {
 }
 
 #[test]
-fn waits_of_a_sink_in_its_close_or_flush_end_with_the_limit() {
+fn waits_inside_close_or_flush_end_at_the_limit() {
     struct Blocks(Bus<u32>);
     impl Sink<u32> for Blocks {
         fn write(&self, _: u32) -> Result<(), WriteError<u32>> {

@@ -90,7 +90,7 @@ fn goes<T>(mut holder: impl FnMut(&Alive) -> T) {
 }
 
 #[test]
-fn rings_drop_all_that_is_left_in_them() {
+fn rings_drop_every_event_left() {
     goes(|alive| {
         let (mut producer, consumer) = spsc::ring(COUNT).unwrap();
         (0..COUNT).for_each(|_| assert!(producer.push(alive.bomb()).is_ok()));
@@ -126,7 +126,7 @@ fn rings_drop_all_that_is_left_in_them() {
 }
 
 #[test]
-fn a_drain_in_place_that_unwinds_drops_what_it_lent() {
+fn unwinding_drain_in_place_drops_the_lent_event() {
     let alive = Alive::default();
     let (mut producer, mut consumer) = spsc::ring(4).unwrap();
     (0..4).for_each(|_| assert!(producer.push(alive.bomb()).is_ok()));
@@ -139,7 +139,7 @@ fn a_drain_in_place_that_unwinds_drops_what_it_lent() {
 }
 
 #[test]
-fn a_channels_receiver_gives_up_all_that_is_left() {
+fn dropped_receiver_drops_every_event_left() {
     for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse] {
         goes(|alive| {
             let (channel, receiver) = Channel::builder().capacity(COUNT).overflow(overflow).build().unwrap();
@@ -162,7 +162,7 @@ fn a_channels_receiver_gives_up_all_that_is_left() {
 }
 
 #[test]
-fn what_overflows_is_dropped_and_counted_once() {
+fn overflowing_events_are_dropped_and_counted_once() {
     for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
         let alive = Alive::default();
         let (channel, receiver) = Channel::builder().capacity(2).overflow(overflow).build().unwrap();
@@ -176,7 +176,7 @@ fn what_overflows_is_dropped_and_counted_once() {
 }
 
 #[test]
-fn a_queue_gives_up_all_that_is_left() {
+fn aborted_queue_drops_every_event_left() {
     let alive = Alive::default();
     let gate = Gate::closed();
     let at = gate.clone();
@@ -202,7 +202,7 @@ fn a_queue_gives_up_all_that_is_left() {
 }
 
 #[test]
-fn a_journal_drops_what_it_overwrites_and_what_is_left() {
+fn journal_drops_overwritten_and_remaining_events() {
     for capacity in [1, 10, 200] {
         goes(|alive| {
             let journal = Journal::new(capacity).unwrap();
@@ -227,7 +227,7 @@ fn a_journal_drops_what_it_overwrites_and_what_is_left() {
 }
 
 #[test]
-fn a_journal_on_a_bus_counts_no_event_twice() {
+fn journal_on_a_bus_counts_no_event_twice() {
     let alive = Alive::default();
     let (bus, journal) = (Bus::new(), Journal::new(4).unwrap());
     bus.add_named("journal", journal.clone()).unwrap();
@@ -262,7 +262,7 @@ fn down() -> impl Sink<Bomb> + 'static {
 }
 
 #[test]
-fn a_retry_by_key_drops_all_that_it_parked() {
+fn keyed_retry_drops_every_parked_event() {
     let parked = |alive: &Alive| {
         let retry = down().retry_by_key(|_: &Bomb| 7, Fails);
         (0..COUNT).for_each(|_| assert!(retry.write(alive.bomb()).is_ok()));
@@ -276,7 +276,7 @@ fn a_retry_by_key_drops_all_that_it_parked() {
 }
 
 #[test]
-fn dead_letters_that_nobody_takes_are_dropped() {
+fn unclaimed_dead_letters_are_dropped() {
     let alive = Alive::default();
     let (letters, receiver) = Channel::lossy(COUNT).unwrap();
     let retry = down()
@@ -289,7 +289,7 @@ fn dead_letters_that_nobody_takes_are_dropped() {
 }
 
 #[test]
-fn a_batch_drops_all_that_it_holds() {
+fn batch_drops_every_event_it_holds() {
     struct Refuses;
     impl Sink<Vec<Bomb>> for Refuses {
         fn write(&self, batch: Vec<Bomb>) -> Result<(), WriteError<Vec<Bomb>>> {
@@ -320,7 +320,7 @@ fn a_batch_drops_all_that_it_holds() {
 }
 
 #[test]
-fn what_does_not_pass_is_counted_once() {
+fn filtered_events_are_counted_once() {
     let alive = Alive::default();
     let bus = Bus::new();
     bus.add_named("filter", noop().filter(|_: &Bomb| false)).unwrap();
@@ -340,7 +340,7 @@ fn what_does_not_pass_is_counted_once() {
 }
 
 #[test]
-fn an_event_for_nobody_is_dropped_by_its_publish() {
+fn publish_without_sinks_drops_its_event() {
     let alive = Alive::default();
     let bus = Bus::new();
     let mut publisher = bus.publisher();
@@ -353,7 +353,7 @@ fn an_event_for_nobody_is_dropped_by_its_publish() {
 }
 
 #[test]
-fn lanes_of_a_thread_that_ends_drop_what_is_left_in_them() {
+fn lanes_of_an_ended_thread_drop_every_event_left() {
     let alive = Alive::default();
     let (bus, own) = (Bus::new(), alive.clone());
     let receiver = bus.subscribe_lossy(COUNT).unwrap();
@@ -369,7 +369,7 @@ fn lanes_of_a_thread_that_ends_drop_what_is_left_in_them() {
 }
 
 #[test]
-fn sinks_whose_drops_panic_all_go_and_concern_nobody() {
+fn panicking_sink_drops_all_run_without_unwinding() {
     struct Loaded(#[expect(dead_code, reason = "for its drop")] Bomb);
     impl Sink<u32> for Loaded {
         fn write(&self, _event: u32) -> Result<(), WriteError<u32>> {
@@ -398,7 +398,7 @@ fn sinks_whose_drops_panic_all_go_and_concern_nobody() {
 }
 
 #[test]
-fn hooks_and_predicates_of_several_lanes_all_go() {
+fn hooks_and_predicates_of_all_lanes_are_dropped() {
     let alive = Alive::default();
     for publishes in [false, true] {
         let bus = Bus::new();

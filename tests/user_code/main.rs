@@ -77,7 +77,7 @@ fn no_operation_in_user_code_waits_for_itself() {
 }
 
 #[test]
-fn state_after_a_panic_of_user_code_is_as_before() {
+fn user_code_panic_leaves_the_state_unchanged() {
     let only = std::env::var("BUSLANE_PLACE").unwrap_or_default();
     let cases = call_sites::all().filter(|place| place.name.contains(&only)).map(|place| {
         let Place { name, room, run } = place;

@@ -78,7 +78,7 @@ fn counting() -> (Arc<AtomicU32>, Queue<u32>) {
 }
 
 #[test]
-fn close_at_a_thread_end_closes() {
+fn close_completes_at_thread_end() {
     at_the_end(|| {
         let (count, queue) = counting();
         let (outer, inner) = (Bus::new(), Bus::new());
@@ -95,7 +95,7 @@ fn close_at_a_thread_end_closes() {
 }
 
 #[test]
-fn flush_at_a_thread_end_flushes() {
+fn flush_completes_at_thread_end() {
     at_the_end(|| {
         let (count, queue) = counting();
         let (outer, inner) = (Bus::new(), Bus::new());
@@ -113,7 +113,7 @@ fn flush_at_a_thread_end_flushes() {
 }
 
 #[test]
-fn a_flush_at_a_thread_end_reports_what_it_waited_for_in_vain() {
+fn flush_times_out_at_thread_end() {
     at_the_end(|| {
         let bus = Bus::new();
         let receiver = Mutex::new(bus.subscribe_lossy(8).unwrap());
@@ -126,7 +126,7 @@ fn a_flush_at_a_thread_end_reports_what_it_waited_for_in_vain() {
 }
 
 #[test]
-fn closes_of_buses_on_each_other_end_at_a_thread_end() {
+fn close_of_cyclic_buses_ends_at_thread_end() {
     at_the_end(|| {
         let (one, other) = (Bus::<u32>::new(), Bus::<u32>::new());
         one.add(other.clone()).unwrap();
@@ -140,7 +140,7 @@ fn closes_of_buses_on_each_other_end_at_a_thread_end() {
 }
 
 #[test]
-fn every_operation_works_at_a_thread_end() {
+fn every_operation_works_at_thread_end() {
     at_the_end(|| {
         let (count, queue) = counting();
         let bus = Bus::new();
@@ -174,7 +174,7 @@ fn every_operation_works_at_a_thread_end() {
 }
 
 #[test]
-fn an_event_is_published_at_a_thread_end() {
+fn publish_works_at_thread_end() {
     at_the_end(|| {
         let bus = Bus::new();
         let mut receiver = bus.subscribe_lossy(8).unwrap();

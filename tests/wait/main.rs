@@ -36,7 +36,7 @@ fn is(cell: &WaitCell, state: &str) -> bool {
 }
 
 #[test]
-fn a_deadline_knows_whether_it_is_over() {
+fn deadline_reports_whether_it_has_passed() {
     assert!(Deadline::NOW.has_passed());
     assert_eq!(Deadline::NOW.remaining(), Some(Duration::ZERO));
     assert_eq!(Deadline::after(Duration::ZERO), Deadline::NOW);
@@ -49,7 +49,7 @@ fn a_deadline_knows_whether_it_is_over() {
 }
 
 #[test]
-fn a_parked_thread_is_woken_and_an_awake_one_costs_nothing() {
+fn wake_unparks_only_a_parked_thread() {
     for pair in PAIRS {
         let (cell, ready) = (WaitCell::new(pair()), AtomicBool::new(false));
         assert_eq!(cell.pair(), pair());
@@ -72,7 +72,7 @@ fn a_parked_thread_is_woken_and_an_awake_one_costs_nothing() {
 }
 
 #[test]
-fn whoever_finds_something_to_do_does_not_park() {
+fn park_returns_at_once_when_work_is_found() {
     let cell = WaitCell::new(FencePair::process());
     let mut asked = false;
     cell.park_unless(None, || {
@@ -86,7 +86,7 @@ fn whoever_finds_something_to_do_does_not_park() {
 }
 
 #[test]
-fn a_nap_is_ended_only_by_those_who_wait_for_it() {
+fn only_wake_now_ends_a_nap() {
     let cell = WaitCell::new(FencePair::process());
     thread::scope(|scope| {
         let sleeper = scope.spawn(|| cell.nap(HOUR));
@@ -102,7 +102,7 @@ fn a_nap_is_ended_only_by_those_who_wait_for_it() {
 }
 
 #[test]
-fn only_one_sleeps_in_a_cell_and_the_next_returns_at_once() {
+fn second_sleeper_of_a_cell_returns_at_once() {
     let cell = Arc::new(WaitCell::new(FencePair::process()));
     let (count, waker) = WakeCount::waker();
     assert!(cell.register(&waker));
@@ -117,7 +117,7 @@ fn only_one_sleeps_in_a_cell_and_the_next_returns_at_once() {
 }
 
 #[test]
-fn a_registered_task_is_woken_once_replaced_by_the_next_and_dropped_with_the_cell() {
+fn cell_wakes_replaces_and_drops_its_task_once() {
     for pair in PAIRS {
         let cell = WaitCell::new(pair());
         let ((first, waker), (second, other)) = (WakeCount::waker(), WakeCount::waker());
@@ -136,7 +136,7 @@ fn a_registered_task_is_woken_once_replaced_by_the_next_and_dropped_with_the_cel
 }
 
 #[test]
-fn a_wake_up_is_never_lost_between_looking_and_sleeping() {
+fn wake_up_is_never_lost_before_a_park() {
     const ROUNDS: usize = 20_000;
     for pair in PAIRS {
         let (cell, turn) = (WaitCell::new(pair()), AtomicUsize::new(0));
@@ -160,7 +160,7 @@ fn a_wake_up_is_never_lost_between_looking_and_sleeping() {
 }
 
 #[test]
-fn a_wait_list_asks_first_again_after_each_notification_and_at_the_deadline() {
+fn wait_list_checks_first_and_at_the_deadline() {
     for pair in PAIRS {
         let list = WaitList::new(pair());
         list.notify();
@@ -178,7 +178,7 @@ fn a_wait_list_asks_first_again_after_each_notification_and_at_the_deadline() {
 }
 
 #[test]
-fn everybody_on_a_wait_list_is_woken() {
+fn notify_wakes_every_thread_on_a_wait_list() {
     for pair in PAIRS {
         let (list, value, served) = (WaitList::new(pair()), AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
@@ -203,7 +203,7 @@ fn everybody_on_a_wait_list_is_woken() {
 }
 
 #[test]
-fn every_strategy_moves_ten_thousand_events_in_order() {
+fn every_strategy_delivers_10_000_events_in_order() {
     for (strategy, way) in strategies().into_iter().flat_map(|strategy| WAYS.map(|way| (strategy, way))) {
         let mut next = 0;
         let queue = Queue::builder()
@@ -229,7 +229,7 @@ fn every_strategy_moves_ten_thousand_events_in_order() {
 }
 
 #[test]
-fn every_strategy_finds_a_single_event_after_a_silence_in_queue_and_receiver() {
+fn every_strategy_finds_one_event_after_idling() {
     for strategy in strategies() {
         let (sender, echo) = mpsc::channel();
         let queue =
@@ -251,7 +251,7 @@ fn every_strategy_finds_a_single_event_after_a_silence_in_queue_and_receiver() {
 }
 
 #[test]
-fn a_close_and_a_flush_reach_a_worker_however_long_it_naps() {
+fn close_and_flush_end_a_long_nap_of_the_worker() {
     for strategy in
         [WaitStrategy::Poll { busy: HOUR, idle: HOUR }, WaitStrategy::Nap { nap: HOUR, park_after: HOUR }]
     {
@@ -271,7 +271,7 @@ fn a_close_and_a_flush_reach_a_worker_however_long_it_naps() {
 }
 
 #[test]
-fn a_close_that_comes_when_the_worker_is_about_to_nap_is_not_slept_over() {
+fn close_is_seen_by_a_worker_about_to_nap() {
     let strategy = WaitStrategy::Poll { busy: HOUR, idle: HOUR };
     for round in 0..10_000 {
         let queue = Queue::builder().wait_strategy(strategy).spawn(|_: u8| ()).unwrap();
@@ -282,7 +282,7 @@ fn a_close_that_comes_when_the_worker_is_about_to_nap_is_not_slept_over() {
 }
 
 #[test]
-fn the_longest_interval_there_can_be_is_not_doubled_into_a_panic() {
+fn longest_interval_does_not_overflow() {
     let strategy = WaitStrategy::Poll { busy: Duration::MAX, idle: Duration::MAX };
     let queue = Queue::builder().wait_strategy(strategy).spawn(|_: u8| ()).unwrap();
     for event in 0..3 {
@@ -294,7 +294,7 @@ fn the_longest_interval_there_can_be_is_not_doubled_into_a_panic() {
 }
 
 #[test]
-fn intervals_that_cannot_be_are_typed_errors() {
+fn invalid_intervals_are_typed_errors() {
     let zero = Duration::ZERO;
     for strategy in [
         WaitStrategy::Nap { nap: zero, park_after: HOUR },

@@ -106,7 +106,7 @@ fn writes_to(channel: &Channel<u64>) -> Vec<Box<dyn FnMut(u64) + Send>> {
 }
 
 #[test]
-fn a_slot_of_the_shared_lane_wakes_one_writer() {
+fn shared_lane_slot_wakes_one_writer() {
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
     let read = move || {
         for _ in 0..EVENTS {
@@ -118,7 +118,7 @@ fn a_slot_of_the_shared_lane_wakes_one_writer() {
 }
 
 #[test]
-fn a_batch_of_slots_wakes_as_many_writers() {
+fn batch_of_slots_wakes_one_writer_per_slot() {
     let (channel, mut receiver) = Channel::builder().capacity(16).overflow(Overflow::Block).build().unwrap();
     let read = move || {
         let mut read = 0;
@@ -134,7 +134,7 @@ fn a_batch_of_slots_wakes_as_many_writers() {
 }
 
 #[test]
-fn a_slot_of_a_private_lane_wakes_its_publisher_only() {
+fn private_lane_slot_wakes_only_its_publisher() {
     let builder = Channel::builder().capacity(1).overflow(Overflow::Block);
     let (channel, mut receiver) = builder.build().unwrap();
     let writer = |_| {
@@ -152,7 +152,7 @@ fn a_slot_of_a_private_lane_wakes_its_publisher_only() {
 }
 
 #[test]
-fn several_readers_wake_as_many_writers_as_they_make_room_for() {
+fn several_readers_wake_one_writer_per_slot() {
     let builder = Channel::builder().capacity(2).overflow(Overflow::Block);
     let (channel, receiver) = builder.build_shared().unwrap();
     let read = move || {
@@ -174,7 +174,7 @@ fn several_readers_wake_as_many_writers_as_they_make_room_for() {
 }
 
 #[test]
-fn a_worker_wakes_as_many_writers_as_it_makes_room_for() {
+fn workers_wake_one_writer_per_slot() {
     for workers in [1, 3] {
         let handled = Arc::new(AtomicU64::new(0));
         let builder = Queue::builder().capacity(2).overflow(Overflow::Block).workers(workers);
@@ -198,7 +198,7 @@ fn a_worker_wakes_as_many_writers_as_it_makes_room_for() {
 }
 
 #[test]
-fn a_close_releases_every_writer_that_waits() {
+fn close_releases_every_blocked_writer() {
     ends(|| {
         let (channel, receiver) = Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
         channel.write(0_u64).unwrap();
@@ -221,7 +221,7 @@ fn a_close_releases_every_writer_that_waits() {
 }
 
 #[test]
-fn writers_that_give_up_leave_the_room_to_those_who_stay() {
+fn timed_out_writers_leave_their_room_to_others() {
     ends(|| {
         // Half of the writers wait for the shortest time; the others must all get in, and the ledger balances.
         let limit = Duration::from_micros(200);
@@ -263,7 +263,7 @@ fn writers_that_give_up_leave_the_room_to_those_who_stay() {
 }
 
 #[test]
-fn writers_get_in_in_the_order_of_their_arrival() {
+fn blocked_writers_enter_in_arrival_order() {
     ends(|| {
         // Each comes when the one before it waits, as far as can be told, so their order at the line is known.
         let (channel, mut receiver) =

@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_count_survive() {
+    fn rewrite_keeps_the_relevant_headers() {
         let head = "HTTP/1.1 503 Busy\r\nDate: now\r\nRetry-After: 7\r\nContent-Length: 12\r\n\r\n";
         assert_eq!(rewritten(head), "HTTP/1.1 503 \r\nRetry-After: 7\r\nContent-Length: 12\r\n\r\n");
         let head = "HTTP/1.0 200\nconnection: Foo, KEEP-ALIVE\nTransfer-Encoding: Chunked\n\n";
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn any_white_space_parts_a_status_line() {
+    fn any_white_space_separates_a_status_line() {
         for head in ["HTTP/1.1 \u{c}201 X\r\n\r\n", "HTTP/1.1\t201\r\n\r\n", "HTTP/1.1  201 \r\n\r\n"] {
             let Head::Final(answer) = read(head.as_bytes()) else { panic!("{head:?}") };
             assert_eq!(answer.status, 201, "{head:?}");
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_told_apart() {
+    fn read_recognizes_incomplete_and_garbage_heads() {
         assert_eq!(read(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1"), Head::Informational(25));
         for incomplete in ["", "\r\n", "H", "HTTP/1.", "HTTP/1.1 200 X\r\nA: b\r\n", "HTTP/1.1 200 X\r\n\r"] {
             assert_eq!(read(incomplete.as_bytes()), Head::Incomplete, "{incomplete:?}");
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_head_still_has_a_status() {
+    fn endless_head_still_yields_its_status() {
         let head = format!("HTTP/1.1 400 X\r\nA: {}", "a".repeat(LONGEST_HEAD));
         let Head::Final(answer) = read(head.as_bytes()) else { panic!("no answer") };
         assert_eq!((answer.status, answer.without_body), (400, true));

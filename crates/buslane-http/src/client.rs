@@ -166,7 +166,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     #[test]
-    fn retry_after_is_a_number_of_seconds_or_a_date() {
+    fn retry_after_parses_seconds_and_dates() {
         let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * 3600);
         let after = |value: &str| parse_retry_after(value, noon).map(|wait| wait.as_secs());
         assert_eq!(after("120"), Some(120));

@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn environment_is_read_as_curl_does() {
+    fn environment_selects_the_proxy_as_curl_does() {
         let all = [
             ("http_proxy", "a"),
             ("HTTP_PROXY", "b"),
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn lower_case_no_proxy_goes_first() {
+    fn lower_case_no_proxy_takes_precedence() {
         let list = [("no_proxy", "other"), ("NO_PROXY", "host"), ("all_proxy", "a")];
         assert_eq!(chosen("http://host/", &list), Ok(Some(String::from("http://a:1080/"))));
         assert_eq!(chosen("http://host/", &list[1..]), Ok(None));
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_value_is_refused_by_the_name_of_its_variable() {
+    fn unusable_value_error_names_its_variable() {
         for value in ["socks5h://a", "a b", " ", "http://a:port", "mailto:a"] {
             let refused = Err(Invalid::Proxy { setting: "ALL_PROXY" }.into());
             assert_eq!(chosen("http://host/", &[("ALL_PROXY", value)]), refused, "{value}");
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn url_of_a_proxy_has_defaults() {
+    fn proxy_url_fills_in_defaults() {
         for (value, url) in [
             ("proxy", "http://proxy:1080/"),
             ("proxy:3128", "http://proxy:3128/"),
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn exempt_hosts_are_told_apart() {
+    fn no_proxy_list_matches_exempt_hosts() {
         for (host, list, exempt) in [
             ("www.example.com", "localhost .example.com .example.de", true),
             ("www.example.com.", "localhost,.example.com,.example.de", true),

@@ -55,7 +55,7 @@ fn missed(report: &str, name: &str) -> u64 {
 }
 
 #[test]
-fn what_the_slow_one_misses_is_told_and_everything_is_proven() {
+fn slow_subscriber_learns_its_exact_lag() {
     // It reads twice only, with much more than the journal keeps before and between.
     let arguments = ["--interval-ms", "0", "--capacity", "64", "--slow-every", "1000"];
     let report = proven(&arguments);
@@ -63,21 +63,21 @@ fn what_the_slow_one_misses_is_told_and_everything_is_proven() {
 }
 
 #[test]
-fn the_roaming_one_goes_on_where_it_was_and_misses_nothing_that_is_kept() {
+fn roaming_subscriber_resumes_without_a_gap() {
     let report = proven(&["--interval-ms", "0", "--capacity", "100000"]);
     assert!(report.contains("loses its connection") && report.contains("came 2 times"), "{report}");
     assert!(["mirror", "slow", "roaming"].iter().all(|name| missed(&report, name) == 0), "{report}");
 }
 
 #[test]
-fn the_roaming_one_is_told_what_was_overwritten_while_it_was_away() {
+fn roaming_subscriber_learns_what_was_overwritten() {
     let arguments = ["--interval-ms", "0", "--capacity", "64", "--roams-after", "1", "--away-for", "1000"];
     let report = proven(&arguments);
     assert!(missed(&report, "roaming") > 0, "{report}");
 }
 
 #[test]
-fn everything_is_proven_with_journals_of_any_size() {
+fn check_passes_for_journals_of_any_size() {
     for capacity in ["1", "2", "63", "64", "65", "127", "1000"] {
         for looks in ["1", "2", "3", "12"] {
             proven(&["--interval-ms", "0", "--capacity", capacity, "--looks", looks, "--slow-every", "2"]);
@@ -86,7 +86,7 @@ fn everything_is_proven_with_journals_of_any_size() {
 }
 
 #[test]
-fn the_same_seed_makes_the_same_events() {
+fn same_seed_makes_the_same_events() {
     let looks = |seed| {
         let report = proven(&["--interval-ms", "0", "--looks", "5", "--seed", seed]);
         let lines =
@@ -100,7 +100,7 @@ fn the_same_seed_makes_the_same_events() {
 }
 
 #[test]
-fn a_folder_is_watched_with_all_that_is_in_it() {
+fn watch_finds_everything_in_the_folder() {
     let folder = Folder::new();
     let empty = proven(&[folder.path(), "--looks", "3", "--interval-ms", "0"]);
     assert_eq!(empty.matches("nothing new").count(), 3, "{empty}");
@@ -114,7 +114,7 @@ fn a_folder_is_watched_with_all_that_is_in_it() {
 }
 
 #[test]
-fn what_cannot_be_watched_or_set_is_a_message_and_no_panic() {
+fn invalid_arguments_exit_with_a_message() {
     let folder = Folder::new();
     folder.write("file", 1);
     let file = format!("{}/file", folder.path());
@@ -169,7 +169,7 @@ mod while_it_runs {
     }
 
     #[test]
-    fn what_others_do_is_seen_until_ctrl_c_and_then_it_is_proven() {
+    fn watch_reports_changes_until_ctrl_c() {
         let folder = Folder::new();
         folder.write("old", 5);
         let mut watching = Watching::start(&folder);
@@ -189,7 +189,7 @@ mod while_it_runs {
     }
 
     #[test]
-    fn when_nobody_listens_any_more_it_ends_and_says_nothing() {
+    fn watch_ends_silently_when_its_output_closes() {
         let folder = Folder::new();
         let mut watching = Watching::start(&folder);
         watching.read_until("look 1:");
@@ -200,7 +200,7 @@ mod while_it_runs {
     }
 
     #[test]
-    fn when_the_folder_goes_away_it_ends_with_a_message() {
+    fn watch_reports_a_removed_folder_and_ends() {
         let folder = Folder::new();
         let mut watching = Watching::start(&folder);
         watching.read_until("look 1:");
@@ -222,12 +222,12 @@ mod standard_output {
     const SHORT: &[&str] = &["--looks", "20", "--interval-ms", "1"];
 
     #[test]
-    fn full_output_is_one_message_and_exit_code_1() {
+    fn full_output_exits_1_with_one_message() {
         output::assert_full_is_reported(PROGRAM, SHORT);
     }
 
     #[test]
-    fn reader_that_is_gone_is_no_error() {
+    fn closed_output_is_no_error() {
         output::assert_closed_is_no_error(PROGRAM, SHORT);
     }
 }

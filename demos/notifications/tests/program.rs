@@ -14,7 +14,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn every_event_is_received_or_a_dead_letter_and_the_books_say_so() {
+fn ledger_counts_each_event_received_or_dead_letter() {
     let output = run(&["--events", "400", "--rate", "800", "--batch", "20", "--backoff-ms", "20"]);
     let report = text(&output.stdout);
     assert!(output.status.success(), "{report}{}", text(&output.stderr));
@@ -23,7 +23,7 @@ fn every_event_is_received_or_a_dead_letter_and_the_books_say_so() {
 }
 
 #[test]
-fn one_attempt_and_queues_that_are_too_small_still_leave_balanced_books() {
+fn ledger_balances_with_drops_and_dead_letters() {
     // Dead letters and drops, all of them counted.
     let arguments =
         ["--events", "300", "--rate", "100000", "--batch", "7", "--attempts", "1", "--capacity", "32"];
@@ -32,7 +32,7 @@ fn one_attempt_and_queues_that_are_too_small_still_leave_balanced_books() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_a_message_and_no_panic() {
+fn invalid_settings_exit_with_a_message() {
     let settings = [
         ["--batch", "0"],
         ["--age-ms", "0"],
@@ -54,7 +54,7 @@ fn settings_that_cannot_be_are_a_message_and_no_panic() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_it_early_and_the_books_are_closed() {
+fn ctrl_c_ends_the_run_with_a_balanced_ledger() {
     use std::io::{BufRead, BufReader, Read};
     use std::process::Stdio;
 
@@ -83,12 +83,12 @@ mod standard_output {
     const SHORT: &[&str] = &["--events", "40", "--rate", "400", "--batch", "10", "--backoff-ms", "20"];
 
     #[test]
-    fn full_output_is_one_message_and_exit_code_1() {
+    fn full_output_exits_1_with_one_message() {
         output::assert_full_is_reported(PROGRAM, SHORT);
     }
 
     #[test]
-    fn reader_that_is_gone_is_no_error() {
+    fn closed_output_is_no_error() {
         output::assert_closed_is_no_error(PROGRAM, SHORT);
     }
 }

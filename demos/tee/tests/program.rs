@@ -53,7 +53,7 @@ fn containing(lines: &[u8], text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_output_is_a_copy_and_filtered_ones_hold_what_was_asked_for() {
+fn outputs_hold_a_full_or_filtered_copy() {
     let (folder, input) = (Folder::new(), lines(20_000));
     let [a, b, sevens, nothing] = ["a", "b", "sevens", "nothing"].map(|name| folder.file(name));
     let arguments =
@@ -67,7 +67,7 @@ fn every_output_is_a_copy_and_filtered_ones_hold_what_was_asked_for() {
 }
 
 #[test]
-fn bytes_are_copied_as_they_are() {
+fn bytes_are_copied_unchanged() {
     let folder = Folder::new();
     let copy = folder.file("copy");
     let long_line = [vec![b'y'; 3 << 20], b"\nend".to_vec()].concat();
@@ -80,7 +80,7 @@ fn bytes_are_copied_as_they_are() {
 }
 
 #[test]
-fn a_file_is_read_and_others_are_appended_to_when_that_is_asked_for() {
+fn input_and_append_options_use_the_files() {
     let (folder, input) = (Folder::new(), lines(500));
     let [from, to] = ["from", "to"].map(|name| folder.file(name));
     fs::write(&from, &input).expect("a file");
@@ -95,7 +95,7 @@ fn a_file_is_read_and_others_are_appended_to_when_that_is_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_opened_or_set_is_a_message_and_nothing_is_written() {
+fn invalid_arguments_write_only_a_message() {
     let folder = Folder::new();
     let here = folder.path().to_owned();
     let cases: [(&[&str], &str); 5] = [
@@ -116,7 +116,7 @@ fn what_cannot_be_opened_or_set_is_a_message_and_nothing_is_written() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn an_output_that_fails_is_told_of_and_the_others_go_on() {
+fn failed_output_is_reported_and_others_continue() {
     let (folder, input) = (Folder::new(), lines(20_000));
     let copy = folder.file("copy");
     let output = run(&["/dev/full", &copy], &input);
@@ -127,7 +127,7 @@ fn an_output_that_fails_is_told_of_and_the_others_go_on() {
 
 #[test]
 #[cfg(unix)]
-fn when_the_reader_of_standard_output_goes_away_it_ends_quietly_and_the_copies_are_whole() {
+fn closed_pipe_ends_the_run_with_whole_copies() {
     let (folder, input) = (Folder::new(), lines(2_000_000 / 10));
     let [one, other] = ["one", "other"].map(|name| folder.file(name));
     let mut child = start(&[&one, &other]);
@@ -147,7 +147,7 @@ fn when_the_reader_of_standard_output_goes_away_it_ends_quietly_and_the_copies_a
 
 #[test]
 #[cfg(unix)]
-fn on_ctrl_c_what_was_read_is_written_and_it_ends() {
+fn ctrl_c_writes_every_line_read() {
     let folder = Folder::new();
     let copy = folder.file("copy");
     let mut child = start(&[&copy, "--books"]);
@@ -175,12 +175,12 @@ mod standard_output {
     const SHORT: &[&str] = &["--input", "../../Cargo.lock"];
 
     #[test]
-    fn full_output_is_one_message_and_exit_code_1() {
+    fn full_output_exits_1_with_one_message() {
         output::assert_full_is_reported(PROGRAM, SHORT);
     }
 
     #[test]
-    fn reader_that_is_gone_is_no_error() {
+    fn closed_output_is_no_error() {
         output::assert_closed_is_no_error(PROGRAM, SHORT);
     }
 }

@@ -30,26 +30,26 @@ fn refused(output: &Output) -> String {
 }
 
 #[test]
-fn an_output_file_that_cannot_be_written_is_a_message_and_no_panic() {
+fn unwritable_output_exits_with_a_message() {
     let message = refused(&run(&["--lines", "-", "--output", "/nowhere/at/all.jsonl"], b"a\n"));
     assert!(message.contains("/nowhere/at/all.jsonl"), "{message}");
 }
 
 #[test]
-fn an_input_file_that_cannot_be_read_is_a_message_and_no_panic() {
+fn unreadable_input_exits_with_a_message() {
     let message = refused(&run(&["--lines", "/nowhere/at/all.txt"], b""));
     assert!(message.contains("/nowhere/at/all.txt"), "{message}");
 }
 
 #[test]
-fn settings_that_cannot_be_are_a_message_and_no_panic() {
+fn invalid_settings_exit_with_a_message() {
     for arguments in [["--capacity", "0"], ["--workers", "0"], ["--connections", "0"]] {
         assert!(!refused(&run(&arguments, b"")).is_empty());
     }
 }
 
 #[test]
-fn a_line_that_is_no_text_is_counted_and_the_others_are_published() {
+fn invalid_utf8_line_is_counted_and_others_publish() {
     let output = run(&["--lines", "-"], b"one\n\xff\xfe\ntwo\n");
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
@@ -57,7 +57,7 @@ fn a_line_that_is_no_text_is_counted_and_the_others_are_published() {
 }
 
 #[test]
-fn the_books_of_lines_hold_under_every_policy() {
+fn line_ledger_balances_under_every_policy() {
     let lines: Vec<u8> = (0..2000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
     for policy in ["block", "block-for=20", "drop-newest", "drop-oldest", "refuse", "close"] {
         let output = run(&["--lines", "-", "--overflow", policy, "--capacity", "8"], &lines);
@@ -91,7 +91,7 @@ fn entry(report: &str, left: &str, right: &str) -> (u64, u64) {
 }
 
 #[test]
-fn a_service_runs_to_its_end_and_every_request_is_in_the_books() {
+fn service_counts_every_request() {
     let path = std::env::temp_dir().join(format!("buslane-demo-telemetry-{}.jsonl", std::process::id()));
     let file = path.to_str().expect("a path that is text");
     let output = run(&["--seconds", "1", "--slice-ms", "50", "--overflow", "block", "--output", file], b"");
@@ -109,7 +109,7 @@ fn a_service_runs_to_its_end_and_every_request_is_in_the_books() {
 
 #[test]
 #[cfg(unix)]
-fn on_ctrl_c_the_service_ends_with_its_report() {
+fn ctrl_c_ends_the_service_with_its_report() {
     let mut child = Command::new(PROGRAM)
         .args(["--seconds", "1000000", "--output", "/dev/stdout"])
         .stdin(Stdio::null())
@@ -142,12 +142,12 @@ mod standard_output {
     const SHORT: &[&str] = &["--lines", "Cargo.toml"];
 
     #[test]
-    fn full_output_is_one_message_and_exit_code_1() {
+    fn full_output_exits_1_with_one_message() {
         output::assert_full_is_reported(PROGRAM, SHORT);
     }
 
     #[test]
-    fn reader_that_is_gone_is_no_error() {
+    fn closed_output_is_no_error() {
         output::assert_closed_is_no_error(PROGRAM, SHORT);
     }
 }

@@ -6,7 +6,7 @@ use buslane::error::RecvError;
 use loom_tests::{Lives, model, thread};
 
 #[test]
-fn blocked_lane_against_recv() {
+fn recv_wakes_a_blocked_lane() {
     // A publisher that waits for room is woken by the reader that makes it, and the reader by the event. Fails when a fence
     // of `WaitList::notify`, `WaitList::wait_until` or the wait cell is missing.
     model(|| {
@@ -27,7 +27,7 @@ fn blocked_lane_against_recv() {
 }
 
 #[test]
-fn blocked_writer_against_recv() {
+fn recv_wakes_a_blocked_writer() {
     // As above, on the shared lane.
     model(|| {
         let lives = Lives::new(2);
@@ -47,7 +47,7 @@ fn blocked_writer_against_recv() {
 }
 
 #[test]
-fn blocked_lane_against_close() {
+fn close_releases_a_blocked_lane() {
     // A publisher that waits for room is let go by a close and gets its event back; what was accepted is read. Fails when
     // the seal does not notify, or a fence is missing.
     model(|| {
@@ -66,7 +66,7 @@ fn blocked_lane_against_close() {
 }
 
 #[test]
-fn blocked_writer_against_close() {
+fn close_releases_a_blocked_writer() {
     // As above, on the shared lane.
     model(|| {
         let lives = Lives::new(2);
@@ -84,7 +84,7 @@ fn blocked_writer_against_close() {
 }
 
 #[test]
-fn blocked_lane_against_a_dropped_receiver() {
+fn dropped_receiver_releases_a_blocked_lane() {
     // As above, when the reader goes: the publisher is let go, and what it had put in counts as disconnected.
     model(|| {
         let lives = Lives::new(2);

@@ -7,7 +7,7 @@ use buslane::{Channel, Overflow, WaitStrategy};
 use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Steps, Tracked, model, model_with, thread};
 
 #[test]
-fn lane_push_against_a_parked_recv() {
+fn lane_push_wakes_a_parked_recv() {
     // A push finds the reader parked and wakes it, or the reader finds the event: no deadlock. Fails when the fence of
     // `Lane::push` or that of `WaitCell::park_unless` is missing, or ORD(spsc.tail) is Relaxed.
     model(|| {
@@ -28,7 +28,7 @@ fn lane_push_against_a_parked_recv() {
 }
 
 #[test]
-fn lane_added_while_the_reader_parks() {
+fn push_into_a_new_lane_wakes_the_parking_reader() {
     // protocols A10: a reader that is about to park finds the new lane, or is woken by the first push into it. Fails when
     // `has_work` does not read the generation again, or a fence is missing (ORD(mailbox.generation)).
     model(|| {
@@ -47,7 +47,7 @@ fn lane_added_while_the_reader_parks() {
 }
 
 #[test]
-fn a_description_against_the_last_read_of_a_lane_that_has_gone() {
+fn state_query_counts_the_last_event_of_a_lane() {
     // The books of the lane are closed when its last event is entered, not when its slot is given back. Fails when
     // `LaneView::is_final` asks the ring alone: then the event counts as pending for ever.
     model(|| {
@@ -70,7 +70,7 @@ fn a_description_against_the_last_read_of_a_lane_that_has_gone() {
 }
 
 #[test]
-fn shared_write_against_a_parked_recv() {
+fn shared_write_wakes_a_parked_recv() {
     // As for a lane, through the shared lane. Fails when the fence of `Mailbox::write` is missing.
     model(|| {
         let lives = Lives::new(1);
@@ -85,7 +85,7 @@ fn shared_write_against_a_parked_recv() {
 }
 
 #[test]
-fn close_against_lane_push() {
+fn close_returns_or_delivers_each_lane_push() {
     // `Ok` means read, `Closed` gives the event back and it is not read. Fails when the fence of `Lane::push` or the heavy
     // one of the seal is missing (ORD(spsc.fin)).
     model(|| {
@@ -106,7 +106,7 @@ fn close_against_lane_push() {
 }
 
 #[test]
-fn close_against_lane_push_and_recv() {
+fn close_keeps_an_accepted_push_for_a_busy_reader() {
     // As above, with the reader at work on a thread of its own, which may find the lane half sealed. Fails when a consumer
     // that finds a lane being sealed trusts a tail that it read before. Held to two preemptions: three take more than 30 s.
     model_with(2, || {
@@ -127,7 +127,7 @@ fn close_against_lane_push_and_recv() {
 }
 
 #[test]
-fn lane_added_against_close() {
+fn close_seals_a_lane_added_meanwhile() {
     // A lane that is made while the channel closes is sealed with it or from its start. Fails when `lane` does not look at
     // `sealed` under the lock of the book.
     model(|| {
@@ -148,7 +148,7 @@ fn lane_added_against_close() {
 }
 
 #[test]
-fn dropped_receiver_against_lane_push() {
+fn dropped_receiver_counts_each_accepted_push() {
     // Nothing leaks: `Ok` means counted as disconnected, `Closed` gives the event back. Fails when the fence of `Lane::push`
     // or the heavy one of the seal is missing.
     model(|| {
@@ -167,7 +167,7 @@ fn dropped_receiver_against_lane_push() {
 }
 
 #[test]
-fn dropped_receiver_against_a_lane_that_goes() {
+fn dropped_receiver_drops_events_of_a_dropped_lane() {
     // The lane's publisher lets go while the reader gives up the lane: every event is dropped once, with its reason. Fails
     // when ORD(lane.released) or ORD(spsc.fin) in `Producer::end` is Relaxed.
     model(|| {
@@ -188,7 +188,7 @@ fn dropped_receiver_against_a_lane_that_goes() {
 }
 
 #[test]
-fn a_lane_that_goes_against_a_parked_recv() {
+fn dropped_lane_wakes_a_parked_recv() {
     // A lane's drop wakes the reader, which ends the lane and takes what is in it; the last handle's drop ends the stream.
     // Fails when `PrivateLane::drop` or the seal does not wake.
     model(|| {
@@ -208,7 +208,7 @@ fn a_lane_that_goes_against_a_parked_recv() {
 }
 
 #[test]
-fn overflow_disconnects_against_recv() {
+fn overflow_disconnect_keeps_accepted_events() {
     // The publisher that overflows cuts the channel off: what was accepted is read, the one that overflowed comes back.
     // Fails when `Full` is seen although the reader's pop happened before, or when the seal loses an accepted event.
     model(|| {
@@ -233,7 +233,7 @@ fn overflow_disconnects_against_recv() {
 }
 
 #[test]
-fn overflow_disconnects_against_another_publisher() {
+fn overflow_disconnect_seals_the_lanes_of_others() {
     // One publisher's overflow seals the other's lane: its `Ok` means read. Fails as a close does.
     model(|| {
         let lives = Lives::new(3);
@@ -256,7 +256,7 @@ fn overflow_disconnects_against_another_publisher() {
 }
 
 #[test]
-fn two_writers_on_the_shared_lane_against_close() {
+fn close_returns_or_delivers_each_shared_write() {
     // protocols A2: the closed bit is in the tail, so `Ok` means read. Fails when the ring's close is a flag beside it
     // (ORD(mpmc.tail)).
     model(|| {
@@ -282,7 +282,7 @@ fn two_writers_on_the_shared_lane_against_close() {
 }
 
 #[test]
-fn shared_write_against_a_dropped_receiver() {
+fn dropped_receiver_waits_for_a_claimed_write() {
     // A writer that has claimed its place and not filled it when the receiver goes is waited for: nothing leaks. Fails when
     // `abandon` ends before the ring is empty.
     model(|| {
@@ -302,7 +302,7 @@ fn shared_write_against_a_dropped_receiver() {
 }
 
 #[test]
-fn unbounded_write_against_a_dropped_receiver() {
+fn dropped_receiver_counts_an_unbounded_write() {
     // The unbounded lane has no exact close, and exact books all the same: what was accepted and never read is counted as
     // disconnected or aborted, and dropped. Fails when the fence of `push_unbounded` or that of `set_drained` is missing.
     model(|| {
@@ -327,7 +327,7 @@ fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
 }
 
 #[test]
-fn a_lane_into_the_shared_lane_sees_what_came_before_the_close() {
+fn close_happens_before_a_refused_lane_push() {
     // Such a lane is told of the close by a word of its own. The second lane is there for its mark: a model needs it to let the
     // publisher run between the first one and the fence. Fails when the Release of ORD(lane.closed) is Relaxed.
     model(|| {
@@ -350,7 +350,7 @@ fn a_lane_into_the_shared_lane_sees_what_came_before_the_close() {
 }
 
 #[test]
-fn an_unbounded_write_sees_what_came_before_the_close() {
+fn close_happens_before_a_refused_unbounded_write() {
     // Here the end itself is what a writer is told of. The lane is there for the lock of the book, as above. Fails when the Release
     // of ORD(mailbox.end) is Relaxed.
     model(|| {
@@ -373,7 +373,7 @@ fn an_unbounded_write_sees_what_came_before_the_close() {
 }
 
 #[test]
-fn a_lane_that_goes_leaves_its_books() {
+fn dropped_lane_leaves_exact_counters() {
     // Whoever folds the books of a lane that is gone has all of them. Fails when ORD(lane.released) is Relaxed.
     model(|| {
         let lives = Lives::new(2);

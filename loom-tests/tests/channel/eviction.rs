@@ -51,20 +51,20 @@ fn drop_oldest(pushes: usize, looks: usize, shared: bool) {
 }
 
 #[test]
-fn drop_oldest_in_a_lane_keeps_exact_books() {
+fn drop_oldest_in_a_lane_keeps_counters_exact() {
     // accepted = delivered + evicted + dropped, and the hook is told of each. Fails when ORD(mpmc.stamp) is Relaxed, or
     // when an eviction is counted by whoever did not do it.
     model(|| drop_oldest(2, 2, false));
 }
 
 #[test]
-fn drop_oldest_on_the_shared_lane_keeps_exact_books() {
+fn drop_oldest_on_shared_lane_keeps_counters_exact() {
     // As above, on the shared lane.
     model(|| drop_oldest(2, 2, true));
 }
 
 #[test]
-fn close_against_two_evicting_writers() {
+fn close_reaches_the_reader_after_two_evictions() {
     // A writer that evicts the last event and then finds the channel closed wakes nobody, and still the reader sees the end.
     // Fails when a reader parks although its shared lane has ended: `has_work` must ask for that too.
     model(|| {

@@ -37,7 +37,7 @@ fn flush(channel: &Channel<Tracked>) {
 }
 
 #[test]
-fn flush_against_publish_on_the_shared_lane() {
+fn flush_waits_for_an_earlier_shared_write() {
     // protocols A7: a flush returns only when what was published before it was handled, whoever else publishes meanwhile.
     // Fails when a flush goes by counts and not by the ring's index, or ORD(lane.handled) is Relaxed. Held to two preemptions: 28 s.
     model_with(2, || {
@@ -58,7 +58,7 @@ fn flush_against_publish_on_the_shared_lane() {
 }
 
 #[test]
-fn flush_of_an_unbounded_channel() {
+fn flush_waits_for_an_unbounded_event_in_hand() {
     // As above, where no ring says how far the reader is: an event in its hands is not handled yet. Fails when the target
     // of the flush leaves out the event in hand.
     model(|| {
@@ -77,7 +77,7 @@ fn flush_of_an_unbounded_channel() {
 }
 
 #[test]
-fn flush_against_close_and_push() {
+fn flush_ignores_an_event_that_close_returns() {
     // A flush does not wait for an event that its publisher takes back because the lane was sealed. Fails when the flush goes
     // on waiting for a tail above the end of the lane.
     model(|| {
@@ -97,7 +97,7 @@ fn flush_against_close_and_push() {
 }
 
 #[test]
-fn flush_against_close_and_eviction() {
+fn flush_ignores_an_event_evicted_before_close() {
     // A flush does not wait for an event that was pushed out by one which then found the lane closed. Fails when the flush
     // goes by the last position that was read, and not by what is left.
     model(|| {
@@ -137,7 +137,7 @@ fn flush_against_its_reader(put: impl FnOnce(&Channel<Tracked>, Tracked)) {
 }
 
 #[test]
-fn a_flush_shows_what_was_done_with_an_event_of_a_lane() {
+fn handling_of_a_lane_event_happens_before_flush() {
     // Fails when ORD(lane.handled) is Relaxed in `advance_to` or `handled`.
     model(|| {
         flush_against_its_reader(|channel, value| {
@@ -148,13 +148,13 @@ fn a_flush_shows_what_was_done_with_an_event_of_a_lane() {
 }
 
 #[test]
-fn a_flush_shows_what_was_done_with_an_event_of_the_shared_lane() {
+fn handling_of_a_shared_event_happens_before_flush() {
     // Fails when ORD(lane.handled) or ORD(lane.in_hand) is Relaxed in `done`, or ORD(lane.in_hand) in `in_hand`.
     model(|| flush_against_its_reader(|channel, value| assert!(write(channel, value))));
 }
 
 #[test]
-fn flush_against_an_unbounded_write_that_is_refused() {
+fn flush_ignores_a_refused_unbounded_write() {
     // A flush that has begun while a write is on its way is not left waiting for it when the channel is closed before the write.
     // Fails (deadlock) when a write is counted before the check that may refuse it.
     model_with(2, || {
@@ -195,14 +195,14 @@ fn flush_against_a_shared_receiver(unbounded: bool) {
 }
 
 #[test]
-fn a_flush_against_a_claim_of_a_position() {
+fn flush_sees_the_counters_of_a_claimed_position() {
     // A flush that believes the marks finds the event in the ledger. Fails when nothing is marked
     // before the claim, or ORD(member.mark) is Relaxed in `clear_mark` or `mark`.
     model(|| flush_against_a_shared_receiver(false));
 }
 
 #[test]
-fn a_flush_against_a_claim_that_is_counted() {
+fn flush_sees_the_counters_of_a_counted_claim() {
     // As above, where claims are counted. Fails also when ORD(members.claimed) is Relaxed in
     // `Members::claim`: the count is then seen, and not the mark that was set before.
     model(|| flush_against_a_shared_receiver(true));

@@ -38,13 +38,13 @@ fn two_writers(overflow: Overflow, read: fn(&mut Receiver<Tracked>) -> Option<Tr
 }
 
 #[test]
-fn try_recv_finds_what_was_written_before() {
+fn try_recv_finds_every_earlier_write() {
     // Fails when `Ring::has_written` does not wait for the writer of the oldest position.
     model_with(2, || two_writers(Overflow::DropNewest, |receiver| receiver.try_recv().ok()));
 }
 
 #[test]
-fn drain_finds_what_was_written_before() {
+fn drain_finds_every_earlier_write() {
     // As above, where an iterator takes what was there.
     model_with(2, || two_writers(Overflow::DropNewest, |receiver| receiver.drain().next()));
 }
@@ -71,14 +71,14 @@ fn two_writers_against_parks(recv: fn(&mut Receiver<Tracked>) -> usize) {
 }
 
 #[test]
-fn a_parked_receiver_is_woken_by_the_writer_of_a_gap() {
+fn write_into_a_gap_wakes_a_parked_receiver() {
     // A receiver that parks beside an empty position takes the event after it as well, once that position is filled. Fails when
     // `Mailbox::write` wakes nothing.
     model(|| two_writers_against_parks(|receiver| receiver.recv().expect("open").id()));
 }
 
 #[test]
-fn a_pending_task_is_woken_by_the_writer_of_a_gap() {
+fn write_into_a_gap_wakes_a_pending_task() {
     // As above, for a task.
     model(|| {
         two_writers_against_parks(|receiver| {
@@ -88,7 +88,7 @@ fn a_pending_task_is_woken_by_the_writer_of_a_gap() {
 }
 
 #[test]
-fn drain_with_finds_what_was_written_before() {
+fn drain_with_finds_every_earlier_write() {
     // As above, where a callback gets the events. Fails when `scan_written` scans as a worker does.
     model_with(2, || {
         two_writers(Overflow::DropNewest, |receiver| {
@@ -101,7 +101,7 @@ fn drain_with_finds_what_was_written_before() {
 }
 
 #[test]
-fn a_seal_in_progress_hides_nothing_that_was_written() {
+fn seal_in_progress_hides_no_earlier_push() {
     // A reader that comes between the mark and the end of a seal finds what was pushed before it. Fails when the reader does not
     // end the seal itself.
     model_with(2, || {
@@ -150,19 +150,19 @@ fn flush_against_recv(make: fn() -> (Channel<Tracked>, Receiver<Tracked>), priva
 }
 
 #[test]
-fn a_flush_waits_for_a_recv_of_the_shared_lane() {
+fn flush_waits_for_a_recv_of_the_shared_lane() {
     // A flush does not return while a `recv` copies the event out. Fails when `Reader::claim` does not announce it.
     model(|| flush_against_recv(|| channel(1, Overflow::DropNewest), false));
 }
 
 #[test]
-fn a_flush_waits_for_a_recv_of_an_evicting_lane() {
+fn flush_waits_for_a_recv_of_an_evicting_lane() {
     // As above.
     model(|| flush_against_recv(|| channel(1, Overflow::DropOldest), true));
 }
 
 #[test]
-fn a_flush_waits_for_a_recv_of_an_unbounded_channel() {
+fn flush_waits_for_a_recv_of_an_unbounded_channel() {
     // As above, where the count of events taken is what a flush goes by.
     model(|| flush_against_recv(|| Channel::builder().unbounded().build().expect("no setting"), false));
 }

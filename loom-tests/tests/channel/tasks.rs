@@ -21,7 +21,7 @@ pub(super) fn recv_as_task(
 }
 
 #[test]
-fn lane_push_against_a_task() {
+fn lane_push_wakes_a_pending_task() {
     // A task that waits is woken by the push, or finds the event. Fails when the fence of `Lane::push` or of
     // `WaitCell::register` is missing.
     model(|| {
@@ -37,7 +37,7 @@ fn lane_push_against_a_task() {
 }
 
 #[test]
-fn close_against_a_task() {
+fn close_wakes_a_pending_task() {
     // A task that waits is told of the end. Fails when the seal does not wake, or its wake has no fence.
     model(|| {
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -53,7 +53,7 @@ fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
 }
 
 #[test]
-fn lane_push_against_a_task_that_shares_the_channel() {
+fn lane_push_wakes_a_task_of_a_shared_channel() {
     // As above, where the task sleeps in the crowd. Fails when the fence of `Signals::wake` or of `Crowd::register` is missing,
     // or `Member::register` does not look again.
     model(|| {
@@ -69,7 +69,7 @@ fn lane_push_against_a_task_that_shares_the_channel() {
 }
 
 #[test]
-fn close_against_a_task_that_shares_the_channel() {
+fn close_wakes_a_task_of_a_shared_channel() {
     // As above. Fails when the seal does not wake, or `Member::register` does not look for the end again.
     model(|| {
         let (channel, mut receiver) = shared_channel();

@@ -12,7 +12,7 @@ const CAPACITY: u64 = 64;
 const EVENTS: u64 = 2 * CAPACITY + 7;
 
 #[test]
-fn a_gate_that_goes_up_against_publish() {
+fn new_gate_misses_no_publish() {
     let journal = Journal::new(CAPACITY as usize).expect("a small journal");
     let (mut barred, done, refused) = (0, AtomicU64::new(0), AtomicU64::new(0));
     let publisher = |round| {

@@ -71,14 +71,14 @@ fn remove(what: &str, bus: &Bus<usize>, mut publish: impl FnMut(usize) -> usize 
 }
 
 #[test]
-fn remove_against_a_publisher() {
+fn remove_ends_the_calls_of_a_publisher() {
     let bus = Bus::new();
     let mut publisher = bus.publisher();
     remove("a publisher", &bus, |event| publisher.publish(event).expect("an open bus").accepted);
 }
 
 #[test]
-fn remove_against_a_publish_through_the_bus() {
+fn remove_ends_the_calls_of_the_bus() {
     let bus = Bus::new();
     remove("Bus::publish", &bus, |event| bus.publish(event).expect("an open bus").accepted);
 }

@@ -97,11 +97,11 @@ fn seal(what: &str, threads: usize, count: usize) {
 }
 
 #[test]
-fn seal_against_producer() {
+fn seal_agrees_with_the_producer() {
     seal("seal against producer", 2, rounds(1));
 }
 
 #[test]
-fn seal_against_producer_and_consumer() {
+fn seal_agrees_with_producer_and_consumer() {
     seal("seal against producer and consumer", 3, rounds(2));
 }

@@ -74,7 +74,7 @@ fn missed(what: &str, first: Fence, second: Fence) -> usize {
 }
 
 #[test]
-fn one_of_two_sees_the_other() {
+fn fences_make_one_of_two_stores_visible() {
     // How often they miss each other without a fence says what the rounds with one are worth on this machine.
     missed("no fence", nothing, nothing);
     missed("compiler fences", light, light);

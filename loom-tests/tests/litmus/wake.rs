@@ -108,7 +108,7 @@ fn park(light: &WaitCell, cell: &WaitCell) -> Score {
 }
 
 #[test]
-fn publish_against_a_thread_that_parks() {
+fn publish_reaches_a_parking_thread() {
     for (name, pair) in pairs() {
         let cell = WaitCell::new(pair);
         park(&cell, &cell).none_lost("publish against a park", name);
@@ -119,7 +119,7 @@ fn publish_against_a_thread_that_parks() {
 }
 
 #[test]
-fn publish_against_a_task() {
+fn publish_reaches_a_registering_task() {
     for (name, pair) in pairs() {
         let (shared, cell, mut score) = (Arc::new(Shared::default()), WaitCell::new(pair), Score::default());
         let task = Waker::from(Arc::new(Woken(shared.clone())));
@@ -143,7 +143,7 @@ fn publish_against_a_task() {
 }
 
 #[test]
-fn publish_against_a_journals_reader() {
+fn publish_reaches_a_parking_journal_reader() {
     for (name, pair) in pairs() {
         let (shared, sleepers, mut score) =
             (Arc::new(Shared::default()), Sleepers::new(pair), Score::default());
@@ -165,7 +165,7 @@ fn publish_against_a_journals_reader() {
 }
 
 #[test]
-fn progress_against_one_that_waits_for_it() {
+fn progress_reaches_a_waiting_thread() {
     for (name, pair) in pairs() {
         let (shared, list, mut score) = (Shared::default(), WaitList::new(pair), Score::default());
         let notifier = |round| {

@@ -5,7 +5,7 @@ use buslane::ring::blocks::{SharedWriter, Writer};
 use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Steps, model, thread};
 
 #[test]
-fn close_shows_everything_first() {
+fn close_follows_every_uncommitted_value() {
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(3), new(2));
         let mut reading = Reading::new(&source, 0, of(&lives));
@@ -25,7 +25,7 @@ fn close_shows_everything_first() {
 }
 
 #[test]
-fn the_last_of_two_writers_closes() {
+fn last_of_two_writers_closes_the_ring() {
     model(|| {
         let (lives, seen, (writer, source)) = (Lives::new(2), Seen::new(2), new(2));
         let writer = SharedWriter::from(writer);
@@ -43,7 +43,7 @@ fn the_last_of_two_writers_closes() {
 }
 
 #[test]
-fn close_against_a_second_shared_writer() {
+fn close_refuses_later_claims_of_a_shared_writer() {
     model(|| {
         let (lives, seen, steps) = (Lives::new(2), Seen::new(2), Steps::new());
         let (writer, source) = new(1);
@@ -71,7 +71,7 @@ fn close_against_a_second_shared_writer() {
 }
 
 #[test]
-fn one_of_two_closes_closes() {
+fn one_of_two_closes_closes_the_ring() {
     model(|| {
         let (steps, (writer, source)) = (Steps::new(), new::<u64>(1));
         let writer = SharedWriter::from(writer);
@@ -111,19 +111,19 @@ fn close_shows_what_came_before<W: Send + 'static, const N: usize>(
 }
 
 #[test]
-fn the_close_of_the_only_writer_shows_what_came_before() {
+fn close_of_the_only_writer_publishes_earlier_stores() {
     model(|| close_shows_what_came_before(|writer| [writer], Writer::close));
 }
 
 #[test]
-fn the_close_of_a_shared_writer_shows_what_came_before() {
+fn close_of_a_shared_writer_publishes_earlier_stores() {
     model(|| {
         close_shows_what_came_before(|writer| [SharedWriter::from(writer)], |writer| assert!(writer.close()))
     });
 }
 
 #[test]
-fn the_drop_of_the_last_of_two_writers_shows_what_came_before() {
+fn drop_of_the_last_writer_publishes_earlier_stores() {
     model(|| {
         close_shows_what_came_before(
             |writer| {

@@ -17,22 +17,22 @@ fn lap(capacity: usize, count: usize, looks: usize) {
 }
 
 #[test]
-fn writer_laps_a_reader() {
+fn lapped_reader_counts_every_missed_value() {
     model(|| lap(1, 4, 2));
 }
 
 #[test]
-fn writer_laps_a_reader_of_blocks_of_two() {
+fn lapped_reader_counts_misses_in_blocks_of_two() {
     model(|| lap(2, 5, 3));
 }
 
 #[test]
-fn writer_laps_a_reader_of_three_blocks() {
+fn lapped_reader_counts_misses_in_three_blocks() {
     model(|| lap(3, 7, 2));
 }
 
 #[test]
-fn writer_laps_a_reader_of_plain_values() {
+fn lapped_reader_reads_plain_values_whole() {
     model(|| {
         let (mut writer, source) = new(1);
         let reading = Reading::new(&source, 0, |position, value: &u64| assert_eq!(position, *value));
@@ -58,17 +58,17 @@ fn lap_in_place(capacity: usize, count: usize, looks: usize) {
 }
 
 #[test]
-fn writer_laps_a_reader_that_looks_in_place() {
+fn lapped_reader_keeps_the_value_it_reads_in_place() {
     model(|| lap_in_place(1, 4, 1));
 }
 
 #[test]
-fn writer_laps_a_reader_that_looks_in_place_in_blocks_of_two() {
+fn in_place_reader_keeps_its_value_in_blocks_of_two() {
     model(|| lap_in_place(2, 5, 2));
 }
 
 #[test]
-fn stalled_reader_is_told_first_what_it_has_missed() {
+fn stalled_reader_gets_its_lag_count_first() {
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(7), new(2));
         publish_to(&mut writer, &lives, 1);
@@ -91,7 +91,7 @@ fn stalled_reader_is_told_first_what_it_has_missed() {
 }
 
 #[test]
-fn stalled_reader_goes_on_while_its_block_is_overwritten() {
+fn stalled_reader_continues_in_an_overwritten_block() {
     // Whether it still gets the second value of its block or is told of a lag: the value lives, and the count is exact.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(6), new(2));
@@ -108,7 +108,7 @@ fn stalled_reader_goes_on_while_its_block_is_overwritten() {
 }
 
 #[test]
-fn values_put_across_blocks_are_shown_before_a_block_is_retired() {
+fn writer_shows_values_before_it_retires_a_block() {
     // Nothing is committed while the reader looks, and the reader knows what it has missed.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(4), new(1));
@@ -125,7 +125,7 @@ fn values_put_across_blocks_are_shown_before_a_block_is_retired() {
 }
 
 #[test]
-fn a_reader_that_goes_on_at_the_newest_passes_all_that_is_overdue() {
+fn newest_on_lag_skips_every_overdue_value() {
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(3), new(1));
         publish_to(&mut writer, &lives, 1);

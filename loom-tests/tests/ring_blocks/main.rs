@@ -4,20 +4,20 @@
 //!
 //! | weakened in `src/ring/blocks` | caught by, among others |
 //! |---|---|
-//! | `retire`: Acquire; `unpin`: Release | `spares::a_reader_takes_over_from_one_that_was_dropped` |
-//! | `retire`: Release; `pin`: Acquire where it fails; `enter`: Release | `laps::a_reader_that_goes_on_at_the_newest_passes_all_that_is_overdue` |
-//! | `pin`: Release | `spares::stale_values_are_taken_out_of_a_spare_that_a_reader_lets_go_late` |
-//! | `unpin`: Acquire | `spares::the_last_of_two_readers_gives_the_block_back` |
-//! | pins, or the number, not looked at | `writers::a_claim_across_blocks_against_a_reader` |
-//! | table: Release, Acquire | `spares::two_readers_in_one_block` |
-//! | `Stack::push`: Release; `Stack::take`: Acquire | `spares::subscribing_while_the_writer_takes_a_spare` |
-//! | a block given back behind the reader's next pin | `spares::a_block_is_given_back_while_the_writer_needs_it` |
-//! | the tail not shown before a block is retired | `laps::values_put_across_blocks_are_shown_before_a_block_is_retired` |
-//! | `commit`: Release; `tail_word`: Acquire | `spares::a_reader_takes_over_from_one_that_was_dropped` |
-//! | the claim: Acquire, Release | `writers::a_claim_across_blocks` |
-//! | `Writer::drop`: Release | `close::close_shows_everything_first` |
-//! | `Pen::drop`: Release | `close::the_drop_of_the_last_of_two_writers_shows_what_came_before` |
-//! | a reader that brings no spare | `writers::a_claim_across_blocks_against_a_reader` |
+//! | `retire`: Acquire; `unpin`: Release | `spares::reader_replaces_a_dropped_reader` |
+//! | `retire`: Release; `pin`: Acquire where it fails; `enter`: Release | `laps::newest_on_lag_skips_every_overdue_value` |
+//! | `pin`: Release | `spares::writer_drops_stale_values_of_a_late_spare` |
+//! | `unpin`: Acquire | `spares::last_of_two_readers_returns_the_block` |
+//! | pins, or the number, not looked at | `writers::claim_across_blocks_is_exact_for_a_reader` |
+//! | table: Release, Acquire | `spares::two_readers_share_one_block` |
+//! | `Stack::push`: Release; `Stack::take`: Acquire | `spares::writer_takes_the_spare_of_a_new_subscriber` |
+//! | a block given back behind the reader's next pin | `spares::reader_returns_its_block_before_the_next_pin` |
+//! | the tail not shown before a block is retired | `laps::writer_shows_values_before_it_retires_a_block` |
+//! | `commit`: Release; `tail_word`: Acquire | `spares::reader_replaces_a_dropped_reader` |
+//! | the claim: Acquire, Release | `writers::claim_across_blocks_keeps_every_value` |
+//! | `Writer::drop`: Release | `close::close_follows_every_uncommitted_value` |
+//! | `Pen::drop`: Release | `close::drop_of_the_last_writer_publishes_earlier_stores` |
+//! | a reader that brings no spare | `writers::claim_across_blocks_is_exact_for_a_reader` |
 
 mod close;
 mod laps;

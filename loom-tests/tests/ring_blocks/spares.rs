@@ -21,17 +21,17 @@ fn two_readers(positions: [u64; 2], end: usize) {
 }
 
 #[test]
-fn two_readers_in_one_block() {
+fn two_readers_share_one_block() {
     model(|| two_readers([0, 0], 3));
 }
 
 #[test]
-fn two_readers_two_spares() {
+fn two_readers_provide_two_spare_blocks() {
     model(|| two_readers([0, 1], 4));
 }
 
 #[test]
-fn two_readers_two_spares_on_one_thread() {
+fn two_readers_on_one_thread_provide_two_spares() {
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(4), new(1));
         publish_to(&mut writer, &lives, 2);
@@ -46,7 +46,7 @@ fn two_readers_two_spares_on_one_thread() {
 }
 
 #[test]
-fn subscribing_against_publishing() {
+fn new_subscriber_counts_exactly_during_publishes() {
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(4), new(1));
         publish_to(&mut writer, &lives, 1);
@@ -61,7 +61,7 @@ fn subscribing_against_publishing() {
 }
 
 #[test]
-fn subscribing_while_the_writer_takes_a_spare() {
+fn writer_takes_the_spare_of_a_new_subscriber() {
     // One reader stands in a block that is overwritten. The spare that is taken in may be that of another one, who is just
     // being admitted on another thread.
     model(|| {
@@ -79,7 +79,7 @@ fn subscribing_while_the_writer_takes_a_spare() {
 }
 
 #[test]
-fn a_reader_takes_over_from_one_that_was_dropped() {
+fn reader_replaces_a_dropped_reader() {
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(3), new(1));
         publish_to(&mut writer, &lives, 1);
@@ -98,7 +98,7 @@ fn a_reader_takes_over_from_one_that_was_dropped() {
 }
 
 #[test]
-fn the_last_of_two_readers_gives_the_block_back() {
+fn last_of_two_readers_returns_the_block() {
     // Both stand in the first block, which is left to them, and one of them looks at its value. The writer gets the block from the
     // one that goes last, and empties it.
     model(|| {
@@ -121,7 +121,7 @@ fn the_last_of_two_readers_gives_the_block_back() {
 }
 
 #[test]
-fn a_block_is_given_back_while_the_writer_needs_it() {
+fn reader_returns_its_block_before_the_next_pin() {
     // The reader holds a block that was left to it for its spare. Before it stands in the next one, it gives the first one back:
     // the writer that overwrites that next one finds it.
     model(|| {
@@ -139,7 +139,7 @@ fn a_block_is_given_back_while_the_writer_needs_it() {
 }
 
 #[test]
-fn stale_values_are_taken_out_of_a_spare_that_a_reader_lets_go_late() {
+fn writer_drops_stale_values_of_a_late_spare() {
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(7), new(2));
         publish_to(&mut writer, &lives, 2);

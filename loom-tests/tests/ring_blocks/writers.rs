@@ -38,7 +38,7 @@ fn shared(capacity: usize, claims: [&'static [&'static [usize]]; 2], looks: usiz
 }
 
 #[test]
-fn two_writers() {
+fn two_writers_keep_their_own_last_value() {
     model(|| {
         let order = shared(1, [&[&[0], &[1]], &[&[2], &[3]]], 0);
         assert!(order == [1] || order == [3], "the last one of either: {order:?}");
@@ -46,7 +46,7 @@ fn two_writers() {
 }
 
 #[test]
-fn two_writers_in_one_block() {
+fn two_writers_keep_their_order_in_one_block() {
     model(|| {
         let order = shared(2, [&[&[0], &[1]], &[&[2], &[3]]], 0);
         let place = |id| order.iter().position(|other| *other == id);
@@ -55,13 +55,13 @@ fn two_writers_in_one_block() {
 }
 
 #[test]
-fn two_writers_and_a_reader() {
+fn two_writers_show_whole_values_to_a_reader() {
     model(|| {
         shared(1, [&[&[0]], &[&[1]]], 2);
     });
 }
 #[test]
-fn values_of_one_claim_stay_together() {
+fn values_of_one_claim_stay_adjacent() {
     model(|| {
         let order = shared(2, [&[&[0, 1]], &[&[2]]], 1);
         assert!(order == [0, 1, 2] || order == [2, 0, 1], "{order:?}");
@@ -69,21 +69,21 @@ fn values_of_one_claim_stay_together() {
 }
 
 #[test]
-fn a_claim_across_blocks() {
+fn claim_across_blocks_keeps_every_value() {
     model(|| {
         shared(1, [&[&[0, 1, 3]], &[&[2]]], 0);
     });
 }
 
 #[test]
-fn a_claim_across_blocks_against_a_reader() {
+fn claim_across_blocks_is_exact_for_a_reader() {
     model(|| {
         shared(1, [&[&[0, 1]], &[&[2]]], 1);
     });
 }
 
 #[test]
-fn two_readers_see_two_writers_in_one_order() {
+fn two_readers_agree_on_the_order_of_two_writers() {
     model(|| {
         let (lives, seen, (writer, source)) = (Lives::new(2), Seen::new(2), new(2));
         let writer = SharedWriter::from(writer);

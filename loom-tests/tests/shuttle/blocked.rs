@@ -69,7 +69,7 @@ fn assert_from_the_first_on(log: &Log) {
 }
 
 #[test]
-fn a_removal_releases_those_who_wait() {
+fn remove_releases_all_blocked_publishers() {
     // Three publishers with lanes for one event each into a queue and into a channel that nobody reads. Once that is off the
     // bus all of them go on, and the queue gets everything.
     explore(|| {
@@ -105,7 +105,7 @@ fn a_removal_releases_those_who_wait() {
 }
 
 #[test]
-fn a_close_releases_those_who_wait_also_beside_a_removal() {
+fn close_and_remove_release_all_blocked_publishers() {
     // As above, with a publisher without lanes of its own, and a second channel that nobody reads. One is taken off the bus, the
     // bus is closed, and then what was taken off, which the bus does not close: everybody goes on, with the event in hand.
     explore(|| {

@@ -66,7 +66,7 @@ impl Sink<DeadLetter<Vec<Event>>> for Letters {
 }
 
 #[test]
-fn workers_that_batch_and_retry_against_flush_and_close() {
+fn batched_retries_deliver_each_event_exactly_once() {
     // Three publishers, two workers with batches of two each, up to three attempts, dead letters; a flush and a close in between. Each
     // event that was accepted is taken by the sink or is a dead letter, once; nobody waits for himself.
     explore(|| {

@@ -98,7 +98,7 @@ fn assert_has(log: &Log, sure: &Log, what: &str) {
 }
 
 #[test]
-fn publish_add_remove_close_and_panics() {
+fn bus_delivers_despite_changes_and_panics() {
     // Four publishers, one of them without lanes of its own; a queue whose handler unwinds on some events, a channel and a sink
     // that is called directly; one thread adds a channel, one removes any of the first three, one looks on, two close the bus.
     explore(|| {

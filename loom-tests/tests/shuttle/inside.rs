@@ -58,7 +58,7 @@ impl Sink<Event> for Once {
 }
 
 #[test]
-fn handlers_that_publish_a_sink_that_removes_itself_and_the_last_handle() {
+fn reentrant_sinks_end_with_the_last_bus_handle() {
     // Three publishers; a queue whose handler publishes an echo of each event, a channel, a sink that removes itself from inside,
     // all through handles that do not keep the bus open. Nobody closes the bus, but the last handle that goes, whose-ever it
     // is; or somebody does from inside the handler.

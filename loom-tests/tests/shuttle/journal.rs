@@ -62,7 +62,7 @@ fn read(mut subscriber: Subscriber<Event>, places: &Places, most: usize) -> (u64
 }
 
 #[test]
-fn publishers_against_subscribers_that_come_and_go_and_a_close() {
+fn subscribers_agree_on_order_and_exact_lag() {
     // Three publishers; one subscriber that is there from the first to the last and one that comes later, both lagging when
     // they are slow; a gating one that is there all the time, and one that comes and goes again, for which publishers wait; a
     // close. All see one order, each knows exactly what it missed, and the gating ones miss nothing.

@@ -38,7 +38,7 @@ fn accepted(ledger: &Ledger, log: &Log) -> usize {
 }
 
 #[test]
-fn every_policy_against_snapshots_a_publisher_that_comes_later_and_a_close() {
+fn every_policy_keeps_an_exact_ledger() {
     // Channels for one event a lane under each policy, an unbounded queue, a queue behind a filter, a bus behind the bus with a
     // channel of its own; publishers that come and go, one that is shared, snapshots and a close in between. What was accepted
     // was handled or dropped with a reason, and the books say exactly which.

@@ -196,7 +196,7 @@ fn publish(me: usize, world: &Arc<World>, alive: &Arc<()>) -> thread::JoinHandle
 }
 
 #[test]
-fn user_code_that_calls_the_bus_against_the_control_plane() {
+fn user_code_calls_the_bus_without_deadlock() {
     // Two publishers; events, keys, a predicate and a handler that call a random operation of the bus, its queue, channel and
     // journal; another thread that adds, removes, flushes and, in the end, closes.
     explore(|| {
@@ -269,7 +269,7 @@ impl Drop for Ended {
 }
 
 #[test]
-fn a_sink_that_stalls_until_the_others_are_closed() {
+fn close_reaches_other_sinks_past_a_stalled_sink() {
     // A queue whose handler stalls until that of a second queue, added after it, has been dropped, while two threads close the bus
     // and a third removes a sink: every sink is told of the close before any is waited for, so the second queue ends.
     explore(|| {
@@ -320,7 +320,7 @@ shuttle::thread_local! {
 }
 
 #[test]
-fn threads_that_end_and_call_the_bus_then() {
+fn ending_threads_call_the_bus_without_deadlock() {
     // Two threads that publish through the bus's cached publishers and, as their locals are dropped, publish again, flush or
     // close, before or after that publisher is gone; another thread closes. What a flush or a close reports as done is done.
     explore(|| {

@@ -93,7 +93,7 @@ fn publish(
 }
 
 #[test]
-fn workers_and_readers_against_flush_and_close() {
+fn workers_and_readers_handle_each_event_once() {
     // Three publishers, each of which flushes in between; three workers of a queue, a thread and a task that read a channel, three workers by
     // key; there is less room than events; a close comes in between, or behind. What was accepted is handled once, by somebody,
     // and for the queue by key in the order of each publisher.
@@ -147,7 +147,7 @@ fn workers_and_readers_against_flush_and_close() {
 }
 
 #[test]
-fn writers_without_a_bus_against_workers_flush_and_close() {
+fn direct_writers_flush_and_close_exactly() {
     // The same through `Sink::write`, where a refusal brings the event back, and each writer's flush covers what it wrote.
     explore(|| {
         let (source, log, progress) = (Source::new(), Log::default(), Progress::default());
@@ -193,7 +193,7 @@ fn writers_without_a_bus_against_workers_flush_and_close() {
 }
 
 #[test]
-fn readers_that_share_what_comes() {
+fn each_shared_reader_is_woken_for_one_event() {
     // Three writers, and a reader of a shared channel for each event, which takes one and stays away: no close and no flush
     // wakes anybody, so an event that lies there while a reader sleeps is a deadlock.
     explore(|| {

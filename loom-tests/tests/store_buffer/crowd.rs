@@ -78,12 +78,12 @@ fn passed_on(frequent: Fence, rare: Fence, passing_on: Fence) -> Scenario {
 }
 
 #[test]
-fn a_write_against_a_consumer_that_parks() {
+fn write_wakes_a_parking_consumer() {
     check_pairs("a write against a crowd", &[], one_event);
 }
 
 #[test]
-fn wake_all_against_a_consumer_that_naps() {
+fn wake_all_ends_a_nap_under_the_lock() {
     // `wake_all` takes the lock whatever the count says, so neither side has a fence. One that went by the count would need both.
     let changes = Program::new("waker").store(FIRST, 1, Relaxed);
     holds("wake_all", BOTH, &Scenario::new().thread(consumer(Fence::Nothing)).thread(wake_last(changes)));
@@ -91,7 +91,7 @@ fn wake_all_against_a_consumer_that_naps() {
 }
 
 #[test]
-fn a_consumer_that_took_an_event_passes_on() {
+fn consumer_passes_the_wake_up_on_after_an_event() {
     use Fence::{Compiler, Full, Membarrier, Nothing};
     holds("passing on, asymmetric", BOTH, &passed_on(Compiler, Membarrier, Compiler));
     holds("passing on, symmetric", BOTH, &passed_on(Full, Full, Full));

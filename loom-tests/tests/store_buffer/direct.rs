@@ -71,7 +71,7 @@ fn by_count(frequent: Fence, rare: Fence) -> Scenario {
 }
 
 #[test]
-fn remove_against_publish_into_a_direct_sink() {
+fn remove_ends_calls_of_a_direct_sink() {
     // The mark is a read-modify-write, which is a full fence on one of the machines.
     let tolerated = [(Fence::Full, Fence::Compiler), (Fence::Full, Fence::Nothing)];
     check_pairs("remove against publish", &tolerated, |frequent, rare| {
@@ -80,7 +80,7 @@ fn remove_against_publish_into_a_direct_sink() {
 }
 
 #[test]
-fn what_a_call_did_is_seen_by_whoever_removes() {
+fn direct_call_happens_before_the_end_of_remove() {
     let pair = (Fence::Compiler, Fence::Membarrier);
     fails("the name is cleared too early", &[Tso, Weak], &by_hazard(pair.0, pair.1, (Relaxed, Acquire)));
     // A load does not pass a branch here, so this order is not seen to be needed.
@@ -88,7 +88,7 @@ fn what_a_call_did_is_seen_by_whoever_removes() {
 }
 
 #[test]
-fn close_against_a_publish_through_the_bus() {
+fn close_ends_calls_of_bus_publish() {
     use Fence::{Compiler, Full, Membarrier, Nothing};
     // As it is written, with a full fence on the one side and either heavy one on the other.
     for rare in [Membarrier, Full] {

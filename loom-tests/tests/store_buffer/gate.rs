@@ -49,7 +49,7 @@ fn subscriber(rare: Fence) -> Program {
 }
 
 #[test]
-fn a_gate_that_goes_up_against_publish() {
+fn new_gate_misses_no_publish() {
     check_pairs("a gate against publish", &[], |frequent, rare| {
         Scenario::new()
             .word(TAIL, 1)
@@ -82,7 +82,7 @@ fn two_movers(between: Fence) -> Scenario {
 }
 
 #[test]
-fn two_gates_that_move_at_once_wake_a_publisher() {
+fn two_moving_gates_wake_the_publisher() {
     // The list's own fence may be the compiler's, and that is not enough.
     holds("two gates, a full fence", BOTH, &two_movers(Fence::Full));
     fails("two gates, a compiler's fence", BOTH, &two_movers(Fence::Compiler));

@@ -39,7 +39,7 @@ fn mixed(frequent: Fence, rare: Fence) -> Scenario {
 }
 
 #[test]
-fn a_light_fence_of_one_pair_is_not_met_by_the_heavy_one_of_the_other() {
+fn mixed_fence_pairs_lose_wake_ups() {
     // A consumer that goes over to `fence(SeqCst)`, or whose `membarrier` begins to fail: hence the limit on parks then.
     fails("compiler fence against full fence", BOTH, &mixed(Fence::Compiler, Fence::Full));
     // Both are the light one of the asymmetric pair.
@@ -49,7 +49,7 @@ fn a_light_fence_of_one_pair_is_not_met_by_the_heavy_one_of_the_other() {
 }
 
 #[test]
-fn a_pair_that_is_switched_loses_wake_ups() {
+fn switched_fence_pair_loses_wake_ups() {
     // A publisher that has looked still runs the light fence of the old pair when the consumer has gone over to the new one.
     fails("switched, looked before", BOTH, &switched(Fence::Membarrier, true));
     // The look behind the push is what `membarrier` orders; without it, this loses them too.

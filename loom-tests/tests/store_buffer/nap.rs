@@ -20,11 +20,11 @@ fn wake_now(frequent: Fence, rare: Fence, parks: bool) -> Scenario {
 }
 
 #[test]
-fn wake_now_against_nap() {
+fn wake_now_ends_a_nap() {
     check_pairs("wake_now against a nap", &[], |frequent, rare| wake_now(frequent, rare, false));
 }
 
 #[test]
-fn wake_now_against_park() {
+fn wake_now_ends_a_park() {
     check_pairs("wake_now against a park", &[], |frequent, rare| wake_now(frequent, rare, true));
 }

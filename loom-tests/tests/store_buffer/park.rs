@@ -85,12 +85,12 @@ fn two_publishers(frequent: Fence, rare: Fence) -> Scenario {
 }
 
 #[test]
-fn publish_against_park() {
+fn publish_wakes_a_parking_consumer() {
     check_pairs("publish against park", &[], one_publisher);
 }
 
 #[test]
-fn two_publishers_against_park() {
+fn two_publishers_wake_a_parking_consumer() {
     use Fence::{Compiler, Full, Membarrier};
     for (frequent, rare) in [(Compiler, Membarrier), (Full, Full)] {
         holds("two publishers against park", BOTH, &two_publishers(frequent, rare));

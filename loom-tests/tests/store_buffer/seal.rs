@@ -108,7 +108,7 @@ fn light(heavy: Fence) -> Fence {
 }
 
 #[test]
-fn seal_against_publisher() {
+fn seal_agrees_with_the_publisher() {
     // The mark is a read-modify-write, which is a full fence on one of the machines.
     let tolerated = [(Fence::Full, Fence::Compiler), (Fence::Full, Fence::Nothing)];
     check_pairs("seal against publisher", &tolerated, |publisher, sealer| {
@@ -117,12 +117,12 @@ fn seal_against_publisher() {
 }
 
 #[test]
-fn seal_against_consumer() {
+fn seal_agrees_with_the_consumer() {
     use Fence::{Compiler, Full, Membarrier, Nothing};
     for sealer in [Membarrier, Full] {
         let with = |consumer, look| seal(Seal { publisher: light(sealer), consumer, sealer, look });
         // Memory is one here: then the Acquire of the tail alone keeps the two looks in order. C11 asks for the fence, and loom
-        // finds it missing: `ring_spsc::seal_against_publish_with_a_consumer_at_work`.
+        // finds it missing: `ring_spsc::seal_keeps_accepted_values_for_a_busy_consumer`.
         holds("seal against consumer, Acquire only", BOTH, &with(Nothing, Acquire));
         // And the fence alone keeps them in order, too.
         holds("seal against consumer, fence only", BOTH, &with(light(sealer), Relaxed));

@@ -72,7 +72,7 @@ fn message_passing_needs_release_and_acquire() {
 }
 
 #[test]
-fn load_buffering_is_the_compilers_or_the_weak_machines() {
+fn load_buffering_needs_acquire_or_total_store_order() {
     fails("load buffering", BOTH, &load_buffering(Fence::Nothing, Relaxed));
     holds("load buffering, acquire", BOTH, &load_buffering(Fence::Nothing, Acquire));
     holds("load buffering, compiler fences", &[Tso], &load_buffering(Fence::Compiler, Relaxed));
@@ -80,7 +80,7 @@ fn load_buffering_is_the_compilers_or_the_weak_machines() {
 }
 
 #[test]
-fn a_read_modify_write_is_a_full_fence_on_one_machine_only() {
+fn read_modify_write_is_a_full_fence_on_tso_only() {
     let scenario = || {
         let thread = |name, own, other| Program::new(name).swap(own, 1, B, AcqRel).load(other, A, Relaxed);
         Scenario::new()
@@ -93,14 +93,14 @@ fn a_read_modify_write_is_a_full_fence_on_one_machine_only() {
 }
 
 #[test]
-fn read_modify_writes_of_a_word_are_one_after_the_other() {
+fn read_modify_writes_of_a_word_lose_no_update() {
     let thread = |name| Program::new(name).add(X, 1, A, Relaxed).add(X, 1, A, Relaxed);
     let scenario = Scenario::new().thread(thread("first")).thread(thread("second")).thread(thread("third"));
     holds("additions", BOTH, &scenario.finally("an addition was lost", |end| end.memory(X) == 6));
 }
 
 #[test]
-fn a_lock_lets_one_in_and_shows_what_came_before() {
+fn lock_excludes_others_and_publishes_stores() {
     const LOCK: Word = Word(2, "lock");
     let thread = |name| {
         Program::new(name)
@@ -111,7 +111,7 @@ fn a_lock_lets_one_in_and_shows_what_came_before() {
 }
 
 #[test]
-fn all_see_stores_in_one_order() {
+fn readers_agree_on_the_order_of_stores() {
     // What POWER and C11 allow, and these machines do not: two readers that disagree on which of two stores came first.
     let reader = |name, first, second| Program::new(name).load(first, A, Acquire).load(second, B, Acquire);
     let scenario = Scenario::new()
@@ -127,7 +127,7 @@ fn all_see_stores_in_one_order() {
 }
 
 #[test]
-fn a_wake_up_is_kept_and_whoever_is_not_woken_is_found() {
+fn explorer_keeps_wake_ups_and_finds_lost_ones() {
     let waker = || Program::new("waker").unpark(0);
     holds("a wake-up", BOTH, &Scenario::new().thread(Program::new("sleeper").park()).thread(waker()));
     let twice = Program::new("sleeper").park().park();

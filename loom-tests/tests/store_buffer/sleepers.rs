@@ -93,14 +93,14 @@ fn link(let_go: Ordering) -> Scenario {
 }
 
 #[test]
-fn publish_against_a_reader_that_sleeps() {
+fn publish_wakes_a_parking_journal_reader() {
     // The push is a read-modify-write, which is a full fence on one of the machines, if the compiler leaves it where it is.
     let tolerated = [(Fence::Full, Fence::Compiler)];
     check_pairs("publish against a journal's reader", &tolerated, publish_against_a_reader);
 }
 
 #[test]
-fn a_link_is_read_before_its_berth_is_let_go() {
+fn waker_reads_a_link_before_it_frees_the_berth() {
     // A store before an earlier load, which loom never runs: AWAY to OUT is a Release for it.
     holds("the link of a berth", BOTH, &link(Release));
     fails("the link of a berth, Relaxed", &[Tso, Weak], &link(Relaxed));

@@ -24,6 +24,6 @@ fn push_against_the_end(pusher: Fence, consumer: Fence) -> Scenario {
 }
 
 #[test]
-fn a_push_against_the_end_of_an_unbounded_lane() {
+fn end_of_an_unbounded_lane_leaves_no_event() {
     check_pairs("a push against the end", &[], push_against_the_end);
 }

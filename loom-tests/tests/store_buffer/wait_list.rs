@@ -43,6 +43,6 @@ fn wait_against_notify(frequent: Fence, rare: Fence) -> Scenario {
 }
 
 #[test]
-fn a_publisher_that_waits_against_notify() {
+fn notify_wakes_a_blocked_publisher() {
     check_pairs("wait against notify", &[], wait_against_notify);
 }

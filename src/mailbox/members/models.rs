@@ -7,7 +7,7 @@ use loom_tests::probe::Traces;
 use loom_tests::{Arc, Steps, model, thread};
 
 #[test]
-fn a_flush_against_a_mark_that_is_set_again() {
+fn flush_sees_events_handled_before_a_new_mark() {
     // A flush that finds a mark beyond its target, or none, sees what was done with the events
     // before. Fails when ORD(member.mark) is Relaxed in `set_mark`, `clear_mark` or `mark`.
     model(|| {

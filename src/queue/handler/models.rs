@@ -40,7 +40,7 @@ impl Sink<u32> for Watched {
 }
 
 #[test]
-fn the_last_of_two_workers_closes_their_sink() {
+fn last_of_two_workers_closes_their_sink() {
     // The close comes after what the other worker wrote. Fails when ORD(work.working) is Relaxed.
     model(|| {
         let sink = Arc::new(Watched::default());

@@ -28,7 +28,7 @@ fn are_in_order(got: &[usize], ids: &[usize]) -> bool {
 }
 
 #[test]
-fn two_pushers_meet_at_the_end_of_a_block() {
+fn two_pushers_cross_the_end_of_a_block() {
     // One claims the last position, and the other waits until the next block is in its place.
     model(|| {
         let (queue, lives) = (new(), Lives::new(8));
@@ -47,7 +47,7 @@ fn two_pushers_meet_at_the_end_of_a_block() {
 }
 
 #[test]
-fn pops_follow_a_pusher_from_block_to_block() {
+fn pops_follow_a_pusher_across_blocks() {
     // Blocks are freed after the last pop from them. Fails when ORD(segments.filled) is Relaxed.
     model(|| {
         let (queue, lives) = (new(), Lives::new(8));
@@ -111,7 +111,7 @@ fn push_that_fills_a_gap_wakes_a_parked_consumer() {
 }
 
 #[test]
-fn two_poppers_and_a_pusher_across_a_block() {
+fn two_poppers_take_each_value_once_across_blocks() {
     model(|| {
         let (queue, lives) = (new(), Lives::new(8));
         queue.push(lives.value(0));
@@ -130,7 +130,7 @@ fn two_poppers_and_a_pusher_across_a_block() {
 }
 
 #[test]
-fn what_is_left_is_dropped_with_the_queue() {
+fn queue_drop_drops_every_value_left() {
     model(|| {
         let (queue, lives) = (new(), Lives::new(8));
         let pushing = pusher(&queue, &lives, [0, 1, 2]);

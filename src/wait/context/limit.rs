@@ -146,7 +146,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_earliest_of_nested_limits_counts_and_ends_with_its_scope() {
+    fn earliest_nested_limit_applies_within_its_scope() {
         assert_eq!(WaitLimit::deadline(), Deadline::NEVER);
         let outer = WaitLimit::begin(Duration::from_secs(3600));
         let long = WaitLimit::deadline();

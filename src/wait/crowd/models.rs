@@ -42,7 +42,7 @@ impl Place {
 }
 
 #[test]
-fn wake_all_against_a_nap() {
+fn wake_all_ends_a_nap() {
     // A consumer that naps sees what changed, or is woken: by the lock alone. Fails when the check
     // after the announcement is missing in `Crowd::nap_unless`, or comes before it.
     model(|| {
@@ -59,7 +59,7 @@ fn wake_all_against_a_nap() {
 }
 
 #[test]
-fn wake_all_against_one_that_naps_and_one_that_parks() {
+fn wake_all_ends_naps_and_parks() {
     // All are woken, on whichever list. Fails when `Crowd::wake_all` leaves out a list, or counts
     // it before it has the lock.
     model(|| {

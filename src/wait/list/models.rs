@@ -31,7 +31,7 @@ impl Place {
 }
 
 #[test]
-fn wait_against_notify() {
+fn notify_wakes_a_waiter() {
     // Progress is seen by the waiter, or its notifier wakes it: no deadlock. Fails when the fence
     // of `notify` or that of `wait_until` is missing.
     model(|| {
@@ -44,7 +44,7 @@ fn wait_against_notify() {
 }
 
 #[test]
-fn wait_against_two_notifies() {
+fn two_notifies_wake_a_waiter_twice() {
     // A waiter that was woken too early waits again and is woken again. Fails when a fence is
     // missing, or when an entry that was taken off the list is kept as the waiter's own.
     model(|| {
@@ -60,7 +60,7 @@ fn wait_against_two_notifies() {
 }
 
 #[test]
-fn two_waiters_against_notify() {
+fn notify_wakes_both_waiters() {
     // Both are woken, whichever came first, and neither takes the other's place. Fails when a fence
     // is missing, or when `forget` removes more than the caller's own entry.
     model(|| {
@@ -77,7 +77,7 @@ fn two_waiters_against_notify() {
 }
 
 #[test]
-fn a_waiter_that_leaves_against_one_that_stays() {
+fn leaving_waiter_keeps_the_count_of_others() {
     // One waiter is content with the first step and leaves; the count still tells of the other.
     // Fails when `forget` stores a count of its own instead of the list's length.
     model(|| {
@@ -93,7 +93,7 @@ fn a_waiter_that_leaves_against_one_that_stays() {
 }
 
 #[test]
-fn a_deadline_that_is_over_still_asks() {
+fn passed_deadline_still_finds_earlier_progress() {
     // Without time, progress made before the call is found, and the list is left as it was. Fails
     // when the attempt comes after the deadline's check.
     model(|| {
@@ -111,7 +111,7 @@ fn a_deadline_that_is_over_still_asks() {
 }
 
 #[test]
-fn a_pause_against_its_interruption() {
+fn interruption_ends_a_pause() {
     // The wait ends, and the waiting thread sees what was done before the interruption. Fails when
     // the interruption does not notify, or ORD(pause.interrupted) is Relaxed.
     model(|| {
@@ -155,7 +155,7 @@ impl Room {
 }
 
 #[test]
-fn two_slots_wake_two_waiters() {
+fn two_free_slots_wake_two_waiters() {
     // Each of two that wait gets one of two slots, whichever of them is woken for which. Fails when
     // a fence is missing, or when a waiter that finds a slot for itself keeps the wake-up that it
     // got for another.
@@ -172,7 +172,7 @@ fn two_slots_wake_two_waiters() {
 }
 
 #[test]
-fn a_waiter_that_gives_up_leaves_the_slot_to_another() {
+fn timed_out_waiter_leaves_the_slot_to_another() {
     // One waiter has no time, and may be woken when it gives up: it takes the slot then, or the
     // other one is woken. Fails when it makes no attempt after it has left the list.
     model(|| {
@@ -214,7 +214,7 @@ impl Flow {
 }
 
 #[test]
-fn two_goals_against_one_report() {
+fn one_report_ends_two_flushes() {
     // One report reaches both goals, and wakes one thread. Fails when a fence is missing, or when
     // the scout does not check the goals of others: a deadlock.
     model(|| {
@@ -229,7 +229,7 @@ fn two_goals_against_one_report() {
 }
 
 #[test]
-fn two_goals_against_two_reports() {
+fn two_reports_end_two_flushes_of_other_goals() {
     // The thread with the farther goal may be the scout for both reports. Fails when a fence is
     // missing, when a scout that goes back to sleep does not check the goals of others, or when it
     // stays the scout while it sleeps: deadlocks.
@@ -246,7 +246,7 @@ fn two_goals_against_two_reports() {
 }
 
 #[test]
-fn a_scout_that_gives_up_checks_the_goals_of_others() {
+fn timed_out_scout_checks_the_goals_of_others() {
     // The scout may have no time. Fails when it leaves without its duty done: a deadlock.
     model(|| {
         let flow = Flow::new();

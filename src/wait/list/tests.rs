@@ -19,7 +19,7 @@ fn woken(places: &[Place<'_>]) -> Vec<bool> {
 }
 
 #[test]
-fn room_wakes_the_first_that_waits_for_it() {
+fn room_wakes_the_first_waiter_for_it() {
     let list = WaitList::new(FencePair::Symmetric);
     let rings = [0_u8; 2];
     let (mine, other) = (Want::room_in(&rings[0]), Want::room_in(&rings[1]));
@@ -35,7 +35,7 @@ fn room_wakes_the_first_that_waits_for_it() {
 }
 
 #[test]
-fn progress_wakes_no_thread_that_waits_for_room() {
+fn progress_wakes_no_waiter_for_room() {
     let list = WaitList::new(FencePair::Symmetric);
     in_line(&list, [Want::SHARED_ROOM, Want::PROGRESS, Want::PROGRESS], |places| {
         list.notify_progress();
@@ -44,7 +44,7 @@ fn progress_wakes_no_thread_that_waits_for_room() {
 }
 
 #[test]
-fn a_report_calls_one_scout_at_a_time() {
+fn report_calls_one_scout_at_a_time() {
     let list = WaitList::new(FencePair::Symmetric);
     let waiters = [false, true, false].map(|reached| Waiter::for_goal(move || reached));
     let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
@@ -61,7 +61,7 @@ fn a_report_calls_one_scout_at_a_time() {
 }
 
 #[test]
-fn a_scout_that_unwinds_calls_another_one() {
+fn unwinding_scout_calls_another_scout() {
     let list = WaitList::new(FencePair::Symmetric);
     let waiters = [(); 2].map(|()| Waiter::for_goal(|| false));
     let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
@@ -73,7 +73,7 @@ fn a_scout_that_unwinds_calls_another_one() {
 }
 
 #[test]
-fn a_waiter_that_comes_back_keeps_its_place() {
+fn returning_waiter_keeps_its_place() {
     let list = WaitList::new(FencePair::Symmetric);
     in_line(&list, [Want::SHARED_ROOM; 3], |places| {
         list.notify_one(Want::SHARED_ROOM);
@@ -86,7 +86,7 @@ fn a_waiter_that_comes_back_keeps_its_place() {
 }
 
 #[test]
-fn a_wake_up_that_is_not_used_is_passed_on() {
+fn unused_wake_up_is_passed_on() {
     let list = WaitList::new(FencePair::Symmetric);
     let waiter = Waiter::wanting(Want::SHARED_ROOM);
     let mut unwinds = Place::new(&list, &waiter);

@@ -68,7 +68,7 @@ fn at_once<R: Send + 'static>(what: &str, calls: Vec<Call<R>>) -> Vec<R> {
 }
 
 #[test]
-fn buses_in_a_ring_are_closed_by_a_thread_each() {
+fn concurrent_closes_of_a_ring_of_buses_finish() {
     for (what, link) in LINKS {
         for count in 1..=3 {
             for round in 0..ROUNDS / 5 {
@@ -104,7 +104,7 @@ fn a_bus_closed_alone_closes_the_whole_ring() {
 }
 
 #[test]
-fn buses_in_a_ring_are_flushed_by_a_thread_each() {
+fn concurrent_flushes_of_a_ring_of_buses_finish() {
     for (what, link) in LINKS {
         for count in 1..=3 {
             let buses = ring(count, link);
@@ -160,7 +160,7 @@ fn reports_of_a_ring_name_the_stuck_sink_once() {
 }
 
 #[test]
-fn a_sink_that_is_reached_by_two_ways_is_reported_once() {
+fn sink_reached_by_two_paths_is_reported_once() {
     let gate = Gate::closed();
     let (top, left, right) = (Bus::new(), Bus::new(), Bus::new());
     let at = gate.clone();
@@ -177,7 +177,7 @@ fn a_sink_that_is_reached_by_two_ways_is_reported_once() {
 }
 
 #[test]
-fn everything_at_once_round_a_ring_ends() {
+fn concurrent_calls_around_a_ring_end() {
     for (what, link) in LINKS {
         for _ in 0..5 {
             let buses = ring(2, link);
@@ -204,7 +204,7 @@ fn everything_at_once_round_a_ring_ends() {
 }
 
 #[test]
-fn queue_in_a_ring_of_its_own_is_closed_and_flushed_promptly() {
+fn queue_feeding_itself_flushes_and_closes_promptly() {
     let (bus, log) = (Bus::new(), Log::new());
     let queue = bus.clone().filter(|n: &u32| *n < 3).map(|n: &u32| n + 1).queue(64).unwrap();
     bus.add_named("again", queue.clone()).unwrap();
@@ -287,7 +287,7 @@ fn batches_in_a_ring(overflow: Overflow, between: Between) -> [(Arc<Later>, Queu
 }
 
 #[test]
-fn batches_that_forward_to_each_other_are_flushed_promptly() {
+fn batches_in_a_ring_flush_promptly() {
     let betweens: [(&str, Between); 5] = [
         ("nothing", |batch| Box::new(batch)),
         ("filter", |batch| Box::new(batch.filter(|_| true))),
@@ -336,7 +336,7 @@ fn batches_that_forward_to_each_other_are_flushed_promptly() {
 }
 
 #[test]
-fn retries_by_key_that_forward_to_each_other_are_flushed_promptly() {
+fn keyed_retries_in_a_ring_flush_promptly() {
     for overflow in [Overflow::Block, Overflow::Refuse] {
         let ends = [(); 2].map(|()| {
             let later = Later::new();
@@ -421,7 +421,7 @@ fn batch_upstream_of_a_full_queue_is_flushed_whole() {
 }
 
 #[test]
-fn queues_in_a_ring_are_cut_short() {
+fn close_of_queues_in_a_ring_returns() {
     for limit in [Duration::ZERO, GUARD] {
         let ring = batches_in_a_ring(Overflow::Refuse, |batch| Box::new(batch));
         for (later, queue, _) in &ring {

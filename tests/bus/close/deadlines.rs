@@ -79,7 +79,7 @@ fn in_time<R>(call: impl FnOnce() -> R) -> R {
 }
 
 #[test]
-fn close_tells_every_sink_although_one_is_stuck() {
+fn close_reaches_every_sink_despite_a_stuck_one() {
     let (bus, gate, log) = (Bus::new(), Gate::closed(), Log::new());
     bus.add_named("stuck queue", stuck_queue(&gate)).unwrap();
     bus.add_named("stuck sink", Stuck(gate.clone())).unwrap();
@@ -102,7 +102,7 @@ fn close_tells_every_sink_although_one_is_stuck() {
 }
 
 #[test]
-fn close_without_a_limit_tells_every_sink_although_one_is_stuck() {
+fn unlimited_close_reaches_sinks_past_a_stuck_one() {
     let (bus, gate, log) = (Bus::new(), Gate::closed(), Log::new());
     bus.add_named("stuck queue", stuck_queue(&gate)).unwrap();
     bus.add_named("stuck sink", Stuck(gate.clone())).unwrap();
@@ -132,7 +132,7 @@ fn close_reaches_the_last_of_many_stuck_sinks() {
 }
 
 #[test]
-fn publish_in_progress_takes_no_time_from_later_closes() {
+fn publish_in_progress_delays_no_later_close() {
     let (bus, gate, log) = (Bus::new(), Gate::closed(), Log::new());
     let at = gate.clone();
     bus.add_named("stuck", sink_fn(move |_: &u32| at.pass())).unwrap();
@@ -161,7 +161,7 @@ fn close_keeps_the_order_of_insertion() {
 }
 
 #[test]
-fn flush_reaches_every_sink_although_one_is_stuck() {
+fn flush_reaches_every_sink_despite_a_stuck_one() {
     let (bus, gate, log) = (Bus::new(), Gate::closed(), Log::new());
     bus.add_named("stuck queue", stuck_queue(&gate)).unwrap();
     bus.add_named("queue", noted("queue", &log)).unwrap();
@@ -225,7 +225,7 @@ fn every_combinator_of_two_sinks_reaches_the_second() {
 }
 
 #[test]
-fn tee_that_is_closed_by_itself_tells_both_sinks_first() {
+fn direct_close_of_a_tee_reaches_both_sinks() {
     let (gate, log) = (Gate::closed(), Log::new());
     let queue = stuck_queue(&gate);
     queue.write(1).unwrap();
@@ -268,7 +268,7 @@ fn close_inside_a_sinks_close_is_pending() {
 }
 
 #[test]
-fn hurried_flush_does_not_shorten_a_patient_one() {
+fn short_flush_does_not_shorten_a_longer_one() {
     struct Flushes(Gate, Log<Deadline>);
     impl Handler<u32> for Flushes {
         fn handle(&mut self, _event: u32) -> Result<(), BoxError> {
@@ -309,7 +309,7 @@ fn hurried_flush_does_not_shorten_a_patient_one() {
 }
 
 #[test]
-fn queue_before_the_only_handle_of_a_bus_reports_what_is_behind_it() {
+fn queue_owning_a_bus_reports_its_stuck_sinks() {
     let (gate, log) = (Gate::closed(), Log::new());
     let (inner, outer) = (Bus::new(), Bus::new());
     inner.add_named("stuck", stuck_queue(&gate)).unwrap();

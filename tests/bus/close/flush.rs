@@ -24,7 +24,7 @@ fn held_queue(overflow: Overflow, unbounded: bool) -> (Queue<u32>, Gate, Log<u32
 }
 
 #[test]
-fn a_flush_waits_until_everything_was_handled_behind_every_kind_of_sink() {
+fn flush_waits_for_handlers_through_every_wrapper() {
     type Wrap = fn(Queue<u32>) -> Box<dyn Sink<u32>>;
     let wraps: [(&str, Wrap); 6] = [
         ("itself", |queue| Box::new(queue)),
@@ -70,7 +70,7 @@ fn a_flush_waits_until_everything_was_handled_behind_every_kind_of_sink() {
 }
 
 #[test]
-fn a_flush_waits_for_the_event_in_the_hands_of_every_kind_of_lane() {
+fn flush_waits_for_the_event_being_handled() {
     let kinds = [(Overflow::DropOldest, false), (Overflow::Block, false), (Overflow::DropNewest, true)];
     for (overflow, unbounded) in kinds {
         for which in 0..3 {
@@ -91,7 +91,7 @@ fn a_flush_waits_for_the_event_in_the_hands_of_every_kind_of_lane() {
 }
 
 #[test]
-fn a_flush_does_not_wait_for_what_is_published_meanwhile() {
+fn flush_ignores_events_published_after_it_began() {
     let (bus, gate, log) = held_bus();
     let mut publisher = bus.publisher();
     let _ = publisher.publish(1).unwrap();
@@ -132,7 +132,7 @@ fn a_flush_inside_a_delivery_does_not_wait() {
 }
 
 #[test]
-fn a_channel_that_nobody_reads_is_unfinished_and_a_read_one_is_not() {
+fn flush_reports_an_unread_channel_as_unfinished() {
     let bus = Bus::new();
     let (channel, mut receiver) = Channel::lossy(8).unwrap();
     bus.add_named("unread", channel).unwrap();

@@ -17,7 +17,7 @@ fn tracked_handler(tracked: Tracked, handled: mpsc::Sender<u32>) -> impl FnMut(u
 }
 
 #[test]
-fn the_drop_of_the_last_handle_closes_the_bus_behind_its_backlog() {
+fn last_handle_drop_closes_after_the_backlog() {
     let (bus, drops, (sender, handled)) = (Bus::new(), Drops::default(), mpsc::channel());
     let closed = Log::new();
     let log = closed.clone();
@@ -36,7 +36,7 @@ fn the_drop_of_the_last_handle_closes_the_bus_behind_its_backlog() {
 }
 
 #[test]
-fn a_publisher_keeps_its_bus_open_and_a_clone_of_it_too() {
+fn publisher_and_its_clone_keep_the_bus_open() {
     let bus = Bus::new();
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     let first = bus.publisher();
@@ -50,7 +50,7 @@ fn a_publisher_keeps_its_bus_open_and_a_clone_of_it_too() {
 }
 
 #[test]
-fn a_publisher_that_was_cloned_from_a_cached_one_keeps_the_bus_open() {
+fn clone_of_a_cached_publisher_keeps_the_bus_open() {
     let bus = Bus::new();
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     let mut clone = bus.with_local(|local| local.clone());
@@ -60,7 +60,7 @@ fn a_publisher_that_was_cloned_from_a_cached_one_keeps_the_bus_open() {
 }
 
 #[test]
-fn the_last_handle_dropped_inside_its_own_worker_does_not_wait_for_it() {
+fn last_handle_drop_in_its_worker_does_not_wait() {
     let (sender, handled) = mpsc::channel();
     let bus = Bus::new();
     let (own, gate) = (bus.clone(), Gate::closed());
@@ -81,7 +81,7 @@ fn the_last_handle_dropped_inside_its_own_worker_does_not_wait_for_it() {
 }
 
 #[test]
-fn the_last_handle_dropped_inside_a_direct_sink_does_not_wait() {
+fn last_handle_drop_in_a_direct_sink_does_not_wait() {
     let bus = Bus::new();
     let (sender, handles) = mpsc::channel::<Bus<u32>>();
     let handles = std::sync::Mutex::new(handles);
@@ -99,7 +99,7 @@ fn the_last_handle_dropped_inside_a_direct_sink_does_not_wait() {
 }
 
 #[test]
-fn the_last_handle_dropped_while_unwinding_does_not_wait() {
+fn last_handle_drop_while_unwinding_does_not_wait() {
     let (gate, (sender, handled)) = (Gate::closed(), mpsc::channel());
     let at = gate.clone();
     let unwound = ends(move || {
@@ -122,7 +122,7 @@ fn the_last_handle_dropped_while_unwinding_does_not_wait() {
 }
 
 #[test]
-fn the_sinks_of_a_dropped_bus_are_dropped_although_a_thread_has_a_cached_publisher() {
+fn bus_drop_drops_sinks_despite_a_cached_publisher() {
     let (bus, drops) = (Bus::new(), Drops::default());
     let tracked = drops.track(1);
     bus.add(sink_fn(move |_: &u32| {
@@ -149,7 +149,7 @@ fn the_sinks_of_a_dropped_bus_are_dropped_although_a_thread_has_a_cached_publish
 }
 
 #[test]
-fn a_dropped_bus_gives_up_nothing_that_its_queues_accepted() {
+fn bus_drop_loses_no_event_that_queues_accepted() {
     // As for the drop of a queue: it does not wait for ever, but the worker goes on by itself.
     let (gate, (sender, handled)) = (Gate::closed(), mpsc::channel());
     let at = gate.clone();
@@ -167,7 +167,7 @@ fn a_dropped_bus_gives_up_nothing_that_its_queues_accepted() {
 }
 
 #[test]
-fn an_event_that_comes_back_from_a_closed_bus_is_the_one_that_was_published() {
+fn closed_bus_returns_the_published_event() {
     let (bus, drops) = (Bus::new(), Drops::default());
     let (channel, receiver) = Channel::<std::sync::Arc<Tracked>>::lossy(8).unwrap();
     bus.add(channel).unwrap();

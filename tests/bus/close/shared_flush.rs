@@ -60,7 +60,7 @@ impl Handler<u32> for Failing {
 }
 
 #[test]
-fn every_flush_hears_of_an_error_further_down() {
+fn every_flush_reports_a_downstream_error() {
     let gate = Gate::closed();
     let last = Queue::builder().spawn_handler(Failing).unwrap();
     let queue = Queue::builder().spawn_sink(Gated(gate.clone(), last)).unwrap();

@@ -154,7 +154,7 @@ const VISITORS: [(&str, Door, bool, Visitor); 13] = [
 ];
 
 #[test]
-fn removal_waits_for_whatever_is_inside() {
+fn removal_waits_for_every_call_in_progress() {
     for (what, wrap) in WRAPS {
         for (visitor, door, has_lanes, visit) in VISITORS {
             // A bus answers for itself when it is described or asked whether it is closed.
@@ -201,7 +201,7 @@ fn removal_waits_for_whatever_is_inside() {
 }
 
 #[test]
-fn removal_with_a_limit_says_that_a_flush_is_inside() {
+fn limited_removal_reports_a_flush_in_progress() {
     let gate = Gate::closed();
     let stops = AtomicBool::new(true);
     let house = House { stops_at: Door::Flush, gate: gate.clone(), stops, has_lanes: false };
@@ -216,7 +216,7 @@ fn removal_with_a_limit_says_that_a_flush_is_inside() {
 }
 
 #[test]
-fn flush_that_is_stuck_holds_up_no_other_removal() {
+fn stuck_flush_delays_no_other_removal() {
     let gate = Gate::closed();
     let stops = AtomicBool::new(true);
     let house = House { stops_at: Door::Flush, gate: gate.clone(), stops, has_lanes: false };

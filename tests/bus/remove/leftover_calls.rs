@@ -252,7 +252,7 @@ fn quiet_leaves_no_user_code_with_threads() {
 }
 
 #[test]
-fn removals_meet_publishers_that_go() {
+fn racing_removal_drops_user_code_before_it_returns() {
     // The publisher or the removal drops the closure, and not after the removal has returned.
     for (what, make) in SINKS {
         for _ in 0..100 {
@@ -276,7 +276,7 @@ fn removals_meet_publishers_that_go() {
 }
 
 #[test]
-fn a_sink_that_was_still_called_is_dropped_by_the_next_call_of_the_control_plane() {
+fn next_control_call_drops_a_busy_removed_sink() {
     // The removal did not wait; the next call of the control plane finds the sink quiet, and drops all of it.
     ends(|| {
         let bus = Bus::new();
@@ -311,7 +311,7 @@ fn a_sink_that_was_still_called_is_dropped_by_the_next_call_of_the_control_plane
 }
 
 #[test]
-fn a_queue_that_is_removed_ends_although_a_publisher_is_idle() {
+fn removed_queue_ends_despite_an_idle_publisher() {
     // The bus had the last handle: its worker ends, and drops the handler.
     ends(|| {
         let bus = Bus::new();
@@ -367,7 +367,7 @@ fn assert_waited_for(bus: &Bus<u32>, id: buslane::SinkId, gate: &Gate, what: &st
 }
 
 #[test]
-fn removal_waits_for_a_destructor_that_a_publisher_runs() {
+fn removal_waits_for_a_publishers_lane_destructor() {
     // A publisher goes, and with it the gate of its lane.
     let (bus, gate) = (Bus::new(), Gate::closed());
     let id = bus.add(Slow(channel(), gate.clone())).unwrap();
@@ -475,7 +475,7 @@ impl Sink<u32> for Asked {
 }
 
 #[test]
-fn lanes_are_asked_by_their_maker_without_a_lock() {
+fn lane_maker_queries_its_lanes_without_a_lock() {
     // A publisher that takes a lane later asks it nothing: a removal could not wait for that.
     ends(|| {
         let (bus, asked) = (Bus::new(), test_support::Log::new());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use test_support::{Drops, GUARD, Outcome, assert_balanced, outcome, wait_for};
 
 #[test]
-fn a_batch_without_room_behind_is_kept_and_events_are_refused_once_the_next_is_full() {
+fn refused_batch_is_kept_and_overflow_is_refused() {
     for answer in [Full, Timeout, Reentrant] {
         let (batch, script) = batch(2);
         script.answer([answer; 3]);
@@ -27,7 +27,7 @@ fn a_batch_without_room_behind_is_kept_and_events_are_refused_once_the_next_is_f
 }
 
 #[test]
-fn a_batch_without_room_behind_is_offered_again_at_a_tick() {
+fn refused_batch_is_offered_again_at_a_tick() {
     let (batch, script) = batch(2);
     script.answer([Full, Full]);
     write_all(&batch, [1, 2]);
@@ -46,7 +46,7 @@ fn a_batch_without_room_behind_is_offered_again_at_a_tick() {
 }
 
 #[test]
-fn a_batch_that_a_flush_could_not_hand_on_is_offered_again_by_the_worker() {
+fn worker_offers_a_batch_again_after_a_failed_flush() {
     let (batch, script) = batch(10);
     let queue = batch.queue(16).unwrap();
     // At the flush, at the tick after it, and when the worker is asked again.
@@ -59,7 +59,7 @@ fn a_batch_that_a_flush_could_not_hand_on_is_offered_again_by_the_worker() {
 }
 
 #[test]
-fn a_flush_tries_again_while_that_helps_and_says_so_when_it_does_not() {
+fn flush_retries_while_progressing_then_times_out() {
     let (batch, script) = batch(2);
     let flush = || {
         let mut report = FlushReport::default();
@@ -77,7 +77,7 @@ fn a_flush_tries_again_while_that_helps_and_says_so_when_it_does_not() {
 }
 
 #[test]
-fn a_close_counts_what_the_sink_behind_will_not_take_as_aborted() {
+fn close_counts_a_refused_rest_as_aborted() {
     let (batch, script) = batch(2);
     script.answer([Full; 10]);
     write_all(&batch, [1, 2, 3]);
@@ -91,7 +91,7 @@ fn a_close_counts_what_the_sink_behind_will_not_take_as_aborted() {
 }
 
 #[test]
-fn a_batch_that_failed_counts_as_failed_and_the_next_one_goes_on() {
+fn failed_batch_is_counted_and_the_next_one_is_sent() {
     let (batch, script) = batch(2);
     script.answer([Fail]);
     write_all(&batch, [1, 2, 3, 4]);
@@ -103,7 +103,7 @@ fn a_batch_that_failed_counts_as_failed_and_the_next_one_goes_on() {
 }
 
 #[test]
-fn only_what_comes_back_counts_as_failed() {
+fn only_returned_events_count_as_failed() {
     let (batch, script) = batch(4);
     script.answer([FailFirst(1)]);
     write_all(&batch, [1, 2, 3, 4]);
@@ -113,7 +113,7 @@ fn only_what_comes_back_counts_as_failed() {
 }
 
 #[test]
-fn a_panic_of_the_sink_behind_costs_its_batch() {
+fn downstream_panic_costs_only_its_batch() {
     let (batch, script) = batch(2);
     script.answer([Panic]);
     write_all(&batch, [1, 2, 3, 4]);
@@ -124,7 +124,7 @@ fn a_panic_of_the_sink_behind_costs_its_batch() {
 }
 
 #[test]
-fn a_sink_behind_that_is_closed_closes_the_batch() {
+fn closed_downstream_sink_closes_the_batch() {
     let (batch, script) = batch(2);
     script.answer([Full, Close, Close]);
     write_all(&batch, [1, 2, 3, 4]);
@@ -147,7 +147,7 @@ fn events_that_are_given_up_are_dropped_once() {
 
 /// A queue behind a batch that is full for a moment: everything arrives, in order.
 #[test]
-fn a_full_queue_behind_loses_nothing_while_ticks_come() {
+fn full_downstream_queue_loses_no_event() {
     let gate = Gate::closed();
     let (worker_gate, (sender, results)) = (gate.clone(), std::sync::mpsc::channel());
     let slow = Queue::builder().capacity(1).overflow(Overflow::Refuse);

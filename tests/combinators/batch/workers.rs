@@ -191,7 +191,7 @@ impl Sink<Vec<u64>> for Echo {
 }
 
 #[test]
-fn whoever_hands_a_batch_on_does_not_wait_for_itself() {
+fn batch_sender_does_not_wait_for_itself() {
     let echo = Arc::new(Echo { front: OnceLock::new(), answers: Log::new() });
     let batch = Arc::new(echo.clone().batch(2));
     let front: Arc<dyn Sink<u64>> = batch.clone();
@@ -210,7 +210,7 @@ fn whoever_hands_a_batch_on_does_not_wait_for_itself() {
 
 /// A thread that hands a batch on may wait for room behind, and who makes that room must not wait for it in turn.
 #[test]
-fn nobody_waits_for_a_batch_that_waits_for_room() {
+fn writer_does_not_wait_for_a_blocked_batch() {
     let (gate, answers) = (Gate::closed(), Log::new());
     let front = Arc::new(OnceLock::<Weak<dyn Sink<u64>>>::new());
     let behind = Queue::builder().capacity(1).overflow(Overflow::Block).spawn({
@@ -243,7 +243,7 @@ fn nobody_waits_for_a_batch_that_waits_for_room() {
 
 /// Inside a bus nothing waits, also behind a queue: a removal waits for whoever is inside.
 #[test]
-fn a_batch_that_is_called_by_a_bus_behind_a_queue_refuses() {
+fn batch_called_by_a_bus_refuses_instead_of_waiting() {
     let (batch, script) = batch(2);
     let (batch, gate, bus) = (Arc::new(batch), Gate::closed(), Bus::new());
     script.stop_at(gate.clone());
@@ -261,7 +261,7 @@ fn a_batch_that_is_called_by_a_bus_behind_a_queue_refuses() {
 }
 
 #[test]
-fn a_flush_waits_for_what_came_before_it_and_not_for_what_came_later() {
+fn flush_waits_only_for_events_written_before_it() {
     let (batch, script) = batch(2);
     let (batch, gate) = (Arc::new(batch), Gate::closed());
     script.stop_at(gate.clone());
@@ -293,7 +293,7 @@ fn a_flush_waits_for_what_came_before_it_and_not_for_what_came_later() {
 
 /// What a tick, or the end of a queue's batch, wanted handed on goes as soon as the batch on its way is back.
 #[test]
-fn what_is_due_while_a_batch_is_on_its_way_follows_it() {
+fn due_batch_follows_the_one_being_sent() {
     for end_of_batch in [false, true] {
         let (batch, script) = batch(2);
         let (batch, gate) = (batch.age(SECOND).at_end_of_batch(), Gate::closed());

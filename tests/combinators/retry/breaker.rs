@@ -37,7 +37,7 @@ fn elsewhere<R: Send>(call: impl FnOnce() -> R + Send) -> R {
 }
 
 #[test]
-fn it_opens_at_the_threshold_probes_after_the_backoff_and_closes_on_a_success() {
+fn breaker_opens_probes_and_closes_on_success() {
     let (clock, breaker) = breaker(3);
     assert_eq!(breaker.state(), BreakerState::Closed);
     // E13: no hot loop below the threshold.
@@ -63,7 +63,7 @@ fn it_opens_at_the_threshold_probes_after_the_backoff_and_closes_on_a_success() 
 }
 
 #[test]
-fn only_the_probe_decides_and_attempts_from_before_say_nothing_new() {
+fn only_the_probe_changes_an_open_breaker() {
     let (clock, breaker) = breaker(1);
     fail(&breaker);
     clock.advance(SECOND / 2);
@@ -81,7 +81,7 @@ fn only_the_probe_decides_and_attempts_from_before_say_nothing_new() {
 }
 
 #[test]
-fn e13_thresholds_beyond_all_measure_spin_no_loop() {
+fn e13_huge_threshold_does_not_spin() {
     let (_, breaker) = breaker(u32::MAX);
     assert_eq!(fail(&breaker), Next::After(SECOND / 1024));
 }
@@ -129,7 +129,7 @@ fn e13_concurrent_writers_probe_one_at_a_time() {
 }
 
 #[test]
-fn a_probe_that_panics_or_finds_its_sink_closed_frees_its_place() {
+fn panicking_or_closed_probe_frees_its_slot() {
     let (clock, breaker) = breaker(1);
     let panics = sink_fn(|_: &u64| -> Result<(), &str> { panic!("probe") });
     let panics = panics.retry(breaker.clone()).clock(clock.clone());

@@ -41,7 +41,7 @@ fn a_close_or_an_abort_ends_a_wait_of_an_hour_at_once() {
 }
 
 #[test]
-fn a_policy_that_never_waits_is_ended_by_a_close_as_well() {
+fn abort_ends_a_policy_that_never_waits() {
     let sink = flaky(|_, _| true);
     let retry = Arc::new(sink.clone().retry(By(|_| Next::Again)));
     let writing = retry.clone();
@@ -52,7 +52,7 @@ fn a_policy_that_never_waits_is_ended_by_a_close_as_well() {
 }
 
 #[test]
-fn a_queue_that_is_closed_lets_the_worker_try_until_the_sink_is_back() {
+fn closed_queue_retries_until_the_sink_recovers() {
     let clock = ManualClock::hurrying();
     let sink = flaky(|attempt, _| attempt < 20);
     let retry = sink.clone().retry(Breaker::new(5, SECOND).clock(clock.clone())).clock(clock);
@@ -68,7 +68,7 @@ fn a_queue_that_is_closed_lets_the_worker_try_until_the_sink_is_back() {
 }
 
 #[test]
-fn a_queue_over_a_sink_that_always_fails_closes_at_its_deadline_and_counts_each_event_once() {
+fn close_of_a_failing_queue_counts_each_event_once() {
     let gate = Gate::closed();
     let (at, dropped) = (gate.clone(), Log::new());
     let hook = dropped.clone();
@@ -169,7 +169,7 @@ fn controls_reach_the_inner_sink_and_the_dead_letters() {
 }
 
 #[test]
-fn what_the_sink_behind_took_is_told_to_nobody_twice() {
+fn close_during_an_attempt_keeps_its_acceptance() {
     // A close between an attempt and its answer: the answer counts.
     let gate = Gate::closed();
     let (at, answered) = (gate.clone(), Arc::new(AtomicBool::new(false)));
@@ -189,7 +189,7 @@ fn what_the_sink_behind_took_is_told_to_nobody_twice() {
 }
 
 #[test]
-fn e4_a_close_at_its_deadline_also_ends_a_wait_behind_a_batch() {
+fn e4_close_ends_a_retry_wait_downstream_of_a_batch() {
     let gate = Gate::closed();
     let at = gate.clone();
     let down = sink_fn(move |_: &Vec<u64>| {
@@ -208,7 +208,7 @@ fn e4_a_close_at_its_deadline_also_ends_a_wait_behind_a_batch() {
 }
 
 #[test]
-fn a_sink_that_panics_as_it_closes_does_not_keep_the_dead_letters_open() {
+fn panic_in_close_still_closes_the_dead_letters() {
     let (letters, mut dead) = Channel::lossy(8).unwrap();
     let sink = Panicking::<u64>::new().on_close().retry(By(|_| Next::GiveUp)).dead_letters(letters);
     let report = sink.close_by(Deadline::NEVER);
@@ -217,7 +217,7 @@ fn a_sink_that_panics_as_it_closes_does_not_keep_the_dead_letters_open() {
 }
 
 #[test]
-fn a_limit_in_real_time_holds_beside_a_clock_that_was_moved_by_hand() {
+fn real_timeout_ignores_the_manual_clock() {
     let clock = ManualClock::new();
     clock.advance(HOUR * 24);
     let taken = flaky(|attempt, _| attempt == 0);

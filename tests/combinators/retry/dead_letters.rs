@@ -6,7 +6,7 @@ use buslane::{Bus, Channel, Overflow, Sink, SinkExt, WriteError, sink_fn};
 use test_support::{Outcome, assert_balanced, outcome};
 
 #[test]
-fn a_dead_letter_has_the_event_the_error_and_the_attempts_and_the_bus_balances() {
+fn dead_letter_holds_event_error_and_attempts() {
     let (letters, mut dead) = Channel::lossy(8).unwrap();
     let bus = Bus::new();
     let sink = flaky(|_, event| event == 1);
@@ -32,7 +32,7 @@ fn a_dead_letter_has_the_event_the_error_and_the_attempts_and_the_bus_balances()
 }
 
 #[test]
-fn in_front_of_a_channel_an_event_counts_once_however_many_attempts() {
+fn retried_event_counts_once_in_the_ledger() {
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
     let (letters, mut dead) = Channel::lossy(8).unwrap();
     let bus = Bus::new();
@@ -50,7 +50,7 @@ fn in_front_of_a_channel_an_event_counts_once_however_many_attempts() {
 }
 
 #[test]
-fn letters_that_are_refused_go_back_to_the_caller_with_the_error_of_the_sink() {
+fn refused_letter_returns_the_event_and_sink_error() {
     let (letters, _dead) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
     let retry = flaky(|_, _| true).retry(By(|_| Next::GiveUp)).dead_letters(letters);
     assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
@@ -74,7 +74,7 @@ fn letters_that_are_refused_go_back_to_the_caller_with_the_error_of_the_sink() {
 }
 
 #[test]
-fn letters_that_a_panic_takes_are_counted() {
+fn letters_lost_to_a_panic_are_counted() {
     let letters = sink_fn(|_: &DeadLetter<u64>| -> Result<(), &str> { panic!("letters") });
     let retry = flaky(|_, _| true).retry(By(|_| Next::GiveUp)).dead_letters(letters);
     assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
@@ -83,7 +83,7 @@ fn letters_that_a_panic_takes_are_counted() {
 }
 
 #[test]
-fn e13_a_limit_of_attempts_and_dead_letters_end_what_go_events_tried_for_ever() {
+fn e13_attempt_limit_ends_retries_in_a_dead_letter() {
     let (letters, mut dead) = Channel::lossy(8).unwrap();
     let sink = flaky(|_, _| true);
     let breaker = buslane::retry::Breaker::new(2, super::SECOND).max_attempts(4);
@@ -96,7 +96,7 @@ fn e13_a_limit_of_attempts_and_dead_letters_end_what_go_events_tried_for_ever() 
 }
 
 #[test]
-fn what_the_policy_lets_nobody_try_is_a_dead_letter_without_attempts() {
+fn untried_event_becomes_a_letter_with_no_attempts() {
     struct Panics;
     impl RetryPolicy<u64> for Panics {
         fn before(&self, _: &u64) -> std::time::Duration {

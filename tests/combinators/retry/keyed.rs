@@ -31,7 +31,7 @@ fn books(sink: &impl Sink<u64>) -> Ledger {
 }
 
 #[test]
-fn a_key_that_failed_keeps_its_order_while_others_go_on() {
+fn failed_key_keeps_its_order_while_others_continue() {
     let clock = ManualClock::new();
     let down = Arc::new(AtomicBool::new(true));
     let is_down = down.clone();
@@ -59,7 +59,7 @@ fn a_key_that_failed_keeps_its_order_while_others_go_on() {
 }
 
 #[test]
-fn a_tick_does_a_bounded_part_and_asks_for_the_next_one() {
+fn tick_does_bounded_work_and_requests_another() {
     let clock = ManualClock::new();
     let sink = flaky(|attempt, _| attempt == 0);
     let retry = sink.clone().retry_by_key(key, By(|_| Next::After(SECOND))).clock(clock.clone());
@@ -73,7 +73,7 @@ fn a_tick_does_a_bounded_part_and_asks_for_the_next_one() {
 }
 
 #[test]
-fn more_than_the_capacity_is_refused_or_a_dead_letter() {
+fn events_over_capacity_are_refused_or_dead_letters() {
     let fails = || flaky(|_, _| true).retry_by_key(key, By(|_| Next::After(SECOND))).capacity(2);
     let retry = fails();
     write_all(&retry, [100, 101]);
@@ -93,7 +93,7 @@ fn more_than_the_capacity_is_refused_or_a_dead_letter() {
 }
 
 #[test]
-fn what_is_given_up_after_it_was_set_aside_is_a_dead_letter_or_counts_as_failed() {
+fn abandoned_event_is_a_dead_letter_or_failed() {
     let policy = || By(|attempt| if attempt < 2 { Next::After(SECOND) } else { Next::GiveUp });
     let (letters, mut dead) = Channel::lossy(8).unwrap();
     let clock = ManualClock::new();
@@ -111,7 +111,7 @@ fn what_is_given_up_after_it_was_set_aside_is_a_dead_letter_or_counts_as_failed(
 }
 
 #[test]
-fn panics_of_the_sink_and_of_the_key_are_survived_and_counted() {
+fn panics_in_sink_and_key_function_are_counted() {
     let clock = ManualClock::new();
     let calls = std::sync::atomic::AtomicUsize::new(0);
     let sink = sink_fn(move |_: &u64| match calls.fetch_add(1, Ordering::SeqCst) {
@@ -133,7 +133,7 @@ fn panics_of_the_sink_and_of_the_key_are_survived_and_counted() {
 }
 
 #[test]
-fn a_flush_and_a_close_wait_for_what_is_set_aside() {
+fn flush_and_close_wait_for_deferred_events() {
     for close in [false, true] {
         let clock = ManualClock::hurrying();
         let sink = flaky(|attempt, _| attempt < 10);
@@ -157,7 +157,7 @@ fn a_flush_and_a_close_wait_for_what_is_set_aside() {
 }
 
 #[test]
-fn a_close_at_its_deadline_counts_what_is_left_or_makes_dead_letters_of_it() {
+fn close_deadline_aborts_or_dead_letters_the_rest() {
     for keep in [false, true] {
         let clock = ManualClock::hurrying();
         let sink = flaky(|_, event| event < 200);
@@ -186,7 +186,7 @@ fn a_close_at_its_deadline_counts_what_is_left_or_makes_dead_letters_of_it() {
 }
 
 #[test]
-fn an_abort_ends_the_wait_of_a_close_of_its_own_accord() {
+fn abort_ends_the_wait_of_a_close() {
     let clock = ManualClock::new();
     let retry = flaky(|_, _| true).retry_by_key(key, By(|_| Next::After(SECOND))).clock(clock.clone());
     let retry = Arc::new(retry);
@@ -201,7 +201,7 @@ fn an_abort_ends_the_wait_of_a_close_of_its_own_accord() {
 }
 
 #[test]
-fn the_ticks_of_a_queue_drive_it() {
+fn queue_ticks_drive_the_keyed_retry() {
     let log = Log::new();
     let handled = log.clone();
     let failed = std::sync::Mutex::new(std::collections::HashSet::new());
@@ -234,7 +234,7 @@ fn the_ticks_of_a_queue_drive_it() {
 }
 
 #[test]
-fn the_ticks_of_whichever_worker_had_the_event_drive_it() {
+fn ticks_of_the_owning_worker_drive_the_retry() {
     let (log, failed) = (Log::new(), std::sync::Mutex::new(std::collections::HashSet::new()));
     let handled = log.clone();
     let sink = sink_fn(move |event: &u64| {
@@ -255,7 +255,7 @@ fn the_ticks_of_whichever_worker_had_the_event_drive_it() {
 }
 
 #[test]
-fn in_front_of_a_channel_an_event_counts_once() {
+fn deferred_event_counts_once_in_the_ledger() {
     let clock = ManualClock::new();
     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
     let retry = channel.retry_by_key(key, By(|_| Next::After(SECOND))).clock(clock.clone());

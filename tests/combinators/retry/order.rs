@@ -10,7 +10,7 @@ use std::thread;
 use test_support::{Outcome, outcome};
 
 #[test]
-fn queue_upstream_keeps_the_order_while_the_first_is_retried() {
+fn upstream_queue_keeps_order_during_a_retry() {
     let clock = ManualClock::new();
     let sink = flaky(|attempt, _| attempt < 1);
     let retry = sink.clone().retry(By(|_| Next::After(SECOND))).clock(clock.clone());
@@ -38,7 +38,7 @@ fn concurrent_writes_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn a_policy_that_panics_gives_the_event_up_and_loses_none() {
+fn panicking_policy_returns_the_event() {
     struct Panics(&'static str);
     impl RetryPolicy<u64> for Panics {
         fn before(&self, _: &u64) -> std::time::Duration {
@@ -68,7 +68,7 @@ fn a_policy_that_panics_gives_the_event_up_and_loses_none() {
 }
 
 #[test]
-fn a_sink_that_panics_costs_its_event_and_is_counted_by_the_bus() {
+fn bus_counts_the_event_of_a_panicking_sink() {
     let bus = Bus::new();
     let sink = sink_fn(|event: &u64| assert_ne!(*event, 1));
     bus.add_named("sink", sink.retry(By(|_| Next::After(HOUR)))).unwrap();

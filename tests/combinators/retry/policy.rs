@@ -25,7 +25,7 @@ fn wait(policy: &impl RetryPolicy<()>, number: u32) -> Duration {
 }
 
 #[test]
-fn test_exponential_backoff() {
+fn backoff_window_doubles_up_to_its_limit() {
     let backoff = Backoff::new(SECOND, 20 * SECOND);
     assert_eq!(RetryPolicy::<()>::before(&backoff, &()), Duration::ZERO);
     for failures in 1..=10 {
@@ -60,7 +60,7 @@ fn e6_a_backoff_saturates_however_many_attempts_fail() {
 }
 
 #[test]
-fn jitter_is_a_part_of_the_wait_and_a_seed_makes_it_repeat_itself() {
+fn jitter_stays_within_the_wait_and_seeds_repeat() {
     let seeded = |jitter| Backoff::new(SECOND, SECOND).jitter(jitter).seed(7);
     let waits = |backoff: &Backoff| (0..100).map(|_| wait(backoff, 1)).collect::<Vec<_>>();
     assert_eq!(waits(&seeded(1.0)), waits(&seeded(1.0)));
@@ -84,7 +84,7 @@ fn limits_give_an_event_up_by_attempts_and_by_time() {
 }
 
 #[test]
-fn a_policy_is_forwarded_by_pointers_and_by_arcs_of_any() {
+fn pointers_and_arcs_forward_a_policy() {
     let backoff = Backoff::default().max_attempts(1);
     assert_eq!(ask(&&backoff, 1), Next::GiveUp);
     let shared: Arc<dyn RetryPolicy<()>> = Arc::new(backoff);
@@ -93,7 +93,7 @@ fn a_policy_is_forwarded_by_pointers_and_by_arcs_of_any() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_refused() {
+fn invalid_settings_are_refused() {
     let backoff = || Backoff::default();
     let breaker = || Breaker::new(5, SECOND);
     let policies = [
@@ -129,14 +129,14 @@ fn settings_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn the_longest_back_off_there_can_be_is_no_panic() {
+fn longest_backoff_does_not_panic() {
     let longest = Backoff::new(Duration::MAX, Duration::MAX).jitter(0.0);
     assert_eq!(wait(&longest, 1), Duration::MAX);
 }
 
 /// Found by fuzzing: the seconds of this one are no number that a float can hold, and the next one that can is larger.
 #[test]
-fn no_rounding_makes_a_back_off_longer_than_the_longest() {
+fn rounding_never_exceeds_the_longest_backoff() {
     let most = Duration::from_secs(6_004_234_345_560_364_031);
     let longest = Backoff::new(most, most).jitter(0.0);
     assert_eq!(wait(&longest, 1), most);

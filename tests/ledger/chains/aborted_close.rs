@@ -38,7 +38,7 @@ fn failing() -> (impl Sink<u64>, mpsc::Receiver<u64>) {
 }
 
 #[test]
-fn a_close_cut_short_sends_letters_for_events_in_back_off() {
+fn expired_close_dead_letters_events_in_back_off() {
     for workers in [1, 3] {
         let context = format!("{workers} workers");
         let (letters, (sink, attempts)) = (Letters::new(), failing());
@@ -60,7 +60,7 @@ fn a_close_cut_short_sends_letters_for_events_in_back_off() {
 }
 
 #[test]
-fn a_close_cut_short_sends_letters_for_a_batch_in_back_off() {
+fn expired_close_dead_letters_a_batch_in_back_off() {
     let (letters, (sender, attempts)) = (Collect::new(), mpsc::channel());
     let sink = sink_fn(move |batch: &Vec<u64>| {
         let _ = sender.send(batch.clone());
@@ -79,7 +79,7 @@ fn a_close_cut_short_sends_letters_for_a_batch_in_back_off() {
 }
 
 #[test]
-fn a_close_cut_short_sends_letters_for_events_set_aside() {
+fn expired_close_dead_letters_parked_events() {
     let (letters, (sink, attempts)) = (Letters::new(), failing());
     let queue =
         sink.retry_by_key(|event| event % 3, patient()).dead_letters(letters.clone()).queue(64).unwrap();
@@ -96,7 +96,7 @@ fn a_close_cut_short_sends_letters_for_events_set_aside() {
 }
 
 #[test]
-fn an_interrupted_retry_sends_letters_until_it_is_closed() {
+fn interrupted_retry_dead_letters_until_its_close() {
     let (letters, (sink, attempts)) = (Letters::new(), failing());
     let retry = sink.retry(patient()).dead_letters(letters.clone());
     retry.abort_now();
@@ -107,7 +107,7 @@ fn an_interrupted_retry_sends_letters_until_it_is_closed() {
 }
 
 #[test]
-fn letters_that_are_lost_are_counted_as_such() {
+fn lost_dead_letters_are_counted() {
     let (channel, _dead) = Channel::lossy(1).unwrap(); // drops the newest
     let (sink, _attempts) = failing();
     let policy = Backoff::default().max_attempts(1);
@@ -121,7 +121,7 @@ fn letters_that_are_lost_are_counted_as_such() {
 }
 
 #[test]
-fn an_event_in_a_stuck_sink_is_pending_until_it_comes_back() {
+fn event_in_a_stuck_sink_stays_pending() {
     let (gate, seen) = (Gate::closed(), Collect::new());
     let (passing, into) = (gate.clone(), seen.clone());
     let stuck = sink_fn(move |event: &u64| {

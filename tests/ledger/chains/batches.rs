@@ -148,7 +148,7 @@ fn agrees(context: &str, ledger: &Ledger, events: u64, picky: &Picky, retries: b
 }
 
 #[test]
-fn batch_counts_parts_of_what_it_forwards() {
+fn batch_counts_parts_of_a_forwarded_batch() {
     for (name, retries, build) in builds::<Events>() {
         for queued in [false, true] {
             let (picky, letters) = (Picky::default(), Letters::new());
@@ -211,7 +211,7 @@ fn inner_batch_keeps_its_own_ledger() {
 }
 
 #[test]
-fn batch_follows_a_queue_while_it_works() {
+fn batch_counts_pending_events_of_a_busy_queue() {
     let gate = Gate::closed();
     let passing = gate.clone();
     let queue = Queue::builder().capacity(8).spawn(move |_: Events| passing.pass()).unwrap();
@@ -228,7 +228,7 @@ fn batch_follows_a_queue_while_it_works() {
 }
 
 #[test]
-fn batch_counts_what_a_queue_gives_up() {
+fn batch_counts_events_that_a_queue_aborts() {
     let gate = Gate::closed();
     let passing = gate.clone();
     let queue = Queue::builder().capacity(8).spawn(move |_: Events| passing.pass()).unwrap();
@@ -248,7 +248,7 @@ fn batch_counts_what_a_queue_gives_up() {
 }
 
 #[test]
-fn batch_counts_what_a_full_queue_drops_and_evicts() {
+fn batch_counts_drops_and_evictions_of_a_full_queue() {
     for (overflow, full, evicted) in
         [(buslane::Overflow::DropNewest, 6, 0), (buslane::Overflow::DropOldest, 0, 6)]
     {
@@ -267,7 +267,7 @@ fn batch_counts_what_a_full_queue_drops_and_evicts() {
 }
 
 #[test]
-fn batch_follows_a_channel_however_it_is_read() {
+fn batch_counts_every_kind_of_channel_read() {
     type Read = fn(&mut buslane::Receiver<Events>);
     let ways: [(&str, Read); 4] = [
         ("recv", |receiver| while receiver.try_recv().is_ok() {}),
@@ -298,7 +298,7 @@ fn batch_follows_a_channel_however_it_is_read() {
 }
 
 #[test]
-fn a_map_to_another_type_tells_the_only_fate() {
+fn map_to_another_type_counts_the_whole_batch() {
     for fails in [false, true] {
         let texts = sink_fn(move |_: &String| if fails { Err("no route") } else { Ok(()) });
         let queue = texts.queue(64).unwrap();
@@ -315,7 +315,7 @@ fn a_map_to_another_type_tells_the_only_fate() {
 }
 
 #[test]
-fn a_map_that_changes_the_number_of_events_is_not_followed() {
+fn map_that_resizes_a_batch_keeps_the_input_count() {
     let queue = sink_fn(|_: &Events| ()).queue(64).unwrap();
     let batch = queue.clone().map(|batch: &Events| batch[..1].to_vec()).batch(3);
     (0..6).for_each(|event| batch.write(event).unwrap());
@@ -325,7 +325,7 @@ fn a_map_that_changes_the_number_of_events_is_not_followed() {
 }
 
 #[test]
-fn others_who_write_batches_do_not_disturb_the_ledger() {
+fn other_writers_do_not_affect_the_batch_ledger() {
     let queue =
         sink_fn(|batch: &Events| if batch.len() > 3 { Err("too long") } else { Ok(()) }).queue(64).unwrap();
     let batch = queue.clone().batch(3);
@@ -338,7 +338,7 @@ fn others_who_write_batches_do_not_disturb_the_ledger() {
 }
 
 #[test]
-fn two_batches_share_a_retry_and_count_their_own_parts() {
+fn two_batches_on_one_retry_count_their_own_parts() {
     let (picky, letters) = (Picky::default(), Letters::new());
     let shared = Arc::new(lettered(picky.clone(), letters));
     let (one, other) = (shared.clone().batch(4), shared.batch(3));
@@ -361,7 +361,7 @@ fn retry_reports_parts_only_to_a_batch() {
 }
 
 #[test]
-fn a_tee_counts_what_its_better_side_delivered() {
+fn tee_counts_events_of_its_better_side() {
     let (picky, letters) = (Picky::default(), Letters::new());
     let batch = lettered(picky, letters).tee(noop()).batch(3);
     (0..6).for_each(|event| batch.write(event).unwrap());
@@ -371,7 +371,7 @@ fn a_tee_counts_what_its_better_side_delivered() {
 
 /// A retry whose waits the close cuts short has had the events, and sends letters for them.
 #[test]
-fn close_of_a_batch_leaves_no_event_without_a_letter() {
+fn batch_close_dead_letters_every_event() {
     let hour = Duration::from_secs(3600);
     for queued in [false, true] {
         for limit in [Duration::ZERO, Duration::from_millis(20)] {
@@ -408,7 +408,7 @@ fn close_of_a_batch_leaves_no_event_without_a_letter() {
 }
 
 #[test]
-fn close_of_a_batch_gives_up_what_has_no_dead_letters() {
+fn batch_close_aborts_events_without_dead_letters() {
     let hour = Duration::from_secs(3600);
     let retry = sink_fn(|_: &Events| Err("no route")).retry(Backoff::new(hour, hour));
     let batch = retry.batch(100);

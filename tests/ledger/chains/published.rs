@@ -44,7 +44,7 @@ fn ledger(bus: &Bus<u64>) -> Ledger {
 }
 
 #[test]
-fn publisher_is_told_what_a_full_ring_drops_or_refuses() {
+fn published_counts_drops_and_refusals_of_full_rings() {
     for way in WAYS {
         for (overflow, expected) in [
             (Overflow::DropNewest, (4, 6, 0)),
@@ -73,7 +73,7 @@ fn publisher_is_told_what_a_full_ring_drops_or_refuses() {
 }
 
 #[test]
-fn publisher_is_told_in_every_kind_of_mailbox() {
+fn published_counts_drops_in_every_kind_of_mailbox() {
     type Build = fn(Arc<Gate>) -> Queue<u64>;
     let builds: [(&str, Build); 2] = [
         ("several workers", |gate| {
@@ -106,7 +106,7 @@ fn publisher_is_told_in_every_kind_of_mailbox() {
 }
 
 #[test]
-fn publisher_is_told_what_a_direct_sink_loses() {
+fn published_counts_losses_of_a_direct_sink() {
     for way in WAYS {
         let bus = Bus::new();
         bus.add(sink_fn(|event: &u64| match event % 3 {
@@ -122,7 +122,7 @@ fn publisher_is_told_what_a_direct_sink_loses() {
 }
 
 #[test]
-fn filtered_events_are_accepted_and_those_of_a_filter_that_panics_are_dropped() {
+fn filtered_is_accepted_and_panicked_is_dropped() {
     for way in WAYS {
         for with_lane in [false, true] {
             let bus = Bus::new();
@@ -141,7 +141,7 @@ fn filtered_events_are_accepted_and_those_of_a_filter_that_panics_are_dropped() 
 }
 
 #[test]
-fn publisher_is_told_of_dead_letters() {
+fn published_counts_dead_letters_as_dropped() {
     for way in WAYS {
         let bus = Bus::new();
         let retry = sink_fn(|event: &u64| if event.is_multiple_of(2) { Ok(()) } else { Err("no route") });
@@ -155,7 +155,7 @@ fn publisher_is_told_of_dead_letters() {
 }
 
 #[test]
-fn a_nested_bus_hands_on_what_it_was_told() {
+fn nested_bus_forwards_its_published_counts() {
     for way in WAYS {
         for (overflow, expected) in [
             (Overflow::DropNewest, (4, 6, 0)),
@@ -183,7 +183,7 @@ fn a_nested_bus_hands_on_what_it_was_told() {
 }
 
 #[test]
-fn a_nested_bus_whose_only_sink_is_closed_stays_on_the_bus() {
+fn nested_bus_without_open_sinks_stays_attached() {
     let (bus, inner) = (Bus::new(), Bus::new());
     drop(inner.subscribe_lossy(4).unwrap());
     bus.add(inner.clone()).unwrap();
@@ -194,7 +194,7 @@ fn a_nested_bus_whose_only_sink_is_closed_stays_on_the_bus() {
 }
 
 #[test]
-fn a_tee_loses_what_both_sides_lose() {
+fn tee_drops_only_events_that_both_sides_drop() {
     for way in WAYS {
         let bus = Bus::new();
         let (first, _one) = Channel::lossy(2).unwrap();
@@ -206,7 +206,7 @@ fn a_tee_loses_what_both_sides_lose() {
 }
 
 #[test]
-fn a_journal_keeps_what_it_is_told_to() {
+fn journal_accepts_every_published_event() {
     for way in WAYS {
         let bus = Bus::new();
         bus.add(Journal::new(64).unwrap()).unwrap();
@@ -215,7 +215,7 @@ fn a_journal_keeps_what_it_is_told_to() {
 }
 
 #[test]
-fn writers_are_told_by_offer_what_write_does_not_say() {
+fn offer_reports_the_drop_that_write_hides() {
     let (channel, _receiver) = Channel::lossy(1).unwrap();
     assert_eq!(channel.offer(1).unwrap(), Disposition::Pending);
     assert!(channel.write(2).is_ok(), "accepted, and dropped");
@@ -233,7 +233,7 @@ fn writers_are_told_by_offer_what_write_does_not_say() {
 }
 
 #[test]
-fn others_who_write_to_an_inner_sink_do_not_disturb_the_ledger() {
+fn other_writers_do_not_affect_the_queue_ledger() {
     let (channel, mut receiver) = Channel::lossy(64).unwrap();
     let queue = channel.clone().queue(64).unwrap();
     (0..10).for_each(|event| queue.write(event).unwrap());
@@ -249,7 +249,7 @@ fn others_who_write_to_an_inner_sink_do_not_disturb_the_ledger() {
 }
 
 #[test]
-fn events_unread_in_a_channel_behind_a_queue_are_followed_to_their_end() {
+fn queue_ledger_follows_events_unread_downstream() {
     let (channel, mut receiver) = Channel::lossy(64).unwrap();
     let queue = channel.queue(64).unwrap();
     (0..10).for_each(|event| queue.write(event).unwrap());

@@ -43,7 +43,7 @@ fn debug_of_a_queue_starts_no_backlog_timer() {
 }
 
 #[test]
-fn len_counts_lanes_that_no_read_has_met() {
+fn len_counts_lanes_before_the_first_read() {
     let (channel, mut receiver) = Channel::builder().capacity(4).build().unwrap();
     let mut one = lane(&channel);
     one.push(1, Deadline::NOW).unwrap();
@@ -65,7 +65,7 @@ fn len_counts_lanes_that_no_read_has_met() {
 }
 
 #[test]
-fn lost_counts_lanes_that_are_gone() {
+fn lost_counts_dropped_lanes() {
     for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
         let (channel, mut receiver) = Channel::builder().capacity(1).overflow(overflow).build().unwrap();
         for round in 1..=40 {

@@ -22,7 +22,7 @@ fn by_key() -> QueueBuilder<Event> {
 }
 
 #[test]
-fn each_keys_order_is_kept_under_four_publishers_and_four_workers() {
+fn each_key_keeps_its_order_with_four_workers() {
     const EVENTS: u64 = 4_000;
     let seen = Arc::new(Mutex::new(Vec::<HashMap<(u64, usize), u64>>::new()));
     let queue = by_key()
@@ -66,7 +66,7 @@ fn each_keys_order_is_kept_under_four_publishers_and_four_workers() {
 }
 
 #[test]
-fn a_stuck_key_holds_up_only_its_worker() {
+fn stuck_key_stalls_only_its_worker() {
     let (gate, log) = (Gate::closed(), Log::new());
     let queue = by_key()
         .spawn_each(|_| {
@@ -93,7 +93,7 @@ fn a_stuck_key_holds_up_only_its_worker() {
 }
 
 #[test]
-fn a_close_by_its_deadline_with_a_stuck_worker() {
+fn expired_close_counts_events_of_a_stuck_worker() {
     let gate = Gate::closed();
     let queue = by_key()
         .spawn_each(|_| {
@@ -122,7 +122,7 @@ fn a_close_by_its_deadline_with_a_stuck_worker() {
 }
 
 #[test]
-fn every_overflow_policy_holds_for_each_worker() {
+fn each_worker_applies_every_overflow_policy() {
     for way in WAYS {
         for overflow in [
             Overflow::DropNewest,
@@ -174,7 +174,7 @@ fn every_overflow_policy_holds_for_each_worker() {
 }
 
 #[test]
-fn panics_of_the_key_and_of_a_handler_cost_their_events() {
+fn key_and_handler_panics_cost_only_their_events() {
     let queue = Queue::builder()
         .workers(2)
         .ordered_by(|event: &u64| {
@@ -194,7 +194,7 @@ fn panics_of_the_key_and_of_a_handler_cost_their_events() {
 }
 
 #[test]
-fn one_worker_needs_no_key_and_an_unbounded_queue_has_one() {
+fn unbounded_keyed_queue_handles_every_event() {
     for workers in [1, 3] {
         let log = Log::new();
         let queue = Queue::builder()
@@ -218,7 +218,7 @@ fn one_worker_needs_no_key_and_an_unbounded_queue_has_one() {
 }
 
 #[test]
-fn a_removed_queue_gets_nothing_more_of_the_bus() {
+fn removed_queue_receives_no_more_bus_events() {
     let bus = Bus::new();
     let queue = by_key().spawn_each(|_| |_: Event| {}).unwrap();
     let id = bus.add(queue.clone()).unwrap();

@@ -17,7 +17,7 @@ use test_support::{
 };
 
 #[test]
-fn settings_that_cannot_be_are_typed_errors() {
+fn invalid_settings_are_typed_errors() {
     let builder = |workers| Queue::<u64>::builder().workers(workers);
     let error = builder(0).spawn_each(|_| |_: u64| {}).unwrap_err();
     assert!(error.to_string().contains("workers 0 is invalid: it must be at least 1"), "{error}");
@@ -34,7 +34,7 @@ fn settings_that_cannot_be_are_typed_errors() {
 }
 
 #[test]
-fn four_publishers_and_four_workers_deliver_each_event_once() {
+fn four_workers_deliver_each_event_once() {
     const EVENTS: u64 = 5_000;
     for (wait, unbounded) in [
         (WaitStrategy::nap(), false),
@@ -79,7 +79,7 @@ fn four_publishers_and_four_workers_deliver_each_event_once() {
 }
 
 #[test]
-fn a_slow_event_holds_up_nobody_else() {
+fn slow_event_stalls_only_its_worker() {
     let (queue, gate, log) = held_queue(3, 8, Overflow::Refuse);
     gate.permit(1);
     (10..14).for_each(|event| queue.write(event).unwrap());
@@ -129,7 +129,7 @@ fn sorted_calls(calls: &Mutex<Vec<String>>) -> Vec<String> {
 }
 
 #[test]
-fn each_handler_is_flushed_and_closed_once_by_its_worker() {
+fn each_worker_flushes_and_closes_its_handler_once() {
     let (queue, calls) = counting(3, None);
     let report = queue.flush_timeout(GUARD);
     assert_eq!((report.finish, &report.errors[..]), (Finish::Done, &["worker 1: no".to_owned()][..]));
@@ -144,7 +144,7 @@ fn each_handler_is_flushed_and_closed_once_by_its_worker() {
 }
 
 #[test]
-fn a_flush_waits_for_the_worker_that_is_last() {
+fn flush_waits_for_the_last_worker() {
     let gate = Gate::closed();
     let (queue, calls) = counting(2, Some(&gate));
     (0..2).for_each(|event| queue.write(event).unwrap());
@@ -162,7 +162,7 @@ fn a_flush_waits_for_the_worker_that_is_last() {
 }
 
 #[test]
-fn a_close_by_its_deadline_names_the_workers_that_never_return() {
+fn expired_close_names_the_stuck_workers() {
     let (gate, dropped) = (Gate::closed(), Log::new());
     let hook = dropped.clone();
     let queue = Queue::builder()
@@ -193,7 +193,7 @@ fn a_close_by_its_deadline_names_the_workers_that_never_return() {
 }
 
 #[test]
-fn a_close_by_its_deadline_gives_the_backlog_up() {
+fn expired_close_aborts_the_backlog() {
     let (gate, dropped) = (Gate::closed(), Log::new());
     let hook = dropped.clone();
     let queue = Queue::builder()
@@ -220,7 +220,7 @@ fn a_close_by_its_deadline_gives_the_backlog_up() {
 }
 
 #[test]
-fn every_overflow_policy_keeps_its_promise() {
+fn pool_applies_every_overflow_policy() {
     for way in WAYS {
         for overflow in [
             Overflow::DropNewest,
@@ -281,7 +281,7 @@ fn every_overflow_policy_keeps_its_promise() {
 }
 
 #[test]
-fn a_blocked_publisher_gets_its_event_back_from_a_close() {
+fn close_returns_the_event_of_a_blocked_publisher() {
     for way in WAYS {
         let (queue, gate, _) = held_queue(2, 1, Overflow::Block);
         let mut entry = Entry::into(&queue, way);
@@ -296,7 +296,7 @@ fn a_blocked_publisher_gets_its_event_back_from_a_close() {
 }
 
 #[test]
-fn a_handler_that_publishes_into_its_own_full_queue_does_not_wait() {
+fn handler_does_not_wait_for_its_own_full_queue() {
     let (gate, seen) = (Gate::closed(), Log::new());
     let itself = Arc::new(Mutex::new(None::<Queue<u64>>));
     let queue = Queue::builder()
@@ -329,7 +329,7 @@ fn a_handler_that_publishes_into_its_own_full_queue_does_not_wait() {
 }
 
 #[test]
-fn a_panic_costs_the_event_in_the_workers_hands() {
+fn panic_drops_only_the_event_of_its_worker() {
     let errors = Log::new();
     let hook = errors.clone();
     let queue = Queue::builder()
@@ -348,7 +348,7 @@ fn a_panic_costs_the_event_in_the_workers_hands() {
 }
 
 #[test]
-fn a_worker_that_panics_too_often_closes_the_whole_queue() {
+fn repeated_panics_of_a_worker_close_the_queue() {
     let panicked = Arc::new(AtomicUsize::new(0));
     let queue = Queue::builder()
         .workers(2)
@@ -371,7 +371,7 @@ fn a_worker_that_panics_too_often_closes_the_whole_queue() {
 }
 
 #[test]
-fn one_sink_behind_many_workers_is_flushed_by_one_and_closed_by_the_last() {
+fn shared_inner_sink_is_flushed_and_closed_once() {
     struct Slow(Gate, Mutex<Vec<&'static str>>);
     impl Sink<u64> for Slow {
         fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
@@ -408,7 +408,7 @@ fn one_sink_behind_many_workers_is_flushed_by_one_and_closed_by_the_last() {
 }
 
 #[test]
-fn a_sink_that_is_closed_closes_the_queue() {
+fn closed_sink_closes_the_queue() {
     let (channel, receiver) = Channel::<u64>::lossy(4).unwrap();
     let queue = Queue::builder().workers(2).spawn_sink(channel).unwrap();
     drop(receiver);
@@ -418,7 +418,7 @@ fn a_sink_that_is_closed_closes_the_queue() {
 }
 
 #[test]
-fn the_last_handle_dropped_lets_the_workers_finish() {
+fn last_handle_drop_lets_the_workers_drain() {
     let (drops, handled) = (Drops::default(), Arc::new(AtomicUsize::new(0)));
     let queue = Queue::builder()
         .workers(2)
@@ -438,7 +438,7 @@ fn the_last_handle_dropped_lets_the_workers_finish() {
 }
 
 #[test]
-fn a_removed_queue_gets_nothing_more_of_the_bus() {
+fn removed_queue_receives_no_more_bus_events() {
     let (gate, bus) = (Gate::closed(), Bus::new());
     let at = gate.clone();
     let queue = Queue::builder().workers(2).spawn_sink(sink_fn(move |_: &u64| at.pass())).unwrap();

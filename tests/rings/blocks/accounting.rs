@@ -52,7 +52,7 @@ impl Account<'_> {
 }
 
 #[test]
-fn every_position_is_delivered_or_missed_whatever_readers_do() {
+fn each_position_is_delivered_or_counted_as_missed() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for capacity in CAPACITIES {
         let alive = AtomicU64::new(0);
@@ -113,7 +113,7 @@ fn every_position_is_delivered_or_missed_whatever_readers_do() {
 }
 
 #[test]
-fn readers_on_other_threads_get_every_value_or_are_told_how_many_they_missed() {
+fn readers_on_threads_count_every_missed_value() {
     const END: u64 = 30_000;
     for (capacity, writers) in [(1, 1), (3, 2), (64, 1), (64, 2), (100, 2)] {
         let alive = AtomicU64::new(0);

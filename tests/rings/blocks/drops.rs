@@ -14,7 +14,7 @@ fn put<T>(writer: &mut Writer<T>, value: T) -> Vec<T> {
 }
 
 #[test]
-fn values_without_size_are_counted_and_dropped_like_others() {
+fn zero_sized_values_are_counted_and_dropped() {
     static DROPS: AtomicU64 = AtomicU64::new(0);
     struct Nothing;
     impl Drop for Nothing {
@@ -47,7 +47,7 @@ fn values_without_size_are_counted_and_dropped_like_others() {
 }
 
 #[test]
-fn values_larger_than_a_cache_line_lie_where_they_should() {
+fn large_values_are_aligned() {
     #[repr(align(256))]
     struct Wide([u64; 64]);
     let (mut writer, source) = new(3);
@@ -64,7 +64,7 @@ fn values_larger_than_a_cache_line_lie_where_they_should() {
 }
 
 #[test]
-fn what_is_pushed_out_is_dropped_by_whoever_wrote_and_where_it_wants() {
+fn writer_returns_overwritten_values_to_drop() {
     let drops = Drops::default();
     let (mut writer, source) = new(2);
     for id in 0..4 {
@@ -108,7 +108,7 @@ impl Drop for Bomb<'_> {
 }
 
 #[test]
-fn destructors_that_panic_leave_the_ring_whole() {
+fn panicking_destructors_leave_the_ring_intact() {
     for capacity in [1, 2, 3, 100] {
         let (armed, drops) = (AtomicBool::new(true), AtomicU64::new(0));
         let bomb = |position| Bomb { position, armed: &armed, drops: &drops };
@@ -133,7 +133,7 @@ fn destructors_that_panic_leave_the_ring_whole() {
 }
 
 #[test]
-fn destructors_that_panic_at_the_end_all_run_once() {
+fn panicking_destructors_run_once_at_the_end() {
     let (armed, drops) = (AtomicBool::new(false), AtomicU64::new(0));
     let (mut writer, source) = new(2);
     for position in 0..7 {

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use test_support::blocks::{CAPACITIES, new, publish};
 
 #[test]
-fn the_newest_values_are_always_readable_as_many_as_asked_for() {
+fn newest_values_up_to_capacity_stay_readable() {
     for capacity in CAPACITIES {
         let (mut writer, source) = new(capacity);
         let (mut one_by_one, mut together) = (source.reader(0).unwrap(), source.reader(0).unwrap());
@@ -35,7 +35,7 @@ fn the_newest_values_are_always_readable_as_many_as_asked_for() {
 }
 
 #[test]
-fn what_a_reader_has_missed_is_counted_exactly_wherever_it_stood() {
+fn lagged_count_is_exact_at_every_position() {
     for capacity in CAPACITIES {
         let (mut writer, source) = new(capacity);
         let kept = (capacity + 2 * source.block_len()) as u64;
@@ -61,7 +61,7 @@ fn what_a_reader_has_missed_is_counted_exactly_wherever_it_stood() {
 }
 
 #[test]
-fn a_reader_that_prefers_the_newest_misses_all_that_are_there() {
+fn newest_on_lag_skips_all_kept_values() {
     let (mut writer, source) = new(3);
     let mut reader = source.reader(0).unwrap();
     reader.set_on_lag(OnLag::Newest);
@@ -76,7 +76,7 @@ fn a_reader_that_prefers_the_newest_misses_all_that_are_there() {
 }
 
 #[test]
-fn the_block_that_a_reader_stands_in_is_left_to_it_whole() {
+fn reader_keeps_its_whole_block() {
     for capacity in CAPACITIES {
         let (mut writer, source) = new(capacity);
         let block = source.block_len() as u64;
@@ -100,7 +100,7 @@ fn the_block_that_a_reader_stands_in_is_left_to_it_whole() {
 }
 
 #[test]
-fn a_reader_may_wait_for_a_position_that_is_still_to_come() {
+fn reader_can_start_at_a_future_position() {
     let (mut writer, source) = new(3);
     let (mut soon, mut never) = (source.reader(10).unwrap(), source.reader(u64::MAX).unwrap());
     for end in 1..=10 {
@@ -118,7 +118,7 @@ fn a_reader_may_wait_for_a_position_that_is_still_to_come() {
 }
 
 #[test]
-fn a_seek_goes_anywhere_and_counts_nothing_as_missed() {
+fn seek_counts_nothing_as_missed() {
     let (mut writer, source) = new(4);
     let mut reader = source.reader(0).unwrap();
     publish_to(&mut writer, 6);
@@ -136,7 +136,7 @@ fn a_seek_goes_anywhere_and_counts_nothing_as_missed() {
 }
 
 #[test]
-fn a_reader_that_has_not_looked_yet_lends_nothing() {
+fn reader_lends_no_values_before_its_first_look() {
     // At each place within a block: the place is looked for only where there is a block.
     let (mut writer, source) = new(100);
     publish_to(&mut writer, 70);
@@ -151,7 +151,7 @@ fn a_reader_that_has_not_looked_yet_lends_nothing() {
 
 #[test]
 #[should_panic(expected = "a value was found by a look")]
-fn a_take_without_a_look_panics() {
+fn take_without_a_look_panics() {
     let (mut writer, source) = new(1);
     publish(&mut writer, 0);
     source.reader(0).unwrap().take(|_, _| ());
@@ -159,7 +159,7 @@ fn a_take_without_a_look_panics() {
 
 #[test]
 #[should_panic(expected = "values were found by a look")]
-fn a_skip_beyond_what_is_known_panics() {
+fn skip_past_the_known_values_panics() {
     let (mut writer, source) = new(2);
     publish_to(&mut writer, 1);
     let mut reader = source.reader(0).unwrap();
@@ -168,7 +168,7 @@ fn a_skip_beyond_what_is_known_panics() {
 }
 
 #[test]
-fn a_take_that_unwinds_has_gone_past_its_value() {
+fn unwinding_take_consumes_its_value() {
     let (mut writer, source) = new(3);
     publish_to(&mut writer, 2);
     let mut reader = source.reader(0).unwrap();
@@ -178,7 +178,7 @@ fn a_take_that_unwinds_has_gone_past_its_value() {
 }
 
 #[test]
-fn as_many_readers_as_can_be_counted_stand_in_one_block_and_one_more_is_refused() {
+fn one_reader_more_than_the_maximum_is_refused() {
     let (mut writer, source) = new(1);
     publish(&mut writer, 0);
     let mut readers: Vec<_> = (0..MAX_READERS).map(|_| source.reader(0).unwrap()).collect();

@@ -8,7 +8,7 @@ use test_support::blocks::{new, publish};
 use test_support::invalid;
 
 #[test]
-fn values_written_together_are_shown_by_one_commit_or_by_the_next_block() {
+fn commit_or_block_end_shows_written_values() {
     let (mut writer, source) = new(2);
     let mut reader = source.reader(0).unwrap();
     let _ = writer.put(0);
@@ -29,7 +29,7 @@ fn values_written_together_are_shown_by_one_commit_or_by_the_next_block() {
 }
 
 #[test]
-fn shared_writers_write_by_turns_until_one_closes_or_the_last_is_dropped() {
+fn shared_writers_alternate_until_the_close() {
     for close in [true, false] {
         let (mut first, source) = new(3);
         publish_to(&mut first, 1);
@@ -61,7 +61,7 @@ fn shared_writers_write_by_turns_until_one_closes_or_the_last_is_dropped() {
 }
 
 #[test]
-fn capacities_that_cannot_be_are_typed_errors() {
+fn invalid_capacities_are_typed_errors() {
     assert_eq!(invalid(ring::<u8>(0)), ConfigErrorKind::Capacity);
     for asked in [MAX_CAPACITY + 1, usize::MAX] {
         assert_eq!(invalid(ring::<u8>(asked)), ConfigErrorKind::Capacity);
@@ -69,14 +69,14 @@ fn capacities_that_cannot_be_are_typed_errors() {
 }
 
 #[test]
-fn memory_that_is_not_to_be_had_is_an_error_and_no_abort() {
+fn unavailable_memory_is_an_error() {
     type Huge = [u8; 1 << 20];
     let error = BuildError::OutOfMemory(OutOfMemory::new(MAX_CAPACITY));
     assert_eq!(ring::<Huge>(MAX_CAPACITY).err(), Some(error));
 }
 
 #[test]
-fn what_is_said_about_a_ring_contains_no_value() {
+fn debug_output_contains_no_value() {
     let (mut writer, source) = new(1);
     publish(&mut writer, String::from("hunter2"));
     let reader = source.reader(0).unwrap();

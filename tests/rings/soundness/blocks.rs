@@ -29,7 +29,7 @@ fn read(reader: &mut Reader<Counted>) -> usize {
 }
 
 #[test]
-fn values_are_read_and_overwritten_in_rings_of_every_shape() {
+fn every_ring_shape_reads_and_overwrites_values() {
     for capacity in [1, 3, 5, 64] {
         let census = Census::default();
         let (mut writer, source) = made(capacity);
@@ -53,7 +53,7 @@ fn values_are_read_and_overwritten_in_rings_of_every_shape() {
 }
 
 #[test]
-fn values_of_every_size() {
+fn block_ring_carries_values_of_every_size() {
     fn through<T: Clone + Send + Sync + PartialEq + std::fmt::Debug>(value: &T) {
         let (mut writer, source) = ring::<T>(4).unwrap();
         let mut reader = source.reader(0).unwrap();
@@ -77,7 +77,7 @@ fn values_of_every_size() {
 }
 
 #[test]
-fn looks_that_panic_and_seeks_to_anywhere() {
+fn panicking_looks_and_any_seek_stay_sound() {
     let census = Census::default();
     let (mut writer, source) = made(8);
     let mut reader = source.reader(0).unwrap();
@@ -109,7 +109,7 @@ fn looks_that_panic_and_seeks_to_anywhere() {
 }
 
 #[test]
-fn a_look_may_write_all_around_the_ring() {
+fn look_callback_can_lap_the_ring() {
     let census = Census::default();
     let (mut writer, source) = made(4);
     let mut reader = source.reader(0).unwrap();
@@ -129,7 +129,7 @@ fn a_look_may_write_all_around_the_ring() {
 }
 
 #[test]
-fn what_was_written_and_not_shown_is_dropped() {
+fn uncommitted_values_are_dropped() {
     let all: &[usize] = if cfg!(miri) { &[0, 3, 65] } else { &[0, 1, 3, 4, 5, 63, 64, 65, 200] };
     for written in all.iter().copied() {
         for capacity in [1, 4, 64] {
@@ -174,7 +174,7 @@ fn forgotten_readers_keep_their_blocks() {
 }
 
 #[test]
-fn a_forgotten_claim_ends_all_writing_and_no_more() {
+fn forgotten_claim_only_ends_writing() {
     let census = Census::default();
     let (writer, source) = made(4);
     let writer = SharedWriter::from(writer);
@@ -189,7 +189,7 @@ fn a_forgotten_claim_ends_all_writing_and_no_more() {
 }
 
 #[test]
-fn threads_write_by_turns_and_read_beside() {
+fn threads_alternate_writes_and_read_soundly() {
     for capacity in [1, 4, 64] {
         let census = Census::default();
         let (writer, source) = made(capacity);

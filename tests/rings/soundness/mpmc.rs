@@ -5,7 +5,7 @@ use buslane::ring::mpmc::{Pop, PushError, Ring};
 use std::thread;
 
 #[test]
-fn an_eviction_that_panics_loses_two_values_and_no_more() {
+fn panicking_eviction_loses_exactly_two_values() {
     for capacity in [1, 2, 3, 8] {
         let census = Census::default();
         let ring = Ring::new(capacity).unwrap();
@@ -19,7 +19,7 @@ fn an_eviction_that_panics_loses_two_values_and_no_more() {
 }
 
 #[test]
-fn an_eviction_may_come_back() {
+fn eviction_callback_can_reenter_the_ring() {
     let census = Census::default();
     let ring = Ring::new(2).unwrap();
     for n in 0..20 {
@@ -41,7 +41,7 @@ fn an_eviction_may_come_back() {
 }
 
 #[test]
-fn threads_push_pop_evict_and_close() {
+fn threads_push_pop_evict_and_close_soundly() {
     for capacity in [1, 3, 8] {
         let census = Census::default();
         let ring = Ring::new(capacity).unwrap();

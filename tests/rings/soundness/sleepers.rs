@@ -24,7 +24,7 @@ fn counting() -> (Arc<AtomicUsize>, Arc<Hooks>, Waker) {
 }
 
 #[test]
-fn a_berth_of_others_is_refused() {
+fn berth_of_other_sleepers_is_refused() {
     for pair in PAIRS {
         let (one, other) = (Sleepers::new(pair()), Sleepers::new(pair()));
         let (count, hooks, waker) = counting();
@@ -48,7 +48,7 @@ fn a_berth_of_others_is_refused() {
 }
 
 #[test]
-fn a_berth_may_outlive_its_sleepers() {
+fn berth_can_outlive_its_sleepers() {
     for pair in PAIRS {
         let sleepers = Sleepers::new(pair());
         let (_, hooks, waker) = counting();
@@ -63,7 +63,7 @@ fn a_berth_may_outlive_its_sleepers() {
 }
 
 #[test]
-fn a_dropped_berth_is_used_again() {
+fn dropped_berth_is_reused() {
     for pair in PAIRS {
         let sleepers = Sleepers::new(pair());
         let (count, hooks, waker) = counting();
@@ -80,7 +80,7 @@ fn a_dropped_berth_is_used_again() {
 }
 
 #[test]
-fn a_forgotten_berth_is_woken_like_others() {
+fn forgotten_berth_is_woken_like_others() {
     for pair in PAIRS {
         let sleepers = Sleepers::new(pair());
         let (count, _, waker) = counting();
@@ -99,7 +99,7 @@ fn a_forgotten_berth_is_woken_like_others() {
 }
 
 #[test]
-fn a_look_that_panics_leaves_nobody_asleep() {
+fn panicking_check_leaves_no_thread_parked() {
     for pair in PAIRS {
         let sleepers = Sleepers::new(pair());
         let (count, hooks, waker) = counting();
@@ -137,7 +137,7 @@ fn meddle(sleepers: &Sleepers, berths: &Mutex<Vec<Berth>>) {
 }
 
 #[test]
-fn wakers_may_come_back() {
+fn wakers_can_reenter_the_sleepers() {
     for pair in PAIRS {
         for place in 0..3 {
             let sleepers = Arc::new(Sleepers::new(pair()));
@@ -178,7 +178,7 @@ fn wakers_may_come_back() {
 }
 
 #[test]
-fn wakers_may_panic() {
+fn sleepers_survive_panicking_wakers() {
     for pair in PAIRS {
         for place in 0..3 {
             let sleepers = Sleepers::new(pair());
@@ -211,7 +211,7 @@ fn wakers_may_panic() {
 }
 
 #[test]
-fn threads_register_park_cancel_and_leave() {
+fn threads_register_park_cancel_and_leave_soundly() {
     for pair in PAIRS {
         let sleepers = Sleepers::new(pair());
         let (_, hooks, waker) = counting();

@@ -11,7 +11,7 @@ fn pair(capacity: usize) -> (Producer<Counted>, Consumer<Counted>) {
 }
 
 #[test]
-fn slices_go_through_rings_of_every_shape() {
+fn every_ring_shape_carries_slices() {
     for capacity in [1, 2, 3, 7, 16, 100] {
         let census = Census::default();
         let (mut producer, mut consumer) = pair(capacity);
@@ -33,7 +33,7 @@ fn slices_go_through_rings_of_every_shape() {
 }
 
 #[test]
-fn slices_of_values_of_every_size() {
+fn spsc_ring_carries_slices_of_every_size() {
     fn through<T: Clone + Send + PartialEq + std::fmt::Debug>(value: &T) {
         let (mut producer, mut consumer) = ring::<T>(5).unwrap();
         let values = vec![value.clone(); 4];
@@ -57,7 +57,7 @@ fn slices_of_values_of_every_size() {
 }
 
 #[test]
-fn a_clone_that_panics_keeps_what_came_before() {
+fn panicking_clone_keeps_earlier_values() {
     let census = Census::default();
     let (mut producer, mut consumer) = pair(8);
     let values = [census.value(0), census.value(1), census.unclonable(2), census.value(3)];
@@ -87,7 +87,7 @@ impl Clone for Sealing {
 }
 
 #[test]
-fn a_clone_may_seal_its_ring() {
+fn clone_can_seal_its_ring() {
     let census = Census::default();
     let (mut producer, mut consumer) = ring::<Sealing>(8).unwrap();
     let seal = Arc::new(OnceLock::new());
@@ -107,7 +107,7 @@ fn a_clone_may_seal_its_ring() {
 }
 
 #[test]
-fn callbacks_that_panic_lose_nothing_else() {
+fn panicking_callbacks_lose_only_their_value() {
     let census = Census::default();
     let (mut producer, mut consumer) = pair(8);
     let fill = |producer: &mut Producer<Counted>| {
@@ -136,7 +136,7 @@ fn callbacks_that_panic_lose_nothing_else() {
 }
 
 #[test]
-fn halves_go_in_any_order() {
+fn halves_can_be_dropped_in_any_order() {
     let census = Census::default();
     let fill = |producer: &mut Producer<Counted>| {
         (0..3).for_each(|n| drop(producer.push(census.value(n))));
@@ -158,7 +158,7 @@ fn halves_go_in_any_order() {
 }
 
 #[test]
-fn a_forgotten_half_keeps_the_ring() {
+fn forgotten_half_keeps_the_ring() {
     let census = Census::default();
     let (mut producer, consumer) = pair(4);
     // An empty place that is given up stays empty.
@@ -170,7 +170,7 @@ fn a_forgotten_half_keeps_the_ring() {
 }
 
 #[test]
-fn a_stream_between_threads_is_sealed_in_the_middle() {
+fn stream_between_threads_is_sealed_midway() {
     for _ in 0..rounds(50, 2) {
         let census = Census::default();
         let (mut producer, mut consumer) = pair(7);

@@ -8,7 +8,7 @@ use std::thread;
 const COUNT: usize = rounds(150, 70);
 
 #[test]
-fn values_go_through_blocks_and_what_is_left_is_dropped() {
+fn unbounded_channel_drops_values_left_in_blocks() {
     for taken in [0, 1, 32, 33, COUNT] {
         let census = Census::default();
         let (channel, mut receiver) = Channel::builder().unbounded().build().unwrap();
@@ -29,7 +29,7 @@ fn values_go_through_blocks_and_what_is_left_is_dropped() {
 }
 
 #[test]
-fn threads_write_and_take() {
+fn threads_write_and_take_soundly() {
     let each = rounds(5000, 35);
     let census = Census::default();
     let (channel, receiver) = Channel::builder().unbounded().build_shared().unwrap();

@@ -19,7 +19,7 @@ fn is_idle(cell: &WaitCell) -> bool {
 }
 
 #[test]
-fn a_look_that_panics_leaves_the_cell_idle() {
+fn panicking_check_leaves_the_cell_idle() {
     for pair in PAIRS {
         let cell = WaitCell::new(pair());
         assert!(unwinds(|| cell.park_unless(None, || panic!("as asked by the test"))));
@@ -31,7 +31,7 @@ fn a_look_that_panics_leaves_the_cell_idle() {
 }
 
 #[test]
-fn a_look_may_come_back_to_its_cell() {
+fn check_can_reenter_its_cell() {
     for pair in PAIRS {
         let cell = WaitCell::new(pair());
         cell.park_unless(None, || {
@@ -49,7 +49,7 @@ fn a_look_may_come_back_to_its_cell() {
 }
 
 #[test]
-fn wakers_may_come_back_to_the_cell_and_panic() {
+fn wakers_can_reenter_the_cell_and_panic() {
     for pair in PAIRS {
         for place in 0..3 {
             for panics in [false, true] {
@@ -87,7 +87,7 @@ fn wakers_may_come_back_to_the_cell_and_panic() {
 }
 
 #[test]
-fn threads_meet_in_one_cell() {
+fn threads_share_one_cell_soundly() {
     for pair in PAIRS {
         let (cell, over) = (WaitCell::new(pair()), AtomicBool::new(false));
         thread::scope(|scope| {
@@ -118,7 +118,7 @@ fn threads_meet_in_one_cell() {
 }
 
 #[test]
-fn an_attempt_that_panics_leaves_the_list() {
+fn panicking_attempt_leaves_the_list() {
     for pair in PAIRS {
         let list = WaitList::new(pair());
         let attempts = AtomicUsize::new(0);
@@ -137,7 +137,7 @@ fn an_attempt_that_panics_leaves_the_list() {
 }
 
 #[test]
-fn an_attempt_may_come_back_to_its_list() {
+fn attempt_can_reenter_its_list() {
     let list = WaitList::new(FencePair::Symmetric);
     let inner = || list.wait_until(Deadline::NOW, || None::<()>);
     let outcome = list.wait_until(Deadline::NEVER, || {
@@ -151,7 +151,7 @@ fn an_attempt_may_come_back_to_its_list() {
 }
 
 #[test]
-fn a_pause_stands_a_question_that_panics() {
+fn pause_survives_a_panicking_check() {
     let pause = Arc::new(Pause::new());
     assert!(unwinds(|| pause.wait(Deadline::NEVER, || panic!("as asked by the test"))));
     assert!(pause.wait(Deadline::NEVER, || true));

@@ -37,7 +37,7 @@ fn assert_few(blocked: Blocked, what: &str) {
 }
 
 #[test]
-fn a_report_of_progress_wakes_one_flush_of_a_channel() {
+fn progress_wakes_one_flush_of_a_channel() {
     ends(|| {
         let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
         (0..EVENTS).for_each(|n| channel.write(n).unwrap());
@@ -52,7 +52,7 @@ fn a_report_of_progress_wakes_one_flush_of_a_channel() {
 }
 
 #[test]
-fn a_report_of_progress_wakes_one_flush_of_several_lanes() {
+fn progress_wakes_one_flush_of_several_lanes() {
     ends(|| {
         let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
         let mut lanes: Vec<_> = (0..4).map(|_| channel.lane().unwrap().unwrap()).collect();
@@ -70,7 +70,7 @@ fn a_report_of_progress_wakes_one_flush_of_several_lanes() {
 }
 
 #[test]
-fn a_report_of_progress_wakes_one_flush_beside_several_receivers() {
+fn progress_wakes_one_flush_beside_several_receivers() {
     ends(|| {
         let builder = Channel::builder().capacity(EVENTS as usize);
         let (channel, receiver) = builder.build_shared().unwrap();
@@ -121,7 +121,7 @@ fn shapes() -> [(&'static str, Shape); 3] {
 }
 
 #[test]
-fn a_flush_of_a_queue_is_woken_for_its_answers() {
+fn queue_flush_is_woken_only_for_its_answers() {
     for (what, shape) in shapes() {
         ends(move || {
             let gate = Gate::closed();
@@ -135,7 +135,7 @@ fn a_flush_of_a_queue_is_woken_for_its_answers() {
 }
 
 #[test]
-fn a_close_of_a_queue_is_woken_for_its_end() {
+fn queue_close_is_woken_only_for_its_end() {
     for (what, shape) in shapes() {
         ends(move || {
             let gate = Gate::closed();
@@ -151,7 +151,7 @@ fn a_close_of_a_queue_is_woken_for_its_end() {
 }
 
 #[test]
-fn writes_that_are_refused_wake_no_flush() {
+fn refused_writes_wake_no_flush() {
     // The channel is closed and has a backlog; its writers do not know yet.
     for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse] {
         ends(move || {
@@ -173,7 +173,7 @@ fn writes_that_are_refused_wake_no_flush() {
 }
 
 #[test]
-fn each_flush_ends_with_its_own_goal() {
+fn each_flush_ends_at_its_own_goal() {
     // Flushes that begin between two events; each ends when the events before it are read, and not earlier, whichever is woken.
     ends(|| {
         for shared in [true, false] {
@@ -209,7 +209,7 @@ fn each_flush_ends_with_its_own_goal() {
 }
 
 #[test]
-fn a_flush_that_gives_up_leaves_the_reports_to_others() {
+fn timed_out_flush_leaves_the_reports_to_others() {
     // Some flushes have no time, and may be the ones that are woken; the others learn of the end all the same.
     ends(|| {
         let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();

@@ -40,7 +40,7 @@ fn read_all(mut gate: Subscriber<u64>) -> impl FnOnce() + Send {
 }
 
 #[test]
-fn a_gate_that_opens_wakes_one_publisher_a_slot() {
+fn opening_gate_wakes_one_publisher_per_slot() {
     // The smallest blocks have one slot; blocks of 64 leave room for many at once.
     for capacity in [1, 2, 64, 256] {
         let journal = journal(capacity);
@@ -51,7 +51,7 @@ fn a_gate_that_opens_wakes_one_publisher_a_slot() {
 }
 
 #[test]
-fn two_gates_wake_one_publisher_a_slot() {
+fn two_gates_wake_one_publisher_per_slot() {
     let journal = journal(1);
     let (one, other) = (gate(&journal, WaitStrategy::Park), gate(&journal, WaitStrategy::Park));
     let read = move || {
@@ -64,7 +64,7 @@ fn two_gates_wake_one_publisher_a_slot() {
 }
 
 #[test]
-fn a_subscriber_that_polls_wakes_no_publisher_twice() {
+fn polling_subscriber_wakes_no_publisher_twice() {
     // It polls without a pause between two events, and so much more often than publishers run.
     for capacity in [1, 64] {
         let journal = journal(capacity);
@@ -75,7 +75,7 @@ fn a_subscriber_that_polls_wakes_no_publisher_twice() {
 }
 
 #[test]
-fn lanes_of_publishers_at_a_gate_are_woken_one_by_one() {
+fn lanes_at_a_gate_are_woken_one_by_one() {
     let journal = journal(1);
     let read = read_all(gate(&journal, WaitStrategy::Park));
     let writer = |_| {
@@ -104,7 +104,7 @@ fn batches_at_a_gate_are_woken_one_by_one() {
 }
 
 #[test]
-fn a_fast_gate_beside_a_stalled_one_wakes_no_publisher() {
+fn fast_gate_beside_a_stalled_one_wakes_no_publisher() {
     // The fast subscriber reads on and polls all the time, and makes no room: another one stalls.
     ends(|| {
         let journal = journal(64);
@@ -133,7 +133,7 @@ fn a_fast_gate_beside_a_stalled_one_wakes_no_publisher() {
 }
 
 #[test]
-fn the_end_of_a_gate_lets_every_publisher_pass() {
+fn end_of_a_gate_releases_every_publisher() {
     // One more gate stays open, so the publishers get room from no one else. Blocks of one slot: the chain of wake-ups is all there is.
     for capacity in [1, 64] {
         ends(move || {
@@ -153,7 +153,7 @@ fn the_end_of_a_gate_lets_every_publisher_pass() {
 }
 
 #[test]
-fn publishers_that_give_up_leave_the_room_to_others() {
+fn timed_out_publishers_leave_their_room_to_others() {
     // A publisher may be woken when its time is over; one that stays gets the slot in its stead.
     ends(|| {
         let (journal, patient) = (journal(1), WRITERS as u64 / 8);
@@ -192,7 +192,7 @@ fn publishers_that_give_up_leave_the_room_to_others() {
 }
 
 #[test]
-fn a_removal_wakes_the_publishers_of_its_bus_only() {
+fn removal_wakes_only_the_publishers_of_its_bus() {
     // Many lanes are ended, one after the other; publishers that wait at the same gate for themselves sleep on.
     ends(|| {
         let (bus, journal) = (Bus::new(), journal(1));

@@ -100,7 +100,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn what_was_executed() {
+    fn parse_counts_executed_instructions() {
         let text = "positions: instr line\nevents: Ir\n\nob=/program\nfl=a.rs\nfn=f\n0x10 1 5\n0x14 0 5\n\
             cob=/other\ncfn=g\ncalls=5 0x20 0\n0x18 2 500\n0x1c 3 5\n\nob=/other\nfn=g\n0x14 0 7\n";
         let executed = parse(text, Path::new("/program"), |address| address == 0x14);

@@ -68,7 +68,7 @@ mod tests {
     use super::is_locked;
 
     #[test]
-    fn what_is_locked() {
+    fn locked_instructions_are_recognized() {
         for locked in
             ["lock cmpxchg %rcx,(%rdi)", "mfence", "xchg   %rax,0x8(%rdi)", "lock orl $0x0,-0x40(%rsp)"]
         {

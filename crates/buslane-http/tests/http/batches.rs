@@ -14,7 +14,7 @@ fn pushes<const N: usize>(names: [&'static str; N]) -> Vec<Push> {
 }
 
 #[test]
-fn a_batch_is_one_envelope() {
+fn batch_posts_one_envelope() {
     let server = Server::start([]);
     let http = sink(&server).batches();
     assert_eq!(outcome(http.write(pushes(["one", "two"]))), Outcome::Accepted);
@@ -23,14 +23,14 @@ fn a_batch_is_one_envelope() {
 }
 
 #[test]
-fn a_batch_that_was_refused_comes_back_whole() {
+fn refused_batch_comes_back_whole() {
     let server = Server::start([Reply::Status(503)]);
     let (batch, error) = failure(sink(&server).batches().write(pushes(["", "one", "two"])));
     assert_eq!((batch, error.status()), (pushes(["", "one", "two"]), Some(503)));
 }
 
 #[test]
-fn events_that_cannot_be_written_as_json_come_back_and_the_others_are_posted() {
+fn batch_returns_unserializable_events_and_posts_rest() {
     let server = Server::start([]);
     let http = sink(&server).batches();
     let (left_out, error) = failure(http.write(pushes(["", "one", "", "two", ""])));
@@ -60,7 +60,7 @@ fn ledger_of_an_upstream_batch_counts_events() {
 }
 
 #[test]
-fn close_without_time_posts_nothing() {
+fn expired_close_posts_nothing() {
     let server = Server::start([]);
     let batch = sink(&server).batches().batch(2);
     batch.write(Push("hello")).unwrap();

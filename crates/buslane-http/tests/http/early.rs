@@ -40,7 +40,7 @@ fn within<E>(raw: &Raw, limit: Duration) -> HttpSink<E> {
 }
 
 #[test]
-fn early_answer_decides_over_the_failed_send() {
+fn early_answer_overrides_the_failed_send() {
     for (status, lines, retryable, after) in [
         (413, "", false, None),
         (401, "WWW-Authenticate: Basic\r\n", false, None),
@@ -60,7 +60,7 @@ fn early_answer_decides_over_the_failed_send() {
 }
 
 #[test]
-fn early_success_is_a_success() {
+fn early_success_accepts_the_event() {
     let raw = resets_after(answer(200, ""));
     assert_eq!(sink(&raw).write(large()).map_err(drop), Ok(()));
 }
@@ -76,7 +76,7 @@ fn early_refusal_ends_an_unlimited_retry() {
 }
 
 #[test]
-fn lost_connection_without_an_answer_stays_a_connection_error() {
+fn lost_connection_without_answer_is_connection_error() {
     let raw = Raw::start(|mut stream, _| drop(read_head(&mut stream)));
     for _ in 0..2 {
         let (_, error) = failure(sink(&raw).write(large()));
@@ -100,7 +100,7 @@ fn informational_answer_is_not_the_early_answer() {
 }
 
 #[test]
-fn early_refusal_over_an_open_connection_stops_the_send() {
+fn early_refusal_on_open_connection_stops_the_send() {
     // The connection stays open, and the body is never read.
     let (hold, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
@@ -117,7 +117,7 @@ fn early_refusal_over_an_open_connection_stops_the_send() {
 }
 
 #[test]
-fn connection_with_an_unsent_body_is_not_used_again() {
+fn connection_with_an_unsent_body_is_not_reused() {
     // Both answers and everything else arrive over connections that stay open.
     let raw = Raw::start(|mut stream, number| {
         read_head(&mut stream);
@@ -134,7 +134,7 @@ fn connection_with_an_unsent_body_is_not_used_again() {
 }
 
 #[test]
-fn early_success_head_does_not_cut_the_body_short() {
+fn early_success_head_keeps_the_whole_body() {
     // An endpoint that answers at once and works as the body comes.
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);
@@ -158,7 +158,7 @@ fn early_success_head_does_not_cut_the_body_short() {
 }
 
 #[test]
-fn early_answer_through_tls_decides_too() {
+fn early_answer_over_tls_overrides_the_failed_send() {
     let address = tls::serve(|stream| {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -180,7 +180,7 @@ fn early_answer_through_tls_decides_too() {
 }
 
 #[test]
-fn early_refusal_over_open_tls_counts_at_the_end_of_the_time() {
+fn early_refusal_over_open_tls_counts_at_the_timeout() {
     let (hold, held) = mpsc::channel::<()>();
     let address = tls::serve(move |stream| {
         read_head(stream);
@@ -197,7 +197,7 @@ fn early_refusal_over_open_tls_counts_at_the_end_of_the_time() {
 }
 
 #[test]
-fn answer_before_the_request_counts() {
+fn answer_before_the_request_is_accepted() {
     // An endpoint that is overloaded, and says so to every client that connects.
     for event in [String::from("small"), large()] {
         let raw = Raw::start(|mut stream, _| {
@@ -226,7 +226,7 @@ impl Serialize for Noted {
 }
 
 #[test]
-fn slow_reader_does_not_stretch_the_timeout() {
+fn slow_reader_does_not_extend_the_timeout() {
     // Reads a little at a time: each piece counts as progress, and the limit holds for all of them.
     let raw = Raw::start(|mut stream, _| {
         let mut piece = vec![0; 64 << 10];

@@ -16,7 +16,7 @@ use std::time::Duration;
 const SHORT: Duration = Duration::from_millis(100);
 
 #[test]
-fn an_endpoint_that_breaks_off_or_talks_nonsense_is_worth_a_retry() {
+fn broken_or_garbage_answer_is_retryable() {
     for reply in [Reply::HangUpHalfway, Reply::HangUp, Reply::Garbage] {
         let server = Server::start([reply.clone()]);
         let http = sink(&server);
@@ -35,7 +35,7 @@ fn an_endpoint_that_breaks_off_or_talks_nonsense_is_worth_a_retry() {
 }
 
 #[test]
-fn an_endpoint_that_never_answers_is_given_up_at_the_timeout() {
+fn silent_endpoint_times_out() {
     let server = Server::start([Reply::Silence]);
     let http = builder(&server).timeout(SHORT).build().unwrap();
     let (event, error) = failure(http.write(Push("hello")));
@@ -45,7 +45,7 @@ fn an_endpoint_that_never_answers_is_given_up_at_the_timeout() {
 }
 
 #[test]
-fn refused_connection_is_worth_a_retry() {
+fn refused_connection_is_retryable() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -56,7 +56,7 @@ fn refused_connection_is_worth_a_retry() {
 }
 
 #[test]
-fn an_endpoint_without_the_security_that_its_url_asks_for_is_worth_a_retry() {
+fn endpoint_without_tls_is_retryable() {
     let server = Server::start([]);
     let http =
         HttpSink::builder(&format!("https://{}/", server.address())).direct().timeout(GUARD).build().unwrap();
@@ -65,7 +65,7 @@ fn an_endpoint_without_the_security_that_its_url_asks_for_is_worth_a_retry() {
 }
 
 #[test]
-fn a_name_is_looked_up_and_found() {
+fn host_name_resolves() {
     let server = Server::start([]);
     let url = format!("http://localhost:{}/", server.address().port());
     let http = HttpSink::builder(&url).direct().timeout(GUARD).build().unwrap();
@@ -75,7 +75,7 @@ fn a_name_is_looked_up_and_found() {
 }
 
 #[test]
-fn an_answer_that_never_ends_is_not_read_to_its_end() {
+fn oversized_answer_is_not_read_to_its_end() {
     let server = Server::start([Reply::Large(1000), Reply::Large(10_000_000)]);
     let http = sink(&server);
     for _ in 0..3 {
@@ -86,7 +86,7 @@ fn an_answer_that_never_ends_is_not_read_to_its_end() {
 }
 
 #[test]
-fn no_error_tells_of_the_event_or_the_path() {
+fn errors_reveal_neither_event_nor_path() {
     let replies = [Reply::Status(400), Reply::HangUp, Reply::Garbage, Reply::Status(503)];
     let count = replies.len();
     let server = Server::start(replies);
@@ -100,7 +100,7 @@ fn no_error_tells_of_the_event_or_the_path() {
 }
 
 #[test]
-fn after_a_close_nothing_is_posted() {
+fn closed_sink_posts_nothing() {
     let server = Server::start([]);
     let http = sink(&server);
     assert!(http.close_by(Deadline::NEVER).is_done() && http.close_by(Deadline::NOW).is_done());
@@ -110,7 +110,7 @@ fn after_a_close_nothing_is_posted() {
 }
 
 #[test]
-fn an_abort_breaks_a_request_in_flight_off() {
+fn abort_cancels_the_request_in_flight() {
     let server = Server::start([Reply::Silence]);
     let http = Arc::new(builder(&server).timeout(Duration::from_secs(3600)).build().unwrap());
     let writer = thread::spawn({

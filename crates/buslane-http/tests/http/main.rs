@@ -51,7 +51,7 @@ fn failure<E>(result: Result<(), WriteError<E>>) -> (E, HttpError) {
 }
 
 #[test]
-fn an_event_is_posted_as_json_with_the_headers_that_were_asked_for() {
+fn event_is_posted_as_json_with_custom_headers() {
     let server = Server::start([]);
     let http = builder(&server).header("X-Token", "one").header("x-token", "two").build().unwrap();
     assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
@@ -64,7 +64,7 @@ fn an_event_is_posted_as_json_with_the_headers_that_were_asked_for() {
 }
 
 #[test]
-fn an_event_may_travel_in_an_envelope_with_a_media_type_of_its_own() {
+fn enveloped_event_carries_its_media_type() {
     let media_type = "application/vnd.docker.distribution.events.v2+json";
     let server = Server::start([]);
     let http = builder(&server).media_type(media_type).enveloped().build().unwrap();
@@ -77,7 +77,7 @@ fn an_event_may_travel_in_an_envelope_with_a_media_type_of_its_own() {
 }
 
 #[test]
-fn every_2xx_is_success_and_all_go_through_one_connection() {
+fn every_2xx_succeeds_over_one_connection() {
     let statuses = [200, 201, 202, 204, 299];
     let server = Server::start(statuses.map(Reply::Status));
     let http = sink(&server);
@@ -89,7 +89,7 @@ fn every_2xx_is_success_and_all_go_through_one_connection() {
 }
 
 #[test]
-fn other_answers_give_the_event_back_and_only_some_are_worth_a_retry() {
+fn other_statuses_return_the_event_and_classify_retry() {
     let worth = [408, 429, 500, 502, 503, 504, 599];
     let in_vain = [300, 301, 302, 304, 307, 308, 400, 401, 403, 404, 410, 413, 422, 451];
     let statuses = || worth.into_iter().chain(in_vain);
@@ -107,7 +107,7 @@ fn other_answers_give_the_event_back_and_only_some_are_worth_a_retry() {
 
 /// docker/distribution counts a redirect as a success that no endpoint received.
 #[test]
-fn a_redirect_is_not_followed_and_is_no_success() {
+fn redirect_is_not_followed_and_fails() {
     let server = Server::start([]);
     let elsewhere = format!("Location: {}\r\n", server.url("/elsewhere"));
     let server =
@@ -120,7 +120,7 @@ fn a_redirect_is_not_followed_and_is_no_success() {
 }
 
 #[test]
-fn retry_after_comes_with_the_error() {
+fn error_carries_retry_after() {
     let day = Duration::from_secs(24 * 3600);
     let reply = |status, value| Reply::WithHeader(status, format!("Retry-After: {value}\r\n"));
     let server = Server::start([
@@ -138,7 +138,7 @@ fn retry_after_comes_with_the_error() {
 }
 
 #[test]
-fn an_event_that_cannot_be_written_as_json_comes_back_unposted_and_the_others_go_on() {
+fn unserializable_event_drops_and_others_are_posted() {
     let server = Server::start([]);
     let (dropped, errors) = (Log::new(), Log::new());
     let (on_drop, on_error) = (dropped.clone(), errors.clone());
@@ -206,7 +206,7 @@ fn ledger_of_a_direct_sink_counts_each_outcome() {
 }
 
 #[test]
-fn the_canonical_chain_needs_no_annotations() {
+fn canonical_chain_needs_no_annotations() {
     let server = Server::start([]);
     let bus = Bus::new();
     bus.add(sink(&server).filter(|event: &Push| event.0 != "pull").queue(64).unwrap()).unwrap();
@@ -218,7 +218,7 @@ fn the_canonical_chain_needs_no_annotations() {
 }
 
 #[test]
-fn an_endpoint_that_cannot_be_is_an_error() {
+fn invalid_url_is_an_error() {
     let error = |url| HttpSink::<Push>::new(url).unwrap_err();
     for url in [
         "",
@@ -241,7 +241,7 @@ fn an_endpoint_that_cannot_be_is_an_error() {
 }
 
 #[test]
-fn headers_and_timeouts_that_cannot_be_are_errors() {
+fn invalid_headers_and_timeouts_are_errors() {
     let http = || HttpSink::<Push>::builder("https://example/events?token=hunter2");
     let kind = |builder: HttpSinkBuilder<Push>| builder.build().unwrap_err().kind();
     let headers = [

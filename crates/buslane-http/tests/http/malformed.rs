@@ -43,7 +43,7 @@ fn rests() -> Vec<String> {
 }
 
 #[test]
-fn status_decides_over_a_malformed_rest() {
+fn status_line_overrides_a_malformed_rest() {
     for rest in rests() {
         let shown: String = rest.chars().take(60).collect();
         for line in ["200 Fine", "202"] {
@@ -71,7 +71,7 @@ fn malformed_refusal_ends_an_unlimited_retry() {
 }
 
 #[test]
-fn folded_retry_after_is_understood() {
+fn folded_retry_after_is_parsed() {
     let raw = answers("HTTP/1.1 429 Busy\r\nRetry-After:\r\n 7\r\nContent-Length: 0\r\n\r\n");
     let (_, error) = failure(sink(&raw).write("hello"));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
@@ -122,7 +122,7 @@ fn body_after_204_or_too_long_is_not_the_next_answer() {
 }
 
 #[test]
-fn answer_without_a_status_line_is_worth_a_retry() {
+fn answer_without_a_status_line_is_retryable() {
     for answer in [
         "SSH-2.0-Example\r\n",
         "HTTP/2 200\r\n\r\n",

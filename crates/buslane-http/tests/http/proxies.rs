@@ -52,7 +52,7 @@ fn builder(url: &str, raw: &Raw) -> HttpSinkBuilder<Push> {
 }
 
 #[test]
-fn plain_http_is_forwarded_with_the_whole_url() {
+fn plain_http_request_carries_the_whole_url() {
     let (raw, heads) = proxy();
     let http = through("http://endpoint.invalid:8080/hook?a=b", &raw);
     for event in ["one", "two"] {
@@ -110,7 +110,7 @@ fn proxy_over_tls_forwards_and_tunnels() {
 }
 
 #[test]
-fn refusal_of_a_tunnel_is_classified_by_its_status() {
+fn tunnel_refusal_is_classified_by_its_status() {
     for (status, retryable) in [(407, false), (403, false), (502, true), (503, true), (429, true)] {
         let raw = Raw::start(move |mut stream, _| {
             read_head(&mut stream);
@@ -127,7 +127,7 @@ fn refusal_of_a_tunnel_is_classified_by_its_status() {
 }
 
 #[test]
-fn unusable_proxy_is_refused_and_its_value_kept_secret() {
+fn unusable_proxy_error_keeps_its_value_secret() {
     for url in [
         "",
         "socks5://user:hunter2@proxy:1080",
@@ -156,7 +156,7 @@ fn unusable_proxy_is_refused_and_its_value_kept_secret() {
     assert!(!format!("{http:?}").contains("hunter2"));
 }
 
-/// Runs in a child of [`environment_names_the_proxy`], whose environment is the test's.
+/// Runs in a child of [`environment_selects_the_proxy`], whose environment is the test's.
 #[test]
 fn child_reports_what_its_environment_names() {
     let Ok(url) = std::env::var("BUSLANE_TEST_URL") else { return };
@@ -170,7 +170,7 @@ fn child_reports_what_its_environment_names() {
 }
 
 #[test]
-fn environment_names_the_proxy() {
+fn environment_selects_the_proxy() {
     let child = |url: &str, variables: &[(&str, &str)]| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "proxies::child_reports_what_its_environment_names", "--nocapture"]);

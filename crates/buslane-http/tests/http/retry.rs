@@ -17,7 +17,7 @@ fn every_second() -> Backoff {
 }
 
 #[test]
-fn what_is_worth_a_retry_is_tried_again_and_other_answers_are_given_up_at_once() {
+fn policy_retries_only_retryable_answers() {
     let server = Server::start([Reply::Status(503), Reply::HangUp, Reply::Status(200), Reply::Status(404)]);
     let clock = ManualClock::hurrying();
     let http = sink(&server).retry(HttpRetry::new(every_second())).clock(clock.clone());
@@ -29,7 +29,7 @@ fn what_is_worth_a_retry_is_tried_again_and_other_answers_are_given_up_at_once()
 }
 
 #[test]
-fn the_later_of_the_policys_wait_and_the_endpoints_counts() {
+fn retry_waits_for_the_longer_of_both_delays() {
     let reply = |seconds| Reply::WithHeader(429, format!("Retry-After: {seconds}\r\n"));
     let server = Server::start([reply("0"), reply("10"), reply("999999999")]);
     let clock = ManualClock::hurrying();
@@ -46,7 +46,7 @@ fn the_later_of_the_policys_wait_and_the_endpoints_counts() {
 }
 
 #[test]
-fn the_policy_inside_still_decides_when_it_is_enough() {
+fn inner_policy_limits_the_attempts() {
     let server = Server::start((0..5).map(|_| Reply::Status(500)));
     let policy = HttpRetry::new(every_second().max_attempts(3));
     let http = sink(&server).retry(policy).clock(ManualClock::hurrying());
@@ -55,7 +55,7 @@ fn the_policy_inside_still_decides_when_it_is_enough() {
 }
 
 #[test]
-fn an_answer_in_vain_closes_a_breaker_and_an_event_without_json_leaves_it_as_it_is() {
+fn refusal_closes_the_breaker_and_bad_event_does_not() {
     let server = Server::start([Reply::Status(503), Reply::Status(400)]);
     let clock = ManualClock::hurrying();
     let breaker = Breaker::new(1, SECOND).max_attempts(1).clock(clock.clone());
@@ -71,7 +71,7 @@ fn an_answer_in_vain_closes_a_breaker_and_an_event_without_json_leaves_it_as_it_
 }
 
 #[test]
-fn errors_of_other_sinks_are_left_to_the_policy_inside() {
+fn inner_policy_decides_errors_of_other_sinks() {
     let policy = HttpRetry::new(every_second());
     let other: BoxError = "another".into();
     for error in [AttemptError::Full, AttemptError::Timeout, AttemptError::Failed(&*other)] {
@@ -81,7 +81,7 @@ fn errors_of_other_sinks_are_left_to_the_policy_inside() {
 
 /// The whole chain: what cannot be delivered is among the dead letters with its error, everything else arrived.
 #[test]
-fn a_batch_with_an_event_without_json_is_posted_and_that_event_is_a_dead_letter() {
+fn batch_posts_rest_and_dead_letters_the_bad_event() {
     let server = Server::start([Reply::Status(503), Reply::Status(200), Reply::Status(400)]);
     let (letters, mut dead) = Channel::<DeadLetter<Vec<Push>>>::lossy(8).unwrap();
     let retry = sink(&server).batches().retry(HttpRetry::new(every_second()));

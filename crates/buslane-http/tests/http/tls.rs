@@ -69,7 +69,7 @@ fn builder() -> HttpSinkBuilder<Push> {
 }
 
 #[test]
-fn an_endpoint_with_an_authority_that_is_trusted_gets_its_events() {
+fn trusted_endpoint_receives_its_events() {
     let http = builder().root_certificates(AUTHORITY).build().unwrap();
     for _ in 0..2 {
         assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
@@ -77,7 +77,7 @@ fn an_endpoint_with_an_authority_that_is_trusted_gets_its_events() {
 }
 
 #[test]
-fn an_endpoint_with_an_unknown_authority_gets_nothing_and_is_worth_a_retry() {
+fn unknown_authority_gets_nothing_and_is_retryable() {
     let (event, error) = failure(builder().build().unwrap().write(Push("hello")));
     assert!(matches!(error, HttpError::Tls(_)), "{error}");
     assert_eq!((event, error.is_retryable()), (Push("hello"), true));
