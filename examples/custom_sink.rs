@@ -1,5 +1,5 @@
-//! Writes events as lines to any writer, with a sink of one method. A filter and a queue are upstream
-//! of it.
+//! Writes events as lines to any writer, with a sink of one method. A filter and a queue are
+//! upstream of it.
 //!
 //! Run it with `cargo run --example custom_sink`. It prints:
 //!

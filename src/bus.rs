@@ -1,4 +1,5 @@
-//! The bus: a copy-on-write list of sinks, and the handles that publish to all of them (publish-subscribe, fan-out).
+//! The bus: a copy-on-write list of sinks, and the handles that publish to all of them
+//! (publish-subscribe, fan-out).
 //!
 //! | item | what it is |
 //! |---|---|
@@ -41,8 +42,8 @@
 // | `attachment` | an attachment that ends with its guard |
 // | `builder`, `handle` | settings, and handles that do not keep the bus open |
 //
-// Each file imports only from those above it in this table. A method of `Bus` is in the file of what it does; those that only pass the
-// call on are here.
+// Each file imports only from those above it in this table. A method of `Bus` is in the file of
+// what it does; those that only pass the call on are here.
 
 // First, so that the page of `Bus` begins with its constructors.
 mod builder;
@@ -89,19 +90,24 @@ use std::time::Duration;
 
 /// A bus: everything that is published on it reaches every sink that is on it.
 ///
-/// Cloning makes another handle to the same bus. Each thread that publishes often takes a [`Publisher`] of its own; the
-/// others use [`publish`](Self::publish) or [`with_local`](Self::with_local).
+/// Cloning makes another handle to the same bus. Each thread that publishes often takes a
+/// [`Publisher`] of its own; the others use [`publish`](Self::publish) or
+/// [`with_local`](Self::with_local).
 ///
 /// # Guarantees
-/// - **Progress**: publishing through a [`Publisher`] is wait-free but for sinks of the kinds that are named there, such as
-///   those that are asked to block. `add` and `remove` never make a publisher wait.
+/// - **Progress**: publishing through a [`Publisher`] is wait-free but for sinks of the kinds that
+///   are named there, such as those that are asked to block. `add` and `remove` never make a
+///   publisher wait.
 /// - **Order**: first in, first out for each publisher and sink.
-/// - **Delivery**: each sink gets each event exactly once, also while others come and go. A publish that happens after
-///   [`add`](Self::add) returned reaches the sink; after [`remove`](Self::remove) returned, nothing of this bus does.
-/// - **Allocation**: publishing through a [`Publisher`] allocates and frees nothing but what is said there. Through
-///   [`publish`](Self::publish) each thread makes a record at its first use, and a wait allocates.
-/// - **Drop**: when the last handle and publisher go, the bus closes, waiting for at most half a second; inside a delivery,
-///   or while unwinding, not at all. That wait [blocks the thread](crate::docs::async_code), also in an async task.
+/// - **Delivery**: each sink gets each event exactly once, also while others come and go. A publish
+///   that happens after [`add`](Self::add) returned reaches the sink; after
+///   [`remove`](Self::remove) returned, nothing of this bus does.
+/// - **Allocation**: publishing through a [`Publisher`] allocates and frees nothing but what is
+///   said there. Through [`publish`](Self::publish) each thread makes a record at its first use,
+///   and a wait allocates.
+/// - **Drop**: when the last handle and publisher go, the bus closes, waiting for at most half a
+///   second; inside a delivery, or while unwinding, not at all. That wait [blocks the
+///   thread](crate::docs::async_code), also in an async task.
 ///
 /// # Examples
 /// ```
@@ -122,10 +128,11 @@ impl<E: Send + 'static> Bus<E> {
         &self.0.core
     }
 
-    /// Makes a publishing handle for one thread, with a private lane into every sink that has lanes.
+    /// Makes a publishing handle for one thread, with a private lane into every sink that has
+    /// lanes.
     ///
-    /// It takes memory for its lanes: publishers are for long-lived threads. It keeps the bus open. Where the memory for
-    /// a lane is not to be had, the publisher uses the sink's shared lane.
+    /// It takes memory for its lanes: publishers are for long-lived threads. It keeps the bus open.
+    /// Where the memory for a lane is not to be had, the publisher uses the sink's shared lane.
     ///
     /// # Examples
     /// One for each thread:
@@ -148,14 +155,17 @@ impl<E: Send + 'static> Bus<E> {
 
     /// Waits until everything that was published before this call has been handled by every sink.
     ///
-    /// What is published meanwhile is not waited for. Inside a delivery, and in other user code that the bus runs, this does not
-    /// wait ([`Finish::Pending`](crate::stats::Finish::Pending)). A channel without a reader is unfinished when the limit is over.
+    /// What is published meanwhile is not waited for. Inside a delivery, and in other user code
+    /// that the bus runs, this does not wait ([`Finish::Pending`](crate::stats::Finish::Pending)).
+    /// A channel without a reader is unfinished when the limit is over.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
-    /// All sinks are flushed at once, so a sink that is stuck takes no time from the others. Sinks without lanes are flushed on a
-    /// thread of the bus's own; one whose flush has not returned a moment after the limit is left behind and named in the report.
+    /// All sinks are flushed at once, so a sink that is stuck takes no time from the others. Sinks
+    /// without lanes are flushed on a thread of the bus's own; one whose flush has not returned a
+    /// moment after the limit is left behind and named in the report.
     ///
     /// # Examples
     /// ```
@@ -174,13 +184,16 @@ impl<E: Send + 'static> Bus<E> {
         self.core().flush(Deadline::after(limit), true)
     }
 
-    /// Closes the bus: takes no more events, waits until what was accepted has been handled, and closes every sink in the
-    /// order in which they were added; at most for five seconds. See [`close_timeout`](Self::close_timeout).
+    /// Closes the bus: takes no more events, waits until what was accepted has been handled, and
+    /// closes every sink in the order in which they were added; at most for five seconds. See
+    /// [`close_timeout`](Self::close_timeout).
     ///
-    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits for none, and returns nothing.
+    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits
+    /// for none, and returns nothing.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// ```
@@ -201,16 +214,19 @@ impl<E: Send + 'static> Bus<E> {
 
     /// Closes the bus, waiting so long at most.
     ///
-    /// When the limit is over, queues give up their backlog, counted as `aborted`; a sink that does not return is left
-    /// behind and named in the report. Every caller gets the same report. Inside a delivery, and in other user code that the bus
-    /// runs, this does not wait ([`Finish::Pending`](crate::stats::Finish::Pending)); ask again outside for the final report.
+    /// When the limit is over, queues give up their backlog, counted as `aborted`; a sink that does
+    /// not return is left behind and named in the report. Every caller gets the same report. Inside
+    /// a delivery, and in other user code that the bus runs, this does not wait
+    /// ([`Finish::Pending`](crate::stats::Finish::Pending)); ask again outside for the final
+    /// report.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
-    /// All sinks have the whole limit: one that is stuck takes no time from those after it. The order of insertion is kept as
-    /// long as each sink is done in a moment; then the next one is closed beside it. Sinks without lanes are closed on a thread
-    /// of the bus's own.
+    /// All sinks have the whole limit: one that is stuck takes no time from those after it. The
+    /// order of insertion is kept as long as each sink is done in a moment; then the next one is
+    /// closed beside it. Sinks without lanes are closed on a thread of the bus's own.
     ///
     /// # Examples
     /// A handler that does not come back in time is named in the report:
@@ -295,7 +311,8 @@ impl<E: Send + 'static> Clone for Bus<E> {
 
 impl<E: Send + 'static> fmt::Debug for Bus<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Bound first, so that the lock is free when the writer behind `f`, which is user code, is called.
+        // Bound first, so that the lock is free when the writer behind `f`, which is user code, is
+        // called.
         let publishers = lock(&self.core().control).publisher_count();
         f.debug_struct("Bus")
             .field("sinks", &self.sink_count())

@@ -1,4 +1,5 @@
-//! Channels: a sink whose events a consumer of yours reads, polling, blocking, iterating or awaiting.
+//! Channels: a sink whose events a consumer of yours reads, polling, blocking, iterating or
+//! awaiting.
 //!
 //! | item | what it is |
 //! |---|---|
@@ -49,15 +50,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The writing half of a mailbox whose reading half, the [`Receiver`], the user polls, blocks on, iterates or awaits.
+/// The writing half of a mailbox whose reading half, the [`Receiver`], the user polls, blocks on,
+/// iterates or awaits.
 ///
-/// Cloning makes another handle to the same channel; when the last one goes, the channel is closed. A channel may also have
-/// many readers, of which each event reaches one: [`shared`](Self::shared).
+/// Cloning makes another handle to the same channel; when the last one goes, the channel is closed.
+/// A channel may also have many readers, of which each event reaches one: [`shared`](Self::shared).
 ///
 /// # Guarantees
-/// As for a [`Queue`](crate::Queue), with the reader in place of the worker: wait-free publishing through private lanes,
-/// first in first out for each publisher, nothing lost that is not counted. Closing does not wait for the reader: what
-/// is left stays readable, and then the reader is told [`RecvError::Closed`](crate::error::RecvError::Closed).
+/// As for a [`Queue`](crate::Queue), with the reader in place of the worker: wait-free publishing
+/// through private lanes, first in first out for each publisher, nothing lost that is not counted.
+/// Closing does not wait for the reader: what is left stays readable, and then the reader is told
+/// [`RecvError::Closed`](crate::error::RecvError::Closed).
 ///
 /// `Ok` from [`write`](Sink::write) means accepted: under [`Overflow::DropNewest`], the default, a
 /// full channel has dropped the event all the same. [`offer`](Sink::offer) returns which.
@@ -81,10 +84,12 @@ pub struct Channel<E: Send + 'static>(Arc<ChannelHandle<E>>);
 struct ChannelHandle<E: Send + 'static>(sync::Arc<Mailbox<E>>);
 
 impl<E: Send + 'static> Channel<E> {
-    /// Makes a channel that drops the newest event when it is full, with room for `capacity` events per publisher.
+    /// Makes a channel that drops the newest event when it is full, with room for `capacity` events
+    /// per publisher.
     ///
-    /// A write into a full channel answers `Ok`; the event is dropped and counted. [`Receiver::lost`] returns how many were.
-    /// [`lossless`](Self::lossless) waits for room instead, and [`builder`](Self::builder) has the other policies.
+    /// A write into a full channel answers `Ok`; the event is dropped and counted.
+    /// [`Receiver::lost`] returns how many were. [`lossless`](Self::lossless) waits for room
+    /// instead, and [`builder`](Self::builder) has the other policies.
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is invalid.
@@ -104,13 +109,16 @@ impl<E: Send + 'static> Channel<E> {
         Self::builder().capacity(capacity).build()
     }
 
-    /// Makes a channel that blocks its writers when it is full, with room for `capacity` events per publisher.
+    /// Makes a channel that blocks its writers when it is full, with room for `capacity` events per
+    /// publisher.
     ///
-    /// A write into a full channel waits until the reader makes room or the channel is closed: [`Overflow::Block`]. It does not wait
-    /// inside a delivery, where a full channel refuses the event. A reader that stalls stops its publishers.
+    /// A write into a full channel waits until the reader makes room or the channel is closed:
+    /// [`Overflow::Block`]. It does not wait inside a delivery, where a full channel refuses the
+    /// event. A reader that stalls stops its publishers.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
@@ -131,8 +139,8 @@ impl<E: Send + 'static> Channel<E> {
         Self::builder().capacity(capacity).overflow(Overflow::Block).build()
     }
 
-    /// Makes a channel with room for `capacity` events in all, the default settings, and a receiver that can be cloned: each
-    /// event goes to one of the receivers.
+    /// Makes a channel with room for `capacity` events in all, the default settings, and a receiver
+    /// that can be cloned: each event goes to one of the receivers.
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
@@ -170,7 +178,8 @@ impl<E: Send + 'static> Channel<E> {
 
     /// Closes the channel: it takes no more events; what is left stays readable.
     ///
-    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for
+    /// them, and returns a report.
     ///
     /// # Examples
     /// ```
@@ -189,8 +198,9 @@ impl<E: Send + 'static> Channel<E> {
 
     /// Waits until everything that was accepted before this call was read.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// ```
@@ -258,7 +268,8 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
     }
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
-        // Asked by the reader's own function: in time it cannot be done, and without any it is too late.
+        // Asked by the reader's own function: in time it cannot be done, and without any it is too
+        // late.
         let too_late = deadline.has_passed() && self.0.0.crew.is_here();
         if must_not_wait() && !too_late {
             report.note(Finish::Pending);

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// The longest duration that is passed to another crate or added to a moment: a century. A longer wait means the same, and a clock
-/// may be unable to hold the sum.
+/// The longest duration that is passed to another crate or added to a moment: a century. A longer
+/// wait means the same, and a clock may be unable to hold the sum.
 pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The moment after a wait, cut to what the clock can hold.
@@ -25,8 +25,9 @@ pub(crate) const DROP_LIMIT: Duration = Duration::from_millis(500);
 
 /// A point in time after which nothing waits any longer, or never.
 ///
-/// Sinks get one in [`Sink::close_by`](crate::Sink::close_by) and forward it, so that a whole chain shares one limit. A publish and the push
-/// into a lane take one, too: until then they may wait for room, where the policy of the sink is to wait.
+/// Sinks get one in [`Sink::close_by`](crate::Sink::close_by) and forward it, so that a whole chain
+/// shares one limit. A publish and the push into a lane take one, too: until then they may wait for
+/// room, where the policy of the sink is to wait.
 ///
 /// # Examples
 /// ```
@@ -123,7 +124,8 @@ impl Deadline {
         if self.min(other) == self { other } else { self }
     }
 
-    /// When it is, as far as that is a moment: `now` when it is over already, `None` when it never is.
+    /// When it is, as far as that is a moment: `now` when it is over already, `None` when it never
+    /// is.
     ///
     /// # Examples
     /// ```

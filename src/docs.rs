@@ -1,5 +1,5 @@
-//! Longer texts: a guide, the defaults, use in async code, how the guarantees are kept and checked, what things take, what go-events'
-//! names are here, and which names have changed.
+//! Longer texts: a guide, the defaults, use in async code, how the guarantees are kept and checked,
+//! what things take, what go-events' names are here, and which names have changed.
 //!
 //! | page | answers |
 //! |---|---|

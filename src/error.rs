@@ -1,7 +1,8 @@
 //! Every error that the crate returns.
 //!
-//! Errors that concern an event carry it, so that the caller gets it back; none of them asks for `E: Debug`. They are
-//! told apart by their variants, and [`ConfigError`] by its [kind](ConfigError::kind).
+//! Errors that concern an event carry it, so that the caller gets it back; none of them asks for
+//! `E: Debug`. They are told apart by their variants, and [`ConfigError`] by its
+//! [kind](ConfigError::kind).
 //!
 //! | item | returned by |
 //! |---|---|
@@ -20,16 +21,17 @@
 //!
 //! 1. **A setter stores its value, and never fails.** So a chain of settings needs no `?`.
 //! 2. **The call that puts the chain to use checks all of it**: `build`, `spawn` and its siblings,
-//!    [`queue`](crate::SinkExt::queue), `subscribe`, [`Bus::add`](crate::Bus::add). It returns the [`ConfigError`] of the first
-//!    invalid setting, of this stage or of a sink inside it, and starts nothing.
-//! 3. **A sink with an invalid setting that is written to without such a call refuses every event** as
-//!    [`WriteError::Failed`], with the [`ConfigError`] as the source.
+//!    [`queue`](crate::SinkExt::queue), `subscribe`, [`Bus::add`](crate::Bus::add). It returns the
+//!    [`ConfigError`] of the first invalid setting, of this stage or of a sink inside it, and
+//!    starts nothing.
+//! 3. **A sink with an invalid setting that is written to without such a call refuses every event**
+//!    as [`WriteError::Failed`], with the [`ConfigError`] as the source.
 //!
-//! A setter clamps a value only where the nearest valid value means the same, and its page names the clamp:
-//! [`close_after_panics`](crate::queue::QueueBuilder::close_after_panics) takes 0 as 1.
+//! A setter clamps a value only where the nearest valid value means the same, and its page names
+//! the clamp: [`close_after_panics`](crate::queue::QueueBuilder::close_after_panics) takes 0 as 1.
 //!
-//! What fails at run time is no setting: memory ([`OutOfMemory`]), threads ([`SpawnError::Thread`]) and readers
-//! ([`SubscribeError::TooManyReaders`]) have errors of their own.
+//! What fails at run time is no setting: memory ([`OutOfMemory`]), threads ([`SpawnError::Thread`])
+//! and readers ([`SubscribeError::TooManyReaders`]) have errors of their own.
 //!
 //! # Examples
 //! ```
@@ -89,7 +91,8 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// ```
 #[non_exhaustive]
 pub enum WriteError<E> {
-    /// There is no room, and the sink does not wait ([`Overflow::Refuse`](crate::Overflow::Refuse)). Worth a retry.
+    /// There is no room, and the sink does not wait
+    /// ([`Overflow::Refuse`](crate::Overflow::Refuse)). Worth a retry.
     Full(E),
     /// The sink is closed for good.
     Closed(E),
@@ -201,8 +204,8 @@ impl<E> Error for WriteError<E> {
     }
 }
 
-/// The bus is closed, and no sink took the event, which comes back. Or, for a subscriber, the journal is closed and read to its
-/// end.
+/// The bus is closed, and no sink took the event, which comes back. Or, for a subscriber, the
+/// journal is closed and read to its end.
 ///
 /// # Examples
 /// ```
@@ -244,8 +247,8 @@ impl<E> Error for Closed<E> {}
 pub enum RecvError {
     /// The channel was closed.
     Closed,
-    /// The channel overflowed, and its policy was [`Overflow::Close`](crate::Overflow::Close): the reader was too slow, and
-    /// events after the last one were refused.
+    /// The channel overflowed, and its policy was [`Overflow::Close`](crate::Overflow::Close): the
+    /// reader was too slow, and events after the last one were refused.
     Overflowed,
 }
 

@@ -1,16 +1,17 @@
 //! What is published together: the argument of every `publish_batch`.
 //!
-//! A bus needs each event once for each sink: it clones out of a slice, for `Copy` events by one `memcpy` into each ring. A journal
-//! needs each event once, and moves it: events that are not `Clone` can be published. It must know their number before it begins,
-//! and while other publishers wait for it no user code may run. An iterator serves neither: a bus would have to collect it, and its
-//! `next` is user code. So the argument is a slice, an array or a vector, borrowed or owned, and each publisher takes from it in the
-//! way that suits it.
+//! A bus needs each event once for each sink: it clones out of a slice, for `Copy` events by one
+//! `memcpy` into each ring. A journal needs each event once, and moves it: events that are not
+//! `Clone` can be published. It must know their number before it begins, and while other publishers
+//! wait for it no user code may run. An iterator serves neither: a bus would have to collect it,
+//! and its `next` is user code. So the argument is a slice, an array or a vector, borrowed or
+//! owned, and each publisher takes from it in the way that suits it.
 
 use crate::wait::context::{cloned, discard_each};
 use std::slice;
 
-/// Events that are published together: `&[E]`, `&[E; N]` and `&Vec<E>`, of which the events are cloned, and `[E; N]` and `Vec<E>`, of
-/// which they are moved where one consumer gets them.
+/// Events that are published together: `&[E]`, `&[E; N]` and `&Vec<E>`, of which the events are
+/// cloned, and `[E; N]` and `Vec<E>`, of which they are moved where one consumer gets them.
 ///
 /// Sealed: the crate implements it for these types only.
 ///

@@ -1,4 +1,5 @@
-//! Journals: one stream of events with history in a shared ring buffer (SPMC, MPMC), for any number of subscribers.
+//! Journals: one stream of events with history in a shared ring buffer (SPMC, MPMC), for any number
+//! of subscribers.
 //!
 //! | item | what it is |
 //! |---|---|
@@ -58,29 +59,34 @@ use std::sync::Arc;
 
 /// A stream of events in one total order that keeps the newest ones, for any number of subscribers.
 ///
-/// Publishing costs the same for one subscriber or 10 000, also where some of them stall (gating ones cost a load each, once in a
-/// block of 64 events). Each [`Subscriber`] has a place of its own, begins where it likes,
-/// also in the past, and goes on from there without a gap. One that is too slow is told how many events it has missed; nobody
-/// waits for it, unless it is asked for.
+/// Publishing costs the same for one subscriber or 10 000, also where some of them stall (gating
+/// ones cost a load each, once in a block of 64 events). Each [`Subscriber`] has a place of its
+/// own, begins where it likes, also in the past, and goes on from there without a gap. One that is
+/// too slow is told how many events it has missed; nobody waits for it, unless it is asked for.
 ///
-/// It is a [`Sink`](crate::Sink): on a bus it makes everything published replayable. Clones are handles to the same journal; when the last
-/// one goes, the journal is closed.
+/// It is a [`Sink`](crate::Sink): on a bus it makes everything published replayable. Clones are
+/// handles to the same journal; when the last one goes, the journal is closed.
 ///
 /// # Guarantees
-/// - **Order**: one total order, the same for every subscriber; every accepted event gets the next [`Sequence`].
-/// - **Delivery**: the newest [`capacity`](JournalBuilder::capacity) events are kept, closed or not. What a subscriber misses is
-///   counted exactly, and told before it gets any event that is kept.
-/// - **Progress**: a subscriber that is slow, stands still or was forgotten holds nobody up, apart from
-///   [gating](Subscription::gating) ones. Publishers take turns, a few nanoseconds each, by one read-modify-write; one that loses
-///   its processor just then holds the other publishers up until it runs again. Whoever must never wait for another publisher
-///   puts a [`Queue`](crate::Queue) in front, or is the only one: [`single`](Self::single).
-/// - **Allocation**: [`publish`](Self::publish) and [`try_publish`](Self::try_publish) allocate nothing, save for a record that
-///   each thread makes once when it meets a gating subscriber, and for a wait for one. [`publish_batch`](Self::publish_batch)
-///   allocates if events have destructors. The event that is overwritten is dropped on the publisher's thread, when
-///   others may publish again; its destructor runs as inside a delivery, where nothing waits, and a panic of it is caught
-///   there ([the rule](crate::docs::protocols#destructors-that-panic)).
-///   Subscribing allocates a block of 64 events when there are more subscribers than ever before.
-/// - **Wake-ups**: none when nobody sleeps; else one system call per publish at most: those who sleep wake each other.
+/// - **Order**: one total order, the same for every subscriber; every accepted event gets the next
+///   [`Sequence`].
+/// - **Delivery**: the newest [`capacity`](JournalBuilder::capacity) events are kept, closed or
+///   not. What a subscriber misses is counted exactly, and told before it gets any event that is
+///   kept.
+/// - **Progress**: a subscriber that is slow, stands still or was forgotten holds nobody up, apart
+///   from [gating](Subscription::gating) ones. Publishers take turns, a few nanoseconds each, by
+///   one read-modify-write; one that loses its processor just then holds the other publishers up
+///   until it runs again. Whoever must never wait for another publisher puts a
+///   [`Queue`](crate::Queue) in front, or is the only one: [`single`](Self::single).
+/// - **Allocation**: [`publish`](Self::publish) and [`try_publish`](Self::try_publish) allocate
+///   nothing, save for a record that each thread makes once when it meets a gating subscriber, and
+///   for a wait for one. [`publish_batch`](Self::publish_batch) allocates if events have
+///   destructors. The event that is overwritten is dropped on the publisher's thread, when others
+///   may publish again; its destructor runs as inside a delivery, where nothing waits, and a panic
+///   of it is caught there ([the rule](crate::docs::protocols#destructors-that-panic)). Subscribing
+///   allocates a block of 64 events when there are more subscribers than ever before.
+/// - **Wake-ups**: none when nobody sleeps; else one system call per publish at most: those who
+///   sleep wake each other.
 ///
 /// # Examples
 /// ```
@@ -132,8 +138,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
         Self::builder().capacity(capacity).build()
     }
 
-    /// Makes a journal with one publisher, which needs no read-modify-write for each event, and the handle through which
-    /// others read it.
+    /// Makes a journal with one publisher, which needs no read-modify-write for each event, and the
+    /// handle through which others read it.
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
@@ -172,8 +178,9 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// Publishes an event; its place in the journal.
     ///
     /// # Errors
-    /// [`WriteError::Closed`] when the journal is closed, [`WriteError::Timeout`] when a gating subscriber did not go on in time,
-    /// and [`WriteError::Full`] when it is in the way inside a delivery, where nothing waits.
+    /// [`WriteError::Closed`] when the journal is closed, [`WriteError::Timeout`] when a gating
+    /// subscriber did not go on in time, and [`WriteError::Full`] when it is in the way inside a
+    /// delivery, where nothing waits.
     ///
     /// # Panics
     /// When the `Drop` of the overwritten event does; the new event is published all the same.
@@ -198,7 +205,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// As [`publish`](Self::publish), without ever waiting for a subscriber.
     ///
     /// # Errors
-    /// [`WriteError::Closed`] when the journal is closed, and [`WriteError::Full`] when a gating subscriber is in the way.
+    /// [`WriteError::Closed`] when the journal is closed, and [`WriteError::Full`] when a gating
+    /// subscriber is in the way.
     ///
     /// # Panics
     /// As for [`publish`](Self::publish).
@@ -219,17 +227,20 @@ impl<E: Send + Sync + 'static> Journal<E> {
         publish(&self.0.writer, &self.0.shared, event, Deadline::NOW, None)
     }
 
-    /// Publishes events in their order, with no other publisher's between them unless it has to wait for a gating subscriber; the
-    /// place of the first one. Other publishers wait as long as it takes to move the events into the journal.
+    /// Publishes events in their order, with no other publisher's between them unless it has to
+    /// wait for a gating subscriber; the place of the first one. Other publishers wait as long as
+    /// it takes to move the events into the journal.
     ///
-    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`]. Owned events are moved into the
-    /// journal, so they need not be `Clone`; borrowed ones are cloned first.
+    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`]. Owned events are
+    /// moved into the journal, so they need not be `Clone`; borrowed ones are cloned first.
     ///
-    /// Allocates if events are borrowed, and if they have destructors, to keep what is overwritten until other publishers continue.
+    /// Allocates if events are borrowed, and if they have destructors, to keep what is overwritten
+    /// until other publishers continue.
     ///
     /// # Errors
-    /// As for [`publish`](Self::publish), with the events that were not published. A [`Publisher`](crate::Publisher) gives none back, because each of
-    /// its sinks may have another rest: its [`publish_batch`](crate::Publisher::publish_batch) fails with
+    /// As for [`publish`](Self::publish), with the events that were not published. A
+    /// [`Publisher`](crate::Publisher) gives none back, because each of its sinks may have another
+    /// rest: its [`publish_batch`](crate::Publisher::publish_batch) fails with
     /// [`Closed`](crate::error::Closed) alone.
     ///
     /// # Panics
@@ -251,14 +262,15 @@ impl<E: Send + Sync + 'static> Journal<E> {
         publish_batch(&self.0.writer, &self.0.shared, events)
     }
 
-    /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it reads what is kept, and then
-    /// [`Closed`](crate::error::Closed).
+    /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it
+    /// reads what is kept, and then [`Closed`](crate::error::Closed).
     ///
     /// # Guarantees
     /// Copies nothing. History and what follows join without a gap and without a repetition.
     ///
     /// # Errors
-    /// [`SubscribeError`] when it cannot begin there, or there is no memory for a block of 64 events.
+    /// [`SubscribeError`] when it cannot begin there, or there is no memory for a block of 64
+    /// events.
     ///
     /// # Examples
     /// ```
@@ -320,7 +332,8 @@ impl<E: Send + Sync + 'static> Journal<E> {
 
     /// Closes the journal: it takes no more events; what it keeps stays readable.
     ///
-    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for
+    /// them, and returns a report.
     ///
     /// # Examples
     /// ```

@@ -1,9 +1,11 @@
-//! A lock-free, in-process publish-subscribe event bus: fan-out over private SPSC rings, for telemetry on hot paths.
+//! A lock-free, in-process publish-subscribe event bus: fan-out over private SPSC rings, for
+//! telemetry on hot paths.
 //!
-//! Each publishing thread owns a [`Publisher`], which has a private SPSC ring buffer (a *lane*) into each queue and
-//! channel on the bus. A publish stores the event in each lane. It takes no lock, allocates nothing, and does not wait for
-//! consumers. So publishers contend neither with each other nor with a slow consumer, and each sink has
-//! its own answer to overload: its [`Overflow`] policy. Sinks are added and removed while events flow.
+//! Each publishing thread owns a [`Publisher`], which has a private SPSC ring buffer (a *lane*)
+//! into each queue and channel on the bus. A publish stores the event in each lane. It takes no
+//! lock, allocates nothing, and does not wait for consumers. So publishers contend neither with
+//! each other nor with a slow consumer, and each sink has its own answer to overload: its
+//! [`Overflow`] policy. Sinks are added and removed while events flow.
 //!
 //! ```
 //! use buslane::{Bus, Queue};
@@ -53,8 +55,9 @@
 //!
 //! # From a sink to a bus
 //!
-//! A chain is built from the sink outwards: a sink, a retry around it, a batch, a queue upstream, and a bus over all.
-//! [`docs::go_events`] maps the names and behaviors of docker/go-events, which has the same steps, to those here.
+//! A chain is built from the sink outwards: a sink, a retry around it, a batch, a queue upstream,
+//! and a bus over all. [`docs::go_events`] maps the names and behaviors of docker/go-events, which
+//! has the same steps, to those here.
 //!
 //! ```
 //! use buslane::retry::Breaker;
@@ -110,8 +113,9 @@
 //! | panics | a panic of a sink, handler or filter is caught and counted, and every other sink and publisher continues |
 //! | inside a delivery | nothing waits: a handler may publish on, remove from or close its own bus |
 //!
-//! [`docs::protocols`] explains how each guarantee is kept, and names the model that checks it. [`docs::correctness`] lists
-//! what each check covers, and what no check covers. [`docs::memory`] has the memory of each part.
+//! [`docs::protocols`] explains how each guarantee is kept, and names the model that checks it.
+//! [`docs::correctness`] lists what each check covers, and what no check covers. [`docs::memory`]
+//! has the memory of each part.
 //!
 //! # Examples
 //!
@@ -141,15 +145,15 @@
 //! | `loom`, `shuttle` | the primitives of the tool, where the crate is also compiled with `--cfg loom` or `--cfg shuttle`; outside semantic versioning |
 //! | `unstable` | the modules `ring` and `wait`; outside semantic versioning |
 //!
-//! With `loom` your own code on top of a bus can be model-checked, and with `shuttle` it runs under schedules that are
-//! chosen at random. Neither sees time, nor the asymmetric fence (`membarrier`) that saves publishers a fence on Linux:
-//! `loom-tests/tests/store_buffer` explores that on machines of its own, and `BUSLANE_FENCE=symmetric` in the
-//! environment does without it.
+//! With `loom` your own code on top of a bus can be model-checked, and with `shuttle` it runs under
+//! schedules that are chosen at random. Neither sees time, nor the asymmetric fence (`membarrier`)
+//! that saves publishers a fence on Linux: `loom-tests/tests/store_buffer` explores that on
+//! machines of its own, and `BUSLANE_FENCE=symmetric` in the environment does without it.
 //!
 //! # Requirements
 //!
-//! Rust 1.88 or newer, and a platform with 64-bit atomics. Events are `Clone + Send + 'static`; a journal's
-//! are `Sync`, too.
+//! Rust 1.88 or newer, and a platform with 64-bit atomics. Events are `Clone + Send + 'static`; a
+//! journal's are `Sync`, too.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,9 +1,10 @@
 //! The mailbox: what `Queue` and `Channel` have in common.
 //!
-//! A mailbox has one private lane for each publisher, one shared lane for all other writers, the place where its consumers park,
-//! an overflow policy and the counters of its ledger. A publisher holds a [`PrivateLane`](lane::PrivateLane) or calls
-//! [`Mailbox::write`]. The one consumer holds the [`Reader`](reader::Reader). Where several consumers share the events there are
-//! no private rings, and each consumer is a [`Member`](member::Member).
+//! A mailbox has one private lane for each publisher, one shared lane for all other writers, the
+//! place where its consumers park, an overflow policy and the counters of its ledger. A publisher
+//! holds a [`PrivateLane`](lane::PrivateLane) or calls [`Mailbox::write`]. The one consumer holds
+//! the [`Reader`](reader::Reader). Where several consumers share the events there are no private
+//! rings, and each consumer is a [`Member`](member::Member).
 //!
 //! | file | what it holds; each imports from those above it only |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! Queues: a bounded buffer and a worker thread, or several, upstream of a closure, a handler or a sink.
+//! Queues: a bounded buffer and a worker thread, or several, upstream of a closure, a handler or a
+//! sink.
 //!
 //! | item | what it is |
 //! |---|---|
@@ -51,38 +52,48 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A mailbox with a worker thread behind it, or several, in front of a closure, a [`Handler`] or a sink.
+/// A mailbox with a worker thread behind it, or several, in front of a closure, a [`Handler`] or a
+/// sink.
 ///
-/// This is what stands between a hot path and work that takes time: a publisher only puts its event into a ring of its
-/// own; the worker takes it out and calls the handler. Cloning makes another handle to the same queue.
+/// This is what stands between a hot path and work that takes time: a publisher only puts its event
+/// into a ring of its own; the worker takes it out and calls the handler. Cloning makes another
+/// handle to the same queue.
 ///
 /// # Guarantees
-/// - **Progress**: a publish through a private lane is wait-free (with [`Overflow::DropOldest`](crate::Overflow::DropOldest)
-///   lock-free; with [`Overflow::Block`](crate::Overflow::Block) it waits for room). A handler that is slow or never returns
-///   concerns nobody but its own queue.
+/// - **Progress**: a publish through a private lane is wait-free (with
+///   [`Overflow::DropOldest`](crate::Overflow::DropOldest) lock-free; with
+///   [`Overflow::Block`](crate::Overflow::Block) it waits for room). A handler that is slow or
+///   never returns concerns nobody but its own queue.
 /// - **Order**: first in, first out for each publisher. No order between publishers.
 /// - **Delivery**: `Ok` means handled once, or counted in the [`Ledger`] with a reason.
-/// - **Threads**: a handler is called by its worker only, so it may be `FnMut` and need not be `Sync`.
-/// - **Panics**: a panic of the handler costs the event in its hands; the worker goes on with the next one.
-/// - **Allocation**: a publish allocates nothing, unless the queue is [unbounded](QueueBuilder::unbounded), or full and made to
-///   block: [`write`](crate::Sink::write) then allocates to wait, and a publisher does if 16 [wait](crate::docs::memory) already.
-///   The queue takes `capacity` slots for the shared lane and `capacity` more for each publisher (several workers: see below),
-///   rounded up to a power of two.
-/// - **Drop**: the last handle's drop closes the queue and waits for at most half a second, also in an [async
-///   task](crate::docs::async_code); inside a delivery, or while unwinding, not at all. The worker still handles what was accepted.
+/// - **Threads**: a handler is called by its worker only, so it may be `FnMut` and need not be
+///   `Sync`.
+/// - **Panics**: a panic of the handler costs the event in its hands; the worker goes on with the
+///   next one.
+/// - **Allocation**: a publish allocates nothing, unless the queue is
+///   [unbounded](QueueBuilder::unbounded), or full and made to block: [`write`](crate::Sink::write)
+///   then allocates to wait, and a publisher does if 16 [wait](crate::docs::memory) already. The
+///   queue takes `capacity` slots for the shared lane and `capacity` more for each publisher
+///   (several workers: see below), rounded up to a power of two.
+/// - **Drop**: the last handle's drop closes the queue and waits for at most half a second, also in
+///   an [async task](crate::docs::async_code); inside a delivery, or while unwinding, not at all.
+///   The worker still handles what was accepted.
 ///
 /// # Several workers
-/// With [`workers`](QueueBuilder::workers) each event goes to one of several threads, each of which has its own handler
-/// ([`spawn_each`](QueueBuilder::spawn_each), [`spawn_each_handler`](QueueBuilder::spawn_each_handler)); or all of them write
-/// to one sink ([`spawn_sink`](QueueBuilder::spawn_sink)). What is promised above holds, but for this:
+/// With [`workers`](QueueBuilder::workers) each event goes to one of several threads, each of which
+/// has its own handler ([`spawn_each`](QueueBuilder::spawn_each),
+/// [`spawn_each_handler`](QueueBuilder::spawn_each_handler)); or all of them write to one sink
+/// ([`spawn_sink`](QueueBuilder::spawn_sink)). What is promised above holds, but for this:
 /// - **Order**: none; or that of each key, with [`ordered_by`](QueueBuilder::ordered_by).
-/// - **Progress**: without a key all publishers share one ring of `capacity` slots, so a publish is lock-free and not
-///   wait-free, and one that wakes a sleeping worker takes a short lock.
-/// - **Close**: every handler is closed once, by its worker, when nothing is left for it to take; the report comes when all
-///   have ended. At the deadline the report names the workers that have not (`worker 0`, …), the backlog is given up, and a
-///   worker whose handler never returns is left behind.
-/// - **Flush**: returns when everything accepted before it was handled, by whichever worker, and every handler has flushed.
-///   A worker that does not come back from a *later* event cannot flush its handler, and so holds up the flush.
+/// - **Progress**: without a key all publishers share one ring of `capacity` slots, so a publish is
+///   lock-free and not wait-free, and one that wakes a sleeping worker takes a short lock.
+/// - **Close**: every handler is closed once, by its worker, when nothing is left for it to take;
+///   the report comes when all have ended. At the deadline the report names the workers that have
+///   not (`worker 0`, …), the backlog is given up, and a worker whose handler never returns is left
+///   behind.
+/// - **Flush**: returns when everything accepted before it was handled, by whichever worker, and
+///   every handler has flushed. A worker that does not come back from a *later* event cannot flush
+///   its handler, and so holds up the flush.
 ///
 /// # Examples
 /// ```
@@ -114,7 +125,8 @@ struct QueueCore<E> {
     /// The limit of the close that is going on, for the sink behind.
     close_deadline: Mutex<Option<Deadline>>,
     ending: Mutex<WorkersEnd>,
-    /// What the queue itself had to say when it ended, with what its sinks were told to end in turn.
+    /// What the queue itself had to say when it ended, with what its sinks were told to end in
+    /// turn.
     report: Mutex<Option<CloseReport>>,
     identity: Identity,
     /// Reaches the inner sink, as long as it is there.
@@ -144,13 +156,15 @@ impl<E: Send + 'static> Queue<E> {
         QueueBuilder::new()
     }
 
-    /// Closes the queue: takes no more events, and waits until everything accepted was handled, at most for five
-    /// seconds. See [`close_timeout`](Self::close_timeout).
+    /// Closes the queue: takes no more events, and waits until everything accepted was handled, at
+    /// most for five seconds. See [`close_timeout`](Self::close_timeout).
     ///
-    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits for none, and returns nothing.
+    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits
+    /// for none, and returns nothing.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// ```
@@ -168,12 +182,13 @@ impl<E: Send + 'static> Queue<E> {
 
     /// Closes the queue: takes no more events, and waits until everything accepted was handled.
     ///
-    /// When the limit is over first, the backlog is given up: the worker drops it, counted as `aborted`, as soon as the
-    /// handler returns; a handler that never does is left behind. Inside a delivery this never waits
-    /// ([`Finish::Pending`]).
+    /// When the limit is over first, the backlog is given up: the worker drops it, counted as
+    /// `aborted`, as soon as the handler returns; a handler that never does is left behind. Inside
+    /// a delivery this never waits ([`Finish::Pending`]).
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// A handler that does not come back in time is left behind:
@@ -192,10 +207,12 @@ impl<E: Send + 'static> Queue<E> {
         control::close(&self.0.0, Deadline::after(limit), true)
     }
 
-    /// Waits until everything that was accepted before this call was handled, and the handler has flushed.
+    /// Waits until everything that was accepted before this call was handled, and the handler has
+    /// flushed.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// ```
@@ -260,7 +277,8 @@ impl<E: Send + 'static> QueueCore<E> {
         self.mailboxes().iter().all(|mailbox| mailbox.is_drained())
     }
 
-    /// Fills in everything but the kind. Returns the events that were dropped at once, of which their writers were told.
+    /// Fills in everything but the kind. Returns the events that were dropped at once, of which
+    /// their writers were told.
     fn describe(&self, state: &mut SinkState) -> Ledger {
         // In this order: what is passed on meanwhile is then no more than may have been.
         let deferred = self.behind.as_ref().map(|behind| behind.ledgers().deferred());
@@ -278,7 +296,8 @@ impl<E: Send + 'static> QueueCore<E> {
         at_once
     }
 
-    /// Counts the events that the batches of this queue hold, from now on, here and in the inner sink.
+    /// Counts the events that the batches of this queue hold, from now on, here and in the inner
+    /// sink.
     fn weigh(&self, weight: &Weight) {
         self.mailbox.scales.add::<E>(weight);
         self.tell(|inner| inner.weigh(weight));
@@ -311,7 +330,8 @@ impl<E: Send + 'static> QueueCore<E> {
         };
         // Where all share a mailbox, the others may still be at work on what is left.
         if self.route.is_some() || whole.is_some() {
-            // What an unbounded queue accepted too late is given up here, before anybody is told of the end.
+            // What an unbounded queue accepted too late is given up here, before anybody is told of
+            // the end.
             self.mailboxes().get(number).unwrap_or(&self.mailbox).set_drained();
         }
         if let Some(mut whole) = whole {
@@ -400,7 +420,8 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         true
     }
 
-    // It names no inner sink: the chain ends here, and the workers make the controls of what is downstream.
+    // It names no inner sink: the chain ends here, and the workers make the controls of what is
+    // downstream.
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
         control::flush(&self.0.0, deadline, !waits_are_deferred(), report);

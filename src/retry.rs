@@ -1,7 +1,9 @@
-//! Trying again what a sink failed to accept: policies, back-off, circuit breakers and dead letters.
+//! Trying again what a sink failed to accept: policies, back-off, circuit breakers and dead
+//! letters.
 //!
-//! [`SinkExt::retry`](crate::SinkExt::retry) and [`SinkExt::retry_by_key`](crate::SinkExt::retry_by_key) make the sinks; a
-//! [`RetryPolicy`] decides when an attempt is made and when an event is given up.
+//! [`SinkExt::retry`](crate::SinkExt::retry) and
+//! [`SinkExt::retry_by_key`](crate::SinkExt::retry_by_key) make the sinks; a [`RetryPolicy`]
+//! decides when an attempt is made and when an event is given up.
 //!
 //! | item | what it is |
 //! |---|---|

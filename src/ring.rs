@@ -7,10 +7,11 @@
 //! | [`blocks`] | one or many | each value goes to all | one plain store, or one compare-and-swap | journals |
 //! | `segments` | many | one at a time | one swap | unbounded lanes; `unbounded` is a simpler one in its place in models |
 //!
-//! The first two hold exactly as many values as asked for, and can be *sealed*: after
-//! that the last accepted position is known for good, although no producer was waited for. All of them drop exactly what is left in
-//! them, also where a destructor panics ([the rule](crate::docs::protocols#destructors-that-panic)). They are public so that
-//! models and property tests reach them as they are, and because a good ring is useful on its own.
+//! The first two hold exactly as many values as asked for, and can be *sealed*: after that the last
+//! accepted position is known for good, although no producer was waited for. All of them drop
+//! exactly what is left in them, also where a destructor panics ([the
+//! rule](crate::docs::protocols#destructors-that-panic)). They are public so that models and
+//! property tests reach them as they are, and because a good ring is useful on its own.
 
 pub mod blocks;
 pub mod mpmc;

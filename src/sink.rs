@@ -1,4 +1,5 @@
-//! Sinks: the trait that everything implements, and the combinators that wrap one sink into another.
+//! Sinks: the trait that everything implements, and the combinators that wrap one sink into
+//! another.
 //!
 //! | item | what it is |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! What happened to events: ledgers, the state of sinks, snapshots of a bus, and the reports of a close and a flush.
+//! What happened to events: ledgers, the state of sinks, snapshots of a bus, and the reports of a
+//! close and a flush.
 //!
 //! Counters are pulled: a snapshot reads them, and a publish pays nothing for it.
 //!
@@ -11,9 +12,9 @@
 //! | [`Disposition`], [`DropReason`], [`Parts`] | the fate of one accepted event |
 //! | [`CloseReport`], [`FlushReport`], [`Finish`] | how far a close or a flush came |
 //!
-//! With the feature `serde` these types can be serialized, under the names of their fields and, in `snake_case`, of their variants: a
-//! [`Snapshot`] is one JSON object. Those that refer to nothing in this process can be deserialized, too; a field that is missing there has
-//! its default.
+//! With the feature `serde` these types can be serialized, under the names of their fields and, in
+//! `snake_case`, of their variants: a [`Snapshot`] is one JSON object. Those that refer to nothing
+//! in this process can be deserialized, too; a field that is missing there has its default.
 //!
 //! # Examples
 //! ```

@@ -1,11 +1,12 @@
 //! The only door to the standard library's atomics, cells and parking, to `arc-swap`, to loom and
 //! to shuttle.
 //!
-//! Everything concurrent in this crate is written against this module. Built with `--cfg loom` and the feature
-//! `loom`, the same names mean loom's types, so that a model checker sees every access of ours. What loom cannot
-//! see (the asymmetric fence, deadlines) is reduced here to something it can: both fences become
-//! `fence(SeqCst)`, and a park has no time limit. With `--cfg shuttle` and the feature `shuttle` they mean shuttle's,
-//! reduced in the same way: it plays schedules at random where loom tries all of them, and takes every access for `SeqCst`.
+//! Everything concurrent in this crate is written against this module. Built with `--cfg loom` and
+//! the feature `loom`, the same names mean loom's types, so that a model checker sees every access
+//! of ours. What loom cannot see (the asymmetric fence, deadlines) is reduced here to something it
+//! can: both fences become `fence(SeqCst)`, and a park has no time limit. With `--cfg shuttle` and
+//! the feature `shuttle` they mean shuttle's, reduced in the same way: it plays schedules at random
+//! where loom tries all of them, and takes every access for `SeqCst`.
 //!
 //! | piece | what it is | `unsafe` inside |
 //! |---|---|---|
@@ -44,7 +45,8 @@ pub(crate) const MODEL: bool = cfg!(any(all(loom, feature = "loom"), all(shuttle
 /// Whether panics of foreign code are caught. Not under loom, where a scenario asserts anywhere.
 pub(crate) const CATCHES: bool = cfg!(not(all(loom, feature = "loom")));
 
-/// What checks the model, for those of our modules that stand in for what it cannot see into. The paths in it are the same.
+/// What checks the model, for those of our modules that stand in for what it cannot see into. The
+/// paths in it are the same.
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use loom as checker;
 #[cfg(all(shuttle, feature = "shuttle"))]
@@ -116,8 +118,8 @@ pub(crate) use mutant::recheck;
 /// Checks, between announcing a park and parking, whether there is something to do: returns what
 /// `check` does.
 ///
-/// A mutant of a model leaves the check out, as if it had found nothing (`false`, `None`): the model
-/// must fail then.
+/// A mutant of a model leaves the check out, as if it had found nothing (`false`, `None`): the
+/// model must fail then.
 #[cfg(not(all(loom, feature = "loom")))]
 #[inline(always)]
 pub(crate) fn recheck<R: Default>(check: impl FnOnce() -> R) -> R {
@@ -131,8 +133,8 @@ pub(crate) fn recheck<R: Default>(check: impl FnOnce() -> R) -> R {
 #[inline]
 pub(crate) const fn cold_path() {}
 
-/// Locks a mutex. A panic while it was held leaves nothing half done in this crate (no foreign code runs under
-/// our locks), so poisoning carries no information.
+/// Locks a mutex. A panic while it was held leaves nothing half done in this crate (no foreign code
+/// runs under our locks), so poisoning carries no information.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -152,8 +154,9 @@ pub(crate) fn add_single_writer(counter: &AtomicU64, n: u64) {
 
 /// A thread-local that is initialized by a constant; a model's cannot say so.
 ///
-/// Without a destructor it answers until the very end of the thread, also to the destructors of other thread-locals. One that has a
-/// destructor says so, and each look at it handles the case that it is gone: neither as "yes" nor as "no".
+/// Without a destructor it answers until the very end of the thread, also to the destructors of
+/// other thread-locals. One that has a destructor says so, and each look at it handles the case
+/// that it is gone: neither as "yes" nor as "no".
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 macro_rules! per_thread {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {

@@ -1,6 +1,8 @@
-//! Sinks, a clock and a check of the contract for tests: of this crate, and of yours (feature `testing`).
+//! Sinks, a clock and a check of the contract for tests: of this crate, and of yours (feature
+//! `testing`).
 //!
-//! Everything here is deterministic: nothing sleeps, and what waits does so at a gate or for a clock that is moved by hand.
+//! Everything here is deterministic: nothing sleeps, and what waits does so at a gate or for a
+//! clock that is moved by hand.
 //!
 //! | to | take |
 //! |---|---|
@@ -12,7 +14,8 @@
 //! | check that a sink of your own keeps to the contract | [`assert_sink_contract`], [`SinkContract`] |
 //!
 //! # Examples
-//! A queue with room for two events drops the newest ones while its worker is held up, each time that the test runs:
+//! A queue with room for two events drops the newest ones while its worker is held up, each time
+//! that the test runs:
 //! ```
 //! use buslane::testing::{Collect, Gate};
 //! use buslane::{Bus, SinkExt};
@@ -53,7 +56,8 @@ pub use slow::Slow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long anything here waits, in real time, for another thread that is at work, before it panics instead of hanging.
+/// How long anything here waits, in real time, for another thread that is at work, before it panics
+/// instead of hanging.
 const GUARD: Duration = Duration::from_secs(30);
 
 /// Locks the standard library's mutex, also where this crate is built for a model: what waits here

@@ -1,7 +1,8 @@
 //! Waiting and waking without a lost wake-up, and without cost for those who need not wait.
 //!
-//! [`WaitCell`] is where one consumer sleeps; [`Sleepers`] is where the readers of one stream do, [`WaitList`] where any number
-//! of blocked publishers do; [`WaitStrategy`] says how a consumer waits before it sleeps. They are public so that models reach them as they are.
+//! [`WaitCell`] is where one consumer sleeps; [`Sleepers`] is where the readers of one stream do,
+//! [`WaitList`] where any number of blocked publishers do; [`WaitStrategy`] says how a consumer
+//! waits before it sleeps. They are public so that models reach them as they are.
 
 pub(crate) mod cell;
 pub(crate) mod context;
@@ -25,12 +26,14 @@ use context::{cloned, discard, quietly};
 use std::task::Waker;
 use std::time::Duration;
 
-/// The longest park of any thread. No wake-up is lost that we know of; a defect shows as latency, not as a hang.
+/// The longest park of any thread. No wake-up is lost that we know of; a defect shows as latency,
+/// not as a hang.
 const SAFETY_LIMIT: Duration = Duration::from_secs(1);
 /// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
 const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
 
-/// Parks the calling thread, which has announced itself behind a heavy fence; `fenced` is what that said.
+/// Parks the calling thread, which has announced itself behind a heavy fence; `fenced` is what that
+/// said.
 fn park_fenced(thread: &Unparker, limit: Option<Duration>, fenced: bool) {
     let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
     // The models know no time: there a lost wake-up is a deadlock, which they report.
@@ -44,7 +47,8 @@ pub(crate) enum Sleeper {
     Task(Task),
 }
 
-/// A task's waker, whose clone, call and drop are user code: nothing waits there, and a panic of the last two ends here.
+/// A task's waker, whose clone, call and drop are user code: nothing waits there, and a panic of
+/// the last two ends here.
 #[derive(Debug)]
 pub(crate) struct Task(Option<Waker>);
 

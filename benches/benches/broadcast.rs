@@ -1,9 +1,11 @@
-//! What it costs to call 10, 100, 1 000 and 10 000 direct sinks with one event: the sizes of go-events' own benchmark, by one
-//! publisher, and those of swarmkit's, by up to 64 threads at once.
+//! What it costs to call 10, 100, 1 000 and 10 000 direct sinks with one event: the sizes of
+//! go-events' own benchmark, by one publisher, and those of swarmkit's, by up to 64 threads at
+//! once.
 //!
-//! A sink adds up what it is given, and the sums are checked. Nothing waits and nobody is woken: the figures are those of the
-//! walk over the list. There are no peers, since a ring or a channel calls nobody. Each addition copies the list of its bus, so
-//! that 10 000 sinks stand on fifty buses, which stand on one.
+//! A sink adds up what it is given, and the sums are checked. Nothing waits and nobody is woken:
+//! the figures are those of the walk over the list. There are no peers, since a ring or a channel
+//! calls nobody. Each addition copies the list of its bus, so that 10 000 sinks stand on fifty
+//! buses, which stand on one.
 
 use benches::event::Event;
 use buslane::{Bus, Sink, WriteError};
@@ -120,7 +122,8 @@ fn main() {
         for threads in [1, 4, 8, 64] {
             together.bench_function(BenchmarkId::new(format!("{sinks}_sinks"), threads), |bencher| {
                 let broadcast = broadcast.get_or_insert_with(|| Broadcast::to(sinks));
-                // Each thread has its share, so that the figure is the time for one event of all of them.
+                // Each thread has its share, so that the figure is the time for one event of all of
+                // them.
                 bencher.iter_custom(|events| {
                     let share = events.div_ceil(threads as u64);
                     broadcast

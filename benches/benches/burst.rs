@@ -1,9 +1,10 @@
 //! Bursts with real pauses between them, and a consumer that has gone to sleep meanwhile.
 //!
-//! A burst of 1, 10, 100 or 1000 events, then a pause of 10 µs, 100 µs or 1 ms, and so on. Pauses are not timed: the publisher spins
-//! through them, beginning when the burst was handled. In `burst` the time is that from the first send until the last event was
-//! handled; in `burst_publisher`, that for which the publisher was busy; both for one event. Threads are pinned. All wait by
-//! themselves but those named `spinning`.
+//! A burst of 1, 10, 100 or 1000 events, then a pause of 10 µs, 100 µs or 1 ms, and so on. Pauses
+//! are not timed: the publisher spins through them, beginning when the burst was handled. In
+//! `burst` the time is that from the first send until the last event was handled; in
+//! `burst_publisher`, that for which the publisher was busy; both for one event. Threads are
+//! pinned. All wait by themselves but those named `spinning`.
 
 use benches::machine::{pin_producer, processors};
 use benches::peer::{Crossbeam, Flume, Kanal, Rtrb, Std, Thingbuf, TokioMpsc};

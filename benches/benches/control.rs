@@ -1,13 +1,16 @@
-//! What the control plane costs: adding and removing a ready-made sink, making a publisher, taking a snapshot.
+//! What the control plane costs: adding and removing a ready-made sink, making a publisher, taking
+//! a snapshot.
 //!
-//! One publisher is registered and alive: it publishes, untimed, after each change, so that each change finds it up to
-//! date and its lanes of old sinks given back; the bench checks that it then reaches as many sinks as there are.
-//! Receivers are emptied, untimed, too. Each call is timed by itself, which adds two reads of the clock (about 50 ns) to
-//! every figure. There are no peers: none of them can change its consumers while a producer publishes, but by locking it out.
+//! One publisher is registered and alive: it publishes, untimed, after each change, so that each
+//! change finds it up to date and its lanes of old sinks given back; the bench checks that it then
+//! reaches as many sinks as there are. Receivers are emptied, untimed, too. Each call is timed by
+//! itself, which adds two reads of the clock (about 50 ns) to every figure. There are no peers:
+//! none of them can change its consumers while a producer publishes, but by locking it out.
 //!
-//! Without `under_load` the cheap case is measured, with no other thread running. While others run, removing a sink with
-//! lanes costs a `membarrier` that interrupts them (about 10 µs): under load another thread publishes without a pause, on
-//! the other processor, into a queue and into whatever is added.
+//! Without `under_load` the cheap case is measured, with no other thread running. While others run,
+//! removing a sink with lanes costs a `membarrier` that interrupts them (about 10 µs): under load
+//! another thread publishes without a pause, on the other processor, into a queue and into whatever
+//! is added.
 
 use benches::CAPACITY;
 use benches::event::Event;
@@ -159,8 +162,8 @@ fn publisher(criterion: &mut Criterion, channels: usize) {
     });
 }
 
-/// The first publish after a change of the list, in which the publisher takes its new lanes over; the receivers' side
-/// of it is not timed.
+/// The first publish after a change of the list, in which the publisher takes its new lanes over;
+/// the receivers' side of it is not timed.
 fn first_publish(criterion: &mut Criterion, channels: usize) {
     let (bus, mut receivers) = bus_with(channels);
     let mut publisher = bus.publisher();
@@ -193,7 +196,8 @@ fn snapshot(criterion: &mut Criterion, channels: usize) {
     });
 }
 
-/// One add on a bus with `sinks` direct sinks and idle publishers, and one with publishers that apply each change.
+/// One add on a bus with `sinks` direct sinks and idle publishers, and one with publishers that
+/// apply each change.
 fn add_beside(criterion: &mut Criterion, sinks: usize, publishers: usize) {
     for idle in [true, false] {
         let bus = Bus::new();
@@ -218,7 +222,8 @@ fn add_beside(criterion: &mut Criterion, sinks: usize, publishers: usize) {
     }
 }
 
-/// Ten thousand adds on a new bus with `publishers` publishers that have not published yet, and their removals.
+/// Ten thousand adds on a new bus with `publishers` publishers that have not published yet, and
+/// their removals.
 fn ten_thousand(criterion: &mut Criterion, publishers: usize) {
     let fill = || {
         let bus: Bus<Event> = Bus::new();
@@ -242,7 +247,8 @@ fn ten_thousand(criterion: &mut Criterion, publishers: usize) {
     });
 }
 
-/// A registration on a bus with `channels` channels of a small capacity and `publishers` publishers.
+/// A registration on a bus with `channels` channels of a small capacity and `publishers`
+/// publishers.
 fn register_beside(criterion: &mut Criterion, channels: usize, publishers: usize) {
     let bus = Bus::new();
     let _receivers: Vec<Receiver<Event>> =

@@ -1,10 +1,12 @@
-//! What it costs to hand one event to 1, 4, 16 and 64 consumers: nanoseconds an event, on the publishing thread.
+//! What it costs to hand one event to 1, 4, 16 and 64 consumers: nanoseconds an event, on the
+//! publishing thread.
 //!
-//! As in `publish`, everything happens on one thread, and the consumers are emptied and checked between two timed
-//! blocks. Three kinds of contenders meet: one lane or channel for each consumer, of which the price grows with their
-//! number (`buslane`, and the peers that have no fan-out, in a loop over an array of known length); and one ring that all
-//! consumers read, where it does not (tokio's broadcast, async-broadcast, bus, photon-ring). The latter pay at the reading end; tokio's and
-//! photon-ring's lose events of slow consumers, which no row here shows.
+//! As in `publish`, everything happens on one thread, and the consumers are emptied and checked
+//! between two timed blocks. Three kinds of contenders meet: one lane or channel for each consumer,
+//! of which the price grows with their number (`buslane`, and the peers that have no fan-out, in a
+//! loop over an array of known length); and one ring that all consumers read, where it does not
+//! (tokio's broadcast, async-broadcast, bus, photon-ring). The latter pay at the reading end;
+//! tokio's and photon-ring's lose events of slow consumers, which no row here shows.
 
 use benches::cost::{self, Cost, Meter};
 use benches::machine::pin_producer;

@@ -10,8 +10,8 @@
 //! | `journal_stream` | events a second from one publisher to one subscriber on another processor | `benches::stream` |
 //! | `journal_publishers` | events a second of several publishers together | `benches::publishers` |
 //!
-//! Contenders come one after another in one process here. The program `compare journal` gives each a process of its own,
-//! interleaves them, and has the figures to quote.
+//! Contenders come one after another in one process here. The program `compare journal` gives each
+//! a process of its own, interleaves them, and has the figures to quote.
 
 use benches::cost::{self, bench, moved};
 use benches::event::{Dropping, Event, Payload};
@@ -108,8 +108,9 @@ fn reading(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Becoming a subscriber from the oldest event on, and stopping at once; with `first_event`, reading one event in between.
-/// `copy` is what it would take to be handed a copy of the history. tokio's channel has none to give.
+/// Becoming a subscriber from the oldest event on, and stopping at once; with `first_event`,
+/// reading one event in between. `copy` is what it would take to be handed a copy of the history.
+/// tokio's channel has none to give.
 fn subscribing(criterion: &mut Criterion) {
     let mut group = group(criterion, "journal_subscribe");
     for capacity in [1024, 65_536] {

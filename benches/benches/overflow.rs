@@ -1,8 +1,9 @@
 //! What a publish costs into a lane that is full, by overflow policy.
 //!
-//! One thread; nobody reads meanwhile. `block` is a publisher's `try_publish`, which does not wait; how one that waits gets on is
-//! in `stream`. `disconnect` is one publish that cuts its channel off: a fresh channel for each, which is not timed. After each
-//! group the books must hold what was published. Peers: those that say that they are full, and those that overwrite.
+//! One thread; nobody reads meanwhile. `block` is a publisher's `try_publish`, which does not wait;
+//! how one that waits gets on is in `stream`. `disconnect` is one publish that cuts its channel
+//! off: a fresh channel for each, which is not timed. After each group the books must hold what was
+//! published. Peers: those that say that they are full, and those that overwrite.
 
 use benches::CAPACITY;
 use benches::cost::BLOCK;

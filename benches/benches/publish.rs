@@ -1,12 +1,14 @@
-//! What a publish costs the thread that does it, in nanoseconds an event: single-threaded, consumer awake, always room.
+//! What a publish costs the thread that does it, in nanoseconds an event: single-threaded, consumer
+//! awake, always room.
 //!
-//! How it is measured, and why that is fair, is told in `benches::cost`: all contenders have room for 1024 events, carry
-//! the same 32 bytes, and are emptied and checked between two timed blocks of 512. Peers are called through their
-//! cheapest call that does not wait. The channels of `buslane` have the lanes that queues have; `Nap` stands for all
-//! strategies that need no fence instruction in a publish, `SpinPark` for those that do.
+//! How it is measured, and why that is fair, is told in `benches::cost`: all contenders have room
+//! for 1024 events, carry the same 32 bytes, and are emptied and checked between two timed blocks
+//! of 512. Peers are called through their cheapest call that does not wait. The channels of
+//! `buslane` have the lanes that queues have; `Nap` stands for all strategies that need no fence
+//! instruction in a publish, `SpinPark` for those that do.
 //!
-//! What it does not show: cache misses on lines that a consumer on another processor has touched. Those are in
-//! `stream`.
+//! What it does not show: cache misses on lines that a consumer on another processor has touched.
+//! Those are in `stream`.
 
 use benches::cost::{self, bench, moved};
 use benches::event::Payload;

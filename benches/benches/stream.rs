@@ -1,12 +1,14 @@
 //! How many events a second go from one publisher to one consumer on another processor.
 //!
-//! How it is measured, and why that is fair, is told in `benches::stream`: lossless (but for tokio, where only what got
-//! through counts), room for 1024 events, 32 bytes read in full and summed, both threads pinned, both sides spinning
-//! (but for the rows named `blocking` and for `buslane`'s `nap`), consumers alive over all measurements of a contender,
-//! one contender at a time. An iteration is 16 384 events; iterations follow each other without a pause.
+//! How it is measured, and why that is fair, is told in `benches::stream`: lossless (but for tokio,
+//! where only what got through counts), room for 1024 events, 32 bytes read in full and summed,
+//! both threads pinned, both sides spinning (but for the rows named `blocking` and for `buslane`'s
+//! `nap`), consumers alive over all measurements of a contender, one contender at a time. An
+//! iteration is 16 384 events; iterations follow each other without a pause.
 //!
-//! On a virtual machine the distance between two processors changes within minutes, and with it everything here: compare
-//! rows only with a ping beside them, as the program `compare` does. This bench prints one at its start and its end.
+//! On a virtual machine the distance between two processors changes within minutes, and with it
+//! everything here: compare rows only with a ping beside them, as the program `compare` does. This
+//! bench prints one at its start and its end.
 
 use benches::machine::{Ping, pin_producer, placement, processors};
 use benches::merge::{self, Processors};
@@ -27,7 +29,8 @@ type Group<'a> = BenchmarkGroup<'a, WallTime>;
 /// How many events make an iteration.
 const EVENTS: u64 = 16 * benches::CAPACITY as u64;
 
-/// Benches one contender; its meter proves it first, and checks it all along. Its threads end with it.
+/// Benches one contender; its meter proves it first, and checks it all along. Its threads end with
+/// it.
 fn contender<S: Stream>(group: &mut Group<'_>, name: &str, make: impl Fn() -> S) {
     let mut meter = None;
     group.bench_function(name, |bencher| {
@@ -96,7 +99,8 @@ fn stream_slices(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One, two and four publishers into one consumer; nobody is pinned, and all wait by themselves, but for disruptor's.
+/// One, two and four publishers into one consumer; nobody is pinned, and all wait by themselves,
+/// but for disruptor's.
 fn merged(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stream_publishers");
     group.throughput(Throughput::Elements(1)).sample_size(10).warm_up_time(Duration::from_millis(200));

@@ -1,10 +1,12 @@
-//! A contender alone: in a process of its own, in which nothing else was built before it or stands beside it.
+//! A contender alone: in a process of its own, in which nothing else was built before it or stands
+//! beside it.
 //!
-//! What one contender leaves behind concerns the next: what the allocator's lists look like, which lines of memory are in the
-//! processor's cache, which pages are mapped where. So the program starts itself anew for each sample, with arguments that
-//! say what to sample, and reads the figures from its output. Where several numbers of receivers are asked for, that process
-//! samples one after the other, and drops each before it builds the next: so the order in which they come can be
-//! compared with having none.
+//! What one contender leaves behind concerns the next: what the allocator's lists look like, which
+//! lines of memory are in the processor's cache, which pages are mapped where. So the program
+//! starts itself anew for each sample, with arguments that say what to sample, and reads the
+//! figures from its output. Where several numbers of receivers are asked for, that process samples
+//! one after the other, and drops each before it builds the next: so the order in which they come
+//! can be compared with having none.
 
 use crate::cost::{self, Cost, journal, moved};
 use crate::event::{Dropping, Payload};
@@ -20,7 +22,8 @@ const FLAG: &str = "--alone";
 pub enum Target {
     /// `JournalWriter::publish`.
     Single,
-    /// The same with one subscriber and as much other memory as so many use: see [`journal::single_beside`].
+    /// The same with one subscriber and as much other memory as so many use: see
+    /// [`journal::single_beside`].
     SingleBeside,
     /// `Journal::publish`.
     Shared,
@@ -131,7 +134,8 @@ pub fn ask(subject: Subject, receivers: &[usize], events: u64) -> Vec<f64> {
     figures
 }
 
-/// Samples, when the arguments of this process say so, and prints the figures. To be called before anything else.
+/// Samples, when the arguments of this process say so, and prints the figures. To be called before
+/// anything else.
 #[must_use]
 pub fn answer(arguments: &[String]) -> Option<ExitCode> {
     let [flag, subject, receivers, events] = arguments else { return None };
@@ -144,7 +148,8 @@ pub fn answer(arguments: &[String]) -> Option<ExitCode> {
     let (Some(subject), Some(receivers), Ok(events)) = (subject, receivers, events.parse()) else {
         return Some(ExitCode::from(2));
     };
-    // There is another thread, as in any program that has a use for all this: allocators know whether there is one.
+    // There is another thread, as in any program that has a use for all this: allocators know
+    // whether there is one.
     let _ = machine::processors();
     for count in receivers {
         println!("{}", subject.sample(count, events));

@@ -1,11 +1,12 @@
 //! What a publisher feels of others who add and remove sinks all the time.
 //!
-//! A publisher sends 100 000 events a second into a queue, by the clock. On the other processor a thread adds ten ready-made
-//! channels to the bus and removes them again, 10 000 additions and as many removals a second, and empties them; or it does
-//! nothing of that, and sleeps. There are no peers: none of them can change its consumers while a producer publishes.
+//! A publisher sends 100 000 events a second into a queue, by the clock. On the other processor a
+//! thread adds ten ready-made channels to the bus and removes them again, 10 000 additions and as
+//! many removals a second, and empties them; or it does nothing of that, and sleeps. There are no
+//! peers: none of them can change its consumers while a producer publishes.
 //!
-//! Two times are recorded for each event: how long the publisher's call took, and from when it was due until the call
-//! returned. Every event must be handled, or counted as dropped.
+//! Two times are recorded for each event: how long the publisher's call took, and from when it was
+//! due until the call returned. Every event must be handled, or counted as dropped.
 
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
@@ -97,7 +98,8 @@ pub fn run(neighbours: Neighbours, duration: Duration) -> Felt {
     Felt { calls, responses, changes: changes as f64 / elapsed.as_secs_f64(), dropped }
 }
 
-/// Adds all sinks, one after the other, then removes them in the same order, and so on. Returns how many were added.
+/// Adds all sinks, one after the other, then removes them in the same order, and so on. Returns how
+/// many were added.
 fn change(bus: &Bus<Event>, over: &AtomicBool) -> u64 {
     let (channels, mut receivers): (Vec<_>, Vec<_>) =
         (0..SINKS).map(|_| Channel::<Event>::lossy(CAPACITY).expect(SETTINGS)).unzip();

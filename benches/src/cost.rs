@@ -1,12 +1,13 @@
 //! What one publish costs its thread, while the consumer is awake and there is always room.
 //!
-//! One thread does everything: it publishes a block of events, which is timed, and then empties all receivers and
-//! compares every event with what was published, which is not. So the figure holds what the publishing thread executes
-//! for each event, and neither a transfer between processors nor a wait: those are [`stream`](crate::stream)'s. Two
-//! reads of the clock are spread over a block of 512 events; the contender [`base`] shows what they and the making of
-//! an event cost.
+//! One thread does everything: it publishes a block of events, which is timed, and then empties all
+//! receivers and compares every event with what was published, which is not. So the figure holds
+//! what the publishing thread executes for each event, and neither a transfer between processors
+//! nor a wait: those are [`stream`](crate::stream)'s. Two reads of the clock are spread over a
+//! block of 512 events; the contender [`base`] shows what they and the making of an event cost.
 //!
-//! Events without a destructor are made where they are published. Those of [`moved`] are made before the time and moved in.
+//! Events without a destructor are made where they are published. Those of [`moved`] are made
+//! before the time and moved in.
 
 mod appender;
 pub mod combinators;
@@ -34,7 +35,8 @@ pub use peers::{
 /// How many events are published between two reads of the clock: half of the capacity.
 pub const BLOCK: u64 = crate::CAPACITY as u64 / 2;
 
-/// How many events go before those that are sampled, and how many make the first guess at what one costs.
+/// How many events go before those that are sampled, and how many make the first guess at what one
+/// costs.
 pub const WARM_UP: u64 = 20 * crate::CAPACITY as u64;
 
 /// Something to publish into, with all its receivers.
@@ -76,8 +78,8 @@ impl<P: FnMut(Seed), D: FnMut(&mut dyn FnMut(usize, Event))> Cost for Singly<P, 
     }
 }
 
-/// A contender that publishes slices of up to `N` events, as what it takes them for; the slices are made within the
-/// timed part.
+/// A contender that publishes slices of up to `N` events, as what it takes them for; the slices are
+/// made within the timed part.
 struct InSlices<const N: usize, T, P, D> {
     publish: P,
     drain: D,
@@ -120,8 +122,8 @@ where
     }
 }
 
-/// `N` pairs of halves. The producing ones stand in an array, so that a fan-out by hand is a loop of known length, and one
-/// of a single ring no loop at all.
+/// `N` pairs of halves. The producing ones stand in an array, so that a fan-out by hand is a loop
+/// of known length, and one of a single ring no loop at all.
 fn halves<const N: usize, P, C>(make: impl Fn() -> (P, C)) -> ([P; N], Vec<C>) {
     let mut consumers = Vec::with_capacity(N);
     let producers = std::array::from_fn(|_| {
@@ -162,7 +164,8 @@ pub struct Meter<C> {
 }
 
 impl<C: Cost> Meter<C> {
-    /// Takes a contender that has published nothing yet, and proves that it works before anything is timed.
+    /// Takes a contender that has published nothing yet, and proves that it works before anything
+    /// is timed.
     #[must_use]
     pub fn new(contender: C) -> Self {
         let expected = vec![0; contender.receivers()];
@@ -186,9 +189,10 @@ impl<C: Cost> Meter<C> {
         total
     }
 
-    /// Publishes at least so many events and returns what one of them takes, in nanoseconds, by the median of all
-    /// blocks: what the system does to the thread now and then does not count. Nothing that a contender does by itself is
-    /// that rare, since each block goes half round the ring.
+    /// Publishes at least so many events and returns what one of them takes, in nanoseconds, by the
+    /// median of all blocks: what the system does to the thread now and then does not count.
+    /// Nothing that a contender does by itself is that rare, since each block goes half round the
+    /// ring.
     ///
     /// # Panics
     /// As for [`time`](Self::time).

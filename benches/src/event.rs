@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 /// Thirty-two bytes, `Copy`: the size of a typical telemetry record.
 ///
-/// The four words depend on each other, so that a torn or stale one shows in the [`sum`](Self::sum).
+/// The four words depend on each other, so that a torn or stale one shows in the
+/// [`sum`](Self::sum).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Event {
@@ -48,7 +49,8 @@ impl Event {
         Self::sum_without_end(first, count).wrapping_add(1)
     }
 
-    /// The sum of the sums of `count` events from `first` on, of which none is the last one of a transfer.
+    /// The sum of the sums of `count` events from `first` on, of which none is the last one of a
+    /// transfer.
     #[must_use]
     pub const fn sum_without_end(first: u64, count: u64) -> u64 {
         // `first + … + (first + count - 1)`; one of the factors of the last product is even.
@@ -85,10 +87,12 @@ impl Event {
     }
 }
 
-/// What an event is made of. It travels in two registers, so that each contender makes the event where it sends it.
+/// What an event is made of. It travels in two registers, so that each contender makes the event
+/// where it sends it.
 ///
-/// An event that is handed on in memory, written word by word, and then read by a wider load keeps that load waiting until
-/// all stores before it are done: whether a contender suffers that would depend on what the compiler inlines.
+/// An event that is handed on in memory, written word by word, and then read by a wider load keeps
+/// that load waiting until all stores before it are done: whether a contender suffers that would
+/// depend on what the compiler inlines.
 #[derive(Clone, Copy, Debug)]
 pub struct Seed {
     seq: u64,

@@ -1,11 +1,14 @@
 //! How late an event is handled: open loop, one way.
 //!
-//! The publisher sends at fixed moments, whether or not those before have arrived. What counts is the time from the moment at
-//! which an event was *to be* sent until its handler has it: so a publisher that is held up does not hide what that does to
-//! those behind. Both threads read the same clock, the system's monotonic one, which is the same on all processors; the
-//! consumer knows each moment from the event's number. One reading of the clock is within each figure (about 25 ns).
+//! The publisher sends at fixed moments, whether or not those before have arrived. What counts is
+//! the time from the moment at which an event was *to be* sent until its handler has it: so a
+//! publisher that is held up does not hide what that does to those behind. Both threads read the
+//! same clock, the system's monotonic one, which is the same on all processors; the consumer knows
+//! each moment from the event's number. One reading of the clock is within each figure (about 25
+//! ns).
 //!
-//! Both threads are pinned, the publisher spins towards the next moment, and how the consumer waits is the route's.
+//! Both threads are pinned, the publisher spins towards the next moment, and how the consumer waits
+//! is the route's.
 
 use crate::event::{Event, Seed};
 use crate::histogram;

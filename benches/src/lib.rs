@@ -1,4 +1,5 @@
-//! Support for the benches of `buslane` and its peers: what an event is, what a contender is, and how both are timed.
+//! Support for the benches of `buslane` and its peers: what an event is, what a contender is, and
+//! how both are timed.
 //!
 //! | module | holds |
 //! |---|---|
@@ -18,8 +19,8 @@
 //! | [`paired`] | contenders interleaved in one process, and the ratios between them |
 //! | [`statistics`], [`histogram`], [`usage`] | medians and bootstrap intervals; percentiles; processor time |
 //!
-//! Every contender has the same capacity, carries the same event, is asked to do the same, and is checked: an event
-//! that is lost, doubled, torn or out of order is a panic, never a better figure.
+//! Every contender has the same capacity, carries the same event, is asked to do the same, and is
+//! checked: an event that is lost, doubled, torn or out of order is a panic, never a better figure.
 //!
 //! # How to run
 //! ```text
@@ -32,7 +33,8 @@
 //! cargo run -p benches --profile bench --bin compare -- journal
 //! bash .ci/counts                                           # instructions, not times
 //! ```
-//! The first two processors that the process may use are taken; choose others with `taskset -c 2,3 cargo …`.
+//! The first two processors that the process may use are taken; choose others with
+//! `taskset -c 2,3 cargo …`.
 
 pub mod alone;
 pub mod churn;

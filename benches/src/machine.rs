@@ -1,7 +1,8 @@
 //! The two processors: pinning, and how far apart they are at the moment.
 //!
-//! On a virtual machine a line of memory needs 50 ns from one processor to the other, or 200, and that changes while a
-//! program runs. A figure that involves both means something only next to the ping that was measured around it.
+//! On a virtual machine a line of memory needs 50 ns from one processor to the other, or 200, and
+//! that changes while a program runs. A figure that involves both means something only next to the
+//! ping that was measured around it.
 
 use core_affinity::CoreId;
 use std::fmt;
@@ -43,8 +44,8 @@ pub fn pin_consumer() {
     }
 }
 
-/// Runs `spawn` such that the threads which it starts are pinned to the consumer's processor, where the system lets
-/// threads inherit that. Afterwards this thread is pinned to the producer's.
+/// Runs `spawn` such that the threads which it starts are pinned to the consumer's processor, where
+/// the system lets threads inherit that. Afterwards this thread is pinned to the producer's.
 pub fn on_consumer<R>(spawn: impl FnOnce() -> R) -> R {
     pin_consumer();
     let spawned = spawn();
@@ -54,7 +55,8 @@ pub fn on_consumer<R>(spawn: impl FnOnce() -> R) -> R {
 
 type Errand = Box<dyn FnOnce() + Send>;
 
-/// A thread that sleeps, and was started before any thread was pinned: those that it starts go where the system likes.
+/// A thread that sleeps, and was started before any thread was pinned: those that it starts go
+/// where the system likes.
 fn rover() -> &'static Sender<Errand> {
     static ROVER: OnceLock<Sender<Errand>> = OnceLock::new();
     ROVER.get_or_init(|| {
@@ -85,7 +87,8 @@ pub fn anywhere<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) ->
     unpinned(move || std::thread::spawn(body)).join().expect("the body does not panic")
 }
 
-/// Below this many nanoseconds one way, two processors count as near. Near ones were seen at 50 to 125, far ones at 200.
+/// Below this many nanoseconds one way, two processors count as near. Near ones were seen at 50 to
+/// 125, far ones at 200.
 pub const NEAR: f64 = 150.0;
 
 /// `near` or `far`.
@@ -140,8 +143,8 @@ impl Court {
     }
 }
 
-/// Measures how long a line of memory takes from one processor to the other: an atomic word bounces between this
-/// thread and a partner, which sleeps in between.
+/// Measures how long a line of memory takes from one processor to the other: an atomic word bounces
+/// between this thread and a partner, which sleeps in between.
 pub struct Ping {
     court: Arc<Court>,
     partner: Option<JoinHandle<()>>,

@@ -1,11 +1,14 @@
-//! Several publishers into one consumer that is at work meanwhile: how much gets through, and what that costs the machine.
+//! Several publishers into one consumer that is at work meanwhile: how much gets through, and what
+//! that costs the machine.
 //!
-//! No thread is pinned, or all to the same processor, and there may be more threads than processors. All publishers begin at the same moment; when the
-//! time is over each sends one last event, and the stream has ended when the consumer has handled all of these. The time is
-//! taken from the first start to that moment, and the processor time of the whole process with it: the thread that measures
-//! sleeps.
+//! No thread is pinned, or all to the same processor, and there may be more threads than
+//! processors. All publishers begin at the same moment; when the time is over each sends one last
+//! event, and the stream has ended when the consumer has handled all of these. The time is taken
+//! from the first start to that moment, and the processor time of the whole process with it: the
+//! thread that measures sleeps.
 //!
-//! The consumer reads each event in full and checks that each publisher's come complete and in order.
+//! The consumer reads each event in full and checks that each publisher's come complete and in
+//! order.
 
 use crate::event::{Event, Seed};
 use crate::machine::{Padded, anywhere, pin_consumer};
@@ -115,7 +118,8 @@ impl Counter {
 /// Lets so many publishers send for `duration`, after they have been proven to work.
 ///
 /// # Panics
-/// When an event is lost, doubled, changed, or comes out of its publisher's order; so not for lossy routes.
+/// When an event is lost, doubled, changed, or comes out of its publisher's order; so not for lossy
+/// routes.
 pub fn run<R: Route>(route: R, publishers: usize, processors: Processors, duration: Duration) -> Merged {
     anywhere(move || {
         if processors == Processors::One {

@@ -1,12 +1,13 @@
 //! Contenders interleaved in one process, and the ratios between them.
 //!
-//! A machine drifts: its clock, its neighbours, the distance between its processors. So each round samples every
-//! contender once, one right after the other, alternately forwards and backwards; ratios are taken within a round, and
-//! their median over the rounds is the figure. Each sample builds its contender anew, so that no lucky or unlucky
-//! place in memory lasts.
+//! A machine drifts: its clock, its neighbours, the distance between its processors. So each round
+//! samples every contender once, one right after the other, alternately forwards and backwards;
+//! ratios are taken within a round, and their median over the rounds is the figure. Each sample
+//! builds its contender anew, so that no lucky or unlucky place in memory lasts.
 //!
-//! The ping between the two processors is measured before and after every sample. A sample during which it moved by
-//! more than half is dropped, and so is a pair whose two samples saw pings that far apart.
+//! The ping between the two processors is measured before and after every sample. A sample during
+//! which it moved by more than half is dropped, and so is a pair whose two samples saw pings that
+//! far apart.
 
 use crate::alone::{self, Subject};
 use crate::churn::{self, Neighbours};
@@ -35,8 +36,9 @@ struct Sampled {
     histograms: Vec<Histogram<u64>>,
 }
 
-/// Something to be sampled: builds a contender, sends so many events through it, and returns a figure under each name.
-/// Figures are nanoseconds for an event, unless a constructor says otherwise.
+/// Something to be sampled: builds a contender, sends so many events through it, and returns a
+/// figure under each name. Figures are nanoseconds for an event, unless a constructor says
+/// otherwise.
 pub struct Contender {
     names: Vec<String>,
     histograms: Vec<String>,
@@ -59,8 +61,8 @@ impl Contender {
         Self::new(vec![name.to_owned()], None, move |events| vec![sample(events)])
     }
 
-    /// A histogram under each of these names, of which the percentiles are figures, under `name, p50` and so on, and other
-    /// figures behind them.
+    /// A histogram under each of these names, of which the percentiles are figures, under
+    /// `name, p50` and so on, and other figures behind them.
     fn percentiles(
         histograms: Vec<String>,
         others: &[String],
@@ -91,7 +93,8 @@ impl Contender {
         })
     }
 
-    /// The time between two events of a stream; under `name, handled`, which part of the events was not lost.
+    /// The time between two events of a stream; under `name, handled`, which part of the events was
+    /// not lost.
     pub fn stream<S: Stream>(name: &str, make: impl Fn() -> S + 'static) -> Self {
         let names = vec![name.to_owned(), format!("{name}, handled")];
         Self::new(names, None, move |events| transfer(make(), events))
@@ -106,8 +109,9 @@ impl Contender {
         })
     }
 
-    /// The time between two events of several publishers into one consumer, for `duration`; under `name, cpu`, the processor
-    /// time of all threads for an event; under `name, share`, the part that the least publisher got of what the greatest got.
+    /// The time between two events of several publishers into one consumer, for `duration`; under
+    /// `name, cpu`, the processor time of all threads for an event; under `name, share`, the part
+    /// that the least publisher got of what the greatest got.
     pub fn merge<R: Route>(
         name: &str,
         (publishers, processors): (usize, Processors),
@@ -121,7 +125,8 @@ impl Contender {
         })
     }
 
-    /// What a publish costs whose consumer is asleep; under `name, sleeps`, how often a thread went to sleep for each event.
+    /// What a publish costs whose consumer is asleep; under `name, sleeps`, how often a thread went
+    /// to sleep for each event.
     pub fn asleep<R: Route>(name: &str, events: u64, make: impl Fn() -> R + 'static) -> Self {
         Self::percentiles(vec![name.to_owned()], &[format!("{name}, sleeps")], move || {
             let mut meter = stream::Meter::new(stream::pinned(make()));
@@ -150,8 +155,9 @@ impl Contender {
         })
     }
 
-    /// What a publisher feels while sinks come and go: the calls, and under `name, from due` what that adds up to; under
-    /// `name, changes` and `name, dropped`, how many sinks were added a second, and how many events had no room.
+    /// What a publisher feels while sinks come and go: the calls, and under `name, from due` what
+    /// that adds up to; under `name, changes` and `name, dropped`, how many sinks were added a
+    /// second, and how many events had no room.
     #[must_use]
     pub fn churn(name: &str, neighbours: Neighbours, duration: Duration) -> Self {
         let histograms = vec![name.to_owned(), format!("{name}, from due")];
@@ -162,16 +168,17 @@ impl Contender {
         })
     }
 
-    /// The cost of a publish, sampled in a process of its own: for each number of receivers, one after the other, under
-    /// `name/receivers`. A sample is so many blocks.
+    /// The cost of a publish, sampled in a process of its own: for each number of receivers, one
+    /// after the other, under `name/receivers`. A sample is so many blocks.
     pub fn alone(name: &str, subject: Subject, receivers: &[usize], blocks: u64) -> Self {
         let names = receivers.iter().map(|count| format!("{name}/{count}")).collect();
         let receivers = receivers.to_vec();
         Self::new(names, Some(blocks * cost::BLOCK), move |events| alone::ask(subject, &receivers, events))
     }
 
-    /// The time between two events of several publishers, for `duration`; under `name, share`, the part that the least
-    /// of them got of what the greatest got, and under `name, run`, how many events of one publisher follow each other.
+    /// The time between two events of several publishers, for `duration`; under `name, share`, the
+    /// part that the least of them got of what the greatest got, and under `name, run`, how many
+    /// events of one publisher follow each other.
     pub fn publishers<P: Publishers>(
         name: &str,
         (count, place): (usize, Place),
@@ -321,8 +328,8 @@ impl Series {
         (!pings.is_empty()).then(|| median(&mut pings))
     }
 
-    /// What `of` makes of the figures of these names, round by round, with the ping; only of rounds in which they all count
-    /// and saw about the same ping.
+    /// What `of` makes of the figures of these names, round by round, with the ping; only of rounds
+    /// in which they all count and saw about the same ping.
     fn values<const N: usize>(&self, names: [&str; N], of: impl Fn([f64; N]) -> f64) -> Vec<(f64, f64)> {
         let indices = names.map(|name| self.index(name));
         let rounds = self.rounds.iter().map(|row| indices.map(|index| row[index]));
@@ -333,8 +340,8 @@ impl Series {
             .collect()
     }
 
-    /// An estimate of what `of` makes of the figures of these names, round by round; only of rounds in which they all
-    /// count and saw about the same ping.
+    /// An estimate of what `of` makes of the figures of these names, round by round; only of rounds
+    /// in which they all count and saw about the same ping.
     pub fn estimate<const N: usize>(
         &self,
         names: [&str; N],

@@ -9,8 +9,9 @@
 //! | [`JonhooBus`] | yes | | yes |
 //! | [`TokioBroadcast`], which overwrites what was not read | yes | yes | its receiver |
 //!
-//! Each has room for [`CAPACITY`](crate::CAPACITY) events, and is called as its documentation has it for single events.
-//! [`BareRing`] is no peer, but the ring that a lane of `buslane` is made of, without bus, books and wake-ups.
+//! Each has room for [`CAPACITY`](crate::CAPACITY) events, and is called as its documentation has
+//! it for single events. [`BareRing`] is no peer, but the ring that a lane of `buslane` is made of,
+//! without bus, books and wake-ups.
 
 mod broadcasts;
 mod channels;

@@ -1,12 +1,13 @@
-//! Several publishers of one stream that nobody reads meanwhile: how much they get in together, and how much each.
+//! Several publishers of one stream that nobody reads meanwhile: how much they get in together, and
+//! how much each.
 //!
-//! All begin at the same moment, when the last of them has arrived. A race ends after a time, or, where a number of
-//! events is asked for, as soon as the first one has published its part: so all of them publish as long as it lasts. Two
-//! publishers may be pinned to one processor each; all others go where the system likes, and take turns where there are
-//! more of them than processors.
+//! All begin at the same moment, when the last of them has arrived. A race ends after a time, or,
+//! where a number of events is asked for, as soon as the first one has published its part: so all
+//! of them publish as long as it lasts. Two publishers may be pinned to one processor each; all
+//! others go where the system likes, and take turns where there are more of them than processors.
 //!
-//! After each race a reader takes what is left, and counts what it has missed: as many as were published altogether, and of
-//! each publisher the last ones, in its order and without a gap.
+//! After each race a reader takes what is left, and counts what it has missed: as many as were
+//! published altogether, and of each publisher the last ones, in its order and without a gap.
 
 mod contenders;
 
@@ -54,7 +55,8 @@ pub struct Race {
     pub elapsed: Duration,
     /// How many events each has published.
     pub counts: Vec<u64>,
-    /// How many of the events that were kept have one of the same publisher before them, and how many have not.
+    /// How many of the events that were kept have one of the same publisher before them, and how
+    /// many have not.
     repeats: u64,
     turns: u64,
 }
@@ -80,7 +82,8 @@ impl Race {
         least as f64 / most.max(1) as f64
     }
 
-    /// How many events of one publisher follow each other, among those that were kept: 1 if they take turns strictly.
+    /// How many events of one publisher follow each other, among those that were kept: 1 if they
+    /// take turns strictly.
     #[must_use]
     pub fn run(&self) -> f64 {
         1.0 + self.repeats as f64 / self.turns.max(1) as f64
@@ -109,7 +112,8 @@ pub struct Meter<P> {
 }
 
 impl<P: Publishers> Meter<P> {
-    /// Takes a contender that nothing was published into, and proves that it works before anything is timed.
+    /// Takes a contender that nothing was published into, and proves that it works before anything
+    /// is timed.
     ///
     /// # Panics
     /// When more than two publishers are to be pinned.
@@ -133,7 +137,8 @@ impl<P: Publishers> Meter<P> {
     /// Lets all publish for so long.
     ///
     /// # Panics
-    /// When an event was lost without a word, doubled, changed, or came out of its publisher's order.
+    /// When an event was lost without a word, doubled, changed, or came out of its publisher's
+    /// order.
     pub fn race_for(&mut self, duration: Duration) -> Race {
         self.race(u64::MAX, || std::thread::sleep(duration))
     }

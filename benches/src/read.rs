@@ -1,8 +1,9 @@
 //! What it costs a reader to take one event that is there, in nanoseconds.
 //!
-//! One thread does everything: it publishes a block of events, which is not timed, and then every reader in turn takes all
-//! of them, reads all four words and adds them up, which is. A figure is for one event and one reader. The sums are checked
-//! after each block; [`slice`] shows what the adding alone costs.
+//! One thread does everything: it publishes a block of events, which is not timed, and then every
+//! reader in turn takes all of them, reads all four words and adds them up, which is. A figure is
+//! for one event and one reader. The sums are checked after each block; [`slice`] shows what the
+//! adding alone costs.
 
 mod contenders;
 
@@ -49,7 +50,8 @@ pub struct Meter<R> {
 }
 
 impl<R: Readers> Meter<R> {
-    /// Takes readers that have read nothing yet, and proves that they work before anything is timed.
+    /// Takes readers that have read nothing yet, and proves that they work before anything is
+    /// timed.
     #[must_use]
     pub fn new(readers: R) -> Self {
         let mut meter = Self { readers, next: 0 };
@@ -72,7 +74,8 @@ impl<R: Readers> Meter<R> {
         total.mul_f64(events as f64 / read as f64)
     }
 
-    /// Lets at least so many events be read, and returns what one of them takes, in nanoseconds: the median of all blocks.
+    /// Lets at least so many events be read, and returns what one of them takes, in nanoseconds:
+    /// the median of all blocks.
     ///
     /// # Panics
     /// As for [`time`](Self::time).

@@ -1,7 +1,8 @@
 //! Routes: from any number of publishers to one consumer that is at work on a thread of its own.
 //!
-//! A [`Peer`] makes two: [`Spinning`], where whoever cannot go on tries again at once, and [`Waiting`], where both sides wait as
-//! the crate sees fit. `buslane`'s stand in [`lanes`], others that bring a thread of their own in [`others`].
+//! A [`Peer`] makes two: [`Spinning`], where whoever cannot go on tries again at once, and
+//! [`Waiting`], where both sides wait as the crate sees fit. `buslane`'s stand in [`lanes`], others
+//! that bring a thread of their own in [`others`].
 //!
 //! A route is opened by the thread on whose processors its consumer is to run.
 
@@ -21,7 +22,8 @@ pub trait Route: Send + 'static {
     /// Whether events that are not handled in time are lost.
     const LOSSY: bool = false;
 
-    /// Starts the consumer, which calls `handle` for each event, and returns it with so many sending halves.
+    /// Starts the consumer, which calls `handle` for each event, and returns it with so many
+    /// sending halves.
     fn open(
         self,
         publishers: usize,
@@ -39,7 +41,8 @@ pub struct Line<S> {
 }
 
 impl<S> Line<S> {
-    /// The consumer, and the sending half of the only publisher: variables in this order are dropped the other way round.
+    /// The consumer, and the sending half of the only publisher: variables in this order are
+    /// dropped the other way round.
     ///
     /// # Panics
     /// When there are none.
@@ -91,7 +94,8 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
-        // A meter that has found something wrong says so, rather than wait for sending halves that are still about.
+        // A meter that has found something wrong says so, rather than wait for sending halves that
+        // are still about.
         if let Some(thread) = self.thread.take()
             && !std::thread::panicking()
         {

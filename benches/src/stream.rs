@@ -1,14 +1,17 @@
 //! How fast one publisher feeds one consumer on another processor.
 //!
-//! The producer's thread and the consumer's are pinned to one processor each, and live as long as the contender. A
-//! transfer begins with the first send and ends when the producer sees that the consumer has handled the last event.
-//! The consumer reads all four words of each event, adds them up, and hands its sum in with the last one; the producer
-//! checks it. Nothing may be lost: a producer that finds no room waits, or tries again. The exception are contenders that
-//! overwrite what was not read, as tokio's broadcast channel always does: there the events that got through are counted, and
-//! only those; and the consumer adds up, too, what those that it is told to have missed would have carried.
+//! The producer's thread and the consumer's are pinned to one processor each, and live as long as
+//! the contender. A transfer begins with the first send and ends when the producer sees that the
+//! consumer has handled the last event. The consumer reads all four words of each event, adds them
+//! up, and hands its sum in with the last one; the producer checks it. Nothing may be lost: a
+//! producer that finds no room waits, or tries again. The exception are contenders that overwrite
+//! what was not read, as tokio's broadcast channel always does: there the events that got through
+//! are counted, and only those; and the consumer adds up, too, what those that it is told to have
+//! missed would have carried.
 //!
-//! Who spins, spins on both sides. Most contenders are [routes](crate::route): a spinning one calls what does not wait,
-//! a waiting one what waits by itself, as a user would. The latter are also compared [`anywhere`], without any pinning.
+//! Who spins, spins on both sides. Most contenders are [routes](crate::route): a spinning one calls
+//! what does not wait, a waiting one what waits by itself, as a user would. The latter are also
+//! compared [`anywhere`], without any pinning.
 
 pub mod journal;
 mod lanes;
@@ -109,8 +112,8 @@ impl Counter {
     }
 }
 
-/// A consumer on its processor that calls `take` over and over; it shows the counter what is there, and says whether that was
-/// anything.
+/// A consumer on its processor that calls `take` over and over; it shows the counter what is there,
+/// and says whether that was anything.
 fn spin(report: &Arc<Report>, mut take: impl FnMut(&mut Counter) -> bool + Send + 'static) -> Consumer {
     let mut counter = Counter::new(report);
     on_consumer(|| Consumer::spin(move || take(&mut counter)))
@@ -127,7 +130,8 @@ pub fn pinned<R: Route>(route: R) -> impl Stream {
     Singly { lossy: R::LOSSY, ..Singly::new(send, report, Some(consumer)) }
 }
 
-/// A route with one publisher, and its consumer where the system likes. To be used by a thread that is not pinned.
+/// A route with one publisher, and its consumer where the system likes. To be used by a thread that
+/// is not pinned.
 ///
 /// # Panics
 /// When the route is lossy.
@@ -140,7 +144,8 @@ pub fn anywhere<R: Route>(route: R) -> impl Stream {
     Singly::new(send, report, Some(consumer))
 }
 
-/// A contender that sends event by event. The sending half goes first, so that a consumer that waits is let go.
+/// A contender that sends event by event. The sending half goes first, so that a consumer that
+/// waits is let go.
 struct Singly<S> {
     send: S,
     report: Arc<Report>,
@@ -228,7 +233,8 @@ pub struct Meter<S> {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl<S: Stream> Meter<S> {
-    /// Takes a contender that has sent nothing yet, and proves that it works before anything is timed.
+    /// Takes a contender that has sent nothing yet, and proves that it works before anything is
+    /// timed.
     #[must_use]
     pub fn new(stream: S) -> Self {
         let mut meter = Self { stream, next: 0, transfers: 0 };
@@ -265,8 +271,8 @@ impl<S: Stream> Meter<S> {
         handled
     }
 
-    /// Sends so many events and returns how long the publisher was busy with that; then waits until the consumer has handled
-    /// them.
+    /// Sends so many events and returns how long the publisher was busy with that; then waits until
+    /// the consumer has handled them.
     ///
     /// # Panics
     /// As for [`transfer`](Self::transfer).

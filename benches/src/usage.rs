@@ -46,7 +46,8 @@ impl Sub for Usage {
 #[derive(Clone, Copy, Debug)]
 pub struct Others {
     since: Instant,
-    /// Processor time: of all processes, stolen by the host, and of this process and those that it has waited for.
+    /// Processor time: of all processes, stolen by the host, and of this process and those that it
+    /// has waited for.
     all: f64,
     stolen: f64,
     ours: f64,
@@ -73,7 +74,8 @@ impl Others {
         })
     }
 
-    /// How many processors' worth of time other processes have had since then, and how many the host took away.
+    /// How many processors' worth of time other processes have had since then, and how many the
+    /// host took away.
     #[must_use]
     pub fn end(self) -> Option<(f64, f64)> {
         let now = Self::begin()?;

@@ -1,8 +1,9 @@
 //! What a publish costs the publisher whose consumer is asleep each time.
 //!
-//! Both threads are pinned. An event is sent a fixed time after the one before was handled, long enough for a consumer to
-//! have done whatever it does when it finds nothing; the publisher spins meanwhile. Only the call is timed; two readings of the
-//! clock are within each figure (about 50 ns).
+//! Both threads are pinned. An event is sent a fixed time after the one before was handled, long
+//! enough for a consumer to have done whatever it does when it finds nothing; the publisher spins
+//! meanwhile. Only the call is timed; two readings of the clock are within each figure (about 50
+//! ns).
 
 use crate::histogram;
 use crate::stream::{Meter, Stream};

@@ -1,4 +1,5 @@
-//! Every number and text that a user can give to a builder: none panics, and what could be made works.
+//! Every number and text that a user can give to a builder: none panics, and what could be made
+//! works.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -1,5 +1,6 @@
-//! What a server may answer to an HTTP sink: a loopback server says what the fuzzer says. Whatever that is, the write ends, the event
-//! comes back or was taken for a success, and a retry policy has an answer.
+//! What a server may answer to an HTTP sink: a loopback server says what the fuzzer says. Whatever
+//! that is, the write ends, the event comes back or was taken for a success, and a retry policy has
+//! an answer.
 #![no_main]
 
 use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
@@ -41,7 +42,8 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether a line of the answer is a status line that says 2xx. RFC 9112, 4: any white space may stand between its parts.
+/// Whether a line of the answer is a status line that says 2xx. RFC 9112, 4: any white space may
+/// stand between its parts.
 fn says_success(answer: &[u8]) -> bool {
     answer.split(|byte| *byte == b'\n').any(|line| {
         let mut parts = line.split(u8::is_ascii_whitespace).filter(|part| !part.is_empty());

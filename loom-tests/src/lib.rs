@@ -1,13 +1,14 @@
 //! Support for the model checks: one way to write a scenario, three ways to run it.
 //!
-//! With `--cfg loom` a scenario is explored by loom, and the names below are loom's; without it the same scenario runs
-//! a few hundred times on real threads, and they are the standard library's. With `--cfg shuttle` it is played under schedules
-//! chosen at random: see [`schedules`]; that is for the scenarios in `tests/shuttle`, which are too large for loom. A test file
-//! imports threads, atomics and cells from here only, and everything else through the public items of `buslane`.
+//! With `--cfg loom` a scenario is explored by loom, and the names below are loom's; without it the
+//! same scenario runs a few hundred times on real threads, and they are the standard library's.
+//! With `--cfg shuttle` it is played under schedules chosen at random: see [`schedules`]; that is
+//! for the scenarios in `tests/shuttle`, which are too large for loom. A test file imports threads,
+//! atomics and cells from here only, and everything else through the public items of `buslane`.
 //!
-//! Models of private items are in the crate itself, in modules `models`, as its unit tests. They use
-//! what is here, but for [`Probe`](probe::Probe) and [`channels`]: those are of the crate's other
-//! build, the one that this library depends on.
+//! Models of private items are in the crate itself, in modules `models`, as its unit tests. They
+//! use what is here, but for [`Probe`](probe::Probe) and [`channels`]: those are of the crate's
+//! other build, the one that this library depends on.
 //!
 //! ```text
 //! # The models, and those of private items; LOOM_MAX_PREEMPTIONS lowers or raises the bound.
@@ -19,10 +20,12 @@
 //! ```
 //!
 //! # What a model does not see
-//! Both fences of the asymmetric pair are `fence(SeqCst)` there, deadlines never come, and nothing naps or spins.
+//! Both fences of the asymmetric pair are `fence(SeqCst)` there, deadlines never come, and nothing
+//! naps or spins.
 //!
-//! Two tests are no models, and empty with `--cfg loom`: `store_buffer` explores the handshakes on machines with store buffers,
-//! which know the asymmetric pair, and `litmus` hammers them on real threads.
+//! Two tests are no models, and empty with `--cfg loom`: `store_buffer` explores the handshakes on
+//! machines with store buffers, which know the asymmetric pair, and `litmus` hammers them on real
+//! threads.
 
 pub mod channels;
 #[path = "../../tests/support/src/limit.rs"]
@@ -66,7 +69,8 @@ const PREEMPTIONS: usize = 3;
 #[cfg(loom)]
 const BRANCHES: usize = 20_000;
 
-/// Runs a scenario: all executions with at most three preemptions, or as many as `LOOM_MAX_PREEMPTIONS` says.
+/// Runs a scenario: all executions with at most three preemptions, or as many as
+/// `LOOM_MAX_PREEMPTIONS` says.
 ///
 /// # Panics
 /// When an execution fails: by an assertion, a data race, a deadlock or a leak.
@@ -74,8 +78,8 @@ pub fn model(scenario: impl Fn() + Send + Sync + 'static) {
     model_with(usize::MAX, scenario);
 }
 
-/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound, which say so, and how long they take. A run
-/// that is asked for more than three takes so many more here, too.
+/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound, which say so,
+/// and how long they take. A run that is asked for more than three takes so many more here, too.
 ///
 /// # Panics
 /// As for [`model`].
@@ -118,8 +122,8 @@ fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     }
 }
 
-/// What comes before the race of a scenario: a model takes these steps in one order only, without a preemption. Threads that
-/// they start begin behind them.
+/// What comes before the race of a scenario: a model takes these steps in one order only, without a
+/// preemption. Threads that they start begin behind them.
 pub fn before<T>(steps: impl FnOnce() -> T) -> T {
     #[cfg(loom)]
     loom::stop_exploring();
@@ -129,15 +133,17 @@ pub fn before<T>(steps: impl FnOnce() -> T) -> T {
     made
 }
 
-/// The race of a scenario is over: a model takes what follows in one order only, in which each load still finds the oldest store
-/// that it may. Not for what looks again and again until it finds a newer one: that would never end.
+/// The race of a scenario is over: a model takes what follows in one order only, in which each load
+/// still finds the oldest store that it may. Not for what looks again and again until it finds a
+/// newer one: that would never end.
 pub fn over() {
     #[cfg(loom)]
     loom::skip_branch();
 }
 
-/// Waits, on real threads, for what the drop of a last handle brings about: such a drop waits for half a second at most, which is too
-/// short for an interpreter or an emulator. In a model the drop has no limit, so `done` must hold already, and is not called.
+/// Waits, on real threads, for what the drop of a last handle brings about: such a drop waits for
+/// half a second at most, which is too short for an interpreter or an emulator. In a model the drop
+/// has no limit, so `done` must hold already, and is not called.
 pub fn after_drop(done: impl Fn() -> bool) {
     if cfg!(not(any(loom, shuttle))) {
         let begun = std::time::Instant::now();
@@ -147,7 +153,8 @@ pub fn after_drop(done: impl Fn() -> bool) {
     }
 }
 
-/// Holds a worker back, at its first step, until what comes before the race is done, and lets it see that.
+/// Holds a worker back, at its first step, until what comes before the race is done, and lets it
+/// see that.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<Mutex<()>>);
 
@@ -172,12 +179,13 @@ impl Gate {
     }
 }
 
-/// Marks the steps of a scenario, so that a model tries every order of the steps of all its threads.
+/// Marks the steps of a scenario, so that a model tries every order of the steps of all its
+/// threads.
 ///
-/// loom finds the orders worth trying by looking for accesses that conflict, and remembers only the last access of each
-/// location. Where a thread loads a word and then exchanges it, its own load hides the load of another thread from the
-/// exchange, and the other order is never tried (loom's issues 166 and 392). A step is a conflict of its own, and adds no
-/// order between the threads.
+/// loom finds the orders worth trying by looking for accesses that conflict, and remembers only the
+/// last access of each location. Where a thread loads a word and then exchanges it, its own load
+/// hides the load of another thread from the exchange, and the other order is never tried (loom's
+/// issues 166 and 392). A step is a conflict of its own, and adds no order between the threads.
 #[derive(Clone, Debug)]
 pub struct Steps(Arc<AtomicUsize>);
 
@@ -202,8 +210,8 @@ impl Default for Steps {
 
 /// The lives of the values of one scenario.
 ///
-/// The words are the standard library's also in a model: they are for the test's own books, and must add no order to
-/// what is tested.
+/// The words are the standard library's also in a model: they are for the test's own books, and
+/// must add no order to what is tested.
 #[derive(Clone, Debug)]
 pub struct Lives(std::sync::Arc<Vec<Word>>);
 
@@ -272,7 +280,8 @@ impl fmt::Debug for Tracked {
     }
 }
 
-/// A task that sleeps on a thread: what an executor does, with a wake-up that is kept until it is asked for.
+/// A task that sleeps on a thread: what an executor does, with a wake-up that is kept until it is
+/// asked for.
 #[derive(Debug, Default)]
 pub struct Task {
     woken: Mutex<bool>,

@@ -1,4 +1,5 @@
-//! What notices an access that nothing orders: a sink with somebody inside who should not be, and traces seen too early.
+//! What notices an access that nothing orders: a sink with somebody inside who should not be, and
+//! traces seen too early.
 #![expect(unsafe_code, reason = "under loom a cell shows an access that nothing orders after the end")]
 
 use buslane::stats::CloseReport;
@@ -29,7 +30,8 @@ unsafe impl Send for Inside {}
 #[derive(Clone)]
 pub struct Watch(Arc<Inside>);
 
-/// A sink without a mailbox, which counts its writes, and which is dropped with the last entry that holds it.
+/// A sink without a mailbox, which counts its writes, and which is dropped with the last entry that
+/// holds it.
 pub struct Probe(Arc<Inside>);
 
 impl Probe {
@@ -120,8 +122,8 @@ unsafe impl Sync for Place {}
 // SAFETY: as above.
 unsafe impl Send for Place {}
 
-/// Places where somebody leaves a trace, at which others look later: under loom something has to order the look behind it. Neither
-/// adds a step to a model.
+/// Places where somebody leaves a trace, at which others look later: under loom something has to
+/// order the look behind it. Neither adds a step to a model.
 #[derive(Clone, Default)]
 pub struct Traces(Arc<[Place; 5]>);
 

@@ -1,8 +1,9 @@
 //! Plays a scenario under many schedules that are chosen at random, or under one of them again.
 //!
-//! A seed stands for a schedule: an even one for shuttle's random scheduler, which may switch threads at every step, an odd one
-//! for its PCT scheduler, which runs threads by priorities and changes those at a few steps only. The first finds what takes
-//! many switches, the second what takes few of them, but the right ones.
+//! A seed stands for a schedule: an even one for shuttle's random scheduler, which may switch
+//! threads at every step, an odd one for its PCT scheduler, which runs threads by priorities and
+//! changes those at a few steps only. The first finds what takes many switches, the second what
+//! takes few of them, but the right ones.
 //!
 //! | environment | |
 //! |---|---|
@@ -57,7 +58,8 @@ fn play(seed: u64, scenario: &Arc<impl Fn() + Send + Sync + 'static>) {
     if seed.is_multiple_of(2) {
         run(RandomScheduler::new_from_seed(seed, 1), scenario);
     } else {
-        // From 1 to 4 changes of priority. The first execution counts the steps, for the second to choose from.
+        // From 1 to 4 changes of priority. The first execution counts the steps, for the second to
+        // choose from.
         let depth = 2 + (seed / 2 % 4) as usize;
         run(PctScheduler::new_from_seed(seed, depth, 2), scenario);
     }

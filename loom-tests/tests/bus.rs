@@ -13,8 +13,9 @@ use loom_tests::{Arc, AtomicUsize, LIMIT, Ordering, model, model_with, thread};
 
 #[test]
 fn publish_after_add_reaches_the_sink() {
-    // A publish that happens after `add` returned reaches the sink, one before may; each event enters once, and no table or
-    // lane is lost or freed twice. Fails when the Release of ORD(handoff.slot) is Relaxed.
+    // A publish that happens after `add` returned reaches the sink, one before may; each event
+    // enters once, and no table or lane is lost or freed twice. Fails when the Release of
+    // ORD(handoff.slot) is Relaxed.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -33,8 +34,9 @@ fn publish_after_add_reaches_the_sink() {
 
 #[test]
 fn publish_after_two_adds_reaches_both_sinks() {
-    // A table that is replaced before it was taken loses no lane: after both adds a publish reaches both sinks. Fails when
-    // ORD(handoff.slot) is Relaxed on either side, or a lane can be taken twice.
+    // A table that is replaced before it was taken loses no lane: after both adds a publish reaches
+    // both sinks. Fails when ORD(handoff.slot) is Relaxed on either side, or a lane can be taken
+    // twice.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -56,8 +58,8 @@ fn publish_after_two_adds_reaches_both_sinks() {
 
 #[test]
 fn remove_ends_publishes_into_a_mailbox() {
-    // After `remove` returned nothing enters; what was accepted before is there, once. Fails when the fence between
-    // `Sealer::mark` and `Sealer::fix`, or that of the publish, is missing.
+    // After `remove` returned nothing enters; what was accepted before is there, once. Fails when
+    // the fence between `Sealer::mark` and `Sealer::fix`, or that of the publish, is missing.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -79,8 +81,9 @@ fn remove_ends_publishes_into_a_mailbox() {
 
 #[test]
 fn remove_ends_calls_of_a_direct_sink() {
-    // After `remove` returned nobody is inside the sink, and it is gone, although the publisher still has its old table.
-    // Fails when a fence of ORD(guarded.state) is missing, or ORD(guarded.hazard) is Relaxed.
+    // After `remove` returned nobody is inside the sink, and it is gone, although the publisher
+    // still has its old table. Fails when a fence of ORD(guarded.state) is missing, or
+    // ORD(guarded.hazard) is Relaxed.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -101,9 +104,9 @@ fn remove_ends_calls_of_a_direct_sink() {
 
 #[test]
 fn remove_releases_a_publisher_blocked_on_shared_lane() {
-    // A lane into the lane that several consumers share has no end of its own. After `remove` returned nothing enters, and a
-    // publisher that waits for room is let go: no deadlock. Fails when the seal does not set `LaneView::closed`, or wakes
-    // nobody who waits.
+    // A lane into the lane that several consumers share has no end of its own. After `remove`
+    // returned nothing enters, and a publisher that waits for room is let go: no deadlock. Fails
+    // when the seal does not set `LaneView::closed`, or wakes nobody who waits.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -129,8 +132,8 @@ fn remove_releases_a_publisher_blocked_on_shared_lane() {
 
 #[test]
 fn remove_waits_for_a_push_into_unbounded_channel() {
-    // The same where a lane cannot be ended at all: the removal waits for the push in progress. Fails when such a lane has no
-    // guard, or a fence of ORD(guarded.state) is missing.
+    // The same where a lane cannot be ended at all: the removal waits for the push in progress.
+    // Fails when such a lane has no guard, or a fence of ORD(guarded.state) is missing.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -149,8 +152,9 @@ fn remove_waits_for_a_push_into_unbounded_channel() {
 
 #[test]
 fn remove_waits_for_a_publish_through_the_list() {
-    // The same for `Bus::publish`, which holds the list instead of a hazard word; an add in between makes a third list.
-    // Fails when the remover waits for the list that it replaced instead of for the attachment.
+    // The same for `Bus::publish`, which holds the list instead of a hazard word; an add in between
+    // makes a third list. Fails when the remover waits for the list that it replaced instead of for
+    // the attachment.
     model(|| {
         let bus = Bus::new();
         let (sink, watch) = Probe::new();
@@ -168,8 +172,9 @@ fn remove_waits_for_a_publish_through_the_list() {
 
 #[test]
 fn two_removes_remove_one_sink_once() {
-    // One of them removes it and the other is told so; nothing is dropped twice. No ordering makes it fail: the control
-    // plane's lock says which comes first. It fails when a removal finds the sink and takes it off the list in two steps.
+    // One of them removes it and the other is told so; nothing is dropped twice. No ordering makes
+    // it fail: the control plane's lock says which comes first. It fails when a removal finds the
+    // sink and takes it off the list in two steps.
     model(|| {
         let bus = Bus::<u32>::new();
         let (sink, watch) = Probe::new();
@@ -184,8 +189,9 @@ fn two_removes_remove_one_sink_once() {
 
 #[test]
 fn close_returns_or_delivers_each_publish() {
-    // `Ok` with an accepted delivery is there to be read; `Closed` gives the event back, and it is not. Fails when the fence
-    // between `Sealer::mark` and `Sealer::fix`, or that of the publish, is missing.
+    // `Ok` with an accepted delivery is there to be read; `Closed` gives the event back, and it is
+    // not. Fails when the fence between `Sealer::mark` and `Sealer::fix`, or that of the publish,
+    // is missing.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -210,8 +216,9 @@ fn close_returns_or_delivers_each_publish() {
 
 #[test]
 fn close_ends_direct_calls_through_the_list() {
-    // When the sink is closed nobody is inside it, or will be: `Bus::publish` counts its call. Fails when the fence of
-    // `Info::begin_call` or the heavy one of `Guarded::detach` is missing, or ORD(info.calls) is Relaxed.
+    // When the sink is closed nobody is inside it, or will be: `Bus::publish` counts its call.
+    // Fails when the fence of `Info::begin_call` or the heavy one of `Guarded::detach` is missing,
+    // or ORD(info.calls) is Relaxed.
     model(|| {
         let bus = Bus::new();
         let (sink, watch) = Probe::new();
@@ -226,8 +233,8 @@ fn close_ends_direct_calls_through_the_list() {
 
 #[test]
 fn close_ends_direct_calls_of_a_publisher() {
-    // The same for a publisher, which has a hazard word. Fails when a fence of ORD(guarded.state) is missing, or
-    // ORD(guarded.hazard) is Relaxed.
+    // The same for a publisher, which has a hazard word. Fails when a fence of ORD(guarded.state)
+    // is missing, or ORD(guarded.hazard) is Relaxed.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -242,7 +249,8 @@ fn close_ends_direct_calls_of_a_publisher() {
 
 #[test]
 fn close_happens_before_a_refused_publish() {
-    // Fails when the Release of ORD(bus.version) in `close`, or the Acquire in `is_closed`, is Relaxed.
+    // Fails when the Release of ORD(bus.version) in `close`, or the Acquire in `is_closed`, is
+    // Relaxed.
     model(|| {
         let bus = Bus::<u32>::new();
         let before = Arc::new(AtomicUsize::new(0));
@@ -261,8 +269,8 @@ fn close_happens_before_a_refused_publish() {
 
 #[test]
 fn close_releases_a_blocked_publisher() {
-    // A publisher that waits for room is released by the close, and gets its event back: no deadlock. Fails when the close
-    // does not wake the wait list.
+    // A publisher that waits for room is released by the close, and gets its event back: no
+    // deadlock. Fails when the close does not wake the wait list.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -282,10 +290,10 @@ fn close_releases_a_blocked_publisher() {
 
 #[test]
 fn close_closes_exactly_the_attached_sinks() {
-    // The close closes exactly the sinks that are on the bus: one that an add put there before it, and not one that was
-    // removed. No ordering of one word makes it fail: the control plane's lock orders all of it. It fails when an add or a
-    // removal does not look, under the lock, whether the bus is closed, or when the close sets that bit and takes the list
-    // in two steps.
+    // The close closes exactly the sinks that are on the bus: one that an add put there before it,
+    // and not one that was removed. No ordering of one word makes it fail: the control plane's lock
+    // orders all of it. It fails when an add or a removal does not look, under the lock, whether
+    // the bus is closed, or when the close sets that bit and takes the list in two steps.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -308,7 +316,8 @@ fn close_closes_exactly_the_attached_sinks() {
 
 #[test]
 fn concurrent_closes_return_the_same_report() {
-    // Both get the same report, and neither waits for ever. Fails when the closer does not wake the other one.
+    // Both get the same report, and neither waits for ever. Fails when the closer does not wake the
+    // other one.
     model(|| {
         let bus = Bus::<u32>::new();
         let (sink, watch) = Probe::new();
@@ -333,9 +342,9 @@ impl Sink<u32> for Shut {
 
 #[test]
 fn closed_sink_is_detached_and_others_deliver() {
-    // It is skipped from then on and taken off the bus; the others get each event once. No ordering makes it fail: that the
-    // sink is dead is a hint. It fails when that is not noted, or not looked at by the control plane, or the sink's answer counts
-    // as an acceptance.
+    // It is skipped from then on and taken off the bus; the others get each event once. No ordering
+    // makes it fail: that the sink is dead is a hint. It fails when that is not noted, or not
+    // looked at by the control plane, or the sink's answer counts as an acceptance.
     model(|| {
         let bus = Bus::new();
         let (first, first_watch) = Probe::new();
@@ -354,8 +363,9 @@ fn closed_sink_is_detached_and_others_deliver() {
 
 #[test]
 fn dropped_publisher_leaves_its_events_to_the_reader() {
-    // Everything it published is read, and the lane goes. Fails when ORD(cell.state) is Relaxed, the look before the sleep is
-    // missing (a deadlock), or the publisher goes without ending its lane or letting go of it.
+    // Everything it published is read, and the lane goes. Fails when ORD(cell.state) is Relaxed,
+    // the look before the sleep is missing (a deadlock), or the publisher goes without ending its
+    // lane or letting go of it.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -374,8 +384,8 @@ fn dropped_publisher_leaves_its_events_to_the_reader() {
 
 #[test]
 fn publish_wakes_the_parked_reader() {
-    // The publisher's one fence serves the lane, and the reader is woken: no deadlock. Fails when the fence of
-    // `Table::publish` is missing.
+    // The publisher's one fence serves the lane, and the reader is woken: no deadlock. Fails when
+    // the fence of `Table::publish` is missing.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -392,10 +402,11 @@ fn publish_wakes_the_parked_reader() {
 
 #[test]
 fn flush_waits_for_events_published_before_it() {
-    // A flush returns only when what was published before it was handled, also when another publish is under way:
-    // protocols' A7. Fails when a flush ends one event early or leaves out the event in hand, or when ORD(lane.handled),
-    // ORD(lane.in_hand) or ORD(mpmc.head) is Relaxed on either side. Three threads on one list: two preemptions (13 s), and the
-    // longest of these models (the others take a second).
+    // A flush returns only when what was published before it was handled, also when another publish
+    // is under way: protocols' A7. Fails when a flush ends one event early or leaves out the event
+    // in hand, or when ORD(lane.handled), ORD(lane.in_hand) or ORD(mpmc.head) is Relaxed on either
+    // side. Three threads on one list: two preemptions (13 s), and the longest of these models (the
+    // others take a second).
     model_with(2, || {
         let bus = Bus::new();
         let (sink, mut receiver) = channel(2, Overflow::DropNewest);
@@ -424,8 +435,9 @@ fn flush_waits_for_events_published_before_it() {
 
 #[test]
 fn flush_ends_when_remove_refuses_its_goal() {
-    // A flush takes its goal from a lane whose end a removal then fixes below it: the publisher takes its event back, and no event is left
-    // to wait for. Fails (deadlock) when the goal is not measured against that end.
+    // A flush takes its goal from a lane whose end a removal then fixes below it: the publisher
+    // takes its event back, and no event is left to wait for. Fails (deadlock) when the goal is not
+    // measured against that end.
     model_with(2, || {
         let bus = Bus::new();
         let (sink, mut receiver) = channel(1, Overflow::DropNewest);
@@ -465,8 +477,9 @@ impl Sink<u32> for Closes {
 
 #[test]
 fn buses_attached_to_each_other_close_concurrently() {
-    // No close on behalf of another one waits, so the two do not wait for each other; and both wait for both. Fails (deadlock) when a bus
-    // that is closed on behalf of another one waits for the thread that closes it.
+    // No close on behalf of another one waits, so the two do not wait for each other; and both wait
+    // for both. Fails (deadlock) when a bus that is closed on behalf of another one waits for the
+    // thread that closes it.
     model_with(2, || {
         let (one, other) = (Bus::new(), Bus::new());
         one.add(Closes(other.downgrade())).expect("open");
@@ -496,7 +509,8 @@ impl Sink<u32> for Flushed {
 
 #[test]
 fn remove_waits_for_a_flush_inside_the_sink() {
-    // Quiet means that nothing of the bus is inside, a flush neither. Fails when a flush calls a sink that only the sink itself keeps.
+    // Quiet means that nothing of the bus is inside, a flush neither. Fails when a flush calls a
+    // sink that only the sink itself keeps.
     model(|| {
         let (bus, inside) = (Bus::new(), Arc::new(AtomicUsize::new(0)));
         let id = bus.add(Flushed(inside.clone())).expect("open");
@@ -517,7 +531,8 @@ impl Drop for Dropped {
     }
 }
 
-/// A bus with a filtered channel. The filter's predicate notes its drop, and checks that it is not called after that.
+/// A bus with a filtered channel. The filter's predicate notes its drop, and checks that it is not
+/// called after that.
 fn filtered(drops: &Arc<AtomicUsize>) -> (Bus<u64>, SinkId, Receiver<u64>) {
     let bus = Bus::new();
     let (channel, receiver) = Channel::lossy(2).unwrap();
@@ -532,9 +547,10 @@ fn filtered(drops: &Arc<AtomicUsize>) -> (Bus<u64>, SinkId, Receiver<u64>) {
 
 #[test]
 fn remove_drops_the_predicate_of_every_publisher() {
-    // When the removal is done the predicate was dropped, wherever the lane is: not taken yet, in the publisher's table, or given back.
-    // Fails when the boxes in lanes are not taken back (the predicate is left), or are taken back before the guard is quiet (it is
-    // called when it is gone).
+    // When the removal is done the predicate was dropped, wherever the lane is: not taken yet, in
+    // the publisher's table, or given back. Fails when the boxes in lanes are not taken back (the
+    // predicate is left), or are taken back before the guard is quiet (it is called when it is
+    // gone).
     model_with(2, || {
         let drops = Arc::new(AtomicUsize::new(0));
         let (bus, id, receiver) = filtered(&drops);
@@ -552,8 +568,9 @@ fn remove_drops_the_predicate_of_every_publisher() {
 
 #[test]
 fn remove_waits_for_the_last_predicate_drop() {
-    // Either of them drops the predicate's last copy, and the removal does not end before that. Fails when the bus forgets a
-    // publisher before its lanes are dropped, or ORD(lent.state) shows a box as gone before its destructor has run.
+    // Either of them drops the predicate's last copy, and the removal does not end before that.
+    // Fails when the bus forgets a publisher before its lanes are dropped, or ORD(lent.state) shows
+    // a box as gone before its destructor has run.
     model_with(2, || {
         let drops = Arc::new(AtomicUsize::new(0));
         let (bus, id, receiver) = filtered(&drops);

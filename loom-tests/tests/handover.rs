@@ -1,5 +1,5 @@
-//! Changes on their way to publishers: handed over, replaced before they are taken, and taken while they are replaced; and threads that
-//! move from the shared lane to lanes of their own.
+//! Changes on their way to publishers: handed over, replaced before they are taken, and taken while
+//! they are replaced; and threads that move from the shared lane to lanes of their own.
 //!
 //! Three preemptions, but for scenarios that say so.
 
@@ -11,9 +11,10 @@ use loom_tests::{model, model_with, thread};
 
 #[test]
 fn withdrawn_change_keeps_the_other_sink() {
-    // A sink is removed that the publisher has not heard of, or is just hearing of: its change is withdrawn, and the other one is
-    // handed over anew in one step. The publisher reaches the other sink with every publish, and the removed one with none after
-    // the removal. Fails when a lease can be claimed twice, when the mailbox is empty between the old changes and the new, or when
+    // A sink is removed that the publisher has not heard of, or is just hearing of: its change is
+    // withdrawn, and the other one is handed over anew in one step. The publisher reaches the other
+    // sink with every publish, and the removed one with none after the removal. Fails when a lease
+    // can be claimed twice, when the mailbox is empty between the old changes and the new, or when
     // ORD(handoff.slot) is Relaxed in `replace`.
     model(|| {
         let bus = Bus::new();
@@ -40,8 +41,8 @@ fn withdrawn_change_keeps_the_other_sink() {
 
 #[test]
 fn withdrawn_change_calls_the_other_sink_once() {
-    // The same for sinks that are called. Fails when a publisher takes a change for new that it has applied: then the sink that stays
-    // is called twice.
+    // The same for sinks that are called. Fails when a publisher takes a change for new that it has
+    // applied: then the sink that stays is called twice.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -63,8 +64,8 @@ fn withdrawn_change_calls_the_other_sink_once() {
 
 #[test]
 fn publisher_applies_remove_and_add_in_order() {
-    // What was taken is taken away again by a change of its own, with another one behind it. Fails when the publisher leaves changes
-    // behind, or applies them in the wrong order.
+    // What was taken is taken away again by a change of its own, with another one behind it. Fails
+    // when the publisher leaves changes behind, or applies them in the wrong order.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -90,8 +91,9 @@ fn publisher_applies_remove_and_add_in_order() {
 
 #[test]
 fn registration_finds_exactly_the_attached_sinks() {
-    // A publisher that registers while sinks come and go has a way to exactly those that are there afterwards. Fails when a
-    // registration keeps a way to a sink that was removed meanwhile, or misses one that was added. Two preemptions.
+    // A publisher that registers while sinks come and go has a way to exactly those that are there
+    // afterwards. Fails when a registration keeps a way to a sink that was removed meanwhile, or
+    // misses one that was added. Two preemptions.
     model_with(2, || {
         let bus = Bus::new();
         let (first, mut first_reader) = channel(2, Overflow::DropNewest);
@@ -112,8 +114,8 @@ fn registration_finds_exactly_the_attached_sinks() {
 
 #[test]
 fn thread_keeps_its_order_when_it_gets_a_lane() {
-    // What it has put into the shared lane is read before what it puts into its own, by a reader at work. Fails when a new lane is
-    // walked at once.
+    // What it has put into the shared lane is read before what it puts into its own, by a reader at
+    // work. Fails when a new lane is walked at once.
     model(|| {
         let bus = Bus::new();
         let (sink, mut receiver) = channel(4, Overflow::DropNewest);
@@ -133,9 +135,9 @@ fn thread_keeps_its_order_when_it_gets_a_lane() {
 
 #[test]
 fn new_lane_wakes_a_reader_parked_at_a_gap() {
-    // Another thread has claimed a place in the shared lane and not filled it when the new lane is made: the reader that sleeps
-    // meanwhile is woken, and reads all. Fails (a deadlock) when the filled place does not count as work, or the new lane is
-    // forgotten. Two preemptions.
+    // Another thread has claimed a place in the shared lane and not filled it when the new lane is
+    // made: the reader that sleeps meanwhile is woken, and reads all. Fails (a deadlock) when the
+    // filled place does not count as work, or the new lane is forgotten. Two preemptions.
     model_with(2, || {
         let bus = Bus::new();
         let (sink, mut receiver) = channel(4, Overflow::DropNewest);

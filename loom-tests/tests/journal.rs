@@ -1,6 +1,8 @@
-//! The journal: publishing, reading, sleeping, gates and the end, on the ring that `ring_blocks` checks.
+//! The journal: publishing, reading, sleeping, gates and the end, on the ring that `ring_blocks`
+//! checks.
 //!
-//! A journal of one event has blocks of one; a wake-up that is lost is a deadlock, since a model knows no time.
+//! A journal of one event has blocks of one; a wake-up that is lost is a deadlock, since a model
+//! knows no time.
 
 use buslane::bus::Removed;
 use buslane::journal::{Entry, Start};
@@ -42,9 +44,9 @@ fn read_to_the_end(mut subscriber: Subscriber<u64>) -> (u64, u64) {
 
 #[test]
 fn publish_and_close_wake_a_parked_subscriber() {
-    // A subscriber that sleeps, or is about to, is woken by a publish and by the close; its books add up. Fails when a
-    // fence of ORD(sleepers.first) or the look before the sleep is missing (a deadlock), or ORD(blocks.tail) is Relaxed on
-    // either side.
+    // A subscriber that sleeps, or is about to, is woken by a publish and by the close; its books
+    // add up. Fails when a fence of ORD(sleepers.first) or the look before the sleep is missing (a
+    // deadlock), or ORD(blocks.tail) is Relaxed on either side.
     model(|| {
         let journal = new(2);
         let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -59,8 +61,9 @@ fn publish_and_close_wake_a_parked_subscriber() {
 
 #[test]
 fn last_handle_drop_wakes_a_parked_subscriber() {
-    // Whichever handle goes last closes the journal, and the subscriber sees the end. Fails when a fence of
-    // ORD(sleepers.first) or the look before the sleep is missing, or the drop does not close: a deadlock.
+    // Whichever handle goes last closes the journal, and the subscriber sees the end. Fails when a
+    // fence of ORD(sleepers.first) or the look before the sleep is missing, or the drop does not
+    // close: a deadlock.
     model(|| {
         let journal = new(1);
         let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -75,9 +78,9 @@ fn last_handle_drop_wakes_a_parked_subscriber() {
 
 #[test]
 fn single_writer_wakes_a_parked_subscriber() {
-    // As with several writers: what the only one publishes wakes, and so does its drop. Fails when a fence of
-    // ORD(sleepers.first) or the look before the sleep is missing (a deadlock), or ORD(blocks.tail) is Relaxed on either
-    // side.
+    // As with several writers: what the only one publishes wakes, and so does its drop. Fails when
+    // a fence of ORD(sleepers.first) or the look before the sleep is missing (a deadlock), or
+    // ORD(blocks.tail) is Relaxed on either side.
     model(|| {
         let (mut writer, feed) = Journal::single(2).unwrap();
         let subscriber = feed.subscribe(Start::Oldest).unwrap();
@@ -92,9 +95,9 @@ fn single_writer_wakes_a_parked_subscriber() {
 
 #[test]
 fn close_returns_or_delivers_each_publish() {
-    // What was accepted is read; what was refused is not. No ordering makes it fail, since the join shows the tail. It
-    // fails when the close sets its bit without the claim: whoever holds that takes the bit away again, and the reader
-    // never ends.
+    // What was accepted is read; what was refused is not. No ordering makes it fail, since the join
+    // shows the tail. It fails when the close sets its bit without the claim: whoever holds that
+    // takes the bit away again, and the reader never ends.
     model(|| {
         let journal = new(2);
         let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -115,8 +118,8 @@ fn close_returns_or_delivers_each_publish() {
 
 #[test]
 fn subscriber_counts_every_event_since_its_start() {
-    // From where it begins it sees everything, history and what follows. Fails when ORD(blocks.tail) is Relaxed on either
-    // side. Held to two preemptions: 6 s.
+    // From where it begins it sees everything, history and what follows. Fails when
+    // ORD(blocks.tail) is Relaxed on either side. Held to two preemptions: 6 s.
     model_with(2, || {
         let journal = new(2);
         journal.publish(0).unwrap();
@@ -137,8 +140,9 @@ fn subscriber_counts_every_event_since_its_start() {
 
 #[test]
 fn two_publishers_wake_a_parked_subscriber() {
-    // Each of two publishers has a place of its own, and wakes the subscriber. Fails when ORD(blocks.claim) is not Acquire,
-    // ORD(blocks.tail) is Relaxed on either side, or a fence of ORD(sleepers.first) or the look before the sleep is missing.
+    // Each of two publishers has a place of its own, and wakes the subscriber. Fails when
+    // ORD(blocks.claim) is not Acquire, ORD(blocks.tail) is Relaxed on either side, or a fence of
+    // ORD(sleepers.first) or the look before the sleep is missing.
     model(|| {
         let journal = new(2);
         let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -159,8 +163,9 @@ fn two_publishers_wake_a_parked_subscriber() {
 
 #[test]
 fn close_wakes_two_parked_subscribers() {
-    // The close wakes all who sleep, one through the other. Fails when a fence of ORD(sleepers.first) or the look before the
-    // sleep is missing, or the close does not wake: a deadlock.
+    // The close wakes all who sleep, one through the other. Fails when a fence of
+    // ORD(sleepers.first) or the look before the sleep is missing, or the close does not wake: a
+    // deadlock.
     model(|| {
         let journal = new(1);
         let readers = [0, 1].map(|_| {
@@ -176,9 +181,10 @@ fn close_wakes_two_parked_subscribers() {
 
 #[test]
 fn gating_subscriber_receives_every_event() {
-    // The publisher waits for it, and is woken by it. Fails when a fence of ORD(list.count) or ORD(sleepers.first), or the
-    // look before either sleep, is missing, when the subscriber does not tell the gates that it has gone on (all of them
-    // deadlocks), or when ORD(blocks.tail), or the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
+    // The publisher waits for it, and is woken by it. Fails when a fence of ORD(list.count) or
+    // ORD(sleepers.first), or the look before either sleep, is missing, when the subscriber does
+    // not tell the gates that it has gone on (all of them deadlocks), or when ORD(blocks.tail), or
+    // the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
     model(|| {
         let journal = new(1);
         let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -193,8 +199,9 @@ fn gating_subscriber_receives_every_event() {
 
 #[test]
 fn new_gating_subscriber_misses_no_publish() {
-    // Whatever the publisher does while the gate goes up: from where it begins the subscriber misses nothing. Fails when the
-    // heavy fence of ORD(gate.count) is missing, or the subscriber looks where the journal ends before its gate is up.
+    // Whatever the publisher does while the gate goes up: from where it begins the subscriber
+    // misses nothing. Fails when the heavy fence of ORD(gate.count) is missing, or the subscriber
+    // looks where the journal ends before its gate is up.
     model(|| {
         let journal = new(1);
         journal.publish(0).unwrap();
@@ -219,10 +226,11 @@ fn new_gating_subscriber_misses_no_publish() {
 
 #[test]
 fn new_gating_subscriber_blocks_two_publishers() {
-    // One of them shows where the journal ends, and the other, which has not looked for sleepers yet and so has no fence
-    // from there, enters the block that the subscriber would begin in. Fails when either fence of ORD(gate.count) is
-    // missing (the publisher's: found after minutes), or the subscriber looks where the journal ends before its gate is up.
-    // Held to two preemptions: 5 s; three take 74.
+    // One of them shows where the journal ends, and the other, which has not looked for sleepers
+    // yet and so has no fence from there, enters the block that the subscriber would begin in.
+    // Fails when either fence of ORD(gate.count) is missing (the publisher's: found after minutes),
+    // or the subscriber looks where the journal ends before its gate is up. Held to two
+    // preemptions: 5 s; three take 74.
     model_with(2, || {
         let journal = new(1);
         journal.publish(0).unwrap();
@@ -245,8 +253,9 @@ fn new_gating_subscriber_blocks_two_publishers() {
 
 #[test]
 fn new_gating_subscriber_misses_no_batch() {
-    // As above, where what was put into the block before is part of the same batch. Fails when either fence of
-    // ORD(gate.count) is missing, or a batch looks at the gates before it has shown where it enters the block.
+    // As above, where what was put into the block before is part of the same batch. Fails when
+    // either fence of ORD(gate.count) is missing, or a batch looks at the gates before it has shown
+    // where it enters the block.
     model(|| {
         let journal = new(1);
         journal.publish(0).unwrap();
@@ -264,9 +273,10 @@ fn new_gating_subscriber_misses_no_batch() {
 
 #[test]
 fn batch_wakes_a_gating_subscriber_before_it_waits() {
-    // Before the batch waits for the subscriber, it wakes it. Fails when it waits first, when a fence of ORD(list.count) or
-    // ORD(sleepers.first) or the look before either sleep is missing (all of them deadlocks), or when ORD(blocks.tail), or
-    // the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
+    // Before the batch waits for the subscriber, it wakes it. Fails when it waits first, when a
+    // fence of ORD(list.count) or ORD(sleepers.first) or the look before either sleep is missing
+    // (all of them deadlocks), or when ORD(blocks.tail), or the Acquire of ORD(blocks.state) in
+    // `retire`, is Relaxed.
     model(|| {
         let (mut writer, feed) = Journal::single(1).unwrap();
         let subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -279,8 +289,8 @@ fn batch_wakes_a_gating_subscriber_before_it_waits() {
 
 #[test]
 fn dropped_gating_subscriber_releases_the_publisher() {
-    // Nobody waits for a subscriber that has gone. Fails when the waiter's fence of ORD(list.count) or its look before the
-    // sleep is missing, or the gate comes down without a notice: a deadlock.
+    // Nobody waits for a subscriber that has gone. Fails when the waiter's fence of ORD(list.count)
+    // or its look before the sleep is missing, or the gate comes down without a notice: a deadlock.
     model(|| {
         let journal = new(1);
         let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -301,7 +311,8 @@ fn barred(capacity: usize) -> (Journal<u64>, Subscriber<u64>) {
     (journal, subscriber)
 }
 
-/// Reads `events` events, which are there. Each read reports the position that the reads before it have reached.
+/// Reads `events` events, which are there. Each read reports the position that the reads before it
+/// have reached.
 fn read(subscriber: &mut Subscriber<u64>, events: u64) {
     for _ in 0..events {
         assert!(matches!(subscriber.try_recv(), Ok(Entry::Event(..))));
@@ -310,8 +321,9 @@ fn read(subscriber: &mut Subscriber<u64>, events: u64) {
 
 #[test]
 fn free_block_wakes_two_publishers_at_a_gate() {
-    // A subscriber that moves wakes one publisher, and the block has room for both: the first one wakes the second. Fails when a
-    // publisher that got in does not pass the wake-up on, or when a fence of ORD(list.count) is missing: a deadlock.
+    // A subscriber that moves wakes one publisher, and the block has room for both: the first one
+    // wakes the second. Fails when a publisher that got in does not pass the wake-up on, or when a
+    // fence of ORD(list.count) is missing: a deadlock.
     model_with(2, || {
         let (journal, mut subscriber) = barred(2);
         let publishers = [10, 11].map(|event| {
@@ -326,8 +338,9 @@ fn free_block_wakes_two_publishers_at_a_gate() {
 
 #[test]
 fn free_slots_wake_two_publishers_at_a_gate() {
-    // Each move makes room for one of them, whichever is woken. Fails when a publisher that finds nothing has left the list for good,
-    // or when a fence of ORD(list.count) is missing: a deadlock.
+    // Each move makes room for one of them, whichever is woken. Fails when a publisher that finds
+    // nothing has left the list for good, or when a fence of ORD(list.count) is missing: a
+    // deadlock.
     model_with(2, || {
         let (journal, mut subscriber) = barred(1);
         let publishers = [10, 11].map(|event| {
@@ -343,8 +356,9 @@ fn free_slots_wake_two_publishers_at_a_gate() {
 
 #[test]
 fn timed_out_publisher_passes_the_wake_up_on() {
-    // One publisher has no time, and may hold the wake-up when it gives up. It takes the slot then, and the subscriber makes another
-    // one, or it leaves the slot to the other publisher. Fails when it makes no attempt after it has left the list: a deadlock.
+    // One publisher has no time, and may hold the wake-up when it gives up. It takes the slot then,
+    // and the subscriber makes another one, or it leaves the slot to the other publisher. Fails
+    // when it makes no attempt after it has left the list: a deadlock.
     model_with(2, || {
         let (journal, mut subscriber) = barred(1);
         let hurried = journal.clone();
@@ -363,8 +377,8 @@ fn timed_out_publisher_passes_the_wake_up_on() {
 
 #[test]
 fn unsubscribe_releases_two_publishers_at_a_gate() {
-    // The gate goes, and there is room for both. Fails when its end wakes no publisher, or when the one that is woken does not pass
-    // the wake-up on: a deadlock.
+    // The gate goes, and there is room for both. Fails when its end wakes no publisher, or when the
+    // one that is woken does not pass the wake-up on: a deadlock.
     model_with(2, || {
         let (journal, subscriber) = barred(1);
         let publishers = [10, 11].map(|event| {
@@ -378,8 +392,9 @@ fn unsubscribe_releases_two_publishers_at_a_gate() {
 
 #[test]
 fn last_of_two_gates_wakes_the_publisher() {
-    // Both bar the way, and the last one that moves wakes the publisher. Fails when a subscriber wakes no publisher, or loads
-    // the gates before it shows its own position: a deadlock. `store_buffer` has two that move at the same time.
+    // Both bar the way, and the last one that moves wakes the publisher. Fails when a subscriber
+    // wakes no publisher, or loads the gates before it shows its own position: a deadlock.
+    // `store_buffer` has two that move at the same time.
     model_with(2, || {
         let journal = new(1);
         let mut gates =
@@ -396,9 +411,9 @@ fn last_of_two_gates_wakes_the_publisher() {
 
 #[test]
 fn close_releases_a_publisher_at_a_gate() {
-    // A close lets go of a publisher that waits, which gets its event back. Fails when the waiter's fence of
-    // ORD(list.count) or its look before the sleep is missing, or the close does not tell those who wait at the gates: a
-    // deadlock.
+    // A close lets go of a publisher that waits, which gets its event back. Fails when the waiter's
+    // fence of ORD(list.count) or its look before the sleep is missing, or the close does not tell
+    // those who wait at the gates: a deadlock.
     model(|| {
         let journal = new(1);
         let _subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -420,9 +435,10 @@ fn close_releases_a_publisher_at_a_gate() {
 
 #[test]
 fn remove_releases_a_publisher_at_a_gate() {
-    // A removal ends the wait of the bus's publisher, whose event is refused, and leaves the journal open. Fails when the lane
-    // has no end, its seal does not end the place, or wakes no publisher (a deadlock), or when the waiter's fence of
-    // ORD(list.count) or its look before the sleep is missing.
+    // A removal ends the wait of the bus's publisher, whose event is refused, and leaves the
+    // journal open. Fails when the lane has no end, its seal does not end the place, or wakes no
+    // publisher (a deadlock), or when the waiter's fence of ORD(list.count) or its look before the
+    // sleep is missing.
     model(|| {
         let (bus, journal) = (Bus::new(), new(1));
         let id = bus.add(journal.clone()).unwrap();
@@ -442,8 +458,8 @@ fn remove_releases_a_publisher_at_a_gate() {
 
 #[test]
 fn publish_and_close_wake_a_pending_task() {
-    // A task that is pending is woken by a publish and by the close. Fails when a fence of ORD(sleepers.first) is missing
-    // (a deadlock), or ORD(blocks.tail) is Relaxed on either side.
+    // A task that is pending is woken by a publish and by the close. Fails when a fence of
+    // ORD(sleepers.first) is missing (a deadlock), or ORD(blocks.tail) is Relaxed on either side.
     model(|| {
         let journal = new(2);
         let mut subscriber = journal.subscribe(Start::Oldest).unwrap();

@@ -61,8 +61,8 @@ fn balanced(ledger: Ledger) -> Ledger {
 
 #[test]
 fn two_readers_share_events_of_one_writer() {
-    // Each event goes to one of the readers, and the stream ends for both when everything was read. Fails when
-    // ORD(mpmc.stamp) is Relaxed. Held to two preemptions: 14 s.
+    // Each event goes to one of the readers, and the stream ends for both when everything was read.
+    // Fails when ORD(mpmc.stamp) is Relaxed. Held to two preemptions: 14 s.
     model_with(2, || {
         let lives = Lives::new(2);
         let (channel, mut one, writer, reader) = before(|| {
@@ -90,9 +90,9 @@ fn two_readers_share_events_of_one_writer() {
 
 #[test]
 fn two_writes_wake_two_parked_readers() {
-    // Two events wake two: each reader gets one, and comes back no more. Fails when the fence of `Signals::wake` or the heavy
-    // one of `Crowd::park_unless` is missing, or when a wake-up leaves the one woken on the list. Held to two preemptions:
-    // 5 s; three take 63.
+    // Two events wake two: each reader gets one, and comes back no more. Fails when the fence of
+    // `Signals::wake` or the heavy one of `Crowd::park_unless` is missing, or when a wake-up leaves
+    // the one woken on the list. Held to two preemptions: 5 s; three take 63.
     model_with(2, || {
         let lives = Lives::new(2);
         let (mut one, writer, reader) = before(|| {
@@ -115,7 +115,8 @@ fn two_writes_wake_two_parked_readers() {
     });
 }
 
-/// Two writers of one event each against two readers of one event each. The race is over when the second event is taken.
+/// Two writers of one event each against two readers of one event each. The race is over when the
+/// second event is taken.
 fn two_writers_against_two_readers(recv: fn(&mut SharedReceiver<Tracked>) -> usize) {
     let (lives, steps, reads) = (Lives::new(2), Steps::new(), Arc::new(AtomicUsize::new(0)));
     let read = move |receiver: &mut SharedReceiver<Tracked>| {
@@ -150,17 +151,18 @@ fn two_writers_against_two_readers(recv: fn(&mut SharedReceiver<Tracked>) -> usi
 
 #[test]
 fn reader_wakes_another_for_an_overtaken_write() {
-    // Both readers may find the first position still empty, and park although the second one is filled. The reader that takes the
-    // first event then wakes the other reader. Fails when `Mailbox::pass_on` does not wake another one, and meets loom's limit of
-    // branches when a blocking read waits for the writer of the first position in place of parking. Held to two preemptions, as three
-    // take 100 s of processor time (they pass).
+    // Both readers may find the first position still empty, and park although the second one is
+    // filled. The reader that takes the first event then wakes the other reader. Fails when
+    // `Mailbox::pass_on` does not wake another one, and meets loom's limit of branches when a
+    // blocking read waits for the writer of the first position in place of parking. Held to two
+    // preemptions, as three take 100 s of processor time (they pass).
     model_with(2, || two_writers_against_two_readers(|receiver| receiver.recv().expect("open").id()));
 }
 
 #[test]
 fn task_wakes_another_for_an_overtaken_write() {
-    // As above, for tasks: a poll that was woken for the second event and finds the first position empty parks again. Held to two
-    // preemptions.
+    // As above, for tasks: a poll that was woken for the second event and finds the first position
+    // empty parks again. Held to two preemptions.
     model_with(2, || {
         two_writers_against_two_readers(|receiver| {
             let (task, waker) = Task::new();
@@ -199,8 +201,9 @@ fn close_wakes_two_parked_readers() {
 
 #[test]
 fn close_reaches_two_readers_after_a_claimed_write() {
-    // A writer may have claimed its place and not filled it when the channel closes: both readers then sleep, it wakes one,
-    // and that one wakes the other at the end. `Ok` means read. Fails when `Mailbox::pass_on` does not wake all at the end.
+    // A writer may have claimed its place and not filled it when the channel closes: both readers
+    // then sleep, it wakes one, and that one wakes the other at the end. `Ok` means read. Fails
+    // when `Mailbox::pass_on` does not wake all at the end.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, mut one, reader, writer) = before(|| {
@@ -230,10 +233,10 @@ fn close_reaches_two_readers_after_a_claimed_write() {
 
 #[test]
 fn evicting_writer_keeps_counters_exact() {
-    // Every event is read once, evicted once, or dropped because the oldest was just being taken; the books say so exactly.
-    // Fails when the claim of a position is not a read-modify-write, or the stamp of a filled place (ORD(mpmc.stamp)) is
-    // Relaxed. Held to two preemptions; at three it takes
-    // some six minutes.
+    // Every event is read once, evicted once, or dropped because the oldest was just being taken;
+    // the books say so exactly. Fails when the claim of a position is not a read-modify-write, or
+    // the stamp of a filled place (ORD(mpmc.stamp)) is Relaxed. Held to two preemptions; at three
+    // it takes some six minutes.
     model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let (channel, readers) = before(|| {
@@ -264,8 +267,9 @@ fn evicting_writer_keeps_counters_exact() {
 
 #[test]
 fn last_receiver_drop_counts_an_accepted_write() {
-    // The one that goes last closes the channel: what was accepted is counted as disconnected, what was not comes back, and
-    // nothing leaks. Fails when both take the other for the last one, or none does.
+    // The one that goes last closes the channel: what was accepted is counted as disconnected, what
+    // was not comes back, and nothing leaks. Fails when both take the other for the last one, or
+    // none does.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, one) = channel(1, Overflow::DropNewest);
@@ -294,8 +298,8 @@ fn last_receiver_drop_counts_an_accepted_write() {
 
 #[test]
 fn dropped_task_passes_its_wake_up_on() {
-    // A task that was woken and does not come back passes its wake-up on to a thread that sleeps. Fails when
-    // `Member::unregister` does not pass on.
+    // A task that was woken and does not come back passes its wake-up on to a thread that sleeps.
+    // Fails when `Member::unregister` does not pass on.
     model(|| {
         let lives = Lives::new(2);
         let (channel, reader, task) = before(|| {
@@ -323,7 +327,8 @@ fn dropped_task_passes_its_wake_up_on() {
     });
 }
 
-/// What the handlers of two workers have seen: one bit for each event, and counts of their other calls.
+/// What the handlers of two workers have seen: one bit for each event, and counts of their other
+/// calls.
 #[derive(Clone, Default)]
 struct Seen {
     words: Arc<[AtomicUsize; 3]>,
@@ -434,8 +439,8 @@ fn flush(queue: &Queue<Tracked>) {
 
 #[test]
 fn close_waits_for_both_workers() {
-    // When the close returns, each handler was closed once. Fails when the report does not wait for the last worker, or the
-    // end does not reach both. Held to two preemptions: 4 s; three take 68.
+    // When the close returns, each handler was closed once. Fails when the report does not wait for
+    // the last worker, or the end does not reach both. Held to two preemptions: 4 s; three take 68.
     model_with(2, || {
         let seen = Seen::default();
         let queue = seen.gate.before(|| queue(builder(1), &seen));
@@ -448,8 +453,9 @@ fn close_waits_for_both_workers() {
 
 #[test]
 fn close_of_two_workers_handles_accepted_writes() {
-    // When the close returns, exactly what was accepted was handled, and each handler was closed once. Fails when the report
-    // does not wait for the last worker, or the end does not reach both. Held to two preemptions: 27 s.
+    // When the close returns, exactly what was accepted was handled, and each handler was closed
+    // once. Fails when the report does not wait for the last worker, or the end does not reach
+    // both. Held to two preemptions: 27 s.
     model_with(2, || {
         let (lives, seen) = (Lives::new(1), Seen { ends: true, ..Seen::default() });
         let (queue, writer) = seen.gate.before(|| {
@@ -469,8 +475,9 @@ fn close_of_two_workers_handles_accepted_writes() {
 
 #[test]
 fn flush_asks_both_handlers() {
-    // When the flush returns, both events were handled and both handlers have flushed. Fails when only one worker is asked.
-    // The workers take turns where the handler says so, and once elsewhere: one preemption, 49 s.
+    // When the flush returns, both events were handled and both handlers have flushed. Fails when
+    // only one worker is asked. The workers take turns where the handler says so, and once
+    // elsewhere: one preemption, 49 s.
     model_with(1, || {
         let (lives, seen) = (Lives::new(2), Seen { yields: true, ..Seen::default() });
         let queue = seen.gate.before(|| {
@@ -489,9 +496,10 @@ fn flush_asks_both_handlers() {
 
 #[test]
 fn flush_waits_for_writes_done_out_of_order() {
-    // Two workers write to one sink, and one of them answers for both: so when it does, the other must be done too, whichever
-    // was first. Fails when the mark is cleared before the sink's write returns. The workers take turns where the sink says
-    // so, and nowhere else: no preemption. One preemption takes more than 15 s.
+    // Two workers write to one sink, and one of them answers for both: so when it does, the other
+    // must be done too, whichever was first. Fails when the mark is cleared before the sink's write
+    // returns. The workers take turns where the sink says so, and nowhere else: no preemption. One
+    // preemption takes more than 15 s.
     model_with(0, || {
         let (lives, seen) = (Lives::new(2), Seen { yields: true, ..Seen::default() });
         let queue = before(|| {
@@ -510,9 +518,10 @@ fn flush_waits_for_writes_done_out_of_order() {
 
 #[test]
 fn flush_waits_for_both_workers_of_unbounded_queue() {
-    // As above, where the lane knows no positions, and claims are counted behind the pop. Fails when nothing is marked before
-    // the claim, or the mark is cleared before the sink's write returns. Held to one preemption: with two, loom has a worker look at
-    // an old count for ever, which it never leaves behind.
+    // As above, where the lane knows no positions, and claims are counted behind the pop. Fails
+    // when nothing is marked before the claim, or the mark is cleared before the sink's write
+    // returns. Held to one preemption: with two, loom has a worker look at an old count for ever,
+    // which it never leaves behind.
     model_with(1, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let seen = Seen { steps: Some(steps.clone()), ..Seen::default() };
@@ -532,9 +541,9 @@ fn flush_waits_for_both_workers_of_unbounded_queue() {
 
 #[test]
 fn close_of_keyed_workers_handles_accepted_pushes() {
-    // A lane into a queue that is ordered by a key is one to its publisher and a ring for each worker: what it accepted is
-    // handled when the close returns. Fails when the report does not wait for both. Held to one preemption: two take more
-    // than 20 s.
+    // A lane into a queue that is ordered by a key is one to its publisher and a ring for each
+    // worker: what it accepted is handled when the close returns. Fails when the report does not
+    // wait for both. Held to one preemption: two take more than 20 s.
     model_with(1, || {
         let (lives, seen) = (Lives::new(1), Seen::default());
         let (queue, publisher) = seen.gate.before(|| {
@@ -559,8 +568,9 @@ fn close_of_keyed_workers_handles_accepted_pushes() {
 
 #[test]
 fn each_worker_fills_its_own_batch() {
-    // Both workers complete a batch each, which the sink has in hand at once: nothing is refused, and one flush answers for both.
-    // Held to one preemption, and the turns that the sink gives: two take more than 20 s.
+    // Both workers complete a batch each, which the sink has in hand at once: nothing is refused,
+    // and one flush answers for both. Held to one preemption, and the turns that the sink gives:
+    // two take more than 20 s.
     model_with(1, || {
         let (lives, seen) = (Lives::new(3), Seen { yields: true, ..Seen::default() });
         let (queue, written) = before(|| {

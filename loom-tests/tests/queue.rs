@@ -154,8 +154,8 @@ fn books(queue: &Queue<Tracked>) -> Ledger {
 
 #[test]
 fn close_ends_a_parked_worker() {
-    // A worker that parks, or is about to, sees the close, ends and says so: no deadlock. Fails when the seal does not wake
-    // with a fence, or when `set_drained` does not notify.
+    // A worker that parks, or is about to, sees the close, ends and says so: no deadlock. Fails
+    // when the seal does not wake with a fence, or when `set_drained` does not notify.
     model(|| {
         let seen = Seen::default();
         let queue = queue_of(&seen, builder(1, Overflow::DropNewest));
@@ -167,9 +167,10 @@ fn close_ends_a_parked_worker() {
 
 #[test]
 fn close_returns_or_delivers_each_lane_push() {
-    // When the close returns, exactly what was accepted was handled. Fails when the fence of `Lane::push` or the heavy one
-    // of the seal is missing (ORD(spsc.fin)), or when a worker that finds a lane being sealed trusts an older tail. Held to two
-    // preemptions; at three it takes a minute.
+    // When the close returns, exactly what was accepted was handled. Fails when the fence of
+    // `Lane::push` or the heavy one of the seal is missing (ORD(spsc.fin)), or when a worker that
+    // finds a lane being sealed trusts an older tail. Held to two preemptions; at three it takes a
+    // minute.
     model_with(2, || {
         let (lives, seen) = (Lives::new(1), Seen::to_the_end());
         let (queue, publisher) = seen.gate.before(|| {
@@ -190,7 +191,8 @@ fn close_returns_or_delivers_each_lane_push() {
 
 #[test]
 fn close_handles_each_accepted_shared_write() {
-    // As above, through the shared lane. Fails when the ring's close is a flag beside the tail (ORD(mpmc.tail)).
+    // As above, through the shared lane. Fails when the ring's close is a flag beside the tail
+    // (ORD(mpmc.tail)).
     model(|| {
         let (lives, steps, seen) = (Lives::new(1), Steps::new(), Seen::to_the_end());
         let (queue, writer) = seen.gate.before(|| {
@@ -214,8 +216,9 @@ fn close_handles_each_accepted_shared_write() {
 
 #[test]
 fn two_closes_return_the_same_report() {
-    // Whoever closes gets the one report, and the handler is closed once. Fails when `set_drained` notifies before the report is
-    // there, or wakes only one. Held to two preemptions (4 s; three take more than 45): a close alone goes to three.
+    // Whoever closes gets the one report, and the handler is closed once. Fails when `set_drained`
+    // notifies before the report is there, or wakes only one. Held to two preemptions (4 s; three
+    // take more than 45): a close alone goes to three.
     model_with(2, || {
         let seen = Seen::default();
         let (queue, other) = seen.gate.before(|| {
@@ -236,8 +239,9 @@ fn two_closes_return_the_same_report() {
 
 #[test]
 fn last_handle_drop_drains_the_queue() {
-    // The drop of the last handle seals, and waits for the worker to handle what was accepted. Fails when the drop waits
-    // for something that a worker at its end does not notify, or ORD(mailbox.drained) is Relaxed.
+    // The drop of the last handle seals, and waits for the worker to handle what was accepted.
+    // Fails when the drop waits for something that a worker at its end does not notify, or
+    // ORD(mailbox.drained) is Relaxed.
     model(|| {
         let (lives, seen) = (Lives::new(1), Seen::default());
         let queue = seen.gate.before(|| {
@@ -255,8 +259,8 @@ fn last_handle_drop_drains_the_queue() {
 
 #[test]
 fn expired_close_handles_or_aborts_each_event() {
-    // A close whose time is over at once gives the backlog up: each event is handled, or counted as aborted and told to the
-    // hook. Fails when an aborted event is counted twice or not at all.
+    // A close whose time is over at once gives the backlog up: each event is handled, or counted as
+    // aborted and told to the hook. Fails when an aborted event is counted twice or not at all.
     model(|| {
         let (lives, seen, aborted) = (Lives::new(1), Seen::default(), Arc::new(AtomicUsize::new(0)));
         let queue = seen.gate.before(|| {
@@ -272,7 +276,8 @@ fn expired_close_handles_or_aborts_each_event() {
         let report = queue.close_timeout(Duration::ZERO);
         assert!(matches!(report.finish, Finish::Done | Finish::TimedOut));
         over();
-        // The first report stands, and says nothing of the worker: a flush waits until nothing is left.
+        // The first report stands, and says nothing of the worker: a flush waits until nothing is
+        // left.
         flush(&queue);
         let books = books(&queue);
         let (handled, aborted) = (seen.events(), aborted.load(Ordering::Relaxed));
@@ -288,8 +293,9 @@ fn expired_close_handles_or_aborts_each_event() {
 
 #[test]
 fn worker_wakes_a_blocked_lane() {
-    // A publisher that waits for room is woken by the worker, which is woken by it. Fails when the fence of
-    // `WaitList::notify`, that of `WaitCell::park_unless`, or the look before either sleep is missing.
+    // A publisher that waits for room is woken by the worker, which is woken by it. Fails when the
+    // fence of `WaitList::notify`, that of `WaitCell::park_unless`, or the look before either sleep
+    // is missing.
     model(|| {
         let (lives, seen) = (Lives::new(2), Seen::default());
         let (queue, mut lane) = seen.gate.before(|| {
@@ -308,9 +314,10 @@ fn worker_wakes_a_blocked_lane() {
 
 #[test]
 fn flush_waits_for_events_of_the_shared_lane() {
-    // protocols A7: when the flush returns, what was published before it was handled and the handler has flushed; an event of
-    // somebody else before that does not count for it. Fails when the flush does not wait for the lane, or for one event less.
-    // (Its progress may run ahead of the handler here, since the worker flushes when that has returned: see the channel's
+    // protocols A7: when the flush returns, what was published before it was handled and the
+    // handler has flushed; an event of somebody else before that does not count for it. Fails when
+    // the flush does not wait for the lane, or for one event less. (Its progress may run ahead of
+    // the handler here, since the worker flushes when that has returned: see the channel's
     // scenarios.)
     model(|| {
         let (lives, seen) = (Lives::new(2), Seen::default());
@@ -331,8 +338,9 @@ fn flush_waits_for_events_of_the_shared_lane() {
 
 #[test]
 fn flush_waits_for_an_earlier_shared_write() {
-    // As above, whoever else publishes meanwhile. Fails when the flush goes by counts and not by the ring's index. Held to
-    // one preemption (3 s): without the other publisher, as above, it goes to three.
+    // As above, whoever else publishes meanwhile. Fails when the flush goes by counts and not by
+    // the ring's index. Held to one preemption (3 s): without the other publisher, as above, it
+    // goes to three.
     model_with(1, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let seen = Seen::slowly(&steps);
@@ -378,7 +386,8 @@ fn flush_waits_for_events_of_a_lane() {
 
 #[test]
 fn flush_waits_for_events_of_an_unbounded_queue() {
-    // As above, where no ring says how far the worker is. Fails when the flush does not wait for the lane, or for one event less.
+    // As above, where no ring says how far the worker is. Fails when the flush does not wait for
+    // the lane, or for one event less.
     model(|| {
         let (lives, seen) = (Lives::new(2), Seen::default());
         let queue = seen.gate.before(|| {
@@ -407,7 +416,8 @@ impl Sink<Tracked> for Gone {
 
 #[test]
 fn flush_returns_when_the_worker_ends() {
-    // A flush that meets the end of the worker returns. Fails when the worker's end does not notify flushes.
+    // A flush that meets the end of the worker returns. Fails when the worker's end does not notify
+    // flushes.
     model(|| {
         let (lives, gate) = (Lives::new(1), Gate::default());
         let queue = gate.before(|| {
@@ -425,8 +435,8 @@ fn flush_returns_when_the_worker_ends() {
 
 #[test]
 fn flush_returns_when_the_queue_closes() {
-    // As above, where somebody closes. Fails as it does. Held to two preemptions (4 s): without the close, as above, it goes
-    // to three.
+    // As above, where somebody closes. Fails as it does. Held to two preemptions (4 s): without the
+    // close, as above, it goes to three.
     model_with(2, || {
         let seen = Seen::default();
         let (queue, flusher) = seen.gate.before(|| {
@@ -450,9 +460,10 @@ fn flush_returns_when_the_queue_closes() {
 
 #[test]
 fn close_keeps_counters_exact_beside_an_eviction() {
-    // A writer that evicts the last event and then finds the queue closed leaves exact books and a worker that ends. (Where
-    // two such writers leave a consumer asleep needs more threads than fit here: see the channel's scenario.) Fails when the
-    // seal does not change the generation. Held to two preemptions; at three it takes two minutes.
+    // A writer that evicts the last event and then finds the queue closed leaves exact books and a
+    // worker that ends. (Where two such writers leave a consumer asleep needs more threads than fit
+    // here: see the channel's scenario.) Fails when the seal does not change the generation. Held
+    // to two preemptions; at three it takes two minutes.
     model_with(2, || {
         let (lives, seen) = (Lives::new(2), Seen::to_the_end());
         let (queue, writer) = seen.gate.before(|| {
@@ -473,8 +484,9 @@ fn close_keeps_counters_exact_beside_an_eviction() {
 
 #[test]
 fn close_counts_a_late_unbounded_write_as_aborted() {
-    // No exact close, and exact books: what is accepted too late is counted as aborted, told to the hook, and dropped.
-    // Fails when the fence of `push_unbounded` or that of `set_drained` is missing.
+    // No exact close, and exact books: what is accepted too late is counted as aborted, told to the
+    // hook, and dropped. Fails when the fence of `push_unbounded` or that of `set_drained` is
+    // missing.
     model(|| {
         let (lives, seen, aborted) = (Lives::new(1), Seen::default(), Arc::new(AtomicUsize::new(0)));
         let (queue, writer) = seen.gate.before(|| {

@@ -72,8 +72,8 @@ fn two_pushers(capacity: usize) {
 
 #[test]
 fn pop_returns_each_value_of_two_pushers_once() {
-    // Accepted means popped, once, and the value is all there. Fails when ORD(mpmc.stamp) is Relaxed in the store of
-    // `push` or the load of `pop_at`.
+    // Accepted means popped, once, and the value is all there. Fails when ORD(mpmc.stamp) is
+    // Relaxed in the store of `push` or the load of `pop_at`.
     model(|| two_pushers(2));
 }
 
@@ -85,8 +85,8 @@ fn two_pushers_never_exceed_capacity_one() {
 
 #[test]
 fn pusher_never_refills_a_full_slot() {
-    // A slot is not filled again before it was emptied, and the order is kept. Fails when ORD(mpmc.stamp) is Relaxed in
-    // the store of `pop_at` or the load of `push`.
+    // A slot is not filled again before it was emptied, and the order is kept. Fails when
+    // ORD(mpmc.stamp) is Relaxed in the store of `pop_at` or the load of `push`.
     model(|| {
         let (ring, lives, steps) = (new(2), Lives::new(3), Steps::new());
         let (pusher, values, turns) = (ring.clone(), lives.clone(), steps.clone());
@@ -114,8 +114,8 @@ fn pusher_never_refills_a_full_slot() {
 
 #[test]
 fn each_value_reaches_one_of_two_consumers() {
-    // A value goes to one consumer. Fails when the claim of the head is no read-modify-write, or ORD(mpmc.stamp) is
-    // Relaxed in the load of `pop_at`.
+    // A value goes to one consumer. Fails when the claim of the head is no read-modify-write, or
+    // ORD(mpmc.stamp) is Relaxed in the load of `pop_at`.
     model(|| {
         let (ring, lives) = (new(2), Lives::new(2));
         ring.push(lives.value(0)).expect("room");
@@ -137,8 +137,8 @@ fn each_value_reaches_one_of_two_consumers() {
 
 #[test]
 fn close_returns_the_exact_end_of_two_pushers() {
-    // The final position is exact: accepted means popped, and `Closed` gives the value back. Fails when the closed bit is
-    // not in the word that producers claim with (ORD(mpmc.tail)).
+    // The final position is exact: accepted means popped, and `Closed` gives the value back. Fails
+    // when the closed bit is not in the word that producers claim with (ORD(mpmc.tail)).
     model(|| {
         let (ring, lives, steps) = (new(2), Lives::new(2), Steps::new());
         let pushers = pushers(&ring, &lives, &steps, [0, 1]);
@@ -164,8 +164,9 @@ fn close_returns_the_exact_end_of_two_pushers() {
 
 #[test]
 fn last_owner_drops_every_accepted_value() {
-    // What was accepted and never popped is dropped with the ring, by whoever goes last. Fails when ORD(mpmc.stamp) in
-    // `push` is Relaxed and the last owner is another thread (the `Arc` orders it; kept for the count of drops).
+    // What was accepted and never popped is dropped with the ring, by whoever goes last. Fails when
+    // ORD(mpmc.stamp) in `push` is Relaxed and the last owner is another thread (the `Arc` orders
+    // it; kept for the count of drops).
     model(|| {
         let (ring, lives, steps) = (new(1), Lives::new(2), Steps::new());
         let pushers = pushers(&ring, &lives, &steps, [0, 1]);
@@ -211,8 +212,8 @@ fn eviction(capacity: usize, pushes: usize, looks: usize) {
 
 #[test]
 fn eviction_and_pop_take_each_value_once() {
-    // accepted = popped + evicted, each value once, also when both sides reach for the same one. Fails when ORD(mpmc.stamp)
-    // is Relaxed in either store or either load.
+    // accepted = popped + evicted, each value once, also when both sides reach for the same one.
+    // Fails when ORD(mpmc.stamp) is Relaxed in either store or either load.
     model(|| eviction(1, 3, 2));
 }
 
@@ -257,8 +258,9 @@ fn two_evicting_pushers_take_each_value_once() {
 
 #[test]
 fn close_keeps_counters_exact_during_an_eviction() {
-    // A close between the eviction and the push of the new value leaves the books exact: the evicted one is out, the new
-    // one came back. Fails when the closed bit is not in the word that producers claim with (ORD(mpmc.tail)).
+    // A close between the eviction and the push of the new value leaves the books exact: the
+    // evicted one is out, the new one came back. Fails when the closed bit is not in the word that
+    // producers claim with (ORD(mpmc.tail)).
     model(|| {
         let (ring, lives, steps) = (new(1), Lives::new(2), Steps::new());
         ring.push(lives.value(0)).expect("room");
@@ -283,8 +285,8 @@ fn close_keeps_counters_exact_during_an_eviction() {
 
 #[test]
 fn filled_slot_yields_a_value_to_pop() {
-    // A consumer that sees the oldest slot filled and is alone pops a value that is all there. Fails when ORD(mpmc.stamp)
-    // is Relaxed in the store of `push`.
+    // A consumer that sees the oldest slot filled and is alone pops a value that is all there.
+    // Fails when ORD(mpmc.stamp) is Relaxed in the store of `push`.
     model(|| {
         let (ring, lives, steps) = (new(2), Lives::new(1), Steps::new());
         let pushers = pushers(&ring, &lives, &steps, [0]);
@@ -301,8 +303,8 @@ fn filled_slot_yields_a_value_to_pop() {
 
 #[test]
 fn claimed_position_publishes_earlier_stores() {
-    // Whoever sees a value claimed sees what its consumer did before. Fails when ORD(mpmc.head) is Relaxed in `pop_at` or
-    // `claimed`.
+    // Whoever sees a value claimed sees what its consumer did before. Fails when ORD(mpmc.head) is
+    // Relaxed in `pop_at` or `claimed`.
     model(|| {
         let (ring, lives, steps) = (new(2), Lives::new(1), Steps::new());
         ring.push(lives.value(0)).expect("room");
@@ -326,8 +328,8 @@ fn claimed_position_publishes_earlier_stores() {
 
 #[test]
 fn mpmc_close_publishes_earlier_stores() {
-    // Whoever sees the ring closed, or ended, sees what was done before the close. Fails when ORD(mpmc.tail) is Relaxed in
-    // `close`, `is_closed` or `is_drained`.
+    // Whoever sees the ring closed, or ended, sees what was done before the close. Fails when
+    // ORD(mpmc.tail) is Relaxed in `close`, `is_closed` or `is_drained`.
     model(|| {
         let ring = new(1);
         let written = Arc::new(AtomicUsize::new(0));

@@ -71,9 +71,10 @@ fn wrap_around(capacity: usize) {
 
 #[test]
 fn one_slot_passes_values_in_order() {
-    // Order kept, nothing lost, and a slot is never read and written at once. Fails when ORD(spsc.tail) in `Shared::show`, or
-    // ORD(spsc.head) in `release` or `Producer::refresh`, is Relaxed. The Acquire of ORD(spsc.tail) in `Consumer::refresh`
-    // is beyond any model: the fence behind it does the same, but where fences are asymmetric it orders only the compiler.
+    // Order kept, nothing lost, and a slot is never read and written at once. Fails when
+    // ORD(spsc.tail) in `Shared::show`, or ORD(spsc.head) in `release` or `Producer::refresh`, is
+    // Relaxed. The Acquire of ORD(spsc.tail) in `Consumer::refresh` is beyond any model: the fence
+    // behind it does the same, but where fences are asymmetric it orders only the compiler.
     model(|| wrap_around(1));
 }
 
@@ -85,8 +86,9 @@ fn two_slots_pass_values_in_order() {
 
 #[test]
 fn drain_and_drop_account_for_every_value() {
-    // What is drained and what is left when both halves go adds up: each value is dropped once. Fails when ORD(spsc.tail)
-    // in `Shared::show`, or ORD(spsc.fin) in `Producer::end` or `Consumer::refresh`, is Relaxed.
+    // What is drained and what is left when both halves go adds up: each value is dropped once.
+    // Fails when ORD(spsc.tail) in `Shared::show`, or ORD(spsc.fin) in `Producer::end` or
+    // `Consumer::refresh`, is Relaxed.
     model(|| {
         let lives = Lives::new(3);
         let (mut producer, mut consumer) = new(2);
@@ -105,8 +107,8 @@ fn drain_and_drop_account_for_every_value() {
 
 #[test]
 fn drain_in_place_drops_each_value_once() {
-    // A value that is lent where it lies is dropped once, and its slot is not written meanwhile. Fails when ORD(spsc.head)
-    // in `release` or `Producer::refresh` is Relaxed.
+    // A value that is lent where it lies is dropped once, and its slot is not written meanwhile.
+    // Fails when ORD(spsc.head) in `release` or `Producer::refresh` is Relaxed.
     model(|| {
         let lives = Lives::new(3);
         let (mut producer, mut consumer) = new(1);
@@ -133,8 +135,8 @@ fn drain_in_place_drops_each_value_once() {
 
 #[test]
 fn uncommitted_values_drop_with_the_producer() {
-    // What was written and not committed is never read, and dropped with the producer. Fails when ORD(spsc.fin) in
-    // `Producer::end` or `Consumer::refresh` is Relaxed.
+    // What was written and not committed is never read, and dropped with the producer. Fails when
+    // ORD(spsc.fin) in `Producer::end` or `Consumer::refresh` is Relaxed.
     model(|| {
         let lives = Lives::new(2);
         let (mut producer, mut consumer) = new(2);
@@ -151,8 +153,9 @@ fn uncommitted_values_drop_with_the_producer() {
 
 #[test]
 fn consumer_reads_all_values_before_the_end() {
-    // The consumer sees the end only behind everything that was committed, and then all of it. Fails when ORD(spsc.tail) in
-    // `Shared::show`, or ORD(spsc.fin) in `Producer::end` or `Consumer::refresh`, is Relaxed: no fence of the producer helps.
+    // The consumer sees the end only behind everything that was committed, and then all of it.
+    // Fails when ORD(spsc.tail) in `Shared::show`, or ORD(spsc.fin) in `Producer::end` or
+    // `Consumer::refresh`, is Relaxed: no fence of the producer helps.
     model(|| {
         let lives = Lives::new(2);
         let (mut producer, mut consumer) = new(2);
@@ -167,7 +170,8 @@ fn consumer_reads_all_values_before_the_end() {
     });
 }
 
-/// `pushes` publishes against a seal; the consumer takes `looks` looks meanwhile and empties the ring afterwards.
+/// `pushes` publishes against a seal; the consumer takes `looks` looks meanwhile and empties the
+/// ring afterwards.
 fn seal_against_publish(capacity: usize, pushes: usize, looks: usize) {
     let lives = Lives::new(pushes);
     let (mut producer, mut consumer) = new(capacity);
@@ -193,15 +197,15 @@ fn seal_against_publish(capacity: usize, pushes: usize, looks: usize) {
 
 #[test]
 fn seal_returns_or_keeps_each_published_value() {
-    // Accepted means handled, taken back means not handled, never both. Fails when the fence of the publisher or that of
-    // `Sealer::seal` is missing (ORD(spsc.fin) in `is_open`).
+    // Accepted means handled, taken back means not handled, never both. Fails when the fence of the
+    // publisher or that of `Sealer::seal` is missing (ORD(spsc.fin) in `is_open`).
     model(|| seal_against_publish(2, 2, 0));
 }
 
 #[test]
 fn seal_keeps_accepted_values_for_a_busy_consumer() {
-    // As above, while the consumer reads. Fails when the fence in `Consumer::refresh` is missing, or when a consumer that
-    // finds SEALING proposes a tail that it read before.
+    // As above, while the consumer reads. Fails when the fence in `Consumer::refresh` is missing,
+    // or when a consumer that finds SEALING proposes a tail that it read before.
     model(|| seal_against_publish(2, 1, 1));
 }
 
@@ -219,7 +223,8 @@ fn seal_returns_or_keeps_each_value_of_one_slot() {
 
 #[test]
 fn two_seals_return_the_same_end() {
-    // However many seal a ring, there is one end. Fails when the fence of `Sealer::seal` is missing.
+    // However many seal a ring, there is one end. Fails when the fence of `Sealer::seal` is
+    // missing.
     model(|| {
         let lives = Lives::new(1);
         let (mut producer, consumer) = new(1);
@@ -235,8 +240,8 @@ fn two_seals_return_the_same_end() {
 
 #[test]
 fn seal_reads_or_drops_an_unsettled_value_once() {
-    // A value that was pushed and never settled is read or dropped, once. Fails when ORD(spsc.fin) in `Producer::end` or
-    // ORD(spsc.tail) in `Sealer::fix` is Relaxed.
+    // A value that was pushed and never settled is read or dropped, once. Fails when ORD(spsc.fin)
+    // in `Producer::end` or ORD(spsc.tail) in `Sealer::fix` is Relaxed.
     model(|| {
         let lives = Lives::new(1);
         let (mut producer, mut consumer) = new(1);
@@ -253,8 +258,9 @@ fn seal_reads_or_drops_an_unsettled_value_once() {
 
 #[test]
 fn fixed_end_publishes_the_values_before_it() {
-    // Whoever fixes the end publishes the slots below it, also when the consumer never read that tail. Fails when
-    // ORD(spsc.tail) in `Sealer::fix` or ORD(spsc.fin) in `propose` or `Consumer::refresh` is Relaxed.
+    // Whoever fixes the end publishes the slots below it, also when the consumer never read that
+    // tail. Fails when ORD(spsc.tail) in `Sealer::fix` or ORD(spsc.fin) in `propose` or
+    // `Consumer::refresh` is Relaxed.
     model(|| {
         let lives = Lives::new(1);
         let (mut producer, mut consumer) = new(1);
@@ -275,8 +281,8 @@ fn fixed_end_publishes_the_values_before_it() {
 
 #[test]
 fn handled_count_publishes_the_handlers_stores() {
-    // A third party that sees a value counted as handled sees what its handler wrote. Fails when ORD(spsc.head) in
-    // `release` or `Sealer::handled` is Relaxed.
+    // A third party that sees a value counted as handled sees what its handler wrote. Fails when
+    // ORD(spsc.head) in `release` or `Sealer::handled` is Relaxed.
     model(|| {
         let (mut producer, mut consumer) = ring(1).expect("a small ring");
         let sealer = producer.sealer();
@@ -295,8 +301,8 @@ fn handled_count_publishes_the_handlers_stores() {
 
 #[test]
 fn ended_ring_publishes_the_producers_stores() {
-    // Whoever sees that the ring has ended sees what its producer did before it let go. Fails when ORD(spsc.fin) is Relaxed
-    // in `Producer::end`, `Consumer::is_drained` or `Sealer::is_drained`.
+    // Whoever sees that the ring has ended sees what its producer did before it let go. Fails when
+    // ORD(spsc.fin) is Relaxed in `Producer::end`, `Consumer::is_drained` or `Sealer::is_drained`.
     model(|| {
         let (mut producer, consumer) = ring::<usize>(1).expect("a small ring");
         let sealer = consumer.sealer();

@@ -2,9 +2,10 @@
 //!
 //! A lost wake-up is a deadlock here, which loom reports: a model knows no time.
 //!
-//! Weakened one by one (2026-11-20), each ordering and fence of `src/wait/sleepers.rs` made a scenario fail, and so did a chain
-//! that was lost, but for the two by which a reader writes its link only after whoever took it off the stack has read it
-//! (AWAY to OUT): that is a load before a store, and loom never runs a later store before an earlier load. `store_buffer` does.
+//! Weakened one by one (2026-11-20), each ordering and fence of `src/wait/sleepers.rs` made a
+//! scenario fail, and so did a chain that was lost, but for the two by which a reader writes its
+//! link only after whoever took it off the stack has read it (AWAY to OUT): that is a load before a
+//! store, and loom never runs a later store before an earlier load. `store_buffer` does.
 
 use buslane::wait::{FencePair, Sleepers};
 use loom_tests::{Arc, AtomicUsize, Ordering, Task, model, model_with, thread};
@@ -77,7 +78,8 @@ fn two_wakes_end_two_parks_of_one_reader() {
 
 #[test]
 fn one_wake_reaches_two_parked_readers() {
-    // One of them is called and wakes the other one, also when it found out by itself that there is something to read.
+    // One of them is called and wakes the other one, also when it found out by itself that there is
+    // something to read.
     model(|| {
         let place = Place::new();
         let both = readers(&place, [&[1], &[1]]);
@@ -88,7 +90,8 @@ fn one_wake_reaches_two_parked_readers() {
 
 #[test]
 fn one_wake_reaches_three_parked_readers() {
-    // Whoever is called hands the last one on. Held to two preemptions: four threads; three take 27 s.
+    // Whoever is called hands the last one on. Held to two preemptions: four threads; three take 27
+    // s.
     model_with(2, || {
         let place = Place::new();
         let all = readers(&place, [&[1], &[1], &[1]]);
@@ -99,8 +102,9 @@ fn one_wake_reaches_three_parked_readers() {
 
 #[test]
 fn one_wake_reaches_four_parked_readers() {
-    // A chain is cut in two, and both parts are woken. All have announced themselves before the step comes: with five threads loom
-    // does not find that by itself. Held to no preemption at all.
+    // A chain is cut in two, and both parts are woken. All have announced themselves before the
+    // step comes: with five threads loom does not find that by itself. Held to no preemption at
+    // all.
     model_with(0, || {
         let place = Place::new();
         let announced = Arc::new(AtomicUsize::new(0));
@@ -127,7 +131,8 @@ fn one_wake_reaches_four_parked_readers() {
 
 #[test]
 fn two_publishers_wake_two_parked_readers() {
-    // The second publisher may find the stack empty while the first one still has the chain. Held to two preemptions: 13 s.
+    // The second publisher may find the stack empty while the first one still has the chain. Held
+    // to two preemptions: 13 s.
     model_with(2, || {
         let place = Place::new();
         let both = readers(&place, [&[2], &[1, 2]]);
@@ -141,7 +146,8 @@ fn two_publishers_wake_two_parked_readers() {
 
 #[test]
 fn leaving_reader_wakes_the_one_that_stays() {
-    // The one that leaves may be called while it does, and wakes the other one all the same; its berth is used again.
+    // The one that leaves may be called while it does, and wakes the other one all the same; its
+    // berth is used again.
     model(|| {
         let place = Place::new();
         let [stays] = readers(&place, [&[1]]);

@@ -34,8 +34,8 @@ impl Place {
 
 #[test]
 fn publish_wakes_a_parking_consumer() {
-    // An event is found by the consumer or its publisher wakes it: no deadlock. Fails when the fence of `fence` or that of
-    // `park_unless` is missing.
+    // An event is found by the consumer or its publisher wakes it: no deadlock. Fails when the
+    // fence of `fence` or that of `park_unless` is missing.
     model(|| {
         let place = Place::new();
         let publisher = place.clone();
@@ -47,9 +47,9 @@ fn publish_wakes_a_parking_consumer() {
 
 #[test]
 fn two_publishes_wake_two_parks() {
-    // As above, where the second park begins while the first wake-up is still at work in the cell. Fails when
-    // ORD(cell.state) is Relaxed in the store of `wake_from` or the exchange of `prepare`: the slot is then written while
-    // it is read.
+    // As above, where the second park begins while the first wake-up is still at work in the cell.
+    // Fails when ORD(cell.state) is Relaxed in the store of `wake_from` or the exchange of
+    // `prepare`: the slot is then written while it is read.
     model(|| {
         let place = Place::new();
         let publisher = place.clone();
@@ -65,8 +65,8 @@ fn two_publishes_wake_two_parks() {
 
 #[test]
 fn two_publishers_wake_a_parking_consumer() {
-    // Two wakers reach for one sleeper: one gets it, and neither event is lost. Fails when the exchange of `wake_from` is
-    // no read-modify-write, or when a fence is missing.
+    // Two wakers reach for one sleeper: one gets it, and neither event is lost. Fails when the
+    // exchange of `wake_from` is no read-modify-write, or when a fence is missing.
     model(|| {
         let place = Place::new();
         let publishers = [0, 1].map(|_| {
@@ -86,8 +86,9 @@ fn two_publishers_wake_a_parking_consumer() {
 
 #[test]
 fn waker_sees_the_sleeper_it_wakes() {
-    // Whoever sees PARKED sees the sleeper. Fails when ORD(cell.state) is Relaxed in the store of `prepare` or the exchange
-    // of `wake_from`. No fence stands between them here: the waker only wakes.
+    // Whoever sees PARKED sees the sleeper. Fails when ORD(cell.state) is Relaxed in the store of
+    // `prepare` or the exchange of `wake_from`. No fence stands between them here: the waker only
+    // wakes.
     model(|| {
         let place = Place::new();
         let waker = place.clone();
@@ -114,9 +115,9 @@ fn wake_now_ends_a_park() {
 
 #[test]
 fn wake_now_ends_a_nap() {
-    // A nap is ended by `wake_now`, and the cell is empty afterwards. A nap has no handshake (it is bounded by time, which
-    // is outside the models), so the waker asks until the consumer is up. Fails when ORD(cell.state) is Relaxed in
-    // `wake_from` or `prepare`.
+    // A nap is ended by `wake_now`, and the cell is empty afterwards. A nap has no handshake (it is
+    // bounded by time, which is outside the models), so the waker asks until the consumer is up.
+    // Fails when ORD(cell.state) is Relaxed in `wake_from` or `prepare`.
     model(|| {
         let place = Place::new();
         let up = Arc::new(AtomicBool::new(false));
@@ -135,8 +136,8 @@ fn wake_now_ends_a_nap() {
 
 #[test]
 fn wake_now_is_seen_by_a_nap_that_rechecks() {
-    // A nap that looks again after it was announced never sleeps over what comes with a `wake_now`. Fails when the fence of
-    // `nap_unless` or that of `wake_now` is missing.
+    // A nap that looks again after it was announced never sleeps over what comes with a `wake_now`.
+    // Fails when the fence of `nap_unless` or that of `wake_now` is missing.
     model(|| {
         let place = Place::new();
         let waker = place.clone();
@@ -172,8 +173,8 @@ fn await_as_task(place: &Place, events: usize) {
 
 #[test]
 fn publish_reaches_a_registering_task() {
-    // As for threads: the event is found, or the task is woken. Fails when the fence of `fence` or that of `register` is
-    // missing.
+    // As for threads: the event is found, or the task is woken. Fails when the fence of `fence` or
+    // that of `register` is missing.
     model(|| {
         let place = Place::new();
         let publisher = place.clone();
@@ -185,8 +186,8 @@ fn publish_reaches_a_registering_task() {
 
 #[test]
 fn two_publishes_reach_a_task_that_reregisters() {
-    // A task that registers while it is being woken looks again at once. Fails when ORD(cell.state) is Relaxed in the store
-    // of `wake_from` or the exchange of `prepare`.
+    // A task that registers while it is being woken looks again at once. Fails when ORD(cell.state)
+    // is Relaxed in the store of `wake_from` or the exchange of `prepare`.
     model(|| {
         let place = Place::new();
         let publisher = place.clone();
@@ -202,8 +203,8 @@ fn two_publishes_reach_a_task_that_reregisters() {
 
 #[test]
 fn new_waker_replaces_the_old_waker() {
-    // Registering twice leaves the second waker, unless the first was woken; the first is dropped once. Fails when
-    // ORD(cell.state) is Relaxed in `cancel`.
+    // Registering twice leaves the second waker, unless the first was woken; the first is dropped
+    // once. Fails when ORD(cell.state) is Relaxed in `cancel`.
     model(|| {
         let place = Place::new();
         let ((first, first_waker), (second, second_waker)) = (Task::new(), Task::new());
@@ -223,8 +224,9 @@ fn new_waker_replaces_the_old_waker() {
 
 #[test]
 fn woken_consumer_sees_the_wakers_stores() {
-    // What the waker's thread wrote before the wake is seen by the consumer that looks again: the data of the event, not
-    // only its count. Fails when the event's own store is Relaxed; the cell adds no order, and needs none.
+    // What the waker's thread wrote before the wake is seen by the consumer that looks again: the
+    // data of the event, not only its count. Fails when the event's own store is Relaxed; the cell
+    // adds no order, and needs none.
     model(|| {
         let place = Place::new();
         let publisher = place.clone();
@@ -244,8 +246,9 @@ fn woken_consumer_sees_the_wakers_stores() {
 
 #[test]
 fn cell_releases_both_sleepers() {
-    // If two threads sleep in one cell in turn, neither takes the other out: all but one return at once, and whoever was
-    // woken leaves the cell to the next. Fails when `cancel` empties a cell that holds somebody else's sleeper.
+    // If two threads sleep in one cell in turn, neither takes the other out: all but one return at
+    // once, and whoever was woken leaves the cell to the next. Fails when `cancel` empties a cell
+    // that holds somebody else's sleeper.
     model(|| {
         let place = Place::new();
         let sleepers = [1, 2].map(|events| {

@@ -1,15 +1,21 @@
-//! The memory that may be in use while sinks are attached, and the watcher that compares it with what is in use.
+//! The memory that may be in use while sinks are attached, and the watcher that compares it with
+//! what is in use.
 //!
-//! The bound is a sum over every object that may be alive: each sink by its kind, capacity and overflow policy, and for each sink one lane
-//! per publisher. It counts a superset of what is alive at the moment of a sample:
+//! The bound is a sum over every object that may be alive: each sink by its kind, capacity and
+//! overflow policy, and for each sink one lane per publisher. It counts a superset of what is alive
+//! at the moment of a sample:
 //!
-//! - A sink is registered before it is made, and until it has ended and every publisher has let go of its lanes.
-//! - A publisher is counted before it is made, and until it is dropped. In a sink that was there at that moment, its lane is counted for as
-//!   long as the sink is attached, since what is left in it is still to be handled.
-//! - The register is locked during a sample, so nothing is registered or removed between the two halves of the comparison.
+//! - A sink is registered before it is made, and until it has ended and every publisher has let go
+//!   of its lanes.
+//! - A publisher is counted before it is made, and until it is dropped. In a sink that was there at
+//!   that moment, its lane is counted for as long as the sink is attached, since what is left in it
+//!   is still to be handled.
+//! - The register is locked during a sample, so nothing is registered or removed between the two
+//!   halves of the comparison.
 //!
-//! What is freed a little later than it is unregistered, such as by a worker thread that is about to end, is over the bound for a moment.
-//! A leak stays. So only [`SAMPLES`] samples in a row above the bound are a failure.
+//! What is freed a little later than it is unregistered, such as by a worker thread that is about
+//! to end, is over the bound for a moment. A leak stays. So only [`SAMPLES`] samples in a row above
+//! the bound are a failure.
 
 use crate::event::Event;
 use crate::memory;
@@ -27,10 +33,11 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The number of samples in a row above the bound that are a failure.
 const SAMPLES: u32 = 20;
-/// What a round needs beside sinks, lanes and publishers: the bus, its list of sinks, snapshots and reports in progress.
+/// What a round needs beside sinks, lanes and publishers: the bus, its list of sinks, snapshots and
+/// reports in progress.
 const ROUND: i64 = 64 << 10;
-/// A publisher without lanes, its thread, its vector for batches, and its record here: the bound in `docs::memory` is 1 KiB for the
-/// first.
+/// A publisher without lanes, its thread, its vector for batches, and its record here: the bound in
+/// `docs::memory` is 1 KiB for the first.
 const PUBLISHER: i64 = 8 << 10;
 
 /// The memory that one sink takes at most.
@@ -155,7 +162,8 @@ impl Bound {
         account
     }
 
-    /// The sink is on the bus. `cut_off` returns whether its lanes are closed although the bus has it still.
+    /// The sink is on the bus. `cut_off` returns whether its lanes are closed although the bus has
+    /// it still.
     pub(crate) fn attached(
         &self,
         account: Account,
@@ -211,11 +219,13 @@ impl Bound {
 
     fn sample(&self, bus: &Bus<Event>, base: i64) {
         let mut register = self.lock();
-        // The bound first. Under the lock nothing is registered after it, and what is freed after it does not matter: asking a sink for its
-        // state frees the lanes that its readers are done with, and the snapshot frees those that publishers have given back.
+        // The bound first. Under the lock nothing is registered after it, and what is freed after
+        // it does not matter: asking a sink for its state frees the lanes that its readers are done
+        // with, and the snapshot frees those that publishers have given back.
         let bound = register.bound();
         let on_bus: HashSet<SinkId> = bus.snapshot().sinks.into_iter().map(|sink| sink.id).collect();
-        // What the register has as attached was added before, so a sink that is not listed has left.
+        // What the register has as attached was added before, so a sink that is not listed has
+        // left.
         let gone = |entry: &&Entry| {
             let listed = entry.sink.as_ref().is_none_or(|(id, _)| on_bus.contains(id));
             entry.left.is_none() && (!listed || (entry.cut_off)())

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Shows a time that has little to do with the system's: it jumps whenever it is looked at, and never goes back.
+/// Shows a time that has little to do with the system's: it jumps whenever it is looked at, and
+/// never goes back.
 #[derive(Debug)]
 pub(crate) struct Jumping {
     begun: Instant,

@@ -68,8 +68,8 @@ impl Seen {
     }
 }
 
-/// Follows the streams that come to one reader: each in its order, nothing twice, and nothing left out where the sink promises
-/// that.
+/// Follows the streams that come to one reader: each in its order, nothing twice, and nothing left
+/// out where the sink promises that.
 pub(crate) struct Follower {
     name: String,
     gapless: bool,

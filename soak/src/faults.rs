@@ -51,7 +51,8 @@ pub(crate) fn a_sink_never_returns() {
     require(ledger.check().is_ok() && ledger.delivered == seen.count(), || format!("well: {ledger}"));
 }
 
-/// An error where a sink cannot be added, the shared way where a publisher gets no lane; the bus goes on.
+/// An error where a sink cannot be added, the shared way where a publisher gets no lane; the bus
+/// goes on.
 pub(crate) fn no_memory_for_lanes() {
     beat("do without memory");
     const CAPACITY: usize = 1 << 16;

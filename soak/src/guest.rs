@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What disturbs the reader of a sink. Asked for from outside, and done by the reader at its next event.
+/// What disturbs the reader of a sink. Asked for from outside, and done by the reader at its next
+/// event.
 #[derive(Clone, Default)]
 pub(crate) struct Mischief(Arc<Wishes>);
 
@@ -79,7 +80,8 @@ impl Guest {
         Self::add_with(invitation, sink, || false, end)
     }
 
-    /// As [`add`](Self::add); `cut_off` returns whether the lanes are closed although the bus has the sink still.
+    /// As [`add`](Self::add); `cut_off` returns whether the lanes are closed although the bus has
+    /// the sink still.
     pub(crate) fn add_with(
         invitation: &Invitation<'_>,
         sink: impl Sink<Event> + 'static,
@@ -140,8 +142,8 @@ pub(crate) fn check_close(name: &str, report: &CloseReport, before: u64) {
     in_time(report.is_done(), before, || format!("{name}: the close says: {report}"));
 }
 
-/// The books of something that is closed. A write that the bus had begun before it noticed the close may be on its way for a moment:
-/// it is offered, and not refused yet.
+/// The books of something that is closed. A write that the bus had begun before it noticed the
+/// close may be on its way for a moment: it is offered, and not refused yet.
 pub(crate) fn books(name: &str, state: impl Fn() -> SinkState) -> Ledger {
     let before = pauses();
     let begun = Instant::now();

@@ -67,7 +67,8 @@ pub(crate) fn any(bus: &Bus<Event>, bound: &Bound, plant: Plant, random: &mut fa
         2 => WaitStrategy::poll(),
         _ => WaitStrategy::nap(),
     };
-    // Small ones overflow, and the largest hardly do. One that is cut off at once would be a guest for a moment only.
+    // Small ones overflow, and the largest hardly do. One that is cut off at once would be a guest
+    // for a moment only.
     let largest = if overflow == Overflow::Close { 14..15 } else { 0..12 };
     let capacity = (1 << random.u32(largest)) + random.usize(..3);
     let name = format!("{kind} ({overflow:?}, {wait:?}, {capacity})");

@@ -14,7 +14,8 @@ const MOST: Duration = Duration::from_millis(40);
 /// One part in ten, where consumers cannot rely on being woken and look for themselves.
 const MOST_WITHOUT_WAKES: Duration = Duration::from_millis(200);
 
-/// Measures, after a burst, what waiting sinks of every kind use. `None` where the system does not say.
+/// Measures, after a burst, what waiting sinks of every kind use. `None` where the system does not
+/// say.
 pub(crate) fn check(lost_membarrier: bool) -> Option<Duration> {
     beat("be silent");
     let bus: Bus<Event> = Bus::new();

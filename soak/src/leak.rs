@@ -19,7 +19,8 @@ pub(crate) enum Plant {
 }
 
 impl Plant {
-    /// How long a publisher lives that would live as long as `life`: shorter where it leaks, so that the leak is found soon.
+    /// How long a publisher lives that would live as long as `life`: shorter where it leaks, so
+    /// that the leak is found soon.
     pub(crate) fn life(self, life: Duration) -> Duration {
         if self == Self::Lanes { life / 8 } else { life }
     }

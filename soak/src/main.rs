@@ -1,11 +1,12 @@
 //! Runs buslane for as long as asked, and fails at the first thing that is not as promised.
 //!
-//! Publishers run flat out at 2, 4 and 8 threads while sinks of every kind are added, removed, closed, stalled, made to panic and
-//! robbed of their readers at random. Every event's checksum and order, every sink's books, every close and flush, the memory and
-//! what silence costs are checked. A hang is a failure, too.
+//! Publishers run flat out at 2, 4 and 8 threads while sinks of every kind are added, removed,
+//! closed, stalled, made to panic and robbed of their readers at random. Every event's checksum and
+//! order, every sink's books, every close and flush, the memory and what silence costs are checked.
+//! A hang is a failure, too.
 //!
-//! What is left to chance follows from the seed, which is printed; threads take their turns as they like, so the same seed makes the
-//! same decisions and not the same run.
+//! What is left to chance follows from the seed, which is printed; threads take their turns as they
+//! like, so the same seed makes the same decisions and not the same run.
 
 mod bound;
 mod clock;
@@ -30,10 +31,12 @@ use watch::{beat, fail, require};
 
 /// So many rounds are the first ones.
 const EARLY: usize = 3;
-/// By so much what is in use between two rounds may grow after the first ones: lists of the size of what there once was.
+/// By so much what is in use between two rounds may grow after the first ones: lists of the size of
+/// what there once was.
 const MOST_LEFT: i64 = 1 << 20;
-/// By so much the memory that the system has given may grow after the first ones. It holds what nobody counts: stacks of threads,
-/// whatever the allocator needs for itself, pages that a few bytes keep.
+/// By so much the memory that the system has given may grow after the first ones. It holds what
+/// nobody counts: stacks of threads, whatever the allocator needs for itself, pages that a few
+/// bytes keep.
 const MOST_GROWTH: u64 = 8 << 20;
 
 /// Runs buslane with sinks that come, go, stall, fail and panic, and checks everything.
@@ -54,7 +57,8 @@ struct Arguments {
     /// Holds the process to one processor.
     #[arg(long)]
     one_processor: bool,
-    /// Does not judge how much memory the system has given: for sanitizers, which keep what was freed.
+    /// Does not judge how much memory the system has given: for sanitizers, which keep what was
+    /// freed.
     #[arg(long)]
     any_memory: bool,
     /// Leaks something while sinks are attached. The soak has to fail.
@@ -83,7 +87,8 @@ fn main() {
     if arguments.membarrier == Membarrier::Refused {
         require(system::refuse_membarrier(), || "membarrier cannot be refused here".to_owned());
     }
-    // What an allocator keeps follows from what there was at once and on which threads: of no use to somebody who looks for leaks.
+    // What an allocator keeps follows from what there was at once and on which threads: of no use
+    // to somebody who looks for leaks.
     let is_free = !system::keep_little() || arguments.any_memory;
     watch::start();
     let mut random = fastrand::Rng::with_seed(seed);

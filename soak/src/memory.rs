@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-/// Counts what is in use, in stripes so that threads do not meet there; and refuses, on threads that ask for it, whatever is
-/// larger than they say.
+/// Counts what is in use, in stripes so that threads do not meet there; and refuses, on threads
+/// that ask for it, whatever is larger than they say.
 struct Counting;
 
 const STRIPES: usize = 16;
@@ -35,8 +35,8 @@ fn note(bytes: i64) {
     IN_USE[stripe.unwrap_or(0)].0.fetch_add(bytes, Ordering::Relaxed);
 }
 
-// SAFETY: every call is handed on to the system's allocator as it is, or refused as allocators may; counting touches no memory
-// of the heap.
+// SAFETY: every call is handed on to the system's allocator as it is, or refused as allocators may;
+// counting touches no memory of the heap.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if MOST.try_with(Cell::get).is_ok_and(|most| layout.size() > most) {
@@ -70,8 +70,8 @@ pub(crate) fn with_at_most<R>(most: usize, run: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Bytes of memory that the system has given this process, without those that the allocator gives back when it is asked to; `None`
-/// where the system does not say.
+/// Bytes of memory that the system has given this process, without those that the allocator gives
+/// back when it is asked to; `None` where the system does not say.
 pub(crate) fn resident() -> Option<u64> {
     system::give_back();
     let text = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -50,8 +50,8 @@ impl Drop for Counted {
     }
 }
 
-/// A publisher goes after so many milliseconds, and another one comes. What it leaves in its lanes is still to be handled, so
-/// publishers that went much faster would fill the memory, lane by lane.
+/// A publisher goes after so many milliseconds, and another one comes. What it leaves in its lanes
+/// is still to be handled, so publishers that went much faster would fill the memory, lane by lane.
 const LIFE: std::ops::Range<u64> = 200..3_000;
 /// So many events at once.
 const BATCH: usize = 16;

@@ -1,4 +1,5 @@
-//! One round: publishers flat out on a bus whose sinks come, go, stall, panic and lose their readers.
+//! One round: publishers flat out on a bus whose sinks come, go, stall, panic and lose their
+//! readers.
 
 use crate::bound::{Bound, Peak};
 use crate::guest::{Guest, check_close};
@@ -62,7 +63,8 @@ struct Round<'a> {
     tally: &'a mut Tally,
 }
 
-/// Runs for `length`, and checks everything at its end. `base` is the memory in use at the end of the last round.
+/// Runs for `length`, and checks everything at its end. `base` is the memory in use at the end of
+/// the last round.
 pub(crate) fn run(
     publishers: usize,
     length: Duration,

@@ -1,9 +1,11 @@
-//! What the process asks of its system: fewer processors, no `membarrier`, how much processor time it has used, and memory back.
+//! What the process asks of its system: fewer processors, no `membarrier`, how much processor time
+//! it has used, and memory back.
 #![expect(unsafe_code, reason = "system calls that the standard library does not offer")]
 
 use std::time::Duration;
 
-/// Holds the process to its first so many processors, and says how many it got: threads inherit that from this one.
+/// Holds the process to its first so many processors, and says how many it got: threads inherit
+/// that from this one.
 pub(crate) fn use_processors(wanted: usize) -> usize {
     let processors = core_affinity::get_core_ids().unwrap_or_default();
     match processors.first() {
@@ -36,8 +38,9 @@ pub(crate) fn refuse_membarrier() -> bool {
     false
 }
 
-/// From here on the allocator keeps little of what is freed: its thresholds stay what they are at first, where otherwise each arena
-/// may keep twice the largest piece that was ever freed, and `malloc_trim` does not reach the end of an arena. Whether it can be told.
+/// From here on the allocator keeps little of what is freed: its thresholds stay what they are at
+/// first, where otherwise each arena may keep twice the largest piece that was ever freed, and
+/// `malloc_trim` does not reach the end of an arena. Whether it can be told.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn keep_little() -> bool {
     // SAFETY: takes numbers.
@@ -59,7 +62,8 @@ pub(crate) fn give_back() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn give_back() {}
 
-/// The processor time that this process has used, all its threads together; `None` where the system does not say.
+/// The processor time that this process has used, all its threads together; `None` where the system
+/// does not say.
 #[cfg(target_os = "linux")]
 pub(crate) fn processor_time() -> Option<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -1,5 +1,5 @@
-//! What turns a hang into a failure, and notices when the whole process was stopped from outside, so that a deadline that passed
-//! meanwhile is not held against anybody.
+//! What turns a hang into a failure, and notices when the whole process was stopped from outside,
+//! so that a deadline that passed meanwhile is not held against anybody.
 
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// How long anything that must end may take.
 pub(crate) const GUARD: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(500);
-/// So many ticks without a beat are a hang: ticks, not time, since a process that is stopped does not tick.
+/// So many ticks without a beat are a hang: ticks, not time, since a process that is stopped does
+/// not tick.
 const PATIENCE: u64 = 240;
 
 static BEATS: AtomicU64 = AtomicU64::new(0);
@@ -44,7 +45,8 @@ pub(crate) fn pauses() -> u64 {
     PAUSES.load(Ordering::Relaxed)
 }
 
-/// Fails if a deadline was missed, unless the process was stopped since `before`. Whether it was met.
+/// Fails if a deadline was missed, unless the process was stopped since `before`. Whether it was
+/// met.
 pub(crate) fn in_time(met: bool, before: u64, text: impl FnOnce() -> String) -> bool {
     if !met {
         // The watch may not have ticked since.

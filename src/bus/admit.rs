@@ -25,11 +25,12 @@ use std::sync::Arc;
 impl<E: Send + 'static> Bus<E> {
     /// Puts a sink on the bus, named after the place of this call.
     ///
-    /// A sink that is on the bus already (two handles to one queue, two clones of one `Arc`) stays there once, and its id
-    /// is returned again.
+    /// A sink that is on the bus already (two handles to one queue, two clones of one `Arc`) stays
+    /// there once, and its id is returned again.
     ///
     /// # Errors
-    /// [`AddError`] when the bus is closed, is the sink itself, or a lane for one of its publishers cannot be made.
+    /// [`AddError`] when the bus is closed, is the sink itself, or a lane for one of its publishers
+    /// cannot be made.
     ///
     /// # Examples
     /// ```
@@ -68,10 +69,12 @@ impl<E: Send + 'static> Bus<E> {
         self.core().add(name.to_owned(), Location::caller(), Arc::new(Quiet::new(sink)))
     }
 
-    /// Adds a channel that drops the newest event when it is full, and returns its reading half. Dropping that unsubscribes.
+    /// Adds a channel that drops the newest event when it is full, and returns its reading half.
+    /// Dropping that unsubscribes.
     ///
-    /// The channel is [`Channel::lossy`] with room for `capacity` events per publisher. [`Receiver::lost`] returns how many events
-    /// were dropped for want of room; no hook is called for them. For other settings make the channel with [`Channel::builder`] and
+    /// The channel is [`Channel::lossy`] with room for `capacity` events per publisher.
+    /// [`Receiver::lost`] returns how many events were dropped for want of room; no hook is called
+    /// for them. For other settings make the channel with [`Channel::builder`] and
     /// [`add`](Self::add) it.
     ///
     /// # Errors
@@ -95,10 +98,11 @@ impl<E: Send + 'static> Bus<E> {
         Ok(receiver)
     }
 
-    /// Adds a channel that blocks publishers when it is full, and returns its reading half. Dropping that unsubscribes.
+    /// Adds a channel that blocks publishers when it is full, and returns its reading half.
+    /// Dropping that unsubscribes.
     ///
-    /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A reader that stalls stops the publishers
-    /// of the bus, once its room is used up.
+    /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A reader
+    /// that stalls stops the publishers of the bus, once its room is used up.
     ///
     /// # Errors
     /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
@@ -123,7 +127,8 @@ impl<E: Send + 'static> Bus<E> {
     }
 }
 
-/// The most sinks that an add or a registration asks whether they are closed; each asks the next ones.
+/// The most sinks that an add or a registration asks whether they are closed; each asks the next
+/// ones.
 const LOOKS: usize = 16;
 
 /// What a new publisher gets.
@@ -137,13 +142,15 @@ pub(super) struct Admission<E: Send + 'static> {
     pub(super) seen: u64,
 }
 
-/// Asks a sink something: user code, in which nothing waits. A panic is the caller's, who brought the sink.
+/// Asks a sink something: user code, in which nothing waits. A panic is the caller's, who brought
+/// the sink.
 fn ask<R>(call: impl FnOnce() -> R) -> R {
     let _user_code = UserCode::enter();
     call()
 }
 
-/// Lanes that were made for publishers. Those that no publisher gets are dropped when no lock is held.
+/// Lanes that were made for publishers. Those that no publisher gets are dropped when no lock is
+/// held.
 struct Made<E: Send + 'static>(BTreeMap<u64, Prepared<E>>);
 
 impl<E: Send + 'static> Drop for Made<E> {
@@ -181,7 +188,8 @@ impl<E: Send + 'static> Core<E> {
         }
         validated(&*sink)?;
         self.purge(LOOKS);
-        // The lanes made so far, by publisher. At least one look at `lane` says whether the sink has any.
+        // The lanes made so far, by publisher. At least one look at `lane` says whether the sink
+        // has any.
         let mut lanes = Made(BTreeMap::new());
         let mut probe = None;
         let (id, info, garbage) = loop {
@@ -200,7 +208,8 @@ impl<E: Send + 'static> Core<E> {
                 {
                     let id = SinkId(control.id());
                     let info = Info::new(id, name, location, key, has_lanes, self.any_closed.clone());
-                    // A lane for a publisher that has gone is dropped below, which a removal waits for.
+                    // A lane for a publisher that has gone is dropped below, which a removal waits
+                    // for.
                     std::mem::forget(info.begin_call());
                     break (id, info.clone(), self.attach(&mut control, info, sink, lanes));
                 }
@@ -257,11 +266,13 @@ impl<E: Send + 'static> Core<E> {
         let old = self.list.swap(control.entries.clone());
         control.retire(old);
         garbage.lists.extend(control.unread_lists());
-        // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: the changes are handed over.
+        // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: the
+        // changes are handed over.
         self.version.fetch_add(STEP, Ordering::AcqRel) + STEP
     }
 
-    /// Lets go of stale changes, one publisher's at a time, so that no other call waits long for the lock.
+    /// Lets go of stale changes, one publisher's at a time, so that no other call waits long for
+    /// the lock.
     pub(super) fn compact(&self) {
         loop {
             let mut garbage = Garbage::new();
@@ -306,8 +317,8 @@ impl<E: Send + 'static> Core<E> {
         control: &mut MutexGuard<'_, Control<E>>,
         mut joining: Joining<'_, E>,
     ) -> (Arc<PublisherSlot<E>>, Chain<Change<E>>, Room, u64) {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock no change can come between the
-        // table and this version.
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock no
+        // change can come between the table and this version.
         let seen = self.version.load(Ordering::Acquire);
         let slot = Arc::new(PublisherSlot {
             id: joining.id,
@@ -339,7 +350,8 @@ impl<E: Send + 'static> Core<E> {
         self.domain.forget(&slot.hazard);
     }
 
-    /// Forgets the links of a publisher that is not registered, or not any more: no sink that is added from now on has one.
+    /// Forgets the links of a publisher that is not registered, or not any more: no sink that is
+    /// added from now on has one.
     fn forget_publisher(&self, publisher: u64) {
         let entries = lock(&self.control).entries.clone();
         for entry in entries.iter() {
@@ -357,10 +369,11 @@ impl<E: Send + 'static> Joining<'_, E> {
         let _making = Visit::begin(self.core.address(), Purpose::MakeLanes);
         for id in fresh {
             self.newest = id;
-            // The attachment is held meanwhile, so that a removal waits for this call. One that was removed is not missed.
+            // The attachment is held meanwhile, so that a removal waits for this call. One that was
+            // removed is not missed.
             let Some(entry) = self.core.attachment(id) else { continue };
-            // Without memory for a lane the publisher uses the shared one; and where making it panics, which is no concern of
-            // this publisher's.
+            // Without memory for a lane the publisher uses the shared one; and where making it
+            // panics, which is no concern of this publisher's.
             let lane = user_code(|| entry.listed.with(|sink| sink.lane()).map(Prepared::new));
             let lane = lane.ok().and_then(Result::ok).unwrap_or_else(|| Prepared::new(None));
             let link = Link::new(&entry.info, entry.listed.guarded(), lane);

@@ -16,8 +16,8 @@ use std::time::Duration;
 impl<E: Send + 'static> Bus<E> {
     /// Adds a sink to the bus until the returned guard is dropped.
     ///
-    /// A sink that is on the bus already stays there once, as with [`add`](Self::add); the first of its guards that is dropped removes
-    /// it.
+    /// A sink that is on the bus already stays there once, as with [`add`](Self::add); the first of
+    /// its guards that is dropped removes it.
     ///
     /// # Errors
     /// As for [`add`](Self::add).
@@ -56,14 +56,17 @@ impl<E: Send + 'static> Bus<E> {
     }
 }
 
-/// A sink on a bus that is removed when this guard is dropped. Made by [`Bus::attach`](crate::Bus::attach).
+/// A sink on a bus that is removed when this guard is dropped. Made by
+/// [`Bus::attach`](crate::Bus::attach).
 ///
-/// The guard does not keep the bus open. If the bus is closed or gone, dropping the guard does nothing.
+/// The guard does not keep the bus open. If the bus is closed or gone, dropping the guard does
+/// nothing.
 ///
 /// # Guarantees
-/// - **Drop**: no publish that begins afterwards reaches the sink. The drop waits until no call of the bus is inside the sink, at most
-///   half a second. Inside a delivery, inside another call of the bus into a sink, on the worker of a queue, and while unwinding, it does
-///   not wait. A call that is inside ends by itself, and the bus then drops the sink.
+/// - **Drop**: no publish that begins afterwards reaches the sink. The drop waits until no call of
+///   the bus is inside the sink, at most half a second. Inside a delivery, inside another call of
+///   the bus into a sink, on the worker of a queue, and while unwinding, it does not wait. A call
+///   that is inside ends by itself, and the bus then drops the sink.
 /// - **Accepted events** are still handled, as after [`Bus::remove`](crate::Bus::remove).
 /// - **Destructors**: the sink's destructor may run in the drop of the guard.
 ///
@@ -108,7 +111,8 @@ impl<E: Send + 'static> Attachment<E> {
         self.id
     }
 
-    /// Leaves the sink on the bus, and returns its id: [`Bus::remove`](crate::Bus::remove) removes it.
+    /// Leaves the sink on the bus, and returns its id: [`Bus::remove`](crate::Bus::remove) removes
+    /// it.
     ///
     /// # Examples
     /// ```
@@ -127,7 +131,8 @@ impl<E: Send + 'static> Attachment<E> {
     /// Removes the sink now, and waits as [`Bus::remove`](crate::Bus::remove) does.
     ///
     /// # Errors
-    /// [`RemoveError::Unknown`] when the sink is no longer on the bus, or the bus is closed or gone.
+    /// [`RemoveError::Unknown`] when the sink is no longer on the bus, or the bus is closed or
+    /// gone.
     ///
     /// # Examples
     /// ```

@@ -11,8 +11,9 @@ use std::sync::Arc;
 impl<E: Send + 'static> Bus<E> {
     /// A bus without sinks.
     ///
-    /// The type of its events follows from the first sink that names it, or from what is published or received. Where nothing names it, as
-    /// with [`noop`](crate::noop) alone, write `Bus::<Event>::new()`.
+    /// The type of its events follows from the first sink that names it, or from what is published
+    /// or received. Where nothing names it, as with [`noop`](crate::noop) alone, write
+    /// `Bus::<Event>::new()`.
     ///
     /// # Examples
     /// ```
@@ -56,8 +57,9 @@ impl<E: Send + 'static> Bus<E> {
 
 /// The settings of a [`Bus`].
 ///
-/// There is no hook for dropped events here: a bus keeps none. It is queues and channels that drop events, and have them at hand
-/// when they do, so `on_drop` is theirs: [`QueueBuilder::on_drop`](crate::queue::QueueBuilder::on_drop),
+/// There is no hook for dropped events here: a bus keeps none. It is queues and channels that drop
+/// events, and have them at hand when they do, so `on_drop` is theirs:
+/// [`QueueBuilder::on_drop`](crate::queue::QueueBuilder::on_drop),
 /// [`ChannelBuilder::on_drop`](crate::channel::ChannelBuilder::on_drop).
 ///
 /// # Examples
@@ -76,8 +78,9 @@ impl<E: Send + 'static> BusBuilder<E> {
         Self(BusHooks { on_error: None, events: PhantomData })
     }
 
-    /// Is called when a sink fails, or panics, while it is called on the publishing thread; on that thread. Its own panics
-    /// are ignored. Queues have a hook of their own: [`QueueBuilder::on_error`](crate::queue::QueueBuilder::on_error).
+    /// Is called when a sink fails, or panics, while it is called on the publishing thread; on that
+    /// thread. Its own panics are ignored. Queues have a hook of their own:
+    /// [`QueueBuilder::on_error`](crate::queue::QueueBuilder::on_error).
     ///
     /// # Examples
     /// ```

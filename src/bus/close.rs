@@ -1,9 +1,11 @@
 //! Closing and flushing a bus.
 //!
-//! Both tell every sink first, in the order in which they were added, and then wait for all of them against one deadline: what a sink
-//! was told to do, and is still to be waited for, is in its report ([`crate::wait::errand`]). So nothing that a bus is closed through
-//! waits for another bus: a bus that is closed on behalf of another one is told and not waited for, whichever thread closes it, and the
-//! caller that began walks through all that was told, each once. A cycle has no end that anybody waits for.
+//! Both tell every sink first, in the order in which they were added, and then wait for all of them
+//! against one deadline: what a sink was told to do, and is still to be waited for, is in its
+//! report ([`crate::wait::errand`]). So nothing that a bus is closed through waits for another bus:
+//! a bus that is closed on behalf of another one is told and not waited for, whichever thread
+//! closes it, and the caller that began walks through all that was told, each once. A cycle has no
+//! end that anybody waits for.
 
 use super::control::Closing;
 use super::core::{CLOSED, Core};
@@ -27,7 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl<E: Send + 'static> Core<E> {
-    /// Closes the bus. The caller waits for all of its sinks, or leaves that to the caller that closes several sinks.
+    /// Closes the bus. The caller waits for all of its sinks, or leaves that to the caller that
+    /// closes several sinks.
     pub(super) fn close(self: &Arc<Self>, deadline: Deadline, waits: bool) -> CloseReport {
         if must_not_wait() {
             return self.close_inside(deadline, None);
@@ -62,7 +65,8 @@ impl<E: Send + 'static> Core<E> {
         whole
     }
 
-    /// Lets no event in any more, and returns the sinks to be closed, unless another thread closes or has closed them.
+    /// Lets no event in any more, and returns the sinks to be closed, unless another thread closes
+    /// or has closed them.
     fn begin_close(&self) -> Option<Vec<Entry<E>>> {
         let entries = {
             let mut control = lock(&self.control);
@@ -70,8 +74,8 @@ impl<E: Send + 'static> Core<E> {
                 return None;
             }
             control.closing = Closing::Running;
-            // ORD(bus.version): AcqRel; pairs with the Acquire in `Publisher::publish`. Under the lock, so that no sink
-            // comes onto a closed bus.
+            // ORD(bus.version): AcqRel; pairs with the Acquire in `Publisher::publish`. Under the
+            // lock, so that no sink comes onto a closed bus.
             self.version.fetch_or(CLOSED, Ordering::AcqRel);
             let old = self.list.swap(List::default());
             control.retire(old);
@@ -132,7 +136,8 @@ impl<E: Send + 'static> Core<E> {
 
     /// Closes one sink, and gives it a moment to come to its end.
     fn close_sink(&self, entry: &Entry<E>, deadline: Deadline, patience: Duration) -> CloseReport {
-        // A direct sink is closed after the calls in progress; what has lanes is closed to end those that wait there.
+        // A direct sink is closed after the calls in progress; what has lanes is closed to end
+        // those that wait there.
         let calls_are_over = entry.info.has_lanes || self.wait_for_calls(entry, deadline);
         // The entries stay for snapshots, and so does the sink.
         entry.listed.with(|sink| {
@@ -177,7 +182,8 @@ impl<E: Send + 'static> Core<E> {
         for (entry, part) in entries.iter().zip(parts) {
             report.merge(&entry.info.name, part.unwrap_or_else(CloseReport::pending));
         }
-        // A close from inside goes on by itself; the next caller from outside waits for it and gets the final report.
+        // A close from inside goes on by itself; the next caller from outside waits for it and gets
+        // the final report.
         let is_pending = report.finish == Finish::Pending;
         self.end_close(if is_pending { Closing::Idle } else { Closing::Reported(report.clone()) });
         report
@@ -204,7 +210,8 @@ impl<E: Send + 'static> Core<E> {
         entry.listed.guarded().is_named(&self.domain) || entry.info.is_called()
     }
 
-    /// Waits until no publish is inside a sink, or the deadline has passed; returns whether none is.
+    /// Waits until no publish is inside a sink, or the deadline has passed; returns whether none
+    /// is.
     fn wait_for_calls(&self, entry: &Entry<E>, deadline: Deadline) -> bool {
         let mut pause = Pace::new();
         while self.is_called(entry) {
@@ -216,10 +223,11 @@ impl<E: Send + 'static> Core<E> {
         true
     }
 
-    /// What the last handle does as it goes: the bus takes no more events and lets go of its sinks, which work off what they
-    /// have. Nobody is told to give up.
+    /// What the last handle does as it goes: the bus takes no more events and lets go of its sinks,
+    /// which work off what they have. Nobody is told to give up.
     pub(super) fn let_go(self: &Arc<Self>) {
-        // The handles of all queues share one limit as they go, and so do the sinks that are closed here.
+        // The handles of all queues share one limit as they go, and so do the sinks that are closed
+        // here.
         let dropping = HandleDrop::begin();
         let limit = (!must_not_wait()).then(|| dropping.deadline());
         // As inside a delivery, where a close does not wait and gives nothing up.
@@ -234,7 +242,8 @@ impl<E: Send + 'static> Core<E> {
         self.sweep();
     }
 
-    /// Flushes the bus. The caller waits for all of its sinks, or leaves that to the caller that flushes several sinks.
+    /// Flushes the bus. The caller waits for all of its sinks, or leaves that to the caller that
+    /// flushes several sinks.
     pub(super) fn flush(self: &Arc<Self>, deadline: Deadline, waits: bool) -> FlushReport {
         let mut report = FlushReport::default();
         if must_not_wait() {
@@ -282,7 +291,8 @@ impl<E: Send + 'static> Core<E> {
     fn flush_sink(&self, id: SinkId, deadline: Deadline) -> FlushReport {
         let mut part = FlushReport::default();
         let Some(entry) = self.attachment(id) else { return part };
-        // What is told in there goes on when the call has returned, and is inside the sink as long as it does.
+        // What is told in there goes on when the call has returned, and is inside the sink as long
+        // as it does.
         let _holding = Holding::begin(Arc::new(entry.clone()));
         let _limit = WaitLimit::until(deadline);
         let flush = || entry.listed.with(|sink| sink.flush_by(deadline, &mut part));

@@ -1,8 +1,10 @@
 //! The control plane's state.
 //!
-//! One mutex guards it. Nothing waits and no user code runs while it is held: lanes are made before, and checked again under the lock;
-//! what is to be dropped is carried out of it as [`Garbage`]. What is done under the lock grows with the publishers that a change
-//! concerns, and not with the sinks that are on the bus: changes are handed over, not tables, and lists share what did not change.
+//! One mutex guards it. Nothing waits and no user code runs while it is held: lanes are made
+//! before, and checked again under the lock; what is to be dropped is carried out of it as
+//! [`Garbage`]. What is done under the lock grows with the publishers that a change concerns, and
+//! not with the sinks that are on the bus: changes are handed over, not tables, and lists share
+//! what did not change.
 
 use super::entry::Entry;
 use super::link::{Change, Room};
@@ -38,7 +40,8 @@ impl<E: Send + 'static> PublisherSlot<E> {
         self.seen.store(version, Ordering::Release);
     }
 
-    /// Control plane: whether the publisher has applied the changes of this version. If so, all that it did before is visible.
+    /// Control plane: whether the publisher has applied the changes of this version. If so, all
+    /// that it did before is visible.
     pub(super) fn has_seen(&self, version: u64) -> bool {
         // ORD(slot.seen): Acquire; pairs with the Release in `saw`.
         self.seen.load(Ordering::Acquire) >= version
@@ -86,14 +89,15 @@ impl<E: Send + 'static> Registered<E> {
         }
     }
 
-    /// A change that the publisher may not have taken brings nothing any more; whether that is true of half of them by now.
+    /// A change that the publisher may not have taken brings nothing any more; whether that is true
+    /// of half of them by now.
     fn withdrew_one(&mut self) -> bool {
         self.stale += 1;
         2 * self.stale >= self.pending.len()
     }
 
-    /// Hands over anew, in place of all pending changes, those that are not stale: an idle publisher costs no more than what is news
-    /// to it.
+    /// Hands over anew, in place of all pending changes, those that are not stale: an idle
+    /// publisher costs no more than what is news to it.
     pub(super) fn compact(&mut self, garbage: &mut Garbage<E>) {
         self.stale = 0;
         garbage.changes.extend(self.pending.extract_if(.., |change| change.link.is_withdrawn()));
@@ -102,12 +106,14 @@ impl<E: Send + 'static> Registered<E> {
             *self.out.of(change.link.kind) += 1;
             changes.push(Parcel::new(change.clone()));
         }
-        // Should the publisher have taken the old ones meanwhile, it finds nothing to do in the new ones, which need no room.
+        // Should the publisher have taken the old ones meanwhile, it finds nothing to do in the new
+        // ones, which need no room.
         self.returned.extend(self.slot.changes.replace(changes));
         self.count_returned(usize::MAX, garbage);
     }
 
-    /// Collects what the publisher has given back, and counts at most `most` changes of it. Returns how many it counted.
+    /// Collects what the publisher has given back, and counts at most `most` changes of it. Returns
+    /// how many it counted.
     fn collect(&mut self, most: usize, garbage: &mut Garbage<E>) -> usize {
         if self.slot.changes.is_taken() {
             self.all_taken(garbage);
@@ -225,7 +231,8 @@ impl<E: Send + 'static> Control<E> {
         self.next_id - 1
     }
 
-    /// Collects what the next publishers have given back: at most `publishers` of them, and about `changes` changes.
+    /// Collects what the next publishers have given back: at most `publishers` of them, and about
+    /// `changes` changes.
     pub(super) fn collect(&mut self, publishers: usize, mut changes: usize, garbage: &mut Garbage<E>) {
         let after = self.publishers.range(self.collected + 1..);
         let ids = after.chain(self.publishers.range(..=self.collected)).map(|(id, _)| *id);
@@ -261,7 +268,8 @@ impl<E: Send + 'static> Control<E> {
         for (publisher, link) in detached.entry.reached.end() {
             detached.sealers.extend(link.sealer());
             let withdrawn = link.withdraw();
-            // One that is being registered has the link, and is not known yet: its lane is taken back, since it has not begun.
+            // One that is being registered has the link, and is not known yet: its lane is taken
+            // back, since it has not begun.
             if let Some(registered) = self.publishers.get_mut(&publisher) {
                 if withdrawn.is_some() {
                     if registered.withdrew_one() {

@@ -1,4 +1,5 @@
-//! What all handles and publishers of a bus share, what keeps it open, and how the control plane calls sinks.
+//! What all handles and publishers of a bus share, what keeps it open, and how the control plane
+//! calls sinks.
 
 use super::control::Control;
 use super::entry::Entry;
@@ -24,7 +25,8 @@ pub(super) const STEP: u64 = 2;
 pub(super) struct Core<E: Send + 'static> {
     /// For clones of publishers that do not keep the bus open.
     pub(super) handle: Weak<Handle<E>>,
-    /// Changes with every change of the list; its lowest bit says closed. Publishers read it at each publish.
+    /// Changes with every change of the list; its lowest bit says closed. Publishers read it at
+    /// each publish.
     pub(super) version: CachePadded<AtomicU64>,
     pub(super) list: Swap<List<E>>,
     pub(super) domain: Domain,
@@ -79,9 +81,10 @@ impl<E: Send + 'static> Core<E> {
 
 /// Calls of the control plane into the sinks on a bus.
 ///
-/// A call holds the attachment of its sink, and of no other one, for as long as it lasts; so a removal waits for the calls that are
-/// inside its sink, as it waits for a `Bus::publish` there, and a sink that was removed is not called any more. The sinks are named
-/// first and looked up again, one by one: a call that is stuck in one of them holds up the removal of that one only.
+/// A call holds the attachment of its sink, and of no other one, for as long as it lasts; so a
+/// removal waits for the calls that are inside its sink, as it waits for a `Bus::publish` there,
+/// and a sink that was removed is not called any more. The sinks are named first and looked up
+/// again, one by one: a call that is stuck in one of them holds up the removal of that one only.
 impl<E: Send + 'static> Core<E> {
     /// Every sink on the bus, by what is known of it.
     pub(super) fn infos(&self) -> Vec<Arc<Info>> {
@@ -96,7 +99,8 @@ impl<E: Send + 'static> Core<E> {
         lock(&self.control).entries.get(id).cloned()
     }
 
-    /// Calls a sink, as inside a delivery: user code in there does not wait, and removes no sink that it would wait for.
+    /// Calls a sink, as inside a delivery: user code in there does not wait, and removes no sink
+    /// that it would wait for.
     pub(super) fn ask<R>(&self, id: SinkId, call: impl FnOnce(&Info, &SinkRef<E>) -> R) -> Option<R> {
         let entry = self.attachment(id)?;
         let _user_code = UserCode::enter();

@@ -1,12 +1,14 @@
 //! The publish path.
 //!
-//! A publish goes through these steps: put the event into each lane; one fence; settle with the threads that seal lanes and
-//! wake the consumers that are parked; call the direct sinks; and last, push where a wait for room may come, so that
-//! no consumer that was promised an event is parked while the publisher waits.
+//! A publish goes through these steps: put the event into each lane; one fence; settle with the
+//! threads that seal lanes and wake the consumers that are parked; call the direct sinks; and last,
+//! push where a wait for room may come, so that no consumer that was promised an event is parked
+//! while the publisher waits.
 //!
-//! The shortest path, a plain push into fast lanes, is [`Lanes::push`]. All others are here, and borrow the publisher's lanes and
-//! table. Events are passed by a place in memory that only this path sees: so the short path keeps them in registers and does not
-//! copy its result. A sink that refuses the event leaves it in its place.
+//! The shortest path, a plain push into fast lanes, is [`Lanes::push`]. All others are here, and
+//! borrow the publisher's lanes and table. Events are passed by a place in memory that only this
+//! path sees: so the short path keeps them in registers and does not copy its result. A sink that
+//! refuses the event leaves it in its place.
 
 use super::hooks::BusHooks;
 use super::info::{Info, SinkRef};
@@ -53,7 +55,8 @@ impl<E> Scene<'_, E> {
 }
 
 impl<E: Clone + Send + 'static> Table<E> {
-    /// Publishes the event in `place`, of which the first `done` fast lanes have got theirs, and leaves it there if no sink takes it.
+    /// Publishes the event in `place`, of which the first `done` fast lanes have got theirs, and
+    /// leaves it there if no sink takes it.
     pub(super) fn publish(
         &mut self,
         lanes: &mut Lanes<E>,
@@ -68,8 +71,8 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
     }
 
-    /// Puts the event into every fast lane whose gate lets it pass. The event stays in its place in memory while gates check
-    /// it: one that no gate lets pass is never copied.
+    /// Puts the event into every fast lane whose gate lets it pass. The event stays in its place in
+    /// memory while gates check it: one that no gate lets pass is never copied.
     fn publish_gated(&mut self, lanes: &mut Lanes<E>, place: &mut Option<E>, scene: &Scene<'_, E>) -> Tally {
         let count = lanes.len();
         let mut gated = Gated { attention: 0, lost: 0, scene };
@@ -271,7 +274,8 @@ struct Gated<'a, E> {
 }
 
 impl<E: Clone + Send + 'static> Gated<'_, E> {
-    /// Puts the event into one lane, if its gate lets it pass, or a clone unless this is the last lane; `false` without room.
+    /// Puts the event into one lane, if its gate lets it pass, or a clone unless this is the last
+    /// lane; `false` without room.
     #[inline(always)]
     fn put(&mut self, fast: &mut Fast<E>, place: &mut Option<E>, is_last: bool) -> bool {
         let Fast { lane, gate, .. } = fast;
@@ -354,8 +358,8 @@ impl<E: Clone + Send + 'static> Slow<E> {
         push(place, |event| self.lane.offer(event, *scene.deadline))
     }
 
-    /// Through a lane that runs user code, or that cannot be sealed: a removal waits for the push. Apart from the plain lanes,
-    /// whose path its frame would make longer.
+    /// Through a lane that runs user code, or that cannot be sealed: a removal waits for the push.
+    /// Apart from the plain lanes, whose path its frame would make longer.
     #[inline(never)]
     fn deliver_guarded(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
         let Self { lane, guard, info, .. } = self;
@@ -387,8 +391,9 @@ fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<Disposition,
     }
 }
 
-/// Asks a gate. It is foreign code, so it runs under the hazard word; once its sink is off the bus it is not asked any more,
-/// and the sealed lane behind it refuses the event. Says what became of an event that does not pass.
+/// Asks a gate. It is foreign code, so it runs under the hazard word; once its sink is off the bus
+/// it is not asked any more, and the sealed lane behind it refuses the event. Says what became of
+/// an event that does not pass.
 #[inline]
 fn held_back<E>(
     (gate, guard): &mut (LaneFilter<E>, Guard<E>),
@@ -398,7 +403,8 @@ fn held_back<E>(
     scene.enter(guard).and_then(|_entered| gate(event))
 }
 
-/// Puts an event into a fast lane for which there may be no room. That may call a hook of the mailbox, which a removal waits for.
+/// Puts an event into a fast lane for which there may be no room. That may call a hook of the
+/// mailbox, which a removal waits for.
 #[cold]
 fn hooked<E: Send + 'static>(
     lane: &mut FastLane<E>,

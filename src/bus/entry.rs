@@ -54,8 +54,9 @@ impl<E: Send + 'static> Reached<E> {
         lock(&self.0).links.remove(&publisher)
     }
 
-    /// Drops the user code of the sink that publishers still have in their lanes; `false` while another thread drops some of it. To be
-    /// called when the sink is being taken off the bus, and its guard is quiet.
+    /// Drops the user code of the sink that publishers still have in their lanes; `false` while
+    /// another thread drops some of it. To be called when the sink is being taken off the bus, and
+    /// its guard is quiet.
     pub(super) fn drop_user_code(&self) -> bool {
         let links = self.end();
         let is_dropped = links.iter().fold(true, |is_dropped, (_, link)| link.drop_user_code() && is_dropped);

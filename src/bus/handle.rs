@@ -21,7 +21,8 @@ impl<E: Send + 'static> Bus<E> {
         WeakBus::new(&self.0)
     }
 
-    /// A guard that closes the bus at the end of a scope: for a bus in a `static`, which is never dropped.
+    /// A guard that closes the bus at the end of a scope: for a bus in a `static`, which is never
+    /// dropped.
     ///
     /// # Examples
     /// ```

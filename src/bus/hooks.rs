@@ -7,7 +7,8 @@ use crate::wait::context::{error_text, quietly};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What an `on_error` hook of a bus is told: which sink failed while it was called on the publishing thread, and how.
+/// What an `on_error` hook of a bus is told: which sink failed while it was called on the
+/// publishing thread, and how.
 ///
 /// # Examples
 /// ```

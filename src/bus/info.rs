@@ -23,7 +23,8 @@ pub(super) struct Info {
     pub(super) counters: Counters,
     /// The sink was taken off the bus.
     removed: AtomicBool,
-    /// Set with `closed`, and shared by all attachments of the bus: the control plane has to look which of them it is.
+    /// Set with `closed`, and shared by all attachments of the bus: the control plane has to look
+    /// which of them it is.
     any_closed: sync::Arc<AtomicBool>,
     last_error: Mutex<Option<String>>,
     /// Direct calls in progress that have no hazard word: those of `Bus::publish`.
@@ -40,7 +41,8 @@ impl Drop for DirectCall<'_> {
 }
 
 fn end(calls: &AtomicUsize) {
-    // ORD(info.calls): Release; pairs with the Acquire in `is_called`: what the call did is visible.
+    // ORD(info.calls): Release; pairs with the Acquire in `is_called`: what the call did is
+    // visible.
     calls.fetch_sub(1, Ordering::Release);
 }
 
@@ -73,10 +75,12 @@ impl Info {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// The sink reported that it is closed: it is skipped, and the control plane takes it off the bus.
+    /// The sink reported that it is closed: it is skipped, and the control plane takes it off the
+    /// bus.
     pub(super) fn mark_closed(&self) {
         self.closed.store(true, Ordering::Relaxed);
-        // ORD(info.any_closed): Release; pairs with the Acquire in `Core::purge`: a purge that sees it sees which sink is closed.
+        // ORD(info.any_closed): Release; pairs with the Acquire in `Core::purge`: a purge that sees
+        // it sees which sink is closed.
         self.any_closed.store(true, Ordering::Release);
     }
 
@@ -86,13 +90,15 @@ impl Info {
         self.removed.load(Ordering::Relaxed)
     }
 
-    /// The sink is being taken off the bus: publishers that are handed the attachment once more let go of it.
+    /// The sink is being taken off the bus: publishers that are handed the attachment once more let
+    /// go of it.
     pub(super) fn set_removed(&self) {
         self.removed.store(true, Ordering::Relaxed);
     }
 
-    /// Counts a direct call. To be followed by a look whether the sink is still attached: the fence pairs with the heavy one
-    /// in `Domain::fence`, so that either the look finds it detached or the waiting thread finds the call.
+    /// Counts a direct call. To be followed by a look whether the sink is still attached: the fence
+    /// pairs with the heavy one in `Domain::fence`, so that either the look finds it detached or
+    /// the waiting thread finds the call.
     pub(super) fn begin_call(&self) -> DirectCall<'_> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         // ORD(info.calls): full fence; pairs with the heavy one in `Domain::fence`.

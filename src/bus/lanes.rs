@@ -1,8 +1,10 @@
 //! The fast lanes of one publisher: its private SPSC rings into sinks.
 //!
-//! A publish to lanes only is what most publishes are. Its cost is the loads between the publisher and the ring as much as the
-//! stores into the ring, so the last lane, which is the only one more often than not, is in the publisher itself, and the others
-//! are one pointer away. They stay there: whatever is not a plain push borrows them, together with the [`Table`](super::table::Table).
+//! A publish to lanes only is what most publishes are. Its cost is the loads between the publisher
+//! and the ring as much as the stores into the ring, so the last lane, which is the only one more
+//! often than not, is in the publisher itself, and the others are one pointer away. They stay
+//! there: whatever is not a plain push borrows them, together with the
+//! [`Table`](super::table::Table).
 
 use super::link::{Change, Guard, Ticket};
 use super::tally::Tally;
@@ -19,7 +21,8 @@ use std::{option, slice};
 /// A version that a bus never has: every publish that compares with it takes another path.
 pub(super) const NEVER: u64 = u64::MAX;
 
-/// A private lane whose ring has one producer: the fast path. What a publish touches is in its first cache line.
+/// A private lane whose ring has one producer: the fast path. What a publish touches is in its
+/// first cache line.
 #[repr(C, align(64))]
 pub(super) struct Fast<E: Send + 'static> {
     pub(super) lane: FastLane<E>,
@@ -43,8 +46,8 @@ impl<E: Send + 'static> Fast<E> {
         self.lane.pair() == FencePair::Symmetric
     }
 
-    /// After the fence: settles with the thread that seals the lane, and wakes its consumer, if there is a need. Returns how many
-    /// events were taken back.
+    /// After the fence: settles with the thread that seals the lane, and wakes its consumer, if
+    /// there is a need. Returns how many events were taken back.
     fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> usize {
         let mut count = 0;
         if self.lane.attention() != 0 {
@@ -64,12 +67,13 @@ impl<E: Send + 'static> Fast<E> {
 /// All fast lanes of a publisher, in the order of the ids of their sinks.
 ///
 /// # Invariant
-/// - `last` is there if any lane is. `seen` is [`NEVER`] unless there are lanes, none of them has a gate, and the publisher has no
-///   other link to a sink.
+/// - `last` is there if any lane is. `seen` is [`NEVER`] unless there are lanes, none of them has a
+///   gate, and the publisher has no other link to a sink.
 pub(super) struct Lanes<E: Send + 'static> {
     /// The version of the list for which a plain push into these lanes is a whole publish.
     pub(super) seen: u64,
-    /// Not zero if what lanes report right after a put does not count, because a full fence has to come between.
+    /// Not zero if what lanes report right after a put does not count, because a full fence has to
+    /// come between.
     needs_fence: u64,
     last: Option<Fast<E>>,
     others: Vec<Fast<E>>,
@@ -88,7 +92,8 @@ pub(super) enum Pushed<E> {
     Full(usize, E),
 }
 
-/// Settles what was put into lanes, and wakes the consumers, when user code of the event unwinds: its clone, its drop, a gate.
+/// Settles what was put into lanes, and wakes the consumers, when user code of the event unwinds:
+/// its clone, its drop, a gate.
 pub(super) struct SettleOnDrop<'a, E: Send + 'static>(pub(super) &'a mut Lanes<E>);
 
 impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
@@ -166,7 +171,8 @@ impl<E: Send + 'static> Lanes<E> {
         self.needs_fence = u64::from(is_symmetric && !MODEL);
     }
 
-    /// Moves lanes out of the way that accept no further events. They go back in the changes that brought them.
+    /// Moves lanes out of the way that accept no further events. They go back in the changes that
+    /// brought them.
     pub(super) fn retire_closed(&mut self, done: &mut handoff::Chain<Change<E>>) {
         let Self { seen, last, others, gated, symmetric, .. } = self;
         others.extend(last.take());
@@ -191,22 +197,26 @@ impl<E: Send + 'static> Lanes<E> {
         dispose_each(self.others.drain(..).chain(self.last.take()));
     }
 
-    /// Whether the fences of one of the lanes cost something, so that what lanes report right after each put does not count.
+    /// Whether the fences of one of the lanes cost something, so that what lanes report right after
+    /// each put does not count.
     #[inline(always)]
     pub(super) fn needs_fence(&self) -> bool {
         self.needs_fence != 0
     }
 
-    /// After puts: the fence that the lanes need, and whether one of them has something to settle or a consumer to wake.
+    /// After puts: the fence that the lanes need, and whether one of them has something to settle
+    /// or a consumer to wake.
     #[inline(always)]
     pub(super) fn fence_and_check(&self) -> bool {
-        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of
+        // consumers that park.
         light_fence(if self.needs_fence == 0 { FencePair::Asymmetric } else { FencePair::Symmetric });
         let last = self.last.as_ref().map_or(0, |fast| fast.lane.attention());
         self.others.iter().fold(last, |attention, fast| attention | fast.lane.attention()) != 0
     }
 
-    /// After the fence: the settling with sealers, the wake-ups. What was not accepted goes to `taken_back`; returns how many events.
+    /// After the fence: the settling with sealers, the wake-ups. What was not accepted goes to
+    /// `taken_back`; returns how many events.
     #[cold]
     pub(super) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> usize {
         self.iter_mut().map(|fast| fast.settle_and_wake(&mut taken_back)).sum()
@@ -235,8 +245,8 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             return Pushed::Full(0, event);
         };
         let mut attention = *needs_fence;
-        // This thread holds nothing that others wait for; but what owns something is cloned by user code, most of the time, and
-        // in that nothing waits.
+        // This thread holds nothing that others wait for; but what owns something is cloned by user
+        // code, most of the time, and in that nothing waits.
         let user_code = needs_drop::<E>().then(UserCode::enter);
         for fast in others.iter_mut() {
             let Some(room) = fast.lane.room() else {
@@ -262,8 +272,8 @@ impl<E: Clone + Send + 'static> Lanes<E> {
         if attention == 0 { Pushed::Done(count) } else { Pushed::Attention(count) }
     }
 
-    /// Puts a slice into every lane and shows it at once. `None` when that was not all; the lanes then know how far they are, for
-    /// the rest of the publish.
+    /// Puts a slice into every lane and shows it at once. `None` when that was not all; the lanes
+    /// then know how far they are, for the rest of the publish.
     pub(super) fn push_batch(&mut self, events: &[E]) -> Option<Tally> {
         let settling = SettleOnDrop(self);
         let Lanes { needs_fence, last, others, .. } = &mut *settling.0;
@@ -274,7 +284,8 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             fast.batched = fast.lane.put_slice(events);
             drop(user_code);
             whole &= fast.batched == events.len();
-            // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
+            // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and
+            // of consumers that park.
             light_fence(FencePair::Asymmetric);
             attention |= fast.lane.attention();
         }

@@ -52,8 +52,8 @@ impl Room {
     }
 }
 
-/// How one publisher reaches one sink: by a lane, or by calling it. What a publisher has of it is a copy, so that the publisher never
-/// frees anything.
+/// How one publisher reaches one sink: by a lane, or by calling it. What a publisher has of it is a
+/// copy, so that the publisher never frees anything.
 pub(super) struct Link<E: Send + 'static> {
     _entry: EntryOnDrop,
     /// The lane, if there is one, for the publisher to take.
@@ -74,7 +74,8 @@ struct Outside<E> {
     claims: Option<Arc<LaneClaims<E>>>,
 }
 
-/// A lane for a publisher, if the sink has lanes, and all that is asked about it. The answers are user code: it is prepared without a lock.
+/// A lane for a publisher, if the sink has lanes, and all that is asked about it. The answers are
+/// user code: it is prepared without a lock.
 pub(super) struct Prepared<E: Send + 'static> {
     lane: Option<Lane<E>>,
     kind: Kind,
@@ -134,8 +135,9 @@ impl<E: Send + 'static> Link<E> {
         lock(&self.outside).sealer.clone()
     }
 
-    /// Drops the user code of the sink that is in the lane, wherever the lane is, and what keeps the sink's memory; `false` while another
-    /// thread drops it. To be called when the publisher uses the lane no more: it has ended, or the sink's guard is quiet.
+    /// Drops the user code of the sink that is in the lane, wherever the lane is, and what keeps
+    /// the sink's memory; `false` while another thread drops it. To be called when the publisher
+    /// uses the lane no more: it has ended, or the sink's guard is quiet.
     pub(super) fn drop_user_code(&self) -> bool {
         let claims = lock(&self.outside).claims.clone();
         let is_dropped = claims.is_none_or(|claims| claims.drop_now());
@@ -190,8 +192,8 @@ impl<E: Send + 'static> Ticket<E> {
     }
 }
 
-/// As a lane goes, user code of its sink may run: that is a call, for which a removal waits, and in which nothing waits. It begins here,
-/// before the lane goes.
+/// As a lane goes, user code of its sink may run: that is a call, for which a removal waits, and in
+/// which nothing waits. It begins here, before the lane goes.
 pub(super) struct EntryOnDrop(pub(super) Arc<Info>);
 
 impl Drop for EntryOnDrop {

@@ -1,10 +1,11 @@
 //! The copy-on-write list of a bus's sinks, in pieces that lists share.
 //!
-//! A change copies one chunk and the chunks' references, not the whole list: to copy `n` entries for each of `n` adds would be
-//! `n * n` reference counts.
+//! A change copies one chunk and the chunks' references, not the whole list: to copy `n` entries
+//! for each of `n` adds would be `n * n` reference counts.
 //!
 //! # Invariant
-//! - No chunk is empty, and ids grow from entry to entry, also from one chunk to the next and to the newest entries.
+//! - No chunk is empty, and ids grow from entry to entry, also from one chunk to the next and to
+//!   the newest entries.
 
 use super::entry::Entry;
 // In a model, too, the count of a chunk says when a reader has let go of the entries in it.

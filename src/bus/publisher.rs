@@ -20,21 +20,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The publishing handle of one thread: it owns a private lane into every sink of its bus that has lanes.
+/// The publishing handle of one thread: it owns a private lane into every sink of its bus that has
+/// lanes.
 ///
-/// It can be sent to another thread, but not shared; cloning makes a publisher with lanes of its own. It keeps the bus
-/// open.
+/// It can be sent to another thread, but not shared; cloning makes a publisher with lanes of its
+/// own. It keeps the bus open.
 ///
 /// # Guarantees
-/// - **Progress**: wait-free into rings of its own, also right after a sink was added or removed: no lock, no read-modify-write
-///   instruction, no system call but to wake a consumer that really sleeps. Lock-free with
-///   [`Overflow::DropOldest`](crate::Overflow::DropOldest), and into queues and channels with several workers or receivers. It
-///   waits for room where it is asked to ([`Overflow::Block`](crate::Overflow::Block), `BlockFor`, a
-///   [gating](crate::journal::Subscription::gating) subscriber), for its turn, a few nanoseconds, in a [`Journal`](crate::Journal) or an
-///   unbounded sink, and for sinks that do their work on the publishing thread.
-/// - **Allocation**: none, and nothing is freed, apart from the event's own `Clone` and `Drop`. Every sink but the last
-///   gets a clone. Sinks allocate where they say so: unbounded ones for their events, a direct one that fails or panics for
-///   the text that is kept of it, and a [gating](crate::journal::Subscription::gating) subscriber costs each thread a record once.
+/// - **Progress**: wait-free into rings of its own, also right after a sink was added or removed:
+///   no lock, no read-modify-write instruction, no system call but to wake a consumer that really
+///   sleeps. Lock-free with [`Overflow::DropOldest`](crate::Overflow::DropOldest), and into queues
+///   and channels with several workers or receivers. It waits for room where it is asked to
+///   ([`Overflow::Block`](crate::Overflow::Block), `BlockFor`, a
+///   [gating](crate::journal::Subscription::gating) subscriber), for its turn, a few nanoseconds,
+///   in a [`Journal`](crate::Journal) or an unbounded sink, and for sinks that do their work on the
+///   publishing thread.
+/// - **Allocation**: none, and nothing is freed, apart from the event's own `Clone` and `Drop`.
+///   Every sink but the last gets a clone. Sinks allocate where they say so: unbounded ones for
+///   their events, a direct one that fails or panics for the text that is kept of it, and a
+///   [gating](crate::journal::Subscription::gating) subscriber costs each thread a record once.
 ///   Where publishers wait for room, 16 may do so at the same time for each sink, and the 17th
 ///   [allocates](crate::docs::memory).
 /// - **Order**: sinks behind lanes get an event before the sinks that are called directly.
@@ -57,11 +61,13 @@ pub struct Publisher<E: Send + 'static> {
     seen_empty: u64,
     /// The version of the list for which the table is made.
     seen: u64,
-    /// All other links to sinks. `None`, like the slot, in a publisher that goes through the shared lanes.
+    /// All other links to sinks. `None`, like the slot, in a publisher that goes through the shared
+    /// lanes.
     table: Option<Box<Parcel<Table<E>>>>,
     slot: Option<Arc<PublisherSlot<E>>>,
     keeps_open: Option<Arc<Handle<E>>>,
-    /// How long it may wait for room, whatever a publish asks for: not at all where its thread is ending.
+    /// How long it may wait for room, whatever a publish asks for: not at all where its thread is
+    /// ending.
     latest: Deadline,
     local: Local,
 }
@@ -162,11 +168,12 @@ impl<E: Send + 'static> Publisher<E> {
         Some(f(table, lanes, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, deadline }))
     }
 
-    /// The version word changed: applies the changes. `false` when this publisher cannot use one: the bus is closed,
-    /// or it goes through the shared lanes.
+    /// The version word changed: applies the changes. `false` when this publisher cannot use one:
+    /// the bus is closed, or it goes through the shared lanes.
     #[cold]
     fn refresh(&mut self) -> bool {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`: the changes are handed over.
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`: the changes are
+        // handed over.
         let version = self.core.version.load(Ordering::Acquire);
         let Some(slot) = &self.slot else { return false };
         // A closed version is never recorded as seen, so every later publish comes here.
@@ -188,20 +195,24 @@ impl<E: Send + 'static> Publisher<E> {
         true
     }
 
-    /// Whether this version of the list is the one that the table is made for, or can be taken over.
+    /// Whether this version of the list is the one that the table is made for, or can be taken
+    /// over.
     fn is_current(&mut self, version: u64) -> bool {
         version == self.seen || self.refresh()
     }
 
-    /// Whether no sink would get an event; all of them may have closed without a change of the list.
+    /// Whether no sink would get an event; all of them may have closed without a change of the
+    /// list.
     fn is_empty(&self) -> bool {
         self.lanes.is_empty() && self.table.as_ref().is_some_and(|table| table.value.is_empty())
     }
 
-    /// Waits until everything that was published on the bus before this call has been handled by every sink.
+    /// Waits until everything that was published on the bus before this call has been handled by
+    /// every sink.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// ```
@@ -224,17 +235,18 @@ impl<E: Send + 'static> Publisher<E> {
 impl<E: Clone + Send + 'static> Publisher<E> {
     /// Publishes an event: every sink on the bus gets it once.
     ///
-    /// A sink without room does what its [`Overflow`](crate::Overflow) says; the others are not affected. [`Published`] counts what the
-    /// sinks made of the event: accepted, dropped at once, or refused. What was dropped or refused is lost:
-    /// [`publish_by`](Self::publish_by) gives back an event that every sink refused.
+    /// A sink without room does what its [`Overflow`](crate::Overflow) says; the others are not
+    /// affected. [`Published`] counts what the sinks made of the event: accepted, dropped at once,
+    /// or refused. What was dropped or refused is lost: [`publish_by`](Self::publish_by) gives back
+    /// an event that every sink refused.
     ///
     /// # Errors
     /// [`Closed`] with the event when the bus is closed and no sink took it.
     ///
     /// # Panics
-    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. What was put into lanes until then is
-    /// there, and consumers that sleep are woken; the other sinks do not get the event. The publisher stays usable. Panics of
-    /// sinks are caught.
+    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. What was
+    /// put into lanes until then is there, and consumers that sleep are woken; the other sinks do
+    /// not get the event. The publisher stays usable. Panics of sinks are caught.
     ///
     /// # Examples
     /// ```
@@ -257,13 +269,14 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     }
 
     /// Publishes an event without ever waiting for room, and gives it back if no sink took it:
-    /// [`Overflow::Block`](crate::Overflow::Block) and [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as
+    /// [`Overflow::Block`](crate::Overflow::Block) and
+    /// [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as
     /// [`Overflow::Refuse`](crate::Overflow::Refuse).
     ///
     /// # Errors
-    /// [`WriteError`] with the event when every sink refused it, and with the reason of the first sink;
-    /// [`WriteError::Closed`] when the bus is closed. If at least one sink accepted the event, or dropped it at once, the result is
-    /// [`Published`], which counts the refusals.
+    /// [`WriteError`] with the event when every sink refused it, and with the reason of the first
+    /// sink; [`WriteError::Closed`] when the bus is closed. If at least one sink accepted the
+    /// event, or dropped it at once, the result is [`Published`], which counts the refusals.
     ///
     /// # Panics
     /// As for [`publish`](Self::publish).
@@ -286,9 +299,11 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         self.publish_by(event, Deadline::NOW)
     }
 
-    /// As [`try_publish`](Self::try_publish), waiting for room until the deadline, where the sinks' policy is to wait.
+    /// As [`try_publish`](Self::try_publish), waiting for room until the deadline, where the sinks'
+    /// policy is to wait.
     ///
-    /// With [`Deadline::NEVER`] this is a [`publish`](Self::publish) that gives the event back when every sink refused it.
+    /// With [`Deadline::NEVER`] this is a [`publish`](Self::publish) that gives the event back when
+    /// every sink refused it.
     ///
     /// # Errors
     /// As for [`try_publish`](Self::try_publish).
@@ -317,8 +332,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         })
     }
 
-    /// Publishes an event, waiting for room until the deadline where the sinks' policy is to wait. `result` makes the result of what
-    /// became of the event, which it gets if no sink has it.
+    /// Publishes an event, waiting for room until the deadline where the sinks' policy is to wait.
+    /// `result` makes the result of what became of the event, which it gets if no sink has it.
     #[inline(always)]
     pub(super) fn publish_until<R>(
         &mut self,
@@ -351,7 +366,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         }
     }
 
-    /// What is left of a publish that is not a plain push into lanes, of which the first `done` have got the event.
+    /// What is left of a publish that is not a plain push into lanes, of which the first `done`
+    /// have got the event.
     #[inline(always)]
     fn go_on<R>(
         &mut self,
@@ -366,8 +382,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         result(&self.core, tally, place)
     }
 
-    /// Whatever is not a plain push into lanes. Takes the event by a place in memory that only this path sees, and leaves it there
-    /// if nobody took it: so the fast path keeps the event in registers and does not copy its result.
+    /// Whatever is not a plain push into lanes. Takes the event by a place in memory that only this
+    /// path sees, and leaves it there if nobody took it: so the fast path keeps the event in
+    /// registers and does not copy its result.
     #[inline(never)]
     fn publish_slowly(
         &mut self,
@@ -385,7 +402,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         self.publish_through_list(place, deadline)
     }
 
-    /// Without lanes of its own. Apart from the path through the table, which its frame would make longer.
+    /// Without lanes of its own. Apart from the path through the table, which its frame would make
+    /// longer.
     #[cold]
     #[inline(never)]
     fn publish_through_list(&mut self, place: &mut Option<E>, deadline: &Deadline) -> Tally {
@@ -455,20 +473,22 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         })
     }
 
-    /// Publishes events in their order. Each lane shows its consumer all of them at once, as far as there is room; one fence and one
-    /// check of each consumer serve all.
+    /// Publishes events in their order. Each lane shows its consumer all of them at once, as far as
+    /// there is room; one fence and one check of each consumer serve all.
     ///
-    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`]. Only clones enter the sinks. [`Published`] counts each
-    /// event and sink.
+    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`]. Only clones enter
+    /// the sinks. [`Published`] counts each event and sink.
     ///
     /// # Errors
-    /// [`Closed`] when the bus is closed and no sink took any event. It carries no events: only clones enter the sinks, and one sink may
-    /// take events that another one refuses, so there is no rest to give back. A journal takes the events themselves and has one rest,
-    /// which its [`publish_batch`](crate::Journal::publish_batch) gives back in a [`WriteError`].
+    /// [`Closed`] when the bus is closed and no sink took any event. It carries no events: only
+    /// clones enter the sinks, and one sink may take events that another one refuses, so there is
+    /// no rest to give back. A journal takes the events themselves and has one rest, which its
+    /// [`publish_batch`](crate::Journal::publish_batch) gives back in a [`WriteError`].
     ///
     /// # Panics
-    /// When a clone of an event does. What was put into lanes until then is there, and parked consumers are woken: some sinks
-    /// may have more of the events than others. The publisher stays usable.
+    /// When a clone of an event does. What was put into lanes until then is there, and parked
+    /// consumers are woken: some sinks may have more of the events than others. The publisher stays
+    /// usable.
     ///
     /// # Examples
     /// ```
@@ -536,8 +556,9 @@ impl<E: Send + 'static> Clone for Publisher<E> {
 impl<E: Send + 'static> Drop for Publisher<E> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            // Lanes hold user code of the sinks, whose panics are not the publisher's. They are dropped first: as long as the bus
-            // knows the publisher's links, no removal reports a sink as quiet.
+            // Lanes hold user code of the sinks, whose panics are not the publisher's. They are
+            // dropped first: as long as the bus knows the publisher's links, no removal reports a
+            // sink as quiet.
             if let Some(mut table) = self.table.take() {
                 self.lanes.dispose_entries();
                 table.value.dispose_entries();

@@ -20,22 +20,28 @@ use std::time::Duration;
 impl<E: Send + 'static> Bus<E> {
     /// Takes a sink off the bus, and waits until nothing of this bus is inside it.
     ///
-    /// What the sink accepted before is still handled. The sink is not closed (unless the bus held its last handle).
-    /// Inside a delivery, and inside any other call of the bus into a sink, this does not wait ([`Removed::FromInside`]); nor in other
-    /// user code that the bus runs, such as an event's `Clone` or `Drop`, nor on the worker of a queue. See
-    /// [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks).
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// What the sink accepted before is still handled. The sink is not closed (unless the bus held
+    /// its last handle). Inside a delivery, and inside any other call of the bus into a sink, this
+    /// does not wait ([`Removed::FromInside`]); nor in other user code that the bus runs, such as
+    /// an event's `Clone` or `Drop`, nor on the worker of a queue. See
+    /// [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks). [Blocks the
+    /// thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that
+    /// was meant for the [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
-    /// Inside are a publish, a flush until the sink has answered it, a snapshot, and every other call that the bus makes.
+    /// Inside are a publish, a flush until the sink has answered it, a snapshot, and every other
+    /// call that the bus makes.
     ///
-    /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
-    /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block), a [gating](crate::journal::Subscription::gating) subscriber): there, take
-    /// [`remove_timeout`](Self::remove_timeout). Publishers with lanes of their own that wait for room in this sink are let go: the sink
-    /// refuses the event, and counts it. Where they wait inside another bus, which is the sink, that takes up to a tenth of a second.
+    /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also
+    /// for one that waits for room in another sink, or in this one
+    /// ([`Overflow::Block`](crate::Overflow::Block), a
+    /// [gating](crate::journal::Subscription::gating) subscriber): there, take
+    /// [`remove_timeout`](Self::remove_timeout). Publishers with lanes of their own that wait for
+    /// room in this sink are let go: the sink refuses the event, and counts it. Where they wait
+    /// inside another bus, which is the sink, that takes up to a tenth of a second.
     ///
-    /// An idle publisher keeps the lane's memory until it publishes next, or is dropped. It keeps no user code of the sink: closures
-    /// and stages of its lanes are dropped here, like the sink, before this returns [`Removed::Quiet`].
+    /// An idle publisher keeps the lane's memory until it publishes next, or is dropped. It keeps
+    /// no user code of the sink: closures and stages of its lanes are dropped here, like the sink,
+    /// before this returns [`Removed::Quiet`].
     ///
     /// # Errors
     /// [`RemoveError::Unknown`] when no sink with this id is on the bus.
@@ -103,30 +109,35 @@ impl<E: Send + 'static> Bus<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Removed {
-    /// Nothing of this bus is inside the sink, and nothing will be: no publish, no flush, no snapshot, no other call.
+    /// Nothing of this bus is inside the sink, and nothing will be: no publish, no flush, no
+    /// snapshot, no other call.
     ///
-    /// The bus has dropped the sink and all user code that came with it: the closures of filters and maps, and the stages of lanes, also
-    /// where a publisher that is idle still has a lane. No destructor of these runs later. A queue or a channel that was on the bus
-    /// lives on by itself, with its handler and its hooks; its memory goes when the last publisher that had a lane
-    /// into it has published again or has gone.
+    /// The bus has dropped the sink and all user code that came with it: the closures of filters
+    /// and maps, and the stages of lanes, also where a publisher that is idle still has a lane. No
+    /// destructor of these runs later. A queue or a channel that was on the bus lives on by itself,
+    /// with its handler and its hooks; its memory goes when the last publisher that had a lane into
+    /// it has published again or has gone.
     Quiet,
-    /// Asked for inside a delivery, inside another call of a bus into a sink, or on the worker of a queue, where nothing waits: no later
-    /// publish reaches the sink, but one may still be inside.
+    /// Asked for inside a delivery, inside another call of a bus into a sink, or on the worker of a
+    /// queue, where nothing waits: no later publish reaches the sink, but one may still be inside.
     FromInside,
     /// The time was over: no later publish reaches the sink, but one is still inside.
     StillInside,
 }
 
-/// The most changes that are handed over or counted before the control plane's lock is let go for other calls.
+/// The most changes that are handed over or counted before the control plane's lock is let go for
+/// other calls.
 const SLICE: usize = 4096;
 /// The most publishers whose returns one call of the control plane collects.
 const RETURNS: usize = 64;
 
-/// Waits a few microseconds until all these publishers have applied the changes of this version; whether they have.
+/// Waits a few microseconds until all these publishers have applied the changes of this version;
+/// whether they have.
 ///
-/// A publisher that has is through with the sink: what it put into a lane is there, it is in no call, and it will not look for
-/// what it has let go of. It does so at its next publish. The heavy fence, which is the other way to be sure, interrupts
-/// every thread of the process for about as long as this waits.
+/// A publisher that has is through with the sink: what it put into a lane is there, it is in no
+/// call, and it will not look for what it has let go of. It does so at its next publish. The heavy
+/// fence, which is the other way to be sure, interrupts every thread of the process for about as
+/// long as this waits.
 fn come_by<E: Send + 'static>(detached: &[Detached<E>], version: u64, deadline: Deadline) -> bool {
     let through = |slot: &Arc<PublisherSlot<E>>| slot.has_seen(version);
     let have = || detached.iter().flat_map(|detached| &detached.publishers).all(through);
@@ -146,8 +157,9 @@ impl<E: Send + 'static> Core<E> {
         };
         drop(garbage);
         self.compact();
-        // A call in progress may wait for room that this thread is to make, if it is a worker. A call of the control plane into a
-        // sink counts as well: a removal in there would wait for the call.
+        // A call in progress may wait for room that this thread is to make, if it is a worker. A
+        // call of the control plane into a sink counts as well: a removal in there would wait for
+        // the call.
         let inside = must_not_wait() || is_worker() || waits_are_deferred();
         let wait = if inside { Deadline::NOW } else { deadline };
         let mut entry = self.shut_out_detached(vec![detached], version, wait).remove(0);
@@ -173,9 +185,10 @@ impl<E: Send + 'static> Core<E> {
         detached.into_iter().map(|detached| detached.entry).collect()
     }
 
-    /// Lets nothing more of this bus enter these sinks, whose lanes have these sealers; calls in progress continue. `are_through` says
-    /// whether no publisher will look for these sinks any more, and everything that they have done there is visible: then no
-    /// thread has to be interrupted by a fence.
+    /// Lets nothing more of this bus enter these sinks, whose lanes have these sealers; calls in
+    /// progress continue. `are_through` says whether no publisher will look for these sinks any
+    /// more, and everything that they have done there is visible: then no thread has to be
+    /// interrupted by a fence.
     pub(super) fn shut_out(
         &self,
         entries: &[&Entry<E>],
@@ -185,7 +198,8 @@ impl<E: Send + 'static> Core<E> {
         LaneSealer::seal_all(&sealers, || {
             entries.iter().for_each(|entry| entry.listed.guarded().detach());
             if !are_through() {
-                // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of `Consumer::refresh`.
+                // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of
+                // `Consumer::refresh`.
                 self.domain.fence();
             }
         });
@@ -198,7 +212,8 @@ impl<E: Send + 'static> Core<E> {
             // Lists that nobody reads any more hold the entry too.
             let unread = lock(&self.control).unread_lists();
             dispose_each(unread);
-            // A lane that is going is user code of the sink, too, and so is what an idle publisher still has of one.
+            // A lane that is going is user code of the sink, too, and so is what an idle publisher
+            // still has of one.
             if Listed::is_quiet(&mut entry.listed, &self.domain)
                 && entry.reached.drop_user_code()
                 && !entry.info.is_called()
@@ -214,8 +229,8 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// Takes sinks off the bus that have reported that they are closed, and lets go of those that are quiet by now. Asks at most so
-    /// many sinks; each call asks the next ones.
+    /// Takes sinks off the bus that have reported that they are closed, and lets go of those that
+    /// are quiet by now. Asks at most so many sinks; each call asks the next ones.
     pub(super) fn purge(&self, looks: usize) {
         // A receiver that was dropped says so only when it is asked. User code: outside the lock.
         for id in self.next_sinks(looks) {
@@ -225,7 +240,8 @@ impl<E: Send + 'static> Core<E> {
                 }
             });
         }
-        // ORD(info.any_closed): AcqRel; Acquire pairs with the Release in `Info::mark_closed`: the mark is visible.
+        // ORD(info.any_closed): AcqRel; Acquire pairs with the Release in `Info::mark_closed`: the
+        // mark is visible.
         if self.any_closed.load(Ordering::Relaxed) && self.any_closed.swap(false, Ordering::AcqRel) {
             let entries = lock(&self.control).entries.clone();
             let closed: Vec<SinkId> =
@@ -236,7 +252,8 @@ impl<E: Send + 'static> Core<E> {
         self.sweep();
     }
 
-    /// Takes sinks off the bus and waits for none of them. In slices, so that no other call waits long for the lock.
+    /// Takes sinks off the bus and waits for none of them. In slices, so that no other call waits
+    /// long for the lock.
     fn take_off(&self, mut sinks: &[SinkId]) {
         while !sinks.is_empty() {
             let mut garbage = Garbage::new();
@@ -271,9 +288,11 @@ impl<E: Send + 'static> Core<E> {
         next
     }
 
-    /// Lets go of removed sinks that nobody is inside any more, and of what publishers have given back.
+    /// Lets go of removed sinks that nobody is inside any more, and of what publishers have given
+    /// back.
     pub(super) fn sweep(&self) {
-        // What is dropped is user code: outside the lock. Lists first, since they may be what holds a sink.
+        // What is dropped is user code: outside the lock. Lists first, since they may be what holds
+        // a sink.
         let mut garbage = Garbage::new();
         let (lists, leaving) = {
             let mut control = lock(&self.control);

@@ -25,20 +25,24 @@ use std::sync::Arc;
 impl<E: Clone + Send + 'static> Bus<E> {
     /// Publishes from any thread, through the sinks' shared lanes.
     ///
-    /// [`Published`] says what each sink made of the event: accepted, dropped at once, or refused. What was dropped or refused is
-    /// lost: [`try_publish`](Self::try_publish) gives back an event that every sink refused.
+    /// [`Published`] says what each sink made of the event: accepted, dropped at once, or refused.
+    /// What was dropped or refused is lost: [`try_publish`](Self::try_publish) gives back an event
+    /// that every sink refused.
     ///
-    /// This costs several times as much as through a [`Publisher`], and contends with other threads that do the same.
+    /// This costs several times as much as through a [`Publisher`], and contends with other threads
+    /// that do the same.
     ///
-    /// It allocates when a thread uses it first (the record of the lists that the thread reads, one for all buses), when it has
-    /// to wait ([`Overflow::Block`](crate::Overflow::Block), a gating subscriber), and where a [`Publisher`] does.
+    /// It allocates when a thread uses it first (the record of the lists that the thread reads, one
+    /// for all buses), when it has to wait ([`Overflow::Block`](crate::Overflow::Block), a gating
+    /// subscriber), and where a [`Publisher`] does.
     ///
     /// # Errors
     /// [`Closed`] with the event when the bus is closed and no sink took it.
     ///
     /// # Panics
-    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. The sinks that were added before the
-    /// one for which it was cloned have theirs. Panics of sinks are caught.
+    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. The sinks
+    /// that were added before the one for which it was cloned have theirs. Panics of sinks are
+    /// caught.
     ///
     /// # Examples
     /// ```
@@ -57,16 +61,17 @@ impl<E: Clone + Send + 'static> Bus<E> {
         self.core().publish(event)
     }
 
-    /// Publishes from any thread without ever waiting for room, and gives the event back if no sink took it:
-    /// [`Overflow::Block`](crate::Overflow::Block) and [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as
+    /// Publishes from any thread without ever waiting for room, and gives the event back if no sink
+    /// took it: [`Overflow::Block`](crate::Overflow::Block) and
+    /// [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as
     /// [`Overflow::Refuse`](crate::Overflow::Refuse).
     ///
     /// Goes through the shared lanes and costs as much as [`publish`](Self::publish).
     ///
     /// # Errors
-    /// [`WriteError`] with the event when every sink refused it, and with the reason of the first sink;
-    /// [`WriteError::Closed`] when the bus is closed. If at least one sink accepted the event, or dropped it at once, the result is
-    /// [`Published`], which counts the refusals.
+    /// [`WriteError`] with the event when every sink refused it, and with the reason of the first
+    /// sink; [`WriteError::Closed`] when the bus is closed. If at least one sink accepted the
+    /// event, or dropped it at once, the result is [`Published`], which counts the refusals.
     ///
     /// # Panics
     /// As for [`publish`](Self::publish).
@@ -107,7 +112,8 @@ impl<E: Clone + Send + 'static> Core<E> {
         tally.or_refused(place, || self.is_closed())
     }
 
-    /// Publishes the event in `place`, and leaves it there if nobody takes it. On a closed bus nobody does.
+    /// Publishes the event in `place`, and leaves it there if nobody takes it. On a closed bus
+    /// nobody does.
     #[inline(always)]
     fn publish_through_list(&self, place: &mut Option<E>) -> Tally {
         let mut tally = Tally::accepted(0);
@@ -115,8 +121,8 @@ impl<E: Clone + Send + 'static> Core<E> {
             tally.count(Offer::Closed);
             return tally;
         }
-        // While the list is held, no sink on it is taken away: a removal waits for this publish. So code called from here,
-        // the event's own code included, must not wait for a removal.
+        // While the list is held, no sink on it is taken away: a removal waits for this publish. So
+        // code called from here, the event's own code included, must not wait for a removal.
         let _held = WaitedFor::begin();
         let list = self.list.load();
         if !list.older().is_empty() {
@@ -126,7 +132,8 @@ impl<E: Clone + Send + 'static> Core<E> {
         tally
     }
 
-    /// Gives the event to the entries that are not among the newest: apart from those, whose counters stay in registers.
+    /// Gives the event to the entries that are not among the newest: apart from those, whose
+    /// counters stay in registers.
     #[cold]
     #[inline(never)]
     fn deliver_to_older(&self, list: &List<E>, place: &mut Option<E>) -> Tally {
@@ -168,7 +175,8 @@ impl<E: Clone + Send + 'static> Core<E> {
         }
     }
 
-    /// As by [`publish_through_list`](Self::publish_through_list), waiting for room until this deadline.
+    /// As by [`publish_through_list`](Self::publish_through_list), waiting for room until this
+    /// deadline.
     pub(super) fn publish_shared(&self, place: &mut Option<E>, deadline: Deadline) -> Tally {
         // A sink's `write` has no deadline in its signature: the thread carries it.
         let _user_code = (deadline == Deadline::NOW).then(UserCode::enter);
@@ -180,14 +188,15 @@ impl<E: Clone + Send + 'static> Core<E> {
 impl<E: Send + 'static> Core<E> {
     /// Gives the event in `place` to one sink. If that refuses it, the event is back in its place.
     ///
-    /// Events and errors stay where they are while all goes well: to copy a result of their size, which was just written
-    /// word by word, costs as much as an atomic operation.
+    /// Events and errors stay where they are while all goes well: to copy a result of their size,
+    /// which was just written word by word, costs as much as an atomic operation.
     #[inline]
     fn deliver(&self, entry: &Entry<E>, place: &mut Option<E>) -> Offer {
         let Entry { info, listed, .. } = entry;
         let _call = (!info.has_lanes).then(|| info.begin_call());
         if !listed.guarded().is_attached() {
-            // Removed, or the bus closed, while this publish was on its way; a lane counts for itself.
+            // Removed, or the bus closed, while this publish was on its way; a lane counts for
+            // itself.
             if !info.has_lanes {
                 info.counters.shared().offered(1);
                 info.counters.shared().count(EntryOutcome::RefusedClosed, 1);
@@ -242,12 +251,13 @@ fn counted<E>(
     answer
 }
 
-/// A bus is a sink: what is written to it is published on it. Put on itself by way of other buses, it refuses what has gone
-/// round sixteen times ([`WriteError::Reentrant`]).
+/// A bus is a sink: what is written to it is published on it. Put on itself by way of other buses,
+/// it refuses what has gone round sixteen times ([`WriteError::Reentrant`]).
 ///
-/// A bus in front is told what became of the event: it is delivered if at least one sink accepted it, or there is none; dropped if
-/// none accepted and one dropped it; and if all refused it, it comes back with the first refusal. What a sink of this bus does
-/// later with what it accepted is in the ledger of that sink, in this bus's [`snapshot`](Bus::snapshot).
+/// A bus in front is told what became of the event: it is delivered if at least one sink accepted
+/// it, or there is none; dropped if none accepted and one dropped it; and if all refused it, it
+/// comes back with the first refusal. What a sink of this bus does later with what it accepted is
+/// in the ledger of that sink, in this bus's [`snapshot`](Bus::snapshot).
 impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
         self.offer(event).map(drop)

@@ -9,7 +9,8 @@ use crate::sync::lock;
 use crate::wait::context::caught;
 
 impl<E: Send + 'static> Bus<E> {
-    /// What every sink says about itself, in the order in which they were added; also after a close.
+    /// What every sink says about itself, in the order in which they were added; also after a
+    /// close.
     ///
     /// # Examples
     /// ```

@@ -1,8 +1,9 @@
 //! The fan-out of one event: clones for all sinks but the last, which gets the event itself.
 //!
-//! A publish through a publisher's table goes through here. Three loops stay apart, where this would cost instructions: the plain push
-//! ([`Lanes::push`](super::lanes::Lanes::push)) keeps the event in registers, a publish into lanes with gates clones only what a gate
-//! lets pass, and one through the list keeps its counters in registers.
+//! A publish through a publisher's table goes through here. Three loops stay apart, where this
+//! would cost instructions: the plain push ([`Lanes::push`](super::lanes::Lanes::push)) keeps the
+//! event in registers, a publish into lanes with gates clones only what a gate lets pass, and one
+//! through the list keeps its counters in registers.
 
 use super::tally::Offer;
 use crate::wait::context::{cloned, discard};

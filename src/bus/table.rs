@@ -1,13 +1,15 @@
 //! What one publisher knows beside its fast lanes: the other lanes, and the sinks that it calls.
 //!
-//! The control plane hands over *changes*, one for each sink that came or went, and a larger table to hold them where the old one has
-//! no room. The publisher applies them (the cold path, once per change of the list), and gives everything back that it has no use
-//! for any more. It neither allocates nor frees.
+//! The control plane hands over *changes*, one for each sink that came or went, and a larger table
+//! to hold them where the old one has no room. The publisher applies them (the cold path, once per
+//! change of the list), and gives everything back that it has no use for any more. It neither
+//! allocates nor frees.
 //!
 //! # Invariants
-//! - T1: a change that the control plane has handed over and not got back is counted by kind, and the newest table that it handed over
-//!   has room for that many entries of each. An entry keeps the change that brought it; so a table never lacks room. The room for fast
-//!   lanes is taken out of the table when the publisher takes the table.
+//! - T1: a change that the control plane has handed over and not got back is counted by kind, and
+//!   the newest table that it handed over has room for that many entries of each. An entry keeps
+//!   the change that brought it; so a table never lacks room. The room for fast lanes is taken out
+//!   of the table when the publisher takes the table.
 //! - T2: entries are kept in the order of their ids. Changes that bring one come in that order.
 
 use super::info::Info;
@@ -58,9 +60,11 @@ pub(super) struct Direct<E: Send + 'static> {
 pub(super) struct Table<E: Send + 'static> {
     pub(super) slow: Vec<Slow<E>>,
     pub(super) direct: Vec<Direct<E>>,
-    /// Which path a publish takes. Not changed by lanes that close: each path serves for fewer lanes as well.
+    /// Which path a publish takes. Not changed by lanes that close: each path serves for fewer
+    /// lanes as well.
     pub(super) kind: TableKind,
-    /// Empty: the room for fast lanes of a table that the publisher has not taken yet, or has given back.
+    /// Empty: the room for fast lanes of a table that the publisher has not taken yet, or has given
+    /// back.
     lane_room: Vec<Fast<E>>,
     /// What is of no use any more, for the control plane to drop.
     done: Chain<Change<E>>,
@@ -94,7 +98,8 @@ impl<E: Send + 'static> Table<E> {
         self.done = std::mem::replace(&mut old.done, Chain::new());
     }
 
-    /// Applies changes, in the order in which they were handed over. A change may come again: then there is nothing to do.
+    /// Applies changes, in the order in which they were handed over. A change may come again: then
+    /// there is nothing to do.
     pub(super) fn apply(&mut self, lanes: &mut Lanes<E>, changes: Chain<Change<E>>) {
         let mut any_removed = false;
         for change in changes {
@@ -191,7 +196,8 @@ impl<E: Send + 'static> Table<E> {
         self.slow.is_empty() && self.direct.is_empty()
     }
 
-    /// Moves out of the way what takes nothing any more. The lanes go back in the changes that brought them.
+    /// Moves out of the way what takes nothing any more. The lanes go back in the changes that
+    /// brought them.
     #[cold]
     pub(super) fn retire_closed(&mut self, lanes: &mut Lanes<E>) {
         let Self { slow, direct, done, .. } = self;

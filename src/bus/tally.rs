@@ -1,14 +1,16 @@
-//! What became of one publish, as the publish path counts it: an [`Offer`] for each sink, and a [`Tally`] of all of them, of which
-//! the result of the publish is made.
+//! What became of one publish, as the publish path counts it: an [`Offer`] for each sink, and a
+//! [`Tally`] of all of them, of which the result of the publish is made.
 
 use crate::error::{Closed, WriteError};
 use crate::stats::{Disposition, DropReason, Published};
 use crate::sync::cold_path;
 use crate::wait::context::{discard, event_of};
 
-/// What became of an event that was offered to one sink from a place in memory: if it was refused, it is still there.
+/// What became of an event that was offered to one sink from a place in memory: if it was refused,
+/// it is still there.
 ///
-/// Events go by places because each copy of what was just written in smaller pieces waits for those stores.
+/// Events go by places because each copy of what was just written in smaller pieces waits for those
+/// stores.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offer {
     Accepted,
@@ -61,7 +63,8 @@ impl Offer {
         self != Self::Accepted && self == Self::Closed
     }
 
-    /// The refusal by all sinks of a bus, with the event. A sink that is closed does not close its bus.
+    /// The refusal by all sinks of a bus, with the event. A sink that is closed does not close its
+    /// bus.
     #[cold]
     fn refusal<E>(self, event: E, is_closed: bool) -> WriteError<E> {
         match self {
@@ -76,15 +79,16 @@ impl Offer {
 
 const UNTAKEN: &str = "no sink of the bus accepted the event";
 
-/// What became of one event at all sinks, as the publish path counts it: two words, which stay in registers.
+/// What became of one event at all sinks, as the publish path counts it: two words, which stay in
+/// registers.
 #[derive(Clone, Copy)]
 pub(super) struct Tally {
     accepted: usize,
     lost: Lost,
 }
 
-/// Deliveries that were not accepted, or dropped at once: how many were refused, how many dropped, and the number of the first of
-/// them in [`OFFERS`], drops before refusals.
+/// Deliveries that were not accepted, or dropped at once: how many were refused, how many dropped,
+/// and the number of the first of them in [`OFFERS`], drops before refusals.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Lost(u64);
 
@@ -174,7 +178,8 @@ impl Tally {
         self.accepted == 0 && self.lost.0 > 0 && self.lost.dropped() == 0
     }
 
-    /// The answer of a bus as the sink of another one: it delivered the event if one of its sinks accepted it, or there was none.
+    /// The answer of a bus as the sink of another one: it delivered the event if one of its sinks
+    /// accepted it, or there was none.
     pub(super) fn answer<E>(
         self,
         event: Option<E>,

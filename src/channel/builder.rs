@@ -45,7 +45,8 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         })
     }
 
-    /// How many events each lane holds: exactly so many, per publisher; in all if the receiver is shared.
+    /// How many events each lane holds: exactly so many, per publisher; in all if the receiver is
+    /// shared.
     ///
     /// [How to choose it](crate::docs::defaults#how-to-choose-a-capacity).
     ///
@@ -84,12 +85,14 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         self
     }
 
-    /// Removes the bound: the channel grows as long as memory lasts, and a publish may allocate. Events published while
-    /// the channel is closing may be accepted and given up, counted as `aborted`.
+    /// Removes the bound: the channel grows as long as memory lasts, and a publish may allocate.
+    /// Events published while the channel is closing may be accepted and given up, counted as
+    /// `aborted`.
     ///
-    /// One publish in 32 allocates a block for the events that follow. Another publisher that arrives while that block is being
-    /// linked waits for a few stores; a reader that reaches an event which is still being written waits for that publisher. Both
-    /// waits sleep if the other thread has lost its processor.
+    /// One publish in 32 allocates a block for the events that follow. Another publisher that
+    /// arrives while that block is being linked waits for a few stores; a reader that reaches an
+    /// event which is still being written waits for that publisher. Both waits sleep if the other
+    /// thread has lost its processor.
     ///
     /// # Examples
     /// ```
@@ -122,8 +125,8 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         self
     }
 
-    /// Is called with each event that was accepted and is dropped, on the thread that drops it: the publisher's, or the
-    /// one that drops the receiver. Its panics are ignored.
+    /// Is called with each event that was accepted and is dropped, on the thread that drops it: the
+    /// publisher's, or the one that drops the receiver. Its panics are ignored.
     ///
     /// # Examples
     /// ```
@@ -165,8 +168,9 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         Ok((Channel(Arc::new(ChannelHandle(mailbox))), Receiver::new(reader)))
     }
 
-    /// Makes the channel with a receiver that can be cloned: each event goes to one of the receivers. All publishers then
-    /// share one ring, and [`capacity`](Self::capacity) is that of the whole channel. See [`SharedReceiver`].
+    /// Makes the channel with a receiver that can be cloned: each event goes to one of the
+    /// receivers. All publishers then share one ring, and [`capacity`](Self::capacity) is that of
+    /// the whole channel. See [`SharedReceiver`].
     ///
     /// # Errors
     /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.

@@ -9,7 +9,8 @@ use crate::mailbox::intake::Intake;
 
 /// What only the one receiver of a channel can do.
 impl<E: Send + 'static> Receiver<E> {
-    /// Takes what was there when this was called, without waiting; ends although more may have come.
+    /// Takes what was there when this was called, without waiting; ends although more may have
+    /// come.
     ///
     /// # Examples
     /// Handling an event makes another one, which the next turn takes:
@@ -28,16 +29,17 @@ impl<E: Send + 'static> Receiver<E> {
         Drain { receiver: self, exhausted: false }
     }
 
-    /// Hands each event that waits, at most a quarter of a lane's capacity per lane, to `handle`, and returns how many: zero only when
-    /// nothing is there.
+    /// Hands each event that waits, at most a quarter of a lane's capacity per lane, to `handle`,
+    /// and returns how many: zero only when nothing is there.
     ///
-    /// The cheapest way to read: slots are given back, and the books kept, sixteen events at a time. An event whose
-    /// handling panics counts as delivered. It does not wait for events; but while they come faster than one in 60
-    /// nanoseconds it spins for up to a microsecond before it looks again, so that reader and publisher do not fight for
-    /// the same lines of memory.
+    /// The cheapest way to read: slots are given back, and the books kept, sixteen events at a
+    /// time. An event whose handling panics counts as delivered. It does not wait for events; but
+    /// while they come faster than one in 60 nanoseconds it spins for up to a microsecond before it
+    /// looks again, so that reader and publisher do not fight for the same lines of memory.
     ///
-    /// While `handle` runs its event is not read yet: a flush, a close or a removal that `handle` asks for does not wait (as inside
-    /// a delivery), and a write into this very channel does not wait for room.
+    /// While `handle` runs its event is not read yet: a flush, a close or a removal that `handle`
+    /// asks for does not wait (as inside a delivery), and a write into this very channel does not
+    /// wait for room.
     ///
     /// # Examples
     /// ```
@@ -54,8 +56,8 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
         self.intake.linger_when_dry();
-        // The event in hand is not handled before `handle` returns: nothing there may wait for that, or for room that only this
-        // thread makes.
+        // The event in hand is not handled before `handle` returns: nothing there may wait for
+        // that, or for room that only this thread makes.
         let _reading = self.intake.mailbox().crew.read();
         if !self.intake.mailbox().scales.is_empty() {
             return self.drain_batches(handle);
@@ -66,7 +68,8 @@ impl<E: Send + 'static> Receiver<E> {
         }))
     }
 
-    /// The same for batches whose events are counted. By value: a closure whose address is known here would live in memory above.
+    /// The same for batches whose events are counted. By value: a closure whose address is known
+    /// here would live in memory above.
     #[cold]
     #[inline(never)]
     fn drain_batches(&mut self, mut handle: impl FnMut(E)) -> usize {

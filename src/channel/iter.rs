@@ -93,7 +93,8 @@ impl<E: Send + 'static, K: Kind> Iterator for Iter<'_, E, K> {
 
 impl<E: Send + 'static, K: Kind> FusedIterator for Iter<'_, E, K> {}
 
-/// The iterator of a receiver by value: takes events, waiting for each, until the stream ends. Dropping it drops the receiver.
+/// The iterator of a receiver by value: takes events, waiting for each, until the stream ends.
+/// Dropping it drops the receiver.
 ///
 /// # Examples
 /// ```
@@ -208,7 +209,8 @@ impl<E: Send + 'static> fmt::Debug for Drain<'_, E> {
     }
 }
 
-/// Asks `next` until it has returned `None` once. An unbounded channel may get an event after its end was read.
+/// Asks `next` until it has returned `None` once. An unbounded channel may get an event after its
+/// end was read.
 #[inline]
 fn fused<E>(exhausted: &mut bool, next: impl FnOnce() -> Option<E>) -> Option<E> {
     if *exhausted {

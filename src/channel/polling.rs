@@ -11,11 +11,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 impl<E: Send + 'static, K: Kind> Receiver<E, K> {
-    /// Takes the next event, as a future. Wakes the task through the same cell in which threads park.
+    /// Takes the next event, as a future. Wakes the task through the same cell in which threads
+    /// park.
     ///
     /// # Cancel safety
-    /// Dropping the future loses no event. Where several receivers share the events, one for which its task was woken goes to another
-    /// receiver that waits.
+    /// Dropping the future loses no event. Where several receivers share the events, one for which
+    /// its task was woken goes to another receiver that waits.
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.

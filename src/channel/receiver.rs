@@ -11,22 +11,28 @@ use std::time::{Duration, Instant};
 
 /// The reading half of a [`Channel`](crate::Channel): blocking, polling, timed, iterating or async.
 ///
-/// It reads from the lanes of all publishers in turn, a quarter of a lane's capacity at a time. Dropping it closes the
-/// channel, so that a bus forgets it; events left unread then count as `receiver_dropped`.
+/// It reads from the lanes of all publishers in turn, a quarter of a lane's capacity at a time.
+/// Dropping it closes the channel, so that a bus forgets it; events left unread then count as
+/// `receiver_dropped`.
 ///
 /// # Guarantees
-/// The events of one publisher come in the order in which they were published. Reading allocates nothing. Every method
-/// that returns an error for an ended stream does so only after everything that was accepted has been read.
+/// The events of one publisher come in the order in which they were published. Reading allocates
+/// nothing. Every method that returns an error for an ended stream does so only after everything
+/// that was accepted has been read.
 ///
-/// An event whose write returned before a read began is found by that read, or has been evicted: no method that does not wait for
-/// events answers that none is there while one is. For that, such a read waits for a writer that is just putting an earlier
-/// event into the shared lane: nanoseconds, or, when the system has taken that writer's processor away, until it runs again. A method
-/// that waits for events parks in this case, and that writer wakes it. So a pending [`poll_recv`](Self::poll_recv) does not report that
-/// nothing is there: the task is woken for what was written before.
+/// An event whose write returned before a read began is found by that read, or has been evicted: no
+/// method that does not wait for events answers that none is there while one is. For that, such a
+/// read waits for a writer that is just putting an earlier event into the shared lane: nanoseconds,
+/// or, when the system has taken that writer's processor away, until it runs again. A method that
+/// waits for events parks in this case, and that writer wakes it. So a pending
+/// [`poll_recv`](Self::poll_recv) does not report that nothing is there: the task is woken for what
+/// was written before.
 ///
-/// A thread may block on a receiver that was polled before as a task. The task is then not woken any more.
+/// A thread may block on a receiver that was polled before as a task. The task is then not woken
+/// any more.
 ///
-/// `K` says how many receivers share the events of the channel: one, unless it is a [`SharedReceiver`].
+/// `K` says how many receivers share the events of the channel: one, unless it is a
+/// [`SharedReceiver`].
 ///
 /// # Examples
 /// ```
@@ -45,28 +51,31 @@ pub struct Receiver<E: Send + 'static, K: Kind = Exclusive> {
     pub(super) intake: K::Intake<E>,
 }
 
-/// A reading half of a [`Channel`](crate::Channel) that many may have: a clone reads the same stream, and each event goes to
-/// one of them. Made by [`Channel::shared`](crate::Channel::shared) and
-/// [`ChannelBuilder::build_shared`](crate::channel::ChannelBuilder::build_shared).
+/// A reading half of a [`Channel`](crate::Channel) that many may have: a clone reads the same
+/// stream, and each event goes to one of them. Made by [`Channel::shared`](crate::Channel::shared)
+/// and [`ChannelBuilder::build_shared`](crate::channel::ChannelBuilder::build_shared).
 ///
-/// When the last of them goes, the channel is closed, so that a bus forgets it; events left unread then count as
-/// `receiver_dropped`.
+/// When the last of them goes, the channel is closed, so that a bus forgets it; events left unread
+/// then count as `receiver_dropped`.
 ///
 /// # Guarantees
-/// - **Delivery**: each accepted event is read once, by one receiver, and the stream ends for all of them when everything
-///   was read.
-/// - **Order**: events are taken in the order in which they were accepted; what receivers on different threads do with them
-///   happens in any order.
-/// - **Progress**: no receiver waits for another one. An event wakes one sleeping receiver, not all, and none is left
-///   asleep while an event waits, unless one that was woken has not come back yet.
-/// - **Found**: an event whose write returned before a read began is found by that read, unless another receiver took it or it
-///   was evicted. For that, a read that does not wait for events waits for a writer that is just putting an earlier event in:
-///   nanoseconds, or, when the system has taken that writer's processor away, until it runs again. A read that waits for events parks
-///   in this case, and that writer wakes it. So a pending [`poll_recv`](Self::poll_recv) does not report that nothing is there.
+/// - **Delivery**: each accepted event is read once, by one receiver, and the stream ends for all
+///   of them when everything was read.
+/// - **Order**: events are taken in the order in which they were accepted; what receivers on
+///   different threads do with them happens in any order.
+/// - **Progress**: no receiver waits for another one. An event wakes one sleeping receiver, not
+///   all, and none is left asleep while an event waits, unless one that was woken has not come back
+///   yet.
+/// - **Found**: an event whose write returned before a read began is found by that read, unless
+///   another receiver took it or it was evicted. For that, a read that does not wait for events
+///   waits for a writer that is just putting an earlier event in: nanoseconds, or, when the system
+///   has taken that writer's processor away, until it runs again. A read that waits for events
+///   parks in this case, and that writer wakes it. So a pending [`poll_recv`](Self::poll_recv) does
+///   not report that nothing is there.
 /// - **Allocation**: reading allocates nothing; a clone does.
 ///
-/// The channel's [`WaitStrategy`](crate::WaitStrategy) says how each receiver waits, by itself. With
-/// [`BusySpin`](crate::WaitStrategy::BusySpin) each takes a processor.
+/// The channel's [`WaitStrategy`](crate::WaitStrategy) says how each receiver waits, by itself.
+/// With [`BusySpin`](crate::WaitStrategy::BusySpin) each takes a processor.
 ///
 /// # Examples
 /// ```
@@ -93,13 +102,16 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         Self { intake }
     }
 
-    /// Takes the next event, waiting for one as the channel's [`WaitStrategy`](crate::WaitStrategy) says.
+    /// Takes the next event, waiting for one as the channel's [`WaitStrategy`](crate::WaitStrategy)
+    /// says.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvError`] when the stream has ended: closed, or closed because it overflowed: [`Overflow::Close`](crate::Overflow::Close).
+    /// [`RecvError`] when the stream has ended: closed, or closed because it overflowed:
+    /// [`Overflow::Close`](crate::Overflow::Close).
     ///
     /// # Examples
     /// ```
@@ -127,7 +139,8 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// Takes the next event if there is one now.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there whose write has returned, the others when the stream has ended.
+    /// [`TryRecvError::Empty`] when nothing is there whose write has returned, the others when the
+    /// stream has ended.
     ///
     /// # Examples
     /// ```
@@ -145,10 +158,12 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         self.attempt(Find::Written)
     }
 
-    /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
+    /// Takes the next event, waiting so long at most. A limit of zero is
+    /// [`try_recv`](Self::try_recv).
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
@@ -168,10 +183,12 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         self.recv_until(Deadline::after(limit))
     }
 
-    /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
+    /// Takes the next event, waiting until this moment at most. A moment in the past is
+    /// [`try_recv`](Self::try_recv).
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
@@ -227,12 +244,15 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         })
     }
 
-    /// Takes up to `max` events at once and appends them to `into`, waiting for the first; returns how many.
+    /// Takes up to `max` events at once and appends them to `into`, waiting for the first; returns
+    /// how many.
     ///
-    /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity does not do.
+    /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity
+    /// does not do.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.
@@ -265,8 +285,9 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 
     /// Returns how many events wait, over all lanes.
     ///
-    /// More may come at any time; only a read or an eviction takes one away. An event that is just being written counts already, though
-    /// a read may not find it yet; so does one that another receiver is just taking. A few loads for each lane: it is no snapshot.
+    /// More may come at any time; only a read or an eviction takes one away. An event that is just
+    /// being written counts already, though a read may not find it yet; so does one that another
+    /// receiver is just taking. A few loads for each lane: it is no snapshot.
     ///
     /// # Examples
     /// ```
@@ -298,10 +319,11 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         self.len() == 0
     }
 
-    /// Returns how many events were accepted and lost: dropped because there was no room, or evicted.
+    /// Returns how many events were accepted and lost: dropped because there was no room, or
+    /// evicted.
     ///
-    /// Where several receivers share the events, the number is that of all of them. A few loads for each lane, under a lock that
-    /// neither publishers nor readers take for an event.
+    /// Where several receivers share the events, the number is that of all of them. A few loads for
+    /// each lane, under a lock that neither publishers nor readers take for an event.
     ///
     /// # Examples
     /// ```
@@ -319,7 +341,8 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 
     /// Closes the channel. What is left stays readable, by all receivers.
     ///
-    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for
+    /// them, and returns a report.
     ///
     /// # Examples
     /// ```

@@ -24,39 +24,50 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Gathers events and hands them on together, as a `Vec`. Made by [`SinkExt::batch`](crate::SinkExt::batch).
+/// Gathers events and hands them on together, as a `Vec`. Made by
+/// [`SinkExt::batch`](crate::SinkExt::batch).
 ///
-/// A batch is handed on when it holds as many events as it may, or as many [`bytes`](Self::bytes), or when it is so
-/// [old](Self::age); a flush and a close hand on what there is. It belongs behind a [`Queue`](crate::Queue), whose ticks
-/// tell it of the time; without one it has no age, and the publisher whose event completes a batch waits for the sink
-/// behind. It gives out no lanes.
+/// A batch is handed on when it holds as many events as it may, or as many [`bytes`](Self::bytes),
+/// or when it is so [old](Self::age); a flush and a close hand on what there is. It belongs behind
+/// a [`Queue`](crate::Queue), whose ticks tell it of the time; without one it has no age, and the
+/// publisher whose event completes a batch waits for the sink behind. It gives out no lanes.
 ///
 /// # Guarantees
-/// - **Acceptance**: `Ok` means that the event is in a batch, which is not yet handed on: until then it is `pending` in the
-///   [`state`](Self::state). What becomes of it later, the ledger tells: no error comes back for it.
-/// - **A sink behind without room** (`Full`, `Timeout`, `Reentrant`): the batch is kept and offered again, at each tick (one is
-///   asked for after at most 100 ms), flush and close, and at each write once the next batch is complete. When that does
-///   not help, such a write is refused as `Full`: there are never more than two batches here.
-/// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as delivered. To try again, or to
-///   keep what failed, put a retry *inside*, where it sees whole batches: `sink.retry(..).batch(..)`. If that retry gives up a part
-///   of a batch, only the events in that part count as `dropped(failed)` ([`Disposition::Partly`]).
-/// - **An inner sink that decides later**, such as a queue of batches: its events stay `pending` here until the queue has handled
-///   their batch, and then count as what became of them. See [`Ledger`](crate::stats::Ledger#chains-of-sinks).
-/// - **A sink behind that is closed**: the batch closes too, and what it holds counts as `dropped(failed)`.
-/// - **Order**: as written. One batch is on its way at a time; other threads fill the next one meanwhile, and are refused as
-///   `Full` when that is complete too. So a queue with several workers needs a batch for each of them:
-///   [`spawn_each_sink`](crate::queue::QueueBuilder::spawn_each_sink), which also sends batches in parallel.
-/// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing later. A flush or a close that the
-///   inner sink asks for does not wait ([`Finish::Pending`]). On a queue's worker it does not wait for room in another queue: the flush
-///   of the worker's queue flushes that other queue, and asks the worker again, as long as that makes progress. What has no room
-///   stays here, is `pending`, and the report says [`Finish::TimedOut`].
-/// - **Close**: offers everything to the inner sink until the deadline. A retry inside that has no time left sends its last batches to
-///   its dead letters. What the inner sink does not accept counts as `dropped(aborted)`. The inner sink's own `close` and `flush` run
-///   on the calling thread, which [waits for them](crate::Sink::close_by).
-/// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its event. Both count as
-///   `dropped(panicked)`.
+/// - **Acceptance**: `Ok` means that the event is in a batch, which is not yet handed on: until
+///   then it is `pending` in the [`state`](Self::state). What becomes of it later, the ledger
+///   tells: no error comes back for it.
+/// - **A sink behind without room** (`Full`, `Timeout`, `Reentrant`): the batch is kept and offered
+///   again, at each tick (one is asked for after at most 100 ms), flush and close, and at each
+///   write once the next batch is complete. When that does not help, such a write is refused as
+///   `Full`: there are never more than two batches here.
+/// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as
+///   delivered. To try again, or to keep what failed, put a retry *inside*, where it sees whole
+///   batches: `sink.retry(..).batch(..)`. If that retry gives up a part of a batch, only the events
+///   in that part count as `dropped(failed)` ([`Disposition::Partly`]).
+/// - **An inner sink that decides later**, such as a queue of batches: its events stay `pending`
+///   here until the queue has handled their batch, and then count as what became of them. See
+///   [`Ledger`](crate::stats::Ledger#chains-of-sinks).
+/// - **A sink behind that is closed**: the batch closes too, and what it holds counts as
+///   `dropped(failed)`.
+/// - **Order**: as written. One batch is on its way at a time; other threads fill the next one
+///   meanwhile, and are refused as `Full` when that is complete too. So a queue with several
+///   workers needs a batch for each of them:
+///   [`spawn_each_sink`](crate::queue::QueueBuilder::spawn_each_sink), which also sends batches in
+///   parallel.
+/// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing
+///   later. A flush or a close that the inner sink asks for does not wait ([`Finish::Pending`]). On
+///   a queue's worker it does not wait for room in another queue: the flush of the worker's queue
+///   flushes that other queue, and asks the worker again, as long as that makes progress. What has
+///   no room stays here, is `pending`, and the report says [`Finish::TimedOut`].
+/// - **Close**: offers everything to the inner sink until the deadline. A retry inside that has no
+///   time left sends its last batches to its dead letters. What the inner sink does not accept
+///   counts as `dropped(aborted)`. The inner sink's own `close` and `flush` run on the calling
+///   thread, which [waits for them](crate::Sink::close_by).
+/// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its
+///   event. Both count as `dropped(panicked)`.
 /// - **Allocation**: one `Vec` for each batch, as large as the last one was.
-/// - **Drop**: a queue or a bus closes what it holds. Dropped by itself without a close, a batch loses what it holds.
+/// - **Drop**: a queue or a bus closes what it holds. Dropped by itself without a close, a batch
+///   loses what it holds.
 ///
 /// # Examples
 /// Behind a queue, batches of at most 100 events that are never older than a second:
@@ -92,7 +103,8 @@ struct BatchCore<E> {
     holding: Mutex<Holding<E>>,
     /// Where a flush and a close wait for the batch on its way.
     changed: Pause,
-    /// The thread that flushes or closes the inner sink for this batch: other threads wait for it here.
+    /// The thread that flushes or closes the inner sink for this batch: other threads wait for it
+    /// here.
     crew: Crew,
 }
 
@@ -112,12 +124,14 @@ impl<E: 'static, S> Batch<E, S> {
         Self { inner, limits: BatchLimits::new(count), core: Arc::new(core) }
     }
 
-    /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that would make a batch larger
-    /// begins the next one; one that is larger by itself makes a batch of its own.
+    /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that
+    /// would make a batch larger begins the next one; one that is larger by itself makes a batch of
+    /// its own.
     ///
     /// `size` runs on the thread that writes, in front of everything else.
     ///
-    /// A `max` of 0 is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
+    /// A `max` of 0 is invalid: see [where settings are
+    /// checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
@@ -140,11 +154,13 @@ impl<E: 'static, S> Batch<E, S> {
 
     /// Hands a batch on when its first event has been in it for so long, complete or not.
     ///
-    /// There is no thread and no timer for that: the ticks of the [`Queue`](crate::Queue) in front tell the time. The age
-    /// counts from the first tick that finds the batch begun, which comes as soon as the queue's worker has handled what
-    /// was waiting. Without a queue in front there are no ticks, and no age.
+    /// There is no thread and no timer for that: the ticks of the [`Queue`](crate::Queue) in front
+    /// tell the time. The age counts from the first tick that finds the batch begun, which comes as
+    /// soon as the queue's worker has handled what was waiting. Without a queue in front there are
+    /// no ticks, and no age.
     ///
-    /// A `limit` of zero is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
+    /// A `limit` of zero is invalid: see [where settings are
+    /// checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
@@ -167,10 +183,12 @@ impl<E: 'static, S> Batch<E, S> {
         self
     }
 
-    /// Hands a batch on also when the queue in front has handled everything that was waiting, complete or not.
+    /// Hands a batch on also when the queue in front has handled everything that was waiting,
+    /// complete or not.
     ///
-    /// Batches are then small while the consumer keeps up, and grow when it falls behind. By default the end of a queue's
-    /// batch means nothing here: a fast consumer would make batches of one.
+    /// Batches are then small while the consumer keeps up, and grow when it falls behind. By
+    /// default the end of a queue's batch means nothing here: a fast consumer would make batches of
+    /// one.
     ///
     /// # Examples
     /// ```
@@ -187,8 +205,8 @@ impl<E: 'static, S> Batch<E, S> {
         self
     }
 
-    /// What the batch says about itself: its ledger counts events, not batches. Behind a queue this is the way to ask; keep
-    /// an `Arc` of the batch for that.
+    /// What the batch says about itself: its ledger counts events, not batches. Behind a queue this
+    /// is the way to ask; keep an `Arc` of the batch for that.
     ///
     /// # Examples
     /// ```
@@ -239,21 +257,23 @@ where
 {
     /// Hands on what was refused before, and then what is there, as far as `emit` says.
     ///
-    /// No lock is held while the sink behind has the batch. Who finds another thread at it leaves it to that one.
+    /// No lock is held while the sink behind has the batch. Who finds another thread at it leaves
+    /// it to that one.
     fn hand_on<'a>(
         &'a self,
         mut holding: MutexGuard<'a, Holding<E>>,
         mut emit: Emit,
     ) -> MutexGuard<'a, Holding<E>> {
-        // A worker does not wait for room in another queue while it has a batch in hand: the flush of its queue could wait for it.
-        // A close may wait.
+        // A worker does not wait for room in another queue while it has a batch in hand: the flush
+        // of its queue could wait for it. A close may wait.
         let _user_code = (is_worker() && emit != Emit::Finally).then(UserCode::enter);
         while let Some(batch) = holding.send_off(&self.limits, &mut emit) {
             drop(holding);
             let count = batch.len();
             let mut load = self.core.scales.load_batch(&batch);
             let outcome = {
-                // Flushes and closes of this batch wait for its return: code called from the inner sink must not.
+                // Flushes and closes of this batch wait for its return: code called from the inner
+                // sink must not.
                 let _held = WaitedFor::begin();
                 BatchOutcome::of(caught(|| self.inner.offer(batch)), count, &mut load)
             };
@@ -273,15 +293,16 @@ where
         holding
     }
 
-    /// Ends an operation: a close that could not wait for the batch on its way left the rest to whoever brought it back.
+    /// Ends an operation: a close that could not wait for the batch on its way left the rest to
+    /// whoever brought it back.
     fn leave(&self, holding: MutexGuard<'_, Holding<E>>) {
         if let Some(deadline) = holding.close_left_behind() {
             let _ = self.close_inner(holding, deadline);
         }
     }
 
-    /// Hands on what is there, until so many events are gone. Where the sink behind has no room it is to make some, as long as
-    /// that helps and there is time.
+    /// Hands on what is there, until so many events are gone. Where the sink behind has no room it
+    /// is to make some, as long as that helps and there is time.
     fn give_out(&self, emit: Emit, goal: u64, deadline: Deadline, report: &mut FlushReport) {
         let _limit = WaitLimit::until(deadline);
         let mut before = None;
@@ -294,12 +315,13 @@ where
             }
             before = Some(gone);
             if is_worker() && !must_not_wait() && emit != Emit::Finally {
-                // What is held needs room there. A worker that waited for another one could wait for itself: the flush that asks for
-                // this one waits, and asks again.
+                // What is held needs room there. A worker that waited for another one could wait
+                // for itself: the flush that asks for this one waits, and asks again.
                 let goals = vec![(self.address(), goal)];
                 return report.ask_again(Some(Again { progress: gone, goals, waits: Vec::new() }));
             }
-            // What is held needs room there, so this flush has to be waited for, and is not only told.
+            // What is held needs room there, so this flush has to be waited for, and is not only
+            // told.
             let mut part = FlushReport::default();
             self.flush_inner(deadline, &mut part);
             part.settle(deadline);
@@ -315,12 +337,14 @@ where
         }
     }
 
-    /// Whether this thread must not wait for the batch: it is in user code, or it is the one that others wait for.
+    /// Whether this thread must not wait for the batch: it is in user code, or it is the one that
+    /// others wait for.
     fn is_inside(&self) -> bool {
         must_not_wait() || self.core.crew.is_here()
     }
 
-    /// Waits for the batch on its way, if that is allowed here, or until so many events are gone; whether it came to that.
+    /// Waits for the batch on its way, if that is allowed here, or until so many events are gone;
+    /// whether it came to that.
     fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
         let patience = if self.is_inside() { Deadline::NOW } else { deadline };
         self.core.changed.wait(patience, || {
@@ -448,7 +472,8 @@ where
             discard(event);
             return Ok(Disposition::Dropped(DropReason::Panicked));
         };
-        // Others may have filled the next one meanwhile, to which this event may be too large to be added.
+        // Others may have filled the next one meanwhile, to which this event may be too large to be
+        // added.
         while !self.is_ready(&holding, size) {
             holding = self.hand_on(holding, Emit::Now);
             if holding.is_busy() || holding.has_refused() {

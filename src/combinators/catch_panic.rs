@@ -18,10 +18,11 @@ use std::sync::Arc;
 /// [`SinkExt::catch_panic`](crate::SinkExt::catch_panic).
 ///
 /// # Guarantees
-/// - **Delivery**: a panic costs the event, which counts as accepted and dropped (`panicked`). The next one is
-///   written as ever.
-/// - **Closing**: by default never because of panics. After [`close_after`](Self::close_after) so many in a row, it is
-///   [`WriteError::Closed`] from then on. The sink behind is closed when this one is.
+/// - **Delivery**: a panic costs the event, which counts as accepted and dropped (`panicked`). The
+///   next one is written as ever.
+/// - **Closing**: by default never because of panics. After [`close_after`](Self::close_after) so
+///   many in a row, it is [`WriteError::Closed`] from then on. The sink behind is closed when this
+///   one is.
 ///
 /// # Examples
 /// ```
@@ -66,7 +67,8 @@ impl<E, S> CatchPanic<E, S> {
         Self { inner, guard: Arc::new(guard), events: PhantomData }
     }
 
-    /// Closes the sink after so many panics in a row; 0 counts as 1. Writes from several threads make one row.
+    /// Closes the sink after so many panics in a row; 0 counts as 1. Writes from several threads
+    /// make one row.
     ///
     /// # Examples
     /// ```

@@ -11,7 +11,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Hands on only the events that a predicate keeps. Made by [`SinkExt::filter`](crate::SinkExt::filter).
+/// Hands on only the events that a predicate keeps. Made by
+/// [`SinkExt::filter`](crate::SinkExt::filter).
 ///
 /// # Examples
 /// ```

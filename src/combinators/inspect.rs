@@ -12,13 +12,15 @@ use std::sync::Arc;
 
 /// Looks on while events pass a place in a chain; for metrics, traces and tests.
 ///
-/// Every method has a default that does nothing. They are called on the thread that writes, by several at once;
-/// they should take no longer than a counter does. Their panics are ignored, and nothing waits inside them.
+/// Every method has a default that does nothing. They are called on the thread that writes, by
+/// several at once; they should take no longer than a counter does. Their panics are ignored, and
+/// nothing waits inside them.
 ///
 /// An `Arc` of an inspector is one too, so that its counts can be read elsewhere.
 ///
 /// # Examples
-/// The metrics of an endpoint: what stands in front of the queue sees events enter, what stands behind sees them leave.
+/// The metrics of an endpoint: what stands in front of the queue sees events enter, what stands
+/// behind sees them leave.
 /// ```
 /// use buslane::{Bus, sink_fn, SinkExt, WriteError};
 /// use buslane::sink::Inspector;
@@ -109,8 +111,9 @@ pub trait Inspector<E>: Send + Sync {
     /// ```
     fn success(&self) {}
 
-    /// The sink behind accepted the event and has lost it already: it had no room, a retry gave the event to its dead letters, or
-    /// the like. Calls [`success`](Self::success) by default. What an inner sink drops later is not told here.
+    /// The sink behind accepted the event and has lost it already: it had no room, a retry gave the
+    /// event to its dead letters, or the like. Calls [`success`](Self::success) by default. What an
+    /// inner sink drops later is not told here.
     ///
     /// # Examples
     /// ```
@@ -181,7 +184,8 @@ impl<E, I: Inspector<E> + ?Sized> Inspector<E> for Arc<I> {
     }
 }
 
-/// An [`Inspector`] that shows each event to a closure. Made by [`SinkExt::inspect_fn`](crate::SinkExt::inspect_fn).
+/// An [`Inspector`] that shows each event to a closure. Made by
+/// [`SinkExt::inspect_fn`](crate::SinkExt::inspect_fn).
 ///
 /// # Examples
 /// ```
@@ -212,7 +216,8 @@ impl<F> fmt::Debug for InspectFn<F> {
     }
 }
 
-/// Shows each event, and what became of it, to an [`Inspector`]. Made by [`SinkExt::inspect`](crate::SinkExt::inspect).
+/// Shows each event, and what became of it, to an [`Inspector`]. Made by
+/// [`SinkExt::inspect`](crate::SinkExt::inspect).
 ///
 /// # Examples
 /// ```

@@ -60,7 +60,8 @@ fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters)
     converted
 }
 
-/// Drops the original event if the inner sink accepted the converted one, and gives it back otherwise.
+/// Drops the original event if the inner sink accepted the converted one, and gives it back
+/// otherwise.
 #[inline]
 fn handed_on<T, E, R>(written: Result<R, WriteError<E>>, event: T) -> Result<R, WriteError<T>> {
     match written {
@@ -144,8 +145,8 @@ where
         list.extend_mapped(ledgers_of(&self.inner), &self.mapping.same);
     }
 
-    // The downstream sinks count the events of their batches where these are of the same type as the upstream ones. Of what another
-    // type holds, nothing is known.
+    // The downstream sinks count the events of their batches where these are of the same type as
+    // the upstream ones. Of what another type holds, nothing is known.
     fn weigh(&self, weight: &Weight, internal: Internal) {
         if weight.is_of::<T>() && weight.is_of::<E>() {
             self.mapping.scales.add::<T>(weight);

@@ -17,12 +17,13 @@ use std::time::Instant;
 /// [`SinkExt::rate_limit`](crate::SinkExt::rate_limit).
 ///
 /// # Guarantees
-/// - **Rate**: a bucket holds `burst` tokens at most and is full at first; each event that passes takes one, and
-///   `per_second` of them come back in a second, evenly. The time between two tokens is rounded to whole
-///   nanoseconds, and is at least one.
+/// - **Rate**: a bucket holds `burst` tokens at most and is full at first; each event that passes
+///   takes one, and `per_second` of them come back in a second, evenly. The time between two tokens
+///   is rounded to whole nanoseconds, and is at least one.
 /// - **Shared**: one bucket for all publishers, with a lane or without.
-/// - **Progress**: lock-free, and nothing waits. An event that passes costs a look at the clock (about 25 ns) and a
-///   compare-and-swap on a word that all publishers share; one that does not, a look at both.
+/// - **Progress**: lock-free, and nothing waits. An event that passes costs a look at the clock
+///   (about 25 ns) and a compare-and-swap on a word that all publishers share; one that does not, a
+///   look at both.
 ///
 /// # Examples
 /// ```

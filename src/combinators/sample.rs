@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// Hands on one in so many events. Made by [`SinkExt::sample`](crate::SinkExt::sample).
 ///
 /// # Guarantees
-/// - **Which**: the first event of each publisher and every n-th after it; nothing is left to chance. Everybody who
-///   writes without a lane of its own shares one count.
+/// - **Which**: the first event of each publisher and every n-th after it; nothing is left to
+///   chance. Everybody who writes without a lane of its own shares one count.
 /// - **Cost**: a publisher's lane keeps its count to itself, as a plain number.
 ///
 /// # Examples

@@ -1,4 +1,5 @@
-//! What combinators that let only some events pass have in common: lanes, counters, and what they do once they are closed.
+//! What combinators that let only some events pass have in common: lanes, counters, and what they
+//! do once they are closed.
 
 use crate::error::{ConfigError, OutOfMemory, WriteError};
 use crate::sink::Sink;
@@ -10,7 +11,8 @@ use crate::time::Deadline;
 use crate::wait::context::discard;
 use std::sync::Arc;
 
-/// A combinator that lets only some events pass, without its inner sink: the test, the counters, and whether it was closed.
+/// A combinator that lets only some events pass, without its inner sink: the test, the counters,
+/// and whether it was closed.
 pub(super) struct Sieve<T> {
     /// What decides which events pass.
     pub(super) test: T,
@@ -34,7 +36,8 @@ impl<T> Sieve<T> {
         Arc::new(Self { test, closed: AtomicBool::new(false), counters: Counters::new() })
     }
 
-    /// Counts an event that is not to pass, unless it comes too late. `passes` is the result of the test, or the text of its panic.
+    /// Counts an event that is not to pass, unless it comes too late. `passes` is the result of the
+    /// test, or the text of its panic.
     #[inline]
     fn sift(&self, passes: Result<bool, String>, entry: &EntryCounters) -> Sifted {
         let held_back = match passes {
@@ -75,7 +78,8 @@ impl<T> Sieve<T> {
         }
     }
 
-    /// Makes a lane of the inner sink, if it has lanes, behind a gate: `passes` tests each event of the publisher.
+    /// Makes a lane of the inner sink, if it has lanes, behind a gate: `passes` tests each event of
+    /// the publisher.
     pub(super) fn lane<E: Send + 'static>(
         self: &Arc<Self>,
         inner: &impl Sink<E>,

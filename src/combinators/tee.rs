@@ -20,20 +20,22 @@ use std::sync::Arc;
 /// Writes every event to two sinks. Made by [`SinkExt::tee`](crate::SinkExt::tee).
 ///
 /// # Guarantees
-/// - **Each counts for itself**: what one side refuses, or loses by a panic, the other one still gets. The write is
-///   `Ok` when at least one side took the event. Only when none did does it come back, with the first side's error,
-///   or the second one's if the first side is closed.
-/// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is `Closed` when
-///   both are. Closing the tee closes both.
-/// - **Close and flush**: neither side takes the other one's time. Called directly, they return when both sinks have returned, also
-///   after the deadline, since both are [borrowed](crate::Sink::close_by). A bus or a queue upstream keeps its limit.
+/// - **Each counts for itself**: what one side refuses, or loses by a panic, the other one still
+///   gets. The write is `Ok` when at least one side took the event. Only when none did does it come
+///   back, with the first side's error, or the second one's if the first side is closed.
+/// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is
+///   `Closed` when both are. Closing the tee closes both.
+/// - **Close and flush**: neither side takes the other one's time. Called directly, they return
+///   when both sinks have returned, also after the deadline, since both are
+///   [borrowed](crate::Sink::close_by). A bus or a queue upstream keeps its limit.
 /// - **Order**: as for each side by itself. The side that does not wait gets the event first.
-/// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered twice. What stands in front of
-///   the tee counts an event once: as delivered when one side accepted it and did not drop it at once, else as what became of
-///   it at a side. Of a batch that a side delivered in part, the larger delivered part of the two counts.
-/// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink of yours:
-///   nothing waits inside, and a full `Block` lane on the other side refuses. Put a [`Queue`](crate::Queue) in
-///   front of the side without lanes, or in front of the tee.
+/// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered
+///   twice. What stands in front of the tee counts an event once: as delivered when one side
+///   accepted it and did not drop it at once, else as what became of it at a side. Of a batch that
+///   a side delivered in part, the larger delivered part of the two counts.
+/// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink
+///   of yours: nothing waits inside, and a full `Block` lane on the other side refuses. Put a
+///   [`Queue`](crate::Queue) in front of the side without lanes, or in front of the tee.
 ///
 /// # Examples
 /// ```
@@ -61,7 +63,8 @@ impl<E, A, B> Tee<E, A, B> {
 }
 
 impl<E, A, B> Tee<E, A, B> {
-    /// Calls both sinks so that neither takes the other one's time: a sink with lanes is only told, so it comes first.
+    /// Calls both sinks so that neither takes the other one's time: a sink with lanes is only told,
+    /// so it comes first.
     fn in_order<R: Send>(
         &self,
         deadline: Deadline,
@@ -101,7 +104,8 @@ fn both<E>(first: Offered<E>, second: Offered<E>) -> Offered<E> {
     }
 }
 
-/// What the outcome of one side alone comes to: here the chain of sinks branches, and each branch counts for itself.
+/// What the outcome of one side alone comes to: here the chain of sinks branches, and each branch
+/// counts for itself.
 fn alone<E>(side: Offered<E>) -> Offered<E> {
     side.map(|disposition| disposition.or(Disposition::Filtered))
 }

@@ -11,16 +11,19 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bounds the waits of whatever is behind it. Made by [`SinkExt::timeout`](crate::SinkExt::timeout).
+/// Bounds the waits of whatever is behind it. Made by
+/// [`SinkExt::timeout`](crate::SinkExt::timeout).
 ///
 /// # Guarantees
-/// - **What is bounded**: everything in this crate that waits on the writing thread: for room in a full lane
-///   ([`Overflow::Block`](crate::Overflow::Block), [`Overflow::BlockFor`](crate::Overflow::BlockFor)), for the end
-///   of a back-off, for the answer to a request. Limits within limits: the earliest counts.
-/// - **What is not**: a sink of yours that blocks. Nobody can call off a call on its own thread; put a
-///   [`Queue`](crate::Queue) in front of it, and the timeout, if it still has a purpose, in front of the queue.
-/// - **Cost**: no thread, no timer, no allocation, and no clone of the event. The clock is read by the first wait;
-///   a write that need not wait reads none.
+/// - **What is bounded**: everything in this crate that waits on the writing thread: for room in a
+///   full lane ([`Overflow::Block`](crate::Overflow::Block),
+///   [`Overflow::BlockFor`](crate::Overflow::BlockFor)), for the end of a back-off, for the answer
+///   to a request. Limits within limits: the earliest counts.
+/// - **What is not**: a sink of yours that blocks. Nobody can call off a call on its own thread;
+///   put a [`Queue`](crate::Queue) in front of it, and the timeout, if it still has a purpose, in
+///   front of the queue.
+/// - **Cost**: no thread, no timer, no allocation, and no clone of the event. The clock is read by
+///   the first wait; a write that need not wait reads none.
 /// - **Delivery**: with [`WriteError::Timeout`] the event comes back, and nobody holds another one.
 ///
 /// # Examples

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 /// An invalid setting, with its value and its limit.
 ///
-/// [`kind`](Self::kind) tells the settings apart; the text names the value, the limit and the remedy.
-/// [Where settings are checked](crate::error#where-settings-are-checked) says which call returns it.
+/// [`kind`](Self::kind) tells the settings apart; the text names the value, the limit and the
+/// remedy. [Where settings are checked](crate::error#where-settings-are-checked) says which call
+/// returns it.
 ///
 /// # Examples
 /// ```
@@ -33,7 +34,8 @@ pub struct ConfigError(Invalid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// The capacity of a queue, a channel, a journal or a keyed retry: it is 0, or more than a ring can hold.
+    /// The capacity of a queue, a channel, a journal or a keyed retry: it is 0, or more than a ring
+    /// can hold.
     Capacity,
     /// The most events of one batch: it is 0.
     BatchSize,
@@ -114,7 +116,8 @@ impl fmt::Display for Number {
 impl ConfigError {
     /// An invalid setting of a sink or a retry policy outside this crate.
     ///
-    /// The text says what is wrong and what to do: it begins in lower case and ends without a full stop.
+    /// The text says what is wrong and what to do: it begins in lower case and ends without a full
+    /// stop.
     ///
     /// # Examples
     /// A retry policy that checks its own setting:

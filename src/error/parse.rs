@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// A text that is no [`Overflow`](crate::Overflow) or no [`WaitStrategy`](crate::WaitStrategy); it lists the valid ones.
+/// A text that is no [`Overflow`](crate::Overflow) or no [`WaitStrategy`](crate::WaitStrategy); it
+/// lists the valid ones.
 ///
 /// # Examples
 /// ```

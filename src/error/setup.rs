@@ -78,7 +78,8 @@ impl fmt::Display for BuildError {
 }
 
 impl BuildError {
-    /// The error of one more ring with settings that were checked when the first was made: only its memory can be missing.
+    /// The error of one more ring with settings that were checked when the first was made: only its
+    /// memory can be missing.
     pub(crate) fn of_checked(self, events: usize) -> OutOfMemory {
         match self {
             Self::OutOfMemory(error) => error,

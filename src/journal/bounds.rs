@@ -25,7 +25,8 @@ pub(super) struct Bounds<E> {
     last: Option<u64>,
     since: Option<SystemTime>,
     until: Option<SystemTime>,
-    /// Where the journal was when the subscriber began: what lies before was there already, in whatever order of times.
+    /// Where the journal was when the subscriber began: what lies before was there already, in
+    /// whatever order of times.
     live_from: u64,
     /// How events tell their time; `None` where the blocks do, or nothing does.
     time_of: Option<TimeOf<E>>,
@@ -90,7 +91,8 @@ impl<E> Bounds<E> {
         self.last.is_some_and(|last| position > last)
     }
 
-    /// How long it is until nothing follows any more, as far as time alone says so; zero when that is now.
+    /// How long it is until nothing follows any more, as far as time alone says so; zero when that
+    /// is now.
     pub(super) fn remaining(&self) -> Option<Duration> {
         // A nanosecond more: the bound itself lies within.
         self.until.map(|until| {

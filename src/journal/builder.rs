@@ -51,8 +51,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         Self { capacity: 1024, time: TimeSource::None, gate_limit: GATE_LIMIT }
     }
 
-    /// How many of the newest events are kept: at least so many, and up to 127 more, since they are kept and
-    /// overwritten in blocks of 64.
+    /// How many of the newest events are kept: at least so many, and up to 127 more, since they are
+    /// kept and overwritten in blocks of 64.
     ///
     /// # Examples
     /// ```
@@ -71,8 +71,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         self
     }
 
-    /// The journal looks at the system's clock once for each block of 64 events, so that subscribers can begin and end at a
-    /// time.
+    /// The journal looks at the system's clock once for each block of 64 events, so that
+    /// subscribers can begin and end at a time.
     ///
     /// # Examples
     /// ```
@@ -90,8 +90,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         self
     }
 
-    /// The events say when they came, so that subscribers can begin and end at a time. Subscribers ask, on their own threads, and
-    /// only those that begin or end at a time; publishers never do.
+    /// The events say when they came, so that subscribers can begin and end at a time. Subscribers
+    /// ask, on their own threads, and only those that begin or end at a time; publishers never do.
     ///
     /// # Examples
     /// ```
@@ -111,8 +111,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         self
     }
 
-    /// How long a publisher waits for [gating](crate::journal::Subscription::gating) subscribers before the event is refused with
-    /// [`WriteError::Timeout`](crate::WriteError::Timeout).
+    /// How long a publisher waits for [gating](crate::journal::Subscription::gating) subscribers
+    /// before the event is refused with [`WriteError::Timeout`](crate::WriteError::Timeout).
     ///
     /// # Examples
     /// ```
@@ -154,8 +154,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         Ok(Journal(Arc::new(JournalHandle { writer: SharedWriter::from(writer), shared })))
     }
 
-    /// Makes a journal that one thread publishes into, without a read-modify-write for each event, and the handle through
-    /// which others read it.
+    /// Makes a journal that one thread publishes into, without a read-modify-write for each event,
+    /// and the handle through which others read it.
     ///
     /// # Errors
     /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.

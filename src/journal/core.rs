@@ -18,7 +18,8 @@ pub(super) struct JournalCore<E> {
     pub(super) sleepers: Sleepers,
     pub(super) seats: Seats,
     pub(super) gates: Gates,
-    /// Gating subscribers while they show an event to user code: they are what a publisher would wait for.
+    /// Gating subscribers while they show an event to user code: they are what a publisher would
+    /// wait for.
     pub(super) crew: Crew,
     pub(super) time: TimeSource<E>,
     /// What was refused. What was accepted, the tail says.
@@ -55,8 +56,9 @@ impl<E> JournalCore<E> {
         !tail.is_multiple_of(self.source.block_len() as u64) || !self.gates.bar_slowly(tail, self.capacity())
     }
 
-    /// Waits for the subscribers that bar the way into the next block, until `attempt` succeeds; the reason when it did not, and the
-    /// event is refused. The first wait of a publish sets the limit of all of them.
+    /// Waits for the subscribers that bar the way into the next block, until `attempt` succeeds;
+    /// the reason when it did not, and the event is refused. The first wait of a publish sets the
+    /// limit of all of them.
     #[cold]
     pub(super) fn wait_for_gates<R>(
         &self,
@@ -100,7 +102,8 @@ impl<E> JournalCore<E> {
         let seats = self.seats.all();
         let tail = self.source.tail();
         self.entry.add_to(&mut state.ledger);
-        // An event is delivered when it is in the journal; what becomes of it then is for each subscriber's books.
+        // An event is delivered when it is in the journal; what becomes of it then is for each
+        // subscriber's books.
         state.ledger.offered += tail;
         state.ledger.accepted += tail;
         state.ledger.delivered += tail;
@@ -109,11 +112,12 @@ impl<E> JournalCore<E> {
     }
 }
 
-/// Drops what an event has pushed out of a journal, when everything else is done: the event that lay in its slot, and one that no
-/// subscriber can read any more.
+/// Drops what an event has pushed out of a journal, when everything else is done: the event that
+/// lay in its slot, and one that no subscriber can read any more.
 ///
-/// Their destructors are user code: it runs without the claim and without a lock, and as inside a delivery. The publisher may be a bus,
-/// and what waits for that bus or for this publisher would wait for itself.
+/// Their destructors are user code: it runs without the claim and without a lock, and as inside a
+/// delivery. The publisher may be a bus, and what waits for that bus or for this publisher would
+/// wait for itself.
 #[inline(always)]
 pub(super) fn drop_overwritten<E>(old: Option<E>, stale: Option<E>) {
     if needs_drop::<E>() {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::SystemTime;
 
-/// The place of an event in a journal: the first one is 0, and each accepted event has the next one.
+/// The place of an event in a journal: the first one is 0, and each accepted event has the next
+/// one.
 ///
 /// # Examples
 /// ```
@@ -48,7 +49,8 @@ impl Sequence {
         self.0
     }
 
-    /// The place behind it: where to go on after this one. Behind the last number there is none, and it stays there.
+    /// The place behind it: where to go on after this one. Behind the last number there is none,
+    /// and it stays there.
     ///
     /// # Examples
     /// ```
@@ -113,11 +115,13 @@ impl fmt::Display for Sequence {
 pub enum Entry<E> {
     /// An event, or the first of a slice of them, and its place.
     Event(Sequence, E),
-    /// `n` events were overwritten before this subscriber read them, also such as its filter would have left out. They lay right
-    /// before [`Subscriber::next_sequence`](crate::Subscriber::next_sequence), where it continues. It comes before every event that is
-    /// still kept: see [`OnLag`](crate::journal::OnLag).
+    /// `n` events were overwritten before this subscriber read them, also such as its filter would
+    /// have left out. They lay right before
+    /// [`Subscriber::next_sequence`](crate::Subscriber::next_sequence), where it continues. It
+    /// comes before every event that is still kept: see [`OnLag`](crate::journal::OnLag).
     Lagged(u64),
-    /// The event at this place is there, but its `clone`, or the closure that it was shown to, panicked.
+    /// The event at this place is there, but its `clone`, or the closure that it was shown to,
+    /// panicked.
     Panicked(Sequence),
 }
 
@@ -165,19 +169,22 @@ pub enum Start {
     Oldest,
     /// So many events back, or at the oldest that is kept.
     Last(usize),
-    /// At this place. If it is not kept any more, the subscriber is first told how many events it has missed.
+    /// At this place. If it is not kept any more, the subscriber is first told how many events it
+    /// has missed.
     At(Sequence),
     /// At the first event of this time or later, or at the oldest that is kept.
     ///
-    /// With the events' own times ([`JournalBuilder::time_by`](crate::journal::JournalBuilder::time_by)) exactly: of the events that
-    /// are there when it begins, earlier ones are left out, in whatever order they came; so whoever resumes at a place among these
-    /// gets them. With sampled times
-    /// ([`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time)) it may begin up to 64 events too early, never
-    /// too late.
+    /// With the events' own times
+    /// ([`JournalBuilder::time_by`](crate::journal::JournalBuilder::time_by)) exactly: of the
+    /// events that are there when it begins, earlier ones are left out, in whatever order they
+    /// came; so whoever resumes at a place among these gets them. With sampled times
+    /// ([`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time)) it may begin
+    /// up to 64 events too early, never too late.
     Since(SystemTime),
 }
 
-/// Where a subscriber ends. Then it reads [`Closed`](crate::error::Closed), as at the end of the journal.
+/// Where a subscriber ends. Then it reads [`Closed`](crate::error::Closed), as at the end of the
+/// journal.
 ///
 /// # Examples
 /// ```
@@ -200,10 +207,12 @@ pub enum Start {
 pub enum Until {
     /// Behind the event at this place.
     Sequence(Sequence),
-    /// Behind the last event of this time, or as soon as the time is over and everything published so far was read.
+    /// Behind the last event of this time, or as soon as the time is over and everything published
+    /// so far was read.
     ///
-    /// With the events' own times exactly: of the events that are there when it begins, later ones are left out, and the
-    /// first later one after that ends it. With sampled times it may end up to 64 events too late, never too early. A task that
-    /// waits is not woken when the time is over.
+    /// With the events' own times exactly: of the events that are there when it begins, later ones
+    /// are left out, and the first later one after that ends it. With sampled times it may end up
+    /// to 64 events too late, never too early. A task that waits is not woken when the time is
+    /// over.
     Time(SystemTime),
 }

@@ -9,7 +9,8 @@ use crate::stats::SinkState;
 use std::fmt;
 use std::sync::Arc;
 
-/// The reading side of a journal: whoever has it can subscribe, and cannot publish. It does not keep the journal open.
+/// The reading side of a journal: whoever has it can subscribe, and cannot publish. It does not
+/// keep the journal open.
 ///
 /// # Examples
 /// ```
@@ -25,14 +26,15 @@ use std::sync::Arc;
 pub struct Feed<E>(pub(super) Arc<JournalCore<E>>);
 
 impl<E: Send + Sync + 'static> Feed<E> {
-    /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it reads what is kept, and then
-    /// [`Closed`](crate::error::Closed).
+    /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it
+    /// reads what is kept, and then [`Closed`](crate::error::Closed).
     ///
     /// # Guarantees
     /// Copies nothing. History and what follows join without a gap and without a repetition.
     ///
     /// # Errors
-    /// [`SubscribeError`] when it cannot begin there, or there is no memory for a block of 64 events.
+    /// [`SubscribeError`] when it cannot begin there, or there is no memory for a block of 64
+    /// events.
     ///
     /// # Examples
     /// ```

@@ -1,25 +1,30 @@
-//! Publishers that wait for subscribers: those who asked for it, and at the beginning of a block only.
+//! Publishers that wait for subscribers: those who asked for it, and at the beginning of a block
+//! only.
 //!
-//! A block may be entered when every gating subscriber is past the events that lie in it. A subscriber first takes its place
-//! among the gates, as if it wanted everything that is kept; then it fences, and then looks where the journal ends and so where
-//! it begins. A publisher fences between showing the position at which it enters a block, and looking at the gates. So either the
+//! A block may be entered when every gating subscriber is past the events that lie in it. A
+//! subscriber first takes its place among the gates, as if it wanted everything that is kept; then
+//! it fences, and then looks where the journal ends and so where it begins. A publisher fences
+//! between showing the position at which it enters a block, and looking at the gates. So either the
 //! publisher sees the gate, or the subscriber begins at a place that the publisher leaves whole.
 //!
 //! # How many are woken
-//! A publisher that waits needs one slot, and a gate that opens makes room for one block, which may be one slot. So a subscriber that
-//! moves wakes the publisher that has waited longest, and only if there is room. A publisher that got a slot wakes the next
-//! publisher if there is more room: see [`WaitList`].
+//! A publisher that waits needs one slot, and a gate that opens makes room for one block, which may
+//! be one slot. So a subscriber that moves wakes the publisher that has waited longest, and only if
+//! there is room. A publisher that got a slot wakes the next publisher if there is more room: see
+//! [`WaitList`].
 //!
-//! - L1: there is room if the tail lies within a block, or if no gate bars the block that begins there. Only a gate that moves or is
-//!   taken down makes room; the tail uses it.
-//! - L2: a subscriber stores its position, fences, and then loads the tail and all gates. Of two subscribers that both barred the way
-//!   and both move, the last one to fence sees both positions. So it wakes a publisher, or no publisher is on the list; a
-//!   publisher that enters the list later sees both positions itself.
-//! - L3: a publisher on the list makes its whole attempt there: it claims, and writes its event at the position that it gets. An attempt
-//!   that fails has seen that there is no room, so the wake-up is used up. After an attempt that succeeds the publisher checks for
-//!   more room (A2 of the list), and sees at least what the thread that woke it has seen.
-//! - L4: a subscriber reports each position once. Otherwise one that polls an empty journal would wake one more publisher with each
-//!   poll, before the first of them runs.
+//! - L1: there is room if the tail lies within a block, or if no gate bars the block that begins
+//!   there. Only a gate that moves or is taken down makes room; the tail uses it.
+//! - L2: a subscriber stores its position, fences, and then loads the tail and all gates. Of two
+//!   subscribers that both barred the way and both move, the last one to fence sees both positions.
+//!   So it wakes a publisher, or no publisher is on the list; a publisher that enters the list
+//!   later sees both positions itself.
+//! - L3: a publisher on the list makes its whole attempt there: it claims, and writes its event at
+//!   the position that it gets. An attempt that fails has seen that there is no room, so the
+//!   wake-up is used up. After an attempt that succeeds the publisher checks for more room (A2 of
+//!   the list), and sees at least what the thread that woke it has seen.
+//! - L4: a subscriber reports each position once. Otherwise one that polls an empty journal would
+//!   wake one more publisher with each poll, before the first of them runs.
 
 use super::seat::Seat;
 use crate::sync::membarrier::{FencePair, light_fence};
@@ -32,7 +37,8 @@ use crate::wait::list::{Waiter, Want};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a publisher brings along that must not allocate when it waits, and by which its wait is ended from outside.
+/// What a publisher brings along that must not allocate when it waits, and by which its wait is
+/// ended from outside.
 pub(super) struct GateWaiter {
     waiter: Waiter,
     /// Its bus has let go of the journal, or is closed.
@@ -99,10 +105,12 @@ impl Gates {
         drop(old);
     }
 
-    /// Whether a subscriber bars the way into the block that begins at `position`, in a journal of this capacity.
+    /// Whether a subscriber bars the way into the block that begins at `position`, in a journal of
+    /// this capacity.
     #[inline]
     pub(super) fn bar(&self, position: u64, capacity: u64) -> bool {
-        // ORD(gate.count): light fence; pairs with the heavy one of a subscriber that begins, in `Subscription::subscribe`.
+        // ORD(gate.count): light fence; pairs with the heavy one of a subscriber that begins, in
+        // `Subscription::subscribe`.
         light_fence(self.pair);
         // ORD(gate.count): Acquire; pairs with the Release in `change`.
         self.count.load(Ordering::Acquire) > 0 && self.bar_slowly(position, capacity)
@@ -118,8 +126,9 @@ impl Gates {
         Deadline::after(self.limit).min(WaitLimit::deadline())
     }
 
-    /// Waits until `attempt` succeeds, among the publishers that wait for room; `None` when the deadline is over. `more` returns
-    /// whether there is room for the next one. A publisher without a [`GateWaiter`] allocates.
+    /// Waits until `attempt` succeeds, among the publishers that wait for room; `None` when the
+    /// deadline is over. `more` returns whether there is room for the next one. A publisher without
+    /// a [`GateWaiter`] allocates.
     #[cold]
     pub(super) fn wait<R>(
         &self,
@@ -147,7 +156,8 @@ impl Gates {
         self.blocked.wait_for(waiter, deadline, attempt, more)
     }
 
-    /// A gating subscriber has moved, or has gone: wakes the publisher that has waited longest, if `has_room`.
+    /// A gating subscriber has moved, or has gone: wakes the publisher that has waited longest, if
+    /// `has_room`.
     #[inline]
     pub(super) fn moved(&self, has_room: impl FnOnce() -> bool) {
         if self.blocked.is_waited_at() {
@@ -157,7 +167,8 @@ impl Gates {
 
     #[cold]
     fn moved_beside_waiters(&self, has_room: impl FnOnce() -> bool) {
-        // ORD(seat.position): full fence; pairs with itself: of two subscribers that move, one sees the positions of both (L2).
+        // ORD(seat.position): full fence; pairs with itself: of two subscribers that move, one sees
+        // the positions of both (L2).
         fence(Ordering::SeqCst);
         if has_room() {
             self.blocked.notify_one(Want::SHARED_ROOM);

@@ -62,7 +62,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 #[must_use = "iterators do nothing unless consumed"]
 pub struct Iter<'a, E: Send + Sync + 'static>(&'a mut Subscriber<E>);
 
-/// The iterator of a subscriber by value: takes entries, waiting for each, until nothing follows. Dropping it drops the subscriber.
+/// The iterator of a subscriber by value: takes entries, waiting for each, until nothing follows.
+/// Dropping it drops the subscriber.
 ///
 /// # Examples
 /// ```

@@ -1,4 +1,5 @@
-//! Publishing into a journal that any number of threads publish into: one event, or several in a row.
+//! Publishing into a journal that any number of threads publish into: one event, or several in a
+//! row.
 
 use super::core::{JournalCore, Refusal, drop_overwritten};
 use super::entry::Sequence;
@@ -32,8 +33,8 @@ pub(super) fn publish<E: Send + Sync + 'static>(
         }
         Err(event) => {
             cold_path();
-            // In a place of its own, so that the event stays in registers on the way that most take: what is stored before the
-            // claim, the claim waits for.
+            // In a place of its own, so that the event stays in registers on the way that most
+            // take: what is stored before the claim, the claim waits for.
             publish_at_a_block(writer, claim, shared, &mut Some(event), deadline, waiter)
         }
     }
@@ -125,7 +126,8 @@ pub(super) fn publish_batch<E: Send + Sync + 'static>(
     let mut overwritten = Kept(Vec::with_capacity(room));
     let mut first = None;
     let mut next = events.next();
-    // Writes the events that there is room for; returns whether they were the last ones, or `None` without any room.
+    // Writes the events that there is room for; returns whether they were the last ones, or `None`
+    // without any room.
     let mut put = || {
         let mut claim = writer.claim().ok_or(Refusal::Closed)?;
         let claimed = claim.position();
@@ -138,7 +140,8 @@ pub(super) fn publish_batch<E: Send + Sync + 'static>(
                 }
                 Err(back) => {
                     next = Some(back);
-                    // A subscriber that does not see its gate noticed must see where the journal ends.
+                    // A subscriber that does not see its gate noticed must see where the journal
+                    // ends.
                     claim.show();
                     if shared.gates.bar(claim.position(), shared.capacity()) {
                         break;

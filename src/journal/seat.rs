@@ -89,7 +89,8 @@ impl Seat {
         let get = |word: &AtomicU64| word.load(Ordering::Relaxed);
         let position = self.position();
         let ended = self.ended.load(Ordering::Relaxed);
-        // What lies behind the end of a subscription concerns it no more. One that begins in the future has nothing yet.
+        // What lies behind the end of a subscription concerns it no more. One that begins in the
+        // future has nothing yet.
         let tail = if ended { position } else { tail.max(position) };
         let mut ledger = Ledger::default();
         ledger.accepted = tail - get(&self.start);

@@ -17,7 +17,8 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
         self.publish(event).map(|_| ())
     }
 
-    // A flush has nothing to do: what was accepted is in the journal; subscribers read it when they like.
+    // A flush has nothing to do: what was accepted is in the journal; subscribers read it when they
+    // like.
     fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.0.close();
         CloseReport::done()
@@ -73,7 +74,8 @@ impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
     }
 }
 
-/// Ends the wait of one publisher of a bus at a journal's gate, and leaves the journal and other publishers as they are.
+/// Ends the wait of one publisher of a bus at a journal's gate, and leaves the journal and other
+/// publishers as they are.
 struct LaneEnd<E: Send + Sync + 'static> {
     waiter: Arc<GateWaiter>,
     shared: Arc<JournalCore<E>>,

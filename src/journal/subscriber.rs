@@ -20,17 +20,23 @@ use crate::wait::{Berth, WaitStrategy};
 use std::fmt;
 use std::sync::Arc;
 
-/// One reader of a journal, with a place of its own: blocking, polling, timed, iterating, in place or async.
+/// One reader of a journal, with a place of its own: blocking, polling, timed, iterating, in place
+/// or async.
 ///
-/// It answers as the [`Receiver`](crate::Receiver) of a channel does, with an [`Entry`](crate::journal::Entry) in place of the event. The stream ends with
-/// [`RecvError::Closed`](crate::error::RecvError::Closed) when the journal is closed and read to its end, or this subscriber has reached where it was to end. What it
-/// has missed is a value of the stream: [`Entry::Lagged`](crate::journal::Entry::Lagged) comes first, and no method returns [`RecvError::Overflowed`](crate::error::RecvError::Overflowed).
+/// It answers as the [`Receiver`](crate::Receiver) of a channel does, with an
+/// [`Entry`](crate::journal::Entry) in place of the event. The stream ends with
+/// [`RecvError::Closed`](crate::error::RecvError::Closed) when the journal is closed and read to
+/// its end, or this subscriber has reached where it was to end. What it has missed is a value of
+/// the stream: [`Entry::Lagged`](crate::journal::Entry::Lagged) comes first, and no method returns
+/// [`RecvError::Overflowed`](crate::error::RecvError::Overflowed).
 ///
 /// # Guarantees
 /// - **Order**: the one total order of the journal, the same for every subscriber.
-/// - **Delivery**: each event from where it began, once, or counted exactly in an [`Entry::Lagged`](crate::journal::Entry::Lagged).
-/// - **Progress**: it holds up neither publishers nor other subscribers, whatever it does, unless it is
-///   [gating](crate::journal::Subscription::gating). Reading is lock-free, and wait-free within a block of 64 events.
+/// - **Delivery**: each event from where it began, once, or counted exactly in an
+///   [`Entry::Lagged`](crate::journal::Entry::Lagged).
+/// - **Progress**: it holds up neither publishers nor other subscribers, whatever it does, unless
+///   it is [gating](crate::journal::Subscription::gating). Reading is lock-free, and wait-free
+///   within a block of 64 events.
 /// - **Allocation**: none.
 ///
 /// # Examples
@@ -149,7 +155,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Sequence::new(self.reader.position())
     }
 
-    /// How many events lie ahead, those already overwritten included; none when it has come to its end.
+    /// How many events lie ahead, those already overwritten included; none when it has come to its
+    /// end.
     ///
     /// # Examples
     /// ```

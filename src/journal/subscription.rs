@@ -13,7 +13,8 @@ use crate::wait::WaitStrategy;
 use std::fmt;
 use std::sync::Arc;
 
-/// The settings of a [`Subscriber`]. Made by [`Journal::subscription`](crate::Journal::subscription).
+/// The settings of a [`Subscriber`]. Made by
+/// [`Journal::subscription`](crate::Journal::subscription).
 ///
 /// | setting | default |
 /// |---|---|
@@ -25,13 +26,13 @@ use std::sync::Arc;
 /// | [`wait_strategy`](Self::wait_strategy) | [`WaitStrategy::nap`] |
 ///
 /// # Guarantees
-/// - **Delivery**: where the subscriber begins is settled by [`subscribe`](Self::subscribe), not by its first read. What is
-///   published after that returned is read, left out by the filter, or counted as missed; a [gating](Self::gating) one misses
-///   none of it.
+/// - **Delivery**: where the subscriber begins is settled by [`subscribe`](Self::subscribe), not by
+///   its first read. What is published after that returned is read, left out by the filter, or
+///   counted as missed; a [gating](Self::gating) one misses none of it.
 /// - **Progress**: only a gating subscriber makes publishers wait, never longer than the
 ///   [gate limit](crate::journal::JournalBuilder::gate_limit).
-/// - **Threads**: filters and the journal's [`time_by`](crate::journal::JournalBuilder::time_by) run on the thread that subscribes or
-///   reads, never on a publisher's.
+/// - **Threads**: filters and the journal's [`time_by`](crate::journal::JournalBuilder::time_by)
+///   run on the thread that subscribes or reads, never on a publisher's.
 ///
 /// # Examples
 /// ```
@@ -113,8 +114,9 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// Which events it wants. Asked on its own thread when it reads, never on a publisher's; the others count as filtered. If
-    /// `wanted` panics, the event counts as panicked and the subscriber goes on.
+    /// Which events it wants. Asked on its own thread when it reads, never on a publisher's; the
+    /// others count as filtered. If `wanted` panics, the event counts as panicked and the
+    /// subscriber goes on.
     ///
     /// # Examples
     /// ```
@@ -135,8 +137,9 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// Sets where the subscriber continues when events were overwritten before it read them. It first learns how many, also if it
-    /// stalled in the middle of a block of events that it had begun: see [`OnLag`].
+    /// Sets where the subscriber continues when events were overwritten before it read them. It
+    /// first learns how many, also if it stalled in the middle of a block of events that it had
+    /// begun: see [`OnLag`].
     ///
     /// # Examples
     /// ```
@@ -157,8 +160,8 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// It ends when events were overwritten before it came to them: it is told how many, and then reads
-    /// [`Closed`](crate::error::Closed).
+    /// It ends when events were overwritten before it came to them: it is told how many, and then
+    /// reads [`Closed`](crate::error::Closed).
     ///
     /// # Examples
     /// ```
@@ -178,15 +181,17 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// Publishers wait for it rather than overwrite what it has not read: at the beginning of each block of 64 events, and no longer
-    /// than the journal's [gate limit](crate::journal::JournalBuilder::gate_limit), after which they are refused. What was handed out in a
-    /// batch counts as read: it stays as it is anyway.
+    /// Publishers wait for it rather than overwrite what it has not read: at the beginning of each
+    /// block of 64 events, and no longer than the journal's [gate
+    /// limit](crate::journal::JournalBuilder::gate_limit), after which they are refused. What was
+    /// handed out in a batch counts as read: it stays as it is anyway.
     ///
     /// A subscriber that is published to by its own thread waits for itself: use
     /// [`Journal::try_publish`](crate::Journal::try_publish) there.
     ///
-    /// A publisher that waits in an async task [blocks its runtime's thread](crate::docs::async_code), and with it the subscriber, if that is a task
-    /// of the same runtime.
+    /// A publisher that waits in an async task [blocks its runtime's
+    /// thread](crate::docs::async_code), and with it the subscriber, if that is a task of the same
+    /// runtime.
     ///
     /// # Examples
     /// ```
@@ -225,8 +230,9 @@ impl<E: Send + Sync + 'static> Subscription<E> {
 
     /// How it waits for events.
     ///
-    /// A subscriber that parks makes the next publisher wake it, and on Linux briefly interrupts all threads of the process before
-    /// it does (`membarrier`); so the default naps first, and parks only after ten milliseconds of silence.
+    /// A subscriber that parks makes the next publisher wake it, and on Linux briefly interrupts
+    /// all threads of the process before it does (`membarrier`); so the default naps first, and
+    /// parks only after ten milliseconds of silence.
     ///
     /// # Examples
     /// ```
@@ -246,8 +252,8 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     /// Makes the subscriber.
     ///
     /// # Errors
-    /// [`SubscribeError`] when it cannot begin or end there, when a setting cannot be, or when there is no memory for a block of
-    /// 64 events.
+    /// [`SubscribeError`] when it cannot begin or end there, when a setting cannot be, or when
+    /// there is no memory for a block of 64 events.
     ///
     /// # Examples
     /// ```

@@ -12,7 +12,8 @@ pub(super) type TimeOf<E> = Arc<dyn Fn(&E) -> SystemTime + Send + Sync>;
 pub(super) enum TimeSource<E> {
     /// It does not.
     None,
-    /// Once for each block, by the system's clock, and never going back: a time before which no event of the block came.
+    /// Once for each block, by the system's clock, and never going back: a time before which no
+    /// event of the block came.
     Sampled(AtomicU64),
     /// The events say it.
     ByEvent(TimeOf<E>),
@@ -28,7 +29,8 @@ impl<E> TimeSource<E> {
     pub(super) fn stamp(&self) -> u64 {
         match self {
             Self::Sampled(last) => {
-                // The system's clock may be set back; then the stamps stand still until it has caught up.
+                // The system's clock may be set back; then the stamps stand still until it has
+                // caught up.
                 let stamp = nanos(SystemTime::now()).max(last.load(Ordering::Relaxed));
                 last.store(stamp, Ordering::Relaxed);
                 stamp
@@ -43,8 +45,9 @@ pub(super) fn nanos(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// The first position of the last block of which no later event was published before `time`: no event of that time or later
-/// lies before it. `oldest` is the oldest position that is kept, `tail` the next one.
+/// The first position of the last block of which no later event was published before `time`: no
+/// event of that time or later lies before it. `oldest` is the oldest position that is kept, `tail`
+/// the next one.
 pub(super) fn position_since<E>(
     reader: &mut Reader<E>,
     time: SystemTime,
@@ -62,7 +65,8 @@ pub(super) fn position_since<E>(
             from = middle + 1;
         }
     }
-    // The last events of the block before may have come later than the first ones of this block were stamped.
+    // The last events of the block before may have come later than the first ones of this block
+    // were stamped.
     (from.saturating_sub(1) * block_len).max(oldest)
 }
 

@@ -16,10 +16,12 @@ use std::sync::Arc;
 /// It can be sent to another thread, but neither shared nor cloned. Dropping it closes the journal.
 ///
 /// # Guarantees
-/// - **Progress**: wait-free, but for [gating](crate::journal::Subscription::gating) subscribers: a publish costs a few plain stores, one
-///   read-modify-write for each block of 64 events, and at most one system call, if subscribers sleep, however many.
-/// - **Allocation**: none, save for a record that each thread makes once when it meets a gating subscriber. The event that is
-///   overwritten is dropped here, as inside a delivery, where nothing waits.
+/// - **Progress**: wait-free, but for [gating](crate::journal::Subscription::gating) subscribers: a
+///   publish costs a few plain stores, one read-modify-write for each block of 64 events, and at
+///   most one system call, if subscribers sleep, however many.
+/// - **Allocation**: none, save for a record that each thread makes once when it meets a gating
+///   subscriber. The event that is overwritten is dropped here, as inside a delivery, where nothing
+///   waits.
 ///
 /// # Examples
 /// ```
@@ -53,8 +55,8 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// Publishes an event; its place in the journal.
     ///
     /// # Errors
-    /// [`WriteError::Timeout`] when a gating subscriber did not go on in time, and [`WriteError::Full`] when it is in the way
-    /// inside a delivery, where nothing waits.
+    /// [`WriteError::Timeout`] when a gating subscriber did not go on in time, and
+    /// [`WriteError::Full`] when it is in the way inside a delivery, where nothing waits.
     ///
     /// # Panics
     /// When the `Drop` of the overwritten event does; the new event is published all the same.
@@ -134,18 +136,22 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         Ok(sequence)
     }
 
-    /// Publishes events in their order, and shows them together, block by block; the place of the first one.
+    /// Publishes events in their order, and shows them together, block by block; the place of the
+    /// first one.
     ///
-    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`](crate::bus::Events). Owned events are moved into the
-    /// journal, so they need not be `Clone`; each borrowed one is cloned when its turn comes.
+    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`](crate::bus::Events).
+    /// Owned events are moved into the journal, so they need not be `Clone`; each borrowed one is
+    /// cloned when its turn comes.
     ///
     /// # Errors
-    /// As for [`publish`](Self::publish), with the events that were not published, which allocates. A [`Publisher`](crate::Publisher) gives none back, because each of
-    /// its sinks may have another rest: its [`publish_batch`](crate::Publisher::publish_batch) fails with
+    /// As for [`publish`](Self::publish), with the events that were not published, which allocates.
+    /// A [`Publisher`](crate::Publisher) gives none back, because each of its sinks may have
+    /// another rest: its [`publish_batch`](crate::Publisher::publish_batch) fails with
     /// [`Closed`](crate::error::Closed) alone.
     ///
     /// # Panics
-    /// When a clone of a borrowed event does, or the `Drop` of an overwritten event: what was taken out until then is published.
+    /// When a clone of a borrowed event does, or the `Drop` of an overwritten event: what was taken
+    /// out until then is published.
     ///
     /// # Examples
     /// ```
@@ -188,8 +194,8 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         Ok(first)
     }
 
-    /// Goes on to the next block, and before that waits for gating subscribers, if they are in the way; the reason when they stay
-    /// there.
+    /// Goes on to the next block, and before that waits for gating subscribers, if they are in the
+    /// way; the reason when they stay there.
     #[cold]
     fn begin_block(&mut self, deadline: Deadline) -> Option<Refusal> {
         let (shared, position) = (&*self.shared.0, self.writer.position());
@@ -225,9 +231,11 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         Feed(self.shared.0.clone())
     }
 
-    /// Closes the journal: subscribers read what is there, and then [`Closed`](crate::error::Closed).
+    /// Closes the journal: subscribers read what is there, and then
+    /// [`Closed`](crate::error::Closed).
     ///
-    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for them, and returns a report.
+    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for
+    /// them, and returns a report.
     ///
     /// # Examples
     /// ```

@@ -14,7 +14,8 @@ pub(crate) trait Consume<E> {
         usize::MAX
     }
 
-    /// Reports that `events` events were handled since the last call, at most as many as there was room for.
+    /// Reports that `events` events were handled since the last call, at most as many as there was
+    /// room for.
     fn batched(&mut self, mailbox: &Mailbox<E>, events: usize) {
         let _ = (mailbox, events);
     }
@@ -32,8 +33,8 @@ impl<E, F: FnMut(&Mailbox<E>, E) -> Handled> Consume<E> for With<F> {
 
 /// The counters of the events that are handled one after another.
 ///
-/// It carries the counters that change with each event, so that they are stored and never loaded: a counter in memory
-/// that is loaded again right after its store holds the next event up.
+/// It carries the counters that change with each event, so that they are stored and never loaded: a
+/// counter in memory that is loaded again right after its store holds the next event up.
 pub(super) struct Tally<'a, E> {
     mailbox: &'a Mailbox<E>,
     progress: &'a Progress,
@@ -45,11 +46,13 @@ impl<'a, E> Tally<'a, E> {
         Self { mailbox, progress, delivered: mailbox.consumer.delivered() }
     }
 
-    /// Has one event handled and counts it. An event whose handling unwinds counts as delivered. `done` reports its position.
+    /// Has one event handled and counts it. An event whose handling unwinds counts as delivered.
+    /// `done` reports its position.
     #[inline(always)]
     pub(super) fn count(&mut self, event: E, consume: &mut impl Consume<E>, done: impl Fn(&Progress)) {
-        /// What is counted if the handling unwinds. It has copies of everything: borrowed, the counters and the reader's position would lie
-        /// in memory for its sake, and each event would wait for the store of the one before it.
+        /// What is counted if the handling unwinds. It has copies of everything: borrowed, the
+        /// counters and the reader's position would lie in memory for its sake, and each event
+        /// would wait for the store of the one before it.
         struct Unwound<'a, E, D: Fn(&Progress)> {
             mailbox: &'a Mailbox<E>,
             progress: &'a Progress,

@@ -33,7 +33,8 @@ pub(crate) struct MailboxConfig<E> {
     pub(crate) on_drop: Option<OnDrop<E>>,
     /// Those who read from it, and from the other mailboxes of the same queue.
     pub(crate) crew: Crew,
-    /// Where events are batches: what becomes of the events in them, here and in the other mailboxes of the same queue.
+    /// Where events are batches: what becomes of the events in them, here and in the other
+    /// mailboxes of the same queue.
     pub(crate) scales: std::sync::Arc<Scales>,
 }
 
@@ -74,7 +75,8 @@ impl<E: Send + 'static> Mailbox<E> {
     /// A mailbox with one consumer or several, which its caller makes.
     pub(super) fn new(config: MailboxConfig<E>, several: bool) -> Result<Arc<Self>, BuildError> {
         let wait = config.wait.check()?;
-        // Asked once per process, and here rather than by the first publisher that meets a full lane: it reads files.
+        // Asked once per process, and here rather than by the first publisher that meets a full
+        // lane: it reads files.
         let _ = spin_looks();
         let pair = if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric };
         let shared =

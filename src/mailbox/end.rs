@@ -9,7 +9,8 @@ use crate::sync::{Ordering, fence, lock};
 pub(crate) enum End {
     Open,
     Closed,
-    /// It had no room for an event, and its policy is [`Overflow::Close`](super::overflow::Overflow::Close).
+    /// It had no room for an event, and its policy is
+    /// [`Overflow::Close`](super::overflow::Overflow::Close).
     Overflowed,
 }
 
@@ -24,10 +25,12 @@ impl End {
 }
 
 impl<E: Send + 'static> Mailbox<E> {
-    /// Takes no more events, from any lane. What was accepted stays to be handled. Whether this call was the first.
+    /// Takes no more events, from any lane. What was accepted stays to be handled. Whether this
+    /// call was the first.
     pub(crate) fn seal(&self, end: End) -> bool {
         let word = if end == End::Overflowed { 2 } else { 1 };
-        // ORD(mailbox.end): AcqRel; Release pairs with the Acquire in `end`: a thread that sees the end sees what came before it.
+        // ORD(mailbox.end): AcqRel; Release pairs with the Acquire in `end`: a thread that sees the
+        // end sees what came before it.
         let first = self.end.compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok();
         self.shared.close();
         {
@@ -35,27 +38,33 @@ impl<E: Send + 'static> Mailbox<E> {
             registry.sealed = true;
             // Marked, fenced once, fixed: see `ring::spsc`.
             registry.views.iter().for_each(|view| view.mark());
-            // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of `Consumer::refresh`.
+            // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of
+            // `Consumer::refresh`.
             heavy_fence_or_wait(process_pair());
             registry.views.iter().for_each(|view| view.fix());
-            // ORD(mailbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
+            // ORD(mailbox.generation): Release; pairs with the Acquire in `Reader::pick_up`,
+            // `Reader::has_work`.
             self.generation.fetch_add(1, Ordering::Release);
         }
         self.signals.wake_now();
-        // All of them: once for each mailbox, no writer gets room any more, and each goal may be nearer than it was.
+        // All of them: once for each mailbox, no writer gets room any more, and each goal may be
+        // nearer than it was.
         self.signals.blocked.notify();
         first
     }
 
-    /// Gives up the backlog: the consumer counts what is left as aborted, and no publisher waits for room any more.
+    /// Gives up the backlog: the consumer counts what is left as aborted, and no publisher waits
+    /// for room any more.
     pub(crate) fn abort(&self) {
-        // ORD(mailbox.aborted): Release; a thread that sees the generation that `seal` moves on behind it sees this, too.
+        // ORD(mailbox.aborted): Release; a thread that sees the generation that `seal` moves on
+        // behind it sees this, too.
         self.aborted.store(true, Ordering::Release);
         self.seal(End::Closed);
     }
 
     pub(crate) fn is_aborted(&self) -> bool {
-        // ORD(mailbox.aborted): Relaxed; a hint, asked for at each event; behind the generation, sure.
+        // ORD(mailbox.aborted): Relaxed; a hint, asked for at each event; behind the generation,
+        // sure.
         self.aborted.load(Ordering::Relaxed)
     }
 
@@ -66,7 +75,8 @@ impl<E: Send + 'static> Mailbox<E> {
 
     /// Whether the mailbox is closed and its consumers are done with every event.
     pub(crate) fn is_drained(&self) -> bool {
-        // ORD(mailbox.drained): Acquire; pairs with the Release in `set_drained`: the last handler's work is visible.
+        // ORD(mailbox.drained): Acquire; pairs with the Release in `set_drained`: the last
+        // handler's work is visible.
         self.drained.load(Ordering::Acquire)
     }
 

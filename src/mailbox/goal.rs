@@ -29,11 +29,13 @@ impl<E: Send + 'static> Mailbox<E> {
     pub(crate) fn wait_reached(this: &Arc<Self>, goal: &std::sync::Arc<Goal<E>>, deadline: Deadline) -> bool {
         let (mailbox, to) = (this.clone(), goal.clone());
         let waiter = Waiter::for_goal(move || mailbox.has_reached(&to));
-        // A consumer that naps does not know that a flush waits. One that begins to nap later sees first what is there by now.
+        // A consumer that naps does not know that a flush waits. One that begins to nap later sees
+        // first what is there by now.
         this.signals.blocked.wait_for_goal(&waiter, deadline, || this.signals.wake_now())
     }
 
-    /// Whether a goal is reached. The goal was taken from numbers that may have been lowered since: each lane says how far it goes.
+    /// Whether a goal is reached. The goal was taken from numbers that may have been lowered since:
+    /// each lane says how far it goes.
     pub(crate) fn has_reached(&self, goal: &Goal<E>) -> bool {
         self.is_drained()
             || (self.shared_has_reached(goal.shared)

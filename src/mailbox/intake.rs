@@ -39,14 +39,17 @@ pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     /// The task no longer waits.
     fn unregister(&mut self);
 
-    /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is other work to look for.
+    /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is
+    /// other work to look for.
     fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool);
 
-    /// Stops reading. The last consumer closes the mailbox, and what it accepted and nothing read is counted as dropped.
+    /// Stops reading. The last consumer closes the mailbox, and what it accepted and nothing read
+    /// is counted as dropped.
     fn abandon(&mut self);
 }
 
-/// Seals the mailbox and drops everything in it, for a consumer that is the last one. What was accepted is counted.
+/// Seals the mailbox and drops everything in it, for a consumer that is the last one. What was
+/// accepted is counted.
 pub(super) fn give_up<E: Send + 'static>(from: &mut impl Intake<E>) {
     let mailbox = from.mailbox().clone();
     mailbox.seal(End::Closed);

@@ -78,12 +78,14 @@ impl<E: Send + 'static> PrivateLane<E> {
         !self.is_shared() || self.mailbox().shared.is_bounded()
     }
 
-    /// Whether the lane has no ring of its own, so that a removal has to wait for a push in progress.
+    /// Whether the lane has no ring of its own, so that a removal has to wait for a push in
+    /// progress.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Shared(_))
     }
 
-    /// Whether a push may call a hook of the mailbox, so that a removal has to wait for a push in progress.
+    /// Whether a push may call a hook of the mailbox, so that a removal has to wait for a push in
+    /// progress.
     pub(crate) fn has_hook(&self) -> bool {
         self.mailbox().has_hook()
     }
@@ -94,7 +96,8 @@ impl<E: Send + 'static> PrivateLane<E> {
         mailbox.overflow.may_wait() && mailbox.shared.is_bounded()
     }
 
-    /// Puts an event in, settles with a thread that seals the lane, and wakes the consumer if it is parked.
+    /// Puts an event in, settles with a thread that seals the lane, and wakes the consumer if it is
+    /// parked.
     #[inline]
     pub(crate) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         match self {
@@ -128,7 +131,8 @@ impl<E: Send + 'static> Mailbox<E> {
             }
             registry.views.push(view);
             registry.arrivals.extend(reader.map(|lane| Arrival { after, lane }));
-            // ORD(mailbox.generation): Release; pairs with the Acquire in `Reader::pick_up`, `Reader::has_work`.
+            // ORD(mailbox.generation): Release; pairs with the Acquire in `Reader::pick_up`,
+            // `Reader::has_work`.
             this.generation.fetch_add(1, Ordering::Release);
         }
         drop(left);

@@ -1,4 +1,5 @@
-//! One of several consumers of a mailbox. How a flush knows which events are in its hands: see [`members`](super::members).
+//! One of several consumers of a mailbox. How a flush knows which events are in its hands: see
+//! [`members`](super::members).
 
 #[cfg(test)]
 mod models;
@@ -34,13 +35,13 @@ impl<E: Send + 'static> Mailbox<E> {
         (end != End::Open && self.shared.is_drained()).then_some(end)
     }
 
-    /// What a member owes to those who sleep when it has taken an event, or was woken and takes none: one of them is woken
-    /// when there is more, and all of them when that was the end.
+    /// What a member owes to those who sleep when it has taken an event, or was woken and takes
+    /// none: one of them is woken when there is more, and all of them when that was the end.
     fn pass_on(&self) {
         let Some(crowd) = &self.signals.crowd else { return };
-        // ORD(crowd.parked): light fence; pairs with the heavy one of a member that parks.
-        // Behind the claim and before the looks: whoever looked before us and slept is seen in the count, and what was put
-        // in behind a place that was still empty then is seen in the ring.
+        // ORD(crowd.parked): light fence; pairs with the heavy one of a member that parks. Behind
+        // the claim and before the looks: whoever looked before us and slept is seen in the count,
+        // and what was put in behind a place that was still empty then is seen in the ring.
         light_fence(crowd.pair());
         if crowd.has_parked() && self.shared.has_filled() {
             crowd.wake_another();
@@ -61,7 +62,8 @@ pub(crate) struct Member<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Member<E> {
-    /// A mailbox with several consumers: all events go through the shared lane. More members are made of the first.
+    /// A mailbox with several consumers: all events go through the shared lane. More members are
+    /// made of the first.
     pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), BuildError> {
         let mailbox = Mailbox::new(config, true)?;
         let member = Self::new(mailbox.clone());
@@ -119,7 +121,8 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
     }
 
     fn scan(&mut self, consume: &mut impl Consume<E>) -> usize {
-        /// Counts an event when it was handled, also when that unwinds: then it counts as delivered.
+        /// Counts an event when it was handled, also when that unwinds: then it counts as
+        /// delivered.
         struct InHand<'a, E>(&'a Mailbox<E>, &'a MemberState, Handled);
         impl<E> Drop for InHand<'_, E> {
             fn drop(&mut self) {
@@ -149,7 +152,8 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
     }
 
     fn take(&mut self, find: Find) -> Option<E> {
-        // A task that slept here and was woken looks now; one that was not must not stand in for somebody who sleeps.
+        // A task that slept here and was woken looks now; one that was not must not stand in for
+        // somebody who sleeps.
         if let Some(ticket) = self.ticket.take()
             && let Some(crowd) = &self.mailbox.signals.crowd
         {

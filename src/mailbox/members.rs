@@ -1,19 +1,24 @@
-//! The consumers of a mailbox when there are several: what each of them counts, and which events they have in hand.
+//! The consumers of a mailbox when there are several: what each of them counts, and which events
+//! they have in hand.
 //!
-//! All events are in the shared lane, and each goes to whichever member claims it first. Events are finished in any order,
-//! so how many were handled does not say which. A member has a *mark* instead: before it claims an event it stores the
-//! lowest position that it may get, then, when it knows it, the very position, and when it is done, none.
+//! All events are in the shared lane, and each goes to whichever member claims it first. Events are
+//! finished in any order, so how many were handled does not say which. A member has a *mark*
+//! instead: before it claims an event it stores the lowest position that it may get, then, when it
+//! knows it, the very position, and when it is done, none.
 //!
 //! # Why a flush may believe the marks
-//! A flush waits until the ring's claims have reached its target, and then until no mark lies below the target. A claim is a
-//! read-modify-write of the ring's head with Release; so whoever reads, with Acquire, a head at the target or beyond has
-//! each claim below the target behind it, and sees the mark that was stored before that claim, or a later one of the same
-//! member. The mark is at most the position claimed, so it lies below the target, and the flush waits. A later mark at or
-//! above the target, or none, was stored with Release when the event had been handled: what the handler did is visible.
-//! A mark may be too low only between the announcement and the claim; then the flush waits a moment too long.
+//! A flush waits until the ring's claims have reached its target, and then until no mark lies below
+//! the target. A claim is a read-modify-write of the ring's head with Release; so whoever reads,
+//! with Acquire, a head at the target or beyond has each claim below the target behind it, and sees
+//! the mark that was stored before that claim, or a later one of the same member. The mark is at
+//! most the position claimed, so it lies below the target, and the flush waits. A later mark at or
+//! above the target, or none, was stored with Release when the event had been handled: what the
+//! handler did is visible. A mark may be too low only between the announcement and the claim; then
+//! the flush waits a moment too long.
 //!
-//! The unbounded lane has no positions. There the claims are counted, each after its pop, and the mark is the count at the
-//! announcement: at most the number of pops before this one, and so at most the event's place in the queue.
+//! The unbounded lane has no positions. There the claims are counted, each after its pop, and the
+//! mark is the count at the announcement: at most the number of pops before this one, and so at
+//! most the event's place in the queue.
 
 #[cfg(test)]
 mod models;
@@ -32,12 +37,14 @@ pub(crate) struct MemberState {
 
 impl MemberState {
     pub(crate) fn set_mark(&self, position: u64) {
-        // ORD(member.mark): Release; pairs with the Acquire in `mark`: what was done before is visible to a flush.
+        // ORD(member.mark): Release; pairs with the Acquire in `mark`: what was done before is
+        // visible to a flush.
         self.mark.store(position + 1, Ordering::Release);
     }
 
     pub(crate) fn clear_mark(&self) {
-        // ORD(member.mark): Release; pairs with the Acquire in `mark`: what the handler did is visible to a flush.
+        // ORD(member.mark): Release; pairs with the Acquire in `mark`: what the handler did is
+        // visible to a flush.
         self.mark.store(0, Ordering::Release);
     }
 
@@ -103,8 +110,9 @@ impl Members {
 
     /// One more event was taken from a lane without positions, after its pop.
     pub(crate) fn claim(&self) {
-        // ORD(members.claimed): Release; pairs with `claimed`: a flush sees who announced that it would take one. Also those whose
-        // claims came before, since an addition keeps what the ones before it have published.
+        // ORD(members.claimed): Release; pairs with `claimed`: a flush sees who announced that it
+        // would take one. Also those whose claims came before, since an addition keeps what the
+        // ones before it have published.
         self.claimed.fetch_add(1, Ordering::Release);
     }
 
@@ -114,7 +122,8 @@ impl Members {
         self.claimed.load(Ordering::Acquire)
     }
 
-    /// Whether everything below `target` was handled or evicted; `claimed` says how far claims have come.
+    /// Whether everything below `target` was handled or evicted; `claimed` says how far claims have
+    /// come.
     pub(crate) fn have_reached(&self, target: u64, claimed: impl Fn() -> u64) -> bool {
         // In this order: see above.
         claimed() >= target

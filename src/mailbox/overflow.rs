@@ -6,7 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What happens to an event for which a lane of a [`Queue`](crate::Queue) or [`Channel`](crate::Channel) has no room.
+/// What happens to an event for which a lane of a [`Queue`](crate::Queue) or
+/// [`Channel`](crate::Channel) has no room.
 ///
 /// | policy | the publisher | the event | counted as |
 /// |---|---|---|---|
@@ -17,24 +18,28 @@ use std::time::Duration;
 /// | [`BlockFor`](Self::BlockFor) | waits for that duration at most | comes back, `Timeout` | `refused.timeout` |
 /// | [`Close`](Self::Close) | goes on | comes back, `Closed`; the mailbox is closed | `refused.closed` |
 ///
-/// An event "comes back" to its writer. A bus counts it in [`Published::refused`](crate::Published::refused) and gives it up, unless
-/// every sink refused a [`try_publish`](crate::Publisher::try_publish), which returns it.
+/// An event "comes back" to its writer. A bus counts it in
+/// [`Published::refused`](crate::Published::refused) and gives it up, unless every sink refused a
+/// [`try_publish`](crate::Publisher::try_publish), which returns it.
 ///
 /// An event that is dropped is lost although the answer is `Ok`. A publisher is told of it in
-/// [`Published::dropped`](crate::Published::dropped), and a writer by [`Sink::offer`](crate::Sink::offer), which returns
-/// [`Disposition::Dropped`](crate::stats::Disposition::Dropped). An event that is evicted was accepted earlier: it is in the ledger
-/// only, and `on_drop` hooks are told.
+/// [`Published::dropped`](crate::Published::dropped), and a writer by
+/// [`Sink::offer`](crate::Sink::offer), which returns
+/// [`Disposition::Dropped`](crate::stats::Disposition::Dropped). An event that is evicted was
+/// accepted earlier: it is in the ledger only, and `on_drop` hooks are told.
 ///
-/// Inside a delivery (a handler, a direct sink) nothing waits: there, `Block` and `BlockFor` act as `Refuse`, since the
-/// room that is waited for might be made by the very thread that waits.
+/// Inside a delivery (a handler, a direct sink) nothing waits: there, `Block` and `BlockFor` act as
+/// `Refuse`, since the room that is waited for might be made by the very thread that waits.
 ///
-/// In an async task `Block` and `BlockFor` park the runtime's thread, which is a deadlock when the reader is a task of the same runtime:
-/// [`docs::async_code`](crate::docs::async_code) says what to use instead.
+/// In an async task `Block` and `BlockFor` park the runtime's thread, which is a deadlock when the
+/// reader is a task of the same runtime: [`docs::async_code`](crate::docs::async_code) says what to
+/// use instead.
 ///
 /// # As text
-/// `Display` writes, and `FromStr` reads, `drop_newest`, `drop_oldest`, `refuse`, `block`, `block_for:DURATION` and `close`. A
-/// duration is a whole number and a unit: `ns`, `us`, `ms` or `s`. `FromStr` also takes `-` for `_`. With the feature `serde` the same
-/// text is the serialized form.
+/// `Display` writes, and `FromStr` reads, `drop_newest`, `drop_oldest`, `refuse`, `block`,
+/// `block_for:DURATION` and `close`. A duration is a whole number and a unit: `ns`, `us`, `ms` or
+/// `s`. `FromStr` also takes `-` for `_`. With the feature `serde` the same text is the serialized
+/// form.
 ///
 /// # Examples
 /// Two events, and room for one:
@@ -70,18 +75,20 @@ pub enum Overflow {
     /// The new event is dropped, and counted.
     #[default]
     DropNewest,
-    /// The oldest event makes room. Costs a compare-and-swap per event, also while there is room. When the oldest event
-    /// is just being taken by the consumer, the new one is dropped instead: the publisher never waits.
+    /// The oldest event makes room. Costs a compare-and-swap per event, also while there is room.
+    /// When the oldest event is just being taken by the consumer, the new one is dropped instead:
+    /// the publisher never waits.
     DropOldest,
     /// The new event is refused.
     Refuse,
-    /// The publisher waits until there is room or the mailbox is closed. [Not in a task](crate::docs::async_code).
-    Block,
-    /// The publisher waits until there is room, the mailbox is closed, or the time is over. [Not in a
+    /// The publisher waits until there is room or the mailbox is closed. [Not in a
     /// task](crate::docs::async_code).
+    Block,
+    /// The publisher waits until there is room, the mailbox is closed, or the time is over. [Not in
+    /// a task](crate::docs::async_code).
     BlockFor(Duration),
-    /// The queue or channel is closed. What it holds is still delivered; then the reader of a channel gets
-    /// [`RecvError::Overflowed`](crate::error::RecvError::Overflowed).
+    /// The queue or channel is closed. What it holds is still delivered; then the reader of a
+    /// channel gets [`RecvError::Overflowed`](crate::error::RecvError::Overflowed).
     Close,
 }
 

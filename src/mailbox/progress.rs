@@ -6,8 +6,8 @@ mod models;
 use crate::ring::mpmc::Ring;
 use crate::sync::{AtomicU64, Ordering};
 
-/// How far the one consumer is in a lane, event by event. It has a cache line of its own, which publishers do not read: slots are
-/// given back in chunks.
+/// How far the one consumer is in a lane, event by event. It has a cache line of its own, which
+/// publishers do not read: slots are given back in chunks.
 #[derive(Default)]
 pub(crate) struct Progress {
     handled: AtomicU64,
@@ -17,17 +17,20 @@ pub(crate) struct Progress {
 impl Progress {
     /// The position below which everything was handled.
     pub(crate) fn handled(&self) -> u64 {
-        // ORD(lane.handled): Acquire; pairs with `done`: what the handler did is visible to a flush.
+        // ORD(lane.handled): Acquire; pairs with `done`: what the handler did is visible to a
+        // flush.
         self.handled.load(Ordering::Acquire)
     }
 
     pub(crate) fn in_hand(&self) -> u64 {
-        // ORD(lane.in_hand): Acquire; pairs with the Release in `done`: what the handler did is visible to a flush.
+        // ORD(lane.in_hand): Acquire; pairs with the Release in `done`: what the handler did is
+        // visible to a flush.
         self.in_hand.load(Ordering::Acquire)
     }
 
-    /// Whether everything below `target` was handled or evicted. The position of the last event handled does not say so when
-    /// later ones were pushed out by an event that then found the ring closed.
+    /// Whether everything below `target` was handled or evicted. The position of the last event
+    /// handled does not say so when later ones were pushed out by an event that then found the ring
+    /// closed.
     pub(crate) fn has_reached<E>(&self, ring: &Ring<E>, target: u64) -> bool {
         // In this order: the consumer announces what it takes in hand before it claims it.
         self.handled() >= target || (ring.claimed() >= target && self.in_hand() == 0)

@@ -18,7 +18,8 @@ use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// The most events whose slots are given back together, in a lane that is large and no more than half full.
+/// The most events whose slots are given back together, in a lane that is large and no more than
+/// half full.
 const CHUNK: usize = 16;
 
 /// The one consumer of a mailbox.
@@ -34,7 +35,8 @@ pub(crate) struct Reader<E> {
     generation: usize,
     /// The end of the shared lane has been noticed.
     saw_shared_end: bool,
-    /// Where each lane ended when the last drain began: the shared one, those that are walked, new ones.
+    /// Where each lane ended when the last drain began: the shared one, those that are walked, new
+    /// ones.
     ends: Vec<u64>,
     idler: Idler,
     linger: Linger,
@@ -67,7 +69,8 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    /// The most events taken from one lane before the next one has its turn: a quarter of the capacity.
+    /// The most events taken from one lane before the next one has its turn: a quarter of the
+    /// capacity.
     fn visit(&self) -> usize {
         (self.mailbox.capacity() / 4).max(1)
     }
@@ -75,7 +78,8 @@ impl<E: Send + 'static> Reader<E> {
     /// Takes over lanes that were added, when there are any.
     #[inline]
     fn pick_up(&mut self) {
-        // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`, `Mailbox::seal`.
+        // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`,
+        // `Mailbox::seal`.
         let generation = self.mailbox.generation.load(Ordering::Acquire);
         if generation != self.generation {
             self.generation = generation;
@@ -89,14 +93,16 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    /// Walks new lanes from now on, as far as what comes before them was read: after the others, in the order in which they came.
+    /// Walks new lanes from now on, as far as what comes before them was read: after the others, in
+    /// the order in which they came.
     #[cold]
     fn admit(&mut self) {
         let read = self.mailbox.shared.read_position();
         let ready = self.arriving.iter().take_while(|arrival| arrival.after <= read).count();
         let known = self.lanes.len();
         self.lanes.extend(self.arriving.drain(..ready).map(|arrival| arrival.lane));
-        // The shared lane comes after the new ones: it keeps a turn that it has begun, and gets no second one.
+        // The shared lane comes after the new ones: it keeps a turn that it has begun, and gets no
+        // second one.
         if self.next == known && self.turns > 0 {
             self.next = self.lanes.len();
         } else if self.next > known {
@@ -120,7 +126,8 @@ impl<E: Send + 'static> Reader<E> {
         self.scan_for(Find::Written, consume)
     }
 
-    /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to `consume`.
+    /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to
+    /// `consume`.
     #[inline(always)]
     fn scan_for(&mut self, find: Find, consume: &mut impl Consume<E>) -> usize {
         self.pick_up();
@@ -197,9 +204,11 @@ impl<E: Send + 'static> Reader<E> {
         count
     }
 
-    /// Hands at most `visit` events of the shared lane to `consume`. What kind of lane it is, is asked once for all of its events.
+    /// Hands at most `visit` events of the shared lane to `consume`. What kind of lane it is, is
+    /// asked once for all of its events.
     ///
-    /// A function of its own, so that the loop over the private lanes is compiled as if it were alone.
+    /// A function of its own, so that the loop over the private lanes is compiled as if it were
+    /// alone.
     fn scan_shared(
         mailbox: &Mailbox<E>,
         (visit, find): (usize, Find),
@@ -241,7 +250,8 @@ impl<E: Send + 'static> Reader<E> {
         count
     }
 
-    /// Takes the oldest event. It is in hand, for a flush and a snapshot, until its progress says [`done`](Progress::done).
+    /// Takes the oldest event. It is in hand, for a flush and a snapshot, until its progress says
+    /// [`done`](Progress::done).
     #[inline(always)]
     fn claim(
         mailbox: &Mailbox<E>,
@@ -267,7 +277,8 @@ impl<E: Send + 'static> Reader<E> {
         None
     }
 
-    /// Takes one event from the first lane, beginning with the one whose turn it is, in which `wanted` is true and one is there.
+    /// Takes one event from the first lane, beginning with the one whose turn it is, in which
+    /// `wanted` is true and one is there.
     #[inline]
     fn take_in_turn(&mut self, find: Find, wanted: impl Fn(&Self) -> bool) -> Option<E> {
         let lanes = self.lanes.len();
@@ -304,8 +315,8 @@ impl<E: Send + 'static> Reader<E> {
         self.taken += 1;
     }
 
-    /// Begins to take what is there now, from each lane up to where it ends now: what comes meanwhile in one lane takes no event of
-    /// another one's place.
+    /// Begins to take what is there now, from each lane up to where it ends now: what comes
+    /// meanwhile in one lane takes no event of another one's place.
     pub(crate) fn begin_drain(&mut self) {
         self.pick_up();
         self.ends.clear();
@@ -385,8 +396,8 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         self.scan_for(Find::Filled, consume)
     }
 
-    /// Waits a moment before the next look when something was taken since the last one and the lane has run dry: see
-    /// [`Linger`].
+    /// Waits a moment before the next look when something was taken since the last one and the lane
+    /// has run dry: see [`Linger`].
     #[inline]
     fn linger_when_dry(&mut self) {
         // In a model nothing lingers, and a look would only be one more thing to try out.
@@ -452,21 +463,24 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
     }
 
     fn has_work(&mut self) -> bool {
-        // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`, `Mailbox::seal`.
+        // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`,
+        // `Mailbox::seal`.
         self.mailbox.generation.load(Ordering::Acquire) != self.generation
             || self.mailbox.shared.has_filled()
-            // The end of the lane is reported once: a reader that still has something to do for the seal is woken again.
+            // The end of the lane is reported once: a reader that still has something to do for the
+            // seal is woken again.
             || (!self.saw_shared_end && self.mailbox.shared.shows_end())
             || self.lanes.iter_mut().any(LaneReader::has_work)
-            // Else the shared lane holds what comes before, and the writer that has claimed it wakes this consumer.
+            // Else the shared lane holds what comes before, and the writer that has claimed it
+            // wakes this consumer.
             || self.arriving.first().is_some_and(|arrival| arrival.after <= self.mailbox.shared.read_position())
     }
 
     fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool) {
         self.mailbox.consumer.saw_empty();
         self.linger.found_nothing();
-        // A task that waited here before gives way to this thread, whatever the strategy: the cell holds one sleeper, and a thread
-        // that finds it occupied can only look again at once.
+        // A task that waited here before gives way to this thread, whatever the strategy: the cell
+        // holds one sleeper, and a thread that finds it occupied can only look again at once.
         self.unregister();
         let step = self.idler.step(self.mailbox.capacity(), Instant::now);
         let within = |nap: Duration| limit.map_or(nap, |limit| limit.min(nap));

@@ -1,5 +1,5 @@
-//! The private lanes of a mailbox: the consumer's half of each, all of them, and the counters of those
-//! that are gone.
+//! The private lanes of a mailbox: the consumer's half of each, all of them, and the counters of
+//! those that are gone.
 
 use super::view::LaneView;
 use crate::ring::mpmc::Ring;
@@ -8,8 +8,9 @@ use crate::stats::{FoldPace, Ledger};
 use crate::sync::{Arc, Mutex, lock};
 use std::ops::Deref;
 
-/// The private lanes of a mailbox. Its lock is held to seal them all, and never by a thread that waits or runs user code. A
-/// publisher takes it to close a mailbox that overflowed and to leave its lane, and for nothing else.
+/// The private lanes of a mailbox. Its lock is held to seal them all, and never by a thread that
+/// waits or runs user code. A publisher takes it to close a mailbox that overflowed and to leave
+/// its lane, and for nothing else.
 pub(super) struct Registry<E> {
     pub(super) views: Vec<std::sync::Arc<LaneView<E>>>,
     /// Lanes that the consumer has not picked up yet.
@@ -19,7 +20,8 @@ pub(super) struct Registry<E> {
     pub(super) sealed: bool,
 }
 
-/// A lane that both sides have left: its view, and its consumer's half where no consumer has picked it up.
+/// A lane that both sides have left: its view, and its consumer's half where no consumer has picked
+/// it up.
 type Left<E> = (std::sync::Arc<LaneView<E>>, Option<Arrival<E>>);
 
 impl<E> Registry<E> {
@@ -33,8 +35,9 @@ impl<E> Registry<E> {
         }
     }
 
-    /// As [`fold`](Self::fold), for a lane that one of its sides leaves. Returns what the registry has of it, to be dropped outside the
-    /// lock. Nothing while the other side has something to do there.
+    /// As [`fold`](Self::fold), for a lane that one of its sides leaves. Returns what the registry
+    /// has of it, to be dropped outside the lock. Nothing while the other side has something to do
+    /// there.
     pub(super) fn fold_one(&mut self, view: &std::sync::Arc<LaneView<E>>) -> Option<Left<E>> {
         if !view.is_final() {
             return None;
@@ -191,16 +194,17 @@ impl<E> LaneReader<E> {
 
 /// A new lane, and the position in the shared lane before which it is not read.
 ///
-/// A thread that moves from the shared lane to one of its own has its order kept: what it put into the shared lane lies below the
-/// position that this lane had when the thread's own was made. So what it then puts into its own lane comes after that, at the expense
-/// of the consumer, which walks the new lane a little later, and of nothing on the way of the publisher.
+/// A thread that moves from the shared lane to one of its own has its order kept: what it put into
+/// the shared lane lies below the position that this lane had when the thread's own was made. So
+/// what it then puts into its own lane comes after that, at the expense of the consumer, which
+/// walks the new lane a little later, and of nothing on the way of the publisher.
 pub(crate) struct Arrival<E> {
     pub(crate) after: u64,
     pub(crate) lane: LaneReader<E>,
 }
 
-/// Whether the ring is sealed, for a reader that found it empty: while the seal is in progress, what was pushed before its mark can
-/// not be seen. Afterwards it can.
+/// Whether the ring is sealed, for a reader that found it empty: while the seal is in progress,
+/// what was pushed before its mark can not be seen. Afterwards it can.
 #[cold]
 pub(crate) fn settle_seal<E>(consumer: &spsc::Consumer<E>, view: &LaneView<E>) -> bool {
     let sealed = consumer.is_sealed();

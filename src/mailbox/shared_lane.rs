@@ -9,14 +9,16 @@ use crate::stats::EntryCounters;
 /// Which events a read finds beside a gap: a position that a writer has claimed and not filled yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Find {
-    /// Those before the gap. For a consumer that parks when it finds nothing: the writer that fills the gap wakes it.
+    /// Those before the gap. For a consumer that parks when it finds nothing: the writer that fills
+    /// the gap wakes it.
     Filled,
-    /// Each event whose write returned before the read began, so that `Empty` is true. The read waits for the writer of a gap that
-    /// such an event follows: see [`Ring::has_written`].
+    /// Each event whose write returned before the read began, so that `Empty` is true. The read
+    /// waits for the writer of a gap that such an event follows: see [`Ring::has_written`].
     Written,
 }
 
-/// A lane of which more threads than its consumer may take the oldest event: a ring, or the shared lane.
+/// A lane of which more threads than its consumer may take the oldest event: a ring, or the shared
+/// lane.
 pub(super) trait Source<E> {
     /// The number of events in the lane, those included that are just being written.
     fn len(&self) -> usize;
@@ -24,13 +26,16 @@ pub(super) trait Source<E> {
     /// Whether the oldest event can be taken now.
     fn has_filled(&self) -> bool;
 
-    /// Whether [`pop`](Self::pop) may find an event. `false` means that there is none that such a read has to find.
+    /// Whether [`pop`](Self::pop) may find an event. `false` means that there is none that such a
+    /// read has to find.
     fn may_have(&self, find: Find) -> bool;
 
-    /// Takes the oldest event, with its position where the lane knows positions. `None` also when another thread took it.
+    /// Takes the oldest event, with its position where the lane knows positions. `None` also when
+    /// another thread took it.
     fn pop(&self, find: Find) -> Option<(Option<u64>, E)>;
 
-    /// As [`pop`](Self::pop), for the one consumer of the lane: where the lane knows no positions, its progress does.
+    /// As [`pop`](Self::pop), for the one consumer of the lane: where the lane knows no positions,
+    /// its progress does.
     fn pop_alone(&self, find: Find, progress: &Progress) -> Option<(u64, E)>;
 
     /// Whether a publisher may wait for the room that a pop makes.
@@ -146,7 +151,8 @@ impl<E: Send> SharedLane<E> {
         Self { events, entry, progress: Progress::default() }
     }
 
-    /// The position of the next event that is written, where the lane knows positions: a bounded one does.
+    /// The position of the next event that is written, where the lane knows positions: a bounded
+    /// one does.
     pub(crate) fn position(&self) -> Option<u64> {
         match &self.events {
             Events::Bounded(ring) => Some(ring.position()),

@@ -19,7 +19,8 @@ impl Signals {
     /// An event was put into the shared lane: wakes a consumer if none is awake to see it.
     #[inline]
     pub(super) fn wake(&self) {
-        // ORD(cell.state), ORD(crowd.parked): light fence; pairs with the heavy one of a consumer that parks.
+        // ORD(cell.state), ORD(crowd.parked): light fence; pairs with the heavy one of a consumer
+        // that parks.
         light_fence(self.cell.pair());
         match &self.crowd {
             None => self.cell.wake(),
@@ -35,7 +36,8 @@ impl Signals {
         }
     }
 
-    /// Wakes a consumer also if it naps: for a publisher that waits for room, which any of them makes.
+    /// Wakes a consumer also if it naps: for a publisher that waits for room, which any of them
+    /// makes.
     #[cold]
     pub(super) fn wake_for_room(&self) {
         match &self.crowd {

@@ -10,11 +10,12 @@ use std::any::TypeId;
 use std::time::Instant;
 
 impl<E: Send + 'static> Mailbox<E> {
-    /// Fills in everything but the kind. Returns how many events were dropped at once for want of room, of which their writers
-    /// were told.
+    /// Fills in everything but the kind. Returns how many events were dropped at once for want of
+    /// room, of which their writers were told.
     pub(crate) fn describe(&self, state: &mut SinkState) -> u64 {
         let mut ledger = Ledger::default();
-        // The consumer's counters first: what it handles meanwhile then counts as pending rather than twice.
+        // The consumer's counters first: what it handles meanwhile then counts as pending rather
+        // than twice.
         self.consumer.add_to(&mut ledger);
         let members = self.members.add_to(&mut ledger);
         let full_behind = ledger.dropped.full;
@@ -59,7 +60,8 @@ impl<E: Send + 'static> Mailbox<E> {
         self.consumer.passed() + self.members.passed()
     }
 
-    /// How many events wait or are in a consumer's hands, over all lanes. A few loads for each lane, under the registry's lock.
+    /// How many events wait or are in a consumer's hands, over all lanes. A few loads for each
+    /// lane, under the registry's lock.
     pub(crate) fn len(&self) -> u64 {
         let private = lock(&self.registry).views.iter().map(|view| view.pending()).sum::<u64>();
         private + self.shared_len()
@@ -70,8 +72,8 @@ impl<E: Send + 'static> Mailbox<E> {
         self.shared.len() as u64 + self.in_hand()
     }
 
-    /// How many events were accepted and lost for want of room: dropped on entry, or evicted. A few loads for each lane, under the
-    /// registry's lock, which the data plane does not take.
+    /// How many events were accepted and lost for want of room: dropped on entry, or evicted. A few
+    /// loads for each lane, under the registry's lock, which the data plane does not take.
     pub(crate) fn lost(&self) -> u64 {
         let registry = lock(&self.registry);
         let private = registry.views.iter().map(|view| view.entry.lost()).sum::<u64>();
@@ -105,7 +107,8 @@ impl<E: Send + 'static> Mailbox<E> {
     }
 }
 
-/// What becomes of the events of a mailbox is decided later, but for those that are dropped at once.
+/// What becomes of the events of a mailbox is decided later, but for those that are dropped at
+/// once.
 impl<E: Send + 'static> Bookkeeper for sync::Arc<Mailbox<E>> {
     fn deferred(&self) -> Ledger {
         let mut state = SinkState::default();

@@ -60,7 +60,8 @@ impl<E> LaneView<E> {
         }
     }
 
-    /// Whether a lane without a ring of its own was sealed. A push that has not seen it yet is waited for by a thread that needs to.
+    /// Whether a lane without a ring of its own was sealed. A push that has not seen it yet is
+    /// waited for by a thread that needs to.
     pub(super) fn is_closed(&self) -> bool {
         // ORD(lane.closed): Acquire; pairs with `mark`.
         self.closed.load(Ordering::Acquire)
@@ -76,13 +77,15 @@ impl<E> LaneView<E> {
     /// Seals this lane alone.
     pub(crate) fn seal_now(&self) {
         self.mark();
-        // ORD(spsc.fin): heavy fence; pairs with the light ones of the publisher and of `Consumer::refresh`.
+        // ORD(spsc.fin): heavy fence; pairs with the light ones of the publisher and of
+        // `Consumer::refresh`.
         heavy_fence_or_wait(process_pair());
         self.fix();
     }
 
-    /// Ends a seal that another thread has begun, which may have lost its processor or wait for publishers before it goes on. A
-    /// reader that has seen the mark, and then fences, knows as well as that thread what may be proposed.
+    /// Ends a seal that another thread has begun, which may have lost its processor or wait for
+    /// publishers before it goes on. A reader that has seen the mark, and then fences, knows as
+    /// well as that thread what may be proposed.
     #[cold]
     pub(crate) fn end_seal(&self) {
         // ORD(spsc.fin): heavy fence; pairs with the light one of the publisher.
@@ -96,8 +99,9 @@ impl<E> LaneView<E> {
         Want::room_in(self)
     }
 
-    /// After a seal: wakes the consumer to end the lane, the lane's publisher if it waits for room, and flushes, whose goals may be
-    /// nearer than they were. Publishers with other lanes, and closes, have nothing to do: lanes are sealed many at a time.
+    /// After a seal: wakes the consumer to end the lane, the lane's publisher if it waits for room,
+    /// and flushes, whose goals may be nearer than they were. Publishers with other lanes, and
+    /// closes, have nothing to do: lanes are sealed many at a time.
     pub(crate) fn wake_all(&self) {
         self.signals.cell.wake_now();
         match &self.ring {
@@ -123,8 +127,8 @@ impl<E> LaneView<E> {
     pub(crate) fn has_reached(&self, target: u64) -> bool {
         match &self.ring {
             ViewOf::Evicting(ring) => self.progress.has_reached(ring, target),
-            // The target is a tail that was seen before the lane was sealed: the end may have been fixed below it, and the publisher
-            // has taken back what lies between.
+            // The target is a tail that was seen before the lane was sealed: the end may have been
+            // fixed below it, and the publisher has taken back what lies between.
             ViewOf::Spsc(sealer) => {
                 let handled = self.progress.handled();
                 handled >= target || sealer.end().is_some_and(|end| handled >= end)
@@ -148,9 +152,11 @@ impl<E> LaneView<E> {
         self.signals.cell.wake_now();
     }
 
-    /// Whether the publisher has let go and everything in the lane was handled: its counters are final.
+    /// Whether the publisher has let go and everything in the lane was handled: its counters are
+    /// final.
     pub(crate) fn is_final(&self) -> bool {
-        // ORD(lane.released): Acquire; pairs with the Release in `release`: its counters are visible.
+        // ORD(lane.released): Acquire; pairs with the Release in `release`: its counters are
+        // visible.
         self.released.load(Ordering::Acquire) == 1
             && match &self.ring {
                 // A receiver gives the slot back first, and then enters the event.

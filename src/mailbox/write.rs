@@ -86,11 +86,13 @@ impl<E: Send + 'static> Mailbox<E> {
         if self.end() != End::Open {
             return Err(PushError::Closed(event));
         }
-        // Counted before it is there, since a flush takes its goal from this count: a count that came later could miss an event that
-        // lies before one that it counts. And behind the check, so that what is counted is never taken back.
+        // Counted before it is there, since a flush takes its goal from this count: a count that
+        // came later could miss an event that lies before one that it counts. And behind the check,
+        // so that what is counted is never taken back.
         entry.count(EntryOutcome::Queued, 1);
         queue.push(event);
-        // ORD(mailbox.drained): full fence; pairs with that in `set_drained`: a push that the last sweep missed is swept by its pusher.
+        // ORD(mailbox.drained): full fence; pairs with that in `set_drained`: a push that the last
+        // sweep missed is swept by its pusher.
         fence(Ordering::SeqCst);
         if self.drained.load(Ordering::Relaxed) {
             self.sweep();
@@ -155,7 +157,8 @@ impl<E: Send + 'static> Mailbox<E> {
             }
         };
         let outcome = look_ever_less(deadline, &mut once).or_else(|| {
-            // A publisher's lane brings a waiter along; a shared write that comes to waiting may allocate one.
+            // A publisher's lane brings a waiter along; a shared write that comes to waiting may
+            // allocate one.
             let own;
             let waiter = match waiter {
                 Some(waiter) => waiter,
@@ -190,13 +193,15 @@ impl<E: Send + 'static> Mailbox<E> {
     /// Refuses an event whose lane is closed. The writer sees what was done before the close.
     #[cold]
     fn refused_closed(event: E, entry: &EntryCounters) -> WriteError<E> {
-        // ORD(mpmc.tail): Acquire fence, after the load of the closed bit; pairs with the Release in `close`.
+        // ORD(mpmc.tail): Acquire fence, after the load of the closed bit; pairs with the Release
+        // in `close`.
         fence(Ordering::Acquire);
         entry.count(EntryOutcome::RefusedClosed, 1);
         WriteError::Closed(event)
     }
 
-    /// Whether this thread may wait for room here: not in user code, and not where room is what this very thread makes.
+    /// Whether this thread may wait for room here: not in user code, and not where room is what
+    /// this very thread makes.
     fn may_wait(&self) -> bool {
         may_wait_for_room() && !self.crew.is_here()
     }
@@ -208,7 +213,8 @@ impl<E: Send + 'static> Mailbox<E> {
 
     /// Tells the hook of an event that was accepted and dropped.
     pub(crate) fn dropped(&self, event: E, reason: DropReason) {
-        // The writer was told of one that found no room, and a worker counts what its sink has failed with.
+        // The writer was told of one that found no room, and a worker counts what its sink has
+        // failed with.
         if !matches!(reason, DropReason::Full | DropReason::Failed) && !self.scales.is_empty() {
             self.scales.count(&event, Disposition::Dropped(reason));
         }

@@ -12,7 +12,8 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// The settings of a [`Queue`](crate::Queue). [`docs::defaults`](crate::docs::defaults) lists the defaults of the whole crate.
+/// The settings of a [`Queue`](crate::Queue). [`docs::defaults`](crate::docs::defaults) lists the
+/// defaults of the whole crate.
 ///
 /// | setting | default |
 /// |---|---|
@@ -86,7 +87,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// How many events each lane holds: exactly so many, per publisher. With several [`workers`](Self::workers): in all.
+    /// How many events each lane holds: exactly so many, per publisher. With several
+    /// [`workers`](Self::workers): in all.
     ///
     /// [How to choose it](crate::docs::defaults#how-to-choose-a-capacity).
     ///
@@ -131,12 +133,13 @@ impl<E: Send + 'static> QueueBuilder<E> {
 
     /// Removes the bound: the queue grows as long as memory lasts, and a publish may allocate.
     ///
-    /// Nothing overflows then, and all publishers share one lane. An event that is published while the queue is closing
-    /// may be accepted and given up; it is counted as `aborted`.
+    /// Nothing overflows then, and all publishers share one lane. An event that is published while
+    /// the queue is closing may be accepted and given up; it is counted as `aborted`.
     ///
-    /// One publish in 32 allocates a block for the events that follow. Another publisher that arrives while that block is being
-    /// linked waits for a few stores; a worker that reaches an event which is still being written waits for that publisher. Both
-    /// waits sleep if the other thread has lost its processor.
+    /// One publish in 32 allocates a block for the events that follow. Another publisher that
+    /// arrives while that block is being linked waits for a few stores; a worker that reaches an
+    /// event which is still being written waits for that publisher. Both waits sleep if the other
+    /// thread has lost its processor.
     ///
     /// # Examples
     /// ```
@@ -173,7 +176,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// The most events that are handled before the handler is told of the end of a batch; at least 1.
+    /// The most events that are handled before the handler is told of the end of a batch; at least
+    /// 1.
     ///
     /// # Examples
     /// ```
@@ -205,8 +209,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Closes the queue after so many panics of the handler in a row; 0 counts as 1. With several workers each counts its
-    /// own, and one that has so many closes the whole queue.
+    /// Closes the queue after so many panics of the handler in a row; 0 counts as 1. With several
+    /// workers each counts its own, and one that has so many closes the whole queue.
     ///
     /// # Examples
     /// ```
@@ -225,9 +229,10 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Is called with each event that was accepted and is dropped, on the thread that drops it: the publisher's for
-    /// [`DropReason::Full`] and [`DropReason::Evicted`], the worker's for the others. Its panics are ignored. An event that the
-    /// handler failed or panicked with is not there any more: [`on_error`](Self::on_error) is told of that.
+    /// Is called with each event that was accepted and is dropped, on the thread that drops it: the
+    /// publisher's for [`DropReason::Full`] and [`DropReason::Evicted`], the worker's for the
+    /// others. Its panics are ignored. An event that the handler failed or panicked with is not
+    /// there any more: [`on_error`](Self::on_error) is told of that.
     ///
     /// # Examples
     /// ```
@@ -252,8 +257,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Is called with each error of the handler, and with the text of each of its panics, on the worker's thread, by several
-    /// workers at once. Its own panics are ignored.
+    /// Is called with each error of the handler, and with the text of each of its panics, on the
+    /// worker's thread, by several workers at once. Its own panics are ignored.
     ///
     /// # Examples
     /// ```
@@ -275,15 +280,18 @@ impl<E: Send + 'static> QueueBuilder<E> {
 
     /// How many threads handle events: 1 to 1024. More than one need a handler each
     /// ([`spawn_each`](Self::spawn_each), [`spawn_each_handler`](Self::spawn_each_handler),
-    /// [`spawn_each_sink`](Self::spawn_each_sink)) or one sink for all ([`spawn_sink`](Self::spawn_sink)).
+    /// [`spawn_each_sink`](Self::spawn_each_sink)) or one sink for all
+    /// ([`spawn_sink`](Self::spawn_sink)).
     ///
-    /// Each event goes to one worker, whichever is free first, and **no order is kept** unless the queue is
-    /// [`ordered_by`](Self::ordered_by) a key. All publishers then share one ring: [`capacity`](Self::capacity) is that of the
-    /// whole queue, and a publish costs a compare-and-swap.
+    /// Each event goes to one worker, whichever is free first, and **no order is kept** unless the
+    /// queue is [`ordered_by`](Self::ordered_by) a key. All publishers then share one ring:
+    /// [`capacity`](Self::capacity) is that of the whole queue, and a publish costs a
+    /// compare-and-swap.
     ///
-    /// Each worker waits by itself as [`wait_strategy`](Self::wait_strategy) says, and an event wakes one that is parked, not all. Under `Park`
-    /// and `SpinPark` a worker is parked most of the time, so most events have one to wake; under `Nap` each worker parks, and
-    /// so has to be woken, at most once per `park_after`. `BusySpin` takes a processor for each worker.
+    /// Each worker waits by itself as [`wait_strategy`](Self::wait_strategy) says, and an event
+    /// wakes one that is parked, not all. Under `Park` and `SpinPark` a worker is parked most of
+    /// the time, so most events have one to wake; under `Nap` each worker parks, and so has to be
+    /// woken, at most once per `park_after`. `BusySpin` takes a processor for each worker.
     ///
     /// # Examples
     /// ```
@@ -303,13 +311,16 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Keeps the order of the events of each key: they all go to the same worker, in the order in which they were published.
+    /// Keeps the order of the events of each key: they all go to the same worker, in the order in
+    /// which they were published.
     ///
-    /// Each worker then has a mailbox of its own, and every publisher a private ring into each of them, so `capacity` is per
-    /// publisher *and* worker. The key is told and hashed on the publishing thread, for every event. What it borrows from the
-    /// event it has to copy, so a number is better than a text. A worker that is busy with one key keeps
-    /// the other keys waiting that fall to it, also while other workers are idle, and one key that is most of the flow keeps
-    /// one worker busy. If `key` panics, the event counts as dropped (`panicked`), and the queue goes on.
+    /// Each worker then has a mailbox of its own, and every publisher a private ring into each of
+    /// them, so `capacity` is per publisher *and* worker. The key is told and hashed on the
+    /// publishing thread, for every event. What it borrows from the event it has to copy, so a
+    /// number is better than a text. A worker that is busy with one key keeps the other keys
+    /// waiting that fall to it, also while other workers are idle, and one key that is most of the
+    /// flow keeps one worker busy. If `key` panics, the event counts as dropped (`panicked`), and
+    /// the queue goes on.
     ///
     /// Which key goes to which worker differs from queue to queue.
     ///

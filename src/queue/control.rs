@@ -9,13 +9,15 @@ use crate::wait::context::{Purpose, Visits, dispose, is_on_the_way, must_not_wai
 use crate::wait::list::{Waiter, Want};
 use std::sync::Arc;
 
-/// Closes a queue. The caller waits for its end, or leaves that to the caller that closes several sinks.
+/// Closes a queue. The caller waits for its end, or leaves that to the caller that closes several
+/// sinks.
 pub(super) fn close<E: Send + 'static>(
     shared: &Arc<QueueCore<E>>,
     deadline: Deadline,
     waits: bool,
 ) -> CloseReport {
-    // A worker that closes its own queue must not wait for it, and need not where the close is only told.
+    // A worker that closes its own queue must not wait for it, and need not where the close is only
+    // told.
     let inside = must_not_wait() || waits && shared.mailbox.crew.is_here();
     if !inside {
         lock(&shared.close_deadline).get_or_insert(deadline);
@@ -72,7 +74,8 @@ impl<E: Send + 'static> Ending for QueueCore<E> {
     }
 }
 
-/// Flushes a queue. The caller waits for the answers, or leaves that to the caller that flushes several sinks.
+/// Flushes a queue. The caller waits for the answers, or leaves that to the caller that flushes
+/// several sinks.
 pub(super) fn flush<E: Send + 'static>(
     shared: &Arc<QueueCore<E>>,
     deadline: Deadline,
@@ -148,7 +151,8 @@ impl<E: Send + 'static> BegunFlush<E> {
         *lock(&self.replies) = repeats.into_iter().zip(&self.shared.flush_requests).map(ask).collect();
     }
 
-    /// Takes the answers in, and settles what was told there; with what some handlers are to be asked again.
+    /// Takes the answers in, and settles what was told there; with what some handlers are to be
+    /// asked again.
     fn take_in(
         answers: Vec<Answer<E>>,
         deadline: Deadline,
@@ -187,7 +191,8 @@ impl<E: Send + 'static> Flushing for BegunFlush<E> {
             };
             let (repeats, again) = Self::take_in(answers, deadline, report);
             let Some(again) = again else { return dispose(repeats) };
-            // What a handler could not forward may have room now, as long as that helps and there is time.
+            // What a handler could not forward may have room now, as long as that helps and there
+            // is time.
             again.waits.iter().for_each(|wait| wait(deadline));
             let helps = !again.waits.is_empty() || before != Some(again.progress);
             if !helps || deadline.has_passed() {

@@ -1,8 +1,10 @@
 //! The requests of flushes to have a handler flushed, and its answers.
 //!
-//! A request says what has to be handled first, so it is handed in when the flush begins, and a flush of several queues hands in all of
-//! its requests before it waits for the first. The worker that finds the goal reached flushes the handler: with the latest deadline of
-//! the requests that it takes together, since each asker stops waiting at its own; and the outcome belongs to these requests only.
+//! A request says what has to be handled first, so it is handed in when the flush begins, and a
+//! flush of several queues hands in all of its requests before it waits for the first. The worker
+//! that finds the goal reached flushes the handler: with the latest deadline of the requests that
+//! it takes together, since each asker stops waiting at its own; and the outcome belongs to these
+//! requests only.
 
 use crate::mailbox::{Goal, Mailbox};
 use crate::stats::FlushReport;
@@ -96,7 +98,8 @@ impl<E: Send + 'static> FlushRequests<E> {
     /// Hands in a request, and returns its ticket.
     pub(super) fn ask(&self, goals: &Arc<Goals<E>>, deadline: Deadline, visits: &Arc<Visits>) -> u64 {
         let mut requests = lock(&self.requests);
-        // ORD(flush.asked): Release; pairs with the Acquire in `is_asked`. Under the lock: tickets stand in their order.
+        // ORD(flush.asked): Release; pairs with the Acquire in `is_asked`. Under the lock: tickets
+        // stand in their order.
         let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         let (goals, visits) = (goals.clone(), visits.clone());
         requests.push(FlushRequest { ticket, goals, deadline, visits, state: RequestState::Waiting });
@@ -141,11 +144,12 @@ impl<E: Send + 'static> FlushRequests<E> {
         taken
     }
 
-    /// The handler was flushed for these requests. Returns whom to wake, and what the requests held, which is user code, to be dropped
-    /// without the lock. A handler that is to be asked again is still on the again: then the requests keep what they hold.
+    /// The handler was flushed for these requests. Returns whom to wake, and what the requests
+    /// held, which is user code, to be dropped without the lock. A handler that is to be asked
+    /// again is still on the again: then the requests keep what they hold.
     ///
-    /// What the outcome leaves to be done is for one flush to do, and its outcome is that flush's alone. So the first request gets it, and
-    /// the others wait for the next turn.
+    /// What the outcome leaves to be done is for one flush to do, and its outcome is that flush's
+    /// alone. So the first request gets it, and the others wait for the next turn.
     #[must_use]
     pub(super) fn answer(&self, taken: &Taken, outcome: &FlushReport) -> (Vec<Want>, Vec<Arc<Visits>>) {
         let most = if outcome.leaves_something() { 1 } else { usize::MAX };
@@ -169,7 +173,8 @@ impl<E: Send + 'static> FlushRequests<E> {
 
     /// What the handler said to a request, once it was flushed; nothing when it is closed.
     pub(super) fn answered(&self, ticket: u64) -> Option<Answer<E>> {
-        // ORD(flush.workers): Acquire; pairs with the Release in `leave`: the handler is closed, and what it answered is there.
+        // ORD(flush.workers): Acquire; pairs with the Release in `leave`: the handler is closed,
+        // and what it answered is there.
         let no_worker_is_left = self.workers.load(Ordering::Acquire) == 0;
         let request = {
             let mut requests = lock(&self.requests);
@@ -177,7 +182,8 @@ impl<E: Send + 'static> FlushRequests<E> {
             at.filter(|at| no_worker_is_left || requests[*at].is_answered())
                 .map(|at| self.forget(&mut requests, at))
         };
-        // A request that is not answered any more goes, too: left here, it would hold the sinks on its way for ever.
+        // A request that is not answered any more goes, too: left here, it would hold the sinks on
+        // its way for ever.
         match request {
             Some(FlushRequest { goals, visits, state: RequestState::Answered(report), .. }) => {
                 let again = report.again().filter(|_| !no_worker_is_left);

@@ -16,8 +16,9 @@ use std::time::Instant;
 
 /// What the worker of a [`Queue`](crate::Queue) calls, when a closure is not enough.
 ///
-/// All methods are called by the one worker thread; where a queue has several workers, each has a handler of its own. An
-/// error is counted, kept for the snapshot and told to the queue's `on_error` hook; the worker goes on.
+/// All methods are called by the one worker thread; where a queue has several workers, each has a
+/// handler of its own. An error is counted, kept for the snapshot and told to the queue's
+/// `on_error` hook; the worker goes on.
 ///
 /// # Examples
 /// ```
@@ -69,7 +70,8 @@ pub trait Handler<E>: Send + 'static {
     /// ```
     fn handle(&mut self, event: E) -> Result<(), BoxError>;
 
-    /// Called when everything that was waiting has been handled, or `max_batch` events have: the place to flush.
+    /// Called when everything that was waiting has been handled, or `max_batch` events have: the
+    /// place to flush.
     ///
     /// # Errors
     /// Whatever went wrong.
@@ -101,9 +103,10 @@ pub trait Handler<E>: Send + 'static {
         Ok(())
     }
 
-    /// Called when the worker starts, after each batch and each flush, and at the time that the last call returned at the
-    /// latest; returns when it wants to be called again. `None`, the default, means after the next batch or flush. After a
-    /// panic it is called again within 100 ms.
+    /// Called when the worker starts, after each batch and each flush, and at the time that the
+    /// last call returned at the latest; returns when it wants to be called again. `None`, the
+    /// default, means after the next batch or flush. After a panic it is called again within 100
+    /// ms.
     ///
     /// # Examples
     /// ```
@@ -129,7 +132,8 @@ pub trait Handler<E>: Send + 'static {
         None
     }
 
-    /// Called by a flush of the queue, when everything accepted before it was handled. By default the end of a batch.
+    /// Called by a flush of the queue, when everything accepted before it was handled. By default
+    /// the end of a batch.
     ///
     /// # Errors
     /// Whatever went wrong, or did not end before the deadline.
@@ -278,13 +282,15 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
 /// A sink behind one worker, or one sink behind several.
 pub(crate) struct SinkWork<S> {
     sink: Arc<S>,
-    /// Workers that have not ended. The last one closes the sink: the others may still have events for it.
+    /// Workers that have not ended. The last one closes the sink: the others may still have events
+    /// for it.
     working: sync::Arc<AtomicUsize>,
     /// What this worker has offered to the sink.
     passage: Arc<Passage>,
 }
 
-/// What the handles of a queue know of the sink behind it, also when that is dropped. No user code is called for it.
+/// What the handles of a queue know of the sink behind it, also when that is dropped. No user code
+/// is called for it.
 pub(crate) struct Behind {
     ledgers: Ledgers,
     passages: Vec<Arc<Passage>>,
@@ -334,12 +340,13 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     }
 
     fn tick(&mut self, now: Instant) -> Option<Instant> {
-        // Whichever worker has written what is to be looked after in time, nobody but that one need be awake for it.
+        // Whichever worker has written what is to be looked after in time, nobody but that one need
+        // be awake for it.
         self.sink.tick(now)
     }
 
-    // These two are not inside a delivery: the sink behind may be a queue, which has to be waited for. They are asked for from
-    // outside, with a limit.
+    // These two are not inside a delivery: the sink behind may be a queue, which has to be waited
+    // for. They are asked for from outside, with a limit.
 
     fn flush(&mut self, deadline: Deadline) -> Result<FlushReport, BoxError> {
         let mut report = FlushReport::default();
@@ -349,7 +356,8 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     }
 
     fn close(&mut self, deadline: Deadline) -> CloseReport {
-        // ORD(work.working): AcqRel; pairs with itself: what the other workers wrote is visible to the sink's close.
+        // ORD(work.working): AcqRel; pairs with itself: what the other workers wrote is visible to
+        // the sink's close.
         let last = self.working.fetch_sub(1, Ordering::AcqRel) == 1;
         if last { self.sink.close_by(deadline) } else { CloseReport::done() }
     }

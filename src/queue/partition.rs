@@ -15,7 +15,8 @@ use std::sync::Arc;
 pub(super) type KeyHash<E> = Box<dyn Fn(&E) -> u64 + Send + Sync>;
 
 pub(super) fn key_hash<E, K: Hash>(key: impl Fn(&E) -> K + Send + Sync + 'static) -> KeyHash<E> {
-    // Keyed at random, so that nobody who chooses keys can choose the worker too. A model must repeat itself.
+    // Keyed at random, so that nobody who chooses keys can choose the worker too. A model must
+    // repeat itself.
     let state = RandomState::new();
     Box::new(move |event| {
         let mut hasher = if MODEL { DefaultHasher::new() } else { state.build_hasher() };
@@ -58,7 +59,8 @@ impl<E: Send + 'static> Route<E> {
         }
     }
 
-    /// What a write came to; when its mailbox is closed, all of them are to be: it may have been closed by an overflow.
+    /// What a write came to; when its mailbox is closed, all of them are to be: it may have been
+    /// closed by an overflow.
     #[inline]
     fn seen(
         &self,
@@ -87,8 +89,8 @@ impl<E: Send + 'static> Route<E> {
         Ok(Lane::staged(PartitionLane { lanes, route: this.clone() }))
     }
 
-    /// Adds the other mailboxes to the description of the first, and what was lost on the way; to `at_once` what their writers were
-    /// told of.
+    /// Adds the other mailboxes to the description of the first, and what was lost on the way; to
+    /// `at_once` what their writers were told of.
     pub(super) fn describe(&self, state: &mut SinkState, at_once: &mut Ledger) {
         for mailbox in &self.mailboxes[1..] {
             let mut part = SinkState::default();

@@ -25,7 +25,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Starts the queue in front of a closure that returns nothing or a result.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be allocated, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be
+    /// allocated, or the system gives no thread.
     ///
     /// # Examples
     /// An error counts as `failed`, and the worker goes on:
@@ -47,11 +48,12 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start_one(FnWork::new(function))
     }
 
-    /// Starts the queue in front of a closure for each worker. `make` is called with the numbers of the workers, from 0, on
-    /// the calling thread, before any of them starts.
+    /// Starts the queue in front of a closure for each worker. `make` is called with the numbers of
+    /// the workers, from 0, on the calling thread, before any of them starts.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system
+    /// gives no thread.
     ///
     /// # Examples
     /// ```
@@ -85,7 +87,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Starts the queue in front of a handler.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be allocated, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be
+    /// allocated, or the system gives no thread.
     ///
     /// # Examples
     /// ```
@@ -114,11 +117,13 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start_one(HandlerWork(handler))
     }
 
-    /// Starts the queue in front of a handler for each worker. `make` is called with the numbers of the workers, from 0, on
-    /// the calling thread, before any of them starts. Each handler is flushed by a flush and closed by a close, by its worker.
+    /// Starts the queue in front of a handler for each worker. `make` is called with the numbers of
+    /// the workers, from 0, on the calling thread, before any of them starts. Each handler is
+    /// flushed by a flush and closed by a close, by its worker.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system
+    /// gives no thread.
     ///
     /// # Examples
     /// ```
@@ -152,15 +157,16 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start((0..workers).map(impatiently(make)).map(HandlerWork).collect(), workers, None)
     }
 
-    /// Starts the queue with a sink for each worker. `make` is called with the numbers of the workers, from 0, on the calling
-    /// thread, before any of them starts.
+    /// Starts the queue with a sink for each worker. `make` is called with the numbers of the
+    /// workers, from 0, on the calling thread, before any of them starts.
     ///
-    /// Each worker writes to its own sink, flushes it and closes it, so what the sinks hold is not shared: with a
-    /// [`batch`](crate::SinkExt::batch) for each worker, batches are sent in parallel. When one of the sinks reports that it is
-    /// closed, the queue closes.
+    /// Each worker writes to its own sink, flushes it and closes it, so what the sinks hold is not
+    /// shared: with a [`batch`](crate::SinkExt::batch) for each worker, batches are sent in
+    /// parallel. When one of the sinks reports that it is closed, the queue closes.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system
+    /// gives no thread.
     ///
     /// # Examples
     /// ```
@@ -186,14 +192,15 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start_sinks(&sinks, works, workers)
     }
 
-    /// Starts the queue in front of a sink, to which all workers write. When that sink reports that it is closed, the queue
-    /// closes.
+    /// Starts the queue in front of a sink, to which all workers write. When that sink reports that
+    /// it is closed, the queue closes.
     ///
-    /// With several workers, one of them flushes the sink when the queue is flushed, each tells it of the time, and the last to
-    /// end closes it.
+    /// With several workers, one of them flushes the sink when the queue is flushed, each tells it
+    /// of the time, and the last to end closes it.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system
+    /// gives no thread.
     ///
     /// # Examples
     /// ```
@@ -220,7 +227,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         handlers: usize,
     ) -> Result<Queue<E>, SpawnError> {
         sinks.iter().try_for_each(|sink| validated(&**sink))?;
-        // Weak, so that a sink is dropped by its worker when that ends, and not with the last handle.
+        // Weak, so that a sink is dropped by its worker when that ends, and not with the last
+        // handle.
         let downstream: Vec<_> = sinks.iter().map(Arc::downgrade).collect();
         let tell = move |control: &mut dyn FnMut(&dyn Control)| {
             for sink in downstream.iter().filter_map(Weak::upgrade) {
@@ -251,7 +259,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         }
     }
 
-    /// Starts a worker for each piece of work; `handlers` is how many handlers there are to be flushed.
+    /// Starts a worker for each piece of work; `handlers` is how many handlers there are to be
+    /// flushed.
     fn start<W: Work<E>>(
         mut self,
         works: Vec<W>,

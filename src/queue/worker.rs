@@ -67,7 +67,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     pub(super) fn run(mut self) {
         let _lifeline = Lifeline(self.shared.clone(), self.number);
         let _work = AtWork::begin();
-        // Whatever the handler or the sink calls: nothing there waits for room in this queue, or for its end.
+        // Whatever the handler or the sink calls: nothing there waits for room in this queue, or
+        // for its end.
         let _here = self.shared.mailbox.crew.enter();
         self.tell_time();
         loop {
@@ -101,7 +102,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         flush_requests(&self.shared, self.number)
     }
 
-    /// Handles what is there, at most a quarter of a lane's capacity of each; returns how many events.
+    /// Handles what is there, at most a quarter of a lane's capacity of each; returns how many
+    /// events.
     fn round(&mut self) -> usize {
         let _inside = inside();
         let handled = self.intake.scan(&mut self.dispatcher);
@@ -112,7 +114,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         if handled > 0 || self.next_tick.is_some() {
             self.tick_when_due(handled > 0);
         }
-        // Where each worker has its own mailbox, one that was closed by an overflow, or whose handler has closed it, closes all of them.
+        // Where each worker has its own mailbox, one that was closed by an overflow, or whose
+        // handler has closed it, closes all of them.
         if self.shared.route.is_some() && !self.spread && self.intake.mailbox().end() != End::Open {
             self.spread = true;
             self.shared.seal();
@@ -133,7 +136,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
                 Ok(next) => next,
                 Err(text) => {
                     self.dispatcher.report(self.intake.mailbox(), panicked(&text));
-                    // When it wants to be called again, it could not say: soon, and not at once for ever.
+                    // When it wants to be called again, it could not say: soon, and not at once for
+                    // ever.
                     Some(Instant::now() + TICK_AGAIN)
                 }
             };
@@ -144,7 +148,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let Some(taken) = self.flush_requests().take() else { return };
         let work = &mut self.dispatcher.work;
         let flushed = {
-            // A worker waits for no other worker: what is flushed further down is told, and waited for by the flush that asks.
+            // A worker waits for no other worker: what is flushed further down is told, and waited
+            // for by the flush that asks.
             let _telling = DeferredWaits::begin();
             let _visits = taken.visits.adopt();
             // What waits for room in there gives up with the flush.
@@ -157,7 +162,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             outcome
         });
         let (askers, held) = self.flush_requests().answer(&taken, &outcome);
-        // A sink that was removed meanwhile may go with it, and with the sink the last handle of this very queue.
+        // A sink that was removed meanwhile may go with it, and with the sink the last handle of
+        // this very queue.
         quietly(|| drop((taken, held)));
         if self.shared.flush_requests.len() > 1 {
             // This one may have handled the last event that the others were asked to wait for.
@@ -183,7 +189,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         for error in &report.errors {
             mailbox.consumer.set_error(error.clone());
         }
-        // The handler's own drop may still write something: it is over before anybody is told of the end.
+        // The handler's own drop may still write something: it is over before anybody is told of
+        // the end.
         let Dispatcher { work, hooks, .. } = self.dispatcher;
         if let Err(text) = user_code(move || drop(work)) {
             report.errors.push(format!("the handler's drop panicked: {text}"));
@@ -207,13 +214,14 @@ fn flush_requests<E>(shared: &QueueCore<E>, number: usize) -> &FlushRequests<E> 
     &shared.flush_requests[number.min(shared.flush_requests.len() - 1)]
 }
 
-/// Ends the queue should a panic ever get past everything that catches them: better a closed queue than one that takes events
-/// and handles none.
+/// Ends the queue should a panic ever get past everything that catches them: better a closed queue
+/// than one that takes events and handles none.
 struct Lifeline<E: Send + 'static>(Arc<QueueCore<E>>, usize);
 
 impl<E: Send + 'static> Drop for Lifeline<E> {
     fn drop(&mut self) {
-        // Not in models: there all threads are one, which may be unwinding on behalf of another one.
+        // Not in models: there all threads are one, which may be unwinding on behalf of another
+        // one.
         if std::thread::panicking() && !MODEL {
             self.0.seal();
             flush_requests(&self.0, self.1).leave();

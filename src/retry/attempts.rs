@@ -35,7 +35,8 @@ pub(super) struct Attempts<E, P> {
 #[derive(Clone, Copy)]
 pub(super) struct Trials {
     pub(super) made: u32,
-    /// Where the event is a batch: the events of it that the inner sink took, while it gave others back.
+    /// Where the event is a batch: the events of it that the inner sink took, while it gave others
+    /// back.
     pub(super) delivered: Levels,
     begun: Instant,
     /// When all waits must be over, by our clock; asked for by the first of them.
@@ -106,7 +107,8 @@ impl<E, P> Attempts<E, P> {
         Trials { made: 0, delivered: Levels::default(), begun: self.now(), limit: None }
     }
 
-    /// The clock's time. It is user code: when it panics the system's time does, so that no event is lost for it.
+    /// The clock's time. It is user code: when it panics the system's time does, so that no event
+    /// is lost for it.
     pub(super) fn now(&self) -> Instant {
         user_code(|| self.clock.now()).unwrap_or_else(|text| {
             self.note(format!("the clock panicked: {text}"));
@@ -114,7 +116,8 @@ impl<E, P> Attempts<E, P> {
         })
     }
 
-    /// Waits by the clock, from `now` on. When that panics, by the system's clock, for as long: nothing spins.
+    /// Waits by the clock, from `now` on. When that panics, by the system's clock, for as long:
+    /// nothing spins.
     pub(super) fn wait_until(&self, now: Instant, moment: Instant) {
         if let Err(text) = user_code(|| self.clock.wait_until(moment, &self.pause)) {
             self.note(format!("the clock panicked: {text}"));
@@ -139,7 +142,8 @@ impl<E, P> Attempts<E, P> {
         if self.pause.is_interrupted() {
             Err(Interruption::Closed)
         } else if stop < until || is_let_go() {
-            // A removal ends the waits inside the sink. Another attempt without the wait would be the next of many.
+            // A removal ends the waits inside the sink. Another attempt without the wait would be
+            // the next of many.
             Err(Interruption::Timeout)
         } else {
             Ok(())
@@ -189,7 +193,8 @@ impl<E, P> Attempts<E, P> {
         WriteError::Failed { event, source: text.into() }
     }
 
-    /// Names the inner sink, and that of the dead letters, which a control reaches also when the inner sink panics.
+    /// Names the inner sink, and that of the dead letters, which a control reaches also when the
+    /// inner sink panics.
     pub(super) fn visit<S: Sink<E>>(&self, inner: &S, visit: &mut Inner<'_>) {
         visit.caught(inner, &|text| self.note(format!("the sink panicked at a control: {text}")));
         if let Some(dead_letters) = &self.dead_letters {
@@ -206,7 +211,8 @@ impl<E, P> Attempts<E, P> {
         })
     }
 
-    /// Describes the inner sink and the attempts. If the inner sink keeps no ledger, `own` adds the kind and status of the retry.
+    /// Describes the inner sink and the attempts. If the inner sink keeps no ledger, `own` adds the
+    /// kind and status of the retry.
     pub(super) fn describe<S: Sink<E>>(
         &self,
         inner: &S,
@@ -227,8 +233,8 @@ impl<E, P> Attempts<E, P> {
         self.ask(|| inner.add_ledgers(list, internal));
     }
 
-    /// Closes the sink behind and the dead letters: letters may come as long as the sink closes, but a sink that takes its time takes
-    /// none from them.
+    /// Closes the sink behind and the dead letters: letters may come as long as the sink closes,
+    /// but a sink that takes its time takes none from them.
     pub(super) fn close_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline) -> CloseReport {
         let Some(letters) = &self.dead_letters else { return close_caught(inner, deadline) };
         close_together(deadline, || {
@@ -285,7 +291,8 @@ fn event_in<E>(error: &WriteError<E>) -> &E {
     }
 }
 
-/// Calls the sink behind, and then the dead letters, which do not wait for a call that is overdue. A sink with lanes is only told.
+/// Calls the sink behind, and then the dead letters, which do not wait for a call that is overdue.
+/// A sink with lanes is only told.
 fn in_order<E, A: Send, B>(
     inner: &impl Sink<E>,
     deadline: Deadline,
@@ -303,7 +310,8 @@ impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
             Ok(wait) => return Step::Wait(event, wait),
             Err(text) => return Step::GivenUp(self.panicked(event, "the retry policy", &text)),
         }
-        // Should the sink panic, the event is gone, and whoever called counts it; the policy hears of it.
+        // Should the sink panic, the event is gone, and whoever called counts it; the policy hears
+        // of it.
         let permit = Permit(&self.policy, PhantomData);
         if trials.made > 0 {
             self.books.retries();
@@ -312,7 +320,8 @@ impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
         let scales = &self.books.scales;
         let weights = (!scales.is_empty()).then(|| scales.levels(&event));
         let written = {
-            // A flush and a close wait for the event in hand: code called from the inner sink must not wait for them.
+            // A flush and a close wait for the event in hand: code called from the inner sink must
+            // not wait for them.
             let _held = WaitedFor::begin();
             self.books.passage.offer(|| inner.offer(event))
         };

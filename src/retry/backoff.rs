@@ -9,9 +9,9 @@ use std::time::Duration;
 
 /// Waits that grow with each failed attempt of an event, up to a longest one, and are scattered.
 ///
-/// After the n-th failed attempt the wait is drawn evenly from above 0 up to `base · factorⁿ⁻¹`, at most up to the maximum (full
-/// jitter). Every event counts its own attempts, so events don't hold each other up; a [`Breaker`](crate::retry::Breaker) is what
-/// spares a sink that is down.
+/// After the n-th failed attempt the wait is drawn evenly from above 0 up to `base · factorⁿ⁻¹`, at
+/// most up to the maximum (full jitter). Every event counts its own attempts, so events don't hold
+/// each other up; a [`Breaker`](crate::retry::Breaker) is what spares a sink that is down.
 ///
 /// | setting | default |
 /// |---|---|
@@ -46,7 +46,8 @@ pub struct Backoff {
 impl Backoff {
     /// Waits of at most `base` at first, and of at most `max` ever.
     ///
-    /// A `base` of zero, and a `max` below the `base`, are invalid: see [`validate`](Self::validate).
+    /// A `base` of zero, and a `max` below the `base`, are invalid: see
+    /// [`validate`](Self::validate).
     ///
     /// # Examples
     /// ```
@@ -59,7 +60,8 @@ impl Backoff {
         Self { base, max, ..Self::default() }
     }
 
-    /// Checks the settings, as [every call that puts a retry to use](crate::error#where-settings-are-checked) does.
+    /// Checks the settings, as [every call that puts a retry to
+    /// use](crate::error#where-settings-are-checked) does.
     ///
     /// # Errors
     /// [`ConfigError`] of the first invalid setting.
@@ -221,7 +223,8 @@ impl<E> RetryPolicy<E> for Backoff {
     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
         let window = self.window(attempt.number());
         let part = window.as_secs_f64() * (1.0 - self.jitter * self.dice.roll());
-        // A long duration, as a number, may be rounded to more than it was, and the longest one to more than there can be.
+        // A long duration, as a number, may be rounded to more than it was, and the longest one to
+        // more than there can be.
         let wait = Duration::try_from_secs_f64(part).map_or(window, |wait| wait.min(window));
         self.limits.allow(attempt, wait, Next::After(wait))
     }
@@ -239,7 +242,8 @@ impl fmt::Debug for Backoff {
     }
 }
 
-/// Numbers that look random: a counter whose steps are scrambled (SplitMix64), so that threads need no lock.
+/// Numbers that look random: a counter whose steps are scrambled (SplitMix64), so that threads need
+/// no lock.
 struct Dice(AtomicU64);
 
 impl Dice {

@@ -89,7 +89,8 @@ impl Books {
         *lock(&self.last_error) = Some(text);
     }
 
-    /// The ledger of the retry: that of its events, wherever they are. `inner` are those of the sinks behind it.
+    /// The ledger of the retry: that of its events, wherever they are. `inner` are those of the
+    /// sinks behind it.
     pub(super) fn ledger(&self, inner: &Ledgers) -> Ledger {
         // In this order: what is passed on meanwhile is then no more than may have been.
         let deferred = inner.deferred();

@@ -10,20 +10,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many times the first of the waits below the threshold may be halved: a thousandth of the back-off.
+/// How many times the first of the waits below the threshold may be halved: a thousandth of the
+/// back-off.
 const MOST_HALVINGS: u32 = 10;
 
-/// Spares a sink that is down: after a number of failures in a row nobody tries it for a while, then one does.
+/// Spares a sink that is down: after a number of failures in a row nobody tries it for a while,
+/// then one does.
 ///
-/// - **Closed**: everybody is let through. A failed event is tried again after a wait that doubles up to the back-off as the
-///   threshold comes near, so that nothing spins.
-/// - **Open**, from `threshold` failures in a row on: nobody is let through until the back-off is over.
-/// - **Half-open**: one attempt, the probe, is let through at a time. If it succeeds, the breaker closes; if it fails, it
-///   opens for another back-off. Whoever else comes meanwhile waits for a back-off and asks again. A probe that panics, or
-///   finds its sink closed, frees the place for the next one.
+/// - **Closed**: everybody is let through. A failed event is tried again after a wait that doubles
+///   up to the back-off as the threshold comes near, so that nothing spins.
+/// - **Open**, from `threshold` failures in a row on: nobody is let through until the back-off is
+///   over.
+/// - **Half-open**: one attempt, the probe, is let through at a time. If it succeeds, the breaker
+///   closes; if it fails, it opens for another back-off. Whoever else comes meanwhile waits for a
+///   back-off and asks again. A probe that panics, or finds its sink closed, frees the place for
+///   the next one.
 ///
-/// It counts for everything that it is the policy of: an `Arc` of it may stand in front of several sinks that fail together.
-/// By itself it never gives an event up; see [`max_attempts`](Self::max_attempts) and [`max_elapsed`](Self::max_elapsed).
+/// It counts for everything that it is the policy of: an `Arc` of it may stand in front of several
+/// sinks that fail together. By itself it never gives an event up; see
+/// [`max_attempts`](Self::max_attempts) and [`max_elapsed`](Self::max_elapsed).
 ///
 /// # Examples
 /// ```
@@ -78,7 +83,8 @@ pub enum BreakerState {
 }
 
 impl Breaker {
-    /// A breaker that opens after `threshold` failures in a row, and then waits for `backoff` before each probe.
+    /// A breaker that opens after `threshold` failures in a row, and then waits for `backoff`
+    /// before each probe.
     ///
     /// A threshold of 0, and a backoff of zero, are invalid: see [`validate`](Self::validate).
     ///
@@ -107,7 +113,8 @@ impl Breaker {
         }
     }
 
-    /// Checks the settings, as [every call that puts a retry to use](crate::error#where-settings-are-checked) does.
+    /// Checks the settings, as [every call that puts a retry to
+    /// use](crate::error#where-settings-are-checked) does.
     ///
     /// # Errors
     /// [`ConfigError`] of the first invalid setting.
@@ -149,8 +156,8 @@ impl Breaker {
         self
     }
 
-    /// Gives an event up when an attempt failed and the next one would come later than this after the first. Default: no
-    /// limit.
+    /// Gives an event up when an attempt failed and the next one would come later than this after
+    /// the first. Default: no limit.
     ///
     /// # Examples
     /// ```
@@ -165,7 +172,8 @@ impl Breaker {
         self
     }
 
-    /// Where it gets the time from. Default: [`SystemClock`]. Give the [`Retry`](crate::retry::Retry) the same one.
+    /// Where it gets the time from. Default: [`SystemClock`]. Give the
+    /// [`Retry`](crate::retry::Retry) the same one.
     ///
     /// # Examples
     /// ```

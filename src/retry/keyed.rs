@@ -31,21 +31,25 @@ const ATTEMPTS_PER_TICK: usize = 64;
 /// Tries again what the sink behind failed to take, and lets other keys go on meanwhile. Made by
 /// [`SinkExt::retry_by_key`](crate::SinkExt::retry_by_key).
 ///
-/// An event that fails is set aside until the policy wants it tried again; later events of its key queue up behind it, and
-/// those of other keys go on. `write` never waits for a back-off. It needs a [`Queue`](crate::Queue) in front, whose ticks say
-/// when time has passed; there is no thread and no timer of its own.
+/// An event that fails is set aside until the policy wants it tried again; later events of its key
+/// queue up behind it, and those of other keys go on. `write` never waits for a back-off. It needs
+/// a [`Queue`](crate::Queue) in front, whose ticks say when time has passed; there is no thread and
+/// no timer of its own.
 ///
 /// # Guarantees
 /// - **Order**: first in, first out for each key, as long as one thread writes. None between keys.
 /// - **Delivery**: `Ok` means taken by the sink behind, by the dead letters, or set aside. At most
-///   [`capacity`](Self::capacity) events are set aside; one more is [`WriteError::Full`], or a dead letter.
-///   What was set aside and is given up goes to the dead letters; without them it counts as `dropped.failed`.
+///   [`capacity`](Self::capacity) events are set aside; one more is [`WriteError::Full`], or a dead
+///   letter. What was set aside and is given up goes to the dead letters; without them it counts as
+///   `dropped.failed`.
 /// - **Close and flush** try until the deadline, waits included. Inside a delivery they do neither
-///   ([`Finish::Pending`](crate::stats::Finish::Pending)). On the worker of a queue a flush waits for nothing: the flush of the queue waits for
-///   the back-off, and asks the worker again. What a close leaves goes to the dead letters, or counts as
-///   `dropped.aborted`; both are `undelivered` in the report. A direct close returns when the inner sink and the dead letters
-///   [have returned](crate::Sink::close_by), also after the deadline.
-/// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. One that panics costs the event for which it was asked.
+///   ([`Finish::Pending`](crate::stats::Finish::Pending)). On the worker of a queue a flush waits
+///   for nothing: the flush of the queue waits for the back-off, and asks the worker again. What a
+///   close leaves goes to the dead letters, or counts as `dropped.aborted`; both are `undelivered`
+///   in the report. A direct close returns when the inner sink and the dead letters [have
+///   returned](crate::Sink::close_by), also after the deadline.
+/// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. One that panics costs
+///   the event for which it was asked.
 /// - **Books**: as for [`Retry`](crate::retry::Retry); what is set aside is `pending`.
 ///
 /// # Examples
@@ -96,7 +100,8 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
 
     /// How many events are set aside at most, over all keys. Default: 1024.
     ///
-    /// A capacity of 0 is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
+    /// A capacity of 0 is invalid: see [where settings are
+    /// checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
@@ -119,7 +124,8 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
         if zero { Err(Invalid::ZeroCapacity.into()) } else { self.attempts.settings }
     }
 
-    /// Where what is given up goes, as for [`Retry::dead_letters`](crate::retry::Retry::dead_letters).
+    /// Where what is given up goes, as for
+    /// [`Retry::dead_letters`](crate::retry::Retry::dead_letters).
     ///
     /// # Examples
     /// ```
@@ -138,8 +144,8 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
         self
     }
 
-    /// Where it gets the time from, and how close and flush wait. Default: [`SystemClock`](crate::time::SystemClock), which
-    /// is that of the ticks of a queue.
+    /// Where it gets the time from, and how close and flush wait. Default:
+    /// [`SystemClock`](crate::time::SystemClock), which is that of the ticks of a queue.
     ///
     /// # Examples
     /// ```
@@ -164,8 +170,8 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     }
 }
 
-/// An event in this thread's hands, with the line that it stands first in: a close waits until it is put back, or has come to its
-/// end. That happens also when user code unwinds.
+/// An event in this thread's hands, with the line that it stands first in: a close waits until it
+/// is put back, or has come to its end. That happens also when user code unwinds.
 struct InHand<'a, E, K, P> {
     attempts: &'a Attempts<E, P>,
     parked: &'a Mutex<Parked<K, E>>,
@@ -217,7 +223,8 @@ where
         })
     }
 
-    /// The line of a key, if there is one, and the newest line of its hash. No lock is held while keys are compared.
+    /// The line of a key, if there is one, and the newest line of its hash. No lock is held while
+    /// keys are compared.
     fn find(&self, hash: u64, key: &K) -> Result<(Option<LineId>, Option<LineId>), String> {
         let candidates = lock(&self.parked).candidates(hash);
         if candidates.keys.is_empty() {
@@ -259,7 +266,8 @@ where
                     Err(back) => waiting = back,
                 }
             }
-            // Otherwise another thread has begun a line of this hash meanwhile, and it may be this key's.
+            // Otherwise another thread has begun a line of this hash meanwhile, and it may be this
+            // key's.
             if !parked.has_newer(hash, newest) {
                 parked.begin(hash, Arc::new(key.into_inner()), waiting, due);
                 self.attempts.books.set_aside();
@@ -280,7 +288,8 @@ where
         self.end(error, trials.made).map(|disposition| disposition.after(&trials.delivered))
     }
 
-    /// Tries the keys that are due, one event of each at a time, at most so many; when the next one is due.
+    /// Tries the keys that are due, one event of each at a time, at most so many; when the next one
+    /// is due.
     fn try_due(&self, most: usize) -> Option<Instant> {
         for _ in 0..most {
             if self.attempts.is_interrupted() {
@@ -320,7 +329,8 @@ where
         self.give_up_later(load, WriteError::Closed(waiting.event), &trials, DropReason::Aborted);
     }
 
-    /// The end of an event that had been set aside: the dead letters, or it is dropped for this reason.
+    /// The end of an event that had been set aside: the dead letters, or it is dropped for this
+    /// reason.
     fn give_up_later(&self, load: Load<'_>, error: WriteError<E>, trials: &Trials, reason: DropReason) {
         let disposition = self.attempts.give_up(error, trials.made).unwrap_or_else(|error| {
             discard(error);
@@ -338,8 +348,8 @@ where
         }
     }
 
-    /// Tries, and waits, until nothing is set aside any more; whether that was before the deadline. Inside a delivery it does
-    /// neither: an event may be in the hands of this very thread.
+    /// Tries, and waits, until nothing is set aside any more; whether that was before the deadline.
+    /// Inside a delivery it does neither: an event may be in the hands of this very thread.
     fn drain(&self, deadline: Deadline) -> bool {
         if must_not_wait() {
             return lock(&self.parked).count() == 0;
@@ -373,8 +383,9 @@ where
         }
     }
 
-    /// On a worker that flushes: tries what is due. A worker that waited for a back-off could keep another one waiting for room, which
-    /// this one waits for; so the flush that asks for this one waits, and asks again.
+    /// On a worker that flushes: tries what is due. A worker that waited for a back-off could keep
+    /// another one waiting for room, which this one waits for; so the flush that asks for this one
+    /// waits, and asks again.
     fn drain_on_worker(&self, deadline: Deadline, report: &mut FlushReport) {
         let due = {
             // Nor does it wait for room.

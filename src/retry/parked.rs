@@ -1,8 +1,9 @@
 //! Events that wait for their key.
 //!
-//! A key's `Hash`, `Eq` and `Drop` are user code, and everything here happens under a lock. So the lock guards lines that are known
-//! by number. A key is hashed before the lock is taken. The keys of equal hash are handed out to be compared when the lock is free,
-//! with the number of the newest line among them; a line that was begun meanwhile has a higher number, and then the caller
+//! A key's `Hash`, `Eq` and `Drop` are user code, and everything here happens under a lock. So the
+//! lock guards lines that are known by number. A key is hashed before the lock is taken. The keys
+//! of equal hash are handed out to be compared when the lock is free, with the number of the newest
+//! line among them; a line that was begun meanwhile has a higher number, and then the caller
 //! compares again. What holds a key is handed out, too, and dropped by the caller.
 
 use super::attempts::Trials;
@@ -117,8 +118,8 @@ impl<K, E> Parked<K, E> {
         self.schedule(line, due);
     }
 
-    /// Takes the first event of a line that is due. The line then is in the caller's hands, until it is
-    /// [put back](Self::put_back) or [done](Self::done).
+    /// Takes the first event of a line that is due. The line then is in the caller's hands, until
+    /// it is [put back](Self::put_back) or [done](Self::done).
     pub(super) fn take_due(&mut self, now: Instant) -> Option<(LineId, Waiting<E>)> {
         loop {
             let first = self.schedule.first_entry().filter(|first| first.key().0 <= now)?;
@@ -137,8 +138,8 @@ impl<K, E> Parked<K, E> {
         }
     }
 
-    /// The event in hand has come to its end; the next of its line has its turn. What is left of a line that has ended is for the
-    /// caller to drop.
+    /// The event in hand has come to its end; the next of its line has its turn. What is left of a
+    /// line that has ended is for the caller to drop.
     #[must_use]
     pub(super) fn done(&mut self, line: LineId, now: Instant) -> Option<Line<K, E>> {
         self.count -= 1;

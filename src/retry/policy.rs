@@ -6,12 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Says whether and when an event is tried again. [`Backoff`](crate::retry::Backoff) and [`Breaker`](crate::retry::Breaker) are policies.
+/// Says whether and when an event is tried again. [`Backoff`](crate::retry::Backoff) and
+/// [`Breaker`](crate::retry::Breaker) are policies.
 ///
-/// A policy needs only [`failure`](Self::failure). It is asked from every thread that writes, and an `Arc` of it may serve
-/// several sinks. After each attempt that [`before`](Self::before) let through, exactly one of `failure`,
-/// [`success`](Self::success) and [`abandoned`](Self::abandoned) follows, on the same thread. A method that panics costs no
-/// event: the event is given up with an error.
+/// A policy needs only [`failure`](Self::failure). It is asked from every thread that writes, and
+/// an `Arc` of it may serve several sinks. After each attempt that [`before`](Self::before) let
+/// through, exactly one of `failure`, [`success`](Self::success) and [`abandoned`](Self::abandoned)
+/// follows, on the same thread. A method that panics costs no event: the event is given up with an
+/// error.
 ///
 /// # Examples
 /// ```
@@ -41,8 +43,9 @@ use std::time::Duration;
 /// assert_eq!(calls.load(Ordering::Relaxed), 1);
 /// ```
 pub trait RetryPolicy<E>: Send + Sync {
-    /// How long it is until an attempt with this event may be made: zero lets it through. Asked before every attempt, and
-    /// again after each wait that it demanded, until it answers zero. Default: zero.
+    /// How long it is until an attempt with this event may be made: zero lets it through. Asked
+    /// before every attempt, and again after each wait that it demanded, until it answers zero.
+    /// Default: zero.
     ///
     /// # Examples
     /// ```
@@ -121,8 +124,9 @@ pub trait RetryPolicy<E>: Send + Sync {
     /// ```
     fn abandoned(&self) {}
 
-    /// Checks the settings of the policy. A retry asks once, when it is made, and
-    /// [reports the error](crate::error#where-settings-are-checked) when it is put to use. Default: they are valid.
+    /// Checks the settings of the policy. A retry asks once, when it is made, and [reports the
+    /// error](crate::error#where-settings-are-checked) when it is put to use. Default: they are
+    /// valid.
     ///
     /// # Errors
     /// [`ConfigError`] of the first invalid setting: [`ConfigError::other`] makes one.

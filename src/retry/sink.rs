@@ -15,33 +15,38 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Tries again what the sink behind failed to take, as a policy says. Made by [`SinkExt::retry`](crate::SinkExt::retry).
+/// Tries again what the sink behind failed to take, as a policy says. Made by
+/// [`SinkExt::retry`](crate::SinkExt::retry).
 ///
-/// The event need not be `Clone`: a sink that fails gives it back, and the same value is tried again. What the policy
-/// gives up goes to the [dead letters](Self::dead_letters), or back to the caller with the last error. That a sink is
-/// [closed](WriteError::Closed), or called too deeply ([`WriteError::Reentrant`]), ends the attempts at once, whatever the
-/// policy.
+/// The event need not be `Clone`: a sink that fails gives it back, and the same value is tried
+/// again. What the policy gives up goes to the [dead letters](Self::dead_letters), or back to the
+/// caller with the last error. That a sink is [closed](WriteError::Closed), or called too deeply
+/// ([`WriteError::Reentrant`]), ends the attempts at once, whatever the policy.
 ///
 /// # Guarantees
-/// - **Progress**: `write` waits on the calling thread, as long as the policy says: put a [`Queue`](crate::Queue) in front.
-///   There is no lane into a retry. A wait ends at once when the sink is closed or a close is cut short
-///   ([`Sink::abort_now`]); the event then goes to the dead letters, or comes back as [`WriteError::Closed`]. A close of the
-///   queue in front first lets the worker try until the deadline. A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
-///   The drop of a last handle gives nothing up: behind a queue that is dropped rather than closed, a policy without limits
-///   goes on for as long as the sink behind fails.
-/// - **Close and flush** of the inner sink and the dead letters: neither takes the other one's time. Called directly, they return when
-///   both sinks have returned, also after the deadline, since both are [borrowed](crate::Sink::close_by). A bus or a queue upstream
-///   keeps its limit.
-/// - **Order**: none between threads that write at once. A [`Queue`](crate::Queue) with one worker upstream keeps the order of each
-///   publisher.
-/// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes back. A sink that panics
-///   takes the event with it; the panic is passed on.
+/// - **Progress**: `write` waits on the calling thread, as long as the policy says: put a
+///   [`Queue`](crate::Queue) in front. There is no lane into a retry. A wait ends at once when the
+///   sink is closed or a close is cut short ([`Sink::abort_now`]); the event then goes to the dead
+///   letters, or comes back as [`WriteError::Closed`]. A close of the queue in front first lets the
+///   worker try until the deadline. A limit on the waits of the caller ends them as well
+///   ([`WriteError::Timeout`]). The drop of a last handle gives nothing up: behind a queue that is
+///   dropped rather than closed, a policy without limits goes on for as long as the sink behind
+///   fails.
+/// - **Close and flush** of the inner sink and the dead letters: neither takes the other one's
+///   time. Called directly, they return when both sinks have returned, also after the deadline,
+///   since both are [borrowed](crate::Sink::close_by). A bus or a queue upstream keeps its limit.
+/// - **Order**: none between threads that write at once. A [`Queue`](crate::Queue) with one worker
+///   upstream keeps the order of each publisher.
+/// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes
+///   back. A sink that panics takes the event with it; the panic is passed on.
 /// - **Allocation**: none for an event that is taken at the first attempt without a wait.
-/// - **Books**: the [`Ledger`](crate::stats::Ledger) of the retry counts each event once, however many attempts it takes; the sink behind
-///   counts attempts. An event that went to the dead letters is `dropped.failed`, here and in every stage in front
-///   ([`Disposition::Dropped`]), with the error of the last attempt as the last error. Attempts, and letters that were sent or
-///   lost, are in the [`RetryState`](crate::stats::RetryState) of the snapshot. If events are batches, and the inner sink takes a part of one and
-///   gives back the rest, a [`Batch`](crate::sink::Batch) upstream is told of both parts ([`Disposition::Partly`]).
+/// - **Books**: the [`Ledger`](crate::stats::Ledger) of the retry counts each event once, however
+///   many attempts it takes; the sink behind counts attempts. An event that went to the dead
+///   letters is `dropped.failed`, here and in every stage in front ([`Disposition::Dropped`]), with
+///   the error of the last attempt as the last error. Attempts, and letters that were sent or lost,
+///   are in the [`RetryState`](crate::stats::RetryState) of the snapshot. If events are batches,
+///   and the inner sink takes a part of one and gives back the rest, a
+///   [`Batch`](crate::sink::Batch) upstream is told of both parts ([`Disposition::Partly`]).
 ///
 /// # Examples
 /// ```
@@ -72,11 +77,13 @@ impl<E, S, P> Retry<E, S, P> {
         Self { inner, attempts: Attempts::new(policy), closed: AtomicBool::new(false) }
     }
 
-    /// Sends events that are given up to `sink`, each with its last error; the write then returns `Ok`.
+    /// Sends events that are given up to `sink`, each with its last error; the write then returns
+    /// `Ok`.
     ///
-    /// When `sink` refuses the letter, the event goes back to the caller with its last error. `sink` is closed and flushed
-    /// after the inner sink. Retries that share one dead-letter sink close it for each other: the first close ends it, and
-    /// later letters are refused. Give each retry a channel of its own.
+    /// When `sink` refuses the letter, the event goes back to the caller with its last error.
+    /// `sink` is closed and flushed after the inner sink. Retries that share one dead-letter sink
+    /// close it for each other: the first close ends it, and later letters are refused. Give each
+    /// retry a channel of its own.
     ///
     /// # Examples
     /// ```
@@ -97,7 +104,8 @@ impl<E, S, P> Retry<E, S, P> {
         self
     }
 
-    /// Where it gets the time from and how it waits. Default: [`SystemClock`](crate::time::SystemClock).
+    /// Where it gets the time from and how it waits. Default:
+    /// [`SystemClock`](crate::time::SystemClock).
     ///
     /// # Examples
     /// ```

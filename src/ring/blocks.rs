@@ -1,15 +1,17 @@
-//! A broadcast ring with history: one stream of values in one total order, kept for any number of readers.
+//! A broadcast ring with history: one stream of values in one total order, kept for any number of
+//! readers.
 //!
-//! The ring is made of blocks. A reader pins the block that it reads, so that it may look at its values in place; the
-//! writer enters a block with one read-modify-write, whatever the number of readers. Where it finds a reader in the block that
-//! it is about to overwrite, it leaves that block to the reader and goes on with a spare, of which each reader has
-//! brought one along. The last reader to let go of such a block hands it back. So a reader that stalls, or was
-//! forgotten, costs one block of memory; it neither holds the writer up nor slows it down, and the writer's steps do not depend
-//! on the number of readers.
+//! The ring is made of blocks. A reader pins the block that it reads, so that it may look at its
+//! values in place; the writer enters a block with one read-modify-write, whatever the number of
+//! readers. Where it finds a reader in the block that it is about to overwrite, it leaves that
+//! block to the reader and goes on with a spare, of which each reader has brought one along. The
+//! last reader to let go of such a block hands it back. So a reader that stalls, or was forgotten,
+//! costs one block of memory; it neither holds the writer up nor slows it down, and the writer's
+//! steps do not depend on the number of readers.
 //!
-//! Values are overwritten without regard to readers. A reader that falls too far behind is told how many values it has missed,
-//! exactly, and before it is given any more: also a reader that stalled inside a block that was overwritten meanwhile.
-//! What was lent to it by then stays as it is.
+//! Values are overwritten without regard to readers. A reader that falls too far behind is told how
+//! many values it has missed, exactly, and before it is given any more: also a reader that stalled
+//! inside a block that was overwritten meanwhile. What was lent to it by then stays as it is.
 //!
 //! | handle | what it is |
 //! |---|---|
@@ -21,18 +23,24 @@
 //! Nothing here waits or wakes; see [`crate::Journal`] for that.
 //!
 //! # Invariants
-//! - J1: a block's state is its number, whether it is retired, and how many readers pin it. The number of a block in the
-//!   table is that of the values in it; a retired block gains no pin, and loses those that it has.
-//! - J2: only whoever writes (the [`Writer`], or the holder of the claim) stores into a block, and only while the block is the
-//!   one being written, at positions that no tail has shown yet; or while it is retired and not pinned.
-//! - J3: a reader looks at a value only while it pins the value's block under the value's number, below a tail that it has
-//!   loaded.
-//! - J4: a reader pins at most one block, or has one that it is about to give back, and brought a spare before its first pin. So
-//!   of the blocks outside the stream, the one that is being retired included, one at least was handed to the writer.
-//! - J5: the first `held` slots of a block hold values, and, in the block being written, all below the position of the next one.
-//! - J6: blocks are freed only with the ring itself, so a pointer to one is good as long as any handle lives.
-//! - J7: a block outside the stream belongs to the writer, from the moment when it was handed over until it enters the stream; or,
-//!   if it was pinned when it was retired, to the readers that pin it, the last of which hands it over before its next pin.
+//! - J1: a block's state is its number, whether it is retired, and how many readers pin it. The
+//!   number of a block in the table is that of the values in it; a retired block gains no pin, and
+//!   loses those that it has.
+//! - J2: only whoever writes (the [`Writer`], or the holder of the claim) stores into a block, and
+//!   only while the block is the one being written, at positions that no tail has shown yet; or
+//!   while it is retired and not pinned.
+//! - J3: a reader looks at a value only while it pins the value's block under the value's number,
+//!   below a tail that it has loaded.
+//! - J4: a reader pins at most one block, or has one that it is about to give back, and brought a
+//!   spare before its first pin. So of the blocks outside the stream, the one that is being retired
+//!   included, one at least was handed to the writer.
+//! - J5: the first `held` slots of a block hold values, and, in the block being written, all below
+//!   the position of the next one.
+//! - J6: blocks are freed only with the ring itself, so a pointer to one is good as long as any
+//!   handle lives.
+//! - J7: a block outside the stream belongs to the writer, from the moment when it was handed over
+//!   until it enters the stream; or, if it was pinned when it was retired, to the readers that pin
+//!   it, the last of which hands it over before its next pin.
 #![expect(unsafe_code, reason = "slots are written on one thread and looked at on others")]
 
 mod block;
@@ -52,7 +60,8 @@ use spares::Handed;
 use std::fmt;
 pub use writer::Writer;
 
-/// The most values in a block: half as many made reading slower with many readers, and twice as many nothing faster.
+/// The most values in a block: half as many made reading slower with many readers, and twice as
+/// many nothing faster.
 const BLOCK: u64 = 64;
 /// The most readers at a time, 65 535: as many as a block's state can count.
 ///
@@ -75,7 +84,8 @@ const VALUE: u64 = 4;
 
 /// What all handles share.
 struct BlockRing<T> {
-    /// How many values were written, whether more may come, and whether one is being written by a shared writer.
+    /// How many values were written, whether more may come, and whether one is being written by a
+    /// shared writer.
     tail: CachePadded<AtomicU64>,
     /// The block of each number, modulo the table's length: one more than the capacity takes.
     table: Box<[AtomicPtr<Block<T>>]>,
@@ -95,8 +105,8 @@ struct Registry<T> {
     spares: usize,
 }
 
-// SAFETY: J1 to J6: blocks are reached by the protocol, which lends values to several threads (`T: Sync`) and moves them
-// from one to another (`T: Send`).
+// SAFETY: J1 to J6: blocks are reached by the protocol, which lends values to several threads
+// (`T: Sync`) and moves them from one to another (`T: Send`).
 unsafe impl<T: Send + Sync> Send for BlockRing<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for BlockRing<T> {}
@@ -105,7 +115,8 @@ impl<T> BlockRing<T> {
     /// The tail word.
     #[inline(always)]
     fn tail_word(&self) -> u64 {
-        // ORD(blocks.tail): Acquire; pairs with the Release in `Writer::commit`, `Claim::drop`: the values are written.
+        // ORD(blocks.tail): Acquire; pairs with the Release in `Writer::commit`, `Claim::drop`: the
+        // values are written.
         self.tail.load(Ordering::Acquire)
     }
 
@@ -138,11 +149,13 @@ impl<T> Drop for BlockRing<T> {
             0 => (self.number(tail) - 1, self.block_len),
             part => (self.number(tail), part),
         };
-        // Destructors are user code: outside the lock, and as inside a delivery, where nothing waits.
+        // Destructors are user code: outside the lock, and as inside a delivery, where nothing
+        // waits.
         let blocks = std::mem::take(&mut lock(&self.registry).blocks);
         let _user_code = UserCode::enter();
         for block in blocks {
-            // SAFETY: J6: each block was made by `Block::boxed`, stands here once, and nobody else can reach it now.
+            // SAFETY: J6: each block was made by `Block::boxed`, stands here once, and nobody else
+            // can reach it now.
             let mut block = unsafe { Box::from_raw(block) };
             let held = if block.is_current(number) { block.held().max(written) } else { block.held() };
             block.drop_values(held);
@@ -153,12 +166,13 @@ impl<T> Drop for BlockRing<T> {
 /// Makes a ring that keeps at least `capacity` values.
 ///
 /// # Guarantees
-/// All memory that the writer needs is allocated and touched here. What is kept are the newest `capacity` values and up to two
-/// blocks of older ones: the capacity is made up of whole blocks, and one more is being overwritten.
+/// All memory that the writer needs is allocated and touched here. What is kept are the newest
+/// `capacity` values and up to two blocks of older ones: the capacity is made up of whole blocks,
+/// and one more is being overwritten.
 ///
 /// # Errors
-/// [`BuildError`] when the capacity is zero or larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory cannot be
-/// allocated.
+/// [`BuildError`] when the capacity is zero or larger than [`MAX_CAPACITY`](super::MAX_CAPACITY),
+/// or its memory cannot be allocated.
 ///
 /// # Examples
 /// ```
@@ -182,8 +196,8 @@ pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), B
     let count = (capacity as u64).div_ceil(block_len) as usize + 1;
     let mut blocks = Blocks(Vec::new());
     blocks.0.try_reserve(count).map_err(|_| out_of_memory)?;
-    // All of it at once, and given back: the blocks are touched one by one, and a system that grants each of them ends the
-    // process in the middle.
+    // All of it at once, and given back: the blocks are touched one by one, and a system that
+    // grants each of them ends the process in the middle.
     let mut all: Vec<Slot<T>> = Vec::new();
     all.try_reserve_exact(count.saturating_mul(block_len as usize)).map_err(|_| out_of_memory)?;
     drop(std::hint::black_box(all));
@@ -236,8 +250,8 @@ impl<T> Drop for Blocks<T> {
 pub struct Source<T>(Arc<BlockRing<T>>);
 
 impl<T: Send + Sync> Source<T> {
-    /// A reader whose next value is the one at `position`. One that is no longer kept counts as missed, with all up to the
-    /// oldest that is; one that is still to come is waited for.
+    /// A reader whose next value is the one at `position`. One that is no longer kept counts as
+    /// missed, with all up to the oldest that is; one that is still to come is waited for.
     ///
     /// Copies nothing. Allocates a block when there are more readers than ever before.
     ///
@@ -273,7 +287,8 @@ impl<T: Send + Sync> Source<T> {
             let spare = Box::into_raw(Block::boxed(shared.block_len as usize).ok_or(out_of_memory)?);
             registry.blocks.push(spare);
             registry.spares += 1;
-            // SAFETY: J6, and no other thread knows it yet. A writer that sees this reader's first pin sees the spare, too: see `Block::pin`.
+            // SAFETY: J6, and no other thread knows it yet. A writer that sees this reader's first
+            // pin sees the spare, too: see `Block::pin`.
             unsafe { shared.handed.new.push(spare) };
         }
         registry.readers += 1;
@@ -341,8 +356,9 @@ impl<T> Source<T> {
         self.0.capacity as usize
     }
 
-    /// How many values a block holds: as many as the [`capacity`](Self::capacity), rounded down to a power of two, and 64 at
-    /// most. Fewer than two blocks of values may be there that are older than the newest `capacity`.
+    /// How many values a block holds: as many as the [`capacity`](Self::capacity), rounded down to
+    /// a power of two, and 64 at most. Fewer than two blocks of values may be there that are older
+    /// than the newest `capacity`.
     ///
     /// # Examples
     /// ```

@@ -1,24 +1,28 @@
-//! A bounded ring for many producers and many consumers, with eviction and a closed bit in its tail word.
+//! A bounded ring for many producers and many consumers, with eviction and a closed bit in its tail
+//! word.
 //!
-//! The algorithm is D. Vyukov's bounded queue (2010): each slot carries a stamp that says whose turn it is. Added to it:
-//! the closed bit lives in the tail word, so that no claim can succeed after a close and the final position is exact;
-//! the capacity is exactly what was asked for, also between powers of two; and a producer may evict the oldest value.
+//! The algorithm is D. Vyukov's bounded queue (2010): each slot carries a stamp that says whose
+//! turn it is. Added to it: the closed bit lives in the tail word, so that no claim can succeed
+//! after a close and the final position is exact; the capacity is exactly what was asked for, also
+//! between powers of two; and a producer may evict the oldest value.
 //!
-//! Nothing spins: a producer that meets a slot which a preempted consumer has claimed but not yet emptied reports the
-//! ring as full, and a consumer that meets a slot which a preempted producer has claimed but not yet filled reports
-//! [`Pop::Pending`].
+//! Nothing spins: a producer that meets a slot which a preempted consumer has claimed but not yet
+//! emptied reports the ring as full, and a consumer that meets a slot which a preempted producer
+//! has claimed but not yet filled reports [`Pop::Pending`].
 //!
-//! A consumer can not take a later value first: that would turn the order of one producer around. So a reader that promises to find
-//! each value whose push has returned has to wait for the producer of the oldest position, but only while a later position is
-//! filled: otherwise no push has returned that the reader has not seen. See `Ring::has_written`. The producer is then between two
-//! instructions, runs no user code, and holds nothing that the reader holds up; it is only late if the system has taken its
-//! processor away.
+//! A consumer can not take a later value first: that would turn the order of one producer around.
+//! So a reader that promises to find each value whose push has returned has to wait for the
+//! producer of the oldest position, but only while a later position is filled: otherwise no push
+//! has returned that the reader has not seen. See `Ring::has_written`. The producer is then between
+//! two instructions, runs no user code, and holds nothing that the reader holds up; it is only late
+//! if the system has taken its processor away.
 //!
 //! # Invariants
 //! - M1: stamp == position: the slot is empty and belongs to the producer that claims `position`.
-//! - M2: stamp == position + 1: the slot holds a value and belongs to the consumer that claims `position`.
-//! - M3: the consumer of `position` sets the stamp to `position + slots`, which is M1 of the next lap. With at least
-//!   two slots the stamps of M1 to M3 differ.
+//! - M2: stamp == position + 1: the slot holds a value and belongs to the consumer that claims
+//!   `position`.
+//! - M3: the consumer of `position` sets the stamp to `position + slots`, which is M1 of the next
+//!   lap. With at least two slots the stamps of M1 to M3 differ.
 //! - M4: a position below the closed tail was claimed exactly once and will be filled.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
@@ -51,7 +55,8 @@ struct Cell<T> {
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Ring<T> {
-    /// The next position to be claimed by a producer, shifted left by one; the lowest bit says closed.
+    /// The next position to be claimed by a producer, shifted left by one; the lowest bit says
+    /// closed.
     tail: CachePadded<AtomicU64>,
     /// The next position to be claimed by a consumer.
     head: CachePadded<AtomicU64>,
@@ -105,7 +110,8 @@ pub enum Pop<T> {
     Value(T),
     /// Nothing is in the ring.
     Empty,
-    /// The oldest position is claimed, but its producer has not filled it yet. It will, and a pop will then find it.
+    /// The oldest position is claimed, but its producer has not filled it yet. It will, and a pop
+    /// will then find it.
     Pending,
 }
 
@@ -113,8 +119,8 @@ impl<T: Send> Ring<T> {
     /// Makes a ring that holds exactly `capacity` values.
     ///
     /// # Errors
-    /// [`BuildError`] when the capacity is zero or larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory cannot be
-    /// allocated.
+    /// [`BuildError`] when the capacity is zero or larger than
+    /// [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -158,7 +164,8 @@ impl<T> Ring<T> {
     /// Puts a value in. Lock-free; one compare-and-swap when nobody contends.
     ///
     /// # Errors
-    /// The value, when the ring is full or closed. A slot that a consumer is just emptying counts as full.
+    /// The value, when the ring is full or closed. A slot that a consumer is just emptying counts
+    /// as full.
     ///
     /// # Examples
     /// ```
@@ -176,15 +183,19 @@ impl<T> Ring<T> {
             }
             let position = tail >> 1;
             let cell = self.cell(position);
-            // ORD(mpmc.stamp): Acquire; pairs with the consumer's Release in `pop`: it has emptied the slot.
+            // ORD(mpmc.stamp): Acquire; pairs with the consumer's Release in `pop`: it has emptied
+            // the slot.
             let stamp = cell.stamp.load(Ordering::Acquire);
             if stamp == position && !self.is_full_at(position) {
-                // Relaxed claim: the stamp's Release publishes the value; a close is seen because it changes this word.
+                // Relaxed claim: the stamp's Release publishes the value; a close is seen because
+                // it changes this word.
                 match self.tail.compare_exchange_weak(tail, tail + 2, Ordering::Relaxed, Ordering::Relaxed) {
                     Ok(_) => {
-                        // SAFETY: M1: the slot is empty, and the exchange made us the one that claims the position.
+                        // SAFETY: M1: the slot is empty, and the exchange made us the one that
+                        // claims the position.
                         unsafe { cell.value.put(value) };
-                        // ORD(mpmc.stamp): Release; pairs with the Acquire in `pop`: the value is written.
+                        // ORD(mpmc.stamp): Release; pairs with the Acquire in `pop`: the value is
+                        // written.
                         cell.stamp.store(position + 1, Ordering::Release);
                         return Ok(());
                     }
@@ -200,7 +211,8 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Whether exactness, not the slots, forbids `position`: only where the capacity is no power of two (or is one).
+    /// Whether exactness, not the slots, forbids `position`: only where the capacity is no power of
+    /// two (or is one).
     #[inline(always)]
     fn is_full_at(&self, position: u64) -> bool {
         // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`.
@@ -211,8 +223,8 @@ impl<T> Ring<T> {
     /// Puts a value in; while the ring is full, evicts the oldest into `evicted`.
     ///
     /// # Errors
-    /// [`PushError::Closed`], or [`PushError::Full`] when the oldest slot is in the hands of a consumer or producer that
-    /// has not finished with it: this never waits.
+    /// [`PushError::Closed`], or [`PushError::Full`] when the oldest slot is in the hands of a
+    /// consumer or producer that has not finished with it: this never waits.
     ///
     /// # Examples
     /// ```
@@ -274,15 +286,19 @@ impl<T> Ring<T> {
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
             let cell = self.cell(head);
-            // ORD(mpmc.stamp): Acquire; pairs with the producer's Release in `push`: the value is written.
+            // ORD(mpmc.stamp): Acquire; pairs with the producer's Release in `push`: the value is
+            // written.
             let stamp = cell.stamp.load(Ordering::Acquire);
             if stamp == head + 1 {
-                // ORD(mpmc.head): Release; pairs with the Acquire loads of `head` (`is_full_at`, `len`).
+                // ORD(mpmc.head): Release; pairs with the Acquire loads of `head` (`is_full_at`,
+                // `len`).
                 match self.head.compare_exchange_weak(head, head + 1, Ordering::Release, Ordering::Relaxed) {
                     Ok(_) => {
-                        // SAFETY: M2: the slot holds a value, and the exchange made us the one that claims it.
+                        // SAFETY: M2: the slot holds a value, and the exchange made us the one that
+                        // claims it.
                         let value = unsafe { cell.value.take() };
-                        // ORD(mpmc.stamp): Release; pairs with the Acquire in `push`: the slot is empty (M3).
+                        // ORD(mpmc.stamp): Release; pairs with the Acquire in `push`: the slot is
+                        // empty (M3).
                         cell.stamp.store(head + self.slots(), Ordering::Release);
                         return Pop::Value((head, value));
                     }
@@ -301,7 +317,8 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Closes the ring and returns its final position: the number of values that were ever accepted. Idempotent.
+    /// Closes the ring and returns its final position: the number of values that were ever
+    /// accepted. Idempotent.
     ///
     /// # Examples
     /// ```
@@ -314,7 +331,8 @@ impl<T> Ring<T> {
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn close(&self) -> u64 {
-        // ORD(mpmc.tail): AcqRel; an RMW, so it reads the newest claim, and no later claim can succeed.
+        // ORD(mpmc.tail): AcqRel; an RMW, so it reads the newest claim, and no later claim can
+        // succeed.
         self.tail.fetch_or(CLOSED, Ordering::AcqRel) >> 1
     }
 
@@ -334,7 +352,8 @@ impl<T> Ring<T> {
         self.tail.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Whether the ring was closed and every value was claimed by a consumer (or evicted). Once true, always true.
+    /// Whether the ring was closed and every value was claimed by a consumer (or evicted). Once
+    /// true, always true.
     ///
     /// # Examples
     /// ```
@@ -353,7 +372,8 @@ impl<T> Ring<T> {
         tail & CLOSED != 0 && self.claimed() >= tail >> 1
     }
 
-    /// Whether the oldest position is filled, so that a pop finds a value unless somebody else takes it first.
+    /// Whether the oldest position is filled, so that a pop finds a value unless somebody else
+    /// takes it first.
     ///
     /// # Examples
     /// ```
@@ -381,8 +401,9 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Whether a pop finds a value, unless another consumer takes it first. Each value whose push returned before this call is
-    /// found, also after a position that is claimed and not filled yet: then this waits until its producer has filled it.
+    /// Whether a pop finds a value, unless another consumer takes it first. Each value whose push
+    /// returned before this call is found, also after a position that is claimed and not filled
+    /// yet: then this waits until its producer has filled it.
     #[inline]
     pub(crate) fn has_written(&self) -> bool {
         self.has_filled() || self.await_written()
@@ -395,8 +416,8 @@ impl<T> Ring<T> {
         let mut pace = Pace::new();
         loop {
             let head = self.claimed();
-            // The head may be an old one, and then what it says is at the oldest position was taken long ago: so the positions
-            // decide, and the next look has a newer head.
+            // The head may be an old one, and then what it says is at the oldest position was taken
+            // long ago: so the positions decide, and the next look has a newer head.
             // ORD(mpmc.stamp): Acquire; pairs with the producer's Release in `push`.
             let filled = |position: u64| self.cell(position).stamp.load(Ordering::Acquire) == position + 1;
             match (head..end).find(|position| filled(*position)) {
@@ -412,7 +433,8 @@ impl<T> Ring<T> {
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
             let position = tail >> 1;
-            // ORD(mpmc.stamp): Acquire; pairs with the Release of the thread that emptied the slot, or has filled it since.
+            // ORD(mpmc.stamp): Acquire; pairs with the Release of the thread that emptied the slot,
+            // or has filled it since.
             let stamp = self.cell(position).stamp.load(Ordering::Acquire);
             if tail & CLOSED == 0 && stamp == position && !self.is_full_at(position) {
                 return true;
@@ -439,7 +461,8 @@ impl<T> Ring<T> {
     /// ```
     #[must_use]
     pub fn position(&self) -> u64 {
-        // ORD(mpmc.tail): Acquire; pairs with the Release in `close`. Claims are Relaxed: a position publishes no value.
+        // ORD(mpmc.tail): Acquire; pairs with the Release in `close`. Claims are Relaxed: a
+        // position publishes no value.
         self.tail.load(Ordering::Acquire) >> 1
     }
 
@@ -499,7 +522,8 @@ impl<T> Drop for Ring<T> {
         for position in self.head.load(Ordering::Relaxed)..end {
             let cell = self.cell(position);
             debug_assert_eq!(cell.stamp.load(Ordering::Relaxed), position + 1);
-            // SAFETY: M2, M4: `&mut self`, so every claimed position was filled, and those from head on hold values.
+            // SAFETY: M2, M4: `&mut self`, so every claimed position was filled, and those from
+            // head on hold values.
             discard(unsafe { cell.value.take() });
         }
     }

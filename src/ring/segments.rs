@@ -1,25 +1,32 @@
-//! An unbounded queue: a list of blocks, into which any number of threads push, and from which one at a time takes.
+//! An unbounded queue: a list of blocks, into which any number of threads push, and from which one
+//! at a time takes.
 //!
-//! A push claims a position with one compare-and-swap, writes its value there, and marks the slot as filled. The push that claims the last
-//! position of a block puts the next block in its place; it has allocated it before the claim. Pops are under a lock: this is
-//! the consumers' side, and a consumer that waits for the lock sleeps.
+//! A push claims a position with one compare-and-swap, writes its value there, and marks the slot
+//! as filled. The push that claims the last position of a block puts the next block in its place;
+//! it has allocated it before the claim. Pops are under a lock: this is the consumers' side, and a
+//! consumer that waits for the lock sleeps.
 //!
 //! # Waits
-//! There are two, both for a thread that is between two of its stores, and both of them are [`Pace`]d, so that no thread of higher
-//! priority keeps the one that it waits for from running:
-//! - a push waits while the claim of a block's last position is not through with the next block, a few stores;
-//! - a pop waits until the oldest claimed position is filled: what was pushed before is found, also when its turn comes behind a
-//!   push that is not done. A consumer that parks takes with [`Segments::pop_filled`] instead, which never waits: the push wakes it.
+//! There are two, both for a thread that is between two of its stores, and both of them are
+//! [`Pace`]d, so that no thread of higher priority keeps the one that it waits for from running:
+//! - a push waits while the claim of a block's last position is not through with the next block, a
+//!   few stores;
+//! - a pop waits until the oldest claimed position is filled: what was pushed before is found, also
+//!   when its turn comes behind a push that is not done. A consumer that parks takes with
+//!   [`Segments::pop_filled`] instead, which never waits: the push wakes it.
 //!
 //! No code of the user runs in between.
 //!
 //! # Invariants
-//! - U1: the position in `tail` is the next one to be claimed. While `CHANGING` is not set, `last` is its block.
-//! - U2: a slot belongs to the thread that claimed its position, until that sets `filled`; from then on, to the thread that holds `first`.
-//! - U3: the slots from the position in `first` up to that in `tail` are claimed, and those of them that are filled hold values. All
-//!   other slots hold nothing.
-//! - U4: a block is freed by the thread that has taken its last value. All its slots were filled by then, and a push does not look at a
-//!   block behind the store that fills its slot. The last position's push sets `next` before that.
+//! - U1: the position in `tail` is the next one to be claimed. While `CHANGING` is not set, `last`
+//!   is its block.
+//! - U2: a slot belongs to the thread that claimed its position, until that sets `filled`; from
+//!   then on, to the thread that holds `first`.
+//! - U3: the slots from the position in `first` up to that in `tail` are claimed, and those of them
+//!   that are filled hold values. All other slots hold nothing.
+//! - U4: a block is freed by the thread that has taken its last value. All its slots were filled by
+//!   then, and a push does not look at a block behind the store that fills its slot. The last
+//!   position's push sets `next` before that.
 #![expect(
     unsafe_code,
     reason = "slots are written on one thread and read on another, in blocks that are linked"
@@ -111,8 +118,8 @@ impl<T> Segments<T> {
         let mut pace = Pace::new();
         // For the last position of a block: made before the claim, behind which others wait.
         let mut spare: Option<Box<Block<T>>> = None;
-        // ORD(segments.tail): Acquire; pairs with the Release in `claim_last`: the block is in its place. Claims of other threads in
-        // between are read-modify-writes, and pass that on.
+        // ORD(segments.tail): Acquire; pairs with the Release in `claim_last`: the block is in its
+        // place. Claims of other threads in between are read-modify-writes, and pass that on.
         let mut tail = self.tail.load(Ordering::Acquire);
         loop {
             if tail & CHANGING != 0 {
@@ -126,11 +133,12 @@ impl<T> Segments<T> {
             if is_last && spare.is_none() {
                 spare = Some(Block::boxed());
             }
-            // U1: if the claim succeeds, the tail was this one all the time, and so was the block. Relaxed: the Acquire of the tail has
-            // made it visible.
+            // U1: if the claim succeeds, the tail was this one all the time, and so was the block.
+            // Relaxed: the Acquire of the tail has made it visible.
             let block = self.last.load(Ordering::Relaxed);
             let next = (tail + POSITION) | if is_last { CHANGING } else { 0 };
-            // ORD(segments.tail): Acquire, as above, where it fails. Where it succeeds it publishes nothing but the claim.
+            // ORD(segments.tail): Acquire, as above, where it fails. Where it succeeds it publishes
+            // nothing but the claim.
             match self.tail.compare_exchange_weak(tail, next, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => {
                     // SAFETY: U4: the position is claimed and not filled, so its block is there.
@@ -141,7 +149,8 @@ impl<T> Segments<T> {
                     let cell = block.cell(position);
                     // SAFETY: U2: the claim made the slot ours, and it is empty.
                     unsafe { cell.value.put(value) };
-                    // ORD(segments.filled): Release; pairs with the Acquire in `take`: the value is written, and `next` is.
+                    // ORD(segments.filled): Release; pairs with the Acquire in `take`: the value is
+                    // written, and `next` is.
                     cell.filled.store(true, Ordering::Release);
                     return;
                 }
@@ -156,7 +165,8 @@ impl<T> Segments<T> {
         // Relaxed: published by the slot that is filled behind it, and by the tail.
         block.next.store(next, Ordering::Relaxed);
         self.last.store(next, Ordering::Relaxed);
-        // ORD(segments.tail): Release; pairs with the Acquire in `push`: the block is made, and in its place.
+        // ORD(segments.tail): Release; pairs with the Acquire in `push`: the block is made, and in
+        // its place.
         self.tail.store(tail, Ordering::Release);
     }
 
@@ -184,7 +194,8 @@ impl<T> Segments<T> {
             }
             pace.wait();
         }
-        // SAFETY: U2, U3: the slot is filled, and the lock makes it ours. The position moves on, so no thread takes it again.
+        // SAFETY: U2, U3: the slot is filled, and the lock makes it ours. The position moves on, so
+        // no thread takes it again.
         let value = unsafe { cell.value.take() };
         first.position = position + 1;
         self.taken.store(position + 1, Ordering::Relaxed);
@@ -198,7 +209,8 @@ impl<T> Segments<T> {
         Some(value)
     }
 
-    /// Whether the oldest position is filled, so that [`pop_filled`](Self::pop_filled) finds a value unless another thread takes it.
+    /// Whether the oldest position is filled, so that [`pop_filled`](Self::pop_filled) finds a
+    /// value unless another thread takes it.
     pub(crate) fn has_filled(&self) -> bool {
         if self.is_empty() {
             return false;
@@ -206,7 +218,8 @@ impl<T> Segments<T> {
         let first = lock(&self.first);
         // SAFETY: U4: the block of the next position is there, and the lock keeps it.
         let block = unsafe { &*first.block };
-        // Relaxed: the pop that follows orders the value; against a consumer that parks, the fences of the pair do.
+        // Relaxed: the pop that follows orders the value; against a consumer that parks, the fences
+        // of the pair do.
         block.cell(first.position).filled.load(Ordering::Relaxed)
     }
 

@@ -1,20 +1,23 @@
 //! A bounded ring between one producer and one consumer, with cached indices and a seal.
 //!
-//! The ring is Lamport's (1983) with monotone 64-bit indices; each side keeps a private copy of the other's index and
-//! reads the shared one only when the copy says full or empty (the cached-index technique of MCRingBuffer and
-//! FastForward). A push is a store to the slot and a release store of the tail: no read-modify-write, no fence.
+//! The ring is Lamport's (1983) with monotone 64-bit indices; each side keeps a private copy of the
+//! other's index and reads the shared one only when the copy says full or empty (the cached-index
+//! technique of MCRingBuffer and FastForward). A push is a store to the slot and a release store of
+//! the tail: no read-modify-write, no fence.
 //!
 //! # The seal
 //! [`Sealer::seal`] ends a lane while the producer may be anywhere between its check and its push,
-//! and no producer waits for anybody. The word `fin` goes OPEN → SEALING → final tail. The sealer marks, fences, reads the
-//! tail and proposes it; a producer that sees the mark after its own push and fence proposes *its* tail; the first
-//! proposal wins. A producer that loses with `fin` below its tail still owns what lies between and takes it back. The
-//! consumer, too, must know `fin` before it trusts a tail: it fences between the two loads, and while it finds SEALING it
-//! takes nothing that it did not know of before.
+//! and no producer waits for anybody. The word `fin` goes OPEN → SEALING → final tail. The sealer
+//! marks, fences, reads the tail and proposes it; a producer that sees the mark after its own push
+//! and fence proposes *its* tail; the first proposal wins. A producer that loses with `fin` below
+//! its tail still owns what lies between and takes it back. The consumer, too, must know `fin`
+//! before it trusts a tail: it fences between the two loads, and while it finds SEALING it takes
+//! nothing that it did not know of before.
 //!
 //! # Invariants
-//! - S1: slots in `[head, min(tail, fin))` hold values and belong to the consumer; all others belong to the producer
-//!   and are empty, save those in `[fin, tail)` until the producer took them back.
+//! - S1: slots in `[head, min(tail, fin))` hold values and belong to the consumer; all others
+//!   belong to the producer and are empty, save those in `[fin, tail)` until the producer took them
+//!   back.
 //! - S2: only the producer writes `tail`, only the consumer writes `head`; both only grow.
 //! - S3: `tail - head` never exceeds the capacity, which never exceeds the number of slots.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
@@ -42,8 +45,8 @@ const SEALING: u64 = u64::MAX - 1;
 
 /// The word that says where a ring ends: [`OPEN`], [`SEALING`], or the final tail.
 ///
-/// What lies in memory is one more, so that an open ring's word is zero: a publisher joins it with what else may ask for its
-/// attention, of all its lanes, and tests once.
+/// What lies in memory is one more, so that an open ring's word is zero: a publisher joins it with
+/// what else may ask for its attention, of all its lanes, and tests once.
 struct Fin(AtomicU64);
 
 impl Fin {
@@ -59,15 +62,17 @@ impl Fin {
     /// What a producer looks at behind a fence: zero while the ring is open.
     #[inline(always)]
     fn attention(&self) -> u64 {
-        // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and `Sealer::fix`.
+        // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and
+        // `Sealer::fix`.
         self.0.load(Ordering::Relaxed)
     }
 
     /// Moves the word on; `Err` says what it is if it is not `from`.
     fn advance(&self, from: u64, to: u64) -> Result<u64, u64> {
         let [old, new] = [from, to].map(|value| value.wrapping_add(1));
-        // ORD(spsc.fin): AcqRel; Release publishes what the proposer saw up to its tail, Acquire pairs with the winner's
-        // Release. For a mark: the heavy fence that follows pairs with the light ones of producer and consumer.
+        // ORD(spsc.fin): AcqRel; Release publishes what the proposer saw up to its tail, Acquire
+        // pairs with the winner's Release. For a mark: the heavy fence that follows pairs with the
+        // light ones of producer and consumer.
         let moved = self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire);
         moved.map(|_| to).map_err(|found| found.wrapping_sub(1))
     }
@@ -78,8 +83,9 @@ struct SpscRing<T> {
     tail: CachePadded<AtomicU64>,
     /// The next position to be consumed; everything below was handled and its slot is free.
     head: CachePadded<AtomicU64>,
-    /// Where the ring ends: `OPEN`, `SEALING`, or the final tail. In a line with what never changes, which both halves
-    /// keep: next to the tail, the producer's look at it would wait for the line that the consumer polls, at every push.
+    /// Where the ring ends: `OPEN`, `SEALING`, or the final tail. In a line with what never
+    /// changes, which both halves keep: next to the tail, the producer's look at it would wait for
+    /// the line that the consumer polls, at every push.
     fin: Fin,
     /// A power of two, and the spare ones.
     slots: Aligned<Slot<T>>,
@@ -91,7 +97,8 @@ struct SpscRing<T> {
 /// A half's own way to the slots, so that a push or pop touches no third line to find them.
 ///
 /// # Invariant
-/// - S4: `first` points to `mask + 1` slots, a power of two, which live as long as the `SpscRing` that the half keeps.
+/// - S4: `first` points to `mask + 1` slots, a power of two, which live as long as the `SpscRing`
+///   that the half keeps.
 struct Slots<T> {
     first: NonNull<Slot<T>>,
     mask: u64,
@@ -101,7 +108,8 @@ const fn spare_slots<T>() -> usize {
     spare::<T>(bytes_ahead::<T>())
 }
 
-// SAFETY: a pointer to slots, which are `Sync` for `T: Send`; each half reaches only the slots that S1 gives it.
+// SAFETY: a pointer to slots, which are `Sync` for `T: Send`; each half reaches only the slots that
+// S1 gives it.
 unsafe impl<T: Send> Send for Slots<T> {}
 // SAFETY: as above; a shared half reaches no slot at all.
 unsafe impl<T: Send> Sync for Slots<T> {}
@@ -130,7 +138,8 @@ impl<T> Slots<T> {
     #[inline(always)]
     fn run(&self, position: u64, most: usize) -> &[Slot<T>] {
         let count = (self.mask + 1 - (position & self.mask)).min(most as u64);
-        // SAFETY: S4: `count` does not reach beyond the last of the ring's slots, which lie side by side.
+        // SAFETY: S4: `count` does not reach beyond the last of the ring's slots, which lie side by
+        // side.
         unsafe { NonNull::slice_from_raw_parts(self.pointer(position), count as usize).as_ref() }
     }
 }
@@ -139,7 +148,8 @@ impl<T> SpscRing<T> {
     /// The producer shows the values below this position.
     #[inline(always)]
     fn show(&self, tail: u64) {
-        // ORD(spsc.tail): Release; pairs with the Acquire in `Consumer::refresh`, `Sealer::fix`: the slots are written.
+        // ORD(spsc.tail): Release; pairs with the Acquire in `Consumer::refresh`, `Sealer::fix`:
+        // the slots are written.
         self.tail.store(tail, Ordering::Release);
     }
 
@@ -148,7 +158,8 @@ impl<T> SpscRing<T> {
         &self.slots[(position & (count - 1)) as usize]
     }
 
-    /// Proposes `tail` as the end of a ring that is being sealed; returns the end that was agreed on.
+    /// Proposes `tail` as the end of a ring that is being sealed; returns the end that was agreed
+    /// on.
     #[cold]
     fn propose(&self, tail: u64) -> u64 {
         self.fin.advance(SEALING, tail).unwrap_or_else(|fin| fin)
@@ -171,8 +182,8 @@ impl<T> Drop for SpscRing<T> {
 /// The memory is allocated and touched here; neither half allocates later.
 ///
 /// # Errors
-/// [`BuildError`] when the capacity is zero or larger than [`MAX_CAPACITY`](super::MAX_CAPACITY), or its memory cannot be
-/// allocated.
+/// [`BuildError`] when the capacity is zero or larger than [`MAX_CAPACITY`](super::MAX_CAPACITY),
+/// or its memory cannot be allocated.
 ///
 /// # Examples
 /// ```

@@ -1,8 +1,10 @@
-//! An unbounded queue: [`Segments`](super::segments::Segments), or, in a model, a list with a count in its place.
+//! An unbounded queue: [`Segments`](super::segments::Segments), or, in a model, a list with a count
+//! in its place.
 //!
-//! The queue has models of its own; in those of what stands around it, it would be too much to try out. What takes its place
-//! orders a push before the pop that finds its value, and nothing else: a pop that finds the queue empty has learned nothing. The
-//! real queue orders more; no protocol of this crate rests on that.
+//! The queue has models of its own; in those of what stands around it, it would be too much to try
+//! out. What takes its place orders a push before the pop that finds its value, and nothing else: a
+//! pop that finds the queue empty has learned nothing. The real queue orders more; no protocol of
+//! this crate rests on that.
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 pub(crate) use super::segments::Segments as Unbounded;
@@ -49,8 +51,8 @@ impl<T> Unbounded<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        // A read-modify-write finds the newest value, and orders nothing: a stale one is to be had in `pop`, and costs a model
-        // too much here.
+        // A read-modify-write finds the newest value, and orders nothing: a stale one is to be had
+        // in `pop`, and costs a model too much here.
         self.count.fetch_add(0, crate::sync::Ordering::Relaxed)
     }
 

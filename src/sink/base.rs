@@ -11,16 +11,18 @@ use std::time::Instant;
 
 /// A place where events go.
 ///
-/// A sink of your own implements [`write`](Self::write), and nothing else. The other methods have defaults that are right for a sink
-/// that does its work at once. A wrapper around another sink implements [`inner`](Self::inner) too: then every control reaches
-/// the inner sink.
+/// A sink of your own implements [`write`](Self::write), and nothing else. The other methods have
+/// defaults that are right for a sink that does its work at once. A wrapper around another sink
+/// implements [`inner`](Self::inner) too: then every control reaches the inner sink.
 ///
 /// # Contract
-/// - `Ok` from `write` means that the event was accepted under the sink's stated guarantee; `Err` gives the event back. What
-///   became of an accepted event is returned by [`offer`](Self::offer), and counted in the sink's [`Ledger`](crate::stats::Ledger).
-/// - [`WriteError::Closed`] is final. A write after [`close_by`](Self::close_by) is `Closed`, and `close_by` is idempotent.
-/// - A sink may be written to from many threads at once. What sits behind a [`Queue`](crate::Queue) is called by its worker
-///   only, and by several threads if it has several.
+/// - `Ok` from `write` means that the event was accepted under the sink's stated guarantee; `Err`
+///   gives the event back. What became of an accepted event is returned by [`offer`](Self::offer),
+///   and counted in the sink's [`Ledger`](crate::stats::Ledger).
+/// - [`WriteError::Closed`] is final. A write after [`close_by`](Self::close_by) is `Closed`, and
+///   `close_by` is idempotent.
+/// - A sink may be written to from many threads at once. What sits behind a [`Queue`](crate::Queue)
+///   is called by its worker only, and by several threads if it has several.
 ///
 /// # Examples
 /// ```
@@ -66,12 +68,13 @@ pub trait Sink<E>: Send + Sync {
     /// Accepts an event and reports what became of it, or gives it back.
     ///
     /// `Ok` from [`write`](Self::write) only means that the event was accepted: a full queue under
-    /// [`Overflow::DropNewest`](crate::Overflow::DropNewest), the default, has dropped it all the same. What stands in front of
-    /// a sink calls this method, and counts what it returns.
+    /// [`Overflow::DropNewest`](crate::Overflow::DropNewest), the default, has dropped it all the
+    /// same. What stands in front of a sink calls this method, and counts what it returns.
     ///
-    /// By default it calls `write`, and an accepted event is [`Delivered`](Disposition::Delivered). A sink that wraps another
-    /// one returns what the `offer` of that returned, and writes by it: `self.offer(event).map(drop)`. If it only has a `write`,
-    /// the stages in front of it count as delivered whatever the inner sink accepted.
+    /// By default it calls `write`, and an accepted event is [`Delivered`](Disposition::Delivered).
+    /// A sink that wraps another one returns what the `offer` of that returned, and writes by it:
+    /// `self.offer(event).map(drop)`. If it only has a `write`, the stages in front of it count as
+    /// delivered whatever the inner sink accepted.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -93,11 +96,12 @@ pub trait Sink<E>: Send + Sync {
 
     /// Names the sinks that this one calls, so that the controls below reach them.
     ///
-    /// By default there are none. A wrapper names each of its inner sinks here, and by that forwards every control which it does
-    /// not override. A wrapper that overrides one calls the inner sink in it.
+    /// By default there are none. A wrapper names each of its inner sinks here, and by that
+    /// forwards every control which it does not override. A wrapper that overrides one calls the
+    /// inner sink in it.
     ///
-    /// Where a sink names several, a control reaches each of them, also when another one panics: see each control for what the answers
-    /// come to.
+    /// Where a sink names several, a control reaches each of them, also when another one panics:
+    /// see each control for what the answers come to.
     ///
     /// # Examples
     /// ```
@@ -123,20 +127,24 @@ pub trait Sink<E>: Send + Sync {
         let _ = visit;
     }
 
-    /// Closes the sink: it accepts no further events, and drains what was accepted until the deadline.
+    /// Closes the sink: it accepts no further events, and drains what was accepted until the
+    /// deadline.
     ///
-    /// By default it closes the inner sink and returns that sink's report. Several inner sinks are closed as one: all of them are
-    /// told first, those that drain by themselves before the others, and the report names each by its number. With no inner sink there
-    /// is nothing to do.
+    /// By default it closes the inner sink and returns that sink's report. Several inner sinks are
+    /// closed as one: all of them are told first, those that drain by themselves before the others,
+    /// and the report names each by its number. With no inner sink there is nothing to do.
     ///
-    /// A bus or a tee that closes several sinks tells all of them first: there, the report of a queue also carries what is still to be
-    /// waited for, and a bus may call this on a thread of its own.
+    /// A bus or a tee that closes several sinks tells all of them first: there, the report of a
+    /// queue also carries what is still to be waited for, and a bus may call this on a thread of
+    /// its own.
     ///
-    /// Everything in this crate that waits in a close stops at the deadline. A sink of your own gets the deadline, and no call is
-    /// interrupted: a wrapper borrows its inner sink, so it calls that sink's `close_by` on the calling thread (a tee and a retry may
-    /// call one of two sinks on another thread), and returns when the inner sink does. The same holds for
-    /// [`flush_by`](Self::flush_by). To keep a limit also for a sink that ignores it, close or flush a [`Bus`](crate::Bus) or a
-    /// [`Queue`](crate::Queue) upstream: these call the sink on another thread, and leave a call that is overdue.
+    /// Everything in this crate that waits in a close stops at the deadline. A sink of your own
+    /// gets the deadline, and no call is interrupted: a wrapper borrows its inner sink, so it calls
+    /// that sink's `close_by` on the calling thread (a tee and a retry may call one of two sinks on
+    /// another thread), and returns when the inner sink does. The same holds for
+    /// [`flush_by`](Self::flush_by). To keep a limit also for a sink that ignores it, close or
+    /// flush a [`Bus`](crate::Bus) or a [`Queue`](crate::Queue) upstream: these call the sink on
+    /// another thread, and leave a call that is overdue.
     ///
     /// # Examples
     /// ```
@@ -151,11 +159,13 @@ pub trait Sink<E>: Send + Sync {
         inner::close_by(self, deadline)
     }
 
-    /// Waits, until the deadline, until every event accepted so far was handled, and notes in the report how far that came.
+    /// Waits, until the deadline, until every event accepted so far was handled, and notes in the
+    /// report how far that came.
     ///
-    /// By default it flushes the inner sink, with this very report; several inner sinks are flushed as one, as they are
-    /// [closed](Self::close_by). A wrapper that overrides it passes on the report, or
-    /// [merges](FlushReport::merge) a report of its own into it: what is still to be waited for travels in there.
+    /// By default it flushes the inner sink, with this very report; several inner sinks are flushed
+    /// as one, as they are [closed](Self::close_by). A wrapper that overrides it passes on the
+    /// report, or [merges](FlushReport::merge) a report of its own into it: what is still to be
+    /// waited for travels in there.
     ///
     /// # Examples
     /// ```
@@ -238,11 +248,11 @@ pub trait Sink<E>: Send + Sync {
         inner::end_of_batch(self);
     }
 
-    /// Tells the sink the time, and returns the moment at which it is to be called again at the latest; `None` if time means nothing
-    /// to it.
+    /// Tells the sink the time, and returns the moment at which it is to be called again at the
+    /// latest; `None` if time means nothing to it.
     ///
-    /// By default it calls each inner sink and returns the earliest of their moments. A wrapper that overrides it returns the earlier
-    /// of its own moment and that of the inner sink.
+    /// By default it calls each inner sink and returns the earliest of their moments. A wrapper
+    /// that overrides it returns the earlier of its own moment and that of the inner sink.
     ///
     /// # Examples
     /// ```
@@ -260,8 +270,8 @@ pub trait Sink<E>: Send + Sync {
 
     /// Returns `true` if the sink accepts no further events, as far as it knows.
     ///
-    /// By default the inner sink answers; several inner sinks are closed when all of them are. A sink that names none and does not
-    /// override it is open.
+    /// By default the inner sink answers; several inner sinks are closed when all of them are. A
+    /// sink that names none and does not override it is open.
     ///
     /// # Examples
     /// ```
@@ -278,9 +288,10 @@ pub trait Sink<E>: Send + Sync {
 
     /// Fills in the state that a snapshot shows.
     ///
-    /// By default the inner sink does. Of several inner sinks only errors and retries are shown, because each counts for itself: the
-    /// caller counts what enters here. A sink that keeps a [`Ledger`](crate::stats::Ledger) of its own sets a
-    /// [`SinkKind`](crate::stats::SinkKind), and the caller counts no event of that sink.
+    /// By default the inner sink does. Of several inner sinks only errors and retries are shown,
+    /// because each counts for itself: the caller counts what enters here. A sink that keeps a
+    /// [`Ledger`](crate::stats::Ledger) of its own sets a [`SinkKind`](crate::stats::SinkKind), and
+    /// the caller counts no event of that sink.
     ///
     /// # Examples
     /// ```
@@ -299,8 +310,8 @@ pub trait Sink<E>: Send + Sync {
         inner::describe(self, state);
     }
 
-    /// Checks the settings of this sink and of its inner sinks. Called once, where a sink is put to use: by
-    /// [`Bus::add`](crate::Bus::add), and by a queue that is started with it.
+    /// Checks the settings of this sink and of its inner sinks. Called once, where a sink is put to
+    /// use: by [`Bus::add`](crate::Bus::add), and by a queue that is started with it.
     ///
     /// By default the first error of an inner sink.
     ///
@@ -317,7 +328,8 @@ pub trait Sink<E>: Send + Sync {
         inner::validate(self)
     }
 
-    /// Returns the identity of the sink. Handles to one sink return the same; `None` is like no other.
+    /// Returns the identity of the sink. Handles to one sink return the same; `None` is like no
+    /// other.
     ///
     /// A wrapper does not have the identity of its inner sink.
     ///
@@ -332,29 +344,33 @@ pub trait Sink<E>: Send + Sync {
         None
     }
 
-    /// Makes a private lane for one publisher; `None` where events go through [`write`](Self::write).
+    /// Makes a private lane for one publisher; `None` where events go through
+    /// [`write`](Self::write).
     #[doc(hidden)]
     fn make_lane(&self, internal: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         let _ = internal;
         Ok(None)
     }
 
-    /// Whether [`make_lane`](Self::make_lane) makes lanes. What such a sink does in `write` is only to put the event into a lane,
-    /// so a bus lets it wait for room; every other sink is called as user code, inside of which nothing waits.
+    /// Whether [`make_lane`](Self::make_lane) makes lanes. What such a sink does in `write` is only
+    /// to put the event into a lane, so a bus lets it wait for room; every other sink is called as
+    /// user code, inside of which nothing waits.
     #[doc(hidden)]
     fn makes_lanes(&self, internal: Internal) -> bool {
         let _ = internal;
         false
     }
 
-    /// Names the ledgers in which events end that were [pending](Disposition::Pending) when this sink accepted them.
+    /// Names the ledgers in which events end that were [pending](Disposition::Pending) when this
+    /// sink accepted them.
     #[doc(hidden)]
     fn add_ledgers(&self, list: &mut Ledgers, internal: Internal) {
         let _ = internal;
         inner::add_ledgers(self, list);
     }
 
-    /// A batch upstream counts the events of its batches: this sink counts them, too. Called when the batch is made.
+    /// A batch upstream counts the events of its batches: this sink counts them, too. Called when
+    /// the batch is made.
     #[doc(hidden)]
     fn weigh(&self, weight: &Weight, internal: Internal) {
         let _ = internal;
@@ -396,8 +412,8 @@ impl<E, S: Sink<E> + ?Sized> Lanes<E> for S {
 pub struct SinkKey(usize);
 
 impl SinkKey {
-    /// Returns the identity of everything that shares this `Arc`. Two of them that are alive share one allocation or have different
-    /// identities, also if their values have no size.
+    /// Returns the identity of everything that shares this `Arc`. Two of them that are alive share
+    /// one allocation or have different identities, also if their values have no size.
     ///
     /// # Examples
     /// ```
@@ -409,8 +425,8 @@ impl SinkKey {
     /// ```
     #[must_use]
     pub fn of<T: ?Sized>(shared: &Arc<T>) -> Self {
-        // The counts lie in front of the value, so the value's address is inside of the allocation or at its end: no value of
-        // another `Arc` is there.
+        // The counts lie in front of the value, so the value's address is inside of the allocation
+        // or at its end: no value of another `Arc` is there.
         Self(Arc::as_ptr(shared).cast::<()>().addr())
     }
 }

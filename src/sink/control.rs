@@ -1,4 +1,5 @@
-//! A sink as the crate controls it: of any type of events, as an inner sink, and with its panics caught.
+//! A sink as the crate controls it: of any type of events, as an inner sink, and with its panics
+//! caught.
 
 use super::base::Sink;
 use super::inner::{Caught, Inner, close_panicked};
@@ -41,8 +42,8 @@ impl Inner<'_> {
         (self.visit)(&Erased { sink, events: PhantomData });
     }
 
-    /// Names an inner sink whose panics end here: `panicked` gets their text, and the control continues as if the sink had nothing to
-    /// report.
+    /// Names an inner sink whose panics end here: `panicked` gets their text, and the control
+    /// continues as if the sink had nothing to report.
     pub(crate) fn caught<E>(&mut self, sink: &(impl Sink<E> + ?Sized), panicked: &dyn Fn(String)) {
         (self.visit)(&Caught { inner: &Erased { sink, events: PhantomData }, panicked });
     }
@@ -113,7 +114,8 @@ pub(crate) fn ledgers_of<E>(sink: &(impl Sink<E> + ?Sized)) -> Ledgers {
     list
 }
 
-/// Checks the settings of a sink that is user code. A panic ends here: the first write will meet it again.
+/// Checks the settings of a sink that is user code. A panic ends here: the first write will meet it
+/// again.
 pub(crate) fn validated<E>(sink: &(impl Sink<E> + ?Sized)) -> Result<(), ConfigError> {
     user_code(|| sink.validate()).unwrap_or(Ok(()))
 }

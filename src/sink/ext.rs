@@ -19,8 +19,9 @@ use std::time::Duration;
 /// The combinators, as methods of every sink.
 ///
 /// # The order of calls
-/// A chain is read from the destination outwards: `sink.map(f).filter(p)` is a filter in front of a map in front of the
-/// sink. The *last* call sees the event *first*, as it does in go-events' constructors. The two orders differ:
+/// A chain is read from the destination outwards: `sink.map(f).filter(p)` is a filter in front of a
+/// map in front of the sink. The *last* call sees the event *first*, as it does in go-events'
+/// constructors. The two orders differ:
 ///
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
@@ -41,21 +42,27 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// What stands *in front of* a queue runs on the publishing thread, what stands behind it on the worker's.
+/// What stands *in front of* a queue runs on the publishing thread, what stands behind it on the
+/// worker's.
 ///
 /// # Guarantees
-/// - **Control**: a close, a flush and an abort reach the sink behind, through any number of combinators.
-/// - **Panics**: one of a closure that a combinator was given costs at most the event that it was called for.
-/// - **Books**: what a combinator keeps away from the sink behind is in the ledger of the whole, with the reason.
-/// - **Lanes**: through `filter`, `map`, `inspect`, `inspect_fn`, `sample`, `rate_limit`, `timeout`, `catch_panic` and `tee`
-///   publishers keep private lanes into the sink behind, if that has lanes. Into a `batch`, a `retry` and a `retry_by_key` there
-///   are none: put a [`queue`](Self::queue) in front.
+/// - **Control**: a close, a flush and an abort reach the sink behind, through any number of
+///   combinators.
+/// - **Panics**: one of a closure that a combinator was given costs at most the event that it was
+///   called for.
+/// - **Books**: what a combinator keeps away from the sink behind is in the ledger of the whole,
+///   with the reason.
+/// - **Lanes**: through `filter`, `map`, `inspect`, `inspect_fn`, `sample`, `rate_limit`,
+///   `timeout`, `catch_panic` and `tee` publishers keep private lanes into the sink behind, if that
+///   has lanes. Into a `batch`, a `retry` and a `retry_by_key` there are none: put a
+///   [`queue`](Self::queue) in front.
 pub trait SinkExt<E>: Sink<E> + Sized {
-    /// Keeps the panics of the sink from whoever writes to it: each costs its event, counted as `panicked`, and
-    /// [`close_after`](CatchPanic::close_after) so many in a row the sink is closed.
+    /// Keeps the panics of the sink from whoever writes to it: each costs its event, counted as
+    /// `panicked`, and [`close_after`](CatchPanic::close_after) so many in a row the sink is
+    /// closed.
     ///
-    /// A bus, a [`Queue`] and every combinator with a closure catch panics anyway. It is needed where neither a bus
-    /// nor a queue stands in front, and to close a sink that only panics.
+    /// A bus, a [`Queue`] and every combinator with a closure catch panics anyway. It is needed
+    /// where neither a bus nor a queue stands in front, and to close a sink that only panics.
     ///
     /// # Examples
     /// ```
@@ -74,11 +81,12 @@ pub trait SinkExt<E>: Sink<E> + Sized {
 
     /// Gathers events, and hands them on as a `Vec` of at most `count`.
     ///
-    /// Batches may also be limited by their [bytes](Batch::bytes) and their [age](Batch::age); for the latter, and to keep the
-    /// sink's work away from publishers, put a [`queue`](Self::queue) in front. [`Batch`] says what becomes of a batch that the
-    /// sink does not take.
+    /// Batches may also be limited by their [bytes](Batch::bytes) and their [age](Batch::age); for
+    /// the latter, and to keep the sink's work away from publishers, put a [`queue`](Self::queue)
+    /// in front. [`Batch`] says what becomes of a batch that the sink does not take.
     ///
-    /// A `count` of 0 is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
+    /// A `count` of 0 is invalid: see [where settings are
+    /// checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
@@ -104,8 +112,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
 
     /// Hands on only the events for which `keep` is true; the others count as `filtered`.
     ///
-    /// The predicate runs on the publishing thread: keep it pure and short. If it panics, the event counts as dropped
-    /// (`panicked`), and the sink goes on.
+    /// The predicate runs on the publishing thread: keep it pure and short. If it panics, the event
+    /// counts as dropped (`panicked`), and the sink goes on.
     ///
     /// # Examples
     /// ```
@@ -121,8 +129,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Matchers are functions, and combine as conditions do. A list of what is to be ignored is a set that the
-    /// filter owns; closing the filter closes the sink behind it.
+    /// Matchers are functions, and combine as conditions do. A list of what is to be ignored is a
+    /// set that the filter owns; closing the filter closes the sink behind it.
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
     /// use std::collections::HashSet;
@@ -146,8 +154,9 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Filter::new(self, keep)
     }
 
-    /// Shows each event, and what became of it, to an [`Inspector`]: for metrics, traces and tests. The inspector
-    /// sees events where it stands in the chain: in front of a queue as they enter, behind it as they leave.
+    /// Shows each event, and what became of it, to an [`Inspector`]: for metrics, traces and tests.
+    /// The inspector sees events where it stands in the chain: in front of a queue as they enter,
+    /// behind it as they leave.
     ///
     /// # Examples
     /// ```
@@ -192,10 +201,11 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Inspect::new(self, InspectFn::new(look))
     }
 
-    /// Hands on what `convert` makes of each event, and so adapts the sink to another type of event.
+    /// Hands on what `convert` makes of each event, and so adapts the sink to another type of
+    /// event.
     ///
-    /// The event is lent, so that it can come back when the sink does not accept what was made of it. If `convert`
-    /// panics, the event counts as dropped (`panicked`), and the sink goes on.
+    /// The event is lent, so that it can come back when the sink does not accept what was made of
+    /// it. If `convert` panics, the event counts as dropped (`panicked`), and the sink goes on.
     ///
     /// # Examples
     /// ```
@@ -214,7 +224,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Map::new(self, convert)
     }
 
-    /// Puts a [`Queue`] with room for `capacity` events per publisher in front of the sink, with the default settings.
+    /// Puts a [`Queue`] with room for `capacity` events per publisher in front of the sink, with
+    /// the default settings.
     ///
     /// # Errors
     /// [`SpawnError`] when the capacity cannot be, or the system gives no thread.
@@ -236,8 +247,9 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Queue::builder().capacity(capacity).spawn_sink(self)
     }
 
-    /// Hands on at most `per_second` events a second, and up to `burst` of them at once; what exceeds counts as
-    /// `filtered`. All publishers share the limit. [`clock`](RateLimit::clock) sets another clock than the system's.
+    /// Hands on at most `per_second` events a second, and up to `burst` of them at once; what
+    /// exceeds counts as `filtered`. All publishers share the limit. [`clock`](RateLimit::clock)
+    /// sets another clock than the system's.
     ///
     /// A rate that is not a finite number above 0, and a burst of 0, are invalid: see
     /// [where settings are checked](crate::error#where-settings-are-checked).
@@ -257,9 +269,11 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         RateLimit::new(self, per_second, burst)
     }
 
-    /// Hands on one in `one_in` events of each publisher, beginning with its first; the others count as `filtered`.
+    /// Hands on one in `one_in` events of each publisher, beginning with its first; the others
+    /// count as `filtered`.
     ///
-    /// One event in 0 is invalid: see [where settings are checked](crate::error#where-settings-are-checked).
+    /// One event in 0 is invalid: see [where settings are
+    /// checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
@@ -278,11 +292,11 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Sample::new(self, one_in)
     }
 
-    /// Writes every event to another sink too. Each side counts for itself: the write is `Ok` when at least one
-    /// took the event.
+    /// Writes every event to another sink too. Each side counts for itself: the write is `Ok` when
+    /// at least one took the event.
     ///
-    /// On a bus, two sinks that are added are the simpler way; a tee is for a place inside a chain, as behind one
-    /// queue or one filter.
+    /// On a bus, two sinks that are added are the simpler way; a tee is for a place inside a chain,
+    /// as behind one queue or one filter.
     ///
     /// # Examples
     /// ```
@@ -306,8 +320,9 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// [`Overflow::Block`](crate::Overflow::Block) lane; then the event comes back as
     /// [`WriteError::Timeout`](crate::WriteError::Timeout). A limit of zero means never to wait.
     ///
-    /// It cannot end a call of a sink of yours that blocks: put a [`queue`](Self::queue) in front of that. What
-    /// stands behind a queue waits on the worker's thread, out of the reach of a limit in front.
+    /// It cannot end a call of a sink of yours that blocks: put a [`queue`](Self::queue) in front
+    /// of that. What stands behind a queue waits on the worker's thread, out of the reach of a
+    /// limit in front.
     ///
     /// # Examples
     /// ```
@@ -325,10 +340,11 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Timeout::new(self, limit)
     }
 
-    /// Tries again what this sink failed to take, as a [`Breaker`](crate::retry::Breaker), a [`Backoff`](crate::retry::Backoff) or a policy
-    /// of one's own says.
+    /// Tries again what this sink failed to take, as a [`Breaker`](crate::retry::Breaker), a
+    /// [`Backoff`](crate::retry::Backoff) or a policy of one's own says.
     ///
-    /// It waits on the thread that writes, so the queue belongs in front, which is behind it in the chain.
+    /// It waits on the thread that writes, so the queue belongs in front, which is behind it in the
+    /// chain.
     ///
     /// # Examples
     /// ```
@@ -348,11 +364,11 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Retry::new(self, policy)
     }
 
-    /// Tries again what this sink failed to take, and lets events of other keys go on meanwhile: an event that failed is set
-    /// aside, and later ones with the same key wait behind it, in order.
+    /// Tries again what this sink failed to take, and lets events of other keys go on meanwhile: an
+    /// event that failed is set aside, and later ones with the same key wait behind it, in order.
     ///
-    /// It needs a queue in front, whose ticks drive it. If `key` panics, the event is given up with an error. The key's `Hash`
-    /// and `Eq` must not panic.
+    /// It needs a queue in front, whose ticks drive it. If `key` panics, the event is given up with
+    /// an error. The key's `Hash` and `Eq` must not panic.
     ///
     /// # Examples
     /// ```

@@ -63,8 +63,8 @@ pub struct SinkFn<E, F> {
 /// A sink that calls `function` with each event, on the publishing thread.
 ///
 /// # Guarantees
-/// The function may run on several threads at once. The publisher waits for it: put a [`Queue`](crate::Queue) in front
-/// of work that takes longer than a few hundred nanoseconds.
+/// The function may run on several threads at once. The publisher waits for it: put a
+/// [`Queue`](crate::Queue) in front of work that takes longer than a few hundred nanoseconds.
 ///
 /// The event is lent, so that it can come back when the function fails.
 ///

@@ -1,5 +1,6 @@
-//! How a control of a sink reaches its inner sinks: a wrapper names these once, in [`Sink::inner`](crate::Sink::inner), and each control
-//! that the wrapper does not override goes to all of them. A control that is added to the trait reaches them by its default, too.
+//! How a control of a sink reaches its inner sinks: a wrapper names these once, in
+//! [`Sink::inner`](crate::Sink::inner), and each control that the wrapper does not override goes to
+//! all of them. A control that is added to the trait reaches them by its default, too.
 
 use crate::error::ConfigError;
 use crate::stats::{CloseReport, FlushReport, Ledgers, SinkState, SinkStatus, Weight};
@@ -9,7 +10,8 @@ use crate::wait::errand::{close_together, flush_together};
 use std::fmt;
 use std::time::Instant;
 
-/// Visits the inner sinks of a sink. [`Sink::inner`](crate::Sink::inner) passes each of them to [`sink`](Self::sink).
+/// Visits the inner sinks of a sink. [`Sink::inner`](crate::Sink::inner) passes each of them to
+/// [`sink`](Self::sink).
 ///
 /// # Examples
 /// A wrapper that names its inner sink; every control reaches it:
@@ -131,7 +133,8 @@ pub(super) fn close_panicked(text: &str) -> CloseReport {
     CloseReport::failed(format_args!("its close panicked: {text}"))
 }
 
-/// A sink, as far as the defaults of its controls need it. Every [`Sink`](crate::Sink) implements it.
+/// A sink, as far as the defaults of its controls need it. Every [`Sink`](crate::Sink) implements
+/// it.
 pub(crate) trait Wraps<E> {
     /// As [`Sink::inner`](crate::Sink::inner).
     fn each_inner(&self, visit: &mut Inner<'_>);
@@ -148,8 +151,9 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     }
 }
 
-/// Calls `call` for each inner sink. Where there are several, the panic of one keeps the control from no other, and ends here; the
-/// panic of the only one is the caller's, as if it had called that sink itself.
+/// Calls `call` for each inner sink. Where there are several, the panic of one keeps the control
+/// from no other, and ends here; the panic of the only one is the caller's, as if it had called
+/// that sink itself.
 fn each<E>(sink: &(impl Wraps<E> + ?Sized), mut call: impl FnMut(&dyn Control)) {
     if has_several(sink) {
         sink.each_inner(&mut Inner::new(&mut |inner| call(&Caught { inner, panicked: &drop })));
@@ -164,8 +168,8 @@ fn has_several<E>(sink: &(impl Wraps<E> + ?Sized)) -> bool {
     count > 1
 }
 
-/// Calls `call` for each of several inner sinks, with its name. Those with lanes come first: such a sink is only told, and takes no time
-/// from the others.
+/// Calls `call` for each of several inner sinks, with its name. Those with lanes come first: such a
+/// sink is only told, and takes no time from the others.
 fn each_named<E>(sink: &(impl Wraps<E> + ?Sized), mut call: impl FnMut(&str, &dyn Control)) {
     for with_lanes in [true, false] {
         let mut number = 0;
@@ -229,8 +233,8 @@ pub(crate) fn reports_closed<E>(sink: &(impl Wraps<E> + ?Sized)) -> bool {
     any && all
 }
 
-/// The state of the one inner sink. Several inner sinks count each for itself, so the caller counts what enters here; their errors and
-/// retries are shown.
+/// The state of the one inner sink. Several inner sinks count each for itself, so the caller counts
+/// what enters here; their errors and retries are shown.
 pub(crate) fn describe<E>(sink: &(impl Wraps<E> + ?Sized), state: &mut SinkState) {
     if !has_several(sink) {
         return each(sink, |inner| inner.describe(state));
@@ -245,7 +249,8 @@ pub(crate) fn describe<E>(sink: &(impl Wraps<E> + ?Sized), state: &mut SinkState
     }
 }
 
-/// Where the chain branches into several inner sinks, their ledgers are shown, and decide nothing for the sinks upstream.
+/// Where the chain branches into several inner sinks, their ledgers are shown, and decide nothing
+/// for the sinks upstream.
 pub(crate) fn add_ledgers<E>(sink: &(impl Wraps<E> + ?Sized), list: &mut Ledgers) {
     let several = has_several(sink);
     each(sink, |inner| {

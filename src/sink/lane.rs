@@ -1,11 +1,12 @@
 //! The private lane of one publisher into one sink.
 //!
-//! Sealed: a lane is a promise between the crate's own sinks and the bus about rings, seals and waits, which no sink of a user can keep.
-//! The methods of [`Sink`](crate::Sink) that make lanes take an [`Internal`], which only this crate has.
+//! Sealed: a lane is a promise between the crate's own sinks and the bus about rings, seals and
+//! waits, which no sink of a user can keep. The methods of [`Sink`](crate::Sink) that make lanes
+//! take an [`Internal`], which only this crate has.
 //!
-//! The lanes into mailboxes are the ones that matter most, and this layer lies below the mailboxes. So it names them by
-//! [`PlainLanes`], for which the mailbox layer fills in its type. The compiler resolves that: a plain lane stays a variant of an enum,
-//! and a publish calls it directly.
+//! The lanes into mailboxes are the ones that matter most, and this layer lies below the mailboxes.
+//! So it names them by [`PlainLanes`], for which the mailbox layer fills in its type. The compiler
+//! resolves that: a plain lane stays a variant of an enum, and a publish calls it directly.
 
 use crate::error::{OutOfMemory, WriteError};
 use crate::stats::{Disposition, HeldBack};
@@ -25,7 +26,8 @@ impl Internal {
 
 /// The lanes of a sink, for the crate. Every [`Sink`](crate::Sink) implements it.
 pub trait Lanes<E> {
-    /// Makes a private lane for one publisher; `None` where events go through [`write`](crate::Sink::write).
+    /// Makes a private lane for one publisher; `None` where events go through
+    /// [`write`](crate::Sink::write).
     ///
     /// # Errors
     /// [`OutOfMemory`] when the lane's memory cannot be allocated.
@@ -35,7 +37,8 @@ pub trait Lanes<E> {
     fn has_lanes(&self) -> bool;
 }
 
-/// Says which lanes lead into mailboxes. [`Mailboxes`] is the one type that implements it, in the mailbox layer.
+/// Says which lanes lead into mailboxes. [`Mailboxes`] is the one type that implements it, in the
+/// mailbox layer.
 pub(crate) trait PlainLanes<E> {
     type Lane;
 }
@@ -53,14 +56,16 @@ pub(crate) trait PlainLane<E> {
     fn may_wait(&self) -> bool;
     /// Whether a push may run user code of the sink, or goes where its end cannot be fixed.
     fn has_user_code(&self) -> bool;
-    /// What ends the lane from outside; `None` for a lane into an unbounded mailbox, which neither waits nor has an end.
+    /// What ends the lane from outside; `None` for a lane into an unbounded mailbox, which neither
+    /// waits nor has an end.
     fn seal(&self) -> Option<Arc<dyn Seal>>;
 }
 
 /// The private lane of one publisher into one sink.
 ///
-/// A lane into a queue or channel is a ring of its own. A combinator that makes one event of one event makes a lane around that
-/// of its inner sink: a *gated* one if it only lets some events pass (`Filter`), a *staged* one if it does anything else (`Map`).
+/// A lane into a queue or channel is a ring of its own. A combinator that makes one event of one
+/// event makes a lane around that of its inner sink: a *gated* one if it only lets some events pass
+/// (`Filter`), a *staged* one if it does anything else (`Map`).
 pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
     /// What keeps events away from the lane.
@@ -95,8 +100,8 @@ impl<E: Send + 'static> Lane<E> {
         })
     }
 
-    /// Puts a gate in front of the lane, which does not panic, and in which nothing waits. An event that does not pass counts as
-    /// accepted; the gate counts what became of it.
+    /// Puts a gate in front of the lane, which does not panic, and in which nothing waits. An event
+    /// that does not pass counts as accepted; the gate counts what became of it.
     ///
     /// Cheaper than a stage: all gated lanes of a publisher share its one fence.
     pub(crate) fn gated_by(mut self, mut gate: impl FnMut(&E) -> Option<HeldBack> + Send + 'static) -> Self {
@@ -167,7 +172,8 @@ impl<E: Send + 'static> Lane<E> {
             }
     }
 
-    /// What ends the lane from outside; `None` where a removal has to wait for the push in progress instead.
+    /// What ends the lane from outside; `None` where a removal has to wait for the push in progress
+    /// instead.
     #[must_use]
     pub fn sealer(&self) -> Option<LaneSealer> {
         match &self.kind {
@@ -184,8 +190,8 @@ pub(crate) struct LaneClaims<E> {
 }
 
 impl<E> LaneClaims<E> {
-    /// Drops the user code in the lane, unless that has happened; `false` while another thread is about it. To be called when the
-    /// publisher uses the lane no more.
+    /// Drops the user code in the lane, unless that has happened; `false` while another thread is
+    /// about it. To be called when the publisher uses the lane no more.
     pub(crate) fn drop_now(&self) -> bool {
         if let Some(gate) = &self.gate {
             dispose(gate.take_back());
@@ -206,7 +212,8 @@ impl<E> fmt::Debug for Lane<E> {
     }
 }
 
-/// One stage of a staged lane: what a 1:1 combinator does to an event on its way into the inner lane.
+/// One stage of a staged lane: what a 1:1 combinator does to an event on its way into the inner
+/// lane.
 pub trait LaneWrite<E>: Send {
     /// Forwards an event and returns what became of it, or gives it back.
     ///
@@ -214,11 +221,12 @@ pub trait LaneWrite<E>: Send {
     /// [`WriteError`] with the event and the reason.
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>>;
 
-    /// The lane into which the stage forwards events; `None` where it ends. It has no default, so that no stage forgets to forward
-    /// what follows.
+    /// The lane into which the stage forwards events; `None` where it ends. It has no default, so
+    /// that no stage forgets to forward what follows.
     fn inner(&self) -> Option<&dyn InnerLane>;
 
-    /// What ends the lane from outside; `None` makes a removal wait for the push in progress instead.
+    /// What ends the lane from outside; `None` makes a removal wait for the push in progress
+    /// instead.
     fn sealer(&self) -> Option<LaneSealer> {
         self.inner()?.sealer()
     }
@@ -269,7 +277,8 @@ impl<E: Send + 'static> InnerLane for Lane<E> {
 #[derive(Clone)]
 pub struct LaneSealer(Arc<dyn Seal>);
 
-/// Ends a lane in steps. Before `fix` there is a fence that all lanes share, which are sealed together.
+/// Ends a lane in steps. Before `fix` there is a fence that all lanes share, which are sealed
+/// together.
 pub(crate) trait Seal: Send + Sync {
     /// Nothing enters that comes after the fence.
     fn mark(&self);
@@ -305,14 +314,16 @@ impl LaneSealer {
         Self(Arc::new(vec![self, other]))
     }
 
-    /// Ends several lanes that are one to their publisher; `None` when one of them cannot be ended from outside.
+    /// Ends several lanes that are one to their publisher; `None` when one of them cannot be ended
+    /// from outside.
     pub(crate) fn of_all<E>(lanes: &[impl PlainLane<E>]) -> Option<Self> {
         let parts = lanes.iter().map(|lane| lane.seal().map(Self));
         Some(Self(Arc::new(parts.collect::<Option<Vec<_>>>()?)))
     }
 
-    /// Seals many lanes: afterwards nothing more enters, and what was accepted is known. `fence` is called once all are marked, and
-    /// makes sure that their publishers see that, or are seen: a heavy fence, or as good as one.
+    /// Seals many lanes: afterwards nothing more enters, and what was accepted is known. `fence` is
+    /// called once all are marked, and makes sure that their publishers see that, or are seen: a
+    /// heavy fence, or as good as one.
     pub(crate) fn seal_all(sealers: &[Self], fence: impl FnOnce()) {
         sealers.iter().for_each(|sealer| sealer.0.mark());
         fence();

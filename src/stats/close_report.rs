@@ -1,8 +1,8 @@
 //! The outcome of a close, and what a close or a flush has begun that is still to be waited for.
 //!
-//! A report may be unfinished while it is inside the crate: what was told to close or to flush, and is still to be waited for, travels
-//! in it under the name by which it was reached, through every wrapper, to the caller that waits ([`CloseReport::settle`],
-//! `FlushReport::settle`).
+//! A report may be unfinished while it is inside the crate: what was told to close or to flush, and
+//! is still to be waited for, travels in it under the name by which it was reached, through every
+//! wrapper, to the caller that waits ([`CloseReport::settle`], `FlushReport::settle`).
 
 use crate::deadline::Deadline;
 use std::collections::HashSet;
@@ -63,7 +63,8 @@ impl fmt::Display for Finish {
 pub struct CloseReport {
     /// How far it came.
     pub finish: Finish,
-    /// Accepted events that were given up, or were still in the hands of a sink that did not return.
+    /// Accepted events that were given up, or were still in the hands of a sink that did not
+    /// return.
     pub undelivered: u64,
     /// The sinks that were not done at the deadline.
     pub unfinished: Vec<String>,
@@ -207,8 +208,8 @@ impl CloseReport {
         self.told.take_in(name, told);
     }
 
-    /// Walks through everything that was told to end, what is named by several once: in the order in which it was told, and what an
-    /// end names in turn right behind it.
+    /// Walks through everything that was told to end, what is named by several once: in the order
+    /// in which it was told, and what an end names in turn right behind it.
     fn walk(&self, of: &Identity, mut visit: impl FnMut(&str, &Arc<dyn Ending>) -> Option<Self>) {
         let mut met = Met::default();
         met.meet(of);
@@ -232,7 +233,8 @@ impl CloseReport {
         });
     }
 
-    /// Waits for the reports of everything that was told to end, against one deadline. What it names afterwards are these reports.
+    /// Waits for the reports of everything that was told to end, against one deadline. What it
+    /// names afterwards are these reports.
     pub(crate) fn settle(&mut self, of: &Identity, deadline: Deadline) {
         let mut parts: Vec<(String, Arc<dyn Ending>)> = Vec::new();
         self.walk(of, |path, ending| {
@@ -245,7 +247,8 @@ impl CloseReport {
         self.told = Told(parts);
     }
 
-    /// This report and those of everything that was told to end, in one. What has not ended continues without the caller.
+    /// This report and those of everything that was told to end, in one. What has not ended
+    /// continues without the caller.
     pub(crate) fn whole(&self, of: &Identity) -> Self {
         let mut whole = Self { told: Told::default(), ..self.clone() };
         self.walk(of, |path, ending| {
@@ -351,7 +354,8 @@ impl Ending for Ready {
     }
 }
 
-/// What a walk through everything that was told to end has met. It keeps the identities, so that none is given out again.
+/// What a walk through everything that was told to end has met. It keeps the identities, so that
+/// none is given out again.
 #[derive(Default)]
 struct Met(HashSet<usize>, Vec<Identity>);
 

@@ -20,7 +20,8 @@ pub(crate) enum EntryOutcome {
     /// Accepted and given up: the sink behind failed.
     DroppedFailed,
     DroppedPanicked,
-    /// As `DroppedPanicked`: the panic of the sink was caught here, and the sink has not counted the event.
+    /// As `DroppedPanicked`: the panic of the sink was caught here, and the sink has not counted
+    /// the event.
     Unwound,
     Filtered,
     /// Accepted by an inner sink that decides later.
@@ -50,8 +51,8 @@ impl EntryOutcome {
     }
 }
 
-/// The counters of one way in. Private ones have one writer and use plain stores; shared ones read-modify-writes.
-/// Aligned so that two publishers' counters never share a line.
+/// The counters of one way in. Private ones have one writer and use plain stores; shared ones
+/// read-modify-writes. Aligned so that two publishers' counters never share a line.
 #[repr(align(128))]
 pub(crate) struct EntryCounters {
     pub(super) shared: bool,
@@ -77,8 +78,8 @@ impl EntryCounters {
         Self::new(true, false)
     }
 
-    /// For any number of writers into a ring, whose position counts the offers that succeed: it is moved by a
-    /// read-modify-write anyway, and a second one per event would be too much.
+    /// For any number of writers into a ring, whose position counts the offers that succeed: it is
+    /// moved by a read-modify-write anyway, and a second one per event would be too much.
     pub(crate) fn shared_by_position() -> Self {
         Self::new(true, true)
     }
@@ -132,8 +133,8 @@ impl EntryCounters {
         self.count(outcome, events);
     }
 
-    /// Events that were passed on to an inner sink that decides later. They count as delivered, until
-    /// [`Ledger::follow`] says more.
+    /// Events that were passed on to an inner sink that decides later. They count as delivered,
+    /// until [`Ledger::follow`] says more.
     pub(crate) fn passed(&self) -> u64 {
         self.outcomes[EntryOutcome::Passed as usize].load(Ordering::Relaxed)
     }
@@ -174,7 +175,8 @@ impl EntryCounters {
         }
     }
 
-    /// Adds these counters to a ledger. What was accepted into a ring is the ring's to say; the rest is known here.
+    /// Adds these counters to a ledger. What was accepted into a ring is the ring's to say; the
+    /// rest is known here.
     pub(crate) fn add_to(&self, ledger: &mut Ledger) {
         let get = |outcome: EntryOutcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
         ledger.offered += self.offered.load(Ordering::Relaxed);
@@ -208,7 +210,8 @@ impl EntryCounters {
     }
 }
 
-/// The counters of everything that enters at one place: one set for all writers without one, and one for each publisher.
+/// The counters of everything that enters at one place: one set for all writers without one, and
+/// one for each publisher.
 pub(crate) struct Counters {
     shared: EntryCounters,
     publishers: Mutex<PublisherCounters>,
@@ -216,8 +219,9 @@ pub(crate) struct Counters {
 
 /// Says when to walk a list for entries that are over.
 ///
-/// A walk for each entry that is added would make `n` entries cost `n * n` steps. A list that has doubled since the last walk is
-/// walked again, and a short one every time: an entry costs a few steps, and a list holds at most twice the live entries.
+/// A walk for each entry that is added would make `n` entries cost `n * n` steps. A list that has
+/// doubled since the last walk is walked again, and a short one every time: an entry costs a few
+/// steps, and a list holds at most twice the live entries.
 #[derive(Default)]
 pub(crate) struct FoldPace {
     left: usize,

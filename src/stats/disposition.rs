@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 /// What became of an accepted event, as far as that is known when the write returns.
 ///
-/// Each value is a term of the second equation of the [`Ledger`]. Returned by [`Sink::offer`](crate::Sink::offer).
+/// Each value is a term of the second equation of the [`Ledger`]. Returned by
+/// [`Sink::offer`](crate::Sink::offer).
 ///
 /// # Examples
 /// ```
@@ -33,15 +34,15 @@ pub enum Disposition {
     Filtered,
     /// The event was accepted and is lost, for this reason.
     Dropped(DropReason),
-    /// The event is a batch, and its events came to more than one end. In a ledger that counts batches, the batch counts as what
-    /// became of the [rest](Parts::rest).
+    /// The event is a batch, and its events came to more than one end. In a ledger that counts
+    /// batches, the batch counts as what became of the [rest](Parts::rest).
     Partly(Parts),
 }
 
 /// What became of the events of a batch, of which an inner sink took a part only.
 ///
-/// A retry reports it to the [`Batch`](crate::sink::Batch) upstream, if the sink inside took some events of the batch, and gave back others
-/// that the retry then gave up.
+/// A retry reports it to the [`Batch`](crate::sink::Batch) upstream, if the sink inside took some
+/// events of the batch, and gave back others that the retry then gave up.
 ///
 /// # Examples
 /// ```
@@ -109,10 +110,12 @@ impl Parts {
     }
 }
 
-/// For how many levels of batches in batches parts are counted. Beyond, a batch of which a part was given up counts as given up.
+/// For how many levels of batches in batches parts are counted. Beyond, a batch of which a part was
+/// given up counts as given up.
 pub(crate) const LEVELS: usize = 3;
 
-/// Counts of events in a batch: first those that it holds, then those that these hold, if they are batches, and so on.
+/// Counts of events in a batch: first those that it holds, then those that these hold, if they are
+/// batches, and so on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Levels([u32; LEVELS]);
 
@@ -138,7 +141,8 @@ impl Levels {
     }
 }
 
-/// What became of an event that a gate keeps away from its sink: one byte, for the way of a publisher.
+/// What became of an event that a gate keeps away from its sink: one byte, for the way of a
+/// publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeldBack {
     Filtered,
@@ -204,8 +208,8 @@ impl Disposition {
         Self::Partly(Parts { delivered, rest })
     }
 
-    /// What two sinks that got the same event come to: the best that became of it. Of a batch, which parts each of them delivered is
-    /// unknown: the larger part counts.
+    /// What two sinks that got the same event come to: the best that became of it. Of a batch,
+    /// which parts each of them delivered is unknown: the larger part counts.
     pub(crate) fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Delivered | Self::Pending, _) | (_, Self::Delivered | Self::Pending) => Self::Delivered,
@@ -225,16 +229,17 @@ impl Disposition {
     }
 }
 
-/// A stage of a chain that counts, as the stages in front of it see it. It outlives the sink, and runs no user code.
+/// A stage of a chain that counts, as the stages in front of it see it. It outlives the sink, and
+/// runs no user code.
 pub(crate) trait Bookkeeper: Send + Sync {
-    /// What became of the events whose writes were answered with [`Disposition::Pending`] here. Only the terms of the second
-    /// equation count, and `accepted`, which is how many there were.
+    /// What became of the events whose writes were answered with [`Disposition::Pending`] here.
+    /// Only the terms of the second equation count, and `accepted`, which is how many there were.
     fn deferred(&self) -> Ledger {
         Ledger::default()
     }
 
-    /// The same, for a stage whose events are batches, in the events of this type that they hold, without those that are pending.
-    /// Nothing where the stage does not count these.
+    /// The same, for a stage whose events are batches, in the events of this type that they hold,
+    /// without those that are pending. Nothing where the stage does not count these.
     fn weighed(&self, unit: TypeId) -> Option<Ledger> {
         let _ = unit;
         Some(Ledger::default())
@@ -258,13 +263,14 @@ impl Ledgers {
         self.0.extend(inner.0);
     }
 
-    /// Adds the ledgers of sinks that the chain branches into, or to which it passes something other than single events: they are
-    /// shown, and decide nothing for the stages in front.
+    /// Adds the ledgers of sinks that the chain branches into, or to which it passes something
+    /// other than single events: they are shown, and decide nothing for the stages in front.
     pub(crate) fn extend_shown(&mut self, inner: Self) {
         self.0.extend(inner.0.into_iter().map(|keeper| Arc::new(Shown(keeper)) as Arc<dyn Bookkeeper>));
     }
 
-    /// Adds the ledgers of another sink, without those that are here already: two sinks may share one downstream.
+    /// Adds the ledgers of another sink, without those that are here already: two sinks may share
+    /// one downstream.
     pub(crate) fn join(&mut self, other: Self) {
         for keeper in other.0 {
             if !self.0.iter().any(|known| Arc::ptr_eq(known, &keeper)) {
@@ -273,14 +279,16 @@ impl Ledgers {
         }
     }
 
-    /// What became of the events that were [pending](Disposition::Pending) when they were passed on.
+    /// What became of the events that were [pending](Disposition::Pending) when they were passed
+    /// on.
     pub(crate) fn deferred(&self) -> Ledger {
         let mut sum = Ledger::default();
         self.0.iter().for_each(|keeper| sum += keeper.deferred());
         sum
     }
 
-    /// The same in the events of this type that they hold, without those that are pending, if all stages count these.
+    /// The same in the events of this type that they hold, without those that are pending, if all
+    /// stages count these.
     pub(crate) fn weighed(&self, unit: TypeId) -> Option<Ledger> {
         let mut sum = Ledger::default();
         for keeper in &self.0 {
@@ -289,8 +297,8 @@ impl Ledgers {
         Some(sum)
     }
 
-    /// Adds the ledgers of the sinks downstream of a stage that makes other events of its own, as long as `same` says that they hold
-    /// as many as before.
+    /// Adds the ledgers of the sinks downstream of a stage that makes other events of its own, as
+    /// long as `same` says that they hold as many as before.
     pub(crate) fn extend_mapped(&mut self, inner: Self, same: &Arc<AtomicBool>) {
         let mapped = |keeper| Arc::new(Mapped { keeper, same: same.clone() }) as Arc<dyn Bookkeeper>;
         self.0.extend(inner.0.into_iter().map(mapped));
@@ -394,7 +402,8 @@ impl<F: Fn()> Drop for Decided<F> {
 }
 
 impl SinkState {
-    /// Adds what a stage in front shows of this one: its last error, unless it has one of its own, and what retries count.
+    /// Adds what a stage in front shows of this one: its last error, unless it has one of its own,
+    /// and what retries count.
     pub(crate) fn add_shown(&mut self, inner: Self) {
         self.last_error = self.last_error.take().or(inner.last_error);
         self.retries.extend(inner.retries);
@@ -424,8 +433,9 @@ impl Ledger {
         self
     }
 
-    /// Says of `passed` events, which count as delivered, what the sinks that kept them say. Nothing changes if these keep more
-    /// than `at_most`: then others write to them as well, and nobody can tell the events apart.
+    /// Says of `passed` events, which count as delivered, what the sinks that kept them say.
+    /// Nothing changes if these keep more than `at_most`: then others write to them as well, and
+    /// nobody can tell the events apart.
     pub(crate) fn follow(&mut self, passed: u64, at_most: u64, deferred: &Self) {
         if passed == 0 || deferred.accepted == 0 || deferred.accepted > at_most {
             return;

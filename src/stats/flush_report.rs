@@ -181,7 +181,8 @@ impl FlushReport {
         self.again.as_ref()
     }
 
-    /// Whether its caller has something left to do: to wait for a flush that was begun, or to ask again.
+    /// Whether its caller has something left to do: to wait for a flush that was begun, or to ask
+    /// again.
     pub(crate) fn leaves_something(&self) -> bool {
         self.again.is_some() || !self.told.0.is_empty()
     }
@@ -219,7 +220,8 @@ impl fmt::Display for FlushReport {
 
 /// A flush that has begun, and continues without its caller.
 pub(crate) trait Flushing: Send + Sync {
-    /// Waits for it, so long at most. What it has told in turn is waited for, too, unless the calling thread is on its way through it.
+    /// Waits for it, so long at most. What it has told in turn is waited for, too, unless the
+    /// calling thread is on its way through it.
     fn settle(&self, deadline: Deadline, report: &mut FlushReport);
 }
 

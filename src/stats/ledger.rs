@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Events that a sink did not accept, by reason. Each went back to its publisher or was reported as refused.
+/// Events that a sink did not accept, by reason. Each went back to its publisher or was reported as
+/// refused.
 ///
 /// # Examples
 /// ```
@@ -70,7 +71,8 @@ pub struct Dropped {
     pub receiver_dropped: u64,
     /// Given up because a close was cut short at its deadline.
     pub aborted: u64,
-    /// The handler returned an error, the inner sink refused the event, or a retry gave it to its dead letters.
+    /// The handler returned an error, the inner sink refused the event, or a retry gave it to its
+    /// dead letters.
     pub failed: u64,
     /// The handler, or another user callback that had the event, panicked.
     pub panicked: u64,
@@ -93,43 +95,52 @@ impl Dropped {
 
 /// The counters of one sink.
 ///
-/// At rest (no thread is publishing, and the consumer is between two events) two equations hold, and
-/// [`check`](Self::check) verifies them:
+/// At rest (no thread is publishing, and the consumer is between two events) two equations hold,
+/// and [`check`](Self::check) verifies them:
 ///
 /// ```text
 /// offered  = accepted + refused
 /// accepted = delivered + filtered + dropped + pending
 /// ```
 ///
-/// Every term is counted where it happens; `pending` is read from the rings, never computed from the others, so the
-/// check can fail. While events flow the terms are read one after the other and may be off by what flowed meanwhile.
+/// Every term is counted where it happens; `pending` is read from the rings, never computed from
+/// the others, so the check can fail. While events flow the terms are read one after the other and
+/// may be off by what flowed meanwhile.
 ///
-/// There is no count of events dropped by a removal: what a sink accepted before it was removed is still handled.
+/// There is no count of events dropped by a removal: what a sink accepted before it was removed is
+/// still handled.
 ///
 /// # Chains of sinks
-/// Each event counts once, and the ledger of the outermost sink reports what became of it, however many sinks it passes through:
-/// - An inner sink that decides at once reports the [`Disposition`](super::Disposition) of the event outward, through [`Sink::offer`](crate::Sink::offer).
-///   A filter's `filtered`, a full channel's `dropped.full` and a retry's dead letters are counted by every stage in front.
-/// - An inner sink that decides later (a queue, a channel, a batch, a retry by key) answers [`Disposition::Pending`](super::Disposition::Pending). A stage in
-///   front then counts the event as what the ledger of that sink says: `pending`, until it is delivered or dropped there. If
-///   others write to the inner sink too, their events cannot be told apart, and what it accepted counts as `delivered` in front.
-/// - Attempts are no events: a retry counts an event once, and attempts in its [`RetryState`](super::RetryState). An event that went to the dead
-///   letters is `dropped.failed`, with the last attempt's error as the last error; whether its letter arrived is in the
+/// Each event counts once, and the ledger of the outermost sink reports what became of it, however
+/// many sinks it passes through:
+/// - An inner sink that decides at once reports the [`Disposition`](super::Disposition) of the
+///   event outward, through [`Sink::offer`](crate::Sink::offer). A filter's `filtered`, a full
+///   channel's `dropped.full` and a retry's dead letters are counted by every stage in front.
+/// - An inner sink that decides later (a queue, a channel, a batch, a retry by key) answers
+///   [`Disposition::Pending`](super::Disposition::Pending). A stage in front then counts the event
+///   as what the ledger of that sink says: `pending`, until it is delivered or dropped there. If
+///   others write to the inner sink too, their events cannot be told apart, and what it accepted
+///   counts as `delivered` in front.
+/// - Attempts are no events: a retry counts an event once, and attempts in its
+///   [`RetryState`](super::RetryState). An event that went to the dead letters is `dropped.failed`,
+///   with the last attempt's error as the last error; whether its letter arrived is in the
 ///   [`RetryState`](super::RetryState).
 /// - A panic that unwinds out of a sink is counted by the stage that caught it.
 ///
-/// - A [`Batch`](crate::sink::Batch) counts the events in its batches, through the same chain. A queue of batches counts batches in its own
-///   ledger, and the batch upstream still reports how many *events* the queue delivered, dropped, or has not handled yet. A sink that
-///   takes a part of a batch, and gives the rest back, has delivered that part. An answer to a whole batch, such as the `500` of an
-///   HTTP endpoint, holds for each event in it.
+/// - A [`Batch`](crate::sink::Batch) counts the events in its batches, through the same chain. A
+///   queue of batches counts batches in its own ledger, and the batch upstream still reports how
+///   many *events* the queue delivered, dropped, or has not handled yet. A sink that takes a part
+///   of a batch, and gives the rest back, has delivered that part. An answer to a whole batch, such
+///   as the `500` of an HTTP endpoint, holds for each event in it.
 ///
 /// Such a chain ends where one event becomes several. Upstream of a [`Bus`](crate::Bus) or a
-/// [`Tee`](crate::sink::Tee) an event is `delivered` when at least one of the sinks accepted it and did not drop it at once, and each
-/// of these reports for itself; what a filter on an inner bus keeps away is `filtered` there, and `delivered` upstream. A bus of batches
-/// answers for whole batches. A [`map`](crate::SinkExt::map) from batches to another type, upstream of a queue, hides the events: then
-/// the batch upstream reports what became of them only while all batches came to the same end. A [`Journal`](crate::Journal)
-/// delivers what it accepts, and its
-/// subscribers have ledgers of their own.
+/// [`Tee`](crate::sink::Tee) an event is `delivered` when at least one of the sinks accepted it and
+/// did not drop it at once, and each of these reports for itself; what a filter on an inner bus
+/// keeps away is `filtered` there, and `delivered` upstream. A bus of batches answers for whole
+/// batches. A [`map`](crate::SinkExt::map) from batches to another type, upstream of a queue, hides
+/// the events: then the batch upstream reports what became of them only while all batches came to
+/// the same end. A [`Journal`](crate::Journal) delivers what it accepts, and its subscribers have
+/// ledgers of their own.
 ///
 /// # Examples
 /// ```
@@ -149,7 +160,8 @@ impl Dropped {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Ledger {
-    /// Events that were offered to the sink. One that waits for room counts when it got in or gave up.
+    /// Events that were offered to the sink. One that waits for room counts when it got in or gave
+    /// up.
     pub offered: u64,
     /// Events that the sink accepted.
     pub accepted: u64,
@@ -274,7 +286,8 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// Why an accepted event was dropped; what an `on_drop` hook is told, and what a [`Disposition`](super::Disposition) says.
+/// Why an accepted event was dropped; what an `on_drop` hook is told, and what a
+/// [`Disposition`](super::Disposition) says.
 ///
 /// # Examples
 /// ```
@@ -301,9 +314,10 @@ pub enum DropReason {
     ReceiverDropped,
     /// Given up because a close was cut short at its deadline.
     Aborted,
-    /// Refused by the sink behind a [`Queue`](crate::queue::QueueBuilder::spawn_sink), which gave the event back with the error. What a
-    /// closure or a handler fails with is gone: it counts as `failed`, and no `on_drop` hook is told. Also given to the dead
-    /// letters of a retry, which are told in place of a hook.
+    /// Refused by the sink behind a [`Queue`](crate::queue::QueueBuilder::spawn_sink), which gave
+    /// the event back with the error. What a closure or a handler fails with is gone: it counts as
+    /// `failed`, and no `on_drop` hook is told. Also given to the dead letters of a retry, which
+    /// are told in place of a hook.
     Failed,
     /// Lost by a panic of user code that had it. No `on_drop` hook is told.
     Panicked,

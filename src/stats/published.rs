@@ -5,13 +5,16 @@ use std::ops::AddAssign;
 
 /// What became of a publish, counted in deliveries: one for each event and sink.
 ///
-/// What was refused or dropped is gone, and `?` does not report it: check [`is_complete`](Self::is_complete). To get an event back
-/// that every sink refused, publish it with [`Publisher::try_publish`](crate::Publisher::try_publish) or
+/// What was refused or dropped is gone, and `?` does not report it: check
+/// [`is_complete`](Self::is_complete). To get an event back that every sink refused, publish it
+/// with [`Publisher::try_publish`](crate::Publisher::try_publish) or
 /// [`Publisher::publish_by`](crate::Publisher::publish_by); to wait for room, take sinks with
-/// [`Overflow::Block`](crate::Overflow::Block). The [`Ledger`](crate::stats::Ledger) of the sink counts the reasons.
+/// [`Overflow::Block`](crate::Overflow::Block). The [`Ledger`](crate::stats::Ledger) of the sink
+/// counts the reasons.
 ///
-/// Only what is known when the publish returns is in here. What a sink drops later, because a newer event evicts the oldest
-/// ([`Overflow::DropOldest`](crate::Overflow::DropOldest)), its handler fails or a close is cut short, is in its ledger.
+/// Only what is known when the publish returns is in here. What a sink drops later, because a newer
+/// event evicts the oldest ([`Overflow::DropOldest`](crate::Overflow::DropOldest)), its handler
+/// fails or a close is cut short, is in its ledger.
 ///
 /// | sink | accepted | dropped | refused |
 /// |---|---|---|---|
@@ -42,17 +45,21 @@ use std::ops::AddAssign;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
-    /// Deliveries that a sink accepted and did not drop at once. What it then does with the event, its ledger tells.
+    /// Deliveries that a sink accepted and did not drop at once. What it then does with the event,
+    /// its ledger tells.
     pub accepted: usize,
     // Both counts of losses take one word, so that the result of a publish is copied as one.
-    /// Deliveries that a sink accepted and dropped at once: the event is lost. One publish counts at most 2^30 - 1.
+    /// Deliveries that a sink accepted and dropped at once: the event is lost. One publish counts
+    /// at most 2^30 - 1.
     pub dropped: u32,
-    /// Deliveries that a sink refused; the reasons are in its ledger. One publish counts at most 2^30 - 1.
+    /// Deliveries that a sink refused; the reasons are in its ledger. One publish counts at most
+    /// 2^30 - 1.
     pub refused: u32,
 }
 
 impl Published {
-    /// Whether every sink accepted every event and dropped none at once. Also when there was no sink.
+    /// Whether every sink accepted every event and dropped none at once. Also when there was no
+    /// sink.
     ///
     /// # Examples
     /// ```

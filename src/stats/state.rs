@@ -152,7 +152,8 @@ pub struct SinkState {
     pub ledger: Ledger,
     /// The text of the last error or panic of its handler.
     pub last_error: Option<String>,
-    /// For how long at least its backlog has not been worked off, counted from the first snapshot that saw it.
+    /// For how long at least its backlog has not been worked off, counted from the first snapshot
+    /// that saw it.
     pub backlog_for: Option<Duration>,
     /// The subscribers of a [`Journal`](crate::Journal), each with its own place.
     pub subscribers: Vec<SubscriberState>,
@@ -187,8 +188,8 @@ pub struct SubscriberState {
     pub gating: bool,
     /// Whether it reads no more: it came to where it was to end.
     pub ended: bool,
-    /// Its books: offered is what was published since the place where it began. What it missed counts as evicted, and an
-    /// event whose clone panicked as panicked.
+    /// Its books: offered is what was published since the place where it began. What it missed
+    /// counts as evicted, and an event whose clone panicked as panicked.
     pub ledger: Ledger,
 }
 
@@ -236,8 +237,8 @@ pub struct RetryState {
     pub given_up: u64,
     /// Letters that the dead-letter sink accepted and did not drop at once.
     pub letters_sent: u64,
-    /// Letters that the dead-letter sink refused, dropped at once, or lost by a panic. With a refusal the event went back to the
-    /// caller.
+    /// Letters that the dead-letter sink refused, dropped at once, or lost by a panic. With a
+    /// refusal the event went back to the caller.
     pub letters_lost: u64,
     /// The text of the last error or panic that the retry saw.
     pub last_error: Option<String>,

@@ -1,7 +1,8 @@
 //! Ledgers of batches, in the events that they hold.
 //!
-//! A sink of batches counts batches. The batch upstream of it counts events, so it sends its [`Weight`] downstream when it is made.
-//! Each stage that keeps batches, or takes parts of them, then keeps a second ledger in these events.
+//! A sink of batches counts batches. The batch upstream of it counts events, so it sends its
+//! [`Weight`] downstream when it is made. Each stage that keeps batches, or takes parts of them,
+//! then keeps a second ledger in these events.
 
 use super::counters::EntryCounters;
 use super::disposition::{Disposition, LEVELS, Ledgers, Levels};
@@ -13,8 +14,8 @@ use std::sync::{Arc, OnceLock};
 
 type Weigh = Arc<dyn Fn(&dyn Any) -> u64 + Send + Sync>;
 
-/// How many events one batch holds. A [`Batch`](crate::sink::Batch) sends it to the sinks downstream, so that their ledgers count
-/// events as well as batches.
+/// How many events one batch holds. A [`Batch`](crate::sink::Batch) sends it to the sinks
+/// downstream, so that their ledgers count events as well as batches.
 #[derive(Clone)]
 pub struct Weight {
     /// The type of the batch.
@@ -63,7 +64,8 @@ impl fmt::Debug for Weight {
     }
 }
 
-/// The ledgers of one stage in the events that its batches hold: one for each type of them. Empty where no batch is upstream.
+/// The ledgers of one stage in the events that its batches hold: one for each type of them. Empty
+/// where no batch is upstream.
 #[derive(Default)]
 pub(crate) struct Scales(OnceLock<Box<Scale>>);
 
@@ -82,8 +84,8 @@ impl Scales {
         self.0.get().is_none()
     }
 
-    /// Counts in this weight from now on, if it is that of an `E`. A scale stays as long as the stage, and there is one for each type
-    /// of events.
+    /// Counts in this weight from now on, if it is that of an `E`. A scale stays as long as the
+    /// stage, and there is one for each type of events.
     pub(crate) fn add<E: 'static>(&self, weight: &Weight) {
         if !weight.is_of::<E>() {
             return;
@@ -144,7 +146,8 @@ impl Scales {
         }
     }
 
-    /// What became of all events of this type that have come to their end here; nothing where this stage has no scale for them.
+    /// What became of all events of this type that have come to their end here; nothing where this
+    /// stage has no scale for them.
     pub(crate) fn ended_here(&self, unit: TypeId) -> Option<Ledger> {
         let scale = self.iter().find(|scale| scale.weight.unit == unit)?;
         let mut ledger = Ledger::default();
@@ -155,8 +158,8 @@ impl Scales {
         Some(ledger)
     }
 
-    /// What became of all events of this type that have come to their end, here or downstream; nothing where this stage has no scale
-    /// for them. No event is pending in this ledger.
+    /// What became of all events of this type that have come to their end, here or downstream;
+    /// nothing where this stage has no scale for them. No event is pending in this ledger.
     pub(crate) fn ended(&self, unit: TypeId, downstream: &Downstream) -> Option<Ledger> {
         let scale = self.iter().find(|scale| scale.weight.unit == unit)?;
         // Relaxed here and above: a count publishes nothing.
@@ -237,8 +240,8 @@ impl Drop for Load<'_> {
     }
 }
 
-/// What the sinks downstream of a stage report of what it passed on, read before the stage's own counts: what is passed on
-/// meanwhile is then no more than may have been.
+/// What the sinks downstream of a stage report of what it passed on, read before the stage's own
+/// counts: what is passed on meanwhile is then no more than may have been.
 #[derive(Default)]
 pub(crate) struct Downstream {
     /// In batches.
@@ -288,8 +291,8 @@ impl Downstream {
 }
 
 impl Ledger {
-    /// Reports of `passed` events, which count as delivered, and of `in_hand` more, which count as pending, what the sinks downstream
-    /// report of the batches that hold them.
+    /// Reports of `passed` events, which count as delivered, and of `in_hand` more, which count as
+    /// pending, what the sinks downstream report of the batches that hold them.
     pub(crate) fn follow_batches(&mut self, passed: u64, in_hand: u64, downstream: &Downstream) {
         match downstream.resolve(passed, in_hand) {
             Resolved::Delivered => {}
@@ -305,8 +308,8 @@ impl Ledger {
         }
     }
 
-    /// The term of `of` that all events of this ledger have come to: `pending` while some have not, and `delivered` where they
-    /// differ.
+    /// The term of `of` that all events of this ledger have come to: `pending` while some have not,
+    /// and `delivered` where they differ.
     fn only_fate<'a>(&self, of: &'a mut Self) -> &'a mut u64 {
         let all = self.accepted;
         if self.pending > 0 {

@@ -1,22 +1,26 @@
-//! A value that publishers call into while the control plane may take it away: hazard words, one per publisher.
+//! A value that publishers call into while the control plane may take it away: hazard words, one
+//! per publisher.
 //!
-//! A publisher names the value in its [`Hazard`] before it looks whether the value is still attached; whoever
-//! detaches it marks it first and looks at the hazard words second. With a fence on both sides between the two
-//! steps, either the publisher sees the mark and stays out, or the remover sees the name and waits. A publisher
-//! never waits. Where the remover knows by other means that no publisher will enter any more, it needs no fence. (M. Michael's hazard pointers, 2004, with an id in place of the pointer; ids are never used again,
-//! so a name cannot be mistaken.)
+//! A publisher names the value in its [`Hazard`] before it looks whether the value is still
+//! attached; whoever detaches it marks it first and looks at the hazard words second. With a fence
+//! on both sides between the two steps, either the publisher sees the mark and stays out, or the
+//! remover sees the name and waits. A publisher never waits. Where the remover knows by other means
+//! that no publisher will enter any more, it needs no fence. (M. Michael's hazard pointers, 2004,
+//! with an id in place of the pointer; ids are never used again, so a name cannot be mistaken.)
 //!
-//! Readers of a copy-on-write list have no hazard word. They reach the value through a [`Listed`], which only lists
-//! own; while one of them holds a list, the `Listed` is shared and the value stays.
+//! Readers of a copy-on-write list have no hazard word. They reach the value through a [`Listed`],
+//! which only lists own; while one of them holds a list, the `Listed` is shared and the value
+//! stays.
 //!
 //! # Invariants
-//! - G1: the value is moved out only by [`Listed::take`], which has the only `Listed` (so no list reader is inside
-//!   or will be) and has seen, after the mark and the heavy fence (or after every publisher has shown that it is through with the
-//!   value), that no hazard word of the domain names it.
-//! - G2: a reference is given out only while a hazard word of the value's own domain names it, or through a
-//!   `Listed` that its owner holds.
-//! - G3: what `INSIDE` points to lies on this thread's stack, in a call of [`Entered::inside`] that has not returned, and so does
-//!   what each of them points to.
+//! - G1: the value is moved out only by [`Listed::take`], which has the only `Listed` (so no list
+//!   reader is inside or will be) and has seen, after the mark and the heavy fence (or after every
+//!   publisher has shown that it is through with the value), that no hazard word of the domain
+//!   names it.
+//! - G2: a reference is given out only while a hazard word of the value's own domain names it, or
+//!   through a `Listed` that its owner holds.
+//! - G3: what `INSIDE` points to lies on this thread's stack, in a call of [`Entered::inside`] that
+//!   has not returned, and so does what each of them points to.
 #![expect(unsafe_code, reason = "the value is taken away by another thread than the ones that look at it")]
 
 use super::membarrier::{FencePair, heavy_fence_or_wait, light_fence};
@@ -41,8 +45,8 @@ pub(crate) fn is_inside() -> bool {
     INSIDE.try_with(|inside| !inside.get().is_null()).unwrap_or(false)
 }
 
-/// Whether this thread is inside a value that was detached meanwhile: then it waits for nothing, since a remover waits for it.
-/// Asked where a wait would begin, and at each of its steps.
+/// Whether this thread is inside a value that was detached meanwhile: then it waits for nothing,
+/// since a remover waits for it. Asked where a wait would begin, and at each of its steps.
 pub(crate) fn is_let_go() -> bool {
     let mut at = INSIDE.try_with(Cell::get).unwrap_or(null());
     while !at.is_null() {
@@ -78,19 +82,22 @@ impl Domain {
         hazard
     }
 
-    /// Drops a word whose publisher is gone. A publisher inside a call cannot be dropped, so the word names nothing.
+    /// Drops a word whose publisher is gone. A publisher inside a call cannot be dropped, so the
+    /// word names nothing.
     pub(crate) fn forget(&self, hazard: &Arc<Hazard>) {
         lock(&self.hazards).retain(|known| !Arc::ptr_eq(known, hazard));
     }
 
     /// Comes between the mark and the look at the hazard words.
     pub(crate) fn fence(&self) {
-        // ORD(guarded.hazard): heavy fence; pairs with the light one in `enter`, and with that in `Info::begin_call`.
+        // ORD(guarded.hazard): heavy fence; pairs with the light one in `enter`, and with that in
+        // `Info::begin_call`.
         heavy_fence_or_wait(self.pair);
     }
 
     fn names(&self, id: u64) -> bool {
-        // ORD(guarded.hazard): Acquire; pairs with the Release in `Entered::drop`: what the call did is visible.
+        // ORD(guarded.hazard): Acquire; pairs with the Release in `Entered::drop`: what the call
+        // did is visible.
         lock(&self.hazards).iter().any(|hazard| hazard.0.load(Ordering::Acquire) == id)
     }
 }
@@ -106,19 +113,23 @@ pub(crate) struct Guarded<T> {
     value: Slot<T>,
 }
 
-// SAFETY: `&T` is given to several threads (`T: Sync`), and the value moves to the one that takes it (`T: Send`).
+// SAFETY: `&T` is given to several threads (`T: Sync`), and the value moves to the one that takes
+// it (`T: Send`).
 unsafe impl<T: Send + Sync> Sync for Guarded<T> {}
 
 impl<T> Guarded<T> {
-    /// Names the value and looks whether it is attached. The word is cleared when the result is dropped.
+    /// Names the value and looks whether it is attached. The word is cleared when the result is
+    /// dropped.
     ///
     /// `hazard` belongs to the domain that `take` will be given, and names nothing now.
     #[inline]
     pub(crate) fn enter<'a>(&'a self, hazard: &'a Hazard, pair: FencePair) -> Option<Entered<'a, T>> {
-        // ORD(guarded.hazard): Release; pairs with the Acquire in `Domain::names`: a remover that finds this name, where its own was
-        // before, sees what the call before this one did. A store does not continue what the store before it has published.
+        // ORD(guarded.hazard): Release; pairs with the Acquire in `Domain::names`: a remover that
+        // finds this name, where its own was before, sees what the call before this one did. A
+        // store does not continue what the store before it has published.
         hazard.0.store(self.id, Ordering::Release);
-        // ORD(guarded.hazard): light fence; pairs with the heavy one in `Domain::fence`: we see the mark, or the remover sees the name.
+        // ORD(guarded.hazard): light fence; pairs with the heavy one in `Domain::fence`: we see the
+        // mark, or the remover sees the name.
         light_fence(pair);
         // Dropped again, which clears the word, when the value turns out to be detached.
         let entered = Entered { guarded: self, hazard };
@@ -137,11 +148,13 @@ impl<T> Guarded<T> {
         domain.names(self.id)
     }
 
-    /// Marks the value, so that nobody enters any more; calls that began before go on. To be followed by [`Domain::fence`], before
-    /// hazard words are looked at; or by whatever makes sure that nobody who has not seen the mark will enter.
+    /// Marks the value, so that nobody enters any more; calls that began before go on. To be
+    /// followed by [`Domain::fence`], before hazard words are looked at; or by whatever makes sure
+    /// that nobody who has not seen the mark will enter.
     pub(crate) fn detach(&self) {
-        // ORD(guarded.state): AcqRel; pairs with the Acquire in `is_attached`, `Listed::take`. The fence that follows pairs with the
-        // light fence in `enter`. Fails where somebody did it before.
+        // ORD(guarded.state): AcqRel; pairs with the Acquire in `is_attached`, `Listed::take`. The
+        // fence that follows pairs with the light fence in `enter`. Fails where somebody did it
+        // before.
         let _ = self.state.compare_exchange(ATTACHED, DETACHED, Ordering::AcqRel, Ordering::Acquire);
     }
 }
@@ -162,7 +175,8 @@ pub(crate) struct Entered<'a, T> {
 }
 
 impl<T> Entered<'_, T> {
-    /// Makes a call that may wait inside the value: the wait ends when the value is detached, see [`is_let_go`].
+    /// Makes a call that may wait inside the value: the wait ends when the value is detached, see
+    /// [`is_let_go`].
     pub(crate) fn inside<R>(&self, call: impl FnOnce() -> R) -> R {
         /// Takes the call off again, also when it unwinds.
         struct Leave(*const Inside);
@@ -181,7 +195,8 @@ impl<T> Entered<'_, T> {
     /// Looks at the value.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> R {
-        // SAFETY: G2: our hazard word names the value, which was attached after that: no taker gets past the word.
+        // SAFETY: G2: our hazard word names the value, which was attached after that: no taker gets
+        // past the word.
         unsafe { self.guarded.value.with(f) }
     }
 }
@@ -213,12 +228,13 @@ impl<T> Listed<T> {
 
     /// Looks at the value.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> R {
-        // SAFETY: G2: the value leaves only through `take`, which needs the only `Listed`; `self` is borrowed here.
+        // SAFETY: G2: the value leaves only through `take`, which needs the only `Listed`; `self`
+        // is borrowed here.
         unsafe { self.0.value.with(f) }
     }
 
-    /// Whether no call of a publisher is inside the value, and none will be: it was detached, no list but `listed` itself holds it, and
-    /// no hazard word of `domain` names it. Stays true.
+    /// Whether no call of a publisher is inside the value, and none will be: it was detached, no
+    /// list but `listed` itself holds it, and no hazard word of `domain` names it. Stays true.
     pub(crate) fn is_quiet(listed: &mut Arc<Self>, domain: &Domain) -> bool {
         Arc::get_mut(listed).is_some_and(|Self(guarded)| {
             // ORD(guarded.state): Acquire; pairs with `detach`.
@@ -226,15 +242,17 @@ impl<T> Listed<T> {
         })
     }
 
-    /// Moves the value out once nobody can be inside it: it was detached, no list but `listed` itself holds it, and
-    /// no hazard word of `domain` names it. `None` means that somebody still is (ask again), or that it is gone.
+    /// Moves the value out once nobody can be inside it: it was detached, no list but `listed`
+    /// itself holds it, and no hazard word of `domain` names it. `None` means that somebody still
+    /// is (ask again), or that it is gone.
     pub(crate) fn take(listed: &mut Arc<Self>, domain: &Domain) -> Option<T> {
         if !Self::is_quiet(listed, domain) {
             return None;
         }
         let guarded = &listed.0;
         guarded.state.store(TAKEN, Ordering::Relaxed);
-        // SAFETY: G1: the only `Listed`, detached, and named by no hazard word since; `&mut` makes this the only take.
+        // SAFETY: G1: the only `Listed`, detached, and named by no hazard word since; `&mut` makes
+        // this the only take.
         Some(unsafe { guarded.value.take() })
     }
 }

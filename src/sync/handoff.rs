@@ -1,13 +1,17 @@
-//! Mailbox between the control plane and one publisher, with a way back for what the publisher is done with.
+//! Mailbox between the control plane and one publisher, with a way back for what the publisher is
+//! done with.
 //!
-//! The control plane *pushes* parcels, or *replaces* all that are there by others in one step; the publisher *takes* all of them, and
-//! later *returns* each. Neither ever waits, and the publisher neither allocates nor frees. What is replaced before it was taken goes
-//! back to the control plane at once, so an idle publisher costs no more than what is still news to it.
+//! The control plane *pushes* parcels, or *replaces* all that are there by others in one step; the
+//! publisher *takes* all of them, and later *returns* each. Neither ever waits, and the publisher
+//! neither allocates nor frees. What is replaced before it was taken goes back to the control plane
+//! at once, so an idle publisher costs no more than what is still news to it.
 //!
 //! # Invariants
-//! - H1: a pointer in `slot`, on the `returned` stack or in a [`Chain`] came from `Box::into_raw` and is owned by that place alone;
-//!   the thread that swaps it out owns it, and every parcel that is linked behind it.
-//! - H2: `next` of a parcel is written only by the owner of the parcel, before the parcel goes to another place.
+//! - H1: a pointer in `slot`, on the `returned` stack or in a [`Chain`] came from `Box::into_raw`
+//!   and is owned by that place alone; the thread that swaps it out owns it, and every parcel that
+//!   is linked behind it.
+//! - H2: `next` of a parcel is written only by the owner of the parcel, before the parcel goes to
+//!   another place.
 #![expect(unsafe_code, reason = "ownership moves through atomic pointers")]
 
 use super::slot::Slot;
@@ -15,14 +19,16 @@ use super::{AtomicPtr, AtomicUsize, Ordering};
 use std::marker::PhantomData;
 use std::ptr;
 
-/// What travels: a value, and the link of the stack on which it lies, so that moving it allocates nothing.
+/// What travels: a value, and the link of the stack on which it lies, so that moving it allocates
+/// nothing.
 pub(crate) struct Parcel<T> {
     pub(crate) value: T,
     /// In a cell, so that a model sees who touches it.
     next: Slot<*mut Parcel<T>>,
 }
 
-// SAFETY: H2: `next` is a link that only the parcel's owner touches; a parcel is as sendable as its value.
+// SAFETY: H2: `next` is a link that only the parcel's owner touches; a parcel is as sendable as its
+// value.
 unsafe impl<T: Send> Send for Parcel<T> {}
 
 impl<T> Parcel<T> {
@@ -122,9 +128,10 @@ impl<T> Handoff<T> {
         loop {
             // SAFETY: H2: we own the parcel until the exchange below succeeds.
             unsafe { (*parcel).next.put(top) };
-            // ORD(handoff.slot): AcqRel; Release pairs with the Acquire in `take`: the content is visible, also that of the
-            // parcels below, whose pushes this read-modify-write continues; Acquire with the Release in `take`: where the mailbox
-            // is empty, what the publisher did with the parcels before is visible.
+            // ORD(handoff.slot): AcqRel; Release pairs with the Acquire in `take`: the content is
+            // visible, also that of the parcels below, whose pushes this read-modify-write
+            // continues; Acquire with the Release in `take`: where the mailbox is empty, what the
+            // publisher did with the parcels before is visible.
             match self.slot.compare_exchange(top, parcel, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return top.is_null(),
                 Err(newer) => top = newer,
@@ -132,10 +139,11 @@ impl<T> Handoff<T> {
         }
     }
 
-    /// Control plane: puts these parcels in place of those that were not taken, which it gets back. At no moment is the mailbox
-    /// without either.
+    /// Control plane: puts these parcels in place of those that were not taken, which it gets back.
+    /// At no moment is the mailbox without either.
     pub(crate) fn replace(&self, parcels: Chain<T>) -> Chain<T> {
-        // ORD(handoff.slot): AcqRel; Release pairs with `take`'s Acquire, Acquire with an earlier `push`.
+        // ORD(handoff.slot): AcqRel; Release pairs with `take`'s Acquire, Acquire with an earlier
+        // `push`.
         let first = self.slot.swap(parcels.into_first(), Ordering::AcqRel);
         // H1: the swap made us the owner.
         Chain { first, owns: PhantomData }
@@ -143,14 +151,15 @@ impl<T> Handoff<T> {
 
     /// Publisher: takes all parcels, the newest first.
     pub(crate) fn take(&self) -> Chain<T> {
-        // ORD(handoff.slot): AcqRel; Acquire pairs with the Release in `push` and `replace`: the content of the parcels is visible;
-        // Release with the Acquire in `push`.
+        // ORD(handoff.slot): AcqRel; Acquire pairs with the Release in `push` and `replace`: the
+        // content of the parcels is visible; Release with the Acquire in `push`.
         let first = self.slot.swap(ptr::null_mut(), Ordering::AcqRel);
         // H1: the swap made us the owner.
         Chain { first, owns: PhantomData }
     }
 
-    /// Control plane: whether everything was taken. If so, all that the publisher did before is visible.
+    /// Control plane: whether everything was taken. If so, all that the publisher did before is
+    /// visible.
     pub(crate) fn is_taken(&self) -> bool {
         // ORD(handoff.slot): Acquire; pairs with the Release in `take`.
         self.slot.load(Ordering::Acquire).is_null()
@@ -163,7 +172,8 @@ impl<T> Handoff<T> {
         loop {
             // SAFETY: H2: we own the parcel until the exchange below succeeds.
             unsafe { (*parcel).next.put(top) };
-            // ORD(handoff.returned): Release; pairs with `collect`'s Acquire: `next` and the value are visible.
+            // ORD(handoff.returned): Release; pairs with `collect`'s Acquire: `next` and the value
+            // are visible.
             match self.returned.compare_exchange(top, parcel, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(newer) => top = newer,
@@ -187,8 +197,8 @@ impl<T> Handoff<T> {
 impl<T> Drop for Handoff<T> {
     fn drop(&mut self) {
         drop(self.take());
-        // Not `collect`, whose first look may be at an old value in a model: what counts the owners is not seen there.
-        // ORD(handoff.returned): Acquire; pairs with `give_back`'s Release.
+        // Not `collect`, whose first look may be at an old value in a model: what counts the owners
+        // is not seen there. ORD(handoff.returned): Acquire; pairs with `give_back`'s Release.
         let first = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
         drop(Chain { first, owns: PhantomData });
     }
@@ -200,12 +210,14 @@ const RETURNING: usize = 2;
 const RETURNED: usize = 3;
 const WITHDRAWN: usize = 4;
 
-/// A value that is lent once: accepted by the publisher or withdrawn by the control plane, whichever comes first; and that the one that
-/// accepted it may put back, to be dropped with the lease.
+/// A value that is lent once: accepted by the publisher or withdrawn by the control plane,
+/// whichever comes first; and that the one that accepted it may put back, to be dropped with the
+/// lease.
 ///
 /// # Invariant
-/// - H3: the value is there while `state` is `OFFERED` or `RETURNED`. It belongs to the thread that moves the state away from `OFFERED`,
-///   and the place to the thread that moves it from `HELD` to `RETURNING`.
+/// - H3: the value is there while `state` is `OFFERED` or `RETURNED`. It belongs to the thread that
+///   moves the state away from `OFFERED`, and the place to the thread that moves it from `HELD` to
+///   `RETURNING`.
 pub(crate) struct Lease<T> {
     state: AtomicUsize,
     value: Slot<T>,
@@ -220,8 +232,8 @@ impl<T> Lease<T> {
     }
 
     fn claim(&self, state: usize) -> Option<T> {
-        // ORD(lease.state): AcqRel; pairs with itself. The parcel in which the lease travels publishes the value; the exchange
-        // only decides which thread gets it.
+        // ORD(lease.state): AcqRel; pairs with itself. The parcel in which the lease travels
+        // publishes the value; the exchange only decides which thread gets it.
         self.state.compare_exchange(OFFERED, state, Ordering::AcqRel, Ordering::Relaxed).ok()?;
         // SAFETY: H3: the exchange made the value ours.
         Some(unsafe { self.value.take() })
@@ -243,12 +255,14 @@ impl<T> Lease<T> {
         self.state.load(Ordering::Relaxed) == WITHDRAWN
     }
 
-    /// Publisher: puts the value back, for the control plane to drop. A value that was not accepted comes back to the caller.
+    /// Publisher: puts the value back, for the control plane to drop. A value that was not accepted
+    /// comes back to the caller.
     pub(crate) fn put_back(&self, value: T) -> Option<T> {
         if self.state.compare_exchange(HELD, RETURNING, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return Some(value);
         }
-        // SAFETY: H3: the exchange made the place ours, which is empty since the value was accepted.
+        // SAFETY: H3: the exchange made the place ours, which is empty since the value was
+        // accepted.
         unsafe { self.value.put(value) };
         // ORD(lease.state): Release; pairs with the Acquire in `drop`: the value is there.
         self.state.store(RETURNED, Ordering::Release);
@@ -258,8 +272,9 @@ impl<T> Lease<T> {
 
 impl<T> Drop for Lease<T> {
     fn drop(&mut self) {
-        // ORD(lease.state): Acquire; pairs with the Release in `put_back`. The count of whatever owns the lease orders them as well,
-        // which a model does not see; so it is a read-modify-write, which finds the newest state.
+        // ORD(lease.state): Acquire; pairs with the Release in `put_back`. The count of whatever
+        // owns the lease orders them as well, which a model does not see; so it is a
+        // read-modify-write, which finds the newest state.
         if matches!(self.state.swap(WITHDRAWN, Ordering::Acquire), OFFERED | RETURNED) {
             // SAFETY: H3, and `&mut self`.
             drop(unsafe { self.value.take() });

@@ -1,12 +1,14 @@
-//! What each thread keeps for an owner that all threads share: made at its first use there, lent to one caller at a time.
+//! What each thread keeps for an owner that all threads share: made at its first use there, lent to
+//! one caller at a time.
 //!
-//! The way to the value that was asked for last is a comparison and a flag: no reference count, no type that is looked at while the
-//! program runs.
+//! The way to the value that was asked for last is a comparison and a flag: no reference count, no
+//! type that is looked at while the program runs.
 //!
 //! # Invariants
-//! - K1: an entry under an address is an `Entry<O>`, `O` being the type of the owner that lies there: the entry holds the owner, so
-//!   that no other can come to lie at its address.
-//! - K2: an entry is dropped only while it is not lent, or when its thread ends, where nothing is lent any more.
+//! - K1: an entry under an address is an `Entry<O>`, `O` being the type of the owner that lies
+//!   there: the entry holds the owner, so that no other can come to lie at its address.
+//! - K2: an entry is dropped only while it is not lent, or when its thread ends, where nothing is
+//!   lent any more.
 //! - K3: `last` points to an entry in `entries`, whose place in memory never changes, or nowhere.
 #![expect(
     unsafe_code,
@@ -120,7 +122,8 @@ pub(crate) fn lend<O: Owner, R>(
         Ok(None) => keep(owner, make),
         Err(_) => None,
     };
-    // SAFETY: K2, K3: the entry is there, and stays while its flag is set, which nothing can come before.
+    // SAFETY: K2, K3: the entry is there, and stays while its flag is set, which nothing can come
+    // before.
     let entry = found.map(|entry| unsafe { entry.as_ref() });
     let loan = entry.filter(|entry| !entry.lent.replace(true)).map(|entry| (entry, Loan(&entry.lent)));
     f(match &loan {
@@ -133,8 +136,8 @@ pub(crate) fn lend<O: Owner, R>(
 
 #[cold]
 fn keep<O: Owner>(owner: &Arc<O>, make: impl FnOnce() -> O::Kept) -> Option<NonNull<Entry<O>>> {
-    // Foreign code, as are the destructors of what is over: outside the borrow, and before the entry is looked for, since they may
-    // come here again.
+    // Foreign code, as are the destructors of what is over: outside the borrow, and before the
+    // entry is looked for, since they may come here again.
     let value = make();
     drop(SHELF.try_with(|shelf| shelf.keep(owner, value)));
     SHELF.try_with(|shelf| shelf.find(owner)).ok().flatten()

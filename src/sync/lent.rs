@@ -1,16 +1,19 @@
-//! A boxed value of the user that its holder calls, and that another thread takes back once it is certain that no call follows.
+//! A boxed value of the user that its holder calls, and that another thread takes back once it is
+//! certain that no call follows.
 //!
-//! A publisher keeps its lanes in a table of its own, and a lane may contain user code of the sink: the closure of a filter, a stage. The
-//! control plane does not reach into that table, so an idle publisher would keep these objects long after the sink was removed. Therefore
-//! the box is only lent to the lane, and the control plane has a [`Claim`]. The holder pays nothing for that: it uses the value
-//! through the same pointer as before.
+//! A publisher keeps its lanes in a table of its own, and a lane may contain user code of the sink:
+//! the closure of a filter, a stage. The control plane does not reach into that table, so an idle
+//! publisher would keep these objects long after the sink was removed. Therefore the box is only
+//! lent to the lane, and the control plane has a [`Claim`]. The holder pays nothing for that: it
+//! uses the value through the same pointer as before.
 //!
 //! # Invariants
-//! - V1: the box belongs to the thread that moves `state` away from LENT: the holder as it drops the [`Lent`], or the one claimant
-//!   that succeeds.
-//! - V2: a claimant takes the value back only when the holder uses it no more. The holder has ended; or it uses the value only
-//!   inside the calls that the guard of the sink lets in, and the guard is quiet ([`Listed::is_quiet`](super::guarded::Listed::is_quiet)):
-//!   no call is in progress, and none begins.
+//! - V1: the box belongs to the thread that moves `state` away from LENT: the holder as it drops
+//!   the [`Lent`], or the one claimant that succeeds.
+//! - V2: a claimant takes the value back only when the holder uses it no more. The holder has
+//!   ended; or it uses the value only inside the calls that the guard of the sink lets in, and the
+//!   guard is quiet ([`Listed::is_quiet`](super::guarded::Listed::is_quiet)): no call is in
+//!   progress, and none begins.
 #![expect(unsafe_code, reason = "a box that has two possible owners")]
 
 use super::{Arc, AtomicUsize, Ordering};
@@ -70,11 +73,13 @@ impl<T: ?Sized> Drop for Lent<T> {
         struct Done<'a>(&'a AtomicUsize);
         impl Drop for Done<'_> {
             fn drop(&mut self) {
-                // ORD(lent.state): Release; pairs with the Acquire in `take_back`: what the destructor did is visible.
+                // ORD(lent.state): Release; pairs with the Acquire in `take_back`: what the
+                // destructor did is visible.
                 self.0.store(GONE, Ordering::Release);
             }
         }
-        // ORD(lent.state): Acquire; pairs with the Release in `take_back`. It only decides which thread drops the value.
+        // ORD(lent.state): Acquire; pairs with the Release in `take_back`. It only decides which
+        // thread drops the value.
         if self.state.compare_exchange(LENT, DROPPING, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             let _done = Done(&self.state);
             // SAFETY: V1: the exchange made the box ours, which came from `Box::into_raw`.
@@ -95,9 +100,11 @@ unsafe impl<T: ?Sized + Send> Send for Claim<T> {}
 unsafe impl<T: ?Sized + Send> Sync for Claim<T> {}
 
 impl<T: ?Sized> Claim<T> {
-    /// Takes the value back, if it is still lent, for the caller to drop. To be called when the holder uses it no more: V2.
+    /// Takes the value back, if it is still lent, for the caller to drop. To be called when the
+    /// holder uses it no more: V2.
     pub(crate) fn take_back(&self) -> Option<Box<T>> {
-        // ORD(lent.state): AcqRel; Acquire pairs with the Release in `Lent::drop`, Release with the Acquire there.
+        // ORD(lent.state): AcqRel; Acquire pairs with the Release in `Lent::drop`, Release with the
+        // Acquire there.
         self.state.compare_exchange(LENT, GONE, Ordering::AcqRel, Ordering::Acquire).ok()?;
         // SAFETY: V1: the exchange made the box ours; V2: the holder uses it no more.
         Some(unsafe { Box::from_raw(self.value.as_ptr()) })
@@ -105,7 +112,8 @@ impl<T: ?Sized> Claim<T> {
 
     /// Whether the value was dropped or taken back.
     pub(crate) fn is_dropped(&self) -> bool {
-        // ORD(lent.state): Acquire; pairs with the Release in `Lent::drop`: what the destructor did is visible.
+        // ORD(lent.state): Acquire; pairs with the Release in `Lent::drop`: what the destructor did
+        // is visible.
         self.state.load(Ordering::Acquire) == GONE
     }
 }

@@ -1,13 +1,14 @@
 //! The asymmetric fence: free for publishers, paid for by whoever waits.
 //!
-//! Linux's `membarrier(PRIVATE_EXPEDITED)` makes every running thread of the process execute a full barrier, so the
-//! frequent side of a store-load handshake needs only a compiler fence. Which pair the process uses is decided
-//! once, at the first use: the call must be registered, and the environment variable `BUSLANE_FENCE=symmetric`
-//! turns it off. In models, and where the system does not grant it, both sides are `fence(SeqCst)`.
+//! Linux's `membarrier(PRIVATE_EXPEDITED)` makes every running thread of the process execute a full
+//! barrier, so the frequent side of a store-load handshake needs only a compiler fence. Which pair
+//! the process uses is decided once, at the first use: the call must be registered, and the
+//! environment variable `BUSLANE_FENCE=symmetric` turns it off. In models, and where the system
+//! does not grant it, both sides are `fence(SeqCst)`.
 //!
-//! A pair is never mixed: a publisher that runs the compiler fence is only ever met by the system call, and a
-//! handshake whose system call fails later (a seccomp filter installed after the start) is told so and must not
-//! rest on it: see [`heavy_fence`].
+//! A pair is never mixed: a publisher that runs the compiler fence is only ever met by the system
+//! call, and a handshake whose system call fails later (a seccomp filter installed after the start)
+//! is told so and must not rest on it: see [`heavy_fence`].
 
 use super::{MODEL, Ordering, fence};
 
@@ -51,8 +52,8 @@ pub(crate) fn light_fence(pair: FencePair) {
 
 /// The rare side's fence for handshakes of `pair`.
 ///
-/// `false` means that the system call, granted at the start, now fails: the other side may not have been fenced,
-/// and the caller must bound its wait by time.
+/// `false` means that the system call, granted at the start, now fails: the other side may not have
+/// been fenced, and the caller must bound its wait by time.
 #[must_use]
 #[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn heavy_fence(pair: FencePair) -> bool {
@@ -66,8 +67,8 @@ pub(crate) fn heavy_fence(pair: FencePair) -> bool {
 
 /// The rare side's fence for handshakes that must not fail (seals, removals).
 ///
-/// Where the system call stopped working, this waits for a millisecond instead: store buffers drain within
-/// microseconds on every processor that we know of, and a handshake of this kind is rare.
+/// Where the system call stopped working, this waits for a millisecond instead: store buffers drain
+/// within microseconds on every processor that we know of, and a handshake of this kind is rare.
 #[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn heavy_fence_or_wait(pair: FencePair) {
     if !heavy_fence(pair) {

@@ -1,10 +1,11 @@
 //! Weakening one ordering of a model, to see that the model fails.
 //!
-//! Under loom, atomics and fences are these wrappers. Each access knows its place in the source, so nothing has to be built again:
-//! `BUSLANE_WEAKEN="src/ring/spsc.rs:182:27 release"` takes the release half away from the access in that line and column, and
-//! `BUSLANE_SITES=file` makes each test append what it could take away where it came by. The halves are `acquire` and `release`,
-//! `acquire-on-failure` of an exchange, `fence` (the whole of it), and `recheck`, which is not an ordering but the check
-//! between announcing a park and parking.
+//! Under loom, atomics and fences are these wrappers. Each access knows its place in the source, so
+//! nothing has to be built again: `BUSLANE_WEAKEN="src/ring/spsc.rs:182:27 release"` takes the
+//! release half away from the access in that line and column, and `BUSLANE_SITES=file` makes each
+//! test append what it could take away where it came by. The halves are `acquire` and `release`,
+//! `acquire-on-failure` of an exchange, `fence` (the whole of it), and `recheck`, which is not an
+//! ordering but the check between announcing a park and parking.
 //!
 //! A function that stands for the places of its callers has `#[track_caller]`: those here, and the
 //! fences in `membarrier`. Code outside `sync` calls them directly, and needs no such attribute.

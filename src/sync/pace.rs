@@ -1,15 +1,17 @@
-//! Waiting for a step that another thread has begun and is about to finish, where nothing tells when it has.
+//! Waiting for a step that another thread has begun and is about to finish, where nothing tells
+//! when it has.
 //!
-//! Such a step takes nanoseconds while the other thread runs. If that thread has lost its processor, the wait lasts until it runs
-//! again; and if the waiting thread has the higher priority, spinning and yielding keep it from running at all, for as long as
-//! the system allows. So every wait of this kind in the crate goes through [`Pace`]: after a bounded number of looks and
-//! yields it sleeps between looks.
+//! Such a step takes nanoseconds while the other thread runs. If that thread has lost its
+//! processor, the wait lasts until it runs again; and if the waiting thread has the higher
+//! priority, spinning and yielding keep it from running at all, for as long as the system allows.
+//! So every wait of this kind in the crate goes through [`Pace`]: after a bounded number of looks
+//! and yields it sleeps between looks.
 
 use super::{MODEL, spin_hint, thread};
 use std::time::Duration;
 
-/// The number of waits that spin: at first for a moment, then for about a microsecond each. Each look in between may take a cache
-/// line away from the thread that is waited for.
+/// The number of waits that spin: at first for a moment, then for about a microsecond each. Each
+/// look in between may take a cache line away from the thread that is waited for.
 const SPINS: u32 = 16;
 /// The longest spin, as a power of two.
 const LONGEST_SPIN: u32 = 7;
@@ -41,7 +43,8 @@ impl Pace {
         } else if waits < SPINS + YIELDS {
             thread::yield_now();
         } else {
-            // A sleep, not a park: a park would take a wake-up that is meant for another wait of this thread.
+            // A sleep, not a park: a park would take a wake-up that is meant for another wait of
+            // this thread.
             std::thread::sleep(FIRST_SLEEP * (1 << (waits - SPINS - YIELDS).min(DOUBLINGS)));
         }
     }

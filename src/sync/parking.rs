@@ -1,8 +1,9 @@
 //! Parking the calling thread, with a handle for whoever wakes it.
 //!
-//! Outside the models this is `std::thread::park`. In them it is made of a mutex and a condvar. loom's own `park` loses its
-//! token when the target yields, and its `unpark` adds an order between threads that the real one does not give; shuttle's
-//! may return for no reason, which would hide a lost wake-up.
+//! Outside the models this is `std::thread::park`. In them it is made of a mutex and a condvar.
+//! loom's own `park` loses its token when the target yields, and its `unpark` adds an order between
+//! threads that the real one does not give; shuttle's may return for no reason, which would hide a
+//! lost wake-up.
 
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ mod imp {
             self.0.unpark();
         }
 
-        /// Parks the calling thread, which must be the one that made `self`. May return for no reason.
+        /// Parks the calling thread, which must be the one that made `self`. May return for no
+        /// reason.
         pub(crate) fn park(&self, limit: Option<Duration>) {
             match limit {
                 Some(limit) => std::thread::park_timeout(limit),

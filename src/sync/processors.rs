@@ -6,8 +6,8 @@
 
 /// The number of processors that are on line, at least one.
 ///
-/// The standard library's `available_parallelism` says on how many the *calling thread* may run: one, on a pinned thread, which
-/// says nothing of those that it shares the machine with.
+/// The standard library's `available_parallelism` says on how many the *calling thread* may run:
+/// one, on a pinned thread, which says nothing of those that it shares the machine with.
 pub(crate) fn online_processors() -> usize {
     #[cfg(target_os = "linux")]
     {

@@ -1,4 +1,5 @@
-//! One slot of a ring: memory that may or may not hold a value, with the protocol kept by the ring around it.
+//! One slot of a ring: memory that may or may not hold a value, with the protocol kept by the ring
+//! around it.
 #![expect(unsafe_code, reason = "a ring's slots are written by one thread and read by another")]
 
 use super::CachePadded;
@@ -39,8 +40,8 @@ impl<T> UnsafeCell<T> {
 #[repr(transparent)]
 pub(crate) struct Slot<T>(UnsafeCell<MaybeUninit<T>>);
 
-// SAFETY: a slot is only reached through its unsafe methods, whose callers own it alone for the time of the call;
-// the value itself moves between threads, hence `T: Send`.
+// SAFETY: a slot is only reached through its unsafe methods, whose callers own it alone for the
+// time of the call; the value itself moves between threads, hence `T: Send`.
 unsafe impl<T: Send> Sync for Slot<T> {}
 // SAFETY: as above; sending a slot sends at most its value.
 unsafe impl<T: Send> Send for Slot<T> {}
@@ -55,7 +56,8 @@ impl<T> Slot<T> {
     /// Puts a value in.
     ///
     /// # Safety
-    /// The caller owns the slot alone until it publishes it, and the slot is empty (or its old value was given up).
+    /// The caller owns the slot alone until it publishes it, and the slot is empty (or its old
+    /// value was given up).
     #[inline(always)]
     pub(crate) unsafe fn put(&self, value: T) {
         // SAFETY: the caller owns the slot alone.
@@ -95,8 +97,8 @@ impl<T> Slot<T> {
     /// The values of slots that lie side by side.
     ///
     /// # Safety
-    /// From `first` on there are `count` slots that all hold values, and nobody writes to them as long as the result lives.
-    /// Where `count` is 0, `first` is aligned and not null.
+    /// From `first` on there are `count` slots that all hold values, and nobody writes to them as
+    /// long as the result lives. Where `count` is 0, `first` is aligned and not null.
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
     pub(crate) unsafe fn slice<'a>(first: *const Self, count: usize) -> &'a [T] {
@@ -105,14 +107,15 @@ impl<T> Slot<T> {
     }
 }
 
-/// Things side by side, of which the first begins a line of memory: elsewhere, every other value of half a line would lie across two
-/// of them, or none, as the allocator happened to place them.
+/// Things side by side, of which the first begins a line of memory: elsewhere, every other value of
+/// half a line would lie across two of them, or none, as the allocator happened to place them.
 ///
-/// The memory is asked for a little larger, not aligned: what an allocator cuts off in front of an aligned piece may lie about unused for
-/// long where rings come and go.
+/// The memory is asked for a little larger, not aligned: what an allocator cuts off in front of an
+/// aligned piece may lie about unused for long where rings come and go.
 ///
 /// # Invariant
-/// - `memory` was allocated with `layout_of(count)`, and `first` points to `count` things in it; both dangle where these have no size.
+/// - `memory` was allocated with `layout_of(count)`, and `first` points to `count` things in it;
+///   both dangle where these have no size.
 pub(crate) struct Aligned<T> {
     memory: NonNull<u8>,
     first: NonNull<T>,
@@ -130,7 +133,8 @@ const LINES: usize = align_of::<CachePadded<()>>();
 impl<T> Aligned<T> {
     /// Makes so many things; `None`, instead of an abort, when there is no memory for them.
     ///
-    /// Every page is written to before this returns, so that the first events through a ring meet no page fault.
+    /// Every page is written to before this returns, so that the first events through a ring meet
+    /// no page fault.
     pub(crate) fn try_new(count: usize, mut make: impl FnMut(usize) -> T) -> Option<Self> {
         let layout = Self::layout_of(count)?;
         let (memory, first) = if size_of::<T>() * count == 0 {
@@ -140,7 +144,8 @@ impl<T> Aligned<T> {
             let memory = NonNull::new(unsafe { alloc(layout) })?;
             #[cfg(not(all(loom, feature = "loom")))]
             prefault(memory, layout.size());
-            // SAFETY: `layout_of` has made room for moving on by less than `LINES`, or the memory is aligned already.
+            // SAFETY: `layout_of` has made room for moving on by less than `LINES`, or the memory
+            // is aligned already.
             (memory, unsafe { memory.add(memory.align_offset(LINES.max(align_of::<T>()))) }.cast())
         };
         // Nothing is dropped if `make` unwinds, and the memory is lost.
@@ -185,8 +190,8 @@ impl<T> Drop for Aligned<T> {
 fn prefault(first: NonNull<u8>, bytes: usize) {
     const PAGE: usize = 4096;
     for offset in (0..bytes).step_by(PAGE) {
-        // SAFETY: `offset` lies inside memory that the caller has just allocated and shown to nobody; a volatile write of a byte there
-        // is always allowed and cannot be optimised away.
+        // SAFETY: `offset` lies inside memory that the caller has just allocated and shown to
+        // nobody; a volatile write of a byte there is always allowed and cannot be optimised away.
         unsafe { first.add(offset).write_volatile(0) };
     }
 }

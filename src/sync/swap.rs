@@ -1,9 +1,10 @@
 //! The copy-on-write list: readers take a snapshot without a lock, the control plane replaces it.
 //!
-//! Outside the models this is [`arc_swap::ArcSwap`]. loom cannot see into it, so in a model a pointer and a
-//! read-modify-write stand in: the reader always gets the newest value (as `ArcSwap` promises), synchronises with
-//! the writer that stored it, and gives the writer no order in return, until it lets go. Under shuttle `ArcSwap` would do,
-//! since it never blocks; but no thread would ever take its turn right before a load or a swap.
+//! Outside the models this is [`arc_swap::ArcSwap`]. loom cannot see into it, so in a model a
+//! pointer and a read-modify-write stand in: the reader always gets the newest value (as `ArcSwap`
+//! promises), synchronises with the writer that stored it, and gives the writer no order in return,
+//! until it lets go. Under shuttle `ArcSwap` would do, since it never blocks; but no thread would
+//! ever take its turn right before a load or a swap.
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod imp {
@@ -49,7 +50,8 @@ mod imp {
 
     struct Counted<T> {
         value: T,
-        /// Moved by each reader that lets go: the order that the real reference count gives, which a model does not see.
+        /// Moved by each reader that lets go: the order that the real reference count gives, which
+        /// a model does not see.
         let_go: AtomicUsize,
     }
 
@@ -85,20 +87,22 @@ mod imp {
 
         pub(crate) fn load(&self) -> Held<T> {
             let mut seen = self.0.load(Ordering::Relaxed);
-            // ORD(swap.value): Acquire; pairs with the Release in `swap`. A read-modify-write reads the newest value; a plain load
-            // in a model may read a freed one.
+            // ORD(swap.value): Acquire; pairs with the Release in `swap`. A read-modify-write reads
+            // the newest value; a plain load in a model may read a freed one.
             while let Err(newer) = self.0.compare_exchange(seen, seen, Ordering::Acquire, Ordering::Relaxed) {
                 seen = newer;
             }
-            // SAFETY: `seen` is the newest pointer, its count is still held by the cell, and a model switches
-            // threads only at its own operations, of which there is none between the exchange and this line.
+            // SAFETY: `seen` is the newest pointer, its count is still held by the cell, and a
+            // model switches threads only at its own operations, of which there is none between the
+            // exchange and this line.
             unsafe { Arc::increment_strong_count(seen) };
             // SAFETY: the count taken above belongs to this `Arc`.
             Held(unsafe { Arc::from_raw(seen) })
         }
 
         pub(crate) fn swap(&self, value: T) -> Replaced<T> {
-            // ORD(swap.value): AcqRel; Release pairs with the Acquire in `load`, Acquire with an earlier `swap`.
+            // ORD(swap.value): AcqRel; Release pairs with the Acquire in `load`, Acquire with an
+            // earlier `swap`.
             let old = self.0.swap(Self::pointer(value), Ordering::AcqRel);
             // SAFETY: the cell's own count moves to the caller.
             Replaced(unsafe { Arc::from_raw(old) })
@@ -108,8 +112,8 @@ mod imp {
     impl<T> Replaced<T> {
         pub(crate) fn is_unread(&mut self) -> bool {
             let unread = Arc::get_mut(&mut self.0).is_some();
-            // ORD(swap.let_go): Acquire; pairs with the Release in `Held::drop`. A read-modify-write, since a plain load may read a
-            // value from before.
+            // ORD(swap.let_go): Acquire; pairs with the Release in `Held::drop`. A
+            // read-modify-write, since a plain load may read a value from before.
             self.0.let_go.fetch_add(0, Ordering::Acquire);
             unread
         }

@@ -1,4 +1,5 @@
-//! How a clause of the contract is checked: calls that must return, writes from several threads, and the report of what is broken.
+//! How a clause of the contract is checked: calls that must return, writes from several threads,
+//! and the report of what is broken.
 
 use super::GUARD;
 use crate::sink::Sink;
@@ -68,7 +69,8 @@ pub(super) fn lane<E>(sink: &impl Sink<E>, clause: &str) -> Option<Lane<E>> {
     }
 }
 
-/// Waits until the ledger balances, which it must do at rest: the consumer may still have an event in its hands.
+/// Waits until the ledger balances, which it must do at rest: the consumer may still have an event
+/// in its hands.
 #[track_caller]
 pub(super) fn balanced<E>(sink: &impl Sink<E>) -> SinkState {
     let begun = Instant::now();
@@ -88,8 +90,8 @@ pub(super) fn writer_of(number: u64) -> u64 {
     number / EACH
 }
 
-/// Writes from four threads at once, every second one through a lane if there are lanes; returns the numbers of the events that
-/// were accepted.
+/// Writes from four threads at once, every second one through a lane if there are lanes; returns
+/// the numbers of the events that were accepted.
 #[track_caller]
 pub(super) fn write_from_threads<E, S>(clause: &str, sink: &Arc<S>, event: &impl Fn(u64) -> E) -> Vec<u64>
 where

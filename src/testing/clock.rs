@@ -91,7 +91,8 @@ impl ManualClock {
         clock
     }
 
-    /// Moves the clock on, and wakes those whose time has come. Where no moment is that far, it moves as far as there is one.
+    /// Moves the clock on, and wakes those whose time has come. Where no moment is that far, it
+    /// moves as far as there is one.
     ///
     /// # Examples
     /// ```

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 /// A sink that keeps what it gets, for a test to look at. Clones share what they keep.
 ///
-/// Once closed it refuses ([`WriteError::Closed`]). It takes its events on the writing thread and gives out no lanes.
+/// Once closed it refuses ([`WriteError::Closed`]). It takes its events on the writing thread and
+/// gives out no lanes.
 ///
 /// # Examples
 /// ```

@@ -13,9 +13,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-/// Checks that a sink keeps to the contract of [`Sink`]; see [`SinkContract`], whose [`check`](SinkContract::check) this is.
+/// Checks that a sink keeps to the contract of [`Sink`]; see [`SinkContract`], whose
+/// [`check`](SinkContract::check) this is.
 ///
-/// `make` makes a fresh sink for each clause, and `event` the event of a number; the same number makes equal events.
+/// `make` makes a fresh sink for each clause, and `event` the event of a number; the same number
+/// makes equal events.
 ///
 /// # Panics
 /// When the sink breaks the contract, with the clause that it breaks.
@@ -90,7 +92,8 @@ impl SinkContract {
         Self { closes: true, ordered: true }
     }
 
-    /// For a sink that has nothing to close: what it does with events after its close is not looked at.
+    /// For a sink that has nothing to close: what it does with events after its close is not looked
+    /// at.
     ///
     /// # Examples
     /// ```
@@ -153,12 +156,14 @@ impl SinkContract {
 
     /// Checks what can be seen from behind a combinator: `make` puts it in front of a [`Collect`].
     ///
-    /// Four threads write 64 events each, through lanes where there are some. What was accepted arrives once, in the order of
-    /// its writer, and by the end of a flush; or the ledger says where it went (that of a queue does not know what is lost
-    /// behind it). What was refused does not arrive. A flush, an abort and a close reach the sink behind.
+    /// Four threads write 64 events each, through lanes where there are some. What was accepted
+    /// arrives once, in the order of its writer, and by the end of a flush; or the ledger says
+    /// where it went (that of a queue does not know what is lost behind it). What was refused does
+    /// not arrive. A flush, an abort and a close reach the sink behind.
     ///
-    /// `event` makes the event of a number; `numbers` says which numbers are in what arrives: `|n| [n]` where events pass as
-    /// they are, `|batch| batch` for a combinator that makes batches of them.
+    /// `event` makes the event of a number; `numbers` says which numbers are in what arrives:
+    /// `|n| [n]` where events pass as they are, `|batch| batch` for a combinator that makes batches
+    /// of them.
     ///
     /// # Panics
     /// When the combinator breaks the contract, with the clause that it breaks.
@@ -323,7 +328,8 @@ fn threads<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl 
     let accepted = write_from_threads(CLAUSE, sink, event).len() as u64;
     close(sink, CLAUSE, "a close after four threads wrote");
     let ledger = balanced(sink).ledger;
-    // Others are counted by whoever calls them. One that has several sinks behind it counts an event for each.
+    // Others are counted by whoever calls them. One that has several sinks behind it counts an
+    // event for each.
     if sink.has_lanes() {
         let counted = ledger.accepted >= accepted && ledger.offered >= WRITERS * EACH;
         require(

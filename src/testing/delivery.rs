@@ -33,7 +33,8 @@ where
     let sink = Arc::new(make(behind.clone()));
     let aborted = sink.clone();
     ends(CLAUSE, "an abort", move || aborted.abort_now());
-    // A queue that had nothing left may have told it to close already, and it does so on a thread of its own.
+    // A queue that had nothing left may have told it to close already, and it does so on a thread
+    // of its own.
     let told = || behind.aborts() > 0 || behind.is_closed();
     let (deadline, mut pace) = (Deadline::after(GUARD), Pace::new());
     while !told() && !deadline.has_passed() {

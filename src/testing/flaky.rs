@@ -20,9 +20,9 @@ pub const FLAKY: &str = "the flaky sink failed, as it was asked to";
 
 /// A sink that fails as planned, and otherwise hands the event on.
 ///
-/// Whether the *n*th write fails depends on *n* and on the seed only, so that a test can be run again. The error is
-/// [`WriteError::Failed`] with the text [`FLAKY`]; the event comes back. It gives out no lanes. An `Arc` around it lets a test
-/// ask how often it failed.
+/// Whether the *n*th write fails depends on *n* and on the seed only, so that a test can be run
+/// again. The error is [`WriteError::Failed`] with the text [`FLAKY`]; the event comes back. It
+/// gives out no lanes. An `Arc` around it lets a test ask how often it failed.
 ///
 /// # Examples
 /// ```

@@ -10,10 +10,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A place that threads pass only when a test lets them: one permit each, or all of them once it is open. Clones are the same
-/// gate.
+/// A place that threads pass only when a test lets them: one permit each, or all of them once it is
+/// open. Clones are the same gate.
 ///
-/// Call [`pass`](Self::pass) in a handler, or put a sink behind the gate with [`before`](Self::before).
+/// Call [`pass`](Self::pass) in a handler, or put a sink behind the gate with
+/// [`before`](Self::before).
 ///
 /// # Examples
 /// A queue is full while its worker stands at the gate:
@@ -35,7 +36,8 @@ pub struct Gate(Arc<GateCore>);
 
 struct GateCore {
     state: Mutex<GateState>,
-    /// Where both sides wait for a change of the state. Nothing here allocates, so that tests may count what they do.
+    /// Where both sides wait for a change of the state. Nothing here allocates, so that tests may
+    /// count what they do.
     changed: Condvar,
 }
 
@@ -88,7 +90,8 @@ impl Gate {
         self.pass_unless(|| false);
     }
 
-    /// As [`pass`](Self::pass), but gives up as soon as a look at the condition shows it true; whether it passed.
+    /// As [`pass`](Self::pass), but gives up as soon as a look at the condition shows it true;
+    /// whether it passed.
     #[track_caller]
     fn pass_unless(&self, given_up: impl Fn() -> bool) -> bool {
         self.change(|state| {
@@ -230,7 +233,8 @@ impl Gate {
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Copied, so that the lock is free when the writer behind `f`, which is user code, is called.
+        // Copied, so that the lock is free when the writer behind `f`, which is user code, is
+        // called.
         let state = *lock(&self.0.state);
         f.debug_tuple("Gate").field(&state).finish()
     }
@@ -238,9 +242,9 @@ impl fmt::Debug for Gate {
 
 /// A sink behind a [`Gate`]. Made by [`Gate::before`].
 ///
-/// A close, or an abort, ends the waits: events that stand at the gate come back as [`WriteError::Closed`]. It gives
-/// out no lanes. A [`timeout`](crate::SinkExt::timeout) in front does not end them: it stands for a sink that is not of
-/// this crate.
+/// A close, or an abort, ends the waits: events that stand at the gate come back as
+/// [`WriteError::Closed`]. It gives out no lanes. A [`timeout`](crate::SinkExt::timeout) in front
+/// does not end them: it stands for a sink that is not of this crate.
 ///
 /// # Examples
 /// ```

@@ -21,7 +21,8 @@ use std::marker::PhantomData;
 /// ```
 pub const PANICKING: &str = "the sink panicked, as it was asked to";
 
-/// A sink that panics where it is asked to, and otherwise takes every event and does nothing with it.
+/// A sink that panics where it is asked to, and otherwise takes every event and does nothing with
+/// it.
 ///
 /// It does not panic in its drop while its thread is unwinding already: that would end the process.
 ///

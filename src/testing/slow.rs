@@ -9,11 +9,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A sink that takes its time for each event: by a clock that the test brings, so that no test has to sleep.
+/// A sink that takes its time for each event: by a clock that the test brings, so that no test has
+/// to sleep.
 ///
-/// A close, or an abort, ends the waits: the events concerned come back as [`WriteError::Closed`]. It gives out no
-/// lanes. A [`timeout`](crate::SinkExt::timeout) in front does not end them: it stands for a sink that is not of this
-/// crate.
+/// A close, or an abort, ends the waits: the events concerned come back as [`WriteError::Closed`].
+/// It gives out no lanes. A [`timeout`](crate::SinkExt::timeout) in front does not end them: it
+/// stands for a sink that is not of this crate.
 ///
 /// # Examples
 /// ```

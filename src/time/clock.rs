@@ -10,8 +10,8 @@ use std::time::Instant;
 
 /// Where retries, breakers and rate limits get the time from, and how they wait for it.
 ///
-/// [`SystemClock`] is the real one. The module `testing` has one that is moved by hand, so that no test of a back-off has to
-/// sleep.
+/// [`SystemClock`] is the real one. The module `testing` has one that is moved by hand, so that no
+/// test of a back-off has to sleep.
 ///
 /// # Examples
 /// A clock for which no time passes but in waits, and they take none:
@@ -97,7 +97,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// A place where any number of threads wait for time to pass, until somebody interrupts them for good.
+/// A place where any number of threads wait for time to pass, until somebody interrupts them for
+/// good.
 ///
 /// # Examples
 /// ```
@@ -182,10 +183,11 @@ impl Pause {
         self.list.notify_progress();
     }
 
-    /// Waits until it is interrupted, `done` is true, or the deadline is over; whether it was `done`. `done` is asked again
-    /// after each [`poke`](Self::poke).
+    /// Waits until it is interrupted, `done` is true, or the deadline is over; whether it was
+    /// `done`. `done` is asked again after each [`poke`](Self::poke).
     ///
-    /// Parks the thread, and may so take an `unpark` token that was meant for the [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// Parks the thread, and may so take an `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// ```

@@ -1,17 +1,21 @@
 //! The place where one consumer sleeps, and the word that tells publishers that it does.
 //!
-//! The handshake is Dekker's: a publisher stores its event, fences, and reads the word; the consumer writes the word,
-//! fences, and looks for events again before it sleeps. Whichever fence comes second sees the other's store, so an
-//! event is either found by the consumer or its publisher wakes it. The pair of fences is fixed when the cell is made;
-//! mixing the two kinds loses wake-ups.
+//! The handshake is Dekker's: a publisher stores its event, fences, and reads the word; the
+//! consumer writes the word, fences, and looks for events again before it sleeps. Whichever fence
+//! comes second sees the other's store, so an event is either found by the consumer or its
+//! publisher wakes it. The pair of fences is fixed when the cell is made; mixing the two kinds
+//! loses wake-ups.
 //!
-//! Publishers look at a word of its own, in a line that changes only when somebody goes to sleep who is to be woken by events: a
-//! consumer that naps between them costs them nothing.
+//! Publishers look at a word of its own, in a line that changes only when somebody goes to sleep
+//! who is to be woken by events: a consumer that naps between them costs them nothing.
 //!
 //! # Invariants
-//! - W1: the sleeper in the slot belongs to whoever moved the state to BUSY, until that side stores another state.
-//! - W2: the slot holds a sleeper exactly in the states PARKED and NAPPING (and in BUSY, for its owner to know).
-//! - W3: only the owner of BUSY writes `parked`; it is 1 in the state PARKED, and 0 in IDLE and NAPPING.
+//! - W1: the sleeper in the slot belongs to whoever moved the state to BUSY, until that side stores
+//!   another state.
+//! - W2: the slot holds a sleeper exactly in the states PARKED and NAPPING (and in BUSY, for its
+//!   owner to know).
+//! - W3: only the owner of BUSY writes `parked`; it is 1 in the state PARKED, and 0 in IDLE and
+//!   NAPPING.
 #![expect(unsafe_code, reason = "the sleeper moves between threads under the state word")]
 
 use super::{FencePair, Sleeper, park_fenced};
@@ -32,9 +36,11 @@ const PARKED: u64 = 1;
 const NAPPING: u64 = 2;
 /// Somebody is putting a sleeper in or taking one out.
 const BUSY: u64 = 4;
-/// How long a thread sleeps that finds another sleeper in the cell. Its caller looks again and comes back.
+/// How long a thread sleeps that finds another sleeper in the cell. Its caller looks again and
+/// comes back.
 const OCCUPIED: Duration = Duration::from_micros(50);
-/// The bits of the state above; those beyond count the sleepers, so that each takes out only itself.
+/// The bits of the state above; those beyond count the sleepers, so that each takes out only
+/// itself.
 const KIND: u64 = 7;
 const NEXT: u64 = 8;
 
@@ -49,8 +55,9 @@ fn with_kind(state: u64, kind: u64) -> u64 {
 /// The place where one consumer sleeps.
 ///
 /// # Guarantees
-/// [`wake`](Self::wake) costs one load when nobody sleeps, and one system call when somebody does. Nothing allocates.
-/// Any number of threads may wake; if more than one tries to sleep here, all but one return after a short sleep.
+/// [`wake`](Self::wake) costs one load when nobody sleeps, and one system call when somebody does.
+/// Nothing allocates. Any number of threads may wake; if more than one tries to sleep here, all but
+/// one return after a short sleep.
 ///
 /// # Examples
 /// ```
@@ -97,8 +104,8 @@ impl WaitCell {
         Self { parked: AtomicU64::new(0), pair, slot: CachePadded::new(slot) }
     }
 
-    /// The publisher's half of the handshake, between its store and [`wake`](Self::wake). One serves any number of
-    /// cells of the same pair.
+    /// The publisher's half of the handshake, between its store and [`wake`](Self::wake). One
+    /// serves any number of cells of the same pair.
     ///
     /// # Examples
     /// ```
@@ -150,7 +157,8 @@ impl WaitCell {
         self.attention() != 0
     }
 
-    /// What [`is_parked`](Self::is_parked) looks at: zero while nobody sleeps who wants to be woken.
+    /// What [`is_parked`](Self::is_parked) looks at: zero while nobody sleeps who wants to be
+    /// woken.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         // ORD(cell.parked): Relaxed; the fences order it against the store in `prepare`.
@@ -199,8 +207,9 @@ impl WaitCell {
     /// ```
     #[cold]
     pub fn wake_now(&self) {
-        // ORD(cell.state): full fence; pairs with those in `park_unless`, `nap_unless` and `register`. At least as strong as
-        // `fence`, and callers are rare: they need none of their own.
+        // ORD(cell.state): full fence; pairs with those in `park_unless`, `nap_unless` and
+        // `register`. At least as strong as `fence`, and callers are rare: they need none of their
+        // own.
         fence(Ordering::SeqCst);
         self.wake_from(PARKED);
         self.wake_from(NAPPING);
@@ -232,8 +241,8 @@ impl WaitCell {
         Some(sleeper)
     }
 
-    /// Puts a sleeper in, and returns the state in which it sleeps; `None` when another sleeper is in the cell, and the caller
-    /// must not sleep. Waits for a thread that is between two stores.
+    /// Puts a sleeper in, and returns the state in which it sleeps; `None` when another sleeper is
+    /// in the cell, and the caller must not sleep. Waits for a thread that is between two stores.
     fn prepare(&self, sleeper: Sleeper, kind: u64) -> Option<u64> {
         let mut pace = Pace::new();
         let idle = loop {
@@ -256,8 +265,8 @@ impl WaitCell {
         // SAFETY: W1, W2: the exchange made the slot ours, and in IDLE it is empty.
         unsafe { self.slot.sleeper.put(sleeper) };
         if kind == PARKED {
-            // ORD(cell.parked): Relaxed; the heavy fence that follows orders it against the load in `attention`. Before the state, so
-            // that whoever takes the sleeper out finds it set.
+            // ORD(cell.parked): Relaxed; the heavy fence that follows orders it against the load in
+            // `attention`. Before the state, so that whoever takes the sleeper out finds it set.
             self.parked.store(1, Ordering::Relaxed);
         }
         let state = with_kind(idle, kind);
@@ -266,7 +275,8 @@ impl WaitCell {
         Some(state)
     }
 
-    /// Takes whoever sleeps out again, unless a waker is about to: for the one consumer that sleeps as a task.
+    /// Takes whoever sleeps out again, unless a waker is about to: for the one consumer that sleeps
+    /// as a task.
     pub(crate) fn cancel(&self) {
         let state = self.slot.state.load(Ordering::Relaxed);
         if is_kind(state, PARKED) || is_kind(state, NAPPING) {
@@ -274,8 +284,9 @@ impl WaitCell {
         }
     }
 
-    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is
-    /// announced as asleep, says that there is something to do. May return for no reason, and does after a second at the latest.
+    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after
+    /// the thread is announced as asleep, says that there is something to do. May return for no
+    /// reason, and does after a second at the latest.
     ///
     /// # Examples
     /// ```
@@ -292,14 +303,16 @@ impl WaitCell {
             return occupied(limit);
         };
         let _stay = Stay { cell: self, state };
-        // ORD(cell.state): heavy fence; pairs with the light one of whoever puts an event in, and with that in `wake_now`.
+        // ORD(cell.state): heavy fence; pairs with the light one of whoever puts an event in, and
+        // with that in `wake_now`.
         let fenced = heavy_fence(self.pair);
         if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }
 
-    /// Parks the calling thread for a bounded time. Publishers of events let it nap; [`wake_now`](Self::wake_now) ends it.
+    /// Parks the calling thread for a bounded time. Publishers of events let it nap;
+    /// [`wake_now`](Self::wake_now) ends it.
     ///
     /// # Examples
     /// ```
@@ -319,8 +332,9 @@ impl WaitCell {
         self.nap_unless(limit, || false);
     }
 
-    /// As [`nap`](Self::nap), unless `ready`, asked after the thread is announced as napping, says that there is
-    /// something to do: what comes with a [`wake_now`](Self::wake_now) is then never slept over.
+    /// As [`nap`](Self::nap), unless `ready`, asked after the thread is announced as napping, says
+    /// that there is something to do: what comes with a [`wake_now`](Self::wake_now) is then never
+    /// slept over.
     ///
     /// # Examples
     /// ```
@@ -343,10 +357,11 @@ impl WaitCell {
         }
     }
 
-    /// Announces a task as asleep. Look for events afterwards; when there are some, they are the caller's to take.
+    /// Announces a task as asleep. Look for events afterwards; when there are some, they are the
+    /// caller's to take.
     ///
-    /// Takes the place of a sleeper that is there. `false` when another one came meanwhile: then the task is not announced, and is
-    /// to look again at once.
+    /// Takes the place of a sleeper that is there. `false` when another one came meanwhile: then
+    /// the task is not announced, and is to look again at once.
     ///
     /// # Examples
     /// ```
@@ -365,7 +380,8 @@ impl WaitCell {
         let task = Sleeper::task(task);
         self.cancel();
         let registered = self.prepare(task, PARKED).is_some();
-        // ORD(cell.state): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
+        // ORD(cell.state): heavy fence, as in `park_unless`. A task cannot be parked with a limit,
+        // so it must not fail.
         heavy_fence_or_wait(self.pair);
         registered
     }
@@ -396,8 +412,9 @@ fn occupied(limit: Option<Duration>) {
 }
 
 impl FencePair {
-    /// The pair that this process uses wherever it has the choice: asymmetric where the system grants
-    /// `membarrier` and the environment variable `BUSLANE_FENCE` is not `symmetric`. Fixed at the first call.
+    /// The pair that this process uses wherever it has the choice: asymmetric where the system
+    /// grants `membarrier` and the environment variable `BUSLANE_FENCE` is not `symmetric`. Fixed
+    /// at the first call.
     ///
     /// # Examples
     /// ```

@@ -1,8 +1,9 @@
 //! The call context of a thread: what it is doing for the crate, and so which waits it may enter.
 //!
-//! The crate calls user code in many places: sinks, handlers, hooks, clones and destructors of events. User code may call the
-//! crate again, and a wait that it enters there may be a wait for its own caller. Marks on the thread rule that out. All of them are
-//! in one record, without a destructor, so they answer until the very end of the thread. Only cold paths read them.
+//! The crate calls user code in many places: sinks, handlers, hooks, clones and destructors of
+//! events. User code may call the crate again, and a wait that it enters there may be a wait for
+//! its own caller. Marks on the thread rule that out. All of them are in one record, without a
+//! destructor, so they answer until the very end of the thread. Only cold paths read them.
 //!
 //! | mark | set around | what it rules out, until it is dropped |
 //! |---|---|---|
@@ -19,9 +20,10 @@
 //! | [`HandleDrop`] | the drop of a last handle | waits after the one deadline of all drops on this thread |
 //! | [`LastOffer`] | what a close out of time gives back | retries: the event goes to the dead letters |
 //!
-//! `UserCode` is for code that needs no wait to be correct. `WaitedFor` is for code that waits for room as part of its job (a
-//! publish into a sink that blocks), and in which others must not wait for it. A thread that holds nothing waits only for other
-//! threads, and none of those waits for it, since they hold nothing while they wait for calls, closes or flushes.
+//! `UserCode` is for code that needs no wait to be correct. `WaitedFor` is for code that waits for
+//! room as part of its job (a publish into a sink that blocks), and in which others must not wait
+//! for it. A thread that holds nothing waits only for other threads, and none of those waits for
+//! it, since they hold nothing while they wait for calls, closes or flushes.
 //!
 //! | file | holds |
 //! |---|---|
@@ -66,7 +68,8 @@ struct CallContext {
     user_code: Cell<u32>,
     /// How many others wait for what this thread is doing.
     waited_for: Cell<u32>,
-    /// Whose events this thread shows to user code, by the address of the crew: the innermost. Others are visits.
+    /// Whose events this thread shows to user code, by the address of the crew: the innermost.
+    /// Others are visits.
     reading: Cell<usize>,
     /// How deep buses and sinks call each other.
     depth: Cell<u32>,
@@ -101,7 +104,8 @@ per_thread! {
     }
 }
 
-/// Reads or changes the marks of this thread. `gone` is the answer where a model's thread has none any more.
+/// Reads or changes the marks of this thread. `gone` is the answer where a model's thread has none
+/// any more.
 #[inline(always)]
 fn of_this_thread<R>(gone: R, f: impl FnOnce(&CallContext) -> R) -> R {
     CONTEXT.try_with(f).unwrap_or(gone)
@@ -111,8 +115,8 @@ fn user_code_depth() -> u32 {
     of_this_thread(0, |context| context.user_code.get())
 }
 
-/// Whether the current thread is in user code, or does what others wait for, and so must not wait for a call in progress, a
-/// close or a flush.
+/// Whether the current thread is in user code, or does what others wait for, and so must not wait
+/// for a call in progress, a close or a flush.
 pub(crate) fn must_not_wait() -> bool {
     of_this_thread(false, |context| {
         context.user_code.get() > 0 || context.waited_for.get() > 0 || context.reading.get() != 0
@@ -130,8 +134,8 @@ pub(crate) fn may_wait_to_drop() -> bool {
     !must_not_wait() || disposing == Some(user_code_depth())
 }
 
-/// This thread does what removals, closes and flushes on other threads wait for, until this is dropped: here it enters none of those
-/// waits. It may still wait for room.
+/// This thread does what removals, closes and flushes on other threads wait for, until this is
+/// dropped: here it enters none of those waits. It may still wait for room.
 #[must_use]
 pub(crate) struct WaitedFor(());
 
@@ -168,14 +172,14 @@ impl Drop for AtWork {
     }
 }
 
-/// Whether the current thread is the worker of a queue. A call in progress may wait for room that this worker makes, so it waits
-/// for no call.
+/// Whether the current thread is the worker of a queue. A call in progress may wait for room that
+/// this worker makes, so it waits for no call.
 pub(crate) fn is_worker() -> bool {
     of_this_thread(false, |context| context.works.get())
 }
 
-/// While it lives, queues, channels and buses that are closed or flushed on this thread are told so and not waited for: the caller
-/// that began waits for all of them.
+/// While it lives, queues, channels and buses that are closed or flushed on this thread are told so
+/// and not waited for: the caller that began waits for all of them.
 #[must_use]
 pub(crate) struct DeferredWaits(());
 
@@ -192,7 +196,8 @@ impl Drop for DeferredWaits {
     }
 }
 
-/// Whether a close or a flush of several sinks is in progress on this thread, and its caller waits for what is told here.
+/// Whether a close or a flush of several sinks is in progress on this thread, and its caller waits
+/// for what is told here.
 pub(crate) fn waits_are_deferred() -> bool {
     of_this_thread(0, |context| context.deferred.get()) > 0
 }

@@ -1,15 +1,17 @@
 //! The place where several consumers of the same events sleep, of whom an event wakes one.
 //!
-//! A cold list behind a count, with the handshake of the wait cell: whoever puts an event in fences and reads the count;
-//! a consumer enters the list, fences, and looks for events again before it sleeps. Whoever wakes one takes it off the list,
-//! so two events wake two. Those who wake all do not read the count but take the lock, which orders the same.
+//! A cold list behind a count, with the handshake of the wait cell: whoever puts an event in fences
+//! and reads the count; a consumer enters the list, fences, and looks for events again before it
+//! sleeps. Whoever wakes one takes it off the list, so two events wake two. Those who wake all do
+//! not read the count but take the lock, which orders the same.
 //!
 //! Why this is not a [`WaitList`](super::WaitList) is said [there](super::list).
 //!
-//! That alone does not do: the one woken may find the oldest event still being put in, and sleep again although a later
-//! one is there. So each consumer that took an event *passes on*: behind a fence of the pair, it wakes another one when
-//! there is more and nobody is on the way who was woken; see `Mailbox::pass_on`. And whoever was woken looks, or passes the
-//! wake-up on when it will not.
+//! That alone does not do: the one woken may find the oldest event still being put in, and sleep
+//! again although a later one is there. So each consumer that took an event *passes on*: behind a
+//! fence of the pair, it wakes another one when there is more and nobody is on the way who was
+//! woken; see `Mailbox::pass_on`. And whoever was woken looks, or passes the wake-up on when it
+//! will not.
 
 #[cfg(test)]
 mod models;
@@ -56,13 +58,15 @@ impl Crowd {
         asleep.napping.reserve(consumers.saturating_sub(napping));
     }
 
-    /// The pair whose light fence comes between an event that was put in, or taken, and [`has_parked`](Self::has_parked).
+    /// The pair whose light fence comes between an event that was put in, or taken, and
+    /// [`has_parked`](Self::has_parked).
     #[inline]
     pub(crate) fn pair(&self) -> FencePair {
         self.pair
     }
 
-    /// Whether somebody sleeps that wants to be woken. To be called after a light fence of the [`pair`](Self::pair).
+    /// Whether somebody sleeps that wants to be woken. To be called after a light fence of the
+    /// [`pair`](Self::pair).
     #[inline]
     pub(crate) fn has_parked(&self) -> bool {
         // ORD(crowd.parked): Relaxed; the fences order it against the store in `enter`.
@@ -77,8 +81,8 @@ impl Crowd {
         }
     }
 
-    /// As [`wake_one`](Self::wake_one), unless somebody was woken who has not come back yet: whoever comes back takes the
-    /// lock after us, and so sees at least what we see.
+    /// As [`wake_one`](Self::wake_one), unless somebody was woken who has not come back yet:
+    /// whoever comes back takes the lock after us, and so sees at least what we see.
     #[inline]
     pub(crate) fn wake_another(&self) {
         if self.has_parked() {
@@ -104,8 +108,9 @@ impl Crowd {
         }
     }
 
-    /// Wakes one, rather one that naps: for a publisher that waits for room. One that is parked has been woken by the events that
-    /// fill the ring, or is about to be; waking it once more costs a look.
+    /// Wakes one, rather one that naps: for a publisher that waits for room. One that is parked has
+    /// been woken by the events that fill the ring, or is about to be; waking it once more costs a
+    /// look.
     #[cold]
     pub(crate) fn wake_one_now(&self) {
         let one = {
@@ -124,9 +129,9 @@ impl Crowd {
     /// Wakes everybody, also those who nap: for a close, a flush, and whoever waits for room.
     #[cold]
     pub(crate) fn wake_all(&self) {
-        // No fence: the lock is taken in any case. Whoever entered before is found on the list, and whoever enters behind it sees
-        // what came before this call.
-        // As many as there are now: whoever comes back meanwhile has looked again, and is the last of its list.
+        // No fence: the lock is taken in any case. Whoever entered before is found on the list, and
+        // whoever enters behind it sees what came before this call. As many as there are now:
+        // whoever comes back meanwhile has looked again, and is the last of its list.
         let (napping, parked) = {
             let asleep = lock(&self.asleep);
             (asleep.napping.len(), asleep.parked.len())
@@ -160,7 +165,8 @@ impl Crowd {
         Ticket(ticket)
     }
 
-    /// Leaves. `false` when somebody has woken this one: then it has to look for an event, or to pass the wake-up on.
+    /// Leaves. `false` when somebody has woken this one: then it has to look for an event, or to
+    /// pass the wake-up on.
     pub(crate) fn leave(&self, ticket: Ticket) -> bool {
         self.left(&ticket)
     }
@@ -183,35 +189,40 @@ impl Crowd {
         found.is_some()
     }
 
-    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is announced
-    /// as asleep, says that there is something to do. May return for no reason. The caller looks for an event afterwards.
+    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after
+    /// the thread is announced as asleep, says that there is something to do. May return for no
+    /// reason. The caller looks for an event afterwards.
     pub(crate) fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         let _stay = Stay(self, self.enter(Sleeper::Thread(thread.clone()), false));
-        // ORD(crowd.parked): heavy fence; pairs with the light one of whoever puts an event in or takes one.
+        // ORD(crowd.parked): heavy fence; pairs with the light one of whoever puts an event in or
+        // takes one.
         let fenced = heavy_fence(self.pair);
         if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }
 
-    /// Parks the calling thread for a bounded time, unless `ready` says that there is something to do. Events let it nap;
-    /// [`wake_all`](Self::wake_all) ends it.
+    /// Parks the calling thread for a bounded time, unless `ready` says that there is something to
+    /// do. Events let it nap; [`wake_all`](Self::wake_all) ends it.
     pub(crate) fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
-        // No fence: nobody wakes those who nap but under the lock that `enter` has taken. See `wake_all`.
+        // No fence: nobody wakes those who nap but under the lock that `enter` has taken. See
+        // `wake_all`.
         let _stay = Stay(self, self.enter(Sleeper::Thread(thread.clone()), true));
         if !recheck(ready) {
             thread.park(Some(limit));
         }
     }
 
-    /// Announces a task as asleep. Look for events afterwards; when there are some, [`leave`](Self::leave) at once.
+    /// Announces a task as asleep. Look for events afterwards; when there are some,
+    /// [`leave`](Self::leave) at once.
     pub(crate) fn register(&self, task: &Waker) -> Ticket {
         // User code: before the lock.
         let task = Sleeper::task(task);
         let ticket = self.enter(task, false);
-        // ORD(crowd.parked): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
+        // ORD(crowd.parked): heavy fence, as in `park_unless`. A task cannot be parked with a
+        // limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
         ticket
     }

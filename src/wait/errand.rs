@@ -1,12 +1,16 @@
-//! Calls of the control plane into several sinks: all sinks are told first, then one thread waits for all of them.
+//! Calls of the control plane into several sinks: all sinks are told first, then one thread waits
+//! for all of them.
 //!
-//! Two pieces. [`DeferredWaits`] marks a thread on which a close or a flush of several sinks is in progress: a queue, a channel or a
-//! bus that is closed or flushed there does not wait, but leaves in the report what is to be waited for. The caller that began waits
-//! for all of it against one deadline, on its own thread ([`close_together`], [`flush_together`]). So a sink that is stuck takes no time from those after it, a worker thread
-//! never waits for another worker, and a cycle of buses and queues has no thread in it that waits for a thread that waits for it.
+//! Two pieces. [`DeferredWaits`] marks a thread on which a close or a flush of several sinks is in
+//! progress: a queue, a channel or a bus that is closed or flushed there does not wait, but leaves
+//! in the report what is to be waited for. The caller that began waits for all of it against one
+//! deadline, on its own thread ([`close_together`], [`flush_together`]). So a sink that is stuck
+//! takes no time from those after it, a worker thread never waits for another worker, and a cycle
+//! of buses and queues has no thread in it that waits for a thread that waits for it.
 //!
-//! [`in_turn`] calls user code that may take any time: one call after the other on a thread of its own. A call that is overdue is
-//! overtaken: the calls after it continue on another thread. A call that has not returned when the deadline is over is abandoned.
+//! [`in_turn`] calls user code that may take any time: one call after the other on a thread of its
+//! own. A call that is overdue is overtaken: the calls after it continue on another thread. A call
+//! that has not returned when the deadline is over is abandoned.
 
 use super::WaitList;
 use super::context::{AtWork, DeferredWaits, Visits, is_worker, must_not_wait, waits_are_deferred};
@@ -20,15 +24,16 @@ use std::time::Duration;
 
 /// How long a call may take, at most, before the calls after it stop waiting for it.
 const CALL_LIMIT: Duration = Duration::from_millis(20);
-/// How long calls that are in progress at the deadline are waited for after it, unless one of them returns meanwhile.
+/// How long calls that are in progress at the deadline are waited for after it, unless one of them
+/// returns meanwhile.
 const GRACE: Duration = Duration::from_millis(100);
 /// How long the results of calls that another thread waits for are waited for after the deadline.
 pub(crate) const LONG_GRACE: Duration = GRACE.saturating_mul(2);
 /// The least of these limits: less would start a thread for each call.
 const LEAST_CALL_LIMIT: Duration = Duration::from_millis(1);
 
-/// How long one of `count` sinks may hold up the next one, so that the order of the calls is kept where that costs nothing: all of
-/// them together take half of the time that is left, at most.
+/// How long one of `count` sinks may hold up the next one, so that the order of the calls is kept
+/// where that costs nothing: all of them together take half of the time that is left, at most.
 pub(crate) fn call_limit(deadline: Deadline, count: usize) -> Duration {
     let parts = u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(2).max(1);
     deadline.remaining().map_or(CALL_LIMIT, |left| (left / parts).min(CALL_LIMIT))
@@ -52,12 +57,14 @@ struct State<R> {
     steps: u64,
     /// The thread that takes the next call; one that was overtaken takes none.
     leader: u32,
-    /// Whether that thread is in a call. One that has not run yet is not overtaken: the next one would come no sooner.
+    /// Whether that thread is in a call. One that has not run yet is not overtaken: the next one
+    /// would come no sooner.
     is_calling: bool,
 }
 
 impl<R> Errands<R> {
-    /// Makes the calls that are left, one after the other, unless another thread has become the leader.
+    /// Makes the calls that are left, one after the other, unless another thread has become the
+    /// leader.
     fn run(&self, leader: u32) {
         let _deferred = DeferredWaits::begin();
         loop {
@@ -97,10 +104,11 @@ impl<R> Errands<R> {
     }
 }
 
-/// Makes calls into sinks one after the other, in order, and returns their results: `None` for a call that was abandoned.
+/// Makes calls into sinks one after the other, in order, and returns their results: `None` for a
+/// call that was abandoned.
 ///
-/// The calls run on a thread of their own, marked by [`DeferredWaits`]. They must not panic. Where no thread can be started, and in the models,
-/// they run on the calling thread.
+/// The calls run on a thread of their own, marked by [`DeferredWaits`]. They must not panic. Where
+/// no thread can be started, and in the models, they run on the calling thread.
 pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline) -> Vec<Option<R>> {
     if MODEL || calls.is_empty() {
         return here(calls);
@@ -168,7 +176,8 @@ fn begin<R: Send + 'static>(errands: &Arc<Errands<R>>, leader: u32) -> bool {
     thread::spawn_named(String::from("buslane-control"), body).is_ok()
 }
 
-/// Runs `body` on a thread of its own, and does not wait for it; on this thread where none can be started.
+/// Runs `body` on a thread of its own, and does not wait for it; on this thread where none can be
+/// started.
 pub(crate) fn apart(body: impl FnOnce() + Send + 'static) {
     let (visits, place) = (Visits::of_this_thread(), Arc::new(Mutex::new(Some(body))));
     let there = place.clone();
@@ -189,8 +198,8 @@ pub(crate) fn apart(body: impl FnOnce() + Send + 'static) {
 
 /// Makes two calls into sinks, the second one when the first has returned, or is overdue.
 ///
-/// Both have returned when this does: what they call is borrowed. Where no thread can be started, in the models, and inside a delivery,
-/// the second call waits for the first.
+/// Both have returned when this does: what they call is borrowed. Where no thread can be started,
+/// in the models, and inside a delivery, the second call waits for the first.
 pub(crate) fn beside<A: Send, B>(
     deadline: Deadline,
     first: impl FnOnce() -> A + Send,
@@ -228,8 +237,8 @@ pub(crate) fn beside<A: Send, B>(
     (first.expect("the scope ends when the call has returned"), value)
 }
 
-/// Closes several sinks as one: all of them are told, and what was told is waited for against one deadline, here or by the caller that
-/// closes this one among others.
+/// Closes several sinks as one: all of them are told, and what was told is waited for against one
+/// deadline, here or by the caller that closes this one among others.
 pub(crate) fn close_together(deadline: Deadline, close: impl FnOnce() -> CloseReport) -> CloseReport {
     let waits = !waits_are_deferred();
     let mut report = {

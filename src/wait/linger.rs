@@ -1,13 +1,15 @@
 //! Falling back a little behind a fast publisher, so that both sides work in batches.
 //!
-//! A consumer that keeps up with a flow of events looks at a lane's tail after each of them. Every look takes the line
-//! away from the publisher, which then needs a transfer between processors for each event, and so does the consumer: both
-//! crawl at the pace of single transfers, several times slower than either could work. A consumer that looks away for a
-//! moment finds many events in one look, and the publisher keeps its lines meanwhile.
+//! A consumer that keeps up with a flow of events looks at a lane's tail after each of them. Every
+//! look takes the line away from the publisher, which then needs a transfer between processors for
+//! each event, and so does the consumer: both crawl at the pace of single transfers, several times
+//! slower than either could work. A consumer that looks away for a moment finds many events in one
+//! look, and the publisher keeps its lines meanwhile.
 //!
-//! So a consumer that has run the lanes dry lingers before it looks again. How long follows from what it finds: longer
-//! while events come faster than one a step, not at all once a look finds nothing, and never so long that a lane should
-//! get more than a few eighths full. An event that comes alone waits for nobody.
+//! So a consumer that has run the lanes dry lingers before it looks again. How long follows from
+//! what it finds: longer while events come faster than one a step, not at all once a look finds
+//! nothing, and never so long that a lane should get more than a few eighths full. An event that
+//! comes alone waits for nobody.
 
 use super::strategy::spin_looks;
 use crate::deadline::Deadline;
@@ -15,8 +17,8 @@ use crate::sync::{MODEL, spin_hint, thread};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// About the time in which a line goes from one processor to another and back. An event a step is the least flow at which
-/// looking away pays.
+/// About the time in which a line goes from one processor to another and back. An event a step is
+/// the least flow at which looking away pays.
 const STEP_NANOS: u128 = 60;
 /// The longest linger, in steps: a microsecond.
 const MOST_STEPS: u32 = 16;
@@ -40,8 +42,8 @@ impl Linger {
         Self::default()
     }
 
-    /// The consumer has run the lanes dry, and handled so many events since it did so last. Waits a moment if more are to be
-    /// expected. `capacity` is that of a lane.
+    /// The consumer has run the lanes dry, and handled so many events since it did so last. Waits a
+    /// moment if more are to be expected. `capacity` is that of a lane.
     #[inline]
     pub(crate) fn ran_dry(&mut self, events: usize, capacity: usize) {
         self.steps = Self::next(self.steps, events, capacity);
@@ -68,12 +70,14 @@ impl Linger {
     }
 }
 
-/// Looks again and again, each time after twice as long as before, for a few microseconds in all, and then lets others run a
-/// few times until the deadline is over; `None` when that was not enough.
+/// Looks again and again, each time after twice as long as before, for a few microseconds in all,
+/// and then lets others run a few times until the deadline is over; `None` when that was not
+/// enough.
 ///
-/// A publisher that waits for room looks like this before it parks: one that looked as often as it could would fight the consumer
-/// for the line that says how far that is, and get in one event for each that comes out. And where both share a processor, a
-/// consumer that is let run makes room for many events, while one that has to wake the publisher is interrupted for each.
+/// A publisher that waits for room looks like this before it parks: one that looked as often as it
+/// could would fight the consumer for the line that says how far that is, and get in one event for
+/// each that comes out. And where both share a processor, a consumer that is let run makes room for
+/// many events, while one that has to wake the publisher is interrupted for each.
 pub(crate) fn look_ever_less<R>(deadline: Deadline, mut look: impl FnMut() -> Option<R>) -> Option<R> {
     let spinning = look_between_spins(looks(), &mut look);
     let turns = if MODEL { 0 } else { TURNS };
@@ -86,8 +90,9 @@ pub(crate) fn look_ever_less<R>(deadline: Deadline, mut look: impl FnMut() -> Op
     })
 }
 
-/// Looks a few times within about ten microseconds, and lets nobody else run: for whoever can do without what it looks for, at a
-/// price like that. On one processor, nothing changes while we look.
+/// Looks a few times within about ten microseconds, and lets nobody else run: for whoever can do
+/// without what it looks for, at a price like that. On one processor, nothing changes while we
+/// look.
 pub(crate) fn look_for_a_moment<R>(look: impl FnMut() -> Option<R>) -> Option<R> {
     look_between_spins(looks().min(1) * 3, look)
 }
@@ -115,7 +120,8 @@ fn spin(steps: u32) {
     }
 }
 
-/// How many spin hints make a step. The length of one differs by a factor of ten between processors.
+/// How many spin hints make a step. The length of one differs by a factor of ten between
+/// processors.
 fn spins_per_step() -> u32 {
     if MODEL {
         return 0;

@@ -1,40 +1,51 @@
 //! The place where any number of threads wait for room, for progress, or for their turn.
 //!
-//! A cold list behind a count: a thread that makes progress fences and reads the count, and only takes the lock when
-//! a thread waits. The handshake is that of the wait cell, with the same choice of fences.
+//! A cold list behind a count: a thread that makes progress fences and reads the count, and only
+//! takes the lock when a thread waits. The handshake is that of the wait cell, with the same choice
+//! of fences.
 //!
 //! # Why the consumers have a list of their own
-//! A [`Crowd`](super::crowd::Crowd) wakes the consumer that parked last, whose caches are warm; a list wakes the thread that has waited
-//! longest, so that no publisher starves. In a crowd tasks wait as well as threads, a thread that naps is not counted, and the woken
-//! consumer reports back before the next one is woken. On a list each thread says what it wants, keeps its position when it fails, and
-//! checks the goals of others. One list for both would ask, at each wake-up, which of two orders, two counts and two ways of passing on
-//! holds. What they share is the handshake: a count that is read after a light fence, and written before a heavy one.
+//! A [`Crowd`](super::crowd::Crowd) wakes the consumer that parked last, whose caches are warm; a
+//! list wakes the thread that has waited longest, so that no publisher starves. In a crowd tasks
+//! wait as well as threads, a thread that naps is not counted, and the woken consumer reports back
+//! before the next one is woken. On a list each thread says what it wants, keeps its position when
+//! it fails, and checks the goals of others. One list for both would ask, at each wake-up, which of
+//! two orders, two counts and two ways of passing on holds. What they share is the handshake: a
+//! count that is read after a light fence, and written before a heavy one.
 //!
 //! # How many are woken
-//! Each waiter says what it [wants](Want). Progress serves all who wait for it, and wakes them all. Room in a ring serves one, and so
-//! does a turn: a notification wakes the thread that has waited longest for that very thing, and no other. A [goal](Waiter::for_goal)
-//! is reached after many notifications: see below. An answer and an end come once, and wake the threads that wait for them. A thread
-//! that was woken and finds nothing, since a publisher that did not wait came first, keeps its place in the line.
+//! Each waiter says what it [wants](Want). Progress serves all who wait for it, and wakes them all.
+//! Room in a ring serves one, and so does a turn: a notification wakes the thread that has waited
+//! longest for that very thing, and no other. A [goal](Waiter::for_goal) is reached after many
+//! notifications: see below. An answer and an end come once, and wake the threads that wait for
+//! them. A thread that was woken and finds nothing, since a publisher that did not wait came first,
+//! keeps its place in the line.
 //!
-//! One wake-up for each thing that is made is not enough where several threads make them: of two slots that are freed at once in
-//! a shared ring the later one may be told of first, and the thread woken for it fails, since the earlier one is still in a
-//! consumer's hands. So a thread that got what it waited for wakes the next one if there [is more](WaitList::wait_for).
+//! One wake-up for each thing that is made is not enough where several threads make them: of two
+//! slots that are freed at once in a shared ring the later one may be told of first, and the thread
+//! woken for it fails, since the earlier one is still in a consumer's hands. So a thread that got
+//! what it waited for wakes the next one if there [is more](WaitList::wait_for).
 //!
 //! # Goals
-//! A thread that waits for a goal, such as a flush, needs most reports of progress no more than the others do. A report wakes one of
-//! them, the *scout*. It checks its own goal, and then the goals of the others, and wakes the threads whose goals are reached. While a scout is on its way, a report wakes no other one. So a report costs one wake-up at most, however many wait.
+//! A thread that waits for a goal, such as a flush, needs most reports of progress no more than the
+//! others do. A report wakes one of them, the *scout*. It checks its own goal, and then the goals
+//! of the others, and wakes the threads whose goals are reached. While a scout is on its way, a
+//! report wakes no other one. So a report costs one wake-up at most, however many wait.
 //!
 //! # Invariants
-//! - A1: a thread that is taken off the list makes an attempt afterwards, or has another thread woken in its stead: also when its
-//!   time is over, and when its attempt unwinds.
-//! - A2: a thread whose attempt succeeded, on the list or off it, looks whether there is more, and wakes the next one then.
+//! - A1: a thread that is taken off the list makes an attempt afterwards, or has another thread
+//!   woken in its stead: also when its time is over, and when its attempt unwinds.
+//! - A2: a thread whose attempt succeeded, on the list or off it, looks whether there is more, and
+//!   wakes the next one then.
 //! - A3: a thread sleeps only after an attempt that failed behind its entry and the heavy fence.
-//! - A4: a scout clears its mark under the lock of the list, and checks the goals after that. It sees everything that a notifier had done
-//!   before it found the mark there. A scout that unwinds has another one called.
+//! - A4: a scout clears its mark under the lock of the list, and checks the goals after that. It
+//!   sees everything that a notifier had done before it found the mark there. A scout that unwinds
+//!   has another one called.
 //!
-//! So nobody sleeps beside something that it could use: by A3 the thing was made after the sleeper's attempt, by a thread
-//! that saw the sleeper on the list and took the first one off. By A1 that one looks, or another one does. If it fails, the thing
-//! is taken, or is not to be had before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
+//! So nobody sleeps beside something that it could use: by A3 the thing was made after the
+//! sleeper's attempt, by a thread that saw the sleeper on the list and took the first one off. By
+//! A1 that one looks, or another one does. If it fails, the thing is taken, or is not to be had
+//! before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
 
 mod line;
 #[cfg(test)]
@@ -56,17 +67,19 @@ use std::time::Duration;
 use waiter::Entry;
 pub(crate) use waiter::{Waiter, Want};
 
-/// The first park of a wait is no longer than this; each later one may take twice as long, up to the [`SAFETY_LIMIT`], so that a long
-/// wait costs little.
+/// The first park of a wait is no longer than this; each later one may take twice as long, up to
+/// the [`SAFETY_LIMIT`], so that a long wait costs little.
 const FIRST_PARK: Duration = Duration::from_millis(100);
 
 /// The place where any number of threads wait for room, or for progress.
 ///
 /// # Guarantees
-/// [`notify`](Self::notify) costs one fence of its pair and one load when nobody waits, and allocates nothing.
+/// [`notify`](Self::notify) costs one fence of its pair and one load when nobody waits, and
+/// allocates nothing.
 ///
-/// A list is made with room for 16 who wait at the same time. The 17th allocates: then there is room for 32, which the list
-/// keeps, and so on. Besides, each call of [`wait_until`](Self::wait_until) allocates its place on the list.
+/// A list is made with room for 16 who wait at the same time. The 17th allocates: then there is
+/// room for 32, which the list keeps, and so on. Besides, each call of
+/// [`wait_until`](Self::wait_until) allocates its place on the list.
 ///
 /// # Examples
 /// ```
@@ -107,7 +120,8 @@ impl WaitList {
         Self { pair, count: AtomicU64::new(0), line: Mutex::new(line) }
     }
 
-    /// Waits until `attempt` succeeds, asking again after each notification; `None` when the deadline is over first.
+    /// Waits until `attempt` succeeds, asking again after each notification; `None` when the
+    /// deadline is over first.
     ///
     /// # Examples
     /// ```
@@ -131,8 +145,9 @@ impl WaitList {
         self.wait(&mut Place::new(self, waiter), deadline, attempt)
     }
 
-    /// Waits in the line of those who want the same, until `attempt` gets it. Where a thread may be woken for something that it finds
-    /// in another's hands, `more` says whether the next in the line would get something now.
+    /// Waits in the line of those who want the same, until `attempt` gets it. Where a thread may be
+    /// woken for something that it finds in another's hands, `more` says whether the next in the
+    /// line would get something now.
     pub(crate) fn wait_for<R>(
         &self,
         waiter: &Waiter,
@@ -148,7 +163,8 @@ impl WaitList {
         outcome
     }
 
-    /// Waits until the goal of `waiter` is reached; whether it is. `begun` is called once, when the thread is on the list.
+    /// Waits until the goal of `waiter` is reached; whether it is. `begun` is called once, when the
+    /// thread is on the list.
     pub(crate) fn wait_for_goal(&self, waiter: &Waiter, deadline: Deadline, begun: impl FnOnce()) -> bool {
         let mut begun = Some(begun);
         let attempt = || {
@@ -170,14 +186,16 @@ impl WaitList {
         loop {
             let thread = Unparker::current();
             let woken = place.enter(&thread);
-            // A removal does not wake a publisher that waits inside the sink. The publisher checks for it, so its parks stay short.
+            // A removal does not wake a publisher that waits inside the sink. The publisher checks
+            // for it, so its parks stay short.
             let longest_now = if is_inside() { FIRST_PARK } else { longest };
-            // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the notifier sees the count, or we see
-            // its progress.
+            // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the
+            // notifier sees the count, or we see its progress.
             let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
             let outcome = recheck(&mut attempt);
             let left = deadline.remaining();
-            // ORD(list.woken): Acquire; pairs with the Release in `Entry::wake`: the progress is visible.
+            // ORD(list.woken): Acquire; pairs with the Release in `Entry::wake`: the progress is
+            // visible.
             if outcome.is_none()
                 && !is_let_go()
                 && left.is_none_or(|left| !left.is_zero())
@@ -190,7 +208,8 @@ impl WaitList {
                 self.wake_reached();
             }
             let outcome = match outcome {
-                // A publisher inside a sink that is being removed waits no more: see `sync::guarded`.
+                // A publisher inside a sink that is being removed waits no more: see
+                // `sync::guarded`.
                 None if deadline.has_passed() || is_let_go() => attempt().ok_or(()),
                 None => {
                     longest = SAFETY_LIMIT.min(longest * 2);
@@ -294,7 +313,8 @@ impl WaitList {
         }
     }
 
-    /// No fence: the lock is taken in any case. A thread that enters behind it sees what this one has seen.
+    /// No fence: the lock is taken in any case. A thread that enters behind it sees what this one
+    /// has seen.
     #[cold]
     fn pass_on(&self, want: Want) {
         self.call(Call { all: false, progress: false, one: Some(want) });
@@ -302,7 +322,8 @@ impl WaitList {
 
     #[cold]
     fn call(&self, mut call: Call) {
-        // Those who are there now, in their order: a thread that comes back meanwhile has looked, and waits for what is made next.
+        // Those who are there now, in their order: a thread that comes back meanwhile has looked,
+        // and waits for what is made next.
         let (mut from, mut limit) = (0, None);
         while call.all || call.progress || call.one.is_some() {
             let entry = {

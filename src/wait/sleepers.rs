@@ -1,23 +1,28 @@
 //! The place where any number of readers of one stream sleep, all of whom an event wakes.
 //!
-//! Readers that go to sleep push themselves on a stack; a publisher that finds the stack not empty takes all of it at once and wakes
-//! *one* thread, to which it hands the others. That one wakes another and hands it half of the rest, and so on. So a publish
-//! costs one wake-up at most, however many sleep, and those who follow find nobody; and no lock is taken that a sleeper, who
-//! may lose its processor, could hold. (Tasks are woken by whoever meets them: that is a call, and the task may never run.)
+//! Readers that go to sleep push themselves on a stack; a publisher that finds the stack not empty
+//! takes all of it at once and wakes *one* thread, to which it hands the others. That one wakes
+//! another and hands it half of the rest, and so on. So a publish costs one wake-up at most,
+//! however many sleep, and those who follow find nobody; and no lock is taken that a sleeper, who
+//! may lose its processor, could hold. (Tasks are woken by whoever meets them: that is a call, and
+//! the task may never run.)
 //!
-//! The handshake is that of the wait cell: the publisher stores its event, fences, and looks at the stack; the reader gets on
-//! the stack, fences, and looks for events again. A reader that gets up before anybody called it stays on the stack, and lies down
-//! again without another push.
+//! The handshake is that of the wait cell: the publisher stores its event, fences, and looks at the
+//! stack; the reader gets on the stack, fences, and looks for events again. A reader that gets up
+//! before anybody called it stays on the stack, and lies down again without another push.
 //!
 //! # Invariants
-//! - L1: the sleeper in a berth belongs to its reader in OUT and AWAY, where there is none, and to whoever moved the state to
-//!   TAKING.
-//! - L2: a berth is on the stack, or in one chain taken from it, exactly in AWAY, ASLEEP and TAKING. So its link is written by
-//!   its reader in OUT, and else by whoever has the chain.
-//! - L3: whoever was called while ASLEEP, and has a chain handed to it, wakes that chain before it does anything else.
-//! - L4: nodes are freed when the `Sleepers` and all their berths are gone, so a link is good as long as one of them lives.
-//! - L5: a berth is used by one thread at a time (`&mut Berth`), and only with the `Sleepers` that made it. No user code runs
-//!   between a change of its state and the step that belongs to it: wakers are cloned before, and dropped and called after.
+//! - L1: the sleeper in a berth belongs to its reader in OUT and AWAY, where there is none, and to
+//!   whoever moved the state to TAKING.
+//! - L2: a berth is on the stack, or in one chain taken from it, exactly in AWAY, ASLEEP and
+//!   TAKING. So its link is written by its reader in OUT, and else by whoever has the chain.
+//! - L3: whoever was called while ASLEEP, and has a chain handed to it, wakes that chain before it
+//!   does anything else.
+//! - L4: nodes are freed when the `Sleepers` and all their berths are gone, so a link is good as
+//!   long as one of them lives.
+//! - L5: a berth is used by one thread at a time (`&mut Berth`), and only with the `Sleepers` that
+//!   made it. No user code runs between a change of its state and the step that belongs to it:
+//!   wakers are cloned before, and dropped and called after.
 #![expect(
     unsafe_code,
     reason = "sleepers move between threads under a berth's state, and are linked without a lock"
@@ -48,9 +53,9 @@ const CALLED: u64 = 4;
 
 /// The place of one reader among the [`Sleepers`] that made it, by [`Sleepers::berth`].
 ///
-/// It goes with one thread or task at a time. Dropping it takes a sleeper out that is still registered, and gives the place back
-/// for the next reader. It keeps the memory of all places alive, but not the `Sleepers`: in a berth that outlives them no
-/// sleeper is woken any more.
+/// It goes with one thread or task at a time. Dropping it takes a sleeper out that is still
+/// registered, and gives the place back for the next reader. It keeps the memory of all places
+/// alive, but not the `Sleepers`: in a berth that outlives them no sleeper is woken any more.
 ///
 /// # Examples
 /// One for each reader:
@@ -81,8 +86,9 @@ struct Node {
 /// The place where any number of readers of one stream sleep, all of whom an event wakes.
 ///
 /// # Guarantees
-/// [`wake`](Self::wake) costs one load when nobody sleeps, with the symmetric pair also a fence, and one system call when any
-/// number of threads do. It takes no lock, allocates nothing, and is lock-free. Sleeping allocates nothing either.
+/// [`wake`](Self::wake) costs one load when nobody sleeps, with the symmetric pair also a fence,
+/// and one system call when any number of threads do. It takes no lock, allocates nothing, and is
+/// lock-free. Sleeping allocates nothing either.
 ///
 /// # Examples
 /// ```
@@ -104,7 +110,8 @@ struct Node {
 /// ```
 pub struct Sleepers {
     first: CachePadded<AtomicPtr<Node>>,
-    /// What `first` is when nobody is on the stack: null, or with the symmetric pair something that no berth is.
+    /// What `first` is when nobody is on the stack: null, or with the symmetric pair something that
+    /// no berth is.
     empty: *mut Node,
     pair: FencePair,
     nodes: Arc<Mutex<Nodes>>,
@@ -169,8 +176,8 @@ impl Sleepers {
         Berth { node, home: self.nodes.clone() }
     }
 
-    /// Wakes everybody who sleeps, most of them through others. To be called behind the store of what they sleep for: the
-    /// publisher's fence is part of it.
+    /// Wakes everybody who sleeps, most of them through others. To be called behind the store of
+    /// what they sleep for: the publisher's fence is part of it.
     ///
     /// # Examples
     /// ```
@@ -192,8 +199,9 @@ impl Sleepers {
     #[inline(always)]
     pub fn wake(&self) {
         if !MODEL {
-            // ORD(sleepers.first): light fence; pairs with the heavy ones in `park_unless` and `register`. All that the asymmetric
-            // pair needs. The symmetric one's stack is never null, so its fence costs no look here.
+            // ORD(sleepers.first): light fence; pairs with the heavy ones in `park_unless` and
+            // `register`. All that the asymmetric pair needs. The symmetric one's stack is never
+            // null, so its fence costs no look here.
             light_fence(FencePair::Asymmetric);
         }
         // ORD(sleepers.first): Relaxed; the fences order it against the push in `lie_down`.
@@ -205,20 +213,23 @@ impl Sleepers {
     #[cold]
     #[inline(never)]
     fn call(&self) {
-        // ORD(sleepers.first): light fence; pairs with the heavy ones in `park_unless` and `register`, where the pair is symmetric.
+        // ORD(sleepers.first): light fence; pairs with the heavy ones in `park_unless` and
+        // `register`, where the pair is symmetric.
         light_fence(self.pair);
         if self.first.load(Ordering::Relaxed) == self.empty {
             return;
         }
-        // ORD(sleepers.first): Acquire; pairs with the Release in `lie_down`: the berths are filled and linked.
+        // ORD(sleepers.first): Acquire; pairs with the Release in `lie_down`: the berths are filled
+        // and linked.
         let chain = self.first.swap(self.empty, Ordering::Acquire);
         if chain != self.empty {
             rouse(chain, |rest| (null_mut(), rest));
         }
     }
 
-    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after the thread is announced
-    /// as asleep, says that there is something to do. May return for no reason, and does after a second at the latest.
+    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after
+    /// the thread is announced as asleep, says that there is something to do. May return for no
+    /// reason, and does after a second at the latest.
     ///
     /// # Panics
     /// When `berth` was made by other `Sleepers`.
@@ -253,7 +264,8 @@ impl Sleepers {
         }
     }
 
-    /// Announces a task as asleep. Look for events afterwards; when there are some, they are the caller's to take.
+    /// Announces a task as asleep. Look for events afterwards; when there are some, they are the
+    /// caller's to take.
     ///
     /// # Panics
     /// When `berth` was made by other `Sleepers`.
@@ -281,7 +293,8 @@ impl Sleepers {
         let task = Sleeper::task(task);
         drop(berth.get_up());
         self.lie_down(berth, task);
-        // ORD(sleepers.first): heavy fence, as in `park_unless`. A task cannot be parked with a limit, so it must not fail.
+        // ORD(sleepers.first): heavy fence, as in `park_unless`. A task cannot be parked with a
+        // limit, so it must not fail.
         heavy_fence_or_wait(self.pair);
     }
 
@@ -315,8 +328,8 @@ impl Sleepers {
         let node = &*berth.node;
         // SAFETY: L1: the state is OUT or AWAY: `get_up` left it so.
         unsafe { node.sleeper.put(sleeper) };
-        // ORD(berth.state): Release; pairs with the Acquire in `rouse_one`: the sleeper is there. Acquire, where it fails, pairs with
-        // its Release: our link was read.
+        // ORD(berth.state): Release; pairs with the Acquire in `rouse_one`: the sleeper is there.
+        // Acquire, where it fails, pairs with its Release: our link was read.
         if node.state.compare_exchange(AWAY, ASLEEP, Ordering::Release, Ordering::Acquire).is_ok() {
             return;
         }
@@ -326,7 +339,8 @@ impl Sleepers {
         loop {
             let below = if first == self.empty { null_mut() } else { first };
             node.next.store(below, Ordering::Relaxed);
-            // ORD(sleepers.first): Release; pairs with the Acquire in `call`: the berth is filled and linked.
+            // ORD(sleepers.first): Release; pairs with the Acquire in `call`: the berth is filled
+            // and linked.
             match self.first.compare_exchange(first, this, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(other) => first = other,
@@ -336,18 +350,20 @@ impl Sleepers {
 }
 
 impl Berth {
-    /// Takes the sleeper out, for the caller to drop, unless it was called: then this does what it was called for. Leaves the state
-    /// OUT or AWAY.
+    /// Takes the sleeper out, for the caller to drop, unless it was called: then this does what it
+    /// was called for. Leaves the state OUT or AWAY.
     fn get_up(&self) -> Option<Sleeper> {
         let node = &*self.node;
         let mut pace = Pace::new();
         loop {
-            // ORD(berth.state): Acquire; pairs with the Release in `rouse_one`: the sleeper is out, and the chain handed.
+            // ORD(berth.state): Acquire; pairs with the Release in `rouse_one`: the sleeper is out,
+            // and the chain handed.
             match node.state.load(Ordering::Acquire) {
                 ASLEEP => {
                     if node.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
                     {
-                        // SAFETY: L1, L5: in ASLEEP there was a sleeper, our own; from AWAY on no other thread takes it.
+                        // SAFETY: L1, L5: in ASLEEP there was a sleeper, our own; from AWAY on no
+                        // other thread takes it.
                         return Some(unsafe { node.sleeper.take() });
                     }
                 }
@@ -374,7 +390,8 @@ impl Drop for Berth {
     }
 }
 
-/// Wakes a chain. `share` says what of the rest the caller goes on with, and what the thread gets that it wakes.
+/// Wakes a chain. `share` says what of the rest the caller goes on with, and what the thread gets
+/// that it wakes.
 fn rouse(chain: *mut Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) {
     let mut left = NonNull::new(chain);
     while let Some(node) = left {
@@ -406,7 +423,8 @@ fn rouse_one(node: &Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) -
         }
         Sleeper::Task(_) => (rest, OUT),
     };
-    // ORD(berth.state): Release; pairs with the Acquire in `get_up`: the sleeper is out, and the chain handed.
+    // ORD(berth.state): Release; pairs with the Acquire in `get_up`: the sleeper is out, and the
+    // chain handed.
     node.state.store(after, Ordering::Release);
     sleeper.wake();
     kept

@@ -1,4 +1,5 @@
-//! How a consumer waits: the strategies, and the pure logic that turns what it saw into its next step.
+//! How a consumer waits: the strategies, and the pure logic that turns what it saw into its next
+//! step.
 
 use crate::error::{ConfigError, Invalid, ParseSettingError};
 use crate::sync::MODEL;
@@ -19,16 +20,19 @@ use std::time::{Duration, Instant};
 /// | [`Poll`](Self::Poll) | never parks; the interval doubles from `busy` to `idle` | never a system call | up to 1 % of a processor |
 /// | [`BusySpin`](Self::BusySpin) | spins | nothing | a whole processor |
 ///
-/// Under each of them a consumer that keeps up with a fast flow (more than one event in about 60 ns) looks away for up to a
-/// microsecond after it has run its lanes dry, so that it and the publishers work in batches rather than fight for the same
-/// lines of memory. An event that comes alone waits for nothing.
+/// Under each of them a consumer that keeps up with a fast flow (more than one event in about 60
+/// ns) looks away for up to a microsecond after it has run its lanes dry, so that it and the
+/// publishers work in batches rather than fight for the same lines of memory. An event that comes
+/// alone waits for nothing.
 ///
-/// On a machine with one or two processors nothing but `BusySpin` spins for more than a microsecond or two.
+/// On a machine with one or two processors nothing but `BusySpin` spins for more than a microsecond
+/// or two.
 ///
 /// # As text
-/// `Display` writes, and `FromStr` reads, `nap:NAP,PARK_AFTER`, `spin_park`, `park`, `poll:BUSY,IDLE` and `busy_spin`; `FromStr` also takes
-/// `nap` and `poll` with their defaults, and `-` for `_`. A duration is a whole number and a unit: `ns`, `us`, `ms` or `s`. With the
-/// feature `serde` the same text is the serialized form.
+/// `Display` writes, and `FromStr` reads, `nap:NAP,PARK_AFTER`, `spin_park`, `park`,
+/// `poll:BUSY,IDLE` and `busy_spin`; `FromStr` also takes `nap` and `poll` with their defaults, and
+/// `-` for `_`. A duration is a whole number and a unit: `ns`, `us`, `ms` or `s`. With the feature
+/// `serde` the same text is the serialized form.
 ///
 /// # Examples
 /// ```
@@ -46,8 +50,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitStrategy {
-    /// Naps at most `nap` at a time, and only so long that no lane should get more than a quarter full; parks after
-    /// `park_after` without an event. Default: 100 µs and 10 ms.
+    /// Naps at most `nap` at a time, and only so long that no lane should get more than a quarter
+    /// full; parks after `park_after` without an event. Default: 100 µs and 10 ms.
     Nap {
         /// The longest nap; cut to `park_after`, and to a second.
         nap: Duration,
@@ -58,10 +62,11 @@ pub enum WaitStrategy {
     SpinPark,
     /// Parks at once.
     Park,
-    /// Sleeps for an interval that doubles from `busy` to `idle` while nothing comes. Default: 100 µs and 5 ms.
+    /// Sleeps for an interval that doubles from `busy` to `idle` while nothing comes. Default: 100
+    /// µs and 5 ms.
     ///
-    /// An idle consumer wakes up once per `idle`: with the default 200 times a second, which takes at most 1 % of a processor. Half
-    /// the interval costs twice as much.
+    /// An idle consumer wakes up once per `idle`: with the default 200 times a second, which takes
+    /// at most 1 % of a processor. Half the interval costs twice as much.
     Poll {
         /// The interval while events flow.
         busy: Duration,
@@ -70,8 +75,8 @@ pub enum WaitStrategy {
     },
     /// Spins without end: the lowest latency for a whole processor.
     ///
-    /// With more spinning threads than processors the scheduler runs them by turns, milliseconds each, and everybody waits
-    /// for a turn: then any other strategy is faster.
+    /// With more spinning threads than processors the scheduler runs them by turns, milliseconds
+    /// each, and everybody waits for a turn: then any other strategy is faster.
     BusySpin,
 }
 
@@ -137,7 +142,8 @@ impl FromStr for WaitStrategy {
     /// Reads what `Display` writes.
     ///
     /// # Errors
-    /// [`ParseSettingError`] with the list of valid texts. Whether the intervals are valid is checked by the call that uses them.
+    /// [`ParseSettingError`] with the list of valid texts. Whether the intervals are valid is
+    /// checked by the call that uses them.
     ///
     /// # Examples
     /// ```
@@ -181,7 +187,8 @@ pub(crate) enum Step {
 
 /// A nap shorter than this costs more than it saves.
 const SHORTEST_NAP: Duration = Duration::from_micros(20);
-/// What `Nap` cuts its naps to, so that an event waits no longer than that, whatever the user asked for.
+/// What `Nap` cuts its naps to, so that an event waits no longer than that, whatever the user asked
+/// for.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
 
 /// Remembers what a consumer saw lately and says how to wait.
@@ -204,7 +211,8 @@ impl Idler {
         Self { strategy, looks: 0, events: 0, decided: None, silent_since: None, interval: Duration::ZERO }
     }
 
-    /// The consumer found this many events, at least one: a look that found none must not begin the wait anew.
+    /// The consumer found this many events, at least one: a look that found none must not begin the
+    /// wait anew.
     #[inline]
     pub(crate) fn found(&mut self, events: usize) {
         debug_assert!(events > 0, "a look that found nothing was reported");
@@ -212,8 +220,9 @@ impl Idler {
         self.looks = 0;
     }
 
-    /// The consumer was parked and is awake again: it naps for a while before it parks once more. Where several share the
-    /// events, most wake-ups find nothing, and without this each event would cost its publisher one.
+    /// The consumer was parked and is awake again: it naps for a while before it parks once more.
+    /// Where several share the events, most wake-ups find nothing, and without this each event
+    /// would cost its publisher one.
     pub(crate) fn roused(&mut self) {
         self.silent_since = None;
     }
@@ -240,7 +249,8 @@ impl Idler {
             WaitStrategy::Nap { nap, park_after } => {
                 let now = now();
                 let (silence, limit) = self.flow(now, capacity);
-                // No publisher ends a nap: one longer than the silence before a park would put that off.
+                // No publisher ends a nap: one longer than the silence before a park would put that
+                // off.
                 let nap = nap.min(park_after).min(LONGEST_NAP).min(limit);
                 if silence >= park_after { Step::Park } else { Self::nap_or_yield(nap) }
             }
@@ -258,7 +268,8 @@ impl Idler {
         if nap < SHORTEST_NAP { Step::Yield } else { Step::Nap(nap) }
     }
 
-    /// How long nothing came, and how long a nap may be before a lane is a quarter full at the rate seen last.
+    /// How long nothing came, and how long a nap may be before a lane is a quarter full at the rate
+    /// seen last.
     fn flow(&mut self, now: Instant, capacity: usize) -> (Duration, Duration) {
         let events = std::mem::take(&mut self.events);
         let since = self.decided.replace(now);

@@ -6,7 +6,8 @@ use std::time::Duration;
 /// The units, with their nanoseconds.
 const UNITS: [(&str, u128); 4] = [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)];
 
-/// A duration as a whole number of the largest unit that has one: `250ms`, `2s`. [`parse`] reads it back exactly.
+/// A duration as a whole number of the largest unit that has one: `250ms`, `2s`. [`parse`] reads it
+/// back exactly.
 pub(crate) struct Text(pub(crate) Duration);
 
 impl fmt::Display for Text {
@@ -18,7 +19,8 @@ impl fmt::Display for Text {
     }
 }
 
-/// Reads a whole number with the unit `ns`, `us`, `ms` or `s`; nothing where the text is none, or longer than a duration can be.
+/// Reads a whole number with the unit `ns`, `us`, `ms` or `s`; nothing where the text is none, or
+/// longer than a duration can be.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, name) = text.split_at(end);

@@ -1,4 +1,5 @@
-//! The end of a bus: what is handled, who is told what, what a deadline leaves behind; and the flush.
+//! The end of a bus: what is handled, who is told what, what a deadline leaves behind; and the
+//! flush.
 
 mod cycles;
 mod deadlines;
@@ -242,7 +243,8 @@ fn close_returns_the_event_of_a_blocked_publisher() {
     for which in 0..3 {
         for filtered in [false, true] {
             let bus = Bus::new();
-            // Called before the publisher waits; it takes nothing, so that nobody has the second event.
+            // Called before the publisher waits; it takes nothing, so that nobody has the second
+            // event.
             let reached = Log::new();
             let seen = reached.clone();
             bus.add(sink_fn(move |event: &u32| {

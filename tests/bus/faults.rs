@@ -1,4 +1,5 @@
-//! Faults on a bus: panics, errors, closed sinks, and handlers that turn on their own bus. The others notice nothing.
+//! Faults on a bus: panics, errors, closed sinks, and handlers that turn on their own bus. The
+//! others notice nothing.
 
 use buslane::bus::SinkFailure;
 use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
@@ -178,7 +179,8 @@ impl Clone for Fragile {
 
 #[test]
 fn panicking_clone_leaves_earlier_sinks_their_event() {
-    // Kinds of sinks in the order in which a publisher serves them; the clone for the one numbered `at` panics.
+    // Kinds of sinks in the order in which a publisher serves them; the clone for the one numbered
+    // `at` panics.
     for at in 0..4 {
         for batch in [false, true] {
             let bus: Bus<Fragile> = Bus::new();
@@ -212,7 +214,8 @@ fn panicking_clone_leaves_earlier_sinks_their_event() {
                 }
             }));
             assert!(unwound.is_err(), "clone {at}");
-            // Each consumer that was promised the event sleeps without a limit of its own, and is woken.
+            // Each consumer that was promised the event sleeps without a limit of its own, and is
+            // woken.
             for handled in &seen[..at] {
                 assert_eq!(handled.recv_timeout(GUARD), Ok(1), "clone {at}, batch {batch}");
             }

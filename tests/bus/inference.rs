@@ -1,4 +1,5 @@
-//! Type inference: what compiles without an annotation. The closures name the type of the event, and nothing else does.
+//! Type inference: what compiles without an annotation. The closures name the type of the event,
+//! and nothing else does.
 
 use buslane::queue::Handler;
 use buslane::retry::Backoff;

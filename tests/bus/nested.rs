@@ -1,4 +1,5 @@
-//! Buses on buses: lanes all the way through, one bus's end seen from the other, and cycles that end.
+//! Buses on buses: lanes all the way through, one bus's end seen from the other, and cycles that
+//! end.
 
 use buslane::bus::Removed;
 use buslane::error::{AddError, Closed};

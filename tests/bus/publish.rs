@@ -1,4 +1,5 @@
-//! The ways to publish and what they count: with and without waiting, lazily, in batches, from clones on other threads.
+//! The ways to publish and what they count: with and without waiting, lazily, in batches, from
+//! clones on other threads.
 
 use buslane::error::Closed;
 use buslane::testing::Gate;
@@ -104,7 +105,8 @@ fn a_batch_counts_each_event_and_sink() {
     assert_eq!(publisher.publish_batch([]), Err(Closed(())));
 }
 
-/// What a publisher with lanes of its own, and one without, answer to a publish until this deadline.
+/// What a publisher with lanes of its own, and one without, answer to a publish until this
+/// deadline.
 fn both_publish(bus: &Bus<u32>, event: u32, deadline: Deadline) -> [Result<Published, WriteError<u32>>; 2] {
     let shared = bus.with_local(|_| bus.with_local(|shared| shared.publish_by(event, deadline)));
     [bus.publisher().publish_by(event, deadline), shared]
@@ -281,7 +283,8 @@ fn publish_with_makes_no_event_after_receivers_drop() {
     let mut publisher = bus.publisher();
     assert_eq!(publisher.publish_with(|| 1), Ok(took(1, 0)));
     drop(receiver);
-    // The list of sinks has not changed: the publisher learns from its lane that nobody reads there.
+    // The list of sinks has not changed: the publisher learns from its lane that nobody reads
+    // there.
     assert_eq!(publisher.publish_with(|| 2), Ok(took(0, 1)));
     assert_eq!(publisher.publish_with(|| panic!("nobody listens")), Ok(took(0, 0)));
 }

@@ -1,4 +1,5 @@
-//! Removing a sink: what it promises about calls in progress, what still enters and is handled, and what is let go.
+//! Removing a sink: what it promises about calls in progress, what still enters and is handled, and
+//! what is let go.
 
 mod entry_paths;
 mod leftover_calls;
@@ -219,7 +220,8 @@ fn limited_removal_reports_a_call_in_progress() {
 
 #[test]
 fn removal_keeps_out_a_publish_begun_before() {
-    // The publish is held up in an earlier sink, so that it meets the removed one after the removal returned.
+    // The publish is held up in an earlier sink, so that it meets the removed one after the removal
+    // returned.
     type Build = fn() -> (Box<dyn Sink<u32>>, Channel<u32>, buslane::Receiver<u32>);
     fn of(builder: buslane::channel::ChannelBuilder<u32>) -> (Channel<u32>, buslane::Receiver<u32>) {
         builder.build().unwrap()

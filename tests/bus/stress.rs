@@ -1,5 +1,6 @@
-//! Several publishers while sinks come, go and close: every sink that stays has each event once and in order, one that
-//! leaves has no gap up to its end, and all books balance. Sizes keep each scenario under a few seconds.
+//! Several publishers while sinks come, go and close: every sink that stays has each event once and
+//! in order, one that leaves has no gap up to its end, and all books balance. Sizes keep each
+//! scenario under a few seconds.
 
 use buslane::bus::Removed;
 use buslane::error::TryRecvError;
@@ -81,7 +82,8 @@ fn publishers(bus: &Bus<Numbered>, go: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> 
         .collect()
 }
 
-/// One sink of every kind that loses nothing, and what each has seen. `None` is for the channel behind a reader.
+/// One sink of every kind that loses nothing, and what each has seen. `None` is for the channel
+/// behind a reader.
 fn steady_sinks(bus: &Bus<Numbered>) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut seen = || {

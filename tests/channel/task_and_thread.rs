@@ -1,5 +1,6 @@
-//! One reader that is polled as a task and blocked on as a thread, by turns: the task that was left behind gives way to the thread,
-//! under every wait strategy, and no wake-up is lost in either direction.
+//! One reader that is polled as a task and blocked on as a thread, by turns: the task that was left
+//! behind gives way to the thread, under every wait strategy, and no wake-up is lost in either
+//! direction.
 
 use buslane::channel::SharedReceiver;
 use buslane::{Channel, Journal, Receiver, Sink, WaitStrategy};
@@ -145,7 +146,8 @@ fn blocking_read_replaces_a_waiting_task() {
 
 #[test]
 fn a_blocking_read_loses_no_event_of_other_readers() {
-    // A task of one reader that is woken and never polled again blocks no other reader once its own reader blocks.
+    // A task of one reader that is woken and never polled again blocks no other reader once its own
+    // reader blocks.
     for wait in [WaitStrategy::nap(), WaitStrategy::SpinPark, WaitStrategy::Park, WaitStrategy::poll()] {
         let (channel, mut first) = Channel::builder().wait_strategy(wait).build_shared().unwrap();
         let mut second = first.clone();

@@ -1,9 +1,10 @@
-//! What was written, its call having returned, before a read began is found by it: by every read that does not wait, of every kind
-//! of receiver and every kind of lane.
+//! What was written, its call having returned, before a read began is found by it: by every read
+//! that does not wait, of every kind of receiver and every kind of lane.
 //!
-//! Each writer counts an event once its call has returned. The reader loads these counts, reads until it is told that nothing is
-//! there, and then must have got, or lost to an eviction that was told of, at least as many events of each writer. The events are
-//! large or small, so that the time between the claim of a slot and its filling differs.
+//! Each writer counts an event once its call has returned. The reader loads these counts, reads
+//! until it is told that nothing is there, and then must have got, or lost to an eviction that was
+//! told of, at least as many events of each writer. The events are large or small, so that the time
+//! between the claim of a slot and its filling differs.
 
 mod parked;
 
@@ -19,7 +20,8 @@ use std::time::Duration;
 use test_support::{ends, lane};
 
 const WRITERS: usize = 4;
-/// Few enough that nothing is refused: the reader falls behind at most by what is written between two of its reads.
+/// Few enough that nothing is refused: the reader falls behind at most by what is written between
+/// two of its reads.
 const CAPACITY: usize = 512;
 
 /// An event: its writer, its number, and ballast that makes the write take longer.
@@ -62,7 +64,8 @@ fn check<const WORDS: usize, R: Send + 'static>(
     read: Read<R, Event<WORDS>>,
 ) {
     const ROUNDS: usize = 5000;
-    // How many events a writer adds in one round at most: a read that ends only when it finds nothing would not end otherwise.
+    // How many events a writer adds in one round at most: a read that ends only when it finds
+    // nothing would not end otherwise.
     const LEAD: u64 = 64;
     let name = format!("{name}, {into:?}, {} bytes", WORDS * 8);
     ends(move || {
@@ -149,10 +152,12 @@ fn builder<const WORDS: usize>(
     evicted: &Counts,
 ) -> buslane::channel::ChannelBuilder<Event<WORDS>> {
     let evicted = evicted.clone();
-    // Room for what four writers write while the reader does not run; an eviction is told of before the evicting write returns.
+    // Room for what four writers write while the reader does not run; an eviction is told of before
+    // the evicting write returns.
     Channel::builder().capacity(CAPACITY).overflow(overflow).on_drop(
         move |(writer, ..): Event<WORDS>, reason| {
-            // With `DropOldest`, an event is dropped itself when the oldest one is just being taken.
+            // With `DropOldest`, an event is dropped itself when the oldest one is just being
+            // taken.
             if matches!(reason, DropReason::Evicted | DropReason::Full) {
                 evicted.add(writer);
             }
@@ -227,7 +232,8 @@ fn unbounded_reads_find_events_written_before() {
 
 #[test]
 fn evicting_reads_find_events_written_before() {
-    // `drain` and `len` count what is there when they begin, and what is evicted meanwhile makes place for later events.
+    // `drain` and `len` count what is there when they begin, and what is evicted meanwhile makes
+    // place for later events.
     for (name, read) in
         reads().into_iter().filter(|(name, _)| ["try_recv", "try_iter", "drain_with"].contains(name))
     {

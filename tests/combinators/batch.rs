@@ -1,4 +1,5 @@
-//! Batches: when one is complete, what becomes of one that the sink behind does not take, and the books.
+//! Batches: when one is complete, what becomes of one that the sink behind does not take, and the
+//! books.
 
 mod refused;
 mod script;
@@ -237,7 +238,8 @@ fn writers_fill_the_next_batch_while_one_is_sent() {
         move || write_all(&batch, [2])
     });
     gate.wait_reached(1);
-    // The first batch is in the sink's hands; the second one fills up, and then there is no more room.
+    // The first batch is in the sink's hands; the second one fills up, and then there is no more
+    // room.
     write_all(&batch, [3, 4]);
     assert_eq!(outcome(batch.write(5)), Outcome::Full(5));
     assert_eq!(assert_balanced(&batch.state()).pending, 4);

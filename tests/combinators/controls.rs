@@ -1,4 +1,5 @@
-//! Every control reaches every inner sink of every wrapper, and a panic of one of several keeps it from no other.
+//! Every control reaches every inner sink of every wrapper, and a panic of one of several keeps it
+//! from no other.
 
 use buslane::retry::{Backoff, DeadLetter};
 use buslane::sink::Inner;

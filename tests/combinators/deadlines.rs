@@ -1,7 +1,9 @@
-//! Every limit that a user gives is kept, whatever combinator stands between the call and a sink that is stuck.
+//! Every limit that a user gives is kept, whatever combinator stands between the call and a sink
+//! that is stuck.
 //!
-//! A close or a flush that waits by itself stops at its deadline. User code that takes its time is left to the control thread of a
-//! bus, or to the worker of a queue: a combinator that is closed directly calls its sink on the calling thread, and returns with it.
+//! A close or a flush that waits by itself stops at its deadline. User code that takes its time is
+//! left to the control thread of a bus, or to the worker of a queue: a combinator that is closed
+//! directly calls its sink on the calling thread, and returns with it.
 
 use buslane::retry::Backoff;
 use buslane::stats::{CloseReport, Finish, FlushReport};

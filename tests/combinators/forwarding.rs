@@ -64,7 +64,8 @@ impl Sink<u64> for Probe {
     }
 }
 
-/// Calls every method through a combinator, and checks that the probe behind it was reached and answered.
+/// Calls every method through a combinator, and checks that the probe behind it was reached and
+/// answered.
 #[track_caller]
 fn assert_hands_on(probe: &Probe, sink: &impl Sink<u64>) {
     assert!(sink.has_lanes());

@@ -21,8 +21,8 @@ struct Note {
 const LAYER: &str = "application/octet-stream";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Either list may be empty, and what stands in one of them is ignored. The cases of distribution's own `TestIgnoredSink` are
-/// in `go_events/users.rs`.
+/// Either list may be empty, and what stands in one of them is ignored. The cases of distribution's
+/// own `TestIgnoredSink` are in `go_events/users.rs`.
 #[test]
 fn events_in_either_list_are_ignored() {
     let notes =
@@ -108,7 +108,8 @@ fn e41_hung_filter_downstream_stalls_only_its_worker() {
     assert!(bus.close().is_done());
 }
 
-/// In front of a queue a filter runs on the publisher: one that hangs holds up its own publisher, and nobody else's.
+/// In front of a queue a filter runs on the publisher: one that hangs holds up its own publisher,
+/// and nobody else's.
 #[test]
 fn e41_hung_filter_upstream_stalls_only_its_publisher() {
     let gate = Gate::closed();

@@ -23,7 +23,8 @@ fn held() -> (impl Sink<u64> + 'static, Gate, Log<u64>) {
     (sink, gate, log)
 }
 
-/// swarmkit's `TestLimitQueueNoLimit`: one in the sink's hands and 9999 held, all of them handled once it goes on.
+/// swarmkit's `TestLimitQueueNoLimit`: one in the sink's hands and 9999 held, all of them handled
+/// once it goes on.
 #[test]
 fn a_queue_without_a_limit_holds_everything() {
     let (sink, gate, log) = held();
@@ -39,15 +40,15 @@ fn a_queue_without_a_limit_holds_everything() {
     assert!(log.entries().into_iter().eq(0..10_000));
 }
 
-/// swarmkit's `TestLimitQueueWithLimit`: one in the sink's hands and ten held; the eleventh is refused, until one
-/// was handled.
+/// swarmkit's `TestLimitQueueWithLimit`: one in the sink's hands and ten held; the eleventh is
+/// refused, until one was handled.
 #[test]
 fn e42_limit_of_ten_refuses_the_eleventh_event() {
     for way in WAYS {
         let (sink, gate, log) = held();
         let queue = limited(sink, 10, Overflow::Refuse);
-        // On the other way in, so that it takes no room on this one: a private lane's slot is free when its event is
-        // handled.
+        // On the other way in, so that it takes no room on this one: a private lane's slot is free
+        // when its event is handled.
         let mut other = Entry::into(&queue, if way == Way::Private { Way::Shared } else { Way::Private });
         other.write(0).unwrap();
         gate.wait_reached(1);

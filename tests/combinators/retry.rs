@@ -1,4 +1,5 @@
-//! Retries: go-events' own tests by behaviour, its defects, and what is promised about policies, waits, dead letters and keys.
+//! Retries: go-events' own tests by behaviour, its defects, and what is promised about policies,
+//! waits, dead letters and keys.
 
 mod breaker;
 mod close;
@@ -22,7 +23,8 @@ pub(crate) const MILLI: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// A sink that says of each attempt, by its number from 0, whether it fails, and keeps what it took.
+/// A sink that says of each attempt, by its number from 0, whether it fails, and keeps what it
+/// took.
 pub(crate) struct Flaky<F> {
     fails: F,
     attempts: AtomicU64,
@@ -71,7 +73,8 @@ impl<E, F: Fn(u32) -> Next + Send + Sync> RetryPolicy<E> for By<F> {
     }
 }
 
-/// The load of go-events' tests: 100 writes at once; every attempt fails, and after the 50th nine of ten.
+/// The load of go-events' tests: 100 writes at once; every attempt fails, and after the 50th nine
+/// of ten.
 fn delivers_a_hundred_at_once<P: RetryPolicy<u64> + 'static>(clock: ManualClock, policy: P) {
     let sink = flaky(|attempt, _| attempt < 50 || attempt % 10 != 0);
     let retry = sink.clone().retry(policy).clock(clock.clone());

@@ -1,4 +1,5 @@
-//! Invalid settings: the call that puts a chain to use reports them, and a sink that no call has checked refuses every event.
+//! Invalid settings: the call that puts a chain to use reports them, and a sink that no call has
+//! checked refuses every event.
 
 use buslane::error::{AddError, ConfigError, ConfigErrorKind, SpawnError};
 use buslane::retry::{Attempt, Backoff, Next, RetryPolicy};

@@ -206,7 +206,8 @@ fn removal_ends_the_wait_beside_an_unsealable_lane() {
     let waiter = waits(move || (publisher.publish(2), publisher.publish(3)));
     let removing = bus.clone();
     assert!(ends(move || removing.remove(id)).is_ok());
-    // One side had the event already, if the publish had come so far; the next publish finds nobody.
+    // One side had the event already, if the publish had come so far; the next publish finds
+    // nobody.
     let (_, after) = waiter.join().unwrap();
     assert_eq!(after, Ok(took(0, 0)));
     assert!(unbounded.close().is_done());

@@ -1,4 +1,5 @@
-//! The limit to waits: on every way in, for the crate's own waits only, and without a thread per write.
+//! The limit to waits: on every way in, for the crate's own waits only, and without a thread per
+//! write.
 
 use crate::{channel, describe, entry};
 use buslane::time::Deadline;
@@ -91,7 +92,8 @@ fn a_timeout_ends_with_the_write_it_was_for() {
     assert_eq!(writer.join().unwrap().1, Outcome::Accepted);
 }
 
-/// swarmkit's timeout sink ran each write on a thread of its own, which a write that timed out left behind.
+/// swarmkit's timeout sink ran each write on a thread of its own, which a write that timed out left
+/// behind.
 #[test]
 fn e38_a_timeout_starts_no_thread_for_a_write() {
     let threads = Arc::new(Mutex::new(Vec::<ThreadId>::new()));
@@ -101,7 +103,8 @@ fn e38_a_timeout_starts_no_thread_for_a_write() {
     let me = thread::current().id();
     let threads = threads.lock().unwrap();
     assert!(threads.len() == 1000 && threads.iter().all(|thread| *thread == me));
-    // A thousand writes that time out leave nothing behind that could deliver, or hold, their events.
+    // A thousand writes that time out leave nothing behind that could deliver, or hold, their
+    // events.
     let (channel, mut receiver) = channel(1, Overflow::Block);
     let sink = channel.timeout(Duration::ZERO);
     let mut lane = lane(&sink);

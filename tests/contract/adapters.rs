@@ -1,4 +1,5 @@
-//! Sinks and what stands around them: functions, pointers, filters and maps, written to directly and through lanes.
+//! Sinks and what stands around them: functions, pointers, filters and maps, written to directly
+//! and through lanes.
 
 use buslane::error::OutOfMemory;
 use buslane::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Lanes};
@@ -114,7 +115,8 @@ impl Sink<u64> for Probe {
     }
 }
 
-/// Calls every method through a wrapper, and checks that the probe behind it was reached and answered.
+/// Calls every method through a wrapper, and checks that the probe behind it was reached and
+/// answered.
 fn assert_hands_on(probe: &Probe, sink: impl Sink<u64>) {
     assert_eq!(outcome(sink.write(3)), Outcome::Timeout(3));
     assert_eq!(sink.close_by(Deadline::NOW), CloseReport::timed_out(5));

@@ -1,5 +1,5 @@
-//! What may cross threads, what may be cloned, and what may stand behind `dyn`: promises that a change of a field could
-//! break without a word.
+//! What may cross threads, what may be cloned, and what may stand behind `dyn`: promises that a
+//! change of a field could break without a word.
 
 use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
 use buslane::error::{
@@ -59,7 +59,8 @@ macro_rules! assert_not_impl {
     };
 }
 
-// Handles to sinks are used from many threads, whatever the event; both halves of a ring and a reader move.
+// Handles to sinks are used from many threads, whatever the event; both halves of a ring and a
+// reader move.
 assert_impl!(
     Queue<Lonely>, Channel<Lonely>, Noop<Lonely>, Batch<Lonely, Channel<Vec<Lonely>>>, Filter<Lonely, Queue<Lonely>, fn(&Lonely) -> bool>,
     Map<u8, Lonely, Queue<Lonely>, fn(&u8) -> Lonely>, mpmc::Ring<Lonely>, dyn Sink<Lonely>,
@@ -123,7 +124,8 @@ assert_impl!(
     Debug
 );
 
-// A journal lends its events to all threads; its handles are shared, its subscribers and its only publisher are not.
+// A journal lends its events to all threads; its handles are shared, its subscribers and its only
+// publisher are not.
 assert_impl!(Journal<Plain>, Feed<Plain>, blocks::Source<Plain>, blocks::SharedWriter<Plain>: Clone + Send + Sync + Unpin + Debug);
 assert_impl!(
     JournalWriter<Plain>, Subscriber<Plain>, Subscription<Plain>, JournalBuilder<Plain>, RecvEntry<'static, Plain>,

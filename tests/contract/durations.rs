@@ -1,4 +1,5 @@
-//! Every duration and every moment that a caller may give, at both ends: none of them panics, and each means what it says.
+//! Every duration and every moment that a caller may give, at both ends: none of them panics, and
+//! each means what it says.
 
 use buslane::error::ConfigErrorKind;
 use buslane::journal::{Entry, Start, Until};
@@ -165,14 +166,16 @@ fn waiting_strategies_take_every_duration() {
             assert!(queue.flush_timeout(long).is_done(), "{wait:?}");
             assert!(queue.close_timeout(long).is_done(), "{wait:?}");
         }
-        // Nothing but a publish can end the wait of this reader: the channel stays open until all events were read.
+        // Nothing but a publish can end the wait of this reader: the channel stays open until all
+        // events were read.
         for park_after in [brief, long] {
             let wait = WaitStrategy::Nap { nap: long, park_after };
             let (channel, mut receiver) = Channel::builder().wait_strategy(wait).build().unwrap();
             let (tell, told) = mpsc::channel();
             let reader = thread::spawn(move || receiver.iter().for_each(|n: u32| tell.send(n).unwrap()));
             for n in 0..2 {
-                // The reader's strategy takes real time to reach the step after `park_after`. Nothing marks that step.
+                // The reader's strategy takes real time to reach the step after `park_after`.
+                // Nothing marks that step.
                 thread::sleep(3 * brief);
                 channel.write(n).unwrap();
                 assert_eq!(told.recv_timeout(GUARD), Ok(n), "{wait:?}");

@@ -169,7 +169,8 @@ fn unbounded_queue_closes_its_sink_after_last_event() {
     assert_all(seen.taken(), EVENTS);
 }
 
-/// A writer that reads behind it sees what it wrote: there is no event in flight between two calls on one thread.
+/// A writer that reads behind it sees what it wrote: there is no event in flight between two calls
+/// on one thread.
 #[test]
 fn a_channel_hands_over_what_was_written_before() {
     let (channel, mut receiver) = Channel::lossy(1).unwrap();

@@ -1,5 +1,5 @@
-//! One test for each defect of go-events that concerns delivery, overflow and what the user is told; `lifecycle` has those about
-//! closing, and the retry tests those about retries.
+//! One test for each defect of go-events that concerns delivery, overflow and what the user is
+//! told; `lifecycle` has those about closing, and the retry tests those about retries.
 
 use buslane::bus::Removed;
 use buslane::stats::{DropReason, Finish};
@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 use test_support::{GUARD, Log, assert_balanced, ends, wait_for};
 
-/// There, the sink behind a closed one misses the event, and the last one gets it twice. `bus/faults` shows it for every way to
-/// publish and every kind of sink.
+/// There, the sink behind a closed one misses the event, and the last one gets it twice.
+/// `bus/faults` shows it for every way to publish and every kind of sink.
 #[test]
 fn e1_closed_sink_costs_the_others_nothing() {
     let bus = Bus::new();
@@ -117,7 +117,8 @@ fn e7_an_event_that_is_nothing_is_an_event() {
     assert_eq!(units.len(), 3);
 }
 
-/// There, a queue swallows that its sink is closed: a broadcaster never lets go of it, and it goes on accepting.
+/// There, a queue swallows that its sink is closed: a broadcaster never lets go of it, and it goes
+/// on accepting.
 #[test]
 fn e10_queue_closes_with_its_sink_and_leaves_the_bus() {
     let (bus, behind) = (Bus::new(), Collect::new());
@@ -178,8 +179,8 @@ fn e11_drops_are_counted_and_reported_without_events() {
     assert!(texts.iter().all(|text| !text.contains("secret")), "{texts:?}");
 }
 
-/// There, the sinks given to the constructor are not compared, one that cannot be compared panics, a panic of any sink ends the
-/// process, and the printing of a broadcaster races with it.
+/// There, the sinks given to the constructor are not compared, one that cannot be compared panics,
+/// a panic of any sink ends the process, and the printing of a broadcaster races with it.
 #[test]
 fn e14_sinks_are_told_apart_printed_and_may_panic() {
     /// Has no identity of its own.
@@ -250,7 +251,8 @@ fn e16_what_waits_is_handled_in_one_batch() {
     assert!(batch.into_iter().eq(0..1000));
 }
 
-/// There, the matcher runs in the broadcaster's one goroutine: one that waits for a lock which a publisher holds freezes all.
+/// There, the matcher runs in the broadcaster's one goroutine: one that waits for a lock which a
+/// publisher holds freezes all.
 #[test]
 fn e41_waiting_filter_stops_only_its_own_thread() {
     let (bus, gate) = (Bus::new(), Gate::closed());

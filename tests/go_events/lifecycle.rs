@@ -1,4 +1,5 @@
-//! One test for each defect of go-events, and of what was built on it, that concerns closing, leaving and coming.
+//! One test for each defect of go-events, and of what was built on it, that concerns closing,
+//! leaving and coming.
 
 use buslane::error::{AddError, RecvError};
 use buslane::retry::Backoff;
@@ -11,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 use test_support::{Drops, GUARD, Log, assert_balanced, ends, wait_for, waits};
 
-/// There, a close waits for ever when the sink blocks, or is retried for ever, and the right order of closes contradicts the
-/// flush.
+/// There, a close waits for ever when the sink blocks, or is retried for ever, and the right order
+/// of closes contradicts the flush.
 #[test]
 fn e4_close_ends_at_its_limit_whatever_the_sink_does() {
     let gate = Gate::closed();
@@ -74,8 +75,8 @@ fn e4_queue_into_an_unread_channel_closes() {
     }
 }
 
-/// There, a write after the close may be accepted at random, the stream has no end, and a reader that sees both at once may
-/// leave events behind.
+/// There, a write after the close may be accepted at random, the stream has no end, and a reader
+/// that sees both at once may leave events behind.
 #[test]
 fn e8_closed_channel_refuses_and_drains_the_rest() {
     for _ in 0..100 {
@@ -105,7 +106,8 @@ impl Sink<u64> for SlowToClose {
     }
 }
 
-/// There, a second close returns while the first one is still at work, and writers wait for the lock that it holds.
+/// There, a second close returns while the first one is still at work, and writers wait for the
+/// lock that it holds.
 #[test]
 fn e9_closes_wait_for_the_end_and_writers_do_not() {
     let (gate, seen) = (Gate::closed(), Collect::new());
@@ -129,7 +131,8 @@ fn e9_closes_wait_for_the_end_and_writers_do_not() {
     assert_eq!(reports[1], reports[0]);
 }
 
-/// There, a broadcaster is a goroutine from its first moment on, which stays for ever unless it is closed.
+/// There, a broadcaster is a goroutine from its first moment on, which stays for ever unless it is
+/// closed.
 #[test]
 fn e15_a_bus_that_is_forgotten_leaves_nothing_behind() {
     let drops = Drops::default();
@@ -157,8 +160,8 @@ fn e15_a_bus_that_is_forgotten_leaves_nothing_behind() {
     assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Closed)));
 }
 
-/// In swarmkit, a goroutine copies events for a reader that has stopped reading, and stays; and a stream is closed only if that
-/// was asked for.
+/// In swarmkit, a goroutine copies events for a reader that has stopped reading, and stays; and a
+/// stream is closed only if that was asked for.
 #[test]
 fn e39_dropped_reader_releases_waiters_and_ends() {
     let bus = Bus::new();
@@ -181,7 +184,8 @@ fn e39_dropped_reader_releases_waiters_and_ends() {
     assert_eq!(other.recv(), Err(RecvError::Closed));
 }
 
-/// In swarmkit, a close between the start of a watch and its registration deadlocks, and a watch of a closed queue never ends.
+/// In swarmkit, a close between the start of a watch and its registration deadlocks, and a watch of
+/// a closed queue never ends.
 #[test]
 fn e40_a_subscription_beside_a_close_fails_or_ends() {
     for _ in 0..50 {
@@ -201,8 +205,8 @@ fn e40_a_subscription_beside_a_close_fails_or_ends() {
     }
 }
 
-/// In containerd, an event that cannot be read does not leave the loop as it should, the stream has no end of its own, and each
-/// subscriber has a queue without a bound.
+/// In containerd, an event that cannot be read does not leave the loop as it should, the stream has
+/// no end of its own, and each subscriber has a queue without a bound.
 #[test]
 fn e44_unreadable_and_missed_events_are_counted() {
     let bus = Bus::new();
@@ -223,8 +227,8 @@ fn e44_unreadable_and_missed_events_are_counted() {
     assert_eq!(receiver.recv(), Err(RecvError::Closed));
 }
 
-/// In containerd, what its shim could not deliver goes to the end of the line again, by a goroutine of its own, and is dropped
-/// after the fifth time.
+/// In containerd, what its shim could not deliver goes to the end of the line again, by a goroutine
+/// of its own, and is dropped after the fifth time.
 #[test]
 fn e44_what_is_tried_again_keeps_its_place() {
     let (clock, attempts) = (ManualClock::hurrying(), Log::new());
@@ -246,8 +250,8 @@ fn e44_what_is_tried_again_keeps_its_place() {
     assert_eq!((letter.event, letter.attempts, attempts.entries().len()), (7, 6, 8 + 5 + 6));
 }
 
-/// What a closed bus does not do: hold on to sinks whose close another one waits for. Kept here, since it is the order in which
-/// go-events' users had to close by hand.
+/// What a closed bus does not do: hold on to sinks whose close another one waits for. Kept here,
+/// since it is the order in which go-events' users had to close by hand.
 #[test]
 fn e4_bus_closes_its_sinks_in_order_of_addition() {
     let bus = Bus::<u32>::new();

@@ -1,5 +1,6 @@
-//! What docker/go-events' own tests show, and what those of its users do, by behaviour and at the same sizes; and one test for
-//! each defect of theirs. The page `docs::go_events` says where the two differ.
+//! What docker/go-events' own tests show, and what those of its users do, by behaviour and at the
+//! same sizes; and one test for each defect of theirs. The page `docs::go_events` says where the
+//! two differ.
 
 mod components;
 mod defects;
@@ -13,7 +14,8 @@ use std::sync::Barrier;
 use std::thread;
 use test_support::GUARD;
 
-/// What go-events asks of every sink that is closed: it succeeds, twice, and nothing enters afterwards.
+/// What go-events asks of every sink that is closed: it succeeds, twice, and nothing enters
+/// afterwards.
 #[track_caller]
 fn check_close<E>(sink: &impl Sink<E>, late: E) {
     for _ in 0..2 {
@@ -23,7 +25,8 @@ fn check_close<E>(sink: &impl Sink<E>, late: E) {
     assert!(matches!(sink.write(late), Err(WriteError::Closed(_))));
 }
 
-/// Calls `write` with each of these numbers on a thread of its own, with all threads there before the first begins.
+/// Calls `write` with each of these numbers on a thread of its own, with all threads there before
+/// the first begins.
 fn at_once(count: u64, write: impl Fn(u64) + Sync) {
     const STACK: usize = 256 * 1024;
     let (write, start) = (&write, &Barrier::new(count as usize));

@@ -33,12 +33,14 @@ struct Note {
     target: &'static str,
 }
 
-/// distribution's TestIgnoredSink, all of its 17 cases: an endpoint is not told of what stands in one of its two lists.
+/// distribution's TestIgnoredSink, all of its 17 cases: an endpoint is not told of what stands in
+/// one of its two lists.
 #[test]
 fn endpoint_receives_no_ignored_targets_or_actions() {
     const BLOB: Note = Note { action: "push", target: "blob" };
     const MANIFEST: Note = Note { action: "pull", target: "manifest" };
-    /// The event, the targets and the actions that are ignored, and whether the endpoint is told of the event.
+    /// The event, the targets and the actions that are ignored, and whether the endpoint is told of
+    /// the event.
     type Case = (Note, &'static [&'static str], &'static [&'static str], bool);
     let cases: [Case; 17] = [
         (BLOB, &[], &[], true),
@@ -116,7 +118,8 @@ fn subscribers_receive_every_event_and_the_end() {
     assert_eq!((read, end), (published(), Err(RecvError::Closed)));
 }
 
-/// containerd's TestExchangeFilters: filters are functions here, so that its little language is that of the user.
+/// containerd's TestExchangeFilters: filters are functions here, so that its little language is
+/// that of the user.
 #[test]
 fn subscribers_see_what_their_filters_keep() {
     type Keep = fn(&Envelope) -> bool;
@@ -160,8 +163,9 @@ fn subscribers_see_what_their_filters_keep() {
     }
 }
 
-/// What the tests of containerd's `eventq` show, but for its limit in time: what comes while nobody reads is kept for the first
-/// reader, up to a bound, and whoever comes later has what comes later. What is never read is told.
+/// What the tests of containerd's `eventq` show, but for its limit in time: what comes while nobody
+/// reads is kept for the first reader, up to a bound, and whoever comes later has what comes later.
+/// What is never read is told.
 #[test]
 fn the_first_reader_has_what_came_before_it() {
     let (bus, discarded) = (Bus::new(), Log::new());
@@ -187,7 +191,8 @@ fn the_first_reader_has_what_came_before_it() {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tagged(&'static [&'static str], u64);
 
-/// swarmkit's TestWatch: watchers of tags get theirs in order, and nothing after they have cancelled.
+/// swarmkit's TestWatch: watchers of tags get theirs in order, and nothing after they have
+/// cancelled.
 #[test]
 fn watchers_receive_tagged_events_until_they_cancel() {
     let bus = Bus::new();
@@ -212,8 +217,9 @@ fn watchers_receive_tagged_events_until_they_cancel() {
     assert_eq!((numbers(&mut first), numbers(&mut second)), (vec![], vec![5, 6]));
 }
 
-/// swarmkit's TestTimeoutLimitWatch: a watcher that is slower than its limit allows is cut off, is told so when it has read what
-/// it was promised, and is forgotten; one that cancels has its stream ended.
+/// swarmkit's TestTimeoutLimitWatch: a watcher that is slower than its limit allows is cut off, is
+/// told so when it has read what it was promised, and is forgotten; one that cancels has its stream
+/// ended.
 #[test]
 fn slow_watcher_is_disconnected() {
     const LIMIT: u64 = 5;
@@ -234,8 +240,8 @@ fn slow_watcher_is_disconnected() {
     assert_eq!(publisher.publish(0).unwrap().accepted, 0);
 }
 
-/// The numbers of swarmkit's benchmarks: up to 10 000 listeners and 64 publishers. Each addition copies the list of a bus, so
-/// where there are very many, buses stand on a bus.
+/// The numbers of swarmkit's benchmarks: up to 10 000 listeners and 64 publishers. Each addition
+/// copies the list of a bus, so where there are very many, buses stand on a bus.
 #[test]
 fn many_publishers_reach_many_listeners_once_each() {
     const EACH: u64 = 2;
@@ -264,7 +270,8 @@ fn many_publishers_reach_many_listeners_once_each() {
     }
 }
 
-/// distribution's TestMetricsExpvar: every endpoint is listed with its counts. There, one that is gone is listed for ever.
+/// distribution's TestMetricsExpvar: every endpoint is listed with its counts. There, one that is
+/// gone is listed for ever.
 #[test]
 fn snapshot_lists_endpoints_with_their_counts() {
     let (bus, gate) = (Bus::new(), Gate::closed());

@@ -1,4 +1,5 @@
-//! Batches by reference: events are looked at where they lie, and stay there meanwhile, whatever the publisher does.
+//! Batches by reference: events are looked at where they lie, and stay there meanwhile, whatever
+//! the publisher does.
 
 use crate::{HOUR, books, event, journals, now, numbers, own, walk};
 use buslane::WaitStrategy;

@@ -1,4 +1,5 @@
-//! The end of a journal: final, told once everything was read, and brought about by whoever holds it.
+//! The end of a journal: final, told once everything was read, and brought about by whoever holds
+//! it.
 
 use crate::{books, event, journals, now, numbers, own, rest};
 use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};

@@ -1,4 +1,5 @@
-//! One test for each defect of moby's events and their publisher (E31 to E37), and of the filter in front of the queue (E41).
+//! One test for each defect of moby's events and their publisher (E31 to E37), and of the filter in
+//! front of the queue (E41).
 
 use crate::{Pen, books, event, journals, now, numbers, own, rest, walk};
 use buslane::error::RecvError;
@@ -10,7 +11,8 @@ use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 use test_support::{ends, lock};
 
-/// There, a listener that is not ready within 100 ms misses events, and nobody counts them or tells it.
+/// There, a listener that is not ready within 100 ms misses events, and nobody counts them or tells
+/// it.
 #[test]
 fn e31_missed_events_are_counted_and_reported() {
     for mut pen in journals(64) {
@@ -25,8 +27,8 @@ fn e31_missed_events_are_counted_and_reported() {
     }
 }
 
-/// There, each event costs a goroutine and a timer for each subscriber, and one that is slow holds up publishers, those who come
-/// and those who leave.
+/// There, each event costs a goroutine and a timer for each subscriber, and one that is slow holds
+/// up publishers, those who come and those who leave.
 #[test]
 fn e32_stalled_subscriber_delays_no_other() {
     for mut pen in journals(64) {
@@ -59,8 +61,9 @@ fn e32_stalled_subscriber_delays_no_other() {
     }
 }
 
-/// There, an event that is logged just before a subscriber takes the history comes a second time with the live stream; publishers
-/// that log at once may get two orders, one in the history and one live.
+/// There, an event that is logged just before a subscriber takes the history comes a second time
+/// with the live stream; publishers that log at once may get two orders, one in the history and one
+/// live.
 #[test]
 fn e33_history_joins_live_without_gap_or_repeat() {
     const EACH: u64 = 3_000;
@@ -101,7 +104,8 @@ fn e33_history_joins_live_without_gap_or_repeat() {
     assert!(seen.iter().all(|seen| *seen == history));
 }
 
-/// There, the history is searched backwards up to the first event that is too old, although times are not in order.
+/// There, the history is searched backwards up to the first event that is too old, although times
+/// are not in order.
 #[test]
 fn e33_events_with_unordered_times_are_found() {
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
@@ -117,7 +121,8 @@ fn e33_events_with_unordered_times_are_found() {
     books(&journal.feed());
 }
 
-/// There, in the first version, each event is logged by a goroutine of its own, in whatever order they run.
+/// There, in the first version, each event is logged by a goroutine of its own, in whatever order
+/// they run.
 #[test]
 fn e34_publish_returns_its_sequence() {
     for mut pen in journals(128) {
@@ -132,7 +137,8 @@ fn e34_publish_returns_its_sequence() {
     }
 }
 
-/// There, the history has one size, is moved by one place for each event, and nothing but a time says where to go on.
+/// There, the history has one size, is moved by one place for each event, and nothing but a time
+/// says where to go on.
 #[test]
 fn e35_history_size_is_exact_and_resumes_by_sequence() {
     for capacity in [1, 2, 3, 64, 100, 1000, 65_536] {
@@ -203,7 +209,8 @@ fn e36_subscribers_are_counted_exactly() {
     }
 }
 
-/// There, the function that says what a subscriber wants runs in a goroutine for each event, and its panic ends the daemon.
+/// There, the function that says what a subscriber wants runs in a goroutine for each event, and
+/// its panic ends the daemon.
 #[test]
 fn e37_filter_runs_and_panics_on_its_reader_only() {
     for mut pen in journals(64) {
@@ -236,7 +243,8 @@ fn e37_filter_runs_and_panics_on_its_reader_only() {
     }
 }
 
-/// There, the filter runs in the one goroutine that serves all: one that waits for a lock freezes the whole bus.
+/// There, the filter runs in the one goroutine that serves all: one that waits for a lock freezes
+/// the whole bus.
 #[test]
 fn e41_blocked_filter_delays_only_its_subscriber() {
     for mut pen in journals(64) {

@@ -1,5 +1,5 @@
-//! The destructor of an event that is overwritten, or that goes with its journal, may do whatever it likes: what would wait there
-//! answers at once.
+//! The destructor of an event that is overwritten, or that goes with its journal, may do whatever
+//! it likes: what would wait there answers at once.
 
 use crate::{HOUR, journals};
 use buslane::bus::Removed;
@@ -39,7 +39,8 @@ impl Drop for Event {
     }
 }
 
-/// What a destructor may call: a bus with a journal and others on it, each of which would make it wait.
+/// What a destructor may call: a bus with a journal and others on it, each of which would make it
+/// wait.
 struct World {
     bus: Bus<Event>,
     journal: Journal<Event>,
@@ -125,7 +126,8 @@ fn acts() -> Vec<(&'static str, Call)> {
     acts.into()
 }
 
-/// Puts an event that acts when it is dropped into the journal, and publishes until it is overwritten.
+/// Puts an event that acts when it is dropped into the journal, and publishes until it is
+/// overwritten.
 #[track_caller]
 fn each(name: &str, publish: impl Fn(&World, &mut Publisher<Event>, Event) + Copy + Send + 'static) {
     for (act, body) in acts() {

@@ -1,4 +1,5 @@
-//! Filters: asked once about each event, by whoever reads, in order; what they leave out is counted.
+//! Filters: asked once about each event, by whoever reads, in order; what they leave out is
+//! counted.
 
 use crate::{HOUR, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::Journal;

@@ -1,4 +1,5 @@
-//! Subscribers that publishers wait for: until they have read on, for so long, or until they are gone.
+//! Subscribers that publishers wait for: until they have read on, for so long, or until they are
+//! gone.
 
 use crate::{HOUR, Pen, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::error::RecvError;

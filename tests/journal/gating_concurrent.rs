@@ -1,4 +1,5 @@
-//! Gating with many publishers, with batches, inside deliveries, and for subscribers that come while events flow.
+//! Gating with many publishers, with batches, inside deliveries, and for subscribers that come
+//! while events flow.
 
 use crate::{HOUR, books, event, now, numbers, own, rest};
 use buslane::journal::{Entry, Sequence, Start};

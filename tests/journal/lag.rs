@@ -1,4 +1,5 @@
-//! Subscribers that are too slow: what they miss is counted exactly, and they go on as they asked to.
+//! Subscribers that are too slow: what they miss is counted exactly, and they go on as they asked
+//! to.
 
 use crate::{books, event, journals, now, numbers, own, places, rest, walk};
 use buslane::error::SubscribeError;

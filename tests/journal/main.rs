@@ -1,5 +1,5 @@
-//! The journal: history and live stream in one order, lag told in its turn, publishers that nobody holds up, and books that
-//! balance whatever a subscriber does.
+//! The journal: history and live stream in one order, lag told in its turn, publishers that nobody
+//! holds up, and books that balance whatever a subscriber does.
 
 mod asynchronous;
 mod batches;
@@ -173,7 +173,8 @@ fn own<E: Send + Sync>(subscriber: &Subscriber<E>) -> Ledger {
     state.ledger
 }
 
-/// What a journal says about itself: its books and those of every subscriber balance, and it is in the journal what was accepted.
+/// What a journal says about itself: its books and those of every subscriber balance, and it is in
+/// the journal what was accepted.
 #[track_caller]
 fn books<E: Send + Sync + 'static>(feed: &Feed<E>) -> SinkState {
     let state = feed.state();

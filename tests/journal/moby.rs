@@ -1,4 +1,5 @@
-//! What moby's own tests of its events and their publisher show, by behaviour and at the same sizes.
+//! What moby's own tests of its events and their publisher show, by behaviour and at the same
+//! sizes.
 
 use crate::{Pen, books, event, journals, now, numbers, rest};
 use buslane::Journal;

@@ -1,4 +1,5 @@
-//! A journal on a bus: everything published is replayable, by whichever way it came; and the bus may let go of it, or close it.
+//! A journal on a bus: everything published is replayable, by whichever way it came; and the bus
+//! may let go of it, or close it.
 
 use crate::{HOUR, books, event, now, numbers, own, rest};
 use buslane::bus::Removed;

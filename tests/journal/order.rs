@@ -1,4 +1,5 @@
-//! What a subscriber sees that stalled: first how many events were overwritten, then the events that are kept.
+//! What a subscriber sees that stalled: first how many events were overwritten, then the events
+//! that are kept.
 
 use crate::{Pen, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::error::RecvError;
@@ -10,7 +11,8 @@ use test_support::block_on;
 const BOTH: [OnLag; 2] = [OnLag::Oldest, OnLag::Newest];
 const CAPACITIES: [usize; 7] = [1, 2, 3, 5, 64, 100, 200];
 
-/// A subscriber that has read the first `read` of `read + 1` events, and so stalls inside a block, unless that is too small.
+/// A subscriber that has read the first `read` of `read + 1` events, and so stalls inside a block,
+/// unless that is too small.
 #[track_caller]
 fn stalled(pen: &mut Pen<u64>, on_lag: OnLag, read: u64) -> Subscriber<u64> {
     let mut subscriber = pen.feed().subscription().on_lag(on_lag).subscribe().unwrap();
@@ -25,7 +27,8 @@ fn stalled(pen: &mut Pen<u64>, on_lag: OnLag, read: u64) -> Subscriber<u64> {
     subscriber
 }
 
-/// Which events are still there: the blocks of the table, of which the one being written has a part only.
+/// Which events are still there: the blocks of the table, of which the one being written has a part
+/// only.
 fn first_kept(feed: &Feed<u64>, capacity: usize) -> u64 {
     let (capacity, block) = (capacity as u64, 64.min(1 << capacity.ilog2()));
     let blocks = capacity.div_ceil(block) + 1;

@@ -1,5 +1,5 @@
-//! Foreign code that panics: the clone of an event, its drop, a filter, a look, a waker. Whoever it belongs to is told, and nobody
-//! else notices.
+//! Foreign code that panics: the clone of an event, its drop, a filter, a look, a waker. Whoever it
+//! belongs to is told, and nobody else notices.
 
 use crate::{books, event, journals, now, numbers, own, walk};
 use buslane::Journal;
@@ -172,7 +172,8 @@ fn event_is_published_when_an_overwritten_drop_panics() {
 fn spare_and_overwritten_drops_may_both_panic() {
     for mut pen in journals(4) {
         let (feed, alive) = (pen.feed(), Arc::default());
-        // They stand in blocks, which the publisher takes out of the stream full, and gets back when they go on.
+        // They stand in blocks, which the publisher takes out of the stream full, and gets back
+        // when they go on.
         let mut still = [(); 3].map(|()| feed.subscribe(Start::Now).unwrap());
         for id in 0..400 {
             let bomb = Bomb::new(id, true, &alive);

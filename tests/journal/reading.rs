@@ -1,4 +1,5 @@
-//! Every way of reading, of both forms of a journal: what is there, what comes, and nothing when there is nothing.
+//! Every way of reading, of both forms of a journal: what is there, what comes, and nothing when
+//! there is nothing.
 
 use crate::{HOUR, STRATEGIES, books, event, journals, now, numbers, own, rest, walk};
 use buslane::Journal;

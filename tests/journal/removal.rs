@@ -1,4 +1,5 @@
-//! A journal that leaves a bus, or closes, while publishers wait at its gate: they are let go, and each event is accounted for.
+//! A journal that leaves a bus, or closes, while publishers wait at its gate: they are let go, and
+//! each event is accounted for.
 
 use crate::{HOUR, books, numbers, rest};
 use buslane::bus::Removed;
@@ -304,7 +305,8 @@ fn crowd(bus: &Bus<u64>, journal: &Journal<u64>) -> Vec<JoinHandle<u64>> {
     all
 }
 
-/// Closes the bus somehow while publishers wait in every way; each of them is let go, and what it had is counted.
+/// Closes the bus somehow while publishers wait in every way; each of them is let go, and what it
+/// had is counted.
 #[track_caller]
 fn closed_meanwhile(close: impl FnOnce(Bus<u64>, Journal<u64>) + Send + 'static) {
     let (bus, journal) = (Bus::new(), journal());

@@ -1,4 +1,5 @@
-//! What a journal and its subscribers say about themselves: exact at rest, never impossible in between, and readable.
+//! What a journal and its subscribers say about themselves: exact at rest, never impossible in
+//! between, and readable.
 
 use crate::{HOUR, Pen, books, event, forms, journals, now, own};
 use buslane::error::TryRecvError;

@@ -1,5 +1,6 @@
-//! Several publishers and readers that come and go, on real threads: every value is whole, each publisher's events are in order,
-//! what was delivered and missed adds up, and every value is dropped once. Sizes keep each scenario under a few seconds.
+//! Several publishers and readers that come and go, on real threads: every value is whole, each
+//! publisher's events are in order, what was delivered and missed adds up, and every value is
+//! dropped once. Sizes keep each scenario under a few seconds.
 
 use crate::{Pen, books, own};
 use buslane::error::TryRecvError;
@@ -57,7 +58,8 @@ impl Drop for Value {
     }
 }
 
-/// What one reader has seen: each publisher's numbers only grow, and no place is left out that is not told.
+/// What one reader has seen: each publisher's numbers only grow, and no place is left out that is
+/// not told.
 struct Seen {
     first: u64,
     place: u64,

@@ -1,5 +1,5 @@
-//! Where a subscriber begins and ends by time: the events' own times, exactly, and sampled ones, never too late and never too
-//! early.
+//! Where a subscriber begins and ends by time: the events' own times, exactly, and sampled ones,
+//! never too late and never too early.
 
 use crate::{HOUR, Pen, books, event, forms, now, own, places, rest};
 use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};

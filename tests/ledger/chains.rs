@@ -1,5 +1,6 @@
-//! One truth for each event: whatever chain of sinks it goes through, the ledger of the outermost sink says of it what the
-//! innermost sink and the dead letters saw. Every combinator, in every place, around sinks that behave in every way.
+//! One truth for each event: whatever chain of sinks it goes through, the ledger of the outermost
+//! sink says of it what the innermost sink and the dead letters saw. Every combinator, in every
+//! place, around sinks that behave in every way.
 
 mod aborted_close;
 mod batches;
@@ -180,7 +181,8 @@ fn chains_on_a_nested_bus_count_each_event_once() {
                 assert_eq!(outside.ledger.offered, EVENTS, "{context}");
                 let Some(inside) = inside.filter(|_| behavior != Behavior::Closes) else { continue };
                 if !chain.defers {
-                    // What a filter of the inner bus kept away counts there only: another sink may have it.
+                    // What a filter of the inner bus kept away counts there only: another sink may
+                    // have it.
                     let (out, within) = (outside.ledger, inside.ledger);
                     assert_eq!(
                         out.delivered,

@@ -1,4 +1,5 @@
-//! The books: they add up under every policy and every fault, and the check finds each way in which they might not.
+//! The books: they add up under every policy and every fault, and the check finds each way in which
+//! they might not.
 
 mod chains;
 mod serialized;

@@ -1,4 +1,5 @@
-//! Settings as texts, and what JSON holds of settings, ledgers, snapshots and reports: these names are stable.
+//! Settings as texts, and what JSON holds of settings, ledgers, snapshots and reports: these names
+//! are stable.
 
 use buslane::journal::Sequence;
 use buslane::retry::Backoff;

@@ -1,4 +1,5 @@
-//! Publishing allocates and frees nothing: from the first event on, right after a change of the list, with full lanes.
+//! Publishing allocates and frees nothing: from the first event on, right after a change of the
+//! list, with full lanes.
 
 mod queries;
 
@@ -101,7 +102,8 @@ fn publisher_never_allocates_after_a_list_change() {
         }),
         ("a bus", || Box::new(Bus::new())),
     ];
-    // On another thread, whose heap is its own affair; twice, so that old tables come back in between.
+    // On another thread, whose heap is its own affair; twice, so that old tables come back in
+    // between.
     let mut ids: Vec<SinkId> = Vec::new();
     for round in 0..2 {
         for (what, build) in builds {
@@ -236,7 +238,8 @@ fn shared_lanes_allocate_only_on_first_use() {
 
 #[test]
 fn publishers_never_free_a_replaced_list() {
-    // A sink holds the publish up, and so the list that it reads, until the bus has another one or none.
+    // A sink holds the publish up, and so the list that it reads, until the bus has another one or
+    // none.
     for close in [false, true] {
         let (bus, gate) = (Bus::<Event>::new(), Gate::closed());
         let at = gate.clone();
@@ -264,7 +267,8 @@ fn publishers_never_free_a_replaced_list() {
     }
 }
 
-/// Subscribers of every kind that a publisher may meet: that stand in a block, lag, sleep as tasks, are slow or were forgotten.
+/// Subscribers of every kind that a publisher may meet: that stand in a block, lag, sleep as tasks,
+/// are slow or were forgotten.
 fn readers(feed: &Feed<Event>) -> Vec<Subscriber<Event>> {
     let forgotten = feed.subscribe(Start::Oldest).unwrap();
     std::mem::forget(forgotten);
@@ -279,7 +283,8 @@ fn readers(feed: &Feed<Event>) -> Vec<Subscriber<Event>> {
         .collect()
 }
 
-/// Lets every reader read a little, each in another way, so that they stand in blocks of different ages.
+/// Lets every reader read a little, each in another way, so that they stand in blocks of different
+/// ages.
 fn read_a_little(readers: &mut [Subscriber<Event>], round: usize) {
     for (n, reader) in readers.iter_mut().enumerate().filter(|(n, _)| (n + round).is_multiple_of(3)) {
         match n % 4 {

@@ -99,7 +99,8 @@ fn direct_sink_takes_2_kib_plus_3_per_idle_publisher() {
 fn journal_takes_events_plus_a_third_and_10_kib() {
     let (bytes, journal) = cost("a journal of 1024 events", || Journal::<Event>::new(CAPACITY).unwrap());
     println!("  of it around its events: {} bytes", bytes - SLOTS);
-    // A block more than the capacity takes, and behind each block a quarter of it, for which its writer asks ahead.
+    // A block more than the capacity takes, and behind each block a quarter of it, for which its
+    // writer asks ahead.
     assert_within(bytes - SLOTS, SLOTS / 3 + 10240);
     let _first = journal.subscribe(Start::Now).unwrap();
     let block = 64 * size_of::<Event>() as i64;

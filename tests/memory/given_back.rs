@@ -151,8 +151,8 @@ fn unread_lane_without_events_keeps_no_ring() {
     });
 }
 
-/// A queue that reads private lanes, whose handlers pass `gate` with each event: with one worker, or with a worker for each part of
-/// the keys.
+/// A queue that reads private lanes, whose handlers pass `gate` with each event: with one worker,
+/// or with a worker for each part of the keys.
 fn queue(overflow: Overflow, is_ordered: bool, gate: &Gate) -> Queue<Event> {
     let builder = Queue::builder().capacity(4).overflow(overflow);
     let handler = || {

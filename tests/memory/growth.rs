@@ -1,11 +1,13 @@
-//! What the control plane does grows with what it changes, not with what is on the bus: counted in bytes and allocations.
+//! What the control plane does grows with what it changes, not with what is on the bus: counted in
+//! bytes and allocations.
 
 use buslane::{Bus, Channel, Publisher, Sink, WaitStrategy, noop};
 use test_support::heap::heap_of;
 
 type Event = u64;
 
-/// A bus with `sinks` direct sinks, one channel and `publishers` publishers. Unless `idle`, every publisher has seen every sink.
+/// A bus with `sinks` direct sinks, one channel and `publishers` publishers. Unless `idle`, every
+/// publisher has seen every sink.
 fn bus_with(sinks: usize, publishers: usize, idle: bool) -> (Bus<Event>, Vec<Publisher<Event>>) {
     let bus = Bus::new();
     let mut publishers: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();

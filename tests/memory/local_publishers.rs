@@ -1,4 +1,5 @@
-//! Publishers that threads keep: a limited number has lanes of its own, and the order of a thread's events does not depend on it.
+//! Publishers that threads keep: a limited number has lanes of its own, and the order of a thread's
+//! events does not depend on it.
 
 use buslane::testing::Gate;
 use buslane::{Bus, Channel, Overflow, Queue, Receiver};
@@ -9,7 +10,8 @@ use test_support::{Log, ends, wait_for};
 /// A thread's number and one of its events.
 type Event = (usize, u64);
 
-/// The events after which a thread's publisher gets its own lanes, though others had theirs at once.
+/// The events after which a thread's publisher gets its own lanes, though others had theirs at
+/// once.
 const EVENTS: u64 = 64;
 
 /// The most publishers that threads keep and that have lanes, as the documentation says.

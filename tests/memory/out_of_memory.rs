@@ -1,5 +1,5 @@
-//! No memory for a ring: whoever asks for one is told so, or is served through the lane that all share. What is there goes on,
-//! and what was made in vain is given back.
+//! No memory for a ring: whoever asks for one is told so, or is served through the lane that all
+//! share. What is there goes on, and what was made in vain is given back.
 
 use buslane::channel::ChannelBuilder;
 use buslane::error::{AddError, BuildError, OutOfMemory, SpawnError, SubscribeError};
@@ -85,7 +85,8 @@ fn failed_add_frees_the_lanes_it_made() {
     let (channel, mut receiver) = channel();
     let mut in_vain = || {
         assert!(matches!(rings(2, || bus.add(channel.clone())), Err(AddError::OutOfMemory(NO_MEMORY))));
-        // Its reader lets go of lanes that have ended, and it folds their books when it is looked at.
+        // Its reader lets go of lanes that have ended, and it folds their books when it is looked
+        // at.
         assert!(receiver.try_recv().is_err());
         assert_eq!(channel.state().lanes, 0);
     };

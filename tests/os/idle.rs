@@ -1,6 +1,8 @@
-//! An idle bus costs no processor time: measured over two seconds of silence, in a process of its own.
+//! An idle bus costs no processor time: measured over two seconds of silence, in a process of its
+//! own.
 //!
-//! It is processor time that is measured, so a loaded machine does not matter; the sleep is what passes the time.
+//! It is processor time that is measured, so a loaded machine does not matter; the sleep is what
+//! passes the time.
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
@@ -46,7 +48,8 @@ fn used_by_subscribers(wait: WaitStrategy) -> Duration {
     used
 }
 
-/// What a bus with queues, a receiver that is waited at, and two publishers uses in silence, as printed by the child.
+/// What a bus with queues, a receiver that is waited at, and two publishers uses in silence, as
+/// printed by the child.
 fn used_in_silence(wait: WaitStrategy) -> Duration {
     let bus: Bus<u64> = Bus::new();
     for _ in 0..3 {

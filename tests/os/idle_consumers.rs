@@ -322,7 +322,8 @@ fn measure_idle_consumers() {
             rows.push((name, bound(wait), mine));
         }
     }
-    // Consumers go through the steps of their strategies in real time, and nothing marks the last step.
+    // Consumers go through the steps of their strategies in real time, and nothing marks the last
+    // step.
     thread::sleep(SETTLED);
     let used = |rows: &[(String, f64, Vec<i32>)]| -> Vec<Vec<Duration>> {
         rows.iter().map(|(_, _, threads)| threads.iter().map(|id| processor_time(*id)).collect()).collect()

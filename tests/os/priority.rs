@@ -1,9 +1,12 @@
-//! A thread that waits for another one lets it run, whatever their priorities: it sleeps after a bounded number of looks.
+//! A thread that waits for another one lets it run, whatever their priorities: it sleeps after a
+//! bounded number of looks.
 //!
-//! A thread of realtime priority and ordinary ones share one processor; it wakes up again and again in the middle of what they do,
-//! and does the same. Where it meets one of them between two steps and only spins and yields, that one never finishes, until the
-//! kernel stops the realtime thread for a moment, once a second. It is the processor time of the waiting thread that is measured, so
-//! a loaded machine does not matter. Where realtime priority is not granted, the others get the lowest one instead.
+//! A thread of realtime priority and ordinary ones share one processor; it wakes up again and again
+//! in the middle of what they do, and does the same. Where it meets one of them between two steps
+//! and only spins and yields, that one never finishes, until the kernel stops the realtime thread
+//! for a moment, once a second. It is the processor time of the waiting thread that is measured, so
+//! a loaded machine does not matter. Where realtime priority is not granted, the others get the
+//! lowest one instead.
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "system calls that the standard library does not offer")]
 
@@ -17,7 +20,8 @@ use std::time::{Duration, Instant};
 use test_support::limit;
 
 const ROUNDS: u32 = 300;
-/// What all rounds together may take of the processor. A single wait that spins and yields takes most of a second.
+/// What all rounds together may take of the processor. A single wait that spins and yields takes
+/// most of a second.
 const MOST: Duration = Duration::from_millis(600);
 const GUARD: Duration = limit::scaled(Duration::from_secs(120));
 
@@ -30,9 +34,11 @@ fn processor_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// Keeps the calling thread on one processor, the first that it may run on. Whether that was granted.
+/// Keeps the calling thread on one processor, the first that it may run on. Whether that was
+/// granted.
 fn pin() -> bool {
-    // SAFETY: a set of processors is plain bits, and the pointers are valid for the time of the calls.
+    // SAFETY: a set of processors is plain bits, and the pointers are valid for the time of the
+    // calls.
     unsafe {
         let mut allowed: libc::cpu_set_t = std::mem::zeroed();
         if libc::sched_getaffinity(0, size_of_val(&allowed), &raw mut allowed) != 0 {
@@ -65,7 +71,8 @@ fn guard() -> mpsc::Sender<()> {
     sender
 }
 
-/// Plays `low` on two ordinary threads, over and over, and `high` again and again on one that goes before them.
+/// Plays `low` on two ordinary threads, over and over, and `high` again and again on one that goes
+/// before them.
 fn play(name: &str, low: impl Fn() + Sync, mut high: impl FnMut() + Send) {
     let _alone = super::alone();
     let _guard = guard();
@@ -78,7 +85,8 @@ fn play(name: &str, low: impl Fn() + Sync, mut high: impl FnMut() + Send) {
             granted.send(realtime).unwrap();
             let before = processor_time();
             for round in 0..ROUNDS {
-                // Others run, and are interrupted somewhere: only a sleep lets them have the processor.
+                // Others run, and are interrupted somewhere: only a sleep lets them have the
+                // processor.
                 thread::sleep(Duration::from_micros(u64::from(40 + 7 * (round % 16))));
                 high();
             }

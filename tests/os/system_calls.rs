@@ -1,8 +1,9 @@
 //! A publisher makes no system call while its consumer is awake: the kernel is the judge.
 //!
-//! The publishing thread enters seccomp's strict mode, in which any system call but `read`, `write`, `_exit` and
-//! `sigreturn` kills it, publishes a million events, and leaves by the bare exit call. All of this happens in a child
-//! process, this test binary started again, since such a thread can neither be joined nor unwound.
+//! The publishing thread enters seccomp's strict mode, in which any system call but `read`,
+//! `write`, `_exit` and `sigreturn` kills it, publishes a million events, and leaves by the bare
+//! exit call. All of this happens in a child process, this test binary started again, since such a
+//! thread can neither be joined nor unwound.
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -25,7 +26,8 @@ const REFUSED: u64 = 1;
 const INSIDE: u64 = 2;
 const LEAVING: u64 = 3;
 
-/// Makes the kernel kill this thread at its next system call. `false` when the kernel does not do that.
+/// Makes the kernel kill this thread at its next system call. `false` when the kernel does not do
+/// that.
 fn enter_strict_mode() -> bool {
     // SAFETY: takes no pointers; it concerns the calling thread only.
     unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT) == 0 }
@@ -34,7 +36,8 @@ fn enter_strict_mode() -> bool {
 /// Ends this thread and nothing else: no destructor, no unwinding, no word to the standard library.
 fn leave() -> ! {
     loop {
-        // SAFETY: ends the calling thread, whose stack is kept to the end of the process: it is never joined.
+        // SAFETY: ends the calling thread, whose stack is kept to the end of the process: it is
+        // never joined.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
     }
 }
@@ -44,7 +47,8 @@ fn own_id() -> i64 {
     unsafe { libc::syscall(libc::SYS_gettid) }
 }
 
-/// Runs `publish` on a thread in strict mode; whether it came to its end. `None` when there is no such mode.
+/// Runs `publish` on a thread in strict mode; whether it came to its end. `None` when there is no
+/// such mode.
 fn in_strict_mode(publish: impl FnOnce() + Send + 'static) -> Option<bool> {
     let (state, id) = (Arc::new(AtomicU64::new(STARTING)), Arc::new(AtomicI64::new(0)));
     let (own_state, own) = (state.clone(), id.clone());
@@ -120,7 +124,8 @@ fn in_child(test: &str, body: impl FnOnce() -> Option<()>) {
     }
 }
 
-/// Never parks within the time of a test, as it never does while events flow: whoever preempts us must not matter.
+/// Never parks within the time of a test, as it never does while events flow: whoever preempts us
+/// must not matter.
 fn nap() -> WaitStrategy {
     WaitStrategy::Nap { nap: Duration::from_micros(100), park_after: Duration::from_secs(3600) }
 }

@@ -1,7 +1,9 @@
-//! Random lists of operations, each played on the real thing and on a plain model of it, which must agree after every step.
+//! Random lists of operations, each played on the real thing and on a plain model of it, which must
+//! agree after every step.
 //!
-//! Cases are single-threaded and depend on their operations only. `PROPTEST_CASES=10000 cargo test --test properties` looks
-//! further. A case that fails is shrunk and printed; made smaller still by hand, it becomes a test of its own, with a name.
+//! Cases are single-threaded and depend on their operations only.
+//! `PROPTEST_CASES=10000 cargo test --test properties` looks further. A case that fails is shrunk
+//! and printed; made smaller still by hand, it becomes a test of its own, with a name.
 
 mod oracle;
 

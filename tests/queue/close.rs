@@ -1,4 +1,5 @@
-//! The end of a queue, and the flush: what is waited for, what is given up, and what is said about it.
+//! The end of a queue, and the flush: what is waited for, what is given up, and what is said about
+//! it.
 
 use crate::{HOUR, held_queue};
 use buslane::stats::{CloseReport, DropReason, Finish, SinkStatus};

@@ -1,4 +1,5 @@
-//! Handlers that panic, fail, or have something that panics about them: the worker goes on, and the books say why.
+//! Handlers that panic, fail, or have something that panics about them: the worker goes on, and the
+//! books say why.
 
 use crate::{HOUR, held_queue};
 use buslane::stats::{DropReason, SinkStatus};

@@ -1,4 +1,5 @@
-//! The queue: what it accepts, in which order its worker sees it, and what becomes of what it has no room for.
+//! The queue: what it accepts, in which order its worker sees it, and what becomes of what it has
+//! no room for.
 
 mod close;
 mod faults;
@@ -21,7 +22,8 @@ use test_support::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A queue of numbers, its worker held up at the gate with the number 0 in its hands, and what it has handled.
+/// A queue of numbers, its worker held up at the gate with the number 0 in its hands, and what it
+/// has handled.
 fn held_queue(capacity: usize, overflow: Overflow) -> (Queue<u64>, Gate, Log<u64>) {
     let (gate, log) = (Gate::closed(), Log::new());
     let (at, handled) = (gate.clone(), log.clone());

@@ -1,8 +1,10 @@
-//! Hostile but safe code against what is public in `wait` and `ring`: callbacks that panic or come back, wakers whose clone, wake
-//! and destructor do as they like, values that are forgotten, parts of two makers put together, and threads.
+//! Hostile but safe code against what is public in `wait` and `ring`: callbacks that panic or come
+//! back, wakers whose clone, wake and destructor do as they like, values that are forgotten, parts
+//! of two makers put together, and threads.
 //!
-//! An ordinary test, and the one that Miri runs: see `.ci/miri`. What a test asserts is that nothing is lost and nothing lives on;
-//! that nothing is undefined is for Miri, or a sanitizer, to say.
+//! An ordinary test, and the one that Miri runs: see `.ci/miri`. What a test asserts is that
+//! nothing is lost and nothing lives on; that nothing is undefined is for Miri, or a sanitizer, to
+//! say.
 
 mod blocks;
 mod mpmc;

@@ -1,4 +1,5 @@
-//! What user code is told, and what is left after it panicked: the cases of which the table only sees that everything still works.
+//! What user code is told, and what is left after it panicked: the cases of which the table only
+//! sees that everything still works.
 
 use crate::world::{ignore, lock};
 use buslane::bus::Removed;
@@ -353,7 +354,8 @@ fn publisher_continues_after_panicking_clones() {
     let (mut one, mut other) = (bus.subscribe_lossy(2).unwrap(), bus.subscribe_lossy(2).unwrap());
     let mut publisher = bus.publisher();
     for round in 0..3 {
-        // The first is in one lane already when it panics; the last meets a full lane, on the slow path.
+        // The first is in one lane already when it panics; the last meets a full lane, on the slow
+        // path.
         (0..round).for_each(|n| ignore(publisher.publish(Picky(n))));
         assert!(catch_unwind(AssertUnwindSafe(|| publisher.publish(Picky(13)))).is_err());
         ignore((one.drain().count(), other.drain().count()));

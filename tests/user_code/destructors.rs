@@ -1,5 +1,5 @@
-//! Events whose destructors panic, in every kind of place that holds several of them: all are dropped, no call unwinds, and nothing
-//! is counted twice.
+//! Events whose destructors panic, in every kind of place that holds several of them: all are
+//! dropped, no call unwinds, and nothing is counted twice.
 
 use buslane::journal::Start;
 use buslane::retry::{Attempt, DeadLetter, Next, RetryPolicy};
@@ -422,7 +422,8 @@ fn hooks_and_predicates_of_all_lanes_are_dropped() {
         if publishes {
             let _ = publisher.publish(1).unwrap();
         }
-        // Removed or not: what the publisher still has goes with it. Those whose receivers are gone may be off the bus already.
+        // Removed or not: what the publisher still has goes with it. Those whose receivers are gone
+        // may be off the bus already.
         let removed = ids.iter().step_by(2).filter(|id| bus.remove(**id).is_ok()).count();
         assert!(removed > 0, "a queue is still there");
         drop(bus);

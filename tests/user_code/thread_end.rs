@@ -29,7 +29,8 @@ thread_local! {
     static LATER: RefCell<AtEnd> = const { RefCell::new(AtEnd(None)) };
 }
 
-/// Runs a function as a thread ends whose locals of this crate are in use, once before they are dropped and once after.
+/// Runs a function as a thread ends whose locals of this crate are in use, once before they are
+/// dropped and once after.
 ///
 /// Locals are dropped in the reverse order of their first use.
 fn at_the_end(of: impl Fn() -> Box<dyn FnOnce() + Send> + Send + 'static) {

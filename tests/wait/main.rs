@@ -1,4 +1,5 @@
-//! Waiting: the cell of one consumer, the list of many waiters, deadlines, and each strategy behind a real queue.
+//! Waiting: the cell of one consumer, the list of many waiters, deadlines, and each strategy behind
+//! a real queue.
 
 mod wakeups;
 

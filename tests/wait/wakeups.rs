@@ -1,7 +1,8 @@
-//! Threads that wait for one thing are woken as many at a time as can use it, in the order of their arrival.
+//! Threads that wait for one thing are woken as many at a time as can use it, in the order of their
+//! arrival.
 //!
-//! What is counted is how often the waiting threads gave up their processor of their own accord, which is once for each sleep. So
-//! neither the machine's speed nor its load matters.
+//! What is counted is how often the waiting threads gave up their processor of their own accord,
+//! which is once for each sleep. So neither the machine's speed nor its load matters.
 #![cfg(all(target_os = "linux", feature = "testing"))]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
@@ -20,8 +21,9 @@ use test_support::{GUARD, ends, lock, wait_for, waits};
 const WRITERS: usize = 200;
 const EACH: u64 = 10;
 const EVENTS: u64 = WRITERS as u64 * EACH;
-/// A thread sleeps once before it is woken for what it gets, and may lose the race for it now and then. The threads also meet at
-/// locks, where they may sleep too. If all were woken for each event, it would be about half of the writers.
+/// A thread sleeps once before it is woken for what it gets, and may lose the race for it now and
+/// then. The threads also meet at locks, where they may sleep too. If all were woken for each
+/// event, it would be about half of the writers.
 const MOST_SLEEPS: u64 = 6;
 
 /// How often the calling thread has given up its processor of its own accord.
@@ -34,7 +36,8 @@ fn sleeps() -> u64 {
     usage.ru_nvcsw.unsigned_abs()
 }
 
-/// Runs the writers, each with a number, beside `read`, and returns how often they slept for each event.
+/// Runs the writers, each with a number, beside `read`, and returns how often they slept for each
+/// event.
 fn sleeps_per_event(writers: Vec<Box<dyn FnMut(u64) + Send>>, read: impl FnOnce() + Send + 'static) -> u64 {
     ends(move || {
         let (slept, begin) = (AtomicU64::new(0), Barrier::new(WRITERS));
@@ -223,7 +226,8 @@ fn close_releases_every_blocked_writer() {
 #[test]
 fn timed_out_writers_leave_their_room_to_others() {
     ends(|| {
-        // Half of the writers wait for the shortest time; the others must all get in, and the ledger balances.
+        // Half of the writers wait for the shortest time; the others must all get in, and the
+        // ledger balances.
         let limit = Duration::from_micros(200);
         let (channel, mut receiver) =
             Channel::builder().capacity(2).overflow(Overflow::Block).build().unwrap();
@@ -265,7 +269,8 @@ fn timed_out_writers_leave_their_room_to_others() {
 #[test]
 fn blocked_writers_enter_in_arrival_order() {
     ends(|| {
-        // Each comes when the one before it waits, as far as can be told, so their order at the line is known.
+        // Each comes when the one before it waits, as far as can be told, so their order at the
+        // line is known.
         let (channel, mut receiver) =
             Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
         channel.write(0_u64).unwrap();

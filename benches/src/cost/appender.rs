@@ -1,8 +1,8 @@
 //! `tracing-appender`'s non-blocking writer, as services use it for telemetry.
 //!
-//! Its worker cannot be called from outside: it runs on the consumer's processor while events are published, and is woken
-//! by them. So this figure holds more than the others do, as it does in a service: an allocation for the bytes of each event,
-//! and now and then a wake-up.
+//! Its worker cannot be called from outside: it runs on the consumer's processor while events are
+//! published, and is woken by them. So this figure holds more than the others do, as it does in a
+//! service: an allocation for the bytes of each event, and now and then a wake-up.
 
 use super::{Cost, Singly};
 use crate::event::{Event, Seed};

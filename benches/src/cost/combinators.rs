@@ -1,4 +1,5 @@
-//! What the combinators add: in front of a channel's lane, and in front of a sink that is called directly.
+//! What the combinators add: in front of a channel's lane, and in front of a sink that is called
+//! directly.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
 use super::{Cost, Singly};
@@ -35,7 +36,8 @@ fn in_front<S: Sink<Event> + 'static>(wrap: impl FnOnce(Channel<Event>) -> S, pa
     }
 }
 
-/// What is made of a sink that is called directly and adds up all that it gets, as the one sink of a bus.
+/// What is made of a sink that is called directly and adds up all that it gets, as the one sink of
+/// a bus.
 fn around<S: Sink<Event> + 'static>(wrap: impl FnOnce(Box<dyn Fn(&Event) + Send + Sync>) -> S) -> impl Cost {
     let got = Arc::new(AtomicU64::new(0));
     let total = got.clone();

@@ -1,4 +1,5 @@
-//! Journals with so many subscribers, each of which reads everything between two timed blocks. None of them sleeps.
+//! Journals with so many subscribers, each of which reads everything between two timed blocks. None
+//! of them sleeps.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
 use super::{Cost, InSlices, Singly};
@@ -52,11 +53,13 @@ pub fn single(subscribers: usize) -> impl Cost {
     }
 }
 
-/// [`JournalWriter::publish`] with one subscriber; as much other memory as `subscribers` use is read between two timed
-/// blocks. What this costs more than [`single`] with one subscriber is the processor's cache, and not the journal.
+/// [`JournalWriter::publish`] with one subscriber; as much other memory as `subscribers` use is
+/// read between two timed blocks. What this costs more than [`single`] with one subscriber is the
+/// processor's cache, and not the journal.
 #[must_use]
 pub fn single_beside(subscribers: usize) -> impl Cost {
-    /// What a subscriber touches when it reads: itself, its seat, and a copy of an event on the stack.
+    /// What a subscriber touches when it reads: itself, its seat, and a copy of an event on the
+    /// stack.
     const LINES: usize = (size_of::<Subscriber<Event>>() + 256).div_ceil(64);
     let (mut writer, mut all) = one_writer(1);
     let mut other = vec![[0_u64; 8]; subscribers * LINES];
@@ -85,8 +88,9 @@ pub fn shared(subscribers: usize) -> impl Cost {
     }
 }
 
-/// [`Journal::publish`] of events with destructors, beside one subscriber that reads everything, `stalled` ones that have read one
-/// event, and `idle` ones that have read none. What was overwritten is dropped by the publisher, also what was left to the stalled ones.
+/// [`Journal::publish`] of events with destructors, beside one subscriber that reads everything,
+/// `stalled` ones that have read one event, and `idle` ones that have read none. What was
+/// overwritten is dropped by the publisher, also what was left to the stalled ones.
 #[must_use]
 pub fn shared_beside(stalled: usize, idle: usize) -> impl Cost {
     let (journal, mut subscribers) = any_writers::<Dropping>(1);
@@ -135,7 +139,8 @@ pub fn single_in_slices<const N: usize>() -> impl Cost {
     )
 }
 
-/// [`Journal::publish_batch`], one subscriber. A `Vec` of the clones is made and freed within the time.
+/// [`Journal::publish_batch`], one subscriber. A `Vec` of the clones is made and freed within the
+/// time.
 #[must_use]
 pub fn shared_in_slices<const N: usize>() -> impl Cost {
     let (journal, mut subscribers) = any_writers::<Event>(1);

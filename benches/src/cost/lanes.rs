@@ -1,7 +1,7 @@
 //! The contenders of `buslane`.
 //!
-//! Channels stand for queues: a publisher's lane into either is the same code, and a channel can be emptied on this
-//! thread, between two timed blocks.
+//! Channels stand for queues: a publisher's lane into either is the same code, and a channel can be
+//! emptied on this thread, between two timed blocks.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
 use super::{Cost, InSlices, Singly};
@@ -44,8 +44,9 @@ fn published(bus: &Bus<Event>, mut receivers: Vec<Receiver<Event>>) -> impl Cost
     }
 }
 
-/// A publisher's lanes into so many channels. How the reader would wait decides which fence a publish has: none but
-/// the compiler's for `Nap`, `Poll` and `BusySpin`; a full one for `SpinPark` and `Park`.
+/// A publisher's lanes into so many channels. How the reader would wait decides which fence a
+/// publish has: none but the compiler's for `Nap`, `Poll` and `BusySpin`; a full one for `SpinPark`
+/// and `Park`.
 #[must_use]
 pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
     let (bus, receivers) = bus(channels, wait);

@@ -1,12 +1,15 @@
-//! Events that are made before the time and moved in, as a user has them who has built them from something: a
-//! [`Payload`] with a destructor may not be made over again for each contender's convenience.
+//! Events that are made before the time and moved in, as a user has them who has built them from
+//! something: a [`Payload`] with a destructor may not be made over again for each contender's
+//! convenience.
 //!
-//! A publish drops the event that it overwrites, and what that costs has nothing to do with how it is published.
-//! [`dropped`] measures it alone: events as old as those that a full journal drops, made and freed in the same order.
+//! A publish drops the event that it overwrites, and what that costs has nothing to do with how it
+//! is published. [`dropped`] measures it alone: events as old as those that a full journal drops,
+//! made and freed in the same order.
 //!
-//! Beware of one thing with tokio's channel: the last receiver that reads an event drops it. So where all receivers read
-//! between the timed parts, [`tokio`]'s send has nothing left to drop; [`tokio_kept`], where one more receiver stands still,
-//! overwrites as a journal does. The bare drop is to be subtracted from that one, and not from the other.
+//! Beware of one thing with tokio's channel: the last receiver that reads an event drops it. So
+//! where all receivers read between the timed parts, [`tokio`]'s send has nothing left to drop;
+//! [`tokio_kept`], where one more receiver stands still, overwrites as a journal does. The bare
+//! drop is to be subtracted from that one, and not from the other.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
 use super::{Cost, journal, peers};
@@ -62,8 +65,8 @@ where
     }
 }
 
-/// The harness alone: moves each event out of where it was made to where an older one is given up, and drops nothing.
-/// Only for events that are plain bytes.
+/// The harness alone: moves each event out of where it was made to where an older one is given up,
+/// and drops nothing. Only for events that are plain bytes.
 #[must_use]
 pub fn base() -> impl Cost {
     let mut ring = vec![Event::default(); CAPACITY];

@@ -51,7 +51,8 @@ pub fn rtrb_in_slices<const N: usize>() -> impl Cost {
     )
 }
 
-/// `tokio::sync::broadcast` with so many receivers. It loses what a slow receiver has not read; here nobody is slow.
+/// `tokio::sync::broadcast` with so many receivers. It loses what a slow receiver has not read;
+/// here nobody is slow.
 #[must_use]
 pub fn tokio(receivers: usize) -> impl Cost {
     let (sender, first) = tokio::sync::broadcast::channel::<Event>(CAPACITY);
@@ -82,7 +83,8 @@ fn drain_photon(subscribers: &mut [photon_ring::Subscriber<Words>], see: &mut dy
     }
 }
 
-/// `photon-ring`'s broadcast ring with so many subscribers. It overwrites what a slow one has not read.
+/// `photon-ring`'s broadcast ring with so many subscribers. It overwrites what a slow one has not
+/// read.
 #[must_use]
 pub fn photon(subscribers: usize) -> impl Cost {
     let (mut publisher, subscribable) = photon_ring::channel::<Words>(CAPACITY);

@@ -66,7 +66,8 @@ impl Route for Queued {
     }
 }
 
-/// `Bus::publish` by each thread, through the one lane that all share, and a queue with the default waiting.
+/// `Bus::publish` by each thread, through the one lane that all share, and a queue with the default
+/// waiting.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared;
 

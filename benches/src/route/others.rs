@@ -45,8 +45,8 @@ impl Route for DisruptorMulti {
     }
 }
 
-/// `tracing-appender`'s non-blocking writer, as services use it for telemetry: each event goes as its 32 bytes, and its worker
-/// writes them to what stands for a file. It is told to lose nothing.
+/// `tracing-appender`'s non-blocking writer, as services use it for telemetry: each event goes as
+/// its 32 bytes, and its worker writes them to what stands for a file. It is told to lose nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Appender;
 

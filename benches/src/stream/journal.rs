@@ -1,7 +1,7 @@
 //! A journal with one publisher and one subscriber, which spins.
 //!
-//! Gated, the publisher waits for the subscriber, and nothing is lost. Free, it overwrites what was not read, and the
-//! subscriber counts that.
+//! Gated, the publisher waits for the subscriber, and nothing is lost. Free, it overwrites what was
+//! not read, and the subscriber counts that.
 
 use super::{Counter, Report, Singly, Stream, spin};
 use crate::CAPACITY;

@@ -61,7 +61,8 @@ pub fn filter_queue_batch() -> impl Stream {
     Singly::new(send, report, None)
 }
 
-/// A publisher and a channel whose receiver spins; a publisher that finds no room tries again at once.
+/// A publisher and a channel whose receiver spins; a publisher that finds no room tries again at
+/// once.
 #[must_use]
 pub fn channel() -> impl Stream {
     let report = Arc::default();

@@ -109,7 +109,8 @@ pub fn photon_free() -> impl Stream {
     Singly { send, report, lossy: true, _consumer: Some(consumer) }
 }
 
-/// `tokio::sync::broadcast`. It never waits for a slow receiver: what that has not read is lost, and counted.
+/// `tokio::sync::broadcast`. It never waits for a slow receiver: what that has not read is lost,
+/// and counted.
 #[must_use]
 pub fn tokio() -> impl Stream {
     let report = Arc::default();

@@ -1,14 +1,16 @@
 //! What of an answer's head reaches the client: the status line, and the headers that count.
 //!
-//! An endpoint that has said what became of the event has said it, however malformed the rest of its head is. The client
-//! refuses a whole answer for a folded header line, a bad header name, a hundred headers or a length that is no number; a retry
-//! would meet the same answer again, for ever. So each head is read here, leniently, and a well-formed one takes its place.
+//! An endpoint that has said what became of the event has said it, however malformed the rest of
+//! its head is. The client refuses a whole answer for a folded header line, a bad header name, a
+//! hundred headers or a length that is no number; a retry would meet the same answer again, for
+//! ever. So each head is read here, leniently, and a well-formed one takes its place.
 
 use crate::budget::Budget;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-/// The longest head that is read to its end. Of a longer one the status counts, and the connection is not used again.
+/// The longest head that is read to its end. Of a longer one the status counts, and the connection
+/// is not used again.
 const LONGEST_HEAD: usize = 64 * 1024;
 
 /// What the bytes of an answer are so far.
@@ -69,7 +71,8 @@ pub(crate) fn read(bytes: &[u8]) -> Head {
     Head::Final(fields.answer(version, status, lines.at))
 }
 
-/// Whether these bytes hold a final status of at least 300: an endpoint that has said so needs no more of the body.
+/// Whether these bytes hold a final status of at least 300: an endpoint that has said so needs no
+/// more of the body.
 pub(crate) fn refuses(mut bytes: &[u8]) -> bool {
     while let Head::Informational(length) = read(bytes) {
         bytes = &bytes[length..];
@@ -196,7 +199,8 @@ impl Fields {
         let has =
             |token: &[u8]| self.members(Name::Connection).any(|member| member.eq_ignore_ascii_case(token));
         let framing = self.framing();
-        // RFC 9112, 6.3: both a coding and a length are an error of the sender, and the connection ends with the answer.
+        // RFC 9112, 6.3: both a coding and a length are an error of the sender, and the connection
+        // ends with the answer.
         let both = framing == Some(Framing::Chunked) && self.members(Name::Length).next().is_some();
         if framing.is_none() || both || has(b"close") {
             push("Connection: ", b"close");

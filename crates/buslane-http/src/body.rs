@@ -48,7 +48,8 @@ pub(crate) fn of_batch<E: Serialize>(events: &[E]) -> Batch {
     batch
 }
 
-/// Writes the event. Neither the serializer's error nor its panic is kept: either may quote the event.
+/// Writes the event. Neither the serializer's error nor its panic is kept: either may quote the
+/// event.
 fn write<E: Serialize>(bytes: &mut Vec<u8>, event: &E) -> Result<(), HttpError> {
     match catch_unwind(AssertUnwindSafe(|| serde_json::to_writer(bytes, event))) {
         Ok(Ok(())) => Ok(()),

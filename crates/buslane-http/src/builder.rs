@@ -15,19 +15,21 @@ use ureq::tls::{PemItem, RootCerts, parse_pem};
 
 /// How long a request may take, as in docker/distribution.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The longest timeout that is passed to the client: a century. The client adds it to a moment, and a clock may be unable to hold the
-/// sum.
+/// The longest timeout that is passed to the client: a century. The client adds it to a moment, and
+/// a clock may be unable to hold the sum.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Headers for message framing and the destination, which only the client knows.
 const RESERVED: [HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
 
 impl<E> HttpSink<E> {
-    /// A sink for this endpoint with the default settings: a timeout of one second, the media type `application/json`, and the proxy that
-    /// the environment [names](Self#proxies), if any. [`builder`](Self::builder) sets others.
+    /// A sink for this endpoint with the default settings: a timeout of one second, the media type
+    /// `application/json`, and the proxy that the environment [names](Self#proxies), if any.
+    /// [`builder`](Self::builder) sets others.
     ///
     /// # Errors
-    /// [`HttpConfigError`] when the URL is not an absolute `http` or `https` URL, or contains a user or a password, or when the environment
-    /// names a proxy that cannot be used. Take [`direct`](Self::direct) to leave the environment aside.
+    /// [`HttpConfigError`] when the URL is not an absolute `http` or `https` URL, or contains a
+    /// user or a password, or when the environment names a proxy that cannot be used. Take
+    /// [`direct`](Self::direct) to leave the environment aside.
     ///
     /// # Examples
     /// ```
@@ -73,8 +75,8 @@ impl<E> HttpSink<E> {
     }
 }
 
-/// The settings of an [`HttpSink`]. A setter replaces the value that an earlier call stored, and [`build`](Self::build) checks what is
-/// stored by then.
+/// The settings of an [`HttpSink`]. A setter replaces the value that an earlier call stored, and
+/// [`build`](Self::build) checks what is stored by then.
 ///
 /// # Examples
 /// ```
@@ -127,8 +129,8 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// Sends every request through this proxy, instead of one that the environment names: the URL of an `http` or `https`
-    /// [proxy](HttpSink#proxies).
+    /// Sends every request through this proxy, instead of one that the environment names: the URL
+    /// of an `http` or `https` [proxy](HttpSink#proxies).
     ///
     /// # Examples
     /// ```
@@ -144,8 +146,9 @@ impl<E> HttpSinkBuilder<E> {
 
     /// Sends this header with each request; of several values for one name, the last counts.
     ///
-    /// A name or a value that HTTP does not allow is invalid. So is a header that says how the message is framed (`Content-Length`,
-    /// `Transfer-Encoding`, `Connection`, `Host`), which only the client knows.
+    /// A name or a value that HTTP does not allow is invalid. So is a header that says how the
+    /// message is framed (`Content-Length`, `Transfer-Encoding`, `Connection`, `Host`), which only
+    /// the client knows.
     ///
     /// # Examples
     /// ```
@@ -159,8 +162,8 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// What the payload is called in `Content-Type`; by default `application/json`. A registry's notifications are
-    /// `application/vnd.docker.distribution.events.v2+json`.
+    /// What the payload is called in `Content-Type`; by default `application/json`. A registry's
+    /// notifications are `application/vnd.docker.distribution.events.v2+json`.
     ///
     /// # Examples
     /// ```
@@ -171,8 +174,9 @@ impl<E> HttpSinkBuilder<E> {
         self.header("Content-Type", media_type)
     }
 
-    /// How long a request may take in all, from the lookup of the host to the last byte of the answer; by default one
-    /// second. A limit of more than a century counts as a century, and zero is invalid.
+    /// How long a request may take in all, from the lookup of the host to the last byte of the
+    /// answer; by default one second. A limit of more than a century counts as a century, and zero
+    /// is invalid.
     ///
     /// # Examples
     /// ```
@@ -186,8 +190,8 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// Trusts the certificate authorities in this PEM text instead of Mozilla's: for endpoints with certificates of one's own. A text
-    /// without a certificate is invalid.
+    /// Trusts the certificate authorities in this PEM text instead of Mozilla's: for endpoints with
+    /// certificates of one's own. A text without a certificate is invalid.
     ///
     /// # Examples
     /// ``` no_run
@@ -217,11 +221,12 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// Checks the settings and makes the sink. This reads the environment, unless [`direct`](Self::direct) or [`proxy`](Self::proxy) was
-    /// called.
+    /// Checks the settings and makes the sink. This reads the environment, unless
+    /// [`direct`](Self::direct) or [`proxy`](Self::proxy) was called.
     ///
     /// # Errors
-    /// [`HttpConfigError`] when a setting is invalid: the first of the URL, the headers, the timeout, the root certificates and the proxy.
+    /// [`HttpConfigError`] when a setting is invalid: the first of the URL, the headers, the
+    /// timeout, the root certificates and the proxy.
     ///
     /// # Examples
     /// ```

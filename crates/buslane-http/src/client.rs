@@ -17,7 +17,8 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, Body};
 
-/// What is read of an answer, in bytes, so that the connection can be used again. One that sends more is given up.
+/// What is read of an answer, in bytes, so that the connection can be used again. One that sends
+/// more is given up.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
 
 pub(crate) struct Client {
@@ -127,7 +128,8 @@ impl Client {
             return Err(refusal(&response));
         }
         match drained {
-            // The endpoint has taken the event, and would send the same malformed body after the next attempt.
+            // The endpoint has taken the event, and would send the same malformed body after the
+            // next attempt.
             Err(HttpError::Protocol) => Ok(()),
             other => other,
         }
@@ -140,8 +142,8 @@ fn refusal(response: &Response<Body>) -> HttpError {
     HttpError::Status { status: response.status().as_u16(), retry_after }
 }
 
-/// What `Retry-After` says: a number of seconds, or a date, of which only the wall clock knows how far away it is. `None` for
-/// anything else.
+/// What `Retry-After` says: a number of seconds, or a date, of which only the wall clock knows how
+/// far away it is. `None` for anything else.
 fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

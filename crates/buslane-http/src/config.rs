@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// An invalid setting of an [`HttpSink`](crate::HttpSink), returned by [`HttpSinkBuilder::build`](crate::HttpSinkBuilder::build).
+/// An invalid setting of an [`HttpSink`](crate::HttpSink), returned by
+/// [`HttpSinkBuilder::build`](crate::HttpSinkBuilder::build).
 ///
 /// It holds no URL, header or certificate, since each may contain a secret.
 ///
@@ -32,14 +33,15 @@ pub struct HttpConfigError(Invalid);
 pub enum HttpConfigErrorKind {
     /// The endpoint is not an absolute `http://` or `https://` URL.
     Url,
-    /// The endpoint's URL contains a user or a password, which logs and proxies show. A header is the position for credentials.
+    /// The endpoint's URL contains a user or a password, which logs and proxies show. A header is
+    /// the position for credentials.
     Credentials,
     /// HTTP does not allow the header's name or value, or only the client sets this header.
     Header,
     /// The text contains no certificate in PEM format, or an invalid one.
     Certificate,
-    /// The proxy is not an `http://` or `https://` URL. The text names its source: the environment variable, or `proxy` for the
-    /// setting.
+    /// The proxy is not an `http://` or `https://` URL. The text names its source: the environment
+    /// variable, or `proxy` for the setting.
     Proxy,
     /// The timeout of a request is zero.
     Timeout,

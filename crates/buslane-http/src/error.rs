@@ -44,12 +44,14 @@ pub enum HttpError {
     Tls(String),
     /// What the endpoint answered does not begin with a status line of HTTP/1.
     Protocol,
-    /// The event cannot be written as JSON. The serializer's message is left out, since it may quote the event.
+    /// The event cannot be written as JSON. The serializer's message is left out, since it may
+    /// quote the event.
     Unserializable,
 }
 
 impl HttpError {
-    /// Whether the same request may succeed later: after 408, 429, 5xx, and when there was no answer with a status.
+    /// Whether the same request may succeed later: after 408, 429, 5xx, and when there was no
+    /// answer with a status.
     ///
     /// # Examples
     /// ```

@@ -1,11 +1,13 @@
 //! HTTP sinks for [buslane]: events of a bus, posted as JSON to an endpoint.
 //!
-//! Take this crate for webhooks and collectors: a service publishes on a bus, and an endpoint gets each event, or each batch of events,
-//! as the body of a `POST` request. A sink does not retry, batch or queue by itself. The combinators of buslane do that, and
-//! [`HttpRetry`] makes a retry policy respect the endpoint's answers.
+//! Take this crate for webhooks and collectors: a service publishes on a bus, and an endpoint gets
+//! each event, or each batch of events, as the body of a `POST` request. A sink does not retry,
+//! batch or queue by itself. The combinators of buslane do that, and [`HttpRetry`] makes a retry
+//! policy respect the endpoint's answers.
 //!
 //! # Examples
-//! An event of type `Push` is queued, batched, posted, and posted again while the endpoint is unavailable:
+//! An event of type `Push` is queued, batched, posted, and posted again while the endpoint is
+//! unavailable:
 //! ```
 //! use buslane::{Bus, SinkExt};
 //! use buslane::retry::Backoff;

@@ -67,7 +67,8 @@ impl Proxy {
     /// The proxy that the environment names for requests to this URL, as curl chooses it.
     ///
     /// # Errors
-    /// [`HttpConfigError`] when the variable that counts holds something else than a URL of such a proxy.
+    /// [`HttpConfigError`] when the variable that counts holds something else than a URL of such a
+    /// proxy.
     pub(crate) fn from_environment(target: &Uri) -> Result<Option<Self>, HttpConfigError> {
         Self::choose(target, |name| std::env::var_os(name))
     }
@@ -89,7 +90,8 @@ impl Proxy {
         }) {
             return Ok(None);
         }
-        // `HTTP_PROXY` never counts: a web server gives its CGI programs the header `Proxy` of a request by that name.
+        // `HTTP_PROXY` never counts: a web server gives its CGI programs the header `Proxy` of a
+        // request by that name.
         let names: &[&'static str] = if is_secure {
             &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
         } else {
@@ -184,8 +186,8 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// Makes connections through a proxy, if there is one: a tunnel to an `https` endpoint, and to an `http` endpoint one on which the proxy
-/// is told the whole URL.
+/// Makes connections through a proxy, if there is one: a tunnel to an `https` endpoint, and to an
+/// `http` endpoint one on which the proxy is told the whole URL.
 #[derive(Debug)]
 pub(crate) struct Via {
     proxy: Option<Arc<Proxy>>,
@@ -302,7 +304,8 @@ impl Transport for Tunnel {
     }
 }
 
-/// A connection to a proxy that forwards each request: its target is the whole URL (RFC 9112, 3.2.2).
+/// A connection to a proxy that forwards each request: its target is the whole URL (RFC 9112,
+/// 3.2.2).
 #[derive(Debug)]
 struct Forward {
     inner: Box<dyn Transport>,

@@ -1,7 +1,8 @@
 //! Looking up the endpoint's address.
 //!
-//! The client asks for it before each request, also when it has a connection, and its own resolver starts a thread each time,
-//! because a lookup cannot be given a limit. So what was found is remembered for a while.
+//! The client asks for it before each request, also when it has a connection, and its own resolver
+//! starts a thread each time, because a lookup cannot be given a limit. So what was found is
+//! remembered for a while.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

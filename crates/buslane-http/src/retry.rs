@@ -5,12 +5,14 @@ use buslane::error::ConfigError;
 use buslane::retry::{Attempt, Next, RetryPolicy};
 use std::time::Duration;
 
-/// A retry policy for HTTP sinks around another one: gives up at once what is [not worth a retry](HttpError::is_retryable), and
-/// waits at least as long as the endpoint [asks for](HttpError::retry_after).
+/// A retry policy for HTTP sinks around another one: gives up at once what is [not worth a
+/// retry](HttpError::is_retryable), and waits at least as long as the endpoint [asks
+/// for](HttpError::retry_after).
 ///
-/// The policy inside decides everything else: how often, how long, and for how long in all. An answer that is not worth a
-/// retry counts as a success with it, since it tells that the endpoint is up: a [`Breaker`](buslane::retry::Breaker) closes. An event that
-/// cannot be written as JSON tells it nothing. Errors that are no [`HttpError`] are left to it.
+/// The policy inside decides everything else: how often, how long, and for how long in all. An
+/// answer that is not worth a retry counts as a success with it, since it tells that the endpoint
+/// is up: a [`Breaker`](buslane::retry::Breaker) closes. An event that cannot be written as JSON
+/// tells it nothing. Errors that are no [`HttpError`] are left to it.
 ///
 /// # Examples
 /// ```
@@ -54,7 +56,8 @@ impl<P> HttpRetry<P> {
 
     /// How much of what an endpoint asks for in `Retry-After` is granted; zero means nothing of it.
     ///
-    /// The policy inside does not know of that wait: its own limit in time is checked against its own waits.
+    /// The policy inside does not know of that wait: its own limit in time is checked against its
+    /// own waits.
     ///
     /// # Examples
     /// ```

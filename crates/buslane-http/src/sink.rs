@@ -13,8 +13,9 @@ use std::marker::PhantomData;
 
 /// Posts each event as JSON to an HTTP endpoint.
 ///
-/// The payload is the event itself, or, after [`enveloped`](crate::HttpSinkBuilder::enveloped), `{"events":[event]}`; [`batches`](Self::batches)
-/// makes a sink of it that posts many events at once.
+/// The payload is the event itself, or, after [`enveloped`](crate::HttpSinkBuilder::enveloped),
+/// `{"events":[event]}`; [`batches`](Self::batches) makes a sink of it that posts many events at
+/// once.
 ///
 /// | the endpoint | the write |
 /// |---|---|
@@ -26,53 +27,67 @@ use std::marker::PhantomData;
 /// | is not asked, since the event cannot be written as JSON | `Failed`, not worth a retry |
 /// | is reached through a proxy that refuses the tunnel | `Failed`, worth a retry by the proxy's status, as above |
 ///
-/// **The status line decides.** An endpoint that has sent one has said what became of the event, and would say it again, so a malformed rest
-/// of its answer is no reason to send the event once more:
+/// **The status line decides.** An endpoint that has sent one has said what became of the event,
+/// and would say it again, so a malformed rest of its answer is no reason to send the event once
+/// more:
 ///
-/// - A folded header line continues the line before it (RFC 9112, 5.2). Header lines that are malformed, too many or longer than 64 KiB together are
-///   left out. Line ends without a carriage return and a status line without a reason are fine.
+/// - A folded header line continues the line before it (RFC 9112, 5.2). Header lines that are
+///   malformed, too many or longer than 64 KiB together are left out. Line ends without a carriage
+///   return and a status line without a reason are fine.
 /// - Informational answers (1xx except 101) are skipped, with or without headers.
-/// - A `Content-Length` that is no number or not the only one, or a `Transfer-Encoding` other than `chunked`, leaves the body unread and closes the connection; so do bytes after a 204.
+/// - A `Content-Length` that is no number or not the only one, or a `Transfer-Encoding` other than
+///   `chunked`, leaves the body unread and closes the connection; so do bytes after a 204.
 ///
-/// **An early answer counts.** An endpoint may answer before it has the whole body, and close the connection or read no further. The
-/// sink looks for such an answer before it reports that the send failed or took too long. A status of 300 or more ends the send at once;
-/// over TLS, only a failure or the end of the time does.
+/// **An early answer counts.** An endpoint may answer before it has the whole body, and close the
+/// connection or read no further. The sink looks for such an answer before it reports that the send
+/// failed or took too long. A status of 300 or more ends the send at once; over TLS, only a failure
+/// or the end of the time does.
 ///
-/// A write waits for the answer: put a [`Queue`](buslane::Queue) upstream of it. It does not try again by itself; that is the work of a
-/// [`retry`](buslane::SinkExt::retry) with a policy in an [`HttpRetry`](crate::HttpRetry). Each attempt serializes the event again: the
-/// event itself is what comes back from a write that failed, bytes kept beside it would cost memory for every event that succeeds, and writing JSON is nothing beside a request.
+/// A write waits for the answer: put a [`Queue`](buslane::Queue) upstream of it. It does not try
+/// again by itself; that is the work of a [`retry`](buslane::SinkExt::retry) with a policy in an
+/// [`HttpRetry`](crate::HttpRetry). Each attempt serializes the event again: the event itself is
+/// what comes back from a write that failed, bytes kept beside it would cost memory for every event
+/// that succeeds, and writing JSON is nothing beside a request.
 ///
 /// # Guarantees
-/// - **Delivery**: `Ok` means that the endpoint said so. `Failed` does not mean that it has not got the event: the answer may
-///   have been lost. Endpoints tell events apart by an id in the payload.
-/// - **Connections**: kept and used again, three at most, for 15 seconds of idleness at most. One that the endpoint has
-///   closed meanwhile is found out by a request that fails and is worth a retry.
-/// - **Time**: no write takes longer than the [`timeout`](crate::HttpSinkBuilder::timeout), the lookup of the host included. Inside a limit to all
-///   waits of a write, it takes no longer than that.
-/// - **Threads**: none of its own. Looking up a name that is not an address takes a short-lived one, at most every 30 seconds
-///   while the endpoint can be reached.
-/// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries. The client's own log does at level
-///   `trace`: leave the target `ureq_proto` below that.
-/// - **End**: a close lets requests in flight end, and takes no more. [`Sink::abort_now`] closes too, and breaks off what is in flight.
+/// - **Delivery**: `Ok` means that the endpoint said so. `Failed` does not mean that it has not got
+///   the event: the answer may have been lost. Endpoints tell events apart by an id in the payload.
+/// - **Connections**: kept and used again, three at most, for 15 seconds of idleness at most. One
+///   that the endpoint has closed meanwhile is found out by a request that fails and is worth a
+///   retry.
+/// - **Time**: no write takes longer than the [`timeout`](crate::HttpSinkBuilder::timeout), the
+///   lookup of the host included. Inside a limit to all waits of a write, it takes no longer than
+///   that.
+/// - **Threads**: none of its own. Looking up a name that is not an address takes a short-lived
+///   one, at most every 30 seconds while the endpoint can be reached.
+/// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries. The
+///   client's own log does at level `trace`: leave the target `ureq_proto` below that.
+/// - **End**: a close lets requests in flight end, and takes no more. [`Sink::abort_now`] closes
+///   too, and breaks off what is in flight.
 ///
-/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](crate::HttpSinkBuilder::root_certificates).
+/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or
+/// [others](crate::HttpSinkBuilder::root_certificates).
 ///
 /// # Proxies
-/// [`new`](Self::new) chooses a proxy from the environment as curl does; [`proxy`](crate::HttpSinkBuilder::proxy) names one; [`direct`](Self::direct)
-/// uses none. The environment is read once, when the sink is made. A variable that is empty counts as unset.
+/// [`new`](Self::new) chooses a proxy from the environment as curl does;
+/// [`proxy`](crate::HttpSinkBuilder::proxy) names one; [`direct`](Self::direct) uses none. The
+/// environment is read once, when the sink is made. A variable that is empty counts as unset.
 ///
 /// | for the URL's scheme | the first of these that is set |
 /// |---|---|
 /// | `http` | `http_proxy`, `all_proxy`, `ALL_PROXY`; never `HTTP_PROXY`, which a client of a CGI program can set with a header |
 /// | `https` | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
 ///
-/// `no_proxy`, or else `NO_PROXY`, lists hosts that are reached directly, separated by commas or spaces: a domain means itself and
-/// all its subdomains, with or without a leading `.` or `*.`; an address for itself, and `10.0.0.0/8` or `fd00::/8` for a network; a port after a
-/// host limits the entry to that port; `*` means every host. Other entries match nothing.
+/// `no_proxy`, or else `NO_PROXY`, lists hosts that are reached directly, separated by commas or
+/// spaces: a domain means itself and all its subdomains, with or without a leading `.` or `*.`; an
+/// address for itself, and `10.0.0.0/8` or `fd00::/8` for a network; a port after a host limits the
+/// entry to that port; `*` means every host. Other entries match nothing.
 ///
-/// A proxy is the URL of an `http` or `https` proxy, with a user and a password where it asks for them; the default scheme is `http`, the default port 1080, or 443 for
-/// `https`. Requests to an `http` endpoint are forwarded by the proxy, which is told the whole URL; requests to an `https` endpoint go through a
-/// tunnel (`CONNECT`). SOCKS proxies are not supported. A value that is no such URL is an error when the sink is made.
+/// A proxy is the URL of an `http` or `https` proxy, with a user and a password where it asks for
+/// them; the default scheme is `http`, the default port 1080, or 443 for `https`. Requests to an
+/// `http` endpoint are forwarded by the proxy, which is told the whole URL; requests to an `https`
+/// endpoint go through a tunnel (`CONNECT`). SOCKS proxies are not supported. A value that is no
+/// such URL is an error when the sink is made.
 ///
 /// # Examples
 /// ```
@@ -178,9 +193,10 @@ impl<E> fmt::Debug for HttpSink<E> {
 
 /// Posts batches of events as `{"events":[…]}`. Made by [`HttpSink::batches`].
 ///
-/// Everything said at [`HttpSink`] holds for it, with one addition: an event that cannot be written as JSON does not keep the
-/// others of its batch from being posted. When they have been, the write fails with an error that is not worth a retry, and
-/// *only the events that were not posted come back*. An empty batch is `Ok`, and nothing is posted.
+/// Everything said at [`HttpSink`] holds for it, with one addition: an event that cannot be written
+/// as JSON does not keep the others of its batch from being posted. When they have been, the write
+/// fails with an error that is not worth a retry, and *only the events that were not posted come
+/// back*. An empty batch is `Ok`, and nothing is posted.
 ///
 /// # Examples
 /// ```

@@ -1,8 +1,9 @@
 //! The connection to the endpoint or its proxy: it sends, and listens meanwhile.
 //!
-//! An endpoint may answer before it has the whole body, and then close the connection, or read no further. To the sender that
-//! looks like a broken or a stuck connection, but what the endpoint said counts. So a failure to send is kept until the connection was
-//! read for an answer, and a send that stalls checks for one.
+//! An endpoint may answer before it has the whole body, and then close the connection, or read no
+//! further. To the sender that looks like a broken or a stuck connection, but what the endpoint
+//! said counts. So a failure to send is kept until the connection was read for an answer, and a
+//! send that stalls checks for one.
 
 use crate::answer;
 use crate::budget::Budget;
@@ -54,7 +55,8 @@ impl<In: Transport> Connector<In> for Tcp {
     }
 }
 
-/// Tries one address after the other; each gets half of the time that is left, and the last one all of it.
+/// Tries one address after the other; each gets half of the time that is left, and the last one all
+/// of it.
 fn connect(details: &ConnectionDetails<'_>) -> Result<TcpStream, Error> {
     let budget = Budget::new(details.timeout);
     let mut failed = Error::Io(io::ErrorKind::ConnectionRefused.into());
@@ -87,7 +89,8 @@ pub(crate) struct Connection {
     /// Shared with a close from another thread.
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
-    /// Why the rest of a request is not sent. From then on the connection only listens, and is not used again.
+    /// Why the rest of a request is not sent. From then on the connection only listens, and is not
+    /// used again.
     unsent: Option<Unsent>,
     /// The bytes sent since the connection was last checked for an answer.
     since_answer: usize,
@@ -128,7 +131,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Checks whether the endpoint has refused the request already. Below TLS that is invisible: there, the end of the time ends the send.
+    /// Checks whether the endpoint has refused the request already. Below TLS that is invisible:
+    /// there, the end of the time ends the send.
     fn check_for_refusal(&mut self) -> Result<(), Unsent> {
         let mut begun = [0; 1024];
         self.since_answer = 0;
@@ -187,7 +191,8 @@ impl Transport for Connection {
         }
     }
 
-    /// Whether the connection may be used again: it is whole, and the endpoint has sent nothing that was not asked for.
+    /// Whether the connection may be used again: it is whole, and the endpoint has sent nothing
+    /// that was not asked for.
     fn is_open(&mut self) -> bool {
         if self.unsent.is_some() || self.stream.set_nonblocking(true).is_err() {
             return false;

@@ -8,8 +8,9 @@ use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Steps, Tracked, model, model
 
 #[test]
 fn lane_push_wakes_a_parked_recv() {
-    // A push finds the reader parked and wakes it, or the reader finds the event: no deadlock. Fails when the fence of
-    // `Lane::push` or that of `WaitCell::park_unless` is missing, or ORD(spsc.tail) is Relaxed.
+    // A push finds the reader parked and wakes it, or the reader finds the event: no deadlock.
+    // Fails when the fence of `Lane::push` or that of `WaitCell::park_unless` is missing, or
+    // ORD(spsc.tail) is Relaxed.
     model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(2, Overflow::DropNewest);
@@ -29,8 +30,9 @@ fn lane_push_wakes_a_parked_recv() {
 
 #[test]
 fn push_into_a_new_lane_wakes_the_parking_reader() {
-    // protocols A10: a reader that is about to park finds the new lane, or is woken by the first push into it. Fails when
-    // `has_work` does not read the generation again, or a fence is missing (ORD(mailbox.generation)).
+    // protocols A10: a reader that is about to park finds the new lane, or is woken by the first
+    // push into it. Fails when `has_work` does not read the generation again, or a fence is missing
+    // (ORD(mailbox.generation)).
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -48,8 +50,9 @@ fn push_into_a_new_lane_wakes_the_parking_reader() {
 
 #[test]
 fn state_query_counts_the_last_event_of_a_lane() {
-    // The books of the lane are closed when its last event is entered, not when its slot is given back. Fails when
-    // `LaneView::is_final` asks the ring alone: then the event counts as pending for ever.
+    // The books of the lane are closed when its last event is entered, not when its slot is given
+    // back. Fails when `LaneView::is_final` asks the ring alone: then the event counts as pending
+    // for ever.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -86,8 +89,8 @@ fn shared_write_wakes_a_parked_recv() {
 
 #[test]
 fn close_returns_or_delivers_each_lane_push() {
-    // `Ok` means read, `Closed` gives the event back and it is not read. Fails when the fence of `Lane::push` or the heavy
-    // one of the seal is missing (ORD(spsc.fin)).
+    // `Ok` means read, `Closed` gives the event back and it is not read. Fails when the fence of
+    // `Lane::push` or the heavy one of the seal is missing (ORD(spsc.fin)).
     model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(2, Overflow::DropNewest);
@@ -107,8 +110,9 @@ fn close_returns_or_delivers_each_lane_push() {
 
 #[test]
 fn close_keeps_an_accepted_push_for_a_busy_reader() {
-    // As above, with the reader at work on a thread of its own, which may find the lane half sealed. Fails when a consumer
-    // that finds a lane being sealed trusts a tail that it read before. Held to two preemptions: three take more than 30 s.
+    // As above, with the reader at work on a thread of its own, which may find the lane half
+    // sealed. Fails when a consumer that finds a lane being sealed trusts a tail that it read
+    // before. Held to two preemptions: three take more than 30 s.
     model_with(2, || {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -128,8 +132,8 @@ fn close_keeps_an_accepted_push_for_a_busy_reader() {
 
 #[test]
 fn close_seals_a_lane_added_meanwhile() {
-    // A lane that is made while the channel closes is sealed with it or from its start. Fails when `lane` does not look at
-    // `sealed` under the lock of the book.
+    // A lane that is made while the channel closes is sealed with it or from its start. Fails when
+    // `lane` does not look at `sealed` under the lock of the book.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -149,8 +153,8 @@ fn close_seals_a_lane_added_meanwhile() {
 
 #[test]
 fn dropped_receiver_counts_each_accepted_push() {
-    // Nothing leaks: `Ok` means counted as disconnected, `Closed` gives the event back. Fails when the fence of `Lane::push`
-    // or the heavy one of the seal is missing.
+    // Nothing leaks: `Ok` means counted as disconnected, `Closed` gives the event back. Fails when
+    // the fence of `Lane::push` or the heavy one of the seal is missing.
     model(|| {
         let lives = Lives::new(2);
         let (channel, receiver) = channel(2, Overflow::DropNewest);
@@ -168,8 +172,9 @@ fn dropped_receiver_counts_each_accepted_push() {
 
 #[test]
 fn dropped_receiver_drops_events_of_a_dropped_lane() {
-    // The lane's publisher lets go while the reader gives up the lane: every event is dropped once, with its reason. Fails
-    // when ORD(lane.released) or ORD(spsc.fin) in `Producer::end` is Relaxed.
+    // The lane's publisher lets go while the reader gives up the lane: every event is dropped once,
+    // with its reason. Fails when ORD(lane.released) or ORD(spsc.fin) in `Producer::end` is
+    // Relaxed.
     model(|| {
         let lives = Lives::new(1);
         let (channel, receiver) = channel(1, Overflow::DropNewest);
@@ -189,8 +194,8 @@ fn dropped_receiver_drops_events_of_a_dropped_lane() {
 
 #[test]
 fn dropped_lane_wakes_a_parked_recv() {
-    // A lane's drop wakes the reader, which ends the lane and takes what is in it; the last handle's drop ends the stream.
-    // Fails when `PrivateLane::drop` or the seal does not wake.
+    // A lane's drop wakes the reader, which ends the lane and takes what is in it; the last
+    // handle's drop ends the stream. Fails when `PrivateLane::drop` or the seal does not wake.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -209,8 +214,9 @@ fn dropped_lane_wakes_a_parked_recv() {
 
 #[test]
 fn overflow_disconnect_keeps_accepted_events() {
-    // The publisher that overflows cuts the channel off: what was accepted is read, the one that overflowed comes back.
-    // Fails when `Full` is seen although the reader's pop happened before, or when the seal loses an accepted event.
+    // The publisher that overflows cuts the channel off: what was accepted is read, the one that
+    // overflowed comes back. Fails when `Full` is seen although the reader's pop happened before,
+    // or when the seal loses an accepted event.
     model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(1, Overflow::Close);
@@ -257,8 +263,8 @@ fn overflow_disconnect_seals_the_lanes_of_others() {
 
 #[test]
 fn close_returns_or_delivers_each_shared_write() {
-    // protocols A2: the closed bit is in the tail, so `Ok` means read. Fails when the ring's close is a flag beside it
-    // (ORD(mpmc.tail)).
+    // protocols A2: the closed bit is in the tail, so `Ok` means read. Fails when the ring's close
+    // is a flag beside it (ORD(mpmc.tail)).
     model(|| {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let (channel, mut receiver) = channel(2, Overflow::DropNewest);
@@ -283,8 +289,8 @@ fn close_returns_or_delivers_each_shared_write() {
 
 #[test]
 fn dropped_receiver_waits_for_a_claimed_write() {
-    // A writer that has claimed its place and not filled it when the receiver goes is waited for: nothing leaks. Fails when
-    // `abandon` ends before the ring is empty.
+    // A writer that has claimed its place and not filled it when the receiver goes is waited for:
+    // nothing leaks. Fails when `abandon` ends before the ring is empty.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, receiver) = channel(1, Overflow::DropNewest);
@@ -303,8 +309,9 @@ fn dropped_receiver_waits_for_a_claimed_write() {
 
 #[test]
 fn dropped_receiver_counts_an_unbounded_write() {
-    // The unbounded lane has no exact close, and exact books all the same: what was accepted and never read is counted as
-    // disconnected or aborted, and dropped. Fails when the fence of `push_unbounded` or that of `set_drained` is missing.
+    // The unbounded lane has no exact close, and exact books all the same: what was accepted and
+    // never read is counted as disconnected or aborted, and dropped. Fails when the fence of
+    // `push_unbounded` or that of `set_drained` is missing.
     model(|| {
         let lives = Lives::new(1);
         let (channel, receiver) = Channel::builder().unbounded().build().expect("no setting");
@@ -328,8 +335,9 @@ fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
 
 #[test]
 fn close_happens_before_a_refused_lane_push() {
-    // Such a lane is told of the close by a word of its own. The second lane is there for its mark: a model needs it to let the
-    // publisher run between the first one and the fence. Fails when the Release of ORD(lane.closed) is Relaxed.
+    // Such a lane is told of the close by a word of its own. The second lane is there for its mark:
+    // a model needs it to let the publisher run between the first one and the fence. Fails when the
+    // Release of ORD(lane.closed) is Relaxed.
     model(|| {
         let (lives, before) = (Lives::new(2), Arc::new(AtomicUsize::new(0)));
         let (channel, receiver) = shared_channel();
@@ -351,8 +359,8 @@ fn close_happens_before_a_refused_lane_push() {
 
 #[test]
 fn close_happens_before_a_refused_unbounded_write() {
-    // Here the end itself is what a writer is told of. The lane is there for the lock of the book, as above. Fails when the Release
-    // of ORD(mailbox.end) is Relaxed.
+    // Here the end itself is what a writer is told of. The lane is there for the lock of the book,
+    // as above. Fails when the Release of ORD(mailbox.end) is Relaxed.
     model(|| {
         let (lives, before) = (Lives::new(1), Arc::new(AtomicUsize::new(0)));
         let (channel, receiver) =
@@ -374,7 +382,8 @@ fn close_happens_before_a_refused_unbounded_write() {
 
 #[test]
 fn dropped_lane_leaves_exact_counters() {
-    // Whoever folds the books of a lane that is gone has all of them. Fails when ORD(lane.released) is Relaxed.
+    // Whoever folds the books of a lane that is gone has all of them. Fails when ORD(lane.released)
+    // is Relaxed.
     model(|| {
         let lives = Lives::new(2);
         let (channel, receiver) = shared_channel();

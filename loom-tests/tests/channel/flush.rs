@@ -8,7 +8,8 @@ use loom_tests::{AtomicUsize as Word, Lives, Steps, Tracked, model, model_with, 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A reader that hands each event to a callback, which takes its time, until it has seen those of `all`.
+/// A reader that hands each event to a callback, which takes its time, until it has seen those of
+/// `all`.
 fn slow_reader(
     mut receiver: Receiver<Tracked>,
     handled: &Arc<AtomicUsize>,
@@ -38,8 +39,9 @@ fn flush(channel: &Channel<Tracked>) {
 
 #[test]
 fn flush_waits_for_an_earlier_shared_write() {
-    // protocols A7: a flush returns only when what was published before it was handled, whoever else publishes meanwhile.
-    // Fails when a flush goes by counts and not by the ring's index, or ORD(lane.handled) is Relaxed. Held to two preemptions: 28 s.
+    // protocols A7: a flush returns only when what was published before it was handled, whoever
+    // else publishes meanwhile. Fails when a flush goes by counts and not by the ring's index, or
+    // ORD(lane.handled) is Relaxed. Held to two preemptions: 28 s.
     model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let handled = Arc::new(AtomicUsize::new(0));
@@ -59,8 +61,8 @@ fn flush_waits_for_an_earlier_shared_write() {
 
 #[test]
 fn flush_waits_for_an_unbounded_event_in_hand() {
-    // As above, where no ring says how far the reader is: an event in its hands is not handled yet. Fails when the target
-    // of the flush leaves out the event in hand.
+    // As above, where no ring says how far the reader is: an event in its hands is not handled yet.
+    // Fails when the target of the flush leaves out the event in hand.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let handled = Arc::new(AtomicUsize::new(0));
@@ -78,8 +80,8 @@ fn flush_waits_for_an_unbounded_event_in_hand() {
 
 #[test]
 fn flush_ignores_an_event_that_close_returns() {
-    // A flush does not wait for an event that its publisher takes back because the lane was sealed. Fails when the flush goes
-    // on waiting for a tail above the end of the lane.
+    // A flush does not wait for an event that its publisher takes back because the lane was sealed.
+    // Fails when the flush goes on waiting for a tail above the end of the lane.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -98,8 +100,9 @@ fn flush_ignores_an_event_that_close_returns() {
 
 #[test]
 fn flush_ignores_an_event_evicted_before_close() {
-    // A flush does not wait for an event that was pushed out by one which then found the lane closed. Fails when the flush
-    // goes by the last position that was read, and not by what is left.
+    // A flush does not wait for an event that was pushed out by one which then found the lane
+    // closed. Fails when the flush goes by the last position that was read, and not by what is
+    // left.
     model(|| {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let (channel, mut receiver) = channel(1, Overflow::DropOldest);
@@ -149,14 +152,16 @@ fn handling_of_a_lane_event_happens_before_flush() {
 
 #[test]
 fn handling_of_a_shared_event_happens_before_flush() {
-    // Fails when ORD(lane.handled) or ORD(lane.in_hand) is Relaxed in `done`, or ORD(lane.in_hand) in `in_hand`.
+    // Fails when ORD(lane.handled) or ORD(lane.in_hand) is Relaxed in `done`, or ORD(lane.in_hand)
+    // in `in_hand`.
     model(|| flush_against_its_reader(|channel, value| assert!(write(channel, value))));
 }
 
 #[test]
 fn flush_ignores_a_refused_unbounded_write() {
-    // A flush that has begun while a write is on its way is not left waiting for it when the channel is closed before the write.
-    // Fails (deadlock) when a write is counted before the check that may refuse it.
+    // A flush that has begun while a write is on its way is not left waiting for it when the
+    // channel is closed before the write. Fails (deadlock) when a write is counted before the check
+    // that may refuse it.
     model_with(2, || {
         let lives = Lives::new(1);
         let (channel, mut receiver) = Channel::builder().unbounded().build().expect("no setting");

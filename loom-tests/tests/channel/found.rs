@@ -1,4 +1,5 @@
-//! What was written before a read began is found by it, also after a position that another writer has claimed and not filled yet.
+//! What was written before a read began is found by it, also after a position that another writer
+//! has claimed and not filled yet.
 
 use super::tasks::recv_as_task;
 use super::{books, channel, lane, push, rest, write};
@@ -9,7 +10,8 @@ use loom_tests::{AtomicUsize, Ordering};
 use loom_tests::{Lives, Steps, Tracked, before, model, model_with, over, thread};
 use std::sync::Arc;
 
-/// Two writers of one event each, and a reader that reads until `read` finds nothing, once the second writer's call has returned.
+/// Two writers of one event each, and a reader that reads until `read` finds nothing, once the
+/// second writer's call has returned.
 fn two_writers(overflow: Overflow, read: fn(&mut Receiver<Tracked>) -> Option<Tracked>) {
     let lives = Lives::new(2);
     let (channel, mut receiver) = channel(2, overflow);
@@ -72,8 +74,8 @@ fn two_writers_against_parks(recv: fn(&mut Receiver<Tracked>) -> usize) {
 
 #[test]
 fn write_into_a_gap_wakes_a_parked_receiver() {
-    // A receiver that parks beside an empty position takes the event after it as well, once that position is filled. Fails when
-    // `Mailbox::write` wakes nothing.
+    // A receiver that parks beside an empty position takes the event after it as well, once that
+    // position is filled. Fails when `Mailbox::write` wakes nothing.
     model(|| two_writers_against_parks(|receiver| receiver.recv().expect("open").id()));
 }
 
@@ -102,8 +104,8 @@ fn drain_with_finds_every_earlier_write() {
 
 #[test]
 fn seal_in_progress_hides_no_earlier_push() {
-    // A reader that comes between the mark and the end of a seal finds what was pushed before it. Fails when the reader does not
-    // end the seal itself.
+    // A reader that comes between the mark and the end of a seal finds what was pushed before it.
+    // Fails when the reader does not end the seal itself.
     model_with(2, || {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -151,7 +153,8 @@ fn flush_against_recv(make: fn() -> (Channel<Tracked>, Receiver<Tracked>), priva
 
 #[test]
 fn flush_waits_for_a_recv_of_the_shared_lane() {
-    // A flush does not return while a `recv` copies the event out. Fails when `Reader::claim` does not announce it.
+    // A flush does not return while a `recv` copies the event out. Fails when `Reader::claim` does
+    // not announce it.
     model(|| flush_against_recv(|| channel(1, Overflow::DropNewest), false));
 }
 

@@ -22,8 +22,8 @@ pub(super) fn recv_as_task(
 
 #[test]
 fn lane_push_wakes_a_pending_task() {
-    // A task that waits is woken by the push, or finds the event. Fails when the fence of `Lane::push` or of
-    // `WaitCell::register` is missing.
+    // A task that waits is woken by the push, or finds the event. Fails when the fence of
+    // `Lane::push` or of `WaitCell::register` is missing.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -38,7 +38,8 @@ fn lane_push_wakes_a_pending_task() {
 
 #[test]
 fn close_wakes_a_pending_task() {
-    // A task that waits is told of the end. Fails when the seal does not wake, or its wake has no fence.
+    // A task that waits is told of the end. Fails when the seal does not wake, or its wake has no
+    // fence.
     model(|| {
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
         let closer = channel.clone();
@@ -54,8 +55,8 @@ fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
 
 #[test]
 fn lane_push_wakes_a_task_of_a_shared_channel() {
-    // As above, where the task sleeps in the crowd. Fails when the fence of `Signals::wake` or of `Crowd::register` is missing,
-    // or `Member::register` does not look again.
+    // As above, where the task sleeps in the crowd. Fails when the fence of `Signals::wake` or of
+    // `Crowd::register` is missing, or `Member::register` does not look again.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = shared_channel();
@@ -70,7 +71,8 @@ fn lane_push_wakes_a_task_of_a_shared_channel() {
 
 #[test]
 fn close_wakes_a_task_of_a_shared_channel() {
-    // As above. Fails when the seal does not wake, or `Member::register` does not look for the end again.
+    // As above. Fails when the seal does not wake, or `Member::register` does not look for the end
+    // again.
     model(|| {
         let (channel, mut receiver) = shared_channel();
         let closer = channel.clone();

@@ -1,4 +1,5 @@
-//! A processor for each thread, so far as there are enough: two threads that share one never meet in the middle.
+//! A processor for each thread, so far as there are enough: two threads that share one never meet
+//! in the middle.
 
 #![cfg_attr(target_os = "linux", expect(unsafe_code, reason = "system calls"))]
 

@@ -1,4 +1,5 @@
-//! Removing a sink that is called directly: when `remove` has returned nobody is inside, and nobody will be.
+//! Removing a sink that is called directly: when `remove` has returned nobody is inside, and nobody
+//! will be.
 
 use crate::rounds::{play, rounds};
 use buslane::bus::Removed;

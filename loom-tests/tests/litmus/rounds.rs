@@ -13,12 +13,14 @@ pub(crate) struct Apart<T>(pub(crate) T);
 
 /// How many rounds a litmus has, where the environment does not say.
 const ROUNDS: usize = 5_000;
-/// How long a round may take on average: where processors are shared, threads that meet take far longer, and there are fewer rounds.
+/// How long a round may take on average: where processors are shared, threads that meet take far
+/// longer, and there are fewer rounds.
 const ROUND: Duration = Duration::from_micros(60);
-/// How often a thread looks before it lets another one run: for some hundred microseconds, so that two that have a processor each
-/// stay together.
+/// How often a thread looks before it lets another one run: for some hundred microseconds, so that
+/// two that have a processor each stay together.
 const LOOKS: usize = 10_000;
-/// The longest delay before a part is two to this power, in steps of a nanosecond or a few; short ones are as frequent as long ones.
+/// The longest delay before a part is two to this power, in steps of a nanosecond or a few; short
+/// ones are as frequent as long ones.
 const DELAYS: u64 = 12;
 
 /// How many rounds a litmus has, of those that the environment or the default says: one in so many.
@@ -95,8 +97,9 @@ impl Drop for Party<'_> {
 /// What one thread does in a round, whose number it is given.
 pub(crate) type Part<'a> = Box<dyn FnMut(usize) + Send + 'a>;
 
-/// Has each part done by a thread of its own, all at the same moment, so many times or fewer; after each round, `check` looks at
-/// what came of it, while nobody does anything. Returns how many rounds there were.
+/// Has each part done by a thread of its own, all at the same moment, so many times or fewer; after
+/// each round, `check` looks at what came of it, while nobody does anything. Returns how many
+/// rounds there were.
 pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMut(usize) + Send) -> usize {
     // One litmus after the other: its threads are to have the processors for themselves.
     static PLAYING: Mutex<()> = Mutex::new(());

@@ -1,4 +1,5 @@
-//! The seal of a ring against its producer and its consumer: what was accepted is what was taken, and the rest came back.
+//! The seal of a ring against its producer and its consumer: what was accepted is what was taken,
+//! and the rest came back.
 
 use crate::rounds::{Part, play, rounds};
 use buslane::ring::spsc::{Consumer, Producer, Sealer, ring};

@@ -1,4 +1,5 @@
-//! The handshake at its barest: each of two threads stores a word of its own, fences, and loads the other's.
+//! The handshake at its barest: each of two threads stores a word of its own, fences, and loads the
+//! other's.
 
 #![cfg_attr(target_os = "linux", expect(unsafe_code, reason = "the system call itself"))]
 
@@ -47,7 +48,8 @@ mod system {
     pub(super) fn heavy() {}
 }
 
-/// How many words each thread has, which it goes through in one round: the two drift apart and together meanwhile.
+/// How many words each thread has, which it goes through in one round: the two drift apart and
+/// together meanwhile.
 const WORDS: usize = 32;
 
 /// How often neither thread saw the other's store.
@@ -75,7 +77,8 @@ fn missed(what: &str, first: Fence, second: Fence) -> usize {
 
 #[test]
 fn fences_make_one_of_two_stores_visible() {
-    // How often they miss each other without a fence says what the rounds with one are worth on this machine.
+    // How often they miss each other without a fence says what the rounds with one are worth on
+    // this machine.
     missed("no fence", nothing, nothing);
     missed("compiler fences", light, light);
     missed("a compiler fence and a full one", light, full);

@@ -1,4 +1,5 @@
-//! Publish against whoever goes to sleep: the event is found by the sleeper, or its publisher sees that somebody sleeps.
+//! Publish against whoever goes to sleep: the event is found by the sleeper, or its publisher sees
+//! that somebody sleeps.
 
 use crate::rounds::{Apart, play, rounds, wait_until};
 use buslane::time::Deadline;
@@ -113,7 +114,8 @@ fn publish_reaches_a_parking_thread() {
         let cell = WaitCell::new(pair);
         park(&cell, &cell).none_lost("publish against a park", name);
     }
-    // How often a wake-up is lost where the pairs are mixed says what the rounds above are worth on this machine.
+    // How often a wake-up is lost where the pairs are mixed says what the rounds above are worth on
+    // this machine.
     let [light, cell] = [FencePair::Asymmetric, FencePair::Symmetric].map(WaitCell::new);
     park(&light, &cell).show("publish against a park", "mixed");
 }

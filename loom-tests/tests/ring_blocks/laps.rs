@@ -80,7 +80,8 @@ fn stalled_reader_gets_its_lag_count_first() {
         publish_to(&mut writer, &lives, 7);
         let (look, mut reading) = reader.join().unwrap();
         if look == Look::Values {
-            // It is still inside its block, of which there is a second value, and which was overwritten long ago.
+            // It is still inside its block, of which there is a second value, and which was
+            // overwritten long ago.
             assert_eq!(reading.look(), Look::Lagged(4), "all but what is kept");
             assert_eq!(reading.reader.position(), source.oldest());
         }
@@ -92,7 +93,8 @@ fn stalled_reader_gets_its_lag_count_first() {
 
 #[test]
 fn stalled_reader_continues_in_an_overwritten_block() {
-    // Whether it still gets the second value of its block or is told of a lag: the value lives, and the count is exact.
+    // Whether it still gets the second value of its block or is told of a lag: the value lives, and
+    // the count is exact.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(6), new(2));
         publish_to(&mut writer, &lives, 2);

@@ -1,6 +1,7 @@
 //! The ring of blocks that keeps history: laps, stalled readers, spares, and its close.
 //!
-//! All scenarios end at three preemptions. Weakened one by one (2026-11-20, at two preemptions), each of these made one fail at least:
+//! All scenarios end at three preemptions. Weakened one by one (2026-11-20, at two preemptions),
+//! each of these made one fail at least:
 //!
 //! | weakened in `src/ring/blocks` | caught by, among others |
 //! |---|---|
@@ -37,8 +38,8 @@ fn publish<T>(writer: &mut Writer<T>, value: T) {
     drop((old, writer.take_stale()));
 }
 
-/// A reader that keeps account: each position from its first on is delivered or missed, in order, and a value is the one
-/// that was written there.
+/// A reader that keeps account: each position from its first on is delivered or missed, in order,
+/// and a value is the one that was written there.
 struct Reading<T, C> {
     reader: Reader<T>,
     check: C,
@@ -141,7 +142,8 @@ fn put_to(writer: &mut Writer<Tracked>, lives: &Lives, end: usize) {
     }
 }
 
-/// A writer of its own claim: puts the values `ids` and shows them together; `false` when the ring is closed.
+/// A writer of its own claim: puts the values `ids` and shows them together; `false` when the ring
+/// is closed.
 fn publish_shared(writer: &SharedWriter<Tracked>, lives: &Lives, ids: &[usize]) -> bool {
     let Some(mut claim) = writer.claim() else { return false };
     let old: Vec<_> = ids.iter().map(|id| (claim.put(lives.value(*id)), claim.take_stale())).collect();

@@ -4,8 +4,8 @@ use super::{Reading, Seen, new, publish_shared};
 use buslane::ring::blocks::SharedWriter;
 use loom_tests::{Lives, Steps, model, thread};
 
-/// Two writers by turns, each claim with the values given, and a reader that looks `looks` times on a third thread; in what
-/// order the values lie that were read.
+/// Two writers by turns, each claim with the values given, and a reader that looks `looks` times on
+/// a third thread; in what order the values lie that were read.
 fn shared(capacity: usize, claims: [&'static [&'static [usize]]; 2], looks: usize) -> Vec<usize> {
     let count = claims.iter().flat_map(|claims| claims.iter()).map(|ids| ids.len()).sum();
     let (lives, seen, steps) = (Lives::new(count), Seen::new(count), Steps::new());

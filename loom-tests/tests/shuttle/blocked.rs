@@ -34,7 +34,8 @@ fn rest(receiver: &mut Receiver<Event>) -> Log {
     log
 }
 
-/// Publishes everything; the last one goes through the lanes that all share, if there are `shared` ones.
+/// Publishes everything; the last one goes through the lanes that all share, if there are `shared`
+/// ones.
 fn publish(
     bus: &Bus<Event>,
     source: &Source,
@@ -70,8 +71,8 @@ fn assert_from_the_first_on(log: &Log) {
 
 #[test]
 fn remove_releases_all_blocked_publishers() {
-    // Three publishers with lanes for one event each into a queue and into a channel that nobody reads. Once that is off the
-    // bus all of them go on, and the queue gets everything.
+    // Three publishers with lanes for one event each into a queue and into a channel that nobody
+    // reads. Once that is off the bus all of them go on, and the queue gets everything.
     explore(|| {
         let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let (queue, handled) = queue();
@@ -106,8 +107,9 @@ fn remove_releases_all_blocked_publishers() {
 
 #[test]
 fn close_and_remove_release_all_blocked_publishers() {
-    // As above, with a publisher without lanes of its own, and a second channel that nobody reads. One is taken off the bus, the
-    // bus is closed, and then what was taken off, which the bus does not close: everybody goes on, with the event in hand.
+    // As above, with a publisher without lanes of its own, and a second channel that nobody reads.
+    // One is taken off the bus, the bus is closed, and then what was taken off, which the bus does
+    // not close: everybody goes on, with the event in hand.
     explore(|| {
         let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let (queue, handled) = queue();

@@ -1,4 +1,5 @@
-//! A queue with two workers in front of batches, in front of retries, in front of a sink that fails now and then.
+//! A queue with two workers in front of batches, in front of retries, in front of a sink that fails
+//! now and then.
 
 use crate::support::{Event, LIMIT, Log, Progress, Source, Told};
 use buslane::retry::{Backoff, DeadLetter};
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 const PUBLISHERS: usize = 3;
 const EVENTS: usize = 4;
 
-/// A clock that stands still until somebody waits: then it goes to where that wait ends, and others have a turn.
+/// A clock that stands still until somebody waits: then it goes to where that wait ends, and others
+/// have a turn.
 #[derive(Clone, Debug)]
 struct Turns(Instant, Arc<AtomicUsize>);
 
@@ -67,8 +69,9 @@ impl Sink<DeadLetter<Vec<Event>>> for Letters {
 
 #[test]
 fn batched_retries_deliver_each_event_exactly_once() {
-    // Three publishers, two workers with batches of two each, up to three attempts, dead letters; a flush and a close in between. Each
-    // event that was accepted is taken by the sink or is a dead letter, once; nobody waits for himself.
+    // Three publishers, two workers with batches of two each, up to three attempts, dead letters; a
+    // flush and a close in between. Each event that was accepted is taken by the sink or is a dead
+    // letter, once; nobody waits for himself.
     explore(|| {
         let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
         let progress = Progress::default();

@@ -99,8 +99,9 @@ fn assert_has(log: &Log, sure: &Log, what: &str) {
 
 #[test]
 fn bus_delivers_despite_changes_and_panics() {
-    // Four publishers, one of them without lanes of its own; a queue whose handler unwinds on some events, a channel and a sink
-    // that is called directly; one thread adds a channel, one removes any of the first three, one looks on, two close the bus.
+    // Four publishers, one of them without lanes of its own; a queue whose handler unwinds on some
+    // events, a channel and a sink that is called directly; one thread adds a channel, one removes
+    // any of the first three, one looks on, two close the bus.
     explore(|| {
         let (bus, source) = (Bus::new(), Source::new());
         let (times, told, sure) = (Times::default(), Told::default(), Sure::default());

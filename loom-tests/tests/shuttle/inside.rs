@@ -24,7 +24,8 @@ struct Echo {
 
 impl Echo {
     fn handle(&self, event: &Event) {
-        // This may be the last handle for the moment, and its drop then is that of the bus, on the bus's own worker.
+        // This may be the last handle for the moment, and its drop then is that of the bus, on the
+        // bus's own worker.
         if event.publisher < PUBLISHERS
             && let Some(bus) = self.bus.upgrade()
         {
@@ -59,9 +60,10 @@ impl Sink<Event> for Once {
 
 #[test]
 fn reentrant_sinks_end_with_the_last_bus_handle() {
-    // Three publishers; a queue whose handler publishes an echo of each event, a channel, a sink that removes itself from inside,
-    // all through handles that do not keep the bus open. Nobody closes the bus, but the last handle that goes, whose-ever it
-    // is; or somebody does from inside the handler.
+    // Three publishers; a queue whose handler publishes an echo of each event, a channel, a sink
+    // that removes itself from inside, all through handles that do not keep the bus open. Nobody
+    // closes the bus, but the last handle that goes, whose-ever it is; or somebody does from inside
+    // the handler.
     explore(|| {
         let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
         let echo = Echo { bus: bus.downgrade(), source: source.clone(), told: told.clone() };

@@ -24,7 +24,8 @@ impl Places {
         assert!(before.is_none_or(|before| before == event), "all see the same event at {place}");
     }
 
-    /// Checks that the places follow each other, and hold each publisher's events in order; how many there are.
+    /// Checks that the places follow each other, and hold each publisher's events in order; how
+    /// many there are.
     fn check(&self) -> u64 {
         let places = self.0.lock().unwrap();
         assert!(places.keys().copied().eq(0..places.len() as u64), "no place is empty");
@@ -63,9 +64,10 @@ fn read(mut subscriber: Subscriber<Event>, places: &Places, most: usize) -> (u64
 
 #[test]
 fn subscribers_agree_on_order_and_exact_lag() {
-    // Three publishers; one subscriber that is there from the first to the last and one that comes later, both lagging when
-    // they are slow; a gating one that is there all the time, and one that comes and goes again, for which publishers wait; a
-    // close. All see one order, each knows exactly what it missed, and the gating ones miss nothing.
+    // Three publishers; one subscriber that is there from the first to the last and one that comes
+    // later, both lagging when they are slow; a gating one that is there all the time, and one that
+    // comes and goes again, for which publishers wait; a close. All see one order, each knows
+    // exactly what it missed, and the gating ones miss nothing.
     explore(|| {
         let (source, places, closing) = (Source::new(), Places::default(), Flag::default());
         let progress = Progress::default();

@@ -1,4 +1,5 @@
-//! Scenarios that are too large for loom, played under schedules chosen at random: see `loom_tests::schedules`.
+//! Scenarios that are too large for loom, played under schedules chosen at random: see
+//! `loom_tests::schedules`.
 #![cfg(shuttle)]
 
 mod blocked;

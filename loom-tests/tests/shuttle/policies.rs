@@ -1,4 +1,5 @@
-//! Sinks of every kind and policy, with less room than there are events, while somebody asks for their books all the time.
+//! Sinks of every kind and policy, with less room than there are events, while somebody asks for
+//! their books all the time.
 
 use crate::support::{Event, LIMIT, Log, Progress, Source, Told};
 use buslane::stats::Ledger;
@@ -39,9 +40,10 @@ fn accepted(ledger: &Ledger, log: &Log) -> usize {
 
 #[test]
 fn every_policy_keeps_an_exact_ledger() {
-    // Channels for one event a lane under each policy, an unbounded queue, a queue behind a filter, a bus behind the bus with a
-    // channel of its own; publishers that come and go, one that is shared, snapshots and a close in between. What was accepted
-    // was handled or dropped with a reason, and the books say exactly which.
+    // Channels for one event a lane under each policy, an unbounded queue, a queue behind a filter,
+    // a bus behind the bus with a channel of its own; publishers that come and go, one that is
+    // shared, snapshots and a close in between. What was accepted was handled or dropped with a
+    // reason, and the books say exactly which.
     explore(|| {
         let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let channel = |overflow| {
@@ -74,8 +76,8 @@ fn every_policy_keeps_an_exact_ledger() {
                 let (bus, source, told) = (bus.clone(), source.clone(), told.clone());
                 let progress = progress.clone();
                 thread::spawn(move || {
-                    // The first one goes in the middle, and the same thread goes on through its cached publisher, which has
-                    // lanes of its own; the last one has none.
+                    // The first one goes in the middle, and the same thread goes on through its
+                    // cached publisher, which has lanes of its own; the last one has none.
                     let mut own = (me == 0).then(|| bus.publisher());
                     for number in 0..EVENTS {
                         if number == EVENTS / 2 {

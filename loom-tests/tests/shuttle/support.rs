@@ -1,7 +1,8 @@
-//! What the scenarios share: events that say where they come from, what a sink saw, and what everybody was told.
+//! What the scenarios share: events that say where they come from, what a sink saw, and what
+//! everybody was told.
 //!
-//! The books of the tests are the standard library's, so that keeping them is no step of a schedule: what stands between two
-//! calls of the bus happens at once.
+//! The books of the tests are the standard library's, so that keeping them is no step of a
+//! schedule: what stands between two calls of the bus happens at once.
 
 use buslane::error::Closed;
 use buslane::{Published, Sink, WriteError};
@@ -17,7 +18,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An event: the number of its publisher, its own there, and a share in what counts those that are alive.
+/// An event: the number of its publisher, its own there, and a share in what counts those that are
+/// alive.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) publisher: usize,
@@ -54,7 +56,8 @@ impl Progress {
         self.0.1.notify_all();
     }
 
-    /// Waits for so many events: from none to `most`, as chance says, which is part of the schedule.
+    /// Waits for so many events: from none to `most`, as chance says, which is part of the
+    /// schedule.
     pub(crate) fn wait(&self, most: usize) {
         let goal = thread_rng().gen_range(0..=most);
         let mut count = self.0.0.lock().unwrap();
@@ -101,7 +104,8 @@ impl Log {
         lock(&self.0).contains(&(publisher, number))
     }
 
-    /// Checks that of each publisher it has a run of numbers without gap or repetition, in order; from where to where.
+    /// Checks that of each publisher it has a run of numbers without gap or repetition, in order;
+    /// from where to where.
     pub(crate) fn runs(&self, publishers: usize) -> Vec<(usize, usize)> {
         let run = |publisher| {
             let numbers = self.of(publisher);
@@ -128,7 +132,8 @@ impl Log {
 pub(crate) struct Told(Arc<Mutex<BTreeMap<(usize, usize), usize>>>);
 
 impl Told {
-    /// Notes what a publish of this event came to. One that nobody took because the bus is closed brings it back.
+    /// Notes what a publish of this event came to. One that nobody took because the bus is closed
+    /// brings it back.
     pub(crate) fn note(&self, event: &Event, outcome: Result<Published, Closed<Event>>) -> bool {
         let key = (event.publisher, event.number);
         let (accepted, open) = match outcome {
@@ -149,7 +154,8 @@ impl Told {
     }
 }
 
-/// Unwinds as foreign code may. Not by `panic!`, whose hook is shuttle's, which takes each call for the failure of the scenario.
+/// Unwinds as foreign code may. Not by `panic!`, whose hook is shuttle's, which takes each call for
+/// the failure of the scenario.
 pub(crate) fn unwind() -> ! {
     std::panic::resume_unwind(Box::new("foreign code that unwinds"))
 }

@@ -1,7 +1,9 @@
-//! User code that calls the crate from where the crate calls it: clones, destructors, hashes, comparisons, handlers, sinks and
-//! the destructors of a thread's locals, while other threads add, remove, flush and close.
+//! User code that calls the crate from where the crate calls it: clones, destructors, hashes,
+//! comparisons, handlers, sinks and the destructors of a thread's locals, while other threads add,
+//! remove, flush and close.
 //!
-//! Inside user code nothing waits, so whatever is called comes back; a wait that does not end is a deadlock, which shuttle reports.
+//! Inside user code nothing waits, so whatever is called comes back; a wait that does not end is a
+//! deadlock, which shuttle reports.
 
 use crate::support::LIMIT;
 use buslane::retry::Backoff;
@@ -136,7 +138,8 @@ fn channel<E: Send + 'static>(overflow: Overflow) -> (Channel<E>, Receiver<E>) {
     builder.build().expect("a small channel")
 }
 
-/// Reads to the end of the stream. What it has read calls nothing any more: the thread would wait for itself to read on.
+/// Reads to the end of the stream. What it has read calls nothing any more: the thread would wait
+/// for itself to read on.
 fn read(mut receiver: Receiver<Event>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         while let Ok(mut event) = receiver.recv() {
@@ -197,8 +200,9 @@ fn publish(me: usize, world: &Arc<World>, alive: &Arc<()>) -> thread::JoinHandle
 
 #[test]
 fn user_code_calls_the_bus_without_deadlock() {
-    // Two publishers; events, keys, a predicate and a handler that call a random operation of the bus, its queue, channel and
-    // journal; another thread that adds, removes, flushes and, in the end, closes.
+    // Two publishers; events, keys, a predicate and a handler that call a random operation of the
+    // bus, its queue, channel and journal; another thread that adds, removes, flushes and, in the
+    // end, closes.
     explore(|| {
         let (world, readers) = world();
         let alive = Arc::new(());
@@ -214,7 +218,8 @@ fn user_code_calls_the_bus_without_deadlock() {
         });
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
         control.join().unwrap();
-        // On a thread of its own, since a cached publisher of the main one would keep the bus and its events to the end.
+        // On a thread of its own, since a cached publisher of the main one would keep the bus and
+        // its events to the end.
         let closing = world.clone();
         let closer = thread::spawn(move || {
             let report = closing.bus.close_timeout(LIMIT);
@@ -270,8 +275,9 @@ impl Drop for Ended {
 
 #[test]
 fn close_reaches_other_sinks_past_a_stalled_sink() {
-    // A queue whose handler stalls until that of a second queue, added after it, has been dropped, while two threads close the bus
-    // and a third removes a sink: every sink is told of the close before any is waited for, so the second queue ends.
+    // A queue whose handler stalls until that of a second queue, added after it, has been dropped,
+    // while two threads close the bus and a third removes a sink: every sink is told of the close
+    // before any is waited for, so the second queue ends.
     explore(|| {
         let (bus, door) = (Bus::new(), Door::default());
         let stalls = door.clone();
@@ -321,8 +327,9 @@ shuttle::thread_local! {
 
 #[test]
 fn ending_threads_call_the_bus_without_deadlock() {
-    // Two threads that publish through the bus's cached publishers and, as their locals are dropped, publish again, flush or
-    // close, before or after that publisher is gone; another thread closes. What a flush or a close reports as done is done.
+    // Two threads that publish through the bus's cached publishers and, as their locals are
+    // dropped, publish again, flush or close, before or after that publisher is gone; another
+    // thread closes. What a flush or a close reports as done is done.
     explore(|| {
         let bus = Bus::new();
         let queue = Queue::builder().capacity(8).wait_strategy(WaitStrategy::Park).spawn(|_: usize| {});

@@ -57,7 +57,8 @@ fn read(mut receiver: SharedReceiver<Event>, log: &Log, is_task: bool) -> thread
     })
 }
 
-/// Publishes, and flushes in the middle: what this publisher was told to be accepted before is handled then.
+/// Publishes, and flushes in the middle: what this publisher was told to be accepted before is
+/// handled then.
 fn publish(
     me: usize,
     bus: Bus<Event>,
@@ -94,9 +95,10 @@ fn publish(
 
 #[test]
 fn workers_and_readers_handle_each_event_once() {
-    // Three publishers, each of which flushes in between; three workers of a queue, a thread and a task that read a channel, three workers by
-    // key; there is less room than events; a close comes in between, or behind. What was accepted is handled once, by somebody,
-    // and for the queue by key in the order of each publisher.
+    // Three publishers, each of which flushes in between; three workers of a queue, a thread and a
+    // task that read a channel, three workers by key; there is less room than events; a close comes
+    // in between, or behind. What was accepted is handled once, by somebody, and for the queue by
+    // key in the order of each publisher.
     explore(|| {
         let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let logs: [Log; 3] = std::array::from_fn(|_| Log::default());
@@ -148,7 +150,8 @@ fn workers_and_readers_handle_each_event_once() {
 
 #[test]
 fn direct_writers_flush_and_close_exactly() {
-    // The same through `Sink::write`, where a refusal brings the event back, and each writer's flush covers what it wrote.
+    // The same through `Sink::write`, where a refusal brings the event back, and each writer's
+    // flush covers what it wrote.
     explore(|| {
         let (source, log, progress) = (Source::new(), Log::default(), Progress::default());
         let queue = builder().spawn_each(handlers(&log)).expect("a small queue");
@@ -194,8 +197,9 @@ fn direct_writers_flush_and_close_exactly() {
 
 #[test]
 fn each_shared_reader_is_woken_for_one_event() {
-    // Three writers, and a reader of a shared channel for each event, which takes one and stays away: no close and no flush
-    // wakes anybody, so an event that lies there while a reader sleeps is a deadlock.
+    // Three writers, and a reader of a shared channel for each event, which takes one and stays
+    // away: no close and no flush wakes anybody, so an event that lies there while a reader sleeps
+    // is a deadlock.
     explore(|| {
         let (source, log) = (Source::new(), Log::default());
         let (channel, receiver) = Channel::builder()

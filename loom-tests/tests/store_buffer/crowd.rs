@@ -1,5 +1,5 @@
-//! Several consumers that sleep: `Crowd::park_unless` against `Signals::wake`, and against a consumer that passes on; and
-//! `Crowd::nap_unless` against `Crowd::wake_all`.
+//! Several consumers that sleep: `Crowd::park_unless` against `Signals::wake`, and against a
+//! consumer that passes on; and `Crowd::nap_unless` against `Crowd::wake_all`.
 
 use super::explore::Scenario;
 use super::program::{Fence, Program, Register, Word};
@@ -50,8 +50,8 @@ fn one_event(frequent: Fence, rare: Fence) -> Scenario {
     Scenario::new().thread(consumer(rare)).thread(writer("writer", FIRST, frequent))
 }
 
-/// The table of the protocol: the second place is filled before the first one. Consumer c is woken for the first event, and is busy
-/// with it for good; consumer d has to get the second one.
+/// The table of the protocol: the second place is filled before the first one. Consumer c is woken
+/// for the first event, and is busy with it for good; consumer d has to get the second one.
 fn passed_on(frequent: Fence, rare: Fence, passing_on: Fence) -> Scenario {
     let d = Program::new("consumer d").repeat(|again| {
         let up = listed(again, 1)
@@ -84,7 +84,8 @@ fn write_wakes_a_parking_consumer() {
 
 #[test]
 fn wake_all_ends_a_nap_under_the_lock() {
-    // `wake_all` takes the lock whatever the count says, so neither side has a fence. One that went by the count would need both.
+    // `wake_all` takes the lock whatever the count says, so neither side has a fence. One that went
+    // by the count would need both.
     let changes = Program::new("waker").store(FIRST, 1, Relaxed);
     holds("wake_all", BOTH, &Scenario::new().thread(consumer(Fence::Nothing)).thread(wake_last(changes)));
     fails("wake_all by the count", BOTH, &one_event(Fence::Nothing, Fence::Nothing));
@@ -95,8 +96,9 @@ fn consumer_passes_the_wake_up_on_after_an_event() {
     use Fence::{Compiler, Full, Membarrier, Nothing};
     holds("passing on, asymmetric", BOTH, &passed_on(Compiler, Membarrier, Compiler));
     holds("passing on, symmetric", BOTH, &passed_on(Full, Full, Full));
-    // Memory is one here: whoever sees the first place filled also sees who lay down while it was empty, and what had been put in
-    // before that. So the fence of passing on is not seen to be needed.
+    // Memory is one here: whoever sees the first place filled also sees who lay down while it was
+    // empty, and what had been put in before that. So the fence of passing on is not seen to be
+    // needed.
     holds("passing on without a fence", BOTH, &passed_on(Compiler, Membarrier, Nothing));
     for (frequent, rare) in [(Nothing, Membarrier), (Compiler, Full), (Full, Compiler), (Full, Nothing)] {
         fails(&format!("passing on ({frequent:?}, {rare:?})"), BOTH, &passed_on(frequent, rare, Full));

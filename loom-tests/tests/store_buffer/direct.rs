@@ -1,4 +1,5 @@
-//! Removing a sink that is called directly: `Guarded::enter` against `Guarded::detach`, and `Info::begin_call` against a close.
+//! Removing a sink that is called directly: `Guarded::enter` against `Guarded::detach`, and
+//! `Info::begin_call` against a close.
 
 use super::explore::Scenario;
 use super::machine::Machine::{Tso, Weak};

@@ -1,7 +1,8 @@
-//! Goes through every state that a scenario can reach, and says how it came to one that must not be.
+//! Goes through every state that a scenario can reach, and says how it came to one that must not
+//! be.
 //!
-//! A violation is a check that does not hold, an end that is not as it must be, or a state from which no end can be reached any
-//! more: a wake-up that was lost, whoever else still runs.
+//! A violation is a check that does not hold, an end that is not as it must be, or a state from
+//! which no end can be reached any more: a wake-up that was lost, whoever else still runs.
 
 use super::machine::{Action, Machine, State, THREADS, Violation};
 use super::program::{Program, Register, Step, WORDS, Word};

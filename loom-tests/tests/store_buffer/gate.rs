@@ -1,6 +1,7 @@
 //! A gate that goes up against a publisher: `Subscription::subscribe` against `Gates::bar`.
 //!
-//! The journal keeps one event, in blocks of one. There are two: whoever enters the block of event `n` takes away event `n - 2`.
+//! The journal keeps one event, in blocks of one. There are two: whoever enters the block of event
+//! `n` takes away event `n - 2`.
 
 use super::explore::Scenario;
 use super::program::{Fence, Program, Register, Word};
@@ -64,8 +65,9 @@ fn new_gate_misses_no_publish() {
 const MOVED: [Word; 2] = [Word(0, "one position"), Word(1, "other position")];
 const WOKEN: Word = Word(2, "woken");
 
-/// Two subscribers that both bar the way of a publisher on the list, and both move: `Gates::moved`. `between` is the fence between
-/// a subscriber's store of its position and its load of the other one.
+/// Two subscribers that both bar the way of a publisher on the list, and both move: `Gates::moved`.
+/// `between` is the fence between a subscriber's store of its position and its load of the other
+/// one.
 fn two_movers(between: Fence) -> Scenario {
     let mover = |name, mine, other| {
         Program::new(name)

@@ -1,24 +1,32 @@
 //! The machines: what a processor, and the compiler before it, may make of the threads' steps.
 //!
 //! # What both machines do
-//! - A store goes into its thread's store buffer and reaches memory at any later moment. A thread's own loads see its newest
-//!   buffered store of the word; everybody else sees memory, which is one and the same for all.
-//! - A read-modify-write acts on memory, and so does `unpark`. `fence(SeqCst)` waits until the own buffer is empty.
-//! - `membarrier` waits until each other thread, one after the other and in any order, has gone through a moment in which its
-//!   buffer was empty, and nothing that comes later in it had been done before something that comes earlier.
-//! - The compiler may swap two accesses of different words which no fence, branch, lock or register ties together, unless the later
-//!   one is a Release or the earlier one an Acquire. What it has swapped, `membarrier` finds swapped.
+//! - A store goes into its thread's store buffer and reaches memory at any later moment. A thread's
+//!   own loads see its newest buffered store of the word; everybody else sees memory, which is one
+//!   and the same for all.
+//! - A read-modify-write acts on memory, and so does `unpark`. `fence(SeqCst)` waits until the own
+//!   buffer is empty.
+//! - `membarrier` waits until each other thread, one after the other and in any order, has gone
+//!   through a moment in which its buffer was empty, and nothing that comes later in it had been
+//!   done before something that comes earlier.
+//! - The compiler may swap two accesses of different words which no fence, branch, lock or register
+//!   ties together, unless the later one is a Release or the earlier one an Acquire. What it has
+//!   swapped, `membarrier` finds swapped.
 //!
 //! # What they differ in
-//! - [`Tso`](Machine::Tso), as x86-64: buffers are first in, first out; a read-modify-write, a lock and `unpark` need an empty one.
-//!   The processor swaps nothing else. A compiler fence stops the compiler.
-//! - [`Weak`](Machine::Weak): only stores of the same word leave the buffer in order, and a Release after all that came before it.
-//!   The processor swaps what the compiler may, and does not know of compiler fences. A read-modify-write orders what its ordering
-//!   says, and no more: between its load and its store, which nobody's store of that word can separate, later loads may be done.
+//! - [`Tso`](Machine::Tso), as x86-64: buffers are first in, first out; a read-modify-write, a lock
+//!   and `unpark` need an empty one. The processor swaps nothing else. A compiler fence stops the
+//!   compiler.
+//! - [`Weak`](Machine::Weak): only stores of the same word leave the buffer in order, and a Release
+//!   after all that came before it. The processor swaps what the compiler may, and does not know of
+//!   compiler fences. A read-modify-write orders what its ordering says, and no more: between its
+//!   load and its store, which nobody's store of that word can separate, later loads may be done.
 //!
 //! # What neither does
-//! - Memory is one: a store is seen by all others at the same moment. So POWER, and what C11 allows beyond, are not covered.
-//! - Nothing is done ahead of a branch, and no value is guessed. Real processors with weak memory do load ahead of branches.
+//! - Memory is one: a store is seen by all others at the same moment. So POWER, and what C11 allows
+//!   beyond, are not covered.
+//! - Nothing is done ahead of a branch, and no value is guessed. Real processors with weak memory
+//!   do load ahead of branches.
 //! - A read-modify-write fails only if the value is another one; there is no time.
 
 use super::order::{Swapper, may_overtake};
@@ -205,7 +213,8 @@ impl State {
         })
     }
 
-    /// Whether an interrupt finds the thread with nothing in its buffer and nothing ahead of its turn, save by the compiler.
+    /// Whether an interrupt finds the thread with nothing in its buffer and nothing ahead of its
+    /// turn, save by the compiler.
     fn is_in_order(&self, program: &Program, thread: usize) -> bool {
         let this = &self.threads[thread];
         let first = this.at as usize;

@@ -1,11 +1,13 @@
-//! The handshakes on machines with store buffers, in every order: what loom cannot show of the asymmetric pair of fences.
+//! The handshakes on machines with store buffers, in every order: what loom cannot show of the
+//! asymmetric pair of fences.
 //!
-//! loom knows no `membarrier`. Here each handshake is told once more, as a few steps of abstract threads, and everything that two
-//! machines may make of it is gone through: [`machine`] says what they do, and what they do not. A scenario that holds says
-//! something only because its weakenings fail: each test has both.
+//! loom knows no `membarrier`. Here each handshake is told once more, as a few steps of abstract
+//! threads, and everything that two machines may make of it is gone through: [`machine`] says what
+//! they do, and what they do not. A scenario that holds says something only because its weakenings
+//! fail: each test has both.
 //!
-//! The scenarios are told after the code and not drawn from it; each names the functions whose steps it has. The machines
-//! themselves are tried in [`shapes`].
+//! The scenarios are told after the code and not drawn from it; each names the functions whose
+//! steps it has. The machines themselves are tried in [`shapes`].
 //!
 //! `cargo test -p loom-tests --test store_buffer -- --nocapture` prints how many states there were.
 #![cfg(not(loom))]
@@ -57,8 +59,9 @@ fn fails(what: &str, machines: &[Machine], scenario: &Scenario) {
     }
 }
 
-/// A handshake of the frequent side's fence and the rare side's: both pairs hold, on both machines, and so does the heavy fence
-/// against a full one; each weakening fails on both machines, but for those of `tolerated`, which only fail on the weak one.
+/// A handshake of the frequent side's fence and the rare side's: both pairs hold, on both machines,
+/// and so does the heavy fence against a full one; each weakening fails on both machines, but for
+/// those of `tolerated`, which only fail on the weak one.
 #[track_caller]
 fn check_pairs(what: &str, tolerated: &[(Fence, Fence)], scenario: impl Fn(Fence, Fence) -> Scenario) {
     use Fence::{Compiler, Full, Membarrier, Nothing};

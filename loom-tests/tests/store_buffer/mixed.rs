@@ -1,4 +1,5 @@
-//! Pairs of fences that are mixed, or switched while they are in use: why a mailbox has one pair for life.
+//! Pairs of fences that are mixed, or switched while they are in use: why a mailbox has one pair
+//! for life.
 
 use super::explore::Scenario;
 use super::machine::Machine::{Tso, Weak};
@@ -40,7 +41,8 @@ fn mixed(frequent: Fence, rare: Fence) -> Scenario {
 
 #[test]
 fn mixed_fence_pairs_lose_wake_ups() {
-    // A consumer that goes over to `fence(SeqCst)`, or whose `membarrier` begins to fail: hence the limit on parks then.
+    // A consumer that goes over to `fence(SeqCst)`, or whose `membarrier` begins to fail: hence the
+    // limit on parks then.
     fails("compiler fence against full fence", BOTH, &mixed(Fence::Compiler, Fence::Full));
     // Both are the light one of the asymmetric pair.
     fails("compiler fence against compiler fence", BOTH, &mixed(Fence::Compiler, Fence::Compiler));
@@ -50,7 +52,8 @@ fn mixed_fence_pairs_lose_wake_ups() {
 
 #[test]
 fn switched_fence_pair_loses_wake_ups() {
-    // A publisher that has looked still runs the light fence of the old pair when the consumer has gone over to the new one.
+    // A publisher that has looked still runs the light fence of the old pair when the consumer has
+    // gone over to the new one.
     fails("switched, looked before", BOTH, &switched(Fence::Membarrier, true));
     // The look behind the push is what `membarrier` orders; without it, this loses them too.
     holds("switched, looked behind", BOTH, &switched(Fence::Membarrier, false));

@@ -1,5 +1,5 @@
-//! Those who wait for a consumer against its nap: `WaitCell::wake_now` against `nap_unless`, both with full fences, and against
-//! `park_unless`, with either heavy one.
+//! Those who wait for a consumer against its nap: `WaitCell::wake_now` against `nap_unless`, both
+//! with full fences, and against `park_unless`, with either heavy one.
 
 use super::check_pairs;
 use super::explore::Scenario;

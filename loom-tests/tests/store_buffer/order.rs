@@ -9,8 +9,9 @@ pub(crate) enum Swapper {
     Processor,
 }
 
-/// Whether `later` may be done before `earlier`, which is not done: an access of the same thread, with no step but accesses and
-/// compiler fences in between. `reserved` when the earlier one is a read-modify-write that has done its load.
+/// Whether `later` may be done before `earlier`, which is not done: an access of the same thread,
+/// with no step but accesses and compiler fences in between. `reserved` when the earlier one is a
+/// read-modify-write that has done its load.
 pub(crate) fn may_overtake(earlier: Step, later: Step, reserved: bool) -> bool {
     let (Some(word), Some(other)) = (word(earlier), word(later)) else { return false };
     let acquires = match earlier {

@@ -1,4 +1,5 @@
-//! A consumer that parks in the wait cell against publishers: `WaitCell::park_unless` against `fence` and `wake`.
+//! A consumer that parks in the wait cell against publishers: `WaitCell::park_unless` against
+//! `fence` and `wake`.
 
 use super::explore::Scenario;
 use super::program::{Fence, Program, Register, Word};
@@ -50,7 +51,8 @@ pub(crate) fn wake(program: Program) -> Program {
     )
 }
 
-/// Handles events until there were two, and sleeps when there is none: in a park, or in a nap, which has no end here.
+/// Handles events until there were two, and sleeps when there is none: in a park, or in a nap,
+/// which has no end here.
 pub(crate) fn sleep(consumer: Program, rare: Fence, parks: bool) -> Program {
     consumer.repeat(|again| {
         let looked = again

@@ -1,4 +1,5 @@
-//! What a thread of a scenario does: steps on shared words, told in the order in which the source has them.
+//! What a thread of a scenario does: steps on shared words, told in the order in which the source
+//! has them.
 
 use std::ops::{Index, IndexMut};
 use std::sync::atomic::Ordering;
@@ -77,7 +78,8 @@ pub(crate) enum Change {
     Plus(u8),
 }
 
-/// One step. The loads, stores and read-modify-writes are accesses; what follows them orders, blocks, or is the thread's own.
+/// One step. The loads, stores and read-modify-writes are accesses; what follows them orders,
+/// blocks, or is the thread's own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     Load {

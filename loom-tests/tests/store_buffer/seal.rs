@@ -1,4 +1,5 @@
-//! The seal of a private lane: `Sealer::seal` against `Producer::push` and `settle`, and against `Consumer::refresh`.
+//! The seal of a private lane: `Sealer::seal` against `Producer::push` and `settle`, and against
+//! `Consumer::refresh`.
 //!
 //! `fin` is 0 while the lane is open, 1 while it is being sealed, and else the end and 2.
 
@@ -121,8 +122,9 @@ fn seal_agrees_with_the_consumer() {
     use Fence::{Compiler, Full, Membarrier, Nothing};
     for sealer in [Membarrier, Full] {
         let with = |consumer, look| seal(Seal { publisher: light(sealer), consumer, sealer, look });
-        // Memory is one here: then the Acquire of the tail alone keeps the two looks in order. C11 asks for the fence, and loom
-        // finds it missing: `ring_spsc::seal_keeps_accepted_values_for_a_busy_consumer`.
+        // Memory is one here: then the Acquire of the tail alone keeps the two looks in order. C11
+        // asks for the fence, and loom finds it missing:
+        // `ring_spsc::seal_keeps_accepted_values_for_a_busy_consumer`.
         holds("seal against consumer, Acquire only", BOTH, &with(Nothing, Acquire));
         // And the fence alone keeps them in order, too.
         holds("seal against consumer, fence only", BOTH, &with(light(sealer), Relaxed));

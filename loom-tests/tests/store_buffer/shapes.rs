@@ -1,4 +1,5 @@
-//! The machines themselves: the small programs of the literature that tell memory models apart, and what each machine makes of them.
+//! The machines themselves: the small programs of the literature that tell memory models apart, and
+//! what each machine makes of them.
 
 use super::explore::Scenario;
 use super::machine::Machine::{Tso, Weak};
@@ -112,7 +113,8 @@ fn lock_excludes_others_and_publishes_stores() {
 
 #[test]
 fn readers_agree_on_the_order_of_stores() {
-    // What POWER and C11 allow, and these machines do not: two readers that disagree on which of two stores came first.
+    // What POWER and C11 allow, and these machines do not: two readers that disagree on which of
+    // two stores came first.
     let reader = |name, first, second| Program::new(name).load(first, A, Acquire).load(second, B, Acquire);
     let scenario = Scenario::new()
         .thread(Program::new("writer of x").store(X, 1, Release))

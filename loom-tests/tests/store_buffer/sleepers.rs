@@ -1,4 +1,5 @@
-//! A journal's reader that sleeps against its writer: `Sleepers::park_unless` against `wake`; and the link of a berth.
+//! A journal's reader that sleeps against its writer: `Sleepers::park_unless` against `wake`; and
+//! the link of a berth.
 
 use super::explore::Scenario;
 use super::machine::Machine::{Tso, Weak};
@@ -80,7 +81,8 @@ fn publish_against_a_reader(frequent: Fence, rare: Fence) -> Scenario {
     Scenario::new().thread(reader(rare)).thread(writer)
 }
 
-/// Who has the chain reads a berth's link, and lets the berth go; its reader, which lies down again, writes the link anew.
+/// Who has the chain reads a berth's link, and lets the berth go; its reader, which lies down
+/// again, writes the link anew.
 fn link(let_go: Ordering) -> Scenario {
     let waker = Program::new("waker")
         .load(NEXT, SEEN, Relaxed)
@@ -94,7 +96,8 @@ fn link(let_go: Ordering) -> Scenario {
 
 #[test]
 fn publish_wakes_a_parking_journal_reader() {
-    // The push is a read-modify-write, which is a full fence on one of the machines, if the compiler leaves it where it is.
+    // The push is a read-modify-write, which is a full fence on one of the machines, if the
+    // compiler leaves it where it is.
     let tolerated = [(Fence::Full, Fence::Compiler)];
     check_pairs("publish against a journal's reader", &tolerated, publish_against_a_reader);
 }

@@ -1,4 +1,5 @@
-//! The end of an unbounded lane: `Mailbox::push_unbounded` against `Mailbox::set_drained`. Both fences are full ones.
+//! The end of an unbounded lane: `Mailbox::push_unbounded` against `Mailbox::set_drained`. Both
+//! fences are full ones.
 
 use super::check_pairs;
 use super::explore::Scenario;

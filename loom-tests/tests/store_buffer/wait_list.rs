@@ -1,4 +1,5 @@
-//! A publisher that waits for room against the consumer that makes it: `WaitList::wait` against `notify`.
+//! A publisher that waits for room against the consumer that makes it: `WaitList::wait` against
+//! `notify`.
 
 use super::check_pairs;
 use super::explore::Scenario;

@@ -1,4 +1,5 @@
-//! Sinks that are called directly, and those with combinators in front: batches, retries, another bus.
+//! Sinks that are called directly, and those with combinators in front: batches, retries, another
+//! bus.
 
 use super::Invitation;
 use crate::clock::Jumping;
@@ -11,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A sink that is called on the publishing threads. Its last events may be on their way to it when it is removed; of the rest
-/// none is left out.
+/// A sink that is called on the publishing threads. Its last events may be on their way to it when
+/// it is removed; of the rest none is left out.
 pub(super) fn direct(invitation: &Invitation<'_>) -> Guest {
     let Invitation { name, mischief, seen, .. } = invitation;
     let follower = Mutex::new(Follower::new(name, false, seen));
@@ -63,7 +64,8 @@ pub(super) fn breaker(invitation: &Invitation<'_>) -> Guest {
     retry(invitation, policy.clock(Jumping::new()))
 }
 
-/// A sink that fails at some attempts, three in a row, tried again by a clock that jumps, behind a queue.
+/// A sink that fails at some attempts, three in a row, tried again by a clock that jumps, behind a
+/// queue.
 fn retry(invitation: &Invitation<'_>, policy: impl RetryPolicy<Event> + 'static) -> Guest {
     let Invitation { name, mischief, seen, .. } = invitation;
     let follower = Mutex::new(Follower::new(name, false, seen));

@@ -1,4 +1,5 @@
-//! Journals: subscribers that keep up, lag, stand still, come back, and such as publishers wait for. All must see one order.
+//! Journals: subscribers that keep up, lag, stand still, come back, and such as publishers wait
+//! for. All must see one order.
 
 use super::Invitation;
 use super::need::COMPARED;

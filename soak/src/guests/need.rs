@@ -1,4 +1,5 @@
-//! The memory that each kind of sink takes at most: the bounds in `docs::memory`, and what the soak's own readers keep.
+//! The memory that each kind of sink takes at most: the bounds in `docs::memory`, and what the
+//! soak's own readers keep.
 
 use crate::bound::Need;
 use crate::event::Event;
@@ -10,13 +11,16 @@ const EVENT: i64 = (size_of::<Event>() + Event::OWNED) as i64;
 const STAMP: i64 = 8;
 /// Around the slots of a private lane, with its line in the publisher's table.
 const LANE: i64 = 4 << 10;
-/// Around the slots of the shared lane, with the queue or channel and its line in the list of sinks.
+/// Around the slots of the shared lane, with the queue or channel and its line in the list of
+/// sinks.
 const SINK: i64 = 6 << 10;
 /// A reader's thread and its follower of streams.
 const READER: i64 = 4 << 10;
-/// What a follower remembers of a publisher: three streams, in a table that is doubled when it is full.
+/// What a follower remembers of a publisher: three streams, in a table that is doubled when it is
+/// full.
 const STREAMS: i64 = 192;
-/// The events of a reader's own batch: that of a [`batch`](super::chains), or of a channel's reader.
+/// The events of a reader's own batch: that of a [`batch`](super::chains), or of a channel's
+/// reader.
 pub(super) const BATCH: usize = 256;
 /// The positions that the subscribers of a journal compare, in a tree that is half full.
 pub(super) const COMPARED: usize = 4096;

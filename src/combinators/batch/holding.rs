@@ -103,7 +103,8 @@ pub(super) struct Holding<E> {
     away: usize,
     /// All events that ever came in.
     pushed: u64,
-    /// Those that a downstream sink keeps or kept, which count as delivered in the ledger, and in how many batches.
+    /// Those that a downstream sink keeps or kept, which count as delivered in the ledger, and in
+    /// how many batches.
     passed: u64,
     passed_batches: u64,
     closing: Option<Deadline>,

@@ -129,7 +129,8 @@ pub(super) struct SideLane<E> {
     lane: Lane<E>,
     index: usize,
     sides: Arc<[Side; 2]>,
-    /// The lane takes nothing any more. Its sink may: a bus that lets go of the tee ends its own lanes only.
+    /// The lane takes nothing any more. Its sink may: a bus that lets go of the tee ends its own
+    /// lanes only.
     closed: bool,
 }
 

@@ -15,7 +15,8 @@ pub(super) enum Found {
 }
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Goes on to the next event that is wanted; `None` when nothing is there now, or nothing was when it began.
+    /// Goes on to the next event that is wanted; `None` when nothing is there now, or nothing was
+    /// when it began.
     #[inline(never)]
     pub(super) fn find(&mut self) -> Result<Option<Found>, RecvError> {
         let mut ran_dry = 0;
@@ -84,7 +85,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.reader.look()
     }
 
-    /// Reports its position to publishers that wait. Each position is reported once (L4 of the gates).
+    /// Reports its position to publishers that wait. Each position is reported once (L4 of the
+    /// gates).
     pub(super) fn gate_moved(&mut self) {
         let position = self.seat.position();
         if self.reported_at != Some(position) {
@@ -93,7 +95,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Whether the next event is wanted; an error when the user's code panics. Asks about each event once.
+    /// Whether the next event is wanted; an error when the user's code panics. Asks about each
+    /// event once.
     fn judge(&mut self) -> Result<Judgement, String> {
         let Self { reader, bounds, wanted, judged, .. } = self;
         let position = reader.position();
@@ -116,7 +119,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Err(RecvError::Closed)
     }
 
-    /// Nothing will follow what is about to be told: nobody is to wait for this subscriber, which need not look once more.
+    /// Nothing will follow what is about to be told: nobody is to wait for this subscriber, which
+    /// need not look once more.
     #[cold]
     pub(super) fn end_subscription(&mut self) {
         self.ended = true;

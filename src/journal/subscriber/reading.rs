@@ -12,10 +12,12 @@ use std::mem::needs_drop;
 use std::time::{Duration, Instant};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Shows the next event to `look`, if there is one now, and goes past it: for events that are costly to clone.
+    /// Shows the next event to `look`, if there is one now, and goes past it: for events that are
+    /// costly to clone.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing follows.
+    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing
+    /// follows.
     ///
     /// # Examples
     /// ```
@@ -68,7 +70,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// Takes the next event if there is one now.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing follows.
+    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing
+    /// follows.
     ///
     /// # Examples
     /// ```
@@ -86,8 +89,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         E: Clone,
     {
         if needs_drop::<E>() && self.gating {
-            // User code, in which nothing waits: publishers wait for this subscriber, and so it would wait for itself. The clone of an
-            // event without a destructor is a copy, near enough.
+            // User code, in which nothing waits: publishers wait for this subscriber, and so it
+            // would wait for itself. The clone of an event without a destructor is a copy, near
+            // enough.
             return self.try_recv_with(|event| {
                 let _user_code = UserCode::enter();
                 event.clone()
@@ -96,10 +100,12 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.try_recv_with(E::clone)
     }
 
-    /// Takes the next event, waiting for one as [`Subscription::wait_strategy`](crate::journal::Subscription::wait_strategy) said.
+    /// Takes the next event, waiting for one as
+    /// [`Subscription::wait_strategy`](crate::journal::Subscription::wait_strategy) said.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`RecvError::Closed`] when nothing follows.
@@ -130,13 +136,16 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
+    /// Takes the next event, waiting so long at most. A limit of zero is
+    /// [`try_recv`](Self::try_recv).
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing follows.
+    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing
+    /// follows.
     ///
     /// # Examples
     /// ```
@@ -156,13 +165,16 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.recv_until(Deadline::after(limit))
     }
 
-    /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
+    /// Takes the next event, waiting until this moment at most. A moment in the past is
+    /// [`try_recv`](Self::try_recv).
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing follows.
+    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing
+    /// follows.
     ///
     /// # Examples
     /// ```
@@ -200,8 +212,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Under a fast flow: looks away for a moment after everything was taken, so that subscriber and publisher do not fight for
-    /// the same lines of memory.
+    /// Under a fast flow: looks away for a moment after everything was taken, so that subscriber
+    /// and publisher do not fight for the same lines of memory.
     #[inline]
     pub(super) fn linger_when_dry(&mut self) {
         if self.reader.is_dry() && !MODEL {

@@ -7,13 +7,14 @@ use crate::journal::bounds::{Judgement, ask};
 use crate::journal::entry::{Entry, Sequence};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Takes the events that are there now and lie side by side, at most 64, to be looked at in place. The
-    /// [`Sequence`] is that of the first one.
+    /// Takes the events that are there now and lie side by side, at most 64, to be looked at in
+    /// place. The [`Sequence`] is that of the first one.
     ///
     /// While the slice lives, these events stay as they are; publishers go on all the same.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing follows.
+    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing
+    /// follows.
     ///
     /// # Examples
     /// ```
@@ -58,13 +59,16 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Takes up to `max` entries at once and appends them to `into`, waiting for the first; returns how many.
+    /// Takes up to `max` entries at once and appends them to `into`, waiting for the first; returns
+    /// how many.
     ///
-    /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity does not do.
-    /// [`recv_slice`](Self::recv_slice) shows the events in place instead, without a clone.
+    /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity
+    /// does not do. [`recv_slice`](Self::recv_slice) shows the events in place instead, without a
+    /// clone.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
+    /// `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
     /// [`RecvError::Closed`] when nothing follows.
@@ -121,7 +125,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Entry::Event(Sequence::new(first), self.reader.take_values(count))
     }
 
-    /// How many of the events that are known to be there, of which the first one is wanted, are wanted one after another.
+    /// How many of the events that are known to be there, of which the first one is wanted, are
+    /// wanted one after another.
     fn wanted_in_a_row(&mut self) -> usize {
         let Self { reader, bounds, wanted, judged, .. } = self;
         let stamp = reader.stamp().unwrap_or(0);

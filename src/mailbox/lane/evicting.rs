@@ -33,7 +33,8 @@ impl<E: Send + 'static> EvictingLane<E> {
         &self.mailbox
     }
 
-    /// Puts an event in and wakes the consumer if it is parked. Never waits: the policy makes room, or drops the event.
+    /// Puts an event in and wakes the consumer if it is parked. Never waits: the policy makes room,
+    /// or drops the event.
     pub(super) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let (mailbox, entry) = (&self.mailbox, &self.view.entry);
         entry.offered(1);

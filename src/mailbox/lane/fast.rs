@@ -17,8 +17,9 @@ use crate::wait::list::Waiter;
 
 /// The lane that most publishes go through.
 ///
-/// A publish goes through three steps, so that one fence serves all lanes of a publisher: [`room`](Self::room)
-/// and its push, or [`overflow`](Self::overflow), the fence, [`settle_and_wake`](Self::settle_and_wake). [`push`](Self::push) is all three.
+/// A publish goes through three steps, so that one fence serves all lanes of a publisher:
+/// [`room`](Self::room) and its push, or [`overflow`](Self::overflow), the fence,
+/// [`settle_and_wake`](Self::settle_and_wake). [`push`](Self::push) is all three.
 #[repr(C)]
 pub(crate) struct FastLane<E> {
     producer: spsc::Producer<E>,
@@ -41,12 +42,13 @@ impl<E> Room<'_, E> {
         self.vacant.push(event);
     }
 
-    /// Puts the event in and says at once what [`FastLane::attention`] does, behind the asymmetric pair's fence, which costs nothing
-    /// and so may stand behind each event.
+    /// Puts the event in and says at once what [`FastLane::attention`] does, behind the asymmetric
+    /// pair's fence, which costs nothing and so may stand behind each event.
     #[inline(always)]
     pub(crate) fn push_and_look(self, event: E) -> u64 {
         let written = self.vacant.push_into(event);
-        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of consumers that park.
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of
+        // consumers that park.
         light_fence(FencePair::Asymmetric);
         self.cell.attention() | written.attention()
     }
@@ -92,7 +94,8 @@ impl<E: Send + 'static> FastLane<E> {
         Some(Room { vacant, cell: &self.signals.cell })
     }
 
-    /// Puts as many events of a slice in as there is room for, and shows them at once; returns how many.
+    /// Puts as many events of a slice in as there is room for, and shows them at once; returns how
+    /// many.
     pub(crate) fn put_slice(&mut self, events: &[E]) -> usize
     where
         E: Clone,
@@ -100,7 +103,8 @@ impl<E: Send + 'static> FastLane<E> {
         self.producer.push_slice(events)
     }
 
-    /// Applies the policy to an event for which there was no room. May wait, so every lane's wake-ups come first.
+    /// Applies the policy to an event for which there was no room. May wait, so every lane's
+    /// wake-ups come first.
     #[cold]
     pub(crate) fn overflow(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { producer, view, waiter, mailbox, .. } = self;
@@ -120,14 +124,15 @@ impl<E: Send + 'static> FastLane<E> {
         }
     }
 
-    /// Behind the fence: not zero if [`settle_and_wake`](Self::settle_and_wake) has something to do.
+    /// Behind the fence: not zero if [`settle_and_wake`](Self::settle_and_wake) has something to
+    /// do.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         self.signals.cell.attention() | self.producer.attention()
     }
 
-    /// Behind the fence: settles with whoever seals the lane, and wakes the consumer. Events that turn out not to be
-    /// accepted go to `taken_back`; `true` while the lane takes more.
+    /// Behind the fence: settles with whoever seals the lane, and wakes the consumer. Events that
+    /// turn out not to be accepted go to `taken_back`; `true` while the lane takes more.
     #[cold]
     pub(crate) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> bool {
         self.signals.cell.wake();
@@ -146,8 +151,9 @@ impl<E: Send + 'static> FastLane<E> {
             Some(room) => room.push(event),
             None => disposition = self.overflow(event, deadline)?,
         }
-        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of the consumer that parks. The
-        // seal's is the process's, the wake's the mailbox's; the mailbox's is never the weaker one.
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of
+        // the consumer that parks. The seal's is the process's, the wake's the mailbox's; the
+        // mailbox's is never the weaker one.
         light_fence(self.signals.cell.pair());
         if self.attention() == 0 { Ok(disposition) } else { self.settle_push(disposition) }
     }

@@ -1,4 +1,5 @@
-//! A publisher's way into the shared lane, with counters of its own: of a mailbox that is unbounded or has several consumers.
+//! A publisher's way into the shared lane, with counters of its own: of a mailbox that is unbounded
+//! or has several consumers.
 
 use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;

@@ -1,4 +1,5 @@
-//! What one reader does: pins the block of its next value, looks at values there, and finds out what it has missed.
+//! What one reader does: pins the block of its next value, looks at values there, and finds out
+//! what it has missed.
 
 use super::block::Block;
 use super::{BlockRing, CLOSED, VALUE};
@@ -27,8 +28,8 @@ use std::ptr::NonNull;
 pub enum Look {
     /// At least one value.
     Values,
-    /// `n` values were overwritten before this reader took them; it continues after them. Returned before any value that is
-    /// still kept, also to a reader that stalled in the middle of a block.
+    /// `n` values were overwritten before this reader took them; it continues after them. Returned
+    /// before any value that is still kept, also to a reader that stalled in the middle of a block.
     Lagged(u64),
     /// Nothing yet.
     Empty,
@@ -38,13 +39,15 @@ pub enum Look {
 
 /// Where a reader continues that has missed values.
 ///
-/// A reader that stalls while its position is overwritten first learns how many values it has missed, exactly, and then sees only
-/// values from here on: also where it stalled in the middle of a block, whose rest it misses. It sees what a new reader sees that
-/// begins at the same position. Values that were lent to it before, such as a batch, stay as they are.
+/// A reader that stalls while its position is overwritten first learns how many values it has
+/// missed, exactly, and then sees only values from here on: also where it stalled in the middle of
+/// a block, whose rest it misses. It sees what a new reader sees that begins at the same position.
+/// Values that were lent to it before, such as a batch, stay as they are.
 ///
-/// Values are overwritten in blocks. Those of a block that is still there are not missed, though they may be older than the
-/// newest `capacity`. Where writers overwrite the block while the reader looks, it gets one more value or the lag, whichever comes first;
-/// no value is lost between the two, and none comes after the lag.
+/// Values are overwritten in blocks. Those of a block that is still there are not missed, though
+/// they may be older than the newest `capacity`. Where writers overwrite the block while the reader
+/// looks, it gets one more value or the lag, whichever comes first; no value is lost between the
+/// two, and none comes after the lag.
 ///
 /// # Examples
 /// ```
@@ -71,9 +74,9 @@ pub enum OnLag {
 /// One reader of a ring.
 ///
 /// # Guarantees
-/// [`look`](Self::look) is lock-free: it begins again only when writers have gone on by a whole block meanwhile. The values
-/// below [`known`](Self::known) stay there until the reader has gone past them, so looking at them is wait-free. Nothing
-/// allocates.
+/// [`look`](Self::look) is lock-free: it begins again only when writers have gone on by a whole
+/// block meanwhile. The values below [`known`](Self::known) stay there until the reader has gone
+/// past them, so looking at them is wait-free. Nothing allocates.
 ///
 /// # Examples
 /// ```
@@ -145,7 +148,8 @@ impl<T> Reader<T> {
         self.cursor
     }
 
-    /// How many values can be taken without another [`look`](Self::look): those of one block at most.
+    /// How many values can be taken without another [`look`](Self::look): those of one block at
+    /// most.
     ///
     /// # Examples
     /// ```
@@ -217,7 +221,8 @@ impl<T> Reader<T> {
         if self.has_values() { Look::Values } else { self.look_further() }
     }
 
-    /// Whether a value is known to be there and its block was not overwritten meanwhile: then a look finds it.
+    /// Whether a value is known to be there and its block was not overwritten meanwhile: then a
+    /// look finds it.
     #[inline(always)]
     pub(crate) fn has_values(&self) -> bool {
         // SAFETY: J3: values are known to be there in the pinned block only, so there is one; J6.
@@ -252,8 +257,8 @@ impl<T> Reader<T> {
         let position = self.cursor;
         self.cursor += 1;
         let index = (position & self.mask) as usize;
-        // SAFETY: J3: below `limit`, which `look_further` sets, the value is there, and its block is pinned; the index lies
-        // within the block.
+        // SAFETY: J3: below `limit`, which `look_further` sets, the value is there, and its block
+        // is pinned; the index lies within the block.
         unsafe { self.slots.add(index).as_ref().with(|value| f(position, value)) }
     }
 
@@ -299,7 +304,8 @@ impl<T> Reader<T> {
     #[inline(always)]
     #[must_use]
     pub fn values(&self) -> &[T] {
-        // SAFETY: J3: values below `limit` are there, side by side, and the reader cannot move on while they are lent.
+        // SAFETY: J3: values below `limit` are there, side by side, and the reader cannot move on
+        // while they are lent.
         unsafe { self.lend(self.cursor, self.known()) }
     }
 
@@ -327,7 +333,8 @@ impl<T> Reader<T> {
         assert!(count <= self.known(), "values were found by a look");
         let first = self.cursor;
         self.cursor += count as u64;
-        // SAFETY: J3: as in `values`. The block stays pinned until the reader looks further, which takes it alone.
+        // SAFETY: J3: as in `values`. The block stays pinned until the reader looks further, which
+        // takes it alone.
         unsafe { self.lend(first, count) }
     }
 
@@ -338,8 +345,8 @@ impl<T> Reader<T> {
     unsafe fn lend(&self, first: u64, count: usize) -> &[T] {
         // Wrapping, since a reader that has pinned no block yet has no slots.
         let slots = self.slots.as_ptr().wrapping_add((first & self.mask) as usize);
-        // SAFETY: the caller's; a block that is pinned is not written to below the tail. Where there are none, the pointer is
-        // aligned and not null, which is enough.
+        // SAFETY: the caller's; a block that is pinned is not written to below the tail. Where
+        // there are none, the pointer is aligned and not null, which is enough.
         unsafe { Slot::slice(slots, count) }
     }
 
@@ -394,7 +401,8 @@ impl<T> Reader<T> {
         let number = self.shared.number(self.cursor);
         let before = self.cursor;
         if self.pinned.is_none() || self.number != number || self.is_overtaken() {
-            // First let go: never two pins (J4). A block that was overwritten cannot be pinned again.
+            // First let go: never two pins (J4). A block that was overwritten cannot be pinned
+            // again.
             self.unpin();
             if !self.pin(number) && !self.catch_up() {
                 return Look::Lagged(self.cursor - before);
@@ -407,8 +415,9 @@ impl<T> Reader<T> {
     /// Goes to where a reader goes on that has missed values; whether some are there.
     fn catch_up(&mut self) -> bool {
         loop {
-            // The failing look at the state that led here saw the block retired, and so this sees a tail by which it was
-            // overdue. Each further failure takes another block of new values: others make progress.
+            // The failing look at the state that led here saw the block retired, and so this sees a
+            // tail by which it was overdue. Each further failure takes another block of new values:
+            // others make progress.
             self.tail = self.shared.tail();
             match self.on_lag {
                 OnLag::Oldest => self.cursor = self.cursor.max(self.shared.oldest(self.tail)),
@@ -428,7 +437,8 @@ impl<T> Reader<T> {
     }
 
     fn pin(&mut self, number: u64) -> bool {
-        // ORD(blocks.table): Acquire; pairs with the Release in `WriterCore::begin_block`: the block is made, and entered.
+        // ORD(blocks.table): Acquire; pairs with the Release in `WriterCore::begin_block`: the
+        // block is made, and entered.
         let block = self.shared.entry(number).load(Ordering::Acquire);
         // SAFETY: J6, and the table has no null in it.
         let block = unsafe { NonNull::new_unchecked(block) };

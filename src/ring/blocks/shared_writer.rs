@@ -1,10 +1,12 @@
-//! Writing by any number of threads, of which one at a time holds the claim: a bit in the tail word.
+//! Writing by any number of threads, of which one at a time holds the claim: a bit in the tail
+//! word.
 //!
-//! No foreign code runs, and nothing is allocated or dropped, while the claim is held: a few nanoseconds. A thread that loses
-//! its processor meanwhile holds the others up until it runs again. A form in which each writer claims a position of its own
-//! needs a stamp for each value and pins for writers as well as readers. It was slower where writers meet, already without
-//! those pins: 9.7 against 5.8 ns a value by two writers on near processors, 80 against 17 on far ones (two processors of an
-//! AMD EPYC, 32-byte values).
+//! No foreign code runs, and nothing is allocated or dropped, while the claim is held: a few
+//! nanoseconds. A thread that loses its processor meanwhile holds the others up until it runs
+//! again. A form in which each writer claims a position of its own needs a stamp for each value and
+//! pins for writers as well as readers. It was slower where writers meet, already without those
+//! pins: 9.7 against 5.8 ns a value by two writers on near processors, 80 against 17 on far ones
+//! (two processors of an AMD EPYC, 32-byte values).
 
 use super::writer::{Writer, WriterCore};
 use super::{BUSY, BlockRing, CLOSED, VALUE};
@@ -16,8 +18,9 @@ use std::fmt;
 /// Any number of writers of a ring. Clones write into the same one.
 ///
 /// # Guarantees
-/// Nothing allocates, once it is made. A value, or a batch, costs one read-modify-write, and each block one more. Writers wait
-/// for each other, a few nanoseconds as long as none of them is interrupted just then.
+/// Nothing allocates, once it is made. A value, or a batch, costs one read-modify-write, and each
+/// block one more. Writers wait for each other, a few nanoseconds as long as none of them is
+/// interrupted just then.
 ///
 /// Dropping the last one closes the ring.
 ///
@@ -74,7 +77,8 @@ impl<T: Send + Sync> SharedWriter<T> {
     #[inline(always)]
     fn try_claim(&self, word: u64) -> Result<u64, u64> {
         let tail = &self.0.shared.tail;
-        // ORD(blocks.claim): Acquire; pairs with the Release in `Claim::drop`: the core is as the last writer left it.
+        // ORD(blocks.claim): Acquire; pairs with the Release in `Claim::drop`: the core is as the
+        // last writer left it.
         tail.compare_exchange_weak(word, word | BUSY, Ordering::Acquire, Ordering::Relaxed)
     }
 
@@ -82,8 +86,9 @@ impl<T: Send + Sync> SharedWriter<T> {
     #[cold]
     #[inline(never)]
     fn claim_slowly(&self) -> Option<u64> {
-        // A holder that has lost its processor needs it to finish: a thread of higher priority must not keep it. And each look takes
-        // the cache line away from the holder, so looks become rarer.
+        // A holder that has lost its processor needs it to finish: a thread of higher priority must
+        // not keep it. And each look takes the cache line away from the holder, so looks become
+        // rarer.
         let mut pace = Pace::new();
         loop {
             let word = self.0.shared.tail.load(Ordering::Relaxed);
@@ -138,8 +143,8 @@ impl<T> Clone for SharedWriter<T> {
 
 impl<T> Drop for Pen<T> {
     fn drop(&mut self) {
-        // Nobody holds the claim: it borrows a handle. The core needs no destructor: blocks belong to `BlockRing`.
-        // ORD(blocks.tail): Release; as in `Claim::drop`.
+        // Nobody holds the claim: it borrows a handle. The core needs no destructor: blocks belong
+        // to `BlockRing`. ORD(blocks.tail): Release; as in `Claim::drop`.
         self.shared.tail.fetch_or(CLOSED, Ordering::Release);
     }
 }
@@ -150,7 +155,8 @@ impl<T> fmt::Debug for SharedWriter<T> {
     }
 }
 
-/// The right to write. When it is dropped, readers see what was written, and the next writer may go on.
+/// The right to write. When it is dropped, readers see what was written, and the next writer may go
+/// on.
 ///
 /// # Examples
 /// Values of one claim lie side by side:
@@ -175,8 +181,8 @@ pub struct Claim<'a, T> {
 }
 
 impl<T> Claim<'_, T> {
-    /// Writes a value, and gives back the one that it overwrites, where values have destructors; it is to be dropped behind the
-    /// claim.
+    /// Writes a value, and gives back the one that it overwrites, where values have destructors; it
+    /// is to be dropped behind the claim.
     ///
     /// # Examples
     /// ```
@@ -208,8 +214,8 @@ impl<T> Claim<'_, T> {
         unsafe { self.pen.core.with_mut(|core| core.begin_block(&self.pen.shared, self.position, stamp)) }
     }
 
-    /// Takes out a value that nobody can read any more: left over in a block that a reader held while it was overwritten. One at a
-    /// time, after a put, is enough for all to go.
+    /// Takes out a value that nobody can read any more: left over in a block that a reader held
+    /// while it was overwritten. One at a time, after a put, is enough for all to go.
     ///
     /// # Examples
     /// A reader that stands in a block keeps it until it goes:
@@ -241,7 +247,8 @@ impl<T> Claim<'_, T> {
 
     /// Shows readers what was written so far, and keeps the claim.
     pub(crate) fn show(&mut self) {
-        // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values are written.
+        // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values
+        // are written.
         self.pen.shared.tail.store((self.position * VALUE) | BUSY, Ordering::Release);
     }
 
@@ -269,8 +276,8 @@ impl<T> Drop for Claim<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         let closed = if self.closes { CLOSED } else { 0 };
-        // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values are written.
-        // ORD(blocks.claim): Release; pairs with the Acquire in `SharedWriter::claim`.
+        // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values
+        // are written. ORD(blocks.claim): Release; pairs with the Acquire in `SharedWriter::claim`.
         self.pen.shared.tail.store((self.position * VALUE) | closed, Ordering::Release);
     }
 }

@@ -1,8 +1,9 @@
 //! Blocks outside the stream: how readers hand them to the writer, and where the writer keeps them.
 //!
-//! A reader hands over a new block when it subscribes, and the block that was left to it when it lets go of that as the last one
-//! (J7). The writer takes over all blocks of a [`Stack`] with one exchange, and works through them one at a time. So each
-//! of its steps takes constant time, whatever the number of readers, and it never looks at a block that a reader still pins.
+//! A reader hands over a new block when it subscribes, and the block that was left to it when it
+//! lets go of that as the last one (J7). The writer takes over all blocks of a [`Stack`] with one
+//! exchange, and works through them one at a time. So each of its steps takes constant time,
+//! whatever the number of readers, and it never looks at a block that a reader still pins.
 
 use super::block::Block;
 use crate::sync::{AtomicPtr, CachePadded, Ordering};
@@ -40,8 +41,8 @@ impl<T> Stack<T> {
         let mut first = self.0.load(Ordering::Relaxed);
         loop {
             next.store(first, Ordering::Relaxed);
-            // ORD(blocks.spares): Release; pairs with the Acquire in `take`: the block and its link are written, and no
-            // thread reads it any more.
+            // ORD(blocks.spares): Release; pairs with the Acquire in `take`: the block and its link
+            // are written, and no thread reads it any more.
             match self.0.compare_exchange(first, block, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(other) => first = other,
@@ -51,7 +52,8 @@ impl<T> Stack<T> {
 
     /// Takes all blocks over. Called by the writer only.
     ///
-    /// A block is found if its push happened before this call, and perhaps if it happened at the same time.
+    /// A block is found if its push happened before this call, and perhaps if it happened at the
+    /// same time.
     fn take(&self) -> *mut Block<T> {
         if self.0.load(Ordering::Relaxed).is_null() {
             return null_mut();
@@ -75,8 +77,8 @@ impl<T> Chain<T> {
         self.0 = block;
     }
 
-    /// Takes one block: from the chain, or where that is empty, from the stack, of which the others become the chain. Null when
-    /// there is none.
+    /// Takes one block: from the chain, or where that is empty, from the stack, of which the others
+    /// become the chain. Null when there is none.
     pub(super) fn pop_or_take(&mut self, stack: &Stack<T>) -> *mut Block<T> {
         if self.0.is_null() {
             self.0 = stack.take();

@@ -10,14 +10,17 @@ use std::fmt;
 use std::mem::needs_drop;
 use std::ptr::null_mut;
 
-/// The current block, and those that may follow. It changes once for each block: the position, which changes with each value, is
-/// kept by whoever writes, so that values put in by turns move no more lines of memory between processors than they must.
+/// The current block, and those that may follow. It changes once for each block: the position,
+/// which changes with each value, is kept by whoever writes, so that values put in by turns move no
+/// more lines of memory between processors than they must.
 pub(super) struct WriterCore<T> {
-    /// Where the slot of position 0 would lie, if the current block went back so far: so that the position alone tells the slot.
+    /// Where the slot of position 0 would lie, if the current block went back so far: so that the
+    /// position alone tells the slot.
     origin: *const Slot<T>,
     /// The first position behind the current block.
     end: u64,
-    /// The first position of the current block whose slot holds no value of the block's former life.
+    /// The first position of the current block whose slot holds no value of the block's former
+    /// life.
     held_end: u64,
     block_len: u64,
     /// What the tail word says beside the position while a value is being written.
@@ -60,8 +63,9 @@ impl<T> WriterCore<T> {
         self.busy = BUSY;
     }
 
-    /// Writes a value that no tail shows yet into the current block, and gives back the one that lay there. Where the block is full,
-    /// the value comes back: [`begin_block`](Self::begin_block) first.
+    /// Writes a value that no tail shows yet into the current block, and gives back the one that
+    /// lay there. Where the block is full, the value comes back: [`begin_block`](Self::begin_block)
+    /// first.
     ///
     /// Nothing in it can unwind, so that the value is moved straight from where it was made.
     #[inline(always)]
@@ -69,7 +73,8 @@ impl<T> WriterCore<T> {
         if *position == self.end {
             return Err(value);
         }
-        // SAFETY: the position lies in the current block, so this is one of its slots, which J6 keeps.
+        // SAFETY: the position lies in the current block, so this is one of its slots, which J6
+        // keeps.
         let slot = unsafe { &*self.origin.wrapping_add(*position as usize) };
         let slot = prefetch_for_write(slot, Block::<T>::AHEAD);
         let old = if needs_drop::<T>() && *position < self.held_end {
@@ -110,8 +115,8 @@ impl<T> WriterCore<T> {
             // SAFETY: J6.
             unsafe { (*self.block).set_held(self.block_len) };
         }
-        // What a reader misses because of this block it must be able to tell: the tail is shown before anything is retired.
-        // ORD(blocks.tail): Release; as in `Writer::commit`.
+        // What a reader misses because of this block it must be able to tell: the tail is shown
+        // before anything is retired. ORD(blocks.tail): Release; as in `Writer::commit`.
         shared.tail.store((position * VALUE) | self.busy, Ordering::Release);
         self.entry = if self.entry + 1 == shared.table.len() { 0 } else { self.entry + 1 };
         let entry = &shared.table[self.entry];
@@ -124,7 +129,8 @@ impl<T> WriterCore<T> {
         let block = unsafe { &*next };
         block.enter(shared.number(position), stamp);
         if is_pinned {
-            // ORD(blocks.table): Release; pairs with the Acquire in `Reader::pin`: the block is entered, and made.
+            // ORD(blocks.table): Release; pairs with the Acquire in `Reader::pin`: the block is
+            // entered, and made.
             entry.store(next, Ordering::Release);
         }
         self.block = next;
@@ -138,13 +144,14 @@ impl<T> WriterCore<T> {
         prefetch_state(shared, self.entry);
     }
 
-    /// Leaves a block to the readers that are inside, and takes a spare in its place. Takes constant time, whatever the number of
-    /// readers and spares: other writers wait for it.
+    /// Leaves a block to the readers that are inside, and takes a spare in its place. Takes
+    /// constant time, whatever the number of readers and spares: other writers wait for it.
     fn swap_for_spare(&mut self, shared: &BlockRing<T>, victim: *mut Block<T>) -> *mut Block<T> {
         // SAFETY: J6.
         unsafe { (*victim).set_overwritten() };
         self.filled += 1;
-        // Not before a pin was seen, since only a writer that sees the pin is sure to see what its reader has handed over.
+        // Not before a pin was seen, since only a writer that sees the pin is sure to see what its
+        // reader has handed over.
         let mut spare = self.returned.pop_or_take(&shared.handed.returned);
         if spare.is_null() {
             spare = self.spares.pop_or_take(&shared.handed.new);
@@ -190,8 +197,9 @@ fn prefetch_state<T>(shared: &BlockRing<T>, entry: usize) {
 /// The only writer of a ring.
 ///
 /// # Guarantees
-/// Every method is wait-free and allocates nothing. A value costs plain stores; each block one read-modify-write, and one or two more
-/// where a reader stalls in the block that is overwritten. None of it depends on the number of readers.
+/// Every method is wait-free and allocates nothing. A value costs plain stores; each block one
+/// read-modify-write, and one or two more where a reader stalls in the block that is overwritten.
+/// None of it depends on the number of readers.
 ///
 /// Dropping it closes the ring.
 ///
@@ -220,8 +228,9 @@ impl<T> Writer<T> {
         Self { core: WriterCore::new(shared), position: 0, shared: shared.clone() }
     }
 
-    /// Writes a value, and gives back the one that it overwrites, where values have destructors (others just go). Readers see it
-    /// after the next [`commit`](Self::commit), or as soon as a later value begins a block.
+    /// Writes a value, and gives back the one that it overwrites, where values have destructors
+    /// (others just go). Readers see it after the next [`commit`](Self::commit), or as soon as a
+    /// later value begins a block.
     ///
     /// Drop what comes back behind the commit: destructors are foreign code, and may panic.
     ///
@@ -278,8 +287,8 @@ impl<T> Writer<T> {
         self.core.has_stale()
     }
 
-    /// Takes out a value that nobody can read any more: left over in a block that a reader held while it was overwritten. One at a
-    /// time, after a put, is enough for all to go.
+    /// Takes out a value that nobody can read any more: left over in a block that a reader held
+    /// while it was overwritten. One at a time, after a put, is enough for all to go.
     ///
     /// # Examples
     /// While a reader holds a block, its values stay there:
@@ -314,7 +323,8 @@ impl<T> Writer<T> {
     /// ```
     #[inline(always)]
     pub fn commit(&mut self) {
-        // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values are written.
+        // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values
+        // are written.
         self.shared.tail.store(self.position * VALUE, Ordering::Release);
     }
 

@@ -11,8 +11,8 @@ use std::fmt;
 /// The reading half of a ring.
 ///
 /// # Guarantees
-/// Every method is wait-free and allocates nothing. A slot is given back, and the value counts as handled, only when
-/// the callback has returned (or unwound).
+/// Every method is wait-free and allocates nothing. A slot is given back, and the value counts as
+/// handled, only when the callback has returned (or unwound).
 ///
 /// # Examples
 /// ```
@@ -27,7 +27,8 @@ pub struct Consumer<T> {
     shared: Arc<SpscRing<T>>,
     slots: Slots<T>,
     head: u64,
-    /// The first position not known to be readable: the tail as last seen, cut at the end of a sealed ring.
+    /// The first position not known to be readable: the tail as last seen, cut at the end of a
+    /// sealed ring.
     end: u64,
 }
 
@@ -60,8 +61,9 @@ impl<T> Consumer<T> {
 
     /// Hands up to `max` values to `f`, oldest first, and returns how many.
     ///
-    /// Each value whose push returned before this call is handed over, up to `max`. The slots are given back together at the end. If `f` unwinds, the value it was given counts as handled and the
-    /// later ones stay.
+    /// Each value whose push returned before this call is handed over, up to `max`. The slots are
+    /// given back together at the end. If `f` unwinds, the value it was given counts as handled and
+    /// the later ones stay.
     ///
     /// # Examples
     /// ```
@@ -87,7 +89,8 @@ impl<T> Consumer<T> {
         })
     }
 
-    /// Like [`drain`](Self::drain), but gives each slot back as soon as its value was handled, and then calls `freed`.
+    /// Like [`drain`](Self::drain), but gives each slot back as soon as its value was handled, and
+    /// then calls `freed`.
     ///
     /// # Examples
     /// ```
@@ -124,7 +127,8 @@ impl<T> Consumer<T> {
         struct Emptied<'a, T>(&'a Slot<T>);
         impl<T> Drop for Emptied<'_, T> {
             fn drop(&mut self) {
-                // SAFETY: S1: `each` calls with the slots in [head, end), each once; the loan is over.
+                // SAFETY: S1: `each` calls with the slots in [head, end), each once; the loan is
+                // over.
                 discard(unsafe { self.0.take() });
             }
         }
@@ -139,8 +143,8 @@ impl<T> Consumer<T> {
     /// Of what is known to be readable.
     #[inline]
     fn each(&mut self, max: usize, mut f: impl FnMut(&Slot<T>)) -> usize {
-        /// Gives back what was handled, also when the callback unwinds. It counts by itself: a head in the consumer would be
-        /// stored once more for each value.
+        /// Gives back what was handled, also when the callback unwinds. It counts by itself: a head
+        /// in the consumer would be stored once more for each value.
         struct Handled<'a, T> {
             consumer: &'a mut Consumer<T>,
             head: u64,
@@ -164,7 +168,8 @@ impl<T> Consumer<T> {
 
     #[inline(always)]
     fn release(&self) {
-        // ORD(spsc.head): Release; pairs with the Acquire in `Producer::refresh`: our reads of the slots are over.
+        // ORD(spsc.head): Release; pairs with the Acquire in `Producer::refresh`: our reads of the
+        // slots are over.
         self.shared.head.store(self.head, Ordering::Release);
     }
 
@@ -182,17 +187,19 @@ impl<T> Consumer<T> {
     /// Looks for values beyond those known; whether there are any.
     #[inline]
     fn refresh(&mut self) -> bool {
-        // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`: the slots are written.
+        // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`: the slots are
+        // written.
         let tail = self.shared.tail.load(Ordering::Acquire);
-        // A tail may be trusted only if the ring was open *after* it was read, in the order that the sealer sees: see
-        // the module's text.
-        // ORD(spsc.fin): light fence; pairs with the heavy one between `Sealer::mark` and `Sealer::fix`.
+        // A tail may be trusted only if the ring was open *after* it was read, in the order that
+        // the sealer sees: see the module's text. ORD(spsc.fin): light fence; pairs with the heavy
+        // one between `Sealer::mark` and `Sealer::fix`.
         light_fence(self.shared.pair);
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
         self.end = match self.shared.fin.load(Ordering::Acquire) {
             OPEN => tail,
-            // The tail may be older than the mark, and the producer may have been told since that more was accepted: only
-            // the sealer, behind its heavy fence, and the producer itself know a tail that may be proposed.
+            // The tail may be older than the mark, and the producer may have been told since that
+            // more was accepted: only the sealer, behind its heavy fence, and the producer itself
+            // know a tail that may be proposed.
             SEALING => self.end,
             fin => fin,
         };
@@ -256,11 +263,13 @@ impl<T> Consumer<T> {
     /// ```
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it: what the producer did before its end is visible.
+        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it: what the producer did
+        // before its end is visible.
         self.shared.fin.load(Ordering::Acquire) <= self.head
     }
 
-    /// Whether the ring is sealed, or about to be: then [`refresh`](Self::refresh) may have left out values that are accepted.
+    /// Whether the ring is sealed, or about to be: then [`refresh`](Self::refresh) may have left
+    /// out values that are accepted.
     #[inline]
     pub(crate) fn is_sealed(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of the thread that marked or fixed it.

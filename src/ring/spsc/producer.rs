@@ -10,9 +10,9 @@ use std::fmt;
 /// The writing half of a ring.
 ///
 /// # Guarantees
-/// Every method is wait-free and allocates nothing. None executes a read-modify-write instruction, save
-/// [`settle`](Self::settle) on a ring that is being sealed, [`end`](Self::end) or the drop, and [`sealer`](Self::sealer).
-/// Dropping it seals the ring at what was committed.
+/// Every method is wait-free and allocates nothing. None executes a read-modify-write instruction,
+/// save [`settle`](Self::settle) on a ring that is being sealed, [`end`](Self::end) or the drop,
+/// and [`sealer`](Self::sealer). Dropping it seals the ring at what was committed.
 ///
 /// # Examples
 /// ```
@@ -29,7 +29,8 @@ pub struct Producer<T> {
     pub(super) slots: Slots<T>,
     /// The next position to write; ahead of the shared tail between `write` and `commit`.
     pub(super) tail: u64,
-    /// The consumer's head as last seen plus the capacity: the first position that may not be written yet.
+    /// The consumer's head as last seen plus the capacity: the first position that may not be
+    /// written yet.
     limit: u64,
 }
 
@@ -61,8 +62,9 @@ impl<T> Producer<T> {
         }
     }
 
-    /// The next slot, if the ring has room for one more value. A ring that is being sealed has no more of it than the producer
-    /// knew of before; [`settle`](Self::settle) gives back what is put there.
+    /// The next slot, if the ring has room for one more value. A ring that is being sealed has no
+    /// more of it than the producer knew of before; [`settle`](Self::settle) gives back what is put
+    /// there.
     ///
     /// # Examples
     /// The value is made only when there is room:
@@ -83,9 +85,11 @@ impl<T> Producer<T> {
         (self.tail < self.limit || self.refresh()).then_some(Vacant(self))
     }
 
-    /// How many of `wanted` values may be written now; at least this many stay possible until they are written.
+    /// How many of `wanted` values may be written now; at least this many stay possible until they
+    /// are written.
     ///
-    /// Looks for slots that were given back only if those known of do not do: the look costs a line's transfer.
+    /// Looks for slots that were given back only if those known of do not do: the look costs a
+    /// line's transfer.
     ///
     /// # Examples
     /// ```
@@ -102,11 +106,13 @@ impl<T> Producer<T> {
         ((self.limit - self.tail) as usize).min(wanted)
     }
 
-    /// Once for each lap of a ring that is kept empty; so the way without it is the one to be straight.
+    /// Once for each lap of a ring that is kept empty; so the way without it is the one to be
+    /// straight.
     #[cold]
     #[inline(never)]
     fn refresh(&mut self) -> bool {
-        // ORD(spsc.head): Acquire; pairs with the consumer's Release: its reads of the freed slots are over.
+        // ORD(spsc.head): Acquire; pairs with the consumer's Release: its reads of the freed slots
+        // are over.
         let head = self.shared.head.load(Ordering::Acquire);
         // A ring that is being sealed has no room; `settle` then says why.
         self.limit = if self.is_open() { head + self.shared.capacity } else { self.tail };
@@ -116,7 +122,8 @@ impl<T> Producer<T> {
     /// Writes a value without showing it to the consumer.
     ///
     /// # Panics
-    /// When the ring has no room; ask [`vacant`](Self::vacant) or [`room_for`](Self::room_for) first.
+    /// When the ring has no room; ask [`vacant`](Self::vacant) or [`room_for`](Self::room_for)
+    /// first.
     ///
     /// # Examples
     /// ```
@@ -148,8 +155,8 @@ impl<T> Producer<T> {
         self.shared.show(self.tail);
     }
 
-    /// Whether nobody has begun to seal the ring. To be asked after a commit and a fence; `false` asks for
-    /// [`settle`](Self::settle).
+    /// Whether nobody has begun to seal the ring. To be asked after a commit and a fence; `false`
+    /// asks for [`settle`](Self::settle).
     ///
     /// # Examples
     /// ```
@@ -170,10 +177,11 @@ impl<T> Producer<T> {
         self.shared.fin.attention()
     }
 
-    /// Settles with a sealer what was accepted, and gives what was not to `taken_back`, newest first.
+    /// Settles with a sealer what was accepted, and gives what was not to `taken_back`, newest
+    /// first.
     ///
-    /// Returns whether the ring is still open. To be called after every commit, behind a fence, before anybody is
-    /// told that the values were accepted; on an open ring it costs one load.
+    /// Returns whether the ring is still open. To be called after every commit, behind a fence,
+    /// before anybody is told that the values were accepted; on an open ring it costs one load.
     ///
     /// # Examples
     /// ```
@@ -198,7 +206,8 @@ impl<T> Producer<T> {
         let fin = self.shared.propose(committed);
         while self.tail > fin {
             self.tail -= 1;
-            // SAFETY: S1: at or above `fin` the consumer does not read; the value is the producer's.
+            // SAFETY: S1: at or above `fin` the consumer does not read; the value is the
+            // producer's.
             taken_back(unsafe { self.slots.at(self.tail).take() });
         }
         self.limit = self.tail;
@@ -287,15 +296,18 @@ impl<T> Vacant<'_, T> {
 }
 
 impl<'a, T> Vacant<'a, T> {
-    /// As [`push`](Self::push); what comes back is to be asked behind a fence, as [`Producer::is_open`] is.
+    /// As [`push`](Self::push); what comes back is to be asked behind a fence, as
+    /// [`Producer::is_open`] is.
     #[inline(always)]
     pub(crate) fn push_into(self, value: T) -> Written<'a, T> {
-        // Everything is looked up first: behind a store into the ring the compiler takes nothing for known that lies in memory.
+        // Everything is looked up first: behind a store into the ring the compiler takes nothing
+        // for known that lies in memory.
         let Producer { shared, slots, tail, .. } = self.0;
         let shared: &'a SpscRing<T> = shared;
         let next = *tail + 1;
         let slot = prefetch_for_write(slots.at(*tail), bytes_ahead::<T>());
-        // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and the producer's.
+        // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and
+        // the producer's.
         unsafe { slot.put(value) };
         *tail = next;
         shared.show(next);
@@ -324,7 +336,8 @@ impl<T> Written<'_, T> {
 }
 
 impl<T> Producer<T> {
-    /// Seals the ring at what was committed, as dropping the producer does; values that were not accepted are dropped.
+    /// Seals the ring at what was committed, as dropping the producer does; values that were not
+    /// accepted are dropped.
     ///
     /// # Examples
     /// ```
@@ -337,7 +350,8 @@ impl<T> Producer<T> {
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn end(&mut self) {
-        // The producer knows the exact tail, so it needs no handshake: it moves OPEN on by itself, or proposes.
+        // The producer knows the exact tail, so it needs no handshake: it moves OPEN on by itself,
+        // or proposes.
         let committed = self.shared.tail.load(Ordering::Relaxed);
         let shared = &self.shared;
         let fin = shared.fin.advance(OPEN, committed).unwrap_or_else(|_| shared.propose(committed));

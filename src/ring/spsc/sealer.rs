@@ -36,14 +36,16 @@ impl<T> Sealer<T> {
 
     /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.
     pub(crate) fn fix(&self) -> u64 {
-        // ORD(spsc.tail): Acquire; pairs with `SpscRing::show`, so that the proposal publishes the slots below it.
+        // ORD(spsc.tail): Acquire; pairs with `SpscRing::show`, so that the proposal publishes the
+        // slots below it.
         let tail = self.shared.tail.load(Ordering::Acquire);
         self.shared.propose(tail)
     }
 
     /// Seals this one ring; returns the number of values that were ever accepted. Idempotent.
     ///
-    /// Costs a heavy fence: with the asymmetric pair a system call or, should that have stopped working, a millisecond.
+    /// Costs a heavy fence: with the asymmetric pair a system call or, should that have stopped
+    /// working, a millisecond.
     ///
     /// # Examples
     /// ```
@@ -55,12 +57,14 @@ impl<T> Sealer<T> {
     /// ```
     pub fn seal(&self) -> u64 {
         self.mark();
-        // ORD(spsc.fin): heavy fence; pairs with the light ones of the producer and of `Consumer::refresh`.
+        // ORD(spsc.fin): heavy fence; pairs with the light ones of the producer and of
+        // `Consumer::refresh`.
         crate::sync::membarrier::heavy_fence_or_wait(self.shared.pair);
         self.fix()
     }
 
-    /// How many values were accepted so far. While the ring is being sealed, some that the producer gets back may count.
+    /// How many values were accepted so far. While the ring is being sealed, some that the producer
+    /// gets back may count.
     ///
     /// # Examples
     /// ```
@@ -104,7 +108,8 @@ impl<T> Sealer<T> {
     /// ```
     #[must_use]
     pub fn handled(&self) -> u64 {
-        // ORD(spsc.head): Acquire; pairs with the consumer's Release: what the handler did is visible to a flush.
+        // ORD(spsc.head): Acquire; pairs with the consumer's Release: what the handler did is
+        // visible to a flush.
         self.shared.head.load(Ordering::Acquire)
     }
 

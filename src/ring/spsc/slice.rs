@@ -19,14 +19,15 @@ impl<T> Drop for Writing<'_, T> {
 }
 
 impl<T: Clone> Producer<T> {
-    /// Puts clones of a slice's first values in, as many as there is room for, and shows them to the consumer at once; returns how
-    /// many.
+    /// Puts clones of a slice's first values in, as many as there is room for, and shows them to
+    /// the consumer at once; returns how many.
     ///
-    /// Costs less than as many [`push`](Self::push)es: one look for room, one store of the tail, and plain copies where cloning is
-    /// copying.
+    /// Costs less than as many [`push`](Self::push)es: one look for room, one store of the tail,
+    /// and plain copies where cloning is copying.
     ///
     /// # Guarantees
-    /// Wait-free, apart from what `clone` does, and allocates nothing. If a clone unwinds, the values before it are in.
+    /// Wait-free, apart from what `clone` does, and allocates nothing. If a clone unwinds, the
+    /// values before it are in.
     ///
     /// # Examples
     /// ```
@@ -54,7 +55,8 @@ impl<T: Clone> Producer<T> {
             let piece;
             (piece, left) = left.split_at(slots.len());
             for (slot, value) in slots.iter().zip(piece) {
-                // SAFETY: S1, S3: the position lies below `tail + room_for`, so its slot is empty and the producer's.
+                // SAFETY: S1, S3: the position lies below `tail + room_for`, so its slot is empty
+                // and the producer's.
                 unsafe { slot.put(value.clone()) };
                 writing.count += 1;
             }

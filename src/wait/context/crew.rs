@@ -4,8 +4,9 @@ use super::of_this_thread;
 use super::visit::{Purpose, Visit, is_on_the_way};
 use std::sync::Arc;
 
-/// This thread shows events to user code, until this is dropped: it holds what flushes and removals wait for, and it is the one that
-/// makes room. As [`WaitedFor`](super::WaitedFor) and [`Crew::enter`] together, for a few instructions.
+/// This thread shows events to user code, until this is dropped: it holds what flushes and removals
+/// wait for, and it is the one that makes room. As [`WaitedFor`](super::WaitedFor) and
+/// [`Crew::enter`] together, for a few instructions.
 #[must_use]
 pub(crate) struct Reading {
     outer: usize,

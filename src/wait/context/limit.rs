@@ -1,8 +1,9 @@
 //! How long calls on this thread may wait in all.
 //!
-//! A `Timeout` bounds the waits of its downstream sinks: for room in a full lane, for a back-off, for an answer. It cannot reach into
-//! them; so it leaves a limit on the thread, and every wait of the crate reads it. The time starts to run at the first wait: a write
-//! that need not wait reads no clock.
+//! A `Timeout` bounds the waits of its downstream sinks: for room in a full lane, for a back-off,
+//! for an answer. It cannot reach into them; so it leaves a limit on the thread, and every wait of
+//! the crate reads it. The time starts to run at the first wait: a write that need not wait reads
+//! no clock.
 
 use super::of_this_thread;
 use crate::deadline::DROP_LIMIT;
@@ -21,7 +22,8 @@ impl ThreadLimits {
     pub(super) const NONE: Self = Self { fresh: None, known: Deadline::NEVER };
 }
 
-/// A limit to the waits on this thread, until it is dropped. Limits within limits: the earliest counts.
+/// A limit to the waits on this thread, until it is dropped. Limits within limits: the earliest
+/// counts.
 #[must_use = "the limit holds until this is dropped"]
 pub(crate) struct WaitLimit {
     outer: ThreadLimits,
@@ -29,14 +31,16 @@ pub(crate) struct WaitLimit {
 
 impl WaitLimit {
     pub(crate) fn begin(limit: Duration) -> Self {
-        // The outer limit starts to run now at the latest: it may not be asked for again before this one ends.
+        // The outer limit starts to run now at the latest: it may not be asked for again before
+        // this one ends.
         let known = Self::deadline();
         let outer = ThreadLimits { fresh: None, known };
         of_this_thread((), |context| context.limits.set(ThreadLimits { fresh: Some(limit), known }));
         Self { outer }
     }
 
-    /// As a deadline: what a close or a flush calls waits no longer than itself. Nothing where there is none.
+    /// As a deadline: what a close or a flush calls waits no longer than itself. Nothing where
+    /// there is none.
     pub(crate) fn until(deadline: Deadline) -> Option<Self> {
         deadline.remaining().map(Self::begin)
     }
@@ -55,8 +59,9 @@ impl WaitLimit {
     }
 }
 
-/// What is offered on this thread is offered for the last time, until this is dropped: a close is out of time, and will drop the events
-/// that come back. A retry gives them to its dead letters in place of one more attempt.
+/// What is offered on this thread is offered for the last time, until this is dropped: a close is
+/// out of time, and will drop the events that come back. A retry gives them to its dead letters in
+/// place of one more attempt.
 #[must_use = "it is the last offer until this is dropped"]
 pub(crate) struct LastOffer(bool);
 
@@ -115,11 +120,13 @@ impl Drop for HandleDrop {
 }
 
 impl Deadline {
-    /// Returns the deadline of the waits on the calling thread: [`NEVER`](Self::NEVER) where there is none.
+    /// Returns the deadline of the waits on the calling thread: [`NEVER`](Self::NEVER) where there
+    /// is none.
     ///
-    /// A [`Timeout`](crate::sink::Timeout), a close and a flush bound the waits of the sinks that they call. A sink that waits by
-    /// itself, such as for the answer to a request, waits no longer than that. A limit starts to run when it is first asked for,
-    /// so a write that need not wait reads no clock.
+    /// A [`Timeout`](crate::sink::Timeout), a close and a flush bound the waits of the sinks that
+    /// they call. A sink that waits by itself, such as for the answer to a request, waits no longer
+    /// than that. A limit starts to run when it is first asked for, so a write that need not wait
+    /// reads no clock.
     ///
     /// # Examples
     /// ```

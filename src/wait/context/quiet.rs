@@ -1,5 +1,6 @@
-//! A value of the user whose destructor may panic, dropped by a thread that knows nothing of it: the last of several owners, a caller
-//! whose event needs the value no more, a thread that unwinds. The panic ends here.
+//! A value of the user whose destructor may panic, dropped by a thread that knows nothing of it:
+//! the last of several owners, a caller whose event needs the value no more, a thread that unwinds.
+//! The panic ends here.
 #![expect(unsafe_code, reason = "a value is dropped by hand, so that its panic can be caught")]
 
 use crate::wait::context::dispose;
@@ -7,7 +8,8 @@ use std::mem::{ManuallyDrop, needs_drop};
 use std::ops::{Deref, DerefMut};
 
 /// # Invariant
-/// - Q1: the value is there until `drop`, which drops it once, or until `into_inner`, which no drop follows.
+/// - Q1: the value is there until `drop`, which drops it once, or until `into_inner`, which no drop
+///   follows.
 pub(crate) struct Quiet<T>(ManuallyDrop<T>);
 
 impl<T> Quiet<T> {

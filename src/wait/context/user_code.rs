@@ -1,7 +1,7 @@
 //! Calls of user code: sinks, handlers, hooks, closures, wakers, clones and destructors of events.
 //!
-//! User code may panic, and the bus continues. And nothing waits inside user code. Under loom nothing is caught: a caught assertion
-//! would blind the model.
+//! User code may panic, and the bus continues. And nothing waits inside user code. Under loom
+//! nothing is caught: a caught assertion would blind the model.
 
 use super::{DEPTH_LIMIT, may_wait_to_drop, of_this_thread, user_code_depth};
 use crate::error::WriteError;
@@ -80,8 +80,8 @@ pub(crate) fn cloned<T: Clone>(value: &T) -> T {
     value.clone()
 }
 
-/// The destructors of what a user gave to the crate: user code, in which nothing waits but the drop of a last handle, where that
-/// may wait outside.
+/// The destructors of what a user gave to the crate: user code, in which nothing waits but the drop
+/// of a last handle, where that may wait outside.
 #[must_use]
 pub(crate) struct Disposal {
     outer: Option<u32>,
@@ -105,7 +105,8 @@ impl Drop for Disposal {
 
 /// Calls user code; `Err` carries the text of its panic.
 ///
-/// Nothing of ours is left half done when it unwinds: our structures are not touched during the call.
+/// Nothing of ours is left half done when it unwinds: our structures are not touched during the
+/// call.
 #[inline]
 pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     if !crate::sync::CATCHES {
@@ -134,8 +135,8 @@ pub(crate) fn discard<T>(value: T) {
     }
 }
 
-/// Drops what a user gave to the crate: a sink, a closure, a lane. The caller does not know of it, so a panic of its destructor ends
-/// here; nothing waits there but the drop of a last handle.
+/// Drops what a user gave to the crate: a sink, a closure, a lane. The caller does not know of it,
+/// so a panic of its destructor ends here; nothing waits there but the drop of a last handle.
 pub(crate) fn dispose<T>(value: T) {
     if needs_drop::<T>() {
         let _disposal = Disposal::begin();
@@ -148,7 +149,8 @@ pub(crate) fn dispose_each<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(dispose);
 }
 
-/// The event that comes back with an error. The error's source is user code, and a panic of its destructor is not the publisher's.
+/// The event that comes back with an error. The error's source is user code, and a panic of its
+/// destructor is not the publisher's.
 pub(crate) fn event_of<E>(error: WriteError<E>) -> E {
     match error {
         WriteError::Failed { event, source } => {
@@ -169,11 +171,13 @@ pub(crate) fn error_text(error: &(impl std::fmt::Display + ?Sized)) -> String {
     text_or_panic(|| error.to_string())
 }
 
-/// Drops values of the user, each by itself. A panic of a destructor ends here, and the next value is dropped all the same.
+/// Drops values of the user, each by itself. A panic of a destructor ends here, and the next value
+/// is dropped all the same.
 ///
-/// This is the rule for every value that the crate drops as its only owner: the call that drops it may belong to a caller that has
-/// never seen it, or to a thread that is unwinding already, or ending, where a panic would end the process. The panic hook has
-/// reported the panic, and what became of the event was counted before it was dropped.
+/// This is the rule for every value that the crate drops as its only owner: the call that drops it
+/// may belong to a caller that has never seen it, or to a thread that is unwinding already, or
+/// ending, where a panic would end the process. The panic hook has reported the panic, and what
+/// became of the event was counted before it was dropped.
 pub(crate) fn discard_each<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(discard);
 }

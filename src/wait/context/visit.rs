@@ -1,4 +1,5 @@
-//! What this thread is doing with which bus or queue: how a call that comes round a cycle is recognized.
+//! What this thread is doing with which bus or queue: how a call that comes round a cycle is
+//! recognized.
 
 use super::{Hold, of_this_thread};
 use crate::sync::MODEL;
@@ -25,9 +26,10 @@ pub(super) const NEAR: usize = 8;
 
 /// What this thread is doing with which object.
 ///
-/// It has no destructor, so that it answers also while the thread's other locals are dropped: an answer that fails there would have
-/// to mean "not here", and a cycle would not end, or "here already", and a close would be reported that never took place. It
-/// gives its memory back when the last visit ends.
+/// It has no destructor, so that it answers also while the thread's other locals are dropped: an
+/// answer that fails there would have to mean "not here", and a cycle would not end, or "here
+/// already", and a close would be reported that never took place. It gives its memory back when the
+/// last visit ends.
 pub(super) struct Here {
     near: [Cell<Option<Place>>; NEAR],
     far: RefCell<ManuallyDrop<Vec<Place>>>,
@@ -110,12 +112,14 @@ pub(crate) fn is_on_the_way(address: usize, purpose: Purpose) -> bool {
     of_this_thread(false, |context| context.visits.has((address, purpose)))
 }
 
-/// How far the flush that continues on this thread has to come at this address; nothing if it begins here.
+/// How far the flush that continues on this thread has to come at this address; nothing if it
+/// begins here.
 pub(crate) fn flush_goal(address: usize) -> Option<u64> {
     of_this_thread(None, |context| context.visits.flush_goal(address))
 }
 
-/// While it lives, whatever a flush tells on this thread holds the attachment of the sink through which it came, until that is done.
+/// While it lives, whatever a flush tells on this thread holds the attachment of the sink through
+/// which it came, until that is done.
 #[must_use]
 pub(crate) struct Holding(());
 
@@ -134,14 +138,15 @@ impl Drop for Holding {
             let emptied = holds.is_empty().then(|| std::mem::take(&mut **holds));
             (last, emptied)
         };
-        // Holds end in the reverse order of their beginnings. What they keep is user code: dropped when nothing is borrowed.
+        // Holds end in the reverse order of their beginnings. What they keep is user code: dropped
+        // when nothing is borrowed.
         let held = of_this_thread((None, None), |context| end(&context.holds));
         drop(held);
     }
 }
 
-/// Where a thread is on its way through a graph of buses and queues, and what it holds there, to be carried to another thread that
-/// continues for it.
+/// Where a thread is on its way through a graph of buses and queues, and what it holds there, to be
+/// carried to another thread that continues for it.
 #[derive(Default)]
 pub(crate) struct Visits {
     places: Vec<Place>,
@@ -177,8 +182,9 @@ impl Visits {
         self.places == other.places
     }
 
-    /// Continues from here on the calling thread, which keeps its own visits, until the guard is dropped. The thread that it continues for
-    /// waits for it, so it must not wait where that one must not.
+    /// Continues from here on the calling thread, which keeps its own visits, until the guard is
+    /// dropped. The thread that it continues for waits for it, so it must not wait where that one
+    /// must not.
     pub(crate) fn adopt(&self) -> Adopted {
         let begin = |place: &Place| Visit::begin(place.0, place.1);
         Adopted {

@@ -35,8 +35,8 @@ impl Want {
     }
 }
 
-/// A thread that waits, or will, and what it waits for. A publisher that must not allocate when it has to wait brings one along.
-/// A clone stands for the same thread.
+/// A thread that waits, or will, and what it waits for. A publisher that must not allocate when it
+/// has to wait brings one along. A clone stands for the same thread.
 #[derive(Clone)]
 pub(crate) struct Waiter(pub(super) Arc<Entry>);
 
@@ -88,7 +88,8 @@ impl Waiter {
         self.0.want
     }
 
-    /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too early, which is harmless.
+    /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too
+    /// early, which is harmless.
     pub(super) fn begin(&self, thread: &Unparker) -> &Arc<Entry> {
         *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
         self.0.woken.store(false, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Buses, queues and combinators in cycles, closed, flushed, looked at and taken apart by several threads at once: everything ends, and the
-//! reports are true.
+//! Buses, queues and combinators in cycles, closed, flushed, looked at and taken apart by several
+//! threads at once: everything ends, and the reports are true.
 
 use buslane::error::AddError;
 use buslane::sink::Inner;
@@ -31,7 +31,8 @@ const LINKS: [(&str, Link); 6] = [
     ("queue before a filter", |bus| Box::new(bus.filter(|_: &u32| true).queue(8).unwrap())),
 ];
 
-/// Buses in a ring, each on the one before it, and each with a queue of its own. None is its own sink without something between.
+/// Buses in a ring, each on the one before it, and each with a queue of its own. None is its own
+/// sink without something between.
 fn ring(count: usize, link: Link) -> Vec<Bus<u32>> {
     let buses: Vec<Bus<u32>> = (0..count).map(|_| Bus::new()).collect();
     for (at, bus) in buses.iter().enumerate() {
@@ -42,7 +43,8 @@ fn ring(count: usize, link: Link) -> Vec<Bus<u32>> {
     buses
 }
 
-/// Runs every call on a thread of its own, all at once, and returns what they return; fails when one takes too long.
+/// Runs every call on a thread of its own, all at once, and returns what they return; fails when
+/// one takes too long.
 #[track_caller]
 fn at_once<R: Send + 'static>(what: &str, calls: Vec<Call<R>>) -> Vec<R> {
     let (begin, count) = (Arc::new(Barrier::new(calls.len())), calls.len());

@@ -1,5 +1,5 @@
-//! One deadline for all sinks: a sink that is stuck takes no time from the others, and no close or flush waits for longer than it was
-//! asked to.
+//! One deadline for all sinks: a sink that is stuck takes no time from the others, and no close or
+//! flush waits for longer than it was asked to.
 
 use buslane::queue::Handler;
 use buslane::retry::Backoff;

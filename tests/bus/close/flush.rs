@@ -1,4 +1,5 @@
-//! The flush: it waits until events were handled, however far behind the bus, and names who was not done in time.
+//! The flush: it waits until events were handled, however far behind the bus, and names who was not
+//! done in time.
 
 use super::{SHORT, held_bus};
 use buslane::queue::Handler;

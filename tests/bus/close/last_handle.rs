@@ -89,7 +89,8 @@ fn last_handle_drop_in_a_direct_sink_does_not_wait() {
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     sender.send(bus.clone()).unwrap();
     ends(move || {
-        // The publisher goes first; what the sink has is the last but the one that lends itself for the call.
+        // The publisher goes first; what the sink has is the last but the one that lends itself for
+        // the call.
         let published = bus.publish(1);
         assert_eq!(published, Ok(took(2, 0)));
         drop(bus);

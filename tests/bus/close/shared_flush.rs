@@ -1,4 +1,5 @@
-//! Flushes of one queue that its worker takes together, where the end of the flush lies further down.
+//! Flushes of one queue that its worker takes together, where the end of the flush lies further
+//! down.
 
 use buslane::queue::Handler;
 use buslane::stats::{Finish, FlushReport};
@@ -28,7 +29,8 @@ impl Sink<u32> for Gated {
     }
 }
 
-/// Starts flushes while the queue's worker waits at the gate, so that it takes them together, and opens the gate then.
+/// Starts flushes while the queue's worker waits at the gate, so that it takes them together, and
+/// opens the gate then.
 fn flush_together(
     queue: &Queue<u32>,
     gate: &Gate,

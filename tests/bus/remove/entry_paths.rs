@@ -161,7 +161,8 @@ fn removal_waits_for_every_call_in_progress() {
             if what == "bus" && matches!(door, Door::Describe | Door::IsClosed) {
                 continue;
             }
-            // With a limit a removal returns while the visitor is inside, which shows that it waits; without one it returns afterwards.
+            // With a limit a removal returns while the visitor is inside, which shows that it
+            // waits; without one it returns afterwards.
             for limited in [true, false] {
                 let gate = Gate::closed();
                 let house =

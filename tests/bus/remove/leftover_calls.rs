@@ -1,4 +1,5 @@
-//! After `Removed::Quiet` no user code that came with the sink is left to run, also where an idle publisher still has a lane.
+//! After `Removed::Quiet` no user code that came with the sink is left to run, also where an idle
+//! publisher still has a lane.
 
 use super::thread;
 use buslane::bus::Removed;
@@ -277,7 +278,8 @@ fn racing_removal_drops_user_code_before_it_returns() {
 
 #[test]
 fn next_control_call_drops_a_busy_removed_sink() {
-    // The removal did not wait; the next call of the control plane finds the sink quiet, and drops all of it.
+    // The removal did not wait; the next call of the control plane finds the sink quiet, and drops
+    // all of it.
     ends(|| {
         let bus = Bus::new();
         let (gate, held) = (Gate::closed(), Gate::closed());
@@ -353,12 +355,14 @@ impl Sink<u32> for Slow {
     }
 }
 
-/// Removes a sink while a thread waits at a gate in user code of the sink; the removal must wait until the gate opens.
+/// Removes a sink while a thread waits at a gate in user code of the sink; the removal must wait
+/// until the gate opens.
 #[track_caller]
 fn assert_waited_for(bus: &Bus<u32>, id: buslane::SinkId, gate: &Gate, what: &str) {
     gate.wait_reached(1);
     let (removing, at) = (bus.clone(), gate.clone());
-    // The order is asserted by the last line: a removal that returned before the gate opened would find the thread at it.
+    // The order is asserted by the last line: a removal that returned before the gate opened would
+    // find the thread at it.
     let remover = waits(move || (removing.remove(id), at.waiting()));
     assert!(!remover.is_finished(), "{what}: it is inside");
     gate.open();
@@ -380,7 +384,8 @@ fn removal_waits_for_a_publishers_lane_destructor() {
 
 #[test]
 fn removal_waits_for_a_hook_that_a_publisher_runs() {
-    // The publishing thread calls the hook with an event that has no room, or with the event that is evicted for it.
+    // The publishing thread calls the hook with an event that has no room, or with the event that
+    // is evicted for it.
     for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
         for (several, batch, filtered) in [
             (false, false, false),

@@ -7,12 +7,14 @@ use buslane::{Bus, Channel, Journal, Overflow, SinkExt, SinkId, sink_fn};
 use std::time::Duration;
 use test_support::{ends, waits};
 
-/// Waits grow longer between two checks of whether the sink was removed; after this time they would have reached a second.
+/// Waits grow longer between two checks of whether the sink was removed; after this time they would
+/// have reached a second.
 const LONG: Duration = Duration::from_millis(1600);
 /// Enough for a check every 100 ms, and too short for one every second.
 const LIMIT: Duration = Duration::from_millis(600);
 
-/// Publishes from another thread until the sinks of an inner bus make it wait, and removes the inner bus then.
+/// Publishes from another thread until the sinks of an inner bus make it wait, and removes the
+/// inner bus then.
 fn assert_released(what: &'static str, fill: impl FnOnce(&Bus<u64>) + Send + 'static) {
     assert_ends_wait(what, move |outer| {
         let inner = Bus::new();
@@ -28,7 +30,8 @@ fn assert_ends_wait(what: &'static str, add: impl FnOnce(&Bus<u64>) -> SinkId + 
         let id = add(&outer);
         let mut publisher = outer.publisher();
         let waiting = waits(move || (0..200).map(|n| publisher.publish(n).unwrap().refused).sum::<u32>());
-        // What is measured: a wait that has lasted this long, after which its parks would have grown to a second.
+        // What is measured: a wait that has lasted this long, after which its parks would have
+        // grown to a second.
         thread::sleep(LONG);
         assert!(!waiting.is_finished(), "{what}: it waits");
         assert_eq!(outer.remove_timeout(id, LIMIT), Ok(Removed::Quiet), "{what}");

@@ -1,7 +1,9 @@
-//! Reads that park until an event is there: no wake-up is lost at a position that another writer has claimed and not filled yet.
+//! Reads that park until an event is there: no wake-up is lost at a position that another writer
+//! has claimed and not filled yet.
 //!
-//! A round is one event of each writer, all at once, and silence until the readers have every event. So a reader that parks at such a
-//! position and is not woken for the events after it is never woken, and the test ends at its limit.
+//! A round is one event of each writer, all at once, and silence until the readers have every
+//! event. So a reader that parks at such a position and is not woken for the events after it is
+//! never woken, and the test ends at its limit.
 
 use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
 use buslane::{Channel, Receiver, Sink, WaitStrategy};

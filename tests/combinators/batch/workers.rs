@@ -1,4 +1,5 @@
-//! Batches and several threads: a batch for each worker of a queue, and one batch that several threads write to.
+//! Batches and several threads: a batch for each worker of a queue, and one batch that several
+//! threads write to.
 
 use super::script::{Answer, Script};
 use super::{SECOND, batch, tick, write_all};
@@ -208,7 +209,8 @@ fn batch_sender_does_not_wait_for_itself() {
     assert_eq!(assert_balanced(&batch.state()).refused.full, 2);
 }
 
-/// A thread that hands a batch on may wait for room behind, and who makes that room must not wait for it in turn.
+/// A thread that hands a batch on may wait for room behind, and who makes that room must not wait
+/// for it in turn.
 #[test]
 fn writer_does_not_wait_for_a_blocked_batch() {
     let (gate, answers) = (Gate::closed(), Log::new());
@@ -291,7 +293,8 @@ fn flush_waits_only_for_events_written_before_it() {
     assert_eq!((script.batches(), batch.state().depth), (vec![vec![1, 2], vec![3]], 1));
 }
 
-/// What a tick, or the end of a queue's batch, wanted handed on goes as soon as the batch on its way is back.
+/// What a tick, or the end of a queue's batch, wanted handed on goes as soon as the batch on its
+/// way is back.
 #[test]
 fn due_batch_follows_the_one_being_sent() {
     for end_of_batch in [false, true] {

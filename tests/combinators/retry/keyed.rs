@@ -1,4 +1,5 @@
-//! Back-off by key: order within a key, progress of the others, ticks, flush, close, bounds and books.
+//! Back-off by key: order within a key, progress of the others, ticks, flush, close, bounds and
+//! books.
 
 use super::{By, MILLI, SECOND, describe, flaky};
 use buslane::error::ConfigErrorKind;

@@ -134,7 +134,8 @@ fn longest_backoff_does_not_panic() {
     assert_eq!(wait(&longest, 1), Duration::MAX);
 }
 
-/// Found by fuzzing: the seconds of this one are no number that a float can hold, and the next one that can is larger.
+/// Found by fuzzing: the seconds of this one are no number that a float can hold, and the next one
+/// that can is larger.
 #[test]
 fn rounding_never_exceeds_the_longest_backoff() {
     let most = Duration::from_secs(6_004_234_345_560_364_031);

@@ -1,4 +1,5 @@
-//! Closes that are cut short at their deadline: every event still has one end, and what a retry held has a letter.
+//! Closes that are cut short at their deadline: every event still has one end, and what a retry
+//! held has a letter.
 
 use super::probe::{Letters, retries};
 use buslane::retry::Backoff;

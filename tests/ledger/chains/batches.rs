@@ -1,4 +1,5 @@
-//! Batches of which a sink takes a part: the ledgers count the events in them, whatever chain of sinks the batch goes through.
+//! Batches of which a sink takes a part: the ledgers count the events in them, whatever chain of
+//! sinks the batch goes through.
 
 use super::probe::retries;
 use buslane::retry::{Backoff, DeadLetter};
@@ -39,8 +40,8 @@ impl<T: Holds> Holds for Vec<T> {
     }
 }
 
-/// Takes events that are no multiple of three at the first attempt, multiples of three only at the second one, and multiples of five
-/// never.
+/// Takes events that are no multiple of three at the first attempt, multiples of three only at the
+/// second one, and multiples of five never.
 #[derive(Clone, Default)]
 struct Picky(Arc<Mutex<(Events, Events)>>);
 
@@ -204,7 +205,8 @@ fn inner_batch_keeps_its_own_ledger() {
     agrees("outer", &outer.state().ledger, 32, &picky, true);
     let ledger = inner.state().ledger;
     assert_eq!(ledger.check(), Ok(()));
-    // Each batch of four but for 16 to 19 lacks a multiple of five; what is left of it was given up.
+    // Each batch of four but for 16 to 19 lacks a multiple of five; what is left of it was given
+    // up.
     let failed =
         (0..8_u64).filter(|n| (4 * n..4 * n + 4).any(|event| event.is_multiple_of(5))).count() as u64;
     assert_eq!((ledger.offered, ledger.dropped.failed), (8, failed), "{ledger}");

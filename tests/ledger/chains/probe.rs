@@ -1,4 +1,5 @@
-//! Chains to be tried: an innermost sink that behaves as it is told and remembers it, and the combinators around it.
+//! Chains to be tried: an innermost sink that behaves as it is told and remembers it, and the
+//! combinators around it.
 
 use buslane::retry::{Backoff, DeadLetter};
 use buslane::sink::Batch;

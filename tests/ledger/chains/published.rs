@@ -1,4 +1,5 @@
-//! What a publisher is told agrees with the ledgers, whichever way it publishes and wherever the events go.
+//! What a publisher is told agrees with the ledgers, whichever way it publishes and wherever the
+//! events go.
 
 use buslane::retry::Backoff;
 use buslane::stats::{Disposition, DropReason, Ledger, SinkKind};

@@ -194,8 +194,8 @@ impl World {
         assert_eq!(self.census.alive() as u64, self.written - self.gone.len() as u64, "values alive");
     }
 
-    /// The first value that was not overwritten: the table has one block more than the capacity takes, and the one that is being
-    /// written is among them.
+    /// The first value that was not overwritten: the table has one block more than the capacity
+    /// takes, and the one that is being written is among them.
     fn kept(&self) -> u64 {
         let blocks = self.capacity.div_ceil(self.block_len) + 1;
         self.written.div_ceil(self.block_len).saturating_sub(blocks) * self.block_len

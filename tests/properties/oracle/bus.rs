@@ -419,7 +419,8 @@ impl Entry {
             return Some(true);
         }
         if let Reader::Channel(_) = self.reader {
-            // The lanes of publishers are made anew with each attachment; the shared one belongs to the channel.
+            // The lanes of publishers are made anew with each attachment; the shared one belongs to
+            // the channel.
             let times = if publisher == SHARED { 0 } else { self.times };
             let waiting = self.waiting.entry((times, publisher)).or_default();
             let has_room = waiting.len() < ROOM;

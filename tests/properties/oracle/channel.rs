@@ -73,7 +73,8 @@ impl Op {
 #[derive(Default)]
 struct Way {
     waiting: VecDeque<u64>,
-    /// The newest event of the shared way when this one was made: it is read before all of this way.
+    /// The newest event of the shared way when this one was made: it is read before all of this
+    /// way.
     after: Option<u64>,
 }
 

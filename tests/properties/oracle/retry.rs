@@ -1,4 +1,5 @@
-//! A retry on a bus, against a plain interpretation of its policy, with a clock that moves to the end of each wait.
+//! A retry on a bus, against a plain interpretation of its policy, with a clock that moves to the
+//! end of each wait.
 
 use super::value::Step;
 use buslane::retry::{Backoff, Breaker, BreakerState, DeadLetter, RetryPolicy};
@@ -312,7 +313,8 @@ impl Model {
         }
     }
 
-    /// How long it is until the next attempt, and whether the event rests that long; else the breaker makes it wait.
+    /// How long it is until the next attempt, and whether the event rests that long; else the
+    /// breaker makes it wait.
     fn failure(&mut self, made: u32) -> (Duration, bool) {
         match self.setup.policy {
             Policy::Backoff { base, most } => {

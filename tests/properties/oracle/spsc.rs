@@ -1,4 +1,5 @@
-//! The ring between one producer and one consumer, against two queues: what was committed, and what was written ahead.
+//! The ring between one producer and one consumer, against two queues: what was committed, and what
+//! was written ahead.
 
 use super::value::{Census, Step, Value, pick};
 use buslane::ring::spsc::{Consumer, Producer, ring};

@@ -1,4 +1,5 @@
-//! Values that know how many of their kind are alive, and the bytes from which random operations are made.
+//! Values that know how many of their kind are alive, and the bytes from which random operations
+//! are made.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,8 +41,8 @@ impl Drop for Value {
     }
 }
 
-/// One step of a case, as random bytes: what to do, and two numbers for it. Small bytes stand for simple operations, so that
-/// a failing case shrinks towards them.
+/// One step of a case, as random bytes: what to do, and two numbers for it. Small bytes stand for
+/// simple operations, so that a failing case shrinks towards them.
 pub(crate) type Step = [u8; 3];
 
 /// A number from `0..below` made of a byte.

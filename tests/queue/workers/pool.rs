@@ -1,4 +1,5 @@
-//! Several workers on one ring: each event once, and every promise of the queue with one worker but the order.
+//! Several workers on one ring: each event once, and every promise of the queue with one worker but
+//! the order.
 
 use super::held_queue;
 use buslane::error::ConfigErrorKind;

@@ -140,7 +140,8 @@ fn readers_on_threads_count_every_missed_value() {
                             Look::Lagged(missed) => account.missed += missed,
                             Look::Empty | Look::Closed => thread::yield_now(),
                         }
-                        // One reads as fast as it can, one is slow, and one makes place for another again and again.
+                        // One reads as fast as it can, one is slow, and one makes place for another
+                        // again and again.
                         match index {
                             1 if account.delivered % 7 == 0 => thread::yield_now(),
                             2 if account.delivered >= 100 && !source.is_closed() => account = begin(),

@@ -78,7 +78,8 @@ fn writer_returns_overwritten_values_to_drop() {
     drop(second);
     assert_eq!(drops.ids(), [1]);
     assert_eq!(first.into_iter().map(|value| value.id).collect::<Vec<_>>(), [0]);
-    // Values that are left in a block which a reader stood in come out one by one with others, when it is gone.
+    // Values that are left in a block which a reader stood in come out one by one with others, when
+    // it is gone.
     let mut reader = source.reader(2).unwrap();
     assert_eq!(reader.look(), Look::Values);
     assert_eq!(put(&mut writer, drops.track(6)).len(), 0, "the reader's block is left to it");

@@ -94,7 +94,8 @@ fn forgotten_berth_is_woken_like_others() {
         drop(last);
         sleepers.wake();
         assert_eq!(count.load(Ordering::Relaxed), 3);
-        // What is forgotten leaks, which a checker is not to hold against the crate: the cycle is the test's.
+        // What is forgotten leaks, which a checker is not to hold against the crate: the cycle is
+        // the test's.
     }
 }
 

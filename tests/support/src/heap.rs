@@ -71,8 +71,8 @@ fn is_granted(bytes: usize) -> bool {
 #[derive(Debug)]
 pub struct Counting;
 
-// SAFETY: every call is handed on to the system's allocator as it is, or refused as an allocator may; counting touches no memory of
-// the heap.
+// SAFETY: every call is handed on to the system's allocator as it is, or refused as an allocator
+// may; counting touches no memory of the heap.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !is_granted(layout.size()) {

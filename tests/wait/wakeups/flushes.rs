@@ -174,7 +174,8 @@ fn refused_writes_wake_no_flush() {
 
 #[test]
 fn each_flush_ends_at_its_own_goal() {
-    // Flushes that begin between two events; each ends when the events before it are read, and not earlier, whichever is woken.
+    // Flushes that begin between two events; each ends when the events before it are read, and not
+    // earlier, whichever is woken.
     ends(|| {
         for shared in [true, false] {
             let (channel, mut receiver) = Channel::lossy(64).unwrap();
@@ -210,7 +211,8 @@ fn each_flush_ends_at_its_own_goal() {
 
 #[test]
 fn timed_out_flush_leaves_the_reports_to_others() {
-    // Some flushes have no time, and may be the ones that are woken; the others learn of the end all the same.
+    // Some flushes have no time, and may be the ones that are woken; the others learn of the end
+    // all the same.
     ends(|| {
         let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
         (0..EVENTS).for_each(|n| channel.write(n).unwrap());

@@ -1,4 +1,5 @@
-//! Publishers at the gates of a journal: as many are woken as a subscriber makes room for, and none for a poll that makes none.
+//! Publishers at the gates of a journal: as many are woken as a subscriber makes room for, and none
+//! for a poll that makes none.
 
 use super::{Blocked, EVENTS, WRITERS, assert_few, dawdle, sleeps_per_event};
 use buslane::error::TryRecvError;
@@ -127,14 +128,16 @@ fn fast_gate_beside_a_stalled_one_wakes_no_publisher() {
         }
         drop((stalled, fast));
         let slept = blocked.end();
-        // Each of them sleeps until it is released, now and then at a lock, and until its own time to check.
+        // Each of them sleeps until it is released, now and then at a lock, and until its own time
+        // to check.
         assert!(read >= 64 && slept < 50 * 20, "{slept} sleeps of 50 publishers");
     });
 }
 
 #[test]
 fn end_of_a_gate_releases_every_publisher() {
-    // One more gate stays open, so the publishers get room from no one else. Blocks of one slot: the chain of wake-ups is all there is.
+    // One more gate stays open, so the publishers get room from no one else. Blocks of one slot:
+    // the chain of wake-ups is all there is.
     for capacity in [1, 64] {
         ends(move || {
             let journal = journal(capacity);
@@ -193,7 +196,8 @@ fn timed_out_publishers_leave_their_room_to_others() {
 
 #[test]
 fn removal_wakes_only_the_publishers_of_its_bus() {
-    // Many lanes are ended, one after the other; publishers that wait at the same gate for themselves sleep on.
+    // Many lanes are ended, one after the other; publishers that wait at the same gate for
+    // themselves sleep on.
     ends(|| {
         let (bus, journal) = (Bus::new(), journal(1));
         let id = bus.add(journal.clone()).unwrap();

@@ -26,8 +26,9 @@ const PEERS: [&str; 9] = [
     "bus",
 ];
 
-/// Our cost next to the least of the peers', of those whose consumer was asleep: one that spins all the time has nobody to wake.
-/// First ours, then theirs, then how often each of them slept for an event.
+/// Our cost next to the least of the peers', of those whose consumer was asleep: one that spins all
+/// the time has nobody to wake. First ours, then theirs, then how often each of them slept for an
+/// event.
 fn best(figures: [f64; 1 + 2 * PEERS.len()]) -> f64 {
     let (peers, sleeps) = figures[1..].split_at(PEERS.len());
     let asleep = peers.iter().zip(sleeps).filter(|(_, sleeps)| **sleeps >= 0.5);

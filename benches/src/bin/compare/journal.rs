@@ -1,8 +1,8 @@
 //! Journals against the peers that hand one stream to many.
 //!
-//! Costs of publishing are sampled in processes of their own, each built for one contender and one number of subscribers; see
-//! `benches::alone`. How flat they are over the number of subscribers is shown three times: so, and by processes that go
-//! through all numbers, upwards and downwards.
+//! Costs of publishing are sampled in processes of their own, each built for one contender and one
+//! number of subscribers; see `benches::alone`. How flat they are over the number of subscribers is
+//! shown three times: so, and by processes that go through all numbers, upwards and downwards.
 
 use crate::Bench;
 use crate::report;
@@ -133,7 +133,8 @@ pub(crate) fn publish_with_destructors(bench: &mut Bench) -> io::Result<()> {
         let mut section = bench.report.section(&format!("journal-drop-{file}"), &title, series)?;
         let names = section.names();
         section.figures("ns", &names, |ns| ns);
-        // What is kept is dropped by tokio's sender, as by a journal's; what is not, by its last receiver.
+        // What is kept is dropped by tokio's sender, as by a journal's; what is not, by its last
+        // receiver.
         section.ratios("ratio of costs, less the drop in both");
         for count in SUBSCRIBERS {
             for ours in ["journal", "shared journal"] {

@@ -3,10 +3,11 @@
 //! ```text
 //! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
 //! ```
-//! Without a section, all but the journal's are measured: some ten minutes, or two with `--quick`, on a machine with two
-//! processors that do nothing else. How the samples are taken is told in `benches::paired`; what they hold, in the module that
-//! each section names. With `--out`, every section is written as `DIR/SECTION.md`, with plots beside it as SVG, and all
-//! samples, the dropped ones too, as lines of JSON in `DIR/samples.jsonl`.
+//! Without a section, all but the journal's are measured: some ten minutes, or two with `--quick`,
+//! on a machine with two processors that do nothing else. How the samples are taken is told in
+//! `benches::paired`; what they hold, in the module that each section names. With `--out`, every
+//! section is written as `DIR/SECTION.md`, with plots beside it as SVG, and all samples, the
+//! dropped ones too, as lines of JSON in `DIR/samples.jsonl`.
 //!
 //! A ratio of costs below 1, and one of rates above 1, is in favour of `buslane`.
 

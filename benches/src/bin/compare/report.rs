@@ -183,8 +183,8 @@ impl Section<'_> {
         self.row(&format!("{a} / {b}"), [a, b], |[a, b]| b / a, target);
     }
 
-    /// What `of` makes of the figures of these names. Where the two processors were near in some rounds and far in others,
-    /// each has a row.
+    /// What `of` makes of the figures of these names. Where the two processors were near in some
+    /// rounds and far in others, each has a row.
     pub(crate) fn row<const N: usize>(
         &mut self,
         label: &str,

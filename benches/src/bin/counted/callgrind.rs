@@ -64,8 +64,8 @@ fn executed(program: &Path, case: &str, blocks: u64, code: &Code) -> Result<Exec
     Ok(parse(&text, program, |address| code.is_locked(address)))
 }
 
-/// Adds up what each instruction has cost by itself: `0xADDRESS LINE COUNT`. The line behind `calls=` is what was executed
-/// further down, and is counted there.
+/// Adds up what each instruction has cost by itself: `0xADDRESS LINE COUNT`. The line behind
+/// `calls=` is what was executed further down, and is counted there.
 fn parse(text: &str, program: &Path, is_locked: impl Fn(u64) -> bool) -> Executed {
     let program = program.to_string_lossy();
     let (mut executed, mut below, mut ours) = (Executed::default(), false, false);

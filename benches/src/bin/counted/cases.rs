@@ -87,7 +87,8 @@ fn read(mut readers: impl Readers, blocks: u64) {
     }
 }
 
-/// The hot function: one publish into one queue, as a user writes it. It is disassembled under this name.
+/// The hot function: one publish into one queue, as a user writes it. It is disassembled under this
+/// name.
 #[inline(never)]
 pub(crate) fn publish_into_one_queue(publisher: &mut Publisher<Event>, seed: Seed) {
     let _ = publisher.publish(seed.event()).expect("the bus is open");

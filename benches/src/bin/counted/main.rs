@@ -4,13 +4,16 @@
 //! bash .ci/counts                # compares with .ci/counts.txt, and fails when anything grew
 //! bash .ci/counts --record       # writes that file anew
 //! ```
-//! Times on a shared machine differ from run to run; what a single thread executes does not. So each case of [`cases`] runs
-//! under `callgrind` with two numbers of blocks, and the difference is divided by the events in between: start-up cancels out.
-//! `callgrind` also tells how often each instruction was executed; those which the disassembly shows to be locked, or a fence,
-//! are counted by themselves. What they cost beyond an instruction, and what other processors do to caches, no count shows.
+//! Times on a shared machine differ from run to run; what a single thread executes does not. So
+//! each case of [`cases`] runs under `callgrind` with two numbers of blocks, and the difference is
+//! divided by the events in between: start-up cancels out. `callgrind` also tells how often each
+//! instruction was executed; those which the disassembly shows to be locked, or a fence, are
+//! counted by themselves. What they cost beyond an instruction, and what other processors do to
+//! caches, no count shows.
 //!
-//! The function that publishes into the lane of one queue is disassembled as well: no locked instruction and no fence may
-//! stand in it at all, whether executed or not. What is needed once in a while is elsewhere, in functions that it calls.
+//! The function that publishes into the lane of one queue is disassembled as well: no locked
+//! instruction and no fence may stand in it at all, whether executed or not. What is needed once in
+//! a while is elsewhere, in functions that it calls.
 
 mod callgrind;
 mod cases;

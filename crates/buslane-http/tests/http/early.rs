@@ -1,4 +1,5 @@
-//! Answers that come before the body is sent: what the endpoint said counts, not that the sending failed.
+//! Answers that come before the body is sent: what the endpoint said counts, not that the sending
+//! failed.
 
 use crate::raw::{Raw, read_head, read_request};
 use crate::support::{GUARD, Outcome, ends, outcome};
@@ -23,7 +24,8 @@ fn answer(status: u16, lines: &str) -> String {
     format!("HTTP/1.1 {status} Early\r\nContent-Length: 0\r\n{lines}Connection: close\r\n\r\n")
 }
 
-/// Answers as soon as the head is read, and closes with the body unread, which resets the connection.
+/// Answers as soon as the head is read, and closes with the body unread, which resets the
+/// connection.
 fn resets_after(answer: String) -> Raw {
     Raw::start(move |mut stream, _| {
         read_head(&mut stream);
@@ -92,7 +94,8 @@ fn lost_connection_without_answer_is_connection_error() {
 fn informational_answer_is_not_the_early_answer() {
     let raw = Raw::start(|mut stream, _| {
         read_head(&mut stream);
-        // In one piece: the reset that follows would discard a second one that waits for the acknowledgement of the first.
+        // In one piece: the reset that follows would discard a second one that waits for the
+        // acknowledgement of the first.
         let answers = format!("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n{}", answer(413, ""));
         let _ = stream.write_all(answers.as_bytes());
     });
@@ -145,8 +148,8 @@ fn early_success_head_keeps_the_whole_body() {
             .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
             .unwrap();
         let _ = stream.write_all(b"HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\n");
-        // What is measured: a send that stalls for longer than the client's patience checks for an answer, and finds this one. No
-        // event marks that check.
+        // What is measured: a send that stalls for longer than the client's patience checks for an
+        // answer, and finds this one. No event marks that check.
         thread::sleep(Duration::from_millis(200));
         let mut body = vec![0; length];
         let whole = stream.read_exact(&mut body).is_ok();
@@ -202,7 +205,8 @@ fn answer_before_the_request_is_accepted() {
     for event in [String::from("small"), large()] {
         let raw = Raw::start(|mut stream, _| {
             let _ = stream.write_all(answer(503, "Retry-After: 3\r\n").as_bytes());
-            // Not before something of the request is there: else the client may find the connection closed while it connects.
+            // Not before something of the request is there: else the client may find the connection
+            // closed while it connects.
             let _ = stream.peek(&mut [0]);
         });
         let (_, error) = failure(sink(&raw).write(event));
@@ -231,7 +235,8 @@ fn slow_reader_does_not_extend_the_timeout() {
     let raw = Raw::start(|mut stream, _| {
         let mut piece = vec![0; 64 << 10];
         while stream.read(&mut piece).is_ok_and(|length| length > 0) {
-            // What is measured: a reader that needs real time for each piece, longer in all than the limit.
+            // What is measured: a reader that needs real time for each piece, longer in all than
+            // the limit.
             thread::sleep(Duration::from_millis(200));
         }
     });

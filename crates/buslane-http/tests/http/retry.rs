@@ -79,7 +79,8 @@ fn inner_policy_decides_errors_of_other_sinks() {
     }
 }
 
-/// The whole chain: what cannot be delivered is among the dead letters with its error, everything else arrived.
+/// The whole chain: what cannot be delivered is among the dead letters with its error, everything
+/// else arrived.
 #[test]
 fn batch_posts_rest_and_dead_letters_the_bad_event() {
     let server = Server::start([Reply::Status(503), Reply::Status(200), Reply::Status(400)]);
@@ -104,6 +105,7 @@ fn batch_posts_rest_and_dead_letters_the_bad_event() {
         ]
     );
     let ledger = assert_balanced(&batch.state());
-    // Of the first batch one event became a dead letter, and the endpoint refused the second batch as a whole.
+    // Of the first batch one event became a dead letter, and the endpoint refused the second batch
+    // as a whole.
     assert_eq!((ledger.delivered, ledger.dropped.failed, ledger.pending), (2, 2, 0));
 }

@@ -1,4 +1,5 @@
-//! What these tests share with those of the core: a limit of time, comparable outcomes, and the ledger.
+//! What these tests share with those of the core: a limit of time, comparable outcomes, and the
+//! ledger.
 
 use buslane::stats::{Ledger, SinkState};
 use buslane::{Queue, WriteError};
@@ -6,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that must happen before it fails instead of hanging: 30 seconds, times `BUSLANE_TIME_SCALE` at
-/// compile time.
+/// How long a test waits for something that must happen before it fails instead of hanging: 30
+/// seconds, times `BUSLANE_TIME_SCALE` at compile time.
 pub(crate) const GUARD: Duration = {
     let scale = match option_env!("BUSLANE_TIME_SCALE") {
         Some(text) => match u32::from_str_radix(text, 10) {

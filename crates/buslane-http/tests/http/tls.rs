@@ -1,6 +1,7 @@
 //! Endpoints behind TLS: distribution's TestHTTPSink has an unknown authority, too.
 //!
-//! The certificates are for 127.0.0.1 and last a hundred years; the authority's key was thrown away.
+//! The certificates are for 127.0.0.1 and last a hundred years; the authority's key was thrown
+//! away.
 
 use crate::support::{GUARD, Outcome, outcome};
 use crate::{Push, failure};
@@ -35,7 +36,8 @@ pub(crate) fn serve(script: impl Fn(&mut Session) -> std::io::Result<()> + Send 
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            // An answer must not wait for the acknowledgement of what the handshake sent: a close would drop it.
+            // An answer must not wait for the acknowledgement of what the handshake sent: a close
+            // would drop it.
             connection.set_nodelay(true).unwrap();
             let session = ServerConnection::new(config.clone()).unwrap();
             let mut stream = BufReader::new(StreamOwned::new(session, connection));
