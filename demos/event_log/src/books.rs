@@ -75,6 +75,6 @@ impl Books {
     /// Whether everything holds.
     pub(crate) fn verdict(self) -> Result<(), Failure> {
         let wrong: Vec<_> = self.0.into_iter().filter(|(holds, _)| !holds).map(|(_, text)| text).collect();
-        if wrong.is_empty() { Ok(()) } else { Err(Failure::Books(wrong)) }
+        if wrong.is_empty() { Ok(()) } else { Err(Failure::Unbalanced(wrong)) }
     }
 }

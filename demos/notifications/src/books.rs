@@ -81,6 +81,6 @@ impl Books {
     pub(crate) fn verdict(self) -> Result<(), Failure> {
         let wrong: Vec<_> =
             self.entries.into_iter().filter(|(holds, _)| !holds).map(|(_, text)| text).collect();
-        if wrong.is_empty() { Ok(()) } else { Err(Failure::Books(wrong)) }
+        if wrong.is_empty() { Ok(()) } else { Err(Failure::Unbalanced(wrong)) }
     }
 }

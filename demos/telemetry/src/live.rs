@@ -18,7 +18,7 @@ impl Live {
         Self { line: ProgressBar::new_spinner(), next: None }
     }
 
-    /// Writes the line anew if it is time to; returns when it will be next. `None` where nobody sees it.
+    /// Writes the line anew if it is time to; returns when it will be next. `None` if there is no terminal.
     pub(crate) fn show(&mut self, now: Instant, text: impl FnOnce() -> String) -> Option<Instant> {
         if self.line.is_hidden() {
             return None;

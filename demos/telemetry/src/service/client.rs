@@ -43,7 +43,7 @@ impl Client {
         }
     }
 
-    /// Sends requests until it is to stop. A request that was sent is always waited for, or the books could not agree.
+    /// Sends requests until `stopping`, and waits for the reply to each, or the ledger could not balance.
     ///
     /// # Errors
     /// Those of the socket, and a reply that is none.

@@ -82,7 +82,7 @@ fn connect(listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
     }
 }
 
-/// Switches telemetry off and on, slice by slice, until the time is over or somebody wants the end.
+/// Switches telemetry off and on, slice by slice, until the time is over or `woken` gets a message.
 fn alternate(telemetry: &AtomicBool, options: &Options, woken: &Receiver<()>) {
     let start = Instant::now();
     let mut slices = 0;

@@ -14,10 +14,10 @@ use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// One publish in so many is timed: reading the clock around each one would cost more than the publish.
+/// One publish in this many is timed: reading the clock around each one would cost more than the publish.
 ///
-/// Singly, and not a block of them: each stands alone between system calls here, and a block without those would find warm caches
-/// and tell of another publish. The timer's own cost, which so weighs more, is measured at the same place in as many other requests.
+/// Single publishes, not a block of them: each one here is between system calls, and a block would find warm caches and measure
+/// another publish. The cost of the timer, which then weighs more, is measured at the same position in as many other requests.
 pub(crate) const TIMED_EVERY: u64 = 64;
 
 /// What all workers share.
