@@ -17,7 +17,7 @@ fn run(program: &str, arguments: &[&str], stdout: Stdio) -> Output {
 #[track_caller]
 fn ended_with(output: &Output, code: i32) -> String {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!message.contains("panicked"), "{message}");
+    assert!(!message.contains("panicked at"), "{message}");
     assert_eq!(output.status.code(), Some(code), "{message}");
     message
 }

@@ -74,7 +74,8 @@ impl SinkReport {
                 format_args!("{name}: {lost} of {count} ({percent:.2} %): {reasons}"),
             );
         }
-        let slow: Vec<_> = sinks.iter().filter(|sink| sink.use_percent() >= SLOW).collect();
+        let mut slow: Vec<_> = sinks.iter().filter(|sink| sink.use_percent() >= SLOW).collect();
+        slow.sort_by_key(|sink| std::cmp::Reverse(sink.use_percent()));
         if slow.is_empty() {
             let most = sinks.iter().map(Self::use_percent).max().unwrap_or(0);
             report.finding(
@@ -83,11 +84,13 @@ impl SinkReport {
                 format_args!("no sink: at most {most} % of a lane was in use"),
             );
         } else {
-            let names = slow.iter().map(|sink| {
-                let (most, capacity) = (sink.state.high_water, sink.state.capacity);
-                format!("{} ({} of {} slots of a lane in use)", sink.name, grouped(most), grouped(capacity))
-            });
-            report.finding(Mark::Notice, "slow", names.collect::<Vec<_>>().join(", "));
+            let names = slow.iter().map(|sink| format!("{} {} %", sink.name, sink.use_percent()));
+            let names = names.collect::<Vec<_>>().join(", ");
+            report.finding(
+                Mark::Notice,
+                "slow",
+                format_args!("{names} of a lane was in use, at the longest backlog"),
+            );
         }
     }
 

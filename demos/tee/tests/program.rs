@@ -1,6 +1,7 @@
 //! The tee demo, run as a program on generated input: what arrives where, and how it ends.
 
 use demo_support::Folder;
+use demo_support::output::{self, balanced_report, plain};
 use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Output, Stdio};
@@ -34,7 +35,7 @@ fn run(arguments: &[&str], input: &[u8]) -> Output {
 fn ended_with(output: &Output, code: i32) -> String {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{message}");
-    assert!(!message.contains("panicked"), "{message}");
+    assert!(!message.contains("panicked at"), "{message}");
     message
 }
 
@@ -53,17 +54,22 @@ fn containing(lines: &[u8], text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_output_is_a_copy_and_filtered_ones_hold_what_was_asked_for() {
+fn every_output_is_a_copy_and_filters_select_lines() {
     let (folder, input) = (Folder::new(), lines(20_000));
     let [a, b, sevens, nothing] = ["a", "b", "sevens", "nothing"].map(|name| folder.file(name));
     let arguments =
-        [&a, &b, "--matching", "77", &sevens, "-m", "no such text", &nothing, "--books", "--capacity", "8"];
+        [&a, &b, "--matching", "77", &sevens, "-m", "no such text", &nothing, "--json", "--capacity", "8"];
     let output = run(&arguments, &input);
-    let books = ended_with(&output, 0);
+    ended_with(&output, 0);
     assert!(output.stdout == input && folder.read("a") == input && folder.read("b") == input);
     let found = containing(&input, "77");
     assert!(!found.is_empty() && folder.read("sevens") == found && folder.read("nothing").is_empty());
-    assert!(books.contains("20000 = 20000 counted") && !books.contains("WRONG"), "{books}");
+    let report = balanced_report(&output.stderr);
+    assert_eq!((&report["lines"], &report["lost"]), (&20_000.into(), &0.into()), "{report}");
+    let written: Vec<_> =
+        report["outputs"].as_array().expect("outputs").iter().map(|o| &o["written"]).collect();
+    let sevens = found.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(written, [20_000, 20_000, 20_000, sevens, 0], "{report}");
 }
 
 #[test]
@@ -80,7 +86,7 @@ fn bytes_are_copied_as_they_are() {
 }
 
 #[test]
-fn a_file_is_read_and_others_are_appended_to_when_that_is_asked_for() {
+fn file_is_read_and_copies_are_appended() {
     let (folder, input) = (Folder::new(), lines(500));
     let [from, to] = ["from", "to"].map(|name| folder.file(name));
     fs::write(&from, &input).expect("a file");
@@ -95,39 +101,55 @@ fn a_file_is_read_and_others_are_appended_to_when_that_is_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_opened_or_set_is_a_message_and_nothing_is_written() {
+fn invalid_arguments_are_one_line_and_write_nothing() {
     let folder = Folder::new();
     let here = folder.path().to_owned();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["/nowhere/at/all"], "/nowhere/at/all"),
         (&["--matching", "text", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["--input", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["--input", &here], &here),
-        (&["--capacity", "0"], "capacity"),
+        (&["--capacity", "0"], "capacity 0 is invalid"),
+        (&["--capacity", "few"], "use a whole number of at least 1"),
+        (&["--matching", "only a text"], "2 values"),
+        (&["--apend"], "'--append'"),
     ];
     for (arguments, expected) in cases {
-        let output = run(arguments, b"a\n");
-        let message = ended_with(&output, 2);
-        assert!(message.contains(expected), "{arguments:?}: {message}");
-        assert!(output.stdout.is_empty());
+        output::assert_refused(PROGRAM, arguments, &[expected]);
     }
-    ended_with(&run(&["--matching", "only a text"], b""), 2);
+}
+
+#[test]
+fn help_fits_a_screen() {
+    output::assert_help_fits_a_screen(PROGRAM);
+}
+
+#[test]
+fn report_starts_with_losses_and_slow_outputs() {
+    let output = run(&["--report"], b"one\ntwo\n");
+    let report = plain(&output.stderr);
+    let lines: Vec<_> = report.lines().collect();
+    assert_eq!(lines[0], "2 lines, 8 bytes, to 1 output");
+    assert!(lines[1].starts_with("  lost    nothing: 2 lines"), "{report}");
+    assert!(lines[2].starts_with("  slow    no sink"), "{report}");
+    assert!(lines[3].starts_with("  ledger  balances: all "), "{report}");
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn an_output_that_fails_is_told_of_and_the_others_go_on() {
+fn failed_output_is_reported_and_others_continue() {
     let (folder, input) = (Folder::new(), lines(20_000));
     let copy = folder.file("copy");
     let output = run(&["/dev/full", &copy], &input);
     let message = ended_with(&output, 1);
     assert_eq!(message.matches("/dev/full").count(), 1, "{message}");
+    assert!(message.ends_with("tee: error: not every line was written\n"), "{message}");
     assert!(output.stdout == input && folder.read("copy") == input);
 }
 
 #[test]
 #[cfg(unix)]
-fn when_the_reader_of_standard_output_goes_away_it_ends_quietly_and_the_copies_are_whole() {
+fn closed_standard_output_ends_it_with_whole_copies() {
     let (folder, input) = (Folder::new(), lines(2_000_000 / 10));
     let [one, other] = ["one", "other"].map(|name| folder.file(name));
     let mut child = start(&[&one, &other]);
@@ -147,10 +169,10 @@ fn when_the_reader_of_standard_output_goes_away_it_ends_quietly_and_the_copies_a
 
 #[test]
 #[cfg(unix)]
-fn on_ctrl_c_what_was_read_is_written_and_it_ends() {
+fn ctrl_c_ends_it_after_every_line_is_written() {
     let folder = Folder::new();
     let copy = folder.file("copy");
-    let mut child = start(&[&copy, "--books"]);
+    let mut child = start(&[&copy, "--json"]);
     let mut pipe = child.stdin.take().expect("a pipe");
     pipe.write_all(b"one\ntwo\n").expect("a reader");
     let mut seen = [0; 8];
@@ -160,8 +182,9 @@ fn on_ctrl_c_what_was_read_is_written_and_it_ends() {
     let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(interrupted.expect("kill").success());
     let output = child.wait_with_output().expect("an end");
-    let books = ended_with(&output, 0);
-    assert!(books.contains("2 = 2 counted") && !books.contains("WRONG"), "{books}");
+    ended_with(&output, 0);
+    let report = balanced_report(&output.stderr);
+    assert_eq!(report["lines"], 2, "{report}");
     assert_eq!((&seen, folder.read("copy").as_slice()), (b"one\ntwo\n", &b"one\ntwo\n"[..]));
     drop(pipe);
 }
