@@ -1,7 +1,7 @@
 //! The text of a report, built in memory: a summary first, then tables.
 
 use crate::style::bold;
-use crate::{Audit, Mark, console};
+use crate::{Audit, Mark};
 use std::fmt::{self, Write};
 
 /// The text of a report.
@@ -35,18 +35,14 @@ impl Report {
         self.push(format_args!("\n{table}"));
     }
 
-    /// Prints the report on standard output, and returns whether that still accepts text.
-    pub fn print(&self) -> bool {
-        console::print(format_args!("{}", self.0))
-    }
-
-    /// Prints the report on standard error.
-    pub fn print_error(&self) {
-        console::print_error(format_args!("{}", self.0));
-    }
-
     fn push(&mut self, text: fmt::Arguments<'_>) {
         self.0.write_fmt(text).expect("a string accepts every text");
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

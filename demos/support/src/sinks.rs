@@ -78,19 +78,11 @@ impl SinkReport {
         slow.sort_by_key(|sink| std::cmp::Reverse(sink.use_percent()));
         if slow.is_empty() {
             let most = sinks.iter().map(Self::use_percent).max().unwrap_or(0);
-            report.finding(
-                Mark::Good,
-                "slow",
-                format_args!("no sink: at most {most} % of a lane was in use"),
-            );
+            report.finding(Mark::Good, "slow", format_args!("no sink: peak use of a lane was {most} %"));
         } else {
-            let names = slow.iter().map(|sink| format!("{} {} %", sink.name, sink.use_percent()));
-            let names = names.collect::<Vec<_>>().join(", ");
-            report.finding(
-                Mark::Notice,
-                "slow",
-                format_args!("{names} of a lane was in use, at the longest backlog"),
-            );
+            let peaks = slow.iter().map(|sink| format!("{} % in {}", sink.use_percent(), sink.name));
+            let peaks = peaks.collect::<Vec<_>>().join(", ");
+            report.finding(Mark::Notice, "slow", format_args!("peak use of a lane was {peaks}"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reports what happens while it happens, as text or as JSON Lines.
 
 use crate::style::dimmed;
-use crate::{Mark, console};
+use crate::{Mark, Report, console};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt;
@@ -52,12 +52,12 @@ impl Story {
         }
     }
 
-    /// Prints the report: as the last line of a stream of JSON, or as text.
-    pub fn report(&self, json: impl Serialize, text: fmt::Arguments<'_>) {
+    /// Prints the report: as the last line of a stream of JSON, or as text after an empty line.
+    pub fn report(&self, json: &impl Serialize, report: &Report) {
         if self.is_json {
             self.json("report", json!(json));
         } else {
-            self.print(text);
+            self.print(format_args!("\n{report}"));
         }
     }
 

@@ -100,7 +100,7 @@ impl<'a> Outcome<'a> {
         SinkReport::summarize(&self.sinks, &mut report, told.lines, "line");
         report.ledger(&self.audit);
         SinkReport::tabulate(&self.sinks, &mut report);
-        report.print_error();
+        console::print_error(format_args!("{report}"));
     }
 
     /// Returns whether every check holds.

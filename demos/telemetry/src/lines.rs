@@ -111,7 +111,7 @@ fn conclude(
             options.capacity,
             options.grep
         ));
-        report.print();
+        console::print(format_args!("{report}"));
     }
     audit.verdict()?;
     match outcome.broken {

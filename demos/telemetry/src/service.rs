@@ -79,7 +79,7 @@ fn conclude(
             options.wait,
             options.capacity
         ));
-        report.print();
+        console::print(format_args!("{report}"));
     }
     audit.verdict()?;
     console::finish()
