@@ -1,4 +1,4 @@
-//! What a directory looks like at one moment, and what differs between two of them.
+//! The contents of a directory at one moment, and the differences between two of them.
 
 use crate::event::Kind;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::time::SystemTime;
 #[derive(Debug, Default)]
 pub(crate) struct Picture {
     things: BTreeMap<Arc<str>, Thing>,
-    /// Folders that could not be looked into.
+    /// Folders that could not be read.
     pub(crate) unreadable: u64,
 }
 
@@ -37,7 +37,7 @@ impl Thing {
 pub(crate) type Difference = (Kind, Arc<str>, u64);
 
 impl Picture {
-    /// Looks at a directory. Links are not followed.
+    /// Scans a directory. Links are not followed.
     pub(crate) fn take(directory: &Path) -> io::Result<Self> {
         let mut picture = Self::default();
         // What vanishes between two steps is not there.
