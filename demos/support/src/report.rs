@@ -75,7 +75,7 @@ impl fmt::Display for Table {
             let mut line = String::new();
             for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
                 match (column, number) {
-                    // The header stands two columns to the left of the rows.
+                    // The rows are indented by two columns, the header is not.
                     (0, 0) => write!(line, "{cell:<0$}", width + 2)?,
                     (0, _) => write!(line, "  {cell:<width$}")?,
                     _ => write!(line, "  {cell:>width$}")?,

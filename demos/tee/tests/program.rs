@@ -154,7 +154,7 @@ fn closed_standard_output_ends_it_with_whole_copies() {
     let [one, other] = ["one", "other"].map(|name| folder.file(name));
     let mut child = start(&[&one, &other]);
     let (mut pipe, written) = (child.stdin.take().expect("a pipe"), input.clone());
-    // It goes on writing until nobody reads: only the closed pipe at the other end can end the program.
+    // It writes until there is no reader: only the closed pipe at the other end can end the program.
     let writer = thread::spawn(move || while pipe.write_all(&written).is_ok() {});
     let mut head = [0; 100];
     child.stdout.take().expect("a pipe").read_exact(&mut head).expect("a hundred bytes");

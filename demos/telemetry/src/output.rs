@@ -19,7 +19,7 @@ pub(crate) struct Output {
     is_readable_again: bool,
 }
 
-/// What a second look at the file found.
+/// What a second reading of the file found.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LineCount {
     /// Lines that hold one JSON value and end with a line feed.

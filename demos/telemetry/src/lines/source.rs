@@ -22,7 +22,7 @@ pub(crate) struct Source(BufReader<Box<dyn Read + Send>>);
 #[derive(Debug)]
 pub(crate) enum Message {
     Batch(Batch),
-    /// Look at the flag.
+    /// Check the flag.
     Wake,
     /// Reading ended before the end.
     Broken(io::Error),
