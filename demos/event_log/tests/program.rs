@@ -13,7 +13,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_event_log");
 const ENDLESS: [&str; 4] = ["--scans", "4000000000", "--interval-ms", "1"];
 
 fn start(arguments: &[&str]) -> Child {
-    Command::new(PROGRAM)
+    output::command(PROGRAM)
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -164,6 +164,11 @@ fn invalid_arguments_are_one_line_with_valid_ones() {
 #[test]
 fn help_fits_a_screen() {
     output::assert_help_fits_a_screen(PROGRAM);
+}
+
+#[test]
+fn colors_are_optional() {
+    output::assert_colors_are_optional(PROGRAM, &["--scans", "2", "--interval-ms", "0"]);
 }
 
 #[cfg(unix)]

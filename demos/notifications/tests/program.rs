@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_notifications");
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).output().expect("an end")
+    output::command(PROGRAM).args(arguments).output().expect("an end")
 }
 
 /// The events of a stream of JSON Lines, and the report at its end, in which every check must hold.
@@ -100,6 +100,11 @@ fn help_fits_a_screen() {
     output::assert_help_fits_a_screen(PROGRAM);
 }
 
+#[test]
+fn colors_are_optional() {
+    output::assert_colors_are_optional(PROGRAM, &["--events", "4"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_it_with_a_report() {
@@ -107,7 +112,7 @@ fn ctrl_c_ends_it_with_a_report() {
     use std::process::Stdio;
 
     // Slow enough to outlast any test.
-    let mut child = Command::new(PROGRAM)
+    let mut child = output::command(PROGRAM)
         .args(["--events", "1000000", "--rate", "50", "--batch", "1"])
         .stdout(Stdio::piped())
         .spawn()

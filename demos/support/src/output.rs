@@ -6,9 +6,17 @@ use std::fs::File;
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
 
+/// Returns a command for the program, without the settings of colors in this environment.
+#[must_use]
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove("CLICOLOR_FORCE").env_remove("NO_COLOR");
+    command
+}
+
 /// Runs the program with arguments that end it soon.
 fn run(program: &str, arguments: &[&str], stdout: Stdio) -> Output {
-    let mut command = Command::new(program);
+    let mut command = command(program);
     command.args(arguments).stdin(Stdio::null()).stdout(stdout);
     command.stderr(Stdio::piped()).output().expect("an end")
 }
@@ -64,6 +72,25 @@ pub fn assert_help_fits_a_screen(program: &str) {
     assert!(help.lines().count() <= 24, "{} lines: {help}", help.lines().count());
     let long = help.lines().find(|line| line.chars().count() > 100);
     assert_eq!(long, None, "more than 100 columns");
+}
+
+/// Checks that the output of these arguments has colors if they are forced, and none if `NO_COLOR` is set or there is no
+/// terminal.
+///
+/// # Panics
+/// When that is not so.
+#[track_caller]
+pub fn assert_colors_are_optional(program: &str, arguments: &[&str]) {
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = command(program);
+        let output = command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null()).output();
+        let output = output.expect("an end");
+        ended_with(&output, 0);
+        [output.stdout, output.stderr].concat()
+    };
+    assert!(String::from_utf8_lossy(&run(&[("CLICOLOR_FORCE", "1")])).contains("\x1b["), "no colors");
+    let none = plain(&run(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+    assert!(!none.is_empty() && !plain(&run(&[])).is_empty(), "{arguments:?}");
 }
 
 /// Checks that the program refuses these arguments with exit code 2 and one line that contains each of the texts, and

@@ -11,7 +11,7 @@ use std::thread;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tee");
 
 fn start(arguments: &[&str]) -> Child {
-    Command::new(PROGRAM)
+    output::command(PROGRAM)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -122,6 +122,11 @@ fn invalid_arguments_are_one_line_and_write_nothing() {
 #[test]
 fn help_fits_a_screen() {
     output::assert_help_fits_a_screen(PROGRAM);
+}
+
+#[test]
+fn colors_are_optional() {
+    output::assert_colors_are_optional(PROGRAM, &["--report", "--input", "Cargo.toml"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_telemetry");
 
 /// Runs it with these lines on standard input.
 fn run(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(PROGRAM)
+    let mut child = output::command(PROGRAM)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -60,6 +60,11 @@ fn invalid_arguments_are_one_line_with_valid_ones() {
 #[test]
 fn help_fits_a_screen() {
     output::assert_help_fits_a_screen(PROGRAM);
+}
+
+#[test]
+fn colors_are_optional() {
+    output::assert_colors_are_optional(PROGRAM, &["--lines", "Cargo.toml"]);
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn report_starts_with_what_matters() {
 #[test]
 #[cfg(unix)]
 fn ctrl_c_ends_the_service_with_its_report() {
-    let mut child = Command::new(PROGRAM)
+    let mut child = output::command(PROGRAM)
         .args(["--seconds", "1000000", "--output", "/dev/stdout"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
