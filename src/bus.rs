@@ -28,25 +28,27 @@
 // | file | holds |
 // |---|---|
 // | `info`, `hooks` | what is known of an attached sink, and the hook that is told of failures |
-// | `way` | how one publisher reaches one sink, and what it is handed over in |
+// | `link` | how one publisher reaches one sink, and what it is handed over in |
 // | `tally`, `supply` | the outcome of one publish as it is counted, and the fan-out: clones for all sinks but the last |
-// | `lanes`, `table` | what a publisher knows: the private SPSC rings (fast lanes), and the other ways to sinks |
+// | `lanes`, `table` | what a publisher knows: the private SPSC rings (fast lanes), and the other links to sinks |
 // | `delivery` | the publish path |
 // | `entry`, `list` | one attachment of a sink, and the copy-on-write list of them |
-// | `control`, `core` | the control plane's state, and what all handles share |
+// | `control`, `core` | the control plane's state, what all handles share, and how the control plane calls sinks |
 // | `admit`, `remove`, `close` | adding sinks and publishers, removing sinks, closing and flushing the bus |
-// | `calls`, `snapshot` | how the control plane calls sinks |
+// | `snapshot` | what a bus and its sinks report about themselves |
 // | `quota`, `publisher`, `local` | how many cached publishers have lanes, the publishing handle of one thread, and one cached publisher for each thread |
 // | `shared` | publishing without a publisher, and the bus as a sink |
 // | `attachment` | an attachment that ends with its guard |
 // | `builder`, `handle` | settings, and handles that do not keep the bus open |
 //
-// Each file imports only from those above it in this table.
+// Each file imports only from those above it in this table. A method of `Bus` is in the file of what it does; those that only pass the
+// call on are here.
+
+// First, so that the page of `Bus` begins with its constructors.
+mod builder;
 
 mod admit;
 mod attachment;
-mod builder;
-mod calls;
 mod close;
 mod control;
 mod core;
@@ -56,6 +58,7 @@ mod handle;
 mod hooks;
 mod info;
 mod lanes;
+mod link;
 mod list;
 mod local;
 mod publisher;
@@ -66,7 +69,6 @@ mod snapshot;
 mod supply;
 mod table;
 mod tally;
-mod way;
 
 pub use crate::events::Events;
 pub use crate::stats::Published;
@@ -78,15 +80,10 @@ pub use publisher::Publisher;
 pub use remove::Removed;
 
 use self::core::{Core, Handle};
-use crate::channel::{Channel, Receiver};
-use crate::error::{AddError, Closed, RemoveError};
-use crate::sink::Sink;
-use crate::stats::{CloseReport, FlushReport, SinkId, Snapshot};
+use crate::stats::{CloseReport, FlushReport};
 use crate::sync::lock;
 use crate::time::Deadline;
-use crate::wait::context::Quiet;
 use std::fmt;
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,256 +118,8 @@ use std::time::Duration;
 pub struct Bus<E: Send + 'static>(Arc<Handle<E>>);
 
 impl<E: Send + 'static> Bus<E> {
-    /// A bus without sinks.
-    ///
-    /// The type of its events follows from the first sink that names it, or from what is published or received. Where nothing names it, as
-    /// with [`noop`](crate::noop) alone, write `Bus::<Event>::new()`.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Bus, Queue, noop};
-    /// let bus = Bus::new();
-    /// bus.add(Queue::builder().spawn(|n: u64| println!("{n}"))?)?; // a `Bus<u64>`
-    /// let bus = Bus::<u64>::new();
-    /// bus.add(noop())?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// ```
-    /// let bus = buslane::Bus::new();
-    /// assert_eq!(bus.publish("to nobody")?.accepted, 0);
-    /// let mut receiver = bus.subscribe_lossy(8)?;
-    /// bus.publish("to one")?;
-    /// assert_eq!(receiver.recv()?, "to one");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn new() -> Self {
-        Self::builder().build()
-    }
-
-    /// A builder, for hooks.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Bus, sink_fn};
-    /// let (sender, failures) = std::sync::mpsc::channel();
-    /// let bus = Bus::builder().on_error(move |failure| drop(sender.send(failure.to_string()))).build();
-    /// bus.add_named("disk", sink_fn(|_: &u32| Err("no space left")))?;
-    /// bus.publish(1)?;
-    /// assert_eq!(failures.recv()?, "disk: no space left");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn builder() -> BusBuilder<E> {
-        BusBuilder::new()
-    }
-
     fn core(&self) -> &Arc<Core<E>> {
         &self.0.core
-    }
-
-    /// Puts a sink on the bus, named after the place of this call.
-    ///
-    /// A sink that is on the bus already (two handles to one queue, two clones of one `Arc`) stays there once, and its id
-    /// is returned again.
-    ///
-    /// # Errors
-    /// [`AddError`] when the bus is closed, is the sink itself, or a lane for one of its publishers cannot be made.
-    ///
-    /// # Examples
-    /// ```
-    /// let bus = buslane::Bus::<u32>::new();
-    /// let sink = std::sync::Arc::new(buslane::noop());
-    /// let id = bus.add(sink.clone())?;
-    /// assert_eq!(bus.add(sink)?, id);
-    /// assert_eq!(bus.sink_count(), 1);
-    /// # Ok::<(), buslane::error::AddError>(())
-    /// ```
-    #[track_caller]
-    pub fn add(&self, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
-        let location = Location::caller();
-        self.core().add(
-            format!("{}:{}", location.file(), location.line()),
-            location,
-            Arc::new(Quiet::new(sink)),
-        )
-    }
-
-    /// Puts a sink on the bus under a name, which snapshots and reports use.
-    ///
-    /// # Errors
-    /// As for [`add`](Self::add).
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Bus, Queue};
-    /// let bus = Bus::new();
-    /// bus.add_named("audit", Queue::builder().spawn(|n: u32| println!("{n}"))?)?;
-    /// assert_eq!(bus.snapshot().sinks[0].name, "audit");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[track_caller]
-    pub fn add_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
-        self.core().add(name.to_owned(), Location::caller(), Arc::new(Quiet::new(sink)))
-    }
-
-    /// Adds a channel that drops the newest event when it is full, and returns its reading half. Dropping that unsubscribes.
-    ///
-    /// The channel is [`Channel::lossy`] with room for `capacity` events per publisher. [`Receiver::lost`] returns how many events
-    /// were dropped for want of room; no hook is called for them. For other settings make the channel with [`Channel::builder`] and
-    /// [`add`](Self::add) it.
-    ///
-    /// # Errors
-    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
-    ///
-    /// # Examples
-    /// ```
-    /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe_lossy(8)?;
-    /// bus.publish(1)?;
-    /// assert_eq!(receiver.recv()?, 1);
-    /// drop(receiver);
-    /// bus.publish(2)?;
-    /// assert!(!bus.has_sinks());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[track_caller]
-    pub fn subscribe_lossy(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
-        let (channel, receiver) = Channel::lossy(capacity)?;
-        self.add(channel)?;
-        Ok(receiver)
-    }
-
-    /// Adds a sink to the bus until the returned guard is dropped.
-    ///
-    /// A sink that is on the bus already stays there once, as with [`add`](Self::add); the first of its guards that is dropped removes
-    /// it.
-    ///
-    /// # Errors
-    /// As for [`add`](Self::add).
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Bus, noop};
-    /// let bus = Bus::<u32>::new();
-    /// let attached = bus.attach(noop())?;
-    /// assert!(bus.has_sinks());
-    /// drop(attached);
-    /// assert!(!bus.has_sinks());
-    /// # Ok::<(), buslane::error::AddError>(())
-    /// ```
-    #[track_caller]
-    pub fn attach(&self, sink: impl Sink<E> + 'static) -> Result<Attachment<E>, AddError> {
-        Ok(Attachment::new(self.core(), self.add(sink)?))
-    }
-
-    /// Puts a sink on the bus under a name until the returned guard is dropped.
-    ///
-    /// # Errors
-    /// As for [`add`](Self::add).
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Bus, noop};
-    /// let bus = Bus::<u32>::new();
-    /// let _attached = bus.attach_named("audit", noop())?;
-    /// assert!(bus.snapshot().sink("audit").is_some());
-    /// # Ok::<(), buslane::error::AddError>(())
-    /// ```
-    #[track_caller]
-    pub fn attach_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<Attachment<E>, AddError> {
-        Ok(Attachment::new(self.core(), self.add_named(name, sink)?))
-    }
-
-    /// Adds a channel that blocks publishers when it is full, and returns its reading half. Dropping that unsubscribes.
-    ///
-    /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A reader that stalls stops the publishers
-    /// of the bus, once its room is used up.
-    ///
-    /// # Errors
-    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
-    ///
-    /// # Examples
-    /// ```
-    /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe_lossless(8)?;
-    /// let reader = std::thread::spawn(move || receiver.iter().count());
-    /// for n in 0..100 {
-    ///     bus.publish(n)?; // waits for the reader where it has to
-    /// }
-    /// bus.close();
-    /// assert_eq!(reader.join().unwrap(), 100);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[track_caller]
-    pub fn subscribe_lossless(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
-        let (channel, receiver) = Channel::lossless(capacity)?;
-        self.add(channel)?;
-        Ok(receiver)
-    }
-
-    /// Takes a sink off the bus, and waits until nothing of this bus is inside it.
-    ///
-    /// What the sink accepted before is still handled. The sink is not closed (unless the bus held its last handle).
-    /// Inside a delivery, and inside any other call of the bus into a sink, this does not wait ([`Removed::FromInside`]); nor in other
-    /// user code that the bus runs, such as an event's `Clone` or `Drop`, nor on the worker of a queue. See
-    /// [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks).
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
-    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
-    ///
-    /// Inside are a publish, a flush until the sink has answered it, a snapshot, and every other call that the bus makes.
-    ///
-    /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
-    /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block), a [gating](crate::journal::Subscription::gating) subscriber): there, take
-    /// [`remove_timeout`](Self::remove_timeout). Publishers with lanes of their own that wait for room in this sink are let go: the sink
-    /// refuses the event, and counts it. Where they wait inside another bus, which is the sink, that takes up to a tenth of a second.
-    ///
-    /// An idle publisher keeps the lane's memory until it publishes next, or is dropped. It keeps no user code of the sink: closures
-    /// and stages of its lanes are dropped here, like the sink, before this returns [`Removed::Quiet`].
-    ///
-    /// # Errors
-    /// [`RemoveError::Unknown`] when no sink with this id is on the bus.
-    ///
-    /// # Examples
-    /// ```
-    /// let bus = buslane::Bus::<u32>::new();
-    /// let id = bus.add(buslane::noop())?;
-    /// assert_eq!(bus.remove(id), Ok(buslane::bus::Removed::Quiet));
-    /// assert_eq!(bus.remove(id), Err(buslane::error::RemoveError::Unknown));
-    /// # Ok::<(), buslane::error::AddError>(())
-    /// ```
-    pub fn remove(&self, id: SinkId) -> Result<Removed, RemoveError> {
-        self.core().remove(id, Deadline::NEVER)
-    }
-
-    /// As [`remove`](Self::remove), waiting so long at most; then [`Removed::StillInside`].
-    ///
-    /// # Errors
-    /// As for [`remove`](Self::remove).
-    ///
-    /// # Examples
-    /// A sink that does not return is off the bus all the same:
-    /// ```
-    /// use buslane::{Bus, sink_fn};
-    /// use buslane::bus::Removed;
-    /// use std::{sync::{Mutex, mpsc::channel}, thread, time::Duration};
-    /// let ((inside, entered), (gate, held)) = (channel(), channel::<()>());
-    /// let held = Mutex::new(held);
-    /// let bus = Bus::new();
-    /// let id = bus.add(sink_fn(move |_: &u32| {
-    ///     let _ = inside.send(());
-    ///     drop(held.lock().map(|held| held.recv()));
-    /// }))?;
-    /// thread::scope(|scope| {
-    ///     scope.spawn(|| bus.publish(1));
-    ///     entered.recv().unwrap();
-    ///     assert_eq!(bus.remove_timeout(id, Duration::from_millis(1)), Ok(Removed::StillInside));
-    ///     drop(gate);
-    /// });
-    /// # Ok::<(), buslane::error::AddError>(())
-    /// ```
-    pub fn remove_timeout(&self, id: SinkId, limit: Duration) -> Result<Removed, RemoveError> {
-        self.core().remove(id, Deadline::after(limit))
     }
 
     /// Makes a publishing handle for one thread, with a private lane into every sink that has lanes.
@@ -395,21 +144,6 @@ impl<E: Send + 'static> Bus<E> {
     #[must_use]
     pub fn publisher(&self) -> Publisher<E> {
         Publisher::register(self.core(), Some(self.0.clone()))
-    }
-
-    /// A handle that does not keep the bus open: for handlers that need the bus they sit on.
-    ///
-    /// # Examples
-    /// ```
-    /// let bus = buslane::Bus::<u32>::new();
-    /// let weak = bus.downgrade();
-    /// assert!(weak.upgrade().is_some());
-    /// drop(bus);
-    /// assert!(weak.upgrade().is_none());
-    /// ```
-    #[must_use]
-    pub fn downgrade(&self) -> WeakBus<E> {
-        WeakBus::new(&self.0)
     }
 
     /// Waits until everything that was published before this call has been handled by every sink.
@@ -460,7 +194,7 @@ impl<E: Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) -> CloseReport {
-        self.close_timeout(crate::time::deadline::CLOSE_LIMIT)
+        self.close_timeout(crate::deadline::CLOSE_LIMIT)
     }
 
     /// Closes the bus, waiting so long at most.
@@ -495,24 +229,6 @@ impl<E: Send + 'static> Bus<E> {
         self.core().close(Deadline::after(limit), true)
     }
 
-    /// A guard that closes the bus at the end of a scope: for a bus in a `static`, which is never dropped.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::Bus;
-    /// use std::sync::LazyLock;
-    /// static EVENTS: LazyLock<Bus<u32>> = LazyLock::new(Bus::new);
-    ///
-    /// let guard = EVENTS.close_on_drop();
-    /// EVENTS.publish(1)?;
-    /// drop(guard);
-    /// assert!(EVENTS.is_closed());
-    /// # Ok::<(), buslane::error::Closed<u32>>(())
-    /// ```
-    pub fn close_on_drop(&self) -> CloseGuard<E> {
-        CloseGuard::new(self.clone())
-    }
-
     /// Whether the bus was closed.
     ///
     /// # Examples
@@ -525,23 +241,6 @@ impl<E: Send + 'static> Bus<E> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.core().is_closed()
-    }
-
-    /// What every sink says about itself, in the order in which they were added; also after a close.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Bus, Queue};
-    /// let bus = Bus::new();
-    /// bus.add_named("audit", Queue::builder().spawn(|n: u32| println!("{n}"))?)?;
-    /// bus.publish(1)?;
-    /// assert!(bus.close().is_done());
-    /// let snapshot = bus.snapshot();
-    /// assert_eq!((snapshot.sinks[0].name.as_str(), snapshot.sinks[0].state.ledger.delivered), ("audit", 1));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn snapshot(&self) -> Snapshot {
-        self.core().snapshot()
     }
 
     /// Whether any sink is on the bus that takes events. Cheap: no lock.
@@ -577,73 +276,6 @@ impl<E: Send + 'static> Bus<E> {
     #[must_use]
     pub fn sink_count(&self) -> usize {
         self.core().list.load().iter().filter(|entry| !entry.info.is_dead()).count()
-    }
-}
-
-impl<E: Clone + Send + 'static> Bus<E> {
-    /// Publishes from any thread, through the sinks' shared lanes.
-    ///
-    /// [`Published`] says what each sink made of the event: accepted, dropped at once, or refused. What was dropped or refused is
-    /// lost.
-    ///
-    /// This costs several times as much as through a [`Publisher`], and contends with other threads that do the same.
-    ///
-    /// It allocates when a thread uses it first (the record of the lists that the thread reads, one for all buses), when it has
-    /// to wait ([`Overflow::Block`](crate::Overflow::Block), a gating subscriber), and where a [`Publisher`] does.
-    ///
-    /// # Errors
-    /// [`Closed`] with the event when the bus is closed and no sink took it.
-    ///
-    /// # Panics
-    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. The sinks that were added before the
-    /// one for which it was cloned have theirs. Panics of sinks are caught.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Bus, noop};
-    /// use buslane::error::Closed;
-    /// let bus = Bus::new();
-    /// bus.add(noop())?;
-    /// let mut receiver = bus.subscribe_lossy(8)?;
-    /// assert_eq!(bus.publish("event")?.accepted, 2);
-    /// assert_eq!(receiver.recv()?, "event");
-    /// assert!(bus.close().is_done());
-    /// assert_eq!(bus.publish("late"), Err(Closed("late")));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn publish(&self, event: E) -> Result<Published, Closed<E>> {
-        self.core().publish(event)
-    }
-
-    /// Lends this thread's cached [`Publisher`], made at the first call: for async handlers, statics and layers.
-    ///
-    /// At most `max(16, 2 × processors)` cached publishers of a bus have lanes of their own at the same time, so that hundreds of
-    /// threads that publish now and then, as those of a pool for blocking calls do, cost no more memory than that. The first half of
-    /// them get their lanes at once, the others when their thread has published 64 events through the shared lanes, which are
-    /// several times slower, as [`publish`](Self::publish) is. A thread that finds no room keeps to the shared lanes, and asks again
-    /// every 64 events. Lanes are given back when their thread ends. The events of a thread keep their order as it
-    /// moves to its own lanes.
-    ///
-    /// A thread of a runtime that turns into one for a blocking call (`block_in_place`) keeps its publisher, which counts until that
-    /// thread ends. A thread that must have lanes takes a [`publisher`](Self::publisher) of its own, which is not counted.
-    ///
-    /// When it is lent already further up on this thread, or the thread is ending, the closure gets a publisher that goes
-    /// through the shared lanes; that of a thread that is ending never waits for room, as if by
-    /// [`try_publish`](Publisher::try_publish). The cached publisher does not keep the bus open; it goes with the thread.
-    ///
-    /// In an async task, sinks that make publishers wait (`Block`, `BlockFor`, a gating subscriber) block the runtime's thread, and a task that
-    /// moves between threads gets no order between its events: see [`docs::async_code`](crate::docs::async_code).
-    ///
-    /// # Examples
-    /// ```
-    /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe_lossy(8)?;
-    /// bus.with_local(|publisher| publisher.publish(7))?;
-    /// assert_eq!(receiver.recv()?, 7);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn with_local<R>(&self, f: impl FnOnce(&mut Publisher<E>) -> R) -> R {
-        local::with(self.core(), f)
     }
 }
 

@@ -25,15 +25,14 @@ mod builder;
 mod drain;
 mod iter;
 mod kind;
-mod reading;
+mod polling;
 mod receiver;
-mod recv;
 
 pub use builder::ChannelBuilder;
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kind::{Exclusive, Kind, Shared};
+pub use polling::Recv;
 pub use receiver::{Receiver, SharedReceiver};
-pub use recv::Recv;
 
 use crate::error::{BuildError, OutOfMemory, WriteError};
 use crate::mailbox::overflow::Overflow;
@@ -76,10 +75,10 @@ use std::time::Duration;
 /// assert_eq!(receiver.recv(), Err(RecvError::Closed));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Channel<E: Send + 'static>(Arc<Handle<E>>);
+pub struct Channel<E: Send + 'static>(Arc<ChannelHandle<E>>);
 
 /// Closes the channel when the last of them goes.
-struct Handle<E: Send + 'static>(sync::Arc<Mailbox<E>>);
+struct ChannelHandle<E: Send + 'static>(sync::Arc<Mailbox<E>>);
 
 impl<E: Send + 'static> Channel<E> {
     /// Makes a channel that drops the newest event when it is full, with room for `capacity` events per publisher.
@@ -263,7 +262,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
             report.note(Finish::Pending);
             return;
         }
-        let begun = Begun { mailbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
+        let begun = ChannelFlush { mailbox: self.0.0.clone(), goal: Arc::new(self.0.0.goal()) };
         if waits_are_deferred() && !too_late {
             report.tell(Arc::new(begun));
         } else {
@@ -299,12 +298,12 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
 }
 
 /// A flush that was begun: what has to be read before it is done.
-struct Begun<E> {
+struct ChannelFlush<E> {
     mailbox: sync::Arc<Mailbox<E>>,
     goal: Arc<Goal<E>>,
 }
 
-impl<E: Send + 'static> Flushing for Begun<E> {
+impl<E: Send + 'static> Flushing for ChannelFlush<E> {
     fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
         if !Mailbox::wait_reached(&self.mailbox, &self.goal, deadline) {
             report.note(Finish::TimedOut);
@@ -324,7 +323,7 @@ impl<E: Send + 'static> fmt::Debug for Channel<E> {
     }
 }
 
-impl<E: Send + 'static> Drop for Handle<E> {
+impl<E: Send + 'static> Drop for ChannelHandle<E> {
     fn drop(&mut self) {
         self.0.seal(End::Closed);
     }

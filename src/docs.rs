@@ -1,5 +1,20 @@
-//! Longer texts: the defaults, use in async code, how the guarantees are kept and checked, what things take, what go-events' names
-//! are here, and which names have changed.
+//! Longer texts: a guide, the defaults, use in async code, how the guarantees are kept and checked, what things take, what go-events'
+//! names are here, and which names have changed.
+//!
+//! | page | answers |
+//! |---|---|
+//! | [`guide`] | How do I use it? Six chapters and four worked cases |
+//! | [`defaults`] | What is every default, and which capacity do I choose? |
+//! | [`async_code`] | Which calls wait, and what does a task use instead? |
+//! | [`rings`] | Do I take a queue, a channel or a journal, and what does each cost? |
+//! | [`memory`] | How many bytes does each part take? |
+//! | [`correctness`] | What is guaranteed, and how is it verified? |
+//! | [`protocols`] | How is each guarantee kept? |
+//! | [`atomics`] | Which atomic words and fences are there, and why? |
+//! | [`go_events`] | What are the names and behaviors of go-events here? |
+//! | [`migration`] | Which names have changed? |
+
+pub mod guide;
 
 #[doc = include_str!("docs/defaults.md")]
 pub mod defaults {}

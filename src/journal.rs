@@ -24,13 +24,14 @@
 
 mod bounds;
 mod builder;
+mod core;
 mod entry;
 mod feed;
 mod gate;
 mod iter;
-mod recv;
+mod publish;
 mod seat;
-mod shared;
+mod sink;
 mod subscriber;
 mod subscription;
 mod time;
@@ -41,24 +42,18 @@ pub use builder::JournalBuilder;
 pub use entry::{Entry, Sequence, Start, Until};
 pub use feed::Feed;
 pub use iter::{IntoIter, Iter, TryIter};
-pub use recv::RecvEntry;
-pub use subscriber::Subscriber;
+pub use subscriber::{RecvEntry, Subscriber};
 pub use subscription::Subscription;
 pub use writer::JournalWriter;
 
-use crate::error::{BuildError, OutOfMemory, SubscribeError, WriteError};
+use self::core::JournalCore;
+use crate::error::{BuildError, SubscribeError, WriteError};
 use crate::events::Events;
-use crate::ring::blocks::{Claim, SharedWriter};
-use crate::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Seal};
-use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, SinkState};
-use crate::sync::cold_path;
+use crate::ring::blocks::SharedWriter;
+use crate::stats::SinkState;
 use crate::time::Deadline;
-use crate::wait::context::discard_each;
-use gate::Place;
-use shared::{Refusal, Shared, drop_overwritten};
+use publish::{publish, publish_batch};
 use std::fmt;
-use std::mem::needs_drop;
 use std::sync::Arc;
 
 /// A stream of events in one total order that keeps the newest ones, for any number of subscribers.
@@ -68,7 +63,7 @@ use std::sync::Arc;
 /// also in the past, and goes on from there without a gap. One that is too slow is told how many events it has missed; nobody
 /// waits for it, unless it is asked for.
 ///
-/// It is a [`Sink`]: on a bus it makes everything published replayable. Clones are handles to the same journal; when the last
+/// It is a [`Sink`](crate::Sink): on a bus it makes everything published replayable. Clones are handles to the same journal; when the last
 /// one goes, the journal is closed.
 ///
 /// # Guarantees
@@ -109,12 +104,12 @@ use std::sync::Arc;
 /// assert_eq!(seen, [(0, "before"), (1, "after")]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Journal<E: Send + Sync + 'static>(Arc<Handle<E>>);
+pub struct Journal<E: Send + Sync + 'static>(Arc<JournalHandle<E>>);
 
 /// Closes the journal when the last of them goes.
-struct Handle<E: Send + Sync + 'static> {
+struct JournalHandle<E: Send + Sync + 'static> {
     writer: SharedWriter<E>,
-    shared: Arc<Shared<E>>,
+    shared: Arc<JournalCore<E>>,
 }
 
 impl<E: Send + Sync + 'static> Journal<E> {
@@ -251,64 +246,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn publish_batch(&self, events: impl Events<E>) -> Result<Sequence, WriteError<Vec<E>>> {
-        /// Dropped behind the claim, each of them.
-        struct Kept<E>(Vec<E>);
-        impl<E> Drop for Kept<E> {
-            fn drop(&mut self) {
-                discard_each(self.0.drain(..));
-            }
-        }
-        let Handle { writer, shared } = &*self.0;
-        let mut events = events.owned();
-        // Each event overwrites one, and sends one away that nobody can read any more.
-        let room = if needs_drop::<E>() { 2 * events.len() } else { 0 };
-        let mut overwritten = Kept(Vec::with_capacity(room));
-        let mut first = None;
-        let mut next = events.next();
-        // Writes the events that there is room for; returns whether they were the last ones, or `None` without any room.
-        let mut put = || {
-            let mut claim = writer.claim().ok_or(Refusal::Closed)?;
-            let claimed = claim.position();
-            while let Some(event) = next.take() {
-                match claim.put_within(event) {
-                    Ok(old) => {
-                        overwritten.0.extend(old);
-                        overwritten.0.extend(claim.take_stale());
-                        next = events.next();
-                    }
-                    Err(back) => {
-                        next = Some(back);
-                        // A subscriber that does not see its gate noticed must see where the journal ends.
-                        claim.show();
-                        if shared.gates.bar(claim.position(), shared.capacity()) {
-                            break;
-                        }
-                        claim.begin_block(shared.time.stamp());
-                    }
-                }
-            }
-            let is_stuck = next.is_some() && claim.position() == claimed;
-            drop(claim);
-            if is_stuck {
-                return Ok(None);
-            }
-            shared.published();
-            first.get_or_insert(claimed);
-            Ok(Some(next.is_none()))
-        };
-        loop {
-            let outcome = match put() {
-                Ok(None) => shared.wait_for_gates(Deadline::NEVER, None, &mut None, &mut put),
-                outcome => outcome.map(|is_done| is_done == Some(true)),
-            };
-            match outcome {
-                Ok(true) => return Ok(Sequence::new(first.unwrap_or_default())),
-                Ok(false) => {}
-                Err(refusal) => {
-                    return Err(shared.refused_all(refusal, next.into_iter().chain(events).collect()));
-                }
-            }
-        }
+        publish_batch(&self.0.writer, &self.0.shared, events)
     }
 
     /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it reads what is kept, and then
@@ -418,102 +356,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     }
 }
 
-/// Publishes one event, by any number of threads.
-#[inline]
-fn publish<E: Send + Sync + 'static>(
-    writer: &SharedWriter<E>,
-    shared: &Shared<E>,
-    event: E,
-    deadline: Deadline,
-    place: Option<&Place>,
-) -> Result<Sequence, WriteError<E>> {
-    let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
-    let position = claim.position();
-    match claim.put_within(event) {
-        Ok(old) => {
-            let stale = claim.take_stale();
-            drop(claim);
-            shared.published();
-            drop_overwritten(old, stale);
-            Ok(Sequence::new(position))
-        }
-        Err(event) => {
-            cold_path();
-            // In a place of its own, so that the event stays in registers on the way that most take: what is stored before the
-            // claim, the claim waits for.
-            publish_at_a_block(writer, claim, shared, &mut Some(event), deadline, place)
-        }
-    }
-}
-
-/// Publishes the event in `from`, which begins a block, where subscribers may bar the way.
-#[cold]
-#[inline(never)]
-fn publish_at_a_block<'a, E: Send + Sync + 'static>(
-    writer: &'a SharedWriter<E>,
-    mut claim: Claim<'a, E>,
-    shared: &Shared<E>,
-    from: &mut Option<E>,
-    deadline: Deadline,
-    place: Option<&Place>,
-) -> Result<Sequence, WriteError<E>> {
-    let position = claim.position();
-    if shared.gates.bar(position, shared.capacity()) {
-        // No claim is held in there: no publisher is held up by what this one waits for.
-        drop(claim);
-        return wait_at_a_gate(writer, shared, from, deadline, place);
-    }
-    let Some(event) = from.take() else { return Ok(Sequence::new(position)) };
-    claim.begin_block(shared.time.stamp());
-    let old = claim.put(event);
-    let stale = claim.take_stale();
-    drop(claim);
-    shared.published();
-    drop_overwritten(old, stale);
-    Ok(Sequence::new(position))
-}
-
-/// Publishes the event in `from` as soon as there is room, wherever the journal ends then.
-#[cold]
-#[inline(never)]
-fn wait_at_a_gate<E: Send + Sync + 'static>(
-    writer: &SharedWriter<E>,
-    shared: &Shared<E>,
-    from: &mut Option<E>,
-    deadline: Deadline,
-    place: Option<&Place>,
-) -> Result<Sequence, WriteError<E>> {
-    let outcome = shared.wait_for_gates(deadline, place, &mut None, || {
-        let mut claim = writer.claim().ok_or(Refusal::Closed)?;
-        while let Some(event) = from.take() {
-            let position = claim.position();
-            match claim.put_within(event) {
-                Ok(old) => {
-                    let stale = claim.take_stale();
-                    drop(claim);
-                    shared.published();
-                    return Ok(Some((position, old, stale)));
-                }
-                Err(back) => *from = Some(back),
-            }
-            if shared.gates.bar(position, shared.capacity()) {
-                break;
-            }
-            claim.begin_block(shared.time.stamp());
-        }
-        Ok(None)
-    });
-    match (outcome, from.take()) {
-        (Ok((position, old, stale)), _) => {
-            drop_overwritten(old, stale);
-            Ok(Sequence::new(position))
-        }
-        (Err(refusal), Some(event)) => Err(shared.refused(refusal, event)),
-        (Err(_), None) => unreachable!("an attempt that fails leaves the event where it was"),
-    }
-}
-
-impl<E: Send + Sync + 'static> Handle<E> {
+impl<E: Send + Sync + 'static> JournalHandle<E> {
     fn close(&self) {
         if self.writer.close() {
             self.shared.closed();
@@ -521,48 +364,9 @@ impl<E: Send + Sync + 'static> Handle<E> {
     }
 }
 
-impl<E: Send + Sync + 'static> Drop for Handle<E> {
+impl<E: Send + Sync + 'static> Drop for JournalHandle<E> {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
-    fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        self.publish(event).map(|_| ())
-    }
-
-    // A flush has nothing to do: what was accepted is in the journal; subscribers read it when they like.
-    fn close_by(&self, _deadline: Deadline) -> CloseReport {
-        self.0.close();
-        CloseReport::done()
-    }
-
-    fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
-        let Handle { writer, shared } = &*self.0;
-        let (writer, shared) = (writer.clone(), shared.clone());
-        Ok(Some(Lane::staged(JournalLane { writer, shared, place: Arc::new(Place::new()) })))
-    }
-
-    fn makes_lanes(&self, _: Internal) -> bool {
-        true
-    }
-
-    // Ends the waits of publishers: no other thread waits here.
-    fn abort_now(&self) {
-        self.0.close();
-    }
-
-    fn reports_closed(&self) -> bool {
-        self.0.shared.source.is_closed()
-    }
-
-    fn describe(&self, state: &mut SinkState) {
-        self.0.shared.describe(state);
-    }
-
-    fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&self.0))
     }
 }
 
@@ -575,47 +379,5 @@ impl<E: Send + Sync + 'static> Clone for Journal<E> {
 impl<E: Send + Sync + 'static> fmt::Debug for Journal<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Journal").field("state", &self.state()).finish()
-    }
-}
-
-/// The way of one publisher of a bus into a journal. It does not keep the journal open.
-struct JournalLane<E: Send + Sync + 'static> {
-    writer: SharedWriter<E>,
-    shared: Arc<Shared<E>>,
-    place: Arc<Place>,
-}
-
-impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
-    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        publish(&self.writer, &self.shared, event, deadline, Some(&self.place))
-            .map(|_| Disposition::Delivered)
-    }
-
-    fn inner(&self) -> Option<&dyn InnerLane> {
-        None
-    }
-
-    fn sealer(&self) -> Option<LaneSealer> {
-        Some(LaneSealer::new(Arc::new(LaneEnd { place: self.place.clone(), shared: self.shared.clone() })))
-    }
-}
-
-/// Ends the wait of one publisher of a bus at a journal's gate, and leaves the journal and other publishers as they are.
-struct LaneEnd<E: Send + Sync + 'static> {
-    place: Arc<Place>,
-    shared: Arc<Shared<E>>,
-}
-
-impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
-    fn mark(&self) {
-        self.place.end();
-    }
-
-    fn fix(&self) {
-        // An event is in the journal or is not: the claim says which.
-    }
-
-    fn wake_all(&self) {
-        self.shared.gates.ended(&self.place);
     }
 }

@@ -15,7 +15,7 @@
 //! | [`registry`], [`members`] | the lanes of a mailbox, and its consumers when there are several |
 //! | [`core`] | the [`Mailbox`] itself |
 //! | [`write`](mod@write), [`end`], [`goal`], [`state`] | what it does: takes events, ends, answers flushes, and describes itself |
-//! | [`lane`], `plain` | a publisher's half of a private lane, and how the sink layer calls it |
+//! | [`lane`] | a publisher's half of a private lane, and how the sink layer calls it |
 //! | [`consume`], [`intake`] | what a consumer does with an event, and what all consumers can do |
 //! | [`reader`], [`member`] | the one consumer, and one of several |
 
@@ -30,7 +30,6 @@ mod lane_reader;
 pub(crate) mod member;
 pub(crate) mod members;
 pub(crate) mod overflow;
-mod plain;
 pub(crate) mod progress;
 pub(crate) mod reader;
 mod registry;

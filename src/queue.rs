@@ -18,14 +18,16 @@
 
 mod builder;
 mod control;
-mod desk;
+mod flush;
 pub(crate) mod handler;
 mod partition;
+mod spawn;
 mod worker;
 
 pub use builder::QueueBuilder;
 pub use handler::Handler;
 
+use crate::deadline::CLOSE_LIMIT;
 use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::{End, Mailbox};
 use crate::sink::control::Control;
@@ -37,12 +39,11 @@ use crate::stats::{
 };
 use crate::sync::{self, Mutex, lock};
 use crate::time::Deadline;
-use crate::time::deadline::CLOSE_LIMIT;
 use crate::wait::context::{
     HandleDrop, Purpose, Visit, may_wait_to_drop, must_not_wait, quietly, waits_are_deferred,
 };
 use crate::wait::list::{Waiter, Want};
-use desk::FlushDesk;
+use flush::FlushRequests;
 use handler::Behind;
 use partition::Route;
 use std::any::TypeId;
@@ -97,22 +98,22 @@ use std::time::Duration;
 pub struct Queue<E: Send + 'static>(Arc<Handle<E>>);
 
 /// Closes the queue when the last of them goes.
-struct Handle<E: Send + 'static>(Arc<Shared<E>>);
+struct Handle<E: Send + 'static>(Arc<QueueCore<E>>);
 
 /// Calls a control of the inner sink, as long as the sink is there.
 type Tell = Box<dyn Fn(&mut dyn FnMut(&dyn Control)) + Send + Sync>;
 
 /// What the handles and the workers share.
-struct Shared<E> {
+struct QueueCore<E> {
     /// The workers' mailbox; where each has its own, that of the first one.
     mailbox: sync::Arc<Mailbox<E>>,
     /// Says which worker gets an event, where each has its own mailbox.
     route: Option<Arc<Route<E>>>,
     /// One for each handler.
-    desks: Box<[FlushDesk<E>]>,
+    flush_requests: Box<[FlushRequests<E>]>,
     /// The limit of the close that is going on, for the sink behind.
     close_deadline: Mutex<Option<Deadline>>,
-    ending: Mutex<Ending>,
+    ending: Mutex<WorkersEnd>,
     /// What the queue itself had to say when it ended, with what its sinks were told to end in turn.
     report: Mutex<Option<CloseReport>>,
     identity: Identity,
@@ -123,7 +124,7 @@ struct Shared<E> {
 }
 
 /// How far the end of the workers has come.
-struct Ending {
+struct WorkersEnd {
     /// Whether each of them is still there.
     working: Vec<bool>,
     /// What those that have ended had to say.
@@ -236,7 +237,7 @@ impl<E: Send + 'static> Queue<E> {
     }
 }
 
-impl<E: Send + 'static> Shared<E> {
+impl<E: Send + 'static> QueueCore<E> {
     /// Whether this thread must not wait for the workers: it is in user code, or it is one of them.
     fn is_inside(&self) -> bool {
         must_not_wait() || self.mailbox.crew.is_here()
@@ -332,7 +333,7 @@ impl<E: Send + 'static> Shared<E> {
     }
 }
 
-impl Ending {
+impl WorkersEnd {
     /// The workers that have not ended, by name, where there are several.
     fn unfinished(&self) -> Vec<String> {
         let several = self.working.len() > 1;
@@ -347,7 +348,7 @@ fn worker_name(number: usize) -> String {
 }
 
 /// What became of the events of a queue, for stages in front of it.
-impl<E: Send + 'static> Bookkeeper for Shared<E> {
+impl<E: Send + 'static> Bookkeeper for QueueCore<E> {
     fn deferred(&self) -> Ledger {
         let mut state = SinkState::default();
         let at_once = self.describe(&mut state);

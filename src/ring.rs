@@ -14,6 +14,8 @@
 
 pub mod blocks;
 pub mod mpmc;
+// A model sees `unbounded` in its place, apart from the queue's own models.
+#[cfg(any(test, not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))))]
 pub(crate) mod segments;
 pub mod spsc;
 pub(crate) mod unbounded;

@@ -25,6 +25,7 @@ pub(crate) mod base;
 pub(crate) mod control;
 pub(crate) mod ext;
 pub(crate) mod function;
+mod inner;
 
 // Public only so that models and tests reach the lanes as they are; outside semantic versioning.
 #[cfg(not(feature = "unstable"))]
@@ -44,6 +45,6 @@ pub use crate::combinators::sample::Sample;
 pub use crate::combinators::tee::Tee;
 pub use crate::combinators::timeout::Timeout;
 pub use base::{Sink, SinkKey};
-pub use control::Inner;
 pub use ext::SinkExt;
 pub use function::{Noop, Outcome, SinkFn, noop, sink_fn};
+pub use inner::Inner;

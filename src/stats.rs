@@ -31,7 +31,6 @@
 mod close_report;
 mod counters;
 mod disposition;
-mod ending;
 mod flush_report;
 mod ledger;
 mod published;
@@ -40,15 +39,15 @@ mod state;
 mod weight;
 
 pub use close_report::{CloseReport, Finish};
-pub use disposition::{Disposition, Parts, RetryState};
+pub use disposition::{Disposition, Parts};
 pub use flush_report::FlushReport;
 pub use ledger::{DropReason, Dropped, Imbalance, Ledger, Refused};
 pub use published::Published;
 pub use snapshot::{SinkId, SinkSnapshot, Snapshot};
-pub use state::{SinkKind, SinkState, SinkStatus, SubscriberState};
+pub use state::{RetryState, SinkKind, SinkState, SinkStatus, SubscriberState};
 
-pub(crate) use counters::{Counters, EntryCounters, FoldPace, Outcome};
+pub(crate) use close_report::{Ending, Identity};
+pub(crate) use counters::{Counters, EntryCounters, EntryOutcome, FoldPace};
 pub(crate) use disposition::{Bookkeeper, HeldBack, Ledgers, Levels, Passage};
-pub(crate) use ending::{Ending, Flushing, Identity};
-pub(crate) use flush_report::{Again, AgainWait};
+pub(crate) use flush_report::{Again, AgainWait, Flushing};
 pub(crate) use weight::{Downstream, Load, Scales, Weight};

@@ -111,13 +111,17 @@ pub(crate) use imp::{
 #[cfg(not(all(loom, feature = "loom")))]
 pub(crate) use imp::compiler_fence;
 #[cfg(all(loom, feature = "loom"))]
-pub(crate) use mutant::no_recheck;
+pub(crate) use mutant::recheck;
 
-/// Whether a model leaves out the look between announcing a sleep and sleeping. Never, but to prove that it fails then.
+/// Checks, between announcing a park and parking, whether there is something to do: returns what
+/// `check` does.
+///
+/// A mutant of a model leaves the check out, as if it had found nothing (`false`, `None`): the model
+/// must fail then.
 #[cfg(not(all(loom, feature = "loom")))]
 #[inline(always)]
-pub(crate) const fn no_recheck() -> bool {
-    false
+pub(crate) fn recheck<R: Default>(check: impl FnOnce() -> R) -> R {
+    check()
 }
 
 /// Marks the branch that calls it as unlikely, so that its code is placed away from the hot path.
@@ -141,7 +145,6 @@ pub(crate) fn spin_hint() {
 
 /// Adds to a counter that only the calling thread writes: a plain load and a plain store.
 #[inline]
-#[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn add_single_writer(counter: &AtomicU64, n: u64) {
     // Relaxed: readers only want a count, nothing is published by it.
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);

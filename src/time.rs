@@ -15,7 +15,7 @@
 //! assert!(sink.close_by(Deadline::after(Duration::from_secs(5))).is_done());
 //! ```
 
-pub(crate) mod deadline;
+mod clock;
 
-pub use crate::wait::clock::{Clock, Pause, SystemClock};
-pub use deadline::Deadline;
+pub use crate::deadline::Deadline;
+pub use clock::{Clock, Pause, SystemClock};

@@ -4,7 +4,6 @@
 //! of blocked publishers do; [`WaitStrategy`] says how a consumer waits before it sleeps. They are public so that models reach them as they are.
 
 pub(crate) mod cell;
-pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod crowd;
 pub(crate) mod errand;

@@ -5,10 +5,17 @@
 //! chosen at random: see [`schedules`]; that is for the scenarios in `tests/shuttle`, which are too large for loom. A test file
 //! imports threads, atomics and cells from here only, and everything else through the public items of `buslane`.
 //!
+//! Models of private items are in the crate itself, in modules `models`, as its unit tests. They use
+//! what is here, but for [`Probe`](probe::Probe) and [`channels`]: those are of the crate's other
+//! build, the one that this library depends on.
+//!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test -p loom-tests --release    # the models; LOOM_MAX_PREEMPTIONS lowers or raises the bound
-//! cargo test -p loom-tests                                     # the same scenarios on real threads
-//! bash .ci/shuttle                                             # the large ones
+//! # The models, and those of private items; LOOM_MAX_PREEMPTIONS lowers or raises the bound.
+//! RUSTFLAGS="--cfg loom" cargo test -p loom-tests --release
+//! RUSTFLAGS="--cfg loom" cargo test -p buslane --lib --release models::
+//! # The same scenarios on real threads, and the large ones.
+//! cargo test
+//! bash .ci/shuttle
 //! ```
 //!
 //! # What a model does not see

@@ -1,23 +1,127 @@
 //! How sinks and publishers come onto a bus.
 
+use super::Bus;
 use super::control::{Control, Garbage, PublisherSlot, Registered};
 use super::core::{Core, STEP};
 use super::entry::{Entry, Reached};
-use super::info::{Info, Shared};
+use super::info::{Info, SinkRef};
+use super::link::{Change, Link, Prepared, Room};
 use super::list::List;
 use super::table::Table;
-use super::way::{Change, Prepared, Room, Way};
+use crate::channel::{Channel, Receiver};
 use crate::error::AddError;
+use crate::sink::Sink;
 use crate::sink::control::validated;
 use crate::sink::lane::Lanes;
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::handoff::{Chain, Handoff, Parcel};
 use crate::sync::{self, AtomicU64, MutexGuard, Ordering, lock};
-use crate::wait::context::{Purpose, UserCode, Visit, dispose, dispose_each, user_code};
+use crate::wait::context::{Purpose, Quiet, UserCode, Visit, dispose, dispose_each, user_code};
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
+
+impl<E: Send + 'static> Bus<E> {
+    /// Puts a sink on the bus, named after the place of this call.
+    ///
+    /// A sink that is on the bus already (two handles to one queue, two clones of one `Arc`) stays there once, and its id
+    /// is returned again.
+    ///
+    /// # Errors
+    /// [`AddError`] when the bus is closed, is the sink itself, or a lane for one of its publishers cannot be made.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let sink = std::sync::Arc::new(buslane::noop());
+    /// let id = bus.add(sink.clone())?;
+    /// assert_eq!(bus.add(sink)?, id);
+    /// assert_eq!(bus.sink_count(), 1);
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    #[track_caller]
+    pub fn add(&self, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
+        let location = Location::caller();
+        self.core().add(
+            format!("{}:{}", location.file(), location.line()),
+            location,
+            Arc::new(Quiet::new(sink)),
+        )
+    }
+
+    /// Puts a sink on the bus under a name, which snapshots and reports use.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue};
+    /// let bus = Bus::new();
+    /// bus.add_named("audit", Queue::builder().spawn(|n: u32| println!("{n}"))?)?;
+    /// assert_eq!(bus.snapshot().sinks[0].name, "audit");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn add_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<SinkId, AddError> {
+        self.core().add(name.to_owned(), Location::caller(), Arc::new(Quiet::new(sink)))
+    }
+
+    /// Adds a channel that drops the newest event when it is full, and returns its reading half. Dropping that unsubscribes.
+    ///
+    /// The channel is [`Channel::lossy`] with room for `capacity` events per publisher. [`Receiver::lost`] returns how many events
+    /// were dropped for want of room; no hook is called for them. For other settings make the channel with [`Channel::builder`] and
+    /// [`add`](Self::add) it.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe_lossy(8)?;
+    /// bus.publish(1)?;
+    /// assert_eq!(receiver.recv()?, 1);
+    /// drop(receiver);
+    /// bus.publish(2)?;
+    /// assert!(!bus.has_sinks());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn subscribe_lossy(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
+        let (channel, receiver) = Channel::lossy(capacity)?;
+        self.add(channel)?;
+        Ok(receiver)
+    }
+
+    /// Adds a channel that blocks publishers when it is full, and returns its reading half. Dropping that unsubscribes.
+    ///
+    /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A reader that stalls stops the publishers
+    /// of the bus, once its room is used up.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// let mut receiver = bus.subscribe_lossless(8)?;
+    /// let reader = std::thread::spawn(move || receiver.iter().count());
+    /// for n in 0..100 {
+    ///     bus.publish(n)?; // waits for the reader where it has to
+    /// }
+    /// bus.close();
+    /// assert_eq!(reader.join().unwrap(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn subscribe_lossless(&self, capacity: usize) -> Result<Receiver<E>, AddError> {
+        let (channel, receiver) = Channel::lossless(capacity)?;
+        self.add(channel)?;
+        Ok(receiver)
+    }
+}
 
 /// The most sinks that an add or a registration asks whether they are closed; each asks the next ones.
 const LOOKS: usize = 16;
@@ -27,7 +131,7 @@ pub(super) struct Admission<E: Send + 'static> {
     pub(super) slot: Arc<PublisherSlot<E>>,
     /// With room for what the changes bring.
     pub(super) table: Box<Parcel<Table<E>>>,
-    /// A way to every sink.
+    /// A link to every sink.
     pub(super) changes: Chain<Change<E>>,
     /// The version of the list for which these are all there is.
     pub(super) seen: u64,
@@ -54,7 +158,7 @@ struct Joining<'a, E: Send + 'static> {
     id: u64,
     changes: Chain<Change<E>>,
     room: Room,
-    /// The newest sink to which it has a way.
+    /// The newest sink to which it has a link.
     newest: SinkId,
 }
 
@@ -69,7 +173,7 @@ impl<E: Send + 'static> Core<E> {
         self: &Arc<Self>,
         name: String,
         location: &'static Location<'static>,
-        sink: Shared<E>,
+        sink: SinkRef<E>,
     ) -> Result<SinkId, AddError> {
         let key = ask(|| sink.key());
         if key == Some(self.key()) {
@@ -123,18 +227,18 @@ impl<E: Send + 'static> Core<E> {
         &self,
         control: &mut MutexGuard<'_, Control<E>>,
         info: Arc<Info>,
-        sink: Shared<E>,
+        sink: SinkRef<E>,
         mut lanes: Made<E>,
     ) -> Garbage<E> {
         let mut garbage = Garbage::new();
         let listed = sync::Arc::new(Listed::new(info.id.0, sink));
-        let mut ways = BTreeMap::new();
+        let mut links = BTreeMap::new();
         for (publisher, lane) in std::mem::take(&mut lanes.0) {
             match control.publishers.get_mut(&publisher) {
                 Some(registered) => {
-                    let way = Way::new(&info, listed.guarded(), lane);
-                    registered.hand_over(Change { info: info.clone(), way: way.clone() }, &mut garbage);
-                    ways.insert(publisher, way);
+                    let link = Link::new(&info, listed.guarded(), lane);
+                    registered.hand_over(Change { info: info.clone(), link: link.clone() }, &mut garbage);
+                    links.insert(publisher, link);
                 }
                 // It has gone meanwhile.
                 None => garbage.lanes.extend(lane.into_lane()),
@@ -143,7 +247,7 @@ impl<E: Send + 'static> Core<E> {
         if let Some(key) = info.key {
             control.keys.insert(key, info.id);
         }
-        control.entries.push(Entry { info, listed, reached: Reached::new(ways) });
+        control.entries.push(Entry { info, listed, reached: Reached::new(links) });
         self.changed(control, &mut garbage);
         garbage
     }
@@ -196,7 +300,7 @@ impl<E: Send + 'static> Core<E> {
         })
     }
 
-    /// The publisher has a way to every sink: from now on changes are handed over to it.
+    /// The publisher has a link to every sink: from now on changes are handed over to it.
     fn join(
         &self,
         control: &mut MutexGuard<'_, Control<E>>,
@@ -235,7 +339,7 @@ impl<E: Send + 'static> Core<E> {
         self.domain.forget(&slot.hazard);
     }
 
-    /// Forgets the ways of a publisher that is not registered, or not any more: no sink that is added from now on has one.
+    /// Forgets the links of a publisher that is not registered, or not any more: no sink that is added from now on has one.
     fn forget_publisher(&self, publisher: u64) {
         let entries = lock(&self.control).entries.clone();
         for entry in entries.iter() {
@@ -246,7 +350,7 @@ impl<E: Send + 'static> Core<E> {
 }
 
 impl<E: Send + 'static> Joining<'_, E> {
-    /// Makes ways to the sinks that are newer than those it has ways to.
+    /// Makes links to the sinks that are newer than those it has links to.
     fn reach(&mut self, entries: List<E>) {
         let fresh: Vec<SinkId> = entries.after(self.newest).map(|entry| entry.info.id).collect();
         dispose(entries);
@@ -259,10 +363,10 @@ impl<E: Send + 'static> Joining<'_, E> {
             // this publisher's.
             let lane = user_code(|| entry.listed.with(|sink| sink.lane()).map(Prepared::new));
             let lane = lane.ok().and_then(Result::ok).unwrap_or_else(|| Prepared::new(None));
-            let way = Way::new(&entry.info, entry.listed.guarded(), lane);
-            if entry.reached.add(self.id, &way) {
-                *self.room.of(way.kind) += 1;
-                self.changes.push(Parcel::new(Change { info: entry.info.clone(), way }));
+            let link = Link::new(&entry.info, entry.listed.guarded(), lane);
+            if entry.reached.add(self.id, &link) {
+                *self.room.of(link.kind) += 1;
+                self.changes.push(Parcel::new(Change { info: entry.info.clone(), link }));
             }
         }
     }

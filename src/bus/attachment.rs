@@ -1,15 +1,60 @@
 //! An attachment of a sink that ends with its guard.
 
+use super::Bus;
 use super::core::Core;
 use super::remove::Removed;
-use crate::error::RemoveError;
+use crate::deadline::DROP_LIMIT;
+use crate::error::{AddError, RemoveError};
+use crate::sink::Sink;
 use crate::stats::SinkId;
 use crate::time::Deadline;
-use crate::time::deadline::DROP_LIMIT;
 use crate::wait::context::UserCode;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+impl<E: Send + 'static> Bus<E> {
+    /// Adds a sink to the bus until the returned guard is dropped.
+    ///
+    /// A sink that is on the bus already stays there once, as with [`add`](Self::add); the first of its guards that is dropped removes
+    /// it.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, noop};
+    /// let bus = Bus::<u32>::new();
+    /// let attached = bus.attach(noop())?;
+    /// assert!(bus.has_sinks());
+    /// drop(attached);
+    /// assert!(!bus.has_sinks());
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    #[track_caller]
+    pub fn attach(&self, sink: impl Sink<E> + 'static) -> Result<Attachment<E>, AddError> {
+        Ok(Attachment::new(self.core(), self.add(sink)?))
+    }
+
+    /// Puts a sink on the bus under a name until the returned guard is dropped.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, noop};
+    /// let bus = Bus::<u32>::new();
+    /// let _attached = bus.attach_named("audit", noop())?;
+    /// assert!(bus.snapshot().sink("audit").is_some());
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    #[track_caller]
+    pub fn attach_named(&self, name: &str, sink: impl Sink<E> + 'static) -> Result<Attachment<E>, AddError> {
+        Ok(Attachment::new(self.core(), self.add_named(name, sink)?))
+    }
+}
 
 /// A sink on a bus that is removed when this guard is dropped. Made by [`Bus::attach`](crate::Bus::attach).
 ///

@@ -8,6 +8,52 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+impl<E: Send + 'static> Bus<E> {
+    /// A bus without sinks.
+    ///
+    /// The type of its events follows from the first sink that names it, or from what is published or received. Where nothing names it, as
+    /// with [`noop`](crate::noop) alone, write `Bus::<Event>::new()`.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue, noop};
+    /// let bus = Bus::new();
+    /// bus.add(Queue::builder().spawn(|n: u64| println!("{n}"))?)?; // a `Bus<u64>`
+    /// let bus = Bus::<u64>::new();
+    /// bus.add(noop())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// ```
+    /// let bus = buslane::Bus::new();
+    /// assert_eq!(bus.publish("to nobody")?.accepted, 0);
+    /// let mut receiver = bus.subscribe_lossy(8)?;
+    /// bus.publish("to one")?;
+    /// assert_eq!(receiver.recv()?, "to one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A builder, for hooks.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, sink_fn};
+    /// let (sender, failures) = std::sync::mpsc::channel();
+    /// let bus = Bus::builder().on_error(move |failure| drop(sender.send(failure.to_string()))).build();
+    /// bus.add_named("disk", sink_fn(|_: &u32| Err("no space left")))?;
+    /// bus.publish(1)?;
+    /// assert_eq!(failures.recv()?, "disk: no space left");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder() -> BusBuilder<E> {
+        BusBuilder::new()
+    }
+}
+
 /// The settings of a [`Bus`].
 ///
 /// There is no hook for dropped events here: a bus keeps none. It is queues and channels that drop events, and have them at hand

@@ -78,8 +78,8 @@ impl<E: Send + 'static> Core<E> {
             control.entries.clone()
         };
         let entries: Vec<Entry<E>> = entries.iter().cloned().collect();
-        let ways = entries.iter().flat_map(|entry| entry.reached.end());
-        let sealers = ways.filter_map(|(_, way)| way.sealer()).collect();
+        let links = entries.iter().flat_map(|entry| entry.reached.end());
+        let sealers = links.filter_map(|(_, link)| link.sealer()).collect();
         // Publishers of a closed bus apply no changes any more.
         self.shut_out(&entries.iter().collect::<Vec<_>>(), sealers, || false);
         // Lanes that were never taken may be dropped here: outside the lock.
@@ -262,7 +262,7 @@ impl<E: Send + 'static> Core<E> {
             named(&mut report, &infos, in_turn(calls, deadline));
         } else {
             // The caller tells others as well; it waits for these calls like for everything else.
-            let begun = Arc::new(Begun { part: Mutex::new(None), made: WaitList::new(process_pair()) });
+            let begun = Arc::new(InnerFlush { part: Mutex::new(None), made: WaitList::new(process_pair()) });
             report.tell(begun.clone());
             apart(move || {
                 let mut part = FlushReport::default();
@@ -306,12 +306,12 @@ fn named(report: &mut FlushReport, infos: &[Arc<Info>], parts: Vec<Option<FlushR
 }
 
 /// A flush of a bus on behalf of another flush.
-struct Begun {
+struct InnerFlush {
     part: Mutex<Option<FlushReport>>,
     made: WaitList,
 }
 
-impl Flushing for Begun {
+impl Flushing for InnerFlush {
     fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
         let made = || lock(&self.part).clone();
         let part = self

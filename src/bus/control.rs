@@ -5,9 +5,9 @@
 //! concerns, and not with the sinks that are on the bus: changes are handed over, not tables, and lists share what did not change.
 
 use super::entry::Entry;
+use super::link::{Change, Room};
 use super::list::List;
 use super::table::Table;
-use super::way::{Change, Room};
 use crate::sink::SinkKey;
 use crate::sink::lane::{Lane, LaneSealer};
 use crate::stats::{CloseReport, SinkId};
@@ -63,7 +63,7 @@ pub(super) struct Registered<E: Send + 'static> {
 impl<E: Send + 'static> Registered<E> {
     /// Hands a change over, behind the table that has room for it.
     pub(super) fn hand_over(&mut self, change: Change<E>, garbage: &mut Garbage<E>) {
-        *self.out.of(change.way.kind) += 1;
+        *self.out.of(change.link.kind) += 1;
         self.make_room(garbage);
         if self.slot.changes.push(Parcel::new(change.clone())) {
             self.all_taken(garbage);
@@ -96,10 +96,10 @@ impl<E: Send + 'static> Registered<E> {
     /// to it.
     pub(super) fn compact(&mut self, garbage: &mut Garbage<E>) {
         self.stale = 0;
-        garbage.changes.extend(self.pending.extract_if(.., |change| change.way.is_withdrawn()));
+        garbage.changes.extend(self.pending.extract_if(.., |change| change.link.is_withdrawn()));
         let mut changes = Chain::new();
         for change in &self.pending {
-            *self.out.of(change.way.kind) += 1;
+            *self.out.of(change.link.kind) += 1;
             changes.push(Parcel::new(change.clone()));
         }
         // Should the publisher have taken the old ones meanwhile, it finds nothing to do in the new ones, which need no room.
@@ -124,7 +124,7 @@ impl<E: Send + 'static> Registered<E> {
     fn count_returned(&mut self, most: usize, garbage: &mut Garbage<E>) -> usize {
         let before = garbage.returned.len();
         for change in self.returned.by_ref().take(most) {
-            *self.out.of(change.value.way.kind) -= 1;
+            *self.out.of(change.value.link.kind) -= 1;
             garbage.returned.push(change);
         }
         garbage.returned.len() - before
@@ -196,7 +196,7 @@ impl<E: Send + 'static> Garbage<E> {
 pub(super) struct Detached<E: Send + 'static> {
     pub(super) entry: Entry<E>,
     pub(super) sealers: Vec<LaneSealer>,
-    /// The publishers that have a way to it.
+    /// The publishers that have a link to it.
     pub(super) publishers: Vec<Arc<PublisherSlot<E>>>,
 }
 
@@ -250,7 +250,7 @@ impl<E: Send + 'static> Control<E> {
         self.retired.extract_if(.., Replaced::is_unread).collect()
     }
 
-    /// Takes a sink off the list, and tells the publishers that have a way to it.
+    /// Takes a sink off the list, and tells the publishers that have a link to it.
     pub(super) fn detach(&mut self, id: SinkId, garbage: &mut Garbage<E>) -> Option<Detached<E>> {
         let entry = self.entries.remove(id)?;
         if let Some(key) = &entry.info.key {
@@ -258,17 +258,17 @@ impl<E: Send + 'static> Control<E> {
         }
         entry.info.set_gone();
         let mut detached = Detached { sealers: Vec::new(), publishers: Vec::new(), entry };
-        for (publisher, way) in detached.entry.reached.end() {
-            detached.sealers.extend(way.sealer());
-            let withdrawn = way.withdraw();
-            // One that is being registered has the way, and is not known yet: its lane is taken back, since it has not begun.
+        for (publisher, link) in detached.entry.reached.end() {
+            detached.sealers.extend(link.sealer());
+            let withdrawn = link.withdraw();
+            // One that is being registered has the link, and is not known yet: its lane is taken back, since it has not begun.
             if let Some(registered) = self.publishers.get_mut(&publisher) {
                 if withdrawn.is_some() {
                     if registered.withdrew_one() {
                         self.stale.insert(publisher);
                     }
                 } else {
-                    registered.hand_over(Change { info: detached.entry.info.clone(), way }, garbage);
+                    registered.hand_over(Change { info: detached.entry.info.clone(), link }, garbage);
                     detached.publishers.push(registered.slot.clone());
                 }
             }

@@ -9,17 +9,17 @@
 //! copy its result. A sink that refuses the event leaves it in its place.
 
 use super::hooks::BusHooks;
-use super::info::{Info, Shared};
+use super::info::{Info, SinkRef};
 use super::lanes::{Fast, Finishing, Lanes};
+use super::link::{Guard, Ticket};
 use super::supply::{Supply, offer_copy};
 use super::table::{Direct, Slow, Table, TableKind};
 use super::tally::{Offer, Tally};
-use super::way::{Guard, Ticket};
 use crate::error::WriteError;
 use crate::mailbox::lane::FastLane;
 use crate::sink::Sink;
-use crate::sink::lane::Gate;
-use crate::stats::{Disposition, DropReason, EntryCounters, HeldBack, Outcome};
+use crate::sink::lane::LaneFilter;
+use crate::stats::{Disposition, DropReason, EntryCounters, EntryOutcome, HeldBack};
 use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
@@ -47,7 +47,7 @@ impl<E> Copy for Scene<'_, E> {}
 
 impl<E> Scene<'_, E> {
     /// Names a sink in the publisher's hazard word; `None` when it was taken off the bus.
-    fn enter<'a>(&'a self, guard: &'a Guard<E>) -> Option<Entered<'a, Shared<E>>> {
+    fn enter<'a>(&'a self, guard: &'a Guard<E>) -> Option<Entered<'a, SinkRef<E>>> {
         guard.enter(self.hazard?, self.pair)
     }
 }
@@ -370,7 +370,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         pushed.unwrap_or_else(|text| {
             let counters = info.counters.shared();
             counters.offered(1);
-            counters.count(Outcome::Unwound, 1);
+            counters.count(EntryOutcome::Unwound, 1);
             scene.hooks.panicked(info, &text);
             Offer::Dropped(DropReason::Panicked)
         })
@@ -390,7 +390,7 @@ fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<Disposition,
 /// and the sealed lane behind it refuses the event. Says what became of an event that does not pass.
 #[inline]
 fn held_back<E>(
-    (gate, guard): &mut (Gate<E>, Guard<E>),
+    (gate, guard): &mut (LaneFilter<E>, Guard<E>),
     event: &E,
     scene: &Scene<'_, E>,
 ) -> Option<HeldBack> {
@@ -423,7 +423,7 @@ impl<E: Send + 'static> Direct<E> {
             }),
             None => {
                 self.counters.offered(1);
-                self.counters.count(Outcome::RefusedClosed, 1);
+                self.counters.count(EntryOutcome::RefusedClosed, 1);
                 Offer::Closed
             }
         }
@@ -442,7 +442,7 @@ pub(super) fn deliver_to<E: Send + 'static>(
 ) -> Offer {
     counters.offered(1);
     let Some(_delivery) = Delivery::enter() else {
-        counters.count(Outcome::RefusedReentrant, 1);
+        counters.count(EntryOutcome::RefusedReentrant, 1);
         return Offer::Reentrant;
     };
     let written = caught(|| match place.take() {
@@ -455,7 +455,7 @@ pub(super) fn deliver_to<E: Send + 'static>(
             Offer::of(Ok(disposition), place)
         }
         Ok(Err(error)) => {
-            counters.count(Outcome::refused(&error), 1);
+            counters.count(EntryOutcome::refused(&error), 1);
             if error.is_closed() {
                 info.mark_dead();
             }
@@ -463,7 +463,7 @@ pub(super) fn deliver_to<E: Send + 'static>(
             Offer::of(Err(error), place)
         }
         Err(text) => {
-            counters.count(Outcome::Unwound, 1);
+            counters.count(EntryOutcome::Unwound, 1);
             hooks.panicked(info, &text);
             Offer::Dropped(DropReason::Panicked)
         }

@@ -1,7 +1,7 @@
 //! One attachment of a sink to a bus.
 
-use super::info::{Info, Shared};
-use super::way::Way;
+use super::info::{Info, SinkRef};
+use super::link::Link;
 use crate::sync::guarded::Listed;
 use crate::sync::{self, Mutex, lock};
 use crate::wait::context::dispose;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// An attachment: what lists and the control plane hold.
 pub(super) struct Entry<E: Send + 'static> {
     pub(super) info: Arc<Info>,
-    pub(super) listed: sync::Arc<Listed<Shared<E>>>,
+    pub(super) listed: sync::Arc<Listed<SinkRef<E>>>,
     pub(super) reached: Arc<Reached<E>>,
 }
 
@@ -21,62 +21,62 @@ impl<E: Send + 'static> Clone for Entry<E> {
     }
 }
 
-/// The ways of this bus's publishers to one sink, by publisher.
+/// The links of this bus's publishers to one sink, by publisher.
 pub(super) struct Reached<E: Send + 'static>(Mutex<ReachedBy<E>>);
 
 struct ReachedBy<E: Send + 'static> {
-    ways: BTreeMap<u64, Arc<Way<E>>>,
+    links: BTreeMap<u64, Arc<Link<E>>>,
     /// The sink is being taken off the bus.
     ended: bool,
 }
 
 impl<E: Send + 'static> Reached<E> {
-    pub(super) fn new(ways: BTreeMap<u64, Arc<Way<E>>>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(ReachedBy { ways, ended: false })))
+    pub(super) fn new(links: BTreeMap<u64, Arc<Link<E>>>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(ReachedBy { links, ended: false })))
     }
 
-    /// Adds the way of a new publisher; not when the sink is being taken off the bus.
-    pub(super) fn add(&self, publisher: u64, way: &Arc<Way<E>>) -> bool {
+    /// Adds the link of a new publisher; not when the sink is being taken off the bus.
+    pub(super) fn add(&self, publisher: u64, link: &Arc<Link<E>>) -> bool {
         let mut reached = lock(&self.0);
         if !reached.ended {
-            reached.ways.insert(publisher, way.clone());
+            reached.links.insert(publisher, link.clone());
         }
         !reached.ended
     }
 
     /// Forgets a publisher that has ended and uses its lanes no more.
-    pub(super) fn forget(&self, publisher: u64) -> Option<Arc<Way<E>>> {
-        // As long as the way is here, no removal reports the sink as quiet.
-        let way = lock(&self.0).ways.get(&publisher).cloned();
-        way.inspect(|way| {
-            way.drop_user_code();
+    pub(super) fn forget(&self, publisher: u64) -> Option<Arc<Link<E>>> {
+        // As long as the link is here, no removal reports the sink as quiet.
+        let link = lock(&self.0).links.get(&publisher).cloned();
+        link.inspect(|link| {
+            link.drop_user_code();
         });
-        lock(&self.0).ways.remove(&publisher)
+        lock(&self.0).links.remove(&publisher)
     }
 
     /// Drops the user code of the sink that publishers still have in their lanes; `false` while another thread drops some of it. To be
     /// called when the sink is being taken off the bus, and its guard is quiet.
     pub(super) fn drop_user_code(&self) -> bool {
-        let ways = self.end();
-        let is_gone = ways.iter().fold(true, |is_gone, (_, way)| way.drop_user_code() && is_gone);
+        let links = self.end();
+        let is_gone = links.iter().fold(true, |is_gone, (_, link)| link.drop_user_code() && is_gone);
         if is_gone {
             dispose(self.take());
         }
-        dispose(ways);
+        dispose(links);
         is_gone
     }
 
-    /// Adds no more ways, and returns those that there are.
-    pub(super) fn end(&self) -> Vec<(u64, Arc<Way<E>>)> {
+    /// Adds no more links, and returns those that there are.
+    pub(super) fn end(&self) -> Vec<(u64, Arc<Link<E>>)> {
         let mut reached = lock(&self.0);
         reached.ended = true;
-        reached.ways.iter().map(|(publisher, way)| (*publisher, way.clone())).collect()
+        reached.links.iter().map(|(publisher, link)| (*publisher, link.clone())).collect()
     }
 
-    /// Adds no more ways, and lets go of those that there are.
-    pub(super) fn take(&self) -> BTreeMap<u64, Arc<Way<E>>> {
+    /// Adds no more links, and lets go of those that there are.
+    pub(super) fn take(&self) -> BTreeMap<u64, Arc<Link<E>>> {
         let mut reached = lock(&self.0);
         reached.ended = true;
-        std::mem::take(&mut reached.ways)
+        std::mem::take(&mut reached.links)
     }
 }

@@ -5,6 +5,41 @@ use super::core::Handle;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+impl<E: Send + 'static> Bus<E> {
+    /// A handle that does not keep the bus open: for handlers that need the bus they sit on.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let weak = bus.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(bus);
+    /// assert!(weak.upgrade().is_none());
+    /// ```
+    #[must_use]
+    pub fn downgrade(&self) -> WeakBus<E> {
+        WeakBus::new(&self.0)
+    }
+
+    /// A guard that closes the bus at the end of a scope: for a bus in a `static`, which is never dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Bus;
+    /// use std::sync::LazyLock;
+    /// static EVENTS: LazyLock<Bus<u32>> = LazyLock::new(Bus::new);
+    ///
+    /// let guard = EVENTS.close_on_drop();
+    /// EVENTS.publish(1)?;
+    /// drop(guard);
+    /// assert!(EVENTS.is_closed());
+    /// # Ok::<(), buslane::error::Closed<u32>>(())
+    /// ```
+    pub fn close_on_drop(&self) -> CloseGuard<E> {
+        CloseGuard::new(self.clone())
+    }
+}
+
 /// A handle that does not keep the bus open: for handlers that need the bus they sit on.
 ///
 /// A handler that held a [`Bus`] would keep it alive, and the bus the handler, for ever.

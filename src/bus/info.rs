@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 /// The sink as entries hold it.
-pub(super) type Shared<E> = Arc<dyn Sink<E>>;
+pub(super) type SinkRef<E> = Arc<dyn Sink<E>>;
 
 /// What any thread may know about an attachment, also when the sink itself is gone.
 pub(super) struct Info {
@@ -31,9 +31,9 @@ pub(super) struct Info {
 }
 
 /// One direct call in progress.
-pub(super) struct Call<'a>(&'a AtomicUsize);
+pub(super) struct DirectCall<'a>(&'a AtomicUsize);
 
-impl Drop for Call<'_> {
+impl Drop for DirectCall<'_> {
     fn drop(&mut self) {
         end(self.0);
     }
@@ -93,21 +93,21 @@ impl Info {
 
     /// Counts a direct call. To be followed by a look whether the sink is still attached: the fence pairs with the heavy one
     /// in `Domain::fence`, so that either the look finds it detached or the waiting thread finds the call.
-    pub(super) fn begin_call(&self) -> Call<'_> {
+    pub(super) fn begin_call(&self) -> DirectCall<'_> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         // ORD(info.calls): full fence; pairs with the heavy one in `Domain::fence`.
         fence(Ordering::SeqCst);
-        Call(&self.calls)
+        DirectCall(&self.calls)
     }
 
-    /// The end of a call whose [`Call`] was forgotten.
+    /// The end of a call whose [`DirectCall`] was forgotten.
     pub(super) fn end_call(&self) {
         end(&self.calls);
     }
 
     /// Whether a call counted by [`begin_call`](Self::begin_call) is in progress.
     pub(super) fn is_called(&self) -> bool {
-        // ORD(info.calls): Acquire; pairs with the Release in `Call::drop`.
+        // ORD(info.calls): Acquire; pairs with the Release in `DirectCall::drop`.
         self.calls.load(Ordering::Acquire) > 0
     }
 

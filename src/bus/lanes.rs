@@ -4,10 +4,10 @@
 //! stores into the ring, so the last lane, which is the only one more often than not, is in the publisher itself, and the others
 //! are one pointer away. They stay there: whatever is not a plain push borrows them, together with the [`Table`](super::table::Table).
 
+use super::link::{Change, Guard, Ticket};
 use super::tally::Tally;
-use super::way::{Change, Guard, Ticket};
 use crate::mailbox::lane::{FastLane, PrivateLane};
-use crate::sink::lane::{Gate, Lane, LaneKind};
+use crate::sink::lane::{Lane, LaneFilter, LaneKind};
 use crate::stats::SinkId;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
 use crate::sync::{MODEL, cold_path, handoff};
@@ -24,7 +24,7 @@ pub(super) const NEVER: u64 = u64::MAX;
 pub(super) struct Fast<E: Send + 'static> {
     pub(super) lane: FastLane<E>,
     /// What keeps events away from the lane, and the guard under which it is asked.
-    pub(super) gate: Option<(Gate<E>, Guard<E>)>,
+    pub(super) gate: Option<(LaneFilter<E>, Guard<E>)>,
     pub(super) info: Ticket<E>,
     /// How many events of the batch in progress it took.
     pub(super) batched: usize,
@@ -35,7 +35,7 @@ pub(super) struct Fast<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Fast<E> {
-    pub(super) fn new(lane: FastLane<E>, gate: Option<(Gate<E>, Guard<E>)>, info: Ticket<E>) -> Self {
+    pub(super) fn new(lane: FastLane<E>, gate: Option<(LaneFilter<E>, Guard<E>)>, info: Ticket<E>) -> Self {
         Self { lane, gate, info, batched: 0, owed: false, dead: false }
     }
 
@@ -65,7 +65,7 @@ impl<E: Send + 'static> Fast<E> {
 ///
 /// # Invariant
 /// - `last` is there if any lane is. `seen` is [`NEVER`] unless there are lanes, none of them has a gate, and the publisher has no
-///   other way to a sink.
+///   other link to a sink.
 pub(super) struct Lanes<E: Send + 'static> {
     /// The version of the list for which a plain push into these lanes is a whole publish.
     pub(super) seen: u64,
@@ -174,7 +174,7 @@ impl<E: Send + 'static> Lanes<E> {
             *gated -= usize::from(fast.gate.is_some());
             *symmetric -= usize::from(fast.is_symmetric());
             let Fast { lane, gate, info: Ticket(change), .. } = fast;
-            // The guard is a copy; the way has its own.
+            // The guard is a copy; the link has its own.
             let gate = gate.map(|(gate, _)| gate);
             change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate });
             done.push(change);

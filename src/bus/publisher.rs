@@ -57,7 +57,7 @@ pub struct Publisher<E: Send + 'static> {
     seen_empty: u64,
     /// The version of the list for which the table is made.
     seen: u64,
-    /// All other ways to sinks. `None`, like the slot, in a publisher that goes through the shared lanes.
+    /// All other links to sinks. `None`, like the slot, in a publisher that goes through the shared lanes.
     table: Option<Box<Parcel<Table<E>>>>,
     slot: Option<Arc<PublisherSlot<E>>>,
     keeps_open: Option<Arc<Handle<E>>>,
@@ -535,7 +535,7 @@ impl<E: Send + 'static> Drop for Publisher<E> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
             // Lanes hold user code of the sinks, whose panics are not the publisher's. They are dropped first: as long as the bus
-            // knows the publisher's ways, no removal reports a sink as quiet.
+            // knows the publisher's links, no removal reports a sink as quiet.
             if let Some(mut table) = self.table.take() {
                 self.lanes.dispose_entries();
                 table.value.dispose_entries();

@@ -1,9 +1,10 @@
 //! Taking one sink off a bus.
 
+use super::Bus;
 use super::control::{Detached, Garbage, PublisherSlot};
 use super::core::Core;
 use super::entry::Entry;
-use super::info::Shared;
+use super::info::SinkRef;
 use crate::error::RemoveError;
 use crate::sink::lane::LaneSealer;
 use crate::stats::SinkId;
@@ -14,6 +15,73 @@ use crate::time::Deadline;
 use crate::wait::context::{caught, dispose, dispose_each, is_worker, must_not_wait, waits_are_deferred};
 use crate::wait::linger::look_for_a_moment;
 use std::sync::Arc;
+use std::time::Duration;
+
+impl<E: Send + 'static> Bus<E> {
+    /// Takes a sink off the bus, and waits until nothing of this bus is inside it.
+    ///
+    /// What the sink accepted before is still handled. The sink is not closed (unless the bus held its last handle).
+    /// Inside a delivery, and inside any other call of the bus into a sink, this does not wait ([`Removed::FromInside`]); nor in other
+    /// user code that the bus runs, such as an event's `Clone` or `Drop`, nor on the worker of a queue. See
+    /// [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks).
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// Inside are a publish, a flush until the sink has answered it, a snapshot, and every other call that the bus makes.
+    ///
+    /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also for one that waits for room in another
+    /// sink, or in this one ([`Overflow::Block`](crate::Overflow::Block), a [gating](crate::journal::Subscription::gating) subscriber): there, take
+    /// [`remove_timeout`](Self::remove_timeout). Publishers with lanes of their own that wait for room in this sink are let go: the sink
+    /// refuses the event, and counts it. Where they wait inside another bus, which is the sink, that takes up to a tenth of a second.
+    ///
+    /// An idle publisher keeps the lane's memory until it publishes next, or is dropped. It keeps no user code of the sink: closures
+    /// and stages of its lanes are dropped here, like the sink, before this returns [`Removed::Quiet`].
+    ///
+    /// # Errors
+    /// [`RemoveError::Unknown`] when no sink with this id is on the bus.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let id = bus.add(buslane::noop())?;
+    /// assert_eq!(bus.remove(id), Ok(buslane::bus::Removed::Quiet));
+    /// assert_eq!(bus.remove(id), Err(buslane::error::RemoveError::Unknown));
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    pub fn remove(&self, id: SinkId) -> Result<Removed, RemoveError> {
+        self.core().remove(id, Deadline::NEVER)
+    }
+
+    /// As [`remove`](Self::remove), waiting so long at most; then [`Removed::StillInside`].
+    ///
+    /// # Errors
+    /// As for [`remove`](Self::remove).
+    ///
+    /// # Examples
+    /// A sink that does not return is off the bus all the same:
+    /// ```
+    /// use buslane::{Bus, sink_fn};
+    /// use buslane::bus::Removed;
+    /// use std::{sync::{Mutex, mpsc::channel}, thread, time::Duration};
+    /// let ((inside, entered), (gate, held)) = (channel(), channel::<()>());
+    /// let held = Mutex::new(held);
+    /// let bus = Bus::new();
+    /// let id = bus.add(sink_fn(move |_: &u32| {
+    ///     let _ = inside.send(());
+    ///     drop(held.lock().map(|held| held.recv()));
+    /// }))?;
+    /// thread::scope(|scope| {
+    ///     scope.spawn(|| bus.publish(1));
+    ///     entered.recv().unwrap();
+    ///     assert_eq!(bus.remove_timeout(id, Duration::from_millis(1)), Ok(Removed::StillInside));
+    ///     drop(gate);
+    /// });
+    /// # Ok::<(), buslane::error::AddError>(())
+    /// ```
+    pub fn remove_timeout(&self, id: SinkId, limit: Duration) -> Result<Removed, RemoveError> {
+        self.core().remove(id, Deadline::after(limit))
+    }
+}
 
 /// What a removal can say about the sink.
 ///
@@ -218,7 +286,7 @@ impl<E: Send + 'static> Core<E> {
             return;
         }
         // Each asks every publisher's hazard word: outside the lock, too.
-        let mut quiet: Vec<(Shared<E>, Entry<E>)> = Vec::new();
+        let mut quiet: Vec<(SinkRef<E>, Entry<E>)> = Vec::new();
         let mut left = Vec::new();
         for mut entry in leaving {
             if Listed::is_quiet(&mut entry.listed, &self.domain) {

@@ -4,7 +4,7 @@ use super::Bus;
 use super::core::Core;
 use super::delivery::deliver_to;
 use super::entry::Entry;
-use super::info::{Info, Shared};
+use super::info::{Info, SinkRef};
 use super::list::List;
 use super::publisher::Publisher;
 use super::tally::{Offer, Tally};
@@ -12,8 +12,8 @@ use crate::error::{Closed, ConfigError, OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    CloseReport, Disposition, DropReason, EntryCounters, FlushReport, Ledgers, Outcome, Published, SinkKind,
-    SinkState, SinkStatus, Weight,
+    CloseReport, Disposition, DropReason, EntryCounters, EntryOutcome, FlushReport, Ledgers, Published,
+    SinkKind, SinkState, SinkStatus, Weight,
 };
 use crate::sync::{cold_path, lock};
 use crate::time::Deadline;
@@ -21,6 +21,42 @@ use crate::wait::context::{
     InnerBus, Purpose, UserCode, Visit, WaitLimit, WaitedFor, caught, cloned, discard, waits_are_deferred,
 };
 use std::sync::Arc;
+
+impl<E: Clone + Send + 'static> Bus<E> {
+    /// Publishes from any thread, through the sinks' shared lanes.
+    ///
+    /// [`Published`] says what each sink made of the event: accepted, dropped at once, or refused. What was dropped or refused is
+    /// lost.
+    ///
+    /// This costs several times as much as through a [`Publisher`], and contends with other threads that do the same.
+    ///
+    /// It allocates when a thread uses it first (the record of the lists that the thread reads, one for all buses), when it has
+    /// to wait ([`Overflow::Block`](crate::Overflow::Block), a gating subscriber), and where a [`Publisher`] does.
+    ///
+    /// # Errors
+    /// [`Closed`] with the event when the bus is closed and no sink took it.
+    ///
+    /// # Panics
+    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. The sinks that were added before the
+    /// one for which it was cloned have theirs. Panics of sinks are caught.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, noop};
+    /// use buslane::error::Closed;
+    /// let bus = Bus::new();
+    /// bus.add(noop())?;
+    /// let mut receiver = bus.subscribe_lossy(8)?;
+    /// assert_eq!(bus.publish("event")?.accepted, 2);
+    /// assert_eq!(receiver.recv()?, "event");
+    /// assert!(bus.close().is_done());
+    /// assert_eq!(bus.publish("late"), Err(Closed("late")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish(&self, event: E) -> Result<Published, Closed<E>> {
+        self.core().publish(event)
+    }
+}
 
 impl<E: Clone + Send + 'static> Core<E> {
     pub(super) fn publish(&self, event: E) -> Result<Published, Closed<E>> {
@@ -118,7 +154,7 @@ impl<E: Send + 'static> Core<E> {
             // Removed, or the bus closed, while this publish was on its way; a lane counts for itself.
             if !info.has_lanes {
                 info.counters.shared().offered(1);
-                info.counters.shared().count(Outcome::RefusedClosed, 1);
+                info.counters.shared().count(EntryOutcome::RefusedClosed, 1);
             }
             return Offer::Closed;
         }
@@ -129,7 +165,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// A sink with lanes counts for itself. A filter or a map in front of it is foreign.
     #[inline]
-    fn write(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> Offer {
+    fn write(&self, sink: &SinkRef<E>, info: &Info, place: &mut Option<E>) -> Offer {
         let written = caught(|| {
             let Some(event) = place.take() else { return Offer::Accepted };
             let offer = Offer::of(sink.offer(event), place);
@@ -140,14 +176,14 @@ impl<E: Send + 'static> Core<E> {
         });
         written.unwrap_or_else(|text| {
             info.counters.shared().offered(1);
-            info.counters.shared().count(Outcome::Unwound, 1);
+            info.counters.shared().count(EntryOutcome::Unwound, 1);
             self.hooks.panicked(info, &text);
             Offer::Dropped(DropReason::Panicked)
         })
     }
 
     #[inline(never)]
-    fn call(&self, sink: &Shared<E>, info: &Info, place: &mut Option<E>) -> Offer {
+    fn call(&self, sink: &SinkRef<E>, info: &Info, place: &mut Option<E>) -> Offer {
         deliver_to(&**sink, place, info, info.counters.shared(), &self.hooks)
     }
 }
@@ -165,7 +201,7 @@ fn counted<E>(
     };
     match &answer {
         Ok(disposition) => entry.disposed(*disposition),
-        Err(error) => entry.count(Outcome::refused(error), 1),
+        Err(error) => entry.count(EntryOutcome::refused(error), 1),
     }
     answer
 }

@@ -1,11 +1,31 @@
 //! What a bus and its sinks say about themselves.
 
+use super::Bus;
 use super::core::Core;
-use super::info::Shared;
+use super::info::SinkRef;
 use crate::sink::Sink;
 use crate::stats::{Ledger, SinkSnapshot, SinkState, SinkStatus, Snapshot};
 use crate::sync::lock;
 use crate::wait::context::caught;
+
+impl<E: Send + 'static> Bus<E> {
+    /// What every sink says about itself, in the order in which they were added; also after a close.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue};
+    /// let bus = Bus::new();
+    /// bus.add_named("audit", Queue::builder().spawn(|n: u32| println!("{n}"))?)?;
+    /// bus.publish(1)?;
+    /// assert!(bus.close().is_done());
+    /// let snapshot = bus.snapshot();
+    /// assert_eq!((snapshot.sinks[0].name.as_str(), snapshot.sinks[0].state.ledger.delivered), ("audit", 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn snapshot(&self) -> Snapshot {
+        self.core().snapshot()
+    }
+}
 
 impl<E: Send + 'static> Core<E> {
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -16,7 +36,7 @@ impl<E: Send + 'static> Core<E> {
             .filter_map(|info| {
                 let mut state = SinkState::default();
                 // A sink that panics when asked says nothing.
-                let mut ask = |sink: &Shared<E>| caught(|| sink.describe(&mut state));
+                let mut ask = |sink: &SinkRef<E>| caught(|| sink.describe(&mut state));
                 let _ = self.ask(info.id, |_, sink| ask(sink))?;
                 let mut counted = Ledger::default();
                 info.counters.add_to(&mut counted);

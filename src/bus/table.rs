@@ -12,7 +12,7 @@
 
 use super::info::Info;
 use super::lanes::{Fast, Lanes};
-use super::way::{Change, EntryOnDrop, ExitOnDrop, Guard, Kind, Room, Ticket};
+use super::link::{Change, EntryOnDrop, ExitOnDrop, Guard, Kind, Room, Ticket};
 use crate::mailbox::lane::PrivateLane;
 use crate::sink::lane::{Lane, LaneKind};
 use crate::stats::EntryCounters;
@@ -20,7 +20,7 @@ use crate::sync::handoff::{Chain, Parcel};
 use crate::wait::context::dispose_each;
 use std::sync::Arc;
 
-/// Which ways a publisher has, and so which path a publish takes.
+/// Which links a publisher has, and so which path a publish takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TableKind {
     /// Nothing.
@@ -98,7 +98,7 @@ impl<E: Send + 'static> Table<E> {
     pub(super) fn apply(&mut self, lanes: &mut Lanes<E>, changes: Chain<Change<E>>) {
         let mut any_gone = false;
         for change in changes {
-            match change.value.way.lease.accept() {
+            match change.value.link.lease.accept() {
                 Some(lane) => self.enter(lanes, change, lane),
                 None => {
                     any_gone |= change.value.info.is_gone() && self.mark_gone(lanes, &change.value);
@@ -122,13 +122,13 @@ impl<E: Send + 'static> Table<E> {
     }
 
     fn enter(&mut self, lanes: &mut Lanes<E>, change: Box<Parcel<Change<E>>>, lane: Option<Lane<E>>) {
-        let guard = change.value.way.guard.clone();
+        let guard = change.value.link.guard.clone();
         match lane {
             Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
                 lanes.enter(Fast::new(lane, gate.zip(guard), Ticket(change)));
             }
             Some(lane) => {
-                let may_wait = change.value.way.may_wait;
+                let may_wait = change.value.link.may_wait;
                 debug_assert!(self.slow.len() < self.slow.capacity(), "T1");
                 let info = change.value.info.clone();
                 self.slow.push(Slow {
@@ -142,7 +142,7 @@ impl<E: Send + 'static> Table<E> {
                 });
             }
             None => {
-                let (info, counters) = (change.value.info.clone(), change.value.way.counters.clone());
+                let (info, counters) = (change.value.info.clone(), change.value.link.counters.clone());
                 if let (Some(guard), Some(counters)) = (guard, counters) {
                     debug_assert!(self.direct.len() < self.direct.capacity(), "T1");
                     self.direct.push(Direct { guard, info, counters, gone: false, ticket: Ticket(change) });
@@ -154,7 +154,7 @@ impl<E: Send + 'static> Table<E> {
     /// Marks the entry of a sink that is gone, if it is still here.
     fn mark_gone(&mut self, lanes: &mut Lanes<E>, change: &Change<E>) -> bool {
         let id = change.info.id;
-        let mark = match change.way.kind {
+        let mark = match change.link.kind {
             Kind::Fast => lanes.by_id(id).map(|fast| &mut fast.dead),
             Kind::Slow => {
                 let at = self.slow.binary_search_by_key(&id, |slow| slow.info.id);
@@ -169,7 +169,7 @@ impl<E: Send + 'static> Table<E> {
         mark.map(|mark| *mark = true).is_some()
     }
 
-    /// Drops every way to a sink, each by itself: user code of several sinks may panic there.
+    /// Drops every link to a sink, each by itself: user code of several sinks may panic there.
     pub(super) fn dispose_entries(&mut self) {
         dispose_each(self.slow.drain(..));
         dispose_each(self.direct.drain(..));
@@ -180,7 +180,7 @@ impl<E: Send + 'static> Table<E> {
         std::mem::replace(&mut self.done, Chain::new())
     }
 
-    /// Whether there are no ways but fast lanes.
+    /// Whether there are no links but fast lanes.
     pub(super) fn is_empty(&self) -> bool {
         self.slow.is_empty() && self.direct.is_empty()
     }

@@ -1,7 +1,7 @@
 //! The settings of a channel.
 
 use super::receiver::{Receiver, SharedReceiver};
-use super::{Channel, Handle};
+use super::{Channel, ChannelHandle};
 use crate::error::BuildError;
 use crate::mailbox::member::Member;
 use crate::mailbox::overflow::Overflow;
@@ -162,7 +162,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// ```
     pub fn build(self) -> Result<(Channel<E>, Receiver<E>), BuildError> {
         let (mailbox, reader) = Reader::open(self.0)?;
-        Ok((Channel(Arc::new(Handle(mailbox))), Receiver::new(reader)))
+        Ok((Channel(Arc::new(ChannelHandle(mailbox))), Receiver::new(reader)))
     }
 
     /// Makes the channel with a receiver that can be cloned: each event goes to one of the receivers. All publishers then
@@ -183,7 +183,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// ```
     pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), BuildError> {
         let (mailbox, member) = Member::open(self.0)?;
-        Ok((Channel(Arc::new(Handle(mailbox))), Receiver::new(member)))
+        Ok((Channel(Arc::new(ChannelHandle(mailbox))), Receiver::new(member)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The iterators of a receiver.
+//! A receiver as an iterator.
 
 use super::kind::{Exclusive, Kind};
 use super::receiver::Receiver;
@@ -6,6 +6,61 @@ use crate::mailbox::Find;
 use crate::mailbox::intake::Intake;
 use std::fmt;
 use std::iter::FusedIterator;
+
+impl<E: Send + 'static, K: Kind> Receiver<E, K> {
+    /// Takes what is there now, without waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
+    /// channel.write(1)?;
+    /// channel.write(2)?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
+    /// assert_eq!(receiver.try_iter().next(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_iter(&mut self) -> TryIter<'_, E, K> {
+        TryIter { receiver: self }
+    }
+
+    /// Takes events, waiting for each, until the stream ends.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
+    /// let reader = std::thread::spawn(move || receiver.iter().sum::<u32>());
+    /// channel.write(40)?;
+    /// channel.write(2)?;
+    /// channel.close();
+    /// assert_eq!(reader.join().unwrap(), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter(&mut self) -> Iter<'_, E, K> {
+        Iter { receiver: self, ended: false }
+    }
+}
+
+impl<E: Send + 'static, K: Kind> IntoIterator for Receiver<E, K> {
+    type Item = E;
+    type IntoIter = IntoIter<E, K>;
+
+    /// Takes events, waiting for each, until the stream ends.
+    fn into_iter(self) -> IntoIter<E, K> {
+        IntoIter { receiver: self, ended: false }
+    }
+}
+
+impl<'a, E: Send + 'static, K: Kind> IntoIterator for &'a mut Receiver<E, K> {
+    type Item = E;
+    type IntoIter = Iter<'a, E, K>;
+
+    /// As [`Receiver::iter`].
+    fn into_iter(self) -> Iter<'a, E, K> {
+        self.iter()
+    }
+}
 
 /// The iterator of [`Receiver::iter`]: takes events, waiting for each, until the stream ends.
 ///

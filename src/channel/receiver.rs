@@ -1,16 +1,12 @@
 //! The reading half of a channel.
 
-use super::iter::{IntoIter, Iter, TryIter};
 use super::kind::{Exclusive, Kind, Shared};
-use super::reading;
-use super::recv::Recv;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::mailbox::intake::Intake;
 use crate::mailbox::{End, Find};
 use crate::stats::{SinkKind, SinkState};
 use crate::time::Deadline;
 use std::fmt;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// The reading half of a [`Channel`](crate::Channel): blocking, polling, timed, iterating or async.
@@ -117,7 +113,15 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv(&mut self) -> Result<E, RecvError> {
-        reading::recv(&mut self.intake)
+        self.intake.linger_when_dry();
+        loop {
+            match self.attempt(Find::Filled) {
+                Ok(event) => return Ok(event),
+                Err(TryRecvError::Empty) => self.intake.wait(None, |_| false),
+                Err(TryRecvError::Closed) => return Err(RecvError::Closed),
+                Err(TryRecvError::Overflowed) => return Err(RecvError::Overflowed),
+            }
+        }
     }
 
     /// Takes the next event if there is one now.
@@ -138,7 +142,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_recv(&mut self) -> Result<E, TryRecvError> {
-        reading::try_recv(&mut self.intake)
+        self.attempt(Find::Written)
     }
 
     /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
@@ -161,7 +165,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<E, RecvTimeoutError> {
-        reading::recv_until(&mut self.intake, Deadline::after(limit))
+        self.recv_until(Deadline::after(limit))
     }
 
     /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
@@ -190,7 +194,37 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_deadline(&mut self, moment: Instant) -> Result<E, RecvTimeoutError> {
-        reading::recv_until(&mut self.intake, Deadline::at(moment))
+        self.recv_until(Deadline::at(moment))
+    }
+
+    fn recv_until(&mut self, deadline: Deadline) -> Result<E, RecvTimeoutError> {
+        self.intake.linger_when_dry();
+        loop {
+            // Asked first, so that whoever was woken at the last moment still looks.
+            let left = deadline.remaining();
+            let over = left.is_some_and(|left| left.is_zero());
+            // No wait follows the last attempt, so it finds what a read finds that does not wait.
+            match self.attempt(if over { Find::Written } else { Find::Filled }) {
+                Ok(event) => return Ok(event),
+                Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
+                Err(TryRecvError::Overflowed) => return Err(RecvTimeoutError::Overflowed),
+                Err(TryRecvError::Empty) if over => return Err(RecvTimeoutError::Timeout),
+                Err(TryRecvError::Empty) => self.intake.wait(left, |_| false),
+            }
+        }
+    }
+
+    /// Takes the next event if `find` finds one, without waiting.
+    #[inline]
+    pub(super) fn attempt(&mut self, find: Find) -> Result<E, TryRecvError> {
+        if let Some(event) = self.intake.take(find) {
+            return Ok(event);
+        }
+        Err(match self.intake.ended() {
+            None => TryRecvError::Empty,
+            Some(End::Overflowed) => TryRecvError::Overflowed,
+            Some(_) => TryRecvError::Closed,
+        })
     }
 
     /// Takes up to `max` events at once and appends them to `into`, waiting for the first; returns how many.
@@ -227,99 +261,6 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
             count += 1;
         }
         Ok(count)
-    }
-
-    /// Takes what is there now, without waiting.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::lossy(8)?;
-    /// channel.write(1)?;
-    /// channel.write(2)?;
-    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
-    /// assert_eq!(receiver.try_iter().next(), None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn try_iter(&mut self) -> TryIter<'_, E, K> {
-        TryIter { receiver: self }
-    }
-
-    /// Takes events, waiting for each, until the stream ends.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Sink};
-    /// let (channel, mut receiver) = Channel::lossy(8)?;
-    /// let reader = std::thread::spawn(move || receiver.iter().sum::<u32>());
-    /// channel.write(40)?;
-    /// channel.write(2)?;
-    /// channel.close();
-    /// assert_eq!(reader.join().unwrap(), 42);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn iter(&mut self) -> Iter<'_, E, K> {
-        Iter { receiver: self, ended: false }
-    }
-
-    /// Takes the next event, as a future. Wakes the task through the same cell in which threads park.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses no event. Where several receivers share the events, one for which its task was woken goes to another
-    /// receiver that waits.
-    ///
-    /// # Errors
-    /// [`RecvError`] when the stream has ended.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Receiver, Sink};
-    /// async fn sum(mut receiver: Receiver<u32>) -> u32 {
-    ///     let mut sum = 0;
-    ///     while let Ok(n) = receiver.recv_async().await {
-    ///         sum += n;
-    ///     }
-    ///     sum
-    /// }
-    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
-    /// # fn block_on<F: Future>(task: F) -> F::Output {
-    /// #     let mut task = pin!(task);
-    /// #     loop {
-    /// #         if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) { return output }
-    /// #     }
-    /// # }
-    /// let (channel, receiver) = Channel::lossy(8)?;
-    /// channel.write(40)?;
-    /// channel.write(2)?;
-    /// channel.close();
-    /// assert_eq!(block_on(sum(receiver)), 42);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn recv_async(&mut self) -> Recv<'_, E, K> {
-        Recv::new(self)
-    }
-
-    /// Takes the next event, or registers the task to be woken when there is one.
-    ///
-    /// A task that was registered at a [`SharedReceiver`] and will not poll again keeps an event's wake-up for itself until the receiver is
-    /// used again or dropped; [`recv_async`](Self::recv_async) sees to that.
-    ///
-    /// # Errors
-    /// [`RecvError`] when the stream has ended.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::{Channel, Sink};
-    /// use std::task::{Context, Poll, Waker};
-    /// let (channel, mut receiver) = Channel::lossy(8)?;
-    /// let mut context = Context::from_waker(Waker::noop()); // that of a task, which is woken
-    /// assert!(receiver.poll_recv(&mut context).is_pending());
-    /// channel.write(7)?;
-    /// assert_eq!(receiver.poll_recv(&mut context), Poll::Ready(Ok(7)));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
-        reading::poll_recv(&mut self.intake, context)
     }
 
     /// Returns how many events wait, over all lanes.
@@ -420,26 +361,6 @@ impl<E: Send + 'static> Clone for SharedReceiver<E> {
     /// One more reader of the same stream.
     fn clone(&self) -> Self {
         Self { intake: self.intake.another() }
-    }
-}
-
-impl<E: Send + 'static, K: Kind> IntoIterator for Receiver<E, K> {
-    type Item = E;
-    type IntoIter = IntoIter<E, K>;
-
-    /// Takes events, waiting for each, until the stream ends.
-    fn into_iter(self) -> IntoIter<E, K> {
-        IntoIter { receiver: self, ended: false }
-    }
-}
-
-impl<'a, E: Send + 'static, K: Kind> IntoIterator for &'a mut Receiver<E, K> {
-    type Item = E;
-    type IntoIter = Iter<'a, E, K>;
-
-    /// As [`Receiver::iter`].
-    fn into_iter(self) -> Iter<'a, E, K> {
-        self.iter()
     }
 }
 

@@ -17,8 +17,8 @@ use crate::wait::context::{
     Crew, LastOffer, UserCode, WaitLimit, WaitedFor, caught, discard, discard_each, flush_goal, is_worker,
     must_not_wait, quietly,
 };
-use holding::{Cut, Holding, Verdict};
-use limits::Limits;
+use holding::{BatchOutcome, Emit, Holding};
+use limits::BatchLimits;
 use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
@@ -80,11 +80,11 @@ use std::time::{Duration, Instant};
 #[must_use = "a batch does nothing until it is written to or added to a bus"]
 pub struct Batch<E, S> {
     inner: S,
-    limits: Limits<E>,
-    desk: Arc<Desk<E>>,
+    limits: BatchLimits<E>,
+    core: Arc<BatchCore<E>>,
 }
 
-struct Desk<E> {
+struct BatchCore<E> {
     /// The ledgers of the downstream sinks.
     inner: Ledgers,
     /// Where events are batches themselves: what becomes of the events in them.
@@ -102,14 +102,14 @@ impl<E: 'static, S> Batch<E, S> {
         S: Sink<Vec<E>>,
     {
         quietly(|| inner.weigh(&Weight::of_batch::<E>(), Internal::TOKEN));
-        let desk = Desk {
+        let core = BatchCore {
             inner: ledgers_of(&inner),
             scales: Scales::default(),
             holding: Mutex::new(Holding::new()),
             changed: Pause::new(),
             crew: Crew::new(),
         };
-        Self { inner, limits: Limits::new(count), desk: Arc::new(desk) }
+        Self { inner, limits: BatchLimits::new(count), core: Arc::new(core) }
     }
 
     /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that would make a batch larger
@@ -217,13 +217,13 @@ impl<E: 'static, S> Batch<E, S> {
     where
         S: Sink<Vec<E>>,
     {
-        self.desk.describe(state);
+        self.core.describe(state);
         state.capacity = self.limits.count as u64;
         ledgers_of(&self.inner).show(state);
     }
 
     fn holding(&self) -> MutexGuard<'_, Holding<E>> {
-        lock(&self.desk.holding)
+        lock(&self.core.holding)
     }
 
     /// Whether an event of this size need not wait: there is room, or there never will be.
@@ -237,35 +237,35 @@ where
     E: Send + 'static,
     S: Sink<Vec<E>>,
 {
-    /// Hands on what was refused before, and then what is there, as far as `cut` says.
+    /// Hands on what was refused before, and then what is there, as far as `emit` says.
     ///
     /// No lock is held while the sink behind has the batch. Who finds another thread at it leaves it to that one.
     fn hand_on<'a>(
         &'a self,
         mut holding: MutexGuard<'a, Holding<E>>,
-        mut cut: Cut,
+        mut emit: Emit,
     ) -> MutexGuard<'a, Holding<E>> {
         // A worker does not wait for room in another queue while it has a batch in hand: the flush of its queue could wait for it.
         // A close may wait.
-        let _user_code = (is_worker() && cut != Cut::Finally).then(UserCode::enter);
-        while let Some(batch) = holding.send_off(&self.limits, &mut cut) {
+        let _user_code = (is_worker() && emit != Emit::Finally).then(UserCode::enter);
+        while let Some(batch) = holding.send_off(&self.limits, &mut emit) {
             drop(holding);
             let count = batch.len();
-            let mut load = self.desk.scales.load_batch(&batch);
-            let verdict = {
+            let mut load = self.core.scales.load_batch(&batch);
+            let outcome = {
                 // Flushes and closes of this batch wait for its return: code called from the inner sink must not.
                 let _held = WaitedFor::begin();
-                Verdict::of(caught(|| self.inner.offer(batch)), count, &mut load)
+                BatchOutcome::of(caught(|| self.inner.offer(batch)), count, &mut load)
             };
-            match &verdict {
-                Verdict::Taken(disposition) => load.end(*disposition),
-                Verdict::Held { .. } => load.kept(),
-                Verdict::Failed { .. } => load.end(Disposition::Dropped(DropReason::Failed)),
-                Verdict::Panicked(_) => load.end(Disposition::Dropped(DropReason::Panicked)),
+            match &outcome {
+                BatchOutcome::Taken(disposition) => load.end(*disposition),
+                BatchOutcome::Held { .. } => load.kept(),
+                BatchOutcome::Failed { .. } => load.end(Disposition::Dropped(DropReason::Failed)),
+                BatchOutcome::Panicked(_) => load.end(Disposition::Dropped(DropReason::Panicked)),
             }
             holding = self.holding();
-            let goes_on = holding.settle(count, verdict);
-            self.desk.changed.poke();
+            let goes_on = holding.settle(count, outcome);
+            self.core.changed.poke();
             if !goes_on {
                 break;
             }
@@ -282,18 +282,18 @@ where
 
     /// Hands on what is there, until so many events are gone. Where the sink behind has no room it is to make some, as long as
     /// that helps and there is time.
-    fn give_out(&self, cut: Cut, goal: u64, deadline: Deadline, report: &mut FlushReport) {
+    fn give_out(&self, emit: Emit, goal: u64, deadline: Deadline, report: &mut FlushReport) {
         let _limit = WaitLimit::until(deadline);
         let mut before = None;
         loop {
-            let holding = self.hand_on(self.holding(), cut);
+            let holding = self.hand_on(self.holding(), emit);
             let (gone, held) = (holding.gone(), holding.held());
             drop(holding);
             if held == 0 || gone >= goal || before == Some(gone) || deadline.is_over() {
                 return;
             }
             before = Some(gone);
-            if is_worker() && !must_not_wait() && cut != Cut::Finally {
+            if is_worker() && !must_not_wait() && emit != Emit::Finally {
                 // What is held needs room there. A worker that waited for another one could wait for itself: the flush that asks for
                 // this one waits, and asks again.
                 let goals = vec![(self.address(), goal)];
@@ -309,7 +309,7 @@ where
 
     /// Flushes the inner sink; its panic is an error like others.
     fn flush_inner(&self, deadline: Deadline, report: &mut FlushReport) {
-        let _here = self.desk.crew.enter();
+        let _here = self.core.crew.enter();
         if let Err(text) = caught(|| self.inner.flush_by(deadline, report)) {
             report.errors.push(format!("the sink's flush panicked: {text}"));
         }
@@ -317,20 +317,20 @@ where
 
     /// Whether this thread must not wait for the batch: it is in user code, or it is the one that others wait for.
     fn is_inside(&self) -> bool {
-        must_not_wait() || self.desk.crew.is_here()
+        must_not_wait() || self.core.crew.is_here()
     }
 
     /// Waits for the batch on its way, if that is allowed here, or until so many events are gone; whether it came to that.
     fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
         let patience = if self.is_inside() { Deadline::NOW } else { deadline };
-        self.desk.changed.wait(patience, || {
+        self.core.changed.wait(patience, || {
             let holding = self.holding();
             !holding.is_busy() || holding.gone() >= goal
         })
     }
 
     fn address(&self) -> usize {
-        Arc::as_ptr(&self.desk).addr()
+        Arc::as_ptr(&self.core).addr()
     }
 
     fn flush_held(&self, deadline: Deadline, report: &mut FlushReport) {
@@ -340,7 +340,7 @@ where
         let before = asked(report);
         // Others may hand on meanwhile, and take along what is asked for here.
         while self.await_return(goal, deadline) {
-            self.give_out(Cut::Now, goal, deadline, report);
+            self.give_out(Emit::Now, goal, deadline, report);
             let holding = self.holding();
             if holding.gone() >= goal || !holding.is_busy() {
                 break;
@@ -360,7 +360,7 @@ where
         let mut holding = self.holding();
         let is_old = holding.is_old(now, &self.limits);
         if is_old || holding.has_refused() {
-            holding = self.hand_on(holding, if is_old { Cut::Now } else { Cut::Complete });
+            holding = self.hand_on(holding, if is_old { Emit::Now } else { Emit::Complete });
         }
         let next = holding.next_tick(now, &self.limits);
         self.leave(holding);
@@ -371,16 +371,16 @@ where
     fn finish(&self, mut holding: MutexGuard<'_, Holding<E>>, deadline: Deadline) -> CloseReport {
         holding.begin_finish();
         drop(holding);
-        let _here = self.desk.crew.enter();
-        self.give_out(Cut::Finally, u64::MAX, deadline, &mut FlushReport::default());
+        let _here = self.core.crew.enter();
+        self.give_out(Emit::Finally, u64::MAX, deadline, &mut FlushReport::default());
         if self.holding().is_out_of_time() {
             // What is not taken now is lost: a retry that has dead letters sends it there.
             let (_last, _limit) = (LastOffer::begin(), WaitLimit::begin(Duration::ZERO));
-            drop(self.hand_on(self.holding(), Cut::Finally));
+            drop(self.hand_on(self.holding(), Emit::Finally));
         }
         let given_up = self.holding().give_up();
         let aborted = Disposition::Dropped(DropReason::Aborted);
-        given_up.iter().for_each(|event| self.desk.scales.count(event, aborted));
+        given_up.iter().for_each(|event| self.core.scales.count(event, aborted));
         let undelivered = given_up.len() as u64;
         discard_each(given_up);
         let mut report = close_caught(&self.inner, deadline);
@@ -389,13 +389,13 @@ where
             report.finish = report.finish.max(Finish::TimedOut);
         }
         self.holding().end_finish(report.clone());
-        self.desk.changed.poke();
+        self.core.changed.poke();
         report
     }
 }
 
 /// What became of the events of a batch, for stages in front of it.
-impl<E: Send + 'static> Bookkeeper for Desk<E> {
+impl<E: Send + 'static> Bookkeeper for BatchCore<E> {
     fn deferred(&self) -> Ledger {
         let downstream = self.downstream(TypeId::of::<E>());
         lock(&self.holding).deferred(&downstream)
@@ -412,7 +412,7 @@ impl<E: Send + 'static> Bookkeeper for Desk<E> {
     }
 }
 
-impl<E: 'static> Desk<E> {
+impl<E: 'static> BatchCore<E> {
     /// What the downstream sinks report of events of this type.
     fn downstream(&self, unit: TypeId) -> Downstream {
         Downstream::read(&self.inner, unit, || lock(&self.holding).kept_at_most())
@@ -450,7 +450,7 @@ where
         };
         // Others may have filled the next one meanwhile, to which this event may be too large to be added.
         while !self.is_ready(&holding, size) {
-            holding = self.hand_on(holding, Cut::Now);
+            holding = self.hand_on(holding, Emit::Now);
             if holding.is_busy() || holding.has_refused() {
                 break;
             }
@@ -462,7 +462,7 @@ where
         }
         holding.push(event, size);
         if holding.is_complete(&self.limits) {
-            holding = self.hand_on(holding, Cut::Complete);
+            holding = self.hand_on(holding, Emit::Complete);
             self.leave(holding);
         }
         Ok(Disposition::Pending)
@@ -500,7 +500,7 @@ where
     // What is held is forwarded before the inner sink writes out what it has.
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
-        if self.desk.crew.is_here() {
+        if self.core.crew.is_here() {
             // The inner sink flushes this batch while this batch flushes or closes it: a cycle.
             return report.note(Finish::Pending);
         }
@@ -510,7 +510,7 @@ where
 
     fn end_of_batch(&self) {
         if self.limits.at_end_of_batch {
-            let holding = self.hand_on(self.holding(), Cut::Now);
+            let holding = self.hand_on(self.holding(), Emit::Now);
             self.leave(holding);
         }
         self.inner.end_of_batch();
@@ -535,19 +535,19 @@ where
     }
 
     fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
-        list.push(self.desk.clone());
+        list.push(self.core.clone());
         list.extend_shown(ledgers_of(&self.inner));
     }
 
     fn weigh(&self, weight: &Weight, internal: Internal) {
-        self.desk.scales.add::<E>(weight);
+        self.core.scales.add::<E>(weight);
         if let Some(weight) = weight.of_batches::<E>() {
             self.inner.weigh(&weight, internal);
         }
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&self.desk))
+        Some(SinkKey::of(&self.core))
     }
 }
 

@@ -4,7 +4,8 @@ use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
 use crate::sink::{Inner, Sink, SinkKey, control};
 use crate::stats::{
-    Bookkeeper, Counters, Disposition, DropReason, EntryCounters, Ledgers, Outcome, SinkState, SinkStatus,
+    Bookkeeper, Counters, Disposition, DropReason, EntryCounters, EntryOutcome, Ledgers, SinkState,
+    SinkStatus,
 };
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
 use crate::time::Deadline;
@@ -36,11 +37,11 @@ use std::sync::Arc;
 #[must_use = "a catch_panic does nothing until it is written to or added to a bus"]
 pub struct CatchPanic<E, S> {
     inner: S,
-    stage: Arc<Stage>,
+    guard: Arc<PanicGuard>,
     events: PhantomData<fn(E)>,
 }
 
-struct Stage {
+struct PanicGuard {
     close_after: u64,
     /// Panics since the last write that ended well.
     panics: AtomicU64,
@@ -55,14 +56,14 @@ impl<E, S> CatchPanic<E, S> {
     }
 
     fn with(inner: S, close_after: u64) -> Self {
-        let stage = Stage {
+        let guard = PanicGuard {
             close_after,
             panics: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             last_text: Mutex::new(None),
             counters: Counters::new(),
         };
-        Self { inner, stage: Arc::new(stage), events: PhantomData }
+        Self { inner, guard: Arc::new(guard), events: PhantomData }
     }
 
     /// Closes the sink after so many panics in a row; 0 counts as 1. Writes from several threads make one row.
@@ -81,9 +82,9 @@ impl<E, S> CatchPanic<E, S> {
     }
 }
 
-impl Stage {
+impl PanicGuard {
     /// Writes an event; a panic is counted here.
-    fn guard<E>(
+    fn call<E>(
         &self,
         event: E,
         entry: &EntryCounters,
@@ -92,7 +93,7 @@ impl Stage {
         // Relaxed: what is ordered after the last panic sees it closed, and no other need.
         if self.closed.load(Ordering::Relaxed) {
             entry.offered(1);
-            entry.count(Outcome::RefusedClosed, 1);
+            entry.count(EntryOutcome::RefusedClosed, 1);
             return Err(WriteError::Closed(event));
         }
         match caught(|| write(event)) {
@@ -125,7 +126,7 @@ impl Stage {
     }
 }
 
-impl Bookkeeper for Stage {
+impl Bookkeeper for PanicGuard {
     fn show(&self, state: &mut SinkState) {
         state.add_shown(SinkState { last_error: lock(&self.last_text).clone(), ..SinkState::default() });
     }
@@ -137,7 +138,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        self.stage.guard(event, self.stage.counters.shared(), |event| self.inner.offer(event))
+        self.guard.call(event, self.guard.counters.shared(), |event| self.inner.offer(event))
     }
 
     fn inner(&self, visit: &mut Inner<'_>) {
@@ -145,22 +146,22 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
     }
 
     fn reports_closed(&self) -> bool {
-        control::reports_closed(self) || self.stage.is_closed()
+        control::reports_closed(self) || self.guard.is_closed()
     }
 
     fn describe(&self, state: &mut SinkState) {
         control::describe(self, state);
-        self.stage.counters.add_to(&mut state.ledger);
-        state.last_error = lock(&self.stage.last_text).clone().or(state.last_error.take());
-        if self.stage.is_closed() && state.status == SinkStatus::Open {
+        self.guard.counters.add_to(&mut state.ledger);
+        state.last_error = lock(&self.guard.last_text).clone().or(state.last_error.take());
+        if self.guard.is_closed() && state.status == SinkStatus::Open {
             state.status = if state.depth > 0 { SinkStatus::Closing } else { SinkStatus::Closed };
         }
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| {
-            let entry = self.stage.counters.for_publisher();
-            Lane::staged(CatchPanicLane { inner, stage: self.stage.clone(), entry })
+            let entry = self.guard.counters.for_publisher();
+            Lane::staged(CatchPanicLane { inner, guard: self.guard.clone(), entry })
         }))
     }
 
@@ -170,11 +171,11 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
 
     fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
         control::add_ledgers(self, list);
-        list.push(self.stage.clone());
+        list.push(self.guard.clone());
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&self.stage))
+        Some(SinkKey::of(&self.guard))
     }
 }
 
@@ -182,21 +183,21 @@ impl<E, S: fmt::Debug> fmt::Debug for CatchPanic<E, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CatchPanic")
             .field("inner", &self.inner)
-            .field("closed", &self.stage.is_closed())
+            .field("closed", &self.guard.is_closed())
             .finish_non_exhaustive()
     }
 }
 
 struct CatchPanicLane<E> {
     inner: Lane<E>,
-    stage: Arc<Stage>,
+    guard: Arc<PanicGuard>,
     entry: Arc<EntryCounters>,
 }
 
 impl<E: Send + 'static> LaneWrite<E> for CatchPanicLane<E> {
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        let Self { inner, stage, entry } = self;
-        stage.guard(event, entry, |event| inner.offer(event, deadline))
+        let Self { inner, guard, entry } = self;
+        guard.call(event, entry, |event| inner.offer(event, deadline))
     }
 
     fn inner(&self) -> Option<&dyn InnerLane> {

@@ -1,10 +1,10 @@
 //! Lets only some events pass.
 
-use super::sieve::{Sieve, Verdict};
+use super::sieve::Sieve;
 use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{Internal, Lane, Lanes};
 use crate::sink::{Inner, Sink, SinkKey};
-use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack, SinkState};
+use crate::stats::{CloseReport, Disposition, SinkState};
 use crate::time::Deadline;
 use crate::wait::context::user_code;
 use std::fmt;
@@ -27,32 +27,13 @@ use std::sync::Arc;
 #[must_use = "a filter does nothing until it is written to or added to a bus"]
 pub struct Filter<E, S, P> {
     inner: S,
-    stage: Arc<Stage<P>>,
+    sieve: Arc<Sieve<P>>,
     events: PhantomData<fn(E)>,
-}
-
-struct Stage<P> {
-    keep: P,
-    sieve: Sieve,
 }
 
 impl<E, S, P> Filter<E, S, P> {
     pub(crate) fn new(inner: S, keep: P) -> Self {
-        Self { inner, stage: Arc::new(Stage { keep, sieve: Sieve::new() }), events: PhantomData }
-    }
-}
-
-impl<P> Stage<P> {
-    #[inline]
-    fn judge<E>(&self, event: &E, entry: &EntryCounters) -> Verdict
-    where
-        P: Fn(&E) -> bool,
-    {
-        match user_code(|| (self.keep)(event)) {
-            Ok(true) => Verdict::Passes,
-            Ok(false) => self.sieve.hold_back(HeldBack::Filtered, entry),
-            Err(_) => self.sieve.hold_back(HeldBack::Panicked, entry),
-        }
+        Self { inner, sieve: Sieve::new(keep), events: PhantomData }
     }
 }
 
@@ -67,8 +48,8 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        let verdict = self.stage.judge(&event, self.stage.sieve.shared());
-        self.stage.sieve.write(verdict, event, &self.inner)
+        let passes = user_code(|| (self.sieve.test)(&event));
+        self.sieve.write(passes, event, &self.inner)
     }
 
     fn inner(&self, visit: &mut Inner<'_>) {
@@ -76,14 +57,11 @@ where
     }
 
     fn close_by(&self, deadline: Deadline) -> CloseReport {
-        self.stage.sieve.close(deadline, &self.inner)
+        self.sieve.close(deadline, &self.inner)
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
-        Ok(self.inner.lane()?.map(|inner| {
-            let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
-            inner.gated_by(move |event| Sieve::at_gate(stage.judge(event, &entry)))
-        }))
+        self.sieve.lane(&self.inner, |keep, event| user_code(|| keep(event)))
     }
 
     fn makes_lanes(&self, _: Internal) -> bool {
@@ -91,15 +69,15 @@ where
     }
 
     fn reports_closed(&self) -> bool {
-        self.stage.sieve.is_closed(&self.inner)
+        self.sieve.is_closed(&self.inner)
     }
 
     fn describe(&self, state: &mut SinkState) {
-        self.stage.sieve.describe(state, &self.inner);
+        self.sieve.describe(state, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&self.stage))
+        Some(SinkKey::of(&self.sieve))
     }
 }
 

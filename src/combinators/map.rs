@@ -25,11 +25,11 @@ use std::sync::Arc;
 #[must_use = "a map does nothing until it is written to or added to a bus"]
 pub struct Map<T, E, S, F> {
     inner: S,
-    stage: Arc<Stage<F>>,
+    mapping: Arc<Mapping<F>>,
     events: PhantomData<fn(T) -> E>,
 }
 
-struct Stage<F> {
+struct Mapping<F> {
     convert: F,
     counters: Counters,
     /// Where events are batches, of one type before and after: how many events they hold.
@@ -41,8 +41,8 @@ struct Stage<F> {
 impl<T, E, S, F> Map<T, E, S, F> {
     pub(crate) fn new(inner: S, convert: F) -> Self {
         let (scales, same) = (Scales::default(), Arc::new(AtomicBool::new(true)));
-        let stage = Stage { convert, counters: Counters::new(), scales, same };
-        Self { inner, stage: Arc::new(stage), events: PhantomData }
+        let mapping = Mapping { convert, counters: Counters::new(), scales, same };
+        Self { inner, mapping: Arc::new(mapping), events: PhantomData }
     }
 }
 
@@ -84,10 +84,10 @@ where
     /// Forwards what was made of a batch.
     #[cold]
     fn offer_batch(&self, batch: T, converted: E) -> Result<Disposition, WriteError<T>> {
-        let scales = &self.stage.scales;
+        let scales = &self.mapping.scales;
         let same = scales.levels(&batch) == scales.levels(&converted);
         if !same {
-            self.stage.same.store(false, Ordering::Relaxed);
+            self.mapping.same.store(false, Ordering::Relaxed);
         }
         let answer = handed_on(self.inner.offer(converted), batch);
         // The parts of another batch are not parts of this one.
@@ -107,9 +107,9 @@ where
     }
 
     fn offer(&self, event: T) -> Result<Disposition, WriteError<T>> {
-        match converted(&self.stage.convert, &event, self.stage.counters.shared()) {
+        match converted(&self.mapping.convert, &event, self.mapping.counters.shared()) {
             // No batch upstream is of the inner sink's type, so parts of one mean nothing here.
-            Some(converted) if self.stage.scales.is_empty() => {
+            Some(converted) if self.mapping.scales.is_empty() => {
                 handed_on(self.inner.offer(converted), event).map(Disposition::whole)
             }
             Some(converted) => self.offer_batch(event, converted),
@@ -126,13 +126,13 @@ where
 
     fn describe(&self, state: &mut SinkState) {
         self.inner.describe(state);
-        self.stage.counters.add_to(&mut state.ledger);
+        self.mapping.counters.add_to(&mut state.ledger);
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<T>>, OutOfMemory> {
         Ok(self.inner.lane()?.map(|inner| {
-            let entry = self.stage.counters.for_publisher();
-            Lane::staged(MapLane { inner, stage: self.stage.clone(), entry, events: PhantomData })
+            let entry = self.mapping.counters.for_publisher();
+            Lane::staged(MapLane { inner, mapping: self.mapping.clone(), entry, events: PhantomData })
         }))
     }
 
@@ -141,22 +141,22 @@ where
     }
 
     fn add_ledgers(&self, list: &mut Ledgers, _: Internal) {
-        list.extend_mapped(ledgers_of(&self.inner), &self.stage.same);
+        list.extend_mapped(ledgers_of(&self.inner), &self.mapping.same);
     }
 
     // The downstream sinks count the events of their batches where these are of the same type as the upstream ones. Of what another
     // type holds, nothing is known.
     fn weigh(&self, weight: &Weight, internal: Internal) {
         if weight.is_of::<T>() && weight.is_of::<E>() {
-            self.stage.scales.add::<T>(weight);
+            self.mapping.scales.add::<T>(weight);
             self.inner.weigh(weight, internal);
         } else if weight.is_of::<T>() {
-            self.stage.same.store(false, Ordering::Relaxed);
+            self.mapping.same.store(false, Ordering::Relaxed);
         }
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&self.stage))
+        Some(SinkKey::of(&self.mapping))
     }
 }
 
@@ -168,7 +168,7 @@ impl<T, E, S: fmt::Debug, F> fmt::Debug for Map<T, E, S, F> {
 
 struct MapLane<T, E, F> {
     inner: Lane<E>,
-    stage: Arc<Stage<F>>,
+    mapping: Arc<Mapping<F>>,
     entry: Arc<EntryCounters>,
     events: PhantomData<fn(T)>,
 }
@@ -179,7 +179,7 @@ where
     F: Fn(&T) -> E + Send + Sync,
 {
     fn offer(&mut self, event: T, deadline: Deadline) -> Result<Disposition, WriteError<T>> {
-        match converted(&self.stage.convert, &event, &self.entry) {
+        match converted(&self.mapping.convert, &event, &self.entry) {
             Some(converted) => handed_on(self.inner.offer(converted, deadline), event),
             None => {
                 discard(event);

@@ -1,10 +1,10 @@
 //! Lets no more than so many events pass in a time.
 
-use super::sieve::{Sieve, Verdict};
+use super::sieve::Sieve;
 use crate::error::{ConfigError, Invalid, OutOfMemory, WriteError};
 use crate::sink::lane::{Internal, Lane, Lanes};
 use crate::sink::{Inner, Sink, SinkKey, control};
-use crate::stats::{CloseReport, Disposition, EntryCounters, HeldBack, SinkState};
+use crate::stats::{CloseReport, Disposition, SinkState};
 use crate::sync::{AtomicU64, Ordering};
 use crate::time::{Clock, Deadline, SystemClock};
 use crate::wait::context::{UserCode, user_code};
@@ -38,15 +38,15 @@ use std::time::Instant;
 #[must_use = "a rate limit does nothing until it is written to or added to a bus"]
 pub struct RateLimit<E, S, C = SystemClock> {
     inner: S,
-    stage: Arc<Stage<C>>,
+    sieve: Arc<Sieve<TokenLimit<C>>>,
     events: PhantomData<fn(E)>,
 }
 
-struct Stage<C> {
+/// The test of each event: is there a token in the bucket.
+struct TokenLimit<C> {
     settings: Result<(), ConfigError>,
     bucket: Bucket,
     clock: C,
-    sieve: Sieve,
 }
 
 /// A bucket of tokens, as the one moment at which it will be full again.
@@ -90,8 +90,8 @@ impl<E, S> RateLimit<E, S> {
         // A conversion to an integer ends at its bounds.
         let interval = ((1e9 / per_second).round() as u64).max(1);
         let bucket = Bucket::new(Instant::now(), interval, interval.saturating_mul(burst.saturating_sub(1)));
-        let stage = Stage { settings, bucket, clock: SystemClock, sieve: Sieve::new() };
-        Self { inner, stage: Arc::new(stage), events: PhantomData }
+        let sieve = Sieve::new(TokenLimit { settings, bucket, clock: SystemClock });
+        Self { inner, sieve, events: PhantomData }
     }
 
     /// Takes the time from another clock; the bucket is full.
@@ -113,25 +113,22 @@ impl<E, S> RateLimit<E, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn clock<C: Clock + 'static>(self, clock: C) -> RateLimit<E, S, C> {
-        let Bucket { interval, slack, .. } = self.stage.bucket;
+        let TokenLimit { settings, bucket: Bucket { interval, slack, .. }, .. } = self.sieve.test;
         let now = {
             let _user_code = UserCode::enter();
             clock.now()
         };
         let bucket = Bucket::new(now, interval, slack);
-        let stage = Stage { settings: self.stage.settings, bucket, clock, sieve: Sieve::new() };
-        RateLimit { inner: self.inner, stage: Arc::new(stage), events: PhantomData }
+        let sieve = Sieve::new(TokenLimit { settings, bucket, clock });
+        RateLimit { inner: self.inner, sieve, events: PhantomData }
     }
 }
 
-impl<C: Clock> Stage<C> {
+impl<C: Clock> TokenLimit<C> {
+    /// Whether one more event passes, or the text of the clock's panic.
     #[inline]
-    fn judge(&self, entry: &EntryCounters) -> Verdict {
-        match user_code(|| self.clock.now()) {
-            Ok(now) if self.bucket.take(now) => Verdict::Passes,
-            Ok(_) => self.sieve.hold_back(HeldBack::Filtered, entry),
-            Err(_) => self.sieve.hold_back(HeldBack::Panicked, entry),
-        }
+    fn passes(&self) -> Result<bool, String> {
+        user_code(|| self.clock.now()).map(|now| self.bucket.take(now))
     }
 }
 
@@ -146,11 +143,10 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        if let Err(error) = self.stage.settings {
-            return self.stage.sieve.refuse_invalid(event, error);
+        if let Err(error) = self.sieve.test.settings {
+            return self.sieve.refuse_invalid(event, error);
         }
-        let verdict = self.stage.judge(self.stage.sieve.shared());
-        self.stage.sieve.write(verdict, event, &self.inner)
+        self.sieve.write(self.sieve.test.passes(), event, &self.inner)
     }
 
     fn inner(&self, visit: &mut Inner<'_>) {
@@ -158,37 +154,34 @@ where
     }
 
     fn close_by(&self, deadline: Deadline) -> CloseReport {
-        self.stage.sieve.close(deadline, &self.inner)
+        self.sieve.close(deadline, &self.inner)
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
-        if self.stage.settings.is_err() {
+        if self.sieve.test.settings.is_err() {
             return Ok(None);
         }
-        Ok(self.inner.lane()?.map(|inner| {
-            let (stage, entry) = (self.stage.clone(), self.stage.sieve.for_publisher());
-            inner.gated_by(move |_| Sieve::at_gate(stage.judge(&entry)))
-        }))
+        self.sieve.lane(&self.inner, |limit, _| limit.passes())
     }
 
     fn makes_lanes(&self, _: Internal) -> bool {
-        self.stage.settings.is_ok() && self.inner.has_lanes()
+        self.sieve.test.settings.is_ok() && self.inner.has_lanes()
     }
 
     fn reports_closed(&self) -> bool {
-        self.stage.sieve.is_closed(&self.inner)
+        self.sieve.is_closed(&self.inner)
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        self.stage.settings.and_then(|()| control::validate(self))
+        self.sieve.test.settings.and_then(|()| control::validate(self))
     }
 
     fn describe(&self, state: &mut SinkState) {
-        self.stage.sieve.describe(state, &self.inner);
+        self.sieve.describe(state, &self.inner);
     }
 
     fn key(&self) -> Option<SinkKey> {
-        Some(SinkKey::of(&self.stage))
+        Some(SinkKey::of(&self.sieve))
     }
 }
 

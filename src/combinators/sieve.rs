@@ -1,18 +1,27 @@
-//! What combinators that let only some events pass have in common: their books, and what they do once they are closed.
+//! What combinators that let only some events pass have in common: lanes, counters, and what they do once they are closed.
 
-use crate::error::{ConfigError, WriteError};
+use crate::error::{ConfigError, OutOfMemory, WriteError};
 use crate::sink::Sink;
 use crate::sink::control::close_caught;
-use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, HeldBack, Outcome, SinkState};
+use crate::sink::lane::{Lane, Lanes};
+use crate::stats::{CloseReport, Counters, Disposition, EntryCounters, EntryOutcome, HeldBack, SinkState};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
 use crate::wait::context::discard;
 use std::sync::Arc;
 
+/// A combinator that lets only some events pass, without its inner sink: the test, the counters, and whether it was closed.
+pub(super) struct Sieve<T> {
+    /// What decides which events pass.
+    pub(super) test: T,
+    /// The inner sink was closed from here, and refuses every event.
+    closed: AtomicBool,
+    counters: Counters,
+}
+
 /// What becomes of an event at a sieve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It goes on to the sink behind.
+enum Sifted {
+    /// It is forwarded to the inner sink.
     Passes,
     /// It was held back, and counted as this.
     HeldBack(HeldBack),
@@ -20,61 +29,69 @@ pub(super) enum Verdict {
     Late,
 }
 
-/// The books of a combinator that lets only some events pass, and whether it was closed.
-pub(super) struct Sieve {
-    /// The sink behind was closed from here, and refuses everything.
-    closed: AtomicBool,
-    counters: Counters,
-}
-
-impl Sieve {
-    pub(super) fn new() -> Self {
-        Self { closed: AtomicBool::new(false), counters: Counters::new() }
+impl<T> Sieve<T> {
+    pub(super) fn new(test: T) -> Arc<Self> {
+        Arc::new(Self { test, closed: AtomicBool::new(false), counters: Counters::new() })
     }
 
-    /// Returns the counters of all writers without a lane.
-    pub(super) fn shared(&self) -> &EntryCounters {
-        self.counters.shared()
-    }
-
-    /// The counters of one publisher.
-    pub(super) fn for_publisher(&self) -> Arc<EntryCounters> {
-        self.counters.for_publisher()
-    }
-
-    /// Counts an event that is not to pass, unless it comes too late.
+    /// Counts an event that is not to pass, unless it comes too late. `passes` is the result of the test, or the text of its panic.
     #[inline]
-    pub(super) fn hold_back(&self, held_back: HeldBack, entry: &EntryCounters) -> Verdict {
+    fn sift(&self, passes: Result<bool, String>, entry: &EntryCounters) -> Sifted {
+        let held_back = match passes {
+            Ok(true) => return Sifted::Passes,
+            Ok(false) => HeldBack::Filtered,
+            Err(_) => HeldBack::Panicked,
+        };
         // Relaxed: a write that is ordered after the close sees it, and no other need.
         if self.closed.load(Ordering::Relaxed) {
-            return Verdict::Late;
+            return Sifted::Late;
         }
         entry.offered(1);
         entry.disposed(held_back.into());
-        Verdict::HeldBack(held_back)
+        Sifted::HeldBack(held_back)
     }
 
-    /// Does with an event of those who have no lane what the verdict says.
+    /// Forwards or holds back an event of a thread without a lane.
     #[inline]
     pub(super) fn write<E>(
         &self,
-        verdict: Verdict,
+        passes: Result<bool, String>,
         event: E,
         inner: &impl Sink<E>,
     ) -> Result<Disposition, WriteError<E>> {
-        match verdict {
-            Verdict::Passes => inner.offer(event),
-            Verdict::HeldBack(held_back) => {
+        let entry = self.counters.shared();
+        match self.sift(passes, entry) {
+            Sifted::Passes => inner.offer(event),
+            Sifted::HeldBack(held_back) => {
                 // Counted already: its destructor's panic is not to count it again.
                 discard(event);
                 Ok(held_back.into())
             }
-            Verdict::Late => {
-                self.shared().offered(1);
-                self.shared().count(Outcome::RefusedClosed, 1);
+            Sifted::Late => {
+                entry.offered(1);
+                entry.count(EntryOutcome::RefusedClosed, 1);
                 Err(WriteError::Closed(event))
             }
         }
+    }
+
+    /// Makes a lane of the inner sink, if it has lanes, behind a gate: `passes` tests each event of the publisher.
+    pub(super) fn lane<E: Send + 'static>(
+        self: &Arc<Self>,
+        inner: &impl Sink<E>,
+        mut passes: impl FnMut(&T, &E) -> Result<bool, String> + Send + 'static,
+    ) -> Result<Option<Lane<E>>, OutOfMemory>
+    where
+        T: Send + Sync + 'static,
+    {
+        Ok(inner.lane()?.map(|lane| {
+            let (sieve, entry) = (self.clone(), self.counters.for_publisher());
+            lane.gated_by(move |event| match sieve.sift(passes(&sieve.test, event), &entry) {
+                Sifted::HeldBack(held_back) => Some(held_back),
+                // What comes too late passes the gate, and is refused after it.
+                Sifted::Passes | Sifted::Late => None,
+            })
+        }))
     }
 
     /// Refuses an event since a setting is invalid.
@@ -84,18 +101,10 @@ impl Sieve {
         event: E,
         error: ConfigError,
     ) -> Result<Disposition, WriteError<E>> {
-        self.shared().offered(1);
-        self.shared().count(Outcome::RefusedFailed, 1);
+        let entry = self.counters.shared();
+        entry.offered(1);
+        entry.count(EntryOutcome::RefusedFailed, 1);
         Err(WriteError::Failed { event, source: Box::new(error) })
-    }
-
-    /// What a gate in front of a lane says: what comes too late passes it, and is refused behind it.
-    #[inline]
-    pub(super) fn at_gate(verdict: Verdict) -> Option<HeldBack> {
-        match verdict {
-            Verdict::HeldBack(held_back) => Some(held_back),
-            Verdict::Passes | Verdict::Late => None,
-        }
     }
 
     pub(super) fn close<E>(&self, deadline: Deadline, inner: &impl Sink<E>) -> CloseReport {

@@ -1,9 +1,13 @@
-//! Which events lie between a subscriber's beginning and its end, where that is not a matter of places alone.
+//! Which events a subscriber wants: those between its beginning and its end that pass its filter.
 
 use super::entry::{Start, Until};
 use super::time::{TimeOf, TimeSource, nanos};
 use crate::error::SubscribeError;
+use crate::wait::context::user_code;
 use std::time::{Duration, SystemTime};
+
+/// Says which events a subscriber wants.
+pub(super) type Wanted<E> = Box<dyn FnMut(&E) -> bool + Send>;
 
 /// What a bound says about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,4 +99,18 @@ impl<E> Bounds<E> {
                 .map_or(Duration::ZERO, |left| left.saturating_add(Duration::from_nanos(1)))
         })
     }
+}
+
+/// Asks the bounds and the filter about an event; an error when the user's code panics.
+pub(super) fn ask<E>(
+    bounds: &Bounds<E>,
+    wanted: &mut Option<Wanted<E>>,
+    (position, event): (u64, &E),
+    stamp: u64,
+) -> Result<Judgement, String> {
+    // Inside user code nothing waits: a gating subscriber would wait for itself.
+    user_code(|| match bounds.judge(position, event, stamp) {
+        Judgement::Within if wanted.as_mut().is_some_and(|wanted| !wanted(event)) => Judgement::Outside,
+        other => other,
+    })
 }

@@ -1,12 +1,12 @@
 //! The settings of a journal.
 
+use super::core::JournalCore;
 use super::feed::Feed;
 use super::gate::Gates;
 use super::seat::Seats;
-use super::shared::Shared;
 use super::time::TimeSource;
 use super::writer::JournalWriter;
-use super::{Handle, Journal};
+use super::{Journal, JournalHandle};
 use crate::error::BuildError;
 use crate::ring::blocks::{SharedWriter, Writer, ring};
 use crate::stats::EntryCounters;
@@ -151,7 +151,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     /// ```
     pub fn build(self) -> Result<Journal<E>, BuildError> {
         let (writer, shared) = self.make(EntryCounters::shared_by_position())?;
-        Ok(Journal(Arc::new(Handle { writer: SharedWriter::from(writer), shared })))
+        Ok(Journal(Arc::new(JournalHandle { writer: SharedWriter::from(writer), shared })))
     }
 
     /// Makes a journal that one thread publishes into, without a read-modify-write for each event, and the handle through
@@ -174,10 +174,10 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         Ok((JournalWriter::new(writer, &shared), Feed(shared)))
     }
 
-    fn make(self, entry: EntryCounters) -> Result<(Writer<E>, Arc<Shared<E>>), BuildError> {
+    fn make(self, entry: EntryCounters) -> Result<(Writer<E>, Arc<JournalCore<E>>), BuildError> {
         let (writer, source) = ring(self.capacity)?;
         let pair = process_pair();
-        let shared = Shared {
+        let shared = JournalCore {
             source,
             sleepers: Sleepers::new(pair),
             seats: Seats::default(),

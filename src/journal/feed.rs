@@ -1,7 +1,7 @@
 //! The reading side of a journal, for those who subscribe.
 
+use super::core::JournalCore;
 use super::entry::{Sequence, Start};
-use super::shared::Shared;
 use super::subscriber::Subscriber;
 use super::subscription::Subscription;
 use crate::error::SubscribeError;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// assert!(subscriber.recv().is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Feed<E>(pub(super) Arc<Shared<E>>);
+pub struct Feed<E>(pub(super) Arc<JournalCore<E>>);
 
 impl<E: Send + Sync + 'static> Feed<E> {
     /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it reads what is kept, and then

@@ -33,13 +33,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a publisher brings along that must not allocate when it waits, and by which its wait is ended from outside.
-pub(super) struct Place {
+pub(super) struct GateWaiter {
     waiter: Waiter,
     /// Its bus has let go of the journal, or is closed.
     ended: AtomicBool,
 }
 
-impl Place {
+impl GateWaiter {
     pub(super) fn new() -> Self {
         Self { waiter: Waiter::wanting(Want::SHARED_ROOM), ended: AtomicBool::new(false) }
     }
@@ -119,18 +119,18 @@ impl Gates {
     }
 
     /// Waits until `attempt` succeeds, among the publishers that wait for room; `None` when the deadline is over. `more` returns
-    /// whether there is room for the next one. A publisher without a [`Place`] allocates.
+    /// whether there is room for the next one. A publisher without a [`GateWaiter`] allocates.
     #[cold]
     pub(super) fn wait<R>(
         &self,
-        place: Option<&Place>,
+        waiter: Option<&GateWaiter>,
         deadline: Deadline,
         mut attempt: impl FnMut() -> Option<R>,
         more: impl Fn() -> bool,
     ) -> Option<R> {
         let own;
-        let waiter = match place {
-            Some(place) => &place.waiter,
+        let waiter = match waiter {
+            Some(waiter) => &waiter.waiter,
             None => {
                 own = Waiter::wanting(Want::SHARED_ROOM);
                 &own
@@ -164,9 +164,9 @@ impl Gates {
         }
     }
 
-    /// Wakes the publisher of a [`Place`] that was ended, if it waits.
-    pub(super) fn ended(&self, place: &Place) {
-        self.blocked.notify_waiter(&place.waiter);
+    /// Wakes the publisher of a [`GateWaiter`] that was ended, if it waits.
+    pub(super) fn ended(&self, waiter: &GateWaiter) {
+        self.blocked.notify_waiter(&waiter.waiter);
     }
 
     /// The journal is closed: no publisher waits any more.

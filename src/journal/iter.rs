@@ -1,9 +1,46 @@
-//! The iterators of a subscriber.
+//! A subscriber as an iterator.
 
 use super::entry::Entry;
 use super::subscriber::Subscriber;
 use std::fmt;
 use std::iter::FusedIterator;
+
+impl<E: Send + Sync + 'static> Subscriber<E> {
+    /// Takes events as they come, until nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::new(16)?;
+    /// journal.publish_batch(vec![40, 2])?;
+    /// journal.close();
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Oldest)?;
+    /// assert_eq!(subscriber.iter().filter_map(|entry| entry.event()).sum::<u32>(), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter(&mut self) -> Iter<'_, E>
+    where
+        E: Clone,
+    {
+        Iter(self)
+    }
+
+    /// Takes what is there now, without waiting.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::new(16)?;
+    /// journal.publish_batch(vec![40, 2])?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Oldest)?;
+    /// assert_eq!(subscriber.try_iter().filter_map(|entry| entry.event()).sum::<u32>(), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_iter(&mut self) -> TryIter<'_, E>
+    where
+        E: Clone,
+    {
+        TryIter(self)
+    }
+}
 
 /// The iterator of [`Subscriber::iter`]: takes entries, waiting for each, until nothing follows.
 ///
@@ -23,7 +60,7 @@ use std::iter::FusedIterator;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "iterators do nothing unless consumed"]
-pub struct Iter<'a, E: Send + Sync + 'static>(pub(super) &'a mut Subscriber<E>);
+pub struct Iter<'a, E: Send + Sync + 'static>(&'a mut Subscriber<E>);
 
 /// The iterator of a subscriber by value: takes entries, waiting for each, until nothing follows. Dropping it drops the subscriber.
 ///
@@ -58,7 +95,7 @@ pub struct IntoIter<E: Send + Sync + 'static>(Subscriber<E>);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "iterators do nothing unless consumed"]
-pub struct TryIter<'a, E: Send + Sync + 'static>(pub(super) &'a mut Subscriber<E>);
+pub struct TryIter<'a, E: Send + Sync + 'static>(&'a mut Subscriber<E>);
 
 impl<E: Clone + Send + Sync + 'static> Iterator for Iter<'_, E> {
     type Item = Entry<E>;

@@ -1,9 +1,9 @@
 //! The settings of a subscriber.
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, Wanted};
+use super::core::JournalCore;
 use super::entry::{Start, Until};
 use super::seat::Seat;
-use super::shared::Shared;
 use super::subscriber::Subscriber;
 use super::time::{TimeSource, position_since};
 use crate::error::SubscribeError;
@@ -12,9 +12,6 @@ use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::wait::WaitStrategy;
 use std::fmt;
 use std::sync::Arc;
-
-/// Says which events a subscriber wants.
-pub(super) type Wanted<E> = Box<dyn FnMut(&E) -> bool + Send>;
 
 /// The settings of a [`Subscriber`]. Made by [`Journal::subscription`](crate::Journal::subscription).
 ///
@@ -54,7 +51,7 @@ pub(super) type Wanted<E> = Box<dyn FnMut(&E) -> bool + Send>;
 /// ```
 #[must_use = "settings do nothing until `subscribe` is called"]
 pub struct Subscription<E> {
-    shared: Arc<Shared<E>>,
+    shared: Arc<JournalCore<E>>,
     start: Start,
     until: Option<Until>,
     wanted: Option<Wanted<E>>,
@@ -66,7 +63,7 @@ pub struct Subscription<E> {
 }
 
 impl<E: Send + Sync + 'static> Subscription<E> {
-    pub(super) fn new(shared: &Arc<Shared<E>>) -> Self {
+    pub(super) fn new(shared: &Arc<JournalCore<E>>) -> Self {
         Self {
             shared: shared.clone(),
             start: Start::default(),

@@ -1,9 +1,9 @@
 //! The only publisher of a journal.
 
+use super::core::{JournalCore, Refusal, drop_overwritten};
 use super::entry::Sequence;
 use super::feed::Feed;
-use super::gate::Place;
-use super::shared::{Refusal, Shared, drop_overwritten};
+use super::gate::GateWaiter;
 use crate::error::WriteError;
 use crate::events::Events;
 use crate::ring::blocks::Writer;
@@ -33,11 +33,11 @@ pub struct JournalWriter<E: Send + Sync + 'static> {
     // In this order: dropping the writer closes the ring, and then each waiting thread is woken.
     writer: Writer<E>,
     shared: Bell<E>,
-    place: Place,
+    waiter: GateWaiter,
 }
 
 /// Wakes each waiting thread when the ring is closed.
-struct Bell<E>(Arc<Shared<E>>);
+struct Bell<E>(Arc<JournalCore<E>>);
 
 impl<E> Drop for Bell<E> {
     fn drop(&mut self) {
@@ -46,8 +46,8 @@ impl<E> Drop for Bell<E> {
 }
 
 impl<E: Send + Sync + 'static> JournalWriter<E> {
-    pub(super) fn new(writer: Writer<E>, shared: &Arc<Shared<E>>) -> Self {
-        Self { writer, shared: Bell(shared.clone()), place: Place::new() }
+    pub(super) fn new(writer: Writer<E>, shared: &Arc<JournalCore<E>>) -> Self {
+        Self { writer, shared: Bell(shared.clone()), waiter: GateWaiter::new() }
     }
 
     /// Publishes an event; its place in the journal.
@@ -196,7 +196,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
             // Who is in the way may be asleep, and not know yet what the batch has shown.
             shared.published();
             let passes = || Ok((!shared.gates.bar_slowly(position, shared.capacity())).then_some(()));
-            let waited = shared.wait_for_gates(deadline, Some(&self.place), &mut limit, passes);
+            let waited = shared.wait_for_gates(deadline, Some(&self.waiter), &mut limit, passes);
             if waited.is_err() {
                 return waited.err();
             }

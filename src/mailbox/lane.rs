@@ -1,4 +1,4 @@
-//! A publisher's private lane into a mailbox.
+//! A publisher's private lane into a mailbox, also as the sink layer calls it.
 
 mod evicting;
 mod fast;
@@ -12,6 +12,7 @@ use super::view::{LaneView, ViewOf};
 use crate::error::{OutOfMemory, WriteError};
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
+use crate::sink::lane::{Mailboxes, PlainLane, PlainLanes, Seal};
 use crate::stats::{Disposition, EntryCounters};
 use crate::sync::{Arc, Ordering, lock};
 use crate::time::Deadline;
@@ -129,5 +130,28 @@ impl<E: Send + 'static> Mailbox<E> {
         }
         drop(finished);
         Ok(lane)
+    }
+}
+
+impl<E> PlainLanes<E> for Mailboxes {
+    type Lane = PrivateLane<E>;
+}
+
+impl<E: Send + 'static> PlainLane<E> for PrivateLane<E> {
+    #[inline]
+    fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
+        Self::push(self, event, deadline)
+    }
+
+    fn may_wait(&self) -> bool {
+        Self::may_wait(self)
+    }
+
+    fn has_user_code(&self) -> bool {
+        self.is_shared() || self.has_hook()
+    }
+
+    fn seal(&self) -> Option<std::sync::Arc<dyn Seal>> {
+        self.is_sealable().then(|| self.view().clone() as std::sync::Arc<dyn Seal>)
     }
 }

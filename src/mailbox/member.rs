@@ -1,5 +1,8 @@
 //! One of several consumers of a mailbox. How a flush knows which events are in its hands: see [`members`](super::members).
 
+#[cfg(test)]
+mod models;
+
 use super::consume::Consume;
 use super::core::{Mailbox, MailboxConfig};
 use super::counters::Handled;
@@ -8,7 +11,8 @@ use super::intake::{Intake, give_up};
 use super::members::MemberState;
 use super::shared_lane::{Find, Source};
 use crate::error::BuildError;
-use crate::sync::{Arc, no_recheck, spin_hint, thread};
+use crate::sync::membarrier::light_fence;
+use crate::sync::{Arc, recheck, spin_hint, thread};
 use crate::wait::crowd::Ticket;
 use crate::wait::list::Want;
 use crate::wait::strategy::{Idler, Step};
@@ -37,7 +41,7 @@ impl<E: Send + 'static> Mailbox<E> {
         // ORD(crowd.parked): light fence; pairs with the heavy one of a member that parks.
         // Behind the claim and before the looks: whoever looked before us and slept is seen in the count, and what was put
         // in behind a place that was still empty then is seen in the ring.
-        crowd.fence();
+        light_fence(crowd.pair());
         if crowd.has_parked() && self.shared.has_filled() {
             crowd.wake_another();
         }
@@ -198,7 +202,7 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
         if let Some(crowd) = &self.mailbox.signals.crowd {
             self.ticket = Some(crowd.register(task));
         }
-        no_recheck() || (!self.mailbox.shared.has_filled() && self.mailbox.shared_end().is_none())
+        !recheck(|| self.mailbox.shared.has_filled() || self.mailbox.shared_end().is_some())
     }
 
     /// The task no longer waits. If it was woken, it will not look, and somebody else has to.

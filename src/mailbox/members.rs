@@ -15,6 +15,9 @@
 //! The unbounded lane has no positions. There the claims are counted, each after its pop, and the mark is the count at the
 //! announcement: at most the number of pops before this one, and so at most the event's place in the queue.
 
+#[cfg(test)]
+mod models;
+
 use super::counters::ConsumerCounters;
 use crate::stats::Ledger;
 use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};

@@ -1,5 +1,8 @@
 //! How far the consumer is in a lane.
 
+#[cfg(test)]
+mod models;
+
 use crate::ring::mpmc::Ring;
 use crate::sync::{AtomicU64, Ordering};
 

@@ -11,7 +11,7 @@ use super::shared_lane::{Events, Find, Source};
 use super::view::LaneView;
 use crate::error::BuildError;
 use crate::ring::spsc;
-use crate::sync::{Arc, MODEL, Ordering, lock, no_recheck, spin_hint, thread};
+use crate::sync::{Arc, MODEL, Ordering, lock, recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;
 use crate::wait::strategy::{Idler, Step};
@@ -487,7 +487,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
     fn register(&mut self, task: &Waker) -> bool {
         self.mailbox.consumer.saw_empty();
         let signals = self.mailbox.signals.clone();
-        let waits = signals.cell.register(task) && (no_recheck() || !self.has_work());
+        let waits = signals.cell.register(task) && !recheck(|| self.has_work());
         if !waits {
             self.unregister();
             spin_hint();

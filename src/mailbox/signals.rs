@@ -1,6 +1,7 @@
 //! Where the two sides of a mailbox wait for each other.
 
 use crate::sync::CachePadded;
+use crate::sync::membarrier::light_fence;
 use crate::wait::crowd::Crowd;
 use crate::wait::{WaitCell, WaitList};
 
@@ -19,7 +20,7 @@ impl Signals {
     #[inline]
     pub(super) fn wake(&self) {
         // ORD(cell.state), ORD(crowd.parked): light fence; pairs with the heavy one of a consumer that parks.
-        self.cell.fence();
+        light_fence(self.cell.pair());
         match &self.crowd {
             None => self.cell.wake(),
             Some(crowd) => crowd.wake_one(),

@@ -4,6 +4,7 @@ use super::progress::Progress;
 use super::signals::Signals;
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
+use crate::sink::lane::Seal;
 use crate::stats::{EntryCounters, Ledger};
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::sync::{Arc, AtomicBool, AtomicU64, CachePadded, Ordering};
@@ -177,6 +178,20 @@ impl<E> LaneView<E> {
             }
             ViewOf::Shared(_) => {}
         }
+    }
+}
+
+impl<E: Send + 'static> Seal for LaneView<E> {
+    fn mark(&self) {
+        Self::mark(self);
+    }
+
+    fn fix(&self) {
+        Self::fix(self);
+    }
+
+    fn wake_all(&self) {
+        Self::wake_all(self);
     }
 }
 

@@ -7,7 +7,7 @@ use super::shared_lane::Events;
 use crate::error::WriteError;
 use crate::ring::mpmc::{PushError, Ring};
 use crate::ring::unbounded::Unbounded;
-use crate::stats::{Disposition, DropReason, EntryCounters, Outcome};
+use crate::stats::{Disposition, DropReason, EntryCounters, EntryOutcome};
 use crate::sync::{Ordering, cold_path, fence};
 use crate::time::Deadline;
 use crate::wait::context::{WaitLimit, may_wait_for_room};
@@ -64,7 +64,7 @@ impl<E: Send + 'static> Mailbox<E> {
         let mut evicts = false;
         let outcome = ring.push_evicting(event, |oldest| {
             evicts = true;
-            entry.count(Outcome::Evicted, 1);
+            entry.count(EntryOutcome::Evicted, 1);
             self.dropped(oldest, DropReason::Evicted);
         });
         if evicts && matches!(outcome, Err(PushError::Closed(_))) {
@@ -88,7 +88,7 @@ impl<E: Send + 'static> Mailbox<E> {
         }
         // Counted before it is there, since a flush takes its goal from this count: a count that came later could miss an event that
         // lies before one that it counts. And behind the check, so that what is counted is never taken back.
-        entry.count(Outcome::Queued, 1);
+        entry.count(EntryOutcome::Queued, 1);
         queue.push(event);
         // ORD(mailbox.finished): full fence; pairs with that in `finish`: a push that the last sweep missed is swept by its pusher.
         fence(Ordering::SeqCst);
@@ -102,7 +102,7 @@ impl<E: Send + 'static> Mailbox<E> {
     pub(super) fn sweep(&self) {
         let Events::Unbounded(queue) = &self.shared.events else { return };
         while let Some(late) = queue.pop() {
-            self.shared.entry.count(Outcome::Aborted, 1);
+            self.shared.entry.count(EntryOutcome::Aborted, 1);
             self.dropped(late, DropReason::Aborted);
         }
     }
@@ -123,13 +123,13 @@ impl<E: Send + 'static> Mailbox<E> {
         };
         let deadline = match self.overflow {
             Overflow::DropNewest | Overflow::DropOldest => {
-                entry.count(Outcome::DroppedFull, 1);
+                entry.count(EntryOutcome::DroppedFull, 1);
                 self.dropped(event, DropReason::Full);
                 return Ok(Disposition::Dropped(DropReason::Full));
             }
             Overflow::Close => {
                 self.seal(End::Overflowed);
-                entry.count(Outcome::RefusedClosed, 1);
+                entry.count(EntryOutcome::RefusedClosed, 1);
                 return Err(WriteError::Closed(event));
             }
             Overflow::Block if deadline != Deadline::NOW && self.may_wait() => {
@@ -139,7 +139,7 @@ impl<E: Send + 'static> Mailbox<E> {
                 Deadline::after(limit).min(deadline).min(WaitLimit::deadline())
             }
             Overflow::Refuse | Overflow::Block | Overflow::BlockFor(_) => {
-                entry.count(Outcome::RefusedFull, 1);
+                entry.count(EntryOutcome::RefusedFull, 1);
                 return Err(WriteError::Full(event));
             }
         };
@@ -180,7 +180,7 @@ impl<E: Send + 'static> Mailbox<E> {
             }
             (Some(Err(event)), _) => Err(Self::refused_closed(event, entry)),
             (None, Some(event)) => {
-                entry.count(Outcome::RefusedTimeout, 1);
+                entry.count(EntryOutcome::RefusedTimeout, 1);
                 Err(WriteError::Timeout(event))
             }
             (None, None) => unreachable!("an attempt that fails gives the event back"),
@@ -192,7 +192,7 @@ impl<E: Send + 'static> Mailbox<E> {
     fn refused_closed(event: E, entry: &EntryCounters) -> WriteError<E> {
         // ORD(mpmc.tail): Acquire fence, after the load of the closed bit; pairs with the Release in `close`.
         fence(Ordering::Acquire);
-        entry.count(Outcome::RefusedClosed, 1);
+        entry.count(EntryOutcome::RefusedClosed, 1);
         WriteError::Closed(event)
     }
 

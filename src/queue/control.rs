@@ -1,7 +1,7 @@
 //! The close and the flush of a queue: it is told at once, and waited for by the caller that began.
 
-use super::desk::{Answer, FlushDesk, Goals};
-use super::{Shared, worker_name};
+use super::flush::{Answer, FlushRequests, Goals, Repeat};
+use super::{QueueCore, worker_name};
 use crate::stats::{Again, CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkState};
 use crate::sync::{Mutex, lock};
 use crate::time::Deadline;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Closes a queue. The caller waits for its end, or leaves that to the caller that closes several sinks.
 pub(super) fn close<E: Send + 'static>(
-    shared: &Arc<Shared<E>>,
+    shared: &Arc<QueueCore<E>>,
     deadline: Deadline,
     waits: bool,
 ) -> CloseReport {
@@ -41,7 +41,7 @@ pub(super) fn close<E: Send + 'static>(
     settled.map_or_else(CloseReport::pending, |report| report.whole(&shared.identity))
 }
 
-impl<E: Send + 'static> Ending for Shared<E> {
+impl<E: Send + 'static> Ending for QueueCore<E> {
     fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -74,7 +74,7 @@ impl<E: Send + 'static> Ending for Shared<E> {
 
 /// Flushes a queue. The caller waits for the answers, or leaves that to the caller that flushes several sinks.
 pub(super) fn flush<E: Send + 'static>(
-    shared: &Arc<Shared<E>>,
+    shared: &Arc<QueueCore<E>>,
     deadline: Deadline,
     waits: bool,
     report: &mut FlushReport,
@@ -90,8 +90,12 @@ pub(super) fn flush<E: Send + 'static>(
     }
     let goals = Arc::new(Goals::new(shared.mailboxes()));
     let visits = Arc::new(Visits::of_this_thread().and(place, Purpose::Flush));
-    let wishes = shared.desks.iter().map(|desk| Wish::Asked(desk.ask(&goals, deadline, &visits))).collect();
-    let begun = Arc::new(Begun { shared: shared.clone(), goals, wishes: Mutex::new(wishes) });
+    let replies = shared
+        .flush_requests
+        .iter()
+        .map(|requests| Reply::Awaited(requests.ask(&goals, deadline, &visits)))
+        .collect();
+    let begun = Arc::new(BegunFlush { shared: shared.clone(), goals, replies: Mutex::new(replies) });
     shared.wake_workers();
     if waits {
         begun.settle(deadline, report);
@@ -101,47 +105,47 @@ pub(super) fn flush<E: Send + 'static>(
 }
 
 /// A flush that was begun.
-struct Begun<E: Send + 'static> {
-    shared: Arc<Shared<E>>,
+struct BegunFlush<E: Send + 'static> {
+    shared: Arc<QueueCore<E>>,
     /// By which the workers know whom they answer.
     goals: Arc<Goals<E>>,
     /// One for each handler.
-    wishes: Mutex<Vec<Wish<E>>>,
+    replies: Mutex<Vec<Reply<E>>>,
 }
 
-enum Wish<E> {
-    Asked(u64),
-    Answered(Answer<E>),
+enum Reply<E> {
+    Awaited(u64),
+    Received(Answer<E>),
 }
 
-impl<E: Send + 'static> Begun<E> {
+impl<E: Send + 'static> BegunFlush<E> {
     /// What the handlers have said, when all of them have; each answer once.
     fn answers(&self) -> Option<Vec<Answer<E>>> {
-        let mut wishes = lock(&self.wishes);
-        for (wish, desk) in wishes.iter_mut().zip(&self.shared.desks) {
-            if let Wish::Asked(ticket) = *wish
-                && let Some(answer) = desk.answered(ticket)
+        let mut replies = lock(&self.replies);
+        for (reply, requests) in replies.iter_mut().zip(&self.shared.flush_requests) {
+            if let Reply::Awaited(ticket) = *reply
+                && let Some(answer) = requests.answered(ticket)
             {
-                *wish = Wish::Answered(answer);
+                *reply = Reply::Received(answer);
             }
         }
-        if wishes.iter().any(|wish| matches!(wish, Wish::Asked(_))) {
+        if replies.iter().any(|reply| matches!(reply, Reply::Awaited(_))) {
             return None;
         }
-        let answer = |wish| match wish {
-            Wish::Asked(_) => None,
-            Wish::Answered(answer) => Some(answer),
+        let answer = |reply| match reply {
+            Reply::Awaited(_) => None,
+            Reply::Received(answer) => Some(answer),
         };
-        Some(wishes.drain(..).filter_map(answer).collect())
+        Some(replies.drain(..).filter_map(answer).collect())
     }
 
-    /// Hands in the wishes of those that are to be asked again.
-    fn ask_again(&self, ways: Vec<Option<Way<E>>>, deadline: Deadline) {
-        let ask = |(way, desk): (Option<Way<E>>, &FlushDesk<E>)| match way {
-            Some((goals, visits)) => Wish::Asked(desk.ask(&goals, deadline, &visits)),
-            None => Wish::Answered(Answer { report: FlushReport::default(), way: None }),
+    /// Hands in new requests to the handlers that are to be asked again.
+    fn ask_again(&self, repeats: Vec<Option<Repeat<E>>>, deadline: Deadline) {
+        let ask = |(repeat, requests): (Option<Repeat<E>>, &FlushRequests<E>)| match repeat {
+            Some((goals, visits)) => Reply::Awaited(requests.ask(&goals, deadline, &visits)),
+            None => Reply::Received(Answer { report: FlushReport::default(), repeat: None }),
         };
-        *lock(&self.wishes) = ways.into_iter().zip(&self.shared.desks).map(ask).collect();
+        *lock(&self.replies) = repeats.into_iter().zip(&self.shared.flush_requests).map(ask).collect();
     }
 
     /// Takes the answers in, and settles what was told there; with what some handlers are to be asked again.
@@ -149,13 +153,13 @@ impl<E: Send + 'static> Begun<E> {
         answers: Vec<Answer<E>>,
         deadline: Deadline,
         report: &mut FlushReport,
-    ) -> (Vec<Option<Way<E>>>, Option<Again>) {
+    ) -> (Vec<Option<Repeat<E>>>, Option<Again>) {
         let several = answers.len() > 1;
-        let (mut ways, mut all) = (Vec::new(), FlushReport::default());
-        for (number, Answer { report: mut part, way }) in answers.into_iter().enumerate() {
+        let (mut repeats, mut all) = (Vec::new(), FlushReport::default());
+        for (number, Answer { report: mut part, repeat }) in answers.into_iter().enumerate() {
             let again = part.take_again();
-            all.ask_again(again.filter(|_| way.is_some()));
-            ways.push(way);
+            all.ask_again(again.filter(|_| repeat.is_some()));
+            repeats.push(repeat);
             part.settle(deadline);
             if several {
                 let name = |text: String| format!("{}: {text}", worker_name(number));
@@ -163,14 +167,11 @@ impl<E: Send + 'static> Begun<E> {
             }
             report.absorb(part);
         }
-        (ways, all.take_again())
+        (repeats, all.take_again())
     }
 }
 
-/// With what a handler is asked again.
-type Way<E> = (Arc<Goals<E>>, Arc<Visits>);
-
-impl<E: Send + 'static> Flushing for Begun<E> {
+impl<E: Send + 'static> Flushing for BegunFlush<E> {
     fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
         let answered = || {
             self.shared.wake_workers();
@@ -184,34 +185,34 @@ impl<E: Send + 'static> Flushing for Begun<E> {
                 report.note(Finish::TimedOut);
                 return;
             };
-            let (ways, again) = Self::take_in(answers, deadline, report);
-            let Some(again) = again else { return dispose(ways) };
+            let (repeats, again) = Self::take_in(answers, deadline, report);
+            let Some(again) = again else { return dispose(repeats) };
             // What a handler could not forward may have room now, as long as that helps and there is time.
             again.waits.iter().for_each(|wait| wait(deadline));
             let helps = !again.waits.is_empty() || before != Some(again.progress);
             if !helps || deadline.is_over() {
                 report.note(Finish::TimedOut);
-                return dispose(ways);
+                return dispose(repeats);
             }
             before = Some(again.progress);
-            self.ask_again(ways, deadline);
+            self.ask_again(repeats, deadline);
             self.shared.wake_workers();
         }
     }
 }
 
-impl<E: Send + 'static> Drop for Begun<E> {
+impl<E: Send + 'static> Drop for BegunFlush<E> {
     fn drop(&mut self) {
-        for (wish, desk) in lock(&self.wishes).iter().zip(&self.shared.desks) {
-            if let Wish::Asked(ticket) = *wish {
-                desk.withdraw(ticket);
+        for (reply, requests) in lock(&self.replies).iter().zip(&self.shared.flush_requests) {
+            if let Reply::Awaited(ticket) = *reply {
+                requests.withdraw(ticket);
             }
         }
     }
 }
 
-impl<E: Send + 'static> Shared<E> {
-    /// Makes workers that sleep look at their desks.
+impl<E: Send + 'static> QueueCore<E> {
+    /// Makes workers that sleep look at their flush requests.
     pub(super) fn wake_workers(&self) {
         for mailbox in self.mailboxes() {
             mailbox.signals.wake_now();

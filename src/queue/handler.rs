@@ -1,5 +1,8 @@
 //! What a queue's workers call.
 
+#[cfg(test)]
+mod models;
+
 use crate::error::{BoxError, WriteError};
 use crate::sink::Sink;
 use crate::sink::function::Outcome;

@@ -1,7 +1,7 @@
 //! A thread behind a queue.
 
-use super::Shared;
-use super::desk::FlushDesk;
+use super::QueueCore;
+use super::flush::FlushRequests;
 use super::handler::{Unhandled, Work};
 use crate::error::BoxError;
 use crate::mailbox::consume::Consume;
@@ -29,11 +29,11 @@ pub(super) struct Hooks {
 }
 
 pub(super) struct Worker<E: Send + 'static, W: Work<E>, I: Intake<E>> {
-    shared: Arc<Shared<E>>,
+    shared: Arc<QueueCore<E>>,
     /// Which of the workers this is.
     number: usize,
     intake: I,
-    desk: Desk<W>,
+    dispatcher: Dispatcher<W>,
     next_tick: Option<Instant>,
     /// The end of this worker's mailbox was made that of all.
     spread: bool,
@@ -43,7 +43,7 @@ pub(super) struct Worker<E: Send + 'static, W: Work<E>, I: Intake<E>> {
 type CameTo<E> = Result<Result<Disposition, Unhandled<E>>, String>;
 
 /// The handler and what the worker remembers about it.
-struct Desk<W> {
+struct Dispatcher<W> {
     work: W,
     hooks: Hooks,
     /// Events handled since the last end of a batch.
@@ -53,12 +53,12 @@ struct Desk<W> {
 }
 
 impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
-    pub(super) fn new(shared: Arc<Shared<E>>, number: usize, intake: I, work: W, hooks: Hooks) -> Self {
+    pub(super) fn new(shared: Arc<QueueCore<E>>, number: usize, intake: I, work: W, hooks: Hooks) -> Self {
         Self {
             shared,
             number,
             intake,
-            desk: Desk { work, hooks, batch: 0, panics: 0 },
+            dispatcher: Dispatcher { work, hooks, batch: 0, panics: 0 },
             next_tick: None,
             spread: false,
         }
@@ -72,21 +72,21 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         self.tell_time();
         loop {
             let handled = self.round();
-            if self.flush_desk().is_ready() {
+            if self.flush_requests().is_ready() {
                 self.flush();
             }
             // What a flush has left to another one is asked for again before the worker ends.
-            if handled == 0 && !self.flush_desk().is_ready() {
+            if handled == 0 && !self.flush_requests().is_ready() {
                 if self.intake.ended().is_some() {
-                    if self.desk.batch > 0 {
+                    if self.dispatcher.batch > 0 {
                         let _inside = inside();
-                        self.desk.end_of_batch(self.intake.mailbox());
+                        self.dispatcher.end_of_batch(self.intake.mailbox());
                     }
                     break;
                 }
                 let limit = self.next_tick.map(|next| next.saturating_duration_since(Instant::now()));
-                let desk = flush_desk(&self.shared, self.number);
-                self.intake.wait(limit, |_| desk.is_ready());
+                let requests = flush_requests(&self.shared, self.number);
+                self.intake.wait(limit, |_| requests.is_ready());
             }
         }
         self.end();
@@ -97,17 +97,17 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         self.tick();
     }
 
-    fn flush_desk(&self) -> &FlushDesk<E> {
-        flush_desk(&self.shared, self.number)
+    fn flush_requests(&self) -> &FlushRequests<E> {
+        flush_requests(&self.shared, self.number)
     }
 
     /// Handles what is there, at most a quarter of a lane's capacity of each; returns how many events.
     fn round(&mut self) -> usize {
         let _inside = inside();
-        let handled = self.intake.scan(&mut self.desk);
+        let handled = self.intake.scan(&mut self.dispatcher);
         self.intake.linger_when_dry();
-        if self.desk.batch > 0 && !self.intake.has_work() {
-            self.desk.end_of_batch(self.intake.mailbox());
+        if self.dispatcher.batch > 0 && !self.intake.has_work() {
+            self.dispatcher.end_of_batch(self.intake.mailbox());
         }
         if handled > 0 || self.next_tick.is_some() {
             self.tick_when_due(handled > 0);
@@ -128,11 +128,11 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
 
     fn tick(&mut self) {
         if W::TICKS {
-            let work = &mut self.desk.work;
+            let work = &mut self.dispatcher.work;
             self.next_tick = match caught(|| work.tick(Instant::now())) {
                 Ok(next) => next,
                 Err(text) => {
-                    self.desk.report(self.intake.mailbox(), panicked(&text));
+                    self.dispatcher.report(self.intake.mailbox(), panicked(&text));
                     // When it wants to be called again, it could not say: soon, and not at once for ever.
                     Some(Instant::now() + TICK_AGAIN)
                 }
@@ -141,8 +141,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     }
 
     fn flush(&mut self) {
-        let Some(taken) = self.flush_desk().take() else { return };
-        let work = &mut self.desk.work;
+        let Some(taken) = self.flush_requests().take() else { return };
+        let work = &mut self.dispatcher.work;
         let flushed = {
             // A worker waits for no other worker: what is flushed further down is told, and waited for by the flush that asks.
             let _telling = DeferredWaits::begin();
@@ -153,13 +153,13 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         };
         let outcome = flushed.unwrap_or_else(|error| {
             let mut outcome = FlushReport::default();
-            outcome.errors.push(self.desk.report(self.intake.mailbox(), error));
+            outcome.errors.push(self.dispatcher.report(self.intake.mailbox(), error));
             outcome
         });
-        let (askers, held) = self.flush_desk().answer(&taken, &outcome);
+        let (askers, held) = self.flush_requests().answer(&taken, &outcome);
         // A sink that was removed meanwhile may go with it, and with the sink the last handle of this very queue.
         quietly(|| drop((taken, held)));
-        if self.shared.desks.len() > 1 {
+        if self.shared.flush_requests.len() > 1 {
             // This one may have handled the last event that the others were asked to wait for.
             self.shared.wake_workers();
         }
@@ -171,9 +171,9 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
 
     fn end(mut self) {
         let mailbox = self.intake.mailbox().clone();
-        let work = &mut self.desk.work;
+        let work = &mut self.dispatcher.work;
         let deadline = lock(&self.shared.close_deadline)
-            .unwrap_or_else(|| crate::time::Deadline::after(crate::time::deadline::CLOSE_LIMIT));
+            .unwrap_or_else(|| crate::time::Deadline::after(crate::deadline::CLOSE_LIMIT));
         let mut report = {
             // As for a flush: what is closed further down is waited for by the close that asks.
             let _telling = DeferredWaits::begin();
@@ -184,12 +184,12 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             mailbox.consumer.set_error(error.clone());
         }
         // The handler's own drop may still write something: it is over before anybody is told of the end.
-        let Desk { work, hooks, .. } = self.desk;
+        let Dispatcher { work, hooks, .. } = self.dispatcher;
         if let Err(text) = user_code(move || drop(work)) {
             report.errors.push(format!("the handler's drop panicked: {text}"));
         }
         quietly(move || drop(hooks));
-        flush_desk(&self.shared, self.number).leave();
+        flush_requests(&self.shared, self.number).leave();
         self.shared.worker_ended(self.number, report);
         // With it may go the last of the hooks for dropped events, which is user code.
         let intake = self.intake;
@@ -202,21 +202,21 @@ fn inside() -> (Option<Delivery>, AtWork) {
     (Delivery::enter(), AtWork::begin())
 }
 
-/// The desk of one worker: its own, or that of all.
-fn flush_desk<E>(shared: &Shared<E>, number: usize) -> &FlushDesk<E> {
-    &shared.desks[number.min(shared.desks.len() - 1)]
+/// The flush requests of one worker: its own, or those of all.
+fn flush_requests<E>(shared: &QueueCore<E>, number: usize) -> &FlushRequests<E> {
+    &shared.flush_requests[number.min(shared.flush_requests.len() - 1)]
 }
 
 /// Ends the queue should a panic ever get past everything that catches them: better a closed queue than one that takes events
 /// and handles none.
-struct Lifeline<E: Send + 'static>(Arc<Shared<E>>, usize);
+struct Lifeline<E: Send + 'static>(Arc<QueueCore<E>>, usize);
 
 impl<E: Send + 'static> Drop for Lifeline<E> {
     fn drop(&mut self) {
         // Not in models: there all threads are one, which may be unwinding on behalf of another one.
         if std::thread::panicking() && !MODEL {
             self.0.seal();
-            flush_desk(&self.0, self.1).leave();
+            flush_requests(&self.0, self.1).leave();
             self.0.worker_ended(self.1, CloseReport::failed("the worker panicked"));
         }
     }
@@ -226,7 +226,7 @@ fn panicked(text: &str) -> BoxError {
     format!("the handler panicked: {text}").into()
 }
 
-impl<E: Send + 'static, W: Work<E>> Consume<E> for Desk<W> {
+impl<E: Send + 'static, W: Work<E>> Consume<E> for Dispatcher<W> {
     #[inline]
     fn handle(&mut self, mailbox: &Mailbox<E>, event: E) -> Handled {
         if mailbox.is_aborted() {
@@ -254,7 +254,7 @@ impl<E: Send + 'static, W: Work<E>> Consume<E> for Desk<W> {
     }
 }
 
-impl<W> Desk<W> {
+impl<W> Dispatcher<W> {
     /// Takes down what a handler came to.
     #[inline(always)]
     fn handled<E: Send + 'static>(&mut self, mailbox: &Mailbox<E>, came_to: CameTo<E>) -> Handled {

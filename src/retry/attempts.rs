@@ -3,13 +3,15 @@
 use super::books::Books;
 use super::dead::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
+use crate::deadline::moment_after;
 use crate::error::{ConfigError, WriteError};
-use crate::sink::control::close_caught;
-use crate::sink::lane::Lanes;
+use crate::sink::control::{close_caught, ledgers_of};
+use crate::sink::lane::{Internal, Lanes};
 use crate::sink::{Inner, Sink};
-use crate::stats::{CloseReport, Disposition, DropReason, FlushReport, Levels};
+use crate::stats::{
+    Bookkeeper, CloseReport, Disposition, DropReason, FlushReport, Ledgers, Levels, SinkState,
+};
 use crate::sync::guarded::is_let_go;
-use crate::time::deadline::moment_after;
 use crate::time::{Clock, Deadline, Pause, SystemClock};
 use crate::wait::context::{LastOffer, WaitLimit, WaitedFor, caught, event_of, quietly, user_code};
 use crate::wait::errand::{beside, close_together, flush_together};
@@ -53,12 +55,12 @@ pub(super) enum Step<E> {
 
 /// Why a wait was cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum Interruption {
     Closed,
     Timeout,
 }
 
-impl Cut {
+impl Interruption {
     pub(super) fn with<E>(self, event: E) -> WriteError<E> {
         match self {
             Self::Closed => WriteError::Closed(event),
@@ -122,23 +124,23 @@ impl<E, P> Attempts<E, P> {
     }
 
     /// Waits, unless that is cut short. A wait of zero is a look whether it was.
-    pub(super) fn rest(&self, wait: Duration, trials: &mut Trials) -> Result<(), Cut> {
+    pub(super) fn rest(&self, wait: Duration, trials: &mut Trials) -> Result<(), Interruption> {
         let now = self.now();
         let until = moment_after(now, wait);
         // As a time that is left from now on, since the clock may not be the system's.
         let limit = || WaitLimit::deadline().remaining().map(|left| moment_after(now, left));
         let stop = match *trials.limit.get_or_insert_with(limit) {
-            Some(limit) if limit <= now => return Err(Cut::Timeout),
+            Some(limit) if limit <= now => return Err(Interruption::Timeout),
             limit => limit.map_or(until, |limit| limit.min(until)),
         };
         if stop > now {
             self.wait_until(now, stop);
         }
         if self.pause.is_interrupted() {
-            Err(Cut::Closed)
+            Err(Interruption::Closed)
         } else if stop < until || is_let_go() {
             // A removal ends the waits inside the sink. Another attempt without the wait would be the next of many.
-            Err(Cut::Timeout)
+            Err(Interruption::Timeout)
         } else {
             Ok(())
         }
@@ -202,6 +204,27 @@ impl<E, P> Attempts<E, P> {
             self.note(format!("the sink panicked at a control: {text}"));
             R::default()
         })
+    }
+
+    /// Describes the inner sink and the attempts. If the inner sink keeps no ledger, `own` adds the kind and status of the retry.
+    pub(super) fn describe<S: Sink<E>>(
+        &self,
+        inner: &S,
+        state: &mut SinkState,
+        own: impl FnOnce(&mut SinkState),
+    ) {
+        self.ask(|| inner.describe(state));
+        state.ledger = self.books.ledger(&ledgers_of(inner));
+        if !state.kind.keeps_ledger() {
+            own(state);
+        }
+        self.books.show(state);
+        state.retries.rotate_right(1);
+    }
+
+    pub(super) fn add_ledgers<S: Sink<E>>(&self, inner: &S, list: &mut Ledgers, internal: Internal) {
+        list.push(self.books.clone());
+        self.ask(|| inner.add_ledgers(list, internal));
     }
 
     /// Closes the sink behind and the dead letters: letters may come as long as the sink closes, but a sink that takes its time takes

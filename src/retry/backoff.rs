@@ -1,6 +1,6 @@
 //! Waits that grow.
 
-use super::policy::{Attempt, Limits, Next, RetryPolicy};
+use super::policy::{Attempt, Next, RetryLimits, RetryPolicy};
 use crate::error::{ConfigError, Invalid};
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
@@ -39,7 +39,7 @@ pub struct Backoff {
     max: Duration,
     factor: f64,
     jitter: f64,
-    limits: Limits,
+    limits: RetryLimits,
     dice: Dice,
 }
 
@@ -207,7 +207,7 @@ impl Default for Backoff {
             max: Duration::from_secs(20),
             factor: 2.0,
             jitter: 1.0,
-            limits: Limits::default(),
+            limits: RetryLimits::default(),
             dice: Dice(AtomicU64::new(RandomState::new().hash_one(0))),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::error::WriteError;
 use crate::stats::{
-    Bookkeeper, Disposition, EntryCounters, Ledger, Ledgers, Load, Outcome, Passage, RetryState, Scales,
+    Bookkeeper, Disposition, EntryCounters, EntryOutcome, Ledger, Ledgers, Load, Passage, RetryState, Scales,
     SinkState,
 };
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
@@ -50,7 +50,7 @@ impl Books {
         self.at_once.offered(1);
         match &answer {
             Ok(disposition) => self.at_once.disposed(*disposition),
-            Err(error) => self.at_once.count(Outcome::refused(error), 1),
+            Err(error) => self.at_once.count(EntryOutcome::refused(error), 1),
         }
         answer
     }

@@ -1,10 +1,10 @@
 //! Spares a sink that is down.
 
-use super::policy::{Attempt, Limits, Next, RetryPolicy};
+use super::policy::{Attempt, Next, RetryLimits, RetryPolicy};
+use crate::deadline::moment_after;
 use crate::error::{ConfigError, Invalid};
 use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Mutex, lock};
-use crate::time::deadline::moment_after;
 use crate::time::{Clock, SystemClock};
 use std::fmt;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ const MOST_HALVINGS: u32 = 10;
 pub struct Breaker {
     threshold: u32,
     backoff: Duration,
-    limits: Limits,
+    limits: RetryLimits,
     clock: Arc<dyn Clock>,
     circuit: Mutex<Circuit>,
 }
@@ -101,7 +101,7 @@ impl Breaker {
         Self {
             threshold,
             backoff,
-            limits: Limits::default(),
+            limits: RetryLimits::default(),
             clock: Arc::new(SystemClock),
             circuit: Mutex::new(Circuit { failures: 0, until: None, probe: None }),
         }

@@ -4,16 +4,16 @@ use super::attempts::{Attempts, Step, Trials};
 use super::dead::DeadLetter;
 use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
+use crate::deadline::moment_after;
 use crate::error::{ConfigError, Invalid, WriteError};
-use crate::sink::control::{self, earlier, ledgers_of};
+use crate::sink::control::{self, earlier};
 use crate::sink::lane::Internal;
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    Again, AgainWait, Bookkeeper, CloseReport, Disposition, DropReason, Finish, FlushReport, Ledgers, Load,
-    SinkKind, SinkState, SinkStatus, Weight,
+    Again, AgainWait, CloseReport, Disposition, DropReason, Finish, FlushReport, Ledgers, Load, SinkKind,
+    SinkState, SinkStatus, Weight,
 };
 use crate::sync::{Mutex, lock};
-use crate::time::deadline::moment_after;
 use crate::time::{Clock, Deadline};
 use crate::wait::context::{Quiet, UserCode, caught, discard, is_worker, must_not_wait, user_code};
 use std::fmt;
@@ -406,23 +406,6 @@ where
         });
         report.ask_again(Some(Again { waits: vec![waits], ..Again::default() }));
     }
-
-    fn show(&self, state: &mut SinkState) {
-        let books = &self.attempts.books;
-        state.ledger = books.ledger(&ledgers_of(&self.inner));
-        let (pending, capacity, closed) = {
-            let parked = lock(&self.parked);
-            (parked.count() as u64, parked.capacity as u64, parked.closed)
-        };
-        if !state.kind.keeps_ledger() {
-            state.kind = SinkKind::KeyedRetry;
-            state.capacity = capacity;
-            state.status = if closed { SinkStatus::Closed } else { SinkStatus::Open };
-        }
-        state.depth += pending;
-        books.show(state);
-        state.retries.rotate_right(1);
-    }
 }
 
 impl<E, S, K, F, P> Sink<E> for KeyedRetry<E, S, K, F, P>
@@ -524,13 +507,17 @@ where
     }
 
     fn describe(&self, state: &mut SinkState) {
-        self.attempts.ask(|| self.inner.describe(state));
-        self.show(state);
+        self.attempts.describe(&self.inner, state, |state| {
+            let parked = lock(&self.parked);
+            state.kind = SinkKind::KeyedRetry;
+            state.capacity = parked.capacity as u64;
+            state.status = if parked.closed { SinkStatus::Closed } else { SinkStatus::Open };
+        });
+        state.depth += lock(&self.parked).count() as u64;
     }
 
     fn add_ledgers(&self, list: &mut Ledgers, internal: Internal) {
-        list.push(self.attempts.books.clone());
-        self.attempts.ask(|| self.inner.add_ledgers(list, internal));
+        self.attempts.add_ledgers(&self.inner, list, internal);
     }
 
     fn weigh(&self, weight: &Weight, _: Internal) {

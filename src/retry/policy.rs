@@ -351,12 +351,12 @@ impl fmt::Display for AttemptError<'_> {
 
 /// When the crate's own policies give an event up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct RetryLimits {
     attempts: Option<u32>,
     elapsed: Option<Duration>,
 }
 
-impl Limits {
+impl RetryLimits {
     pub(super) fn set_attempts(&mut self, most: u32) {
         self.attempts = Some(most);
     }

@@ -1,15 +1,13 @@
 //! A sink that tries again what its inner sink failed to accept, in order.
 
-use super::attempts::{Attempts, Cut, Step};
+use super::attempts::{Attempts, Interruption, Step};
 use super::dead::DeadLetter;
 use super::policy::RetryPolicy;
 use crate::error::{ConfigError, WriteError};
-use crate::sink::control::{self, ledgers_of};
+use crate::sink::control;
 use crate::sink::lane::Internal;
 use crate::sink::{Inner, Sink, SinkKey};
-use crate::stats::{
-    Bookkeeper, CloseReport, Disposition, FlushReport, Ledgers, SinkKind, SinkState, SinkStatus, Weight,
-};
+use crate::stats::{CloseReport, Disposition, FlushReport, Ledgers, SinkKind, SinkState, SinkStatus, Weight};
 use crate::sync::{AtomicBool, Ordering};
 use crate::time::{Clock, Deadline};
 use crate::wait::context::LastOffer;
@@ -74,8 +72,11 @@ impl<E, S, P> Retry<E, S, P> {
         Self { inner, attempts: Attempts::new(policy), closed: AtomicBool::new(false) }
     }
 
-    /// Where what is given up goes, together with the reason; the write then answers `Ok`. When this sink refuses the
-    /// letter, the event goes back to the caller with its last error. Closed and flushed after the sink behind.
+    /// Sends events that are given up to `sink`, each with its last error; the write then returns `Ok`.
+    ///
+    /// When `sink` refuses the letter, the event goes back to the caller with its last error. `sink` is closed and flushed
+    /// after the inner sink. Retries that share one dead-letter sink close it for each other: the first close ends it, and
+    /// later letters are refused. Give each retry a channel of its own.
     ///
     /// # Examples
     /// ```
@@ -146,7 +147,7 @@ where
     }
 
     /// The end of an event whose wait was called off.
-    fn cut(&self, cut: Cut, event: E, attempts: u32) -> Result<Disposition, WriteError<E>> {
+    fn cut(&self, cut: Interruption, event: E, attempts: u32) -> Result<Disposition, WriteError<E>> {
         let error = cut.with(event);
         // A limit is the caller's, who has the event back; a close is the end.
         if error.is_closed() { self.attempts.give_up(error, attempts) } else { Err(error) }
@@ -161,10 +162,14 @@ where
             return Err(WriteError::Failed { event, source: Box::new(error) });
         }
         if self.attempts.is_interrupted() {
-            return self.cut(Cut::Closed, event, 0);
+            return self.cut(Interruption::Closed, event, 0);
         }
         if LastOffer::is_now() {
-            let end = if self.attempts.dead_letters.is_some() { Cut::Closed } else { Cut::Timeout };
+            let end = if self.attempts.dead_letters.is_some() {
+                Interruption::Closed
+            } else {
+                Interruption::Timeout
+            };
             return self.cut(end, event, 0);
         }
         self.deliver(event)
@@ -213,21 +218,16 @@ where
     }
 
     fn describe(&self, state: &mut SinkState) {
-        self.attempts.ask(|| self.inner.describe(state));
-        state.ledger = self.attempts.books.ledger(&ledgers_of(&self.inner));
-        if !state.kind.keeps_ledger() {
+        self.attempts.describe(&self.inner, state, |state| {
             state.kind = SinkKind::Retry;
             if self.closed.load(Ordering::Relaxed) {
                 state.status = SinkStatus::Closed;
             }
-        }
-        self.attempts.books.show(state);
-        state.retries.rotate_right(1);
+        });
     }
 
     fn add_ledgers(&self, list: &mut Ledgers, internal: Internal) {
-        list.push(self.attempts.books.clone());
-        self.attempts.ask(|| self.inner.add_ledgers(list, internal));
+        self.attempts.add_ledgers(&self.inner, list, internal);
     }
 
     fn weigh(&self, weight: &Weight, _: Internal) {

@@ -74,7 +74,7 @@ const CLOSED: u64 = 2;
 const VALUE: u64 = 4;
 
 /// What all handles share.
-struct Shared<T> {
+struct BlockRing<T> {
     /// How many values were written, whether more may come, and whether one is being written by a shared writer.
     tail: CachePadded<AtomicU64>,
     /// The block of each number, modulo the table's length: one more than the capacity takes.
@@ -97,11 +97,11 @@ struct Registry<T> {
 
 // SAFETY: J1 to J6: blocks are reached by the protocol, which lends values to several threads (`T: Sync`) and moves them
 // from one to another (`T: Send`).
-unsafe impl<T: Send + Sync> Send for Shared<T> {}
+unsafe impl<T: Send + Sync> Send for BlockRing<T> {}
 // SAFETY: as above.
-unsafe impl<T: Send + Sync> Sync for Shared<T> {}
+unsafe impl<T: Send + Sync> Sync for BlockRing<T> {}
 
-impl<T> Shared<T> {
+impl<T> BlockRing<T> {
     /// The tail word.
     #[inline(always)]
     fn tail_word(&self) -> u64 {
@@ -129,7 +129,7 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Drop for Shared<T> {
+impl<T> Drop for BlockRing<T> {
     fn drop(&mut self) {
         let tail = self.tail.load(Ordering::Relaxed) / VALUE;
         // The block being written holds what was written into it, and its old values behind that.
@@ -191,7 +191,7 @@ pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), B
         blocks.0.push(Box::into_raw(Block::boxed(block_len as usize).ok_or(out_of_memory)?));
     }
     let table = blocks.0.iter().map(|block| AtomicPtr::new(*block)).collect();
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(BlockRing {
         tail: CachePadded::new(AtomicU64::new(0)),
         table,
         handed: Handed::new(),
@@ -233,7 +233,7 @@ impl<T> Drop for Blocks<T> {
 /// assert_eq!((source.readers(), reader.behind()), (1, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Source<T>(Arc<Shared<T>>);
+pub struct Source<T>(Arc<BlockRing<T>>);
 
 impl<T: Send + Sync> Source<T> {
     /// A reader whose next value is the one at `position`. One that is no longer kept counts as missed, with all up to the

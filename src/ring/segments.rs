@@ -25,6 +25,9 @@
     reason = "slots are written on one thread and read on another, in blocks that are linked"
 )]
 
+#[cfg(test)]
+mod models;
+
 use crate::sync::pace::Pace;
 use crate::sync::slot::Slot;
 use crate::sync::{self, AtomicBool, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};

@@ -20,7 +20,6 @@
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 mod consumer;
-mod fin;
 mod producer;
 mod sealer;
 mod slice;
@@ -32,12 +31,49 @@ use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{Arc, AtomicU64, CachePadded, Ordering};
 use crate::wait::context::discard;
 pub use consumer::Consumer;
-use fin::{Fin, SEALING};
 pub use producer::{Producer, Vacant};
 pub use sealer::Sealer;
 use std::ptr::NonNull;
 
-struct Shared<T> {
+/// `fin` of a ring that nobody seals.
+const OPEN: u64 = u64::MAX;
+/// `fin` while its final value is being agreed on.
+const SEALING: u64 = u64::MAX - 1;
+
+/// The word that says where a ring ends: [`OPEN`], [`SEALING`], or the final tail.
+///
+/// What lies in memory is one more, so that an open ring's word is zero: a publisher joins it with what else may ask for its
+/// attention, of all its lanes, and tests once.
+struct Fin(AtomicU64);
+
+impl Fin {
+    fn new() -> Self {
+        Self(AtomicU64::new(OPEN.wrapping_add(1)))
+    }
+
+    #[inline(always)]
+    fn load(&self, ordering: Ordering) -> u64 {
+        self.0.load(ordering).wrapping_sub(1)
+    }
+
+    /// What a producer looks at behind a fence: zero while the ring is open.
+    #[inline(always)]
+    fn attention(&self) -> u64 {
+        // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and `Sealer::fix`.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Moves the word on; `Err` says what it is if it is not `from`.
+    fn advance(&self, from: u64, to: u64) -> Result<u64, u64> {
+        let [old, new] = [from, to].map(|value| value.wrapping_add(1));
+        // ORD(spsc.fin): AcqRel; Release publishes what the proposer saw up to its tail, Acquire pairs with the winner's
+        // Release. For a mark: the heavy fence that follows pairs with the light ones of producer and consumer.
+        let moved = self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire);
+        moved.map(|_| to).map_err(|found| found.wrapping_sub(1))
+    }
+}
+
+struct SpscRing<T> {
     /// The next position to be written; everything below was written. Only the producer writes it.
     tail: CachePadded<AtomicU64>,
     /// The next position to be consumed; everything below was handled and its slot is free.
@@ -55,7 +91,7 @@ struct Shared<T> {
 /// A half's own way to the slots, so that a push or pop touches no third line to find them.
 ///
 /// # Invariant
-/// - S4: `first` points to `mask + 1` slots, a power of two, which live as long as the `Shared` that the half keeps.
+/// - S4: `first` points to `mask + 1` slots, a power of two, which live as long as the `SpscRing` that the half keeps.
 struct Slots<T> {
     first: NonNull<Slot<T>>,
     mask: u64,
@@ -99,7 +135,7 @@ impl<T> Slots<T> {
     }
 }
 
-impl<T> Shared<T> {
+impl<T> SpscRing<T> {
     /// The producer shows the values below this position.
     #[inline(always)]
     fn show(&self, tail: u64) {
@@ -119,7 +155,7 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Drop for Shared<T> {
+impl<T> Drop for SpscRing<T> {
     fn drop(&mut self) {
         let tail = self.tail.load(Ordering::Relaxed);
         let end = tail.min(self.fin.load(Ordering::Relaxed));
@@ -151,7 +187,7 @@ impl<T> Drop for Shared<T> {
 pub fn ring<T: Send>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), BuildError> {
     let slots = Aligned::try_new(super::slots_for(capacity, 1)? + spare_slots::<T>(), |_| Slot::empty())
         .ok_or(OutOfMemory::new(capacity))?;
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(SpscRing {
         tail: CachePadded::new(AtomicU64::new(0)),
         head: CachePadded::new(AtomicU64::new(0)),
         fin: Fin::new(),

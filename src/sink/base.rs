@@ -1,7 +1,7 @@
 //! The trait that every sink implements, and the identity of a sink.
 
-use super::control::{self, Inner};
-use super::lane::{Internal, Lane};
+use super::inner::{self, Inner, Wraps};
+use super::lane::{Internal, Lane, Lanes};
 use crate::error::{ConfigError, OutOfMemory, WriteError};
 use crate::stats::{CloseReport, Disposition, FlushReport, Ledgers, SinkState, Weight};
 use crate::time::Deadline;
@@ -148,7 +148,7 @@ pub trait Sink<E>: Send + Sync {
     /// assert!(sink.write("late").is_err_and(|error| error.is_closed()));
     /// ```
     fn close_by(&self, deadline: Deadline) -> CloseReport {
-        control::close_by(self, deadline)
+        inner::close_by(self, deadline)
     }
 
     /// Waits, until the deadline, until every event accepted so far was handled, and notes in the report how far that came.
@@ -172,7 +172,7 @@ pub trait Sink<E>: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
-        control::flush_by(self, deadline, report);
+        inner::flush_by(self, deadline, report);
     }
 
     /// Gives up waiting at once: a close has run past its deadline.
@@ -204,7 +204,7 @@ pub trait Sink<E>: Send + Sync {
     /// });
     /// ```
     fn abort_now(&self) {
-        control::abort_now(self);
+        inner::abort_now(self);
     }
 
     /// Writes out buffers: the worker upstream has forwarded every event that was waiting.
@@ -235,7 +235,7 @@ pub trait Sink<E>: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn end_of_batch(&self) {
-        control::end_of_batch(self);
+        inner::end_of_batch(self);
     }
 
     /// Tells the sink the time, and returns the moment at which it is to be called again at the latest; `None` if time means nothing
@@ -255,7 +255,7 @@ pub trait Sink<E>: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn tick(&self, now: Instant) -> Option<Instant> {
-        control::tick(self, now)
+        inner::tick(self, now)
     }
 
     /// Returns `true` if the sink accepts no further events, as far as it knows.
@@ -273,7 +273,7 @@ pub trait Sink<E>: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn reports_closed(&self) -> bool {
-        control::reports_closed(self)
+        inner::reports_closed(self)
     }
 
     /// Fills in the state that a snapshot shows.
@@ -296,7 +296,7 @@ pub trait Sink<E>: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn describe(&self, state: &mut SinkState) {
-        control::describe(self, state);
+        inner::describe(self, state);
     }
 
     /// Checks the settings of this sink and of its inner sinks. Called once, where a sink is put to use: by
@@ -314,7 +314,7 @@ pub trait Sink<E>: Send + Sync {
     /// assert!(sink.validate().is_err());
     /// ```
     fn validate(&self) -> Result<(), ConfigError> {
-        control::validate(self)
+        inner::validate(self)
     }
 
     /// Returns the identity of the sink. Handles to one sink return the same; `None` is like no other.
@@ -351,14 +351,34 @@ pub trait Sink<E>: Send + Sync {
     #[doc(hidden)]
     fn add_ledgers(&self, list: &mut Ledgers, internal: Internal) {
         let _ = internal;
-        control::add_ledgers(self, list);
+        inner::add_ledgers(self, list);
     }
 
     /// A batch upstream counts the events of its batches: this sink counts them, too. Called when the batch is made.
     #[doc(hidden)]
     fn weigh(&self, weight: &Weight, internal: Internal) {
         let _ = internal;
-        control::weigh(self, weight);
+        inner::weigh(self, weight);
+    }
+}
+
+impl<E, S: Sink<E> + ?Sized> Wraps<E> for S {
+    fn each_inner(&self, visit: &mut Inner<'_>) {
+        self.inner(visit);
+    }
+
+    fn is_reported_closed(&self) -> bool {
+        self.reports_closed()
+    }
+}
+
+impl<E, S: Sink<E> + ?Sized> Lanes<E> for S {
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
+        self.make_lane(Internal::TOKEN)
+    }
+
+    fn has_lanes(&self) -> bool {
+        self.makes_lanes(Internal::TOKEN)
     }
 }
 

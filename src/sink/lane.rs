@@ -1,13 +1,12 @@
 //! The private lane of one publisher into one sink.
 //!
 //! Sealed: a lane is a promise between the crate's own sinks and the bus about rings, seals and waits, which no sink of a user can keep.
-//! The methods of [`Sink`] that make lanes take an [`Internal`], which only this crate has.
+//! The methods of [`Sink`](crate::Sink) that make lanes take an [`Internal`], which only this crate has.
 //!
 //! The lanes into mailboxes are the ones that matter most, and this layer lies below the mailboxes. So it names them by
 //! [`PlainLanes`], for which the mailbox layer fills in its type. The compiler resolves that: a plain lane stays a variant of an enum,
 //! and a publish calls it directly.
 
-use super::base::Sink;
 use crate::error::{OutOfMemory, WriteError};
 use crate::stats::{Disposition, HeldBack};
 use crate::sync::lent::{Claim, Lent};
@@ -24,23 +23,17 @@ impl Internal {
     pub(crate) const TOKEN: Self = Self(());
 }
 
-/// The lanes of a sink, for the crate.
-pub trait Lanes<E>: Sink<E> {
-    /// Makes a private lane for one publisher; `None` where events go through [`write`](Sink::write).
+/// The lanes of a sink, for the crate. Every [`Sink`](crate::Sink) implements it.
+pub trait Lanes<E> {
+    /// Makes a private lane for one publisher; `None` where events go through [`write`](crate::Sink::write).
     ///
     /// # Errors
     /// [`OutOfMemory`] when the lane's memory cannot be allocated.
-    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory> {
-        self.make_lane(Internal::TOKEN)
-    }
+    fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory>;
 
     /// Whether [`lane`](Self::lane) makes lanes.
-    fn has_lanes(&self) -> bool {
-        self.makes_lanes(Internal::TOKEN)
-    }
+    fn has_lanes(&self) -> bool;
 }
-
-impl<E, S: Sink<E> + ?Sized> Lanes<E> for S {}
 
 /// Says which lanes lead into mailboxes. [`Mailboxes`] is the one type that implements it, in the mailbox layer.
 pub(crate) trait PlainLanes<E> {
@@ -71,11 +64,11 @@ pub(crate) trait PlainLane<E> {
 pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
     /// What keeps events away from the lane.
-    pub(crate) gate: Option<Gate<E>>,
+    pub(crate) gate: Option<LaneFilter<E>>,
 }
 
 /// Says what became of an event that does not pass.
-pub(crate) type Gate<E> = Lent<Judge<E>>;
+pub(crate) type LaneFilter<E> = Lent<Judge<E>>;
 
 type Judge<E> = dyn FnMut(&E) -> Option<HeldBack> + Send;
 

@@ -1,9 +1,13 @@
-//! The outcome of a close.
+//! The outcome of a close, and what a close or a flush has begun that is still to be waited for.
+//!
+//! A report may be unfinished while it is inside the crate: what was told to close or to flush, and is still to be waited for, travels
+//! in it under the name by which it was reached, through every wrapper, to the caller that waits ([`CloseReport::settle`],
+//! `FlushReport::settle`).
 
-use super::ending::{Ending, Identity, Told};
-use crate::time::Deadline;
+use crate::deadline::Deadline;
 use std::collections::HashSet;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// How far a close or a flush came.
@@ -292,6 +296,35 @@ impl fmt::Display for CloseReport {
     }
 }
 
+/// What tells something that closes from everything else, also after it is gone.
+#[derive(Clone)]
+pub(crate) struct Identity(Arc<()>);
+
+impl Identity {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(()))
+    }
+}
+
+/// Something that was told to close, and ends by itself.
+pub(crate) trait Ending: Send + Sync {
+    fn identity(&self) -> &Identity;
+
+    /// Its report, when it has ended. The report may name others that are to be waited for.
+    fn ended(&self) -> Option<CloseReport>;
+
+    /// Whether it is a report, and no more than that.
+    fn is_report(&self) -> bool {
+        false
+    }
+
+    /// Waits for its end, so long at most.
+    fn await_end(&self, deadline: Deadline);
+
+    /// Waits for its report, so long at most.
+    fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport;
+}
+
 /// A part of a report that is there already, in its place among those that are waited for.
 struct Ready {
     identity: Identity,
@@ -332,3 +365,37 @@ impl Met {
         first
     }
 }
+
+/// What is still to be waited for, with the names by which it was reached.
+pub(super) struct Told<T: ?Sized>(pub(super) Vec<(String, Arc<T>)>);
+
+impl<T: ?Sized> Told<T> {
+    /// Takes over what another report names, under a name.
+    pub(super) fn take_in(&mut self, name: &str, inner: Self) {
+        self.0.extend(inner.0.into_iter().map(|(path, told)| (joined(name, &path), told)));
+    }
+}
+
+fn joined(name: &str, path: &str) -> String {
+    match (name, path) {
+        ("", path) => path.to_owned(),
+        (name, "") => name.to_owned(),
+        (name, path) => format!("{name}/{path}"),
+    }
+}
+
+impl<T: ?Sized> Default for Told<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: ?Sized> Clone for Told<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+// What is told is asked for its report, and never left half changed by a panic.
+impl<T: ?Sized> UnwindSafe for Told<T> {}
+impl<T: ?Sized> RefUnwindSafe for Told<T> {}

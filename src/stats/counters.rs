@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// One reason why an event was not accepted, or was dropped on entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum EntryOutcome {
     RefusedFull,
     RefusedClosed,
     RefusedTimeout,
@@ -37,7 +37,7 @@ pub(crate) enum Outcome {
 
 const OUTCOMES: usize = 16;
 
-impl Outcome {
+impl EntryOutcome {
     /// How an event counts that a sink gave back.
     pub(crate) fn refused<E>(error: &WriteError<E>) -> Self {
         match error {
@@ -101,7 +101,7 @@ impl EntryCounters {
 
     /// Events that were accepted into a queue without positions, or are about to be.
     pub(crate) fn queued(&self) -> u64 {
-        self.outcomes[Outcome::Queued as usize].load(Ordering::Relaxed)
+        self.outcomes[EntryOutcome::Queued as usize].load(Ordering::Relaxed)
     }
 
     /// Counts what became of one offer that was accepted.
@@ -114,18 +114,18 @@ impl EntryCounters {
     pub(super) fn count_disposed(&self, disposition: Disposition, events: u64) {
         let outcome = match disposition {
             Disposition::Partly(parts) => return self.count_disposed(parts.rest(), events),
-            Disposition::Delivered => Outcome::Delivered,
-            Disposition::Pending => Outcome::Passed,
-            Disposition::Filtered => Outcome::Filtered,
-            Disposition::Dropped(DropReason::Full) => Outcome::DroppedFull,
-            Disposition::Dropped(DropReason::Failed) => Outcome::DroppedFailed,
-            Disposition::Dropped(DropReason::Panicked) => Outcome::DroppedPanicked,
+            Disposition::Delivered => EntryOutcome::Delivered,
+            Disposition::Pending => EntryOutcome::Passed,
+            Disposition::Filtered => EntryOutcome::Filtered,
+            Disposition::Dropped(DropReason::Full) => EntryOutcome::DroppedFull,
+            Disposition::Dropped(DropReason::Failed) => EntryOutcome::DroppedFailed,
+            Disposition::Dropped(DropReason::Panicked) => EntryOutcome::DroppedPanicked,
             Disposition::Dropped(reason) => {
-                self.count(Outcome::Queued, events);
+                self.count(EntryOutcome::Queued, events);
                 match reason {
-                    DropReason::Evicted => Outcome::Evicted,
-                    DropReason::ReceiverDropped => Outcome::ReceiverDropped,
-                    _ => Outcome::Aborted,
+                    DropReason::Evicted => EntryOutcome::Evicted,
+                    DropReason::ReceiverDropped => EntryOutcome::ReceiverDropped,
+                    _ => EntryOutcome::Aborted,
                 }
             }
         };
@@ -135,7 +135,7 @@ impl EntryCounters {
     /// Events that were passed on to an inner sink that decides later. They count as delivered, until
     /// [`Ledger::follow`] says more.
     pub(crate) fn passed(&self) -> u64 {
-        self.outcomes[Outcome::Passed as usize].load(Ordering::Relaxed)
+        self.outcomes[EntryOutcome::Passed as usize].load(Ordering::Relaxed)
     }
 
     /// Whether nothing was offered.
@@ -145,22 +145,22 @@ impl EntryCounters {
 
     /// Events lost by panics of the sink.
     pub(crate) fn unwound(&self) -> u64 {
-        self.outcomes[Outcome::Unwound as usize].load(Ordering::Relaxed)
+        self.outcomes[EntryOutcome::Unwound as usize].load(Ordering::Relaxed)
     }
 
     /// Events that were accepted and lost for want of room: dropped on entry, or evicted.
     pub(crate) fn lost(&self) -> u64 {
-        let get = |outcome: Outcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
-        get(Outcome::DroppedFull) + get(Outcome::Evicted)
+        let get = |outcome: EntryOutcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
+        get(EntryOutcome::DroppedFull) + get(EntryOutcome::Evicted)
     }
 
     /// Events that were accepted and given up.
     pub(crate) fn aborted(&self) -> u64 {
-        self.outcomes[Outcome::Aborted as usize].load(Ordering::Relaxed)
+        self.outcomes[EntryOutcome::Aborted as usize].load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(crate) fn count(&self, outcome: Outcome, n: u64) {
+    pub(crate) fn count(&self, outcome: EntryOutcome, n: u64) {
         self.add(&self.outcomes[outcome as usize], n);
     }
 
@@ -176,35 +176,35 @@ impl EntryCounters {
 
     /// Adds these counters to a ledger. What was accepted into a ring is the ring's to say; the rest is known here.
     pub(crate) fn add_to(&self, ledger: &mut Ledger) {
-        let get = |outcome: Outcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
+        let get = |outcome: EntryOutcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
         ledger.offered += self.offered.load(Ordering::Relaxed);
         if self.by_position {
-            ledger.offered += get(Outcome::RefusedFull)
-                + get(Outcome::RefusedClosed)
-                + get(Outcome::RefusedTimeout)
-                + get(Outcome::DroppedFull);
+            ledger.offered += get(EntryOutcome::RefusedFull)
+                + get(EntryOutcome::RefusedClosed)
+                + get(EntryOutcome::RefusedTimeout)
+                + get(EntryOutcome::DroppedFull);
         }
-        ledger.refused.full += get(Outcome::RefusedFull);
-        ledger.refused.closed += get(Outcome::RefusedClosed);
-        ledger.refused.timeout += get(Outcome::RefusedTimeout);
-        ledger.refused.reentrant += get(Outcome::RefusedReentrant);
-        ledger.refused.failed += get(Outcome::RefusedFailed);
-        ledger.delivered += get(Outcome::Delivered) + get(Outcome::Passed);
-        ledger.filtered += get(Outcome::Filtered);
-        ledger.dropped.full += get(Outcome::DroppedFull);
-        ledger.dropped.failed += get(Outcome::DroppedFailed);
-        ledger.dropped.panicked += get(Outcome::DroppedPanicked) + get(Outcome::Unwound);
-        ledger.dropped.evicted += get(Outcome::Evicted);
-        ledger.dropped.aborted += get(Outcome::Aborted);
-        ledger.dropped.receiver_dropped += get(Outcome::ReceiverDropped);
-        ledger.accepted += get(Outcome::Delivered)
-            + get(Outcome::Passed)
-            + get(Outcome::Filtered)
-            + get(Outcome::DroppedFull)
-            + get(Outcome::DroppedFailed)
-            + get(Outcome::DroppedPanicked)
-            + get(Outcome::Unwound)
-            + get(Outcome::Queued);
+        ledger.refused.full += get(EntryOutcome::RefusedFull);
+        ledger.refused.closed += get(EntryOutcome::RefusedClosed);
+        ledger.refused.timeout += get(EntryOutcome::RefusedTimeout);
+        ledger.refused.reentrant += get(EntryOutcome::RefusedReentrant);
+        ledger.refused.failed += get(EntryOutcome::RefusedFailed);
+        ledger.delivered += get(EntryOutcome::Delivered) + get(EntryOutcome::Passed);
+        ledger.filtered += get(EntryOutcome::Filtered);
+        ledger.dropped.full += get(EntryOutcome::DroppedFull);
+        ledger.dropped.failed += get(EntryOutcome::DroppedFailed);
+        ledger.dropped.panicked += get(EntryOutcome::DroppedPanicked) + get(EntryOutcome::Unwound);
+        ledger.dropped.evicted += get(EntryOutcome::Evicted);
+        ledger.dropped.aborted += get(EntryOutcome::Aborted);
+        ledger.dropped.receiver_dropped += get(EntryOutcome::ReceiverDropped);
+        ledger.accepted += get(EntryOutcome::Delivered)
+            + get(EntryOutcome::Passed)
+            + get(EntryOutcome::Filtered)
+            + get(EntryOutcome::DroppedFull)
+            + get(EntryOutcome::DroppedFailed)
+            + get(EntryOutcome::DroppedPanicked)
+            + get(EntryOutcome::Unwound)
+            + get(EntryOutcome::Queued);
     }
 }
 

@@ -225,54 +225,6 @@ impl Disposition {
     }
 }
 
-/// What a retry counts beside its [`Ledger`]: attempts, and letters to its dead-letter sink.
-///
-/// It is part of the [`SinkState`] of every sink in front of the retry.
-///
-/// # Examples
-/// ```
-/// use buslane::{Channel, Queue, Sink, sink_fn, SinkExt};
-/// use buslane::retry::Backoff;
-/// let (letters, dead) = Channel::lossy(8)?;
-/// let sink = sink_fn(|_: &u32| Err("no route")).retry(Backoff::default().max_attempts(1)).dead_letters(letters);
-/// let queue = sink.queue(8)?;
-/// queue.write(7)?;
-/// assert!(queue.close().is_done());
-/// let state = queue.state();
-/// assert_eq!((state.ledger.delivered, state.ledger.dropped.failed), (0, 1));
-/// assert_eq!((state.retries[0].given_up, state.retries[0].letters_sent), (1, 1));
-/// assert_eq!(state.last_error.as_deref(), Some("the sink failed: no route"));
-/// # drop(dead);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
-pub struct RetryState {
-    /// Attempts after an event's first one.
-    pub retried: u64,
-    /// Events that the policy gave up, or a close that was cut short.
-    pub given_up: u64,
-    /// Letters that the dead-letter sink accepted and did not drop at once.
-    pub letters_sent: u64,
-    /// Letters that the dead-letter sink refused, dropped at once, or lost by a panic. With a refusal the event went back to the
-    /// caller.
-    pub letters_lost: u64,
-    /// The text of the last error or panic that the retry saw.
-    pub last_error: Option<String>,
-}
-
-impl fmt::Display for RetryState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "retried {}, given up {}", self.retried, self.given_up)?;
-        write!(f, ", letters sent {}, letters lost {}", self.letters_sent, self.letters_lost)?;
-        match &self.last_error {
-            Some(error) => write!(f, "; last error: {error}"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// A stage of a chain that counts, as the stages in front of it see it. It outlives the sink, and runs no user code.
 pub(crate) trait Bookkeeper: Send + Sync {
     /// What became of the events whose writes were answered with [`Disposition::Pending`] here. Only the terms of the second

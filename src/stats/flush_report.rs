@@ -1,8 +1,7 @@
 //! The outcome of a flush.
 
-use super::close_report::Finish;
-use super::ending::{Flushing, Told};
-use crate::time::Deadline;
+use super::close_report::{Finish, Told};
+use crate::deadline::Deadline;
 use std::fmt;
 use std::sync::Arc;
 
@@ -216,6 +215,12 @@ impl fmt::Display for FlushReport {
         }
         Ok(())
     }
+}
+
+/// A flush that has begun, and continues without its caller.
+pub(crate) trait Flushing: Send + Sync {
+    /// Waits for it, so long at most. What it has told in turn is waited for, too, unless the calling thread is on its way through it.
+    fn settle(&self, deadline: Deadline, report: &mut FlushReport);
 }
 
 /// A part of a flush's report in its place among those that are waited for.

@@ -176,6 +176,7 @@ pub struct Ledger {
 /// assert_eq!(imbalance.to_string(), "the ledger does not balance: offered 1 = accepted 0; accepted = delivered 0");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Imbalance(pub Box<Ledger>);
 
 impl fmt::Display for Imbalance {

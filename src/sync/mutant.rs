@@ -3,8 +3,11 @@
 //! Under loom, atomics and fences are these wrappers. Each access knows its place in the source, so nothing has to be built again:
 //! `BUSLANE_WEAKEN="src/ring/spsc.rs:182:27 release"` takes the release half away from the access in that line and column, and
 //! `BUSLANE_SITES=file` makes each test append what it could take away where it came by. The halves are `acquire` and `release`,
-//! `acquire-on-failure` of an exchange, `fence` (the whole of it), and `recheck`, which is not an ordering but the look that
-//! comes between announcing a sleep and sleeping.
+//! `acquire-on-failure` of an exchange, `fence` (the whole of it), and `recheck`, which is not an ordering but the check
+//! between announcing a park and parking.
+//!
+//! A function that stands for the places of its callers has `#[track_caller]`: those here, and the
+//! fences in `membarrier`. Code outside `sync` calls them directly, and needs no such attribute.
 //!
 //! loom takes `SeqCst` on an access for `AcqRel`, and so do we.
 
@@ -110,10 +113,10 @@ pub(crate) fn fence(order: Ordering) {
     }
 }
 
-/// Whether the look that would come here, between announcing a sleep and sleeping, is left out.
+/// As [`sync::recheck`](super::recheck), unless the check at this place is left out.
 #[track_caller]
-pub(crate) fn no_recheck() -> bool {
-    is_weakened(Location::caller(), "recheck")
+pub(crate) fn recheck<R: Default>(check: impl FnOnce() -> R) -> R {
+    if is_weakened(Location::caller(), "recheck") { R::default() } else { check() }
 }
 
 macro_rules! wrap {

@@ -1,7 +1,6 @@
 //! A clock that stands still until it is moved.
 
-use super::GUARD;
-use crate::sync::lock;
+use super::{GUARD, lock};
 use crate::time::{Clock, Deadline, Pause};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,18 +22,18 @@ use std::time::{Duration, Instant};
 /// assert_eq!(clock.now(), later);
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Shared>);
+pub struct ManualClock(Arc<ClockCore>);
 
 #[derive(Debug)]
-struct Shared {
+struct ClockCore {
     start: Instant,
-    state: Mutex<State>,
+    state: Mutex<ClockState>,
     /// Where tests wait for others to sleep.
     changed: Pause,
 }
 
 #[derive(Debug)]
-struct State {
+struct ClockState {
     passed: Duration,
     /// Those who wait now.
     sleepers: Vec<Arc<Pause>>,
@@ -44,7 +43,7 @@ struct State {
     hurries: bool,
 }
 
-impl Shared {
+impl ClockCore {
     /// The time that has passed after so much more of it, cut to what can be a moment.
     fn reach(&self, passed: Duration, mut by: Duration) -> Duration {
         loop {
@@ -70,8 +69,8 @@ impl ManualClock {
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        let state = State { passed: Duration::ZERO, sleepers: Vec::new(), waits: 0, hurries: false };
-        Self(Arc::new(Shared { start: Instant::now(), state: Mutex::new(state), changed: Pause::new() }))
+        let state = ClockState { passed: Duration::ZERO, sleepers: Vec::new(), waits: 0, hurries: false };
+        Self(Arc::new(ClockCore { start: Instant::now(), state: Mutex::new(state), changed: Pause::new() }))
     }
 
     /// A clock that whoever waits moves to the end of the wait: time passes, and nobody sleeps.

@@ -3,7 +3,7 @@
 use super::GUARD;
 use crate::error::WriteError;
 use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, FlushReport, Outcome, SinkKind, SinkState, SinkStatus};
+use crate::stats::{CloseReport, Counters, EntryOutcome, FlushReport, SinkKind, SinkState, SinkStatus};
 use crate::sync::{Mutex, lock};
 use crate::time::{Deadline, Pause};
 use std::fmt;
@@ -29,16 +29,16 @@ use std::sync::Arc;
 /// assert!(seen.is_closed());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Collect<E>(Arc<Shared<E>>);
+pub struct Collect<E>(Arc<CollectCore<E>>);
 
-struct Shared<E> {
-    state: Mutex<State<E>>,
+struct CollectCore<E> {
+    state: Mutex<CollectState<E>>,
     counters: Counters,
     /// Where tests wait for events.
     changed: Pause,
 }
 
-struct State<E> {
+struct CollectState<E> {
     events: Vec<E>,
     calls: Calls,
 }
@@ -66,8 +66,12 @@ impl<E> Collect<E> {
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        let state = State { events: Vec::new(), calls: Calls::default() };
-        Self(Arc::new(Shared { state: Mutex::new(state), counters: Counters::new(), changed: Pause::new() }))
+        let state = CollectState { events: Vec::new(), calls: Calls::default() };
+        Self(Arc::new(CollectCore {
+            state: Mutex::new(state),
+            counters: Counters::new(),
+            changed: Pause::new(),
+        }))
     }
 
     /// Takes out what it has, in the order of arrival.
@@ -253,12 +257,12 @@ impl<E: Send> Sink<E> for Collect<E> {
         {
             let mut state = lock(&self.0.state);
             if state.calls.closes > 0 {
-                counters.count(Outcome::RefusedClosed, 1);
+                counters.count(EntryOutcome::RefusedClosed, 1);
                 return Err(WriteError::Closed(event));
             }
             state.events.push(event);
         }
-        counters.count(Outcome::Delivered, 1);
+        counters.count(EntryOutcome::Delivered, 1);
         self.0.changed.poke();
         Ok(())
     }

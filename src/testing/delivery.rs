@@ -1,6 +1,6 @@
 //! The part of the contract that is seen from behind a combinator.
 
-use super::contract::{SinkContract, balanced, broken, close, ends, require, write_from_threads, writer_of};
+use super::clause::{balanced, broken, close, ends, require, write_from_threads, writer_of};
 use super::{Collect, GUARD};
 use crate::sink::Sink;
 use crate::stats::FlushReport;
@@ -56,7 +56,7 @@ fn flush<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, clause: &str) {
 /// What was accepted arrives, once and in order, or the books say where it went.
 #[track_caller]
 pub(super) fn arrives<E, C, S, N>(
-    contract: SinkContract,
+    ordered: bool,
     make: &impl Fn(Collect<C>) -> S,
     event: &impl Fn(u64) -> E,
     numbers: &impl Fn(C) -> N,
@@ -80,7 +80,7 @@ pub(super) fn arrives<E, C, S, N>(
         require(accepted.contains(number), CLAUSE, format_args!("event {number} was refused and arrived"));
         require(seen.insert(*number), CLAUSE, format_args!("event {number} arrived twice"));
     }
-    if contract.ordered {
+    if ordered {
         in_order(&arrived);
     }
     let ledger = balanced(&*sink).ledger;

@@ -2,7 +2,7 @@
 
 use crate::error::WriteError;
 use crate::sink::{Inner, Sink, SinkKey};
-use crate::stats::{Counters, Disposition, Outcome, SinkState};
+use crate::stats::{Counters, Disposition, EntryOutcome, SinkState};
 use crate::sync::{AtomicU64, Ordering};
 use std::fmt;
 use std::marker::PhantomData;
@@ -46,11 +46,11 @@ pub struct Flaky<E, S> {
     /// A later one fails when its hash lies below this.
     below: f64,
     seed: u64,
-    shared: Arc<Shared>,
+    shared: Arc<FlakyCore>,
     events: PhantomData<fn(E)>,
 }
 
-struct Shared {
+struct FlakyCore {
     attempts: AtomicU64,
     failures: AtomicU64,
     counters: Counters,
@@ -69,7 +69,7 @@ impl<E, S: Sink<E>> Flaky<E, S> {
     /// ```
     pub fn new(inner: S) -> Self {
         let shared =
-            Shared { attempts: AtomicU64::new(0), failures: AtomicU64::new(0), counters: Counters::new() };
+            FlakyCore { attempts: AtomicU64::new(0), failures: AtomicU64::new(0), counters: Counters::new() };
         Self { inner, first: 0, below: 0.0, seed: 0, shared: Arc::new(shared), events: PhantomData }
     }
 
@@ -168,10 +168,10 @@ impl<E, S: Sink<E>> Sink<E> for Flaky<E, S> {
         counters.offered(1);
         // Closed is final: what comes after a close is not worth a retry.
         if self.inner.reports_closed() {
-            counters.count(Outcome::RefusedClosed, 1);
+            counters.count(EntryOutcome::RefusedClosed, 1);
             return Err(WriteError::Closed(event));
         }
-        counters.count(Outcome::RefusedFailed, 1);
+        counters.count(EntryOutcome::RefusedFailed, 1);
         Err(WriteError::Failed { event, source: FLAKY.into() })
     }
 

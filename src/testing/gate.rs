@@ -1,10 +1,10 @@
 //! A place that threads pass only when a test lets them.
 
-use super::GUARD;
+use super::{GUARD, lock};
 use crate::error::WriteError;
 use crate::sink::{Inner, Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, Disposition, Outcome, SinkState};
-use crate::sync::{AtomicBool, Ordering, lock};
+use crate::stats::{CloseReport, Counters, Disposition, EntryOutcome, SinkState};
+use crate::sync::{AtomicBool, Ordering};
 use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
@@ -31,16 +31,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Gate(Arc<Shared>);
+pub struct Gate(Arc<GateCore>);
 
-struct Shared {
-    state: Mutex<State>,
+struct GateCore {
+    state: Mutex<GateState>,
     /// Where both sides wait for a change of the state. Nothing here allocates, so that tests may count what they do.
     changed: Condvar,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
+struct GateState {
     reached: usize,
     waiting: usize,
     permits: usize,
@@ -64,7 +64,7 @@ impl Gate {
     /// ```
     #[must_use]
     pub fn closed() -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() }))
+        Self(Arc::new(GateCore { state: Mutex::new(GateState::default()), changed: Condvar::new() }))
     }
 
     /// Waits for a permit and uses it up.
@@ -106,13 +106,13 @@ impl Gate {
         passes
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut GateState)) {
         change(&mut lock(&self.0.state));
         self.0.changed.notify_all();
     }
 
     /// Waits until the condition holds; whether it does.
-    fn wait(&self, done: impl Fn(&State) -> bool) -> (MutexGuard<'_, State>, bool) {
+    fn wait(&self, done: impl Fn(&GateState) -> bool) -> (MutexGuard<'_, GateState>, bool) {
         let state = lock(&self.0.state);
         let (state, timeout) = self
             .0
@@ -223,7 +223,7 @@ impl Gate {
     /// assert_eq!(seen.events(), ["event"]);
     /// ```
     pub fn before<E, S: Sink<E>>(&self, inner: S) -> Gated<E, S> {
-        let shared = Behind { closed: AtomicBool::new(false), counters: Counters::new() };
+        let shared = GatedCore { closed: AtomicBool::new(false), counters: Counters::new() };
         Gated { gate: self.clone(), inner, shared: Arc::new(shared), events: PhantomData }
     }
 }
@@ -260,11 +260,11 @@ impl fmt::Debug for Gate {
 pub struct Gated<E, S> {
     gate: Gate,
     inner: S,
-    shared: Arc<Behind>,
+    shared: Arc<GatedCore>,
     events: PhantomData<fn(E)>,
 }
 
-struct Behind {
+struct GatedCore {
     closed: AtomicBool,
     counters: Counters,
 }
@@ -294,7 +294,7 @@ impl<E, S: Sink<E>> Sink<E> for Gated<E, S> {
         }
         let counters = self.shared.counters.shared();
         counters.offered(1);
-        counters.count(Outcome::RefusedClosed, 1);
+        counters.count(EntryOutcome::RefusedClosed, 1);
         Err(WriteError::Closed(event))
     }
 

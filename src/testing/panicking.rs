@@ -42,14 +42,14 @@ pub const PANICKING: &str = "the sink panicked, as it was asked to";
 /// ```
 #[must_use = "a sink does nothing until it is written to or added to a bus"]
 pub struct Panicking<E> {
-    plan: Plan,
+    settings: PanicSettings,
     seen: AtomicU64,
     closed: AtomicBool,
     events: PhantomData<fn(E)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Plan {
+struct PanicSettings {
     nth: Option<u64>,
     every: bool,
     close: bool,
@@ -66,7 +66,7 @@ impl<E> Panicking<E> {
     /// ```
     pub fn new() -> Self {
         Self {
-            plan: Plan::default(),
+            settings: PanicSettings::default(),
             seen: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             events: PhantomData,
@@ -88,7 +88,7 @@ impl<E> Panicking<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_event(mut self, nth: u64) -> Self {
-        self.plan.nth = Some(nth);
+        self.settings.nth = Some(nth);
         self
     }
 
@@ -102,7 +102,7 @@ impl<E> Panicking<E> {
     /// assert!(sink.write(3).is_err_and(|error| error.is_closed()));
     /// ```
     pub fn on_every_event(mut self) -> Self {
-        self.plan.every = true;
+        self.settings.every = true;
         self
     }
 
@@ -117,7 +117,7 @@ impl<E> Panicking<E> {
     /// # Ok::<(), buslane::error::AddError>(())
     /// ```
     pub fn on_close(mut self) -> Self {
-        self.plan.close = true;
+        self.settings.close = true;
         self
     }
 
@@ -130,7 +130,7 @@ impl<E> Panicking<E> {
     /// assert!(dropped.is_err());
     /// ```
     pub fn on_drop(mut self) -> Self {
-        self.plan.drop = true;
+        self.settings.drop = true;
         self
     }
 }
@@ -148,14 +148,14 @@ impl<E> Sink<E> for Panicking<E> {
             return Err(WriteError::Closed(event));
         }
         let nth = self.seen.fetch_add(1, Ordering::Relaxed) + 1;
-        panic_if(self.plan.every || self.plan.nth == Some(nth));
+        panic_if(self.settings.every || self.settings.nth == Some(nth));
         drop(event);
         Ok(())
     }
 
     fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.closed.store(true, Ordering::Relaxed);
-        panic_if(self.plan.close);
+        panic_if(self.settings.close);
         CloseReport::done()
     }
 
@@ -166,7 +166,7 @@ impl<E> Sink<E> for Panicking<E> {
 
 impl<E> Drop for Panicking<E> {
     fn drop(&mut self) {
-        panic_if(self.plan.drop && !std::thread::panicking());
+        panic_if(self.settings.drop && !std::thread::panicking());
     }
 }
 
@@ -178,6 +178,6 @@ impl<E> Default for Panicking<E> {
 
 impl<E> fmt::Debug for Panicking<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Panicking").field(&self.plan).finish()
+        f.debug_tuple("Panicking").field(&self.settings).finish()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::WriteError;
 use crate::sink::{Inner, Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, Disposition, Outcome, SinkState};
+use crate::stats::{CloseReport, Counters, Disposition, EntryOutcome, SinkState};
 use crate::time::{Clock, Deadline, Pause};
 use std::fmt;
 use std::marker::PhantomData;
@@ -35,11 +35,11 @@ pub struct Slow<E, S> {
     inner: S,
     delay: Duration,
     clock: Box<dyn Clock>,
-    shared: Arc<Shared>,
+    shared: Arc<SlowCore>,
     events: PhantomData<fn(E)>,
 }
 
-struct Shared {
+struct SlowCore {
     pause: Arc<Pause>,
     counters: Counters,
 }
@@ -57,7 +57,7 @@ impl<E, S: Sink<E>> Slow<E, S> {
     /// # Ok::<(), buslane::WriteError<&str>>(())
     /// ```
     pub fn new(inner: S, delay: Duration, clock: impl Clock + 'static) -> Self {
-        let shared = Shared { pause: Arc::new(Pause::new()), counters: Counters::new() };
+        let shared = SlowCore { pause: Arc::new(Pause::new()), counters: Counters::new() };
         Self { inner, delay, clock: Box::new(clock), shared: Arc::new(shared), events: PhantomData }
     }
 
@@ -84,7 +84,7 @@ impl<E, S: Sink<E>> Sink<E> for Slow<E, S> {
         }
         let counters = self.shared.counters.shared();
         counters.offered(1);
-        counters.count(Outcome::RefusedClosed, 1);
+        counters.count(EntryOutcome::RefusedClosed, 1);
         Err(WriteError::Closed(event))
     }
 

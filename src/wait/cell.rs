@@ -19,7 +19,7 @@ use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::pace::Pace;
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{AtomicU64, CachePadded, MODEL, Ordering, fence, no_recheck, thread};
+use crate::sync::{AtomicU64, CachePadded, MODEL, Ordering, fence, recheck, thread};
 use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
@@ -72,11 +72,11 @@ pub struct WaitCell {
     /// What publishers look at: 1 while a consumer sleeps that wants to be woken.
     parked: AtomicU64,
     pair: FencePair,
-    bed: CachePadded<Bed>,
+    slot: CachePadded<SleeperSlot>,
 }
 
 /// The sleeper, and the word that says whose it is.
-struct Bed {
+struct SleeperSlot {
     state: AtomicU64,
     sleeper: Slot<Sleeper>,
 }
@@ -93,8 +93,8 @@ impl WaitCell {
     /// ```
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
-        let bed = Bed { state: AtomicU64::new(IDLE), sleeper: Slot::empty() };
-        Self { parked: AtomicU64::new(0), pair, bed: CachePadded::new(bed) }
+        let slot = SleeperSlot { state: AtomicU64::new(IDLE), sleeper: Slot::empty() };
+        Self { parked: AtomicU64::new(0), pair, slot: CachePadded::new(slot) }
     }
 
     /// The publisher's half of the handshake, between its store and [`wake`](Self::wake). One serves any number of
@@ -111,7 +111,6 @@ impl WaitCell {
     /// assert!(!cells.iter().any(|cell| cell.is_parked()));
     /// ```
     #[inline(always)]
-    #[cfg_attr(all(loom, feature = "loom"), track_caller)]
     pub fn fence(&self) {
         // ORD(cell.state): light fence; pairs with the heavy ones in `park_unless` and `register`.
         light_fence(self.pair);
@@ -209,7 +208,7 @@ impl WaitCell {
 
     #[cold]
     fn wake_from(&self, kind: u64) {
-        let state = self.bed.state.load(Ordering::Relaxed);
+        let state = self.slot.state.load(Ordering::Relaxed);
         if is_kind(state, kind)
             && let Some(sleeper) = self.take(state)
         {
@@ -221,15 +220,15 @@ impl WaitCell {
     fn take(&self, state: u64) -> Option<Sleeper> {
         let busy = with_kind(state, BUSY);
         // ORD(cell.state): Acquire; pairs with the Release in `prepare`: the sleeper is written.
-        self.bed.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        self.slot.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
         // SAFETY: W1, W2: the exchange made the sleeper ours, and in these states there is one.
-        let sleeper = unsafe { self.bed.sleeper.take() };
+        let sleeper = unsafe { self.slot.sleeper.take() };
         if is_kind(state, PARKED) {
             // Before the state: behind it, it might wipe out the next sleeper's.
             self.parked.store(0, Ordering::Relaxed);
         }
         // ORD(cell.state): Release; pairs with the Acquire in `prepare`: the slot is empty.
-        self.bed.state.store(with_kind(state, IDLE).wrapping_add(NEXT), Ordering::Release);
+        self.slot.state.store(with_kind(state, IDLE).wrapping_add(NEXT), Ordering::Release);
         Some(sleeper)
     }
 
@@ -238,7 +237,7 @@ impl WaitCell {
     fn prepare(&self, sleeper: Sleeper, kind: u64) -> Option<u64> {
         let mut pace = Pace::new();
         let idle = loop {
-            let state = self.bed.state.load(Ordering::Relaxed);
+            let state = self.slot.state.load(Ordering::Relaxed);
             if is_kind(state, BUSY) {
                 // The thread that moved it there runs no user code before it moves it on.
                 pace.wait();
@@ -248,14 +247,14 @@ impl WaitCell {
                 let busy = with_kind(state, BUSY);
                 // ORD(cell.state): Acquire; pairs with the Release in `take`: the slot is empty.
                 let moved =
-                    self.bed.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed);
+                    self.slot.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed);
                 if moved.is_ok() {
                     break state;
                 }
             }
         };
         // SAFETY: W1, W2: the exchange made the slot ours, and in IDLE it is empty.
-        unsafe { self.bed.sleeper.put(sleeper) };
+        unsafe { self.slot.sleeper.put(sleeper) };
         if kind == PARKED {
             // ORD(cell.parked): Relaxed; the heavy fence that follows orders it against the load in `attention`. Before the state, so
             // that whoever takes the sleeper out finds it set.
@@ -263,13 +262,13 @@ impl WaitCell {
         }
         let state = with_kind(idle, kind);
         // ORD(cell.state): Release; pairs with the Acquire in `take`: the sleeper is written.
-        self.bed.state.store(state, Ordering::Release);
+        self.slot.state.store(state, Ordering::Release);
         Some(state)
     }
 
     /// Takes whoever sleeps out again, unless a waker is about to: for the one consumer that sleeps as a task.
     pub(crate) fn cancel(&self) {
-        let state = self.bed.state.load(Ordering::Relaxed);
+        let state = self.slot.state.load(Ordering::Relaxed);
         if is_kind(state, PARKED) || is_kind(state, NAPPING) {
             drop(self.take(state));
         }
@@ -295,7 +294,7 @@ impl WaitCell {
         let _stay = Stay { cell: self, state };
         // ORD(cell.state): heavy fence; pairs with the light one of whoever puts an event in, and with that in `wake_now`.
         let fenced = heavy_fence(self.pair);
-        if no_recheck() || !ready() {
+        if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }
@@ -339,7 +338,7 @@ impl WaitCell {
         let _stay = Stay { cell: self, state };
         // ORD(cell.state): full fence; pairs with that in `wake_now`.
         fence(Ordering::SeqCst);
-        if no_recheck() || !ready() {
+        if !recheck(ready) {
             thread.park(Some(limit));
         }
     }
@@ -419,7 +418,7 @@ impl Drop for WaitCell {
 
 impl fmt::Debug for WaitCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.bed.state.load(Ordering::Relaxed) & KIND {
+        let state = match self.slot.state.load(Ordering::Relaxed) & KIND {
             IDLE => "idle",
             PARKED => "parked",
             NAPPING => "napping",

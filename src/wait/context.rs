@@ -28,7 +28,6 @@
 //! | `user_code` | how user code is called: marked, its panics caught, its values dropped; `Delivery`, `InnerBus`, `Disposal` |
 //! | `quiet` | a value whose destructor may panic |
 //! | `visit`, `crew` | what this thread is doing with which object |
-//! | `work` | workers of queues |
 //! | `limit` | how long calls on this thread may wait |
 
 mod crew;
@@ -36,7 +35,6 @@ mod limit;
 mod quiet;
 mod user_code;
 mod visit;
-mod work;
 
 pub(crate) use crew::Crew;
 pub(crate) use limit::{HandleDrop, LastOffer, WaitLimit};
@@ -46,11 +44,10 @@ pub(crate) use user_code::{
     event_of, quietly, text_or_panic, user_code,
 };
 pub(crate) use visit::{Holding, Purpose, Visit, Visits, flush_goal, is_on_the_way};
-pub(crate) use work::{AtWork, is_worker};
 
+use crate::deadline::Deadline;
 use crate::sync::per_thread;
-use crate::time::Deadline;
-use limit::Limits;
+use limit::ThreadLimits;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -79,7 +76,7 @@ struct CallContext {
     works: Cell<bool>,
     /// How many closes and flushes of several sinks are in progress.
     deferred: Cell<u32>,
-    limits: Cell<Limits>,
+    limits: Cell<ThreadLimits>,
     dropping: Cell<Option<Deadline>>,
     last_offer: Cell<bool>,
     visits: Here,
@@ -96,7 +93,7 @@ per_thread! {
         disposing: Cell::new(None),
         works: Cell::new(false),
         deferred: Cell::new(0),
-        limits: Cell::new(Limits::NONE),
+        limits: Cell::new(ThreadLimits::NONE),
         dropping: Cell::new(None),
         last_offer: Cell::new(false),
         visits: Here::nowhere(),
@@ -151,6 +148,30 @@ impl Drop for WaitedFor {
     fn drop(&mut self) {
         of_this_thread((), |context| context.waited_for.set(context.waited_for.get().wrapping_sub(1)));
     }
+}
+
+/// The worker of a queue, until it is dropped.
+#[must_use]
+pub(crate) struct AtWork {
+    outer: bool,
+}
+
+impl AtWork {
+    pub(crate) fn begin() -> Self {
+        Self { outer: of_this_thread(false, |context| context.works.replace(true)) }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        of_this_thread((), |context| context.works.set(self.outer));
+    }
+}
+
+/// Whether the current thread is the worker of a queue. A call in progress may wait for room that this worker makes, so it waits
+/// for no call.
+pub(crate) fn is_worker() -> bool {
+    of_this_thread(false, |context| context.works.get())
 }
 
 /// While it lives, queues, channels and buses that are closed or flushed on this thread are told so and not waited for: the caller

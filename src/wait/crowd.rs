@@ -11,10 +11,13 @@
 //! there is more and nobody is on the way who was woken; see `Mailbox::pass_on`. And whoever was woken looks, or passes the
 //! wake-up on when it will not.
 
+#[cfg(test)]
+mod models;
+
 use super::{FencePair, Sleeper, park_fenced};
-use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
+use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock, no_recheck};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock, recheck};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -53,15 +56,13 @@ impl Crowd {
         asleep.napping.reserve(consumers.saturating_sub(napping));
     }
 
-    /// The half of the handshake between an event that was put in, or taken, and [`has_parked`](Self::has_parked).
+    /// The pair whose light fence comes between an event that was put in, or taken, and [`has_parked`](Self::has_parked).
     #[inline]
-    #[cfg_attr(all(loom, feature = "loom"), track_caller)]
-    pub(crate) fn fence(&self) {
-        // ORD(crowd.parked): light fence; pairs with the heavy ones in `park_unless` and `register`.
-        light_fence(self.pair);
+    pub(crate) fn pair(&self) -> FencePair {
+        self.pair
     }
 
-    /// Whether somebody sleeps that wants to be woken. To be asked behind [`fence`](Self::fence).
+    /// Whether somebody sleeps that wants to be woken. To be called after a light fence of the [`pair`](Self::pair).
     #[inline]
     pub(crate) fn has_parked(&self) -> bool {
         // ORD(crowd.parked): Relaxed; the fences order it against the store in `enter`.
@@ -189,7 +190,7 @@ impl Crowd {
         let _stay = Stay(self, self.enter(Sleeper::Thread(thread.clone()), false));
         // ORD(crowd.parked): heavy fence; pairs with the light one of whoever puts an event in or takes one.
         let fenced = heavy_fence(self.pair);
-        if no_recheck() || !ready() {
+        if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }
@@ -200,7 +201,7 @@ impl Crowd {
         let thread = Unparker::current();
         // No fence: nobody wakes those who nap but under the lock that `enter` has taken. See `wake_all`.
         let _stay = Stay(self, self.enter(Sleeper::Thread(thread.clone()), true));
-        if no_recheck() || !ready() {
+        if !recheck(ready) {
             thread.park(Some(limit));
         }
     }

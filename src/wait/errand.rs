@@ -10,10 +10,10 @@
 
 use super::WaitList;
 use super::context::{AtWork, DeferredWaits, Visits, is_worker, must_not_wait, waits_are_deferred};
+use crate::deadline::Deadline;
 use crate::stats::{CloseReport, FlushReport, Identity};
 use crate::sync::membarrier::process_pair;
 use crate::sync::{MODEL, Mutex, lock, thread};
-use crate::time::Deadline;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

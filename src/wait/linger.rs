@@ -10,8 +10,8 @@
 //! get more than a few eighths full. An event that comes alone waits for nobody.
 
 use super::strategy::spin_looks;
+use crate::deadline::Deadline;
 use crate::sync::{MODEL, spin_hint, thread};
-use crate::time::Deadline;
 use std::sync::OnceLock;
 use std::time::Instant;
 

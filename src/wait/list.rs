@@ -37,16 +37,18 @@
 //! is taken, or is not to be had before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
 
 mod line;
+#[cfg(test)]
+mod models;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod waiter;
 
 use super::{DEGRADED_LIMIT, FencePair, SAFETY_LIMIT};
+use crate::deadline::Deadline;
 use crate::sync::guarded::{is_inside, is_let_go};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicU64, MODEL, Mutex, Ordering, lock, no_recheck};
-use crate::time::Deadline;
+use crate::sync::{AtomicU64, MODEL, Mutex, Ordering, lock, recheck};
 use line::{Call, FOR_PROGRESS, Line, Listed, Place};
 use std::fmt;
 use std::sync::Arc;
@@ -173,7 +175,7 @@ impl WaitList {
             // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the notifier sees the count, or we see
             // its progress.
             let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
-            let outcome = if no_recheck() { None } else { attempt() };
+            let outcome = recheck(&mut attempt);
             let left = deadline.remaining();
             // ORD(list.woken): Acquire; pairs with the Release in `Entry::wake`: the progress is visible.
             if outcome.is_none()

@@ -15,7 +15,7 @@
 //! - L2: a berth is on the stack, or in one chain taken from it, exactly in AWAY, ASLEEP and TAKING. So its link is written by
 //!   its reader in OUT, and else by whoever has the chain.
 //! - L3: whoever was called while ASLEEP, and has a chain handed to it, wakes that chain before it does anything else.
-//! - L4: beds are freed when the `Sleepers` and all their berths are gone, so a link is good as long as one of them lives.
+//! - L4: nodes are freed when the `Sleepers` and all their berths are gone, so a link is good as long as one of them lives.
 //! - L5: a berth is used by one thread at a time (`&mut Berth`), and only with the `Sleepers` that made it. No user code runs
 //!   between a change of its state and the step that belongs to it: wakers are cloned before, and dropped and called after.
 #![expect(
@@ -28,7 +28,7 @@ use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
 use crate::sync::pace::Pace;
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
-use crate::sync::{AtomicPtr, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, no_recheck};
+use crate::sync::{AtomicPtr, AtomicU64, CachePadded, MODEL, Mutex, Ordering, lock, recheck};
 use std::fmt;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
@@ -64,18 +64,18 @@ const CALLED: u64 = 4;
 /// assert_eq!(asked, 1);
 /// ```
 pub struct Berth {
-    bed: Arc<Bed>,
-    /// The beds of the `Sleepers` that made it.
-    home: Arc<Mutex<Beds>>,
+    node: Arc<Node>,
+    /// The nodes of the `Sleepers` that made it.
+    home: Arc<Mutex<Nodes>>,
 }
 
-struct Bed {
+struct Node {
     state: CachePadded<AtomicU64>,
     sleeper: Slot<Sleeper>,
     /// The next one on the stack or in the chain.
-    next: AtomicPtr<Bed>,
+    next: AtomicPtr<Node>,
     /// What a sleeper that is called has to wake.
-    handed: AtomicPtr<Bed>,
+    handed: AtomicPtr<Node>,
 }
 
 /// The place where any number of readers of one stream sleep, all of whom an event wakes.
@@ -103,17 +103,17 @@ struct Bed {
 /// });
 /// ```
 pub struct Sleepers {
-    first: CachePadded<AtomicPtr<Bed>>,
+    first: CachePadded<AtomicPtr<Node>>,
     /// What `first` is when nobody is on the stack: null, or with the symmetric pair something that no berth is.
-    empty: *mut Bed,
+    empty: *mut Node,
     pair: FencePair,
-    beds: Arc<Mutex<Beds>>,
+    nodes: Arc<Mutex<Nodes>>,
 }
 
 #[derive(Default)]
-struct Beds {
-    all: Vec<Arc<Bed>>,
-    free: Vec<Arc<Bed>>,
+struct Nodes {
+    all: Vec<Arc<Node>>,
+    free: Vec<Arc<Node>>,
 }
 
 // SAFETY: `empty` is never followed, and never changes.
@@ -137,7 +137,7 @@ impl Sleepers {
             FencePair::Asymmetric => null_mut(),
             FencePair::Symmetric => NonNull::dangling().as_ptr(),
         };
-        Self { first: CachePadded::new(AtomicPtr::new(empty)), empty, pair, beds: Arc::default() }
+        Self { first: CachePadded::new(AtomicPtr::new(empty)), empty, pair, nodes: Arc::default() }
     }
 
     /// A place for one more reader. Allocates when there are more than ever before.
@@ -155,18 +155,18 @@ impl Sleepers {
     /// ```
     #[must_use]
     pub fn berth(&self) -> Berth {
-        let mut beds = lock(&self.beds);
-        let bed = beds.free.pop().unwrap_or_else(|| {
-            let bed = Arc::new(Bed {
+        let mut nodes = lock(&self.nodes);
+        let node = nodes.free.pop().unwrap_or_else(|| {
+            let node = Arc::new(Node {
                 state: CachePadded::new(AtomicU64::new(OUT)),
                 sleeper: Slot::empty(),
                 next: AtomicPtr::new(null_mut()),
                 handed: AtomicPtr::new(null_mut()),
             });
-            beds.all.push(bed.clone());
-            bed
+            nodes.all.push(node.clone());
+            node
         });
-        Berth { bed, home: self.beds.clone() }
+        Berth { node, home: self.nodes.clone() }
     }
 
     /// Wakes everybody who sleeps, most of them through others. To be called behind the store of what they sleep for: the
@@ -248,7 +248,7 @@ impl Sleepers {
         let _stay = Stay(berth);
         // ORD(sleepers.first): heavy fence; pairs with the light ones in `wake` and `call`.
         let fenced = heavy_fence(self.pair);
-        if no_recheck() || !ready() {
+        if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }
@@ -307,25 +307,25 @@ impl Sleepers {
 
     /// L5: a berth on the stack of other `Sleepers` would be linked twice, and freed while it is.
     fn check(&self, berth: &Berth) {
-        assert!(Arc::ptr_eq(&self.beds, &berth.home), "the berth belongs to other sleepers");
+        assert!(Arc::ptr_eq(&self.nodes, &berth.home), "the berth belongs to other sleepers");
     }
 
     /// Puts a sleeper into a berth of ours in which there is none.
     fn lie_down(&self, berth: &Berth, sleeper: Sleeper) {
-        let bed = &*berth.bed;
+        let node = &*berth.node;
         // SAFETY: L1: the state is OUT or AWAY: `get_up` left it so.
-        unsafe { bed.sleeper.put(sleeper) };
+        unsafe { node.sleeper.put(sleeper) };
         // ORD(berth.state): Release; pairs with the Acquire in `rouse_one`: the sleeper is there. Acquire, where it fails, pairs with
         // its Release: our link was read.
-        if bed.state.compare_exchange(AWAY, ASLEEP, Ordering::Release, Ordering::Acquire).is_ok() {
+        if node.state.compare_exchange(AWAY, ASLEEP, Ordering::Release, Ordering::Acquire).is_ok() {
             return;
         }
-        bed.state.store(ASLEEP, Ordering::Relaxed);
-        let this = Arc::as_ptr(&berth.bed).cast_mut();
+        node.state.store(ASLEEP, Ordering::Relaxed);
+        let this = Arc::as_ptr(&berth.node).cast_mut();
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
             let below = if first == self.empty { null_mut() } else { first };
-            bed.next.store(below, Ordering::Relaxed);
+            node.next.store(below, Ordering::Relaxed);
             // ORD(sleepers.first): Release; pairs with the Acquire in `call`: the berth is filled and linked.
             match self.first.compare_exchange(first, this, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -339,23 +339,23 @@ impl Berth {
     /// Takes the sleeper out, for the caller to drop, unless it was called: then this does what it was called for. Leaves the state
     /// OUT or AWAY.
     fn get_up(&self) -> Option<Sleeper> {
-        let bed = &*self.bed;
+        let node = &*self.node;
         let mut pace = Pace::new();
         loop {
             // ORD(berth.state): Acquire; pairs with the Release in `rouse_one`: the sleeper is out, and the chain handed.
-            match bed.state.load(Ordering::Acquire) {
+            match node.state.load(Ordering::Acquire) {
                 ASLEEP => {
-                    if bed.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+                    if node.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
                     {
                         // SAFETY: L1, L5: in ASLEEP there was a sleeper, our own; from AWAY on no other thread takes it.
-                        return Some(unsafe { bed.sleeper.take() });
+                        return Some(unsafe { node.sleeper.take() });
                     }
                 }
                 // A publisher, or another reader, is between two stores.
                 TAKING => pace.wait(),
                 CALLED => {
-                    let chain = bed.handed.load(Ordering::Relaxed);
-                    bed.state.store(OUT, Ordering::Relaxed);
+                    let chain = node.handed.load(Ordering::Relaxed);
+                    node.state.store(OUT, Ordering::Relaxed);
                     rouse(chain, halve);
                     return None;
                 }
@@ -368,58 +368,58 @@ impl Berth {
 impl Drop for Berth {
     fn drop(&mut self) {
         let sleeper = self.get_up();
-        lock(&self.home).free.push(self.bed.clone());
+        lock(&self.home).free.push(self.node.clone());
         // Last, and outside the lock: a waker's destructor is user code.
         drop(sleeper);
     }
 }
 
 /// Wakes a chain. `share` says what of the rest the caller goes on with, and what the thread gets that it wakes.
-fn rouse(chain: *mut Bed, share: impl Fn(*mut Bed) -> (*mut Bed, *mut Bed)) {
+fn rouse(chain: *mut Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) {
     let mut left = NonNull::new(chain);
-    while let Some(bed) = left {
+    while let Some(node) = left {
         // SAFETY: L2, L4: the chain is ours, and its berths live.
-        left = NonNull::new(rouse_one(unsafe { bed.as_ref() }, &share));
+        left = NonNull::new(rouse_one(unsafe { node.as_ref() }, &share));
     }
 }
 
 /// Wakes the first of a chain; what is left of the chain for the caller.
-fn rouse_one(bed: &Bed, share: impl Fn(*mut Bed) -> (*mut Bed, *mut Bed)) -> *mut Bed {
-    let rest = bed.next.load(Ordering::Relaxed);
+fn rouse_one(node: &Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) -> *mut Node {
+    let rest = node.next.load(Ordering::Relaxed);
     loop {
         // ORD(berth.state): Release; pairs with the Acquire in `lie_down`: we have read the link.
-        if bed.state.compare_exchange(AWAY, OUT, Ordering::Release, Ordering::Relaxed).is_ok() {
+        if node.state.compare_exchange(AWAY, OUT, Ordering::Release, Ordering::Relaxed).is_ok() {
             return rest;
         }
         // ORD(berth.state): Acquire; pairs with the Release in `lie_down`: the sleeper is there.
-        if bed.state.compare_exchange(ASLEEP, TAKING, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        if node.state.compare_exchange(ASLEEP, TAKING, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             break;
         }
     }
     // SAFETY: L1: the exchange made the sleeper ours, and in ASLEEP there is one.
-    let sleeper = unsafe { bed.sleeper.take() };
+    let sleeper = unsafe { node.sleeper.take() };
     let (kept, after) = match sleeper {
         Sleeper::Thread(_) => {
             let (kept, given) = share(rest);
-            bed.handed.store(given, Ordering::Relaxed);
+            node.handed.store(given, Ordering::Relaxed);
             (kept, CALLED)
         }
         Sleeper::Task(_) => (rest, OUT),
     };
     // ORD(berth.state): Release; pairs with the Acquire in `get_up`: the sleeper is out, and the chain handed.
-    bed.state.store(after, Ordering::Release);
+    node.state.store(after, Ordering::Release);
     sleeper.wake();
     kept
 }
 
 /// Cuts a chain in two. The second part, which is handed on, is at least as long as the first one.
-fn halve(chain: *mut Bed) -> (*mut Bed, *mut Bed) {
-    let link = |bed: *mut Bed| {
+fn halve(chain: *mut Node) -> (*mut Node, *mut Node) {
+    let link = |node: *mut Node| {
         // SAFETY: L2, L4: the chain is ours, and its berths live.
-        NonNull::new(bed).map(|bed| unsafe { &bed.as_ref().next })
+        NonNull::new(node).map(|node| unsafe { &node.as_ref().next })
     };
-    let next = |bed: *mut Bed| link(bed).map_or(null_mut(), |next| next.load(Ordering::Relaxed));
-    let (mut last, mut end): (*mut Bed, *mut Bed) = (null_mut(), chain);
+    let next = |node: *mut Node| link(node).map_or(null_mut(), |next| next.load(Ordering::Relaxed));
+    let (mut last, mut end): (*mut Node, *mut Node) = (null_mut(), chain);
     while !next(end).is_null() {
         last = if last.is_null() { chain } else { next(last) };
         end = next(next(end));
@@ -434,7 +434,7 @@ fn halve(chain: *mut Bed) -> (*mut Bed, *mut Bed) {
     }
 }
 
-impl Drop for Bed {
+impl Drop for Node {
     fn drop(&mut self) {
         if self.state.load(Ordering::Relaxed) == ASLEEP {
             // SAFETY: L1: in ASLEEP there is a sleeper, and nobody else can reach it now.

@@ -123,10 +123,10 @@ fn each_example_is_short() {
 }
 
 #[test]
-fn readme_lists_each_example() {
-    let readme = include_str!("../../README.md");
+fn crate_page_lists_each_example() {
+    let page = include_str!("../../src/lib.rs");
     for example in examples() {
-        let row = format!("\n| `{}` | ", example.name);
-        assert!(readme.contains(&row), "README.md does not list {}", example.name);
+        let row = format!("\n//! | `{}` | ", example.name);
+        assert!(page.contains(&row), "src/lib.rs does not list {}", example.name);
     }
 }

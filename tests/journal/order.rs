@@ -49,6 +49,7 @@ fn lag_comes_before_kept_events() {
                         _ if kept <= 1 => 1,
                         OnLag::Oldest => oldest,
                         OnLag::Newest => end,
+                        other => unreachable!("{other:?}"),
                     };
                     let told = if kept <= 1 { vec![] } else { vec![first - 1] };
                     let case = format!("{on_lag:?}, capacity {capacity}, {more} more");

@@ -57,7 +57,6 @@ mod error;
 mod proxy;
 mod resolver;
 mod retry;
-mod retry_after;
 mod sink;
 mod tcp;
 
@@ -66,3 +65,11 @@ pub use config::{HttpConfigError, HttpConfigErrorKind};
 pub use error::HttpError;
 pub use retry::HttpRetry;
 pub use sink::{HttpBatchSink, HttpSink};
+
+/// What requests name as their `User-Agent`, also those for a tunnel.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// The code of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -258,7 +258,7 @@ struct Tunnel(Box<dyn Transport>);
 impl Tunnel {
     fn open(&mut self, authority: &str, proxy: &Proxy, budget: &Budget) -> Result<(), Error> {
         let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
-        request += &format!("User-Agent: {}\r\n", crate::client::USER_AGENT);
+        request += &format!("User-Agent: {}\r\n", crate::USER_AGENT);
         if let Some(authorization) = &proxy.authorization {
             request += &format!("Proxy-Authorization: {authorization}\r\n");
         }

@@ -16,7 +16,7 @@ use ureq::unversioned::transport::NextTimeout;
 const LIFETIME: Duration = Duration::from_secs(30);
 
 /// A resolver that remembers what it found last. Clones share it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Remembering {
     found: Arc<Mutex<Option<Found>>>,
     /// What is connected to, when it is not the endpoint: its proxy. That looks up the endpoint.

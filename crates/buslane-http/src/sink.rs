@@ -1,9 +1,7 @@
 //! The sinks, their settings and their contract.
 
 use crate::body;
-use crate::builder::HttpSinkBuilder;
 use crate::client::{Client, PostError};
-use crate::config::HttpConfigError;
 use crate::error::HttpError;
 use buslane::sink::SinkKey;
 use buslane::stats::CloseReport;
@@ -15,7 +13,7 @@ use std::marker::PhantomData;
 
 /// Posts each event as JSON to an HTTP endpoint.
 ///
-/// The payload is the event itself, or, after [`enveloped`](HttpSinkBuilder::enveloped), `{"events":[event]}`; [`batches`](Self::batches)
+/// The payload is the event itself, or, after [`enveloped`](crate::HttpSinkBuilder::enveloped), `{"events":[event]}`; [`batches`](Self::batches)
 /// makes a sink of it that posts many events at once.
 ///
 /// | the endpoint | the write |
@@ -24,7 +22,7 @@ use std::marker::PhantomData;
 /// | answers with 2xx, and what follows the head is malformed | `Ok`: the endpoint has taken the event |
 /// | answers with 408, 429 or 5xx | `Failed` with an [`HttpError`] that [is worth a retry](HttpError::is_retryable) |
 /// | answers with another status, 101 included; redirects are not followed | `Failed`, not worth a retry |
-/// | cannot be reached, hangs up before the end of its answer, sends something that is not HTTP/1, or does not answer in [time](HttpSinkBuilder::timeout) | `Failed`, worth a retry |
+/// | cannot be reached, hangs up before the end of its answer, sends something that is not HTTP/1, or does not answer in [time](crate::HttpSinkBuilder::timeout) | `Failed`, worth a retry |
 /// | is not asked, since the event cannot be written as JSON | `Failed`, not worth a retry |
 /// | is reached through a proxy that refuses the tunnel | `Failed`, worth a retry by the proxy's status, as above |
 ///
@@ -49,7 +47,7 @@ use std::marker::PhantomData;
 ///   have been lost. Endpoints tell events apart by an id in the payload.
 /// - **Connections**: kept and used again, three at most, for 15 seconds of idleness at most. One that the endpoint has
 ///   closed meanwhile is found out by a request that fails and is worth a retry.
-/// - **Time**: no write takes longer than the [`timeout`](HttpSinkBuilder::timeout), the lookup of the host included. Inside a limit to all
+/// - **Time**: no write takes longer than the [`timeout`](crate::HttpSinkBuilder::timeout), the lookup of the host included. Inside a limit to all
 ///   waits of a write, it takes no longer than that.
 /// - **Threads**: none of its own. Looking up a name that is not an address takes a short-lived one, at most every 30 seconds
 ///   while the endpoint can be reached.
@@ -57,10 +55,10 @@ use std::marker::PhantomData;
 ///   `trace`: leave the target `ureq_proto` below that.
 /// - **End**: a close lets requests in flight end, and takes no more. [`Sink::abort_now`] closes too, and breaks off what is in flight.
 ///
-/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](HttpSinkBuilder::root_certificates).
+/// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or [others](crate::HttpSinkBuilder::root_certificates).
 ///
 /// # Proxies
-/// [`new`](Self::new) chooses a proxy from the environment as curl does; [`proxy`](HttpSinkBuilder::proxy) names one; [`direct`](Self::direct)
+/// [`new`](Self::new) chooses a proxy from the environment as curl does; [`proxy`](crate::HttpSinkBuilder::proxy) names one; [`direct`](Self::direct)
 /// uses none. The environment is read once, when the sink is made. A variable that is empty counts as unset.
 ///
 /// | for the URL's scheme | the first of these that is set |
@@ -104,56 +102,6 @@ pub struct HttpSink<E> {
 }
 
 impl<E> HttpSink<E> {
-    /// A sink for this endpoint with the default settings: a timeout of one second, the media type `application/json`, and the proxy that
-    /// the environment [names](Self#proxies), if any. [`builder`](Self::builder) sets others.
-    ///
-    /// # Errors
-    /// [`HttpConfigError`] when the URL is not an absolute `http` or `https` URL, or contains a user or a password, or when the environment
-    /// names a proxy that cannot be used. Take [`direct`](Self::direct) to leave the environment aside.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane_http::{HttpConfigErrorKind, HttpSink};
-    /// let kind = |url| HttpSink::<String>::new(url).err().map(|error| error.kind());
-    /// assert_eq!(kind("https://example.com/events"), None);
-    /// assert_eq!(kind("/events"), Some(HttpConfigErrorKind::Url));
-    /// assert_eq!(kind("https://me:secret@example.com/"), Some(HttpConfigErrorKind::Credentials));
-    /// ```
-    pub fn new(url: &str) -> Result<Self, HttpConfigError> {
-        Self::builder(url).build()
-    }
-
-    /// A sink like that of [`new`](Self::new) that uses no proxy, whatever the environment says.
-    ///
-    /// # Errors
-    /// [`HttpConfigError`] when the URL is invalid, as for [`new`](Self::new).
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane_http::HttpSink;
-    /// assert!(HttpSink::<String>::direct("https://events.internal/").is_ok());
-    /// ```
-    pub fn direct(url: &str) -> Result<Self, HttpConfigError> {
-        Self::builder(url).direct().build()
-    }
-
-    /// A builder, for other settings.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane_http::HttpSink;
-    /// use std::time::Duration;
-    /// let sink = HttpSink::<String>::builder("https://example.com/events")
-    ///     .header("Authorization", "Bearer example")
-    ///     .timeout(Duration::from_millis(500))
-    ///     .build()?;
-    /// # drop(sink);
-    /// # Ok::<(), buslane_http::HttpConfigError>(())
-    /// ```
-    pub fn builder(url: &str) -> HttpSinkBuilder<E> {
-        HttpSinkBuilder::new(url)
-    }
-
     pub(crate) fn of(client: Box<Client>, enveloped: bool) -> Self {
         Self { client, enveloped, events: PhantomData }
     }

@@ -175,3 +175,35 @@ fn flush_against_an_unbounded_write_that_is_refused() {
         lives.assert_all_dropped();
     });
 }
+
+/// A flush that does not wait, against a consumer that takes one event.
+fn flush_against_a_shared_receiver(unbounded: bool) {
+    let builder = Channel::builder().capacity(1);
+    let builder = if unbounded { builder.unbounded() } else { builder };
+    let (channel, mut receiver) = builder.build_shared().expect("a small channel");
+    channel.write(0).expect("room");
+    let flusher = thread::spawn(move || {
+        let mut report = FlushReport::default();
+        channel.flush_by(Deadline::NOW, &mut report);
+        if report.is_done() {
+            assert_eq!(channel.state().ledger.delivered, 1, "flushed, and counted");
+        }
+        channel
+    });
+    assert_eq!(receiver.try_recv(), Ok(0));
+    drop((flusher.join().unwrap(), receiver));
+}
+
+#[test]
+fn a_flush_against_a_claim_of_a_position() {
+    // A flush that believes the marks finds the event in the ledger. Fails when nothing is marked
+    // before the claim, or ORD(member.mark) is Relaxed in `clear_mark` or `mark`.
+    model(|| flush_against_a_shared_receiver(false));
+}
+
+#[test]
+fn a_flush_against_a_claim_that_is_counted() {
+    // As above, where claims are counted. Fails also when ORD(members.claimed) is Relaxed in
+    // `Members::claim`: the count is then seen, and not the mark that was set before.
+    model(|| flush_against_a_shared_receiver(true));
+}

@@ -1,10 +1,10 @@
 //! What a batch holds, and its books.
 
-use super::limits::Limits;
+use super::limits::BatchLimits;
+use crate::deadline::moment_after;
 use crate::error::{ConfigError, WriteError};
 use crate::stats::{CloseReport, Disposition, Downstream, Ledger, Load, SinkKind, SinkState, SinkStatus};
 use crate::time::Deadline;
-use crate::time::deadline::moment_after;
 use crate::wait::context::{discard, discard_each, text_or_panic};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const OFFER_AGAIN: Duration = Duration::from_millis(100);
 
 /// Which batches are handed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum Emit {
     /// Those that are complete.
     Complete,
     /// The one that is there, and then those that are complete.
@@ -23,7 +23,7 @@ pub(super) enum Cut {
 }
 
 /// What became of a batch that was handed on.
-pub(super) enum Verdict<E> {
+pub(super) enum BatchOutcome<E> {
     /// It was accepted, and this became of it.
     Taken(Disposition),
     /// The sink behind has no room for these now.
@@ -40,7 +40,7 @@ pub(super) enum Verdict<E> {
     Panicked(String),
 }
 
-impl<E> Verdict<E> {
+impl<E> BatchOutcome<E> {
     /// Foreign code runs here: the texts of errors, and the drops of what came back.
     pub(super) fn of(
         result: Result<Result<Disposition, WriteError<Vec<E>>>, String>,
@@ -139,13 +139,13 @@ impl<E> Holding<E> {
 
     // Filling.
 
-    pub(super) fn has_room(&self, size: usize, limits: &Limits<E>) -> bool {
+    pub(super) fn has_room(&self, size: usize, limits: &BatchLimits<E>) -> bool {
         // An event that is too large by itself finds room in an empty batch.
         let fits = self.bytes.saturating_add(size) <= limits.max_bytes();
         self.gathering.is_empty() || (self.gathering.len() < limits.count && fits)
     }
 
-    pub(super) fn is_complete(&self, limits: &Limits<E>) -> bool {
+    pub(super) fn is_complete(&self, limits: &BatchLimits<E>) -> bool {
         self.gathering.len() >= limits.count || self.bytes >= limits.max_bytes()
     }
 
@@ -189,18 +189,18 @@ impl<E> Holding<E> {
     // Handing on.
 
     /// The next batch to send, unless one is on its way or another thread has begun to finish.
-    pub(super) fn send_off(&mut self, limits: &Limits<E>, cut: &mut Cut) -> Option<Vec<E>> {
-        if self.away > 0 || self.is_finishing != (*cut == Cut::Finally) {
-            self.is_due |= *cut == Cut::Now && !self.gathering.is_empty();
+    pub(super) fn send_off(&mut self, limits: &BatchLimits<E>, emit: &mut Emit) -> Option<Vec<E>> {
+        if self.away > 0 || self.is_finishing != (*emit == Emit::Finally) {
+            self.is_due |= *emit == Emit::Now && !self.gathering.is_empty();
             return None;
         }
         let batch = if !self.refused.is_empty() {
             std::mem::take(&mut self.refused)
         } else if !self.gathering.is_empty()
-            && (*cut != Cut::Complete || self.is_due || self.is_complete(limits))
+            && (*emit != Emit::Complete || self.is_due || self.is_complete(limits))
         {
-            if *cut == Cut::Now {
-                *cut = Cut::Complete;
+            if *emit == Emit::Now {
+                *emit = Emit::Complete;
             }
             self.bytes = 0;
             self.is_due = false;
@@ -215,21 +215,21 @@ impl<E> Holding<E> {
     }
 
     /// Takes down what became of a batch; whether the next one may be handed on.
-    pub(super) fn settle(&mut self, count: usize, verdict: Verdict<E>) -> bool {
+    pub(super) fn settle(&mut self, count: usize, outcome: BatchOutcome<E>) -> bool {
         self.away = 0;
         let lost;
-        let goes_on = match verdict {
-            Verdict::Taken(disposition) => {
+        let goes_on = match outcome {
+            BatchOutcome::Taken(disposition) => {
                 self.taken(count as u64, disposition);
                 return true;
             }
-            Verdict::Held { batch, is_out_of_time } => {
+            BatchOutcome::Held { batch, is_out_of_time } => {
                 lost = batch.len();
                 self.is_out_of_time = is_out_of_time;
                 self.refused = batch;
                 false
             }
-            Verdict::Failed { lost: failed, text, is_closed } => {
+            BatchOutcome::Failed { lost: failed, text, is_closed } => {
                 lost = failed;
                 self.ledger.dropped.failed += failed as u64;
                 self.last_error = Some(text);
@@ -238,7 +238,7 @@ impl<E> Holding<E> {
                 }
                 true
             }
-            Verdict::Panicked(text) => {
+            BatchOutcome::Panicked(text) => {
                 lost = count;
                 self.ledger.dropped.panicked += count as u64;
                 self.last_error = Some(format!("the sink panicked: {text}"));
@@ -273,13 +273,13 @@ impl<E> Holding<E> {
     // Time.
 
     /// Whether the batch that is being filled has reached its age.
-    pub(super) fn is_old(&self, now: Instant, limits: &Limits<E>) -> bool {
+    pub(super) fn is_old(&self, now: Instant, limits: &BatchLimits<E>) -> bool {
         let old = |since: Instant| limits.age.is_some_and(|age| now.saturating_duration_since(since) >= age);
         self.since.is_some_and(old)
     }
 
     /// When the next tick is wanted at the latest; starts the clock of a batch that has been begun.
-    pub(super) fn next_tick(&mut self, now: Instant, limits: &Limits<E>) -> Option<Instant> {
+    pub(super) fn next_tick(&mut self, now: Instant, limits: &BatchLimits<E>) -> Option<Instant> {
         let mut wish = None;
         if let (false, false, Some(age)) = (self.gathering.is_empty(), self.is_due, limits.age) {
             wish = self.since.get_or_insert(now).checked_add(age);

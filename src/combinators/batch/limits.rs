@@ -7,14 +7,14 @@ use std::time::Duration;
 type SizeOf<E> = Box<dyn Fn(&E) -> usize + Send + Sync>;
 
 /// When a batch is complete.
-pub(super) struct Limits<E> {
+pub(super) struct BatchLimits<E> {
     pub(super) count: usize,
     bytes: Option<(usize, SizeOf<E>)>,
     pub(super) age: Option<Duration>,
     pub(super) at_end_of_batch: bool,
 }
 
-impl<E> Limits<E> {
+impl<E> BatchLimits<E> {
     pub(super) fn new(count: usize) -> Self {
         Self { count, bytes: None, age: None, at_end_of_batch: false }
     }

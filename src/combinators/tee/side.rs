@@ -5,8 +5,8 @@ use crate::sink::Sink;
 use crate::sink::control::close_caught;
 use crate::sink::lane::{Lane, Lanes};
 use crate::stats::{
-    CloseReport, Disposition, DropReason, EntryCounters, Finish, FlushReport, Ledger, Outcome, SinkState,
-    SinkStatus,
+    CloseReport, Disposition, DropReason, EntryCounters, EntryOutcome, Finish, FlushReport, Ledger,
+    SinkState, SinkStatus,
 };
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::time::Deadline;
@@ -53,7 +53,7 @@ impl Side {
             self.counters.offered(1);
             match &offered {
                 Ok(disposition) => self.counters.disposed(*disposition),
-                Err(error) => self.counters.count(Outcome::refused(error), 1),
+                Err(error) => self.counters.count(EntryOutcome::refused(error), 1),
             }
             if let Err(error @ WriteError::Failed { .. }) = &offered {
                 self.note(|| error.to_string());
@@ -74,7 +74,7 @@ impl Side {
             Ok(outcome) => Some(outcome),
             Err(text) => {
                 self.counters.offered(1);
-                self.counters.count(Outcome::Unwound, 1);
+                self.counters.count(EntryOutcome::Unwound, 1);
                 self.note(|| format!("the sink panicked: {text}"));
                 None
             }

@@ -1,11 +1,13 @@
-//! Reading as a task.
+//! Reading as a task: polling, and a future.
 
 use super::Subscriber;
 use crate::error::{RecvError, TryRecvError};
 use crate::journal::entry::Entry;
-use crate::journal::recv::RecvEntry;
-use crate::sync::no_recheck;
+use crate::sync::recheck;
 use crate::wait::context::UserCode;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
@@ -45,7 +47,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     where
         E: Clone,
     {
-        RecvEntry::new(self)
+        RecvEntry(self)
     }
 
     /// Takes the next event, or registers the task to be woken when there is one.
@@ -77,7 +79,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 Err(TryRecvError::Empty) => {}
             }
             self.shared.sleepers.register(&mut self.berth, context.waker());
-            if no_recheck() || !self.reader.has_news() {
+            if !recheck(|| self.reader.has_news()) {
                 return Poll::Pending;
             }
         }
@@ -88,7 +90,46 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     }
 
     /// The task that polled last waits no more.
-    pub(in crate::journal) fn cancel(&mut self) {
+    pub(super) fn cancel(&mut self) {
         self.shared.sleepers.cancel(&mut self.berth);
+    }
+}
+
+/// The future of [`Subscriber::recv_async`].
+///
+/// # Examples
+/// ```
+/// use buslane::Journal;
+/// use buslane::journal::{Entry, Start};
+/// use std::{pin::pin, task::{Context, Poll, Waker}};
+/// let journal = Journal::new(16)?;
+/// let mut subscriber = journal.subscribe(Start::Now)?;
+/// let mut context = Context::from_waker(Waker::noop());
+/// let mut next = pin!(subscriber.recv_async());
+/// assert!(next.as_mut().poll(&mut context).is_pending());
+/// let sequence = journal.publish(7)?;
+/// assert_eq!(next.poll(&mut context), Poll::Ready(Ok(Entry::Event(sequence, 7))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "futures do nothing unless polled"]
+pub struct RecvEntry<'a, E: Send + Sync + 'static>(&'a mut Subscriber<E>);
+
+impl<E: Clone + Send + Sync + 'static> Future for RecvEntry<'_, E> {
+    type Output = Result<Entry<E>, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_recv(context)
+    }
+}
+
+impl<E: Send + Sync + 'static> Drop for RecvEntry<'_, E> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl<E: Send + Sync + 'static> fmt::Debug for RecvEntry<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecvEntry")
     }
 }

@@ -1,8 +1,9 @@
 //! Reading many events at once, in place.
 
-use super::{Found, Subscriber, ask};
+use super::Subscriber;
+use super::find::Found;
 use crate::error::{RecvError, TryRecvError};
-use crate::journal::bounds::Judgement;
+use crate::journal::bounds::{Judgement, ask};
 use crate::journal::entry::{Entry, Sequence};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {

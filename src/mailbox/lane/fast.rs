@@ -6,7 +6,7 @@ use crate::mailbox::signals::Signals;
 use crate::mailbox::view::{LaneView, let_go};
 use crate::ring::mpmc::PushError;
 use crate::ring::spsc;
-use crate::stats::{Disposition, Outcome};
+use crate::stats::{Disposition, EntryOutcome};
 use crate::sync::Arc;
 use crate::sync::membarrier::{FencePair, light_fence};
 use crate::time::Deadline;
@@ -132,7 +132,7 @@ impl<E: Send + 'static> FastLane<E> {
         self.signals.cell.wake();
         let entry = &self.view.entry;
         self.producer.settle(|event| {
-            entry.count(Outcome::RefusedClosed, 1);
+            entry.count(EntryOutcome::RefusedClosed, 1);
             taken_back(event);
         })
     }
@@ -147,7 +147,7 @@ impl<E: Send + 'static> FastLane<E> {
         }
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of the consumer that parks. The
         // seal's is the process's, the wake's the mailbox's; the mailbox's is never the weaker one.
-        self.signals.cell.fence();
+        light_fence(self.signals.cell.pair());
         if self.attention() == 0 { Ok(disposition) } else { self.finish_push(disposition) }
     }
 

@@ -1,7 +1,7 @@
 //! What one reader does: pins the block of its next value, looks at values there, and finds out what it has missed.
 
 use super::block::Block;
-use super::{CLOSED, Shared, VALUE};
+use super::{BlockRing, CLOSED, VALUE};
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, MODEL, Ordering, lock, spin_hint};
 use std::fmt;
@@ -59,6 +59,7 @@ pub enum Look {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnLag {
     /// At the oldest value that is kept for certain.
     #[default]
@@ -88,7 +89,7 @@ pub enum OnLag {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Reader<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<BlockRing<T>>,
     /// The position of the next value.
     cursor: u64,
     /// Values below are there, and in the pinned block.
@@ -110,7 +111,7 @@ unsafe impl<T: Send + Sync> Send for Reader<T> {}
 unsafe impl<T: Send + Sync> Sync for Reader<T> {}
 
 impl<T> Reader<T> {
-    pub(super) fn new(shared: Arc<Shared<T>>, position: u64) -> Self {
+    pub(super) fn new(shared: Arc<BlockRing<T>>, position: u64) -> Self {
         Self {
             cursor: position,
             limit: position,
@@ -427,7 +428,7 @@ impl<T> Reader<T> {
     }
 
     fn pin(&mut self, number: u64) -> bool {
-        // ORD(blocks.table): Acquire; pairs with the Release in `Core::begin_block`: the block is made, and entered.
+        // ORD(blocks.table): Acquire; pairs with the Release in `WriterCore::begin_block`: the block is made, and entered.
         let block = self.shared.entry(number).load(Ordering::Acquire);
         // SAFETY: J6, and the table has no null in it.
         let block = unsafe { NonNull::new_unchecked(block) };

@@ -6,8 +6,8 @@
 //! those pins: 9.7 against 5.8 ns a value by two writers on near processors, 80 against 17 on far ones (two processors of an
 //! AMD EPYC, 32-byte values).
 
-use super::writer::{Core, Writer};
-use super::{BUSY, CLOSED, Shared, VALUE};
+use super::writer::{Writer, WriterCore};
+use super::{BUSY, BlockRing, CLOSED, VALUE};
 use crate::sync::pace::Pace;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, CachePadded, Ordering, cold_path};
@@ -39,8 +39,8 @@ pub struct SharedWriter<T>(Arc<Pen<T>>);
 
 struct Pen<T> {
     /// Belongs to whoever holds the claim.
-    core: CachePadded<Slot<Core<T>>>,
-    shared: Arc<Shared<T>>,
+    core: CachePadded<Slot<WriterCore<T>>>,
+    shared: Arc<BlockRing<T>>,
 }
 
 impl<T: Send + Sync> SharedWriter<T> {
@@ -138,7 +138,7 @@ impl<T> Clone for SharedWriter<T> {
 
 impl<T> Drop for Pen<T> {
     fn drop(&mut self) {
-        // Nobody holds the claim: it borrows a handle. The core needs no destructor: blocks belong to `Shared`.
+        // Nobody holds the claim: it borrows a handle. The core needs no destructor: blocks belong to `BlockRing`.
         // ORD(blocks.tail): Release; as in `Claim::drop`.
         self.shared.tail.fetch_or(CLOSED, Ordering::Release);
     }
@@ -232,16 +232,16 @@ impl<T> Claim<'_, T> {
     #[inline(always)]
     pub fn take_stale(&mut self) -> Option<T> {
         // SAFETY: as in `put`.
-        if !unsafe { self.pen.core.with(Core::has_stale) } {
+        if !unsafe { self.pen.core.with(WriterCore::has_stale) } {
             return None;
         }
         // SAFETY: as in `put`.
-        unsafe { self.pen.core.with_mut(Core::take_stale) }
+        unsafe { self.pen.core.with_mut(WriterCore::take_stale) }
     }
 
     /// Shows readers what was written so far, and keeps the claim.
     pub(crate) fn show(&mut self) {
-        // ORD(blocks.tail): Release; pairs with the Acquire in `Shared::tail_word`: the values are written.
+        // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values are written.
         self.pen.shared.tail.store((self.position * VALUE) | BUSY, Ordering::Release);
     }
 
@@ -269,7 +269,7 @@ impl<T> Drop for Claim<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         let closed = if self.closes { CLOSED } else { 0 };
-        // ORD(blocks.tail): Release; pairs with the Acquire in `Shared::tail_word`: the values are written.
+        // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values are written.
         // ORD(blocks.claim): Release; pairs with the Acquire in `SharedWriter::claim`.
         self.pen.shared.tail.store((self.position * VALUE) | closed, Ordering::Release);
     }

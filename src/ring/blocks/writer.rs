@@ -2,7 +2,7 @@
 
 use super::block::Block;
 use super::spares::Chain;
-use super::{BUSY, CLOSED, Shared, VALUE};
+use super::{BUSY, BlockRing, CLOSED, VALUE};
 use crate::sync::prefetch::prefetch_for_write;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, Ordering};
@@ -12,7 +12,7 @@ use std::ptr::null_mut;
 
 /// The current block, and those that may follow. It changes once for each block: the position, which changes with each value, is
 /// kept by whoever writes, so that values put in by turns move no more lines of memory between processors than they must.
-pub(super) struct Core<T> {
+pub(super) struct WriterCore<T> {
     /// Where the slot of position 0 would lie, if the current block went back so far: so that the position alone tells the slot.
     origin: *const Slot<T>,
     /// The first position behind the current block.
@@ -35,11 +35,11 @@ pub(super) struct Core<T> {
     stale: *mut Block<T>,
 }
 
-// SAFETY: as for `Shared`, whose blocks it points to; whoever holds the core keeps that alive.
-unsafe impl<T: Send + Sync> Send for Core<T> {}
+// SAFETY: as for `BlockRing`, whose blocks it points to; whoever holds the core keeps that alive.
+unsafe impl<T: Send + Sync> Send for WriterCore<T> {}
 
-impl<T> Core<T> {
-    fn new(shared: &Shared<T>) -> Self {
+impl<T> WriterCore<T> {
+    fn new(shared: &BlockRing<T>) -> Self {
         Self {
             origin: std::ptr::null(),
             end: 0,
@@ -86,7 +86,7 @@ impl<T> Core<T> {
 
     /// As [`put_within`](Self::put_within), into the next block where the current one is full.
     #[inline(always)]
-    pub(super) fn put(&mut self, shared: &Shared<T>, position: &mut u64, mut value: T) -> Option<T> {
+    pub(super) fn put(&mut self, shared: &BlockRing<T>, position: &mut u64, mut value: T) -> Option<T> {
         loop {
             match self.put_within(position, value) {
                 Ok(old) => return old,
@@ -105,7 +105,7 @@ impl<T> Core<T> {
     /// Goes on to the next block, and leaves `stamp` in it.
     #[cold]
     #[inline(never)]
-    pub(super) fn begin_block(&mut self, shared: &Shared<T>, position: u64, stamp: u64) {
+    pub(super) fn begin_block(&mut self, shared: &BlockRing<T>, position: u64, stamp: u64) {
         if !self.block.is_null() {
             // SAFETY: J6.
             unsafe { (*self.block).set_held(self.block_len) };
@@ -140,7 +140,7 @@ impl<T> Core<T> {
 
     /// Leaves a block to the readers that are inside, and takes a spare in its place. Takes constant time, whatever the number of
     /// readers and spares: other writers wait for it.
-    fn swap_for_spare(&mut self, shared: &Shared<T>, victim: *mut Block<T>) -> *mut Block<T> {
+    fn swap_for_spare(&mut self, shared: &BlockRing<T>, victim: *mut Block<T>) -> *mut Block<T> {
         // SAFETY: J6.
         unsafe { (*victim).set_overwritten() };
         self.filled += 1;
@@ -181,7 +181,7 @@ impl<T> Core<T> {
 
 /// Asks for the line of the next block's state, which readers have written to, while there is time.
 #[inline]
-fn prefetch_state<T>(shared: &Shared<T>, entry: usize) {
+fn prefetch_state<T>(shared: &BlockRing<T>, entry: usize) {
     let next = &shared.table[if entry + 1 == shared.table.len() { 0 } else { entry + 1 }];
     // SAFETY: J6.
     crate::sync::prefetch::prefetch_line_for_write(unsafe { &*next.load(Ordering::Relaxed) });
@@ -209,15 +209,15 @@ fn prefetch_state<T>(shared: &Shared<T>, entry: usize) {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Writer<T> {
-    core: Core<T>,
+    core: WriterCore<T>,
     /// The position of the next value.
     position: u64,
-    shared: Arc<Shared<T>>,
+    shared: Arc<BlockRing<T>>,
 }
 
 impl<T> Writer<T> {
-    pub(super) fn new(shared: &Arc<Shared<T>>) -> Self {
-        Self { core: Core::new(shared), position: 0, shared: shared.clone() }
+    pub(super) fn new(shared: &Arc<BlockRing<T>>) -> Self {
+        Self { core: WriterCore::new(shared), position: 0, shared: shared.clone() }
     }
 
     /// Writes a value, and gives back the one that it overwrites, where values have destructors (others just go). Readers see it
@@ -314,7 +314,7 @@ impl<T> Writer<T> {
     /// ```
     #[inline(always)]
     pub fn commit(&mut self) {
-        // ORD(blocks.tail): Release; pairs with the Acquire in `Shared::tail_word`: the values are written.
+        // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values are written.
         self.shared.tail.store(self.position * VALUE, Ordering::Release);
     }
 
@@ -347,7 +347,7 @@ impl<T> Writer<T> {
         drop(self);
     }
 
-    pub(super) fn into_parts(self) -> (Core<T>, Arc<Shared<T>>) {
+    pub(super) fn into_parts(self) -> (WriterCore<T>, Arc<BlockRing<T>>) {
         let mut this = std::mem::ManuallyDrop::new(self);
         this.commit();
         // SAFETY: `this` is never dropped, and each field is read once.

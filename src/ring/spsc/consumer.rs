@@ -1,8 +1,7 @@
 //! The half that reads.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
-use super::fin::{OPEN, SEALING};
-use super::{Sealer, Shared, Slots};
+use super::{OPEN, SEALING, Sealer, Slots, SpscRing};
 use crate::sync::membarrier::light_fence;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, Ordering};
@@ -25,7 +24,7 @@ use std::fmt;
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Consumer<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<SpscRing<T>>,
     slots: Slots<T>,
     head: u64,
     /// The first position not known to be readable: the tail as last seen, cut at the end of a sealed ring.
@@ -33,7 +32,7 @@ pub struct Consumer<T> {
 }
 
 impl<T> Consumer<T> {
-    pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
+    pub(super) fn new(shared: Arc<SpscRing<T>>) -> Self {
         Self { slots: Slots::of(&shared.slots), head: 0, end: 0, shared }
     }
 
@@ -183,7 +182,7 @@ impl<T> Consumer<T> {
     /// Looks for values beyond those known; whether there are any.
     #[inline]
     fn refresh(&mut self) -> bool {
-        // ORD(spsc.tail): Acquire; pairs with the Release in `Shared::show`: the slots are written.
+        // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`: the slots are written.
         let tail = self.shared.tail.load(Ordering::Acquire);
         // A tail may be trusted only if the ring was open *after* it was read, in the order that the sealer sees: see
         // the module's text.

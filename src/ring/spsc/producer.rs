@@ -1,8 +1,7 @@
 //! The half that writes.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
-use super::fin::OPEN;
-use super::{Sealer, Shared, Slots};
+use super::{OPEN, Sealer, Slots, SpscRing};
 use crate::sync::prefetch::{bytes_ahead, prefetch_for_write};
 use crate::sync::{Arc, Ordering};
 use crate::wait::context::discard;
@@ -26,7 +25,7 @@ use std::fmt;
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Producer<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<SpscRing<T>>,
     pub(super) slots: Slots<T>,
     /// The next position to write; ahead of the shared tail between `write` and `commit`.
     pub(super) tail: u64,
@@ -35,7 +34,7 @@ pub struct Producer<T> {
 }
 
 impl<T> Producer<T> {
-    pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
+    pub(super) fn new(shared: Arc<SpscRing<T>>) -> Self {
         Self { slots: Slots::of(&shared.slots), tail: 0, limit: shared.capacity, shared }
     }
 
@@ -293,7 +292,7 @@ impl<'a, T> Vacant<'a, T> {
     pub(crate) fn push_into(self, value: T) -> Written<'a, T> {
         // Everything is looked up first: behind a store into the ring the compiler takes nothing for known that lies in memory.
         let Producer { shared, slots, tail, .. } = self.0;
-        let shared: &'a Shared<T> = shared;
+        let shared: &'a SpscRing<T> = shared;
         let next = *tail + 1;
         let slot = prefetch_for_write(slots.at(*tail), bytes_ahead::<T>());
         // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and the producer's.
@@ -314,7 +313,7 @@ impl<'a, T> Vacant<'a, T> {
 }
 
 /// The ring into which a value was put.
-pub(crate) struct Written<'a, T>(&'a Shared<T>);
+pub(crate) struct Written<'a, T>(&'a SpscRing<T>);
 
 impl<T> Written<'_, T> {
     /// As [`Producer::attention`].

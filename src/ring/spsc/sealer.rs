@@ -1,7 +1,6 @@
 //! The handle of whoever is neither half of a ring.
 
-use super::Shared;
-use super::fin::{OPEN, SEALING};
+use super::{OPEN, SEALING, SpscRing};
 use crate::sync::{Arc, Ordering};
 use std::fmt;
 
@@ -20,7 +19,7 @@ use std::fmt;
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Sealer<T> {
-    pub(super) shared: Arc<Shared<T>>,
+    pub(super) shared: Arc<SpscRing<T>>,
 }
 
 impl<T> Clone for Sealer<T> {
@@ -37,7 +36,7 @@ impl<T> Sealer<T> {
 
     /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.
     pub(crate) fn fix(&self) -> u64 {
-        // ORD(spsc.tail): Acquire; pairs with `Shared::show`, so that the proposal publishes the slots below it.
+        // ORD(spsc.tail): Acquire; pairs with `SpscRing::show`, so that the proposal publishes the slots below it.
         let tail = self.shared.tail.load(Ordering::Acquire);
         self.shared.propose(tail)
     }
@@ -74,7 +73,7 @@ impl<T> Sealer<T> {
     /// ```
     #[must_use]
     pub fn accepted(&self) -> u64 {
-        // ORD(spsc.tail): Acquire; pairs with the Release in `Shared::show`.
+        // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`.
         let tail = self.shared.tail.load(Ordering::Acquire);
         // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
         match self.shared.fin.load(Ordering::Acquire) {

@@ -5,34 +5,34 @@
 //! that need not wait reads no clock.
 
 use super::of_this_thread;
-use crate::time::Deadline;
-use crate::time::deadline::DROP_LIMIT;
+use crate::deadline::DROP_LIMIT;
+use crate::deadline::Deadline;
 use std::cell::Cell;
 use std::time::Duration;
 
 /// A limit that no wait has read yet, and the deadline of those that have been read.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct ThreadLimits {
     fresh: Option<Duration>,
     known: Deadline,
 }
 
-impl Limits {
+impl ThreadLimits {
     pub(super) const NONE: Self = Self { fresh: None, known: Deadline::NEVER };
 }
 
 /// A limit to the waits on this thread, until it is dropped. Limits within limits: the earliest counts.
 #[must_use = "the limit holds until this is dropped"]
 pub(crate) struct WaitLimit {
-    outer: Limits,
+    outer: ThreadLimits,
 }
 
 impl WaitLimit {
     pub(crate) fn begin(limit: Duration) -> Self {
         // The outer limit starts to run now at the latest: it may not be asked for again before this one ends.
         let known = Self::deadline();
-        let outer = Limits { fresh: None, known };
-        of_this_thread((), |context| context.limits.set(Limits { fresh: Some(limit), known }));
+        let outer = ThreadLimits { fresh: None, known };
+        of_this_thread((), |context| context.limits.set(ThreadLimits { fresh: Some(limit), known }));
         Self { outer }
     }
 
@@ -43,7 +43,7 @@ impl WaitLimit {
 
     /// The deadline of every wait on this thread: [`Deadline::NEVER`] where there is no limit.
     pub(crate) fn deadline() -> Deadline {
-        let resolve = |cell: &Cell<Limits>| {
+        let resolve = |cell: &Cell<ThreadLimits>| {
             let mut limits = cell.get();
             if let Some(limit) = limits.fresh.take() {
                 limits.known = limits.known.min(Deadline::after(limit));
@@ -142,7 +142,7 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::WaitLimit;
-    use crate::time::Deadline;
+    use crate::deadline::Deadline;
     use std::time::Duration;
 
     #[test]

@@ -267,6 +267,28 @@ fn headers_and_timeouts_that_cannot_be_are_errors() {
 }
 
 #[test]
+fn later_setting_replaces_an_invalid_one() {
+    let http = || HttpSink::<Push>::builder("https://example/").direct();
+    let replaced = http()
+        .header("X-Token", "a\nb")
+        .header("x-token", "a")
+        .media_type("a\nb")
+        .media_type("text/plain")
+        .timeout(Duration::ZERO)
+        .timeout(Duration::from_secs(1))
+        .root_certificates(b"no certificate")
+        .root_certificates(include_bytes!("tls/authority.pem"))
+        .proxy("socks5://proxy")
+        .proxy("http://proxy");
+    assert!(replaced.build().is_ok());
+    assert!(http().proxy("socks5://proxy").direct().build().is_ok());
+    let kind = |builder: HttpSinkBuilder<Push>| builder.build().unwrap_err().kind();
+    let header = http().header("x-token", "a").header("X-Token", "a\nb");
+    assert_eq!(kind(header), HttpConfigErrorKind::Header, "the last value counts");
+    assert_eq!(kind(http().timeout(Duration::MAX).timeout(Duration::ZERO)), HttpConfigErrorKind::Timeout);
+}
+
+#[test]
 fn both_sinks_keep_the_contract() {
     let server = Server::start([]);
     assert_sink_contract(|| sink::<u64>(&server), |n| n);

@@ -1,7 +1,8 @@
-//! The unbounded queue by itself: pushes against each other and against pops, across blocks, which hold two values in a model.
+//! Models of the unbounded queue: pushes against each other and against pops, across blocks, which
+//! hold two values in a model.
 
-use buslane::parts::Segments;
-use buslane::wait::{FencePair, WaitCell};
+use super::Segments;
+use crate::wait::{FencePair, WaitCell};
 use loom_tests::{Arc, Lives, Tracked, model, thread};
 
 type Queue = Arc<Segments<Tracked>>;
@@ -10,7 +11,7 @@ fn new() -> Queue {
     Arc::new(Segments::new())
 }
 
-/// Pushes these from a thread of its own.
+/// Starts a thread that pushes these values.
 fn pusher<const N: usize>(queue: &Queue, lives: &Lives, ids: [usize; N]) -> thread::JoinHandle<()> {
     let (queue, values) = (queue.clone(), ids.map(|id| lives.value(id)));
     thread::spawn(move || values.into_iter().for_each(|value| queue.push(value)))
@@ -21,7 +22,7 @@ fn rest(queue: &Queue) -> Vec<usize> {
     std::iter::from_fn(|| queue.pop()).map(|value| value.id()).collect()
 }
 
-/// Whether those of one pusher come in the order in which it pushed them.
+/// Whether the values of one pusher come in the order in which it pushed them.
 fn are_in_order(got: &[usize], ids: &[usize]) -> bool {
     got.iter().filter(|id| ids.contains(id)).eq(ids)
 }
@@ -47,7 +48,7 @@ fn two_pushers_meet_at_the_end_of_a_block() {
 
 #[test]
 fn pops_follow_a_pusher_from_block_to_block() {
-    // Blocks are freed behind it. Fails when the slot is filled `Relaxed`, or looked at so.
+    // Blocks are freed after the last pop from them. Fails when ORD(segments.filled) is Relaxed.
     model(|| {
         let (queue, lives) = (new(), Lives::new(8));
         let pushing = pusher(&queue, &lives, [0, 1, 2]);
@@ -61,12 +62,12 @@ fn pops_follow_a_pusher_from_block_to_block() {
 }
 
 #[test]
-fn a_pop_finds_what_was_pushed_before_it_behind_a_push_that_is_not_done() {
+fn pop_finds_a_value_after_an_unfinished_push() {
+    // A push that has returned is found, although an earlier position may still be empty.
     model(|| {
         let (queue, lives) = (new(), Lives::new(8));
         let slow = pusher(&queue, &lives, [7]);
         queue.push(lives.value(0));
-        // Whatever the other one does, ours has returned.
         let mut got = Vec::new();
         while !got.contains(&0) {
             got.push(queue.pop().expect("a push has returned").id());
@@ -81,9 +82,10 @@ fn a_pop_finds_what_was_pushed_before_it_behind_a_push_that_is_not_done() {
 }
 
 #[test]
-fn a_parked_consumer_is_woken_by_the_push_that_fills_a_gap() {
-    // A consumer that parks beside an empty position takes the value after it as well, once that position is filled. Fails when it
-    // does not check again after it has announced itself, and meets loom's limit of branches when `has_filled` counts claims.
+fn push_that_fills_a_gap_wakes_a_parked_consumer() {
+    // A consumer that parks beside an empty position takes the value after it as well, once that
+    // position is filled. Fails when it does not check again after it has announced itself, and
+    // meets loom's limit of branches when `has_filled` counts claims.
     model(|| {
         let (queue, lives) = (new(), Lives::new(2));
         let cell = Arc::new(WaitCell::new(FencePair::process()));

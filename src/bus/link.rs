@@ -1,6 +1,6 @@
 //! How one publisher reaches one sink, and how it learns of that.
 
-use super::info::{Info, Shared};
+use super::info::{Info, SinkRef};
 use crate::mailbox::lane::PrivateLane;
 use crate::sink::lane::{Lane, LaneClaims, LaneKind, LaneSealer};
 use crate::stats::EntryCounters;
@@ -12,7 +12,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 /// The half of an attachment that publishers keep.
-pub(super) type Guard<E> = sync::Arc<Guarded<Shared<E>>>;
+pub(super) type Guard<E> = sync::Arc<Guarded<SinkRef<E>>>;
 
 /// Which of a table's parts an entry is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Room {
 
 /// How one publisher reaches one sink: by a lane, or by calling it. What a publisher has of it is a copy, so that the publisher never
 /// frees anything.
-pub(super) struct Way<E: Send + 'static> {
+pub(super) struct Link<E: Send + 'static> {
     _entry: EntryOnDrop,
     /// The lane, if there is one, for the publisher to take.
     pub(super) lease: Lease<Option<Lane<E>>>,
@@ -109,7 +109,7 @@ impl<E: Send + 'static> Prepared<E> {
     }
 }
 
-impl<E: Send + 'static> Way<E> {
+impl<E: Send + 'static> Link<E> {
     pub(super) fn new(info: &Arc<Info>, guard: &Guard<E>, prepared: Prepared<E>) -> Arc<Self> {
         let Prepared { lane, kind, is_guarded, may_wait, outside } = prepared;
         Arc::new(Self {
@@ -155,19 +155,19 @@ impl<E: Send + 'static> Way<E> {
 /// One change of a publisher's table: it brings a sink, or takes one away that is gone.
 pub(super) struct Change<E: Send + 'static> {
     pub(super) info: Arc<Info>,
-    pub(super) way: Arc<Way<E>>,
+    pub(super) link: Arc<Link<E>>,
 }
 
 impl<E: Send + 'static> Clone for Change<E> {
     fn clone(&self) -> Self {
-        Self { info: self.info.clone(), way: self.way.clone() }
+        Self { info: self.info.clone(), link: self.link.clone() }
     }
 }
 
 impl<E: Send + 'static> Change<E> {
     /// The lane goes back with the change, and is dropped by the control plane.
     pub(super) fn put_back(&self, lane: Lane<E>) {
-        let refused = self.way.lease.put_back(Some(lane));
+        let refused = self.link.lease.put_back(Some(lane));
         debug_assert!(refused.is_none(), "the lane was accepted");
     }
 }
@@ -186,7 +186,7 @@ impl<E: Send + 'static> Deref for Ticket<E> {
 impl<E: Send + 'static> Ticket<E> {
     /// The guard of the sink, if publishers run user code of it.
     pub(super) fn guard(&self) -> Option<&Guard<E>> {
-        self.0.value.way.guard.as_ref()
+        self.0.value.link.guard.as_ref()
     }
 }
 

@@ -1,18 +1,18 @@
 //! What all handles to a journal share.
 
-use super::gate::{Gates, Place};
+use super::gate::{GateWaiter, Gates};
 use super::seat::Seats;
 use super::time::TimeSource;
 use crate::error::WriteError;
 use crate::ring::blocks::Source;
-use crate::stats::{EntryCounters, Outcome, SinkKind, SinkState, SinkStatus};
+use crate::stats::{EntryCounters, EntryOutcome, SinkKind, SinkState, SinkStatus};
 use crate::time::Deadline;
 use crate::wait::Sleepers;
 use crate::wait::context::{Crew, discard_each, may_wait_for_room};
 use std::mem::needs_drop;
 
 /// What all handles to a journal share.
-pub(super) struct Shared<E> {
+pub(super) struct JournalCore<E> {
     pub(super) source: Source<E>,
     /// Where subscribers park.
     pub(super) sleepers: Sleepers,
@@ -25,7 +25,7 @@ pub(super) struct Shared<E> {
     pub(super) entry: EntryCounters,
 }
 
-impl<E> Shared<E> {
+impl<E> JournalCore<E> {
     pub(super) fn capacity(&self) -> u64 {
         self.source.capacity() as u64
     }
@@ -61,17 +61,17 @@ impl<E> Shared<E> {
     pub(super) fn wait_for_gates<R>(
         &self,
         deadline: Deadline,
-        place: Option<&Place>,
+        waiter: Option<&GateWaiter>,
         limit: &mut Option<Deadline>,
         mut attempt: impl FnMut() -> Result<Option<R>, Refusal>,
     ) -> Result<R, Refusal> {
         if deadline == Deadline::NOW || !may_wait_for_room() || self.crew.is_here() {
             return Err(Refusal::Full);
         }
-        let ended = || place.is_some_and(Place::is_ended);
+        let ended = || waiter.is_some_and(GateWaiter::is_ended);
         let attempt = || if ended() { Some(Err(Refusal::Closed)) } else { attempt().transpose() };
         let limit = *limit.get_or_insert_with(|| self.gates.deadline().min(deadline));
-        let outcome = self.gates.wait(place, limit, attempt, || self.has_room());
+        let outcome = self.gates.wait(waiter, limit, attempt, || self.has_room());
         outcome.unwrap_or(Err(Refusal::Timeout))
     }
 
@@ -90,7 +90,7 @@ impl<E> Shared<E> {
     }
 
     fn count_refused(&self, refusal: Refusal, count: u64) {
-        self.entry.count(Outcome::refused(&refusal.with(())), count);
+        self.entry.count(EntryOutcome::refused(&refusal.with(())), count);
     }
 
     pub(super) fn describe(&self, state: &mut SinkState) {

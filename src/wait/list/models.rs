@@ -1,11 +1,11 @@
-//! The place where blocked publishers, flushes and closes wait.
+//! Models of the list on which blocked publishers, flushes, closes and pauses wait.
 
-use buslane::parts::{Goals, Line};
-use buslane::time::Deadline;
-use buslane::time::Pause;
-use buslane::wait::{FencePair, WaitList};
+use super::{WaitList, Waiter, Want};
+use crate::time::{Deadline, Pause};
+use crate::wait::FencePair;
 use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
 
+/// A list, and what its threads wait for.
 struct Place {
     list: WaitList,
     progress: AtomicUsize,
@@ -32,8 +32,8 @@ impl Place {
 
 #[test]
 fn wait_against_notify() {
-    // Progress is seen by the waiter, or its notifier wakes it: no deadlock. Fails when the fence of `notify` or that of
-    // `wait_until` is missing.
+    // Progress is seen by the waiter, or its notifier wakes it: no deadlock. Fails when the fence
+    // of `notify` or that of `wait_until` is missing.
     model(|| {
         let place = Place::new();
         let worker = place.clone();
@@ -45,8 +45,8 @@ fn wait_against_notify() {
 
 #[test]
 fn wait_against_two_notifies() {
-    // A waiter that was woken too early waits again and is woken again. Fails when a fence is missing, or when an entry
-    // that was taken off the list is kept as the waiter's own.
+    // A waiter that was woken too early waits again and is woken again. Fails when a fence is
+    // missing, or when an entry that was taken off the list is kept as the waiter's own.
     model(|| {
         let place = Place::new();
         let worker = place.clone();
@@ -61,8 +61,8 @@ fn wait_against_two_notifies() {
 
 #[test]
 fn two_waiters_against_notify() {
-    // Everybody is woken, whoever came first, and nobody takes another's place. Fails when a fence is missing, or when
-    // `forget` takes off more than the caller's own entry.
+    // Both are woken, whichever came first, and neither takes the other's place. Fails when a fence
+    // is missing, or when `forget` removes more than the caller's own entry.
     model(|| {
         let place = Place::new();
         let waiters = [0, 1].map(|_| {
@@ -78,8 +78,8 @@ fn two_waiters_against_notify() {
 
 #[test]
 fn a_waiter_that_leaves_against_one_that_stays() {
-    // One waiter is content with the first step and leaves; the count still tells of the other. Fails when `forget` stores
-    // a count of its own instead of the list's length.
+    // One waiter is content with the first step and leaves; the count still tells of the other.
+    // Fails when `forget` stores a count of its own instead of the list's length.
     model(|| {
         let place = Place::new();
         let (first, second) = (place.clone(), place.clone());
@@ -94,8 +94,8 @@ fn a_waiter_that_leaves_against_one_that_stays() {
 
 #[test]
 fn a_deadline_that_is_over_still_asks() {
-    // Without time, progress made before the call is found, and the list is left as it was. Fails when the attempt comes
-    // after the deadline's check.
+    // Without time, progress made before the call is found, and the list is left as it was. Fails
+    // when the attempt comes after the deadline's check.
     model(|| {
         let place = Place::new();
         let worker = place.clone();
@@ -112,8 +112,8 @@ fn a_deadline_that_is_over_still_asks() {
 
 #[test]
 fn a_pause_against_its_interruption() {
-    // The wait ends, and who waited sees what was done before the interruption. Fails when the interruption does not notify,
-    // or ORD(pause.interrupted) is Relaxed.
+    // The wait ends, and the waiting thread sees what was done before the interruption. Fails when
+    // the interruption does not notify, or ORD(pause.interrupted) is Relaxed.
     model(|| {
         let pause = Arc::new(Pause::new());
         let before = Arc::new(AtomicUsize::new(0));
@@ -130,18 +130,18 @@ fn a_pause_against_its_interruption() {
 
 /// Slots, for each of which one thread waits.
 struct Room {
-    line: Line,
+    line: WaitList,
     free: AtomicUsize,
 }
 
 impl Room {
     fn new() -> Arc<Self> {
-        Arc::new(Self { line: Line::new(FencePair::process()), free: AtomicUsize::new(0) })
+        Arc::new(Self { line: WaitList::new(FencePair::process()), free: AtomicUsize::new(0) })
     }
 
     fn free(&self) {
         self.free.fetch_add(1, Ordering::Release);
-        self.line.freed();
+        self.line.notify_made(Want::SHARED_ROOM);
     }
 
     fn take(&self, deadline: Deadline) -> bool {
@@ -149,14 +149,16 @@ impl Room {
             let one = |free: usize| free.checked_sub(1);
             self.free.fetch_update(Ordering::Acquire, Ordering::Relaxed, one).ok().map(drop)
         };
-        self.line.take(deadline, attempt, || self.free.load(Ordering::Relaxed) > 0)
+        let is_more = || self.free.load(Ordering::Relaxed) > 0;
+        self.line.wait_for(&Waiter::wanting(Want::SHARED_ROOM), deadline, attempt, is_more).is_some()
     }
 }
 
 #[test]
 fn two_slots_wake_two_waiters() {
-    // Each of two that wait gets one of two slots, whichever of them is woken for which. Fails when a fence is missing, or when
-    // a waiter that finds a slot for itself keeps the wake-up that it got for another.
+    // Each of two that wait gets one of two slots, whichever of them is woken for which. Fails when
+    // a fence is missing, or when a waiter that finds a slot for itself keeps the wake-up that it
+    // got for another.
     model(|| {
         let room = Room::new();
         let waiters = [0, 1].map(|_| {
@@ -171,8 +173,8 @@ fn two_slots_wake_two_waiters() {
 
 #[test]
 fn a_waiter_that_gives_up_leaves_the_slot_to_another() {
-    // One waiter has no time, and may be woken when it gives up: it takes the slot then, or the other one is woken. Fails when it
-    // makes no attempt after it has left the list.
+    // One waiter has no time, and may be woken when it gives up: it takes the slot then, or the
+    // other one is woken. Fails when it makes no attempt after it has left the list.
     model(|| {
         let room = Room::new();
         let (hurried, patient) = (room.clone(), room.clone());
@@ -190,30 +192,31 @@ fn a_waiter_that_gives_up_leaves_the_slot_to_another() {
 
 /// Progress, and flushes that wait for some of it.
 struct Flow {
-    goals: Goals,
+    goals: WaitList,
     handled: AtomicUsize,
 }
 
 impl Flow {
     fn new() -> Arc<Self> {
-        Arc::new(Self { goals: Goals::new(FencePair::process()), handled: AtomicUsize::new(0) })
+        Arc::new(Self { goals: WaitList::new(FencePair::process()), handled: AtomicUsize::new(0) })
     }
 
     fn handle(&self) {
         self.handled.fetch_add(1, Ordering::Release);
-        self.goals.progressed();
+        self.goals.notify_progress();
     }
 
     fn flush(this: &Arc<Self>, deadline: Deadline, goal: usize) -> bool {
         let flow = this.clone();
-        this.goals.wait(deadline, move || flow.handled.load(Ordering::Acquire) >= goal)
+        let is_reached = move || flow.handled.load(Ordering::Acquire) >= goal;
+        this.goals.wait_for_goal(&Waiter::for_goal(is_reached), deadline, || ())
     }
 }
 
 #[test]
 fn two_goals_against_one_report() {
-    // One report reaches both goals, and wakes one thread. Fails when a fence is missing, or when the scout does not check the
-    // goals of others: a deadlock.
+    // One report reaches both goals, and wakes one thread. Fails when a fence is missing, or when
+    // the scout does not check the goals of others: a deadlock.
     model(|| {
         let flow = Flow::new();
         let flushes = [0, 1].map(|_| {
@@ -227,8 +230,9 @@ fn two_goals_against_one_report() {
 
 #[test]
 fn two_goals_against_two_reports() {
-    // The thread with the farther goal may be the scout for both reports. Fails when a fence is missing, when a scout that goes back
-    // to sleep does not check the goals of others, or when it stays the scout while it sleeps: deadlocks.
+    // The thread with the farther goal may be the scout for both reports. Fails when a fence is
+    // missing, when a scout that goes back to sleep does not check the goals of others, or when it
+    // stays the scout while it sleeps: deadlocks.
     model_with(2, || {
         let flow = Flow::new();
         let flushes = [2, 1].map(|goal| {

@@ -1,9 +1,9 @@
 //! Where time comes from, and waits that can be cut short.
 
-use super::WaitList;
+use crate::deadline::Deadline;
 use crate::sync::membarrier::FencePair;
 use crate::sync::{AtomicBool, Ordering};
-use crate::time::Deadline;
+use crate::wait::WaitList;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,0 +1,124 @@
+//! Reading as a task: polling, and a future.
+
+use super::kind::{Exclusive, Kind};
+use super::receiver::Receiver;
+use crate::error::{RecvError, TryRecvError};
+use crate::mailbox::Find;
+use crate::mailbox::intake::Intake;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+impl<E: Send + 'static, K: Kind> Receiver<E, K> {
+    /// Takes the next event, as a future. Wakes the task through the same cell in which threads park.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no event. Where several receivers share the events, one for which its task was woken goes to another
+    /// receiver that waits.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Receiver, Sink};
+    /// async fn sum(mut receiver: Receiver<u32>) -> u32 {
+    ///     let mut sum = 0;
+    ///     while let Ok(n) = receiver.recv_async().await {
+    ///         sum += n;
+    ///     }
+    ///     sum
+    /// }
+    /// # use std::{pin::pin, task::{Context, Poll, Waker}};
+    /// # fn block_on<F: Future>(task: F) -> F::Output {
+    /// #     let mut task = pin!(task);
+    /// #     loop {
+    /// #         if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) { return output }
+    /// #     }
+    /// # }
+    /// let (channel, receiver) = Channel::lossy(8)?;
+    /// channel.write(40)?;
+    /// channel.write(2)?;
+    /// channel.close();
+    /// assert_eq!(block_on(sum(receiver)), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recv_async(&mut self) -> Recv<'_, E, K> {
+        Recv { receiver: self }
+    }
+
+    /// Takes the next event, or registers the task to be woken when there is one.
+    ///
+    /// A task that was registered at a [`SharedReceiver`](super::SharedReceiver) and will not poll
+    /// again keeps an event's wake-up for itself until the receiver is used again or dropped;
+    /// [`recv_async`](Self::recv_async) sees to that.
+    ///
+    /// # Errors
+    /// [`RecvError`] when the stream has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// use std::task::{Context, Poll, Waker};
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
+    /// let mut context = Context::from_waker(Waker::noop()); // that of a task, which is woken
+    /// assert!(receiver.poll_recv(&mut context).is_pending());
+    /// channel.write(7)?;
+    /// assert_eq!(receiver.poll_recv(&mut context), Poll::Ready(Ok(7)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
+        loop {
+            // A pending task is parked: the writer that fills the oldest position wakes it.
+            match self.attempt(Find::Filled) {
+                Ok(event) => return Poll::Ready(Ok(event)),
+                Err(TryRecvError::Closed) => return Poll::Ready(Err(RecvError::Closed)),
+                Err(TryRecvError::Overflowed) => return Poll::Ready(Err(RecvError::Overflowed)),
+                Err(TryRecvError::Empty) => {}
+            }
+            if self.intake.register(context.waker()) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+/// The future of [`Receiver::recv_async`].
+///
+/// # Examples
+/// ```
+/// use buslane::{Channel, Sink};
+/// use std::{pin::pin, task::{Context, Poll, Waker}};
+/// let (channel, mut receiver) = Channel::lossy(8)?;
+/// let mut context = Context::from_waker(Waker::noop());
+/// let mut next = pin!(receiver.recv_async());
+/// assert!(next.as_mut().poll(&mut context).is_pending());
+/// channel.write(7)?;
+/// assert_eq!(next.poll(&mut context), Poll::Ready(Ok(7)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "futures do nothing unless polled"]
+pub struct Recv<'a, E: Send + 'static, K: Kind = Exclusive> {
+    receiver: &'a mut Receiver<E, K>,
+}
+
+impl<E: Send + 'static, K: Kind> Future for Recv<'_, E, K> {
+    type Output = Result<E, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.receiver.poll_recv(context)
+    }
+}
+
+impl<E: Send + 'static, K: Kind> Drop for Recv<'_, E, K> {
+    fn drop(&mut self) {
+        self.receiver.intake.unregister();
+    }
+}
+
+impl<E: Send + 'static, K: Kind> fmt::Debug for Recv<'_, E, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recv")
+    }
+}

@@ -1,0 +1,172 @@
+//! Publishing into a journal that any number of threads publish into: one event, or several in a row.
+
+use super::core::{JournalCore, Refusal, drop_overwritten};
+use super::entry::Sequence;
+use super::gate::GateWaiter;
+use crate::error::WriteError;
+use crate::events::Events;
+use crate::ring::blocks::{Claim, SharedWriter};
+use crate::sync::cold_path;
+use crate::time::Deadline;
+use crate::wait::context::discard_each;
+use std::mem::needs_drop;
+
+/// Publishes one event, by any number of threads.
+#[inline]
+pub(super) fn publish<E: Send + Sync + 'static>(
+    writer: &SharedWriter<E>,
+    shared: &JournalCore<E>,
+    event: E,
+    deadline: Deadline,
+    waiter: Option<&GateWaiter>,
+) -> Result<Sequence, WriteError<E>> {
+    let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
+    let position = claim.position();
+    match claim.put_within(event) {
+        Ok(old) => {
+            let stale = claim.take_stale();
+            drop(claim);
+            shared.published();
+            drop_overwritten(old, stale);
+            Ok(Sequence::new(position))
+        }
+        Err(event) => {
+            cold_path();
+            // In a place of its own, so that the event stays in registers on the way that most take: what is stored before the
+            // claim, the claim waits for.
+            publish_at_a_block(writer, claim, shared, &mut Some(event), deadline, waiter)
+        }
+    }
+}
+
+/// Publishes the event in `from`, which begins a block, where subscribers may bar the way.
+#[cold]
+#[inline(never)]
+fn publish_at_a_block<'a, E: Send + Sync + 'static>(
+    writer: &'a SharedWriter<E>,
+    mut claim: Claim<'a, E>,
+    shared: &JournalCore<E>,
+    from: &mut Option<E>,
+    deadline: Deadline,
+    waiter: Option<&GateWaiter>,
+) -> Result<Sequence, WriteError<E>> {
+    let position = claim.position();
+    if shared.gates.bar(position, shared.capacity()) {
+        // No claim is held in there: no publisher is held up by what this one waits for.
+        drop(claim);
+        return wait_at_a_gate(writer, shared, from, deadline, waiter);
+    }
+    let Some(event) = from.take() else { return Ok(Sequence::new(position)) };
+    claim.begin_block(shared.time.stamp());
+    let old = claim.put(event);
+    let stale = claim.take_stale();
+    drop(claim);
+    shared.published();
+    drop_overwritten(old, stale);
+    Ok(Sequence::new(position))
+}
+
+/// Publishes the event in `from` as soon as there is room, wherever the journal ends then.
+#[cold]
+#[inline(never)]
+fn wait_at_a_gate<E: Send + Sync + 'static>(
+    writer: &SharedWriter<E>,
+    shared: &JournalCore<E>,
+    from: &mut Option<E>,
+    deadline: Deadline,
+    waiter: Option<&GateWaiter>,
+) -> Result<Sequence, WriteError<E>> {
+    let outcome = shared.wait_for_gates(deadline, waiter, &mut None, || {
+        let mut claim = writer.claim().ok_or(Refusal::Closed)?;
+        while let Some(event) = from.take() {
+            let position = claim.position();
+            match claim.put_within(event) {
+                Ok(old) => {
+                    let stale = claim.take_stale();
+                    drop(claim);
+                    shared.published();
+                    return Ok(Some((position, old, stale)));
+                }
+                Err(back) => *from = Some(back),
+            }
+            if shared.gates.bar(position, shared.capacity()) {
+                break;
+            }
+            claim.begin_block(shared.time.stamp());
+        }
+        Ok(None)
+    });
+    match (outcome, from.take()) {
+        (Ok((position, old, stale)), _) => {
+            drop_overwritten(old, stale);
+            Ok(Sequence::new(position))
+        }
+        (Err(refusal), Some(event)) => Err(shared.refused(refusal, event)),
+        (Err(_), None) => unreachable!("an attempt that fails leaves the event where it was"),
+    }
+}
+
+/// Publishes events in a row; the position of the first one.
+pub(super) fn publish_batch<E: Send + Sync + 'static>(
+    writer: &SharedWriter<E>,
+    shared: &JournalCore<E>,
+    events: impl Events<E>,
+) -> Result<Sequence, WriteError<Vec<E>>> {
+    /// Dropped behind the claim, each of them.
+    struct Kept<E>(Vec<E>);
+    impl<E> Drop for Kept<E> {
+        fn drop(&mut self) {
+            discard_each(self.0.drain(..));
+        }
+    }
+    let mut events = events.owned();
+    // Each event overwrites one, and sends one away that nobody can read any more.
+    let room = if needs_drop::<E>() { 2 * events.len() } else { 0 };
+    let mut overwritten = Kept(Vec::with_capacity(room));
+    let mut first = None;
+    let mut next = events.next();
+    // Writes the events that there is room for; returns whether they were the last ones, or `None` without any room.
+    let mut put = || {
+        let mut claim = writer.claim().ok_or(Refusal::Closed)?;
+        let claimed = claim.position();
+        while let Some(event) = next.take() {
+            match claim.put_within(event) {
+                Ok(old) => {
+                    overwritten.0.extend(old);
+                    overwritten.0.extend(claim.take_stale());
+                    next = events.next();
+                }
+                Err(back) => {
+                    next = Some(back);
+                    // A subscriber that does not see its gate noticed must see where the journal ends.
+                    claim.show();
+                    if shared.gates.bar(claim.position(), shared.capacity()) {
+                        break;
+                    }
+                    claim.begin_block(shared.time.stamp());
+                }
+            }
+        }
+        let is_stuck = next.is_some() && claim.position() == claimed;
+        drop(claim);
+        if is_stuck {
+            return Ok(None);
+        }
+        shared.published();
+        first.get_or_insert(claimed);
+        Ok(Some(next.is_none()))
+    };
+    loop {
+        let outcome = match put() {
+            Ok(None) => shared.wait_for_gates(Deadline::NEVER, None, &mut None, &mut put),
+            outcome => outcome.map(|is_done| is_done == Some(true)),
+        };
+        match outcome {
+            Ok(true) => return Ok(Sequence::new(first.unwrap_or_default())),
+            Ok(false) => {}
+            Err(refusal) => {
+                return Err(shared.refused_all(refusal, next.into_iter().chain(events).collect()));
+            }
+        }
+    }
+}

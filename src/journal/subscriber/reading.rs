@@ -1,0 +1,244 @@
+//! Reading one event at a time, waiting for it or not.
+
+use super::Subscriber;
+use super::find::Found;
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::journal::entry::{Entry, Sequence};
+use crate::sync::{MODEL, spin_hint, thread};
+use crate::time::Deadline;
+use crate::wait::context::{UserCode, caught};
+use crate::wait::strategy::Step;
+use std::mem::needs_drop;
+use std::time::{Duration, Instant};
+
+impl<E: Send + Sync + 'static> Subscriber<E> {
+    /// Shows the next event to `look`, if there is one now, and goes past it: for events that are costly to clone.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Journal;
+    /// use buslane::journal::{Entry, Start};
+    /// let journal = Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(Start::Now)?;
+    /// journal.publish(vec![1, 2, 3])?;
+    /// let entry = subscriber.try_recv_with(|numbers: &Vec<i32>| numbers.iter().sum::<i32>())?;
+    /// assert_eq!(entry.event(), Some(6));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_recv_with<R>(&mut self, look: impl FnOnce(&E) -> R) -> Result<Entry<R>, TryRecvError> {
+        // The way that most events go: nothing is asked about them.
+        if self.reader.has_values() && self.is_plain {
+            return Ok(self.take(look));
+        }
+        Ok(match self.find()?.ok_or(TryRecvError::Empty)? {
+            Found::Event => {
+                // A publisher that user code starts here must not wait for this very subscriber.
+                let _here = self.gating.then(|| self.shared.crew.read());
+                let entry = self.take(look);
+                self.finish_behind_the_last();
+                entry
+            }
+            Found::Lagged(events) => Entry::Lagged(events),
+            Found::Panicked(sequence) => Entry::Panicked(sequence),
+        })
+    }
+
+    /// Takes the event that is known to be there.
+    #[inline(always)]
+    fn take<R>(&mut self, look: impl FnOnce(&E) -> R) -> Entry<R> {
+        let position = self.reader.position();
+        let sequence = Sequence::new(position);
+        match self.reader.take(|_, event| caught(|| look(event))) {
+            Ok(seen) => {
+                self.delivered += 1;
+                self.seat.delivered(self.delivered, position + 1);
+                Entry::Event(sequence, seen)
+            }
+            Err(_) => {
+                self.went_past_a_panic();
+                Entry::Panicked(sequence)
+            }
+        }
+    }
+
+    /// Takes the next event if there is one now.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::error::TryRecvError;
+    /// let journal = buslane::Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
+    /// assert_eq!(subscriber.try_recv(), Err(TryRecvError::Empty));
+    /// journal.publish(7)?;
+    /// assert_eq!(subscriber.try_recv()?.event(), Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<Entry<E>, TryRecvError>
+    where
+        E: Clone,
+    {
+        if needs_drop::<E>() && self.gating {
+            // User code, in which nothing waits: publishers wait for this subscriber, and so it would wait for itself. The clone of an
+            // event without a destructor is a copy, near enough.
+            return self.try_recv_with(|event| {
+                let _user_code = UserCode::enter();
+                event.clone()
+            });
+        }
+        self.try_recv_with(E::clone)
+    }
+
+    /// Takes the next event, waiting for one as [`Subscription::wait_strategy`](crate::journal::Subscription::wait_strategy) said.
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Journal;
+    /// use buslane::journal::{Entry, Start};
+    /// let journal = Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(Start::Now)?;
+    /// let reader = std::thread::spawn(move || subscriber.recv());
+    /// let sequence = journal.publish(7)?;
+    /// assert_eq!(reader.join().unwrap()?, Entry::Event(sequence, 7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn recv(&mut self) -> Result<Entry<E>, RecvError>
+    where
+        E: Clone,
+    {
+        self.linger_when_dry();
+        loop {
+            match self.try_recv() {
+                Ok(entry) => return Ok(entry),
+                Err(TryRecvError::Empty) => self.wait(None),
+                Err(TryRecvError::Closed | TryRecvError::Overflowed) => return Err(RecvError::Closed),
+            }
+        }
+    }
+
+    /// Takes the next event, waiting so long at most. A limit of zero is [`try_recv`](Self::try_recv).
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::error::RecvTimeoutError;
+    /// use std::time::Duration;
+    /// let journal = buslane::Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
+    /// assert_eq!(subscriber.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    /// journal.publish(7)?;
+    /// assert!(subscriber.recv_timeout(Duration::from_secs(1)).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recv_timeout(&mut self, limit: Duration) -> Result<Entry<E>, RecvTimeoutError>
+    where
+        E: Clone,
+    {
+        self.recv_until(Deadline::after(limit))
+    }
+
+    /// Takes the next event, waiting until this moment at most. A moment in the past is [`try_recv`](Self::try_recv).
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing follows.
+    ///
+    /// # Examples
+    /// ```
+    /// let journal = buslane::Journal::new(16)?;
+    /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
+    /// journal.publish(7)?;
+    /// let over = std::time::Instant::now();
+    /// assert!(subscriber.recv_deadline(over).is_ok());
+    /// assert_eq!(subscriber.recv_deadline(over), Err(buslane::error::RecvTimeoutError::Timeout));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recv_deadline(&mut self, moment: Instant) -> Result<Entry<E>, RecvTimeoutError>
+    where
+        E: Clone,
+    {
+        self.recv_until(Deadline::at(moment))
+    }
+
+    fn recv_until(&mut self, deadline: Deadline) -> Result<Entry<E>, RecvTimeoutError>
+    where
+        E: Clone,
+    {
+        self.linger_when_dry();
+        loop {
+            // Asked first, so that whoever was woken at the last moment still looks.
+            let left = deadline.remaining();
+            match self.try_recv() {
+                Ok(entry) => return Ok(entry),
+                Err(TryRecvError::Closed | TryRecvError::Overflowed) => return Err(RecvTimeoutError::Closed),
+                Err(TryRecvError::Empty) if left.is_some_and(|left| left.is_zero()) => {
+                    return Err(RecvTimeoutError::Timeout);
+                }
+                Err(TryRecvError::Empty) => self.wait(left),
+            }
+        }
+    }
+
+    /// Under a fast flow: looks away for a moment after everything was taken, so that subscriber and publisher do not fight for
+    /// the same lines of memory.
+    #[inline]
+    pub(super) fn linger_when_dry(&mut self) {
+        if self.reader.is_dry() && !MODEL {
+            let position = self.reader.position();
+            let taken = position.saturating_sub(self.lingered_at) as usize;
+            self.lingered_at = position;
+            self.linger.ran_dry(taken, self.shared.source.capacity());
+        }
+    }
+
+    /// Waits as the strategy says, at most for `limit`; returns also for no reason.
+    #[cold]
+    pub(super) fn wait(&mut self, limit: Option<Duration>) {
+        let limit = match (limit, self.bounds.remaining()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.linger.found_nothing();
+        // A task that waited here before gives way to this thread, whatever the strategy.
+        self.cancel();
+        let position = self.reader.position();
+        let taken = position.saturating_sub(self.waited_at);
+        if taken > 0 {
+            self.idler.found(taken as usize);
+            self.waited_at = position;
+        }
+        let Self { idler, shared, seat, reader, berth, .. } = self;
+        match idler.step(shared.source.capacity(), Instant::now) {
+            Step::Spin => spin_hint(),
+            Step::Yield => thread::yield_now(),
+            Step::Nap(nap) => {
+                let nap = limit.map_or(nap, |limit| limit.min(nap));
+                seat.cell.nap_unless(nap, || reader.has_news());
+            }
+            Step::Park => {
+                shared.sleepers.park_unless(berth, limit, || reader.has_news());
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Starting a queue: its workers, in front of closures, handlers or sinks.
+
+use super::builder::QueueBuilder;
+use super::flush::FlushRequests;
+use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work, impatiently};
+use super::partition::Route;
+use super::worker::{Hooks, Worker};
+use super::{Handle, Queue, QueueCore, Tell, WorkersEnd};
+use crate::error::{ConfigError, Invalid, SpawnError};
+use crate::mailbox::Mailbox;
+use crate::mailbox::intake::Intake;
+use crate::mailbox::member::Member;
+use crate::mailbox::reader::Reader;
+use crate::sink::control::{Control, ledgers_of, validated};
+use crate::sink::function::Outcome;
+use crate::sink::{Inner, Sink};
+use crate::stats::{CloseReport, Identity, Ledgers};
+use crate::sync::{self, Mutex, thread};
+use std::sync::{Arc, Weak};
+
+/// The most workers of one queue.
+const MOST_WORKERS: usize = 1024;
+
+impl<E: Send + 'static> QueueBuilder<E> {
+    /// Starts the queue in front of a closure that returns nothing or a result.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be allocated, or the system gives no thread.
+    ///
+    /// # Examples
+    /// An error counts as `failed`, and the worker goes on:
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// let queue = Queue::builder().spawn(|text: &'static str| text.parse::<u32>().map(drop))?;
+    /// for text in ["1", "two", "3"] {
+    ///     queue.write(text)?;
+    /// }
+    /// assert!(queue.close().is_done());
+    /// let ledger = queue.state().ledger;
+    /// assert_eq!((ledger.delivered, ledger.dropped.failed), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn<R: Outcome + 'static>(
+        self,
+        function: impl FnMut(E) -> R + Send + 'static,
+    ) -> Result<Queue<E>, SpawnError> {
+        self.start_one(FnWork::new(function))
+    }
+
+    /// Starts the queue in front of a closure for each worker. `make` is called with the numbers of the workers, from 0, on
+    /// the calling thread, before any of them starts.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Queue, Sink};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let total = Arc::new(AtomicU64::new(0));
+    /// let queue = Queue::builder().workers(3).spawn_each(|_worker| {
+    ///     let total = total.clone();
+    ///     move |n: u64| {
+    ///         total.fetch_add(n, Ordering::Relaxed);
+    ///     }
+    /// })?;
+    /// for n in 1..=100 {
+    ///     queue.write(n)?;
+    /// }
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(total.load(Ordering::Relaxed), 5050);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_each<R, F>(self, make: impl FnMut(usize) -> F) -> Result<Queue<E>, SpawnError>
+    where
+        R: Outcome + 'static,
+        F: FnMut(E) -> R + Send + 'static,
+    {
+        let workers = self.check()?;
+        self.start((0..workers).map(impatiently(make)).map(FnWork::new).collect(), workers, None)
+    }
+
+    /// Starts the queue in front of a handler.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be allocated, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Queue, Sink};
+    /// use buslane::queue::Handler;
+    /// use std::sync::mpsc::{Sender, channel};
+    /// struct Sum(u64, Sender<u64>);
+    /// impl Handler<u64> for Sum {
+    ///     fn handle(&mut self, event: u64) -> Result<(), BoxError> {
+    ///         self.0 += event;
+    ///         Ok(())
+    ///     }
+    ///     fn close(&mut self) -> Result<(), BoxError> {
+    ///         Ok(self.1.send(self.0)?)
+    ///     }
+    /// }
+    /// let (sender, sum) = channel();
+    /// let queue = Queue::builder().spawn_handler(Sum(0, sender))?;
+    /// queue.write(40)?;
+    /// queue.write(2)?;
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(sum.recv()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_handler(self, handler: impl Handler<E>) -> Result<Queue<E>, SpawnError> {
+        self.start_one(HandlerWork(handler))
+    }
+
+    /// Starts the queue in front of a handler for each worker. `make` is called with the numbers of the workers, from 0, on
+    /// the calling thread, before any of them starts. Each handler is flushed by a flush and closed by a close, by its worker.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{BoxError, Queue, Sink};
+    /// use buslane::queue::Handler;
+    /// use std::sync::mpsc::{Sender, channel};
+    /// struct Part { worker: usize, sum: u64, sender: Sender<(usize, u64)> }
+    /// impl Handler<u64> for Part {
+    ///     fn handle(&mut self, event: u64) -> Result<(), BoxError> {
+    ///         self.sum += event;
+    ///         Ok(())
+    ///     }
+    ///     fn close(&mut self) -> Result<(), BoxError> {
+    ///         Ok(self.sender.send((self.worker, self.sum))?)
+    ///     }
+    /// }
+    /// let (sender, parts) = channel();
+    /// let make = |worker| Part { worker, sum: 0, sender: sender.clone() };
+    /// let queue = Queue::builder().workers(2).spawn_each_handler(make)?;
+    /// queue.write(40)?;
+    /// queue.write(2)?;
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(parts.iter().take(2).map(|(_worker, sum)| sum).sum::<u64>(), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_each_handler<H: Handler<E>>(
+        self,
+        make: impl FnMut(usize) -> H,
+    ) -> Result<Queue<E>, SpawnError> {
+        let workers = self.check()?;
+        self.start((0..workers).map(impatiently(make)).map(HandlerWork).collect(), workers, None)
+    }
+
+    /// Starts the queue with a sink for each worker. `make` is called with the numbers of the workers, from 0, on the calling
+    /// thread, before any of them starts.
+    ///
+    /// Each worker writes to its own sink, flushes it and closes it, so what the sinks hold is not shared: with a
+    /// [`batch`](crate::SinkExt::batch) for each worker, batches are sent in parallel. When one of the sinks reports that it is
+    /// closed, the queue closes.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Queue, Sink, SinkExt};
+    /// let (batches, mut receiver) = Channel::lossy(64)?;
+    /// let queue = Queue::builder()
+    ///     .workers(2)
+    ///     .spawn_each_sink(|_worker| batches.clone().batch(10))?;
+    /// for n in 0..100 {
+    ///     queue.write(n)?;
+    /// }
+    /// assert!(queue.close().is_done());
+    /// assert_eq!(receiver.drain().map(|batch| batch.len()).sum::<usize>(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_each_sink<S: Sink<E> + 'static>(
+        self,
+        make: impl FnMut(usize) -> S,
+    ) -> Result<Queue<E>, SpawnError> {
+        let workers = self.check()?;
+        let sinks: Vec<_> = (0..workers).map(impatiently(make)).map(Arc::new).collect();
+        let works = sinks.iter().flat_map(|sink| SinkWork::of(sink, 1)).collect();
+        self.start_sinks(&sinks, works, workers)
+    }
+
+    /// Starts the queue in front of a sink, to which all workers write. When that sink reports that it is closed, the queue
+    /// closes.
+    ///
+    /// With several workers, one of them flushes the sink when the queue is flushed, each tells it of the time, and the last to
+    /// end closes it.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system gives no thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Queue, Sink, SinkExt};
+    /// use buslane::error::RecvError;
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
+    /// let queue = Queue::builder().name("tens").spawn_sink(channel.map(|n: &u32| n * 10))?;
+    /// queue.write(7)?;
+    /// assert!(queue.close().is_done()); // and so is what stands behind it
+    /// assert_eq!((receiver.recv(), receiver.recv()), (Ok(70), Err(RecvError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_sink(self, inner: impl Sink<E> + 'static) -> Result<Queue<E>, SpawnError> {
+        let workers = self.check()?;
+        let sinks = [Arc::new(inner)];
+        let works = SinkWork::of(&sinks[0], workers);
+        self.start_sinks(&sinks, works, 1)
+    }
+
+    fn start_sinks<S: Sink<E> + 'static>(
+        self,
+        sinks: &[Arc<S>],
+        works: Vec<SinkWork<S>>,
+        handlers: usize,
+    ) -> Result<Queue<E>, SpawnError> {
+        sinks.iter().try_for_each(|sink| validated(&**sink))?;
+        // Weak, so that a sink is dropped by its worker when that ends, and not with the last handle.
+        let downstream: Vec<_> = sinks.iter().map(Arc::downgrade).collect();
+        let tell = move |control: &mut dyn FnMut(&dyn Control)| {
+            for sink in downstream.iter().filter_map(Weak::upgrade) {
+                Inner::new(control).caught::<E>(&*sink, &drop);
+            }
+        };
+        let mut all = Ledgers::default();
+        sinks.iter().for_each(|sink| all.join(ledgers_of(&**sink)));
+        let behind = Behind::new(all, &works);
+        self.start(works, handlers, Some((Box::new(tell), behind)))
+    }
+
+    /// Checks the settings; how many workers there are to be.
+    fn check(&self) -> Result<usize, ConfigError> {
+        match self.workers {
+            _ if self.max_batch == 0 => Err(Invalid::ZeroBatch.into()),
+            _ if self.name.contains('\0') => Err(Invalid::NulInName.into()),
+            0 => Err(Invalid::ZeroWorkers.into()),
+            1..=MOST_WORKERS => Ok(self.workers),
+            asked => Err(Invalid::TooManyWorkers { asked, most: MOST_WORKERS }.into()),
+        }
+    }
+
+    fn start_one(self, work: impl Work<E>) -> Result<Queue<E>, SpawnError> {
+        match self.check()? {
+            1 => self.start(vec![work], 1, None),
+            workers => Err(Invalid::OneHandler { workers }.into()),
+        }
+    }
+
+    /// Starts a worker for each piece of work; `handlers` is how many handlers there are to be flushed.
+    fn start<W: Work<E>>(
+        mut self,
+        works: Vec<W>,
+        handlers: usize,
+        behind: Option<(Tell, Behind)>,
+    ) -> Result<Queue<E>, SpawnError> {
+        let workers = works.len();
+        let key = self.key.take().filter(|_| workers > 1);
+        if let Some(key) = key {
+            let parts = (0..workers).map(|_| Reader::open(self.mailbox.clone()));
+            let (mailboxes, readers): (Vec<_>, Vec<_>) =
+                parts.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+            let route = Some(Route::new(mailboxes.clone(), key));
+            self.launch(mailboxes[0].clone(), route, works.into_iter().zip(readers), handlers, behind)
+        } else if workers > 1 {
+            let (mailbox, first) = Member::open(self.mailbox.clone())?;
+            let mut members: Vec<_> = (1..workers).map(|_| first.another()).collect();
+            members.push(first);
+            self.launch(mailbox, None, works.into_iter().zip(members), handlers, behind)
+        } else {
+            let (mailbox, reader) = Reader::open(self.mailbox.clone())?;
+            self.launch(mailbox, None, works.into_iter().zip([reader]), handlers, behind)
+        }
+    }
+
+    fn launch<W: Work<E>, I: Intake<E>>(
+        self,
+        mailbox: sync::Arc<Mailbox<E>>,
+        route: Option<Arc<Route<E>>>,
+        workers: impl ExactSizeIterator<Item = (W, I)>,
+        handlers: usize,
+        behind: Option<(Tell, Behind)>,
+    ) -> Result<Queue<E>, SpawnError> {
+        let count = workers.len();
+        let (tell, behind) = behind.unzip();
+        let shared = Arc::new(QueueCore {
+            mailbox,
+            route,
+            // Each worker has flush requests of its own, or all of them share the one.
+            flush_requests: (0..handlers).map(|_| FlushRequests::new(count / handlers)).collect(),
+            // Where nobody closes it, but its last handle goes.
+            close_deadline: Mutex::new(None),
+            ending: Mutex::new(WorkersEnd { working: vec![true; count], report: CloseReport::default() }),
+            report: Mutex::new(None),
+            identity: Identity::new(),
+            tell,
+            behind,
+        });
+        let hooks = Hooks {
+            max_batch: self.max_batch,
+            close_after_panics: self.close_after_panics,
+            on_error: self.on_error,
+        };
+        for (number, (work, intake)) in workers.enumerate() {
+            let name = if count > 1 { format!("{}-{number}", self.name) } else { self.name.clone() };
+            let worker = Worker::new(shared.clone(), number, intake, work, hooks.clone());
+            if let Err(error) = thread::spawn_named(name, move || worker.run()) {
+                // Those that run already find the end.
+                shared.seal();
+                return Err(SpawnError::Thread(error));
+            }
+        }
+        Ok(Queue(Arc::new(Handle(shared))))
+    }
+}
