@@ -91,7 +91,7 @@ fn a_ledger_is_told_as_its_two_equations_without_what_is_zero() {
     for (name, counter) in counters(&mut ledger) {
         assert!(text.contains(&format!("{name} {counter}")), "{name} in {text}");
     }
-    assert_eq!(Ledger::default().to_string(), "offered 0 = accepted 0; accepted = delivered 0");
+    assert_eq!(Ledger::default().to_string(), "offered 0 = accepted 0; accepted 0 = delivered 0");
 }
 
 #[test]
