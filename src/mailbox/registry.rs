@@ -6,7 +6,6 @@ use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::stats::{FoldPace, Ledger};
 use crate::sync::{Arc, Mutex, lock};
-use std::ops::Deref;
 
 /// The private lanes of a mailbox. Its lock is held to seal them all, and never by a thread that
 /// waits or runs user code. A publisher takes it to close a mailbox that overflowed and to leave
@@ -88,8 +87,9 @@ impl FoldedLanes {
 }
 
 /// Takes a lane off the registry when both sides are done with it: the registry keeps its counters,
-/// and the ring goes with the last side. Each side calls this when it leaves. The lock orders the
-/// two, so the second one finds what the first one has done.
+/// and the ring is freed with the last side. The publisher calls this when it drops the lane, and
+/// the consumer when it has read it to its end. The lock orders the two, so the second one finds
+/// what the first one has done.
 fn leave<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<Registry<E>>) {
     let left = lock(registry).fold_one(view);
     // Outside the lock: it takes the ring with it.
@@ -103,48 +103,10 @@ pub(super) fn let_go<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<Reg
     view.wake_consumer();
 }
 
-/// The consumer's hold on a lane. When it is dropped, the lane was read to its end, or is no longer
-/// read.
-pub(crate) struct Reading<E> {
-    view: std::sync::Arc<LaneView<E>>,
-    /// The registry holds the lanes that no consumer has picked up yet, so they do not hold it.
-    registry: std::sync::Weak<Mutex<Registry<E>>>,
-}
-
-impl<E> Reading<E> {
-    pub(super) fn new(
-        view: &std::sync::Arc<LaneView<E>>,
-        registry: &std::sync::Arc<Mutex<Registry<E>>>,
-    ) -> Self {
-        Self { view: view.clone(), registry: std::sync::Arc::downgrade(registry) }
-    }
-
-    fn is_of(&self, view: &std::sync::Arc<LaneView<E>>) -> bool {
-        std::sync::Arc::ptr_eq(&self.view, view)
-    }
-}
-
-impl<E> Deref for Reading<E> {
-    type Target = LaneView<E>;
-
-    #[inline(always)]
-    fn deref(&self) -> &LaneView<E> {
-        &self.view
-    }
-}
-
-impl<E> Drop for Reading<E> {
-    fn drop(&mut self) {
-        if let Some(registry) = self.registry.upgrade() {
-            leave(&self.view, &registry);
-        }
-    }
-}
-
 /// The consumer's half of one lane.
 pub(crate) enum LaneReader<E> {
-    Spsc(spsc::Consumer<E>, Reading<E>),
-    Evicting(Arc<Ring<E>>, Reading<E>),
+    Spsc(spsc::Consumer<E>, std::sync::Arc<LaneView<E>>),
+    Evicting(Arc<Ring<E>>, std::sync::Arc<LaneView<E>>),
 }
 
 impl<E> LaneReader<E> {
@@ -155,7 +117,7 @@ impl<E> LaneReader<E> {
         }
     }
 
-    fn view(&self) -> &Reading<E> {
+    fn view(&self) -> &std::sync::Arc<LaneView<E>> {
         match self {
             Self::Spsc(_, view) | Self::Evicting(_, view) => view,
         }
@@ -163,7 +125,17 @@ impl<E> LaneReader<E> {
 
     /// Whether this is the consumer's half of the lane that `view` shows.
     pub(super) fn is_of(&self, view: &std::sync::Arc<LaneView<E>>) -> bool {
-        self.view().is_of(view)
+        std::sync::Arc::ptr_eq(self.view(), view)
+    }
+
+    /// Whether the consumer still reads the lane. One that was read to its end is retired: when its
+    /// publisher has left, too, the registry lets go of it.
+    pub(super) fn stays(&self, registry: &Mutex<Registry<E>>) -> bool {
+        let is_drained = self.is_drained();
+        if is_drained {
+            leave(self.view(), registry);
+        }
+        !is_drained
     }
 
     /// How many events the lane has accepted.
