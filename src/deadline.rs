@@ -23,7 +23,7 @@ pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the drop of a last handle waits.
 pub(crate) const DROP_LIMIT: Duration = Duration::from_millis(500);
 
-/// A point in time after which no call waits any longer; it may be never.
+/// The point in time at which waits end, or never.
 ///
 /// A sink receives a deadline in [`Sink::close_by`](crate::Sink::close_by) and forwards it, so that
 /// a whole chain shares one limit. A publish and the push into a lane also take a deadline. Until

@@ -4,7 +4,7 @@
 //! Everything in this module is deterministic: nothing sleeps, and every wait is at a gate, or for
 //! a clock that a test moves by hand.
 //!
-//! | to | take |
+//! | to | use |
 //! |---|---|
 //! | inspect the events that arrived | [`Collect`] |
 //! | make a sink fail | [`Flaky`] |
