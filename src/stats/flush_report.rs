@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// bus.publish(1)?;
 /// let report = bus.flush_timeout(Duration::ZERO);
 /// assert!(!report.is_done());
-/// println!("{report}"); // … and which sink has not handled everything
+/// println!("{report}"); // names the sinks that have not handled everything
 /// # drop(receiver);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -141,7 +141,7 @@ impl Dropped {
 ///   at least one of the sinks accepted it and did not drop it at once. Each of these sinks reports
 ///   for itself: an event that a filter on an inner bus holds back is `filtered` there, and
 ///   `delivered` upstream.
-/// - A bus of batches answers for whole batches.
+/// - A bus of batches reports on whole batches.
 /// - A [`map`](crate::SinkExt::map) from batches to another type, upstream of a queue, hides the
 ///   events. Then the batch upstream reports what became of them only while all batches have the
 ///   same outcome.
@@ -183,7 +183,7 @@ pub struct Ledger {
     pub pending: u64,
 }
 
-/// An error: the ledger does not balance.
+/// The error for a ledger that does not balance.
 ///
 /// # Examples
 /// ```

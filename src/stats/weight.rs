@@ -161,8 +161,8 @@ impl Scales {
     }
 
     /// Returns what became of all events of this type whose outcome was decided, here or
-    /// downstream, or `None` if this stage has no scale for them. No event is pending in this
-    /// ledger.
+    /// downstream. No event is pending in this ledger. `None` if this stage has no scale for them,
+    /// or if the sinks downstream count batches only.
     pub(crate) fn ended(&self, unit: TypeId, downstream: &Downstream) -> Option<Ledger> {
         let scale = self.iter().find(|scale| scale.weight.unit == unit)?;
         // Relaxed here and above: a count publishes nothing.

@@ -158,7 +158,8 @@ impl SinkContract {
 
     /// Checks delivery through a combinator, which `make` puts upstream of a [`Collect`].
     ///
-    /// Four threads write 64 events each, through lanes if the sink has lanes. The check requires:
+    /// Four threads write 64 events each, every second one through a lane if the sink has lanes.
+    /// The check requires:
     ///
     /// - An accepted event arrives once, in the order of its writer, and before a flush ends; or
     ///   the ledger counts why it did not. (The ledger of a queue does not know of events that are

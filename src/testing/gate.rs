@@ -10,7 +10,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A gate that threads pass only with a permit of a test, or once it is open.
+/// A gate that threads pass only with a permit from a test, or once it is open.
 ///
 /// A permit lets one thread pass, and an open gate all of them. Clones are the same gate.
 ///
@@ -246,7 +246,7 @@ impl fmt::Debug for Gate {
 ///
 /// A close or an abort ends the waits: events that wait at the gate come back as
 /// [`WriteError::Closed`]. The sink has no lanes. A [`timeout`](crate::SinkExt::timeout) upstream
-/// does not end the waits, because the sink stands in for a sink that is not of this crate.
+/// does not end the waits, because a gated sink stands in for a sink outside this crate.
 ///
 /// # Examples
 /// ```

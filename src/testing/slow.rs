@@ -1,4 +1,4 @@
-//! A sink that is slow by a clock.
+//! A sink that delays each event by a clock.
 
 use crate::error::WriteError;
 use crate::sink::{Inner, Sink, SinkKey};
@@ -13,7 +13,7 @@ use std::time::Duration;
 ///
 /// A close or an abort ends the waits: the waiting events come back as [`WriteError::Closed`]. The
 /// sink has no lanes. A [`timeout`](crate::SinkExt::timeout) upstream does not end the waits,
-/// because the sink stands in for a sink that is not of this crate.
+/// because a slow sink stands in for a sink outside this crate.
 ///
 /// # Examples
 /// ```

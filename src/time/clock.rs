@@ -97,7 +97,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// A wait of any number of threads for time to pass, which another thread can end permanently.
+/// A point where any number of threads wait for time to pass, until another thread interrupts it
+/// permanently.
 ///
 /// # Examples
 /// ```
