@@ -15,7 +15,7 @@ use std::time::Instant;
 
 /// Checks that a sink keeps the contract of [`Sink`].
 ///
-/// It runs [`SinkContract::check`] with all clauses.
+/// It runs [`SinkContract::check`] with all clauses of [`SinkContract`].
 ///
 /// `make` makes a fresh sink for each clause, and `event` makes the event for a number. The same
 /// number makes equal events.
