@@ -1,33 +1,33 @@
-//! A point in time after which nothing waits any longer.
+//! The time at which a wait ends, and the default limits of closes and drops.
 
 use std::time::{Duration, Instant};
 
-/// The longest duration that is passed to another crate or added to a moment: a century. A longer
-/// wait means the same, and a clock may be unable to hold the sum.
+/// The longest duration that is passed to another crate or added to an instant: a century. A longer
+/// wait means the same, and a clock may be unable to represent the sum.
 pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// The moment after a wait, cut to what the clock can hold.
+/// Returns the instant after a wait, limited to what the clock can represent.
 pub(crate) fn moment_after(now: Instant, wait: Duration) -> Instant {
     let mut wait = wait.min(LONGEST);
     loop {
         match now.checked_add(wait) {
             Some(moment) => return moment,
-            // Only a clock of the user's is that far ahead.
+            // Only a user's clock can be this far ahead.
             None => wait /= 2,
         }
     }
 }
 
-/// How long a close without a limit of its own works off what was accepted.
+/// How long a close without its own limit drains the accepted events.
 pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the drop of a last handle waits.
 pub(crate) const DROP_LIMIT: Duration = Duration::from_millis(500);
 
-/// A point in time after which nothing waits any longer, or never.
+/// The point in time at which waits end, or never.
 ///
-/// Sinks get one in [`Sink::close_by`](crate::Sink::close_by) and forward it, so that a whole chain
-/// shares one limit. A publish and the push into a lane take one, too: until then they may wait for
-/// room, where the policy of the sink is to wait.
+/// A sink receives a deadline in [`Sink::close_by`](crate::Sink::close_by) and forwards it, so that
+/// a whole chain shares one limit. A publish and the push into a lane also take a deadline. Until
+/// then, they may wait for room if the policy of the sink is to wait.
 ///
 /// # Examples
 /// ```
@@ -48,18 +48,18 @@ enum Limit {
 }
 
 impl Deadline {
-    /// A deadline that is over already: nothing waits.
+    /// A deadline that has already passed, so that no call waits.
     ///
     /// # Examples
     /// ```
     /// use buslane::{noop, Sink};
     /// use buslane::stats::CloseReport;
     /// use buslane::time::Deadline;
-    /// assert_eq!(noop::<u32>().close_by(Deadline::NOW), CloseReport::done()); // nothing is waited for
+    /// assert_eq!(noop::<u32>().close_by(Deadline::NOW), CloseReport::done()); // no call waits
     /// assert!(Deadline::NOW.has_passed());
     /// ```
     pub const NOW: Self = Self(Limit::Now);
-    /// No deadline.
+    /// A deadline that never passes.
     ///
     /// # Examples
     /// ```
@@ -69,7 +69,8 @@ impl Deadline {
     /// ```
     pub const NEVER: Self = Self(Limit::Never);
 
-    /// A deadline so long from now; one too far away to be expressed is [`NEVER`](Self::NEVER).
+    /// Returns a deadline `limit` from now, or [`NEVER`](Self::NEVER) if that time cannot be
+    /// represented.
     ///
     /// # Examples
     /// ```
@@ -87,7 +88,7 @@ impl Deadline {
         Self(Instant::now().checked_add(limit).map_or(Limit::Never, Limit::At))
     }
 
-    /// A deadline at this moment.
+    /// Returns a deadline at this instant.
     ///
     /// # Examples
     /// ```
@@ -99,7 +100,7 @@ impl Deadline {
         Self(Limit::At(moment))
     }
 
-    /// The earlier of the two.
+    /// Returns the earlier of two deadlines.
     ///
     /// # Examples
     /// ```
@@ -119,13 +120,13 @@ impl Deadline {
         }
     }
 
-    /// The later one of two.
+    /// Returns the later of two deadlines.
     pub(crate) fn max(self, other: Self) -> Self {
         if self.min(other) == self { other } else { self }
     }
 
-    /// When it is, as far as that is a moment: `now` when it is over already, `None` when it never
-    /// is.
+    /// Returns the deadline as an instant: `now` for [`NOW`](Self::NOW), and `None` for
+    /// [`NEVER`](Self::NEVER).
     ///
     /// # Examples
     /// ```
@@ -145,7 +146,7 @@ impl Deadline {
         }
     }
 
-    /// How long it still is; `None` when there is no limit, zero when it is over.
+    /// Returns the time until the deadline: zero if it has passed, and `None` if it never passes.
     ///
     /// # Examples
     /// ```
@@ -159,14 +160,14 @@ impl Deadline {
     pub fn remaining(self) -> Option<Duration> {
         match self.0 {
             Limit::Now => Some(Duration::ZERO),
-            // Time is outside the models: there, a deadline that is not over yet never will be.
+            // Models have no time: in a model, a deadline that has not passed never passes.
             Limit::At(_) if crate::sync::MODEL => None,
             Limit::At(moment) => Some(moment.saturating_duration_since(Instant::now())),
             Limit::Never => None,
         }
     }
 
-    /// Whether nothing may wait any longer.
+    /// Returns `true` if the deadline has passed, so that no call may wait any longer.
     ///
     /// # Examples
     /// ```
@@ -174,7 +175,7 @@ impl Deadline {
     /// use std::time::Duration;
     /// let deadline = Deadline::after(Duration::from_millis(1));
     /// while !deadline.has_passed() {
-    ///     std::thread::yield_now(); // or something useful
+    ///     std::thread::yield_now(); // or do some work
     /// }
     /// assert_eq!(deadline.remaining(), Some(Duration::ZERO));
     /// ```

@@ -1,14 +1,14 @@
-//! Sinks: the trait that everything implements, and the combinators that wrap one sink into
-//! another.
+//! Sinks: the trait that every destination of events implements, and the combinators that wrap a
+//! sink in another one.
 //!
 //! | item | what it is |
 //! |---|---|
-//! | [`Sink`] | anything that accepts events; a sink of your own is one method |
+//! | [`Sink`] | the trait of everything that accepts events; your own sink implements one method |
 //! | [`SinkExt`] | the combinators, as methods of every sink |
-//! | [`sink_fn`], [`SinkFn`], [`Outcome`] | a sink made of a closure |
+//! | [`sink_fn`], [`SinkFn`], [`Outcome`] | a sink made from a closure |
 //! | [`noop`], [`Noop`] | a sink that accepts every event and does nothing |
-//! | [`Filter`], [`Map`], [`Sample`], [`RateLimit`], [`Inspect`], [`InspectFn`], [`Inspector`], [`Tee`], [`Timeout`], [`CatchPanic`], [`Batch`] | what the combinators return |
-//! | [`Inner`] | how a wrapper names its inner sinks, so that every control reaches them |
+//! | [`Filter`], [`Map`], [`Sample`], [`RateLimit`], [`Inspect`], [`InspectFn`], [`Inspector`], [`Tee`], [`Timeout`], [`CatchPanic`], [`Batch`] | the types that the combinators return |
+//! | [`Inner`] | the visitor to which a wrapper names its inner sinks, so that every control reaches them |
 //! | [`SinkKey`] | the identity of a sink |
 //!
 //! # Examples
@@ -28,7 +28,7 @@ pub(crate) mod ext;
 pub(crate) mod function;
 mod inner;
 
-// Public only so that models and tests reach the lanes as they are; outside semantic versioning.
+// Public only for models and tests, which use lanes directly; outside semantic versioning.
 #[cfg(not(feature = "unstable"))]
 #[expect(unreachable_pub, reason = "public with the feature `unstable`")]
 pub(crate) mod lane;

@@ -1,20 +1,20 @@
 //! What happened to events: ledgers, the state of sinks, snapshots of a bus, and the reports of a
 //! close and a flush.
 //!
-//! Counters are pulled: a snapshot reads them, and a publish pays nothing for it.
+//! Counters are pulled: a snapshot reads them, and costs a publish nothing.
 //!
 //! | item | what it is |
 //! |---|---|
-//! | [`Snapshot`], [`SinkSnapshot`], [`SinkId`] | a bus and its sinks at about one moment: [`Bus::snapshot`](crate::Bus::snapshot) |
-//! | [`SinkState`], [`SinkKind`], [`SinkStatus`], [`SubscriberState`], [`RetryState`] | the state of one sink, of a journal's subscriber, of a retry |
+//! | [`Snapshot`], [`SinkSnapshot`], [`SinkId`] | a bus and its sinks at about the same time: [`Bus::snapshot`](crate::Bus::snapshot) |
+//! | [`SinkState`], [`SinkKind`], [`SinkStatus`], [`SubscriberState`], [`RetryState`] | the state of one sink, of a journal's subscriber, and of a retry |
 //! | [`Published`] | the outcome of one publish: accepted, dropped, refused |
 //! | [`Ledger`], [`Refused`], [`Dropped`], [`Imbalance`] | the counters of one sink, and the check that they add up |
 //! | [`Disposition`], [`DropReason`], [`Parts`] | the fate of one accepted event |
-//! | [`CloseReport`], [`FlushReport`], [`Finish`] | how far a close or a flush came |
+//! | [`CloseReport`], [`FlushReport`], [`Finish`] | the outcome of a close or a flush |
 //!
 //! With the feature `serde` these types can be serialized, under the names of their fields and, in
-//! `snake_case`, of their variants: a [`Snapshot`] is one JSON object. Those that refer to nothing
-//! in this process can be deserialized, too; a field that is missing there has its default.
+//! `snake_case`, of their variants: a [`Snapshot`] is one JSON object. Types that refer to nothing
+//! in this process can also be deserialized; a missing field gets its default.
 //!
 //! # Examples
 //! ```

@@ -1,21 +1,21 @@
-//! Sinks, a clock and a check of the contract for tests: of this crate, and of yours (feature
+//! Sinks, a clock and a contract check, for tests of this crate and of your own code (feature
 //! `testing`).
 //!
-//! Everything here is deterministic: nothing sleeps, and what waits does so at a gate or for a
-//! clock that is moved by hand.
+//! Everything in this module is deterministic: nothing sleeps, and every wait is at a gate, or for
+//! a clock that a test moves by hand.
 //!
-//! | to | take |
+//! | to | use |
 //! |---|---|
-//! | look at what arrived | [`Collect`] |
-//! | have a sink fail | [`Flaky`] |
-//! | have a sink panic | [`Panicking`] |
-//! | hold a sink up until the test says so | [`Gate`] |
-//! | have a sink take time that no test waits for | [`Slow`] with a [`ManualClock`] |
-//! | check that a sink of your own keeps to the contract | [`assert_sink_contract`], [`SinkContract`] |
+//! | inspect the events that arrived | [`Collect`] |
+//! | make a sink fail | [`Flaky`] |
+//! | make a sink panic | [`Panicking`] |
+//! | hold a sink until the test releases it | [`Gate`] |
+//! | make a sink slow in time that no test has to wait for | [`Slow`] with a [`ManualClock`] |
+//! | check that your own sink keeps the contract | [`assert_sink_contract`], [`SinkContract`] |
 //!
 //! # Examples
-//! A queue with room for two events drops the newest ones while its worker is held up, each time
-//! that the test runs:
+//! A queue with room for two events drops the newest ones while its worker is held at a gate, in
+//! every run of the test:
 //! ```
 //! use buslane::testing::{Collect, Gate};
 //! use buslane::{Bus, SinkExt};
@@ -56,12 +56,12 @@ pub use slow::Slow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long anything here waits, in real time, for another thread that is at work, before it panics
-/// instead of hanging.
+/// The longest real time for which a call in this module waits for another thread. After that, the
+/// call panics instead of hanging.
 const GUARD: Duration = Duration::from_secs(30);
 
-/// Locks the standard library's mutex, also where this crate is built for a model: what waits here
-/// does so in real time.
+/// Locks a mutex of the standard library, also in builds for a model: waits in this module take
+/// real time.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

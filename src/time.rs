@@ -1,9 +1,9 @@
-//! Time as the crate sees it: deadlines, and clocks that a test can move by hand.
+//! Time: deadlines, pauses, and clocks that a test can move by hand.
 //!
 //! | item | what it is |
 //! |---|---|
-//! | [`Deadline`] | the moment at which a wait ends |
-//! | [`Clock`], [`SystemClock`] | where retries, breakers and rate limits get the time from |
+//! | [`Deadline`] | the time at which a wait ends |
+//! | [`Clock`], [`SystemClock`] | the source of time for retries, breakers and rate limits |
 //! | [`Pause`] | a wait that another thread can interrupt |
 //!
 //! # Examples

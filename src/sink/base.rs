@@ -9,20 +9,21 @@ use crate::wait::context::Quiet;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A place where events go.
+/// A destination of events.
 ///
-/// A sink of your own implements [`write`](Self::write), and nothing else. The other methods have
-/// defaults that are right for a sink that does its work at once. A wrapper around another sink
-/// implements [`inner`](Self::inner) too: then every control reaches the inner sink.
+/// Your own sink implements [`write`](Self::write), and nothing else. The defaults of the other
+/// methods are right for a sink that finishes its work inside `write`. A wrapper around another
+/// sink also implements [`inner`](Self::inner). Then every *control* (close, flush, abort, tick and
+/// the other methods with a default that visits the inner sinks) reaches the inner sink.
 ///
 /// # Contract
-/// - `Ok` from `write` means that the event was accepted under the sink's stated guarantee; `Err`
-///   gives the event back. What became of an accepted event is returned by [`offer`](Self::offer),
-///   and counted in the sink's [`Ledger`](crate::stats::Ledger).
-/// - [`WriteError::Closed`] is final. A write after [`close_by`](Self::close_by) is `Closed`, and
-///   `close_by` is idempotent.
-/// - A sink may be written to from many threads at once. What sits behind a [`Queue`](crate::Queue)
-///   is called by its worker only, and by several threads if it has several.
+/// - `Ok` from `write` means that the sink accepted the event under its stated guarantee. `Err`
+///   gives the event back. [`offer`](Self::offer) returns what became of an accepted event, and the
+///   sink's [`Ledger`](crate::stats::Ledger) counts it.
+/// - [`WriteError::Closed`] is final. A write after [`close_by`](Self::close_by) returns `Closed`,
+///   and `close_by` is idempotent.
+/// - Many threads may write to a sink at once. A sink downstream of a [`Queue`](crate::Queue) is
+///   called only by the queue's worker, or by several threads if the queue has several workers.
 ///
 /// # Examples
 /// ```
@@ -65,16 +66,17 @@ pub trait Sink<E>: Send + Sync {
     /// ```
     fn write(&self, event: E) -> Result<(), WriteError<E>>;
 
-    /// Accepts an event and reports what became of it, or gives it back.
+    /// Accepts an event and returns what became of it, or gives it back.
     ///
-    /// `Ok` from [`write`](Self::write) only means that the event was accepted: a full queue under
-    /// [`Overflow::DropNewest`](crate::Overflow::DropNewest), the default, has dropped it all the
-    /// same. What stands in front of a sink calls this method, and counts what it returns.
+    /// `Ok` from [`write`](Self::write) only means that the event was accepted. A full queue under
+    /// [`Overflow::DropNewest`](crate::Overflow::DropNewest), the default, accepts the event and
+    /// drops it. Upstream stages call `offer`, and count the disposition that it returns.
     ///
-    /// By default it calls `write`, and an accepted event is [`Delivered`](Disposition::Delivered).
-    /// A sink that wraps another one returns what the `offer` of that returned, and writes by it:
-    /// `self.offer(event).map(drop)`. If it only has a `write`, the stages in front of it count as
-    /// delivered whatever the inner sink accepted.
+    /// By default, `offer` calls `write`, and an accepted event is
+    /// [`Delivered`](Disposition::Delivered). A wrapper returns the result of the inner sink's
+    /// `offer`, and implements `write` by its own: `self.offer(event).map(drop)`. If a wrapper
+    /// implements `write` only, the upstream stages count every event that the inner sink accepted
+    /// as delivered, whatever became of it.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -94,14 +96,14 @@ pub trait Sink<E>: Send + Sync {
         self.write(event).map(|()| Disposition::Delivered)
     }
 
-    /// Names the sinks that this one calls, so that the controls below reach them.
+    /// Names the inner sinks of this sink, so that every control reaches them.
     ///
-    /// By default there are none. A wrapper names each of its inner sinks here, and by that
-    /// forwards every control which it does not override. A wrapper that overrides one calls the
-    /// inner sink in it.
+    /// By default, a sink has none. A wrapper names each of its inner sinks here, and so forwards
+    /// every control that it does not override. An override of a control calls that control of the
+    /// inner sink.
     ///
-    /// Where a sink names several, a control reaches each of them, also when another one panics:
-    /// see each control for what the answers come to.
+    /// If a sink names several inner sinks, a control reaches each of them, even if another one
+    /// panics. Each control documents how it combines their results.
     ///
     /// # Examples
     /// ```
@@ -127,24 +129,28 @@ pub trait Sink<E>: Send + Sync {
         let _ = visit;
     }
 
-    /// Closes the sink: it accepts no further events, and drains what was accepted until the
-    /// deadline.
+    /// Closes the sink to further events, and drains accepted events until the deadline.
     ///
-    /// By default it closes the inner sink and returns that sink's report. Several inner sinks are
-    /// closed as one: all of them are told first, those that drain by themselves before the others,
-    /// and the report names each by its number. With no inner sink there is nothing to do.
+    /// By default, it closes the inner sink and returns that sink's report. Without an inner sink,
+    /// nothing is left to do. Several inner sinks are closed together:
     ///
-    /// A bus or a tee that closes several sinks tells all of them first: there, the report of a
-    /// queue also carries what is still to be waited for, and a bus may call this on a thread of
-    /// its own.
+    /// - All of them are asked to close before any is waited for.
+    /// - Sinks with lanes, which drain by themselves, come before the others.
+    /// - The report names each sink by its number.
     ///
-    /// Everything in this crate that waits in a close stops at the deadline. A sink of your own
-    /// gets the deadline, and no call is interrupted: a wrapper borrows its inner sink, so it calls
-    /// that sink's `close_by` on the calling thread (a tee and a retry may call one of two sinks on
-    /// another thread), and returns when the inner sink does. The same holds for
-    /// [`flush_by`](Self::flush_by). To keep a limit also for a sink that ignores it, close or
-    /// flush a [`Bus`](crate::Bus) or a [`Queue`](crate::Queue) upstream: these call the sink on
-    /// another thread, and leave a call that is overdue.
+    /// A bus or a tee that closes several sinks asks all of them to close before it waits. In that
+    /// case the report of a queue also carries the waits that remain, and a bus may call this
+    /// method on a separate thread.
+    ///
+    /// Every wait of this crate inside a close ends at the deadline. Your own sink receives the
+    /// deadline, but no call is interrupted. A wrapper borrows its inner sink: it calls that sink's
+    /// `close_by` on the calling thread, and returns when the inner sink does. (A tee and a retry
+    /// may call one of two sinks on another thread.) The same holds for
+    /// [`flush_by`](Self::flush_by).
+    ///
+    /// To bound a sink that ignores the deadline, close or flush a [`Bus`](crate::Bus) or a
+    /// [`Queue`](crate::Queue) upstream: these call the sink on another thread, and abandon a call
+    /// that is overdue.
     ///
     /// # Examples
     /// ```
@@ -159,13 +165,13 @@ pub trait Sink<E>: Send + Sync {
         inner::close_by(self, deadline)
     }
 
-    /// Waits, until the deadline, until every event accepted so far was handled, and notes in the
-    /// report how far that came.
+    /// Waits until every event accepted before the call was handled, or until the deadline, and
+    /// notes the outcome in the report.
     ///
-    /// By default it flushes the inner sink, with this very report; several inner sinks are flushed
-    /// as one, as they are [closed](Self::close_by). A wrapper that overrides it passes on the
-    /// report, or [merges](FlushReport::merge) a report of its own into it: what is still to be
-    /// waited for travels in there.
+    /// By default, it flushes the inner sink with the same report. Several inner sinks are flushed
+    /// together, as they are [closed](Self::close_by). An override passes the report on, or
+    /// [merges](FlushReport::merge) its own report into it, because the report carries the waits
+    /// that remain.
     ///
     /// # Examples
     /// ```
@@ -185,12 +191,12 @@ pub trait Sink<E>: Send + Sync {
         inner::flush_by(self, deadline, report);
     }
 
-    /// Gives up waiting at once: a close has run past its deadline.
+    /// Ends every wait at once, because a close has passed its deadline.
     ///
-    /// By default it aborts each inner sink.
+    /// By default, it aborts each inner sink.
     ///
     /// # Examples
-    /// A sink that waits for an answer, and stops when it is aborted:
+    /// A sink that waits for an answer, and stops waiting when it is aborted:
     /// ```
     /// use buslane::{Sink, WriteError};
     /// use buslane::time::Pause;
@@ -217,9 +223,11 @@ pub trait Sink<E>: Send + Sync {
         inner::abort_now(self);
     }
 
-    /// Writes out buffers: the worker upstream has forwarded every event that was waiting.
+    /// Writes out buffers, because the worker upstream has reached the end of a batch.
     ///
-    /// By default each inner sink does.
+    /// A batch ends when the worker has forwarded every waiting event, or as many as the queue's
+    /// [`max_batch`](crate::queue::QueueBuilder::max_batch) allows. By default, the call goes to
+    /// each inner sink.
     ///
     /// # Examples
     /// ```
@@ -248,11 +256,12 @@ pub trait Sink<E>: Send + Sync {
         inner::end_of_batch(self);
     }
 
-    /// Tells the sink the time, and returns the moment at which it is to be called again at the
-    /// latest; `None` if time means nothing to it.
+    /// Passes the current time to the sink, and returns when the sink has to be called again at the
+    /// latest.
     ///
-    /// By default it calls each inner sink and returns the earliest of their moments. A wrapper
-    /// that overrides it returns the earlier of its own moment and that of the inner sink.
+    /// `None` means that the sink does not depend on time. By default, the call goes to each inner
+    /// sink, and the earliest of their times is returned. An override returns the earlier of its
+    /// own time and that of the inner sink.
     ///
     /// # Examples
     /// ```
@@ -268,10 +277,10 @@ pub trait Sink<E>: Send + Sync {
         inner::tick(self, now)
     }
 
-    /// Returns `true` if the sink accepts no further events, as far as it knows.
+    /// Returns `true` if the sink knows that it accepts no further events.
     ///
-    /// By default the inner sink answers; several inner sinks are closed when all of them are. A
-    /// sink that names none and does not override it is open.
+    /// By default, the inner sink decides. A sink with several inner sinks is closed when all of
+    /// them are. A sink without inner sinks that does not override this method is open.
     ///
     /// # Examples
     /// ```
@@ -286,12 +295,12 @@ pub trait Sink<E>: Send + Sync {
         inner::reports_closed(self)
     }
 
-    /// Fills in the state that a snapshot shows.
+    /// Fills in the state that a snapshot shows of this sink.
     ///
-    /// By default the inner sink does. Of several inner sinks only errors and retries are shown,
-    /// because each counts for itself: the caller counts what enters here. A sink that keeps a
-    /// [`Ledger`](crate::stats::Ledger) of its own sets a [`SinkKind`](crate::stats::SinkKind), and
-    /// the caller counts no event of that sink.
+    /// By default, the inner sink fills it in. Of several inner sinks, only errors and retries are
+    /// shown: each of them counts for itself, and the caller counts the events that enter this
+    /// sink. A sink with its own [`Ledger`](crate::stats::Ledger) sets a
+    /// [`SinkKind`](crate::stats::SinkKind); then the caller counts no event of that sink.
     ///
     /// # Examples
     /// ```
@@ -310,10 +319,11 @@ pub trait Sink<E>: Send + Sync {
         inner::describe(self, state);
     }
 
-    /// Checks the settings of this sink and of its inner sinks. Called once, where a sink is put to
-    /// use: by [`Bus::add`](crate::Bus::add), and by a queue that is started with it.
+    /// Checks the settings of this sink and of its inner sinks.
     ///
-    /// By default the first error of an inner sink.
+    /// It is called once, when the sink is put to use: by [`Bus::add`](crate::Bus::add), and by a
+    /// queue that is started with the sink. By default, it returns the first error of an inner
+    /// sink.
     ///
     /// # Errors
     /// [`ConfigError`] with the setting, its value and its limit.
@@ -328,10 +338,10 @@ pub trait Sink<E>: Send + Sync {
         inner::validate(self)
     }
 
-    /// Returns the identity of the sink. Handles to one sink return the same; `None` is like no
-    /// other.
+    /// Returns the identity of the sink, which all handles to the sink share.
     ///
-    /// A wrapper does not have the identity of its inner sink.
+    /// A sink whose key is `None` is identical to no other sink. A wrapper does not have the
+    /// identity of its inner sink.
     ///
     /// # Examples
     /// ```
@@ -344,7 +354,7 @@ pub trait Sink<E>: Send + Sync {
         None
     }
 
-    /// Makes a private lane for one publisher; `None` where events go through
+    /// Makes a private lane for one publisher, or returns `None` if events go through
     /// [`write`](Self::write).
     #[doc(hidden)]
     fn make_lane(&self, internal: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
@@ -352,25 +362,26 @@ pub trait Sink<E>: Send + Sync {
         Ok(None)
     }
 
-    /// Whether [`make_lane`](Self::make_lane) makes lanes. What such a sink does in `write` is only
-    /// to put the event into a lane, so a bus lets it wait for room; every other sink is called as
-    /// user code, inside of which nothing waits.
+    /// Returns `true` if [`make_lane`](Self::make_lane) makes lanes.
+    ///
+    /// The `write` of such a sink only puts the event into a lane, so a bus lets it wait for room.
+    /// A bus calls every other sink as user code, inside of which nothing waits.
     #[doc(hidden)]
     fn makes_lanes(&self, internal: Internal) -> bool {
         let _ = internal;
         false
     }
 
-    /// Names the ledgers in which events end that were [pending](Disposition::Pending) when this
-    /// sink accepted them.
+    /// Lists the ledgers that count the outcome of events that were [pending](Disposition::Pending)
+    /// when this sink accepted them.
     #[doc(hidden)]
     fn add_ledgers(&self, list: &mut Ledgers, internal: Internal) {
         let _ = internal;
         inner::add_ledgers(self, list);
     }
 
-    /// A batch upstream counts the events of its batches: this sink counts them, too. Called when
-    /// the batch is made.
+    /// Makes this sink also count the events in its batches, as a batch upstream does. Called when
+    /// that batch is made.
     #[doc(hidden)]
     fn weigh(&self, weight: &Weight, internal: Internal) {
         let _ = internal;
@@ -398,7 +409,7 @@ impl<E, S: Sink<E> + ?Sized> Lanes<E> for S {
     }
 }
 
-/// The identity of a sink: the allocation that its handles share.
+/// The identity of a sink, taken from the allocation that its handles share.
 ///
 /// # Examples
 /// Two handles to one channel are the same sink:
@@ -412,8 +423,10 @@ impl<E, S: Sink<E> + ?Sized> Lanes<E> for S {
 pub struct SinkKey(usize);
 
 impl SinkKey {
-    /// Returns the identity of everything that shares this `Arc`. Two of them that are alive share
-    /// one allocation or have different identities, also if their values have no size.
+    /// Returns the identity shared by all clones of this `Arc`.
+    ///
+    /// Two `Arc`s that exist at the same time have the same identity only if they share one
+    /// allocation, even if their values have no size.
     ///
     /// # Examples
     /// ```
@@ -425,13 +438,13 @@ impl SinkKey {
     /// ```
     #[must_use]
     pub fn of<T: ?Sized>(shared: &Arc<T>) -> Self {
-        // The counts lie in front of the value, so the value's address is inside of the allocation
-        // or at its end: no value of another `Arc` is there.
+        // An `Arc` stores its counts before the value, so the value's address is inside the
+        // allocation or at its end: the value of another `Arc` never has that address.
         Self(Arc::as_ptr(shared).cast::<()>().addr())
     }
 }
 
-/// A pointer to a sink is that sink: the controls reach it as the pointer's inner sink.
+/// Implements `Sink` for a pointer to a sink. The controls reach the target as the inner sink.
 macro_rules! point_to_sink {
     ($key:expr) => {
         #[inline]
@@ -471,7 +484,7 @@ impl<E, S: Sink<E> + ?Sized> Sink<E> for Box<S> {
     point_to_sink!(|sink| (**sink).key());
 }
 
-/// The sink of a bus, of which any thread may drop the last reference.
+/// A sink on a bus. Any thread may drop the last reference to it.
 impl<E, S: Sink<E>> Sink<E> for Quiet<S> {
     point_to_sink!(|sink| (**sink).key());
 }

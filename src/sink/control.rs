@@ -1,5 +1,4 @@
-//! A sink as the crate controls it: of any type of events, as an inner sink, and with its panics
-//! caught.
+//! Type-erased control of sinks, for any type of event, and calls that catch the sink's panics.
 
 use super::base::Sink;
 use super::inner::{Caught, Inner, close_panicked};
@@ -16,10 +15,10 @@ pub(crate) use super::inner::{
 };
 
 impl Inner<'_> {
-    /// Names an inner sink, of any type of events.
+    /// Names an inner sink, whatever its event type is.
     ///
     /// # Examples
-    /// A sink in front of two others names both:
+    /// A sink upstream of two others names both:
     /// ```
     /// use buslane::{Sink, WriteError, noop};
     /// use buslane::sink::{Inner, Noop};
@@ -42,8 +41,8 @@ impl Inner<'_> {
         (self.visit)(&Erased { sink, events: PhantomData });
     }
 
-    /// Names an inner sink whose panics end here: `panicked` gets their text, and the control
-    /// continues as if the sink had nothing to report.
+    /// Names an inner sink whose panics are caught here: `panicked` gets their text, and the
+    /// control continues as if the sink had nothing to report.
     pub(crate) fn caught<E>(&mut self, sink: &(impl Sink<E> + ?Sized), panicked: &dyn Fn(String)) {
         (self.visit)(&Caught { inner: &Erased { sink, events: PhantomData }, panicked });
     }
@@ -102,20 +101,20 @@ impl<E, S: Sink<E> + ?Sized> Control for Erased<'_, E, S> {
     }
 }
 
-/// Closes a sink; its panic is an error like others.
+/// Closes a sink, and reports its panic as an error.
 pub(crate) fn close_caught<E>(sink: &(impl Sink<E> + ?Sized), deadline: Deadline) -> CloseReport {
     caught(|| sink.close_by(deadline)).unwrap_or_else(|text| close_panicked(&text))
 }
 
-/// The ledgers of a sink, and of the sinks downstream.
+/// Returns the ledgers of a sink and of the sinks downstream.
 pub(crate) fn ledgers_of<E>(sink: &(impl Sink<E> + ?Sized)) -> Ledgers {
     let mut list = Ledgers::default();
     quietly(|| sink.add_ledgers(&mut list, Internal::TOKEN));
     list
 }
 
-/// Checks the settings of a sink that is user code. A panic ends here: the first write will meet it
-/// again.
+/// Checks the settings of a sink that is user code. A panic is caught and ignored: the first write
+/// will panic again.
 pub(crate) fn validated<E>(sink: &(impl Sink<E> + ?Sized)) -> Result<(), ConfigError> {
     user_code(|| sink.validate()).unwrap_or(Ok(()))
 }

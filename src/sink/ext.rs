@@ -19,9 +19,9 @@ use std::time::Duration;
 /// The combinators, as methods of every sink.
 ///
 /// # The order of calls
-/// A chain is read from the destination outwards: `sink.map(f).filter(p)` is a filter in front of a
-/// map in front of the sink. The *last* call sees the event *first*, as it does in go-events'
-/// constructors. The two orders differ:
+/// A chain is read from the destination outward: `sink.map(f).filter(p)` is a filter upstream of a
+/// map upstream of the sink. The *last* call sees the event *first*, as in go-events' constructors.
+/// The two orders differ:
 ///
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
@@ -42,27 +42,29 @@ use std::time::Duration;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// What stands *in front of* a queue runs on the publishing thread, what stands behind it on the
-/// worker's.
+/// Stages *upstream* of a queue run on the publishing thread, and stages *downstream* of it on the
+/// worker thread.
 ///
 /// # Guarantees
-/// - **Control**: a close, a flush and an abort reach the sink behind, through any number of
+/// - **Control**: a close, a flush and an abort reach the inner sink, through any number of
 ///   combinators.
-/// - **Panics**: one of a closure that a combinator was given costs at most the event that it was
-///   called for.
-/// - **Books**: what a combinator keeps away from the sink behind is in the ledger of the whole,
-///   with the reason.
+/// - **Panics**: a panic in a combinator's closure costs at most the event for which the closure
+///   was called.
+/// - **Ledger**: an event that a combinator keeps away from the inner sink is counted in the ledger
+///   of the whole chain, with the reason.
 /// - **Lanes**: through `filter`, `map`, `inspect`, `inspect_fn`, `sample`, `rate_limit`,
-///   `timeout`, `catch_panic` and `tee` publishers keep private lanes into the sink behind, if that
-///   has lanes. Into a `batch`, a `retry` and a `retry_by_key` there are none: put a
-///   [`queue`](Self::queue) in front.
+///   `timeout`, `catch_panic` and `tee`, publishers keep private lanes (SPSC rings) into the inner
+///   sink, if that sink has lanes. A `batch`, a `retry` and a `retry_by_key` have no lanes: put a
+///   [`queue`](Self::queue) upstream of them.
 pub trait SinkExt<E>: Sink<E> + Sized {
-    /// Keeps the panics of the sink from whoever writes to it: each costs its event, counted as
-    /// `panicked`, and [`close_after`](CatchPanic::close_after) so many in a row the sink is
-    /// closed.
+    /// Catches the panics of the sink, so that they do not reach its callers.
     ///
-    /// A bus, a [`Queue`] and every combinator with a closure catch panics anyway. It is needed
-    /// where neither a bus nor a queue stands in front, and to close a sink that only panics.
+    /// Each panic costs its event, which counts as `panicked`. After as many panics in a row as
+    /// [`close_after`](CatchPanic::close_after) sets, the sink is closed.
+    ///
+    /// A bus, a [`Queue`] and every combinator with a closure catch panics anyway. Use
+    /// `catch_panic` where neither a bus nor a queue is upstream, or to close a sink that panics on
+    /// every event.
     ///
     /// # Examples
     /// ```
@@ -79,11 +81,12 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         CatchPanic::new(self)
     }
 
-    /// Gathers events, and hands them on as a `Vec` of at most `count`.
+    /// Collects events into batches, and forwards each as a `Vec` of at most `count` events.
     ///
-    /// Batches may also be limited by their [bytes](Batch::bytes) and their [age](Batch::age); for
-    /// the latter, and to keep the sink's work away from publishers, put a [`queue`](Self::queue)
-    /// in front. [`Batch`] says what becomes of a batch that the sink does not take.
+    /// Batches may also be limited by their [bytes](Batch::bytes) and their [age](Batch::age). Put
+    /// a [`queue`](Self::queue) upstream if a batch has an age limit, or to keep the sink's work
+    /// off the publishing threads. [`Batch`] documents what becomes of a batch that the sink does
+    /// not accept.
     ///
     /// A `count` of 0 is invalid: see [where settings are
     /// checked](crate::error#where-settings-are-checked).
@@ -98,7 +101,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     ///     bus.publish(n)?;
     /// }
     /// assert_eq!(batches.recv()?, [1, 2]);
-    /// let _ = bus.close(); // hands on the rest
+    /// let _ = bus.close(); // forwards the rest
     /// assert_eq!(batches.recv()?, [3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -110,10 +113,10 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Batch::new(self, count)
     }
 
-    /// Hands on only the events for which `keep` is true; the others count as `filtered`.
+    /// Forwards only the events for which `keep` returns `true`; the others count as `filtered`.
     ///
     /// The predicate runs on the publishing thread: keep it pure and short. If it panics, the event
-    /// counts as dropped (`panicked`), and the sink goes on.
+    /// counts as dropped (`panicked`), and the sink continues.
     ///
     /// # Examples
     /// ```
@@ -129,8 +132,8 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Matchers are functions, and combine as conditions do. A list of what is to be ignored is a
-    /// set that the filter owns; closing the filter closes the sink behind it.
+    /// Matchers are functions, and combine as conditions do. To ignore a list of values, let the
+    /// filter own a set of them. Closing the filter closes the inner sink.
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
     /// use std::collections::HashSet;
@@ -154,9 +157,10 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Filter::new(self, keep)
     }
 
-    /// Shows each event, and what became of it, to an [`Inspector`]: for metrics, traces and tests.
-    /// The inspector sees events where it stands in the chain: in front of a queue as they enter,
-    /// behind it as they leave.
+    /// Shows each event and its outcome to an [`Inspector`], for metrics, traces and tests.
+    ///
+    /// Upstream of a queue the inspector sees events as they enter the queue, and downstream as
+    /// they leave it.
     ///
     /// # Examples
     /// ```
@@ -185,7 +189,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Inspect::new(self, inspector)
     }
 
-    /// Shows each event to a closure as it comes in. See [`inspect`](Self::inspect).
+    /// Shows each event to a closure before it is forwarded. See [`inspect`](Self::inspect).
     ///
     /// # Examples
     /// ```
@@ -201,11 +205,12 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Inspect::new(self, InspectFn::new(look))
     }
 
-    /// Hands on what `convert` makes of each event, and so adapts the sink to another type of
-    /// event.
+    /// Converts each event with `convert` and forwards the result, which adapts the sink to another
+    /// event type.
     ///
-    /// The event is lent, so that it can come back when the sink does not accept what was made of
-    /// it. If `convert` panics, the event counts as dropped (`panicked`), and the sink goes on.
+    /// `convert` borrows the event, so that the event can be given back if the sink does not accept
+    /// the result. If `convert` panics, the event counts as dropped (`panicked`), and the sink
+    /// continues.
     ///
     /// # Examples
     /// ```
@@ -224,11 +229,11 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Map::new(self, convert)
     }
 
-    /// Puts a [`Queue`] with room for `capacity` events per publisher in front of the sink, with
+    /// Puts a [`Queue`] with room for `capacity` events per publisher upstream of the sink, with
     /// the default settings.
     ///
     /// # Errors
-    /// [`SpawnError`] when the capacity cannot be, or the system gives no thread.
+    /// [`SpawnError`] if the capacity is invalid, or if the worker thread cannot be spawned.
     ///
     /// # Examples
     /// ```
@@ -247,12 +252,13 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Queue::builder().capacity(capacity).spawn_sink(self)
     }
 
-    /// Hands on at most `per_second` events a second, and up to `burst` of them at once; what
-    /// exceeds counts as `filtered`. All publishers share the limit. [`clock`](RateLimit::clock)
-    /// sets another clock than the system's.
+    /// Forwards at most `per_second` events a second, and up to `burst` of them at once.
     ///
-    /// A rate that is not a finite number above 0, and a burst of 0, are invalid: see
-    /// [where settings are checked](crate::error#where-settings-are-checked).
+    /// Events above the limit count as `filtered`. All publishers share the limit.
+    /// [`clock`](RateLimit::clock) replaces the system clock.
+    ///
+    /// A rate that is not a finite number above 0 is invalid, and so is a burst of 0: see [where
+    /// settings are checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
     /// ```
@@ -269,10 +275,10 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         RateLimit::new(self, per_second, burst)
     }
 
-    /// Hands on one in `one_in` events of each publisher, beginning with its first; the others
-    /// count as `filtered`.
+    /// Forwards one in `one_in` events of each publisher, starting with its first; the others count
+    /// as `filtered`.
     ///
-    /// One event in 0 is invalid: see [where settings are
+    /// A `one_in` of 0 is invalid: see [where settings are
     /// checked](crate::error#where-settings-are-checked).
     ///
     /// # Examples
@@ -292,11 +298,12 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Sample::new(self, one_in)
     }
 
-    /// Writes every event to another sink too. Each side counts for itself: the write is `Ok` when
-    /// at least one took the event.
+    /// Writes every event to a second sink too.
     ///
-    /// On a bus, two sinks that are added are the simpler way; a tee is for a place inside a chain,
-    /// as behind one queue or one filter.
+    /// Each sink counts for itself. The write is `Ok` if at least one of them accepted the event.
+    ///
+    /// On a bus, it is simpler to add two sinks. A tee is for a position inside a chain, such as
+    /// downstream of one queue or one filter.
     ///
     /// # Examples
     /// ```
@@ -316,13 +323,15 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Tee::new(self, other)
     }
 
-    /// Bounds every wait of this crate behind it on the writing thread, as for room in a full
-    /// [`Overflow::Block`](crate::Overflow::Block) lane; then the event comes back as
-    /// [`WriteError::Timeout`](crate::WriteError::Timeout). A limit of zero means never to wait.
+    /// Bounds every wait of this crate on the writing thread downstream.
     ///
-    /// It cannot end a call of a sink of yours that blocks: put a [`queue`](Self::queue) in front
-    /// of that. What stands behind a queue waits on the worker's thread, out of the reach of a
-    /// limit in front.
+    /// An example is the wait for room in a full [`Overflow::Block`](crate::Overflow::Block) lane.
+    /// At the limit, the event comes back as [`WriteError::Timeout`](crate::WriteError::Timeout).
+    /// With a limit of zero, a write never waits.
+    ///
+    /// A timeout cannot end a call of your own sink that blocks: put a [`queue`](Self::queue)
+    /// upstream of such a sink. Stages downstream of a queue wait on the worker thread, which a
+    /// timeout upstream of the queue does not affect.
     ///
     /// # Examples
     /// ```
@@ -340,11 +349,11 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Timeout::new(self, limit)
     }
 
-    /// Tries again what this sink failed to take, as a [`Breaker`](crate::retry::Breaker), a
-    /// [`Backoff`](crate::retry::Backoff) or a policy of one's own says.
+    /// Retries events that this sink failed to accept, under a [`Breaker`](crate::retry::Breaker),
+    /// a [`Backoff`](crate::retry::Backoff) or your own [`RetryPolicy`].
     ///
-    /// It waits on the thread that writes, so the queue belongs in front, which is behind it in the
-    /// chain.
+    /// A retry waits on the writing thread. Put a queue upstream, with a call of
+    /// [`queue`](Self::queue) after that of `retry`.
     ///
     /// # Examples
     /// ```
@@ -364,11 +373,12 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Retry::new(self, policy)
     }
 
-    /// Tries again what this sink failed to take, and lets events of other keys go on meanwhile: an
-    /// event that failed is set aside, and later ones with the same key wait behind it, in order.
+    /// Retries events that this sink failed to accept, while events of other keys continue.
     ///
-    /// It needs a queue in front, whose ticks drive it. If `key` panics, the event is given up with
-    /// an error. The key's `Hash` and `Eq` must not panic.
+    /// An event that failed is set aside, and later events with the same key wait for it, in order.
+    ///
+    /// The retry needs a queue upstream, whose ticks drive it. If `key` panics, the event is given
+    /// up with an error. The key's `Hash` and `Eq` must not panic.
     ///
     /// # Examples
     /// ```
@@ -377,7 +387,7 @@ pub trait SinkExt<E>: Sink<E> + Sized {
     /// use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
     /// let calls = AtomicU32::new(0);
     /// let sink = sink_fn(move |(user, text): &(u32, &str)| {
-    ///     // The first call fails; the event is tried again, and the other user's does not wait for that.
+    ///     // The first call fails. Its event is retried, and the other user's event does not wait for it.
     ///     if calls.fetch_add(1, Ordering::Relaxed) == 0 { return Err("busy") }
     ///     println!("{user}: {text}");
     ///     Ok(())

@@ -1,4 +1,4 @@
-//! Sinks made of a function, and the sink that takes everything and does nothing.
+//! Sinks made from a function, and a sink that accepts every event and does nothing.
 
 use super::base::Sink;
 use crate::error::{BoxError, WriteError};
@@ -8,7 +8,7 @@ use crate::time::Deadline;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What a closure that handles events may return: nothing, or a result.
+/// The return type of a closure that handles events: nothing, or a result.
 ///
 /// # Examples
 /// ```
@@ -17,10 +17,10 @@ use std::marker::PhantomData;
 /// assert!(Err::<(), _>("no").into_result().is_err());
 /// ```
 pub trait Outcome {
-    /// The result, with the error in a box.
+    /// Converts the value into a result with a boxed error.
     ///
     /// # Errors
-    /// What the closure returned.
+    /// The error that the closure returned.
     ///
     /// # Examples
     /// ```
@@ -45,7 +45,7 @@ impl<X: Into<BoxError>> Outcome for Result<(), X> {
     }
 }
 
-/// A sink that calls a function on the publishing thread. Made by [`sink_fn`].
+/// A sink that calls a function on the publishing thread; made by [`sink_fn`].
 ///
 /// # Examples
 /// ```
@@ -60,13 +60,13 @@ pub struct SinkFn<E, F> {
     events: PhantomData<fn(E)>,
 }
 
-/// A sink that calls `function` with each event, on the publishing thread.
+/// Returns a sink that calls `function` with each event, on the publishing thread.
 ///
 /// # Guarantees
 /// The function may run on several threads at once. The publisher waits for it: put a
-/// [`Queue`](crate::Queue) in front of work that takes longer than a few hundred nanoseconds.
+/// [`Queue`](crate::Queue) upstream of work that takes longer than a few hundred nanoseconds.
 ///
-/// The event is lent, so that it can come back when the function fails.
+/// The function borrows the event, so that a failing call can give the event back.
 ///
 /// # Examples
 /// ```
@@ -81,7 +81,8 @@ pub fn sink_fn<E, R: Outcome, F: Fn(&E) -> R + Send + Sync>(function: F) -> Sink
 
 impl<E, R: Outcome, F: Fn(&E) -> R + Send + Sync> Sink<E> for SinkFn<E, F> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        // Relaxed: a write that is ordered after the close sees it, and no other need.
+        // Relaxed: a write that is ordered after the close by other means sees the flag, and no
+        // other write needs to.
         if self.closed.load(Ordering::Relaxed) {
             return Err(WriteError::Closed(event));
         }
@@ -107,7 +108,7 @@ impl<E, F> fmt::Debug for SinkFn<E, F> {
     }
 }
 
-/// The sink that takes everything and does nothing. Made by [`noop`].
+/// A sink that accepts every event and does nothing; made by [`noop`].
 ///
 /// # Examples
 /// ```
@@ -123,7 +124,7 @@ pub struct Noop<E> {
     events: PhantomData<fn(E)>,
 }
 
-/// The sink that takes everything and does nothing.
+/// Returns a sink that accepts every event and does nothing.
 ///
 /// # Examples
 /// ```

@@ -1,6 +1,6 @@
-//! How a control of a sink reaches its inner sinks: a wrapper names these once, in
+//! How a control of a sink reaches its inner sinks. A wrapper names them once, in
 //! [`Sink::inner`](crate::Sink::inner), and each control that the wrapper does not override goes to
-//! all of them. A control that is added to the trait reaches them by its default, too.
+//! all of them. The default of a control that is added to the trait later reaches them, too.
 
 use crate::error::ConfigError;
 use crate::stats::{CloseReport, FlushReport, Ledgers, SinkState, SinkStatus, Weight};
@@ -10,11 +10,12 @@ use crate::wait::errand::{close_together, flush_together};
 use std::fmt;
 use std::time::Instant;
 
-/// Visits the inner sinks of a sink. [`Sink::inner`](crate::Sink::inner) passes each of them to
-/// [`sink`](Self::sink).
+/// A visitor of the inner sinks of a sink.
+///
+/// [`Sink::inner`](crate::Sink::inner) passes each of them to [`sink`](Self::sink).
 ///
 /// # Examples
-/// A wrapper that names its inner sink; every control reaches it:
+/// A wrapper that names its inner sink, so that every control reaches it:
 /// ```
 /// use buslane::{Channel, Sink, WriteError};
 /// use buslane::sink::Inner;
@@ -49,7 +50,7 @@ impl fmt::Debug for Inner<'_> {
     }
 }
 
-/// The controls of a sink, whatever its events are.
+/// The controls of a sink, whatever its event type is.
 pub(crate) trait Control {
     fn has_lanes(&self) -> bool;
     fn close_by(&self, deadline: Deadline) -> CloseReport;
@@ -64,7 +65,7 @@ pub(crate) trait Control {
     fn validate(&self) -> Result<(), ConfigError>;
 }
 
-/// A sink whose panics end here.
+/// A sink whose panics are caught here.
 pub(super) struct Caught<'a> {
     pub(super) inner: &'a dyn Control,
     pub(super) panicked: &'a dyn Fn(String),
@@ -133,8 +134,8 @@ pub(super) fn close_panicked(text: &str) -> CloseReport {
     CloseReport::failed(format_args!("its close panicked: {text}"))
 }
 
-/// A sink, as far as the defaults of its controls need it. Every [`Sink`](crate::Sink) implements
-/// it.
+/// The part of a sink that the defaults of its controls need. Every [`Sink`](crate::Sink)
+/// implements it.
 pub(crate) trait Wraps<E> {
     /// As [`Sink::inner`](crate::Sink::inner).
     fn each_inner(&self, visit: &mut Inner<'_>);
@@ -143,7 +144,7 @@ pub(crate) trait Wraps<E> {
     fn is_reported_closed(&self) -> bool;
 }
 
-/// The earlier of two moments at which a sink is to be called again.
+/// Returns the earlier of two times at which a sink has to be called again.
 pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -151,9 +152,11 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     }
 }
 
-/// Calls `call` for each inner sink. Where there are several, the panic of one keeps the control
-/// from no other, and ends here; the panic of the only one is the caller's, as if it had called
-/// that sink itself.
+/// Calls `call` for each inner sink.
+///
+/// If there are several, the panic of one is caught here, and the control still reaches the others.
+/// The panic of an only inner sink propagates to the caller, as if the caller had called that sink
+/// itself.
 fn each<E>(sink: &(impl Wraps<E> + ?Sized), mut call: impl FnMut(&dyn Control)) {
     if has_several(sink) {
         sink.each_inner(&mut Inner::new(&mut |inner| call(&Caught { inner, panicked: &drop })));
@@ -168,8 +171,8 @@ fn has_several<E>(sink: &(impl Wraps<E> + ?Sized)) -> bool {
     count > 1
 }
 
-/// Calls `call` for each of several inner sinks, with its name. Those with lanes come first: such a
-/// sink is only told, and takes no time from the others.
+/// Calls `call` for each of several inner sinks, with its name. Sinks with lanes come first: a call
+/// to them only starts the work, so it takes no time from the others.
 fn each_named<E>(sink: &(impl Wraps<E> + ?Sized), mut call: impl FnMut(&str, &dyn Control)) {
     for with_lanes in [true, false] {
         let mut number = 0;
@@ -182,7 +185,7 @@ fn each_named<E>(sink: &(impl Wraps<E> + ?Sized), mut call: impl FnMut(&str, &dy
     }
 }
 
-// What each control does by default.
+// The default of each control.
 
 pub(crate) fn close_by<E>(sink: &(impl Wraps<E> + ?Sized), deadline: Deadline) -> CloseReport {
     let mut report = CloseReport::done();
@@ -223,7 +226,7 @@ pub(crate) fn tick<E>(sink: &(impl Wraps<E> + ?Sized), now: Instant) -> Option<I
     next
 }
 
-/// A sink with several inner sinks accepts events as long as one of them does.
+/// A sink with several inner sinks accepts events while one of them does.
 pub(crate) fn reports_closed<E>(sink: &(impl Wraps<E> + ?Sized)) -> bool {
     let (mut any, mut all) = (false, true);
     each(sink, |inner| {
@@ -233,8 +236,10 @@ pub(crate) fn reports_closed<E>(sink: &(impl Wraps<E> + ?Sized)) -> bool {
     any && all
 }
 
-/// The state of the one inner sink. Several inner sinks count each for itself, so the caller counts
-/// what enters here; their errors and retries are shown.
+/// Fills in the state of the one inner sink.
+///
+/// Several inner sinks count each for itself, so the caller counts the events that enter this sink,
+/// and the state shows only their errors and retries.
 pub(crate) fn describe<E>(sink: &(impl Wraps<E> + ?Sized), state: &mut SinkState) {
     if !has_several(sink) {
         return each(sink, |inner| inner.describe(state));
@@ -249,8 +254,8 @@ pub(crate) fn describe<E>(sink: &(impl Wraps<E> + ?Sized), state: &mut SinkState
     }
 }
 
-/// Where the chain branches into several inner sinks, their ledgers are shown, and decide nothing
-/// for the sinks upstream.
+/// Adds the ledgers of the inner sinks. If there are several, the chain branches here: their
+/// ledgers are shown, and do not change how the sinks upstream count.
 pub(crate) fn add_ledgers<E>(sink: &(impl Wraps<E> + ?Sized), list: &mut Ledgers) {
     let several = has_several(sink);
     each(sink, |inner| {

@@ -1,12 +1,12 @@
 //! The private lane of one publisher into one sink.
 //!
-//! Sealed: a lane is a promise between the crate's own sinks and the bus about rings, seals and
-//! waits, which no sink of a user can keep. The methods of [`Sink`](crate::Sink) that make lanes
-//! take an [`Internal`], which only this crate has.
+//! Sealed: a lane relies on rules about rings, seals and waits, which only sinks of this crate can
+//! keep. The methods of [`Sink`](crate::Sink) that make lanes take an [`Internal`], which only this
+//! crate can create.
 //!
-//! The lanes into mailboxes are the ones that matter most, and this layer lies below the mailboxes.
-//! So it names them by [`PlainLanes`], for which the mailbox layer fills in its type. The compiler
-//! resolves that: a plain lane stays a variant of an enum, and a publish calls it directly.
+//! Lanes into mailboxes matter most, but this layer is below the mailbox layer. So it names them by
+//! [`PlainLanes`], for which the mailbox layer supplies the type. The compiler resolves the type: a
+//! plain lane stays a variant of an enum, and a publish calls it directly.
 
 use crate::error::{OutOfMemory, WriteError};
 use crate::stats::{Disposition, HeldBack};
@@ -16,7 +16,8 @@ use crate::wait::context::{Quiet, discard, dispose};
 use std::fmt;
 use std::sync::Arc;
 
-/// What a method takes that only the crate calls, and that no sink of a user overrides.
+/// A token in the arguments of methods that only this crate calls, and that no user's sink
+/// overrides.
 #[derive(Clone, Copy, Debug)]
 pub struct Internal(());
 
@@ -24,55 +25,57 @@ impl Internal {
     pub(crate) const TOKEN: Self = Self(());
 }
 
-/// The lanes of a sink, for the crate. Every [`Sink`](crate::Sink) implements it.
+/// The lanes of a sink, as the crate uses them. Every [`Sink`](crate::Sink) implements it.
 pub trait Lanes<E> {
-    /// Makes a private lane for one publisher; `None` where events go through
+    /// Makes a private lane for one publisher, or returns `None` if events go through
     /// [`write`](crate::Sink::write).
     ///
     /// # Errors
-    /// [`OutOfMemory`] when the lane's memory cannot be allocated.
+    /// [`OutOfMemory`] if the lane's memory cannot be allocated.
     fn lane(&self) -> Result<Option<Lane<E>>, OutOfMemory>;
 
-    /// Whether [`lane`](Self::lane) makes lanes.
+    /// Returns `true` if [`lane`](Self::lane) makes lanes.
     fn has_lanes(&self) -> bool;
 }
 
-/// Says which lanes lead into mailboxes. [`Mailboxes`] is the one type that implements it, in the
+/// Names the type of the lanes into mailboxes. [`Mailboxes`] is the only implementor, in the
 /// mailbox layer.
 pub(crate) trait PlainLanes<E> {
     type Lane;
 }
 
-/// The mailbox layer, as this layer knows it.
+/// A stand-in for the mailbox layer in this lower layer.
 pub(crate) struct Mailboxes;
 
 type PrivateLane<E> = <Mailboxes as PlainLanes<E>>::Lane;
 
 /// A lane into a mailbox.
 pub(crate) trait PlainLane<E> {
-    /// Puts an event in, settles with a seal in progress, and wakes the consumer if it is parked.
+    /// Pushes an event, settles with a seal in progress, and wakes the consumer if it is parked.
     fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>>;
-    /// Whether a push may wait for room.
+    /// Returns `true` if a push may wait for room.
     fn may_wait(&self) -> bool;
-    /// Whether a push may run user code of the sink, or goes where its end cannot be fixed.
+    /// Returns `true` if a push may run user code of the sink, or goes into a ring in which the end
+    /// of this lane cannot be fixed.
     fn has_user_code(&self) -> bool;
-    /// What ends the lane from outside; `None` for a lane into an unbounded mailbox, which neither
-    /// waits nor has an end.
+    /// Returns what seals the lane from outside. `None` for a lane into an unbounded mailbox, which
+    /// neither waits nor has an end.
     fn seal(&self) -> Option<Arc<dyn Seal>>;
 }
 
 /// The private lane of one publisher into one sink.
 ///
-/// A lane into a queue or channel is a ring of its own. A combinator that makes one event of one
-/// event makes a lane around that of its inner sink: a *gated* one if it only lets some events pass
-/// (`Filter`), a *staged* one if it does anything else (`Map`).
+/// A lane into a queue or channel is a ring. A combinator that makes one event from each event
+/// wraps the lane of its inner sink: in a *gated* lane if it only keeps some events out (`Filter`),
+/// and in a *staged* lane if it does anything else (`Map`).
 pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
-    /// What keeps events away from the lane.
+    /// The predicate that keeps events out of the lane.
     pub(crate) gate: Option<LaneFilter<E>>,
 }
 
-/// Says what became of an event that does not pass.
+/// A predicate that returns what became of an event that does not pass, and `None` for one that
+/// does.
 pub(crate) type LaneFilter<E> = Lent<Judge<E>>;
 
 type Judge<E> = dyn FnMut(&E) -> Option<HeldBack> + Send;
@@ -83,12 +86,12 @@ pub(crate) enum LaneKind<E> {
 }
 
 impl<E: Send + 'static> Lane<E> {
-    /// A lane that is a stage in front of another one.
+    /// Returns a lane that is a stage upstream of another one.
     pub fn staged(stage: impl LaneWrite<E> + 'static) -> Self {
         Self { kind: LaneKind::Staged(Lent::new(Box::new(Quiet::new(stage)))), gate: None }
     }
 
-    /// Puts a gate in front of the lane. A gate that panics lets nothing pass.
+    /// Puts a gate upstream of the lane. If the gate panics, the event does not pass.
     #[cfg(feature = "unstable")]
     #[must_use]
     pub fn gated(self, gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
@@ -100,10 +103,10 @@ impl<E: Send + 'static> Lane<E> {
         })
     }
 
-    /// Puts a gate in front of the lane, which does not panic, and in which nothing waits. An event
-    /// that does not pass counts as accepted; the gate counts what became of it.
+    /// Puts a gate upstream of the lane. The gate must not panic, and nothing waits in it. An event
+    /// that does not pass counts as accepted, and the gate counts what became of it.
     ///
-    /// Cheaper than a stage: all gated lanes of a publisher share its one fence.
+    /// A gate is cheaper than a stage: all gated lanes of a publisher share its one fence.
     pub(crate) fn gated_by(mut self, mut gate: impl FnMut(&E) -> Option<HeldBack> + Send + 'static) -> Self {
         self.gate = Some(match self.gate {
             None => Lent::new(Box::new(gate)),
@@ -112,7 +115,7 @@ impl<E: Send + 'static> Lane<E> {
         self
     }
 
-    /// The right to take back what is user code of the sink in it, if anything is.
+    /// Returns the right to take back the user code of the sink in the lane, if there is any.
     pub(crate) fn claims(&self) -> Option<LaneClaims<E>> {
         let stage = match &self.kind {
             LaneKind::Private(_) => None,
@@ -126,7 +129,7 @@ impl<E: Send + 'static> Lane<E> {
         Self { kind: LaneKind::Private(lane), gate: None }
     }
 
-    /// Puts an event in, settles with a seal in progress, and wakes the consumer if it is parked.
+    /// Pushes an event, settles with a seal in progress, and wakes the consumer if it is parked.
     ///
     /// # Errors
     /// [`WriteError`] with the event and the reason.
@@ -136,7 +139,7 @@ impl<E: Send + 'static> Lane<E> {
         self.offer(event, deadline).map(drop)
     }
 
-    /// Puts an event in, and returns what became of it.
+    /// Pushes an event, and returns what became of it.
     ///
     /// # Errors
     /// [`WriteError`] with the event and the reason.
@@ -154,7 +157,7 @@ impl<E: Send + 'static> Lane<E> {
         }
     }
 
-    /// Whether a push may wait for room.
+    /// Returns `true` if a push may wait for room.
     #[must_use]
     pub fn may_wait(&self) -> bool {
         match &self.kind {
@@ -163,7 +166,8 @@ impl<E: Send + 'static> Lane<E> {
         }
     }
 
-    /// Whether a push may run user code of the sink, or goes where its end cannot be fixed.
+    /// Returns `true` if a push may run user code of the sink, or goes into a ring in which the end
+    /// of this lane cannot be fixed.
     pub(crate) fn has_user_code(&self) -> bool {
         self.gate.is_some()
             || match &self.kind {
@@ -172,8 +176,8 @@ impl<E: Send + 'static> Lane<E> {
             }
     }
 
-    /// What ends the lane from outside; `None` where a removal has to wait for the push in progress
-    /// instead.
+    /// Returns what seals the lane from outside. `None` if a removal has to wait for the push in
+    /// progress instead.
     #[must_use]
     pub fn sealer(&self) -> Option<LaneSealer> {
         match &self.kind {
@@ -183,15 +187,15 @@ impl<E: Send + 'static> Lane<E> {
     }
 }
 
-/// The right to take back the user code in a lane that a publisher has.
+/// The right to take back the user code in a lane that a publisher holds.
 pub(crate) struct LaneClaims<E> {
     gate: Option<Claim<Judge<E>>>,
     stage: Option<Claim<dyn LaneWrite<E>>>,
 }
 
 impl<E> LaneClaims<E> {
-    /// Drops the user code in the lane, unless that has happened; `false` while another thread is
-    /// about it. To be called when the publisher uses the lane no more.
+    /// Drops the user code in the lane, unless it was dropped before. Returns `false` while another
+    /// thread is dropping it. Called only after the publisher's last use of the lane.
     pub(crate) fn drop_now(&self) -> bool {
         if let Some(gate) = &self.gate {
             dispose(gate.take_back());
@@ -212,7 +216,7 @@ impl<E> fmt::Debug for Lane<E> {
     }
 }
 
-/// One stage of a staged lane: what a 1:1 combinator does to an event on its way into the inner
+/// One stage of a staged lane: what a 1:1 combinator does to an event before it enters the inner
 /// lane.
 pub trait LaneWrite<E>: Send {
     /// Forwards an event and returns what became of it, or gives it back.
@@ -221,17 +225,18 @@ pub trait LaneWrite<E>: Send {
     /// [`WriteError`] with the event and the reason.
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>>;
 
-    /// The lane into which the stage forwards events; `None` where it ends. It has no default, so
-    /// that no stage forgets to forward what follows.
+    /// Returns the lane into which the stage forwards events, or `None` if the stage is the last
+    /// one. There is no default, so that no stage forgets to forward the calls below.
     fn inner(&self) -> Option<&dyn InnerLane>;
 
-    /// What ends the lane from outside; `None` makes a removal wait for the push in progress
-    /// instead.
+    /// Returns what seals the lane from outside. `None` makes a removal wait for the push in
+    /// progress instead.
     fn sealer(&self) -> Option<LaneSealer> {
         self.inner()?.sealer()
     }
 
-    /// Whether a push may wait for room; if so, it happens after every other sink has its event.
+    /// Returns `true` if a push may wait for room. Such a push comes after every other sink has its
+    /// event.
     fn may_wait(&self) -> bool {
         self.inner().is_none_or(InnerLane::may_wait)
     }
@@ -255,11 +260,11 @@ impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
     }
 }
 
-/// The lane downstream of a stage, whatever its events are.
+/// The lane downstream of a stage, whatever its event type is.
 pub trait InnerLane {
-    /// As [`Lane::sealer`].
+    /// Like [`Lane::sealer`].
     fn sealer(&self) -> Option<LaneSealer>;
-    /// As [`Lane::may_wait`].
+    /// Like [`Lane::may_wait`].
     fn may_wait(&self) -> bool;
 }
 
@@ -273,22 +278,21 @@ impl<E: Send + 'static> InnerLane for Lane<E> {
     }
 }
 
-/// Ends one lane from outside.
+/// A handle that seals one lane from outside.
 #[derive(Clone)]
 pub struct LaneSealer(Arc<dyn Seal>);
 
-/// Ends a lane in steps. Before `fix` there is a fence that all lanes share, which are sealed
-/// together.
+/// Seals a lane in steps. Lanes that are sealed together share one fence between `mark` and `fix`.
 pub(crate) trait Seal: Send + Sync {
-    /// Nothing enters that comes after the fence.
+    /// Marks the lane: no event that is pushed after the fence enters it.
     fn mark(&self);
-    /// Settles what was accepted, where that is not clear.
+    /// Decides which events were accepted, where that is undecided.
     fn fix(&self);
-    /// Wakes a publisher that waits for room, which returns, and the consumer.
+    /// Wakes the consumer, and a publisher that waits for room, whose push then returns.
     fn wake_all(&self);
 }
 
-/// Several lanes that are one to their publisher.
+/// Several lanes that their publisher uses as one.
 impl Seal for Vec<LaneSealer> {
     fn mark(&self) {
         self.iter().for_each(|part| part.0.mark());
@@ -304,26 +308,28 @@ impl Seal for Vec<LaneSealer> {
 }
 
 impl LaneSealer {
-    /// Ends a lane by what its stage knows of it.
+    /// Makes a sealer from the implementation that a stage provides.
     pub(crate) fn new(seal: Arc<dyn Seal>) -> Self {
         Self(seal)
     }
 
-    /// Ends both lanes, which are one to their publisher.
+    /// Combines two sealers of lanes that their publisher uses as one.
     pub(crate) fn and(self, other: Self) -> Self {
         Self(Arc::new(vec![self, other]))
     }
 
-    /// Ends several lanes that are one to their publisher; `None` when one of them cannot be ended
-    /// from outside.
+    /// Combines the sealers of several lanes that their publisher uses as one, or returns `None` if
+    /// one of the lanes cannot be sealed from outside.
     pub(crate) fn of_all<E>(lanes: &[impl PlainLane<E>]) -> Option<Self> {
         let parts = lanes.iter().map(|lane| lane.seal().map(Self));
         Some(Self(Arc::new(parts.collect::<Option<Vec<_>>>()?)))
     }
 
-    /// Seals many lanes: afterwards nothing more enters, and what was accepted is known. `fence` is
-    /// called once all are marked, and makes sure that their publishers see that, or are seen: a
-    /// heavy fence, or as good as one.
+    /// Seals many lanes: afterward no event enters them, and it is known which events were
+    /// accepted.
+    ///
+    /// `fence` is called after all lanes are marked. It is a heavy fence, or a step with the same
+    /// effect: each publisher sees the mark of its lane, or its push is visible to this thread.
     pub(crate) fn seal_all(sealers: &[Self], fence: impl FnOnce()) {
         sealers.iter().for_each(|sealer| sealer.0.mark());
         fence();

@@ -1,8 +1,10 @@
-//! The outcome of a close, and what a close or a flush has begun that is still to be waited for.
+//! The outcome of a close, and the closes and flushes that have begun and still have to be waited
+//! for.
 //!
-//! A report may be unfinished while it is inside the crate: what was told to close or to flush, and
-//! is still to be waited for, travels in it under the name by which it was reached, through every
-//! wrapper, to the caller that waits ([`CloseReport::settle`], `FlushReport::settle`).
+//! Inside the crate, a report may be unfinished. It carries each object that was *told* (asked to
+//! close or flush, and not yet waited for), under the name by which the object was reached. It
+//! passes through every wrapper to the caller that waits ([`CloseReport::settle`],
+//! `FlushReport::settle`).
 
 use crate::deadline::Deadline;
 use std::collections::HashSet;
@@ -10,7 +12,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-/// How far a close or a flush came.
+/// How far a close or a flush came before it returned.
 ///
 /// # Examples
 /// ```
@@ -19,7 +21,7 @@ use std::sync::Arc;
 /// use std::time::Duration;
 /// let (channel, mut receiver) = Channel::lossy(8)?;
 /// channel.write(1)?;
-/// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::TimedOut); // it is unread
+/// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::TimedOut); // the event is unread
 /// receiver.recv()?;
 /// assert_eq!(channel.flush_timeout(Duration::ZERO).finish, Finish::Done);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -28,12 +30,12 @@ use std::sync::Arc;
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Finish {
-    /// Everything that was to be done is done.
+    /// All work is done.
     #[default]
     Done,
-    /// It was asked for inside a delivery, where nothing waits; it goes on by itself.
+    /// The call was made inside a delivery, where nothing waits. The work continues by itself.
     Pending,
-    /// The deadline came first.
+    /// The deadline passed first.
     TimedOut,
 }
 
@@ -47,7 +49,7 @@ impl fmt::Display for Finish {
     }
 }
 
-/// What a close has to say.
+/// The outcome of a close.
 ///
 /// # Examples
 /// ```
@@ -56,19 +58,19 @@ impl fmt::Display for Finish {
 /// assert!(report.is_done());
 /// assert_eq!(bus.close(), report);
 /// ```
-#[must_use = "a close that timed out left events behind"]
+#[must_use = "a close that timed out left events undelivered"]
 #[derive(Clone, Default)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct CloseReport {
-    /// How far it came.
+    /// How far the close came.
     pub finish: Finish,
-    /// Accepted events that were given up, or were still in the hands of a sink that did not
-    /// return.
+    /// Accepted events that were given up, or that a sink was still handling because its call did
+    /// not return.
     pub undelivered: u64,
     /// The sinks that were not done at the deadline.
     pub unfinished: Vec<String>,
-    /// What sinks reported when they were closed: the sink's name and the error's text.
+    /// The errors that sinks reported when they were closed, each with the sink's name.
     pub errors: Vec<String>,
     #[cfg_attr(feature = "serde", serde(skip))]
     told: Told<dyn Ending>,
@@ -98,7 +100,7 @@ impl fmt::Debug for CloseReport {
 }
 
 impl CloseReport {
-    /// A close that left nothing to be done.
+    /// Returns the report of a close that left nothing to do.
     ///
     /// # Examples
     /// ```
@@ -119,7 +121,7 @@ impl CloseReport {
         Self::default()
     }
 
-    /// A close that was asked for inside a delivery and goes on by itself.
+    /// Returns the report of a close that was called inside a delivery and continues by itself.
     ///
     /// # Examples
     /// ```
@@ -131,7 +133,8 @@ impl CloseReport {
         Self { finish: Finish::Pending, ..Self::default() }
     }
 
-    /// A close whose deadline came first, with the number of events left behind.
+    /// Returns the report of a close that reached its deadline, with the number of undelivered
+    /// events.
     ///
     /// # Examples
     /// ```
@@ -144,7 +147,7 @@ impl CloseReport {
         Self { finish: Finish::TimedOut, undelivered, ..Self::default() }
     }
 
-    /// A close that ended with an error.
+    /// Returns the report of a close that ended with an error.
     ///
     /// # Examples
     /// ```
@@ -157,7 +160,7 @@ impl CloseReport {
         Self { errors: vec![error.to_string()], ..Self::default() }
     }
 
-    /// Whether everything was done and nothing went wrong.
+    /// Returns `true` if everything was done without an error.
     ///
     /// # Examples
     /// ```
@@ -170,7 +173,7 @@ impl CloseReport {
         self.finish == Finish::Done && self.errors.is_empty()
     }
 
-    /// Takes in the report of a sink that is part of this one, under a name.
+    /// Adds the report of a sink that is part of this one, under a name.
     ///
     /// # Examples
     /// ```
@@ -193,12 +196,12 @@ impl CloseReport {
 }
 
 impl CloseReport {
-    /// A close that has told `ending` to end, and does not wait for it.
+    /// Returns the report of a close that has told `ending` to end, and does not wait for it.
     pub(crate) fn told(ending: Arc<dyn Ending>) -> Self {
         Self { told: Told(vec![(String::new(), ending)]), ..Self::default() }
     }
 
-    /// Takes in a part of this report in its place among those that are still waited for.
+    /// Adds a part of this report, in order among the objects that still have to be waited for.
     pub(crate) fn note(&mut self, name: &str, mut part: Self) {
         let told = std::mem::take(&mut part.told);
         if part != Self::default() {
@@ -208,8 +211,10 @@ impl CloseReport {
         self.told.take_in(name, told);
     }
 
-    /// Walks through everything that was told to end, what is named by several once: in the order
-    /// in which it was told, and what an end names in turn right behind it.
+    /// Visits everything that was told to end, in the order in which it was told.
+    ///
+    /// An object that several reports name is visited once. The objects that a report names in turn
+    /// are visited right after it.
     fn walk(&self, of: &Identity, mut visit: impl FnMut(&str, &Arc<dyn Ending>) -> Option<Self>) {
         let mut met = Met::default();
         met.meet(of);
@@ -225,7 +230,7 @@ impl CloseReport {
         }
     }
 
-    /// Waits until everything that was told to end has ended, so long at most.
+    /// Waits until everything that was told to end has ended, or until the deadline.
     pub(crate) fn await_told(&self, of: &Identity, deadline: Deadline) {
         self.walk(of, |_, ending| {
             ending.await_end(deadline);
@@ -233,8 +238,8 @@ impl CloseReport {
         });
     }
 
-    /// Waits for the reports of everything that was told to end, against one deadline. What it
-    /// names afterwards are these reports.
+    /// Waits for the reports of everything that was told to end, until one deadline. Afterward this
+    /// report holds those reports in place of the objects.
     pub(crate) fn settle(&mut self, of: &Identity, deadline: Deadline) {
         let mut parts: Vec<(String, Arc<dyn Ending>)> = Vec::new();
         self.walk(of, |path, ending| {
@@ -247,8 +252,8 @@ impl CloseReport {
         self.told = Told(parts);
     }
 
-    /// This report and those of everything that was told to end, in one. What has not ended
-    /// continues without the caller.
+    /// Combines this report and those of everything that was told to end. An object that has not
+    /// ended counts as pending, and continues without the caller.
     pub(crate) fn whole(&self, of: &Identity) -> Self {
         let mut whole = Self { told: Told::default(), ..self.clone() };
         self.walk(of, |path, ending| {
@@ -260,12 +265,12 @@ impl CloseReport {
         whole
     }
 
-    /// Whether the reports of everything that was told to end are there.
+    /// Returns `true` if the reports of everything that was told to end are available.
     pub(crate) fn is_settled(&self) -> bool {
         self.told.0.iter().all(|(_, ending)| ending.is_report())
     }
 
-    /// Takes in a part under a path, which may be that of the whole.
+    /// Adds a part under a path. An empty path stands for the whole report.
     fn absorb(&mut self, path: &str, part: Self) {
         if path.is_empty() {
             self.finish = self.finish.max(part.finish);
@@ -277,7 +282,7 @@ impl CloseReport {
         }
     }
 
-    /// Takes over what a part of this report has told to end, under no name.
+    /// Moves everything that `part` has told to end into this report, without a name.
     pub(crate) fn take_told(&mut self, part: &mut Self) {
         self.told.take_in("", std::mem::take(&mut part.told));
     }
@@ -299,7 +304,7 @@ impl fmt::Display for CloseReport {
     }
 }
 
-/// What tells something that closes from everything else, also after it is gone.
+/// An identity of an object that closes. It stays unique after the object is gone.
 #[derive(Clone)]
 pub(crate) struct Identity(Arc<()>);
 
@@ -309,26 +314,26 @@ impl Identity {
     }
 }
 
-/// Something that was told to close, and ends by itself.
+/// An object that was told to close, and ends by itself.
 pub(crate) trait Ending: Send + Sync {
     fn identity(&self) -> &Identity;
 
-    /// Its report, when it has ended. The report may name others that are to be waited for.
+    /// Returns the report, once the object has ended. The report may name others to wait for.
     fn final_report(&self) -> Option<CloseReport>;
 
-    /// Whether it is a report, and no more than that.
+    /// Returns `true` if this is only a report, with nothing to wait for.
     fn is_report(&self) -> bool {
         false
     }
 
-    /// Waits for its end, so long at most.
+    /// Waits for the end, at most until the deadline.
     fn await_end(&self, deadline: Deadline);
 
-    /// Waits for its report, so long at most.
+    /// Waits for the report, at most until the deadline.
     fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport;
 }
 
-/// A part of a report that is there already, in its place among those that are waited for.
+/// A finished part of a report, in order among the objects that are waited for.
 struct Ready {
     identity: Identity,
     report: CloseReport,
@@ -354,13 +359,13 @@ impl Ending for Ready {
     }
 }
 
-/// What a walk through everything that was told to end has met. It keeps the identities, so that
-/// none is given out again.
+/// The identities that a walk has met. It keeps them, so that no identity is reused during the
+/// walk.
 #[derive(Default)]
 struct Met(HashSet<usize>, Vec<Identity>);
 
 impl Met {
-    /// Whether it is new.
+    /// Returns `true` if the identity was not met before.
     fn meet(&mut self, identity: &Identity) -> bool {
         let first = self.0.insert(Arc::as_ptr(&identity.0).addr());
         if first {
@@ -370,11 +375,11 @@ impl Met {
     }
 }
 
-/// What is still to be waited for, with the names by which it was reached.
+/// The objects that still have to be waited for, with the names by which they were reached.
 pub(super) struct Told<T: ?Sized>(pub(super) Vec<(String, Arc<T>)>);
 
 impl<T: ?Sized> Told<T> {
-    /// Takes over what another report names, under a name.
+    /// Adds the objects that another report names, under a name.
     pub(super) fn take_in(&mut self, name: &str, inner: Self) {
         self.0.extend(inner.0.into_iter().map(|(path, told)| (joined(name, &path), told)));
     }
@@ -400,6 +405,6 @@ impl<T: ?Sized> Clone for Told<T> {
     }
 }
 
-// What is told is asked for its report, and never left half changed by a panic.
+// An object in the list is only asked for its report, and a panic never leaves it half changed.
 impl<T: ?Sized> UnwindSafe for Told<T> {}
 impl<T: ?Sized> RefUnwindSafe for Told<T> {}

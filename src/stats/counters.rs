@@ -6,7 +6,7 @@ use crate::error::WriteError;
 use crate::sync::{AtomicU64, Mutex, Ordering, add_single_writer, lock};
 use std::sync::Arc;
 
-/// One reason why an event was not accepted, or was dropped on entry.
+/// One outcome of an event, as the counters of a way into a sink count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryOutcome {
     RefusedFull,
@@ -14,21 +14,21 @@ pub(crate) enum EntryOutcome {
     RefusedTimeout,
     RefusedReentrant,
     RefusedFailed,
-    /// Accepted and delivered at once: a direct sink.
+    /// Accepted and delivered at once, by a direct sink.
     Delivered,
     DroppedFull,
-    /// Accepted and given up: the sink behind failed.
+    /// Accepted and given up, because the inner sink failed.
     DroppedFailed,
     DroppedPanicked,
-    /// As `DroppedPanicked`: the panic of the sink was caught here, and the sink has not counted
+    /// Like `DroppedPanicked`. The panic of the sink was caught here, and the sink has not counted
     /// the event.
     Unwound,
     Filtered,
     /// Accepted by an inner sink that decides later.
     Passed,
-    /// Accepted into a queue without positions of its own.
+    /// Accepted into a queue that has no positions.
     Queued,
-    /// An event accepted earlier was pushed out.
+    /// An event accepted earlier was evicted.
     Evicted,
     /// An event accepted earlier was given up.
     Aborted,
@@ -39,7 +39,7 @@ pub(crate) enum EntryOutcome {
 const OUTCOMES: usize = 16;
 
 impl EntryOutcome {
-    /// How an event counts that a sink gave back.
+    /// Returns the outcome of an event that a sink gave back.
     pub(crate) fn refused<E>(error: &WriteError<E>) -> Self {
         match error {
             WriteError::Full(_) => Self::RefusedFull,
@@ -51,35 +51,38 @@ impl EntryOutcome {
     }
 }
 
-/// The counters of one way in. Private ones have one writer and use plain stores; shared ones
-/// read-modify-writes. Aligned so that two publishers' counters never share a line.
+/// The counters of one way into a sink. Private counters have one writer and use plain stores;
+/// shared counters use read-modify-writes. The alignment keeps the counters of two publishers on
+/// separate cache lines, which prevents false sharing.
 #[repr(align(128))]
 pub(crate) struct EntryCounters {
     pub(super) shared: bool,
-    /// Offers that succeed are counted by the position of a ring, and only the others here.
+    /// Offers that succeed are counted by the position of a ring, and only the others are counted
+    /// here.
     pub(super) by_position: bool,
     pub(super) offered: AtomicU64,
     pub(super) outcomes: [AtomicU64; OUTCOMES],
 }
 
 impl EntryCounters {
-    /// For one writer.
+    /// Returns counters for one writer.
     pub(crate) fn private() -> Self {
         Self::new(false, false)
     }
 
-    /// For one writer into a ring, whose position counts the offers that succeed.
+    /// Returns counters for one writer into a ring, whose position counts the offers that succeed.
     pub(crate) fn private_by_position() -> Self {
         Self::new(false, true)
     }
 
-    /// For any number of writers.
+    /// Returns counters for any number of writers.
     pub(crate) fn shared() -> Self {
         Self::new(true, false)
     }
 
-    /// For any number of writers into a ring, whose position counts the offers that succeed: it is
-    /// moved by a read-modify-write anyway, and a second one per event would be too much.
+    /// Returns counters for any number of writers into a ring, whose position counts the offers
+    /// that succeed. A read-modify-write moves the position anyway, and a second one per event
+    /// would cost too much.
     pub(crate) fn shared_by_position() -> Self {
         Self::new(true, true)
     }
@@ -100,12 +103,13 @@ impl EntryCounters {
         }
     }
 
-    /// Events that were accepted into a queue without positions, or are about to be.
+    /// Returns the number of events that were accepted into a queue without positions, or are about
+    /// to be.
     pub(crate) fn queued(&self) -> u64 {
         self.outcomes[EntryOutcome::Queued as usize].load(Ordering::Relaxed)
     }
 
-    /// Counts what became of one offer that was accepted.
+    /// Counts the outcome of one offer that was accepted.
     #[inline]
     pub(crate) fn disposed(&self, disposition: Disposition) {
         self.count_disposed(disposition, 1);
@@ -133,29 +137,30 @@ impl EntryCounters {
         self.count(outcome, events);
     }
 
-    /// Events that were passed on to an inner sink that decides later. They count as delivered,
-    /// until [`Ledger::follow`] says more.
+    /// Returns the number of events that were passed on to an inner sink that decides later. They
+    /// count as delivered until [`Ledger::follow`] replaces the count.
     pub(crate) fn passed(&self) -> u64 {
         self.outcomes[EntryOutcome::Passed as usize].load(Ordering::Relaxed)
     }
 
-    /// Whether nothing was offered.
+    /// Returns `true` if nothing was offered.
     pub(crate) fn is_unused(&self) -> bool {
         self.offered.load(Ordering::Relaxed) == 0
     }
 
-    /// Events lost by panics of the sink.
+    /// Returns the number of events lost by panics of the sink.
     pub(crate) fn unwound(&self) -> u64 {
         self.outcomes[EntryOutcome::Unwound as usize].load(Ordering::Relaxed)
     }
 
-    /// Events that were accepted and lost for want of room: dropped on entry, or evicted.
+    /// Returns the number of events that were accepted and lost for lack of room: dropped on entry,
+    /// or evicted.
     pub(crate) fn lost(&self) -> u64 {
         let get = |outcome: EntryOutcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
         get(EntryOutcome::DroppedFull) + get(EntryOutcome::Evicted)
     }
 
-    /// Events that were accepted and given up.
+    /// Returns the number of events that were accepted and given up.
     pub(crate) fn aborted(&self) -> u64 {
         self.outcomes[EntryOutcome::Aborted as usize].load(Ordering::Relaxed)
     }
@@ -175,8 +180,8 @@ impl EntryCounters {
         }
     }
 
-    /// Adds these counters to a ledger. What was accepted into a ring is the ring's to say; the
-    /// rest is known here.
+    /// Adds these counters to a ledger. The ring counts the events that were accepted into it;
+    /// these counters count the rest.
     pub(crate) fn add_to(&self, ledger: &mut Ledger) {
         let get = |outcome: EntryOutcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
         ledger.offered += self.offered.load(Ordering::Relaxed);
@@ -210,18 +215,18 @@ impl EntryCounters {
     }
 }
 
-/// The counters of everything that enters at one place: one set for all writers without one, and
-/// one for each publisher.
+/// The counters of one entry point: one set for all writers without their own, and one for each
+/// publisher.
 pub(crate) struct Counters {
     shared: EntryCounters,
     publishers: Mutex<PublisherCounters>,
 }
 
-/// Says when to walk a list for entries that are over.
+/// A pace that decides when to walk a list for entries that have ended.
 ///
-/// A walk for each entry that is added would make `n` entries cost `n * n` steps. A list that has
-/// doubled since the last walk is walked again, and a short one every time: an entry costs a few
-/// steps, and a list holds at most twice the live entries.
+/// A walk for each entry that is added would make `n` entries cost `n * n` steps. Instead, a list
+/// is walked once it has doubled since the last walk, and a short list every time. So an entry
+/// costs a few steps, and a list holds at most twice the live entries.
 #[derive(Default)]
 pub(crate) struct FoldPace {
     left: usize,
@@ -231,12 +236,12 @@ impl FoldPace {
     /// The length up to which every addition walks the list.
     const SHORT: usize = 16;
 
-    /// Whether a list of this length is to be walked now.
+    /// Returns `true` if a list of this length is due for a walk.
     pub(crate) fn is_due(&self, length: usize) -> bool {
         length <= Self::SHORT || length >= 2 * self.left
     }
 
-    /// The list was walked, and has this length now.
+    /// Records that the list was walked, and its length after that.
     pub(crate) fn walked(&mut self, length: usize) {
         self.left = length;
     }
@@ -246,7 +251,7 @@ impl FoldPace {
 struct PublisherCounters {
     live: Vec<Arc<EntryCounters>>,
     pace: FoldPace,
-    /// The sum of those whose publishers are gone.
+    /// The sum of the counters whose publishers are gone.
     folded: Ledger,
     folded_unwound: u64,
 }
@@ -256,12 +261,12 @@ impl Counters {
         Self { shared: EntryCounters::shared(), publishers: Mutex::new(PublisherCounters::default()) }
     }
 
-    /// Returns the set of all writers without one.
+    /// Returns the counters of all writers without their own set.
     pub(crate) fn shared(&self) -> &EntryCounters {
         &self.shared
     }
 
-    /// A set for one publisher.
+    /// Returns a new set of counters for one publisher.
     pub(crate) fn for_publisher(&self) -> Arc<EntryCounters> {
         let counters = Arc::new(EntryCounters::private());
         let mut publishers = lock(&self.publishers);
@@ -280,7 +285,7 @@ impl Counters {
         publishers.live.iter().for_each(|counters| counters.add_to(ledger));
     }
 
-    /// Events lost by panics of the sink.
+    /// Returns the number of events lost by panics of the sink.
     pub(crate) fn unwound(&self) -> u64 {
         let publishers = lock(&self.publishers);
         let live = publishers.live.iter().map(|counters| counters.unwound()).sum::<u64>();

@@ -1,4 +1,4 @@
-//! What became of an event that was accepted: at once, or later and further down a chain of sinks.
+//! What became of an accepted event: at once, or later and further downstream in a chain of sinks.
 
 use super::ledger::{DropReason, Dropped, Ledger, Refused};
 use super::state::SinkState;
@@ -7,10 +7,10 @@ use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 
-/// What became of an accepted event, as far as that is known when the write returns.
+/// What became of an accepted event, as far as it is known when the write returns.
 ///
-/// Each value is a term of the second equation of the [`Ledger`]. Returned by
-/// [`Sink::offer`](crate::Sink::offer).
+/// Each value is a term of the second equation of the [`Ledger`].
+/// [`Sink::offer`](crate::Sink::offer) returns it.
 ///
 /// # Examples
 /// ```
@@ -26,23 +26,24 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Disposition {
-    /// The sink handled the event, or says no more than that it accepted it.
+    /// The sink handled the event, or reports only that it accepted the event.
     Delivered,
-    /// The event is in the sink's rings or hands. The sink's ledger says what becomes of it.
+    /// The event is in the sink's rings, or is being handled. The sink's ledger counts what becomes
+    /// of it.
     Pending,
-    /// A filter, a sample or a rate limit kept the event away from the sink.
+    /// A filter, a sample or a rate limit held the event back from the sink.
     Filtered,
     /// The event was accepted and is lost, for this reason.
     Dropped(DropReason),
-    /// The event is a batch, and its events came to more than one end. In a ledger that counts
-    /// batches, the batch counts as what became of the [rest](Parts::rest).
+    /// The event is a batch, and its events have more than one outcome. A ledger that counts
+    /// batches counts the batch by what became of the [rest](Parts::rest).
     Partly(Parts),
 }
 
-/// What became of the events of a batch, of which an inner sink took a part only.
+/// What became of the events of a batch of which an inner sink accepted only a part.
 ///
-/// A retry reports it to the [`Batch`](crate::sink::Batch) upstream, if the sink inside took some
-/// events of the batch, and gave back others that the retry then gave up.
+/// A retry reports it to the [`Batch`](crate::sink::Batch) upstream. It does so if the inner sink
+/// accepted some events of the batch, and gave back others that the retry then gave up.
 ///
 /// # Examples
 /// ```
@@ -68,7 +69,7 @@ pub enum Disposition {
 /// let ledger = batch.state().ledger;
 /// assert_eq!((ledger.delivered, ledger.dropped.failed), (2, 2));
 ///
-/// // What the batch was told:
+/// // What the retry returns to the batch:
 /// let Disposition::Partly(parts) = retry.offer(vec![1, 2, 4])? else { panic!("one of three is odd") };
 /// assert_eq!(parts.delivered(), 2);
 /// assert!(parts.rest().is_dropped());
@@ -80,7 +81,7 @@ pub struct Parts {
     rest: Rest,
 }
 
-/// What became of those that were not delivered at once.
+/// What became of the events of a batch that were not delivered at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Rest {
     Pending,
@@ -89,13 +90,13 @@ enum Rest {
 }
 
 impl Parts {
-    /// How many events of the batch were delivered.
+    /// Returns the number of events of the batch that were delivered.
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.delivered.get(0)
     }
 
-    /// What became of the others.
+    /// Returns what became of the other events of the batch.
     #[must_use]
     pub fn rest(&self) -> Disposition {
         match self.rest {
@@ -110,12 +111,12 @@ impl Parts {
     }
 }
 
-/// For how many levels of batches in batches parts are counted. Beyond, a batch of which a part was
-/// given up counts as given up.
+/// The number of levels of nested batches for which parts are counted. Beyond it, a batch of which
+/// a part was given up counts as given up.
 pub(crate) const LEVELS: usize = 3;
 
-/// Counts of events in a batch: first those that it holds, then those that these hold, if they are
-/// batches, and so on.
+/// Counts of events in a batch, by level: first the events that the batch holds, then those that
+/// these hold if they are batches, and so on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Levels([u32; LEVELS]);
 
@@ -128,7 +129,7 @@ impl Levels {
         self.0[level] = u32::try_from(count).unwrap_or(u32::MAX);
     }
 
-    /// Adds what of `before` is not in `after`.
+    /// Adds the amount by which `before` exceeds `after`, in each level.
     pub(crate) fn add_difference(&mut self, before: &Self, after: &Self) {
         for ((sum, before), after) in self.0.iter_mut().zip(before.0).zip(after.0) {
             *sum = sum.saturating_add(before.saturating_sub(after));
@@ -141,8 +142,8 @@ impl Levels {
     }
 }
 
-/// What became of an event that a gate keeps away from its sink: one byte, for the way of a
-/// publisher.
+/// What became of an event that a gate held back from its sink. One byte, because it is on the
+/// publish path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeldBack {
     Filtered,
@@ -172,7 +173,7 @@ impl fmt::Display for Disposition {
 }
 
 impl Disposition {
-    /// Whether the event is lost.
+    /// Returns `true` if the event is lost.
     ///
     /// # Examples
     /// ```
@@ -185,7 +186,7 @@ impl Disposition {
         matches!(self, Self::Dropped(_))
     }
 
-    /// What became of the event as a whole.
+    /// Returns what became of the event as a whole.
     pub(crate) fn whole(self) -> Self {
         match self {
             Self::Partly(parts) => parts.rest(),
@@ -193,7 +194,8 @@ impl Disposition {
         }
     }
 
-    /// The same, of a batch of which these events were delivered before.
+    /// Returns this disposition for a batch, of which the events in `delivered` were delivered
+    /// before.
     pub(crate) fn after(self, delivered: &Levels) -> Self {
         if *delivered == Levels::default() {
             return self;
@@ -208,8 +210,8 @@ impl Disposition {
         Self::Partly(Parts { delivered, rest })
     }
 
-    /// What two sinks that got the same event come to: the best that became of it. Of a batch,
-    /// which parts each of them delivered is unknown: the larger part counts.
+    /// Combines the dispositions of two sinks that got the same event: the best outcome counts. For
+    /// a batch it is unknown which parts each sink delivered, so the larger part counts.
     pub(crate) fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Delivered | Self::Pending, _) | (_, Self::Delivered | Self::Pending) => Self::Delivered,
@@ -229,27 +231,29 @@ impl Disposition {
     }
 }
 
-/// A stage of a chain that counts, as the stages in front of it see it. It outlives the sink, and
-/// runs no user code.
+/// A stage of a chain that counts, as its upstream stages see it. It outlives the sink, and runs no
+/// user code.
 pub(crate) trait Bookkeeper: Send + Sync {
-    /// What became of the events whose writes were answered with [`Disposition::Pending`] here.
-    /// Only the terms of the second equation count, and `accepted`, which is how many there were.
+    /// Returns what became of the events whose writes returned [`Disposition::Pending`] here. Only
+    /// the terms of the second equation count, and `accepted`, which is the number of these events.
     fn deferred(&self) -> Ledger {
         Ledger::default()
     }
 
-    /// The same, for a stage whose events are batches, in the events of this type that they hold,
-    /// without those that are pending. Nothing where the stage does not count these.
+    /// Like [`deferred`](Self::deferred), for a stage whose events are batches: counted in the
+    /// events of this type that they hold, without the pending ones. `None` if the stage does not
+    /// count these.
     fn weighed(&self, unit: TypeId) -> Option<Ledger> {
         let _ = unit;
         Some(Ledger::default())
     }
 
-    /// Adds what a stage in front is to show of this one: its last error, and what retries count.
+    /// Adds what an upstream stage shows of this stage: its last error, and the counts of its
+    /// retries.
     fn show(&self, state: &mut SinkState);
 }
 
-/// The ledgers of a chain of sinks, for which the stages upstream of it ask once.
+/// The ledgers of a chain of sinks, which its upstream stages request once.
 #[derive(Clone, Default)]
 pub struct Ledgers(Vec<Arc<dyn Bookkeeper>>);
 
@@ -258,19 +262,19 @@ impl Ledgers {
         self.0.push(keeper);
     }
 
-    /// Adds the ledgers of the sinks downstream, to which every event is passed on once.
+    /// Adds the ledgers of the sinks downstream, to which every event is forwarded once.
     pub(crate) fn extend(&mut self, inner: Self) {
         self.0.extend(inner.0);
     }
 
-    /// Adds the ledgers of sinks that the chain branches into, or to which it passes something
-    /// other than single events: they are shown, and decide nothing for the stages in front.
+    /// Adds the ledgers of sinks that the chain branches into, or to which it forwards something
+    /// other than single events. They are shown, and do not change how the upstream stages count.
     pub(crate) fn extend_shown(&mut self, inner: Self) {
         self.0.extend(inner.0.into_iter().map(|keeper| Arc::new(Shown(keeper)) as Arc<dyn Bookkeeper>));
     }
 
-    /// Adds the ledgers of another sink, without those that are here already: two sinks may share
-    /// one downstream.
+    /// Adds the ledgers of another sink, except those that are here already: two sinks may share
+    /// one downstream sink.
     pub(crate) fn join(&mut self, other: Self) {
         for keeper in other.0 {
             if !self.0.iter().any(|known| Arc::ptr_eq(known, &keeper)) {
@@ -279,16 +283,16 @@ impl Ledgers {
         }
     }
 
-    /// What became of the events that were [pending](Disposition::Pending) when they were passed
-    /// on.
+    /// Returns what became of the events that were [pending](Disposition::Pending) when they were
+    /// forwarded.
     pub(crate) fn deferred(&self) -> Ledger {
         let mut sum = Ledger::default();
         self.0.iter().for_each(|keeper| sum += keeper.deferred());
         sum
     }
 
-    /// The same in the events of this type that they hold, without those that are pending, if all
-    /// stages count these.
+    /// Like [`deferred`](Self::deferred), counted in the events of this type that they hold,
+    /// without the pending ones. `None` unless all stages count these.
     pub(crate) fn weighed(&self, unit: TypeId) -> Option<Ledger> {
         let mut sum = Ledger::default();
         for keeper in &self.0 {
@@ -297,14 +301,14 @@ impl Ledgers {
         Some(sum)
     }
 
-    /// Adds the ledgers of the sinks downstream of a stage that makes other events of its own, as
-    /// long as `same` says that they hold as many as before.
+    /// Adds the ledgers of the sinks downstream of a stage that makes new events. `same` is `true`
+    /// while the new events hold as many events as the original ones.
     pub(crate) fn extend_mapped(&mut self, inner: Self, same: &Arc<AtomicBool>) {
         let mapped = |keeper| Arc::new(Mapped { keeper, same: same.clone() }) as Arc<dyn Bookkeeper>;
         self.0.extend(inner.0.into_iter().map(mapped));
     }
 
-    /// Adds what is to be shown of the sinks behind.
+    /// Adds what the sinks downstream show.
     pub(crate) fn show(&self, state: &mut SinkState) {
         self.0.iter().for_each(|keeper| keeper.show(state));
     }
@@ -324,7 +328,7 @@ impl Bookkeeper for Shown {
     }
 }
 
-/// Downstream of a stage that makes other events of its own.
+/// A stage downstream of one that makes new events.
 struct Mapped {
     keeper: Arc<dyn Bookkeeper>,
     same: Arc<AtomicBool>,
@@ -345,7 +349,8 @@ impl Bookkeeper for Mapped {
     }
 }
 
-/// How many events a stage offered to its inner sink, and how many of them that did not keep.
+/// The number of events that a stage offered to its inner sink, and of those that the sink did not
+/// keep.
 #[derive(Default)]
 pub(crate) struct Passage {
     offered: AtomicU64,
@@ -353,7 +358,7 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
-    /// Makes an offer, on the only thread that makes any.
+    /// Makes an offer, on the only thread that makes offers.
     #[inline]
     pub(crate) fn offer_single<X>(
         &self,
@@ -374,14 +379,14 @@ impl Passage {
         decided.unless_pending(offer())
     }
 
-    /// The most events that the inner sink may have kept.
+    /// Returns the most events that the inner sink may have kept.
     pub(crate) fn kept_at_most(&self) -> u64 {
         let decided = self.decided.load(Ordering::Relaxed);
         self.offered.load(Ordering::Relaxed).saturating_sub(decided)
     }
 }
 
-/// Notes that the inner sink did not keep an event, also when it panicked.
+/// A guard that counts an event that the inner sink did not keep, even if the sink panicked.
 struct Decided<F: Fn()>(F);
 
 impl<F: Fn()> Decided<F> {
@@ -402,8 +407,8 @@ impl<F: Fn()> Drop for Decided<F> {
 }
 
 impl SinkState {
-    /// Adds what a stage in front shows of this one: its last error, unless it has one of its own,
-    /// and what retries count.
+    /// Adds what an upstream stage shows of this one: its last error, unless the stage has its own,
+    /// and the counts of its retries.
     pub(crate) fn add_shown(&mut self, inner: Self) {
         self.last_error = self.last_error.take().or(inner.last_error);
         self.retries.extend(inner.retries);
@@ -411,7 +416,7 @@ impl SinkState {
 }
 
 impl Dropped {
-    /// The count of those that were dropped for this reason.
+    /// Returns the count of events that were dropped for this reason.
     pub(crate) fn by(&mut self, reason: DropReason) -> &mut u64 {
         match reason {
             DropReason::Full => &mut self.full,
@@ -425,7 +430,7 @@ impl Dropped {
 }
 
 impl Ledger {
-    /// Without these events, which were accepted, and dropped at once.
+    /// Returns the ledger without these events, which were accepted and dropped at once.
     pub(crate) fn without(mut self, at_once: &Self) -> Self {
         self.accepted = self.accepted.saturating_sub(at_once.accepted);
         self.dropped.full = self.dropped.full.saturating_sub(at_once.dropped.full);
@@ -433,15 +438,15 @@ impl Ledger {
         self
     }
 
-    /// Says of `passed` events, which count as delivered, what the sinks that kept them say.
-    /// Nothing changes if these keep more than `at_most`: then others write to them as well, and
-    /// nobody can tell the events apart.
+    /// Replaces the count of `passed` events, which count as delivered, by what the sinks that kept
+    /// them report. If these sinks keep more than `at_most` events, nothing changes: then there are
+    /// other writers, and the events cannot be told apart.
     pub(crate) fn follow(&mut self, passed: u64, at_most: u64, deferred: &Self) {
         if passed == 0 || deferred.accepted == 0 || deferred.accepted > at_most {
             return;
         }
         self.delivered = self.delivered.saturating_sub(passed);
-        // What was passed on has been offered and accepted already.
+        // The events that were passed on are already counted as offered and accepted.
         *self += Self { offered: 0, accepted: 0, refused: Refused::default(), ..*deferred };
     }
 }

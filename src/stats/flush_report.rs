@@ -5,7 +5,7 @@ use crate::deadline::Deadline;
 use std::fmt;
 use std::sync::Arc;
 
-/// What a flush has to say.
+/// The outcome of a flush.
 ///
 /// # Examples
 /// ```
@@ -16,40 +16,42 @@ use std::sync::Arc;
 /// bus.publish(1)?;
 /// let report = bus.flush_timeout(Duration::ZERO);
 /// assert!(!report.is_done());
-/// println!("{report}"); // … and which sink has not handled everything
+/// println!("{report}"); // names the sinks that have not handled everything
 /// # drop(receiver);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a flush that timed out left events behind"]
+#[must_use = "a flush that timed out left events unhandled"]
 #[derive(Clone, Default)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct FlushReport {
-    /// How far it came.
+    /// How far the flush came.
     pub finish: Finish,
-    /// The sinks that had not handled everything at the deadline.
+    /// The sinks that had not handled every event at the deadline.
     pub unfinished: Vec<String>,
-    /// What handlers reported when they were flushed: the sink's name and the error's text.
+    /// The errors that handlers reported when they were flushed, each with the sink's name.
     pub errors: Vec<String>,
     #[cfg_attr(feature = "serde", serde(skip))]
     told: Told<dyn Flushing>,
-    /// With what a worker is to be asked again when this is settled: it waits for no other worker.
+    /// How to ask a worker again once this report is settled, because a worker waits for no other
+    /// worker.
     #[cfg_attr(feature = "serde", serde(skip))]
     again: Option<Again>,
 }
 
-/// With what a worker that could not flush all of it is asked again.
+/// How to ask a worker again that could not flush everything.
 #[derive(Clone, Default)]
 pub(crate) struct Again {
-    /// How far it came, to tell whether asking helps.
+    /// How far the worker came, to decide whether asking again helps.
     pub(crate) progress: u64,
-    /// How far it has to come, by the address of what holds the events.
+    /// How far the worker has to come, by the address of the object that holds the events.
     pub(crate) goals: Vec<(usize, u64)>,
-    /// What is to be waited for first, at most until a deadline. It counts as progress.
+    /// The waits that come before asking again, each at most until a deadline. They count as
+    /// progress.
     pub(crate) waits: Vec<AgainWait>,
 }
 
-/// Waits until it helps to ask again, at most until a deadline.
+/// A wait until asking again helps, at most until a deadline.
 pub(crate) type AgainWait = Arc<dyn Fn(Deadline) + Send + Sync>;
 
 impl PartialEq for FlushReport {
@@ -72,7 +74,8 @@ impl fmt::Debug for FlushReport {
 }
 
 impl FlushReport {
-    /// Whether everything published before the flush was handled, and flushed without an error.
+    /// Returns `true` if everything published before the flush was handled, and flushed without an
+    /// error.
     ///
     /// # Examples
     /// ```
@@ -88,7 +91,7 @@ impl FlushReport {
         self.finish == Finish::Done && self.errors.is_empty()
     }
 
-    /// Takes in what another flush on behalf of the same sink had to say.
+    /// Combines this report with that of another flush on behalf of the same sink.
     ///
     /// # Examples
     /// ```
@@ -106,7 +109,7 @@ impl FlushReport {
         self.errors.extend(part.errors);
     }
 
-    /// Notes how far one sink came, under a name.
+    /// Adds the report of one sink, under a name.
     ///
     /// # Examples
     /// ```
@@ -129,10 +132,10 @@ impl FlushReport {
         self.errors.extend(part.errors.iter().map(|error| format!("{name}: {error}")));
     }
 
-    /// Notes that the sink that fills in this report came so far.
+    /// Records how far the sink that fills in this report came.
     ///
     /// # Examples
-    /// The worst is what counts:
+    /// The worst outcome counts:
     /// ```
     /// use buslane::stats::{Finish, FlushReport};
     /// let mut report = FlushReport::default();
@@ -146,12 +149,12 @@ impl FlushReport {
 }
 
 impl FlushReport {
-    /// Notes a flush that was begun, and is still to be waited for.
+    /// Adds a flush that has begun and still has to be waited for.
     pub(crate) fn tell(&mut self, flushing: Arc<dyn Flushing>) {
         self.told.0.push((String::new(), flushing));
     }
 
-    /// Takes in a part of this report in its place among those that are still waited for.
+    /// Adds a part of this report, in order among the flushes that still have to be waited for.
     pub(crate) fn note_part(&mut self, name: &str, mut part: Self) {
         let told = std::mem::take(&mut part.told);
         self.ask_again(part.again.take());
@@ -161,14 +164,16 @@ impl FlushReport {
         self.told.take_in(name, told);
     }
 
-    /// Leaves every flush that was begun to itself.
+    /// Waits for no flush that has begun: each continues without the caller, and the report is
+    /// pending.
     pub(crate) fn leave(&mut self) {
         if !std::mem::take(&mut self.told).0.is_empty() | self.again.take().is_some() {
             self.note(Finish::Pending);
         }
     }
 
-    /// The worker that reports this is to be asked again: what it holds may have room then.
+    /// Records that the reporting worker has to be asked again: the events that it holds may have
+    /// room by then.
     pub(crate) fn ask_again(&mut self, again: Option<Again>) {
         let Some(again) = again else { return };
         let sum = self.again.get_or_insert_default();
@@ -181,8 +186,7 @@ impl FlushReport {
         self.again.as_ref()
     }
 
-    /// Whether its caller has something left to do: to wait for a flush that was begun, or to ask
-    /// again.
+    /// Returns `true` if the caller still has to wait for a flush that has begun, or to ask again.
     pub(crate) fn leaves_something(&self) -> bool {
         self.again.is_some() || !self.told.0.is_empty()
     }
@@ -191,7 +195,7 @@ impl FlushReport {
         self.again.take()
     }
 
-    /// Waits for every flush that was begun, against one deadline, and takes in what it reports.
+    /// Waits for every flush that has begun, until one deadline, and adds its report.
     pub(crate) fn settle(&mut self, deadline: Deadline) {
         for (path, flushing) in std::mem::take(&mut self.told).0 {
             let mut part = Self::default();
@@ -220,12 +224,12 @@ impl fmt::Display for FlushReport {
 
 /// A flush that has begun, and continues without its caller.
 pub(crate) trait Flushing: Send + Sync {
-    /// Waits for it, so long at most. What it has told in turn is waited for, too, unless the
-    /// calling thread is on its way through it.
+    /// Waits for the flush, at most until the deadline. Flushes that it has begun in turn are
+    /// waited for too, unless the calling thread is already inside that flush.
     fn settle(&self, deadline: Deadline, report: &mut FlushReport);
 }
 
-/// A part of a flush's report in its place among those that are waited for.
+/// A finished part of a flush's report, in order among the flushes that are waited for.
 struct Flushed(FlushReport);
 
 impl Flushing for Flushed {

@@ -1,10 +1,12 @@
-//! The books of a sink: what was offered, what became of it, and the check that it adds up.
+//! The ledger of a sink: the events offered, what became of them, and the check that the counts add
+//! up.
 
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Events that a sink did not accept, by reason. Each went back to its publisher or was reported as
-/// refused.
+/// Events that a sink did not accept, by reason.
+///
+/// Each event went back to its publisher, or was reported as refused.
 ///
 /// # Examples
 /// ```
@@ -19,20 +21,20 @@ use std::ops::AddAssign;
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Refused {
-    /// No room, and the policy is to refuse.
+    /// The sink had no room, and its policy is to refuse.
     pub full: u64,
     /// The sink was closed, or the publisher lost the race against the close.
     pub closed: u64,
-    /// No room within the time that the policy allows.
+    /// The sink had no room within the time that its policy allows.
     pub timeout: u64,
     /// Deliveries were nested too deeply.
     pub reentrant: u64,
-    /// A sink without a mailbox failed with the event in its hands.
+    /// A sink without a mailbox failed while it handled the event.
     pub failed: u64,
 }
 
 impl Refused {
-    /// All of them.
+    /// Returns the number of refused events.
     ///
     /// # Examples
     /// ```
@@ -63,9 +65,9 @@ impl Refused {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Dropped {
-    /// No room, and the policy is to drop the newest.
+    /// The sink had no room, and its policy is to drop the newest event.
     pub full: u64,
-    /// Pushed out by a newer event.
+    /// Evicted by a newer event (drop-oldest).
     pub evicted: u64,
     /// Left unread when the receiver was dropped.
     pub receiver_dropped: u64,
@@ -79,7 +81,7 @@ pub struct Dropped {
 }
 
 impl Dropped {
-    /// All of them.
+    /// Returns the number of dropped events.
     ///
     /// # Examples
     /// ```
@@ -95,52 +97,56 @@ impl Dropped {
 
 /// The counters of one sink.
 ///
-/// At rest (no thread is publishing, and the consumer is between two events) two equations hold,
-/// and [`check`](Self::check) verifies them:
+/// At rest, when no thread is publishing and the consumer is between two events, two equations
+/// hold. [`check`](Self::check) verifies them:
 ///
 /// ```text
 /// offered  = accepted + refused
 /// accepted = delivered + filtered + dropped + pending
 /// ```
 ///
-/// Every term is counted where it happens; `pending` is read from the rings, never computed from
-/// the others, so the check can fail. While events flow the terms are read one after the other and
-/// may be off by what flowed meanwhile.
+/// Every term is counted where it happens. `pending` is read from the rings and never computed from
+/// the other terms, so the check can fail. While events flow, the terms are read one after the
+/// other, and may differ by the events that flow in between.
 ///
-/// There is no count of events dropped by a removal: what a sink accepted before it was removed is
+/// No term counts events dropped by a removal: events that a sink accepted before its removal are
 /// still handled.
 ///
 /// # Chains of sinks
-/// Each event counts once, and the ledger of the outermost sink reports what became of it, however
-/// many sinks it passes through:
+/// Each event counts once. The ledger of the outermost sink reports what became of the event,
+/// however many sinks it passes through:
 /// - An inner sink that decides at once reports the [`Disposition`](super::Disposition) of the
-///   event outward, through [`Sink::offer`](crate::Sink::offer). A filter's `filtered`, a full
-///   channel's `dropped.full` and a retry's dead letters are counted by every stage in front.
-/// - An inner sink that decides later (a queue, a channel, a batch, a retry by key) answers
-///   [`Disposition::Pending`](super::Disposition::Pending). A stage in front then counts the event
-///   as what the ledger of that sink says: `pending`, until it is delivered or dropped there. If
-///   others write to the inner sink too, their events cannot be told apart, and what it accepted
-///   counts as `delivered` in front.
-/// - Attempts are no events: a retry counts an event once, and attempts in its
+///   event upstream, through [`Sink::offer`](crate::Sink::offer). Every upstream stage counts a
+///   filter's `filtered`, a full channel's `dropped.full` and a retry's dead letters.
+/// - An inner sink that decides later (a queue, a channel, a batch, a retry by key) returns
+///   [`Disposition::Pending`](super::Disposition::Pending). An upstream stage then counts the event
+///   as the ledger of that sink does: `pending`, until it is delivered or dropped there. If other
+///   writers use the inner sink too, their events cannot be told apart, and the upstream stage
+///   counts the events that the inner sink accepted as `delivered`.
+/// - Attempts are not events. A retry counts an event once, and counts attempts in its
 ///   [`RetryState`](super::RetryState). An event that went to the dead letters is `dropped.failed`,
-///   with the last attempt's error as the last error; whether its letter arrived is in the
+///   with the error of the last attempt as the last error. Whether its letter arrived is in the
 ///   [`RetryState`](super::RetryState).
 /// - A panic that unwinds out of a sink is counted by the stage that caught it.
 ///
 /// - A [`Batch`](crate::sink::Batch) counts the events in its batches, through the same chain. A
 ///   queue of batches counts batches in its own ledger, and the batch upstream still reports how
-///   many *events* the queue delivered, dropped, or has not handled yet. A sink that takes a part
-///   of a batch, and gives the rest back, has delivered that part. An answer to a whole batch, such
-///   as the `500` of an HTTP endpoint, holds for each event in it.
+///   many *events* the queue delivered, dropped, or has not handled yet. A sink that accepts a part
+///   of a batch, and gives the rest back, has delivered that part. A response to a whole batch,
+///   such as the `500` of an HTTP endpoint, applies to each event in it.
 ///
-/// Such a chain ends where one event becomes several. Upstream of a [`Bus`](crate::Bus) or a
-/// [`Tee`](crate::sink::Tee) an event is `delivered` when at least one of the sinks accepted it and
-/// did not drop it at once, and each of these reports for itself; what a filter on an inner bus
-/// keeps away is `filtered` there, and `delivered` upstream. A bus of batches answers for whole
-/// batches. A [`map`](crate::SinkExt::map) from batches to another type, upstream of a queue, hides
-/// the events: then the batch upstream reports what became of them only while all batches came to
-/// the same end. A [`Journal`](crate::Journal) delivers what it accepts, and its subscribers have
-/// ledgers of their own.
+/// Such a chain ends where one event becomes several:
+///
+/// - Upstream of a [`Bus`](crate::Bus) or a [`Tee`](crate::sink::Tee), an event is `delivered` if
+///   at least one of the sinks accepted it and did not drop it at once. Each of these sinks reports
+///   for itself: an event that a filter on an inner bus holds back is `filtered` there, and
+///   `delivered` upstream.
+/// - A bus of batches reports on whole batches.
+/// - A [`map`](crate::SinkExt::map) from batches to another type, upstream of a queue, hides the
+///   events. Then the batch upstream reports what became of them only while all batches have the
+///   same outcome.
+/// - A [`Journal`](crate::Journal) delivers what it accepts, and each of its subscribers has its
+///   own ledger.
 ///
 /// # Examples
 /// ```
@@ -160,24 +166,24 @@ impl Dropped {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Ledger {
-    /// Events that were offered to the sink. One that waits for room counts when it got in or gave
-    /// up.
+    /// Events that were offered to the sink. An event that waits for room counts once it is
+    /// accepted or given up.
     pub offered: u64,
     /// Events that the sink accepted.
     pub accepted: u64,
     /// Events that the sink refused, by reason.
     pub refused: Refused,
-    /// Events whose handling ended well, or that a reader took.
+    /// Events that were handled without an error, or that a reader took.
     pub delivered: u64,
-    /// Events that a filter in front of the sink kept away from it.
+    /// Events that a filter upstream held back from the sink.
     pub filtered: u64,
     /// Events that were accepted and lost, by reason.
     pub dropped: Dropped,
-    /// Events in the sink's rings and in its hands.
+    /// Events in the sink's rings, and events that it is handling.
     pub pending: u64,
 }
 
-/// The ledger does not add up.
+/// The error for a ledger that does not balance.
 ///
 /// # Examples
 /// ```
@@ -200,10 +206,10 @@ impl fmt::Display for Imbalance {
 impl std::error::Error for Imbalance {}
 
 impl Ledger {
-    /// Verifies both equations. Meaningful at rest only.
+    /// Verifies both equations of the ledger, which hold at rest only.
     ///
     /// # Errors
-    /// [`Imbalance`] with the ledger when one of them does not hold.
+    /// [`Imbalance`] with the ledger, if one of the equations does not hold.
     ///
     /// # Examples
     /// ```
@@ -222,7 +228,7 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Events that foreign code in front of the sink's own books lost by a panic.
+    /// Counts events that user code upstream of the sink's own counters lost by a panic.
     pub(crate) fn add_panicked(&mut self, events: u64) {
         self.offered += events;
         self.accepted += events;
@@ -286,8 +292,9 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// Why an accepted event was dropped; what an `on_drop` hook is told, and what a
-/// [`Disposition`](super::Disposition) says.
+/// The reason why an accepted event was dropped.
+///
+/// An `on_drop` hook receives it, and a [`Disposition`](super::Disposition) reports it.
 ///
 /// # Examples
 /// ```
@@ -306,20 +313,21 @@ impl fmt::Display for Ledger {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum DropReason {
-    /// No room, and the policy is to drop the newest.
+    /// The sink had no room, and its policy is to drop the newest event.
     Full,
-    /// Pushed out by a newer event.
+    /// Evicted by a newer event (drop-oldest).
     Evicted,
     /// Left unread when the receiver was dropped.
     ReceiverDropped,
     /// Given up because a close was cut short at its deadline.
     Aborted,
-    /// Refused by the sink behind a [`Queue`](crate::queue::QueueBuilder::spawn_sink), which gave
-    /// the event back with the error. What a closure or a handler fails with is gone: it counts as
-    /// `failed`, and no `on_drop` hook is told. Also given to the dead letters of a retry, which
-    /// are told in place of a hook.
+    /// Refused by the sink downstream of a [`Queue`](crate::queue::QueueBuilder::spawn_sink), which
+    /// gave the event back with the error, or given to the dead letters of a retry.
+    ///
+    /// Dead letters take the place of an `on_drop` hook. An event with which a closure or a handler
+    /// fails is gone: it counts as `failed`, and no `on_drop` hook is called.
     Failed,
-    /// Lost by a panic of user code that had it. No `on_drop` hook is told.
+    /// Lost by a panic of user code that had the event. No `on_drop` hook is called.
     Panicked,
 }
 

@@ -3,27 +3,30 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-/// What became of a publish, counted in deliveries: one for each event and sink.
+/// The outcome of a publish, counted in deliveries: one for each event and sink.
 ///
-/// What was refused or dropped is gone, and `?` does not report it: check
-/// [`is_complete`](Self::is_complete). To get an event back that every sink refused, publish it
-/// with [`Publisher::try_publish`](crate::Publisher::try_publish) or
-/// [`Publisher::publish_by`](crate::Publisher::publish_by); to wait for room, take sinks with
-/// [`Overflow::Block`](crate::Overflow::Block). The [`Ledger`](crate::stats::Ledger) of the sink
-/// counts the reasons.
+/// An event that was refused or dropped is gone, and `?` does not report it: check
+/// [`is_complete`](Self::is_complete).
 ///
-/// Only what is known when the publish returns is in here. What a sink drops later, because a newer
-/// event evicts the oldest ([`Overflow::DropOldest`](crate::Overflow::DropOldest)), its handler
-/// fails or a close is cut short, is in its ledger.
+/// - To get back an event that every sink refused, publish it with
+///   [`Publisher::try_publish`](crate::Publisher::try_publish) or
+///   [`Publisher::publish_by`](crate::Publisher::publish_by).
+/// - To wait for room (backpressure), use sinks with [`Overflow::Block`](crate::Overflow::Block).
+/// - The [`Ledger`](crate::stats::Ledger) of the sink counts the reasons.
+///
+/// The counts cover only what is known when the publish returns. The ledger of a sink counts the
+/// events that the sink drops later: because a newer event evicts the oldest
+/// ([`Overflow::DropOldest`](crate::Overflow::DropOldest)), because its handler fails, or because a
+/// close is cut short.
 ///
 /// | sink | accepted | dropped | refused |
 /// |---|---|---|---|
 /// | queue, channel | the event is in a ring | no room, under [`DropNewest`](crate::Overflow::DropNewest), the default | no room, under the other policies; closed |
 /// | called directly | `write` returned `Ok` | it panicked | `write` returned an error |
-/// | filter, sample, rate limit | it kept the event away, or the inner sink accepted it | its function panicked | as the inner sink |
-/// | retry | the inner sink accepted the event | it went to the dead letters | given up, without dead letters |
+/// | filter, sample, rate limit | it held the event back, or the inner sink accepted it | its function panicked | as the inner sink |
+/// | retry | the inner sink accepted the event | the event went to the dead letters | the event was given up, without dead letters |
 /// | tee, bus | one of its sinks accepted the event | none did, and one dropped it | all refused it |
-/// | journal | the event is in the journal | | a gating subscriber is in the way; closed |
+/// | journal | the event is in the journal | | a gating subscriber blocks the position; closed |
 ///
 /// # Examples
 /// ```
@@ -41,25 +44,26 @@ use std::ops::AddAssign;
 /// assert_eq!(published.to_string(), "accepted 1, dropped 1, refused 1");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "what was dropped or refused is lost: see `is_complete`"]
+#[must_use = "a dropped or refused event is lost: check `is_complete`"]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
-    /// Deliveries that a sink accepted and did not drop at once. What it then does with the event,
-    /// its ledger tells.
+    /// Deliveries that a sink accepted and did not drop at once. See the sink's ledger for what
+    /// becomes of the event later.
     pub accepted: usize,
-    // Both counts of losses take one word, so that the result of a publish is copied as one.
-    /// Deliveries that a sink accepted and dropped at once: the event is lost. One publish counts
-    /// at most 2^30 - 1.
+    // Both counts of losses fit in one word, so that the result of a publish is copied as one.
+    /// Deliveries that a sink accepted and dropped at once, so that the event is lost. One publish
+    /// counts at most 2^30 - 1.
     pub dropped: u32,
-    /// Deliveries that a sink refused; the reasons are in its ledger. One publish counts at most
+    /// Deliveries that a sink refused; its ledger counts the reasons. One publish counts at most
     /// 2^30 - 1.
     pub refused: u32,
 }
 
 impl Published {
-    /// Whether every sink accepted every event and dropped none at once. Also when there was no
-    /// sink.
+    /// Returns `true` if every sink accepted every event and dropped none at once.
+    ///
+    /// It is also `true` if there was no sink.
     ///
     /// # Examples
     /// ```
@@ -75,7 +79,7 @@ impl Published {
     }
 }
 
-/// Several publishes together.
+/// Adds up the outcomes of several publishes.
 impl AddAssign for Published {
     fn add_assign(&mut self, other: Self) {
         self.accepted += other.accepted;

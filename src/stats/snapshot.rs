@@ -1,10 +1,12 @@
-//! The state of a bus and its sinks at about one moment.
+//! The state of a bus and its sinks, read at about the same time.
 
 use super::state::SinkState;
 use std::fmt;
 use std::panic::Location;
 
-/// Names one attachment of a sink to a bus. Never used again, also after the sink was removed.
+/// The id of one attachment of a sink to a bus.
+///
+/// An id is never reused, not even after the sink was removed.
 ///
 /// # Examples
 /// ```
@@ -26,7 +28,7 @@ impl fmt::Display for SinkId {
     }
 }
 
-/// What a bus and its sinks say about themselves, at about one moment.
+/// The state of a bus and its sinks, read at about the same time.
 ///
 /// # Examples
 /// ```
@@ -38,19 +40,19 @@ impl fmt::Display for SinkId {
 /// # Ok::<(), buslane::error::AddError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "a snapshot reads the counters of every sink, and changes nothing"]
+#[must_use = "a snapshot only reads the counters of every sink"]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Snapshot {
     /// The sinks, in the order in which they were added.
     pub sinks: Vec<SinkSnapshot>,
-    /// How many publishers there are.
+    /// The number of publishers.
     pub publishers: usize,
     /// Whether the bus is closed.
     pub closed: bool,
 }
 
-/// What one sink says about itself.
+/// The state of one sink on a bus.
 ///
 /// # Examples
 /// ```
@@ -68,14 +70,14 @@ pub struct Snapshot {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SinkSnapshot {
-    /// Names its attachment to the bus.
+    /// The id of the sink's attachment to the bus.
     pub id: SinkId,
-    /// The name it was given, or the place where it was added.
+    /// The name that the sink was given, or the source location where it was added.
     pub name: String,
-    /// Where it was added.
+    /// The source location where the sink was added.
     #[cfg_attr(feature = "serde", serde(serialize_with = "as_text"))]
     pub location: &'static Location<'static>,
-    /// What it says about itself; for a sink that says nothing, what the bus counted.
+    /// The state that the sink reports; for a sink that reports none, the counts of the bus.
     pub state: SinkState,
 }
 

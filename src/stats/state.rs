@@ -4,7 +4,7 @@ use super::ledger::Ledger;
 use std::fmt;
 use std::time::Duration;
 
-/// Whether a sink takes events.
+/// The status of a sink: open, closing or closed.
 ///
 /// # Examples
 /// ```
@@ -23,12 +23,12 @@ use std::time::Duration;
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum SinkStatus {
-    /// It does.
+    /// The sink accepts events.
     #[default]
     Open,
-    /// It accepts no further events, and drains what it has.
+    /// The sink accepts no further events, and drains the events that it has.
     Closing,
-    /// It takes none, and has none.
+    /// The sink accepts no further events, and has none left.
     Closed,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for SinkStatus {
     }
 }
 
-/// What a sink is, which also says who counts its events.
+/// The kind of a sink, which also decides where its events are counted.
 ///
 /// # Examples
 /// ```
@@ -63,30 +63,31 @@ impl fmt::Display for SinkStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SinkKind {
-    /// Its caller does its work and counts its events: the sink keeps no ledger of its own.
+    /// A sink without its own ledger, which works inside its caller's call; the caller counts its
+    /// events.
     #[default]
     Direct,
     /// A [`Batch`](crate::sink::Batch).
     Batch,
-    /// A [`Bus`](crate::Bus) that is a sink of another one.
+    /// A [`Bus`](crate::Bus) that is a sink of another bus.
     Bus,
     /// A [`Channel`](crate::Channel).
     Channel,
     /// A [`Journal`](crate::Journal).
     Journal,
-    /// A [`KeyedRetry`](crate::retry::KeyedRetry) in front of a direct sink.
+    /// A [`KeyedRetry`](crate::retry::KeyedRetry) upstream of a direct sink.
     KeyedRetry,
     /// A [`Queue`](crate::Queue).
     Queue,
-    /// A [`Retry`](crate::retry::Retry) in front of a direct sink.
+    /// A [`Retry`](crate::retry::Retry) upstream of a direct sink.
     Retry,
     /// A [`Tee`](crate::sink::Tee).
     Tee,
-    /// A sink of your own that keeps a ledger, by its name.
+    /// Your own sink with a ledger, by its name.
     Custom(&'static str),
 }
 
-/// As the text that `Display` writes.
+/// Serializes the kind as the text that `Display` writes.
 #[cfg(feature = "serde")]
 impl serde::Serialize for SinkKind {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -118,7 +119,7 @@ impl fmt::Display for SinkKind {
     }
 }
 
-/// What a sink says about itself in a snapshot.
+/// The state of one sink in a snapshot.
 ///
 /// # Examples
 /// ```
@@ -136,32 +137,32 @@ impl fmt::Display for SinkKind {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SinkState {
-    /// What the innermost sink is that keeps a ledger; [`SinkKind::Direct`] if none does.
+    /// The kind of the innermost sink that keeps a ledger; [`SinkKind::Direct`] if none does.
     pub kind: SinkKind,
-    /// Whether it takes events.
+    /// Whether the sink is open, closing or closed.
     pub status: SinkStatus,
-    /// Events that wait in it, over all lanes.
+    /// The events that wait in the sink, over all lanes.
     pub depth: u64,
-    /// The most events that its consumer ever found waiting in one lane.
+    /// The most events that the sink's consumer ever found waiting in one lane.
     pub high_water: u64,
-    /// Events that one lane holds at most; 0 where there is no such limit.
+    /// The most events that one lane holds; 0 if there is no such limit.
     pub capacity: u64,
-    /// Its private lanes, one for each publisher.
+    /// The private lanes (SPSC rings) into the sink, one for each publisher.
     pub lanes: usize,
-    /// Its books.
+    /// The ledger of the sink.
     pub ledger: Ledger,
-    /// The text of the last error or panic of its handler.
+    /// The text of the last error or panic of the sink's handler.
     pub last_error: Option<String>,
-    /// For how long at least its backlog has not been worked off, counted from the first snapshot
-    /// that saw it.
+    /// The time for which the backlog has not been drained, at least. It is counted from the first
+    /// snapshot that saw the backlog.
     pub backlog_for: Option<Duration>,
-    /// The subscribers of a [`Journal`](crate::Journal), each with its own place.
+    /// The subscribers of a [`Journal`](crate::Journal), each with its own position.
     pub subscribers: Vec<SubscriberState>,
     /// The retries in the chain of sinks that begins here, the outermost first.
     pub retries: Vec<RetryState>,
 }
 
-/// What one subscriber of a [`Journal`](crate::Journal) says about itself.
+/// The state of one subscriber of a [`Journal`](crate::Journal).
 ///
 /// # Examples
 /// ```
@@ -178,18 +179,19 @@ pub struct SinkState {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct SubscriberState {
-    /// The name that it was given.
+    /// The name that the subscriber was given.
     pub name: Option<String>,
-    /// The place of the next event that it reads.
+    /// The position of the next event that the subscriber reads.
     pub next: u64,
-    /// How many events lie ahead of it, those that were already overwritten included.
+    /// The lag: the number of events that the subscriber has not read yet, including those that
+    /// were already overwritten.
     pub behind: u64,
-    /// Whether publishers wait for it.
+    /// Whether publishers wait for the subscriber.
     pub gating: bool,
-    /// Whether it reads no more: it came to where it was to end.
+    /// Whether the subscriber has reached its end, and reads no further events.
     pub ended: bool,
-    /// Its books: offered is what was published since the place where it began. What it missed
-    /// counts as evicted, and an event whose clone panicked as panicked.
+    /// The ledger of the subscriber. `offered` counts the events published since the position where
+    /// it began. A missed event counts as evicted, and an event whose clone panicked as panicked.
     pub ledger: Ledger,
 }
 
@@ -207,9 +209,9 @@ impl fmt::Display for SubscriberState {
     }
 }
 
-/// What a retry counts beside its [`Ledger`]: attempts, and letters to its dead-letter sink.
+/// The counts of a retry beside its [`Ledger`]: attempts, and letters to its dead-letter sink.
 ///
-/// It is part of the [`SinkState`] of every sink in front of the retry.
+/// They are part of the [`SinkState`] of every sink upstream of the retry.
 ///
 /// # Examples
 /// ```
@@ -231,13 +233,13 @@ impl fmt::Display for SubscriberState {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct RetryState {
-    /// Attempts after an event's first one.
+    /// Attempts after the first attempt of an event.
     pub retried: u64,
-    /// Events that the policy gave up, or a close that was cut short.
+    /// Events that the policy gave up, or that a close gave up because it was cut short.
     pub given_up: u64,
     /// Letters that the dead-letter sink accepted and did not drop at once.
     pub letters_sent: u64,
-    /// Letters that the dead-letter sink refused, dropped at once, or lost by a panic. With a
+    /// Letters that the dead-letter sink refused, dropped at once, or lost by a panic. After a
     /// refusal the event went back to the caller.
     pub letters_lost: u64,
     /// The text of the last error or panic that the retry saw.

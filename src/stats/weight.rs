@@ -1,8 +1,8 @@
-//! Ledgers of batches, in the events that they hold.
+//! Ledgers of batches, counted in the events that the batches hold.
 //!
 //! A sink of batches counts batches. The batch upstream of it counts events, so it sends its
-//! [`Weight`] downstream when it is made. Each stage that keeps batches, or takes parts of them,
-//! then keeps a second ledger in these events.
+//! [`Weight`] downstream when it is made. Each stage that keeps batches, or accepts parts of them,
+//! then keeps a second ledger, counted in events.
 
 use super::counters::EntryCounters;
 use super::disposition::{Disposition, LEVELS, Ledgers, Levels};
@@ -14,28 +14,30 @@ use std::sync::{Arc, OnceLock};
 
 type Weigh = Arc<dyn Fn(&dyn Any) -> u64 + Send + Sync>;
 
-/// How many events one batch holds. A [`Batch`](crate::sink::Batch) sends it to the sinks
-/// downstream, so that their ledgers count events as well as batches.
+/// The number of events that one batch holds.
+///
+/// A [`Batch`](crate::sink::Batch) sends it to the sinks downstream, so that their ledgers count
+/// events as well as batches.
 #[derive(Clone)]
 pub struct Weight {
     /// The type of the batch.
     container: TypeId,
     /// The type of the events.
     unit: TypeId,
-    /// How many batches lie around the events, less one.
+    /// The depth of nested batches around the events, minus one.
     level: usize,
     weigh: Weigh,
 }
 
 impl Weight {
-    /// The weight of a `Vec<E>`, in events of type `E`.
+    /// Returns the weight of a `Vec<E>`, in events of type `E`.
     pub(crate) fn of_batch<E: 'static>() -> Self {
         let weigh: Weigh =
             Arc::new(|batch: &dyn Any| batch.downcast_ref::<Vec<E>>().map_or(1, |batch| batch.len() as u64));
         Self { container: TypeId::of::<Vec<E>>(), unit: TypeId::of::<E>(), level: 0, weigh }
     }
 
-    /// The weight of a `Vec<E>`, where this is the weight of an `E`.
+    /// Returns the weight of a `Vec<E>`, if this is the weight of an `E`.
     pub(crate) fn of_batches<E: 'static>(&self) -> Option<Self> {
         let inner = self.weigh.clone();
         let weigh = move |batch: &dyn Any| {
@@ -47,12 +49,12 @@ impl Weight {
         self.is_of::<E>().then(|| Self { container, unit, level, weigh: Arc::new(weigh) })
     }
 
-    /// Whether it is the weight of an `E`.
+    /// Returns `true` if this is the weight of an `E`.
     pub(crate) fn is_of<E: 'static>(&self) -> bool {
         self.container == TypeId::of::<E>()
     }
 
-    /// The weight of this event.
+    /// Returns the weight of `event`.
     pub(crate) fn of<E: 'static>(&self, event: &E) -> u64 {
         (self.weigh)(event)
     }
@@ -64,28 +66,28 @@ impl fmt::Debug for Weight {
     }
 }
 
-/// The ledgers of one stage in the events that its batches hold: one for each type of them. Empty
-/// where no batch is upstream.
+/// The ledgers of one stage, counted in the events that its batches hold: one scale for each event
+/// type. Empty if no batch is upstream.
 #[derive(Default)]
 pub(crate) struct Scales(OnceLock<Box<Scale>>);
 
 struct Scale {
     weight: Weight,
     books: EntryCounters,
-    /// What this stage has in its hands.
+    /// The events that this stage is handling.
     in_hand: AtomicU64,
     next: Scales,
 }
 
 impl Scales {
-    /// Whether there is no batch upstream.
+    /// Returns `true` if no batch is upstream.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.get().is_none()
     }
 
-    /// Counts in this weight from now on, if it is that of an `E`. A scale stays as long as the
-    /// stage, and there is one for each type of events.
+    /// Counts in this weight from now on, if it is the weight of an `E`. A scale lives as long as
+    /// the stage, and there is one for each event type.
     pub(crate) fn add<E: 'static>(&self, weight: &Weight) {
         if !weight.is_of::<E>() {
             return;
@@ -111,7 +113,7 @@ impl Scales {
         std::iter::successors(self.0.get(), |scale| scale.next.0.get()).map(|scale| &**scale)
     }
 
-    /// The weights of an event, by their levels.
+    /// Returns the weights of an event, by level.
     pub(crate) fn levels<E: 'static>(&self, event: &E) -> Levels {
         let mut levels = Levels::default();
         for scale in self.iter().filter(|scale| scale.weight.level < LEVELS) {
@@ -120,12 +122,12 @@ impl Scales {
         levels
     }
 
-    /// Takes an event in hand, of which these parts have come to their end already.
+    /// Starts to handle an event. The outcome of the parts in `ended` is already known.
     pub(crate) fn load<E: 'static>(&self, event: &E, ended: &Levels) -> Load<'_> {
         self.take_in_hand(0, |scale| scale.weight.of(event) + ended.get(scale.weight.level))
     }
 
-    /// Takes events in hand that are offered to the inner sink together, as a batch.
+    /// Starts to handle events that are offered to the inner sink together, as a batch.
     pub(crate) fn load_batch<E: 'static>(&self, events: &[E]) -> Load<'_> {
         self.take_in_hand(1, |scale| weight_of(scale, events))
     }
@@ -139,15 +141,15 @@ impl Scales {
         Load { weighed: self.iter().map(weigh).collect(), further }
     }
 
-    /// Counts an event that has come to this end.
+    /// Counts the outcome of an event.
     pub(crate) fn count<E: 'static>(&self, event: &E, disposition: Disposition) {
         for scale in self.iter() {
             scale.books.disposed_of(disposition, scale.weight.of(event));
         }
     }
 
-    /// What became of all events of this type that have come to their end here; nothing where this
-    /// stage has no scale for them.
+    /// Returns what became of all events of this type whose outcome was decided in this stage, or
+    /// `None` if this stage has no scale for them.
     pub(crate) fn ended_here(&self, unit: TypeId) -> Option<Ledger> {
         let scale = self.iter().find(|scale| scale.weight.unit == unit)?;
         let mut ledger = Ledger::default();
@@ -158,8 +160,9 @@ impl Scales {
         Some(ledger)
     }
 
-    /// What became of all events of this type that have come to their end, here or downstream;
-    /// nothing where this stage has no scale for them. No event is pending in this ledger.
+    /// Returns what became of all events of this type whose outcome was decided, here or
+    /// downstream. No event is pending in this ledger. `None` if this stage has no scale for them,
+    /// or if the sinks downstream count batches only.
     pub(crate) fn ended(&self, unit: TypeId, downstream: &Downstream) -> Option<Ledger> {
         let scale = self.iter().find(|scale| scale.weight.unit == unit)?;
         // Relaxed here and above: a count publishes nothing.
@@ -184,36 +187,36 @@ fn weight_of<E: 'static>(scale: &Scale, events: &[E]) -> u64 {
     events.iter().map(|event| scale.weight.of(event)).sum()
 }
 
-/// An event in the hands of a stage, in each of its weights.
+/// An event that a stage is handling, in each of its weights.
 pub(crate) struct Load<'a> {
     weighed: Vec<Weighed<'a>>,
-    /// How many levels of batches the inner sink sees around it.
+    /// The number of levels of batches that the inner sink sees around the event.
     further: usize,
 }
 
 struct Weighed<'a> {
     scale: &'a Scale,
     weight: u64,
-    /// What an inner sink gave back.
+    /// The weight that an inner sink gave back.
     left: u64,
 }
 
 impl Load<'_> {
-    /// An inner sink gave these back, and took the rest.
+    /// Records that an inner sink gave these events back, and accepted the rest.
     pub(crate) fn came_back<E: 'static>(&mut self, events: &[E]) {
         for weighed in &mut self.weighed {
             weighed.left = weight_of(weighed.scale, events).min(weighed.weight);
         }
     }
 
-    /// What did not come back was delivered; the rest is still in the stage.
+    /// Counts the events that did not come back as delivered. The rest is still in the stage.
     pub(crate) fn kept(self) {
         for Weighed { scale, weight, left } in &self.weighed {
             scale.books.disposed_of(Disposition::Delivered, weight - left);
         }
     }
 
-    /// What did not come back was delivered, and this became of the rest.
+    /// Counts the events that did not come back as delivered, and the rest with this disposition.
     pub(crate) fn end(self, disposition: Disposition) {
         for Weighed { scale, weight, left } in &self.weighed {
             let books = &scale.books;
@@ -240,36 +243,38 @@ impl Drop for Load<'_> {
     }
 }
 
-/// What the sinks downstream of a stage report of what it passed on, read before the stage's own
-/// counts: what is passed on meanwhile is then no more than may have been.
+/// What the sinks downstream of a stage report of the events that it passed on.
+///
+/// It is read before the stage's own counts. So events that are passed on between the two reads
+/// cannot make the sinks downstream report more than the stage passed on.
 #[derive(Default)]
 pub(crate) struct Downstream {
-    /// In batches.
+    /// The downstream ledger, counted in batches.
     deferred: Ledger,
-    /// In events, if the sinks count these.
+    /// The downstream ledger, counted in events, if the sinks count events.
     weighed: Option<Ledger>,
-    /// The most batches that the sinks may have kept of this stage.
+    /// The most batches of this stage that the sinks may have kept.
     at_most: u64,
 }
 
 /// What became of events that were passed on.
 enum Resolved {
-    /// No more is known than that they were accepted.
+    /// It is only known that they were accepted.
     Delivered,
-    /// These have come to their end, and the others are pending.
+    /// The outcome of the events in `ended` is known, and the others are pending.
     Ended { ended: Ledger, pending: u64 },
     /// The sinks downstream count batches only.
     Unweighed,
 }
 
 impl Downstream {
-    /// Reads the ledgers. `at_most` is asked for afterwards.
+    /// Reads the ledgers, and calls `at_most` afterward.
     pub(crate) fn read(ledgers: &Ledgers, unit: TypeId, at_most: impl FnOnce() -> u64) -> Self {
         let (deferred, weighed) = (ledgers.deferred(), ledgers.weighed(unit));
         Self { deferred, weighed, at_most: at_most() }
     }
 
-    /// What became of `passed` events, and of `in_hand` more that are on their way.
+    /// Returns what became of `passed` events, and of `in_hand` more that are being handled.
     fn resolve(&self, passed: u64, in_hand: u64) -> Resolved {
         let all = passed + in_hand;
         if all == 0 || self.deferred.accepted == 0 || self.deferred.accepted > self.at_most {
@@ -281,7 +286,7 @@ impl Downstream {
         }
         let mut pending = all - ended.accepted;
         if in_hand == 0 && self.deferred.pending == 0 {
-            // A reader took them that began before there was a scale.
+            // A reader that began before the scale existed took these events.
             ended.delivered += pending;
             ended.accepted += pending;
             pending = 0;
@@ -291,8 +296,8 @@ impl Downstream {
 }
 
 impl Ledger {
-    /// Reports of `passed` events, which count as delivered, and of `in_hand` more, which count as
-    /// pending, what the sinks downstream report of the batches that hold them.
+    /// Replaces the counts of `passed` events, which count as delivered, and of `in_hand` more,
+    /// which count as pending, by what the sinks downstream report of the batches that hold them.
     pub(crate) fn follow_batches(&mut self, passed: u64, in_hand: u64, downstream: &Downstream) {
         match downstream.resolve(passed, in_hand) {
             Resolved::Delivered => {}
@@ -308,8 +313,8 @@ impl Ledger {
         }
     }
 
-    /// The term of `of` that all events of this ledger have come to: `pending` while some have not,
-    /// and `delivered` where they differ.
+    /// Returns the term of `of` for the one outcome that all events of this ledger share: `pending`
+    /// while some are pending, and `delivered` if the outcomes differ.
     fn only_fate<'a>(&self, of: &'a mut Self) -> &'a mut u64 {
         let all = self.accepted;
         if self.pending > 0 {
@@ -332,7 +337,7 @@ impl Ledger {
 }
 
 impl EntryCounters {
-    /// Counts what became of several accepted events.
+    /// Counts the outcome of several accepted events.
     pub(crate) fn disposed_of(&self, disposition: Disposition, events: u64) {
         if events > 0 {
             self.count_disposed(disposition, events);

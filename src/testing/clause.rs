@@ -1,5 +1,5 @@
-//! How a clause of the contract is checked: calls that must return, writes from several threads,
-//! and the report of what is broken.
+//! How the clauses of the contract are checked: calls that must return, writes from several
+//! threads, and the report of a broken clause.
 
 use super::GUARD;
 use crate::sink::Sink;
@@ -13,12 +13,12 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-/// How many threads write at once.
+/// The number of threads that write at once.
 pub(super) const WRITERS: u64 = 4;
-/// How many events each of them writes.
+/// The number of events that each of these threads writes.
 pub(super) const EACH: u64 = 64;
 
-/// The sink breaks a clause.
+/// Panics with the clause that the sink breaks.
 #[track_caller]
 pub(super) fn broken(clause: &str, how: impl fmt::Display) -> ! {
     panic!("the sink breaks its contract: {clause}: {how}")
@@ -31,7 +31,7 @@ pub(super) fn require(holds: bool, clause: &str, how: impl fmt::Display) {
     }
 }
 
-/// Runs what may hang or panic on a thread of its own, and says so instead.
+/// Runs a call that may hang or panic on a separate thread, and reports either as a broken clause.
 #[track_caller]
 pub(super) fn ends<R: Send + 'static>(
     clause: &str,
@@ -69,8 +69,8 @@ pub(super) fn lane<E>(sink: &impl Sink<E>, clause: &str) -> Option<Lane<E>> {
     }
 }
 
-/// Waits until the ledger balances, which it must do at rest: the consumer may still have an event
-/// in its hands.
+/// Waits until the ledger balances, as it must at rest, because the consumer may still be handling
+/// an event.
 #[track_caller]
 pub(super) fn balanced<E>(sink: &impl Sink<E>) -> SinkState {
     let begun = Instant::now();
@@ -79,18 +79,18 @@ pub(super) fn balanced<E>(sink: &impl Sink<E>) -> SinkState {
         let state = describe(sink);
         match state.ledger.check() {
             Ok(()) => return state,
-            Err(imbalance) if begun.elapsed() > GUARD => broken("books", imbalance),
+            Err(imbalance) if begun.elapsed() > GUARD => broken("ledger", imbalance),
             Err(_) => pace.wait(),
         }
     }
 }
 
-/// Which thread wrote a number.
+/// Returns the index of the thread that wrote a number.
 pub(super) fn writer_of(number: u64) -> u64 {
     number / EACH
 }
 
-/// Writes from four threads at once, every second one through a lane if there are lanes; returns
+/// Writes from four threads at once, every second one through a lane if the sink has lanes. Returns
 /// the numbers of the events that were accepted.
 #[track_caller]
 pub(super) fn write_from_threads<E, S>(clause: &str, sink: &Arc<S>, event: &impl Fn(u64) -> E) -> Vec<u64>

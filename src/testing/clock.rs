@@ -1,11 +1,13 @@
-//! A clock that stands still until it is moved.
+//! A clock whose time passes only when a test moves it.
 
 use super::{GUARD, lock};
 use crate::time::{Clock, Deadline, Pause};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A clock that stands still until it is moved. Clones show the same time.
+/// A clock whose time passes only when a test moves it.
+///
+/// Clones show the same time.
 ///
 /// # Examples
 /// ```
@@ -28,23 +30,24 @@ pub struct ManualClock(Arc<ClockCore>);
 struct ClockCore {
     start: Instant,
     state: Mutex<ClockState>,
-    /// Where tests wait for others to sleep.
+    /// Where tests wait for other threads to wait for the clock.
     changed: Pause,
 }
 
 #[derive(Debug)]
 struct ClockState {
     passed: Duration,
-    /// Those who wait now.
+    /// The pauses of the threads that wait now.
     sleepers: Vec<Arc<Pause>>,
-    /// All waits that ever began.
+    /// The number of waits that have ever begun.
     waits: usize,
-    /// A wait moves the clock to its end instead of waiting.
+    /// Whether a wait moves the clock to its end instead of waiting.
     hurries: bool,
 }
 
 impl ClockCore {
-    /// The time that has passed after so much more of it, cut to what can be a moment.
+    /// Returns the time that has passed after `by` more, reduced to what an `Instant` can
+    /// represent.
     fn reach(&self, passed: Duration, mut by: Duration) -> Duration {
         loop {
             let reached = passed.checked_add(by);
@@ -57,7 +60,7 @@ impl ClockCore {
 }
 
 impl ManualClock {
-    /// A clock that shows the present moment, and goes on doing so until it is moved.
+    /// Returns a clock that shows the current time until it is moved.
     ///
     /// # Examples
     /// ```
@@ -65,7 +68,7 @@ impl ManualClock {
     /// use buslane::time::Clock;
     /// use std::time::Duration;
     /// let clock = ManualClock::new();
-    /// assert_eq!((clock.now(), clock.passed()), (clock.now(), Duration::ZERO)); // it stands still
+    /// assert_eq!((clock.now(), clock.passed()), (clock.now(), Duration::ZERO)); // no time passes
     /// ```
     #[must_use]
     pub fn new() -> Self {
@@ -73,7 +76,7 @@ impl ManualClock {
         Self(Arc::new(ClockCore { start: Instant::now(), state: Mutex::new(state), changed: Pause::new() }))
     }
 
-    /// A clock that whoever waits moves to the end of the wait: time passes, and nobody sleeps.
+    /// Returns a clock that each wait moves to its end, so that time passes and no thread sleeps.
     ///
     /// # Examples
     /// ```
@@ -91,8 +94,9 @@ impl ManualClock {
         clock
     }
 
-    /// Moves the clock on, and wakes those whose time has come. Where no moment is that far, it
-    /// moves as far as there is one.
+    /// Moves the clock forward, and wakes the threads whose wait is over.
+    ///
+    /// If an `Instant` cannot represent the new time, the clock moves by less.
     ///
     /// # Examples
     /// ```
@@ -114,7 +118,7 @@ impl ManualClock {
         sleepers.iter().for_each(|pause| pause.poke());
     }
 
-    /// How far it has been moved.
+    /// Returns how far the clock has been moved.
     ///
     /// # Examples
     /// ```
@@ -129,7 +133,7 @@ impl ManualClock {
         lock(&self.0.state).passed
     }
 
-    /// How many waits have begun so far.
+    /// Returns the number of waits that have begun.
     ///
     /// # Examples
     /// ```
@@ -147,13 +151,13 @@ impl ManualClock {
         lock(&self.0.state).waits
     }
 
-    /// Waits, in real time, until so many threads wait for this clock.
+    /// Waits, in real time, until `count` threads wait for this clock.
     ///
     /// # Panics
-    /// When that does not happen within half a minute.
+    /// If that does not happen within half a minute.
     ///
     /// # Examples
-    /// The clock is not moved before there is somebody to wake:
+    /// The clock is not moved until there is a thread to wake:
     /// ```
     /// use buslane::testing::ManualClock;
     /// use buslane::time::{Clock, Pause};
@@ -170,7 +174,7 @@ impl ManualClock {
     #[track_caller]
     pub fn await_sleepers(&self, count: usize) {
         let asleep = || lock(&self.0.state).sleepers.len() >= count;
-        assert!(self.0.changed.wait(Deadline::after(GUARD), asleep), "nobody waits for the clock");
+        assert!(self.0.changed.wait(Deadline::after(GUARD), asleep), "fewer than {count} threads wait");
     }
 }
 
@@ -192,7 +196,7 @@ impl Clock for ManualClock {
             if state.hurries {
                 state.passed = state.passed.max(moment.saturating_duration_since(self.0.start));
                 drop(state);
-                // Whoever waits for what another thread does must let it run.
+                // A thread that polls for the progress of another thread must let that thread run.
                 std::thread::yield_now();
                 return;
             }

@@ -1,4 +1,4 @@
-//! A sink that keeps what it gets.
+//! A sink that keeps the events that it gets.
 
 use super::GUARD;
 use crate::error::WriteError;
@@ -9,10 +9,12 @@ use crate::time::{Deadline, Pause};
 use std::fmt;
 use std::sync::Arc;
 
-/// A sink that keeps what it gets, for a test to look at. Clones share what they keep.
+/// A sink that keeps the events that it gets, for a test to inspect.
 ///
-/// Once closed it refuses ([`WriteError::Closed`]). It takes its events on the writing thread and
-/// gives out no lanes.
+/// Clones share the events.
+///
+/// Once closed, it refuses events ([`WriteError::Closed`]). It accepts events on the writing thread
+/// and has no lanes.
 ///
 /// # Examples
 /// ```
@@ -44,7 +46,7 @@ struct CollectState<E> {
     calls: Calls,
 }
 
-/// How often the control plane called.
+/// The number of calls from the control plane, by kind.
 #[derive(Clone, Copy, Default)]
 struct Calls {
     closes: usize,
@@ -54,7 +56,7 @@ struct Calls {
 }
 
 impl<E> Collect<E> {
-    /// A sink that has nothing yet.
+    /// Returns a sink without events.
     ///
     /// # Examples
     /// ```
@@ -75,7 +77,7 @@ impl<E> Collect<E> {
         }))
     }
 
-    /// Takes out what it has, in the order of arrival.
+    /// Removes and returns the events, in the order of arrival.
     ///
     /// # Examples
     /// ```
@@ -91,7 +93,7 @@ impl<E> Collect<E> {
         std::mem::take(&mut lock(&self.0.state).events)
     }
 
-    /// A copy of what it has, in the order of arrival.
+    /// Returns a copy of the events, in the order of arrival.
     ///
     /// # Examples
     /// ```
@@ -99,7 +101,7 @@ impl<E> Collect<E> {
     /// let seen = Collect::new();
     /// seen.write("event")?;
     /// assert_eq!(seen.events(), ["event"]);
-    /// assert_eq!(seen.len(), 1); // and it keeps it
+    /// assert_eq!(seen.len(), 1); // the sink still has it
     /// # Ok::<(), buslane::WriteError<&str>>(())
     /// ```
     #[must_use]
@@ -110,7 +112,7 @@ impl<E> Collect<E> {
         lock(&self.0.state).events.clone()
     }
 
-    /// How many events it has.
+    /// Returns the number of events.
     ///
     /// # Examples
     /// ```
@@ -126,7 +128,7 @@ impl<E> Collect<E> {
         lock(&self.0.state).events.len()
     }
 
-    /// Whether it has none.
+    /// Returns `true` if there are no events.
     ///
     /// # Examples
     /// ```
@@ -142,10 +144,10 @@ impl<E> Collect<E> {
         self.len() == 0
     }
 
-    /// Waits, in real time, until it has so many events.
+    /// Waits, in real time, until there are `count` events.
     ///
     /// # Panics
-    /// When that does not happen within half a minute.
+    /// If that does not happen within half a minute.
     ///
     /// # Examples
     /// ```
@@ -153,17 +155,17 @@ impl<E> Collect<E> {
     /// let (bus, seen) = (Bus::new(), Collect::new());
     /// bus.add(seen.clone().queue(64)?)?;
     /// bus.publish("event")?;
-    /// seen.wait_for(1); // the queue's worker brings it
+    /// seen.wait_for(1); // the queue's worker forwards it
     /// assert_eq!(seen.events(), ["event"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
         let there = self.0.changed.wait(Deadline::after(GUARD), || self.len() >= count);
-        assert!(there, "{} events came, and {count} were waited for", self.len());
+        assert!(there, "{} events arrived within {GUARD:?}, and the test waits for {count}", self.len());
     }
 
-    /// Whether it was closed.
+    /// Returns `true` if the sink was closed.
     ///
     /// # Examples
     /// ```
@@ -179,7 +181,7 @@ impl<E> Collect<E> {
         self.closes() > 0
     }
 
-    /// How often it was closed.
+    /// Returns how often the sink was closed.
     ///
     /// # Examples
     /// ```
@@ -197,7 +199,7 @@ impl<E> Collect<E> {
         self.calls().closes
     }
 
-    /// How often it was flushed.
+    /// Returns how often the sink was flushed.
     ///
     /// # Examples
     /// ```
@@ -213,7 +215,7 @@ impl<E> Collect<E> {
         self.calls().flushes
     }
 
-    /// How often it was told of the end of a batch.
+    /// Returns how often the sink was called at the end of a batch.
     ///
     /// # Examples
     /// ```
@@ -231,7 +233,7 @@ impl<E> Collect<E> {
         self.calls().batches
     }
 
-    /// How often it was told to give up waiting.
+    /// Returns how often the sink was aborted.
     ///
     /// # Examples
     /// ```

@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-/// Checks that a sink keeps to the contract of [`Sink`]; see [`SinkContract`], whose
-/// [`check`](SinkContract::check) this is.
+/// Checks that a sink keeps the contract of [`Sink`].
 ///
-/// `make` makes a fresh sink for each clause, and `event` the event of a number; the same number
-/// makes equal events.
+/// It runs [`SinkContract::check`] with all clauses of [`SinkContract`].
+///
+/// `make` makes a fresh sink for each clause, and `event` makes the event for a number. The same
+/// number makes equal events.
 ///
 /// # Panics
-/// When the sink breaks the contract, with the clause that it breaks.
+/// If the sink breaks the contract, with the clause that it breaks.
 ///
 /// # Examples
 /// ```
@@ -29,7 +30,7 @@ use std::time::Instant;
 /// assert_sink_contract(|| buslane::sink_fn(|text: &String| println!("{text}")), |n| n.to_string());
 /// ```
 ///
-/// A sink that goes on taking events after its close breaks it:
+/// A sink that still accepts events after its close breaks the contract:
 /// ```should_panic
 /// use buslane::{Sink, WriteError};
 /// struct Forgetful;
@@ -49,20 +50,20 @@ where
     SinkContract::new().check(make, event);
 }
 
-/// The contract of [`Sink`], to be checked clause by clause, each on a fresh sink.
+/// The contract of [`Sink`], checked clause by clause, each on a fresh sink.
 ///
-/// | clause | what it says |
+/// | clause | requirement |
 /// |---|---|
-/// | accepts | a fresh sink takes an event, and does not say that it is closed |
-/// | closes | a close returns, a second one too, and two at once; each is done |
-/// | stays closed | afterwards a write, or a push into a lane made before or after, is `Closed`, and the event comes back |
-/// | identity | the key stays the same, wherever the sink lies, behind an `Arc` or a box; two sinks have different ones |
-/// | controls | no control panics, open, used or closed |
-/// | books | at rest the ledger balances |
-/// | lanes | `has_lanes` agrees with `lane`; a lane takes an event; one that is dropped leaves nothing unaccounted |
-/// | threads | four threads write at once; where the sink counts for itself, it counts as many as were accepted |
+/// | accepts | a fresh sink accepts an event, and does not report that it is closed |
+/// | closes | a close returns, and so do a second close and two closes at once; each is done |
+/// | stays closed | after a close, a write and a push into a lane made before or after it return `Closed` with the event |
+/// | identity | the key stays the same when the sink moves into an `Arc` or a box; two sinks have different keys |
+/// | controls | no control panics, whether the sink is fresh, used or closed |
+/// | ledger | at rest the ledger balances |
+/// | lanes | `has_lanes` agrees with `lane`; a lane accepts an event; after a lane is dropped, the ledger still counts its events |
+/// | threads | four threads write at once; a sink with its own ledger counts as many events as were accepted |
 ///
-/// [`check_delivery`](Self::check_delivery) adds what can be seen from behind a combinator.
+/// [`check_delivery`](Self::check_delivery) adds what can be checked downstream of a combinator.
 ///
 /// # Examples
 /// ```
@@ -70,7 +71,7 @@ where
 /// use buslane::testing::{Collect, SinkContract};
 /// let contract = SinkContract::new();
 /// contract.check(|| buslane::noop().filter(|_: &u64| true), |n| n);
-/// contract.check_delivery(|behind: Collect<u64>| behind.filter(|_| true).queue(1024).unwrap(), |n| n, |n| [n]);
+/// contract.check_delivery(|inner: Collect<u64>| inner.filter(|_| true).queue(1024).unwrap(), |n| n, |n| [n]);
 /// ```
 #[must_use = "a contract does nothing until it is checked"]
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +81,7 @@ pub struct SinkContract {
 }
 
 impl SinkContract {
-    /// All clauses.
+    /// Returns a contract with all clauses.
     ///
     /// # Examples
     /// ```
@@ -92,8 +93,7 @@ impl SinkContract {
         Self { closes: true, ordered: true }
     }
 
-    /// For a sink that has nothing to close: what it does with events after its close is not looked
-    /// at.
+    /// Leaves out the writes after a close, for a sink that has nothing to close.
     ///
     /// # Examples
     /// ```
@@ -111,12 +111,12 @@ impl SinkContract {
         self
     }
 
-    /// For a sink that gives up the order of events (several workers): the order is not looked at.
+    /// Leaves out the order of events, for a sink that gives it up (several workers).
     ///
     /// # Examples
     /// ```
     /// use buslane::{Queue, testing::{Collect, SinkContract}};
-    /// let make = |behind: Collect<u64>| Queue::builder().workers(2).spawn_sink(behind).unwrap();
+    /// let make = |inner: Collect<u64>| Queue::builder().workers(2).spawn_sink(inner).unwrap();
     /// SinkContract::new().unordered().check_delivery(make, |n| n, |n| [n]);
     /// ```
     pub fn unordered(mut self) -> Self {
@@ -124,12 +124,14 @@ impl SinkContract {
         self
     }
 
-    /// Checks every clause on fresh sinks made by `make`, with events made of numbers by `event`.
+    /// Checks every clause on fresh sinks made by `make`, with events that `event` makes from
+    /// numbers.
     ///
-    /// The sink must have room for 256 events, or make it while it is written to: nobody reads.
+    /// The sink must have room for 256 events, or make room while events are written, because the
+    /// check does not read any.
     ///
     /// # Panics
-    /// When the sink breaks the contract, with the clause that it breaks.
+    /// If the sink breaks the contract, with the clause that it breaks.
     ///
     /// # Examples
     /// ```
@@ -154,25 +156,29 @@ impl SinkContract {
         threads(&Arc::new(make()), &event);
     }
 
-    /// Checks what can be seen from behind a combinator: `make` puts it in front of a [`Collect`].
+    /// Checks delivery through a combinator, which `make` puts upstream of a [`Collect`].
     ///
-    /// Four threads write 64 events each, through lanes where there are some. What was accepted
-    /// arrives once, in the order of its writer, and by the end of a flush; or the ledger says
-    /// where it went (that of a queue does not know what is lost behind it). What was refused does
-    /// not arrive. A flush, an abort and a close reach the sink behind.
+    /// Four threads write 64 events each, every second one through a lane if the sink has lanes.
+    /// The check requires:
     ///
-    /// `event` makes the event of a number; `numbers` says which numbers are in what arrives:
-    /// `|n| [n]` where events pass as they are, `|batch| batch` for a combinator that makes batches
+    /// - An accepted event arrives once, in the order of its writer, and before a flush ends; or
+    ///   the ledger counts why it did not. (The ledger of a queue does not know of events that are
+    ///   lost downstream of the queue.)
+    /// - A refused event does not arrive.
+    /// - A flush, an abort and a close reach the inner sink.
+    ///
+    /// `event` makes the event for a number. `numbers` returns the numbers in a value that arrives:
+    /// `|n| [n]` if events pass unchanged, and `|batch| batch` for a combinator that makes batches
     /// of them.
     ///
     /// # Panics
-    /// When the combinator breaks the contract, with the clause that it breaks.
+    /// If the combinator breaks the contract, with the clause that it breaks.
     ///
     /// # Examples
     /// ```
     /// use buslane::SinkExt;
     /// use buslane::testing::{Collect, SinkContract};
-    /// SinkContract::new().check_delivery(|behind: Collect<u64>| behind.queue(1024).unwrap(), |n| n, |n| [n]);
+    /// SinkContract::new().check_delivery(|inner: Collect<u64>| inner.queue(1024).unwrap(), |n| n, |n| [n]);
     /// ```
     #[track_caller]
     pub fn check_delivery<E, C, S, N>(
@@ -199,9 +205,9 @@ impl Default for SinkContract {
 
 #[track_caller]
 fn accepts<E>(sink: &impl Sink<E>, event: &impl Fn(u64) -> E) {
-    require(!sink.reports_closed(), "accepts", "a fresh sink says that it is closed");
+    require(!sink.reports_closed(), "accepts", "a fresh sink reports that it is closed");
     if let Err(error) = sink.write(event(0)) {
-        broken("accepts", format_args!("a fresh sink did not take the first event: {error}"));
+        broken("accepts", format_args!("a fresh sink did not accept the first event: {error}"));
     }
 }
 
@@ -230,7 +236,7 @@ where
     const CLAUSE: &str = "stays closed";
     let mut ways = vec![lane(sink, CLAUSE)];
     close(sink, CLAUSE, "the close");
-    require(sink.reports_closed(), CLAUSE, "closed, it does not report so (`Sink::reports_closed`)");
+    require(sink.reports_closed(), CLAUSE, "`Sink::reports_closed` is false after the close");
     ways.push(lane(sink, CLAUSE));
     for n in 0..8 {
         refused(sink.write(event(n)), &event(n), "a write");
@@ -240,7 +246,7 @@ where
     }
     if sink.has_lanes() {
         let open = describe(sink).status == SinkStatus::Open;
-        require(!open, CLAUSE, "closed, it describes itself as open");
+        require(!open, CLAUSE, "the closed sink describes itself as open");
     }
 }
 
@@ -252,7 +258,7 @@ fn refused<E: PartialEq>(outcome: Result<(), WriteError<E>>, event: &E, what: &s
         Err(WriteError::Closed(back)) => {
             require(back == *event, CLAUSE, format_args!("{what} after the close gave another event back"));
         }
-        Err(error) => broken(CLAUSE, format_args!("{what} after the close is no `Closed`: {error}")),
+        Err(error) => broken(CLAUSE, format_args!("{what} after the close is not `Closed`: {error}")),
     }
 }
 
@@ -260,16 +266,16 @@ fn refused<E: PartialEq>(outcome: Result<(), WriteError<E>>, event: &E, what: &s
 fn identity<E, S: Sink<E> + 'static>(sink: S, other: &S) {
     const CLAUSE: &str = "identity";
     let key = sink.key();
-    require(key == sink.key(), CLAUSE, "asked twice, it gives two keys");
-    require(key == Sink::<E>::key(&&sink), CLAUSE, "a reference to it has another key");
-    require(key.is_none() || key != other.key(), CLAUSE, "two sinks have one key");
+    require(key == sink.key(), CLAUSE, "two calls of `key` return different keys");
+    require(key == Sink::<E>::key(&&sink), CLAUSE, "a reference to the sink has another key");
+    require(key.is_none() || key != other.key(), CLAUSE, "two sinks have the same key");
     let boxed = Box::new(sink);
-    require(key == boxed.key(), CLAUSE, "it has another key when it is moved into a box");
+    require(key == boxed.key(), CLAUSE, "the key changes when the sink moves into a box");
     let shared = Arc::new(boxed);
     let again = shared.clone();
-    require(Sink::<E>::key(&shared).is_some(), CLAUSE, "an `Arc` around it has no key");
-    require(Sink::<E>::key(&shared) == again.key(), CLAUSE, "clones of an `Arc` around it have two keys");
-    require(key.is_none() || key == Sink::<E>::key(&shared), CLAUSE, "an `Arc` around it has another key");
+    require(Sink::<E>::key(&shared).is_some(), CLAUSE, "an `Arc` of the sink has no key");
+    require(Sink::<E>::key(&shared) == again.key(), CLAUSE, "clones of one `Arc` have different keys");
+    require(key.is_none() || key == Sink::<E>::key(&shared), CLAUSE, "an `Arc` of the sink has another key");
 }
 
 #[track_caller]
@@ -303,11 +309,11 @@ fn lanes<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl Fn
     const CLAUSE: &str = "lanes";
     let made = lane(sink, CLAUSE);
     let agrees = made.is_some() == sink.has_lanes();
-    require(agrees, CLAUSE, format_args!("`has_lanes` is {}, and `lane` differs", sink.has_lanes()));
+    require(agrees, CLAUSE, format_args!("`has_lanes` is {}, and `lane` does not agree", sink.has_lanes()));
     let Some(mut made) = made else { return };
     for n in 0..8 {
         if let Err(error) = made.offer(event(n), Deadline::NEVER) {
-            broken(CLAUSE, format_args!("a fresh lane did not take event {n}: {error}"));
+            broken(CLAUSE, format_args!("a fresh lane did not accept event {n}: {error}"));
         }
     }
     drop(made);
@@ -316,7 +322,7 @@ fn lanes<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl Fn
     require(
         counted,
         CLAUSE,
-        format_args!("eight events went through a lane that is gone, and its books say {ledger}"),
+        format_args!("8 events went through a lane that was dropped, and the ledger is {ledger}"),
     );
     close(sink, CLAUSE, "a close after a lane was dropped");
     balanced(sink);
@@ -328,14 +334,14 @@ fn threads<E: Send + 'static, S: Sink<E> + 'static>(sink: &Arc<S>, event: &impl 
     let accepted = write_from_threads(CLAUSE, sink, event).len() as u64;
     close(sink, CLAUSE, "a close after four threads wrote");
     let ledger = balanced(sink).ledger;
-    // Others are counted by whoever calls them. One that has several sinks behind it counts an
-    // event for each.
+    // The caller counts the events of a sink without lanes. A sink with several inner sinks counts
+    // an event for each of them.
     if sink.has_lanes() {
         let counted = ledger.accepted >= accepted && ledger.offered >= WRITERS * EACH;
         require(
             counted,
             CLAUSE,
-            format_args!("{accepted} of {} were accepted, and its books say {ledger}", WRITERS * EACH),
+            format_args!("{accepted} of {} events were accepted, and the ledger is {ledger}", WRITERS * EACH),
         );
     }
 }

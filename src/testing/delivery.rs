@@ -1,4 +1,4 @@
-//! The part of the contract that is seen from behind a combinator.
+//! The part of the contract that is checked downstream of a combinator.
 
 use super::clause::{balanced, broken, close, ends, require, write_from_threads, writer_of};
 use super::{Collect, GUARD};
@@ -9,7 +9,7 @@ use crate::time::Deadline;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// The controls reach the inner sink.
+/// Checks that the controls reach the inner sink.
 #[track_caller]
 pub(super) fn reaches<E, C, S>(make: &impl Fn(Collect<C>) -> S)
 where
@@ -17,7 +17,7 @@ where
     C: Send + 'static,
     S: Sink<E> + 'static,
 {
-    const CLAUSE: &str = "hands on";
+    const CLAUSE: &str = "forwards";
     let behind = Collect::new();
     let sink = Arc::new(make(behind.clone()));
     flush(&sink, CLAUSE);
@@ -33,8 +33,8 @@ where
     let sink = Arc::new(make(behind.clone()));
     let aborted = sink.clone();
     ends(CLAUSE, "an abort", move || aborted.abort_now());
-    // A queue that had nothing left may have told it to close already, and it does so on a thread
-    // of its own.
+    // A queue that has drained may have closed the inner sink already, and does so on a separate
+    // thread.
     let told = || behind.aborts() > 0 || behind.is_closed();
     let (deadline, mut pace) = (Deadline::after(GUARD), Pace::new());
     while !told() && !deadline.has_passed() {
@@ -54,7 +54,8 @@ fn flush<E: 'static, S: Sink<E> + 'static>(sink: &Arc<S>, clause: &str) {
     require(report.is_done(), clause, format_args!("the flush was not done: {report}"));
 }
 
-/// What was accepted arrives, once and in order, or the books say where it went.
+/// Checks that accepted events arrive, once and in order, or that the ledger counts why they did
+/// not.
 #[track_caller]
 pub(super) fn arrives<E, C, S, N>(
     ordered: bool,
@@ -75,10 +76,10 @@ pub(super) fn arrives<E, C, S, N>(
     let arrived: Vec<u64> = behind.taken().into_iter().flat_map(numbers).collect();
     close(&sink, CLAUSE, "the close");
     let late = behind.len();
-    require(late == 0, CLAUSE, format_args!("{late} came after the end of a flush"));
+    require(late == 0, CLAUSE, format_args!("{late} events arrived after the end of a flush"));
     let mut seen = HashSet::new();
     for number in &arrived {
-        require(accepted.contains(number), CLAUSE, format_args!("event {number} was refused and arrived"));
+        require(accepted.contains(number), CLAUSE, format_args!("event {number} was refused, but arrived"));
         require(seen.insert(*number), CLAUSE, format_args!("event {number} arrived twice"));
     }
     if ordered {
@@ -90,12 +91,12 @@ pub(super) fn arrives<E, C, S, N>(
     if lost != known {
         broken(
             CLAUSE,
-            format_args!("{lost} accepted events did not arrive, and the books know of {known}: {ledger}"),
+            format_args!("{lost} accepted events did not arrive, but the ledger counts {known}: {ledger}"),
         );
     }
 }
 
-/// The events of each writer arrived in the order in which it wrote them.
+/// Checks that the events of each writer arrived in the order in which it wrote them.
 #[track_caller]
 fn in_order(arrived: &[u64]) {
     let mut last = std::collections::HashMap::new();

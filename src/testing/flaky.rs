@@ -16,20 +16,20 @@ use std::sync::Arc;
 /// let error = Flaky::new(noop()).failing(1).write(7).unwrap_err();
 /// assert_eq!(error.to_string(), format!("the sink failed: {FLAKY}"));
 /// ```
-pub const FLAKY: &str = "the flaky sink failed, as it was asked to";
+pub const FLAKY: &str = "the flaky sink failed as planned";
 
-/// A sink that fails as planned, and otherwise hands the event on.
+/// A sink that fails as planned, and forwards every other event.
 ///
-/// Whether the *n*th write fails depends on *n* and on the seed only, so that a test can be run
-/// again. The error is [`WriteError::Failed`] with the text [`FLAKY`]; the event comes back. It
-/// gives out no lanes. An `Arc` around it lets a test ask how often it failed.
+/// Whether the *n*th write fails depends only on *n* and on the seed, so that a test can be
+/// repeated. The error is [`WriteError::Failed`] with the text [`FLAKY`], and the event comes back.
+/// The sink has no lanes. Wrap it in an `Arc` to read its counts after it was added to a bus.
 ///
 /// # Examples
 /// ```
 /// use buslane::Sink;
 /// use buslane::testing::{Collect, FLAKY, Flaky};
 /// let seen = Collect::new();
-/// // Twice for certain, then nine times in ten.
+/// // It fails twice for certain, then nine times in ten.
 /// let flaky = Flaky::new(seen.clone()).failing(2).rate(0.9, 1);
 /// let error = flaky.write(7).unwrap_err();
 /// assert!(error.to_string().ends_with(FLAKY));
@@ -41,9 +41,9 @@ pub const FLAKY: &str = "the flaky sink failed, as it was asked to";
 #[must_use = "a flaky sink does nothing until it is written to or added to a bus"]
 pub struct Flaky<E, S> {
     inner: S,
-    /// So many writes fail in any case.
+    /// The number of first writes that fail in any case.
     first: u64,
-    /// A later one fails when its hash lies below this.
+    /// A later write fails if its hash is below this.
     below: f64,
     seed: u64,
     shared: Arc<FlakyCore>,
@@ -57,7 +57,7 @@ struct FlakyCore {
 }
 
 impl<E, S: Sink<E>> Flaky<E, S> {
-    /// A sink that does not fail yet.
+    /// Returns a sink that does not fail yet.
     ///
     /// # Examples
     /// ```
@@ -73,7 +73,7 @@ impl<E, S: Sink<E>> Flaky<E, S> {
         Self { inner, first: 0, below: 0.0, seed: 0, shared: Arc::new(shared), events: PhantomData }
     }
 
-    /// The first so many writes fail.
+    /// Makes the first `first` writes fail.
     ///
     /// # Examples
     /// ```
@@ -87,7 +87,8 @@ impl<E, S: Sink<E>> Flaky<E, S> {
         self
     }
 
-    /// Of the others so many fail: 0.0 is none and 1.0 is all. Which ones, the seed decides.
+    /// Makes a share of the later writes fail: none at 0.0, and all at 1.0. The seed decides which
+    /// ones.
     ///
     /// # Examples
     /// ```
@@ -96,7 +97,7 @@ impl<E, S: Sink<E>> Flaky<E, S> {
     ///     let flaky = Flaky::new(noop()).rate(0.5, seed);
     ///     (0..100).map(|n| flaky.write(n).is_err()).collect::<Vec<_>>()
     /// };
-    /// assert_eq!(fails(1), fails(1)); // a test can be run again
+    /// assert_eq!(fails(1), fails(1)); // a test can be repeated
     /// assert_ne!(fails(1), fails(2));
     /// ```
     pub fn rate(mut self, rate: f64, seed: u64) -> Self {
@@ -104,7 +105,7 @@ impl<E, S: Sink<E>> Flaky<E, S> {
         self
     }
 
-    /// How many writes there were.
+    /// Returns the number of writes.
     ///
     /// # Examples
     /// ```
@@ -123,7 +124,7 @@ impl<E, S: Sink<E>> Flaky<E, S> {
         self.shared.attempts.load(Ordering::Relaxed)
     }
 
-    /// How many of them failed.
+    /// Returns the number of writes that failed.
     ///
     /// # Examples
     /// ```
@@ -145,7 +146,8 @@ impl<E, S: Sink<E>> Flaky<E, S> {
     }
 }
 
-/// A number from 0 up to, but not including, 1, mixed from the two; the same for the same two.
+/// Returns a number from 0 up to, but not including, 1, mixed from both arguments. The same
+/// arguments give the same number.
 fn unit(seed: u64, n: u64) -> f64 {
     let mut mixed = seed ^ n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for factor in [0xBF58_476D_1CE4_E5B9_u64, 0x94D0_49BB_1331_11EB] {
@@ -166,7 +168,7 @@ impl<E, S: Sink<E>> Sink<E> for Flaky<E, S> {
         }
         let counters = self.shared.counters.shared();
         counters.offered(1);
-        // Closed is final: what comes after a close is not worth a retry.
+        // `Closed` is final: a write after a close must not be retried.
         if self.inner.reports_closed() {
             counters.count(EntryOutcome::RefusedClosed, 1);
             return Err(WriteError::Closed(event));

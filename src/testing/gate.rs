@@ -1,4 +1,4 @@
-//! A place that threads pass only when a test lets them.
+//! A gate that threads pass only when a test lets them.
 
 use super::{GUARD, lock};
 use crate::error::WriteError;
@@ -10,20 +10,21 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A place that threads pass only when a test lets them: one permit each, or all of them once it is
-/// open. Clones are the same gate.
+/// A gate that threads pass only with a permit from a test, or once it is open.
 ///
-/// Call [`pass`](Self::pass) in a handler, or put a sink behind the gate with
+/// A permit lets one thread pass, and an open gate all of them. Clones are the same gate.
+///
+/// Call [`pass`](Self::pass) in a handler, or put the gate upstream of a sink with
 /// [`before`](Self::before).
 ///
 /// # Examples
-/// A queue is full while its worker stands at the gate:
+/// A queue is full while its worker waits at the gate:
 /// ```
 /// use buslane::testing::{Collect, Gate};
 /// use buslane::{Overflow, Queue, Sink};
 /// let (gate, seen) = (Gate::closed(), Collect::new());
 /// let queue = Queue::builder().capacity(1).overflow(Overflow::Refuse).spawn_sink(gate.before(seen.clone()))?;
-/// queue.write("in the worker's hands")?;
+/// queue.write("handled by the worker")?;
 /// gate.wait_reached(1);
 /// queue.write("waits")?;
 /// assert!(queue.write("no room").is_err());
@@ -37,7 +38,7 @@ pub struct Gate(Arc<GateCore>);
 struct GateCore {
     state: Mutex<GateState>,
     /// Where both sides wait for a change of the state. Nothing here allocates, so that tests may
-    /// count what they do.
+    /// count allocations.
     changed: Condvar,
 }
 
@@ -50,7 +51,7 @@ struct GateState {
 }
 
 impl Gate {
-    /// A gate without permits.
+    /// Returns a closed gate without permits.
     ///
     /// # Examples
     /// ```
@@ -59,7 +60,7 @@ impl Gate {
     /// let at = gate.clone();
     /// let queue = Queue::builder().spawn(move |_: u32| at.pass())?;
     /// queue.write(1)?;
-    /// assert_eq!(queue.state().ledger.delivered, 0); // it stands at the gate, or will
+    /// assert_eq!(queue.state().ledger.delivered, 0); // the worker waits at the gate, or will
     /// gate.open();
     /// assert!(queue.close().is_done());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -72,7 +73,7 @@ impl Gate {
     /// Waits for a permit and uses it up.
     ///
     /// # Panics
-    /// When nobody lets it pass within half a minute.
+    /// If there is no permit within half a minute.
     ///
     /// # Examples
     /// ```
@@ -90,8 +91,8 @@ impl Gate {
         self.pass_unless(|| false);
     }
 
-    /// As [`pass`](Self::pass), but gives up as soon as a look at the condition shows it true;
-    /// whether it passed.
+    /// Like [`pass`](Self::pass), but gives up once a check finds that `given_up` is true. Returns
+    /// `true` if the thread passed.
     #[track_caller]
     fn pass_unless(&self, given_up: impl Fn() -> bool) -> bool {
         self.change(|state| {
@@ -105,7 +106,7 @@ impl Gate {
         }
         state.waiting -= 1;
         drop(state);
-        assert!(ended, "nobody opened the gate");
+        assert!(ended, "no permit at the gate within {GUARD:?}: call `permit` or `open`");
         passes
     }
 
@@ -114,7 +115,7 @@ impl Gate {
         self.0.changed.notify_all();
     }
 
-    /// Waits until the condition holds; whether it does.
+    /// Waits until the condition holds, and returns whether it does.
     fn wait(&self, done: impl Fn(&GateState) -> bool) -> (MutexGuard<'_, GateState>, bool) {
         let state = lock(&self.0.state);
         let (state, timeout) = self
@@ -125,14 +126,14 @@ impl Gate {
         (state, !timeout.timed_out())
     }
 
-    /// Lets so many more pass.
+    /// Adds permits, so that `count` more threads pass.
     ///
     /// # Examples
     /// ```
     /// let gate = buslane::testing::Gate::closed();
     /// gate.permit(2);
     /// gate.pass();
-    /// gate.pass(); // a third one would wait
+    /// gate.pass(); // a third call would wait
     /// ```
     pub fn permit(&self, count: usize) {
         self.change(|state| state.permits += count);
@@ -151,7 +152,7 @@ impl Gate {
         self.change(|state| state.open = true);
     }
 
-    /// How many have come to the gate in all, those who passed included.
+    /// Returns how many threads have reached the gate, including those that passed.
     ///
     /// # Examples
     /// ```
@@ -166,7 +167,7 @@ impl Gate {
         lock(&self.0.state).reached
     }
 
-    /// How many wait at the gate now.
+    /// Returns how many threads wait at the gate now.
     ///
     /// # Examples
     /// ```
@@ -184,10 +185,11 @@ impl Gate {
         lock(&self.0.state).waiting
     }
 
-    /// Waits, in real time, until so many have come to the gate in all.
+    /// Waits, in real time, until `count` threads have reached the gate, including those that
+    /// passed.
     ///
     /// # Panics
-    /// When that does not happen within half a minute.
+    /// If that does not happen within half a minute.
     ///
     /// # Examples
     /// ```
@@ -196,7 +198,7 @@ impl Gate {
     /// let at = gate.clone();
     /// let queue = Queue::builder().spawn(move |_: u32| at.pass())?;
     /// queue.write(1)?;
-    /// gate.wait_reached(1); // the worker has it in its hands
+    /// gate.wait_reached(1); // the worker has the event
     /// assert_eq!(queue.state().ledger.delivered, 0);
     /// gate.open();
     /// assert!(queue.close().is_done());
@@ -207,10 +209,10 @@ impl Gate {
         let (state, came) = self.wait(|state| state.reached >= count);
         let reached = state.reached;
         drop(state);
-        assert!(came, "{reached} came to the gate, and {count} were waited for");
+        assert!(came, "{reached} threads reached the gate within {GUARD:?}, and the test waits for {count}");
     }
 
-    /// Puts the gate in front of a sink: each write passes it first.
+    /// Puts the gate upstream of a sink: each write passes the gate first.
     ///
     /// # Examples
     /// ```
@@ -233,18 +235,18 @@ impl Gate {
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Copied, so that the lock is free when the writer behind `f`, which is user code, is
-        // called.
+        // The state is copied, so that the lock is free when `f` calls its writer, which is user
+        // code.
         let state = *lock(&self.0.state);
         f.debug_tuple("Gate").field(&state).finish()
     }
 }
 
-/// A sink behind a [`Gate`]. Made by [`Gate::before`].
+/// A sink downstream of a [`Gate`]; made by [`Gate::before`].
 ///
-/// A close, or an abort, ends the waits: events that stand at the gate come back as
-/// [`WriteError::Closed`]. It gives out no lanes. A [`timeout`](crate::SinkExt::timeout) in front
-/// does not end them: it stands for a sink that is not of this crate.
+/// A close or an abort ends the waits: events that wait at the gate come back as
+/// [`WriteError::Closed`]. The sink has no lanes. A [`timeout`](crate::SinkExt::timeout) upstream
+/// does not end the waits, because a gated sink stands in for a sink outside this crate.
 ///
 /// # Examples
 /// ```
@@ -282,7 +284,7 @@ impl<E, S> Gated<E, S> {
     fn end_waits(&self) {
         // ORD(gated.closed): Release; pairs with the Acquire in `is_closed`.
         self.shared.closed.store(true, Ordering::Release);
-        // Under the lock, so that nobody falls asleep between the look and the notification.
+        // Under the lock, so that no thread parks between its check and the notification.
         self.gate.change(|_| {});
     }
 }

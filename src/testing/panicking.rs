@@ -1,4 +1,4 @@
-//! A sink that panics where it is asked to.
+//! A sink that panics as planned.
 
 use crate::error::WriteError;
 use crate::sink::Sink;
@@ -19,12 +19,11 @@ use std::marker::PhantomData;
 /// assert!(queue.state().last_error.is_some_and(|text| text.contains(PANICKING)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub const PANICKING: &str = "the sink panicked, as it was asked to";
+pub const PANICKING: &str = "the sink panicked as planned";
 
-/// A sink that panics where it is asked to, and otherwise takes every event and does nothing with
-/// it.
+/// A sink that panics as planned, and otherwise accepts every event and does nothing.
 ///
-/// It does not panic in its drop while its thread is unwinding already: that would end the process.
+/// Its drop does not panic while the thread is already unwinding, which would abort the process.
 ///
 /// # Examples
 /// ```
@@ -58,12 +57,12 @@ struct PanicSettings {
 }
 
 impl<E> Panicking<E> {
-    /// A sink that does not panic yet.
+    /// Returns a sink that does not panic yet.
     ///
     /// # Examples
     /// ```
     /// use buslane::{Sink, testing::Panicking};
-    /// assert!(Panicking::new().write("event").is_ok()); // as long as it is not asked to panic
+    /// assert!(Panicking::new().write("event").is_ok()); // no panic is planned
     /// ```
     pub fn new() -> Self {
         Self {
@@ -74,7 +73,7 @@ impl<E> Panicking<E> {
         }
     }
 
-    /// Panics when it is written to for the `nth` time, counted from 1.
+    /// Makes the `nth` write panic, counted from 1.
     ///
     /// # Examples
     /// ```
@@ -93,7 +92,7 @@ impl<E> Panicking<E> {
         self
     }
 
-    /// Panics whenever it is written to.
+    /// Makes every write panic.
     ///
     /// # Examples
     /// ```
@@ -107,7 +106,7 @@ impl<E> Panicking<E> {
         self
     }
 
-    /// Panics whenever it is closed; it is closed all the same.
+    /// Makes every close panic; the sink is closed all the same.
     ///
     /// # Examples
     /// ```
@@ -122,7 +121,7 @@ impl<E> Panicking<E> {
         self
     }
 
-    /// Panics when it is dropped.
+    /// Makes the drop of the sink panic.
     ///
     /// # Examples
     /// ```
@@ -136,7 +135,7 @@ impl<E> Panicking<E> {
     }
 }
 
-/// As asked by a test.
+/// Panics if a test planned it.
 #[track_caller]
 fn panic_if(asked: bool) {
     assert!(!asked, "{PANICKING}");
@@ -144,7 +143,7 @@ fn panic_if(asked: bool) {
 
 impl<E> Sink<E> for Panicking<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
-        // Relaxed here and below: what is ordered before by other means is seen.
+        // Relaxed here and below: a call that is ordered after a store by other means sees it.
         if self.closed.load(Ordering::Relaxed) {
             return Err(WriteError::Closed(event));
         }

@@ -1,4 +1,4 @@
-//! A sink that takes its time.
+//! A sink that delays each event by a clock.
 
 use crate::error::WriteError;
 use crate::sink::{Inner, Sink, SinkKey};
@@ -9,12 +9,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A sink that takes its time for each event: by a clock that the test brings, so that no test has
-/// to sleep.
+/// A sink that delays each event by a clock that the test provides, so that no test has to sleep.
 ///
-/// A close, or an abort, ends the waits: the events concerned come back as [`WriteError::Closed`].
-/// It gives out no lanes. A [`timeout`](crate::SinkExt::timeout) in front does not end them: it
-/// stands for a sink that is not of this crate.
+/// A close or an abort ends the waits: the waiting events come back as [`WriteError::Closed`]. The
+/// sink has no lanes. A [`timeout`](crate::SinkExt::timeout) upstream does not end the waits,
+/// because a slow sink stands in for a sink outside this crate.
 ///
 /// # Examples
 /// ```
@@ -46,7 +45,7 @@ struct SlowCore {
 }
 
 impl<E, S: Sink<E>> Slow<E, S> {
-    /// A sink that waits so long before it hands an event on.
+    /// Returns a sink that waits for `delay` before it forwards an event.
     ///
     /// # Examples
     /// ```
@@ -62,12 +61,12 @@ impl<E, S: Sink<E>> Slow<E, S> {
         Self { inner, delay, clock: Box::new(clock), shared: Arc::new(shared), events: PhantomData }
     }
 
-    /// Waits; whether to the end.
+    /// Waits for the delay, and returns `true` if the wait was not interrupted.
     fn wait(&self) -> bool {
         let pause = &self.shared.pause;
         match self.clock.now().checked_add(self.delay) {
             Some(moment) => self.clock.wait_until(moment, pause),
-            // Too far away to be a moment.
+            // The end of the delay is too far away for an `Instant`.
             None => drop(pause.wait(Deadline::NEVER, || false)),
         }
         !pause.is_interrupted()

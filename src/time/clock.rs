@@ -1,4 +1,4 @@
-//! Where time comes from, and waits that can be cut short.
+//! Clocks, and waits that another thread can interrupt.
 
 use crate::deadline::Deadline;
 use crate::sync::membarrier::FencePair;
@@ -8,13 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Where retries, breakers and rate limits get the time from, and how they wait for it.
+/// A source of time for retries, breakers and rate limits, and a way to wait for it.
 ///
-/// [`SystemClock`] is the real one. The module `testing` has one that is moved by hand, so that no
-/// test of a back-off has to sleep.
+/// [`SystemClock`] is the system's monotonic clock. The module `testing` has a clock that a test
+/// moves by hand, so that no test of a backoff has to sleep.
 ///
 /// # Examples
-/// A clock for which no time passes but in waits, and they take none:
+/// A clock whose time passes only in waits, which return at once:
 /// ```
 /// use buslane::time::{Clock, Pause};
 /// use buslane::{Sink, sink_fn, SinkExt};
@@ -40,7 +40,7 @@ use std::time::Instant;
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The time. It never goes back.
+    /// Returns the current time, which never goes back.
     ///
     /// # Examples
     /// ```
@@ -50,7 +50,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
     /// ```
     fn now(&self) -> Instant;
 
-    /// Waits until `moment`, or until the pause is interrupted, if that comes first.
+    /// Waits until `moment`, or until the pause is interrupted, whichever comes first.
     ///
     /// # Examples
     /// ```
@@ -97,8 +97,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// A place where any number of threads wait for time to pass, until somebody interrupts them for
-/// good.
+/// A point where any number of threads wait for time to pass, until another thread interrupts it
+/// permanently.
 ///
 /// # Examples
 /// ```
@@ -107,7 +107,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 /// let pause = std::sync::Arc::new(Pause::new());
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| SystemClock.wait_until(Instant::now() + Duration::from_secs(3600), &pause));
-///     pause.interrupt(); // now, or as soon as it begins to wait
+///     pause.interrupt(); // ends the wait, even if it has not begun
 /// });
 /// assert!(pause.is_interrupted());
 /// ```
@@ -117,7 +117,7 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// A pause that nobody has interrupted.
+    /// Returns a pause that is not interrupted.
     ///
     /// # Examples
     /// ```
@@ -132,7 +132,7 @@ impl Pause {
         Self { interrupted: AtomicBool::new(false), list: WaitList::new(FencePair::Symmetric) }
     }
 
-    /// Ends every wait here, now and from now on.
+    /// Ends every wait on this pause, now and in the future.
     ///
     /// # Examples
     /// ```
@@ -141,7 +141,7 @@ impl Pause {
     /// std::thread::scope(|scope| {
     ///     let waiting = scope.spawn(|| pause.wait(Deadline::NEVER, || false));
     ///     pause.interrupt();
-    ///     assert!(!waiting.join().unwrap()); // it was not done
+    ///     assert!(!waiting.join().unwrap()); // `done` was not true
     /// });
     /// ```
     pub fn interrupt(&self) {
@@ -150,7 +150,7 @@ impl Pause {
         self.list.notify();
     }
 
-    /// Whether waits here are over for good.
+    /// Returns `true` if the pause was interrupted, which ends every wait on it.
     ///
     /// # Examples
     /// ```
@@ -165,7 +165,7 @@ impl Pause {
         self.interrupted.load(Ordering::Acquire)
     }
 
-    /// Makes everybody who waits ask anew whether the wait is over.
+    /// Makes every waiting thread check again whether its wait is over.
     ///
     /// # Examples
     /// ```
@@ -183,20 +183,25 @@ impl Pause {
         self.list.notify_progress();
     }
 
-    /// Waits until it is interrupted, `done` is true, or the deadline is over; whether it was
-    /// `done`. `done` is asked again after each [`poke`](Self::poke).
+    /// Waits for `done`, and returns `true` if `done` returned `true`.
     ///
-    /// Parks the thread, and may so take an `unpark` token that was meant for the [caller's own
-    /// loop](crate::docs::async_code#threads-that-park-themselves).
+    /// The wait ends when the first of these is true:
+    ///
+    /// - `done` returns `true`. It is called again after each [`poke`](Self::poke).
+    /// - The pause is interrupted.
+    /// - The deadline has passed.
+    ///
+    /// The wait parks the thread, so it may consume an `unpark` token that was meant for the
+    /// [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
     /// ```
     /// use buslane::time::{Deadline, Pause};
     /// let pause = Pause::new();
     /// assert!(pause.wait(Deadline::NEVER, || true));
-    /// assert!(!pause.wait(Deadline::NOW, || false)); // the time is over
+    /// assert!(!pause.wait(Deadline::NOW, || false)); // the deadline has passed
     /// pause.interrupt();
-    /// assert!(!pause.wait(Deadline::NEVER, || false)); // and now every wait is
+    /// assert!(!pause.wait(Deadline::NEVER, || false)); // every wait ends at once
     /// ```
     pub fn wait(&self, deadline: Deadline, mut done: impl FnMut() -> bool) -> bool {
         let outcome = self.list.wait_until(deadline, || {

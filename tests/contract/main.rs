@@ -470,10 +470,10 @@ fn contract_detects_faults_in_keys_and_lanes() {
 
 #[test]
 fn contract_detects_faults_in_delivery() {
-    found("does not name its inner sink", "hands on");
-    found("does not hand a flush on", "hands on");
-    found("does not hand a close on", "hands on");
-    found("does not hand an abort on", "hands on");
+    found("does not name its inner sink", "forwards");
+    found("does not hand a flush on", "forwards");
+    found("does not hand a close on", "forwards");
+    found("does not hand an abort on", "forwards");
     found("loses an event", "delivery");
     found("delivers twice", "delivery");
     found("delivers what it refuses", "delivery");
