@@ -350,7 +350,7 @@ impl<E: Send + 'static> QueueCore<E> {
         self.mailbox.signals.blocked.notify();
     }
 
-    /// Discards the backlog, and makes an inner sink that a worker waits in return.
+    /// Discards the backlog, and ends the waits of workers inside the inner sink.
     fn abort(&self) {
         for mailbox in self.mailboxes() {
             mailbox.abort();

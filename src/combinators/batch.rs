@@ -355,7 +355,7 @@ where
     }
 
     /// Waits until the batch being forwarded has returned, or until `goal` events have left; does
-    /// not wait where that is not allowed. Returns whether one of both happened.
+    /// not wait where that is not allowed. Returns whether either happened.
     fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
         let patience = if self.is_inside() { Deadline::NOW } else { deadline };
         self.core.changed.wait(patience, || {

@@ -13,7 +13,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A sink that forwards at most `per_second` events a second, with bursts, and drops the others.
+/// A sink that limits the rate of events to `per_second`, with bursts of `burst`, and drops the
+/// excess.
 ///
 /// Made by [`SinkExt::rate_limit`](crate::SinkExt::rate_limit).
 ///

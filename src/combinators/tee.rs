@@ -276,7 +276,7 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
     }
 
     fn sealer(&self) -> Option<LaneSealer> {
-        // A lane that cannot be sealed never waits; a removal has to end the wait in the other one.
+        // A lane without a sealer never waits; a removal has to end the wait in the other lane.
         match (self.first.lane().sealer(), self.second.lane().sealer()) {
             (Some(first), Some(second)) => Some(first.and(second)),
             (one, other) => one.or(other),

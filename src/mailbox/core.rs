@@ -77,8 +77,8 @@ impl<E: Send + 'static> Mailbox<E> {
     /// Makes a mailbox. Its caller makes the consumer, or the consumers if `several`.
     pub(super) fn new(config: MailboxConfig<E>, several: bool) -> Result<Arc<Self>, BuildError> {
         let wait = config.wait.check()?;
-        // Initialized once per process. Here, because it reads files: otherwise the first publisher
-        // that finds a lane full would read them.
+        // Computed once per process, and here rather than by the first publisher that finds a lane
+        // full, since it reads files.
         let _ = spin_looks();
         let pair = if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric };
         let shared =

@@ -9,7 +9,7 @@
 //! # Why a flush may believe the marks
 //! A flush waits until the ring's claims have reached its target, and then until no mark is below
 //! the target. A claim is a read-modify-write of the ring's head with Release. A flush that loads,
-//! with Acquire, a head at or above the target therefore comes after each claim below the target.
+//! with Acquire, a head at or above the target therefore happens after each claim below the target.
 //! It sees the mark stored before that claim, or a later mark of the same member. The mark is at
 //! most the claimed position, so it is below the target, and the flush waits. A later mark at or
 //! above the target, or none, was stored with Release after the event was handled, so what the

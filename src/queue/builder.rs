@@ -88,8 +88,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Sets the capacity of each publisher's lane in events (several [`workers`](Self::workers): of
-    /// the whole queue).
+    /// Sets the capacity of each publisher's lane in events (several [`workers`](Self::workers)
+    /// without a key: of the whole queue).
     ///
     /// The bound is exact. [How to choose it](crate::docs::defaults#how-to-choose-a-capacity).
     ///
@@ -235,9 +235,10 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// Sets a hook that is called with each event that was accepted and then dropped.
     ///
     /// The hook runs on the thread that drops the event: the publisher's for [`DropReason::Full`]
-    /// and [`DropReason::Evicted`], the worker's for the other reasons. Its panics are ignored. An
-    /// event on which the handler failed or panicked no longer exists: [`on_error`](Self::on_error)
-    /// receives that error.
+    /// and [`DropReason::Evicted`], the worker's for the other reasons. Its panics are ignored.
+    /// After a panic, and after an error of a closure or handler, the event no longer exists: only
+    /// [`on_error`](Self::on_error) is called. An event that a failed sink returns is passed to
+    /// this hook, too.
     ///
     /// # Examples
     /// ```
@@ -288,7 +289,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
 
     /// Sets the number of worker threads, from 1 to 1024.
     ///
-    /// More than one worker need a handler each ([`spawn_each`](Self::spawn_each),
+    /// Several workers need a handler each ([`spawn_each`](Self::spawn_each),
     /// [`spawn_each_handler`](Self::spawn_each_handler)), a sink each
     /// ([`spawn_each_sink`](Self::spawn_each_sink)) or one sink for all
     /// ([`spawn_sink`](Self::spawn_sink)).

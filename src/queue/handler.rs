@@ -109,8 +109,8 @@ pub trait Handler<E>: Send + 'static {
     /// The worker calls it:
     /// - when the worker starts;
     /// - after each batch and each flush;
-    /// - at the latest at the time that the previous call returned. `None`, the default, means
-    ///   after the next batch or flush.
+    /// - no later than the time that the previous call returned; `None`, the default, means after
+    ///   the next batch or flush.
     ///
     /// After a panic it is called again within 100 ms.
     ///
@@ -139,7 +139,7 @@ pub trait Handler<E>: Send + 'static {
     }
 
     /// Flushes what the handler holds, when the queue is flushed and every event accepted before
-    /// was handled.
+    /// the flush was handled.
     ///
     /// By default this calls [`end_of_batch`](Self::end_of_batch).
     ///
@@ -348,7 +348,8 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     }
 
     fn tick(&mut self, now: Instant) -> Option<Instant> {
-        // Only the worker that wrote what the tick is for needs to be awake for it.
+        // Each worker calls this: then only the worker that wrote an event has to be awake in time
+        // for it.
         self.sink.tick(now)
     }
 

@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub(super) type KeyHash<E> = Box<dyn Fn(&E) -> u64 + Send + Sync>;
 
 pub(super) fn key_hash<E, K: Hash>(key: impl Fn(&E) -> K + Send + Sync + 'static) -> KeyHash<E> {
-    // Keyed at random, so that a caller that chooses keys cannot choose the worker. A model must
-    // repeat itself.
+    // Keyed at random, so that a caller that chooses keys cannot choose the worker. In a model the
+    // hash is fixed, since a model must be repeatable.
     let state = RandomState::new();
     Box::new(move |event| {
         let mut hasher = if MODEL { DefaultHasher::new() } else { state.build_hasher() };
@@ -60,8 +60,8 @@ impl<E: Send + 'static> Route<E> {
         }
     }
 
-    /// Returns the outcome of a write. If the mailbox is closed, an overflow may have closed it
-    /// alone, so all other mailboxes are closed as well.
+    /// Returns the outcome of a write. If its mailbox is closed, closes all others: an overflow may
+    /// have closed only this one.
     #[inline]
     fn seen(
         &self,

@@ -68,7 +68,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let _lifeline = Lifeline(self.shared.clone(), self.number);
         let _work = AtWork::begin();
         // Nothing that the handler or the sink calls waits for room in this queue, or for its end:
-        // only this worker could end such a wait.
+        // this worker may be the thread that has to end that wait.
         let _here = self.shared.mailbox.crew.enter();
         self.tell_time();
         loop {

@@ -97,8 +97,8 @@ impl<E: Send + 'static> FastLane<E> {
         Some(Room { vacant, cell: &self.signals.cell })
     }
 
-    /// Pushes as many events of a slice as there is room for, and publishes them with one store.
-    /// Returns their number.
+    /// Pushes as many events of a slice as there is room for, and makes them visible with one
+    /// store. Returns their number.
     pub(crate) fn put_slice(&mut self, events: &[E]) -> usize
     where
         E: Clone,
